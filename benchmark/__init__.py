@@ -1,0 +1,1 @@
+"""The harness: registry, planning, the five stages, metrics, command line. No torch or jax at module level."""

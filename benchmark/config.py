@@ -1,0 +1,153 @@
+"""Recipes: configs/*.yaml merged into typed settings, where an unknown key is an error that names its neighbour.
+
+The layers, each over the one before: the defaults below, `configs/<detector>.yaml`, `configs/demo.yaml` on the demo
+world, `--config FILE`, `--set key=value`. A recipe may hold a `detectors:` section with settings for one detector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import BenchError, did_you_mean
+from .registry import ROOT
+
+CONFIGS = ROOT / "configs"
+
+
+class Part(BaseModel):
+    """A frozen group of settings that refuses keys it doesn't know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FaceSettings(Part):
+    """How videos become faces. All of it changes the numbers, so all of it is in the face store's key."""
+
+    frames: int = Field(32, ge=1, description="evenly spaced frames a video: linspace(0, n - 1, frames), truncated")
+    finder: str = Field("mediapipe", description="what finds faces and landmarks")
+    context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
+    encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
+
+
+class TrainSettings(Part):
+    """How a detector is trained; selection is always on the training set's own validation split."""
+
+    epochs: int = Field(10, ge=0)
+    steps_per_epoch: int | None = Field(None, ge=1, description="None: as many as the training frames fill")
+    batch_size: int = Field(32, ge=1)
+    balance: bool = Field(False, description="draw as many real as fake frames, instead of going through all in turn")
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = Field(2e-4, gt=0)
+    lr_steps: list[tuple[int, float]] = Field([], description="(epoch, lr): from this epoch on, this learning rate")
+    schedule: Literal["steps", "cosine"] = "steps"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    clip_value: float | None = Field(None, gt=0, description="clip each gradient entry to +- this")
+    precision: Literal["float32", "bf16"] = "float32"
+    threads: int | None = Field(None, ge=1, description="processor threads; sums differ with it, so it is in the key")
+
+
+class ScoreSettings(Part):
+    """How predictions become a scorecard."""
+
+    draws: int = Field(1000, ge=0, description="bootstrap draws over videos")
+
+
+class Settings(Part):
+    """Everything about a cell that a recipe can set. `tag` names a variant in the row: `caddm.small`."""
+
+    tag: str = ""
+    pretrained: bool = Field(False, description="start from ImageNet weights; fails where they can't be had")
+    options: dict[str, Any] = {}
+    faces: FaceSettings = FaceSettings()
+    train: TrainSettings = TrainSettings()
+    score: ScoreSettings = ScoreSettings()
+
+
+def load_settings(
+    detector: str, *, demo: bool, config: Path | None = None, overrides: Iterable[str] = ()
+) -> Settings:
+    """Merge the layers for one detector.
+
+    Raises:
+        BenchError: a file is missing or isn't YAML, or a key or value isn't valid; names file, key and nearest key.
+    """
+    merged: dict[str, Any] = {}
+    files = [CONFIGS / f"{detector.replace(':', '_')}.yaml", CONFIGS / "demo.yaml" if demo else None]
+    for file in [*(f for f in files if f and f.exists()), *([config] if config else [])]:
+        layer = _for_detector(_read(file), detector, file)
+        _check(layer, str(file))
+        merged = _merge(merged, layer)
+    for override in overrides:
+        layer = _parse_override(override)
+        _check(layer, f"--set {override}")
+        merged = _merge(merged, layer)
+    return Settings.model_validate(merged)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
+        raise BenchError(f"no config file {file}. Recipes that ship with crossfake: {recipes} (in {CONFIGS})")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise BenchError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise BenchError(f"{file} holds a {type(content).__name__}, not keys and values such as 'train: {{epochs: 3}}'")
+    return content
+
+
+def _for_detector(content: dict[str, Any], detector: str, file: Path) -> dict[str, Any]:
+    sections = content.pop("detectors", {})
+    for name, section in sections.items():
+        _check(section, f"{file} (detectors: {name})")
+    return _merge(content, sections.get(detector, {}))
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise BenchError(f"--set {text}: expected key=value, such as --set train.epochs=3")
+    result: Any = yaml.safe_load(value)
+    for part in reversed(path.split(".")):
+        result = {part: result}
+    return result
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if nested else value
+    return merged
+
+
+def _check(layer: dict[str, Any], origin: str) -> None:
+    try:
+        Settings.model_validate(layer)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(p) for p in first["loc"])
+        if first["type"] != "extra_forbidden":
+            raise BenchError(f"{origin}: {key} = {first['input']!r}: {first['msg']}") from None
+        hint = did_you_mean(key, all_keys())
+        raise BenchError(f"{origin}: unknown key '{key}'.{hint} Known keys: {', '.join(all_keys())}") from None
+
+
+def all_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
+    """List every dotted settings key."""
+    keys: list[str] = []
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += all_keys(inner, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys

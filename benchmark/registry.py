@@ -1,0 +1,195 @@
+"""One generic registry of plugins, whose names and cards are known without importing any of them.
+
+In-tree plugins are found by reading the source for a decorator such as
+
+    @detectors.register("caddm", backend="torch", paper="...")
+    class Caddm: ...
+
+whose arguments are literals; out-of-tree ones come from entry points (group `crossfake.detectors`), or are named
+directly as `file.py:Name` or `package.module:Name`. Code is imported only when a plugin is first used.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import BenchError, did_you_mean
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plugin's name and card, and where its code is: `target` is `module:attribute` or `file.py:attribute`."""
+
+    name: str
+    target: str
+    origin: str
+    aliases: tuple[str, ...] = ()
+    backend: str = ""
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        """Import and return the registered object."""
+        return _import_target(self.target)
+
+
+class Registry:
+    """The plugins of one kind (`detectors`, `datasets`), by name and, where it matters, by backend."""
+
+    def __init__(self, kind: str, folder: Path | None = None, package: str | None = None):
+        self.kind = kind
+        self.folder = folder or ROOT / kind
+        self.package = package or f"crossfake.{kind}"
+        self._entries: list[Entry] | None = None
+
+    def register(self, name: str, **card: Any) -> Callable[[T], T]:
+        """Mark a class as a plugin. The scan reads these (literal) arguments; the class keeps them as `.card`."""
+
+        def mark(cls: T) -> T:
+            own = cls.__dict__.get("cards", {})
+            cls.cards = {**own, name: card}  # type: ignore[attr-defined]
+            return cls
+
+        return mark
+
+    def entries(self) -> list[Entry]:
+        """Return every known plugin, in-tree first, sorted by name."""
+        if self._entries is None:
+            found = sorted([*self._in_tree(), *self._installed()], key=lambda e: (e.name, e.backend))
+            _refuse_duplicates(self.kind, found)
+            self._entries = found
+        return self._entries
+
+    def names(self) -> list[str]:
+        """Return the plugins' names, each once."""
+        return list(dict.fromkeys(e.name for e in self.entries()))
+
+    def find(self, name: str, backend: str = "") -> Entry:
+        """Return the entry for a name, alias, or `where:attribute`; without `backend`, its first one.
+
+        Raises:
+            BenchError: the name is unknown (with the nearest one), or has no such backend.
+        """
+        matches = [e for e in self.entries() if name.casefold() in _spellings(e)]
+        if not matches and _is_target(name):
+            return _entry_of_target(name)
+        if not matches:
+            matches = self._parametrised(name)
+        if not matches:
+            known = [s for e in self.entries() for s in (e.name, *e.aliases)]
+            raise BenchError(
+                f"no {self.kind[:-1]} named '{name}'.{did_you_mean(name, known)} See: bench list {self.kind}"
+            )
+        return _with_backend(matches, name, backend)
+
+    def _parametrised(self, name: str) -> list[Entry]:
+        """`timm:resnet50` is the plugin `timm` with its card's `takes` option set to `resnet50`."""
+        head, _, argument = name.partition(":")
+        found = [e for e in self.entries() if e.name == head and argument and "takes" in e.card]
+        return [
+            Entry(name, e.target, e.origin, (), e.backend, {**e.card, "options": {e.card["takes"]: argument}})
+            for e in found
+        ]
+
+    def _in_tree(self) -> Iterator[Entry]:
+        for path in sorted(self.folder.rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            if f"@{self.kind}.register(" in source:
+                yield from self._scan(path, source)
+
+    def _scan(self, path: Path, source: str) -> Iterator[Entry]:
+        try:
+            tree = ast.parse(source)
+        except SyntaxError as error:  # A broken plugin must not take the others down; using it will say why.
+            print(f"warning: {path} does not parse ({error.msg}, line {error.lineno}); skipped", file=sys.stderr)
+            return
+        module = ".".join([self.package, *path.relative_to(self.folder).with_suffix("").parts])
+        for node in tree.body:
+            for call in getattr(node, "decorator_list", []):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{self.kind}.register":
+                    yield _entry_of_call(call, f"{module}:{node.name}", f"{path}:{node.lineno}")  # type: ignore[attr-defined]
+
+    def _installed(self) -> Iterator[Entry]:
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=f"crossfake.{self.kind}"):
+            yield Entry(point.name, point.value, f"entry point {point.value}")
+
+
+def _entry_of_call(call: ast.Call, target: str, origin: str) -> Entry:
+    name = ast.literal_eval(call.args[0])
+    card = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+    return Entry(name, target, origin, tuple(card.pop("aliases", ())), card.pop("backend", ""), card)
+
+
+def _spellings(entry: Entry) -> set[str]:
+    return {s.casefold() for s in (entry.name, *entry.aliases)}
+
+
+def _refuse_duplicates(kind: str, entries: list[Entry]) -> None:
+    seen: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        for spelling in _spellings(entry):
+            first = seen.setdefault((spelling, entry.backend), entry)
+            if first is not entry:
+                raise BenchError(
+                    f"two {kind} are named '{spelling}': {first.origin} and {entry.origin}. Rename or remove one"
+                )
+
+
+def _with_backend(matches: list[Entry], name: str, backend: str) -> Entry:
+    if not backend:
+        return matches[0] if len(matches) == 1 else next((e for e in matches if e.backend == "torch"), matches[0])
+    for entry in matches:
+        if entry.backend in (backend, ""):
+            return entry
+    have = ", ".join(e.backend for e in matches)
+    raise BenchError(f"'{name}' has no backend '{backend}'; it has: {have}. Use --backend {matches[0].backend}")
+
+
+def _is_target(name: str) -> bool:
+    where, _, attribute = name.rpartition(":")
+    return attribute.isidentifier() and (where.endswith(".py") or "." in where)
+
+
+def _entry_of_target(target: str) -> Entry:
+    obj = _import_target(target)
+    where, _, attribute = target.rpartition(":")
+    card = dict(next(iter(getattr(obj, "cards", {}).values()), {}))
+    backend = card.pop("backend", "")
+    card.pop("aliases", None)
+    return Entry(f"local/{attribute.lower()}", target, where, (), backend, card)
+
+
+def _import_target(target: str) -> Any:
+    where, _, attribute = target.rpartition(":")
+    module = _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        raise BenchError(f"{where} has no '{attribute}'.{did_you_mean(attribute, dir(module))}") from None
+
+
+def _import_file(path: Path) -> Any:
+    if not path.is_file():
+        raise BenchError(f"no file {path}. Give a detector or dataset of your own as path/to/file.py:ClassName")
+    name = f"crossfake_local_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Before execution, so that the module's classes can be pickled for workers.
+    spec.loader.exec_module(module)
+    return module
+
+
+detectors = Registry("detectors")
+datasets = Registry("datasets")

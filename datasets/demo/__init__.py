@@ -1,0 +1,1 @@
+"""The synthetic demo world, written in the official dataset layouts."""

@@ -1,0 +1,1 @@
+"""From video files to the face store: sampling, detection, landmarks, context crops."""

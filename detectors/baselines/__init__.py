@@ -1,0 +1,1 @@
+"""Plain image classifiers to compare the published detectors with."""
