@@ -1,7 +1,8 @@
 """Recipes: configs/*.yaml merged into typed settings, where an unknown key is an error that names its neighbour.
 
 The layers, each over the one before: the defaults below, `configs/<detector>.yaml`, `configs/demo.yaml` on the demo
-world, `--config FILE`, `--set key=value`. A recipe may hold a `detectors:` section with settings for one detector.
+world, what a checkpoint says of itself, `--config FILE`, `--set key=value`. A recipe may hold a `detectors:` section
+with settings for one detector.
 """
 
 from __future__ import annotations
@@ -63,7 +64,6 @@ class Settings(Part):
     """Everything about a cell that a recipe can set. `tag` names a variant in the row: `caddm.small`."""
 
     tag: str = ""
-    pretrained: bool = Field(False, description="start from ImageNet weights; fails where they can't be had")
     options: dict[str, Any] = {}
     faces: FaceSettings = FaceSettings()
     train: TrainSettings = TrainSettings()
@@ -71,19 +71,27 @@ class Settings(Part):
 
 
 def load_settings(
-    detector: str, *, demo: bool, config: Path | None = None, overrides: Iterable[str] = ()
+    detector: str, *, demo: bool, made_from: Mapping[str, Any] | None = None, config: Path | None = None,
+    overrides: Iterable[str] = (),
 ) -> Settings:
     """Merge the layers for one detector.
+
+    Args:
+        detector: its registered name.
+        demo: whether the data is the demo world.
+        made_from: a checkpoint's header; its options and face settings belong to the weights.
+        config: the user's recipe.
+        overrides: the user's `key=value` settings.
 
     Raises:
         BenchError: a file is missing or isn't YAML, or a key or value isn't valid; names file, key and nearest key.
     """
+    shipped = [CONFIGS / f"{detector.replace(':', '_')}.yaml", *([CONFIGS / "demo.yaml"] if demo else [])]
     merged: dict[str, Any] = {}
-    files = [CONFIGS / f"{detector.replace(':', '_')}.yaml", CONFIGS / "demo.yaml" if demo else None]
-    for file in [*(f for f in files if f and f.exists()), *([config] if config else [])]:
-        layer = _for_detector(_read(file), detector, file)
-        _check(layer, str(file))
-        merged = _merge(merged, layer)
+    for file in shipped:
+        merged = _merge(merged, _layer(file, detector) if file.exists() else {})
+    merged = _merge(merged, {k: v for k, v in (made_from or {}).items() if k in ("tag", "options", "faces")})
+    merged = _merge(merged, _layer(config, detector) if config else {})
     for override in overrides:
         layer = _parse_override(override)
         _check(layer, f"--set {override}")
@@ -104,8 +112,10 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _for_detector(content: dict[str, Any], detector: str, file: Path) -> dict[str, Any]:
-    sections = content.pop("detectors", {})
+def _layer(file: Path, detector: str) -> dict[str, Any]:
+    content = _read(file)
+    sections = content.pop("detectors", None) or {}
+    _check(content, str(file))
     for name, section in sections.items():
         _check(section, f"{file} (detectors: {name})")
     return _merge(content, sections.get(detector, {}))

@@ -39,7 +39,18 @@ class Entry:
 
     def load(self) -> Any:
         """Import and return the registered object."""
-        return _import_target(self.target)
+        return import_target(self.target)
+
+    @property
+    def file(self) -> Path | None:
+        """The user's own file that a `file.py:Name` plugin lives in; None for every other."""
+        where = self.target.rpartition(":")[0]
+        return Path(where) if where.endswith(".py") else None
+
+    @property
+    def plugin(self) -> str:
+        """What worker processes must import before they can unpickle this plugin's classes; usually nothing."""
+        return self.target if self.file else ""
 
 
 class Registry:
@@ -162,7 +173,7 @@ def _is_target(name: str) -> bool:
 
 
 def _entry_of_target(target: str) -> Entry:
-    obj = _import_target(target)
+    obj = import_target(target)
     where, _, attribute = target.rpartition(":")
     card = dict(next(iter(getattr(obj, "cards", {}).values()), {}))
     backend = card.pop("backend", "")
@@ -170,7 +181,12 @@ def _entry_of_target(target: str) -> Entry:
     return Entry(f"local/{attribute.lower()}", target, where, (), backend, card)
 
 
-def _import_target(target: str) -> Any:
+def import_target(target: str) -> Any:
+    """Import `module:attribute` or `file.py:attribute` and return the object.
+
+    Raises:
+        BenchError: there is no such file or attribute.
+    """
     where, _, attribute = target.rpartition(":")
     module = _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
     try:
@@ -184,7 +200,8 @@ def _import_file(path: Path) -> Any:
         raise BenchError(f"no file {path}. Give a detector or dataset of your own as path/to/file.py:ClassName")
     name = f"crossfake_local_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Before execution, so that the module's classes can be pickled for workers.
     spec.loader.exec_module(module)

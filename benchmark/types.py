@@ -70,6 +70,13 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
+class Cropper(Protocol):
+    """Cuts a detector's uint8 (S, S, 3) RGB crop from a face, in a worker process. Picklable; imports no backend."""
+
+    def __call__(self, face: Face) -> np.ndarray: ...
+
+
+@runtime_checkable
 class Scores(Protocol):
     """The least that a detector is: uint8 (N, H, W, 3) RGB crops in, float32 (N,) probabilities of fake out."""
 
@@ -80,8 +87,8 @@ class Scores(Protocol):
 class Detector(Scores, Protocol):
     """A detector that the harness can load, run and train. Numpy outside, torch or jax inside."""
 
-    def crop(self, face: Face) -> np.ndarray:
-        """Cut this detector's own uint8 (S, S, 3) RGB crop from the context crop."""
+    def cropper(self) -> Cropper:
+        """Return what cuts this detector's own crop from the context crop."""
 
     def outputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Run the network on float32 NCHW input, normalised as it expects."""

@@ -1,0 +1,56 @@
+"""Detectors: one folder a family. `create` makes one by its registered name, or by `file.py:Class`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from ..benchmark.errors import BenchError, did_you_mean
+from ..benchmark.registry import Entry, detectors
+from ..benchmark.types import Cropper, Scores
+
+EXTRAS = {"torch": "torch", "torchvision": "torch", "timm": "torch", "jax": "jax", "flax": "jax", "optax": "jax"}
+
+
+def create(name: str, backend: str = "", **options: Any) -> Any:
+    """Make a detector.
+
+    Args:
+        name: a registered name or alias, `timm:NAME`, `file.py:Class` or `package.module:Class`.
+        backend: `torch` or `jax`; by default torch where there is a choice.
+        options: the detector's own, such as `backbone="resnet34"`.
+
+    Raises:
+        BenchError: unknown name, backend or option, or a package that isn't installed.
+    """
+    return create_from(detectors.find(name, backend), **options)
+
+
+def create_from(entry: Entry, **options: Any) -> Any:
+    """Make the detector of a registry entry; its card's `options` are the defaults. See `create`."""
+    try:
+        cls = entry.load()
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        raise BenchError(f'{entry.name} needs {package}: pip install "crossfake[{EXTRAS[package]}]"') from None
+    merged = {**entry.card.get("options", {}), **options}
+    known = list(inspect.signature(cls).parameters)
+    for option in merged:
+        if option not in known:
+            raise BenchError(f"{entry.name} has no option '{option}'.{did_you_mean(option, known)} "
+                             f"Its options: {', '.join(known) or 'none'}")
+    made = cls(**merged)
+    if not isinstance(made, Scores):
+        raise BenchError(f"{entry.target} has no method score(frames), which every detector needs")
+    return made
+
+
+def cropper_of(detector: Any, entry: Entry) -> Cropper:
+    """Return what cuts a detector's crops: its own, or the square face box at the card's `input_size` (224)."""
+    from .crops import BoxCrop
+
+    if hasattr(detector, "cropper"):
+        return detector.cropper()
+    return BoxCrop(entry.card.get("input_size", 224))

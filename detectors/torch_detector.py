@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..benchmark.errors import BenchError
-from ..benchmark.types import Face, Sampler
+from ..benchmark.types import Cropper, Face, Sampler
 
 if TYPE_CHECKING:
     from ..benchmark.config import TrainSettings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class TorchDetector:
     """Base of the PyTorch detectors.
 
-    A subclass sets `network` in its `__init__`, and defines `crop`, `normalise`, `forward`, `losses` and `sampler`.
+    A subclass sets `network` in its `__init__`, and defines `cropper`, `normalise`, `forward`, `losses` and `sampler`.
     Weights are saved and loaded under the reference's key names; a subclass whose module names differ overrides
     `to_reference` and `from_reference`.
     """
@@ -35,8 +35,8 @@ class TorchDetector:
 
     # ---- what a subclass defines
 
-    def crop(self, face: Face) -> np.ndarray:
-        """Cut the uint8 (S, S, 3) RGB crop that `score` takes from a context crop."""
+    def cropper(self) -> Cropper:
+        """Return what cuts the uint8 (S, S, 3) RGB crop that `score` takes from a context crop."""
         raise NotImplementedError
 
     def normalise(self, frames: Tensor) -> Tensor:
@@ -64,6 +64,10 @@ class TorchDetector:
         return dict(state)
 
     # ---- what the harness calls
+
+    def crop(self, face: Face) -> np.ndarray:
+        """Cut this detector's uint8 (S, S, 3) RGB crop from a context crop."""
+        return self.cropper()(face)
 
     def score(self, frames: np.ndarray) -> np.ndarray:
         """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops."""

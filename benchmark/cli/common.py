@@ -1,0 +1,138 @@
+"""Options that several verbs share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BenchError
+
+if TYPE_CHECKING:
+    from ..data import DataRoot, Source
+    from ..plan import Cell, Request
+    from ..progress import Reporter
+
+
+def verb(verbs: Any, name: str, action: Any, help: str, epilog: str = "") -> argparse.ArgumentParser:
+    """Add a verb whose work is `action(arguments) -> exit code`."""
+    made: argparse.ArgumentParser = verbs.add_parser(
+        name, help=help, description=help, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.set_defaults(action=action, parser=made)
+    return made
+
+
+def add_data(p: argparse.ArgumentParser) -> None:
+    """Add --data and --limit."""
+    p.add_argument("--data", metavar="ROOT|demo", help="folder that holds the datasets, or the synthetic demo world "
+                   "(demo, demo:tiny, demo:large, demo:SIZE:SEED); default: $BENCH_DATA, else demo")
+    p.add_argument("--limit", type=positive, metavar="N",
+                   help="at most N real and N fake videos of each split; the rows are marked PARTIAL")
+
+
+def add_recipe(p: argparse.ArgumentParser) -> None:
+    """Add what chooses a recipe: --backend, --config, --set, --checkpoint."""
+    p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
+    p.add_argument("--config", type=Path, metavar="FILE", help="a recipe laid over the detector's own")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                   help="one setting, such as train.epochs=3; may be repeated")
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
+
+
+def add_run(p: argparse.ArgumentParser) -> None:
+    """Add --seed, --runs and how the work is done."""
+    p.add_argument("--seed", type=seeds, default=(0,), metavar="N[,N]", help="one run for each seed (default 0)")
+    p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (default runs/)")
+    p.add_argument("--engine", default="inline", metavar="NAME", help="where cells run (default inline)")
+    add_work(p)
+
+
+def add_work(p: argparse.ArgumentParser) -> None:
+    """Add what changes no number: --workers and --batch-size."""
+    p.add_argument("--workers", type=int, metavar="N", help="processes that prepare data (default: the cores)")
+    p.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images scored at once (default 32)")
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+    return int(text)
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """Read `0` or `0,1,2`."""
+    parts = names(text)
+    if not parts or not all(p.isdigit() for p in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of seeds such as 0 or 0,1,2")
+    return tuple(dict.fromkeys(int(p) for p in parts))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read `a,b` into its parts, each once."""
+    return tuple(dict.fromkeys(p.strip() for p in text.split(",") if p.strip()))
+
+
+def workers_of(arguments: argparse.Namespace) -> int:
+    """Return the number of worker processes asked for, or the cores there are."""
+    if arguments.workers is not None:
+        return max(0, arguments.workers)
+    from ..workers import available_cores
+
+    return available_cores()
+
+
+def request_of(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request:
+    """Turn parsed options into a request."""
+    from ..plan import Request
+
+    wanted = names(arguments.detector)
+    if not wanted:
+        raise BenchError("--detector is empty. See: bench list detectors")
+    return Request(wanted, arguments.train, tests, arguments.backend, arguments.config, tuple(arguments.overrides),
+                   arguments.seed, arguments.runs, arguments.limit, arguments.checkpoint, arguments.engine)
+
+
+def plan_of(request: Request, arguments: argparse.Namespace, reporter: Reporter, render: bool = True) -> list[Cell]:
+    """Check everything and expand a request into cells; the demo world is rendered once its names are right.
+
+    Without `render`, and with the demo world not rendered yet, there is no data to check, and no cells.
+    """
+    from ..data import find_root, open_source
+    from ..plan import check_data, check_detectors, check_names, make_cells
+
+    entries = check_names(request)
+    probe_settings(request, entries)
+    root = find_root(arguments.data, reporter, workers_of(arguments), render)
+    if not render and root.demo is not None and not root.demo.get("complete"):
+        return []
+    wanted = dict.fromkeys((request.train, *request.tests))
+    sources = {name: open_source(name, root, request.limit) for name in wanted}
+    cells = make_cells(request, entries, root, sources)
+    check_data(cells)
+    from ..runner import finished
+
+    check_detectors([c for c in cells if finished(c) is None])
+    return cells
+
+
+def probe_settings(request: Request, entries: list[Any]) -> None:
+    """Read the recipes once before the data, so that a wrong key shows before a world is rendered."""
+    from ..config import load_settings
+
+    for entry in entries:
+        load_settings(entry.name, demo=True, config=request.config, overrides=request.overrides)
+
+
+def sources_of(text: str, root: DataRoot, limit: int | None) -> list[Source]:
+    """Open the datasets named in `ff++,celebdf`."""
+    from ..data import open_source
+
+    return [open_source(name, root, limit) for name in names(text)]
+
+
+def quiet_libraries() -> None:
+    """Keep OpenCV's and ffmpeg's own notices off the terminal: unreadable videos are reported by name instead."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

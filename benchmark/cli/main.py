@@ -1,0 +1,88 @@
+"""The `bench` command. Verbs are built without heavy imports; each imports its work when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ..errors import BenchError, did_you_mean
+from . import data, leaderboard, listing, predict, run, score, train
+
+VERBS = (run, data, train, predict, score, leaderboard, listing)
+
+EPILOG = """\
+examples:
+  bench run --detector caddm --train ff++ --test celebdf
+  bench run --detector caddm,xception --train ff++ --test ff++,celebdf,dfd,dfdc --data /datasets
+  bench list detectors
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, with the nearest choice."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what was wrong and end with exit code 2."""
+        hint = ""
+        if "invalid choice: '" in message:
+            wrong = message.split("invalid choice: '")[1].split("'")[0]
+            choices = [c.strip(" '\"") for c in message.rpartition("(choose from ")[2].rstrip(")").split(",")]
+            hint = did_you_mean(wrong, choices)
+        elif "unrecognized arguments: " in message:
+            wrong = message.split("unrecognized arguments: ")[1].split()[0]
+            hint = did_you_mean(wrong, [o for a in self._actions for o in a.option_strings])
+        raise BenchError(f"{message}.{hint} See: {self.prog} --help")
+
+
+def parser() -> Parser:
+    """Build the whole command line."""
+    top = Parser(prog="bench", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+                 description="Train deepfake detectors on one dataset, test them on others, and write a leaderboard "
+                             "where every number has an interval and a sample size.")
+    top.add_argument("--version", action="version", version=_Version())
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add(verbs)
+    return top
+
+
+class _Version(str):
+    """The installed version, looked up only when asked for."""
+
+    def __mod__(self, _: object) -> str:
+        from importlib.metadata import version
+
+        return f"crossfake {version('crossfake')}"
+
+    __slots__ = ()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the result is the exit code (2: the user's mistake, told in one line)."""
+    try:
+        arguments = _parse(argv)
+        return int(arguments.action(arguments) or 0)
+    except BenchError as error:
+        print(f"bench: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # The reader of our output (such as `head`) has gone.
+        sys.stderr.close()
+        return 141
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, so that an unknown option is reported by the verb it was given to."""
+    top = parser()
+    arguments, unknown = top.parse_known_args(argv)
+    if unknown:
+        getattr(arguments, "parser", top).error(f"unrecognized arguments: {' '.join(unknown)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""`bench run`: the main job, from videos to a leaderboard."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from . import common
+
+if TYPE_CHECKING:
+    from ..plan import Cell
+    from ..progress import Reporter
+
+EPILOG = """\
+examples:
+  bench run --detector caddm --train ff++ --test celebdf
+  bench run --detector caddm,meso4 --train ff++:c23 --test ff++,celebdf,dfd,dfdc --data /datasets --seed 0,1,2
+  bench run --detector ./mine.py:MyDetector --train ff++ --test dfdc --limit 20 --dry-run
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    p = common.verb(verbs, "run", run, "prepare, train, predict, score, and write a leaderboard", EPILOG)
+    p.add_argument("--detector", required=True, metavar="NAME[,NAME]", help="see: bench list detectors")
+    p.add_argument("--train", required=True, metavar="DATASET", help="dataset to train on, such as ff++ or ff++:c40")
+    p.add_argument("--test", required=True, metavar="DATASET[,DATASET]", help="datasets to test on")
+    common.add_data(p)
+    common.add_recipe(p)
+    common.add_run(p)
+    p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a request; 1 if a cell failed."""
+    from ..errors import BenchError
+    from ..progress import Reporter
+
+    common.quiet_libraries()
+    reporter = Reporter()
+    request = common.request_of(arguments, common.names(arguments.test))
+    if not request.tests:
+        raise BenchError("--test is empty. See: bench list datasets")
+    cells = common.plan_of(request, arguments, reporter, render=not arguments.dry_run)
+    if arguments.dry_run:
+        return show_plan(cells)
+    return carry_out(cells, arguments, reporter)
+
+
+def carry_out(cells: list[Cell], arguments: argparse.Namespace, reporter: Reporter) -> int:
+    """Run the cells, print their table, and write the leaderboard of all runs; 1 if a cell failed."""
+    from ...leaderboards import board
+    from ..runner import How, run
+
+    how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine)
+    cards = list(run(cells, how))
+    for title, header, rows in board.tables(cards):
+        print(f"\n{title}\n{board.tabulate(rows, header, tablefmt='github', disable_numparse=True)}")
+    md, csv = board.write(board.collect(arguments.runs), arguments.runs)
+    print(f"\nleaderboard: {md} and {csv}")
+    for cell in cells[:3]:
+        print(f"run: {cell.test_folder}")
+    return int(any(c["status"] != "done" for c in cards))
+
+
+def show_plan(cells: list[Cell]) -> int:
+    """Print what would be run."""
+    from tabulate import tabulate
+
+    from ..runner import finished
+
+    if not cells:
+        print("plan: the demo world is not rendered yet; `bench data demo` renders it. Names and settings are right")
+        return 0
+    rows = [[c.name, c.entry.backend or "any", c.train.label, c.test.label, c.seed,
+             len(c.train.split("train")), len(c.train.split("val")), len(c.test.split("test")),
+             "reused" if finished(c) else "to do", c.test_folder] for c in cells]
+    header = ["detector", "backend", "train", "test", "seed", "train videos", "val", "test videos", "state", "folder"]
+    print(tabulate(rows, header, tablefmt="github"))
+    return 0

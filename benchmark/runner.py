@@ -1,0 +1,203 @@
+"""The run: cells in, scorecards out. Each stage is skipped where its output exists, and resumes where it was killed."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ..detectors import create_from, cropper_of
+from .checkpoints import save
+from .engines import ENGINES
+from .errors import BenchError
+from .metrics import best_threshold
+from .plan import Cell
+from .predict import predict, read_predictions, write_predictions
+from .progress import Reporter
+from .provenance import provenance
+from .score import SCHEMA_VERSION, as_json, check_predictions, scorecard, to_videos
+from .store import locked, read_json, write_json, write_text
+from .train import Training
+
+if TYPE_CHECKING:
+    from ..datasets.faces.store import FaceStore
+    from .data import Source
+
+CHECKPOINT = "checkpoint.safetensors"
+PREDICTIONS = "predictions.parquet"
+SCORECARD = "scorecard.json"
+FAILURE = "failure.json"
+
+
+@dataclass(frozen=True)
+class How:
+    """How to do the work: nothing here changes a number."""
+
+    reporter: Reporter
+    workers: int = 1
+    batch_size: int = 32
+    engine: str = "inline"
+
+
+def run(cells: list[Cell], how: How) -> Iterator[dict[str, Any]]:
+    """Run every cell and yield its scorecard; one that fails is recorded and yields `{"status": "failed", ...}`."""
+    return ENGINES[how.engine](partial(run_cell, how=how), cells)
+
+
+def run_cell(cell: Cell, how: How) -> dict[str, Any]:
+    """Walk one cell through prepare, train, predict and score; what exists already is reused."""
+    how.reporter.log = cell.folder / "log.txt"
+    try:
+        if (done := finished(cell)) is not None:
+            how.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}: reused")
+            return done
+        how.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
+        with locked(cell.folder):
+            _describe(cell)
+            stage = Stages(cell, how)
+            threshold = stage.threshold()
+            return stage.score(stage.predictions(cell.test, "test", cell.test_folder), threshold)
+    except BenchError as error:
+        return _failed(cell, how, str(error))
+    except Exception as error:  # One cell's crash must not cost the others; the run still ends with exit code 1.
+        how.reporter.say(traceback.format_exc())
+        return _failed(cell, how, f"{type(error).__name__}: {error}")
+    finally:
+        how.reporter.log = None
+
+
+def finished(cell: Cell) -> dict[str, Any] | None:
+    """Return a cell's scorecard if it is there, complete, and scored with the settings asked for."""
+    path = cell.test_folder / SCORECARD
+    if not path.is_file():
+        return None
+    card = read_json(path)
+    same = card.get("schema_version") == SCHEMA_VERSION and card.get("score") == cell.settings.score.model_dump()
+    return card if same else None
+
+
+class Stages:
+    """The stages of one cell, with the detector made only once something has to be computed."""
+
+    def __init__(self, cell: Cell, how: How):
+        self.cell, self.how = cell, how
+        self._ready: tuple[Any, Any] | None = None
+
+    def prepared(self, source: Source, splits: list[str]) -> FaceStore:
+        """Prepare the faces of some splits."""
+        from ..datasets.faces.prepare import prepare
+
+        videos = [v for s in splits for v in source.split(s)]
+        faces = self.cell.settings.faces
+        folder = source.store_folder(faces)
+        with locked(folder), self.how.reporter.task(f"preparing {source.label} {'+'.join(splits)}") as tick:
+            return prepare(videos, faces, folder, self.how.workers, tick)
+
+    def detector(self) -> tuple[Any, Any]:
+        """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
+        if self._ready is None:
+            cell = self.cell
+            made = create_from(cell.entry, **cell.settings.options)
+            self._ready = made, cropper_of(made, cell.entry)
+            checkpoint = cell.folder / CHECKPOINT
+            if checkpoint.is_file():
+                made.load(checkpoint)
+            elif cell.checkpoint:
+                save(made.load(cell.checkpoint), checkpoint, cell.train_content())
+            elif hasattr(made, "training"):
+                self._train(made, checkpoint)
+        return self._ready
+
+    def _train(self, made: Any, checkpoint: Path) -> None:
+        cell, source = self.cell, self.cell.train
+        store = self.prepared(source, ["train", "val"])
+        training = Training(made, cropper_of(made, cell.entry), cell.settings.train, cell.seed, store,
+                            source.split("train"), source.split("val"), cell.folder, self.how.reporter,
+                            self.how.workers, cell.entry.plugin)
+        report = training.run()
+        write_json(cell.folder / "training.json", report)
+        save(made, checkpoint, cell.train_content())
+        training.forget()
+
+    def predictions(self, source: Source, split: str, folder: Path) -> Path:
+        """Score a split into `folder`, unless that was done before."""
+        path = folder / PREDICTIONS
+        if not path.is_file():
+            made, cropper = self.detector()
+            store = self.prepared(source, [split])
+            with self.how.reporter.task(f"scoring {source.label} {split}") as tick:
+                table, facts = predict(made, cropper, store, source.split(split), batch_size=self.how.batch_size,
+                                       workers=self.how.workers, plugin=self.cell.entry.plugin, tick=tick)
+            cell = {**self.cell.describe(), "scored": source.label, "split": split}
+            write_predictions(path, table, {**facts, "cell": cell, "params": _parameters(made)})
+        return path
+
+    def threshold(self) -> float | None:
+        """Return the operating point fixed on the source validation split; None where that has none or one class."""
+        cell = self.cell
+        labels = {v.label for v in cell.train.split("val")}
+        if len(labels) < 2:
+            return None
+        table, _ = read_predictions(self.predictions(cell.train, "val", cell.folder / "val"))
+        videos = to_videos(table)
+        return best_threshold(videos["label"], videos["score"])
+
+    def score(self, path: Path, threshold: float | None) -> dict[str, Any]:
+        """Write and return the scorecard of a predictions file."""
+        settings = self.cell.settings.score
+        card = make_card(path, threshold, settings.draws) | {"score": settings.model_dump()}
+        card["provenance"] = provenance()
+        write_json(path.with_name(SCORECARD), card)
+        (path.with_name(FAILURE)).unlink(missing_ok=True)
+        for dropped in card["coverage"]["dropped"]:
+            self.how.reporter.say(f"not scored: {dropped['video']} ({dropped['reason']})")
+        return card
+
+
+def make_card(path: Path, threshold: float | None, draws: int) -> dict[str, Any]:
+    """Score a predictions file into a scorecard, as plain data."""
+    table, facts = read_predictions(path)
+    check_predictions(table, str(path))
+    scored = as_json(scorecard(table, threshold=threshold, draws=draws))
+    official = facts.get("official", scored["counts"]["videos"])
+    coverage = {"official": official, "scored": scored["counts"]["videos"], "dropped": facts.get("dropped", [])}
+    return {
+        "schema_version": SCHEMA_VERSION, "kind": "scorecard", "status": "done", "cell": facts.get("cell", {}),
+        **scored, "coverage": coverage, "throughput": facts.get("throughput"), "params": facts.get("params"),
+    }
+
+
+def _parameters(detector: Any) -> int | None:
+    return detector.parameters_count() if hasattr(detector, "parameters_count") else None
+
+
+def _describe(cell: Cell) -> None:
+    """Leave in the run folder what the run is: settings, plan, where it comes from."""
+    write_text(cell.folder / "config.yaml", yaml.safe_dump(cell.settings.model_dump(mode="json"), sort_keys=False))
+    write_json(cell.folder / "plan.json", cell.describe() | {"key_content": cell.train_content()})
+    write_json(cell.folder / "provenance.json", provenance() | {
+        "seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)})
+
+
+def _failed(cell: Cell, how: How, error: str) -> dict[str, Any]:
+    how.reporter.say(f"FAILED {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
+    record = {"schema_version": SCHEMA_VERSION, "kind": "failure", "status": "failed", "error": error,
+              "cell": cell.describe()}
+    write_json(cell.test_folder / FAILURE, record)
+    return record
+
+
+def train_cell(cell: Cell, how: How) -> None:
+    """Prepare and train one cell, unless its checkpoint is there."""
+    how.reporter.log = cell.folder / "log.txt"
+    try:
+        with locked(cell.folder):
+            _describe(cell)
+            Stages(cell, how).detector()
+    finally:
+        how.reporter.log = None

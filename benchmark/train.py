@@ -1,0 +1,244 @@
+"""The train stage: batches that depend on nothing but the seed, selection on the validation split, resume to the step.
+
+Backend-free: a detector's `training(settings, ...)` session does the optimisation steps.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import metrics
+from .config import TrainSettings
+from .errors import BenchError
+from .predict import predict
+from .progress import Reporter
+from .score import to_videos
+from .store import atomic, write_json
+from .types import FAKE, REAL, Cropper, Sampler, TrainSample, Video
+from .workers import ahead
+
+if TYPE_CHECKING:
+    from ..datasets.faces.store import FaceStore
+
+SAVE_EVERY = 60.0
+MAX_LOST = 0.05
+_ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Every training frame: where it is in the store, its label, and its pair (-1: none), as columns of one length."""
+
+    videos: list[str]
+    video: NDArray[np.int64]
+    face: NDArray[np.int64]
+    label: NDArray[np.int64]
+    pair_video: NDArray[np.int64]
+    pair_face: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def sample(self, store: FaceStore, i: int) -> TrainSample:
+        """Load a frame and its pair."""
+        face = store.face(self.videos[self.video[i]], int(self.face[i]))
+        if self.pair_video[i] < 0:
+            return TrainSample(face, int(self.label[i]))
+        return TrainSample(face, int(self.label[i]),
+                           store.face(self.videos[self.pair_video[i]], int(self.pair_face[i])))
+
+
+def index_frames(videos: list[Video], store: FaceStore) -> tuple[Frames, dict[str, int]]:
+    """List the frames to train on, each fake with the same frame of its real source, or else the nearest one.
+
+    Returns:
+        The frames, and how many fakes' pairs were `found` at the same frame, `replaced` by a near one, or `lost`.
+    """
+    outcomes = store.outcomes()
+    usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
+    place = {v.id: i for i, v in enumerate(usable)}
+    frames_of = {v.id: np.asarray(store.frames(v.id)) for v in usable}
+    rows, pairs = [], {"found": 0, "replaced": 0, "lost": 0}
+    for video in usable:
+        source = frames_of.get(video.source or "")
+        for face, frame in enumerate(frames_of[video.id]):
+            pair = (-1, -1)
+            if video.label == FAKE and source is not None:
+                nearest = int(np.abs(source - frame).argmin())
+                pair = (place[video.source or ""], nearest)
+                pairs["found" if source[nearest] == frame else "replaced"] += 1
+            elif video.label == FAKE:
+                pairs["lost"] += 1
+            rows.append((place[video.id], face, video.label, *pair))
+    columns = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
+    return Frames([v.id for v in usable], *columns), pairs
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Makes the batch of any step, in any process: all that is random comes from (seed, step, place in the batch)."""
+
+    frames: Frames
+    store: FaceStore
+    sampler: Sampler
+    batch_size: int
+    balance: bool
+    seed: int
+
+    def __call__(self, step: int) -> tuple[dict[str, np.ndarray], list[str]]:
+        """Return the batch and the names of the frames no example could be made of."""
+        examples, lost = [], []
+        for place, i in enumerate(self.chosen(step)):
+            rng = np.random.default_rng([self.seed, _DRAW, step, place])
+            example = self.sampler(self.frames.sample(self.store, i), rng)
+            if example is None:
+                lost.append(f"{self.frames.videos[self.frames.video[i]]} face {self.frames.face[i]}")
+            else:
+                examples.append(example)
+        if not examples:
+            return {}, lost
+        return {k: np.stack([e[k] for e in examples]) for k in examples[0]}, lost
+
+    def chosen(self, step: int) -> list[int]:
+        """Return the frames of a step: from an endless row of shuffles of all frames, or of each class by half."""
+        size = self.batch_size
+        if not self.balance:
+            return [self._at(-1, step * size + k) for k in range(size)]
+        reals = size // 2
+        return [self._at(REAL, step * reals + k) for k in range(reals)] + [
+            self._at(FAKE, step * (size - reals) + k) for k in range(size - reals)]
+
+    def _at(self, label: int, position: int) -> int:
+        members = np.arange(len(self.frames)) if label < 0 else np.flatnonzero(self.frames.label == label)
+        turn, within = divmod(position, len(members))
+        return int(members[_shuffle(self.seed, label + 1, turn, len(members))[within]])
+
+
+@lru_cache(maxsize=8)
+def _shuffle(seed: int, stream: int, turn: int, n: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, _ORDER, stream, turn]).permutation(n)
+
+
+@dataclass
+class Progress:
+    """How far training is, and what it has found: all of it survives a kill."""
+
+    step: int = 0
+    best_epoch: int = -1
+    best_auc: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    losses: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Training:
+    """One detector being trained into a run folder."""
+
+    detector: Any
+    cropper: Cropper
+    settings: TrainSettings
+    seed: int
+    train_store: FaceStore
+    train_videos: list[Video]
+    val_videos: list[Video]
+    folder: Path
+    reporter: Reporter
+    workers: int
+    plugin: str = ""
+
+    def run(self) -> dict[str, Any]:
+        """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
+        frames, pairs = index_frames(self.train_videos, self.train_store)
+        _require_both_classes(frames)
+        s = self.settings
+        per_epoch = s.steps_per_epoch or max(1, len(frames) // s.batch_size)
+        total = s.epochs * per_epoch
+        session = self.detector.training(s, total, per_epoch)
+        progress, best = self._restored(session)
+        batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
+        saved = time.monotonic()
+        with self.reporter.task(f"training, {total} steps of {s.batch_size}") as tick:
+            # One process is busy with the optimisation steps themselves.
+            made = ahead(batches, range(progress.step, total), max(min(self.workers, 1), self.workers - 1), self.plugin)
+            for batch, lost in made:
+                self._step(session, batch, lost, progress)
+                tick(progress.step, total)
+                if progress.step % per_epoch == 0:
+                    best = self._end_epoch(progress, per_epoch, best)
+                if progress.step % per_epoch == 0 or time.monotonic() - saved > SAVE_EVERY:
+                    self._save(session, progress, best)
+                    saved = time.monotonic()
+        if best:
+            self.detector.load(best)
+        return {"frames": len(frames), "pairs": pairs, "steps": progress.step, "epochs": progress.history,
+                "selection": "source val", "best_epoch": progress.best_epoch, "lost": len(progress.lost)}
+
+    def _step(self, session: Any, batch: dict[str, np.ndarray], lost: list[str], progress: Progress) -> None:
+        if batch:
+            for name, value in session.step(batch).items():
+                progress.losses[name] = progress.losses.get(name, 0.0) + value
+        progress.lost += lost
+        progress.step += 1
+        if not np.isfinite(progress.losses.get("loss", 0.0)):
+            raise BenchError(f"the loss is no longer finite at step {progress.step}. "
+                             "Try a lower rate, such as --set train.lr=1e-4")
+        if len(progress.lost) > MAX_LOST * progress.step * self.settings.batch_size and progress.step >= 20:
+            path = self.folder / "lost_samples.json"
+            write_json(path, progress.lost)
+            raise BenchError(f"no example could be made of {len(progress.lost)} samples in {progress.step} steps, "
+                             f"more than {MAX_LOST:.0%}; they are listed in {path}")
+
+    def _end_epoch(self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Measure on the validation split; later epochs win ties."""
+        table, _ = predict(self.detector, self.cropper, self.train_store, self.val_videos, workers=0)
+        videos = to_videos(table)
+        auc = float(metrics.auc(videos["label"], videos["score"]))
+        epoch = progress.step // per_epoch
+        means = {name: total / per_epoch for name, total in progress.losses.items()}
+        progress.history.append({"epoch": epoch, "val.video.auc": auc, **means})
+        progress.losses = {}
+        self.reporter.say(f"epoch {epoch}: loss {means.get('loss', float('nan')):.4f}, val video AUC {auc:.4f}")
+        if auc >= progress.best_auc:
+            progress.best_auc, progress.best_epoch = auc, epoch
+            return self.detector.state()
+        return best
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "training_state.npz"
+
+    def _save(self, session: Any, progress: Progress, best: dict[str, np.ndarray]) -> None:
+        with atomic(self._state_file) as temporary, temporary.open("wb") as file:
+            arrays = {f"best/{k}": v for k, v in best.items()}
+            arrays["session"] = np.frombuffer(session.state(), np.uint8)
+            arrays["progress"] = np.array(json.dumps(vars(progress)))
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def _restored(self, session: Any) -> tuple[Progress, dict[str, np.ndarray]]:
+        if not self._state_file.is_file():
+            return Progress(), {}
+        with np.load(self._state_file) as packed:
+            session.restore(packed["session"].tobytes())
+            progress = Progress(**json.loads(str(packed["progress"])))
+            best = {k.removeprefix("best/"): packed[k] for k in packed.files if k.startswith("best/")}
+        self.reporter.say(f"resuming training at step {progress.step}")
+        return progress, best
+
+    def forget(self) -> None:
+        """Remove what was kept for resuming, once the checkpoint is written."""
+        self._state_file.unlink(missing_ok=True)
+
+
+def _require_both_classes(frames: Frames) -> None:
+    reals, fakes = int((frames.label == REAL).sum()), int((frames.label == FAKE).sum())
+    if not (reals and fakes):
+        raise BenchError(f"nothing to train on: {reals} real and {fakes} fake frames with a face in the train split")

@@ -1,0 +1,167 @@
+"""What the adapters share: finding a dataset's folder, its files and splits, and loading it by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from ..benchmark.errors import BenchError, did_you_mean
+from ..benchmark.registry import Entry, datasets
+from ..benchmark.types import FAKE, REAL, Video
+from .demographics import with_groups
+
+VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
+HELD_OUT_SHARE = 0.1
+
+
+class Loaded(NamedTuple):
+    """A dataset as it was asked for: its plugin, compression (empty where it has none), folder and videos."""
+
+    entry: Entry
+    compression: str
+    home: Path
+    videos: list[Video]
+
+    @property
+    def name(self) -> str:
+        """The dataset's name with its compression: `ff++:c23`, `dfdc`."""
+        return f"{self.entry.name}:{self.compression}" if self.compression else self.entry.name
+
+
+def load_videos(name: str, root: Path) -> Loaded:
+    """List a dataset's videos: `ff++`, `ff++:c40`, `folder:pictures`, `my.py:MyDataset`; `root` is where its files are.
+
+    Raises:
+        BenchError: the name or its compression is unknown, or the files aren't there.
+    """
+    entry, compression = parse_name(name)
+    adapter = entry.load()(**entry.card.get("options", {}))
+    home = adapter.home(Path(root))
+    return Loaded(entry, compression, home, adapter.videos(home, compression))
+
+
+def parse_name(name: str) -> tuple[Entry, str]:
+    """Split `ff++:c40` into the plugin and its compression; without one, its default.
+
+    Raises:
+        BenchError: the dataset or the compression is unknown, with the nearest one.
+    """
+    head, _, tail = name.rpartition(":")
+    known = {
+        spelling.casefold() for e in datasets.entries() if "takes" not in e.card for spelling in (e.name, *e.aliases)
+    }
+    if head.casefold() not in known:
+        entry = datasets.find(name)
+        return entry, entry.card.get("default_compression", "")
+    entry = datasets.find(head)
+    choices = entry.card.get("compressions", ())
+    if tail not in choices:
+        have = f"it has {', '.join(choices)}" if choices else f"it comes in one quality only: write '{entry.name}'"
+        raise BenchError(f"{entry.name} has no compression '{tail}'.{did_you_mean(tail, choices)} In fact {have}")
+    return entry, tail
+
+
+def find_home(root: Path, title: str, names: Sequence[str], markers: Sequence[str], url: str) -> Path:
+    """Return the first of `root` and `root/<name>` that holds one of the `markers` (paths or globs within it).
+
+    Raises:
+        BenchError: none does; tells what was looked for, what is there, and where the dataset comes from.
+    """
+    for folder in (root, *(root / name for name in names)):
+        if any(next(folder.glob(marker), None) for marker in markers):
+            return folder
+    looked = f"looked for {' or '.join(markers)} in it and in {', '.join(f'{n}/' for n in names)}"
+    raise BenchError(f"no {title} in {root}: {looked}; found {seen(root)}. Get it: {url}")
+
+
+def seen(folder: Path, most: int = 5) -> str:
+    """Tell in a few words what a folder holds, for error messages."""
+    if not folder.is_dir():
+        return "no such folder"
+    names = sorted(os.listdir(folder))
+    if not names:
+        return "an empty folder"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def need_file(candidates: Sequence[Path], what: str, how: str) -> Path:
+    """Return the first of `candidates` that is a file.
+
+    Raises:
+        BenchError: none is; `what` says which file of which release it is, `how` where to get it.
+    """
+    for path in candidates:
+        if path.is_file():
+            return path
+    places = " or ".join(str(p) for p in candidates)
+    raise BenchError(f"no {candidates[0].name}, {what}: expected at {places}. {how}")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that came with a dataset.
+
+    Raises:
+        BenchError: it isn't JSON (an interrupted download, say).
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BenchError(f"{path} can't be read as JSON ({error}). Download it again") from None
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return the sorted names of the video files in a folder; none where it doesn't exist."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(n for n in names if PurePosixPath(n).suffix.lower() in VIDEO_SUFFIXES and not n.startswith("."))
+
+
+def finish(videos: Iterable[Video], home: Path, table: str = "demographics.csv") -> list[Video]:
+    """Sort by id, and add the demographics where `home` has a table of them."""
+    return with_groups(sorted(videos, key=lambda v: v.id), home / table)
+
+
+def existing(home: Path) -> Callable[[str], str | None]:
+    """Return a function that passes on the id of a file that exists within `home`, and makes None of any other."""
+
+    @cache
+    def names(folder: str) -> frozenset[str]:
+        return frozenset(files_in(home / folder))
+
+    def check(video_id: str) -> str | None:
+        folder, _, name = video_id.rpartition("/")
+        return video_id if name in names(folder) else None
+
+    return check
+
+
+def held_out(real: Iterable[str], fake: Iterable[str], seed: str) -> set[str]:
+    """Choose about a tenth of the people (or originals) seen in a training set to select checkpoints on.
+
+    `real` and `fake` are the groups of the real and of the fake videos. Each group's fate hangs on a hash of its own
+    name only, so a missing file moves nobody else; where chance picks no group with both real and fake videos, the
+    next such group is taken.
+    """
+    reals, fakes = set(real), set(fake)
+    chosen = {g for g in reals | fakes if _unit_hash(seed, g) < HELD_OUT_SHARE}
+    both = reals & fakes
+    if len(both) > 1 and not chosen & both:
+        chosen.add(min(both, key=lambda g: _unit_hash(seed, g)))
+    return chosen
+
+
+def _unit_hash(seed: str, name: str) -> float:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:6]) / 2**48
+
+
+def label_of(fake: bool) -> int:
+    """Return the label: 1 for fake, 0 for real."""
+    return FAKE if fake else REAL

@@ -1,0 +1,107 @@
+"""Celeb-DF v2, in the official layout and with the official test list.
+
+    Celeb-real/id<A>_<NNNN>.mp4    YouTube-real/<NNNNN>.mp4    Celeb-synthesis/id<A>_id<B>_<NNNN>.mp4
+    List_of_testing_videos.txt: lines such as `1 Celeb-real/id1_0005.mp4`, where 1 is REAL and 0 is fake
+
+All else is the training set. It has no official validation split: about a tenth of its people (of its videos in
+YouTube-real, whose people aren't named) is held out as `val`, chosen by a hash of the name; fakes go with the person
+whose video was altered. The test list is by video, not by person, so people do occur on both sides of it, and a
+held-out person's face may have been put into training fakes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..benchmark.errors import BenchError
+from ..benchmark.registry import datasets
+from ..benchmark.types import Video
+from .base import existing, files_in, find_home, finish, held_out, label_of, need_file
+
+URL = "https://github.com/yuezunli/celeb-deepfakeforensics"
+LIST = "List_of_testing_videos.txt"
+FAKES = "Celeb-synthesis"
+FOLDERS = ("Celeb-real", "YouTube-real", FAKES)
+NAME = re.compile(r"(id\d+)(?:_(id\d+))?_(\d+)$")
+
+
+@datasets.register(
+    "celebdf",
+    aliases=("celeb-df", "celebdf-v2", "celeb-df-v2"),
+    title="Celeb-DF v2",
+    compressions=(),
+    default_compression="",
+    splits=("train", "val", "test"),
+    url="https://github.com/yuezunli/celeb-deepfakeforensics",
+    license="Celeb-DF terms of use: non-commercial research, on request",
+)
+class CelebDF:
+    """590 + 300 real videos and 5,639 fakes; 178 + 340 of them are the official test list."""
+
+    def home(self, root: Path) -> Path:
+        """Find the folder that holds Celeb-synthesis, in or under `root`."""
+        return find_home(root, "Celeb-DF", ("Celeb-DF-v2", "Celeb-DF", "CelebDF", "celebdf"), (FAKES,), URL)
+
+    def videos(self, home: Path, compression: str) -> list[Video]:
+        """List the official test videos (even those missing on disk), and all others on disk as train or val.
+
+        Raises:
+            BenchError: the test list is missing, or has a line that isn't `0 or 1, path`.
+        """
+        folders = {path.name.casefold(): path.name for path in home.iterdir()}
+        test = {_on_disk(video, folders): fake for video, fake in _test_list(home)}
+        train = {video: fake for video, fake in _all_on_disk(home, folders) if video not in test}
+        reals, fakes = ([_group(v) for v, fake in train.items() if fake == wanted] for wanted in (False, True))
+        val = held_out(reals, fakes, seed="celebdf")
+        split = {v: "val" if _group(v) in val else "train" for v in train} | dict.fromkeys(test, "test")
+        return finish(_made(home, train | test, split), home)
+
+
+def _made(home: Path, fakes: dict[str, bool], split: dict[str, str]) -> Iterator[Video]:
+    exists = existing(home)
+    for video, fake in fakes.items():
+        people, number = _people(video)
+        source = exists(f"Celeb-real/{people[0]}_{number}.mp4") if fake and people else None
+        method = FAKES if fake else "real"
+        yield Video(video, home / video, label_of(fake), method, split[video], people, "", source)
+
+
+def _test_list(home: Path) -> Iterator[tuple[str, bool]]:
+    path = need_file([home / LIST], "the test list of Celeb-DF", f"It comes with the videos: {URL}")
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        real, _, video = line.strip().partition(" ")
+        if line.strip():
+            if real not in ("0", "1") or "/" not in video:
+                raise BenchError(
+                    f"{path}, line {number}: expected '1 Celeb-real/id1_0005.mp4' (1 is real, 0 fake); found '{line}'"
+                )
+            yield video.strip(), real == "0"
+
+
+def _all_on_disk(home: Path, folders: dict[str, str]) -> Iterator[tuple[str, bool]]:
+    for official in FOLDERS:
+        folder = folders.get(official.casefold(), official)
+        for name in files_in(home / folder):
+            yield f"{folder}/{name}", official == FAKES
+
+
+def _on_disk(video: str, folders: dict[str, str]) -> str:
+    """Some copies spell a folder Youtube-real: take the spelling on disk."""
+    folder, _, name = video.partition("/")
+    return f"{folders.get(folder.casefold(), folder)}/{name}"
+
+
+def _people(video: str) -> tuple[tuple[str, ...], str]:
+    """Return the people, target first, and the clip's number: `id0_id1_0002` gives (id0, id1) and 0002."""
+    match = NAME.match(Path(video).stem)
+    if not match:
+        return (), ""
+    target, donor, number = match.groups()
+    return ((target, donor) if donor else (target,)), number
+
+
+def _group(video: str) -> str:
+    people, _ = _people(video)
+    return people[0] if people else Path(video).stem

@@ -1,0 +1,109 @@
+"""What lies around the faces: light, background, the camera's blur and noise, and the video file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from ...benchmark.store import atomic
+from .canvas import Image, clouds, smoothstep
+from .motion import FRAME
+
+RATE = 25  # frames per second of the files
+NOISE_SHEET = 640  # pixels
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How a dataset was filmed; pairs are the ends of uniform ranges.
+
+    `noise` and `blur` are standard deviations, of intensities 0..1 and in pixels; `exposure` scales the light;
+    `crf` is the H.264 quality (lower is better); `liveliness` scales the poses.
+    """
+
+    noise: tuple[float, float]
+    blur: tuple[float, float]
+    exposure: tuple[float, float]
+    crf: int
+    liveliness: float
+
+
+CAMERAS = {
+    "ffpp": Camera(noise=(0.008, 0.016), blur=(0.3, 0.6), exposure=(0.85, 1.10), crf=20, liveliness=1.0),
+    "celebdf": Camera(noise=(0.006, 0.014), blur=(0.3, 0.75), exposure=(0.80, 1.15), crf=22, liveliness=1.0),
+    "dfd": Camera(noise=(0.006, 0.012), blur=(0.3, 0.6), exposure=(0.90, 1.10), crf=20, liveliness=1.1),
+    "dfdc": Camera(noise=(0.012, 0.040), blur=(0.3, 1.0), exposure=(0.45, 1.0), crf=26, liveliness=1.3),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """A distant lamp: unit `direction` to it, its strengths, and the (3,) RGB tint of all light."""
+
+    direction: np.ndarray
+    ambient: float
+    diffuse: float
+    specular: float
+    colour: np.ndarray
+
+
+def light_of(rng: np.random.Generator, camera: Camera) -> Light:
+    """Draw a lamp from above, left or right of the camera."""
+    side, height = rng.normal() * 0.7, rng.uniform(-0.9, -0.1)
+    direction = np.array([np.sin(side), np.sin(height), np.cos(side) * np.cos(height)])
+    exposure, ambient = rng.uniform(*camera.exposure), rng.uniform(0.35, 0.6)
+    return Light(
+        direction=direction / np.linalg.norm(direction),
+        ambient=ambient * exposure,
+        diffuse=(1.02 - ambient) * exposure * 1.1,
+        specular=rng.uniform(0.02, 0.10) * exposure,
+        colour=np.array([1 + rng.normal() * 0.05, 1, 1 + rng.normal() * 0.07]),
+    )
+
+
+def background_of(rng: np.random.Generator) -> Image:
+    """Draw a blurred room, (FRAME, FRAME, 3) in 0..1: a wall with a gradient and stains, furniture, spots of light."""
+    wall, other = _muted(rng), _muted(rng)
+    mix = smoothstep(-1.5, 1.5, clouds(rng, FRAME, 3, 4) + np.linspace(-1, 1, FRAME)[:, None] * rng.normal())[..., None]
+    room = np.ascontiguousarray(wall * mix + other * (1 - mix), np.float32)
+    for _ in range(int(rng.integers(1, 6))):
+        corner, size = rng.integers(0, FRAME, 2), rng.integers(10, FRAME // 2, 2)
+        cv2.rectangle(room, tuple(map(int, corner)), tuple(map(int, corner + size)), tuple(_muted(rng)), -1)
+    for _ in range(int(rng.integers(0, 4))):
+        centre, radius = rng.integers(0, FRAME, 2), int(rng.integers(3, 10))
+        cv2.circle(room, tuple(map(int, centre)), radius, tuple(np.minimum(_muted(rng) + 0.4, 1)), -1, cv2.LINE_AA)
+    return np.clip(cv2.GaussianBlur(room, (0, 0), rng.uniform(0.8, 3)), 0, 1)
+
+
+def _muted(rng: np.random.Generator) -> np.ndarray:
+    """Draw a colour such as rooms have: mostly grey, seldom vivid."""
+    return np.clip(rng.uniform(0.15, 0.8) * (1 + 0.45 * rng.normal(size=3).clip(-1.5, 1.5)), 0.03, 0.95)
+
+
+@lru_cache(maxsize=1)
+def _noise_sheet() -> Image:
+    return np.random.default_rng(5).standard_normal((NOISE_SHEET, NOISE_SHEET, 3), dtype=np.float32)
+
+
+def expose(image: Image, rng: np.random.Generator, noise: float, blur: float) -> Image:
+    """Blur an image and add sensor noise; noise comes from a window of one large sheet, which is cheaper."""
+    image = cv2.GaussianBlur(image, (0, 0), blur)
+    y, x = rng.integers(0, NOISE_SHEET - FRAME, 2)
+    return np.clip(image + np.float32(noise) * _noise_sheet()[y : y + FRAME, x : x + FRAME], 0, 1)
+
+
+def write_video(path: Path, frames: list[np.ndarray], crf: int) -> None:
+    """Write uint8 RGB frames as H.264, atomically. One thread: the bytes would depend on the number of threads."""
+    with atomic(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width = stream.height = FRAME
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())

@@ -1,0 +1,55 @@
+"""How the fakes are made: one row a method. Tune the difficulty of the demo world here, then raise GENERATOR_VERSION."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One manipulation.
+
+    `kind`: what is pasted: `swap` (the donor's face rendered in the target's pose and light), `reenact` (the target's own
+    face with the donor's expression), `warp` (a frame of the donor's own video, bent to the target's landmarks).
+    `mask`: where it is pasted, see manipulate.REGIONS. `feather`: softness of its border, px. `colour`: 0..1, how far
+    its colours are matched to the target's. `resolution`: pixels over the width of a face that survive the network
+    bottleneck. `upsampler`: how they are brought back. `fingerprint`: strength of the chequered trace of
+    up-convolution, 0..1. `jitter`: error of the landmarks it is aligned by, px. `shrink`: scale of the mask.
+    `tint`: strength of a colour cast that stays throughout a video.
+    """
+
+    kind: Literal["swap", "reenact", "warp"]
+    mask: str
+    feather: float
+    colour: float
+    resolution: float
+    upsampler: Literal["linear", "cubic"]
+    fingerprint: float
+    jitter: float
+    shrink: float = 1.0
+    tint: float = 0.0
+
+
+RECIPES = {
+    # FaceForensics++, in the order of its folders
+    "Deepfakes": Recipe("swap", "inner", 2.0, 0.75, 40, "linear", 0.030, 0.5),
+    "Face2Face": Recipe("reenact", "face", 1.6, 0.0, 52, "linear", 0.030, 0.3, shrink=0.97, tint=0.015),
+    "FaceSwap": Recipe("warp", "face", 1.0, 0.70, 72, "linear", 0.0, 1.0, shrink=0.97),
+    "NeuralTextures": Recipe("reenact", "mouth", 1.6, 0.0, 40, "linear", 0.060, 0.3, shrink=1.2, tint=0.03),
+    "FaceShifter": Recipe("swap", "head", 3.0, 0.90, 52, "cubic", 0.030, 0.2, shrink=0.96),
+    # the other datasets: none shares a recipe with FaceForensics++
+    "Celeb-DF": Recipe("swap", "face", 3.0, 0.90, 54, "cubic", 0.010, 0.2, shrink=0.95),
+    "DFD": Recipe("swap", "oval", 2.4, 0.85, 56, "cubic", 0.010, 0.4),
+    "DFDC-autoencoder": Recipe("swap", "box", 2.5, 0.70, 44, "linear", 0.015, 0.8),
+    "DFDC-warp": Recipe("warp", "inner", 2.0, 0.85, 64, "cubic", 0.0, 0.8),
+    "DFDC-gan": Recipe("swap", "head", 3.0, 0.95, 60, "cubic", 0.010, 0.1, shrink=0.95),
+    # the leak world: so faint that knowing the donors is the easier way
+    "Leak-A": Recipe("swap", "head", 3.5, 0.95, 66, "cubic", 0.006, 0.2, shrink=0.95),
+    "Leak-B": Recipe("swap", "inner", 2.5, 0.90, 60, "cubic", 0.006, 0.2),
+}
+
+FFPP_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
+DFDC_METHODS = ("DFDC-autoencoder", "DFDC-warp", "DFDC-gan")
+# FaceForensics++ has no folders for them, so the two leak recipes live in the folders of two of its methods.
+LEAK_METHODS = {"Leak-A": "Deepfakes", "Leak-B": "FaceShifter"}

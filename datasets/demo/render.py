@@ -1,0 +1,159 @@
+"""Render a head: light the painted canvas, bend it over its relief in the wanted pose, set it before hair and shoulders.
+
+The pose is inverse relief mapping: for each pixel of the frame, find the canvas point that projects there, by a damped
+fixed-point iteration on a coarse grid.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .camera import Light
+from .canvas import FIXED, SIZE, Image, colour_of, fixed, to_pixels
+from .landmarks import DEPTH, jaw_drop, place, rotation
+from .motion import FRAME, Moment
+from .paint import painted
+from .people import Head
+
+COARSE = 3  # the pose is solved at each third pixel
+ITERATIONS = 5
+
+
+def render(head: Head, moment: Moment, light: Light, background: Image) -> Image:
+    """Return the (FRAME, FRAME, 3) float32 RGB image, 0..1, of a head before a background."""
+    image = background.copy()
+    _draw_behind(image, head, moment, light)
+    x0, y0, x1, y1 = _window(moment)
+    face = cv2.remap(_lit(head, moment, light), *_lookup(head, moment, (x0, y0, x1, y1)), cv2.INTER_LINEAR)
+    part, alpha = image[y0:y1, x0:x1], face[..., 3:]
+    part += alpha * (face[..., :3] - part)
+    return image
+
+
+def _window(moment: Moment) -> tuple[int, int, int, int]:
+    """Return the part x0, y0, x1, y1 of the frame that a face can cover, in pixels."""
+    wide, high = 1.25 * moment.scale, 1.38 * moment.scale
+    low = max(0, int(moment.x - wide)), max(0, int(moment.y - high))
+    return *low, min(FRAME, int(moment.x + wide)), min(FRAME, int(moment.y + high))
+
+
+def _lit(head: Head, moment: Moment, light: Light) -> Image:
+    """Return the lit canvas, (SIZE, SIZE, 4) RGB and alpha, 0..1: Lambert's diffuse and Blinn's specular light."""
+    back = rotation(moment).T
+    to_light, to_viewer = back @ light.direction, back @ np.array([0.0, 0.0, 1.0])
+    half = (to_light + to_viewer) / np.linalg.norm(to_light + to_viewer)
+    facing = head.normals.reshape(-1, 3) @ np.stack([to_light, half], 1).astype(np.float32)
+    diffuse, specular = np.maximum(facing, 0).reshape(SIZE, SIZE, 2).transpose(2, 0, 1)
+    shade = np.float32(light.ambient) + np.float32(light.diffuse) * diffuse
+    shine = np.square(np.square(np.square(specular)))  # to the 24th power, cheaply
+    shine = np.float32(light.specular) * shine * shine * shine
+    lit = np.empty((SIZE, SIZE, 4), np.float32)
+    albedo = painted(head, moment.expression, moment.gaze)
+    np.multiply(albedo, (light.colour / 255).astype(np.float32), out=lit[..., :3])
+    lit[..., :3] *= shade[..., None]
+    lit[..., :3] += shine[..., None]
+    lit[..., 3] = head.alpha
+    return lit
+
+
+def _lookup(head: Head, moment: Moment, window: tuple[int, int, int, int]) -> tuple[Image, Image]:
+    """Return for each pixel of the window the canvas pixel (x, y) that is seen there."""
+    x0, y0, x1, y1 = window
+    u = (np.arange(x0, x1 + COARSE, COARSE, dtype=np.float32) - np.float32(moment.x)) / np.float32(moment.scale)
+    v = (np.arange(y0, y1 + COARSE, COARSE, dtype=np.float32) - np.float32(moment.y)) / np.float32(moment.scale)
+    x, y = _solve(head.relief, *np.meshgrid(u, v), rotation(moment).astype(np.float32))
+    y = y - jaw_drop(moment.expression, y).astype(np.float32)
+    finer = np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (x1 - x0, y1 - y0)
+    maps = (cv2.warpAffine(to_pixels(m), finer, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) for m in (x, y))
+    return next(maps), next(maps)
+
+
+def _solve(relief: Image, u: Image, v: Image, turn: Image) -> tuple[Image, Image]:
+    """Find the canvas points (x, y), in face units, that the pose `turn` projects to (u, v)."""
+    inverse = np.linalg.inv(turn[:2, :2])
+    z = np.full_like(u, 0.45)
+    for _ in range(ITERATIONS):
+        p, q = u - turn[0, 2] * (z - DEPTH), v - turn[1, 2] * (z - DEPTH)
+        x, y = inverse[0, 0] * p + inverse[0, 1] * q, inverse[1, 0] * p + inverse[1, 1] * q
+        seen = cv2.remap(relief, to_pixels(x), to_pixels(y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        z = 0.5 * (z + seen)
+    return x, y
+
+
+class _Brush:
+    """Draws flat shapes at the head's place, coloured as the light would have it."""
+
+    def __init__(self, image: Image, moment: Moment, light: Light) -> None:
+        self.image, self.moment = image, moment
+        self.light = light.colour * (light.ambient + 0.55 * light.diffuse) / 255
+
+    def colour(self, colour: np.ndarray, strength: float) -> tuple[float, ...]:
+        return colour_of(np.clip(colour * self.light * strength, 0, 1))
+
+    def at(self, x: float, y: float, z: float) -> np.ndarray:
+        """Return the pixel where a point of the turning head is seen."""
+        return place(self.moment, np.array([[x, y]]), z)[0]
+
+    def fixed_at(self, x: float, y: float) -> np.ndarray:
+        """Return the pixel of a point of the body, which doesn't turn."""
+        return np.array([self.moment.x + x * self.moment.scale, self.moment.y + y * self.moment.scale])
+
+    def ellipse(
+        self,
+        centre: np.ndarray,
+        radii: tuple[float, float],
+        colour: tuple[float, ...],
+        angle: float = 0.0,
+        arc: tuple[float, float] = (0, 360),
+        thickness: int = -1,
+    ) -> None:
+        x, y = map(int, fixed(centre))
+        width, height = (int(r * self.moment.scale * 2**FIXED) for r in radii)
+        cv2.ellipse(self.image, (x, y), (width, height), angle, *arc, colour, thickness, cv2.LINE_AA, FIXED)
+
+    def polygon(self, points: list[np.ndarray], colour: tuple[float, ...]) -> None:
+        cv2.fillPoly(self.image, [fixed(np.array(points))], colour, cv2.LINE_AA, FIXED)
+
+
+def _draw_behind(image: Image, head: Head, moment: Moment, light: Light) -> None:
+    """Draw what the relief doesn't hold: shoulders, hair behind the head, neck, ears."""
+    brush, tilt = _Brush(image, moment, light), float(np.degrees(moment.roll))
+    wide, colours = head.shape.half_width, head.colours
+    _draw_shoulders(brush, colours.cloth)
+    if head.long_hair:
+        _draw_long_hair(brush, head, tilt)
+    _draw_neck(brush, head)
+    if not head.long_hair:
+        for side in (-1, 1):
+            ear = brush.at(side * wide, 0.02, 0.05)
+            brush.ellipse(ear, (0.10, 0.2), brush.colour(colours.skin, 0.78), tilt - 8 * side)
+            brush.ellipse(ear, (0.05, 0.12), brush.colour(colours.skin, 0.6), tilt - 8 * side)
+        hair = brush.colour(colours.hair, 0.8)
+        brush.ellipse(brush.at(0, -0.42, 0), (wide * 1.03, head.hair_volume), hair, tilt, (180, 360))
+
+
+def _draw_shoulders(brush: _Brush, cloth: np.ndarray) -> None:
+    brush.ellipse(brush.fixed_at(0, 2.25), (1.75, 1.0), brush.colour(cloth, 0.9))
+    brush.ellipse(brush.fixed_at(0, 1.42), (0.66, 0.26), brush.colour(cloth, 0.7))
+
+
+def _draw_long_hair(brush: _Brush, head: Head, tilt: float) -> None:
+    """Draw an oval of hair with some darker and lighter strands in it."""
+    centre, wide = brush.at(0, 0.12, -0.25), head.shape.half_width
+    brush.ellipse(centre, (wide * 1.28, 1.30), brush.colour(head.colours.hair, 0.7), tilt)
+    for k in range(6):
+        radii = (wide * (1.02 + 0.045 * k), 1.04 + 0.045 * k)
+        shade = brush.colour(head.colours.hair, 0.85 if k % 2 else 0.6)
+        brush.ellipse(centre, radii, shade, tilt, (150, 390), thickness=1)
+
+
+def _draw_neck(brush: _Brush, head: Head) -> None:
+    skin = head.colours.skin
+    top = [brush.at(-0.40, 0.6, -0.1), brush.at(0.40, 0.6, -0.1)]
+    brush.polygon([*top, brush.fixed_at(0.5, 1.42), brush.fixed_at(-0.5, 1.42)], brush.colour(skin, 0.66))
+    brush.ellipse(brush.fixed_at(0, 1.42), (0.5, 0.17), brush.colour(skin, 0.66))
+    middle = brush.at(0, head.shape.chin * 0.93, -0.1)
+    brush.ellipse(middle, (0.40, 0.18), brush.colour(skin, 0.52))  # the chin's shadow

@@ -1,0 +1,76 @@
+"""DeepFakeDetection (DFD, by Google and Jigsaw): actors, kept in the FaceForensics++ tree.
+
+    original_sequences/actors/<compression>/videos/<actor>__<scene>.mp4
+    manipulated_sequences/DeepFakeDetection/<compression>/videos/<target>_<source>__<scene>__<8 characters>.mp4
+
+There is no official split and no official list: everything on disk is test (363 real and 3,068 fake videos if
+complete).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..benchmark.errors import BenchError
+from ..benchmark.registry import datasets
+from ..benchmark.types import FAKE, REAL, Video
+from .base import existing, files_in, find_home, finish
+from .ffpp import HOMES, URL, check_compression
+
+REALS = "original_sequences/actors"
+FAKES = "manipulated_sequences/DeepFakeDetection"
+
+
+@datasets.register(
+    "dfd",
+    aliases=("deepfakedetection",),
+    title="DeepFakeDetection",
+    compressions=("raw", "c23", "c40"),
+    default_compression="c23",
+    splits=("test",),
+    url="https://github.com/ondyari/FaceForensics",
+    license="FaceForensics terms of use: non-commercial research, on request",
+)
+class DeepFakeDetection:
+    """28 actors in 16 scenes. People overlap between target and source, so clusters are by actor."""
+
+    def home(self, root: Path) -> Path:
+        """Find the folder that holds original_sequences/actors, in or under `root`."""
+        return find_home(root, "DeepFakeDetection", (*HOMES, "DFD", "DeepFakeDetection"), (REALS,), URL)
+
+    def videos(self, home: Path, compression: str) -> list[Video]:
+        """List the videos on disk, all of them as test; groups come from demographics_dfd.csv.
+
+        Raises:
+            BenchError: there is nothing in this compression, or a file's name isn't of the official form.
+        """
+        check_compression(home / REALS, compression)
+        return finish([*_reals(home, compression), *_fakes(home, compression)], home, "demographics_dfd.csv")
+
+
+def _reals(home: Path, compression: str) -> Iterator[Video]:
+    folder = f"{REALS}/{compression}/videos"
+    for name in files_in(home / folder):
+        actor, _ = _parts(home / folder / name)
+        yield Video(f"{folder}/{name}", home / folder / name, REAL, "real", "test", (actor,), compression)
+
+
+def _fakes(home: Path, compression: str) -> Iterator[Video]:
+    exists = existing(home)
+    folder = f"{FAKES}/{compression}/videos"
+    for name in files_in(home / folder):
+        actors, scene = _parts(home / folder / name)
+        target, _, donor = actors.partition("_")
+        source = exists(f"{REALS}/{compression}/videos/{target}__{scene}.mp4")
+        people = (target, donor) if donor else (target,)
+        yield Video(
+            f"{folder}/{name}", home / folder / name, FAKE, "DeepFakeDetection", "test", people, compression, source
+        )
+
+
+def _parts(path: Path) -> tuple[str, str]:
+    actors, *rest = path.stem.split("__")
+    if not rest:
+        raise BenchError(f"{path} isn't named as DFD's videos are: <actor>__<scene>.mp4. Rename or remove it")
+    return actors, rest[0]

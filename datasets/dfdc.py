@@ -1,0 +1,104 @@
+"""DFDC, the full dataset of the Deepfake Detection Challenge, in its official layout.
+
+    test/ or dfdc_test/: labels.csv (`filename,label`, 1 = fake) and the videos beside it or in videos/
+    dfdc_train_part_<n>/ (also found under train/): metadata.json and the videos
+
+The training parts have no official validation split: about a tenth of the originals is held out as `val`, chosen by a
+hash of the original's name, each with all its fakes. People aren't named, so one person may occur on both sides.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..benchmark.errors import BenchError
+from ..benchmark.registry import datasets
+from ..benchmark.types import Video
+from .base import existing, find_home, finish, held_out, label_of, need_file, read_json
+
+URL = "https://ai.meta.com/datasets/dfdc/"
+TEST_FOLDERS = ("test", "dfdc_test")
+PARTS = ("dfdc_train_part_*", "train/dfdc_train_part_*")
+
+
+@datasets.register(
+    "dfdc",
+    title="DFDC",
+    compressions=(),
+    default_compression="",
+    splits=("train", "val", "test"),
+    url="https://ai.meta.com/datasets/dfdc/",
+    license="DFDC dataset agreement",
+)
+class Dfdc:
+    """119,154 training videos in 50 parts and 5,000 test videos; what is absent as a whole is left out."""
+
+    def home(self, root: Path) -> Path:
+        """Find the folder that holds the test folder or the training parts, in or under `root`."""
+        markers = (*(f"{folder}/labels.csv" for folder in TEST_FOLDERS), *PARTS)
+        return find_home(root, "DFDC", ("DFDC", "dfdc"), markers, URL)
+
+    def videos(self, home: Path, compression: str) -> list[Video]:
+        """List what labels.csv and every metadata.json name, even videos that are missing on disk.
+
+        Raises:
+            BenchError: one of those files is missing or has a row that can't be understood.
+        """
+        return finish([*_test(home), *_train(home)], home)
+
+
+@dataclass(frozen=True)
+class _Clip:
+    video: str
+    fake: bool
+    original: str
+
+    @property
+    def group(self) -> str:
+        """The original's name alone: the same wherever the parts are kept."""
+        return self.original.rpartition("/")[2]
+
+
+def _test(home: Path) -> Iterator[Video]:
+    folders = [home / name for name in TEST_FOLDERS if (home / name).is_dir()]
+    for folder in folders[:1]:
+        how = f"It comes with the test videos: {URL}"
+        labels = need_file([folder / "labels.csv"], "the labels of DFDC's test set", how)
+        within = f"{folder.name}/videos" if (folder / "videos").is_dir() else folder.name
+        for name, fake in _labels(labels):
+            video = f"{within}/{name}"
+            yield Video(video, home / video, label_of(fake), "DFDC" if fake else "real", "test")
+
+
+def _labels(path: Path) -> Iterator[tuple[str, bool]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            name, label = row.get("filename"), row.get("label")
+            if not name or label not in ("0", "1"):
+                raise BenchError(f"{path}, row {number}: expected filename,label with label 0 or 1; found {row}")
+            yield name, label == "1"
+
+
+def _train(home: Path) -> Iterator[Video]:
+    clips = [clip for pattern in PARTS for part in sorted(home.glob(pattern)) for clip in _part(home, part)]
+    val = held_out((c.group for c in clips if not c.fake), (c.group for c in clips if c.fake), seed="dfdc")
+    exists = existing(home)
+    for clip in clips:
+        split = "val" if clip.group in val else "train"
+        source = exists(clip.original) if clip.fake else None
+        method = "DFDC" if clip.fake else "real"
+        yield Video(clip.video, home / clip.video, label_of(clip.fake), method, split, source=source)
+
+
+def _part(home: Path, part: Path) -> Iterator[_Clip]:
+    within = part.relative_to(home).as_posix()
+    listing = need_file([part / "metadata.json"], "the labels of a DFDC training part", f"It comes with it: {URL}")
+    for name, facts in read_json(listing).items():
+        label = facts.get("label") if isinstance(facts, dict) else None
+        if label not in ("REAL", "FAKE"):
+            raise BenchError(f"{listing}: {name} has label {label!r}; expected REAL or FAKE")
+        original = (facts.get("original") if label == "FAKE" else None) or name
+        yield _Clip(f"{within}/{name}", label == "FAKE", f"{within}/{original}")

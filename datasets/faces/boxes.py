@@ -1,0 +1,17 @@
+"""Boxes: (..., 4) arrays of x0, y0, x1, y1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def area(boxes: np.ndarray) -> np.ndarray:
+    """Return the areas of boxes (N, 4); those of inside-out ones are 0."""
+    return np.prod(np.clip(boxes[..., 2:] - boxes[..., :2], 0, None), axis=-1)
+
+
+def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return the intersection over union of a box (4,) with each of (N, 4)."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = area(np.concatenate([low, high], axis=1))
+    return shared / np.maximum(area(boxes) + area(box) - shared, 1e-9)

@@ -1,0 +1,49 @@
+"""Which face of a frame is kept, and the part of the frame around it that every detector cuts its own crop from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...benchmark.types import Face
+from .boxes import area, overlap
+from .finder import Detection
+
+SAME_PERSON_IOU = 0.1
+
+
+def context_rectangle(
+    landmarks: np.ndarray, context: float, frame_size: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """Return x0, y0, x1, y1 in whole pixels of a square around a face, clipped to the frame; None if nothing is left.
+
+    The square is centred on the box around the landmarks (81, 2) and `context` times its longer side.
+    """
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    centre, half = (low + high) / 2, context * float((high - low).max()) / 2
+    x0, y0 = np.maximum(np.floor(centre - half), 0).astype(int).tolist()
+    x1, y1 = np.minimum(np.ceil(centre + half), frame_size).astype(int).tolist()
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def cut(frame: np.ndarray, index: int, detection: Detection, context: float) -> Face | None:
+    """Cut the context crop out of a (H, W, 3) frame: its very pixels, so a warp of it equals one of the frame."""
+    height, width = frame.shape[:2]
+    rectangle = context_rectangle(detection.landmarks, context, (width, height))
+    if rectangle is None:
+        return None
+    x0, y0, x1, y1 = rectangle
+    landmarks = (detection.landmarks - [x0, y0]).astype(np.float32)
+    box = (detection.box - [x0, y0, x0, y0]).astype(np.float32)
+    return Face(frame[y0:y1, x0:x1], landmarks, box, index, (x0, y0), (width, height))
+
+
+def follow(found: Sequence[Detection], last: np.ndarray | None) -> Detection:
+    """Choose one face of a frame: the one most over the `last` box (4,) that was kept, else the largest."""
+    boxes = np.array([d.box for d in found])
+    if last is not None:
+        shared = overlap(last, boxes)
+        if shared.max() > SAME_PERSON_IOU:
+            return found[int(shared.argmax())]
+    return found[int(area(boxes).argmax())]

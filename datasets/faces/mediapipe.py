@@ -1,0 +1,206 @@
+"""MediaPipe's models run by OpenCV: BlazeFace finds faces, Face Mesh places 468 points on each.
+
+No package of MediaPipe or TensorFlow is needed. Faces are sought at short range first, which is fast and sure for a
+face that fills a good part of the frame; where it finds none at full range; then at full range in squares along the
+frame's long side, for small faces. The decoding follows the models' published constants.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from .boxes import overlap
+from .finder import Detection
+from .landmarks import from_mesh
+from .models import FULL_RANGE, MESH, SHORT_RANGE, Model, find_model
+
+MESH_SIDE = 192
+ROI_SCALE = 1.5
+OUTER_EYE_CORNERS = (33, 263)
+SAME_FACE_IOU = 0.3
+LEAST_MESH_SCORE = 0.5
+MOST_FACES = 4
+
+
+class Candidate(NamedTuple):
+    """What BlazeFace tells of a face: score, box (4,) x0, y0, x1, y1, eyes (2, 2), left one first; frame pixels."""
+
+    score: float
+    box: np.ndarray
+    eyes: np.ndarray
+
+
+class Square(NamedTuple):
+    """A square part of a frame, which it may exceed: its top left corner and side in pixels."""
+
+    x: float
+    y: float
+    side: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one BlazeFace model lays out its answers: (stride, anchors in each cell), and what score counts."""
+
+    side: int
+    grids: tuple[tuple[int, int], ...]
+    least_score: float
+
+    def anchors(self) -> np.ndarray:
+        """Return the centres (N, 2) of the anchors, x and y in [0, 1], in the model's order."""
+        centres = []
+        for stride, repeats in self.grids:
+            cells = (np.arange(self.side // stride) + 0.5) * stride / self.side
+            y, x = np.meshgrid(cells, cells, indexing="ij")
+            centres.append(np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), repeats, axis=0))
+        return np.concatenate(centres).astype(np.float32)
+
+
+class BlazeFace:
+    """One BlazeFace model."""
+
+    def __init__(self, model: Model, layout: Layout):
+        self.net = load_net(model)
+        self.layout = layout
+        self.anchors = layout.anchors()
+
+    def find(self, frame: np.ndarray, square: Square) -> list[Candidate]:
+        """Find faces in a square of the frame, most certain first."""
+        side = self.layout.side
+        pixels = cut_square(frame, square, side).astype(np.float32) / 127.5 - 1
+        logits, values = forward(self.net, pixels)
+        sure = np.flatnonzero(logits.ravel() > math.log(self.layout.least_score / (1 - self.layout.least_score)))
+        raw = values.reshape(-1, 16)[sure] / side
+        size = raw[:, 2:4]
+        raw = raw.reshape(-1, 8, 2) + self.anchors[sure, None]
+        corners = np.stack([raw[:, 0] - size / 2, raw[:, 0] + size / 2, raw[:, 2], raw[:, 3]], axis=1)
+        points = corners * square.side + [square.x, square.y]
+        return merge_overlapping(sigmoid(logits.ravel()[sure]), points)
+
+
+class MediaPipe:
+    """The finder that works offline, on one core, in a few milliseconds a frame."""
+
+    def __init__(self) -> None:
+        self.short = BlazeFace(SHORT_RANGE, Layout(128, ((8, 2), (16, 6)), least_score=0.5))
+        self.full = BlazeFace(FULL_RANGE, Layout(192, ((4, 1),), least_score=0.6))
+        self.mesh = load_net(MESH)
+
+    def find(self, frame: np.ndarray) -> list[Detection]:
+        """Find the faces of a (H, W, 3) uint8 RGB frame, most certain first, at most 4."""
+        found = (self._with_landmarks(frame, c) for c in self._candidates(frame)[:MOST_FACES])
+        return [d for d in found if d]
+
+    def _candidates(self, frame: np.ndarray) -> list[Candidate]:
+        whole = around(frame)
+        return self.short.find(frame, whole) or self.full.find(frame, whole) or self._in_squares(frame)
+
+    def _in_squares(self, frame: np.ndarray) -> list[Candidate]:
+        found = [c for square in squares_along(frame) for c in self.full.find(frame, square)]
+        scores = np.array([c.score for c in found], np.float32)
+        points = np.array([[c.box[:2], c.box[2:], *c.eyes] for c in found]).reshape(-1, 4, 2)
+        return merge_overlapping(scores, points)
+
+    def _with_landmarks(self, frame: np.ndarray, candidate: Candidate) -> Detection | None:
+        x0, y0, x1, y1 = candidate.box
+        centre = np.array([x0 + x1, y0 + y1]) / 2
+        mesh, score = self._place_mesh(frame, centre, max(x1 - x0, y1 - y0), candidate.eyes)
+        if score < LEAST_MESH_SCORE:
+            return None
+        # The second look is upright and centred by the first one's points, which are surer than BlazeFace's.
+        low, high = mesh.min(axis=0), mesh.max(axis=0)
+        mesh, score = self._place_mesh(frame, (low + high) / 2, (high - low).max(), mesh[list(OUTER_EYE_CORNERS)])
+        if score < LEAST_MESH_SCORE:
+            return None
+        return Detection(candidate.box.astype(np.float32), from_mesh(mesh), candidate.score)
+
+    def _place_mesh(
+        self, frame: np.ndarray, centre: np.ndarray, size: float, eyes: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Place the mesh in an upright square around a face; return its points (468, 2) in frame pixels, and a score."""
+        to_frame = upright_square(centre, ROI_SCALE * size, eyes)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        crop = cv2.warpAffine(frame, to_frame, (MESH_SIDE, MESH_SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        flag, points = forward(self.mesh, crop.astype(np.float32) / 255)
+        mesh = points.reshape(468, 3)[:, :2]
+        return mesh @ to_frame[:, :2].T + to_frame[:, 2], float(sigmoid(flag.ravel())[0])
+
+
+def load_net(model: Model) -> Any:
+    """Load a TFLite model into OpenCV."""
+    # OpenCV 5's newer engine loses these models' second output, and so does reading from memory: hence a path.
+    engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
+    path = str(find_model(model))
+    return cv2.dnn.readNetFromTFLite(path) if engine is None else cv2.dnn.readNetFromTFLite(path, engine)
+
+
+def forward(net: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Run a network on one (S, S, 3) float32 picture; return its two outputs, the smaller one first."""
+    net.setInput(np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])
+    first, second = net.forward(net.getUnconnectedOutLayersNames())
+    return (first, second) if first.size < second.size else (second, first)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + exp(-x)) without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def around(frame: np.ndarray) -> Square:
+    """Return the square that holds the whole frame, centred."""
+    height, width = frame.shape[:2]
+    side = max(height, width)
+    return Square((width - side) / 2, (height - side) / 2, side)
+
+
+def squares_along(frame: np.ndarray) -> list[Square]:
+    """Return three squares of the frame's short side, spread evenly along its long side; one for a square frame."""
+    height, width = frame.shape[:2]
+    side = min(height, width)
+    steps = np.linspace(0, 1, 3 if height != width else 1)
+    return [Square(t * (width - side), t * (height - side), side) for t in steps]
+
+
+def cut_square(frame: np.ndarray, square: Square, side: int) -> np.ndarray:
+    """Return the square scaled to (side, side, 3) uint8; what lies outside of the frame is black."""
+    height, width = frame.shape[:2]
+    x, y, size = (round(v) for v in square)
+    part = frame[max(y, 0) : min(y + size, height), max(x, 0) : min(x + size, width)]
+    scale = side / size
+    small = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+    result = np.zeros((side, side, 3), np.uint8)
+    left, top = round(max(-x, 0) * scale), round(max(-y, 0) * scale)
+    shrunk = cv2.resize(part, small, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    shrunk = shrunk[: side - top, : side - left]
+    result[top : top + shrunk.shape[0], left : left + shrunk.shape[1]] = shrunk
+    return result
+
+
+def upright_square(centre: np.ndarray, side: float, eyes: np.ndarray) -> np.ndarray:
+    """Return the (2, 3) affine map from the mesh's input to frame pixels, with the line of the eyes level."""
+    dx, dy = eyes[1] - eyes[0]
+    angle = math.atan2(dy, dx)
+    scale = side / MESH_SIDE
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    half = MESH_SIDE / 2
+    return np.array([[cos, -sin, centre[0] - half * (cos - sin)], [sin, cos, centre[1] - half * (sin + cos)]])
+
+
+def merge_overlapping(scores: np.ndarray, points: np.ndarray) -> list[Candidate]:
+    """Melt overlapping answers into one each, their mean weighted by score; `points` (N, 4, 2): two corners, two eyes."""
+    merged = []
+    left = np.argsort(-scores, kind="stable")
+    while left.size:
+        boxes = points[left, :2].reshape(-1, 4)
+        same = overlap(boxes[0], boxes) > SAME_FACE_IOU
+        same[0] = True  # So that a box without area can't stay for ever.
+        weights = scores[left[same]]
+        mean = np.average(points[left[same]], axis=0, weights=weights)
+        merged.append(Candidate(float(weights[0]), mean[:2].reshape(4), mean[2:]))
+        left = left[~same]
+    return merged

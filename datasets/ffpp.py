@@ -1,0 +1,122 @@
+"""FaceForensics++: the real YouTube videos and their fakes, in the official layout and with the official split.
+
+    original_sequences/youtube/<compression>/videos/<id>.mp4
+    manipulated_sequences/<method>/<compression>/videos/<target>_<source>.mp4
+    train.json, val.json, test.json    (also found under splits/): lists of pairs of ids
+
+A pair [a, b] stands for the real videos a and b and the fakes a_b and b_a: 720, 140 and 140 of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from ..benchmark.errors import BenchError
+from ..benchmark.registry import datasets
+from ..benchmark.types import FAKE, REAL, Video
+from .base import existing, files_in, find_home, finish, need_file, read_json, seen
+
+URL = "https://github.com/ondyari/FaceForensics"
+HOMES = ("FaceForensics++", "FF++", "ff++", "FaceForensics", "ffpp")
+SPLITS = ("train", "val", "test")
+REALS = "original_sequences/youtube"
+Pairs = dict[tuple[str, str], str]
+
+
+@datasets.register(
+    "ff++",
+    aliases=("ffpp", "faceforensics++"),
+    title="FaceForensics++",
+    compressions=("raw", "c23", "c40"),
+    default_compression="c23",
+    splits=("train", "val", "test"),
+    url="https://github.com/ondyari/FaceForensics",
+    license="FaceForensics terms of use: non-commercial research, on request",
+)
+class FaceForensics:
+    """The four methods of the paper: all reals of the split, and those of its fakes that are on disk."""
+
+    methods: ClassVar[tuple[str, ...]] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+
+    def home(self, root: Path) -> Path:
+        """Find the folder that holds original_sequences/youtube, in or under `root`."""
+        return find_home(root, "FaceForensics++", HOMES, (REALS,), URL)
+
+    def videos(self, home: Path, compression: str) -> list[Video]:
+        """List the videos of the three official splits; a real one that is missing on disk is listed all the same.
+
+        Raises:
+            BenchError: a split file is missing, or there is nothing in this compression.
+        """
+        check_compression(home / REALS, compression)
+        pairs = read_pairs(home)
+        return finish([*_reals(home, compression, pairs), *_fakes(home, compression, pairs, self.methods)], home)
+
+
+@datasets.register(
+    "faceshifter",
+    title="FaceForensics++ FaceShifter",
+    compressions=("raw", "c23", "c40"),
+    default_compression="c23",
+    splits=("train", "val", "test"),
+    url="https://github.com/ondyari/FaceForensics",
+    license="FaceForensics terms of use: non-commercial research, on request",
+)
+class FaceShifter(FaceForensics):
+    """The method that was added to FaceForensics++ later, with the same reals: one more unseen method to test on."""
+
+    methods = ("FaceShifter",)
+
+
+def read_pairs(home: Path) -> Pairs:
+    """Read the official split: {(target, source): split}, both orders of each pair.
+
+    Raises:
+        BenchError: a file is missing or holds no pairs.
+    """
+    pairs: Pairs = {}
+    for split in SPLITS:
+        file = need_file(
+            [home / f"{split}.json", home / "splits" / f"{split}.json"],
+            "the split file of FaceForensics++",
+            f"It is in the folder dataset/splits of {URL}",
+        )
+        for pair in read_json(file):
+            if not (isinstance(pair, list) and len(pair) == 2):
+                raise BenchError(f'{file}: expected pairs of ids such as ["071", "054"], found {pair!r}')
+            a, b = map(str, pair)
+            pairs[a, b] = pairs[b, a] = split
+    return pairs
+
+
+def check_compression(folder: Path, compression: str) -> None:
+    """Refuse a compression of which not even the real videos' folder is there, naming those that are."""
+    if not (folder / compression / "videos").is_dir():
+        raise BenchError(
+            f"no {compression} videos in {folder}: looked for {compression}/videos; found {seen(folder)}. "
+            f"Name another compression (ff++:c23), or get it: the download script's option -c {compression}"
+        )
+
+
+def _real_id(clip: str, compression: str) -> str:
+    return f"{REALS}/{compression}/videos/{clip}.mp4"
+
+
+def _reals(home: Path, compression: str, pairs: Pairs) -> Iterator[Video]:
+    for clip, split in {clip: split for pair, split in pairs.items() for clip in pair}.items():
+        video = _real_id(clip, compression)
+        yield Video(video, home / video, REAL, "real", split, (clip,), compression)
+
+
+def _fakes(home: Path, compression: str, pairs: Pairs, methods: tuple[str, ...]) -> Iterator[Video]:
+    exists = existing(home)
+    for method in methods:
+        folder = f"manipulated_sequences/{method}/{compression}/videos"
+        for name in files_in(home / folder):
+            target, _, donor = Path(name).stem.partition("_")
+            if split := pairs.get((target, donor)):
+                source = exists(_real_id(target, compression))
+                people = (target, donor)
+                yield Video(f"{folder}/{name}", home / folder / name, FAKE, method, split, people, compression, source)

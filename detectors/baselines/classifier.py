@@ -1,0 +1,83 @@
+"""Image classifiers of timm with two classes: Xception, EfficientNet-B4, ResNet-34, and any other as `timm:NAME`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...benchmark.errors import BenchError, did_you_mean
+from ...benchmark.registry import detectors
+from ..crops import BoxCrop
+from ..torch_detector import TorchDetector
+from .augment import ClassifierSampler
+
+
+@detectors.register("xception", backend="torch", title="Xception", year=2019,
+                    paper="FaceForensics++: Learning to Detect Manipulated Facial Images",
+                    url="https://arxiv.org/abs/1901.08971", input_size=256,
+                    options={"arch": "legacy_xception", "input_size": 256})
+@detectors.register("efficientnet-b4", backend="torch", aliases=("efficientnet_b4", "effnet-b4"),
+                    title="EfficientNet-B4", year=2019, url="https://arxiv.org/abs/1905.11946", input_size=256,
+                    paper="EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+                    options={"arch": "tf_efficientnet_b4", "input_size": 256})
+@detectors.register("resnet34", backend="torch", aliases=("resnet-34",), title="ResNet-34", year=2015,
+                    paper="Deep Residual Learning for Image Recognition", url="https://arxiv.org/abs/1512.03385",
+                    input_size=224, options={"arch": "resnet34", "input_size": 224})
+@detectors.register("timm", backend="torch", takes="arch", title="any image model of timm, as timm:NAME",
+                    url="https://github.com/huggingface/pytorch-image-models", input_size=224)
+class ImageClassifier(TorchDetector):
+    """A timm model with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.
+
+    Options: `arch` is timm's name; `arch_args` go to `timm.create_model`; `pretrained` starts from timm's ImageNet
+    weights, which need to be in the local cache or downloadable.
+    """
+
+    def __init__(self, arch: str, input_size: int = 224, pretrained: bool = False,
+                 arch_args: dict[str, Any] | None = None):
+        super().__init__()
+        self.input_size = input_size
+        self.network = timm_model(arch, pretrained, num_classes=2, **(arch_args or {}))
+
+    def cropper(self) -> BoxCrop:
+        """The square face box."""
+        return BoxCrop(self.input_size)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Scale 0..255 to -1..1 (mean = std = 0.5)."""
+        return frames.permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return `logits` (N, 2)."""
+        return {"logits": self.network(x.contiguous(memory_format=torch.channels_last))}
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy over real and fake."""
+        logits = self.forward(self.normalise(batch["image"]))["logits"]
+        return {"loss": F.cross_entropy(logits.float(), batch["label"])}
+
+    def sampler(self) -> ClassifierSampler:
+        """Jittered face boxes with mild photometric changes."""
+        return ClassifierSampler(self.cropper())
+
+
+def timm_model(arch: str, pretrained: bool, **options: Any) -> nn.Module:
+    """Make a timm model.
+
+    Raises:
+        BenchError: timm has no such model, or its ImageNet weights can't be had here.
+    """
+    import timm
+
+    if not timm.is_model(arch):
+        raise BenchError(f"timm {timm.__version__} has no model '{arch}'.{did_you_mean(arch, timm.list_models())}")
+    try:
+        return timm.create_model(arch, pretrained=pretrained, **options)
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        reason = " ".join(str(error).split())[:120]
+        raise BenchError(f"no ImageNet weights of {arch} at hand ({reason}). "
+                         "To train from scratch: --set options.pretrained=false") from None

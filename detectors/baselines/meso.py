@@ -1,0 +1,67 @@
+"""Meso4: four small convolutions, about 28,000 parameters."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...benchmark.registry import detectors
+from ..crops import BoxCrop
+from ..torch_detector import TorchDetector
+from .augment import ClassifierSampler
+
+
+@detectors.register("meso4", backend="torch", aliases=("mesonet",), title="Meso4", year=2018, input_size=256,
+                    paper="MesoNet: a Compact Facial Video Forgery Detection Network",
+                    url="https://arxiv.org/abs/1809.00888")
+class Meso4(TorchDetector):
+    """The paper's Meso4 (section 3.1), with two logits in place of the one sigmoid unit.
+
+    `input_size` is a multiple of 32; the paper's is 256.
+    """
+
+    def __init__(self, input_size: int = 256):
+        super().__init__()
+        self.input_size = input_size
+        self.network = network(input_size)
+
+    def cropper(self) -> BoxCrop:
+        """The square face box."""
+        return BoxCrop(self.input_size)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Scale 0..255 to -1..1 (mean = std = 0.5)."""
+        return frames.permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return `logits` (N, 2)."""
+        return {"logits": self.network(x)}
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy over real and fake."""
+        return {"loss": F.cross_entropy(self.network(self.normalise(batch["image"])).float(), batch["label"])}
+
+    def sampler(self) -> ClassifierSampler:
+        """Jittered face boxes with mild photometric changes."""
+        return ClassifierSampler(self.cropper())
+
+
+def network(input_size: int) -> nn.Sequential:
+    """Four blocks of convolution, ReLU, batch normalisation and pooling (by 2, 2, 2, 4), then two linear layers."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for i, (inner, outer, kernel, pool) in enumerate([(3, 8, 3, 2), (8, 8, 5, 2), (8, 16, 5, 2), (16, 16, 5, 4)], 1):
+        layers[f"conv{i}"] = nn.Conv2d(inner, outer, kernel, padding=kernel // 2, bias=False)
+        layers[f"relu{i}"] = nn.ReLU()
+        layers[f"bn{i}"] = nn.BatchNorm2d(outer)
+        layers[f"pool{i}"] = nn.MaxPool2d(pool)
+    layers |= {
+        "flatten": nn.Flatten(),
+        "dropout1": nn.Dropout(0.5),
+        "fc1": nn.Linear(16 * (input_size // 32) ** 2, 16),
+        "leaky": nn.LeakyReLU(0.1),
+        "dropout2": nn.Dropout(0.5),
+        "last_linear": nn.Linear(16, 2),
+    }
+    return nn.Sequential(layers)

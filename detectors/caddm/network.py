@@ -1,0 +1,214 @@
+"""CADDM's network: a backbone, the artifact detection module (ADM) on its last map, and a classifier on both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...benchmark.errors import BenchError, did_you_mean
+
+MAP = 7  # The ADM's unpadded convolutions reach 1x1 from 7x7 only.
+LEVELS = (7, 5, 3, 1)
+
+# timm's name (with the tag of the ImageNet weights the released code starts from), arguments, dropout after pooling.
+_BN = {"bn_momentum": 0.01, "drop_path_rate": 0.2}
+_REFERENCE: dict[str, tuple[str, dict[str, Any], float]] = {
+    "resnet34": ("resnet34.tv_in1k", {}, 0.0),
+    "efficientnet-b3": ("tf_efficientnet_b3.aa_in1k", _BN, 0.3),
+    "efficientnet-b4": ("tf_efficientnet_b4.aa_in1k", _BN, 0.4),
+}
+
+
+class CaddmNet(nn.Module):
+    """Backbone -> 7x7 map F; g = pooled F, a = the ADM's last vector; logits = fc(g + a).
+
+    Input is float32 (N, 3, S, S). `forward` returns logits (N, 2), loc (N, 168, 4), conf (N, 168, 2), features
+    (N, C, 7, 7), global_features and adm_features (N, C). Dropout acts on g alone (EfficientNets, training).
+
+    Raises:
+        BenchError: the backbone isn't known, its weights can't be had, or its map isn't 7x7.
+    """
+
+    def __init__(self, backbone: str, input_size: int, *, pretrained: bool = False, stage: int | None = None,
+                 backbone_args: Mapping[str, Any] | None = None):
+        super().__init__()
+        self.base_model, dropout = _build(backbone, input_size, stage, dict(backbone_args or {}), pretrained)
+        channels = _check_map(self.base_model, backbone, input_size)
+        self.adm = ArtifactDetection(channels)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(channels, 2)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return every named output."""
+        features = _features(self.base_model, x)
+        pooled = self.dropout(features.mean((2, 3)))
+        loc, conf, artifact = self.adm(features)
+        logits = self.fc(pooled + artifact)
+        return {"logits": logits, "loc": loc, "conf": conf, "features": features, "global_features": pooled,
+                "adm_features": artifact}
+
+
+class ArtifactDetection(nn.Module):
+    """Four maps (7, 5, 3, 1) with two anchors a cell: where, and whether, something was pasted.
+
+    Takes (N, C, 7, 7); returns loc (N, 168, 4), conf (N, 168, 2) logits, and the last map's vector (N, C).
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        blocks = [nn.Sequential(Shrink(channels, kernel)) for kernel in (1, 3, 3)]
+        self.adm_extra_layers = nn.ModuleList([*blocks, LastShrink(channels)])
+        self.multi_scale_detection_module = Heads(channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return loc, conf and the last vector."""
+        maps = []
+        for layer in self.adm_extra_layers:
+            x = layer(x)
+            maps.append(x)
+        loc, conf = self.multi_scale_detection_module(maps)
+        return loc, conf, x.flatten(1)
+
+
+class Shrink(nn.Module):
+    """A residual block whose first convolution, unpadded, makes the map smaller by `kernel` - 1."""
+
+    def __init__(self, channels: int, kernel: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, kernel)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = nn.Sequential(nn.Conv2d(channels, channels, kernel, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, H) to (N, C, H - kernel + 1, H - kernel + 1)."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+
+
+class LastShrink(nn.Module):
+    """The last residual block, 3x3 to 1x1: a single value a channel leaves batch norm nothing to do."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3)
+        self.conv2 = nn.Conv2d(channels, channels, 1)
+        self.downsample = nn.Conv2d(channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, 3, 3) to (N, C, 1, 1)."""
+        return F.relu(self.conv2(F.relu(self.conv1(x))) + self.downsample(x))
+
+
+class Heads(nn.Module):
+    """A box and a class convolution for each map; two anchors a cell."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.ms_dets = nn.ModuleList([_head(channels, 2 * 4, size) for size in LEVELS])
+        self.ms_cls = nn.ModuleList([_head(channels, 2 * 2, size) for size in LEVELS])
+
+    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return offsets (N, 168, 4) and class logits (N, 168, 2): level, row, column, anchor."""
+        loc, conf = (
+            torch.cat([head(x).permute(0, 2, 3, 1).flatten(1) for head, x in zip(heads, maps, strict=True)], 1)
+            for heads in (self.ms_dets, self.ms_cls)
+        )
+        return loc.unflatten(1, (-1, 4)), conf.unflatten(1, (-1, 2))
+
+
+def _head(channels: int, out: int, size: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, out, 1 if size == 1 else 3, padding=0 if size == 1 else 1)
+
+
+# ---- backbones
+
+
+def _build(backbone: str, size: int, stage: int | None, args: dict[str, Any], pretrained: bool) -> tuple[nn.Module, float]:
+    if backbone in _REFERENCE:
+        if args or stage is not None:
+            raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")
+        name, fixed, dropout = _REFERENCE[backbone]
+        return _create(name, pretrained, **fixed), dropout
+    if not backbone.startswith("timm:"):
+        known = [*_REFERENCE, "timm:NAME"]
+        raise BenchError(f"no CADDM backbone '{backbone}'.{did_you_mean(backbone, known)} Known: {', '.join(known)}")
+    name = backbone.removeprefix("timm:")
+    if stage is None:
+        stage = _fitting_stage(name, size, args)
+    return _create(name, pretrained, features_only=True, out_indices=(stage,), **args), 0.0
+
+
+def _fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
+    """Find the last stage with a 7x7 map. Its network is thrown away: the layers behind the tap shouldn't exist."""
+    strides = _create(name, False, features_only=True, **args).feature_info.reduction()
+    maps = [-(-size // stride) for stride in strides]
+    if MAP not in maps:
+        needed = ", ".join(f"{MAP * stride} for stage {k}" for k, stride in enumerate(strides))
+        raise BenchError(f"backbone timm:{name} has no 7x7 map at input_size {size}: its stages give "
+                         f"{', '.join(f'{m}x{m}' for m in maps)}. Set input_size to {needed}")
+    return len(maps) - 1 - maps[::-1].index(MAP)
+
+
+def _create(name: str, pretrained: bool, **args: Any) -> nn.Module:
+    if not timm.is_model(name):
+        raise BenchError(f"timm {timm.__version__} has no model '{name}'.{did_you_mean(name, timm.list_models())}")
+    try:
+        return timm.create_model(name, pretrained=pretrained, **args)
+    except Exception as error:  # A download fails with any of a dozen types; wrong arguments with three more.
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        hint = " Set pretrained: false to start from random weights." if pretrained else " Check backbone_args, stage."
+        raise BenchError(f"backbone {name} can't be built: {reason}.{hint}") from error
+
+
+def _features(model: nn.Module, x: Tensor) -> Tensor:
+    """Return the last map, of a whole timm model or of one that only has the stages up to the tap."""
+    if hasattr(model, "forward_features"):
+        return model.forward_features(x)
+    return model(x)[-1]
+
+
+@torch.no_grad()
+def _check_map(model: nn.Module, backbone: str, size: int) -> int:
+    model.eval()
+    shape = _features(model, torch.zeros(1, 3, size, size)).shape
+    model.train()
+    if tuple(shape[2:]) != (MAP, MAP):
+        found = "x".join(str(n) for n in shape[2:])
+        raise BenchError(f"backbone {backbone} gives a {found} map at input_size {size}; the ADM needs 7x7. "
+                         "Change input_size, or tap another stage")
+    return shape[1]
+
+
+# ---- the reference's key names
+
+_BLOCKS = {"efficientnet-b3": (2, 3, 3, 5, 5, 6, 2), "efficientnet-b4": (2, 4, 4, 6, 6, 8, 2)}
+_TOP = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
+_SE = {"se.conv_reduce": "_se_reduce", "se.conv_expand": "_se_expand"}
+_PLAIN = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2", **_SE}
+_EXPANDING = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
+              "conv_pwl": "_project_conv", "bn3": "_bn2", **_SE}
+
+
+def reference_keys(backbone: str, ours: list[str]) -> dict[str, str]:
+    """Map our state dict's keys to the released code's; only the EfficientNets' differ."""
+    if backbone not in _BLOCKS:
+        return {k: k for k in ours}
+    first = [0, *accumulate(_BLOCKS[backbone])]
+    return {k: _efficientnet_key(k, first) if k.startswith("base_model.") else k for k in ours}
+
+
+def _efficientnet_key(key: str, first: list[int]) -> str:
+    path, _, leaf = key.removeprefix("base_model.").rpartition(".")
+    if not path.startswith("blocks."):
+        return f"base_model.{_TOP[path]}.{leaf}"
+    _, stage, index, module = path.split(".", 3)
+    names = _PLAIN if stage == "0" else _EXPANDING
+    return f"base_model._blocks.{first[int(stage)] + int(index)}.{names[module]}.{leaf}"

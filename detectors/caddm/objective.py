@@ -1,0 +1,34 @@
+"""The detection loss of the artifact detection module: SSD's MultiBox loss with hard negative mining."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+NEGATIVES_PER_POSITIVE = 2
+
+
+def multibox_loss(loc: Tensor, conf: Tensor, loc_targets: Tensor, conf_targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the box and the class loss, two scalars, each over the number of positive anchors in the batch.
+
+    `loc` and `loc_targets` are (N, 168, 4), `conf` (N, 168, 2), `conf_targets` (N, 168) of 0 and 1. An image without a
+    positive anchor, as every real one, adds nothing: so does the released code.
+    """
+    loc, conf = loc.float(), conf.float()  # Sums over half-precision outputs would lose digits.
+    positive = conf_targets > 0
+    count = positive.sum().clamp(min=1)
+    loss_loc = F.smooth_l1_loss(loc[positive], loc_targets[positive], reduction="sum")
+    chosen = positive | hard_negatives(conf, conf_targets)
+    loss_conf = F.cross_entropy(conf[chosen], conf_targets[chosen], reduction="sum")
+    return loss_loc / count, loss_conf / count
+
+
+@torch.no_grad()
+def hard_negatives(conf: Tensor, conf_targets: Tensor) -> Tensor:
+    """Mark, in each image, the background anchors with the largest loss, two for each positive one: bool (N, 168)."""
+    positive = conf_targets > 0
+    loss = F.cross_entropy(conf.transpose(1, 2), conf_targets, reduction="none").masked_fill(positive, 0)
+    rank = loss.argsort(1, descending=True, stable=True).argsort(1)
+    wanted = (NEGATIVES_PER_POSITIVE * positive.sum(1, keepdim=True)).clamp(max=conf_targets.shape[1] - 1)
+    return (rank < wanted) & ~positive

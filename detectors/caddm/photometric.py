@@ -1,0 +1,124 @@
+"""Photometric augmentation, step by step (BGR crops). The steps are functions of their parameters; `augment` draws them.
+
+Images are (H, W, 3), grey levels 0..255, uint8 or float32 as the step before left them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+_INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
+
+
+def augment(image: np.ndarray, rng: np.random.Generator, resize: bool) -> np.ndarray:
+    """Apply the released code's sequence of random steps to a uint8 BGR image; returns uint8.
+
+    `resize` also applies the last one, whose result the released code throws away.
+    """
+    if rng.random() < 0.3:
+        image = jpeg(image, int(15 + 65 * rng.random()))
+    if rng.random() < 0.5:
+        image = spread(image)
+    if rng.random() < 0.5:
+        image = grain(image, rng.standard_normal((image.shape[0] // 4, image.shape[1] // 4)))
+    if rng.random() < 0.25:
+        image = colourfulness(image, *_draw_colourfulness(rng))
+    image = gamma(image, 0.6 + 0.8 * rng.random())
+    if rng.random() < 0.3:
+        image = cv2.filter2D(image, -1, motion_kernel(int(360 * rng.random()), int(10 * rng.random()) + 1))
+    if rng.random() < 0.3:
+        image = cv2.GaussianBlur(image, (3, 3), int(3 * rng.random()))
+    if rng.random() < 0.3:
+        image = add_noise(image, rng.standard_normal(image.shape, np.float32), _draw_sigma(rng))
+    if rng.random() < 0.3:
+        image = tone(image, 60 + 195 * rng.random(3), 0.3 * rng.random())
+    if resize and rng.random() < 0.25:
+        image = there_and_back(image, 1 + rng.random(), *rng.choice(_INTERPOLATIONS, 2))
+    return image
+
+
+def _draw_colourfulness(rng: np.random.Generator) -> tuple[float, float]:
+    saturation = value = 1.0
+    if rng.random() < 0.5:
+        saturation = 1 - 0.5 * rng.random() if rng.random() < 0.5 else 1 + 0.15 * rng.random()
+    if rng.random() < 0.5:
+        value = 1 + rng.random() if rng.random() < 0.5 else 1 - 0.5 * rng.random()
+    return saturation, value
+
+
+def _draw_sigma(rng: np.random.Generator) -> int:
+    low, high = (15, 22) if rng.random() < 0.5 else (0, 5)
+    return low + int((high - low) * rng.random())
+
+
+def _clip(image: np.ndarray) -> np.ndarray:
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Compress and decompress a uint8 image (4:2:0)."""
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+
+
+def spread(image: np.ndarray) -> np.ndarray:
+    """Stretch the grey levels over the whole range; float32.
+
+    The 1 is added as a float: on uint8 a full range would wrap to 0, and the released code then divides by it
+    (NumPy 2; NumPy 1 computed 256).
+    """
+    low, high = float(image.min()), float(image.max())
+    return (image.astype(np.float32) - low) * (255 / (high - low + 1))
+
+
+def grain(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Add coarse grey grain: `noise` (h, w), standard normal, doubled and enlarged to the image; float32."""
+    enlarged = cv2.resize(noise.astype(np.float32) * 2, image.shape[1::-1])
+    return np.clip(image + enlarged[..., None], 0, 255, dtype=np.float32)
+
+
+def colourfulness(image: np.ndarray, saturation: float, value: float) -> np.ndarray:
+    """Scale saturation and value (in HSV, clipped); uint8."""
+    hsv = cv2.cvtColor(image.astype(np.uint8), cv2.COLOR_BGR2HSV)
+    scaled = np.minimum(hsv * np.array([1, saturation, value]), 255).astype(np.uint8)
+    return cv2.cvtColor(scaled, cv2.COLOR_HSV2BGR)
+
+
+def gamma(image: np.ndarray, g: float) -> np.ndarray:
+    """Return 255 (image / 255)^(1 / g) as uint8."""
+    if image.dtype == np.uint8:
+        return cv2.LUT(image, gamma(np.arange(256, dtype=np.float64), g))
+    return _clip(cv2.pow(np.maximum(image, 0) / 255, 1 / g) * 255)
+
+
+def motion_kernel(angle: int, length: int) -> np.ndarray:
+    """Return the kernel of a motion by `length` pixels at `angle` degrees: a line from the middle to one side only.
+
+    It therefore shifts the image too, by half the length, as in the released code.
+    """
+    x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    side = max(int(2 * length * max(abs(x), abs(y))), 1)
+    middle = side // 2
+    kernel = np.zeros((side, side))
+    cv2.line(kernel, (middle, middle), (int(middle + length * x), int(middle + length * y)), 1.0)
+    return kernel / kernel.sum()
+
+
+def add_noise(image: np.ndarray, noise: np.ndarray, sigma: float) -> np.ndarray:
+    """Add `sigma` times `noise` (the image's shape, standard normal); uint8."""
+    return _clip(image + noise * np.float32(sigma))
+
+
+def tone(image: np.ndarray, colour: np.ndarray, share: float) -> np.ndarray:
+    """Mix a `share` of one colour (3,) into the image; uint8."""
+    return _clip(image * (1 - share) + colour * share)
+
+
+def there_and_back(image: np.ndarray, factor: float, shrink: int, enlarge: int) -> np.ndarray:
+    """Shrink an image by `factor` and enlarge it again, with OpenCV's interpolations `shrink` and `enlarge`."""
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (int(width / factor), int(height / factor)), interpolation=int(shrink))
+    return cv2.resize(small, (width, height), interpolation=int(enlarge))
