@@ -36,18 +36,21 @@ class FaceSettings(Part):
 
 
 class TrainSettings(Part):
-    """How a detector is trained; selection is always on the training set's own validation split."""
+    """How a detector is trained; selection is always on the training set's own validation split.
+
+    The defaults are DeepfakeBench's recipe for plain classifiers.
+    """
 
     epochs: int = Field(10, ge=0)
     steps_per_epoch: int | None = Field(None, ge=1, description="None: as many as the training frames fill")
     batch_size: int = Field(32, ge=1)
     balance: bool = Field(False, description="draw as many real as fake frames, instead of going through all in turn")
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adam"
     lr: float = Field(2e-4, gt=0)
     lr_steps: list[tuple[int, float]] = Field([], description="(epoch, lr): from this epoch on, this learning rate")
     schedule: Literal["steps", "cosine"] = "steps"
     warmup_steps: int = Field(0, ge=0)
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(5e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     clip_value: float | None = Field(None, gt=0, description="clip each gradient entry to +- this")
     precision: Literal["float32", "bf16"] = "float32"
@@ -86,7 +89,7 @@ def load_settings(
     Raises:
         BenchError: a file is missing or isn't YAML, or a key or value isn't valid; names file, key and nearest key.
     """
-    shipped = [CONFIGS / f"{detector.replace(':', '_')}.yaml", *([CONFIGS / "demo.yaml"] if demo else [])]
+    shipped = [CONFIGS / f"{detector.partition(':')[0]}.yaml", *([CONFIGS / "demo.yaml"] if demo else [])]
     merged: dict[str, Any] = {}
     for file in shipped:
         merged = _merge(merged, _layer(file, detector) if file.exists() else {})
@@ -118,7 +121,7 @@ def _layer(file: Path, detector: str) -> dict[str, Any]:
     _check(content, str(file))
     for name, section in sections.items():
         _check(section, f"{file} (detectors: {name})")
-    return _merge(content, sections.get(detector, {}))
+    return _merge(content, sections.get(detector) or sections.get(detector.partition(":")[0]) or {})
 
 
 def _parse_override(text: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .config import FaceSettings
 from .errors import BenchError, did_you_mean
 from .progress import Reporter
 from .provenance import manifest_key
-from .store import cache_home, key_of, locked
+from .store import cache_home, key_of
 from .types import FAKE, REAL, Video
 
 SIZES = ("tiny", "default", "large")
@@ -123,12 +123,11 @@ def render_demo(folder: Path, size: str, seed: int, world: str, reporter: Report
     """Render a demo world unless it is complete already."""
     from ..datasets.demo.world import render_world, world_of
 
-    with locked(folder):
-        if (found := world_of(folder)) and found.get("complete"):
-            render_world(folder, size, seed, world)  # Refuses a folder that holds another world.
-            return
-        with reporter.task(f"rendering the demo world into {folder}") as tick:
-            render_world(folder, size, seed, world, workers, tick)
+    if (found := world_of(folder)) and found.get("complete"):
+        render_world(folder, size, seed, world)  # Refuses a folder that holds another world.
+        return
+    with reporter.task(f"rendering the demo world into {folder}") as tick:
+        render_world(folder, size, seed, world, workers, tick)
 
 
 def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:

@@ -43,8 +43,9 @@ class Request:
 class Cell:
     """One detector, trained (or loaded) once with one seed, on one test set.
 
-    The keys hold all that changes the numbers; a user's own file counts, the project's code has versions instead. Left out on purpose: where the data and runs lie, the number of
-    workers, the scoring batch, the engine, the machine, package versions (recorded in provenance.json instead).
+    The keys hold all that changes the numbers; a user's own file counts, the project's code has versions instead.
+    Left out on purpose: where the data and runs lie, the number of workers, the scoring batch, the engine, the machine,
+    package versions (recorded in provenance.json instead).
     """
 
     entry: Entry

@@ -35,13 +35,16 @@ def commit() -> dict[str, Any]:
     """Return the source tree's commit and whether files differ from it; empty outside a git checkout."""
     if not (ROOT / ".git").exists():
         return {}
-    def git(*args: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, check=False).stdout.strip()
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(ROOT), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
     return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
 
 
 def manifest_key(videos: list[Video]) -> str:
-    """Hash which videos there are: ids, labels, splits and file sizes; not where they lie nor when they were written."""
+    """Hash which videos there are: ids, labels, splits, file sizes; not where they lie nor when they were written."""
     return key_of([(v.id, v.label, v.split, v.path.stat().st_size if v.path.is_file() else -1) for v in videos])
 
 

@@ -38,7 +38,7 @@ class BoxCrop:
         left, top = (int(v) for v in corner)
         beyond = max(0, -left, -top, left + side - width, top + side - height)
         if beyond:
-            image = cv2.copyMakeBorder(image, *[beyond] * 4, borderType=cv2.BORDER_REFLECT)
+            image = cv2.copyMakeBorder(image, beyond, beyond, beyond, beyond, cv2.BORDER_REFLECT)
         square = image[top + beyond : top + beyond + side, left + beyond : left + beyond + side]
         shrinks = side > self.size
         return cv2.resize(square, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -99,7 +99,7 @@ def _default(factor: int) -> Size:
     many, few = Crowd((4, 2, 2, 2), (4, 2, 2, 2)).times(factor), Crowd((1, 1, 1, 1), (1, 1, 1, 1)).times(factor)
     train, val = Crowd((10, 2, 1, 1), (14, 1, 2, 1)).times(factor), Crowd((2, 1, 0, 1), (2, 0, 1, 1)).times(factor)
     return Size(
-        frames=(9, 12),
+        frames=(10, 14),
         ffpp={
             "train": FfppPart(train, majority_takes=4, minority_takes=1),
             "val": FfppPart(val, majority_takes=2, minority_takes=2),

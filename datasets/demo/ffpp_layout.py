@@ -1,13 +1,14 @@
 """The layout of FaceForensics++, for the standard world and for the leak world.
 
 The official layout has one real video an id, and fakes `target_source` of each of the listed pairs of ids. Here an id is
-a take of a person, as people recur in the original, too; and not every method is applied to every pair.
+a take of a person, since people recur in the original, too; and not every method is applied to every pair.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from typing import NamedTuple
 
 from .cast import FfppPart, Size, clip_of, pairs
@@ -16,64 +17,103 @@ from .layouts import FFPP, Layout, demographics
 from .people import Person
 from .recipes import FFPP_METHODS, LEAK_METHODS
 
+SPLITS = ("train", "val", "test")
 NEW_DONORS = f"new_donors/{FFPP}"
+LEAK_TAKES = 2
 # Old and new donors of the leak world are of the same groups, so that only the people change.
 DONOR_GROUPS = (("male", "white"), ("female", "others"), ("female", "white"))
-SPLITS = ("train", "val", "test")
 
 
 class Role(NamedTuple):
-    """A take of a person as a target or donor, under its video id."""
+    """A take of a person, under the video id `number`."""
 
     person: Person
     take: int
     number: int
 
 
+Pairs = dict[str, list[tuple[Role, Role]]]  # by split: target (or first) and donor (or second)
+
+
 def ffpp(size: Size, seed: int) -> Layout:
     """Plan the standard world's FaceForensics++."""
     shots: list[Shot] = []
-    listed: dict[str, list[tuple[Role, Role]]] = {}
-    number = 0
+    listed: Pairs = {}
+    numbers = count()
     for split in SPLITS:
         listed[split] = []
         for a, b, methods in _dealt_pairs(size.ffpp[split], f"ffpp-{split}", seed):
-            first, second = Role(*a, number), Role(*b, number + 1)
-            number += 2
+            first, second = Role(*a, next(numbers)), Role(*b, next(numbers))
             listed[split].append((first, second))
-            recipes = {method: method for method in methods}
-            shots += [_shot(split, x, y, recipes, size) for x, y in ((first, second), (second, first))]
+            folders = {method: method for method in methods}
+            shots += [_shot(FFPP, split, first, second, folders, size), _shot(FFPP, split, second, first, folders, size)]
     return Layout(shots, _texts(FFPP, listed, shots))
-
-
-def leak(size: Size, seed: int) -> list[Layout]:
-    """Plan the leak world: every fake has one of three donors, who are only ever donors.
-
-    A second root has the same real test videos and recipes, and fakes of three other donors. The donors' own ids are
-    in the lists, since the names of fakes need them, but without videos: a detector never sees a donor as real.
-    """
-    old, new = _leak_donors("leak-donor", seed), _leak_donors("leak-new-donor", seed)
-    number, shots, listed = 0, [], {}
-    for split in SPLITS:
-        part = size.ffpp[split]
-        takes = [(p, t) for p in part.crowd.people(f"leak-{split}", seed) for t in range(part.minority_takes_of_leak)]
-    return []
 
 
 def _dealt_pairs(
     part: FfppPart, name: str, seed: int
 ) -> Iterator[tuple[tuple[Person, int], tuple[Person, int], list[str]]]:
-    """Yield pairs of (person, take) with the methods applied to both.
+    """Yield pairs of (person, take), and the methods applied to both.
 
     Pairs are made within a gender, and within the majority or the minorities. A person's methods are dealt out over
-    the takes, so that each is used once a person, however many the takes are.
+    the takes, so that each is used once a person, however many takes there are.
     """
     everybody = part.crowd.people(name, seed)
     for white, takes in ((True, part.majority_takes), (False, part.minority_takes)):
-        start = 0 if white else part.methods  # a world with fewer methods than five spreads them over both
+        start = 0 if white else part.methods  # with fewer than five methods, the two kinds use different ones
         methods = [FFPP_METHODS[(start + k) % len(FFPP_METHODS)] for k in range(part.methods)]
         for gender in ("male", "female"):
             people = [p for p in everybody if p.gender == gender and (p.race == "white") == white]
             for take in range(takes if people else 0):
                 for a, b in pairs(people, take):
                     yield (a, take), (b, take), methods[take::takes]
+
+
+def leak(size: Size, seed: int) -> list[Layout]:
+    """Plan the leak world: each fake has one of three donors, who are nothing but donors.
+
+    A second root has the same real test videos and recipes, but fakes of three other donors. The donors' ids are in
+    the lists, since the names of the fakes need them, but have no videos: a detector never sees a donor as real.
+    """
+    numbers = count()
+    old: Pairs = {}
+    for split in SPLITS:
+        people = size.ffpp[split].crowd.people(f"leak-{split}", seed)
+        targets = [Role(person, take, next(numbers)) for person in people for take in range(LEAK_TAKES)]
+        old[split] = _with_donors(targets, "leak-donor", seed, numbers)
+    new: Pairs = {"train": [], "val": []}
+    new["test"] = _with_donors([target for target, _ in old["test"]], "leak-new-donor", seed, numbers)
+    return [_leak_layout(FFPP, old, size), _leak_layout(NEW_DONORS, new, size)]
+
+
+def _with_donors(targets: list[Role], name: str, seed: int, numbers: Iterator[int]) -> list[tuple[Role, Role]]:
+    groups = enumerate(DONOR_GROUPS)
+    donors = [Role(Person(f"{name}-{k}", gender, race, seed), 0, next(numbers)) for k, (gender, race) in groups]
+    return [(target, donors[k % len(donors)]) for k, target in enumerate(targets)]
+
+
+def _leak_layout(home: str, listed: Pairs, size: Size) -> Layout:
+    rows = [(split, target, donor) for split in listed for target, donor in listed[split]]
+    shots = [_shot(home, split, target, donor, LEAK_METHODS, size) for split, target, donor in rows]
+    return Layout(shots, _texts(home, listed, shots))
+
+
+def _shot(home: str, split: str, target: Role, donor: Role, folders: dict[str, str], size: Size) -> Shot:
+    """Film a target's real video, and the fakes with the donor; `folders` maps recipes to the methods' folders."""
+    name, donor_clip = f"{target.number:03d}_{donor.number:03d}.mp4", clip_of(donor.person, donor.take, "ffpp", size)
+    fakes = [
+        Fake(f"{home}/manipulated_sequences/{folder}/c23/videos/{name}", recipe, donor_clip)
+        for recipe, folder in folders.items()
+    ]
+    real = f"{home}/original_sequences/youtube/c23/videos/{target.number:03d}.mp4"
+    dataset = "ffpp" if home == FFPP else "ffpp-new-donors"
+    return Shot(dataset, split, clip_of(target.person, target.take, "ffpp", size), real, tuple(fakes))
+
+
+def _texts(home: str, listed: Pairs, shots: list[Shot]) -> dict[str, str]:
+    """Return the split files, which list pairs of ids, and the table of groups."""
+    texts = {}
+    for split, roles in listed.items():
+        ids = [[f"{a.number:03d}", f"{b.number:03d}"] for a, b in roles]
+        texts[f"{home}/{split}.json"] = json.dumps(ids, indent=1) + "\n"
+    return texts | {f"{home}/demographics.csv": demographics(home, shots)}

@@ -17,7 +17,7 @@ FINDERS = {"mediapipe": ".mediapipe:MediaPipe"}
 
 
 class Detection(NamedTuple):
-    """A face in a frame: box (4,) float32 x0, y0, x1, y1; landmarks (81, 2) float32, both in pixels; score in [0, 1]."""
+    """A face in a frame: box (4,) float32 x0, y0, x1, y1 and landmarks (81, 2) float32 in pixels; score in [0, 1]."""
 
     box: np.ndarray
     landmarks: np.ndarray

@@ -122,7 +122,7 @@ class MediaPipe:
     def _place_mesh(
         self, frame: np.ndarray, centre: np.ndarray, size: float, eyes: np.ndarray
     ) -> tuple[np.ndarray, float]:
-        """Place the mesh in an upright square around a face; return its points (468, 2) in frame pixels, and a score."""
+        """Place the mesh in an upright square around a face: its points (468, 2) in frame pixels, and a score."""
         to_frame = upright_square(centre, ROI_SCALE * size, eyes)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         crop = cv2.warpAffine(frame, to_frame, (MESH_SIDE, MESH_SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
@@ -192,7 +192,7 @@ def upright_square(centre: np.ndarray, side: float, eyes: np.ndarray) -> np.ndar
 
 
 def merge_overlapping(scores: np.ndarray, points: np.ndarray) -> list[Candidate]:
-    """Melt overlapping answers into one each, their mean weighted by score; `points` (N, 4, 2): two corners, two eyes."""
+    """Melt overlapping answers into their mean, weighted by score; `points` (N, 4, 2) are two corners and two eyes."""
     merged = []
     left = np.argsort(-scores, kind="stable")
     while left.size:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,12 +22,23 @@ from ...benchmark.store import key_of
 from ...benchmark.types import Face, Video
 from .crop import cut, follow
 from .finder import FINDER_VERSION, FaceFinder, load_finder
-from .sampling import read_frames
+from .sampling import Clip, wanted
 from .store import FaceStore, Outcome, encode, shards, write_shard
 
 CHUNK = 16
 STALE_SECONDS = 24 * 3600
 Progress = Callable[[int, int], None]
+
+
+Encoded = tuple[Face, bytes]
+
+
+class Found(NamedTuple):
+    """The main person's faces with their encoded crops; how many frames were decoded, how many had several faces."""
+
+    faces: list[Encoded]
+    decoded: int
+    several: int
 
 
 @dataclass(frozen=True)
@@ -144,38 +155,38 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def prepare_video(task: Task, settings: FaceSettings, finder: FaceFinder) -> tuple[Outcome, list[tuple[Face, bytes]]]:
+def prepare_video(task: Task, settings: FaceSettings, finder: FaceFinder) -> tuple[Outcome, list[Encoded]]:
     """Sample one video's frames, and find, follow and cut its main face. Never raises for what the file holds."""
+    outcome = Outcome(
+        task.video, "ok", settings.frames, size=task.size, mtime_ns=task.mtime_ns, generation=task.generation
+    )
+    if not task.path.is_file():
+        return replace(outcome, status="missing", reason=f"no file {task.path.name}"), []
+    clip = Clip(task.path)
+    found = find_faces(clip.frames(wanted(clip.told, settings.frames)), settings, finder)
+    if clip.total != clip.told:  # Then these weren't the evenly spaced frames: once more, by the true number.
+        found = find_faces(clip.frames(wanted(clip.total, settings.frames)), settings, finder)
+    status = "ok" if found.faces else "no_face" if found.decoded else "unreadable"
+    frames = tuple(face.frame for face, _ in found.faces)
+    return replace(
+        outcome, status=status, reason=clip.trouble(), decoded=found.decoded, frames=frames, several=found.several
+    ), found.faces
 
-    def outcome(status: str, reason: str = "", **counts: Any) -> Outcome:
-        known = {"size": task.size, "mtime_ns": task.mtime_ns, "generation": task.generation}
-        return Outcome(task.video, status, settings.frames, reason=reason, **counts, **known)
 
-    if not task.path.exists():
-        return outcome("missing", f"no file {task.path.name}"), []
-    sample = read_frames(task.path, settings.frames)
-    if not sample.frames:
-        return outcome("unreadable", sample.reason), []
-    faces, several = find_faces(sample.frames, settings, finder)
-    counts = {"decoded": len(sample.frames), "frames": tuple(f.frame for f, _ in faces), "several": several}
-    return outcome("ok" if faces else "no_face", sample.reason, **counts), faces
-
-
-def find_faces(
-    frames: Sequence[tuple[int, np.ndarray]], settings: FaceSettings, finder: FaceFinder
-) -> tuple[list[tuple[Face, bytes]], int]:
-    """Return the main person's face in each frame that has one, encoded, and how many frames had several faces."""
-    faces: list[tuple[Face, bytes]] = []
-    last, several = None, 0
+def find_faces(frames: Iterable[tuple[int, np.ndarray]], settings: FaceSettings, finder: FaceFinder) -> Found:
+    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB) frames, cut and encode it."""
+    faces: list[Encoded] = []
+    last, decoded, several = None, 0, 0
     for index, frame in frames:
-        found = finder.find(frame)
-        several += len(found) > 1
-        chosen = follow(found, last) if found else None
+        detections = finder.find(frame)
+        decoded += 1
+        several += len(detections) > 1
+        chosen = follow(detections, last) if detections else None
         face = cut(frame, index, chosen, settings.context) if chosen else None
         if chosen and face:
             last = chosen.box
             faces.append((face, encode(face.crop, settings.encoding)))
-    return faces, several
+    return Found(faces, decoded, several)
 
 
 def _remove_stale(folder: Path) -> None:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 # Broken files are told of in the outcome, not by the decoder's own lines on stderr. Must be set before the first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-
-class Sample(NamedTuple):
-    """The frames that were read: (index, (H, W, 3) uint8 RGB) pairs; how many the video has; what went wrong."""
-
-    frames: list[tuple[int, np.ndarray]]
-    count: int
-    reason: str = ""
 
 
 def wanted(count: int, frames: int) -> list[int]:
@@ -34,52 +25,52 @@ def wanted(count: int, frames: int) -> list[int]:
     return np.unique(np.linspace(0, count - 1, frames).astype(int)).tolist()
 
 
-def read_frames(path: Path, frames: int) -> Sample:
-    """Decode `frames` evenly spaced frames, turned upright by the file's rotation mark.
+class Clip:
+    """A video file. `told` is how many frames it says it has, `total` how many there were when it was last read."""
 
-    Some files tell a wrong number of frames. All are counted, so one that does is read a second time by the true
-    number. A file that can't be read gives no frames and a reason, never an exception.
-    """
-    with _opened(path) as video:
-        if video is None:
-            return Sample([], 0, _why_unreadable(path))
-        told = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        found, count = _decode(video, wanted(told, frames))
-    if count == told and count:
-        return Sample(found, count)
-    with _opened(path) as video:
-        found, _ = _decode(video, wanted(count, frames))
-    if not found:
-        return Sample([], count, f"no frame could be decoded; the file says it has {told}")
-    return Sample(found, count, f"the file says it has {told} frames, but {count} could be decoded")
+    def __init__(self, path: Path):
+        self.path = path
+        self.total = 0
+        with self._opened() as video:
+            self.readable = video.isOpened()
+            self.told = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
 
+    def frames(self, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Decode the whole file; yield the index and (H, W, 3) uint8 RGB of the frames asked for, upright.
 
-@contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture | None]:
-    # One thread: the work is spread over videos. FFmpeg only: the other backends take a name for a camera or a pattern.
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    try:
-        yield video if video.isOpened() else None
-    finally:
-        video.release()
+        Frames that can't be decoded are left out. Nothing is sought: that is slower, and not exact in every file.
+        """
+        asked = set(indices)
+        self.total = 0
+        with self._opened() as video:
+            while video.grab():
+                if self.total in asked:
+                    ok, frame = video.retrieve()
+                    if ok and frame is not None:
+                        yield self.total, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                self.total += 1
 
+    def trouble(self) -> str:
+        """Tell in a few words what is wrong with the file, once it was read; empty if nothing is."""
+        if not self.readable:
+            return _why_unreadable(self.path)
+        if self.total != self.told:
+            return f"the file says it has {self.told} frames, but {self.total} could be decoded"
+        return ""
 
-def _decode(video: cv2.VideoCapture | None, indices: list[int]) -> tuple[list[tuple[int, np.ndarray]], int]:
-    found, count, left = [], 0, set(indices)
-    while video is not None and video.grab():
-        if count in left:
-            ok, frame = video.retrieve()
-            if ok and frame is not None:
-                found.append((count, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)))
-        count += 1
-    return found, count
+    @contextmanager
+    def _opened(self) -> Iterator[cv2.VideoCapture]:
+        # One thread: the work is spread over videos. FFmpeg only: other backends take a name for a camera or a pattern.
+        video = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        try:
+            yield video
+        finally:
+            video.release()
 
 
 def _why_unreadable(path: Path) -> str:
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
-            file.read(1)
+            return "the file can't be opened as a video" if file.read(1) else "the file is empty"
     except OSError as error:
         return error.strerror or str(error)
-    return "the file can't be opened as a video" if size else "the file is empty"

@@ -77,7 +77,9 @@ def encode(image: np.ndarray, encoding: str) -> bytes:
 
 def decode(content: bytes | memoryview) -> np.ndarray:
     """Decode to (H, W, 3) uint8 RGB."""
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None, "the store holds an image that OpenCV can't decode"
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def write_shard(

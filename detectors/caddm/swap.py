@@ -44,7 +44,7 @@ def box_around(points: np.ndarray, margin: int, shape: tuple[int, ...]) -> Box:
 def hull_mask(landmarks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return 255 inside the convex hull of the (81, 2) landmarks, whole pixels, else 0; uint8 (H, W)."""
     mask = np.zeros(shape[:2], np.uint8)
-    return cv2.fillConvexPoly(mask, cv2.convexHull(landmarks.astype(np.float32)).astype(np.int32), 255)
+    return cv2.fillPoly(mask, [cv2.convexHull(landmarks.astype(np.float32)).astype(np.int32)], 255)
 
 
 def elastic_reach(sigma: float, alpha: float) -> int:

