@@ -15,7 +15,7 @@ Tick = Callable[[int, int], None]
 
 
 class Reporter:
-    """Says lines and shows progress on stderr, and appends the lines to the run's log once there is one."""
+    """Says lines on stdout, shows progress on stderr, and appends the lines to the run's log once there is one."""
 
     def __init__(self, quiet: bool = False):
         self.quiet = quiet
@@ -25,7 +25,7 @@ class Reporter:
     def say(self, line: str) -> None:
         """Print one line, and log it with the time."""
         if not self.quiet:
-            print(line, file=sys.stderr, flush=True)
+            print(line, flush=True)
         if self.log is not None:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("a", encoding="utf-8") as file:

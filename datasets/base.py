@@ -61,8 +61,8 @@ def parse_name(name: str) -> tuple[Entry, str]:
     entry = datasets.find(head)
     choices = entry.card.get("compressions", ())
     if tail not in choices:
-        have = f"it has {', '.join(choices)}" if choices else f"it comes in one quality only: write '{entry.name}'"
-        raise BenchError(f"{entry.name} has no compression '{tail}'.{did_you_mean(tail, choices)} In fact {have}")
+        have = f"It has {', '.join(choices)}" if choices else f"It comes in one quality: write '{entry.name}'"
+        raise BenchError(f"{entry.name} has no compression '{tail}'.{did_you_mean(tail, choices)} {have}")
     return entry, tail
 
 
@@ -124,9 +124,11 @@ def files_in(folder: Path) -> list[str]:
     return sorted(n for n in names if PurePosixPath(n).suffix.lower() in VIDEO_SUFFIXES and not n.startswith("."))
 
 
-def finish(videos: Iterable[Video], home: Path, table: str = "demographics.csv") -> list[Video]:
-    """Sort by id, and add the demographics where `home` has a table of them."""
-    return with_groups(sorted(videos, key=lambda v: v.id), home / table)
+def finish(
+    videos: Iterable[Video], home: Path, table: str = "demographics.csv", published: str | None = None
+) -> list[Video]:
+    """Sort by id, and add the demographics where `home` has a table of them, ours or a `published` one."""
+    return with_groups(sorted(videos, key=lambda v: v.id), home / table, home / published if published else None)
 
 
 def existing(home: Path) -> Callable[[str], str | None]:

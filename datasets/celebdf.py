@@ -56,7 +56,7 @@ class CelebDF:
         reals, fakes = ([_group(v) for v, fake in train.items() if fake == wanted] for wanted in (False, True))
         val = held_out(reals, fakes, seed="celebdf")
         split = {v: "val" if _group(v) in val else "train" for v in train} | dict.fromkeys(test, "test")
-        return finish(_made(home, train | test, split), home)
+        return finish(_made(home, train | test, split), home, published="A-Celeb-DF.csv")
 
 
 def _made(home: Path, fakes: dict[str, bool], split: dict[str, str]) -> Iterator[Video]:
@@ -71,11 +71,13 @@ def _made(home: Path, fakes: dict[str, bool], split: dict[str, str]) -> Iterator
 def _test_list(home: Path) -> Iterator[tuple[str, bool]]:
     path = need_file([home / LIST], "the test list of Celeb-DF", f"It comes with the videos: {URL}")
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        real, _, video = line.strip().partition(" ")
         if line.strip():
-            if real not in ("0", "1") or "/" not in video:
+            real, _, video = line.strip().partition(" ")
+            folder = video.strip().partition("/")[0].casefold()
+            if folder not in (f.casefold() for f in FOLDERS) or real != ("0" if folder == FAKES.casefold() else "1"):
                 raise BenchError(
-                    f"{path}, line {number}: expected '1 Celeb-real/id1_0005.mp4' (1 is real, 0 fake); found '{line}'"
+                    f"{path}, line {number}: expected '1 Celeb-real/id1_0005.mp4' or '0 {FAKES}/id0_id1_0000.mp4' "
+                    f"(1 is real, 0 fake); found '{line}'"
                 )
             yield video.strip(), real == "0"
 

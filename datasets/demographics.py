@@ -1,34 +1,45 @@
 """Who is seen in each video: reads `demographics.csv` beside a dataset into `Video.groups`.
 
 Its columns are `video` (the path within the dataset's folder), then one for each attribute: `gender`, `race`, ...
-An empty cell is an attribute that isn't known. Videos without a row keep no groups.
+An empty cell is an attribute that isn't known. Videos without a row keep no groups. Where there is no such file, a
+published annotation table (annotations.py) beside the dataset serves as well.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..benchmark.errors import BenchError
 from ..benchmark.types import Video
+from .annotations import key_of_video, read_annotations
 
 
-def with_groups(videos: list[Video], table: Path) -> list[Video]:
-    """Return the videos with the groups that `table` gives them; as they are where there is no such file.
+def with_groups(videos: list[Video], table: Path, published: Path | None = None) -> list[Video]:
+    """Return the videos with the groups that `table` gives them, or `published`, else as they are.
 
     Raises:
         BenchError: the table can't be used, or names none of these videos; says which row.
     """
-    if not table.is_file():
-        return videos
-    groups = read_groups(table)
-    if videos and not any(v.id in groups for v in videos):
+    if table.is_file():
+        return _merged(videos, read_groups(table), lambda v: v.id, table)
+    if published and published.is_file():
+        return _merged(videos, read_annotations(published), lambda v: key_of_video(v.id), published)
+    return videos
+
+
+def _merged(
+    videos: list[Video], groups: Mapping[Any, Mapping[str, str]], key: Callable[[Video], Any], table: Path
+) -> list[Video]:
+    if videos and not any(key(v) in groups for v in videos):
         raise BenchError(
-            f"{table}: not one of its {len(groups)} rows names a video of this dataset; the column 'video' holds "
-            f"paths within the dataset's folder, such as {videos[0].id}"
+            f"{table}: not one of its {len(groups)} videos is one of this dataset; the column 'video' holds paths "
+            f"within the dataset's folder, such as {videos[0].id}"
         )
-    return [replace(v, groups=groups[v.id]) if v.id in groups else v for v in videos]
+    return [replace(v, groups=groups.get(key(v), {})) for v in videos]
 
 
 def read_groups(table: Path) -> dict[str, dict[str, str]]:

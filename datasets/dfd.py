@@ -33,7 +33,7 @@ FAKES = "manipulated_sequences/DeepFakeDetection"
     license="FaceForensics terms of use: non-commercial research, on request",
 )
 class DeepFakeDetection:
-    """28 actors in 16 scenes. People overlap between target and source, so clusters are by actor."""
+    """28 actors in 16 scenes, each of whom is seen in real videos, in fakes, and with others' faces."""
 
     def home(self, root: Path) -> Path:
         """Find the folder that holds original_sequences/actors, in or under `root`."""
@@ -45,7 +45,7 @@ class DeepFakeDetection:
         Raises:
             BenchError: there is nothing in this compression, or a file's name isn't of the official form.
         """
-        check_compression(home / REALS, compression)
+        check_compression("dfd", home / REALS, compression)
         return finish([*_reals(home, compression), *_fakes(home, compression)], home, "demographics_dfd.csv")
 
 

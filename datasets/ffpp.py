@@ -36,9 +36,9 @@ Pairs = dict[tuple[str, str], str]
     license="FaceForensics terms of use: non-commercial research, on request",
 )
 class FaceForensics:
-    """The four methods of the paper: all reals of the split, and those of its fakes that are on disk."""
+    """All reals of the split, and those of its fakes that are on disk: the paper's four methods and FaceShifter."""
 
-    methods: ClassVar[tuple[str, ...]] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+    methods: ClassVar[tuple[str, ...]] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 
     def home(self, root: Path) -> Path:
         """Find the folder that holds original_sequences/youtube, in or under `root`."""
@@ -50,24 +50,13 @@ class FaceForensics:
         Raises:
             BenchError: a split file is missing, or there is nothing in this compression.
         """
-        check_compression(home / REALS, compression)
+        check_compression("ff++", home / REALS, compression)
         pairs = read_pairs(home)
-        return finish([*_reals(home, compression, pairs), *_fakes(home, compression, pairs, self.methods)], home)
-
-
-@datasets.register(
-    "faceshifter",
-    title="FaceForensics++ FaceShifter",
-    compressions=("raw", "c23", "c40"),
-    default_compression="c23",
-    splits=("train", "val", "test"),
-    url="https://github.com/ondyari/FaceForensics",
-    license="FaceForensics terms of use: non-commercial research, on request",
-)
-class FaceShifter(FaceForensics):
-    """The method that was added to FaceForensics++ later, with the same reals: one more unseen method to test on."""
-
-    methods = ("FaceShifter",)
+        return finish(
+            [*_reals(home, compression, pairs), *_fakes(home, compression, pairs, self.methods)],
+            home,
+            published="A-FF++.csv",
+        )
 
 
 def read_pairs(home: Path) -> Pairs:
@@ -91,12 +80,12 @@ def read_pairs(home: Path) -> Pairs:
     return pairs
 
 
-def check_compression(folder: Path, compression: str) -> None:
+def check_compression(name: str, folder: Path, compression: str) -> None:
     """Refuse a compression of which not even the real videos' folder is there, naming those that are."""
     if not (folder / compression / "videos").is_dir():
         raise BenchError(
-            f"no {compression} videos in {folder}: looked for {compression}/videos; found {seen(folder)}. "
-            f"Name another compression (ff++:c23), or get it: the download script's option -c {compression}"
+            f"no {compression} videos in {folder}: looked for {compression}/videos; found {seen(folder)}. Name what "
+            f"is there, such as {name}:c40, or get it with the download script's option -c {compression} ({URL})"
         )
 
 

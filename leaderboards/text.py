@@ -6,7 +6,41 @@ from typing import Any
 
 from tabulate import tabulate
 
-from .board import estimate
+from .board import GAP, estimate, gap
+
+
+def summary(cards: list[dict[str, Any]]) -> str:
+    """Return a row a cell, and where there are several test sets or rows, the matrix of their video AUC before it."""
+    protocol = "; ".join(sorted({f"{c['cell']['protocol']}, {c['cell']['frames']} frames a video" for c in cards}))
+    rows = [_cell_row(card) for card in cards]
+    header = ["detector", "train", "test", "seed", "video AUC [95 % CI]", "frame AUC", "intersectional AUC gap (n)",
+              "scored", "img/s"]
+    parts = [f"world: {protocol}", _table(header, rows)]
+    tests = list(dict.fromkeys(c["cell"]["test"] for c in cards))
+    lines = list(dict.fromkeys(_line_key(c) for c in cards))
+    if len(cards) > 1:
+        found = {(_line_key(c), c["cell"]["test"]): _auc(c) for c in cards}
+        matrix = [[*key, *(found.get((key, t), "") for t in tests)] for key in lines]
+        parts.insert(1, _table(["video AUC", "train", "seed", *tests], matrix))
+    return "\n\n".join(parts)
+
+
+def _line_key(card: dict[str, Any]) -> tuple[str, str, str]:
+    return card["cell"]["name"], card["cell"]["train"], str(card["cell"]["seed"])
+
+
+def _auc(card: dict[str, Any]) -> str:
+    return estimate(card["metrics"]["video.auc"]) if card["status"] == "done" else "FAILED"
+
+
+def _cell_row(card: dict[str, Any]) -> list[str]:
+    cell = card["cell"]
+    names = [cell["name"], cell["train"], cell["test"], str(cell["seed"])]
+    if card["status"] != "done":
+        return [*names, "FAILED", card["error"]]
+    metrics, coverage, speed = card["metrics"], card["coverage"], card["throughput"]["score_images_per_s"]
+    return [*names, _auc(card), estimate(metrics["frame.auc"]), gap(metrics.get(GAP)),
+            f"{coverage['scored']}/{coverage['official']}", f"{speed:.0f}" if speed else "too few"]
 
 
 def card_text(card: dict[str, Any]) -> str:

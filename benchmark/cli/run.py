@@ -50,16 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
 def carry_out(cells: list[Cell], arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Run the cells, print their table, and write the leaderboard of all runs; 1 if a cell failed."""
     from ...leaderboards import board
+    from ...leaderboards.text import summary
     from ..runner import How, run
 
     how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine)
     cards = list(run(cells, how))
-    for title, header, rows in board.tables(cards):
-        print(f"\n{title}\n{board.tabulate(rows, header, tablefmt='github', disable_numparse=True)}")
+    print("\n" + summary(cards))
     md, csv = board.write(board.collect(arguments.runs), arguments.runs)
     print(f"\nleaderboard: {md} and {csv}")
-    for cell in cells[:3]:
-        print(f"run: {cell.test_folder}")
+    for folder in dict.fromkeys(cell.folder for cell in cells):
+        print(f"run: {folder}")
     return int(any(c["status"] != "done" for c in cards))
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ...benchmark.store import atomic
-from .canvas import Image, clouds, smoothstep
+from .canvas import Image, clouds, colour_of, smoothstep
 from .motion import FRAME
 
 RATE = 25  # frames per second of the files
@@ -66,23 +66,25 @@ def light_of(rng: np.random.Generator, camera: Camera) -> Light:
     )
 
 
-def background_of(rng: np.random.Generator) -> Image:
-    """Draw a blurred room, (FRAME, FRAME, 3) in 0..1: a wall with a gradient and stains, furniture, spots of light."""
+def background_of(rng: np.random.Generator) -> np.ndarray:
+    """Draw a blurred room, (FRAME, FRAME, 3) uint8 RGB: a wall with a gradient and stains, furniture, lamps."""
     wall, other = _muted(rng), _muted(rng)
-    mix = smoothstep(-1.5, 1.5, clouds(rng, FRAME, 3, 4) + np.linspace(-1, 1, FRAME)[:, None] * rng.normal())[..., None]
-    room = np.ascontiguousarray(wall * mix + other * (1 - mix), np.float32)
+    gradient = rng.normal(size=2) @ np.stack(np.meshgrid(*[np.linspace(-1, 1, FRAME)] * 2)).reshape(2, -1)
+    mix = smoothstep(-2, 2, 0.6 * clouds(rng, FRAME, 3, 4) + gradient.reshape(FRAME, FRAME))[..., None]
+    room = np.ascontiguousarray(255 * (wall * mix + other * (1 - mix)), np.uint8)
     for _ in range(int(rng.integers(1, 6))):
         corner, size = rng.integers(0, FRAME, 2), rng.integers(10, FRAME // 2, 2)
-        cv2.rectangle(room, tuple(map(int, corner)), tuple(map(int, corner + size)), tuple(_muted(rng)), -1)
+        colour = colour_of(255 * _muted(rng))
+        cv2.rectangle(room, tuple(map(int, corner)), tuple(map(int, corner + size)), colour, -1)
     for _ in range(int(rng.integers(0, 4))):
-        centre, radius = rng.integers(0, FRAME, 2), int(rng.integers(3, 10))
-        cv2.circle(room, tuple(map(int, centre)), radius, tuple(np.minimum(_muted(rng) + 0.4, 1)), -1, cv2.LINE_AA)
-    return np.clip(cv2.GaussianBlur(room, (0, 0), rng.uniform(0.8, 3)), 0, 1)
+        centre, colour = rng.integers(0, FRAME, 2), colour_of(np.minimum(255 * _muted(rng) + 100, 255))
+        cv2.circle(room, tuple(map(int, centre)), int(rng.integers(3, 9)), colour, -1, cv2.LINE_AA)
+    return cv2.GaussianBlur(room, (0, 0), rng.uniform(0.8, 3))
 
 
 def _muted(rng: np.random.Generator) -> np.ndarray:
-    """Draw a colour such as rooms have: mostly grey, seldom vivid."""
-    return np.clip(rng.uniform(0.15, 0.8) * (1 + 0.45 * rng.normal(size=3).clip(-1.5, 1.5)), 0.03, 0.95)
+    """Draw a colour such as rooms have, 0..1: mostly grey, seldom vivid."""
+    return np.clip(rng.uniform(0.15, 0.8) * (1 + 0.2 * rng.normal(size=3).clip(-2, 2)), 0.03, 0.95)
 
 
 @lru_cache(maxsize=1)
@@ -98,12 +100,15 @@ def expose(image: Image, rng: np.random.Generator, noise: float, blur: float) ->
 
 
 def write_video(path: Path, frames: list[np.ndarray], crf: int) -> None:
-    """Write uint8 RGB frames as H.264, atomically. One thread: the bytes would depend on the number of threads."""
+    """Write uint8 RGB frames as H.264, atomically, and always the same bytes.
+
+    So one thread only, and no macroblock tree: with it, x264 (core 165, AVX code) gave other bytes in a third of runs.
+    """
     with atomic(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=RATE)
         stream.width = stream.height = FRAME
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.float32]
+Image = np.ndarray  # of float32: (H, W, 3) RGB 0..1, or (H, W)
 
 SIZE = 176  # pixels along a side of the canvas
 EXTENT = 1.36  # half a side, in face units

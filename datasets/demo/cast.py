@@ -76,7 +76,7 @@ class DfdPart:
 
 @dataclass(frozen=True)
 class DfdcPart:
-    """DFDC: `takes` test videos of each person and `methods` fakes in all; in training one real and one fake of each."""
+    """DFDC: `takes` test videos of each person and `methods` fakes in all; in training one real and fake of each."""
 
     test: Crowd
     train: Crowd
@@ -96,8 +96,12 @@ class Size:
 
 
 def _default(factor: int) -> Size:
-    many, few = Crowd((4, 2, 2, 2), (4, 2, 2, 2)).times(factor), Crowd((1, 1, 1, 1), (1, 1, 1, 1)).times(factor)
     train, val = Crowd((10, 2, 1, 1), (14, 1, 2, 1)).times(factor), Crowd((2, 1, 0, 1), (2, 0, 1, 1)).times(factor)
+    many, few = Crowd((4, 3, 2, 3), (4, 2, 3, 3)).times(factor), Crowd((1, 1, 1, 1), (1, 1, 1, 1)).times(factor)
+    celebrities, youtube = (
+        Crowd((4, 2, 2, 2), (4, 2, 2, 2)).times(factor),
+        Crowd((2, 1, 1, 1), (2, 1, 1, 1)).times(factor),
+    )
     return Size(
         frames=(10, 14),
         ffpp={
@@ -105,7 +109,7 @@ def _default(factor: int) -> Size:
             "val": FfppPart(val, majority_takes=2, minority_takes=2),
             "test": FfppPart(many, majority_takes=2, minority_takes=2),
         },
-        celeb=CelebPart(many, youtube=Crowd((2, 1, 1, 1), (2, 1, 1, 1)).times(factor), rest=few, donors=2),
+        celeb=CelebPart(celebrities, youtube, rest=few, donors=2),
         dfd=DfdPart(Crowd((3, 1, 1, 1), (3, 1, 1, 1)).times(factor), scenes=2, donors=2),
         dfdc=DfdcPart(many, few, takes=2, methods=3),
     )

@@ -1,7 +1,7 @@
 """The layout of FaceForensics++, for the standard world and for the leak world.
 
-The official layout has one real video an id, and fakes `target_source` of each of the listed pairs of ids. Here an id is
-a take of a person, since people recur in the original, too; and not every method is applied to every pair.
+The official layout has one real video an id, and fakes `target_source` of each of the listed pairs of ids. Here an id
+is a take of a person, since people recur in the original, too; and not every method is applied to every pair.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def ffpp(size: Size, seed: int) -> Layout:
             first, second = Role(*a, next(numbers)), Role(*b, next(numbers))
             listed[split].append((first, second))
             folders = {method: method for method in methods}
-            shots += [_shot(FFPP, split, first, second, folders, size), _shot(FFPP, split, second, first, folders, size)]
+            shots += [_shot(FFPP, split, *roles, folders, size) for roles in ((first, second), (second, first))]
     return Layout(shots, _texts(FFPP, listed, shots))
 
 

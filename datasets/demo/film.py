@@ -68,7 +68,7 @@ class Scene:
     head: Head
     track: Track
     light: Light
-    background: Image
+    background: np.ndarray
     camera: Camera
     noise: float
     blur: float
@@ -128,9 +128,7 @@ def film(root: Path, shot: Shot) -> list[Truth]:
     return ([Truth(shot.real, points, None)] if shot.real else []) + truths
 
 
-def _write_missing(
-    root: Path, shot: Shot, missing: set[str], moments: list[Moment], forgeries: list[Forgery]
-) -> None:
+def _write_missing(root: Path, shot: Shot, missing: set[str], moments: list[Moment], forgeries: list[Forgery]) -> None:
     scene = scene_of(shot.clip)
     frames: dict[str, list[np.ndarray]] = {path: [] for path in missing}
     for index, moment in enumerate(moments):

@@ -90,7 +90,8 @@ def _eye(shape: Shape, side: int, expression: Expression) -> np.ndarray:
     opening = shape.eye_height * max(0.06, 1 - expression.blink) * (1 - 0.15 * expression.smile)
     u = np.array([-1, -0.4, 0.4, 1, 0.4, -0.4])
     v = np.array([0, -1, -1, 0, 0.72, 0.72])
-    return np.stack([side * shape.eye_x + u * shape.eye_width, shape.eye_y + v * opening - side * u * shape.eye_tilt], 1)
+    x, y = side * shape.eye_x + u * shape.eye_width, shape.eye_y + v * opening - side * u * shape.eye_tilt
+    return np.stack([x, y], 1)
 
 
 def _mouth(shape: Shape, expression: Expression) -> tuple[np.ndarray, np.ndarray]:

@@ -75,9 +75,10 @@ def celebdf(size: Size, seed: int) -> Layout:
         tested.append(Shot("celebdf", "test", clip_of(person, 0, "celebdf", size), path))
     rest = [_celeb_shot("train", people, person, 1, 1, size) for person in _some(people, size.celeb.rest)]
     # In this list 1 means real and 0 fake.
-    listed = [f"{int(video == shot.real)} {video.removeprefix(CELEB + '/')}" for shot in tested for video in shot.videos]
+    labels = {video: int(video == shot.real) for shot in tested for video in shot.videos}
+    listed = sorted(f"{label} {video.removeprefix(CELEB + '/')}" for video, label in labels.items())
     texts = {
-        f"{CELEB}/List_of_testing_videos.txt": "\n".join(sorted(listed)) + "\n",
+        f"{CELEB}/List_of_testing_videos.txt": "\n".join(listed) + "\n",
         f"{CELEB}/demographics.csv": demographics(CELEB, tested + rest),
     }
     return Layout(tested + rest, texts)

@@ -54,7 +54,7 @@ def _paint_eye(image: np.ndarray, head: Head, eye: np.ndarray, gaze: tuple[float
     opening = np.vstack([*upper, eye[4:]])
     low = np.maximum(np.floor(to_pixels(eye.min(0) - 0.05)).astype(int), 0)
     high = np.ceil(to_pixels(eye.max(0) + 0.05)).astype(int)
-    centre = to_pixels(eye[[0, 3]].mean(0) + [0.04 * gaze[0], 0.02 * gaze[1] - 0.006]) - low
+    centre = to_pixels(eye[[0, 3]].mean(0) + np.array([0.04 * gaze[0], 0.02 * gaze[1] - 0.006])) - low
     ball = _eyeball(head, (high - low)[::-1], centre)
     mask = np.zeros(ball.shape[:2], np.uint8)
     cv2.fillPoly(mask, [fixed(to_pixels(opening) - low)], 255, cv2.LINE_AA, FIXED)
@@ -86,7 +86,7 @@ def _paint_brow(image: np.ndarray, head: Head, brow: np.ndarray) -> None:
 def _paint_nostrils(image: np.ndarray, head: Head, nose: np.ndarray) -> None:
     axes = (int(0.03 * PIXELS * 2**FIXED), int(0.015 * PIXELS * 2**FIXED))
     for point, side in ((nose[5], 1), (nose[7], -1)):
-        at = fixed(to_pixels(point + [side * 0.012, -0.008]))
+        at = fixed(to_pixels(point + np.array([side * 0.012, -0.008])))
         colour = colour_of(head.colours.skin * 0.32)
         cv2.ellipse(image, tuple(map(int, at)), axes, 0, 0, 360, colour, -1, cv2.LINE_AA, FIXED)
 

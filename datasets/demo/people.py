@@ -47,7 +47,7 @@ FEATURES: dict[str, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True)
 class Person:
-    """An invented person: `name` and `seed` fix every detail of the look, `gender` and `race` the presets drawn from."""
+    """An invented person: `name` and `seed` fix every detail of the look, `gender` and `race` the presets it uses."""
 
     name: str
     gender: str
@@ -165,7 +165,8 @@ def _relief(shape: Shape, inside: Image) -> Image:
     tip = shape.eye_y + shape.nose_length
     z = 0.60 * np.sqrt(np.maximum(inside, 0) + 0.015)
     ridge = np.exp(-((X / (0.055 + 0.05 * np.clip((Y - shape.eye_y) / shape.nose_length, 0, 1.2))) ** 2))
-    z += 0.55 * shape.nose_depth * ridge * smoothstep(shape.eye_y - 0.15, tip, Y) * smoothstep(tip + 0.12, tip + 0.02, Y)
+    ridge *= smoothstep(shape.eye_y - 0.15, tip, Y) * smoothstep(tip + 0.12, tip + 0.02, Y)
+    z += 0.55 * shape.nose_depth * ridge
     z += 0.50 * shape.nose_depth * bump(0, tip - 0.02, shape.nose_width, 0.09)
     z += 0.045 * pair_of_bumps(shape.eye_x, shape.eye_y - shape.brow_rise, 0.2, 0.06)
     z -= 0.060 * pair_of_bumps(shape.eye_x, shape.eye_y, 0.15, 0.08)
@@ -189,11 +190,12 @@ def _skin(shape: Shape, colours: Colours, rng: np.random.Generator, person: Pers
     tip = shape.eye_y + shape.nose_length
     flush = 0.5 * pair_of_bumps(0.42, 0.2, 0.2, 0.16) + 0.4 * bump(0, tip, 0.14, 0.12)
     skin *= 1 + flush[..., None] * np.array([0.04, -0.05, -0.04], np.float32)
-    shadow = 0.16 * pair_of_bumps(shape.eye_x, shape.eye_y + 0.1, 0.15, 0.06) + 0.10 * pair_of_bumps(0.22, 0.36, 0.05, 0.1)
-    skin *= (1 - shadow)[..., None]
+    under_eyes, folds = pair_of_bumps(shape.eye_x, shape.eye_y + 0.1, 0.15, 0.06), pair_of_bumps(0.22, 0.36, 0.05, 0.1)
+    skin *= (1 - 0.16 * under_eyes - 0.10 * folds)[..., None]
     skin *= (1 - _freckles(rng, 26 if person.race in ("white", "asian") else 8))[..., None]
     if person.gender == "male" and rng.random() < 0.55:
-        beard = smoothstep(0.22, 0.5, Y + 0.25 * np.abs(X)) * (1 - bump(0, shape.mouth_y, shape.mouth_width * 0.9, 0.07))
+        lips = bump(0, shape.mouth_y, shape.mouth_width * 0.9, 0.07)
+        beard = smoothstep(0.22, 0.5, Y + 0.25 * np.abs(X)) * (1 - lips)
         skin *= (1 - rng.uniform(0.1, 0.42) * beard * np.clip(1 + 0.15 * pores, 0.4, 1.5))[..., None]
     return skin.astype(np.float32)
 

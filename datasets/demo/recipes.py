@@ -1,4 +1,7 @@
-"""How the fakes are made: one row a method. Tune the difficulty of the demo world here, then raise GENERATOR_VERSION."""
+"""How the fakes are made: one row a method.
+
+The difficulty of the demo world is tuned here; whoever changes a number raises GENERATOR_VERSION in world.py.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from typing import Literal
 class Recipe:
     """One manipulation.
 
-    `kind`: what is pasted: `swap` (the donor's face rendered in the target's pose and light), `reenact` (the target's own
-    face with the donor's expression), `warp` (a frame of the donor's own video, bent to the target's landmarks).
+    `kind`: what is pasted: `swap` (the donor's face rendered in the target's pose and light), `reenact` (the target's
+    own face with the donor's expression), `warp` (a frame of the donor's own video, bent to the target's landmarks).
     `mask`: where it is pasted, see manipulate.REGIONS. `feather`: softness of its border, px. `colour`: 0..1, how far
     its colours are matched to the target's. `resolution`: pixels over the width of a face that survive the network
     bottleneck. `upsampler`: how they are brought back. `fingerprint`: strength of the chequered trace of

@@ -1,4 +1,4 @@
-"""Render a head: light the painted canvas, bend it over its relief in the wanted pose, set it before hair and shoulders.
+"""Render a head: light the painted canvas, bend it over its relief in the wanted pose, set it before a background.
 
 The pose is inverse relief mapping: for each pixel of the frame, find the canvas point that projects there, by a damped
 fixed-point iteration on a coarse grid.
@@ -20,10 +20,11 @@ COARSE = 3  # the pose is solved at each third pixel
 ITERATIONS = 5
 
 
-def render(head: Head, moment: Moment, light: Light, background: Image) -> Image:
-    """Return the (FRAME, FRAME, 3) float32 RGB image, 0..1, of a head before a background."""
-    image = background.copy()
-    _draw_behind(image, head, moment, light)
+def render(head: Head, moment: Moment, light: Light, background: np.ndarray) -> Image:
+    """Return the (FRAME, FRAME, 3) float32 RGB image, 0..1, of a head before a uint8 background."""
+    behind = background.copy()
+    _draw_behind(behind, head, moment, light)
+    image = behind.astype(np.float32) / np.float32(255)
     x0, y0, x1, y1 = _window(moment)
     face = cv2.remap(_lit(head, moment, light), *_lookup(head, moment, (x0, y0, x1, y1)), cv2.INTER_LINEAR)
     part, alpha = image[y0:y1, x0:x1], face[..., 3:]
@@ -62,13 +63,14 @@ def _lookup(head: Head, moment: Moment, window: tuple[int, int, int, int]) -> tu
     x0, y0, x1, y1 = window
     u = (np.arange(x0, x1 + COARSE, COARSE, dtype=np.float32) - np.float32(moment.x)) / np.float32(moment.scale)
     v = (np.arange(y0, y1 + COARSE, COARSE, dtype=np.float32) - np.float32(moment.y)) / np.float32(moment.scale)
-    x, y = _solve(head.relief, *np.meshgrid(u, v), rotation(moment).astype(np.float32))
+    grid_u, grid_v = np.meshgrid(u, v)
+    x, y = _solve(head.relief, grid_u, grid_v, rotation(moment).astype(np.float32))
     y = y - jaw_drop(moment.expression, y).astype(np.float32)
     finer = np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (x1 - x0, y1 - y0)
-    maps = (cv2.warpAffine(to_pixels(m), finer, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) for m in (x, y))
-    return next(maps), next(maps)
+    maps = [cv2.warpAffine(to_pixels(m), finer, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) for m in (x, y)]
+    return maps[0], maps[1]
 
 
 def _solve(relief: Image, u: Image, v: Image, turn: Image) -> tuple[Image, Image]:
@@ -84,14 +86,14 @@ def _solve(relief: Image, u: Image, v: Image, turn: Image) -> tuple[Image, Image
 
 
 class _Brush:
-    """Draws flat shapes at the head's place, coloured as the light would have it."""
+    """Draws flat shapes on a uint8 image at the head's place, coloured as the light would have it."""
 
-    def __init__(self, image: Image, moment: Moment, light: Light) -> None:
+    def __init__(self, image: np.ndarray, moment: Moment, light: Light) -> None:
         self.image, self.moment = image, moment
-        self.light = light.colour * (light.ambient + 0.55 * light.diffuse) / 255
+        self.light = light.colour * (light.ambient + 0.55 * light.diffuse)
 
     def colour(self, colour: np.ndarray, strength: float) -> tuple[float, ...]:
-        return colour_of(np.clip(colour * self.light * strength, 0, 1))
+        return colour_of(np.clip(colour * self.light * strength, 0, 255))
 
     def at(self, x: float, y: float, z: float) -> np.ndarray:
         """Return the pixel where a point of the turning head is seen."""
@@ -118,7 +120,7 @@ class _Brush:
         cv2.fillPoly(self.image, [fixed(np.array(points))], colour, cv2.LINE_AA, FIXED)
 
 
-def _draw_behind(image: Image, head: Head, moment: Moment, light: Light) -> None:
+def _draw_behind(image: np.ndarray, head: Head, moment: Moment, light: Light) -> None:
     """Draw what the relief doesn't hold: shoulders, hair behind the head, neck, ears."""
     brush, tilt = _Brush(image, moment, light), float(np.degrees(moment.roll))
     wide, colours = head.shape.half_width, head.colours

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-GENERATOR_VERSION = 1  # raise it whenever the same seed gives other files
+GENERATOR_VERSION = 2  # raise it whenever the same seed gives other files
 MARKER = "crossfake-demo.json"  # written last
 STARTED = ".crossfake-demo-started.json"  # written first: what a half-written world is going to be
 GROUND_TRUTH = "ground_truth.parquet"
@@ -43,20 +43,25 @@ def render_world(
     the byte. `progress` is called with the number of videos written and to be written. Raises BenchError if `out`
     holds something else.
     """
-    _known(size, SIZES, "size")
-    _known(world, WORLDS, "world")
+    _check(size, seed, world)
     wanted = {"generator_version": GENERATOR_VERSION, "size": size, "seed": seed, "world": world}
+    if _is_complete(out, wanted):
+        return out
     with locked(out):
-        if not _is_complete(out, wanted):
+        if not _is_complete(out, wanted):  # another process may have written it in the meantime
             write_json(out / STARTED, wanted)
             _write(out, wanted, workers, progress)
     return out
 
 
 def world_of(root: Path) -> dict[str, Any] | None:
-    """Return what is known of the demo world in `root`, or None if there is none (or an unfinished one)."""
-    marker = Path(root) / MARKER
-    return read_json(marker) if marker.is_file() else None
+    """Return what is known of the complete demo world that `root` is or lies in; None if there is none.
+
+    A dataset's own folder may be given as the root, so the two folders above are looked at, too.
+    """
+    root = Path(root).absolute()
+    markers = [folder / MARKER for folder in (root, *root.parents[:2])]
+    return next((read_json(marker) for marker in markers if marker.is_file()), None)
 
 
 def truth(root: Path) -> pd.DataFrame:
@@ -74,10 +79,8 @@ def truth(root: Path) -> pd.DataFrame:
 def plan(size: str, seed: int, world: str) -> Layout:
     """Plan all videos and text files of a world."""
     numbers = SIZES[size]
-    if world == "leak":
-        layouts = leak(numbers, seed)
-    else:
-        layouts = [make(numbers, seed) for make in (ffpp, dfd, celebdf, dfdc)]
+    standard = (ffpp, dfd, celebdf, dfdc)
+    layouts = leak(numbers, seed) if world == "leak" else [make(numbers, seed) for make in standard]
     texts = {path: text for layout in layouts for path, text in layout.texts.items()}
     return Layout([shot for layout in layouts for shot in layout.shots], texts)
 
@@ -92,25 +95,26 @@ def counts_of(shots: list[Shot]) -> dict[str, dict[str, dict[str, int]]]:
     return counts
 
 
-def _known(name: str, names: Any, what: str) -> None:
-    if name not in names:
-        raise BenchError(f"unknown demo {what} '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}.")
+def _check(size: str, seed: int, world: str) -> None:
+    for name, names, what in ((size, SIZES, "size"), (world, WORLDS, "world")):
+        if name not in names:
+            raise BenchError(f"unknown demo {what} '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")
+    if seed < 0:
+        raise BenchError(f"the demo world's seed is {seed}; give 0 or a positive number")
 
 
 def _is_complete(out: Path, wanted: dict[str, Any]) -> bool:
     """Tell whether the wanted world is there already; refuse a folder that holds anything else."""
-    marker = world_of(out)
-    started = read_json(out / STARTED) if (out / STARTED).is_file() else None
-    found = marker or started
-    if found is None and out.is_dir() and any(out.iterdir()):
-        raise BenchError(f"{out} is not empty and holds no demo world; name a new folder for it.")
-    if found is not None and any(found.get(key) != value for key, value in wanted.items()):
-        has = ", ".join(f"{key} {found.get(key)}" for key in wanted)
-        raise BenchError(
-            f"{out} holds another demo world ({has}; wanted {', '.join(f'{k} {v}' for k, v in wanted.items())}); "
-            "name another folder, or delete that one."
-        )
-    return bool(marker and marker.get("complete"))
+    is_complete = (out / MARKER).is_file()
+    note = out / MARKER if is_complete else out / STARTED
+    if note.is_file():
+        found = read_json(note)
+        if any(found.get(key) != value for key, value in wanted.items()):
+            has, needs = (", ".join(f"{key} {world.get(key)}" for key in wanted) for world in (found, wanted))
+            raise BenchError(f"{out} holds a demo world of {has}, not of {needs}: give another folder or delete it")
+    elif out.is_dir() and any(out.iterdir()):
+        raise BenchError(f"{out} holds files, but no demo world: give a new or empty folder")
+    return is_complete
 
 
 def _write(out: Path, wanted: dict[str, Any], workers: int, progress: Callable[[int, int], None] | None) -> None:
@@ -127,13 +131,7 @@ def _write(out: Path, wanted: dict[str, Any], workers: int, progress: Callable[[
     with atomic(out / GROUND_TRUTH) as temporary:
         _truth_table(layout.shots, truths).to_parquet(temporary, index=False)
     marker = {"schema_version": SCHEMA_VERSION, **wanted, "counts": counts_of(layout.shots), "complete": True}
-    for home in sorted({_data_root(path) for path in layout.texts}):
-        write_json(out / home / MARKER, marker)
-
-
-def _data_root(path: str) -> str:
-    """Return the folder in which a dataset's own folder lies: the root, or `new_donors`."""
-    return "new_donors" if path.startswith("new_donors/") else "."
+    write_json(out / MARKER, marker)
 
 
 def _filmed(out: Path, shots: list[Shot], workers: int) -> Iterator[list[Truth]]:
@@ -159,23 +157,20 @@ def _truth_table(shots: list[Shot], truths: list[list[Truth]]) -> pd.DataFrame:
 
 def _truth_rows(shot: Shot, known: list[Truth]) -> Iterator[dict[str, Any]]:
     fakes = {fake.path: fake for fake in shot.fakes}
-    person = shot.clip.person
     for video in known:
-        fake = fakes.get(video.video)
+        fake, person = fakes.get(video.video), shot.clip.person
+        common = {
+            "video": video.video,
+            "source": shot.real if fake else None,
+            "dataset": shot.dataset,
+            "split": shot.split,
+            "label": int(fake is not None),
+            "method": fake.recipe if fake else "real",
+            "target": person.name,
+            "donor": fake.donor.person.name if fake else None,
+            "gender": person.gender,
+            "race": person.race,
+        }
         for frame, points in enumerate(video.landmarks):
-            box = dict(zip(("x0", "y0", "x1", "y1"), video.boxes[frame], strict=True)) if video.boxes is not None else {}
-            yield {
-                "video": video.video,
-                "source": shot.real if fake else None,
-                "dataset": shot.dataset,
-                "split": shot.split,
-                "label": int(fake is not None),
-                "method": fake.recipe if fake else "real",
-                "target": person.name,
-                "donor": fake.donor.person.name if fake else None,
-                "gender": person.gender,
-                "race": person.race,
-                "frame": frame,
-                "landmarks": points.ravel(),
-                **box,
-            }
+            x0, y0, x1, y1 = video.boxes[frame] if video.boxes is not None else [None] * 4
+            yield common | {"frame": frame, "landmarks": points.ravel(), "x0": x0, "y0": y0, "x1": x1, "y1": y1}

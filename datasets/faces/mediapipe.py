@@ -1,13 +1,14 @@
 """MediaPipe's models run by OpenCV: BlazeFace finds faces, Face Mesh places 468 points on each.
 
 No package of MediaPipe or TensorFlow is needed. Faces are sought at short range first, which is fast and sure for a
-face that fills a good part of the frame; where it finds none at full range; then at full range in squares along the
-frame's long side, for small faces. The decoding follows the models' published constants.
+face that fills a good part of the frame; where that finds none, at full range; then at full range in ever smaller
+squares of the frame. The decoding follows the models' published constants.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,10 +22,12 @@ from .models import FULL_RANGE, MESH, SHORT_RANGE, Model, find_model
 
 MESH_SIDE = 192
 ROI_SCALE = 1.5
-OUTER_EYE_CORNERS = (33, 263)
 SAME_FACE_IOU = 0.3
 LEAST_MESH_SCORE = 0.5
+OUTER_EYE_CORNERS = [33, 263]
+TILTED = math.radians(8)
 MOST_FACES = 4
+LEAST_SQUARE = 192
 
 
 class Candidate(NamedTuple):
@@ -80,7 +83,10 @@ class BlazeFace:
         raw = raw.reshape(-1, 8, 2) + self.anchors[sure, None]
         corners = np.stack([raw[:, 0] - size / 2, raw[:, 0] + size / 2, raw[:, 2], raw[:, 3]], axis=1)
         points = corners * square.side + [square.x, square.y]
-        return merge_overlapping(sigmoid(logits.ravel()[sure]), points)
+        scores = sigmoid(logits.ravel()[sure])
+        return merge_overlapping(
+            [Candidate(float(s), p[:2].ravel(), p[2:]) for s, p in zip(scores, points, strict=True)]
+        )
 
 
 class MediaPipe:
@@ -93,28 +99,27 @@ class MediaPipe:
 
     def find(self, frame: np.ndarray) -> list[Detection]:
         """Find the faces of a (H, W, 3) uint8 RGB frame, most certain first, at most 4."""
-        found = (self._with_landmarks(frame, c) for c in self._candidates(frame)[:MOST_FACES])
-        return [d for d in found if d]
+        for candidates in self._looks(frame):
+            if found := [d for d in (self._with_landmarks(frame, c) for c in candidates[:MOST_FACES]) if d]:
+                return found
+        return []
 
-    def _candidates(self, frame: np.ndarray) -> list[Candidate]:
+    def _looks(self, frame: np.ndarray) -> Iterator[list[Candidate]]:
         whole = around(frame)
-        return self.short.find(frame, whole) or self.full.find(frame, whole) or self._in_squares(frame)
-
-    def _in_squares(self, frame: np.ndarray) -> list[Candidate]:
-        found = [c for square in squares_along(frame) for c in self.full.find(frame, square)]
-        scores = np.array([c.score for c in found], np.float32)
-        points = np.array([[c.box[:2], c.box[2:], *c.eyes] for c in found]).reshape(-1, 4, 2)
-        return merge_overlapping(scores, points)
+        yield self.short.find(frame, whole)
+        yield self.full.find(frame, whole)
+        for side in smaller_sides(frame):
+            found = [c for square in squares_over(frame, side) for c in self.full.find(frame, square)]
+            yield merge_overlapping(found)
 
     def _with_landmarks(self, frame: np.ndarray, candidate: Candidate) -> Detection | None:
         x0, y0, x1, y1 = candidate.box
         centre = np.array([x0 + x1, y0 + y1]) / 2
         mesh, score = self._place_mesh(frame, centre, max(x1 - x0, y1 - y0), candidate.eyes)
-        if score < LEAST_MESH_SCORE:
-            return None
-        # The second look is upright and centred by the first one's points, which are surer than BlazeFace's.
-        low, high = mesh.min(axis=0), mesh.max(axis=0)
-        mesh, score = self._place_mesh(frame, (low + high) / 2, (high - low).max(), mesh[list(OUTER_EYE_CORNERS)])
+        if score >= LEAST_MESH_SCORE and abs(tilt_of(candidate.eyes)) > TILTED:
+            # BlazeFace's box is less sure on a tilted head: the first look's points make a better square for a second.
+            low, high = mesh.min(axis=0), mesh.max(axis=0)
+            mesh, score = self._place_mesh(frame, (low + high) / 2, (high - low).max(), mesh[OUTER_EYE_CORNERS])
         if score < LEAST_MESH_SCORE:
             return None
         return Detection(candidate.box.astype(np.float32), from_mesh(mesh), candidate.score)
@@ -158,12 +163,16 @@ def around(frame: np.ndarray) -> Square:
     return Square((width - side) / 2, (height - side) / 2, side)
 
 
-def squares_along(frame: np.ndarray) -> list[Square]:
-    """Return three squares of the frame's short side, spread evenly along its long side; one for a square frame."""
-    height, width = frame.shape[:2]
-    side = min(height, width)
-    steps = np.linspace(0, 1, 3 if height != width else 1)
-    return [Square(t * (width - side), t * (height - side), side) for t in steps]
+def smaller_sides(frame: np.ndarray) -> list[int]:
+    """Return the sides of the squares to look at after the whole frame, while that shows more than the whole does."""
+    short, long = sorted(frame.shape[:2])
+    return [side for side in (short, short // 2) if LEAST_SQUARE <= side <= 0.8 * long]
+
+
+def squares_over(frame: np.ndarray, side: int) -> list[Square]:
+    """Return squares that cover the frame evenly and overlap by a third or more, so that no face is always cut."""
+    steps = [np.linspace(0, size - side, 1 + math.ceil((size - side) / (side * 2 / 3))) for size in frame.shape[:2]]
+    return [Square(x, y, side) for y in steps[0] for x in steps[1]]
 
 
 def cut_square(frame: np.ndarray, square: Square, side: int) -> np.ndarray:
@@ -181,26 +190,27 @@ def cut_square(frame: np.ndarray, square: Square, side: int) -> np.ndarray:
     return result
 
 
+def tilt_of(eyes: np.ndarray) -> float:
+    """Return the angle of the line from the left to the right eye (2, 2) against the horizontal, in radians."""
+    dx, dy = eyes[1] - eyes[0]
+    return math.atan2(dy, dx)
+
+
 def upright_square(centre: np.ndarray, side: float, eyes: np.ndarray) -> np.ndarray:
     """Return the (2, 3) affine map from the mesh's input to frame pixels, with the line of the eyes level."""
-    dx, dy = eyes[1] - eyes[0]
-    angle = math.atan2(dy, dx)
-    scale = side / MESH_SIDE
+    angle, scale, half = tilt_of(eyes), side / MESH_SIDE, MESH_SIDE / 2
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
-    half = MESH_SIDE / 2
     return np.array([[cos, -sin, centre[0] - half * (cos - sin)], [sin, cos, centre[1] - half * (sin + cos)]])
 
 
-def merge_overlapping(scores: np.ndarray, points: np.ndarray) -> list[Candidate]:
-    """Melt overlapping answers into their mean, weighted by score; `points` (N, 4, 2) are two corners and two eyes."""
+def merge_overlapping(candidates: list[Candidate]) -> list[Candidate]:
+    """Melt candidates that overlap the surest one into their mean, weighted by score, and so on; surest first."""
     merged = []
-    left = np.argsort(-scores, kind="stable")
-    while left.size:
-        boxes = points[left, :2].reshape(-1, 4)
-        same = overlap(boxes[0], boxes) > SAME_FACE_IOU
-        same[0] = True  # So that a box without area can't stay for ever.
-        weights = scores[left[same]]
-        mean = np.average(points[left[same]], axis=0, weights=weights)
-        merged.append(Candidate(float(weights[0]), mean[:2].reshape(4), mean[2:]))
-        left = left[~same]
+    left = sorted(candidates, key=lambda c: -c.score)
+    while left:
+        shared = overlap(left[0].box, np.array([c.box for c in left]))
+        same = [c for c, share in zip(left, shared, strict=True) if share > SAME_FACE_IOU or c is left[0]]
+        box, eyes = (np.average([c[i] for c in same], axis=0, weights=[c.score for c in same]) for i in (1, 2))
+        left = [c for c, share in zip(left, shared, strict=True) if share <= SAME_FACE_IOU and c is not left[0]]
+        merged.append(Candidate(same[0].score, box, eyes))
     return merged

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,11 +62,24 @@ class Clip:
     @contextmanager
     def _opened(self) -> Iterator[cv2.VideoCapture]:
         # One thread: the work is spread over videos. FFmpeg only: other backends take a name for a camera or a pattern.
-        video = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        with _silence():
+            video = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         try:
+            video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # Not the default of every OpenCV.
             yield video
         finally:
             video.release()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has these two functions at the top.
+    level = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
 
 
 def _why_unreadable(path: Path) -> str:

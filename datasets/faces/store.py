@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,7 @@ class FaceStore:
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         self._index: dict[str, tuple[Path, int, Outcome]] | None = None
+        self._settings: list[dict[str, Any]] = []
         self._open: OrderedDict[Path, pa.RecordBatchFileReader] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -161,29 +162,23 @@ class FaceStore:
 
     def settings(self) -> list[dict[str, Any]]:
         """Return the different settings that the shards were made with: one at most, unless stores were mixed."""
-        found: list[dict[str, Any]] = []
-        for _, content in self._contents():
-            if content["settings"] not in found:
-                found.append(content["settings"])
-        return found
+        self._entries()
+        return self._settings
 
     def _entries(self) -> dict[str, tuple[Path, int, Outcome]]:
         if self._index is None:
-            self._index = {}
-            for path, content in self._contents():
+            index: dict[str, tuple[Path, int, Outcome]] = {}
+            for path in shards(self.folder):
+                content = _content(path)
+                if content["settings"] not in self._settings:
+                    self._settings.append(content["settings"])
                 for number, fields in enumerate(content["outcomes"]):
                     outcome = Outcome(**{**fields, "frames": tuple(fields["frames"])})
-                    known = self._index.get(outcome.video)
+                    known = index.get(outcome.video)
                     if known is None or outcome.generation > known[2].generation:
-                        self._index[outcome.video] = (path, number, outcome)
+                        index[outcome.video] = (path, number, outcome)
+            self._index = index
         return self._index
-
-    def _contents(self) -> Iterable[tuple[Path, dict[str, Any]]]:
-        for path in shards(self.folder):
-            content = json.loads((_open(path).schema.metadata or {}).get(METADATA, b"{}"))
-            if content.get("schema_version") != SCHEMA_VERSION:
-                raise BenchError(f"{path} was written by another version of crossfake. Remove {self.folder} and rerun")
-            yield path, content
 
     def _reader(self, path: Path) -> pa.RecordBatchFileReader:
         if path not in self._open:
@@ -204,3 +199,10 @@ def _open(path: Path) -> pa.RecordBatchFileReader:
         return pa.ipc.open_file(pa.memory_map(str(path)))
     except (pa.ArrowInvalid, OSError) as error:
         raise BenchError(f"{path} can't be read ({error}). Remove that file and rerun: it will be made again") from None
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((_open(path).schema.metadata or {}).get(METADATA, b"{}"))
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise BenchError(f"{path} was written by another version of crossfake. Remove {path.parent} and rerun")
+    return content

@@ -1,4 +1,4 @@
-"""The five-point alignment that turns a face in a frame into the network's square crop ("align_5p" in the released code).
+"""The five-point alignment that turns a face in a frame into the network's crop ("align_5p" in the released code).
 
 Coordinates are pixels of the full frame, x right and y down. Everything is numpy and OpenCV, no backend.
 """
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ...benchmark.types import Face
+from .draws import chance
 
 REFERENCE_SIZE = 224
 FACE_WIDTH = 80  # Pixels between the outer template points, on the reference's 224 px canvas.
@@ -48,7 +49,7 @@ def draw_jitter(rng: np.random.Generator) -> Jitter:
 
 
 def _draw_stretch(rng: np.random.Generator) -> float:
-    return rng.uniform(0.97, 1.03) if rng.random() > 0.8 else 1.0
+    return rng.uniform(0.97, 1.03) if chance(rng, 0.2) else 1.0
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:

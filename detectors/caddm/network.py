@@ -131,7 +131,8 @@ def _head(channels: int, out: int, size: int) -> nn.Conv2d:
 # ---- backbones
 
 
-def _build(backbone: str, size: int, stage: int | None, args: dict[str, Any], pretrained: bool) -> tuple[nn.Module, float]:
+def _build(backbone: str, size: int, stage: int | None, args: dict[str, Any], pretrained: bool
+           ) -> tuple[nn.Module, float]:
     if backbone in _REFERENCE:
         if args or stage is not None:
             raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")
@@ -148,7 +149,8 @@ def _build(backbone: str, size: int, stage: int | None, args: dict[str, Any], pr
 
 def _fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
     """Find the last stage with a 7x7 map. Its network is thrown away: the layers behind the tap shouldn't exist."""
-    strides = _create(name, False, features_only=True, **args).feature_info.reduction()
+    info: Any = _create(name, False, features_only=True, **args).feature_info
+    strides = info.reduction()
     maps = [-(-size // stride) for stride in strides]
     if MAP not in maps:
         needed = ", ".join(f"{MAP * stride} for stage {k}" for k, stride in enumerate(strides))
@@ -170,9 +172,8 @@ def _create(name: str, pretrained: bool, **args: Any) -> nn.Module:
 
 def _features(model: nn.Module, x: Tensor) -> Tensor:
     """Return the last map, of a whole timm model or of one that only has the stages up to the tap."""
-    if hasattr(model, "forward_features"):
-        return model.forward_features(x)
-    return model(x)[-1]
+    whole = getattr(model, "forward_features", None)
+    return whole(x) if whole else model(x)[-1]
 
 
 @torch.no_grad()

@@ -29,6 +29,6 @@ def hard_negatives(conf: Tensor, conf_targets: Tensor) -> Tensor:
     """Mark, in each image, the background anchors with the largest loss, two for each positive one: bool (N, 168)."""
     positive = conf_targets > 0
     loss = F.cross_entropy(conf.transpose(1, 2), conf_targets, reduction="none").masked_fill(positive, 0)
-    rank = loss.argsort(1, descending=True, stable=True).argsort(1)
+    rank = loss.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     wanted = (NEGATIVES_PER_POSITIVE * positive.sum(1, keepdim=True)).clamp(max=conf_targets.shape[1] - 1)
     return (rank < wanted) & ~positive

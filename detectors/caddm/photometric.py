@@ -1,6 +1,6 @@
-"""Photometric augmentation, step by step (BGR crops). The steps are functions of their parameters; `augment` draws them.
+"""Photometric augmentation, step by step. The steps are functions of their parameters; `augment` draws them.
 
-Images are (H, W, 3), grey levels 0..255, uint8 or float32 as the step before left them.
+Images are (H, W, 3) BGR, grey levels 0..255, uint8 or float32 as the step before left them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 import cv2
 import numpy as np
 
+from .draws import chance
+
 _INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
@@ -18,40 +20,39 @@ def augment(image: np.ndarray, rng: np.random.Generator, resize: bool) -> np.nda
 
     `resize` also applies the last one, whose result the released code throws away.
     """
-    if rng.random() < 0.3:
+    if chance(rng, 0.3):
         image = jpeg(image, int(15 + 65 * rng.random()))
-    if rng.random() < 0.5:
+    if chance(rng, 0.5):
         image = spread(image)
-    if rng.random() < 0.5:
+    if chance(rng, 0.5):
         image = grain(image, rng.standard_normal((image.shape[0] // 4, image.shape[1] // 4)))
-    if rng.random() < 0.25:
+    if chance(rng, 0.25):
         image = colourfulness(image, *_draw_colourfulness(rng))
     image = gamma(image, 0.6 + 0.8 * rng.random())
-    if rng.random() < 0.3:
+    if chance(rng, 0.3):
         image = cv2.filter2D(image, -1, motion_kernel(int(360 * rng.random()), int(10 * rng.random()) + 1))
-    if rng.random() < 0.3:
-        image = cv2.GaussianBlur(image, (3, 3), int(3 * rng.random()))
-    if rng.random() < 0.3:
-        image = add_noise(image, rng.standard_normal(image.shape, np.float32), _draw_sigma(rng))
-    if rng.random() < 0.3:
+    if chance(rng, 0.3):
+        image = cv2.GaussianBlur(image, (3, 3), int(rng.integers(3)))
+    if chance(rng, 0.3):
+        image = add_noise(image, _draw_sigma(rng), rng.standard_normal(image.shape, np.float32))
+    if chance(rng, 0.3):
         image = tone(image, 60 + 195 * rng.random(3), 0.3 * rng.random())
-    if resize and rng.random() < 0.25:
+    if resize and chance(rng, 0.25):
         image = there_and_back(image, 1 + rng.random(), *rng.choice(_INTERPOLATIONS, 2))
     return image
 
 
 def _draw_colourfulness(rng: np.random.Generator) -> tuple[float, float]:
     saturation = value = 1.0
-    if rng.random() < 0.5:
-        saturation = 1 - 0.5 * rng.random() if rng.random() < 0.5 else 1 + 0.15 * rng.random()
-    if rng.random() < 0.5:
-        value = 1 + rng.random() if rng.random() < 0.5 else 1 - 0.5 * rng.random()
+    if chance(rng, 0.5):
+        saturation = 1 - 0.5 * rng.random() if chance(rng, 0.5) else 1 + 0.15 * rng.random()
+    if chance(rng, 0.5):
+        value = 1 + rng.random() if chance(rng, 0.5) else 1 - 0.5 * rng.random()
     return saturation, value
 
 
 def _draw_sigma(rng: np.random.Generator) -> int:
-    low, high = (15, 22) if rng.random() < 0.5 else (0, 5)
-    return low + int((high - low) * rng.random())
+    return int(rng.integers(15, 22) if chance(rng, 0.5) else rng.integers(0, 5))
 
 
 def _clip(image: np.ndarray) -> np.ndarray:
@@ -61,7 +62,7 @@ def _clip(image: np.ndarray) -> np.ndarray:
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """Compress and decompress a uint8 image (4:2:0)."""
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
 
 
 def spread(image: np.ndarray) -> np.ndarray:
@@ -107,7 +108,7 @@ def motion_kernel(angle: int, length: int) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def add_noise(image: np.ndarray, noise: np.ndarray, sigma: float) -> np.ndarray:
+def add_noise(image: np.ndarray, sigma: float, noise: np.ndarray) -> np.ndarray:
     """Add `sigma` times `noise` (the image's shape, standard normal); uint8."""
     return _clip(image + noise * np.float32(sigma))
 

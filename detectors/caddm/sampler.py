@@ -1,7 +1,7 @@
 """Training examples: real faces, fakes, and multi-scale facial swaps between the two. numpy and OpenCV, no backend.
 
-Two recipes. `paper` does what the paper describes; `reference` does what the released code does, its slips included.
-docs/caddm.md lists each difference with its evidence.
+Two recipes: `paper` does what the paper describes, `reference` what the released code does, its slips included.
+docs/caddm.md tells of each difference, with its evidence.
 """
 
 from __future__ import annotations
@@ -12,24 +12,127 @@ import cv2
 import numpy as np
 
 from ...benchmark.types import TrainSample
-from .alignment import REFERENCE_SIZE, Jitter, draw_jitter
+from .alignment import REFERENCE_SIZE, UPRIGHT, Jitter, draw_jitter
+from .blend import Box, misplaced_clone, paste
+from .draws import chance
 from .photometric import augment
 from .scene import Scene, halved, scene_of
-from .swap import (
-    WINDOWS,
-    Box,
-    alpha_blend,
-    changed_box,
-    choose_patch,
-    elastic,
-    elastic_reach,
-    grow,
-    hull_mask,
-    paste,
-    patch_mask,
-    poisson_blend,
-    widened_face,
-)
+from .swap import WINDOWS, changed_box, choose_patch, hull_mask, patch_mask, shaken_hull, widened_face
 from .targets import WHOLE, assign
 
-Example = tuple[np.ndarray, list[tuple[float, ...]]]
+Corners = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the released code does differently from the paper, a flag each; True is the paper's way."""
+
+    boxes_xy: bool = True  # Boxes are (x0, y0, x1, y1), not (y0, x0, y1, x1) matched with (x, y) anchors.
+    poisson_in_place: bool = True  # Poisson blending pastes in place, of any mask.
+    patch_in_place: bool = True  # A partial swap goes where the difference was measured.
+    flip: bool = True  # Mirror half of the examples.
+    resize: bool = True  # Apply the random shrinking and enlarging.
+    fallback: bool = True  # Try a global swap where a partial one changes too little, instead of dropping the example.
+    exact_landmarks: bool = True  # Don't truncate landmarks when the frame is halved.
+
+
+PAPER = Recipe()
+REFERENCE = Recipe(*[False] * 7)
+RECIPES = {"paper": PAPER, "reference": REFERENCE}
+
+
+@dataclass(frozen=True)
+class CaddmSampler:
+    """Makes `image` uint8 (S, S, 3) RGB, `label` int64, `loc_targets` float32 (168, 4), `conf_targets` int64 (168,).
+
+    A fake without a source (or whose source can't be matched) is used as it is. All randomness comes from `rng`.
+    """
+
+    size: int = REFERENCE_SIZE
+    recipe: Recipe = PAPER
+
+    def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
+        """Make one example; None (reference recipe only) where a partial swap changed too little."""
+        scene = scene_of(sample)
+        if chance(rng, 0.3):
+            scene = halved(scene, whole_landmarks=not self.recipe.exact_landmarks)
+        swapped = self.fake(scene, rng) if sample.label else (scene.align(scene.image, draw_jitter(rng), self.size), [])
+        if swapped is None:
+            return None
+        image, boxes = self._photographed(*swapped, rng)
+        loc, conf = assign(np.array(boxes, np.float32))
+        return {"image": image, "label": np.array(sample.label, np.int64), "loc_targets": loc, "conf_targets": conf}
+
+    def fake(self, scene: Scene, rng: np.random.Generator, train: bool = True
+             ) -> tuple[np.ndarray, list[Corners]] | None:
+        """Swap and align: a uint8 (S, S, 3) RGB crop and its boxes (fractions of the crop, in the recipe's axis order).
+
+        Without `train` masks aren't shaken and the crop is upright. None if a partial swap changed too little.
+        """
+        poisson = chance(rng, 0.5)
+        if scene.source is not None and not chance(rng, 0.8):
+            swapped = self._partial(scene, poisson, rng, train)
+            if swapped or not self.recipe.fallback:
+                return swapped
+        image = self._global(scene, poisson, rng, train)
+        return scene.align(image, _jitter(rng, train), self.size), [WHOLE]
+
+    def _global(self, scene: Scene, poisson: bool, rng: np.random.Generator, train: bool) -> np.ndarray:
+        """Half of the time the genuine face in the fake frame, a quarter the reverse, a quarter the fake as it is."""
+        if scene.source is None:
+            return scene.image
+        if chance(rng, 0.5):
+            pasted, background = scene.source, scene.image
+        elif chance(rng, 0.5):
+            pasted, background = scene.image, scene.source
+        else:
+            return scene.image
+        shaken = train and chance(rng, 0.5)
+        mask = hull_mask(scene.points, background.shape)
+        if shaken:
+            mask = shaken_hull(mask, 0.08 * scene.frame_size[1], float(rng.integers(300, 501)), rng)
+        if self.recipe.poisson_in_place or not poisson:
+            return paste(pasted, background, mask, poisson)
+        moved = None if shaken else misplaced_clone(pasted, background, mask, scene.origin, scene.frame_size)
+        return paste(pasted, background, mask, False) if moved is None else moved
+
+    def _partial(self, scene: Scene, poisson: bool, rng: np.random.Generator, train: bool
+                 ) -> tuple[np.ndarray, list[Corners]] | None:
+        """Paste a window of the fake into the genuine frame; None where it changes too little."""
+        assert scene.source is not None
+        window = WINDOWS[int(rng.integers(len(WINDOWS)))]
+        patch = choose_patch(scene.image, scene.source, scene.points, window)
+        jitter = _jitter(rng, train)
+        if patch is None:
+            return None
+        if not self.recipe.patch_in_place:
+            patch = _displaced(patch, scene)
+        mask = patch_mask(patch, scene.image.shape)
+        blended = paste(scene.image, scene.source, mask, poisson and self.recipe.poisson_in_place)
+        image, background = (scene.align(i, jitter, self.size) for i in (blended, scene.source))
+        box = changed_box(image, background, window)
+        return None if box is None else (image, [WHOLE, self._in_axis_order(box)])
+
+    def _in_axis_order(self, box: tuple[int, ...]) -> Corners:
+        x0, y0, x1, y1 = (n / self.size for n in box)
+        return (x0, y0, x1, y1) if self.recipe.boxes_xy else (y0, x0, y1, x1)
+
+    def _photographed(self, image: np.ndarray, boxes: list[Corners], rng: np.random.Generator
+                      ) -> tuple[np.ndarray, list[Corners]]:
+        """Mirror, and augment in BGR, which is what JPEG's weights expect of OpenCV."""
+        if self.recipe.flip and chance(rng, 0.5):
+            image = image[:, ::-1]
+            boxes = [(1 - x1, y0, 1 - x0, y1) for x0, y0, x1, y1 in boxes]
+        bgr = augment(np.ascontiguousarray(image[..., ::-1]), rng, self.recipe.resize)
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), boxes
+
+
+def _jitter(rng: np.random.Generator, train: bool) -> Jitter:
+    return draw_jitter(rng) if train else UPRIGHT
+
+
+def _displaced(patch: Box, scene: Scene) -> Box:
+    """Shift a patch as the released code does: found in the widened face, applied from the landmarks' own corner."""
+    face = widened_face(scene.points, scene.image.shape)
+    x, y = (int(v) for v in scene.points.min(0))
+    return patch._replace(x=patch.x - face.x + x, y=patch.y - face.y + y)

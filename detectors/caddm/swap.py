@@ -1,44 +1,18 @@
-"""Multi-scale facial swap: pasting the face of one frame, or a window of it, into the matching frame (paper section 3.3).
+"""Multi-scale facial swap: which part of one frame is pasted into the matching one (paper 3.3).
 
-Images are uint8 (H, W, 3) in the same coordinates as the landmarks; masks are (H, W), 0..255.
+Images are uint8 (H, W, 3) in the same coordinates as the landmarks; masks are uint8 (H, W), 0 or 255.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from .alignment import REFERENCE_SIZE
+from .blend import Box, box_of
 from .dssim import best_window, dssim
 
 WINDOWS = ((40, 80), (80, 120), (120, 160), (224, 224))  # Height, width of partial swaps on a 224 px face.
-_BLUR_REACH = 2  # Pixels that the 5x5 blur of a mask reaches.
-_SEAM = 4  # Pixels left around a mask for Poisson blending to meet the background.
-
-
-class Box(NamedTuple):
-    """A rectangle of whole pixels."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    def of(self, image: np.ndarray) -> np.ndarray:
-        """Return that part of an image, a view."""
-        return image[self.y : self.y + self.height, self.x : self.x + self.width]
-
-
-def box_around(points: np.ndarray, margin: int, shape: tuple[int, ...]) -> Box:
-    """Return the box of (N, 2) points, widened by `margin` and cut to an image's shape."""
-    low = np.maximum(np.floor(points.min(0)).astype(int) - margin, 0)
-    high = np.minimum(np.ceil(points.max(0)).astype(int) + margin + 1, shape[1::-1])
-    return Box(*map(int, low), *map(int, np.maximum(high - low, 0)))
-
-
-# ---- masks
 
 
 def hull_mask(landmarks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -47,9 +21,13 @@ def hull_mask(landmarks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return cv2.fillPoly(mask, [cv2.convexHull(landmarks.astype(np.float32)).astype(np.int32)], 255)
 
 
-def elastic_reach(sigma: float, alpha: float) -> int:
-    """Return how far, in pixels, `elastic` moves a mask's border: 4 standard deviations of its displacement."""
-    return int(np.ceil(4 * alpha * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * sigma)))
+def shaken_hull(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
+    """Shake a mask's outline (see `elastic`), working on its surroundings alone; uint8 (H, W)."""
+    reach = 4 * alpha * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * sigma)  # Four standard deviations of the displacement.
+    part = box_of(mask).widened(int(np.ceil(reach)), mask.shape)
+    shaken = np.zeros_like(mask)
+    part.of(shaken)[:] = np.rint(elastic(part.of(mask), sigma, alpha, rng))
+    return shaken
 
 
 def elastic(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
@@ -78,53 +56,6 @@ def patch_mask(patch: Box, shape: tuple[int, ...]) -> np.ndarray:
     mask = np.zeros(shape[:2], np.uint8)
     patch.of(mask)[:] = 255
     return mask
-
-
-# ---- blends
-
-
-def soften(mask: np.ndarray) -> np.ndarray:
-    """Blur a mask's border (5x5, sigma 3); float32 0..255, in the whole steps of a uint8 mask."""
-    return cv2.GaussianBlur(mask, (5, 5), 3).astype(np.float32)
-
-
-def alpha_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mix two images by the softened mask, grey levels truncated; uint8."""
-    share = soften(mask)[..., None] / 255
-    return (share * pasted + (1 - share) * background).astype(np.uint8)
-
-
-def poisson_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, centre: tuple[int, int] | None = None
-                  ) -> np.ndarray | None:
-    """Paste gradients instead of grey levels (OpenCV's seamless cloning); uint8, or None where it is impossible.
-
-    The mask is uint8. `centre` (x, y) is where the middle of its bounding box goes; left out, it stays where it is.
-    """
-    x, y, width, height = cv2.boundingRect(mask)
-    target = centre or (x + width // 2, y + height // 2)
-    try:
-        return cv2.seamlessClone(pasted, background, mask, target, cv2.NORMAL_CLONE)
-    except cv2.error:  # An empty mask, or one that the centre moves over the border.
-        return None
-
-
-def paste(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, poisson: bool) -> np.ndarray:
-    """Blend where the mask is, in place of the whole image: a copy of `background` with the blended part."""
-    x, y, width, height = cv2.boundingRect(np.ceil(mask).astype(np.uint8))
-    if not width:
-        return background.copy()
-    part = box_around(np.array([(x, y), (x + width - 1, y + height - 1)]), max(_SEAM, _BLUR_REACH), mask.shape)
-    inner = part.of(mask)
-    blended = None
-    if poisson:
-        hard = np.rint(inner).astype(np.uint8)
-        blended = poisson_blend(part.of(pasted), part.of(background), hard)
-    result = background.copy()
-    part.of(result)[:] = alpha_blend(part.of(pasted), part.of(background), inner) if blended is None else blended
-    return result
-
-
-# ---- partial swaps
 
 
 def widened_face(landmarks: np.ndarray, shape: tuple[int, ...]) -> Box:

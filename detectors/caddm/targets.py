@@ -20,7 +20,7 @@ _CANVAS = 224
 
 @cache
 def priors() -> np.ndarray:
-    """Return the 168 anchors, (168, 4) float32, in the order of the heads' outputs: level, row, column, tall then wide."""
+    """Return the 168 anchors, (168, 4) float32, ordered as the heads' outputs: level, row, column, tall then wide."""
     rows = []
     for cells, step, short, long in _LEVELS:
         for i in range(cells):
@@ -64,7 +64,7 @@ def assign(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def encode(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """Express (N, 4) corner boxes as offsets from (N, 4) anchors: shifts over 0.1 sizes, log of size ratios over 0.2."""
+    """Express (N, 4) corner boxes as offsets from (N, 4) anchors: shifts over 0.1 sizes, log ratios over 0.2."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     shift = (centre - anchors[:, :2]) / (np.float32(VARIANCES[0]) * anchors[:, 2:])
     size = np.log((boxes[:, 2:] - boxes[:, :2]) / anchors[:, 2:]) / np.float32(VARIANCES[1])

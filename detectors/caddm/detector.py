@@ -1,0 +1,96 @@
+"""CADDM as a detector of the harness (PyTorch)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...benchmark.errors import BenchError, did_you_mean
+from ...benchmark.registry import detectors
+from ...benchmark.types import Cropper
+from ..torch_detector import TorchDetector
+from .alignment import align_face
+from .network import CaddmNet, reference_keys
+from .objective import multibox_loss
+from .sampler import RECIPES, CaddmSampler
+
+DETECTION_WEIGHT = 0.1
+
+
+@detectors.register(
+    "caddm",
+    backend="torch",
+    title="CADDM (Implicit Identity Leakage)",
+    paper="Implicit Identity Leakage: The Stumbling Block to Improving Deepfake Detection Generalization",
+    year=2023,
+    url="https://arxiv.org/abs/2210.14457",
+    license="Apache-2.0",
+)
+class Caddm(TorchDetector):
+    """A backbone with an artifact detection module, trained on multi-scale facial swaps.
+
+    Args:
+        backbone: `resnet34`, `efficientnet-b3`, `efficientnet-b4` (the released ones), or `timm:NAME`.
+        backbone_args: passed to timm for `timm:NAME`, such as `channels`.
+        stage: which of a `timm:NAME` backbone's stages to use; None: the last with a 7x7 map.
+        input_size: side of the crop; 224 for the released ones.
+        recipe: `paper`, or `reference` to train as the released code does.
+        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        scale_input: give the network (grey level - 127.5) / 64 instead of the raw 0..255 that the released weights
+            expect; small networks learn faster from scratch so.
+
+    Raises:
+        BenchError: an option isn't valid, or the backbone's map isn't 7x7.
+    """
+
+    def __init__(self, *, backbone: str = "efficientnet-b4", backbone_args: Mapping[str, Any] | None = None,
+                 stage: int | None = None, input_size: int = 224, recipe: str = "paper", pretrained: bool = False,
+                 scale_input: bool = False):
+        super().__init__()
+        if recipe not in RECIPES:
+            raise BenchError(f"caddm: no recipe '{recipe}'.{did_you_mean(recipe, RECIPES)} Known: {', '.join(RECIPES)}")
+        self.backbone, self.input_size, self.recipe, self.scale_input = backbone, input_size, recipe, scale_input
+        self.network = CaddmNet(backbone, input_size, pretrained=pretrained, stage=stage, backbone_args=backbone_args)
+
+    def cropper(self) -> Cropper:
+        """Return what cuts the aligned uint8 (S, S, 3) RGB test crop (five points, scale 0.9)."""
+        return partial(align_face, size=self.input_size)
+
+    def sampler(self) -> CaddmSampler:
+        """Return the multi-scale facial swap of this detector's recipe and size."""
+        return CaddmSampler(self.input_size, RECIPES[self.recipe])
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Turn uint8 (N, S, S, 3) RGB into BGR float32 (N, 3, S, S), 0..255 unless `scale_input`."""
+        x = frames.flip(-1).permute(0, 3, 1, 2).float()
+        return (x - 127.5) / 64 if self.scale_input else x
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return logits, loc, conf, features, global_features and adm_features of float32 (N, 3, S, S)."""
+        return self.network(x)
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return cross entropy plus a tenth of the MultiBox loss (paper eq. 4), and its parts.
+
+        `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` makes it.
+        """
+        image = batch["image"]
+        out = self.forward(image if image.is_floating_point() else self.normalise(image))
+        loss_cls = F.cross_entropy(out["logits"].float(), batch["label"])
+        loss_loc, loss_conf = multibox_loss(out["loc"], out["conf"], batch["loc_targets"], batch["conf_targets"])
+        loss = loss_cls + DETECTION_WEIGHT * (loss_loc + loss_conf)
+        return {"loss": loss, "loss_cls": loss_cls, "loss_loc": loss_loc, "loss_conf": loss_conf}
+
+    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename our state dict's keys to the released code's."""
+        names = reference_keys(self.backbone, list(self.network.state_dict()))
+        return {names[k]: v for k, v in state.items()}
+
+    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename the released code's keys to our state dict's."""
+        names = {theirs: k for k, theirs in reference_keys(self.backbone, list(self.network.state_dict())).items()}
+        return {names[k]: v for k, v in state.items()}

@@ -1,0 +1,129 @@
+"""Scorecards from prediction tables: levels, methods, groups, gaps, coverage, and tables that are refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.runner import make_card
+from crossfake.benchmark.score import as_json, check_predictions, scorecard, to_videos
+from crossfake.benchmark.types import Estimate
+
+
+def table(videos: int = 40, frames: int = 3, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for v in range(videos):
+        label = v % 2
+        for f in range(frames):
+            rows.append({
+                "video": f"{'fake' if label else 'real'}/{v:03d}.mp4", "frame": f, "label": label,
+                "method": ["A", "B"][v // 2 % 2] if label else "real", "score": rng.normal() * 0.5 + label,
+                "gender": ["male", "female"][v // 2 % 2], "race": ["white", "black"][v // 4 % 2],
+            })
+    return pd.DataFrame(rows)
+
+
+def test_video_score_is_the_mean_of_its_frames():
+    videos = to_videos(table(4, 5))
+    assert len(videos) == 4
+    frames = table(4, 5)
+    assert videos["score"].tolist() == pytest.approx(frames.groupby("video")["score"].mean().tolist())
+
+
+def test_videos_with_one_name_in_two_folders_stay_two():
+    frames = pd.DataFrame({"video": ["Deepfakes/000_003.mp4", "Face2Face/000_003.mp4", "real/000.mp4"],
+                           "frame": 0, "label": [1, 1, 0], "score": [0.1, 0.9, 0.5]})
+    assert scorecard(frames, threshold=None, draws=0)["counts"]["videos"] == 3
+
+
+def test_every_number_has_value_interval_and_n():
+    card = scorecard(table(), threshold=0.5, draws=50)
+    expected = {f"{level}.{m}" for level in ("video", "frame") for m in ("auc", "ap", "eer", "acc")}
+    assert expected <= set(card["metrics"])
+    for name, e in card["metrics"].items():
+        assert isinstance(e, Estimate), name
+    assert card["metrics"]["video.auc"].n == 40
+    assert card["metrics"]["frame.auc"].n == 120
+    assert card["counts"] == {"videos": 40, "real_videos": 20, "fake_videos": 20, "frames": 120}
+
+
+def test_accuracy_needs_a_threshold_from_the_source_val_split():
+    assert "video.acc" not in scorecard(table(), threshold=None, draws=0)["metrics"]
+
+
+def test_each_method_is_scored_against_all_reals():
+    methods = scorecard(table(), threshold=None, draws=10)["methods"]
+    assert set(methods) == {"A", "B"}
+    assert methods["A"]["video.auc"].n == 30
+    assert methods["A"]["n_fake"] == 10
+
+
+def test_groups_show_n_and_small_ones_are_named_and_left_out():
+    card = scorecard(table(), threshold=0.5, draws=20)
+    assert set(card["groups"]) == {"gender", "race", "intersection"}
+    cell = card["groups"]["intersection"]["male-white"]
+    assert (cell["n_real"], cell["n_fake"]) == (5, 5)
+    assert "left_out" not in cell
+    few = scorecard(table(16), threshold=0.5, draws=20)
+    assert few["groups"]["intersection"]["male-white"]["left_out"].startswith("fewer than 5 videos of a class (real 2")
+    gap = few["metrics"]["video.fairness.intersection.auc_gap"]
+    assert gap.value is None
+    assert "fewer than two groups" in gap.note
+
+
+def test_a_gap_is_the_range_over_groups():
+    frames = table(80, 1)
+    hard = frames["gender"] == "female"
+    frames.loc[hard, "score"] = 0.3  # no telling real from fake: AUC 0.5
+    frames.loc[~hard, "score"] = frames.loc[~hard, "label"].astype(float)  # AUC 1
+    gap = scorecard(frames, threshold=0.5, draws=20)["metrics"]["video.fairness.gender.auc_gap"]
+    assert gap.value == pytest.approx(0.5)
+    assert gap.n == 20
+
+
+def test_half_annotated_videos_enter_only_what_they_are_annotated_for():
+    frames = table()
+    frames.loc[frames["video"] == "real/000.mp4", "race"] = ""
+    groups = scorecard(frames, threshold=0.5, draws=0)["groups"]
+    assert sum(c["n_real"] for c in groups["gender"].values()) == 20
+    assert sum(c["n_real"] for c in groups["intersection"].values()) == 19
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda t: t.drop(columns="score"), "has no column score"),
+        (lambda t: t.iloc[:0], "has no rows"),
+        (lambda t: t.assign(score=np.where(np.arange(len(t)) == 4, np.nan, t["score"])), "1 rows (first: 5)"),
+        (lambda t: t.assign(score=np.where(np.arange(len(t)) == 4, np.inf, t["score"])), "no finite number"),
+        (lambda t: t.assign(label=t["label"] + 1), "a label other than 0 and 1"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "a frame that was there before in 1 rows (first: 121)"),
+        (lambda t: t.assign(label=np.where(t.index == 0, 1, t["label"])), "differs from the video's other frames"),
+    ],
+)
+def test_tables_that_cannot_be_scored_are_refused_with_row_numbers(spoil, message):
+    with pytest.raises(BenchError) as error:
+        check_predictions(spoil(table()), "scores.csv")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_from_elsewhere_scores_as_csv(tmp_path):
+    path = tmp_path / "theirs.csv"
+    table()[["video", "frame", "label", "score"]].to_csv(path, index=False)
+    card = make_card(path, 0.5, draws=20)
+    json.dumps(card, allow_nan=False)
+    assert card["metrics"]["video.auc"].keys() == {"value", "lo", "hi", "n"}
+    assert card["groups"] == {}
+    assert card["coverage"] == {"official": 40, "scored": 40, "dropped": []}
+
+
+def test_one_class_is_told_not_scored():
+    frames = table()
+    card = as_json(scorecard(frames[frames["label"] == 1], threshold=None, draws=10))
+    assert card["metrics"]["video.auc"]["value"] is None
+    assert card["metrics"]["video.auc"]["note"] == "undefined (one class)"

@@ -1,0 +1,26 @@
+"""Shared by all tests: no home folder is touched, and one tiny demo world serves the whole session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(session_cache))
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_world(session_cache: Path) -> Path:
+    """The tiny demo world, where `--data demo:tiny` finds it too."""
+    from crossfake.datasets.demo.world import GENERATOR_VERSION, render_world
+
+    return render_world(session_cache / "demo" / f"standard-tiny-seed0-v{GENERATOR_VERSION}", "tiny", 0)

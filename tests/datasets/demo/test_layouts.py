@@ -1,0 +1,224 @@
+"""The plan: official names and lists, groups, and who meets whom. Nothing is rendered here."""
+
+import csv
+import io
+import json
+import re
+from collections import Counter, defaultdict
+
+import pytest
+from crossfake.datasets.demo.cast import Crowd, pairs
+from crossfake.datasets.demo.film import Shot
+from crossfake.datasets.demo.people import GENDERS, RACES
+from crossfake.datasets.demo.recipes import FFPP_METHODS, RECIPES
+from crossfake.datasets.demo.world import plan
+
+SIZES = ["tiny", "default", "large"]
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def layout(request):
+    return plan(request.param, 0, "standard")
+
+
+@pytest.fixture(scope="module")
+def default():
+    return plan("default", 0, "standard")
+
+
+@pytest.fixture(scope="module")
+def leaky():
+    return plan("default", 0, "leak")
+
+
+def of(shots: list[Shot], dataset: str, split: str | None = None) -> list[Shot]:
+    return [s for s in shots if s.dataset == dataset and split in (None, s.split)]
+
+
+def people(shots: list[Shot]) -> set[str]:
+    donors = {fake.donor.person.name for shot in shots for fake in shot.fakes}
+    return {shot.clip.person.name for shot in shots} | donors
+
+
+def ratios(shots: list[Shot]) -> dict[tuple[str, str], float]:
+    real, fake = Counter(), Counter()
+    for shot in shots:
+        group = (shot.clip.person.gender, shot.clip.person.race)
+        real[group] += 1
+        fake[group] += len(shot.fakes)
+    return {group: fake[group] / real[group] for group in real}
+
+
+def test_no_two_videos_share_a_path(layout):
+    paths = [video for shot in layout.shots for video in shot.videos]
+    assert len(paths) == len(set(paths))
+
+
+def test_ffpp_names_follow_the_split_files(layout):
+    for split in ("train", "val", "test"):
+        listed = json.loads(layout.texts[f"FaceForensics++/{split}.json"])
+        ids = {i for pair in listed for i in pair}
+        assert len(ids) == 2 * len(listed)
+        shots = of(layout.shots, "ffpp", split)
+        home = "FaceForensics++/original_sequences/youtube/c23/videos"
+        assert {shot.real for shot in shots} == {f"{home}/{i}.mp4" for i in ids}
+        allowed = {f"{a}_{b}" for a, b in listed} | {f"{b}_{a}" for a, b in listed}
+        for shot in shots:
+            for fake in shot.fakes:
+                method, target, source = re.fullmatch(
+                    r"FaceForensics\+\+/manipulated_sequences/(\w+)/c23/videos/(\d{3})_(\d{3})\.mp4", fake.path
+                ).groups()
+                assert method in FFPP_METHODS
+                assert f"{target}_{source}" in allowed
+                assert shot.real.endswith(f"/{target}.mp4")
+                assert fake.donor == next(s.clip for s in shots if s.real.endswith(f"/{source}.mp4"))
+
+
+def test_all_methods_are_trained_on(layout):
+    shots = of(layout.shots, "ffpp", "train")
+    assert {fake.recipe for shot in shots for fake in shot.fakes} == set(FFPP_METHODS)
+
+
+def test_dfd_names(layout):
+    for shot in of(layout.shots, "dfd"):
+        actor, scene = re.fullmatch(
+            r"FaceForensics\+\+/original_sequences/actors/c23/videos/(\d\d)__([a-z_]+)\.mp4", shot.real
+        ).groups()
+        folder = "FaceForensics\\+\\+/manipulated_sequences/DeepFakeDetection/c23/videos"
+        for fake in shot.fakes:
+            assert re.fullmatch(rf"{folder}/{actor}_(?!{actor})\d\d__{scene}__[A-Z0-9]{{8}}\.mp4", fake.path)
+
+
+def test_celebdf_list_has_1_for_real(layout):
+    lines = layout.texts["Celeb-DF-v2/List_of_testing_videos.txt"].splitlines()
+    real, youtube = r"1 Celeb-real/id\d+_\d{4}\.mp4", r"1 YouTube-real/\d{5}\.mp4"
+    fake = r"0 Celeb-synthesis/id(\d+)_id(?!\1_)\d+_\d{4}\.mp4"
+    assert all(re.fullmatch(f"{real}|{youtube}|{fake}", line) for line in lines)
+    tested = {f"Celeb-DF-v2/{line[2:]}" for line in lines}
+    shots = of(layout.shots, "celebdf")
+    assert tested == {v for shot in shots if shot.split == "test" for v in shot.videos}
+    assert {v for shot in shots if shot.split == "train" for v in shot.videos}
+
+
+def test_dfdc_lists(layout):
+    rows = list(csv.DictReader(io.StringIO(layout.texts["DFDC/test/labels.csv"])))
+    labels = {f"DFDC/test/{row['filename']}": int(row["label"]) for row in rows}
+    assert labels == {v: int(v != s.real) for s in of(layout.shots, "dfdc", "test") for v in s.videos}
+    listed = {}
+    for path, text in layout.texts.items():
+        if path.endswith("metadata.json"):
+            listed |= {path.replace("metadata.json", name): row for name, row in json.loads(text).items()}
+    shots = of(layout.shots, "dfdc", "train")
+    assert set(listed) == {v for s in shots for v in s.videos}
+    for shot in shots:
+        assert listed[shot.real] == {"label": "REAL", "split": "train"}
+        for fake in shot.fakes:
+            original = shot.real.rsplit("/", 1)[1]
+            assert listed[fake.path] == {"label": "FAKE", "split": "train", "original": original}
+    assert all(re.fullmatch(r"[a-z]{10}\.mp4", v.rsplit("/", 1)[1]) for s in shots for v in s.videos)
+
+
+def test_every_video_is_in_the_table_of_groups_with_the_group_of_its_target(layout):
+    tables = {"ffpp": "FaceForensics++/demographics.csv", "dfd": "FaceForensics++/demographics_dfd.csv"}
+    tables |= {"celebdf": "Celeb-DF-v2/demographics.csv", "dfdc": "DFDC/demographics.csv"}
+    for dataset, path in tables.items():
+        home = path.rsplit("/", 1)[0]
+        rows = list(csv.DictReader(io.StringIO(layout.texts[path])))
+        found = {f"{home}/{row['video']}": (row["gender"], row["race"]) for row in rows}
+        shots = of(layout.shots, dataset)
+        assert found == {v: (s.clip.person.gender, s.clip.person.race) for s in shots for v in s.videos}
+
+
+def test_nobody_is_in_two_splits_or_datasets(layout):
+    seen = defaultdict(set)
+    for shot in layout.shots:
+        # Celeb-DF's splits are by video, not by person: so they are in the original.
+        where = shot.dataset if shot.dataset == "celebdf" else f"{shot.dataset} {shot.split}"
+        for name in people([shot]):
+            seen[name].add(where)
+    assert {name: places for name, places in seen.items() if len(places) > 1} == {}
+
+
+def test_nobody_is_their_own_donor(layout):
+    assert all(fake.donor.person != shot.clip.person for shot in layout.shots for fake in shot.fakes)
+
+
+def test_no_dataset_shares_a_recipe_with_another(layout):
+    used = defaultdict(set)
+    for shot in layout.shots:
+        for fake in shot.fakes:
+            used[fake.recipe].add(shot.dataset)
+    assert all(len(datasets) == 1 for datasets in used.values())
+    rows = [RECIPES[name] for name in used]
+    assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize("size", ["default", "large"])
+def test_minorities_have_fewer_real_videos_for_their_fakes_in_training(size):
+    shots = of(plan(size, 0, "standard").shots, "ffpp", "train")
+    found = ratios(shots)
+    assert len(found) == 8
+    assert all(ratio == (5 / 4 if race == "white" else 5.0) for (_, race), ratio in found.items())
+    sizes = Counter((s.clip.person.gender, s.clip.person.race) for s in shots if s.clip.take == 0)
+    assert sizes["female", "white"] > sizes["male", "white"] > 4 * sizes["male", "asian"] > 0
+    assert len(set(sizes.values())) >= 4
+
+
+@pytest.mark.parametrize("dataset", ["ffpp", "celebdf", "dfd", "dfdc"])
+def test_the_mix_of_real_and_fake_is_the_same_for_all_groups_in_tests(default, dataset):
+    found = ratios(of(default.shots, dataset, "test"))
+    assert set(found) == {(gender, race) for gender in GENDERS for race in RACES}
+    assert len(set(found.values())) == 1
+    assert 1 <= min(found.values()) <= 2.5
+
+
+def test_each_training_person_is_faked_by_each_method_once(default):
+    fakes = Counter((s.clip.person.name, f.recipe) for s in of(default.shots, "ffpp", "train") for f in s.fakes)
+    assert set(fakes.values()) == {1}
+    assert len(fakes) == 32 * 5
+
+
+def test_lengths_are_the_clips_and_tell_nothing(default):
+    lengths = {shot.clip: shot.clip.frames for shot in default.shots}
+    assert set(lengths.values()) == {10, 11, 12, 13, 14}
+
+
+@pytest.mark.parametrize("count", [2, 4, 10, 14])
+def test_pairs_meet_everybody_once_and_others_in_each_round(count):
+    everybody = Crowd(male=(count, 0, 0, 0)).people("p", 0)
+    met = Counter()
+    for round_ in range(count - 1):
+        paired = pairs(everybody, round_)
+        assert sorted(p.name for pair in paired for p in pair) == [p.name for p in everybody]
+        met.update(frozenset(p.name for p in pair) for pair in paired)
+    assert set(met.values()) == {1}
+    assert len(met) == count * (count - 1) / 2
+
+
+def test_leak_world_has_three_donors_in_all_splits_and_three_others_in_the_second_root(leaky):
+    old, new = of(leaky.shots, "ffpp"), of(leaky.shots, "ffpp-new-donors")
+    donors = {split: {f.donor.person for s in of(old, "ffpp", split) for f in s.fakes} for split in ("train", "test")}
+    others = {f.donor.person for s in new for f in s.fakes}
+    assert donors["train"] == donors["test"]
+    assert len(donors["train"]) == len(others) == 3
+    assert not donors["train"] & others
+    assert {(p.gender, p.race) for p in others} == {(p.gender, p.race) for p in donors["test"]}
+    assert not {s.clip.person for s in leaky.shots} & (donors["train"] | others)
+
+
+def test_leak_world_differs_in_the_donors_only(leaky):
+    old, new = of(leaky.shots, "ffpp", "test"), of(leaky.shots, "ffpp-new-donors", "test")
+    assert [s.clip for s in old] == [s.clip for s in new]
+    assert [f"new_donors/{s.real}" for s in old] == [s.real for s in new]
+    assert [[f.recipe for f in s.fakes] for s in old] == [[f.recipe for f in s.fakes] for s in new]
+    assert {f.recipe for s in old for f in s.fakes} == {"Leak-A", "Leak-B"}
+
+
+def test_leak_world_lists_every_fake(leaky):
+    for home in ("FaceForensics++", "new_donors/FaceForensics++"):
+        for split in ("train", "val", "test"):
+            listed = json.loads(leaky.texts[f"{home}/{split}.json"])
+            shots = [s for s in leaky.shots if s.real.startswith(f"{home}/") and s.split == split]
+            names = {f.path.rsplit("/", 1)[1] for s in shots for f in s.fakes}
+            assert names == {f"{a}_{b}.mp4" for a, b in listed}
+            assert {s.real.rsplit("/", 1)[1] for s in shots} == {f"{a}.mp4" for a, _ in listed}

@@ -1,0 +1,154 @@
+"""The files: their bytes, what happens when writing them is broken off, and what is refused."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.store import read_json, write_json
+from crossfake.datasets.demo.world import GENERATOR_VERSION, MARKER, plan, render_world, truth, world_of
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_tiny_world_is_small_and_tells_what_it_is(tiny):
+    marker = world_of(tiny)
+    assert marker is not None
+    assert (marker["size"], marker["seed"], marker["world"], marker["complete"]) == ("tiny", 0, "standard", True)
+    assert marker["generator_version"] == GENERATOR_VERSION
+    assert marker["schema_version"] == 1
+    for splits in marker["counts"].values():
+        assert all(n["real"] >= 1 and n["fake"] >= 1 for n in splits.values())
+    assert set(marker["counts"]["ffpp"]) == {"train", "val", "test"}
+    videos = list(tiny.rglob("*.mp4"))
+    assert 30 <= len(videos) <= 55
+    assert sum(sum(n.values()) for splits in marker["counts"].values() for n in splits.values()) == len(videos)
+
+
+def test_world_is_known_from_a_dataset_folder_but_not_from_outside(tiny):
+    assert world_of(tiny / "FaceForensics++") == world_of(tiny)
+    assert world_of(tiny.parent) is None
+
+
+def test_bytes_are_the_same_whatever_the_number_of_processes(tiny, tmp_path):
+    again = render_world(tmp_path / "again", "tiny", workers=2)
+    assert contents(again) == contents(tiny)
+
+
+def test_another_seed_gives_other_people(tiny, tmp_path):
+    def steps(done: int, total: int) -> None:
+        if done >= 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render_world(tmp_path / "other", "tiny", seed=1, progress=steps)
+    video = "FaceForensics++/original_sequences/youtube/c23/videos/000.mp4"
+    assert (tmp_path / "other" / video).read_bytes() != (tiny / video).read_bytes()
+
+
+def test_a_broken_off_world_is_completed(tiny, tmp_path):
+    out, seen = tmp_path / "world", []
+
+    def breaks_off(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render_world(out, "tiny", progress=breaks_off)
+    assert world_of(out) is None
+    written = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
+    assert 20 <= len(written) < seen[0][1]
+    render_world(out, "tiny")
+    assert contents(out) == contents(tiny)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_missing_files_are_made_anew_and_others_kept(tiny, tmp_path):
+    out = Path(shutil.copytree(tiny, tmp_path / "copy"))
+    videos = sorted(out.rglob("*.mp4"))
+    for path in [out / MARKER, *videos[::7]]:
+        path.unlink()
+    kept = {path: path.stat().st_mtime_ns for path in videos if path.exists()}
+    render_world(out, "tiny")
+    assert contents(out) == contents(tiny)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_a_complete_world_is_left_alone(tiny):
+    def never(done: int, total: int) -> None:
+        raise AssertionError("rendered again")
+
+    before = {path: path.stat().st_mtime_ns for path in tiny.rglob("*")}
+    assert render_world(tiny, "tiny", progress=never) == tiny
+    assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*")} == before
+
+
+def test_progress_counts_videos(tmp_path):
+    seen = []
+
+    def stops(done: int, total: int) -> None:
+        seen.append((done, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render_world(tmp_path / "w", "tiny", progress=stops)
+    shots = plan("tiny", 0, "standard").shots
+    assert seen == [(len(shots[0].videos), sum(len(shot.videos) for shot in shots))]
+
+
+@pytest.mark.parametrize("change", [{"size": "default"}, {"seed": 1}, {"world": "leak"}])
+def test_a_folder_with_another_world_is_refused(tiny, change):
+    with pytest.raises(BenchError, match="holds a demo world of generator_version") as error:
+        render_world(tiny, **({"size": "tiny"} | change))
+    key, value = next(iter(change.items()))
+    assert f"{key} {value}" in str(error.value).split(", not of ")[1]
+    assert "\n" not in str(error.value)
+
+
+def test_a_world_of_another_generator_is_refused(tmp_path):
+    write_json(tmp_path / MARKER, {"generator_version": 0, "size": "tiny", "seed": 0, "world": "standard"})
+    with pytest.raises(BenchError, match="generator_version 0"):
+        render_world(tmp_path, "tiny")
+
+
+def test_a_folder_with_anything_else_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(BenchError, match="holds files, but no demo world"):
+        render_world(tmp_path, "tiny")
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": "tinny"}, "unknown demo size 'tinny'. Did you mean 'tiny'"),
+        ({"world": "leek"}, "unknown demo world 'leek'. Did you mean 'leak'"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_unknown_names_are_refused_before_anything_is_written(tmp_path, arguments, message):
+    with pytest.raises(BenchError, match=message.replace("?", r"\?")):
+        render_world(tmp_path / "w", **arguments)
+    assert not (tmp_path / "w").exists()
+
+
+def test_ground_truth_has_a_row_for_each_frame(tiny, read_frames):
+    table = truth(tiny)
+    assert set(table.video) == {p.relative_to(tiny).as_posix() for p in tiny.rglob("*.mp4")}
+    for video, rows in list(table.groupby("video"))[::9]:
+        frames = read_frames(tiny / video)
+        assert frames.shape == (len(rows), 192, 192, 3)
+        assert list(rows.frame) == list(range(len(frames)))
+    points = table.landmarks.map(len)
+    assert (points == 162).all()
+    fakes, reals = table[table.label == 1], table[table.label == 0]
+    assert (fakes.x1 - fakes.x0 > 20).all()
+    assert (fakes.y1 - fakes.y0 > 20).all()
+    assert fakes[["x0", "y0"]].min().min() >= 0
+    assert fakes[["x1", "y1"]].max().max() <= 192
+    assert reals[["x0", "y0", "x1", "y1", "source", "donor"]].isna().all().all()
+    assert (fakes.source != fakes.video).all()
+    assert read_json(tiny / "FaceForensics++/train.json")[0] == ["000", "001"]

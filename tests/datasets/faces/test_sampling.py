@@ -1,0 +1,136 @@
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crossfake.datasets.faces.sampling import Clip, wanted
+
+
+def indices_seen(frames) -> list[int]:
+    """Read each frame's index off its grey level."""
+    return [round((float(f[-8:, -8:].mean()) - 40) / 4) for _, f in frames]
+
+
+@pytest.mark.parametrize(
+    ("count", "frames", "expected"),
+    [
+        (10, 4, [0, 3, 6, 9]),
+        (300, 3, [0, 149, 299]),
+        (3, 32, [0, 1, 2]),
+        (1, 32, [0]),
+        (7, 1, [0]),
+        (0, 32, []),
+        (-1, 32, []),
+    ],
+)
+def test_wanted_frames_are_even_and_each_once(count, frames, expected):
+    assert wanted(count, frames) == expected
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"), [("libx264", "a.mp4"), ("mpeg4", "a.mp4"), ("mpeg4", "a.avi"), ("ffv1", "a.mkv")]
+)
+def test_frames_are_the_ones_asked_for(film, codec, name):
+    clip = Clip(film(name, codec=codec))
+    frames = list(clip.frames([0, 13, 39]))
+    assert [i for i, _ in frames] == [0, 13, 39]
+    assert indices_seen(frames) == [0, 13, 39]
+    assert frames[0][1].shape == (48, 64, 3)
+    assert frames[0][1].dtype == np.uint8
+    assert (clip.told, clip.total, clip.trouble()) == (40, 40, "")
+
+
+def test_channels_are_red_green_blue(film, tmp_path):
+    import av
+
+    path = tmp_path / "red.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        picture = np.zeros((32, 32, 3), np.uint8)
+        picture[..., 0] = 220
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    ((_, frame),) = Clip(path).frames([0])
+    red, green, blue = frame.reshape(-1, 3).mean(axis=0)
+    assert red > 200 > 40 > max(green, blue)
+
+
+def test_truncated_file_is_counted_by_what_is_there(film):
+    path = film("cut.mp4", count=50, movflags="faststart")
+    content = path.read_bytes()
+    data = content.index(b"mdat")
+    path.write_bytes(content[: data + (len(content) - data) * 2 // 3])
+    clip = Clip(path)
+    assert clip.told == 50
+    list(clip.frames(wanted(clip.told, 8)))
+    assert 0 < clip.total < 50
+    assert clip.trouble() == f"the file says it has 50 frames, but {clip.total} could be decoded"
+    frames = list(clip.frames(wanted(clip.total, 8)))
+    assert [i for i, _ in frames] == wanted(clip.total, 8)
+
+
+def test_wrong_frame_count_in_the_header_is_found_out(film):
+    path = film("lies.avi", codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):  # The AVI header's two counts of frames.
+        at = content.index(mark) + offset
+        assert struct.unpack_from("<I", content, at) == (40,)
+        struct.pack_into("<I", content, at, 25)
+    path.write_bytes(content)
+    clip = Clip(path)
+    list(clip.frames([]))
+    assert clip.total == 40
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"not a video, but a note\n" * 100, "the file can't be opened as a video"),
+        (b"\0" * 5000, "the file can't be opened as a video"),
+    ],
+)
+def test_what_is_no_video_gives_a_reason_and_no_noise(tmp_path, capfd, content, reason):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    clip = Clip(path)
+    assert list(clip.frames([0, 1])) == []
+    assert clip.trouble() == reason
+    assert capfd.readouterr().err == ""
+
+
+def test_file_cut_before_its_index_is_unreadable_without_noise(film, capfd):
+    path = film("half.mp4")
+    path.write_bytes(path.read_bytes()[:2000])
+    clip = Clip(path)
+    assert list(clip.frames([0])) == []
+    assert clip.trouble() == "the file can't be opened as a video"
+    assert capfd.readouterr().err == ""
+
+
+def test_missing_file_gives_a_reason(tmp_path):
+    clip = Clip(tmp_path / "nowhere.mp4")
+    assert list(clip.frames([0])) == []
+    assert clip.trouble() == "No such file or directory"
+
+
+def test_rotated_film_is_turned_upright(film):
+    path = turned(film("phone.mp4"))
+    ((_, frame),) = Clip(path).frames([0])
+    assert frame.shape == (64, 48, 3)
+    assert frame[:8, -8:].mean() > 200  # The mark of the top left corner is at the top right.
+
+
+def turned(path: Path) -> Path:
+    """Mark an mp4 as to be shown a quarter turn clockwise, as telephones do: a matrix in its track header."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    assert struct.unpack_from(">9i", content, at)[0] == 0x10000
+    struct.pack_into(">9i", content, at, 0, 0x10000, 0, -0x10000, 0, 0, 48 << 16, 0, 0x40000000)
+    result = path.with_name("turned.mp4")
+    shutil.copy(path, result)
+    result.write_bytes(content)
+    return result

@@ -1,0 +1,77 @@
+import pytest
+from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.registry import datasets
+from crossfake.datasets.base import held_out, load_videos, parse_name
+
+FFPP = {
+    "original_sequences/youtube/c40/videos/000.mp4": None,
+    "train.json": [["000", "001"]],
+    "val.json": [],
+    "test.json": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "compression"),
+    [
+        ("ff++", "ff++", "c23"),
+        ("ff++:c40", "ff++", "c40"),
+        ("FaceForensics++:raw", "ff++", "raw"),
+        ("ffpp", "ff++", "c23"),
+        ("celeb-df-v2", "celebdf", ""),
+        ("DFDC", "dfdc", ""),
+        ("dfd:c23", "dfd", "c23"),
+    ],
+)
+def test_names_aliases_and_compressions(name, entry, compression):
+    found, quality = parse_name(name)
+    assert (found.name, quality) == (entry, compression)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ff++:c32", r"ff\+\+ has no compression 'c32'\. Did you mean 'c23'\? It has raw, c23, c40"),
+        ("celebdf:c23", "celebdf has no compression 'c23'.*write 'celebdf'"),
+        ("celeb_df", r"no dataset named 'celeb_df'\. Did you mean 'celebdf'"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest(name, text):
+    with pytest.raises(BenchError, match=text):
+        parse_name(name)
+
+
+def test_every_adapter_card_is_complete():
+    for name in ("ff++", "dfd", "celebdf", "dfdc"):
+        card = datasets.find(name).card
+        assert card.keys() >= {"title", "compressions", "default_compression", "splits", "url", "license"}
+        assert card["default_compression"] in (*card["compressions"], "")
+
+
+def test_load_videos_tells_what_it_loaded(plant):
+    root = plant({f"FF++/{name}": content for name, content in FFPP.items()})
+    loaded = load_videos("ffpp:c40", root)
+    assert (loaded.name, loaded.entry.name, loaded.compression) == ("ff++:c40", "ff++", "c40")
+    assert loaded.home == root / "FF++"
+    assert [v.path.stem for v in loaded.videos] == ["000", "001"]
+
+
+def test_dataset_of_ones_own_is_loaded_from_its_file(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    def home(self, root):\n        return root\n"
+        "    def videos(self, home, compression):\n        return []\n"
+    )
+    loaded = load_videos(f"{tmp_path}/mine.py:Mine", tmp_path)
+    assert loaded.name == "local/mine"
+    assert loaded.videos == []
+
+
+def test_held_out_share_is_about_a_tenth():
+    names = [f"person{i}" for i in range(2000)]
+    assert 150 < len(held_out(names, names, "x")) < 250
+    assert held_out(names, names, "x") != held_out(names, names, "y")
+
+
+def test_nothing_is_held_out_that_would_leave_no_training():
+    assert held_out(["a"], ["a"], "x") in (set(), {"a"})
+    assert len(held_out(["a", "b"], ["a", "b"], "x") & {"a", "b"}) >= 1

@@ -1,0 +1,105 @@
+"""Golden vectors of the released code (tests/data/caddm), and what it takes to compare with them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from crossfake.benchmark.types import Face
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "caddm"
+Arrays = dict[str, np.ndarray]
+
+
+class Replay:
+    """The draws of numpy's legacy generator, under the names of the new one."""
+
+    def __init__(self, seed: int):
+        self.legacy = np.random.RandomState(seed)  # noqa: NPY002 - the released code drew from it.
+        self.random = self.legacy.random_sample
+        self.uniform = self.legacy.uniform
+        self.integers = self.legacy.randint
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64) -> Any:
+        drawn = self.legacy.standard_normal(size)
+        return drawn if size is None else drawn.astype(dtype)
+
+
+def _read(name: str) -> Arrays:
+    """Read a golden file; images (BGR) are kept as PNG in it."""
+    with np.load(DATA / name) as file:
+        arrays = dict(file)
+    return {k.removesuffix(".png"): cv2.imdecode(v, cv2.IMREAD_COLOR) if k.endswith(".png") else v
+            for k, v in arrays.items()}
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Arrays]:
+    return _read
+
+
+@pytest.fixture(scope="session")
+def preprocessing() -> Arrays:
+    return _read("preprocessing.npz")
+
+
+@pytest.fixture(scope="session")
+def replay() -> type[Replay]:
+    return Replay
+
+
+@pytest.fixture
+def make_face(preprocessing: Arrays) -> Callable[..., Face]:
+    """Cut a context crop (RGB) from the golden `fake` or `source` frame; the whole frame without a rectangle."""
+
+    def make(name: str, x0: int = 0, y0: int = 0, x1: int = 320, y1: int = 240) -> Face:
+        crop = np.ascontiguousarray(preprocessing[name][y0:y1, x0:x1, ::-1])
+        landmarks = (preprocessing["landmarks"] - [x0, y0]).astype(np.float32)
+        box = np.concatenate([landmarks.min(0), landmarks.max(0)])
+        return Face(crop, landmarks, box, 0, (x0, y0), (320, 240))
+
+    return make
+
+
+def _uniform(key: str, count: int) -> np.ndarray:
+    """Hash a name and an index to [0, 1): the filler that the golden vectors were made with."""
+    low32 = np.uint64(0xFFFFFFFF)
+    x = (np.arange(count, dtype=np.uint64) * np.uint64(2654435761) + np.uint64(zlib.crc32(key.encode()))) & low32
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x ^= x >> np.uint64(shift)
+        x = (x * np.uint64(factor)) & low32
+    return (x ^ (x >> np.uint64(16))) / 2.0**32
+
+
+def _weight(key: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
+    if key.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    u = _uniform(key, int(np.prod(shape)))
+    if len(shape) >= 2:
+        value = (2 * u - 1) * gain * np.sqrt(3 / np.prod(shape[1:]))
+    elif key.endswith("running_mean"):
+        value = 0.2 * u - 0.1
+    elif key.endswith(("running_var", "weight")):
+        value = 0.8 + 0.4 * u
+    else:
+        value = 0.1 * (2 * u - 1)
+    return value.astype(np.float32).reshape(shape)
+
+
+@pytest.fixture(scope="session")
+def weight() -> Callable[[str, tuple[int, ...], float], np.ndarray]:
+    return _weight
+
+
+@pytest.fixture(scope="session")
+def make_input() -> Callable[..., np.ndarray]:
+    def make(shape: tuple[int, ...], key: str = "input", low: float = -1, high: float = 1) -> np.ndarray:
+        return (low + (high - low) * _uniform(key, int(np.prod(shape)))).astype(np.float32).reshape(shape)
+
+    return make

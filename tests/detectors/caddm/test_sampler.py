@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from crossfake.benchmark.types import Face, TrainSample
+from crossfake.detectors.caddm.alignment import UPRIGHT, frame_landmarks
+from crossfake.detectors.caddm.sampler import PAPER, REFERENCE, CaddmSampler
+from crossfake.detectors.caddm.scene import halved, scene_of
+from crossfake.detectors.caddm.targets import WHOLE, assign
+
+SIZES = {"image": (112, 112, 3), "label": (), "loc_targets": (168, 4), "conf_targets": (168,)}
+
+
+@pytest.fixture
+def pair(make_face):
+    """A fake and its source, whose context crops begin at different places."""
+    return TrainSample(make_face("fake", 40, 0, 280, 238), 1, make_face("source", 43, 2, 284, 240))
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5, 9, 10])
+def test_swaps_replay_the_released_code(make_face, preprocessing, replay, seed):
+    scene = scene_of(TrainSample(make_face("fake"), 1, make_face("source")))
+    image, boxes = CaddmSampler(recipe=REFERENCE).fake(scene, replay(seed), train=False)
+    expected = preprocessing[f"ptrain_fake_seed{seed}_img"].astype(int)
+    assert np.abs(image[::4, ::4, ::-1] - expected).mean() < 0.1
+    loc, conf = assign(np.array(boxes))
+    positive = conf.nonzero()[0]
+    assert positive.tolist() == preprocessing[f"ptrain_fake_seed{seed}_conf"].tolist()
+    np.testing.assert_allclose(loc[positive], preprocessing[f"ptrain_fake_seed{seed}_loc"], atol=1e-5)
+
+
+def test_real_example_replays_the_released_code(make_face, preprocessing, replay):
+    example = CaddmSampler(recipe=REFERENCE)(TrainSample(make_face("source"), 0), replay(1))
+    difference = np.abs(example["image"][::2, ::2, ::-1].astype(int) - preprocessing["ptrain_real_seed1_img"])
+    assert difference.mean() < 0.1
+    assert not example["conf_targets"].any()
+
+
+@pytest.mark.parametrize("recipe", [PAPER, REFERENCE])
+@pytest.mark.parametrize("kind", ["real", "pair", "no source"])
+def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, recipe, kind):
+    sample = {"real": TrainSample(pair.source, 0), "pair": pair, "no source": TrainSample(pair.face, 1)}[kind]
+    sampler = pickle.loads(pickle.dumps(CaddmSampler(112, recipe)))
+    for seed in range(25):
+        example, again = (sampler(sample, np.random.default_rng(seed)) for _ in range(2))
+        assert {k: v.shape for k, v in example.items()} == SIZES
+        assert [v.dtype for v in example.values()] == [np.uint8, np.int64, np.float32, np.int64]
+        assert example["conf_targets"].any() == example["label"] == sample.label
+        assert all(np.array_equal(example[k], again[k]) for k in SIZES)
+
+
+def test_shares_of_the_swaps(pair, monkeypatch):
+    """40 % real into fake, 20 % fake into real, 20 % as it is, 20 % partial."""
+    counts: Counter[str] = Counter()
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.paste", lambda pasted, background, mask, poisson: (
+        counts.update(["A" if background is scene.image else "B"]), background)[1])
+    monkeypatch.setattr(CaddmSampler, "_partial", lambda self, *rest: (
+        counts.update(["partial"]), (scene.image, [WHOLE]))[1])
+    scene, rng = scene_of(pair), np.random.default_rng(0)
+    for _ in range(1000):
+        CaddmSampler(32).fake(scene, rng)
+    assert counts["A"] == pytest.approx(400, abs=50)
+    assert counts["B"] == pytest.approx(200, abs=40)
+    assert counts["partial"] == pytest.approx(200, abs=40)
+
+
+def test_common_rectangle_shows_the_same_place(pair, preprocessing):
+    scene = scene_of(pair)
+    assert scene.origin == (43, 2)
+    assert scene.image.shape == scene.source.shape == (236, 237, 3)
+    np.testing.assert_array_equal(scene.image[..., ::-1], preprocessing["fake"][2:238, 43:280])
+    np.testing.assert_array_equal(scene.source[..., ::-1], preprocessing["source"][2:238, 43:280])
+
+
+def test_source_of_another_frame_size_is_resized(pair, make_face):
+    large = make_face("source")
+    double = Face(large.crop.repeat(2, 0).repeat(2, 1), large.landmarks * 2, large.box * 2, 0, (0, 0), (640, 480))
+    scene = scene_of(TrainSample(pair.face, 1, double))
+    assert scene.image.shape == scene.source.shape
+    np.testing.assert_array_equal(scene.source[50:60, 50:60], large.crop[50:60, 90:100])
+
+
+def test_source_elsewhere_in_the_frame_is_left_out(pair, make_face):
+    scene = scene_of(pair._replace(source=make_face("source", 200, 100, 320, 240)))
+    assert scene.source is None
+    image, boxes = CaddmSampler(112).fake(scene, np.random.default_rng(0))
+    assert boxes == [WHOLE]
+    assert image.shape == (112, 112, 3)
+
+
+def test_half_scene_shows_the_same_crop(make_face):
+    scene = scene_of(TrainSample(make_face("fake", 41, 3, 281, 239), 1, make_face("source", 41, 3, 281, 239)))
+    small = halved(scene, whole_landmarks=False)
+    assert small.frame_size == (160, 120)
+    full, half = (s.align(s.image, UPRIGHT, 112).astype(int) for s in (scene, small))
+    assert np.abs(full[8:-8, 8:-8] - half[8:-8, 8:-8]).mean() < 12  # Whole-pixel eyes move by up to two pixels.
+    assert (halved(scene, whole_landmarks=True).landmarks % 1 == 0).all()
+
+
+def test_failed_partial_swap_is_dropped_or_replaced(make_face, monkeypatch):
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.changed_box", lambda *rest: None)
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.chance", lambda rng, probability: False)
+    scene = scene_of(TrainSample(make_face("fake"), 1, make_face("source")))
+    assert CaddmSampler(recipe=REFERENCE).fake(scene, np.random.default_rng(0)) is None
+    assert CaddmSampler(recipe=PAPER).fake(scene, np.random.default_rng(0))[1] == [WHOLE]
+
+
+def test_mirroring_moves_the_boxes(monkeypatch):
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.augment", lambda image, rng, resize: image)
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.chance", lambda rng, probability: True)
+    image = np.random.default_rng(0).integers(0, 256, (224, 224, 3)).astype(np.uint8)
+    mirrored, boxes = CaddmSampler()._photographed(image, [(0.125, 0.25, 0.5, 0.75)], np.random.default_rng(0))
+    np.testing.assert_array_equal(mirrored, image[:, ::-1])
+    assert boxes == [(0.5, 0.25, 0.875, 0.75)]
+
+
+def test_paper_boxes_are_where_the_change_is(make_face):
+    """The released code exchanges the axes; the paper's recipe must not."""
+    scene, found = scene_of(TrainSample(make_face("fake"), 1, make_face("source"))), 0
+    background = scene.align(scene.source, UPRIGHT, 224).astype(int)
+    for seed in range(60):
+        image, boxes = CaddmSampler().fake(scene, np.random.default_rng(seed), train=False)
+        if len(boxes) == 2 and boxes[1] != WHOLE:
+            changed = np.abs(image - background).sum(2)
+            x0, y0, x1, y1 = (round(n * 224) for n in boxes[1])
+            share = changed[y0:y1, x0:x1].sum() / changed.sum()
+            assert share > 1.8 * (x1 - x0) * (y1 - y0) / 224**2
+            found += 1
+    assert found >= 3
+
+
+def test_landmarks_of_the_frame(make_face, preprocessing):
+    np.testing.assert_array_equal(frame_landmarks(make_face("fake", 41, 3, 280, 240)), preprocessing["landmarks"])
+
+
+def test_sampler_does_not_import_torch():
+    code = ("import sys, crossfake.detectors.caddm.sampler; "
+            "print([m for m in ('torch', 'timm', 'jax') if m in sys.modules])")
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"
