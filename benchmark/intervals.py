@@ -34,7 +34,8 @@ def estimate(statistic: Statistic, clusters: ArrayLike, *, n: int, draws: int = 
     if len(drawn) < draws / 2 or draws == 0:
         return Estimate(value, None, None, n, "too few videos for an interval" if draws else "")
     lo, hi = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, float(lo), float(hi), n)
+    # Resampling widens a range over groups, so that its draws can all lie above it: the interval is never without it.
+    return Estimate(value, min(float(lo), value), max(float(hi), value), n)
 
 
 def bootstrap(statistic: Statistic, clusters: NDArray[np.int64], draws: int, seed: int) -> NDArray[np.float64]:

@@ -96,7 +96,10 @@ class TorchDetector:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the weights as arrays under the reference's key names."""
-        return self.to_reference({k: v.detach().cpu().numpy() for k, v in self.network.state_dict().items()})
+        # Copies, since training goes on in place; in C order, since safetensors writes memory as it lies, and training
+        # lays convolutions out channels-last.
+        own = {k: np.array(v.detach().cpu().numpy(), order="C") for k, v in self.network.state_dict().items()}
+        return self.to_reference(own)
 
     def load(self, source: Path | str | Mapping[str, Any]) -> Self:
         """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.

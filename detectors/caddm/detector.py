@@ -74,7 +74,7 @@ class Caddm(TorchDetector):
         return self.network(x)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return cross entropy plus a tenth of the MultiBox loss (paper eq. 4), and its parts.
+        """Return cross entropy plus a tenth of the MultiBox loss, and its parts.
 
         `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` makes it.
         """

@@ -1,4 +1,4 @@
-"""Multi-scale facial swap: which part of one frame is pasted into the matching one (paper 3.3).
+"""Multi-scale facial swap: which part of one frame is pasted into the matching one.
 
 Images are uint8 (H, W, 3) in the same coordinates as the landmarks; masks are uint8 (H, W), 0 or 255.
 """

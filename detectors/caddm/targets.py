@@ -1,4 +1,4 @@
-"""Anchors of the artifact detection module, and what each of them should predict (SSD matching, paper section 3.2).
+"""Anchors of the artifact detection module, and what each of them should predict (SSD matching).
 
 Boxes are fractions of the crop, (x0, y0, x1, y1); anchors are (centre x, centre y, width, height). float32, no backend.
 """

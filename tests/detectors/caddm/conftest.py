@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-
 from crossfake.benchmark.types import Face
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "caddm"
@@ -21,7 +20,7 @@ class Replay:
     """The draws of numpy's legacy generator, under the names of the new one."""
 
     def __init__(self, seed: int):
-        self.legacy = np.random.RandomState(seed)  # noqa: NPY002 - the released code drew from it.
+        self.legacy = np.random.RandomState(seed)
         self.random = self.legacy.random_sample
         self.uniform = self.legacy.uniform
         self.integers = self.legacy.randint

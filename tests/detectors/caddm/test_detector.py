@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("timm")
-
-from torch.nn import functional as F  # noqa: E402
+timm = pytest.importorskip("timm")
 
 from crossfake.benchmark.config import TrainSettings, load_settings  # noqa: E402
 from crossfake.benchmark.errors import BenchError  # noqa: E402
@@ -14,6 +12,7 @@ from crossfake.benchmark.registry import detectors  # noqa: E402
 from crossfake.benchmark.types import Detector, TrainSample  # noqa: E402
 from crossfake.detectors.caddm.detector import Caddm  # noqa: E402
 from crossfake.detectors.caddm.sampler import REFERENCE  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
 
 SMALL = {"backbone": "timm:resnet10t", "backbone_args": {"channels": [16, 32, 64, 128]}, "input_size": 112}
 
@@ -74,7 +73,7 @@ def test_loads_the_released_pickle_and_refuses_others(resnet34, tmp_path):
     torch.save({"network": state, "opt_state": moments, "epoch": 7}, tmp_path / "resnet34.pkl")
     fresh = Caddm(backbone="resnet34").load(tmp_path / "resnet34.pkl")
     assert all(np.array_equal(a, b) for a, b in zip(fresh.state().values(), resnet34.state().values(), strict=True))
-    with pytest.raises(BenchError, match="another architecture.*Check --detector"):
+    with pytest.raises(BenchError, match=r"another architecture.*Check --detector"):
         Caddm(**SMALL).load(tmp_path / "resnet34.pkl")
 
 
@@ -133,15 +132,20 @@ def test_reference_recipe_and_size_reach_the_sampler():
         Caddm(**SMALL, recipe="papr")
 
 
-def test_building_downloads_nothing(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise OSError("network")
+def test_building_downloads_nothing_unless_asked(monkeypatch):
+    asked = []
 
-    monkeypatch.setattr("socket.socket.connect", refuse)
-    monkeypatch.setattr("socket.getaddrinfo", refuse)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    def create(name, pretrained, **arguments):
+        asked.append(pretrained)
+        if pretrained:
+            raise OSError("no route to host")
+        return original(name, pretrained=False, **arguments)
+
+    original = timm.create_model
+    monkeypatch.setattr(timm, "create_model", create)
     Caddm(**SMALL)
-    with pytest.raises(BenchError, match="pretrained: false"):
+    assert not any(asked)
+    with pytest.raises(BenchError, match=r"resnet34.tv_in1k can't be built: no route to host.*pretrained: false"):
         Caddm(backbone="resnet34", pretrained=True)
 
 

@@ -47,6 +47,21 @@ def test_training_details_of_the_efficientnets(backbone, rate):
     assert max(drops) == pytest.approx(0.2 * (count - 1) / count)
 
 
+def test_efficientnet_b3s_map_matches_the_released_code(golden, make_input, weight):
+    """The backbone alone, 6 % of the weights; the whole network is a slow test of the detector."""
+    with torch.device("meta"):
+        network = CaddmNet("efficientnet-b3", 224)
+    backbone = network.base_model.to_empty(device="cpu").eval()
+    ours = {f"base_model.{k}": v for k, v in backbone.state_dict().items()}
+    for key, theirs in reference_keys("efficientnet-b3", list(ours)).items():
+        ours[key].copy_(torch.from_numpy(np.asarray(weight(theirs, tuple(ours[key].shape), 1.4))))
+    with torch.no_grad():
+        features = backbone.forward_features(torch.from_numpy(make_input((2, 3, 224, 224))))
+    expected = golden("model_efficientnet-b3.npz")
+    np.testing.assert_allclose(features[:, :8], expected["feat_slice"], atol=2e-5)
+    np.testing.assert_allclose(features.sum((1, 2, 3)), expected["feat_stats"][:, 0], rtol=1e-5)
+
+
 def test_losses_match_the_released_code(golden):
     v = golden("detection.npz")
     loc, conf = (torch.from_numpy(v[k]).requires_grad_() for k in ("mbl_loc", "mbl_conf"))
@@ -69,13 +84,13 @@ def test_real_faces_alone_lose_nothing():
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (dict(backbone="resnet43"), "Did you mean 'resnet34'"),
-    (dict(backbone="timm:resnet81"), "has no model 'resnet81'"),
-    (dict(backbone="timm:test_resnet", input_size=160), "no 7x7 map at input_size 160.*Set input_size to"),
-    (dict(backbone="timm:test_resnet", input_size=112, stage=1), "28x28 map at input_size 112; the ADM needs 7x7"),
-    (dict(backbone="timm:test_resnet", input_size=112, stage=9), "can't be built"),
-    (dict(backbone="timm:test_resnet", input_size=112, backbone_args={"chanels": [8]}), "Check backbone_args"),
-    (dict(backbone="resnet34", stage=3), "takes none"),
+    ({"backbone": "resnet43"}, "Did you mean 'resnet34'"),
+    ({"backbone": "timm:resnet81"}, "has no model 'resnet81'"),
+    ({"backbone": "timm:test_resnet", "input_size": 160}, "no 7x7 map at input_size 160.*Set input_size to"),
+    ({"backbone": "timm:test_resnet", "input_size": 112, "stage": 1}, "28x28 map at input_size 112; the ADM needs 7x7"),
+    ({"backbone": "timm:test_resnet", "input_size": 112, "stage": 9}, "can't be built"),
+    ({"backbone": "timm:test_resnet", "input_size": 112, "backbone_args": {"chanels": [8]}}, "Check backbone_args"),
+    ({"backbone": "resnet34", "stage": 3}, "takes none"),
 ])
 def test_impossible_networks_say_why_in_a_line(arguments, message):
     with pytest.raises(BenchError, match=message) as raised:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from crossfake.detectors.caddm import photometric
 from crossfake.detectors.caddm.photometric import augment, gamma, grain, motion_kernel, spread, there_and_back, tone
 

@@ -7,7 +7,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from crossfake.benchmark.types import Face, TrainSample
 from crossfake.detectors.caddm.alignment import UPRIGHT, frame_landmarks
 from crossfake.detectors.caddm.sampler import PAPER, REFERENCE, CaddmSampler

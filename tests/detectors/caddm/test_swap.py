@@ -3,7 +3,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-
 from crossfake.detectors.caddm.alignment import align_matrix, warp
 from crossfake.detectors.caddm.blend import (
     Box,

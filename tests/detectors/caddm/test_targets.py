@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from crossfake.detectors.caddm.targets import WHOLE, assign, corners, iou, priors
 
 BOX_SETS = ["global", "part40x80", "part80x120", "part120x160", "part224", "part40x80_corner"]
