@@ -41,22 +41,21 @@ def parser() -> Parser:
     top = Parser(prog="bench", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
                  description="Train deepfake detectors on one dataset, test them on others, and write a leaderboard "
                              "where every number has an interval and a sample size.")
-    top.add_argument("--version", action="version", version=_Version())
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         verb.add(verbs)
     return top
 
 
-class _Version(str):
-    """The installed version, looked up only when asked for."""
+class _Version(argparse.Action):
+    """Prints the installed version, looked up only when asked for."""
 
-    def __mod__(self, _: object) -> str:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
 
-        return f"crossfake {version('crossfake')}"
-
-    __slots__ = ()
+        print(f"crossfake {version('crossfake')}")
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

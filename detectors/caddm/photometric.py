@@ -15,29 +15,31 @@ from .draws import chance
 _INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
-def augment(image: np.ndarray, rng: np.random.Generator, resize: bool) -> np.ndarray:
+def augment(image: np.ndarray, rng: np.random.Generator, resize: bool, often: float = 1.0) -> np.ndarray:
     """Apply the released code's sequence of random steps to a uint8 BGR image; returns uint8.
 
-    `resize` also applies the last one, whose result the released code throws away.
+    `resize` also applies the last one, whose result the released code throws away; `often` scales the probability of
+    every step.
     """
-    if chance(rng, 0.3):
+    if chance(rng, 0.3 * often):
         image = jpeg(image, int(15 + 65 * rng.random()))
-    if chance(rng, 0.5):
+    if chance(rng, 0.5 * often):
         image = spread(image)
-    if chance(rng, 0.5):
+    if chance(rng, 0.5 * often):
         image = grain(image, rng.standard_normal((image.shape[0] // 4, image.shape[1] // 4)))
-    if chance(rng, 0.25):
+    if chance(rng, 0.25 * often):
         image = colourfulness(image, *_draw_colourfulness(rng))
-    image = gamma(image, 0.6 + 0.8 * rng.random())
-    if chance(rng, 0.3):
+    g = 0.6 + 0.8 * rng.random()
+    image = gamma(image, g) if often == 1 or chance(rng, often) else _clip(image)
+    if chance(rng, 0.3 * often):
         image = cv2.filter2D(image, -1, motion_kernel(int(360 * rng.random()), int(10 * rng.random()) + 1))
-    if chance(rng, 0.3):
+    if chance(rng, 0.3 * often):
         image = cv2.GaussianBlur(image, (3, 3), int(rng.integers(3)))
-    if chance(rng, 0.3):
+    if chance(rng, 0.3 * often):
         image = add_noise(image, _draw_sigma(rng), rng.standard_normal(image.shape, np.float32))
-    if chance(rng, 0.3):
+    if chance(rng, 0.3 * often):
         image = tone(image, 60 + 195 * rng.random(3), 0.3 * rng.random())
-    if resize and chance(rng, 0.25):
+    if resize and chance(rng, 0.25 * often):
         image = there_and_back(image, 1 + rng.random(), *rng.choice(_INTERPOLATIONS, 2))
     return image
 

@@ -1,7 +1,7 @@
 """Training examples: real faces, fakes, and multi-scale facial swaps between the two. numpy and OpenCV, no backend.
 
-Two recipes: `paper` does what the paper describes, `reference` what the released code does, its slips included.
-docs/caddm.md tells of each difference, with its evidence.
+Three recipes: `paper` does what the paper describes, `reference` what the released code does, its slips included, and
+`gentle` is the paper's for small crops of small faces. docs/caddm.md tells of each difference, with its evidence.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Corners = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the released code does differently from the paper, a flag each; True is the paper's way."""
+    """What the released code does differently from the paper, a flag each; True is the paper's way. Then the shares."""
 
     boxes_xy: bool = True  # Boxes are (x0, y0, x1, y1), not (y0, x0, y1, x1) matched with (x, y) anchors.
     poisson_in_place: bool = True  # Poisson blending pastes in place, of any mask.
@@ -34,11 +34,17 @@ class Recipe:
     resize: bool = True  # Apply the random shrinking and enlarging.
     fallback: bool = True  # Try a global swap where a partial one changes too little, instead of dropping the example.
     exact_landmarks: bool = True  # Don't truncate landmarks when the frame is halved.
+    halved: float = 0.3  # Share of examples at half the resolution.
+    photometric: float = 1.0  # Factor on the probability of each photometric step.
+    genuine_in_fake: float = 0.5  # Share of global swaps that paste the genuine face into the fake frame.
 
 
 PAPER = Recipe()
 REFERENCE = Recipe(*[False] * 7)
-RECIPES = {"paper": PAPER, "reference": REFERENCE}
+# Faces 100 pixels wide have no resolution to lose; and where all that was manipulated lies within the hull, the genuine
+# face pasted into the fake frame gives back the genuine frame, under the label fake.
+GENTLE = Recipe(halved=0.0, photometric=0.2, genuine_in_fake=0.0)
+RECIPES = {"paper": PAPER, "reference": REFERENCE, "gentle": GENTLE}
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class CaddmSampler:
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
         """Make one example; None (reference recipe only) where a partial swap changed too little."""
         scene = scene_of(sample)
-        if chance(rng, 0.3):
+        if chance(rng, self.recipe.halved):
             scene = halved(scene, whole_landmarks=not self.recipe.exact_landmarks)
         swapped = self.fake(scene, rng) if sample.label else (scene.align(scene.image, draw_jitter(rng), self.size), [])
         if swapped is None:
@@ -81,7 +87,7 @@ class CaddmSampler:
         """Half of the time the genuine face in the fake frame, a quarter the reverse, a quarter the fake as it is."""
         if scene.source is None:
             return scene.image
-        if chance(rng, 0.5):
+        if chance(rng, self.recipe.genuine_in_fake):
             pasted, background = scene.source, scene.image
         elif chance(rng, 0.5):
             pasted, background = scene.image, scene.source
@@ -123,7 +129,7 @@ class CaddmSampler:
         if self.recipe.flip and chance(rng, 0.5):
             image = image[:, ::-1]
             boxes = [(1 - x1, y0, 1 - x0, y1) for x0, y0, x1, y1 in boxes]
-        bgr = augment(np.ascontiguousarray(image[..., ::-1]), rng, self.recipe.resize)
+        bgr = augment(np.ascontiguousarray(image[..., ::-1]), rng, self.recipe.resize, self.recipe.photometric)
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), boxes
 
 

@@ -48,7 +48,7 @@ def scene_of(sample: TrainSample) -> Scene:
     source, origin = _at_frame_size(sample.source, face.frame_size)
     low = np.maximum(face.origin, origin)
     high = np.minimum(_end(face.crop, face.origin), _end(source, origin))
-    if (alone.landmarks.min(0) < low).any() or (alone.landmarks.max(0) > high - 1).any():
+    if not _contains(low, high, alone):
         return alone
     image, source = _part(face.crop, low - face.origin, high - low), _part(source, low - origin, high - low)
     return Scene(image, source, alone.landmarks, (int(low[0]), int(low[1])), face.frame_size)
@@ -65,6 +65,13 @@ def halved(scene: Scene, whole_landmarks: bool) -> Scene:
     width, height = scene.frame_size
     return Scene(small[0], None if scene.source is None else small[1], landmarks, (int(x), int(y)),
                  (width // 2, height // 2))
+
+
+def _contains(low: np.ndarray, high: np.ndarray, scene: Scene) -> bool:
+    """Tell whether the rectangle holds the face, as far as the face is in the frame."""
+    last = np.array(scene.frame_size) - 1
+    first_point, last_point = (np.clip(p, 0, last) for p in (scene.landmarks.min(0), scene.landmarks.max(0)))
+    return bool((first_point >= low).all() and (last_point <= high - 1).all() and (last_point > first_point).all())
 
 
 def _at_frame_size(face: Face, frame_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -64,7 +64,7 @@ def widened_face(landmarks: np.ndarray, shape: tuple[int, ...]) -> Box:
     x1, y1 = (int(v) for v in landmarks.max(0))
     width, height = int((x1 - x0) * 1.2), int((y1 - y0) * 1.2)
     x, y = max(int(x0 - (x1 - x0) * 0.2 // 2), 0), max(int(y0 - (y1 - y0) * 0.2 // 2), 0)
-    return Box(x, y, min(width, shape[1] - x), min(height, shape[0] - y))
+    return Box(x, y, max(min(width, shape[1] - x), 0), max(min(height, shape[0] - y), 0))
 
 
 def choose_patch(pasted: np.ndarray, background: np.ndarray, landmarks: np.ndarray, window: tuple[int, int]
@@ -74,6 +74,8 @@ def choose_patch(pasted: np.ndarray, background: np.ndarray, landmarks: np.ndarr
     `window` is (height, width) on a 224 px face. Differences outside the landmarks' hull don't count.
     """
     face = widened_face(landmarks, pasted.shape)
+    if not face.width or not face.height:
+        return None
     heat = dssim(face.of(pasted), face.of(background))
     heat[face.of(hull_mask(landmarks, pasted.shape)) == 0] = 0
     height = int(window[0] * face.height / REFERENCE_SIZE)

@@ -53,6 +53,11 @@ def test_resize_keeps_the_shape():
     assert there_and_back(image, 1.7, 0, 3).shape == image.shape
 
 
+def test_never_augmenting_changes_nothing(crop):
+    for seed in range(5):
+        np.testing.assert_array_equal(augment(crop, np.random.default_rng(seed), resize=True, often=0), crop)
+
+
 def test_every_step_runs_and_returns_bytes(monkeypatch, crop):
     monkeypatch.setattr(photometric, "chance", lambda rng, probability: True)
     image = augment(crop, np.random.default_rng(0), resize=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from crossfake.benchmark.types import Face, TrainSample
 from crossfake.detectors.caddm.alignment import UPRIGHT, frame_landmarks
-from crossfake.detectors.caddm.sampler import PAPER, REFERENCE, CaddmSampler
+from crossfake.detectors.caddm.sampler import GENTLE, PAPER, RECIPES, REFERENCE, CaddmSampler
 from crossfake.detectors.caddm.scene import halved, scene_of
 from crossfake.detectors.caddm.targets import WHOLE, assign
 
@@ -41,7 +42,7 @@ def test_real_example_replays_the_released_code(make_face, preprocessing, replay
     assert not example["conf_targets"].any()
 
 
-@pytest.mark.parametrize("recipe", [PAPER, REFERENCE])
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 @pytest.mark.parametrize("kind", ["real", "pair", "no source"])
 def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, recipe, kind):
     sample = {"real": TrainSample(pair.source, 0), "pair": pair, "no source": TrainSample(pair.face, 1)}[kind]
@@ -54,8 +55,9 @@ def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, reci
         assert all(np.array_equal(example[k], again[k]) for k in SIZES)
 
 
-def test_shares_of_the_swaps(pair, monkeypatch):
-    """40 % real into fake, 20 % fake into real, 20 % as it is, 20 % partial."""
+@pytest.mark.parametrize(("recipe", "shares"), [(PAPER, (400, 200, 200)), (GENTLE, (0, 400, 200))])
+def test_shares_of_the_swaps(pair, monkeypatch, recipe, shares):
+    """Of a thousand: the genuine face into the fake frame, the reverse, and partial swaps."""
     counts: Counter[str] = Counter()
     monkeypatch.setattr("crossfake.detectors.caddm.sampler.paste", lambda pasted, background, mask, poisson: (
         counts.update(["A" if background is scene.image else "B"]), background)[1])
@@ -63,10 +65,8 @@ def test_shares_of_the_swaps(pair, monkeypatch):
         counts.update(["partial"]), (scene.image, [WHOLE]))[1])
     scene, rng = scene_of(pair), np.random.default_rng(0)
     for _ in range(1000):
-        CaddmSampler(32).fake(scene, rng)
-    assert counts["A"] == pytest.approx(400, abs=50)
-    assert counts["B"] == pytest.approx(200, abs=40)
-    assert counts["partial"] == pytest.approx(200, abs=40)
+        CaddmSampler(32, recipe).fake(scene, rng)
+    assert [counts[k] for k in ("A", "B", "partial")] == pytest.approx(shares, abs=50)
 
 
 def test_common_rectangle_shows_the_same_place(pair, preprocessing):
@@ -102,6 +102,16 @@ def test_half_scene_shows_the_same_crop(make_face):
     assert (halved(scene, whole_landmarks=True).landmarks % 1 == 0).all()
 
 
+@pytest.mark.parametrize("shift", [(-100, 0), (110, 60), (-150, -130), (-230, 0)])
+def test_faces_over_the_frames_border(make_face, shift):
+    fake, source = (dataclasses.replace(f, landmarks=f.landmarks + np.float32(shift))
+                    for f in (make_face("fake"), make_face("source")))
+    for seed in range(40):
+        for recipe in (PAPER, REFERENCE):
+            example = CaddmSampler(112, recipe)(TrainSample(fake, 1, source), np.random.default_rng(seed))
+            assert example is None or example["image"].shape == (112, 112, 3)
+
+
 def test_failed_partial_swap_is_dropped_or_replaced(make_face, monkeypatch):
     monkeypatch.setattr("crossfake.detectors.caddm.sampler.changed_box", lambda *rest: None)
     monkeypatch.setattr("crossfake.detectors.caddm.sampler.chance", lambda rng, probability: False)
@@ -111,7 +121,7 @@ def test_failed_partial_swap_is_dropped_or_replaced(make_face, monkeypatch):
 
 
 def test_mirroring_moves_the_boxes(monkeypatch):
-    monkeypatch.setattr("crossfake.detectors.caddm.sampler.augment", lambda image, rng, resize: image)
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.augment", lambda image, *rest: image)
     monkeypatch.setattr("crossfake.detectors.caddm.sampler.chance", lambda rng, probability: True)
     image = np.random.default_rng(0).integers(0, 256, (224, 224, 3)).astype(np.uint8)
     mirrored, boxes = CaddmSampler()._photographed(image, [(0.125, 0.25, 0.5, 0.75)], np.random.default_rng(0))
