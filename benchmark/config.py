@@ -74,7 +74,11 @@ class Settings(Part):
 
 
 def load_settings(
-    detector: str, *, demo: bool, made_from: Mapping[str, Any] | None = None, config: Path | None = None,
+    detector: str,
+    *,
+    demo: bool,
+    made_from: Mapping[str, Any] | None = None,
+    config: Path | None = None,
     overrides: Iterable[str] = (),
 ) -> Settings:
     """Merge the layers for one detector.

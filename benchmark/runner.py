@@ -102,7 +102,7 @@ class Stages:
         """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
         if self._ready is None:
             cell = self.cell
-            made = create_from(cell.entry, **cell.settings.options)
+            made = create_from(cell.entry, cell.seed, **cell.settings.options)
             self._ready = made, cropper_of(made, cell.entry)
             checkpoint = cell.folder / CHECKPOINT
             if checkpoint.is_file():
@@ -116,9 +116,19 @@ class Stages:
     def _train(self, made: Any, checkpoint: Path) -> None:
         cell, source = self.cell, self.cell.train
         store = self.prepared(source, ["train", "val"])
-        training = Training(made, cropper_of(made, cell.entry), cell.settings.train, cell.seed, store,
-                            source.split("train"), source.split("val"), cell.folder, self.how.reporter,
-                            self.how.workers, cell.entry.plugin)
+        training = Training(
+            made,
+            cropper_of(made, cell.entry),
+            cell.settings.train,
+            cell.seed,
+            store,
+            source.split("train"),
+            source.split("val"),
+            cell.folder,
+            self.how.reporter,
+            self.how.workers,
+            cell.entry.plugin,
+        )
         report = training.run()
         write_json(cell.folder / "training.json", report)
         save(made, checkpoint, cell.train_content())
@@ -131,8 +141,16 @@ class Stages:
             made, cropper = self.detector()
             store = self.prepared(source, [split])
             with self.how.reporter.task(f"scoring {source.label} {split}") as tick:
-                table, facts = predict(made, cropper, store, source.split(split), batch_size=self.how.batch_size,
-                                       workers=self.how.workers, plugin=self.cell.entry.plugin, tick=tick)
+                table, facts = predict(
+                    made,
+                    cropper,
+                    store,
+                    source.split(split),
+                    batch_size=self.how.batch_size,
+                    workers=self.how.workers,
+                    plugin=self.cell.entry.plugin,
+                    tick=tick,
+                )
             cell = {**self.cell.describe(), "scored": source.label, "split": split}
             write_predictions(path, table, {**facts, "cell": cell, "params": _parameters(made)})
         return path
@@ -167,8 +185,14 @@ def make_card(path: Path, threshold: float | None, draws: int) -> dict[str, Any]
     official = facts.get("official", scored["counts"]["videos"])
     coverage = {"official": official, "scored": scored["counts"]["videos"], "dropped": facts.get("dropped", [])}
     return {
-        "schema_version": SCHEMA_VERSION, "kind": "scorecard", "status": "done", "cell": facts.get("cell", {}),
-        **scored, "coverage": coverage, "throughput": facts.get("throughput"), "params": facts.get("params"),
+        "schema_version": SCHEMA_VERSION,
+        "kind": "scorecard",
+        "status": "done",
+        "cell": facts.get("cell", {}),
+        **scored,
+        "coverage": coverage,
+        "throughput": facts.get("throughput"),
+        "params": facts.get("params"),
     }
 
 
@@ -180,14 +204,21 @@ def _describe(cell: Cell) -> None:
     """Leave in the run folder what the run is: settings, plan, where it comes from."""
     write_text(cell.folder / "config.yaml", yaml.safe_dump(cell.settings.model_dump(mode="json"), sort_keys=False))
     write_json(cell.folder / "plan.json", cell.describe() | {"key_content": cell.train_content()})
-    write_json(cell.folder / "provenance.json", provenance() | {
-        "seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)})
+    write_json(
+        cell.folder / "provenance.json",
+        provenance() | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
+    )
 
 
 def _failed(cell: Cell, how: How, error: str) -> dict[str, Any]:
     how.reporter.say(f"FAILED {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
-    record = {"schema_version": SCHEMA_VERSION, "kind": "failure", "status": "failed", "error": error,
-              "cell": cell.describe()}
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "failure",
+        "status": "failed",
+        "error": error,
+        "cell": cell.describe(),
+    }
     write_json(cell.test_folder / FAILURE, record)
     return record
 

@@ -33,16 +33,20 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
     """
     missing = [c for c in REQUIRED if c not in frames]
     if missing:
-        raise BenchError(f"{origin} has no column {', '.join(missing)}; it has {', '.join(map(str, frames.columns))}. "
-                         f"Needed: {', '.join(REQUIRED)}")
+        raise BenchError(
+            f"{origin} has no column {', '.join(missing)}; it has {', '.join(map(str, frames.columns))}. "
+            f"Needed: {', '.join(REQUIRED)}"
+        )
     if frames.empty:
         raise BenchError(f"{origin} has no rows: nothing to score")
     score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
     conflict = frames.groupby("video")["label"].transform("nunique").to_numpy() > 1
-    for what, bad in (("a score that is no finite number", ~np.isfinite(score)),
-                      ("a label other than 0 and 1", ~frames["label"].isin([REAL, FAKE]).to_numpy()),
-                      ("a label that differs from the video's other frames", conflict),
-                      ("a frame that was there before", frames.duplicated(["video", "frame"]).to_numpy())):
+    for what, bad in (
+        ("a score that is no finite number", ~np.isfinite(score)),
+        ("a label other than 0 and 1", ~frames["label"].isin([REAL, FAKE]).to_numpy()),
+        ("a label that differs from the video's other frames", conflict),
+        ("a frame that was there before", frames.duplicated(["video", "frame"]).to_numpy()),
+    ):
         if bad.any():
             rows = (np.flatnonzero(bad)[:5] + 1).tolist()
             raise BenchError(f"{origin}: {what} in {int(bad.sum())} rows (first: {', '.join(map(str, rows))})")
@@ -91,7 +95,10 @@ def _accuracies(
     return {
         f"{level}.acc": estimate(
             partial(metrics.accuracy, table["label"].to_numpy(), table["score"].to_numpy(), threshold),
-            members, n=len(table), draws=draws)
+            members,
+            n=len(table),
+            draws=draws,
+        )
         for level, (table, members) in tables.items()
     }
 

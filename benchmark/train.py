@@ -52,8 +52,9 @@ class Frames:
         face = store.face(self.videos[self.video[i]], int(self.face[i]))
         if self.pair_video[i] < 0:
             return TrainSample(face, int(self.label[i]))
-        return TrainSample(face, int(self.label[i]),
-                           store.face(self.videos[self.pair_video[i]], int(self.pair_face[i])))
+        return TrainSample(
+            face, int(self.label[i]), store.face(self.videos[self.pair_video[i]], int(self.pair_face[i]))
+        )
 
 
 def index_frames(videos: list[Video], store: FaceStore) -> tuple[Frames, dict[str, int]]:
@@ -114,7 +115,8 @@ class Batches:
             return [self._at(-1, step * size + k) for k in range(size)]
         reals = size // 2
         return [self._at(REAL, step * reals + k) for k in range(reals)] + [
-            self._at(FAKE, step * (size - reals) + k) for k in range(size - reals)]
+            self._at(FAKE, step * (size - reals) + k) for k in range(size - reals)
+        ]
 
     def _at(self, label: int, position: int) -> int:
         members = np.arange(len(self.frames)) if label < 0 else np.flatnonzero(self.frames.label == label)
@@ -179,8 +181,15 @@ class Training:
                     saved = time.monotonic()
         if best:
             self.detector.load(best)
-        return {"frames": len(frames), "pairs": pairs, "steps": progress.step, "epochs": progress.history,
-                "selection": "source val", "best_epoch": progress.best_epoch, "lost": len(progress.lost)}
+        return {
+            "frames": len(frames),
+            "pairs": pairs,
+            "steps": progress.step,
+            "epochs": progress.history,
+            "selection": "source val",
+            "best_epoch": progress.best_epoch,
+            "lost": len(progress.lost),
+        }
 
     def _step(self, session: Any, batch: dict[str, np.ndarray], lost: list[str], progress: Progress) -> None:
         if batch:
@@ -189,13 +198,16 @@ class Training:
         progress.lost += lost
         progress.step += 1
         if not np.isfinite(progress.losses.get("loss", 0.0)):
-            raise BenchError(f"the loss is no longer finite at step {progress.step}. "
-                             "Try a lower rate, such as --set train.lr=1e-4")
+            raise BenchError(
+                f"the loss is no longer finite at step {progress.step}. Try a lower rate, such as --set train.lr=1e-4"
+            )
         if len(progress.lost) > MAX_LOST * progress.step * self.settings.batch_size and progress.step >= 20:
             path = self.folder / "lost_samples.json"
             write_json(path, progress.lost)
-            raise BenchError(f"no example could be made of {len(progress.lost)} samples in {progress.step} steps, "
-                             f"more than {MAX_LOST:.0%}; they are listed in {path}")
+            raise BenchError(
+                f"no example could be made of {len(progress.lost)} samples in {progress.step} steps, "
+                f"more than {MAX_LOST:.0%}; they are listed in {path}"
+            )
 
     def _end_epoch(self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Measure on the validation split; later epochs win ties."""

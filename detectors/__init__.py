@@ -26,8 +26,11 @@ def create(name: str, backend: str = "", **options: Any) -> Any:
     return create_from(detectors.find(name, backend), **options)
 
 
-def create_from(entry: Entry, **options: Any) -> Any:
-    """Make the detector of a registry entry; its card's `options` are the defaults. See `create`."""
+def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
+    """Make the detector of a registry entry; its card's `options` are the defaults. See `create`.
+
+    With `seed`, random initial weights, and dropout from there on, are the same every time.
+    """
     try:
         cls = entry.load()
     except ModuleNotFoundError as error:
@@ -39,8 +42,14 @@ def create_from(entry: Entry, **options: Any) -> Any:
     known = list(inspect.signature(cls).parameters)
     for option in merged:
         if option not in known:
-            raise BenchError(f"{entry.name} has no option '{option}'.{did_you_mean(option, known)} "
-                             f"Its options: {', '.join(known) or 'none'}")
+            raise BenchError(
+                f"{entry.name} has no option '{option}'.{did_you_mean(option, known)} "
+                f"Its options: {', '.join(known) or 'none'}"
+            )
+    if seed is not None and entry.backend == "torch":
+        import torch
+
+        torch.manual_seed(seed)
     made = cls(**merged)
     if not isinstance(made, Scores):
         raise BenchError(f"{entry.target} has no method score(frames), which every detector needs")

@@ -156,12 +156,17 @@ def _check_keys(given: Mapping[str, Any], expected: Mapping[str, Any], origin: s
     shapes = [k for k in expected if k in given and tuple(given[k].shape) != tuple(expected[k].shape)]
     if not (missing or extra or shapes):
         return
-    parts = [f"{len(keys)} {what} (first: {keys[0]})" for what, keys in
-             (("keys missing", missing), ("keys not known", extra)) if keys]
+    parts = [
+        f"{len(keys)} {what} (first: {keys[0]})"
+        for what, keys in (("keys missing", missing), ("keys not known", extra))
+        if keys
+    ]
     if shapes:
         k = shapes[0]
-        parts.append(f"{len(shapes)} of another shape (first: {k}, {tuple(given[k].shape)} instead of "
-                     f"{tuple(expected[k].shape)})")
+        parts.append(
+            f"{len(shapes)} of another shape (first: {k}, {tuple(given[k].shape)} instead of "
+            f"{tuple(expected[k].shape)})"
+        )
     raise BenchError(
         f"{origin} is a checkpoint of another architecture: of {len(expected)} keys expected and {len(given)} found, "
         f"{'; '.join(parts)}. Check --detector and its options"

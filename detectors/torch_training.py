@@ -61,8 +61,12 @@ class TorchTraining:
     def state(self) -> bytes:
         """Pack weights, optimizer, step and random state (dropout's) for `restore`."""
         buffer = io.BytesIO()
-        content = {"network": self.detector.network.state_dict(), "optimizer": self.optimizer.state_dict(),
-                   "done": self.done, "rng": torch.get_rng_state()}
+        content = {
+            "network": self.detector.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "done": self.done,
+            "rng": torch.get_rng_state(),
+        }
         torch.save(content, buffer)
         return buffer.getvalue()
 

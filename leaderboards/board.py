@@ -38,19 +38,33 @@ def long_table(cards: Iterable[dict[str, Any]]) -> pd.DataFrame:
 def _row(card: dict[str, Any]) -> dict[str, Any]:
     cell = card["cell"]
     row: dict[str, Any] = {
-        "world": cell["protocol"], "detector": cell["name"], "backend": cell["backend"], "train": cell["train"],
-        "test": cell["test"], "seed": cell["seed"], "frames": cell["frames"], "limit": cell["limit"],
-        "weights": cell["weights"], "status": card["status"], "error": card.get("error", ""), "path": card["path"],
+        "world": cell["protocol"],
+        "detector": cell["name"],
+        "backend": cell["backend"],
+        "train": cell["train"],
+        "test": cell["test"],
+        "seed": cell["seed"],
+        "frames": cell["frames"],
+        "limit": cell["limit"],
+        "weights": cell["weights"],
+        "status": card["status"],
+        "error": card.get("error", ""),
+        "path": card["path"],
     }
     for name, estimate in card.get("metrics", {}).items():
-        row |= {f"{name}{suffix}": estimate[part] for suffix, part in
-                (("", "value"), (".lo", "lo"), (".hi", "hi"), (".n", "n"))}
+        row |= {
+            f"{name}{suffix}": estimate[part]
+            for suffix, part in (("", "value"), (".lo", "lo"), (".hi", "hi"), (".n", "n"))
+        }
     coverage, speed = card.get("coverage", {}), card.get("throughput") or {}
     return row | {
-        "videos_scored": coverage.get("scored"), "videos_official": coverage.get("official"),
-        "images_per_s": speed.get("score_images_per_s"), "params": card.get("params"),
+        "videos_scored": coverage.get("scored"),
+        "videos_official": coverage.get("official"),
+        "images_per_s": speed.get("score_images_per_s"),
+        "params": card.get("params"),
         "command": (card.get("provenance") or {}).get("command", ""),
-        "train_key": cell["train_key"], "test_key": cell["test_key"],
+        "train_key": cell["train_key"],
+        "test_key": cell["test_key"],
     }
 
 
@@ -103,8 +117,11 @@ def _cell(card: dict[str, Any] | None) -> list[str]:
     if card["status"] != "done":
         return [FAILED] * 3
     coverage = card["coverage"]
-    return [estimate(card["metrics"]["video.auc"]), gap(card["metrics"].get(GAP)),
-            f"{coverage['scored']}/{coverage['official']}"]
+    return [
+        estimate(card["metrics"]["video.auc"]),
+        gap(card["metrics"].get(GAP)),
+        f"{coverage['scored']}/{coverage['official']}",
+    ]
 
 
 def estimate(e: dict[str, Any]) -> str:

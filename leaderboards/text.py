@@ -13,8 +13,17 @@ def summary(cards: list[dict[str, Any]]) -> str:
     """Return a row a cell, and where there are several test sets or rows, the matrix of their video AUC before it."""
     protocol = "; ".join(sorted({f"{c['cell']['protocol']}, {c['cell']['frames']} frames a video" for c in cards}))
     rows = [_cell_row(card) for card in cards]
-    header = ["detector", "train", "test", "seed", "video AUC [95 % CI]", "frame AUC", "intersectional AUC gap (n)",
-              "scored", "img/s"]
+    header = [
+        "detector",
+        "train",
+        "test",
+        "seed",
+        "video AUC [95 % CI]",
+        "frame AUC",
+        "intersectional AUC gap (n)",
+        "scored",
+        "img/s",
+    ]
     parts = [f"world: {protocol}", _table(header, rows)]
     tests = list(dict.fromkeys(c["cell"]["test"] for c in cards))
     lines = list(dict.fromkeys(_line_key(c) for c in cards))
@@ -39,8 +48,14 @@ def _cell_row(card: dict[str, Any]) -> list[str]:
     if card["status"] != "done":
         return [*names, "FAILED", card["error"]]
     metrics, coverage, speed = card["metrics"], card["coverage"], card["throughput"]["score_images_per_s"]
-    return [*names, _auc(card), estimate(metrics["frame.auc"]), gap(metrics.get(GAP)),
-            f"{coverage['scored']}/{coverage['official']}", f"{speed:.0f}" if speed else "too few"]
+    return [
+        *names,
+        _auc(card),
+        estimate(metrics["frame.auc"]),
+        gap(metrics.get(GAP)),
+        f"{coverage['scored']}/{coverage['official']}",
+        f"{speed:.0f}" if speed else "too few",
+    ]
 
 
 def card_text(card: dict[str, Any]) -> str:
@@ -51,12 +66,22 @@ def card_text(card: dict[str, Any]) -> str:
         rows = [[m, estimate(cell["video.auc"]), cell["n_fake"]] for m, cell in card["methods"].items()]
         parts.append(_table(["method", "video AUC against all reals", "fakes"], rows))
     for attribute, groups in card["groups"].items():
-        rows = [[g, c["n_real"], c["n_fake"], *(estimate(c[m]) for m in ("video.auc", "video.fpr", "video.tpr")),
-                 c.get("left_out", "")] for g, c in groups.items()]
+        rows = [
+            [
+                g,
+                c["n_real"],
+                c["n_fake"],
+                *(estimate(c[m]) for m in ("video.auc", "video.fpr", "video.tpr")),
+                c.get("left_out", ""),
+            ]
+            for g, c in groups.items()
+        ]
         parts.append(_table([attribute, "real", "fake", "video AUC", "FPR", "TPR", "left out of gaps"], rows))
     coverage, threshold = card["coverage"], card["threshold"]
-    parts.append(f"threshold {threshold['value']:.4f} ({threshold['rule']}); scored {coverage['scored']} of "
-                 f"{coverage['official']} videos")
+    parts.append(
+        f"threshold {threshold['value']:.4f} ({threshold['rule']}); scored {coverage['scored']} of "
+        f"{coverage['official']} videos"
+    )
     parts += [f"not scored: {d['video']} ({d['reason']})" for d in coverage["dropped"]]
     return "\n\n".join(parts)
 

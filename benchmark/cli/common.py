@@ -18,25 +18,40 @@ if TYPE_CHECKING:
 def verb(verbs: Any, name: str, action: Any, help: str, epilog: str = "") -> argparse.ArgumentParser:
     """Add a verb whose work is `action(arguments) -> exit code`."""
     made: argparse.ArgumentParser = verbs.add_parser(
-        name, help=help, description=help, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+        name, help=help, description=help, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     made.set_defaults(action=action, parser=made)
     return made
 
 
 def add_data(p: argparse.ArgumentParser) -> None:
     """Add --data and --limit."""
-    p.add_argument("--data", metavar="ROOT|demo", help="folder that holds the datasets, or the synthetic demo world "
-                   "(demo, demo:tiny, demo:large, demo:SIZE:SEED); default: $BENCH_DATA, else demo")
-    p.add_argument("--limit", type=positive, metavar="N",
-                   help="at most N real and N fake videos of each split; the rows are marked PARTIAL")
+    p.add_argument(
+        "--data",
+        metavar="ROOT|demo",
+        help="folder that holds the datasets, or the synthetic demo world "
+        "(demo, demo:tiny, demo:large, demo:SIZE:SEED); default: $BENCH_DATA, else demo",
+    )
+    p.add_argument(
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="at most N real and N fake videos of each split; the rows are marked PARTIAL",
+    )
 
 
 def add_recipe(p: argparse.ArgumentParser) -> None:
     """Add what chooses a recipe: --backend, --config, --set, --checkpoint."""
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
     p.add_argument("--config", type=Path, metavar="FILE", help="a recipe laid over the detector's own")
-    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                   help="one setting, such as train.epochs=3; may be repeated")
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="one setting, such as train.epochs=3; may be repeated",
+    )
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
 
 
@@ -90,8 +105,19 @@ def request_of(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request
     wanted = names(arguments.detector)
     if not wanted:
         raise BenchError("--detector is empty. See: bench list detectors")
-    return Request(wanted, arguments.train, tests, arguments.backend, arguments.config, tuple(arguments.overrides),
-                   arguments.seed, arguments.runs, arguments.limit, arguments.checkpoint, arguments.engine)
+    return Request(
+        wanted,
+        arguments.train,
+        tests,
+        arguments.backend,
+        arguments.config,
+        tuple(arguments.overrides),
+        arguments.seed,
+        arguments.runs,
+        arguments.limit,
+        arguments.checkpoint,
+        arguments.engine,
+    )
 
 
 def plan_of(request: Request, arguments: argparse.Namespace, reporter: Reporter, render: bool = True) -> list[Cell]:

@@ -17,15 +17,24 @@ examples:
 
 def add(verbs: Any) -> None:
     """Add the verb and its own verbs."""
-    p = common.verb(verbs, "data", lambda a: a.parser.error("say which: demo or prepare"),
-                    "render the demo world; prepare faces", EPILOG)
+    p = common.verb(
+        verbs,
+        "data",
+        lambda a: a.parser.error("say which: demo or prepare"),
+        "render the demo world; prepare faces",
+        EPILOG,
+    )
     parts = p.add_subparsers(dest="part", metavar="PART")
     demo = common.verb(parts, "demo", render, "render the synthetic demo world, in the official dataset layouts")
     demo.add_argument("--out", type=Path, metavar="ROOT", help="where to (default: the cache, where runs look for it)")
     demo.add_argument("--size", default="default", metavar="SIZE", help="tiny, default or large")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, another world (default 0)")
-    demo.add_argument("--world", default="standard", metavar="WORLD",
-                      help="standard, or leak: fakes from three donors, to measure identity leakage")
+    demo.add_argument(
+        "--world",
+        default="standard",
+        metavar="WORLD",
+        help="standard, or leak: fakes from three donors, to measure identity leakage",
+    )
     demo.add_argument("--workers", type=int, metavar="N", help="processes (default: the cores)")
     prepare = common.verb(parts, "prepare", prepare_faces, "find faces and store them, ahead of a run", EPILOG)
     prepare.add_argument("datasets", metavar="DATASET[,DATASET]", help="see: bench list datasets")
@@ -67,8 +76,9 @@ def prepare_faces(arguments: argparse.Namespace) -> int:
         known("split", split, ("train", "val", "test"))
     detector = detectors.find(arguments.detector).name
     root = find_root(arguments.data, reporter, common.workers_of(arguments))
-    settings = load_settings(detector, demo=root.demo is not None, config=arguments.config,
-                             overrides=arguments.overrides)
+    settings = load_settings(
+        detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
+    )
     sources = common.sources_of(arguments.datasets, root, arguments.limit)
     found = [_prepare(source, settings, arguments, reporter) for source in sources]
     return 0 if all(found) else 1

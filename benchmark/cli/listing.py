@@ -12,8 +12,9 @@ KINDS = ("detectors", "datasets")
 
 def add(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "list", show, "list detectors and datasets",
-                    "examples:\n  bench list\n  bench list detectors --json\n")
+    p = common.verb(
+        verbs, "list", show, "list detectors and datasets", "examples:\n  bench list\n  bench list detectors --json\n"
+    )
     p.add_argument("kind", nargs="?", choices=KINDS, metavar="detectors|datasets", help="default: both")
     p.add_argument("--json", action="store_true", help="names and cards as JSON")
 
@@ -41,5 +42,10 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def _plain(entry: Any) -> dict[str, Any]:
-    return {"name": entry.name, "aliases": list(entry.aliases), "backend": entry.backend, "origin": entry.origin,
-            **entry.card}
+    return {
+        "name": entry.name,
+        "aliases": list(entry.aliases),
+        "backend": entry.backend,
+        "origin": entry.origin,
+        **entry.card,
+    }

@@ -38,9 +38,13 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     """Build the whole command line."""
-    top = Parser(prog="bench", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
-                 description="Train deepfake detectors on one dataset, test them on others, and write a leaderboard "
-                             "where every number has an interval and a sample size.")
+    top = Parser(
+        prog="bench",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Train deepfake detectors on one dataset, test them on others, and write a leaderboard "
+        "where every number has an interval and a sample size.",
+    )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:

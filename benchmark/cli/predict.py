@@ -58,16 +58,22 @@ def predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _predict(source: Source, entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace,
-             reporter: Reporter) -> Path:
+def _predict(
+    source: Source, entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, reporter: Reporter
+) -> Path:
     from ...datasets.faces.prepare import prepare
     from ...detectors import create_from, cropper_of
     from ..config import load_settings
     from ..predict import predict, write_predictions
     from ..store import locked
 
-    settings = load_settings(entry.name, demo=source.root.demo is not None, made_from=made_from,
-                             config=arguments.config, overrides=arguments.overrides)
+    settings = load_settings(
+        entry.name,
+        demo=source.root.demo is not None,
+        made_from=made_from,
+        config=arguments.config,
+        overrides=arguments.overrides,
+    )
     detector = create_from(entry, **settings.options)
     if arguments.checkpoint:
         detector.load(arguments.checkpoint)
@@ -76,8 +82,16 @@ def _predict(source: Source, entry: Entry, made_from: dict[str, Any], arguments:
     with locked(folder), reporter.task(f"preparing {source.label} {arguments.split}") as tick:
         store = prepare(videos, settings.faces, folder, workers, tick)
     with reporter.task(f"scoring {source.label} {arguments.split}") as tick:
-        table, facts = predict(detector, cropper_of(detector, entry), store, videos, workers=workers, tick=tick,
-                               batch_size=arguments.batch_size, plugin=entry.plugin)
+        table, facts = predict(
+            detector,
+            cropper_of(detector, entry),
+            store,
+            videos,
+            workers=workers,
+            tick=tick,
+            batch_size=arguments.batch_size,
+            plugin=entry.plugin,
+        )
     path: Path = arguments.out / f"{entry.name.replace('/', '-')}__{source.label.replace(':', '-')}.parquet"
     write_predictions(path, table, {**facts, "scored": source.label, "split": arguments.split})
     return path

@@ -72,9 +72,21 @@ def show_plan(cells: list[Cell]) -> int:
     if not cells:
         print("plan: the demo world is not rendered yet; `bench data demo` renders it. Names and settings are right")
         return 0
-    rows = [[c.name, c.entry.backend or "any", c.train.label, c.test.label, c.seed,
-             len(c.train.split("train")), len(c.train.split("val")), len(c.test.split("test")),
-             "reused" if finished(c) else "to do", c.test_folder] for c in cells]
+    rows = [
+        [
+            c.name,
+            c.entry.backend or "any",
+            c.train.label,
+            c.test.label,
+            c.seed,
+            len(c.train.split("train")),
+            len(c.train.split("val")),
+            len(c.test.split("test")),
+            "reused" if finished(c) else "to do",
+            c.test_folder,
+        ]
+        for c in cells
+    ]
     header = ["detector", "backend", "train", "test", "seed", "train videos", "val", "test videos", "state", "folder"]
     print(tabulate(rows, header, tablefmt="github"))
     return 0

@@ -15,19 +15,46 @@ from ..torch_detector import TorchDetector
 from .augment import ClassifierSampler
 
 
-@detectors.register("xception", backend="torch", title="Xception", year=2019,
-                    paper="FaceForensics++: Learning to Detect Manipulated Facial Images",
-                    url="https://arxiv.org/abs/1901.08971", input_size=256,
-                    options={"arch": "legacy_xception", "input_size": 256})
-@detectors.register("efficientnet-b4", backend="torch", aliases=("efficientnet_b4", "effnet-b4"),
-                    title="EfficientNet-B4", year=2019, url="https://arxiv.org/abs/1905.11946", input_size=256,
-                    paper="EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-                    options={"arch": "tf_efficientnet_b4", "input_size": 256})
-@detectors.register("resnet34", backend="torch", aliases=("resnet-34",), title="ResNet-34", year=2015,
-                    paper="Deep Residual Learning for Image Recognition", url="https://arxiv.org/abs/1512.03385",
-                    input_size=224, options={"arch": "resnet34", "input_size": 224})
-@detectors.register("timm", backend="torch", takes="arch", title="any image model of timm, as timm:NAME",
-                    url="https://github.com/huggingface/pytorch-image-models", input_size=224)
+@detectors.register(
+    "xception",
+    backend="torch",
+    title="Xception",
+    year=2019,
+    paper="FaceForensics++: Learning to Detect Manipulated Facial Images",
+    url="https://arxiv.org/abs/1901.08971",
+    input_size=256,
+    options={"arch": "legacy_xception", "input_size": 256},
+)
+@detectors.register(
+    "efficientnet-b4",
+    backend="torch",
+    aliases=("efficientnet_b4", "effnet-b4"),
+    title="EfficientNet-B4",
+    year=2019,
+    url="https://arxiv.org/abs/1905.11946",
+    input_size=256,
+    paper="EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+    options={"arch": "tf_efficientnet_b4", "input_size": 256},
+)
+@detectors.register(
+    "resnet34",
+    backend="torch",
+    aliases=("resnet-34",),
+    title="ResNet-34",
+    year=2015,
+    paper="Deep Residual Learning for Image Recognition",
+    url="https://arxiv.org/abs/1512.03385",
+    input_size=224,
+    options={"arch": "resnet34", "input_size": 224},
+)
+@detectors.register(
+    "timm",
+    backend="torch",
+    takes="arch",
+    title="any image model of timm, as timm:NAME",
+    url="https://github.com/huggingface/pytorch-image-models",
+    input_size=224,
+)
 class ImageClassifier(TorchDetector):
     """A timm model with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.
 
@@ -35,8 +62,9 @@ class ImageClassifier(TorchDetector):
     weights, which need to be in the local cache or downloadable.
     """
 
-    def __init__(self, arch: str, input_size: int = 224, pretrained: bool = False,
-                 arch_args: dict[str, Any] | None = None):
+    def __init__(
+        self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: dict[str, Any] | None = None
+    ):
         super().__init__()
         self.input_size = input_size
         self.network = timm_model(arch, pretrained, num_classes=2, **(arch_args or {}))
@@ -79,5 +107,6 @@ def timm_model(arch: str, pretrained: bool, **options: Any) -> nn.Module:
         if not pretrained:
             raise
         reason = " ".join(str(error).split())[:120]
-        raise BenchError(f"no ImageNet weights of {arch} at hand ({reason}). "
-                         "To train from scratch: --set options.pretrained=false") from None
+        raise BenchError(
+            f"no ImageNet weights of {arch} at hand ({reason}). To train from scratch: --set options.pretrained=false"
+        ) from None

@@ -13,9 +13,16 @@ from ..torch_detector import TorchDetector
 from .augment import ClassifierSampler
 
 
-@detectors.register("meso4", backend="torch", aliases=("mesonet",), title="Meso4", year=2018, input_size=256,
-                    paper="MesoNet: a Compact Facial Video Forgery Detection Network",
-                    url="https://arxiv.org/abs/1809.00888")
+@detectors.register(
+    "meso4",
+    backend="torch",
+    aliases=("mesonet",),
+    title="Meso4",
+    year=2018,
+    input_size=256,
+    paper="MesoNet: a Compact Facial Video Forgery Detection Network",
+    url="https://arxiv.org/abs/1809.00888",
+)
 class Meso4(TorchDetector):
     """The paper's Meso4 (section 3.1), with two logits in place of the one sigmoid unit.
 

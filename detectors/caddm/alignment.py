@@ -103,8 +103,12 @@ def _stretched(corners: np.ndarray, jitter: Jitter) -> np.ndarray:
     pixels, and only so are the released code's crops met exactly.
     """
     points = corners.copy()
-    pairs = [((0, 1), jitter.stretch_x), ((2, 3), 1 / jitter.stretch_x),
-             ((0, 2), jitter.stretch_y), ((1, 3), 1 / jitter.stretch_y)]
+    pairs = [
+        ((0, 1), jitter.stretch_x),
+        ((2, 3), 1 / jitter.stretch_x),
+        ((0, 2), jitter.stretch_y),
+        ((1, 3), 1 / jitter.stretch_y),
+    ]
     for (i, j), factor in pairs:
         middle, half = (points[i] + points[j]) / 2, (points[j] - points[i]) * np.float32(factor) / 2
         points[i], points[j] = middle - half, middle + half

@@ -100,8 +100,9 @@ def clone(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, centre: 
         return None
 
 
-def misplaced_clone(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, origin: tuple[int, int],
-                    frame_size: tuple[int, int]) -> np.ndarray | None:
+def misplaced_clone(
+    pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, origin: tuple[int, int], frame_size: tuple[int, int]
+) -> np.ndarray | None:
     """Clone as the released code does: to the middle of the mask with x and y exchanged, in pixels of the frame.
 
     None where that lies over the frame's border (the released code then alpha-blends). The images are the rectangle

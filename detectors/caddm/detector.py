@@ -47,9 +47,17 @@ class Caddm(TorchDetector):
         BenchError: an option isn't valid, or the backbone's map isn't 7x7.
     """
 
-    def __init__(self, *, backbone: str = "efficientnet-b4", backbone_args: Mapping[str, Any] | None = None,
-                 stage: int | None = None, input_size: int = 224, recipe: str = "paper", pretrained: bool = False,
-                 scale_input: bool = False):
+    def __init__(
+        self,
+        *,
+        backbone: str = "efficientnet-b4",
+        backbone_args: Mapping[str, Any] | None = None,
+        stage: int | None = None,
+        input_size: int = 224,
+        recipe: str = "paper",
+        pretrained: bool = False,
+        scale_input: bool = False,
+    ):
         super().__init__()
         if recipe not in RECIPES:
             raise BenchError(f"caddm: no recipe '{recipe}'.{did_you_mean(recipe, RECIPES)} Known: {', '.join(RECIPES)}")

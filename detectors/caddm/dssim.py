@@ -38,6 +38,9 @@ def best_window(heat: np.ndarray, window: tuple[int, int], stride: tuple[int, in
     """
     height, width = window
     flat = heat.sum(2) if heat.ndim == 3 else heat
-    starts = [(i, j) for i in range(0, flat.shape[0] - height + 1, max(stride[0], 1))
-              for j in range(0, flat.shape[1] - width + 1, max(stride[1], 1))]
+    starts = [
+        (i, j)
+        for i in range(0, flat.shape[0] - height + 1, max(stride[0], 1))
+        for j in range(0, flat.shape[1] - width + 1, max(stride[1], 1))
+    ]
     return max(starts, key=lambda s: flat[s[0] : s[0] + height, s[1] : s[1] + width].sum(), default=None)

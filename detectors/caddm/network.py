@@ -35,8 +35,15 @@ class CaddmNet(nn.Module):
         BenchError: the backbone isn't known, its weights can't be had, or its map isn't 7x7.
     """
 
-    def __init__(self, backbone: str, input_size: int, *, pretrained: bool = False, stage: int | None = None,
-                 backbone_args: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        backbone: str,
+        input_size: int,
+        *,
+        pretrained: bool = False,
+        stage: int | None = None,
+        backbone_args: Mapping[str, Any] | None = None,
+    ):
         super().__init__()
         self.base_model, dropout = _build(backbone, input_size, stage, dict(backbone_args or {}), pretrained)
         channels = _check_map(self.base_model, backbone, input_size)
@@ -50,8 +57,14 @@ class CaddmNet(nn.Module):
         pooled = self.dropout(features.mean((2, 3)))
         loc, conf, artifact = self.adm(features)
         logits = self.fc(pooled + artifact)
-        return {"logits": logits, "loc": loc, "conf": conf, "features": features, "global_features": pooled,
-                "adm_features": artifact}
+        return {
+            "logits": logits,
+            "loc": loc,
+            "conf": conf,
+            "features": features,
+            "global_features": pooled,
+            "adm_features": artifact,
+        }
 
 
 class ArtifactDetection(nn.Module):
@@ -131,8 +144,9 @@ def _head(channels: int, out: int, size: int) -> nn.Conv2d:
 # ---- backbones
 
 
-def _build(backbone: str, size: int, stage: int | None, args: dict[str, Any], pretrained: bool
-           ) -> tuple[nn.Module, float]:
+def _build(
+    backbone: str, size: int, stage: int | None, args: dict[str, Any], pretrained: bool
+) -> tuple[nn.Module, float]:
     if backbone in _REFERENCE:
         if args or stage is not None:
             raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")
@@ -154,8 +168,10 @@ def _fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
     maps = [-(-size // stride) for stride in strides]
     if MAP not in maps:
         needed = ", ".join(f"{MAP * stride} for stage {k}" for k, stride in enumerate(strides))
-        raise BenchError(f"backbone timm:{name} has no 7x7 map at input_size {size}: its stages give "
-                         f"{', '.join(f'{m}x{m}' for m in maps)}. Set input_size to {needed}")
+        raise BenchError(
+            f"backbone timm:{name} has no 7x7 map at input_size {size}: its stages give "
+            f"{', '.join(f'{m}x{m}' for m in maps)}. Set input_size to {needed}"
+        )
     return len(maps) - 1 - maps[::-1].index(MAP)
 
 
@@ -183,8 +199,10 @@ def _check_map(model: nn.Module, backbone: str, size: int) -> int:
     model.train()
     if tuple(shape[2:]) != (MAP, MAP):
         found = "x".join(str(n) for n in shape[2:])
-        raise BenchError(f"backbone {backbone} gives a {found} map at input_size {size}; the ADM needs 7x7. "
-                         "Change input_size, or tap another stage")
+        raise BenchError(
+            f"backbone {backbone} gives a {found} map at input_size {size}; the ADM needs 7x7. "
+            "Change input_size, or tap another stage"
+        )
     return shape[1]
 
 
@@ -194,8 +212,15 @@ _BLOCKS = {"efficientnet-b3": (2, 3, 3, 5, 5, 6, 2), "efficientnet-b4": (2, 4, 4
 _TOP = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
 _SE = {"se.conv_reduce": "_se_reduce", "se.conv_expand": "_se_expand"}
 _PLAIN = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2", **_SE}
-_EXPANDING = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
-              "conv_pwl": "_project_conv", "bn3": "_bn2", **_SE}
+_EXPANDING = {
+    "conv_pw": "_expand_conv",
+    "bn1": "_bn0",
+    "conv_dw": "_depthwise_conv",
+    "bn2": "_bn1",
+    "conv_pwl": "_project_conv",
+    "bn3": "_bn2",
+    **_SE,
+}
 
 
 def reference_keys(backbone: str, ours: list[str]) -> dict[str, str]:

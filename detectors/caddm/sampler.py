@@ -43,7 +43,7 @@ PAPER = Recipe()
 REFERENCE = Recipe(*[False] * 7)
 # Faces 100 pixels wide have no resolution to lose; and where all that was manipulated lies within the hull, the genuine
 # face pasted into the fake frame gives back the genuine frame, under the label fake.
-GENTLE = Recipe(halved=0.0, photometric=0.2, genuine_in_fake=0.0)
+GENTLE = Recipe(halved=0.0, photometric=0.05, genuine_in_fake=0.0)
 RECIPES = {"paper": PAPER, "reference": REFERENCE, "gentle": GENTLE}
 
 
@@ -69,8 +69,9 @@ class CaddmSampler:
         loc, conf = assign(np.array(boxes, np.float32))
         return {"image": image, "label": np.array(sample.label, np.int64), "loc_targets": loc, "conf_targets": conf}
 
-    def fake(self, scene: Scene, rng: np.random.Generator, train: bool = True
-             ) -> tuple[np.ndarray, list[Corners]] | None:
+    def fake(
+        self, scene: Scene, rng: np.random.Generator, train: bool = True
+    ) -> tuple[np.ndarray, list[Corners]] | None:
         """Swap and align: a uint8 (S, S, 3) RGB crop and its boxes (fractions of the crop, in the recipe's axis order).
 
         Without `train` masks aren't shaken and the crop is upright. None if a partial swap changed too little.
@@ -102,8 +103,9 @@ class CaddmSampler:
         moved = None if shaken else misplaced_clone(pasted, background, mask, scene.origin, scene.frame_size)
         return paste(pasted, background, mask, False) if moved is None else moved
 
-    def _partial(self, scene: Scene, poisson: bool, rng: np.random.Generator, train: bool
-                 ) -> tuple[np.ndarray, list[Corners]] | None:
+    def _partial(
+        self, scene: Scene, poisson: bool, rng: np.random.Generator, train: bool
+    ) -> tuple[np.ndarray, list[Corners]] | None:
         """Paste a window of the fake into the genuine frame; None where it changes too little."""
         assert scene.source is not None
         window = WINDOWS[int(rng.integers(len(WINDOWS)))]
@@ -123,8 +125,9 @@ class CaddmSampler:
         x0, y0, x1, y1 = (n / self.size for n in box)
         return (x0, y0, x1, y1) if self.recipe.boxes_xy else (y0, x0, y1, x1)
 
-    def _photographed(self, image: np.ndarray, boxes: list[Corners], rng: np.random.Generator
-                      ) -> tuple[np.ndarray, list[Corners]]:
+    def _photographed(
+        self, image: np.ndarray, boxes: list[Corners], rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[Corners]]:
         """Mirror, and augment in BGR, which is what JPEG's weights expect of OpenCV."""
         if self.recipe.flip and chance(rng, 0.5):
             image = image[:, ::-1]

@@ -58,13 +58,17 @@ def halved(scene: Scene, whole_landmarks: bool) -> Scene:
     """Return the scene as if its frame had half the width and height; `whole_landmarks` truncates them to pixels."""
     skip = np.array(scene.origin) % 2  # The crop starts between two pixels of the smaller frame: start one later.
     size = (np.array(scene.image.shape[1::-1]) - skip) // 2
-    small = [cv2.resize(_part(i, skip, size * 2), (int(size[0]), int(size[1])))
-             for i in (scene.image, scene.source) if i is not None]
+    small = [
+        cv2.resize(_part(i, skip, size * 2), (int(size[0]), int(size[1])))
+        for i in (scene.image, scene.source)
+        if i is not None
+    ]
     x, y = (np.array(scene.origin) + skip) // 2
     landmarks = np.trunc(scene.landmarks / 2) if whole_landmarks else (scene.landmarks - 0.5) / 2
     width, height = scene.frame_size
-    return Scene(small[0], None if scene.source is None else small[1], landmarks, (int(x), int(y)),
-                 (width // 2, height // 2))
+    return Scene(
+        small[0], None if scene.source is None else small[1], landmarks, (int(x), int(y)), (width // 2, height // 2)
+    )
 
 
 def _contains(low: np.ndarray, high: np.ndarray, scene: Scene) -> bool:

@@ -67,8 +67,9 @@ def widened_face(landmarks: np.ndarray, shape: tuple[int, ...]) -> Box:
     return Box(x, y, max(min(width, shape[1] - x), 0), max(min(height, shape[0] - y), 0))
 
 
-def choose_patch(pasted: np.ndarray, background: np.ndarray, landmarks: np.ndarray, window: tuple[int, int]
-                 ) -> Box | None:
+def choose_patch(
+    pasted: np.ndarray, background: np.ndarray, landmarks: np.ndarray, window: tuple[int, int]
+) -> Box | None:
     """Find, within the widened face, where the images differ most: a box in image pixels, or None if none fits.
 
     `window` is (height, width) on a 224 px face. Differences outside the landmarks' hull don't count.

@@ -24,8 +24,21 @@ def mistake(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
     return line
 
 
-@pytest.mark.parametrize("verb", [[], ["run"], ["data"], ["data", "demo"], ["data", "prepare"], ["train"], ["predict"],
-                                  ["score"], ["leaderboard"], ["list"]])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        [],
+        ["run"],
+        ["data"],
+        ["data", "demo"],
+        ["data", "prepare"],
+        ["train"],
+        ["predict"],
+        ["score"],
+        ["leaderboard"],
+        ["list"],
+    ],
+)
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as end:
         main([*verb, "--help"])
@@ -34,9 +47,11 @@ def test_every_verb_has_help(verb, capsys):
 
 
 def test_help_and_list_import_neither_torch_nor_jax():
-    code = ("import sys\nfrom crossfake.benchmark.cli.main import main\n"
-            "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
-            "heavy = {'torch', 'jax', 'pandas', 'cv2', 'pydantic', 'numpy'} & set(sys.modules)\nassert not heavy, heavy")
+    code = (
+        "import sys\nfrom crossfake.benchmark.cli.main import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'jax', 'pandas', 'cv2', 'pydantic', 'numpy'} & set(sys.modules)\nassert not heavy, heavy"
+    )
     for argv in (["--help"], ["run", "--help"], ["list"], ["list", "--json"]):
         done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -81,8 +96,10 @@ def test_list_json_is_for_tools(capsys):
         ([*RUN, "--checkpoint", "none.safetensors", "--data", "demo:tiny"], "no checkpoint none.safetensors"),
         (["run", "--detector", "meso4", "--train", "dfd", "--test", "ff++"], "dfd has no train split"),
         (["run", "--detector", "./none.py:X", "--train", "ff++", "--test", "dfd"], "no file none.py"),
-        (["run", "--detector", TOY.replace("Brightness", "Brihgtness"), "--train", "ff++", "--test", "dfd"],
-         "Did you mean 'Brightness'?"),
+        (
+            ["run", "--detector", TOY.replace("Brightness", "Brihgtness"), "--train", "ff++", "--test", "dfd"],
+            "Did you mean 'Brightness'?",
+        ),
         (["data", "demo", "--size", "huge"], "no size named 'huge'"),
         (["data", "demo", "--world", "leek"], "Did you mean 'leak'?"),
         (["data"], "say which: demo or prepare"),
@@ -118,16 +135,56 @@ def test_a_checkpoint_of_another_architecture_is_refused(tiny_world, tmp_path, c
     from crossfake.detectors import create
 
     save(create("meso4", input_size=32), tmp_path / "meso.safetensors", {"detector": "meso4"})
-    line = mistake(capsys, "run", "--detector", "resnet34", "--train", "ff++", "--test", "dfd", "--data", tiny_world,
-                   "--checkpoint", tmp_path / "meso.safetensors", "--set", "options.pretrained=false")
+    line = mistake(
+        capsys,
+        "run",
+        "--detector",
+        "resnet34",
+        "--train",
+        "ff++",
+        "--test",
+        "dfd",
+        "--data",
+        tiny_world,
+        "--checkpoint",
+        tmp_path / "meso.safetensors",
+        "--set",
+        "options.pretrained=false",
+    )
     assert "another architecture" in line
-    line = mistake(capsys, "run", "--detector", "meso4", "--train", "ff++", "--test", "dfd", "--data", tiny_world,
-                   "--checkpoint", tmp_path / "meso.safetensors", "--set", "options.input_size=64")
+    line = mistake(
+        capsys,
+        "run",
+        "--detector",
+        "meso4",
+        "--train",
+        "ff++",
+        "--test",
+        "dfd",
+        "--data",
+        tiny_world,
+        "--checkpoint",
+        tmp_path / "meso.safetensors",
+        "--set",
+        "options.input_size=64",
+    )
     assert "fc1.weight, (16, 16) instead of (16, 64)" in line
 
 
 def test_a_wrong_option_is_refused(tiny_world, capsys):
     pytest.importorskip("torch")
-    line = mistake(capsys, "run", "--detector", "meso4", "--train", "ff++", "--test", "dfd", "--data", tiny_world,
-                   "--set", "options.imput_size=64")
+    line = mistake(
+        capsys,
+        "run",
+        "--detector",
+        "meso4",
+        "--train",
+        "ff++",
+        "--test",
+        "dfd",
+        "--data",
+        tiny_world,
+        "--set",
+        "options.imput_size=64",
+    )
     assert "Did you mean 'input_size'?" in line

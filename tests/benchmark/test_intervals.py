@@ -36,8 +36,9 @@ def test_interval_shrinks_with_the_square_root_of_n():
 def test_copies_of_a_frame_add_no_certainty():
     y, s = data(60)
     single = estimate(partial(metrics.auc, y, s), np.arange(60), n=60, draws=300)
-    copied = estimate(partial(metrics.auc, np.repeat(y, 8), np.repeat(s, 8)), np.repeat(np.arange(60), 8),
-                      n=480, draws=300)
+    copied = estimate(
+        partial(metrics.auc, np.repeat(y, 8), np.repeat(s, 8)), np.repeat(np.arange(60), 8), n=480, draws=300
+    )
     assert copied.value == pytest.approx(single.value)
     assert (copied.lo, copied.hi) == pytest.approx((single.lo, single.hi))
 

@@ -10,7 +10,7 @@ import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.registry import Registry, detectors
 
-PLUGIN = '''
+PLUGIN = """
 from crossfake.benchmark.registry import detectors
 raise RuntimeError("imported")
 
@@ -19,7 +19,7 @@ class One: ...
 
 @detectors.register("one", backend="jax")
 class OneJax: ...
-'''
+"""
 
 
 @pytest.fixture
@@ -73,8 +73,10 @@ def test_the_scanned_cards_equal_the_live_ones():
 
 
 def test_listing_imports_no_backend():
-    code = ("import sys; from crossfake.benchmark.cli.main import main; main(['list']); "
-            "sys.exit(any(m in sys.modules for m in ('torch', 'jax', 'pandas', 'cv2')))")
+    code = (
+        "import sys; from crossfake.benchmark.cli.main import main; main(['list']); "
+        "sys.exit(any(m in sys.modules for m in ('torch', 'jax', 'pandas', 'cv2')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 

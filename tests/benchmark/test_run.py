@@ -16,8 +16,22 @@ import pytest
 from crossfake.benchmark.cli.main import main
 
 TOY = f"{Path(__file__).with_name('toy.py')}:Brightness"
-MESO = ["--detector", "meso4", "--train", "ff++", "--test", "celebdf", "--set", "options.input_size=32",
-        "--set", "train.epochs=2", "--set", "train.steps_per_epoch=6", "--set", "score.draws=50"]
+MESO = [
+    "--detector",
+    "meso4",
+    "--train",
+    "ff++",
+    "--test",
+    "celebdf",
+    "--set",
+    "options.input_size=32",
+    "--set",
+    "train.epochs=2",
+    "--set",
+    "train.steps_per_epoch=6",
+    "--set",
+    "score.draws=50",
+]
 
 
 def only(folder: Path, pattern: str) -> Path:
@@ -33,8 +47,23 @@ def run(*argv: str | Path) -> int:
 @pytest.fixture(scope="module")
 def toy_runs(tiny_world, tmp_path_factory) -> Path:
     runs = tmp_path_factory.mktemp("toy")
-    assert run("--detector", TOY, "--train", "ff++", "--test", "ff++,celebdf,dfd,dfdc", "--data", tiny_world,
-               "--runs", runs, "--workers", 0) == 0
+    assert (
+        run(
+            "--detector",
+            TOY,
+            "--train",
+            "ff++",
+            "--test",
+            "ff++,celebdf,dfd,dfdc",
+            "--data",
+            tiny_world,
+            "--runs",
+            runs,
+            "--workers",
+            0,
+        )
+        == 0
+    )
     return runs
 
 
@@ -86,7 +115,19 @@ def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):
 
 
 def test_the_first_line_names_the_world(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):
-    run("--detector", TOY, "--train", "ff++", "--test", "celebdf", "--data", "demo:tiny", "--runs", tmp_path, "--dry-run")
+    run(
+        "--detector",
+        TOY,
+        "--train",
+        "ff++",
+        "--test",
+        "celebdf",
+        "--data",
+        "demo:tiny",
+        "--runs",
+        tmp_path,
+        "--dry-run",
+    )
     assert capsys.readouterr().out.splitlines()[0].startswith("world: demo (tiny, seed 0; as asked): synthetic videos")
     monkeypatch.setenv("BENCH_DATA", str(tiny_world))
     run("--detector", TOY, "--train", "ff++", "--test", "celebdf", "--runs", tmp_path, "--dry-run")
@@ -106,8 +147,25 @@ def test_scores_come_back_from_predictions_alone(toy_runs, tmp_path, capsys):
 
 def test_limit_is_marked_and_kept_apart(toy_runs, tiny_world, tmp_path):
     shutil.copytree(toy_runs, tmp_path / "runs")
-    assert run("--detector", TOY, "--train", "ff++", "--test", "ff++", "--data", tiny_world, "--limit", 2,
-               "--runs", tmp_path / "runs", "--workers", 0) == 0
+    assert (
+        run(
+            "--detector",
+            TOY,
+            "--train",
+            "ff++",
+            "--test",
+            "ff++",
+            "--data",
+            tiny_world,
+            "--limit",
+            2,
+            "--runs",
+            tmp_path / "runs",
+            "--workers",
+            0,
+        )
+        == 0
+    )
     text = (tmp_path / "runs" / "leaderboard.md").read_text()
     assert text.count("\n## ") == 2
     assert "PARTIAL: at most 2 real and 2 fake videos a split" in text
@@ -119,8 +177,23 @@ def test_an_unreadable_video_lowers_coverage_and_is_named(tiny_world, tmp_path, 
     shutil.copytree(tiny_world, world)
     broken = sorted((world / "DFDC" / "test").glob("*.mp4"))[0]
     broken.write_bytes(b"not a video")
-    assert run("--detector", TOY, "--train", "ff++", "--test", "dfdc", "--data", world, "--runs", tmp_path / "runs",
-               "--workers", 0) == 0
+    assert (
+        run(
+            "--detector",
+            TOY,
+            "--train",
+            "ff++",
+            "--test",
+            "dfdc",
+            "--data",
+            world,
+            "--runs",
+            tmp_path / "runs",
+            "--workers",
+            0,
+        )
+        == 0
+    )
     card = json.loads(next((tmp_path / "runs").rglob("scorecard.json")).read_text())
     assert card["coverage"]["scored"] == card["coverage"]["official"] - 1
     assert [d["video"] for d in card["coverage"]["dropped"]] == [f"test/{broken.name}"]
@@ -132,10 +205,26 @@ def test_an_unreadable_video_lowers_coverage_and_is_named(tiny_world, tmp_path, 
 
 def test_one_failing_cell_costs_only_itself(tiny_world, tmp_path):
     (tmp_path / "bad.py").write_text(
-        "import numpy as np\nclass Bad:\n    def score(self, frames):\n        return np.full(len(frames), np.nan)\n")
+        "import numpy as np\nclass Bad:\n    def score(self, frames):\n        return np.full(len(frames), np.nan)\n"
+    )
     bad = f"{tmp_path / 'bad.py'}:Bad"
-    assert run("--detector", f"{bad},{TOY}", "--train", "ff++", "--test", "celebdf", "--data", tiny_world,
-               "--runs", tmp_path / "runs", "--workers", 0) == 1
+    assert (
+        run(
+            "--detector",
+            f"{bad},{TOY}",
+            "--train",
+            "ff++",
+            "--test",
+            "celebdf",
+            "--data",
+            tiny_world,
+            "--runs",
+            tmp_path / "runs",
+            "--workers",
+            0,
+        )
+        == 1
+    )
     failure = json.loads(next((tmp_path / "runs").rglob("failure.json")).read_text())
     assert "with NaN or infinity" in failure["error"]
     assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1
@@ -184,12 +273,44 @@ def test_another_seed_gives_other_predictions(meso_runs, tiny_world, tmp_path):
 def test_the_stages_alone_end_with_the_same_predictions(meso_runs, tiny_world, tmp_path, capsys):
     settings = MESO[6:]
     assert main(["data", "prepare", "ff++,celebdf", "--data", str(tiny_world), "--detector", "meso4"]) == 0
-    assert main(["train", "meso4", "--train", "ff++", *settings, "--data", str(tiny_world), "--runs", str(tmp_path),
-                 "--workers", "0"]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "meso4",
+                "--train",
+                "ff++",
+                *settings,
+                "--data",
+                str(tiny_world),
+                "--runs",
+                str(tmp_path),
+                "--workers",
+                "0",
+            ]
+        )
+        == 0
+    )
     checkpoint = only(tmp_path, "demo/*/*/checkpoint.safetensors")
     assert str(checkpoint) in capsys.readouterr().out
-    assert main(["predict", "--checkpoint", str(checkpoint), "--test", "celebdf", "--data", str(tiny_world),
-                 "--out", str(tmp_path), "--workers", "0"]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                "--checkpoint",
+                str(checkpoint),
+                "--test",
+                "celebdf",
+                "--data",
+                str(tiny_world),
+                "--out",
+                str(tmp_path),
+                "--workers",
+                "0",
+            ]
+        )
+        == 0
+    )
     table = pd.read_parquet(tmp_path / "meso4__celebdf.parquet")
     assert table["score"].to_numpy() == pytest.approx(predictions(meso_runs)["score"].to_numpy(), abs=1e-5)
     assert main(["score", str(tmp_path / "meso4__celebdf.parquet")]) == 0
@@ -197,8 +318,25 @@ def test_the_stages_alone_end_with_the_same_predictions(meso_runs, tiny_world, t
 
 def test_a_given_checkpoint_replaces_training(meso_runs, tiny_world, tmp_path):
     checkpoint = only(meso_runs, "demo/*/*/checkpoint.safetensors")
-    assert run("--detector", "meso4", "--train", "ff++", "--test", "celebdf", "--data", tiny_world, "--runs", tmp_path,
-               "--checkpoint", checkpoint, "--workers", 0) == 0
+    assert (
+        run(
+            "--detector",
+            "meso4",
+            "--train",
+            "ff++",
+            "--test",
+            "celebdf",
+            "--data",
+            tiny_world,
+            "--runs",
+            tmp_path,
+            "--checkpoint",
+            checkpoint,
+            "--workers",
+            0,
+        )
+        == 0
+    )
     assert predictions(tmp_path)["score"].to_numpy() == pytest.approx(predictions(meso_runs)["score"], abs=1e-5)
     card = json.loads(next(tmp_path.rglob("scorecard.json")).read_text())
     assert card["cell"]["weights"] == "given checkpoint"
@@ -206,8 +344,19 @@ def test_a_given_checkpoint_replaces_training(meso_runs, tiny_world, tmp_path):
 
 def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_path):
     """SIGKILL after ever longer times, until a run gets through; each goes on from what the one before left."""
-    argv = [sys.executable, "-m", "crossfake.benchmark.cli.main", "run", *MESO, "--data", str(tiny_world),
-            "--runs", str(tmp_path / "runs"), "--workers", "0"]
+    argv = [
+        sys.executable,
+        "-m",
+        "crossfake.benchmark.cli.main",
+        "run",
+        *MESO,
+        "--data",
+        str(tiny_world),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--workers",
+        "0",
+    ]
     environment = {**os.environ, "BENCH_CACHE": str(tmp_path / "cache")}
     seconds, kills = 0.8, 0
     while True:
@@ -221,6 +370,7 @@ def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_pat
             kills, seconds = kills + 1, seconds + 0.7
     assert kills >= 2
     assert predictions(tmp_path / "runs")["score"].to_numpy() == pytest.approx(
-        predictions(meso_runs)["score"].to_numpy(), abs=1e-5)
+        predictions(meso_runs)["score"].to_numpy(), abs=1e-5
+    )
     leftovers = [p for p in (tmp_path / "runs").rglob("*") if ".tmp" in p.name and p.name.endswith("scorecard.json")]
     assert not leftovers

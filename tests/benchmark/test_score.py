@@ -19,11 +19,17 @@ def table(videos: int = 40, frames: int = 3, seed: int = 0) -> pd.DataFrame:
     for v in range(videos):
         label = v % 2
         for f in range(frames):
-            rows.append({
-                "video": f"{'fake' if label else 'real'}/{v:03d}.mp4", "frame": f, "label": label,
-                "method": ["A", "B"][v // 2 % 2] if label else "real", "score": rng.normal() * 0.5 + label,
-                "gender": ["male", "female"][v // 2 % 2], "race": ["white", "black"][v // 4 % 2],
-            })
+            rows.append(
+                {
+                    "video": f"{'fake' if label else 'real'}/{v:03d}.mp4",
+                    "frame": f,
+                    "label": label,
+                    "method": ["A", "B"][v // 2 % 2] if label else "real",
+                    "score": rng.normal() * 0.5 + label,
+                    "gender": ["male", "female"][v // 2 % 2],
+                    "race": ["white", "black"][v // 4 % 2],
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -35,8 +41,14 @@ def test_video_score_is_the_mean_of_its_frames():
 
 
 def test_videos_with_one_name_in_two_folders_stay_two():
-    frames = pd.DataFrame({"video": ["Deepfakes/000_003.mp4", "Face2Face/000_003.mp4", "real/000.mp4"],
-                           "frame": 0, "label": [1, 1, 0], "score": [0.1, 0.9, 0.5]})
+    frames = pd.DataFrame(
+        {
+            "video": ["Deepfakes/000_003.mp4", "Face2Face/000_003.mp4", "real/000.mp4"],
+            "frame": 0,
+            "label": [1, 1, 0],
+            "score": [0.1, 0.9, 0.5],
+        }
+    )
     assert scorecard(frames, threshold=None, draws=0)["counts"]["videos"] == 3
 
 

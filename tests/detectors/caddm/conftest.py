@@ -34,8 +34,10 @@ def _read(name: str) -> Arrays:
     """Read a golden file; images (BGR) are kept as PNG in it."""
     with np.load(DATA / name) as file:
         arrays = dict(file)
-    return {k.removesuffix(".png"): cv2.imdecode(v, cv2.IMREAD_COLOR) if k.endswith(".png") else v
-            for k, v in arrays.items()}
+    return {
+        k.removesuffix(".png"): cv2.imdecode(v, cv2.IMREAD_COLOR) if k.endswith(".png") else v
+        for k, v in arrays.items()
+    }
 
 
 @pytest.fixture(scope="session")

@@ -41,8 +41,9 @@ def test_training_details_of_the_efficientnets(backbone, rate):
     assert {(m.eps, m.momentum) for m in norms} == {(1e-3, 0.01)}
     assert {(m.eps, m.momentum) for m in network.adm.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {(1e-5, 0.1)}
     assert network.dropout.p == rate
-    drops = [m.drop_path.drop_prob for stage in network.base_model.blocks for m in stage
-             if hasattr(m.drop_path, "drop_prob")]
+    drops = [
+        m.drop_path.drop_prob for stage in network.base_model.blocks for m in stage if hasattr(m.drop_path, "drop_prob")
+    ]
     count = sum(len(stage) for stage in network.base_model.blocks)
     assert max(drops) == pytest.approx(0.2 * (count - 1) / count)
 
@@ -83,15 +84,21 @@ def test_real_faces_alone_lose_nothing():
     assert not loc.grad.any()
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"backbone": "resnet43"}, "Did you mean 'resnet34'"),
-    ({"backbone": "timm:resnet81"}, "has no model 'resnet81'"),
-    ({"backbone": "timm:test_resnet", "input_size": 160}, "no 7x7 map at input_size 160.*Set input_size to"),
-    ({"backbone": "timm:test_resnet", "input_size": 112, "stage": 1}, "28x28 map at input_size 112; the ADM needs 7x7"),
-    ({"backbone": "timm:test_resnet", "input_size": 112, "stage": 9}, "can't be built"),
-    ({"backbone": "timm:test_resnet", "input_size": 112, "backbone_args": {"chanels": [8]}}, "Check backbone_args"),
-    ({"backbone": "resnet34", "stage": 3}, "takes none"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backbone": "resnet43"}, "Did you mean 'resnet34'"),
+        ({"backbone": "timm:resnet81"}, "has no model 'resnet81'"),
+        ({"backbone": "timm:test_resnet", "input_size": 160}, "no 7x7 map at input_size 160.*Set input_size to"),
+        (
+            {"backbone": "timm:test_resnet", "input_size": 112, "stage": 1},
+            "28x28 map at input_size 112; the ADM needs 7x7",
+        ),
+        ({"backbone": "timm:test_resnet", "input_size": 112, "stage": 9}, "can't be built"),
+        ({"backbone": "timm:test_resnet", "input_size": 112, "backbone_args": {"chanels": [8]}}, "Check backbone_args"),
+        ({"backbone": "resnet34", "stage": 3}, "takes none"),
+    ],
+)
 def test_impossible_networks_say_why_in_a_line(arguments, message):
     with pytest.raises(BenchError, match=message) as raised:
         CaddmNet(**{"input_size": 224, **arguments})
@@ -103,5 +110,11 @@ def test_small_backbone_stops_at_its_tap():
     assert network.fc.in_features == 64
     assert not any("layer4" in k for k in network.state_dict())
     shapes = {k: tuple(v.shape) for k, v in network(torch.zeros(2, 3, 112, 112)).items()}
-    assert shapes == {"logits": (2, 2), "loc": (2, 168, 4), "conf": (2, 168, 2), "features": (2, 64, 7, 7),
-                      "global_features": (2, 64), "adm_features": (2, 64)}
+    assert shapes == {
+        "logits": (2, 2),
+        "loc": (2, 168, 4),
+        "conf": (2, 168, 2),
+        "features": (2, 64, 7, 7),
+        "global_features": (2, 64),
+        "adm_features": (2, 64),
+    }

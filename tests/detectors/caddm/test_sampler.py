@@ -59,10 +59,16 @@ def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, reci
 def test_shares_of_the_swaps(pair, monkeypatch, recipe, shares):
     """Of a thousand: the genuine face into the fake frame, the reverse, and partial swaps."""
     counts: Counter[str] = Counter()
-    monkeypatch.setattr("crossfake.detectors.caddm.sampler.paste", lambda pasted, background, mask, poisson: (
-        counts.update(["A" if background is scene.image else "B"]), background)[1])
-    monkeypatch.setattr(CaddmSampler, "_partial", lambda self, *rest: (
-        counts.update(["partial"]), (scene.image, [WHOLE]))[1])
+    monkeypatch.setattr(
+        "crossfake.detectors.caddm.sampler.paste",
+        lambda pasted, background, mask, poisson: (
+            counts.update(["A" if background is scene.image else "B"]),
+            background,
+        )[1],
+    )
+    monkeypatch.setattr(
+        CaddmSampler, "_partial", lambda self, *rest: (counts.update(["partial"]), (scene.image, [WHOLE]))[1]
+    )
     scene, rng = scene_of(pair), np.random.default_rng(0)
     for _ in range(1000):
         CaddmSampler(32, recipe).fake(scene, rng)
@@ -104,8 +110,10 @@ def test_half_scene_shows_the_same_crop(make_face):
 
 @pytest.mark.parametrize("shift", [(-100, 0), (110, 60), (-150, -130), (-230, 0)])
 def test_faces_over_the_frames_border(make_face, shift):
-    fake, source = (dataclasses.replace(f, landmarks=f.landmarks + np.float32(shift))
-                    for f in (make_face("fake"), make_face("source")))
+    fake, source = (
+        dataclasses.replace(f, landmarks=f.landmarks + np.float32(shift))
+        for f in (make_face("fake"), make_face("source"))
+    )
     for seed in range(40):
         for recipe in (PAPER, REFERENCE):
             example = CaddmSampler(112, recipe)(TrainSample(fake, 1, source), np.random.default_rng(seed))
@@ -149,7 +157,9 @@ def test_landmarks_of_the_frame(make_face, preprocessing):
 
 
 def test_sampler_does_not_import_torch():
-    code = ("import sys, crossfake.detectors.caddm.sampler; "
-            "print([m for m in ('torch', 'timm', 'jax') if m in sys.modules])")
+    code = (
+        "import sys, crossfake.detectors.caddm.sampler; "
+        "print([m for m in ('torch', 'timm', 'jax') if m in sys.modules])"
+    )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"

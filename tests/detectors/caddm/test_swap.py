@@ -145,8 +145,10 @@ def test_dssim_matches_a_plain_calculation():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (2, 30, 40, 3)).astype(float)
     kernel = cv2.getGaussianKernel(11, 1.5)
-    mean = {k: cv2.filter2D(v, -1, kernel @ kernel.T) for k, v in
-            {"a": a, "b": b, "aa": a * a, "bb": b * b, "ab": a * b}.items()}
+    mean = {
+        k: cv2.filter2D(v, -1, kernel @ kernel.T)
+        for k, v in {"a": a, "b": b, "aa": a * a, "bb": b * b, "ab": a * b}.items()
+    }
     covariance = mean["ab"] - mean["a"] * mean["b"]
     variances = mean["aa"] + mean["bb"] - mean["a"] ** 2 - mean["b"] ** 2
     ssim = (2 * mean["a"] * mean["b"] + 6.5025) * (2 * covariance + 58.5225)
