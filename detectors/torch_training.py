@@ -23,7 +23,7 @@ class TorchTraining:
         self.done = 0
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        detector.network.to(detector.device, memory_format=torch.channels_last)
+        detector.network.to(detector.device).to(memory_format=torch.channels_last)
         self.optimizer = self._optimizer()
 
     def _optimizer(self) -> torch.optim.Optimizer:

@@ -37,7 +37,7 @@ CAMERAS = {
     "ffpp": Camera(noise=(0.008, 0.016), blur=(0.3, 0.6), exposure=(0.85, 1.10), crf=20, liveliness=1.0),
     "celebdf": Camera(noise=(0.006, 0.014), blur=(0.3, 0.75), exposure=(0.80, 1.15), crf=22, liveliness=1.0),
     "dfd": Camera(noise=(0.006, 0.012), blur=(0.3, 0.6), exposure=(0.90, 1.10), crf=20, liveliness=1.1),
-    "dfdc": Camera(noise=(0.012, 0.040), blur=(0.3, 1.0), exposure=(0.45, 1.0), crf=26, liveliness=1.3),
+    "dfdc": Camera(noise=(0.010, 0.030), blur=(0.3, 1.0), exposure=(0.50, 1.0), crf=25, liveliness=1.3),
 }
 
 

@@ -43,10 +43,10 @@ RECIPES = {
     "FaceShifter": Recipe("swap", "head", 3.0, 0.90, 52, "cubic", 0.030, 0.2, shrink=0.96),
     # the other datasets: none shares a recipe with FaceForensics++
     "Celeb-DF": Recipe("swap", "face", 3.0, 0.90, 54, "cubic", 0.010, 0.2, shrink=0.95),
-    "DFD": Recipe("swap", "oval", 2.4, 0.85, 56, "cubic", 0.010, 0.4),
+    "DFD": Recipe("swap", "oval", 2.6, 0.90, 60, "cubic", 0.008, 0.3),
     "DFDC-autoencoder": Recipe("swap", "box", 2.5, 0.70, 44, "linear", 0.015, 0.8),
-    "DFDC-warp": Recipe("warp", "inner", 2.0, 0.85, 64, "cubic", 0.0, 0.8),
-    "DFDC-gan": Recipe("swap", "head", 3.0, 0.95, 60, "cubic", 0.010, 0.1, shrink=0.95),
+    "DFDC-warp": Recipe("warp", "inner", 1.8, 0.80, 58, "cubic", 0.0, 0.8),
+    "DFDC-gan": Recipe("swap", "head", 3.0, 0.95, 52, "cubic", 0.018, 0.1, shrink=0.95),
     # the leak world: so faint that knowing the donors is the easier way
     "Leak-A": Recipe("swap", "head", 3.5, 0.95, 66, "cubic", 0.006, 0.2, shrink=0.95),
     "Leak-B": Recipe("swap", "inner", 2.5, 0.90, 60, "cubic", 0.006, 0.2),

@@ -28,7 +28,7 @@ class ClassifierSampler:
         smaller = max(4, int(side * rng.uniform(0.9, 1.0)))
         moved = corner + rng.integers(0, side - smaller + 1, 2)
         image = self.crop.cut(sample.face.crop, moved, smaller)
-        return {"image": _photometric(image, rng), "label": np.int64(sample.label)}
+        return {"image": _photometric(image, rng), "label": np.array(sample.label, np.int64)}
 
 
 def _photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -41,5 +41,5 @@ def _photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.7))
     if rng.random() < 1 / 7:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 96))]
-        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR))
     return image

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from ...benchmark.errors import BenchError, did_you_mean
 from ...benchmark.registry import detectors
-from ..crops import BoxCrop
-from ..torch_detector import TorchDetector
-from .augment import ClassifierSampler
+from .plain import PlainClassifier
 
 
 @detectors.register(
@@ -55,7 +51,7 @@ from .augment import ClassifierSampler
     url="https://github.com/huggingface/pytorch-image-models",
     input_size=224,
 )
-class ImageClassifier(TorchDetector):
+class ImageClassifier(PlainClassifier):
     """A timm model with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.
 
     Options: `arch` is timm's name; `arch_args` go to `timm.create_model`; `pretrained` starts from timm's ImageNet
@@ -65,30 +61,7 @@ class ImageClassifier(TorchDetector):
     def __init__(
         self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: dict[str, Any] | None = None
     ):
-        super().__init__()
-        self.input_size = input_size
-        self.network = timm_model(arch, pretrained, num_classes=2, **(arch_args or {}))
-
-    def cropper(self) -> BoxCrop:
-        """The square face box."""
-        return BoxCrop(self.input_size)
-
-    def normalise(self, frames: Tensor) -> Tensor:
-        """Scale 0..255 to -1..1 (mean = std = 0.5)."""
-        return frames.permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `logits` (N, 2)."""
-        return {"logits": self.network(x.contiguous(memory_format=torch.channels_last))}
-
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cross-entropy over real and fake."""
-        logits = self.forward(self.normalise(batch["image"]))["logits"]
-        return {"loss": F.cross_entropy(logits.float(), batch["label"])}
-
-    def sampler(self) -> ClassifierSampler:
-        """Jittered face boxes with mild photometric changes."""
-        return ClassifierSampler(self.cropper())
+        super().__init__(timm_model(arch, pretrained, num_classes=2, **(arch_args or {})), input_size)
 
 
 def timm_model(arch: str, pretrained: bool, **options: Any) -> nn.Module:

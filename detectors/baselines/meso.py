@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from ...benchmark.registry import detectors
-from ..crops import BoxCrop
-from ..torch_detector import TorchDetector
-from .augment import ClassifierSampler
+from .plain import PlainClassifier
 
 
 @detectors.register(
@@ -23,36 +20,14 @@ from .augment import ClassifierSampler
     paper="MesoNet: a Compact Facial Video Forgery Detection Network",
     url="https://arxiv.org/abs/1809.00888",
 )
-class Meso4(TorchDetector):
+class Meso4(PlainClassifier):
     """The paper's Meso4 (section 3.1), with two logits in place of the one sigmoid unit.
 
     `input_size` is a multiple of 32; the paper's is 256.
     """
 
     def __init__(self, input_size: int = 256):
-        super().__init__()
-        self.input_size = input_size
-        self.network = network(input_size)
-
-    def cropper(self) -> BoxCrop:
-        """The square face box."""
-        return BoxCrop(self.input_size)
-
-    def normalise(self, frames: Tensor) -> Tensor:
-        """Scale 0..255 to -1..1 (mean = std = 0.5)."""
-        return frames.permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `logits` (N, 2)."""
-        return {"logits": self.network(x)}
-
-    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cross-entropy over real and fake."""
-        return {"loss": F.cross_entropy(self.network(self.normalise(batch["image"])).float(), batch["label"])}
-
-    def sampler(self) -> ClassifierSampler:
-        """Jittered face boxes with mild photometric changes."""
-        return ClassifierSampler(self.cropper())
+        super().__init__(network(input_size), input_size)
 
 
 def network(input_size: int) -> nn.Sequential:

@@ -67,7 +67,7 @@ def test_mistakes_in_set(override: str, message: str):
 
 
 def test_missing_file_lists_the_recipes(tmp_path: Path):
-    with pytest.raises(BenchError, match="Recipes that ship with crossfake: .*demo"):
+    with pytest.raises(BenchError, match=r"Recipes that ship with crossfake: .*demo"):
         load_settings("meso4", demo=False, config=tmp_path / "none.yaml")
 
 

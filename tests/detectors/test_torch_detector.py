@@ -139,7 +139,7 @@ def test_another_architecture_is_told_with_its_first_wrong_key(tmp_path):
 
 
 def test_wrong_options_and_backends():
-    with pytest.raises(BenchError, match="meso4 has no option 'input_sise'. Did you mean 'input_size'?"):
+    with pytest.raises(BenchError, match=r"meso4 has no option 'input_sise'\. Did you mean 'input_size'\?"):
         create("meso4", input_sise=3)
     with pytest.raises(BenchError, match="'meso4' has no backend 'jax'; it has: torch"):
         create("meso4", backend="jax")
