@@ -97,7 +97,10 @@ def load_settings(
     merged: dict[str, Any] = {}
     for file in shipped:
         merged = _merge(merged, _layer(file, detector) if file.exists() else {})
-    merged = _merge(merged, {k: v for k, v in (made_from or {}).items() if k in ("tag", "options", "faces")})
+    own = {k: v for k, v in (made_from or {}).items() if k in ("tag", "options", "faces")}
+    _check(own, "the checkpoint's header")
+    # Its options replace the recipes': an option left at its default then must not become a recipe's other value now.
+    merged = _merge({k: v for k, v in merged.items() if k != "options" or k not in own}, own)
     merged = _merge(merged, _layer(config, detector) if config else {})
     for override in overrides:
         layer = _parse_override(override)
@@ -112,7 +115,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise BenchError(f"no config file {file}. Recipes that ship with crossfake: {recipes} (in {CONFIGS})")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BenchError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise BenchError(f"{file} holds a {type(content).__name__}, not keys and values such as 'train: {{epochs: 3}}'")
@@ -123,16 +126,22 @@ def _layer(file: Path, detector: str) -> dict[str, Any]:
     content = _read(file)
     sections = content.pop("detectors", None) or {}
     _check(content, str(file))
+    if not isinstance(sections, dict):
+        raise BenchError(f"{file}: detectors = {sections!r}: expected settings by name, such as meso4: {{tag: mine}}")
+    sections = {name: section or {} for name, section in sections.items()}
     for name, section in sections.items():
         _check(section, f"{file} (detectors: {name})")
-    return _merge(content, sections.get(detector) or sections.get(detector.partition(":")[0]) or {})
+    return _merge(content, sections.get(detector) or sections.get(detector.partition(":")[0], {}))
 
 
 def _parse_override(text: str) -> dict[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise BenchError(f"--set {text}: expected key=value, such as --set train.epochs=3")
-    result: Any = yaml.safe_load(value)
+    try:
+        result: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise BenchError(f"--set {text}: '{value}' is not YAML; text with signs in it wants quotes") from None
     for part in reversed(path.split(".")):
         result = {part: result}
     return result
@@ -151,7 +160,7 @@ def _check(layer: dict[str, Any], origin: str) -> None:
         Settings.model_validate(layer)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(p) for p in first["loc"])
+        key = ".".join(str(p) for p in first["loc"]) or "it"
         if first["type"] != "extra_forbidden":
             raise BenchError(f"{origin}: {key} = {first['input']!r}: {first['msg']}") from None
         hint = did_you_mean(key, all_keys())

@@ -66,6 +66,10 @@ class Source:
         """Hash which videos the splits hold."""
         return key_of([self.label, self.limit, [manifest_key(self.split(s)) for s in splits]])
 
+    def annotations_key(self, split: str) -> str:
+        """Hash what predictions tell of a split's videos besides their scores: methods, people and groups."""
+        return key_of([(v.id, v.method, v.identities, dict(v.groups)) for v in self.split(split)])
+
     def store_folder(self, faces: FaceSettings) -> Path:
         """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
         from ..datasets.faces.finder import FINDER_VERSION
@@ -88,7 +92,7 @@ def parse_demo(text: str) -> tuple[str, int]:
     size = size or "default"
     if size not in SIZES:
         raise BenchError(f"no demo world of size '{size}'.{did_you_mean(size, SIZES)} Sizes: {', '.join(SIZES)}")
-    if seed and not seed.isdigit():
+    if seed and not seed.isdecimal():
         raise BenchError(f"--data {text}: the seed '{seed}' is no number. Example: --data demo:tiny:7")
     return size, int(seed or 0)
 

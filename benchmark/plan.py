@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +64,18 @@ class Cell:
 
     def train_content(self) -> dict[str, Any]:
         """Return what the trained weights depend on."""
+        from ..datasets.faces.finder import FINDER_VERSION
+
         s = self.settings
         return {
             "version": TRAIN_KEY_VERSION,
             "detector": self.entry.name,
             "backend": self.entry.backend,
-            "code": _file_hash(self.entry.file) if self.entry.file else None,
+            "code": _code_hash(self.entry),
             "options": s.options,
             "tag": s.tag,
             "faces": s.faces.model_dump(),
+            "finder": FINDER_VERSION,
             "train": s.train.model_dump() if not self.checkpoint else None,
             "checkpoint": _file_hash(self.checkpoint) if self.checkpoint else None,
             "data": self.train.key(["train", "val"]),
@@ -85,19 +89,20 @@ class Cell:
 
     @property
     def test_key(self) -> str:
-        """Hash of what the test predictions depend on."""
-        return key_of([TEST_KEY_VERSION, self.train_key, self.test.key(["test"])])
+        """Hash of what the test predictions depend on, their columns of methods and groups included."""
+        data = [self.test.key(["test"]), self.test.annotations_key("test")]
+        return key_of([TEST_KEY_VERSION, self.train_key, *data])
 
     @property
     def folder(self) -> Path:
         """The run folder: one trained detector."""
-        train = self.train.label.replace(":", "-")
+        train = _plain(self.train.label)
         return self.runs / self.train.root.world / _safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
 
     @property
     def test_folder(self) -> Path:
         """Where this cell's predictions and scorecard go, within the run folder."""
-        return self.folder / f"test.{self.test.label.replace(':', '-')}.{self.test_key}"
+        return self.folder / f"test.{_plain(self.test.label)}.{self.test_key}"
 
     def describe(self) -> dict[str, Any]:
         """Return the cell as plain data for plan.json and the scorecard."""
@@ -132,11 +137,12 @@ def check_names(request: Request) -> list[Entry]:
     entries = [detectors.find(name, request.backend) for name in request.detectors]
     for name in (request.train, *request.tests):
         parse_name(name)
-    train = datasets.find(request.train.partition(":")[0])
-    if "train" not in train.card["splits"] and not request.checkpoint:
-        others = [e.name for e in datasets.entries() if "train" in e.card["splits"]]
+    train = parse_name(request.train)[0]
+    splits = train.card.get("splits", ("train",))  # A dataset of the user's own may not say; its videos will.
+    if "train" not in splits and not request.checkpoint:
+        others = [e.name for e in datasets.entries() if "train" in e.card.get("splits", ())]
         raise BenchError(
-            f"{train.name} has no train split, only {', '.join(train.card['splits'])}. "
+            f"{train.name} has no train split, only {', '.join(splits)}. "
             f"Sets to train on: {', '.join(others)}"
         )
     return entries
@@ -159,13 +165,13 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     ]
 
 
-def check_data(cells: list[Cell]) -> None:
-    """Check that every split that a cell needs has files, and videos of both classes.
+def check_data(cells: list[Cell], tests: bool = True) -> None:
+    """Check that every split that a cell needs (without `tests`, only for training) has files of both classes.
 
     Raises:
         BenchError: names the split and what it lacks.
     """
-    for source, split in {(c.test, "test"): None for c in cells} | {
+    for source, split in {(c.test, "test"): None for c in cells if tests} | {
         (c.train, s): None for c in cells for s in ("train", "val") if not c.checkpoint
     }:
         videos = source.split(split)
@@ -207,6 +213,20 @@ def known(kind: str, name: str, names: Collection[str]) -> None:
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
+
+
+def _plain(label: str) -> str:
+    return label.replace(":", "-").replace("/", "-")
+
+
+def _code_hash(entry: Entry) -> str | None:
+    """Hash the file of a plugin from outside the project; None for the project's own, which has versions."""
+    module = entry.target.rpartition(":")[0]
+    if entry.file is None and module.partition(".")[0] == __name__.partition(".")[0]:
+        return None
+    spec = None if entry.file else find_spec(module)
+    path = entry.file or (Path(spec.origin) if spec and spec.origin else None)
+    return _file_hash(path) if path else None
 
 
 def _file_hash(path: Path) -> str:

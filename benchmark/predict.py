@@ -90,7 +90,8 @@ def predict(
         tick(len(rows), expected)
     speed.images, speed.seconds = len(rows), time.perf_counter() - started
     table = pd.DataFrame(rows).assign(score=np.concatenate(scores))
-    dropped = [_dropped(v, outcomes) for v in videos if v.id not in {u.id for u in usable}]
+    scored = {v.id for v in usable}
+    dropped = [_dropped(v, outcomes) for v in videos if v.id not in scored]
     facts = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summary()}
     return table.sort_values(["video", "frame"], ignore_index=True), facts
 

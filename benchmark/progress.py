@@ -51,14 +51,17 @@ class Reporter:
 
     @contextmanager
     def _lines(self, label: str) -> Iterator[Tick]:
-        started = last = time.monotonic()
+        last = time.monotonic()
+        first: tuple[float, int] | None = None  # A resumed task's first tick is far from 0: what came before is not
+        # this run's work, and says nothing of its speed.
 
         def tick(done: int, total: int) -> None:
-            nonlocal last
+            nonlocal last, first
             now = time.monotonic()
-            if now - last >= EVERY and 0 < done < total:
+            first = first or (now, done)
+            if now - last >= EVERY and first[1] < done < total:
                 last = now
-                left = (now - started) / done * (total - done)
+                left = (now - first[0]) / (done - first[1]) * (total - done)
                 self.say(f"{label}: {done} of {total}, about {left:.0f} s left")
 
         yield tick

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
-import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -31,10 +29,10 @@ PACKAGES = (
 )
 
 
-def provenance() -> dict[str, Any]:
+def provenance(command: str) -> dict[str, Any]:
     """Describe this run: none of it enters a key."""
     return {
-        "command": shlex.join(["bench", *sys.argv[1:]]),
+        "command": command,
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "commit": commit(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
@@ -44,20 +42,25 @@ def provenance() -> dict[str, Any]:
 
 
 def commit() -> dict[str, Any]:
-    """Return the source tree's commit and whether files differ from it; empty outside a git checkout."""
+    """Return the source tree's commit and whether files differ from it; empty where git can't tell."""
     if not (ROOT / ".git").exists():
         return {}
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(ROOT), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    try:
+        return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):  # No git here, or the checkout is another user's.
+        return {}
 
 
 def manifest_key(videos: list[Video]) -> str:
-    """Hash which videos there are: ids, labels, splits, file sizes; not where they lie nor when they were written."""
-    return key_of([(v.id, v.label, v.split, v.path.stat().st_size if v.path.is_file() else -1) for v in videos])
+    """Hash which videos there are: ids, labels, splits, sources, file sizes; not where they lie nor when written."""
+    return key_of(
+        [(v.id, v.label, v.split, v.source, v.path.stat().st_size if v.path.is_file() else -1) for v in videos]
+    )
 
 
 def _version(package: str) -> str | None:

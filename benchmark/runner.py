@@ -42,6 +42,7 @@ class How:
     workers: int = 1
     batch_size: int = 32
     engine: str = "inline"
+    command: str = ""
 
 
 def run(cells: list[Cell], how: How) -> Iterator[dict[str, Any]]:
@@ -58,7 +59,7 @@ def run_cell(cell: Cell, how: How) -> dict[str, Any]:
             return done
         how.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
         with locked(cell.folder):
-            _describe(cell)
+            _describe(cell, how.command)
             stage = Stages(cell, how)
             threshold = stage.threshold()
             return stage.score(stage.predictions(cell.test, "test", cell.test_folder), threshold)
@@ -169,7 +170,7 @@ class Stages:
         """Write and return the scorecard of a predictions file."""
         settings = self.cell.settings.score
         card = make_card(path, threshold, settings.draws) | {"score": settings.model_dump()}
-        card["provenance"] = provenance()
+        card["provenance"] = provenance(self.how.command)
         write_json(path.with_name(SCORECARD), card)
         (path.with_name(FAILURE)).unlink(missing_ok=True)
         for dropped in card["coverage"]["dropped"]:
@@ -200,13 +201,13 @@ def _parameters(detector: Any) -> int | None:
     return detector.parameters_count() if hasattr(detector, "parameters_count") else None
 
 
-def _describe(cell: Cell) -> None:
+def _describe(cell: Cell, command: str) -> None:
     """Leave in the run folder what the run is: settings, plan, where it comes from."""
     write_text(cell.folder / "config.yaml", yaml.safe_dump(cell.settings.model_dump(mode="json"), sort_keys=False))
     write_json(cell.folder / "plan.json", cell.describe() | {"key_content": cell.train_content()})
     write_json(
         cell.folder / "provenance.json",
-        provenance() | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
+        provenance(command) | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
     )
 
 
@@ -228,7 +229,7 @@ def train_cell(cell: Cell, how: How) -> None:
     how.reporter.log = cell.folder / "log.txt"
     try:
         with locked(cell.folder):
-            _describe(cell)
+            _describe(cell, how.command)
             Stages(cell, how).detector()
     finally:
         how.reporter.log = None

@@ -20,8 +20,10 @@ REQUIRED = ("video", "frame", "label", "score")
 
 
 def to_videos(frames: pd.DataFrame) -> pd.DataFrame:
-    """Pool frame scores into a row a video by their mean, sorted by video id."""
-    first = {c: (c, "first") for c in ("label", "method", *ATTRIBUTES) if c in frames}
+    """Pool frame scores into a row a video by their mean, sorted by video id; what isn't annotated becomes ""."""
+    texts = [c for c in ("method", *ATTRIBUTES) if c in frames]
+    frames = frames.assign(**{c: frames[c].astype(object).where(frames[c].notna(), "").astype(str) for c in texts})
+    first = {c: (c, "first") for c in ("label", *texts)}
     return frames.groupby("video", sort=True).agg(score=("score", "mean"), **first).reset_index()
 
 
@@ -42,6 +44,7 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
     score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
     conflict = frames.groupby("video")["label"].transform("nunique").to_numpy() > 1
     for what, bad in (
+        ("no video", frames["video"].isna().to_numpy()),
         ("a score that is no finite number", ~np.isfinite(score)),
         ("a label other than 0 and 1", ~frames["label"].isin([REAL, FAKE]).to_numpy()),
         ("a label that differs from the video's other frames", conflict),

@@ -160,7 +160,9 @@ class Training:
     def run(self) -> dict[str, Any]:
         """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
         frames, pairs = index_frames(self.train_videos, self.train_store)
-        _require_both_classes(frames)
+        _require_both_classes(frames.label, "train on", "frames with a face in the train split")
+        seen = [v.label for v in self.val_videos if self.train_store.frames(v.id)]
+        _require_both_classes(np.asarray(seen), "select checkpoints on", "videos with a face in the val split")
         s = self.settings
         per_epoch = s.steps_per_epoch or max(1, len(frames) // s.batch_size)
         total = s.epochs * per_epoch
@@ -197,9 +199,10 @@ class Training:
                 progress.losses[name] = progress.losses.get(name, 0.0) + value
         progress.lost += lost
         progress.step += 1
-        if not np.isfinite(progress.losses.get("loss", 0.0)):
+        if wrong := [name for name, value in progress.losses.items() if not np.isfinite(value)]:
             raise BenchError(
-                f"the loss is no longer finite at step {progress.step}. Try a lower rate, such as --set train.lr=1e-4"
+                f"{wrong[0]} is no longer finite at step {progress.step}. Try a lower rate, such as "
+                "--set train.lr=1e-5"
             )
         if len(progress.lost) > MAX_LOST * progress.step * self.settings.batch_size and progress.step >= 20:
             path = self.folder / "lost_samples.json"
@@ -236,6 +239,8 @@ class Training:
             np.savez(file, allow_pickle=False, **arrays)
 
     def _restored(self, session: Any) -> tuple[Progress, dict[str, np.ndarray]]:
+        for half_written in self.folder.glob(".training_state.*.tmp.npz"):  # Of killed runs; the folder is locked.
+            half_written.unlink(missing_ok=True)
         if not self._state_file.is_file():
             return Progress(), {}
         with np.load(self._state_file) as packed:
@@ -250,7 +255,7 @@ class Training:
         self._state_file.unlink(missing_ok=True)
 
 
-def _require_both_classes(frames: Frames) -> None:
-    reals, fakes = int((frames.label == REAL).sum()), int((frames.label == FAKE).sum())
+def _require_both_classes(labels: NDArray[np.int64], purpose: str, what: str) -> None:
+    reals, fakes = int((labels == REAL).sum()), int((labels == FAKE).sum())
     if not (reals and fakes):
-        raise BenchError(f"nothing to train on: {reals} real and {fakes} fake frames with a face in the train split")
+        raise BenchError(f"nothing to {purpose}: {reals} real and {fakes} fake {what}")

@@ -8,7 +8,10 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
+
+from .errors import BenchError
 
 T = TypeVar("T")
 _function: Callable[[Any], Any] | None = None
@@ -27,6 +30,10 @@ def ahead(function: Callable[[Any], T], items: Iterable[Any], workers: int, plug
         items: what to work on, one message each.
         workers: how many processes.
         plugin: the `file.py:Name` that the function's classes come from, if any; imported before unpickling.
+
+    Raises:
+        BenchError: a worker process was killed.
+        Exception: whatever the function raises.
     """
     if workers == 0:
         yield from map(function, items)
@@ -42,6 +49,11 @@ def ahead(function: Callable[[Any], T], items: Iterable[Any], workers: int, plug
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise BenchError(
+                "a worker process ended too soon: killed, perhaps for want of memory, or stopped by the error above. "
+                "What is finished is kept: type the command again, with fewer --workers"
+            ) from None
         finally:
             for future in waiting:
                 future.cancel()

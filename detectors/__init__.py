@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any
 
 from ..benchmark.errors import BenchError, did_you_mean
@@ -46,7 +47,7 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
                 f"{entry.name} has no option '{option}'.{did_you_mean(option, known)} "
                 f"Its options: {', '.join(known) or 'none'}"
             )
-    if seed is not None and entry.backend == "torch":
+    if seed is not None and entry.backend != "jax" and "torch" in sys.modules:  # A user's own class needs no backend.
         import torch
 
         torch.manual_seed(seed)

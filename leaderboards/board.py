@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from ..benchmark.errors import BenchError
 from ..benchmark.store import read_json, write_text
 
 FAILED, NOT_RUN = "ERR", ""
@@ -20,11 +21,13 @@ _UNKNOWN = "unknown"
 def collect(runs: Path) -> list[dict[str, Any]]:
     """Read every scorecard and failure below `runs`; a failure beside a scorecard is older news and left out."""
     cards = []
-    for path in sorted(runs.rglob("scorecard.json")) + sorted(runs.rglob("failure.json")):
+    scored = sorted(runs.rglob("scorecard.json"))
+    failed = sorted(p for p in runs.rglob("failure.json") if not p.with_name("scorecard.json").is_file())
+    for path in scored + failed:
         try:
             card = read_json(path)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not JSON: {error}") from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise BenchError(f"{path} is not JSON ({error}). Remove it and rerun") from None
         if card.get("kind") in ("scorecard", "failure") and card.get("cell"):
             cards.append({**card, "path": str(path.parent)})
     return cards

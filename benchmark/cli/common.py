@@ -71,7 +71,7 @@ def add_work(p: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """Read a whole number of at least 1."""
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
     return int(text)
 
@@ -79,7 +79,7 @@ def positive(text: str) -> int:
 def seeds(text: str) -> tuple[int, ...]:
     """Read `0` or `0,1,2`."""
     parts = names(text)
-    if not parts or not all(p.isdigit() for p in parts):
+    if not parts or not all(p.isdecimal() for p in parts):
         raise argparse.ArgumentTypeError(f"'{text}' is no list of seeds such as 0 or 0,1,2")
     return tuple(dict.fromkeys(int(p) for p in parts))
 
@@ -120,10 +120,12 @@ def request_of(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request
     )
 
 
-def plan_of(request: Request, arguments: argparse.Namespace, reporter: Reporter, render: bool = True) -> list[Cell]:
+def plan_of(
+    request: Request, arguments: argparse.Namespace, reporter: Reporter, render: bool = True, tests: bool = True
+) -> list[Cell]:
     """Check everything and expand a request into cells; the demo world is rendered once its names are right.
 
-    Without `render`, and with the demo world not rendered yet, there is no data to check, and no cells.
+    Without `tests`, the test sets only stand in, and their test splits are not checked. Without `render`, and with the demo world not rendered yet, there is no data to check, and no cells.
     """
     from ..data import find_root, open_source
     from ..plan import check_data, check_detectors, check_names, make_cells
@@ -136,7 +138,7 @@ def plan_of(request: Request, arguments: argparse.Namespace, reporter: Reporter,
     wanted = dict.fromkeys((request.train, *request.tests))
     sources = {name: open_source(name, root, request.limit) for name in wanted}
     cells = make_cells(request, entries, root, sources)
-    check_data(cells)
+    check_data(cells, tests)
     from ..runner import finished
 
     check_detectors([c for c in cells if finished(c) is None])

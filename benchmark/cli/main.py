@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code (2: the user's mistake, told in one line)."""
     try:
         arguments = _parse(argv)
+        arguments.command = shlex.join(["bench", *(sys.argv[1:] if argv is None else argv)])
         return int(arguments.action(arguments) or 0)
     except BenchError as error:
         print(f"bench: error: {error}", file=sys.stderr)

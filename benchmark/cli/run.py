@@ -53,7 +53,7 @@ def carry_out(cells: list[Cell], arguments: argparse.Namespace, reporter: Report
     from ...leaderboards.text import summary
     from ..runner import How, run
 
-    how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine)
+    how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine, arguments.command)
     cards = list(run(cells, how))
     print("\n" + summary(cards))
     md, csv = board.write(board.collect(arguments.runs), arguments.runs)

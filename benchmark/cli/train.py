@@ -26,6 +26,7 @@ def add(verbs: Any) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train, and print where the checkpoints are."""
+    from ..errors import BenchError
     from ..progress import Reporter
     from ..runner import CHECKPOINT, How, train_cell
 
@@ -33,9 +34,12 @@ def train(arguments: argparse.Namespace) -> int:
     reporter = Reporter()
     # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
     request = common.request_of(arguments, (arguments.train,))
-    cells = common.plan_of(request, arguments, reporter)
-    how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine)
+    cells = common.plan_of(request, arguments, reporter, tests=False)
+    how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine, arguments.command)
     for cell in cells:
         train_cell(cell, how)
-        print(cell.folder / CHECKPOINT)
+        checkpoint = cell.folder / CHECKPOINT
+        if not checkpoint.is_file():
+            raise BenchError(f"{cell.name} can't be trained: it has only a method score(frames). See CONTRIBUTING.md")
+        print(checkpoint)
     return 0
