@@ -33,6 +33,6 @@ def header(path: Path) -> dict[str, Any]:
         try:
             (length,) = struct.unpack("<Q", file.read(8))
             content = json.loads(file.read(min(length, path.stat().st_size)))
-        except (struct.error, ValueError, OverflowError):
+            return json.loads(content.get("__metadata__", {}).get("crossfake", "{}"))
+        except (struct.error, ValueError, OverflowError, AttributeError):
             return {}  # Loading it will say what is wrong.
-    return json.loads(content.get("__metadata__", {}).get("crossfake", "{}"))

@@ -142,8 +142,7 @@ def check_names(request: Request) -> list[Entry]:
     if "train" not in splits and not request.checkpoint:
         others = [e.name for e in datasets.entries() if "train" in e.card.get("splits", ())]
         raise BenchError(
-            f"{train.name} has no train split, only {', '.join(splits)}. "
-            f"Sets to train on: {', '.join(others)}"
+            f"{train.name} has no train split, only {', '.join(splits)}. Sets to train on: {', '.join(others)}"
         )
     return entries
 

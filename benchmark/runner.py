@@ -109,7 +109,9 @@ class Stages:
             if checkpoint.is_file():
                 made.load(checkpoint)
             elif cell.checkpoint:
-                save(made.load(cell.checkpoint), checkpoint, cell.train_content())
+                made.load(cell.checkpoint)
+                if hasattr(made, "state"):
+                    save(made, checkpoint, cell.train_content())
             elif hasattr(made, "training"):
                 self._train(made, checkpoint)
         return self._ready

@@ -201,8 +201,7 @@ class Training:
         progress.step += 1
         if wrong := [name for name, value in progress.losses.items() if not np.isfinite(value)]:
             raise BenchError(
-                f"{wrong[0]} is no longer finite at step {progress.step}. Try a lower rate, such as "
-                "--set train.lr=1e-5"
+                f"{wrong[0]} is no longer finite at step {progress.step}. Try a lower rate, such as --set train.lr=1e-5"
             )
         if len(progress.lost) > MAX_LOST * progress.step * self.settings.batch_size and progress.step >= 20:
             path = self.folder / "lost_samples.json"

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No deadline: machines that are busy with other work are slow now and then.
+settings.register_profile("crossfake", deadline=None)
+settings.load_profile("crossfake")
 
 
 @pytest.fixture(scope="session")

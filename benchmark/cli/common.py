@@ -125,7 +125,8 @@ def plan_of(
 ) -> list[Cell]:
     """Check everything and expand a request into cells; the demo world is rendered once its names are right.
 
-    Without `tests`, the test sets only stand in, and their test splits are not checked. Without `render`, and with the demo world not rendered yet, there is no data to check, and no cells.
+    Without `tests`, the test sets only stand in, and their test splits are not checked. Without `render`, and with the
+    demo world not rendered yet, there is no data to check, and no cells.
     """
     from ..data import find_root, open_source
     from ..plan import check_data, check_detectors, check_names, make_cells

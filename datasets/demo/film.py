@@ -97,7 +97,7 @@ class Forgery:
 
     def __init__(self, fake: Fake, clip: Clip, landmarks: list[np.ndarray]) -> None:
         self.recipe: Recipe = RECIPES[fake.recipe]
-        self.path, self.donor = fake.path, scene_of(fake.donor)
+        self.path, self.clip, self.donor = fake.path, clip, scene_of(fake.donor)
         rng = chance(clip.person.seed, "fake", clip.name, fake.donor.name, fake.recipe)
         steady, self.tint = rng.normal(size=2), rng.normal(size=3) - 0.5
         jitters = self.recipe.jitter * (steady + 0.5 * rng.normal(size=(len(landmarks), 2)))
@@ -110,6 +110,9 @@ class Forgery:
         aim = self.aims[index]
         if self.recipe.kind != "reenact":
             image = align(image, landmarks, aim, affine=self.recipe.kind == "warp")
+        if self.recipe.grain:
+            scene, rng = scene_of(self.clip), chance(self.clip.person.seed, "grain", self.path, index)
+            image = expose(image, rng, scene.noise, scene.blur)
         face_width = 1.15 * float(np.linalg.norm(aim[16] - aim[0]))
         return forge(self.recipe, target, self.masks[index], image, face_width, self.tint)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-GENERATOR_VERSION = 3  # raise it whenever the same seed gives other files
+GENERATOR_VERSION = 4  # raise it whenever the same seed gives other files
 MARKER = "crossfake-demo.json"  # written last
 STARTED = ".crossfake-demo-started.json"  # written first: what a half-written world is going to be
 GROUND_TRUTH = "ground_truth.parquet"

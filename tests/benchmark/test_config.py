@@ -30,6 +30,34 @@ def test_a_checkpoint_brings_its_own_options_and_faces():
     assert (settings.options["input_size"], settings.faces.frames) == (64, 7)
 
 
+def test_an_option_a_checkpoint_left_at_its_default_stays_there():
+    recipe = load_settings("resnet34", demo=True).options
+    assert recipe["input_size"] == 96
+    settings = load_settings("resnet34", demo=True, made_from={"options": {"pretrained": True}})
+    assert settings.options == {"pretrained": True}
+    assert load_settings("resnet34", demo=True, made_from={}).options == recipe
+    over = load_settings("resnet34", demo=True, made_from={"options": {}}, overrides=["options.input_size=64"])
+    assert over.options == {"input_size": 64}
+
+
+def test_a_checkpoint_of_another_version_is_told_by_its_unknown_setting():
+    with pytest.raises(BenchError, match=r"the checkpoint's header: unknown key 'faces.zoom'"):
+        load_settings("meso4", demo=True, made_from={"faces": {"zoom": 2}})
+
+
+def test_a_detector_without_settings_in_a_recipe_takes_the_rest(tmp_path: Path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("train: {epochs: 3}\ndetectors: {meso4: }\n")
+    assert load_settings("meso4", demo=False, config=mine).train.epochs == 3
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path):
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(b"\x80\x04\xff")
+    with pytest.raises(BenchError, match="is not YAML"):
+        load_settings("meso4", demo=False, config=path)
+
+
 def test_every_shipped_recipe_is_valid():
     for path in CONFIGS.glob("*.yaml"):
         assert isinstance(load_settings(path.stem, demo=False, config=path), Settings), path
@@ -44,6 +72,9 @@ def test_every_shipped_recipe_is_valid():
         ("train: {lr: -1}", "train.lr = -1"),
         ("- a\n- b", "holds a list"),
         ("a: [", "is not YAML"),
+        ("detectors: 3", "detectors = 3: expected settings by name"),
+        ("detectors: {meso4: 3}", "(detectors: meso4): it = 3"),
+        ("detectors: {meso4: {tga: x}}", "(detectors: meso4): unknown key 'tga'. Did you mean 'tag'?"),
     ],
 )
 def test_mistakes_in_a_file_name_it_and_the_key(tmp_path: Path, text: str, message: str):
@@ -58,7 +89,12 @@ def test_mistakes_in_a_file_name_it_and_the_key(tmp_path: Path, text: str, messa
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("train.epochs", "expected key=value"), ("train.epohs=3", "Did you mean 'train.epochs'?"), ("=3", "expected")],
+    [
+        ("options.x=[", "'[' is not YAML"),
+        ("train.epochs", "expected key=value"),
+        ("train.epohs=3", "Did you mean 'train.epochs'?"),
+        ("=3", "expected"),
+    ],
 )
 def test_mistakes_in_set(override: str, message: str):
     with pytest.raises(BenchError, match="--set") as error:

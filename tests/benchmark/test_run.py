@@ -372,5 +372,6 @@ def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_pat
     assert predictions(tmp_path / "runs")["score"].to_numpy() == pytest.approx(
         predictions(meso_runs)["score"].to_numpy(), abs=1e-5
     )
-    leftovers = [p for p in (tmp_path / "runs").rglob("*") if ".tmp" in p.name and p.name.endswith("scorecard.json")]
-    assert not leftovers
+    assert not list((tmp_path / "runs").rglob("*training_state*"))
+    for path in (tmp_path / "runs").rglob("[!.]*.json"):
+        json.loads(path.read_text())

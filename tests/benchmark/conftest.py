@@ -1,0 +1,122 @@
+"""Small stand-ins for what the stages need: a face store, a source of videos, a cell, none of them with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from crossfake.benchmark.config import Settings
+from crossfake.benchmark.data import DataRoot, Source
+from crossfake.benchmark.plan import Cell
+from crossfake.benchmark.registry import Entry
+from crossfake.benchmark.types import FAKE, REAL, Face, Video
+from crossfake.datasets.faces.store import FaceStore, Outcome, encode, write_shard
+
+
+def face_of(video: int, frame: int) -> Face:
+    """A grey face that tells which video (red) and frame (green) it is of."""
+    crop = np.full((16, 16, 3), 128, np.uint8)
+    crop[..., 0], crop[..., 1] = video, frame
+    landmarks = np.linspace(4, 12, 162, dtype=np.float32).reshape(81, 2)
+    return Face(crop, landmarks, np.array([4, 4, 12, 12], np.float32), frame, (0, 0), (16, 16))
+
+
+@dataclass
+class MemoryStore:
+    """Has what the stages ask of a face store. `content`: frames by video, or the status of a video without faces."""
+
+    content: dict[str, list[int] | str]
+
+    def outcomes(self) -> dict[str, Outcome]:
+        return {
+            v: Outcome(v, c, 4, reason="as told") if isinstance(c, str) else Outcome(v, "ok", 4, len(c), tuple(c))
+            for v, c in self.content.items()
+        }
+
+    def frames(self, video: str) -> list[int]:
+        content = self.content.get(video, [])
+        return [] if isinstance(content, str) else content
+
+    def face(self, video: str, index: int) -> Face:
+        return face_of(list(self.content).index(video), self.frames(video)[index])
+
+    def faces(self, video: str) -> list[Face]:
+        return [self.face(video, i) for i in range(len(self.frames(video)))]
+
+
+@pytest.fixture
+def memory_store() -> type[MemoryStore]:
+    return MemoryStore
+
+
+@pytest.fixture
+def real_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], FaceStore]:
+    """Write the same faces as a MemoryStore's into a store on disk, which worker processes can open."""
+
+    def write(content: dict[str, list[int]]) -> FaceStore:
+        results = [
+            (
+                Outcome(video, "ok", len(frames), len(frames), tuple(frames)),
+                [(face, encode(face.crop, "png")) for face in (face_of(i, frame) for frame in frames)],
+            )
+            for i, (video, frames) in enumerate(content.items())
+        ]
+        write_shard(tmp_path / "store" / "one.arrow", {}, results)
+        return FaceStore(tmp_path / "store")
+
+    return write
+
+
+def video_of(name: str, split: str = "train", **fields: Any) -> Video:
+    """`fake/a.mp4` is a fake of `real/a.mp4`."""
+    fake = name.startswith("fake")
+    source = f"real/{Path(name).name}" if fake else None
+    given = {"path": Path("/nowhere") / name, "label": FAKE if fake else REAL, "method": "A" if fake else "real"}
+    return Video(name, split=split, **{**given, "source": source, **fields})
+
+
+@pytest.fixture
+def make_video() -> Callable[..., Video]:
+    return video_of
+
+
+@dataclass
+class Plan:
+    """Makes cells of two classes in every split, with files below `home`."""
+
+    home: Path
+    videos: list[Video] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for split in ("train", "val", "test"):
+            for label in ("real", "fake"):
+                path = self.home / f"{label}/{split}.mp4"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"1234")
+                self.videos.append(video_of(f"{label}/{split}.mp4", split, path=path))
+
+    def source(self, name: str = "ff++", compression: str = "c23", limit: int | None = None, **changes: Any) -> Source:
+        videos = changes.pop("videos", self.videos)
+        root = DataRoot(changes.pop("root", self.home), changes.pop("demo", None))
+        return Source(name, compression, self.home, tuple(videos), root, limit)
+
+    def cell(self, **changes: Any) -> Cell:
+        parts: dict[str, Any] = {
+            "entry": Entry("meso4", "crossfake.detectors.baselines.meso:Meso4", "", backend="torch"),
+            "settings": Settings(),
+            "train": self.source(),
+            "test": self.source("celebdf", ""),
+            "seed": 0,
+            "runs": Path("runs"),
+            "checkpoint": None,
+        }
+        return Cell(**{**parts, **changes})
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Plan:
+    return Plan(tmp_path / "data")

@@ -1,0 +1,75 @@
+"""Detectors that do less than everything: what they can't do is told, what they can is done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.progress import Reporter
+from crossfake.benchmark.runner import How, finished, run, train_cell
+from crossfake.benchmark.store import write_json
+
+TOY = f"{Path(__file__).with_name('toy.py')}:Brightness"
+
+
+def test_training_looks_at_no_test_split(tiny_world, tmp_path, capsys):
+    world = tmp_path / "world"
+    shutil.copytree(tiny_world / "FaceForensics++", world / "FaceForensics++")
+    for pair in json.loads(next(world.rglob("test.json")).read_text()):
+        for clip in pair:
+            for path in world.rglob(f"{clip}*.mp4"):
+                path.unlink()
+    assert main(["train", TOY, "--train", "ff++", "--data", str(world), "--runs", str(tmp_path / "runs")]) == 2
+    assert "can't be trained: it has only a method score(frames)" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_written_back_are_used_all_the_same(tiny_world, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "class Mine:\n"
+        "    def load(self, path): self.bias = float(path.read_text())\n"
+        "    def score(self, frames): return np.full(len(frames), self.bias)\n"
+    )
+    (tmp_path / "weights.txt").write_text("0.25")
+    common = ["--data", str(tiny_world), "--runs", str(tmp_path / "runs"), "--workers", "0"]
+    mine = ["--detector", f"{tmp_path / 'mine.py'}:Mine", "--checkpoint", str(tmp_path / "weights.txt")]
+    assert main(["run", *mine, "--train", "ff++", "--test", "dfdc", *common]) == 0
+    card = json.loads(next((tmp_path / "runs").rglob("scorecard.json")).read_text())
+    assert card["cell"]["weights"] == "given checkpoint"
+    assert card["metrics"]["video.auc"]["value"] == 0.5
+    assert card["threshold"]["value"] == 0.25
+
+
+def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path, monkeypatch):
+    def crash(self) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("crossfake.benchmark.runner.Stages.threshold", crash)
+    cell = planned.cell(runs=tmp_path / "runs")
+    (result,) = run([cell], How(Reporter(quiet=True)))
+    assert (result["status"], result["error"]) == ("failed", "RuntimeError: boom")
+    assert json.loads((cell.test_folder / "failure.json").read_text())["error"] == "RuntimeError: boom"
+    assert "Traceback" in (cell.folder / "log.txt").read_text()
+
+
+def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, tmp_path):
+    cell = planned.cell(runs=tmp_path)
+    assert finished(cell) is None
+    card = {"schema_version": 1, "score": cell.settings.score.model_dump()}
+    for changes, reused in (({}, True), ({"schema_version": 0}, False), ({"score": {"draws": 3}}, False)):
+        write_json(cell.test_folder / "scorecard.json", card | changes)
+        assert (finished(cell) is not None) == reused
+
+
+def test_the_log_is_let_go_after_training_failed(planned, tmp_path, monkeypatch):
+    def crash(self) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("crossfake.benchmark.runner.Stages.detector", crash)
+    how = How(Reporter(quiet=True))
+    with pytest.raises(RuntimeError, match="boom"):
+        train_cell(planned.cell(runs=tmp_path), how)
+    assert how.reporter.log is None

@@ -1,0 +1,71 @@
+"""Look-ahead over worker processes: order, errors, and bounds are those of doing it here."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import pytest
+from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.workers import ahead, available_cores
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_results_come_in_order(workers):
+    assert list(ahead(math.factorial, range(40), workers)) == [math.factorial(i) for i in range(40)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_items_no_results(workers):
+    assert list(ahead(math.sqrt, [], workers)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_is_raised_at_its_place(workers):
+    results = ahead(math.sqrt, [4, 9, -1, 16], workers)
+    assert [next(results), next(results)] == [2, 3]
+    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
+        next(results)
+
+
+def test_the_work_is_done_in_other_processes():
+    pids = set(ahead(eval, ["__import__('os').getpid()"] * 8, 1))
+    assert len(pids) == 1
+    assert os.getpid() not in pids
+    assert set(ahead(eval, ["__import__('os').getpid()"], 0)) == {os.getpid()}
+
+
+def test_items_are_asked_for_only_a_little_ahead():
+    asked = []
+
+    def items():
+        for i in range(100):
+            asked.append(i)
+            yield i
+
+    results = ahead(math.sqrt, items(), 1)
+    assert next(results) == 0
+    assert len(asked) == 4
+    results.close()
+    assert len(asked) == 4
+
+
+def test_classes_of_the_users_own_file_reach_the_workers(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "class Add:\n    def __init__(self, n): self.n = n\n    def __call__(self, item): return item + self.n\n"
+    )
+    from crossfake.benchmark.registry import import_target
+
+    add = import_target(f"{path}:Add")(5)
+    assert list(ahead(add, [1, 2], 1, f"{path}:Add")) == [6, 7] == list(ahead(add, [1, 2], 0))
+
+
+def test_a_worker_that_dies_is_told_in_one_line():
+    with pytest.raises(BenchError, match=r"a worker process ended too soon: .* with fewer --workers") as error:
+        list(ahead(os._exit, [1], 1))
+    assert "\n" not in str(error.value)
+
+
+def test_there_is_a_core_to_use():
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
