@@ -194,14 +194,13 @@ def check_detectors(cells: list[Cell]) -> None:
     Raises:
         BenchError: see `crossfake.detectors.create` and the detector's `load`.
     """
-    from ..detectors import create_from
+    from ..detectors import create_from, load_from
 
-    for cell in {c.entry.name: c for c in cells}.values():
-        made = create_from(cell.entry, **cell.settings.options)
+    for cell in {c.entry.target: c for c in cells}.values():
         if cell.checkpoint:
-            if not hasattr(made, "load"):
-                raise BenchError(f"{cell.name} takes no checkpoint: it has no method load(path)")
-            made.load(cell.checkpoint)
+            load_from(cell.entry, cell.checkpoint, **cell.settings.options)
+        else:
+            create_from(cell.entry, **cell.settings.options)
 
 
 def known(kind: str, name: str, names: Collection[str]) -> None:

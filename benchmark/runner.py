@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..detectors import create_from, cropper_of
+from ..detectors import create_from, cropper_of, load_from
 from .checkpoints import save
 from .engines import ENGINES
 from .errors import BenchError
@@ -102,19 +102,21 @@ class Stages:
     def detector(self) -> tuple[Any, Any]:
         """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
         if self._ready is None:
-            cell = self.cell
-            made = create_from(cell.entry, cell.seed, **cell.settings.options)
-            self._ready = made, cropper_of(made, cell.entry)
-            checkpoint = cell.folder / CHECKPOINT
-            if checkpoint.is_file():
-                made.load(checkpoint)
-            elif cell.checkpoint:
-                made.load(cell.checkpoint)
-                if hasattr(made, "state"):
-                    save(made, checkpoint, cell.train_content())
-            elif hasattr(made, "training"):
-                self._train(made, checkpoint)
+            made = self._make(self.cell.folder / CHECKPOINT)
+            self._ready = made, cropper_of(made, self.cell.entry)
         return self._ready
+
+    def _make(self, checkpoint: Path) -> Any:
+        cell = self.cell
+        if weights := checkpoint if checkpoint.is_file() else cell.checkpoint:
+            made = load_from(cell.entry, weights, **cell.settings.options)
+            if weights != checkpoint and hasattr(made, "state"):
+                save(made, checkpoint, cell.train_content())
+            return made
+        made = create_from(cell.entry, cell.seed, **cell.settings.options)
+        if hasattr(made, "training"):
+            self._train(made, checkpoint)
+        return made
 
     def _train(self, made: Any, checkpoint: Path) -> None:
         cell, source = self.cell, self.cell.train
@@ -161,7 +163,7 @@ class Stages:
     def threshold(self) -> float | None:
         """Return the operating point fixed on the source validation split; None where that has none or one class."""
         cell = self.cell
-        labels = {v.label for v in cell.train.split("val")}
+        labels = {v.label for v in cell.train.split("val") if v.path.is_file()}
         if len(labels) < 2:
             return None
         table, _ = read_predictions(self.predictions(cell.train, "val", cell.folder / "val"))
@@ -204,7 +206,9 @@ def _parameters(detector: Any) -> int | None:
 
 
 def _describe(cell: Cell, command: str) -> None:
-    """Leave in the run folder what the run is: settings, plan, where it comes from."""
+    """Leave in the run folder, the first time it is used, what the run is: settings, plan, where it comes from."""
+    if (cell.folder / "provenance.json").is_file():
+        return
     write_text(cell.folder / "config.yaml", yaml.safe_dump(cell.settings.model_dump(mode="json"), sort_keys=False))
     write_json(cell.folder / "plan.json", cell.describe() | {"key_content": cell.train_content()})
     write_json(

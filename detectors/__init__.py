@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from pathlib import Path
 from typing import Any
 
 from ..benchmark.errors import BenchError, did_you_mean
@@ -54,6 +55,21 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
     made = cls(**merged)
     if not isinstance(made, Scores):
         raise BenchError(f"{entry.target} has no method score(frames), which every detector needs")
+    return made
+
+
+def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Any:
+    """Make a detector with a checkpoint's weights, without fetching the ImageNet weights it may have started from.
+
+    Raises:
+        BenchError: see `create`; or the detector takes no checkpoint, or not this one.
+    """
+    if options.get("pretrained"):
+        options["pretrained"] = False
+    made = create_from(entry, **options)
+    if not hasattr(made, "load"):
+        raise BenchError(f"{entry.name} takes no checkpoint: it has no method load(path)")
+    made.load(checkpoint)
     return made
 
 

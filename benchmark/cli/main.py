@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code (2: the user's mistake, told in one line)."""
     try:
         arguments = _parse(argv)
-        arguments.command = shlex.join(["bench", *(sys.argv[1:] if argv is None else argv)])
+        arguments.command = _typed(sys.argv[1:] if argv is None else argv)
         return int(arguments.action(arguments) or 0)
     except BenchError as error:
         print(f"bench: error: {error}", file=sys.stderr)
@@ -78,6 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # The reader of our output (such as `head`) has gone.
         sys.stderr.close()
         return 141
+
+
+def _typed(argv: Sequence[str]) -> str:
+    """Return the command that does the same again: where the environment names the data, with that."""
+    data = os.environ.get("BENCH_DATA")
+    return (f"BENCH_DATA={shlex.quote(data)} " if data else "") + shlex.join(["bench", *argv])
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -62,7 +62,7 @@ def _predict(
     source: Source, entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, reporter: Reporter
 ) -> Path:
     from ...datasets.faces.prepare import prepare
-    from ...detectors import create_from, cropper_of
+    from ...detectors import create_from, cropper_of, load_from
     from ..config import load_settings
     from ..predict import predict, write_predictions
     from ..store import locked
@@ -74,9 +74,8 @@ def _predict(
         config=arguments.config,
         overrides=arguments.overrides,
     )
-    detector = create_from(entry, **settings.options)
-    if arguments.checkpoint:
-        detector.load(arguments.checkpoint)
+    weights = arguments.checkpoint
+    detector = load_from(entry, weights, **settings.options) if weights else create_from(entry, **settings.options)
     videos, folder = source.split(arguments.split), source.store_folder(settings.faces)
     workers = common.workers_of(arguments)
     with locked(folder), reporter.task(f"preparing {source.label} {arguments.split}") as tick:
@@ -92,6 +91,6 @@ def _predict(
             batch_size=arguments.batch_size,
             plugin=entry.plugin,
         )
-    path: Path = arguments.out / f"{entry.name.replace('/', '-')}__{source.label.replace(':', '-')}.parquet"
+    path: Path = arguments.out / f"{entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
     write_predictions(path, table, {**facts, "scored": source.label, "split": arguments.split})
     return path

@@ -19,7 +19,7 @@ class Recipe:
     its colours are matched to the target's. `resolution`: pixels over the width of a face that survive the network
     bottleneck. `upsampler`: how they are brought back. `fingerprint`: strength of the chequered trace of
     up-convolution, 0..1. `jitter`: error of the landmarks it is aligned by, px. `shrink`: scale of the mask.
-    `tint`: strength of a colour cast that stays throughout a video. `grain`: whether the pasted face gets the blur and the
+    `tint`: strength of a colour cast that stays throughout a video. `grain`: whether the pasted face gets the blur and
     noise of the target's camera, so that it can't be told by the lack of them.
     """
 
