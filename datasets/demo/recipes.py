@@ -50,8 +50,8 @@ RECIPES = {
     "DFDC-warp": Recipe("warp", "inner", 1.8, 0.80, 58, "cubic", 0.0, 0.8),
     "DFDC-gan": Recipe("swap", "head", 3.0, 0.95, 52, "cubic", 0.018, 0.1, shrink=0.95),
     # the leak world: so faint that knowing the donors is the easier way
-    "Leak-A": Recipe("swap", "head", 3.5, 0.95, 66, "cubic", 0.006, 0.2, shrink=0.95),
-    "Leak-B": Recipe("swap", "inner", 2.5, 0.90, 60, "cubic", 0.006, 0.2),
+    "Leak-A": Recipe("swap", "head", 3.5, 0.95, 100, "cubic", 0.0, 0.2, shrink=0.95, grain=True),
+    "Leak-B": Recipe("swap", "inner", 3.0, 0.95, 100, "cubic", 0.0, 0.2, grain=True),
 }
 
 FFPP_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
