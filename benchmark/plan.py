@@ -135,6 +135,8 @@ def check_names(request: Request) -> list[Entry]:
     known("backend", request.backend or "torch", BACKENDS)
     known("engine", request.engine, ENGINES)
     entries = [detectors.find(name, request.backend) for name in request.detectors]
+    if request.checkpoint and len(request.seeds) > 1:
+        raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
     for name in (request.train, *request.tests):
         parse_name(name)
     train = parse_name(request.train)[0]
@@ -149,7 +151,11 @@ def check_names(request: Request) -> list[Entry]:
 
 def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: dict[str, Source]) -> list[Cell]:
     """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
+    entries = list({(e.name, e.target): e for e in entries}.values())  # An alias is not a second detector.
+    tests = list({sources[t].label: t for t in request.tests}.values())
     made_from = header(request.checkpoint) if request.checkpoint else None
+    if made_from:
+        _check_origin(request, entries, made_from, sources[request.train])
     settings = {
         e.name: load_settings(
             e.name, demo=root.demo is not None, made_from=made_from, config=request.config, overrides=request.overrides
@@ -160,8 +166,23 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
         Cell(e, settings[e.name], sources[request.train], sources[test], seed, request.runs, request.checkpoint)
         for e in entries
         for seed in request.seeds
-        for test in request.tests
+        for test in tests
     ]
+
+
+def _check_origin(request: Request, entries: list[Entry], made_from: dict[str, Any], train: Source) -> None:
+    """Refuse to label a checkpoint of ours as another detector's, or as trained on what it wasn't trained on."""
+    found, wrong = made_from.get("detector"), [e.name for e in entries if e.name != made_from.get("detector")]
+    if found and wrong:
+        raise BenchError(f"{request.checkpoint} is a checkpoint of {found}, not of {wrong[0]}. Use --detector {found}")
+    origin = made_from.get("trained_on", {})
+    if origin.get("dataset", train.label) != train.label:
+        raise BenchError(f"{request.checkpoint} was trained on {origin['dataset']}. Use --train {origin['dataset']}")
+    if origin.get("world") == "demo" and train.root.world == "real":
+        raise BenchError(
+            f"{request.checkpoint} was trained on the demo world: its scores can't stand among real rows. "
+            "To look at them all the same: bench predict --checkpoint, then bench score"
+        )
 
 
 def check_data(cells: list[Cell], tests: bool = True) -> None:
@@ -196,7 +217,7 @@ def check_detectors(cells: list[Cell]) -> None:
     """
     from ..detectors import create_from, load_from
 
-    for cell in {c.entry.target: c for c in cells}.values():
+    for cell in {(c.entry.name, c.entry.target): c for c in cells}.values():
         if cell.checkpoint:
             load_from(cell.entry, cell.checkpoint, **cell.settings.options)
         else:

@@ -164,7 +164,7 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         raise BenchError(f"no predictions {path}. Give a .parquet or .csv file, or a run's test folder")
     try:
         if path.suffix != ".parquet":
-            return pd.read_csv(path), {}
+            return pd.read_csv(path, dtype={"video": str, "method": str, "gender": str, "race": str}), {}
         packed = pq.read_table(path)
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise BenchError(f"{path} can't be read as a table: {' '.join(str(error).split())[:160]}") from None

@@ -93,6 +93,8 @@ class Registry:
         matches = [e for e in self.entries() if name.casefold() in _spellings(e)]
         if not matches and _is_target(name):
             return _entry_of_target(name)
+        if not matches and name.endswith(".py"):
+            raise BenchError(f"{name} is a file: name the class in it too, as {name}:ClassName")
         if not matches:
             matches = self._parametrised(name)
         if not matches:
@@ -188,11 +190,20 @@ def import_target(target: str) -> Any:
         BenchError: there is no such file or attribute.
     """
     where, _, attribute = target.rpartition(":")
-    module = _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     try:
         return getattr(module, attribute)
     except AttributeError:
         raise BenchError(f"{where} has no '{attribute}'.{did_you_mean(attribute, dir(module))}") from None
+
+
+def _import_module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise  # Something that the module itself needs.
+        raise BenchError(f"no module '{error.name}' for {name}: is its package installed here?") from None
 
 
 def _import_file(path: Path) -> Any:
@@ -204,7 +215,10 @@ def _import_file(path: Path) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Before execution, so that the module's classes can be pickled for workers.
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # Whatever a user's file does wrong when it is imported.
+        raise BenchError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
     return module
 
 

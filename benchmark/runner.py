@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..detectors import create_from, cropper_of, load_from
-from .checkpoints import save
+from .checkpoints import header, save
 from .engines import ENGINES
 from .errors import BenchError
 from .metrics import best_threshold
@@ -20,7 +20,7 @@ from .plan import Cell
 from .predict import predict, read_predictions, write_predictions
 from .progress import Reporter
 from .provenance import provenance
-from .score import SCHEMA_VERSION, as_json, check_predictions, scorecard, to_videos
+from .score import SCHEMA_VERSION, SOURCE_VAL, as_json, check_predictions, scorecard, to_videos
 from .store import locked, read_json, write_json, write_text
 from .train import Training
 
@@ -63,6 +63,8 @@ def run_cell(cell: Cell, how: How) -> dict[str, Any]:
             stage = Stages(cell, how)
             threshold = stage.threshold()
             return stage.score(stage.predictions(cell.test, "test", cell.test_folder), threshold)
+    except OSError:  # Where nothing can be written, no failure can be recorded either.
+        raise
     except BenchError as error:
         return _failed(cell, how, str(error))
     except Exception as error:  # One cell's crash must not cost the others; the run still ends with exit code 1.
@@ -77,7 +79,10 @@ def finished(cell: Cell) -> dict[str, Any] | None:
     path = cell.test_folder / SCORECARD
     if not path.is_file():
         return None
-    card = read_json(path)
+    try:
+        card = read_json(path)
+    except ValueError:  # Half-written by a full disk, say: it will be made anew.
+        return None
     same = card.get("schema_version") == SCHEMA_VERSION and card.get("score") == cell.settings.score.model_dump()
     return card if same else None
 
@@ -111,7 +116,7 @@ class Stages:
         if weights := checkpoint if checkpoint.is_file() else cell.checkpoint:
             made = load_from(cell.entry, weights, **cell.settings.options)
             if weights != checkpoint and hasattr(made, "state"):
-                save(made, checkpoint, cell.train_content())
+                save(made, checkpoint, {**header(weights), **cell.train_content()})
             return made
         made = create_from(cell.entry, cell.seed, **cell.settings.options)
         if hasattr(made, "training"):
@@ -136,7 +141,8 @@ class Stages:
         )
         report = training.run()
         write_json(cell.folder / "training.json", report)
-        save(made, checkpoint, cell.train_content())
+        trained_on = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
+        save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
 
     def predictions(self, source: Source, split: str, folder: Path) -> Path:
@@ -182,11 +188,11 @@ class Stages:
         return card
 
 
-def make_card(path: Path, threshold: float | None, draws: int) -> dict[str, Any]:
-    """Score a predictions file into a scorecard, as plain data."""
+def make_card(path: Path, threshold: float | None, draws: int, rule: str = SOURCE_VAL) -> dict[str, Any]:
+    """Score a predictions file into a scorecard, as plain data; `rule` says where the threshold comes from."""
     table, facts = read_predictions(path)
     check_predictions(table, str(path))
-    scored = as_json(scorecard(table, threshold=threshold, draws=draws))
+    scored = as_json(scorecard(table, threshold=threshold, draws=draws, rule=rule))
     official = facts.get("official", scored["counts"]["videos"])
     coverage = {"official": official, "scored": scored["counts"]["videos"], "dropped": facts.get("dropped", [])}
     return {

@@ -16,6 +16,7 @@ from .types import FAKE, REAL, Estimate
 
 SCHEMA_VERSION = 1
 ATTRIBUTES = ("gender", "race")
+SOURCE_VAL = "largest TPR - FPR on the source val split"
 REQUIRED = ("video", "frame", "label", "score")
 
 
@@ -55,13 +56,16 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
             raise BenchError(f"{origin}: {what} in {int(bad.sum())} rows (first: {', '.join(map(str, rows))})")
 
 
-def scorecard(frames: pd.DataFrame, *, threshold: float | None, draws: int = 1000) -> dict[str, Any]:
+def scorecard(
+    frames: pd.DataFrame, *, threshold: float | None, draws: int = 1000, rule: str = SOURCE_VAL
+) -> dict[str, Any]:
     """Score a predictions table.
 
     Args:
         frames: a row a frame: `video`, `frame`, `label`, `score`, and where known `method`, `gender`, `race`.
         threshold: the video-level operating point fixed on the source validation split; None if there is none.
         draws: bootstrap draws over videos.
+        rule: where the threshold comes from, in words.
 
     Returns:
         `metrics`, `methods`, `groups` and `counts`, of plain dicts and Estimates.
@@ -77,7 +81,7 @@ def scorecard(frames: pd.DataFrame, *, threshold: float | None, draws: int = 100
         "metrics": result | gaps(videos, ATTRIBUTES, at, draws),
         "methods": _methods(videos, draws),
         "groups": group_tables(videos, ATTRIBUTES, at, draws),
-        "threshold": {"value": at, "rule": "0.5" if threshold is None else "largest TPR - FPR on the source val split"},
+        "threshold": {"value": at, "rule": "0.5" if threshold is None else rule},
         "counts": _counts(videos, frames),
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 def cache_home() -> Path:
     """Return the folder for face stores, the demo world and models: BENCH_CACHE, else XDG_CACHE_HOME/crossfake."""
     if given := os.environ.get("BENCH_CACHE"):
-        return Path(given)
+        return Path(given).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossfake"
 
 

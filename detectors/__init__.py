@@ -48,6 +48,10 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
                 f"{entry.name} has no option '{option}'.{did_you_mean(option, known)} "
                 f"Its options: {', '.join(known) or 'none'}"
             )
+    try:
+        inspect.signature(cls).bind(**merged)
+    except TypeError as error:
+        raise BenchError(f"{entry.name}: {error}. Give it as --set options.NAME=VALUE") from None
     if seed is not None and entry.backend != "jax" and "torch" in sys.modules:  # A user's own class needs no backend.
         import torch
 

@@ -16,6 +16,19 @@ from ..benchmark.store import read_json, write_text
 FAILED, NOT_RUN = "ERR", ""
 GAP = "video.fairness.intersection.auc_gap"
 _UNKNOWN = "unknown"
+_NEEDED = {
+    "name",
+    "backend",
+    "train",
+    "test",
+    "seed",
+    "frames",
+    "limit",
+    "protocol",
+    "weights",
+    "train_key",
+    "test_key",
+}
 
 
 def collect(runs: Path) -> list[dict[str, Any]]:
@@ -28,9 +41,29 @@ def collect(runs: Path) -> list[dict[str, Any]]:
             card = read_json(path)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise BenchError(f"{path} is not JSON ({error}). Remove it and rerun") from None
-        if card.get("kind") in ("scorecard", "failure") and card.get("cell"):
-            cards.append({**card, "path": str(path.parent)})
-    return cards
+        if card.get("kind") not in ("scorecard", "failure") or not card.get("cell"):
+            continue
+        if missing := _NEEDED - card["cell"].keys():
+            raise BenchError(f"{path} has no {', '.join(sorted(missing))} in its cell. Remove it and rerun")
+        cards.append({**card, "path": str(path.parent), "time": path.stat().st_mtime})
+    return _newest(cards)
+
+
+def _newest(cards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what a newer run of the same cell replaced: failures, and scorecards of the same weights."""
+    newest: dict[tuple[Any, ...], float] = {}
+    for card in cards:
+        for key in (_asked(card), (*_asked(card), card["cell"]["train_key"])):
+            newest[key] = max(newest.get(key, 0.0), card["time"])
+    return [
+        c
+        for c in cards
+        if c["time"] >= newest[_asked(c) if c["status"] != "done" else (*_asked(c), c["cell"]["train_key"])]
+    ]
+
+
+def _asked(card: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(card["cell"][k] for k in ("name", "backend", "train", "test", "seed", "frames", "limit", "protocol"))
 
 
 def long_table(cards: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -74,8 +107,8 @@ def _row(card: dict[str, Any]) -> dict[str, Any]:
 def tables(cards: list[dict[str, Any]]) -> list[tuple[str, list[str], list[list[str]]]]:
     """Return (title, header, rows) of one table for each protocol: worlds, frame counts and limits never mix."""
     result = []
-    for protocol in sorted({_protocol(c) for c in cards}):
-        members = [c for c in cards if _protocol(c) == protocol]
+    for protocol in sorted({protocol_of(c) for c in cards}):
+        members = [c for c in cards if protocol_of(c) == protocol]
         tests = sorted({c["cell"]["test"] for c in members}, key=lambda t: (t not in _trains(members), t))
         rows: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
         for card in members:
@@ -88,7 +121,8 @@ def _trains(cards: list[dict[str, Any]]) -> set[str]:
     return {c["cell"]["train"] for c in cards}
 
 
-def _protocol(card: dict[str, Any]) -> str:
+def protocol_of(card: dict[str, Any]) -> str:
+    """Say what rows must have in common to stand in one table."""
     cell = card["cell"]
     n = cell["limit"]
     limited = f", PARTIAL: at most {n} real and {n} fake videos a split" if n else ""
@@ -97,12 +131,18 @@ def _protocol(card: dict[str, Any]) -> str:
 
 def _row_key(card: dict[str, Any]) -> tuple[str, ...]:
     cell = card["cell"]
-    return cell["name"], cell["backend"], cell["train"], str(cell["seed"]), cell["train_key"]
+    return shown_name(card), cell["backend"], cell["train"], str(cell["seed"]), cell["train_key"]
+
+
+def shown_name(card: dict[str, Any]) -> str:
+    """Return the detector's name, marked where its weights were given and not trained by this run."""
+    cell = card["cell"]
+    return cell["name"] if cell["weights"] == "trained here" else f"{cell['name']} ({cell['weights']})"
 
 
 def _header(tests: list[str]) -> list[str]:
     columns = [f"{t} {what}" for t in tests for what in ("video AUC [95 % CI]", "gap (n)", "scored")]
-    return ["detector", "backend", "train", "seed", *columns, "img/s", "params"]
+    return ["detector", "backend", "train", "seed", *columns, "img/s", "params", "run"]
 
 
 def _line(key: tuple[str, ...], found: dict[str, dict[str, Any]], tests: list[str]) -> list[str]:
@@ -111,7 +151,7 @@ def _line(key: tuple[str, ...], found: dict[str, dict[str, Any]], tests: list[st
     speed = f"{sum(speeds) / len(speeds):.0f}" if speeds else _UNKNOWN
     params = next((c["params"] for c in done if c.get("params")), None)
     cells = [text for t in tests for text in _cell(found.get(t))]
-    return [*key[:4], *cells, speed, f"{params / 1e6:.2f} M" if params else _UNKNOWN]
+    return [*key[:4], *cells, speed, f"{params / 1e6:.2f} M" if params else _UNKNOWN, key[4]]
 
 
 def _cell(card: dict[str, Any] | None) -> list[str]:
@@ -144,8 +184,9 @@ def gap(e: dict[str, Any] | None) -> str:
 NOTES = """\
 Video AUC: mean of a video's frame scores, fake against real, with the 95 % interval of a bootstrap over videos.
 Gap: largest minus smallest AUC over the intersectional groups (gender x race) that have at least 5 videos of each
-class; n is the smallest cell. Scored: videos scored / videos on the official list. Checkpoints are selected on the
-training set's validation split. ERR: the cell failed; empty: not run.
+class; n is the smallest cell. Scored: videos scored / videos on the official list (of those asked for, where PARTIAL).
+Checkpoints trained here are selected on the training set's validation split. Run: the end of the run folder's name.
+ERR: the cell failed; empty: not run.
 """
 
 
@@ -154,8 +195,9 @@ def markdown(cards: list[dict[str, Any]]) -> str:
     parts = ["# Leaderboard\n"]
     for title, header, rows in tables(cards):
         parts.append(f"## {title}\n\n{tabulate(rows, header, tablefmt='github', disable_numparse=True)}\n")
-    commands = sorted({c["provenance"]["command"] for c in cards if c.get("provenance")})
-    parts += [NOTES, "Commands:\n\n" + "\n".join(f"- `{c}`" for c in commands) + "\n" if commands else ""]
+    found = {(c["cell"]["train_key"], c["provenance"]["command"]) for c in cards if c.get("provenance")}
+    commands = [f"- {run}: `{command}`" for run, command in sorted(found)]
+    parts += [NOTES, "Commands, by run:\n\n" + "\n".join(commands) + "\n" if commands else ""]
     return "\n".join(parts)
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from .board import GAP, estimate, gap
+from .board import GAP, estimate, gap, protocol_of, shown_name
 
 
 def summary(cards: list[dict[str, Any]]) -> str:
     """Return a row a cell, and where there are several test sets or rows, the matrix of their video AUC before it."""
-    protocol = "; ".join(sorted({f"{c['cell']['protocol']}, {c['cell']['frames']} frames a video" for c in cards}))
+    protocol = " | ".join(sorted({protocol_of(c) for c in cards}))
     rows = [_cell_row(card) for card in cards]
     header = [
         "detector",
@@ -29,13 +29,14 @@ def summary(cards: list[dict[str, Any]]) -> str:
     lines = list(dict.fromkeys(_line_key(c) for c in cards))
     if len(cards) > 1:
         found = {(_line_key(c), c["cell"]["test"]): _auc(c) for c in cards}
-        matrix = [[*key, *(found.get((key, t), "") for t in tests)] for key in lines]
+        matrix = [[*key[:3], *(found.get((key, t), "") for t in tests)] for key in lines]
         parts.insert(1, _table(["video AUC", "train", "seed", *tests], matrix))
     return "\n\n".join(parts)
 
 
-def _line_key(card: dict[str, Any]) -> tuple[str, str, str]:
-    return card["cell"]["name"], card["cell"]["train"], str(card["cell"]["seed"])
+def _line_key(card: dict[str, Any]) -> tuple[str, str, str, str]:
+    cell = card["cell"]
+    return shown_name(card), cell["train"], str(cell["seed"]), cell["train_key"]
 
 
 def _auc(card: dict[str, Any]) -> str:
@@ -44,7 +45,7 @@ def _auc(card: dict[str, Any]) -> str:
 
 def _cell_row(card: dict[str, Any]) -> list[str]:
     cell = card["cell"]
-    names = [cell["name"], cell["train"], cell["test"], str(cell["seed"])]
+    names = [shown_name(card), cell["train"], cell["test"], str(cell["seed"])]
     if card["status"] != "done":
         return [*names, "FAILED", card["error"]]
     metrics, coverage, speed = card["metrics"], card["coverage"], card["throughput"]["score_images_per_s"]
@@ -54,7 +55,7 @@ def _cell_row(card: dict[str, Any]) -> list[str]:
         estimate(metrics["frame.auc"]),
         gap(metrics.get(GAP)),
         f"{coverage['scored']}/{coverage['official']}",
-        f"{speed:.0f}" if speed else "too few",
+        f"{speed:.0f}" if speed else "unknown",
     ]
 
 

@@ -64,12 +64,15 @@ def prepare_faces(arguments: argparse.Namespace) -> int:
     from ...datasets.base import parse_name
     from ..config import load_settings
     from ..data import find_root
+    from ..errors import BenchError
     from ..plan import known
     from ..progress import Reporter
     from ..registry import detectors
 
     common.quiet_libraries()
     reporter = Reporter()
+    if not common.names(arguments.datasets):
+        raise BenchError("no dataset named. See: bench list datasets")
     for name in common.names(arguments.datasets):
         parse_name(name)
     for split in common.names(arguments.splits):

@@ -73,12 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BenchError as error:
         print(f"bench: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("bench: stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # The reader of our output (such as `head`) has gone.
         sys.stderr.close()
         return 141
+    except OSError as error:
+        print(f"bench: error: {error.strerror or error}: {error.filename or 'a file'}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)
+        return 130
 
 
 def _typed(argv: Sequence[str]) -> str:

@@ -44,6 +44,8 @@ def predict(arguments: argparse.Namespace) -> int:
 
     common.quiet_libraries()
     reporter = Reporter()
+    if not common.names(arguments.test):
+        raise BenchError("--test is empty. See: bench list datasets")
     known("split", arguments.split, ("train", "val", "test"))
     for name in common.names(arguments.test):
         parse_name(name)
@@ -64,6 +66,7 @@ def _predict(
     from ...datasets.faces.prepare import prepare
     from ...detectors import create_from, cropper_of, load_from
     from ..config import load_settings
+    from ..errors import BenchError
     from ..predict import predict, write_predictions
     from ..store import locked
 
@@ -75,8 +78,12 @@ def _predict(
         overrides=arguments.overrides,
     )
     weights = arguments.checkpoint
-    detector = load_from(entry, weights, **settings.options) if weights else create_from(entry, **settings.options)
     videos, folder = source.split(arguments.split), source.store_folder(settings.faces)
+    if not videos:
+        raise BenchError(f"{source.label} has no videos in its {arguments.split} split. Use --split test")
+    detector = load_from(entry, weights, **settings.options) if weights else create_from(entry, **settings.options)
+    if not weights and hasattr(detector, "load"):
+        raise BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")
     workers = common.workers_of(arguments)
     with locked(folder), reporter.task(f"preparing {source.label} {arguments.split}") as tick:
         store = prepare(videos, settings.faces, folder, workers, tick)

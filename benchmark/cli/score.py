@@ -22,8 +22,10 @@ def add(verbs: Any) -> None:
     """Add the verb."""
     p = common.verb(verbs, "score", score, "metrics with intervals and sample sizes, from a predictions file", EPILOG)
     p.add_argument("file", type=Path, metavar="FILE|FOLDER", help="a .parquet or .csv file, or a run's test folder")
-    p.add_argument("--threshold", type=float, metavar="T", help="operating point on P(fake), of a video's mean score")
-    p.add_argument("--draws", type=int, default=1000, metavar="N", help="bootstrap draws (default 1000)")
+    p.add_argument(
+        "--threshold", type=common.share, metavar="T", help="operating point on P(fake), of a video's mean score"
+    )
+    p.add_argument("--draws", type=common.positive, default=1000, metavar="N", help="bootstrap draws (default 1000)")
     p.add_argument("--json", type=Path, metavar="OUT", help="write the whole scorecard there")
 
 
@@ -34,12 +36,12 @@ def score(arguments: argparse.Namespace) -> int:
     from ..store import read_json, write_json
 
     path: Path = arguments.file
-    threshold = arguments.threshold
+    threshold, rule = arguments.threshold, "given"
     if path.is_dir():
         if threshold is None and (path / SCORECARD).is_file():
-            threshold = read_json(path / SCORECARD)["threshold"]["value"]
+            threshold, rule = read_json(path / SCORECARD)["threshold"].values()
         path = path / PREDICTIONS
-    card = make_card(path, threshold, arguments.draws)
+    card = make_card(path, threshold, arguments.draws, rule)
     print(card_text(card))
     if arguments.json:
         write_json(arguments.json, card)

@@ -151,7 +151,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tiny_world, tmp_path, c
         "--set",
         "options.pretrained=false",
     )
-    assert "another architecture" in line
+    assert "is a checkpoint of meso4, not of resnet34. Use --detector meso4" in line
     line = mistake(
         capsys,
         "run",
@@ -188,3 +188,63 @@ def test_a_wrong_option_is_refused(tiny_world, capsys):
         "options.imput_size=64",
     )
     assert "Did you mean 'input_size'?" in line
+
+
+def test_checkpoints_are_never_mislabelled(tiny_world, tmp_path, capsys):
+    pytest.importorskip("torch")
+    from crossfake.benchmark.checkpoints import save
+    from crossfake.detectors import create
+
+    path = tmp_path / "meso.safetensors"
+    made_from = {"detector": "meso4", "options": {"input_size": 32}}
+    run = ("run", "--detector", "meso4", "--test", "dfd", "--checkpoint", path)
+    save(create("meso4", input_size=32), path, {**made_from, "trained_on": {"dataset": "ff++:c23", "world": "demo"}})
+    assert "was trained on ff++:c23. Use --train ff++:c23" in mistake(
+        capsys, *run, "--train", "celebdf", "--data", tiny_world
+    )
+    assert "several seeds would repeat it" in mistake(
+        capsys, *run, "--train", "ff++", "--seed", "0,1", "--data", tiny_world
+    )
+    shutil.copytree(tiny_world / "FaceForensics++", tmp_path / "real" / "FaceForensics++")
+    assert "was trained on the demo world" in mistake(capsys, *run, "--train", "ff++", "--data", tmp_path / "real")
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "message"),
+    [
+        ("class X(:", "X", "can't be imported: SyntaxError"),
+        ("import nowhere_at_all", "X", "can't be imported: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("class X:\n    def __init__(self, depth): ...\n    def score(self, f): ...", "X", "'depth'"),
+        ("class X: ...", "X", "has no method score(frames)"),
+    ],
+)
+def test_mistakes_in_a_file_of_ones_own(code, name, message, tiny_world, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(code)
+    argv = ["run", "--detector", f"{tmp_path / 'own.py'}:{name}", "--train", "ff++", "--test", "dfd"]
+    assert message in mistake(capsys, *argv, "--data", tiny_world, "--dry-run")
+
+
+def test_a_file_without_its_class_and_a_missing_package(capsys):
+    tail = ("--train", "ff++", "--test", "dfd")
+    assert "name the class in it too, as ./mine.py:ClassName" in mistake(
+        capsys, "run", "--detector", "./mine.py", *tail
+    )
+    assert "no module 'nosuch'" in mistake(capsys, "run", "--detector", "nosuch.mod:Thing", *tail)
+
+
+def test_places_that_cannot_be_written_are_one_line(tiny_world, tmp_path, capsys):
+    (tmp_path / "afile").write_text("")
+    assert "afile" in mistake(capsys, *RUN, "--data", tiny_world, "--runs", tmp_path / "afile", "--workers", "0")
+
+
+def test_predict_needs_weights_and_a_split_with_videos(tiny_world, capsys):
+    pytest.importorskip("torch")
+    argv = ("predict", "--detector", "meso4", "--test", "dfd", "--data", tiny_world)
+    assert "meso4 needs weights: --checkpoint FILE" in mistake(capsys, *argv)
+    assert "has no videos in its val split" in mistake(capsys, *argv, "--split", "val")
+
+
+def test_aliases_are_one_detector_and_one_dataset(tiny_world, capsys):
+    argv = ["run", "--detector", f"{TOY},{TOY}", "--train", "ff++", "--test", "ff++,ffpp,ff++:c23"]
+    assert main([*argv, "--data", str(tiny_world), "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("| to do") == 1

@@ -139,3 +139,11 @@ def test_one_class_is_told_not_scored():
     card = as_json(scorecard(frames[frames["label"] == 1], threshold=None, draws=10))
     assert card["metrics"]["video.auc"]["value"] is None
     assert card["metrics"]["video.auc"]["note"] == "undefined (one class)"
+
+
+def test_ids_that_differ_by_leading_zeros_stay_apart(tmp_path):
+    path = tmp_path / "zeros.csv"
+    path.write_text("video,frame,label,score\n1,0,0,.1\n01,0,0,.2\n001,0,1,.9\n")
+    card = make_card(path, 0.35, draws=0, rule="given")
+    assert card["counts"]["videos"] == 3
+    assert card["threshold"] == {"value": 0.35, "rule": "given"}

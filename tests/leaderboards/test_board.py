@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_a_row_is_a_trained_detector_and_a_column_group_a_test_set():
     assert rows[1][4:] == [
         *("0.900 [0.850, 0.950]", "0.120 [0.000, 0.300] (n 9)", "19/20"),
         *("0.750 [0.700, 0.800]", "0.120 [0.000, 0.300] (n 9)", "19/20"),
-        *("100", "0.03 M"),
+        *("100", "0.03 M", "aaa"),
     ]
 
 
@@ -98,7 +99,7 @@ def test_a_failed_cell_says_err_and_one_that_was_not_run_is_empty():
 
 def test_a_row_of_failures_alone_knows_neither_speed_nor_size():
     ((_, _, rows),) = board.tables([failed()])
-    assert rows[0][-2:] == ["unknown", "unknown"]
+    assert rows[0][-3:-1] == ["unknown", "unknown"]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +132,8 @@ def test_an_estimate_comes_with_its_interval_or_says_why_not(estimate, text):
 def test_markdown_lists_every_command_once_and_explains_itself():
     other = card_of(seed=1, train_key="ccc", provenance={"command": "bench run --seed 1"})
     text = board.markdown([card_of(), card_of("dfdc"), other, failed("dfd")])
-    commands = [line for line in text.splitlines() if line.startswith("- `")]
-    assert commands == ["- `bench run --detector meso4`", "- `bench run --seed 1`"]
+    commands = [line for line in text.splitlines() if line.startswith("- ")]
+    assert commands == ["- aaa: `bench run --detector meso4`", "- ccc: `bench run --seed 1`"]
     for word in ("## real; 32 frames a video", "95 % interval", "at least 5", "ERR: the cell failed"):
         assert word in text
 
@@ -183,3 +184,34 @@ def test_a_broken_card_is_named_in_one_line(tmp_path):
     with pytest.raises(BenchError, match=r"scorecard\.json is not JSON .*Remove it and rerun") as error:
         board.collect(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_given_weights_are_marked():
+    ((_, _, rows),) = board.tables([card_of(weights="given checkpoint")])
+    assert rows[0][0] == "meso4 (given checkpoint)"
+
+
+def test_a_failure_that_a_newer_run_mended_is_left_out(tmp_path):
+    old, new = tmp_path / "a" / "failure.json", tmp_path / "b" / "scorecard.json"
+    for path, card, when in ((old, failed(train_key="old"), 1000), (new, card_of(train_key="new"), 2000)):
+        path.parent.mkdir()
+        path.write_text(json.dumps(card))
+        os.utime(path, (when, when))
+    assert [c["status"] for c in board.collect(tmp_path)] == ["done"]
+    os.utime(old, (3000, 3000))
+    assert [c["status"] for c in board.collect(tmp_path)] == ["done", "failed"]
+
+
+def test_of_two_scorecards_of_the_same_weights_the_newer_counts(tmp_path):
+    for name, auc, when in (("a", 0.9, 1000), ("b", 0.6, 2000)):
+        path = tmp_path / name / "scorecard.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps(card_of(auc=auc, test_key=name)))
+        os.utime(path, (when, when))
+    assert [c["metrics"]["video.auc"]["value"] for c in board.collect(tmp_path)] == [0.6]
+
+
+def test_a_foreign_card_is_named(tmp_path):
+    (tmp_path / "scorecard.json").write_text(json.dumps({"kind": "scorecard", "cell": {"name": "x"}}))
+    with pytest.raises(BenchError, match="has no backend, frames, limit"):
+        board.collect(tmp_path)

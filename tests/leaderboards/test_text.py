@@ -25,7 +25,17 @@ def card(tmp_path):
         for f in range(2)
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
-    cell = {"name": "meso4", "train": "ff++:c23", "test": "celebdf", "seed": 0, "protocol": "real", "frames": 2}
+    cell = {
+        "name": "meso4",
+        "train": "ff++:c23",
+        "test": "celebdf",
+        "seed": 0,
+        "protocol": "real",
+        "frames": 2,
+        "limit": None,
+        "weights": "trained here",
+        "train_key": "aaa",
+    }
     made = make_card(tmp_path / "p.csv", 0.5, draws=50)
     return made | {"cell": cell, "throughput": {"score_images_per_s": 12.6}}
 
@@ -58,7 +68,7 @@ def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
 
 def test_the_summary_of_one_cell_is_its_row(card):
     text = summary([card])
-    assert text.startswith("world: real, 2 frames a video\n")
+    assert text.startswith("world: real; 2 frames a video\n")
     row = cells(text, "meso4")
     assert row[:4] == ["meso4", "ff++:c23", "celebdf", "0"]
     assert row[6:] == ["not annotated", "24/24", "13"]
@@ -80,4 +90,14 @@ def test_the_summary_of_several_begins_with_the_matrix(card):
 
 def test_a_speed_of_one_batch_is_no_speed(card):
     card["throughput"] = {"score_images_per_s": None}
-    assert cells(summary([card]), "meso4")[-1] == "too few"
+    assert cells(summary([card]), "meso4")[-1] == "unknown"
+
+
+def test_rows_of_one_name_stay_apart_in_the_matrix(card):
+    other = {**card, "cell": {**card["cell"], "train_key": "bbb"}}
+    assert summary([card, other]).split("\n\n")[1].count("| meso4") == 2
+
+
+def test_a_limited_run_is_marked(card):
+    card["cell"]["limit"] = 2
+    assert "PARTIAL: at most 2 real and 2 fake videos a split" in summary([card])
