@@ -1,0 +1,104 @@
+"""The losses (section 3.2 of the paper, and the released code where they differ). No call here waits for the device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .labels import GROUPS
+from .shared import INNER, OUTER, REACH, TAU1, TAU2, WEIGHTS
+
+
+def losses(
+    outputs: dict[str, Tensor], x: Tensor, batch: dict[str, Tensor], margins: Tensor, anchors: tuple[Tensor, Tensor]
+) -> dict[str, Tensor]:
+    """Return the weighted sum as `loss`, and its six parts.
+
+    Args:
+        outputs: from `FairnessNet.training_outputs`.
+        x: float32 (N, 3, S, S), what the network was given: real, then fake.
+        batch: `label`, `label_spe` and `intersec_label`, int64 (N,).
+        margins: each demographic group's margin, (8,).
+        anchors: for the common and the specific features, the sample that each of the N is to be close to.
+    """
+    real, fake = x.chunk(2)
+    targets = {"self_recon_1": fake, "self_recon_2": real, "recon_1": real, "recon_2": fake}
+    features = (outputs["feat"].float(), outputs["feat_spe"].float())
+    parts = {
+        "common": F.cross_entropy(outputs["cls"].float(), batch["label"]),
+        "specific": F.cross_entropy(outputs["cls_spe"].float(), batch["label_spe"]),
+        "reconstruction": torch.stack([F.l1_loss(outputs[k].float(), image) for k, image in targets.items()]).sum(),
+        "contrastive": sum(map(contrastive_loss, features, anchors), torch.zeros((), device=x.device)),
+        "fairness": ldam_loss(outputs["cls_fair"].float(), batch["intersec_label"], margins),
+        "fusion": bilevel_cvar(fused_errors(outputs["cls_fused"].float(), batch["label"]), batch["intersec_label"]),
+    }
+    return {"loss": torch.stack([weight * parts[name] for name, weight in WEIGHTS.items()]).sum(), **parts}
+
+
+def fused_errors(logits: Tensor, label: Tensor) -> Tensor:
+    """Return each sample's cross-entropy (N,), of two logits or (AI-Face) of one."""
+    if logits.shape[1] == 2:
+        return F.cross_entropy(logits, label, reduction="none")
+    return F.binary_cross_entropy_with_logits(logits[:, 0], label.float(), reduction="none")
+
+
+def contrastive_loss(features: Tensor, anchors: Tensor, margin: float = 3.0) -> Tensor:
+    """Pull each feature (N, C) to its anchor, away from the other half's: a sum over both halves of their means."""
+    near = features[anchors]
+    far = near.roll(len(near) // 2, 0)
+    return 2 * F.relu(F.pairwise_distance(features, near) - F.pairwise_distance(features, far) + margin).mean()
+
+
+def shuffled(kinds: Tensor) -> Tensor:
+    """Return a random permutation (N,) within each kind (N,): drawn anew in each pass, from torch's generator."""
+    within = (torch.rand(kinds.shape, device=kinds.device) + kinds).argsort()
+    return torch.empty_like(within).scatter_(0, kinds.argsort(stable=True), within)
+
+
+def rotated(kinds: Tensor, popped: bool = False) -> Tensor:
+    """Return `shuffled`'s counterpart without chance, for comparing: each kind's list rotated left by one.
+
+    The released code takes the specific anchors from the end of such a list (`popped`), the common ones from its start.
+    """
+    anchors = torch.empty_like(kinds)
+    for kind in kinds.unique():
+        members = (kinds == kind).nonzero()[:, 0]
+        turned = members.roll(-1)
+        anchors[members] = turned.flip(0) if popped else turned
+    return anchors
+
+
+def ldam_loss(logits: Tensor, target: Tensor, margins: Tensor, scale: float = 30.0) -> Tensor:
+    """Cross-entropy with each class's own margin taken off its logit: LDAM (Cao et al. 2019), equation 12."""
+    return F.cross_entropy(scale * (logits - F.one_hot(target, len(margins)) * margins), target)
+
+
+def bilevel_cvar(errors: Tensor, group: Tensor) -> Tensor:
+    """Return CVaR over groups of the CVaR within groups, of errors (N,) and group codes (N,) (the paper's equation 8).
+
+    The released code finds each lambda by a search, which stops short of the outer optimum as soon as exp overflows:
+    the outer CVaR then is nearly the worst group's. Here both come in closed form or by bisection, to the same values.
+    """
+    members = group == torch.arange(GROUPS, device=group.device)[:, None]
+    inner, present = _cvar_within(errors.double(), members), members.any(1)
+    worst = inner.masked_fill(~present, -torch.inf).detach().amax()
+    groups = present.sum()
+    low, high = worst - REACH, worst
+    for _ in range(40):
+        middle = (low + high) / 2
+        share = (torch.sigmoid((inner.detach() - middle) / TAU1) * present).sum() / groups
+        rising = 1 + TAU2 / OUTER * middle - share / OUTER > 0
+        low, high = torch.where(rising, low, middle), torch.where(rising, middle, high)
+    smooth = (TAU1 * F.softplus((inner - low) / TAU1) * present).sum() / groups
+    return (low + TAU2 / (2 * OUTER) * low**2 + smooth / OUTER).to(errors.dtype)
+
+
+def _cvar_within(errors: Tensor, members: Tensor) -> Tensor:
+    """Return each group's CVaR (G,), 0 where it has no members (G, N)."""
+    count = members.sum(1, keepdim=True)
+    ordered = errors.detach().masked_fill(~members, torch.inf).sort(1).values
+    threshold = ordered.gather(1, count // 10).masked_fill(count == 0, 0)
+    # At the kink itself every sample counts, as in most of the released code's searches, which stop just below it.
+    above = (members & (errors >= threshold)) * (errors - threshold)
+    return (threshold + above.sum(1, keepdim=True) / (INNER * count.clamp(min=1))).squeeze(1)

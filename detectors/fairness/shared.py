@@ -1,0 +1,151 @@
+"""What both ports of the fairness detectors share: options, data, rules and constants. No backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...benchmark.errors import BenchError, did_you_mean
+from ...benchmark.types import FAKE, REAL, Video
+from ..crops import BoxCrop
+from . import labels
+from .labels import AIFACE_COUNTS, FFPP_COUNTS, METHODS, FairnessSampler, Lesson, ldam_margins
+
+if TYPE_CHECKING:
+    from ...benchmark.config import TrainSettings
+
+SCORES = ("softmax", "logit1")
+FAMILIES = ((len(METHODS) + 1, 2), (4, 1))  # CVPR 2024 and AI-Face: widths of head_spe and head_fused.
+HIDDEN = 512  # Of the heads.
+STRIDE = 32  # The decoder enlarges an encoder's map by this much.
+
+# ---- of the losses
+
+WEIGHTS = {"common": 1.0, "specific": 0.1, "reconstruction": 0.3, "contrastive": 0.05, "fairness": 0.1, "fusion": 1.0}
+INNER, OUTER = 0.9, 0.5  # The shares of samples and of groups that CVaR averages over.
+TAU1, TAU2 = 1e-3, 1e-4
+REACH = 88.72284 * TAU1  # exp overflows float32 beyond: where the released code's search for lambda ends.
+
+
+class TrainingPass(NamedTuple):
+    """One pass in training mode, under the released code's names: outputs, losses, and gradients of the overall one."""
+
+    outputs: dict[str, np.ndarray]
+    losses: dict[str, float]
+    gradients: dict[str, np.ndarray]
+
+    @classmethod
+    def named(
+        cls, outputs: Mapping[str, np.ndarray], losses: Mapping[str, float], gradients: dict[str, np.ndarray]
+    ) -> Self:
+        """Add the released code's `prob*` to (CVPR 2024's) logits, and give outputs and losses its names."""
+        probabilities = (
+            {}
+            if ai_face(outputs)
+            else {k.replace("cls", "prob"): _softmax(v)[:, 1] for k, v in outputs.items() if k.startswith("cls")}
+        )
+        overall = {("overall" if k == "loss" else k): v for k, v in losses.items()}
+        return cls(family_names({**outputs, **probabilities}), overall, gradients)
+
+
+class PairLearner:
+    """Options, data and rules of pgfdd, to be mixed in before a backend's base class."""
+
+    repaired = False
+    noisy = True
+    lesson: Lesson | None = None
+
+    def take_options(self, input_size: int, exact: bool, reference_score: str, augment: bool) -> None:
+        """Set the options that concern no weights.
+
+        Raises:
+            BenchError: one isn't valid.
+        """
+        if reference_score not in SCORES:
+            hint = did_you_mean(reference_score, SCORES)
+            raise BenchError(f"pgfdd: no reference_score '{reference_score}'.{hint} Known: {', '.join(SCORES)}")
+        if input_size % STRIDE or input_size < 2 * STRIDE:
+            raise BenchError(
+                f"pgfdd: input_size {input_size} is no multiple of {STRIDE} from {2 * STRIDE} on. "
+                "Use --set options.input_size=256, the paper's, or 64, 96, 128, ..."
+            )
+        self.input_size, self.exact, self.reference_score, self.augment = input_size, exact, reference_score, augment
+
+    def cropper(self) -> BoxCrop:
+        """The square face box."""
+        return BoxCrop(self.input_size)
+
+    def study(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
+        """Take manipulations and group sizes from the training videos.
+
+        Returns the annotated ones, and what the others lack.
+
+        Raises:
+            BenchError: see `labels.study`.
+        """
+        kept, self.lesson = labels.study(videos, frames)
+        return kept, "gender or race isn't known (demographics.csv in the dataset's folder tells them)"
+
+    def sampler(self) -> FairnessSampler:
+        """Face boxes with their codes, as `study` numbered the manipulations."""
+        methods = self.lesson.methods if self.lesson else labels.method_codes(METHODS)
+        return FairnessSampler(self.cropper(), methods, self.augment)
+
+    def margins(self, ai_face: bool) -> NDArray[np.float32]:
+        """Return each group's margin (8,), by the sizes in the training set or, before `study`, in the papers'."""
+        counts = self.lesson.counts if self.lesson else AIFACE_COUNTS if ai_face else FFPP_COUNTS
+        return ldam_margins(counts).astype(np.float32)
+
+    def check_training(self, settings: TrainSettings) -> None:
+        """Refuse settings that don't make batches of pairs; called before any work, and by `training`.
+
+        Raises:
+            BenchError: the batches aren't balanced, or of odd size.
+        """
+        if not settings.balance or settings.batch_size % 2:
+            raise BenchError(
+                f"pgfdd trains on pairs of a real and a fake, got balance={settings.balance} and "
+                f"batch_size={settings.batch_size}. Use --set train.balance=true and an even --set train.batch_size"
+            )
+
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> Any:
+        """Start a training session.
+
+        Raises:
+            BenchError: see `check_training`.
+        """
+        self.check_training(settings)
+        return super().training(settings, total_steps, steps_per_epoch)  # type: ignore[misc]
+
+
+def family_of(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
+    """Return the widths of head_spe and head_fused that a checkpoint's shapes tell; None if no family has them."""
+    methods, fused = (shapes.get(f"head_{name}.mlp.2.weight", (0,))[0] for name in ("spe", "fused"))
+    return (methods, fused) if (methods, fused) in FAMILIES else None
+
+
+def ai_face(outputs: Mapping[str, Any]) -> bool:
+    """Tell whether outputs are the AI-Face family's, whose fused head has a single logit."""
+    return outputs["cls_fused"].shape[1] == 1
+
+
+def family_names(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Name outputs as their family does: AI-Face calls the fused logit `cls`, and the common ones `cls_ag`."""
+    if not ai_face(outputs):
+        return dict(outputs)
+    return {**outputs, "cls_ag": outputs["cls"], "cls": outputs["cls_fused"]}
+
+
+def halves(batch: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Return the pairs of a batch: as many reals as fakes, in order; what has no partner is left out."""
+    rows = [np.flatnonzero(batch["label"] == label) for label in (REAL, FAKE)]
+    count = min(map(len, rows))
+    return [{k: v[row[:count]] for k, v in batch.items()} for row in rows]
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
