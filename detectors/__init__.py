@@ -57,6 +57,8 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
 
         torch.manual_seed(seed)
     made = cls(**merged)
+    if seed is not None and hasattr(made, "seed"):  # JAX has no random state of the process: its detectors draw later.
+        made.seed = seed
     if not isinstance(made, Scores):
         raise BenchError(f"{entry.target} has no method score(frames), which every detector needs")
     return made

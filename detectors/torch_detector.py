@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -11,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.errors import BenchError
 from ..benchmark.types import Cropper, Face, Sampler
+from .weights import check_keys, read_weights
 
 if TYPE_CHECKING:
     from ..benchmark.config import TrainSettings
@@ -63,6 +62,13 @@ class TorchDetector:
         """Rename the reference's keys to our state dict's."""
         return dict(state)
 
+    def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
+
+    def arranged(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return a training batch, from which examples may have been lost, as `losses` takes it."""
+        return batch
+
     # ---- what the harness calls
 
     def crop(self, face: Face) -> np.ndarray:
@@ -79,10 +85,18 @@ class TorchDetector:
         result = self._evaluate(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(self.device))
         return {name: value.float().cpu().numpy() for name, value in result.items()}
 
+    def outputs_of(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every named output for uint8 (N, S, S, 3) RGB crops."""
+        return self.outputs(self.normalise(torch.from_numpy(np.ascontiguousarray(frames))).numpy())
+
     @torch.no_grad()
     def _evaluate(self, x: Tensor) -> dict[str, Tensor]:
-        self.network.to(self.device).eval()
+        self._place()
+        self.network.eval()
         return self.forward(x)
+
+    def _place(self) -> None:
+        self.network.to(self.device)
 
     def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TorchTraining:
         """Start a training session (optimizer, schedule, state to resume from)."""
@@ -108,66 +122,12 @@ class TorchDetector:
             BenchError: the file can't be read, or its keys or shapes aren't this network's.
         """
         origin = "the given weights" if isinstance(source, Mapping) else str(source)
-        weights = source if isinstance(source, Mapping) else read_weights(Path(source))
-        tensors = {k: torch.as_tensor(np.asarray(v)) for k, v in weights.items()}
-        ours = self.network.state_dict()
-        expected = self.to_reference(ours)
-        _check_keys(tensors, expected, origin)
-        self.network.load_state_dict(self.from_reference(tensors))
+        weights = source if isinstance(source, Mapping) else read_weights(Path(source), "torch")
+        tensors = {k: v if isinstance(v, Tensor) else torch.as_tensor(np.asarray(v)) for k, v in weights.items()}
+        self.adapt({k: tuple(v.shape) for k, v in tensors.items()})
+        expected = self.to_reference(self.network.state_dict())
+        check_keys(tensors, expected, origin)
+        alike = {k: v.to(expected[k].dtype) for k, v in tensors.items()}
+        # A file's tensors belong to nobody else: those that are never used then stay on the disk.
+        self.network.load_state_dict(self.from_reference(alike), assign=not isinstance(source, Mapping))
         return self
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """Read names and arrays from a .safetensors file or a torch pickle ({network: ...}, {state_dict: ...} or bare).
-
-    Raises:
-        BenchError: no such file, or not a checkpoint.
-    """
-    if not path.is_file():
-        raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
-        raise _unreadable(path, error) from None
-    except Exception as error:  # safetensors raises a type of its own, which derives from Exception alone.
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise _unreadable(path, error) from None
-    for wrapper in ("network", "state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise BenchError(f"{path} holds a {type(content).__name__}, not a mapping of names to tensors")
-    return {k.removeprefix("module."): v for k, v in content.items()}
-
-
-def _unreadable(path: Path, error: Exception) -> BenchError:
-    reason = " ".join(str(error).split())[:160]
-    return BenchError(f"{path} ({path.stat().st_size} bytes) can't be read as a checkpoint: {reason}")
-
-
-def _check_keys(given: Mapping[str, Any], expected: Mapping[str, Any], origin: str) -> None:
-    missing = [k for k in expected if k not in given]
-    extra = [k for k in given if k not in expected]
-    shapes = [k for k in expected if k in given and tuple(given[k].shape) != tuple(expected[k].shape)]
-    if not (missing or extra or shapes):
-        return
-    parts = [
-        f"{len(keys)} {what} (first: {keys[0]})"
-        for what, keys in (("keys missing", missing), ("keys not known", extra))
-        if keys
-    ]
-    if shapes:
-        k = shapes[0]
-        parts.append(
-            f"{len(shapes)} of another shape (first: {k}, {tuple(given[k].shape)} instead of "
-            f"{tuple(expected[k].shape)})"
-        )
-    raise BenchError(
-        f"{origin} is a checkpoint of another architecture: of {len(expected)} keys expected and {len(given)} found, "
-        f"{'; '.join(parts)}. Check --detector and its options"
-    )

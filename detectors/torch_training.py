@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from .sharpness import batch_norms, perturbed
 
 if TYPE_CHECKING:
     from ..benchmark.config import TrainSettings
@@ -21,6 +22,8 @@ class TorchTraining:
         self.detector, self.settings = detector, settings
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.done = 0
+        fast = settings.precision == "auto" and fast_bf16(detector.device)
+        self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
         if settings.threads:
             torch.set_num_threads(settings.threads)
         detector.network.to(detector.device).to(memory_format=torch.channels_last)
@@ -35,28 +38,52 @@ class TorchTraining:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
-        s, epoch = self.settings, self.done // self.steps_per_epoch
-        rate = [s.lr, *(lr for start, lr in s.lr_steps if epoch >= start)][-1]
-        if s.schedule == "cosine":
-            rate *= 0.5 * (1 + math.cos(math.pi * self.done / self.total_steps))
-        return rate * min(1.0, (self.done + 1) / (s.warmup_steps + 1))
+        return self.settings.rate(self.done, self.total_steps, self.steps_per_epoch)
 
     def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
         """Take one optimisation step on a batch from the detector's sampler; return the losses, by name."""
         detector, s = self.detector, self.settings
-        tensors = {k: torch.from_numpy(v).to(detector.device, non_blocking=True) for k, v in batch.items()}
+        tensors = self._tensors(batch)
         detector.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        with torch.autocast(detector.device.type, torch.bfloat16, enabled=s.precision == "bf16"):
-            losses = detector.losses(tensors)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        losses = self._gradients(tensors)
+        if s.sharpness != "none":
+            flat = perturbed(detector.network.parameters(), s.rho, adaptive=s.sharpness == "asam")
+            with flat, batch_norms(detector.network, momentum=0.0):
+                self._gradients(tensors)
         if s.clip_value:
             torch.nn.utils.clip_grad_value_(detector.network.parameters(), s.clip_value)
         self.optimizer.step()
         self.done += 1
-        return {name: float(value.detach()) for name, value in losses.items()}
+        values = torch.stack([value.float() for value in losses.values()]).tolist()  # One wait for the device.
+        return dict(zip(losses, values, strict=True))
+
+    def gradients(self, batch: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
+
+        Gradients have the reference's key names; parameters that the loss doesn't reach have none.
+        """
+        network = self.detector.network.train()
+        before = {name: value.clone() for name, value in network.named_buffers()}
+        with torch.random.fork_rng():
+            losses = self._gradients(self._tensors(batch))
+        for name, value in network.named_buffers():  # Running statistics.
+            value.copy_(before[name])
+        found = {k: p.grad.detach().cpu().numpy().copy() for k, p in network.named_parameters() if p.grad is not None}
+        return {k: float(v) for k, v in losses.items()}, self.detector.to_reference(found)
+
+    def _tensors(self, batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        whole = self.detector.arranged(batch)
+        return {k: torch.from_numpy(v).to(self.detector.device, non_blocking=True) for k, v in whole.items()}
+
+    def _gradients(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Set the parameters' gradients, and return the losses, which are no longer tied to them."""
+        with torch.autocast(self.detector.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            losses = self.detector.losses(tensors)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        return {name: value.detach() for name, value in losses.items()}
 
     def state(self) -> bytes:
         """Pack weights, optimizer, step and random state (dropout's) for `restore`."""
@@ -77,3 +104,11 @@ class TorchTraining:
         self.optimizer.load_state_dict(content["optimizer"])
         self.done = content["done"]
         torch.set_rng_state(content["rng"])
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Tell whether a device multiplies bfloat16 itself: where it is emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # Older versions of torch don't tell.
+    return any(has.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))

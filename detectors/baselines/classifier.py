@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ...benchmark.errors import BenchError, did_you_mean
 from ...benchmark.registry import detectors
@@ -62,6 +63,13 @@ class ImageClassifier(PlainClassifier):
         self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: dict[str, Any] | None = None
     ):
         super().__init__(timm_model(arch, pretrained, num_classes=2, **(arch_args or {})), input_size)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return `logits` (N, 2), and the pooled `features` (N, C) that they are linear in."""
+        network: Any = self.network
+        maps = network.forward_features(x.contiguous(memory_format=torch.channels_last))
+        features = network.forward_head(maps, pre_logits=True)
+        return {"logits": network.get_classifier()(features), "features": features}
 
 
 def timm_model(arch: str, pretrained: bool, **options: Any) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...benchmark.registry import detectors
 from .plain import PlainClassifier
@@ -28,6 +28,12 @@ class Meso4(PlainClassifier):
 
     def __init__(self, input_size: int = 256):
         super().__init__(network(input_size), input_size)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return `logits` (N, 2), and the last hidden layer as `features` (N, 16)."""
+        assert isinstance(self.network, nn.Sequential)
+        features = self.network[:-1](x)
+        return {"logits": self.network[-1](features), "features": features}
 
 
 def network(input_size: int) -> nn.Sequential:

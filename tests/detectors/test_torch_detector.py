@@ -23,6 +23,7 @@ def frames() -> np.ndarray:
 
 
 def trained(frames: np.ndarray):
+    torch.manual_seed(0)
     detector = create("timm:resnet10t", **SMALL)
     session = detector.training(TrainSettings(batch_size=5, lr=0.01), 3, 3)
     for _ in range(3):
@@ -141,5 +142,5 @@ def test_another_architecture_is_told_with_its_first_wrong_key(tmp_path):
 def test_wrong_options_and_backends():
     with pytest.raises(BenchError, match=r"meso4 has no option 'input_sise'\. Did you mean 'input_size'\?"):
         create("meso4", input_sise=3)
-    with pytest.raises(BenchError, match="'meso4' has no backend 'jax'; it has: torch"):
-        create("meso4", backend="jax")
+    with pytest.raises(BenchError, match="'timm:resnet10t' has no backend 'jax'; it has: torch"):
+        create("timm:resnet10t", backend="jax")

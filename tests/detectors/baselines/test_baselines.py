@@ -96,6 +96,23 @@ def test_scores_are_the_softmax_of_the_logits_of_scaled_pixels(name, options):
     assert detector.score(frames[:, :, ::-1]).shape == (4,)  # A view with negative strides is taken, too.
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "head"),
+    [
+        ("meso4", {"input_size": 32}, "last_linear"),
+        ("timm:resnet10t", TINY, "fc"),
+        ("xception", {"input_size": 64}, "fc"),
+    ],
+)
+def test_features_are_what_the_logits_are_linear_in(name, options, head):
+    pytest.importorskip("torch")
+    detector = create(name, **options)
+    frames = np.random.default_rng(0).integers(0, 256, (2, *[options["input_size"]] * 2, 3), dtype=np.uint8)
+    outputs, weights = detector.outputs_of(frames), detector.state()
+    expected = outputs["features"] @ weights[f"{head}.weight"].T + weights[f"{head}.bias"]
+    np.testing.assert_allclose(outputs["logits"], expected, atol=1e-4)
+
+
 def test_the_detectors_crop_is_the_square_face_box(face):
     pytest.importorskip("torch")
     detector = create("meso4", input_size=64)

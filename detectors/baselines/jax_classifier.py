@@ -1,0 +1,105 @@
+"""Xception, EfficientNet-B4 and ResNet-34 in JAX, under timm's names for their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from jax import Array
+
+from ...benchmark.registry import detectors
+from ..imagenet import imagenet_start
+from ..jax_detector import Named
+from ..jax_networks.efficientnet import EfficientNet
+from ..jax_networks.layers import Init, Linear, Mode
+from ..jax_networks.resnet import ResNet
+from ..jax_networks.xception import Xception
+from .jax_plain import JaxPlainClassifier
+
+
+class ResNetClassifier(ResNet):
+    """A ResNet with two logits."""
+
+    def __init__(self, arch: str, init: Init, **options: Any):
+        super().__init__(arch, init, **options)
+        self.fc = Linear(self.width, 2, init)
+
+    def __call__(self, x: Array, mode: Mode) -> Named:
+        """Return logits (N, 2) and features (N, C)."""
+        features = self.features(x, mode).mean((1, 2))
+        return {"logits": self.fc(features), "features": features}
+
+
+class EfficientNetClassifier(EfficientNet):
+    """An EfficientNet with two logits."""
+
+    def __init__(self, arch: str, init: Init, **options: Any):
+        super().__init__(arch, init, **options)
+        self.classifier = Linear(self.width, 2, init, bound=2**-0.5)
+
+    def __call__(self, x: Array, mode: Mode) -> Named:
+        """Return logits (N, 2) and features (N, C)."""
+        features = self.features(x, mode).mean((1, 2))
+        return {"logits": self.classifier(features), "features": features}
+
+
+class XceptionClassifier(Xception):
+    """Xception with two logits."""
+
+    def __init__(self, arch: str, init: Init):
+        super().__init__(init)
+        self.fc = Linear(self.width, 2, init)
+
+    def __call__(self, x: Array, mode: Mode) -> Named:
+        """Return logits (N, 2) and features (N, C)."""
+        features = jax.nn.relu(self.features(x, mode)).mean((1, 2))
+        return {"logits": self.fc(features), "features": features}
+
+
+NETWORKS = {"xception": XceptionClassifier, "efficientnet-b4": EfficientNetClassifier, "resnet34": ResNetClassifier}
+
+
+@detectors.register(
+    "xception",
+    backend="jax",
+    title="Xception",
+    year=2019,
+    input_size=256,
+    options={"arch": "xception", "input_size": 256},
+)
+@detectors.register(
+    "efficientnet-b4",
+    backend="jax",
+    aliases=("efficientnet_b4", "effnet-b4"),
+    title="EfficientNet-B4",
+    year=2019,
+    input_size=256,
+    options={"arch": "efficientnet-b4", "input_size": 256},
+)
+@detectors.register(
+    "resnet34",
+    backend="jax",
+    aliases=("resnet-34",),
+    title="ResNet-34",
+    year=2015,
+    input_size=224,
+    options={"arch": "resnet34", "input_size": 224},
+)
+class JaxImageClassifier(JaxPlainClassifier):
+    """One of `NETWORKS` with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.
+
+    Options: `arch_args` go to the network, such as `channels` of a ResNet; `pretrained` starts from timm's ImageNet
+    weights.
+    """
+
+    def __init__(
+        self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: Mapping[str, Any] | None = None
+    ):
+        args = dict(arch_args or {})
+        start = imagenet_start(arch, _below_head, pretrained=True, arch_args=args) if pretrained else {}
+        super().__init__(lambda init: NETWORKS[arch](arch, init, **args), input_size, start)
+
+
+def _below_head(name: str) -> bool:
+    return not name.startswith(("fc.", "classifier."))

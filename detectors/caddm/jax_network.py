@@ -1,0 +1,163 @@
+"""CADDM's network in JAX: a backbone, the artifact detection module (ADM) on its last map, a classifier on both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from ...benchmark.errors import BenchError
+from ..jax_networks.efficientnet import EfficientNet
+from ..jax_networks.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
+from ..jax_networks.resnet import STRIDES, ResNet
+
+MAP = 7  # The ADM's unpadded convolutions reach 1x1 from 7x7 only.
+LEVELS = (7, 5, 3, 1)
+DROPOUT = {"efficientnet-b3": 0.3, "efficientnet-b4": 0.4}
+CLASSES = 1000  # Of ImageNet, whose unused classifier is in the released checkpoints.
+BACKBONES = ("resnet34", *DROPOUT, "timm:resnet10t")
+
+
+class CaddmNet(nnx.Module):
+    """Backbone -> 7x7 map F; g = pooled F, a = the ADM's last vector; logits = fc(g + a).
+
+    Takes (N, S, S, 3). Returns logits (N, 2), loc (N, 168, 4), conf (N, 168, 2), features (N, 7, 7, C),
+    global_features and adm_features (N, C). Dropout acts on g alone (EfficientNets, training).
+
+    Raises:
+        BenchError: the backbone has no port, or its map isn't 7x7.
+    """
+
+    def __init__(self, backbone: str, input_size: int, init: Init, stage: int | None, backbone_args: Mapping[str, Any]):
+        self.base_model = _build(backbone, input_size, init, stage, backbone_args)
+        channels, self.rate = self.base_model.width, DROPOUT.get(backbone, 0.0)
+        self.adm = ArtifactDetection(channels, init)
+        self.fc = Linear(channels, 2, init)
+
+    def __call__(self, x: Array, mode: Mode) -> dict[str, Array]:
+        """Return every named output."""
+        features = self.base_model.features(x, mode)
+        pooled = dropout(features.mean((1, 2)), self.rate, mode)
+        loc, conf, artifact = self.adm(features, mode)
+        return {
+            "logits": self.fc(pooled + artifact),
+            "loc": loc,
+            "conf": conf,
+            "features": features,
+            "global_features": pooled,
+            "adm_features": artifact,
+        }
+
+
+class ArtifactDetection(nnx.Module):
+    """Four maps (7, 5, 3, 1) with two anchors a cell: where, and whether, something was pasted.
+
+    Takes (N, 7, 7, C); returns loc (N, 168, 4), conf (N, 168, 2) logits, and the last map's vector (N, C).
+    """
+
+    def __init__(self, channels: int, init: Init):
+        blocks = [nnx.List([Shrink(channels, kernel, init)]) for kernel in (1, 3, 3)]
+        self.adm_extra_layers = nnx.List([*blocks, LastShrink(channels, init)])
+        self.multi_scale_detection_module = Heads(channels, init)
+
+    def __call__(self, x: Array, mode: Mode) -> tuple[Array, Array, Array]:
+        """Return loc, conf and the last vector."""
+        maps = []
+        layers: Any = self.adm_extra_layers
+        *blocks, last = layers
+        for (block,) in blocks:
+            x = block(x, mode)
+            maps.append(x)
+        maps.append(last(x))
+        loc, conf = self.multi_scale_detection_module(maps)
+        return loc, conf, maps[-1].reshape(len(x), -1)
+
+
+class Shrink(nnx.Module):
+    """A residual block whose first convolution, unpadded, makes the map smaller by `kernel` - 1."""
+
+    def __init__(self, channels: int, kernel: int, init: Init):
+        self.conv1, self.bn1 = Conv(channels, channels, kernel, init), BatchNorm(channels, init)
+        self.conv2 = Conv(channels, channels, 3, init, padding=1, bias=False)
+        self.bn2 = BatchNorm(channels, init)
+        shortcut = Conv(channels, channels, kernel, init, bias=False)
+        self.downsample = nnx.List([shortcut, BatchNorm(channels, init)])
+
+    def __call__(self, x: Array, mode: Mode) -> Array:
+        """Map (N, H, H, C) to (N, H - kernel + 1, H - kernel + 1, C)."""
+        shortcut, norm = self.downsample
+        y = jax.nn.relu(self.bn1(self.conv1(x), mode))
+        return jax.nn.relu(self.bn2(self.conv2(y), mode) + norm(shortcut(x), mode))
+
+
+class LastShrink(nnx.Module):
+    """The last residual block, 3x3 to 1x1: a single value a channel leaves batch norm nothing to do."""
+
+    def __init__(self, channels: int, init: Init):
+        self.conv1 = Conv(channels, channels, 3, init)
+        self.conv2 = Conv(channels, channels, 1, init)
+        self.downsample = Conv(channels, channels, 3, init)
+
+    def __call__(self, x: Array) -> Array:
+        """Map (N, 3, 3, C) to (N, 1, 1, C)."""
+        return jax.nn.relu(self.conv2(jax.nn.relu(self.conv1(x))) + self.downsample(x))
+
+
+class Heads(nnx.Module):
+    """A box and a class convolution for each map; two anchors a cell."""
+
+    def __init__(self, channels: int, init: Init):
+        self.ms_dets = nnx.List([_head(channels, 2 * 4, size, init) for size in LEVELS])
+        self.ms_cls = nnx.List([_head(channels, 2 * 2, size, init) for size in LEVELS])
+
+    def __call__(self, maps: list[Array]) -> tuple[Array, Array]:
+        """Return offsets (N, 168, 4) and class logits (N, 168, 2): level, row, column, anchor."""
+        loc, conf = (
+            jnp.concatenate([head(x).reshape(len(x), -1, values) for head, x in zip(heads, maps, strict=True)], 1)
+            for heads, values in ((self.ms_dets, 4), (self.ms_cls, 2))
+        )
+        return loc, conf
+
+
+def _head(channels: int, out: int, size: int, init: Init) -> Conv:
+    return Conv(channels, out, 1 if size == 1 else 3, init, padding=0 if size == 1 else 1)
+
+
+# ---- backbones
+
+
+class ReleasedResNet(ResNet):
+    """ResNet-34 with ImageNet's classifier, unused."""
+
+    def __init__(self, init: Init):
+        super().__init__("resnet34", init)
+        self.fc = Linear(self.width, CLASSES, init, kind=Idle)
+
+
+class ReleasedEfficientNet(EfficientNet):
+    """An EfficientNet with ImageNet's classifier, unused, and the momentum and drop rate of the released training."""
+
+    def __init__(self, arch: str, init: Init):
+        super().__init__(arch, init, momentum=0.01, drop=0.2)
+        self.classifier = Linear(self.width, CLASSES, init, kind=Idle)
+
+
+def _build(backbone: str, size: int, init: Init, stage: int | None, args: Mapping[str, Any]) -> Any:
+    if backbone not in BACKBONES:
+        raise BenchError(f"no CADDM backbone '{backbone}' in JAX, only {', '.join(BACKBONES)}. Use --backend torch")
+    maps = [-(-size // stride) for stride in STRIDES]
+    tap = (4 if backbone != "timm:resnet10t" or MAP not in maps else maps.index(MAP)) if stage is None else stage
+    if maps[tap] != MAP:
+        raise BenchError(
+            f"backbone {backbone} gives a {maps[tap]}x{maps[tap]} map at input_size {size}; the ADM needs {MAP}x{MAP}. "
+            f"Change input_size to {MAP * STRIDES[tap]}, or tap another stage"
+        )
+    if backbone == "timm:resnet10t":
+        return ResNet("resnet10t", init, stages=tap, **args)
+    if args or stage is not None:
+        raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")
+    return ReleasedResNet(init) if backbone == "resnet34" else ReleasedEfficientNet(backbone, init)

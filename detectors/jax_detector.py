@@ -1,0 +1,237 @@
+"""What every JAX detector shares: scoring, raw outputs, checkpoints. A detector adds its network and objective."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ..benchmark.store import cache_home
+from ..benchmark.types import Cropper, Face, Sampler
+from .jax_networks.layers import EVALUATION, Init, Mode
+from .weights import check_keys, read_weights
+
+if TYPE_CHECKING:
+    from ..benchmark.config import TrainSettings
+    from .jax_training import JaxTraining
+
+Weights = tuple[nnx.State, nnx.State]  # What is trained, and the rest: running statistics and idle layers.
+Named = dict[str, Array]
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class JaxDetector:
+    """Base of the JAX detectors.
+
+    A subclass gives a function that builds its network, and `start`, the weights (by the reference's names) that don't
+    start at random; it defines `cropper`, `normalise`, `forward`, `losses` and `sampler`. Weights have the names and
+    shapes of the PyTorch detector's; where the reference has others, a subclass overrides `to_reference` and
+    `from_reference` as that one does.
+
+    The work is spread over all local devices: each holds the weights and a part of the batch. `compile_seconds` is what
+    compiling took so far, which is never part of a throughput.
+    """
+
+    input_size: int
+    seed = 0  # Of the first weights, which are drawn when they're first needed, and of dropout.
+
+    def __init__(
+        self, build: Callable[[Init], nnx.Module], start: Mapping[str, np.ndarray] = MappingProxyType({})
+    ) -> None:
+        _keep_compiled()
+        self.start = start
+        self.rebuild(build)
+        mesh = Mesh(np.array(jax.local_devices()), ("data",))
+        self.whole, self.split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
+        self.compile_seconds = 0.0
+        self._batch = 0
+
+    def rebuild(self, build: Callable[[Init], nnx.Module]) -> None:
+        """Take another network; what was made of the one before is dropped."""
+        self._build = build
+        self.graph, *self.shapes = nnx.split(build(Init()), nnx.Param, ...)
+        self._compiled: dict[tuple[int, ...], Any] = {}
+        for made in ("weights", "_outputs"):
+            self.__dict__.pop(made, None)
+
+    # ---- what a subclass defines
+
+    def cropper(self) -> Cropper:
+        """Return what cuts the uint8 (S, S, 3) RGB crop that `score` takes from a context crop."""
+        raise NotImplementedError
+
+    def normalise(self, frames: Array) -> Array:
+        """Turn uint8 (N, H, W, 3) RGB into float32 (N, H, W, 3) as the network takes it."""
+        raise NotImplementedError
+
+    def forward(self, network: Any, x: Array, mode: Mode) -> Named:
+        """Run the network on (N, H, W, 3); the result holds at least `logits` (N, 2), class 1 being fake."""
+        raise NotImplementedError
+
+    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+        """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
+        raise NotImplementedError
+
+    def sampler(self) -> Sampler:
+        """Return what makes training examples."""
+        raise NotImplementedError
+
+    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename our weights' names to the reference's."""
+        return dict(state)
+
+    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename the reference's names to our weights'."""
+        return dict(state)
+
+    def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
+
+    def arranged(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+        """Fill a training batch up to `size` rows, and add `present`: 1 for the rows that count, 0 for the others."""
+        whole = {**batch, "present": np.ones(len(next(iter(batch.values()))), np.float32)}
+        return {name: filled(rows, size) for name, rows in whole.items()}
+
+    # ---- what the harness calls
+
+    def crop(self, face: Face) -> np.ndarray:
+        """Cut this detector's uint8 (S, S, 3) RGB crop from a context crop."""
+        return self.cropper()(face)
+
+    def score(self, frames: np.ndarray) -> np.ndarray:
+        """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops.
+
+        The batch is filled up to the largest one seen, so that a smaller one compiles nothing.
+        """
+        self._batch = max(self._batch, self.fitting(len(frames)))
+        given = jax.device_put(filled(frames, self._batch), self.split)
+        return np.asarray(self.scoring(given.shape)(*self.weights, given))[: len(frames)]
+
+    def outputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every named output for float32 (N, 3, S, S) input, normalised as the network takes it."""
+        return channels_first(self._outputs(*self.weights, np.asarray(x, np.float32)))
+
+    def outputs_of(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every named output for uint8 (N, S, S, 3) RGB crops."""
+        return self.outputs(np.asarray(self.normalise(jnp.asarray(frames))).transpose(0, 3, 1, 2))
+
+    @cached_property
+    def _outputs(self) -> Callable[..., Named]:
+        def run(params: nnx.State, rest: nnx.State, x: Array) -> Named:
+            return self.forward(nnx.merge(self.graph, params, rest), x.transpose(0, 2, 3, 1), EVALUATION)
+
+        return jax.jit(run)
+
+    def probabilities(self, params: nnx.State, rest: nnx.State, frames: Array) -> Array:
+        """Do what `score` does, as a pure function of the weights and a batch."""
+        outputs = self.forward(nnx.merge(self.graph, params, rest), self.normalise(frames), EVALUATION)
+        return jax.nn.softmax(outputs["logits"])[:, 1]
+
+    def scoring(self, shape: tuple[int, ...]) -> Any:
+        """Compile `probabilities` for frames of this shape, once; the result tells its `cost_analysis()`."""
+        if shape not in self._compiled:
+            started = time.perf_counter()
+            frames = jax.ShapeDtypeStruct(shape, np.uint8, sharding=self.split)
+            self._compiled[shape] = jax.jit(self.probabilities).lower(*self.weights, frames).compile()
+            self.compile_seconds += time.perf_counter() - started
+        return self._compiled[shape]
+
+    def flops(self, frames: np.ndarray) -> float:
+        """Return the floating-point operations of scoring these frames, as the compiler counts them."""
+        shape = (self._batch or self.fitting(len(frames)), *frames.shape[1:])
+        return self.scoring(shape).cost_analysis()["flops"] * len(frames) / shape[0]
+
+    def fitting(self, count: int) -> int:
+        """Return the smallest batch, from `count` on, that all devices have an equal share of."""
+        return -(-count // self.split.num_devices) * self.split.num_devices
+
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> JaxTraining:
+        """Start a training session (optimizer, schedule, state to resume from)."""
+        from .jax_training import JaxTraining
+
+        return JaxTraining(self, settings, total_steps, steps_per_epoch)
+
+    def inputs(self, image: Array, mode: Mode) -> Array:
+        """Make the network's input of a batch's `image`: uint8 (N, S, S, 3) RGB, or float (N, 3, S, S), normalised."""
+        floating = jnp.issubdtype(image.dtype, jnp.floating)
+        return (image.transpose(0, 2, 3, 1) if floating else self.normalise(image)).astype(mode.dtype)
+
+    # ---- weights
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The trained weights and the rest, on all devices."""
+        _, *drawn = nnx.split(self._build(Init(self.seed)), nnx.Param, ...)
+        own = {k: v for part in drawn for k, v in named(part).items()}
+        own |= self.from_reference({**self.to_reference(own), **self.start})
+        params, rest = jax.device_put([_filled_state(part, own) for part in drawn], self.whole)
+        return params, rest
+
+    def names(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Return the names of our weights, with what each is."""
+        return {k: v for part in self.shapes for k, v in named(part).items()}
+
+    def parameters_count(self) -> int:
+        """Return the number of parameters, idle ones included, as PyTorch counts them."""
+        return sum(math.prod(v.shape) for k, v in self.names().items() if not k.endswith(STATISTICS))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the weights as arrays under the reference's key names."""
+        own = {k: np.array(v) for part in self.weights for k, v in named(part).items()}
+        # PyTorch counts batches in 64 bits.
+        return self.to_reference({k: v.astype(np.int64) if v.dtype == np.int32 else v for k, v in own.items()})
+
+    def load(self, source: Path | str | Mapping[str, Any]) -> Self:
+        """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
+
+        Raises:
+            BenchError: the file can't be read, or its keys or shapes aren't this network's.
+        """
+        origin = "the given weights" if isinstance(source, Mapping) else str(source)
+        given = source if isinstance(source, Mapping) else read_weights(Path(source))
+        arrays = {k: np.asarray(v) for k, v in given.items()}
+        self.adapt({k: v.shape for k, v in arrays.items()})
+        check_keys(arrays, self.to_reference(self.names()), origin)
+        own = self.from_reference(arrays)
+        self.weights = tuple(jax.device_put(_filled_state(part, own), self.whole) for part in self.shapes)
+        return self
+
+
+def filled(rows: np.ndarray, count: int) -> np.ndarray:
+    """Add rows of zeros until there are `count`."""
+    return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)])
+
+
+def channels_first(outputs: Named) -> dict[str, np.ndarray]:
+    """Return outputs as PyTorch lays them out: maps (N, H, W, C) become (N, C, H, W)."""
+    return {k: np.asarray(v.transpose(0, 3, 1, 2) if v.ndim == 4 else v) for k, v in outputs.items()}
+
+
+def named(state: nnx.State) -> dict[str, Any]:
+    """Return the leaves of a state by their dotted names."""
+    return {".".join(map(str, path)): variable.get_value() for path, variable in nnx.to_flat_state(state)}
+
+
+def _filled_state(shapes: nnx.State, arrays: Mapping[str, np.ndarray]) -> nnx.State:
+    return nnx.from_flat_state(
+        (path, variable.replace(np.asarray(arrays[".".join(map(str, path))], variable.get_value().dtype)))
+        for path, variable in nnx.to_flat_state(shapes)
+    )
+
+
+def _keep_compiled() -> None:
+    """Keep what XLA compiles in the cache folder, for later processes; JAX_COMPILATION_CACHE_DIR names another."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_home() / "xla"))

@@ -1,0 +1,86 @@
+"""The plain classifiers' JAX ports: names, outputs, losses, gradients and running statistics are PyTorch's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flax")
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+
+from crossfake.benchmark.errors import BenchError  # noqa: E402
+from crossfake.benchmark.registry import detectors  # noqa: E402
+from crossfake.detectors import create  # noqa: E402
+from crossfake.detectors.jax_networks import efficientnet  # noqa: E402
+
+NARROW = {"input_size": 64, "arch_args": {"channels": (4, 8, 8, 16)}}
+CASES = {
+    "meso4": ("meso4", {"input_size": 64}),
+    "resnet34": ("resnet34", NARROW),
+    "xception": ("xception", {"input_size": 71}),
+    "efficientnet-b4": ("efficientnet-b4", {"input_size": 64}),
+}
+
+
+def batch(size: int, n: int = 4) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {"image": rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8), "label": np.arange(n) % 2}
+
+
+@pytest.mark.parametrize("name", ["xception", "efficientnet-b4", "resnet34"])
+def test_names_shapes_and_sizes_are_pytorchs(name):
+    with torch.device("meta"):
+        theirs = create(name, backend="torch")
+    ours = create(name, backend="jax")
+    expected = {k: tuple(v.shape) for k, v in theirs.network.state_dict().items()}
+    assert {k: v.shape for k, v in ours.names().items()} == expected
+    assert ours.parameters_count() == theirs.parameters_count()
+    assert ours.input_size == theirs.input_size == detectors.find(name, "jax").card["input_size"]
+
+
+@pytest.mark.parametrize(
+    "case", ["meso4", "resnet34", *(pytest.param(c, marks=pytest.mark.slow) for c in ("xception", "efficientnet-b4"))]
+)
+def test_outputs_and_scores_are_pytorchs(ports, case):
+    name, options = CASES[case]
+    first, second = ports(name, **options)
+    frames = batch(options["input_size"])["image"]
+    x = np.random.default_rng(2).normal(size=(2, 3, *frames.shape[1:3])).astype(np.float32)
+    expected, outputs = first.outputs(x), second.outputs(x)
+    assert outputs.keys() == expected.keys()
+    for key, value in expected.items():
+        np.testing.assert_allclose(outputs[key], value, atol=1e-4 * max(1, np.abs(value).max()), err_msg=key)
+    np.testing.assert_allclose(second.score(frames), first.score(frames), atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["meso4", *(pytest.param(c, marks=pytest.mark.slow) for c in CASES if c != "meso4")])
+def test_a_training_pass_is_pytorchs(ports, assert_same_pass, case):
+    name, options = CASES[case]
+    assert_same_pass(ports(name, **options), batch(options["input_size"]))
+
+
+def test_widths_round_as_timms():
+    assert [efficientnet.rounded(c * 1.4) for c in (16, 24, 40, 80, 112, 192, 320)] == [24, 32, 56, 112, 160, 272, 448]
+
+
+def test_pytorch_and_jax_cards_agree():
+    for name in ("xception", "efficientnet-b4", "resnet34", "meso4"):
+        one, other = detectors.find(name, "torch"), detectors.find(name, "jax")
+        assert one.aliases == other.aliases
+        for key, value in other.card.items():
+            if key != "options":
+                assert one.card[key] == value, (name, key)
+
+
+def test_other_timm_models_are_pytorch_only():
+    with pytest.raises(BenchError, match=r"'timm:resnet50' has no backend 'jax'; it has: torch. Use --backend torch"):
+        create("timm:resnet50", backend="jax")
+
+
+def test_the_documented_example_is_the_code():
+    root = Path(__file__).resolve().parents[3]
+    code = (root / "detectors" / "baselines" / "jax_meso.py").read_text(encoding="utf-8")
+    assert code in (root / "docs" / "backends.md").read_text(encoding="utf-8")

@@ -1,0 +1,117 @@
+"""What it takes to compare a detector's PyTorch and JAX ports; torch and jax are imported once a test asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def ports() -> Callable[..., tuple[Any, Any]]:
+    """Make both ports of a detector with the same random weights; nothing is dropped out of the first."""
+
+    def make(name: str, **options: Any) -> tuple[Any, Any]:
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("flax")
+        from crossfake.detectors import create
+
+        first = create(name, backend="torch", **options)
+        second = create(name, backend="jax", **options)
+        rng = np.random.default_rng(0)
+        state = {k: _random(k, np.asarray(v), rng) for k, v in first.state().items()}
+        for module in first.network.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+            if hasattr(module, "drop_prob"):
+                module.drop_prob = 0.0
+        return first.load(state), second.load(state)
+
+    return make
+
+
+def _random(key: str, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw weights that keep signals at their size, and batch norms that do something."""
+    if key.endswith("num_batches_tracked"):
+        return value
+    if value.ndim > 1:
+        return rng.normal(0, (1 / np.prod(value.shape[1:])) ** 0.5, value.shape).astype(np.float32)
+    if key.endswith(("running_var", "weight")):
+        return rng.uniform(0.8, 1.2, value.shape).astype(np.float32)
+    return rng.uniform(-0.1, 0.1, value.shape).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def train_pass() -> Callable[[Any, Arrays], tuple[dict[str, float], Arrays, Arrays]]:
+    """Run a batch through a port in training mode: losses, gradients, weights with the new running statistics."""
+
+    def run(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
+        return (_torch_pass if hasattr(detector, "device") else _jax_pass)(detector, batch)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def double() -> Callable[[Any], Any]:
+    """Make a PyTorch detector work in double precision: its quick convolutions can be off by a percent in gradients."""
+    return _double
+
+
+def _double(detector: Any) -> Any:
+    normalise = type(detector).normalise
+    detector.normalise = lambda frames: normalise(detector, frames).double()
+    detector.network.double()
+    return detector
+
+
+def _torch_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
+    import torch
+
+    _double(detector).network.train()
+    losses = detector.losses({k: torch.from_numpy(v) for k, v in batch.items()})
+    detector.network.zero_grad()
+    losses["loss"].backward()
+    grads = {k: p.grad.numpy() for k, p in detector.network.named_parameters() if p.grad is not None}
+    return {k: v.item() for k, v in losses.items()}, detector.to_reference(grads), detector.state()
+
+
+def _jax_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
+    import jax
+    from crossfake.detectors.jax_detector import named
+    from crossfake.detectors.jax_networks.layers import Mode
+    from flax import nnx
+
+    def loss(params: Any, rest: Any) -> Any:
+        network = nnx.merge(detector.graph, params, rest, copy=True)
+        losses = detector.losses(network, batch, Mode(train=True))
+        return losses["loss"], (losses, nnx.state(network, nnx.Not(nnx.Param)))
+
+    grads, (losses, rest) = jax.jit(jax.grad(loss, has_aux=True))(*detector.weights)
+    detector.weights = detector.weights[0], rest
+    return (
+        {k: float(v) for k, v in losses.items()},
+        detector.to_reference({k: np.asarray(v) for k, v in named(grads).items()}),
+        detector.state(),
+    )
+
+
+@pytest.fixture(scope="session")
+def assert_same_pass(train_pass: Callable[..., Any]) -> Callable[[tuple[Any, Any], Arrays], None]:
+    """Compare losses and gradients within 1e-3 of their size, and running statistics."""
+
+    def check(ports: tuple[Any, Any], batch: Arrays) -> None:
+        (losses, grads, state), (losses2, grads2, state2) = (train_pass(port, batch) for port in ports)
+        assert losses2 == pytest.approx(losses, rel=1e-3)
+        assert grads2.keys() == grads.keys()
+        largest = max(np.linalg.norm(g) for g in grads.values())
+        for key, expected in grads.items():  # Biases before a batch norm have no gradient but rounding.
+            allowed = 1e-3 * max(float(np.linalg.norm(expected)), 1e-4 * largest)
+            assert np.linalg.norm(grads2[key] - expected) < allowed, key
+        for key in (k for k in state if k.endswith(("running_mean", "running_var", "tracked"))):
+            np.testing.assert_allclose(state2[key], state[key], rtol=1e-4, atol=1e-5, err_msg=key)
+
+    return check
