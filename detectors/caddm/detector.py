@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...benchmark.errors import BenchError, did_you_mean
 from ...benchmark.registry import detectors
-from ...benchmark.types import Cropper
+from ...benchmark.types import Cropper, Face
 from ..torch_detector import TorchDetector
 from .alignment import align_face
-from .network import CaddmNet, reference_keys
+from .artifacts import locate
+from .keys import reference_keys
+from .network import CaddmNet
 from .objective import multibox_loss
-from .sampler import RECIPES, CaddmSampler
-
-DETECTION_WEIGHT = 0.1
+from .sampler import CaddmSampler, recipe_of
 
 
 @detectors.register(
@@ -38,8 +38,10 @@ class Caddm(TorchDetector):
         backbone_args: passed to timm for `timm:NAME`, such as `channels`.
         stage: which of a `timm:NAME` backbone's stages to use; None: the last with a 7x7 map.
         input_size: side of the crop; 224 for the released ones.
-        recipe: `paper`, or `reference` to train as the released code does.
+        recipe: `paper`, or `reference` to train as the released code does, or `gentle` for small faces.
+        recipe_args: fields of the recipe to change (`Recipe` in sampler.py), such as `{partial: 0.5}`.
         pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        detection_weight: the share of the anchors' loss; 0 leaves a classifier trained on swaps.
         scale_input: give the network (grey level - 127.5) / 64 instead of the raw 0..255 that the released weights
             expect; small networks learn faster from scratch so.
 
@@ -55,13 +57,14 @@ class Caddm(TorchDetector):
         stage: int | None = None,
         input_size: int = 224,
         recipe: str = "paper",
+        recipe_args: Mapping[str, Any] | None = None,
+        detection_weight: float = 0.1,
         pretrained: bool = False,
         scale_input: bool = False,
     ):
         super().__init__()
-        if recipe not in RECIPES:
-            raise BenchError(f"caddm: no recipe '{recipe}'.{did_you_mean(recipe, RECIPES)} Known: {', '.join(RECIPES)}")
-        self.backbone, self.input_size, self.recipe, self.scale_input = backbone, input_size, recipe, scale_input
+        self.backbone, self.input_size, self.recipe = backbone, input_size, recipe_of(recipe, recipe_args)
+        self.detection_weight, self.scale_input = detection_weight, scale_input
         self.network = CaddmNet(backbone, input_size, pretrained=pretrained, stage=stage, backbone_args=backbone_args)
 
     def cropper(self) -> Cropper:
@@ -70,7 +73,7 @@ class Caddm(TorchDetector):
 
     def sampler(self) -> CaddmSampler:
         """Return the multi-scale facial swap of this detector's recipe and size."""
-        return CaddmSampler(self.input_size, RECIPES[self.recipe])
+        return CaddmSampler(self.input_size, self.recipe)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Turn uint8 (N, S, S, 3) RGB into BGR float32 (N, 3, S, S), 0..255 unless `scale_input`."""
@@ -82,7 +85,7 @@ class Caddm(TorchDetector):
         return self.network(x)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return cross entropy plus a tenth of the MultiBox loss, and its parts.
+        """Return cross entropy plus `detection_weight` times the MultiBox loss, and its parts.
 
         `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` makes it.
         """
@@ -90,8 +93,12 @@ class Caddm(TorchDetector):
         out = self.forward(image if image.is_floating_point() else self.normalise(image))
         loss_cls = F.cross_entropy(out["logits"].float(), batch["label"])
         loss_loc, loss_conf = multibox_loss(out["loc"], out["conf"], batch["loc_targets"], batch["conf_targets"])
-        loss = loss_cls + DETECTION_WEIGHT * (loss_loc + loss_conf)
+        loss = loss_cls + self.detection_weight * (loss_loc + loss_conf)
         return {"loss": loss, "loss_cls": loss_cls, "loss_loc": loss_loc, "loss_conf": loss_conf}
+
+    def artifacts(self, faces: Sequence[Face]) -> list[np.ndarray]:
+        """Return for each face the (k, 4, 2) corners of what looks like an artifact, in pixels of its crop."""
+        return locate(self, faces)
 
     def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Rename our state dict's keys to the released code's."""

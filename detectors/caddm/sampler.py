@@ -6,11 +6,14 @@ Three recipes: `paper` does what the paper describes, `reference` what the relea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import cv2
 import numpy as np
 
+from ...benchmark.errors import BenchError, did_you_mean
 from ...benchmark.types import TrainSample
 from .alignment import REFERENCE_SIZE, UPRIGHT, Jitter, draw_jitter
 from .blend import Box, misplaced_clone, paste
@@ -36,7 +39,9 @@ class Recipe:
     exact_landmarks: bool = True  # Don't truncate landmarks when the frame is halved.
     halved: float = 0.3  # Share of examples at half the resolution.
     photometric: float = 1.0  # Factor on the probability of each photometric step.
-    genuine_in_fake: float = 0.5  # Share of global swaps that paste the genuine face into the fake frame.
+    partial: float = 0.2  # Share of the fakes with a source that get a partial swap; the others a global one:
+    genuine_in_fake: float = 0.5  # of those, the share that has the genuine face pasted into the fake frame,
+    fake_in_genuine: float = 0.5  # and of the rest, the share that has it the other way round. What is left stays raw.
 
 
 PAPER = Recipe()
@@ -45,6 +50,23 @@ REFERENCE = Recipe(*[False] * 7)
 # face pasted into the fake frame gives back the genuine frame, under the label fake.
 GENTLE = Recipe(halved=0.0, photometric=0.05, genuine_in_fake=0.0)
 RECIPES = {"paper": PAPER, "reference": REFERENCE, "gentle": GENTLE}
+
+
+def recipe_of(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Return a recipe by its name, with some of its fields changed.
+
+    Raises:
+        BenchError: there is no such recipe or field.
+    """
+    if name not in RECIPES:
+        raise BenchError(f"caddm: no recipe '{name}'.{did_you_mean(name, RECIPES)} Known: {', '.join(RECIPES)}")
+    known = [f.name for f in fields(Recipe)]
+    for field in changes or {}:
+        if field not in known:
+            raise BenchError(
+                f"caddm: a recipe has no '{field}'.{did_you_mean(field, known)} It has: {', '.join(known)}"
+            )
+    return replace(RECIPES[name], **(changes or {}))
 
 
 @dataclass(frozen=True)
@@ -58,13 +80,13 @@ class CaddmSampler:
     recipe: Recipe = PAPER
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
-        """Make one example; None (reference recipe only) where a partial swap changed too little."""
+        """Make one example; empty (reference recipe only) where a partial swap changed too little."""
         scene = scene_of(sample)
         if chance(rng, self.recipe.halved):
             scene = halved(scene, whole_landmarks=not self.recipe.exact_landmarks)
         swapped = self.fake(scene, rng) if sample.label else (scene.align(scene.image, draw_jitter(rng), self.size), [])
         if swapped is None:
-            return None
+            return {}
         image, boxes = self._photographed(*swapped, rng)
         loc, conf = assign(np.array(boxes, np.float32))
         return {"image": image, "label": np.array(sample.label, np.int64), "loc_targets": loc, "conf_targets": conf}
@@ -77,7 +99,7 @@ class CaddmSampler:
         Without `train` masks aren't shaken and the crop is upright. None if a partial swap changed too little.
         """
         poisson = chance(rng, 0.5)
-        if scene.source is not None and not chance(rng, 0.8):
+        if scene.source is not None and not chance(rng, 1 - self.recipe.partial):
             swapped = self._partial(scene, poisson, rng, train)
             if swapped or not self.recipe.fallback:
                 return swapped
@@ -85,12 +107,12 @@ class CaddmSampler:
         return scene.align(image, _jitter(rng, train), self.size), [WHOLE]
 
     def _global(self, scene: Scene, poisson: bool, rng: np.random.Generator, train: bool) -> np.ndarray:
-        """Half of the time the genuine face in the fake frame, a quarter the reverse, a quarter the fake as it is."""
+        """Paste the genuine face into the fake frame, or the reverse, or leave the fake as it is."""
         if scene.source is None:
             return scene.image
         if chance(rng, self.recipe.genuine_in_fake):
             pasted, background = scene.source, scene.image
-        elif chance(rng, 0.5):
+        elif chance(rng, self.recipe.fake_in_genuine):
             pasted, background = scene.image, scene.source
         else:
             return scene.image

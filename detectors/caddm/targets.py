@@ -69,3 +69,9 @@ def encode(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     shift = (centre - anchors[:, :2]) / (np.float32(VARIANCES[0]) * anchors[:, 2:])
     size = np.log((boxes[:, 2:] - boxes[:, :2]) / anchors[:, 2:]) / np.float32(VARIANCES[1])
     return np.concatenate([shift, size], 1).astype(np.float32)
+
+
+def decode(offsets: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """Undo `encode`, into centre-size boxes (N, 4)."""
+    centre = anchors[:, :2] + offsets[:, :2] * np.float32(VARIANCES[0]) * anchors[:, 2:]
+    return np.concatenate([centre, anchors[:, 2:] * np.exp(offsets[:, 2:] * np.float32(VARIANCES[1]))], 1)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,13 @@ def test_efficientnet_b3_matches_the_released_code(golden, make_input, weight):
     assert_outputs(filled("efficientnet-b3", 1.4, weight), golden("model_efficientnet-b3.npz"), make_input)
 
 
+@pytest.mark.slow
+def test_efficientnet_b4_gives_what_it_gave(make_input, weight):
+    """Its vectors of the released code weren't at hand: these logits are our own, and guard against changes."""
+    logits = filled("efficientnet-b4", 1.4, weight).outputs(make_input((2, 3, 224, 224)))["logits"]
+    np.testing.assert_allclose(logits, [[-0.884710, 0.438711], [-0.859584, 0.427281]], atol=2e-5)
+
+
 def test_loads_the_released_pickle_and_refuses_others(resnet34, tmp_path):
     state = {k: torch.from_numpy(v) for k, v in resnet34.state().items()}
     moments = {"param_groups": [{"lr": 1e-4, "params": [0]}], "state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}}
@@ -75,6 +84,39 @@ def test_loads_the_released_pickle_and_refuses_others(resnet34, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(fresh.state().values(), resnet34.state().values(), strict=True))
     with pytest.raises(BenchError, match=r"another architecture.*Check --detector"):
         Caddm(**SMALL).load(tmp_path / "resnet34.pkl")
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("cut", r"\(20000 bytes\) can't be read as a checkpoint: its end is missing or damaged"),
+        (b"", r"\(0 bytes\) can't be read as a checkpoint: it is empty"),
+        (b"<html>Quota exceeded</html>", r"it begins with b'<html>Quota exce', as no file that torch.save wrote"),
+        (pickle.dumps({"network": Evil()}, 2), r"it holds print, which is neither tensor nor plain data"),
+        ("renamed", r"1 keys missing \(first: fc.bias\); 1 keys not known \(first: fc.bios\)"),
+        ("reshaped", r"1 of another shape \(first: fc.weight, \(3, 64\) instead of \(2, 64\)\)"),
+    ],
+)
+def test_a_wrong_file_is_told_in_a_line(small, tmp_path, content, told, capsys):
+    path, state = tmp_path / "wrong.pkl", {k: torch.from_numpy(v) for k, v in small.state().items()}
+    if content == "renamed":
+        state["fc.bios"] = state.pop("fc.bias")
+    if content == "reshaped":
+        state["fc.weight"] = torch.zeros(3, 64)
+    torch.save({"network": state, "opt_state": {}, "epoch": 1}, path)
+    if content == "cut":
+        path.write_bytes(path.read_bytes()[:20000])
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    with pytest.raises(BenchError, match=told) as raised:
+        small.load(path)
+    assert "\n" not in str(raised.value)
+    assert "run" not in capsys.readouterr().out
 
 
 def test_efficientnet_names_go_there_and_back():
@@ -109,10 +151,12 @@ def test_loss_is_the_sum_of_its_parts(small, batch):
     losses = small.losses(batch)
     expected = losses["loss_cls"] + 0.1 * (losses["loss_loc"] + losses["loss_conf"])
     torch.testing.assert_close(losses["loss"], expected)
+    small.detection_weight = 0
+    torch.testing.assert_close(small.losses(batch)["loss"], losses["loss_cls"])
     logits = small.forward(small.normalise(batch["image"]))["logits"]
     torch.testing.assert_close(losses["loss_cls"], F.cross_entropy(logits, batch["label"]))
     normalised = small.losses({**batch, "image": small.normalise(batch["image"])})
-    torch.testing.assert_close(normalised["loss"], losses["loss"])
+    torch.testing.assert_close(normalised["loss"], losses["loss_cls"])
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
@@ -124,12 +168,55 @@ def test_training_lowers_the_loss(small, batch, precision):
     assert set(losses[0]) == {"loss", "loss_cls", "loss_loc", "loss_conf"}
 
 
+def test_gradients_are_those_a_step_starts_from_and_change_nothing(small, batch):
+    arrays = {k: v.numpy() for k, v in batch.items()}
+    settings = TrainSettings(optimizer="adamw", lr=1e-3, clip_value=2, weight_decay=4e-3)
+    session, before = small.training(settings, 8, 8), small.state()
+    losses, gradients = session.gradients(arrays)
+    assert all(np.array_equal(v, before[k]) for k, v in small.state().items())
+    assert session.step(arrays) == pytest.approx(losses, rel=1e-5)
+    assert set(gradients) == {k for k, _ in small.network.named_parameters()}
+    # The first step of AdamW: decay by lr x weight decay, then lr x g / (|g| + eps), g being the clipped gradient.
+    for name, g in gradients.items():
+        g = np.clip(g, -2, 2)
+        expected = before[name] * (1 - 1e-3 * 4e-3) - 1e-3 * g / (np.abs(g) + 1e-8)
+        sure = np.abs(g) > 1e-5
+        np.testing.assert_allclose(small.state()[name][sure], expected[sure], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "auto"])
+def test_a_resumed_session_goes_on_as_if_unbroken(small, batch, precision):
+    arrays = {k: v.numpy() for k, v in batch.items()}
+    settings = TrainSettings(optimizer="adamw", lr=1e-3, precision=precision, threads=1)
+    session = small.training(settings, 8, 8)
+    session.step(arrays)
+    packed = session.state()
+    expected = [session.step(arrays) for _ in range(2)]
+    other = Caddm(**SMALL, scale_input=True).training(settings, 8, 8)
+    other.restore(packed)
+    assert [other.step(arrays) for _ in range(2)] == expected
+    weights = zip(other.detector.state().values(), small.state().values(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in weights)
+
+
+def test_auto_takes_bf16_where_the_processor_has_it(small, monkeypatch):
+    for has, taken in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": False}, "float32"), ({}, "float32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has, raising=False)
+        assert small.training(TrainSettings(precision="auto"), 1, 1).precision == taken
+    assert small.training(TrainSettings(), 1, 1).precision == "float32"
+    assert load_settings("caddm", demo=False).train.precision == "auto"
+    assert load_settings("caddm", demo=True).train.precision == "float32"  # Its figures are the same everywhere.
+
+
 def test_reference_recipe_and_size_reach_the_sampler():
     sampler = Caddm(**SMALL, recipe="reference").sampler()
     assert sampler.recipe == REFERENCE
     assert sampler.size == 112
     with pytest.raises(BenchError, match="Did you mean 'paper'"):
         Caddm(**SMALL, recipe="papr")
+    assert Caddm(**SMALL, recipe_args={"partial": 0.5}).sampler().recipe.partial == 0.5
+    with pytest.raises(BenchError, match=r"a recipe has no 'partail'\. Did you mean 'partial'"):
+        Caddm(**SMALL, recipe_args={"partail": 0.5})
 
 
 def test_building_downloads_nothing_unless_asked(monkeypatch):

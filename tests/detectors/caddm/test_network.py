@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
 from crossfake.benchmark.errors import BenchError  # noqa: E402
-from crossfake.detectors.caddm.network import CaddmNet, reference_keys  # noqa: E402
+from crossfake.detectors.caddm.keys import reference_keys  # noqa: E402
+from crossfake.detectors.caddm.network import CaddmNet  # noqa: E402
 from crossfake.detectors.caddm.objective import hard_negatives, multibox_loss  # noqa: E402
 
 # Entries, parameters, and the start of the SHA-256 of "key shape" lines in the order of the released state dict.

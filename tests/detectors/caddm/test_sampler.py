@@ -55,7 +55,15 @@ def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, reci
         assert all(np.array_equal(example[k], again[k]) for k in SIZES)
 
 
-@pytest.mark.parametrize(("recipe", "shares"), [(PAPER, (400, 200, 200)), (GENTLE, (0, 400, 200))])
+@pytest.mark.parametrize(
+    ("recipe", "shares"),
+    [
+        (PAPER, (400, 200, 200)),
+        (GENTLE, (0, 400, 200)),
+        (dataclasses.replace(PAPER, partial=0.5, fake_in_genuine=1), (250, 250, 500)),
+        (dataclasses.replace(GENTLE, partial=0, fake_in_genuine=0), (0, 0, 0)),
+    ],
+)
 def test_shares_of_the_swaps(pair, monkeypatch, recipe, shares):
     """Of a thousand: the genuine face into the fake frame, the reverse, and partial swaps."""
     counts: Counter[str] = Counter()
@@ -117,7 +125,7 @@ def test_faces_over_the_frames_border(make_face, shift):
     for seed in range(40):
         for recipe in (PAPER, REFERENCE):
             example = CaddmSampler(112, recipe)(TrainSample(fake, 1, source), np.random.default_rng(seed))
-            assert example is None or example["image"].shape == (112, 112, 3)
+            assert not example or example["image"].shape == (112, 112, 3)
 
 
 def test_failed_partial_swap_is_dropped_or_replaced(make_face, monkeypatch):
@@ -126,6 +134,8 @@ def test_failed_partial_swap_is_dropped_or_replaced(make_face, monkeypatch):
     scene = scene_of(TrainSample(make_face("fake"), 1, make_face("source")))
     assert CaddmSampler(recipe=REFERENCE).fake(scene, np.random.default_rng(0)) is None
     assert CaddmSampler(recipe=PAPER).fake(scene, np.random.default_rng(0))[1] == [WHOLE]
+    sample = TrainSample(make_face("fake"), 1, make_face("source"))
+    assert CaddmSampler(recipe=REFERENCE)(sample, np.random.default_rng(0)) == {}
 
 
 def test_mirroring_moves_the_boxes(monkeypatch):
