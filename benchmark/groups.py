@@ -1,101 +1,363 @@
-"""Who a detector fails for: per-group and intersectional tables, each cell with its n, and the gaps between groups."""
+"""Who a detector fails for: per-group and intersectional tables, each cell with its n, and the gaps between groups.
+
+Intervals come from a bootstrap over clusters (videos, or people where they are known). All that is measured here is a
+function of sums per group and class, AUC included: a draw's AUC is taken to first order, as the sum of what each fake
+and each real sample contributes to it (their placements, as in DeLong's method).
+
+A gap leans upward when groups are small, and more so in the resamples, so that percentiles of resampled gaps would sit
+too high. Instead, every gap f here is a seminorm of the vector of rates, so |f(estimate) - f(truth)| is at most
+f(estimate - truth): the interval is the value plus and minus the 95 % quantile of f(resample - estimate), not below 0.
+It covers at least 95 % also where the true gap is 0, and starts above 0 only where Tukey's way of comparing all groups
+at once would call them different. Its upper end is never above 97.5 % of the resampled gaps, since those lean up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from . import metrics
-from .intervals import estimate
+from .errors import BenchError, in_rows
+from .fairness import gaps, parse_group, rates_of, sigmoid
+from .intervals import LEVEL, Resamples, interval
 from .types import FAKE, REAL, Estimate
 
-MIN_PER_CLASS = 5
+MIN_PER_CLASS = {"video": 5, "frame": 1}
+"""The fewest reals and fakes with which a group enters the gaps; at frame level it is as in the literature."""
 INTERSECTION = "intersection"
+MOST_GROUPS = 20
+_CONTENT = {"video", "frame", "label", "score", "logit", "method", "identity"}
+NO_ATTRIBUTE = _CONTENT | {"cluster", "path", "split", "dataset", INTERSECTION}
+PAIRS = (("gender", "race"), ("gender", "skin_tone"))
+"""Whose intersection is meant in the literature."""
+SAME_AS = {"nomale": "nonmale", "undefined": ""}
+"""AI-Face's name of a group, and what tables derived from A-FF++ and its kin call unknown."""
+Array = NDArray[np.float64]
 
 
-def attributes_of(videos: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Series]:
-    """Return each annotated attribute as a column of group names, and their intersection where there are several."""
-    present = [a for a in known if a in videos and (videos[a] != "").any()]
-    columns = {a: videos[a] for a in present}
-    if len(present) > 1:
-        whole = (videos[present] != "").all(axis=1)
-        columns[INTERSECTION] = videos[present].agg("-".join, axis=1).where(whole, "")
+def attribute_columns(frames: pd.DataFrame) -> list[str]:
+    """Return which columns of a predictions table hold groups: all but its own, with 1 to MOST_GROUPS values."""
+    others = [c for c in map(str, frames) if c not in NO_ATTRIBUTE and not c.startswith("Unnamed")]
+    values = {c: set(frames[c].dropna().unique()) - {""} for c in others}
+    return [c for c, found in values.items() if 1 <= len(found) <= MOST_GROUPS]
+
+
+def group_names(column: pd.Series) -> pd.Series:
+    """Write a column's values as names: "" where not annotated or `undefined`, 1 for 1.0, `nomale` as `nonmale`."""
+    codes, values = pd.factorize(column)
+    names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values]
+    written = [SAME_AS.get(name, name) for name in names]
+    return pd.Series(np.array([*written, ""], dtype=object)[codes], index=column.index)
+
+
+def with_attributes(frames: pd.DataFrame, origin: str = "predictions") -> pd.DataFrame:
+    """Return a predictions table with its attributes as names; a column `intersection` of `male,asian` is taken apart.
+
+    Raises:
+        BenchError: a cell of that column isn't of the form gender,race; names the table as `origin`.
+    """
+    if INTERSECTION in frames and not {"gender", "race"} & set(frames):
+        texts = group_names(frames[INTERSECTION])
+        parts = {t: parse_group(t) if t else ("", "") for t in texts.unique()}
+        if wrong := [t for t, p in parts.items() if len(p) != 2]:
+            where = in_rows((np.flatnonzero(texts.isin(wrong)) + 1).tolist(), "the first of the data")
+            what = f"an intersection ('{wrong[0]}') that is not of the form gender,race, such as male,asian"
+            raise BenchError(f"{origin}: {what}, {where}")
+        pairs = pd.DataFrame(list(texts.map(parts)), columns=["gender", "race"], index=frames.index)
+        frames = frames.drop(columns=INTERSECTION).join(pairs)
+    return frames.assign(**{c: group_names(frames[c]) for c in attribute_columns(frames)})
+
+
+def contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
+    """Mark the rows whose value of a column isn't that of their video's first row, (n,)."""
+    videos, values = pd.factorize(frames["video"])[0], pd.factorize(group_names(frames[column]))[0]
+    first = np.zeros(videos.max(initial=-1) + 2, dtype=np.int64)
+    first[videos[::-1]] = values[::-1]
+    return np.asarray(first[videos] != values)
+
+
+def remarks(frames: pd.DataFrame) -> list[str]:
+    """Say, a line each, which columns of a predictions table are no attribute, allow no gap, or leave rows out."""
+    used, said = attribute_columns(frames), []
+    for column in (c for c in frames if str(c) not in NO_ATTRIBUTE):
+        values, total = frames[column].nunique(), len(frames)
+        if column not in used:
+            why = "it is empty" if not values else f"{values} different values, an attribute has at most {MOST_GROUPS}"
+            said.append(f"column {column} is not used: {why}")
+            continue
+        names = group_names(frames[column])
+        if len(found := set(names.unique()) - {""}) == 1:
+            one = f"{column} is '{found.pop()}' in every annotated row (rows 1 to {total})"
+            said.append(f"{one}: there is no gap to measure")
+        if len(unknown := np.flatnonzero(names == "")):
+            some = f"{len(unknown)} of {total} rows, row {unknown[0] + 1} the first"
+            said.append(f"{column} isn't known in {some}: in none of its groups, but in the overall metrics")
+    return said
+
+
+def attributes_of(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Series]:
+    """Return each annotated attribute, and each intersection of two, as a column of group names.
+
+    The one of gender and race (or skin tone, or of the first two where these aren't there) is called `intersection`,
+    others `gender+age`. It is "" where either isn't annotated.
+    """
+    present = [a for a in known if a in table and (table[a] != "").any()]
+    columns = {a: table[a] for a in present}
+    main = next((pair for pair in PAIRS if set(pair) <= set(present)), tuple(present[:2]))
+    for one, other in combinations(present, 2):
+        whole = (table[one] != "") & (table[other] != "")
+        name = INTERSECTION if {one, other} == set(main) else f"{one}+{other}"
+        columns[name] = table[one].str.cat(table[other], sep="-").where(whole, "")
     return columns
 
 
-def group_tables(videos: pd.DataFrame, known: Iterable[str], threshold: float, draws: int) -> dict[str, Any]:
-    """Return, for every attribute, its groups with AUC, FPR and TPR at `threshold`, and n (real, fake) videos.
+@dataclass(frozen=True)
+class Family:
+    """One attribute's groups at one level: their sizes and rates, as observed and in every draw.
+
+    `size` is (groups, 2): real and fake samples, `clusters` how many clusters these are of. `rates` maps operating
+    points to rates (see fairness.Rates), `drawn` to those of each draw, (draws, groups + 1).
+    """
+
+    names: list[str]
+    size: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    rates: Mapping[str, Mapping[str, Array]]
+    drawn: Mapping[str, Mapping[str, Array]]
+
+    def of(self, kept: Sequence[int], point: str) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+        """Return the rates of some groups and of the whole at an operating point: observed, drawn, and the errors.
+
+        The errors are by how much the draws miss what was observed, without the bootstrap's bias for few clusters.
+        """
+        at = [*kept, -1]
+        observed = {k: r[at] for k, r in self.rates[point].items()}
+        drawn = {k: r[:, at] for k, r in self.drawn[point].items()}
+        real, fake = self.clusters[kept].T
+        n = {"fpr": real, "tpr": fake, "auc": np.minimum(real, fake), "pr": real + fake, "acc": real + fake}
+        wider = {k: np.append(np.sqrt(n[k] / np.maximum(n[k] - 1, 1)), 1) for k in n}
+        return observed, drawn, {k: (drawn[k] - observed[k]) * wider[k] for k in observed}
+
+
+Groups = dict[str, dict[str, dict[str, Any]]]
+
+
+def fairness(
+    videos: pd.DataFrame, frames: pd.DataFrame, video_of: NDArray[np.int64], threshold: float, draws: int
+) -> tuple[dict[str, Estimate], Groups]:
+    """Measure groups and gaps at both levels; see `measure`.
 
     Args:
-        videos: one row a video with `label`, `score` and the attributes' columns ("" where not annotated).
-        known: the attributes to look for.
-        threshold: the operating point, on P(fake).
+        videos: a row a video with `label`, `score`, `cluster` (what is drawn as one) and attributes.
+        frames: a row a frame; where it has `logit`, its sigmoid is taken for the score, as in the literature's code.
+        video_of: (frames,) the row of each frame's video.
+        threshold: the operating point.
         draws: bootstrap draws.
     """
-    return {
-        attribute: {g: _group(videos[names == g], threshold, draws) for g in sorted(set(names) - {""})}
-        for attribute, names in attributes_of(videos, known).items()
-    }
+    frames, clusters = with_attributes(frames), videos["cluster"].to_numpy()
+    known = attribute_columns(frames)
+    if "logit" in frames:
+        frames = frames.assign(score=sigmoid(frames["logit"]))
+    metrics, groups = measure("video", videos, clusters, known, threshold, draws)
+    more, cells = measure("frame", frames, clusters[video_of], known, threshold, draws)
+    for attribute, found in groups.items():
+        for group, cell in found.items():
+            cell.update(cells[attribute][group])
+    return metrics | more, groups
 
 
-def _group(members: pd.DataFrame, threshold: float, draws: int) -> dict[str, Any]:
-    label, score = members["label"].to_numpy(), members["score"].to_numpy()
-    real, fake = int((label == REAL).sum()), int((label == FAKE).sum())
-    clusters = np.arange(len(members))
-    cell: dict[str, Any] = {
-        "n_real": real,
-        "n_fake": fake,
-        "video.auc": estimate(lambda w: metrics.auc(label, score, w), clusters, n=len(members), draws=draws),
-        "video.fpr": _rate(label, score, threshold, REAL, real, draws),
-        "video.tpr": _rate(label, score, threshold, FAKE, fake, draws),
+def measure(
+    level: str,
+    table: pd.DataFrame,
+    clusters: ArrayLike,
+    known: Iterable[str],
+    threshold: float,
+    draws: int,
+) -> tuple[dict[str, Estimate], Groups]:
+    """Measure every attribute's groups and the gaps between them.
+
+    Args:
+        level: `video` or `frame`; the keys begin with it, and it sets how small a group may be (MIN_PER_CLASS).
+        table: a row a sample with `label`, `score` and the attributes' columns ("" where not annotated).
+        clusters: (n,) what is drawn together, as integers from 0.
+        known: the attributes to look for.
+        threshold: the operating point: a score of at least that much is called fake.
+        draws: bootstrap draws.
+
+    Returns:
+        The gaps, as `<level>.fairness.<attribute>.<metric>` (at 0.5 too, as `<level>.fairness_at_half...`, where that
+        isn't the threshold), and for every attribute its groups with n, AUC, FPR, TPR and FPR at 5 % overall FPR.
+    """
+    label, score = table["label"].to_numpy(int), table["score"].to_numpy(float)
+    points = {"at": threshold, "half": 0.5, "fpr5": threshold_at_fpr(label, score, 0.05)}
+    drawn_as = np.asarray(clusters, dtype=np.int64)
+    resamples = Resamples(np.arange(drawn_as.max(initial=-1) + 1), draws)
+    metrics: dict[str, Estimate] = {}
+    groups: Groups = {}
+    for attribute, names in attributes_of(table, known).items():
+        family = _family(names.to_numpy(), label, score, drawn_as, points, resamples)
+        kept = [i for i, n in enumerate(family.size) if n.min() >= MIN_PER_CLASS[level]]
+        groups[attribute] = {g: _cell(level, family, i) for i, g in enumerate(family.names)}
+        metrics |= {f"{level}.fairness.{attribute}.{k}": e for k, e in _gaps(level, family, kept, "at").items()}
+        if threshold != 0.5:
+            at_half = _gaps(level, family, kept, "half").items()
+            metrics |= {f"{level}.fairness_at_half.{attribute}.{k}": e for k, e in at_half if k.startswith("f_")}
+    return metrics, groups
+
+
+def threshold_at_fpr(label: ArrayLike, score: ArrayLike, rate: float) -> float:
+    """Return the lowest threshold at which no more than `rate` of the reals are called fake."""
+    reals = np.sort(np.asarray(score)[np.asarray(label) == REAL])[::-1]
+    allowed = int(rate * len(reals))
+    return float(np.nextafter(reals[allowed], np.inf)) if len(reals) else np.inf
+
+
+def placements(label: ArrayLike, score: ArrayLike) -> Array:
+    """Return each sample's share of the other class that it is on the right side of, ties counting half, (n,).
+
+    The mean over the fakes, as that over the reals, is the AUC. NaN where the other class is missing.
+    """
+    y, s = np.asarray(label), np.asarray(score, dtype=float)
+    found = np.full(len(y), np.nan)
+    for which, other in ((REAL, FAKE), (FAKE, REAL)):
+        theirs, mine = np.sort(s[y == other]), s[y == which]
+        if len(theirs):
+            below = sum(np.searchsorted(theirs, mine, side) for side in ("left", "right")) / (2 * len(theirs))
+            found[y == which] = below if which == FAKE else 1 - below
+    return found
+
+
+def _family(
+    names: NDArray[Any],
+    label: NDArray[np.int64],
+    score: Array,
+    clusters: NDArray[np.int64],
+    points: Mapping[str, float],
+    resamples: Resamples,
+) -> Family:
+    found, codes = np.unique(names[inside := names != ""].astype(str), return_inverse=True)
+    label, score, clusters = label[inside], score[inside], clusters[inside]
+    place = np.zeros(len(label))
+    for code in range(len(found)):
+        place[codes == code] = placements(label[codes == code], score[codes == code])
+    columns = [np.ones(len(label)), *(score >= t for t in points.values()), np.nan_to_num(place)]
+    cells = 2 * len(found)
+    at, size = clusters * cells + 2 * codes + label, len(resamples.clusters)
+    table = np.stack([np.bincount(at, c, size * cells).reshape(size, cells) for c in columns], -1)
+    shape = (len(found), 2, len(columns))
+    whole, drawn = table.sum(0).reshape(shape), resamples.sums(table.reshape(size, -1)).reshape(-1, *shape)
+    trials = (table[..., 0] > 0).sum(0).reshape(shape[:2])
+    observed = {p: _rates(whole, k) for k, p in enumerate(points, start=1)}
+    return Family(
+        found.tolist(),
+        whole[..., 0].astype(int),
+        trials,
+        observed,
+        {p: _thawed(_rates(drawn, k, observed[p]["auc"]), observed[p], trials) for k, p in enumerate(points, start=1)},
+    )
+
+
+def _rates(sums: Array, point: int, auc: Array | float = 0.0) -> dict[str, Array]:
+    """Turn sums (..., groups, class, column) into rates with the whole's appended; `auc` is the observed one."""
+    whole = np.concatenate([sums, sums.sum(-3, keepdims=True)], axis=-3)
+    real, fake = whole[..., REAL, :], whole[..., FAKE, :]
+    found = rates_of(real[..., 0], fake[..., 0], real[..., point], fake[..., point])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_fake, mean_real = fake[..., -1] / fake[..., 0], real[..., -1] / real[..., 0]
+    return {**found, "auc": np.clip(mean_fake + mean_real - (auc if np.ndim(auc) else mean_real), 0, 1)}
+
+
+def _thawed(drawn: dict[str, Array], observed: Mapping[str, Array], trials: NDArray[np.int64]) -> dict[str, Array]:
+    """Give rates of exactly 0 or 1 a spread: all samples agree, so resampling has nothing to vary.
+
+    Their draws come from Jeffreys' posterior Beta(k + 1/2, n - k + 1/2), n being the group's clusters of that class,
+    for an AUC of the smaller class: so many pairs of a fake and a real can be made without using a cluster twice.
+    """
+    rng = np.random.default_rng(0)
+    for name, n in (("fpr", trials[:, REAL]), ("tpr", trials[:, FAKE]), ("auc", trials.min(1))):
+        for group in np.flatnonzero(np.isin(observed[name][:-1], (0, 1)) & (n > 0)):
+            k = observed[name][group] * n[group]
+            drawn[name][:, group] = rng.beta(k + 0.5, n[group] - k + 0.5, len(drawn[name]))
+    return drawn
+
+
+def _cell(level: str, family: Family, i: int) -> dict[str, Any]:
+    size, clusters = family.size[i], family.clusters[i]
+    real, fake = (int(n) for n in size)
+
+    def rate(key: str, n: int, independent: int, point: str = "at") -> Estimate:
+        value, drawn = float(family.rates[point][key][i]), family.drawn[point][key][:, i]
+        return interval(value, drawn, n=n, clusters=independent)
+
+    def of_class(key: str, which: int, point: str = "at") -> Estimate:
+        n = int(size[which])
+        none = Estimate(None, None, None, 0, f"no such {level}s")
+        return rate(key, n, int(clusters[which]), point) if n else none
+
+    at_edge = family.rates["at"]["auc"][i] in (0, 1)
+    cell: dict[str, Any] = {"n_real": real, "n_fake": fake} if level == "video" else {}
+    cell |= {
+        f"{level}.auc": rate("auc", real + fake, int(clusters.min() if at_edge else clusters.sum())),
+        f"{level}.fpr": of_class("fpr", REAL),
+        f"{level}.tpr": of_class("tpr", FAKE),
+        f"{level}.fpr_at_fpr5": of_class("fpr", REAL, "fpr5"),
     }
-    if min(real, fake) < MIN_PER_CLASS:
-        cell["left_out"] = f"fewer than {MIN_PER_CLASS} videos of a class (real {real}, fake {fake})"
+    if min(real, fake) < (least := MIN_PER_CLASS[level]):
+        few = f"fewer than {least} {level}s of a class" if least > 1 else "one class only"
+        cell["left_out" if level == "video" else f"{level}.left_out"] = f"{few} (real {real}, fake {fake})"
     return cell
 
 
-def _rate(label: NDArray, score: NDArray, threshold: float, which: int, n: int, draws: int) -> Estimate:
-    rate = estimate(
-        lambda w: metrics.positive_rate(label, score, threshold, which, w), np.arange(len(label)), n=n, draws=draws
-    )
-    return rate if n else rate._replace(note="no such videos")
+def _gaps(level: str, family: Family, kept: Sequence[int], point: str) -> dict[str, Estimate]:
+    sizes = enumerate(zip(family.names, family.size, strict=True))
+    out = ", ".join(f"{g} (real {real}, fake {fake})" for i, (g, (real, fake)) in sizes if i not in kept)
+    left_out = f"left out: {out}" if out else ""
+    if len(kept) < 2:
+        least = MIN_PER_CLASS[level]
+        few = f"fewer than two groups with {f'{least} {level}s of each class' if least > 1 else 'both classes'}"
+        return dict.fromkeys((*GAPS, *WORST), Estimate(None, None, None, 0, _notes(few, left_out)))
+    n = int(family.size[kept].min())
+    observed, drawn, missed = family.of(kept, point)
+    errors, resampled = gaps(missed), gaps(drawn)
+    most = {"f_fpr_sum": len(kept), "f_eo": 2 * len(kept)}
+    found = {
+        name: _around(float(value), errors[name], np.minimum(resampled[name], most.get(name, 1)), n, left_out)
+        for name, value in gaps(observed).items()
+    }
+    return found | {name: _worst(family, kept, point, name, n, left_out) for name in WORST}
 
 
-def gaps(videos: pd.DataFrame, known: Iterable[str], threshold: float, draws: int) -> dict[str, Estimate]:
-    """Return the range over groups (largest minus smallest) of AUC and of FPR at `threshold`, per attribute.
-
-    Groups with fewer than MIN_PER_CLASS videos of a class don't enter; `n` is the smallest cell that did, real or
-    fake, since a gap is no better known than its smallest cell.
-    """
-    result: dict[str, Estimate] = {}
-    label, score = videos["label"].to_numpy(), videos["score"].to_numpy()
-    for attribute, names in attributes_of(videos, known).items():
-        masks = [m for g in sorted(set(names) - {""}) if _large_enough(m := (names == g).to_numpy(), label)]
-        if len(masks) < 2:
-            none = Estimate(None, None, None, 0, f"fewer than two groups with {MIN_PER_CLASS} videos of each class")
-            result |= {f"video.fairness.{attribute}.{what}_gap": none for what in ("auc", "fpr")}
-            continue
-        smallest = min(int((label[m] == c).sum()) for m in masks for c in (REAL, FAKE))
-        result[f"video.fairness.{attribute}.auc_gap"] = _range(
-            lambda m, w: metrics.auc(label[m], score[m], w), masks, smallest, draws
-        )
-        result[f"video.fairness.{attribute}.fpr_gap"] = _range(
-            lambda m, w: metrics.positive_rate(label[m], score[m], threshold, REAL, w), masks, smallest, draws
-        )
-    return result
+def _worst(family: Family, kept: Sequence[int], point: str, name: str, n: int, left_out: str) -> Estimate:
+    rate, where, worst = WORST[name]
+    observed, _, missed = family.of(kept, where or point)
+    group = int(worst(observed[rate][:-1]))
+    errors = np.abs(missed[rate][:, :-1]).max(-1)
+    note = _notes(family.names[kept[group]], left_out)
+    return _around(float(observed[rate][group]), errors, np.ones(len(errors)), n, note)
 
 
-def _large_enough(mask: NDArray, label: NDArray) -> bool:
-    return min(int((label[mask] == c).sum()) for c in (REAL, FAKE)) >= MIN_PER_CLASS
+GAPS = ("f_fpr_sum", "f_fpr_range", "f_meo", "f_dp", "f_oae", "f_eo", "auc_gap")
+WORST: dict[str, tuple[str, str, Any]] = {
+    "worst_auc": ("auc", "", np.argmin),
+    "worst_fpr": ("fpr", "", np.argmax),
+    "worst_fpr_at_fpr5": ("fpr", "fpr5", np.argmax),
+}
 
 
-def _range(metric: Any, masks: list[NDArray], smallest: int, draws: int) -> Estimate:
-    def spread(weights: NDArray | None) -> NDArray:
-        values = np.stack([metric(m, None if weights is None else weights[:, m]) for m in masks])
-        return values.max(0) - values.min(0)
+def _around(value: float, errors: Array, resampled: Array, n: int, note: str) -> Estimate:
+    """Return a value with the interval that the errors of its draws allow (see the top of this module)."""
+    sound = ~np.isnan(errors)
+    if sound.sum() <= len(errors) / 2:
+        few = "too few videos for an interval" if len(errors) else ""
+        return Estimate(value, None, None, n, _notes(few, note))
+    reach, ceiling = np.quantile(errors[sound], LEVEL), np.quantile(resampled[sound], (1 + LEVEL) / 2)
+    return Estimate(value, max(value - reach, 0.0), max(min(value + reach, ceiling), value), n, note)
 
-    return estimate(spread, np.arange(len(masks[0])), n=smallest, draws=draws)
+
+def _notes(*parts: str) -> str:
+    return "; ".join(filter(None, parts))

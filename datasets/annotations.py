@@ -1,40 +1,140 @@
-"""The public annotation tables A-FF++ and A-Celeb-DF, read as they were published.
+"""Who is seen in which frame: the annotation tables that were published for deepfake datasets, read as they are.
 
-Xu, Terhörst, Pedersen, Raja: "Analyzing Fairness in Deepfake Detection With Massively Annotated Databases" (CC BY-SA
-4.0). A row is a frame, and its labels, which a classifier made, are the same in all frames of a video: 1 yes, -1 no,
-0 undefined. Race is the one of asian, white and black that is 1; `others` is where none is, as in papers that use these
-tables: mostly people for whom it is undefined, not a fourth ethnicity. Gender that is undefined is left out.
+- A-FF++, A-Celeb-DF, A-DFD and A-DFDC (Xu, Terhörst, Pedersen, Raja: "Analyzing Fairness in Deepfake Detection With
+  Massively Annotated Databases", CC BY-SA 4.0): 1 yes, -1 no, 0 undefined, as a classifier saw it. Race is the one of
+  asian, white and black that is 1; `others` where all are -1; `several` where more than one is 1, which videos have as
+  `undefined`, and told by `doubtful`; `undefined` otherwise, and not one of the others unless asked for
+  (`merge_undefined`).
+- AI-Face, version 1 (race) and 2 (skin tone), by the names of their columns.
+- The CSVs of the papers on fairness: faircsv.py.
+
+Every reader gives a row a frame with `path`, `label` and the attributes, and refuses what it can't interpret, with rows
+(1 is the file's first line). Papers' intersection codes are checked against gender and race in every row.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from ..benchmark.errors import BenchError
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..benchmark.errors import BenchError, in_rows
+from ..benchmark.groups import contradictions
 
 RACES = ("asian", "white", "black")
-NOT_NAMES = {"raw", "c23", "c40", "videos", "face_images"}
+UNDEFINED = "undefined"
+OTHERS = "others"
+SEVERAL = "several"
+GENDERS = {1: "male", -1: "female", 0: UNDEFINED}
+AIFACE_RACES = dict(enumerate((*RACES, OTHERS)))
+AIFACE_AGES = dict(enumerate(("young", "middle-aged", "senior", OTHERS)))
+AIFACE2_AGES = dict(enumerate(("child", "young", "adult", "middle-aged", "senior")))
+TONES = ("light", "medium", "dark")
+NOT_NAMES = {"raw", "c23", "c40", "videos", "frames", "face_images"}
 Key = tuple[str, str]
 
 
-def read_annotations(table: Path) -> dict[Key, dict[str, str]]:
-    """Read a table into {(folder, video): {"gender": ..., "race": ...}}; see `key_of_video`.
+def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
+    """Read an annotation table of any known kind: a row a frame with `path`, `label`, `gender`, `race` or others.
+
+    Args:
+        table: the CSV file.
+        merge_undefined: count an undefined race as `others`.
 
     Raises:
-        BenchError: the file isn't such a table.
+        BenchError: no table of a known kind, or rows with unknown codes, contradictions or repeated frames.
     """
-    import pyarrow as pa
-    from pyarrow import csv
+    from .faircsv import read_paper_csv
 
+    header = _header(table)
+    folded = {name.strip().casefold() for name in header}
+    if {"path", "label", "male"} <= folded:
+        frames = _read_public(table, header, merge_undefined)
+    elif "image path" in folded:
+        frames = _read_aiface(table)
+    else:
+        frames = read_paper_csv(table)
+    refuse(table, "no path", frames["path"].fillna("").str.strip() == "", frames)
+    refuse(table, "a frame that was there before", frames["path"].duplicated(), frames)
+    return frames
+
+
+def per_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return a row a video (the folder a frame is in), and a line for every value on which its frames disagree.
+
+    Where they do, the video has no value.
+    """
+    frames = frames.assign(video=_folder(frames)).replace({"race": {SEVERAL: UNDEFINED}})
+    videos = frames.drop_duplicates("video").drop(columns="path").set_index("video").astype(object)
+    lines = frames.index.tolist()
+    said: dict[tuple[str, str], str] = {}
+    for column in map(str, videos):
+        for row in np.flatnonzero(contradictions(frames, column)).tolist():
+            video, value, line = str(frames["video"].iat[row]), frames[column].iat[row], lines[row]
+            first = videos.at[video, column]
+            said.setdefault((video, column), f"{video}: {column} is {first!s}, but {value!s} in row {line}")
+    for video, column in said:
+        videos.at[video, column] = ""
+    return videos.reset_index(), list(said.values())
+
+
+def doubtful(frames: pd.DataFrame) -> list[str]:
+    """Return a line for every video whose frames are given several races at once, which is taken as undefined."""
+    if "race" not in frames:
+        return []
+    first = _folder(frames)[frames["race"] == SEVERAL].drop_duplicates()
+    return [f"{video}: more than one race in row {row}, taken as undefined" for row, video in first.items()]
+
+
+def _folder(frames: pd.DataFrame) -> pd.Series:
+    return frames["path"].str.rpartition("/")[0]
+
+
+def read_annotations(table: Path, merge_undefined: bool = False) -> dict[Key, dict[str, str]]:
+    """Read a table into {(folder, video): {"gender": ..., "race": ...}}, without undefined values; see `key_of_video`.
+
+    Raises:
+        BenchError: the table can't be read, or the frames of a video disagree.
+    """
+    videos, conflicts = per_video(read_frames(table, merge_undefined))
+    if conflicts:
+        raise BenchError(f"{table}: {conflicts[0]} ({len(conflicts)} such videos). Mend it, or write demographics.csv")
+    attributes = [c for c in videos if c in ("gender", "race", "age", "skin_tone")]
+    rows = zip(videos["video"], *(videos[c] for c in attributes), strict=True)
+    return {
+        _key(PurePosixPath(video)): {a: v for a, v in zip(attributes, values, strict=True) if v not in (UNDEFINED, "")}
+        for video, *values in rows
+    }
+
+
+def in_split(videos: pd.Series, split: Path) -> NDArray[np.bool_]:
+    """Tell which videos (folders of frames) a split file names, (n,).
+
+    Args:
+        videos: paths such as FaceForensics++/manipulated_sequences/Deepfakes/raw/face_images/000_003.
+        split: FaceForensics++'s list of pairs of ids (.json: the reals a and b, the fakes a_b and b_a), or a list of
+            videos, a line each, whose last word is a path (Celeb-DF's `1 Celeb-real/id0_0000.mp4`).
+
+    Raises:
+        BenchError: it can't be read.
+    """
     try:
-        rows = csv.read_csv(table)
-        columns = [c for c in ("male", *RACES) if c in rows.column_names]
-        folders = [PurePosixPath(path).parent for path in rows["path"].to_pylist()]
-        labels = zip(*(rows[c].to_pylist() for c in columns), strict=True)
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise BenchError(f"{table} isn't one of the published annotation tables: {error}") from None
-    videos = dict(zip(folders, labels, strict=True))
-    return {_key(folder): _groups(dict(zip(columns, values, strict=True))) for folder, values in videos.items()}
+        text = split.read_text(encoding="utf-8")
+        if split.suffix == ".json":
+            pairs = [(str(a), str(b)) for a, b in json.loads(text)]
+            names = {name for a, b in pairs for name in (a, b, f"{a}_{b}", f"{b}_{a}")}
+            return videos.str.rpartition("/")[2].isin(names).to_numpy()
+    except (OSError, ValueError, TypeError) as error:
+        raise BenchError(
+            f"{split} can't be read as a split: {error}. "
+            "Give a FaceForensics++ list of pairs (test.json), or a list of videos, a line each (.txt)"
+        ) from None
+    keys = {key_of_video(line.split()[-1]) for line in text.splitlines() if line.strip()}
+    return np.array([_key(PurePosixPath(video)) in keys for video in videos])
 
 
 def key_of_video(video_id: str) -> Key:
@@ -47,8 +147,105 @@ def _key(path: PurePosixPath) -> Key:
     return folder, name
 
 
-def _groups(labels: dict[str, int]) -> dict[str, str]:
-    gender = {1: "male", -1: "female"}.get(labels.get("male", 0))
-    races = [race for race in RACES if labels.get(race) == 1]
-    groups = {"gender": gender, "race": races[0] if len(races) == 1 else None if races else "others"}
-    return {attribute: value for attribute, value in groups.items() if value}
+def refuse(table: Path, what: str, bad: Any, frames: pd.DataFrame) -> None:
+    """Refuse a table for its `bad` rows (n,); the index of `frames` has their numbers in the file.
+
+    Raises:
+        BenchError: there are such rows.
+    """
+    mask = np.asarray(bad, dtype=bool)
+    if mask.any():
+        where = in_rows(frames.index[mask].tolist(), "the file's first line")
+        raise BenchError(f"{table}: {what} {where}")
+
+
+def codes_of(table: Path, frames: pd.DataFrame, column: str, known: dict[int, str] | tuple[int, ...]) -> pd.Series:
+    """Read a column of codes as whole numbers.
+
+    Raises:
+        BenchError: a cell is none of the `known` codes.
+    """
+    found = pd.to_numeric(frames[column], errors="coerce")
+    choices = ", ".join(map(str, sorted(known)))
+    refuse(table, f"a value of {column} that is none of {choices}", ~found.isin(list(known)), frames)
+    return found.astype(int)
+
+
+def _header(table: Path) -> list[str]:
+    try:
+        return [str(c) for c in pd.read_csv(table, nrows=0, encoding="utf-8-sig", skipinitialspace=True)]
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise _unknown(table, " ".join(str(error).split())) from None
+    except FileNotFoundError:
+        raise BenchError(f"no annotation table {table}") from None
+
+
+def _unknown(table: Path, why: str) -> BenchError:
+    return BenchError(f"{table} isn't one of the published annotation tables: {why}")
+
+
+def _numbered(table: Path, frames: pd.DataFrame) -> pd.DataFrame:
+    """Give each row its number in the file as index.
+
+    Raises:
+        BenchError: there are none.
+    """
+    if frames.empty:
+        raise BenchError(f"{table} has a header but no rows: nothing to read")
+    return frames.set_axis(pd.RangeIndex(2, 2 + len(frames)), axis=0)
+
+
+def _read_public(table: Path, header: list[str], merge_undefined: bool) -> pd.DataFrame:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    races = [r for r in RACES if r in header]
+    if not races:
+        raise _unknown(table, f"it has none of the columns {', '.join(RACES)}")
+    options = csv.ConvertOptions(include_columns=["path", "label", "male", *races])
+    try:
+        frames = _numbered(table, csv.read_csv(table, convert_options=options).to_pandas())
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise _unknown(table, " ".join(str(error).split())) from None
+    codes = {c: codes_of(table, frames, c, GENDERS) for c in ("male", *races)}
+    yes = np.stack([codes[r] == 1 for r in races])
+    known = merge_undefined | np.all([codes[r] == -1 for r in races], axis=0)
+    none = np.where(known, OTHERS, UNDEFINED)
+    names = np.select([yes.sum(0) > 1, *yes], [SEVERAL, *races], none)
+    label = codes_of(table, frames, "label", (0, 1))
+    return frames[["path"]].assign(label=label, gender=codes["male"].map(GENDERS), race=names)
+
+
+def _read_aiface(table: Path) -> pd.DataFrame:
+    frames = _numbered(table, pd.read_csv(table, encoding="utf-8-sig", skipinitialspace=True))
+    columns = {c.casefold(): c for c in map(str, frames)}
+
+    def named(word: str) -> str:
+        fits = [c for low, c in columns.items() if word in low and "score" not in low and "group" not in low]
+        if len(fits) != 1:
+            raise _unknown(table, f"it has {len(fits)} columns for {word}; AI-Face's has one, beside Image Path")
+        return fits[0]
+
+    male = codes_of(table, frames, named("gender"), (0, 1))
+    result = {
+        "path": frames[named("image path")],
+        "label": codes_of(table, frames, named("target"), (0, 1)),
+        "gender": male.map({1: "male", 0: "female"}),
+    }
+    if any("skin tone" in low for low in columns):
+        ages = AIFACE2_AGES
+        tone = codes_of(table, frames, named("skin tone"), tuple(range(1, 11)))
+        third = np.digitize(tone, (4, 7))  # Monk tones 1-3, 4-6, 7-10
+        result["skin_tone"] = pd.Series(np.take(TONES, third), frames.index)
+        expected = 3 * male + third
+    else:
+        ages = AIFACE_AGES
+        race = codes_of(table, frames, named("race"), AIFACE_RACES)
+        result["race"] = race.map(AIFACE_RACES)
+        expected = 4 * (1 - male) + race
+    if any("age" in low.split() for low in columns):
+        column = next(c for low, c in columns.items() if "age" in low.split() and "score" not in low)
+        result["age"] = codes_of(table, frames, column, ages).map(ages)
+    crossed = codes_of(table, frames, named("intersection"), tuple(range(6 if ages is AIFACE2_AGES else 8)))
+    refuse(table, "an intersection that contradicts the other columns", crossed != expected, frames)
+    return pd.DataFrame({**result, "intersection": crossed})

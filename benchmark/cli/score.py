@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
+from ..errors import BenchError
 from . import common
 
+LEVELS = ("frame", "video")
+VAL = "val"
 EPILOG = """\
 examples:
   bench score predictions.csv
+  bench score predictions.csv --level frame --threshold 0.5 --json card.json    # as the fairness papers measure
+  bench score predictions.csv --threshold val --val val_predictions.csv
   bench score runs/demo/caddm.small/RUN/test.celebdf.KEY --json card.json
 
-A table needs the columns video, frame, label (0 real, 1 fake) and score (P(fake)); method, gender and race are used
-where they are there.
+A table needs the columns video, frame, label (0 real, 1 fake) and score (P(fake)). Used where they are there:
+method, logit (its sigmoid stands in for the score in the fairness metrics at frame level), gender, race, and any other
+column of few values as an attribute. docs/scoring.md names the keys of the JSON.
 """
 
 
@@ -23,26 +30,92 @@ def add(verbs: Any) -> None:
     p = common.verb(verbs, "score", score, "metrics with intervals and sample sizes, from a predictions file", EPILOG)
     p.add_argument("file", type=Path, metavar="FILE|FOLDER", help="a .parquet or .csv file, or a run's test folder")
     p.add_argument(
-        "--threshold", type=common.share, metavar="T", help="operating point on P(fake), of a video's mean score"
+        "--threshold",
+        type=threshold,
+        metavar="T|val",
+        help="operating point on P(fake): a number, or val: that fixed on the source val split (--val, or the run's)",
     )
+    p.add_argument("--val", type=Path, metavar="FILE", help="predictions of the source validation split, for that")
+    p.add_argument("--level", choices=LEVELS, help="groups and gaps of this level only (default: both)")
     p.add_argument("--draws", type=common.positive, default=1000, metavar="N", help="bootstrap draws (default 1000)")
     p.add_argument("--json", type=Path, metavar="OUT", help="write the whole scorecard there")
+
+
+def threshold(text: str) -> float | str:
+    """Read a number from 0 to 1, or `val`."""
+    return VAL if text == VAL else common.share(text)
 
 
 def score(arguments: argparse.Namespace) -> int:
     """Score and print."""
     from ...leaderboards.text import card_text
-    from ..runner import PREDICTIONS, SCORECARD, make_card
-    from ..store import read_json, write_json
+    from ..runner import PREDICTIONS, make_card
+    from ..store import write_json
 
     path: Path = arguments.file
-    threshold, rule = arguments.threshold, "given"
-    if path.is_dir():
-        if threshold is None and (path / SCORECARD).is_file():
-            threshold, rule = read_json(path / SCORECARD)["threshold"].values()
-        path = path / PREDICTIONS
-    card = make_card(path, threshold, arguments.draws, rule)
+    at, rule, temperature = operating_point(arguments)
+    card = make_card(path / PREDICTIONS if path.is_dir() else path, at, arguments.draws, rule, temperature)
+    if arguments.level:
+        card = of_level(card, arguments.level)
     print(card_text(card))
+    for remark in card["remarks"]:
+        print(f"bench: note: {remark}", file=sys.stderr)
     if arguments.json:
-        write_json(arguments.json, card)
+        write_json(arguments.json, {**card["metrics"], **card})  # By key alone too, for jq and pandas.
     return 0
+
+
+def operating_point(arguments: argparse.Namespace) -> tuple[float | None, str, float | None]:
+    """Return the threshold asked for, where it comes from in words, and the temperature; a run's folder knows its own.
+
+    Raises:
+        BenchError: `--threshold val` without anything to fix it on.
+    """
+    from ..runner import SCORECARD
+    from ..store import read_json
+
+    if arguments.threshold not in (None, VAL):
+        return arguments.threshold, "given", None
+    if arguments.val:
+        return fixed_on(arguments.val, arguments.level)
+    card = arguments.file / SCORECARD
+    if card.is_file():
+        known = read_json(card)
+        return known["threshold"]["value"], known["threshold"]["rule"], known.get("temperature")
+    if arguments.threshold == VAL:
+        raise BenchError(
+            f"--threshold val: {arguments.file} is no run's test folder with a threshold of its own. "
+            "Give the predictions of the source validation split: --val FILE"
+        )
+    return None, "", None
+
+
+def fixed_on(val: Path, level: str | None) -> tuple[float, str, float | None]:
+    """Fix threshold and temperature on predictions of the source validation split; over frames at frame level.
+
+    Raises:
+        BenchError: they can't be scored, or are of one class.
+    """
+    from .. import score as stage
+    from ..metrics import best_threshold
+    from ..predict import read_predictions
+
+    table, _ = read_predictions(val)
+    stage.check_predictions(table, str(val))
+    if table["label"].nunique() < 2:
+        raise BenchError(f"{val} holds one class only: no threshold can be fixed on it")
+    at, temperature = stage.operating_point(table)
+    if level == "frame":
+        return best_threshold(table["label"], table["score"]), f"largest TPR - FPR on the frames of {val}", temperature
+    return at, f"largest TPR - FPR on the videos of {val}", temperature
+
+
+def of_level(card: dict[str, Any], level: str) -> dict[str, Any]:
+    """Return a scorecard without the gaps and group cells of the other level."""
+    other = next(name for name in LEVELS if name != level)
+    metrics = {k: v for k, v in card["metrics"].items() if not k.startswith(f"{other}.fairness")}
+    groups = {
+        attribute: {g: {k: v for k, v in cell.items() if not k.startswith(f"{other}.")} for g, cell in cells.items()}
+        for attribute, cells in card["groups"].items()
+    }
+    return {**card, "metrics": metrics, "groups": groups, "level": level}

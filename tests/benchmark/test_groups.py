@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
+from crossfake.benchmark import metrics
 from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.groups import MIN_PER_CLASS, attributes_of, gaps, group_tables
+from crossfake.benchmark.fairness import gaps, reference_metrics, sigmoid
+from crossfake.benchmark.groups import (
+    attribute_columns,
+    attributes_of,
+    measure,
+    placements,
+    threshold_at_fpr,
+    with_attributes,
+)
+from crossfake.benchmark.intervals import estimate
 from crossfake.benchmark.score import check_predictions, scorecard, to_videos
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def people(*rows: tuple[str, str, int, list[float]]) -> pd.DataFrame:
     """Each row: gender, race, label, scores."""
     return pd.DataFrame([{"gender": g, "race": r, "label": y, "score": s} for g, r, y, scores in rows for s in scores])
+
+
+def measured(table: pd.DataFrame, known: list[str], threshold: float = 0.5, draws: int = 0, level: str = "video"):
+    return measure(level, table, np.arange(len(table)), known, threshold, draws)
 
 
 EASY, HARD = [0.1] * 5, [0.9] * 5
@@ -24,8 +42,21 @@ def two() -> pd.DataFrame:
     return people(("m", "a", 0, EASY), ("m", "a", 1, HARD), ("f", "a", 0, [0.9, *EASY[:4]]), ("f", "a", 1, HARD))
 
 
+def random_table(n: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    label = np.arange(n) % 2
+    return pd.DataFrame(
+        {
+            "gender": rng.choice(["m", "f"], n),
+            "race": rng.choice(["a", "b", "w"], n),
+            "label": label,
+            "score": sigmoid(rng.normal(size=n) + 1.5 * label - 0.7),
+        }
+    )
+
+
 def test_rates_and_auc_of_each_group(two):
-    table = group_tables(two, ["gender"], 0.5, draws=0)["gender"]
+    table = measured(two, ["gender"])[1]["gender"]
     assert table["m"]["video.auc"].value == 1
     assert table["f"]["video.auc"].value == pytest.approx(0.9)  # 5 of 25 pairs are ties.
     assert (table["m"]["video.fpr"].value, table["m"]["video.fpr"].n) == (0, 5)
@@ -34,35 +65,79 @@ def test_rates_and_auc_of_each_group(two):
     assert table["f"]["video.auc"].n == 10
 
 
-def test_gaps_are_largest_minus_smallest_with_the_smallest_cell_as_n(two):
-    table = pd.concat([two, people(("m", "a", 1, [0.9]))])
-    result = gaps(table, ["gender"], 0.5, draws=50)
-    auc, fpr = (result[f"video.fairness.gender.{what}_gap"] for what in ("auc", "fpr"))
+def test_gaps_have_the_smallest_cell_as_n(two):
+    result, _ = measured(pd.concat([two, people(("m", "a", 1, [0.9]))], ignore_index=True), ["gender"], draws=50)
+    auc, fpr = (result[f"video.fairness.gender.{what}"] for what in ("auc_gap", "f_fpr_range"))
     assert auc.value == pytest.approx(0.1)
     assert fpr.value == pytest.approx(0.2)
     assert auc.n == fpr.n == 5
-    assert auc.lo <= auc.value <= auc.hi
+    assert 0 <= auc.lo <= auc.value <= auc.hi <= 1
 
 
-def test_the_threshold_is_the_operating_point_of_the_rates(two):
-    for threshold, fpr, tpr in ((0.05, 1, 1), (0.5, 0.2, 1), (0.9, 0, 0)):
-        women = group_tables(two, ["gender"], threshold, draws=0)["gender"]["f"]
-        assert (women["video.fpr"].value, women["video.tpr"].value) == pytest.approx((fpr, tpr))
+def test_the_worst_group_is_named(two):
+    result, _ = measured(two, ["gender"])
+    assert result["video.fairness.gender.worst_auc"][::4] == (pytest.approx(0.9), "f")
+    assert result["video.fairness.gender.worst_fpr"][::4] == (pytest.approx(0.2), "f")
+
+
+@pytest.mark.parametrize(("threshold", "rates"), [(0.05, (1, 1)), (0.5, (0.2, 1)), (0.9, (0.2, 1)), (0.95, (0, 0))])
+def test_a_score_at_the_threshold_is_called_fake(two, threshold, rates):
+    women = measured(two, ["gender"], threshold)[1]["gender"]["f"]
+    assert (women["video.fpr"].value, women["video.tpr"].value) == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("level", ["video", "frame"])
+def test_gaps_are_those_of_the_plain_functions(level):
+    table = random_table(400)
+    result, _ = measured(table, ["gender", "race"], 0.4, level=level)
+    for attribute, names in attributes_of(table, ["gender", "race"]).items():
+        expected = reference_metrics(table["label"], table["score"], names, 0.4)
+        for name in ("f_fpr_sum", "f_fpr_range", "f_meo", "f_dp", "f_oae", "f_eo", "auc_gap"):
+            assert result[f"{level}.fairness.{attribute}.{name}"].value == pytest.approx(expected[name], abs=1e-12)
+        half = reference_metrics(table["label"], table["score"], names, 0.5)
+        assert result[f"{level}.fairness_at_half.{attribute}.f_eo"].value == pytest.approx(half["f_eo"], abs=1e-12)
+
+
+def test_fpr_of_groups_at_five_percent_overall():
+    table = random_table(600)
+    cells = measured(table, ["gender"])[1]["gender"]
+    reals = table[table["label"] == 0]
+    threshold = reals["score"].sort_values(ascending=False).iloc[int(0.05 * len(reals)) - 1]
+    for gender, cell in cells.items():
+        of_group = reals.loc[reals["gender"] == gender, "score"]
+        assert cell["video.fpr_at_fpr5"].value == pytest.approx((of_group >= threshold).mean())
+
+
+def test_the_threshold_of_a_rate_never_exceeds_it_even_with_ties():
+    assert threshold_at_fpr([0] * 20, np.arange(20), 0.05) == np.nextafter(18, np.inf)
+    tied = threshold_at_fpr([0] * 20, [1.0] * 20, 0.05)
+    assert tied > 1
+    assert threshold_at_fpr([1], [0.3], 0.05) == np.inf
 
 
 def test_small_and_one_class_groups_are_named_and_enter_no_gap(two):
-    table = pd.concat([two, people(("x", "a", 0, [0.9] * 4), ("x", "a", 1, [0.1] * 9), ("y", "a", 1, [0.5] * 20))])
-    groups = group_tables(table, ["gender"], 0.5, draws=0)["gender"]
-    assert list(groups) == ["f", "m", "x", "y"]
-    assert groups["x"]["left_out"] == f"fewer than {MIN_PER_CLASS} videos of a class (real 4, fake 9)"
-    assert groups["x"]["video.auc"].value == 0
-    assert groups["y"]["video.auc"].value is None
-    assert groups["y"]["video.fpr"].note == "no such videos"
-    assert gaps(table, ["gender"], 0.5, draws=0) == gaps(two, ["gender"], 0.5, draws=0)
+    more = people(("x", "a", 0, [0.9] * 4), ("x", "a", 1, [0.1] * 9), ("y", "a", 1, [0.5] * 20))
+    result, groups = measured(pd.concat([two, more], ignore_index=True), ["gender"])
+    assert list(groups["gender"]) == ["f", "m", "x", "y"]
+    assert groups["gender"]["x"]["left_out"] == "fewer than 5 videos of a class (real 4, fake 9)"
+    assert groups["gender"]["x"]["video.auc"].value == 0
+    assert groups["gender"]["y"]["video.auc"].value is None
+    assert groups["gender"]["y"]["video.fpr"].note == "no such videos"
+    gap = result["video.fairness.gender.auc_gap"]
+    assert gap.value == measured(two, ["gender"])[0]["video.fairness.gender.auc_gap"].value
+    assert gap.note == "left out: x (real 4, fake 9), y (real 0, fake 20)"
+
+
+def test_at_frame_level_only_one_class_groups_are_left_out_as_in_the_literature(two):
+    more = people(("x", "a", 0, [0.9]), ("x", "a", 1, [0.1]), ("y", "a", 1, [0.5] * 20))
+    result, groups = measured(pd.concat([two, more], ignore_index=True), ["gender"], level="frame")
+    assert groups["gender"]["y"]["frame.left_out"] == "one class only (real 0, fake 20)"
+    assert "frame.left_out" not in groups["gender"]["x"]
+    assert result["frame.fairness.gender.auc_gap"].value == 1
 
 
 def test_one_group_alone_has_no_gap_and_says_so(two):
-    for what in gaps(two[two["gender"] == "m"], ["gender"], 0.5, draws=0).values():
+    for what in measured(two[two["gender"] == "m"], ["gender"])[0].values():
         assert (what.value, what.n) == (None, 0)
         assert what.note == "fewer than two groups with 5 videos of each class"
 
@@ -73,6 +148,97 @@ def test_the_intersection_needs_every_attribute():
     assert columns["intersection"].tolist() == ["m-a", "", "", "f-b"]
     assert list(attributes_of(table.assign(race=""), ["gender", "race"])) == ["gender"]
     assert list(attributes_of(table[["label", "score"]], ["gender", "race"])) == []
+
+
+def test_auc_draws_agree_with_the_exact_bootstrap():
+    table = random_table(300)
+    women = table[table["gender"] == "f"].reset_index(drop=True)
+    found = measured(women, ["gender"], draws=2000)[1]["gender"]["f"]["video.auc"]
+    statistic = partial(metrics.auc, women["label"].to_numpy(), women["score"].to_numpy())
+    exact = estimate(statistic, np.arange(len(women)), n=len(women), draws=2000)
+    assert found.value == pytest.approx(exact.value)
+    assert (found.lo, found.hi) == pytest.approx((exact.lo, exact.hi), abs=0.006)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6)), min_size=1, max_size=40))
+def test_placements_average_to_the_auc(samples):
+    label, score = np.array(samples).T
+    place, auc = placements(label, score), float(metrics.auc(label, score))
+    if np.isnan(auc):
+        assert np.isnan(place).all()
+    else:
+        assert place[label == 1].mean() == pytest.approx(auc)
+        assert place[label == 0].mean() == pytest.approx(auc)
+
+
+def test_frames_of_one_video_are_drawn_together():
+    table = random_table(60)
+    whole = pd.concat([table] * 8, ignore_index=True)
+    alone = measure("frame", table, np.arange(60), ["gender"], 0.4, 300)
+    copied = measure("frame", whole, np.tile(np.arange(60), 8), ["gender"], 0.4, 300)
+    for name, one in alone[0].items():
+        assert copied[0][name][:3] == pytest.approx(one[:3])
+        assert copied[0][name].n == 8 * one.n
+
+
+def test_a_rate_of_zero_is_not_certain():
+    table = people(("m", "a", 0, EASY * 4), ("m", "a", 1, HARD * 4), ("f", "a", 0, EASY), ("f", "a", 1, HARD))
+    result, groups = measured(table, ["gender"], draws=4000)
+    few, many = (groups["gender"][g]["video.fpr"] for g in ("f", "m"))
+    assert few.value == few.lo == many.value == 0
+    assert few.hi == pytest.approx(0.379, abs=0.02)  # The upper end of Jeffreys' interval for 0 of 5.
+    assert many.hi == pytest.approx(0.117, abs=0.02)  # 0 of 20
+    gap = result["video.fairness.gender.f_fpr_range"]
+    assert gap.value == gap.lo == 0
+    assert gap.hi > 0.2
+    assert groups["gender"]["f"]["video.auc"].lo < 0.7
+
+
+def coverage(rates: list[float], sizes: list[int], metric: str, runs: int, draws: int) -> tuple[float, float]:
+    """Return how often the interval holds the true gap, and how often it begins above it."""
+    rng = np.random.default_rng(0)
+    names = np.repeat([f"g{i}" for i in range(len(sizes))], sizes)
+    table = pd.DataFrame({"a": np.concatenate([names, names]), "label": np.repeat([0, 1], sum(sizes))})
+    share = np.array(sizes) / sum(sizes)
+    exact = {k: np.array([*rates, share @ rates]) for k in ("fpr", "pr", "acc")} | {"tpr": np.ones(len(sizes) + 1)}
+    truth, held, above = float(gaps(exact)[metric]), 0, 0
+    for _ in range(runs):
+        reals = rng.random(sum(sizes)) < np.repeat(rates, sizes)
+        table["score"] = np.concatenate([reals, np.ones(sum(sizes))])
+        e = measured(table, ["a"], draws=draws)[0][f"video.fairness.a.{metric}"]
+        held += e.lo <= truth + 1e-9 and truth <= e.hi + 1e-9
+        above += e.lo > truth + 1e-9
+    return held / runs, above / runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["f_fpr_range", "f_fpr_sum"])
+@pytest.mark.parametrize(
+    ("rates", "sizes"),
+    [
+        ([0.2] * 2, [60] * 2),
+        ([0.1, 0.3], [60] * 2),
+        ([0.1] * 8, [50] * 8),
+        ([0.1] * 7 + [0.4], [50] * 8),
+        (np.linspace(0.05, 0.5, 8).tolist(), [50] * 8),
+        ([0.1, 0.12, 0.15, 0.2], [50, 30, 80, 20]),
+    ],
+)
+def test_intervals_of_gaps_cover_wherever_the_truth_lies(rates, sizes, metric):
+    held, above = coverage(rates, sizes, metric, runs=400, draws=300)
+    assert held >= 0.925, (held, above)  # 95 % less two standard errors
+
+
+@pytest.mark.slow
+def test_small_cells_cover_nearly_as_well():
+    held, _ = coverage([0.1] * 8, [7, 40, 5, 21, 11, 45, 5, 6], "f_fpr_range", runs=400, draws=300)
+    assert held >= 0.925
+
+
+def test_an_interval_of_equal_groups_begins_at_zero_nearly_always():
+    held, above = coverage([0.2] * 4, [30] * 4, "f_fpr_range", runs=60, draws=200)
+    assert held == 1 - above  # Whatever is above 0 holds 0, since the interval begins there.
+    assert held >= 0.9
 
 
 def frames(gender: list[object], race: list[object]) -> pd.DataFrame:
@@ -106,6 +272,46 @@ def test_a_column_without_a_single_annotation_is_no_attribute():
 def test_groups_written_as_numbers_are_names():
     card = scorecard(frames([1, 2] * 6, [1.0, np.nan] * 6), threshold=None, draws=0)
     assert set(card["groups"]["gender"]) == {"1", "2"}
+    assert set(card["groups"]["race"]) == {"1"}
+
+
+def test_any_column_of_few_values_is_an_attribute():
+    table = frames(["m", "f"] * 15, ["a"] * 30).assign(age=["old"] * 15 + ["young"] * 15, number=range(30), logit=0.0)
+    assert attribute_columns(table) == ["gender", "race", "age"]
+    card = scorecard(table, threshold=None, draws=0)
+    assert list(card["groups"]) == ["gender", "race", "age", "intersection", "gender+age", "race+age"]
+    assert set(card["groups"]["intersection"]) == {"f-a", "m-a"}
+    assert "f-old" in card["groups"]["gender+age"]
+
+
+def test_the_literatures_group_strings_are_taken_apart():
+    table = frames(["m"] * 4, ["a"] * 4).drop(columns=["gender", "race"])
+    table["intersection"] = ["male,asian", "nomale,white", "nonmale,others", None]
+    found = with_attributes(table)
+    assert found["gender"].tolist() == ["male", "nonmale", "nonmale", ""]
+    assert found["race"].tolist() == ["asian", "white", "others", ""]
+    with pytest.raises(BenchError, match=r"t.csv: an intersection \('male'\) that is not of .*, in rows 2, 4\. Mend"):
+        with_attributes(table.assign(intersection=["male,asian", "male", "male,white", "male"]), "t.csv")
+
+
+def test_undefined_is_no_group_and_is_told():
+    table = frames(["m", "undefined"] * 8, ["a"] * 15 + [np.nan])
+    card = scorecard(table, threshold=None, draws=0)
+    assert set(card["groups"]["gender"]) == {"m"}
+    assert card["counts"]["frames"] == 16
+    assert card["remarks"][1:] == [
+        "gender isn't known in 8 of 16 rows, row 2 the first: in none of its groups, but in the overall metrics",
+        "race is 'a' in every annotated row (rows 1 to 16): there is no gap to measure",
+        "race isn't known in 1 of 16 rows, row 16 the first: in none of its groups, but in the overall metrics",
+    ]
+
+
+def test_logits_serve_the_literatures_metrics_at_frame_level():
+    table = frames(["m", "m", "f", "f"] * 6, ["a"] * 24)
+    table["logit"] = np.where(table["gender"] == "m", 4.0 * table["label"] - 2, 1.0)
+    card = scorecard(table, threshold=None, draws=0)
+    assert card["metrics"]["frame.fairness.gender.f_fpr_range"].value == 1
+    assert card["metrics"]["video.fairness.gender.f_fpr_range"].value == 0
 
 
 def test_a_method_left_empty_is_still_a_fake_video():
@@ -116,7 +322,7 @@ def test_a_method_left_empty_is_still_a_fake_video():
 def test_a_row_without_a_video_is_refused():
     table = frames(["m"] * 4, ["a"] * 4)
     table.loc[2, "video"] = np.nan
-    with pytest.raises(BenchError, match=r"t\.csv: no video in 1 rows \(first: 3\)"):
+    with pytest.raises(BenchError, match=r"t\.csv: no video in row 3\."):
         check_predictions(table, "t.csv")
 
 
@@ -125,3 +331,11 @@ def test_pooling_keeps_the_table_it_was_given():
     before = table.copy()
     assert to_videos(table)["gender"].tolist() == ["m", ""]
     pd.testing.assert_frame_equal(table, before)
+
+
+def test_very_many_videos_are_measured_too():
+    table = random_table(70_000)
+    gap = measured(table, ["gender"], draws=20)[0]["video.fairness.gender.f_fpr_range"]
+    expected = reference_metrics(table["label"], table["score"], table["gender"])["f_fpr_range"]
+    assert gap.value == pytest.approx(expected)
+    assert gap.hi - gap.lo < 0.05

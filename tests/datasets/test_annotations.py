@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.annotations import key_of_video, read_annotations
+from crossfake.datasets.annotations import doubtful, key_of_video, per_video, read_annotations, read_frames
 from crossfake.datasets.celebdf import LIST, CelebDF
 from crossfake.datasets.ffpp import FaceForensics
 
@@ -25,9 +25,10 @@ def test_frames_become_videos_with_their_one_race(tmp_path):
     (tmp_path / "A.csv").write_text(FFPP)
     assert read_annotations(tmp_path / "A.csv") == {
         ("Deepfakes", "000_001"): {"gender": "male", "race": "black"},
-        ("youtube", "000"): {"gender": "female", "race": "others"},
+        ("youtube", "000"): {"gender": "female"},
         ("youtube", "001"): {},
     }
+    assert read_annotations(tmp_path / "A.csv", merge_undefined=True)["youtube", "000"]["race"] == "others"
 
 
 def test_key_is_the_same_in_all_compressions():
@@ -40,7 +41,7 @@ def test_table_beside_the_dataset_gives_the_groups(plant):
     home = plant({**splits, f"{YOUTUBE}/000.mp4": None, FAKE: None, "A-FF++.csv": FFPP})
     groups = {v.id: v.groups for v in FaceForensics().videos(home, "c40")}
     assert groups[FAKE] == {"gender": "male", "race": "black"}
-    assert groups[f"{YOUTUBE}/000.mp4"] == {"gender": "female", "race": "others"}
+    assert groups[f"{YOUTUBE}/000.mp4"] == {"gender": "female"}
     assert groups[f"{YOUTUBE}/001.mp4"] == {}
 
 
@@ -59,6 +60,111 @@ def test_other_tables_are_refused(tmp_path, text):
         read_annotations(tmp_path / "A.csv")
 
 
+def table(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "A.csv").write_text(text)
+    return tmp_path / "A.csv"
+
+
+def public(tmp_path: Path, *rows: str) -> Path:
+    return table(tmp_path, "\n".join(["path,label,male,asian,white,black", *rows]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("codes", "apart", "merged"),
+    [
+        ("1,-1,1,-1", ("male", "white"), ("male", "white")),
+        ("-1,1,0,-1", ("female", "asian"), ("female", "asian")),
+        ("1,-1,-1,-1", ("male", "others"), ("male", "others")),
+        ("1,-1,0,-1", ("male", "undefined"), ("male", "others")),
+        ("0,0,0,0", ("undefined", "undefined"), ("undefined", "others")),
+        ("1,1,1,-1", ("male", "several"), ("male", "several")),
+    ],
+)
+def test_undefined_is_not_others_unless_asked(tmp_path, codes, apart, merged):
+    path = public(tmp_path, f"a/b/1.png,0,{codes}")
+    for wanted, merge in ((apart, False), (merged, True)):
+        frame = read_frames(path, merge).iloc[0]
+        assert (frame["gender"], frame["race"]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a/b/1.png,0,2,-1,1,-1"], r"a value of male that is none of -1, 0, 1 in row 2\."),
+        (["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1,-1,5,-1"], r"a value of white that is none of -1, 0, 1 .*in row 3"),
+        (["a/b/1.png,3,1,-1,1,-1"], r"a value of label that is none of 0, 1 in row 2\."),
+        ([",0,1,-1,1,-1"], r"no path in row 2\."),
+        (["a/b/1.png,0,1,-1,1,-1"] * 2, r"a frame that was there before in row 3\."),
+        ([], "has a header but no rows"),
+    ],
+)
+def test_bad_rows_are_refused_by_number(tmp_path, rows, message):
+    with pytest.raises(BenchError, match=message):
+        read_frames(public(tmp_path, *rows))
+
+
+def test_several_races_at_once_are_told_and_undefined(tmp_path):
+    frames = read_frames(public(tmp_path, "a/v/1.png,0,1,-1,1,-1", "a/w/1.png,1,1,1,1,-1", "a/w/2.png,1,1,1,1,-1"))
+    assert doubtful(frames) == ["a/w: more than one race in row 3, taken as undefined"]
+    videos, said = per_video(frames)
+    assert videos["race"].tolist() == ["white", "undefined"]
+    assert said == []
+
+
+def test_frames_that_disagree_are_reported_and_their_video_has_no_value(tmp_path):
+    path = public(tmp_path, "a/v/1.png,0,1,-1,1,-1", "a/v/2.png,0,-1,-1,1,-1", "a/w/1.png,1,1,-1,1,-1")
+    videos, said = per_video(read_frames(path))
+    assert said == ["a/v: gender is male, but female in row 3"]
+    assert videos.to_dict("list") == {
+        "video": ["a/v", "a/w"],
+        "label": [0, 1],
+        "gender": ["", "male"],
+        "race": ["white", "white"],
+    }
+    with pytest.raises(BenchError, match="gender is male, but female in row 3"):
+        read_annotations(path)
+
+
+AIFACE1 = (
+    "Image Path,Uncertainty Score Gender,Ground Truth Gender,Ground Truth Age,Ground Truth Race,Intersection,Target"
+)
+AIFACE2 = "Image Path,Predicted Gender,Predicted Age,Skin Tone,Target,Skin Tone Group,Intersection"
+
+
+def test_ai_face_of_both_versions(tmp_path):
+    one = read_frames(table(tmp_path, f"{AIFACE1}\na/1.png,.9,1,2,0,0,1\na/2.png,.9,0,3,3,7,0\n"))
+    assert one.drop(columns="path").to_dict("list") == {
+        "label": [1, 0],
+        "gender": ["male", "female"],
+        "race": ["asian", "others"],
+        "age": ["senior", "others"],
+        "intersection": [0, 7],
+    }
+    two = read_frames(table(tmp_path, f"{AIFACE2}\na/1.png,1,0,7,1,dark,5\na/2.png,0,4,3,0,light,0\n"))
+    assert two["skin_tone"].tolist() == ["dark", "light"]
+    assert two["age"].tolist() == ["child", "senior"]
+    assert two["intersection"].tolist() == [5, 0]
+
+
+def test_an_ai_face_table_without_rows_is_refused(tmp_path):
+    with pytest.raises(BenchError, match="has a header but no rows"):
+        read_frames(table(tmp_path, AIFACE2 + "\n"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a/1.png,1,0,7,1,dark,2", r"an intersection that contradicts the other columns in row 2\."),
+        ("a/1.png,1,5,7,1,dark,5", "a value of Predicted Age that is none of 0, 1, 2, 3, 4"),
+        ("a/1.png,1,0,11,1,dark,5", "a value of Skin Tone that is none of 1, .*10 in row 2"),
+        ("a/1.png,x,0,7,1,dark,5", "a value of Predicted Gender that is none of 0, 1"),
+    ],
+)
+def test_ai_face_rows_that_mean_nothing_are_refused(tmp_path, row, message):
+    with pytest.raises(BenchError, match=message):
+        read_frames(table(tmp_path, f"{AIFACE2}\n{row}\n"))
+
+
 @pytest.mark.skipif("BENCH_TEST_DATA" not in os.environ, reason="BENCH_TEST_DATA names no folder with the tables")
 def test_real_videos_of_the_official_test_split_by_cell(tmp_path):
     given = Path(os.environ["BENCH_TEST_DATA"])
@@ -68,6 +174,7 @@ def test_real_videos_of_the_official_test_split_by_cell(tmp_path):
     pairs = json.loads((given / "ffpp_splits" / "test.json").read_text())
     found = Counter((g.get("gender"), g.get("race")) for pair in pairs for v in pair if (g := groups["youtube", v]))
     assert len(groups) == 6000
+    assert (found["male", "others"], found["female", "others"]) == (6, 2)
     assert found["male", "white"] == 40
     assert found["male", "asian"] == 3
     assert found["male", "black"] == 1

@@ -1,0 +1,213 @@
+"""`bench fairness`: what a test set can show about fairness, per-video annotations, and the papers' CSVs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BenchError
+from . import common
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EPILOG = """\
+examples:
+  bench fairness power --annotations A-FF++.csv --split splits/test.json
+  bench fairness power --annotations A-Celeb-DF.csv --split List_of_testing_videos.txt
+  bench fairness power --dataset dfdc --split test --data /datasets
+  bench fairness videos A-FF++.csv --out videos.csv
+  bench fairness export ff++ --out for_their_code --data /datasets
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb and its own verbs."""
+    p = common.verb(
+        verbs,
+        "fairness",
+        lambda a: a.parser.error("say which: power, videos or export"),
+        "what a test set can show about fairness; annotations; the papers' CSVs",
+        EPILOG,
+    )
+    parts = p.add_subparsers(dest="part", metavar="PART")
+    power = common.verb(parts, "power", show_power, "videos by group, interval widths, smallest gaps that show", EPILOG)
+    power.add_argument("--annotations", type=Path, metavar="FILE", help="a published annotation table")
+    power.add_argument("--dataset", metavar="DATASET", help="or a dataset with its groups; see: bench list datasets")
+    power.add_argument("--data", metavar="ROOT|demo", help="folder that holds the dataset; default: $BENCH_DATA")
+    power.add_argument(
+        "--split",
+        metavar="FILE|NAME",
+        help="FaceForensics++'s list of pairs (.json), a list of videos (.txt), or the dataset's train, val or test",
+    )
+    power.add_argument("--fpr", type=common.share, default=0.1, metavar="P", help="FPR of the better group (0.1)")
+    power.add_argument("--auc", type=common.share, default=0.9, metavar="A", help="AUC of the better group (0.9)")
+    power.add_argument("--power", type=common.share, default=0.8, metavar="P", help="chance to show a gap (0.8)")
+    power.add_argument("--json", type=Path, metavar="OUT", help="write it there, too")
+    _add_merge(power)
+    videos = common.verb(
+        parts, "videos", show_videos, "a row a video from a table of frames, and what contradicts", EPILOG
+    )
+    videos.add_argument("annotations", type=Path, metavar="FILE", help="a published annotation table")
+    videos.add_argument("--out", type=Path, required=True, metavar="CSV", help="where to write the videos")
+    _add_merge(videos)
+    export = common.verb(
+        parts, "export", export_csvs, "write prepared faces as the fairness papers' code reads them", EPILOG
+    )
+    export.add_argument("dataset", metavar="DATASET", help="see: bench list datasets")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="where images and CSVs go")
+    export.add_argument("--size", type=common.positive, default=256, metavar="N", help="pixels of an image (256)")
+    export.add_argument("--seed", type=int, default=0, metavar="N", help="of the training pairs (default 0)")
+    export.add_argument("--detector", default="caddm", metavar="NAME", help="whose face settings to use")
+    common.add_data(export)
+    common.add_recipe(export)
+    common.add_work(export)
+
+
+def _add_merge(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--merge-undefined", action="store_true", help="count an undefined race as others")
+
+
+def show_power(arguments: argparse.Namespace) -> int:
+    """Print group sizes and what they can show."""
+    from ..power import cells, report
+    from ..store import write_json
+
+    videos, notes = _videos(arguments)
+    sizes = cells(videos)
+    compared = sizes[~sizes["group"].str.contains("undefined") & (sizes["real"] > 0)]
+    if len(compared) < 2:
+        raise BenchError(f"fewer than two groups have real videos ({', '.join(sizes['group'])}): nothing to compare")
+    found = report(compared, arguments.fpr, arguments.auc, arguments.power)
+    left = sizes.drop(compared.index)
+    print(power_text(found))
+    for _, cell in left.iterrows():
+        print(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
+    for note in notes:
+        print(f"note: {note}")
+    if arguments.json:
+        write_json(arguments.json, {**found, "not_compared": left.to_dict("records"), "notes": notes})
+    return 0
+
+
+def power_text(found: dict[str, Any]) -> str:
+    """Return the report of benchmark/power.py as a table and two sentences."""
+    from tabulate import tabulate
+
+    def number(value: float | None, sign: str = "") -> str:
+        return "never" if value is None else f"{sign}{value:.2f}"
+
+    header = ["group", "real", "fake (clips)", f"interval of FPR {found['fpr']:g} (width)", "FPR gap"]
+    header += [f"interval width of AUC {found['auc']:g}", "AUC gap"]
+    rows = []
+    for i, g in enumerate(found["groups"]):
+        fpr_gap, auc_gap = (number(g["fpr_gap"], "+"), number(g["auc_gap"], "-")) if i else ("", "")
+        low, high = g["fpr_interval"]
+        width = "too few" if g["auc_width"] is None else number(g["auc_width"])
+        cell = [g["group"], g["real"], f"{g['fake']} ({g['clips']})", f"{low:.2f} to {high:.2f} ({high - low:.2f})"]
+        rows.append([*cell, fpr_gap, width, auc_gap])
+    largest = found["groups"][0]["group"]
+    lines = [
+        tabulate(rows, header, tablefmt="github", disable_numparse=True),
+        f"gaps: how far a group's FPR must lie above {found['fpr']:g}, or its AUC below {found['auc']:g}, to be shown "
+        f"different from {largest} in {100 * found['power']:.0f} % of repetitions (two-sided, 5 %)",
+    ]
+    for name, gap in found["best"].items():
+        why = (
+            "named in advance"
+            if name == "one pair"
+            else f"of the {found['pairs']}, each tested at 5 % / {found['pairs']}"
+        )
+        at_best = f"{number(gap['auc_gap_at_best'], '-')} were all fakes of a clip independent"
+        shown = f"FPR {number(gap['fpr_gap'], '+')}, AUC {number(gap['auc_gap'], '-')} ({at_best})"
+        lines.append(f"smallest gap between the two largest groups, {name} {why}: {shown}")
+    for name, (mean, high) in found["chance"].items():
+        lines.append(f"by chance alone, with the same FPR in all groups: {name} {mean:.2f}, in 5 % over {high:.2f}")
+    return "\n".join(lines)
+
+
+def _videos(arguments: argparse.Namespace) -> tuple[pd.DataFrame, list[str]]:
+    """Return `label`, `group` and `clip` of the videos asked for, and what there is to say of them."""
+    if bool(arguments.annotations) == bool(arguments.dataset):
+        raise BenchError("give either --annotations FILE or --dataset NAME")
+    return _annotated(arguments) if arguments.annotations else _of_dataset(arguments)
+
+
+def _annotated(arguments: argparse.Namespace) -> tuple[pd.DataFrame, list[str]]:
+    from ...datasets.annotations import doubtful, in_split, per_video, read_frames
+
+    frames = read_frames(arguments.annotations, arguments.merge_undefined)
+    videos, notes = per_video(frames)
+    notes += doubtful(frames)
+    if arguments.split:
+        videos = videos[in_split(videos["video"], Path(arguments.split))]
+        if videos.empty:
+            raise BenchError(f"not one video of {arguments.annotations} is in {arguments.split}")
+    attributes = [c for c in videos if c in ("gender", "race", "skin_tone")]
+    group = videos[attributes].replace("", "undefined").agg("-".join, axis=1)
+    return videos.assign(group=group, clip=videos["video"].str.rpartition("/")[2]), notes
+
+
+def _of_dataset(arguments: argparse.Namespace) -> tuple[pd.DataFrame, list[str]]:
+    import pandas as pd
+
+    from ..data import find_root, open_source
+    from ..progress import Reporter
+
+    source = open_source(arguments.dataset, find_root(arguments.data, Reporter(), 1))
+    splits = {v.split for v in source.videos}
+    if arguments.split and arguments.split not in splits:
+        raise BenchError(f"{source.label} has no split '{arguments.split}'; it has {', '.join(sorted(splits))}")
+    videos = [v for v in source.videos if arguments.split in (None, v.split)]
+    known = sorted({a for v in videos for a in v.groups})
+    if not known:
+        raise BenchError(f"{source.label} has no annotation: put demographics.csv or a published table beside it")
+    rows = [
+        {"label": v.label, "group": "-".join(v.groups.get(a, "undefined") for a in known), "clip": Path(v.id).stem}
+        for v in videos
+    ]
+    return pd.DataFrame(rows), []
+
+
+def show_videos(arguments: argparse.Namespace) -> int:
+    """Write the per-video table; exit code 1 where frames of a video contradict each other."""
+    from ...datasets.annotations import doubtful, per_video, read_frames
+    from ..store import write_text
+
+    frames = read_frames(arguments.annotations, arguments.merge_undefined)
+    videos, conflicts = per_video(frames)
+    write_text(arguments.out, videos.to_csv(index=False))
+    for conflict in conflicts:
+        print(f"contradiction: {conflict}")
+    for note in doubtful(frames):
+        print(f"note: {note}")
+    print(f"{arguments.out}: {len(videos)} videos, {len(conflicts)} contradictions")
+    return 1 if conflicts else 0
+
+
+def export_csvs(arguments: argparse.Namespace) -> int:
+    """Prepare faces where they aren't, and write images and CSVs."""
+    from ...datasets.faircsv import export
+    from ...detectors.crops import BoxCrop
+    from ..config import load_settings
+    from ..data import find_root, open_source
+    from ..progress import Reporter
+
+    common.quiet_libraries()
+    reporter, workers = Reporter(), common.workers_of(arguments)
+    root = find_root(arguments.data, reporter, workers)
+    source = open_source(arguments.dataset, root, arguments.limit)
+    splits = sorted({v.split for v in source.videos})
+    settings = load_settings(
+        arguments.detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
+    )
+    faces = source.prepare(splits, settings.faces, reporter, workers)
+    videos = [v for split in splits for v in source.split(split)]
+    with reporter.task(f"writing {arguments.out}") as tick:
+        crop, name = BoxCrop(arguments.size), source.name
+        counts, left_out = export(videos, faces, crop, arguments.out, arguments.seed, name, tick)
+    for line in left_out:
+        reporter.say(f"left out: {line}")
+    reporter.say(f"{arguments.out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
+    return 0
