@@ -6,6 +6,7 @@ matrix of bootstrap counts gives the metric of every draw.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,63 +16,120 @@ Array = NDArray[np.float64]
 
 
 class Curve(NamedTuple):
-    """Weights above or at each distinct score, from the highest score down: shape (..., distinct scores)."""
+    """An ROC curve as weights at or above each threshold, from the highest score down: shape (..., thresholds).
+
+    Every metric that ranks scores is a function of it: one sort serves them all, and the leading axes come back, so
+    that the curves of many bootstrap draws are measured at once. NaN without samples of both classes.
+    """
 
     thresholds: Array
     fakes: Array
     reals: Array
 
+    def auc(self) -> Array:
+        """Area under the curve: the share of (fake, real) pairs in the right order, ties counting half."""
+        if not self.thresholds.size:
+            return self._undefined()
+        width = np.diff(self.reals, axis=-1, prepend=0)
+        height = self.fakes - 0.5 * np.diff(self.fakes, axis=-1, prepend=0)
+        return _ratio((width * height).sum(-1), self.fakes[..., -1] * self.reals[..., -1])
+
+    def average_precision(self) -> Array:
+        """Sum of precision times the step in recall over all thresholds, fake being the positive class."""
+        if not self.thresholds.size:
+            return self._undefined()
+        precision = np.nan_to_num(_ratio(self.fakes, self.fakes + self.reals))
+        area = (precision * np.diff(self.fakes, axis=-1, prepend=0)).sum(-1)
+        return np.where(self.reals[..., -1] > 0, _ratio(area, self.fakes[..., -1]), np.nan)
+
+    def equal_error_rate(self) -> Array:
+        """The rate at which false positives equal false negatives, on the curve joined by straight lines."""
+        if not self.thresholds.size:
+            return self._undefined()
+        fpr, tpr = self.rates()
+        after = np.argmax(fpr >= 1 - tpr, axis=-1)[..., None]
+        before = np.maximum(after - 1, 0)
+        (x0, y0), (x1, y1) = ([np.take_along_axis(r, i, -1)[..., 0] for r in (fpr, tpr)] for i in (before, after))
+        gap, next_gap = 1 - y0 - x0, y1 + x1 - 1
+        share = np.nan_to_num(_ratio(gap, gap + next_gap))
+        return x0 + share * (x1 - x0) + 0 * (fpr + tpr)[..., -1]
+
+    def tpr_at_fpr(self, level: float) -> Array:
+        """The largest TPR of a threshold whose FPR is at most `level`: what can be had, so nothing is interpolated."""
+        if not self.thresholds.size:
+            return self._undefined()
+        last = np.count_nonzero(_ratio(self.reals, self.reals[..., -1:]) <= level, axis=-1)[..., None] - 1
+        fakes = np.where(last < 0, 0, np.take_along_axis(self.fakes, np.maximum(last, 0), -1))
+        return _ratio(fakes, self.fakes[..., -1:])[..., 0] + 0 * _ratio(self.reals[..., -1], self.reals[..., -1])
+
+    def rates(self) -> tuple[Array, Array]:
+        """Return FPR and TPR, (..., thresholds + 1), from (0, 0), where nothing is called fake, to (1, 1)."""
+        pad = [(0, 0)] * (self.fakes.ndim - 1) + [(1, 0)]
+        fpr, tpr = (np.pad(_ratio(count, count[..., -1:]), pad) for count in (self.reals, self.fakes))
+        return fpr, tpr
+
+    def thinned(self, points: int) -> Curve:
+        """Return the curve at no more than so many of its thresholds, with about equally many samples between them."""
+        total = self.fakes + self.reals
+        if len(total) <= points:
+            return self
+        last = np.flatnonzero(np.diff(total * points // (total[-1] + 1), append=points))
+        return Curve(self.thresholds[last], self.fakes[last], self.reals[last])
+
+    def outline(self, points: int = 101) -> list[list[float]]:
+        """Return [FPR, TPR] along the curve, in about equal steps; none without samples of both classes."""
+        fpr, tpr = self.rates()
+        if np.isnan(fpr + tpr).any():
+            return []
+        steps = np.unique(np.searchsorted(fpr + tpr, np.linspace(0, 2, points)))
+        return np.column_stack([fpr, tpr])[steps].round(4).tolist()
+
+    def _undefined(self) -> Array:
+        return np.full(self.fakes.shape[:-1], np.nan)
+
 
 def curve(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Curve:
     """Count, for every distinct score, the fakes and reals that score at least that much; ties count together."""
     y, s = np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
-    w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=float)
-    order = np.argsort(-s, kind="stable")
-    y, s, w = y[order], s[order], w[..., order]
+    order = np.argsort(-s)
+    y, s = y[order], s[order]
     last = np.flatnonzero(np.append(np.diff(s) != 0, True)) if len(s) else np.array([], dtype=int)
-    return Curve(s[last], np.cumsum(w * y, axis=-1)[..., last], np.cumsum(w * (1 - y), axis=-1)[..., last])
+    if weights is None:
+        fakes, total = np.cumsum(y)[last], last + 1.0
+    else:
+        w = np.asarray(weights, dtype=float)[..., order]
+        fakes, total = np.cumsum(w * y, axis=-1)[..., last], np.cumsum(w, axis=-1)[..., last]
+    return Curve(s[last], fakes, total - fakes)
 
 
 def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """Area under the ROC curve: the share of (fake, real) pairs in the right order, ties counting half."""
-    _, fakes, reals = curve(labels, scores, weights)
-    if fakes.shape[-1] == 0:
-        return np.full(fakes.shape[:-1], np.nan)
-    width = np.diff(reals, axis=-1, prepend=0)
-    height = fakes - 0.5 * np.diff(fakes, axis=-1, prepend=0)
-    return _ratio((width * height).sum(-1), fakes[..., -1] * reals[..., -1])
+    """Area under the ROC curve; see `Curve.auc`."""
+    return curve(labels, scores, weights).auc()
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """Sum of precision times the step in recall over all thresholds, fake being the positive class."""
-    _, fakes, reals = curve(labels, scores, weights)
-    if fakes.shape[-1] == 0:
-        return np.full(fakes.shape[:-1], np.nan)
-    total = fakes + reals
-    precision = np.divide(fakes, total, out=np.zeros_like(total), where=total > 0)
-    area = (precision * np.diff(fakes, axis=-1, prepend=0)).sum(-1)
-    defined = (fakes[..., -1] > 0) & (reals[..., -1] > 0)
-    return np.where(defined, _ratio(area, fakes[..., -1]), np.nan)
+    """Average precision, as in scikit-learn; see `Curve.average_precision`."""
+    return curve(labels, scores, weights).average_precision()
 
 
 def equal_error_rate(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """The rate at which false positives equal false negatives, on the ROC curve joined by straight lines."""
-    _, fakes, reals = curve(labels, scores, weights)
-    if fakes.shape[-1] == 0:
-        return np.full(fakes.shape[:-1], np.nan)
-    pad = [(0, 0)] * (fakes.ndim - 1) + [(1, 0)]
-    fpr = np.pad(_ratio(reals, reals[..., -1:]), pad)
-    fnr = 1 - np.pad(_ratio(fakes, fakes[..., -1:]), pad)
-    after = np.argmax(fpr >= fnr, axis=-1)[..., None]
-    at = [np.take_along_axis(rate, i, -1)[..., 0] for rate in (fpr, fnr) for i in (np.maximum(after - 1, 0), after)]
-    gap_before, gap_after = at[2] - at[0], at[1] - at[3]
-    share = _ratio(gap_before, gap_before + gap_after)
-    return at[0] + np.where(np.isnan(share), 0, share) * (at[1] - at[0]) + 0 * (fpr + fnr)[..., -1]
+    """Equal error rate; see `Curve.equal_error_rate`."""
+    return curve(labels, scores, weights).equal_error_rate()
+
+
+RANKED: dict[str, Callable[[Curve], Array]] = {
+    "auc": Curve.auc,
+    "ap": Curve.average_precision,
+    "eer": Curve.equal_error_rate,
+    "tpr_at_fpr1": lambda c: c.tpr_at_fpr(0.01),
+    "tpr_at_fpr5": lambda c: c.tpr_at_fpr(0.05),
+}
+"""The metrics of a ranking, by their name in a scorecard."""
 
 
 def accuracy(labels: ArrayLike, scores: ArrayLike, threshold: float, weights: ArrayLike | None = None) -> Array:
-    """Share of samples on the right side; a score above `threshold` is called fake."""
-    y, called = np.asarray(labels, dtype=bool), np.asarray(scores) > threshold
+    """Share of samples on the right side; a score of at least `threshold` is called fake."""
+    y, called = np.asarray(labels, dtype=bool), np.asarray(scores) >= threshold
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=float)
     return _ratio((w * (y == called)).sum(-1), w.sum(-1))
 
@@ -79,10 +137,10 @@ def accuracy(labels: ArrayLike, scores: ArrayLike, threshold: float, weights: Ar
 def positive_rate(
     labels: ArrayLike, scores: ArrayLike, threshold: float, label: int, weights: ArrayLike | None = None
 ) -> Array:
-    """Share of the samples of class `label` that score above `threshold`: FPR for label 0, TPR for label 1."""
+    """Share of the samples of class `label` that score at least `threshold`: FPR for label 0, TPR for label 1."""
     chosen = np.asarray(labels) == label
     w = np.ones(len(chosen)) if weights is None else np.asarray(weights, dtype=float)
-    return _ratio((w * (chosen & (np.asarray(scores) > threshold))).sum(-1), (w * chosen).sum(-1))
+    return _ratio((w * (chosen & (np.asarray(scores) >= threshold))).sum(-1), (w * chosen).sum(-1))
 
 
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> float:

@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from . import metrics
-from .errors import BenchError
-from .groups import gaps, group_tables
-from .intervals import estimate
+from . import calibration, metrics
+from .errors import BenchError, in_rows
+from .groups import attribute_columns, contradictions, fairness, group_names, remarks, with_attributes
+from .intervals import Drawn, Resamples, interval, means, ranked
+from .metrics import RANKED
 from .types import FAKE, REAL, Estimate
 
-SCHEMA_VERSION = 1
-ATTRIBUTES = ("gender", "race")
+SCHEMA_VERSION = 2
 SOURCE_VAL = "largest TPR - FPR on the source val split"
+CLASSES = {"real": REAL, "fake": FAKE}
 REQUIRED = ("video", "frame", "label", "score")
 
 
 def to_videos(frames: pd.DataFrame) -> pd.DataFrame:
-    """Pool frame scores into a row a video by their mean, sorted by video id; what isn't annotated becomes ""."""
-    texts = [c for c in ("method", *ATTRIBUTES) if c in frames]
-    frames = frames.assign(**{c: frames[c].astype(object).where(frames[c].notna(), "").astype(str) for c in texts})
-    first = {c: (c, "first") for c in ("label", *texts)}
-    return frames.groupby("video", sort=True).agg(score=("score", "mean"), **first).reset_index()
+    """Pool frame scores into a row a video by their mean, sorted by video id; what isn't annotated becomes "".
+
+    `cluster` numbers what is drawn as one in the bootstrap; see `clusters_of`.
+    """
+    return pooled_videos(frames)[0]
+
+
+def pooled_videos(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Return the videos, and for each frame the row of its video."""
+    members, ids = pd.factorize(frames["video"], sort=True)
+    first = np.zeros(len(ids), dtype=np.int64)
+    first[members[::-1]] = np.arange(len(members))[::-1]
+    videos = with_attributes(frames.iloc[first].reset_index(drop=True))
+    average = np.bincount(members, frames["score"]) / np.bincount(members)
+    texts = {c: group_names(videos[c]) for c in ("method", "identity") if c in videos}
+    kept = [c for c in ("video", "label", "method", *attribute_columns(videos)) if c in videos]
+    videos = videos.assign(**texts, score=average)
+    return videos.assign(cluster=clusters_of(videos))[[*kept, "score", "cluster"]], members
+
+
+def clusters_of(videos: pd.DataFrame) -> NDArray[np.int64]:
+    """Number the people of a table of videos, (n,), by its column `identity` (`target+donor`, the target first).
+
+    Where people are only ever paired off, as in FaceForensics++ (a's face on b, and b's on a), the pair is a cluster.
+    Where one person's face goes to many, joining all that are linked would leave a single cluster: there it is the
+    target, whose videos the fakes are made of. A video of nobody known is a cluster of its own.
+    """
+    identity = videos["identity"] if "identity" in videos else pd.Series("", videos.index)
+    people = {name: name.split("+") for name in identity.unique() if name}
+    partners: dict[str, set[str]] = {}
+    for first, *others in people.values():
+        for other in others:
+            partners.setdefault(first, set()).add(other)
+            partners.setdefault(other, set()).add(first)
+    pairs = all(len(found) == 1 for found in partners.values())
+    names = {n: min({p[0]} | partners.get(p[0], set())) if pairs else p[0] for n, p in people.items()}
+    unknown = (identity == "").to_numpy()
+    codes = pd.factorize(identity.map({"": "", **names}))[0]
+    return pd.factorize(np.where(unknown, np.arange(len(videos)), codes + len(videos)))[0]
 
 
 def check_predictions(frames: pd.DataFrame, origin: str) -> None:
@@ -43,6 +78,8 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
     if frames.empty:
         raise BenchError(f"{origin} has no rows: nothing to score")
     score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
+    logit = pd.to_numeric(frames.get("logit", pd.Series(0.0, frames.index)), errors="coerce").to_numpy(float)
+    named = with_attributes(frames, origin)
     conflict = frames.groupby("video")["label"].transform("nunique").to_numpy() > 1
     for what, bad in (
         ("no video", frames["video"].isna().to_numpy()),
@@ -50,76 +87,125 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
         ("a label other than 0 and 1", ~frames["label"].isin([REAL, FAKE]).to_numpy()),
         ("a label that differs from the video's other frames", conflict),
         ("a frame that was there before", frames.duplicated(["video", "frame"]).to_numpy()),
+        ("a logit that is no finite number", ~np.isfinite(logit)),
+        *(
+            (f"a {c} that differs from the video's other frames", contradictions(named, c))
+            for c in attribute_columns(named)
+        ),
     ):
         if bad.any():
-            rows = (np.flatnonzero(bad)[:5] + 1).tolist()
-            raise BenchError(f"{origin}: {what} in {int(bad.sum())} rows (first: {', '.join(map(str, rows))})")
+            rows = (np.flatnonzero(bad) + 1).tolist()
+            raise BenchError(f"{origin}: {what} {in_rows(rows, 'the first of the data')}")
+
+
+def operating_point(frames: pd.DataFrame) -> tuple[float, float | None]:
+    """Fix on the source validation split what may not be tuned on a test set: threshold and temperature.
+
+    The threshold is that of the largest TPR - FPR over videos; the temperature is fitted to the videos' scores, and
+    None where they are no probabilities.
+    """
+    videos = to_videos(frames)
+    label, score = videos["label"], videos["score"]
+    fitted = calibration.temperature(label, score) if calibration.probabilities(score) else None
+    return metrics.best_threshold(label, score), fitted
 
 
 def scorecard(
-    frames: pd.DataFrame, *, threshold: float | None, draws: int = 1000, rule: str = SOURCE_VAL
+    frames: pd.DataFrame,
+    *,
+    threshold: float | None,
+    draws: int = 1000,
+    rule: str = SOURCE_VAL,
+    temperature: float | None = None,
 ) -> dict[str, Any]:
     """Score a predictions table.
 
     Args:
-        frames: a row a frame: `video`, `frame`, `label`, `score`, and where known `method`, `gender`, `race`.
+        frames: a row a frame: `video`, `frame`, `label`, `score`, and where known `method`, `gender`, `race`, and
+            `identity`, the people that videos are drawn by.
         threshold: the video-level operating point fixed on the source validation split; None if there is none.
-        draws: bootstrap draws over videos.
+        draws: bootstrap draws over the clusters of videos.
         rule: where the threshold comes from, in words.
+        temperature: fitted on the source validation split; see `operating_point`.
 
     Returns:
-        `metrics`, `methods`, `groups` and `counts`, of plain dicts and Estimates.
+        `metrics`, `methods`, `groups`, `curves` and `counts`, of plain dicts and Estimates.
     """
-    videos = to_videos(frames)
-    index = pd.Series(np.arange(len(videos)), index=videos["video"])
-    clusters = index.loc[frames["video"]].to_numpy()
+    videos, of_frame = pooled_videos(frames)
+    clusters = videos["cluster"].to_numpy()
+    resamples = Resamples(clusters, draws)
     at = 0.5 if threshold is None else threshold
-    result = _level("video", videos, np.arange(len(videos)), draws) | _level("frame", frames, clusters, draws)
-    if threshold is not None:
-        result |= _accuracies(videos, frames, clusters, threshold, draws)
+    result = _level("video", videos, resamples, threshold, temperature)
+    result |= _level("frame", frames, resamples.only(of_frame), threshold)
+    gaps, groups = fairness(videos, frames, of_frame, at, draws)
     return {
-        "metrics": result | gaps(videos, ATTRIBUTES, at, draws),
-        "methods": _methods(videos, draws),
-        "groups": group_tables(videos, ATTRIBUTES, at, draws),
+        "metrics": result | gaps,
+        "methods": _methods(videos, resamples),
+        "groups": groups,
+        "curves": _curves(videos),
         "threshold": {"value": at, "rule": "0.5" if threshold is None else rule},
+        "temperature": temperature,
         "counts": _counts(videos, frames),
+        "remarks": remarks(with_attributes(frames)),
     }
 
 
-def _level(level: str, table: pd.DataFrame, clusters: np.ndarray, draws: int) -> dict[str, Estimate]:
-    label, score = table["label"].to_numpy(), table["score"].to_numpy(float)
-    named = {"auc": metrics.auc, "ap": metrics.average_precision, "eer": metrics.equal_error_rate}
-    return {
-        f"{level}.{name}": estimate(partial(metric, label, score), clusters, n=len(table), draws=draws)
-        for name, metric in named.items()
-    }
-
-
-def _accuracies(
-    videos: pd.DataFrame, frames: pd.DataFrame, clusters: np.ndarray, threshold: float, draws: int
+def _level(
+    level: str, table: pd.DataFrame, resamples: Resamples, threshold: float | None, temperature: float | None = None
 ) -> dict[str, Estimate]:
-    tables = {"video": (videos, np.arange(len(videos))), "frame": (frames, clusters)}
-    return {
-        f"{level}.acc": estimate(
-            partial(metrics.accuracy, table["label"].to_numpy(), table["score"].to_numpy(), threshold),
-            members,
-            n=len(table),
-            draws=draws,
-        )
-        for level, (table, members) in tables.items()
-    }
+    label, score = table["label"].to_numpy(), table["score"].to_numpy(float)
+    found = ranked(label, score, resamples)
+    if threshold is not None:
+        (found["acc"],) = means((label == (score >= threshold))[:, None], resamples)
+    if calibration.probabilities(score):
+        found |= calibration.measured(label, score, resamples)
+        if temperature is not None:
+            scaled = calibration.measured(label, calibration.scaled(score, temperature), resamples)
+            found |= {f"{name}_scaled": drawn for name, drawn in scaled.items()}
+    return {f"{level}.{name}": _estimate(drawn, label, resamples, name in RANKED) for name, drawn in found.items()}
 
 
-def _methods(videos: pd.DataFrame, draws: int) -> dict[str, Any]:
+def _estimate(drawn: Drawn, label: NDArray[np.int64], resamples: Resamples, ranks: bool = True) -> Estimate:
+    edge = ranks and drawn.value in (0, 1)
+    clusters = smallest_class(label, resamples) if edge else resamples.present()
+    return interval(*drawn, n=len(label), clusters=clusters)
+
+
+def smallest_class(label: NDArray[np.int64], resamples: Resamples) -> int:
+    """Return how many clusters the class with fewer of them has: what a perfect ranking is known from."""
+    return min(resamples.only(label == which).present() for which in (REAL, FAKE))
+
+
+def _methods(videos: pd.DataFrame, resamples: Resamples) -> dict[str, Any]:
     """Score each manipulation against all real videos."""
     if "method" not in videos:
         return {}
     result: dict[str, Any] = {}
     for method in sorted(set(videos.loc[videos["label"] == FAKE, "method"])):
-        part = videos[(videos["label"] == REAL) | (videos["method"] == method)]
-        auc = _level("video", part, np.arange(len(part)), draws)["video.auc"]
-        result[method] = {"video.auc": auc, "n_fake": int((part["label"] == FAKE).sum())}
+        chosen = ((videos["label"] == REAL) | (videos["method"] == method)).to_numpy()
+        part, drawn = videos[chosen], resamples.only(chosen)
+        label = part["label"].to_numpy()
+        auc = ranked(label, part["score"], drawn, ["auc"])["auc"]
+        result[method] = {"video.auc": _estimate(auc, label, drawn), "n_fake": int((label == FAKE).sum())}
     return result
+
+
+def _curves(videos: pd.DataFrame) -> dict[str, Any]:
+    """Return what charts of the videos' scores are drawn from, in at most 101 points or 20 bins.
+
+    `roc` is [FPR, TPR]; `histogram` the share of each class in equal bins of the scores 0 ... 1, and `reliability`
+    [mean score, share of fakes] with `reliability_n` videos, both only where scores are probabilities.
+    """
+    label, score = videos["label"].to_numpy(), videos["score"].to_numpy()
+    found: dict[str, Any] = {"roc": metrics.curve(label, score).outline()}
+    if calibration.probabilities(score):
+        bins = np.linspace(0, 1, 21)
+        shares = {c: np.histogram(score[label == k], bins)[0] / max((label == k).sum(), 1) for c, k in CLASSES.items()}
+        found["histogram"] = {c: share.round(4).tolist() for c, share in shares.items()}
+        points = calibration.reliability(label, score)
+        found["reliability"] = [[round(mean, 4), round(share, 4)] for mean, share, _ in points]
+        found["reliability_n"] = [n for *_, n in points]
+    return found
 
 
 def _counts(videos: pd.DataFrame, frames: pd.DataFrame) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Bootstrap intervals: reproducible, clustered, honest where they can't be had."""
+"""Bootstrap draws against the matrix of weights, intervals, DeLong, pooling over seeds, and corrections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,24 @@ from functools import partial
 import numpy as np
 import pytest
 from crossfake.benchmark import metrics
-from crossfake.benchmark.intervals import bootstrap, estimate
+from crossfake.benchmark.intervals import (
+    BINS,
+    Drawn,
+    Resamples,
+    bootstrap,
+    delong,
+    estimate,
+    freedom_of,
+    holm,
+    interval,
+    means,
+    over_seeds,
+    p_value,
+    ranked,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import beta
 
 
 def data(n: int, seed: int = 0, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,13 +80,170 @@ def test_too_few_videos_give_a_value_without_an_interval():
     assert (e.lo is None) == (e.note == "too few videos for an interval")
 
 
-@pytest.mark.slow
-def test_coverage_is_near_95_percent():
-    from scipy.stats import norm
+def grouped(people: int = 25, videos: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y, s = data(videos, seed)
+    return y, s, np.random.default_rng(seed).integers(0, people, videos)
 
-    true, hits = norm.cdf(1 / np.sqrt(2)), 0
-    for seed in range(300):
-        y, s = data(200, seed)
-        e = estimate(partial(metrics.auc, y, s), np.arange(200), n=200, draws=400)
-        hits += e.lo <= true <= e.hi
-    assert 0.91 <= hits / 300 <= 0.98
+
+def weights_of(resamples: Resamples) -> np.ndarray:
+    return resamples.times[:, resamples.clusters].astype(float)
+
+
+def test_a_draw_holds_as_many_clusters_as_there_are():
+    resamples = Resamples(np.repeat(np.arange(30), 4), 50)
+    assert resamples.times.shape == (50, 30)
+    assert (resamples.times.sum(1) == 30).all()
+    assert len(np.unique(resamples.times, axis=0)) == 50
+    assert resamples.times.var() == pytest.approx(29 / 30, rel=0.1)  # binomial: 30 tries of 1/30
+
+
+def test_sums_and_counts_are_those_of_the_weights():
+    y, s, person = grouped()
+    resamples = Resamples(person, 70)
+    w = weights_of(resamples)
+    assert resamples.sums(s) == pytest.approx(w @ s)
+    assert resamples.sums(np.stack([y, s], 1)) == pytest.approx(w @ np.stack([y, s], 1))
+    codes = np.arange(len(y)) % 7
+    assert (resamples.counts(codes, 7) == w @ (codes[:, None] == np.arange(7))).all()
+    assert resamples.counts(codes, 8, s) == pytest.approx(w @ ((codes[:, None] == np.arange(8)) * s[:, None]))
+
+
+def test_a_part_keeps_the_draws_of_the_whole():
+    y, s, person = grouped()
+    resamples = Resamples(person, 20)
+    chosen = y == 1
+    assert resamples.only(chosen).sums(s[chosen]) == pytest.approx(resamples.sums(np.where(chosen, s, 0)))
+    frames = np.repeat(np.arange(len(y)), 3)
+    assert resamples.only(frames).sums(s[frames]) == pytest.approx(3 * resamples.sums(s))
+    assert resamples.only(person < 4).present() == 4
+
+
+@pytest.mark.parametrize("name", list(metrics.RANKED))
+def test_draws_of_a_ranking_are_those_of_the_weights(name):
+    y, s, person = grouped()
+    s = s.round(1)  # ties
+    resamples = Resamples(person, 70)
+    found = ranked(y, s, resamples)[name]
+    assert found.value == float(metrics.RANKED[name](metrics.curve(y, s)))
+    assert found.draws == pytest.approx(metrics.RANKED[name](metrics.curve(y, s, weights_of(resamples))))
+
+
+def test_binned_draws_give_the_interval_of_exact_ones():
+    people, frames = 300, 16
+    y, center = data(people)
+    y, person = np.repeat(y, frames), np.repeat(np.arange(people), frames)
+    s = np.repeat(center, frames) + 0.3 * np.random.default_rng(1).normal(size=len(y))
+    assert len(np.unique(s)) > 2 * BINS
+    resamples = Resamples(person, 100)
+    for name, found in ranked(y, s, resamples).items():
+        exact = metrics.RANKED[name](metrics.curve(y, s, weights_of(resamples)))
+        binned, wanted = (interval(found.value, d, n=len(y), clusters=people) for d in (found.draws, exact))
+        near = 0.05 * (wanted.hi - wanted.lo)
+        assert (binned.lo, binned.hi) == pytest.approx((wanted.lo, wanted.hi), abs=near), name
+
+
+def test_very_many_clusters_are_drawn_in_groups_with_the_same_spread(monkeypatch):
+    y, s = data(3000)
+    apart = ranked(y, s, Resamples(np.arange(3000), 400), ["auc"])["auc"].draws
+    monkeypatch.setattr("crossfake.benchmark.intervals._MOST", 500)
+    grouped = Resamples(np.arange(3000), 400)
+    assert grouped.times.shape == (400, 500)
+    assert ranked(y, s, grouped, ["auc"])["auc"].draws.std() == pytest.approx(apart.std(), rel=0.15)
+
+
+def test_means_are_ratios_of_sums():
+    _, s, person = grouped()
+    resamples = Resamples(person, 30)
+    (found,) = means(s[:, None], resamples)
+    w = weights_of(resamples)
+    assert found.value == pytest.approx(s.mean())
+    assert found.draws == pytest.approx((w * s).sum(1) / w.sum(1))
+
+
+def test_a_perfect_ranking_is_known_from_the_smaller_class():
+    e = interval(1.0, np.ones(100), n=110, clusters=10)
+    assert (e.lo, e.hi) == pytest.approx((beta.ppf(0.025, 10.5, 0.5), 1.0))
+    none = interval(0.0, np.zeros(100), n=20)
+    assert (none.lo, none.hi) == pytest.approx((0.0, beta.ppf(0.975, 0.5, 20.5)))
+
+
+@given(st.floats(0.001, 0.999), st.lists(st.floats(0, 1), min_size=3, max_size=50), st.integers(2, 200))
+def test_an_interval_holds_its_value_and_stays_a_share(value, draws, clusters):
+    e = interval(value, np.array(draws), n=500, clusters=clusters)
+    assert 0 <= e.lo <= e.value <= e.hi <= 1
+    wide = interval(value, np.array(draws), n=500, clusters=clusters, bounded=False)
+    assert wide.lo <= value <= wide.hi
+
+
+def test_no_draws_or_one_cluster_give_no_interval():
+    assert interval(0.7, np.empty(0), n=9) == (0.7, None, None, 9, "")
+    assert interval(0.7, np.array([0.6, 0.8]), n=9, clusters=1).note == "too few videos for an interval"
+
+
+def test_delong_by_hand():
+    y = [1, 1, 1, 0, 0]
+    first, second = [0.9, 0.6, 0.4, 0.7, 0.3], [0.5, 0.8, 0.2, 0.6, 0.1]
+    # Shares of reals below the fakes: (1, 1/2, 1/2) and (1/2, 1, 1/2); of fakes above the reals: (1/3, 1) in both.
+    aucs, covariance = delong(y, [first, second])
+    assert aucs == pytest.approx([2 / 3, 2 / 3], abs=1e-12)
+    own = (1 / 12) / 3 + (2 / 9) / 2
+    between = (-1 / 24) / 3 + (2 / 9) / 2
+    assert covariance == pytest.approx(np.array([[own, between], [between, own]]), abs=1e-12)
+    tied, _ = delong(y, [0.9, 0.6, 0.3, 0.7, 0.3])
+    assert tied == pytest.approx([3.5 / 6], abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=4, max_size=30))
+def test_delong_is_the_variance_of_placements(rows):
+    s, y = np.array(rows, float).T, np.arange(len(rows)) % 2 == 1
+    aucs, covariance = delong(y, s)
+    wins = np.stack([(a[y][:, None] > a[~y]) + 0.5 * (a[y][:, None] == a[~y]) for a in s])
+    assert aucs == pytest.approx([float(metrics.auc(y, a)) for a in s])
+    expected = np.cov(wins.mean(2)) / y.sum() + np.cov(wins.mean(1)) / (~y).sum()
+    assert covariance == pytest.approx(expected, abs=1e-12)
+
+
+def test_delong_and_the_bootstrap_agree_on_independent_videos():
+    y, s = data(400)
+    drawn = ranked(y, s, Resamples(np.arange(400), 2000), ["auc"])["auc"].draws
+    _, covariance = delong(y, s)
+    assert drawn.std() == pytest.approx(np.sqrt(covariance[0, 0]), rel=0.06)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
+    assert holm([]).shape == (0,)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_keeps_the_order_and_never_helps(p):
+    adjusted = holm(p)
+    assert (adjusted >= np.array(p) - 1e-15).all()
+    assert (adjusted <= np.minimum(np.array(p) * len(p), 1) + 1e-12).all()
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+
+
+def test_seeds_add_their_own_variance():
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 0.02, 20000)
+    found = [Drawn(v, v + shared) for v in (0.80, 0.84, 0.88)]
+    pooled, parts = over_seeds(found)
+    assert pooled.value == pytest.approx(0.84)
+    assert parts == [(pytest.approx(0.04**2 / 3), 2)]
+    assert pooled.draws.var() == pytest.approx(0.02**2 + 0.04**2 / 3, rel=0.05)
+    assert over_seeds(found[:1]) == (found[0], [])
+
+
+def test_degrees_of_freedom_lie_between_those_of_seeds_and_clusters():
+    draws = np.random.default_rng(0).normal(0, 0.1, 5000)
+    assert freedom_of(draws, 50, []) == pytest.approx(49)
+    assert freedom_of(draws, 50, [(draws.var(), 2)]) == pytest.approx(2, rel=0.05)
+    assert 2 < freedom_of(draws, 50, [(draws.var() / 2, 2)]) < 49
+
+
+def test_p_values_at_their_ends():
+    assert p_value(Drawn(0.0, np.zeros(10)), 20) == 1.0
+    assert p_value(Drawn(0.4, np.full(10, 0.4)), 20) == 2.0**-19
+    draws = np.random.default_rng(0).normal(0.1, 0.05, 100_000)
+    assert p_value(Drawn(0.1, draws), 10_000) == pytest.approx(0.0455, rel=0.03)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.predict import read_predictions
 from crossfake.benchmark.runner import make_card
-from crossfake.benchmark.score import as_json, check_predictions, scorecard, to_videos
+from crossfake.benchmark.score import as_json, check_predictions, clusters_of, operating_point, scorecard, to_videos
 from crossfake.benchmark.types import Estimate
 
 
@@ -110,10 +111,10 @@ def test_half_annotated_videos_enter_only_what_they_are_annotated_for():
     [
         (lambda t: t.drop(columns="score"), "has no column score"),
         (lambda t: t.iloc[:0], "has no rows"),
-        (lambda t: t.assign(score=np.where(np.arange(len(t)) == 4, np.nan, t["score"])), "1 rows (first: 5)"),
+        (lambda t: t.assign(score=np.where(np.arange(len(t)) == 4, np.nan, t["score"])), "in row 5"),
         (lambda t: t.assign(score=np.where(np.arange(len(t)) == 4, np.inf, t["score"])), "no finite number"),
         (lambda t: t.assign(label=t["label"] + 1), "a label other than 0 and 1"),
-        (lambda t: pd.concat([t, t.iloc[:1]]), "a frame that was there before in 1 rows (first: 121)"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "a frame that was there before in row 121"),
         (lambda t: t.assign(label=np.where(t.index == 0, 1, t["label"])), "differs from the video's other frames"),
     ],
 )
@@ -147,3 +148,79 @@ def test_ids_that_differ_by_leading_zeros_stay_apart(tmp_path):
     card = make_card(path, 0.35, draws=0, rule="given")
     assert card["counts"]["videos"] == 3
     assert card["threshold"] == {"value": 0.35, "rule": "given"}
+
+
+def clusters(*identities: str) -> list[int]:
+    videos = pd.DataFrame({"video": [str(i) for i in range(len(identities))], "identity": identities})
+    return clusters_of(videos).tolist()
+
+
+def test_people_who_are_only_swapped_with_one_another_are_one_cluster():
+    assert clusters("000", "003", "000+003", "003+000", "010", "010+011", "010+011") == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_where_faces_go_to_many_the_target_is_the_cluster():
+    assert clusters("id0", "id0+id1", "id0+id2", "id1+id0", "id2") == [0, 0, 0, 1, 2]
+    assert clusters("28", "28+03", "03+28", "01+28", "") == [0, 0, 1, 2, 3]
+
+
+def test_a_video_of_nobody_known_is_its_own_cluster():
+    assert clusters("", "a", "", "a") == [0, 1, 2, 1]
+    videos = to_videos(table(4, 2))
+    assert videos["cluster"].tolist() == [0, 1, 2, 3]
+
+
+def test_copied_people_add_no_certainty():
+    alone = table(40)
+    copies = [alone.assign(video=alone["video"] + f"/{k}", identity=alone["video"]) for k in range(6)]
+    one, many = (scorecard(t, threshold=0.5, draws=200)["metrics"] for t in (alone, pd.concat(copies)))
+    for name in ("video.auc", "frame.auc", "video.acc", "frame.ap", "video.eer"):
+        assert many[name].value == pytest.approx(one[name].value)
+        assert (many[name].lo, many[name].hi) == pytest.approx((one[name].lo, one[name].hi), abs=0.03), name
+
+
+def probable(videos: int = 60, seed: int = 0) -> pd.DataFrame:
+    frames = table(videos, 2, seed)
+    return frames.assign(score=1 / (1 + np.exp(-4 * (frames["score"] - 0.5))))
+
+
+def test_calibration_and_operating_points_are_in_the_scorecard():
+    frames = probable()
+    threshold, temperature = operating_point(probable(seed=1))
+    card = scorecard(frames, threshold=threshold, temperature=temperature, draws=50)
+    found = card["metrics"]
+    for level in ("video", "frame"):
+        for name in ("auc", "ap", "eer", "tpr_at_fpr1", "tpr_at_fpr5", "acc", "ece", "brier"):
+            assert 0 <= found[f"{level}.{name}"].lo <= found[f"{level}.{name}"].hi <= 1
+    assert found["video.tpr_at_fpr1"].value <= found["video.tpr_at_fpr5"].value
+    assert found["video.ece_scaled"].value != found["video.ece"].value
+    assert card["temperature"] == temperature
+    assert "video.ece_scaled" not in scorecard(frames, threshold=threshold, draws=0)["metrics"]
+
+
+def test_scores_that_are_no_probabilities_have_no_calibration():
+    card = scorecard(table(), threshold=0.5, temperature=2.0, draws=0)
+    assert not {"video.ece", "frame.brier", "video.ece_scaled"} & card["metrics"].keys()
+    assert card["curves"].keys() == {"roc"}
+    assert operating_point(table())[1] is None
+
+
+def test_curves_hold_what_the_charts_are_drawn_from():
+    frames = probable()
+    curves = scorecard(frames, threshold=0.5, draws=0)["curves"]
+    json.dumps(curves, allow_nan=False)
+    fpr, tpr = np.array(curves["roc"]).T
+    auc = scorecard(frames, threshold=0.5, draws=0)["metrics"]["video.auc"].value
+    assert np.trapezoid(tpr, fpr) == pytest.approx(auc, abs=1e-3)
+    for shares in curves["histogram"].values():
+        assert len(shares) == 20
+        assert sum(shares) == pytest.approx(1, abs=0.002)
+    assert sum(curves["reliability_n"]) == 60
+    assert len(curves["reliability"]) == len(curves["reliability_n"])
+
+
+def test_a_csv_may_name_the_people(tmp_path):
+    path = tmp_path / "theirs.csv"
+    path.write_text("video,frame,label,score,identity\na,0,0,.1,001\nb,0,1,.9,001\nc,0,1,.8,\nd,0,0,.2,\n")
+    table, _ = read_predictions(path)
+    assert to_videos(table)["cluster"].tolist() == [0, 0, 1, 2]

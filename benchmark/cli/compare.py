@@ -1,0 +1,64 @@
+"""`bench compare`: whether two runs differ, on the videos that both scored."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from . import common
+
+EPILOG = """\
+examples:
+  bench compare runs/demo/caddm.small/RUN runs/demo/meso4/RUN
+  bench compare theirs.csv runs/demo/caddm.small/RUN/test.celebdf.KEY --metric video.eer
+
+A RUN is a run's folder (every test set that both have is compared), one of its test folders, or a predictions file.
+p is of a paired test over clusters of videos, p (Holm) is corrected for the number of test sets, and p (DeLong) takes
+videos as independent. docs/statistics.md tells how.
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    p = common.verb(verbs, "compare", compare, "test whether two runs differ on the same videos", EPILOG)
+    for name in ("run_a", "run_b"):
+        p.add_argument(name, type=Path, metavar=name.upper(), help="a run's folder, its test folder or predictions")
+    p.add_argument("--metric", default="video.auc", metavar="NAME", help="what to compare (default video.auc)")
+    p.add_argument("--draws", type=common.positive, default=1000, metavar="N", help="bootstrap draws (default 1000)")
+    p.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Compare, correct for the number of test sets, and print."""
+    from tabulate import tabulate
+
+    from ...leaderboards.markdown import estimate
+    from ..compare import compare as test
+    from ..compare import matched
+    from ..intervals import holm
+    from ..score import as_json
+    from ..store import write_json
+
+    pairs = matched(arguments.run_a, arguments.run_b)
+    found = {name: test([a], [b], arguments.metric, arguments.draws) for name, (a, b) in pairs.items()}
+    corrected = dict(zip(found, holm([c.p for c in found.values()]).tolist(), strict=True))
+    content = {name: as_json({**c._asdict(), "p_holm": corrected[name]}) for name, c in found.items()}
+    columns = ["test", arguments.metric, "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)"]
+    rows = [
+        [name, f"n {c['a']['n']}", *(estimate(c[k]) for k in ("a", "b", "difference")), *map(_p, _ps(c))]
+        for name, c in content.items()
+    ]
+    print(f"A: {arguments.run_a}\nB: {arguments.run_b}\n")
+    print(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
+    if arguments.json:
+        write_json(arguments.json, {"metric": arguments.metric, "tests": content})
+    return 0
+
+
+def _ps(content: dict[str, Any]) -> list[float | None]:
+    return [content["p"], content["p_holm"], content["p_delong"]]
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"

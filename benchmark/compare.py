@@ -1,0 +1,213 @@
+"""Whether detectors differ: paired tests on the same videos, with seeds pooled, and marks for the best of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from . import calibration
+from .errors import BenchError, did_you_mean
+from .intervals import Drawn, Resamples, delong, freedom_of, holm, interval, over_seeds, p_value, ranked
+from .metrics import RANKED
+from .predict import read_predictions
+from .score import check_predictions, pooled_videos, smallest_class
+from .types import Estimate
+
+LEVELS = ("video", "frame")
+LESS_IS_BETTER = {"eer", "ece", "brier"}
+METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANKED, "ece", "brier"))
+PREDICTIONS = "predictions.parquet"
+ALPHA = 0.05
+Tables = Sequence[pd.DataFrame]
+"""The predictions of one detector on one test set: a table for each seed that it was trained with."""
+
+
+class Comparison(NamedTuple):
+    """Two detectors on the same videos, and their difference a - b; `p_delong` ignores clusters (video AUC only)."""
+
+    a: Estimate
+    b: Estimate
+    difference: Estimate
+    p: float
+    p_delong: float | None = None
+
+
+def pooled(tables: Tables, names: Iterable[str] = ("video.auc",), draws: int = 1000) -> dict[str, Estimate]:
+    """Return metrics averaged over seeds, their intervals by a two-level bootstrap over seeds and clusters of videos.
+
+    Args:
+        tables: a table a seed; videos that not all of them have are left out.
+        names: of METRICS.
+        draws: bootstrap draws.
+
+    Raises:
+        BenchError: the tables have no video in common.
+    """
+    tables, names = _common([tables])[0], list(names)
+    sample = _Sample(tables, draws)
+    found = [sample.measured(table, names) for table in tables]
+    return {name: sample.estimate(*over_seeds([f[name] for f in found]), name) for name in names}
+
+
+def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
+    """Compare two detectors on the videos that both have, by the difference in each bootstrap draw.
+
+    Raises:
+        BenchError: no metric of that name, no video in common, or scores that it can't be taken of.
+    """
+    if metric not in METRICS:
+        raise BenchError(f"no metric '{metric}' to compare.{did_you_mean(metric, METRICS)} Known: {', '.join(METRICS)}")
+    a, b = _common([a, b])
+    sample = _Sample([a[0], b[0]], draws)
+    (first, parts), (second, others) = (
+        over_seeds([sample.measured(table, [metric])[metric] for table in tables], seed)
+        for seed, tables in enumerate((a, b))
+    )
+    difference = Drawn(first.value - second.value, first.draws - second.draws)
+    estimate = sample.estimate(difference, parts + others, metric, bounded=False)
+    if estimate.lo is None:
+        raise BenchError(f"{metric} can't be compared on {estimate.n} {metric.partition('.')[0]}s: {estimate.note}")
+    drawn = Drawn(difference.value, difference.draws[~np.isnan(difference.draws)])
+    freedom = freedom_of(drawn.draws, sample.clusters, parts + others)
+    return Comparison(
+        sample.estimate(first, parts, metric),
+        sample.estimate(second, others, metric),
+        estimate,
+        p_value(drawn, sample.clusters, freedom),
+        _delong(a, b) if metric == "video.auc" else None,
+    )
+
+
+def best_marks(rows: Sequence[Tables], metric: str = "video.auc", draws: int = 1000) -> list[bool]:
+    """Mark the best row and every row that can't be told from it: Holm-adjusted p above 0.05, or no test possible."""
+    values = [pooled(row, [metric], 0)[metric].value for row in rows]
+    known = [i for i, value in enumerate(values) if value is not None]
+    if not known:
+        return [False] * len(rows)
+    best = (min if metric.partition(".")[2] in LESS_IS_BETTER else max)(known, key=lambda i: values[i] or 0.0)
+    others = [i for i in known if i != best]
+    adjusted = holm([_p(rows[best], rows[i], metric, draws) for i in others])
+    level = {best, *(i for i, p in zip(others, adjusted, strict=True) if p > ALPHA)}
+    return [i in level for i in range(len(rows))]
+
+
+def _p(a: Tables, b: Tables, metric: str, draws: int) -> float:
+    try:
+        return compare(a, b, metric, draws).p
+    except BenchError:  # Without enough videos in common, nothing tells the two apart.
+        return 1.0
+
+
+class _Sample:
+    """The videos that several tables share, drawn once for all: by people, where one of the tables knows them."""
+
+    def __init__(self, tables: Tables, draws: int):
+        videos = min((pooled_videos(table)[0] for table in tables), key=lambda found: found["cluster"].max())
+        self.label = videos["label"].to_numpy()
+        self.n = {"video": len(videos), "frame": min(map(len, tables))}
+        self.resamples = Resamples(videos["cluster"], draws)
+        self.clusters = self.resamples.present()
+
+    def measured(self, frames: pd.DataFrame, names: Sequence[str]) -> dict[str, Drawn]:
+        """Return metrics of one table, of METRICS, with their draws."""
+        videos, of_frame = pooled_videos(frames)
+        of_level = {"video": (videos, self.resamples), "frame": (frames, self.resamples.only(of_frame))}
+        found: dict[str, Drawn] = {}
+        for level, (table, resamples) in of_level.items():
+            wanted = {n.partition(".")[2] for n in names if n.startswith(f"{level}.")}
+            drawn: dict[str, Drawn] = {}
+            if in_order := wanted & RANKED.keys():
+                drawn |= ranked(table["label"], table["score"], resamples, in_order)
+            if wanted - RANKED.keys():
+                drawn |= self._calibration(level, table, resamples)
+            found |= {f"{level}.{name}": drawn[name] for name in wanted}
+        return found
+
+    def _calibration(self, level: str, table: pd.DataFrame, resamples: Resamples) -> dict[str, Drawn]:
+        score = table["score"]
+        if not calibration.probabilities(score):
+            raise BenchError(
+                f"{level}.ece and {level}.brier need scores from 0 to 1; found {score.min():g} to {score.max():g}. "
+                f"Compare what needs their order alone: --metric {level}.auc"
+            )
+        return calibration.measured(table["label"], score, resamples)
+
+    def estimate(self, drawn: Drawn, parts: list[tuple[float, int]], metric: str, bounded: bool = True) -> Estimate:
+        level, _, name = metric.partition(".")
+        edge = bounded and drawn.value in (0, 1) and name in RANKED
+        clusters = smallest_class(self.label, self.resamples) if edge else self.clusters
+        known = drawn.draws[~np.isnan(drawn.draws)]
+        freedom = freedom_of(known, clusters, parts) if parts and min(len(known), clusters) > 1 else None
+        return interval(*drawn, n=self.n[level], clusters=clusters, bounded=bounded, freedom=freedom)
+
+
+def _delong(a: Tables, b: Tables) -> float | None:
+    """Return DeLong's p for one seed each, as if no two videos had to do with each other."""
+    if len(a) > 1 or len(b) > 1:
+        return None
+    (first, _), (second, _) = pooled_videos(a[0]), pooled_videos(b[0])
+    aucs, covariance = delong(first["label"], [first["score"], second["score"]])
+    error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    return float(2 * ndtr(-abs(aucs[0] - aucs[1]) / error)) if error > 0 else None
+
+
+def _common(groups: Sequence[Tables]) -> list[list[pd.DataFrame]]:
+    """Leave out of every table the videos that not all of them have."""
+    ids = [set(table["video"].unique()) for tables in groups for table in tables]
+    shared = set.intersection(*ids)
+    if not shared:
+        raise BenchError("no video in common: a paired test needs the same videos. Score all on the same test set")
+    if all(len(i) == len(shared) for i in ids):
+        return [list(tables) for tables in groups]
+    return [[table[table["video"].isin(shared)] for table in tables] for tables in groups]
+
+
+def read_run(path: Path) -> dict[str, pd.DataFrame]:
+    """Read the predictions of a run folder, of one test folder or a file: {test set: table}.
+
+    Raises:
+        BenchError: there are none, or they can't be scored.
+    """
+    files = [path]
+    if path.is_dir():
+        files = [f for f in (path / PREDICTIONS,) if f.is_file()] or sorted(path.glob(f"test.*/{PREDICTIONS}"))
+        if not files:
+            raise BenchError(f"no predictions in {path}. Give a run's folder, its test folder, or a predictions file")
+    found = {}
+    for file in files:
+        table, facts = read_predictions(file)
+        check_predictions(table, str(file))
+        found[facts.get("cell", {}).get("test", file.stem)] = table
+    return found
+
+
+def matched(a: Path, b: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Pair the test sets of two runs: {test set: their predictions}.
+
+    Raises:
+        BenchError: they share no test set, or were not scored on the same videos.
+    """
+    first, second = read_run(a), read_run(b)
+    if len(first) == len(second) == 1:  # Files from elsewhere don't tell their test set.
+        return {next(iter(first)): _checked(a, b, *first.values(), *second.values())}
+    shared = [test for test in first if test in second]
+    if not shared:
+        raise BenchError(f"no test set in common: {a} has {', '.join(first)}; {b} has {', '.join(second)}")
+    return {test: _checked(a, b, first[test], second[test]) for test in shared}
+
+
+def _checked(a: Path, b: Path, first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    labels, others = (dict(zip(t["video"], t["label"], strict=True)) for t in (first, second))
+    if differing := sorted(labels.keys() ^ others.keys()):
+        raise BenchError(
+            f"{len(differing)} videos are in only one of {a} ({len(labels)} videos) and {b} ({len(others)}); first: "
+            f"{differing[0]}. A paired test needs the same videos: score both on the same test set"
+        )
+    if wrong := [v for v in labels if labels[v] != others[v]]:
+        raise BenchError(f"{len(wrong)} videos are real in one of {a} and {b}, fake in the other; first: {wrong[0]}")
+    return first, second
