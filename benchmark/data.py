@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .config import FaceSettings
 from .errors import BenchError, did_you_mean
 from .progress import Reporter
 from .provenance import manifest_key
-from .store import cache_home, key_of
+from .store import cache_home, key_of, locked
 from .types import FAKE, REAL, Video
+
+if TYPE_CHECKING:
+    from ..datasets.faces.store import FaceStore
 
 SIZES = ("tiny", "default", "large")
 WORLDS = ("standard", "leak")
@@ -38,7 +42,9 @@ class DataRoot:
         if not self.demo:
             return "real"
         d = self.demo
-        return f"demo {d['size']}, seed {d['seed']}" + ("" if d["world"] == "standard" else f", {d['world']} world")
+        world = "" if d["world"] == "standard" else f", {d['world']} world"
+        donors = ", new donors" if "new_donors" in self.path.absolute().parts[-2:] else ""
+        return f"demo {d['size']}, seed {d['seed']}{world}{donors}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +54,7 @@ class Source:
     name: str
     compression: str
     home: Path
-    videos: tuple[Video, ...]
+    videos: Sequence[Video]
     root: DataRoot
     limit: int | None
 
@@ -59,8 +65,15 @@ class Source:
 
     def split(self, name: str) -> list[Video]:
         """Return a split's videos; with `limit`, at most that many real and as many fake ones."""
-        chosen = [v for v in self.videos if v.split == name]
-        return chosen if self.limit is None else _limited(chosen, self.limit)
+        chosen = self._by_split.get(name, [])
+        return list(chosen) if self.limit is None else _limited(chosen, self.limit)
+
+    @cached_property
+    def _by_split(self) -> dict[str, list[Video]]:
+        found: dict[str, list[Video]] = {}
+        for video in self.videos:
+            found.setdefault(video.split, []).append(video)
+        return found
 
     def key(self, splits: Iterable[str]) -> str:
         """Hash which videos the splits hold."""
@@ -75,7 +88,17 @@ class Source:
         from ..datasets.faces.finder import FINDER_VERSION
 
         key = key_of([str(self.home.resolve()), faces.model_dump(), FINDER_VERSION])
-        return cache_home() / "faces" / f"{self.name.replace('+', 'p')}-{self.compression or 'as-is'}-{key}"
+        name = self.name.replace("+", "p").replace(":", "-").replace("/", "-")
+        return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
+
+    def prepare(self, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, workers: int) -> FaceStore:
+        """Find the faces of some splits' videos, unless their store has them; others who want the same wait."""
+        from ..datasets.faces.prepare import prepare
+
+        videos = [v for name in splits for v in self.split(name)]
+        folder = self.store_folder(faces)
+        with locked(folder), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
+            return prepare(videos, faces, folder, workers, tick)
 
 
 def demo_folder(size: str, seed: int, world: str) -> Path:
@@ -97,6 +120,11 @@ def parse_demo(text: str) -> tuple[str, int]:
     return size, int(seed or 0)
 
 
+def chosen_data(given: str | None) -> str:
+    """Return what --data says, else BENCH_DATA; empty for neither."""
+    return given or os.environ.get("BENCH_DATA") or ""
+
+
 def find_root(given: str | None, reporter: Reporter, workers: int, render: bool = True) -> DataRoot:
     """Return the data root asked for by --data or BENCH_DATA; with neither, or `demo`, the demo world, rendered once.
 
@@ -105,7 +133,7 @@ def find_root(given: str | None, reporter: Reporter, workers: int, render: bool 
     """
     from ..datasets.demo.world import world_of
 
-    chosen = given or os.environ.get("BENCH_DATA") or ""
+    chosen = chosen_data(given)
     if not chosen or chosen == "demo" or chosen.startswith("demo:"):
         size, seed = parse_demo(chosen)
         why = "no --data and no BENCH_DATA given" if not chosen else "as asked"
@@ -145,7 +173,7 @@ def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:
     from ..datasets.base import load_videos
 
     entry, compression, home, videos = load_videos(name, root.path)
-    return Source(entry.name, compression, home, tuple(videos), root, limit)
+    return Source(entry.name, compression, home, videos, root, limit)
 
 
 def _limited(videos: list[Video], limit: int) -> list[Video]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -25,12 +25,26 @@ class Loaded(NamedTuple):
     entry: Entry
     compression: str
     home: Path
-    videos: list[Video]
+    videos: Sequence[Video]
 
     @property
     def name(self) -> str:
         """The dataset's name with its compression: `ff++:c23`, `dfdc`."""
         return f"{self.entry.name}:{self.compression}" if self.compression else self.entry.name
+
+
+class Release(NamedTuple):
+    """What a published dataset has, for `bench data check`.
+
+    `counts` are the official numbers of videos by split and by `real`, `fake` or a method's name; `folders` (within the
+    home) are where they should lie; `listed` are the ids, with their splits, that official lists name besides the
+    adapter's videos; `causes` tell what is odd about this copy, and what to do about it.
+    """
+
+    counts: dict[tuple[str, str], int]
+    folders: list[str]
+    listed: Mapping[str, str] = {}
+    causes: Sequence[str] = ()
 
 
 def load_videos(name: str, root: Path) -> Loaded:
@@ -40,9 +54,14 @@ def load_videos(name: str, root: Path) -> Loaded:
         BenchError: the name or its compression is unknown, or the files aren't there.
     """
     entry, compression = parse_name(name)
-    adapter = entry.load()(**entry.card.get("options", {}))
+    adapter = make_adapter(entry)
     home = adapter.home(Path(root))
     return Loaded(entry, compression, home, adapter.videos(home, compression))
+
+
+def make_adapter(entry: Entry) -> Any:
+    """Make the adapter of a dataset's entry, with what its name says (`folder:pictures`)."""
+    return entry.load()(**entry.card.get("options", {}))
 
 
 def parse_name(name: str) -> tuple[Entry, str]:
@@ -70,13 +89,26 @@ def find_home(root: Path, title: str, names: Sequence[str], markers: Sequence[st
     """Return the first of `root` and `root/<name>` that holds one of the `markers` (paths or globs within it).
 
     Raises:
-        BenchError: none does; tells what was looked for, what is there, and where the dataset comes from.
+        BenchError: none does; tells what was looked for, what is there, where nearby it is, or where to get it.
     """
     for folder in (root, *(root / name for name in names)):
-        if any(next(folder.glob(marker), None) for marker in markers):
+        if _holds(folder, markers):
             return folder
     looked = f"looked for {' or '.join(markers)} in it and in {', '.join(f'{n}/' for n in names)}"
-    raise BenchError(f"no {title} in {root}: {looked}; found {seen(root)}. Get it: {url}")
+    near = next((folder for folder in _nearby(root) if _holds(folder, markers)), None)
+    advice = f"It is in {near}: use --data {near}" if near else f"Get it: {url}"
+    raise BenchError(f"no {title} in {root}: {looked}; found {seen(root)}. {advice}")
+
+
+def _holds(folder: Path, markers: Sequence[str]) -> bool:
+    return any(next(folder.glob(marker), None) for marker in markers)
+
+
+def _nearby(root: Path) -> Iterator[Path]:
+    """Yield the folders that may have been meant: up to four levels above, and two below."""
+    yield from root.absolute().parents[:4]
+    for pattern in ("*/", "*/*/"):
+        yield from sorted(path for path in root.glob(pattern) if path.is_dir())
 
 
 def seen(folder: Path, most: int = 5) -> str:

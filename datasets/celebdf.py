@@ -1,4 +1,4 @@
-"""Celeb-DF v2, in the official layout and with the official test list.
+"""Celeb-DF v2 and v1, in the official layout and with the official test lists.
 
     Celeb-real/id<A>_<NNNN>.mp4    YouTube-real/<NNNNN>.mp4    Celeb-synthesis/id<A>_id<B>_<NNNN>.mp4
     List_of_testing_videos.txt: lines such as `1 Celeb-real/id1_0005.mp4`, where 1 is REAL and 0 is fake
@@ -14,16 +14,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import Video
-from .base import existing, files_in, find_home, finish, held_out, label_of, need_file
+from .base import Release, existing, files_in, find_home, finish, held_out, label_of, need_file
 
 URL = "https://github.com/yuezunli/celeb-deepfakeforensics"
 LIST = "List_of_testing_videos.txt"
 FAKES = "Celeb-synthesis"
-FOLDERS = ("Celeb-real", "YouTube-real", FAKES)
+# The folders, and how the videos in them are named; other files there are not the dataset's.
+FOLDERS = {"Celeb-real": r"id\d+_\d+", "YouTube-real": r"\d+", FAKES: r"id\d+_id\d+_\d+"}
 NAME = re.compile(r"(id\d+)(?:_(id\d+))?_(\d+)$")
 
 
@@ -40,9 +42,18 @@ NAME = re.compile(r"(id\d+)(?:_(id\d+))?_(\d+)$")
 class CelebDF:
     """590 + 300 real videos and 5,639 fakes; 178 + 340 of them are the official test list."""
 
+    homes: ClassVar[tuple[str, ...]] = ("Celeb-DF-v2", "Celeb-DF", "CelebDF", "celebdf")
+    published: ClassVar[str | None] = "A-Celeb-DF.csv"
+    official: ClassVar[dict[tuple[str, str], int]] = {
+        ("train", "real"): 712,
+        ("train", "fake"): 5299,
+        ("test", "real"): 178,
+        ("test", "fake"): 340,
+    }
+
     def home(self, root: Path) -> Path:
-        """Find the folder that holds Celeb-synthesis, in or under `root`."""
-        return find_home(root, "Celeb-DF", ("Celeb-DF-v2", "Celeb-DF", "CelebDF", "celebdf"), (FAKES,), URL)
+        """Find the folder that holds Celeb-synthesis, Celeb-real or the test list, in or under `root`."""
+        return find_home(root, "Celeb-DF", self.homes, (FAKES, "Celeb-real", LIST), URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
         """List the official test videos (even those missing on disk), and all others on disk as train or val.
@@ -56,7 +67,42 @@ class CelebDF:
         reals, fakes = ([_group(v) for v, fake in train.items() if fake == wanted] for wanted in (False, True))
         val = held_out(reals, fakes, seed="celebdf")
         split = {v: "val" if _group(v) in val else "train" for v in train} | dict.fromkeys(test, "test")
-        return finish(_made(home, train | test, split), home, published="A-Celeb-DF.csv")
+        return finish(_made(home, train | test, split), home, published=self.published)
+
+    def release(self, home: Path, compression: str) -> Release:
+        """Return the official counts, and whether the test list is that of the other version."""
+        folders = {path.name.casefold(): path.name for path in home.iterdir()}
+        lines, own = len(list(_test_list(home))), sum(n for (split, _), n in self.official.items() if split == "test")
+        other = {518: "v2", 100: "v1"}.get(lines)
+        causes = []
+        if other and lines != own:
+            causes.append(f"{LIST} has {lines} lines, as that of Celeb-DF {other} has; this version's has {own}")
+        if "Youtube-real" in folders.values():
+            causes.append("Youtube-real is officially spelt YouTube-real: some mirrors differ, it is read all the same")
+        return Release(self.official, [folders.get(f.casefold(), f) for f in FOLDERS], causes=causes)
+
+
+@datasets.register(
+    "celebdf-v1",
+    aliases=("celeb-df-v1",),
+    title="Celeb-DF v1",
+    compressions=(),
+    default_compression="",
+    splits=("train", "val", "test"),
+    url="https://github.com/yuezunli/celeb-deepfakeforensics",
+    license="Celeb-DF terms of use: non-commercial research, on request",
+)
+class CelebDFv1(CelebDF):
+    """158 + 250 real videos and 795 fakes; 38 + 62 of them are the official test list."""
+
+    homes = ("Celeb-DF-v1", "Celeb-DF", "CelebDF", "celebdf")
+    published = None
+    official: ClassVar[dict[tuple[str, str], int]] = {
+        ("train", "real"): 370,
+        ("train", "fake"): 733,
+        ("test", "real"): 38,
+        ("test", "fake"): 62,
+    }
 
 
 def _made(home: Path, fakes: dict[str, bool], split: dict[str, str]) -> Iterator[Video]:
@@ -83,10 +129,11 @@ def _test_list(home: Path) -> Iterator[tuple[str, bool]]:
 
 
 def _all_on_disk(home: Path, folders: dict[str, str]) -> Iterator[tuple[str, bool]]:
-    for official in FOLDERS:
+    for official, form in FOLDERS.items():
         folder = folders.get(official.casefold(), official)
         for name in files_in(home / folder):
-            yield f"{folder}/{name}", official == FAKES
+            if re.fullmatch(form, Path(name).stem):
+                yield f"{folder}/{name}", official == FAKES
 
 
 def _on_disk(video: str, folders: dict[str, str]) -> str:

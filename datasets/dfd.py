@@ -3,8 +3,8 @@
     original_sequences/actors/<compression>/videos/<actor>__<scene>.mp4
     manipulated_sequences/DeepFakeDetection/<compression>/videos/<target>_<source>__<scene>__<8 characters>.mp4
 
-There is no official split and no official list: everything on disk is test (363 real and 3,068 fake videos if
-complete).
+There is no official split and no official list: everything on disk that is named so is test (363 real and 3,068 fake
+videos if complete).
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import FAKE, REAL, Video
-from .base import existing, files_in, find_home, finish
+from .base import Release, existing, files_in, find_home, finish
 from .ffpp import HOMES, URL, check_compression
 
 REALS = "original_sequences/actors"
@@ -36,31 +35,36 @@ class DeepFakeDetection:
     """28 actors in 16 scenes, each of whom is seen in real videos, in fakes, and with others' faces."""
 
     def home(self, root: Path) -> Path:
-        """Find the folder that holds original_sequences/actors, in or under `root`."""
-        return find_home(root, "DeepFakeDetection", (*HOMES, "DFD", "DeepFakeDetection"), (REALS,), URL)
+        """Find the folder that holds original_sequences/actors, or the fakes, in or under `root`."""
+        return find_home(root, "DeepFakeDetection", (*HOMES, "DFD", "DeepFakeDetection"), (REALS, FAKES), URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
         """List the videos on disk, all of them as test; groups come from demographics_dfd.csv.
 
         Raises:
-            BenchError: there is nothing in this compression, or a file's name isn't of the official form.
+            BenchError: there is nothing in this compression.
         """
         check_compression("dfd", home / REALS, compression)
         return finish([*_reals(home, compression), *_fakes(home, compression)], home, "demographics_dfd.csv")
 
+    def release(self, home: Path, compression: str) -> Release:
+        """Return the official counts: there is no list of names."""
+        counts = {("test", "real"): 363, ("test", "fake"): 3068}
+        return Release(counts, [f"{folder}/{compression}/videos" for folder in (REALS, FAKES)])
+
 
 def _reals(home: Path, compression: str) -> Iterator[Video]:
     folder = f"{REALS}/{compression}/videos"
-    for name in files_in(home / folder):
-        actor, _ = _parts(home / folder / name)
+    for name in _named(home / folder):
+        actor, _ = _parts(name)
         yield Video(f"{folder}/{name}", home / folder / name, REAL, "real", "test", (actor,), compression)
 
 
 def _fakes(home: Path, compression: str) -> Iterator[Video]:
     exists = existing(home)
     folder = f"{FAKES}/{compression}/videos"
-    for name in files_in(home / folder):
-        actors, scene = _parts(home / folder / name)
+    for name in _named(home / folder):
+        actors, scene = _parts(name)
         target, _, donor = actors.partition("_")
         source = exists(f"{REALS}/{compression}/videos/{target}__{scene}.mp4")
         people = (target, donor) if donor else (target,)
@@ -69,8 +73,12 @@ def _fakes(home: Path, compression: str) -> Iterator[Video]:
         )
 
 
-def _parts(path: Path) -> tuple[str, str]:
-    actors, *rest = path.stem.split("__")
-    if not rest:
-        raise BenchError(f"{path} isn't named as DFD's videos are: <actor>__<scene>.mp4. Rename or remove it")
-    return actors, rest[0]
+def _named(folder: Path) -> list[str]:
+    """Return DFD's files in a folder: others may have got into the tree that it shares with FaceForensics++."""
+    return [name for name in files_in(folder) if "__" in name]
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return the actors and the scene."""
+    actors, scene, *_ = Path(name).stem.split("__")
+    return actors, scene

@@ -10,6 +10,7 @@ hash of the original's name, each with all its fakes. People aren't named, so on
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from pathlib import Path
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import Video
-from .base import existing, find_home, finish, held_out, label_of, need_file, read_json
+from .base import Release, existing, find_home, finish, held_out, label_of, need_file, read_json
 
 URL = "https://ai.meta.com/datasets/dfdc/"
 TEST_FOLDERS = ("test", "dfdc_test")
+PARTS_IN_ALL = 50
+OFFICIAL = {("train", "real"): 19154, ("train", "fake"): 100000, ("test", "real"): 2500, ("test", "fake"): 2500}
 PARTS = ("dfdc_train_part_*", "train/dfdc_train_part_*")
 
 
@@ -38,7 +41,8 @@ class Dfdc:
 
     def home(self, root: Path) -> Path:
         """Find the folder that holds the test folder or the training parts, in or under `root`."""
-        markers = (*(f"{folder}/labels.csv" for folder in TEST_FOLDERS), *PARTS)
+        tests = ("labels.csv", "*.mp4", "videos/*.mp4")
+        markers = (*(f"{folder}/{name}" for folder in TEST_FOLDERS for name in tests), *PARTS)
         return find_home(root, "DFDC", ("DFDC", "dfdc"), markers, URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
@@ -48,6 +52,25 @@ class Dfdc:
             BenchError: one of those files is missing or has a row that can't be understood.
         """
         return finish([*_test(home), *_train(home)], home)
+
+    def release(self, home: Path, compression: str) -> Release:
+        """Return the official counts, the training parts that are missing, and Kaggle's samples if those are here."""
+        parts = _parts(home)
+        numbers = {int(found.group()) for part in parts if (found := re.search(r"\d+$", part.name))}
+        causes = [f"{home / name} is one of Kaggle's samples of 400, not of this release" for name in _kaggle(home)]
+        if parts and (missing := sorted(set(range(PARTS_IN_ALL)) - numbers)):
+            causes.append(f"no training parts {', '.join(map(str, missing))}")
+        test = next((name for name in TEST_FOLDERS if (home / name).is_dir()), TEST_FOLDERS[0])
+        folders = [f"{test}/videos" if (home / test / "videos").is_dir() else test]
+        return Release(OFFICIAL, folders + [p.relative_to(home).as_posix() for p in parts], causes=causes)
+
+
+def _parts(home: Path) -> list[Path]:
+    return [part for pattern in PARTS for part in sorted(home.glob(pattern)) if part.is_dir()]
+
+
+def _kaggle(home: Path) -> list[str]:
+    return [name for name in ("train_sample_videos", "test_videos") if (home / name).is_dir()]
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,7 @@ def _labels(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def _train(home: Path) -> Iterator[Video]:
-    clips = [clip for pattern in PARTS for part in sorted(home.glob(pattern)) for clip in _part(home, part)]
+    clips = [clip for part in _parts(home) for clip in _part(home, part)]
     val = held_out((c.group for c in clips if not c.fake), (c.group for c in clips if c.fake), seed="dfdc")
     exists = existing(home)
     for clip in clips:

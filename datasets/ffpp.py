@@ -16,12 +16,15 @@ from typing import ClassVar
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import FAKE, REAL, Video
-from .base import existing, files_in, find_home, finish, need_file, read_json, seen
+from .base import Release, existing, files_in, find_home, finish, need_file, read_json, seen
 
 URL = "https://github.com/ondyari/FaceForensics"
 HOMES = ("FaceForensics++", "FF++", "ff++", "FaceForensics", "ffpp")
 SPLITS = ("train", "val", "test")
+OFFICIAL = {"train": 720, "val": 140, "test": 140}
+COMPRESSIONS = ("raw", "c23", "c40")
 REALS = "original_sequences/youtube"
+FAKES = "manipulated_sequences"
 Pairs = dict[tuple[str, str], str]
 
 
@@ -41,8 +44,8 @@ class FaceForensics:
     methods: ClassVar[tuple[str, ...]] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 
     def home(self, root: Path) -> Path:
-        """Find the folder that holds original_sequences/youtube, in or under `root`."""
-        return find_home(root, "FaceForensics++", HOMES, (REALS,), URL)
+        """Find the folder that holds original_sequences/youtube, or fakes, in or under `root`."""
+        return find_home(root, "FaceForensics++", HOMES, (REALS, *(f"{FAKES}/{m}" for m in self.methods)), URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
         """List the videos of the three official splits; a real one that is missing on disk is listed all the same.
@@ -56,6 +59,16 @@ class FaceForensics:
             [*_reals(home, compression, pairs), *_fakes(home, compression, pairs, self.methods)],
             home,
             published="A-FF++.csv",
+        )
+
+    def release(self, home: Path, compression: str) -> Release:
+        """Return the official counts and the names of all fakes; FaceShifter's only where that was downloaded."""
+        there = [m for m in self.methods if m != "FaceShifter" or (home / FAKES / m / compression).is_dir()]
+        folders = [f"{FAKES}/{m}/{compression}/videos" for m in there]
+        return Release(
+            {(split, kind): count for split, count in OFFICIAL.items() for kind in ("real", *there)},
+            [f"{REALS}/{compression}/videos", *folders],
+            {f"{folder}/{a}_{b}.mp4": split for folder in folders for (a, b), split in read_pairs(home).items()},
         )
 
 
@@ -83,9 +96,11 @@ def read_pairs(home: Path) -> Pairs:
 def check_compression(name: str, folder: Path, compression: str) -> None:
     """Refuse a compression of which not even the real videos' folder is there, naming those that are."""
     if not (folder / compression / "videos").is_dir():
+        there = [f"{name}:{c}" for c in COMPRESSIONS if (folder / c / "videos").is_dir()]
+        instead = f"Name what is there ({', '.join(there)}), or get" if there else "Get"
         raise BenchError(
-            f"no {compression} videos in {folder}: looked for {compression}/videos; found {seen(folder)}. Name what "
-            f"is there, such as {name}:c40, or get it with the download script's option -c {compression} ({URL})"
+            f"no {compression} videos in {folder}: looked for {compression}/videos; found {seen(folder)}. "
+            f"{instead} it with the download script's option -c {compression} ({URL})"
         )
 
 
@@ -102,7 +117,7 @@ def _reals(home: Path, compression: str, pairs: Pairs) -> Iterator[Video]:
 def _fakes(home: Path, compression: str, pairs: Pairs, methods: tuple[str, ...]) -> Iterator[Video]:
     exists = existing(home)
     for method in methods:
-        folder = f"manipulated_sequences/{method}/{compression}/videos"
+        folder = f"{FAKES}/{method}/{compression}/videos"
         for name in files_in(home / folder):
             target, _, donor = Path(name).stem.partition("_")
             if split := pairs.get((target, donor)):

@@ -1,17 +1,28 @@
-"""`bench data`: the demo world, and preparing faces ahead of a run."""
+"""`bench data`: the demo world, checking datasets, preparing faces ahead of a run, importing what others prepared."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import common
+
+if TYPE_CHECKING:
+    from ...datasets.check import Report
+    from ..config import FaceSettings
+    from ..data import DataRoot, Source
+    from ..progress import Reporter
+
+SHOWN = 10
 
 EPILOG = """\
 examples:
   bench data demo --out ./world --size tiny
+  bench data check ff++,celebdf --data /datasets
   bench data prepare ff++,celebdf --data /datasets
+  bench data import deepfakebench /DeepfakeBench
 """
 
 
@@ -20,8 +31,8 @@ def add(verbs: Any) -> None:
     p = common.verb(
         verbs,
         "data",
-        lambda a: a.parser.error("say which: demo or prepare"),
-        "render the demo world; prepare faces",
+        lambda a: a.parser.error("say which: demo, check, prepare or import"),
+        "render the demo world; check, prepare and import data",
         EPILOG,
     )
     parts = p.add_subparsers(dest="part", metavar="PART")
@@ -36,13 +47,37 @@ def add(verbs: Any) -> None:
         help="standard, or leak: fakes from three donors, to measure identity leakage",
     )
     demo.add_argument("--workers", type=int, metavar="N", help="processes (default: the cores)")
+    check = common.verb(parts, "check", check_data, "compare what is on disk with what was published", EPILOG)
+    _add_datasets(check)
+    check.add_argument("--data", metavar="ROOT|demo", help="folder that holds the datasets; default: $BENCH_DATA")
+    check.add_argument("--deep", action="store_true", help="decode every video, too")
+    check.add_argument("--json", action="store_true", help="everything as JSON, lists in full")
+    check.add_argument("--workers", type=int, metavar="N", help="processes for --deep (default: the cores)")
     prepare = common.verb(parts, "prepare", prepare_faces, "find faces and store them, ahead of a run", EPILOG)
-    prepare.add_argument("datasets", metavar="DATASET[,DATASET]", help="see: bench list datasets")
-    prepare.add_argument("--splits", default="train,val,test", metavar="SPLIT[,SPLIT]", help="default: all")
-    prepare.add_argument("--detector", default="caddm", metavar="NAME", help="whose face settings to use")
+    _add_datasets(prepare)
+    _add_faces(prepare)
     common.add_data(prepare)
-    common.add_recipe(prepare)
-    common.add_work(prepare)
+    brought = common.verb(parts, "import", import_faces, "store the faces that another tool has prepared", EPILOG)
+    brought.add_argument("format", metavar="FORMAT", help="deepfakebench[:LIST], caddm-frames, crops-csv:FILE, folder")
+    brought.add_argument("path", type=Path, metavar="PATH", help="the folder that the tool wrote")
+    brought.add_argument("--landmarks", type=Path, metavar="FILE", help="CADDM's ldm.json, if it isn't in PATH")
+    brought.add_argument("--splits", default="train,val,test", metavar="SPLIT[,SPLIT]", help="default: all")
+    brought.set_defaults(limit=None)
+    _add_faces(brought)
+
+
+def _add_datasets(p: argparse.ArgumentParser) -> None:
+    p.add_argument("datasets", metavar="DATASET[,DATASET]", help="see: bench list datasets")
+    p.add_argument("--splits", default="train,val,test", metavar="SPLIT[,SPLIT]", help="default: all")
+
+
+def _add_faces(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--detector", default="caddm", metavar="NAME", help="whose face settings to use")
+    p.add_argument(
+        "--weights", type=Path, metavar="FILE", help="a face model to keep and use: RetinaFace's, or dlib's 81 points"
+    )
+    common.add_recipe(p)
+    common.add_work(p)
 
 
 def render(arguments: argparse.Namespace) -> int:
@@ -59,49 +94,153 @@ def render(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def prepare_faces(arguments: argparse.Namespace) -> int:
-    """Prepare the faces of some datasets, and tell how it went; 1 if no video could be prepared."""
-    from ...datasets.base import parse_name
-    from ..config import load_settings
+def check_data(arguments: argparse.Namespace) -> int:
+    """Check some datasets; 0 if all are complete, 1 if something is missing, 2 if of one there is nothing."""
+    from ...datasets.check import EXIT, check
     from ..data import find_root
-    from ..errors import BenchError
-    from ..plan import known
+    from ..progress import Reporter
+
+    common.quiet_libraries()
+    names, splits = _datasets(arguments), _splits(arguments)
+    reporter = Reporter(quiet=arguments.json)
+    workers = common.workers_of(arguments)
+    root = find_root(arguments.data, reporter, workers)
+    reports = []
+    for name in names:
+        if arguments.deep:
+            with reporter.task(f"decoding {name}") as tick:
+                reports.append(check(name, root.path, splits, True, workers, tick))
+        else:
+            reports.append(check(name, root.path, splits))
+    _print_json([r.as_json() for r in reports]) if arguments.json else _print_reports(reports)
+    return max(EXIT[r.status] for r in reports)
+
+
+def _print_json(content: Any) -> None:
+    import json
+
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _print_reports(reports: list[Report]) -> None:
+    from tabulate import tabulate
+
+    for report in reports:
+        print(f"{report.dataset} in {report.home or report.root}: {report.status}")
+        if report.looked_for:
+            print(f"  looked for videos in: {', '.join(report.looked_for)}")
+        rows = [
+            [c.compression, c.split, c.kind, c.found, "?" if c.official is None else c.official] for c in report.counts
+        ]
+        if rows:
+            print(tabulate(rows, ["compression", "split", "kind", "found", "official"], tablefmt="github"))
+        _print_list("missing", report.missing)
+        _print_list("unreadable", [f"{video}: {why}" for video, why in report.unreadable.items()])
+        _print_list("the same file twice", [" = ".join(same) for same in report.duplicates])
+        _print_list("not of this dataset", [f"{file}: {why}" for file, why in report.foreign.items()])
+        for cause in report.causes:
+            print(f"  note: {cause}")
+
+
+def _print_list(title: str, lines: list[str]) -> None:
+    if lines:
+        print(f"  {title}: {len(lines)}")
+    for line in lines[:SHOWN]:
+        print(f"    {line}")
+    if len(lines) > SHOWN:
+        print(f"    ... and {len(lines) - SHOWN} more: --json lists all")
+
+
+def prepare_faces(arguments: argparse.Namespace) -> int:
+    """Prepare the faces of some datasets, and tell how it went; 1 if one has no video with a face."""
+    from ..data import find_root
     from ..progress import Reporter
     from ..registry import detectors
 
     common.quiet_libraries()
+    names, reporter = _datasets(arguments), Reporter()
+    _splits(arguments)
+    detectors.find(arguments.detector)
+    root = find_root(arguments.data, reporter, common.workers_of(arguments))
+    return _prepare(names, root, arguments, reporter)
+
+
+def import_faces(arguments: argparse.Namespace) -> int:
+    """Store the faces that another tool has prepared, and tell how to use them; 1 if one list has no face."""
+    from ...datasets.base import make_adapter, parse_name
+    from ..data import find_root
+    from ..errors import BenchError
+    from ..progress import Reporter
+
+    if not arguments.path.is_dir():
+        raise BenchError(f"no folder {arguments.path}. Name the folder that the tool wrote")
+    _splits(arguments)
+    entry, _ = parse_name(arguments.format)
+    adapter = make_adapter(entry)
+    names = [arguments.format]
+    if arguments.landmarks:
+        names = [f"{arguments.format}:{arguments.landmarks.resolve()}"]
+    elif arguments.format == entry.name and hasattr(adapter, "names"):
+        names = [f"{entry.name}:{name}" for name in adapter.names(arguments.path)] or names
     reporter = Reporter()
-    if not common.names(arguments.datasets):
+    root = find_root(str(arguments.path), reporter, common.workers_of(arguments))
+    worked = _prepare(names, root, arguments, reporter)
+    for name in names:
+        print(f"to use it: bench run ... --data {arguments.path} --test {name}")
+    return worked
+
+
+def _datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the datasets named, all of them known."""
+    from ...datasets.base import parse_name
+    from ..errors import BenchError
+
+    names = common.names(arguments.datasets)
+    if not names:
         raise BenchError("no dataset named. See: bench list datasets")
-    for name in common.names(arguments.datasets):
+    for name in names:
         parse_name(name)
+    return names
+
+
+def _splits(arguments: argparse.Namespace) -> tuple[str, ...]:
+    from ..plan import known
+
     for split in common.names(arguments.splits):
         known("split", split, ("train", "val", "test"))
+    return common.names(arguments.splits)
+
+
+def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace, reporter: Reporter) -> int:
+    from ...datasets.faces.models import adopt
+    from ..config import load_settings
+    from ..data import open_source
+    from ..registry import detectors
+
+    if arguments.weights:  # Before the settings are read: they tell what is at hand.
+        reporter.say(f"face model: kept as {adopt(arguments.weights)}")
     detector = detectors.find(arguments.detector).name
-    root = find_root(arguments.data, reporter, common.workers_of(arguments))
     settings = load_settings(
         detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
     )
-    sources = common.sources_of(arguments.datasets, root, arguments.limit)
-    found = [_prepare(source, settings, arguments, reporter) for source in sources]
+    sources = [open_source(name, root, arguments.limit) for name in names]
+    splits, workers = _splits(arguments), common.workers_of(arguments)
+    found = [_prepare_one(source, splits, settings.faces, reporter, workers) for source in sources]
     return 0 if all(found) else 1
 
 
-def _prepare(source: Any, settings: Any, arguments: argparse.Namespace, reporter: Any) -> int:
-    from collections import Counter
+def _prepare_one(source: Source, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, workers: int) -> int:
+    from tabulate import tabulate
 
-    from ...datasets.faces.prepare import prepare
-    from ..store import locked
+    from ...datasets.faces.report import REPORT, summary, troubled, write_report
 
-    videos = [v for split in common.names(arguments.splits) for v in source.split(split)]
-    folder = source.store_folder(settings.faces)
-    with locked(folder), reporter.task(f"preparing {source.label}") as tick:
-        store = prepare(videos, settings.faces, folder, common.workers_of(arguments), tick)
-    outcomes = store.outcomes()
-    counts = Counter(outcomes[v.id].status for v in videos)
-    print(f"{source.label}: {len(videos)} videos: {', '.join(f'{n} {status}' for status, n in counts.most_common())}")
-    for v in videos:
-        if outcomes[v.id].status != "ok":
-            print(f"  {v.id}: {outcomes[v.id].status} {outcomes[v.id].reason}".rstrip())
-    print(f"  faces: {folder}")
-    return counts["ok"]
+    outcomes = source.prepare(splits, faces, reporter, workers).outcomes()
+    chosen = [outcomes[v.id] for name in splits for v in source.split(name)]
+    folder = source.store_folder(faces)
+    odd = troubled(chosen)
+    write_report(folder / REPORT, odd)
+    print(tabulate(summary(chosen), headers="keys", tablefmt="github"))
+    print(f"{source.label}: {len(chosen)} videos, {len(odd)} of them with something to tell: {folder / REPORT}")
+    for outcome in [o for o in odd if o.status != "ok"][:SHOWN]:
+        print(f"  {outcome.video}: {outcome.status} {outcome.reason}".rstrip())
+    return sum(o.status == "ok" for o in chosen)

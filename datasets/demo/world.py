@@ -13,6 +13,7 @@ import cv2
 
 from ...benchmark.errors import BenchError, did_you_mean
 from ...benchmark.store import atomic, locked, read_json, write_json, write_text
+from ...benchmark.workers import end_with_parent
 from .cast import SIZES
 from .ffpp_layout import ffpp, leak
 from .film import Shot, Truth, film
@@ -145,8 +146,13 @@ def _filmed(out: Path, shots: list[Shot], workers: int) -> Iterator[list[Truth]]
             cv2.setNumThreads(threads)
         return
     # Spawned, not forked: the caller may have threads (torch, BLAS), which a forked child would deadlock on.
-    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start) as pool:
         yield from pool.map(partial(film, out), shots, chunksize=4)
+
+
+def _start() -> None:
+    end_with_parent()
+    cv2.setNumThreads(1)
 
 
 def _truth_table(shots: list[Shot], truths: list[list[Truth]]) -> pd.DataFrame:

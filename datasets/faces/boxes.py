@@ -15,3 +15,14 @@ def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     shared = area(np.concatenate([low, high], axis=1))
     return shared / np.maximum(area(boxes) + area(box) - shared, 1e-9)
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray, most_overlap: float) -> list[int]:
+    """Return which of (N, 4) boxes to keep, best score first: those that don't overlap a better one too much."""
+    kept: list[int] = []
+    left = np.argsort(-scores, kind="stable")
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        left = left[overlap(boxes[best], boxes[left]) <= most_overlap]
+    return kept

@@ -1,16 +1,11 @@
-"""Which face of a frame is kept, and the part of the frame around it that every detector cuts its own crop from."""
+"""The part of a frame around a face that every detector cuts its own crop from."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from ...benchmark.types import Face
-from .boxes import area, overlap
 from .finder import Detection
-
-SAME_PERSON_IOU = 0.1
 
 
 def context_rectangle(
@@ -36,14 +31,4 @@ def cut(frame: np.ndarray, index: int, detection: Detection, context: float) -> 
     x0, y0, x1, y1 = rectangle
     landmarks = (detection.landmarks - [x0, y0]).astype(np.float32)
     box = (detection.box - [x0, y0, x0, y0]).astype(np.float32)
-    return Face(frame[y0:y1, x0:x1], landmarks, box, index, (x0, y0), (width, height))
-
-
-def follow(found: Sequence[Detection], last: np.ndarray | None) -> Detection:
-    """Choose one face of a frame: the one most over the `last` box (4,) that was kept, else the largest."""
-    boxes = np.array([d.box for d in found])
-    if last is not None:
-        shared = overlap(last, boxes)
-        if shared.max() > SAME_PERSON_IOU:
-            return found[int(shared.argmax())]
-    return found[int(area(boxes).argmax())]
+    return Face(frame[y0:y1, x0:x1].copy(), landmarks, box, index, (x0, y0), (width, height))

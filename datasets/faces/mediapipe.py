@@ -1,4 +1,4 @@
-"""MediaPipe's models run by OpenCV: BlazeFace finds faces, Face Mesh places 468 points on each.
+"""MediaPipe's models run by OpenCV: BlazeFace finds faces, Face Mesh places 468 points on each, of which 81 are kept.
 
 No package of MediaPipe or TensorFlow is needed. Faces are sought at short range first, which is fast and sure for a
 face that fills a good part of the frame; where that finds none, at full range; then at full range in ever smaller
@@ -15,27 +15,16 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from .boxes import overlap
-from .finder import Detection
+from .finder import Candidate, merge_overlapping
 from .landmarks import from_mesh
 from .models import FULL_RANGE, MESH, SHORT_RANGE, Model, find_model
 
 MESH_SIDE = 192
 ROI_SCALE = 1.5
-SAME_FACE_IOU = 0.3
 LEAST_MESH_SCORE = 0.5
 OUTER_EYE_CORNERS = [33, 263]
 TILTED = math.radians(8)
-MOST_FACES = 4
 LEAST_SQUARE = 192
-
-
-class Candidate(NamedTuple):
-    """What BlazeFace tells of a face: score, box (4,) x0, y0, x1, y1, eyes (2, 2), left one first; frame pixels."""
-
-    score: float
-    box: np.ndarray
-    eyes: np.ndarray
 
 
 class Square(NamedTuple):
@@ -89,22 +78,15 @@ class BlazeFace:
         )
 
 
-class MediaPipe:
-    """The finder that works offline, on one core, in a few milliseconds a frame."""
+class BlazeFaces:
+    """Looks for faces offline, on one core, in a few milliseconds a frame."""
 
     def __init__(self) -> None:
         self.short = BlazeFace(SHORT_RANGE, Layout(128, ((8, 2), (16, 6)), least_score=0.5))
         self.full = BlazeFace(FULL_RANGE, Layout(192, ((4, 1),), least_score=0.6))
-        self.mesh = load_net(MESH)
 
-    def find(self, frame: np.ndarray) -> list[Detection]:
-        """Find the faces of a (H, W, 3) uint8 RGB frame, most certain first, at most 4."""
-        for candidates in self._looks(frame):
-            if found := [d for d in (self._with_landmarks(frame, c) for c in candidates[:MOST_FACES]) if d]:
-                return found
-        return []
-
-    def _looks(self, frame: np.ndarray) -> Iterator[list[Candidate]]:
+    def looks(self, frame: np.ndarray) -> Iterator[list[Candidate]]:
+        """Look at the whole frame at short range, then at full range, then at ever smaller squares of it."""
         whole = around(frame)
         yield self.short.find(frame, whole)
         yield self.full.find(frame, whole)
@@ -112,26 +94,31 @@ class MediaPipe:
             found = [c for square in squares_over(frame, side) for c in self.full.find(frame, square)]
             yield merge_overlapping(found)
 
-    def _with_landmarks(self, frame: np.ndarray, candidate: Candidate) -> Detection | None:
+
+class FaceMesh:
+    """Places 81 points on a face. With `twice`, always from a second look: for boxes drawn unlike BlazeFace's."""
+
+    def __init__(self, twice: bool = False) -> None:
+        self.net = load_net(MESH)
+        self.twice = twice
+
+    def place(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None:
+        """Return the points (81, 2) float32 in frame pixels; None where the mesh sees no face."""
         x0, y0, x1, y1 = candidate.box
         centre = np.array([x0 + x1, y0 + y1]) / 2
-        mesh, score = self._place_mesh(frame, centre, max(x1 - x0, y1 - y0), candidate.eyes)
-        if score >= LEAST_MESH_SCORE and abs(tilt_of(candidate.eyes)) > TILTED:
+        mesh, score = self._within(frame, centre, max(x1 - x0, y1 - y0), candidate.eyes)
+        if score >= LEAST_MESH_SCORE and (self.twice or abs(tilt_of(candidate.eyes)) > TILTED):
             # BlazeFace's box is less sure on a tilted head: the first look's points make a better square for a second.
             low, high = mesh.min(axis=0), mesh.max(axis=0)
-            mesh, score = self._place_mesh(frame, (low + high) / 2, (high - low).max(), mesh[OUTER_EYE_CORNERS])
-        if score < LEAST_MESH_SCORE:
-            return None
-        return Detection(candidate.box.astype(np.float32), from_mesh(mesh), candidate.score)
+            mesh, score = self._within(frame, (low + high) / 2, (high - low).max(), mesh[OUTER_EYE_CORNERS])
+        return from_mesh(mesh) if score >= LEAST_MESH_SCORE else None
 
-    def _place_mesh(
-        self, frame: np.ndarray, centre: np.ndarray, size: float, eyes: np.ndarray
-    ) -> tuple[np.ndarray, float]:
+    def _within(self, frame: np.ndarray, centre: np.ndarray, size: float, eyes: np.ndarray) -> tuple[np.ndarray, float]:
         """Place the mesh in an upright square around a face: its points (468, 2) in frame pixels, and a score."""
         to_frame = upright_square(centre, ROI_SCALE * size, eyes)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         crop = cv2.warpAffine(frame, to_frame, (MESH_SIDE, MESH_SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        flag, points = forward(self.mesh, crop.astype(np.float32) / 255)
+        flag, points = forward(self.net, crop.astype(np.float32) / 255)
         mesh = points.reshape(468, 3)[:, :2]
         return mesh @ to_frame[:, :2].T + to_frame[:, 2], float(sigmoid(flag.ravel())[0])
 
@@ -201,16 +188,3 @@ def upright_square(centre: np.ndarray, side: float, eyes: np.ndarray) -> np.ndar
     angle, scale, half = tilt_of(eyes), side / MESH_SIDE, MESH_SIDE / 2
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     return np.array([[cos, -sin, centre[0] - half * (cos - sin)], [sin, cos, centre[1] - half * (sin + cos)]])
-
-
-def merge_overlapping(candidates: list[Candidate]) -> list[Candidate]:
-    """Melt candidates that overlap the surest one into their mean, weighted by score, and so on; surest first."""
-    merged = []
-    left = sorted(candidates, key=lambda c: -c.score)
-    while left:
-        shared = overlap(left[0].box, np.array([c.box for c in left]))
-        same = [c for c, share in zip(left, shared, strict=True) if share > SAME_FACE_IOU or c is left[0]]
-        box, eyes = (np.average([c[i] for c in same], axis=0, weights=[c.score for c in same]) for i in (1, 2))
-        left = [c for c, share in zip(left, shared, strict=True) if share <= SAME_FACE_IOU and c is not left[0]]
-        merged.append(Candidate(same[0].score, box, eyes))
-    return merged

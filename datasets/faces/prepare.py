@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -10,8 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -19,15 +21,20 @@ import numpy as np
 from ...benchmark.config import FaceSettings
 from ...benchmark.errors import BenchError
 from ...benchmark.store import key_of
-from ...benchmark.types import Face, Video
-from .crop import cut, follow
-from .finder import FINDER_VERSION, FaceFinder, load_finder
+from ...benchmark.types import Face, Picture, Video
+from ...benchmark.workers import end_with_parent
+from .crop import cut
+from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
+from .pictures import read_pictures
 from .sampling import Clip, wanted
 from .store import FaceStore, Outcome, encode, shards, write_shard
+from .tracking import faces_by_person
 
 CHUNK = 16
+SHARD_BYTES = 256 << 20  # What a worker holds in memory, at most, besides the video it is at.
 STALE_SECONDS = 24 * 3600
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 Encoded = tuple[Face, bytes]
@@ -43,13 +50,20 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """One video to prepare: its file's size and time as they were when the work was planned."""
+    """One video to prepare: its file's size and time when the work was planned, and the pictures sampled of it."""
 
     video: str
     path: Path
     size: int
     mtime_ns: int
     generation: int
+    pictures: tuple[Picture, ...] = ()
+    origin: str = ""
+
+    @property
+    def looks(self) -> bool:
+        """Whether a finder has to look for its faces."""
+        return not self.pictures or not all(p.landmarks for p in self.pictures)
 
 
 def prepare(
@@ -71,13 +85,13 @@ def prepare(
     recorded = store_settings(settings)
     if other := [s for s in store.settings() if s != recorded]:
         raise BenchError(f"{folder} was prepared with other settings: {other[0]}. Choose another folder, or remove it")
-    tasks = plan(videos, store)
-    if tasks:
+    tasks = plan(videos, store, settings.frames)
+    if any(task.looks for task in tasks):
         load_finder(settings.finder)  # So that what is missing is told at once, and not by a worker.
         _remove_stale(folder)
     chunks = [tasks[i : i + CHUNK] for i in range(0, len(tasks), CHUNK)]
     done = 0
-    for count in _run(chunks, settings, folder, workers):
+    for count in chain([0], _run(chunks, settings, folder, workers)):  # From 0 on, so that the first chunk has a rate.
         done += count
         if progress:
             progress(done, len(tasks))
@@ -89,26 +103,28 @@ def store_settings(settings: FaceSettings) -> dict[str, Any]:
     return {**settings.model_dump(), "finder_version": FINDER_VERSION}
 
 
-def plan(videos: Sequence[Video], store: FaceStore) -> list[Task]:
+def plan(videos: Sequence[Video], store: FaceStore, frames: int) -> list[Task]:
     """Return what is to be done: videos without an outcome, or whose file isn't what it was then."""
     outcomes = store.outcomes()
     tasks = []
     for video in videos:
-        size, mtime_ns = _stat(video.path)
+        size, mtime_ns = _stat(video)
         known = outcomes.get(video.id)
-        if known is None:
-            tasks.append(Task(video.id, video.path, size, mtime_ns, 0))
-        elif (known.size, known.mtime_ns) != (size, mtime_ns):
-            tasks.append(Task(video.id, video.path, size, mtime_ns, known.generation + 1))
+        if known is None or (known.size, known.mtime_ns) != (size, mtime_ns):
+            generation = known.generation + 1 if known else 0
+            pictures = tuple(video.pictures[i] for i in wanted(len(video.pictures), frames))
+            tasks.append(Task(video.id, video.path, size, mtime_ns, generation, pictures, video.origin))
     return tasks
 
 
-def _stat(path: Path) -> tuple[int, int]:
+def _stat(video: Video) -> tuple[int, int]:
+    """Return what tells that a file changed; for pictures, those of the first, and of their folder if that is newer."""
     try:
-        stat = path.stat()
+        stat = video.path.stat()
+        folder_ns = video.path.parent.stat().st_mtime_ns if video.pictures else 0
     except OSError:
         return 0, 0
-    return stat.st_size, stat.st_mtime_ns
+    return stat.st_size, max(stat.st_mtime_ns, folder_ns)
 
 
 def _run(chunks: list[list[Task]], settings: FaceSettings, folder: Path, workers: int) -> Iterator[int]:
@@ -118,7 +134,7 @@ def _run(chunks: list[list[Task]], settings: FaceSettings, folder: Path, workers
         return
     # Spawned, not forked: OpenCV's and FFmpeg's threads don't survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context)
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context, initializer=_start)
     try:
         for future in as_completed([pool.submit(prepare_chunk, c, settings, folder) for c in chunks]):
             yield future.result()
@@ -131,15 +147,32 @@ def _run(chunks: list[list[Task]], settings: FaceSettings, folder: Path, workers
         pool.shutdown(cancel_futures=True)
 
 
+def _start() -> None:
+    end_with_parent()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # For a finder that runs on torch, which is imported later.
+
+
 def prepare_chunk(tasks: Sequence[Task], settings: FaceSettings, folder: Path) -> int:
-    """Prepare a few videos and write them as one shard; return how many they were."""
+    """Prepare a few videos and write them as one shard, or as several if they are large; return how many they were."""
+    finder = _finder(settings.finder) if any(t.looks for t in tasks) else None
+    done: list[tuple[Outcome, list[Encoded]]] = []
+    first, size = 0, 0
+    with _one_thread():
+        for number, task in enumerate(tasks, start=1):
+            done.append(prepare_video(task, settings, finder))
+            size += sum(len(content) for _, content in done[-1][1])
+            if size > SHARD_BYTES or number == len(tasks):
+                _write(tasks[first:number], done, settings, folder)
+                first, size, done = number, 0, []
+    return len(tasks)
+
+
+def _write(
+    tasks: Sequence[Task], done: list[tuple[Outcome, list[Encoded]]], settings: FaceSettings, folder: Path
+) -> None:
     recorded = store_settings(settings)
     name = key_of({"settings": recorded, "videos": [(t.video, t.size, t.mtime_ns, t.generation) for t in tasks]}, 20)
-    path = folder / f"{name}.arrow"
-    with _one_thread():
-        finder = _finder(settings.finder)
-        write_shard(path, recorded, [prepare_video(task, settings, finder) for task in tasks])
-    return len(tasks)
+    write_shard(folder / f"{name}.arrow", recorded, done)
 
 
 _finder = lru_cache(maxsize=1)(load_finder)
@@ -155,38 +188,66 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def prepare_video(task: Task, settings: FaceSettings, finder: FaceFinder) -> tuple[Outcome, list[Encoded]]:
-    """Sample one video's frames, and find, follow and cut its main face. Never raises for what the file holds."""
+def prepare_video(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> tuple[Outcome, list[Encoded]]:
+    """Sample one video's frames, and find, follow and cut its main face. Never raises for what the file holds.
+
+    `finder` is None where the task has pictures whose landmarks are all known.
+    """
     outcome = Outcome(
-        task.video, "ok", settings.frames, size=task.size, mtime_ns=task.mtime_ns, generation=task.generation
+        task.video,
+        "ok",
+        settings.frames,
+        size=task.size,
+        mtime_ns=task.mtime_ns,
+        generation=task.generation,
+        origin=task.origin,
     )
     if not task.path.is_file():
         return replace(outcome, status="missing", reason=f"no file {task.path.name}"), []
-    clip = Clip(task.path)
-    found = find_faces(clip.frames(wanted(clip.told, settings.frames)), settings, finder)
-    if clip.total != clip.told:  # Then these weren't the evenly spaced frames: once more, by the true number.
-        found = find_faces(clip.frames(wanted(clip.total, settings.frames)), settings, finder)
+    found, reason = _from_pictures(task, settings, finder) if task.pictures else _from_clip(task, settings, finder)
     status = "ok" if found.faces else "no_face" if found.decoded else "unreadable"
     frames = tuple(face.frame for face, _ in found.faces)
     return replace(
-        outcome, status=status, reason=clip.trouble(), decoded=found.decoded, frames=frames, several=found.several
+        outcome, status=status, reason=reason, decoded=found.decoded, frames=frames, several=found.several
     ), found.faces
 
 
-def find_faces(frames: Iterable[tuple[int, np.ndarray]], settings: FaceSettings, finder: FaceFinder) -> Found:
-    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB) frames, cut and encode it."""
-    faces: list[Encoded] = []
-    last, decoded, several = None, 0, 0
-    for index, frame in frames:
-        detections = finder.find(frame)
-        decoded += 1
+def _from_clip(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> tuple[Found, str]:
+    clip = Clip(task.path)
+    return sampled(clip, settings.frames, lambda frames: find_faces(frames, settings, finder)), clip.trouble()
+
+
+def sampled(clip: Clip, count: int, use: Callable[[Iterable[tuple[int, np.ndarray]]], T]) -> T:
+    """Use a clip's evenly spaced frames; a second time where the file had told a wrong number of frames."""
+    used = use(clip.frames(wanted(clip.told, count)))
+    return used if clip.total == clip.told else use(clip.frames(wanted(clip.total, count)))
+
+
+def _from_pictures(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> tuple[Found, str]:
+    found = find_faces(read_pictures(task.pictures), settings, finder)
+    lost = len(task.pictures) - found.decoded
+    return found, f"{lost} of {len(task.pictures)} pictures can't be read" if lost else ""
+
+
+def find_faces(
+    frames: Iterable[tuple[int, np.ndarray, *tuple[Detection, ...]]], settings: FaceSettings, finder: FaceFinder | None
+) -> Found:
+    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, faces known already), cut and encode it."""
+    cuts, several = cut_faces(frames, settings.context, finder)
+    main = next(iter(faces_by_person(cuts)), [])
+    return Found([(face, encode(face.crop, settings.encoding)) for face in main], len(cuts), several)
+
+
+def cut_faces(
+    frames: Iterable[tuple[int, np.ndarray, *tuple[Detection, ...]]], context: float, finder: FaceFinder | None
+) -> tuple[list[list[Face]], int]:
+    """Return every face of each frame with its context, and how many frames have several."""
+    cuts, several = [], 0
+    for index, frame, *known in frames:
+        detections = known or (finder.find(frame) if finder else [])
         several += len(detections) > 1
-        chosen = follow(detections, last) if detections else None
-        face = cut(frame, index, chosen, settings.context) if chosen else None
-        if chosen and face:
-            last = chosen.box
-            faces.append((face, encode(face.crop, settings.encoding)))
-    return Found(faces, decoded, several)
+        cuts.append([face for d in detections if (face := cut(frame, index, d, context))])
+    return cuts, several
 
 
 def _remove_stale(folder: Path) -> None:

@@ -52,7 +52,7 @@ class Outcome:
     `status` is `ok`, `no_face`, `unreadable` or `missing`, `reason` says more where there is more to say. Of `wanted`
     frames, `decoded` could be read; `frames` are the indices of those with a face, `several` had more than one.
     `size` (bytes) and `mtime_ns` are the file's, 0 for a missing one; `generation` counts how often a changed file
-    was prepared again.
+    was prepared again. `origin` tells whose pictures these were, where the faces don't come from the video itself.
     """
 
     video: str
@@ -65,6 +65,7 @@ class Outcome:
     size: int = 0
     mtime_ns: int = 0
     generation: int = 0
+    origin: str = ""
 
 
 def encode(image: np.ndarray, encoding: str) -> bytes:
@@ -76,9 +77,14 @@ def encode(image: np.ndarray, encoding: str) -> bytes:
 
 
 def decode(content: bytes | memoryview) -> np.ndarray:
-    """Decode to (H, W, 3) uint8 RGB."""
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    assert image is not None, "the store holds an image that OpenCV can't decode"
+    """Decode to (H, W, 3) uint8 RGB.
+
+    Raises:
+        BenchError: it is no image.
+    """
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if len(content) else None
+    if image is None:
+        raise BenchError(f"the face store holds {len(content)} bytes that can't be decoded as an image")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

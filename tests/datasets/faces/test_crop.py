@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from crossfake.datasets.faces.boxes import area, overlap
-from crossfake.datasets.faces.crop import context_rectangle, cut, follow
+from crossfake.datasets.faces.crop import context_rectangle, cut
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,21 +49,6 @@ def test_warp_of_the_crop_equals_the_same_warp_of_the_frame(stub):
     within[:, 2] += whole[:, :2] @ face.origin
     from_frame, from_crop = (cv2.warpAffine(i, m, (40, 40)) for i, m in ((FRAME, whole), (face.crop, within)))
     assert np.array_equal(from_frame, from_crop)
-
-
-def test_the_largest_face_is_followed_from_the_first_frame_on(stub):
-    small, large = stub.detection(0, 0, 20, 20), stub.detection(60, 40, 50, 50)
-    assert follow([small, large], None) is large
-
-
-def test_the_same_person_is_followed_even_when_another_is_larger(stub):
-    moved, larger = stub.detection(5, 5, 20, 20), stub.detection(60, 40, 50, 50)
-    assert follow([larger, moved], np.array([0, 0, 20, 20], np.float32)) is moved
-
-
-def test_after_a_cut_the_largest_is_followed_anew(stub):
-    small, large = stub.detection(100, 0, 20, 20), stub.detection(60, 40, 50, 50)
-    assert follow([small, large], np.array([0, 0, 20, 20], np.float32)) is large
 
 
 def test_overlap_is_intersection_over_union():

@@ -80,7 +80,7 @@ def test_killed_run_goes_on_where_it_stopped(videos, tmp_path, small_chunks, mon
     assert len(FaceStore(tmp_path / "killed").outcomes()) == 4
     calls = []
     resumed = prepare(videos[:6], SETTINGS, tmp_path / "killed", progress=lambda *count: calls.append(count))
-    assert calls == [(2, 2)]
+    assert calls == [(0, 2), (2, 2)]
     assert everything(resumed) == everything(whole)
 
 
@@ -98,11 +98,20 @@ def test_lost_shard_is_made_again(videos, tmp_path, small_chunks):
     assert everything(prepare(videos[:4], SETTINGS, tmp_path)) == before
 
 
+def test_large_chunks_become_several_shards_with_the_same_faces(videos, tmp_path, monkeypatch):
+    whole = prepare(videos[:5], SETTINGS, tmp_path / "whole")
+    monkeypatch.setattr(module, "SHARD_BYTES", sum(p.stat().st_size for p in shards(tmp_path / "whole")) // 3)
+    parts = prepare(videos[:5], SETTINGS, tmp_path / "parts")
+    assert len(shards(tmp_path / "whole")) == 1
+    assert 1 < len(shards(tmp_path / "parts")) < 5
+    assert everything(parts) == everything(whole)
+
+
 def test_more_videos_are_added(videos, tmp_path):
     prepare(videos[:1], SETTINGS, tmp_path)
     counts = []
     store = prepare(videos[:3], SETTINGS, tmp_path, progress=lambda *count: counts.append(count))
-    assert counts == [(2, 2)]
+    assert counts == [(0, 2), (2, 2)]
     assert len(store.outcomes()) == 3
 
 

@@ -1,0 +1,134 @@
+"""Frames and landmarks as CADDM's extractor leaves them: whole frames, and `ldm.json` with dlib's 81 points of each.
+
+    <root>/{original_sequences,manipulated_sequences}/<name>/<compression>/frames/<video>/frame_<n>.png
+    <root>/ldm.json: {"./<root>/original_sequences/.../frame_0": {"landmark": [[x, y] x 81], "source_path", "label"}}
+
+`root` is one such folder, or holds `train_images/` and `test_images/`. The extractor gave all frames of a video the
+landmarks of its last one, unless it took a single frame: landmarks that are the same in all frames are believed in the
+last one only, and looked for in the others.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..benchmark.errors import BenchError
+from ..benchmark.registry import datasets
+from ..benchmark.types import FAKE, Picture, Video
+from .base import finish, held_out, read_json, seen
+from .folder import frame_number
+
+LANDMARKS = "ldm.json"
+FOLDERS = {"train_images": "train", "val_images": "val", "test_images": "test"}
+TREES = ("original_sequences", "manipulated_sequences")
+
+
+@datasets.register(
+    "caddm-frames",
+    takes="landmarks",
+    title="CADDM's extracted frames with ldm.json",
+    compressions=(),
+    default_compression="",
+    splits=("train", "val", "test"),
+    url="https://github.com/megvii-research/CADDM",
+    license="that of the dataset the frames are of",
+)
+class CaddmFrames:
+    """`caddm-frames` reads ldm.json in the root, `caddm-frames:FILE` another file, relative to the root or absolute."""
+
+    def __init__(self, landmarks: str = ""):
+        self.landmarks = landmarks
+
+    def home(self, root: Path) -> Path:
+        """Return `root`, if a file with landmarks is in it.
+
+        Raises:
+            BenchError: there is none.
+        """
+        if not self._files(root):
+            raise BenchError(
+                f"no {self.landmarks or LANDMARKS} in {root} or in {', '.join(FOLDERS)} there: found {seen(root)}. "
+                "If it is elsewhere: bench data import caddm-frames ROOT --landmarks FILE"
+            )
+        return root
+
+    def _files(self, root: Path) -> dict[Path, str]:
+        """Return the files with landmarks and the splits of what they list."""
+        places = {root / (self.landmarks or LANDMARKS): FOLDERS.get(root.name, "test")}
+        if not self.landmarks:
+            places |= {root / folder / LANDMARKS: split for folder, split in FOLDERS.items()}
+        return {path: split for path, split in places.items() if path.is_file()}
+
+    def videos(self, home: Path, compression: str) -> list[Video]:
+        """List the videos whose frames the files name, with those that are missing on disk.
+
+        Raises:
+            BenchError: a file isn't as CADDM's extractor writes it; names the entry.
+        """
+        videos = [v for file, split in self._files(home).items() for v in _listed(home, file, split, self.landmarks)]
+        if not any(v.split == "val" for v in videos):
+            groups = {v.id: PurePosixPath(v.id).name.partition("_")[0] for v in videos if v.split == "train"}
+            reals, fakes = ([groups[v.id] for v in videos if v.id in groups and v.label == n] for n in (0, FAKE))
+            val = held_out(reals, fakes, seed="caddm-frames")
+            videos = [replace(v, split="val") if groups.get(v.id) in val else v for v in videos]
+        return finish(videos, home, published="A-FF++.csv")
+
+
+class Entry(NamedTuple):
+    """A frame of ldm.json: its path and its source's, from the tree on and without suffix; label; landmarks."""
+
+    path: PurePosixPath
+    source: PurePosixPath
+    label: int
+    landmarks: bytes
+
+
+def _listed(home: Path, file: Path, split: str, given: str) -> Iterator[Video]:
+    base = home if given else file.parent
+    within = base.relative_to(home)
+    by_video: dict[PurePosixPath, list[Entry]] = defaultdict(list)
+    for key, facts in read_json(file).items():
+        entry = _entry(file, key, facts)
+        by_video[entry.path.parent].append(entry)
+    for folder, entries in by_video.items():
+        pictures = _pictures(base, entries)
+        fake, video = entries[0].label == FAKE, str(within / folder)
+        source = str(within / entries[0].source.parent) if fake and entries[0].source.parent in by_video else None
+        method = folder.parts[1] if fake and len(folder.parts) > 1 else "fake" if fake else "real"
+        people = tuple(folder.name.split("_"))
+        path = Path(pictures[0].file)
+        yield Video(
+            video, path, entries[0].label, method, split, people, "", source, {}, pictures, "CADDM frames, ldm.json"
+        )
+
+
+def _pictures(base: Path, entries: list[Entry]) -> tuple[Picture, ...]:
+    numbered = sorted((frame_number(e.path.name) or 0, e) for e in entries)
+    if len(entries) > 1 and len({e.landmarks for e in entries}) == 1:
+        numbered = [(n, e if e is numbered[-1][1] else e._replace(landmarks=b"")) for n, e in numbered]
+    return tuple(Picture(n, f"{base / e.path}.png", "", e.landmarks) for n, e in numbered)
+
+
+def _entry(file: Path, key: str, facts: Any) -> Entry:
+    try:
+        landmarks = np.array(facts["landmark"], "<f4")
+        source, label = _from_tree(facts["source_path"]), int(facts["label"])
+    except (KeyError, TypeError, ValueError):
+        landmarks, source, label = np.empty(0), PurePosixPath(), -1
+    if landmarks.shape != (81, 2) or label not in (0, 1):
+        raise BenchError(
+            f'{file}: the entry {key} isn\'t as CADDM writes it: {{"landmark": [[x, y] x 81], "source_path", "label"}}'
+        )
+    return Entry(_from_tree(key), source, label, landmarks.tobytes())
+
+
+def _from_tree(path: str) -> PurePosixPath:
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    start = next((i for i, part in enumerate(parts) if part in TREES), 0)
+    return PurePosixPath(*parts[start:])

@@ -1,0 +1,97 @@
+"""The face crops of the papers on fair deepfake detection, as their CSVs list them: a row a crop, with who is seen.
+
+    faketrain.csv realtrain.csv fakeval.csv realval.csv test.csv    img_path,label,ismale,...,intersec_label[,spe_label]
+
+The crops of one folder are one video's frames, unless it has real and fake ones: then each is a video of its own. No
+landmarks come with them, so that the finder looks for the face in each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from ..benchmark.errors import BenchError
+from ..benchmark.registry import datasets
+from .base import seen
+from .manifest import Manifest, manifest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = {
+    "realtrain.csv": "train",
+    "faketrain.csv": "train",
+    "realval.csv": "val",
+    "fakeval.csv": "val",
+    "test.csv": "test",
+}
+
+
+@datasets.register(
+    "crops-csv",
+    takes="file",
+    title="the fairness papers' crops and CSVs",
+    compressions=(),
+    default_compression="",
+    splits=("train", "val", "test"),
+    url="https://github.com/Purdue-M2/Fairness-Generalization",
+    license="that of the dataset the crops are of",
+)
+class CropsCsv:
+    """`crops-csv` reads the papers' five CSVs in the root, `crops-csv:FILE` one of another name, which is test."""
+
+    def __init__(self, file: str = ""):
+        self.file = file
+
+    def home(self, root: Path) -> Path:
+        """Return the folder of the CSVs.
+
+        Raises:
+            BenchError: there are none.
+        """
+        if not self._tables(root):
+            looked = self.file or ", ".join(TABLES)
+            raise BenchError(f"no {looked} in {root}: found {seen(root)}. Name the file: crops-csv:FILE")
+        return root
+
+    def _tables(self, root: Path) -> dict[Path, str]:
+        names = {self.file: TABLES.get(Path(self.file).name, "test")} if self.file else TABLES
+        return {root / name: split for name, split in names.items() if (root / name).is_file()}
+
+    def videos(self, home: Path, compression: str) -> Manifest:
+        """List what the CSVs list.
+
+        Raises:
+            BenchError: a CSV isn't one of those, or its crops aren't there; tells which.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
+        from .faircsv import read_paper_csv
+
+        tables = self._tables(home)
+        frames = pd.concat([read_paper_csv(file).assign(split=split) for file, split in tables.items()])
+        frames["path"] = _found(frames["path"].str.replace("\\", "/"), home)
+        frames = _with_videos(frames).drop(columns="intersection").astype({"label": str})
+        return manifest_of(pa.Table.from_pandas(frames, preserve_index=False), home, "fairness papers' crops")
+
+
+def _found(paths: pd.Series[str], home: Path) -> pd.Series[str]:
+    """Cut from paths of another machine what comes before the part that is here."""
+    parts = PurePosixPath(paths.iloc[0]).parts
+    for drop in range(len(parts)):
+        if home.joinpath(*parts[drop:]).is_file():
+            return paths.str.split("/").str[drop:].str.join("/") if drop else paths
+    raise BenchError(f"the crop {paths.iloc[0]} isn't in {home}, whole or in part: found {seen(home)}")
+
+
+def _with_videos(frames: pd.DataFrame) -> pd.DataFrame:
+    folder = frames["path"].str.rpartition("/")[0]
+    mixed = frames["label"].groupby(folder).transform("nunique") > 1
+    frames["video"] = folder.where(~mixed & (folder != ""), frames["path"])
+    number = frames["path"].str.extract(r"(\d+)\.\w+$")[0].astype(float)
+    frames = frames.assign(frame=number).sort_values(["video", "frame", "path"], ignore_index=True)
+    if frames["frame"].isna().any() or frames.duplicated(["video", "frame"]).any():
+        frames["frame"] = frames.groupby("video").cumcount()
+    return frames.assign(frame=frames["frame"].astype(int))

@@ -1,0 +1,259 @@
+"""What DeepfakeBench has prepared: its JSON lists, with 256 px face crops in folders or in an LMDB.
+
+    preprocessing/dataset_json/<NAME>.json    also in dataset_json/ or in the root itself
+    datasets/rgb/<Dataset>/.../frames/<video>/<NNN>.png, .../landmarks/<video>/<NNN>.npy    also in rgb/ or the root
+    datasets/lmdb/<Dataset>_lmdb/    also in lmdb/ or the root
+
+The lists are mended where they are known to be wrong. Celeb-DF's training list holds its test videos, and its
+validation list is the test list: so what is in a test list is in no other. DFDC's validation list is a single record,
+and left out. Where no validation videos are left, about a tenth of the training videos is held out, by a hash of the
+first part of the name (the target). Paths may be Windows', relative to several folders, or another machine's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from ..benchmark.errors import BenchError, did_you_mean
+from ..benchmark.registry import datasets
+from ..benchmark.types import Picture, Video
+from .base import finish, held_out, label_of, read_json, seen
+from .faces.pictures import lmdb_value
+
+URL = "https://github.com/SCLBD/DeepfakeBench"
+LISTS = ("preprocessing/dataset_json", "dataset_json", ".")
+PICTURES = ("datasets/rgb", "rgb", "datasets", ".")
+LMDBS = ("datasets/lmdb", "lmdb", ".")
+FOLDERS = r"FaceForensics\+\+|Celeb-DF-v[12]|DFDCP?|DeeperForensics-1\.0|UADFV"
+# What may come before the dataset's own folder.
+BEFORE = re.compile(rf"^(?:(?:.*/)?(?:rgb|datasets)/|.*?/(?=(?:{FOLDERS})/)|(?:\./|/)+)")
+TRIED = 50
+COMPRESSIONS = ("raw", "c23", "c40")
+METHODS = {
+    "FF-DF": "Deepfakes",
+    "FF-F2F": "Face2Face",
+    "FF-FS": "FaceSwap",
+    "FF-NT": "NeuralTextures",
+    "FF-SH": "FaceShifter",
+    "FF-FH": "FaceShifter",
+}
+PUBLISHED = {"FaceForensics++": "A-FF++.csv", "Celeb-DF-v2": "A-Celeb-DF.csv"}
+# How fakes are named after the target's real video: FaceForensics++, Celeb-DF, DeepFakeDetection.
+FROM_TARGET = (
+    (re.compile(r"(\d{3})_(\d{3})"), r"\1"),
+    (re.compile(r"(id\d+)_(id\d+)_(\d+)"), r"\1_\3"),
+    (re.compile(r"(\d\d)_(\d\d)__(\w+)__\w{8}"), r"\1__\3"),
+)
+
+PEOPLE = re.compile(r"(\d{3}|id\d+|\d\d(?=_\d\d__|__))(?:_(\d{3}|id\d+|\d\d(?=__)))?(?:_\d+|__.*)?$")
+
+
+@datasets.register(
+    "deepfakebench",
+    aliases=(),
+    takes="name",
+    title="DeepfakeBench's preprocessed crops and JSON lists",
+    compressions=(),
+    default_compression="",
+    splits=("train", "val", "test"),
+    url="https://github.com/SCLBD/DeepfakeBench",
+    license="CC BY-NC 4.0, and that of each dataset",
+)
+class DeepfakeBench:
+    """`deepfakebench:Celeb-DF-v2`, `deepfakebench:FaceForensics++_c40`: named as its lists are."""
+
+    def __init__(self, name: str = ""):
+        self.name = name
+
+    def home(self, root: Path) -> Path:
+        """Return `root`, if it holds the list.
+
+        Raises:
+            BenchError: it doesn't; names the lists that are there.
+        """
+        if self._list(root) is None:
+            known = self.names(root)
+            there = ", ".join(known) or f"none ({seen(root)})"
+            raise BenchError(
+                f"no list {self.name or 'NAME'}.json of DeepfakeBench in {root}: looked in {', '.join(LISTS)}."
+                f"{did_you_mean(self.name, known)} Lists there: {there}"
+            )
+        return root
+
+    def _list(self, root: Path) -> Path | None:
+        names = (self.name, _plain(self.name)[0])
+        return next((path for n in names for f in LISTS if (path := root / f / f"{n}.json").is_file()), None)
+
+    def names(self, root: Path) -> list[str]:
+        """Return the lists there are, but for those of single methods where FaceForensics++ as a whole is one."""
+        found = sorted({path.stem for folder in LISTS for path in (root / folder).glob("*.json") if _is_list(path)})
+        return [name for name in found if name not in METHODS or "FaceForensics++" not in found]
+
+    def videos(self, home: Path, compression: str) -> list[Video]:
+        """List the videos of the JSON list, mended, each with its pictures.
+
+        Raises:
+            BenchError: the list isn't one of DeepfakeBench's, or not one of its pictures can be found.
+        """
+        file, wanted = self._list(home), _plain(self.name)[1]
+        assert file is not None
+        records = {split: list(_records(read_json(file), split, wanted, file)) for split in ("test", "val", "train")}
+        if not any(records.values()):
+            raise BenchError(f"{file} lists no videos, or none in {wanted}")
+        by_folder: dict[str, Record] = {}
+        splits: dict[str, str] = {}
+        for split, found in records.items():  # test first: what is in it is in no other
+            for record in found:
+                by_folder.setdefault(record.folder, record)
+                splits.setdefault(record.folder, split)
+        picture = _find_place(home, list(by_folder.values()))
+        dataset = next(iter(by_folder)).partition("/")[0]
+        videos = _made(by_folder, _with_val(splits, by_folder), picture)
+        return finish(videos, home, published=PUBLISHED.get(dataset))
+
+
+class Record(NamedTuple):
+    """A video of a list: its label's name, its compression, and its frames' paths from the dataset's folder on.
+
+    `prefix` is what the list had before them.
+    """
+
+    label: str
+    compression: str
+    frames: list[str]
+    prefix: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of the frames, which no other video has."""
+        return str(PurePosixPath(self.frames[0]).parent)
+
+    @property
+    def name(self) -> str:
+        """The video's own name."""
+        return PurePosixPath(self.folder).name
+
+
+def _plain(name: str) -> tuple[str, str]:
+    """Split `FaceForensics++_c40` into the list's name and the compression; without one, c23."""
+    head, _, tail = name.rpartition("_")
+    return (head, tail) if tail in COMPRESSIONS else (name, "c23")
+
+
+def _is_list(path: Path) -> bool:
+    with path.open(encoding="utf-8") as file:
+        return '"frames"' in file.read(1 << 16)
+
+
+def _records(content: Any, split: str, wanted: str, file: Path) -> Iterator[Record]:
+    """Yield one split's videos of a list."""
+    for labels in content.values():
+        for label, splits in labels.items():
+            videos, compression = splits.get(split, {}), ""
+            if videos and not any(isinstance(v, Mapping) and "frames" in v for v in videos.values()):
+                videos, compression = videos.get(wanted, {}), wanted
+            for facts in videos.values():
+                if isinstance(facts, Mapping) and facts.get("frames"):
+                    yield _record(label, compression, facts["frames"], file)
+
+
+def _record(label: str, compression: str, paths: list[str], file: Path) -> Record:
+    frames = [BEFORE.sub("", path.replace("\\", "/")) for path in paths]
+    if odd := [frame for frame in frames if not _stem(frame).isdecimal()]:
+        raise BenchError(f"{file}: the frame {odd[0]} isn't named by its number, as 000.png is")
+    prefix = paths[0].replace("\\", "/").removesuffix(frames[0])
+    return Record(label, compression, sorted(frames, key=_number), prefix)
+
+
+def _stem(frame: str) -> str:  # Plain text: pathlib would take seconds for the 160,000 frames of FaceForensics++.
+    return frame.rpartition("/")[2].rpartition(".")[0]
+
+
+def _number(frame: str) -> int:
+    return int(_stem(frame))
+
+
+def _find_place(home: Path, records: list[Record]) -> Callable[[str], Picture]:
+    """Return what makes a picture of a frame's path, by where the first frames are found: a folder or an LMDB."""
+    tried = [record.frames[0] for record in records[:: 1 + len(records) // TRIED]]
+    for folder in (*(home / name for name in PICTURES), Path(records[0].prefix or ".")):
+        if any((folder / frame).is_file() for frame in tried):
+            return partial(_in_folder, str(folder))
+    for folder in (home / name for name in LMDBS):
+        database = folder / f"{PurePosixPath(tried[0]).parts[0]}_lmdb"
+        if (database / "data.mdb").is_file():
+            if not any(lmdb_value(str(database), frame) for frame in tried):
+                raise BenchError(f"{database} has none of the list's first keys, such as {tried[0]}")
+            has_landmarks = any(lmdb_value(str(database), _landmarks(frame)) for frame in tried)
+            return partial(_in_lmdb, database, has_landmarks)
+    raise BenchError(
+        f"no pictures in {home}: looked for {tried[0]} in {', '.join(PICTURES)} and for an LMDB in "
+        f"{', '.join(LMDBS)}; found {seen(home)}. Name the folder that holds datasets/rgb or datasets/lmdb"
+    )
+
+
+def _in_folder(folder: str, frame: str) -> Picture:
+    points = f"{folder}/{_landmarks(frame)}"
+    parent, _, name = points.rpartition("/")
+    return Picture(_number(frame), f"{folder}/{frame}", "", points if name in _names(parent) else "")
+
+
+def _in_lmdb(database: Path, has_landmarks: bool, frame: str) -> Picture:
+    return Picture(_number(frame), str(database), frame, _landmarks(frame) if has_landmarks else "")
+
+
+@cache
+def _names(folder: str) -> frozenset[str]:
+    return frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()
+
+
+def _landmarks(frame: str) -> str:
+    return frame.replace("/frames/", "/landmarks/").rpartition(".")[0] + ".npy"
+
+
+def _with_val(splits: dict[str, str], records: dict[str, Record]) -> dict[str, str]:
+    """Hold out a tenth of the training targets where the list, once mended, has no validation videos."""
+    if "val" in splits.values():
+        return splits
+    train = {folder: records[folder].name.partition("_")[0] for folder, split in splits.items() if split == "train"}
+    reals, fakes = (
+        [group for f, group in train.items() if _is_real(records[f].label) == real] for real in (True, False)
+    )
+    val = held_out(reals, fakes, seed="deepfakebench")
+    return splits | {folder: "val" for folder, group in train.items() if group in val}
+
+
+def _is_real(label: str) -> bool:
+    return "real" in label.lower()
+
+
+def _made(records: dict[str, Record], splits: dict[str, str], picture: Callable[[str], Picture]) -> Iterator[Video]:
+    reals = {record.name: folder for folder, record in records.items() if _is_real(record.label)}
+    for folder, record in records.items():
+        pictures = tuple(map(picture, record.frames))
+        file = Path(pictures[0].file)
+        fake = not _is_real(record.label)
+        target = next((m.expand(form) for named, form in FROM_TARGET if (m := named.fullmatch(record.name))), "")
+        yield Video(
+            folder,
+            file / "data.mdb" if pictures[0].key else file,
+            label_of(fake),
+            METHODS.get(record.label, record.label) if fake else "real",
+            splits[folder],
+            _people(record.name),
+            record.compression,
+            reals.get(target) if fake else None,
+            pictures=pictures,
+            origin=f"DeepfakeBench {'LMDB' if pictures[0].key else 'crops'}",
+        )
+
+
+def _people(name: str) -> tuple[str, ...]:
+    """Return who is seen, target first, where the name tells."""
+    match = PEOPLE.match(name)
+    return tuple(filter(None, match.groups())) if match else ()

@@ -1,0 +1,81 @@
+"""Frames that somebody has taken out of their videos: pictures in files or in an LMDB, with or without landmarks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ...benchmark.errors import BenchError
+from ...benchmark.types import Picture
+from .finder import Detection
+from .store import POINTS
+
+# Values that whoever wrote the LMDB had in an array: the bytes don't tell their type, but their number does.
+WIDTHS = {POINTS * 2 * 4: np.int32, POINTS * 2 * 8: np.int64}
+
+
+def read_pictures(pictures: Sequence[Picture]) -> Iterator[tuple[int, np.ndarray, *tuple[Detection, ...]]]:
+    """Yield (frame, (H, W, 3) uint8 RGB) of what can be read, and the face where its landmarks are known."""
+    for picture in pictures:
+        content = _content(picture.file, picture.key)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+        if image is not None:
+            known = _landmarks(picture)
+            yield picture.frame, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), *([] if known is None else [_face(known)])
+
+
+def _landmarks(picture: Picture) -> np.ndarray | None:
+    given = picture.landmarks
+    if isinstance(given, bytes):
+        return np.frombuffer(given, "<f4").reshape(POINTS, 2) if given else None
+    content = _content(picture.file if picture.key else given, given if picture.key else "")
+    if content is None:
+        return None
+    if content[:6] == b"\x93NUMPY":
+        points = np.load(io.BytesIO(content), allow_pickle=False)
+    else:
+        points = np.frombuffer(content, WIDTHS[len(content)]) if len(content) in WIDTHS else np.empty(0)
+    return points.reshape(POINTS, 2).astype(np.float32) if points.size == 2 * POINTS else None
+
+
+def _face(landmarks: np.ndarray) -> Detection:
+    return Detection(np.concatenate([landmarks[:68].min(0), landmarks[:68].max(0)]), landmarks, 1.0)
+
+
+def _content(file: str, key: str) -> bytes | None:
+    if key:
+        return lmdb_value(file, key)
+    try:
+        return Path(file).read_bytes()
+    except OSError:
+        return None
+
+
+def lmdb_value(folder: str, key: str) -> bytes | None:
+    """Return the value of a key of posix form, which DeepfakeBench wrote with one or more backslashes in it."""
+    with open_lmdb(folder).begin() as values:
+        spellings = (key.replace("/", "\\"), key.replace("/", "\\", 1), key)
+        return next((bytes(v) for s in spellings if (v := values.get(s.encode())) is not None), None)
+
+
+@lru_cache(maxsize=4)
+def open_lmdb(folder: str) -> Any:
+    """Open an LMDB folder to read, once a process.
+
+    Raises:
+        BenchError: the package lmdb isn't installed, or this is no such folder.
+    """
+    try:
+        import lmdb
+    except ModuleNotFoundError:
+        raise BenchError(f"{folder} is an LMDB, and the package that reads it isn't here: pip install lmdb") from None
+    try:
+        return lmdb.open(folder, readonly=True, lock=False, readahead=False)
+    except lmdb.Error as error:
+        raise BenchError(f"{folder} can't be opened as an LMDB: {error}") from None

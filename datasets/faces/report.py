@@ -1,0 +1,50 @@
+"""What `bench data prepare` tells: a summary of each folder, and a file with every video that was out of order."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from ...benchmark.store import atomic
+from .store import Outcome
+
+REPORT = "report.csv"
+COLUMNS = ("video", "status", "frames_wanted", "frames_decoded", "frames_with_a_face", "frames_with_several", "reason")
+
+COUNTED: dict[str, Callable[[Outcome], int]] = {
+    "videos": lambda o: 1,
+    "ok": lambda o: o.status == "ok",
+    "no face": lambda o: o.status == "no_face",
+    "several faces": lambda o: o.several > 0,
+    "unreadable": lambda o: o.status == "unreadable",
+    "missing": lambda o: o.status == "missing",
+    "frames": lambda o: o.decoded,
+    "faces": lambda o: len(o.frames),
+}
+
+
+def summary(outcomes: Iterable[Outcome]) -> list[dict[str, int | str]]:
+    """Count what became of the videos of each folder: `frames` could be decoded, `faces` were found in them."""
+    rows: dict[str, dict[str, int | str]] = {}
+    for o in outcomes:
+        name = PurePosixPath(o.video).parent.as_posix()
+        row = rows.setdefault(name, {"folder": name, **dict.fromkeys(COUNTED, 0)})
+        for key, count in COUNTED.items():
+            row[key] = int(row[key]) + count(o)
+    return [rows[name] for name in sorted(rows)]
+
+
+def troubled(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return those without a face, with several, with fewer frames than wanted, or with frames without a face."""
+    return [
+        o for o in outcomes if o.status != "ok" or o.several or o.reason or not o.wanted == o.decoded == len(o.frames)
+    ]
+
+
+def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write the videos as CSV with `COLUMNS`."""
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(COLUMNS)
+        rows.writerows([o.video, o.status, o.wanted, o.decoded, len(o.frames), o.several, o.reason] for o in outcomes)
