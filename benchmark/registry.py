@@ -5,18 +5,20 @@ In-tree plugins are found by reading the source for a decorator such as
     @detectors.register("caddm", backend="torch", paper="...")
     class Caddm: ...
 
-whose arguments are literals; out-of-tree ones come from entry points (group `crossfake.detectors`), or are named
-directly as `file.py:Name` or `package.module:Name`. Code is imported only when a plugin is first used.
+whose arguments are literals; out-of-tree ones come from entry points (group `crossfake.detectors`), whose source is
+read in the same way, or are named directly as `file.py:Name` or `package.module:Name`. Code is imported only when a
+plugin is first used.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,12 +93,12 @@ class Registry:
             BenchError: the name is unknown (with the nearest one), or has no such backend.
         """
         matches = [e for e in self.entries() if name.casefold() in _spellings(e)]
+        if not matches:
+            matches = self._parametrised(name)
         if not matches and _is_target(name):
             return _entry_of_target(name)
         if not matches and name.endswith(".py"):
             raise BenchError(f"{name} is a file: name the class in it too, as {name}:ClassName")
-        if not matches:
-            matches = self._parametrised(name)
         if not matches:
             known = [s for e in self.entries() for s in (e.name, *e.aliases)]
             raise BenchError(
@@ -120,22 +122,46 @@ class Registry:
                 yield from self._scan(path, source)
 
     def _scan(self, path: Path, source: str) -> Iterator[Entry]:
-        try:
-            tree = ast.parse(source)
-        except SyntaxError as error:  # A broken plugin must not take the others down; using it will say why.
-            print(f"warning: {path} does not parse ({error.msg}, line {error.lineno}); skipped", file=sys.stderr)
-            return
         module = ".".join([self.package, *path.relative_to(self.folder).with_suffix("").parts])
-        for node in tree.body:
-            for call in getattr(node, "decorator_list", []):
-                if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{self.kind}.register":
-                    yield _entry_of_call(call, f"{module}:{node.name}", f"{path}:{node.lineno}")  # type: ignore[attr-defined]
+        for node, call in _registered(path, source, self.kind):
+            yield _entry_of_call(call, f"{module}:{node.name}", f"{path}:{node.lineno}")
 
     def _installed(self) -> Iterator[Entry]:
         from importlib.metadata import entry_points
 
         for point in entry_points(group=f"crossfake.{self.kind}"):
-            yield Entry(point.name, point.value, f"entry point {point.value}")
+            plain = Entry(point.name, point.value, f"entry point {point.value}")
+            path = _source_file(point.module)
+            source = path.read_text(encoding="utf-8") if path else ""
+            calls = [call for node, call in _registered(path, source, self.kind) if node.name == point.attr]
+            # The name that the package was installed under is the one that users know.
+            yield replace(_entry_of_call(calls[0], plain.target, plain.origin), name=point.name) if calls else plain
+
+
+def _registered(path: Path | None, source: str, kind: str) -> Iterator[tuple[ast.ClassDef, ast.Call]]:
+    """Yield the classes of a source file that are registered, with the calls that register them."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:  # A broken plugin must not take the others down; using it will say why.
+        print(f"warning: {path} does not parse ({error.msg}, line {error.lineno}); skipped", file=sys.stderr)
+        return
+    for node in tree.body:
+        for call in getattr(node, "decorator_list", []):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{kind}.register":
+                yield node, call  # type: ignore[misc]
+
+
+def _source_file(module: str) -> Path | None:
+    """Return a module's source file without importing it or its packages; None where it has none, or isn't there."""
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return None
+    if not inner:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    folders = [Path(folder, *inner) for folder in spec.submodule_search_locations or ()]
+    files = [file for folder in folders for file in (folder.with_suffix(".py"), folder / "__init__.py")]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _entry_of_call(call: ast.Call, target: str, origin: str) -> Entry:
@@ -171,7 +197,9 @@ def _with_backend(matches: list[Entry], name: str, backend: str) -> Entry:
 
 def _is_target(name: str) -> bool:
     where, _, attribute = name.rpartition(":")
-    return attribute.isidentifier() and (where.endswith(".py") or "." in where)
+    if not attribute.isidentifier():
+        return False
+    return where.endswith(".py") or "." in where or (where.isidentifier() and _source_file(where) is not None)
 
 
 def _entry_of_target(target: str) -> Entry:
@@ -180,7 +208,10 @@ def _entry_of_target(target: str) -> Entry:
     card = dict(next(iter(getattr(obj, "cards", {}).values()), {}))
     backend = card.pop("backend", "")
     card.pop("aliases", None)
-    return Entry(f"local/{attribute.lower()}", target, where, (), backend, card)
+    module, name = Path(where).stem if where.endswith(".py") else where, attribute.lower()
+    # With the file's name, or the same class in another file would share its settings and its rows' name.
+    name = name if module.lower() == name else f"{module.lower()}.{name}"
+    return Entry(f"local/{name}", target, where, (), backend, card)
 
 
 def import_target(target: str) -> Any:
@@ -209,7 +240,12 @@ def _import_module(name: str) -> Any:
 def _import_file(path: Path) -> Any:
     if not path.is_file():
         raise BenchError(f"no file {path}. Give a detector or dataset of your own as path/to/file.py:ClassName")
-    name = f"crossfake_local_{path.stem}"
+    where = path.resolve()
+    name = f"crossfake_local_{path.stem}_{hashlib.sha256(str(where).encode()).hexdigest()[:8]}"
+    stamp = where.stat().st_mtime_ns
+    known = sys.modules.get(name)
+    if known is not None and known.__dict__.get("__stamp__") == stamp:
+        return known  # Executed again, its classes would no longer be those of the objects made before.
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -218,7 +254,9 @@ def _import_file(path: Path) -> Any:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # Whatever a user's file does wrong when it is imported.
+        del sys.modules[name]
         raise BenchError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
+    module.__dict__["__stamp__"] = stamp
     return module
 
 

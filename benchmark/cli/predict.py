@@ -1,4 +1,4 @@
-"""`bench predict`: score a dataset with a checkpoint."""
+"""`bench predict`: score pictures and videos, or a whole dataset, with a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,50 +10,102 @@ from . import common
 
 if TYPE_CHECKING:
     from ..data import Source
+    from ..files import Scored
     from ..progress import Reporter
     from ..registry import Entry
 
 EPILOG = """\
 examples:
+  bench predict clip.mp4 photos/ --checkpoint runs/real/caddm/RUN/checkpoint.safetensors
+  bench predict group.jpg --checkpoint C.safetensors --annotate marked/ --format json
   bench predict --checkpoint runs/demo/caddm.small/RUN/checkpoint.safetensors --test dfdc
   bench predict --detector caddm --checkpoint resnet34.pkl --set options.backbone=resnet34 --test celebdf --data /d
+
+A video's score is its main person's: the mean over evenly spaced frames. Every face of a picture has its own.
+Ends with 1 if a file couldn't be read; a file without a face is no mistake, and is said.
 """
+FORMATS = ("table", "csv", "json")
 
 
 def add(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "predict", predict, "score a dataset's test split with a checkpoint", EPILOG)
+    p = common.verb(verbs, "predict", predict, "score pictures and videos, or a dataset, with a checkpoint", EPILOG)
+    p.add_argument("files", nargs="*", type=Path, metavar="FILE|FOLDER", help="pictures, videos, folders of them")
     p.add_argument("--detector", default="", metavar="NAME", help="default: what the checkpoint says it is")
-    p.add_argument("--test", required=True, metavar="DATASET[,DATASET]", help="datasets to score")
-    p.add_argument("--split", default="test", metavar="SPLIT", help="train, val or test (default)")
-    p.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="where the .parquet files go (default .)")
+    p.add_argument("--format", default="table", metavar="FORMAT", help="of files' scores: table (default), csv or json")
+    p.add_argument("--annotate", type=Path, metavar="DIR", help="write the files there with boxes and scores drawn in")
+    p.add_argument("--test", default="", metavar="DATASET[,DATASET]", help="score datasets instead of files")
+    p.add_argument("--split", default="test", metavar="SPLIT", help="of a dataset: train, val or test (default)")
+    p.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="where its .parquet goes (default .)")
     common.add_data(p)
     common.add_recipe(p)
     common.add_work(p)
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Score, and print the paths of the prediction files."""
-    from ...datasets.base import parse_name
-    from ..checkpoints import header
-    from ..data import find_root
+    """Score files and print their scores, or datasets and print the paths of the prediction files."""
     from ..errors import BenchError
     from ..plan import known
-    from ..progress import Reporter
-    from ..registry import detectors
 
     common.quiet_libraries()
+    known("format", arguments.format, FORMATS)
+    if bool(arguments.files) == bool(common.names(arguments.test)):
+        raise BenchError(
+            "name what to score: files or folders, or else --test DATASET. See: bench predict --help"
+            if not arguments.files
+            else "files and --test are two things to score: give one of them"
+        )
+    return predict_files(arguments) if arguments.files else predict_datasets(arguments)
+
+
+def predict_files(arguments: argparse.Namespace) -> int:
+    """Score pictures and videos."""
+    from ...datasets.faces.finder import load_finder
+    from ...detectors import cropper_of
+    from ..annotate import annotate
+    from ..files import FileScorer, listed
+
+    files = listed(arguments.files)
+    entry, made_from = common.named(arguments)
+    settings, detector = common.loaded(entry, made_from, arguments, demo=False)
+    finder = load_finder(settings.faces.finder)
+    scorer = FileScorer(detector, cropper_of(detector, entry), finder, settings.faces, arguments.batch_size)
+    scored = []
+    for path, name in files.items():
+        scored.append(scorer(path))
+        if arguments.annotate and scored[-1].people:
+            annotate(path, scored[-1], arguments.annotate, name)
+    print(_as_text(scored, arguments.format))
+    return 1 if any(s.status == "unreadable" for s in scored) else 0
+
+
+def _as_text(scored: list[Scored], format: str) -> str:
+    """Write scores as JSON with every face, as CSV with a row a face, or as a table with a row a person."""
+    import json
+
+    import pandas as pd
+    from tabulate import tabulate
+
+    if format == "json":
+        return json.dumps([s.plain() for s in scored], indent=2)
+    if format == "csv":
+        table = pd.DataFrame([row for s in scored for row in s.face_rows()])
+        return table.convert_dtypes().to_csv(index=False).rstrip()
+    return tabulate([row for s in scored for row in s.person_rows()], headers="keys", floatfmt=".3f")
+
+
+def predict_datasets(arguments: argparse.Namespace) -> int:
+    """Score datasets, and print the paths of the prediction files."""
+    from ...datasets.base import parse_name
+    from ..data import find_root
+    from ..plan import known
+    from ..progress import Reporter
+
     reporter = Reporter()
-    if not common.names(arguments.test):
-        raise BenchError("--test is empty. See: bench list datasets")
     known("split", arguments.split, ("train", "val", "test"))
     for name in common.names(arguments.test):
         parse_name(name)
-    made_from = header(arguments.checkpoint) if arguments.checkpoint else {}
-    wanted = arguments.detector or made_from.get("detector")
-    if not wanted:
-        raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
-    entry = detectors.find(wanted, arguments.backend)
+    entry, made_from = common.named(arguments)
     root = find_root(arguments.data, reporter, common.workers_of(arguments))
     for source in common.sources_of(arguments.test, root, arguments.limit):
         print(_predict(source, entry, made_from, arguments, reporter))
@@ -63,30 +115,16 @@ def predict(arguments: argparse.Namespace) -> int:
 def _predict(
     source: Source, entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, reporter: Reporter
 ) -> Path:
-    from ...datasets.faces.prepare import prepare
-    from ...detectors import create_from, cropper_of, load_from
-    from ..config import load_settings
+    from ...detectors import cropper_of
     from ..errors import BenchError
     from ..predict import predict, write_predictions
-    from ..store import locked
 
-    settings = load_settings(
-        entry.name,
-        demo=source.root.demo is not None,
-        made_from=made_from,
-        config=arguments.config,
-        overrides=arguments.overrides,
-    )
-    weights = arguments.checkpoint
-    videos, folder = source.split(arguments.split), source.store_folder(settings.faces)
+    videos = source.split(arguments.split)
     if not videos:
         raise BenchError(f"{source.label} has no videos in its {arguments.split} split. Use --split test")
-    detector = load_from(entry, weights, **settings.options) if weights else create_from(entry, **settings.options)
-    if not weights and hasattr(detector, "load"):
-        raise BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")
+    settings, detector = common.loaded(entry, made_from, arguments, demo=source.root.demo is not None)
     workers = common.workers_of(arguments)
-    with locked(folder), reporter.task(f"preparing {source.label} {arguments.split}") as tick:
-        store = prepare(videos, settings.faces, folder, workers, tick)
+    store = source.prepare([arguments.split], settings.faces, reporter, workers)
     with reporter.task(f"scoring {source.label} {arguments.split}") as tick:
         table, facts = predict(
             detector,

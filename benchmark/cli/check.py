@@ -1,0 +1,63 @@
+"""`bench check`: whether a detector or dataset of one's own keeps its contract."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from . import common
+
+EPILOG = """\
+examples:
+  bench check ./mine.py:MyDetector
+  bench check mypackage.detectors:MyDetector --set options.size=128
+  bench check ./mine.py:MyDataset --data /datasets
+
+Ends with 0 if every part of the contract is kept, 1 if one isn't, 2 if there is nothing to check.
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    p = common.verb(verbs, "check", check, "try a detector or dataset of your own on tiny data, part by part", EPILOG)
+    p.add_argument("plugin", metavar="PLUGIN", help="file.py:Class, package.module:Class, or a registered name")
+    p.add_argument("--data", type=Path, metavar="ROOT", help="for a dataset: the folder that holds it")
+    p.add_argument("--backend", default="", metavar="NAME", help="torch or jax, where there is a choice")
+    p.add_argument("--json", action="store_true", help="the verdicts as JSON")
+    common.add_set(p)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print a line for each part of the contract."""
+    from ..check import check_of
+    from ..config import load_settings
+
+    entry, kind = _found(arguments.plugin, arguments.backend)
+    options = load_settings(entry.name, demo=False, overrides=arguments.overrides).options
+    verdicts = []
+    for verdict in check_of(entry, kind, arguments.data, options).verdicts():
+        verdicts.append(verdict)
+        if not arguments.json:
+            state, told = ("FAIL", verdict.failure) if verdict.failure else ("ok", verdict.seen)
+            print(f"{state:<5}{verdict.part:<13}{told}", flush=True)
+    failed = [v.part for v in verdicts if v.failure]
+    if arguments.json:
+        import json
+
+        parts = [v._asdict() for v in verdicts]
+        print(json.dumps({"plugin": arguments.plugin, "kind": kind, "parts": parts}, indent=2))
+    else:
+        print(f"{entry.name} " + (f"breaks its contract: {', '.join(failed)}" if failed else "keeps its contract"))
+    return 1 if failed else 0
+
+
+def _found(name: str, backend: str) -> tuple[Any, str]:
+    """Return the plugin and its kind: what has a method `videos` is a dataset."""
+    from ..registry import datasets, detectors
+
+    if any(name.casefold() in (e.name.casefold(), *map(str.casefold, e.aliases)) for e in datasets.entries()):
+        return datasets.find(name), "datasets"
+    entry = detectors.find(name, backend)
+    own = entry.name.startswith("local/")  # Of no registry: only the class can tell.
+    return entry, "datasets" if own and hasattr(entry.load(), "videos") else "detectors"
