@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BenchError
 
 if TYPE_CHECKING:
+    from ..config import Settings
     from ..data import DataRoot, Source
     from ..plan import Cell, Request
     from ..progress import Reporter
+    from ..registry import Entry
 
 
 def verb(verbs: Any, name: str, action: Any, help: str, epilog: str = "") -> argparse.ArgumentParser:
@@ -44,6 +46,12 @@ def add_recipe(p: argparse.ArgumentParser) -> None:
     """Add what chooses a recipe: --backend, --config, --set, --checkpoint."""
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
     p.add_argument("--config", type=Path, metavar="FILE", help="a recipe laid over the detector's own")
+    add_set(p)
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
+
+
+def add_set(p: argparse.ArgumentParser) -> None:
+    """Add --set."""
     p.add_argument(
         "--set",
         action="append",
@@ -52,7 +60,6 @@ def add_recipe(p: argparse.ArgumentParser) -> None:
         dest="overrides",
         help="one setting, such as train.epochs=3; may be repeated",
     )
-    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
 
 
 def add_run(p: argparse.ArgumentParser) -> None:
@@ -107,6 +114,34 @@ def workers_of(arguments: argparse.Namespace) -> int:
     from ..workers import available_cores
 
     return available_cores()
+
+
+def named(arguments: argparse.Namespace) -> tuple[Entry, dict[str, Any]]:
+    """Return the detector that is asked for, and what the checkpoint says it was made from."""
+    from ..checkpoints import header
+    from ..registry import detectors
+
+    made_from = header(arguments.checkpoint) if arguments.checkpoint else {}
+    wanted = arguments.detector or made_from.get("detector")
+    if not wanted:
+        raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
+    return detectors.find(wanted, arguments.backend), made_from
+
+
+def loaded(entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, demo: bool) -> tuple[Settings, Any]:
+    """Return the settings and the detector with its weights."""
+    from ...detectors import create_from, load_from
+    from ..config import load_settings
+
+    settings = load_settings(
+        entry.name, demo=demo, made_from=made_from, config=arguments.config, overrides=arguments.overrides
+    )
+    if weights := arguments.checkpoint:
+        return settings, load_from(entry, weights, **settings.options)
+    detector = create_from(entry, **settings.options)
+    if hasattr(detector, "load"):
+        raise BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")
+    return settings, detector
 
 
 def request_of(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request:

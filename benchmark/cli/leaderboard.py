@@ -1,4 +1,4 @@
-"""`bench leaderboard`: tables from a folder of runs."""
+"""`bench leaderboard`: tables and pages from a folder of runs; checks of submitted entries."""
 
 from __future__ import annotations
 
@@ -8,32 +8,56 @@ from typing import Any
 
 from . import common
 
+EPILOG = """\
+examples:
+  bench leaderboard --runs runs --out docs
+  bench leaderboard --check
+"""
+
 
 def add(verbs: Any) -> None:
     """Add the verb."""
     p = common.verb(
-        verbs,
-        "leaderboard",
-        leaderboard,
-        "write leaderboard.md and .csv from a folder of runs",
-        "examples:\n  bench leaderboard --runs runs --out docs\n",
+        verbs, "leaderboard", leaderboard, "write leaderboard.md, .csv, .json and .html from a folder of runs", EPILOG
     )
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where the runs are (default runs/)")
     p.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: the runs' folder)")
+    p.add_argument("--name", default="leaderboard", metavar="NAME", help="the files' name (default leaderboard)")
+    p.add_argument(
+        "--check",
+        type=Path,
+        nargs="?",
+        const=Path("leaderboards/entries"),
+        metavar="DIR",
+        help="check submitted entries instead (default leaderboards/entries): 1 if one is wrong",
+    )
 
 
 def leaderboard(arguments: argparse.Namespace) -> int:
-    """Collect, write and print."""
+    """Collect, write and print; or check."""
     from ...leaderboards import board
     from ..errors import BenchError
 
+    if arguments.check:
+        return check(arguments.check)
     cards = board.collect(arguments.runs) if arguments.runs.is_dir() else []
     if not cards:
         raise BenchError(
             f"no scorecards below {arguments.runs}. Make one: bench run --detector caddm --train ff++ "
             f"--test celebdf --runs {arguments.runs}"
         )
-    for path in board.write(cards, arguments.out or arguments.runs):
-        print(path)
-    print("\n" + board.markdown(cards))
+    paths = board.write(cards, arguments.out or arguments.runs, arguments.name)
+    print("\n".join(map(str, paths)) + "\n\n" + paths[0].read_text("utf-8"))
     return 0
+
+
+def check(folder: Path) -> int:
+    """Print what is wrong with submitted entries; 1 if something is."""
+    from ...leaderboards import entries
+    from ..errors import BenchError
+
+    if not folder.is_dir():
+        raise BenchError(f"no folder {folder}. Write entries with: bench submit RUN")
+    count, problems = entries.check(folder)
+    print("\n".join([*problems, f"{count} entries, {len(problems) or 'no'} problems"]))
+    return int(bool(problems))

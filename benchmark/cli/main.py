@@ -10,9 +10,39 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..errors import BenchError, did_you_mean
-from . import data, leaderboard, listing, predict, run, score, train
+from . import (
+    check,
+    compare,
+    data,
+    fairness,
+    leaderboard,
+    listing,
+    predict,
+    probe,
+    reproduce,
+    run,
+    score,
+    show,
+    submit,
+    train,
+)
 
-VERBS = (run, data, train, predict, score, leaderboard, listing)
+VERBS = (
+    run,
+    data,
+    train,
+    predict,
+    score,
+    compare,
+    fairness,
+    probe,
+    check,
+    leaderboard,
+    show,
+    reproduce,
+    submit,
+    listing,
+)
 
 EPILOG = """\
 examples:

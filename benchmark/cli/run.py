@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BenchError("--test is empty. See: bench list datasets")
     cells = common.plan_of(request, arguments, reporter, render=not arguments.dry_run)
     if arguments.dry_run:
-        return show_plan(cells)
+        return show_plan(cells, arguments.data)
     return carry_out(cells, arguments, reporter)
 
 
@@ -56,21 +56,26 @@ def carry_out(cells: list[Cell], arguments: argparse.Namespace, reporter: Report
     how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine, arguments.command)
     cards = list(run(cells, how))
     print("\n" + summary(cards))
-    md, csv = board.write(board.collect(arguments.runs), arguments.runs)
-    print(f"\nleaderboard: {md} and {csv}")
+    paths = board.write(board.collect(arguments.runs), arguments.runs)
+    print(f"\nleaderboard: {', '.join(map(str, paths))}")
     for folder in dict.fromkeys(cell.folder for cell in cells):
         print(f"run: {folder}")
     return int(any(c["status"] != "done" for c in cards))
 
 
-def show_plan(cells: list[Cell]) -> int:
-    """Print what would be run."""
+def show_plan(cells: list[Cell], data: str | None) -> int:
+    """Print what would be run on the data asked for."""
     from tabulate import tabulate
 
+    from ..data import chosen_data, parse_demo
     from ..runner import finished
 
     if not cells:
-        print("plan: the demo world is not rendered yet; `bench data demo` renders it. Names and settings are right")
+        size, seed = parse_demo(chosen_data(data))
+        print(
+            "plan: names and settings are right; videos can't be counted, since this demo world is not rendered yet. "
+            f"To render it: bench data demo --size {size} --seed {seed}"
+        )
         return 0
     rows = [
         [

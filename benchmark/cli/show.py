@@ -1,0 +1,79 @@
+"""`bench show`: a run's scorecards on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import common
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+EPILOG = """\
+examples:
+  bench show runs/demo/caddm.small/RUN
+  bench show runs/demo/caddm.small/RUN/test.celebdf.KEY
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    p = common.verb(verbs, "show", show, "show a run: protocol, metrics, methods, groups, what was dropped", EPILOG)
+    p.add_argument("run", type=Path, metavar="RUN", help="a run's folder, one of its test folders, or an entry's .json")
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print every scorecard of the run."""
+    from rich.console import Console
+
+    from ...leaderboards.collect import collect, read_card
+    from ..errors import BenchError
+
+    run: Path = arguments.run
+    if run.is_file() and run.suffix != ".json":
+        raise BenchError(
+            f"{run} is no scorecard. Give a run's folder or an entry's .json; predictions: bench score {run}"
+        )
+    found = [read_card(run)] if run.is_file() else collect(run)
+    cards = [card for card in found if card]
+    if not cards:
+        raise BenchError(f"no scorecards below {run}. Give a run's folder, such as those that bench run prints last")
+    console = Console()
+    for card in cards:
+        for part in _parts(card):
+            console.print(part)
+    return 0
+
+
+def _parts(card: dict[str, Any]) -> list[RenderableType]:
+    from rich.rule import Rule
+    from rich.text import Text
+
+    from ...leaderboards.rows import protocol_of, shown_name
+    from ...leaderboards.text import card_tables, footnote, metrics_table
+
+    cell = card["cell"]
+    title = Text(
+        f"{shown_name(card)} ({cell['backend']})  {cell['train']} -> {cell['test']}, seed {cell['seed']}", "bold"
+    )
+    head: list[RenderableType] = [Rule(title, align="left"), Text(protocol_of(card), "dim")]
+    if card["status"] != "done":
+        return [*head, Text(f"{card['status']}: {card['error']}", "red")]
+    dropped = [Text(f"not scored: {d['video']} ({d['reason']})", "yellow") for d in card["coverage"]["dropped"]]
+    tables = [_table(*grid) for grid in (metrics_table(card), *card_tables(card))]
+    command = (card.get("provenance") or {}).get("command", "")
+    return [*head, *tables, Text(footnote(card)), *dropped, Text(command, "dim"), Text()]
+
+
+def _table(header: list[str], rows: list[list[str]]) -> RenderableType:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    columns = [Column(Text(name), no_wrap=i == 0) for i, name in enumerate(header)]
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

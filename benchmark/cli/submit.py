@@ -1,0 +1,38 @@
+"""`bench submit`: a run as leaderboard entries, for a pull request."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from . import common
+
+EPILOG = """\
+examples:
+  bench submit runs/real/caddm/ff++-c23.seed0.KEY
+  bench leaderboard --check
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    p = common.verb(verbs, "submit", submit, "write a run's rows as leaderboard entries, predictions included", EPILOG)
+    p.add_argument("run", type=Path, metavar="RUN", help="a run's folder, or one of its test folders")
+    p.add_argument(
+        "--entries",
+        type=Path,
+        default=Path("leaderboards/entries"),
+        metavar="DIR",
+        help="where to (default leaderboards/entries)",
+    )
+
+
+def submit(arguments: argparse.Namespace) -> int:
+    """Write, and say what comes next."""
+    from ...leaderboards import entries
+
+    for path in entries.submit(arguments.run, arguments.entries):
+        print(path)
+    print(f"next: bench leaderboard --check {arguments.entries}, then commit these with their .parquet files")
+    return 0

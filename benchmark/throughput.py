@@ -1,0 +1,36 @@
+"""What a detector costs: parameters, and floating-point operations an image."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from .types import Scores
+
+
+def parameters(detector: Scores) -> int | None:
+    """Return the number of trained parameters; None where the detector doesn't tell."""
+    return detector.parameters_count() if hasattr(detector, "parameters_count") else None
+
+
+def flops(detector: Scores, crop: np.ndarray) -> int | None:
+    """Count the operations of scoring one uint8 (H, W, 3) RGB crop; a multiply-add is two, as compilers count.
+
+    A detector's own `flops(crops)` is believed (JAX detectors ask their compiler's cost analysis); a torch network is
+    counted by torch's counter, which knows convolutions, matrix products and attention. None for anything else.
+    """
+    if hasattr(detector, "flops"):
+        return int(detector.flops(crop[None]))
+    if "torch" not in sys.modules or not _has_network(detector):
+        return None
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        detector.score(crop[None])
+    return int(counter.get_total_flops())
+
+
+def _has_network(detector: Any) -> bool:
+    return isinstance(getattr(detector, "network", None), sys.modules["torch"].nn.Module)

@@ -1,0 +1,197 @@
+"""Charts as inline SVG, each WIDTH wide, so that a telephone shows one and a desk several side by side.
+
+Colours are classes of the page's style sheet: they follow light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+
+from markupsafe import Markup, escape
+
+from .markdown import estimate
+from .pool import Number
+
+Point = tuple[float, float]
+Named = tuple[str, Number]  # A label and an estimate.
+WIDTH = 360
+COLOURS = 8
+LINE = 40  # height of a line with its label above
+UNIT = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Maps values lo ... hi to pixels start ... end, by their logarithm if `log`."""
+
+    lo: float
+    hi: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a value, kept within the axis."""
+        v = min(max(value, self.lo), self.hi)
+        lo, hi, v = (log10(x) for x in (self.lo, self.hi, v)) if self.log else (self.lo, self.hi, v)
+        return round(self.start + (v - lo) / (hi - lo) * (self.end - self.start), 1)
+
+    def steps(self) -> list[float]:
+        """Return the values to write beside the axis."""
+        if not self.log:
+            return [self.lo + (self.hi - self.lo) * i / 5 for i in range(6)]
+        for digits in ((1,), (1, 2, 5), range(1, 10)):
+            found = [m * 10.0**k for k in range(-2, 7) for m in digits if self.lo <= m * 10.0**k <= self.hi]
+            if len(found) > 2:
+                break
+        return found
+
+
+def svg(height: float, title: str, parts: Iterable[str]) -> Markup:
+    """Wrap parts into a picture; `title` is what a screen reader says."""
+    label = escape(title)
+    start = f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">'
+    return Markup(f"{start}<title>{label}</title>{''.join(parts)}</svg>")
+
+
+def text(x: float, y: float, content: str, kind: str = "label", anchor: str = "start") -> str:
+    """Return a text whose baseline is at y."""
+    return f'<text x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}">{escape(content)}</text>'
+
+
+def line(a: Point, b: Point, kind: str) -> str:
+    """Return a straight line."""
+    return f'<line x1="{a[0]:g}" y1="{a[1]:g}" x2="{b[0]:g}" y2="{b[1]:g}" class="{kind}"/>'
+
+
+def path(points: Iterable[Point], kind: str) -> str:
+    """Return joined straight lines."""
+    return f'<polyline points="{" ".join(f"{a:g},{b:g}" for a, b in points)}" class="{kind}"/>'
+
+
+def heat_map(rows: Sequence[tuple[str, Sequence[float | str]]], tests: Sequence[str]) -> Markup:
+    """Draw AUC by row and test set, the fainter the nearer to chance; a text in place of a number is shown as it is."""
+    cell = WIDTH / max(len(tests), 1)
+    parts = [text(cell * (i + 0.5), 14, t, "tick", "middle") for i, t in enumerate(tests)]
+    for j, (name, values) in enumerate(rows):
+        y = 36 + j * 54
+        parts.append(text(0, y, name))
+        for i, value in enumerate(values):
+            known = isinstance(value, float)
+            share = min(max((value - 0.5) * 2, 0), 1) if known else 0  # type: ignore[operator]
+            place = f'x="{cell * i + 1:g}" y="{y + 7}" width="{cell - 2:g}" height="28" rx="3"'
+            parts.append(f'<rect {place} class="heat{"" if known else " none"}" style="--v:{share:.3f}"/>')
+            shown = f"{value:.3f}" if known else str(value)
+            parts.append(text(cell * (i + 0.5), y + 26, shown, "value", "middle"))
+    return svg(26 + 54 * len(rows), "Video AUC by detector and test set", parts)
+
+
+def forest(rows: Sequence[Named], title: str) -> Markup:
+    """Draw an estimate and its interval a line, on a common axis from 0.5, or lower where they go lower, to 1."""
+    ends = [v for _, e in rows for v in (e["lo"], e["value"]) if v is not None]
+    axis, bottom = Axis(min([0.5, *(floor(v * 10) / 10 for v in ends)]), 1, 6, WIDTH - 8), 6 + LINE * len(rows)
+    parts = _ticks(axis, 0, bottom)
+    for j, (name, e) in enumerate(rows):
+        parts += [text(0, 16 + j * LINE, name), text(WIDTH, 16 + j * LINE, estimate(e), "value", "end")]
+        parts += _whisker(axis, e, 30 + j * LINE, "s0")
+    return svg(bottom + 22, title, parts)
+
+
+def square(lines: Sequence[tuple[str, Sequence[Point]]], title: str, names: tuple[str, str]) -> Markup:
+    """Draw curves in the unit square against its diagonal, with a legend below (ROC, reliability)."""
+    x, y = Axis(0, 1, 40, WIDTH - 8), Axis(0, 1, 300, 8)
+    parts = [*_frame(x, y, names), line((x(0), y(0)), (x(1), y(1)), "diagonal")]
+    for i, (name, points) in enumerate(lines):
+        kind = f"curve s{i % COLOURS}" + (" dash" if i >= COLOURS else "")
+        parts.append(path([(x(a), y(b)) for a, b in points], kind))
+        if len(lines) > 1:
+            parts += [line((40, 356 + i * 20), (62, 356 + i * 20), kind), text(70, 360 + i * 20, name)]
+    return svg(342 + (8 + 20 * len(lines)) * (len(lines) > 1), title, parts)
+
+
+def scatter(points: Sequence[tuple[str, float, float]], title: str) -> Markup:
+    """Draw (name, images a second, AUC), the speed on a logarithmic axis; steps join what no other beats on both."""
+    speeds, aucs = [p[1] for p in points], [p[2] for p in points]
+    x = Axis(min(speeds) / 1.5, max(speeds) * 1.5, 46, WIDTH - 8, log=True)
+    y = Axis(floor(min(aucs) * 20 - 0.2) / 20, min(ceil(max(aucs) * 20 + 0.2) / 20, 1.0), 240, 12)
+    parts = _frame(x, y, ("images a second", "mean video AUC on the other sets"))
+    best = frontier([(s, a) for _, s, a in points])
+    parts.append(path([p for i, b in enumerate(best) for p in _step(best, i, b, x, y)], "frontier"))
+    for i, (name, s, a) in enumerate(points):
+        below = 296 + i * 20
+        parts += [_dot(x(s), y(a), f"s{i % COLOURS}"), _dot(46, below - 4, f"s{i % COLOURS}"), text(58, below, name)]
+    return svg(286 + 20 * len(points), title, parts)
+
+
+def _step(best: list[Point], i: int, b: Point, x: Axis, y: Axis) -> list[Point]:
+    corner = [(x(b[0]), y(best[i - 1][1]))] if i else []
+    return [*corner, (x(b[0]), y(b[1]))]
+
+
+def frontier(points: Iterable[Point]) -> list[Point]:
+    """Return the points that no other beats on both axes, from right to left."""
+    kept: list[Point] = []
+    for point in sorted(points, reverse=True):
+        if not kept or point[1] > kept[-1][1]:
+            kept.append(point)
+    return kept
+
+
+def group_rates(groups: Sequence[tuple[str, Number, Number]], title: str) -> Markup:
+    """Draw false and true positive rate of every group with their intervals, a group a line."""
+    panels, bottom = (Axis(0, 1, 6, 168), Axis(0, 1, 190, WIDTH - 8)), 22 + LINE * len(groups)
+    parts = []
+    for axis, name in zip(panels, ("false positive rate", "true positive rate"), strict=True):
+        parts += [text((axis.start + axis.end) / 2, 12, name, "tick", "middle"), *_ticks(axis, 20, bottom)]
+    for j, (name, *rates) in enumerate(groups):
+        parts.append(text(0, 34 + j * LINE, name))
+        for axis, e, colour in zip(panels, rates, ("s1", "s0"), strict=True):
+            parts += _whisker(axis, e, 48 + j * LINE, colour)
+    return svg(bottom + 22, title, parts)
+
+
+def histogram(real: Sequence[float], fake: Sequence[float], threshold: float, title: str) -> Markup:
+    """Draw the shares of fakes (upwards) and reals (downwards) in equal bins of the scores 0 ... 1."""
+    top, middle = max([*real, *fake, 1e-9]), 100.0
+    x, up, down = Axis(0, 1, 6, WIDTH - 8), Axis(0, top, middle, 14), Axis(0, top, middle, 186)
+    wide = (x.end - x.start) / len(real)
+    parts = []
+    for kind, shares, axis in (("s1", fake, up), ("s0", real, down)):
+        for i, share in enumerate(shares):
+            y, tall = min(axis(share), middle), abs(axis(share) - middle)
+            place = f'x="{x.start + i * wide + 0.5:.1f}" width="{wide - 1:.1f}" y="{y:g}" height="{tall:.1f}"'
+            parts.append(f'<rect {place} class="bar {kind}"/>')
+    parts += [line((6, middle), (x.end, middle), "axis"), line((x(threshold), 4), (x(threshold), 196), "threshold")]
+    parts += [text(x(v), 212, f"{v:g}", "tick", "middle") for v in UNIT]
+    parts += [text(8, 22, "fake"), text(8, 188, "real")]
+    return svg(220, title, parts)
+
+
+def _whisker(axis: Axis, e: Number, y: float, colour: str) -> list[str]:
+    """Draw an estimate's interval and dot; where it is undefined, why."""
+    if e["value"] is None:
+        return [text(axis.start, y + 4, e.get("note", "undefined"), "tick")]
+    ends = [] if e["lo"] is None else [line((axis(e["lo"]), y), (axis(e["hi"]), y), f"whisker {colour}")]
+    return [*ends, _dot(axis(e["value"]), y, colour)]
+
+
+def _dot(x: float, y: float, colour: str) -> str:
+    return f'<circle cx="{x:g}" cy="{y:g}" r="4" class="dot {colour}"/>'
+
+
+def _ticks(axis: Axis, top: float, bottom: float) -> list[str]:
+    lines = [line((axis(v), top), (axis(v), bottom), "grid") for v in axis.steps()]
+    return [*lines, *(text(axis(v), bottom + 15, f"{v:.2g}", "tick", "middle") for v in axis.steps())]
+
+
+def _frame(x: Axis, y: Axis, names: tuple[str, str]) -> list[str]:
+    middle = (y.start + y.end) / 2
+    return [
+        *(line((x.start, y(v)), (x.end, y(v)), "grid") for v in y.steps()),
+        *(text(x.start - 5, y(v) + 4, f"{v:.2g}", "tick", "end") for v in y.steps()),
+        *(text(x(v), y.start + 15, f"{v:g}" if x.log else f"{v:.2g}", "tick", "middle") for v in x.steps()),
+        text((x.start + x.end) / 2, y.start + 33, names[0], "tick", "middle"),
+        f'<g transform="translate(10 {middle:g}) rotate(-90)">{text(0, 0, names[1], "tick", "middle")}</g>',
+    ]

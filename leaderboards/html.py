@@ -1,0 +1,172 @@
+"""The board as one HTML file that needs nothing else: no network, and no JavaScript for reading it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from . import charts
+from .collect import Card
+from .markdown import MARK, NOTES, REPORTED, REPORTED_NOTE, REPORTED_TITLE, Grid, auc, details, overview, reported_line
+from .mistakes import mistakes
+from .pool import AUC
+from .published import citations, reported
+from .rows import GROUPS, Row, Table
+from .text import card_tables, footnote, metrics_table
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def page(made: list[Table]) -> str:
+    """Return the whole page. All that comes from scorecards is escaped."""
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    env.filters |= {"number": number, "anchor": lambda key, section: section.anchor(key), "title_of": _title}
+    static = {
+        name.partition(".")[0]: Markup((TEMPLATES / name).read_text("utf-8")) for name in ("style.css", "board.js")
+    }
+    sections = [Section(i, table) for i, table in enumerate(made)]
+    return env.get_template("board.html").render(sections=sections, notes=NOTES.splitlines(), **static)
+
+
+def number(shown: str) -> Markup:
+    """Set an interval and a sample size smaller than the value they belong to."""
+    written = str(escape(shown)).replace(MARK, '<sup title="can’t be told from the best">1</sup>')
+    return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+\))", r'<span class="ci">\1</span>', written))
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one table."""
+
+    index: int
+    table: Table
+
+    def anchor(self, key: str) -> str:
+        """Return the id of a row's part of the page."""
+        return f"run-{self.index}-{re.sub(r'[^0-9A-Za-z_-]', '-', key)}"
+
+    @property
+    def overview(self) -> Grid:
+        """The matrix of all test sets."""
+        return overview(self.table)
+
+    @property
+    def reported(self) -> Grid:
+        """Published numbers beside the table's own."""
+        return REPORTED, [reported_line(r) for r in reported(self.table)]
+
+    @property
+    def citations(self) -> list[str]:
+        """Where those stand."""
+        return citations(reported(self.table))
+
+    reported_title, reported_note = REPORTED_TITLE, REPORTED_NOTE
+
+    def details(self, test: str) -> Grid:
+        """One test set's table."""
+        return details(self.table, test)
+
+    def label(self, row: Row) -> str:
+        """Tell a row from the others in as few words as will do."""
+        others = [r for r in self.table.rows if r.name == row.name and r is not row]
+        parts = [row.name]
+        parts += [row.train] if len({r.train for r in self.table.rows}) > 1 else []
+        parts += [row.backend] if any(r.backend != row.backend for r in others) else []
+        alike = [r for r in others if (r.train, r.backend) == (row.train, row.backend)]
+        return " ".join([*parts, *([row.key[:6]] if alike else [])])
+
+    def charts(self) -> list[Markup]:
+        """Return what compares all rows: the heat map, and AUC against speed."""
+        rows = [(self.label(r), [_heat(self.table, r, t) for t in self.table.tests]) for r in self.table.rows]
+        means = [(r, self.table.strength(r)) for r in self.table.rows]
+        fast = [(self.label(r), r.speed, mean) for r, mean in means if r.speed and mean is not None]
+        pareto = [charts.scatter(fast, "Video AUC against throughput, of rows with every test set")] if fast else []
+        return [charts.heat_map(rows, self.table.tests), *pareto]
+
+    def test_charts(self, test: str) -> list[Markup]:
+        """Return the forest plot and the ROC curves of one test set."""
+        rows = [row for row in self.table.on(test) if row.results[test].done]
+        if not rows:
+            return []
+        aucs = [(self.label(r), r.results[test].metrics[AUC]) for r in rows]
+        rocs = [
+            (self.label(r), c["curves"]["roc"]) for r in rows if (c := r.results[test].done[0])["curves"].get("roc")
+        ]
+        plots = [charts.square(rocs, f"ROC on {test}", ("false positive rate", "true positive rate"))] if rocs else []
+        return [charts.forest(aucs, f"Video AUC on {test} with 95 % intervals"), *plots]
+
+    def runs(self, row: Row) -> list[Run]:
+        """Return what there is to tell of a row, a test set each."""
+        found = [(test, row.results[test]) for test in self.table.tests if test in row.results]
+        return [Run(row, test, (result.done or result.cards)[0]) for test, result in found]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the page shows of one row on one test set: its first seed's scorecard in full."""
+
+    row: Row
+    test: str
+    card: Card
+
+    @property
+    def done(self) -> bool:
+        """Whether there are numbers."""
+        return self.card["status"] == "done"
+
+    @property
+    def tables(self) -> list[Grid]:
+        """By method, and by group."""
+        return card_tables(self.card)
+
+    @property
+    def metrics(self) -> Grid:
+        """Every metric."""
+        return metrics_table(self.card)
+
+    @property
+    def footnote(self) -> str:
+        """Threshold and coverage."""
+        return footnote(self.card)
+
+    def charts(self) -> list[Markup]:
+        """Return group rates, score histograms and calibration, where the scorecard has them."""
+        curves, threshold = self.card["curves"], self.card["threshold"]["value"]
+        made = []
+        if groups := self.card["groups"].get(GROUPS) or next(iter(self.card["groups"].values()), None):
+            rates = [
+                (f"{g} ({c['n_real']} real, {c['n_fake']} fake)", c["video.fpr"], c["video.tpr"])
+                for g, c in groups.items()
+            ]
+            made.append(charts.group_rates(rates, f"False and true positive rate by group, {self.test}"))
+        if h := curves.get("histogram"):
+            made.append(charts.histogram(h["real"], h["fake"], threshold, f"Scores of fakes and reals, {self.test}"))
+        if r := curves.get("reliability"):
+            points = [("calibration", r)]
+            made.append(charts.square(points, f"Calibration, {self.test}", ("mean score", "share of fakes")))
+        return made
+
+    def mistakes(self) -> dict[str, Any]:
+        """Return the worst mistakes."""
+        return mistakes(self.card)
+
+
+def _title(chart: Markup) -> str:
+    return Markup(chart.partition("<title>")[2].partition("</title>")[0])
+
+
+def _heat(table: Table, row: Row, test: str) -> float | str:
+    result = row.results.get(test)
+    value = result.metrics[AUC]["value"] if result and result.done else None
+    return float(value) if value is not None else auc(table, row, test)

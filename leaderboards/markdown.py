@@ -1,0 +1,153 @@
+"""The board as markdown, and how numbers are written wherever they are shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabulate import tabulate
+
+from .pool import AUC, FRAME_AUC, Number
+from .published import Reported, citations, reported
+from .rows import GAP, Result, Row, Table
+
+FAILED, SKIPPED, NOT_RUN, UNKNOWN = "ERR", "skipped", "", "unknown"
+MARK = " ¹"
+Grid = tuple[list[str], list[list[str]]]  # A table's header and rows, as they are shown.
+
+NOTES = """\
+Video AUC: a video's score pooled from its frames, fake against real, with the 95 % interval of a bootstrap over videos
+(clustered by person where known) and seeds. ¹: the best of the table on that test set, and all that a paired test can't
+tell from it. Drop: video AUC lost against the training set's own test split. Worst group and gap: over the
+intersectional groups (such as gender x race) that have enough videos of each class; n is the smallest cell.
+Scored: videos scored / videos on the official list (of those asked for, where PARTIAL). Checkpoints trained here are
+selected on the training set's validation split. GFLOPs: an image, a multiply-add being two.
+ERR: the cell failed; skipped: its training had failed already; empty: not run.
+"""
+
+
+def markdown(made: list[Table]) -> str:
+    """Return the leaderboard as markdown: a table for each protocol, one for each test set, and the rows' commands."""
+    parts = ["# Leaderboard", *(part for table in made for part in _sections(table)), NOTES.rstrip(), _commands(made)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sections(table: Table) -> list[str]:
+    parts = [f"## {_text(table.title)}", _escaped(overview(table))]
+    for test in table.tests:
+        parts += [f"### {_text(test)}", _escaped(details(table, test))]
+    if found := reported(table):
+        parts += [f"### {REPORTED_TITLE}", _escaped((REPORTED, [reported_line(r) for r in found]))]
+        parts += [REPORTED_NOTE, "\n".join(f"- {source}" for source in citations(found))]
+    return parts
+
+
+def _escaped(table: Grid) -> str:
+    """Return a table whose cells are text, whatever is in them."""
+    header, rows = table
+    return grid([_text(name) for name in header], [[_text(cell) for cell in row] for row in rows])
+
+
+def _text(content: str) -> str:
+    return content.replace("\n", " ").replace("|", r"\|").replace("<", "&lt;")
+
+
+def overview(table: Table) -> Grid:
+    """Return the matrix: video AUC of every row on every test set, and what the detector costs."""
+    header = ["video AUC [95 % CI]", "backend", "train", "seed", *table.tests, "img/s", "M params", "GFLOPs", "row"]
+    return header, [[*names(r), *(auc(table, r, t) for t in table.tests), *cost(r), r.key] for r in table.rows]
+
+
+DETAILS = ["detector", "backend", "train", "video AUC [95 % CI]", "drop"]
+DETAILS += ["frame AUC", "worst group (n)", "gap (n)", "scored"]
+
+
+def details(table: Table, test: str) -> Grid:
+    """Return header and rows of one test set's table; rows that weren't run on it are left out."""
+    return DETAILS, [[*names(r)[:3], auc(table, r, test), *_facts(r, test)] for r in table.on(test)]
+
+
+def _facts(row: Row, test: str) -> list[str]:
+    result = row.results[test]
+    if result.status != "done":
+        return [_missing(result)] * (len(DETAILS) - 4)
+    drop = row.drop(test)
+    facts = [estimate(drop) if drop else "", estimate(result.metrics.get(FRAME_AUC))]
+    return [*facts, worst(result), gap(result.metrics.get(GAP)), coverage(result)]
+
+
+def names(row: Row) -> list[str]:
+    """Write detector, backend, train set and seeds."""
+    return [row.name, row.backend, row.train, ", ".join(map(str, row.seeds))]
+
+
+def auc(table: Table, row: Row, test: str) -> str:
+    """Write a cell of the matrix: AUC with interval and rank mark, or why there is none."""
+    result = row.results.get(test)
+    if result is None or result.status != "done":
+        return _missing(result)
+    lost = f" ({len(result.done)} of {len(result.cards)} seeds)" if len(result.done) < len(result.cards) else ""
+    return estimate(result.metrics[AUC]) + (MARK if (row.key, test) in table.best else "") + lost
+
+
+def _missing(result: Result | None) -> str:
+    return {"failed": FAILED, "skipped": SKIPPED}[result.status] if result else NOT_RUN
+
+
+def cost(row: Row) -> list[str]:
+    """Write images a second, millions of parameters, GFLOPs an image."""
+    params, flops = row.cost("params"), row.cost("flops")
+    return [
+        f"{row.speed:.0f}" if row.speed else UNKNOWN,
+        f"{params / 1e6:.2f}" if params else UNKNOWN,
+        f"{flops / 1e9:.3g}" if flops else UNKNOWN,
+    ]
+
+
+def estimate(e: Number | None) -> str:
+    """Write `0.931 [0.890, 0.965]`."""
+    if e is None or e["value"] is None:
+        return (e or {}).get("note", "undefined")
+    return f"{e['value']:.3f}" + (f" [{e['lo']:.3f}, {e['hi']:.3f}]" if e["lo"] is not None else "")
+
+
+def gap(e: Number | None) -> str:
+    """Write `0.120 [0.04, 0.31] (n 9)`; n is the smallest cell, without which a gap means nothing."""
+    if e is None:
+        return "not annotated"
+    return "too few" if e["value"] is None else f"{estimate(e)} (n {e['n']})"
+
+
+def worst(result: Result) -> str:
+    """Write `female-asian 0.81 [0.70, 0.93] (n 24)`."""
+    return f"{result.worst[0]} {gap(result.worst[1])}" if result.worst else gap(result.metrics.get(GAP))
+
+
+def coverage(result: Result) -> str:
+    """Write `517/518`; where seeds differ, the lowest."""
+    lowest = min((c["coverage"] for c in result.done), key=lambda c: c["scored"])
+    return f"{lowest['scored']}/{lowest['official']}"
+
+
+REPORTED_TITLE = "Reported by papers, beside what was reproduced here"
+REPORTED_NOTE = """\
+Reported numbers come from other code and protocols, and some from checkpoints selected on the test set, as their
+sources say. FF++ here has five methods; most tables have four, without FaceShifter."""
+REPORTED = ["source", "detector", "train", "test", "level", "reported AUC", "reproduced [95 % CI]", "difference"]
+
+
+def reported_line(r: Reported) -> list[str]:
+    """Write a published number, and where the board has the same, that and the difference."""
+    ours = estimate(r.ours) if r.ours else "not run"
+    away = f"{r.ours['value'] - r.value:+.3f}" if r.ours and r.ours["value"] is not None else ""
+    name = f"{r.detector} ({r.backbone})" if r.backbone else r.detector
+    return [r.source, name, r.train, r.test, r.level, f"{r.value:.3f}", ours, away]
+
+
+def _commands(made: list[Table]) -> str:
+    lines = {f"- {row.key}: `{command}`": None for table in made for row in table.rows for command in row.commands}
+    return "\n".join(["Commands, by row:", "", *lines]) if lines else ""
+
+
+def grid(header: list[str], rows: list[list[Any]]) -> str:
+    """Return a table for markdown and the terminal; digits stay as they are written."""
+    return tabulate(rows, header, tablefmt="github", disable_numparse=True)

@@ -1,0 +1,91 @@
+"""Numbers that papers and projects report (published.csv), beside the rows reproduced here."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from .pool import AUC, FRAME_AUC, Number
+from .rows import Row, Table
+
+FILE = Path(__file__).with_name("published.csv")
+METRICS = {"video": AUC, "frame": FRAME_AUC}
+# Only what says exactly which data it means: DFD without its compression, say, is compared with nothing.
+TRAINS = {"FF++ c23": "ff++:c23", "FF++ c40": "ff++:c40", "FF++ (raw layout)": "ff++:raw"}
+TESTS = {
+    "FF++ c23": "ff++:c23",
+    "FF++ c40": "ff++:c40",
+    "FF++ raw": "ff++:raw",
+    "Celeb-DF-v2": "celebdf",
+    "Celeb-DF (v2 assumed)": "celebdf",
+    "DFD c23": "dfd:c23",
+    "DFDC": "dfdc",
+}
+ALIASES = {"efficientb4": "efficientnet-b4", "pg-fdd": "pgfdd"}  # What lower case alone doesn't turn into our name.
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One published AUC; `ours` is what the same detector, train set, test set and level have here, if they do."""
+
+    source: str
+    detector: str
+    backbone: str
+    train: str
+    test: str
+    level: str
+    value: float
+    citation: str
+    ours: Number | None = None
+
+
+@cache
+def published() -> tuple[dict[str, str], ...]:
+    """Read published.csv: source, detector, backbone, train, test, metric, level, value (0 ... 1), citation."""
+    with FILE.open(encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file))
+
+
+def reported(table: Table) -> list[Reported]:
+    """Return the published AUCs on a table's train and test sets, the board's own number beside each that has one.
+
+    Nothing for tables that aren't real, whole and selected on validation: their numbers mean something else.
+    """
+    if not table.title.startswith("real;") or any(word in table.title for word in ("PARTIAL", "test-oracle")):
+        return []
+    pairs = {(row.train, test) for row in table.rows for test in row.results}
+    found = [r for line in published() if (r := _read(line)) and (r.train, r.test) in pairs]
+    beside = [replace(r, ours=ours) for r in found for ours in _same(r, table.rows)]
+    return sorted(beside, key=lambda r: (r.ours is None, r.test, r.level, -r.value))
+
+
+def citations(found: list[Reported]) -> list[str]:
+    """Return where published numbers stand, each source once."""
+    return list(dict.fromkeys(f"{r.source}: {r.citation}" for r in found))
+
+
+def _read(line: dict[str, str]) -> Reported | None:
+    train, test = TRAINS.get(line["train"]), TESTS.get(line["test"])
+    if test is None and line["test"] == "FF++" and train:
+        test = train  # Tested as trained.
+    if line["metric"] != "AUC" or line["level"] not in METRICS or not train or not test:
+        return None
+    source, detector, backbone = line["source"], line["detector"], line["backbone"]
+    return Reported(source, detector, backbone, train, test, line["level"], float(line["value"]), line["citation"])
+
+
+def _same(r: Reported, rows: list[Row]) -> list[Number | None]:
+    """Return what rows of the same detector, backbone and train set have on the test set and level; None if nothing."""
+    name, backbone = r.detector.lower(), r.backbone.lower().replace("resnet-", "resnet")
+    ours: list[Number | None] = [
+        row.results[r.test].metrics[METRICS[r.level]]
+        for row in rows
+        if row.cell["detector"] == ALIASES.get(name, name)
+        and row.train == r.train
+        and row.cell.get("options", {}).get("backbone", backbone) == backbone
+        and r.test in row.results
+        and row.results[r.test].done
+    ]
+    return ours or [None]

@@ -1,0 +1,242 @@
+"""What stands on the board: tables of rows. A row is one detector trained on one set, its seeds pooled."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ..benchmark.errors import BenchError, did_you_mean
+from .collect import Card
+from .pool import AUC, Number, best, merge, pool
+
+GROUPS = "intersection"
+GAP, WORST = (f"video.fairness.{GROUPS}.{what}" for what in ("auc_gap", "worst_auc"))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known of one row on one test set: a card a seed, and their pooled metrics."""
+
+    cards: list[Card]
+    metrics: dict[str, Number] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """`done` where a seed is; else `failed`, or `skipped`."""
+        found = {c["status"] for c in self.cards}
+        return next(s for s in ("done", "failed", "skipped") if s in found)
+
+    @property
+    def done(self) -> list[Card]:
+        """The cards that hold numbers."""
+        return [c for c in self.cards if c["status"] == "done"]
+
+    @property
+    def worst(self) -> tuple[str, Number] | None:
+        """The intersectional group with the lowest AUC among those large enough, n being its smaller class."""
+        tables = [c["groups"].get(GROUPS, {}) for c in self.done]
+        judged = {g: merge([t[g][AUC] for t in tables]) for g in _large_enough(tables)}
+        name = min(judged, key=lambda g: judged[g]["value"], default=None)
+        if name is None:
+            return None
+        # One scorecard has it as the lowest of several, with an interval that allows for the choice.
+        number = (self.metrics.get(WORST) if len(tables) == 1 else None) or judged[name]
+        return name, {**number, "n": min(t[name][k] for t in tables for k in ("n_real", "n_fake"))}
+
+
+def _large_enough(tables: list[dict[str, Any]]) -> list[str]:
+    """Return the groups that count in every seed's table."""
+    return [
+        g
+        for g in (tables[0] if tables else ())
+        if all(g in t and "left_out" not in t[g] and t[g][AUC]["value"] is not None for t in tables)
+    ]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One detector trained on one set."""
+
+    key: str
+    name: str
+    backend: str
+    train: str
+    seeds: tuple[int, ...]
+    results: dict[str, Result]
+
+    @cached_property
+    def cards(self) -> list[Card]:
+        """Every card of the row."""
+        return [card for result in self.results.values() for card in result.cards]
+
+    @property
+    def keys(self) -> list[str]:
+        """The row's own key, and the ends of its run folders' names."""
+        return [self.key, *dict.fromkeys(c["cell"]["train_key"] for c in self.cards)]
+
+    @property
+    def cell(self) -> dict[str, Any]:
+        """What the first card says of the row's making."""
+        cell: dict[str, Any] = self.cards[0]["cell"]
+        return cell
+
+    def cost(self, name: str) -> float | None:
+        """Return a row's `params` or `flops`, which no test set changes."""
+        return next((c[name] for c in self.cards if c.get(name)), None)
+
+    @property
+    def speed(self) -> float | None:
+        """Images a second of the detector alone, averaged over what was scored."""
+        found = [(c.get("throughput") or {}).get("score_images_per_s") for c in self.cards]
+        known = [s for s in found if s]
+        return sum(known) / len(known) if known else None
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands that make the row again."""
+        found = (c["provenance"]["command"] for c in self.cards if c.get("provenance"))
+        return list(dict.fromkeys(c for c in found if c))
+
+    @property
+    def protocol(self) -> list[tuple[str, Any]]:
+        """How the row was made."""
+        cell = self.cell
+        kept = ("weights", "selection", "frames", "limit", "world", "protocol")
+        found = [("detector", self.name), ("trained on", self.train), ("seeds", ", ".join(map(str, self.seeds)))]
+        found += [(name, cell[name]) for name in kept if name in cell]
+        return [
+            *found,
+            ("options", ", ".join(f"{k} {v}" for k, v in cell["options"].items())),
+            ("row", self.key),
+            ("runs", ", ".join(self.keys[1:])),
+        ]
+
+    @property
+    def environment(self) -> list[tuple[str, Any]]:
+        """Where the first finished card was made: nothing here is meant to change a number."""
+        origin: dict[str, Any] = next((c["provenance"] for c in self.cards if c.get("provenance")), {})
+        commit, machine = origin.get("commit") or {}, origin.get("machine") or {}
+        edited = " (edited)" if commit.get("dirty") else ""
+        found = [("commit", f"{commit['id'][:10]}{edited}")] if commit.get("id") else []
+        found += [(name, origin[name]) for name in ("time", "python") if name in origin]
+        return [*found, *machine.items(), *(origin.get("packages") or {}).items()]
+
+    def drop(self, test: str) -> Number | None:
+        """Return how much video AUC is lost against the test split of the training set, with its interval."""
+        home, away = (self.results.get(t) for t in (self.train, test))
+        if test == self.train or not home or not away:
+            return None
+        return difference(home.metrics.get(AUC), away.metrics.get(AUC))
+
+    def strength(self, tests: Iterable[str]) -> float | None:
+        """Mean video AUC on those of the test sets it was not trained on; None unless it has all of them."""
+        found = [self.results[t].metrics.get(AUC) if t in self.results else None for t in tests if t != self.train]
+        values = [e["value"] for e in found if e and e["value"] is not None]
+        return sum(values) / len(values) if values and len(values) == len(found) else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows made under one protocol. `best` holds (row key, test) of what can't be told from a test set's best."""
+
+    title: str
+    tests: list[str]
+    rows: list[Row]
+    best: frozenset[tuple[str, str]] = frozenset()
+
+    def on(self, test: str) -> list[Row]:
+        """Return the rows that have something to say of a test set."""
+        return [row for row in self.rows if test in row.results]
+
+    def strength(self, row: Row) -> float | None:
+        """Return a row's mean video AUC on all sets but its own; None where others have a number and it has none."""
+        return row.strength(_measured(self.rows))
+
+
+def _measured(rows: Iterable[Row]) -> list[str]:
+    return sorted({test for row in rows for test, result in row.results.items() if result.done})
+
+
+def tables(cards: Iterable[Card]) -> list[Table]:
+    """Return a table for each protocol, real ones first: worlds, frame counts and limits never mix."""
+    members: dict[str, list[Card]] = defaultdict(list)
+    for card in cards:
+        members[protocol_of(card)].append(card)
+    return [_table(title, members[title]) for title in sorted(members, key=lambda t: (not t.startswith("real"), t))]
+
+
+def _table(title: str, cards: list[Card]) -> Table:
+    found: dict[tuple[str, str, str, str], dict[str, list[Card]]] = defaultdict(lambda: defaultdict(list))
+    for card in cards:
+        cell = card["cell"]
+        key = (cell["recipe_key"], shown_name(card), cell["backend"], cell["train"])
+        found[key][cell["test"]].append(card)
+    rows = [_row(*key, by_test) for key, by_test in found.items()]
+    trains = {row.train for row in rows}
+    tests = sorted({t for row in rows for t in row.results}, key=lambda t: (t not in trains, t))
+    measured = _measured(rows)
+    rows.sort(key=lambda r: (r.train, -(r.strength(measured) or 0), r.name, r.backend, r.key))
+    marks = {(key, t) for t in tests for key in best([(r.key, r.results[t].done) for r in rows if t in r.results])}
+    return Table(title, tests, rows, frozenset(marks))
+
+
+def _row(key: str, name: str, backend: str, train: str, by_test: dict[str, list[Card]]) -> Row:
+    seeds = sorted({c["cell"]["seed"] for cards in by_test.values() for c in cards})
+    return Row(key, name, backend, train, tuple(seeds), {t: _result(cards) for t, cards in by_test.items()})
+
+
+def _result(cards: list[Card]) -> Result:
+    cards = sorted(cards, key=lambda c: c["cell"]["seed"])
+    done = [c for c in cards if c["status"] == "done"]
+    return Result(cards, pool(done))
+
+
+def protocol_of(card: Card) -> str:
+    """Say what rows must have in common to stand in one table."""
+    cell = card["cell"]
+    n = cell["limit"]
+    limited = f", PARTIAL: at most {n} real and {n} fake videos a split" if n else ""
+    oracle = "; selected on the test set (test-oracle)" if cell.get("selection") == "test-oracle" else ""
+    return f"{cell['protocol']}; {cell['frames']} frames a video{limited}{oracle}"
+
+
+def shown_name(card: Card) -> str:
+    """Return the detector's name, marked where its weights were given and not trained by this run."""
+    cell = card["cell"]
+    return cell["name"] if cell["weights"] == "trained here" else f"{cell['name']} ({cell['weights']})"
+
+
+def difference(a: Number | None, b: Number | None) -> Number | None:
+    """Return a - b of two independent estimates; the interval joins theirs (MOVER, Zou and Donner 2008)."""
+    if not a or not b or a["value"] is None or b["value"] is None:
+        return None
+    value, n = a["value"] - b["value"], min(a["n"], b["n"])
+    if a["lo"] is None or b["lo"] is None:
+        return {"value": value, "lo": None, "hi": None, "n": n}
+    below = ((a["value"] - a["lo"]) ** 2 + (b["hi"] - b["value"]) ** 2) ** 0.5
+    above = ((a["hi"] - a["value"]) ** 2 + (b["value"] - b["lo"]) ** 2) ** 0.5
+    return {"value": value, "lo": value - below, "hi": value + above, "n": n}
+
+
+def find(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
+    """Return the row whose key, or one of whose training keys, begins with `key`, and its table.
+
+    Raises:
+        BenchError: none does, or several do.
+    """
+    every = [(table, row) for table in tables(cards) for row in table.rows]
+    found = [
+        (t, r) for t, r in every if any(k.startswith(key) for k in (r.key, *(c["cell"]["train_key"] for c in r.cards)))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise BenchError(f"no row '{key}'.{did_you_mean(key, [r.key for _, r in every])} Rows: {_listed(every)}")
+    raise BenchError(f"'{key}' is the start of several rows: {_listed(found)}. Give one in full")
+
+
+def _listed(rows: list[tuple[Table, Row]]) -> str:
+    return ", ".join(f"{row.key} ({row.name} on {row.train})" for _, row in rows) or "none"

@@ -1,0 +1,68 @@
+"use strict";
+(() => {
+  const value = (row, i) => row.cells[i].textContent.trim();
+  const number = (text) => parseFloat(text.replace("−", "-"));
+
+  // Numbers by size, missing ones last; the rest by the alphabet.
+  const sortBy = (table, i, direction) => {
+    const body = table.tBodies[0];
+    const rows = [...body.rows];
+    const numeric = rows.some((row) => !Number.isNaN(number(value(row, i))));
+    rows.sort((a, b) => {
+      const [x, y] = [value(a, i), value(b, i)];
+      if (!numeric) return direction * x.localeCompare(y);
+      const [m, n] = [number(x), number(y)];
+      if (Number.isNaN(m) || Number.isNaN(n)) return Number.isNaN(m) - Number.isNaN(n);
+      return direction * (m - n);
+    });
+    body.append(...rows);
+  };
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, i) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") !== "descending";
+        heads.forEach((h) => h.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        sortBy(table, i, down ? -1 : 1);
+      });
+    });
+  }
+
+  const filter = document.getElementById("filter");
+  const shown = document.getElementById("shown");
+  const apply = () => {
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = [...document.querySelectorAll("table.board tbody tr, details.run")];
+    for (const row of rows) {
+      const text = (row.tagName === "TR" ? row : row.querySelector("summary")).textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+    const lines = rows.filter((row) => row.tagName === "TR");
+    shown.textContent = words.length ? `${lines.filter((row) => !row.hidden).length} of ${lines.length} lines` : "";
+  };
+  filter.addEventListener("input", apply);
+
+  const root = document.documentElement;
+  const theme = document.getElementById("theme");
+  const dark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const label = () => { theme.textContent = dark() ? "Light" : "Dark"; };
+  theme.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; label(); });
+  label();
+
+  const open = () => {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target || target.tagName !== "DETAILS") return;
+    target.hidden = false;
+    target.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", open);
+  open();
+  document.querySelector(".tools").hidden = false;
+})();

@@ -1,0 +1,152 @@
+"""The page in a real browser: no errors, sorting, filtering, links, keyboard, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from crossfake.leaderboards import board
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+WIDTHS = (1280, 390)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as p:
+        found = shutil.which("chromium") or shutil.which("google-chrome") or p.chromium.executable_path
+        if not os.path.exists(found):
+            pytest.skip("no Chromium here; playwright install chromium")
+        made = p.chromium.launch(executable_path=found)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def address(runs, tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("page")
+    return board.write(board.collect(runs), folder)[3].as_uri()
+
+
+@pytest.fixture
+def visit(chromium, address) -> Iterator[Any]:
+    """Open the page at a width; afterwards nothing may have gone wrong, nor been fetched."""
+    opened, trouble = [], []
+
+    def go(width: int = 1280, fragment: str = "", **options: Any) -> Any:
+        page = chromium.new_page(viewport={"width": width, "height": 900}, **options)
+        opened.append(page)
+        page.on("console", lambda m: trouble.append(m.text))
+        page.on("pageerror", lambda e: trouble.append(str(e)))
+        page.on("dialog", lambda d: trouble.append(d.message))
+        page.on("request", lambda r: None if r.url.startswith((address, "data:")) else trouble.append(r.url))
+        page.goto(address + fragment)
+        return page
+
+    yield go
+    for page in opened:
+        page.close()
+    assert trouble == []
+
+
+def column(page: Any, name: str) -> list[str]:
+    return page.evaluate(
+        """name => { const t = document.querySelector("table.board");
+        const i = [...t.tHead.rows[0].cells].findIndex(c => c.textContent.trim() === name);
+        return [...t.tBodies[0].rows].filter(r => r.offsetParent).map(r => r.cells[i].textContent.trim()); }""",
+        name,
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_opens_and_fits(visit, width, scheme):
+    page = visit(width, color_scheme=scheme)
+    assert page.title() == "crossfake leaderboard"
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, background[4:-1].split(","))) > 384) == (scheme == "light")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect()).map(r => [r.left, r.right])"
+    )
+    assert all(0 <= left <= right <= width for left, right in sizes)
+
+
+def test_a_click_on_a_column_sorts_by_number_and_back(visit):
+    page = visit()
+    head = page.get_by_role("columnheader", name="ff++:c23").first.get_by_role("button")
+    head.click()
+    down = [float(text.split()[0]) for text in column(page, "ff++:c23")]
+    assert down == sorted(down, reverse=True)
+    head.click()
+    assert [float(text.split()[0]) for text in column(page, "ff++:c23")] == down[::-1]
+    assert page.get_by_role("columnheader", name="ff++:c23").first.get_attribute("aria-sort") == "ascending"
+
+
+def test_what_has_no_number_is_sorted_last_either_way(visit):
+    page = visit()
+    head = page.get_by_role("columnheader", name="dfdc").first.get_by_role("button")
+    for _ in range(2):
+        head.click()
+        assert column(page, "dfdc") in (["ERR", ""], ["", "ERR"])
+
+
+def test_the_filter_leaves_the_rows_that_match_and_counts_them(visit):
+    page = visit()
+    assert len(column(page, "backend")) == 2
+    page.get_by_label("Filter rows").fill("meso4 torch")
+    assert column(page, "video AUC [95 % CI]") == ["meso4"]
+    assert page.locator("#shown").text_content() == "4 of 7 lines"
+    assert page.locator("details.run:visible").count() == 1
+    page.get_by_label("Filter rows").fill("")
+    assert len(column(page, "backend")) == 2
+
+
+def test_a_rows_link_opens_its_run(visit):
+    page = visit()
+    run = page.locator("details.run").first
+    assert run.get_attribute("open") is None
+    page.locator("table.board").first.get_by_role("link").first.click()
+    page.wait_for_function("document.querySelector('details.run[open]')")
+    opened = page.locator("details.run[open]")
+    assert opened.count() == 1
+    assert page.locator("table.board").first.get_by_role("link").first.text_content() in opened.text_content()
+    assert opened.get_by_text("To make it again").is_visible()
+
+
+def test_an_address_with_a_run_opens_it(visit, runs):
+    page = visit(390, "#run-0-row1")
+    assert page.locator("details.run[open]").get_attribute("id") == "run-0-row1"
+
+
+def test_the_keyboard_reaches_filter_sorting_and_runs(visit):
+    page = visit()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the tables"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "filter"
+    page.locator("table.board thead button").nth(4).focus()
+    page.keyboard.press("Enter")
+    assert page.locator("table.board th[aria-sort=descending]").first.text_content() == "ff++:c23"
+    page.locator("details.run summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details.run[open]").count() == 1
+
+
+def test_the_button_turns_light_into_dark(visit):
+    page = visit(color_scheme="light")
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 23, 26)"
+    page.get_by_role("button", name="Light").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
+
+
+def test_without_javascript_all_can_be_read(visit):
+    page = visit(java_script_enabled=False)
+    assert not page.get_by_label("Filter rows").is_visible()
+    assert page.locator("table.board").first.get_by_role("link", name="<script>alert(1)</script>").is_visible()
+    page.locator("details.run summary").first.click()
+    assert page.locator("details.run").first.get_by_text("To make it again").is_visible()

@@ -1,0 +1,72 @@
+"""Charts: where things are drawn, and that names are text."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+from crossfake.leaderboards import charts
+from hypothesis import given
+from hypothesis import strategies as st
+
+NUMBER = {"value": 0.8, "lo": 0.7, "hi": 0.9, "n": 20}
+NONE = {"value": None, "lo": None, "hi": None, "n": 0, "note": "undefined (one class)"}
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "pixel"),
+    [
+        (charts.Axis(0, 1, 10, 110), 0.25, 35),
+        (charts.Axis(0, 1, 110, 10), 0.25, 85),
+        (charts.Axis(0.5, 1, 0, 100), 0.2, 0),
+        (charts.Axis(10, 1000, 0, 100, log=True), 100, 50),
+    ],
+)
+def test_an_axis_maps_values_and_keeps_them_inside(axis, value, pixel):
+    assert axis(value) == pytest.approx(pixel)
+
+
+@given(st.lists(st.tuples(st.floats(1, 1e4), st.floats(0, 1)), min_size=1, max_size=30))
+def test_the_frontier_is_what_no_other_point_beats(points):
+    kept = charts.frontier(points)
+    for p in points:
+        beaten = any(q[0] >= p[0] and q[1] >= p[1] and q != p for q in points)
+        assert (p in kept) == (not beaten)
+    assert [p[1] for p in kept] == sorted(p[1] for p in kept)
+
+
+PICTURES = {
+    "heat": charts.heat_map([("<b>", [0.9, "ERR", ""])], ["a&b", "c", "d"]),
+    "forest": charts.forest([("<b>", NUMBER), ("c", NONE)], "AUC on a&b"),
+    "roc": charts.square([("<b>", [(0, 0), (0.2, 0.9), (1, 1)]), ("c", [(0, 0), (1, 1)])], "ROC", ("x", "y")),
+    "scatter": charts.scatter([("<b>", 100.0, 0.8), ("c", 900.0, 0.7)], "Speed"),
+    "groups": charts.group_rates([("<b>", NUMBER, NONE)], "Groups"),
+    "histogram": charts.histogram([0.5, 0.5, 0.0], [0.0, 0.2, 0.8], 0.4, "Scores"),
+}
+
+
+@pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES)
+def test_every_chart_is_sound_xml_with_a_title_and_no_markup_of_its_data(picture):
+    root = ElementTree.fromstring(picture)
+    assert root.tag == "svg"
+    assert root.get("aria-label") == root[0].text
+    assert not list(root.iter("b"))
+    numbers = [float(v) for e in root.iter() for k, v in e.attrib.items() if k in ("x", "x1", "x2", "cx")]
+    assert all(0 <= v <= charts.WIDTH for v in numbers)
+
+
+def test_the_forest_reaches_down_to_the_lowest_interval():
+    low = {"value": 0.4, "lo": 0.31, "hi": 0.5, "n": 9}
+    ticks = [
+        t.text
+        for t in ElementTree.fromstring(charts.forest([("a", low)], "t")).iter("text")
+        if t.get("class") == "tick"
+    ]
+    assert ticks[0] == "0.3"
+    assert ticks[-1] == "1"
+
+
+def test_an_undefined_estimate_says_why_and_has_no_dot():
+    root = ElementTree.fromstring(charts.forest([("c", NONE)], "t"))
+    assert "undefined (one class)" in [t.text for t in root.iter("text")]
+    assert not list(root.iter("circle"))

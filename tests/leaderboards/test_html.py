@@ -1,0 +1,122 @@
+"""The page as a file: complete in itself, everything escaped, readable without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from crossfake.leaderboards.collect import collect
+from crossfake.leaderboards.html import number, page
+from crossfake.leaderboards.rows import tables
+
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Reader(HTMLParser):
+    """Collects tags, ids, links and text; notices what isn't closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def html(runs) -> str:
+    return page(tables(collect(runs)))
+
+
+@pytest.fixture(scope="module")
+def read(html) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    return reader
+
+
+def test_every_tag_is_closed_and_every_id_is_used_once(read):
+    assert read.open == []
+    ids = [a["id"] for _, a in read.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_nothing_is_fetched(read, html):
+    for tag, attributes in read.tags:
+        for name in ("src", "href", "action", "poster", "data", "srcset"):
+            value = attributes.get(name) or ""
+            assert value.startswith(("#", "data:")) or not value, (tag, name, value)
+    assert not re.search(r"url\((?!['\"]?data:)|@import|fetch\(|XMLHttpRequest", html)
+
+
+def test_links_lead_somewhere(read):
+    ids = {a["id"] for _, a in read.tags if "id" in a}
+    links = [a["href"] for tag, a in read.tags if tag == "a"]
+    assert len(links) > 5
+    assert {link.removeprefix("#") for link in links} <= ids
+
+
+def test_a_detector_named_script_is_shown_and_not_run(read, html):
+    assert [tag for tag, _ in read.tags].count("script") == 1
+    assert "<script>alert(1)" not in html
+    assert "<script>alert(1)</script>" in "".join(read.text)
+
+
+def test_numbers_are_there_without_javascript(read, runs):
+    text = "".join(read.text)
+    for card in collect(runs):
+        if card["status"] == "done":
+            assert f"{card['metrics']['video.auc']['value']:.3f}" in text
+    assert "ERR" in text
+    assert "out of luck" in text
+    assert "bench run --detector meso4" in text
+    assert "fewer than 5 videos" not in text or "left out of gaps" in text
+
+
+def test_every_promised_chart_is_there(read):
+    titles = {a["aria-label"] for tag, a in read.tags if tag == "svg"}
+    assert titles == {
+        "Video AUC by detector and test set",
+        "Video AUC against throughput, of rows with every test set",
+        *(
+            f"{what} {test}"
+            for test in ("ff++:c23", "celebdf")
+            for what in (
+                "ROC on",
+                "False and true positive rate by group,",
+                "Scores of fakes and reals,",
+                "Calibration,",
+            )
+        ),
+        *(f"Video AUC on {test} with 95 % intervals" for test in ("ff++:c23", "celebdf")),
+    }
+
+
+def test_faces_of_mistakes_are_small_pictures_in_the_file(read):
+    images = [a for tag, a in read.tags if tag == "img"]
+    assert images
+    assert all(a["src"].startswith("data:image/jpeg;base64,") and len(a["src"]) < 8000 and a["alt"] for a in images)
+
+
+def test_an_interval_is_set_small_and_its_text_escaped():
+    assert number("0.9 [0.8, 1.0] (n 5) ¹") == (
+        '0.9 <span class="ci">[0.8, 1.0]</span> <span class="ci">(n 5)</span>'
+        '<sup title="can’t be told from the best">1</sup>'
+    )
+    assert number("<b>") == "&lt;b&gt;"

@@ -1,0 +1,108 @@
+"""The board as text: failures apart from gaps, no gap without its n, and every row's command."""
+
+from __future__ import annotations
+
+import pytest
+from crossfake.leaderboards import markdown as md
+from crossfake.leaderboards.rows import tables
+
+
+def number(value, lo=None, hi=None, n=20, **note):
+    return {"value": value, "lo": lo, "hi": hi, "n": n, **note}
+
+
+def cells(text: str, start: str, heading: str = "## ") -> list[str]:
+    """The cells of the first table row that starts with a word, below a heading."""
+    lines = text[text.index(heading) :].splitlines()
+    line = next(line for line in lines if line.startswith(f"| {start}"))
+    return [c.strip() for c in line.strip("|").split("|")]
+
+
+def test_the_matrix_and_the_tables_below_it_hold_every_number(make):
+    text = md.markdown(tables([make(), make("ff++:c23", 0.9)]))
+    assert cells(text, "video AUC") == [
+        *("video AUC [95 % CI]", "backend", "train", "seed", "ff++:c23", "celebdf"),
+        *("img/s", "M params", "GFLOPs", "row"),
+    ]
+    assert cells(text, "meso4") == [
+        *("meso4", "torch", "ff++:c23", "0", "0.900 [0.850, 0.950]", "0.750 [0.700, 0.800]"),
+        *("100", "0.03", "2.5", "rrr"),
+    ]
+    assert cells(text, "detector", "### celebdf") == md.DETAILS
+    assert cells(text, "meso4", "### celebdf") == [
+        *("meso4", "torch", "ff++:c23", "0.750 [0.700, 0.800]", "0.150 [0.079, 0.221]", "0.650 [0.600, 0.700]"),
+        *("0.120 [0.000, 0.300] (n 9)", "0.120 [0.000, 0.300] (n 9)", "19/20"),
+    ]
+
+
+def test_failed_skipped_and_not_run_look_different(make, make_failed):
+    cards = [make(), make_failed("dfd"), make_failed("dfdc", "skipped"), make("dfdcp", recipe_key="s", name="b")]
+    text = md.markdown(tables(cards))
+    header, meso, other = (cells(text, start) for start in ("video AUC", "meso4", "b "))
+    assert [meso[header.index(t)] for t in ("dfd", "dfdc", "dfdcp")] == ["ERR", "skipped", ""]
+    assert [other[header.index(t)] for t in ("dfd", "dfdc", "celebdf")] == [""] * 3
+    assert cells(text, "meso4", "### dfd\n")[3:] == ["ERR"] * 6
+
+
+def test_a_row_of_failures_alone_knows_neither_speed_nor_size(make_failed):
+    assert cells(md.markdown(tables([make_failed()])), "meso4")[-4:-1] == ["unknown"] * 3
+
+
+def test_seeds_that_failed_are_counted(make, make_failed):
+    text = md.markdown(tables([make(), make_failed(seed=1, train_key="ccc")]))
+    assert cells(text, "meso4")[3:5] == ["0, 1", "0.750 [0.700, 0.800] (1 of 2 seeds)"]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (number(0.12, 0.04, 0.31, 9), "0.120 [0.040, 0.310] (n 9)"),
+        (number(0.12, n=5), "0.120 (n 5)"),
+        (number(None, n=0, note="fewer than two groups with 5 videos of each class"), "too few"),
+        (None, "not annotated"),
+    ],
+)
+def test_a_gap_never_comes_without_its_n(estimate, text):
+    assert md.gap(estimate) == text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (number(0.9312, 0.89, 0.965), "0.931 [0.890, 0.965]"),
+        (number(0.5), "0.500"),
+        (number(0.0, 0.0, 0.0), "0.000 [0.000, 0.000]"),
+        (number(None, note="undefined (one class)"), "undefined (one class)"),
+        (number(None), "undefined"),
+    ],
+)
+def test_an_estimate_comes_with_its_interval_or_says_why_not(estimate, text):
+    assert md.estimate(estimate) == text
+
+
+def test_every_command_is_listed_once_and_the_tables_explain_themselves(make, make_failed):
+    other = make(recipe_key="sss", provenance={"command": "bench run --seed 1"})
+    text = md.markdown(tables([make(), make("dfdc"), other, make_failed("dfd")]))
+    commands = [line for line in text.split("Commands, by row:")[1].splitlines() if line]
+    assert commands == ["- rrr: `bench run --detector meso4`", "- sss: `bench run --seed 1`"]
+    for word in ("## real; 32 frames a video", "95 % interval", "n is the smallest cell", "ERR: the cell failed"):
+        assert word in text
+
+
+def test_given_weights_are_marked(make):
+    ((row,),) = [t.rows for t in tables([make(weights="given checkpoint")])]
+    assert row.name == "meso4 (given checkpoint)"
+
+
+def test_a_pipe_or_a_tag_in_a_name_does_not_break_the_table(make):
+    text = md.markdown(tables([make(name="a|b <script>")]))
+    (row,) = [line for line in text.splitlines() if "script" in line and "0.03" in line]
+    assert row.count("|") - row.count("\\|") == len(cells(text, "video AUC")) + 1
+    assert "<script>" not in row
+
+
+def test_headings_and_cells_stay_what_they_are_whatever_is_in_them(make):
+    text = md.markdown(tables([make("folder:<b>", protocol="mine <i>", name="two\nlines")]))
+    assert "## mine &lt;i>; 32 frames a video" in text
+    assert "### folder:&lt;b>" in text
+    assert cells(text, "two lines")[-1] == "rrr"

@@ -1,0 +1,89 @@
+"""Seeds pooled into one row, and the marks of what can't be told from the best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crossfake.benchmark.compare import METRICS, pooled
+from crossfake.benchmark.predict import read_predictions, write_predictions
+from crossfake.leaderboards.collect import read_card
+from crossfake.leaderboards.pool import AUC, best, merge, pool
+from crossfake.leaderboards.rows import tables
+from scipy.stats import t
+
+
+def number(value, lo=None, hi=None, n=20):
+    return {"value": value, "lo": lo, "hi": hi, "n": n}
+
+
+def test_merging_joins_the_seeds_own_ends_and_their_spread():
+    one, other = number(0.5, 0.4, 0.7, 9), number(0.54, 0.48, 0.62, 8)
+    spread = t.ppf(0.975, 1) * 0.02  # two seeds 0.04 apart: a standard error of 0.02
+    expected = number(0.52, 0.52 - np.hypot(0.08, spread), 0.52 + np.hypot(0.14, spread), 8)
+    assert merge([one, other]) == pytest.approx(expected)
+    assert merge([one]) == pytest.approx(one)
+    assert merge([one, number(0.7)])["lo"] is None
+    assert merge([one, number(None, n=0)]) == number(None, n=0)
+
+
+def test_merged_ends_stay_within_what_is_possible():
+    assert merge([number(0.05, 0, 0.1), number(0.4, 0.2, 0.6)])["lo"] == 0
+    assert merge([number(0.6, 0.5, 0.7), number(0.95, 0.9, 1)])["hi"] == 1
+    assert merge([number(0.2, 0, 1.5), number(1.4, 0.3, 2.5)])["hi"] == 2.5  # a sum over groups
+
+
+@pytest.fixture
+def seeds(tmp_path, make, scored):
+    """Two seeds of one detector on the same videos."""
+    for seed in (0, 1):
+        changes = {"seed": seed, "train_key": f"t{seed}", "recipe_key": "same"}
+        scored(tmp_path / str(seed), make("celebdf", **changes), seed)
+    return [read_card(tmp_path / str(seed) / "scorecard.json") for seed in (0, 1)]
+
+
+def test_what_ranks_or_calibrates_is_pooled_from_the_seeds_predictions(seeds):
+    frames = [read_predictions(Path(c["predictions"]))[0] for c in seeds]
+    expected = pooled(frames, METRICS)
+    found = pool(seeds)
+    for name in METRICS:
+        assert found[name]["value"] == pytest.approx(np.mean([c["metrics"][name]["value"] for c in seeds]))
+        assert (found[name]["lo"], found[name]["hi"]) == pytest.approx((expected[name].lo, expected[name].hi))
+    gap = "video.fairness.gender.auc_gap"
+    assert found[gap]["value"] == pytest.approx(np.mean([c["metrics"][gap]["value"] for c in seeds]))
+    ((row,),) = [table.rows for table in tables(seeds)]
+    assert (row.seeds, row.results["celebdf"].metrics[AUC]) == ((0, 1), found[AUC])
+
+
+def test_without_predictions_the_intervals_are_joined(seeds):
+    gone = [{**c, "predictions": "gone.parquet"} for c in seeds]
+    assert pool(gone)[AUC] == merge([c["metrics"][AUC] for c in seeds])
+
+
+def test_seeds_of_other_videos_are_joined_and_told_apart_by_nothing(seeds):
+    path = Path(seeds[1]["predictions"])
+    table, facts = read_predictions(path)
+    write_predictions(path, table.assign(video="elsewhere/" + table["video"], score=1 - table["score"]), facts)
+    assert pool(seeds)[AUC] == merge([c["metrics"][AUC] for c in seeds])
+    assert best([("one", seeds[:1]), ("other", seeds[1:])]) == ["one", "other"]
+
+
+def test_one_seed_is_left_as_it_is(seeds):
+    assert pool(seeds[:1]) is seeds[0]["metrics"]
+    assert pool([]) == {}
+
+
+def test_only_what_can_not_be_told_from_the_best_is_marked(seeds, tmp_path):
+    frames, facts = read_predictions(Path(seeds[0]["predictions"]))
+    rng = np.random.default_rng(5)
+    for name, score in (
+        ("close", frames["score"] + 0.01 * rng.normal(size=len(frames))),
+        ("chance", rng.uniform(size=len(frames))),
+    ):
+        write_predictions(tmp_path / f"{name}.parquet", frames.assign(score=np.clip(score, 0, 1)), facts)
+    rows = [("top", [seeds[0]])]
+    rows += [(n, [{**seeds[0], "predictions": str(tmp_path / f"{n}.parquet")}]) for n in ("close", "chance")]
+    assert best(rows) == ["top", "close"]
+    assert best(rows[:1]) == []
+    assert best([*rows, ("gone", [{**seeds[0], "predictions": "gone"}]), ("failed", [])]) == ["top", "close"]

@@ -1,0 +1,105 @@
+"""What may share a table and a row, and what is worked out of several cards."""
+
+from __future__ import annotations
+
+import pytest
+from crossfake.benchmark.data import DataRoot
+from crossfake.benchmark.errors import BenchError
+from crossfake.leaderboards.rows import GROUPS, difference, find, tables
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({"protocol": "demo tiny, seed 0"}, "demo tiny, seed 0; 32 frames a video"),
+        ({"protocol": "demo default, seed 0, leak world, new donors"}, None),
+        ({"frames": 8}, "real; 8 frames a video"),
+        ({"limit": 5}, "real; 32 frames a video, PARTIAL: at most 5 real and 5 fake videos a split"),
+        ({"selection": "test-oracle"}, "real; 32 frames a video; selected on the test set (test-oracle)"),
+    ],
+)
+def test_other_protocols_never_share_a_table(changes, title, make):
+    made = tables([make("dfdc"), make(auc=0.9, **changes)])
+    real, other = sorted(made, key=lambda t: t.title != "real; 32 frames a video")
+    assert real.title == "real; 32 frames a video"
+    assert other.title == (title or f"{changes['protocol']}; 32 frames a video")
+    assert (real.tests, other.tests) == (["dfdc"], ["celebdf"])
+
+
+def test_seeds_of_one_recipe_are_one_row_and_other_recipes_are_not(make):
+    cards = [make(seed=1, train_key="ccc"), make(), make(recipe_key="other"), make(backend="jax", recipe_key="j")]
+    (table,) = tables(cards)
+    assert sorted((r.key, r.backend, r.seeds) for r in table.rows) == [
+        ("j", "jax", (0,)),
+        ("other", "torch", (0,)),
+        ("rrr", "torch", (0, 1)),
+    ]
+
+
+def test_the_set_trained_on_comes_first_and_the_strongest_elsewhere_on_top(make):
+    cards = [make("celebdf", 0.6), make("ff++:c23", 0.99), make("celebdf", 0.8, name="b", recipe_key="b")]
+    (table,) = tables(cards)
+    assert table.tests == ["ff++:c23", "celebdf"]
+    assert [(r.name, table.strength(r)) for r in table.rows] == [("b", 0.8), ("meso4", 0.6)]
+
+
+def test_a_row_that_lacks_a_test_set_has_no_mean_to_compare_and_stands_below(make, make_failed):
+    whole = [make("celebdf", 0.9), make("dfdc", 0.6)]
+    lacking = [make("celebdf", 0.95, name="b", recipe_key="b"), make_failed("dfdc", name="b", recipe_key="b")]
+    (table,) = tables([*lacking, *whole])
+    assert [(r.name, table.strength(r)) for r in table.rows] == [("meso4", 0.75), ("b", None)]
+
+
+def test_the_drop_is_against_the_training_sets_own_test_split(make):
+    ((row,),) = [t.rows for t in tables([make("ff++:c23", 0.95), make("celebdf", 0.75)])]
+    drop = row.drop("celebdf")
+    assert drop["value"] == pytest.approx(0.2)
+    assert (drop["lo"], drop["hi"]) == pytest.approx((0.2 - 0.05 * 2**0.5, 0.2 + 0.05 * 2**0.5))
+    assert row.drop("ff++:c23") is None
+    assert row.drop("dfdc") is None
+
+
+def test_a_difference_takes_each_side_of_the_intervals():
+    a = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}
+    b = {"value": 0.7, "lo": 0.66, "hi": 0.8, "n": 30}
+    assert difference(a, b) == pytest.approx({"value": 0.2, "lo": 0.2 - 0.02**0.5, "hi": 0.2 + 0.05, "n": 30})
+    assert difference(a, {**b, "lo": None})["lo"] is None
+    assert difference(a, {**b, "value": None}) is None
+    assert difference(None, b) is None
+
+
+def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
+    def cell(auc, real, fake, **more):
+        return {
+            "video.auc": {"value": auc, "lo": 0.1, "hi": 0.9, "n": real + fake},
+            "n_real": real,
+            "n_fake": fake,
+            **more,
+        }
+
+    groups = {GROUPS: {"f-a": cell(0.6, 9, 30), "f-b": cell(0.5, 2, 3, left_out="few"), "m-a": cell(0.8, 9, 9)}}
+    ((row,),) = [t.rows for t in tables([make(groups=groups)])]
+    name, number = row.results["celebdf"].worst
+    assert (name, number["value"], number["n"]) == ("f-a", 0.6, 9)
+    ((row,),) = [t.rows for t in tables([make()])]
+    assert row.results["celebdf"].worst is None
+
+
+def test_a_row_is_found_by_the_start_of_its_key_or_of_a_run(make):
+    cards = [make(), make(recipe_key="r12", train_key="t12")]
+    assert find(cards, "rr")[1].key == "rrr"
+    assert find(cards, "t1")[1].key == "r12"
+    with pytest.raises(BenchError, match=r"'r' is the start of several rows: .*rrr.*Give one in full"):
+        find(cards, "r")
+    with pytest.raises(BenchError, match=r"no row 'rrx'\. Did you mean 'rrr'\?"):
+        find(cards, "rrx")
+
+
+def test_the_leak_worlds_new_donors_are_a_protocol_of_their_own(tmp_path):
+    world = {"size": "default", "seed": 3, "world": "leak"}
+    same, new, deeper = (
+        DataRoot(tmp_path / part, world).protocol for part in (".", "new_donors", "new_donors/FaceForensics++")
+    )
+    assert same == "demo default, seed 3, leak world"
+    assert new == deeper == "demo default, seed 3, leak world, new donors"
+    assert DataRoot(tmp_path, {**world, "world": "standard"}).protocol == "demo default, seed 3"

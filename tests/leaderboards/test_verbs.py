@@ -1,0 +1,145 @@
+"""`bench leaderboard`, `show`, `reproduce` and `submit`, as typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from crossfake.benchmark.cli.main import main
+
+TOY = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"
+
+
+def typed(*words: object) -> int:
+    return main([str(w) for w in words])
+
+
+@pytest.fixture(scope="module")
+def toy_runs(tiny_world, tmp_path_factory) -> Path:
+    """The main job on the tiny world, with a detector that needs no training."""
+    runs = tmp_path_factory.mktemp("toy") / "runs"
+    words = ["--detector", TOY, "--train", "ff++", "--test", "ff++,celebdf", "--data", tiny_world, "--workers", 0]
+    assert typed("run", *words, "--runs", runs) == 0
+    return runs
+
+
+def key_of(runs: Path) -> str:
+    return json.loads((runs / "leaderboard.json").read_text())["tables"][0]["rows"][0]["row"]
+
+
+def test_a_run_ends_with_the_board_in_four_forms(toy_runs):
+    assert sorted(p.name for p in toy_runs.glob("leaderboard.*")) == [
+        f"leaderboard.{suffix}" for suffix in ("csv", "html", "json", "md")
+    ]
+    assert '<img src="data:image/jpeg;base64,' in (toy_runs / "leaderboard.html").read_text()
+
+
+def test_leaderboard_writes_where_it_is_told(toy_runs, tmp_path, capsys):
+    assert typed("leaderboard", "--runs", toy_runs, "--out", tmp_path, "--name", "demo") == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"demo.md", "demo.csv", "demo.json", "demo.html"}
+    assert (tmp_path / "demo.md").read_text() in capsys.readouterr().out
+
+
+def test_show_prints_every_number_of_a_run(toy_runs, capsys):
+    card_path = next(toy_runs.rglob("test.celebdf*/scorecard.json"))
+    card = json.loads(card_path.read_text())
+    assert typed("show", card_path.parents[1]) == 0
+    text = capsys.readouterr().out
+    assert text.count("(any)  ff++:c23 -> ") == 2
+    assert typed("show", card_path.parent) == 0
+    text = capsys.readouterr().out
+    for name, e in card["metrics"].items():
+        (line,) = [x for x in text.splitlines() if x.split()[:1] == [name]]
+        assert e["value"] is None or f"{e['value']:.3f}" in line
+    assert "female" in text
+    assert "scored 5 of 5 videos" in " ".join(text.split())
+
+
+def test_show_of_nothing_says_what_to_give(tmp_path, capsys):
+    assert typed("show", tmp_path) == 2
+    assert "no scorecards below" in capsys.readouterr().err
+    (tmp_path / "predictions.parquet").write_bytes(b"\x90")
+    assert typed("show", tmp_path / "predictions.parquet") == 2
+    assert "predictions.parquet is no scorecard" in (text := capsys.readouterr().err)
+    assert "bench score" in text
+
+
+def test_reproduce_makes_the_same_numbers_again(toy_runs, capsys):
+    assert typed("reproduce", key_of(toy_runs)[:6], "--runs", toy_runs, "--workers", 0) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|") and "yes" in line]
+    assert [line.split("|")[1].strip() for line in lines] == ["celebdf", "ff++:c23"]
+    assert all("+0.000" in line for line in lines)
+
+
+def test_reproduce_outside_the_recorded_interval_ends_with_1(toy_runs, tmp_path, capsys):
+    runs = Path(shutil.copytree(toy_runs, tmp_path / "runs"))
+    path = next(runs.rglob("test.celebdf*/scorecard.json"))
+    card = json.loads(path.read_text())
+    card["metrics"]["video.auc"] = {"value": 0.01, "lo": 0.0, "hi": 0.02, "n": 5}
+    path.write_text(json.dumps(card))
+    assert typed("reproduce", key_of(runs), "--runs", runs, "--workers", 0) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| celebdf ")]
+    assert line.split("|")[-2].strip() == "no"
+
+
+def test_reproduce_needs_a_row_and_a_command(toy_runs, tmp_path, capsys):
+    assert typed("reproduce", "nothing", "--runs", toy_runs) == 2
+    assert "no row 'nothing'" in capsys.readouterr().err
+    runs = Path(shutil.copytree(toy_runs, tmp_path / "runs"))
+    for command, problem in (
+        ("bench train caddm --train ff++", "only bench run can be run again"),
+        ("bench run --detector meso4 --train ff++ --test celebdf", "its command runs meso4"),
+        ("bench run --detector 'meso4", "command can't be read (No closing quotation)"),
+    ):
+        for path in runs.rglob("scorecard.json"):
+            card = json.loads(path.read_text())
+            card["provenance"]["command"] = command
+            path.write_text(json.dumps(card))
+        assert typed("reproduce", key_of(runs), "--runs", runs) == 2
+        assert problem in capsys.readouterr().err
+
+
+def test_submit_and_check(toy_runs, tmp_path, capsys):
+    run = next(toy_runs.rglob("provenance.json")).parent
+    assert typed("submit", run, "--entries", tmp_path / "entries") == 0
+    assert "next: bench leaderboard --check" in capsys.readouterr().out
+    assert typed("leaderboard", "--check", tmp_path / "entries") == 0
+    assert "2 entries, no problems" in capsys.readouterr().out
+    path = next((tmp_path / "entries").rglob("*celebdf.json"))
+    path.write_text(path.read_text().replace('"scored": 5', '"scored": 4'))
+    assert typed("leaderboard", "--check", tmp_path / "entries") == 1
+    assert "2 entries, 3 problems" in capsys.readouterr().out
+    assert typed("leaderboard", "--check", tmp_path / "none") == 2
+
+
+def test_a_failed_training_skips_the_rows_other_cells(tiny_world, tmp_path, capsys):
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(
+        "import numpy as np\n"
+        "class Broken:\n"
+        "    def score(self, frames):\n        return np.zeros(len(frames))\n"
+        "    def training(self, *a):\n        raise RuntimeError('no memory')\n"
+        "    def sampler(self):\n        return lambda sample, rng: {}\n"
+        "    def state(self):\n        return {}\n"
+    )
+    words = ["--detector", f"{plugin}:Broken", "--train", "ff++", "--test", "ff++,celebdf", "--data", tiny_world]
+    assert typed("run", *words, "--workers", 0, "--runs", tmp_path / "runs") == 1
+    (row,) = json.loads((tmp_path / "runs/leaderboard.json").read_text())["tables"][0]["rows"]
+    assert {t: r["status"] for t, r in row["results"].items()} == {"ff++:c23": "failed", "celebdf": "skipped"}
+    text = (tmp_path / "runs/leaderboard.md").read_text()
+    assert "| ERR " in text
+    assert "| skipped " in text
+
+
+def test_help_and_lists_do_not_load_the_board():
+    import subprocess
+
+    code = (
+        "import sys; from crossfake.benchmark.cli.main import parser; parser()\n"
+        "sys.exit(', '.join({'jinja2', 'cv2', 'pandas', 'rich'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
