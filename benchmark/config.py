@@ -7,17 +7,20 @@ with settings for one detector.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import BenchError, did_you_mean
 from .registry import ROOT
 
 CONFIGS = ROOT / "configs"
+EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
 class Part(BaseModel):
@@ -30,9 +33,17 @@ class FaceSettings(Part):
     """How videos become faces. All of it changes the numbers, so all of it is in the face store's key."""
 
     frames: int = Field(32, ge=1, description="evenly spaced frames a video: linspace(0, n - 1, frames), truncated")
-    finder: str = Field("mediapipe", description="what finds faces and landmarks")
+    finder: str = Field("auto", validate_default=True, description="what finds faces and landmarks; see docs/faces.md")
     context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
     encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
+
+    @field_validator("finder")
+    @classmethod
+    def _resolved(cls, name: str) -> str:
+        """Choose what `auto` stands for now, so that no key ever holds it."""
+        from ..datasets.faces.finder import resolve
+
+        return resolve(name)
 
 
 class TrainSettings(Part):
@@ -42,7 +53,7 @@ class TrainSettings(Part):
     """
 
     epochs: int = Field(10, ge=0)
-    steps_per_epoch: int | None = Field(None, ge=1, description="None: as many as the training frames fill")
+    steps_per_epoch: int | None = Field(None, ge=1, description="None: until each training frame was drawn once")
     batch_size: int = Field(32, ge=1)
     balance: bool = Field(False, description="draw as many real as fake frames, instead of going through all in turn")
     optimizer: Literal["adamw", "adam", "sgd"] = "adam"
@@ -53,8 +64,22 @@ class TrainSettings(Part):
     weight_decay: float = Field(5e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     clip_value: float | None = Field(None, gt=0, description="clip each gradient entry to +- this")
-    precision: Literal["float32", "bf16"] = "float32"
+    sharpness: Literal["none", "sam", "asam"] = Field(
+        "none", description="flatten the loss: step with the gradients of the worst point within rho (two passes)"
+    )
+    rho: float = Field(0.05, gt=0, description="of sam; asam, which measures in units of each weight, wants about 0.5")
+    precision: Literal["float32", "bf16", "auto"] = Field(
+        "float32", description="auto: bf16 where the processor has it"
+    )
     threads: int | None = Field(None, ge=1, description="processor threads; sums differ with it, so it is in the key")
+
+    def rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of a step (from 0 on), the same for every backend."""
+        epoch = step // steps_per_epoch
+        rate = [self.lr, *(lr for start, lr in self.lr_steps if epoch >= start)][-1]
+        if self.schedule == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * step / total_steps))
+        return rate * min(1.0, (step + 1) / (self.warmup_steps + 1))
 
 
 class ScoreSettings(Part):
@@ -68,7 +93,7 @@ class Settings(Part):
 
     tag: str = ""
     options: dict[str, Any] = {}
-    faces: FaceSettings = FaceSettings()
+    faces: FaceSettings = Field(default_factory=FaceSettings)  # at the time, so that `auto` sees what is at hand now
     train: TrainSettings = TrainSettings()
     score: ScoreSettings = ScoreSettings()
 
@@ -139,12 +164,19 @@ def _parse_override(text: str) -> dict[str, Any]:
     if not equals or not path:
         raise BenchError(f"--set {text}: expected key=value, such as --set train.epochs=3")
     try:
-        result: Any = yaml.safe_load(value)
+        result: Any = _number(yaml.safe_load(value))
     except yaml.YAMLError:
         raise BenchError(f"--set {text}: '{value}' is not YAML; text with signs in it wants quotes") from None
     for part in reversed(path.split(".")):
         result = {part: result}
     return result
+
+
+def _number(value: Any) -> Any:
+    """Read 1e-4 as the number that everybody but YAML takes it for."""
+    if isinstance(value, str) and EXPONENT.fullmatch(value):
+        return float(value)
+    return value
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class Cell:
             "checkpoint": _file_hash(self.checkpoint) if self.checkpoint else None,
             "data": self.train.key(["train", "val"]),
             "seed": self.seed,
+            # Annotating a dataset changes what is learned by those alone that learn from its groups.
+            **({"groups": self.train.annotations_key("train")} if self.entry.card.get("learns_groups") else {}),
         }
 
     @property
@@ -118,6 +120,9 @@ class Cell:
             "world": self.test.root.world,
             "protocol": self.test.root.protocol,
             "weights": "given checkpoint" if self.checkpoint else "trained here",
+            "selection": "source val",
+            "options": self.settings.options,
+            "recipe_key": key_of({k: v for k, v in self.train_content().items() if k != "seed"}),
             "train_key": self.train_key,
             "test_key": self.test_key,
         }
@@ -213,7 +218,7 @@ def check_detectors(cells: list[Cell]) -> None:
     """Make every detector once, and load the checkpoint given, so that a wrong option or file shows at once.
 
     Raises:
-        BenchError: see `crossfake.detectors.create` and the detector's `load`.
+        BenchError: see `crossfake.detectors.create` and the detector's `load`, `study` and `check_training`.
     """
     from ..detectors import create_from, load_from
 
@@ -221,7 +226,11 @@ def check_detectors(cells: list[Cell]) -> None:
         if cell.checkpoint:
             load_from(cell.entry, cell.checkpoint, **cell.settings.options)
         else:
-            create_from(cell.entry, **cell.settings.options)
+            made = create_from(cell.entry, **cell.settings.options)
+            if hasattr(made, "study"):
+                made.study(cell.train.split("train"), {})
+            if hasattr(made, "check_training"):
+                made.check_training(cell.settings.train)
 
 
 def known(kind: str, name: str, names: Collection[str]) -> None:

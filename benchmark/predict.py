@@ -39,17 +39,26 @@ class VideoCrops:
 
 @dataclass
 class Throughput:
-    """How fast scoring went: images, seconds inside `score` after the first batch, and seconds in all."""
+    """How fast scoring went: images, seconds inside `score` after the first batch, seconds in all, and of compiling.
+
+    The latter is what the detector's `compile_seconds` grew by, where it has one, and is part of nothing else.
+    """
 
     images: int = 0
     timed_images: int = 0
     score_seconds: float = 0.0
     seconds: float = 0.0
+    compile_seconds: float = 0.0
 
     def summary(self) -> dict[str, Any]:
         """Return images a second: of the detector alone (first batch left out as warm-up), and from store to score."""
         alone = self.timed_images / self.score_seconds if self.score_seconds else None
-        return {"images": self.images, "score_images_per_s": alone, "pipeline_images_per_s": self.images / self.seconds}
+        return {
+            "images": self.images,
+            "score_images_per_s": alone,
+            "pipeline_images_per_s": self.images / self.seconds,
+            "compile_s": self.compile_seconds,
+        }
 
 
 def predict(
@@ -67,7 +76,8 @@ def predict(
 
     Returns:
         The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
-        `scored` video counts, `dropped` videos with the reason, `throughput`.
+        `scored` video counts, `dropped` videos with the reason, `throughput`, and the `origins` of faces that were
+        imported.
     """
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
@@ -76,24 +86,30 @@ def predict(
             f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
             f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
         )
-    speed, started = Throughput(), time.perf_counter()
+    speed, started, compiled = Throughput(), time.perf_counter(), _compile_seconds(detector)
     crops = ahead(VideoCrops(store, cropper), [v.id for v in usable], workers, plugin)
     rows, scores = [], []
     expected = sum(len(store.frames(v.id)) for v in usable)
     for done, (batch, part) in enumerate(_batches(usable, crops, batch_size)):
         before = time.perf_counter()
-        scores.append(_scored(detector, batch))
+        scores.append(scores_of(detector, batch))
         if done:
             speed.timed_images += len(batch)
             speed.score_seconds += time.perf_counter() - before
         rows += part
         tick(len(rows), expected)
-    speed.images, speed.seconds = len(rows), time.perf_counter() - started
+    speed.compile_seconds = _compile_seconds(detector) - compiled
+    speed.images, speed.seconds = len(rows), time.perf_counter() - started - speed.compile_seconds
     table = pd.DataFrame(rows).assign(score=np.concatenate(scores))
     scored = {v.id for v in usable}
     dropped = [_dropped(v, outcomes) for v in videos if v.id not in scored]
     facts = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summary()}
+    facts["origins"] = sorted({outcomes[v.id].origin for v in usable} - {""})
     return table.sort_values(["video", "frame"], ignore_index=True), facts
+
+
+def _compile_seconds(detector: Scores) -> float:
+    return getattr(detector, "compile_seconds", 0.0)
 
 
 def _batches(
@@ -123,7 +139,12 @@ def _row(video: Video, frame: int) -> dict[str, Any]:
     }
 
 
-def _scored(detector: Scores, batch: np.ndarray) -> np.ndarray:
+def scores_of(detector: Scores, batch: np.ndarray) -> np.ndarray:
+    """Return a batch's scores, float32 (N,).
+
+    Raises:
+        BenchError: they aren't one finite number an image.
+    """
     scores = np.asarray(detector.score(batch), dtype=np.float32)
     if scores.shape != (len(batch),) or not np.isfinite(scores).all():
         raise BenchError(
@@ -164,7 +185,7 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         raise BenchError(f"no predictions {path}. Give a .parquet or .csv file, or a run's test folder")
     try:
         if path.suffix != ".parquet":
-            return pd.read_csv(path, dtype={"video": str, "method": str, "gender": str, "race": str}), {}
+            return pd.read_csv(path, dtype=dict.fromkeys(("video", "method", "identity", "gender", "race"), str)), {}
         packed = pq.read_table(path)
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise BenchError(f"{path} can't be read as a table: {' '.join(str(error).split())[:160]}") from None

@@ -44,24 +44,44 @@ class Reporter:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        ]
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(label, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            task, pace = bar.add_task(label, total=None, rate=""), _Pace()
+
+            def tick(done: int, total: int) -> None:
+                rate = pace(done)
+                bar.update(task, completed=done, total=total, rate=f"{rate:.3g}/s" if rate else "")
+
+            yield tick
 
     @contextmanager
     def _lines(self, label: str) -> Iterator[Tick]:
-        last = time.monotonic()
-        first: tuple[float, int] | None = None  # A resumed task's first tick is far from 0: what came before is not
-        # this run's work, and says nothing of its speed.
+        last, pace = time.monotonic(), _Pace()
 
         def tick(done: int, total: int) -> None:
-            nonlocal last, first
-            now = time.monotonic()
-            first = first or (now, done)
-            if now - last >= EVERY and first[1] < done < total:
+            nonlocal last
+            now, rate = time.monotonic(), pace(done)
+            if now - last >= EVERY and rate and done < total:
                 last = now
-                left = (now - first[0]) / (done - first[1]) * (total - done)
-                self.say(f"{label}: {done} of {total}, about {left:.0f} s left")
+                self.say(f"{label}: {done} of {total}, {rate:.3g} a second, about {(total - done) / rate:.0f} s left")
 
         yield tick
+
+
+class _Pace:
+    """Steps a second since the first tick: in a resumed task that is far from 0, and what came before isn't counted."""
+
+    def __init__(self) -> None:
+        self.first: tuple[float, int] | None = None
+
+    def __call__(self, done: int) -> float:
+        now = time.monotonic()
+        self.first = self.first or (now, done)
+        seconds = now - self.first[0]
+        return (done - self.first[1]) / seconds if seconds else 0.0

@@ -58,9 +58,13 @@ def commit() -> dict[str, Any]:
 
 def manifest_key(videos: list[Video]) -> str:
     """Hash which videos there are: ids, labels, splits, sources, file sizes; not where they lie nor when written."""
-    return key_of(
-        [(v.id, v.label, v.split, v.source, v.path.stat().st_size if v.path.is_file() else -1) for v in videos]
-    )
+    return key_of([_manifest_row(v) for v in videos])
+
+
+def _manifest_row(video: Video) -> tuple[Any, ...]:
+    size = video.path.stat().st_size if video.path.is_file() else -1
+    pictures = ([p.frame for p in video.pictures],) if video.pictures else ()
+    return video.id, video.label, video.split, video.source, size, *pictures
 
 
 def _version(package: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +15,20 @@ from ..detectors import create_from, cropper_of, load_from
 from .checkpoints import header, save
 from .engines import ENGINES
 from .errors import BenchError
-from .metrics import best_threshold
+from .extremes import artifacts
 from .plan import Cell
 from .predict import predict, read_predictions, write_predictions
 from .progress import Reporter
 from .provenance import provenance
-from .score import SCHEMA_VERSION, SOURCE_VAL, as_json, check_predictions, scorecard, to_videos
+from .score import SCHEMA_VERSION, SOURCE_VAL, as_json, check_predictions, operating_point, scorecard
 from .store import locked, read_json, write_json, write_text
+from .throughput import flops, parameters
 from .train import Training
 
 if TYPE_CHECKING:
     from ..datasets.faces.store import FaceStore
     from .data import Source
+    from .types import Face
 
 CHECKPOINT = "checkpoint.safetensors"
 PREDICTIONS = "predictions.parquet"
@@ -43,6 +45,7 @@ class How:
     batch_size: int = 32
     engine: str = "inline"
     command: str = ""
+    untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
 
 
 def run(cells: list[Cell], how: How) -> Iterator[dict[str, Any]]:
@@ -57,12 +60,14 @@ def run_cell(cell: Cell, how: How) -> dict[str, Any]:
         if (done := finished(cell)) is not None:
             how.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}: reused")
             return done
+        if cell.folder in how.untrained:
+            return _failed(cell, how, "its training failed before, see the row's other test sets", "skipped")
         how.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
         with locked(cell.folder):
             _describe(cell, how.command)
             stage = Stages(cell, how)
-            threshold = stage.threshold()
-            return stage.score(stage.predictions(cell.test, "test", cell.test_folder), threshold)
+            threshold, temperature = stage.operating_point()
+            return stage.score(stage.predictions(cell.test, "test", cell.test_folder), threshold, temperature)
     except OSError:  # Where nothing can be written, no failure can be recorded either.
         raise
     except BenchError as error:
@@ -96,13 +101,7 @@ class Stages:
 
     def prepared(self, source: Source, splits: list[str]) -> FaceStore:
         """Prepare the faces of some splits."""
-        from ..datasets.faces.prepare import prepare
-
-        videos = [v for s in splits for v in source.split(s)]
-        faces = self.cell.settings.faces
-        folder = source.store_folder(faces)
-        with locked(folder), self.how.reporter.task(f"preparing {source.label} {'+'.join(splits)}") as tick:
-            return prepare(videos, faces, folder, self.how.workers, tick)
+        return source.prepare(splits, self.cell.settings.faces, self.how.reporter, self.how.workers)
 
     def detector(self) -> tuple[Any, Any]:
         """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
@@ -125,6 +124,7 @@ class Stages:
 
     def _train(self, made: Any, checkpoint: Path) -> None:
         cell, source = self.cell, self.cell.train
+        self.how.untrained.add(cell.folder)
         store = self.prepared(source, ["train", "val"])
         training = Training(
             made,
@@ -144,6 +144,7 @@ class Stages:
         trained_on = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
+        self.how.untrained.remove(cell.folder)
 
     def predictions(self, source: Source, split: str, folder: Path) -> Path:
         """Score a split into `folder`, unless that was done before."""
@@ -163,23 +164,25 @@ class Stages:
                     tick=tick,
                 )
             cell = {**self.cell.describe(), "scored": source.label, "split": split}
-            write_predictions(path, table, {**facts, "cell": cell, "params": _parameters(made)})
+            cost = {"params": parameters(made), "flops": flops(made, cropper(_first_face(store)))}
+            seen = {"artifacts": artifacts(made, store, table), "faces": str(store.folder)}
+            write_predictions(path, table, {**facts, **cost, **seen, "cell": cell})
         return path
 
-    def threshold(self) -> float | None:
-        """Return the operating point fixed on the source validation split; None where that has none or one class."""
+    def operating_point(self) -> tuple[float | None, float | None]:
+        """Return threshold and temperature fixed on the source validation split; None where that lacks a class."""
         cell = self.cell
         labels = {v.label for v in cell.train.split("val") if v.path.is_file()}
         if len(labels) < 2:
-            return None
+            return None, None
         table, _ = read_predictions(self.predictions(cell.train, "val", cell.folder / "val"))
-        videos = to_videos(table)
-        return best_threshold(videos["label"], videos["score"])
+        return operating_point(table)
 
-    def score(self, path: Path, threshold: float | None) -> dict[str, Any]:
+    def score(self, path: Path, threshold: float | None, temperature: float | None) -> dict[str, Any]:
         """Write and return the scorecard of a predictions file."""
         settings = self.cell.settings.score
-        card = make_card(path, threshold, settings.draws) | {"score": settings.model_dump()}
+        card = make_card(path, threshold, settings.draws, temperature=temperature) | {"score": settings.model_dump()}
+        card["cell"] |= self.cell.describe()  # As it is described today, also where the predictions are older.
         card["provenance"] = provenance(self.how.command)
         write_json(path.with_name(SCORECARD), card)
         (path.with_name(FAILURE)).unlink(missing_ok=True)
@@ -188,11 +191,13 @@ class Stages:
         return card
 
 
-def make_card(path: Path, threshold: float | None, draws: int, rule: str = SOURCE_VAL) -> dict[str, Any]:
-    """Score a predictions file into a scorecard, as plain data; `rule` says where the threshold comes from."""
+def make_card(
+    path: Path, threshold: float | None, draws: int, rule: str = SOURCE_VAL, temperature: float | None = None
+) -> dict[str, Any]:
+    """Score a predictions file into a scorecard, as plain data; see `scorecard` for the arguments."""
     table, facts = read_predictions(path)
     check_predictions(table, str(path))
-    scored = as_json(scorecard(table, threshold=threshold, draws=draws, rule=rule))
+    scored = as_json(scorecard(table, threshold=threshold, draws=draws, rule=rule, temperature=temperature))
     official = facts.get("official", scored["counts"]["videos"])
     coverage = {"official": official, "scored": scored["counts"]["videos"], "dropped": facts.get("dropped", [])}
     return {
@@ -204,11 +209,14 @@ def make_card(path: Path, threshold: float | None, draws: int, rule: str = SOURC
         "coverage": coverage,
         "throughput": facts.get("throughput"),
         "params": facts.get("params"),
+        "flops": facts.get("flops"),
+        "faces": facts.get("faces"),
+        "artifacts": facts.get("artifacts", {}),
     }
 
 
-def _parameters(detector: Any) -> int | None:
-    return detector.parameters_count() if hasattr(detector, "parameters_count") else None
+def _first_face(store: FaceStore) -> Face:
+    return next(store.face(video, 0) for video, outcome in store.outcomes().items() if outcome.frames)
 
 
 def _describe(cell: Cell, command: str) -> None:
@@ -223,12 +231,12 @@ def _describe(cell: Cell, command: str) -> None:
     )
 
 
-def _failed(cell: Cell, how: How, error: str) -> dict[str, Any]:
-    how.reporter.say(f"FAILED {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
+def _failed(cell: Cell, how: How, error: str, status: str = "failed") -> dict[str, Any]:
+    how.reporter.say(f"{status.upper()} {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
     record = {
         "schema_version": SCHEMA_VERSION,
         "kind": "failure",
-        "status": "failed",
+        "status": status,
         "error": error,
         "cell": cell.describe(),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from .predict import predict
 from .progress import Reporter
 from .score import to_videos
 from .store import atomic, write_json
-from .types import FAKE, REAL, Cropper, Sampler, TrainSample, Video
+from .types import FAKE, REAL, Cropper, Face, Sampler, TrainSample, Video
 from .workers import ahead
 
 if TYPE_CHECKING:
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
 
 SAVE_EVERY = 60.0
 MAX_LOST = 0.05
+LEAST_FACE = 4  # Pixels: any smaller, and eyes and mouth are in the same place.
 _ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Every training frame: where it is in the store, its label, and its pair (-1: none), as columns of one length."""
+    """Every training frame: where it is in the store, its label, and its pair (-1: none), as columns of one length.
+
+    `videos`, `methods` and `groups` are lists of another length, which `video` and `pair_video` point into.
+    """
 
     videos: list[str]
     video: NDArray[np.int64]
@@ -43,18 +48,22 @@ class Frames:
     label: NDArray[np.int64]
     pair_video: NDArray[np.int64]
     pair_face: NDArray[np.int64]
+    methods: list[str] = field(default_factory=list)
+    groups: list[Mapping[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.video)
 
+    def epoch(self, balance: bool) -> int:
+        """Return how many frames are drawn until each was once; with `balance`, twice the larger class."""
+        return 2 * int(np.bincount(self.label).max()) if balance else len(self)
+
     def sample(self, store: FaceStore, i: int) -> TrainSample:
         """Load a frame and its pair."""
-        face = store.face(self.videos[self.video[i]], int(self.face[i]))
-        if self.pair_video[i] < 0:
-            return TrainSample(face, int(self.label[i]))
-        return TrainSample(
-            face, int(self.label[i]), store.face(self.videos[self.pair_video[i]], int(self.pair_face[i]))
-        )
+        video, pair = self.video[i], self.pair_video[i]
+        face = store.face(self.videos[video], int(self.face[i]))
+        source = store.face(self.videos[pair], int(self.pair_face[i])) if pair >= 0 else None
+        return TrainSample(face, int(self.label[i]), source, self.methods[video], self.groups[video])
 
 
 def index_frames(videos: list[Video], store: FaceStore) -> tuple[Frames, dict[str, int]]:
@@ -79,8 +88,23 @@ def index_frames(videos: list[Video], store: FaceStore) -> tuple[Frames, dict[st
             elif video.label == FAKE:
                 pairs["lost"] += 1
             rows.append((place[video.id], face, video.label, *pair))
-    columns = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
-    return Frames([v.id for v in usable], *columns), pairs
+    at, faces, labels, pair_at, pair_faces = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
+    methods, groups = [v.method for v in usable], [v.groups for v in usable]
+    return Frames([v.id for v in usable], at, faces, labels, pair_at, pair_faces, methods, groups), pairs
+
+
+def flaw_of(face: Face) -> str:
+    """Say why a face is none to learn from; empty where it is one. Faces over the frame's border are."""
+    points = face.landmarks.astype(float) + face.origin
+    if not np.isfinite(points).all():
+        return "it has no landmarks"
+    low, high = points.min(0), points.max(0)
+    for what, (width, height) in (("face", high - low), ("picture", face.crop.shape[1::-1])):
+        if min(width, height) < LEAST_FACE:
+            return f"a {what} of {width:.0f} x {height:.0f} pixels"
+    middle = (low + high) / 2
+    inside = (middle >= 0).all() and (middle < face.frame_size).all()
+    return "" if inside else f"its landmarks, around {middle.round().tolist()}, are outside of the frame"
 
 
 @dataclass(frozen=True)
@@ -99,14 +123,23 @@ class Batches:
         examples, lost = [], []
         for place, i in enumerate(self.chosen(step)):
             rng = np.random.default_rng([self.seed, _DRAW, step, place])
-            example = self.sampler(self.frames.sample(self.store, i), rng)
+            try:
+                sample = self.frames.sample(self.store, i)
+            except BenchError as error:  # Its image can't be decoded.
+                lost.append(f"{self._name(i)}: {error}")
+                continue
+            flaw = flaw_of(sample.face)
+            example = None if flaw else self.sampler(sample, rng)
             if example is None:
-                lost.append(f"{self.frames.videos[self.frames.video[i]]} face {self.frames.face[i]}")
-            else:
+                lost.append(f"{self._name(i)}: {flaw or 'nothing could be made of it'}")
+            elif example:
                 examples.append(example)
         if not examples:
             return {}, lost
         return {k: np.stack([e[k] for e in examples]) for k in examples[0]}, lost
+
+    def _name(self, i: int) -> str:
+        return f"{self.frames.videos[self.frames.video[i]]} face {self.frames.face[i]}"
 
     def chosen(self, step: int) -> list[int]:
         """Return the frames of a step: from an endless row of shuffles of all frames, or of each class by half."""
@@ -138,6 +171,7 @@ class Progress:
     best_auc: float = -1.0
     history: list[dict[str, Any]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    left_out: int = 0
     losses: dict[str, float] = field(default_factory=dict)
 
 
@@ -159,15 +193,17 @@ class Training:
 
     def run(self) -> dict[str, Any]:
         """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
-        frames, pairs = index_frames(self.train_videos, self.train_store)
+        videos = self._studied()
+        frames, pairs = index_frames(videos, self.train_store)
         _require_both_classes(frames.label, "train on", "frames with a face in the train split")
         seen = [v.label for v in self.val_videos if self.train_store.frames(v.id)]
         _require_both_classes(np.asarray(seen), "select checkpoints on", "videos with a face in the val split")
         s = self.settings
-        per_epoch = s.steps_per_epoch or max(1, len(frames) // s.batch_size)
+        per_epoch = s.steps_per_epoch or max(1, frames.epoch(s.balance) // s.batch_size)
         total = s.epochs * per_epoch
         session = self.detector.training(s, total, per_epoch)
         progress, best = self._restored(session)
+        self.reporter.say(f"training on {len(frames)} frames; {_told(pairs)}")
         batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
         saved = time.monotonic()
         with self.reporter.task(f"training, {total} steps of {s.batch_size}") as tick:
@@ -181,35 +217,62 @@ class Training:
                 if progress.step % per_epoch == 0 or time.monotonic() - saved > SAVE_EVERY:
                     self._save(session, progress, best)
                     saved = time.monotonic()
+        self._check_lost(progress)
+        if progress.lost:
+            self.reporter.say(f"{len(progress.lost)} samples were lost; they are listed in {self._list_lost(progress)}")
         if best:
             self.detector.load(best)
         return {
             "frames": len(frames),
             "pairs": pairs,
+            "videos_left_out": len(self.train_videos) - len(videos),
             "steps": progress.step,
             "epochs": progress.history,
             "selection": "source val",
             "best_epoch": progress.best_epoch,
             "lost": len(progress.lost),
+            "left_out": progress.left_out,
+            "precision": getattr(session, "precision", s.precision),
         }
+
+    def _studied(self) -> list[Video]:
+        """Return the videos to train on: where the detector has a say in it, those that it can learn from."""
+        if not hasattr(self.detector, "study"):
+            return self.train_videos
+        kept, lacking = self.detector.study(
+            self.train_videos, {v.id: len(self.train_store.frames(v.id)) for v in self.train_videos}
+        )
+        if len(kept) < len(self.train_videos):
+            lost = len(self.train_videos) - len(kept)
+            self.reporter.say(f"{lost} of {len(self.train_videos)} training videos are left out: {lacking}")
+        return kept
 
     def _step(self, session: Any, batch: dict[str, np.ndarray], lost: list[str], progress: Progress) -> None:
         if batch:
             for name, value in session.step(batch).items():
                 progress.losses[name] = progress.losses.get(name, 0.0) + value
+        made = len(next(iter(batch.values()), ()))
+        progress.left_out += self.settings.batch_size - made - len(lost)
         progress.lost += lost
         progress.step += 1
         if wrong := [name for name, value in progress.losses.items() if not np.isfinite(value)]:
             raise BenchError(
                 f"{wrong[0]} is no longer finite at step {progress.step}. Try a lower rate, such as --set train.lr=1e-5"
             )
-        if len(progress.lost) > MAX_LOST * progress.step * self.settings.batch_size and progress.step >= 20:
-            path = self.folder / "lost_samples.json"
-            write_json(path, progress.lost)
+        if progress.step >= 20:  # Before, a few bad ones could be chance.
+            self._check_lost(progress)
+
+    def _check_lost(self, progress: Progress) -> None:
+        if len(progress.lost) > MAX_LOST * progress.step * self.settings.batch_size:
             raise BenchError(
                 f"no example could be made of {len(progress.lost)} samples in {progress.step} steps, "
-                f"more than {MAX_LOST:.0%}; they are listed in {path}"
+                f"more than {MAX_LOST:.0%}; they are listed in {self._list_lost(progress)}"
             )
+
+    def _list_lost(self, progress: Progress) -> Path:
+        path = self.folder / "lost_samples.json"
+        write_json(path, progress.lost)
+        return path
 
     def _end_epoch(self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Measure on the validation split; later epochs win ties."""
@@ -252,6 +315,13 @@ class Training:
     def forget(self) -> None:
         """Remove what was kept for resuming, once the checkpoint is written."""
         self._state_file.unlink(missing_ok=True)
+
+
+def _told(pairs: dict[str, int]) -> str:
+    return (
+        f"of {sum(pairs.values())} fake ones, {pairs['found']} have their source at the same frame, "
+        f"{pairs['replaced']} at the nearest one with a face, {pairs['lost']} have none"
+    )
 
 
 def _require_both_classes(labels: NDArray[np.int64], purpose: str, what: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -13,14 +14,28 @@ if TYPE_CHECKING:
 REAL, FAKE = 0, 1
 
 
+class Picture(NamedTuple):
+    """A frame that somebody has already taken out of its video: the image `file`, or `key` in the LMDB folder `file`.
+
+    `frame` is its index in the video. `landmarks` are (81, 2) little-endian float32 in its pixels, or the name of the
+    .npy file (with `key`, the LMDB key) that holds them; where they are empty, a finder looks for the face.
+    """
+
+    frame: int
+    file: str
+    key: str = ""
+    landmarks: bytes | str = b""
+
+
 @dataclass(frozen=True)
 class Video:
-    """One video file of a dataset.
+    """One video file of a dataset, or the `pictures` that are left of one.
 
     `id` is the posix path within the dataset's home folder, suffix included, so that no two videos ever share one.
     `label` is 0 (real) or 1 (fake); `method` names the manipulation (`real` for real videos); `split` is `train`,
     `val` or `test`. `source` is the id of the real video that a fake was made from, where the layout tells it.
     `identities` are the people seen or used, target first. `groups` maps attributes (`gender`, `race`) to values.
+    With `pictures`, faces come from them, `path` is the first one's file, and `origin` tells whose work they are.
     """
 
     id: str
@@ -32,6 +47,8 @@ class Video:
     compression: str = ""
     source: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+    pictures: Sequence[Picture] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,20 +67,32 @@ class Face:
     origin: tuple[int, int]
     frame_size: tuple[int, int]
 
+    @property
+    def frame_box(self) -> tuple[float, float, float, float]:
+        """The box in pixels of the frame."""
+        (x, y), (x0, y0, x1, y1) = self.origin, self.box.tolist()
+        return x + x0, y + y0, x + x1, y + y1
+
 
 class TrainSample(NamedTuple):
-    """What a detector makes a training example of. `source` is the same frame of the real video behind a fake."""
+    """What a detector makes a training example of. `source` is the same frame of the real video behind a fake.
+
+    `method` and `groups` are the video's.
+    """
 
     face: Face
     label: int
     source: Face | None = None
+    method: str = ""
+    groups: Mapping[str, str] = MappingProxyType({})
 
 
 @runtime_checkable
 class Sampler(Protocol):
     """Turns a `TrainSample` into named arrays of fixed shapes, in a worker process. Picklable; imports no backend.
 
-    None means that no example can be made of this sample; it is then counted and named, never replaced.
+    None means that no example can be made of this sample; it is then counted and named, never replaced. Empty means
+    that the recipe leaves it out of this batch, which is counted too.
     """
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -59,10 +60,23 @@ def ahead(function: Callable[[Any], T], items: Iterable[Any], workers: int, plug
                 future.cancel()
 
 
+def end_with_parent() -> None:
+    """End this worker process as soon as the one that started it is gone: killed, that can't tell its workers to."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _start(packed: bytes, plugin: str) -> None:
     global _function
     import cv2
 
+    end_with_parent()
     cv2.setNumThreads(1)
     if plugin:
         from .registry import import_target

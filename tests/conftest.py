@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -29,3 +30,19 @@ def tiny_world(session_cache: Path) -> Path:
     from crossfake.datasets.demo.world import GENERATOR_VERSION, render_world
 
     return render_world(session_cache / "demo" / f"standard-tiny-seed0-v{GENERATOR_VERSION}", "tiny", 0)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """NASA's portrait of a smiling woman, public domain, from scikit-image: (512, 512, 3) uint8 RGB."""
+    image: np.ndarray = pytest.importorskip("skimage.data").astronaut()
+    return image
+
+
+@pytest.fixture(scope="session")
+def hopper() -> np.ndarray:
+    """The US Navy's portrait of a woman with glasses, public domain, from matplotlib: (600, 512, 3) uint8 RGB."""
+    import cv2
+
+    path = Path(pytest.importorskip("matplotlib").get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)

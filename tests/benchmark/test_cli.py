@@ -31,10 +31,18 @@ def mistake(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
         ["run"],
         ["data"],
         ["data", "demo"],
+        ["data", "check"],
         ["data", "prepare"],
+        ["data", "import"],
         ["train"],
         ["predict"],
         ["score"],
+        ["fairness"],
+        ["fairness", "power"],
+        ["fairness", "videos"],
+        ["fairness", "export"],
+        ["probe"],
+        ["check"],
         ["leaderboard"],
         ["list"],
     ],
@@ -68,7 +76,8 @@ def test_list_json_is_for_tools(capsys):
     names = {d["name"] for d in json.loads(capsys.readouterr().out)}
     assert {"caddm", "xception", "efficientnet-b4", "resnet34", "meso4", "timm"} <= names
     assert main(["list", "datasets", "--json"]) == 0
-    assert {d["name"] for d in json.loads(capsys.readouterr().out)} == {"ff++", "celebdf", "dfd", "dfdc"}
+    names = {d["name"] for d in json.loads(capsys.readouterr().out)}
+    assert names >= {"ff++", "dfd", "celebdf", "celebdf-v1", "dfdc", "dfdcp", "folder", "deepfakebench"}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +93,10 @@ def test_list_json_is_for_tools(capsys):
         (["run", "--detector", TOY, "--train", "ff++", "--test", "dfd,celebfd"], "Did you mean 'celebdf'?"),
         (["run", "--detector", TOY, "--train", "ff++:c32", "--test", "dfd"], "has no compression 'c32'"),
         ([*RUN, "--backend", "torhc"], "no backend named 'torhc'. Did you mean 'torch'?"),
-        (["run", "--detector", "meso4", "--train", "ff++", "--test", "dfd", "--backend", "jax"], "no backend 'jax'"),
+        (
+            ["run", "--detector", "timm:resnet18", "--train", "ff++", "--test", "dfd", "--backend", "jax"],
+            "no backend 'jax'",
+        ),
         ([*RUN, "--engine", "inlin"], "Did you mean 'inline'?"),
         ([*RUN, "--set", "train.epoch=3"], "Did you mean 'train.epochs'?"),
         ([*RUN, "--config", "none.yaml"], "no config file none.yaml"),
@@ -102,7 +114,7 @@ def test_list_json_is_for_tools(capsys):
         ),
         (["data", "demo", "--size", "huge"], "no size named 'huge'"),
         (["data", "demo", "--world", "leek"], "Did you mean 'leak'?"),
-        (["data"], "say which: demo or prepare"),
+        (["data"], "say which: demo, check, prepare or import"),
         (["data", "prepare", "ff++", "--splits", "tset"], "Did you mean 'test'?"),
         (["score", "none.csv"], "no predictions none.csv"),
         (["leaderboard", "--runs", "/nowhere"], "no scorecards below /nowhere"),

@@ -32,7 +32,7 @@ def test_a_checkpoint_brings_its_own_options_and_faces():
 
 def test_an_option_a_checkpoint_left_at_its_default_stays_there():
     recipe = load_settings("resnet34", demo=True).options
-    assert recipe["input_size"] == 96
+    assert recipe["input_size"] == 64
     settings = load_settings("resnet34", demo=True, made_from={"options": {"pretrained": True}})
     assert settings.options == {"pretrained": True}
     assert load_settings("resnet34", demo=True, made_from={}).options == recipe
@@ -109,3 +109,8 @@ def test_missing_file_lists_the_recipes(tmp_path: Path):
 
 def test_all_keys_are_dotted_leaves():
     assert {"tag", "train.epochs", "faces.frames", "score.draws"} <= set(all_keys())
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("2E3", 2000.0), ("1.5e+2", 150.0), ("1e-4x", "1e-4x")])
+def test_a_number_with_an_exponent_is_a_number_wherever_it_is_set(text: str, value: object):
+    assert load_settings("meso4", demo=False, overrides=[f"options.rate={text}"]).options["rate"] == value

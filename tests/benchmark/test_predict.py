@@ -166,3 +166,17 @@ def test_unreadable_files_are_told_in_one_line(tmp_path: Path, name: str, conten
     assert "\n" not in str(error.value)
     with pytest.raises(BenchError, match="no predictions"):
         read_predictions(tmp_path / "none.csv")
+
+
+def test_compiling_is_told_and_part_of_no_speed(memory_store, videos):
+    class Compiling(Told):
+        compile_seconds = 5.0  # From before.
+
+        def score(self, frames):
+            self.compile_seconds = 5.0 + 1000.0
+            return super().score(frames)
+
+    speed = predict(Compiling(), whole, memory_store(CONTENT), videos)[1]["throughput"]
+    assert speed["compile_s"] == 1000
+    assert speed["pipeline_images_per_s"] < 0  # It took next to no time, less a thousand seconds.
+    assert predict(Told(), whole, memory_store(CONTENT), videos)[1]["throughput"]["compile_s"] == 0

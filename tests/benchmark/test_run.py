@@ -76,7 +76,7 @@ def test_every_test_set_gets_a_scorecard(toy_runs):
     cards = [json.loads(p.read_text()) for p in toy_runs.rglob("scorecard.json")]
     assert {c["cell"]["test"] for c in cards} == {"ff++:c23", "celebdf", "dfd:c23", "dfdc"}
     for card in cards:
-        assert card["schema_version"] == 1
+        assert card["schema_version"] == 2
         assert card["cell"]["world"] == "demo"
         assert card["metrics"]["video.auc"].keys() >= {"value", "lo", "hi", "n"}
         assert 0 <= card["metrics"]["video.auc"]["value"] <= 1
@@ -102,7 +102,8 @@ def test_the_leaderboard_stamps_the_demo_and_reproduces(toy_runs):
     csv = pd.read_csv(toy_runs / "leaderboard.csv")
     assert len(csv) == 4
     assert csv["video.auc"].between(0, 1).all()
-    assert (csv["video.auc.lo"] <= csv["video.auc.hi"]).all()
+    known = csv.dropna(subset="video.auc.lo")  # A tiny test set can be a single pair of people: no interval.
+    assert (known["video.auc.lo"] < known["video.auc.hi"]).all()
 
 
 def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):

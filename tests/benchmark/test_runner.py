@@ -47,7 +47,7 @@ def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path,
     def crash(self) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("crossfake.benchmark.runner.Stages.threshold", crash)
+    monkeypatch.setattr("crossfake.benchmark.runner.Stages.operating_point", crash)
     cell = planned.cell(runs=tmp_path / "runs")
     (result,) = run([cell], How(Reporter(quiet=True)))
     assert (result["status"], result["error"]) == ("failed", "RuntimeError: boom")
@@ -58,7 +58,7 @@ def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path,
 def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, tmp_path):
     cell = planned.cell(runs=tmp_path)
     assert finished(cell) is None
-    card = {"schema_version": 1, "score": cell.settings.score.model_dump()}
+    card = {"schema_version": 2, "score": cell.settings.score.model_dump()}
     for changes, reused in (({}, True), ({"schema_version": 0}, False), ({"score": {"draws": 3}}, False)):
         write_json(cell.test_folder / "scorecard.json", card | changes)
         assert (finished(cell) is not None) == reused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from crossfake.benchmark.config import TrainSettings
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.progress import Reporter
-from crossfake.benchmark.train import Batches, Frames, Training, index_frames
+from crossfake.benchmark.train import Batches, Frames, Training, flaw_of, index_frames
 from crossfake.benchmark.types import FAKE, REAL
 from crossfake.benchmark.workers import ahead
 from hypothesis import given
@@ -126,7 +127,7 @@ def test_lost_samples_are_named_and_never_replaced(memory_store, make_video):
     store = memory_store(CONTENT)
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
     batch, lost = Batches(frames, store, Tell(hopeless=(16,)), len(frames), False, 0)(0)
-    assert lost == ["fake/a.mp4 face 2"]
+    assert lost == ["fake/a.mp4 face 2: nothing could be made of it"]
     assert len(batch["told"]) == len(frames) - 1
     every = tuple(range(30))
     assert Batches(frames, store, Tell(hopeless=every), 2, False, 0)(0)[0] == {}
@@ -273,7 +274,7 @@ def test_more_than_a_twentieth_of_samples_lost_stops_and_lists_them(course, tmp_
     path = tmp_path / "lost_samples.json"
     assert str(path) in str(error.value)
     lost = json.loads(path.read_text())
-    assert set(lost) == {"fake/a.mp4 face 2"}
+    assert set(lost) == {"fake/a.mp4 face 2: nothing could be made of it"}
     assert f" {len(lost)} samples" in str(error.value)
 
 
@@ -284,6 +285,49 @@ def test_a_few_lost_samples_are_reported(memory_store, make_video, tmp_path):
     student.score = lambda crops: np.linspace(0, 1, len(crops))
     report = training(student, memory_store(content), videos, tmp_path, epochs=1, steps_per_epoch=60, batch_size=1)
     assert report.run()["lost"] == 1
+    assert json.loads((tmp_path / "lost_samples.json").read_text()) == [
+        "fake/z.mp4 face 0: nothing could be made of it"
+    ]
+    assert f"1 samples were lost; they are listed in {tmp_path / 'lost_samples.json'}" in report.reporter.lines
+
+
+def test_a_short_training_is_stopped_by_lost_samples_too(course):
+    with pytest.raises(BenchError, match="more than 5%"):
+        course(Student([True], hopeless=(16,), per_epoch=5), epochs=1, steps_per_epoch=5).run()
+
+
+def test_what_a_recipe_leaves_out_is_counted_but_not_lost(course):
+    student = Student([True] * 3)
+    student.sampler = lambda: lambda sample, rng: {} if sample.face.frame == 16 else {"told": np.zeros(1)}
+    report = course(student).run()
+    assert report["lost"] == 0
+    assert report["left_out"] == 3  # 24 draws of 9 frames: each comes two or three times.
+
+
+def test_pairs_are_told_before_the_first_step(course):
+    made = course(Student([True] * 3))
+    made.run()
+    told = (
+        "training on 9 frames; of 5 fake ones, 2 have their source at the same frame, 3 at the nearest one with a face"
+    )
+    assert made.reporter.lines[0] == f"{told}, 0 have none"
+
+
+@pytest.mark.parametrize(
+    ("changes", "flaw"),
+    [
+        ({}, ""),
+        ({"landmarks": np.full((81, 2), np.nan, np.float32)}, "it has no landmarks"),
+        ({"origin": (20, 0)}, "its landmarks, around [28.0, 8.0], are outside of the frame"),
+        ({"origin": (0, -20)}, "its landmarks, around [8.0, -12.0], are outside of the frame"),
+        ({"origin": (7, 0)}, ""),  # over the border
+        ({"landmarks": np.full((81, 2), 5, np.float32)}, "a face of 0 x 0 pixels"),
+        ({"crop": np.zeros((1, 1, 3), np.uint8)}, "a picture of 1 x 1 pixels"),
+    ],
+)
+def test_flaws_of_faces(memory_store, changes, flaw):
+    face = memory_store(CONTENT).face("real/a.mp4", 0)
+    assert flaw_of(replace(face, **changes)) == flaw
 
 
 @pytest.mark.parametrize(
@@ -309,3 +353,9 @@ def test_a_validation_split_of_one_class_is_told_before_the_first_step(memory_st
     with pytest.raises(BenchError, match="nothing to select checkpoints on: 0 real and 1 fake videos with a face"):
         made.run()
     assert student.weight == 0
+
+
+def test_an_epoch_draws_each_frame_once_and_with_balance_the_larger_class():
+    frames = frames_of([REAL, FAKE, FAKE, FAKE])
+    assert frames.epoch(balance=False) == 4
+    assert frames.epoch(balance=True) == 6

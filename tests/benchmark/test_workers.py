@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 
 import pytest
 from crossfake.benchmark.errors import BenchError
@@ -65,6 +67,20 @@ def test_a_worker_that_dies_is_told_in_one_line():
     with pytest.raises(BenchError, match=r"a worker process ended too soon: .* with fewer --workers") as error:
         list(ahead(os._exit, [1], 1))
     assert "\n" not in str(error.value)
+
+
+def test_workers_end_when_their_parent_is_killed():
+    code = """
+import os, sys
+from crossfake.benchmark.workers import ahead
+for pid in ahead(eval, ["__import__('os').getpid()"], 1):
+    print(pid, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+    # The worker writes to the same pipe, so that reading it doesn't end before the worker has.
+    parent = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False, timeout=60)
+    assert parent.returncode == -9
+    assert parent.stdout.strip().isdigit()
 
 
 def test_there_is_a_core_to_use():
