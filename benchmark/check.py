@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..datasets.base import make_adapter
 from .data import DataRoot, Source
 from .errors import BenchError
 from .registry import Entry
@@ -229,7 +230,7 @@ class DatasetCheck:
 
     def making(self) -> str:
         """It can be made, and has the methods home and videos."""
-        self.adapter = self.entry.load()(**self.entry.card.get("options", {}))
+        self.adapter = make_adapter(self.entry)
         need(isinstance(self.adapter, Dataset), "it lacks a method: home(root) and videos(home, compression)")
         return type(self.adapter).__name__
 

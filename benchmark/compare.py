@@ -16,12 +16,12 @@ from .intervals import Drawn, Resamples, delong, freedom_of, holm, interval, ove
 from .metrics import RANKED
 from .predict import read_predictions
 from .score import check_predictions, pooled_videos, smallest_class
+from .store import PREDICTIONS
 from .types import Estimate
 
 LEVELS = ("video", "frame")
 LESS_IS_BETTER = {"eer", "ece", "brier"}
 METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANKED, "ece", "brier"))
-PREDICTIONS = "predictions.parquet"
 ALPHA = 0.05
 Tables = Sequence[pd.DataFrame]
 """The predictions of one detector on one test set: a table for each seed that it was trained with."""

@@ -148,7 +148,7 @@ Groups = dict[str, dict[str, dict[str, Any]]]
 
 
 def fairness(
-    videos: pd.DataFrame, frames: pd.DataFrame, video_of: NDArray[np.int64], threshold: float, draws: int
+    videos: pd.DataFrame, frames: pd.DataFrame, video_of: NDArray[np.int64], threshold: float, resamples: Resamples
 ) -> tuple[dict[str, Estimate], Groups]:
     """Measure groups and gaps at both levels; see `measure`.
 
@@ -157,14 +157,15 @@ def fairness(
         frames: a row a frame; where it has `logit`, its sigmoid is taken for the score, as in the literature's code.
         video_of: (frames,) the row of each frame's video.
         threshold: the operating point.
-        draws: bootstrap draws.
+        resamples: the bootstrap draws of the videos.
     """
     frames, clusters = with_attributes(frames), videos["cluster"].to_numpy()
+    of_cluster = resamples.only(np.unique(clusters, return_index=True)[1])
     known = attribute_columns(frames)
     if "logit" in frames:
         frames = frames.assign(score=sigmoid(frames["logit"]))
-    metrics, groups = measure("video", videos, clusters, known, threshold, draws)
-    more, cells = measure("frame", frames, clusters[video_of], known, threshold, draws)
+    metrics, groups = measure("video", videos, clusters, known, threshold, of_cluster)
+    more, cells = measure("frame", frames, clusters[video_of], known, threshold, of_cluster)
     for attribute, found in groups.items():
         for group, cell in found.items():
             cell.update(cells[attribute][group])
@@ -177,7 +178,7 @@ def measure(
     clusters: ArrayLike,
     known: Iterable[str],
     threshold: float,
-    draws: int,
+    resamples: Resamples,
 ) -> tuple[dict[str, Estimate], Groups]:
     """Measure every attribute's groups and the gaps between them.
 
@@ -187,7 +188,7 @@ def measure(
         clusters: (n,) what is drawn together, as integers from 0.
         known: the attributes to look for.
         threshold: the operating point: a score of at least that much is called fake.
-        draws: bootstrap draws.
+        resamples: the bootstrap draws of the clusters.
 
     Returns:
         The gaps, as `<level>.fairness.<attribute>.<metric>` (at 0.5 too, as `<level>.fairness_at_half...`, where that
@@ -196,7 +197,6 @@ def measure(
     label, score = table["label"].to_numpy(int), table["score"].to_numpy(float)
     points = {"at": threshold, "half": 0.5, "fpr5": threshold_at_fpr(label, score, 0.05)}
     drawn_as = np.asarray(clusters, dtype=np.int64)
-    resamples = Resamples(np.arange(drawn_as.max(initial=-1) + 1), draws)
     metrics: dict[str, Estimate] = {}
     groups: Groups = {}
     for attribute, names in attributes_of(table, known).items():

@@ -21,7 +21,7 @@ from .predict import predict, read_predictions, write_predictions
 from .progress import Reporter
 from .provenance import provenance
 from .score import SCHEMA_VERSION, SOURCE_VAL, as_json, check_predictions, operating_point, scorecard
-from .store import locked, read_json, write_json, write_text
+from .store import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, locked, read_json, write_json, write_text
 from .throughput import flops, parameters
 from .train import Training
 
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from ..datasets.faces.store import FaceStore
     from .data import Source
     from .types import Face
-
-CHECKPOINT = "checkpoint.safetensors"
-PREDICTIONS = "predictions.parquet"
-SCORECARD = "scorecard.json"
-FAILURE = "failure.json"
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def scorecard(
     at = 0.5 if threshold is None else threshold
     result = _level("video", videos, resamples, threshold, temperature)
     result |= _level("frame", frames, resamples.only(of_frame), threshold)
-    gaps, groups = fairness(videos, frames, of_frame, at, draws)
+    gaps, groups = fairness(videos, frames, of_frame, at, resamples)
     return {
         "metrics": result | gaps,
         "methods": _methods(videos, resamples),

@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# The files of a run's folder, and of the folders of its test sets.
+CHECKPOINT = "checkpoint.safetensors"
+PREDICTIONS, SCORECARD, FAILURE = "predictions.parquet", "scorecard.json", "failure.json"
+
 
 def cache_home() -> Path:
     """Return the folder for face stores, the demo world and models: BENCH_CACHE, else XDG_CACHE_HOME/crossfake."""

@@ -19,8 +19,8 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..benchmark.store import cache_home
-from ..benchmark.types import Cropper, Face, Sampler
 from .jax_networks.layers import EVALUATION, Init, Mode
+from .network_detector import NetworkDetector
 from .weights import check_keys, read_weights
 
 if TYPE_CHECKING:
@@ -32,19 +32,17 @@ Named = dict[str, Array]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-class JaxDetector:
+class JaxDetector(NetworkDetector):
     """Base of the JAX detectors.
 
     A subclass gives a function that builds its network, and `start`, the weights (by the reference's names) that don't
     start at random; it defines `cropper`, `normalise`, `forward`, `losses` and `sampler`. Weights have the names and
-    shapes of the PyTorch detector's; where the reference has others, a subclass overrides `to_reference` and
-    `from_reference` as that one does.
+    shapes of the PyTorch detector's.
 
     The work is spread over all local devices: each holds the weights and a part of the batch. `compile_seconds` is what
     compiling took so far, which is never part of a throughput.
     """
 
-    input_size: int
     seed = 0  # Of the first weights, which are drawn when they're first needed, and of dropout.
 
     def __init__(
@@ -68,10 +66,6 @@ class JaxDetector:
 
     # ---- what a subclass defines
 
-    def cropper(self) -> Cropper:
-        """Return what cuts the uint8 (S, S, 3) RGB crop that `score` takes from a context crop."""
-        raise NotImplementedError
-
     def normalise(self, frames: Array) -> Array:
         """Turn uint8 (N, H, W, 3) RGB into float32 (N, H, W, 3) as the network takes it."""
         raise NotImplementedError
@@ -84,31 +78,12 @@ class JaxDetector:
         """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
         raise NotImplementedError
 
-    def sampler(self) -> Sampler:
-        """Return what makes training examples."""
-        raise NotImplementedError
-
-    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename our weights' names to the reference's."""
-        return dict(state)
-
-    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename the reference's names to our weights'."""
-        return dict(state)
-
-    def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
-
     def arranged(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
         """Fill a training batch up to `size` rows, and add `present`: 1 for the rows that count, 0 for the others."""
         whole = {**batch, "present": np.ones(len(next(iter(batch.values()))), np.float32)}
         return {name: filled(rows, size) for name, rows in whole.items()}
 
     # ---- what the harness calls
-
-    def crop(self, face: Face) -> np.ndarray:
-        """Cut this detector's uint8 (S, S, 3) RGB crop from a context crop."""
-        return self.cropper()(face)
 
     def score(self, frames: np.ndarray) -> np.ndarray:
         """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops.

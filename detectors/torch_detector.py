@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..benchmark.types import Cropper, Face, Sampler
+from .network_detector import NetworkDetector
 from .weights import check_keys, read_weights
 
 if TYPE_CHECKING:
@@ -18,25 +18,18 @@ if TYPE_CHECKING:
     from .torch_training import TorchTraining
 
 
-class TorchDetector:
+class TorchDetector(NetworkDetector):
     """Base of the PyTorch detectors.
 
     A subclass sets `network` in its `__init__`, and defines `cropper`, `normalise`, `forward`, `losses` and `sampler`.
-    Weights are saved and loaded under the reference's key names; a subclass whose module names differ overrides
-    `to_reference` and `from_reference`.
     """
 
     network: nn.Module
-    input_size: int
 
     def __init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     # ---- what a subclass defines
-
-    def cropper(self) -> Cropper:
-        """Return what cuts the uint8 (S, S, 3) RGB crop that `score` takes from a context crop."""
-        raise NotImplementedError
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Turn uint8 (N, H, W, 3) RGB into float32 (N, 3, H, W) as the network takes it."""
@@ -50,30 +43,11 @@ class TorchDetector:
         """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
         raise NotImplementedError
 
-    def sampler(self) -> Sampler:
-        """Return what makes training examples."""
-        raise NotImplementedError
-
-    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename our state dict's keys to the reference's."""
-        return dict(state)
-
-    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename the reference's keys to our state dict's."""
-        return dict(state)
-
-    def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
-
     def arranged(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return a training batch, from which examples may have been lost, as `losses` takes it."""
         return batch
 
     # ---- what the harness calls
-
-    def crop(self, face: Face) -> np.ndarray:
-        """Cut this detector's uint8 (S, S, 3) RGB crop from a context crop."""
-        return self.cropper()(face)
 
     def score(self, frames: np.ndarray) -> np.ndarray:
         """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops."""
@@ -107,6 +81,10 @@ class TorchDetector:
     def parameters_count(self) -> int:
         """Return the number of trained parameters."""
         return sum(p.numel() for p in self.network.parameters())
+
+    def names(self) -> Iterable[str]:
+        """Return the names of our weights."""
+        return self.network.state_dict()
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the weights as arrays under the reference's key names."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.errors import BenchError
-from ..benchmark.store import read_json
+from ..benchmark.store import FAILURE, PREDICTIONS, SCORECARD, read_json
 from .migrations import upgrade
 
 Card = dict[str, Any]
-SCORECARD, FAILURE, ENTRY = "scorecard.json", "failure.json", "*__*.json"
+ENTRY = "*__*.json"
 _ASKED = ("name", "backend", "train", "test", "seed", "frames", "limit", "protocol")
 _NEEDED = frozenset((*_ASKED, "weights", "recipe_key", "train_key", "test_key"))
 
@@ -42,7 +42,7 @@ def read_card(path: Path) -> Card | None:
     card = upgrade(card, str(path))
     if missing := _NEEDED - card["cell"].keys():
         raise BenchError(f"{path} has no {', '.join(sorted(missing))} in its cell. Remove it and rerun")
-    predictions = path.parent / card.get("predictions", "predictions.parquet")
+    predictions = path.parent / card.get("predictions", PREDICTIONS)
     extra = {"path": str(path.parent), "predictions": str(predictions), "time": path.stat().st_mtime}
     return card | extra
 

@@ -18,8 +18,8 @@ from ..benchmark.errors import BenchError
 from ..benchmark.predict import read_predictions, write_predictions
 from ..benchmark.runner import make_card
 from ..benchmark.score import SCHEMA_VERSION
-from ..benchmark.store import read_json, write_json
-from .collect import SCORECARD, Card, read_card
+from ..benchmark.store import SCORECARD, read_json, write_json
+from .collect import Card, read_card
 from .html import page
 from .rows import protocol_of, tables
 

@@ -228,9 +228,7 @@ def find(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
         BenchError: none does, or several do.
     """
     every = [(table, row) for table in tables(cards) for row in table.rows]
-    found = [
-        (t, r) for t, r in every if any(k.startswith(key) for k in (r.key, *(c["cell"]["train_key"] for c in r.cards)))
-    ]
+    found = [(table, row) for table, row in every if any(k.startswith(key) for k in row.keys)]
     if len(found) == 1:
         return found[0]
     if not found:

@@ -49,8 +49,8 @@ def threshold(text: str) -> float | str:
 def score(arguments: argparse.Namespace) -> int:
     """Score and print."""
     from ...leaderboards.text import card_text
-    from ..runner import PREDICTIONS, make_card
-    from ..store import write_json
+    from ..runner import make_card
+    from ..store import PREDICTIONS, write_json
 
     path: Path = arguments.file
     at, rule, temperature = operating_point(arguments)
@@ -71,8 +71,7 @@ def operating_point(arguments: argparse.Namespace) -> tuple[float | None, str, f
     Raises:
         BenchError: `--threshold val` without anything to fix it on.
     """
-    from ..runner import SCORECARD
-    from ..store import read_json
+    from ..store import SCORECARD, read_json
 
     if arguments.threshold not in (None, VAL):
         return arguments.threshold, "given", None

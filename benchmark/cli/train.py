@@ -28,7 +28,8 @@ def train(arguments: argparse.Namespace) -> int:
     """Train, and print where the checkpoints are."""
     from ..errors import BenchError
     from ..progress import Reporter
-    from ..runner import CHECKPOINT, How, train_cell
+    from ..runner import How, train_cell
+    from ..store import CHECKPOINT
 
     common.quiet_libraries()
     reporter = Reporter()

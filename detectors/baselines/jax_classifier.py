@@ -27,8 +27,7 @@ class ResNetClassifier(ResNet):
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, C)."""
-        features = self.features(x, mode).mean((1, 2))
-        return {"logits": self.fc(features), "features": features}
+        return _pooled(self.features(x, mode), self.fc)
 
 
 class EfficientNetClassifier(EfficientNet):
@@ -40,8 +39,7 @@ class EfficientNetClassifier(EfficientNet):
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, C)."""
-        features = self.features(x, mode).mean((1, 2))
-        return {"logits": self.classifier(features), "features": features}
+        return _pooled(self.features(x, mode), self.classifier)
 
 
 class XceptionClassifier(Xception):
@@ -53,8 +51,7 @@ class XceptionClassifier(Xception):
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, C)."""
-        features = jax.nn.relu(self.features(x, mode)).mean((1, 2))
-        return {"logits": self.fc(features), "features": features}
+        return _pooled(jax.nn.relu(self.features(x, mode)), self.fc)
 
 
 NETWORKS = {"xception": XceptionClassifier, "efficientnet-b4": EfficientNetClassifier, "resnet34": ResNetClassifier}
@@ -99,6 +96,11 @@ class JaxImageClassifier(JaxPlainClassifier):
         args = dict(arch_args or {})
         start = imagenet_start(arch, _below_head, pretrained=True, arch_args=args) if pretrained else {}
         super().__init__(lambda init: NETWORKS[arch](arch, init, **args), input_size, start)
+
+
+def _pooled(maps: Array, head: Linear) -> Named:
+    features = maps.mean((1, 2))
+    return {"logits": head(features), "features": features}
 
 
 def _below_head(name: str) -> bool:

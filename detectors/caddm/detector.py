@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
 from ...benchmark.registry import detectors
-from ...benchmark.types import Cropper, Face
 from ..torch_detector import TorchDetector
-from .alignment import align_face
-from .artifacts import locate
-from .keys import reference_keys
 from .network import CaddmNet
 from .objective import multibox_loss
-from .sampler import CaddmSampler, recipe_of
+from .shared import SwapLearner
 
 
 @detectors.register(
@@ -30,7 +24,7 @@ from .sampler import CaddmSampler, recipe_of
     url="https://arxiv.org/abs/2210.14457",
     license="Apache-2.0",
 )
-class Caddm(TorchDetector):
+class Caddm(SwapLearner, TorchDetector):
     """A backbone with an artifact detection module, trained on multi-scale facial swaps.
 
     Args:
@@ -63,17 +57,8 @@ class Caddm(TorchDetector):
         scale_input: bool = False,
     ):
         super().__init__()
-        self.backbone, self.input_size, self.recipe = backbone, input_size, recipe_of(recipe, recipe_args)
-        self.detection_weight, self.scale_input = detection_weight, scale_input
+        self.take_options(backbone, input_size, recipe, recipe_args, detection_weight, scale_input)
         self.network = CaddmNet(backbone, input_size, pretrained=pretrained, stage=stage, backbone_args=backbone_args)
-
-    def cropper(self) -> Cropper:
-        """Return what cuts the aligned uint8 (S, S, 3) RGB test crop (five points, scale 0.9)."""
-        return partial(align_face, size=self.input_size)
-
-    def sampler(self) -> CaddmSampler:
-        """Return the multi-scale facial swap of this detector's recipe and size."""
-        return CaddmSampler(self.input_size, self.recipe)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Turn uint8 (N, S, S, 3) RGB into BGR float32 (N, 3, S, S), 0..255 unless `scale_input`."""
@@ -95,17 +80,3 @@ class Caddm(TorchDetector):
         loss_loc, loss_conf = multibox_loss(out["loc"], out["conf"], batch["loc_targets"], batch["conf_targets"])
         loss = loss_cls + self.detection_weight * (loss_loc + loss_conf)
         return {"loss": loss, "loss_cls": loss_cls, "loss_loc": loss_loc, "loss_conf": loss_conf}
-
-    def artifacts(self, faces: Sequence[Face]) -> list[np.ndarray]:
-        """Return for each face the (k, 4, 2) corners of what looks like an artifact, in pixels of its crop."""
-        return locate(self, faces)
-
-    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename our state dict's keys to the released code's."""
-        names = reference_keys(self.backbone, list(self.network.state_dict()))
-        return {names[k]: v for k, v in state.items()}
-
-    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename the released code's keys to our state dict's."""
-        names = {theirs: k for k, theirs in reference_keys(self.backbone, list(self.network.state_dict())).items()}
-        return {names[k]: v for k, v in state.items()}

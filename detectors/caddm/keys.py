@@ -19,12 +19,11 @@ _EXPANDING = {
 }
 
 
-def reference_keys(backbone: str, ours: list[str]) -> dict[str, str]:
-    """Map our state dict's keys to the released code's; only the EfficientNets' differ."""
-    if backbone not in _BLOCKS:
-        return {k: k for k in ours}
-    first = [0, *accumulate(_BLOCKS[backbone])]
-    return {k: _efficientnet_key(k, first) if k.startswith("base_model.") else k for k in ours}
+def reference_key(backbone: str, key: str) -> str:
+    """Return the released code's key for one of our state dict's; only the EfficientNets' differ."""
+    if backbone not in _BLOCKS or not key.startswith("base_model."):
+        return key
+    return _efficientnet_key(key, [0, *accumulate(_BLOCKS[backbone])])
 
 
 def _efficientnet_key(key: str, first: list[int]) -> str:

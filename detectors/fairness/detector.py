@@ -13,7 +13,7 @@ from ...benchmark.registry import detectors
 from ..torch_detector import TorchDetector
 from .network import FairnessNet
 from .objective import losses, rotated, shuffled
-from .shared import PairLearner, TrainingPass, family_names, family_of, halves
+from .shared import PairLearner, family_names, family_of, halves
 
 
 @detectors.register(
@@ -118,41 +118,23 @@ class Pgfdd(PairLearner, TorchDetector):
         return outputs, losses(outputs, x, batch, margins, anchors)
 
     def freeze_noise(self) -> Self:
-        """Switch off all that is random in training: dropout, and the draw of the contrastive loss's anchors."""
+        """Switch off all that is random in training; see `PairLearner.freeze_noise`."""
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
-        self.noisy = False
-        return self
+        return super().freeze_noise()
 
-    def training_pass(
-        self,
-        x: np.ndarray,
-        label: np.ndarray,
-        label_spe: np.ndarray,
-        intersec_label: np.ndarray,
-        *,
-        batch_statistics: bool = True,
-    ) -> TrainingPass:
-        """Run the network and its losses forth and back, without a step: for comparing with other implementations.
-
-        Args:
-            x: float32 (N, 3, S, S), normalised; the first half real, the second fake.
-            label: 0 or 1, (N,).
-            label_spe: 0 (real) to 5, (N,).
-            intersec_label: 0 to 7, (N,).
-            batch_statistics: batch norm uses the batch's statistics and updates the running ones; else it uses those.
-        """
+    def both_ways(
+        self, batch: dict[str, np.ndarray], batch_statistics: bool
+    ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
+        """Return outputs, losses and gradients of a batch; see `training_pass`."""
         self.network.to(self.device).train(batch_statistics)
-        given = {"label": label, "label_spe": label_spe, "intersec_label": intersec_label}
-        batch = {k: torch.as_tensor(np.asarray(v, np.int64), device=self.device) for k, v in given.items()}
-        batch["image"] = torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(self.device)
         self.network.zero_grad(set_to_none=True)
-        outputs, found = self._learn(batch)
+        outputs, found = self._learn({k: torch.from_numpy(v).to(self.device) for k, v in batch.items()})
         found["loss"].backward()
         gradients = {k: p.grad for k, p in self.network.named_parameters() if p.grad is not None}
         self.network.zero_grad(set_to_none=True)
-        return TrainingPass.named(
+        return (
             {k: v.detach().cpu().numpy() for k, v in outputs.items()},
             {k: float(v.detach()) for k, v in found.items()},
             {k: v.cpu().numpy() for k, v in self.to_reference(gradients).items()},
@@ -165,14 +147,9 @@ class Pgfdd(PairLearner, TorchDetector):
         if family := family_of(shapes):
             self.network.resize(*family)
 
-    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename our state dict's keys to the released code's."""
-        return {_reference_key(k): v for k, v in state.items()}
-
-    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename the released code's keys to our state dict's."""
-        ours = {_reference_key(k): k for k in self.network.state_dict()}
-        return {ours[k]: v for k, v in state.items()}
+    def reference_name(self, name: str) -> str:
+        """Return the released code's name of one of our weights."""
+        return name.replace(".body.fc.", ".last_linear.").replace(".body.", ".")
 
 
 @detectors.register(
@@ -192,7 +169,3 @@ class PgfddFixed(Pgfdd):
     """
 
     repaired = True
-
-
-def _reference_key(key: str) -> str:
-    return key.replace(".body.fc.", ".last_linear.").replace(".body.", ".")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from ..jax_detector import JaxDetector, Named, channels_first, named
 from ..jax_networks.layers import Mode
 from .jax_network import FairnessNet
 from .jax_objective import losses, rotated, shuffled
-from .shared import FAMILIES, PairLearner, TrainingPass, ai_face, family_names, family_of, halves
+from .shared import FAMILIES, PairLearner, ai_face, family_names, family_of, halves
 
 
 @detectors.register(
@@ -102,31 +102,10 @@ class JaxPgfdd(PairLearner, JaxDetector):
             anchors = rotated(common), rotated(specific, popped=True)
         return outputs, losses(outputs, x, batch, jnp.asarray(self.margins(ai_face(outputs))), anchors, mode)
 
-    def freeze_noise(self) -> Self:
-        """Switch off all that is random in training: dropout, and the draw of the contrastive loss's anchors."""
-        self.noisy = False
-        return self
-
-    def training_pass(
-        self,
-        x: np.ndarray,
-        label: np.ndarray,
-        label_spe: np.ndarray,
-        intersec_label: np.ndarray,
-        *,
-        batch_statistics: bool = True,
-    ) -> TrainingPass:
-        """Run the network and its losses forth and back, without a step: for comparing with other implementations.
-
-        Args:
-            x: float32 (N, 3, S, S), normalised; the first half real, the second fake.
-            label: 0 or 1, (N,).
-            label_spe: 0 (real) to 5, (N,).
-            intersec_label: 0 to 7, (N,).
-            batch_statistics: batch norm uses the batch's statistics and updates the running ones; else it uses those.
-        """
-        given = {"label": label, "label_spe": label_spe, "intersec_label": intersec_label}
-        batch = {"image": np.asarray(x, np.float32), **{k: np.asarray(v, np.int32) for k, v in given.items()}}
+    def both_ways(
+        self, batch: dict[str, np.ndarray], batch_statistics: bool
+    ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
+        """Return outputs, losses and gradients of a batch; see `training_pass`."""
 
         def loss(params: nnx.State, rest: nnx.State, batch: Named) -> tuple[Array, tuple[Named, Named, nnx.State]]:
             network = nnx.merge(self.graph, params, rest, copy=True)
@@ -136,7 +115,7 @@ class JaxPgfdd(PairLearner, JaxDetector):
 
         gradients, (outputs, found, rest) = jax.jit(jax.grad(loss, has_aux=True))(*self.weights, batch)
         self.weights = self.weights[0], rest
-        return TrainingPass.named(
+        return (
             channels_first(outputs),
             {k: float(v) for k, v in found.items()},
             {k: np.asarray(v) for k, v in named(gradients).items()},

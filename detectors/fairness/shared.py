@@ -99,6 +99,40 @@ class PairLearner:
         counts = self.lesson.counts if self.lesson else AIFACE_COUNTS if ai_face else FFPP_COUNTS
         return ldam_margins(counts).astype(np.float32)
 
+    def freeze_noise(self) -> Self:
+        """Switch off all that is random in training: dropout, and the draw of the contrastive loss's anchors."""
+        self.noisy = False
+        return self
+
+    def training_pass(
+        self,
+        x: np.ndarray,
+        label: np.ndarray,
+        label_spe: np.ndarray,
+        intersec_label: np.ndarray,
+        *,
+        batch_statistics: bool = True,
+    ) -> TrainingPass:
+        """Run the network and its losses forth and back, without a step: for comparing with other implementations.
+
+        Args:
+            x: float32 (N, 3, S, S), normalised; the first half real, the second fake.
+            label: 0 or 1, (N,).
+            label_spe: 0 (real) to 5, (N,).
+            intersec_label: 0 to 7, (N,).
+            batch_statistics: batch norm uses the batch's statistics and updates the running ones; else it uses those.
+        """
+        given = {"label": label, "label_spe": label_spe, "intersec_label": intersec_label}
+        batch = {k: np.asarray(v, np.int64) for k, v in given.items()}
+        batch["image"] = np.ascontiguousarray(x, np.float32)
+        return TrainingPass.named(*self.both_ways(batch, batch_statistics))
+
+    def both_ways(
+        self, batch: dict[str, np.ndarray], batch_statistics: bool
+    ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
+        """Return outputs, losses and gradients of a batch; see `training_pass`."""
+        raise NotImplementedError
+
     def check_training(self, settings: TrainSettings) -> None:
         """Refuse settings that don't make batches of pairs; called before any work, and by `training`.
 

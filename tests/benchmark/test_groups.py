@@ -18,7 +18,7 @@ from crossfake.benchmark.groups import (
     threshold_at_fpr,
     with_attributes,
 )
-from crossfake.benchmark.intervals import estimate
+from crossfake.benchmark.intervals import Resamples, estimate
 from crossfake.benchmark.score import check_predictions, scorecard, to_videos
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +30,7 @@ def people(*rows: tuple[str, str, int, list[float]]) -> pd.DataFrame:
 
 
 def measured(table: pd.DataFrame, known: list[str], threshold: float = 0.5, draws: int = 0, level: str = "video"):
-    return measure(level, table, np.arange(len(table)), known, threshold, draws)
+    return measure(level, table, np.arange(len(table)), known, threshold, Resamples(np.arange(len(table)), draws))
 
 
 EASY, HARD = [0.1] * 5, [0.9] * 5
@@ -174,8 +174,8 @@ def test_placements_average_to_the_auc(samples):
 def test_frames_of_one_video_are_drawn_together():
     table = random_table(60)
     whole = pd.concat([table] * 8, ignore_index=True)
-    alone = measure("frame", table, np.arange(60), ["gender"], 0.4, 300)
-    copied = measure("frame", whole, np.tile(np.arange(60), 8), ["gender"], 0.4, 300)
+    alone = measure("frame", table, np.arange(60), ["gender"], 0.4, Resamples(np.arange(60), 300))
+    copied = measure("frame", whole, np.tile(np.arange(60), 8), ["gender"], 0.4, Resamples(np.arange(60), 300))
     for name, one in alone[0].items():
         assert copied[0][name][:3] == pytest.approx(one[:3])
         assert copied[0][name].n == 8 * one.n
