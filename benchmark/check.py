@@ -15,10 +15,9 @@ from ..datasets.base import make_adapter
 from .data import DataRoot, Source
 from .errors import BenchError
 from .registry import Entry
-from .types import FAKE, REAL, Cropper, Dataset, Face, TrainSample, Video
+from .types import FAKE, REAL, SPLITS, Cropper, Dataset, Face, TrainSample, Video
 from .workers import ahead
 
-SPLITS = ("train", "val", "test")
 FACES = 5
 SIDE = 128
 TOLERANCE = 1e-4

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 REAL, FAKE = 0, 1
+SPLITS = ("train", "val", "test")
 
 
 class Picture(NamedTuple):

@@ -11,14 +11,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..benchmark.errors import BenchError
-from ..benchmark.types import FAKE, Video
+from ..benchmark.types import FAKE, SPLITS, Video
 from ..benchmark.workers import ahead
 from .base import VIDEO_SUFFIXES, Release, make_adapter, parse_name, seen
 from .demo.world import GROUND_TRUTH, MARKER
 from .faces.sampling import Clip
 
 COMPLETE, INCOMPLETE, NOTHING = "complete", "incomplete", "nothing"
-SPLITS = ("train", "val", "test")
 EXIT = {COMPLETE: 0, INCOMPLETE: 1, NOTHING: 2}
 # How the videos of the datasets are named, to tell a stray one's home.
 NAMED = {

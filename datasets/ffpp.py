@@ -15,12 +15,11 @@ from typing import ClassVar
 
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
-from ..benchmark.types import FAKE, REAL, Video
+from ..benchmark.types import FAKE, REAL, SPLITS, Video
 from .base import Release, existing, files_in, find_home, finish, need_file, read_json, seen
 
 URL = "https://github.com/ondyari/FaceForensics"
 HOMES = ("FaceForensics++", "FF++", "ff++", "FaceForensics", "ffpp")
-SPLITS = ("train", "val", "test")
 OFFICIAL = {"train": 720, "val": 140, "test": 140}
 COMPRESSIONS = ("raw", "c23", "c40")
 REALS = "original_sequences/youtube"

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..benchmark.errors import BenchError, did_you_mean
-from ..benchmark.types import FAKE, REAL, Picture, Video
+from ..benchmark.types import FAKE, REAL, SPLITS, Picture, Video
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SPLITS = ("train", "val", "test")
 LABELS = {"0": REAL, "real": REAL, "1": FAKE, "fake": FAKE}
 COLUMNS = ("path", "label", "video", "frame", "split", "method", "source", "identity")
 STEP = 4096

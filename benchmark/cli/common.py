@@ -94,6 +94,21 @@ def share(text: str) -> float:
     return value
 
 
+def splits(text: str) -> tuple[str, ...]:
+    """Read `train,val`.
+
+    Raises:
+        BenchError: one is no split.
+    """
+    from ..plan import known
+    from ..types import SPLITS
+
+    found = names(text)
+    for name in found:
+        known("split", name, SPLITS)
+    return found
+
+
 def seeds(text: str) -> tuple[int, ...]:
     """Read `0` or `0,1,2`."""
     parts = names(text)

@@ -101,7 +101,7 @@ def check_data(arguments: argparse.Namespace) -> int:
     from ..progress import Reporter
 
     common.quiet_libraries()
-    names, splits = _datasets(arguments), _splits(arguments)
+    names, splits = _datasets(arguments), common.splits(arguments.splits)
     reporter = Reporter(quiet=arguments.json)
     workers = common.workers_of(arguments)
     root = find_root(arguments.data, reporter, workers)
@@ -159,7 +159,7 @@ def prepare_faces(arguments: argparse.Namespace) -> int:
 
     common.quiet_libraries()
     names, reporter = _datasets(arguments), Reporter()
-    _splits(arguments)
+    common.splits(arguments.splits)
     detectors.find(arguments.detector)
     root = find_root(arguments.data, reporter, common.workers_of(arguments))
     return _prepare(names, root, arguments, reporter)
@@ -174,7 +174,7 @@ def import_faces(arguments: argparse.Namespace) -> int:
 
     if not arguments.path.is_dir():
         raise BenchError(f"no folder {arguments.path}. Name the folder that the tool wrote")
-    _splits(arguments)
+    common.splits(arguments.splits)
     entry, _ = parse_name(arguments.format)
     adapter = make_adapter(entry)
     names = [arguments.format]
@@ -203,14 +203,6 @@ def _datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
     return names
 
 
-def _splits(arguments: argparse.Namespace) -> tuple[str, ...]:
-    from ..plan import known
-
-    for split in common.names(arguments.splits):
-        known("split", split, ("train", "val", "test"))
-    return common.names(arguments.splits)
-
-
 def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ...datasets.faces.models import adopt
     from ..config import load_settings
@@ -224,7 +216,7 @@ def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace
         detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
     )
     sources = [open_source(name, root, arguments.limit) for name in names]
-    splits, workers = _splits(arguments), common.workers_of(arguments)
+    splits, workers = common.splits(arguments.splits), common.workers_of(arguments)
     found = [_prepare_one(source, splits, settings.faces, reporter, workers) for source in sources]
     return 0 if all(found) else 1
 

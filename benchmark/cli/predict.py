@@ -100,9 +100,10 @@ def predict_datasets(arguments: argparse.Namespace) -> int:
     from ..data import find_root
     from ..plan import known
     from ..progress import Reporter
+    from ..types import SPLITS
 
     reporter = Reporter()
-    known("split", arguments.split, ("train", "val", "test"))
+    known("split", arguments.split, SPLITS)
     for name in common.names(arguments.test):
         parse_name(name)
     entry, made_from = common.named(arguments)

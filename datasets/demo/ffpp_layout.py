@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from itertools import count
 from typing import NamedTuple
 
+from ...benchmark.types import SPLITS
 from .cast import FfppPart, Size, clip_of, pairs
 from .film import Fake, Shot
 from .layouts import FFPP, Layout, demographics
 from .people import Person
 from .recipes import FFPP_METHODS, LEAK_METHODS
 
-SPLITS = ("train", "val", "test")
 NEW_DONORS = f"new_donors/{FFPP}"
 LEAK_TAKES = 2
 # Old and new donors of the leak world are of the same groups, so that only the people change.
