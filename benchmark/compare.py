@@ -12,10 +12,10 @@ from scipy.special import ndtr
 
 from . import calibration
 from .errors import BenchError, did_you_mean
-from .intervals import Drawn, Resamples, delong, freedom_of, holm, interval, over_seeds, p_value, ranked
+from .intervals import Drawn, Parts, Resamples, delong, freedom_of, holm, interval, over_seeds, p_value, ranked
 from .metrics import RANKED
 from .predict import read_predictions
-from .score import check_predictions, pooled_videos, smallest_class
+from .score import check_predictions, estimate_of, pooled_videos
 from .store import PREDICTIONS
 from .types import Estimate
 
@@ -48,7 +48,7 @@ def pooled(tables: Tables, names: Iterable[str] = ("video.auc",), draws: int = 1
     Raises:
         BenchError: the tables have no video in common.
     """
-    tables, names = _common([tables])[0], list(names)
+    tables, names = common([tables])[0], list(names)
     sample = _Sample(tables, draws)
     found = [sample.measured(table, names) for table in tables]
     return {name: sample.estimate(*over_seeds([f[name] for f in found]), name) for name in names}
@@ -62,22 +62,22 @@ def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) 
     """
     if metric not in METRICS:
         raise BenchError(f"no metric '{metric}' to compare.{did_you_mean(metric, METRICS)} Known: {', '.join(METRICS)}")
-    a, b = _common([a, b])
+    a, b = common([a, b])
     sample = _Sample([a[0], b[0]], draws)
     (first, parts), (second, others) = (
         over_seeds([sample.measured(table, [metric])[metric] for table in tables], seed)
         for seed, tables in enumerate((a, b))
     )
     difference = Drawn(first.value - second.value, first.draws - second.draws)
-    estimate = sample.estimate(difference, parts + others, metric, bounded=False)
-    if estimate.lo is None:
-        raise BenchError(f"{metric} can't be compared on {estimate.n} {metric.partition('.')[0]}s: {estimate.note}")
+    between = sample.difference(difference, [*parts, *others], metric)
+    if between.lo is None:
+        raise BenchError(f"{metric} can't be compared on {between.n} {metric.partition('.')[0]}s: {between.note}")
     drawn = Drawn(difference.value, difference.draws[~np.isnan(difference.draws)])
-    freedom = freedom_of(drawn.draws, sample.clusters, parts + others)
+    freedom = freedom_of(drawn.draws, sample.clusters, [*parts, *others])
     return Comparison(
         sample.estimate(first, parts, metric),
         sample.estimate(second, others, metric),
-        estimate,
+        between,
         p_value(drawn, sample.clusters, freedom),
         _delong(a, b) if metric == "video.auc" else None,
     )
@@ -137,13 +137,13 @@ class _Sample:
             )
         return calibration.measured(table["label"], score, resamples)
 
-    def estimate(self, drawn: Drawn, parts: list[tuple[float, int]], metric: str, bounded: bool = True) -> Estimate:
+    def estimate(self, drawn: Drawn, parts: Parts, metric: str) -> Estimate:
         level, _, name = metric.partition(".")
-        edge = bounded and drawn.value in (0, 1) and name in RANKED
-        clusters = smallest_class(self.label, self.resamples) if edge else self.clusters
-        known = drawn.draws[~np.isnan(drawn.draws)]
-        freedom = freedom_of(known, clusters, parts) if parts and min(len(known), clusters) > 1 else None
-        return interval(*drawn, n=self.n[level], clusters=clusters, bounded=bounded, freedom=freedom)
+        return estimate_of(drawn, self.label, self.resamples, n=self.n[level], ranks=name in RANKED, parts=parts)
+
+    def difference(self, drawn: Drawn, parts: Parts, metric: str) -> Estimate:
+        n = self.n[metric.partition(".")[0]]
+        return interval(*drawn, n=n, clusters=self.clusters, bounded=False, parts=parts)
 
 
 def _delong(a: Tables, b: Tables) -> float | None:
@@ -156,7 +156,7 @@ def _delong(a: Tables, b: Tables) -> float | None:
     return float(2 * ndtr(-abs(aucs[0] - aucs[1]) / error)) if error > 0 else None
 
 
-def _common(groups: Sequence[Tables]) -> list[list[pd.DataFrame]]:
+def common(groups: Sequence[Tables]) -> list[list[pd.DataFrame]]:
     """Leave out of every table the videos that not all of them have."""
     ids = [set(table["video"].unique()) for tables in groups for table in tables]
     shared = set.intersection(*ids)

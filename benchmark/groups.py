@@ -9,6 +9,9 @@ too high. Instead, every gap f here is a seminorm of the vector of rates, so |f(
 f(estimate - truth): the interval is the value plus and minus the 95 % quantile of f(resample - estimate), not below 0.
 It covers at least 95 % also where the true gap is 0, and starts above 0 only where Tukey's way of comparing all groups
 at once would call them different. Its upper end is never above 97.5 % of the resampled gaps, since those lean up.
+
+Of several training seeds, a gap is the mean of their gaps, and its errors are the mean of theirs, in the same draw of
+videos, and what the mean of so few seeds may miss (`intervals.beyond_seeds`), drawn beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import BenchError, in_rows
 from .fairness import gaps, parse_group, rates_of, sigmoid
-from .intervals import LEVEL, Resamples, interval
+from .intervals import LEVEL, Drawn, Resamples, beyond_seeds, interval, over_seeds
 from .types import FAKE, REAL, Estimate
 
 MIN_PER_CLASS = {"video": 5, "frame": 1}
@@ -147,25 +150,55 @@ class Family:
 Groups = dict[str, dict[str, dict[str, Any]]]
 
 
-def fairness(
-    videos: pd.DataFrame, frames: pd.DataFrame, video_of: NDArray[np.int64], threshold: float, resamples: Resamples
-) -> tuple[dict[str, Estimate], Groups]:
-    """Measure groups and gaps at both levels; see `measure`.
+class Scored(NamedTuple):
+    """The predictions of one training seed on a test set.
+
+    `videos` has a row a video with `label`, `score`, `cluster` (what is drawn as one) and attributes, `frames` a row a
+    frame, and `video_of`, (frames,), the row of each frame's video. A score of at least `threshold` is called fake;
+    `temperature` is for calibration. Both were fixed on the source validation split, or are None.
+    """
+
+    videos: pd.DataFrame
+    frames: pd.DataFrame
+    video_of: NDArray[np.int64]
+    threshold: float | None = None
+    temperature: float | None = None
+
+    @property
+    def at(self) -> float:
+        """The operating point."""
+        return 0.5 if self.threshold is None else self.threshold
+
+
+class Samples(NamedTuple):
+    """One level of a seed's predictions, a row a sample: `label`, `score` and attributes ("" where not annotated).
+
+    `clusters`, (n,), numbers from 0 what is drawn together; a score of at least `threshold` is called fake.
+    """
+
+    table: pd.DataFrame
+    clusters: ArrayLike
+    threshold: float
+
+
+def fairness(seeds: Sequence[Scored], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
+    """Measure groups and gaps at both levels, averaged over training seeds on the same videos; see `measure`.
+
+    Where frames have a `logit`, its sigmoid is taken for their score, as in the literature's code.
 
     Args:
-        videos: a row a video with `label`, `score`, `cluster` (what is drawn as one) and attributes.
-        frames: a row a frame; where it has `logit`, its sigmoid is taken for the score, as in the literature's code.
-        video_of: (frames,) the row of each frame's video.
-        threshold: the operating point.
+        seeds: a table a seed.
         resamples: the bootstrap draws of the videos.
     """
-    frames, clusters = with_attributes(frames), videos["cluster"].to_numpy()
+    clusters = seeds[0].videos["cluster"].to_numpy()
     of_cluster = resamples.only(np.unique(clusters, return_index=True)[1])
-    known = attribute_columns(frames)
-    if "logit" in frames:
-        frames = frames.assign(score=sigmoid(frames["logit"]))
-    metrics, groups = measure("video", videos, clusters, known, threshold, of_cluster)
-    more, cells = measure("frame", frames, clusters[video_of], known, threshold, of_cluster)
+    frames = [with_attributes(s.frames) for s in seeds]
+    frames = [f.assign(score=sigmoid(f["logit"])) if "logit" in f else f for f in frames]
+    known = attribute_columns(frames[0])
+    of_videos = [Samples(s.videos, clusters, s.at) for s in seeds]
+    of_frames = [Samples(f, clusters[s.video_of], s.at) for f, s in zip(frames, seeds, strict=True)]
+    metrics, groups = measure("video", of_videos, known, of_cluster)
+    more, cells = measure("frame", of_frames, known, of_cluster)
     for attribute, found in groups.items():
         for group, cell in found.items():
             cell.update(cells[attribute][group])
@@ -173,39 +206,36 @@ def fairness(
 
 
 def measure(
-    level: str,
-    table: pd.DataFrame,
-    clusters: ArrayLike,
-    known: Iterable[str],
-    threshold: float,
-    resamples: Resamples,
+    level: str, seeds: Sequence[Samples], known: Iterable[str], resamples: Resamples
 ) -> tuple[dict[str, Estimate], Groups]:
     """Measure every attribute's groups and the gaps between them.
 
     Args:
         level: `video` or `frame`; the keys begin with it, and it sets how small a group may be (MIN_PER_CLASS).
-        table: a row a sample with `label`, `score` and the attributes' columns ("" where not annotated).
-        clusters: (n,) what is drawn together, as integers from 0.
+        seeds: the samples as each training seed scored them.
         known: the attributes to look for.
-        threshold: the operating point: a score of at least that much is called fake.
         resamples: the bootstrap draws of the clusters.
 
     Returns:
         The gaps, as `<level>.fairness.<attribute>.<metric>` (at 0.5 too, as `<level>.fairness_at_half...`, where that
         isn't the threshold), and for every attribute its groups with n, AUC, FPR, TPR and FPR at 5 % overall FPR.
+
+    Raises:
+        BenchError: the seeds' samples aren't of the same groups.
     """
-    label, score = table["label"].to_numpy(int), table["score"].to_numpy(float)
-    points = {"at": threshold, "half": 0.5, "fpr5": threshold_at_fpr(label, score, 0.05)}
-    drawn_as = np.asarray(clusters, dtype=np.int64)
+    every = [_families(samples, known, resamples) for samples in seeds]
+    if any({a: f.names for a, f in found.items()} != {a: f.names for a, f in every[0].items()} for found in every):
+        raise BenchError("the seeds' predictions are not of the same groups")
     metrics: dict[str, Estimate] = {}
     groups: Groups = {}
-    for attribute, names in attributes_of(table, known).items():
-        family = _family(names.to_numpy(), label, score, drawn_as, points, resamples)
-        kept = [i for i, n in enumerate(family.size) if n.min() >= MIN_PER_CLASS[level]]
-        groups[attribute] = {g: _cell(level, family, i) for i, g in enumerate(family.names)}
-        metrics |= {f"{level}.fairness.{attribute}.{k}": e for k, e in _gaps(level, family, kept, "at").items()}
-        if threshold != 0.5:
-            at_half = _gaps(level, family, kept, "half").items()
+    for attribute in every[0]:
+        families = [found[attribute] for found in every]
+        size = np.min([f.size for f in families], axis=0)
+        kept = [i for i, n in enumerate(size) if n.min() >= MIN_PER_CLASS[level]]
+        groups[attribute] = {g: _cell(level, families, i) for i, g in enumerate(families[0].names)}
+        metrics |= {f"{level}.fairness.{attribute}.{k}": e for k, e in _gaps(level, families, kept, "at").items()}
+        if any(s.threshold != 0.5 for s in seeds):
+            at_half = _gaps(level, families, kept, "half").items()
             metrics |= {f"{level}.fairness_at_half.{attribute}.{k}": e for k, e in at_half if k.startswith("f_")}
     return metrics, groups
 
@@ -230,6 +260,17 @@ def placements(label: ArrayLike, score: ArrayLike) -> Array:
             below = sum(np.searchsorted(theirs, mine, side) for side in ("left", "right")) / (2 * len(theirs))
             found[y == which] = below if which == FAKE else 1 - below
     return found
+
+
+def _families(samples: Samples, known: Iterable[str], resamples: Resamples) -> dict[str, Family]:
+    table, threshold = samples.table, samples.threshold
+    label, score = table["label"].to_numpy(int), table["score"].to_numpy(float)
+    clusters = np.asarray(samples.clusters, dtype=np.int64)
+    points = {"at": threshold, "half": 0.5, "fpr5": threshold_at_fpr(label, score, 0.05)}
+    return {
+        attribute: _family(names.to_numpy(), label, score, clusters, points, resamples)
+        for attribute, names in attributes_of(table, known).items()
+    }
 
 
 def _family(
@@ -286,20 +327,20 @@ def _thawed(drawn: dict[str, Array], observed: Mapping[str, Array], trials: NDAr
     return drawn
 
 
-def _cell(level: str, family: Family, i: int) -> dict[str, Any]:
-    size, clusters = family.size[i], family.clusters[i]
+def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
+    size, clusters = (np.min([getattr(f, k)[i] for f in seeds], axis=0) for k in ("size", "clusters"))
     real, fake = (int(n) for n in size)
 
     def rate(key: str, n: int, independent: int, point: str = "at") -> Estimate:
-        value, drawn = float(family.rates[point][key][i]), family.drawn[point][key][:, i]
-        return interval(value, drawn, n=n, clusters=independent)
+        drawn, parts = over_seeds([Drawn(float(f.rates[point][key][i]), f.drawn[point][key][:, i]) for f in seeds])
+        return interval(*drawn, n=n, clusters=independent, parts=parts)
 
     def of_class(key: str, which: int, point: str = "at") -> Estimate:
         n = int(size[which])
         none = Estimate(None, None, None, 0, f"no such {level}s")
         return rate(key, n, int(clusters[which]), point) if n else none
 
-    at_edge = family.rates["at"]["auc"][i] in (0, 1)
+    at_edge = len({float(f.rates["at"]["auc"][i]) for f in seeds} | {0.0, 1.0}) == 2
     cell: dict[str, Any] = {"n_real": real, "n_fake": fake} if level == "video" else {}
     cell |= {
         f"{level}.auc": rate("auc", real + fake, int(clusters.min() if at_edge else clusters.sum())),
@@ -313,32 +354,38 @@ def _cell(level: str, family: Family, i: int) -> dict[str, Any]:
     return cell
 
 
-def _gaps(level: str, family: Family, kept: Sequence[int], point: str) -> dict[str, Estimate]:
-    sizes = enumerate(zip(family.names, family.size, strict=True))
+def _gaps(level: str, seeds: Sequence[Family], kept: Sequence[int], point: str) -> dict[str, Estimate]:
+    size = np.min([f.size for f in seeds], axis=0)
+    sizes = enumerate(zip(seeds[0].names, size, strict=True))
     out = ", ".join(f"{g} (real {real}, fake {fake})" for i, (g, (real, fake)) in sizes if i not in kept)
     left_out = f"left out: {out}" if out else ""
     if len(kept) < 2:
         least = MIN_PER_CLASS[level]
         few = f"fewer than two groups with {f'{least} {level}s of each class' if least > 1 else 'both classes'}"
         return dict.fromkeys((*GAPS, *WORST), Estimate(None, None, None, 0, _notes(few, left_out)))
-    n = int(family.size[kept].min())
-    observed, drawn, missed = family.of(kept, point)
-    errors, resampled = gaps(missed), gaps(drawn)
+    n = int(size[kept].min())
+    found = [map(gaps, f.of(kept, point)) for f in seeds]
+    observed, resampled, errors = ({k: np.stack([g[k] for g in of]) for k in GAPS} for of in zip(*found, strict=True))
     most = {"f_fpr_sum": len(kept), "f_eo": 2 * len(kept)}
-    found = {
-        name: _around(float(value), errors[name], np.minimum(resampled[name], most.get(name, 1)), n, left_out)
-        for name, value in gaps(observed).items()
-    }
-    return found | {name: _worst(family, kept, point, name, n, left_out) for name in WORST}
+    measured = {}
+    for name, values in observed.items():
+        off = np.abs(beyond_seeds(values, errors[name].shape[-1]))
+        ceiling = np.minimum(resampled[name].mean(0) + off, most.get(name, 1))
+        measured[name] = _around(float(values.mean()), errors[name].mean(0) + off, ceiling, n, left_out)
+    return measured | {name: _worst(seeds, kept, point, name, n, left_out) for name in WORST}
 
 
-def _worst(family: Family, kept: Sequence[int], point: str, name: str, n: int, left_out: str) -> Estimate:
+def _worst(seeds: Sequence[Family], kept: Sequence[int], point: str, name: str, n: int, left_out: str) -> Estimate:
+    """Return the worst rate of a group, on average over seeds, and in its note which group that is."""
     rate, where, worst = WORST[name]
-    observed, _, missed = family.of(kept, where or point)
-    group = int(worst(observed[rate][:-1]))
-    errors = np.abs(missed[rate][:, :-1]).max(-1)
-    note = _notes(family.names[kept[group]], left_out)
-    return _around(float(observed[rate][group]), errors, np.ones(len(errors)), n, note)
+    found = [f.of(kept, where or point) for f in seeds]
+    observed = np.stack([rates[rate][:-1] for rates, _, _ in found])
+    missed = np.mean([errors[rate][:, :-1] for _, _, errors in found], axis=0)
+    errors = (np.abs(missed) + np.abs(beyond_seeds(observed, len(missed)))).max(-1)
+    average = observed.mean(0)
+    group = int(worst(average))
+    note = _notes(seeds[0].names[kept[group]], left_out)
+    return _around(float(average[group]), errors, np.ones(len(errors)), n, note)
 
 
 GAPS = ("f_fpr_sum", "f_fpr_range", "f_meo", "f_dp", "f_oae", "f_eo", "auc_gap")

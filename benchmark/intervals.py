@@ -24,6 +24,8 @@ _MOST = 2**16  # clusters drawn apart: with 1,000 draws 64 MB
 _CHUNK = 4_000_000  # weights held at once: 32 MB
 _DRAWS_AT_ONCE = 64
 
+Parts = Sequence[tuple[float, int]]
+"""Parts of a variance, each with its degrees of freedom."""
 Statistic = Callable[[NDArray[np.float64] | None], NDArray[np.float64]]
 """A metric with its data bound: weights (draws, n) or None in, values (draws,) or a scalar out."""
 
@@ -151,7 +153,7 @@ def interval(
     n: int,
     clusters: int | None = None,
     bounded: bool = True,
-    freedom: float | None = None,
+    parts: Parts = (),
 ) -> Estimate:
     """Return a value with the interval that the spread of its bootstrap draws allows.
 
@@ -167,7 +169,7 @@ def interval(
         clusters: how many independent clusters are behind the value (default: n); for a value that needs both classes
             and is exactly 0 or 1, those of the smaller class.
         bounded: the value lies between 0 and 1 by its nature; else the interval is symmetric.
-        freedom: degrees of freedom of the standard error, where they aren't `clusters` - 1 (see `freedom_of`).
+        parts: what of its variance comes from training seeds; see `over_seeds`.
     """
     if np.isnan(value):
         return Estimate(None, None, None, n, "undefined (one class)")
@@ -175,7 +177,8 @@ def interval(
     count = n if clusters is None else clusters
     if len(drawn) <= max(draws / 2, 1) or count < 2:
         return Estimate(value, None, None, n, "too few videos for an interval" if draws else "")
-    reach = standard_error(drawn, count) * float(special.stdtrit(freedom or count - 1, (1 + LEVEL) / 2))
+    freedom = freedom_of(drawn, count, parts)
+    reach = standard_error(drawn, count) * float(special.stdtrit(freedom, (1 + LEVEL) / 2))
     if not bounded:
         lo, hi = value - reach, value + reach
     elif 0 < value < 1:
@@ -197,7 +200,7 @@ def _at_the_edge(value: float, drawn: Array, clusters: int) -> tuple[float, floa
     return (1 - float(away), 1.0) if value == 1 else (0.0, float(away))
 
 
-def over_seeds(found: Sequence[Drawn], seed: int = 0) -> tuple[Drawn, list[tuple[float, int]]]:
+def over_seeds(found: Sequence[Drawn], seed: int = 0) -> tuple[Drawn, Parts]:
     """Average a metric over training seeds by a two-level bootstrap: seeds are drawn, then the videos of each.
 
     Of S seeds S - 1 are drawn, with replacement, so that the spread of few of them isn't underestimated (Rao and Wu
@@ -215,8 +218,32 @@ def over_seeds(found: Sequence[Drawn], seed: int = 0) -> tuple[Drawn, list[tuple
     return mean, [(float(np.var(values, ddof=1) / count), count - 1)]
 
 
-def freedom_of(drawn: Array, clusters: int, parts: Sequence[tuple[float, int]]) -> float:
+def beyond_seeds(values: ArrayLike, draws: int, seed: int = 0) -> Array:
+    """Draw by how much the mean of some training seeds may miss that of all: their standard error times Student's t.
+
+    For what the draws of `over_seeds` can't serve, as its interval comes from their quantiles: those of few seeds lie
+    too close.
+
+    Args:
+        values: (seeds, ...); of one seed nothing is known, and all that is drawn is 0.
+        draws: how many to draw.
+        seed: of the draws.
+
+    Returns:
+        (draws, ...), the same t in all columns of a draw.
+    """
+    table = np.asarray(values, dtype=float)
+    count, shape = len(table), (draws, *[1] * (table.ndim - 1))
+    if count == 1:
+        return np.zeros(shape)
+    error = np.std(table, axis=0, ddof=1) / np.sqrt(count)
+    return np.asarray(np.random.default_rng(seed).standard_t(count - 1, shape) * error)
+
+
+def freedom_of(drawn: Array, clusters: int, parts: Parts) -> float:
     """Return the degrees of freedom of a standard error of which `parts` come from seeds (Welch and Satterthwaite)."""
+    if not parts:
+        return clusters - 1
     whole = standard_error(drawn, clusters) ** 2
     rest = max(whole - sum(v for v, _ in parts), 0.0)
     below = sum(v**2 / df for v, df in parts) + rest**2 / (clusters - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from . import calibration, metrics
 from .errors import BenchError, in_rows
-from .groups import attribute_columns, contradictions, fairness, group_names, remarks, with_attributes
-from .intervals import Drawn, Resamples, interval, means, ranked
+from .groups import Groups, Scored, attribute_columns, contradictions, fairness, group_names, remarks, with_attributes
+from .intervals import Drawn, Parts, Resamples, interval, means, over_seeds, ranked
 from .metrics import RANKED
 from .types import FAKE, REAL, Estimate
 
@@ -131,28 +132,54 @@ def scorecard(
     Returns:
         `metrics`, `methods`, `groups`, `curves` and `counts`, of plain dicts and Estimates.
     """
-    videos, of_frame = pooled_videos(frames)
-    clusters = videos["cluster"].to_numpy()
-    resamples = Resamples(clusters, draws)
-    at = 0.5 if threshold is None else threshold
-    result = _level("video", videos, resamples, threshold, temperature)
-    result |= _level("frame", frames, resamples.only(of_frame), threshold)
-    gaps, groups = fairness(videos, frames, of_frame, at, resamples)
+    one = scored(frames, threshold, temperature)
+    videos, resamples = one.videos, Resamples(one.videos["cluster"], draws)
+    result, groups = measured([one], resamples)
     return {
-        "metrics": result | gaps,
+        "metrics": result,
         "methods": _methods(videos, resamples),
         "groups": groups,
         "curves": _curves(videos),
-        "threshold": {"value": at, "rule": "0.5" if threshold is None else rule},
+        "threshold": {"value": one.at, "rule": "0.5" if threshold is None else rule},
         "temperature": temperature,
         "counts": _counts(videos, frames),
         "remarks": remarks(with_attributes(frames)),
     }
 
 
+def scored(frames: pd.DataFrame, threshold: float | None = None, temperature: float | None = None) -> Scored:
+    """Pool a predictions table into videos; see `scorecard`."""
+    videos, of_frame = pooled_videos(frames)
+    return Scored(videos, frames, of_frame, threshold, temperature)
+
+
+def measured(seeds: Sequence[Scored], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
+    """Return all metrics, and the tables of groups, of one training seed or averaged over several.
+
+    Args:
+        seeds: each seed's predictions of the same videos, each with its own operating point.
+        resamples: the bootstrap draws of the clusters of the first one's videos; see `intervals.over_seeds`.
+
+    Raises:
+        BenchError: the predictions aren't of the same videos, or these not of the same groups.
+    """
+    if any(not s.videos["video"].equals(seeds[0].videos["video"]) for s in seeds):
+        raise BenchError("the seeds' predictions are not of the same videos")
+    video = [_level(s.videos, resamples, s.threshold, s.temperature) for s in seeds]
+    frame = [_level(s.frames, resamples.only(s.video_of), s.threshold) for s in seeds]
+    label = seeds[0].videos["label"].to_numpy()
+    result = {}
+    for level, found, n in (("video", video, len(label)), ("frame", frame, min(len(s.frames) for s in seeds))):
+        for name in (name for name in found[0] if all(name in f for f in found)):
+            drawn, parts = over_seeds([f[name] for f in found])
+            result[f"{level}.{name}"] = estimate_of(drawn, label, resamples, n=n, ranks=name in RANKED, parts=parts)
+    gaps, groups = fairness(seeds, resamples)
+    return result | gaps, groups
+
+
 def _level(
-    level: str, table: pd.DataFrame, resamples: Resamples, threshold: float | None, temperature: float | None = None
-) -> dict[str, Estimate]:
+    table: pd.DataFrame, resamples: Resamples, threshold: float | None, temperature: float | None = None
+) -> dict[str, Drawn]:
     label, score = table["label"].to_numpy(), table["score"].to_numpy(float)
     found = ranked(label, score, resamples)
     if threshold is not None:
@@ -162,13 +189,25 @@ def _level(
         if temperature is not None:
             scaled = calibration.measured(label, calibration.scaled(score, temperature), resamples)
             found |= {f"{name}_scaled": drawn for name, drawn in scaled.items()}
-    return {f"{level}.{name}": _estimate(drawn, label, resamples, name in RANKED) for name, drawn in found.items()}
+    return found
 
 
-def _estimate(drawn: Drawn, label: NDArray[np.int64], resamples: Resamples, ranks: bool = True) -> Estimate:
+def estimate_of(
+    drawn: Drawn, label: NDArray[np.int64], resamples: Resamples, *, n: int, ranks: bool = True, parts: Parts = ()
+) -> Estimate:
+    """Return a metric that lies between 0 and 1 with its interval.
+
+    Args:
+        drawn: the metric.
+        label: (videos,)
+        resamples: the draws of these videos.
+        n: the sample size to report.
+        ranks: whether it compares the two classes; then a perfect one is as sure as the smaller of them is large.
+        parts: see `interval`.
+    """
     edge = ranks and drawn.value in (0, 1)
     clusters = smallest_class(label, resamples) if edge else resamples.present()
-    return interval(*drawn, n=len(label), clusters=clusters)
+    return interval(*drawn, n=n, clusters=clusters, parts=parts)
 
 
 def smallest_class(label: NDArray[np.int64], resamples: Resamples) -> int:
@@ -186,7 +225,8 @@ def _methods(videos: pd.DataFrame, resamples: Resamples) -> dict[str, Any]:
         part, drawn = videos[chosen], resamples.only(chosen)
         label = part["label"].to_numpy()
         auc = ranked(label, part["score"], drawn, ["auc"])["auc"]
-        result[method] = {"video.auc": _estimate(auc, label, drawn), "n_fake": int((label == FAKE).sum())}
+        whole = estimate_of(auc, label, drawn, n=len(label))
+        result[method] = {"video.auc": whole, "n_fake": int((label == FAKE).sum())}
     return result
 
 

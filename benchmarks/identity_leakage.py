@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from crossfake.benchmark.intervals import Drawn, Resamples, freedom_of, interval, over_seeds, ranked
+from crossfake.benchmark.intervals import Drawn, Resamples, interval, over_seeds, ranked
 from crossfake.benchmark.score import to_videos
 from crossfake.datasets.demo.world import truth
 from crossfake.leaderboards.markdown import estimate, grid
@@ -90,9 +90,8 @@ def cell(column: Column, name: str, against: str = "", bounded: bool = False) ->
     value, parts = over_seeds(list(column.runs[name].values()))
     if against:
         other, more = over_seeds(list(column.runs[against].values()), seed=1)
-        value, parts = less(value, other), parts + more
-    freedom = freedom_of(value.draws, column.people, parts) if parts else None
-    found = interval(*value, n=column.people, clusters=column.people, bounded=bounded, freedom=freedom)
+        value, parts = less(value, other), [*parts, *more]
+    found = interval(*value, n=column.people, clusters=column.people, bounded=bounded, parts=parts)
     return estimate(found._asdict())
 
 

@@ -47,6 +47,12 @@ def read_card(path: Path) -> Card | None:
     return card | extra
 
 
+def operating_point(card: Card) -> tuple[float | None, float | None]:
+    """Return the threshold and temperature that a scorecard was made with; None where it had none."""
+    threshold = card["threshold"]
+    return None if threshold["rule"] == "0.5" else threshold["value"], card.get("temperature")
+
+
 def _newest(cards: list[Card]) -> list[Card]:
     """Leave out what a newer run of the same cell replaced: failures, and scorecards of the same weights."""
     newest: dict[tuple[Any, ...], float] = {}

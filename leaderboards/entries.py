@@ -19,7 +19,7 @@ from ..benchmark.predict import read_predictions, write_predictions
 from ..benchmark.runner import make_card
 from ..benchmark.score import SCHEMA_VERSION
 from ..benchmark.store import SCORECARD, read_json, write_json
-from .collect import Card, read_card
+from .collect import Card, operating_point, read_card
 from .html import page
 from .rows import protocol_of, tables
 
@@ -151,9 +151,8 @@ def _recomputed(card: Card) -> Iterator[str]:
         return
     if _hash(path) != card["predictions_sha256"]:
         yield f"{path.name} is not the file it was made with: the SHA-256 differs"
-    threshold = card["threshold"]
-    given = None if threshold["rule"] == "0.5" else threshold["value"]
-    again = make_card(path, given, card["score"]["draws"], threshold["rule"], card.get("temperature"))
+    threshold, temperature = operating_point(card)
+    again = make_card(path, threshold, card["score"]["draws"], card["threshold"]["rule"], temperature)
     # How intervals are made may change from one schema to the next; what was measured may not.
     exact = read_json(path.with_suffix(".json"))["schema_version"] == SCHEMA_VERSION
     for part in ("counts", "coverage", "metrics", "methods", "groups", *(["curves"] if exact else [])):

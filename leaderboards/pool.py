@@ -1,43 +1,70 @@
-"""Several seeds as one number, and which rows can't be told from a test set's best."""
+"""Several seeds as one row, and which rows can't be told from a test set's best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from math import hypot
 from pathlib import Path
 from statistics import stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from scipy.special import stdtrit
 
-from ..benchmark.compare import METRICS, best_marks, pooled
+from ..benchmark.compare import best_marks, common
 from ..benchmark.errors import BenchError
-from ..benchmark.intervals import LEVEL
+from ..benchmark.intervals import LEVEL, Resamples
 from ..benchmark.predict import read_predictions
-from ..benchmark.score import as_json
-from .collect import Card
+from ..benchmark.score import as_json, measured, scored
+from .collect import Card, operating_point
 
 AUC, FRAME_AUC = "video.auc", "frame.auc"
 Number = dict[str, Any]  # An Estimate as JSON: value, lo, hi, n and perhaps a note.
 
 
-def pool(cards: Sequence[Card]) -> dict[str, Number]:
-    """Return the metrics of one row on one test set, a card a seed.
+class Pooled(NamedTuple):
+    """The metrics of one row on one test set, and its tables of groups: {attribute: {group: cell}}."""
 
-    What ranks or calibrates is pooled over seeds by the two-level bootstrap, where all predictions are there; every
-    other metric by `merge`.
+    metrics: dict[str, Number]
+    groups: dict[str, dict[str, dict[str, Any]]]
+
+
+def pool(cards: Sequence[Card]) -> Pooled:
+    """Average the scorecards of one row on one test set, a card a seed.
+
+    By the two-level bootstrap where all predictions are there and of the same videos, else by `merge`.
     """
     if len(cards) < 2:
-        return cards[0]["metrics"] if cards else {}
-    shared = [name for name in cards[0]["metrics"] if all(name in c["metrics"] for c in cards)]
-    merged = {name: merge([c["metrics"][name] for c in cards]) for name in shared}
-    frames = _predictions(cards)
-    try:
-        return merged | as_json(pooled(frames, [name for name in METRICS if name in shared])) if frames else merged
-    except BenchError:  # Seeds scored on other videos.
-        return merged
+        return Pooled(cards[0]["metrics"], cards[0]["groups"]) if cards else Pooled({}, {})
+    if frames := _predictions(cards):
+        with suppress(BenchError):  # Seeds scored on other videos.
+            return _two_levels(cards, common([frames])[0])
+    return _merged(cards)
+
+
+def _two_levels(cards: Sequence[Card], frames: Sequence[pd.DataFrame]) -> Pooled:
+    seeds = [scored(table, *operating_point(card)) for table, card in zip(frames, cards, strict=True)]
+    metrics, groups = measured(seeds, Resamples(seeds[0].videos["cluster"]))
+    return Pooled(as_json(metrics), as_json(groups))
+
+
+def _merged(cards: Sequence[Card]) -> Pooled:
+    """Merge what the scorecards have in common, but for the worst groups, which may be another one in each."""
+    shared = set.intersection(*(set(c["metrics"]) for c in cards))
+    names = [name for name in cards[0]["metrics"] if name in shared and not name.rpartition(".")[2].startswith("worst")]
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
+    for attribute, table in cards[0]["groups"].items():
+        cells = {g: [c["groups"].get(attribute, {}).get(g) for c in cards] for g in table}
+        groups[attribute] = {g: _merged_cell(found) for g, found in cells.items() if all(found)}
+    return Pooled({name: merge([c["metrics"][name] for c in cards]) for name in names}, groups)
+
+
+def _merged_cell(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    left_out = [c["left_out"] for c in cells if "left_out" in c]
+    counts = {name: min(c[name] for c in cells) for name in ("n_real", "n_fake")}
+    return counts | {AUC: merge([c[AUC] for c in cells])} | ({"left_out": left_out[0]} if left_out else {})
 
 
 def merge(numbers: Sequence[Number]) -> Number:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from ..benchmark.errors import BenchError, did_you_mean
 from .collect import Card
-from .pool import AUC, Number, best, merge, pool
+from .pool import AUC, Number, Pooled, best, pool
 
 GROUPS = "intersection"
 GAP, WORST = (f"video.fairness.{GROUPS}.{what}" for what in ("auc_gap", "worst_auc"))
@@ -21,7 +21,12 @@ class Result:
     """What is known of one row on one test set: a card a seed, and their pooled metrics."""
 
     cards: list[Card]
-    metrics: dict[str, Number] = field(default_factory=dict)
+    pooled: Pooled
+
+    @property
+    def metrics(self) -> dict[str, Number]:
+        """The metrics, seeds pooled."""
+        return self.pooled.metrics
 
     @property
     def status(self) -> str:
@@ -37,23 +42,14 @@ class Result:
     @property
     def worst(self) -> tuple[str, Number] | None:
         """The intersectional group with the lowest AUC among those large enough, n being its smaller class."""
-        tables = [c["groups"].get(GROUPS, {}) for c in self.done]
-        judged = {g: merge([t[g][AUC] for t in tables]) for g in _large_enough(tables)}
-        name = min(judged, key=lambda g: judged[g]["value"], default=None)
+        cells = {g: c for g, c in self.pooled.groups.get(GROUPS, {}).items() if "left_out" not in c}
+        name = min(
+            (g for g in cells if cells[g][AUC]["value"] is not None), key=lambda g: cells[g][AUC]["value"], default=None
+        )
         if name is None:
             return None
-        # One scorecard has it as the lowest of several, with an interval that allows for the choice.
-        number = (self.metrics.get(WORST) if len(tables) == 1 else None) or judged[name]
-        return name, {**number, "n": min(t[name][k] for t in tables for k in ("n_real", "n_fake"))}
-
-
-def _large_enough(tables: list[dict[str, Any]]) -> list[str]:
-    """Return the groups that count in every seed's table."""
-    return [
-        g
-        for g in (tables[0] if tables else ())
-        if all(g in t and "left_out" not in t[g] and t[g][AUC]["value"] is not None for t in tables)
-    ]
+        number = self.metrics.get(WORST) or cells[name][AUC]  # The former allows for being the lowest of several.
+        return name, {**number, "n": min(cells[name][k] for k in ("n_real", "n_fake"))}
 
 
 @dataclass(frozen=True)

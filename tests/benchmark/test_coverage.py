@@ -10,7 +10,6 @@ import pytest
 from crossfake.benchmark.intervals import (
     Drawn,
     Resamples,
-    freedom_of,
     interval,
     over_seeds,
     p_value,
@@ -77,8 +76,7 @@ def covered_over_seeds(videos: int, seeds: int, *, worlds: int, draws: int) -> f
         strengths = world.rng.normal(middle, spread, seeds)
         scores = [world.noisy(0) + strength * world.label for strength in strengths]
         pooled, parts = over_seeds([ranked(world.label, s, resamples, ["auc"])["auc"] for s in scores])
-        freedom = freedom_of(pooled.draws, resamples.present(), parts)
-        e = interval(*pooled, n=videos, clusters=resamples.present(), freedom=freedom)
+        e = interval(*pooled, n=videos, clusters=resamples.present(), parts=parts)
         hits += e.lo <= true <= e.hi
     return hits / worlds
 

@@ -11,6 +11,7 @@ from crossfake.benchmark.intervals import (
     BINS,
     Drawn,
     Resamples,
+    beyond_seeds,
     bootstrap,
     delong,
     estimate,
@@ -233,6 +234,14 @@ def test_seeds_add_their_own_variance():
     assert parts == [(pytest.approx(0.04**2 / 3), 2)]
     assert pooled.draws.var() == pytest.approx(0.02**2 + 0.04**2 / 3, rel=0.05)
     assert over_seeds(found[:1]) == (found[0], [])
+
+
+def test_what_few_seeds_may_miss_is_students_t():
+    drawn = beyond_seeds([[0.80, 0.5], [0.84, 0.5], [0.88, 0.5]], 20000)
+    assert drawn.shape == (20000, 2)
+    assert np.quantile(np.abs(drawn[:, 0]), 0.95) == pytest.approx(0.04 / 3**0.5 * 4.303, rel=0.05)  # t of 2 at 97.5 %
+    assert (drawn[:, 1] == 0).all()
+    assert (beyond_seeds([0.8], 3) == 0).all()
 
 
 def test_degrees_of_freedom_lie_between_those_of_seeds_and_clusters():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from crossfake.benchmark.compare import METRICS, pooled
 from crossfake.benchmark.predict import read_predictions, write_predictions
+from crossfake.benchmark.score import scorecard
 from crossfake.leaderboards.collect import read_card
 from crossfake.leaderboards.pool import AUC, best, merge, pool
 from crossfake.leaderboards.rows import tables
@@ -43,35 +44,68 @@ def seeds(tmp_path, make, scored):
     return [read_card(tmp_path / str(seed) / "scorecard.json") for seed in (0, 1)]
 
 
-def test_what_ranks_or_calibrates_is_pooled_from_the_seeds_predictions(seeds):
-    frames = [read_predictions(Path(c["predictions"]))[0] for c in seeds]
-    expected = pooled(frames, METRICS)
+def test_every_metric_is_pooled_from_the_seeds_predictions(seeds):
     found = pool(seeds)
-    for name in METRICS:
-        assert found[name]["value"] == pytest.approx(np.mean([c["metrics"][name]["value"] for c in seeds]))
-        assert (found[name]["lo"], found[name]["hi"]) == pytest.approx((expected[name].lo, expected[name].hi))
-    gap = "video.fairness.gender.auc_gap"
-    assert found[gap]["value"] == pytest.approx(np.mean([c["metrics"][gap]["value"] for c in seeds]))
+    assert found.metrics.keys() == seeds[0]["metrics"].keys()
+    for name, e in found.metrics.items():
+        own = [c["metrics"][name] for c in seeds]
+        if not name.rpartition(".")[2].startswith("worst"):  # The worst on average is another one than in each.
+            assert e["value"] == pytest.approx(np.mean([o["value"] for o in own])), name
+        assert e["lo"] <= e["value"] <= e["hi"], name
+        assert e["n"] == own[0]["n"], name
+    expected = pooled([read_predictions(Path(c["predictions"]))[0] for c in seeds], METRICS)
+    for name, number in expected.items():
+        assert tuple(found.metrics[name].values())[:3] == pytest.approx(number[:3]), name
     ((row,),) = [table.rows for table in tables(seeds)]
-    assert (row.seeds, row.results["celebdf"].metrics[AUC]) == ((0, 1), found[AUC])
+    assert (row.seeds, row.results["celebdf"].metrics) == ((0, 1), found.metrics)
+
+
+def test_seeds_that_agree_are_no_surer_than_one(seeds):
+    """Their test set is the same: a second copy adds nothing, and the accuracy is at each one's own threshold."""
+    twins = pool([seeds[0], seeds[0]])
+    frames = read_predictions(Path(seeds[0]["predictions"]))[0]
+    alone = scorecard(frames, threshold=seeds[0]["threshold"]["value"], temperature=seeds[0]["temperature"])
+    for name, e in alone["metrics"].items():
+        assert tuple(twins.metrics[name].values())[:3] == pytest.approx(e[:3]), name
+    assert twins.groups["gender"].keys() == seeds[0]["groups"]["gender"].keys()
+    strict = {**seeds[0], "threshold": {"value": 2.0, "rule": "no score is as high"}}
+    acc = pool([seeds[0], strict]).metrics["video.acc"]["value"]
+    share_of_reals = seeds[0]["counts"]["real_videos"] / seeds[0]["counts"]["videos"]
+    assert acc == pytest.approx((seeds[0]["metrics"]["video.acc"]["value"] + share_of_reals) / 2)
+
+
+def test_the_worst_group_is_the_one_that_is_lowest_on_average(seeds):
+    found = pool(seeds)
+    cells = found.groups["gender"]
+    worst = min(cells, key=lambda g: cells[g][AUC]["value"])
+    for group, cell in cells.items():
+        average = np.mean([c["groups"]["gender"][group][AUC]["value"] for c in seeds])
+        assert cell[AUC]["value"] == pytest.approx(average)
+    number = found.metrics["video.fairness.gender.worst_auc"]
+    assert number["value"] == pytest.approx(cells[worst][AUC]["value"])
+    assert number["note"].startswith(worst)
 
 
 def test_without_predictions_the_intervals_are_joined(seeds):
-    gone = [{**c, "predictions": "gone.parquet"} for c in seeds]
-    assert pool(gone)[AUC] == merge([c["metrics"][AUC] for c in seeds])
+    found = pool([{**c, "predictions": "gone.parquet"} for c in seeds])
+    assert found.metrics[AUC] == merge([c["metrics"][AUC] for c in seeds])
+    one, other = (c["groups"]["gender"]["m"] for c in seeds)
+    assert found.groups["gender"]["m"][AUC] == merge([one[AUC], other[AUC]])
+    assert found.groups["gender"]["m"]["n_real"] == one["n_real"]
+    assert "video.fairness.gender.worst_auc" not in found.metrics
 
 
 def test_seeds_of_other_videos_are_joined_and_told_apart_by_nothing(seeds):
     path = Path(seeds[1]["predictions"])
     table, facts = read_predictions(path)
     write_predictions(path, table.assign(video="elsewhere/" + table["video"], score=1 - table["score"]), facts)
-    assert pool(seeds)[AUC] == merge([c["metrics"][AUC] for c in seeds])
+    assert pool(seeds).metrics[AUC] == merge([c["metrics"][AUC] for c in seeds])
     assert best([("one", seeds[:1]), ("other", seeds[1:])]) == ["one", "other"]
 
 
 def test_one_seed_is_left_as_it_is(seeds):
-    assert pool(seeds[:1]) is seeds[0]["metrics"]
-    assert pool([]) == {}
+    assert pool(seeds[:1]) == (seeds[0]["metrics"], seeds[0]["groups"])
+    assert pool([]) == ({}, {})
 
 
 def test_only_what_can_not_be_told_from_the_best_is_marked(seeds, tmp_path):
