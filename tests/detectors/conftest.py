@@ -69,14 +69,20 @@ def _double(detector: Any) -> Any:
 
 
 def _torch_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
+    losses, grads = _torch_gradients(_double(detector), batch)
+    return losses, grads, detector.state()
+
+
+def _torch_gradients(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays]:
     import torch
 
-    _double(detector).network.train()
+    detector.network.train()
     losses = detector.losses({k: torch.from_numpy(v) for k, v in batch.items()})
     detector.network.zero_grad()
     losses["loss"].backward()
     grads = {k: p.grad.numpy() for k, p in detector.network.named_parameters() if p.grad is not None}
-    return {k: v.item() for k, v in losses.items()}, detector.to_reference(grads), detector.state()
+    detector.network.zero_grad(set_to_none=True)
+    return {k: v.item() for k, v in losses.items()}, detector.to_reference(grads)
 
 
 def _jax_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
@@ -101,16 +107,23 @@ def _jax_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, A
 
 @pytest.fixture(scope="session")
 def assert_same_pass(train_pass: Callable[..., Any]) -> Callable[[tuple[Any, Any], Arrays], None]:
-    """Compare losses and gradients within 1e-3 of their size, and running statistics."""
+    """Compare with PyTorch in double precision: losses, running statistics, and gradients within 1e-3 of their size.
+
+    In a deep network that is more than single precision gives: then they must be about as near as PyTorch's.
+    """
 
     def check(ports: tuple[Any, Any], batch: Arrays) -> None:
+        before = ports[0].state()
+        _, single = _torch_gradients(ports[0], batch)
+        ports[0].load(before)
         (losses, grads, state), (losses2, grads2, state2) = (train_pass(port, batch) for port in ports)
         assert losses2 == pytest.approx(losses, rel=1e-3)
         assert grads2.keys() == grads.keys()
         largest = max(np.linalg.norm(g) for g in grads.values())
         for key, expected in grads.items():  # Biases before a batch norm have no gradient but rounding.
             allowed = 1e-3 * max(float(np.linalg.norm(expected)), 1e-4 * largest)
-            assert np.linalg.norm(grads2[key] - expected) < allowed, key
+            rounding = 2 * np.linalg.norm(single[key] - expected)  # It differs from port to port.
+            assert np.linalg.norm(grads2[key] - expected) < max(allowed, rounding), key
         for key in (k for k in state if k.endswith(("running_mean", "running_var", "tracked"))):
             np.testing.assert_allclose(state2[key], state[key], rtol=1e-4, atol=1e-5, err_msg=key)
 
