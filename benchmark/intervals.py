@@ -182,7 +182,7 @@ def interval(
     if not bounded:
         lo, hi = value - reach, value + reach
     elif 0 < value < 1:
-        middle, reach = special.logit(value), reach / (value * (1 - value))
+        middle, reach = special.logit(value), reach * _logit_per_unit(value, drawn, n)
         lo, hi = float(special.expit(middle - reach)), float(special.expit(middle + reach))
     else:
         lo, hi = _at_the_edge(value, drawn, count)
@@ -192,6 +192,20 @@ def interval(
 def standard_error(drawn: Array, clusters: int) -> float:
     """Return the standard deviation of bootstrap draws, without the bootstrap's bias for few clusters."""
     return float(np.std(drawn, ddof=1) * np.sqrt(clusters / (clusters - 1)))
+
+
+def _logit_per_unit(value: float, drawn: Array, n: int) -> float:
+    """Return how far the logit goes as a value does: by its slope, and by the draws between -1 and +1 standard errors.
+
+    Near 0 and 1 the slope alone gives too little, where draws reach further on the long side, and the draws alone too
+    much; their geometric mean covers best (docs/statistics.md).
+    """
+    slope, least = 1 / (value * (1 - value)), 2 / n**2  # The latter is half a pair of n / 2 fakes and reals.
+    low, high = np.quantile(drawn, special.ndtr([-1, 1]))
+    if low == high:
+        return slope
+    far = np.diff(special.logit(np.clip([low, high], least, 1 - least)))[0] / 2
+    return float(np.sqrt(slope * far / np.std(drawn, ddof=1)))
 
 
 def _at_the_edge(value: float, drawn: Array, clusters: int) -> tuple[float, float]:

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import calibration, metrics
+from .attributes import attribute_columns, contradictions, group_names, remarks, with_attributes
 from .errors import BenchError, in_rows
-from .groups import Groups, Scored, attribute_columns, contradictions, fairness, group_names, remarks, with_attributes
+from .groups import Groups, Scored, fairness
 from .intervals import Drawn, Parts, Resamples, interval, means, over_seeds, ranked
 from .metrics import RANKED
 from .types import FAKE, REAL, Estimate

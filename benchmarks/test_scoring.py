@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.groups import attribute_columns
+from crossfake.benchmark.attributes import attribute_columns
 from crossfake.benchmark.metrics import RANKED, accuracy, curve
 from crossfake.benchmark.score import scorecard, to_videos
 from numpy.typing import NDArray

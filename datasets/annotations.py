@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..benchmark.attributes import contradictions
 from ..benchmark.errors import BenchError, in_rows
-from ..benchmark.groups import contradictions
 
 RACES = ("asian", "white", "black")
 UNDEFINED = "undefined"

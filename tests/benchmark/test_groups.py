@@ -8,19 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark import metrics
+from crossfake.benchmark.attributes import attributes_of
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.fairness import gaps, reference_metrics, sigmoid
 from crossfake.benchmark.groups import (
     Samples,
-    attribute_columns,
-    attributes_of,
     measure,
     placements,
     threshold_at_fpr,
-    with_attributes,
 )
 from crossfake.benchmark.intervals import Resamples, estimate
-from crossfake.benchmark.score import check_predictions, scorecard, to_videos
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,14 +139,6 @@ def test_one_group_alone_has_no_gap_and_says_so(two):
     for what in measured(two[two["gender"] == "m"], ["gender"])[0].values():
         assert (what.value, what.n) == (None, 0)
         assert what.note == "fewer than two groups with 5 videos of each class"
-
-
-def test_the_intersection_needs_every_attribute():
-    table = people(("m", "a", 0, [0.1]), ("", "a", 0, [0.1]), ("f", "", 1, [0.1]), ("f", "b", 1, [0.2]))
-    columns = attributes_of(table, ["gender", "race"])
-    assert columns["intersection"].tolist() == ["m-a", "", "", "f-b"]
-    assert list(attributes_of(table.assign(race=""), ["gender", "race"])) == ["gender"]
-    assert list(attributes_of(table[["label", "score"]], ["gender", "race"])) == []
 
 
 def test_auc_draws_agree_with_the_exact_bootstrap():
@@ -279,98 +268,6 @@ def test_an_interval_of_equal_groups_begins_at_zero_nearly_always():
     held, above = coverage([0.2] * 4, [30] * 4, "f_fpr_range", runs=60, draws=200)
     assert held == 1 - above  # Whatever is above 0 holds 0, since the interval begins there.
     assert held >= 0.9
-
-
-def frames(gender: list[object], race: list[object]) -> pd.DataFrame:
-    n = len(gender)
-    return pd.DataFrame(
-        {
-            "video": [f"{i}.mp4" for i in range(n)],
-            "frame": 0,
-            "label": np.arange(n) % 2,
-            "score": np.arange(n) % 2 * 0.8,
-            "gender": gender,
-            "race": race,
-        }
-    )
-
-
-@pytest.mark.parametrize("missing", [None, np.nan, ""])
-def test_cells_left_empty_mean_not_annotated_however_they_were_read(missing):
-    table = frames(["m"] * 10 + ["f"] * 10 + [missing] * 4, ["a"] * 20 + [missing, "b", missing, "b"])
-    card = scorecard(table, threshold=None, draws=0)
-    assert {g: c["n_real"] + c["n_fake"] for g, c in card["groups"]["gender"].items()} == {"f": 10, "m": 10}
-    assert set(card["groups"]["intersection"]) == {"f-a", "m-a"}
-    assert card["metrics"]["video.fairness.gender.auc_gap"].value == 0
-
-
-def test_a_column_without_a_single_annotation_is_no_attribute():
-    card = scorecard(frames([np.nan] * 6, [None] * 6), threshold=None, draws=0)
-    assert card["groups"] == {}
-
-
-def test_groups_written_as_numbers_are_names():
-    card = scorecard(frames([1, 2] * 6, [1.0, np.nan] * 6), threshold=None, draws=0)
-    assert set(card["groups"]["gender"]) == {"1", "2"}
-    assert set(card["groups"]["race"]) == {"1"}
-
-
-def test_any_column_of_few_values_is_an_attribute():
-    table = frames(["m", "f"] * 15, ["a"] * 30).assign(age=["old"] * 15 + ["young"] * 15, number=range(30), logit=0.0)
-    assert attribute_columns(table) == ["gender", "race", "age"]
-    card = scorecard(table, threshold=None, draws=0)
-    assert list(card["groups"]) == ["gender", "race", "age", "intersection", "gender+age", "race+age"]
-    assert set(card["groups"]["intersection"]) == {"f-a", "m-a"}
-    assert "f-old" in card["groups"]["gender+age"]
-
-
-def test_the_literatures_group_strings_are_taken_apart():
-    table = frames(["m"] * 4, ["a"] * 4).drop(columns=["gender", "race"])
-    table["intersection"] = ["male,asian", "nomale,white", "nonmale,others", None]
-    found = with_attributes(table)
-    assert found["gender"].tolist() == ["male", "nonmale", "nonmale", ""]
-    assert found["race"].tolist() == ["asian", "white", "others", ""]
-    with pytest.raises(BenchError, match=r"t.csv: an intersection \('male'\) that is not of .*, in rows 2, 4\. Mend"):
-        with_attributes(table.assign(intersection=["male,asian", "male", "male,white", "male"]), "t.csv")
-
-
-def test_undefined_is_no_group_and_is_told():
-    table = frames(["m", "undefined"] * 8, ["a"] * 15 + [np.nan])
-    card = scorecard(table, threshold=None, draws=0)
-    assert set(card["groups"]["gender"]) == {"m"}
-    assert card["counts"]["frames"] == 16
-    assert card["remarks"][1:] == [
-        "gender isn't known in 8 of 16 rows, row 2 the first: in none of its groups, but in the overall metrics",
-        "race is 'a' in every annotated row (rows 1 to 16): there is no gap to measure",
-        "race isn't known in 1 of 16 rows, row 16 the first: in none of its groups, but in the overall metrics",
-    ]
-
-
-def test_logits_serve_the_literatures_metrics_at_frame_level():
-    table = frames(["m", "m", "f", "f"] * 6, ["a"] * 24)
-    table["logit"] = np.where(table["gender"] == "m", 4.0 * table["label"] - 2, 1.0)
-    card = scorecard(table, threshold=None, draws=0)
-    assert card["metrics"]["frame.fairness.gender.f_fpr_range"].value == 1
-    assert card["metrics"]["video.fairness.gender.f_fpr_range"].value == 0
-
-
-def test_a_method_left_empty_is_still_a_fake_video():
-    table = frames(["m"] * 6, ["a"] * 6).assign(method=["real", "A", "real", np.nan, "real", "A"])
-    assert {m: c["n_fake"] for m, c in scorecard(table, threshold=None, draws=0)["methods"].items()} == {"": 1, "A": 2}
-
-
-def test_a_row_without_a_video_is_refused():
-    table = frames(["m"] * 4, ["a"] * 4)
-    table.loc[2, "video"] = np.nan
-    with pytest.raises(BenchError, match=r"t\.csv: no video in row 3\."):
-        check_predictions(table, "t.csv")
-
-
-def test_pooling_keeps_the_table_it_was_given():
-    table = frames(["m", np.nan], ["a", "a"])
-    before = table.copy()
-    assert to_videos(table)["gender"].tolist() == ["m", ""]
-    pd.testing.assert_frame_equal(table, before)
 
 
 def test_very_many_videos_are_measured_too():

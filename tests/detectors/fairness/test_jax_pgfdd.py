@@ -281,6 +281,7 @@ def test_a_lost_frame_takes_its_partner_along(batch):
     np.testing.assert_array_equal(found["image"][[0, 1, 3, 4]], batch["image"][[1, 3, 4, 5]])
 
 
+@pytest.mark.slow
 def test_twenty_steps_and_a_smaller_one_compile_once(batch):
     seen: list[str] = []
     jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: seen.append(event))
@@ -349,6 +350,7 @@ def test_two_devices_take_the_step_of_one(batch, tmp_path):
     assert_same_weights(two, one, 1e-5)
 
 
+@pytest.mark.slow
 def test_neither_backend_imports_the_other():
     code = (
         "import sys\nfor name in {0!r}: sys.modules[name] = None\n"
