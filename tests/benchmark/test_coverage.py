@@ -95,21 +95,12 @@ def test_seeds_are_part_of_the_interval():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("both", [True, False], ids=["people of both classes", "people of one class"])
-@pytest.mark.parametrize("auc", [0.7, 0.9])
+@pytest.mark.parametrize("auc", [0.7, 0.9, 0.97])
 @pytest.mark.parametrize("videos", [60, 200, 1000])
 def test_coverage_is_95_percent(videos, auc, both):
     share = covered(videos, auc, both=both, worlds=1000, draws=400)
     print(f"\ncoverage: {videos} videos, AUC {auc}, {'both classes' if both else 'one class'}: {share:.1%}")
     assert 0.93 <= share <= 0.97
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("both", [True, False], ids=["people of both classes", "people of one class"])
-@pytest.mark.parametrize("videos", [60, 200, 1000])
-def test_coverage_near_a_perfect_ranking(videos, both):
-    share = covered(videos, 0.97, both=both, worlds=1000, draws=400)
-    print(f"\ncoverage: {videos} videos, AUC 0.97, {'both classes' if both else 'one class'}: {share:.1%}")
-    assert 0.915 <= share <= 0.98
 
 
 @pytest.mark.slow
