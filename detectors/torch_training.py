@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -92,7 +92,7 @@ class TorchTraining:
             "network": self.detector.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "done": self.done,
-            "rng": torch.get_rng_state(),
+            "rng": {name: module.get_rng_state() for name, module in self._generators().items()},
         }
         torch.save(content, buffer)
         return buffer.getvalue()
@@ -103,7 +103,13 @@ class TorchTraining:
         self.detector.network.load_state_dict(content["network"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.done = content["done"]
-        torch.set_rng_state(content["rng"])
+        for name, module in self._generators().items():
+            module.set_rng_state(content["rng"][name])
+
+    def _generators(self) -> dict[str, Any]:
+        """Return what draws random numbers: the processor's generator, and the device's where that is another."""
+        kind = self.detector.device.type
+        return {"cpu": torch} | ({kind: torch.get_device_module(kind)} if kind != "cpu" else {})
 
 
 def fast_bf16(device: torch.device) -> bool:

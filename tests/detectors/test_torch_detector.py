@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,6 +63,21 @@ def test_scores_are_probabilities_whatever_the_batch(frames):
     assert whole.dtype == np.float32
     assert ((whole >= 0) & (whole <= 1)).all()
     assert np.concatenate([detector.score(frames[i : i + 1]) for i in range(5)]) == pytest.approx(whole, abs=1e-5)
+
+
+def test_the_random_state_of_another_device_is_kept_too(monkeypatch):
+    """A graphics card draws dropout by itself; here it is a stand-in that only holds a state."""
+    session = create("meso4", input_size=32).training(TrainSettings(batch_size=2), 1, 1)
+    card = SimpleNamespace(held=torch.tensor([7], dtype=torch.uint8))
+    card.get_rng_state = lambda: card.held
+    card.set_rng_state = lambda state: setattr(card, "held", state)
+    monkeypatch.setattr(torch, "get_device_module", {"cuda": card}.__getitem__)
+    session.detector.device = torch.device("cuda")
+    packed = session.state()
+    card.held, expected = None, torch.rand(3)
+    session.restore(packed)
+    assert card.held.tolist() == [7]
+    assert torch.rand(3).tolist() == expected.tolist()
 
 
 def test_a_resumed_session_equals_an_unbroken_one(frames):
