@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +26,6 @@ class TorchTraining:
         self.done = 0
         fast = settings.precision == "auto" and fast_bf16(detector.device)
         self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
         detector.network.to(detector.device).to(memory_format=torch.channels_last)
         self.optimizer = self._optimizer()
 
@@ -42,6 +42,10 @@ class TorchTraining:
 
     def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
         """Take one optimisation step on a batch from the detector's sampler; return the losses, by name."""
+        with threads(self.settings.threads):
+            return self._step(batch)
+
+    def _step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
         detector, s = self.detector, self.settings
         tensors = self._tensors(batch)
         detector.network.train()
@@ -66,7 +70,7 @@ class TorchTraining:
         """
         network = self.detector.network.train()
         before = {name: value.clone() for name, value in network.named_buffers()}
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), threads(self.settings.threads):
             losses = self._gradients(self._tensors(batch))
         for name, value in network.named_buffers():  # Running statistics.
             value.copy_(before[name])
@@ -110,6 +114,17 @@ class TorchTraining:
         """Return what draws random numbers: the processor's generator, and the device's where that is another."""
         kind = self.detector.device.type
         return {"cpu": torch} | ({kind: torch.get_device_module(kind)} if kind != "cpu" else {})
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Work with so many processor threads, and as before afterwards: what follows is no part of this training."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fast_bf16(device: torch.device) -> bool:

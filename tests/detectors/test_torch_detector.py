@@ -65,6 +65,17 @@ def test_scores_are_probabilities_whatever_the_batch(frames):
     assert np.concatenate([detector.score(frames[i : i + 1]) for i in range(5)]) == pytest.approx(whole, abs=1e-5)
 
 
+def test_threads_are_those_of_the_steps_alone(frames, monkeypatch):
+    """Else a training without the setting would depend on the one before, and speeds on what was trained first."""
+    session = create("meso4", input_size=32).training(TrainSettings(batch_size=5, threads=3), 1, 1)
+    during, losses = [], session.detector.losses
+    monkeypatch.setattr(session.detector, "losses", lambda b: [during.append(torch.get_num_threads()), losses(b)][1])
+    before = torch.get_num_threads()
+    session.step({"image": frames, "label": np.arange(5) % 2})
+    assert during == [3]
+    assert torch.get_num_threads() == before
+
+
 def test_the_random_state_of_another_device_is_kept_too(monkeypatch):
     """A graphics card draws dropout by itself; here it is a stand-in that only holds a state."""
     session = create("meso4", input_size=32).training(TrainSettings(batch_size=2), 1, 1)
