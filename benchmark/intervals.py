@@ -202,10 +202,11 @@ def _logit_per_unit(value: float, drawn: Array, n: int) -> float:
     """
     slope, least = 1 / (value * (1 - value)), 2 / n**2  # The latter is half a pair of n / 2 fakes and reals.
     low, high = np.quantile(drawn, special.ndtr([-1, 1]))
-    if low == high:
+    spread = np.std(drawn, ddof=1)
+    if low == high or not spread:  # Draws that differ by less than a square can hold have a spread of 0.
         return slope
     far = np.diff(special.logit(np.clip([low, high], least, 1 - least)))[0] / 2
-    return float(np.sqrt(slope * far / np.std(drawn, ddof=1)))
+    return float(np.sqrt(slope * far / spread))
 
 
 def _at_the_edge(value: float, drawn: Array, clusters: int) -> tuple[float, float]:

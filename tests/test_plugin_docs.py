@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -49,9 +49,11 @@ def bench(*argv: object, site: Path | None = None, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def packaging() -> None:
-    for module in ("pip", "setuptools"):
-        if find_spec(module) is None:
-            pytest.skip(f"{module} is not installed: pip install -e '.[test]'")
+    for package in ("pip", "setuptools"):
+        try:
+            version(package)
+        except PackageNotFoundError:
+            pytest.skip(f"{package} is not installed: pip install -e '.[test]'")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from crossfake.benchmark.intervals import (
     p_value,
     ranked,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
@@ -169,6 +169,7 @@ def test_a_perfect_ranking_is_known_from_the_smaller_class():
 
 
 @given(st.floats(0.001, 0.999), st.lists(st.floats(0, 1), min_size=3, max_size=50), st.integers(2, 200))
+@example(0.5, [0.0, 0.0, 4.7e-183], 2)  # A difference whose square is 0.
 def test_an_interval_holds_its_value_and_stays_a_share(value, draws, clusters):
     e = interval(value, np.array(draws), n=500, clusters=clusters)
     assert 0 <= e.lo <= e.value <= e.hi <= 1
