@@ -1,14 +1,16 @@
 """Print the tables of docs/identity_leakage.md: python benchmarks/identity_leakage.py STUDY LEAK_WORLD STANDARD_WORLD.
 
-STUDY holds the runs of that page's commands: `leak` (the donors of training), `new` (new donors) and `standard`.
+STUDY holds the runs of that page's commands: `leak` (the donors of training), `new` (new donors) and `standard`, and in
+`probe` the probes' JSON files.
 Averages over training seeds, with intervals over seeds and people filmed; detectors are compared on the same people.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from crossfake.benchmark.intervals import Drawn, Resamples, interval, over_seeds
 from crossfake.benchmark.score import to_videos
 from crossfake.datasets.demo.world import truth
 from crossfake.leaderboards.markdown import estimate, grid
+from crossfake.leaderboards.pool import merge
 
 PLAIN = "timm-resnet10t.plain"
 Seeds = dict[str, Drawn]
@@ -114,10 +117,31 @@ def table(columns: dict[str, Column], first: str, second: str) -> str:
     return grid(head, rows)
 
 
+def probes(folder: Path) -> str:
+    """Return a row for each detector that was probed and whom for: accuracies averaged over seeds."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*.json")):
+        probe = json.loads(path.read_text())
+        found.setdefault((probe["who"], Path(probe["checkpoint"]).parts[-3]), []).append(probe)
+    head = ["whom", "detector", "seeds", "accuracy", "random weights", "difference"]
+    rows = [
+        [
+            f"{who}, of {of[0]['people']}",
+            name,
+            str(len(of)),
+            *(estimate(merge([p[key] for p in of])) for key in ("accuracy", "random")),
+            estimate(merge([p["difference"] for p in of], bounded=False)),
+        ]
+        for (who, name), of in sorted(found.items(), key=lambda item: (item[0][0], item[0][1] != PLAIN, item[0][1]))
+    ]
+    return grid(head, rows)
+
+
 def main(study: Path, leak: Path, standard: Path) -> None:
-    """Print both tables."""
+    """Print the tables of (a), (b) and (c)."""
     donors = {"same donors": measured(study / "leak", leak, SAME), "new donors": measured(study / "new", leak, NEW)}
     print(table(donors, "same donors", "new donors"), "\n")
+    print(probes(study / "probe"), "\n")
     sets = {"ff++": SAME, **OTHERS}
     columns = {name: measured(study / "standard", standard, test, k) for k, (name, test) in enumerate(sets.items())}
     columns["the other three"] = average([columns[name] for name in OTHERS])

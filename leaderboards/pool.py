@@ -67,11 +67,12 @@ def _merged_cell(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return counts | {AUC: merge([c[AUC] for c in cells])} | ({"left_out": left_out[0]} if left_out else {})
 
 
-def merge(numbers: Sequence[Number]) -> Number:
+def merge(numbers: Sequence[Number], bounded: bool = True) -> Number:
     """Return the mean over seeds with an interval; undefined where one is, and n the smallest.
 
     Its ends join, as in MOVER (Zou and Donner 2008), the mean distance of the seeds' own ends, since all saw the same
-    videos, and the spread between seeds, by Student's t. A rate's or gap's ends stay within 0 ... 1, or what they were.
+    videos, and the spread between seeds, by Student's t. A rate's or gap's ends stay within 0 ... 1, or what they were;
+    those of a difference, which isn't `bounded`, lie where they lie.
     """
     for e in numbers:
         if e["value"] is None:
@@ -82,8 +83,9 @@ def merge(numbers: Sequence[Number]) -> Number:
         return merged
     spread = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * stdev(values) / count**0.5 if count > 1 else 0.0
     below, above = (hypot(sum(abs(e["value"] - e[end]) for e in numbers) / count, spread) for end in ("lo", "hi"))
+    merged |= {"lo": merged["value"] - below, "hi": merged["value"] + above}
     most = max(1.0, *(e["hi"] for e in numbers))
-    return merged | {"lo": max(merged["value"] - below, 0.0), "hi": min(merged["value"] + above, most)}
+    return merged | {"lo": max(merged["lo"], 0.0), "hi": min(merged["hi"], most)} if bounded else merged
 
 
 def best(rows: Sequence[tuple[str, Sequence[Card]]]) -> list[str]:

@@ -32,6 +32,7 @@ def test_merging_joins_the_seeds_own_ends_and_their_spread():
 def test_merged_ends_stay_within_what_is_possible():
     assert merge([number(0.05, 0, 0.1), number(0.4, 0.2, 0.6)])["lo"] == 0
     assert merge([number(0.6, 0.5, 0.7), number(0.95, 0.9, 1)])["hi"] == 1
+    assert merge([number(0.05, -0.1, 0.1), number(0.4, 0.2, 0.6)], bounded=False)["lo"] < 0
     assert merge([number(0.2, 0, 1.5), number(1.4, 0.3, 2.5)])["hi"] == 2.5  # a sum over groups
 
 
