@@ -66,7 +66,7 @@ class Family:
 Groups = dict[str, dict[str, dict[str, Any]]]
 
 
-class Scored(NamedTuple):
+class SeedScores(NamedTuple):
     """The predictions of one training seed on a test set.
 
     `videos` has a row a video with `label`, `score`, `cluster` (what is drawn as one) and attributes, `frames` a row a
@@ -97,7 +97,7 @@ class Samples(NamedTuple):
     threshold: float
 
 
-def fairness(seeds: Sequence[Scored], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
+def fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
     """Measure groups and gaps at both levels, averaged over training seeds on the same videos; see `measure`.
 
     Where frames have a `logit`, its sigmoid is taken for their score, as in the literature's code.
@@ -256,7 +256,7 @@ def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
         none = Estimate(None, None, None, 0, f"no such {level}s")
         return rate(key, n, int(clusters[which]), point) if n else none
 
-    at_edge = len({float(f.rates["at"]["auc"][i]) for f in seeds} | {0.0, 1.0}) == 2
+    at_edge = np.mean([f.rates["at"]["auc"][i] for f in seeds]) in (0, 1)
     cell: dict[str, Any] = {"n_real": real, "n_fake": fake} if level == "video" else {}
     cell |= {
         f"{level}.auc": rate("auc", real + fake, int(clusters.min() if at_edge else clusters.sum())),

@@ -15,17 +15,22 @@ Tick = Callable[[int, int], None]
 
 
 class Reporter:
-    """Says lines on stdout, shows progress on stderr, and appends the lines to the run's log once there is one."""
+    """Says lines on stdout, shows progress on stderr, and appends the lines to the run's log once there is one.
 
-    def __init__(self, quiet: bool = False):
-        self.quiet = quiet
+    Args:
+        quiet: says and shows nothing.
+        aside: says lines on stderr, too: stdout is for what was asked for.
+    """
+
+    def __init__(self, quiet: bool = False, aside: bool = False):
+        self.quiet, self.aside = quiet, aside
         self.live = sys.stderr.isatty() and not quiet
         self.log: Path | None = None
 
     def say(self, line: str) -> None:
         """Print one line, and log it with the time."""
         if not self.quiet:
-            print(line, flush=True)
+            print(line, flush=True, file=sys.stderr if self.aside else sys.stdout)
         if self.log is not None:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("a", encoding="utf-8") as file:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import calibration, metrics
 from .attributes import attribute_columns, contradictions, group_names, remarks, with_attributes
 from .errors import BenchError, in_rows
-from .groups import Groups, Scored, fairness
+from .groups import Groups, SeedScores, fairness
 from .intervals import Drawn, Parts, Resamples, interval, means, over_seeds, ranked
 from .metrics import RANKED
 from .types import FAKE, REAL, Estimate
@@ -148,13 +148,13 @@ def scorecard(
     }
 
 
-def scored(frames: pd.DataFrame, threshold: float | None = None, temperature: float | None = None) -> Scored:
+def scored(frames: pd.DataFrame, threshold: float | None = None, temperature: float | None = None) -> SeedScores:
     """Pool a predictions table into videos; see `scorecard`."""
     videos, of_frame = pooled_videos(frames)
-    return Scored(videos, frames, of_frame, threshold, temperature)
+    return SeedScores(videos, frames, of_frame, threshold, temperature)
 
 
-def measured(seeds: Sequence[Scored], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
+def measured(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
     """Return all metrics, and the tables of groups, of one training seed or averaged over several.
 
     Args:

@@ -64,6 +64,7 @@ def predict_files(arguments: argparse.Namespace) -> int:
     from ...detectors import cropper_of
     from ..annotate import annotate
     from ..files import FileScorer, listed
+    from ..progress import Reporter
 
     files = listed(arguments.files)
     entry, made_from = common.named(arguments)
@@ -71,10 +72,12 @@ def predict_files(arguments: argparse.Namespace) -> int:
     finder = load_finder(settings.faces.finder)
     scorer = FileScorer(detector, cropper_of(detector, entry), finder, settings.faces, arguments.batch_size)
     scored = []
-    for path, name in files.items():
-        scored.append(scorer(path))
-        if arguments.annotate and scored[-1].people:
-            annotate(path, scored[-1], arguments.annotate, name)
+    with Reporter(aside=True).task(f"scoring {len(files)} file{'s' * (len(files) > 1)}") as tick:
+        for path, name in files.items():
+            scored.append(scorer(path))
+            if arguments.annotate and scored[-1].people:
+                annotate(path, scored[-1], arguments.annotate, name)
+            tick(len(scored), len(files))
     print(_as_text(scored, arguments.format))
     return 1 if any(s.status == "unreadable" for s in scored) else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import av
@@ -88,6 +89,13 @@ def test_a_folder_gives_a_row_a_face_and_says_what_has_none(folder, capsys):
     assert rows.loc["noface.png", "reason"] == "no face found"
     assert rows["score"].notna().tolist() == [True, True, False, False, False]
     assert (rows["score"] == rows["person_score"])[:2].all()
+
+
+def test_progress_is_told_aside_of_the_scores(folder, capsys):
+    main(["predict", str(folder), "--detector", TOY, "--format", "json", "--set", "faces.frames=4"])
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)
+    assert re.fullmatch(r"scoring 5 files: done in [\d.]+ s\n", shown.err)
 
 
 def test_the_table_says_that_there_is_no_face(tmp_path, capsys):
