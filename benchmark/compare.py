@@ -186,22 +186,30 @@ def read_run(path: Path) -> dict[str, pd.DataFrame]:
     return found
 
 
-def matched(a: Path, b: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Pair the test sets of two runs: {test set: their predictions}.
+def matched(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list[pd.DataFrame], list[pd.DataFrame]]]:
+    """Pair the test sets of two detectors, each given by a run or by several that differ by the seed.
+
+    Returns:
+        {test set: their predictions, a table a run}.
 
     Raises:
         BenchError: they share no test set, or were not scored on the same videos.
     """
-    first, second = read_run(a), read_run(b)
-    if len(first) == len(second) == 1:  # Files from elsewhere don't tell their test set.
-        return {next(iter(first)): _checked(a, b, *first.values(), *second.values())}
-    shared = [test for test in first if test in second]
+    runs = {path: read_run(path) for path in (*a, *b)}
+    if all(len(found) == 1 for found in runs.values()):  # Files from elsewhere don't tell their test set.
+        name = next(iter(runs[a[0]]))
+        runs = {path: {name: next(iter(found.values()))} for path, found in runs.items()}
+    shared = [test for test in runs[a[0]] if all(test in found for found in runs.values())]
     if not shared:
-        raise BenchError(f"no test set in common: {a} has {', '.join(first)}; {b} has {', '.join(second)}")
-    return {test: _checked(a, b, first[test], second[test]) for test in shared}
+        listed = "; ".join(f"{path} has {', '.join(found)}" for path, found in runs.items())
+        raise BenchError(f"no test set in common: {listed}")
+    for test in shared:
+        for path in (*a[1:], *b):
+            _check_same(a[0], path, runs[a[0]][test], runs[path][test])
+    return {test: ([runs[p][test] for p in a], [runs[p][test] for p in b]) for test in shared}
 
 
-def _checked(a: Path, b: Path, first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _check_same(a: Path, b: Path, first: pd.DataFrame, second: pd.DataFrame) -> None:
     labels, others = (dict(zip(t["video"], t["label"], strict=True)) for t in (first, second))
     if differing := sorted(labels.keys() ^ others.keys()):
         raise BenchError(
@@ -210,4 +218,3 @@ def _checked(a: Path, b: Path, first: pd.DataFrame, second: pd.DataFrame) -> tup
         )
     if wrong := [v for v in labels if labels[v] != others[v]]:
         raise BenchError(f"{len(wrong)} videos are real in one of {a} and {b}, fake in the other; first: {wrong[0]}")
-    return first, second

@@ -11,9 +11,11 @@ from . import common
 EPILOG = """\
 examples:
   bench compare runs/demo/caddm.small/RUN runs/demo/meso4/RUN
+  bench compare runs/demo/caddm.small/SEED0,runs/demo/caddm.small/SEED1 runs/demo/meso4/SEED0,runs/demo/meso4/SEED1
   bench compare theirs.csv runs/demo/caddm.small/RUN/test.celebdf.KEY --metric video.eer
 
-A RUN is a run's folder (every test set that both have is compared), one of its test folders, or a predictions file.
+A RUN is a run's folder (every test set that both have is compared), one of its test folders, or a predictions file;
+several joined by commas are seeds of one detector, and pooled.
 p is of a paired test over clusters of videos, p (Holm) is corrected for the number of test sets, and p (DeLong) takes
 videos as independent. docs/statistics.md tells how.
 """
@@ -23,10 +25,15 @@ def add(verbs: Any) -> None:
     """Add the verb."""
     p = common.verb(verbs, "compare", compare, "test whether two runs differ on the same videos", EPILOG)
     for name in ("run_a", "run_b"):
-        p.add_argument(name, type=Path, metavar=name.upper(), help="a run's folder, its test folder or predictions")
+        about = "a run's folder, its test folder or predictions; seeds joined by commas"
+        p.add_argument(name, type=_runs, metavar=f"{name.upper()}[,...]", help=about)
     p.add_argument("--metric", default="video.auc", metavar="NAME", help="what to compare (default video.auc)")
     p.add_argument("--draws", type=common.positive, default=1000, metavar="N", help="bootstrap draws (default 1000)")
     p.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+
+
+def _runs(text: str) -> list[Path]:
+    return [Path(text)] if Path(text).exists() else [Path(part) for part in text.split(",")]
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -41,7 +48,7 @@ def compare(arguments: argparse.Namespace) -> int:
     from ..store import write_json
 
     pairs = matched(arguments.run_a, arguments.run_b)
-    found = {name: test([a], [b], arguments.metric, arguments.draws) for name, (a, b) in pairs.items()}
+    found = {name: test(a, b, arguments.metric, arguments.draws) for name, (a, b) in pairs.items()}
     corrected = dict(zip(found, holm([c.p for c in found.values()]).tolist(), strict=True))
     content = {name: as_json({**c._asdict(), "p_holm": corrected[name]}) for name, c in found.items()}
     columns = ["test", arguments.metric, "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)"]
@@ -49,7 +56,9 @@ def compare(arguments: argparse.Namespace) -> int:
         [name, f"n {c['a']['n']}", *(estimate(c[k]) for k in ("a", "b", "difference")), *map(_p, _ps(c))]
         for name, c in content.items()
     ]
-    print(f"A: {arguments.run_a}\nB: {arguments.run_b}\n")
+    for name, runs in (("A", arguments.run_a), ("B", arguments.run_b)):
+        print(f"{name}: {', '.join(map(str, runs))}")
+    print()
     print(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
     if arguments.json:
         write_json(arguments.json, {"metric": arguments.metric, "tests": content})

@@ -136,9 +136,9 @@ def test_marks_are_given_on_the_videos_that_both_have():
 
 def test_a_run_folder_is_compared_on_every_test_set_that_both_have(run):
     a, b = run("a", celebdf=GOOD, dfdc=POOR), run("b", celebdf=POOR, dfd=GOOD)
-    assert list(matched(a, b)) == ["celebdf"]
+    assert list(matched([a], [b])) == ["celebdf"]
     assert set(read_run(a)) == {"celebdf", "dfdc"}
-    assert list(matched(a / "test.celebdf.abc", b / "test.celebdf.abc/predictions.parquet")) == ["celebdf"]
+    assert list(matched([a / "test.celebdf.abc"], [b / "test.celebdf.abc/predictions.parquet"])) == ["celebdf"]
 
 
 def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
@@ -153,7 +153,7 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
         (tmp_path / "nothing.csv", "no predictions"),
     ):
         with pytest.raises(BenchError) as error:
-            matched(a, other)
+            matched([a], [other])
         assert message in str(error.value)
         assert "\n" not in str(error.value)
     with pytest.raises(BenchError, match=r"no metric 'video.acu' to compare. Did you mean 'video.auc'"):
@@ -164,6 +164,18 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
         compare([GOOD], [GOOD.assign(score=GOOD["score"] * 2)], "video.ece")
     with pytest.raises(BenchError, match=r"undefined \(one class\)"):
         compare([GOOD[GOOD["label"] == 1]], [POOR[POOR["label"] == 1]])
+
+
+def test_the_verb_pools_seeds_joined_by_commas(run, tmp_path, capsys):
+    tables = [predictions(strength, seed) for seed, strength in enumerate((1.0, 2.0, 3.0))]
+    seeds = ",".join(str(run(f"s{i}", celebdf=table)) for i, table in enumerate(tables))
+    assert main(["compare", seeds, str(run("b", celebdf=POOR)), "--json", str(tmp_path / "d.json")]) == 0
+    (found,) = json.loads((tmp_path / "d.json").read_text())["tests"].values()
+    assert found["difference"]["value"] == pytest.approx(compare(tables, [POOR]).difference.value)
+    assert found["p_delong"] is None
+    assert f"A: {seeds.replace(',', ', ')}" in capsys.readouterr().out
+    assert main(["compare", f"{seeds},{run('c', celebdf=GOOD[GOOD['video'] != '0/3.mp4'])}", seeds]) == 2
+    assert "1 videos are in only one of" in capsys.readouterr().err
 
 
 def test_the_verb_prints_a_table_and_writes_the_numbers(run, tmp_path, capsys):
