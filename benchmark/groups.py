@@ -25,7 +25,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .attributes import attribute_columns, attributes_of, with_attributes
-from .errors import BenchError
 from .fairness import gaps, rates_of, sigmoid
 from .intervals import LEVEL, Drawn, Resamples, beyond_seeds, interval, over_seeds
 from .types import FAKE, REAL, Estimate
@@ -39,13 +38,15 @@ Array = NDArray[np.float64]
 class Family:
     """One attribute's groups at one level: their sizes and rates, as observed and in every draw.
 
-    `size` is (groups, 2): real and fake samples, `clusters` how many clusters these are of. `rates` maps operating
-    points to rates (see fairness.Rates), `drawn` to those of each draw, (draws, groups + 1).
+    `size` is (groups, 2): real and fake samples; `clusters`, the same, of how many clusters; `together`, (groups,), how
+    many clusters that is in all. `rates` maps operating points to rates (see fairness.Rates), `drawn` to those of each
+    draw, (draws, groups + 1).
     """
 
     names: list[str]
     size: NDArray[np.int64]
     clusters: NDArray[np.int64]
+    together: NDArray[np.int64]
     rates: Mapping[str, Mapping[str, Array]]
     drawn: Mapping[str, Mapping[str, Array]]
 
@@ -57,8 +58,8 @@ class Family:
         at = [*kept, -1]
         observed = {k: r[at] for k, r in self.rates[point].items()}
         drawn = {k: r[:, at] for k, r in self.drawn[point].items()}
-        real, fake = self.clusters[kept].T
-        n = {"fpr": real, "tpr": fake, "auc": np.minimum(real, fake), "pr": real + fake, "acc": real + fake}
+        (real, fake), both = self.clusters[kept].T, self.together[kept]
+        n = {"fpr": real, "tpr": fake, "auc": np.minimum(real, fake), "pr": both, "acc": both}
         wider = {k: np.append(np.sqrt(n[k] / np.maximum(n[k] - 1, 1)), 1) for k in n}
         return observed, drawn, {k: (drawn[k] - observed[k]) * wider[k] for k in observed}
 
@@ -103,14 +104,14 @@ def fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[st
     Where frames have a `logit`, its sigmoid is taken for their score, as in the literature's code.
 
     Args:
-        seeds: a table a seed.
+        seeds: a table a seed; an attribute counts where all have it.
         resamples: the bootstrap draws of the videos.
     """
-    clusters = seeds[0].videos["cluster"].to_numpy()
+    clusters = resamples.clusters
     of_cluster = resamples.only(np.unique(clusters, return_index=True)[1])
     frames = [with_attributes(s.frames) for s in seeds]
     frames = [f.assign(score=sigmoid(f["logit"])) if "logit" in f else f for f in frames]
-    known = attribute_columns(frames[0])
+    known = [a for a in attribute_columns(frames[0]) if all(a in attribute_columns(f) for f in frames[1:])]
     of_videos = [Samples(s.videos, clusters, s.at) for s in seeds]
     of_frames = [Samples(f, clusters[s.video_of], s.at) for f, s in zip(frames, seeds, strict=True)]
     metrics, groups = measure("video", of_videos, known, of_cluster)
@@ -135,17 +136,14 @@ def measure(
     Returns:
         The gaps, as `<level>.fairness.<attribute>.<metric>` (at 0.5 too, as `<level>.fairness_at_half...`, where that
         isn't the threshold), and for every attribute its groups with n, AUC, FPR, TPR and FPR at 5 % overall FPR.
-
-    Raises:
-        BenchError: the seeds' samples aren't of the same groups.
+        An attribute of which the seeds' samples have other groups is left out.
     """
-    every = [_families(samples, known, resamples) for samples in seeds]
-    if any({a: f.names for a, f in found.items()} != {a: f.names for a, f in every[0].items()} for found in every):
-        raise BenchError("the seeds' predictions are not of the same groups")
+    first, *others = (_families(samples, known, resamples) for samples in seeds)
+    shared = [a for a, f in first.items() if all(a in found and found[a].names == f.names for found in others)]
     metrics: dict[str, Estimate] = {}
     groups: Groups = {}
-    for attribute in every[0]:
-        families = [found[attribute] for found in every]
+    for attribute in shared:
+        families = [found[attribute] for found in (first, *others)]
         size = np.min([f.size for f in families], axis=0)
         kept = [i for i, n in enumerate(size) if n.min() >= MIN_PER_CLASS[level]]
         groups[attribute] = {g: _cell(level, families, i) for i, g in enumerate(families[0].names)}
@@ -209,13 +207,15 @@ def _family(
     shape = (len(found), 2, len(columns))
     whole, drawn = table.sum(0).reshape(shape), resamples.sums(table.reshape(size, -1)).reshape(-1, *shape)
     trials = (table[..., 0] > 0).sum(0).reshape(shape[:2])
+    together = (table[..., 0].reshape(size, len(found), 2).sum(-1) > 0).sum(0)
     observed = {p: _rates(whole, k) for k, p in enumerate(points, start=1)}
     return Family(
         found.tolist(),
         whole[..., 0].astype(int),
         trials,
+        together,
         observed,
-        {p: _thawed(_rates(drawn, k, observed[p]["auc"]), observed[p], trials) for k, p in enumerate(points, start=1)},
+        {p: _thawed(drawn, k, observed[p], trials) for k, p in enumerate(points, start=1)},
     )
 
 
@@ -229,22 +229,28 @@ def _rates(sums: Array, point: int, auc: Array | float = 0.0) -> dict[str, Array
     return {**found, "auc": np.clip(mean_fake + mean_real - (auc if np.ndim(auc) else mean_real), 0, 1)}
 
 
-def _thawed(drawn: dict[str, Array], observed: Mapping[str, Array], trials: NDArray[np.int64]) -> dict[str, Array]:
-    """Give rates of exactly 0 or 1 a spread: all samples agree, so resampling has nothing to vary.
+def _thawed(sums: Array, point: int, observed: Mapping[str, Array], trials: NDArray[np.int64]) -> dict[str, Array]:
+    """Turn drawn sums into rates, and give those of exactly 0 or 1 a spread: where all agree, nothing can vary.
 
     Their draws come from Jeffreys' posterior Beta(k + 1/2, n - k + 1/2), n being the group's clusters of that class,
-    for an AUC of the smaller class: so many pairs of a fake and a real can be made without using a cluster twice.
+    for an AUC of the smaller class: so many pairs of a fake and a real can be made without using a cluster twice. What
+    is called fake or right in all follows from them. A group's draws don't depend on the others'.
     """
-    rng = np.random.default_rng(0)
-    for name, n in (("fpr", trials[:, REAL]), ("tpr", trials[:, FAKE]), ("auc", trials.min(1))):
+    drawn = _rates(sums, point, observed["auc"])
+    for i, (name, n) in enumerate((("fpr", trials[:, REAL]), ("tpr", trials[:, FAKE]), ("auc", trials.min(1)))):
         for group in np.flatnonzero(np.isin(observed[name][:-1], (0, 1)) & (n > 0)):
-            k = observed[name][group] * n[group]
-            drawn[name][:, group] = rng.beta(k + 0.5, n[group] - k + 0.5, len(drawn[name]))
+            k, rng = observed[name][group] * n[group], np.random.default_rng([i, int(group)])
+            drawn[name][:, group] = rng.beta(k + 0.5, n[group] - k + 0.5, len(sums))
+    real, fake = sums[..., REAL, 0], sums[..., FAKE, 0]
+    called = (np.nan_to_num(n * drawn[name][:, :-1]) for name, n in (("fpr", real), ("tpr", fake)))
+    thawed = rates_of(real, fake, *called)
+    for name in ("pr", "acc"):
+        drawn[name][:, :-1] = thawed[name]
     return drawn
 
 
 def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
-    size, clusters = (np.min([getattr(f, k)[i] for f in seeds], axis=0) for k in ("size", "clusters"))
+    size, clusters, together = (np.min([getattr(f, k)[i] for f in seeds], 0) for k in ("size", "clusters", "together"))
     real, fake = (int(n) for n in size)
 
     def rate(key: str, n: int, independent: int, point: str = "at") -> Estimate:
@@ -259,7 +265,7 @@ def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
     at_edge = np.mean([f.rates["at"]["auc"][i] for f in seeds]) in (0, 1)
     cell: dict[str, Any] = {"n_real": real, "n_fake": fake} if level == "video" else {}
     cell |= {
-        f"{level}.auc": rate("auc", real + fake, int(clusters.min() if at_edge else clusters.sum())),
+        f"{level}.auc": rate("auc", real + fake, int(clusters.min() if at_edge else together)),
         f"{level}.fpr": of_class("fpr", REAL),
         f"{level}.tpr": of_class("tpr", FAKE),
         f"{level}.fpr_at_fpr5": of_class("fpr", REAL, "fpr5"),

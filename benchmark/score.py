@@ -134,7 +134,7 @@ def scorecard(
         `metrics`, `methods`, `groups`, `curves` and `counts`, of plain dicts and Estimates.
     """
     one = scored(frames, threshold, temperature)
-    videos, resamples = one.videos, Resamples(one.videos["cluster"], draws)
+    videos, resamples = one.videos, resamples_of([one], draws)
     result, groups = measured([one], resamples)
     return {
         "metrics": result,
@@ -154,18 +154,18 @@ def scored(frames: pd.DataFrame, threshold: float | None = None, temperature: fl
     return SeedScores(videos, frames, of_frame, threshold, temperature)
 
 
+def resamples_of(seeds: Sequence[SeedScores], draws: int = 1000) -> Resamples:
+    """Draw the videos that all seeds have scored: by people, where one of the tables knows them."""
+    return Resamples(min((s.videos["cluster"] for s in seeds), key=lambda clusters: clusters.max()), draws)
+
+
 def measured(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
     """Return all metrics, and the tables of groups, of one training seed or averaged over several.
 
     Args:
         seeds: each seed's predictions of the same videos, each with its own operating point.
-        resamples: the bootstrap draws of the clusters of the first one's videos; see `intervals.over_seeds`.
-
-    Raises:
-        BenchError: the predictions aren't of the same videos, or these not of the same groups.
+        resamples: the bootstrap draws of these videos; see `resamples_of` and `intervals.over_seeds`.
     """
-    if any(not s.videos["video"].equals(seeds[0].videos["video"]) for s in seeds):
-        raise BenchError("the seeds' predictions are not of the same videos")
     video = [_level(s.videos, resamples, s.threshold, s.temperature) for s in seeds]
     frame = [_level(s.frames, resamples.only(s.video_of), s.threshold) for s in seeds]
     label = seeds[0].videos["label"].to_numpy()

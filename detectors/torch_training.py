@@ -108,7 +108,8 @@ class TorchTraining:
         self.optimizer.load_state_dict(content["optimizer"])
         self.done = content["done"]
         for name, module in self._generators().items():
-            module.set_rng_state(content["rng"][name])
+            if name in content["rng"]:  # A state that was taken on another device has none of this one's.
+                module.set_rng_state(content["rng"][name])
 
     def _generators(self) -> dict[str, Any]:
         """Return what draws random numbers: the processor's generator, and the device's where that is another."""

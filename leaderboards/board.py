@@ -89,6 +89,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         test: {
             "status": result.status,
             "metrics": result.metrics,
+            "groups": result.pooled.groups,
             "drop": row.drop(test),
             "worst_group": result.worst,
             "coverage": [c["coverage"] for c in result.done],

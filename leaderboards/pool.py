@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from math import hypot
 from pathlib import Path
@@ -14,12 +13,13 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from ..benchmark.compare import best_marks, common
-from ..benchmark.errors import BenchError
-from ..benchmark.intervals import LEVEL, Resamples
+from ..benchmark.intervals import LEVEL
 from ..benchmark.predict import read_predictions
-from ..benchmark.score import as_json, measured, scored
+from ..benchmark.score import as_json, measured, resamples_of, scored
 from .collect import Card, operating_point
 
+SAME = 0.95
+"""The share of its videos that each seed must have in common with the others; what one lacks is left out of all."""
 AUC, FRAME_AUC = "video.auc", "frame.auc"
 Number = dict[str, Any]  # An Estimate as JSON: value, lo, hi, n and perhaps a note.
 
@@ -34,19 +34,20 @@ class Pooled(NamedTuple):
 def pool(cards: Sequence[Card]) -> Pooled:
     """Average the scorecards of one row on one test set, a card a seed.
 
-    By the two-level bootstrap where all predictions are there and of the same videos, else by `merge`.
+    By the two-level bootstrap where all predictions are there and (nearly) of the same videos, else by `merge`.
     """
     if len(cards) < 2:
         return Pooled(cards[0]["metrics"], cards[0]["groups"]) if cards else Pooled({}, {})
-    if frames := _predictions(cards):
-        with suppress(BenchError):  # Seeds scored on other videos.
-            return _two_levels(cards, common([frames])[0])
-    return _merged(cards)
+    frames = _predictions(cards)
+    videos = [set(table["video"].unique()) for table in frames]
+    if not frames or len(set.intersection(*videos)) < SAME * max(map(len, videos)):
+        return _merged(cards)
+    return _two_levels(cards, common([frames])[0])
 
 
 def _two_levels(cards: Sequence[Card], frames: Sequence[pd.DataFrame]) -> Pooled:
     seeds = [scored(table, *operating_point(card)) for table, card in zip(frames, cards, strict=True)]
-    metrics, groups = measured(seeds, Resamples(seeds[0].videos["cluster"]))
+    metrics, groups = measured(seeds, resamples_of(seeds, min(c["score"]["draws"] for c in cards)))
     return Pooled(as_json(metrics), as_json(groups))
 
 

@@ -48,7 +48,8 @@ class Result:
         )
         if name is None:
             return None
-        number = self.metrics.get(WORST) or cells[name][AUC]  # The former allows for being the lowest of several.
+        number = self.metrics.get(WORST, cells[name][AUC])  # The former allows for being the lowest of several.
+        number = cells[name][AUC] if number["value"] is None else number
         return name, {**number, "n": min(cells[name][k] for k in ("n_real", "n_fake"))}
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from crossfake.benchmark import metrics
 from crossfake.benchmark.attributes import attributes_of
-from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.fairness import gaps, reference_metrics, sigmoid
 from crossfake.benchmark.groups import (
     Samples,
@@ -17,7 +16,7 @@ from crossfake.benchmark.groups import (
     placements,
     threshold_at_fpr,
 )
-from crossfake.benchmark.intervals import Resamples, estimate
+from crossfake.benchmark.intervals import Resamples, estimate, interval, ranked
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -233,11 +232,53 @@ def test_intervals_of_gaps_cover_over_seeds(seeds):
     assert share >= 0.935
 
 
-def test_seeds_must_be_of_the_same_groups(two):
+def test_an_attribute_counts_where_all_seeds_have_the_same_groups(two):
     clusters = np.arange(len(two))
     seeds = [Samples(t, clusters, 0.5) for t in (two, two.assign(gender="m"))]
-    with pytest.raises(BenchError, match="not of the same groups"):
-        measure("video", seeds, ["gender"], Resamples(clusters, 0))
+    metrics, groups = measure("video", seeds, ["gender", "race"], Resamples(clusters, 0))
+    assert set(groups) == {"race"}
+    assert not [name for name in metrics if ".gender." in name]
+
+
+def test_seeds_that_differ_widen_a_gap():
+    table = random_table(200)
+    clusters, other = np.arange(200), table.assign(score=1 - table["score"])
+    resamples, name = Resamples(clusters, 200), "video.fairness.gender.f_fpr_range"
+
+    def of(*seeds: pd.DataFrame):
+        return measure("video", [Samples(t, clusters, 0.4) for t in seeds], ["gender"], resamples)[0][name]
+
+    alone, twins, both = of(table), of(table, table), of(table, other)
+    assert twins[:3] == pytest.approx(alone[:3])
+    assert both.value == pytest.approx((alone.value + of(other).value) / 2)
+    assert both.hi > alone.hi + abs(alone.value - of(other).value) / 2
+
+
+def test_what_follows_from_perfect_rates_is_no_surer_than_they_are():
+    table = people(("m", "a", 0, EASY), ("m", "a", 1, HARD), ("f", "a", 0, EASY), ("f", "a", 1, HARD))
+    result, _ = measured(table, ["gender"], draws=400)
+    for name in ("f_dp", "f_oae", "f_fpr_range"):
+        assert result[f"video.fairness.gender.{name}"].lo == 0
+        assert result[f"video.fairness.gender.{name}"].hi > 0.1, name
+
+
+def test_a_groups_interval_does_not_hang_on_other_groups():
+    same = [("m", "a", 0, EASY * 4), ("m", "a", 1, HARD * 4), ("f", "a", 1, HARD)]
+    cells = [
+        measured(people(*same, ("f", "a", 0, reals)), ["gender"], draws=200)[1]["gender"]["m"]
+        for reals in (EASY, [0.9, *EASY[:4]])
+    ]
+    assert cells[0]["video.fpr"] == cells[1]["video.fpr"]
+
+
+def test_people_with_reals_and_fakes_are_counted_once():
+    table = random_table(48).assign(gender="m")
+    people_of = np.arange(48) // 4
+    found = measure("video", [Samples(table, people_of, 0.4)], ["gender"], Resamples(people_of, 300))
+    cell = found[1]["gender"]["m"]["video.auc"]
+    alone = ranked(table["label"], table["score"], Resamples(people_of, 300), ["auc"])["auc"]
+    whole = interval(*alone, n=48, clusters=12)
+    assert (cell.lo, cell.hi) == pytest.approx((whole.lo, whole.hi), abs=0.03)  # Its draws are to first order.
 
 
 @pytest.mark.slow

@@ -25,7 +25,8 @@ from crossfake.benchmark.intervals import (
 )
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.special import expit, logit
+from scipy.stats import beta, t
 
 
 def data(n: int, seed: int = 0, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -168,13 +169,27 @@ def test_a_perfect_ranking_is_known_from_the_smaller_class():
     assert (none.lo, none.hi) == pytest.approx((0.0, beta.ppf(0.975, 0.5, 20.5)))
 
 
-@given(st.floats(0.001, 0.999), st.lists(st.floats(0, 1), min_size=3, max_size=50), st.integers(2, 200))
+@given(st.floats(1e-6, 0.999), st.lists(st.floats(0, 1), min_size=3, max_size=50), st.integers(2, 200))
 @example(0.5, [0.0, 0.0, 4.7e-183], 2)  # A difference whose square is 0.
+@example(1e-5, [1e-6, 2e-5, 1e-5], 2)  # All below half a pair.
 def test_an_interval_holds_its_value_and_stays_a_share(value, draws, clusters):
-    e = interval(value, np.array(draws), n=500, clusters=clusters)
+    e = interval(value, np.array(draws), n=clusters, clusters=clusters)
     assert 0 <= e.lo <= e.value <= e.hi <= 1
+    if np.std(draws) > 1e-9:
+        assert e.lo < value < e.hi
     wide = interval(value, np.array(draws), n=500, clusters=clusters, bounded=False)
     assert wide.lo <= value <= wide.hi
+
+
+def test_near_one_the_draws_reach_further_than_the_slope():
+    rng = np.random.default_rng(0)
+    draws = np.clip(0.97 - rng.gamma(1.0, 0.03, 5000) + 0.03, 0, 1)
+    error = draws.std(ddof=1) * (30 / 29) ** 0.5 * t.ppf(0.975, 29)
+    slope = expit(logit(0.97) - error / (0.97 * 0.03))
+    e = interval(0.97, draws, n=60, clusters=30)
+    assert e.lo < slope - 0.01
+    of_seeds = [(float(draws.var(ddof=1)), 29)]  # All of the variance: nothing of it is the videos'.
+    assert interval(0.97, draws, n=60, clusters=30, parts=of_seeds).lo == pytest.approx(slope, abs=3e-3)
 
 
 def test_no_draws_or_one_cluster_give_no_interval():

@@ -51,6 +51,7 @@ def test_the_json_has_what_the_tables_show(tmp_path, make, make_failed):
     assert row["results"]["dfd"] == {
         "status": "failed",
         "metrics": {},
+        "groups": {},
         "drop": None,
         "worst_group": None,
         "coverage": [],
