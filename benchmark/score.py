@@ -17,7 +17,7 @@ from .intervals import Drawn, Parts, Resamples, interval, means, over_seeds, ran
 from .metrics import RANKED
 from .types import FAKE, REAL, Estimate
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SOURCE_VAL = "largest TPR - FPR on the source val split"
 CLASSES = {"real": REAL, "fake": FAKE}
 REQUIRED = ("video", "frame", "label", "score")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.score import SCHEMA_VERSION
 
 TOY = f"{Path(__file__).with_name('toy.py')}:Brightness"
 MESO = [
@@ -76,7 +77,7 @@ def test_every_test_set_gets_a_scorecard(toy_runs):
     cards = [json.loads(p.read_text()) for p in toy_runs.rglob("scorecard.json")]
     assert {c["cell"]["test"] for c in cards} == {"ff++:c23", "celebdf", "dfd:c23", "dfdc"}
     for card in cards:
-        assert card["schema_version"] == 2
+        assert card["schema_version"] == SCHEMA_VERSION
         assert card["cell"]["world"] == "demo"
         assert card["metrics"]["video.auc"].keys() >= {"value", "lo", "hi", "n"}
         assert 0 <= card["metrics"]["video.auc"]["value"] <= 1

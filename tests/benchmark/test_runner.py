@@ -10,6 +10,7 @@ import pytest
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.progress import Reporter
 from crossfake.benchmark.runner import How, finished, run, train_cell
+from crossfake.benchmark.score import SCHEMA_VERSION
 from crossfake.benchmark.store import write_json
 
 TOY = f"{Path(__file__).with_name('toy.py')}:Brightness"
@@ -58,7 +59,7 @@ def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path,
 def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, tmp_path):
     cell = planned.cell(runs=tmp_path)
     assert finished(cell) is None
-    card = {"schema_version": 2, "score": cell.settings.score.model_dump()}
+    card = {"schema_version": SCHEMA_VERSION, "score": cell.settings.score.model_dump()}
     for changes, reused in (({}, True), ({"schema_version": 0}, False), ({"score": {"draws": 3}}, False)):
         write_json(cell.test_folder / "scorecard.json", card | changes)
         assert (finished(cell) is not None) == reused

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.predict import write_predictions
 from crossfake.benchmark.runner import make_card
+from crossfake.benchmark.score import SCHEMA_VERSION
 from crossfake.benchmark.types import Face
 from crossfake.datasets.faces.store import Outcome, encode, write_shard
 from crossfake.leaderboards.rows import GAP
@@ -44,7 +45,7 @@ def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> dict[st
     """A finished card in today's schema; keywords that are in CELL change the cell, the rest the card."""
     cell = {**CELL, "test": test, **{k: changes.pop(k) for k in list(changes) if k in CELL}}
     card = {
-        "schema_version": 2,
+        "schema_version": SCHEMA_VERSION,
         "kind": "scorecard",
         "status": "done",
         "cell": cell,

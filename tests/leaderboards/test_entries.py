@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.predict import read_predictions, write_predictions
+from crossfake.benchmark.score import SCHEMA_VERSION
 from crossfake.datasets import celebdf, dfd, dfdc
 from crossfake.leaderboards.collect import collect
 from crossfake.leaderboards.entries import OFFICIAL, check, place, submit
@@ -150,7 +151,7 @@ def test_a_partial_run_an_old_one_and_one_without_predictions_are_refused(runs, 
     edit(card, lambda c: (c["cell"].update(limit=None), c.update(schema_version=1)))
     with pytest.raises(BenchError, match="scored by an older crossfake"):
         submit(run, tmp_path / "entries")
-    edit(card, lambda c: c.update(schema_version=2))
+    edit(card, lambda c: c.update(schema_version=SCHEMA_VERSION))
     (run / "predictions.parquet").unlink()
     with pytest.raises(BenchError, match="is gone"):
         submit(run, tmp_path / "entries")
