@@ -47,7 +47,7 @@ def people(videos: Sequence[Video], who: str) -> Told:
         raise BenchError(
             f"nobody to tell apart: of {len(videos)} videos, {len(named)} {kind} ones say who is in them "
             f"({len(originals)} people), and {len(several)} people are in two originals or more. "
-            + ("Use a dataset with several videos a person, such as dfd or celebdf" if label == REAL else "Use ff++")
+            + f"Use a dataset with several originals a {'person, such as dfd' if label == REAL else 'donor'}"
         )
     return kept
 

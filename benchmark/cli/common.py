@@ -45,9 +45,14 @@ def add_data(p: argparse.ArgumentParser) -> None:
 def add_recipe(p: argparse.ArgumentParser) -> None:
     """Add what chooses a recipe: --backend, --config, --set, --checkpoint."""
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
+    add_config(p)
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
+
+
+def add_config(p: argparse.ArgumentParser) -> None:
+    """Add what changes a recipe: --config and --set."""
     p.add_argument("--config", type=Path, metavar="FILE", help="a recipe laid over the detector's own")
     add_set(p)
-    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
 
 
 def add_set(p: argparse.ArgumentParser) -> None:
@@ -72,8 +77,13 @@ def add_run(p: argparse.ArgumentParser) -> None:
 
 def add_work(p: argparse.ArgumentParser) -> None:
     """Add what changes no number: --workers and --batch-size."""
-    p.add_argument("--workers", type=int, metavar="N", help="processes that prepare data (default: the cores)")
+    add_workers(p)
     p.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images scored at once (default 32)")
+
+
+def add_workers(p: argparse.ArgumentParser) -> None:
+    """Add --workers."""
+    p.add_argument("--workers", type=int, metavar="N", help="processes that prepare data (default: the cores)")
 
 
 def positive(text: str) -> int:

@@ -76,8 +76,8 @@ def _add_faces(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--weights", type=Path, metavar="FILE", help="a face model to keep and use: RetinaFace's, or dlib's 81 points"
     )
-    common.add_recipe(p)
-    common.add_work(p)
+    common.add_config(p)
+    common.add_workers(p)
 
 
 def render(arguments: argparse.Namespace) -> int:

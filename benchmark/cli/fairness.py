@@ -61,8 +61,8 @@ def add(verbs: Any) -> None:
     export.add_argument("--seed", type=int, default=0, metavar="N", help="of the training pairs (default 0)")
     export.add_argument("--detector", default="caddm", metavar="NAME", help="whose face settings to use")
     common.add_data(export)
-    common.add_recipe(export)
-    common.add_work(export)
+    common.add_config(export)
+    common.add_workers(export)
 
 
 def _add_merge(p: argparse.ArgumentParser) -> None:

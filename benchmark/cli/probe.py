@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   bench probe identity --checkpoint runs/demo/caddm.small/RUN/checkpoint.safetensors --test dfd
-  bench probe identity --checkpoint RUN/checkpoint.safetensors --test ff++ --who donor --json probe.json
+  bench probe identity --checkpoint RUN/checkpoint.safetensors --test ff++ --who donor --data leak
 
 A linear classifier of people is trained on the pooled features of some videos and tested on others, five times; beside
 it the same on the features of a network of random weights.

@@ -26,7 +26,7 @@ def add(verbs: Any) -> None:
     )
     p.add_argument("row", metavar="ROW", help="the row's key, as the leaderboard shows it, or the start of it")
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where the runs are (default runs/)")
-    p.add_argument("--workers", type=int, metavar="N", help="processes that prepare data (default: the cores)")
+    common.add_workers(p)
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
