@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +12,10 @@ from scipy.special import ndtr
 
 from . import calibration
 from .errors import BenchError, did_you_mean
-from .intervals import Drawn, Parts, Resamples, delong, freedom_of, holm, interval, over_seeds, p_value, ranked
+from .intervals import Drawn, Parts, delong, freedom_of, holm, interval, over_seeds, p_value, ranked
 from .metrics import RANKED
 from .predict import read_predictions
-from .score import check_predictions, estimate_of, pooled_videos
+from .score import check_predictions, estimate_of, pooled_videos, resamples_of, scored
 from .store import PREDICTIONS
 from .types import Estimate
 
@@ -37,23 +37,6 @@ class Comparison(NamedTuple):
     p_delong: float | None = None
 
 
-def pooled(tables: Tables, names: Iterable[str] = ("video.auc",), draws: int = 1000) -> dict[str, Estimate]:
-    """Return metrics averaged over seeds, their intervals by a two-level bootstrap over seeds and clusters of videos.
-
-    Args:
-        tables: a table a seed; videos that not all of them have are left out.
-        names: of METRICS.
-        draws: bootstrap draws.
-
-    Raises:
-        BenchError: the tables have no video in common.
-    """
-    tables, names = common([tables])[0], list(names)
-    sample = _Sample(tables, draws)
-    found = [sample.measured(table, names) for table in tables]
-    return {name: sample.estimate(*over_seeds([f[name] for f in found]), name) for name in names}
-
-
 def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
     """Compare two detectors on the videos that both have, by the difference in each bootstrap draw.
 
@@ -65,8 +48,7 @@ def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) 
     a, b = common([a, b])
     sample = _Sample([a[0], b[0]], draws)
     (first, parts), (second, others) = (
-        over_seeds([sample.measured(table, [metric])[metric] for table in tables], seed)
-        for seed, tables in enumerate((a, b))
+        over_seeds([sample.measured(table, metric) for table in tables], seed) for seed, tables in enumerate((a, b))
     )
     difference = Drawn(first.value - second.value, first.draws - second.draws)
     between = sample.difference(difference, [*parts, *others], metric)
@@ -85,15 +67,21 @@ def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) 
 
 def best_marks(rows: Sequence[Tables], metric: str = "video.auc", draws: int = 1000) -> list[bool]:
     """Mark the best row and every row that can't be told from it: Holm-adjusted p above 0.05, or no test possible."""
-    values = [pooled(row, [metric], 0)[metric].value for row in rows]
-    known = [i for i, value in enumerate(values) if value is not None]
+    values = [_average(row, metric) for row in rows]
+    known = [i for i, value in enumerate(values) if not np.isnan(value)]
     if not known:
         return [False] * len(rows)
-    best = (min if metric.partition(".")[2] in LESS_IS_BETTER else max)(known, key=lambda i: values[i] or 0.0)
+    best = (min if metric.partition(".")[2] in LESS_IS_BETTER else max)(known, key=lambda i: values[i])
     others = [i for i in known if i != best]
     adjusted = holm([_p(rows[best], rows[i], metric, draws) for i in others])
     level = {best, *(i for i, p in zip(others, adjusted, strict=True) if p > ALPHA)}
     return [i in level for i in range(len(rows))]
+
+
+def _average(tables: Tables, metric: str) -> float:
+    tables = common([tables])[0]
+    sample = _Sample(tables, draws=0)
+    return float(np.mean([sample.measured(table, metric).value for table in tables]))
 
 
 def _p(a: Tables, b: Tables, metric: str, draws: int) -> float:
@@ -107,35 +95,26 @@ class _Sample:
     """The videos that several tables share, drawn once for all: by people, where one of the tables knows them."""
 
     def __init__(self, tables: Tables, draws: int):
-        videos = min((pooled_videos(table)[0] for table in tables), key=lambda found: found["cluster"].max())
-        self.label = videos["label"].to_numpy()
-        self.n = {"video": len(videos), "frame": min(map(len, tables))}
-        self.resamples = Resamples(videos["cluster"], draws)
+        seeds = [scored(table) for table in tables]
+        self.label = seeds[0].videos["label"].to_numpy()
+        self.n = {"video": len(self.label), "frame": min(map(len, tables))}
+        self.resamples = resamples_of(seeds, draws)
         self.clusters = self.resamples.present()
 
-    def measured(self, frames: pd.DataFrame, names: Sequence[str]) -> dict[str, Drawn]:
-        """Return metrics of one table, of METRICS, with their draws."""
+    def measured(self, frames: pd.DataFrame, metric: str) -> Drawn:
+        """Return a metric of one table, with its draws."""
+        level, _, name = metric.partition(".")
         videos, of_frame = pooled_videos(frames)
-        of_level = {"video": (videos, self.resamples), "frame": (frames, self.resamples.only(of_frame))}
-        found: dict[str, Drawn] = {}
-        for level, (table, resamples) in of_level.items():
-            wanted = {n.partition(".")[2] for n in names if n.startswith(f"{level}.")}
-            drawn: dict[str, Drawn] = {}
-            if in_order := wanted & RANKED.keys():
-                drawn |= ranked(table["label"], table["score"], resamples, in_order)
-            if wanted - RANKED.keys():
-                drawn |= self._calibration(level, table, resamples)
-            found |= {f"{level}.{name}": drawn[name] for name in wanted}
-        return found
-
-    def _calibration(self, level: str, table: pd.DataFrame, resamples: Resamples) -> dict[str, Drawn]:
+        table, resamples = (videos, self.resamples) if level == "video" else (frames, self.resamples.only(of_frame))
+        if name in RANKED:
+            return ranked(table["label"], table["score"], resamples, [name])[name]
         score = table["score"]
         if not calibration.probabilities(score):
             raise BenchError(
                 f"{level}.ece and {level}.brier need scores from 0 to 1; found {score.min():g} to {score.max():g}. "
                 f"Compare what needs their order alone: --metric {level}.auc"
             )
-        return calibration.measured(table["label"], score, resamples)
+        return calibration.measured(table["label"], score, resamples)[name]
 
     def estimate(self, drawn: Drawn, parts: Parts, metric: str) -> Estimate:
         level, _, name = metric.partition(".")

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.cli.main import main
-from crossfake.benchmark.compare import METRICS, best_marks, compare, matched, pooled, read_run
+from crossfake.benchmark.compare import METRICS, best_marks, compare, matched, read_run
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.intervals import delong
 from crossfake.benchmark.predict import write_predictions
-from crossfake.benchmark.score import scorecard, to_videos
+from crossfake.benchmark.score import measured, resamples_of, scorecard, scored, to_videos
 
 
 def predictions(strength: float, seed: int = 0, people: int = 50) -> pd.DataFrame:
@@ -74,9 +74,14 @@ def test_people_are_drawn_if_either_table_knows_them(unknown):
     )
 
 
+def pooled(tables: list[pd.DataFrame]):
+    seeds = [scored(table) for table in tables]
+    return measured(seeds, resamples_of(seeds))[0]
+
+
 def test_seeds_on_the_videos_of_a_single_person_have_a_mean_and_no_interval():
     alone = [table.assign(identity="id0+id1") for table in (GOOD, POOR)]
-    (found,) = pooled(alone, ["video.auc"], draws=50).values()
+    found = pooled(alone)["video.auc"]
     assert found.value == pytest.approx(
         np.mean([scorecard(t, threshold=None)["metrics"]["video.auc"][0] for t in alone])
     )
@@ -112,7 +117,7 @@ def test_a_run_does_not_differ_from_itself(metric):
 
 def test_seeds_are_averaged_and_widen_the_interval():
     seeds = [predictions(strength, seed) for seed, strength in enumerate((1.0, 2.0, 3.0))]
-    both = pooled(seeds, ["video.auc", "frame.auc"])
+    both = pooled(seeds)
     alone = [pooled([table])["video.auc"] for table in seeds]
     assert both["video.auc"].value == pytest.approx(np.mean([e.value for e in alone]))
     assert both["video.auc"].hi - both["video.auc"].lo > max(e.hi - e.lo for e in alone)
@@ -131,7 +136,7 @@ def test_rows_that_cannot_be_told_from_the_best_share_its_mark():
 def test_marks_are_given_on_the_videos_that_both_have():
     fewer = GOOD[GOOD["video"] != "0/3.mp4"]
     assert best_marks([[fewer], [GOOD]]) == [True, True]
-    assert pooled([fewer, GOOD])["video.auc"].n == 99
+    assert compare([fewer], [GOOD]).a.n == 99
 
 
 def test_a_run_folder_is_compared_on_every_test_set_that_both_have(run):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossfake.benchmark.compare import METRICS, pooled
 from crossfake.benchmark.predict import read_predictions, write_predictions
 from crossfake.leaderboards.collect import read_card
 from crossfake.leaderboards.pool import AUC, best, merge, pool
@@ -53,9 +52,6 @@ def test_every_metric_is_pooled_from_the_seeds_predictions(seeds):
             assert e["value"] == pytest.approx(np.mean([o["value"] for o in own])), name
         assert e["lo"] <= e["value"] <= e["hi"], name
         assert e["n"] == own[0]["n"], name
-    expected = pooled([read_predictions(Path(c["predictions"]))[0] for c in seeds], METRICS, 50)  # as the cards' draws
-    for name, number in expected.items():
-        assert tuple(found.metrics[name].values())[:3] == pytest.approx(number[:3]), name
     ((row,),) = [table.rows for table in tables(seeds)]
     assert (row.seeds, row.results["celebdf"].metrics) == ((0, 1), found.metrics)
 
