@@ -12,10 +12,11 @@ from scipy.special import ndtr
 
 from . import calibration
 from .errors import BenchError, did_you_mean
+from .groups import SeedScores
 from .intervals import Drawn, Parts, delong, freedom_of, holm, interval, over_seeds, p_value, ranked
 from .metrics import RANKED
 from .predict import read_predictions
-from .score import check_predictions, estimate_of, pooled_videos, resamples_of, scored
+from .score import check_predictions, estimate_of, resamples_of, scored
 from .store import PREDICTIONS
 from .types import Estimate
 
@@ -46,9 +47,10 @@ def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) 
     if metric not in METRICS:
         raise BenchError(f"no metric '{metric}' to compare.{did_you_mean(metric, METRICS)} Known: {', '.join(METRICS)}")
     a, b = common([a, b])
-    sample = _Sample([a[0], b[0]], draws)
+    sides = [[scored(table) for table in tables] for tables in (a, b)]
+    sample = _Sample([*sides[0], *sides[1]], draws)
     (first, parts), (second, others) = (
-        over_seeds([sample.measured(table, metric) for table in tables], seed) for seed, tables in enumerate((a, b))
+        over_seeds([sample.measured(one, metric) for one in side], number) for number, side in enumerate(sides)
     )
     difference = Drawn(first.value - second.value, first.draws - second.draws)
     between = sample.difference(difference, [*parts, *others], metric)
@@ -61,7 +63,7 @@ def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) 
         sample.estimate(second, others, metric),
         between,
         p_value(drawn, sample.clusters, freedom),
-        _delong(a, b) if metric == "video.auc" else None,
+        _delong(*sides) if metric == "video.auc" else None,
     )
 
 
@@ -79,9 +81,9 @@ def best_marks(rows: Sequence[Tables], metric: str = "video.auc", draws: int = 1
 
 
 def _average(tables: Tables, metric: str) -> float:
-    tables = common([tables])[0]
-    sample = _Sample(tables, draws=0)
-    return float(np.mean([sample.measured(table, metric).value for table in tables]))
+    seeds = [scored(table) for table in common([tables])[0]]
+    sample = _Sample(seeds, draws=0)
+    return float(np.mean([sample.measured(one, metric).value for one in seeds]))
 
 
 def _p(a: Tables, b: Tables, metric: str, draws: int) -> float:
@@ -94,18 +96,18 @@ def _p(a: Tables, b: Tables, metric: str, draws: int) -> float:
 class _Sample:
     """The videos that several tables share, drawn once for all: by people, where one of the tables knows them."""
 
-    def __init__(self, tables: Tables, draws: int):
-        seeds = [scored(table) for table in tables]
+    def __init__(self, seeds: Sequence[SeedScores], draws: int):
         self.label = seeds[0].videos["label"].to_numpy()
-        self.n = {"video": len(self.label), "frame": min(map(len, tables))}
+        self.n = {"video": len(self.label), "frame": min(len(s.frames) for s in seeds)}
         self.resamples = resamples_of(seeds, draws)
         self.clusters = self.resamples.present()
 
-    def measured(self, frames: pd.DataFrame, metric: str) -> Drawn:
+    def measured(self, one: SeedScores, metric: str) -> Drawn:
         """Return a metric of one table, with its draws."""
         level, _, name = metric.partition(".")
-        videos, of_frame = pooled_videos(frames)
-        table, resamples = (videos, self.resamples) if level == "video" else (frames, self.resamples.only(of_frame))
+        table, resamples = one.videos, self.resamples
+        if level == "frame":
+            table, resamples = one.frames, resamples.only(one.video_of)
         if name in RANKED:
             return ranked(table["label"], table["score"], resamples, [name])[name]
         score = table["score"]
@@ -125,11 +127,11 @@ class _Sample:
         return interval(*drawn, n=n, clusters=self.clusters, bounded=False, parts=parts)
 
 
-def _delong(a: Tables, b: Tables) -> float | None:
+def _delong(a: Sequence[SeedScores], b: Sequence[SeedScores]) -> float | None:
     """Return DeLong's p for one seed each, as if no two videos had to do with each other."""
     if len(a) > 1 or len(b) > 1:
         return None
-    (first, _), (second, _) = pooled_videos(a[0]), pooled_videos(b[0])
+    first, second = a[0].videos, b[0].videos
     aucs, covariance = delong(first["label"], [first["score"], second["score"]])
     error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     return float(2 * ndtr(-abs(aucs[0] - aucs[1]) / error)) if error > 0 else None

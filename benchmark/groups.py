@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from .attributes import attribute_columns, attributes_of, with_attributes
+from .attributes import attribute_columns, attributes_of
 from .fairness import gaps, rates_of, sigmoid
 from .intervals import LEVEL, Drawn, Resamples, beyond_seeds, interval, over_seeds
 from .types import FAKE, REAL, Estimate
@@ -104,13 +104,12 @@ def fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[st
     Where frames have a `logit`, its sigmoid is taken for their score, as in the literature's code.
 
     Args:
-        seeds: a table a seed; an attribute counts where all have it.
+        seeds: a table a seed, attributes as names (`with_attributes`); one counts where all have it.
         resamples: the bootstrap draws of the videos.
     """
     clusters = resamples.clusters
     of_cluster = resamples.only(np.unique(clusters, return_index=True)[1])
-    frames = [with_attributes(s.frames) for s in seeds]
-    frames = [f.assign(score=sigmoid(f["logit"])) if "logit" in f else f for f in frames]
+    frames = [s.frames.assign(score=sigmoid(s.frames["logit"])) if "logit" in s.frames else s.frames for s in seeds]
     known = [a for a in attribute_columns(frames[0]) if all(a in attribute_columns(f) for f in frames[1:])]
     of_videos = [Samples(s.videos, clusters, s.at) for s in seeds]
     of_frames = [Samples(f, clusters[s.video_of], s.at) for f, s in zip(frames, seeds, strict=True)]
@@ -144,8 +143,7 @@ def measure(
     groups: Groups = {}
     for attribute in shared:
         families = [found[attribute] for found in (first, *others)]
-        size = np.min([f.size for f in families], axis=0)
-        kept = [i for i, n in enumerate(size) if n.min() >= MIN_PER_CLASS[level]]
+        kept = [i for i, n in enumerate(_least(families, "size")) if n.min() >= MIN_PER_CLASS[level]]
         groups[attribute] = {g: _cell(level, families, i) for i, g in enumerate(families[0].names)}
         metrics |= {f"{level}.fairness.{attribute}.{k}": e for k, e in _gaps(level, families, kept, "at").items()}
         if any(s.threshold != 0.5 for s in seeds):
@@ -249,8 +247,13 @@ def _thawed(sums: Array, point: int, observed: Mapping[str, Array], trials: NDAr
     return drawn
 
 
+def _least(seeds: Sequence[Family], name: str) -> NDArray[np.int64]:
+    """Return the smallest counts of any seed: one may have lost frames that another has."""
+    return np.asarray(np.min([getattr(f, name) for f in seeds], axis=0))
+
+
 def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
-    size, clusters, together = (np.min([getattr(f, k)[i] for f in seeds], 0) for k in ("size", "clusters", "together"))
+    size, clusters, together = (_least(seeds, name)[i] for name in ("size", "clusters", "together"))
     real, fake = (int(n) for n in size)
 
     def rate(key: str, n: int, independent: int, point: str = "at") -> Estimate:
@@ -277,7 +280,7 @@ def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
 
 
 def _gaps(level: str, seeds: Sequence[Family], kept: Sequence[int], point: str) -> dict[str, Estimate]:
-    size = np.min([f.size for f in seeds], axis=0)
+    size = _least(seeds, "size")
     sizes = enumerate(zip(seeds[0].names, size, strict=True))
     out = ", ".join(f"{g} (real {real}, fake {fake})" for i, (g, (real, fake)) in sizes if i not in kept)
     left_out = f"left out: {out}" if out else ""

@@ -133,6 +133,7 @@ def scorecard(
     Returns:
         `metrics`, `methods`, `groups`, `curves` and `counts`, of plain dicts and Estimates.
     """
+    frames = with_attributes(frames)
     one = scored(frames, threshold, temperature)
     videos, resamples = one.videos, resamples_of([one], draws)
     result, groups = measured([one], resamples)
@@ -144,7 +145,7 @@ def scorecard(
         "threshold": {"value": one.at, "rule": "0.5" if threshold is None else rule},
         "temperature": temperature,
         "counts": _counts(videos, frames),
-        "remarks": remarks(with_attributes(frames)),
+        "remarks": remarks(frames),
     }
 
 
@@ -163,7 +164,7 @@ def measured(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[st
     """Return all metrics, and the tables of groups, of one training seed or averaged over several.
 
     Args:
-        seeds: each seed's predictions of the same videos, each with its own operating point.
+        seeds: each seed's predictions of the same videos, attributes as names, each with its own operating point.
         resamples: the bootstrap draws of these videos; see `resamples_of` and `intervals.over_seeds`.
     """
     video = [_level(s.videos, resamples, s.threshold, s.temperature) for s in seeds]

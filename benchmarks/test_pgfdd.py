@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +62,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def bytes_of(benchmark: Any, code: str, *arguments: object) -> int:
+    """Run code in a process of its own, and return the number that it prints; it goes into `extra_info`."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    how = {"capture_output": True, "check": True}
+    found = int(benchmark.pedantic(subprocess.run, args=(command,), kwargs=how, rounds=1).stdout)
+    benchmark.extra_info["bytes"] = found
+    return found
+
+
 @WAYS
 @pytest.mark.benchmark(group="pgfdd: score 8 images of 256 px")
 def test_score(benchmark, checkpoint, frames, exact) -> None:
@@ -74,12 +84,7 @@ def test_score(benchmark, checkpoint, frames, exact) -> None:
 @pytest.mark.benchmark(group="pgfdd: load a checkpoint and score")
 def test_memory(benchmark, checkpoint, exact) -> None:
     """The time is that of a whole process; what counts is `bytes`, the memory it holds more than before loading."""
-    command = [sys.executable, "-c", HELD, str(checkpoint), str(exact)]
-    found = benchmark.pedantic(
-        subprocess.run, args=(command,), kwargs={"capture_output": True, "check": True}, rounds=1
-    )
-    benchmark.extra_info["bytes"] = int(found.stdout)
-    print(f"  {int(found.stdout) / 2**20:.0f} MiB held")
+    print(f"  {bytes_of(benchmark, HELD, checkpoint, exact) / 2**20:.0f} MiB held")
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])
@@ -87,9 +92,4 @@ def test_memory(benchmark, checkpoint, exact) -> None:
 @pytest.mark.benchmark(group="pgfdd: a training step")
 def test_training_memory(benchmark, pairs, checkpointing) -> None:
     """What counts is `bytes`, the most memory that a process held which took one step of pairs of 256 px."""
-    command = [sys.executable, "-c", STEP, str(pairs), str(checkpointing)]
-    found = benchmark.pedantic(
-        subprocess.run, args=(command,), kwargs={"capture_output": True, "check": True}, rounds=1
-    )
-    benchmark.extra_info["bytes"] = int(found.stdout)
-    print(f"  {pairs} pairs: {int(found.stdout) / 2**30:.2f} GiB at most")
+    print(f"  {pairs} pairs: {bytes_of(benchmark, STEP, pairs, checkpointing) / 2**30:.2f} GiB at most")

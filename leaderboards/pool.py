@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy.special import stdtrit
 
+from ..benchmark.attributes import with_attributes
 from ..benchmark.compare import best_marks, common
 from ..benchmark.intervals import LEVEL
 from ..benchmark.predict import read_predictions
@@ -46,7 +47,8 @@ def pool(cards: Sequence[Card]) -> Pooled:
 
 
 def _two_levels(cards: Sequence[Card], frames: Sequence[pd.DataFrame]) -> Pooled:
-    seeds = [scored(table, *operating_point(card)) for table, card in zip(frames, cards, strict=True)]
+    points = map(operating_point, cards)
+    seeds = [scored(with_attributes(table), *point) for table, point in zip(frames, points, strict=True)]
     metrics, groups = measured(seeds, resamples_of(seeds, min(c["score"]["draws"] for c in cards)))
     return Pooled(as_json(metrics), as_json(groups))
 

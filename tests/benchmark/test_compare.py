@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from crossfake.benchmark.attributes import with_attributes
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.compare import METRICS, best_marks, compare, matched, read_run
 from crossfake.benchmark.errors import BenchError
@@ -75,7 +76,7 @@ def test_people_are_drawn_if_either_table_knows_them(unknown):
 
 
 def pooled(tables: list[pd.DataFrame]):
-    seeds = [scored(table) for table in tables]
+    seeds = [scored(with_attributes(table)) for table in tables]
     return measured(seeds, resamples_of(seeds))[0]
 
 

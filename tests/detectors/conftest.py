@@ -128,3 +128,34 @@ def assert_same_pass(train_pass: Callable[..., Any]) -> Callable[[tuple[Any, Any
             np.testing.assert_allclose(state2[key], state[key], rtol=1e-4, atol=1e-5, err_msg=key)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def assert_resumes() -> Callable[..., None]:
+    """Break a training off, go on in a fresh session, and compare its weights with those of an unbroken one."""
+
+    def check(
+        make: Callable[[], Any], settings: Any, batch: Arrays, steps: int, broken_at: int, seed: Any = lambda _: None
+    ) -> None:
+        whole, first, second = make(), make(), make()
+        seed(1)
+        _steps(whole.training(settings, steps, 3), batch, steps)
+        seed(1)
+        session = first.training(settings, steps, 3)
+        _steps(session, batch, broken_at)
+        packed = session.state()
+        seed(2)
+        resumed = second.training(settings, steps, 3)
+        resumed.restore(packed)
+        _steps(resumed, batch, steps - broken_at)
+        ours, theirs = whole.state(), second.state()
+        assert ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[k], v) for k, v in theirs.items())
+        assert not all(np.array_equal(ours[k], v) for k, v in first.state().items())
+
+    return check
+
+
+def _steps(session: Any, batch: Arrays, count: int) -> None:
+    for _ in range(count):
+        session.step(batch)

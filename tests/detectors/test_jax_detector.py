@@ -193,21 +193,9 @@ def test_the_worst_point_nearby_is_rho_away():
     np.testing.assert_allclose([moved["a"][0], moved["b"][0]], [0.5 * 0.3 / norm, 0.5 * 9 * 0.4 / norm], atol=1e-6)
 
 
-def test_a_resumed_session_equals_an_unbroken_one(batch):
+def test_a_resumed_session_equals_an_unbroken_one(batch, assert_resumes):
     settings = TrainSettings(batch_size=6, lr=0.01, schedule="cosine", optimizer="adamw")
-    whole = meso()
-    session = whole.training(settings, 5, 3)
-    for _ in range(5):
-        session.step(batch)
-    first = meso().training(settings, 5, 3)
-    for _ in range(2):
-        first.step(batch)
-    second = meso()
-    resumed = second.training(settings, 5, 3)
-    resumed.restore(first.state())
-    for _ in range(3):
-        resumed.step(batch)
-    assert all(np.array_equal(second.state()[k], v) for k, v in whole.state().items())
+    assert_resumes(meso, settings, batch, 5, 2)
 
 
 def test_state_is_a_copy_that_further_training_leaves_alone(batch):

@@ -69,25 +69,8 @@ def test_sharpness_none_is_one_pass():
     assert len(detector.passes) == 1
 
 
-def test_a_resumed_session_equals_an_unbroken_one():
-    case = settings(GOLDEN["bn"], threads=1)
+def test_a_resumed_session_equals_an_unbroken_one(assert_resumes):
     torch.manual_seed(0)
     start = Tiny(normed=True).state()
-    whole, first, second = (Tiny(normed=True, dropout=0.3).load(start) for _ in range(3))
-    torch.manual_seed(1)
-    session = whole.training(case, 6, 3)
-    for _ in range(6):
-        session.step(BATCH)
-    torch.manual_seed(1)
-    session = first.training(case, 6, 3)
-    for _ in range(3):
-        session.step(BATCH)
-    packed = session.state()
-    torch.manual_seed(2)
-    resumed = second.training(case, 6, 3)
-    resumed.restore(packed)
-    for _ in range(3):
-        resumed.step(BATCH)
-    ours = whole.state()
-    assert all(np.array_equal(ours[k], v) for k, v in second.state().items())
-    assert not all(np.array_equal(ours[k], v) for k, v in first.state().items())
+    case = settings(GOLDEN["bn"], threads=1)
+    assert_resumes(lambda: Tiny(normed=True, dropout=0.3).load(start), case, BATCH, 6, 3, torch.manual_seed)

@@ -91,24 +91,12 @@ def test_the_random_state_of_another_device_is_kept_too(monkeypatch):
     assert torch.rand(3).tolist() == expected.tolist()
 
 
-def test_a_resumed_session_equals_an_unbroken_one(frames):
-    batch = {"image": frames, "label": np.arange(5) % 2}
+def test_a_resumed_session_equals_an_unbroken_one(frames, assert_resumes):
     settings = TrainSettings(batch_size=5, lr=0.01, schedule="cosine", optimizer="adamw", threads=1)
     torch.manual_seed(0)
     start = create("timm:resnet10t", **SMALL).state()
-    whole = create("timm:resnet10t", **SMALL).load(start)
-    session = whole.training(settings, 6, 3)
-    for _ in range(6):
-        session.step(batch)
-    first = create("timm:resnet10t", **SMALL).load(start).training(settings, 6, 3)
-    for _ in range(2):
-        first.step(batch)
-    second = create("timm:resnet10t", **SMALL)
-    resumed = second.training(settings, 6, 3)
-    resumed.restore(first.state())
-    for _ in range(4):
-        resumed.step(batch)
-    assert second.score(frames) == pytest.approx(whole.score(frames), abs=1e-6)
+    batch = {"image": frames, "label": np.arange(5) % 2}
+    assert_resumes(lambda: create("timm:resnet10t", **SMALL).load(start), settings, batch, 6, 2)
 
 
 def test_learning_rate_follows_warm_up_steps_and_cosine():

@@ -45,6 +45,20 @@ def golden() -> Callable[[str], Arrays]:
     return _read
 
 
+@pytest.fixture
+def assert_golden(make_input: Callable[..., np.ndarray]) -> Callable[..., None]:
+    """Compare a port's outputs with those of the released code for the same weights."""
+
+    def check(detector: Any, expected: Arrays, atol: float) -> None:
+        out = detector.outputs(make_input((2, 3, 224, 224)))
+        np.testing.assert_allclose(out["features"][:, :8], expected["feat_slice"], atol=atol)
+        named = {"global_features": "global_feat", "adm_features": "adm_final", "loc": "loc", "conf": "conf"}
+        for ours, theirs in {**named, "logits": "logits"}.items():
+            np.testing.assert_allclose(out[ours], expected[theirs], atol=atol, err_msg=ours)
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def preprocessing() -> Arrays:
     return _read("preprocessing.npz")

@@ -19,15 +19,6 @@ from torch.nn import functional as F  # noqa: E402
 SMALL = {"backbone": "timm:resnet10t", "backbone_args": {"channels": [16, 32, 64, 128]}, "input_size": 112}
 
 
-def assert_outputs(detector, expected, make_input):
-    out = detector.outputs(make_input((2, 3, 224, 224)))
-    np.testing.assert_allclose(out["features"][:, :8], expected["feat_slice"], atol=2e-5)
-    named = {"global_features": "global_feat", "adm_features": "adm_final", "loc": "loc", "conf": "conf"}
-    for ours, theirs in {**named, "logits": "logits"}.items():
-        np.testing.assert_allclose(out[ours], expected[theirs], atol=2e-5, err_msg=ours)
-    assert detector.parameters_count() > 4e7
-
-
 def filled(backbone, gain, weight):
     """Build with the golden weights; only here is the random start a waste worth avoiding."""
     with torch.device("meta"):
@@ -55,9 +46,10 @@ def batch(make_face, small):
     return {k: torch.from_numpy(np.stack([e[k] for e in examples])) for k in examples[0]}
 
 
-def test_resnet34_matches_the_released_code(resnet34, golden, make_input):
+def test_resnet34_matches_the_released_code(resnet34, golden, make_input, assert_golden):
     expected = golden("model_resnet34.npz")
-    assert_outputs(resnet34, expected, make_input)
+    assert_golden(resnet34, expected, 2e-5)
+    assert resnet34.parameters_count() > 4e7
     pixels = np.floor(make_input((2, 3, 224, 224), "input255", 0, 256))
     np.testing.assert_allclose(resnet34.outputs(pixels)["logits"], expected["logits_input255"], atol=1e-4)
     rgb = pixels.transpose(0, 2, 3, 1)[..., ::-1].astype(np.uint8)
@@ -65,8 +57,10 @@ def test_resnet34_matches_the_released_code(resnet34, golden, make_input):
 
 
 @pytest.mark.slow
-def test_efficientnet_b3_matches_the_released_code(golden, make_input, weight):
-    assert_outputs(filled("efficientnet-b3", 1.4, weight), golden("model_efficientnet-b3.npz"), make_input)
+def test_efficientnet_b3_matches_the_released_code(golden, weight, assert_golden):
+    detector = filled("efficientnet-b3", 1.4, weight)
+    assert_golden(detector, golden("model_efficientnet-b3.npz"), 2e-5)
+    assert detector.parameters_count() > 4e7
 
 
 @pytest.mark.slow

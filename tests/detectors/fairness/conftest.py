@@ -45,6 +45,22 @@ def uniform() -> Callable[[str, int], np.ndarray]:
     return _uniform
 
 
+@pytest.fixture(scope="session")
+def signed() -> Callable[[str, tuple[int, ...], float], np.ndarray]:
+    """Float32 numbers from -scale to scale, hashed from a name and an index."""
+
+    def make(name: str, shape: tuple[int, ...], scale: float) -> np.ndarray:
+        return np.float32((2 * _uniform(name, int(np.prod(shape))) - 1) * scale).reshape(shape)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def losses() -> Any:
+    """The released code's losses and gradients."""
+    return _read("losses.json")
+
+
 def _weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)

@@ -18,31 +18,18 @@ from crossfake.detectors.jax_networks.layers import EVALUATION, Mode
 SCALES = {"A_mixed16": 2, "B_big64": 4, "C_onegroup": 2, "D_tight": 0.01, "E_singletons": 5, "F_wide32": 12}
 
 
-@pytest.fixture(scope="module")
-def expected(golden):
-    return golden("losses.json")
-
-
-@pytest.fixture(scope="module")
-def signed(uniform):
-    def make(name, shape, scale):
-        return np.float32((2 * uniform(name, int(np.prod(shape))) - 1) * scale).reshape(shape)
-
-    return make
-
-
-def test_ldam_loss_matches(expected, signed):
+def test_ldam_loss_matches(losses, signed):
     logits = signed("ldam_x", (8, 8), 2)
     for counts, name, key in ((AIFACE_COUNTS, "ldam_aiface", "loss_same_x"), (FFPP_COUNTS, "ldam", "loss")):
         margins = np.float32(ldam_margins(counts))
         run = jax.jit(jax.value_and_grad(lambda x, m=margins: objective.ldam_errors(x, jnp.arange(8), m).mean()))
         loss, grad = run(logits)
-        assert float(loss) == pytest.approx(expected[name][key], rel=1e-6)
-    np.testing.assert_allclose(grad[0], expected["ldam"]["grad_row0"], atol=1e-5)
+        assert float(loss) == pytest.approx(losses[name][key], rel=1e-6)
+    np.testing.assert_allclose(grad[0], losses["ldam"]["grad_row0"], atol=1e-5)
 
 
-def test_contrastive_loss_matches(expected, signed):
-    case = expected["contrastive"]
+def test_contrastive_loss_matches(losses, signed):
+    case = losses["contrastive"]
     label, kinds = jnp.asarray([0] * 4 + [1] * 4), jnp.asarray(case["spe_label"])
     anchors = objective.rotated(label), objective.rotated(kinds, popped=True)
     assert anchors[0].tolist() == case["anchor_idx_common_real"] + case["anchor_idx_common_fake"]
@@ -82,8 +69,8 @@ cvar = jax.jit(jax.value_and_grad(objective.bilevel_cvar))
 
 
 @pytest.mark.parametrize("name", SCALES)
-def test_bilevel_loss_matches(name, expected, signed):
-    case = expected["bilevel"][name]
+def test_bilevel_loss_matches(name, losses, signed):
+    case = losses["bilevel"][name]
     label, group = jnp.asarray(case["label"]), jnp.asarray(case["intersec"])
     logits = signed(f"bi_{name}", (len(label), 2), SCALES[name])
     np.testing.assert_allclose(objective.fused_errors(logits, label), case["per_sample_ce"], atol=1e-5)

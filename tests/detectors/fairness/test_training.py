@@ -111,27 +111,11 @@ def test_a_lost_frame_takes_its_partner_along():
     assert losses[0] == losses[1]
 
 
-def test_a_resumed_session_equals_an_unbroken_one():
+def test_a_resumed_session_equals_an_unbroken_one(assert_resumes):
     settings = TrainSettings(optimizer="sgd", lr=0.01, balance=True, batch_size=8, sharpness="sam", threads=1)
     torch.manual_seed(0)
-    start, batch = create("pgfdd", **OPTIONS).state(), make_batch()
-    whole, first, second = (create("pgfdd", **OPTIONS).load(start) for _ in range(3))
-    torch.manual_seed(1)
-    session = whole.training(settings, 4, 2)
-    for _ in range(4):
-        session.step(batch)
-    torch.manual_seed(1)
-    session = first.training(settings, 4, 2)
-    for _ in range(2):
-        session.step(batch)
-    packed = session.state()
-    torch.manual_seed(2)
-    resumed = second.training(settings, 4, 2)
-    resumed.restore(packed)
-    for _ in range(2):
-        resumed.step(batch)
-    ours, theirs = whole.state(), second.state()
-    assert all(np.array_equal(ours[k], theirs[k]) for k in ours)
+    start = create("pgfdd", **OPTIONS).state()
+    assert_resumes(lambda: create("pgfdd", **OPTIONS).load(start), settings, make_batch(), 4, 2, torch.manual_seed)
 
 
 def test_the_recipe_is_the_papers():
