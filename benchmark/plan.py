@@ -77,7 +77,7 @@ class Cell:
             "faces": s.faces.model_dump(),
             "finder": FINDER_VERSION,
             "train": s.train.model_dump() if not self.checkpoint else None,
-            "checkpoint": _file_hash(self.checkpoint) if self.checkpoint else None,
+            "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
             "data": self.train.key(["train", "val"]),
             "seed": self.seed,
             # Annotating a dataset changes what is learned by those alone that learn from its groups.
@@ -254,10 +254,15 @@ def _code_hash(entry: Entry) -> str | None:
         return None
     spec = None if entry.file else find_spec(module)
     path = entry.file or (Path(spec.origin) if spec and spec.origin else None)
-    return _file_hash(path) if path else None
+    return file_hash(path) if path else None
 
 
-def _file_hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """Hash a file's content, SHA-256 in hexadecimal.
+
+    Raises:
+        BenchError: there is no such file.
+    """
     if not path.is_file():
         raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
     with path.open("rb") as file:

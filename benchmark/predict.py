@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..datasets.faces.store import FaceStore
 
 SCHEMA_VERSION = 1
+KEEP_EVERY = 60.0  # seconds between what is kept of an unfinished scoring: as much as a kill can cost
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,17 @@ class VideoCrops:
     store: FaceStore
     cropper: Cropper
 
-    def __call__(self, video_id: str) -> tuple[list[int], np.ndarray]:
-        """Return the frames' indices and their crops (n, S, S, 3)."""
-        faces = self.store.faces(video_id)
-        return [f.frame for f in faces], np.stack([self.cropper(f) for f in faces])
+    def __call__(self, video_id: str) -> np.ndarray:
+        """Return the crops (n, S, S, 3) of its frames, in the store's order."""
+        return np.stack([self.cropper(face) for face in self.store.faces(video_id)])
 
 
 @dataclass
 class Throughput:
-    """How fast scoring went: images, seconds inside `score` after the first batch, seconds in all, and of compiling.
+    """How fast scoring went, since it was last begun.
 
-    The latter is what the detector's `compile_seconds` grew by, where it has one, and is part of nothing else.
+    Images, seconds inside `score` after the first batch, seconds in all, and of compiling. The latter is what the
+    detector's `compile_seconds` grew by, where it has one, and is part of nothing else.
     """
 
     images: int = 0
@@ -61,6 +62,40 @@ class Throughput:
         }
 
 
+class Unfinished:
+    """What is scored so far, kept in a file, so that a killed scoring goes on where it was.
+
+    Args:
+        path: of the predictions to come; the unfinished ones lie hidden beside it.
+        made_by: what the scores come from, where the path doesn't tell it; those of anything else aren't taken.
+    """
+
+    def __init__(self, path: Path, made_by: str = ""):
+        self.path, self.made_by = path.with_name(f".{path.stem}.unfinished.parquet"), made_by
+        self.kept = time.monotonic()
+
+    def scores(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the scores there are of the first n rows, (n,); n is 0 where nothing, or something else, was begun."""
+        if self.path.is_file():
+            table, facts = read_predictions(self.path)
+            same = ["video", "frame"]
+            if facts["made_by"] == self.made_by and table[same].equals(rows[same].head(len(table))):
+                return table["score"].to_numpy()
+        return np.empty(0, np.float32)
+
+    def keep(self, rows: pd.DataFrame, scores: list[np.ndarray]) -> None:
+        """Keep the scores of the first rows, once a minute, until all have one."""
+        done = sum(map(len, scores))
+        if done < len(rows) and time.monotonic() - self.kept >= KEEP_EVERY:
+            table = rows.head(done).assign(score=np.concatenate(scores))
+            write_predictions(self.path, table, {"made_by": self.made_by})
+            self.kept = time.monotonic()
+
+    def forget(self) -> None:
+        """Remove what was kept, now that the predictions are written."""
+        self.path.unlink(missing_ok=True)
+
+
 def predict(
     detector: Scores,
     cropper: Cropper,
@@ -71,8 +106,9 @@ def predict(
     workers: int = 0,
     plugin: str = "",
     tick: Tick = lambda done, total: None,
+    unfinished: Unfinished | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Score every face of `videos` that the store has.
+    """Score every face of `videos` that the store has, going on from what is `unfinished`.
 
     Returns:
         The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
@@ -86,21 +122,22 @@ def predict(
             f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
             f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
         )
+    table = pd.DataFrame([_row(v, frame) for v in usable for frame in store.frames(v.id)])
+    scores = [unfinished.scores(table) if unfinished else np.empty(0, np.float32)]
     speed, started, compiled = Throughput(), time.perf_counter(), _compile_seconds(detector)
-    crops = ahead(VideoCrops(store, cropper), [v.id for v in usable], workers, plugin)
-    rows, scores = [], []
-    expected = sum(len(store.frames(v.id)) for v in usable)
-    for done, (batch, part) in enumerate(_batches(usable, crops, batch_size)):
+    for batch in _batches(table["video"][len(scores[0]) :], VideoCrops(store, cropper), batch_size, workers, plugin):
         before = time.perf_counter()
         scores.append(scores_of(detector, batch))
-        if done:
+        speed.images += len(batch)
+        if len(scores) > 2:  # What was kept comes first, and then a batch that warms up.
             speed.timed_images += len(batch)
             speed.score_seconds += time.perf_counter() - before
-        rows += part
-        tick(len(rows), expected)
+        if unfinished:
+            unfinished.keep(table, scores)
+        tick(len(scores[0]) + speed.images, len(table))
     speed.compile_seconds = _compile_seconds(detector) - compiled
-    speed.images, speed.seconds = len(rows), time.perf_counter() - started - speed.compile_seconds
-    table = pd.DataFrame(rows).assign(score=np.concatenate(scores))
+    speed.seconds = time.perf_counter() - started - speed.compile_seconds
+    table = table.assign(score=np.concatenate(scores))
     scored = {v.id for v in usable}
     dropped = [_dropped(v, outcomes) for v in videos if v.id not in scored]
     facts = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summary()}
@@ -112,20 +149,20 @@ def _compile_seconds(detector: Scores) -> float:
     return getattr(detector, "compile_seconds", 0.0)
 
 
-def _batches(
-    videos: list[Video], crops: Iterator[tuple[list[int], np.ndarray]], size: int
-) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
-    """Yield full batches across videos, the last one smaller, with a row for each image."""
+def _batches(wanted: pd.Series, crops_of: VideoCrops, size: int, workers: int, plugin: str) -> Iterator[np.ndarray]:
+    """Yield the crops of `wanted`, a video's name an image: full batches across videos, the last one smaller.
+
+    Of the first video the last images may be wanted alone: the others are those that were scored before.
+    """
+    counts = wanted.groupby(wanted, sort=False).size()
     images: list[np.ndarray] = []
-    rows: list[dict[str, Any]] = []
-    for video, (frames, cut) in zip(videos, crops, strict=True):
-        images += list(cut)
-        rows += [_row(video, frame) for frame in frames]
+    for crops, count in zip(ahead(crops_of, counts.index, workers, plugin), counts, strict=True):
+        images += list(crops[-count:])
         while len(images) >= size:
-            yield np.stack(images[:size]), rows[:size]
-            images, rows = images[size:], rows[size:]
+            yield np.stack(images[:size])
+            images = images[size:]
     if images:
-        yield np.stack(images), rows
+        yield np.stack(images)
 
 
 def _row(video: Video, frame: int) -> dict[str, Any]:

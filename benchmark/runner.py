@@ -17,7 +17,7 @@ from .engines import ENGINES
 from .errors import BenchError
 from .extremes import artifacts
 from .plan import Cell
-from .predict import predict, read_predictions, write_predictions
+from .predict import Unfinished, predict, read_predictions, write_predictions
 from .progress import Reporter
 from .provenance import provenance
 from .score import SCHEMA_VERSION, SOURCE_VAL, as_json, check_predictions, operating_point, scorecard
@@ -146,7 +146,7 @@ class Stages:
         path = folder / PREDICTIONS
         if not path.is_file():
             made, cropper = self.detector()
-            store = self.prepared(source, [split])
+            store, unfinished = self.prepared(source, [split]), Unfinished(path)
             with self.how.reporter.task(f"scoring {source.label} {split}") as tick:
                 table, facts = predict(
                     made,
@@ -157,11 +157,13 @@ class Stages:
                     workers=self.how.workers,
                     plugin=self.cell.entry.plugin,
                     tick=tick,
+                    unfinished=unfinished,
                 )
             cell = {**self.cell.describe(), "scored": source.label, "split": split}
             cost = {"params": parameters(made), "flops": flops(made, cropper(_first_face(store)))}
             seen = {"artifacts": artifacts(made, store, table), "faces": str(store.folder)}
             write_predictions(path, table, {**facts, **cost, **seen, "cell": cell})
+            unfinished.forget()
         return path
 
     def operating_point(self) -> tuple[float | None, float | None]:

@@ -121,7 +121,9 @@ def _predict(
 ) -> Path:
     from ...detectors import cropper_of
     from ..errors import BenchError
-    from ..predict import predict, write_predictions
+    from ..plan import file_hash
+    from ..predict import Unfinished, predict, write_predictions
+    from ..store import key_of
 
     videos = source.split(arguments.split)
     if not videos:
@@ -129,6 +131,9 @@ def _predict(
     settings, detector = common.loaded(entry, made_from, arguments, demo=source.root.demo is not None)
     workers = common.workers_of(arguments)
     store = source.prepare([arguments.split], settings.faces, reporter, workers)
+    path: Path = arguments.out / f"{entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
+    weights = file_hash(arguments.checkpoint) if arguments.checkpoint else None
+    unfinished = Unfinished(path, key_of([weights, settings.options, arguments.backend, source.label, arguments.split]))
     with reporter.task(f"scoring {source.label} {arguments.split}") as tick:
         table, facts = predict(
             detector,
@@ -139,7 +144,8 @@ def _predict(
             tick=tick,
             batch_size=arguments.batch_size,
             plugin=entry.plugin,
+            unfinished=unfinished,
         )
-    path: Path = arguments.out / f"{entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
     write_predictions(path, table, {**facts, "scored": source.label, "split": arguments.split})
+    unfinished.forget()
     return path

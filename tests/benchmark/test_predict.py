@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from crossfake.benchmark import predict as module
 from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.predict import predict, read_predictions, write_predictions
+from crossfake.benchmark.predict import Unfinished, predict, read_predictions, write_predictions
 from crossfake.benchmark.score import scorecard
 from crossfake.detectors.crops import BoxCrop
 
@@ -87,6 +88,63 @@ def test_worker_processes_change_nothing(real_store, make_video):
     here, there = (predict(Told(), BoxCrop(8), store, videos, workers=w)[0] for w in (0, 1))
     assert len(here) == 6
     assert there.equals(here)
+
+
+class Killed(Told):
+    """Scores some batches, and is killed."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def score(self, frames):
+        if len(self.sizes) == self.after:
+            raise KeyboardInterrupt
+        return super().score(frames)
+
+
+@pytest.fixture
+def kept_at_once(monkeypatch):
+    monkeypatch.setattr(module, "KEEP_EVERY", 0.0)
+
+
+@pytest.mark.parametrize("after", range(6))
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_killed_scoring_goes_on_to_the_same_end(memory_store, videos, tmp_path, kept_at_once, after, size):
+    store, path = memory_store(CONTENT), tmp_path / "predictions.parquet"
+    after = min(after, -(-6 // size) - 1)  # batches
+    first, second, ticks = Killed(after), Told(), []
+    with pytest.raises(KeyboardInterrupt):
+        predict(first, whole, store, videos, batch_size=size, unfinished=Unfinished(path))
+    again = Unfinished(path)
+    table, facts = predict(
+        second, whole, store, videos, batch_size=size, tick=lambda *t: ticks.append(t), unfinished=again
+    )
+    assert sum(second.sizes) == 6 - after * size == facts["throughput"]["images"]
+    assert ticks[0] == (min(6, (after + 1) * size), 6)
+    assert table.equals(predict(Told(), whole, store, videos)[0])
+    again.forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, videos, tmp_path, kept_at_once):
+    path = tmp_path / "predictions.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        predict(Killed(2), whole, memory_store(CONTENT), videos, batch_size=2, unfinished=Unfinished(path, "a"))
+    for content, made_by, begun in [
+        (CONTENT, "a", 4),
+        (CONTENT, "b", 0),
+        (CONTENT | {"real/a.mp4": [0, 8]}, "a", 0),
+    ]:
+        detector, store = Told(), memory_store(content)
+        table, _ = predict(detector, whole, store, videos, unfinished=Unfinished(path, made_by))
+        assert sum(detector.sizes) == 6 - begun
+        assert table.equals(predict(Told(), whole, store, videos)[0])
+
+
+def test_a_short_scoring_writes_nothing_twice(memory_store, videos, tmp_path):
+    predict(Told(), whole, memory_store(CONTENT), videos, batch_size=1, unfinished=Unfinished(tmp_path / "p.parquet"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_speed_leaves_the_first_batch_out(memory_store, videos):
