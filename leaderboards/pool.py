@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import hypot
 from pathlib import Path
 from statistics import stdev
@@ -107,9 +106,4 @@ def best(rows: Sequence[tuple[str, Sequence[Card]]]) -> list[str]:
 def _predictions(cards: Sequence[Card]) -> list[pd.DataFrame]:
     """Read the predictions of all cards; none where one's are gone."""
     paths = [Path(c["predictions"]) for c in cards]
-    return [_read(p, p.stat().st_mtime_ns) for p in paths] if all(p.is_file() for p in paths) else []
-
-
-@lru_cache(maxsize=64)
-def _read(path: Path, changed: int) -> pd.DataFrame:
-    return read_predictions(path)[0]
+    return [read_predictions(p)[0] for p in paths] if all(p.is_file() for p in paths) else []

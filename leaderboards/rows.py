@@ -70,11 +70,6 @@ class Row:
         return [card for result in self.results.values() for card in result.cards]
 
     @property
-    def keys(self) -> list[str]:
-        """The row's own key, and the ends of its run folders' names."""
-        return [self.key, *dict.fromkeys(c["cell"]["train_key"] for c in self.cards)]
-
-    @property
     def cell(self) -> dict[str, Any]:
         """What the first card says of the row's making."""
         cell: dict[str, Any] = self.cards[0]["cell"]
@@ -108,7 +103,7 @@ class Row:
             *found,
             ("options", ", ".join(f"{k} {v}" for k, v in cell["options"].items())),
             ("row", self.key),
-            ("runs", ", ".join(self.keys[1:])),
+            ("runs", ", ".join(dict.fromkeys(c["cell"]["train_key"] for c in self.cards))),
         ]
 
     @property
@@ -168,9 +163,7 @@ def tables(cards: Iterable[Card]) -> list[Table]:
 def _table(title: str, cards: list[Card]) -> Table:
     found: dict[tuple[str, str, str, str], dict[str, list[Card]]] = defaultdict(lambda: defaultdict(list))
     for card in cards:
-        cell = card["cell"]
-        key = (cell["recipe_key"], shown_name(card), cell["backend"], cell["train"])
-        found[key][cell["test"]].append(card)
+        found[_row_of(card)][card["cell"]["test"]].append(card)
     rows = [_row(*key, by_test) for key, by_test in found.items()]
     trains = {row.train for row in rows}
     tests = sorted({t for row in rows for t in row.results}, key=lambda t: (t not in trains, t))
@@ -178,6 +171,11 @@ def _table(title: str, cards: list[Card]) -> Table:
     rows.sort(key=lambda r: (r.train, -(r.strength(measured) or 0), r.name, r.backend, r.key))
     marks = {(key, t) for t in tests for key in best([(r.key, r.results[t].done) for r in rows if t in r.results])}
     return Table(title, tests, rows, frozenset(marks))
+
+
+def _row_of(card: Card) -> tuple[str, str, str, str]:
+    cell = card["cell"]
+    return cell["recipe_key"], shown_name(card), cell["backend"], cell["train"]
 
 
 def _row(key: str, name: str, backend: str, train: str, by_test: dict[str, list[Card]]) -> Row:
@@ -224,14 +222,21 @@ def find(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
     Raises:
         BenchError: none does, or several do.
     """
-    every = [(table, row) for table in tables(cards) for row in table.rows]
-    found = [(table, row) for table, row in every if any(k.startswith(key) for k in row.keys)]
+    rows: dict[tuple[str, ...], list[Card]] = defaultdict(list)
+    for card in cards:
+        rows[(protocol_of(card), *_row_of(card))].append(card)
+    found = [row for row, members in rows.items() if any(k.startswith(key) for c in members for k in _keys(c))]
     if len(found) == 1:
-        return found[0]
+        (table,) = tables(rows[found[0]])  # Of this row alone: the others' statistics take their time.
+        return table, table.rows[0]
     if not found:
-        raise BenchError(f"no row '{key}'.{did_you_mean(key, [r.key for _, r in every])} Rows: {_listed(every)}")
+        raise BenchError(f"no row '{key}'.{did_you_mean(key, [row[1] for row in rows])} Rows: {_listed(rows)}")
     raise BenchError(f"'{key}' is the start of several rows: {_listed(found)}. Give one in full")
 
 
-def _listed(rows: list[tuple[Table, Row]]) -> str:
-    return ", ".join(f"{row.key} ({row.name} on {row.train})" for _, row in rows) or "none"
+def _keys(card: Card) -> tuple[str, str]:
+    return card["cell"]["recipe_key"], card["cell"]["train_key"]
+
+
+def _listed(rows: Iterable[tuple[str, ...]]) -> str:
+    return ", ".join(f"{key} ({name} on {train})" for _, key, name, _, train in rows) or "none"
