@@ -236,6 +236,7 @@ def _failed(cell: Cell, how: How, error: str, status: str = "failed") -> dict[st
         "status": status,
         "error": error,
         "cell": cell.describe(),
+        "provenance": provenance(how.command),
     }
     write_json(cell.test_folder / FAILURE, record)
     return record

@@ -11,13 +11,13 @@ import pandas as pd
 
 from ..benchmark.score import SCHEMA_VERSION
 from ..benchmark.store import write_json, write_text
-from .collect import Card, collect
+from .collect import Card, collect, collected
 from .html import page
 from .markdown import markdown
 from .published import reported
 from .rows import Row, Table, tables
 
-__all__ = ["collect", "long_table", "tables", "write"]
+__all__ = ["collect", "collected", "long_table", "tables", "write"]
 
 
 def write(cards: list[Card], out: Path, name: str = "leaderboard") -> list[Path]:

@@ -3,48 +3,77 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..benchmark.errors import BenchError
 from ..benchmark.store import FAILURE, PREDICTIONS, SCORECARD, read_json
 from .migrations import upgrade
+from .shape import flaw_of
 
 Card = dict[str, Any]
 ENTRY = "*__*.json"
 _ASKED = ("name", "backend", "train", "test", "seed", "frames", "limit", "protocol")
-_NEEDED = frozenset((*_ASKED, "weights", "recipe_key", "train_key", "test_key"))
 
 
 def collect(runs: Path) -> list[Card]:
-    """Read every scorecard, failure and entry below `runs`.
-
-    Each comes with `path` (its folder) and `predictions` (its predictions file, which may be gone). A failure beside a
-    scorecard is older news and left out, as is what a newer run of the same cell replaced.
+    """Read every scorecard, failure and entry below `runs`; see `collected`.
 
     Raises:
-        BenchError: a file is not JSON, from a later version, or lacks what tells cells apart.
+        BenchError: a file can't be read as one.
+    """
+    cards, problems = collected(runs)
+    if problems:
+        raise BenchError(problems[0] + (f" ({len(problems) - 1} more such files)" if len(problems) > 1 else ""))
+    return cards
+
+
+def collected(runs: Path) -> tuple[list[Card], list[str]]:
+    """Read every scorecard, failure and entry below `runs`.
+
+    Returns:
+        The cards, each with `path` (its folder) and `predictions` (its predictions file, which may be gone); and what
+        is wrong with files that can't be read as one, a line each. A failure beside a scorecard is older news and left
+        out, as is what a newer run of the same cell replaced.
     """
     found = (path for name in (SCORECARD, FAILURE, ENTRY) for path in sorted(runs.rglob(name)))
-    current = (p for p in found if p.name != FAILURE or not p.with_name(SCORECARD).is_file())
-    cards = [card for path in current if (card := read_card(path))]
-    return _newest(cards)
+    cards, problems = [], []
+    for path in (p for p in found if p.name != FAILURE or not p.with_name(SCORECARD).is_file()):
+        try:
+            cards += [card] if (card := read_card(path)) else []
+        except BenchError as error:
+            problems.append(str(error))
+    return _newest(cards), problems
 
 
 def read_card(path: Path) -> Card | None:
-    """Read one scorecard, failure or entry; None for JSON of another kind."""
+    """Read one scorecard, failure or entry; None for JSON of another kind.
+
+    Raises:
+        BenchError: it is not JSON, from a later version, or lacks what a card has; names the file and the place in it.
+    """
     try:
         card = read_json(path)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BenchError(f"{path} is not JSON ({error}). Remove it and rerun") from None
-    if not isinstance(card, dict) or card.get("kind") not in ("scorecard", "failure") or not card.get("cell"):
+    if not isinstance(card, dict) or card.get("kind") not in ("scorecard", "failure"):
+        if path.name in (SCORECARD, FAILURE):
+            raise BenchError(f"{path} is no scorecard of crossfake's. Keep it elsewhere")
+        return None
+    if card.get("cell") == {}:  # Of predictions from elsewhere, which tell no detector.
         return None
     card = upgrade(card, str(path))
-    if missing := _NEEDED - card["cell"].keys():
-        raise BenchError(f"{path} has no {', '.join(sorted(missing))} in its cell. Remove it and rerun")
+    if flaw := flaw_of(card):
+        raise BenchError(f"{path}: {flaw}. Remove it and rerun")
     predictions = path.parent / card.get("predictions", PREDICTIONS)
-    extra = {"path": str(path.parent), "predictions": str(predictions), "time": path.stat().st_mtime}
-    return card | extra
+    return card | {"path": str(path.parent), "predictions": str(predictions), "time": _made(card, path)}
+
+
+def _made(card: Card, path: Path) -> float:
+    """Return when a card was made; a file's own time, which copies and checkouts change, only where it doesn't say."""
+    told = (card.get("provenance") or {}).get("time")
+    return datetime.fromisoformat(told).timestamp() if told else path.stat().st_mtime
 
 
 def operating_point(card: Card) -> tuple[float | None, float | None]:
@@ -55,15 +84,16 @@ def operating_point(card: Card) -> tuple[float | None, float | None]:
 
 def _newest(cards: list[Card]) -> list[Card]:
     """Leave out what a newer run of the same cell replaced: failures, and scorecards of the same weights."""
-    newest: dict[tuple[Any, ...], float] = {}
+    newest: dict[tuple[Any, ...], Card] = {}
     for card in cards:
-        for key in (_asked(card), (*_asked(card), card["cell"]["train_key"])):
-            newest[key] = max(newest.get(key, 0.0), card["time"])
-    return [
-        c
-        for c in cards
-        if c["time"] >= newest[_asked(c) if c["status"] != "done" else (*_asked(c), c["cell"]["train_key"])]
-    ]
+        for key in (_asked(card), _replaced(card)):
+            newest[key] = max(newest.get(key, card), card, key=lambda c: c["time"])
+    return [c for c in cards if newest[_replaced(c)] is c]
+
+
+def _replaced(card: Card) -> tuple[Any, ...]:
+    """Return what two cards share of which only the newer counts; of a failure that is all that was asked for."""
+    return (*_asked(card), card["cell"]["train_key"]) if card["status"] == "done" else _asked(card)
 
 
 def _asked(card: Card) -> tuple[Any, ...]:

@@ -1,32 +1,33 @@
 """Rows that people contribute: a scorecard and its predictions, written by `bench submit` and checked without any data.
 
-`entries/<suite>/<detector>/<train>__<test>.json`, with `.seed<N>` before the suffix for seeds other than 0, and the
-predictions beside it as .parquet. The suite is the protocol, such as `real-32-frames`.
+`entries/<suite>/<detector>/<train>__<test>.json`, with `.seed<N>` before the suffix for seeds other than 0. Beside it
+lie its predictions (.parquet), and those of the source validation split, which the operating point is fixed on
+(.val.parquet). All numbers of an entry follow from these two. The suite is the protocol, such as `real-32-frames`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import UndefinedError
+import pandas as pd
 
 from ..benchmark.errors import BenchError
+from ..benchmark.plan import file_hash
 from ..benchmark.predict import read_predictions, write_predictions
 from ..benchmark.runner import make_card
-from ..benchmark.score import SCHEMA_VERSION
-from ..benchmark.store import SCORECARD, read_json, write_json
-from .collect import Card, operating_point, read_card
-from .html import page
-from .rows import protocol_of, tables
+from ..benchmark.score import SCHEMA_VERSION, operating_point
+from ..benchmark.store import PREDICTIONS, SCORECARD, read_json, write_json
+from ..benchmark.types import REAL
+from ..datasets.base import parse_name
+from .collect import ENTRY, Card, read_card
+from .rows import protocol_of
 
 ENTRIES = Path("leaderboards/entries")
 TOLERANCE = 1e-9
-_MADE_WITH = ("train", "test", "seed", "frames", "limit", "protocol")  # What predictions say themselves.
-_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, UndefinedError)  # What hand-made content may raise.
+DRAWS = 1000  # The same intervals for everybody.
 _PRIVATE = ("faces", "artifacts", "path", "time")  # Of this machine alone.
 # Real and fake videos of the official test splits; FaceForensics++ without and with FaceShifter.
 OFFICIAL = {
@@ -40,12 +41,13 @@ OFFICIAL = {
 
 
 def submit(run: Path, entries: Path) -> list[Path]:
-    """Write the entries of a run folder, or of one of its test folders, and return their paths.
+    """Write the entries of a run folder, of one of its test folders, or of older entries, and return their paths.
 
     Raises:
-        BenchError: there is no finished scorecard, it is PARTIAL, its predictions are gone, or the place is taken.
+        BenchError: there is no finished scorecard, it is PARTIAL, predictions are gone, or the place is taken.
     """
-    cards = [card for path in sorted(run.rglob(SCORECARD)) if (card := read_card(path))]
+    paths = [path for name in (SCORECARD, ENTRY) for path in sorted(run.rglob(name))]
+    cards = [card for path in paths if (card := read_card(path))]
     if not cards:
         raise BenchError(f"no scorecards below {run}. Give a run's folder, such as runs/real/caddm/ff++-c23.seed0.KEY")
     for card in cards:
@@ -54,36 +56,61 @@ def submit(run: Path, entries: Path) -> list[Path]:
 
 
 def _check_submittable(card: Card, entries: Path) -> None:
+    if card["status"] != "done":
+        raise BenchError(f"{card['path']} has {card['status']}: {card['error']}. Run its command again")
     if card["cell"]["limit"]:
         raise BenchError(f"{card['path']} is PARTIAL (--limit {card['cell']['limit']}). Submit a whole run")
-    if read_json(Path(card["path"], SCORECARD))["schema_version"] != SCHEMA_VERSION:
-        raise BenchError(
-            f"{card['path']} was scored by an older crossfake. Run its command again: nothing is retrained"
-        )
-    if not Path(card["predictions"]).is_file():
-        raise BenchError(f"{card['predictions']} is gone, and a row is checked by its predictions. Run it again")
+    for path in (Path(card["predictions"]), validation(card)):
+        if path and not path.is_file():
+            raise BenchError(f"{path} is gone, and a row is checked by its predictions. Run it again")
     path = place(card, entries)
     if path.is_file() and read_json(path)["cell"]["recipe_key"] != card["cell"]["recipe_key"]:
         raise BenchError(f"{path} is another run's row. Remove it, or give yours a tag: --set tag=NAME")
 
 
+def validation(card: Card) -> Path | None:
+    """Return where the predictions are that the threshold was fixed on; None where there was nothing to fix it on."""
+    if card["threshold"]["rule"] == "0.5":
+        return None
+    folder = Path(card["path"])
+    return folder / card["validation"] if card.get("validation") else folder.parent / "val" / PREDICTIONS
+
+
 def _write(card: Card, entries: Path) -> Path:
-    path = place(card, entries)
-    table, facts = read_predictions(Path(card["predictions"]))
-    predictions = path.with_suffix(".parquet")
-    write_predictions(predictions, table, {k: v for k, v in facts.items() if k not in _PRIVATE})
-    content = {k: v for k, v in card.items() if k not in _PRIVATE}
-    write_json(path, content | {"predictions": predictions.name, "predictions_sha256": _hash(predictions)})
+    path, source = place(card, entries), validation(card)
+    predictions, val = path.with_suffix(".parquet"), _val(path) if source else None
+    for origin, copy in ((Path(card["predictions"]), predictions), (source, val)):
+        if origin and copy:
+            table, facts = read_predictions(origin)
+            kept = {k: v for k, v in facts.items() if k not in _PRIVATE}
+            write_predictions(copy, table, kept | {"cell": facts["cell"] | card["cell"]})
+    found = {"predictions": predictions.name, "predictions_sha256": file_hash(predictions)}
+    write_json(path, _scored(predictions, val) | {"provenance": card["provenance"]} | found)
     return path
+
+
+def _val(path: Path) -> Path:
+    return path.with_suffix(".val.parquet")
+
+
+def _scored(predictions: Path, val: Path | None) -> Card:
+    """Make the scorecard of an entry: all but where it comes from."""
+    threshold, temperature = operating_point(read_predictions(val)[0]) if val else (None, None)
+    card = make_card(predictions, threshold, DRAWS, temperature=temperature)
+    found = {"score": {"draws": DRAWS}, "validation": val.name if val else None}
+    return {k: v for k, v in card.items() if k not in _PRIVATE} | found
 
 
 def place(card: Card, entries: Path) -> Path:
     """Return where a scorecard's entry belongs."""
     cell = card["cell"]
     backend = "" if cell["backend"] in ("torch", "any") else f".{cell['backend']}"
-    seed = f".seed{cell['seed']}" if cell["seed"] else ""
-    name = f"{_slug(cell['train'])}__{_slug(cell['test'])}{seed}.json"
+    name = f"{_slug(cell['train'])}__{_slug(cell['test'])}{_seed(card)}.json"
     return entries / suite(card) / _slug(cell["name"] + backend) / name
+
+
+def _seed(card: Card) -> str:
+    return f".seed{card['cell']['seed']}" if card["cell"]["seed"] else ""
 
 
 def suite(card: Card) -> str:
@@ -98,9 +125,10 @@ def _slug(name: str) -> str:
 def check(entries: Path) -> tuple[int, list[str]]:
     """Check every entry; return how many there are, and what is wrong, a line each."""
     paths = sorted(entries.rglob("*.json"))
-    lonely = [p for p in sorted(entries.rglob("*.parquet")) if p.with_suffix(".json") not in paths]
     problems = [f"{path}: {problem}" for path in paths for problem in _problems(path, entries)]
-    return len(paths), problems + [f"{path}: has no scorecard {path.stem}.json beside it" for path in lonely]
+    wanted = {file for path in paths for file in (path.with_suffix(".parquet"), _val(path))}
+    stray = (path for path in sorted(entries.rglob("*.parquet")) if path not in wanted)
+    return len(paths), problems + [f"{path}: no scorecard beside it is made from this" for path in stray]
 
 
 def _problems(path: Path, entries: Path) -> Iterator[str]:
@@ -109,23 +137,30 @@ def _problems(path: Path, entries: Path) -> Iterator[str]:
         if card is None or card["status"] != "done":
             yield "is no finished scorecard. Write it with: bench submit RUN"
             return
-        if missing := [k for k in _REQUIRED if not card.get(k)]:
-            yield f"has no {', '.join(missing)}"
+        if (version := read_json(path)["schema_version"]) != SCHEMA_VERSION:
+            yield f"is of schema {version}, today's is {SCHEMA_VERSION}. Score it anew: bench submit {path.parent}"
             return
+        if not card.get("provenance"):
+            yield "has no provenance: nobody could make it again"
         if path != (right := place(card, entries)):
             yield f"belongs in {right}"
         if card["cell"]["limit"]:
             yield "is PARTIAL: made with --limit"
-        yield from _counted(card)
-        yield from _recomputed(card)
-        page(tables([card]))  # What no number is recomputed of must be fit to be shown.
+        yield from _known(card["cell"])
+        different = list(_recomputed(card, path))
+        yield from different or _counted(card)
     except BenchError as error:
-        yield str(error)
-    except _MALFORMED as error:
-        yield f"is not of the form that bench submit writes ({type(error).__name__}: {error})"
+        yield str(error).removeprefix(f"{path}: ")
 
 
-_REQUIRED = ("metrics", "counts", "coverage", "threshold", "score", "provenance", "predictions_sha256")
+def _known(cell: Card) -> Iterator[str]:
+    """Refuse worlds and sets that nobody has, which the official counts couldn't be held against."""
+    if cell["world"] not in ("real", "demo") or cell["protocol"].partition(" ")[0] != cell["world"]:
+        yield f"its world '{cell['world']}', protocol '{cell['protocol']}', is neither real nor a demo"
+    for name in (cell["train"], cell["test"]):
+        plugin, compression = parse_name(name)
+        if "takes" not in plugin.card and name != (right := f"{plugin.name}:{compression}".removesuffix(":")):
+            yield f"its dataset '{name}' is written '{right}'"
 
 
 def _counted(card: Card) -> Iterator[str]:
@@ -133,53 +168,60 @@ def _counted(card: Card) -> Iterator[str]:
     counts, coverage, cell = card["counts"], card["coverage"], card["cell"]
     if coverage["scored"] != counts["videos"] or counts["videos"] != counts["real_videos"] + counts["fake_videos"]:
         yield f"its numbers of videos contradict each other: {coverage['scored']} scored, {counts}"
-    named = len(coverage["dropped"])
-    if coverage["scored"] + named != coverage["official"]:
+    named = len({d["video"] for d in coverage["dropped"] if d["reason"].strip()})
+    if coverage["scored"] + named != coverage["official"] or named != len(coverage["dropped"]):
         yield f"{coverage['official']} official videos are not {coverage['scored']} scored + {named} named as dropped"
-    allowed = OFFICIAL.get(cell["test"].partition(":")[0], ()) if cell["protocol"] == "real" else ()
+    allowed = OFFICIAL.get(cell["test"].partition(":")[0], ()) if cell["world"] == "real" else ()
     real, fake = counts["real_videos"], counts["fake_videos"]
     if allowed and not any(coverage["official"] == r + f and real <= r and fake <= f for r, f in allowed):
         lists = " or ".join(f"{r} real + {f} fake" for r, f in allowed)
         yield f"{real} real + {fake} fake of {coverage['official']} videos; the official test split has {lists}"
 
 
-def _recomputed(card: Card) -> Iterator[str]:
-    """Score the predictions again and compare every number."""
-    path = Path(card["predictions"])
-    if not path.is_file():
-        yield f"its predictions {path.name} are not beside it"
-        return
-    if _hash(path) != card["predictions_sha256"]:
-        yield f"{path.name} is not the file it was made with: the SHA-256 differs"
-    threshold, temperature = operating_point(card)
-    again = make_card(path, threshold, card["score"]["draws"], card["threshold"]["rule"], temperature)
-    # How intervals are made may change from one schema to the next; what was measured may not.
-    exact = read_json(path.with_suffix(".json"))["schema_version"] == SCHEMA_VERSION
-    for part in ("counts", "coverage", "metrics", "methods", "groups", *(["curves"] if exact else [])):
-        yield from _differences(card[part], again[part], part, exact)
-    was = {k: v for k, v in again["cell"].items() if k in _MADE_WITH}
-    yield from _differences({k: card["cell"][k] for k in was}, was, "cell", exact)
+def _recomputed(card: Card, path: Path) -> Iterator[str]:
+    """Score the predictions again and compare everything."""
+    predictions, val = path.with_suffix(".parquet"), validation(card)
+    for what, file, right in (("predictions", Path(card["predictions"]), predictions), ("validation", val, _val(path))):
+        if file and (file != right or not file.is_file()):
+            yield f"its {what} {right.name} are not beside it"
+            return
+    if file_hash(predictions) != card["predictions_sha256"]:
+        yield f"{predictions.name} is not the file it was made with: the SHA-256 differs"
+    yield from _contradicted(card, read_predictions(predictions)[0], val)
+    again = _scored(predictions, val)
+    # That a checkpoint was selected on a test set, its maker alone can say.
+    again["cell"] = again["cell"] | {"selection": card["cell"]["selection"]}
+    telling = ("counts", "coverage", "threshold")  # Where these differ, so do hundreds of numbers.
+    found = list(_differences({k: card.get(k) for k in (*telling, *again)}, again))
+    if found:
+        yield found[0] + (f" (and {len(found) - 1} more differences)" if len(found) > 1 else "")
 
 
-def _differences(given: Any, found: Any, where: str, exact: bool) -> Iterator[str]:
+def _contradicted(card: Card, table: pd.DataFrame, val: Path | None) -> Iterator[str]:
+    """Say what of the predictions contradicts itself."""
+    videos = set(table["video"])
+    if "method" in table and ((table["method"] == "real") != (table["label"] == REAL)).any():
+        yield "its predictions have videos whose label contradicts their method"
+    if both := videos & {d["video"] for d in card["coverage"]["dropped"]}:
+        yield f"{len(both)} videos are scored, and named as dropped; first: {min(both)}"
+    if val and (both := videos & set(read_predictions(val)[0]["video"])):
+        yield f"{len(both)} videos are both in the test set and what the threshold was fixed on; first: {min(both)}"
+
+
+def _differences(given: Any, found: Any, where: str = "") -> Iterator[str]:
     if isinstance(given, dict) and isinstance(found, dict):
-        for key in given:
-            if exact or key not in ("lo", "hi", "note", "left_out"):
-                yield from _differences(given[key], found.get(key, "nothing"), f"{where} {key}", exact)
-        if exact and (more := sorted(found.keys() - given.keys())):
-            yield f"{where} lacks {', '.join(more)}"
+        for key in (key for key in given if key in found):
+            yield from _differences(given[key], found[key], f"{where} {key}")
+        for what, names in (("lacks", found.keys() - given.keys()), ("has unknown", given.keys() - found.keys())):
+            if names:
+                yield f"{where.strip()} {what} {', '.join(sorted(names))}"
     elif isinstance(given, list) and isinstance(found, list) and len(given) == len(found):
         for i, pair in enumerate(zip(given, found, strict=True)):
-            yield from _differences(*pair, f"{where} {i}", exact)
+            yield from _differences(*pair, f"{where} {i}")
     elif not _equal(given, found):
-        yield f"{where} is {given}, the predictions give {found}"
+        yield f"{where.strip()} is {given}, the predictions give {found}"
 
 
 def _equal(given: Any, found: Any) -> bool:
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (given, found))
     return abs(given - found) <= TOLERANCE if numbers else given == found
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

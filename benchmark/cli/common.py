@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -230,6 +231,12 @@ def sources_of(text: str, root: DataRoot, limit: int | None) -> list[Source]:
     from ..data import open_source
 
     return [open_source(name, root, limit) for name in names(text)]
+
+
+def left_out(problems: list[str]) -> None:
+    """Say on stderr which files a board is made without, and why."""
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
 
 
 def quiet_libraries() -> None:

@@ -34,13 +34,14 @@ def add(verbs: Any) -> None:
 
 
 def leaderboard(arguments: argparse.Namespace) -> int:
-    """Collect, write and print; or check."""
+    """Collect, write and print, 1 if a file had to be left out; or check."""
     from ...leaderboards import board
     from ..errors import BenchError
 
     if arguments.check:
         return check(arguments.check)
-    cards = board.collect(arguments.runs) if arguments.runs.is_dir() else []
+    cards, problems = board.collected(arguments.runs)
+    common.left_out(problems)
     if not cards:
         raise BenchError(
             f"no scorecards below {arguments.runs}. Make one: bench run --detector caddm --train ff++ "
@@ -48,7 +49,7 @@ def leaderboard(arguments: argparse.Namespace) -> int:
         )
     paths = board.write(cards, arguments.out or arguments.runs, arguments.name)
     print("\n".join(map(str, paths)) + "\n\n" + paths[0].read_text("utf-8"))
-    return 0
+    return int(bool(problems))
 
 
 def check(folder: Path) -> int:
@@ -59,5 +60,5 @@ def check(folder: Path) -> int:
     if not folder.is_dir():
         raise BenchError(f"no folder {folder}. Write entries with: bench submit RUN")
     count, problems = entries.check(folder)
-    print("\n".join([*problems, f"{count} entries, {len(problems) or 'no'} problems"]))
+    print("\n".join([*problems, f"entries: {count}, problems: {len(problems) or 'none'}"]))
     return int(bool(problems))

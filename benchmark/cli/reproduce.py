@@ -31,11 +31,16 @@ def add(verbs: Any) -> None:
 
 def reproduce(arguments: argparse.Namespace) -> int:
     """Run again and compare; 1 if a cell fails or leaves the interval that was recorded."""
-    from ...leaderboards.collect import collect
+    from ...leaderboards.collect import collect, collected
     from ...leaderboards.markdown import grid
     from ...leaderboards.rows import find
+    from ..errors import BenchError
 
-    table, row = find(collect(arguments.runs), arguments.row)
+    recorded, problems = collected(arguments.runs)
+    common.left_out(problems)
+    if not recorded:
+        raise BenchError(f"no scorecards below {arguments.runs}. Say where the row's are: --runs DIR")
+    table, row = find(recorded, arguments.row)
     with tempfile.TemporaryDirectory(prefix="crossfake-") as folder:
         again = _request(row, Path(folder), arguments.workers)
         print(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")

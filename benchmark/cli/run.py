@@ -56,7 +56,9 @@ def carry_out(cells: list[Cell], arguments: argparse.Namespace, reporter: Report
     how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine, arguments.command)
     cards = list(run(cells, how))
     print("\n" + summary(cards))
-    paths = board.write(board.collect(arguments.runs), arguments.runs)
+    found, problems = board.collected(arguments.runs)
+    common.left_out(problems)
+    paths = board.write(found, arguments.runs)
     print(f"\nleaderboard: {', '.join(map(str, paths))}")
     for folder in dict.fromkeys(cell.folder for cell in cells):
         print(f"run: {folder}")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.predict import write_predictions
 from crossfake.benchmark.runner import make_card
-from crossfake.benchmark.score import SCHEMA_VERSION
+from crossfake.benchmark.score import SCHEMA_VERSION, operating_point
 from crossfake.benchmark.types import Face
 from crossfake.datasets.faces.store import Outcome, encode, write_shard
 from crossfake.leaderboards.rows import GAP
@@ -59,6 +59,7 @@ def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> dict[st
         "curves": {},
         "artifacts": {},
         "threshold": {"value": 0.5, "rule": "0.5"},
+        "score": {"draws": 50},
         "coverage": {"scored": 19, "official": 20, "dropped": [{"video": "x.mp4", "reason": "no_face"}]},
         "throughput": {"score_images_per_s": 100.4},
         "params": 28_000,
@@ -145,13 +146,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_run(folder: Path, card: dict[str, Any], seed: int, faces: Path | None = None) -> None:
-    """Write predictions, and the scorecard made of them."""
+    """Write predictions of a test and of a validation set, and the scorecard made of them."""
     folder.mkdir(parents=True)
     facts = {"official": 40, "cell": card["cell"], "params": 28_000, "flops": 2_500_000_000, "dropped": []}
     facts |= {"faces": str(faces), "throughput": {"score_images_per_s": 100.0 + seed}}
     write_predictions(folder / "predictions.parquet", frames_of(seed), facts)
-    made = make_card(folder / "predictions.parquet", 0.45, 50) | {"score": {"draws": 50}}
-    put(folder / "scorecard.json", {**made, "provenance": card["provenance"]})
+    val = frames_of(card["cell"]["seed"] + 100)
+    write_predictions(folder.parent / "val/predictions.parquet", val.assign(video="val/" + val["video"]), facts)
+    threshold, temperature = operating_point(val)
+    made = make_card(folder / "predictions.parquet", threshold, 50, temperature=temperature)
+    put(folder / "scorecard.json", {**made, "score": {"draws": 50}, "provenance": card["provenance"]})
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -38,8 +39,9 @@ def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 def test_a_run_becomes_an_entry_a_test_set_with_its_predictions(entries):
     assert sorted(p.relative_to(entries).as_posix() for p in entries.rglob("*.*")) == [
-        f"demo-tiny-seed-0-32-frames/meso4/ff++-c23__{name}"
-        for name in ("celebdf.json", "celebdf.parquet", "ff++-c23.json", "ff++-c23.parquet")
+        f"demo-tiny-seed-0-32-frames/meso4/ff++-c23__{name}.{suffix}"
+        for name in ("celebdf", "ff++-c23")
+        for suffix in ("json", "parquet", "val.parquet")
     ]
     assert check(entries) == (2, [])
     assert {c["cell"]["test"] for c in collect(entries)} == {"ff++:c23", "celebdf"}
@@ -69,23 +71,49 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
         (lambda c: c["metrics"]["video.auc"].update(hi=1.0), "metrics video.auc hi is 1.0"),
         (lambda c: c["metrics"].pop("frame.auc"), "metrics lacks frame.auc"),
         (lambda c: c["groups"]["gender"]["f"].update(n_real=100), "groups gender f n_real is 100"),
-        (lambda c: c["counts"].update(videos=39), "numbers of videos contradict each other: 40 scored"),
-        (lambda c: c["coverage"].update(official=50), "50 official videos are not 40 scored + 0 named"),
+        (lambda c: c["counts"].update(videos=39), "counts videos is 39, the predictions give 40"),
+        (lambda c: c["coverage"].update(official=50), "coverage official is 50, the predictions give 40"),
+        (lambda c: c["threshold"].update(value=0.7), "threshold value is 0.7, the predictions give"),
+        (lambda c: c["threshold"].update(rule="best on the test set"), "threshold rule is best on the test set, the"),
+        (lambda c: c["threshold"].update(rule="0.5"), "threshold value is 0.5"),
+        (lambda c: c.update(temperature=1.0), "temperature is 1.0, the predictions give"),
+        (lambda c: c["score"].update(draws=2), "score draws is 2, the predictions give 1000"),
+        (lambda c: c["throughput"].update(score_images_per_s=1e6), "throughput score_images_per_s is 1000000.0"),
+        (lambda c: c.update(params=1), "params is 1, the predictions give 28000"),
+        (lambda c: c["metrics"].update({"video.luck": c["metrics"]["video.auc"]}), "metrics has unknown video.luck"),
+        (lambda c: c["cell"].update(detector="other"), "cell detector is other, the predictions give meso4"),
+        (lambda c: c["cell"].update(weights="given checkpoint"), "cell weights is given checkpoint"),
+        (lambda c: c["cell"].update(train_key="x"), "cell train_key is x"),
+        (lambda c: c["cell"].update(world="real "), "its world 'real ', protocol 'demo tiny, seed 0', is neither"),
+        (lambda c: c["cell"].update(protocol="real"), "its world 'demo', protocol 'real', is neither"),
+        (lambda c: c["cell"].update(test="Celeb-DF"), "its dataset 'Celeb-DF' is written 'celebdf'"),
+        (lambda c: c["cell"].update(test="celebdg"), "Did you mean 'celebdf'?"),
         (lambda c: c.update(predictions_sha256="0"), "the SHA-256 differs"),
-        (lambda c: c.update(predictions="gone.parquet"), "gone.parquet are not beside it"),
+        (
+            lambda c: c.update(predictions="ff++-c23__ff++-c23.parquet"),
+            "its predictions ff++-c23__celebdf.pa",
+        ),
+        (
+            lambda c: c.update(validation="ff++-c23__ff++-c23.val.parquet"),
+            "its validation ff++-c23__celebdf.v",
+        ),
         (lambda c: c.update(schema_version=99), "has schema version 99"),
-        (lambda c: c.update(status="failed"), "is no finished scorecard"),
+        (
+            lambda c: c.update(schema_version=2),
+            f"is of schema 2, today's is {SCHEMA_VERSION}. Score it anew:",
+        ),
+        (lambda c: c.update(kind="failure", status="failed", error="x"), "is no finished scorecard"),
+        (lambda c: c.update(kind="note"), "is no finished scorecard"),
         (lambda c: c.pop("provenance"), "has no provenance"),
         (lambda c: c["cell"].update(limit=5), "is PARTIAL"),
         (lambda c: c["cell"].update(name="other"), "belongs in"),
-        (lambda c: c.update(metrics="good"), "metrics is good, the predictions give"),
-        (lambda c: c.update(counts=[1]), "is not of the form that bench submit writes"),
-        (lambda c: c["cell"].pop("frames"), "has no frames in its cell"),
+        (lambda c: c.update(metrics="good"), "metrics: input should be a valid dictionary"),
+        (lambda c: c.update(counts=[1]), "counts is [1], the predictions give"),
+        (lambda c: c["cell"].pop("frames"), "cell.frames: field required"),
         (lambda c: c["cell"].update(seed=7), "cell seed is 7, the predictions give 0"),
         (lambda c: c["curves"]["roc"][3].__setitem__(1, 1.5), "curves roc 3 1 is 1.5, the predictions give"),
-        (lambda c: c["coverage"].update(scored=39, dropped=[{}]), "coverage scored is 39, the predictions give 40"),
-        (lambda c: c.update(params="many"), "is not of the form that bench submit writes (TypeError"),
-        (lambda c: c.update(provenance="mine"), "is not of the form that bench submit writes (TypeError"),
+        (lambda c: c.update(params="many"), "params: input should be a valid integer"),
+        (lambda c: c.update(provenance="mine"), "provenance: input should be"),
     ],
 )
 def test_what_does_not_match_is_refused_by_name(entries, change, problem):
@@ -93,7 +121,9 @@ def test_what_does_not_match_is_refused_by_name(entries, change, problem):
     edit(path, change)
     count, problems = check(entries)
     assert count == 2
-    assert any(problem in p and p.startswith(str(path)) for p in problems), problems
+    assert any(problem in p and p.startswith(f"{path}: ") for p in problems), problems
+    assert len(problems) <= 3
+    assert "\n" not in "".join(problems)
 
 
 def test_files_that_are_no_entries_are_named(entries):
@@ -103,14 +133,63 @@ def test_files_that_are_no_entries_are_named(entries):
     count, problems = check(entries)
     assert (count, len(problems)) == (3, 2)
     assert problems[0].startswith(f"{stray}: is no finished scorecard")
-    assert problems[1] == f"{lonely}: has no scorecard a__b.json beside it"
+    assert problems[1] == f"{lonely}: no scorecard beside it is made from this"
 
 
-def test_other_predictions_are_found_out_even_with_their_hash_mended(entries):
-    path = next(entries.rglob("*__celebdf.parquet"))
+def swapped(table):
+    """One real and one fake video with each other's label."""
+    swap = table["video"].isin(["real/00.mp4", "fake/01.mp4"])
+    return table.assign(label=table["label"].where(~swap, 1 - table["label"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "facts", "problem"),
+    [
+        (lambda t: t.assign(score=t["score"] ** 2), {}, "more differences"),
+        (swapped, {}, "its predictions have videos whose label contradicts their method"),
+        (lambda t: t[t["video"] != "real/00.mp4"], {}, "counts videos is 40, the predictions give 39"),
+        (lambda t: t[t["video"] != "real/00.mp4"], {"official": 39}, "counts videos is 40, the predictions give 39"),
+        (lambda t: t, {"dropped": [{"video": "real/00.mp4", "reason": "lost"}]}, "coverage dropped is [], the pred"),
+        (lambda t: t, {"params": 1}, "params is 28000, the predictions give 1"),
+    ],
+)
+def test_other_predictions_are_found_out_even_with_their_hash_mended(entries, change, facts, problem):
+    card = next(entries.rglob("*__celebdf.json"))
+    path = card.with_suffix(".parquet")
+    table, known = read_predictions(path)
+    write_predictions(path, change(table), known | facts)
+    edit(card, lambda c: c.update(predictions_sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+    problems = check(entries)[1]
+    assert any(problem in p for p in problems), problems
+    assert not any("SHA" in p for p in problems)
+
+
+def rewritten(entries: Path, change: Callable[[Any, dict[str, Any]], Any], suffix: str = ".parquet") -> list[str]:
+    """Return what is found of an entry whose numbers were all made anew from predictions that were tampered with."""
+    card = next(entries.rglob("*__celebdf.json"))
+    path = card.with_suffix(suffix)
     table, facts = read_predictions(path)
-    write_predictions(path, table.assign(score=table["score"] ** 2), facts)
-    assert any("frame.acc" in p or "acc" in p for p in check(entries)[1])
+    write_predictions(path, change(table, facts), facts)
+    submit(entries, entries)
+    return [p for p in check(entries)[1] if "__celebdf.json" in p]
+
+
+def test_what_the_predictions_contradict_themselves_in_is_found_where_all_numbers_fit(entries):
+    assert rewritten(entries, lambda table, facts: table) == []
+    (problem,) = rewritten(entries, lambda table, facts: (facts.update(official=50), table)[1])
+    assert problem.endswith("50 official videos are not 40 scored + 0 named as dropped")
+    dropped = {"official": 41, "dropped": [{"video": "real/00.mp4", "reason": "lost"}]}
+    (problem,) = rewritten(entries, lambda table, facts: (facts.update(dropped), table)[1])
+    assert problem.endswith("1 videos are scored, and named as dropped; first: real/00.mp4")
+    dropped["dropped"] = [{"video": "x", "reason": " "}]
+    (problem,) = rewritten(entries, lambda table, facts: (facts.update(dropped), table)[1])
+    assert problem.endswith("41 official videos are not 40 scored + 0 named as dropped")
+
+
+def test_a_threshold_fixed_on_the_test_set_is_found(entries):
+    test = read_predictions(next(entries.rglob("*__celebdf.parquet")))[0]
+    (problem,) = rewritten(entries, lambda table, facts: test, ".val.parquet")
+    assert "40 videos are both in the test set and what the threshold was fixed on; first: fake/01.mp4" in problem
 
 
 @pytest.mark.parametrize(
@@ -148,12 +227,11 @@ def test_a_partial_run_an_old_one_and_one_without_predictions_are_refused(runs, 
     edit(card, lambda c: c["cell"].update(limit=5))
     with pytest.raises(BenchError, match=r"is PARTIAL .*Submit a whole run"):
         submit(run, tmp_path / "entries")
-    edit(card, lambda c: (c["cell"].update(limit=None), c.update(schema_version=1)))
-    with pytest.raises(BenchError, match="scored by an older crossfake"):
+    edit(card, lambda c: c["cell"].update(limit=None))
+    with pytest.raises(BenchError, match=r"val/predictions.parquet is gone"):
         submit(run, tmp_path / "entries")
-    edit(card, lambda c: c.update(schema_version=SCHEMA_VERSION))
     (run / "predictions.parquet").unlink()
-    with pytest.raises(BenchError, match="is gone"):
+    with pytest.raises(BenchError, match=r"run/predictions.parquet is gone"):
         submit(run, tmp_path / "entries")
     with pytest.raises(BenchError, match="no scorecards below"):
         submit(tmp_path / "nowhere", tmp_path / "entries")

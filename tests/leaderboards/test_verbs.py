@@ -107,11 +107,11 @@ def test_submit_and_check(toy_runs, tmp_path, capsys):
     assert typed("submit", run, "--entries", tmp_path / "entries") == 0
     assert "next: bench leaderboard --check" in capsys.readouterr().out
     assert typed("leaderboard", "--check", tmp_path / "entries") == 0
-    assert "2 entries, no problems" in capsys.readouterr().out
+    assert "entries: 2, problems: none" in capsys.readouterr().out
     path = next((tmp_path / "entries").rglob("*celebdf.json"))
     path.write_text(path.read_text().replace('"scored": 5', '"scored": 4'))
     assert typed("leaderboard", "--check", tmp_path / "entries") == 1
-    assert "2 entries, 3 problems" in capsys.readouterr().out
+    assert "entries: 2, problems: 1" in capsys.readouterr().out
     assert typed("leaderboard", "--check", tmp_path / "none") == 2
 
 

@@ -1,0 +1,132 @@
+"""What a scorecard or a failure has to have for a board to be made of it; there may be more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+
+class _Part(BaseModel):
+    """A part of a card."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class _Number(_Part):
+    value: float | None
+    lo: float | None
+    hi: float | None
+    n: int
+    note: str = ""
+
+
+class _Cell(_Part):
+    detector: str
+    name: str
+    backend: str
+    train: str
+    test: str
+    seed: int
+    limit: int | None
+    frames: int
+    world: str
+    protocol: str
+    weights: str
+    selection: str
+    options: dict[str, Any]
+    recipe_key: str
+    train_key: str
+    test_key: str
+
+
+class _Commit(_Part):
+    id: str = ""
+    dirty: bool = False
+
+
+class _Provenance(_Part):
+    command: str
+    time: datetime | None = Field(None, strict=False)
+    commit: _Commit = _Commit()
+    packages: dict[str, str] = {}
+    machine: dict[str, str | int | None] = {}
+    python: str = ""
+
+
+class _Group(_Part):
+    n_real: int
+    n_fake: int
+    left_out: str = ""
+    auc: _Number = Field(alias="video.auc")
+
+
+class _Method(_Part):
+    n_fake: int
+    auc: _Number = Field(alias="video.auc")
+
+
+class _Dropped(_Part):
+    video: str
+    reason: str
+
+
+class _Coverage(_Part):
+    official: int
+    scored: int
+    dropped: list[_Dropped]
+
+
+class _Threshold(_Part):
+    value: float
+    rule: str
+
+
+class _Score(_Part):
+    draws: int
+
+
+class _Failure(_Part):
+    kind: Literal["failure"]
+    status: Literal["failed", "skipped"]
+    error: str
+    cell: _Cell
+    provenance: _Provenance | None = None
+
+
+class _Scorecard(_Part):
+    kind: Literal["scorecard"]
+    status: Literal["done"]
+    cell: _Cell
+    metrics: dict[str, _Number]
+    methods: dict[str, _Method]
+    groups: dict[str, dict[str, _Group]]
+    curves: dict[str, Any]
+    threshold: _Threshold
+    score: _Score
+    coverage: _Coverage
+    throughput: dict[str, float | None] | None = None
+    params: int | None = None
+    flops: int | None = None
+    faces: str | None = None
+    artifacts: dict[str, list[Any]] = {}
+    temperature: float | None = None
+    provenance: _Provenance | None = None
+    predictions: str = ""
+    predictions_sha256: str = ""
+    validation: str | None = None
+
+
+_SHAPE: TypeAdapter[_Scorecard | _Failure] = TypeAdapter(Annotated[_Scorecard | _Failure, Field(discriminator="kind")])
+
+
+def flaw_of(card: dict[str, Any]) -> str:
+    """Say the first thing that is wrong with a card of today's schema, and how many more; empty if nothing is."""
+    try:
+        _SHAPE.validate_python(card)
+    except ValidationError as error:
+        found = error.errors()
+        more = f" (and {len(found) - 1} more flaws)" if len(found) > 1 else ""
+        return f"{'.'.join(map(str, found[0]['loc'][1:]))}: {found[0]['msg'].lower()}{more}"
+    return ""
