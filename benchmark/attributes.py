@@ -18,41 +18,96 @@ _CONTENT = {"video", "frame", "label", "score", "logit", "method", "identity"}
 NO_ATTRIBUTE = _CONTENT | {"cluster", "path", "split", "dataset", INTERSECTION}
 PAIRS = (("gender", "race"), ("gender", "skin_tone"))
 """Whose intersection is meant in the literature."""
+PEOPLE = ("gender", "race", "skin_tone", "age")
+"""Columns that say who is seen, so that a video can't have two values; any other that varies within one says else."""
 SAME_AS = {"nomale": "nonmale", "undefined": ""}
 """AI-Face's name of a group, and what tables derived from A-FF++ and its kin call unknown."""
 
 
 def attribute_columns(frames: pd.DataFrame) -> list[str]:
-    """Return which columns of a predictions table hold groups: all but its own, with 1 to MOST_GROUPS values."""
-    others = [c for c in map(str, frames) if c not in NO_ATTRIBUTE and not c.startswith("Unnamed")]
-    values = {c: set(frames[c].dropna().unique()) - {""} for c in others}
-    return [c for c, found in values.items() if 1 <= len(found) <= MOST_GROUPS]
+    """Return which columns of a predictions table hold groups: 1 to MOST_GROUPS values, one a video."""
+    return [c for c in map(str, frames) if _may_tell(c) and not _unfit(frames, c)]
+
+
+def _may_tell(column: str) -> bool:
+    return column not in NO_ATTRIBUTE and not column.startswith("Unnamed")
+
+
+def _unfit(frames: pd.DataFrame, column: str) -> str:
+    """Say why a column holds no groups; empty if it does."""
+    if nested(frames[column]):
+        return "it holds lists"
+    values = set(frames[column].dropna().unique()) - {""}
+    if not values:
+        return "it is empty"
+    if len(values) > MOST_GROUPS:
+        return f"{len(values)} different values, an attribute has at most {MOST_GROUPS}"
+    varies = column not in PEOPLE and "video" in frames and contradictions(frames, column).any()
+    return "it varies within a video" if varies else ""
+
+
+def nested(column: pd.Series) -> bool:
+    """Tell whether a column holds lists, arrays or mappings, as parquet can."""
+    return any(isinstance(v, list | dict | np.ndarray) for v in column.dropna().head(1))
 
 
 def group_names(column: pd.Series) -> pd.Series:
-    """Write a column's values as names: "" where not annotated or `undefined`, 1 for 1.0, `nomale` as `nonmale`."""
+    """Write a column's values as names: "" where not annotated or `undefined`, 1 for 1.0, `nomale` as `nonmale`.
+
+    Beside 1 and -1, as A-FF++ and its kin write yes and no, 0 is undefined.
+    """
     codes, values = pd.factorize(column)
     names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values]
-    written = [SAME_AS.get(name, name) for name in names]
-    return pd.Series(np.array([*written, ""], dtype=object)[codes], index=column.index)
+    same = SAME_AS | ({"0": ""} if "-1" in names else {})
+    return pd.Series(np.array([*(same.get(n, n) for n in names), ""], dtype=object)[codes], index=column.index)
 
 
 def with_attributes(frames: pd.DataFrame, origin: str = "predictions") -> pd.DataFrame:
     """Return a predictions table with its attributes as names; a column `intersection` of `male,asian` is taken apart.
 
     Raises:
-        BenchError: a cell of that column isn't of the form gender,race; names the table as `origin`.
+        BenchError: a cell of that column isn't of the form gender,race, or contradicts those; or an attribute's value
+            is spelled in two ways. Names the table as `origin`.
     """
-    if INTERSECTION in frames and not {"gender", "race"} & set(frames):
-        texts = group_names(frames[INTERSECTION])
-        parts = {t: parse_group(t) if t else ("", "") for t in texts.unique()}
-        if wrong := [t for t, p in parts.items() if len(p) != 2]:
-            where = in_rows((np.flatnonzero(texts.isin(wrong)) + 1).tolist(), "the first of the data")
-            what = f"an intersection ('{wrong[0]}') that is not of the form gender,race, such as male,asian"
-            raise BenchError(f"{origin}: {what}, {where}")
-        pairs = pd.DataFrame(list(texts.map(parts)), columns=["gender", "race"], index=frames.index)
-        frames = frames.drop(columns=INTERSECTION).join(pairs)
-    return frames.assign(**{c: group_names(frames[c]) for c in attribute_columns(frames)})
+    frames = _taken_apart(frames, origin) if INTERSECTION in frames else frames
+    named = {c: group_names(frames[c]) for c in attribute_columns(frames)}
+    for column, names in named.items():
+        spelled: dict[str, str] = {}
+        for name in names.unique():
+            if (other := spelled.setdefault(name.casefold(), name)) != name:
+                raise BenchError(f"{origin}: {column} is written both '{other}' and '{name}'. Write it in one way")
+    return frames.assign(**named)
+
+
+def _taken_apart(frames: pd.DataFrame, origin: str) -> pd.DataFrame:
+    texts = group_names(frames[INTERSECTION])
+    parts = {t: parse_group(t) if t else ("", "") for t in texts.unique()}
+    if wrong := [t for t, p in parts.items() if len(p) != 2]:
+        what = f"an intersection ('{wrong[0]}') that is not of the form gender,race, such as male,asian"
+        raise BenchError(f"{origin}: {what}, {_rows(texts.isin(wrong))}")
+    for i, column in enumerate(("gender", "race")):
+        told = texts.map({text: pair[i] for text, pair in parts.items()})
+        if column in frames:
+            names = group_names(frames[column])
+            if (clash := _clash(names, told)).any():
+                raise BenchError(f"{origin}: an intersection that contradicts {column}, {_rows(clash)}")
+            told = names.where(names != "", told)
+        frames = frames.assign(**{column: told})
+    return frames.drop(columns=INTERSECTION)
+
+
+def _clash(names: pd.Series, told: pd.Series) -> pd.Series:
+    """Mark where two columns that mean the same differ: by name, or where one has codes, by what a code first meant."""
+    alike = {"female": "nonmale"}
+    names, told = names.replace(alike), told.replace(alike)
+    known = (names != "") & (told != "")
+    if not set(names[known]) & set(told[known]):
+        names = names.map(told[known].groupby(names[known]).first())
+    return known & (names != told)
+
+
+def _rows(marked: pd.Series) -> str:
+    return in_rows((np.flatnonzero(marked) + 1).tolist(), "the first of the data")
 
 
 def contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
@@ -65,11 +120,9 @@ def contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
 
 def remarks(frames: pd.DataFrame) -> list[str]:
     """Say, a line each, which columns of a predictions table are no attribute, allow no gap, or leave rows out."""
-    used, said = attribute_columns(frames), []
-    for column in (c for c in frames if str(c) not in NO_ATTRIBUTE):
-        values, total = frames[column].nunique(), len(frames)
-        if column not in used:
-            why = "it is empty" if not values else f"{values} different values, an attribute has at most {MOST_GROUPS}"
+    said, total = [], len(frames)
+    for column in (str(c) for c in frames if str(c) not in NO_ATTRIBUTE):
+        if why := _unfit(frames, column):
             said.append(f"column {column} is not used: {why}")
             continue
         names = group_names(frames[column])

@@ -31,6 +31,7 @@ from .types import FAKE, REAL, Estimate
 
 MIN_PER_CLASS = {"video": 5, "frame": 1}
 """The fewest reals and fakes with which a group enters the gaps; at frame level it is as in the literature."""
+FEWEST_GROUPS = {"video": 2, "frame": 1}
 Array = NDArray[np.float64]
 
 
@@ -90,18 +91,21 @@ class SeedScores(NamedTuple):
 class Samples(NamedTuple):
     """One level of a seed's predictions, a row a sample: `label`, `score` and attributes ("" where not annotated).
 
-    `clusters`, (n,), numbers from 0 what is drawn together; a score of at least `threshold` is called fake.
+    `clusters`, (n,), numbers from 0 what is drawn together; a score of at least `threshold` is called fake. `half`,
+    (n,), are the scores that 0.5 is for, where they are others.
     """
 
     table: pd.DataFrame
     clusters: ArrayLike
     threshold: float
+    half: ArrayLike | None = None
 
 
 def fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
     """Measure groups and gaps at both levels, averaged over training seeds on the same videos; see `measure`.
 
-    Where frames have a `logit`, its sigmoid is taken for their score, as in the literature's code.
+    Where frames have a `logit`, its sigmoid is taken for their score at 0.5, as in the literature's code; a threshold
+    that was fixed on scores is for scores.
 
     Args:
         seeds: a table a seed, attributes as names (`with_attributes`); one counts where all have it.
@@ -109,16 +113,23 @@ def fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[st
     """
     clusters = resamples.clusters
     of_cluster = resamples.only(np.unique(clusters, return_index=True)[1])
-    frames = [s.frames.assign(score=sigmoid(s.frames["logit"])) if "logit" in s.frames else s.frames for s in seeds]
-    known = [a for a in attribute_columns(frames[0]) if all(a in attribute_columns(f) for f in frames[1:])]
+    known = [a for a in attribute_columns(seeds[0].frames) if all(a in attribute_columns(s.frames) for s in seeds[1:])]
     of_videos = [Samples(s.videos, clusters, s.at) for s in seeds]
-    of_frames = [Samples(f, clusters[s.video_of], s.at) for f, s in zip(frames, seeds, strict=True)]
+    of_frames = [_frames_of(s, clusters[s.video_of]) for s in seeds]
     metrics, groups = measure("video", of_videos, known, of_cluster)
     more, cells = measure("frame", of_frames, known, of_cluster)
     for attribute, found in groups.items():
         for group, cell in found.items():
             cell.update(cells[attribute][group])
     return metrics | more, groups
+
+
+def _frames_of(seed: SeedScores, clusters: ArrayLike) -> Samples:
+    if "logit" not in seed.frames:
+        return Samples(seed.frames, clusters, seed.at)
+    half = sigmoid(seed.frames["logit"])
+    frames = seed.frames.assign(score=half) if seed.at == 0.5 else seed.frames
+    return Samples(frames, clusters, seed.at, half)
 
 
 def measure(
@@ -178,9 +189,10 @@ def _families(samples: Samples, known: Iterable[str], resamples: Resamples) -> d
     table, threshold = samples.table, samples.threshold
     label, score = table["label"].to_numpy(int), table["score"].to_numpy(float)
     clusters = np.asarray(samples.clusters, dtype=np.int64)
-    points = {"at": threshold, "half": 0.5, "fpr5": threshold_at_fpr(label, score, 0.05)}
+    half = score if samples.half is None else np.asarray(samples.half)
+    called = {"at": score >= threshold, "half": half >= 0.5, "fpr5": score >= threshold_at_fpr(label, score, 0.05)}
     return {
-        attribute: _family(names.to_numpy(), label, score, clusters, points, resamples)
+        attribute: _family(names.to_numpy(), label, score, clusters, called, resamples)
         for attribute, names in attributes_of(table, known).items()
     }
 
@@ -190,7 +202,7 @@ def _family(
     label: NDArray[np.int64],
     score: Array,
     clusters: NDArray[np.int64],
-    points: Mapping[str, float],
+    called: Mapping[str, NDArray[np.bool_]],
     resamples: Resamples,
 ) -> Family:
     found, codes = np.unique(names[inside := names != ""].astype(str), return_inverse=True)
@@ -198,7 +210,7 @@ def _family(
     place = np.zeros(len(label))
     for code in range(len(found)):
         place[codes == code] = placements(label[codes == code], score[codes == code])
-    columns = [np.ones(len(label)), *(score >= t for t in points.values()), np.nan_to_num(place)]
+    columns = [np.ones(len(label)), *(fake[inside] for fake in called.values()), np.nan_to_num(place)]
     cells = 2 * len(found)
     at, size = clusters * cells + 2 * codes + label, len(resamples.clusters)
     table = np.stack([np.bincount(at, c, size * cells).reshape(size, cells) for c in columns], -1)
@@ -206,14 +218,14 @@ def _family(
     whole, drawn = table.sum(0).reshape(shape), resamples.sums(table.reshape(size, -1)).reshape(-1, *shape)
     trials = (table[..., 0] > 0).sum(0).reshape(shape[:2])
     together = (table[..., 0].reshape(size, len(found), 2).sum(-1) > 0).sum(0)
-    observed = {p: _rates(whole, k) for k, p in enumerate(points, start=1)}
+    observed = {p: _rates(whole, k) for k, p in enumerate(called, start=1)}
     return Family(
         found.tolist(),
         whole[..., 0].astype(int),
         trials,
         together,
         observed,
-        {p: _thawed(drawn, k, observed[p], trials) for k, p in enumerate(points, start=1)},
+        {p: _thawed(drawn, k, observed[p], trials) for k, p in enumerate(called, start=1)},
     )
 
 
@@ -266,7 +278,8 @@ def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
         return rate(key, n, int(clusters[which]), point) if n else none
 
     at_edge = np.mean([f.rates["at"]["auc"][i] for f in seeds]) in (0, 1)
-    cell: dict[str, Any] = {"n_real": real, "n_fake": fake} if level == "video" else {}
+    prefix = "" if level == "video" else f"{level}."
+    cell: dict[str, Any] = {f"{prefix}n_real": real, f"{prefix}n_fake": fake}
     cell |= {
         f"{level}.auc": rate("auc", real + fake, int(clusters.min() if at_edge else together)),
         f"{level}.fpr": of_class("fpr", REAL),
@@ -275,7 +288,7 @@ def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
     }
     if min(real, fake) < (least := MIN_PER_CLASS[level]):
         few = f"fewer than {least} {level}s of a class" if least > 1 else "one class only"
-        cell["left_out" if level == "video" else f"{level}.left_out"] = f"{few} (real {real}, fake {fake})"
+        cell[f"{prefix}left_out"] = f"{few} (real {real}, fake {fake})"
     return cell
 
 
@@ -284,10 +297,12 @@ def _gaps(level: str, seeds: Sequence[Family], kept: Sequence[int], point: str) 
     sizes = enumerate(zip(seeds[0].names, size, strict=True))
     out = ", ".join(f"{g} (real {real}, fake {fake})" for i, (g, (real, fake)) in sizes if i not in kept)
     left_out = f"left out: {out}" if out else ""
-    if len(kept) < 2:
-        least = MIN_PER_CLASS[level]
-        few = f"fewer than two groups with {f'{least} {level}s of each class' if least > 1 else 'both classes'}"
+    least = MIN_PER_CLASS[level]
+    few = f"fewer than two groups with {f'{least} {level}s of each class' if least > 1 else 'both classes'}"
+    if len(kept) < FEWEST_GROUPS[level]:
         return dict.fromkeys((*GAPS, *WORST), Estimate(None, None, None, 0, _notes(few, left_out)))
+    if len(kept) == 1:
+        return _of_one_group(seeds, kept, point, int(size[kept].min()), _notes(few, left_out))
     n = int(size[kept].min())
     found = [map(gaps, f.of(kept, point)) for f in seeds]
     observed, resampled, errors = ({k: np.stack([g[k] for g in of]) for k in GAPS} for of in zip(*found, strict=True))
@@ -298,6 +313,13 @@ def _gaps(level: str, seeds: Sequence[Family], kept: Sequence[int], point: str) 
         ceiling = np.minimum(resampled[name].mean(0) + off, most.get(name, 1))
         measured[name] = _around(float(values.mean()), errors[name].mean(0) + off, ceiling, n, left_out)
     return measured | {name: _worst(seeds, kept, point, name, n, left_out) for name in WORST}
+
+
+def _of_one_group(seeds: Sequence[Family], kept: Sequence[int], point: str, n: int, note: str) -> dict[str, Estimate]:
+    """Return the gaps as the literature's code has them where one group counts: against the whole, without a range."""
+    found = [gaps(f.of(kept, point)[0]) for f in seeds]
+    measured = {k: Estimate(float(np.mean([g[k] for g in found])), None, None, n, note) for k in GAPS}
+    return measured | dict.fromkeys(WORST, Estimate(None, None, None, 0, note))
 
 
 def _worst(seeds: Sequence[Family], kept: Sequence[int], point: str, name: str, n: int, left_out: str) -> Estimate:

@@ -177,6 +177,8 @@ def interval(
     count = n if clusters is None else clusters
     if len(drawn) <= max(draws / 2, 1) or count < 2:
         return Estimate(value, None, None, n, "too few videos for an interval" if draws else "")
+    if bounded and 0 < value < 1 and np.ptp(drawn) == 0:  # Which isn't to be sure of it.
+        return Estimate(value, None, None, n, "no interval: the same in every draw")
     freedom = freedom_of(drawn, count, parts)
     reach = standard_error(drawn, count) * float(special.stdtrit(freedom, (1 + LEVEL) / 2))
     if not bounded:

@@ -71,7 +71,7 @@ class Cell:
             "version": TRAIN_KEY_VERSION,
             "detector": self.entry.name,
             "backend": self.entry.backend,
-            "code": _code_hash(self.entry),
+            "code": code_hash(self.entry),
             "options": s.options,
             "tag": s.tag,
             "faces": s.faces.model_dump(),
@@ -247,7 +247,7 @@ def _plain(label: str) -> str:
     return label.replace(":", "-").replace("/", "-")
 
 
-def _code_hash(entry: Entry) -> str | None:
+def code_hash(entry: Entry) -> str | None:
     """Hash the file of a plugin from outside the project; None for the project's own, which has versions."""
     module = entry.target.rpartition(":")[0]
     if entry.file is None and module.partition(".")[0] == __name__.partition(".")[0]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..datasets.faces.store import FaceStore
 
 SCHEMA_VERSION = 1
+MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
 KEEP_EVERY = 60.0  # seconds between what is kept of an unfinished scoring: as much as a kill can cost
 
 
@@ -85,11 +86,12 @@ class Unfinished:
 
     def keep(self, rows: pd.DataFrame, scores: list[np.ndarray]) -> None:
         """Keep the scores of the first rows, once a minute, until all have one."""
-        done = sum(map(len, scores))
-        if done < len(rows) and time.monotonic() - self.kept >= KEEP_EVERY:
-            table = rows.head(done).assign(score=np.concatenate(scores))
-            write_predictions(self.path, table, {"made_by": self.made_by})
-            self.kept = time.monotonic()
+        if time.monotonic() - self.kept < KEEP_EVERY:
+            return
+        known = np.concatenate(scores)
+        if len(known) < len(rows):
+            write_predictions(self.path, rows.head(len(known)).assign(score=known), {"made_by": self.made_by})
+        self.kept = time.monotonic()
 
     def forget(self) -> None:
         """Remove what was kept, now that the predictions are written."""
@@ -209,6 +211,14 @@ def write_predictions(path: Path, table: pd.DataFrame, facts: dict[str, Any]) ->
         pq.write_table(packed.replace_schema_metadata(meta), temporary)
 
 
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV; a video may be called NA, in all other columns that means a missing value."""
+    columns = pd.read_csv(path, nrows=0).columns
+    missing = {c: MISSING if c != "video" else [""] for c in columns}
+    texts = dict.fromkeys(("video", "method", "identity", "gender", "race"), str)
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=missing)
+
+
 def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read predictions (parquet or CSV) and their facts ({} for a table from elsewhere).
 
@@ -221,10 +231,13 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     if not path.is_file():
         raise BenchError(f"no predictions {path}. Give a .parquet or .csv file, or a run's test folder")
     try:
-        if path.suffix != ".parquet":
-            return pd.read_csv(path, dtype=dict.fromkeys(("video", "method", "identity", "gender", "race"), str)), {}
+        if path.suffix.lower() not in (".parquet", ".pq"):
+            return _read_csv(path), {}
         packed = pq.read_table(path)
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise BenchError(f"{path} can't be read as a table: {' '.join(str(error).split())[:160]}") from None
     facts = json.loads((packed.schema.metadata or {}).get(b"crossfake", b"{}"))
-    return packed.to_pandas(), facts
+    table = packed.to_pandas()
+    if "label" in table and pd.api.types.is_string_dtype(table["label"]):  # As other tools write '0' and '1'.
+        table["label"] = pd.to_numeric(table["label"], errors="coerce")
+    return table, facts

@@ -5,7 +5,7 @@ After "Implicit Identity Leakage" (CVPR 2023), whose protocol isn't published: t
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -58,15 +58,20 @@ def original(video: Video) -> str:
 
 
 def folds_of(told: Told) -> NDArray[np.int64]:
-    """Deal each person's originals out over the folds, so that every test leaves some of each person to learn from."""
-    place: dict[tuple[str, str], int] = {}
-    dealt: Counter[str] = Counter()
+    """Deal the originals out over the folds, so that every test leaves some of each person to learn from, (videos,).
+
+    One that several people are in, as where one clip got several donors' faces, goes where they have been least.
+    """
+    people_in: dict[str, set[str]] = defaultdict(set)
     for video, person in told:
-        key = person, original(video)
-        if key not in place:
-            place[key] = dealt[person] % FOLDS
-            dealt[person] += 1
-    return np.array([place[person, original(video)] for video, person in told])
+        people_in[original(video)].add(person)
+    dealt: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(FOLDS, dtype=np.int64))
+    place: dict[str, int] = {}
+    for clip, persons in people_in.items():
+        place[clip] = int(np.argmin(sum(dealt[person] for person in persons)))
+        for person in persons:
+            dealt[person][place[clip]] += 1
+    return np.array([place[original(video)] for video, _ in told])
 
 
 def told_apart(
@@ -94,7 +99,7 @@ def features_of(
     if not hasattr(detector, "outputs_of"):
         raise BenchError(f"this detector tells no features: it has no method outputs_of(frames). See {PAGE}")
     crops = ahead(VideoCrops(store, cropper), [v.id for v in videos], workers, plugin)
-    return [pooled(detector.outputs_of(cut)) for _, cut in crops]
+    return [pooled(detector.outputs_of(cut)) for cut in crops]
 
 
 def pooled(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:

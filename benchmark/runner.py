@@ -169,11 +169,10 @@ class Stages:
     def operating_point(self) -> tuple[float | None, float | None]:
         """Return threshold and temperature fixed on the source validation split; None where that lacks a class."""
         cell = self.cell
-        labels = {v.label for v in cell.train.split("val") if v.path.is_file()}
-        if len(labels) < 2:
+        if len({v.label for v in cell.train.split("val") if v.path.is_file()}) < 2:
             return None, None
         table, _ = read_predictions(self.predictions(cell.train, "val", cell.folder / "val"))
-        return operating_point(table)
+        return operating_point(table) if table["label"].nunique() > 1 else (None, None)
 
     def score(self, path: Path, threshold: float | None, temperature: float | None) -> dict[str, Any]:
         """Write and return the scorecard of a predictions file."""

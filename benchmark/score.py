@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import calibration, metrics
-from .attributes import attribute_columns, contradictions, group_names, remarks, with_attributes
+from .attributes import attribute_columns, contradictions, group_names, nested, remarks, with_attributes
 from .errors import BenchError, in_rows
 from .groups import Groups, SeedScores, fairness
 from .intervals import Drawn, Parts, Resamples, interval, means, over_seeds, ranked
@@ -37,11 +37,18 @@ def pooled_videos(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]
     first = np.zeros(len(ids), dtype=np.int64)
     first[members[::-1]] = np.arange(len(members))[::-1]
     videos = with_attributes(frames.iloc[first].reset_index(drop=True))
-    average = np.bincount(members, frames["score"]) / np.bincount(members)
+    average = _rounded(np.bincount(members, frames["score"]) / np.bincount(members))
     texts = {c: group_names(videos[c]) for c in ("method", "identity") if c in videos}
     kept = [c for c in ("video", "label", "method", *attribute_columns(videos)) if c in videos]
     videos = videos.assign(**texts, score=average)
     return videos.assign(cluster=clusters_of(videos))[[*kept, "score", "cluster"]], members
+
+
+def _rounded(averages: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to 12 digits: the last ones hang on the frames' order, and would tell videos of equal scores apart."""
+    size = np.maximum(np.abs(averages), 1e-290)
+    unit = 10.0 ** np.floor(np.log10(size))
+    return np.asarray(np.round(averages / unit, 11) * unit)
 
 
 def clusters_of(videos: pd.DataFrame) -> NDArray[np.int64]:
@@ -79,12 +86,15 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
         )
     if frames.empty:
         raise BenchError(f"{origin} has no rows: nothing to score")
+    if lists := [c for c in (*REQUIRED, "logit") if c in frames and nested(frames[c])]:
+        raise BenchError(f"{origin} has lists in its column {lists[0]}: a row is a frame, and has one value of each")
     score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
     logit = pd.to_numeric(frames.get("logit", pd.Series(0.0, frames.index)), errors="coerce").to_numpy(float)
     named = with_attributes(frames, origin)
     conflict = frames.groupby("video")["label"].transform("nunique").to_numpy() > 1
     for what, bad in (
-        ("no video", frames["video"].isna().to_numpy()),
+        ("no video", (frames["video"].isna() | (frames["video"] == "")).to_numpy()),
+        ("no frame", frames["frame"].isna().to_numpy()),
         ("a score that is no finite number", ~np.isfinite(score)),
         ("a label other than 0 and 1", ~frames["label"].isin([REAL, FAKE]).to_numpy()),
         ("a label that differs from the video's other frames", conflict),
@@ -145,8 +155,17 @@ def scorecard(
         "threshold": {"value": one.at, "rule": "0.5" if threshold is None else rule},
         "temperature": temperature,
         "counts": _counts(videos, frames),
-        "remarks": remarks(frames),
+        "remarks": [*remarks(frames), *_unscaled(frames, threshold)],
     }
+
+
+def _unscaled(frames: pd.DataFrame, threshold: float | None) -> list[str]:
+    score = frames["score"].to_numpy(float)
+    if threshold is not None or calibration.probabilities(score):
+        return []
+    called = f"{(score >= 0.5).mean():.0%} of the frames are called fake"
+    said = f"scores from {score.min():g} to {score.max():g} are no probabilities, yet the threshold is 0.5: {called}"
+    return [f"{said}. Fix it on predictions of the source validation split: --threshold val --val FILE"]
 
 
 def scored(frames: pd.DataFrame, threshold: float | None = None, temperature: float | None = None) -> SeedScores:

@@ -121,7 +121,7 @@ def _predict(
 ) -> Path:
     from ...detectors import cropper_of
     from ..errors import BenchError
-    from ..plan import file_hash
+    from ..plan import code_hash, file_hash
     from ..predict import Unfinished, predict, write_predictions
     from ..store import key_of
 
@@ -133,7 +133,15 @@ def _predict(
     store = source.prepare([arguments.split], settings.faces, reporter, workers)
     path: Path = arguments.out / f"{entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
     weights = file_hash(arguments.checkpoint) if arguments.checkpoint else None
-    unfinished = Unfinished(path, key_of([weights, settings.options, arguments.backend, source.label, arguments.split]))
+    made_by = [
+        weights,
+        code_hash(entry),
+        entry.backend,
+        settings.options,
+        str(store.folder),
+        source.key([arguments.split]),
+    ]
+    unfinished = Unfinished(path, key_of(made_by))
     with reporter.task(f"scoring {source.label} {arguments.split}") as tick:
         table, facts = predict(
             detector,

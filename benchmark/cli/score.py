@@ -71,14 +71,17 @@ def operating_point(arguments: argparse.Namespace) -> tuple[float | None, str, f
     Raises:
         BenchError: `--threshold val` without anything to fix it on.
     """
-    from ..store import SCORECARD, read_json
+    from ..store import PREDICTIONS, SCORECARD, read_json
 
     if arguments.threshold not in (None, VAL):
+        if arguments.val:
+            raise BenchError(f"--threshold {arguments.threshold:g} and --val are two thresholds: give one of them")
         return arguments.threshold, "given", None
     if arguments.val:
         return fixed_on(arguments.val, arguments.level)
-    card = arguments.file / SCORECARD
-    if card.is_file():
+    file: Path = arguments.file
+    card = (file if file.is_dir() else file.parent) / SCORECARD
+    if card.is_file() and (file.is_dir() or file.name == PREDICTIONS):
         known = read_json(card)
         return known["threshold"]["value"], known["threshold"]["rule"], known.get("temperature")
     if arguments.threshold == VAL:
@@ -114,7 +117,12 @@ def of_level(card: dict[str, Any], level: str) -> dict[str, Any]:
     other = next(name for name in LEVELS if name != level)
     metrics = {k: v for k, v in card["metrics"].items() if not k.startswith(f"{other}.fairness")}
     groups = {
-        attribute: {g: {k: v for k, v in cell.items() if not k.startswith(f"{other}.")} for g, cell in cells.items()}
+        attribute: {g: _cell_of(cell, level, other) for g, cell in cells.items()}
         for attribute, cells in card["groups"].items()
     }
     return {**card, "metrics": metrics, "groups": groups, "level": level}
+
+
+def _cell_of(cell: dict[str, Any], level: str, other: str) -> dict[str, Any]:
+    own = {k: v for k, v in cell.items() if not k.startswith(f"{other}.")}
+    return own | {n: own.pop(f"{level}.{n}") for n in ("n_real", "n_fake") if f"{level}.{n}" in own}

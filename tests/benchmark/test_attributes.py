@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.attributes import attribute_columns, attributes_of, with_attributes
+from crossfake.benchmark.attributes import attribute_columns, attributes_of, group_names, remarks, with_attributes
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.score import check_predictions, scorecard, to_videos
 
@@ -108,3 +108,73 @@ def test_the_intersection_needs_every_attribute():
     assert columns["intersection"].tolist() == ["m-a", "", "", "f-b"]
     assert list(attributes_of(table.assign(race=""), ["gender", "race"])) == ["gender"]
     assert list(attributes_of(table[["label", "score"]], ["gender", "race"])) == []
+
+
+def test_other_columns_may_vary_within_a_video_and_are_told():
+    table = frames(["m", "f"] * 15, ["a"] * 30).assign(
+        video=[f"{i // 2}.mp4" for i in range(30)], label=[0, 0, 1, 1] * 7 + [0] * 2
+    )
+    table = table.assign(frame=[0, 1] * 15, gender=["m", "m", "f", "f"] * 7 + ["m"] * 2, pred=[0, 1] * 15, fold=3)
+    assert attribute_columns(table) == ["gender", "race", "fold"]
+    check_predictions(table, "t.csv")
+    assert "column pred is not used: it varies within a video" in remarks(table)
+    with pytest.raises(BenchError, match=r"a gender that differs from the video's other frames in row 2\."):
+        check_predictions(table.assign(gender=["m", "f"] + ["m"] * 28), "t.csv")
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], {"x": 1}, np.zeros(3)])
+def test_columns_of_lists_are_not_used(value):
+    table = frames(["m", "f"] * 4, ["a"] * 8).assign(embedding=[value] * 8)
+    check_predictions(table, "t.parquet")
+    assert "column embedding is not used: it holds lists" in scorecard(table, threshold=None, draws=0)["remarks"]
+    with pytest.raises(BenchError, match=r"t\.parquet has lists in its column frame: "):
+        check_predictions(table.assign(frame=[value] * 8), "t.parquet")
+
+
+def test_an_intersection_fills_in_what_is_missing():
+    table = frames(["male", "", "nonmale", "male"], ["asian"] * 4).drop(columns="race")
+    table["intersection"] = ["male,asian", "nomale,white", "nonmale,others", ""]
+    found = with_attributes(table)
+    assert found["gender"].tolist() == ["male", "nonmale", "nonmale", "male"]
+    assert found["race"].tolist() == ["asian", "white", "others", ""]
+    assert "intersection" not in found
+
+
+@pytest.mark.parametrize(
+    ("gender", "wrong"),
+    [
+        (["male", "female", "male", "female"], None),
+        ([1, -1, 1, -1], None),
+        (["male", "male", "male", "female"], "in row 2"),
+        (["female", "male", "female", "male"], "in rows 1, 2, 3, 4"),
+        ([1, 1, 1, -1], "in row 2"),
+    ],
+)
+def test_an_intersection_is_held_against_gender(gender, wrong):
+    table = frames(gender, ["asian"] * 4).assign(intersection=["male,asian", "nonmale,asian"] * 2)
+    if wrong is None:
+        assert len(set(with_attributes(table)["gender"])) == 2
+    else:
+        with pytest.raises(BenchError, match=f"t.csv: an intersection that contradicts gender, {wrong}"):
+            with_attributes(table, "t.csv")
+
+
+def test_zero_beside_yes_and_no_is_undefined():
+    assert group_names(pd.Series([1, -1, 0, np.nan])).tolist() == ["1", "-1", "", ""]
+    assert group_names(pd.Series([1, 0])).tolist() == ["1", "0"]
+
+
+def test_one_group_in_two_spellings_is_refused():
+    assert set(with_attributes(frames(["male ", "male", "female", ""], ["a"] * 4))["gender"]) == {"male", "female", ""}
+    with pytest.raises(BenchError, match=r"t.csv: gender is written both 'male' and 'MALE'\. Write it in one way"):
+        with_attributes(frames(["male", "MALE"], ["a"] * 2), "t.csv")
+
+
+def test_a_threshold_fixed_on_scores_is_for_scores_and_half_for_logits():
+    table = frames(["m", "m", "f", "f"] * 6, ["a"] * 24)
+    table["logit"] = np.where(table["gender"] == "m", 4.0 * table["label"] - 2, 1.0)
+    found = scorecard(table, threshold=0.4, draws=0)["metrics"]
+    assert found["frame.acc"].value == 1
+    assert found["frame.fairness.gender.f_fpr_range"].value == 0
+    assert found["frame.fairness_at_half.gender.f_fpr_range"].value == 1
+    assert found["video.fairness_at_half.gender.f_fpr_range"].value == 0

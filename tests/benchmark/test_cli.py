@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.predict import read_predictions
 
 TOY = f"{Path(__file__).with_name('toy.py')}:Brightness"
 RUN = ["run", "--detector", TOY, "--train", "ff++", "--test", "celebdf"]
@@ -260,3 +261,27 @@ def test_aliases_are_one_detector_and_one_dataset(tiny_world, capsys):
     argv = ["run", "--detector", f"{TOY},{TOY}", "--train", "ff++", "--test", "ff++,ffpp,ff++:c23"]
     assert main([*argv, "--data", str(tiny_world), "--dry-run"]) == 0
     assert capsys.readouterr().out.count("| to do") == 1
+
+
+def test_an_edited_detector_takes_no_scores_of_the_killed_one(tiny_world, tmp_path, monkeypatch):
+    mine = tmp_path / "mine.py"
+    code = (
+        "import numpy as np\n"
+        "class Mine:\n"
+        "    calls = 0\n"
+        "    def score(self, frames):\n"
+        "        Mine.calls += 1\n"
+        "        if Mine.calls > {calls}: raise KeyboardInterrupt\n"
+        "        return np.full(len(frames), {score})\n"
+    )
+    argv = ["predict", "--detector", f"{mine}:Mine", "--test", "dfdc", "--data", str(tiny_world), "--workers", "0"]
+    argv += ["--set", "faces.frames=4", "--batch-size", "4", "--out", str(tmp_path)]
+    monkeypatch.setattr("crossfake.benchmark.predict.KEEP_EVERY", 0.0)
+    mine.write_text(code.format(calls=2, score=0.25))
+    assert main(argv) == 130
+    assert len(list(tmp_path.glob(".*.unfinished.parquet"))) == 1
+    mine.write_text(code.format(calls=99, score=0.75))
+    assert main(argv) == 0
+    (path,) = tmp_path.glob("*__dfdc.parquet")
+    assert set(read_predictions(path)[0]["score"]) == {0.75}
+    assert not list(tmp_path.glob(".*.unfinished.parquet"))

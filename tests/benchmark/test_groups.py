@@ -11,6 +11,7 @@ from crossfake.benchmark import metrics
 from crossfake.benchmark.attributes import attributes_of
 from crossfake.benchmark.fairness import gaps, reference_metrics, sigmoid
 from crossfake.benchmark.groups import (
+    GAPS,
     Samples,
     measure,
     placements,
@@ -138,6 +139,29 @@ def test_one_group_alone_has_no_gap_and_says_so(two):
     for what in measured(two[two["gender"] == "m"], ["gender"])[0].values():
         assert (what.value, what.n) == (None, 0)
         assert what.note == "fewer than two groups with 5 videos of each class"
+
+
+def test_one_group_at_frame_level_has_what_the_literature_has(two):
+    more = people(("x", "a", 1, [0.1] * 3))
+    table = pd.concat([two[two["gender"] == "m"], more], ignore_index=True)
+    found = measured(table, ["gender"], level="frame")[0]
+    theirs = reference_metrics(table["label"], table["score"], table["gender"])
+    for name in GAPS:
+        assert found[f"frame.fairness.gender.{name}"].value == pytest.approx(theirs[name], abs=1e-12)
+    assert found["frame.fairness.gender.f_eo"].value > 0
+    gap = found["frame.fairness.gender.f_fpr_sum"]
+    assert (gap.lo, gap.n) == (None, min(theirs_n(table)))
+    assert gap.note == "fewer than two groups with both classes; left out: x (real 0, fake 3)"
+    assert found["frame.fairness.gender.worst_auc"].value is None
+
+
+def theirs_n(table: pd.DataFrame) -> list[int]:
+    return [int(((table["gender"] == "m") & (table["label"] == k)).sum()) for k in (0, 1)]
+
+
+def test_cells_count_samples_of_their_own_level(two):
+    frame = measured(two, ["gender"], level="frame")[1]["gender"]["m"]
+    assert [frame["frame.n_real"], frame["frame.n_fake"]] == theirs_n(two)
 
 
 def test_auc_draws_agree_with_the_exact_bootstrap():

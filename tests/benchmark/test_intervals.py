@@ -174,7 +174,8 @@ def test_a_perfect_ranking_is_known_from_the_smaller_class():
 @example(1e-5, [1e-6, 2e-5, 1e-5], 2)  # All below half a pair.
 def test_an_interval_holds_its_value_and_stays_a_share(value, draws, clusters):
     e = interval(value, np.array(draws), n=clusters, clusters=clusters)
-    assert 0 <= e.lo <= e.value <= e.hi <= 1
+    assert (e.lo is None) == (len(set(draws)) == 1)
+    assert e.lo is None or 0 <= e.lo <= e.value <= e.hi <= 1
     if np.std(draws) > 1e-9:
         assert e.lo < value < e.hi
     wide = interval(value, np.array(draws), n=500, clusters=clusters, bounded=False)
@@ -272,3 +273,9 @@ def test_p_values_at_their_ends():
     assert p_value(Drawn(0.4, np.full(10, 0.4)), 20) == 2.0**-19
     draws = np.random.default_rng(0).normal(0.1, 0.05, 100_000)
     assert p_value(Drawn(0.1, draws), 10_000) == pytest.approx(0.0455, rel=0.03)
+
+
+def test_draws_that_all_agree_are_no_certainty():
+    found = interval(0.5, np.full(1000, 0.5), n=5, clusters=3)
+    assert found == (0.5, None, None, 5, "no interval: the same in every draw")
+    assert interval(0.0, np.zeros(1000), n=5, bounded=False)[:3] == (0, 0, 0)

@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.predict import write_predictions
 from crossfake.benchmark.progress import Reporter
-from crossfake.benchmark.runner import How, finished, run, train_cell
+from crossfake.benchmark.runner import How, Stages, finished, run, train_cell
 from crossfake.benchmark.score import SCHEMA_VERSION
 from crossfake.benchmark.store import write_json
 
@@ -54,6 +56,16 @@ def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path,
     assert (result["status"], result["error"]) == ("failed", "RuntimeError: boom")
     assert json.loads((cell.test_folder / "failure.json").read_text())["error"] == "RuntimeError: boom"
     assert "Traceback" in (cell.folder / "log.txt").read_text()
+
+
+def test_no_threshold_is_fixed_on_the_one_class_that_is_left(planned, tmp_path, monkeypatch):
+    cell = planned.cell(runs=tmp_path / "runs")
+    table = pd.DataFrame({"video": ["a", "b"], "frame": 0, "label": 1, "score": [0.2, 0.9]})
+    write_predictions(tmp_path / "val.parquet", table, {})
+    monkeypatch.setattr(Stages, "predictions", lambda *_: tmp_path / "val.parquet")
+    assert Stages(cell, How(Reporter(quiet=True))).operating_point() == (None, None)
+    write_predictions(tmp_path / "val.parquet", table.assign(label=[0, 1]), {})
+    assert Stages(cell, How(Reporter(quiet=True))).operating_point()[0] == pytest.approx(0.55)
 
 
 def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, tmp_path):

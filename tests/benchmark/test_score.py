@@ -113,6 +113,8 @@ def test_half_annotated_videos_enter_only_what_they_are_annotated_for():
         (lambda t: t.iloc[:0], "has no rows"),
         (lambda t: t.assign(score=np.where(np.arange(len(t)) == 4, np.nan, t["score"])), "in row 5"),
         (lambda t: t.assign(score=np.where(np.arange(len(t)) == 4, np.inf, t["score"])), "no finite number"),
+        (lambda t: t.assign(frame=t["frame"].where(t.index != 3)), "no frame in row 4"),
+        (lambda t: t.assign(video=t["video"].where(t.index != 3, "")), "no video in row 4"),
         (lambda t: t.assign(label=t["label"] + 1), "a label other than 0 and 1"),
         (lambda t: pd.concat([t, t.iloc[:1]]), "a frame that was there before in row 121"),
         (lambda t: t.assign(label=np.where(t.index == 0, 1, t["label"])), "differs from the video's other frames"),
@@ -224,3 +226,54 @@ def test_a_csv_may_name_the_people(tmp_path):
     path.write_text("video,frame,label,score,identity\na,0,0,.1,001\nb,0,1,.9,001\nc,0,1,.8,\nd,0,0,.2,\n")
     table, _ = read_predictions(path)
     assert to_videos(table)["cluster"].tolist() == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("order", [[0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0.2, 0.3, 0.1]])
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e6, 1e-300, 0.0, -1.0])
+def test_the_order_of_frames_changes_no_video_score(order, scale):
+    rows = [("a", f, 0, s) for f, s in enumerate(order)] + [("b", f, 1, 0.2) for f in range(3)]
+    table = pd.DataFrame(rows, columns=["video", "frame", "label", "score"]).assign(score=lambda t: t["score"] * scale)
+    videos = to_videos(table)
+    assert videos["score"].nunique() == 1
+    assert videos["score"].tolist() == pytest.approx([0.2 * scale] * 2, rel=1e-11)
+    assert scorecard(table, threshold=None, draws=0)["metrics"]["video.auc"].value == 0.5
+
+
+def test_video_scores_keep_twelve_digits():
+    rng = np.random.default_rng(0)
+    score = rng.random(900) ** 9 * rng.choice([1e-12, 1, 1e5], 900)
+    table = pd.DataFrame({"video": np.arange(900) // 3, "frame": np.arange(900) % 3, "label": 0, "score": score})
+    np.testing.assert_allclose(to_videos(table)["score"], table.groupby("video")["score"].mean(), rtol=5e-12, atol=0)
+
+
+def test_scores_that_are_no_probabilities_are_told_at_half():
+    frames = table().assign(score=lambda t: 100 * t["score"])
+    (remark,) = [r for r in scorecard(frames, threshold=None, draws=0)["remarks"] if "no probabilities" in r]
+    assert "yet the threshold is 0.5: 78% of the frames are called fake" in remark
+    assert "--threshold val --val FILE" in remark
+    assert not any("probabilities" in r for r in scorecard(frames, threshold=20.0, draws=0)["remarks"])
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "nan", "None"])
+def test_a_video_may_be_called_anything(name, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text(f"video,frame,label,score,gender\n{name},0,0,.1,NA\nb,0,1,.9,f\n")
+    frames, _ = read_predictions(path)
+    check_predictions(frames, "odd.csv")
+    assert set(frames["video"]) == {name, "b"}
+    assert frames["gender"].isna().tolist() == [True, False]
+    path.write_text("video,frame,label,score\n,0,0,.1\nb,0,1,.9\n")
+    with pytest.raises(BenchError, match=r"no video in row 1\."):
+        make_card(path, None, draws=0)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".PARQUET", ".pq"])
+def test_parquet_from_elsewhere(suffix, tmp_path):
+    path = tmp_path / f"theirs{suffix}"
+    table().assign(label=lambda t: t["label"].astype(str)).to_parquet(path)
+    assert make_card(path, None, draws=0)["counts"]["fake_videos"] == make_card_of(table(), tmp_path)["fake_videos"]
+
+
+def make_card_of(frames: pd.DataFrame, folder) -> dict[str, int]:
+    frames.to_parquet(folder / "ours.parquet")
+    return make_card(folder / "ours.parquet", None, draws=0)["counts"]
