@@ -174,7 +174,7 @@ def matched(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list[pd.Dat
         {test set: their predictions, a table a run}.
 
     Raises:
-        BenchError: they share no test set, or were not scored on the same videos.
+        BenchError: they share no test set.
     """
     runs = {path: read_run(path) for path in (*a, *b)}
     if all(len(found) == 1 for found in runs.values()):  # Files from elsewhere don't tell their test set.
@@ -184,18 +184,24 @@ def matched(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list[pd.Dat
     if not shared:
         listed = "; ".join(f"{path} has {', '.join(found)}" for path, found in runs.items())
         raise BenchError(f"no test set in common: {listed}")
-    for test in shared:
-        for path in (*a[1:], *b):
-            _check_same(a[0], path, runs[a[0]][test], runs[path][test])
     return {test: ([runs[p][test] for p in a], [runs[p][test] for p in b]) for test in shared}
 
 
-def _check_same(a: Path, b: Path, first: pd.DataFrame, second: pd.DataFrame) -> None:
-    labels, others = (dict(zip(t["video"], t["label"], strict=True)) for t in (first, second))
-    if differing := sorted(labels.keys() ^ others.keys()):
-        raise BenchError(
-            f"{len(differing)} videos are in only one of {a} ({len(labels)} videos) and {b} ({len(others)}); first: "
-            f"{differing[0]}. A paired test needs the same videos: score both on the same test set"
-        )
-    if wrong := [v for v in labels if labels[v] != others[v]]:
-        raise BenchError(f"{len(wrong)} videos are real in one of {a} and {b}, fake in the other; first: {wrong[0]}")
+def check_same(paths: Sequence[Path], tables: Tables) -> None:
+    """Refuse tables of different videos or labels; `paths` says whose each is.
+
+    Raises:
+        BenchError: a table isn't of the first one's videos.
+    """
+    a, first = paths[0], tables[0]
+    labels = dict(zip(first["video"], first["label"], strict=True))
+    for b, table in zip(paths[1:], tables[1:], strict=True):
+        others = dict(zip(table["video"], table["label"], strict=True))
+        if differing := sorted(labels.keys() ^ others.keys()):
+            found = f"{len(differing)} videos are in only one of {a} ({len(labels)} videos) and {b} ({len(others)})"
+            advice = "A paired test needs the same videos: score both on the same test set"
+            raise BenchError(f"{found}; first: {differing[0]}. {advice}")
+        if wrong := [v for v in labels if labels[v] != others[v]]:
+            raise BenchError(
+                f"{len(wrong)} videos are real in one of {a} and {b}, fake in the other; first: {wrong[0]}"
+            )

@@ -191,8 +191,9 @@ def _with_backend(matches: list[Entry], name: str, backend: str) -> Entry:
     for entry in matches:
         if entry.backend in (backend, ""):
             return entry
-    have = ", ".join(e.backend for e in matches)
-    raise BenchError(f"'{name}' has no backend '{backend}'; it has: {have}. Use --backend {matches[0].backend}")
+    have = [e.backend for e in matches]
+    advice = did_you_mean(backend, have) or f" Use --backend {have[0]}"
+    raise BenchError(f"'{name}' has no backend '{backend}'; it has: {', '.join(have)}.{advice}")
 
 
 def _is_target(name: str) -> bool:

@@ -25,7 +25,6 @@ from ..datasets.base import parse_name
 from .collect import ENTRY, Card, read_card
 from .rows import protocol_of
 
-ENTRIES = Path("leaderboards/entries")
 TOLERANCE = 1e-9
 DRAWS = 1000  # The same intervals for everybody.
 _PRIVATE = ("faces", "artifacts", "path", "time")  # Of this machine alone.

@@ -54,10 +54,12 @@ def check(arguments: argparse.Namespace) -> int:
 
 def _found(name: str, backend: str) -> tuple[Any, str]:
     """Return the plugin and its kind: what has a method `videos` is a dataset."""
+    from ...datasets.base import parse_name
     from ..registry import datasets, detectors
 
-    if any(name.casefold() in (e.name.casefold(), *map(str.casefold, e.aliases)) for e in datasets.entries()):
-        return datasets.find(name), "datasets"
+    head = name.partition(":")[0].casefold()
+    if any(head in (e.name.casefold(), *map(str.casefold, e.aliases)) for e in datasets.entries()):
+        return parse_name(name)[0], "datasets"
     entry = detectors.find(name, backend)
     own = entry.name.startswith("local/")  # Of no registry: only the class can tell.
     return entry, "datasets" if own and hasattr(entry.load(), "videos") else "detectors"

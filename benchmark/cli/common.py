@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BenchError
+from ..errors import BenchError, did_you_mean
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ..plan import Cell, Request
     from ..progress import Reporter
     from ..registry import Entry
+
+
+ENTRIES = Path("leaderboards/entries")
+"""Where submitted rows are."""
 
 
 def verb(verbs: Any, name: str, action: Any, help: str, epilog: str = "") -> argparse.ArgumentParser:
@@ -231,6 +235,19 @@ def sources_of(text: str, root: DataRoot, limit: int | None) -> list[Source]:
     from ..data import open_source
 
     return [open_source(name, root, limit) for name in names(text)]
+
+
+def existing(path: Path, what: str) -> Path:
+    """Return a path that is there.
+
+    Raises:
+        BenchError: it isn't; names the nearest in its folder.
+    """
+    if path.exists():
+        return path
+    near = {p.name: p for p in path.parent.glob("[!.]*")} if path.parent.is_dir() else {}
+    advice = did_you_mean(path.name, near) or f" {path.parent} has {', '.join(sorted(near)[:5]) or 'nothing'}"
+    raise BenchError(f"no {what} {path}.{advice}")
 
 
 def left_out(problems: list[str]) -> None:

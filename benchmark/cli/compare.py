@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import common
+
+if TYPE_CHECKING:
+    from ..compare import Comparison
 
 EPILOG = """\
 examples:
@@ -37,18 +41,15 @@ def _runs(text: str) -> list[Path]:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Compare, correct for the number of test sets, and print."""
+    """Compare, correct for the number of test sets, and print; 1 if a test set couldn't be compared."""
     from tabulate import tabulate
 
     from ...leaderboards.markdown import estimate
-    from ..compare import compare as test
-    from ..compare import matched
     from ..intervals import holm
     from ..score import as_json
     from ..store import write_json
 
-    pairs = matched(arguments.run_a, arguments.run_b)
-    found = {name: test(a, b, arguments.metric, arguments.draws) for name, (a, b) in pairs.items()}
+    found, left = _tested(arguments)
     corrected = dict(zip(found, holm([c.p for c in found.values()]).tolist(), strict=True))
     content = {name: as_json({**c._asdict(), "p_holm": corrected[name]}) for name, c in found.items()}
     columns = ["test", arguments.metric, "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)"]
@@ -60,9 +61,34 @@ def compare(arguments: argparse.Namespace) -> int:
         print(f"{name}: {', '.join(map(str, runs))}")
     print()
     print(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
+    for name, why in left.items():
+        print(f"not compared: {name}: {why}", file=sys.stderr)
     if arguments.json:
-        write_json(arguments.json, {"metric": arguments.metric, "tests": content})
-    return 0
+        write_json(arguments.json, {"metric": arguments.metric, "tests": content, "not_compared": left})
+    return int(bool(left))
+
+
+def _tested(arguments: argparse.Namespace) -> tuple[dict[str, Comparison], dict[str, str]]:
+    """Return the comparison on each test set, and why others have none.
+
+    Raises:
+        BenchError: not one could be compared.
+    """
+    from ..compare import check_same, matched
+    from ..compare import compare as test
+    from ..errors import BenchError
+
+    paths = [common.existing(path, "run or predictions") for path in (*arguments.run_a, *arguments.run_b)]
+    found, left = {}, {}
+    for name, (a, b) in matched(arguments.run_a, arguments.run_b).items():
+        try:
+            check_same(paths, [*a, *b])
+            found[name] = test(a, b, arguments.metric, arguments.draws)
+        except BenchError as error:
+            left[name] = str(error)
+    if not found:
+        raise BenchError("; ".join(f"{name}: {why}" for name, why in left.items()))
+    return found, left
 
 
 def _ps(content: dict[str, Any]) -> list[float | None]:

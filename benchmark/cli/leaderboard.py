@@ -27,7 +27,7 @@ def add(verbs: Any) -> None:
         "--check",
         type=Path,
         nargs="?",
-        const=Path("leaderboards/entries"),
+        const=common.ENTRIES,
         metavar="DIR",
         help="check submitted entries instead (default leaderboards/entries): 1 if one is wrong",
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import common
+
+if TYPE_CHECKING:
+    from ..registry import Entry
 
 KINDS = ("detectors", "datasets")
 
@@ -31,17 +34,22 @@ def show(arguments: argparse.Namespace) -> int:
         print(json.dumps(listed[arguments.kind] if arguments.kind else listed, indent=2))
         return 0
     for registry in registries:
-        print(f"{registry.kind}:")
-        for name in registry.names():
-            entries = [e for e in registry.entries() if e.name == name]
-            backends = ", ".join(filter(None, (e.backend for e in entries)))
-            also = f" (also {', '.join(entries[0].aliases)})" if entries[0].aliases else ""
-            shown = f"{name}:NAME" if "takes" in entries[0].card else name
-            print(f"  {shown:<18}{entries[0].card.get('title', '')}{f' [{backends}]' if backends else ''}{also}")
+        found = [_line([e for e in registry.entries() if e.name == name]) for name in registry.names()]
+        width = max(len(name) for name, _ in found) + 2
+        print("\n".join([f"{registry.kind}:", *(f"  {name:<{width}}{about}" for name, about in found)]))
     return 0
 
 
-def _plain(entry: Any) -> dict[str, Any]:
+def _line(entries: list[Entry]) -> tuple[str, str]:
+    """Return a plugin's name, and what there is to say of its backends' entries."""
+    first = entries[0]
+    backends = ", ".join(filter(None, (e.backend for e in entries)))
+    also = f" (also {', '.join(first.aliases)})" if first.aliases else ""
+    name = f"{first.name}:NAME" if "takes" in first.card else first.name
+    return name, f"{first.card.get('title', '')}{f' [{backends}]' if backends else ''}{also}"
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "aliases": list(entry.aliases),

@@ -31,7 +31,7 @@ def show(arguments: argparse.Namespace) -> int:
     from ...leaderboards.collect import collect, read_card
     from ..errors import BenchError
 
-    run: Path = arguments.run
+    run = common.existing(arguments.run, "run")
     if run.is_file() and run.suffix != ".json":
         raise BenchError(
             f"{run} is no scorecard. Give a run's folder or an entry's .json; predictions: bench score {run}"

@@ -22,7 +22,7 @@ def add(verbs: Any) -> None:
     p.add_argument(
         "--entries",
         type=Path,
-        default=Path("leaderboards/entries"),
+        default=common.ENTRIES,
         metavar="DIR",
         help="where to (default leaderboards/entries)",
     )

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.attributes import with_attributes
 from crossfake.benchmark.cli.main import main
-from crossfake.benchmark.compare import METRICS, best_marks, compare, matched, read_run
+from crossfake.benchmark.compare import METRICS, best_marks, check_same, compare, matched, read_run
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.intervals import delong
 from crossfake.benchmark.predict import write_predictions
@@ -152,8 +152,6 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
     turned = GOOD.assign(label=np.where(GOOD["video"] == "0/3.mp4", 1, GOOD["label"]))
     a = run("a", celebdf=GOOD)
     for other, message in (
-        (run("b", celebdf=fewer), "2 videos are in only one of"),
-        (run("c", celebdf=turned), "1 videos are real in one of"),
         (run("d", dfd=GOOD, dfdc=GOOD), "no test set in common"),
         (tmp_path, "no predictions in"),
         (tmp_path / "nothing.csv", "no predictions"),
@@ -162,6 +160,12 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
             matched([a], [other])
         assert message in str(error.value)
         assert "\n" not in str(error.value)
+    for other, message in (
+        (fewer, r"^2 videos are in only one of a \(100"),
+        (turned, "^1 videos are real in one of a and"),
+    ):
+        with pytest.raises(BenchError, match=message):
+            check_same([Path("a"), Path("a2"), Path("b")], [GOOD, GOOD, other])
     with pytest.raises(BenchError, match=r"no metric 'video.acu' to compare. Did you mean 'video.auc'"):
         compare([GOOD], [POOR], "video.acu")
     with pytest.raises(
@@ -170,6 +174,21 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
         compare([GOOD], [GOOD.assign(score=GOOD["score"] * 2)], "video.ece")
     with pytest.raises(BenchError, match=r"undefined \(one class\)"):
         compare([GOOD[GOOD["label"] == 1]], [POOR[POOR["label"] == 1]])
+
+
+def test_a_test_set_that_cannot_be_compared_is_named_and_costs_no_other(run, tmp_path, capsys):
+    a, b = run("a", celebdf=GOOD, dfdc=GOOD), run("b", celebdf=POOR, dfdc=POOR[POOR["video"] != "0/3.mp4"])
+    out = tmp_path / "out.json"
+    assert main(["compare", str(a), str(b), "--draws", "50", "--json", str(out)]) == 1
+    told = capsys.readouterr()
+    assert "not compared: dfdc: 1 videos are in only one of" in told.err
+    assert "| celebdf" in told.out
+    content = json.loads(out.read_text())
+    assert (list(content["tests"]), list(content["not_compared"])) == (["celebdf"], ["dfdc"])
+    assert main(["compare", str(a / "test.dfdc.abc"), str(b / "test.dfdc.abc")]) == 2
+    assert "bench: error: dfdc: 1 videos are in only" in capsys.readouterr().err
+    assert main(["compare", str(a), str(tmp_path / "bb")]) == 2
+    assert f"no run or predictions {tmp_path / 'bb'}. Did you mean 'b'?" in capsys.readouterr().err
 
 
 def test_the_verb_pools_seeds_joined_by_commas(run, tmp_path, capsys):
