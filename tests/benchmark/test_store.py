@@ -133,7 +133,8 @@ def test_a_killed_holder_frees_its_lock(tmp_path):
         with locked(Path({str(tmp_path / "one")!r})):
             os.kill(os.getpid(), signal.SIGKILL)
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == -signal.SIGKILL
     with FileLock(str(tmp_path / ".one.lock"), timeout=0):
         pass
 
