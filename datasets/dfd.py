@@ -9,6 +9,7 @@ videos if complete).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .ffpp import HOMES, URL, check_compression
 
 REALS = "original_sequences/actors"
 FAKES = "manipulated_sequences/DeepFakeDetection"
+REAL_NAME, FAKE_NAME = re.compile(r"\d+__[a-z_]+\.\w+"), re.compile(r"\d+_\d+__[a-z_]+__\w+\.\w+")
 
 
 @datasets.register(
@@ -55,7 +57,7 @@ class DeepFakeDetection:
 
 def _reals(home: Path, compression: str) -> Iterator[Video]:
     folder = f"{REALS}/{compression}/videos"
-    for name in _named(home / folder):
+    for name in _named(home / folder, REAL_NAME):
         actor, _ = _parts(name)
         yield Video(f"{folder}/{name}", home / folder / name, REAL, "real", "test", (actor,), compression)
 
@@ -63,19 +65,17 @@ def _reals(home: Path, compression: str) -> Iterator[Video]:
 def _fakes(home: Path, compression: str) -> Iterator[Video]:
     exists = existing(home)
     folder = f"{FAKES}/{compression}/videos"
-    for name in _named(home / folder):
+    for name in _named(home / folder, FAKE_NAME):
         actors, scene = _parts(name)
-        target, _, donor = actors.partition("_")
+        target, donor = actors.split("_")
         source = exists(f"{REALS}/{compression}/videos/{target}__{scene}.mp4")
-        people = (target, donor) if donor else (target,)
-        yield Video(
-            f"{folder}/{name}", home / folder / name, FAKE, "DeepFakeDetection", "test", people, compression, source
-        )
+        people, path = (target, donor), home / folder / name
+        yield Video(f"{folder}/{name}", path, FAKE, "DeepFakeDetection", "test", people, compression, source)
 
 
-def _named(folder: Path) -> list[str]:
+def _named(folder: Path, form: re.Pattern[str]) -> list[str]:
     """Return DFD's files in a folder: others may have got into the tree that it shares with FaceForensics++."""
-    return [name for name in files_in(folder) if "__" in name]
+    return [name for name in files_in(folder) if form.fullmatch(name)]
 
 
 def _parts(name: str) -> tuple[str, str]:

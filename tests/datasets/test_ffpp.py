@@ -140,6 +140,15 @@ def test_dfd_is_all_test_and_knows_sources_and_actors(plant):
     assert found["02__kitchen_pan.mp4"].identities == ("02",)
 
 
+def test_what_is_not_named_as_dfd_names_it_is_no_video_of_it(plant):
+    strays = ("actors/c23/videos/notes__old.mp4", "actors/c23/videos/01_02__kitchen_pan__ABCD1234.mp4")
+    strays = tuple(f"original_sequences/{name}" for name in strays)
+    home = plant(
+        DFD | dict.fromkeys((*strays, "manipulated_sequences/DeepFakeDetection/c23/videos/01__kitchen_pan.mp4"))
+    )
+    assert {v.id for v in DeepFakeDetection().videos(home, "c23")} == DFD.keys()
+
+
 def test_dfd_reads_its_own_demographics_in_the_shared_folder(plant):
     real = "original_sequences/actors/c23/videos/01__kitchen_pan.mp4"
     home = plant(
