@@ -58,6 +58,8 @@ def _line(card: Card) -> dict[str, Any]:
         row |= {f"{name}{suffix}": estimate[part] for suffix, part in parts}
     coverage, speed = card.get("coverage", {}), card.get("throughput") or {}
     return row | {
+        "threshold": card.get("threshold", {}).get("value"),
+        "temperature": card.get("temperature"),
         "videos_scored": coverage.get("scored"),
         "videos_official": coverage.get("official"),
         "images_per_s": speed.get("score_images_per_s"),
@@ -94,6 +96,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
             "worst_group": result.worst,
             "coverage": [c["coverage"] for c in result.done],
             "best": (row.key, test) in table.best,
+            "lost": [{"seed": c["cell"]["seed"]} | {k: c[k] for k in ("status", "error")} for c in result.lost],
         }
         for test, result in row.results.items()
     }

@@ -11,7 +11,7 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup, escape
 
-from .markdown import estimate
+from .markdown import NO_INTERVAL, estimate
 from .pool import Number
 
 Point = tuple[float, float]
@@ -19,6 +19,7 @@ Named = tuple[str, Number]  # A label and an estimate.
 WIDTH = 360
 COLOURS = 8
 LINE = 40  # height of a line with its label above
+LARGEST = 12  # radius of a dot whose area means something
 UNIT = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -94,21 +95,57 @@ def forest(rows: Sequence[Named], title: str) -> Markup:
     axis, bottom = Axis(min([0.5, *(floor(v * 10) / 10 for v in ends)]), 1, 6, WIDTH - 8), 6 + LINE * len(rows)
     parts = _ticks(axis, 0, bottom)
     for j, (name, e) in enumerate(rows):
-        parts += [text(0, 16 + j * LINE, name), text(WIDTH, 16 + j * LINE, estimate(e), "value", "end")]
+        parts += [text(0, 16 + j * LINE, name), text(WIDTH, 16 + j * LINE, _brief(e), "value", "end")]
         parts += _whisker(axis, e, 30 + j * LINE, "s0")
     return svg(bottom + 22, title, parts)
 
 
-def square(lines: Sequence[tuple[str, Sequence[Point]]], title: str, names: tuple[str, str]) -> Markup:
-    """Draw curves in the unit square against its diagonal, with a legend below (ROC, reliability)."""
-    x, y = Axis(0, 1, 40, WIDTH - 8), Axis(0, 1, 300, 8)
-    parts = [*_frame(x, y, names), line((x(0), y(0)), (x(1), y(1)), "diagonal")]
+def _brief(e: Number) -> str:
+    """Write an estimate where there is no place for the reason why it lacks an interval."""
+    return f"{e['value']:.3f} ({NO_INTERVAL})" if e["value"] is not None and e["lo"] is None else estimate(e)
+
+
+SQUARE = Axis(0, 1, 40, WIDTH - 8), Axis(0, 1, 300, 8)
+
+
+def _square(names: tuple[str, str]) -> list[str]:
+    x, y = SQUARE
+    return [*_frame(x, y, names), line((x(0), y(0)), (x(1), y(1)), "diagonal")]
+
+
+def _curve(points: Iterable[Point], kind: str) -> str:
+    x, y = SQUARE
+    return path([(x(a), y(b)) for a, b in points], f"curve {kind}")
+
+
+def roc(lines: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup:
+    """Draw ROC curves against chance, with a legend below."""
+    parts = _square(("false positive rate", "true positive rate"))
     for i, (name, points) in enumerate(lines):
-        kind = f"curve s{i % COLOURS}" + (" dash" if i >= COLOURS else "")
-        parts.append(path([(x(a), y(b)) for a, b in points], kind))
+        kind = f"s{i % COLOURS}" + (" dash" if i >= COLOURS else "")
+        parts.append(_curve(points, kind))
         if len(lines) > 1:
-            parts += [line((40, 356 + i * 20), (62, 356 + i * 20), kind), text(70, 360 + i * 20, name)]
+            parts += [line((40, 356 + i * 20), (62, 356 + i * 20), f"curve {kind}"), text(70, 360 + i * 20, name)]
     return svg(342 + (8 + 20 * len(lines)) * (len(lines) > 1), title, parts)
+
+
+def reliability(points: Sequence[Point], counts: Sequence[int], title: str) -> Markup:
+    """Draw the share of fakes by mean score, a bin's dot the larger the more videos it has.
+
+    Args:
+        points: (mean score, share of fakes) of each bin.
+        counts: how many videos each bin has; empty where a card doesn't tell.
+        title: what a screen reader says.
+    """
+    parts = [*_square(("mean score", "share of fakes")), _curve(points, "s0 thin")]
+    if not counts:
+        return svg(342, title, parts)
+    x, y = SQUARE
+    most = max(counts)
+    for (a, b), n in zip(points, counts, strict=False):
+        parts.append(_dot(x(a), y(b), "s0 area", LARGEST * (n / most) ** 0.5))
+    parts += [_dot(52, 358, "s0 area", LARGEST), text(72, 362, f"{most} videos, the most of a bin")]
+    return svg(374, title, parts)
 
 
 def scatter(points: Sequence[tuple[str, float, float]], title: str) -> Markup:
@@ -120,9 +157,14 @@ def scatter(points: Sequence[tuple[str, float, float]], title: str) -> Markup:
     best = frontier([(s, a) for _, s, a in points])
     parts.append(path([p for i, b in enumerate(best) for p in _step(best, i, b, x, y)], "frontier"))
     for i, (name, s, a) in enumerate(points):
-        below = 296 + i * 20
-        parts += [_dot(x(s), y(a), f"s{i % COLOURS}"), _dot(46, below - 4, f"s{i % COLOURS}"), text(58, below, name)]
-    return svg(286 + 20 * len(points), title, parts)
+        below = 296 + i * 22
+        parts += [*_numbered(x(s), y(a), i), *_numbered(46, below - 4, i), text(62, below, name)]
+    return svg(286 + 22 * len(points), title, parts)
+
+
+def _numbered(x: float, y: float, i: int) -> list[str]:
+    """Draw a dot with its number: there are more dots than colours."""
+    return [_dot(x, y, f"s{i % COLOURS}", 8), text(x, y + 3.5, str(i + 1), "inside", "middle")]
 
 
 def _step(best: list[Point], i: int, b: Point, x: Axis, y: Axis) -> list[Point]:
@@ -155,7 +197,7 @@ def group_rates(groups: Sequence[tuple[str, Number, Number]], title: str) -> Mar
 def histogram(real: Sequence[float], fake: Sequence[float], threshold: float, title: str) -> Markup:
     """Draw the shares of fakes (upwards) and reals (downwards) in equal bins of the scores 0 ... 1."""
     top, middle = max([*real, *fake, 1e-9]), 100.0
-    x, up, down = Axis(0, 1, 6, WIDTH - 8), Axis(0, top, middle, 14), Axis(0, top, middle, 186)
+    x, up, down = Axis(0, 1, 40, WIDTH - 8), Axis(0, top, middle, 14), Axis(0, top, middle, 186)
     wide = (x.end - x.start) / len(real)
     parts = []
     for kind, shares, axis in (("s1", fake, up), ("s0", real, down)):
@@ -163,9 +205,12 @@ def histogram(real: Sequence[float], fake: Sequence[float], threshold: float, ti
             y, tall = min(axis(share), middle), abs(axis(share) - middle)
             place = f'x="{x.start + i * wide + 0.5:.1f}" width="{wide - 1:.1f}" y="{y:g}" height="{tall:.1f}"'
             parts.append(f'<rect {place} class="bar {kind}"/>')
-    parts += [line((6, middle), (x.end, middle), "axis"), line((x(threshold), 4), (x(threshold), 196), "threshold")]
+    parts += [
+        line((x.start, middle), (x.end, middle), "axis"),
+        line((x(threshold), 4), (x(threshold), 196), "threshold"),
+    ]
     parts += [text(x(v), 212, f"{v:g}", "tick", "middle") for v in UNIT]
-    parts += [text(8, 22, "fake"), text(8, 188, "real")]
+    parts += [text(x.start - 8, y, name, "label", "end") for y, name in ((62, "fake"), (146, "real"))]
     return svg(220, title, parts)
 
 
@@ -177,8 +222,8 @@ def _whisker(axis: Axis, e: Number, y: float, colour: str) -> list[str]:
     return [*ends, _dot(axis(e["value"]), y, colour)]
 
 
-def _dot(x: float, y: float, colour: str) -> str:
-    return f'<circle cx="{x:g}" cy="{y:g}" r="4" class="dot {colour}"/>'
+def _dot(x: float, y: float, colour: str, radius: float = 4) -> str:
+    return f'<circle cx="{x:g}" cy="{y:g}" r="{radius:.3g}" class="dot {colour}"/>'
 
 
 def _ticks(axis: Axis, top: float, bottom: float) -> list[str]:

@@ -12,7 +12,19 @@ from markupsafe import Markup, escape
 
 from . import charts
 from .collect import Card
-from .markdown import MARK, NOTES, REPORTED, REPORTED_NOTE, REPORTED_TITLE, Grid, auc, details, overview, reported_line
+from .markdown import (
+    MARK,
+    NOTES,
+    REPORTED,
+    REPORTED_NOTE,
+    REPORTED_TITLE,
+    Grid,
+    auc,
+    details,
+    loss,
+    overview,
+    reported_line,
+)
 from .mistakes import mistakes
 from .pool import AUC
 from .published import citations, reported
@@ -40,8 +52,9 @@ def page(made: list[Table]) -> str:
 
 
 def number(shown: str) -> Markup:
-    """Set an interval and a sample size smaller than the value they belong to."""
+    """Set an interval, or why there is none, and a sample size smaller than the value they belong to."""
     written = str(escape(shown)).replace(MARK, '<sup title="can’t be told from the best">1</sup>')
+    written = re.sub(r"(\([^()]*\binterval\))", r'<span class="ci why">\1</span>', written)
     return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+\))", r'<span class="ci">\1</span>', written))
 
 
@@ -103,7 +116,7 @@ class Section:
         rocs = [
             (self.label(r), c["curves"]["roc"]) for r in rows if (c := r.results[test].done[0])["curves"].get("roc")
         ]
-        plots = [charts.square(rocs, f"ROC on {test}", ("false positive rate", "true positive rate"))] if rocs else []
+        plots = [charts.roc(rocs, f"ROC on {test}")] if rocs else []
         return [charts.forest(aucs, f"Video AUC on {test} with 95 % intervals"), *plots]
 
     def runs(self, row: Row) -> list[Run]:
@@ -114,7 +127,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Run:
-    """What the page shows of one row on one test set: its first seed's scorecard in full."""
+    """What the page shows of one row on one test set: its first seed's scorecard in full, and why others have none."""
 
     row: Row
     test: str
@@ -124,6 +137,11 @@ class Run:
     def done(self) -> bool:
         """Whether there are numbers."""
         return self.card["status"] == "done"
+
+    @property
+    def losses(self) -> list[str]:
+        """Which seeds failed or were skipped, and why."""
+        return [loss(card) for card in self.row.results[self.test].lost]
 
     @property
     def tables(self) -> list[Grid]:
@@ -137,7 +155,7 @@ class Run:
 
     @property
     def footnote(self) -> str:
-        """Threshold and coverage."""
+        """Threshold, temperature and coverage."""
         return footnote(self.card)
 
     def charts(self) -> list[Markup]:
@@ -153,8 +171,7 @@ class Run:
         if h := curves.get("histogram"):
             made.append(charts.histogram(h["real"], h["fake"], threshold, f"Scores of fakes and reals, {self.test}"))
         if r := curves.get("reliability"):
-            points = [("calibration", r)]
-            made.append(charts.square(points, f"Calibration, {self.test}", ("mean score", "share of fakes")))
+            made.append(charts.reliability(r, curves.get("reliability_n", []), f"Calibration, {self.test}"))
         return made
 
     def mistakes(self) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tabulate import tabulate
 
+from .collect import Card
 from .pool import AUC, FRAME_AUC, Number
 from .published import Reported, citations, reported
 from .rows import GAP, Result, Row, Table
@@ -32,9 +34,9 @@ def markdown(made: list[Table]) -> str:
 
 
 def _sections(table: Table) -> list[str]:
-    parts = [f"## {_text(table.title)}", _escaped(overview(table))]
+    parts = [f"## {plain(table.title)}", _escaped(overview(table))]
     for test in table.tests:
-        parts += [f"### {_text(test)}", _escaped(details(table, test))]
+        parts += [f"### {plain(test)}", _escaped(details(table, test)), *_lost(table, test)]
     if found := reported(table):
         parts += [f"### {REPORTED_TITLE}", _escaped((REPORTED, [reported_line(r) for r in found]))]
         parts += [REPORTED_NOTE, "\n".join(f"- {source}" for source in citations(found))]
@@ -44,11 +46,34 @@ def _sections(table: Table) -> list[str]:
 def _escaped(table: Grid) -> str:
     """Return a table whose cells are text, whatever is in them."""
     header, rows = table
-    return grid([_text(name) for name in header], [[_text(cell) for cell in row] for row in rows])
+    return grid([plain(name) for name in header], [[plain(cell) for cell in row] for row in rows])
 
 
-def _text(content: str) -> str:
-    return content.replace("\n", " ").replace("|", r"\|").replace("<", "&lt;")
+_MARKUP = re.compile(r"[\\`*|~]|\](?=\()|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
+
+
+def plain(content: str) -> str:
+    """Return one line that markdown shows as it is. An interval's brackets, and `_` within a name, say nothing."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(content.split())).replace("<", "&lt;")
+
+
+def code(content: str) -> str:
+    """Return one line of code, fenced by more backticks than stand together in it."""
+    content = " ".join(content.splitlines())
+    fence = "`" * (max(map(len, re.findall("`+", content)), default=0) + 1)
+    return f"{fence} {content} {fence}" if "`" in content else f"{fence}{content}{fence}"
+
+
+def _lost(table: Table, test: str) -> list[str]:
+    """Return a list of what failed on a test set, a line each; nothing where nothing did."""
+    found = [(row, card) for row in table.on(test) for card in row.results[test].lost]
+    lines = [f"- {plain(f'{row.name} ({row.key}), {loss(card)}')}" for row, card in found]
+    return ["\n".join(lines)] if lines else []
+
+
+def loss(card: Card) -> str:
+    """Say which seed failed or was skipped, and why."""
+    return f"seed {card['cell']['seed']} {card['status']}: {card['error']}"
 
 
 def overview(table: Table) -> Grid:
@@ -103,11 +128,20 @@ def cost(row: Row) -> list[str]:
     ]
 
 
+NO_INTERVAL = "no interval"
+
+
 def estimate(e: Number | None) -> str:
-    """Write `0.931 [0.890, 0.965]`."""
+    """Write `0.931 [0.890, 0.965]`, or why it has no interval: `0.500 (too few videos for an interval)`."""
     if e is None or e["value"] is None:
         return (e or {}).get("note", "undefined")
-    return f"{e['value']:.3f}" + (f" [{e['lo']:.3f}, {e['hi']:.3f}]" if e["lo"] is not None else "")
+    return f"{e['value']:.3f} " + (f"({_reason(e)})" if e["lo"] is None else f"[{e['lo']:.3f}, {e['hi']:.3f}]")
+
+
+def _reason(e: Number) -> str:
+    """Return the part of a note that is of the interval; it comes first, and the others are of the groups."""
+    first: str = e.get("note", "").partition(";")[0]
+    return first if first.endswith("interval") else NO_INTERVAL
 
 
 def gap(e: Number | None) -> str:
@@ -132,19 +166,22 @@ REPORTED_TITLE = "Reported by papers, beside what was reproduced here"
 REPORTED_NOTE = """\
 Reported numbers come from other code and protocols, and some from checkpoints selected on the test set, as their
 sources say. FF++ here has five methods; most tables have four, without FaceShifter."""
-REPORTED = ["source", "detector", "train", "test", "level", "reported AUC", "reproduced [95 % CI]", "difference"]
+REPORTED = ["source", "detector", "train", "test", "level"]
+REPORTED += ["reported AUC", "reproduced [95 % CI]", "difference", "reproduced by"]
 
 
 def reported_line(r: Reported) -> list[str]:
-    """Write a published number, and where the board has the same, that and the difference."""
+    """Write a published number, and where the board has the same, that, the difference and whose it is."""
     ours = estimate(r.ours) if r.ours else "not run"
     away = f"{r.ours['value'] - r.value:+.3f}" if r.ours and r.ours["value"] is not None else ""
     name = f"{r.detector} ({r.backbone})" if r.backbone else r.detector
-    return [r.source, name, r.train, r.test, r.level, f"{r.value:.3f}", ours, away]
+    by = f"{r.name} ({r.row})" if r.row else ""
+    return [r.source, name, r.train, r.test, r.level, f"{r.value:.3f}", ours, away, by]
 
 
 def _commands(made: list[Table]) -> str:
-    lines = {f"- {row.key}: `{command}`": None for table in made for row in table.rows for command in row.commands}
+    rows = [row for table in made for row in table.rows]
+    lines = dict.fromkeys(f"- {plain(row.key)}: {code(command)}" for row in rows for command in row.commands)
     return "\n".join(["Commands, by row:", "", *lines]) if lines else ""
 
 

@@ -28,7 +28,11 @@ ALIASES = {"efficientb4": "efficientnet-b4", "pg-fdd": "pgfdd"}  # What lower ca
 
 @dataclass(frozen=True)
 class Reported:
-    """One published AUC; `ours` is what the same detector, train set, test set and level have here, if they do."""
+    """One published AUC.
+
+    `ours` is what the same detector, train set, test set and level have here, if they do, `row` the key of the row that
+    has it and `name` that row's detector.
+    """
 
     source: str
     detector: str
@@ -39,6 +43,8 @@ class Reported:
     value: float
     citation: str
     ours: Number | None = None
+    row: str = ""
+    name: str = ""
 
 
 @cache
@@ -57,7 +63,7 @@ def reported(table: Table) -> list[Reported]:
         return []
     pairs = {(row.train, test) for row in table.rows for test in row.results}
     found = [r for line in published() if (r := _read(line)) and (r.train, r.test) in pairs]
-    beside = [replace(r, ours=ours) for r in found for ours in _same(r, table.rows)]
+    beside = [shown for r in found for shown in _beside(r, table.rows) or [r]]
     return sorted(beside, key=lambda r: (r.ours is None, r.test, r.level, -r.value))
 
 
@@ -76,11 +82,11 @@ def _read(line: dict[str, str]) -> Reported | None:
     return Reported(source, detector, backbone, train, test, line["level"], float(line["value"]), line["citation"])
 
 
-def _same(r: Reported, rows: list[Row]) -> list[Number | None]:
-    """Return what rows of the same detector, backbone and train set have on the test set and level; None if nothing."""
+def _beside(r: Reported, rows: list[Row]) -> list[Reported]:
+    """Return it once beside every row of the same detector, backbone and train set that has the test set and level."""
     name, backbone = r.detector.lower(), r.backbone.lower().replace("resnet-", "resnet")
-    ours: list[Number | None] = [
-        row.results[r.test].metrics[METRICS[r.level]]
+    return [
+        replace(r, ours=row.results[r.test].metrics[METRICS[r.level]], row=row.key, name=row.name)
         for row in rows
         if row.cell["detector"] == ALIASES.get(name, name)
         and row.train == r.train
@@ -88,4 +94,3 @@ def _same(r: Reported, rows: list[Row]) -> list[Number | None]:
         and r.test in row.results
         and row.results[r.test].done
     ]
-    return ours or [None]

@@ -40,6 +40,21 @@ class Result:
         return [c for c in self.cards if c["status"] == "done"]
 
     @property
+    def lost(self) -> list[Card]:
+        """The cards of seeds that failed or were skipped."""
+        return [c for c in self.cards if c["status"] != "done"]
+
+    @property
+    def seeds(self) -> set[int]:
+        """The seeds that have numbers."""
+        return {c["cell"]["seed"] for c in self.done}
+
+    def auc_of(self, seeds: set[int]) -> Number | None:
+        """Return video AUC over some of the seeds that have numbers; None if over none."""
+        kept = [c for c in self.done if c["cell"]["seed"] in seeds]
+        return (self.pooled if len(kept) == len(self.done) else pool(kept)).metrics.get(AUC)
+
+    @property
     def worst(self) -> tuple[str, Number] | None:
         """The intersectional group with the lowest AUC among those large enough, n being its smaller class."""
         cells = {g: c for g, c in self.pooled.groups.get(GROUPS, {}).items() if "left_out" not in c}
@@ -118,10 +133,16 @@ class Row:
 
     def drop(self, test: str) -> Number | None:
         """Return how much video AUC is lost against the test split of the training set, with its interval."""
-        home, away = (self.results.get(t) for t in (self.train, test))
-        if test == self.train or not home or not away:
-            return None
-        return difference(home.metrics.get(AUC), away.metrics.get(AUC))
+        return self._drops.get(test)
+
+    @cached_property
+    def _drops(self) -> dict[str, Number | None]:
+        """The drop on other test sets, over the seeds that have both: who fails on one may be the best on the other."""
+        home, found = self.results.get(self.train), {}
+        for test, away in self.results.items():
+            if home and away is not home and (both := home.seeds & away.seeds):
+                found[test] = difference(home.auc_of(both), away.auc_of(both))
+        return found
 
     def strength(self, tests: Iterable[str]) -> float | None:
         """Mean video AUC on those of the test sets it was not trained on; None unless it has all of them."""
@@ -209,8 +230,9 @@ def difference(a: Number | None, b: Number | None) -> Number | None:
     if not a or not b or a["value"] is None or b["value"] is None:
         return None
     value, n = a["value"] - b["value"], min(a["n"], b["n"])
-    if a["lo"] is None or b["lo"] is None:
-        return {"value": value, "lo": None, "hi": None, "n": n}
+    if bare := next((e for e in (a, b) if e["lo"] is None), None):
+        why = {"note": bare["note"]} if bare.get("note") else {}
+        return {"value": value, "lo": None, "hi": None, "n": n, **why}
     below = ((a["value"] - a["lo"]) ** 2 + (b["hi"] - b["value"]) ** 2) ** 0.5
     above = ((a["hi"] - a["value"]) ** 2 + (b["value"] - b["lo"]) ** 2) ** 0.5
     return {"value": value, "lo": value - below, "hi": value + above, "n": n}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isclose
 from typing import Any
 
 from .collect import Card
@@ -10,6 +11,8 @@ from .pool import AUC, FRAME_AUC
 from .rows import GAP, protocol_of, shown_name
 
 RATES = ("auc", "fpr", "tpr")
+TEMPERATURES = (1 / 20, 20)  # between which benchmark/calibration.py looks for it
+AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
 
 
 def summary(cards: list[Card]) -> str:
@@ -87,7 +90,14 @@ def _group_rows(groups: dict[str, Any], level: str) -> list[list[str]]:
 
 
 def footnote(card: Card) -> str:
-    """Say where the threshold comes from, and how much was scored."""
+    """Say where the threshold comes from, at what temperature scores are scaled, and how much was scored."""
     coverage, threshold = card["coverage"], card["threshold"]
-    scored = f"scored {coverage['scored']} of {coverage['official']} videos"
-    return f"threshold {threshold['value']:.4f} ({threshold['rule']}); {scored}"
+    parts = [f"threshold {threshold['value']:.4f} ({threshold['rule']})", _temperature(card.get("temperature"))]
+    return "; ".join(filter(None, [*parts, f"scored {coverage['scored']} of {coverage['official']} videos"]))
+
+
+def _temperature(fitted: float | None) -> str:
+    if fitted is None:
+        return ""
+    at_the_end = any(isclose(fitted, end, rel_tol=1e-3) for end in TEMPERATURES)  # The search stops just short of it.
+    return f"temperature {fitted:.3g}" + (f" ({AT_THE_END})" if at_the_end else "")

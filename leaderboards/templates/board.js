@@ -1,13 +1,15 @@
 "use strict";
 (() => {
   const value = (row, i) => row.cells[i].textContent.trim();
-  const number = (text) => parseFloat(text.replace("−", "-"));
+  // The first that is a word of its own: not the 4 of efficientnet-b4, nor a row's key of ten digits.
+  const NUMBER = /(?:^|\s)([+−-]?\d{1,9}(?:\.\d+)?(?:e[+-]\d+)?)(?=$|[\s,;/%])/;
+  const number = (text) => parseFloat((NUMBER.exec(text)?.[1] ?? "").replace("−", "-"));
 
-  // Numbers by size, missing ones last; the rest by the alphabet.
+  // Numbers by size, missing ones last; the rest, and the rows' names in the first column, by the alphabet.
   const sortBy = (table, i, direction) => {
     const body = table.tBodies[0];
     const rows = [...body.rows];
-    const numeric = rows.some((row) => !Number.isNaN(number(value(row, i))));
+    const numeric = i > 0 && rows.some((row) => !Number.isNaN(number(value(row, i))));
     rows.sort((a, b) => {
       const [x, y] = [value(a, i), value(b, i)];
       if (!numeric) return direction * x.localeCompare(y);

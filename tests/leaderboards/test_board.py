@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from crossfake.leaderboards import board
@@ -56,4 +57,20 @@ def test_the_json_has_what_the_tables_show(tmp_path, make, make_failed):
         "worst_group": None,
         "coverage": [],
         "best": False,
+        "lost": [{"seed": 0, "status": "failed", "error": "out of luck"}],
     }
+
+
+def test_the_csv_has_the_operating_point(tmp_path, make, make_failed):
+    threshold = {"value": 0.41, "rule": "largest TPR - FPR on the source val split"}
+    cards = [make(threshold=threshold, temperature=1.25), make("dfdc"), make_failed("dfd")]
+    table = pd.read_csv(board.write(cards, tmp_path)[1])
+    assert table["threshold"].tolist() == pytest.approx([0.41, 0.5, np.nan], nan_ok=True)
+    assert table["temperature"].tolist() == pytest.approx([1.25, np.nan, np.nan], nan_ok=True)
+
+
+def test_the_json_says_which_row_a_published_number_is_compared_with(tmp_path, make):
+    path = board.write([make(name="xception", detector="xception")], tmp_path)[2]
+    found = [r for r in json.loads(path.read_text())["tables"][0]["reported"] if r["ours"]]
+    assert found
+    assert {(r["row"], r["name"]) for r in found} == {("rrr", "xception")}

@@ -150,3 +150,66 @@ def test_without_javascript_all_can_be_read(visit):
     assert page.locator("table.board").first.get_by_role("link", name="<script>alert(1)</script>").is_visible()
     page.locator("details.run summary").first.click()
     assert page.locator("details.run").first.get_by_text("To make it again").is_visible()
+
+
+def test_a_column_of_names_and_numbers_is_sorted_by_the_numbers(visit):
+    page = visit()
+    table = page.locator("section.test table.board").first
+    at = [h.strip() for h in table.locator("thead th").all_text_contents()].index("worst group (n)")
+    table.locator("thead th").nth(at).get_by_role("button").click()
+    shown = table.locator(f"tbody tr td:nth-child({at + 1})").all_text_contents()
+    numbers = [float(text.split()[1]) for text in shown]
+    assert len(numbers) == 2
+    assert numbers == sorted(numbers, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["m-a 0.81 [0.1, 0.9] (n 4)", "f-b 0.9 [0.2, 1] (n 4)", "too few"], [1, 0, 2]),
+        (["efficientnet-b4", "meso4", "caddm2"], [1, 0, 2]),
+        (["ff++:c23", "ff++:c40", "celebdf"], [1, 0, 2]),
+        (["1.2e+03", "900", "unknown"], [0, 1, 2]),
+        (["-0.1 [-0.2, 0.1]", "0.02 [0.1, 0.2]", ""], [1, 0, 2]),
+        (["0.5 (too few videos for an interval)", "0.6", "undefined (one class)"], [1, 0, 2]),
+        (["1234567890", "a1c526b004", "037f24de2f"], [1, 0, 2]),
+        (["9/12", "100/100", "ERR"], [1, 0, 2]),
+    ],
+)
+def test_what_counts_as_a_number(visit, cells, expected):
+    """Of three cells, put into the page's second column, the order after one click: descending."""
+    page = visit()
+    page.evaluate(
+        """cells => { const body = document.querySelector("table.board").tBodies[0];
+        body.replaceChildren(...cells.map((text, i) => { const row = document.createElement("tr");
+        row.append(document.createElement("th"), document.createElement("td"));
+        row.cells[0].textContent = i; row.cells[1].textContent = text; return row; })); }""",
+        cells,
+    )
+    page.locator("table.board thead button").nth(1).click()
+    assert [int(i) for i in page.locator("table.board").first.locator("tbody th").all_text_contents()] == expected
+
+
+def test_rules_and_the_filters_hint_are_seen_whole(visit):
+    page = visit()
+    assert page.evaluate("getComputedStyle(document.querySelector('table.board')).borderCollapse") == "separate"
+    wide, place = page.evaluate(
+        """() => { const input = document.getElementById("filter"), style = getComputedStyle(input);
+        const pen = document.createElement("canvas").getContext("2d");
+        pen.font = style.font;
+        return [pen.measureText(input.placeholder).width,
+                input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight)]; }"""
+    )
+    assert wide < place - 20  # A search field keeps a place for its button.
+
+
+def test_the_filter_leaves_the_reported_numbers_that_match(visit, make, tmp_path):
+    page = visit()
+    card = make(name="xception", detector="xception")
+    page.set_content(board.write([card], tmp_path)[3].read_text(encoding="utf-8"))
+    lines = page.locator("section:has(> h3:text('Reported')) tbody tr")
+    assert lines.count() > 20
+    page.get_by_label("Filter rows").fill("xception")
+    shown = lines.locator("visible=true").all_text_contents()
+    assert 0 < len(shown) < lines.count()
+    assert all("xception" in text.lower() for text in shown)

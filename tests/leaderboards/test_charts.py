@@ -38,9 +38,10 @@ def test_the_frontier_is_what_no_other_point_beats(points):
 PICTURES = {
     "heat": charts.heat_map([("<b>", [0.9, "ERR", ""])], ["a&b", "c", "d"]),
     "forest": charts.forest([("<b>", NUMBER), ("c", NONE)], "AUC on a&b"),
-    "roc": charts.square([("<b>", [(0, 0), (0.2, 0.9), (1, 1)]), ("c", [(0, 0), (1, 1)])], "ROC", ("x", "y")),
+    "roc": charts.roc([("<b>", [(0, 0), (0.2, 0.9), (1, 1)]), ("c", [(0, 0), (1, 1)])], "ROC"),
     "scatter": charts.scatter([("<b>", 100.0, 0.8), ("c", 900.0, 0.7)], "Speed"),
     "groups": charts.group_rates([("<b>", NUMBER, NONE)], "Groups"),
+    "reliability": charts.reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"),
     "histogram": charts.histogram([0.5, 0.5, 0.0], [0.0, 0.2, 0.8], 0.4, "Scores"),
 }
 
@@ -70,3 +71,39 @@ def test_an_undefined_estimate_says_why_and_has_no_dot():
     root = ElementTree.fromstring(charts.forest([("c", NONE)], "t"))
     assert "undefined (one class)" in [t.text for t in root.iter("text")]
     assert not list(root.iter("circle"))
+
+
+def circles(picture):
+    return [(float(c.get("r")), c.get("cx")) for c in ElementTree.fromstring(picture).iter("circle")]
+
+
+def test_the_area_of_a_calibration_dot_grows_with_its_videos():
+    small, large, legend = circles(charts.reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"))
+    assert large[0] == pytest.approx(2 * small[0])
+    assert legend[0] == large[0]
+    assert "12 videos" in "".join(charts.reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"))
+
+
+def test_a_calibration_of_an_old_card_is_a_line_alone():
+    assert circles(charts.reliability([(0.1, 0), (0.9, 1)], [], "Calibration")) == []
+    assert "polyline" in charts.reliability([(0.1, 0), (0.9, 1)], [], "Calibration")
+
+
+def test_dots_of_one_colour_are_told_apart_by_their_number():
+    points = [(f"d{i}", 100.0 + i, 0.5 + i / 40) for i in range(9)]
+    root = ElementTree.fromstring(charts.scatter(points, "Speed"))
+    written = [t.text for t in root.iter("text") if t.get("class") == "inside"]
+    assert written == [str(i // 2 + 1) for i in range(18)]  # On the dot, and in the legend.
+
+
+def test_the_labels_of_a_histogram_stand_beside_its_bars():
+    root = ElementTree.fromstring(PICTURES["histogram"])
+    left = min(float(r.get("x")) for r in root.iter("rect"))
+    labels = [t for t in root.iter("text") if t.text in ("real", "fake")]
+    assert len(labels) == 2
+    assert all(float(t.get("x")) < left and t.get("text-anchor") == "end" for t in labels)
+
+
+def test_the_forest_has_place_for_names_where_an_interval_is_missing():
+    few = {"value": 0.5, "lo": None, "hi": None, "n": 2, "note": "too few videos for an interval"}
+    assert "0.500 (no interval)" in charts.forest([("a", few)], "t")

@@ -120,3 +120,32 @@ def test_an_interval_is_set_small_and_its_text_escaped():
         '<sup title="can’t be told from the best">1</sup>'
     )
     assert number("<b>") == "&lt;b&gt;"
+
+
+def test_regions_have_labels_of_their_own(read):
+    labels = [a["aria-label"] for _, a in read.tags if a.get("role") == "region"]
+    assert len(labels) == len(set(labels)) > 10
+    assert "demo tiny, seed 0; 32 frames a video, celebdf: video AUC by detector" in labels
+
+
+def test_seeds_that_failed_say_why_beside_the_one_that_did_not(make, make_failed):
+    lost = [make_failed(seed=s, train_key=f"t{s}") | {"error": f"no <b> faces {s}"} for s in (1, 2)]
+    text = page(tables([make(), *lost]))
+    assert "seed 1 failed: no &lt;b&gt; faces 1" in text
+    assert "seed 2 failed: no &lt;b&gt; faces 2" in text
+    text = page(tables([*lost]))
+    assert "seed 1 failed: no &lt;b&gt; faces 1" in text
+    assert "seed 2 failed: no &lt;b&gt; faces 2" in text
+
+
+def test_reported_numbers_name_the_row_and_are_filtered_too(make):
+    text = page(tables([make(name="xception", detector="xception")]))
+    part = text.split("Reported by papers")[1]
+    assert "xception (rrr)" in part
+    assert '<table class="sortable board">' in part.split("<ul")[0]
+
+
+def test_a_missing_interval_is_set_small_too():
+    assert number("0.5 (too few videos for an interval) (n 5)") == (
+        '0.5 <span class="ci why">(too few videos for an interval)</span> <span class="ci">(n 5)</span>'
+    )

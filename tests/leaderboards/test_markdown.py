@@ -6,6 +6,8 @@ import pytest
 from crossfake.leaderboards import markdown as md
 from crossfake.leaderboards.rows import tables
 
+FEW = "too few videos for an interval"
+
 
 def number(value, lo=None, hi=None, n=20, **note):
     return {"value": value, "lo": lo, "hi": hi, "n": n, **note}
@@ -57,7 +59,8 @@ def test_seeds_that_failed_are_counted(make, make_failed):
     ("estimate", "text"),
     [
         (number(0.12, 0.04, 0.31, 9), "0.120 [0.040, 0.310] (n 9)"),
-        (number(0.12, n=5), "0.120 (n 5)"),
+        (number(0.12, n=5), "0.120 (no interval) (n 5)"),
+        (number(0.12, n=5, note=f"{FEW}; f-a"), f"0.120 ({FEW}) (n 5)"),
         (number(None, n=0, note="fewer than two groups with 5 videos of each class"), "too few"),
         (None, "not annotated"),
     ],
@@ -70,7 +73,11 @@ def test_a_gap_never_comes_without_its_n(estimate, text):
     ("estimate", "text"),
     [
         (number(0.9312, 0.89, 0.965), "0.931 [0.890, 0.965]"),
-        (number(0.5), "0.500"),
+        (number(0.5), "0.500 (no interval)"),
+        (number(0.5, note=FEW), f"0.500 ({FEW})"),
+        (number(0.5, note=f"{FEW}; female; left out: male (real 2, fake 3)"), f"0.500 ({FEW})"),
+        (number(0.5, note="female; left out: male (real 2, fake 3)"), "0.500 (no interval)"),
+        (number(0.9312, 0.89, 0.965, note="female"), "0.931 [0.890, 0.965]"),
         (number(0.0, 0.0, 0.0), "0.000 [0.000, 0.000]"),
         (number(None, note="undefined (one class)"), "undefined (one class)"),
         (number(None), "undefined"),
@@ -106,3 +113,50 @@ def test_headings_and_cells_stay_what_they_are_whatever_is_in_them(make):
     assert "## mine &lt;i>; 32 frames a video" in text
     assert "### folder:&lt;b>" in text
     assert cells(text, "two lines")[-1] == "rrr"
+
+
+def test_what_failed_is_listed_below_its_test_set_a_line_each(make, make_failed):
+    lost = make_failed(seed=1, train_key="ccc") | {"error": "no\r\nfaces: *a* <b> ![i](http://x)"}
+    other = make_failed("dfd", "skipped", recipe_key="sss", name="b|c")
+    text = md.markdown(tables([make(), make("dfd"), lost, other]))
+    celebdf, dfd = text.split("### celebdf\n")[1].split("### dfd\n")
+    listed = [[x for x in part.splitlines() if x.startswith("- ") and "seed" in x] for part in (celebdf, dfd)]
+    assert listed == [
+        [r"- meso4 (rrr), seed 1 failed: no faces: \*a\* &lt;b> ![i\](http://x)"],
+        [r"- b\|c (sss), seed 0 skipped: out of luck"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("two\rlines\n and\u2028a\ttab", "two lines and a tab"),
+        ("![i](url) [a](b)", r"![i\](url) [a\](b)"),
+        ("*a* `b` a\\b ~~c~~", r"\*a\* \`b\` a\\b \~\~c\~\~"),
+        ("_a_ __b__ pgfdd_fixed", r"\_a\_ \_\_b\_\_ pgfdd_fixed"),
+        ("a|b <i>", r"a\|b &lt;i>"),
+        ("female-asian 0.810 [0.700, 0.930] ¹ (2 of 3 seeds) (n 24)",) * 2,
+    ],
+)
+def test_a_cell_stays_one_line_of_plain_text(content, shown):
+    assert md.plain(content) == shown
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("bench run --data a|b", "`bench run --data a|b`"),
+        ("run `x`", "`` run `x` ``"),
+        ("``a` b", "``` ``a` b ```"),
+        ("two\r\nlines", "`two lines`"),
+    ],
+)
+def test_a_command_is_code_whatever_is_in_it(command, shown):
+    assert md.code(command) == shown
+
+
+def test_a_carriage_return_splits_no_row_and_a_backtick_no_command(make):
+    text = md.markdown(tables([make(name="a\rb", provenance={"command": "bench run --data 'a`b'"})]))
+    assert cells(text, "a b")[-1] == "rrr"
+    assert "- rrr: `` bench run --data 'a`b' ``" in text
+    assert "\r" not in text

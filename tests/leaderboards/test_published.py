@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from crossfake.leaderboards.markdown import markdown
+from crossfake.leaderboards.markdown import markdown, reported_line
 from crossfake.leaderboards.published import METRICS, published, reported
 from crossfake.leaderboards.rows import tables
 
@@ -35,7 +35,7 @@ def test_a_reported_frame_auc_is_compared_with_the_frame_auc_of_the_same_detecto
     assert "mean of top-3 test-time AUCs" in text
     (line,) = [x for x in text.splitlines() if x.startswith("| DeepfakeBench ") and "| Xception" in x]
     assert [c.strip() for c in line.strip("|").split("|")][2:] == [
-        *("ff++:c23", "celebdf", "frame", "0.737", "0.700 [0.650, 0.750]", "-0.036"),
+        *("ff++:c23", "celebdf", "frame", "0.737", "0.700 [0.650, 0.750]", "-0.036", "xception (rrr)"),
     ]
 
 
@@ -63,3 +63,13 @@ def test_a_backbone_must_be_the_same(make):
 def test_nothing_is_compared_with_other_protocols(changes, make):
     card = make(changes.pop("test", "celebdf"), name="xception", detector="xception", **changes)
     assert reported(tables([card])[0]) == []
+
+
+def test_two_rows_of_one_detector_are_told_apart_beside_a_published_number(make):
+    small = make(auc=0.7, name="xception.small", detector="xception", recipe_key="sss")
+    (table,) = tables([make(auc=0.8, name="xception", detector="xception"), small])
+    both = [r for r in reported(table) if r.source == "DeepfakeBench" and r.ours]
+    assert [(r.row, r.name, r.value) for r in both] == [("rrr", "xception", 0.7365), ("sss", "xception.small", 0.7365)]
+    assert [reported_line(r)[-1] for r in both] == ["xception (rrr)", "xception.small (sss)"]
+    alone = next(r for r in reported(table) if not r.ours)
+    assert (alone.row, alone.name, reported_line(alone)[-1]) == ("", "", "")

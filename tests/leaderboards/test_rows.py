@@ -103,3 +103,25 @@ def test_the_leak_worlds_new_donors_are_a_protocol_of_their_own(tmp_path):
     assert same == "demo default, seed 3, leak world"
     assert new == deeper == "demo default, seed 3, leak world, new donors"
     assert DataRoot(tmp_path, {**world, "world": "standard"}).protocol == "demo default, seed 3"
+
+
+def test_the_drop_pairs_the_seeds_that_both_sets_have(make, make_failed):
+    home = [make("ff++:c23", auc, seed=s, train_key=f"t{s}") for s, auc in enumerate((0.9, 0.8, 0.7))]
+    away = [make("celebdf", auc, seed=s, train_key=f"t{s}") for s, auc in enumerate((0.6, 0.5))]
+    lost = make_failed("celebdf", seed=2, train_key="t2")
+    ((row,),) = [t.rows for t in tables([*home, *away, lost])]
+    assert row.drop("celebdf")["value"] == pytest.approx(0.3)  # Over three seeds at home it was 0.25.
+    ((row,),) = [t.rows for t in tables([home[2], make_failed("ff++:c23", seed=0), away[0]])]
+    assert row.drop("celebdf") is None
+
+
+def test_a_row_knows_which_of_its_seeds_failed(make, make_failed):
+    cards = [make(), make_failed(seed=1, train_key="ccc"), make_failed(seed=2, status="skipped", train_key="ddd")]
+    ((row,),) = [t.rows for t in tables(cards)]
+    assert [(c["cell"]["seed"], c["status"]) for c in row.results["celebdf"].lost] == [(1, "failed"), (2, "skipped")]
+
+
+def test_a_difference_without_an_interval_keeps_the_reason():
+    a, b = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}, {"value": 0.7, "lo": None, "hi": None, "n": 3, "note": "few"}
+    assert difference(a, b) == pytest.approx({"value": 0.2, "lo": None, "hi": None, "n": 3, "note": "few"})
+    assert "note" not in difference(a, {**b, "note": ""})

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from crossfake.benchmark import calibration
 from crossfake.benchmark.runner import make_card
-from crossfake.leaderboards.text import card_text, summary
+from crossfake.leaderboards.text import card_text, footnote, summary
+
+AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
 
 
 @pytest.fixture
@@ -64,6 +67,26 @@ def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
     assert "scored 24 of 26 videos" in text
     assert "not scored: x.mp4 (no_face)" in text
     assert cells(text, "f ")[-1] == "fewer than 5 videos of a class (real 3, fake 6)"
+
+
+@pytest.mark.parametrize(
+    ("temperature", "shown"),
+    [
+        (None, "split); scored"),
+        (1.0483, "split); temperature 1.05; scored"),
+        (19.9999, f"split); temperature 20 ({AT_THE_END}); scored"),
+        (0.0500003, f"split); temperature 0.05 ({AT_THE_END}); scored"),
+        (0.0661, "split); temperature 0.0661; scored"),
+    ],
+)
+def test_the_footnote_tells_the_temperature_and_where_it_says_little(card, temperature, shown):
+    assert shown in footnote({**card, "temperature": temperature})
+
+
+def test_a_temperature_that_was_sought_in_vain_is_told(card):
+    parted, nothing = ([0.2, 0.4, 0.7, 0.9], [0, 0, 1, 1]), ([0.2, 0.2, 0.9, 0.9], [0, 1, 0, 1])
+    for score, label in (parted, nothing):
+        assert AT_THE_END in footnote({**card, "temperature": calibration.temperature(label, score)})
 
 
 def test_the_summary_of_one_cell_is_its_row(card):
