@@ -7,8 +7,9 @@ powerful than Fisher's); Bamber 1975 (variance of the AUC). docs/fairness_power.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from .types import FAKE, REAL
 
 ALPHA = 0.05
+UNDEFINED = "undefined"
 LEAST = 5  # of each class, for an AUC: with fewer its distribution is nothing like a normal one
 MOST = 250_000  # outcomes of two groups that are enumerated
+TRIED = 8  # groups, those with most reals, of which all pairs are tried: exact tests jump, and can favour fewer videos
 _NUISANCE = np.linspace(0.0025, 0.9975, 200)
 
 
@@ -44,6 +47,8 @@ def rejected(n0: int, n1: int, alpha: float = ALPHA) -> NDArray[np.bool_]:
     """
     from scipy.stats import binom
 
+    if n0 > n1:
+        return rejected(n1, n0, alpha).T
     p = _fisher(n0, n1)
     order = np.argsort(p, axis=None, kind="stable")
     worst = np.zeros(p.size)
@@ -56,6 +61,7 @@ def rejected(n0: int, n1: int, alpha: float = ALPHA) -> NDArray[np.bool_]:
     return p <= (within[-1] * (1 + 1e-9) if len(within) else -1.0)
 
 
+@cache
 def _fisher(n0: int, n1: int) -> NDArray[np.float64]:
     """Return Fisher's two-sided p of every outcome: the share of tables with its total that are no likelier."""
     from scipy.stats import hypergeom
@@ -157,8 +163,13 @@ def cells(videos: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def compared(sizes: pd.DataFrame) -> pd.DataFrame:
+    """Return those rows of `cells` between which a gap can be measured: known groups with real videos."""
+    return sizes[~sizes["group"].str.contains(UNDEFINED) & (sizes["real"] > 0)]
+
+
 def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str, Any]:
-    """Say what groups of these sizes can show: each against the one with the most reals, and the best pair.
+    """Say what groups of these sizes can show: each, if worse, against the one with the most reals; and the `best`.
 
     Args:
         table: two or more rows as `cells` returns them: the groups to compare, all with real videos.
@@ -167,12 +178,60 @@ def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[s
         wanted: the power, such as 0.8.
     """
     rows = [_row(cell, table.iloc[0], fpr, auc, wanted) for _, cell in table.iterrows()]
-    pairs = len(table) * (len(table) - 1) // 2
-    tests = {"one pair": ALPHA} | ({"any pair": ALPHA / pairs} if pairs > 1 else {})
-    best = {name: _gaps(table.iloc[1], table.iloc[0], fpr, auc, wanted, alpha) for name, alpha in tests.items()}
     entering = table.loc[table["fake"] > 0, "real"]
     chance = chance_gaps(entering, fpr) if len(entering) > 1 else {}
-    return {"fpr": fpr, "auc": auc, "power": wanted, "pairs": pairs, "groups": rows, "best": best, "chance": chance}
+    asked = {"fpr": fpr, "auc": auc, "power": wanted}
+    return {**asked, "pairs": _pairs(table), "groups": rows, "best": best(table, fpr, auc, wanted), "chance": chance}
+
+
+def best(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str, dict[str, float | None]]:
+    """Return the smallest gaps that two of the groups can show, with either as the worse one.
+
+    Args:
+        table: rows as `cells` returns them; the first TRIED are.
+        fpr: the false positive rate of the better group.
+        auc: the AUC of the better group.
+        wanted: the power.
+
+    Returns:
+        `one pair`, tested at 5 %, and if there are several `any pair`, tested at 5 % divided by their number.
+    """
+    pairs = _pairs(table)
+    tests = ({"one pair": ALPHA} if pairs else {}) | ({"any pair": ALPHA / pairs} if pairs > 1 else {})
+    both = list(permutations([cell for _, cell in table.head(TRIED).iterrows()], 2))
+    found = {}
+    for name, alpha in tests.items():
+        gaps = pd.DataFrame([_gaps(worse, better, fpr, auc, wanted, alpha) for worse, better in both], dtype=float)
+        found[name] = {str(gap): None if np.isnan(least) else float(least) for gap, least in gaps.min().items()}
+    return found
+
+
+def by_attribute(
+    videos: pd.DataFrame, attributes: Sequence[str], fpr: float, auc: float, wanted: float
+) -> dict[str, dict[str, Any]]:
+    """Say of each attribute alone which groups it makes, `cells` of them, and what the best pair can show.
+
+    Args:
+        videos: as for `cells`, with a column of values for each of the `attributes`.
+        attributes: such as gender and race.
+        fpr: the false positive rate of the better group.
+        auc: the AUC of the better group.
+        wanted: the power.
+
+    Returns:
+        {attribute: `groups` (those compared), `not_compared`, `pairs` and `best`}.
+    """
+    found = {}
+    for attribute in attributes:
+        sizes = cells(videos.assign(group=videos[attribute]))
+        table = compared(sizes)
+        records = {"groups": table.to_dict("records"), "not_compared": sizes.drop(table.index).to_dict("records")}
+        found[attribute] = {**records, "pairs": _pairs(table), "best": best(table, fpr, auc, wanted)}
+    return found
+
+
+def _pairs(table: pd.DataFrame) -> int:
+    return len(table) * (len(table) - 1) // 2
 
 
 def _row(cell: pd.Series, largest: pd.Series, fpr: float, auc: float, wanted: float) -> dict[str, Any]:
@@ -184,10 +243,10 @@ def _row(cell: pd.Series, largest: pd.Series, fpr: float, auc: float, wanted: fl
 
 
 def _gaps(
-    cell: pd.Series, largest: pd.Series, fpr: float, auc: float, wanted: float, alpha: float
+    worse: pd.Series, better: pd.Series, fpr: float, auc: float, wanted: float, alpha: float
 ) -> dict[str, float | None]:
-    mine, theirs = ((int(c["real"]), int(c["clips"])) for c in (cell, largest))
-    mine_all, theirs_all = ((int(c["real"]), int(c["fake"])) for c in (cell, largest))
+    mine, theirs = ((int(c["real"]), int(c["clips"])) for c in (worse, better))
+    mine_all, theirs_all = ((int(c["real"]), int(c["fake"])) for c in (worse, better))
     enough = min(*mine, *theirs) >= LEAST
     return {
         "fpr_gap": smallest_gap(theirs[0], fpr, mine[0], wanted, alpha),

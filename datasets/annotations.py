@@ -4,7 +4,8 @@
   Massively Annotated Databases", CC BY-SA 4.0): 1 yes, -1 no, 0 undefined, as a classifier saw it. Race is the one of
   asian, white and black that is 1; `others` where all are -1; `several` where more than one is 1, which videos have as
   `undefined`, and told by `doubtful`; `undefined` otherwise, and not one of the others unless asked for
-  (`merge_undefined`).
+  (`merge_undefined`). Age, where a table has all its columns, is the one of young, middle_aged and senior that is 1, in
+  the same way, but that nobody is of another age: where none is 1 it is `undefined`.
 - AI-Face, version 1 (race) and 2 (skin tone), by the names of their columns.
 - The CSVs of the papers on fairness: faircsv.py.
 
@@ -14,7 +15,9 @@ Every reader gives a row a frame with `path`, `label` and the attributes, and re
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,6 +29,8 @@ from ..benchmark.attributes import contradictions
 from ..benchmark.errors import BenchError, in_rows
 
 RACES = ("asian", "white", "black")
+AGES = ("young", "middle_aged", "senior")
+ATTRIBUTES = ("gender", "race", "age", "skin_tone")
 UNDEFINED = "undefined"
 OTHERS = "others"
 SEVERAL = "several"
@@ -57,7 +62,7 @@ def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
     elif "image path" in folded:
         frames = _read_aiface(table)
     else:
-        frames = read_paper_csv(table)
+        frames = read_paper_csv(table, merge_undefined)
     refuse(table, "no path", frames["path"].fillna("").str.strip() == "", frames)
     refuse(table, "a frame that was there before", frames["path"].duplicated(), frames)
     return frames
@@ -68,7 +73,7 @@ def per_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     Where they do, the video has no value.
     """
-    frames = frames.assign(video=_folder(frames)).replace({"race": {SEVERAL: UNDEFINED}})
+    frames = frames.assign(video=_folder(frames)).replace({a: {SEVERAL: UNDEFINED} for a in ("race", "age")})
     videos = frames.drop_duplicates("video").drop(columns="path").set_index("video").astype(object)
     lines = frames.index.tolist()
     said: dict[tuple[str, str], str] = {}
@@ -83,11 +88,21 @@ def per_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def doubtful(frames: pd.DataFrame) -> list[str]:
-    """Return a line for every video whose frames are given several races at once, which is taken as undefined."""
-    if "race" not in frames:
-        return []
-    first = _folder(frames)[frames["race"] == SEVERAL].drop_duplicates()
-    return [f"{video}: more than one race in row {row}, taken as undefined" for row, video in first.items()]
+    """Return a line for every video whose frames are given several races or ages at once, which is taken as undefined.
+
+    In tables that give an intersection, all that it is made of should be known: where it isn't, a line counts the rows.
+    """
+    said = []
+    for attribute in (a for a in ("race", "age") if a in frames):
+        first = _folder(frames)[frames[attribute] == SEVERAL].drop_duplicates()
+        what = f"more than one {attribute} in row"
+        said += [f"{video}: {what} {row}, taken as undefined" for row, video in first.items()]
+    for attribute in (a for a in ("gender", "race") if a in frames and "intersection" in frames):
+        rows = frames.index[frames[attribute] == UNDEFINED]
+        if len(rows):
+            where = f"{len(rows)} of {len(frames)} rows, row {rows[0]} the first"
+            said.append(f"{attribute} is 0 beside -1 in {where}: taken as undefined")
+    return said
 
 
 def _folder(frames: pd.DataFrame) -> pd.Series:
@@ -103,7 +118,7 @@ def read_annotations(table: Path, merge_undefined: bool = False) -> dict[Key, di
     videos, conflicts = per_video(read_frames(table, merge_undefined))
     if conflicts:
         raise BenchError(f"{table}: {conflicts[0]} ({len(conflicts)} such videos). Mend it, or write demographics.csv")
-    attributes = [c for c in videos if c in ("gender", "race", "age", "skin_tone")]
+    attributes = [c for c in videos if c in ATTRIBUTES]
     rows = zip(videos["video"], *(videos[c] for c in attributes), strict=True)
     return {
         _key(PurePosixPath(video)): {a: v for a, v in zip(attributes, values, strict=True) if v not in (UNDEFINED, "")}
@@ -111,8 +126,8 @@ def read_annotations(table: Path, merge_undefined: bool = False) -> dict[Key, di
     }
 
 
-def in_split(videos: pd.Series, split: Path) -> NDArray[np.bool_]:
-    """Tell which videos (folders of frames) a split file names, (n,).
+def in_split(videos: pd.Series, split: Path) -> tuple[NDArray[np.bool_], list[str]]:
+    """Tell which videos (folders of frames) a split file names, (n,), and which of its names no video has.
 
     Args:
         videos: paths such as FaceForensics++/manipulated_sequences/Deepfakes/raw/face_images/000_003.
@@ -122,19 +137,26 @@ def in_split(videos: pd.Series, split: Path) -> NDArray[np.bool_]:
     Raises:
         BenchError: it can't be read.
     """
+    named, pairs = _named_by(split)
+    keys = list(videos.str.rpartition("/")[2] if pairs else (_key(PurePosixPath(video)) for video in videos))
+    there = set(keys)
+    return np.array([key in named for key in keys]), [name for key, name in named.items() if key not in there]
+
+
+def _named_by(split: Path) -> tuple[dict[Any, str], bool]:
+    """Return what tells the videos of a split file and how it writes each, and whether it is a list of pairs."""
     try:
         text = split.read_text(encoding="utf-8")
         if split.suffix == ".json":
             pairs = [(str(a), str(b)) for a, b in json.loads(text)]
-            names = {name for a, b in pairs for name in (a, b, f"{a}_{b}", f"{b}_{a}")}
-            return videos.str.rpartition("/")[2].isin(names).to_numpy()
+            return {name: name for a, b in pairs for name in (a, b, f"{a}_{b}", f"{b}_{a}")}, True
     except (OSError, ValueError, TypeError) as error:
         raise BenchError(
             f"{split} can't be read as a split: {error}. "
             "Give a FaceForensics++ list of pairs (test.json), or a list of videos, a line each (.txt)"
         ) from None
-    keys = {key_of_video(line.split()[-1]) for line in text.splitlines() if line.strip()}
-    return np.array([_key(PurePosixPath(video)) in keys for video in videos])
+    paths = [line.split()[-1] for line in text.splitlines() if line.strip()]
+    return {key_of_video(path): path for path in paths}, False
 
 
 def key_of_video(video_id: str) -> Key:
@@ -180,6 +202,36 @@ def _header(table: Path) -> list[str]:
         raise BenchError(f"no annotation table {table}") from None
 
 
+def read_csv(table: Path, **options: Any) -> pd.DataFrame:
+    """Read a CSV with pandas.
+
+    Raises:
+        BenchError: a row has more cells than the first, or the text can't be decoded.
+    """
+    try:
+        frames = pd.read_csv(table, encoding="utf-8-sig", skipinitialspace=True, **options)
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise _unreadable(table, error) from None
+    if not isinstance(frames.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
+        raise _unreadable(table, "rows have more cells than the header")
+    return frames
+
+
+def _unreadable(table: Path, error: Exception | str) -> BenchError:
+    """Name the first row that hasn't as many cells as the first one, else what the parser said."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file, skipinitialspace=True)
+            wanted = len(next(rows, []))
+            for cells in rows:
+                if cells and len(cells) != wanted:
+                    where = in_rows([rows.line_num], "the file's first line")
+                    return BenchError(f"{table}: {len(cells)} cells instead of {wanted} {where}")
+    except (csv.Error, UnicodeDecodeError):
+        pass
+    return _unknown(table, " ".join(str(error).split()))
+
+
 def _unknown(table: Path, why: str) -> BenchError:
     return BenchError(f"{table} isn't one of the published annotation tables: {why}")
 
@@ -197,27 +249,38 @@ def _numbered(table: Path, frames: pd.DataFrame) -> pd.DataFrame:
 
 def _read_public(table: Path, header: list[str], merge_undefined: bool) -> pd.DataFrame:
     import pyarrow as pa
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
     races = [r for r in RACES if r in header]
+    ages = AGES if set(AGES) <= set(header) else ()
     if not races:
         raise _unknown(table, f"it has none of the columns {', '.join(RACES)}")
-    options = csv.ConvertOptions(include_columns=["path", "label", "male", *races])
+    options = arrow_csv.ConvertOptions(include_columns=["path", "label", "male", *races, *ages])
     try:
-        frames = _numbered(table, csv.read_csv(table, convert_options=options).to_pandas())
+        frames = _numbered(table, arrow_csv.read_csv(table, convert_options=options).to_pandas())
     except (pa.ArrowInvalid, KeyError) as error:
-        raise _unknown(table, " ".join(str(error).split())) from None
-    codes = {c: codes_of(table, frames, c, GENDERS) for c in ("male", *races)}
-    yes = np.stack([codes[r] == 1 for r in races])
+        raise _unreadable(table, error) from None
+    codes = {c: codes_of(table, frames, c, GENDERS) for c in ("male", *races, *ages)}
     known = merge_undefined | np.all([codes[r] == -1 for r in races], axis=0)
-    none = np.where(known, OTHERS, UNDEFINED)
-    names = np.select([yes.sum(0) > 1, *yes], [SEVERAL, *races], none)
-    label = codes_of(table, frames, "label", (0, 1))
-    return frames[["path"]].assign(label=label, gender=codes["male"].map(GENDERS), race=names)
+    result = {
+        "path": frames["path"],
+        "label": codes_of(table, frames, "label", (0, 1)),
+        "gender": codes["male"].map(GENDERS),
+        "race": one_of({r: codes[r] == 1 for r in races}, np.where(known, OTHERS, UNDEFINED)),
+    }
+    if ages:
+        result["age"] = one_of({a: codes[a] == 1 for a in ages}, UNDEFINED)
+    return pd.DataFrame(result)
+
+
+def one_of(yes: Mapping[str, Any], otherwise: Any) -> NDArray[np.str_]:
+    """Return which of the names is true, (n,): `several` where more than one is, `otherwise` where none."""
+    flags = [np.asarray(flag, dtype=bool) for flag in yes.values()]
+    return np.select([np.sum(flags, axis=0) > 1, *flags], [SEVERAL, *yes], otherwise)
 
 
 def _read_aiface(table: Path) -> pd.DataFrame:
-    frames = _numbered(table, pd.read_csv(table, encoding="utf-8-sig", skipinitialspace=True))
+    frames = _numbered(table, read_csv(table))
     columns = {c.casefold(): c for c in map(str, frames)}
 
     def named(word: str) -> str:
@@ -237,6 +300,7 @@ def _read_aiface(table: Path) -> pd.DataFrame:
         tone = codes_of(table, frames, named("skin tone"), tuple(range(1, 11)))
         third = np.digitize(tone, (4, 7))  # Monk tones 1-3, 4-6, 7-10
         result["skin_tone"] = pd.Series(np.take(TONES, third), frames.index)
+        _check_tone_group(table, frames, result["skin_tone"])
         expected = 3 * male + third
     else:
         ages = AIFACE_AGES
@@ -249,3 +313,15 @@ def _read_aiface(table: Path) -> pd.DataFrame:
     crossed = codes_of(table, frames, named("intersection"), tuple(range(6 if ages is AIFACE2_AGES else 8)))
     refuse(table, "an intersection that contradicts the other columns", crossed != expected, frames)
     return pd.DataFrame({**result, "intersection": crossed})
+
+
+def _check_tone_group(table: Path, frames: pd.DataFrame, tones: pd.Series) -> None:
+    """Hold the group of skin tones, where there is one that names them, against the tone itself.
+
+    Raises:
+        BenchError: they contradict each other in some rows.
+    """
+    for column in (c for c in frames if "skin tone group" in str(c).casefold()):
+        told = frames[column].astype(str).str.strip().str.casefold()
+        if told.isin(TONES).any():
+            refuse(table, f"a {column} that contradicts the skin tone", told != tones, frames)

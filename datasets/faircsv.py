@@ -6,6 +6,9 @@
 Their code reads the columns by position and uses the intersection alone, and published descriptions disagree on which
 column is white and which is black. So a reading counts only where the intersection code follows from gender and race in
 every row; the header's names are tried first, then the positions.
+
+Flags are 1 and -1, and 0 beside -1 is undefined, as in the tables that these were made from; where no gender (or no
+race) of the file is -1, 0 means no. An undefined gender goes with both genders' codes, an undefined race with others'.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import pandas as pd
 from ..benchmark.errors import BenchError
 from ..benchmark.store import atomic
 from ..benchmark.types import FAKE, REAL, Cropper, Video
-from .annotations import OTHERS, RACES, codes_of, refuse
+from .annotations import OTHERS, RACES, UNDEFINED, codes_of, one_of, read_csv, refuse
 
 if TYPE_CHECKING:
     from .faces.store import FaceStore
@@ -40,8 +43,12 @@ BY_NAME = {
 }
 
 
-def read_paper_csv(table: Path) -> pd.DataFrame:
+def read_paper_csv(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
     """Read one of the papers' CSVs, with or without a header, whatever its columns are called.
+
+    Args:
+        table: the CSV file.
+        merge_undefined: count an undefined race as `others`.
 
     Returns:
         A row a frame: `path`, `label`, `gender`, `race`, `intersection` (the code), and `method` where it is told.
@@ -57,14 +64,12 @@ def read_paper_csv(table: Path) -> pd.DataFrame:
     best = int(np.argmax([r.mean() for r in right]))
     frames = _frames(table, cells, candidates[best])
     refuse(table, "an intersection that contradicts gender and race", ~right[best], cells)
-    return frames
+    return frames.replace({"race": {UNDEFINED: OTHERS}}) if merge_undefined else frames
 
 
 def _cells(table: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return the data as text with line numbers as index, and the header's names (none without a header)."""
-    cells = pd.read_csv(
-        table, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True
-    )
+    cells = read_csv(table, header=None, dtype=str, keep_default_na=False)
     codes = cells.columns[1:]
     cells[codes] = cells[codes].replace(r"\.0+$", "", regex=True)  # As pandas writes codes beside an empty cell.
     first = cells.iloc[0].str.strip().tolist()
@@ -100,17 +105,27 @@ def _races(places: Reading) -> tuple[str, ...]:
     return tuple(r for r in RACES if r in places)
 
 
-def _expected(cells: pd.DataFrame, places: Reading) -> np.ndarray:
-    """Return the intersection code of gender and race, -1 where more than one race is given."""
-    races = _races(places)
-    yes = np.stack([cells[places[r]] == "1" for r in races])
-    race = np.where(yes.any(0), yes.argmax(0), len(races))
-    woman = (cells[places["male"]] != "1").to_numpy()
-    return np.where(yes.sum(0) > 1, -1, woman * (len(races) + 1) + race)
+def _genders(cells: pd.DataFrame, places: Reading) -> np.ndarray:
+    male = cells[places["male"]].to_numpy(dtype=str)
+    other = np.where((male == "0") & (male == "-1").any(), UNDEFINED, "female")
+    return np.where(male == "1", "male", other)
+
+
+def _named_races(cells: pd.DataFrame, places: Reading) -> np.ndarray:
+    flags = {race: cells[places[race]] for race in _races(places)}
+    no = np.array([flag == "-1" for flag in flags.values()])
+    none = np.where(no.all(0) | (not no.any()), OTHERS, UNDEFINED)
+    return one_of({race: flag == "1" for race, flag in flags.items()}, none)
 
 
 def _agrees(cells: pd.DataFrame, places: Reading) -> np.ndarray:
-    return (cells[places["intersection"]] == pd.Series(_expected(cells, places), cells.index).astype(str)).to_numpy()
+    """Tell in which rows the intersection's code is that of gender and race, (n,)."""
+    races = (*_races(places), OTHERS)
+    order = {race: i for i, race in enumerate(races)} | {UNDEFINED: races.index(OTHERS)}
+    gender, race = _genders(cells, places), pd.Series(_named_races(cells, places))
+    of_man = race.map(order).to_numpy(dtype=float)  # NaN, which nothing equals, where several races are given.
+    code = pd.to_numeric(cells[places["intersection"]], errors="coerce").to_numpy()
+    return ((gender != "female") & (code == of_man)) | ((gender != "male") & (code == of_man + len(races)))
 
 
 def _frames(table: Path, cells: pd.DataFrame, places: Reading) -> pd.DataFrame:
@@ -122,8 +137,8 @@ def _frames(table: Path, cells: pd.DataFrame, places: Reading) -> pd.DataFrame:
     result = {
         "path": frames["path"],
         "label": codes_of(table, frames, "label", (REAL, FAKE)),
-        "gender": np.where(code < len(races), "male", "female"),
-        "race": np.take(races, code % len(races)),
+        "gender": _genders(cells, places),
+        "race": _named_races(cells, places),
         "intersection": code,
     }
     if "type" in frames:
@@ -193,9 +208,10 @@ def export(
 
 def _flags(video: Video, races: tuple[str, ...]) -> list[int] | str:
     """Return ismale, the races' flags and the intersection code; or what is missing."""
-    gender, race = video.groups.get("gender"), video.groups.get("race")
-    if gender is None or race is None:
-        return f"no {' and '.join(a for a in ('gender', 'race') if a not in video.groups)}"
+    unknown = [a for a in ("gender", "race") if video.groups.get(a, UNDEFINED) == UNDEFINED]
+    if unknown:
+        return f"no {' and '.join(unknown)}"
+    gender, race = video.groups["gender"], video.groups["race"]
     place = races.index(race) if race in races else len(races)
     woman = gender != "male"
     return [-1 if woman else 1, *(1 if r == race else -1 for r in races), woman * (len(races) + 1) + place]

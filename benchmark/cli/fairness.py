@@ -71,16 +71,17 @@ def _add_merge(p: argparse.ArgumentParser) -> None:
 
 def show_power(arguments: argparse.Namespace) -> int:
     """Print group sizes and what they can show."""
-    from ..power import cells, report
+    from ..power import by_attribute, cells, compared, report
     from ..store import write_json
 
-    videos, notes = _videos(arguments)
+    videos, attributes, notes = _videos(arguments)
     sizes = cells(videos)
-    compared = sizes[~sizes["group"].str.contains("undefined") & (sizes["real"] > 0)]
-    if len(compared) < 2:
+    table = compared(sizes)
+    if len(table) < 2:
         raise BenchError(f"fewer than two groups have real videos ({', '.join(sizes['group'])}): nothing to compare")
-    found = report(compared, arguments.fpr, arguments.auc, arguments.power)
-    left = sizes.drop(compared.index)
+    rates = arguments.fpr, arguments.auc, arguments.power
+    found = {**report(table, *rates), "attributes": by_attribute(videos, attributes, *rates)}
+    left = sizes.drop(table.index)
     print(power_text(found))
     for _, cell in left.iterrows():
         print(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
@@ -92,19 +93,16 @@ def show_power(arguments: argparse.Namespace) -> int:
 
 
 def power_text(found: dict[str, Any]) -> str:
-    """Return the report of benchmark/power.py as a table and two sentences."""
+    """Return the report of benchmark/power.py, with its `attributes`, as a table and sentences."""
     from tabulate import tabulate
-
-    def number(value: float | None, sign: str = "") -> str:
-        return "never" if value is None else f"{sign}{value:.2f}"
 
     header = ["group", "real", "fake (clips)", f"interval of FPR {found['fpr']:g} (width)", "FPR gap"]
     header += [f"interval width of AUC {found['auc']:g}", "AUC gap"]
     rows = []
     for i, g in enumerate(found["groups"]):
-        fpr_gap, auc_gap = (number(g["fpr_gap"], "+"), number(g["auc_gap"], "-")) if i else ("", "")
+        fpr_gap, auc_gap = (_number(g["fpr_gap"], "+"), _number(g["auc_gap"], "-")) if i else ("", "")
         low, high = g["fpr_interval"]
-        width = "too few" if g["auc_width"] is None else number(g["auc_width"])
+        width = "too few" if g["auc_width"] is None else _number(g["auc_width"])
         cell = [g["group"], g["real"], f"{g['fake']} ({g['clips']})", f"{low:.2f} to {high:.2f} ({high - low:.2f})"]
         rows.append([*cell, fpr_gap, width, auc_gap])
     largest = found["groups"][0]["group"]
@@ -112,44 +110,78 @@ def power_text(found: dict[str, Any]) -> str:
         tabulate(rows, header, tablefmt="github", disable_numparse=True),
         f"gaps: how far a group's FPR must lie above {found['fpr']:g}, or its AUC below {found['auc']:g}, to be shown "
         f"different from {largest} in {100 * found['power']:.0f} % of repetitions (two-sided, 5 %)",
+        *_best_lines(found),
     ]
-    for name, gap in found["best"].items():
-        why = (
-            "named in advance"
-            if name == "one pair"
-            else f"of the {found['pairs']}, each tested at 5 % / {found['pairs']}"
-        )
-        at_best = f"{number(gap['auc_gap_at_best'], '-')} were all fakes of a clip independent"
-        shown = f"FPR {number(gap['fpr_gap'], '+')}, AUC {number(gap['auc_gap'], '-')} ({at_best})"
-        lines.append(f"smallest gap between the two largest groups, {name} {why}: {shown}")
     for name, (mean, high) in found["chance"].items():
         lines.append(f"by chance alone, with the same FPR in all groups: {name} {mean:.2f}, in 5 % over {high:.2f}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_attribute_line(name, one) for name, one in found["attributes"].items())])
 
 
-def _videos(arguments: argparse.Namespace) -> tuple[pd.DataFrame, list[str]]:
-    """Return `label`, `group` and `clip` of the videos asked for, and what there is to say of them."""
+def _best_lines(found: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, gap in found["best"].items():
+        pairs = found["pairs"]
+        why = "named in advance" if name == "one pair" else f"of the {pairs}, each tested at 5 % / {pairs}"
+        what = f"smallest gap between two groups, whichever is worse, {name} {why}"
+        at_best = f"{_number(gap['auc_gap_at_best'], '-')} were all fakes of a clip independent"
+        lines.append(f"{what}: {_gap_text(gap)} ({at_best})")
+    return lines
+
+
+def _attribute_line(attribute: str, found: dict[str, Any]) -> str:
+    """Return the sizes of one attribute's groups, and the smallest gap between two of them."""
+    sizes = ", ".join(f"{g['group']} {g['real']} ({g['clips']})" for g in found["groups"]) or "no known group"
+    shown = "; ".join(f"{name} {_gap_text(gap)}" for name, gap in found["best"].items())
+    return f"{attribute} alone, real videos (fakes' clips): {sizes}; smallest gap: {shown or 'nothing to compare'}"
+
+
+def _gap_text(gap: dict[str, float | None]) -> str:
+    return f"FPR {_number(gap['fpr_gap'], '+')}, AUC {_number(gap['auc_gap'], '-')}"
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "never" if value is None else f"{sign}{value:.2f}"
+
+
+Asked = tuple["pd.DataFrame", list[str], list[str]]
+"""`label`, `group`, `clip` and each attribute of the videos asked for; the attributes; what there is to say of them."""
+
+
+def _videos(arguments: argparse.Namespace) -> Asked:
     if bool(arguments.annotations) == bool(arguments.dataset):
         raise BenchError("give either --annotations FILE or --dataset NAME")
     return _annotated(arguments) if arguments.annotations else _of_dataset(arguments)
 
 
-def _annotated(arguments: argparse.Namespace) -> tuple[pd.DataFrame, list[str]]:
-    from ...datasets.annotations import doubtful, in_split, per_video, read_frames
+def _grouped(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
+    """Name each video's group, by gender and race where both are known attributes, as scores' intersections are."""
+    from ..attributes import PAIRS
+    from ..power import UNDEFINED
+
+    videos = videos.assign(**{a: videos[a].replace("", UNDEFINED) for a in attributes})
+    main = next((pair for pair in PAIRS if set(pair) <= set(attributes)), attributes[:2])
+    return videos.assign(group=videos[list(main)].agg("-".join, axis=1))
+
+
+def _annotated(arguments: argparse.Namespace) -> Asked:
+    from ...datasets.annotations import ATTRIBUTES, doubtful, in_split, per_video, read_frames
 
     frames = read_frames(arguments.annotations, arguments.merge_undefined)
     videos, notes = per_video(frames)
     notes += doubtful(frames)
     if arguments.split:
-        videos = videos[in_split(videos["video"], Path(arguments.split))]
+        named, lacking = in_split(videos["video"], Path(arguments.split))
+        videos = videos[named]
         if videos.empty:
             raise BenchError(f"not one video of {arguments.annotations} is in {arguments.split}")
-    attributes = [c for c in videos if c in ("gender", "race", "skin_tone")]
-    group = videos[attributes].replace("", "undefined").agg("-".join, axis=1)
-    return videos.assign(group=group, clip=videos["video"].str.rpartition("/")[2]), notes
+        if lacking:
+            what = f"{arguments.annotations} has none of {len(lacking)} videos that {arguments.split} names"
+            notes.append(f"{what}: {lacking[0]} is the first")
+    attributes = [c for c in videos if c in ATTRIBUTES]
+    return _grouped(videos.assign(clip=videos["video"].str.rpartition("/")[2]), attributes), attributes, notes
 
 
-def _of_dataset(arguments: argparse.Namespace) -> tuple[pd.DataFrame, list[str]]:
+def _of_dataset(arguments: argparse.Namespace) -> Asked:
     import pandas as pd
 
     from ..data import find_root, open_source
@@ -163,11 +195,8 @@ def _of_dataset(arguments: argparse.Namespace) -> tuple[pd.DataFrame, list[str]]
     known = sorted({a for v in videos for a in v.groups})
     if not known:
         raise BenchError(f"{source.label} has no annotation: put demographics.csv or a published table beside it")
-    rows = [
-        {"label": v.label, "group": "-".join(v.groups.get(a, "undefined") for a in known), "clip": Path(v.id).stem}
-        for v in videos
-    ]
-    return pd.DataFrame(rows), []
+    rows = [{"label": v.label, "clip": Path(v.id).stem, **{a: v.groups.get(a, "") for a in known}} for v in videos]
+    return _grouped(pd.DataFrame(rows), known), known, []
 
 
 def show_videos(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from crossfake.benchmark.cli.fairness import _grouped
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.fairness import reference_metrics, sigmoid
+from crossfake.benchmark.power import smallest_gap
 from crossfake.datasets.annotations import read_frames
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/fairness/metrics.json").read_text())["cases"]
@@ -136,7 +138,59 @@ def test_power_counts_the_split_and_tells_what_it_leaves(annotations, tmp_path, 
         ("male-white", 15, 36, 18),
     ]
     assert [c["group"] for c in found["not_compared"]] == ["female-undefined", "male-undefined"]
-    assert "not compared: male-undefined (3 real, 0 fake)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not compared: male-undefined (3 real, 0 fake)" in said
+    gender = found["attributes"]["gender"]
+    assert [(g["group"], g["real"], g["fake"], g["clips"]) for g in gender["groups"]] == [
+        ("female", 18, 36, 18),
+        ("male", 18, 36, 18),
+    ]
+    gap = gender["best"]["one pair"]["fpr_gap"]
+    assert gap == smallest_gap(18, 0.1, 18, 0.8) < found["best"]["one pair"]["fpr_gap"]
+    line = (
+        f"gender alone, real videos (fakes' clips): female 18 (18), male 18 (18); smallest gap: one pair FPR +{gap:.2f}"
+    )
+    assert line in said
+    assert found["attributes"]["race"]["best"] == {}
+    assert "race alone, real videos (fakes' clips): white 30 (36); smallest gap: nothing to compare" in said
+    assert found["notes"] == []
+
+
+def test_power_tells_which_listed_videos_the_table_lacks(annotations, tmp_path, capsys):
+    pairs = [[f"{i:03d}", f"{i + 1:03d}"] for i in range(0, 36, 2)]
+    (tmp_path / "more.json").write_text(json.dumps([*pairs, ["990001", "990002"], ["990003", "990004"]]))
+    split = ["--split", str(tmp_path / "more.json"), "--json", f"{tmp_path}/o.json"]
+    assert main(["fairness", "power", "--annotations", str(annotations), *split]) == 0
+    note = f"{annotations} has none of 8 videos that {tmp_path / 'more.json'} names: 990001 is the first"
+    assert f"note: {note}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "o.json").read_text())["notes"] == [note]
+
+
+def test_age_is_an_attribute_and_no_part_of_the_intersection(tmp_path, capsys):
+    lines = [f"F/youtube/{i}/1.png,0,{-1 if i % 2 else 1},{-1 if i % 3 else 1},-1,0,-1,1,-1" for i in range(30)]
+    header = "path,label,male,young,middle_aged,senior,asian,white,black"
+    (tmp_path / "A.csv").write_text("\n".join([header, *lines]) + "\n")
+    assert main(["fairness", "power", "--annotations", f"{tmp_path}/A.csv", "--json", f"{tmp_path}/o.json"]) == 0
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert [(g["group"], g["real"]) for g in found["groups"]] == [("female-white", 15), ("male-white", 15)]
+    age = found["attributes"]["age"]
+    assert [(g["group"], g["real"]) for g in age["groups"] + age["not_compared"]] == [("young", 10), ("undefined", 20)]
+    assert main(["fairness", "videos", f"{tmp_path}/A.csv", "--out", f"{tmp_path}/v.csv"]) == 0
+    assert pd.read_csv(tmp_path / "v.csv")["age"].tolist() == ["young", "undefined", "undefined"] * 10
+
+
+@pytest.mark.parametrize(
+    ("attributes", "group"),
+    [
+        (["age", "gender", "race"], "male-white"),
+        (["age", "gender", "skin_tone"], "male-undefined"),
+        (["age", "gender"], "young-male"),
+        (["age"], "young"),
+    ],
+)
+def test_a_datasets_groups_are_those_of_the_scores_intersection(attributes, group):
+    one = pd.DataFrame([{"age": "young", "gender": "male", "race": "white", "skin_tone": ""}])
+    assert _grouped(one[attributes], attributes)["group"].tolist() == [group]
 
 
 def test_power_of_a_list_of_videos_and_of_all(annotations, tmp_path, capsys):
@@ -226,5 +280,13 @@ def test_the_figures_of_the_page_on_power(tmp_path):
     assert sum(g["real"] for g in found["groups"] + found["not_compared"]) == 140
     assert sum(g["fake"] for g in found["groups"] + found["not_compared"]) == 700
     assert [round(found["best"][k]["fpr_gap"], 2) for k in ("one pair", "any pair")] == [0.26, 0.36]
-    assert [round(found["best"][k]["auc_gap"], 2) for k in ("one pair", "any pair")] == [0.17, 0.25]
+    assert [round(found["best"][k]["auc_gap"], 2) for k in ("one pair", "any pair")] == [0.16, 0.24]
     assert round(found["chance"]["f_fpr_range"][0], 2) == 0.37
+    gender = found["attributes"]["gender"]
+    assert [(g["group"], g["real"], g["clips"]) for g in gender["groups"]] == [("female", 78, 81), ("male", 60, 63)]
+    assert gender["best"]["one pair"]["fpr_gap"] == 0.188
+    assert [(g["group"], g["real"]) for g in found["attributes"]["age"]["groups"]] == [
+        ("young", 48),
+        ("middle_aged", 10),
+        ("senior", 8),
+    ]

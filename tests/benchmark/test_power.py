@@ -9,6 +9,8 @@ from crossfake.benchmark.groups import placements
 from crossfake.benchmark.power import (
     _fisher,
     auc_deviation,
+    best,
+    by_attribute,
     cells,
     chance_gaps,
     expected_interval,
@@ -120,6 +122,54 @@ def test_report_compares_with_the_largest_group():
     assert third["fpr_interval"][1] > 0.7
     assert found["pairs"] == 3
     assert found["best"]["one pair"]["fpr_gap"] == second["fpr_gap"] < found["best"]["any pair"]["fpr_gap"]
+    assert found["best"]["one pair"]["auc_gap"] == smallest_auc_gap(0.9, (40, 40), (60, 60), 0.8) < second["auc_gap"]
+
+
+def test_regions_of_two_groups_are_the_same_in_both_orders():
+    assert (rejected(12, 30) == rejected(30, 12).T).all()
+
+
+@pytest.mark.parametrize(("fpr", "up", "down"), [(0, 0.134, 0.171), (0.1, 0.260, 0.261), (0.2, 0.297, 0.291)])
+def test_the_best_gap_is_of_whichever_group_is_the_worse(fpr, up, down):
+    """The expected gaps are those of a scan with scipy's fisher_exact and 600 common rates."""
+    assert (smallest_gap(45, fpr, 40, 0.8), smallest_gap(40, fpr, 45, 0.8)) == (up, down)
+    table = cells(videos(("women", 45, 66, 1), ("men", 40, 54, 1)))
+    assert best(table, fpr, 0.9, 0.8)["one pair"]["fpr_gap"] == min(up, down)
+
+
+def test_the_best_auc_pair_need_not_be_of_the_groups_with_most_reals():
+    table = cells(videos(("many reals", 60, 5, 1), ("a", 40, 60, 1), ("b", 39, 60, 1)))
+    shown = best(table, 0.1, 0.9, 0.8)["one pair"]["auc_gap"]
+    assert shown == smallest_auc_gap(0.9, (39, 60), (40, 60), 0.8) < smallest_auc_gap(0.9, (60, 5), (40, 60), 0.8)
+
+
+def test_all_pairs_are_tried_since_steps_of_counts_can_favour_the_smaller_group():
+    """From an FPR of 0, tested three times at 5 % / 3: 8 videos against 48 show less than 10 do."""
+    table = cells(videos(("young", 48, 9, 1), ("middle", 10, 9, 1), ("senior", 8, 9, 1)))
+    shown = best(table, 0, 0.9, 0.8)["any pair"]["fpr_gap"]
+    assert shown == smallest_gap(48, 0, 8, 0.8, 0.05 / 3) < smallest_gap(48, 0, 10, 0.8, 0.05 / 3)
+
+
+def test_each_attribute_alone_has_larger_groups_and_smaller_gaps():
+    several = videos(("female-white", 45, 66, 1), ("male-white", 40, 54, 1), ("female-asian", 33, 0, 1))
+    several = pd.concat([several, videos(("male-undefined", 20, 9, 1))])
+    several[["gender", "race"]] = several["group"].str.split("-").tolist()
+    found = by_attribute(several, ["gender", "race"], 0.1, 0.9, 0.8)
+    assert [(g["group"], g["real"], g["clips"]) for g in found["gender"]["groups"]] == [
+        ("female", 78, 66),
+        ("male", 60, 54),
+    ]
+    gap = found["gender"]["best"]["one pair"]
+    assert gap["fpr_gap"] == 0.188
+    assert gap["auc_gap"] == smallest_auc_gap(0.9, (60, 54), (78, 66), 0.8)
+    assert found["race"]["not_compared"] == [{"group": "undefined", "real": 20, "fake": 9, "clips": 9}]
+    assert found["race"]["pairs"] == 1
+    assert found["race"]["best"]["one pair"]["auc_gap"] is None
+
+
+def test_one_known_group_has_nothing_to_show():
+    alone = videos(("white", 9, 9, 1)).assign(race="white")
+    assert by_attribute(alone, ["race"], 0.1, 0.9, 0.8)["race"]["best"] == {}
 
 
 def test_chance_alone_makes_gaps_where_groups_are_small():

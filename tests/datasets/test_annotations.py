@@ -4,11 +4,13 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.annotations import doubtful, key_of_video, per_video, read_annotations, read_frames
+from crossfake.datasets.annotations import doubtful, in_split, key_of_video, per_video, read_annotations, read_frames
 from crossfake.datasets.celebdf import LIST, CelebDF
 from crossfake.datasets.ffpp import FaceForensics
+from crossfake.detectors.fairness.labels import group_code
 
 FFPP = """,path,label,male,young,asian,white,black
 0,FaceForensics++/manipulated_sequences/Deepfakes/raw/face_images/000_001/frame1.png,1,1,0,-1,-1,1
@@ -95,6 +97,11 @@ def test_undefined_is_not_others_unless_asked(tmp_path, codes, apart, merged):
         (["a/b/1.png,3,1,-1,1,-1"], r"a value of label that is none of 0, 1 in row 2\."),
         ([",0,1,-1,1,-1"], r"no path in row 2\."),
         (["a/b/1.png,0,1,-1,1,-1"] * 2, r"a frame that was there before in row 3\."),
+        (
+            ["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1,-1,1,-1,3"],
+            r"A\.csv: 7 cells instead of 6 in row 3\. Mend or remove",
+        ),
+        (["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1"], r"A\.csv: 3 cells instead of 6 in row 3\."),
         ([], "has a header but no rows"),
     ],
 )
@@ -109,6 +116,50 @@ def test_several_races_at_once_are_told_and_undefined(tmp_path):
     videos, said = per_video(frames)
     assert videos["race"].tolist() == ["white", "undefined"]
     assert said == []
+
+
+AGED = "path,label,male,young,middle_aged,senior,asian,white,black"
+AGES = {"0,1,0": "middle_aged", "1,-1,-1": "young", "-1,0,1": "senior", "-1,-1,-1": "undefined", "0,0,0": "undefined"}
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_age_is_the_one_that_is_told_and_never_others(tmp_path, merge):
+    rows = [f"a/{i}/1.png,0,1,{codes},-1,1,-1" for i, codes in enumerate([*AGES, "1,1,-1"])]
+    frames = read_frames(table(tmp_path, "\n".join([AGED, *rows]) + "\n"), merge)
+    assert doubtful(frames) == ["a/5: more than one age in row 7, taken as undefined"]
+    videos, said = per_video(frames)
+    assert videos["age"].tolist() == [*AGES.values(), "undefined"]
+    assert said == []
+
+
+def test_age_is_a_group_of_its_own_beside_gender_and_race(tmp_path, plant):
+    rows = "F/youtube/raw/000/1.png,0,1,1,-1,-1,-1,1,-1\nF/youtube/raw/001/1.png,0,-1,0,0,0,1,-1,-1\n"
+    splits = {"train.json": [["000", "001"]], "val.json": [], "test.json": []}
+    home = plant({**splits, f"{YOUTUBE}/000.mp4": None, "A-FF++.csv": f"{AGED}\n{rows}"})
+    groups = [v.groups for v in FaceForensics().videos(home, "c40")]
+    assert groups == [{"gender": "male", "race": "white", "age": "young"}, {"gender": "female", "race": "asian"}]
+    assert [group_code(g) for g in groups] == [1, 4]
+
+
+def test_ages_that_disagree_are_reported_and_two_of_three_columns_are_no_age(tmp_path):
+    rows = "a/v/1.png,0,1,1,-1,-1,-1,1,-1\na/v/2.png,0,1,-1,-1,1,-1,1,-1\n"
+    videos, said = per_video(read_frames(table(tmp_path, f"{AGED}\n{rows}")))
+    assert said == ["a/v: age is young, but senior in row 3"]
+    assert videos["age"].tolist() == [""]
+    assert "age" not in read_frames(table(tmp_path, f"{AGED.replace('senior', 'bald')}\n{rows}"))
+
+
+def test_split_tells_what_it_names_and_the_table_lacks(tmp_path):
+    videos = pd.Series([f"F/{v}" for v in ("youtube/000", "youtube/003", "Deepfakes/000_003", "Deepfakes/003_000")])
+    pairs, lines = tmp_path / "s.json", tmp_path / "s.txt"
+    pairs.write_text('[["000", "003"], ["8", "9"]]')
+    named, lacking = in_split(videos, pairs)
+    assert named.tolist() == [True] * 4
+    assert lacking == ["8", "9", "8_9", "9_8"]
+    lines.write_text("1 youtube/003.mp4\n\n0 Deepfakes/9_8.mp4\n")
+    named, lacking = in_split(videos, lines)
+    assert named.tolist() == [False, True, False, False]
+    assert lacking == ["Deepfakes/9_8.mp4"]
 
 
 def test_frames_that_disagree_are_reported_and_their_video_has_no_value(tmp_path):
@@ -158,6 +209,10 @@ def test_an_ai_face_table_without_rows_is_refused(tmp_path):
         ("a/1.png,1,5,7,1,dark,5", "a value of Predicted Age that is none of 0, 1, 2, 3, 4"),
         ("a/1.png,1,0,11,1,dark,5", "a value of Skin Tone that is none of 1, .*10 in row 2"),
         ("a/1.png,x,0,7,1,dark,5", "a value of Predicted Gender that is none of 0, 1"),
+        ("a/1.png,1,0,7,1,light,5", r"a Skin Tone Group that contradicts the skin tone in row 2\. Mend"),
+        ("a/1.png,1,0,7,1,dark,5\na/2.png,0,4,3,0,purple,0", r"a Skin Tone Group that contradicts .* in row 3\."),
+        ("a/1.png,1,0,7,1,dark,5\na/2.png,0,4,3,0,light,0,9,9", r"A\.csv: 9 cells instead of 7 in row 3\. Mend"),
+        ("a/1.png,1,0,7,1,dark,5,9", r"A\.csv: 8 cells instead of 7 in row 2\."),
     ],
 )
 def test_ai_face_rows_that_mean_nothing_are_refused(tmp_path, row, message):
@@ -174,6 +229,8 @@ def test_real_videos_of_the_official_test_split_by_cell(tmp_path):
     pairs = json.loads((given / "ffpp_splits" / "test.json").read_text())
     found = Counter((g.get("gender"), g.get("race")) for pair in pairs for v in pair if (g := groups["youtube", v]))
     assert len(groups) == 6000
+    ages = Counter(g.get("age") for (folder, _), g in groups.items() if folder == "youtube")
+    assert ages == {"young": 341, "middle_aged": 56, "senior": 45, None: 558}
     assert (found["male", "others"], found["female", "others"]) == (6, 2)
     assert found["male", "white"] == 40
     assert found["male", "asian"] == 3

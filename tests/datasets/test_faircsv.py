@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.annotations import read_frames
+from crossfake.benchmark.types import Video
+from crossfake.datasets.annotations import doubtful, read_frames
+from crossfake.datasets.faircsv import EIGHT, _flags
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +92,10 @@ def test_codes_and_rows_as_pandas_writes_them(tmp_path):
         ([HEADER, *eight(), "p/9.png,0,1,-1,1,-1,8"], r"a value of intersection that is none of 0, .*in row 10"),
         ([HEADER, *eight(), "p/9.png,2,1,-1,1,-1,1"], r"a value of label that is none of 0, 1 in row 10\."),
         ([*eight(), row(0)], r"a frame that was there before in row 9\."),
+        ([HEADER, *eight(), f"{row(0, 9)},3,4"], r"t\.csv: 9 cells instead of 7 in row 10\. Mend or remove it"),
+        ([*eight(), f"{row(0, 9)},3,4"], r"t\.csv: 9 cells instead of 7 in row 9\."),
+        ([HEADER, *eight(), "p/9.png,0,0,-1,1,-1,2"], r"contradicts gender and race in row 10\."),
+        ([HEADER, *eight(), "p/9.png,0,1,0,0,0,1"], r"contradicts gender and race in row 10\."),
         ([HEADER], "has a header but no rows"),
         (["a,b,c", "1,2,3"], "found a,b,c and 1 rows"),
     ],
@@ -98,6 +104,39 @@ def test_what_cannot_be_meant_is_refused_by_row(tmp_path, lines, message):
     with pytest.raises(BenchError, match=message) as error:
         read_frames(write(tmp_path, *lines))
     assert "\n" not in str(error.value)
+
+
+def test_a_zero_beside_minus_ones_is_undefined_and_told(tmp_path):
+    unclear = ["p/8.png,0,0,-1,1,-1,5", "p/9.png,0,0,1,-1,-1,0", "q/1.png,1,1,0,0,0,3", "q/2.png,1,-1,-1,0,-1,7"]
+    table = write(tmp_path, HEADER, *eight(), *unclear)
+    frames = read_frames(table)
+    found = list(zip(frames["gender"], frames["race"], strict=True))
+    assert found == [
+        *NAMES8,
+        ("undefined", "white"),
+        ("undefined", "asian"),
+        ("male", "undefined"),
+        ("female", "undefined"),
+    ]
+    assert doubtful(frames) == [
+        "gender is 0 beside -1 in 2 of 12 rows, row 10 the first: taken as undefined",
+        "race is 0 beside -1 in 2 of 12 rows, row 12 the first: taken as undefined",
+    ]
+    merged = read_frames(table, merge_undefined=True)
+    assert merged["race"].tolist()[-4:] == ["white", "asian", "others", "others"]
+    assert doubtful(merged) == ["gender is 0 beside -1 in 2 of 12 rows, row 10 the first: taken as undefined"]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_zero_means_no_where_nothing_is_minus_one(tmp_path, merged):
+    frames = read_frames(write(tmp_path, HEADER, *(line.replace("-1", "0") for line in eight())), merged)
+    assert list(zip(frames["gender"], frames["race"], strict=True)) == NAMES8
+    assert doubtful(frames) == []
+
+
+def test_a_video_of_an_undefined_group_is_exported_to_no_list():
+    video = Video("a.mp4", Path("a.mp4"), 0, "real", "test", groups={"gender": "undefined", "race": "white"})
+    assert _flags(video, EIGHT) == "no gender"
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
