@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from ..datasets.base import VIDEO_SUFFIXES
+from ..datasets.base import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from ..datasets.faces.prepare import cut_faces, sampled
 from ..datasets.faces.sampling import Clip
 from ..datasets.faces.tracking import faces_by_person
@@ -22,7 +23,6 @@ from .types import Cropper, Face, Scores
 if TYPE_CHECKING:
     from ..datasets.faces.finder import FaceFinder
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 COLUMNS = ("file", "person", "frame", "score", "person_score", "x0", "y0", "x1", "y1", "status", "reason")
 
 
@@ -153,18 +153,26 @@ def listed(paths: Iterable[Path]) -> dict[Path, str]:
     Raises:
         BenchError: there is no such file or folder, or it is, or holds, neither pictures nor videos.
     """
-    known = PICTURE_SUFFIXES | VIDEO_SUFFIXES
     found: dict[Path, str] = {}
+    taken: set[str] = set()
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
-            if not inside:
-                raise BenchError(f"no pictures or videos in {path}; looked for {', '.join(sorted(known))}")
-            found |= {p: p.relative_to(path).as_posix() for p in inside}
-        elif not path.is_file():
-            raise BenchError(f"no file or folder {path}")
-        elif path.suffix.lower() not in known:
-            raise BenchError(f"{path} is no picture or video by its name; known: {', '.join(sorted(known))}")
-        else:
-            found[path] = path.name if path.name not in found.values() else f"{len(found)}-{path.name}"
+        for file in _meant(path):
+            if file not in found:
+                name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+                found[file] = next(n for n in chain([name], (f"{i}-{name}" for i in count(1))) if n not in taken)
+                taken.add(found[file])
     return found
+
+
+def _meant(path: Path) -> list[Path]:
+    known = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+    if path.is_dir():
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
+        if not inside:
+            raise BenchError(f"no pictures or videos in {path}; looked for {', '.join(sorted(known))}")
+        return inside
+    if not path.is_file():
+        raise BenchError(f"no file or folder {path}")
+    if path.suffix.lower() not in known:
+        raise BenchError(f"{path} is no picture or video by its name; known: {', '.join(sorted(known))}")
+    return [path]

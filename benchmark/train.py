@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.faces.boxes import overlap
+from ..datasets.faces.flaws import flaw_of
 from . import metrics
 from .config import TrainSettings
 from .errors import BenchError
@@ -23,7 +25,7 @@ from .predict import predict
 from .progress import Reporter
 from .score import to_videos
 from .store import atomic, write_json
-from .types import FAKE, REAL, Cropper, Face, Sampler, TrainSample, Video
+from .types import FAKE, REAL, Cropper, Sampler, TrainSample, Video
 from .workers import ahead
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 SAVE_EVERY = 60.0
 MAX_LOST = 0.05
-LEAST_FACE = 4  # Pixels: any smaller, and eyes and mouth are in the same place.
+SAME_PLACE = 0.5  # Intersection over union of a fake's face and its source's: any less, and it is somebody else's.
 _ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
 
 
@@ -70,7 +72,8 @@ def index_frames(videos: list[Video], store: FaceStore) -> tuple[Frames, dict[st
     """List the frames to train on, each fake with the same frame of its real source, or else the nearest one.
 
     Returns:
-        The frames, and how many fakes' pairs were `found` at the same frame, `replaced` by a near one, or `lost`.
+        The frames, and how many fakes' pairs were `found` at the same frame, `replaced` by a near one, or `lost`:
+        the source has no face, or it is elsewhere in the frame.
     """
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
@@ -78,33 +81,31 @@ def index_frames(videos: list[Video], store: FaceStore) -> tuple[Frames, dict[st
     frames_of = {v.id: np.asarray(store.frames(v.id)) for v in usable}
     rows, pairs = [], {"found": 0, "replaced": 0, "lost": 0}
     for video in usable:
-        source = frames_of.get(video.source or "")
-        for face, frame in enumerate(frames_of[video.id]):
-            pair = (-1, -1)
-            if video.label == FAKE and source is not None:
-                nearest = int(np.abs(source - frame).argmin())
-                pair = (place[video.source or ""], nearest)
-                pairs["found" if source[nearest] == frame else "replaced"] += 1
-            elif video.label == FAKE:
-                pairs["lost"] += 1
-            rows.append((place[video.id], face, video.label, *pair))
+        frames, source = frames_of[video.id], video.source or ""
+        nearest = _nearest(store, video, frames_of) if video.label == FAKE else np.full(len(frames), -1)
+        for face, (frame, other) in enumerate(zip(frames, nearest, strict=True)):
+            if video.label == FAKE:
+                pairs["lost" if other < 0 else "found" if frames_of[source][other] == frame else "replaced"] += 1
+            rows.append((place[video.id], face, video.label, place[source] if other >= 0 else -1, other))
     at, faces, labels, pair_at, pair_faces = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
     methods, groups = [v.method for v in usable], [v.groups for v in usable]
     return Frames([v.id for v in usable], at, faces, labels, pair_at, pair_faces, methods, groups), pairs
 
 
-def flaw_of(face: Face) -> str:
-    """Say why a face is none to learn from; empty where it is one. Faces over the frame's border are."""
-    points = face.landmarks.astype(float) + face.origin
-    if not np.isfinite(points).all():
-        return "it has no landmarks"
-    low, high = points.min(0), points.max(0)
-    for what, (width, height) in (("face", high - low), ("picture", face.crop.shape[1::-1])):
-        if min(width, height) < LEAST_FACE:
-            return f"a {what} of {width:.0f} x {height:.0f} pixels"
-    middle = (low + high) / 2
-    inside = (middle >= 0).all() and (middle < face.frame_size).all()
-    return "" if inside else f"its landmarks, around {middle.round().tolist()}, are outside of the frame"
+def _nearest(store: FaceStore, video: Video, frames_of: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return which of its source's frames is nearest to each of a fake's n, (n,): -1 where that shows no such face."""
+    frames, source = frames_of[video.id], video.source or ""
+    if source not in frames_of:
+        return np.full(len(frames), -1)
+    nearest = np.abs(frames_of[source] - frames[:, None]).argmin(1)
+    same = overlap(store.places(video.id), store.places(source)[nearest]) >= SAME_PLACE
+    return np.where(same, nearest, -1)
+
+
+def lost_in_preparing(videos: list[Video], store: FaceStore) -> list[str]:
+    """Name the frames to train on that were broken, with the reason. Those without a face are another matter."""
+    outcomes = store.outcomes()
+    return [f"{v.id} frame {n}: {why}" for v in videos if v.id in outcomes for n, why in outcomes[v.id].lost]
 
 
 @dataclass(frozen=True)
@@ -190,20 +191,21 @@ class Training:
     reporter: Reporter
     workers: int
     plugin: str = ""
+    broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
+    wanted: int = field(default=0, init=False)  # of so many.
 
     def run(self) -> dict[str, Any]:
         """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
-        videos = self._studied()
-        frames, pairs = index_frames(videos, self.train_store)
-        _require_both_classes(frames.label, "train on", "frames with a face in the train split")
-        seen = [v.label for v in self.val_videos if self.train_store.frames(v.id)]
-        _require_both_classes(np.asarray(seen), "select checkpoints on", "videos with a face in the val split")
         s = self.settings
+        videos = self._studied()
+        frames, pairs = self._indexed(videos)
         per_epoch = s.steps_per_epoch or max(1, frames.epoch(s.balance) // s.batch_size)
         total = s.epochs * per_epoch
         session = self.detector.training(s, total, per_epoch)
         progress, best = self._restored(session)
         self.reporter.say(f"training on {len(frames)} frames; {_told(pairs)}")
+        if self.broken:
+            self.reporter.say(f"{self._told_broken()}; they are listed in {self._list_lost(progress)}")
         batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
         saved = time.monotonic()
         with self.reporter.task(f"training, {total} steps of {s.batch_size}") as tick:
@@ -218,8 +220,8 @@ class Training:
                     self._save(session, progress, best)
                     saved = time.monotonic()
         self._check_lost(progress)
-        if progress.lost:
-            self.reporter.say(f"{len(progress.lost)} samples were lost; they are listed in {self._list_lost(progress)}")
+        if count := len(self.broken) + len(progress.lost):
+            self.reporter.say(f"{count} samples were lost; they are listed in {self._list_lost(progress)}")
         if best:
             self.detector.load(best)
         return {
@@ -230,10 +232,25 @@ class Training:
             "epochs": progress.history,
             "selection": "source val",
             "best_epoch": progress.best_epoch,
-            "lost": len(progress.lost),
+            "lost": count,
+            "lost_in_preparing": len(self.broken),
             "left_out": progress.left_out,
             "precision": getattr(session, "precision", s.precision),
         }
+
+    def _indexed(self, videos: list[Video]) -> tuple[Frames, dict[str, int]]:
+        """Return the frames to train on and the counts of pairs; refuse what can't be trained on before it begins."""
+        if self.settings.balance and self.settings.batch_size < 2:
+            raise BenchError("train.balance wants real and fake frames in each batch: --set train.batch_size=2 or more")
+        self._lost_file.unlink(missing_ok=True)  # Of an earlier try, before what it lists was mended.
+        frames, pairs = index_frames(videos, self.train_store)
+        self.broken = lost_in_preparing(videos, self.train_store)
+        self.wanted = len(frames) + len(self.broken)
+        self._check_lost(Progress())
+        _require_both_classes(frames.label, "train on", "frames with a face in the train split")
+        seen = [v.label for v in self.val_videos if self.train_store.frames(v.id)]
+        _require_both_classes(np.asarray(seen), "select checkpoints on", "videos with a face in the val split")
+        return frames, pairs
 
     def _studied(self) -> list[Video]:
         """Return the videos to train on: where the detector has a say in it, those that it can learn from."""
@@ -263,16 +280,26 @@ class Training:
             self._check_lost(progress)
 
     def _check_lost(self, progress: Progress) -> None:
-        if len(progress.lost) > MAX_LOST * progress.step * self.settings.batch_size:
+        """Stop where more than a twentieth is lost, of the frames while they were prepared and of the draws since."""
+        before = len(self.broken) / max(self.wanted, 1)
+        since = len(progress.lost) / max(progress.step * self.settings.batch_size, 1)
+        if before + (1 - before) * since > MAX_LOST:
+            drawn = f"no example could be made of {len(progress.lost)} samples in {progress.step} steps"
+            told = [*([self._told_broken()] if self.broken else []), *([drawn] if progress.lost else [])]
             raise BenchError(
-                f"no example could be made of {len(progress.lost)} samples in {progress.step} steps, "
-                f"more than {MAX_LOST:.0%}; they are listed in {self._list_lost(progress)}"
+                f"{', and '.join(told)}, more than {MAX_LOST:.0%}; they are listed in {self._list_lost(progress)}"
             )
 
+    def _told_broken(self) -> str:
+        return f"{len(self.broken)} of {self.wanted} frames to train on were lost while faces were prepared"
+
     def _list_lost(self, progress: Progress) -> Path:
-        path = self.folder / "lost_samples.json"
-        write_json(path, progress.lost)
-        return path
+        write_json(self._lost_file, [*self.broken, *progress.lost])
+        return self._lost_file
+
+    @property
+    def _lost_file(self) -> Path:
+        return self.folder / "lost_samples.json"
 
     def _end_epoch(self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Measure on the validation split; later epochs win ties."""

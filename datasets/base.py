@@ -16,6 +16,7 @@ from ..benchmark.types import FAKE, REAL, Video
 from .demographics import with_groups
 
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 HELD_OUT_SHARE = 0.1
 
 

@@ -117,7 +117,8 @@ def _pictures(base: Path, entries: list[Entry]) -> tuple[Picture, ...]:
 
 def _entry(file: Path, key: str, facts: Any) -> Entry:
     try:
-        landmarks = np.array(facts["landmark"], "<f4")
+        with np.errstate(over="ignore"):  # What float32 can't hold becomes infinite, and is a flaw of that frame.
+            landmarks = np.array(facts["landmark"], "<f4")
         source, label = _from_tree(facts["source_path"]), int(facts["label"])
     except (KeyError, TypeError, ValueError):
         landmarks, source, label = np.empty(0), PurePosixPath(), -1

@@ -20,10 +20,9 @@ from pathlib import Path, PurePosixPath
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import FAKE, Picture, Video
-from .base import VIDEO_SUFFIXES, finish, held_out, label_of, seen
+from .base import PICTURE_SUFFIXES, VIDEO_SUFFIXES, finish, held_out, label_of, seen
 from .manifest import SPLITS, Manifest, read_manifest
 
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 CLASSES = {"real": False, "fake": True}
 TABLES = (".csv", ".parquet")
 

@@ -11,8 +11,8 @@ def area(boxes: np.ndarray) -> np.ndarray:
 
 
 def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of a box (4,) with each of (N, 4)."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    """Return the intersection over union (N,) of a box (4,) with each of (N, 4), or of N boxes with one each."""
+    low, high = np.maximum(box[..., :2], boxes[:, :2]), np.minimum(box[..., 2:], boxes[:, 2:])
     shared = area(np.concatenate([low, high], axis=1))
     return shared / np.maximum(area(boxes) + area(box) - shared, 1e-9)
 

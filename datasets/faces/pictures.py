@@ -14,34 +14,53 @@ import numpy as np
 from ...benchmark.errors import BenchError
 from ...benchmark.types import Picture
 from .finder import Detection
-from .store import POINTS
+from .flaws import flaw_of_landmarks
+from .store import POINTS, Lost
 
+UNDECODABLE = "it can't be decoded"
 # Values that whoever wrote the LMDB had in an array: the bytes don't tell their type, but their number does.
 WIDTHS = {POINTS * 2 * 4: np.int32, POINTS * 2 * 8: np.int64}
 
 
-def read_pictures(pictures: Sequence[Picture]) -> Iterator[tuple[int, np.ndarray, *tuple[Detection, ...]]]:
-    """Yield (frame, (H, W, 3) uint8 RGB) of what can be read, and the face where its landmarks are known."""
+def read_pictures(
+    pictures: Sequence[Picture], lost: list[Lost] | None = None
+) -> Iterator[tuple[int, np.ndarray, *tuple[Detection | None, ...]]]:
+    """Yield (frame, (H, W, 3) uint8 RGB) of what can be read, and the face where landmarks are given.
+
+    What can't be read is added to `lost`; so are frames with unusable landmarks, which come with None for a face.
+    """
+    lost = [] if lost is None else lost
     for picture in pictures:
         content = _content(picture.file, picture.key)
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-        if image is not None:
-            known = _landmarks(picture)
-            yield picture.frame, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), *([] if known is None else [_face(known)])
+        if image is None:
+            gone = f"no file {Path(picture.key or picture.file).name}"
+            lost.append(Lost(picture.frame, gone if content is None else UNDECODABLE))
+            continue
+        faces: list[Detection | None] = []
+        if picture.landmarks:
+            points = _landmarks(picture)
+            flaw = flaw_of_landmarks(points, image.shape[1::-1]) if points is not None else "it has no landmarks"
+            lost += [Lost(picture.frame, flaw)] if flaw else []
+            faces = [None if points is None or flaw else _face(points)]
+        yield picture.frame, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), *faces
 
 
 def _landmarks(picture: Picture) -> np.ndarray | None:
+    """Return the landmarks (81, 2) float32 that were given, None where they can't be read as such."""
     given = picture.landmarks
     if isinstance(given, bytes):
-        return np.frombuffer(given, "<f4").reshape(POINTS, 2) if given else None
-    content = _content(picture.file if picture.key else given, given if picture.key else "")
-    if content is None:
+        return np.frombuffer(given, "<f4").reshape(POINTS, 2)
+    content = _content(picture.file if picture.key else given, given if picture.key else "") or b""
+    try:
+        if content[:6] == b"\x93NUMPY":
+            points = np.load(io.BytesIO(content), allow_pickle=False)
+        else:
+            points = np.frombuffer(content, WIDTHS[len(content)]) if len(content) in WIDTHS else np.empty(0)
+        with np.errstate(over="ignore"):  # What float32 can't hold becomes infinite: a flaw.
+            return points.reshape(POINTS, 2).astype(np.float32)
+    except (ValueError, EOFError):  # A file that is cut short, or other than 81 points.
         return None
-    if content[:6] == b"\x93NUMPY":
-        points = np.load(io.BytesIO(content), allow_pickle=False)
-    else:
-        points = np.frombuffer(content, WIDTHS[len(content)]) if len(content) in WIDTHS else np.empty(0)
-    return points.reshape(POINTS, 2).astype(np.float32) if points.size == 2 * POINTS else None
 
 
 def _face(landmarks: np.ndarray) -> Detection:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -21,13 +21,14 @@ import numpy as np
 from ...benchmark.config import FaceSettings
 from ...benchmark.errors import BenchError
 from ...benchmark.store import key_of
-from ...benchmark.types import Face, Picture, Video
+from ...benchmark.types import Face, Video
 from ...benchmark.workers import end_with_parent
 from .crop import cut
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
-from .pictures import read_pictures
+from .pictures import UNDECODABLE, read_pictures
 from .sampling import Clip, wanted
-from .store import FaceStore, Outcome, encode, shards, write_shard
+from .store import FaceStore, Lost, Outcome, encode, shards, write_shard
+from .tasks import Task, plan
 from .tracking import faces_by_person
 
 CHUNK = 16
@@ -41,29 +42,16 @@ Encoded = tuple[Face, bytes]
 
 
 class Found(NamedTuple):
-    """The main person's faces with their encoded crops; how many frames were decoded, how many had several faces."""
+    """The main person's faces with their encoded crops; how many frames were decoded, how many had several faces.
+
+    `lost` are the frames that couldn't be used, and `reason` says what else there is to say.
+    """
 
     faces: list[Encoded]
     decoded: int
     several: int
-
-
-@dataclass(frozen=True)
-class Task:
-    """One video to prepare: its file's size and time when the work was planned, and the pictures sampled of it."""
-
-    video: str
-    path: Path
-    size: int
-    mtime_ns: int
-    generation: int
-    pictures: tuple[Picture, ...] = ()
-    origin: str = ""
-
-    @property
-    def looks(self) -> bool:
-        """Whether a finder has to look for its faces."""
-        return not self.pictures or not all(p.landmarks for p in self.pictures)
+    lost: tuple[Lost, ...] = ()
+    reason: str = ""
 
 
 def prepare(
@@ -101,30 +89,6 @@ def prepare(
 def store_settings(settings: FaceSettings) -> dict[str, Any]:
     """Return what a store's content depends on besides the videos, as plain data."""
     return {**settings.model_dump(), "finder_version": FINDER_VERSION}
-
-
-def plan(videos: Sequence[Video], store: FaceStore, frames: int) -> list[Task]:
-    """Return what is to be done: videos without an outcome, or whose file isn't what it was then."""
-    outcomes = store.outcomes()
-    tasks = []
-    for video in videos:
-        size, mtime_ns = _stat(video)
-        known = outcomes.get(video.id)
-        if known is None or (known.size, known.mtime_ns) != (size, mtime_ns):
-            generation = known.generation + 1 if known else 0
-            pictures = tuple(video.pictures[i] for i in wanted(len(video.pictures), frames))
-            tasks.append(Task(video.id, video.path, size, mtime_ns, generation, pictures, video.origin))
-    return tasks
-
-
-def _stat(video: Video) -> tuple[int, int]:
-    """Return what tells that a file changed; for pictures, those of the first, and of their folder if that is newer."""
-    try:
-        stat = video.path.stat()
-        folder_ns = video.path.parent.stat().st_mtime_ns if video.pictures else 0
-    except OSError:
-        return 0, 0
-    return stat.st_size, max(stat.st_mtime_ns, folder_ns)
 
 
 def _run(chunks: list[list[Task]], settings: FaceSettings, folder: Path, workers: int) -> Iterator[int]:
@@ -201,36 +165,51 @@ def prepare_video(task: Task, settings: FaceSettings, finder: FaceFinder | None)
         mtime_ns=task.mtime_ns,
         generation=task.generation,
         origin=task.origin,
+        follows=task.follows,
     )
-    if not task.path.is_file():
+    if not task.there:
         return replace(outcome, status="missing", reason=f"no file {task.path.name}"), []
-    found, reason = _from_pictures(task, settings, finder) if task.pictures else _from_clip(task, settings, finder)
+    found = _from_pictures(task, settings, finder) if task.pictures else _from_clip(task, settings, finder)
     status = "ok" if found.faces else "no_face" if found.decoded else "unreadable"
     frames = tuple(face.frame for face, _ in found.faces)
-    return replace(
-        outcome, status=status, reason=reason, decoded=found.decoded, frames=frames, several=found.several
-    ), found.faces
+    told = {name: getattr(found, name) for name in ("reason", "decoded", "several", "lost")}
+    return replace(outcome, status=status, frames=frames, **told), found.faces
 
 
-def _from_clip(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> tuple[Found, str]:
+def _from_clip(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> Found:
     clip = Clip(task.path)
-    return sampled(clip, settings.frames, lambda frames: find_faces(frames, settings, finder)), clip.trouble()
+    leading = Clip(task.leader).told if task.leader else 0
+    found = sampled(clip, settings.frames, lambda frames: find_faces(frames, settings, finder), leading)
+    trouble, theirs = clip.trouble(), wanted(leading, settings.frames)
+    if not found.decoded:  # It counts once: how many frames there should be, such a file may not even tell.
+        return found._replace(lost=(Lost(0, trouble or UNDECODABLE),), reason=trouble)
+    past = sum(i >= clip.total for i in theirs)
+    note = f"its source is longer: {past} of {len(theirs)} frames aren't in it" if past else ""
+    lost = tuple(Lost(i, UNDECODABLE) for i in clip.lost)
+    return found._replace(lost=lost, reason="; ".join(filter(None, (trouble, note))))
 
 
-def sampled(clip: Clip, count: int, use: Callable[[Iterable[tuple[int, np.ndarray]]], T]) -> T:
-    """Use a clip's evenly spaced frames; a second time where the file had told a wrong number of frames."""
-    used = use(clip.frames(wanted(clip.told, count)))
-    return used if clip.total == clip.told else use(clip.frames(wanted(clip.total, count)))
+def sampled(clip: Clip, count: int, use: Callable[[Iterable[tuple[int, np.ndarray]]], T], leading: int = 0) -> T:
+    """Use a clip's evenly spaced frames; a second time where the file had told a wrong number of frames.
+
+    With `leading`, those of a clip of so many frames, as far as this one has them.
+    """
+    used = use(clip.frames(wanted(leading or clip.told, count)))
+    return used if leading or clip.total == clip.told else use(clip.frames(wanted(clip.total, count)))
 
 
-def _from_pictures(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> tuple[Found, str]:
-    found = find_faces(read_pictures(task.pictures), settings, finder)
-    lost = len(task.pictures) - found.decoded
-    return found, f"{lost} of {len(task.pictures)} pictures can't be read" if lost else ""
+def _from_pictures(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> Found:
+    lost: list[Lost] = []
+    found = find_faces(read_pictures(task.pictures, lost), settings, finder)
+    first = f", such as frame {lost[0].frame}: {lost[0].reason}" if lost else ""
+    reason = f"{len(lost)} of {len(task.pictures)} pictures can't be used{first}" if lost else ""
+    return found._replace(lost=tuple(lost), reason=reason)
 
 
 def find_faces(
-    frames: Iterable[tuple[int, np.ndarray, *tuple[Detection, ...]]], settings: FaceSettings, finder: FaceFinder | None
+    frames: Iterable[tuple[int, np.ndarray, *tuple[Detection | None, ...]]],
+    settings: FaceSettings,
+    finder: FaceFinder | None,
 ) -> Found:
     """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, faces known already), cut and encode it."""
     cuts, several = cut_faces(frames, settings.context, finder)
@@ -239,14 +218,17 @@ def find_faces(
 
 
 def cut_faces(
-    frames: Iterable[tuple[int, np.ndarray, *tuple[Detection, ...]]], context: float, finder: FaceFinder | None
+    frames: Iterable[tuple[int, np.ndarray, *tuple[Detection | None, ...]]], context: float, finder: FaceFinder | None
 ) -> tuple[list[list[Face]], int]:
-    """Return every face of each frame with its context, and how many frames have several."""
+    """Return every face of each frame with its context, and how many frames have several.
+
+    None among the faces known already stands for one that can't be used.
+    """
     cuts, several = [], 0
     for index, frame, *known in frames:
         detections = known or (finder.find(frame) if finder else [])
         several += len(detections) > 1
-        cuts.append([face for d in detections if (face := cut(frame, index, d, context))])
+        cuts.append([face for d in detections if d and (face := cut(frame, index, d, context))])
     return cuts, several
 
 

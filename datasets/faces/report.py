@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from ...benchmark.store import atomic
-from .store import Outcome
+from .store import Lost, Outcome
 
 REPORT = "report.csv"
-COLUMNS = ("video", "status", "frames_wanted", "frames_decoded", "frames_with_a_face", "frames_with_several", "reason")
+COLUMNS = (
+    "video", "status", "frames_wanted", "frames_decoded", "frames_with_a_face", "frames_with_several", "frames_lost",
+    "reason", "lost",
+)  # fmt: skip
 
 COUNTED: dict[str, Callable[[Outcome], int]] = {
     "videos": lambda o: 1,
@@ -21,11 +24,15 @@ COUNTED: dict[str, Callable[[Outcome], int]] = {
     "missing": lambda o: o.status == "missing",
     "frames": lambda o: o.decoded,
     "faces": lambda o: len(o.frames),
+    "lost": lambda o: len(o.lost),
 }
 
 
 def summary(outcomes: Iterable[Outcome]) -> list[dict[str, int | str]]:
-    """Count what became of the videos of each folder: `frames` could be decoded, `faces` were found in them."""
+    """Count what became of the videos of each folder.
+
+    `frames` could be decoded, `faces` were found in them, `lost` frames can't be used because something is broken.
+    """
     rows: dict[str, dict[str, int | str]] = {}
     for o in outcomes:
         name = PurePosixPath(o.video).parent.as_posix()
@@ -38,7 +45,9 @@ def summary(outcomes: Iterable[Outcome]) -> list[dict[str, int | str]]:
 def troubled(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Return those without a face, with several, with fewer frames than wanted, or with frames without a face."""
     return [
-        o for o in outcomes if o.status != "ok" or o.several or o.reason or not o.wanted == o.decoded == len(o.frames)
+        o
+        for o in outcomes
+        if o.status != "ok" or o.several or o.reason or o.lost or not o.wanted == o.decoded == len(o.frames)
     ]
 
 
@@ -47,4 +56,14 @@ def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
-        rows.writerows([o.video, o.status, o.wanted, o.decoded, len(o.frames), o.several, o.reason] for o in outcomes)
+        for o in outcomes:
+            counts = [o.wanted, o.decoded, len(o.frames), o.several, len(o.lost)]
+            rows.writerow([o.video, o.status, *counts, o.reason, _named(o.lost)])
+
+
+def _named(lost: Sequence[Lost]) -> str:
+    """Name the frames that are lost, those of one reason together: `frames 0, 8: why; frame 4: why`."""
+    frames: dict[str, list[str]] = {}
+    for frame, reason in lost:
+        frames.setdefault(reason, []).append(str(frame))
+    return "; ".join(f"frame{'s'[: len(n) - 1]} {', '.join(n)}: {reason}" for reason, n in frames.items())

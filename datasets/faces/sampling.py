@@ -27,11 +27,15 @@ def wanted(count: int, frames: int) -> list[int]:
 
 
 class Clip:
-    """A video file. `told` is how many frames it says it has, `total` how many there were when it was last read."""
+    """A video file. `told` is how many frames it says it has.
+
+    Of when it was last read, `total` is how many there were, and `lost` are those asked for that couldn't be decoded.
+    """
 
     def __init__(self, path: Path):
         self.path = path
         self.total = 0
+        self.lost: list[int] = []
         with self._opened() as video:
             self.readable = video.isOpened()
             self.told = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -42,13 +46,15 @@ class Clip:
         Frames that can't be decoded are left out. Nothing is sought: that is slower, and not exact in every file.
         """
         asked = set(indices)
-        self.total = 0
+        self.total, self.lost = 0, []
         with self._opened() as video:
             while video.grab():
                 if self.total in asked:
                     ok, frame = video.retrieve()
                     if ok and frame is not None:
                         yield self.total, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                    else:
+                        self.lost.append(self.total)
                 self.total += 1
 
     def trouble(self) -> str:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -45,6 +45,13 @@ ENCODINGS: dict[str, tuple[str, list[int]]] = {
 OPEN_SHARDS = 64
 
 
+class Lost(NamedTuple):
+    """A frame that was wanted and can't be used: its index in the video, and why."""
+
+    frame: int
+    reason: str
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one video.
@@ -53,6 +60,8 @@ class Outcome:
     frames, `decoded` could be read; `frames` are the indices of those with a face, `several` had more than one.
     `size` (bytes) and `mtime_ns` are the file's, 0 for a missing one; `generation` counts how often a changed file
     was prepared again. `origin` tells whose pictures these were, where the faces don't come from the video itself.
+    `follows` is the source whose frames were taken, for a fake to train on. `lost` are the frames that couldn't be used
+    because something is broken, of a file that can't be read the first one; those without a face aren't among them.
     """
 
     video: str
@@ -66,6 +75,8 @@ class Outcome:
     mtime_ns: int = 0
     generation: int = 0
     origin: str = ""
+    follows: str = ""
+    lost: tuple[Lost, ...] = ()
 
 
 def encode(image: np.ndarray, encoding: str) -> bytes:
@@ -166,6 +177,23 @@ class FaceStore:
         crop = decode(value["image"].as_buffer())
         return Face(crop, landmarks.reshape(POINTS, 2), box, frame, (x, y), (width, height))
 
+    def places(self, video_id: str) -> np.ndarray:
+        """Return the boxes (n, 4) around the landmarks of the video's faces, in shares of their frames.
+
+        No image is touched, so this is quick.
+        """
+        if not self.frames(video_id):
+            return np.empty((0, 4))
+        path, number, _ = self._entries()[video_id]
+        batch = self._reader(path).get_batch(number)
+        origin, size = (
+            np.stack([batch.column(name).to_numpy() for name in names], axis=1)
+            for names in (("origin_x", "origin_y"), ("frame_width", "frame_height"))
+        )
+        points = batch.column("landmarks").flatten().to_numpy().reshape(-1, POINTS, 2)
+        low, high = ((edge + origin) / size for edge in (points.min(1), points.max(1)))
+        return np.concatenate([low, high], axis=1)
+
     def settings(self) -> list[dict[str, Any]]:
         """Return the different settings that the shards were made with: one at most, unless stores were mixed."""
         self._entries()
@@ -179,7 +207,7 @@ class FaceStore:
                 if content["settings"] not in self._settings:
                     self._settings.append(content["settings"])
                 for number, fields in enumerate(content["outcomes"]):
-                    outcome = Outcome(**{**fields, "frames": tuple(fields["frames"])})
+                    outcome = _outcome(fields)
                     known = index.get(outcome.video)
                     if known is None or outcome.generation > known[2].generation:
                         index[outcome.video] = (path, number, outcome)
@@ -193,6 +221,11 @@ class FaceStore:
                 self._open.popitem(last=False)
         self._open.move_to_end(path)
         return self._open[path]
+
+
+def _outcome(fields: dict[str, Any]) -> Outcome:
+    lost = tuple(Lost(*one) for one in fields.get("lost", ()))
+    return Outcome(**{**fields, "frames": tuple(fields["frames"]), "lost": lost})
 
 
 def shards(folder: Path) -> list[Path]:

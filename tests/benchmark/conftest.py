@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from crossfake.benchmark.data import DataRoot, Source
 from crossfake.benchmark.plan import Cell
 from crossfake.benchmark.registry import Entry
 from crossfake.benchmark.types import FAKE, REAL, Face, Video
-from crossfake.datasets.faces.store import FaceStore, Outcome, encode, write_shard
+from crossfake.datasets.faces.store import FaceStore, Lost, Outcome, encode, write_shard
 
 
 def face_of(video: int, frame: int) -> Face:
@@ -27,19 +27,27 @@ def face_of(video: int, frame: int) -> Face:
 
 @dataclass
 class MemoryStore:
-    """Has what the stages ask of a face store. `content`: frames by video, or the status of a video without faces."""
+    """Has what the stages ask of a face store; all faces are in one place.
+
+    `content`: frames by video, or the status of a video without faces. `lost`: frames that couldn't be used.
+    """
 
     content: dict[str, list[int] | str]
+    lost: dict[str, tuple[Lost, ...]] = field(default_factory=dict)
 
     def outcomes(self) -> dict[str, Outcome]:
-        return {
+        found = {
             v: Outcome(v, c, 4, reason="as told") if isinstance(c, str) else Outcome(v, "ok", 4, len(c), tuple(c))
             for v, c in self.content.items()
         }
+        return {v: replace(o, lost=self.lost.get(v, ())) for v, o in found.items()}
 
     def frames(self, video: str) -> list[int]:
         content = self.content.get(video, [])
         return [] if isinstance(content, str) else content
+
+    def places(self, video: str) -> np.ndarray:
+        return np.tile([0.2, 0.2, 0.6, 0.6], (len(self.frames(video)), 1))
 
     def face(self, video: str, index: int) -> Face:
         return face_of(list(self.content).index(video), self.frames(video)[index])

@@ -160,5 +160,23 @@ def test_mistakes_are_one_line(argv, message, tmp_path, monkeypatch, capsys):
 def test_names_to_write_to_are_never_shared(tmp_path, astronaut):
     paths = [save(tmp_path / folder / "same.png", astronaut[:8, :8]) for folder in "ab"]
     assert list(listed(paths).values()) == ["same.png", "1-same.png"]
+    folders = [tmp_path / "a", tmp_path / "b"]
+    assert list(listed(folders).values()) == ["same.png", "1-same.png"]
+    save(tmp_path / "b" / "1-same.png", astronaut[:8, :8])
+    save(tmp_path / "b" / "in" / "same.png", astronaut[:8, :8])
+    assert list(listed([*paths, *folders, paths[0]]).values()) == [
+        "same.png",
+        "1-same.png",
+        "1-1-same.png",
+        "in/same.png",
+    ]
     with pytest.raises(BenchError, match="is no picture or video by its name"):
         listed([Path(__file__)])
+
+
+def test_annotated_pictures_of_two_folders_are_all_written(tmp_path, capsys, astronaut, hopper):
+    for folder, image in (("a", astronaut), ("b", hopper)):
+        save(tmp_path / folder / "a.jpg", image)
+    predict(capsys, tmp_path / "a", tmp_path / "b", "--annotate", tmp_path / "out")
+    shapes = {p.name: cv2.imread(str(p)).shape for p in (tmp_path / "out").iterdir()}
+    assert shapes == {"a.jpg.png": astronaut.shape, "1-a.jpg.png": hopper.shape}

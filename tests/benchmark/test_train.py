@@ -1,10 +1,9 @@
-"""Training: pairs, batches that hang on the seed alone, selection, resuming, and what stops it. No backend needed."""
+"""Training: batches that hang on the seed alone, selection, resuming, and what stops it. No backend needed."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import pytest
 from crossfake.benchmark.config import TrainSettings
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.progress import Reporter
-from crossfake.benchmark.train import Batches, Frames, Training, flaw_of, index_frames
+from crossfake.benchmark.train import Batches, Frames, Training, index_frames
 from crossfake.benchmark.types import FAKE, REAL
 from crossfake.benchmark.workers import ahead
+from crossfake.datasets.faces.store import Lost
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,32 +39,6 @@ class Tell:
             return None
         pair = -1 if sample.source is None else sample.source.frame
         return {"told": np.array([sample.face.frame, pair, sample.label]), "draw": rng.normal(size=2)}
-
-
-def test_a_fake_is_paired_with_its_real_at_the_same_frame_or_the_nearest(memory_store, make_video):
-    store = memory_store(CONTENT)
-    frames, pairs = index_frames([make_video(v) for v in CONTENT], store)
-    assert pairs == {"found": 2, "replaced": 3, "lost": 0}
-    told = [Tell()(frames.sample(store, i), np.random.default_rng(0))["told"].tolist() for i in range(len(frames))]
-    assert told[:4] == [[0, -1, 0], [10, -1, 0], [20, -1, 0], [0, -1, 0]]
-    assert told[4:] == [[0, 0, 1], [10, 10, 1], [16, 20, 1], [7, 0, 1], [9, 0, 1]]
-    assert frames.sample(store, 4).source.crop[0, 0, 0] == 0  # of real/a.mp4, the store's first video
-    assert frames.sample(store, 7).source.crop[0, 0, 0] == 1  # of real/b.mp4
-
-
-def test_fakes_whose_real_has_no_face_are_counted_as_lost(memory_store, make_video):
-    store = memory_store({"real/a.mp4": "no_face", "fake/a.mp4": [1, 2], "fake/c.mp4": [3], "real/d.mp4": "missing"})
-    videos = [make_video(v) for v in (*store.content, "fake/not_prepared.mp4")]
-    frames, pairs = index_frames([*videos, make_video("fake/c.mp4", source=None)][:4], store)
-    assert pairs == {"found": 0, "replaced": 0, "lost": 3}
-    assert frames.videos == ["fake/a.mp4", "fake/c.mp4"]
-    assert frames.sample(store, 0).source is None
-
-
-def test_no_videos_give_no_frames(memory_store):
-    frames, pairs = index_frames([], memory_store({}))
-    assert len(frames) == 0
-    assert pairs == {"found": 0, "replaced": 0, "lost": 0}
 
 
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 5))
@@ -296,6 +270,69 @@ def test_a_short_training_is_stopped_by_lost_samples_too(course):
         course(Student([True], hopeless=(16,), per_epoch=5), epochs=1, steps_per_epoch=5).run()
 
 
+LARGE = {"real/a.mp4": list(range(50)), "fake/a.mp4": list(range(50))}
+
+
+@pytest.fixture
+def broken_course(memory_store, make_video, tmp_path):
+    """A training on 100 frames, after `lost` (by video) were lost in preparing; `fake/gone.mp4` has none left."""
+
+    def make(lost: dict[str, list[int]], student: Student | None = None, **settings: Any) -> Training:
+        named = {v: tuple(Lost(n, "it has no landmarks") for n in numbers) for v, numbers in lost.items()}
+        store = memory_store({**LARGE, "fake/gone.mp4": "unreadable"}, lost=named)
+        videos = [make_video(v) for v in store.content]
+        student = student or Student([True] * 3)
+        student.score = lambda crops: np.linspace(0, 1, len(crops))
+        return training(student, store, videos, tmp_path, **settings)
+
+    return make
+
+
+def test_what_was_lost_in_preparing_stops_before_the_first_step(broken_course, tmp_path):
+    made = broken_course({"fake/a.mp4": [50, 51], "fake/gone.mp4": [0, 1, 2, 3]})
+    told = r"6 of 106 frames to train on were lost while faces were prepared, more than 5%; they are listed in .*"
+    with pytest.raises(BenchError, match=told) as error:
+        made.run()
+    path = tmp_path / "lost_samples.json"
+    assert str(error.value).endswith(str(path))
+    named = ["fake/a.mp4 frame 51: it has no landmarks", "fake/gone.mp4 frame 0: it has no landmarks"]
+    assert json.loads(path.read_text())[1:3] == named
+    assert made.detector.weight == 0
+
+
+def test_a_little_lost_in_preparing_is_named_and_counted(broken_course, tmp_path):
+    made = broken_course({"fake/a.mp4": [50, 51], "real/a.mp4": [52]})
+    report = made.run()
+    assert (report["lost"], report["lost_in_preparing"], report["frames"]) == (3, 3, 100)
+    assert len(json.loads((path := tmp_path / "lost_samples.json").read_text())) == 3
+    told = "3 of 103 frames to train on were lost while faces were prepared"
+    assert made.reporter.lines[1] == f"{told}; they are listed in {path}"
+    assert made.reporter.lines[-1] == f"3 samples were lost; they are listed in {path}"
+
+
+def test_losses_in_preparing_and_of_the_sampler_add_up(broken_course, tmp_path):
+    student = Student([True], hopeless=(16, 17), per_epoch=25)  # 4 of 100 frames
+    made = broken_course({"fake/a.mp4": [50, 51]}, student, epochs=1, steps_per_epoch=25)
+    told = "2 of 102 frames to train on were lost while faces were prepared, and no example could be made of 3 samples"
+    with pytest.raises(BenchError, match=rf"{told} in 20 steps, more than 5%"):
+        made.run()
+    assert len(json.loads((tmp_path / "lost_samples.json").read_text())) == 5
+
+
+def test_what_other_videos_lost_is_not_lost_to_training_nor_does_an_earlier_list_outlive_it(broken_course, tmp_path):
+    made = broken_course({"fake/gone.mp4": list(range(20))})
+    with pytest.raises(BenchError, match="20 of 120 frames"):
+        made.run()
+    made.train_videos = made.train_videos[:2]
+    assert made.run()["lost"] == 0
+    assert not (tmp_path / "lost_samples.json").exists()
+
+
+def test_balance_wants_both_classes_in_a_batch(course):
+    with pytest.raises(BenchError, match=r"train\.balance wants real and fake frames in each batch: .*=2"):
+        course(Student([True] * 3), balance=True, batch_size=1).run()
+
+
 def test_what_a_recipe_leaves_out_is_counted_but_not_lost(course):
     student = Student([True] * 3)
     student.sampler = lambda: lambda sample, rng: {} if sample.face.frame == 16 else {"told": np.zeros(1)}
@@ -311,23 +348,6 @@ def test_pairs_are_told_before_the_first_step(course):
         "training on 9 frames; of 5 fake ones, 2 have their source at the same frame, 3 at the nearest one with a face"
     )
     assert made.reporter.lines[0] == f"{told}, 0 have none"
-
-
-@pytest.mark.parametrize(
-    ("changes", "flaw"),
-    [
-        ({}, ""),
-        ({"landmarks": np.full((81, 2), np.nan, np.float32)}, "it has no landmarks"),
-        ({"origin": (20, 0)}, "its landmarks, around [28.0, 8.0], are outside of the frame"),
-        ({"origin": (0, -20)}, "its landmarks, around [8.0, -12.0], are outside of the frame"),
-        ({"origin": (7, 0)}, ""),  # over the border
-        ({"landmarks": np.full((81, 2), 5, np.float32)}, "a face of 0 x 0 pixels"),
-        ({"crop": np.zeros((1, 1, 3), np.uint8)}, "a picture of 1 x 1 pixels"),
-    ],
-)
-def test_flaws_of_faces(memory_store, changes, flaw):
-    face = memory_store(CONTENT).face("real/a.mp4", 0)
-    assert flaw_of(replace(face, **changes)) == flaw
 
 
 @pytest.mark.parametrize(

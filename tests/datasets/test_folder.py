@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.base import load_videos
+from crossfake.datasets.base import PICTURE_SUFFIXES, load_videos
 from crossfake.datasets.folder import numbered_pictures
 from crossfake.datasets.manifest import Manifest, read_manifest
 from hypothesis import given
@@ -52,6 +52,16 @@ def test_pictures_are_videos_alone_and_frames_in_a_folder(plant):
     clip = next(v for v in load_videos("folder", root).videos if v.id == "real/clip")
     assert [(p.frame, p.file) for p in clip.pictures] == [(n, str(root / f"real/clip/{n:03d}.png")) for n in (9, 10)]
     assert (clip.path, clip.origin) == (root / "real/clip/009.png", "pictures")
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES))
+def test_every_kind_of_picture_is_one_in_small_and_capital_letters(plant, suffix):
+    root = plant(dict.fromkeys([f"real/a{suffix}", f"fake/B{suffix.upper()}", f"real/clip/1{suffix}"]))
+    assert {v: pictures for v, (*_, pictures) in listed(root).items()} == {
+        f"real/a{suffix}": 0,
+        f"fake/B{suffix.upper()}": 0,
+        "real/clip": 1,
+    }
 
 
 def test_pictures_without_numbers_are_counted(tmp_path):

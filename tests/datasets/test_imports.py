@@ -305,6 +305,19 @@ def test_landmarks_shared_by_all_frames_are_believed_in_the_last_one_only(tmp_pa
     assert [bool(p.landmarks) for p in video.pictures] == [False] * 11 + [True]
 
 
+def test_caddms_landmarks_that_are_no_numbers_are_lost_by_frame(tmp_path, recwarn):
+    entries = caddm(tmp_path, "train_images", {REAL: 0}, frames=4)
+    for number, bad in enumerate((float("nan"), 1e300, POINTS.tolist(), [[5000, 0]] * 81)):
+        points = bad if isinstance(bad, list) else [[bad, bad]] * 81
+        entries[f"./train_images/{REAL}/frame_{number}"]["landmark"] = points
+    (tmp_path / "train_images/ldm.json").write_text(json.dumps(entries))
+    (video,) = load_videos("caddm-frames", tmp_path).videos
+    outcome = prepare([video], SETTINGS, tmp_path / "store").outcomes()[video.id]
+    assert outcome.frames == (2,)
+    assert outcome.lost == ((0, "it has no landmarks"), (1, "it has no landmarks"), (3, "a face of 0 x 0 pixels"))
+    assert not recwarn.list
+
+
 def test_landmarks_elsewhere_are_named(tmp_path, capsys):
     entries = caddm(tmp_path, "frames", {REAL: 0, FAKE: 1})
     (tmp_path / "points").mkdir()

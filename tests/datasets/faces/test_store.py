@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.types import Face
-from crossfake.datasets.faces.store import FaceStore, Outcome, decode, encode, shards, write_shard
+from crossfake.datasets.faces.store import FaceStore, Lost, Outcome, decode, encode, shards, write_shard
 
 RNG = np.random.default_rng(0)
 
@@ -141,3 +141,27 @@ def test_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(pa.ArrowException):
         write_shard(tmp_path / "a.arrow", {}, [(Outcome("x.mp4", "ok", 1, frames=(0,)), [(face(0), 1)])])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_stores_from_before_lost_frames_were_kept_are_read(tmp_path, monkeypatch):
+    def old(outcome):
+        return {k: v for k, v in vars(outcome).items() if k not in ("lost", "follows")}
+
+    monkeypatch.setattr("crossfake.datasets.faces.store.asdict", old)
+    write(tmp_path, "a", {"x.mp4": [face(3)]})
+    assert FaceStore(tmp_path).outcomes()["x.mp4"] == Outcome("x.mp4", "ok", 4, 4, (3,))
+
+
+def test_lost_frames_come_back(tmp_path):
+    outcome = Outcome("x.mp4", "ok", 4, 3, (0,), lost=(Lost(7, "why"), Lost(9, "ditto")), follows="y.mp4")
+    write_shard(tmp_path / "a.arrow", {}, [(outcome, [(face(0), encode(face(0).crop, "png"))])])
+    assert FaceStore(tmp_path).outcomes() == {"x.mp4": outcome}
+
+
+def test_places_are_the_landmarks_boxes_in_shares_of_the_frame(tmp_path):
+    faces = [face(3), face(9)]
+    write(tmp_path, "a", {"w.mp4": [face(0)], "x.mp4": faces, "none.mp4": []})
+    store = FaceStore(tmp_path)
+    points = [(f.landmarks + f.origin) / f.frame_size for f in faces]
+    assert np.allclose(store.places("x.mp4"), [[*p.min(0), *p.max(0)] for p in points], atol=1e-6)
+    assert store.places("none.mp4").shape == store.places("unknown.mp4").shape == (0, 4)

@@ -1,0 +1,35 @@
+"""Why a face is none to learn from: landmarks that are none, in one place or elsewhere, pictures of a few pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...benchmark.types import Face
+
+LEAST_FACE = 4  # Pixels: any smaller, and eyes and mouth are in the same place.
+FEATURES = slice(17, 68)  # Brows, nose, eyes and mouth, which crops are aligned by.
+
+
+def flaw_of(face: Face) -> str:
+    """Say why a face is none to learn from; empty where it is one. Faces over the frame's border are."""
+    flaw = flaw_of_landmarks(face.landmarks.astype(float) + face.origin, face.frame_size)
+    return flaw or _too_small("picture", face.crop.shape[1], face.crop.shape[0])
+
+
+def flaw_of_landmarks(points: np.ndarray, frame_size: tuple[int, int]) -> str:
+    """Say why no face can be where (81, 2) landmarks are in a frame of (width, height); all are in its pixels."""
+    if not np.isfinite(points).all():
+        return "it has no landmarks"
+    low, high = points.min(0).astype(float), points.max(0).astype(float)
+    if flaw := _too_small("face", *(high - low)):
+        return flaw
+    width, height = np.ptp(points[FEATURES], axis=0)
+    if max(width, height) < LEAST_FACE:
+        return f"eyes, nose and mouth within {width:.0f} x {height:.0f} pixels"
+    middle = (low + high) / 2
+    inside = (middle >= 0).all() and (middle < frame_size).all()
+    return "" if inside else f"its landmarks, around {middle.round().tolist()}, are outside of the frame"
+
+
+def _too_small(what: str, width: float, height: float) -> str:
+    return f"a {what} of {width:.0f} x {height:.0f} pixels" if min(width, height) < LEAST_FACE else ""
