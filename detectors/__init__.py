@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.errors import BenchError, did_you_mean
+from ..benchmark.errors import BenchError
 from ..benchmark.registry import Entry, detectors
 from ..benchmark.types import Cropper, Scores
+from .options import check_options, options_of
 
 EXTRAS = {"torch": "torch", "torchvision": "torch", "timm": "torch", "jax": "jax", "flax": "jax", "optax": "jax"}
 
@@ -23,7 +26,8 @@ def create(name: str, backend: str = "", **options: Any) -> Any:
         options: the detector's own, such as `backbone="resnet34"`.
 
     Raises:
-        BenchError: unknown name, backend or option, or a package that isn't installed.
+        BenchError: unknown name, backend or option, a value of another type than its option's annotation, or a package
+            that isn't installed.
     """
     return create_from(detectors.find(name, backend), **options)
 
@@ -41,13 +45,7 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
             raise
         raise BenchError(f'{entry.name} needs {package}: pip install "crossfake[{EXTRAS[package]}]"') from None
     merged = {**entry.card.get("options", {}), **options}
-    known = list(inspect.signature(cls).parameters)
-    for option in merged:
-        if option not in known:
-            raise BenchError(
-                f"{entry.name} has no option '{option}'.{did_you_mean(option, known)} "
-                f"Its options: {', '.join(known) or 'none'}"
-            )
+    check_options(entry.name, merged, options_of(cls))
     try:
         inspect.signature(cls).bind(**merged)
     except TypeError as error:
@@ -56,12 +54,27 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
         import torch
 
         torch.manual_seed(seed)
-    made = cls(**merged)
+    made = _made(entry.name, cls, merged)
     if seed is not None and hasattr(made, "seed"):  # JAX has no random state of the process: its detectors draw later.
         made.seed = seed
     if not isinstance(made, Scores):
         raise BenchError(f"{entry.target} has no method score(frames), which every detector needs")
     return made
+
+
+def _made(name: str, cls: Any, options: Mapping[str, Any]) -> Any:
+    """Make a detector, and tell in a line if what it passes on of a mapping, such as backbone_args, isn't taken."""
+    try:
+        return cls(**options)
+    except TypeError as error:
+        found = re.search(r"(?:unexpected|multiple values for)(?: keyword)? argument '(\w+)'", str(error))
+        wrong = found[1] if found else ""
+        holders = [option for option, value in options.items() if isinstance(value, Mapping) and wrong in value]
+        if not holders:
+            raise  # A mistake in the detector's own code.
+        raise BenchError(
+            f"{name} takes no {holders[0]} '{wrong}': {error}. Leave it out of options.{holders[0]}"
+        ) from None
 
 
 def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Any:

@@ -21,7 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ..benchmark.store import cache_home
 from .jax_networks.layers import EVALUATION, Init, Mode
 from .network_detector import NetworkDetector
-from .weights import check_keys, read_weights
+from .weights import check_keys, weights_of
 
 if TYPE_CHECKING:
     from ..benchmark.config import TrainSettings
@@ -54,15 +54,14 @@ class JaxDetector(NetworkDetector):
         mesh = Mesh(np.array(jax.local_devices()), ("data",))
         self.whole, self.split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
         self.compile_seconds = 0.0
-        self._batch = 0
 
     def rebuild(self, build: Callable[[Init], nnx.Module]) -> None:
         """Take another network; what was made of the one before is dropped."""
         self._build = build
         self.graph, *self.shapes = nnx.split(build(Init()), nnx.Param, ...)
-        self._compiled: dict[tuple[int, ...], Any] = {}
-        for made in ("weights", "_outputs"):
-            self.__dict__.pop(made, None)
+        self._compiled: dict[tuple[str, tuple[int, ...], np.dtype], Any] = {}
+        self._largest: dict[tuple[str, tuple[int, ...]], int] = {}  # Batch, by what was run and on which images.
+        self.__dict__.pop("weights", None)
 
     # ---- what a subclass defines
 
@@ -85,48 +84,51 @@ class JaxDetector(NetworkDetector):
 
     # ---- what the harness calls
 
-    def score(self, frames: np.ndarray) -> np.ndarray:
-        """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops.
+    def _score(self, frames: np.ndarray) -> np.ndarray:
+        return np.asarray(self._run(self.probabilities, frames))[: len(frames)]
+
+    def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        found = channels_first(self._run(self.named_outputs, images))
+        return {name: value[: len(images)] for name, value in found.items()}
+
+    def _run(self, function: Callable[..., Any], images: np.ndarray) -> Any:
+        """Run a pure function of the weights and a batch, compiled.
 
         The batch is filled up to the largest one seen, so that a smaller one compiles nothing.
         """
-        self._batch = max(self._batch, self.fitting(len(frames)))
-        given = jax.device_put(filled(frames, self._batch), self.split)
-        return np.asarray(self.scoring(given.shape)(*self.weights, given))[: len(frames)]
+        kind = function.__name__, images.shape[1:]
+        self._largest[kind] = max(self._largest.get(kind, 0), self.fitting(len(images)))
+        given = jax.device_put(filled(images, self._largest[kind]), self.split)
+        return self.compiled(function, given.shape, given.dtype)(*self.weights, given)
 
-    def outputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Return every named output for float32 (N, 3, S, S) input, normalised as the network takes it."""
-        return channels_first(self._outputs(*self.weights, np.asarray(x, np.float32)))
-
-    def outputs_of(self, frames: np.ndarray) -> dict[str, np.ndarray]:
-        """Return every named output for uint8 (N, S, S, 3) RGB crops."""
-        return self.outputs(np.asarray(self.normalise(jnp.asarray(frames))).transpose(0, 3, 1, 2))
-
-    @cached_property
-    def _outputs(self) -> Callable[..., Named]:
-        def run(params: nnx.State, rest: nnx.State, x: Array) -> Named:
-            return self.forward(nnx.merge(self.graph, params, rest), x.transpose(0, 2, 3, 1), EVALUATION)
-
-        return jax.jit(run)
+    def named_outputs(self, params: nnx.State, rest: nnx.State, images: Array) -> Named:
+        """Run the network, as a pure function of the weights and a batch; see `inputs` for what it may be."""
+        network = nnx.merge(self.graph, params, rest)
+        return self.forward(network, self.inputs(images, EVALUATION), EVALUATION)
 
     def probabilities(self, params: nnx.State, rest: nnx.State, frames: Array) -> Array:
         """Do what `score` does, as a pure function of the weights and a batch."""
-        outputs = self.forward(nnx.merge(self.graph, params, rest), self.normalise(frames), EVALUATION)
-        return jax.nn.softmax(outputs["logits"])[:, 1]
+        return jax.nn.softmax(self.named_outputs(params, rest, frames)["logits"])[:, 1]
+
+    def compiled(self, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any) -> Any:
+        """Compile a pure function of the weights and images of this shape and type, once."""
+        key = function.__name__, shape, np.dtype(dtype)
+        if key not in self._compiled:
+            started = time.perf_counter()
+            images = jax.ShapeDtypeStruct(shape, dtype, sharding=self.split)
+            self._compiled[key] = jax.jit(function).lower(*self.weights, images).compile()
+            self.compile_seconds += time.perf_counter() - started
+        return self._compiled[key]
 
     def scoring(self, shape: tuple[int, ...]) -> Any:
         """Compile `probabilities` for frames of this shape, once; the result tells its `cost_analysis()`."""
-        if shape not in self._compiled:
-            started = time.perf_counter()
-            frames = jax.ShapeDtypeStruct(shape, np.uint8, sharding=self.split)
-            self._compiled[shape] = jax.jit(self.probabilities).lower(*self.weights, frames).compile()
-            self.compile_seconds += time.perf_counter() - started
-        return self._compiled[shape]
+        return self.compiled(self.probabilities, shape, np.uint8)
 
     def flops(self, frames: np.ndarray) -> float:
         """Return the floating-point operations of scoring these frames, as the compiler counts them."""
-        shape = (self._batch or self.fitting(len(frames)), *frames.shape[1:])
-        return self.scoring(shape).cost_analysis()["flops"] * len(frames) / shape[0]
+        batch = self._largest.get(("probabilities", frames.shape[1:])) or self.fitting(len(frames))
+        a_device = self.scoring((batch, *frames.shape[1:])).cost_analysis()["flops"]  # Which has a part of the batch.
+        return a_device * self.split.num_devices * len(frames) / batch
 
     def fitting(self, count: int) -> int:
         """Return the smallest batch, from `count` on, that all devices have an equal share of."""
@@ -174,9 +176,7 @@ class JaxDetector(NetworkDetector):
         Raises:
             BenchError: the file can't be read, or its keys or shapes aren't this network's.
         """
-        origin = "the given weights" if isinstance(source, Mapping) else str(source)
-        given = source if isinstance(source, Mapping) else read_weights(Path(source))
-        arrays = {k: np.asarray(v) for k, v in given.items()}
+        arrays, origin = weights_of(source)
         self.adapt({k: v.shape for k, v in arrays.items()})
         check_keys(arrays, self.to_reference(self.names()), origin)
         own = self.from_reference(arrays)

@@ -45,7 +45,12 @@ class JaxTraining:
         return self.settings.rate(self.done, self.total_steps, self.steps_per_epoch)
 
     def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
-        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name."""
+        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
+
+        A batch that isn't `usable` is passed over: no step, no losses.
+        """
+        if not self.detector.usable(batch):
+            return {}
         carry, losses = self.update(*self.arguments(batch))
         self.detector.weights, self.moments = carry[:2], carry[2]
         self.done += 1
@@ -74,8 +79,10 @@ class JaxTraining:
     def gradients(self, batch: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
 
-        Gradients have the reference's key names.
+        Gradients have the reference's key names. Of a batch that isn't `usable` there are neither.
         """
+        if not self.detector.usable(batch):
+            return {}, {}
         (params, rest, _), placed, *_ = self.arguments(batch)
         losses, grads, _ = jax.jit(self._pass)((params, rest), placed, jax.random.key(self.detector.seed))
         found = self.detector.to_reference(named(grads))

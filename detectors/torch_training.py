@@ -26,7 +26,7 @@ class TorchTraining:
         self.done = 0
         fast = settings.precision == "auto" and fast_bf16(detector.device)
         self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
-        detector.network.to(detector.device).to(memory_format=torch.channels_last)
+        detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
         self.optimizer = self._optimizer()
 
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -41,7 +41,12 @@ class TorchTraining:
         return self.settings.rate(self.done, self.total_steps, self.steps_per_epoch)
 
     def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
-        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name."""
+        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
+
+        A batch that isn't `usable` is passed over: no step, no losses.
+        """
+        if not self.detector.usable(batch):
+            return {}
         with threads(self.settings.threads):
             return self._step(batch)
 
@@ -66,8 +71,11 @@ class TorchTraining:
     def gradients(self, batch: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
 
-        Gradients have the reference's key names; parameters that the loss doesn't reach have none.
+        Gradients have the reference's key names; parameters that the loss doesn't reach have none. Of a batch that
+        isn't `usable` there are neither.
         """
+        if not self.detector.usable(batch):
+            return {}, {}
         network = self.detector.network.train()
         before = {name: value.clone() for name, value in network.named_buffers()}
         with torch.random.fork_rng(), threads(self.settings.threads):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...benchmark.errors import BenchError, did_you_mean
 from ...benchmark.registry import detectors
+from ..timm_models import timm_model
 from .plain import PlainClassifier
 
 
@@ -57,37 +56,20 @@ class ImageClassifier(PlainClassifier):
 
     Options: `arch` is timm's name; `arch_args` go to `timm.create_model`; `pretrained` starts from timm's ImageNet
     weights, which need to be in the local cache or downloadable.
+
+    Raises:
+        BenchError: an option isn't valid, or the network can't be had.
     """
 
     def __init__(
         self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: dict[str, Any] | None = None
     ):
-        super().__init__(timm_model(arch, pretrained, num_classes=2, **(arch_args or {})), input_size)
+        network: Any = timm_model(arch, pretrained, "arch_args", num_classes=2, **(arch_args or {}))
+        super().__init__(network, input_size)
+        self.takes_any_size = not network.pretrained_cfg.get("fixed_input_size")  # As vision transformers have.
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` (N, 2), and the pooled `features` (N, C) that they are linear in."""
         network: Any = self.network
-        maps = network.forward_features(x.contiguous(memory_format=torch.channels_last))
-        features = network.forward_head(maps, pre_logits=True)
+        features = network.forward_head(network.forward_features(x), pre_logits=True)
         return {"logits": network.get_classifier()(features), "features": features}
-
-
-def timm_model(arch: str, pretrained: bool, **options: Any) -> nn.Module:
-    """Make a timm model.
-
-    Raises:
-        BenchError: timm has no such model, or its ImageNet weights can't be had here.
-    """
-    import timm
-
-    if not timm.is_model(arch):
-        raise BenchError(f"timm {timm.__version__} has no model '{arch}'.{did_you_mean(arch, timm.list_models())}")
-    try:
-        return timm.create_model(arch, pretrained=pretrained, **options)
-    except (OSError, RuntimeError) as error:
-        if not pretrained:
-            raise
-        reason = " ".join(str(error).split())[:120]
-        raise BenchError(
-            f"no ImageNet weights of {arch} at hand ({reason}). To train from scratch: --set options.pretrained=false"
-        ) from None

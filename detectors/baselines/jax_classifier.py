@@ -15,11 +15,14 @@ from ..jax_networks.efficientnet import EfficientNet
 from ..jax_networks.layers import Init, Linear, Mode
 from ..jax_networks.resnet import ResNet
 from ..jax_networks.xception import Xception
+from ..options import check_known, check_options, options_of
 from .jax_plain import JaxPlainClassifier
 
 
 class ResNetClassifier(ResNet):
     """A ResNet with two logits."""
+
+    below = ResNet  # Whose named options may be given.
 
     def __init__(self, arch: str, init: Init, **options: Any):
         super().__init__(arch, init, **options)
@@ -33,6 +36,8 @@ class ResNetClassifier(ResNet):
 class EfficientNetClassifier(EfficientNet):
     """An EfficientNet with two logits."""
 
+    below = EfficientNet  # Whose named options may be given.
+
     def __init__(self, arch: str, init: Init, **options: Any):
         super().__init__(arch, init, **options)
         self.classifier = Linear(self.width, 2, init, bound=2**-0.5)
@@ -45,6 +50,8 @@ class EfficientNetClassifier(EfficientNet):
 class XceptionClassifier(Xception):
     """Xception with two logits."""
 
+    below = Xception  # Whose named options may be given.
+
     def __init__(self, arch: str, init: Init):
         super().__init__(init)
         self.fc = Linear(self.width, 2, init)
@@ -54,7 +61,11 @@ class XceptionClassifier(Xception):
         return _pooled(jax.nn.relu(self.features(x, mode)), self.fc)
 
 
-NETWORKS = {"xception": XceptionClassifier, "efficientnet-b4": EfficientNetClassifier, "resnet34": ResNetClassifier}
+NETWORKS: dict[str, Any] = {
+    "xception": XceptionClassifier,
+    "efficientnet-b4": EfficientNetClassifier,
+    "resnet34": ResNetClassifier,
+}
 
 
 @detectors.register(
@@ -88,12 +99,19 @@ class JaxImageClassifier(JaxPlainClassifier):
 
     Options: `arch_args` go to the network, such as `channels` of a ResNet; `pretrained` starts from timm's ImageNet
     weights.
+
+    Raises:
+        BenchError: an option isn't valid, or the network has no port.
     """
+
+    takes_any_size = True
 
     def __init__(
         self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: Mapping[str, Any] | None = None
     ):
+        check_known("network in JAX named", arch, NETWORKS, ". Use --backend torch for others")
         args = dict(arch_args or {})
+        check_options(arch, args, options_of(NETWORKS[arch].below.__init__, keyword_only=True), "arch_args")
         start = imagenet_start(arch, _below_head, pretrained=True, arch_args=args) if pretrained else {}
         super().__init__(lambda init: NETWORKS[arch](arch, init, **args), input_size, start)
 

@@ -10,9 +10,7 @@ from ...benchmark.registry import detectors
 from ..jax_detector import Named
 from ..jax_networks.layers import BatchNorm, Conv, Init, Linear, Mode, dropout, max_pool
 from .jax_plain import JaxPlainClassifier
-
-# Channels in and out, kernel, and pooling of each block.
-BLOCKS = ((3, 8, 3, 2), (8, 8, 5, 2), (8, 16, 5, 2), (16, 16, 5, 4))
+from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
 
 
 @detectors.register("meso4", backend="jax", aliases=("mesonet",), title="Meso4", year=2018, input_size=256)
@@ -23,6 +21,7 @@ class JaxMeso4(JaxPlainClassifier):
     """
 
     def __init__(self, input_size: int = 256):
+        check_input_size(input_size, MESO_STRIDE)
         super().__init__(lambda init: Network(input_size, init), input_size)
 
 
@@ -30,15 +29,15 @@ class Network(nnx.Module):
     """Four blocks of convolution, ReLU, batch normalisation and pooling (by 2, 2, 2, 4), then two linear layers."""
 
     def __init__(self, input_size: int, init: Init):
-        for i, (inner, outer, kernel, _) in enumerate(BLOCKS, 1):
+        for i, (inner, outer, kernel, _) in enumerate(MESO_BLOCKS, 1):
             setattr(self, f"conv{i}", Conv(inner, outer, kernel, init, padding=kernel // 2, bias=False))
             setattr(self, f"bn{i}", BatchNorm(outer, init))
-        self.fc1 = Linear(16 * (input_size // 32) ** 2, 16, init)
+        self.fc1 = Linear(16 * (input_size // MESO_STRIDE) ** 2, 16, init)
         self.last_linear = Linear(16, 2, init)
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, 16)."""
-        for i, (*_, pool) in enumerate(BLOCKS, 1):
+        for i, (*_, pool) in enumerate(MESO_BLOCKS, 1):
             x = getattr(self, f"bn{i}")(jax.nn.relu(getattr(self, f"conv{i}")(x)), mode)
             x = max_pool(x, pool, pool)
         x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)  # The linear layer's weights expect channels first.

@@ -16,10 +16,15 @@ from ..crops import BoxCrop
 from ..jax_detector import JaxDetector, Named
 from ..jax_networks.layers import Init, Mode
 from .augment import ClassifierSampler
+from .shared import check_input_size
 
 
 class JaxPlainClassifier(JaxDetector):
-    """A network from (N, S, S, 3) to two logits, real and fake, and the features behind them; trained on frames."""
+    """A network from (N, S, S, 3) to two logits, real and fake, and the features behind them; trained on frames.
+
+    Raises:
+        BenchError: `input_size` is too small.
+    """
 
     def __init__(
         self,
@@ -27,6 +32,7 @@ class JaxPlainClassifier(JaxDetector):
         input_size: int,
         start: Mapping[str, np.ndarray] = MappingProxyType({}),
     ):
+        check_input_size(input_size)
         super().__init__(build, start)
         self.input_size = input_size
 

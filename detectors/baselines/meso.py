@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ...benchmark.registry import detectors
 from .plain import PlainClassifier
+from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
 
 
 @detectors.register(
@@ -27,6 +28,7 @@ class Meso4(PlainClassifier):
     """
 
     def __init__(self, input_size: int = 256):
+        check_input_size(input_size, MESO_STRIDE)
         super().__init__(network(input_size), input_size)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -39,7 +41,7 @@ class Meso4(PlainClassifier):
 def network(input_size: int) -> nn.Sequential:
     """Four blocks of convolution, ReLU, batch normalisation and pooling (by 2, 2, 2, 4), then two linear layers."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for i, (inner, outer, kernel, pool) in enumerate([(3, 8, 3, 2), (8, 8, 5, 2), (8, 16, 5, 2), (16, 16, 5, 4)], 1):
+    for i, (inner, outer, kernel, pool) in enumerate(MESO_BLOCKS, 1):
         layers[f"conv{i}"] = nn.Conv2d(inner, outer, kernel, padding=kernel // 2, bias=False)
         layers[f"relu{i}"] = nn.ReLU()
         layers[f"bn{i}"] = nn.BatchNorm2d(outer)
@@ -47,7 +49,7 @@ def network(input_size: int) -> nn.Sequential:
     layers |= {
         "flatten": nn.Flatten(),
         "dropout1": nn.Dropout(0.5),
-        "fc1": nn.Linear(16 * (input_size // 32) ** 2, 16),
+        "fc1": nn.Linear(16 * (input_size // MESO_STRIDE) ** 2, 16),
         "leaky": nn.LeakyReLU(0.1),
         "dropout2": nn.Dropout(0.5),
         "last_linear": nn.Linear(16, 2),

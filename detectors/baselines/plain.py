@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..crops import BoxCrop
 from ..torch_detector import TorchDetector
 from .augment import ClassifierSampler
+from .shared import check_input_size
 
 
 class PlainClassifier(TorchDetector):
-    """A network from float32 (N, 3, S, S) to two logits, real and fake, trained on single frames."""
+    """A network from float32 (N, 3, S, S) to two logits, real and fake, trained on single frames.
+
+    Raises:
+        BenchError: `input_size` is too small.
+    """
 
     def __init__(self, network: nn.Module, input_size: int):
         super().__init__()
+        check_input_size(input_size)
         self.network, self.input_size = network, input_size
 
     def cropper(self) -> BoxCrop:
@@ -32,9 +37,9 @@ class PlainClassifier(TorchDetector):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` (N, 2)."""
-        return {"logits": self.network(x.contiguous(memory_format=torch.channels_last))}
+        return {"logits": self.network(x)}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Cross-entropy over real and fake."""
-        logits = self.forward(self.normalise(batch["image"]))["logits"]
+        logits = self.forward(self.inputs(batch["image"]))["logits"]
         return {"loss": F.cross_entropy(logits.float(), batch["label"])}

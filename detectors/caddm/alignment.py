@@ -120,11 +120,6 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int = REFERENCE_SIZE) -> n
     return cv2.warpPerspective(image, matrix, (size, size))
 
 
-def move_landmarks(landmarks: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Map (N, 2) landmarks as the released code does: without the perspective division."""
-    return landmarks @ matrix[:2, :2].T + matrix[:2, 2]
-
-
 def from_crop(matrix: np.ndarray, origin: tuple[int, int]) -> np.ndarray:
     """Make a map from frame pixels into one from the pixels of a crop whose top left is `origin` (x, y)."""
     return matrix @ np.array([(1, 0, origin[0]), (0, 1, origin[1]), (0, 0, 1)], float)

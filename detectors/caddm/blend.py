@@ -52,7 +52,7 @@ def alpha_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) ->
 def poisson_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Paste gradients instead of grey levels (Perez et al. 2003) wherever the mask is over half.
 
-    Within about one grey level of OpenCV's seamless cloning in place, and ten times faster.
+    Nine times as quick as OpenCV's seamless cloning in place, and nearer to the exact solution (docs/caddm.md).
     """
     inside = (mask > 127).astype(np.uint8)
     shift = membrane(background.astype(np.float32) - pasted, inside)

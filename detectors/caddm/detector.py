@@ -74,8 +74,7 @@ class Caddm(SwapLearner, TorchDetector):
 
         `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` makes it.
         """
-        image = batch["image"]
-        out = self.forward(image if image.is_floating_point() else self.normalise(image))
+        out = self.forward(self.inputs(batch["image"]))
         loss_cls = F.cross_entropy(out["logits"].float(), batch["label"])
         loss_loc, loss_conf = multibox_loss(out["loc"], out["conf"], batch["loc_targets"], batch["conf_targets"])
         loss = loss_cls + self.detection_weight * (loss_loc + loss_conf)

@@ -10,13 +10,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from ...benchmark.errors import BenchError
 from ..jax_networks.efficientnet import EfficientNet
 from ..jax_networks.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
 from ..jax_networks.resnet import STRIDES, ResNet
+from ..options import check_known, check_options, check_range, options_of
+from .shared import MAP, MAPS, check_plain, wrong_map
 
-MAP = 7  # The ADM's unpadded convolutions reach 1x1 from 7x7 only.
-LEVELS = (7, 5, 3, 1)
 DROPOUT = {"efficientnet-b3": 0.3, "efficientnet-b4": 0.4}
 CLASSES = 1000  # Of ImageNet, whose unused classifier is in the released checkpoints.
 BACKBONES = ("resnet34", *DROPOUT, "timm:resnet10t")
@@ -111,8 +110,8 @@ class Heads(nnx.Module):
     """A box and a class convolution for each map; two anchors a cell."""
 
     def __init__(self, channels: int, init: Init):
-        self.ms_dets = nnx.List([_head(channels, 2 * 4, size, init) for size in LEVELS])
-        self.ms_cls = nnx.List([_head(channels, 2 * 2, size, init) for size in LEVELS])
+        self.ms_dets = nnx.List([_head(channels, 2 * 4, size, init) for size in MAPS])
+        self.ms_cls = nnx.List([_head(channels, 2 * 2, size, init) for size in MAPS])
 
     def __call__(self, maps: list[Array]) -> tuple[Array, Array]:
         """Return offsets (N, 168, 4) and class logits (N, 168, 2): level, row, column, anchor."""
@@ -147,17 +146,17 @@ class ReleasedEfficientNet(EfficientNet):
 
 
 def _build(backbone: str, size: int, init: Init, stage: int | None, args: Mapping[str, Any]) -> Any:
-    if backbone not in BACKBONES:
-        raise BenchError(f"no CADDM backbone '{backbone}' in JAX, only {', '.join(BACKBONES)}. Use --backend torch")
+    check_known("CADDM backbone in JAX named", backbone, BACKBONES, ". Use --backend torch for others")
+    if backbone != "timm:resnet10t":
+        check_plain(backbone, stage, args)
+    check_options(backbone, args, options_of(ResNet.__init__, keyword_only=True), "backbone_args")
+    last = len(STRIDES) - 1
     maps = [-(-size // stride) for stride in STRIDES]
-    tap = (4 if backbone != "timm:resnet10t" or MAP not in maps else maps.index(MAP)) if stage is None else stage
-    if maps[tap] != MAP:
-        raise BenchError(
-            f"backbone {backbone} gives a {maps[tap]}x{maps[tap]} map at input_size {size}; the ADM needs {MAP}x{MAP}. "
-            f"Change input_size to {MAP * STRIDES[tap]}, or tap another stage"
-        )
+    if stage is None:
+        stage = maps.index(MAP) if MAP in maps[1:] and backbone == "timm:resnet10t" else last
+    check_range("caddm", "stage", stage, 1, last, last)
+    if maps[stage] != MAP:
+        raise wrong_map(backbone, (maps[stage],) * 2, size, f"Change input_size to {MAP * STRIDES[stage]}")
     if backbone == "timm:resnet10t":
-        return ResNet("resnet10t", init, stages=tap, **args)
-    if args or stage is not None:
-        raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")
+        return ResNet("resnet10t", init, stage, **args)
     return ReleasedResNet(init) if backbone == "resnet34" else ReleasedEfficientNet(backbone, init)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-NEGATIVES_PER_POSITIVE = 2
+from .shared import NEGATIVES_PER_POSITIVE
 
 
 def multibox_loss(loc: Array, conf: Array, loc_targets: Array, conf_targets: Array) -> tuple[Array, Array]:

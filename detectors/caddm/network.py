@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...benchmark.errors import BenchError, did_you_mean
-
-MAP = 7  # The ADM's unpadded convolutions reach 1x1 from 7x7 only.
-LEVELS = (7, 5, 3, 1)
+from ...benchmark.errors import BenchError
+from ..options import check_known
+from ..timm_models import timm_model
+from .shared import MAP, MAPS, check_plain, wrong_map
 
 # timm's name (with the tag of the ImageNet weights the released code starts from), arguments, dropout after pooling.
 _BN = {"bn_momentum": 0.01, "drop_path_rate": 0.2}
@@ -124,8 +123,8 @@ class Heads(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.ms_dets = nn.ModuleList([_head(channels, 2 * 4, size) for size in LEVELS])
-        self.ms_cls = nn.ModuleList([_head(channels, 2 * 2, size) for size in LEVELS])
+        self.ms_dets = nn.ModuleList([_head(channels, 2 * 4, size) for size in MAPS])
+        self.ms_cls = nn.ModuleList([_head(channels, 2 * 2, size) for size in MAPS])
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return offsets (N, 168, 4) and class logits (N, 168, 2): level, row, column, anchor."""
@@ -147,13 +146,11 @@ def _build(
     backbone: str, size: int, stage: int | None, args: dict[str, Any], pretrained: bool
 ) -> tuple[nn.Module, float]:
     if backbone in _REFERENCE:
-        if args or stage is not None:
-            raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")
+        check_plain(backbone, stage, args)
         name, fixed, dropout = _REFERENCE[backbone]
         return _create(name, pretrained, **fixed), dropout
     if not backbone.startswith("timm:"):
-        known = [*_REFERENCE, "timm:NAME"]
-        raise BenchError(f"no CADDM backbone '{backbone}'.{did_you_mean(backbone, known)} Known: {', '.join(known)}")
+        check_known("CADDM backbone", backbone, [*_REFERENCE, "timm:NAME"])
     name = backbone.removeprefix("timm:")
     if stage is None:
         stage = _fitting_stage(name, size, args)
@@ -175,14 +172,7 @@ def _fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
 
 
 def _create(name: str, pretrained: bool, **args: Any) -> nn.Module:
-    if not timm.is_model(name):
-        raise BenchError(f"timm {timm.__version__} has no model '{name}'.{did_you_mean(name, timm.list_models())}")
-    try:
-        return timm.create_model(name, pretrained=pretrained, **args)
-    except Exception as error:  # A download fails with any of a dozen types; wrong arguments with three more.
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        hint = " Set pretrained: false to start from random weights." if pretrained else " Check backbone_args, stage."
-        raise BenchError(f"backbone {name} can't be built: {reason}.{hint}") from error
+    return timm_model(name, pretrained, "backbone_args, stage", **args)
 
 
 def _features(model: nn.Module, x: Tensor) -> Tensor:
@@ -197,9 +187,5 @@ def _check_map(model: nn.Module, backbone: str, size: int) -> int:
     shape = _features(model, torch.zeros(1, 3, size, size)).shape
     model.train()
     if tuple(shape[2:]) != (MAP, MAP):
-        found = "x".join(str(n) for n in shape[2:])
-        raise BenchError(
-            f"backbone {backbone} gives a {found} map at input_size {size}; the ADM needs 7x7. "
-            "Change input_size, or tap another stage"
-        )
+        raise wrong_map(backbone, tuple(shape[2:]), size, "Change input_size")
     return shape[1]

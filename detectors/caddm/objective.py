@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-NEGATIVES_PER_POSITIVE = 2
+from .shared import NEGATIVES_PER_POSITIVE
 
 
 def multibox_loss(loc: Tensor, conf: Tensor, loc_targets: Tensor, conf_targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,15 +6,16 @@ Three recipes: `paper` does what the paper describes, `reference` what the relea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
-from ...benchmark.errors import BenchError, did_you_mean
 from ...benchmark.types import TrainSample
+from ..options import check_known, check_options, check_range, options_of
 from .alignment import REFERENCE_SIZE, UPRIGHT, Jitter, draw_jitter
 from .blend import Box, misplaced_clone, paste
 from .draws import chance
@@ -56,17 +57,16 @@ def recipe_of(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """Return a recipe by its name, with some of its fields changed.
 
     Raises:
-        BenchError: there is no such recipe or field.
+        BenchError: there is no such recipe or field, or a value is none for it.
     """
-    if name not in RECIPES:
-        raise BenchError(f"caddm: no recipe '{name}'.{did_you_mean(name, RECIPES)} Known: {', '.join(RECIPES)}")
-    known = [f.name for f in fields(Recipe)]
-    for field in changes or {}:
-        if field not in known:
-            raise BenchError(
-                f"caddm: a recipe has no '{field}'.{did_you_mean(field, known)} It has: {', '.join(known)}"
-            )
-    return replace(RECIPES[name], **(changes or {}))
+    check_known("CADDM recipe", name, RECIPES)
+    known, changes = options_of(Recipe), changes or {}
+    check_options("caddm", changes, known, "recipe_args")
+    for field, value in changes.items():
+        if known[field].kind is float:  # A probability, or a factor on several.
+            most = math.inf if field == "photometric" else 1
+            check_range("caddm", f"recipe_args.{field}", value, 0, most, known[field].example)
+    return replace(RECIPES[name], **changes)
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ class CaddmSampler:
         if swapped is None:
             return {}
         image, boxes = self._photographed(*swapped, rng)
-        loc, conf = assign(np.array(boxes, np.float32))
+        loc, conf = self.targets(boxes)
         return {"image": image, "label": np.array(sample.label, np.int64), "loc_targets": loc, "conf_targets": conf}
 
     def fake(
         self, scene: Scene, rng: np.random.Generator, train: bool = True
     ) -> tuple[np.ndarray, list[Corners]] | None:
-        """Swap and align: a uint8 (S, S, 3) RGB crop and its boxes (fractions of the crop, in the recipe's axis order).
+        """Swap and align: a uint8 (S, S, 3) RGB crop and its boxes, (x0, y0, x1, y1) as fractions of the crop.
 
         Without `train` masks aren't shaken and the crop is upright. None if a partial swap changed too little.
         """
@@ -141,11 +141,12 @@ class CaddmSampler:
         blended = paste(scene.image, scene.source, mask, poisson and self.recipe.poisson_in_place)
         image, background = (scene.align(i, jitter, self.size) for i in (blended, scene.source))
         box = changed_box(image, background, window)
-        return None if box is None else (image, [WHOLE, self._in_axis_order(box)])
+        return None if box is None else (image, [WHOLE, tuple(n / self.size for n in box)])
 
-    def _in_axis_order(self, box: tuple[int, ...]) -> Corners:
-        x0, y0, x1, y1 = (n / self.size for n in box)
-        return (x0, y0, x1, y1) if self.recipe.boxes_xy else (y0, x0, y1, x1)
+    def targets(self, boxes: list[Corners]) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the anchors should predict (see `assign`), of boxes taken in the recipe's order of axes."""
+        corners = np.array(boxes, np.float32).reshape(-1, 4)
+        return assign(corners if self.recipe.boxes_xy else corners[:, [1, 0, 3, 2]])
 
     def _photographed(
         self, image: np.ndarray, boxes: list[Corners], rng: np.random.Generator

@@ -8,11 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from ...benchmark.errors import BenchError
 from ...benchmark.types import Cropper, Face
-from .alignment import align_face
+from ..network_detector import LEAST_SIZE
+from ..options import check_multiple, check_range
+from .alignment import REFERENCE_SIZE, align_face
 from .artifacts import locate
 from .keys import reference_key
 from .sampler import CaddmSampler, recipe_of
+from .targets import LEVELS
+
+MAPS = tuple(cells for cells, *_ in LEVELS)  # The sides of the ADM's maps, in cells.
+MAP = MAPS[0]  # Of the backbone's: the ADM's unpadded convolutions reach 1x1 from 7x7 only.
+NEGATIVES_PER_POSITIVE = 2  # Background anchors in the loss, for each one that should see something.
 
 
 class SwapLearner:
@@ -30,8 +38,10 @@ class SwapLearner:
         """Set the options that concern no weights.
 
         Raises:
-            BenchError: there is no such recipe, or it has no such field.
+            BenchError: one isn't valid, such as a recipe that there isn't.
         """
+        check_multiple("caddm", "input_size", input_size, 1, LEAST_SIZE, REFERENCE_SIZE)
+        check_range("caddm", "detection_weight", detection_weight, 0, example=0.1)
         self.backbone, self.input_size, self.recipe = backbone, input_size, recipe_of(recipe, recipe_args)
         self.detection_weight, self.scale_input = detection_weight, scale_input
 
@@ -50,3 +60,18 @@ class SwapLearner:
     def reference_name(self, name: str) -> str:
         """Return the released code's name of one of our weights."""
         return reference_key(self.backbone, name)
+
+
+def wrong_map(backbone: str, cells: tuple[int, ...], input_size: int, remedy: str) -> BenchError:
+    """Return the error for a backbone whose map, of `cells` (rows, columns), isn't the ADM's."""
+    found = "x".join(map(str, cells))
+    return BenchError(
+        f"backbone {backbone} gives a {found} map at input_size {input_size}; the ADM needs {MAP}x{MAP}. {remedy}, "
+        "or tap another stage"
+    )
+
+
+def check_plain(backbone: str, stage: int | None, args: Mapping[str, Any]) -> None:
+    """Raise a BenchError if a released backbone is given what only `timm:NAME` takes."""
+    if args or stage is not None:
+        raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")

@@ -14,7 +14,7 @@ VARIANCES = (0.1, 0.2)
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 # Map size, step, short and long side of the anchors, in pixels of the 224 px crop.
-_LEVELS = ((7, 32, 40, 80), (5, 45, 80, 120), (3, 75, 120, 160), (1, 224, 224, 224))
+LEVELS = ((7, 32, 40, 80), (5, 45, 80, 120), (3, 75, 120, 160), (1, 224, 224, 224))
 _CANVAS = 224
 
 
@@ -22,7 +22,7 @@ _CANVAS = 224
 def priors() -> np.ndarray:
     """Return the 168 anchors, (168, 4) float32, ordered as the heads' outputs: level, row, column, tall then wide."""
     rows = []
-    for cells, step, short, long in _LEVELS:
+    for cells, step, short, long in LEVELS:
         for i in range(cells):
             for j in range(cells):
                 centre = (j + 0.5) * step / _CANVAS, (i + 0.5) * step / _CANVAS

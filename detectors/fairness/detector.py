@@ -62,7 +62,7 @@ class Pgfdd(PairLearner, TorchDetector):
         pretrained: bool = False,
     ):
         super().__init__()
-        self.take_options(input_size, exact, reference_score, augment)
+        self.take_options(width, input_size, exact, reference_score, augment)
         self.network = FairnessNet(
             backbone,
             width,
@@ -107,8 +107,7 @@ class Pgfdd(PairLearner, TorchDetector):
         return self._learn(batch)[1]
 
     def _learn(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        image = batch["image"]
-        x = self.normalise(image) if image.dtype == torch.uint8 else image
+        x = self.inputs(batch["image"])
         outputs = self.network.training_outputs(x)
         margins = torch.as_tensor(self.margins(self.network.ai_face), device=x.device)
         common, specific = batch["label"], batch["label_spe"]

@@ -54,7 +54,7 @@ class JaxPgfdd(PairLearner, JaxDetector):
         checkpointing: bool = True,
         pretrained: bool = False,
     ):
-        self.take_options(input_size, exact, reference_score, augment)
+        self.take_options(width, input_size, exact, reference_score, augment)
         network: dict[str, Any] = {"backbone": backbone, "width": width, "backbone_args": dict(backbone_args or {})}
         self._network = partial(FairnessNet, repaired=self.repaired, checkpointing=checkpointing, **network)
         self.family = FAMILIES[0]

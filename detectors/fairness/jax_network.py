@@ -16,6 +16,7 @@ from ..jax_networks.efficientnet import EfficientNet
 from ..jax_networks.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
 from ..jax_networks.resnet import ResNet
 from ..jax_networks.xception import Xception
+from ..options import check_known, check_options, options_of
 from .labels import GROUPS
 from .shared import HIDDEN
 
@@ -110,10 +111,10 @@ class FairnessNet(nnx.Module):
 
 def _encoder(backbone: str, width: int, init: Init, args: Mapping[str, Any]) -> Any:
     """Make a backbone that also holds, under the checkpoint's names, a 1x1 convolution to `width` channels."""
-    if backbone not in BACKBONES:
-        raise BenchError(f"no pgfdd backbone '{backbone}' in JAX, only {', '.join(BACKBONES)}. Use --backend torch")
+    check_known("pgfdd backbone in JAX named", backbone, BACKBONES, ". Use --backend torch for others")
     if args and not backbone.startswith("timm:"):
         raise BenchError(f"backbone_args are for backbone timm:NAME; '{backbone}' takes none")
+    check_options(backbone, args, options_of(ResNet.__init__, keyword_only=True), "backbone_args")
     made: Any
     if backbone == "xception":
         made = Xception(init)

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ...benchmark.errors import BenchError, did_you_mean
-from ..baselines.classifier import timm_model
 from ..sharpness import batch_norms
+from ..timm_models import timm_model
 from .labels import GROUPS, METHODS
 from .shared import HIDDEN, STRIDE
 
@@ -144,7 +144,7 @@ class Encoder(nn.Module):
             )
         xception = backbone == "xception"
         # The released checkpoints hold Xception's classifier, which nothing uses.
-        self.body = cast(Any, timm_model(name, pretrained, num_classes=2 if xception else 0, **args))
+        self.body = cast(Any, timm_model(name, pretrained, "backbone_args", num_classes=2 if xception else 0, **args))
         if (stride := self.body.feature_info[-1]["reduction"]) != STRIDE:
             raise BenchError(
                 f"backbone {backbone} makes maps {stride} times smaller; pgfdd's decoder needs {STRIDE} times"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...benchmark.errors import BenchError, did_you_mean
+from ...benchmark.errors import BenchError
 from ...benchmark.types import FAKE, REAL, Video
 from ..crops import BoxCrop
+from ..options import check_known, check_multiple
 from . import labels
 from .labels import AIFACE_COUNTS, FFPP_COUNTS, METHODS, FairnessSampler, Lesson, ldam_margins
 
@@ -57,22 +58,22 @@ class PairLearner:
     repaired = False
     noisy = True
     lesson: Lesson | None = None
+    takes_any_size = True  # Only the decoder, which scoring has no use for, needs multiples of 32.
 
-    def take_options(self, input_size: int, exact: bool, reference_score: str, augment: bool) -> None:
+    def take_options(self, width: int, input_size: int, exact: bool, reference_score: str, augment: bool) -> None:
         """Set the options that concern no weights.
 
         Raises:
             BenchError: one isn't valid.
         """
-        if reference_score not in SCORES:
-            hint = did_you_mean(reference_score, SCORES)
-            raise BenchError(f"pgfdd: no reference_score '{reference_score}'.{hint} Known: {', '.join(SCORES)}")
-        if input_size % STRIDE or input_size < 2 * STRIDE:
-            raise BenchError(
-                f"pgfdd: input_size {input_size} is no multiple of {STRIDE} from {2 * STRIDE} on. "
-                "Use --set options.input_size=256, the paper's, or 64, 96, 128, ..."
-            )
+        check_known("pgfdd reference_score", reference_score, SCORES)
+        check_multiple("pgfdd", "input_size", input_size, STRIDE, 2 * STRIDE, 256)
+        check_multiple("pgfdd", "width", width, 8, 8, 512)
         self.input_size, self.exact, self.reference_score, self.augment = input_size, exact, reference_score, augment
+
+    def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
+        """Tell whether there is a pair of a real and a fake left in a training batch."""
+        return {REAL, FAKE} <= set(batch.get("label", np.empty(0)).tolist())
 
     def cropper(self) -> BoxCrop:
         """The square face box."""

@@ -22,16 +22,16 @@ class ResNet(nnx.Module):
         self,
         arch: str,
         init: Init,
-        *,
-        channels: tuple[int, ...] = (64, 128, 256, 512),
-        stem_width: int = 32,
         stages: int = 4,
+        *,
+        channels: tuple[int, int, int, int] = (64, 128, 256, 512),
+        stem_width: int = 32,
     ):
         tiered = arch == "resnet10t"
         inner = stem_width * 2 if tiered else 64
         self.conv1 = TieredStem(stem_width, init) if tiered else _conv(3, inner, 7, init, stride=2)
         self.bn1 = BatchNorm(inner, init)
-        for stage, (blocks, width) in enumerate(zip(BLOCKS[arch][:stages], channels, strict=False), 1):
+        for stage, (blocks, width) in enumerate(zip(BLOCKS[arch][:stages], channels[:stages], strict=True), 1):
             made = []
             for block in range(blocks):
                 made.append(BasicBlock(inner, width, init, stride=2 if stage > 1 and not block else 1, pooled=tiered))

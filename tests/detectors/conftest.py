@@ -57,7 +57,7 @@ def train_pass() -> Callable[[Any, Arrays], tuple[dict[str, float], Arrays, Arra
 
 @pytest.fixture(scope="session")
 def double() -> Callable[[Any], Any]:
-    """Make a PyTorch detector work in double precision: its quick convolutions can be off by a percent in gradients."""
+    """Make a PyTorch detector work in double precision: in single, two ports differ where a ReLU is just at 0."""
     return _double
 
 

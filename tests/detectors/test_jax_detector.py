@@ -99,6 +99,27 @@ def test_smaller_batches_are_filled_up_and_compile_nothing(batch, compilations):
     assert whole.dtype == np.float32
 
 
+def test_outputs_of_fewer_frames_compile_nothing(batch, compilations):
+    """As of videos with six frames, five, and so on, whose features a probe asks for."""
+    detector, frames = meso(), batch["image"]
+    whole = detector.outputs_of(frames)
+    before, seconds = compilations(), detector.compile_seconds
+    assert before > 0
+    assert seconds > 0
+    for n in (5, 4, 1, 6):
+        for name, value in detector.outputs_of(frames[:n]).items():
+            np.testing.assert_allclose(value, whole[name][:n], atol=1e-6, err_msg=name)
+            assert len(value) == n
+    assert compilations() == before
+    assert detector.compile_seconds == seconds
+    x = np.asarray(detector.normalise(frames)).transpose(0, 3, 1, 2)
+    assert detector.outputs(x)["logits"] == pytest.approx(whole["logits"], abs=1e-6)
+    assert detector.compile_seconds > seconds
+    before = compilations()
+    assert detector.outputs(x[:2])["logits"] == pytest.approx(whole["logits"][:2], abs=1e-6)
+    assert compilations() == before
+
+
 def test_twenty_steps_and_a_smaller_one_compile_once(batch, compilations):
     session = meso().training(TrainSettings(batch_size=6, schedule="cosine", warmup_steps=3), 30, 5)
     session.step(batch)
@@ -271,6 +292,7 @@ detector = create_from(detectors.find("meso4", "jax"), 0, input_size=32)
 session = detector.training(TrainSettings(batch_size=5, lr=0.01, optimizer="sgd"), 2, 2)
 losses = [session.step({k: v[:5] for k, v in batch.items()})["loss"] for _ in range(2)]
 found = {"losses": losses, "devices": len(jax.devices()), "scores": detector.score(batch["image"])}
+found |= {"flops": detector.flops(batch["image"]), "features": detector.outputs_of(batch["image"])["features"]}
 np.savez(sys.argv[2], **found, **detector.state())
 """
 
@@ -286,6 +308,7 @@ def test_two_devices_take_the_step_of_one(batch, tmp_path):
         results.append(dict(np.load(tmp_path / f"{count}.npz")))
     one, two = results
     assert (one.pop("devices"), two.pop("devices")) == (1, 2)
+    assert two.pop("flops") == pytest.approx(one.pop("flops"), rel=1e-3)  # Of the images, wherever they are scored.
     for key, expected in one.items():
         np.testing.assert_allclose(two[key], expected, atol=1e-5, err_msg=key)
 

@@ -80,7 +80,19 @@ def test_other_timm_models_are_pytorch_only():
         create("timm:resnet50", backend="jax")
 
 
-def test_the_documented_example_is_the_code():
+def test_the_documented_example_is_the_code_and_works_outside_of_the_project(tmp_path):
     root = Path(__file__).resolve().parents[3]
     code = (root / "detectors" / "baselines" / "jax_meso.py").read_text(encoding="utf-8")
     assert code in (root / "docs" / "backends.md").read_text(encoding="utf-8")
+    for dots, package in (
+        ("...", "crossfake."),
+        ("..", "crossfake.detectors."),
+        (".", "crossfake.detectors.baselines."),
+    ):
+        code = code.replace(f"from {dots}", f"from {package}")
+    path = tmp_path / "mine.py"
+    path.write_text(code, encoding="utf-8")
+    detector = create(f"{path}:JaxMeso4", input_size=32)
+    assert np.array_equal(
+        detector.score(batch(32)["image"]), create("meso4", "jax", input_size=32).score(batch(32)["image"])
+    )

@@ -209,7 +209,7 @@ def test_reference_recipe_and_size_reach_the_sampler():
     with pytest.raises(BenchError, match="Did you mean 'paper'"):
         Caddm(**SMALL, recipe="papr")
     assert Caddm(**SMALL, recipe_args={"partial": 0.5}).sampler().recipe.partial == 0.5
-    with pytest.raises(BenchError, match=r"a recipe has no 'partail'\. Did you mean 'partial'"):
+    with pytest.raises(BenchError, match=r"no recipe_args 'partail'\. Did you mean 'partial'"):
         Caddm(**SMALL, recipe_args={"partail": 0.5})
 
 
@@ -226,7 +226,7 @@ def test_building_downloads_nothing_unless_asked(monkeypatch):
     monkeypatch.setattr(timm, "create_model", create)
     Caddm(**SMALL)
     assert not any(asked)
-    with pytest.raises(BenchError, match=r"resnet34.tv_in1k can't be built: no route to host.*pretrained: false"):
+    with pytest.raises(BenchError, match=r"resnet34.tv_in1k can't be built: no route to host.*pretrained=false"):
         Caddm(backbone="resnet34", pretrained=True)
 
 

@@ -12,7 +12,7 @@ from crossfake.benchmark.types import Face, TrainSample
 from crossfake.detectors.caddm.alignment import UPRIGHT, frame_landmarks
 from crossfake.detectors.caddm.sampler import GENTLE, PAPER, RECIPES, REFERENCE, CaddmSampler
 from crossfake.detectors.caddm.scene import halved, scene_of
-from crossfake.detectors.caddm.targets import WHOLE, assign
+from crossfake.detectors.caddm.targets import WHOLE, corners, decode, priors
 
 SIZES = {"image": (112, 112, 3), "label": (), "loc_targets": (168, 4), "conf_targets": (168,)}
 
@@ -26,10 +26,11 @@ def pair(make_face):
 @pytest.mark.parametrize("seed", [0, 3, 5, 9, 10])
 def test_swaps_replay_the_released_code(make_face, preprocessing, replay, seed):
     scene = scene_of(TrainSample(make_face("fake"), 1, make_face("source")))
-    image, boxes = CaddmSampler(recipe=REFERENCE).fake(scene, replay(seed), train=False)
+    sampler = CaddmSampler(recipe=REFERENCE)
+    image, boxes = sampler.fake(scene, replay(seed), train=False)
     expected = preprocessing[f"ptrain_fake_seed{seed}_img"].astype(int)
     assert np.abs(image[::4, ::4, ::-1] - expected).mean() < 0.1
-    loc, conf = assign(np.array(boxes))
+    loc, conf = sampler.targets(boxes)
     positive = conf.nonzero()[0]
     assert positive.tolist() == preprocessing[f"ptrain_fake_seed{seed}_conf"].tolist()
     np.testing.assert_allclose(loc[positive], preprocessing[f"ptrain_fake_seed{seed}_loc"], atol=1e-5)
@@ -145,6 +146,23 @@ def test_mirroring_moves_the_boxes(monkeypatch):
     mirrored, boxes = CaddmSampler()._photographed(image, [(0.125, 0.25, 0.5, 0.75)], np.random.default_rng(0))
     np.testing.assert_array_equal(mirrored, image[:, ::-1])
     assert boxes == [(0.5, 0.25, 0.875, 0.75)]
+
+
+@pytest.mark.parametrize("boxes_xy", [True, False])
+def test_mirrored_boxes_are_where_the_mirrored_change_is(make_face, monkeypatch, boxes_xy):
+    """The released code's order of axes is for what the anchors are told, after mirroring."""
+    box, size = (0.0, 0.25, 0.625, 0.5), 224
+    image = np.zeros((size, size, 3), np.uint8)
+    monkeypatch.setattr(CaddmSampler, "fake", lambda *rest: (image, [WHOLE, box]))
+    recipe = dataclasses.replace(PAPER if boxes_xy else REFERENCE, flip=True, photometric=0.0)
+    sample, seen = TrainSample(make_face("fake"), 1, make_face("source")), set()
+    for seed in range(8):
+        example = CaddmSampler(size, recipe)(sample, np.random.default_rng(seed))
+        positive = example["conf_targets"] > 0
+        told = corners(decode(example["loc_targets"][positive], priors()[positive]))
+        told = told if boxes_xy else told[:, [1, 0, 3, 2]]
+        seen |= {tuple(np.round(b, 4).tolist()) for b in told} - {WHOLE}
+    assert seen == {box, (0.375, 0.25, 1.0, 0.5)}
 
 
 def test_paper_boxes_are_where_the_change_is(make_face):

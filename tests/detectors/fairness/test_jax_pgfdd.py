@@ -380,9 +380,9 @@ def test_trains_and_scores_on_the_demo_world(tiny_world, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backbone": "resnet50"}, "no pgfdd backbone 'resnet50' in JAX, only xception, .*Use --backend torch"),
+        ({"backbone": "resnet50"}, "no pgfdd backbone in JAX named 'resnet50'.*xception, .*Use --backend torch"),
         ({"backbone": "resnet34", "backbone_args": {"a": 1}}, "are for backbone timm:NAME; 'resnet34' takes none"),
-        ({"input_size": 100}, "no multiple of 32"),
+        ({"input_size": 100}, "input_size must be a multiple of 32 from 64 on, got 100"),
         ({"reference_score": "logit"}, "Did you mean 'logit1'"),
     ],
 )

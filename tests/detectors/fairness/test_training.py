@@ -111,6 +111,24 @@ def test_a_lost_frame_takes_its_partner_along():
     assert losses[0] == losses[1]
 
 
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_batch_without_a_pair_is_passed_over(backend):
+    """As one of which every fake was lost: no step, no losses, as of an empty batch."""
+    if backend == "jax":
+        pytest.importorskip("flax")
+    detector = create("pgfdd", backend=backend, **OPTIONS)
+    session = detector.training(TrainSettings(balance=True, batch_size=8), 2, 2)
+    before, reals = detector.state(), {k: v[:4] for k, v in make_batch().items()}
+    for batch in (reals, {k: v[:0] for k, v in reals.items()}, {}):
+        assert session.step(batch) == {}
+        assert session.gradients(batch) == ({}, {})
+    assert session.done == 0
+    assert all(np.array_equal(detector.state()[k], v) for k, v in before.items())
+    if backend == "torch":  # Elsewhere it would have to be compiled.
+        assert np.isfinite(session.step({k: v[3:5] for k, v in make_batch().items()})["loss"])
+        assert session.done == 1
+
+
 def test_a_resumed_session_equals_an_unbroken_one(assert_resumes):
     settings = TrainSettings(optimizer="sgd", lr=0.01, balance=True, batch_size=8, sharpness="sam", threads=1)
     torch.manual_seed(0)
