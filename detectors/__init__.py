@@ -68,13 +68,14 @@ def _made(name: str, cls: Any, options: Mapping[str, Any]) -> Any:
         return cls(**options)
     except TypeError as error:
         found = re.search(r"(?:unexpected|multiple values for)(?: keyword)? argument '(\w+)'", str(error))
-        wrong = found[1] if found else ""
-        holders = [option for option, value in options.items() if isinstance(value, Mapping) and wrong in value]
-        if not holders:
-            raise  # A mistake in the detector's own code.
-        raise BenchError(
-            f"{name} takes no {holders[0]} '{wrong}': {error}. Leave it out of options.{holders[0]}"
-        ) from None
+        nameless = "keywords must be strings" in str(error)
+        for option, value in options.items():
+            for key in value if isinstance(value, Mapping) else ():
+                if (found and key == found[1]) or (nameless and not isinstance(key, str)):
+                    raise BenchError(
+                        f"{name} takes no {option} '{key}': {error}. Leave it out of options.{option}"
+                    ) from None
+        raise  # A mistake in the detector's own code.
 
 
 def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Any:

@@ -38,6 +38,7 @@ OF_BOTH = [
     ("caddm", {"backbone": "resnet43"}, "no CADDM backbone.* 'resnet43'. Did you mean 'resnet34'"),
     ("caddm", {"backbone_args": {"foo": 3}}, "foo"),
     ("caddm", {"backbone_args": {"channels": "abc"}}, "resnet10t.*backbone_args"),
+    ("caddm", {"backbone_args": {3: 3}}, "no backbone_args '3'"),
     ("caddm", {"stage": "last"}, "stage must be a valid integer, got 'last'"),
     ("meso4", {"input_size": "abc"}, "meso4: input_size must be a valid integer, got 'abc'"),
     ("meso4", {"input_size": 40}, "input_size must be a multiple of 32 from 32 on, got 40"),
