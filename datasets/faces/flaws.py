@@ -24,7 +24,7 @@ def flaw_of_landmarks(points: np.ndarray, frame_size: tuple[int, int]) -> str:
     if flaw := _too_small("face", *(high - low)):
         return flaw
     width, height = np.ptp(points[FEATURES], axis=0)
-    if max(width, height) < LEAST_FACE:
+    if max(width, height) < LEAST_FACE / 2:  # They span half of a face.
         return f"eyes, nose and mouth within {width:.0f} x {height:.0f} pixels"
     middle = (low + high) / 2
     inside = (middle >= 0).all() and (middle < frame_size).all()
