@@ -83,6 +83,8 @@ def test_a_step_is_the_plain_one(name):
     losses = (loss_of_caddm if name == "caddm" else loss_of_classifier)(plain, batch)
     losses["loss"].backward()
     norms = {k: p.grad.norm().item() for k, p in plain.named_parameters()}
+    # AdamW's first step is the rate times the gradient's sign, which rounding decides where the gradient should be 0.
+    clear = {k: p.grad.abs().numpy() > 1e-4 * max(norms.values()) for k, p in plain.named_parameters()}
     for p in plain.parameters():
         p.grad.clamp_(-SETTINGS.clip_value, SETTINGS.clip_value)
     torch.optim.AdamW(plain.parameters(), SETTINGS.lr, weight_decay=SETTINGS.weight_decay).step()
@@ -92,9 +94,12 @@ def test_a_step_is_the_plain_one(name):
     _, gradients = made(name).training(SETTINGS, 1, 1).gradients(batch)
     found = {k: float(np.linalg.norm(v)) for k, v in gradients.items()}
     assert found == pytest.approx(norms, rel=1e-4, abs=1e-4 * max(norms.values()))
-    # AdamW's first step is the rate times the gradient's sign: not even rounding may differ, where it is close to 0.
     for key, value in plain.state_dict().items():
-        np.testing.assert_allclose(detector.network.state_dict()[key], value, atol=1e-6, err_msg=key)
+        at = clear.get(key, ...)
+        np.testing.assert_allclose(
+            detector.network.state_dict()[key].numpy()[at], value.numpy()[at], 1e-5, 1e-6, err_msg=key
+        )
+    assert sum(c.sum() for c in clear.values()) > 0.3 * sum(c.size for c in clear.values())
 
 
 @pytest.mark.parametrize("name", CASES)
