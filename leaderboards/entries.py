@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..benchmark.config import ScoreSettings
 from ..benchmark.errors import BenchError
 from ..benchmark.plan import file_hash
 from ..benchmark.predict import read_predictions, write_predictions
@@ -26,7 +27,7 @@ from .collect import ENTRY, Card, read_card
 from .rows import protocol_of
 
 TOLERANCE = 1e-9
-DRAWS = 1000  # The same intervals for everybody.
+DRAWS = ScoreSettings().draws  # The same intervals for everybody, whatever their recipe sets.
 _PRIVATE = ("faces", "artifacts", "path", "time")  # Of this machine alone.
 # Real and fake videos of the official test splits; FaceForensics++ without and with FaceShifter.
 OFFICIAL = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,17 @@ from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.predict import read_predictions, write_predictions
 from crossfake.benchmark.score import SCHEMA_VERSION
 from crossfake.datasets import celebdf, dfd, dfdc
+from crossfake.leaderboards import entries as module
 from crossfake.leaderboards.collect import collect
 from crossfake.leaderboards.entries import OFFICIAL, check, place, submit
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_draws() -> Iterator[None]:
+    """Sixty entries are scored here, each with all its intervals."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "DRAWS", 50)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +86,7 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
         (lambda c: c["threshold"].update(rule="best on the test set"), "threshold rule is best on the test set, the"),
         (lambda c: c["threshold"].update(rule="0.5"), "threshold value is 0.5"),
         (lambda c: c.update(temperature=1.0), "temperature is 1.0, the predictions give"),
-        (lambda c: c["score"].update(draws=2), "score draws is 2, the predictions give 1000"),
+        (lambda c: c["score"].update(draws=2), "score draws is 2, the predictions give 50"),
         (lambda c: c["throughput"].update(score_images_per_s=1e6), "throughput score_images_per_s is 1000000.0"),
         (lambda c: c.update(params=1), "params is 1, the predictions give 28000"),
         (lambda c: c["metrics"].update({"video.luck": c["metrics"]["video.auc"]}), "metrics has unknown video.luck"),
