@@ -25,7 +25,12 @@ def backend(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(scope="module", params=CASES)
+QUICK = ("caddm", "meso4")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in CASES]
+)
 def detector(request: pytest.FixtureRequest, backend: str) -> Any:
     return create(request.param, backend=backend, **CASES[request.param])
 
