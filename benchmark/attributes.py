@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import BenchError, in_rows
 from .fairness import parse_group
@@ -20,21 +20,20 @@ PAIRS = (("gender", "race"), ("gender", "skin_tone"))
 """Whose intersection is meant in the literature."""
 PEOPLE = ("gender", "race", "skin_tone", "age")
 """Columns that say who is seen, so that a video can't have two values; any other that varies within one says else."""
-SAME_AS = {"nomale": "nonmale", "undefined": ""}
+UNDEFINED = "undefined"
+SAME_AS = {"nomale": "nonmale", UNDEFINED: ""}
 """AI-Face's name of a group, and what tables derived from A-FF++ and its kin call unknown."""
 
 
 def attribute_columns(frames: pd.DataFrame) -> list[str]:
     """Return which columns of a predictions table hold groups: 1 to MOST_GROUPS values, one a video."""
-    return [c for c in map(str, frames) if _may_tell(c) and not _unfit(frames, c)]
-
-
-def _may_tell(column: str) -> bool:
-    return column not in NO_ATTRIBUTE and not column.startswith("Unnamed")
+    return [c for c in map(str, frames) if c not in NO_ATTRIBUTE and not _unfit(frames, c)]
 
 
 def _unfit(frames: pd.DataFrame, column: str) -> str:
     """Say why a column holds no groups; empty if it does."""
+    if column.startswith("Unnamed"):
+        return "it has no name"
     if nested(frames[column]):
         return "it holds lists"
     values = set(frames[column].dropna().unique()) - {""}
@@ -84,13 +83,13 @@ def _taken_apart(frames: pd.DataFrame, origin: str) -> pd.DataFrame:
     parts = {t: parse_group(t) if t else ("", "") for t in texts.unique()}
     if wrong := [t for t, p in parts.items() if len(p) != 2]:
         what = f"an intersection ('{wrong[0]}') that is not of the form gender,race, such as male,asian"
-        raise BenchError(f"{origin}: {what}, {_rows(texts.isin(wrong))}")
+        raise BenchError(f"{origin}: {what}, {in_data_rows(texts.isin(wrong))}")
     for i, column in enumerate(("gender", "race")):
         told = texts.map({text: pair[i] for text, pair in parts.items()})
         if column in frames:
             names = group_names(frames[column])
             if (clash := _clash(names, told)).any():
-                raise BenchError(f"{origin}: an intersection that contradicts {column}, {_rows(clash)}")
+                raise BenchError(f"{origin}: an intersection that contradicts {column}, {in_data_rows(clash)}")
             told = names.where(names != "", told)
         frames = frames.assign(**{column: told})
     return frames.drop(columns=INTERSECTION)
@@ -106,7 +105,8 @@ def _clash(names: pd.Series, told: pd.Series) -> pd.Series:
     return known & (names != told)
 
 
-def _rows(marked: pd.Series) -> str:
+def in_data_rows(marked: ArrayLike) -> str:
+    """Return where rows of a predictions table are marked, (n,), and what to do."""
     return in_rows((np.flatnonzero(marked) + 1).tolist(), "the first of the data")
 
 
@@ -135,6 +135,11 @@ def remarks(frames: pd.DataFrame) -> list[str]:
     return said
 
 
+def main_pair(present: Sequence[str]) -> tuple[str, ...]:
+    """Return the two attributes whose groups are crossed as `intersection`: those of the literature, or the first."""
+    return next((pair for pair in PAIRS if set(pair) <= set(present)), tuple(present[:2]))
+
+
 def attributes_of(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Series]:
     """Return each annotated attribute, and each intersection of two, as a column of group names.
 
@@ -143,7 +148,7 @@ def attributes_of(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Ser
     """
     present = [a for a in known if a in table and (table[a] != "").any()]
     columns = {a: table[a] for a in present}
-    main = next((pair for pair in PAIRS if set(pair) <= set(present)), tuple(present[:2]))
+    main = main_pair(present)
     for one, other in combinations(present, 2):
         whole = (table[one] != "") & (table[other] != "")
         name = INTERSECTION if {one, other} == set(main) else f"{one}+{other}"

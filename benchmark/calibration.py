@@ -9,6 +9,7 @@ from .intervals import Drawn, Resamples, means
 from .metrics import Array
 
 BINS = 15
+TEMPERATURES = (1 / 20, 20)  # between which one is sought
 CLIP = 1e-6  # Keeps the logit of a score of exactly 0 or 1 finite.
 
 
@@ -58,8 +59,8 @@ def temperature(labels: ArrayLike, scores: ArrayLike) -> float:
         x = z / np.exp(log_t)
         return float(np.mean(np.logaddexp(0, x) - y * x))
 
-    edge = np.log(20)
-    return float(np.exp(minimize_scalar(loss, bounds=(-edge, edge), method="bounded").x))
+    low, high = (float(np.log(t)) for t in TEMPERATURES)
+    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
 def scaled(scores: ArrayLike, by: float) -> Array:

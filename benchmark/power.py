@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from .attributes import UNDEFINED
 from .types import FAKE, REAL
 
 ALPHA = 0.05
-UNDEFINED = "undefined"
 LEAST = 5  # of each class, for an AUC: with fewer its distribution is nothing like a normal one
 MOST = 250_000  # outcomes of two groups that are enumerated
 TRIED = 8  # groups, those with most reals, of which all pairs are tried: exact tests jump, and can favour fewer videos

@@ -72,7 +72,8 @@ class Unfinished:
     """
 
     def __init__(self, path: Path, made_by: str = ""):
-        self.path, self.made_by = path.with_name(f".{path.stem}.unfinished.parquet"), made_by
+        self.whole, self.path = path, path.with_name(f".{path.stem}.unfinished.parquet")
+        self.made_by = made_by
         self.kept = time.monotonic()
 
     def scores(self, rows: pd.DataFrame) -> np.ndarray:
@@ -93,8 +94,9 @@ class Unfinished:
             write_predictions(self.path, rows.head(len(known)).assign(score=known), {"made_by": self.made_by})
         self.kept = time.monotonic()
 
-    def forget(self) -> None:
-        """Remove what was kept, now that the predictions are written."""
+    def finish(self, table: pd.DataFrame, facts: dict[str, Any]) -> None:
+        """Write the predictions, and remove what was kept."""
+        write_predictions(self.whole, table, facts)
         self.path.unlink(missing_ok=True)
 
 

@@ -17,7 +17,7 @@ from .engines import ENGINES
 from .errors import BenchError
 from .extremes import artifacts
 from .plan import Cell
-from .predict import Unfinished, predict, read_predictions, write_predictions
+from .predict import Unfinished, predict, read_predictions
 from .progress import Reporter
 from .provenance import provenance
 from .score import SCHEMA_VERSION, SOURCE_VAL, as_json, check_predictions, operating_point, scorecard
@@ -162,8 +162,7 @@ class Stages:
             cell = {**self.cell.describe(), "scored": source.label, "split": split}
             cost = {"params": parameters(made), "flops": flops(made, cropper(_first_face(store)))}
             seen = {"artifacts": artifacts(made, store, table), "faces": str(store.folder)}
-            write_predictions(path, table, {**facts, **cost, **seen, "cell": cell})
-            unfinished.forget()
+            unfinished.finish(table, {**facts, **cost, **seen, "cell": cell})
         return path
 
     def operating_point(self) -> tuple[float | None, float | None]:

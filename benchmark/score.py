@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import calibration, metrics
-from .attributes import attribute_columns, contradictions, group_names, nested, remarks, with_attributes
-from .errors import BenchError, in_rows
+from .attributes import attribute_columns, contradictions, group_names, in_data_rows, nested, remarks, with_attributes
+from .errors import BenchError
 from .groups import Groups, SeedScores, fairness
 from .intervals import Drawn, Parts, Resamples, interval, means, over_seeds, ranked
 from .metrics import RANKED
@@ -106,8 +106,7 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
         ),
     ):
         if bad.any():
-            rows = (np.flatnonzero(bad) + 1).tolist()
-            raise BenchError(f"{origin}: {what} {in_rows(rows, 'the first of the data')}")
+            raise BenchError(f"{origin}: {what} {in_data_rows(bad)}")
 
 
 def operating_point(frames: pd.DataFrame) -> tuple[float, float | None]:

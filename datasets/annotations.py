@@ -25,13 +25,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..benchmark.attributes import contradictions
+from ..benchmark.attributes import PEOPLE, UNDEFINED, contradictions
 from ..benchmark.errors import BenchError, in_rows
 
 RACES = ("asian", "white", "black")
 AGES = ("young", "middle_aged", "senior")
-ATTRIBUTES = ("gender", "race", "age", "skin_tone")
-UNDEFINED = "undefined"
 OTHERS = "others"
 SEVERAL = "several"
 GENDERS = {1: "male", -1: "female", 0: UNDEFINED}
@@ -118,7 +116,7 @@ def read_annotations(table: Path, merge_undefined: bool = False) -> dict[Key, di
     videos, conflicts = per_video(read_frames(table, merge_undefined))
     if conflicts:
         raise BenchError(f"{table}: {conflicts[0]} ({len(conflicts)} such videos). Mend it, or write demographics.csv")
-    attributes = [c for c in videos if c in ATTRIBUTES]
+    attributes = [c for c in videos if c in PEOPLE]
     rows = zip(videos["video"], *(videos[c] for c in attributes), strict=True)
     return {
         _key(PurePosixPath(video)): {a: v for a, v in zip(attributes, values, strict=True) if v not in (UNDEFINED, "")}

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..benchmark.attributes import UNDEFINED
 from ..benchmark.errors import BenchError
 from ..benchmark.store import atomic
 from ..benchmark.types import FAKE, REAL, Cropper, Video
-from .annotations import OTHERS, RACES, UNDEFINED, codes_of, one_of, read_csv, refuse
+from .annotations import OTHERS, RACES, codes_of, one_of, read_csv, refuse
 
 if TYPE_CHECKING:
     from .faces.store import FaceStore

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import isclose
 from typing import Any
 
+from ..benchmark.calibration import TEMPERATURES
 from .collect import Card
 from .markdown import Grid, estimate, gap, grid
 from .pool import AUC, FRAME_AUC
 from .rows import GAP, protocol_of, shown_name
 
 RATES = ("auc", "fpr", "tpr")
-TEMPERATURES = (1 / 20, 20)  # between which benchmark/calibration.py looks for it
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
 
 

@@ -155,16 +155,15 @@ def _videos(arguments: argparse.Namespace) -> Asked:
 
 def _grouped(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
     """Name each video's group, by gender and race where both are known attributes, as scores' intersections are."""
-    from ..attributes import PAIRS
-    from ..power import UNDEFINED
+    from ..attributes import UNDEFINED, main_pair
 
     videos = videos.assign(**{a: videos[a].replace("", UNDEFINED) for a in attributes})
-    main = next((pair for pair in PAIRS if set(pair) <= set(attributes)), attributes[:2])
-    return videos.assign(group=videos[list(main)].agg("-".join, axis=1))
+    return videos.assign(group=videos[list(main_pair(attributes))].agg("-".join, axis=1))
 
 
 def _annotated(arguments: argparse.Namespace) -> Asked:
-    from ...datasets.annotations import ATTRIBUTES, doubtful, in_split, per_video, read_frames
+    from ...datasets.annotations import doubtful, in_split, per_video, read_frames
+    from ..attributes import PEOPLE
 
     frames = read_frames(arguments.annotations, arguments.merge_undefined)
     videos, notes = per_video(frames)
@@ -177,7 +176,7 @@ def _annotated(arguments: argparse.Namespace) -> Asked:
         if lacking:
             what = f"{arguments.annotations} has none of {len(lacking)} videos that {arguments.split} names"
             notes.append(f"{what}: {lacking[0]} is the first")
-    attributes = [c for c in videos if c in ATTRIBUTES]
+    attributes = [c for c in videos if c in PEOPLE]
     return _grouped(videos.assign(clip=videos["video"].str.rpartition("/")[2]), attributes), attributes, notes
 
 

@@ -122,7 +122,7 @@ def _predict(
     from ...detectors import cropper_of
     from ..errors import BenchError
     from ..plan import code_hash, file_hash
-    from ..predict import Unfinished, predict, write_predictions
+    from ..predict import Unfinished, predict
     from ..store import key_of
 
     videos = source.split(arguments.split)
@@ -154,6 +154,5 @@ def _predict(
             plugin=entry.plugin,
             unfinished=unfinished,
         )
-    write_predictions(path, table, {**facts, "scored": source.label, "split": arguments.split})
-    unfinished.forget()
+    unfinished.finish(table, {**facts, "scored": source.label, "split": arguments.split})
     return path

@@ -86,6 +86,8 @@ def _sampled_pictures(video: Video, source: Video | None, frames: int) -> tuple[
 
 def _is_mended(video: Video, known: Outcome) -> bool:
     """Tell whether pictures that were lost can be used now, or are lost in another way; no others are read."""
+    if not known.lost:  # The usual case: nothing is looked at.
+        return False
     frames, lost = {frame for frame, _ in known.lost}, list[Lost]()
     deque(read_pictures([p for p in video.pictures if p.frame in frames], lost), maxlen=0)
     return bool(video.pictures) and tuple(lost) != known.lost

@@ -123,8 +123,8 @@ def test_a_killed_scoring_goes_on_to_the_same_end(memory_store, videos, tmp_path
     assert sum(second.sizes) == 6 - after * size == facts["throughput"]["images"]
     assert ticks[0] == (min(6, (after + 1) * size), 6)
     assert table.equals(predict(Told(), whole, store, videos)[0])
-    again.forget()
-    assert list(tmp_path.iterdir()) == []
+    again.finish(table, facts)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, videos, tmp_path, kept_at_once):
