@@ -9,25 +9,25 @@ import av
 import cv2
 import numpy as np
 
-from ..datasets.faces.sampling import Clip
-from .files import Scored, ScoredFace, is_picture, read_picture
-from .store import atomic
+from ..datasets.faces.sampling import VideoFile
+from .files import FileResult, ScoredFace, is_picture, read_picture
+from .store import write_atomically
 
 Mark = tuple[np.ndarray, float]
 """A box (4,) and the score beside it."""
 
 
-def annotate(path: Path, scored: Scored, folder: Path, name: str) -> Path:
+def annotate(path: Path, scored: FileResult, folder: Path, name: str) -> Path:
     """Write the picture (PNG) or video (MP4) at `path` with its faces marked; return where: folder/name.png or .mp4."""
     out = folder / f"{name}{'.png' if is_picture(path) else '.mp4'}"
     if is_picture(path):
         picture = read_picture(path)
         assert picture is not None, "a scored picture can be read"
         marked = draw(picture, [(np.array(face.box), face.score) for (face,) in scored.people])
-        with atomic(out) as temporary:
+        with write_atomically(out) as temporary:
             cv2.imwrite(str(temporary), cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))
     else:
-        write_video(out, _marked_frames(path, scored), _rate(path))
+        write_video(out, _draw_frames(path, scored), _read_rate(path))
     return out
 
 
@@ -47,13 +47,13 @@ def draw(frame: np.ndarray, marks: list[Mark]) -> np.ndarray:
     return marked
 
 
-def _marked_frames(path: Path, scored: Scored) -> Iterator[np.ndarray]:
-    clip = Clip(path)
-    for index, frame in clip.frames(range(clip.told)):
-        yield draw(frame, [mark for person in scored.people if (mark := mark_at(index, person))])
+def _draw_frames(path: Path, scored: FileResult) -> Iterator[np.ndarray]:
+    clip = VideoFile(path)
+    for index, frame in clip.frames(range(clip.reported_frames)):
+        yield draw(frame, [mark for person in scored.people if (mark := interpolate_mark(index, person))])
 
 
-def mark_at(index: int, person: tuple[ScoredFace, ...]) -> Mark | None:
+def interpolate_mark(index: int, person: tuple[ScoredFace, ...]) -> Mark | None:
     """Return a person's box in a frame, on a straight line between those looked at, with the nearest's score."""
     frames = np.array([face.frame for face in person])
     if not frames[0] <= index <= frames[-1]:
@@ -62,14 +62,14 @@ def mark_at(index: int, person: tuple[ScoredFace, ...]) -> Mark | None:
     return box, person[int(np.abs(frames - index).argmin())].score
 
 
-def _rate(path: Path) -> int:
+def _read_rate(path: Path) -> int:
     with av.open(str(path)) as container:
         return max(1, round(container.streams.video[0].average_rate or 25))
 
 
 def write_video(path: Path, frames: Iterator[np.ndarray], rate: int) -> None:
     """Write (H, W, 3) uint8 RGB frames of one size as H.264; an odd last row or column is left out."""
-    with atomic(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with write_atomically(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
         stream.pix_fmt = "yuv420p"
         for number, frame in enumerate(frames):

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import BenchError, in_rows
+from .errors import BenchError, describe_rows
 from .fairness import parse_group
 
 INTERSECTION = "intersection"
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 _CONTENT = {"video", "frame", "label", "score", "logit", "method", "identity"}
 NO_ATTRIBUTE = _CONTENT | {"cluster", "path", "split", "dataset", INTERSECTION}
 PAIRS = (("gender", "race"), ("gender", "skin_tone"))
@@ -26,26 +26,26 @@ SAME_AS = {"nomale": "nonmale", UNDEFINED: ""}
 
 
 def attribute_columns(frames: pd.DataFrame) -> list[str]:
-    """Return which columns of a predictions table hold groups: 1 to MOST_GROUPS values, one a video."""
-    return [c for c in map(str, frames) if c not in NO_ATTRIBUTE and not _unfit(frames, c)]
+    """Return which columns of a predictions table hold groups: 1 to MAX_GROUPS values, one a video."""
+    return [c for c in map(str, frames) if c not in NO_ATTRIBUTE and not _explain_unusable(frames, c)]
 
 
-def _unfit(frames: pd.DataFrame, column: str) -> str:
+def _explain_unusable(frames: pd.DataFrame, column: str) -> str:
     """Say why a column holds no groups; empty if it does."""
     if column.startswith("Unnamed"):
         return "it has no name"
-    if nested(frames[column]):
+    if is_nested(frames[column]):
         return "it holds lists"
     values = set(frames[column].dropna().unique()) - {""}
     if not values:
         return "it is empty"
-    if len(values) > MOST_GROUPS:
-        return f"{len(values)} different values, an attribute has at most {MOST_GROUPS}"
-    varies = column not in PEOPLE and "video" in frames and contradictions(frames, column).any()
+    if len(values) > MAX_GROUPS:
+        return f"{len(values)} different values, an attribute has at most {MAX_GROUPS}"
+    varies = column not in PEOPLE and "video" in frames and find_contradictions(frames, column).any()
     return "it varies within a video" if varies else ""
 
 
-def nested(column: pd.Series) -> bool:
+def is_nested(column: pd.Series) -> bool:
     """Tell whether a column holds lists, arrays or mappings, as parquet can."""
     return any(isinstance(v, list | dict | np.ndarray) for v in column.dropna().head(1))
 
@@ -68,7 +68,7 @@ def with_attributes(frames: pd.DataFrame, origin: str = "predictions") -> pd.Dat
         BenchError: a cell of that column isn't of the form gender,race, or contradicts those; or an attribute's value
             is spelled in two ways. Names the table as `origin`.
     """
-    frames = _taken_apart(frames, origin) if INTERSECTION in frames else frames
+    frames = _split_intersection(frames, origin) if INTERSECTION in frames else frames
     named = {c: group_names(frames[c]) for c in attribute_columns(frames)}
     for column, names in named.items():
         spelled: dict[str, str] = {}
@@ -78,24 +78,24 @@ def with_attributes(frames: pd.DataFrame, origin: str = "predictions") -> pd.Dat
     return frames.assign(**named)
 
 
-def _taken_apart(frames: pd.DataFrame, origin: str) -> pd.DataFrame:
+def _split_intersection(frames: pd.DataFrame, origin: str) -> pd.DataFrame:
     texts = group_names(frames[INTERSECTION])
     parts = {t: parse_group(t) if t else ("", "") for t in texts.unique()}
     if wrong := [t for t, p in parts.items() if len(p) != 2]:
         what = f"an intersection ('{wrong[0]}') that is not of the form gender,race, such as male,asian"
-        raise BenchError(f"{origin}: {what}, {in_data_rows(texts.isin(wrong))}")
+        raise BenchError(f"{origin}: {what}, {describe_data_rows(texts.isin(wrong))}")
     for i, column in enumerate(("gender", "race")):
         told = texts.map({text: pair[i] for text, pair in parts.items()})
         if column in frames:
             names = group_names(frames[column])
-            if (clash := _clash(names, told)).any():
-                raise BenchError(f"{origin}: an intersection that contradicts {column}, {in_data_rows(clash)}")
+            if (clash := _find_clashes(names, told)).any():
+                raise BenchError(f"{origin}: an intersection that contradicts {column}, {describe_data_rows(clash)}")
             told = names.where(names != "", told)
         frames = frames.assign(**{column: told})
     return frames.drop(columns=INTERSECTION)
 
 
-def _clash(names: pd.Series, told: pd.Series) -> pd.Series:
+def _find_clashes(names: pd.Series, told: pd.Series) -> pd.Series:
     """Mark where two columns that mean the same differ: by name, or where one has codes, by what a code first meant."""
     alike = {"female": "nonmale"}
     names, told = names.replace(alike), told.replace(alike)
@@ -105,12 +105,12 @@ def _clash(names: pd.Series, told: pd.Series) -> pd.Series:
     return known & (names != told)
 
 
-def in_data_rows(marked: ArrayLike) -> str:
+def describe_data_rows(marked: ArrayLike) -> str:
     """Return where rows of a predictions table are marked, (n,), and what to do."""
-    return in_rows((np.flatnonzero(marked) + 1).tolist(), "the first of the data")
+    return describe_rows((np.flatnonzero(marked) + 1).tolist(), "the first of the data")
 
 
-def contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
+def find_contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
     """Mark the rows whose value of a column isn't that of their video's first row, (n,)."""
     videos, values = pd.factorize(frames["video"])[0], pd.factorize(group_names(frames[column]))[0]
     first = np.zeros(videos.max(initial=-1) + 2, dtype=np.int64)
@@ -118,11 +118,11 @@ def contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
     return np.asarray(first[videos] != values)
 
 
-def remarks(frames: pd.DataFrame) -> list[str]:
+def collect_remarks(frames: pd.DataFrame) -> list[str]:
     """Say, a line each, which columns of a predictions table are no attribute, allow no gap, or leave rows out."""
     said, total = [], len(frames)
     for column in (str(c) for c in frames if str(c) not in NO_ATTRIBUTE):
-        if why := _unfit(frames, column):
+        if why := _explain_unusable(frames, column):
             said.append(f"column {column} is not used: {why}")
             continue
         names = group_names(frames[column])
@@ -135,12 +135,12 @@ def remarks(frames: pd.DataFrame) -> list[str]:
     return said
 
 
-def main_pair(present: Sequence[str]) -> tuple[str, ...]:
+def choose_main_pair(present: Sequence[str]) -> tuple[str, ...]:
     """Return the two attributes whose groups are crossed as `intersection`: those of the literature, or the first."""
     return next((pair for pair in PAIRS if set(pair) <= set(present)), tuple(present[:2]))
 
 
-def attributes_of(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Series]:
+def cross_attributes(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Series]:
     """Return each annotated attribute, and each intersection of two, as a column of group names.
 
     The one of gender and race (or skin tone, or of the first two where these aren't there) is called `intersection`,
@@ -148,7 +148,7 @@ def attributes_of(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Ser
     """
     present = [a for a in known if a in table and (table[a] != "").any()]
     columns = {a: table[a] for a in present}
-    main = main_pair(present)
+    main = choose_main_pair(present)
     for one, other in combinations(present, 2):
         whole = (table[one] != "") & (table[other] != "")
         name = INTERSECTION if {one, other} == set(main) else f"{one}+{other}"

@@ -16,7 +16,7 @@ from .data import DataRoot, Source
 from .errors import BenchError
 from .registry import Entry
 from .types import FAKE, REAL, SPLITS, Cropper, Dataset, Face, TrainSample, Video
-from .workers import ahead
+from .workers import map_ahead
 
 FACES = 5
 SIDE = 128
@@ -31,28 +31,28 @@ class Verdict(NamedTuple):
     seen: str
 
 
-class BrokenError(Exception):
+class ContractError(Exception):
     """A part of the contract isn't kept."""
 
 
-def need(kept: bool, failure: str) -> None:
-    """Raise BrokenError with what is wrong unless `kept`."""
+def require(kept: bool, failure: str) -> None:
+    """Raise ContractError with what is wrong unless `kept`."""
     if not kept:
-        raise BrokenError(failure)
+        raise ContractError(failure)
 
 
 def judge(part: str, test: Callable[[], str]) -> Verdict:
     """Run one test, which returns what it saw; whatever it raises is a failure of that part."""
     try:
         return Verdict(part, "", test())
-    except (BrokenError, BenchError) as error:
+    except (ContractError, BenchError) as error:
         return Verdict(part, str(error), "")
     except Exception as error:  # The plugin's own: any kind.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return Verdict(part, f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})", "")
 
 
-def made_up_faces(count: int = FACES) -> list[Face]:
+def make_test_faces(count: int = FACES) -> list[Face]:
     """Return faces whose crops are noise, black, white and stripes; what matters is their shape, not their look."""
     rng = np.random.default_rng(0)
     angle = np.linspace(0, 2 * np.pi, 81)
@@ -70,14 +70,14 @@ class DetectorCheck:
     entry: Entry
     options: dict[str, Any] = field(default_factory=dict)
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def run_checks(self) -> Iterator[Verdict]:
         """Judge each part in turn; without a number for every image the rest can't be judged, and is left out."""
         first = {
-            "making": self.making,
-            "crops": self.crops,
-            "scores": self.scores,
-            "shape": self.shape,
-            "dtype": self.dtype,
+            "making": self.check_making,
+            "crops": self.check_crops,
+            "scores": self.check_scores,
+            "shape": self.check_shape,
+            "dtype": self.check_dtype,
         }
         for part, test in first.items():
             verdict = judge(part, test)
@@ -85,119 +85,125 @@ class DetectorCheck:
             if verdict.failure:
                 return
         rest = {
-            "NaN": self.finite,
-            "range": self.range,
-            "determinism": self.determinism,
-            "batch size": self.batch_size,
-            "input": self.input,
+            "NaN": self.check_finite,
+            "range": self.check_range,
+            "determinism": self.check_determinism,
+            "batch size": self.check_batch_size,
+            "input": self.check_input,
         }
         if hasattr(self.detector, "cropper"):
-            rest["pickling"] = self.pickling
+            rest["pickling"] = self.check_pickling
         if hasattr(self.detector, "sampler"):
-            rest["samples"] = self.samples
+            rest["samples"] = self.check_samples
         if hasattr(self.detector, "state") and hasattr(self.detector, "load"):
-            rest["checkpoint"] = self.checkpoint
+            rest["checkpoint"] = self.check_checkpoint
         yield from (judge(part, test) for part, test in rest.items())
 
-    def making(self) -> str:
+    def check_making(self) -> str:
         """It can be made of its options alone, and has a method score."""
-        from ..detectors import create_from, cropper_of
+        from ..detectors import create_from, get_cropper
 
         self.detector = create_from(self.entry, 0, **self.options)
-        self.cropper: Cropper = cropper_of(self.detector, self.entry)
+        self.cropper: Cropper = get_cropper(self.detector, self.entry)
         return type(self.detector).__name__
 
-    def crops(self) -> str:
+    def check_crops(self) -> str:
         """Every face gives an RGB crop of one size."""
-        cut = [np.asarray(self.cropper(face)) for face in made_up_faces()]
+        cut = [np.asarray(self.cropper(face)) for face in make_test_faces()]
         for crop in cut:
-            need(crop.dtype == np.uint8, f"the cropper gives {crop.dtype}, expected uint8")
-            need(crop.ndim == 3 and crop.shape[2] == 3, f"the cropper gives shape {crop.shape}, expected (S, S, 3)")
-        need(len({c.shape for c in cut}) == 1, f"the crops differ in shape: {cut[0].shape}, {cut[-1].shape}")
+            require(crop.dtype == np.uint8, f"the cropper gives {crop.dtype}, expected uint8")
+            require(crop.ndim == 3 and crop.shape[2] == 3, f"the cropper gives shape {crop.shape}, expected (S, S, 3)")
+        require(len({c.shape for c in cut}) == 1, f"the crops differ in shape: {cut[0].shape}, {cut[-1].shape}")
         self.frames = np.stack(cut)
         return f"uint8 {self.frames.shape}"
 
-    def scores(self) -> str:
+    def check_scores(self) -> str:
         """It scores without raising."""
         self.given = self.frames.copy()
         self.answer = np.asarray(self.detector.score(self.given))
         return f"{self.answer.dtype} {self.answer.shape}"
 
-    def shape(self) -> str:
+    def check_shape(self) -> str:
         """One number an image."""
         expected = (len(self.frames),)
-        need(self.answer.shape == expected, f"score gave shape {self.answer.shape} for {FACES} images, not {expected}")
+        require(
+            self.answer.shape == expected, f"score gave shape {self.answer.shape} for {FACES} images, not {expected}"
+        )
         return str(self.answer.shape)
 
-    def dtype(self) -> str:
+    def check_dtype(self) -> str:
         """Floating point."""
-        need(self.answer.dtype.kind == "f", f"score gave {self.answer.dtype}, expected a floating type such as float32")
+        require(
+            self.answer.dtype.kind == "f", f"score gave {self.answer.dtype}, expected a floating type such as float32"
+        )
         return str(self.answer.dtype)
 
-    def finite(self) -> str:
+    def check_finite(self) -> str:
         """Neither NaN nor infinity, also for a black and a white picture."""
         bad = np.flatnonzero(~np.isfinite(self.answer))
         looks = ["noise", "black", "white", "stripes", "noise"]
-        need(not len(bad), f"NaN or infinity for {len(bad)} of {FACES} images: {', '.join(looks[i] for i in bad)}")
+        require(not len(bad), f"NaN or infinity for {len(bad)} of {FACES} images: {', '.join(looks[i] for i in bad)}")
         return "none"
 
-    def range(self) -> str:
+    def check_range(self) -> str:
         """A probability."""
         told = self.answer[np.isfinite(self.answer)]
         low, high = (float(told.min()), float(told.max())) if told.size else (0.0, 0.0)
-        need(low >= 0 and high <= 1, f"scores from {low:.4g} to {high:.4g}; P(fake) lies in [0, 1]")
+        require(low >= 0 and high <= 1, f"scores from {low:.4g} to {high:.4g}; P(fake) lies in [0, 1]")
         return f"{low:.4g} to {high:.4g}"
 
-    def determinism(self) -> str:
+    def check_determinism(self) -> str:
         """The same images, the same scores."""
-        apart = self._apart(np.asarray(self.detector.score(self.frames.copy())))
-        need(apart == 0, f"scoring the same images twice gave scores {apart:.2g} apart")
+        apart = self._describe_difference(np.asarray(self.detector.score(self.frames.copy())))
+        require(apart == 0, f"scoring the same images twice gave scores {apart:.2g} apart")
         return "same twice"
 
-    def batch_size(self) -> str:
+    def check_batch_size(self) -> str:
         """Scores don't hang on what else is in the batch."""
         alone = np.concatenate([np.atleast_1d(self.detector.score(f[None].copy())) for f in self.frames])
-        apart = self._apart(alone)
-        need(apart <= TOLERANCE, f"scored one by one, scores are {apart:.2g} apart from those of the whole batch")
+        apart = self._describe_difference(alone)
+        require(apart <= TOLERANCE, f"scored one by one, scores are {apart:.2g} apart from those of the whole batch")
         return f"one by one within {apart:.1g}"
 
-    def input(self) -> str:
+    def check_input(self) -> str:
         """It leaves the images that it is given as they are."""
-        need(np.array_equal(self.given, self.frames), "score changed the images that it was given")
+        require(np.array_equal(self.given, self.frames), "score changed the images that it was given")
         return "unchanged"
 
-    def pickling(self) -> str:
+    def check_pickling(self) -> str:
         """Its cropper works in a worker process."""
-        face = made_up_faces()[0]
-        (there,) = ahead(self.cropper, [face], 1, self.entry.plugin)
-        need(np.array_equal(there, self.frames[0]), "the cropper gives another crop in a worker process")
+        face = make_test_faces()[0]
+        (there,) = map_ahead(self.cropper, [face], 1, self.entry.plugin)
+        require(np.array_equal(there, self.frames[0]), "the cropper gives another crop in a worker process")
         return "works in a worker process"
 
-    def samples(self) -> str:
+    def check_samples(self) -> str:
         """Its sampler gives named arrays, the same for the same draws, and can be sent to a worker process."""
         sampler = pickle.loads(pickle.dumps(self.detector.sampler()))
-        real, fake = made_up_faces()[0], made_up_faces()[-1]
+        real, fake = make_test_faces()[0], make_test_faces()[-1]
         for sample in (TrainSample(real, REAL), TrainSample(fake, FAKE, real)):
             first, second = (sampler(sample, np.random.default_rng(7)) for _ in range(2))
             if first is None or second is None:
                 continue
-            need(isinstance(first, dict), f"the sampler gives a {type(first).__name__}, expected named arrays or None")
+            require(
+                isinstance(first, dict), f"the sampler gives a {type(first).__name__}, expected named arrays or None"
+            )
             same = all(np.array_equal(first[name], second[name]) for name in first)
-            need(same, "the sampler gives other arrays for the same sample and the same random numbers")
+            require(same, "the sampler gives other arrays for the same sample and the same random numbers")
         return "same for the same draws"
 
-    def checkpoint(self) -> str:
+    def check_checkpoint(self) -> str:
         """Its weights, saved and loaded into another one, give the same scores."""
         from ..detectors import create_from
 
         other = create_from(self.entry, 1, **self.options)
         other.load({name: np.array(value) for name, value in self.detector.state().items()})
-        apart = self._apart(np.asarray(other.score(self.frames.copy())))
-        need(apart <= TOLERANCE, f"with the same weights another one gives scores {apart:.2g} apart")
+        apart = self._describe_difference(np.asarray(other.score(self.frames.copy())))
+        require(apart <= TOLERANCE, f"with the same weights another one gives scores {apart:.2g} apart")
         return f"{len(self.detector.state())} arrays, same scores"
 
-    def _apart(self, other: np.ndarray) -> float:
-        need(other.shape == self.answer.shape, f"score gave shape {other.shape}, then {self.answer.shape}")
+    def _describe_difference(self, other: np.ndarray) -> float:
+        require(other.shape == self.answer.shape, f"score gave shape {other.shape}, then {self.answer.shape}")
         both = np.isfinite(other) & np.isfinite(self.answer)  # NaN is a failure of its own, told once.
         return float(np.max(np.abs(other - self.answer, dtype=np.float64), where=both, initial=0))
 
@@ -209,99 +215,99 @@ class DatasetCheck:
     entry: Entry
     root: Path
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def run_checks(self) -> Iterator[Verdict]:
         """Judge each part in turn; without a listing the rest can't be judged, and is left out."""
-        for part, test in (("making", self.making), ("listing", self.listing)):
+        for part, test in (("making", self.check_making), ("listing", self.check_listing)):
             verdict = judge(part, test)
             yield verdict
             if verdict.failure:
                 return
         rest = {
-            "ids": self.ids,
-            "labels": self.labels,
-            "splits": self.splits,
-            "sources": self.sources,
-            "files": self.files,
-            "repeatable": self.repeatable,
-            "pickling": self.pickling,
+            "ids": self.check_ids,
+            "labels": self.check_labels,
+            "splits": self.check_splits,
+            "sources": self.check_sources,
+            "files": self.check_files,
+            "repeatable": self.check_repeatable,
+            "pickling": self.check_pickling,
         }
         yield from (judge(part, test) for part, test in rest.items())
 
-    def making(self) -> str:
+    def check_making(self) -> str:
         """It can be made, and has the methods home and videos."""
         self.adapter = make_adapter(self.entry)
-        need(isinstance(self.adapter, Dataset), "it lacks a method: home(root) and videos(home, compression)")
+        require(isinstance(self.adapter, Dataset), "it lacks a method: home(root) and videos(home, compression)")
         return type(self.adapter).__name__
 
-    def listing(self) -> str:
+    def check_listing(self) -> str:
         """It finds its folder and lists videos."""
         self.home = self.adapter.home(self.root)
-        need(isinstance(self.home, Path), f"home gave a {type(self.home).__name__}, expected a Path")
-        self.videos = self._listed()
-        need(bool(self.videos), f"no videos in {self.home}")
+        require(isinstance(self.home, Path), f"home gave a {type(self.home).__name__}, expected a Path")
+        self.videos = self._list_videos()
+        require(bool(self.videos), f"no videos in {self.home}")
         wrong = next((v for v in self.videos if not isinstance(v, Video)), None)
-        need(wrong is None, f"videos gave a {type(wrong).__name__}, expected crossfake.benchmark.types.Video")
+        require(wrong is None, f"videos gave a {type(wrong).__name__}, expected crossfake.benchmark.types.Video")
         return f"{len(self.videos)} videos in {self.home}"
 
-    def ids(self) -> str:
+    def check_ids(self) -> str:
         """Paths within the dataset, no two the same, sorted."""
         ids = [v.id for v in self.videos]
         twice = next((a for a, b in zip(sorted(ids), sorted(ids)[1:], strict=False) if a == b), None)
-        need(twice is None, f"two videos have the id {twice}; an id is the path within the dataset, suffix included")
+        require(twice is None, f"two videos have the id {twice}; an id is the path within the dataset, suffix included")
         odd = next((i for i in ids if not i or i.startswith("/") or "\\" in i or ".." in i.split("/")), None)
-        need(odd is None, f"the id {odd!r} is no path within the dataset, with '/' between its parts")
-        need(ids == sorted(ids), "the videos aren't sorted by id")
+        require(odd is None, f"the id {odd!r} is no path within the dataset, with '/' between its parts")
+        require(ids == sorted(ids), "the videos aren't sorted by id")
         return "unique, sorted"
 
-    def labels(self) -> str:
+    def check_labels(self) -> str:
         """0 for real, 1 for fake, and real videos' method is `real`."""
         odd = next((v for v in self.videos if v.label not in (REAL, FAKE)), None)
-        need(odd is None, f"{odd and odd.id} has the label {odd and odd.label!r}; 0 is real, 1 is fake")
+        require(odd is None, f"{odd and odd.id} has the label {odd and odd.label!r}; 0 is real, 1 is fake")
         odd = next((v for v in self.videos if (v.method == "real") != (v.label == REAL)), None)
-        need(odd is None, f"{odd and odd.id} has label {odd and odd.label} and method '{odd and odd.method}'")
+        require(odd is None, f"{odd and odd.id} has label {odd and odd.label} and method '{odd and odd.method}'")
         return f"{sum(v.label == REAL for v in self.videos)} real, {sum(v.label == FAKE for v in self.videos)} fake"
 
-    def splits(self) -> str:
+    def check_splits(self) -> str:
         """Known ones, each with both classes."""
         odd = next((v for v in self.videos if v.split not in SPLITS), None)
-        need(odd is None, f"{odd and odd.id} is in the split '{odd and odd.split}'; there are {', '.join(SPLITS)}")
+        require(odd is None, f"{odd and odd.id} is in the split '{odd and odd.split}'; there are {', '.join(SPLITS)}")
         counts = {s: [sum(v.split == s and v.label == label for v in self.videos) for label in (0, 1)] for s in SPLITS}
         present = {s: c for s, c in counts.items() if any(c)}
         lacking = next((s for s, c in present.items() if not all(c)), None)
-        need(lacking is None, f"{lacking} has {present.get(lacking or '')} real and fake videos; both are needed")
+        require(lacking is None, f"{lacking} has {present.get(lacking or '')} real and fake videos; both are needed")
         return ", ".join(f"{s}: {real} real and {fake} fake" for s, (real, fake) in present.items())
 
-    def sources(self) -> str:
+    def check_sources(self) -> str:
         """A fake's source is the id of a real video."""
         reals = {v.id for v in self.videos if v.label == REAL}
         odd = next((v for v in self.videos if v.source is not None and v.source not in reals), None)
-        need(odd is None, f"the source of {odd and odd.id}, '{odd and odd.source}', is not the id of a real video")
+        require(odd is None, f"the source of {odd and odd.id}, '{odd and odd.source}', is not the id of a real video")
         return f"{sum(v.source is not None for v in self.videos)} fakes have one"
 
-    def files(self) -> str:
+    def check_files(self) -> str:
         """Some are there; a listed one that is missing is no mistake, and lowers the coverage."""
         there = sum(v.path.is_file() for v in self.videos)
-        need(there > 0, f"none of the files is there; the first is {self.videos[0].path}")
+        require(there > 0, f"none of the files is there; the first is {self.videos[0].path}")
         return f"{there} of {len(self.videos)} are there"
 
-    def repeatable(self) -> str:
+    def check_repeatable(self) -> str:
         """The same listing every time."""
-        need(self._listed() == self.videos, "listing the videos twice gave two lists")
+        require(self._list_videos() == self.videos, "listing the videos twice gave two lists")
         root = DataRoot(self.root, None)
-        sources = [Source("x", "", self.home, videos, root, None) for videos in (self.videos, self._listed())]
-        need(sources[0].key(SPLITS) == sources[1].key(SPLITS), "listing the videos twice gave two keys")
+        sources = [Source("x", "", self.home, videos, root, None) for videos in (self.videos, self._list_videos())]
+        require(sources[0].key(SPLITS) == sources[1].key(SPLITS), "listing the videos twice gave two keys")
         return "same twice"
 
-    def pickling(self) -> str:
+    def check_pickling(self) -> str:
         """Videos can be sent to worker processes."""
-        need(pickle.loads(pickle.dumps(self.videos)) == self.videos, "videos change when they are pickled")
+        require(pickle.loads(pickle.dumps(self.videos)) == self.videos, "videos change when they are pickled")
         return "unchanged"
 
-    def _listed(self) -> list[Video]:
+    def _list_videos(self) -> list[Video]:
         return list(self.adapter.videos(self.home, self.entry.card.get("default_compression", "")))
 
 
-def check_of(entry: Entry, kind: str, root: Path | None, options: dict[str, Any]) -> DetectorCheck | DatasetCheck:
+def make_check(entry: Entry, kind: str, root: Path | None, options: dict[str, Any]) -> DetectorCheck | DatasetCheck:
     """Return the check of a plugin.
 
     Raises:

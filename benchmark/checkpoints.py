@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BenchError
-from .store import atomic
+from .store import write_atomically
 
 
 def save(detector: Any, path: Path, content: dict[str, Any]) -> None:
     """Write a detector's weights, with what they were made from in the header."""
     from safetensors.numpy import save_file
 
-    with atomic(path) as temporary:
+    with write_atomically(path) as temporary:
         save_file(detector.state(), temporary, metadata={"crossfake": json.dumps(content)})
 
 
-def header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> dict[str, Any]:
     """Return what a checkpoint was made from; {} for one that crossfake didn't write.
 
     Raises:

@@ -13,18 +13,28 @@ from scipy.special import ndtr
 from . import calibration
 from .errors import BenchError, did_you_mean
 from .groups import SeedScores
-from .intervals import Drawn, Parts, delong, freedom_of, holm, interval, over_seeds, p_value, ranked
-from .metrics import RANKED
+from .intervals import (
+    MetricDraws,
+    Parts,
+    average_over_seeds,
+    degrees_of_freedom,
+    delong,
+    estimate_interval,
+    holm,
+    measure_ranking,
+    p_value,
+)
+from .metrics import RANK_METRICS
 from .predict import read_predictions
-from .score import check_predictions, estimate_of, resamples_of, scored
+from .score import check_predictions, draw_resamples, estimate_metric, make_seed_scores
 from .store import PREDICTIONS
 from .types import Estimate
 
 LEVELS = ("video", "frame")
 LESS_IS_BETTER = {"eer", "ece", "brier"}
-METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANKED, "ece", "brier"))
+METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANK_METRICS, "ece", "brier"))
 ALPHA = 0.05
-Tables = Sequence[pd.DataFrame]
+SeedTables = Sequence[pd.DataFrame]
 """The predictions of one detector on one test set: a table for each seed that it was trained with."""
 
 
@@ -38,7 +48,7 @@ class Comparison(NamedTuple):
     p_delong: float | None = None
 
 
-def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
+def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
     """Compare two detectors on the videos that both have, by the difference in each bootstrap draw.
 
     Raises:
@@ -46,85 +56,88 @@ def compare(a: Tables, b: Tables, metric: str = "video.auc", draws: int = 1000) 
     """
     if metric not in METRICS:
         raise BenchError(f"no metric '{metric}' to compare.{did_you_mean(metric, METRICS)} Known: {', '.join(METRICS)}")
-    a, b = common([a, b])
-    sides = [[scored(table) for table in tables] for tables in (a, b)]
-    sample = _Sample([*sides[0], *sides[1]], draws)
+    a, b = keep_shared_videos([a, b])
+    sides = [[make_seed_scores(table) for table in tables] for tables in (a, b)]
+    sample = _SharedVideos([*sides[0], *sides[1]], draws)
     (first, parts), (second, others) = (
-        over_seeds([sample.measured(one, metric) for one in side], number) for number, side in enumerate(sides)
+        average_over_seeds([sample.measure_metric(one, metric) for one in side], number)
+        for number, side in enumerate(sides)
     )
-    difference = Drawn(first.value - second.value, first.draws - second.draws)
-    between = sample.difference(difference, [*parts, *others], metric)
+    difference = MetricDraws(first.value - second.value, first.draws - second.draws)
+    between = sample.estimate_difference(difference, [*parts, *others], metric)
     if between.lo is None:
         raise BenchError(f"{metric} can't be compared on {between.n} {metric.partition('.')[0]}s: {between.note}")
-    drawn = Drawn(difference.value, difference.draws[~np.isnan(difference.draws)])
-    freedom = freedom_of(drawn.draws, sample.clusters, [*parts, *others])
+    drawn = MetricDraws(difference.value, difference.draws[~np.isnan(difference.draws)])
+    freedom = degrees_of_freedom(drawn.draws, sample.clusters, [*parts, *others])
     return Comparison(
-        sample.estimate(first, parts, metric),
-        sample.estimate(second, others, metric),
+        sample.estimate_metric(first, parts, metric),
+        sample.estimate_metric(second, others, metric),
         between,
         p_value(drawn, sample.clusters, freedom),
         _delong(*sides) if metric == "video.auc" else None,
     )
 
 
-def best_marks(rows: Sequence[Tables], metric: str = "video.auc", draws: int = 1000) -> list[bool]:
+def mark_best(rows: Sequence[SeedTables], metric: str = "video.auc", draws: int = 1000) -> list[bool]:
     """Mark the best row and every row that can't be told from it: Holm-adjusted p above 0.05, or no test possible."""
-    values = [_average(row, metric) for row in rows]
+    values = [_average_metric(row, metric) for row in rows]
     known = [i for i, value in enumerate(values) if not np.isnan(value)]
     if not known:
         return [False] * len(rows)
     best = (min if metric.partition(".")[2] in LESS_IS_BETTER else max)(known, key=lambda i: values[i])
     others = [i for i in known if i != best]
-    adjusted = holm([_p(rows[best], rows[i], metric, draws) for i in others])
+    adjusted = holm([_compare_p_value(rows[best], rows[i], metric, draws) for i in others])
     level = {best, *(i for i, p in zip(others, adjusted, strict=True) if p > ALPHA)}
     return [i in level for i in range(len(rows))]
 
 
-def _average(tables: Tables, metric: str) -> float:
-    seeds = [scored(table) for table in common([tables])[0]]
-    sample = _Sample(seeds, draws=0)
-    return float(np.mean([sample.measured(one, metric).value for one in seeds]))
+def _average_metric(tables: SeedTables, metric: str) -> float:
+    seeds = [make_seed_scores(table) for table in keep_shared_videos([tables])[0]]
+    sample = _SharedVideos(seeds, draws=0)
+    return float(np.mean([sample.measure_metric(one, metric).value for one in seeds]))
 
 
-def _p(a: Tables, b: Tables, metric: str, draws: int) -> float:
+def _compare_p_value(a: SeedTables, b: SeedTables, metric: str, draws: int) -> float:
     try:
         return compare(a, b, metric, draws).p
     except BenchError:  # Without enough videos in common, nothing tells the two apart.
         return 1.0
 
 
-class _Sample:
+class _SharedVideos:
     """The videos that several tables share, drawn once for all: by people, where one of the tables knows them."""
 
     def __init__(self, seeds: Sequence[SeedScores], draws: int):
         self.label = seeds[0].videos["label"].to_numpy()
         self.n = {"video": len(self.label), "frame": min(len(s.frames) for s in seeds)}
-        self.resamples = resamples_of(seeds, draws)
-        self.clusters = self.resamples.present()
+        self.resamples = draw_resamples(seeds, draws)
+        self.clusters = self.resamples.count_clusters()
 
-    def measured(self, one: SeedScores, metric: str) -> Drawn:
+    def measure_metric(self, one: SeedScores, metric: str) -> MetricDraws:
         """Return a metric of one table, with its draws."""
         level, _, name = metric.partition(".")
         table, resamples = one.videos, self.resamples
         if level == "frame":
-            table, resamples = one.frames, resamples.only(one.video_of)
-        if name in RANKED:
-            return ranked(table["label"], table["score"], resamples, [name])[name]
+            table, resamples = one.frames, resamples.restrict(one.video_of)
+        if name in RANK_METRICS:
+            return measure_ranking(table["label"], table["score"], resamples, [name])[name]
         score = table["score"]
-        if not calibration.probabilities(score):
+        if not calibration.are_probabilities(score):
             raise BenchError(
                 f"{level}.ece and {level}.brier need scores from 0 to 1; found {score.min():g} to {score.max():g}. "
                 f"Compare what needs their order alone: --metric {level}.auc"
             )
-        return calibration.measured(table["label"], score, resamples)[name]
+        return calibration.measure_calibration(table["label"], score, resamples)[name]
 
-    def estimate(self, drawn: Drawn, parts: Parts, metric: str) -> Estimate:
+    def estimate_metric(self, drawn: MetricDraws, parts: Parts, metric: str) -> Estimate:
         level, _, name = metric.partition(".")
-        return estimate_of(drawn, self.label, self.resamples, n=self.n[level], ranks=name in RANKED, parts=parts)
+        return estimate_metric(
+            drawn, self.label, self.resamples, n=self.n[level], ranks=name in RANK_METRICS, parts=parts
+        )
 
-    def difference(self, drawn: Drawn, parts: Parts, metric: str) -> Estimate:
+    def estimate_difference(self, drawn: MetricDraws, parts: Parts, metric: str) -> Estimate:
         n = self.n[metric.partition(".")[0]]
-        return interval(*drawn, n=n, clusters=self.clusters, bounded=False, parts=parts)
+        return estimate_interval(*drawn, n=n, clusters=self.clusters, bounded=False, parts=parts)
 
 
 def _delong(a: Sequence[SeedScores], b: Sequence[SeedScores]) -> float | None:
@@ -137,7 +150,7 @@ def _delong(a: Sequence[SeedScores], b: Sequence[SeedScores]) -> float | None:
     return float(2 * ndtr(-abs(aucs[0] - aucs[1]) / error)) if error > 0 else None
 
 
-def common(groups: Sequence[Tables]) -> list[list[pd.DataFrame]]:
+def keep_shared_videos(groups: Sequence[SeedTables]) -> list[list[pd.DataFrame]]:
     """Leave out of every table the videos that not all of them have."""
     ids = [set(table["video"].unique()) for tables in groups for table in tables]
     shared = set.intersection(*ids)
@@ -161,13 +174,13 @@ def read_run(path: Path) -> dict[str, pd.DataFrame]:
             raise BenchError(f"no predictions in {path}. Give a run's folder, its test folder, or a predictions file")
     found = {}
     for file in files:
-        table, facts = read_predictions(file)
+        table, metadata = read_predictions(file)
         check_predictions(table, str(file))
-        found[facts.get("cell", {}).get("test", file.stem)] = table
+        found[metadata.get("cell", {}).get("test", file.stem)] = table
     return found
 
 
-def matched(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list[pd.DataFrame], list[pd.DataFrame]]]:
+def pair_test_sets(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list[pd.DataFrame], list[pd.DataFrame]]]:
     """Pair the test sets of two detectors, each given by a run or by several that differ by the seed.
 
     Returns:
@@ -187,7 +200,7 @@ def matched(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list[pd.Dat
     return {test: ([runs[p][test] for p in a], [runs[p][test] for p in b]) for test in shared}
 
 
-def check_same(paths: Sequence[Path], tables: Tables) -> None:
+def check_same_videos(paths: Sequence[Path], tables: SeedTables) -> None:
     """Refuse tables of different videos or labels; `paths` says whose each is.
 
     Raises:

@@ -23,13 +23,13 @@ CONFIGS = ROOT / "configs"
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
-class Part(BaseModel):
+class FrozenSettings(BaseModel):
     """A frozen group of settings that refuses keys it doesn't know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FaceSettings(Part):
+class FaceSettings(FrozenSettings):
     """How videos become faces. All of it changes the numbers, so all of it is in the face store's key."""
 
     frames: int = Field(32, ge=1, description="evenly spaced frames a video: linspace(0, n - 1, frames), truncated")
@@ -39,14 +39,14 @@ class FaceSettings(Part):
 
     @field_validator("finder")
     @classmethod
-    def _resolved(cls, name: str) -> str:
+    def _resolve_finder(cls, name: str) -> str:
         """Choose what `auto` stands for now, so that no key ever holds it."""
         from ..datasets.faces.finder import resolve
 
         return resolve(name)
 
 
-class TrainSettings(Part):
+class TrainSettings(FrozenSettings):
     """How a detector is trained; selection is always on the training set's own validation split.
 
     The defaults are DeepfakeBench's recipe for plain classifiers.
@@ -73,7 +73,7 @@ class TrainSettings(Part):
     )
     threads: int | None = Field(None, ge=1, description="processor threads; sums differ with it, so it is in the key")
 
-    def rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
+    def learning_rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
         """Return the learning rate of a step (from 0 on), the same for every backend."""
         epoch = step // steps_per_epoch
         rate = [self.lr, *(lr for start, lr in self.lr_steps if epoch >= start)][-1]
@@ -82,13 +82,13 @@ class TrainSettings(Part):
         return rate * min(1.0, (step + 1) / (self.warmup_steps + 1))
 
 
-class ScoreSettings(Part):
+class ScoreSettings(FrozenSettings):
     """How predictions become a scorecard."""
 
     draws: int = Field(1000, ge=0, description="bootstrap draws over videos")
 
 
-class Settings(Part):
+class Settings(FrozenSettings):
     """Everything about a cell that a recipe can set. `tag` names a variant in the row: `caddm.small`."""
 
     tag: str = ""
@@ -121,20 +121,20 @@ def load_settings(
     shipped = [CONFIGS / f"{detector.partition(':')[0]}.yaml", *([CONFIGS / "demo.yaml"] if demo else [])]
     merged: dict[str, Any] = {}
     for file in shipped:
-        merged = _merge(merged, _layer(file, detector) if file.exists() else {})
+        merged = _merge(merged, _load_layer(file, detector) if file.exists() else {})
     own = {k: v for k, v in (made_from or {}).items() if k in ("tag", "options", "faces")}
-    _check(own, "the checkpoint's header")
+    _check_keys(own, "the checkpoint's header")
     # Its options replace the recipes': an option left at its default then must not become a recipe's other value now.
     merged = _merge({k: v for k, v in merged.items() if k != "options" or k not in own}, own)
-    merged = _merge(merged, _layer(config, detector) if config else {})
+    merged = _merge(merged, _load_layer(config, detector) if config else {})
     for override in overrides:
         layer = _parse_override(override)
-        _check(layer, f"--set {override}")
+        _check_keys(layer, f"--set {override}")
         merged = _merge(merged, layer)
     return Settings.model_validate(merged)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_yaml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
         raise BenchError(f"no config file {file}. Recipes that ship with crossfake: {recipes} (in {CONFIGS})")
@@ -147,15 +147,15 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _layer(file: Path, detector: str) -> dict[str, Any]:
-    content = _read(file)
+def _load_layer(file: Path, detector: str) -> dict[str, Any]:
+    content = _read_yaml(file)
     sections = content.pop("detectors", None) or {}
-    _check(content, str(file))
+    _check_keys(content, str(file))
     if not isinstance(sections, dict):
         raise BenchError(f"{file}: detectors = {sections!r}: expected settings by name, such as meso4: {{tag: mine}}")
     sections = {name: section or {} for name, section in sections.items()}
     for name, section in sections.items():
-        _check(section, f"{file} (detectors: {name})")
+        _check_keys(section, f"{file} (detectors: {name})")
     return _merge(content, sections.get(detector) or sections.get(detector.partition(":")[0], {}))
 
 
@@ -164,7 +164,7 @@ def _parse_override(text: str) -> dict[str, Any]:
     if not equals or not path:
         raise BenchError(f"--set {text}: expected key=value, such as --set train.epochs=3")
     try:
-        result: Any = _number(yaml.safe_load(value))
+        result: Any = _parse_number(yaml.safe_load(value))
     except yaml.YAMLError:
         raise BenchError(f"--set {text}: '{value}' is not YAML; text with signs in it wants quotes") from None
     for part in reversed(path.split(".")):
@@ -172,7 +172,7 @@ def _parse_override(text: str) -> dict[str, Any]:
     return result
 
 
-def _number(value: Any) -> Any:
+def _parse_number(value: Any) -> Any:
     """Read 1e-4 as the number that everybody but YAML takes it for."""
     if isinstance(value, str) and EXPONENT.fullmatch(value):
         return float(value)
@@ -187,7 +187,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _check(layer: dict[str, Any], origin: str) -> None:
+def _check_keys(layer: dict[str, Any], origin: str) -> None:
     try:
         Settings.model_validate(layer)
     except ValidationError as error:
@@ -195,17 +195,17 @@ def _check(layer: dict[str, Any], origin: str) -> None:
         key = ".".join(str(p) for p in first["loc"]) or "it"
         if first["type"] != "extra_forbidden":
             raise BenchError(f"{origin}: {key} = {first['input']!r}: {first['msg']}") from None
-        hint = did_you_mean(key, all_keys())
-        raise BenchError(f"{origin}: unknown key '{key}'.{hint} Known keys: {', '.join(all_keys())}") from None
+        hint = did_you_mean(key, list_keys())
+        raise BenchError(f"{origin}: unknown key '{key}'.{hint} Known keys: {', '.join(list_keys())}") from None
 
 
-def all_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
+def list_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
     """List every dotted settings key."""
     keys: list[str] = []
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            keys += all_keys(inner, f"{prefix}{name}.")
+            keys += list_keys(inner, f"{prefix}{name}.")
         else:
             keys.append(prefix + name)
     return keys

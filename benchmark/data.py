@@ -14,7 +14,7 @@ from .config import FaceSettings
 from .errors import BenchError, did_you_mean
 from .progress import Reporter
 from .provenance import manifest_key
-from .store import cache_home, key_of, locked
+from .store import cache_home, hash_key, hold_lock
 from .types import FAKE, REAL, Video
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ class Source:
 
     def split(self, name: str) -> list[Video]:
         """Return a split's videos; with `limit`, at most that many real and as many fake ones."""
-        chosen = self._by_split.get(name, [])
-        return list(chosen) if self.limit is None else _limited(chosen, self.limit)
+        chosen = self._videos_by_split.get(name, [])
+        return list(chosen) if self.limit is None else _limit_videos(chosen, self.limit)
 
     @cached_property
-    def _by_split(self) -> dict[str, list[Video]]:
+    def _videos_by_split(self) -> dict[str, list[Video]]:
         found: dict[str, list[Video]] = {}
         for video in self.videos:
             found.setdefault(video.split, []).append(video)
@@ -77,17 +77,17 @@ class Source:
 
     def key(self, splits: Iterable[str]) -> str:
         """Hash which videos the splits hold."""
-        return key_of([self.label, self.limit, [manifest_key(self.split(s)) for s in splits]])
+        return hash_key([self.label, self.limit, [manifest_key(self.split(s)) for s in splits]])
 
     def annotations_key(self, split: str) -> str:
         """Hash what predictions tell of a split's videos besides their scores: methods, people and groups."""
-        return key_of([(v.id, v.method, v.identities, dict(v.groups)) for v in self.split(split)])
+        return hash_key([(v.id, v.method, v.identities, dict(v.groups)) for v in self.split(split)])
 
     def store_folder(self, faces: FaceSettings) -> Path:
         """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
         from ..datasets.faces.finder import FINDER_VERSION
 
-        key = key_of([str(self.home.resolve()), faces.model_dump(), FINDER_VERSION])
+        key = hash_key([str(self.home.resolve()), faces.model_dump(), FINDER_VERSION])
         name = self.name.replace("+", "p").replace(":", "-").replace("/", "-")
         return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
 
@@ -97,7 +97,7 @@ class Source:
 
         videos = [v for name in splits for v in self.split(name)]
         folder = self.store_folder(faces)
-        with locked(folder), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
+        with hold_lock(folder), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
             return prepare(videos, faces, folder, workers, tick)
 
 
@@ -120,7 +120,7 @@ def parse_demo(text: str) -> tuple[str, int]:
     return size, int(seed or 0)
 
 
-def chosen_data(given: str | None) -> str:
+def choose_data(given: str | None) -> str:
     """Return what --data says, else BENCH_DATA; empty for neither."""
     return given or os.environ.get("BENCH_DATA") or ""
 
@@ -131,9 +131,9 @@ def find_root(given: str | None, reporter: Reporter, workers: int, render: bool 
     Raises:
         BenchError: the folder doesn't exist.
     """
-    from ..datasets.demo.world import world_of
+    from ..datasets.demo.world import find_world
 
-    chosen = chosen_data(given)
+    chosen = choose_data(given)
     if not chosen or chosen == "demo" or chosen.startswith("demo:"):
         size, seed = parse_demo(chosen)
         why = "no --data and no BENCH_DATA given" if not chosen else "as asked"
@@ -141,23 +141,23 @@ def find_root(given: str | None, reporter: Reporter, workers: int, render: bool 
         folder = demo_folder(size, seed, "standard")
         if render:
             render_demo(folder, size, seed, "standard", reporter, workers)
-        return DataRoot(folder, world_of(folder) or {"size": size, "seed": seed, "world": "standard"})
+        return DataRoot(folder, find_world(folder) or {"size": size, "seed": seed, "world": "standard"})
     path = Path(chosen).expanduser()
     if not path.is_dir():
         raise BenchError(
             f"no folder {path} (from {'--data' if given else 'BENCH_DATA'}). "
             "Give the folder that holds FaceForensics++, Celeb-DF-v2, DFDC, or --data demo"
         )
-    root = DataRoot(path, world_of(path))
+    root = DataRoot(path, find_world(path))
     reporter.say(f"world: {root.protocol} ({path})")
     return root
 
 
 def render_demo(folder: Path, size: str, seed: int, world: str, reporter: Reporter, workers: int) -> None:
     """Render a demo world unless it is complete already."""
-    from ..datasets.demo.world import render_world, world_of
+    from ..datasets.demo.world import find_world, render_world
 
-    if (found := world_of(folder)) and found.get("complete"):
+    if (found := find_world(folder)) and found.get("complete"):
         render_world(folder, size, seed, world)  # Refuses a folder that holds another world.
         return
     with reporter.task(f"rendering the demo world into {folder}") as tick:
@@ -176,7 +176,7 @@ def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:
     return Source(entry.name, compression, home, videos, root, limit)
 
 
-def _limited(videos: list[Video], limit: int) -> list[Video]:
+def _limit_videos(videos: list[Video], limit: int) -> list[Video]:
     """Take reals in order, then fakes whose real source was taken, in an order that mixes the methods."""
     reals = [v for v in videos if v.label == REAL][:limit]
     ids = {v.id for v in reals}

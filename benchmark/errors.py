@@ -8,7 +8,7 @@ class BenchError(Exception):
     """What was wrong, what was found, what to type next: one line, no traceback, exit code 2."""
 
 
-def in_rows(numbers: Sequence[int], first: str) -> str:
+def describe_rows(numbers: Sequence[int], first: str) -> str:
     """Return where something is wrong, and what to do: "in rows 2, 5. Mend or remove them (row 1 is `first`)"."""
     several, more = len(numbers) > 1, len(numbers) - 5
     named = ", ".join(map(str, numbers[:5])) + (f" and {more} more" if more > 0 else "")

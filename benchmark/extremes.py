@@ -11,11 +11,11 @@ from .types import FAKE, REAL, Scores
 if TYPE_CHECKING:
     from ..datasets.faces.store import FaceStore
 
-MOST = 4  # of each class: a page of many runs stays small
+CASES_PER_LABEL = 4  # of each class: a page of many runs stays small
 
 
-def extremes(frames: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
-    """Return by label the MOST videos furthest on the wrong side, worst first, each by its frame that is furthest.
+def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
+    """Return by label the CASES_PER_LABEL videos furthest on the wrong side, worst first, each by its frame that is furthest.
 
     The rows are those of predictions, but `score` is the mean of the video's frames.
     """
@@ -24,12 +24,12 @@ def extremes(frames: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
     for label, upwards in ((FAKE, True), (REAL, False)):
         members = videos[videos["label"] == label]
         ordered = members.sort_values(["score", "video", "frame_score"], ascending=[upwards, True, upwards])
-        rows = ordered.drop_duplicates("video").head(MOST).to_dict("records")
+        rows = ordered.drop_duplicates("video").head(CASES_PER_LABEL).to_dict("records")
         found[label] = [{str(name): value for name, value in row.items()} for row in rows]
     return found
 
 
-def artifacts(detector: Scores, store: FaceStore, frames: pd.DataFrame) -> dict[str, list[Any]]:
+def locate_artifacts(detector: Scores, store: FaceStore, frames: pd.DataFrame) -> dict[str, list[Any]]:
     """Ask a detector that locates artifacts where it sees them in the extremes' frames; nothing of one that doesn't.
 
     Returns:
@@ -37,7 +37,7 @@ def artifacts(detector: Scores, store: FaceStore, frames: pd.DataFrame) -> dict[
     """
     if not hasattr(detector, "artifacts"):
         return {}
-    rows = [row for members in extremes(frames).values() for row in members]
+    rows = [row for members in find_worst_cases(frames).values() for row in members]
     faces = [store.face(r["video"], store.frames(r["video"]).index(r["frame"])) for r in rows]
     found = detector.artifacts(faces)
     return {r["video"]: [p.round(1).tolist() for p in polygons] for r, polygons in zip(rows, found, strict=True)}

@@ -30,7 +30,7 @@ Rates = Mapping[str, Array]
 """`fpr`, `tpr`, `pr` (share called fake), `acc` and maybe `auc`: (..., groups + 1), the last being of all samples."""
 
 
-def gaps(rates: Rates) -> dict[str, Array]:
+def compute_gaps(rates: Rates) -> dict[str, Array]:
     """Return every gap that the given rates allow; the shape is what is left of theirs without the last axis."""
     off = {k: np.abs(rates[k][..., :-1] - rates[k][..., -1:]).sum(-1) for k in ("fpr", "tpr")}
     width = {k: np.ptp(r[..., :-1], axis=-1) for k, r in rates.items()}
@@ -45,7 +45,7 @@ def gaps(rates: Rates) -> dict[str, Array]:
     return found | ({"auc_gap": width["auc"]} if "auc" in width else {})
 
 
-def rates_of(real: Array, fake: Array, false_alarms: Array, hits: Array) -> dict[str, Array]:
+def compute_rates(real: Array, fake: Array, false_alarms: Array, hits: Array) -> dict[str, Array]:
     """Turn (weighted) counts of reals, fakes, and those of each that are called fake into rates; NaN where 0 / 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         total = real + fake
@@ -92,7 +92,7 @@ def reference_metrics(
     masks.append(np.ones(len(y), dtype=bool))
     called = s >= threshold
     counts = ([float((m & (y == c) & also).sum()) for m in masks] for also in (True, called) for c in (REAL, FAKE))
-    rates = rates_of(*map(np.array, counts)) | {"auc": np.array([float(auc(y[m], s[m])) for m in masks])}
+    rates = compute_rates(*map(np.array, counts)) | {"auc": np.array([float(auc(y[m], s[m])) for m in masks])}
     error = 1 - (rates["tpr"] + 1 - rates["fpr"]) / 2
     extra = {
         "error_rate_gap": np.ptp(error[:-1]),
@@ -100,7 +100,7 @@ def reference_metrics(
         "f_s": np.ptp(rates["pr"][:-1]),
         **{k: rates[k][-1] for k in ("auc", "fpr", "tpr", "acc")},
     }
-    return {k: float(v) for k, v in (gaps(rates) | extra).items()}
+    return {k: float(v) for k, v in (compute_gaps(rates) | extra).items()}
 
 
 def training_metrics(

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 
 from ..datasets.base import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from ..datasets.faces.prepare import cut_faces, sampled
-from ..datasets.faces.sampling import Clip
-from ..datasets.faces.tracking import faces_by_person
+from ..datasets.faces.prepare import cut_faces, sample_frames
+from ..datasets.faces.sampling import VideoFile
+from ..datasets.faces.tracking import group_faces_by_person
 from .config import FaceSettings
 from .errors import BenchError
-from .predict import scores_of
+from .predict import score_batch
 from .types import Cropper, Face, Scores
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ScoredFace:
 
 
 @dataclass(frozen=True)
-class Scored:
+class FileResult:
     """What became of a file: `ok`, `no_face` or `unreadable`, with the `reason`, and the faces of each person in it.
 
     In a picture every face is somebody else's. In a video the main person, scored as in a benchmark, comes first.
@@ -52,7 +52,7 @@ class Scored:
         """Each person's score: the mean of his or her faces'."""
         return [float(np.mean([face.score for face in person])) for person in self.people]
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as plain data; `score` is the main person's, None without a face."""
         people = [
             {"score": score, "faces": [{"frame": f.frame, "box": list(f.box), "score": f.score} for f in person]}
@@ -61,7 +61,7 @@ class Scored:
         score = self.scores[0] if people else None
         return {"file": self.file, "status": self.status, "reason": self.reason, "score": score, "people": people}
 
-    def person_rows(self) -> list[dict[str, Any]]:
+    def list_person_rows(self) -> list[dict[str, Any]]:
         """Return a row a person; one that says why where there is nobody."""
         note = self.reason or self.status
         rows = [
@@ -70,7 +70,7 @@ class Scored:
         ]
         return rows or [{"file": self.file, "person": None, "score": None, "faces": 0, "note": note}]
 
-    def face_rows(self) -> list[dict[str, Any]]:
+    def list_face_rows(self) -> list[dict[str, Any]]:
         """Return a row a face; one that says why where there is none. `score` is the face's."""
         rows = [
             [self.file, number, face.frame, face.score, score, *face.box, self.status, self.reason]
@@ -91,37 +91,37 @@ class FileScorer:
     settings: FaceSettings
     batch_size: int = 32
 
-    def __call__(self, path: Path) -> Scored:
+    def __call__(self, path: Path) -> FileResult:
         """Find and score the faces of a picture or video."""
-        return self._picture(path) if is_picture(path) else self._video(path)
+        return self._score_picture(path) if is_picture(path) else self._score_video(path)
 
-    def _picture(self, path: Path) -> Scored:
+    def _score_picture(self, path: Path) -> FileResult:
         picture = read_picture(path)
         if picture is None:
-            return Scored(str(path), "unreadable", "the file can't be read as a picture")
+            return FileResult(str(path), "unreadable", "the file can't be read as a picture")
         cuts, _ = cut_faces([(0, picture, *self.finder.find(picture, thorough=True))], self.settings.context, None)
         faces = sorted(cuts[0], key=_area, reverse=True)
-        return self._scored(path, [[face] for face in faces], "no face found")
+        return self._score_people(path, [[face] for face in faces], "no face found")
 
-    def _video(self, path: Path) -> Scored:
-        clip = Clip(path)
-        cuts, _ = sampled(clip, self.settings.frames, lambda f: cut_faces(f, self.settings.context, self.finder))
+    def _score_video(self, path: Path) -> FileResult:
+        clip = VideoFile(path)
+        cuts, _ = sample_frames(clip, self.settings.frames, lambda f: cut_faces(f, self.settings.context, self.finder))
         if not cuts:
-            return Scored(str(path), "unreadable", clip.trouble() or "no frame can be decoded")
-        people = faces_by_person(cuts)
-        return self._scored(path, people, f"no face found in {len(cuts)} frames", clip.trouble())
+            return FileResult(str(path), "unreadable", clip.describe_problem() or "no frame can be decoded")
+        people = group_faces_by_person(cuts)
+        return self._score_people(path, people, f"no face found in {len(cuts)} frames", clip.describe_problem())
 
-    def _scored(self, path: Path, people: list[list[Face]], none: str, trouble: str = "") -> Scored:
+    def _score_people(self, path: Path, people: list[list[Face]], none: str, trouble: str = "") -> FileResult:
         if not people:
-            return Scored(str(path), "no_face", f"{none}; {trouble}" if trouble else none)
+            return FileResult(str(path), "no_face", f"{none}; {trouble}" if trouble else none)
         faces = [face for person in people for face in person]
-        crops = (np.stack([self.cropper(f) for f in part]) for part in _parts(faces, self.batch_size))
-        scores = iter(np.concatenate([scores_of(self.detector, batch) for batch in crops]).tolist())
+        crops = (np.stack([self.cropper(f) for f in part]) for part in _split_batches(faces, self.batch_size))
+        scores = iter(np.concatenate([score_batch(self.detector, batch) for batch in crops]).tolist())
         scored = tuple(
             tuple(ScoredFace(f.frame, tuple(round(v, 2) for v in f.frame_box), next(scores)) for f in person)
             for person in people
         )
-        return Scored(str(path), "ok", trouble, scored)
+        return FileResult(str(path), "ok", trouble, scored)
 
 
 def _area(face: Face) -> float:
@@ -129,7 +129,7 @@ def _area(face: Face) -> float:
     return (x1 - x0) * (y1 - y0)
 
 
-def _parts(items: list[Face], size: int) -> Iterator[list[Face]]:
+def _split_batches(items: list[Face], size: int) -> Iterator[list[Face]]:
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
@@ -147,7 +147,7 @@ def read_picture(path: Path) -> np.ndarray | None:
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def listed(paths: Iterable[Path]) -> dict[Path, str]:
+def list_files(paths: Iterable[Path]) -> dict[Path, str]:
     """Return the pictures and videos meant by files and folders, each with a name of its own to write to.
 
     Raises:
@@ -156,7 +156,7 @@ def listed(paths: Iterable[Path]) -> dict[Path, str]:
     found: dict[Path, str] = {}
     taken: set[str] = set()
     for path in paths:
-        for file in _meant(path):
+        for file in _expand_path(path):
             if file not in found:
                 name = file.relative_to(path).as_posix() if path.is_dir() else file.name
                 found[file] = next(n for n in chain([name], (f"{i}-{name}" for i in count(1))) if n not in taken)
@@ -164,7 +164,7 @@ def listed(paths: Iterable[Path]) -> dict[Path, str]:
     return found
 
 
-def _meant(path: Path) -> list[Path]:
+def _expand_path(path: Path) -> list[Path]:
     known = PICTURE_SUFFIXES | VIDEO_SUFFIXES
     if path.is_dir():
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())

@@ -11,7 +11,7 @@ It covers at least 95 % also where the true gap is 0, and starts above 0 only wh
 at once would call them different. Its upper end is never above 97.5 % of the resampled gaps, since those lean up.
 
 Of several training seeds, a gap is the mean of their gaps, and its errors are the mean of theirs, in the same draw of
-videos, and what the mean of so few seeds may miss (`intervals.beyond_seeds`), drawn beside it.
+videos, and what the mean of so few seeds may miss (`intervals.draw_seed_errors`), drawn beside it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from .attributes import attribute_columns, attributes_of
-from .fairness import gaps, rates_of, sigmoid
-from .intervals import LEVEL, Drawn, Resamples, beyond_seeds, interval, over_seeds
+from .attributes import attribute_columns, cross_attributes
+from .fairness import compute_gaps, compute_rates, sigmoid
+from .intervals import LEVEL, MetricDraws, Resamples, average_over_seeds, draw_seed_errors, estimate_interval
 from .types import FAKE, REAL, Estimate
 
 MIN_PER_CLASS = {"video": 5, "frame": 1}
 """The fewest reals and fakes with which a group enters the gaps; at frame level it is as in the literature."""
-FEWEST_GROUPS = {"video": 2, "frame": 1}
+MIN_GROUPS = {"video": 2, "frame": 1}
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Family:
+class AttributeGroups:
     """One attribute's groups at one level: their sizes and rates, as observed and in every draw.
 
     `size` is (groups, 2): real and fake samples; `clusters`, the same, of how many clusters; `together`, (groups,), how
@@ -51,7 +51,7 @@ class Family:
     rates: Mapping[str, Mapping[str, Array]]
     drawn: Mapping[str, Mapping[str, Array]]
 
-    def of(self, kept: Sequence[int], point: str) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+    def select(self, kept: Sequence[int], point: str) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
         """Return the rates of some groups and of the whole at an operating point: observed, drawn, and the errors.
 
         The errors are by how much the draws miss what was observed, without the bootstrap's bias for few clusters.
@@ -101,8 +101,8 @@ class Samples(NamedTuple):
     half: ArrayLike | None = None
 
 
-def fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
-    """Measure groups and gaps at both levels, averaged over training seeds on the same videos; see `measure`.
+def measure_fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
+    """Measure groups and gaps at both levels, averaged over training seeds on the same videos; see `measure_groups`.
 
     Where frames have a `logit`, its sigmoid is taken for their score at 0.5, as in the literature's code; a threshold
     that was fixed on scores is for scores.
@@ -112,19 +112,19 @@ def fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[st
         resamples: the bootstrap draws of the videos.
     """
     clusters = resamples.clusters
-    of_cluster = resamples.only(np.unique(clusters, return_index=True)[1])
+    of_cluster = resamples.restrict(np.unique(clusters, return_index=True)[1])
     known = [a for a in attribute_columns(seeds[0].frames) if all(a in attribute_columns(s.frames) for s in seeds[1:])]
     of_videos = [Samples(s.videos, clusters, s.at) for s in seeds]
-    of_frames = [_frames_of(s, clusters[s.video_of]) for s in seeds]
-    metrics, groups = measure("video", of_videos, known, of_cluster)
-    more, cells = measure("frame", of_frames, known, of_cluster)
+    of_frames = [_frame_samples(s, clusters[s.video_of]) for s in seeds]
+    metrics, groups = measure_groups("video", of_videos, known, of_cluster)
+    more, cells = measure_groups("frame", of_frames, known, of_cluster)
     for attribute, found in groups.items():
         for group, cell in found.items():
             cell.update(cells[attribute][group])
     return metrics | more, groups
 
 
-def _frames_of(seed: SeedScores, clusters: ArrayLike) -> Samples:
+def _frame_samples(seed: SeedScores, clusters: ArrayLike) -> Samples:
     if "logit" not in seed.frames:
         return Samples(seed.frames, clusters, seed.at)
     half = sigmoid(seed.frames["logit"])
@@ -132,7 +132,7 @@ def _frames_of(seed: SeedScores, clusters: ArrayLike) -> Samples:
     return Samples(frames, clusters, seed.at, half)
 
 
-def measure(
+def measure_groups(
     level: str, seeds: Sequence[Samples], known: Iterable[str], resamples: Resamples
 ) -> tuple[dict[str, Estimate], Groups]:
     """Measure every attribute's groups and the gaps between them.
@@ -148,17 +148,19 @@ def measure(
         isn't the threshold), and for every attribute its groups with n, AUC, FPR, TPR and FPR at 5 % overall FPR.
         An attribute of which the seeds' samples have other groups is left out.
     """
-    first, *others = (_families(samples, known, resamples) for samples in seeds)
+    first, *others = (_tabulate_attributes(samples, known, resamples) for samples in seeds)
     shared = [a for a, f in first.items() if all(a in found and found[a].names == f.names for found in others)]
     metrics: dict[str, Estimate] = {}
     groups: Groups = {}
     for attribute in shared:
         families = [found[attribute] for found in (first, *others)]
-        kept = [i for i, n in enumerate(_least(families, "size")) if n.min() >= MIN_PER_CLASS[level]]
-        groups[attribute] = {g: _cell(level, families, i) for i, g in enumerate(families[0].names)}
-        metrics |= {f"{level}.fairness.{attribute}.{k}": e for k, e in _gaps(level, families, kept, "at").items()}
+        kept = [i for i, n in enumerate(_smallest_counts(families, "size")) if n.min() >= MIN_PER_CLASS[level]]
+        groups[attribute] = {g: _measure_cell(level, families, i) for i, g in enumerate(families[0].names)}
+        metrics |= {
+            f"{level}.fairness.{attribute}.{k}": e for k, e in _measure_gaps(level, families, kept, "at").items()
+        }
         if any(s.threshold != 0.5 for s in seeds):
-            at_half = _gaps(level, families, kept, "half").items()
+            at_half = _measure_gaps(level, families, kept, "half").items()
             metrics |= {f"{level}.fairness_at_half.{attribute}.{k}": e for k, e in at_half if k.startswith("f_")}
     return metrics, groups
 
@@ -185,26 +187,26 @@ def placements(label: ArrayLike, score: ArrayLike) -> Array:
     return found
 
 
-def _families(samples: Samples, known: Iterable[str], resamples: Resamples) -> dict[str, Family]:
+def _tabulate_attributes(samples: Samples, known: Iterable[str], resamples: Resamples) -> dict[str, AttributeGroups]:
     table, threshold = samples.table, samples.threshold
     label, score = table["label"].to_numpy(int), table["score"].to_numpy(float)
     clusters = np.asarray(samples.clusters, dtype=np.int64)
     half = score if samples.half is None else np.asarray(samples.half)
     called = {"at": score >= threshold, "half": half >= 0.5, "fpr5": score >= threshold_at_fpr(label, score, 0.05)}
     return {
-        attribute: _family(names.to_numpy(), label, score, clusters, called, resamples)
-        for attribute, names in attributes_of(table, known).items()
+        attribute: _tabulate_attribute(names.to_numpy(), label, score, clusters, called, resamples)
+        for attribute, names in cross_attributes(table, known).items()
     }
 
 
-def _family(
+def _tabulate_attribute(
     names: NDArray[Any],
     label: NDArray[np.int64],
     score: Array,
     clusters: NDArray[np.int64],
     called: Mapping[str, NDArray[np.bool_]],
     resamples: Resamples,
-) -> Family:
+) -> AttributeGroups:
     found, codes = np.unique(names[inside := names != ""].astype(str), return_inverse=True)
     label, score, clusters = label[inside], score[inside], clusters[inside]
     place = np.zeros(len(label))
@@ -218,59 +220,63 @@ def _family(
     whole, drawn = table.sum(0).reshape(shape), resamples.sums(table.reshape(size, -1)).reshape(-1, *shape)
     trials = (table[..., 0] > 0).sum(0).reshape(shape[:2])
     together = (table[..., 0].reshape(size, len(found), 2).sum(-1) > 0).sum(0)
-    observed = {p: _rates(whole, k) for k, p in enumerate(called, start=1)}
-    return Family(
+    observed = {p: _rates_of_sums(whole, k) for k, p in enumerate(called, start=1)}
+    return AttributeGroups(
         found.tolist(),
         whole[..., 0].astype(int),
         trials,
         together,
         observed,
-        {p: _thawed(drawn, k, observed[p], trials) for k, p in enumerate(called, start=1)},
+        {p: _rates_of_draws(drawn, k, observed[p], trials) for k, p in enumerate(called, start=1)},
     )
 
 
-def _rates(sums: Array, point: int, auc: Array | float = 0.0) -> dict[str, Array]:
+def _rates_of_sums(sums: Array, point: int, auc: Array | float = 0.0) -> dict[str, Array]:
     """Turn sums (..., groups, class, column) into rates with the whole's appended; `auc` is the observed one."""
     whole = np.concatenate([sums, sums.sum(-3, keepdims=True)], axis=-3)
     real, fake = whole[..., REAL, :], whole[..., FAKE, :]
-    found = rates_of(real[..., 0], fake[..., 0], real[..., point], fake[..., point])
+    found = compute_rates(real[..., 0], fake[..., 0], real[..., point], fake[..., point])
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_fake, mean_real = fake[..., -1] / fake[..., 0], real[..., -1] / real[..., 0]
     return {**found, "auc": np.clip(mean_fake + mean_real - (auc if np.ndim(auc) else mean_real), 0, 1)}
 
 
-def _thawed(sums: Array, point: int, observed: Mapping[str, Array], trials: NDArray[np.int64]) -> dict[str, Array]:
+def _rates_of_draws(
+    sums: Array, point: int, observed: Mapping[str, Array], trials: NDArray[np.int64]
+) -> dict[str, Array]:
     """Turn drawn sums into rates, and give those of exactly 0 or 1 a spread: where all agree, nothing can vary.
 
     Their draws come from Jeffreys' posterior Beta(k + 1/2, n - k + 1/2), n being the group's clusters of that class,
     for an AUC of the smaller class: so many pairs of a fake and a real can be made without using a cluster twice. What
     is called fake or right in all follows from them. A group's draws don't depend on the others'.
     """
-    drawn = _rates(sums, point, observed["auc"])
+    drawn = _rates_of_sums(sums, point, observed["auc"])
     for i, (name, n) in enumerate((("fpr", trials[:, REAL]), ("tpr", trials[:, FAKE]), ("auc", trials.min(1)))):
         for group in np.flatnonzero(np.isin(observed[name][:-1], (0, 1)) & (n > 0)):
             k, rng = observed[name][group] * n[group], np.random.default_rng([i, int(group)])
             drawn[name][:, group] = rng.beta(k + 0.5, n[group] - k + 0.5, len(sums))
     real, fake = sums[..., REAL, 0], sums[..., FAKE, 0]
     called = (np.nan_to_num(n * drawn[name][:, :-1]) for name, n in (("fpr", real), ("tpr", fake)))
-    thawed = rates_of(real, fake, *called)
+    thawed = compute_rates(real, fake, *called)
     for name in ("pr", "acc"):
         drawn[name][:, :-1] = thawed[name]
     return drawn
 
 
-def _least(seeds: Sequence[Family], name: str) -> NDArray[np.int64]:
+def _smallest_counts(seeds: Sequence[AttributeGroups], name: str) -> NDArray[np.int64]:
     """Return the smallest counts of any seed: one may have lost frames that another has."""
     return np.asarray(np.min([getattr(f, name) for f in seeds], axis=0))
 
 
-def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
-    size, clusters, together = (_least(seeds, name)[i] for name in ("size", "clusters", "together"))
+def _measure_cell(level: str, seeds: Sequence[AttributeGroups], i: int) -> dict[str, Any]:
+    size, clusters, together = (_smallest_counts(seeds, name)[i] for name in ("size", "clusters", "together"))
     real, fake = (int(n) for n in size)
 
     def rate(key: str, n: int, independent: int, point: str = "at") -> Estimate:
-        drawn, parts = over_seeds([Drawn(float(f.rates[point][key][i]), f.drawn[point][key][:, i]) for f in seeds])
-        return interval(*drawn, n=n, clusters=independent, parts=parts)
+        drawn, parts = average_over_seeds(
+            [MetricDraws(float(f.rates[point][key][i]), f.drawn[point][key][:, i]) for f in seeds]
+        )
+        return estimate_interval(*drawn, n=n, clusters=independent, parts=parts)
 
     def of_class(key: str, which: int, point: str = "at") -> Estimate:
         n = int(size[which])
@@ -292,47 +298,51 @@ def _cell(level: str, seeds: Sequence[Family], i: int) -> dict[str, Any]:
     return cell
 
 
-def _gaps(level: str, seeds: Sequence[Family], kept: Sequence[int], point: str) -> dict[str, Estimate]:
-    size = _least(seeds, "size")
+def _measure_gaps(level: str, seeds: Sequence[AttributeGroups], kept: Sequence[int], point: str) -> dict[str, Estimate]:
+    size = _smallest_counts(seeds, "size")
     sizes = enumerate(zip(seeds[0].names, size, strict=True))
     out = ", ".join(f"{g} (real {real}, fake {fake})" for i, (g, (real, fake)) in sizes if i not in kept)
     left_out = f"left out: {out}" if out else ""
     least = MIN_PER_CLASS[level]
     few = f"fewer than two groups with {f'{least} {level}s of each class' if least > 1 else 'both classes'}"
-    if len(kept) < FEWEST_GROUPS[level]:
-        return dict.fromkeys((*GAPS, *WORST), Estimate(None, None, None, 0, _notes(few, left_out)))
+    if len(kept) < MIN_GROUPS[level]:
+        return dict.fromkeys((*GAPS, *WORST), Estimate(None, None, None, 0, _join_notes(few, left_out)))
     if len(kept) == 1:
-        return _of_one_group(seeds, kept, point, int(size[kept].min()), _notes(few, left_out))
+        return _gaps_of_one_group(seeds, kept, point, int(size[kept].min()), _join_notes(few, left_out))
     n = int(size[kept].min())
-    found = [map(gaps, f.of(kept, point)) for f in seeds]
+    found = [map(compute_gaps, f.select(kept, point)) for f in seeds]
     observed, resampled, errors = ({k: np.stack([g[k] for g in of]) for k in GAPS} for of in zip(*found, strict=True))
     most = {"f_fpr_sum": len(kept), "f_eo": 2 * len(kept)}
     measured = {}
     for name, values in observed.items():
-        off = np.abs(beyond_seeds(values, errors[name].shape[-1]))
+        off = np.abs(draw_seed_errors(values, errors[name].shape[-1]))
         ceiling = np.minimum(resampled[name].mean(0) + off, most.get(name, 1))
-        measured[name] = _around(float(values.mean()), errors[name].mean(0) + off, ceiling, n, left_out)
-    return measured | {name: _worst(seeds, kept, point, name, n, left_out) for name in WORST}
+        measured[name] = _interval_around(float(values.mean()), errors[name].mean(0) + off, ceiling, n, left_out)
+    return measured | {name: _measure_worst_rate(seeds, kept, point, name, n, left_out) for name in WORST}
 
 
-def _of_one_group(seeds: Sequence[Family], kept: Sequence[int], point: str, n: int, note: str) -> dict[str, Estimate]:
+def _gaps_of_one_group(
+    seeds: Sequence[AttributeGroups], kept: Sequence[int], point: str, n: int, note: str
+) -> dict[str, Estimate]:
     """Return the gaps as the literature's code has them where one group counts: against the whole, without a range."""
-    found = [gaps(f.of(kept, point)[0]) for f in seeds]
+    found = [compute_gaps(f.select(kept, point)[0]) for f in seeds]
     measured = {k: Estimate(float(np.mean([g[k] for g in found])), None, None, n, note) for k in GAPS}
     return measured | dict.fromkeys(WORST, Estimate(None, None, None, 0, note))
 
 
-def _worst(seeds: Sequence[Family], kept: Sequence[int], point: str, name: str, n: int, left_out: str) -> Estimate:
+def _measure_worst_rate(
+    seeds: Sequence[AttributeGroups], kept: Sequence[int], point: str, name: str, n: int, left_out: str
+) -> Estimate:
     """Return the worst rate of a group, on average over seeds, and in its note which group that is."""
     rate, where, worst = WORST[name]
-    found = [f.of(kept, where or point) for f in seeds]
+    found = [f.select(kept, where or point) for f in seeds]
     observed = np.stack([rates[rate][:-1] for rates, _, _ in found])
     missed = np.mean([errors[rate][:, :-1] for _, _, errors in found], axis=0)
-    errors = (np.abs(missed) + np.abs(beyond_seeds(observed, len(missed)))).max(-1)
+    errors = (np.abs(missed) + np.abs(draw_seed_errors(observed, len(missed)))).max(-1)
     average = observed.mean(0)
     group = int(worst(average))
-    note = _notes(seeds[0].names[kept[group]], left_out)
-    return _around(float(average[group]), errors, np.ones(len(errors)), n, note)
+    note = _join_notes(seeds[0].names[kept[group]], left_out)
+    return _interval_around(float(average[group]), errors, np.ones(len(errors)), n, note)
 
 
 GAPS = ("f_fpr_sum", "f_fpr_range", "f_meo", "f_dp", "f_oae", "f_eo", "auc_gap")
@@ -343,15 +353,15 @@ WORST: dict[str, tuple[str, str, Any]] = {
 }
 
 
-def _around(value: float, errors: Array, resampled: Array, n: int, note: str) -> Estimate:
+def _interval_around(value: float, errors: Array, resampled: Array, n: int, note: str) -> Estimate:
     """Return a value with the interval that the errors of its draws allow (see the top of this module)."""
     sound = ~np.isnan(errors)
     if sound.sum() <= len(errors) / 2:
         few = "too few videos for an interval" if len(errors) else ""
-        return Estimate(value, None, None, n, _notes(few, note))
+        return Estimate(value, None, None, n, _join_notes(few, note))
     reach, ceiling = np.quantile(errors[sound], LEVEL), np.quantile(resampled[sound], (1 + LEVEL) / 2)
     return Estimate(value, max(value - reach, 0.0), max(min(value + reach, ceiling), value), n, note)
 
 
-def _notes(*parts: str) -> str:
+def _join_notes(*parts: str) -> str:
     return "; ".join(filter(None, parts))

@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 from scipy.sparse import csr_array
 
-from .metrics import RANKED, Array, Curve, curve
+from .metrics import RANK_METRICS, Array, Curve, make_roc_curve
 from .types import Estimate
 
 LEVEL = 0.95
 BINS = 2048
-_MOST = 2**16  # clusters drawn apart: with 1,000 draws 64 MB
+_MAX_CLUSTERS = 2**16  # clusters drawn apart: with 1,000 draws 64 MB
 _CHUNK = 4_000_000  # weights held at once: 32 MB
 _DRAWS_AT_ONCE = 64
 
@@ -43,9 +43,11 @@ class Resamples:
         rng = np.random.default_rng(seed)
         self.clusters = np.asarray(clusters, dtype=np.int64)
         self.size = int(self.clusters.max(initial=-1)) + 1
-        if self.size > _MOST:  # Random groups of independent clusters say the same of the spread, in bounded memory.
-            self.clusters = rng.permutation(self.size)[self.clusters] % _MOST
-            self.size = _MOST
+        if (
+            self.size > _MAX_CLUSTERS
+        ):  # Random groups of independent clusters say the same of the spread, in bounded memory.
+            self.clusters = rng.permutation(self.size)[self.clusters] % _MAX_CLUSTERS
+            self.size = _MAX_CLUSTERS
         self.times = np.empty((draws, self.size), np.uint8)  # More than 255 times is beyond all odds.
         for row in self.times if self.size else ():
             row[:] = np.bincount(rng.integers(self.size, size=self.size), minlength=self.size)
@@ -60,75 +62,75 @@ class Resamples:
         table = np.asarray(values, dtype=float)
         columns = table.reshape(len(table), -1).T
         totals: Array = np.stack([np.bincount(self.clusters, c, self.size) for c in columns], axis=1).astype(float)
-        pieces = [times.astype(float) @ totals for times in self._pieces()]
+        pieces = [times.astype(float) @ totals for times in self._iterate_pieces()]
         return np.concatenate(pieces).reshape(self.draws, *table.shape[1:])
 
     def counts(self, codes: ArrayLike, size: int, weights: ArrayLike | None = None) -> Array:
         """Count the samples (or sum their weights) of each code 0 ... size - 1 in each draw: (n,) to (draws, size)."""
-        return np.concatenate([np.empty((0, size)), *self._counts(codes, size, weights)])
+        return np.concatenate([np.empty((0, size)), *self._count_per_draw(codes, size, weights)])
 
     def curves(self, labels: ArrayLike, scores: ArrayLike, thresholds: Array) -> Iterator[Curve]:
         """Yield the ROC curves of all draws, some dozens at a time, at falling thresholds down to the lowest score."""
         size = len(thresholds)
         codes = np.searchsorted(-thresholds, -np.asarray(scores)) + size * np.asarray(labels, dtype=np.int64)
-        for table in self._counts(codes, 2 * size):
+        for table in self._count_per_draw(codes, 2 * size):
             reals, fakes = np.cumsum(table.reshape(-1, 2, size), axis=-1).swapaxes(0, 1)
             yield Curve(thresholds, fakes, reals)
 
-    def _counts(self, codes: ArrayLike, size: int, weights: ArrayLike | None = None) -> Iterator[Array]:
+    def _count_per_draw(self, codes: ArrayLike, size: int, weights: ArrayLike | None = None) -> Iterator[Array]:
         if not self.draws:
             return
         n = len(self.clusters)
         kind = np.float32 if weights is None and n < 2**24 else np.float64  # Whole numbers are exact up to 2^24.
         values: Any = np.ones(n) if weights is None else np.asarray(weights)
         members = csr_array((values.astype(kind), (np.asarray(codes), self.clusters)), shape=(size, self.size))
-        for times in self._pieces():
+        for times in self._iterate_pieces():
             yield (members @ np.ascontiguousarray(times.T, dtype=kind)).T.astype(float)
 
-    def only(self, chosen: NDArray[Any]) -> Resamples:
+    def restrict(self, chosen: NDArray[Any]) -> Resamples:
         """Return the same draws for some samples, given by a mask or by their numbers, or for the frames of each."""
         part = copy(self)
         part.clusters = self.clusters[chosen]
         return part
 
-    def present(self) -> int:
+    def count_clusters(self) -> int:
         """Return how many clusters the samples come from."""
         return int(np.count_nonzero(np.bincount(self.clusters)))
 
-    def _pieces(self) -> Iterator[NDArray[np.uint8]]:
+    def _iterate_pieces(self) -> Iterator[NDArray[np.uint8]]:
         for start in range(0, max(self.draws, 1), _DRAWS_AT_ONCE):
             yield self.times[start : start + _DRAWS_AT_ONCE]
 
 
-class Drawn(NamedTuple):
+class MetricDraws(NamedTuple):
     """A metric and its value in each bootstrap draw, (draws,)."""
 
     value: float
     draws: Array
 
 
-def ranked(
-    labels: ArrayLike, scores: ArrayLike, resamples: Resamples, names: Iterable[str] = RANKED
-) -> dict[str, Drawn]:
-    """Measure how well scores rank: the metrics of `metrics.RANKED`, with their draws.
+def measure_ranking(
+    labels: ArrayLike, scores: ArrayLike, resamples: Resamples, names: Iterable[str] = RANK_METRICS
+) -> dict[str, MetricDraws]:
+    """Measure how well scores rank: the metrics of `metrics.RANK_METRICS`, with their draws.
 
     With more distinct scores than BINS, the draws see them in bins of about equally many samples, and are moved by what
     that changes in the metric itself.
     """
-    whole = curve(labels, scores)
-    coarse = whole.thinned(BINS)
-    found = {name: float(RANKED[name](whole)) for name in names}
-    pieces = [[RANKED[n](c) for n in found] for c in resamples.curves(labels, scores, coarse.thresholds)]
+    whole = make_roc_curve(labels, scores)
+    coarse = whole.thin(BINS)
+    found = {name: float(RANK_METRICS[name](whole)) for name in names}
+    pieces = [[RANK_METRICS[n](c) for n in found] for c in resamples.curves(labels, scores, coarse.thresholds)]
     drawn = np.concatenate([np.empty((len(found), 0)), *pieces], axis=1)
-    shift = [value - RANKED[name](coarse) for name, value in found.items()]
-    return {name: Drawn(found[name], d + by) for name, d, by in zip(found, drawn, shift, strict=True)}
+    shift = [value - RANK_METRICS[name](coarse) for name, value in found.items()]
+    return {name: MetricDraws(found[name], d + by) for name, d, by in zip(found, drawn, shift, strict=True)}
 
 
-def means(values: ArrayLike, resamples: Resamples) -> list[Drawn]:
+def measure_means(values: ArrayLike, resamples: Resamples) -> list[MetricDraws]:
     """Measure the mean of each column of (n, k) values."""
     table = np.asarray(values, dtype=float)
     sums = resamples.sums(np.column_stack([table, np.ones(len(table))]))
-    return [Drawn(*pair) for pair in zip(table.mean(0), (sums[:, :-1] / sums[:, -1:]).T, strict=True)]
+    return [MetricDraws(*pair) for pair in zip(table.mean(0), (sums[:, :-1] / sums[:, -1:]).T, strict=True)]
 
 
 def estimate(statistic: Statistic, clusters: ArrayLike, *, n: int, draws: int = 1000, seed: int = 0) -> Estimate:
@@ -142,11 +144,11 @@ def estimate(statistic: Statistic, clusters: ArrayLike, *, n: int, draws: int = 
         seed: of the draws, so that the same predictions always give the same interval.
     """
     value, members = float(statistic(None)), np.asarray(clusters)
-    drawn = bootstrap(statistic, members, 0 if np.isnan(value) else draws, seed)
-    return interval(value, drawn, n=n, clusters=len(np.unique(members)))
+    drawn = bootstrap_statistic(statistic, members, 0 if np.isnan(value) else draws, seed)
+    return estimate_interval(value, drawn, n=n, clusters=len(np.unique(members)))
 
 
-def interval(
+def estimate_interval(
     value: float,
     drawn: Array,
     *,
@@ -169,7 +171,7 @@ def interval(
         clusters: how many independent clusters are behind the value (default: n); for a value that needs both classes
             and is exactly 0 or 1, those of the smaller class.
         bounded: the value lies between 0 and 1 by its nature; else the interval is symmetric.
-        parts: what of its variance comes from training seeds; see `over_seeds`.
+        parts: what of its variance comes from training seeds; see `average_over_seeds`.
     """
     if np.isnan(value):
         return Estimate(None, None, None, n, "undefined (one class)")
@@ -179,7 +181,7 @@ def interval(
         return Estimate(value, None, None, n, "too few videos for an interval" if draws else "")
     if bounded and 0 < value < 1 and np.ptp(drawn) == 0:  # Which isn't to be sure of it.
         return Estimate(value, None, None, n, "no interval: the same in every draw")
-    freedom = freedom_of(drawn, count, parts)
+    freedom = degrees_of_freedom(drawn, count, parts)
     reach = standard_error(drawn, count) * float(special.stdtrit(freedom, (1 + LEVEL) / 2))
     if not bounded:
         lo, hi = value - reach, value + reach
@@ -187,7 +189,7 @@ def interval(
         middle, reach = special.logit(value), reach * _logit_per_unit(value, drawn, n, sum(v for v, _ in parts))
         lo, hi = float(special.expit(middle - reach)), float(special.expit(middle + reach))
     else:
-        lo, hi = _at_the_edge(value, drawn, count)
+        lo, hi = _interval_at_edge(value, drawn, count)
     return Estimate(value, min(lo, value), max(hi, value), n)  # Rounding may have passed the value.
 
 
@@ -212,34 +214,34 @@ def _logit_per_unit(value: float, drawn: Array, n: int, of_seeds: float) -> floa
     return slope * max(further, 1.0) ** (max(1 - of_seeds / variance, 0.0) / 2)
 
 
-def _at_the_edge(value: float, drawn: Array, clusters: int) -> tuple[float, float]:
+def _interval_at_edge(value: float, drawn: Array, clusters: int) -> tuple[float, float]:
     tail = (1 - LEVEL) / 2
     away = np.quantile(np.abs(drawn - value), 1 - tail) or 1 - special.betaincinv(clusters + 0.5, 0.5, tail)
     return (1 - float(away), 1.0) if value == 1 else (0.0, float(away))
 
 
-def over_seeds(found: Sequence[Drawn], seed: int = 0) -> tuple[Drawn, Parts]:
+def average_over_seeds(found: Sequence[MetricDraws], seed: int = 0) -> tuple[MetricDraws, Parts]:
     """Average a metric over training seeds by a two-level bootstrap: seeds are drawn, then the videos of each.
 
     Of S seeds S - 1 are drawn, with replacement, so that the spread of few of them isn't underestimated (Rao and Wu
     1988). All must have come from the same `Resamples`.
 
     Returns:
-        The mean with its draws, and the seeds' part in its variance with degrees of freedom, for `freedom_of`.
+        The mean with its draws, and the seeds' part in its variance with degrees of freedom, for `degrees_of_freedom`.
     """
     if len(found) == 1:
         return found[0], []
     count, values = len(found), [d.value for d in found]
     draws = np.stack([d.draws for d in found])
     chosen = np.random.default_rng(seed).integers(count, size=(count - 1, draws.shape[1]))
-    mean = Drawn(float(np.mean(values)), np.take_along_axis(draws, chosen, axis=0).mean(0))
+    mean = MetricDraws(float(np.mean(values)), np.take_along_axis(draws, chosen, axis=0).mean(0))
     return mean, [(float(np.var(values, ddof=1) / count), count - 1)]
 
 
-def beyond_seeds(values: ArrayLike, draws: int, seed: int = 0) -> Array:
+def draw_seed_errors(values: ArrayLike, draws: int, seed: int = 0) -> Array:
     """Draw by how much the mean of some training seeds may miss that of all: their standard error times Student's t.
 
-    For what the draws of `over_seeds` can't serve, as its interval comes from their quantiles: those of few seeds lie
+    For what the draws of `average_over_seeds` can't serve, as its interval comes from their quantiles: those of few seeds lie
     too close.
 
     Args:
@@ -258,7 +260,7 @@ def beyond_seeds(values: ArrayLike, draws: int, seed: int = 0) -> Array:
     return np.asarray(np.random.default_rng(seed).standard_t(count - 1, shape) * error)
 
 
-def freedom_of(drawn: Array, clusters: int, parts: Parts) -> float:
+def degrees_of_freedom(drawn: Array, clusters: int, parts: Parts) -> float:
     """Return the degrees of freedom of a standard error of which `parts` come from seeds (Welch and Satterthwaite)."""
     if not parts:
         return clusters - 1
@@ -268,7 +270,7 @@ def freedom_of(drawn: Array, clusters: int, parts: Parts) -> float:
     return (rest + sum(v for v, _ in parts)) ** 2 / below if below else clusters - 1
 
 
-def p_value(drawn: Drawn, clusters: int, freedom: float | None = None) -> float:
+def p_value(drawn: MetricDraws, clusters: int, freedom: float | None = None) -> float:
     """Return the two-sided p of a value against 0, from the standard error of its draws and Student's t.
 
     Where no draw differs from the value, it is 2^(1 - clusters), the least that a test of so many signs can give.
@@ -310,7 +312,9 @@ def delong(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     return above.mean(1), np.atleast_2d(np.cov(above) / y.sum() + np.cov(below) / (~y).sum())
 
 
-def bootstrap(statistic: Statistic, clusters: NDArray[np.int64], draws: int, seed: int) -> NDArray[np.float64]:
+def bootstrap_statistic(
+    statistic: Statistic, clusters: NDArray[np.int64], draws: int, seed: int
+) -> NDArray[np.float64]:
     """Return the statistic of `draws` resamples of the clusters, shape (draws,)."""
     resamples = Resamples(clusters, draws, seed)
     at_once = max(1, _CHUNK // max(len(clusters), 1))

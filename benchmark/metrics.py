@@ -29,7 +29,7 @@ class Curve(NamedTuple):
     def auc(self) -> Array:
         """Area under the curve: the share of (fake, real) pairs in the right order, ties counting half."""
         if not self.thresholds.size:
-            return self._undefined()
+            return self._make_undefined()
         width = np.diff(self.reals, axis=-1, prepend=0)
         height = self.fakes - 0.5 * np.diff(self.fakes, axis=-1, prepend=0)
         return _ratio((width * height).sum(-1), self.fakes[..., -1] * self.reals[..., -1])
@@ -37,7 +37,7 @@ class Curve(NamedTuple):
     def average_precision(self) -> Array:
         """Sum of precision times the step in recall over all thresholds, fake being the positive class."""
         if not self.thresholds.size:
-            return self._undefined()
+            return self._make_undefined()
         precision = np.nan_to_num(_ratio(self.fakes, self.fakes + self.reals))
         area = (precision * np.diff(self.fakes, axis=-1, prepend=0)).sum(-1)
         return np.where(self.reals[..., -1] > 0, _ratio(area, self.fakes[..., -1]), np.nan)
@@ -45,7 +45,7 @@ class Curve(NamedTuple):
     def equal_error_rate(self) -> Array:
         """The rate at which false positives equal false negatives, on the curve joined by straight lines."""
         if not self.thresholds.size:
-            return self._undefined()
+            return self._make_undefined()
         fpr, tpr = self.rates()
         after = np.argmax(fpr >= 1 - tpr, axis=-1)[..., None]
         before = np.maximum(after - 1, 0)
@@ -57,7 +57,7 @@ class Curve(NamedTuple):
     def tpr_at_fpr(self, level: float) -> Array:
         """The largest TPR of a threshold whose FPR is at most `level`: what can be had, so nothing is interpolated."""
         if not self.thresholds.size:
-            return self._undefined()
+            return self._make_undefined()
         last = np.count_nonzero(_ratio(self.reals, self.reals[..., -1:]) <= level, axis=-1)[..., None] - 1
         fakes = np.where(last < 0, 0, np.take_along_axis(self.fakes, np.maximum(last, 0), -1))
         return _ratio(fakes, self.fakes[..., -1:])[..., 0] + 0 * _ratio(self.reals[..., -1], self.reals[..., -1])
@@ -68,7 +68,7 @@ class Curve(NamedTuple):
         fpr, tpr = (np.pad(_ratio(count, count[..., -1:]), pad) for count in (self.reals, self.fakes))
         return fpr, tpr
 
-    def thinned(self, points: int) -> Curve:
+    def thin(self, points: int) -> Curve:
         """Return the curve at no more than so many of its thresholds, with about equally many samples between them."""
         total = self.fakes + self.reals
         if len(total) <= points:
@@ -84,11 +84,11 @@ class Curve(NamedTuple):
         steps = np.unique(np.searchsorted(fpr + tpr, np.linspace(0, 2, points)))
         return np.column_stack([fpr, tpr])[steps].round(4).tolist()
 
-    def _undefined(self) -> Array:
+    def _make_undefined(self) -> Array:
         return np.full(self.fakes.shape[:-1], np.nan)
 
 
-def curve(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Curve:
+def make_roc_curve(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Curve:
     """Count, for every distinct score, the fakes and reals that score at least that much; ties count together."""
     y, s = np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
     order = np.argsort(-s)
@@ -104,20 +104,20 @@ def curve(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
 
 def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Array:
     """Area under the ROC curve; see `Curve.auc`."""
-    return curve(labels, scores, weights).auc()
+    return make_roc_curve(labels, scores, weights).auc()
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Array:
     """Average precision, as in scikit-learn; see `Curve.average_precision`."""
-    return curve(labels, scores, weights).average_precision()
+    return make_roc_curve(labels, scores, weights).average_precision()
 
 
 def equal_error_rate(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Array:
     """Equal error rate; see `Curve.equal_error_rate`."""
-    return curve(labels, scores, weights).equal_error_rate()
+    return make_roc_curve(labels, scores, weights).equal_error_rate()
 
 
-RANKED: dict[str, Callable[[Curve], Array]] = {
+RANK_METRICS: dict[str, Callable[[Curve], Array]] = {
     "auc": Curve.auc,
     "ap": Curve.average_precision,
     "eer": Curve.equal_error_rate,
@@ -145,7 +145,7 @@ def positive_rate(
 
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     """Return the threshold with the largest TPR - FPR (Youden), midway to the next score; 0.5 on one-class data."""
-    thresholds, fakes, reals = curve(labels, scores)
+    thresholds, fakes, reals = make_roc_curve(labels, scores)
     if len(thresholds) == 0 or fakes[-1] == 0 or reals[-1] == 0:
         return 0.5
     best = int(np.argmax(fakes / fakes[-1] - reals / reals[-1]))

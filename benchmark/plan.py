@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import header
+from .checkpoints import read_header
 from .config import Settings, load_settings
 from .data import DataRoot, Source
 from .errors import BenchError, did_you_mean
 from .registry import Entry, datasets, detectors
-from .store import key_of
+from .store import hash_key
 from .types import FAKE, REAL
 
 # Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
@@ -87,24 +87,24 @@ class Cell:
     @property
     def train_key(self) -> str:
         """Hash of `train_content`."""
-        return key_of(self.train_content())
+        return hash_key(self.train_content())
 
     @property
     def test_key(self) -> str:
         """Hash of what the test predictions depend on, their columns of methods and groups included."""
         data = [self.test.key(["test"]), self.test.annotations_key("test")]
-        return key_of([TEST_KEY_VERSION, self.train_key, *data])
+        return hash_key([TEST_KEY_VERSION, self.train_key, *data])
 
     @property
     def folder(self) -> Path:
         """The run folder: one trained detector."""
-        train = _plain(self.train.label)
-        return self.runs / self.train.root.world / _safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
+        train = _strip_separators(self.train.label)
+        return self.runs / self.train.root.world / _make_safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
 
     @property
     def test_folder(self) -> Path:
         """Where this cell's predictions and scorecard go, within the run folder."""
-        return self.folder / f"test.{_plain(self.test.label)}.{self.test_key}"
+        return self.folder / f"test.{_strip_separators(self.test.label)}.{self.test_key}"
 
     def describe(self) -> dict[str, Any]:
         """Return the cell as plain data for plan.json and the scorecard."""
@@ -122,7 +122,7 @@ class Cell:
             "weights": "given checkpoint" if self.checkpoint else "trained here",
             "selection": "source val",
             "options": self.settings.options,
-            "recipe_key": key_of({k: v for k, v in self.train_content().items() if k != "seed"}),
+            "recipe_key": hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
             "train_key": self.train_key,
             "test_key": self.test_key,
         }
@@ -137,8 +137,8 @@ def check_names(request: Request) -> list[Entry]:
     from ..datasets.base import parse_name
     from .engines import ENGINES
 
-    known("backend", request.backend or "torch", BACKENDS)
-    known("engine", request.engine, ENGINES)
+    require_known("backend", request.backend or "torch", BACKENDS)
+    require_known("engine", request.engine, ENGINES)
     entries = [detectors.find(name, request.backend) for name in request.detectors]
     if request.checkpoint and len(request.seeds) > 1:
         raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
@@ -158,7 +158,7 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
     entries = list({(e.name, e.target): e for e in entries}.values())  # An alias is not a second detector.
     tests = list({sources[t].label: t for t in request.tests}.values())
-    made_from = header(request.checkpoint) if request.checkpoint else None
+    made_from = read_header(request.checkpoint) if request.checkpoint else None
     if made_from:
         _check_origin(request, entries, made_from, sources[request.train])
     settings = {
@@ -218,7 +218,7 @@ def check_detectors(cells: list[Cell]) -> None:
     """Make every detector once, and load the checkpoint given, so that a wrong option or file shows at once.
 
     Raises:
-        BenchError: see `crossfake.detectors.create` and the detector's `load`, `study` and `check_training`.
+        BenchError: see `crossfake.detectors.create` and the detector's `load`, `inspect_training_set` and `check_training`.
     """
     from ..detectors import create_from, load_from
 
@@ -227,23 +227,23 @@ def check_detectors(cells: list[Cell]) -> None:
             load_from(cell.entry, cell.checkpoint, **cell.settings.options)
         else:
             made = create_from(cell.entry, **cell.settings.options)
-            if hasattr(made, "study"):
-                made.study(cell.train.split("train"), {})
+            if hasattr(made, "inspect_training_set"):
+                made.inspect_training_set(cell.train.split("train"), {})
             if hasattr(made, "check_training"):
                 made.check_training(cell.settings.train)
 
 
-def known(kind: str, name: str, names: Collection[str]) -> None:
+def require_known(kind: str, name: str, names: Collection[str]) -> None:
     """Refuse a name that isn't among `names`, with the nearest one."""
     if name not in names:
         raise BenchError(f"no {kind} named '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")
 
 
-def _safe(name: str) -> str:
+def _make_safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
 
 
-def _plain(label: str) -> str:
+def _strip_separators(label: str) -> str:
     return label.replace(":", "-").replace("/", "-")
 
 

@@ -20,9 +20,11 @@ from .attributes import UNDEFINED
 from .types import FAKE, REAL
 
 ALPHA = 0.05
-LEAST = 5  # of each class, for an AUC: with fewer its distribution is nothing like a normal one
-MOST = 250_000  # outcomes of two groups that are enumerated
-TRIED = 8  # groups, those with most reals, of which all pairs are tried: exact tests jump, and can favour fewer videos
+MIN_SAMPLES = 5  # of each class, for an AUC: with fewer its distribution is nothing like a normal one
+MAX_OUTCOMES = 250_000  # outcomes of two groups that are enumerated
+GROUPS_TRIED = (
+    8  # groups, those with most reals, of which all pairs are tried: exact tests jump, and can favour fewer videos
+)
 _NUISANCE = np.linspace(0.0025, 0.9975, 200)
 
 
@@ -39,7 +41,7 @@ def expected_interval(n: int, rate: float) -> tuple[float, float]:
 
 
 @cache
-def rejected(n0: int, n1: int, alpha: float = ALPHA) -> NDArray[np.bool_]:
+def find_rejections(n0: int, n1: int, alpha: float = ALPHA) -> NDArray[np.bool_]:
     """Return which outcomes (k0 of n0, k1 of n1) Boschloo's test calls different, shape (n0 + 1, n1 + 1).
 
     Its statistic is Fisher's two-sided p; the limit on it is the largest that is passed with a probability of at most
@@ -48,7 +50,7 @@ def rejected(n0: int, n1: int, alpha: float = ALPHA) -> NDArray[np.bool_]:
     from scipy.stats import binom
 
     if n0 > n1:
-        return rejected(n1, n0, alpha).T
+        return find_rejections(n1, n0, alpha).T
     p = _fisher(n0, n1)
     order = np.argsort(p, axis=None, kind="stable")
     worst = np.zeros(p.size)
@@ -80,22 +82,22 @@ def _fisher(n0: int, n1: int) -> NDArray[np.float64]:
 def power(n0: int, rate0: float, n1: int, rate1: float, alpha: float = ALPHA) -> float:
     """Return the chance that rates of `n0` and `n1` videos are found different.
 
-    Boschloo's test by enumeration; with more than MOST outcomes the z-test of pooled rates, in the normal limit.
+    Boschloo's test by enumeration; with more than MAX_OUTCOMES outcomes the z-test of pooled rates, in the normal limit.
     """
     from scipy.stats import binom, norm
 
-    if n0 * n1 > MOST:
+    if n0 * n1 > MAX_OUTCOMES:
         pooled = (n0 * rate0 + n1 * rate1) / (n0 + n1)
         critical = norm.ppf(1 - alpha / 2) * np.sqrt(pooled * (1 - pooled) * (1 / n0 + 1 / n1))
         deviation = np.sqrt(rate0 * (1 - rate0) / n0 + rate1 * (1 - rate1) / n1)
         return float(norm.sf((critical - abs(rate1 - rate0)) / deviation))
     one, other = (binom.pmf(np.arange(n + 1), n, rate) for n, rate in ((n0, rate0), (n1, rate1)))
-    return float(one @ rejected(n0, n1, alpha) @ other)
+    return float(one @ find_rejections(n0, n1, alpha) @ other)
 
 
 def smallest_gap(n0: int, rate0: float, n1: int, wanted: float, alpha: float = ALPHA) -> float | None:
     """Return by how much the rate of `n1` videos must exceed `rate0` to be shown with power `wanted`; None: never."""
-    return _smallest(lambda gap: power(n0, rate0, n1, rate0 + gap, alpha) >= wanted, 1 - rate0)
+    return _search_smallest(lambda gap: power(n0, rate0, n1, rate0 + gap, alpha) >= wanted, 1 - rate0)
 
 
 def auc_deviation(auc: float, n_real: int, n_fake: int) -> float:
@@ -116,10 +118,12 @@ def smallest_auc_gap(
 
     reach = float(norm.ppf(1 - alpha / 2) + norm.ppf(wanted))
     known = auc_deviation(auc0, *sizes0) ** 2
-    return _smallest(lambda gap: gap >= reach * np.sqrt(known + auc_deviation(auc0 - gap, *sizes1) ** 2), auc0 - 0.5)
+    return _search_smallest(
+        lambda gap: gap >= reach * np.sqrt(known + auc_deviation(auc0 - gap, *sizes1) ** 2), auc0 - 0.5
+    )
 
 
-def _smallest(shown: Callable[[float], bool], most: float) -> float | None:
+def _search_smallest(shown: Callable[[float], bool], most: float) -> float | None:
     """Return the smallest gap that is shown, to 0.001."""
     steps = np.arange(1, int(most * 1000) + 1) / 1000
     if not len(steps) or not shown(steps[-1]):
@@ -131,7 +135,7 @@ def _smallest(shown: Callable[[float], bool], most: float) -> float | None:
     return float(steps[low])
 
 
-def chance_gaps(reals: ArrayLike, fpr: float, draws: int = 20_000) -> dict[str, tuple[float, float]]:
+def simulate_chance_gaps(reals: ArrayLike, fpr: float, draws: int = 20_000) -> dict[str, tuple[float, float]]:
     """Return what gaps a perfectly fair detector shows: mean and 95 % quantile of f_fpr_range and f_fpr_sum, simulated.
 
     Args:
@@ -146,7 +150,7 @@ def chance_gaps(reals: ArrayLike, fpr: float, draws: int = 20_000) -> dict[str, 
     return {name: (float(v.mean()), float(np.quantile(v, 0.95))) for name, v in found.items()}
 
 
-def cells(videos: pd.DataFrame) -> pd.DataFrame:
+def count_groups(videos: pd.DataFrame) -> pd.DataFrame:
     """Count the videos of each group.
 
     Args:
@@ -163,8 +167,8 @@ def cells(videos: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def compared(sizes: pd.DataFrame) -> pd.DataFrame:
-    """Return those rows of `cells` between which a gap can be measured: known groups with real videos."""
+def select_comparable(sizes: pd.DataFrame) -> pd.DataFrame:
+    """Return those rows of `count_groups` between which a gap can be measured: known groups with real videos."""
     return sizes[~sizes["group"].str.contains(UNDEFINED) & (sizes["real"] > 0)]
 
 
@@ -172,23 +176,31 @@ def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[s
     """Say what groups of these sizes can show: each, if worse, against the one with the most reals; and the `best`.
 
     Args:
-        table: two or more rows as `cells` returns them: the groups to compare, all with real videos.
+        table: two or more rows as `count_groups` returns them: the groups to compare, all with real videos.
         fpr: the false positive rate of the better group.
         auc: the AUC of the better group.
         wanted: the power, such as 0.8.
     """
-    rows = [_row(cell, table.iloc[0], fpr, auc, wanted) for _, cell in table.iterrows()]
+    rows = [_report_group(cell, table.iloc[0], fpr, auc, wanted) for _, cell in table.iterrows()]
     entering = table.loc[table["fake"] > 0, "real"]
-    chance = chance_gaps(entering, fpr) if len(entering) > 1 else {}
+    chance = simulate_chance_gaps(entering, fpr) if len(entering) > 1 else {}
     asked = {"fpr": fpr, "auc": auc, "power": wanted}
-    return {**asked, "pairs": _pairs(table), "groups": rows, "best": best(table, fpr, auc, wanted), "chance": chance}
+    return {
+        **asked,
+        "pairs": _count_pairs(table),
+        "groups": rows,
+        "best": find_smallest_gaps(table, fpr, auc, wanted),
+        "chance": chance,
+    }
 
 
-def best(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str, dict[str, float | None]]:
+def find_smallest_gaps(
+    table: pd.DataFrame, fpr: float, auc: float, wanted: float
+) -> dict[str, dict[str, float | None]]:
     """Return the smallest gaps that two of the groups can show, with either as the worse one.
 
     Args:
-        table: rows as `cells` returns them; the first TRIED are.
+        table: rows as `count_groups` returns them; the first GROUPS_TRIED are.
         fpr: the false positive rate of the better group.
         auc: the AUC of the better group.
         wanted: the power.
@@ -196,23 +208,25 @@ def best(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str
     Returns:
         `one pair`, tested at 5 %, and if there are several `any pair`, tested at 5 % divided by their number.
     """
-    pairs = _pairs(table)
+    pairs = _count_pairs(table)
     tests = ({"one pair": ALPHA} if pairs else {}) | ({"any pair": ALPHA / pairs} if pairs > 1 else {})
-    both = list(permutations([cell for _, cell in table.head(TRIED).iterrows()], 2))
+    both = list(permutations([cell for _, cell in table.head(GROUPS_TRIED).iterrows()], 2))
     found = {}
     for name, alpha in tests.items():
-        gaps = pd.DataFrame([_gaps(worse, better, fpr, auc, wanted, alpha) for worse, better in both], dtype=float)
+        gaps = pd.DataFrame(
+            [_smallest_gaps(worse, better, fpr, auc, wanted, alpha) for worse, better in both], dtype=float
+        )
         found[name] = {str(gap): None if np.isnan(least) else float(least) for gap, least in gaps.min().items()}
     return found
 
 
-def by_attribute(
+def report_by_attribute(
     videos: pd.DataFrame, attributes: Sequence[str], fpr: float, auc: float, wanted: float
 ) -> dict[str, dict[str, Any]]:
-    """Say of each attribute alone which groups it makes, `cells` of them, and what the best pair can show.
+    """Say of each attribute alone which groups it makes, `count_groups` of them, and what the best pair can show.
 
     Args:
-        videos: as for `cells`, with a column of values for each of the `attributes`.
+        videos: as for `count_groups`, with a column of values for each of the `attributes`.
         attributes: such as gender and race.
         fpr: the false positive rate of the better group.
         auc: the AUC of the better group.
@@ -223,31 +237,35 @@ def by_attribute(
     """
     found = {}
     for attribute in attributes:
-        sizes = cells(videos.assign(group=videos[attribute]))
-        table = compared(sizes)
+        sizes = count_groups(videos.assign(group=videos[attribute]))
+        table = select_comparable(sizes)
         records = {"groups": table.to_dict("records"), "not_compared": sizes.drop(table.index).to_dict("records")}
-        found[attribute] = {**records, "pairs": _pairs(table), "best": best(table, fpr, auc, wanted)}
+        found[attribute] = {
+            **records,
+            "pairs": _count_pairs(table),
+            "best": find_smallest_gaps(table, fpr, auc, wanted),
+        }
     return found
 
 
-def _pairs(table: pd.DataFrame) -> int:
+def _count_pairs(table: pd.DataFrame) -> int:
     return len(table) * (len(table) - 1) // 2
 
 
-def _row(cell: pd.Series, largest: pd.Series, fpr: float, auc: float, wanted: float) -> dict[str, Any]:
+def _report_group(cell: pd.Series, largest: pd.Series, fpr: float, auc: float, wanted: float) -> dict[str, Any]:
     real, fake, clips = (int(cell[k]) for k in ("real", "fake", "clips"))
     row: dict[str, Any] = {"group": cell["group"], "real": real, "fake": fake, "clips": clips}
     row["fpr_interval"] = expected_interval(real, fpr)
-    row["auc_width"] = 2 * 1.96 * auc_deviation(auc, real, clips) if min(real, clips) >= LEAST else None
-    return row if cell["group"] == largest["group"] else row | _gaps(cell, largest, fpr, auc, wanted, ALPHA)
+    row["auc_width"] = 2 * 1.96 * auc_deviation(auc, real, clips) if min(real, clips) >= MIN_SAMPLES else None
+    return row if cell["group"] == largest["group"] else row | _smallest_gaps(cell, largest, fpr, auc, wanted, ALPHA)
 
 
-def _gaps(
+def _smallest_gaps(
     worse: pd.Series, better: pd.Series, fpr: float, auc: float, wanted: float, alpha: float
 ) -> dict[str, float | None]:
     mine, theirs = ((int(c["real"]), int(c["clips"])) for c in (worse, better))
     mine_all, theirs_all = ((int(c["real"]), int(c["fake"])) for c in (worse, better))
-    enough = min(*mine, *theirs) >= LEAST
+    enough = min(*mine, *theirs) >= MIN_SAMPLES
     return {
         "fpr_gap": smallest_gap(theirs[0], fpr, mine[0], wanted, alpha),
         "auc_gap": smallest_auc_gap(auc, theirs, mine, wanted, alpha) if enough else None,

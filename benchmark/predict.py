@@ -14,9 +14,9 @@ import pandas as pd
 
 from .errors import BenchError
 from .progress import Tick
-from .store import atomic
+from .store import write_atomically
 from .types import Cropper, Scores, Video
-from .workers import ahead
+from .workers import map_ahead
 
 if TYPE_CHECKING:
     from ..datasets.faces.store import FaceStore
@@ -52,7 +52,7 @@ class Throughput:
     seconds: float = 0.0
     compile_seconds: float = 0.0
 
-    def summary(self) -> dict[str, Any]:
+    def summarise(self) -> dict[str, Any]:
         """Return images a second: of the detector alone (first batch left out as warm-up), and from store to score."""
         alone = self.timed_images / self.score_seconds if self.score_seconds else None
         return {
@@ -63,7 +63,7 @@ class Throughput:
         }
 
 
-class Unfinished:
+class PartialPredictions:
     """What is scored so far, kept in a file, so that a killed scoring goes on where it was.
 
     Args:
@@ -76,12 +76,12 @@ class Unfinished:
         self.made_by = made_by
         self.kept = time.monotonic()
 
-    def scores(self, rows: pd.DataFrame) -> np.ndarray:
+    def read_scores(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the scores there are of the first n rows, (n,); n is 0 where nothing, or something else, was begun."""
         if self.path.is_file():
-            table, facts = read_predictions(self.path)
+            table, metadata = read_predictions(self.path)
             same = ["video", "frame"]
-            if facts["made_by"] == self.made_by and table[same].equals(rows[same].head(len(table))):
+            if metadata["made_by"] == self.made_by and table[same].equals(rows[same].head(len(table))):
                 return table["score"].to_numpy()
         return np.empty(0, np.float32)
 
@@ -94,9 +94,9 @@ class Unfinished:
             write_predictions(self.path, rows.head(len(known)).assign(score=known), {"made_by": self.made_by})
         self.kept = time.monotonic()
 
-    def finish(self, table: pd.DataFrame, facts: dict[str, Any]) -> None:
+    def finish(self, table: pd.DataFrame, metadata: dict[str, Any]) -> None:
         """Write the predictions, and remove what was kept."""
-        write_predictions(self.whole, table, facts)
+        write_predictions(self.whole, table, metadata)
         self.path.unlink(missing_ok=True)
 
 
@@ -110,9 +110,9 @@ def predict(
     workers: int = 0,
     plugin: str = "",
     tick: Tick = lambda done, total: None,
-    unfinished: Unfinished | None = None,
+    partial_predictions: PartialPredictions | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Score every face of `videos` that the store has, going on from what is `unfinished`.
+    """Score every face of `videos` that the store has, going on from what is `partial_predictions`.
 
     Returns:
         The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
@@ -126,41 +126,45 @@ def predict(
             f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
             f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
         )
-    table = pd.DataFrame([_row(v, frame) for v in usable for frame in store.frames(v.id)])
-    scores = [unfinished.scores(table) if unfinished else np.empty(0, np.float32)]
+    table = pd.DataFrame([_frame_row(v, frame) for v in usable for frame in store.frames(v.id)])
+    scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
     speed, started, compiled = Throughput(), time.perf_counter(), _compile_seconds(detector)
-    for batch in _batches(table["video"][len(scores[0]) :], VideoCrops(store, cropper), batch_size, workers, plugin):
+    for batch in _iterate_batches(
+        table["video"][len(scores[0]) :], VideoCrops(store, cropper), batch_size, workers, plugin
+    ):
         before = time.perf_counter()
-        scores.append(scores_of(detector, batch))
+        scores.append(score_batch(detector, batch))
         speed.images += len(batch)
         if len(scores) > 2:  # What was kept comes first, and then a batch that warms up.
             speed.timed_images += len(batch)
             speed.score_seconds += time.perf_counter() - before
-        if unfinished:
-            unfinished.keep(table, scores)
+        if partial_predictions:
+            partial_predictions.keep(table, scores)
         tick(len(scores[0]) + speed.images, len(table))
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
     table = table.assign(score=np.concatenate(scores))
     scored = {v.id for v in usable}
-    dropped = [_dropped(v, outcomes) for v in videos if v.id not in scored]
-    facts = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summary()}
-    facts["origins"] = sorted({outcomes[v.id].origin for v in usable} - {""})
-    return table.sort_values(["video", "frame"], ignore_index=True), facts
+    dropped = [_describe_dropped(v, outcomes) for v in videos if v.id not in scored]
+    metadata = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summarise()}
+    metadata["origins"] = sorted({outcomes[v.id].origin for v in usable} - {""})
+    return table.sort_values(["video", "frame"], ignore_index=True), metadata
 
 
 def _compile_seconds(detector: Scores) -> float:
     return getattr(detector, "compile_seconds", 0.0)
 
 
-def _batches(wanted: pd.Series, crops_of: VideoCrops, size: int, workers: int, plugin: str) -> Iterator[np.ndarray]:
+def _iterate_batches(
+    wanted: pd.Series, crops_of: VideoCrops, size: int, workers: int, plugin: str
+) -> Iterator[np.ndarray]:
     """Yield the crops of `wanted`, a video's name an image: full batches across videos, the last one smaller.
 
     Of the first video the last images may be wanted alone: the others are those that were scored before.
     """
     counts = wanted.groupby(wanted, sort=False).size()
     images: list[np.ndarray] = []
-    for crops, count in zip(ahead(crops_of, counts.index, workers, plugin), counts, strict=True):
+    for crops, count in zip(map_ahead(crops_of, counts.index, workers, plugin), counts, strict=True):
         images += list(crops[-count:])
         while len(images) >= size:
             yield np.stack(images[:size])
@@ -169,7 +173,7 @@ def _batches(wanted: pd.Series, crops_of: VideoCrops, size: int, workers: int, p
         yield np.stack(images)
 
 
-def _row(video: Video, frame: int) -> dict[str, Any]:
+def _frame_row(video: Video, frame: int) -> dict[str, Any]:
     return {
         "video": video.id,
         "frame": frame,
@@ -180,7 +184,7 @@ def _row(video: Video, frame: int) -> dict[str, Any]:
     }
 
 
-def scores_of(detector: Scores, batch: np.ndarray) -> np.ndarray:
+def score_batch(detector: Scores, batch: np.ndarray) -> np.ndarray:
     """Return a batch's scores, float32 (N,).
 
     Raises:
@@ -196,20 +200,20 @@ def scores_of(detector: Scores, batch: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _dropped(video: Video, outcomes: dict[str, Any]) -> dict[str, str]:
+def _describe_dropped(video: Video, outcomes: dict[str, Any]) -> dict[str, str]:
     outcome = outcomes.get(video.id)
     reason = f"{outcome.status}: {outcome.reason}".rstrip(": ") if outcome else "not prepared"
     return {"video": video.id, "reason": reason}
 
 
-def write_predictions(path: Path, table: pd.DataFrame, facts: dict[str, Any]) -> None:
-    """Write predictions as parquet, with `facts` (JSON) under the metadata key `crossfake`."""
+def write_predictions(path: Path, table: pd.DataFrame, metadata: dict[str, Any]) -> None:
+    """Write predictions as parquet, with `metadata` (JSON) under the metadata key `crossfake`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     packed = pa.Table.from_pandas(table, preserve_index=False)
-    meta = {**(packed.schema.metadata or {}), b"crossfake": json.dumps({"schema_version": SCHEMA_VERSION, **facts})}
-    with atomic(path) as temporary:
+    meta = {**(packed.schema.metadata or {}), b"crossfake": json.dumps({"schema_version": SCHEMA_VERSION, **metadata})}
+    with write_atomically(path) as temporary:
         pq.write_table(packed.replace_schema_metadata(meta), temporary)
 
 
@@ -222,7 +226,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read predictions (parquet or CSV) and their facts ({} for a table from elsewhere).
+    """Read predictions (parquet or CSV) and their metadata ({} for a table from elsewhere).
 
     Raises:
         BenchError: no such file, or not a table.
@@ -238,8 +242,8 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         packed = pq.read_table(path)
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise BenchError(f"{path} can't be read as a table: {' '.join(str(error).split())[:160]}") from None
-    facts = json.loads((packed.schema.metadata or {}).get(b"crossfake", b"{}"))
+    metadata = json.loads((packed.schema.metadata or {}).get(b"crossfake", b"{}"))
     table = packed.to_pandas()
     if "label" in table and pd.api.types.is_string_dtype(table["label"]):  # As other tools write '0' and '1'.
         table["label"] = pd.to_numeric(table["label"], errors="coerce")
-    return table, facts
+    return table, metadata

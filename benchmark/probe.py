@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BenchError
-from .intervals import Resamples, interval, means
+from .intervals import Resamples, estimate_interval, measure_means
 from .predict import VideoCrops
 from .types import FAKE, REAL, Cropper, Estimate, Video
-from .workers import ahead
+from .workers import map_ahead
 
 if TYPE_CHECKING:
     from ..datasets.faces.store import FaceStore
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 FOLDS = 5
 PAGE = "docs/identity_leakage.md"
 WHO = ("filmed", "donor")
-Told = list[tuple[Video, str]]
+VideoPeople = list[tuple[Video, str]]
 """Videos, and the person to tell in each."""
 
 
-def people(videos: Sequence[Video], who: str) -> Told:
+def name_people(videos: Sequence[Video], who: str) -> VideoPeople:
     """Name the person to tell in each video that can take part.
 
     Args:
@@ -40,7 +40,7 @@ def people(videos: Sequence[Video], who: str) -> Told:
     """
     label, place = (REAL, 0) if who == "filmed" else (FAKE, 1)
     named = [(v, v.identities[place]) for v in videos if v.label == label and len(v.identities) > place]
-    originals = Counter(person for person, _ in {(person, original(v)) for v, person in named})
+    originals = Counter(person for person, _ in {(person, original_id(v)) for v, person in named})
     kept = [(v, person) for v, person in named if originals[person] > 1]
     if len(several := {person for _, person in kept}) < 2:
         kind = "real" if label == REAL else "fake"
@@ -52,57 +52,59 @@ def people(videos: Sequence[Video], who: str) -> Told:
     return kept
 
 
-def original(video: Video) -> str:
+def original_id(video: Video) -> str:
     """Return what was filmed: all fakes of one real video share it, and so it is never on both sides of a test."""
     return video.source or video.id
 
 
-def folds_of(told: Told) -> NDArray[np.int64]:
+def assign_folds(told: VideoPeople) -> NDArray[np.int64]:
     """Deal the originals out over the folds, so that every test leaves some of each person to learn from, (videos,).
 
     One that several people are in, as where one clip got several donors' faces, goes where they have been least.
     """
     people_in: dict[str, set[str]] = defaultdict(set)
     for video, person in told:
-        people_in[original(video)].add(person)
+        people_in[original_id(video)].add(person)
     dealt: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(FOLDS, dtype=np.int64))
     place: dict[str, int] = {}
     for clip, persons in people_in.items():
         place[clip] = int(np.argmin(sum(dealt[person] for person in persons)))
         for person in persons:
             dealt[person][place[clip]] += 1
-    return np.array([place[original(video)] for video, _ in told])
+    return np.array([place[original_id(video)] for video, _ in told])
 
 
-def told_apart(
-    networks: tuple[Any, Any], cropper: Cropper, store: FaceStore, told: Told, workers: int = 0, plugin: str = ""
+def probe_identities(
+    networks: tuple[Any, Any], cropper: Cropper, store: FaceStore, told: VideoPeople, workers: int = 0, plugin: str = ""
 ) -> dict[str, Any]:
     """Recognise people by the features of a trained network and of a random one.
 
     Returns:
-        `people`, `videos`, `chance`, and the Estimates of `compared`.
+        `people`, `videos`, `chance`, and the Estimates of `compare_accuracies`.
 
     Raises:
         BenchError: the detector tells no features.
     """
-    folds, names = folds_of(told), [person for _, person in told]
+    folds, names = assign_folds(told), [person for _, person in told]
     videos = [v for v, _ in told]
-    right = [recognised(features_of(n, cropper, store, videos, workers, plugin), names, folds) for n in networks]
+    right = [
+        classify_people(extract_features(n, cropper, store, videos, workers, plugin), names, folds) for n in networks
+    ]
     count = len(set(names))
-    return {"people": count, "videos": len(told), "chance": 1 / count, **compared(told, *right)}
+    return {"people": count, "videos": len(told), "chance": 1 / count, **compare_accuracies(told, *right)}
 
 
-def features_of(
+def extract_features(
     detector: Any, cropper: Cropper, store: FaceStore, videos: Sequence[Video], workers: int = 0, plugin: str = ""
 ) -> list[NDArray[np.float32]]:
     """Return the pooled features (frames, C) of each video."""
     if not hasattr(detector, "outputs_of"):
         raise BenchError(f"this detector tells no features: it has no method outputs_of(frames). See {PAGE}")
-    crops = ahead(VideoCrops(store, cropper), [v.id for v in videos], workers, plugin)
-    return [pooled(detector.outputs_of(cut)) for cut in crops]
+    crops = map_ahead(VideoCrops(store, cropper), [v.id for v in videos], workers, plugin)
+    return [pool_features(detector.outputs_of(cut)) for cut in crops]
 
 
-def pooled(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+def pool_features(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return a network's `features`, (N, C) or (N, C, H, W), as (N, C): the mean over the map."""
     if "features" not in outputs:
         raise BenchError(f"this detector tells no features: its outputs are {', '.join(outputs)}. See {PAGE}")
@@ -110,7 +112,7 @@ def pooled(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     return features.reshape(*features.shape[:2], -1).mean(-1)
 
 
-def recognised(
+def classify_people(
     features: Sequence[NDArray[np.float32]], told: Sequence[str], folds: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Tell for each video whether a classifier trained on the other folds names its person.
@@ -137,12 +139,14 @@ def recognised(
     return right
 
 
-def compared(told: Told, right: NDArray[np.bool_], chance: NDArray[np.bool_]) -> dict[str, Estimate]:
+def compare_accuracies(told: VideoPeople, right: NDArray[np.bool_], chance: NDArray[np.bool_]) -> dict[str, Estimate]:
     """Return the accuracy, a control's, and their difference, with intervals over the people filmed."""
     clusters = np.unique([v.identities[0] for v, _ in told], return_inverse=True)[1]
     table = np.stack([right, chance, right.astype(float) - chance], 1)
     n, people = len(right), int(clusters.max()) + 1
     return {
-        name: interval(*drawn, n=n, clusters=people, bounded=name != "difference")
-        for name, drawn in zip(("accuracy", "random", "difference"), means(table, Resamples(clusters)), strict=True)
+        name: estimate_interval(*drawn, n=n, clusters=people, bounded=name != "difference")
+        for name, drawn in zip(
+            ("accuracy", "random", "difference"), measure_means(table, Resamples(clusters)), strict=True
+        )
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-EVERY = 30.0
+REPORT_EVERY = 30.0
 
 Tick = Callable[[int, int], None]
 """Called as tick(done, total) while a task goes on."""
@@ -40,12 +40,12 @@ class Reporter:
     def task(self, label: str) -> Iterator[Tick]:
         """Show a task's progress while the block runs, and say how long it took."""
         started = time.monotonic()
-        with self._bar(label) if self.live else self._lines(label) as tick:
+        with self._show_bar(label) if self.live else self._print_lines(label) as tick:
             yield tick
         self.say(f"{label}: done in {time.monotonic() - started:.1f} s")
 
     @contextmanager
-    def _bar(self, label: str) -> Iterator[Tick]:
+    def _show_bar(self, label: str) -> Iterator[Tick]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -66,13 +66,13 @@ class Reporter:
             yield tick
 
     @contextmanager
-    def _lines(self, label: str) -> Iterator[Tick]:
+    def _print_lines(self, label: str) -> Iterator[Tick]:
         last, pace = time.monotonic(), _Pace()
 
         def tick(done: int, total: int) -> None:
             nonlocal last
             now, rate = time.monotonic(), pace(done)
-            if now - last >= EVERY and rate and done < total:
+            if now - last >= REPORT_EVERY and rate and done < total:
                 last = now
                 self.say(f"{label}: {done} of {total}, {rate:.3g} a second, about {(total - done) / rate:.0f} s left")
 

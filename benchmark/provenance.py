@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .registry import ROOT
-from .store import key_of
+from .store import hash_key
 from .types import Video
 
 PACKAGES = (
@@ -29,19 +29,19 @@ PACKAGES = (
 )
 
 
-def provenance(command: str) -> dict[str, Any]:
+def collect_provenance(command: str) -> dict[str, Any]:
     """Describe this run: none of it enters a key."""
     return {
         "command": command,
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "commit": commit(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "commit": read_commit(),
+        "packages": {name: found for name in PACKAGES if (found := _find_version(name))},
         "python": platform.python_version(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        "machine": {"system": platform.platform(), "processor": _name_processor(), "cores": os.cpu_count()},
     }
 
 
-def commit() -> dict[str, Any]:
+def read_commit() -> dict[str, Any]:
     """Return the source tree's commit and whether files differ from it; empty where git can't tell."""
     if not (ROOT / ".git").exists():
         return {}
@@ -58,7 +58,7 @@ def commit() -> dict[str, Any]:
 
 def manifest_key(videos: list[Video]) -> str:
     """Hash which videos there are: ids, labels, splits, sources, file sizes; not where they lie nor when written."""
-    return key_of([_manifest_row(v) for v in videos])
+    return hash_key([_manifest_row(v) for v in videos])
 
 
 def _manifest_row(video: Video) -> tuple[Any, ...]:
@@ -67,14 +67,14 @@ def _manifest_row(video: Video) -> tuple[Any, ...]:
     return video.id, video.label, video.split, video.source, size, *pictures
 
 
-def _version(package: str) -> str | None:
+def _find_version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _processor() -> str:
+def _name_processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))

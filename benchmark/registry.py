@@ -77,7 +77,7 @@ class Registry:
     def entries(self) -> list[Entry]:
         """Return every known plugin, in-tree first, sorted by name."""
         if self._entries is None:
-            found = sorted([*self._in_tree(), *self._installed()], key=lambda e: (e.name, e.backend))
+            found = sorted([*self._find_in_tree(), *self._find_installed()], key=lambda e: (e.name, e.backend))
             _refuse_duplicates(self.kind, found)
             self._entries = found
         return self._entries
@@ -92,11 +92,11 @@ class Registry:
         Raises:
             BenchError: the name is unknown (with the nearest one), or has no such backend.
         """
-        matches = [e for e in self.entries() if name.casefold() in _spellings(e)]
+        matches = [e for e in self.entries() if name.casefold() in _list_spellings(e)]
         if not matches:
-            matches = self._parametrised(name)
+            matches = self._parametrise(name)
         if not matches and _is_target(name):
-            return _entry_of_target(name)
+            return _make_target_entry(name)
         if not matches and name.endswith(".py"):
             raise BenchError(f"{name} is a file: name the class in it too, as {name}:ClassName")
         if not matches:
@@ -104,9 +104,9 @@ class Registry:
             raise BenchError(
                 f"no {self.kind[:-1]} named '{name}'.{did_you_mean(name, known)} See: bench list {self.kind}"
             )
-        return _with_backend(matches, name, backend)
+        return _choose_backend(matches, name, backend)
 
-    def _parametrised(self, name: str) -> list[Entry]:
+    def _parametrise(self, name: str) -> list[Entry]:
         """`timm:resnet50` is the plugin `timm` with its card's `takes` option set to `resnet50`."""
         head, _, argument = name.partition(":")
         found = [e for e in self.entries() if e.name == head and argument and "takes" in e.card]
@@ -115,7 +115,7 @@ class Registry:
             for e in found
         ]
 
-    def _in_tree(self) -> Iterator[Entry]:
+    def _find_in_tree(self) -> Iterator[Entry]:
         for path in sorted(self.folder.rglob("*.py")):
             source = path.read_text(encoding="utf-8")
             if f"@{self.kind}.register(" in source:
@@ -123,22 +123,22 @@ class Registry:
 
     def _scan(self, path: Path, source: str) -> Iterator[Entry]:
         module = ".".join([self.package, *path.relative_to(self.folder).with_suffix("").parts])
-        for node, call in _registered(path, source, self.kind):
-            yield _entry_of_call(call, f"{module}:{node.name}", f"{path}:{node.lineno}")
+        for node, call in _find_registered(path, source, self.kind):
+            yield _make_entry(call, f"{module}:{node.name}", f"{path}:{node.lineno}")
 
-    def _installed(self) -> Iterator[Entry]:
+    def _find_installed(self) -> Iterator[Entry]:
         from importlib.metadata import entry_points
 
         for point in entry_points(group=f"crossfake.{self.kind}"):
             plain = Entry(point.name, point.value, f"entry point {point.value}")
             path = _source_file(point.module)
             source = path.read_text(encoding="utf-8") if path else ""
-            calls = [call for node, call in _registered(path, source, self.kind) if node.name == point.attr]
+            calls = [call for node, call in _find_registered(path, source, self.kind) if node.name == point.attr]
             # The name that the package was installed under is the one that users know.
-            yield replace(_entry_of_call(calls[0], plain.target, plain.origin), name=point.name) if calls else plain
+            yield replace(_make_entry(calls[0], plain.target, plain.origin), name=point.name) if calls else plain
 
 
-def _registered(path: Path | None, source: str, kind: str) -> Iterator[tuple[ast.ClassDef, ast.Call]]:
+def _find_registered(path: Path | None, source: str, kind: str) -> Iterator[tuple[ast.ClassDef, ast.Call]]:
     """Yield the classes of a source file that are registered, with the calls that register them."""
     try:
         tree = ast.parse(source)
@@ -164,20 +164,20 @@ def _source_file(module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _entry_of_call(call: ast.Call, target: str, origin: str) -> Entry:
+def _make_entry(call: ast.Call, target: str, origin: str) -> Entry:
     name = ast.literal_eval(call.args[0])
     card = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
     return Entry(name, target, origin, tuple(card.pop("aliases", ())), card.pop("backend", ""), card)
 
 
-def _spellings(entry: Entry) -> set[str]:
+def _list_spellings(entry: Entry) -> set[str]:
     return {s.casefold() for s in (entry.name, *entry.aliases)}
 
 
 def _refuse_duplicates(kind: str, entries: list[Entry]) -> None:
     seen: dict[tuple[str, str], Entry] = {}
     for entry in entries:
-        for spelling in _spellings(entry):
+        for spelling in _list_spellings(entry):
             first = seen.setdefault((spelling, entry.backend), entry)
             if first is not entry:
                 raise BenchError(
@@ -185,7 +185,7 @@ def _refuse_duplicates(kind: str, entries: list[Entry]) -> None:
                 )
 
 
-def _with_backend(matches: list[Entry], name: str, backend: str) -> Entry:
+def _choose_backend(matches: list[Entry], name: str, backend: str) -> Entry:
     if not backend:
         return matches[0] if len(matches) == 1 else next((e for e in matches if e.backend == "torch"), matches[0])
     for entry in matches:
@@ -203,7 +203,7 @@ def _is_target(name: str) -> bool:
     return where.endswith(".py") or "." in where or (where.isidentifier() and _source_file(where) is not None)
 
 
-def _entry_of_target(target: str) -> Entry:
+def _make_target_entry(target: str) -> Entry:
     obj = import_target(target)
     where, _, attribute = target.rpartition(":")
     card = dict(next(iter(getattr(obj, "cards", {}).values()), {}))

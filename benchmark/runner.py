@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..detectors import create_from, cropper_of, load_from
-from .checkpoints import header, save
+from ..detectors import create_from, get_cropper, load_from
+from .checkpoints import read_header, save
 from .engines import ENGINES
 from .errors import BenchError
-from .extremes import artifacts
+from .extremes import locate_artifacts
 from .plan import Cell
-from .predict import Unfinished, predict, read_predictions
+from .predict import PartialPredictions, predict, read_predictions
 from .progress import Reporter
-from .provenance import provenance
-from .score import SCHEMA_VERSION, SOURCE_VAL, as_json, check_predictions, operating_point, scorecard
-from .store import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, locked, read_json, write_json, write_text
-from .throughput import flops, parameters
+from .provenance import collect_provenance
+from .score import SCHEMA_VERSION, SOURCE_VAL, as_json, check_predictions, compute_scorecard, fit_operating_point
+from .store import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, read_json, write_json, write_text
+from .throughput import count_flops, count_parameters
 from .train import Training
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class How:
+class RunOptions:
     """How to do the work: nothing here changes a number."""
 
     reporter: Reporter
@@ -43,38 +43,40 @@ class How:
     untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
 
 
-def run(cells: list[Cell], how: How) -> Iterator[dict[str, Any]]:
+def run(cells: list[Cell], options: RunOptions) -> Iterator[dict[str, Any]]:
     """Run every cell and yield its scorecard; one that fails is recorded and yields `{"status": "failed", ...}`."""
-    return ENGINES[how.engine](partial(run_cell, how=how), cells)
+    return ENGINES[options.engine](partial(run_cell, options=options), cells)
 
 
-def run_cell(cell: Cell, how: How) -> dict[str, Any]:
+def run_cell(cell: Cell, options: RunOptions) -> dict[str, Any]:
     """Walk one cell through prepare, train, predict and score; what exists already is reused."""
-    how.reporter.log = cell.folder / "log.txt"
+    options.reporter.log = cell.folder / "log.txt"
     try:
-        if (done := finished(cell)) is not None:
-            how.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}: reused")
+        if (done := read_finished(cell)) is not None:
+            options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}: reused")
             return done
-        if cell.folder in how.untrained:
-            return _failed(cell, how, "its training failed before, see the row's other test sets", "skipped")
-        how.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
-        with locked(cell.folder):
-            _describe(cell, how.command)
-            stage = Stages(cell, how)
-            threshold, temperature = stage.operating_point()
-            return stage.score(stage.predictions(cell.test, "test", cell.test_folder), threshold, temperature)
+        if cell.folder in options.untrained:
+            return _record_failure(
+                cell, options, "its training failed before, see the row's other test sets", "skipped"
+            )
+        options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
+        with hold_lock(cell.folder):
+            _describe_run(cell, options.command)
+            stage = Stages(cell, options)
+            threshold, temperature = stage.fit_operating_point()
+            return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), threshold, temperature)
     except OSError:  # Where nothing can be written, no failure can be recorded either.
         raise
     except BenchError as error:
-        return _failed(cell, how, str(error))
+        return _record_failure(cell, options, str(error))
     except Exception as error:  # One cell's crash must not cost the others; the run still ends with exit code 1.
-        how.reporter.say(traceback.format_exc())
-        return _failed(cell, how, f"{type(error).__name__}: {error}")
+        options.reporter.say(traceback.format_exc())
+        return _record_failure(cell, options, f"{type(error).__name__}: {error}")
     finally:
-        how.reporter.log = None
+        options.reporter.log = None
 
 
-def finished(cell: Cell) -> dict[str, Any] | None:
+def read_finished(cell: Cell) -> dict[str, Any] | None:
     """Return a cell's scorecard if it is there, complete, and scored with the settings asked for."""
     path = cell.test_folder / SCORECARD
     if not path.is_file():
@@ -90,19 +92,19 @@ def finished(cell: Cell) -> dict[str, Any] | None:
 class Stages:
     """The stages of one cell, with the detector made only once something has to be computed."""
 
-    def __init__(self, cell: Cell, how: How):
-        self.cell, self.how = cell, how
+    def __init__(self, cell: Cell, options: RunOptions):
+        self.cell, self.options = cell, options
         self._ready: tuple[Any, Any] | None = None
 
-    def prepared(self, source: Source, splits: list[str]) -> FaceStore:
+    def prepare(self, source: Source, splits: list[str]) -> FaceStore:
         """Prepare the faces of some splits."""
-        return source.prepare(splits, self.cell.settings.faces, self.how.reporter, self.how.workers)
+        return source.prepare(splits, self.cell.settings.faces, self.options.reporter, self.options.workers)
 
-    def detector(self) -> tuple[Any, Any]:
+    def load_or_train(self) -> tuple[Any, Any]:
         """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
         if self._ready is None:
             made = self._make(self.cell.folder / CHECKPOINT)
-            self._ready = made, cropper_of(made, self.cell.entry)
+            self._ready = made, get_cropper(made, self.cell.entry)
         return self._ready
 
     def _make(self, checkpoint: Path) -> Any:
@@ -110,7 +112,7 @@ class Stages:
         if weights := checkpoint if checkpoint.is_file() else cell.checkpoint:
             made = load_from(cell.entry, weights, **cell.settings.options)
             if weights != checkpoint and hasattr(made, "state"):
-                save(made, checkpoint, {**header(weights), **cell.train_content()})
+                save(made, checkpoint, {**read_header(weights), **cell.train_content()})
             return made
         made = create_from(cell.entry, cell.seed, **cell.settings.options)
         if hasattr(made, "training"):
@@ -119,19 +121,19 @@ class Stages:
 
     def _train(self, made: Any, checkpoint: Path) -> None:
         cell, source = self.cell, self.cell.train
-        self.how.untrained.add(cell.folder)
-        store = self.prepared(source, ["train", "val"])
+        self.options.untrained.add(cell.folder)
+        store = self.prepare(source, ["train", "val"])
         training = Training(
             made,
-            cropper_of(made, cell.entry),
+            get_cropper(made, cell.entry),
             cell.settings.train,
             cell.seed,
             store,
             source.split("train"),
             source.split("val"),
             cell.folder,
-            self.how.reporter,
-            self.how.workers,
+            self.options.reporter,
+            self.options.workers,
             cell.entry.plugin,
         )
         report = training.run()
@@ -139,74 +141,76 @@ class Stages:
         trained_on = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
-        self.how.untrained.remove(cell.folder)
+        self.options.untrained.remove(cell.folder)
 
-    def predictions(self, source: Source, split: str, folder: Path) -> Path:
+    def predict_split(self, source: Source, split: str, folder: Path) -> Path:
         """Score a split into `folder`, unless that was done before."""
         path = folder / PREDICTIONS
         if not path.is_file():
-            made, cropper = self.detector()
-            store, unfinished = self.prepared(source, [split]), Unfinished(path)
-            with self.how.reporter.task(f"scoring {source.label} {split}") as tick:
-                table, facts = predict(
+            made, cropper = self.load_or_train()
+            store, partial_predictions = self.prepare(source, [split]), PartialPredictions(path)
+            with self.options.reporter.task(f"scoring {source.label} {split}") as tick:
+                table, metadata = predict(
                     made,
                     cropper,
                     store,
                     source.split(split),
-                    batch_size=self.how.batch_size,
-                    workers=self.how.workers,
+                    batch_size=self.options.batch_size,
+                    workers=self.options.workers,
                     plugin=self.cell.entry.plugin,
                     tick=tick,
-                    unfinished=unfinished,
+                    partial_predictions=partial_predictions,
                 )
             cell = {**self.cell.describe(), "scored": source.label, "split": split}
-            cost = {"params": parameters(made), "flops": flops(made, cropper(_first_face(store)))}
-            seen = {"artifacts": artifacts(made, store, table), "faces": str(store.folder)}
-            unfinished.finish(table, {**facts, **cost, **seen, "cell": cell})
+            cost = {"params": count_parameters(made), "flops": count_flops(made, cropper(_first_face(store)))}
+            seen = {"artifacts": locate_artifacts(made, store, table), "faces": str(store.folder)}
+            partial_predictions.finish(table, {**metadata, **cost, **seen, "cell": cell})
         return path
 
-    def operating_point(self) -> tuple[float | None, float | None]:
+    def fit_operating_point(self) -> tuple[float | None, float | None]:
         """Return threshold and temperature fixed on the source validation split; None where that lacks a class."""
         cell = self.cell
         if len({v.label for v in cell.train.split("val") if v.path.is_file()}) < 2:
             return None, None
-        table, _ = read_predictions(self.predictions(cell.train, "val", cell.folder / "val"))
-        return operating_point(table) if table["label"].nunique() > 1 else (None, None)
+        table, _ = read_predictions(self.predict_split(cell.train, "val", cell.folder / "val"))
+        return fit_operating_point(table) if table["label"].nunique() > 1 else (None, None)
 
     def score(self, path: Path, threshold: float | None, temperature: float | None) -> dict[str, Any]:
         """Write and return the scorecard of a predictions file."""
         settings = self.cell.settings.score
-        card = make_card(path, threshold, settings.draws, temperature=temperature) | {"score": settings.model_dump()}
+        card = make_scorecard(path, threshold, settings.draws, temperature=temperature) | {
+            "score": settings.model_dump()
+        }
         card["cell"] |= self.cell.describe()  # As it is described today, also where the predictions are older.
-        card["provenance"] = provenance(self.how.command)
+        card["provenance"] = collect_provenance(self.options.command)
         write_json(path.with_name(SCORECARD), card)
         (path.with_name(FAILURE)).unlink(missing_ok=True)
         for dropped in card["coverage"]["dropped"]:
-            self.how.reporter.say(f"not scored: {dropped['video']} ({dropped['reason']})")
+            self.options.reporter.say(f"not scored: {dropped['video']} ({dropped['reason']})")
         return card
 
 
-def make_card(
+def make_scorecard(
     path: Path, threshold: float | None, draws: int, rule: str = SOURCE_VAL, temperature: float | None = None
 ) -> dict[str, Any]:
-    """Score a predictions file into a scorecard, as plain data; see `scorecard` for the arguments."""
-    table, facts = read_predictions(path)
+    """Score a predictions file into a scorecard, as plain data; see `compute_scorecard` for the arguments."""
+    table, metadata = read_predictions(path)
     check_predictions(table, str(path))
-    scored = as_json(scorecard(table, threshold=threshold, draws=draws, rule=rule, temperature=temperature))
-    official = facts.get("official", scored["counts"]["videos"])
-    coverage = {"official": official, "scored": scored["counts"]["videos"], "dropped": facts.get("dropped", [])}
+    scored = as_json(compute_scorecard(table, threshold=threshold, draws=draws, rule=rule, temperature=temperature))
+    official = metadata.get("official", scored["counts"]["videos"])
+    coverage = {"official": official, "scored": scored["counts"]["videos"], "dropped": metadata.get("dropped", [])}
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "scorecard",
         "status": "done",
-        "cell": facts.get("cell", {}),
+        "cell": metadata.get("cell", {}),
         **scored,
         "coverage": coverage,
-        "throughput": facts.get("throughput"),
-        "params": facts.get("params"),
-        "flops": facts.get("flops"),
-        "faces": facts.get("faces"),
-        "artifacts": facts.get("artifacts", {}),
+        "throughput": metadata.get("throughput"),
+        "params": metadata.get("params"),
+        "flops": metadata.get("flops"),
+        "faces": metadata.get("faces"),
+        "artifacts": metadata.get("artifacts", {}),
     }
 
 
@@ -214,7 +218,7 @@ def _first_face(store: FaceStore) -> Face:
     return next(store.face(video, 0) for video, outcome in store.outcomes().items() if outcome.frames)
 
 
-def _describe(cell: Cell, command: str) -> None:
+def _describe_run(cell: Cell, command: str) -> None:
     """Leave in the run folder, the first time it is used, what the run is: settings, plan, where it comes from."""
     if (cell.folder / "provenance.json").is_file():
         return
@@ -222,30 +226,31 @@ def _describe(cell: Cell, command: str) -> None:
     write_json(cell.folder / "plan.json", cell.describe() | {"key_content": cell.train_content()})
     write_json(
         cell.folder / "provenance.json",
-        provenance(command) | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
+        collect_provenance(command)
+        | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
     )
 
 
-def _failed(cell: Cell, how: How, error: str, status: str = "failed") -> dict[str, Any]:
-    how.reporter.say(f"{status.upper()} {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
+def _record_failure(cell: Cell, options: RunOptions, error: str, status: str = "failed") -> dict[str, Any]:
+    options.reporter.say(f"{status.upper()} {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
     record = {
         "schema_version": SCHEMA_VERSION,
         "kind": "failure",
         "status": status,
         "error": error,
         "cell": cell.describe(),
-        "provenance": provenance(how.command),
+        "provenance": collect_provenance(options.command),
     }
     write_json(cell.test_folder / FAILURE, record)
     return record
 
 
-def train_cell(cell: Cell, how: How) -> None:
+def train_cell(cell: Cell, options: RunOptions) -> None:
     """Prepare and train one cell, unless its checkpoint is there."""
-    how.reporter.log = cell.folder / "log.txt"
+    options.reporter.log = cell.folder / "log.txt"
     try:
-        with locked(cell.folder):
-            _describe(cell, how.command)
-            Stages(cell, how).detector()
+        with hold_lock(cell.folder):
+            _describe_run(cell, options.command)
+            Stages(cell, options).load_or_train()
     finally:
-        how.reporter.log = None
+        options.reporter.log = None

@@ -23,7 +23,7 @@ def cache_home() -> Path:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the name `path` in one step, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last, since writers such as PyAV and OpenCV choose the format by it.
@@ -37,7 +37,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
-    with atomic(path) as temporary:
+    with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -51,14 +51,14 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def key_of(content: Any, length: int = 10) -> str:
+def hash_key(content: Any, length: int = 10) -> str:
     """Hash plain data (dicts, lists, strings, numbers) to a short hexadecimal key, independent of dict order."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold an inter-process lock named after `path`; the system frees it when its holder is killed."""
     from filelock import FileLock
 

@@ -10,12 +10,12 @@ import numpy as np
 from .types import Scores
 
 
-def parameters(detector: Scores) -> int | None:
+def count_parameters(detector: Scores) -> int | None:
     """Return the number of trained parameters; None where the detector doesn't tell."""
     return detector.parameters_count() if hasattr(detector, "parameters_count") else None
 
 
-def flops(detector: Scores, crop: np.ndarray) -> int | None:
+def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
     """Count the operations of scoring one uint8 (H, W, 3) RGB crop; a multiply-add is two, as compilers count.
 
     A detector's own `flops(crops)` is believed (JAX detectors ask their compiler's cost analysis); a torch network is

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.faces.boxes import overlap
-from ..datasets.faces.flaws import flaw_of
+from ..datasets.faces.boxes import compute_iou
+from ..datasets.faces.flaws import find_quality_flaw
 from . import metrics
 from .config import TrainSettings
 from .errors import BenchError
 from .predict import predict
 from .progress import Reporter
-from .score import to_videos
-from .store import atomic, write_json
+from .score import pool_frames
+from .store import write_atomically, write_json
 from .types import FAKE, REAL, Cropper, Sampler, TrainSample, Video
-from .workers import ahead
+from .workers import map_ahead
 
 if TYPE_CHECKING:
     from ..datasets.faces.store import FaceStore
@@ -38,7 +38,7 @@ _ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what h
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameIndex:
     """Every training frame: where it is in the store, its label, and its pair (-1: none), as columns of one length.
 
     `videos`, `methods` and `groups` are lists of another length, which `video` and `pair_video` point into.
@@ -56,11 +56,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self.video)
 
-    def epoch(self, balance: bool) -> int:
+    def epoch_length(self, balance: bool) -> int:
         """Return how many frames are drawn until each was once; with `balance`, twice the larger class."""
         return 2 * int(np.bincount(self.label).max()) if balance else len(self)
 
-    def sample(self, store: FaceStore, i: int) -> TrainSample:
+    def load_sample(self, store: FaceStore, i: int) -> TrainSample:
         """Load a frame and its pair."""
         video, pair = self.video[i], self.pair_video[i]
         face = store.face(self.videos[video], int(self.face[i]))
@@ -68,7 +68,7 @@ class Frames:
         return TrainSample(face, int(self.label[i]), source, self.methods[video], self.groups[video])
 
 
-def index_frames(videos: list[Video], store: FaceStore) -> tuple[Frames, dict[str, int]]:
+def index_frames(videos: list[Video], store: FaceStore) -> tuple[FrameIndex, dict[str, int]]:
     """List the frames to train on, each fake with the same frame of its real source, or else the nearest one.
 
     Returns:
@@ -82,27 +82,27 @@ def index_frames(videos: list[Video], store: FaceStore) -> tuple[Frames, dict[st
     rows, pairs = [], {"found": 0, "replaced": 0, "lost": 0}
     for video in usable:
         frames, source = frames_of[video.id], video.source or ""
-        nearest = _nearest(store, video, frames_of) if video.label == FAKE else np.full(len(frames), -1)
+        nearest = _find_nearest(store, video, frames_of) if video.label == FAKE else np.full(len(frames), -1)
         for face, (frame, other) in enumerate(zip(frames, nearest, strict=True)):
             if video.label == FAKE:
                 pairs["lost" if other < 0 else "found" if frames_of[source][other] == frame else "replaced"] += 1
             rows.append((place[video.id], face, video.label, place[source] if other >= 0 else -1, other))
     at, faces, labels, pair_at, pair_faces = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
     methods, groups = [v.method for v in usable], [v.groups for v in usable]
-    return Frames([v.id for v in usable], at, faces, labels, pair_at, pair_faces, methods, groups), pairs
+    return FrameIndex([v.id for v in usable], at, faces, labels, pair_at, pair_faces, methods, groups), pairs
 
 
-def _nearest(store: FaceStore, video: Video, frames_of: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+def _find_nearest(store: FaceStore, video: Video, frames_of: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
     """Return which of its source's frames is nearest to each of a fake's n, (n,): -1 where that shows no such face."""
     frames, source = frames_of[video.id], video.source or ""
     if source not in frames_of:
         return np.full(len(frames), -1)
     nearest = np.abs(frames_of[source] - frames[:, None]).argmin(1)
-    same = overlap(store.places(video.id), store.places(source)[nearest]) >= SAME_PLACE
+    same = compute_iou(store.get_relative_boxes(video.id), store.get_relative_boxes(source)[nearest]) >= SAME_PLACE
     return np.where(same, nearest, -1)
 
 
-def lost_in_preparing(videos: list[Video], store: FaceStore) -> list[str]:
+def list_lost_frames(videos: list[Video], store: FaceStore) -> list[str]:
     """Name the frames to train on that were broken, with the reason. Those without a face are another matter."""
     outcomes = store.outcomes()
     return [f"{v.id} frame {n}: {why}" for v in videos if v.id in outcomes for n, why in outcomes[v.id].lost]
@@ -112,7 +112,7 @@ def lost_in_preparing(videos: list[Video], store: FaceStore) -> list[str]:
 class Batches:
     """Makes the batch of any step, in any process: all that is random comes from (seed, step, place in the batch)."""
 
-    frames: Frames
+    frames: FrameIndex
     store: FaceStore
     sampler: Sampler
     batch_size: int
@@ -122,37 +122,37 @@ class Batches:
     def __call__(self, step: int) -> tuple[dict[str, np.ndarray], list[str]]:
         """Return the batch and the names of the frames no example could be made of."""
         examples, lost = [], []
-        for place, i in enumerate(self.chosen(step)):
+        for place, i in enumerate(self.choose_frames(step)):
             rng = np.random.default_rng([self.seed, _DRAW, step, place])
             try:
-                sample = self.frames.sample(self.store, i)
+                sample = self.frames.load_sample(self.store, i)
             except BenchError as error:  # Its image can't be decoded.
-                lost.append(f"{self._name(i)}: {error}")
+                lost.append(f"{self._name_frame(i)}: {error}")
                 continue
-            flaw = flaw_of(sample.face)
+            flaw = find_quality_flaw(sample.face)
             example = None if flaw else self.sampler(sample, rng)
             if example is None:
-                lost.append(f"{self._name(i)}: {flaw or 'nothing could be made of it'}")
+                lost.append(f"{self._name_frame(i)}: {flaw or 'nothing could be made of it'}")
             elif example:
                 examples.append(example)
         if not examples:
             return {}, lost
         return {k: np.stack([e[k] for e in examples]) for k in examples[0]}, lost
 
-    def _name(self, i: int) -> str:
+    def _name_frame(self, i: int) -> str:
         return f"{self.frames.videos[self.frames.video[i]]} face {self.frames.face[i]}"
 
-    def chosen(self, step: int) -> list[int]:
+    def choose_frames(self, step: int) -> list[int]:
         """Return the frames of a step: from an endless row of shuffles of all frames, or of each class by half."""
         size = self.batch_size
         if not self.balance:
-            return [self._at(-1, step * size + k) for k in range(size)]
+            return [self._frame_at(-1, step * size + k) for k in range(size)]
         reals = size // 2
-        return [self._at(REAL, step * reals + k) for k in range(reals)] + [
-            self._at(FAKE, step * (size - reals) + k) for k in range(size - reals)
+        return [self._frame_at(REAL, step * reals + k) for k in range(reals)] + [
+            self._frame_at(FAKE, step * (size - reals) + k) for k in range(size - reals)
         ]
 
-    def _at(self, label: int, position: int) -> int:
+    def _frame_at(self, label: int, position: int) -> int:
         members = np.arange(len(self.frames)) if label < 0 else np.flatnonzero(self.frames.label == label)
         turn, within = divmod(position, len(members))
         return int(members[_shuffle(self.seed, label + 1, turn, len(members))[within]])
@@ -197,20 +197,22 @@ class Training:
     def run(self) -> dict[str, Any]:
         """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
         s = self.settings
-        videos = self._studied()
-        frames, pairs = self._indexed(videos)
-        per_epoch = s.steps_per_epoch or max(1, frames.epoch(s.balance) // s.batch_size)
+        videos = self._select_videos()
+        frames, pairs = self._index_frames(videos)
+        per_epoch = s.steps_per_epoch or max(1, frames.epoch_length(s.balance) // s.batch_size)
         total = s.epochs * per_epoch
         session = self.detector.training(s, total, per_epoch)
-        progress, best = self._restored(session)
-        self.reporter.say(f"training on {len(frames)} frames; {_told(pairs)}")
+        progress, best = self._restore(session)
+        self.reporter.say(f"training on {len(frames)} frames; {_describe_pairs(pairs)}")
         if self.broken:
-            self.reporter.say(f"{self._told_broken()}; they are listed in {self._list_lost(progress)}")
+            self.reporter.say(f"{self._describe_broken()}; they are listed in {self._write_lost(progress)}")
         batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
         saved = time.monotonic()
         with self.reporter.task(f"training, {total} steps of {s.batch_size}") as tick:
             # One process is busy with the optimisation steps themselves.
-            made = ahead(batches, range(progress.step, total), max(min(self.workers, 1), self.workers - 1), self.plugin)
+            made = map_ahead(
+                batches, range(progress.step, total), max(min(self.workers, 1), self.workers - 1), self.plugin
+            )
             for batch, lost in made:
                 self._step(session, batch, lost, progress)
                 tick(progress.step, total)
@@ -221,7 +223,7 @@ class Training:
                     saved = time.monotonic()
         self._check_lost(progress)
         if count := len(self.broken) + len(progress.lost):
-            self.reporter.say(f"{count} samples were lost; they are listed in {self._list_lost(progress)}")
+            self.reporter.say(f"{count} samples were lost; they are listed in {self._write_lost(progress)}")
         if best:
             self.detector.load(best)
         return {
@@ -238,13 +240,13 @@ class Training:
             "precision": getattr(session, "precision", s.precision),
         }
 
-    def _indexed(self, videos: list[Video]) -> tuple[Frames, dict[str, int]]:
+    def _index_frames(self, videos: list[Video]) -> tuple[FrameIndex, dict[str, int]]:
         """Return the frames to train on and the counts of pairs; refuse what can't be trained on before it begins."""
         if self.settings.balance and self.settings.batch_size < 2:
             raise BenchError("train.balance wants real and fake frames in each batch: --set train.batch_size=2 or more")
         self._lost_file.unlink(missing_ok=True)  # Of an earlier try, before what it lists was mended.
         frames, pairs = index_frames(videos, self.train_store)
-        self.broken = lost_in_preparing(videos, self.train_store)
+        self.broken = list_lost_frames(videos, self.train_store)
         self.wanted = len(frames) + len(self.broken)
         self._check_lost(Progress())
         _require_both_classes(frames.label, "train on", "frames with a face in the train split")
@@ -252,11 +254,11 @@ class Training:
         _require_both_classes(np.asarray(seen), "select checkpoints on", "videos with a face in the val split")
         return frames, pairs
 
-    def _studied(self) -> list[Video]:
+    def _select_videos(self) -> list[Video]:
         """Return the videos to train on: where the detector has a say in it, those that it can learn from."""
-        if not hasattr(self.detector, "study"):
+        if not hasattr(self.detector, "inspect_training_set"):
             return self.train_videos
-        kept, lacking = self.detector.study(
+        kept, lacking = self.detector.inspect_training_set(
             self.train_videos, {v.id: len(self.train_store.frames(v.id)) for v in self.train_videos}
         )
         if len(kept) < len(self.train_videos):
@@ -285,15 +287,15 @@ class Training:
         since = len(progress.lost) / max(progress.step * self.settings.batch_size, 1)
         if before + (1 - before) * since > MAX_LOST:
             drawn = f"no example could be made of {len(progress.lost)} samples in {progress.step} steps"
-            told = [*([self._told_broken()] if self.broken else []), *([drawn] if progress.lost else [])]
+            told = [*([self._describe_broken()] if self.broken else []), *([drawn] if progress.lost else [])]
             raise BenchError(
-                f"{', and '.join(told)}, more than {MAX_LOST:.0%}; they are listed in {self._list_lost(progress)}"
+                f"{', and '.join(told)}, more than {MAX_LOST:.0%}; they are listed in {self._write_lost(progress)}"
             )
 
-    def _told_broken(self) -> str:
+    def _describe_broken(self) -> str:
         return f"{len(self.broken)} of {self.wanted} frames to train on were lost while faces were prepared"
 
-    def _list_lost(self, progress: Progress) -> Path:
+    def _write_lost(self, progress: Progress) -> Path:
         write_json(self._lost_file, [*self.broken, *progress.lost])
         return self._lost_file
 
@@ -304,7 +306,7 @@ class Training:
     def _end_epoch(self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Measure on the validation split; later epochs win ties."""
         table, _ = predict(self.detector, self.cropper, self.train_store, self.val_videos, workers=0)
-        videos = to_videos(table)
+        videos = pool_frames(table)
         auc = float(metrics.auc(videos["label"], videos["score"]))
         epoch = progress.step // per_epoch
         means = {name: total / per_epoch for name, total in progress.losses.items()}
@@ -321,13 +323,13 @@ class Training:
         return self.folder / "training_state.npz"
 
     def _save(self, session: Any, progress: Progress, best: dict[str, np.ndarray]) -> None:
-        with atomic(self._state_file) as temporary, temporary.open("wb") as file:
+        with write_atomically(self._state_file) as temporary, temporary.open("wb") as file:
             arrays = {f"best/{k}": v for k, v in best.items()}
             arrays["session"] = np.frombuffer(session.state(), np.uint8)
             arrays["progress"] = np.array(json.dumps(vars(progress)))
             np.savez(file, allow_pickle=False, **arrays)
 
-    def _restored(self, session: Any) -> tuple[Progress, dict[str, np.ndarray]]:
+    def _restore(self, session: Any) -> tuple[Progress, dict[str, np.ndarray]]:
         for half_written in self.folder.glob(".training_state.*.tmp.npz"):  # Of killed runs; the folder is locked.
             half_written.unlink(missing_ok=True)
         if not self._state_file.is_file():
@@ -344,7 +346,7 @@ class Training:
         self._state_file.unlink(missing_ok=True)
 
 
-def _told(pairs: dict[str, int]) -> str:
+def _describe_pairs(pairs: dict[str, int]) -> str:
     return (
         f"of {sum(pairs.values())} fake ones, {pairs['found']} have their source at the same frame, "
         f"{pairs['replaced']} at the nearest one with a face, {pairs['lost']} have none"

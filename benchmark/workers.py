@@ -23,7 +23,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ahead(function: Callable[[Any], T], items: Iterable[Any], workers: int, plugin: str = "") -> Iterator[T]:
+def map_ahead(function: Callable[[Any], T], items: Iterable[Any], workers: int, plugin: str = "") -> Iterator[T]:
     """Yield function(item) for every item, in order, computed ahead in `workers` processes (0: in this one).
 
     Args:

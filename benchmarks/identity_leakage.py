@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from crossfake.benchmark.intervals import Drawn, Resamples, interval, over_seeds, ranked
-from crossfake.benchmark.score import to_videos
-from crossfake.datasets.demo.world import truth
-from crossfake.leaderboards.markdown import estimate, grid
-from crossfake.leaderboards.pool import merge
+from crossfake.benchmark.intervals import MetricDraws, Resamples, average_over_seeds, estimate_interval, measure_ranking
+from crossfake.benchmark.score import pool_frames
+from crossfake.datasets.demo.world import read_ground_truth
+from crossfake.leaderboards.markdown import format_estimate, format_grid
+from crossfake.leaderboards.pool import merge_estimates
 
 PLAIN = "timm-resnet10t.plain"
-Seeds = dict[str, Drawn]
+Seeds = dict[str, MetricDraws]
 
 
 class TestSet(NamedTuple):
@@ -50,22 +50,22 @@ class Column(NamedTuple):
 
 def measured(folder: Path, root: Path, test: TestSet, seed: int = 0) -> Column:
     """Measure the video AUC of every run in `folder` on one test set; all share the draws of the people filmed."""
-    rows = truth(root).query("dataset == @test.truth")
+    rows = read_ground_truth(root).query("dataset == @test.truth")
     filmed = dict(zip(rows["video"].str.removeprefix(f"{test.home}/"), rows["target"], strict=True))
     runs: dict[str, Seeds] = {}
     people = 0
     for path in sorted(folder.glob(f"demo/*/*/test.{test.folder}.*/predictions.parquet")):
-        videos = to_videos(pd.read_parquet(path))
+        videos = pool_frames(pd.read_parquet(path))
         names, clusters = np.unique([filmed[v] for v in videos["video"]], return_inverse=True)
-        drawn = ranked(videos["label"], videos["score"], Resamples(clusters, 2000, seed), ["auc"])["auc"]
+        drawn = measure_ranking(videos["label"], videos["score"], Resamples(clusters, 2000, seed), ["auc"])["auc"]
         runs.setdefault(path.parts[-4], {})[path.parts[-3].split(".")[1]] = drawn
         people = len(names)
     return Column(runs, people)
 
 
-def less(a: Drawn, b: Drawn) -> Drawn:
+def less(a: MetricDraws, b: MetricDraws) -> MetricDraws:
     """Return a - b in each draw."""
-    return Drawn(a.value - b.value, a.draws - b.draws)
+    return MetricDraws(a.value - b.value, a.draws - b.draws)
 
 
 def average(columns: list[Column]) -> Column:
@@ -74,7 +74,7 @@ def average(columns: list[Column]) -> Column:
     for name, seeds in columns[0].runs.items():
         for s in [s for s in seeds if all(s in c.runs.get(name, ()) for c in columns)]:
             values, draws = zip(*(c.runs[name][s] for c in columns), strict=True)
-            runs.setdefault(name, {})[s] = Drawn(float(np.mean(values)), np.mean(draws, axis=0))
+            runs.setdefault(name, {})[s] = MetricDraws(float(np.mean(values)), np.mean(draws, axis=0))
     return Column(runs, min(c.people for c in columns))
 
 
@@ -90,12 +90,12 @@ def cell(column: Column, name: str, against: str = "", bounded: bool = False) ->
     """Write a detector's average over seeds, less another's if one is named."""
     if name == against or not column.runs.get(name):
         return ""
-    value, parts = over_seeds(list(column.runs[name].values()))
+    value, parts = average_over_seeds(list(column.runs[name].values()))
     if against:
-        other, more = over_seeds(list(column.runs[against].values()), seed=1)
+        other, more = average_over_seeds(list(column.runs[against].values()), seed=1)
         value, parts = less(value, other), [*parts, *more]
-    found = interval(*value, n=column.people, clusters=column.people, bounded=bounded, parts=parts)
-    return estimate(found._asdict())
+    found = estimate_interval(*value, n=column.people, clusters=column.people, bounded=bounded, parts=parts)
+    return format_estimate(found._asdict())
 
 
 def table(columns: dict[str, Column], first: str, second: str) -> str:
@@ -114,7 +114,7 @@ def table(columns: dict[str, Column], first: str, second: str) -> str:
         for name in sorted(fall.runs, key=lambda n: (n != PLAIN, n))
         if fall.runs[name]
     ]
-    return grid(head, rows)
+    return format_grid(head, rows)
 
 
 def probes(folder: Path) -> str:
@@ -129,12 +129,12 @@ def probes(folder: Path) -> str:
             f"{who}, of {of[0]['people']}",
             name,
             str(len(of)),
-            *(estimate(merge([p[key] for p in of])) for key in ("accuracy", "random")),
-            estimate(merge([p["difference"] for p in of], bounded=False)),
+            *(format_estimate(merge_estimates([p[key] for p in of])) for key in ("accuracy", "random")),
+            format_estimate(merge_estimates([p["difference"] for p in of], bounded=False)),
         ]
         for (who, name), of in sorted(found.items(), key=lambda item: (item[0][0], item[0][1] != PLAIN, item[0][1]))
     ]
-    return grid(head, rows)
+    return format_grid(head, rows)
 
 
 def main(study: Path, leak: Path, standard: Path) -> None:

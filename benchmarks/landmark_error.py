@@ -15,10 +15,10 @@ import cv2
 import dlib
 import numpy as np
 import pandas as pd
-from crossfake.datasets.faces.boxes import overlap
-from crossfake.datasets.faces.dlib81 import dlib_box
+from crossfake.datasets.faces.boxes import compute_iou
+from crossfake.datasets.faces.dlib81 import compute_dlib_box
 from crossfake.datasets.faces.finder import load_finder
-from crossfake.datasets.faces.sampling import Clip, wanted
+from crossfake.datasets.faces.sampling import VideoFile, choose_frames
 
 
 def pictures(videos: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
@@ -30,8 +30,8 @@ def pictures(videos: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
     hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     yield "grace_hopper", cv2.cvtColor(cv2.imread(str(hopper)), cv2.COLOR_BGR2RGB)
     for video in videos:
-        clip = Clip(video)
-        yield from ((video.stem, frame) for _, frame in clip.frames(wanted(clip.told, 8)))
+        clip = VideoFile(video)
+        yield from ((video.stem, frame) for _, frame in clip.frames(choose_frames(clip.reported_frames, 8)))
 
 
 def points(predictor: dlib.shape_predictor, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -48,8 +48,8 @@ def main(predictor_file: str, *videos: str) -> None:
     for name, frame in pictures([Path(v) for v in videos]):
         hogs = np.array([[r.left(), r.top(), r.right(), r.bottom()] for r in detector(frame, 1)], float).reshape(-1, 4)
         for face in finder.find(frame):
-            drawn = dlib_box(face.landmarks)
-            if not len(hogs) or (shared := overlap(drawn, hogs)).max() < 0.3:
+            drawn = compute_dlib_box(face.landmarks)
+            if not len(hogs) or (shared := compute_iou(drawn, hogs)).max() < 0.3:
                 continue  # dlib doesn't see this face: there is nothing to compare with.
             theirs = points(predictor, frame, hogs[shared.argmax()])
             apart = np.linalg.norm(face.landmarks[:68] - theirs, axis=1)

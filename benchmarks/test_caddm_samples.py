@@ -71,7 +71,7 @@ def test_ours(benchmark, data, recipe):
 @pytest.mark.benchmark(group="40 fake examples, a face of 272 pixels at 1280x720")
 def test_mask_as_large_as_the_frame(benchmark, data, monkeypatch):
     """All the rest is our own, so that the ratio is the mask's alone."""
-    monkeypatch.setattr(module, "shaken_hull", frame_sized_elastic)
+    monkeypatch.setattr(module, "shake_hull", frame_sized_elastic)
     sample = faces(data, 2, (1280, 720), context=None)
     assert report(benchmark, 1, partial(make_examples, CaddmSampler(recipe=RECIPES["reference"]), sample)) > 20
 

@@ -11,7 +11,7 @@ import pytest
 from crossfake.benchmark.config import FaceSettings
 from crossfake.benchmark.types import Video
 from crossfake.datasets.faces.prepare import prepare
-from crossfake.datasets.faces.sampling import wanted
+from crossfake.datasets.faces.sampling import choose_frames
 
 FRAMES, RATE = 250, 25
 SAMPLED = 32
@@ -51,7 +51,7 @@ def everything_and_hog(film: Path) -> int:
     frames = []
     while (read := video.read())[0]:
         frames.append(read[1])
-    sampled = [cv2.cvtColor(frames[i], cv2.COLOR_BGR2RGB) for i in wanted(len(frames), SAMPLED)]
+    sampled = [cv2.cvtColor(frames[i], cv2.COLOR_BGR2RGB) for i in choose_frames(len(frames), SAMPLED)]
     return sum(bool(detector(frame, 1)) for frame in sampled)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.attributes import attribute_columns
-from crossfake.benchmark.metrics import RANKED, accuracy, curve
-from crossfake.benchmark.score import scorecard, to_videos
+from crossfake.benchmark.metrics import RANK_METRICS, accuracy, make_roc_curve
+from crossfake.benchmark.score import compute_scorecard, pool_frames
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
@@ -44,11 +44,15 @@ def predictions(videos: int, frames: int) -> pd.DataFrame:
 
 
 def ours(frames: pd.DataFrame) -> dict[str, float]:
-    videos = to_videos(frames)
+    videos = pool_frames(frames)
     label, score = frames["label"].to_numpy(), frames["score"].to_numpy()
-    whole = curve(label, score)
-    found = [RANKED["auc"](whole), curve(videos["label"], videos["score"]).auc(), RANKED["ap"](whole)]
-    found += [RANKED["eer"](whole), accuracy(label, score, 0.5)]
+    whole = make_roc_curve(label, score)
+    found = [
+        RANK_METRICS["auc"](whole),
+        make_roc_curve(videos["label"], videos["score"]).auc(),
+        RANK_METRICS["ap"](whole),
+    ]
+    found += [RANK_METRICS["eer"](whole), accuracy(label, score, 0.5)]
     return dict(zip(PLAIN, map(float, found), strict=True))
 
 
@@ -75,7 +79,9 @@ def test_plain_metrics(benchmark, way: Callable[[pd.DataFrame], dict[str, float]
 
 
 def our_draws(frames: pd.DataFrame, draws: int) -> NDArray[np.float64]:
-    e = scorecard(frames[["video", "frame", "label", "score"]], threshold=0.5, draws=draws)["metrics"]["frame.auc"]
+    e = compute_scorecard(frames[["video", "frame", "label", "score"]], threshold=0.5, draws=draws)["metrics"][
+        "frame.auc"
+    ]
     return np.array([e.lo, e.hi])
 
 
@@ -104,7 +110,7 @@ def test_scorecard(benchmark):
     frames = predictions(VIDEOS, FRAMES)
     assert attribute_columns(frames) == ["gender", "race"]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    card = benchmark.pedantic(scorecard, args=(frames,), kwargs={"threshold": 0.5, "draws": DRAWS}, rounds=1)
+    card = benchmark.pedantic(compute_scorecard, args=(frames,), kwargs={"threshold": 0.5, "draws": DRAWS}, rounds=1)
     benchmark.extra_info["MB more than before (run alone)"] = (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     ) / 1e3

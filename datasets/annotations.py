@@ -3,7 +3,7 @@
 - A-FF++, A-Celeb-DF, A-DFD and A-DFDC (Xu, Terhörst, Pedersen, Raja: "Analyzing Fairness in Deepfake Detection With
   Massively Annotated Databases", CC BY-SA 4.0): 1 yes, -1 no, 0 undefined, as a classifier saw it. Race is the one of
   asian, white and black that is 1; `others` where all are -1; `several` where more than one is 1, which videos have as
-  `undefined`, and told by `doubtful`; `undefined` otherwise, and not one of the others unless asked for
+  `undefined`, and told by `find_ambiguous_videos`; `undefined` otherwise, and not one of the others unless asked for
   (`merge_undefined`). Age, where a table has all its columns, is the one of young, middle_aged and senior that is 1, in
   the same way, but that nobody is of another age: where none is 1 it is `undefined`.
 - AI-Face, version 1 (race) and 2 (skin tone), by the names of their columns.
@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..benchmark.attributes import PEOPLE, UNDEFINED, contradictions
-from ..benchmark.errors import BenchError, in_rows
+from ..benchmark.attributes import PEOPLE, UNDEFINED, find_contradictions
+from ..benchmark.errors import BenchError, describe_rows
 
 RACES = ("asian", "white", "black")
 AGES = ("young", "middle_aged", "senior")
@@ -53,7 +53,7 @@ def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
     """
     from .faircsv import read_paper_csv
 
-    header = _header(table)
+    header = _read_header(table)
     folded = {name.strip().casefold() for name in header}
     if {"path", "label", "male"} <= folded:
         frames = _read_public(table, header, merge_undefined)
@@ -61,22 +61,22 @@ def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
         frames = _read_aiface(table)
     else:
         frames = read_paper_csv(table, merge_undefined)
-    refuse(table, "no path", frames["path"].fillna("").str.strip() == "", frames)
-    refuse(table, "a frame that was there before", frames["path"].duplicated(), frames)
+    reject_rows(table, "no path", frames["path"].fillna("").str.strip() == "", frames)
+    reject_rows(table, "a frame that was there before", frames["path"].duplicated(), frames)
     return frames
 
 
-def per_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def aggregate_by_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return a row a video (the folder a frame is in), and a line for every value on which its frames disagree.
 
     Where they do, the video has no value.
     """
-    frames = frames.assign(video=_folder(frames)).replace({a: {SEVERAL: UNDEFINED} for a in ("race", "age")})
+    frames = frames.assign(video=_get_video_folders(frames)).replace({a: {SEVERAL: UNDEFINED} for a in ("race", "age")})
     videos = frames.drop_duplicates("video").drop(columns="path").set_index("video").astype(object)
     lines = frames.index.tolist()
     said: dict[tuple[str, str], str] = {}
     for column in map(str, videos):
-        for row in np.flatnonzero(contradictions(frames, column)).tolist():
+        for row in np.flatnonzero(find_contradictions(frames, column)).tolist():
             video, value, line = str(frames["video"].iat[row]), frames[column].iat[row], lines[row]
             first = videos.at[video, column]
             said.setdefault((video, column), f"{video}: {column} is {first!s}, but {value!s} in row {line}")
@@ -85,14 +85,14 @@ def per_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return videos.reset_index(), list(said.values())
 
 
-def doubtful(frames: pd.DataFrame) -> list[str]:
+def find_ambiguous_videos(frames: pd.DataFrame) -> list[str]:
     """Return a line for every video whose frames are given several races or ages at once, which is taken as undefined.
 
     In tables that give an intersection, all that it is made of should be known: where it isn't, a line counts the rows.
     """
     said = []
     for attribute in (a for a in ("race", "age") if a in frames):
-        first = _folder(frames)[frames[attribute] == SEVERAL].drop_duplicates()
+        first = _get_video_folders(frames)[frames[attribute] == SEVERAL].drop_duplicates()
         what = f"more than one {attribute} in row"
         said += [f"{video}: {what} {row}, taken as undefined" for row, video in first.items()]
     for attribute in (a for a in ("gender", "race") if a in frames and "intersection" in frames):
@@ -103,28 +103,30 @@ def doubtful(frames: pd.DataFrame) -> list[str]:
     return said
 
 
-def _folder(frames: pd.DataFrame) -> pd.Series:
+def _get_video_folders(frames: pd.DataFrame) -> pd.Series:
     return frames["path"].str.rpartition("/")[0]
 
 
 def read_annotations(table: Path, merge_undefined: bool = False) -> dict[Key, dict[str, str]]:
-    """Read a table into {(folder, video): {"gender": ..., "race": ...}}, without undefined values; see `key_of_video`.
+    """Read a table into {(folder, video): {"gender": ..., "race": ...}}, without undefined values; see `make_video_key`.
 
     Raises:
         BenchError: the table can't be read, or the frames of a video disagree.
     """
-    videos, conflicts = per_video(read_frames(table, merge_undefined))
+    videos, conflicts = aggregate_by_video(read_frames(table, merge_undefined))
     if conflicts:
         raise BenchError(f"{table}: {conflicts[0]} ({len(conflicts)} such videos). Mend it, or write demographics.csv")
     attributes = [c for c in videos if c in PEOPLE]
     rows = zip(videos["video"], *(videos[c] for c in attributes), strict=True)
     return {
-        _key(PurePosixPath(video)): {a: v for a, v in zip(attributes, values, strict=True) if v not in (UNDEFINED, "")}
+        _make_key(PurePosixPath(video)): {
+            a: v for a, v in zip(attributes, values, strict=True) if v not in (UNDEFINED, "")
+        }
         for video, *values in rows
     }
 
 
-def in_split(videos: pd.Series, split: Path) -> tuple[NDArray[np.bool_], list[str]]:
+def match_split_file(videos: pd.Series, split: Path) -> tuple[NDArray[np.bool_], list[str]]:
     """Tell which videos (folders of frames) a split file names, (n,), and which of its names no video has.
 
     Args:
@@ -135,13 +137,13 @@ def in_split(videos: pd.Series, split: Path) -> tuple[NDArray[np.bool_], list[st
     Raises:
         BenchError: it can't be read.
     """
-    named, pairs = _named_by(split)
-    keys = list(videos.str.rpartition("/")[2] if pairs else (_key(PurePosixPath(video)) for video in videos))
+    named, pairs = _read_split_file(split)
+    keys = list(videos.str.rpartition("/")[2] if pairs else (_make_key(PurePosixPath(video)) for video in videos))
     there = set(keys)
     return np.array([key in named for key in keys]), [name for key, name in named.items() if key not in there]
 
 
-def _named_by(split: Path) -> tuple[dict[Any, str], bool]:
+def _read_split_file(split: Path) -> tuple[dict[Any, str], bool]:
     """Return what tells the videos of a split file and how it writes each, and whether it is a list of pairs."""
     try:
         text = split.read_text(encoding="utf-8")
@@ -154,20 +156,20 @@ def _named_by(split: Path) -> tuple[dict[Any, str], bool]:
             "Give a FaceForensics++ list of pairs (test.json), or a list of videos, a line each (.txt)"
         ) from None
     paths = [line.split()[-1] for line in text.splitlines() if line.strip()]
-    return {key_of_video(path): path for path in paths}, False
+    return {make_video_key(path): path for path in paths}, False
 
 
-def key_of_video(video_id: str) -> Key:
+def make_video_key(video_id: str) -> Key:
     """Return what tells a video in these tables, the same for all compressions: `("Deepfakes", "000_003")`."""
-    return _key(PurePosixPath(video_id).with_suffix(""))
+    return _make_key(PurePosixPath(video_id).with_suffix(""))
 
 
-def _key(path: PurePosixPath) -> Key:
+def _make_key(path: PurePosixPath) -> Key:
     *_, folder, name = ["", "", *(part for part in path.parts if part not in NOT_NAMES)]
     return folder, name
 
 
-def refuse(table: Path, what: str, bad: Any, frames: pd.DataFrame) -> None:
+def reject_rows(table: Path, what: str, bad: Any, frames: pd.DataFrame) -> None:
     """Refuse a table for its `bad` rows (n,); the index of `frames` has their numbers in the file.
 
     Raises:
@@ -175,11 +177,11 @@ def refuse(table: Path, what: str, bad: Any, frames: pd.DataFrame) -> None:
     """
     mask = np.asarray(bad, dtype=bool)
     if mask.any():
-        where = in_rows(frames.index[mask].tolist(), "the file's first line")
+        where = describe_rows(frames.index[mask].tolist(), "the file's first line")
         raise BenchError(f"{table}: {what} {where}")
 
 
-def codes_of(table: Path, frames: pd.DataFrame, column: str, known: dict[int, str] | tuple[int, ...]) -> pd.Series:
+def read_codes(table: Path, frames: pd.DataFrame, column: str, known: dict[int, str] | tuple[int, ...]) -> pd.Series:
     """Read a column of codes as whole numbers.
 
     Raises:
@@ -187,15 +189,15 @@ def codes_of(table: Path, frames: pd.DataFrame, column: str, known: dict[int, st
     """
     found = pd.to_numeric(frames[column], errors="coerce")
     choices = ", ".join(map(str, sorted(known)))
-    refuse(table, f"a value of {column} that is none of {choices}", ~found.isin(list(known)), frames)
+    reject_rows(table, f"a value of {column} that is none of {choices}", ~found.isin(list(known)), frames)
     return found.astype(int)
 
 
-def _header(table: Path) -> list[str]:
+def _read_header(table: Path) -> list[str]:
     try:
         return [str(c) for c in pd.read_csv(table, nrows=0, encoding="utf-8-sig", skipinitialspace=True)]
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise _unknown(table, " ".join(str(error).split())) from None
+        raise _make_format_error(table, " ".join(str(error).split())) from None
     except FileNotFoundError:
         raise BenchError(f"no annotation table {table}") from None
 
@@ -209,13 +211,13 @@ def read_csv(table: Path, **options: Any) -> pd.DataFrame:
     try:
         frames = pd.read_csv(table, encoding="utf-8-sig", skipinitialspace=True, **options)
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise _unreadable(table, error) from None
+        raise _make_read_error(table, error) from None
     if not isinstance(frames.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
-        raise _unreadable(table, "rows have more cells than the header")
+        raise _make_read_error(table, "rows have more cells than the header")
     return frames
 
 
-def _unreadable(table: Path, error: Exception | str) -> BenchError:
+def _make_read_error(table: Path, error: Exception | str) -> BenchError:
     """Name the first row that hasn't as many cells as the first one, else what the parser said."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -223,18 +225,18 @@ def _unreadable(table: Path, error: Exception | str) -> BenchError:
             wanted = len(next(rows, []))
             for cells in rows:
                 if cells and len(cells) != wanted:
-                    where = in_rows([rows.line_num], "the file's first line")
+                    where = describe_rows([rows.line_num], "the file's first line")
                     return BenchError(f"{table}: {len(cells)} cells instead of {wanted} {where}")
     except (csv.Error, UnicodeDecodeError):
         pass
-    return _unknown(table, " ".join(str(error).split()))
+    return _make_format_error(table, " ".join(str(error).split()))
 
 
-def _unknown(table: Path, why: str) -> BenchError:
+def _make_format_error(table: Path, why: str) -> BenchError:
     return BenchError(f"{table} isn't one of the published annotation tables: {why}")
 
 
-def _numbered(table: Path, frames: pd.DataFrame) -> pd.DataFrame:
+def _index_by_row_number(table: Path, frames: pd.DataFrame) -> pd.DataFrame:
     """Give each row its number in the file as index.
 
     Raises:
@@ -252,64 +254,66 @@ def _read_public(table: Path, header: list[str], merge_undefined: bool) -> pd.Da
     races = [r for r in RACES if r in header]
     ages = AGES if set(AGES) <= set(header) else ()
     if not races:
-        raise _unknown(table, f"it has none of the columns {', '.join(RACES)}")
+        raise _make_format_error(table, f"it has none of the columns {', '.join(RACES)}")
     options = arrow_csv.ConvertOptions(include_columns=["path", "label", "male", *races, *ages])
     try:
-        frames = _numbered(table, arrow_csv.read_csv(table, convert_options=options).to_pandas())
+        frames = _index_by_row_number(table, arrow_csv.read_csv(table, convert_options=options).to_pandas())
     except (pa.ArrowInvalid, KeyError) as error:
-        raise _unreadable(table, error) from None
-    codes = {c: codes_of(table, frames, c, GENDERS) for c in ("male", *races, *ages)}
+        raise _make_read_error(table, error) from None
+    codes = {c: read_codes(table, frames, c, GENDERS) for c in ("male", *races, *ages)}
     known = merge_undefined | np.all([codes[r] == -1 for r in races], axis=0)
     result = {
         "path": frames["path"],
-        "label": codes_of(table, frames, "label", (0, 1)),
+        "label": read_codes(table, frames, "label", (0, 1)),
         "gender": codes["male"].map(GENDERS),
-        "race": one_of({r: codes[r] == 1 for r in races}, np.where(known, OTHERS, UNDEFINED)),
+        "race": decode_one_hot({r: codes[r] == 1 for r in races}, np.where(known, OTHERS, UNDEFINED)),
     }
     if ages:
-        result["age"] = one_of({a: codes[a] == 1 for a in ages}, UNDEFINED)
+        result["age"] = decode_one_hot({a: codes[a] == 1 for a in ages}, UNDEFINED)
     return pd.DataFrame(result)
 
 
-def one_of(yes: Mapping[str, Any], otherwise: Any) -> NDArray[np.str_]:
+def decode_one_hot(yes: Mapping[str, Any], otherwise: Any) -> NDArray[np.str_]:
     """Return which of the names is true, (n,): `several` where more than one is, `otherwise` where none."""
     flags = [np.asarray(flag, dtype=bool) for flag in yes.values()]
     return np.select([np.sum(flags, axis=0) > 1, *flags], [SEVERAL, *yes], otherwise)
 
 
 def _read_aiface(table: Path) -> pd.DataFrame:
-    frames = _numbered(table, read_csv(table))
+    frames = _index_by_row_number(table, read_csv(table))
     columns = {c.casefold(): c for c in map(str, frames)}
 
-    def named(word: str) -> str:
+    def find_column(word: str) -> str:
         fits = [c for low, c in columns.items() if word in low and "score" not in low and "group" not in low]
         if len(fits) != 1:
-            raise _unknown(table, f"it has {len(fits)} columns for {word}; AI-Face's has one, beside Image Path")
+            raise _make_format_error(
+                table, f"it has {len(fits)} columns for {word}; AI-Face's has one, beside Image Path"
+            )
         return fits[0]
 
-    male = codes_of(table, frames, named("gender"), (0, 1))
+    male = read_codes(table, frames, find_column("gender"), (0, 1))
     result = {
-        "path": frames[named("image path")],
-        "label": codes_of(table, frames, named("target"), (0, 1)),
+        "path": frames[find_column("image path")],
+        "label": read_codes(table, frames, find_column("target"), (0, 1)),
         "gender": male.map({1: "male", 0: "female"}),
     }
     if any("skin tone" in low for low in columns):
         ages = AIFACE2_AGES
-        tone = codes_of(table, frames, named("skin tone"), tuple(range(1, 11)))
+        tone = read_codes(table, frames, find_column("skin tone"), tuple(range(1, 11)))
         third = np.digitize(tone, (4, 7))  # Monk tones 1-3, 4-6, 7-10
         result["skin_tone"] = pd.Series(np.take(TONES, third), frames.index)
         _check_tone_group(table, frames, result["skin_tone"])
         expected = 3 * male + third
     else:
         ages = AIFACE_AGES
-        race = codes_of(table, frames, named("race"), AIFACE_RACES)
+        race = read_codes(table, frames, find_column("race"), AIFACE_RACES)
         result["race"] = race.map(AIFACE_RACES)
         expected = 4 * (1 - male) + race
     if any("age" in low.split() for low in columns):
         column = next(c for low, c in columns.items() if "age" in low.split() and "score" not in low)
-        result["age"] = codes_of(table, frames, column, ages).map(ages)
-    crossed = codes_of(table, frames, named("intersection"), tuple(range(6 if ages is AIFACE2_AGES else 8)))
-    refuse(table, "an intersection that contradicts the other columns", crossed != expected, frames)
+        result["age"] = read_codes(table, frames, column, ages).map(ages)
+    crossed = read_codes(table, frames, find_column("intersection"), tuple(range(6 if ages is AIFACE2_AGES else 8)))
+    reject_rows(table, "an intersection that contradicts the other columns", crossed != expected, frames)
     return pd.DataFrame({**result, "intersection": crossed})
 
 
@@ -322,4 +326,4 @@ def _check_tone_group(table: Path, frames: pd.DataFrame, tones: pd.Series) -> No
     for column in (c for c in frames if "skin tone group" in str(c).casefold()):
         told = frames[column].astype(str).str.strip().str.casefold()
         if told.isin(TONES).any():
-            refuse(table, f"a {column} that contradicts the skin tone", told != tones, frames)
+            reject_rows(table, f"a {column} that contradicts the skin tone", told != tones, frames)

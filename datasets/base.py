@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from ..benchmark.errors import BenchError, did_you_mean
 from ..benchmark.registry import Entry, datasets
 from ..benchmark.types import FAKE, REAL, Video
-from .demographics import with_groups
+from .demographics import add_groups
 
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 HELD_OUT_SHARE = 0.1
 
 
-class Loaded(NamedTuple):
+class LoadedDataset(NamedTuple):
     """A dataset as it was asked for: its plugin, compression (empty where it has none), folder and videos."""
 
     entry: Entry
@@ -48,7 +48,7 @@ class Release(NamedTuple):
     causes: Sequence[str] = ()
 
 
-def load_videos(name: str, root: Path) -> Loaded:
+def load_videos(name: str, root: Path) -> LoadedDataset:
     """List a dataset's videos: `ff++`, `ff++:c40`, `folder:pictures`, `my.py:MyDataset`; `root` is where its files are.
 
     Raises:
@@ -57,7 +57,7 @@ def load_videos(name: str, root: Path) -> Loaded:
     entry, compression = parse_name(name)
     adapter = make_adapter(entry)
     home = adapter.home(Path(root))
-    return Loaded(entry, compression, home, adapter.videos(home, compression))
+    return LoadedDataset(entry, compression, home, adapter.videos(home, compression))
 
 
 def make_adapter(entry: Entry) -> Any:
@@ -93,26 +93,26 @@ def find_home(root: Path, title: str, names: Sequence[str], markers: Sequence[st
         BenchError: none does; tells what was looked for, what is there, where nearby it is, or where to get it.
     """
     for folder in (root, *(root / name for name in names)):
-        if _holds(folder, markers):
+        if _has_marker(folder, markers):
             return folder
     looked = f"looked for {' or '.join(markers)} in it and in {', '.join(f'{n}/' for n in names)}"
-    near = next((folder for folder in _nearby(root) if _holds(folder, markers)), None)
+    near = next((folder for folder in _list_nearby_folders(root) if _has_marker(folder, markers)), None)
     advice = f"It is in {near}: use --data {near}" if near else f"Get it: {url}"
-    raise BenchError(f"no {title} in {root}: {looked}; found {seen(root)}. {advice}")
+    raise BenchError(f"no {title} in {root}: {looked}; found {describe_folder(root)}. {advice}")
 
 
-def _holds(folder: Path, markers: Sequence[str]) -> bool:
+def _has_marker(folder: Path, markers: Sequence[str]) -> bool:
     return any(next(folder.glob(marker), None) for marker in markers)
 
 
-def _nearby(root: Path) -> Iterator[Path]:
+def _list_nearby_folders(root: Path) -> Iterator[Path]:
     """Yield the folders that may have been meant: up to four levels above, and two below."""
     yield from root.absolute().parents[:4]
     for pattern in ("*/", "*/*/"):
         yield from sorted(path for path in root.glob(pattern) if path.is_dir())
 
 
-def seen(folder: Path, most: int = 5) -> str:
+def describe_folder(folder: Path, most: int = 5) -> str:
     """Tell in a few words what a folder holds, for error messages."""
     if not folder.is_dir():
         return "no such folder"
@@ -148,7 +148,7 @@ def read_json(path: Path) -> Any:
         raise BenchError(f"{path} can't be read as JSON ({error}). Download it again") from None
 
 
-def files_in(folder: Path) -> list[str]:
+def list_video_files(folder: Path) -> list[str]:
     """Return the sorted names of the video files in a folder; none where it doesn't exist."""
     try:
         names = os.listdir(folder)
@@ -157,19 +157,19 @@ def files_in(folder: Path) -> list[str]:
     return sorted(n for n in names if PurePosixPath(n).suffix.lower() in VIDEO_SUFFIXES and not n.startswith("."))
 
 
-def finish(
+def finish_listing(
     videos: Iterable[Video], home: Path, table: str = "demographics.csv", published: str | None = None
 ) -> list[Video]:
     """Sort by id, and add the demographics where `home` has a table of them, ours or a `published` one."""
-    return with_groups(sorted(videos, key=lambda v: v.id), home / table, home / published if published else None)
+    return add_groups(sorted(videos, key=lambda v: v.id), home / table, home / published if published else None)
 
 
-def existing(home: Path) -> Callable[[str], str | None]:
+def make_existence_check(home: Path) -> Callable[[str], str | None]:
     """Return a function that passes on the id of a file that exists within `home`, and makes None of any other."""
 
     @cache
     def names(folder: str) -> frozenset[str]:
-        return frozenset(files_in(home / folder))
+        return frozenset(list_video_files(home / folder))
 
     def check(video_id: str) -> str | None:
         folder, _, name = video_id.rpartition("/")
@@ -178,7 +178,7 @@ def existing(home: Path) -> Callable[[str], str | None]:
     return check
 
 
-def held_out(real: Iterable[str], fake: Iterable[str], seed: str) -> set[str]:
+def hold_out(real: Iterable[str], fake: Iterable[str], seed: str) -> set[str]:
     """Choose about a tenth of the people (or originals) seen in a training set to select checkpoints on.
 
     `real` and `fake` are the groups of the real and of the fake videos. Each group's fate hangs on a hash of its own
@@ -186,17 +186,17 @@ def held_out(real: Iterable[str], fake: Iterable[str], seed: str) -> set[str]:
     next such group is taken.
     """
     reals, fakes = set(real), set(fake)
-    chosen = {g for g in reals | fakes if _unit_hash(seed, g) < HELD_OUT_SHARE}
+    chosen = {g for g in reals | fakes if _hash_to_unit(seed, g) < HELD_OUT_SHARE}
     both = reals & fakes
     if len(both) > 1 and not chosen & both:
-        chosen.add(min(both, key=lambda g: _unit_hash(seed, g)))
+        chosen.add(min(both, key=lambda g: _hash_to_unit(seed, g)))
     return chosen
 
 
-def _unit_hash(seed: str, name: str) -> float:
+def _hash_to_unit(seed: str, name: str) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:6]) / 2**48
 
 
-def label_of(fake: bool) -> int:
+def to_label(fake: bool) -> int:
     """Return the label: 1 for fake, 0 for real."""
     return FAKE if fake else REAL

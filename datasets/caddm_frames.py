@@ -21,8 +21,8 @@ import numpy as np
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import FAKE, Picture, Video
-from .base import finish, held_out, read_json, seen
-from .folder import frame_number
+from .base import describe_folder, finish_listing, hold_out, read_json
+from .folder import parse_frame_number
 
 LANDMARKS = "ldm.json"
 FOLDERS = {"train_images": "train", "val_images": "val", "test_images": "test"}
@@ -51,14 +51,14 @@ class CaddmFrames:
         Raises:
             BenchError: there is none.
         """
-        if not self._files(root):
+        if not self._find_files(root):
             raise BenchError(
-                f"no {self.landmarks or LANDMARKS} in {root} or in {', '.join(FOLDERS)} there: found {seen(root)}. "
+                f"no {self.landmarks or LANDMARKS} in {root} or in {', '.join(FOLDERS)} there: found {describe_folder(root)}. "
                 "If it is elsewhere: bench data import caddm-frames ROOT --landmarks FILE"
             )
         return root
 
-    def _files(self, root: Path) -> dict[Path, str]:
+    def _find_files(self, root: Path) -> dict[Path, str]:
         """Return the files with landmarks and the splits of what they list."""
         places = {root / (self.landmarks or LANDMARKS): FOLDERS.get(root.name, "test")}
         if not self.landmarks:
@@ -71,16 +71,18 @@ class CaddmFrames:
         Raises:
             BenchError: a file isn't as CADDM's extractor writes it; names the entry.
         """
-        videos = [v for file, split in self._files(home).items() for v in _listed(home, file, split, self.landmarks)]
+        videos = [
+            v for file, split in self._find_files(home).items() for v in _list_videos(home, file, split, self.landmarks)
+        ]
         if not any(v.split == "val" for v in videos):
             groups = {v.id: PurePosixPath(v.id).name.partition("_")[0] for v in videos if v.split == "train"}
             reals, fakes = ([groups[v.id] for v in videos if v.id in groups and v.label == n] for n in (0, FAKE))
-            val = held_out(reals, fakes, seed="caddm-frames")
+            val = hold_out(reals, fakes, seed="caddm-frames")
             videos = [replace(v, split="val") if groups.get(v.id) in val else v for v in videos]
-        return finish(videos, home, published="A-FF++.csv")
+        return finish_listing(videos, home, published="A-FF++.csv")
 
 
-class Entry(NamedTuple):
+class LandmarkEntry(NamedTuple):
     """A frame of ldm.json: its path and its source's, from the tree on and without suffix; label; landmarks."""
 
     path: PurePosixPath
@@ -89,15 +91,15 @@ class Entry(NamedTuple):
     landmarks: bytes
 
 
-def _listed(home: Path, file: Path, split: str, given: str) -> Iterator[Video]:
+def _list_videos(home: Path, file: Path, split: str, given: str) -> Iterator[Video]:
     base = home if given else file.parent
     within = base.relative_to(home)
-    by_video: dict[PurePosixPath, list[Entry]] = defaultdict(list)
+    by_video: dict[PurePosixPath, list[LandmarkEntry]] = defaultdict(list)
     for key, facts in read_json(file).items():
-        entry = _entry(file, key, facts)
+        entry = _parse_entry(file, key, facts)
         by_video[entry.path.parent].append(entry)
     for folder, entries in by_video.items():
-        pictures = _pictures(base, entries)
+        pictures = _make_pictures(base, entries)
         fake, video = entries[0].label == FAKE, str(within / folder)
         source = str(within / entries[0].source.parent) if fake and entries[0].source.parent in by_video else None
         method = folder.parts[1] if fake and len(folder.parts) > 1 else "fake" if fake else "real"
@@ -108,28 +110,28 @@ def _listed(home: Path, file: Path, split: str, given: str) -> Iterator[Video]:
         )
 
 
-def _pictures(base: Path, entries: list[Entry]) -> tuple[Picture, ...]:
-    numbered = sorted((frame_number(e.path.name) or 0, e) for e in entries)
+def _make_pictures(base: Path, entries: list[LandmarkEntry]) -> tuple[Picture, ...]:
+    numbered = sorted((parse_frame_number(e.path.name) or 0, e) for e in entries)
     if len(entries) > 1 and len({e.landmarks for e in entries}) == 1:
         numbered = [(n, e if e is numbered[-1][1] else e._replace(landmarks=b"")) for n, e in numbered]
     return tuple(Picture(n, f"{base / e.path}.png", "", e.landmarks) for n, e in numbered)
 
 
-def _entry(file: Path, key: str, facts: Any) -> Entry:
+def _parse_entry(file: Path, key: str, facts: Any) -> LandmarkEntry:
     try:
         with np.errstate(over="ignore"):  # What float32 can't hold becomes infinite, and is a flaw of that frame.
             landmarks = np.array(facts["landmark"], "<f4")
-        source, label = _from_tree(facts["source_path"]), int(facts["label"])
+        source, label = _trim_to_tree(facts["source_path"]), int(facts["label"])
     except (KeyError, TypeError, ValueError):
         landmarks, source, label = np.empty(0), PurePosixPath(), -1
     if landmarks.shape != (81, 2) or label not in (0, 1):
         raise BenchError(
             f'{file}: the entry {key} isn\'t as CADDM writes it: {{"landmark": [[x, y] x 81], "source_path", "label"}}'
         )
-    return Entry(_from_tree(key), source, label, landmarks.tobytes())
+    return LandmarkEntry(_trim_to_tree(key), source, label, landmarks.tobytes())
 
 
-def _from_tree(path: str) -> PurePosixPath:
+def _trim_to_tree(path: str) -> PurePosixPath:
     parts = PurePosixPath(path.replace("\\", "/")).parts
     start = next((i for i, part in enumerate(parts) if part in TREES), 0)
     return PurePosixPath(*parts[start:])

@@ -19,7 +19,16 @@ from typing import ClassVar
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import Video
-from .base import Release, existing, files_in, find_home, finish, held_out, label_of, need_file
+from .base import (
+    Release,
+    find_home,
+    finish_listing,
+    hold_out,
+    list_video_files,
+    make_existence_check,
+    need_file,
+    to_label,
+)
 
 URL = "https://github.com/yuezunli/celeb-deepfakeforensics"
 LIST = "List_of_testing_videos.txt"
@@ -62,17 +71,20 @@ class CelebDF:
             BenchError: the test list is missing, or has a line that isn't `0 or 1, path`.
         """
         folders = {path.name.casefold(): path.name for path in home.iterdir()}
-        test = {_on_disk(video, folders): fake for video, fake in _test_list(home)}
-        train = {video: fake for video, fake in _all_on_disk(home, folders) if video not in test}
-        reals, fakes = ([_group(v) for v, fake in train.items() if fake == wanted] for wanted in (False, True))
-        val = held_out(reals, fakes, seed="celebdf")
-        split = {v: "val" if _group(v) in val else "train" for v in train} | dict.fromkeys(test, "test")
-        return finish(_made(home, train | test, split), home, published=self.published)
+        test = {_spell_as_on_disk(video, folders): fake for video, fake in _read_test_list(home)}
+        train = {video: fake for video, fake in _list_all_on_disk(home, folders) if video not in test}
+        reals, fakes = ([_get_group(v) for v, fake in train.items() if fake == wanted] for wanted in (False, True))
+        val = hold_out(reals, fakes, seed="celebdf")
+        split = {v: "val" if _get_group(v) in val else "train" for v in train} | dict.fromkeys(test, "test")
+        return finish_listing(_make_videos(home, train | test, split), home, published=self.published)
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts, and whether the test list is that of the other version."""
         folders = {path.name.casefold(): path.name for path in home.iterdir()}
-        lines, own = len(list(_test_list(home))), sum(n for (split, _), n in self.official.items() if split == "test")
+        lines, own = (
+            len(list(_read_test_list(home))),
+            sum(n for (split, _), n in self.official.items() if split == "test"),
+        )
         other = {518: "v2", 100: "v1"}.get(lines)
         causes = []
         if other and lines != own:
@@ -105,16 +117,16 @@ class CelebDFv1(CelebDF):
     }
 
 
-def _made(home: Path, fakes: dict[str, bool], split: dict[str, str]) -> Iterator[Video]:
-    exists = existing(home)
+def _make_videos(home: Path, fakes: dict[str, bool], split: dict[str, str]) -> Iterator[Video]:
+    exists = make_existence_check(home)
     for video, fake in fakes.items():
-        people, number = _people(video)
+        people, number = _parse_people(video)
         source = exists(f"Celeb-real/{people[0]}_{number}.mp4") if fake and people else None
         method = FAKES if fake else "real"
-        yield Video(video, home / video, label_of(fake), method, split[video], people, "", source)
+        yield Video(video, home / video, to_label(fake), method, split[video], people, "", source)
 
 
-def _test_list(home: Path) -> Iterator[tuple[str, bool]]:
+def _read_test_list(home: Path) -> Iterator[tuple[str, bool]]:
     path = need_file([home / LIST], "the test list of Celeb-DF", f"It comes with the videos: {URL}")
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
@@ -128,21 +140,21 @@ def _test_list(home: Path) -> Iterator[tuple[str, bool]]:
             yield video.strip(), real == "0"
 
 
-def _all_on_disk(home: Path, folders: dict[str, str]) -> Iterator[tuple[str, bool]]:
+def _list_all_on_disk(home: Path, folders: dict[str, str]) -> Iterator[tuple[str, bool]]:
     for official, form in FOLDERS.items():
         folder = folders.get(official.casefold(), official)
-        for name in files_in(home / folder):
+        for name in list_video_files(home / folder):
             if re.fullmatch(form, Path(name).stem):
                 yield f"{folder}/{name}", official == FAKES
 
 
-def _on_disk(video: str, folders: dict[str, str]) -> str:
+def _spell_as_on_disk(video: str, folders: dict[str, str]) -> str:
     """Some copies spell a folder Youtube-real: take the spelling on disk."""
     folder, _, name = video.partition("/")
     return f"{folders.get(folder.casefold(), folder)}/{name}"
 
 
-def _people(video: str) -> tuple[tuple[str, ...], str]:
+def _parse_people(video: str) -> tuple[tuple[str, ...], str]:
     """Return the people, target first, and the clip's number: `id0_id1_0002` gives (id0, id1) and 0002."""
     match = NAME.match(Path(video).stem)
     if not match:
@@ -151,6 +163,6 @@ def _people(video: str) -> tuple[tuple[str, ...], str]:
     return ((target, donor) if donor else (target,)), number
 
 
-def _group(video: str) -> str:
-    people, _ = _people(video)
+def _get_group(video: str) -> str:
+    people, _ = _parse_people(video)
     return people[0] if people else Path(video).stem

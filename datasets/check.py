@@ -12,15 +12,15 @@ from typing import Any
 
 from ..benchmark.errors import BenchError
 from ..benchmark.types import FAKE, SPLITS, Video
-from ..benchmark.workers import ahead
-from .base import VIDEO_SUFFIXES, Release, make_adapter, parse_name, seen
+from ..benchmark.workers import map_ahead
+from .base import VIDEO_SUFFIXES, Release, describe_folder, make_adapter, parse_name
 from .demo.world import GROUND_TRUTH, MARKER
-from .faces.sampling import Clip
+from .faces.sampling import VideoFile
 
 COMPLETE, INCOMPLETE, NOTHING = "complete", "incomplete", "nothing"
 EXIT = {COMPLETE: 0, INCOMPLETE: 1, NOTHING: 2}
 # How the videos of the datasets are named, to tell a stray one's home.
-NAMED = {
+NAME_PATTERNS = {
     "FaceForensics++": r"\d{3}(_\d{3})?",
     "DeepFakeDetection": r"\d\d(_\d\d)?__\w+",
     "Celeb-DF": r"id\d+(_id\d+)?_\d{4}",
@@ -62,7 +62,7 @@ class Report:
         """Return it as plain data."""
         return asdict(self)
 
-    def settle(self) -> Report:
+    def set_status(self) -> Report:
         """Set the status by what was found."""
         short = any(c.official is not None and c.found < c.official for c in self.counts)
         if self.status == COMPLETE and not any(c.found for c in self.counts):
@@ -94,9 +94,11 @@ def check(
     asked = ":" in name or not compression
     others = [] if asked else [c for c in entry.card["compressions"] if c != compression]
     found = _compare(entry.name, adapter, home, [compression, *others], splits, report)
-    report.unreadable = dict(_unreadable(found, deep, workers, tick))
-    report.duplicates = [[v.id for v in same] for same in _duplicates(found) if same[0].id not in report.unreadable]
-    return report.settle()
+    report.unreadable = dict(_find_unreadable_files(found, deep, workers, tick))
+    report.duplicates = [
+        [v.id for v in same] for same in _find_duplicates(found) if same[0].id not in report.unreadable
+    ]
+    return report.set_status()
 
 
 def _compare(
@@ -108,7 +110,7 @@ def _compare(
     for compression in compressions:
         try:
             videos = list(adapter.videos(home, compression))
-            release = _release(name, adapter, home, compression)
+            release = _get_release(name, adapter, home, compression)
         except BenchError as error:
             errors.append(str(error))
             continue
@@ -118,15 +120,15 @@ def _compare(
     return found
 
 
-def _release(name: str, adapter: Any, home: Path, compression: str) -> Release:
+def _get_release(name: str, adapter: Any, home: Path, compression: str) -> Release:
     """Return what should be there: in the demo world what was rendered, else what the adapter knows, if anything."""
     for root in (home, *home.parents[:2]):
         if (root / MARKER).is_file():
-            return _rendered(name, root, home)
+            return _read_rendered_release(name, root, home)
     return adapter.release(home, compression) if hasattr(adapter, "release") else Release({}, [])
 
 
-def _rendered(name: str, root: Path, home: Path) -> Release:
+def _read_rendered_release(name: str, root: Path, home: Path) -> Release:
     import pyarrow.parquet as pq
 
     within = "" if home == root else f"{home.relative_to(root).as_posix()}/"
@@ -152,57 +154,59 @@ def _compare_lists(
     there = {v.id for v in found}
     report.looked_for += release.folders
     report.missing += sorted(video for video, split in listed.items() if split in splits and video not in there)
-    report.foreign |= dict(_foreign(home, release.folders, listed))
-    report.causes += [*release.causes, *_absent(home, release.folders)]
+    report.foreign |= dict(_find_foreign_files(home, release.folders, listed))
+    report.causes += [*release.causes, *_find_absent_folders(home, release.folders)]
     rows = [(split_of[v.id], v) for v in found]
     for split, kind in release.counts or sorted({(split, v.method) for split, v in rows}):
         if split in splits:
-            here = sum(s == split and _is(v, kind) for s, v in rows)
+            here = sum(s == split and _is_of_kind(v, kind) for s, v in rows)
             report.counts.append(Count(compression, split, kind, here, release.counts.get((split, kind))))
     return found
 
 
-def _absent(home: Path, folders: Iterable[str]) -> Iterator[str]:
+def _find_absent_folders(home: Path, folders: Iterable[str]) -> Iterator[str]:
     for folder in folders:
         if not (home / folder).is_dir():
             above = next(path for path in (home / folder).parents if path.is_dir())
-            yield f"no folder {folder}: videos are looked for there; found {seen(above)} in {above}"
+            yield f"no folder {folder}: videos are looked for there; found {describe_folder(above)} in {above}"
 
 
-def _is(video: Video, kind: str) -> bool:
+def _is_of_kind(video: Video, kind: str) -> bool:
     return video.method == kind or (kind == "fake" and video.label == FAKE)
 
 
-def _foreign(home: Path, folders: Iterable[str], listed: Collection[str]) -> Iterator[tuple[str, str]]:
+def _find_foreign_files(home: Path, folders: Iterable[str], listed: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the video files in the dataset's folders that are no part of it, and what they may be."""
     for folder in folders:
         for path in sorted((home / folder).rglob("*")):
             name = path.relative_to(home).as_posix()
             if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and name not in listed:
-                origin = next((title for title, form in NAMED.items() if re.fullmatch(form, path.stem)), None)
+                origin = next((title for title, form in NAME_PATTERNS.items() if re.fullmatch(form, path.stem)), None)
                 yield name, "in no list" + (f"; named as those of {origin} are" if origin else "")
 
 
-def _unreadable(videos: Sequence[Video], deep: bool, workers: int, tick: Tick) -> Iterator[tuple[str, str]]:
+def _find_unreadable_files(videos: Sequence[Video], deep: bool, workers: int, tick: Tick) -> Iterator[tuple[str, str]]:
     for video in videos:
         if not video.path.stat().st_size:
             yield video.id, "the file is empty"
     whole = [v for v in videos if deep and not v.pictures and v.path.stat().st_size]
-    for done, (video, trouble) in enumerate(zip(whole, ahead(_decoded, [v.path for v in whole], workers), strict=True)):
+    for done, (video, trouble) in enumerate(
+        zip(whole, map_ahead(_try_decoding, [v.path for v in whole], workers), strict=True)
+    ):
         tick(done + 1, len(whole))
         if trouble:
             yield video.id, trouble
 
 
-def _decoded(path: Path) -> str:
+def _try_decoding(path: Path) -> str:
     """Decode a whole video; return what is wrong with it, in a few words, or nothing."""
-    clip = Clip(path)
+    clip = VideoFile(path)
     for _ in clip.frames([]):
         pass
-    return clip.trouble() or ("" if clip.total else "there is no picture in it")
+    return clip.describe_problem() or ("" if clip.total else "there is no picture in it")
 
 
-def _duplicates(videos: Sequence[Video]) -> list[list[Video]]:
+def _find_duplicates(videos: Sequence[Video]) -> list[list[Video]]:
     """Return groups of videos whose files are the same to the byte; only files of one size are read."""
     by_size, by_content = defaultdict(list), defaultdict(list)
     for video in (v for v in videos if not v.pictures):

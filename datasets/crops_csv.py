@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
-from .base import seen
-from .manifest import Manifest, manifest_of
+from .base import describe_folder
+from .manifest import Manifest, make_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,12 +50,12 @@ class CropsCsv:
         Raises:
             BenchError: there are none.
         """
-        if not self._tables(root):
+        if not self._find_tables(root):
             looked = self.file or ", ".join(TABLES)
-            raise BenchError(f"no {looked} in {root}: found {seen(root)}. Name the file: crops-csv:FILE")
+            raise BenchError(f"no {looked} in {root}: found {describe_folder(root)}. Name the file: crops-csv:FILE")
         return root
 
-    def _tables(self, root: Path) -> dict[Path, str]:
+    def _find_tables(self, root: Path) -> dict[Path, str]:
         names = {self.file: TABLES.get(Path(self.file).name, "test")} if self.file else TABLES
         return {root / name: split for name, split in names.items() if (root / name).is_file()}
 
@@ -70,23 +70,23 @@ class CropsCsv:
 
         from .faircsv import read_paper_csv
 
-        tables = self._tables(home)
+        tables = self._find_tables(home)
         frames = pd.concat([read_paper_csv(file).assign(split=split) for file, split in tables.items()])
-        frames["path"] = _found(frames["path"].str.replace("\\", "/"), home)
-        frames = _with_videos(frames).drop(columns="intersection").astype({"label": str})
-        return manifest_of(pa.Table.from_pandas(frames, preserve_index=False), home, "fairness papers' crops")
+        frames["path"] = _trim_to_existing(frames["path"].str.replace("\\", "/"), home)
+        frames = _assign_videos(frames).drop(columns="intersection").astype({"label": str})
+        return make_manifest(pa.Table.from_pandas(frames, preserve_index=False), home, "fairness papers' crops")
 
 
-def _found(paths: pd.Series[str], home: Path) -> pd.Series[str]:
+def _trim_to_existing(paths: pd.Series[str], home: Path) -> pd.Series[str]:
     """Cut from paths of another machine what comes before the part that is here."""
     parts = PurePosixPath(paths.iloc[0]).parts
     for drop in range(len(parts)):
         if home.joinpath(*parts[drop:]).is_file():
             return paths.str.split("/").str[drop:].str.join("/") if drop else paths
-    raise BenchError(f"the crop {paths.iloc[0]} isn't in {home}, whole or in part: found {seen(home)}")
+    raise BenchError(f"the crop {paths.iloc[0]} isn't in {home}, whole or in part: found {describe_folder(home)}")
 
 
-def _with_videos(frames: pd.DataFrame) -> pd.DataFrame:
+def _assign_videos(frames: pd.DataFrame) -> pd.DataFrame:
     folder = frames["path"].str.rpartition("/")[0]
     mixed = frames["label"].groupby(folder).transform("nunique") > 1
     frames["video"] = folder.where(~mixed & (folder != ""), frames["path"])

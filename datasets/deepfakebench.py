@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 from ..benchmark.errors import BenchError, did_you_mean
 from ..benchmark.registry import datasets
 from ..benchmark.types import Picture, Video
-from .base import finish, held_out, label_of, read_json, seen
-from .faces.pictures import lmdb_value
+from .base import describe_folder, finish_listing, hold_out, read_json, to_label
+from .faces.pictures import read_lmdb_value
 
 URL = "https://github.com/SCLBD/DeepfakeBench"
 LISTS = ("preprocessing/dataset_json", "dataset_json", ".")
@@ -31,8 +31,8 @@ PICTURES = ("datasets/rgb", "rgb", "datasets", ".")
 LMDBS = ("datasets/lmdb", "lmdb", ".")
 FOLDERS = r"FaceForensics\+\+|Celeb-DF-v[12]|DFDCP?|DeeperForensics-1\.0|UADFV"
 # What may come before the dataset's own folder.
-BEFORE = re.compile(rf"^(?:(?:.*/)?(?:rgb|datasets)/|.*?/(?=(?:{FOLDERS})/)|(?:\./|/)+)")
-TRIED = 50
+PATH_PREFIX = re.compile(rf"^(?:(?:.*/)?(?:rgb|datasets)/|.*?/(?=(?:{FOLDERS})/)|(?:\./|/)+)")
+MAX_FRAMES_TRIED = 50
 COMPRESSIONS = ("raw", "c23", "c40")
 METHODS = {
     "FF-DF": "Deepfakes",
@@ -76,17 +76,17 @@ class DeepfakeBench:
         Raises:
             BenchError: it doesn't; names the lists that are there.
         """
-        if self._list(root) is None:
+        if self._find_list(root) is None:
             known = self.names(root)
-            there = ", ".join(known) or f"none ({seen(root)})"
+            there = ", ".join(known) or f"none ({describe_folder(root)})"
             raise BenchError(
                 f"no list {self.name or 'NAME'}.json of DeepfakeBench in {root}: looked in {', '.join(LISTS)}."
                 f"{did_you_mean(self.name, known)} Lists there: {there}"
             )
         return root
 
-    def _list(self, root: Path) -> Path | None:
-        names = (self.name, _plain(self.name)[0])
+    def _find_list(self, root: Path) -> Path | None:
+        names = (self.name, _split_name(self.name)[0])
         return next((path for n in names for f in LISTS if (path := root / f / f"{n}.json").is_file()), None)
 
     def names(self, root: Path) -> list[str]:
@@ -100,9 +100,11 @@ class DeepfakeBench:
         Raises:
             BenchError: the list isn't one of DeepfakeBench's, or not one of its pictures can be found.
         """
-        file, wanted = self._list(home), _plain(self.name)[1]
+        file, wanted = self._find_list(home), _split_name(self.name)[1]
         assert file is not None
-        records = {split: list(_records(read_json(file), split, wanted, file)) for split in ("test", "val", "train")}
+        records = {
+            split: list(_parse_records(read_json(file), split, wanted, file)) for split in ("test", "val", "train")
+        }
         if not any(records.values()):
             raise BenchError(f"{file} lists no videos, or none in {wanted}")
         by_folder: dict[str, Record] = {}
@@ -111,10 +113,10 @@ class DeepfakeBench:
             for record in found:
                 by_folder.setdefault(record.folder, record)
                 splits.setdefault(record.folder, split)
-        picture = _find_place(home, list(by_folder.values()))
+        picture = _find_picture_maker(home, list(by_folder.values()))
         dataset = next(iter(by_folder)).partition("/")[0]
-        videos = _made(by_folder, _with_val(splits, by_folder), picture)
-        return finish(videos, home, published=PUBLISHED.get(dataset))
+        videos = _make_videos(by_folder, _hold_out_val(splits, by_folder), picture)
+        return finish_listing(videos, home, published=PUBLISHED.get(dataset))
 
 
 class Record(NamedTuple):
@@ -139,7 +141,7 @@ class Record(NamedTuple):
         return PurePosixPath(self.folder).name
 
 
-def _plain(name: str) -> tuple[str, str]:
+def _split_name(name: str) -> tuple[str, str]:
     """Split `FaceForensics++_c40` into the list's name and the compression; without one, c23."""
     head, _, tail = name.rpartition("_")
     return (head, tail) if tail in COMPRESSIONS else (name, "c23")
@@ -150,7 +152,7 @@ def _is_list(path: Path) -> bool:
         return '"frames"' in file.read(1 << 16)
 
 
-def _records(content: Any, split: str, wanted: str, file: Path) -> Iterator[Record]:
+def _parse_records(content: Any, split: str, wanted: str, file: Path) -> Iterator[Record]:
     """Yield one split's videos of a list."""
     for labels in content.values():
         for label, splits in labels.items():
@@ -159,64 +161,66 @@ def _records(content: Any, split: str, wanted: str, file: Path) -> Iterator[Reco
                 videos, compression = videos.get(wanted, {}), wanted
             for facts in videos.values():
                 if isinstance(facts, Mapping) and facts.get("frames"):
-                    yield _record(label, compression, facts["frames"], file)
+                    yield _parse_record(label, compression, facts["frames"], file)
 
 
-def _record(label: str, compression: str, paths: list[str], file: Path) -> Record:
-    frames = [BEFORE.sub("", path.replace("\\", "/")) for path in paths]
-    if odd := [frame for frame in frames if not _stem(frame).isdecimal()]:
+def _parse_record(label: str, compression: str, paths: list[str], file: Path) -> Record:
+    frames = [PATH_PREFIX.sub("", path.replace("\\", "/")) for path in paths]
+    if odd := [frame for frame in frames if not _get_stem(frame).isdecimal()]:
         raise BenchError(f"{file}: the frame {odd[0]} isn't named by its number, as 000.png is")
     prefix = paths[0].replace("\\", "/").removesuffix(frames[0])
-    return Record(label, compression, sorted(frames, key=_number), prefix)
+    return Record(label, compression, sorted(frames, key=_parse_frame_number), prefix)
 
 
-def _stem(frame: str) -> str:  # Plain text: pathlib would take seconds for the 160,000 frames of FaceForensics++.
+def _get_stem(frame: str) -> str:  # Plain text: pathlib would take seconds for the 160,000 frames of FaceForensics++.
     return frame.rpartition("/")[2].rpartition(".")[0]
 
 
-def _number(frame: str) -> int:
-    return int(_stem(frame))
+def _parse_frame_number(frame: str) -> int:
+    return int(_get_stem(frame))
 
 
-def _find_place(home: Path, records: list[Record]) -> Callable[[str], Picture]:
+def _find_picture_maker(home: Path, records: list[Record]) -> Callable[[str], Picture]:
     """Return what makes a picture of a frame's path, by where the first frames are found: a folder or an LMDB."""
-    tried = [record.frames[0] for record in records[:: 1 + len(records) // TRIED]]
+    tried = [record.frames[0] for record in records[:: 1 + len(records) // MAX_FRAMES_TRIED]]
     for folder in (*(home / name for name in PICTURES), Path(records[0].prefix or ".")):
         if any((folder / frame).is_file() for frame in tried):
-            return partial(_in_folder, str(folder))
+            return partial(_make_file_picture, str(folder))
     for folder in (home / name for name in LMDBS):
         database = folder / f"{PurePosixPath(tried[0]).parts[0]}_lmdb"
         if (database / "data.mdb").is_file():
-            if not any(lmdb_value(str(database), frame) for frame in tried):
+            if not any(read_lmdb_value(str(database), frame) for frame in tried):
                 raise BenchError(f"{database} has none of the list's first keys, such as {tried[0]}")
-            has_landmarks = any(lmdb_value(str(database), _landmarks(frame)) for frame in tried)
-            return partial(_in_lmdb, database, has_landmarks)
+            has_landmarks = any(read_lmdb_value(str(database), _make_landmarks_path(frame)) for frame in tried)
+            return partial(_make_lmdb_picture, database, has_landmarks)
     raise BenchError(
         f"no pictures in {home}: looked for {tried[0]} in {', '.join(PICTURES)} and for an LMDB in "
-        f"{', '.join(LMDBS)}; found {seen(home)}. Name the folder that holds datasets/rgb or datasets/lmdb"
+        f"{', '.join(LMDBS)}; found {describe_folder(home)}. Name the folder that holds datasets/rgb or datasets/lmdb"
     )
 
 
-def _in_folder(folder: str, frame: str) -> Picture:
-    points = f"{folder}/{_landmarks(frame)}"
+def _make_file_picture(folder: str, frame: str) -> Picture:
+    points = f"{folder}/{_make_landmarks_path(frame)}"
     parent, _, name = points.rpartition("/")
-    return Picture(_number(frame), f"{folder}/{frame}", "", points if name in _names(parent) else "")
+    return Picture(_parse_frame_number(frame), f"{folder}/{frame}", "", points if name in _list_folder(parent) else "")
 
 
-def _in_lmdb(database: Path, has_landmarks: bool, frame: str) -> Picture:
-    return Picture(_number(frame), str(database), frame, _landmarks(frame) if has_landmarks else "")
+def _make_lmdb_picture(database: Path, has_landmarks: bool, frame: str) -> Picture:
+    return Picture(
+        _parse_frame_number(frame), str(database), frame, _make_landmarks_path(frame) if has_landmarks else ""
+    )
 
 
 @cache
-def _names(folder: str) -> frozenset[str]:
+def _list_folder(folder: str) -> frozenset[str]:
     return frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()
 
 
-def _landmarks(frame: str) -> str:
+def _make_landmarks_path(frame: str) -> str:
     return frame.replace("/frames/", "/landmarks/").rpartition(".")[0] + ".npy"
 
 
-def _with_val(splits: dict[str, str], records: dict[str, Record]) -> dict[str, str]:
+def _hold_out_val(splits: dict[str, str], records: dict[str, Record]) -> dict[str, str]:
     """Hold out a tenth of the training targets where the list, once mended, has no validation videos."""
     if "val" in splits.values():
         return splits
@@ -224,7 +228,7 @@ def _with_val(splits: dict[str, str], records: dict[str, Record]) -> dict[str, s
     reals, fakes = (
         [group for f, group in train.items() if _is_real(records[f].label) == real] for real in (True, False)
     )
-    val = held_out(reals, fakes, seed="deepfakebench")
+    val = hold_out(reals, fakes, seed="deepfakebench")
     return splits | {folder: "val" for folder, group in train.items() if group in val}
 
 
@@ -232,7 +236,9 @@ def _is_real(label: str) -> bool:
     return "real" in label.lower()
 
 
-def _made(records: dict[str, Record], splits: dict[str, str], picture: Callable[[str], Picture]) -> Iterator[Video]:
+def _make_videos(
+    records: dict[str, Record], splits: dict[str, str], picture: Callable[[str], Picture]
+) -> Iterator[Video]:
     reals = {record.name: folder for folder, record in records.items() if _is_real(record.label)}
     for folder, record in records.items():
         pictures = tuple(map(picture, record.frames))
@@ -242,10 +248,10 @@ def _made(records: dict[str, Record], splits: dict[str, str], picture: Callable[
         yield Video(
             folder,
             file / "data.mdb" if pictures[0].key else file,
-            label_of(fake),
+            to_label(fake),
             METHODS.get(record.label, record.label) if fake else "real",
             splits[folder],
-            _people(record.name),
+            _parse_people(record.name),
             record.compression,
             reals.get(target) if fake else None,
             pictures=pictures,
@@ -253,7 +259,7 @@ def _made(records: dict[str, Record], splits: dict[str, str], picture: Callable[
         )
 
 
-def _people(name: str) -> tuple[str, ...]:
+def _parse_people(name: str) -> tuple[str, ...]:
     """Return who is seen, target first, where the name tells."""
     match = PEOPLE.match(name)
     return tuple(filter(None, match.groups())) if match else ()

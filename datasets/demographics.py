@@ -15,23 +15,23 @@ from typing import Any
 
 from ..benchmark.errors import BenchError
 from ..benchmark.types import Video
-from .annotations import key_of_video, read_annotations
+from .annotations import make_video_key, read_annotations
 
 
-def with_groups(videos: list[Video], table: Path, published: Path | None = None) -> list[Video]:
+def add_groups(videos: list[Video], table: Path, published: Path | None = None) -> list[Video]:
     """Return the videos with the groups that `table` gives them, or `published`, else as they are.
 
     Raises:
         BenchError: the table can't be used, or names none of these videos; says which row.
     """
     if table.is_file():
-        return _merged(videos, read_groups(table), lambda v: v.id, table)
+        return _merge_groups(videos, read_groups(table), lambda v: v.id, table)
     if published and published.is_file():
-        return _merged(videos, read_annotations(published), lambda v: key_of_video(v.id), published)
+        return _merge_groups(videos, read_annotations(published), lambda v: make_video_key(v.id), published)
     return videos
 
 
-def _merged(
+def _merge_groups(
     videos: list[Video], groups: Mapping[Any, Mapping[str, str]], key: Callable[[Video], Any], table: Path
 ) -> list[Video]:
     if videos and not any(key(v) in groups for v in videos):
@@ -55,7 +55,7 @@ def read_groups(table: Path) -> dict[str, dict[str, str]]:
         _check_header(header, table)
         for number, cells in enumerate(rows, start=2):
             if cells:
-                video, attributes = _row(header, cells, f"{table}, row {number}")
+                video, attributes = _parse_row(header, cells, f"{table}, row {number}")
                 if groups.setdefault(video, attributes) != attributes:
                     raise BenchError(f"{table}, row {number}: {video} has other groups in an earlier row")
     return groups
@@ -67,7 +67,7 @@ def _check_header(header: list[str], table: Path) -> None:
         raise BenchError(f"{table}, row 1: expected a header such as video,gender,race; found {found}")
 
 
-def _row(header: list[str], cells: list[str], where: str) -> tuple[str, dict[str, str]]:
+def _parse_row(header: list[str], cells: list[str], where: str) -> tuple[str, dict[str, str]]:
     if len(cells) != len(header):
         raise BenchError(f"{where}: {len(cells)} cells, but the header has {len(header)} ({','.join(header)})")
     row = dict(zip(header, (cell.strip() for cell in cells), strict=True))

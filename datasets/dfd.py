@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..benchmark.registry import datasets
 from ..benchmark.types import FAKE, REAL, Video
-from .base import Release, existing, files_in, find_home, finish
+from .base import Release, find_home, finish_listing, list_video_files, make_existence_check
 from .ffpp import HOMES, URL, check_compression
 
 REALS = "original_sequences/actors"
@@ -47,7 +47,9 @@ class DeepFakeDetection:
             BenchError: there is nothing in this compression.
         """
         check_compression("dfd", home / REALS, compression)
-        return finish([*_reals(home, compression), *_fakes(home, compression)], home, "demographics_dfd.csv")
+        return finish_listing(
+            [*_list_reals(home, compression), *_list_fakes(home, compression)], home, "demographics_dfd.csv"
+        )
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts: there is no list of names."""
@@ -55,30 +57,30 @@ class DeepFakeDetection:
         return Release(counts, [f"{folder}/{compression}/videos" for folder in (REALS, FAKES)])
 
 
-def _reals(home: Path, compression: str) -> Iterator[Video]:
+def _list_reals(home: Path, compression: str) -> Iterator[Video]:
     folder = f"{REALS}/{compression}/videos"
-    for name in _named(home / folder, REAL_NAME):
-        actor, _ = _parts(name)
+    for name in _list_matching(home / folder, REAL_NAME):
+        actor, _ = _parse_name(name)
         yield Video(f"{folder}/{name}", home / folder / name, REAL, "real", "test", (actor,), compression)
 
 
-def _fakes(home: Path, compression: str) -> Iterator[Video]:
-    exists = existing(home)
+def _list_fakes(home: Path, compression: str) -> Iterator[Video]:
+    exists = make_existence_check(home)
     folder = f"{FAKES}/{compression}/videos"
-    for name in _named(home / folder, FAKE_NAME):
-        actors, scene = _parts(name)
+    for name in _list_matching(home / folder, FAKE_NAME):
+        actors, scene = _parse_name(name)
         target, donor = actors.split("_")
         source = exists(f"{REALS}/{compression}/videos/{target}__{scene}.mp4")
         people, path = (target, donor), home / folder / name
         yield Video(f"{folder}/{name}", path, FAKE, "DeepFakeDetection", "test", people, compression, source)
 
 
-def _named(folder: Path, form: re.Pattern[str]) -> list[str]:
+def _list_matching(folder: Path, form: re.Pattern[str]) -> list[str]:
     """Return DFD's files in a folder: others may have got into the tree that it shares with FaceForensics++."""
-    return [name for name in files_in(folder) if form.fullmatch(name)]
+    return [name for name in list_video_files(folder) if form.fullmatch(name)]
 
 
-def _parts(name: str) -> tuple[str, str]:
+def _parse_name(name: str) -> tuple[str, str]:
     """Return the actors and the scene."""
     actors, scene, *_ = Path(name).stem.split("__")
     return actors, scene

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import Video
-from .base import Release, existing, find_home, finish, held_out, label_of, need_file, read_json
+from .base import Release, find_home, finish_listing, hold_out, make_existence_check, need_file, read_json, to_label
 
 URL = "https://ai.meta.com/datasets/dfdc/"
 TEST_FOLDERS = ("test", "dfdc_test")
@@ -51,13 +51,16 @@ class Dfdc:
         Raises:
             BenchError: one of those files is missing or has a row that can't be understood.
         """
-        return finish([*_test(home), *_train(home)], home)
+        return finish_listing([*_list_test(home), *_list_train(home)], home)
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts, the training parts that are missing, and Kaggle's samples if those are here."""
-        parts = _parts(home)
+        parts = _find_parts(home)
         numbers = {int(found.group()) for part in parts if (found := re.search(r"\d+$", part.name))}
-        causes = [f"{home / name} is one of Kaggle's samples of 400, not of this release" for name in _kaggle(home)]
+        causes = [
+            f"{home / name} is one of Kaggle's samples of 400, not of this release"
+            for name in _find_kaggle_folders(home)
+        ]
         if parts and (missing := sorted(set(range(PARTS_IN_ALL)) - numbers)):
             causes.append(f"no training parts {', '.join(map(str, missing))}")
         test = next((name for name in TEST_FOLDERS if (home / name).is_dir()), TEST_FOLDERS[0])
@@ -65,11 +68,11 @@ class Dfdc:
         return Release(OFFICIAL, folders + [p.relative_to(home).as_posix() for p in parts], causes=causes)
 
 
-def _parts(home: Path) -> list[Path]:
+def _find_parts(home: Path) -> list[Path]:
     return [part for pattern in PARTS for part in sorted(home.glob(pattern)) if part.is_dir()]
 
 
-def _kaggle(home: Path) -> list[str]:
+def _find_kaggle_folders(home: Path) -> list[str]:
     return [name for name in ("train_sample_videos", "test_videos") if (home / name).is_dir()]
 
 
@@ -85,18 +88,18 @@ class _Clip:
         return self.original.rpartition("/")[2]
 
 
-def _test(home: Path) -> Iterator[Video]:
+def _list_test(home: Path) -> Iterator[Video]:
     folders = [home / name for name in TEST_FOLDERS if (home / name).is_dir()]
     for folder in folders[:1]:
         how = f"It comes with the test videos: {URL}"
         labels = need_file([folder / "labels.csv"], "the labels of DFDC's test set", how)
         within = f"{folder.name}/videos" if (folder / "videos").is_dir() else folder.name
-        for name, fake in _labels(labels):
+        for name, fake in _read_labels(labels):
             video = f"{within}/{name}"
-            yield Video(video, home / video, label_of(fake), "DFDC" if fake else "real", "test")
+            yield Video(video, home / video, to_label(fake), "DFDC" if fake else "real", "test")
 
 
-def _labels(path: Path) -> Iterator[tuple[str, bool]]:
+def _read_labels(path: Path) -> Iterator[tuple[str, bool]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         for number, row in enumerate(csv.DictReader(file), start=2):
             name, label = row.get("filename"), row.get("label")
@@ -105,18 +108,18 @@ def _labels(path: Path) -> Iterator[tuple[str, bool]]:
             yield name, label == "1"
 
 
-def _train(home: Path) -> Iterator[Video]:
-    clips = [clip for part in _parts(home) for clip in _part(home, part)]
-    val = held_out((c.group for c in clips if not c.fake), (c.group for c in clips if c.fake), seed="dfdc")
-    exists = existing(home)
+def _list_train(home: Path) -> Iterator[Video]:
+    clips = [clip for part in _find_parts(home) for clip in _read_part(home, part)]
+    val = hold_out((c.group for c in clips if not c.fake), (c.group for c in clips if c.fake), seed="dfdc")
+    exists = make_existence_check(home)
     for clip in clips:
         split = "val" if clip.group in val else "train"
         source = exists(clip.original) if clip.fake else None
         method = "DFDC" if clip.fake else "real"
-        yield Video(clip.video, home / clip.video, label_of(clip.fake), method, split, source=source)
+        yield Video(clip.video, home / clip.video, to_label(clip.fake), method, split, source=source)
 
 
-def _part(home: Path, part: Path) -> Iterator[_Clip]:
+def _read_part(home: Path, part: Path) -> Iterator[_Clip]:
     within = part.relative_to(home).as_posix()
     listing = need_file([part / "metadata.json"], "the labels of a DFDC training part", f"It comes with it: {URL}")
     for name, facts in read_json(listing).items():

@@ -15,7 +15,7 @@ from typing import Any
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import Video
-from .base import Release, find_home, finish, held_out, label_of, need_file, read_json
+from .base import Release, find_home, finish_listing, hold_out, need_file, read_json, to_label
 
 URL = "https://ai.meta.com/datasets/dfdc/"
 LIST = "dataset.json"
@@ -48,11 +48,13 @@ class DfdcPreview:
         """
         how = f"It comes with the videos, beside {REALS}: {URL}"
         listing = need_file([home / LIST], "the labels and sets of the DFDC preview", how)
-        clips = {video: _checked(listing, video, facts) for video, facts in read_json(listing).items()}
+        clips = {video: _check_entry(listing, video, facts) for video, facts in read_json(listing).items()}
         train = {video: facts for video, facts in clips.items() if facts["set"] == "train"}
-        reals, fakes = ([_actor(v, f) for v, f in train.items() if f["label"] == label] for label in ("real", "fake"))
-        val = held_out(reals, fakes, seed="dfdcp")
-        return finish([_made(home, video, facts, val) for video, facts in clips.items()], home)
+        reals, fakes = (
+            [_get_actor(v, f) for v, f in train.items() if f["label"] == label] for label in ("real", "fake")
+        )
+        val = hold_out(reals, fakes, seed="dfdcp")
+        return finish_listing([_make_video(home, video, facts, val) for video, facts in clips.items()], home)
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts; dataset.json has the names."""
@@ -60,23 +62,23 @@ class DfdcPreview:
         return Release(counts, list(FOLDERS))
 
 
-def _checked(listing: Path, video: str, facts: Any) -> dict[str, Any]:
+def _check_entry(listing: Path, video: str, facts: Any) -> dict[str, Any]:
     found = (facts.get("label"), facts.get("set")) if isinstance(facts, dict) else (None, None)
     if found[0] not in ("real", "fake") or found[1] not in ("train", "test"):
         raise BenchError(f"{listing}: {video} has label, set {found}; expected real or fake, train or test")
     return dict(facts)
 
 
-def _made(home: Path, video: str, facts: dict[str, Any], val: set[str]) -> Video:
-    fake, actor = facts["label"] == "fake", _actor(video, facts)
+def _make_video(home: Path, video: str, facts: dict[str, Any], val: set[str]) -> Video:
+    fake, actor = facts["label"] == "fake", _get_actor(video, facts)
     donor = facts.get("swapped_id")
     people = (actor, str(donor)) if fake and donor is not None else (actor,)
     split = "test" if facts["set"] == "test" else "val" if actor in val else "train"
     method = PurePosixPath(video).parts[0] if fake else "real"
-    return Video(video, home / video, label_of(fake), method, split, people)
+    return Video(video, home / video, to_label(fake), method, split, people)
 
 
-def _actor(video: str, facts: dict[str, Any]) -> str:
+def _get_actor(video: str, facts: dict[str, Any]) -> str:
     """Return whose video it is: real ones may name nobody, but lie in their actor's folder."""
     target = facts.get("target_id")
     return str(target) if target is not None else video.split("/")[1]

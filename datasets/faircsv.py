@@ -22,9 +22,9 @@ import pandas as pd
 
 from ..benchmark.attributes import UNDEFINED
 from ..benchmark.errors import BenchError
-from ..benchmark.store import atomic
+from ..benchmark.store import write_atomically
 from ..benchmark.types import FAKE, REAL, Cropper, Video
-from .annotations import OTHERS, RACES, codes_of, one_of, read_csv, refuse
+from .annotations import OTHERS, RACES, decode_one_hot, read_codes, read_csv, reject_rows
 
 if TYPE_CHECKING:
     from .faces.store import FaceStore
@@ -57,18 +57,18 @@ def read_paper_csv(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
     Raises:
         BenchError: no such CSV, an unknown code, or rows whose intersection is not that of their gender and race.
     """
-    cells, names = _cells(table)
-    candidates = [places for places in _readings(names, cells.shape[1]) if _sound(cells, places)]
+    cells, names = _read_cells(table)
+    candidates = [places for places in _guess_column_maps(names, cells.shape[1]) if _is_plausible(cells, places)]
     if not candidates:
-        raise _not_ours(table, cells, names)
-    right = [_agrees(cells, places) for places in candidates]
+        raise _make_format_error(table, cells, names)
+    right = [_check_intersection(cells, places) for places in candidates]
     best = int(np.argmax([r.mean() for r in right]))
-    frames = _frames(table, cells, candidates[best])
-    refuse(table, "an intersection that contradicts gender and race", ~right[best], cells)
+    frames = _decode_frames(table, cells, candidates[best])
+    reject_rows(table, "an intersection that contradicts gender and race", ~right[best], cells)
     return frames.replace({"race": {UNDEFINED: OTHERS}}) if merge_undefined else frames
 
 
-def _cells(table: Path) -> tuple[pd.DataFrame, list[str]]:
+def _read_cells(table: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return the data as text with line numbers as index, and the header's names (none without a header)."""
     cells = read_csv(table, header=None, dtype=str, keep_default_na=False)
     codes = cells.columns[1:]
@@ -81,11 +81,11 @@ def _cells(table: Path) -> tuple[pd.DataFrame, list[str]]:
     return (cells, []) if headless else (cells.iloc[1:], [name.casefold() for name in first])
 
 
-Reading = dict[str, int]
+ColumnMap = dict[str, int]
 """Which column holds what: `path`, `label`, `male`, the races, `intersection` and maybe `type`."""
 
 
-def _readings(names: list[str], width: int) -> Iterator[Reading]:
+def _guess_column_maps(names: list[str], width: int) -> Iterator[ColumnMap]:
     by_name = {key: names.index(n) for key, long in BY_NAME.items() for n in (long, key) if n in names}
     if {"male", "white", "black", "intersection"} <= by_name.keys() and "label" in names:
         yield {"path": 0, "label": names.index("label"), **by_name}
@@ -95,60 +95,60 @@ def _readings(names: list[str], width: int) -> Iterator[Reading]:
             yield dict(zip(order, range(width), strict=False))
 
 
-def _sound(cells: pd.DataFrame, places: Reading) -> bool:
+def _is_plausible(cells: pd.DataFrame, places: ColumnMap) -> bool:
     """Tell whether most cells of the attributes' columns are codes at all."""
-    flags = [cells[places[c]].isin(["1", "-1", "0"]).mean() for c in ("male", *_races(places))]
-    codes = cells[places["intersection"]].isin([str(i) for i in range(2 * len(_races(places)) + 2)]).mean()
+    flags = [cells[places[c]].isin(["1", "-1", "0"]).mean() for c in ("male", *_list_races(places))]
+    codes = cells[places["intersection"]].isin([str(i) for i in range(2 * len(_list_races(places)) + 2)]).mean()
     return len(cells) > 0 and min([*flags, codes]) > 0.5
 
 
-def _races(places: Reading) -> tuple[str, ...]:
+def _list_races(places: ColumnMap) -> tuple[str, ...]:
     return tuple(r for r in RACES if r in places)
 
 
-def _genders(cells: pd.DataFrame, places: Reading) -> np.ndarray:
+def _decode_genders(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
     male = cells[places["male"]].to_numpy(dtype=str)
     other = np.where((male == "0") & (male == "-1").any(), UNDEFINED, "female")
     return np.where(male == "1", "male", other)
 
 
-def _named_races(cells: pd.DataFrame, places: Reading) -> np.ndarray:
-    flags = {race: cells[places[race]] for race in _races(places)}
+def _decode_races(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
+    flags = {race: cells[places[race]] for race in _list_races(places)}
     no = np.array([flag == "-1" for flag in flags.values()])
     none = np.where(no.all(0) | (not no.any()), OTHERS, UNDEFINED)
-    return one_of({race: flag == "1" for race, flag in flags.items()}, none)
+    return decode_one_hot({race: flag == "1" for race, flag in flags.items()}, none)
 
 
-def _agrees(cells: pd.DataFrame, places: Reading) -> np.ndarray:
+def _check_intersection(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
     """Tell in which rows the intersection's code is that of gender and race, (n,)."""
-    races = (*_races(places), OTHERS)
+    races = (*_list_races(places), OTHERS)
     order = {race: i for i, race in enumerate(races)} | {UNDEFINED: races.index(OTHERS)}
-    gender, race = _genders(cells, places), pd.Series(_named_races(cells, places))
+    gender, race = _decode_genders(cells, places), pd.Series(_decode_races(cells, places))
     of_man = race.map(order).to_numpy(dtype=float)  # NaN, which nothing equals, where several races are given.
     code = pd.to_numeric(cells[places["intersection"]], errors="coerce").to_numpy()
     return ((gender != "female") & (code == of_man)) | ((gender != "male") & (code == of_man + len(races)))
 
 
-def _frames(table: Path, cells: pd.DataFrame, places: Reading) -> pd.DataFrame:
-    races = (*_races(places), OTHERS)
+def _decode_frames(table: Path, cells: pd.DataFrame, places: ColumnMap) -> pd.DataFrame:
+    races = (*_list_races(places), OTHERS)
     frames = cells[list(places.values())].set_axis(list(places), axis=1)
     for flag in ("male", *races[:-1]):
-        codes_of(table, frames, flag, (1, -1, 0))
-    code = codes_of(table, frames, "intersection", tuple(range(2 * len(races))))
+        read_codes(table, frames, flag, (1, -1, 0))
+    code = read_codes(table, frames, "intersection", tuple(range(2 * len(races))))
     result = {
         "path": frames["path"],
-        "label": codes_of(table, frames, "label", (REAL, FAKE)),
-        "gender": _genders(cells, places),
-        "race": _named_races(cells, places),
+        "label": read_codes(table, frames, "label", (REAL, FAKE)),
+        "gender": _decode_genders(cells, places),
+        "race": _decode_races(cells, places),
         "intersection": code,
     }
     if "type" in frames:
-        kind = codes_of(table, frames, "type", tuple(range(len(METHODS))))
+        kind = read_codes(table, frames, "type", tuple(range(len(METHODS))))
         result["method"] = np.take(METHODS, kind)
     return pd.DataFrame(result)
 
 
-def _not_ours(table: Path, cells: pd.DataFrame, names: list[str]) -> BenchError:
+def _make_format_error(table: Path, cells: pd.DataFrame, names: list[str]) -> BenchError:
     seen = ",".join(names) if names else f"{cells.shape[1]} columns without a header"
     return BenchError(
         f"{table} isn't one of the published annotation tables: found {seen} and {len(cells)} rows. Expected columns "
@@ -156,7 +156,7 @@ def _not_ours(table: Path, cells: pd.DataFrame, names: list[str]) -> BenchError:
     )
 
 
-def random_pairs(fakes: int, reals: int, seed: int, epoch: int = 0) -> np.ndarray:
+def draw_random_pairs(fakes: int, reals: int, seed: int, epoch: int = 0) -> np.ndarray:
     """Return for each fake the place of a random real, with replacement, (fakes,): the training pairs of an epoch."""
     return np.random.default_rng([seed, epoch]).integers(reals, size=fakes)
 
@@ -187,7 +187,7 @@ def export(
     rows: dict[str, list[list[object]]] = {name: [] for name in LISTS}
     left_out = []
     for done, video in enumerate(videos, start=1):
-        flags = _flags(video, races)
+        flags = _make_flags(video, races)
         if isinstance(flags, str) or not faces.frames(video.id):
             left_out.append(f"{video.id}: {flags if isinstance(flags, str) else 'no faces'}")
         else:
@@ -201,13 +201,13 @@ def export(
         columns = [*header, *(["spe_label"] if typed and name != "test" else [])]
         _write_csv(out / f"{name}.csv", columns, lines)
     fakes, reals = rows["faketrain"], rows["realtrain"]
-    pairs = random_pairs(len(fakes), len(reals), seed).tolist() if reals else []
+    pairs = draw_random_pairs(len(fakes), len(reals), seed).tolist() if reals else []
     both: list[list[object]] = [[fakes[i][0], reals[j][0]] for i, j in enumerate(pairs)]
     _write_csv(out / "trainpairs.csv", ["fake_path", "real_path"], both)
     return {name: len(lines) for name, lines in rows.items()}, left_out
 
 
-def _flags(video: Video, races: tuple[str, ...]) -> list[int] | str:
+def _make_flags(video: Video, races: tuple[str, ...]) -> list[int] | str:
     """Return ismale, the races' flags and the intersection code; or what is missing."""
     unknown = [a for a in ("gender", "race") if video.groups.get(a, UNDEFINED) == UNDEFINED]
     if unknown:
@@ -224,11 +224,11 @@ def _write_images(video: Video, faces: FaceStore, cropper: Cropper, folder: Path
     for number, frame in enumerate(faces.frames(video.id)):
         path = (folder / Path(video.id).with_suffix("") / f"{frame}.png").resolve()
         if not path.is_file():
-            with atomic(path) as temporary:
+            with write_atomically(path) as temporary:
                 temporary.write_bytes(encode(cropper(faces.face(video.id, number)), "png"))
         yield path
 
 
 def _write_csv(path: Path, header: list[str], rows: list[list[object]]) -> None:
-    with atomic(path) as temporary:
+    with write_atomically(path) as temporary:
         pd.DataFrame(rows, columns=header).to_csv(temporary, index=False)

@@ -16,7 +16,16 @@ from typing import ClassVar
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import FAKE, REAL, SPLITS, Video
-from .base import Release, existing, files_in, find_home, finish, need_file, read_json, seen
+from .base import (
+    Release,
+    describe_folder,
+    find_home,
+    finish_listing,
+    list_video_files,
+    make_existence_check,
+    need_file,
+    read_json,
+)
 
 URL = "https://github.com/ondyari/FaceForensics"
 HOMES = ("FaceForensics++", "FF++", "ff++", "FaceForensics", "ffpp")
@@ -54,8 +63,8 @@ class FaceForensics:
         """
         check_compression("ff++", home / REALS, compression)
         pairs = read_pairs(home)
-        return finish(
-            [*_reals(home, compression, pairs), *_fakes(home, compression, pairs, self.methods)],
+        return finish_listing(
+            [*_list_reals(home, compression, pairs), *_list_fakes(home, compression, pairs, self.methods)],
             home,
             published="A-FF++.csv",
         )
@@ -98,28 +107,28 @@ def check_compression(name: str, folder: Path, compression: str) -> None:
         there = [f"{name}:{c}" for c in COMPRESSIONS if (folder / c / "videos").is_dir()]
         instead = f"Name what is there ({', '.join(there)}), or get" if there else "Get"
         raise BenchError(
-            f"no {compression} videos in {folder}: looked for {compression}/videos; found {seen(folder)}. "
+            f"no {compression} videos in {folder}: looked for {compression}/videos; found {describe_folder(folder)}. "
             f"{instead} it with the download script's option -c {compression} ({URL})"
         )
 
 
-def _real_id(clip: str, compression: str) -> str:
+def _make_real_id(clip: str, compression: str) -> str:
     return f"{REALS}/{compression}/videos/{clip}.mp4"
 
 
-def _reals(home: Path, compression: str, pairs: Pairs) -> Iterator[Video]:
+def _list_reals(home: Path, compression: str, pairs: Pairs) -> Iterator[Video]:
     for clip, split in {clip: split for pair, split in pairs.items() for clip in pair}.items():
-        video = _real_id(clip, compression)
+        video = _make_real_id(clip, compression)
         yield Video(video, home / video, REAL, "real", split, (clip,), compression)
 
 
-def _fakes(home: Path, compression: str, pairs: Pairs, methods: tuple[str, ...]) -> Iterator[Video]:
-    exists = existing(home)
+def _list_fakes(home: Path, compression: str, pairs: Pairs, methods: tuple[str, ...]) -> Iterator[Video]:
+    exists = make_existence_check(home)
     for method in methods:
         folder = f"{FAKES}/{method}/{compression}/videos"
-        for name in files_in(home / folder):
+        for name in list_video_files(home / folder):
             target, _, donor = Path(name).stem.partition("_")
             if split := pairs.get((target, donor)):
-                source = exists(_real_id(target, compression))
+                source = exists(_make_real_id(target, compression))
                 people = (target, donor)
                 yield Video(f"{folder}/{name}", home / folder / name, FAKE, method, split, people, compression, source)

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import datasets
 from ..benchmark.types import FAKE, Picture, Video
-from .base import PICTURE_SUFFIXES, VIDEO_SUFFIXES, finish, held_out, label_of, seen
+from .base import PICTURE_SUFFIXES, VIDEO_SUFFIXES, describe_folder, finish_listing, hold_out, to_label
 from .manifest import SPLITS, Manifest, read_manifest
 
 CLASSES = {"real": False, "fake": True}
@@ -53,11 +53,13 @@ class Folder:
         if home.suffix.lower() in TABLES and home.is_file():
             return home
         if not home.is_dir():
-            raise BenchError(f"no folder or CSV {home}: found {seen(root)}. Example: --data ROOT --test folder:NAME")
+            raise BenchError(
+                f"no folder or CSV {home}: found {describe_folder(root)}. Example: --data ROOT --test folder:NAME"
+            )
         if not any(True for pattern in ("*", "*/*") for p in home.glob(pattern) if p.name.lower() in CLASSES):
             raise BenchError(
                 f"no data in {home}: looked for folders named real and fake in it and one level below; found "
-                f"{seen(home)}. Or name a CSV with the columns path,label: folder:NAME.csv"
+                f"{describe_folder(home)}. Or name a CSV with the columns path,label: folder:NAME.csv"
             )
         return home
 
@@ -69,30 +71,30 @@ class Folder:
         """
         if home.is_file():
             return read_manifest(home)
-        found = list(_walked(home))
+        found = list(_walk_tree(home))
         train = [v for v in found if v.split == "train"]
         if train and not any(v.split == "val" for v in found):
-            reals, fakes = ([_name(v) for v in train if v.label == label] for label in (label_of(False), FAKE))
-            val = held_out(reals, fakes, seed="folder")
-            found = [replace(v, split="val") if v.split == "train" and _name(v) in val else v for v in found]
-        return finish(found, home)
+            reals, fakes = ([_get_name(v) for v in train if v.label == label] for label in (to_label(False), FAKE))
+            val = hold_out(reals, fakes, seed="folder")
+            found = [replace(v, split="val") if v.split == "train" and _get_name(v) in val else v for v in found]
+        return finish_listing(found, home)
 
 
-def _name(video: Video) -> str:
+def _get_name(video: Video) -> str:
     return PurePosixPath(video.id).stem
 
 
-def _walked(home: Path) -> Iterator[Video]:
+def _walk_tree(home: Path) -> Iterator[Video]:
     for folder, folders, names in os.walk(home, followlinks=True):
         folders.sort()
         inside = PurePosixPath(Path(folder).relative_to(home).as_posix())
         parts = [part.lower() for part in inside.parts]
         label = next((part for part in parts if part in CLASSES), None)
         if label is not None:
-            yield from _in_folder(home, inside, parts, label, sorted(n for n in names if not n.startswith(".")))
+            yield from _list_folder(home, inside, parts, label, sorted(n for n in names if not n.startswith(".")))
 
 
-def _in_folder(home: Path, inside: PurePosixPath, parts: list[str], label: str, names: list[str]) -> Iterator[Video]:
+def _list_folder(home: Path, inside: PurePosixPath, parts: list[str], label: str, names: list[str]) -> Iterator[Video]:
     split = next((part for part in parts if part in SPLITS), "test")
     below = [p for p in inside.parts[parts.index(label) + 1 :] if p.lower() not in SPLITS]
     by_kind = defaultdict(list)
@@ -102,23 +104,23 @@ def _in_folder(home: Path, inside: PurePosixPath, parts: list[str], label: str, 
     frames = bool(below) and pictures  # Not directly in real/ or fake/: then they are one video's.
     for name in by_kind[True] + ([] if frames else pictures):
         method = below[0] if below and label == "fake" else label
-        yield Video(f"{inside}/{name}", home / inside / name, label_of(CLASSES[label]), method, split)
+        yield Video(f"{inside}/{name}", home / inside / name, to_label(CLASSES[label]), method, split)
     if frames:
         method = below[0] if len(below) > 1 and label == "fake" else label
-        numbered = numbered_pictures(home / inside, pictures)
+        numbered = number_pictures(home / inside, pictures)
         path = Path(numbered[0].file)
-        yield Video(str(inside), path, label_of(CLASSES[label]), method, split, pictures=numbered, origin="pictures")
+        yield Video(str(inside), path, to_label(CLASSES[label]), method, split, pictures=numbered, origin="pictures")
 
 
-def numbered_pictures(folder: Path, names: list[str]) -> tuple[Picture, ...]:
+def number_pictures(folder: Path, names: list[str]) -> tuple[Picture, ...]:
     """Return a video's pictures by their numbers: `frame_12.png` is frame 12; without numbers they are 0, 1, ..."""
-    numbers = [n for name in names if (n := frame_number(name)) is not None]
+    numbers = [n for name in names if (n := parse_frame_number(name)) is not None]
     if len(set(numbers)) < len(names):
         numbers = list(range(len(names)))
     return tuple(Picture(n, str(folder / name)) for n, name in sorted(zip(numbers, names, strict=True)))
 
 
-def frame_number(name: str) -> int | None:
+def parse_frame_number(name: str) -> int | None:
     """Return the number at the end of a picture's name without suffix: `frame_012.png` gives 12."""
     stem = PurePosixPath(name).stem
     digits = stem[len(stem.rstrip("0123456789")) :]

@@ -40,19 +40,19 @@ class Manifest(Sequence[Video]):
     def __getitem__(self, index: int | slice) -> Video | list[Video]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return next(self._made(range(len(self))[index], 1))
+        return next(self._make_videos(range(len(self))[index], 1))
 
     def __iter__(self) -> Iterator[Video]:
         for first in range(0, len(self), STEP):
-            yield from self._made(first, min(STEP, len(self) - first))
+            yield from self._make_videos(first, min(STEP, len(self) - first))
 
-    def _made(self, first: int, count: int) -> Iterator[Video]:
+    def _make_videos(self, first: int, count: int) -> Iterator[Video]:
         starts = self.starts[first : first + count + 1]
         columns = self.table.slice(starts[0], starts[-1] - starts[0]).to_pydict()
         for start, end in zip(starts[:-1] - starts[0], starts[1:] - starts[0], strict=True):
-            yield self._video({name: values[start:end] for name, values in columns.items()})
+            yield self._make_video({name: values[start:end] for name, values in columns.items()})
 
-    def _video(self, rows: dict[str, list[Any]]) -> Video:
+    def _make_video(self, rows: dict[str, list[Any]]) -> Video:
         one = {name: values[0] for name, values in rows.items()}
         label = LABELS[one["label"]]
         pictures: tuple[Picture, ...] = ()
@@ -78,12 +78,12 @@ def read_manifest(path: Path) -> Manifest:
     """Read a table with at least the columns `path` and `label`; see folder.py for the others.
 
     Raises:
-        BenchError: see `manifest_of`; or it is no table.
+        BenchError: see `make_manifest`; or it is no table.
     """
-    return manifest_of(_read(path), path)
+    return make_manifest(_read(path), path)
 
 
-def manifest_of(table: pa.Table, path: Path, origin: str = "pictures") -> Manifest:
+def make_manifest(table: pa.Table, path: Path, origin: str = "pictures") -> Manifest:
     """Check and sort a table that `path`, or files in this folder, hold; its columns are text and the number `frame`.
 
     Raises:
@@ -97,11 +97,11 @@ def manifest_of(table: pa.Table, path: Path, origin: str = "pictures") -> Manife
         raise BenchError(f"{path}: no column '{missing[0]}'.{near} Found: {', '.join(table.column_names)}")
     if not len(table):
         raise BenchError(f"{path} has no rows below its header")
-    table = _with_plain_labels(table.combine_chunks()).append_column("row", pa.array(np.arange(2, len(table) + 2)))
+    table = _normalise_labels(table.combine_chunks()).append_column("row", pa.array(np.arange(2, len(table) + 2)))
     _check_values(table, path)
     name = "video" if "video" in table.column_names else "path"
-    table = _sorted(table, [name, *(["frame"] if "frame" in table.column_names else [])])
-    starts = _starts(table[name])
+    table = _sort_table(table, [name, *(["frame"] if "frame" in table.column_names else [])])
+    starts = _find_starts(table[name])
     _check_videos(table, starts, name, path)
     return Manifest(table.drop_columns("row"), starts, path if path.is_dir() else path.parent, origin)
 
@@ -128,7 +128,7 @@ def _read(path: Path) -> pa.Table:
         raise BenchError(f"{path} can't be read as a table: {' '.join(str(error).split())[:200]}") from None
 
 
-def _with_plain_labels(table: pa.Table) -> pa.Table:
+def _normalise_labels(table: pa.Table) -> pa.Table:
     import pyarrow.compute as pc
 
     labels = pc.utf8_lower(pc.utf8_trim_whitespace(table["label"]))
@@ -143,9 +143,11 @@ def _check_values(table: pa.Table, path: Path) -> None:
     for name, values in known.items():
         if name in table.column_names:
             fine = pc.is_in(table[name], pa.array(values))
-            _refuse(table, pc.invert(fine), f"{path}, row {{row}}: {name} is {{{name}}}; expected {', '.join(values)}")
+            _reject_rows(
+                table, pc.invert(fine), f"{path}, row {{row}}: {name} is {{{name}}}; expected {', '.join(values)}"
+            )
     for name in {"path", "video", "frame"} & set(table.column_names):
-        _refuse(table, pc.is_null(table[name]), f"{path}, row {{row}}: the cell '{name}' is empty")
+        _reject_rows(table, pc.is_null(table[name]), f"{path}, row {{row}}: the cell '{name}' is empty")
 
 
 def _check_videos(table: pa.Table, starts: np.ndarray, name: str, path: Path) -> None:
@@ -156,14 +158,14 @@ def _check_videos(table: pa.Table, starts: np.ndarray, name: str, path: Path) ->
     inside[starts[:-1]] = False
     unique = {"path": "is listed twice"} if name == "path" else {"frame": "has a frame twice"}
     for column in {"label", "split"} & set(table.column_names):
-        differs = inside & ~_same_as_before(table[column])
-        _refuse(table, pa.array(differs), f"{path}, row {{row}}: {{{name}}} has another {column} in another row")
+        differs = inside & ~_mark_repeats(table[column])
+        _reject_rows(table, pa.array(differs), f"{path}, row {{row}}: {{{name}}} has another {column} in another row")
     for column in unique.keys() & set(table.column_names):
-        twice = inside & _same_as_before(table[column])
-        _refuse(table, pa.array(twice), f"{path}, row {{row}}: {{{name}}} {unique[column]}")
+        twice = inside & _mark_repeats(table[column])
+        _reject_rows(table, pa.array(twice), f"{path}, row {{row}}: {{{name}}} {unique[column]}")
 
 
-def _same_as_before(column: Any) -> np.ndarray:
+def _mark_repeats(column: Any) -> np.ndarray:
     """Tell of every row whether its cell is that of the row before; of the first, that it isn't."""
     import pyarrow.compute as pc
 
@@ -171,13 +173,13 @@ def _same_as_before(column: Any) -> np.ndarray:
     return np.concatenate([[False], same])
 
 
-def _refuse(table: pa.Table, wrong: Any, text: str) -> None:
+def _reject_rows(table: pa.Table, wrong: Any, text: str) -> None:
     rows = table.filter(wrong)
     if len(rows):
         raise BenchError(text.format(**rows.slice(0, 1).to_pylist()[0]))
 
 
-def _sorted(table: pa.Table, names: list[str]) -> pa.Table:
+def _sort_table(table: pa.Table, names: list[str]) -> pa.Table:
     import pyarrow.compute as pc
 
     first = table[names[0]]
@@ -185,5 +187,5 @@ def _sorted(table: pa.Table, names: list[str]) -> pa.Table:
     return table if ascending else table.sort_by([(name, "ascending") for name in names]).combine_chunks()
 
 
-def _starts(column: Any) -> np.ndarray:
-    return np.append(np.flatnonzero(~_same_as_before(column)), len(column))
+def _find_starts(column: Any) -> np.ndarray:
+    return np.append(np.flatnonzero(~_mark_repeats(column)), len(column))

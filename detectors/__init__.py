@@ -12,7 +12,7 @@ from typing import Any
 from ..benchmark.errors import BenchError
 from ..benchmark.registry import Entry, detectors
 from ..benchmark.types import Cropper, Scores
-from .options import check_options, options_of
+from .options import check_options, list_options
 
 EXTRAS = {"torch": "torch", "torchvision": "torch", "timm": "torch", "jax": "jax", "flax": "jax", "optax": "jax"}
 
@@ -45,7 +45,7 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
             raise
         raise BenchError(f'{entry.name} needs {package}: pip install "crossfake[{EXTRAS[package]}]"') from None
     merged = {**entry.card.get("options", {}), **options}
-    check_options(entry.name, merged, options_of(cls))
+    check_options(entry.name, merged, list_options(cls))
     try:
         inspect.signature(cls).bind(**merged)
     except TypeError as error:
@@ -54,7 +54,7 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
         import torch
 
         torch.manual_seed(seed)
-    made = _made(entry.name, cls, merged)
+    made = _instantiate(entry.name, cls, merged)
     if seed is not None and hasattr(made, "seed"):  # JAX has no random state of the process: its detectors draw later.
         made.seed = seed
     if not isinstance(made, Scores):
@@ -62,7 +62,7 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
     return made
 
 
-def _made(name: str, cls: Any, options: Mapping[str, Any]) -> Any:
+def _instantiate(name: str, cls: Any, options: Mapping[str, Any]) -> Any:
     """Make a detector, and tell in a line if what it passes on of a mapping, such as backbone_args, isn't taken."""
     try:
         return cls(**options)
@@ -93,7 +93,7 @@ def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Any:
     return made
 
 
-def cropper_of(detector: Any, entry: Entry) -> Cropper:
+def get_cropper(detector: Any, entry: Entry) -> Cropper:
     """Return what cuts a detector's crops: its own, or the square face box at the card's `input_size` (224)."""
     from .crops import BoxCrop
 

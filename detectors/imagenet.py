@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..benchmark.errors import BenchError
-from ..benchmark.store import cache_home, key_of
+from ..benchmark.store import cache_home, hash_key
 from .weights import read_weights
 
 _FETCH = """
@@ -27,7 +27,7 @@ except BenchError as error:
 """
 
 
-def imagenet_start(detector: str, keep: Callable[[str], bool], **options: Any) -> dict[str, np.ndarray]:
+def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: Any) -> dict[str, np.ndarray]:
     """Return the weights that the PyTorch port of `detector` starts from, under the reference's names, where `keep`.
 
     They stay in the cache folder as safetensors, so that torch and timm are needed the first time only.
@@ -35,7 +35,7 @@ def imagenet_start(detector: str, keep: Callable[[str], bool], **options: Any) -
     Raises:
         BenchError: torch isn't installed, or timm can't get the weights.
     """
-    path = cache_home() / "imagenet" / f"{detector}.{key_of(options)}.safetensors"
+    path = cache_home() / "imagenet" / f"{detector}.{hash_key(options)}.safetensors"
     if not path.is_file():
         command = [sys.executable, "-c", _FETCH, detector, json.dumps(options), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

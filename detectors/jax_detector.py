@@ -21,7 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ..benchmark.store import cache_home
 from .jax_networks.layers import EVALUATION, Init, Mode
 from .network_detector import NetworkDetector
-from .weights import check_keys, weights_of
+from .weights import check_keys, load_weights
 
 if TYPE_CHECKING:
     from ..benchmark.config import TrainSettings
@@ -48,7 +48,7 @@ class JaxDetector(NetworkDetector):
     def __init__(
         self, build: Callable[[Init], nnx.Module], start: Mapping[str, np.ndarray] = MappingProxyType({})
     ) -> None:
-        _keep_compiled()
+        _enable_compilation_cache()
         self.start = start
         self.rebuild(build)
         mesh = Mesh(np.array(jax.local_devices()), ("data",))
@@ -77,10 +77,10 @@ class JaxDetector(NetworkDetector):
         """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
         raise NotImplementedError
 
-    def arranged(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+    def arrange_batch(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
         """Fill a training batch up to `size` rows, and add `present`: 1 for the rows that count, 0 for the others."""
         whole = {**batch, "present": np.ones(len(next(iter(batch.values()))), np.float32)}
-        return {name: filled(rows, size) for name, rows in whole.items()}
+        return {name: pad_rows(rows, size) for name, rows in whole.items()}
 
     # ---- what the harness calls
 
@@ -88,7 +88,7 @@ class JaxDetector(NetworkDetector):
         return np.asarray(self._run(self.probabilities, frames))[: len(frames)]
 
     def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        found = channels_first(self._run(self.named_outputs, images))
+        found = to_channels_first(self._run(self.named_outputs, images))
         return {name: value[: len(images)] for name, value in found.items()}
 
     def _run(self, function: Callable[..., Any], images: np.ndarray) -> Any:
@@ -97,9 +97,9 @@ class JaxDetector(NetworkDetector):
         The batch is filled up to the largest one seen, so that a smaller one compiles nothing.
         """
         kind = function.__name__, images.shape[1:]
-        self._largest[kind] = max(self._largest.get(kind, 0), self.fitting(len(images)))
-        given = jax.device_put(filled(images, self._largest[kind]), self.split)
-        return self.compiled(function, given.shape, given.dtype)(*self.weights, given)
+        self._largest[kind] = max(self._largest.get(kind, 0), self.fit_batch_size(len(images)))
+        given = jax.device_put(pad_rows(images, self._largest[kind]), self.split)
+        return self.compile_once(function, given.shape, given.dtype)(*self.weights, given)
 
     def named_outputs(self, params: nnx.State, rest: nnx.State, images: Array) -> Named:
         """Run the network, as a pure function of the weights and a batch; see `inputs` for what it may be."""
@@ -110,7 +110,7 @@ class JaxDetector(NetworkDetector):
         """Do what `score` does, as a pure function of the weights and a batch."""
         return jax.nn.softmax(self.named_outputs(params, rest, frames)["logits"])[:, 1]
 
-    def compiled(self, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any) -> Any:
+    def compile_once(self, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any) -> Any:
         """Compile a pure function of the weights and images of this shape and type, once."""
         key = function.__name__, shape, np.dtype(dtype)
         if key not in self._compiled:
@@ -120,17 +120,19 @@ class JaxDetector(NetworkDetector):
             self.compile_seconds += time.perf_counter() - started
         return self._compiled[key]
 
-    def scoring(self, shape: tuple[int, ...]) -> Any:
+    def compile_scoring(self, shape: tuple[int, ...]) -> Any:
         """Compile `probabilities` for frames of this shape, once; the result tells its `cost_analysis()`."""
-        return self.compiled(self.probabilities, shape, np.uint8)
+        return self.compile_once(self.probabilities, shape, np.uint8)
 
     def flops(self, frames: np.ndarray) -> float:
         """Return the floating-point operations of scoring these frames, as the compiler counts them."""
-        batch = self._largest.get(("probabilities", frames.shape[1:])) or self.fitting(len(frames))
-        a_device = self.scoring((batch, *frames.shape[1:])).cost_analysis()["flops"]  # Which has a part of the batch.
+        batch = self._largest.get(("probabilities", frames.shape[1:])) or self.fit_batch_size(len(frames))
+        a_device = self.compile_scoring((batch, *frames.shape[1:])).cost_analysis()[
+            "flops"
+        ]  # Which has a part of the batch.
         return a_device * self.split.num_devices * len(frames) / batch
 
-    def fitting(self, count: int) -> int:
+    def fit_batch_size(self, count: int) -> int:
         """Return the smallest batch, from `count` on, that all devices have an equal share of."""
         return -(-count // self.split.num_devices) * self.split.num_devices
 
@@ -151,14 +153,14 @@ class JaxDetector(NetworkDetector):
     def weights(self) -> Weights:
         """The trained weights and the rest, on all devices."""
         _, *drawn = nnx.split(self._build(Init(self.seed)), nnx.Param, ...)
-        own = {k: v for part in drawn for k, v in named(part).items()}
+        own = {k: v for part in drawn for k, v in flatten_state(part).items()}
         own |= self.from_reference({**self.to_reference(own), **self.start})
-        params, rest = jax.device_put([_filled_state(part, own) for part in drawn], self.whole)
+        params, rest = jax.device_put([_fill_state(part, own) for part in drawn], self.whole)
         return params, rest
 
     def names(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Return the names of our weights, with what each is."""
-        return {k: v for part in self.shapes for k, v in named(part).items()}
+        return {k: v for part in self.shapes for k, v in flatten_state(part).items()}
 
     def parameters_count(self) -> int:
         """Return the number of parameters, idle ones included, as PyTorch counts them."""
@@ -166,7 +168,7 @@ class JaxDetector(NetworkDetector):
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the weights as arrays under the reference's key names."""
-        own = {k: np.array(v) for part in self.weights for k, v in named(part).items()}
+        own = {k: np.array(v) for part in self.weights for k, v in flatten_state(part).items()}
         # PyTorch counts batches in 64 bits.
         return self.to_reference({k: v.astype(np.int64) if v.dtype == np.int32 else v for k, v in own.items()})
 
@@ -176,37 +178,37 @@ class JaxDetector(NetworkDetector):
         Raises:
             BenchError: the file can't be read, or its keys or shapes aren't this network's.
         """
-        arrays, origin = weights_of(source)
+        arrays, origin = load_weights(source)
         self.adapt({k: v.shape for k, v in arrays.items()})
         check_keys(arrays, self.to_reference(self.names()), origin)
         own = self.from_reference(arrays)
-        self.weights = tuple(jax.device_put(_filled_state(part, own), self.whole) for part in self.shapes)
+        self.weights = tuple(jax.device_put(_fill_state(part, own), self.whole) for part in self.shapes)
         return self
 
 
-def filled(rows: np.ndarray, count: int) -> np.ndarray:
+def pad_rows(rows: np.ndarray, count: int) -> np.ndarray:
     """Add rows of zeros until there are `count`."""
     return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)])
 
 
-def channels_first(outputs: Named) -> dict[str, np.ndarray]:
+def to_channels_first(outputs: Named) -> dict[str, np.ndarray]:
     """Return outputs as PyTorch lays them out: maps (N, H, W, C) become (N, C, H, W)."""
     return {k: np.asarray(v.transpose(0, 3, 1, 2) if v.ndim == 4 else v) for k, v in outputs.items()}
 
 
-def named(state: nnx.State) -> dict[str, Any]:
+def flatten_state(state: nnx.State) -> dict[str, Any]:
     """Return the leaves of a state by their dotted names."""
     return {".".join(map(str, path)): variable.get_value() for path, variable in nnx.to_flat_state(state)}
 
 
-def _filled_state(shapes: nnx.State, arrays: Mapping[str, np.ndarray]) -> nnx.State:
+def _fill_state(shapes: nnx.State, arrays: Mapping[str, np.ndarray]) -> nnx.State:
     return nnx.from_flat_state(
         (path, variable.replace(np.asarray(arrays[".".join(map(str, path))], variable.get_value().dtype)))
         for path, variable in nnx.to_flat_state(shapes)
     )
 
 
-def _keep_compiled() -> None:
+def _enable_compilation_cache() -> None:
     """Keep what XLA compiles in the cache folder, for later processes; JAX_COMPILATION_CACHE_DIR names another."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_home() / "xla"))

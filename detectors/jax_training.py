@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 from jax import Array
 
-from .jax_detector import Named, Weights, named
+from .jax_detector import Named, Weights, flatten_state
 from .jax_networks.layers import Mode
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ class JaxTraining:
         # On CPU, XLA only pretends to compute in bfloat16.
         fast = settings.precision == "auto" and jax.default_backend() != "cpu"
         self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
-        self.optimizer = optimizer_of(settings)
+        self.optimizer = make_optimizer(settings)
         self.moments = jax.device_put(self.optimizer.init(detector.weights[0]), detector.whole)
         self.update = jax.jit(self._update, donate_argnums=0, out_shardings=detector.whole)
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
-        return self.settings.rate(self.done, self.total_steps, self.steps_per_epoch)
+        return self.settings.learning_rate(self.done, self.total_steps, self.steps_per_epoch)
 
     def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
         """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
@@ -51,27 +51,27 @@ class JaxTraining:
         """
         if not self.detector.usable(batch):
             return {}
-        carry, losses = self.update(*self.arguments(batch))
+        carry, losses = self.update(*self.make_step_arguments(batch))
         self.detector.weights, self.moments = carry[:2], carry[2]
         self.done += 1
         return {name: float(value) for name, value in jax.device_get(losses).items()}
 
-    def arguments(self, batch: dict[str, np.ndarray]) -> tuple[Carry, Named, np.float32, np.int32]:
+    def make_step_arguments(self, batch: dict[str, np.ndarray]) -> tuple[Carry, Named, np.float32, np.int32]:
         """Return what the compiled `update` takes for the next step."""
         count = len(next(iter(batch.values())))
-        size = self.detector.fitting(max(count, self.settings.batch_size))
-        arranged = self.detector.arranged(batch, size)
+        size = self.detector.fit_batch_size(max(count, self.settings.batch_size))
+        arranged = self.detector.arrange_batch(batch, size)
         placed = {k: jax.device_put(v, self.detector.split) for k, v in arranged.items()}
         return (*self.detector.weights, self.moments), placed, np.float32(self.learning_rate()), np.int32(self.done)
 
     def _update(self, carry: Carry, batch: Named, rate: Array, done: Array) -> tuple[Carry, Named]:
         params, rest, moments = carry
         first, second = jax.random.split(jax.random.fold_in(jax.random.key(self.detector.seed), done))
-        losses, grads, rest = self._pass((params, rest), batch, first)
+        losses, grads, rest = self._differentiate((params, rest), batch, first)
         if self.settings.sharpness != "none":
-            worse = sharpest(params, grads, self.settings.rho, adaptive=self.settings.sharpness == "asam")
-            _, grads, again = self._pass((worse, rest), batch, second)
-            rest = jax.tree.map(_counted, rest, again)
+            worse = climb_to_sharpest(params, grads, self.settings.rho, adaptive=self.settings.sharpness == "asam")
+            _, grads, again = self._differentiate((worse, rest), batch, second)
+            rest = jax.tree.map(_keep_first_statistics, rest, again)
         steps, moments = self.optimizer.update(grads, moments, params)
         params = jax.tree.map(lambda p, step: p - rate * step, params, steps)
         return (params, rest, moments), losses
@@ -83,12 +83,12 @@ class JaxTraining:
         """
         if not self.detector.usable(batch):
             return {}, {}
-        (params, rest, _), placed, *_ = self.arguments(batch)
-        losses, grads, _ = jax.jit(self._pass)((params, rest), placed, jax.random.key(self.detector.seed))
-        found = self.detector.to_reference(named(grads))
+        (params, rest, _), placed, *_ = self.make_step_arguments(batch)
+        losses, grads, _ = jax.jit(self._differentiate)((params, rest), placed, jax.random.key(self.detector.seed))
+        found = self.detector.to_reference(flatten_state(grads))
         return {k: float(v) for k, v in losses.items()}, {k: np.asarray(v) for k, v in found.items()}
 
-    def _pass(self, weights: Weights, batch: Named, key: Array) -> tuple[Named, nnx.State, nnx.State]:
+    def _differentiate(self, weights: Weights, batch: Named, key: Array) -> tuple[Named, nnx.State, nnx.State]:
         """Return the losses, the gradient of `loss`, and the rest of the weights with new running statistics.
 
         Pure, so that a second pass can leave the statistics alone by dropping the third result.
@@ -122,7 +122,7 @@ class JaxTraining:
         self.detector.weights, self.moments = jax.device_put(before, self.detector.whole)
 
 
-def sharpest(params: nnx.State, grads: nnx.State, rho: float, adaptive: bool = False) -> nnx.State:
+def climb_to_sharpest(params: nnx.State, grads: nnx.State, rho: float, adaptive: bool = False) -> nnx.State:
     """Return the weights where, within `rho`, the loss rises most (Foret et al. 2021; adaptive: Kwon et al. 2021).
 
     `adaptive` measures distance in units of each weight's size.
@@ -132,12 +132,12 @@ def sharpest(params: nnx.State, grads: nnx.State, rho: float, adaptive: bool = F
     return jax.tree.map(lambda p, g, n: p + g * n * n * (rho / (norm + 1e-12)), params, grads, sizes)
 
 
-def _counted(statistic: Array, again: Array) -> Array:
+def _keep_first_statistics(statistic: Array, again: Array) -> Array:
     """Keep the first pass's statistics; PyTorch's batch norms count the second pass all the same."""
     return again if jnp.issubdtype(again.dtype, jnp.integer) else statistic
 
 
-def optimizer_of(s: TrainSettings) -> optax.GradientTransformation:
+def make_optimizer(s: TrainSettings) -> optax.GradientTransformation:
     """Return PyTorch's optimizer of this name as a transformation whose result, times the learning rate, is subtracted.
 
     AdamW decays the weights beside the step; Adam and SGD decay through the gradient.

@@ -56,7 +56,7 @@ class NetworkDetector:
         Raises:
             BenchError: see `check_input`.
         """
-        return self._named(self.check_input(x))
+        return self._compute_outputs(self.check_input(x))
 
     def outputs_of(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Return every named output for uint8 (N, S, S, 3) RGB crops.
@@ -64,9 +64,9 @@ class NetworkDetector:
         Raises:
             BenchError: see `check_frames`.
         """
-        return self._named(self.check_frames(frames))
+        return self._compute_outputs(self.check_frames(frames))
 
-    def _named(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def _compute_outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         # Of nothing there are no outputs, but their names and shapes are told by those of a black image.
         some = images if len(images) else np.zeros((1, *images.shape[1:]), images.dtype)
         return {name: value[: len(images)] for name, value in self._outputs(some).items()}
@@ -85,10 +85,10 @@ class NetworkDetector:
             BenchError: they are something else, or of another size than this detector's.
         """
         given = np.asarray(frames)
-        if given.dtype != np.uint8 or given.shape[3:] != (3,) or not self._sized(given.shape[1:3]):
+        if given.dtype != np.uint8 or given.shape[3:] != (3,) or not self._has_right_size(given.shape[1:3]):
             raise BenchError(
-                f"{type(self).__name__} scores RGB crops, uint8 (N, {self._size_told()}, 3) of 0 to 255, "
-                f"got {_told(given)}. detector.crop(face) makes them"
+                f"{type(self).__name__} scores RGB crops, uint8 (N, {self._describe_size()}, 3) of 0 to 255, "
+                f"got {_describe_array(given)}. detector.crop(face) makes them"
             )
         return given
 
@@ -99,14 +99,19 @@ class NetworkDetector:
             BenchError: it is something else, or of another size than this detector's.
         """
         given = np.asarray(x)
-        if given.dtype.kind != "f" or given.ndim != 4 or given.shape[1] != 3 or not self._sized(given.shape[2:]):
+        if (
+            given.dtype.kind != "f"
+            or given.ndim != 4
+            or given.shape[1] != 3
+            or not self._has_right_size(given.shape[2:])
+        ):
             raise BenchError(
-                f"{type(self).__name__} takes normalised input, float32 (N, 3, {self._size_told()}), "
-                f"got {_told(given)}. uint8 crops (N, {self._size_told()}, 3) go to outputs_of(frames)"
+                f"{type(self).__name__} takes normalised input, float32 (N, 3, {self._describe_size()}), "
+                f"got {_describe_array(given)}. uint8 crops (N, {self._describe_size()}, 3) go to outputs_of(frames)"
             )
         return np.ascontiguousarray(given, np.float32)
 
-    def _sized(self, sides: tuple[int, ...]) -> bool:
+    def _has_right_size(self, sides: tuple[int, ...]) -> bool:
         if self._own_size is None:
             return min(sides) >= LEAST_SIZE
         return sides == (self._own_size, self._own_size)
@@ -115,7 +120,7 @@ class NetworkDetector:
     def _own_size(self) -> int | None:
         return None if self.takes_any_size else getattr(self, "input_size", None)
 
-    def _size_told(self) -> str:
+    def _describe_size(self) -> str:
         return f"{self._own_size}, {self._own_size}" if self._own_size else f"H, W from {LEAST_SIZE} on"
 
     # ---- weights
@@ -141,7 +146,7 @@ class NetworkDetector:
         return {ours[k]: v for k, v in state.items()}
 
 
-def _told(given: np.ndarray) -> str:
+def _describe_array(given: np.ndarray) -> str:
     """Say what an array is: its type, its shape, and the range of its numbers, which tells what scale they have."""
     numbers = given.size and given.dtype.kind in "fiu"
     return f"{given.dtype} {given.shape}" + (f" of {given.min():g} to {given.max():g}" if numbers else "")

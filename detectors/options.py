@@ -26,7 +26,7 @@ class Option(NamedTuple):
     example: Any = None
 
 
-def options_of(maker: Callable[..., Any], *, keyword_only: bool = False) -> dict[str, Option]:
+def list_options(maker: Callable[..., Any], *, keyword_only: bool = False) -> dict[str, Option]:
     """Return the options of a class or function by its signature, or only those that must be named.
 
     Where annotations can't be resolved, as of names that are imported for type checkers alone, they say nothing.
@@ -50,7 +50,7 @@ def check_options(who: str, given: Mapping[str, Any], known: Mapping[str, Option
     Args:
         who: what takes the options, such as `caddm`.
         given: values by name, as YAML or a caller gives them.
-        known: see `options_of`.
+        known: see `list_options`.
         within: the option that holds these, where they aren't options of their own.
 
     Raises:
@@ -65,11 +65,11 @@ def check_options(who: str, given: Mapping[str, Any], known: Mapping[str, Option
                 f"{who} has no {what} '{name}'.{near} Its {within or 'options'}: {', '.join(known) or 'none'}"
             )
         option = known[name]
-        if expected := misfit(value, option.kind):
-            raise wrong_value(who, f"{within}.{name}".lstrip("."), value, expected, option.example)
+        if expected := describe_misfit(value, option.kind):
+            raise make_value_error(who, f"{within}.{name}".lstrip("."), value, expected, option.example)
 
 
-def misfit(value: Any, kind: Any) -> str:
+def describe_misfit(value: Any, kind: Any) -> str:
     """Say what a value has to be for an annotation, such as `a valid integer`; empty where it is that.
 
     Values are taken as YAML gives them (lists for tuples), or a caller (numpy's numbers). Annotations that pydantic
@@ -87,7 +87,7 @@ def misfit(value: Any, kind: Any) -> str:
     return ""
 
 
-def wrong_value(who: str, name: str, value: Any, expected: str, example: Any = None) -> BenchError:
+def make_value_error(who: str, name: str, value: Any, expected: str, example: Any = None) -> BenchError:
     """Return the error for an option's value; `name` may be one within another, such as `recipe_args.partial`."""
     told = "null" if value is None else repr(value)
     shown = "{name: value}" if "{" in expected else "VALUE"
@@ -110,11 +110,11 @@ def check_range(who: str, name: str, value: float, low: float, high: float = mat
     """Raise a BenchError unless low <= value <= high and the value is finite."""
     if not (low <= value <= high and math.isfinite(value)):
         expected = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
-        raise wrong_value(who, name, value, expected, example)
+        raise make_value_error(who, name, value, expected, example)
 
 
 def check_multiple(who: str, name: str, value: int, step: int, least: int, example: int) -> None:
     """Raise a BenchError unless the value is a multiple of `step`, from `least` on."""
     if value % step or value < least:
         expected = f"a multiple of {step} from {least} on" if step > 1 else f"{least} or more"
-        raise wrong_value(who, name, value, expected, example)
+        raise make_value_error(who, name, value, expected, example)

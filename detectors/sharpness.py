@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def perturbed(parameters: Iterable[Tensor], rho: float, adaptive: bool = False) -> Iterator[None]:
+def perturb_weights(parameters: Iterable[Tensor], rho: float, adaptive: bool = False) -> Iterator[None]:
     """Move parameters that have gradients to where, within `rho`, the loss rises most; and back in the end.
 
     Gradients taken meanwhile are those to step with. `adaptive` measures distance in units of each weight's size.
@@ -31,18 +31,18 @@ def perturbed(parameters: Iterable[Tensor], rho: float, adaptive: bool = False) 
 
 
 @contextmanager
-def batch_norms(module: nn.Module, **attributes: Any) -> Iterator[None]:
+def override_batch_norms(module: nn.Module, **attributes: Any) -> Iterator[None]:
     """Set attributes of all batch norms for a while, such as `momentum=0`: then running statistics stay as they are."""
     layers: list[nn.Module] = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     before = [{name: getattr(m, name) for name in attributes} for m in layers]
     try:
-        _set(layers, [attributes] * len(layers))
+        _set_attributes(layers, [attributes] * len(layers))
         yield
     finally:
-        _set(layers, before)
+        _set_attributes(layers, before)
 
 
-def _set(layers: list[nn.Module], values: list[dict[str, Any]]) -> None:
+def _set_attributes(layers: list[nn.Module], values: list[dict[str, Any]]) -> None:
     for layer, attributes in zip(layers, values, strict=True):
         for name, value in attributes.items():
             setattr(layer, name, value)

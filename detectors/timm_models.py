@@ -10,7 +10,7 @@ from torch import nn
 from ..benchmark.errors import BenchError, did_you_mean
 
 
-def timm_model(name: str, pretrained: bool, given_as: str, **arguments: Any) -> nn.Module:
+def create_timm_model(name: str, pretrained: bool, given_as: str, **arguments: Any) -> nn.Module:
     """Make a timm model.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .network_detector import NetworkDetector
-from .weights import check_keys, weights_of
+from .weights import check_keys, load_weights
 
 if TYPE_CHECKING:
     from ..benchmark.config import TrainSettings
@@ -43,7 +43,7 @@ class TorchDetector(NetworkDetector):
         """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
         raise NotImplementedError
 
-    def arranged(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return a training batch, from which examples may have been lost, as `losses` takes it."""
         return batch
 
@@ -53,9 +53,9 @@ class TorchDetector(NetworkDetector):
         Contiguous, as `normalise` leaves no permuted image: on a processor, batch norm adds up channels-last maps in
         single precision, and gradients would be off by up to 1 %; contiguous ones it adds up in double.
         """
-        return self._normalised(image).contiguous()
+        return self._normalise_bytes(image).contiguous()
 
-    def _normalised(self, image: Tensor) -> Tensor:
+    def _normalise_bytes(self, image: Tensor) -> Tensor:
         return image if image.is_floating_point() else self.normalise(image)
 
     # ---- what the harness calls
@@ -71,7 +71,7 @@ class TorchDetector(NetworkDetector):
         self._place()
         self.network.eval()
         # Frames stay channels-last, as they are: up to twice as quick, and no batch is summed up here.
-        return self.forward(self._normalised(torch.from_numpy(np.ascontiguousarray(images)).to(self.device)))
+        return self.forward(self._normalise_bytes(torch.from_numpy(np.ascontiguousarray(images)).to(self.device)))
 
     def _place(self) -> None:
         self.network.to(self.device)
@@ -103,7 +103,7 @@ class TorchDetector(NetworkDetector):
         Raises:
             BenchError: the file can't be read, or its keys or shapes aren't this network's.
         """
-        arrays, origin = weights_of(source, "torch")
+        arrays, origin = load_weights(source, "torch")
         self.adapt({k: v.shape for k, v in arrays.items()})
         expected = self.to_reference(self.network.state_dict())
         check_keys(arrays, expected, origin)

@@ -23,14 +23,14 @@ _CUT = "its end is missing or damaged, as of a download cut short"
 _EXPECTED = "Give a mapping of names to arrays, as detector.state() returns and checkpoints hold"
 
 
-def weights_of(source: Path | str | Mapping[str, Any], framework: str = "numpy") -> tuple[dict[str, np.ndarray], str]:
+def load_weights(source: Path | str | Mapping[str, Any], framework: str = "numpy") -> tuple[dict[str, np.ndarray], str]:
     """Return the names and arrays of a checkpoint file or a mapping, and what to call it in messages.
 
     Raises:
-        BenchError: see `read_weights` and `named_arrays`.
+        BenchError: see `read_weights` and `to_named_arrays`.
     """
     if isinstance(source, Mapping):
-        return named_arrays(source, "the given mapping"), "the given mapping"
+        return to_named_arrays(source, "the given mapping"), "the given mapping"
     if not isinstance(source, str | os.PathLike):
         raise BenchError(f"weights are a path, or a mapping of names to arrays, got a {type(source).__name__}")
     return read_weights(Path(source), framework), str(source)
@@ -50,20 +50,20 @@ def read_weights(path: Path, framework: str = "numpy") -> dict[str, np.ndarray]:
         if path.suffix == ".safetensors":
             content = import_module(f"safetensors.{framework}").load_file(path)
         else:
-            content = _unpickled(path)
+            content = _unpickle(path)
     except BenchError:
         raise
     except Exception as error:  # On damaged files torch, pickle and safetensors raise a dozen types.
-        raise _unreadable(path, error) from None
+        raise _make_read_error(path, error) from None
     for wrapper in ("network", "state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping):
         raise BenchError(f"{path} holds a {type(content).__name__}, not a mapping of names to tensors")
-    return named_arrays(content, str(path))
+    return to_named_arrays(content, str(path))
 
 
-def named_arrays(weights: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]:
+def to_named_arrays(weights: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]:
     """Return weights of any framework as numpy arrays, without the `module.` of data-parallel training.
 
     Raises:
@@ -74,7 +74,7 @@ def named_arrays(weights: Mapping[Any, Any], origin: str) -> dict[str, np.ndarra
         if not isinstance(name, str):
             raise BenchError(f"{origin} holds a weight under {name!r}, expected names. {_EXPECTED}")
         try:
-            array = as_array(value)
+            array = to_array(value)
         except (TypeError, ValueError, RuntimeError, NotImplementedError):  # No array, or none that memory holds.
             array = np.array(None)
         if array.dtype.kind not in "fiub":
@@ -83,7 +83,7 @@ def named_arrays(weights: Mapping[Any, Any], origin: str) -> dict[str, np.ndarra
     return found
 
 
-def as_array(value: Any) -> np.ndarray:
+def to_array(value: Any) -> np.ndarray:
     """Return an array or tensor of any framework as numpy's, without a copy if possible; half precision as float32."""
     if hasattr(value, "detach"):  # A torch tensor, which may have a gradient, be on a device, or in bfloat16.
         value = value.detach().cpu()
@@ -93,7 +93,7 @@ def as_array(value: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
-def _unpickled(path: Path) -> Any:
+def _unpickle(path: Path) -> Any:
     try:
         import torch
     except ModuleNotFoundError:
@@ -105,7 +105,7 @@ def _unpickled(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _unreadable(path: Path, error: Exception) -> BenchError:
+def _make_read_error(path: Path, error: Exception) -> BenchError:
     with path.open("rb") as file:
         head = file.read(16)
     code = re.search(r"Unsupported (?:global|class)\W*(?:GLOBAL )?(\w+(?:\.\w+)*)(?![.\w])", str(error))

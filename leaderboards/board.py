@@ -11,32 +11,32 @@ import pandas as pd
 
 from ..benchmark.score import SCHEMA_VERSION
 from ..benchmark.store import write_json, write_text
-from .collect import Card, collect, collected
-from .html import page
-from .markdown import markdown
-from .published import reported
-from .rows import Row, Table, tables
+from .collect import Card, load_cards, load_cards_with_problems
+from .html import render_page
+from .markdown import render_markdown
+from .published import match_published
+from .rows import Row, Table, make_tables
 
-__all__ = ["collect", "collected", "long_table", "tables", "write"]
+__all__ = ["load_cards", "load_cards_with_problems", "long_table", "make_tables", "write"]
 
 
 def write(cards: list[Card], out: Path, name: str = "leaderboard") -> list[Path]:
     """Write `name`.md, .csv, .json and .html into `out`, and return their paths."""
     paths = [out / f"{name}.{suffix}" for suffix in ("md", "csv", "json", "html")]
-    made = tables(cards)
-    write_text(paths[0], markdown(made))
+    made = make_tables(cards)
+    write_text(paths[0], render_markdown(made))
     write_text(paths[1], long_table(cards).to_csv(index=False))
     write_json(paths[2], as_data(made))
-    write_text(paths[3], page(made))
+    write_text(paths[3], render_page(made))
     return paths
 
 
 def long_table(cards: Iterable[Card]) -> pd.DataFrame:
     """Return a row a scorecard, with plain numbers."""
-    return pd.DataFrame([_line(card) for card in cards])
+    return pd.DataFrame([_scorecard_row(card) for card in cards])
 
 
-def _line(card: Card) -> dict[str, Any]:
+def _scorecard_row(card: Card) -> dict[str, Any]:
     cell = card["cell"]
     row: dict[str, Any] = {
         "world": cell["protocol"],
@@ -78,15 +78,15 @@ def as_data(made: list[Table]) -> dict[str, Any]:
         {
             "protocol": table.title,
             "tests": table.tests,
-            "rows": [_row(table, row) for row in table.rows],
-            "reported": [asdict(r) for r in reported(table)],
+            "rows": [_row_as_data(table, row) for row in table.rows],
+            "reported": [asdict(r) for r in match_published(table)],
         }
         for table in made
     ]
     return {"schema_version": SCHEMA_VERSION, "kind": "leaderboard", "tables": content}
 
 
-def _row(table: Table, row: Row) -> dict[str, Any]:
+def _row_as_data(table: Table, row: Row) -> dict[str, Any]:
     results = {
         test: {
             "status": result.status,

@@ -11,11 +11,11 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup, escape
 
-from .markdown import NO_INTERVAL, estimate
+from .markdown import NO_INTERVAL, format_estimate
 from .pool import Number
 
 Point = tuple[float, float]
-Named = tuple[str, Number]  # A label and an estimate.
+LabelledEstimate = tuple[str, Number]  # A label and an estimate.
 WIDTH = 360
 COLOURS = 8
 LINE = 40  # height of a line with its label above
@@ -50,86 +50,89 @@ class Axis:
         return found
 
 
-def svg(height: float, title: str, parts: Iterable[str]) -> Markup:
+def wrap_svg(height: float, title: str, parts: Iterable[str]) -> Markup:
     """Wrap parts into a picture; `title` is what a screen reader says."""
     label = escape(title)
     start = f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">'
     return Markup(f"{start}<title>{label}</title>{''.join(parts)}</svg>")
 
 
-def text(x: float, y: float, content: str, kind: str = "label", anchor: str = "start") -> str:
+def draw_text(x: float, y: float, content: str, kind: str = "label", anchor: str = "start") -> str:
     """Return a text whose baseline is at y."""
     return f'<text x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}">{escape(content)}</text>'
 
 
-def line(a: Point, b: Point, kind: str) -> str:
+def draw_line(a: Point, b: Point, kind: str) -> str:
     """Return a straight line."""
     return f'<line x1="{a[0]:g}" y1="{a[1]:g}" x2="{b[0]:g}" y2="{b[1]:g}" class="{kind}"/>'
 
 
-def path(points: Iterable[Point], kind: str) -> str:
+def draw_path(points: Iterable[Point], kind: str) -> str:
     """Return joined straight lines."""
     return f'<polyline points="{" ".join(f"{a:g},{b:g}" for a, b in points)}" class="{kind}"/>'
 
 
-def heat_map(rows: Sequence[tuple[str, Sequence[float | str]]], tests: Sequence[str]) -> Markup:
+def draw_heat_map(rows: Sequence[tuple[str, Sequence[float | str]]], tests: Sequence[str]) -> Markup:
     """Draw AUC by row and test set, the fainter the nearer to chance; a text in place of a number is shown as it is."""
     cell = WIDTH / max(len(tests), 1)
-    parts = [text(cell * (i + 0.5), 14, t, "tick", "middle") for i, t in enumerate(tests)]
+    parts = [draw_text(cell * (i + 0.5), 14, t, "tick", "middle") for i, t in enumerate(tests)]
     for j, (name, values) in enumerate(rows):
         y = 36 + j * 54
-        parts.append(text(0, y, name))
+        parts.append(draw_text(0, y, name))
         for i, value in enumerate(values):
             known = isinstance(value, float)
             share = min(max((value - 0.5) * 2, 0), 1) if known else 0  # type: ignore[operator]
             place = f'x="{cell * i + 1:g}" y="{y + 7}" width="{cell - 2:g}" height="28" rx="3"'
             parts.append(f'<rect {place} class="heat{"" if known else " none"}" style="--v:{share:.3f}"/>')
             shown = f"{value:.3f}" if known else str(value)
-            parts.append(text(cell * (i + 0.5), y + 26, shown, "value", "middle"))
-    return svg(26 + 54 * len(rows), "Video AUC by detector and test set", parts)
+            parts.append(draw_text(cell * (i + 0.5), y + 26, shown, "value", "middle"))
+    return wrap_svg(26 + 54 * len(rows), "Video AUC by detector and test set", parts)
 
 
-def forest(rows: Sequence[Named], title: str) -> Markup:
+def draw_forest(rows: Sequence[LabelledEstimate], title: str) -> Markup:
     """Draw an estimate and its interval a line, on a common axis from 0.5, or lower where they go lower, to 1."""
     ends = [v for _, e in rows for v in (e["lo"], e["value"]) if v is not None]
     axis, bottom = Axis(min([0.5, *(floor(v * 10) / 10 for v in ends)]), 1, 6, WIDTH - 8), 6 + LINE * len(rows)
-    parts = _ticks(axis, 0, bottom)
+    parts = _draw_ticks(axis, 0, bottom)
     for j, (name, e) in enumerate(rows):
-        parts += [text(0, 16 + j * LINE, name), text(WIDTH, 16 + j * LINE, _brief(e), "value", "end")]
-        parts += _whisker(axis, e, 30 + j * LINE, "s0")
-    return svg(bottom + 22, title, parts)
+        parts += [draw_text(0, 16 + j * LINE, name), draw_text(WIDTH, 16 + j * LINE, _format_brief(e), "value", "end")]
+        parts += _draw_whisker(axis, e, 30 + j * LINE, "s0")
+    return wrap_svg(bottom + 22, title, parts)
 
 
-def _brief(e: Number) -> str:
+def _format_brief(e: Number) -> str:
     """Write an estimate where there is no place for the reason why it lacks an interval."""
-    return f"{e['value']:.3f} ({NO_INTERVAL})" if e["value"] is not None and e["lo"] is None else estimate(e)
+    return f"{e['value']:.3f} ({NO_INTERVAL})" if e["value"] is not None and e["lo"] is None else format_estimate(e)
 
 
 SQUARE = Axis(0, 1, 40, WIDTH - 8), Axis(0, 1, 300, 8)
 
 
-def _square(names: tuple[str, str]) -> list[str]:
+def _make_square_axes(names: tuple[str, str]) -> list[str]:
     x, y = SQUARE
-    return [*_frame(x, y, names), line((x(0), y(0)), (x(1), y(1)), "diagonal")]
+    return [*_draw_frame(x, y, names), draw_line((x(0), y(0)), (x(1), y(1)), "diagonal")]
 
 
-def _curve(points: Iterable[Point], kind: str) -> str:
+def _draw_curve(points: Iterable[Point], kind: str) -> str:
     x, y = SQUARE
-    return path([(x(a), y(b)) for a, b in points], f"curve {kind}")
+    return draw_path([(x(a), y(b)) for a, b in points], f"curve {kind}")
 
 
-def roc(lines: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup:
+def draw_roc(lines: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup:
     """Draw ROC curves against chance, with a legend below."""
-    parts = _square(("false positive rate", "true positive rate"))
+    parts = _make_square_axes(("false positive rate", "true positive rate"))
     for i, (name, points) in enumerate(lines):
         kind = f"s{i % COLOURS}" + (" dash" if i >= COLOURS else "")
-        parts.append(_curve(points, kind))
+        parts.append(_draw_curve(points, kind))
         if len(lines) > 1:
-            parts += [line((40, 356 + i * 20), (62, 356 + i * 20), f"curve {kind}"), text(70, 360 + i * 20, name)]
-    return svg(342 + (8 + 20 * len(lines)) * (len(lines) > 1), title, parts)
+            parts += [
+                draw_line((40, 356 + i * 20), (62, 356 + i * 20), f"curve {kind}"),
+                draw_text(70, 360 + i * 20, name),
+            ]
+    return wrap_svg(342 + (8 + 20 * len(lines)) * (len(lines) > 1), title, parts)
 
 
-def reliability(points: Sequence[Point], counts: Sequence[int], title: str) -> Markup:
+def draw_reliability(points: Sequence[Point], counts: Sequence[int], title: str) -> Markup:
     """Draw the share of fakes by mean score, a bin's dot the larger the more videos it has.
 
     Args:
@@ -137,42 +140,42 @@ def reliability(points: Sequence[Point], counts: Sequence[int], title: str) -> M
         counts: how many videos each bin has; empty where a card doesn't tell.
         title: what a screen reader says.
     """
-    parts = [*_square(("mean score", "share of fakes")), _curve(points, "s0 thin")]
+    parts = [*_make_square_axes(("mean score", "share of fakes")), _draw_curve(points, "s0 thin")]
     if not counts:
-        return svg(342, title, parts)
+        return wrap_svg(342, title, parts)
     x, y = SQUARE
     most = max(counts)
     for (a, b), n in zip(points, counts, strict=False):
-        parts.append(_dot(x(a), y(b), "s0 area", LARGEST * (n / most) ** 0.5))
-    parts += [_dot(52, 358, "s0 area", LARGEST), text(72, 362, f"{most} videos, the most of a bin")]
-    return svg(374, title, parts)
+        parts.append(_draw_dot(x(a), y(b), "s0 area", LARGEST * (n / most) ** 0.5))
+    parts += [_draw_dot(52, 358, "s0 area", LARGEST), draw_text(72, 362, f"{most} videos, the most of a bin")]
+    return wrap_svg(374, title, parts)
 
 
-def scatter(points: Sequence[tuple[str, float, float]], title: str) -> Markup:
+def draw_scatter(points: Sequence[tuple[str, float, float]], title: str) -> Markup:
     """Draw (name, images a second, AUC), the speed on a logarithmic axis; steps join what no other beats on both."""
     speeds, aucs = [p[1] for p in points], [p[2] for p in points]
     x = Axis(min(speeds) / 1.5, max(speeds) * 1.5, 46, WIDTH - 8, log=True)
     y = Axis(floor(min(aucs) * 20 - 0.2) / 20, min(ceil(max(aucs) * 20 + 0.2) / 20, 1.0), 240, 12)
-    parts = _frame(x, y, ("images a second", "mean video AUC on the other sets"))
-    best = frontier([(s, a) for _, s, a in points])
-    parts.append(path([p for i, b in enumerate(best) for p in _step(best, i, b, x, y)], "frontier"))
+    parts = _draw_frame(x, y, ("images a second", "mean video AUC on the other sets"))
+    best = find_frontier([(s, a) for _, s, a in points])
+    parts.append(draw_path([p for i, b in enumerate(best) for p in _draw_step(best, i, b, x, y)], "frontier"))
     for i, (name, s, a) in enumerate(points):
         below = 296 + i * 22
-        parts += [*_numbered(x(s), y(a), i), *_numbered(46, below - 4, i), text(62, below, name)]
-    return svg(286 + 22 * len(points), title, parts)
+        parts += [*_draw_numbered_dot(x(s), y(a), i), *_draw_numbered_dot(46, below - 4, i), draw_text(62, below, name)]
+    return wrap_svg(286 + 22 * len(points), title, parts)
 
 
-def _numbered(x: float, y: float, i: int) -> list[str]:
+def _draw_numbered_dot(x: float, y: float, i: int) -> list[str]:
     """Draw a dot with its number: there are more dots than colours."""
-    return [_dot(x, y, f"s{i % COLOURS}", 8), text(x, y + 3.5, str(i + 1), "inside", "middle")]
+    return [_draw_dot(x, y, f"s{i % COLOURS}", 8), draw_text(x, y + 3.5, str(i + 1), "inside", "middle")]
 
 
-def _step(best: list[Point], i: int, b: Point, x: Axis, y: Axis) -> list[Point]:
+def _draw_step(best: list[Point], i: int, b: Point, x: Axis, y: Axis) -> list[Point]:
     corner = [(x(b[0]), y(best[i - 1][1]))] if i else []
     return [*corner, (x(b[0]), y(b[1]))]
 
 
-def frontier(points: Iterable[Point]) -> list[Point]:
+def find_frontier(points: Iterable[Point]) -> list[Point]:
     """Return the points that no other beats on both axes, from right to left."""
     kept: list[Point] = []
     for point in sorted(points, reverse=True):
@@ -181,20 +184,20 @@ def frontier(points: Iterable[Point]) -> list[Point]:
     return kept
 
 
-def group_rates(groups: Sequence[tuple[str, Number, Number]], title: str) -> Markup:
+def draw_group_rates(groups: Sequence[tuple[str, Number, Number]], title: str) -> Markup:
     """Draw false and true positive rate of every group with their intervals, a group a line."""
     panels, bottom = (Axis(0, 1, 6, 168), Axis(0, 1, 190, WIDTH - 8)), 22 + LINE * len(groups)
     parts = []
     for axis, name in zip(panels, ("false positive rate", "true positive rate"), strict=True):
-        parts += [text((axis.start + axis.end) / 2, 12, name, "tick", "middle"), *_ticks(axis, 20, bottom)]
+        parts += [draw_text((axis.start + axis.end) / 2, 12, name, "tick", "middle"), *_draw_ticks(axis, 20, bottom)]
     for j, (name, *rates) in enumerate(groups):
-        parts.append(text(0, 34 + j * LINE, name))
+        parts.append(draw_text(0, 34 + j * LINE, name))
         for axis, e, colour in zip(panels, rates, ("s1", "s0"), strict=True):
-            parts += _whisker(axis, e, 48 + j * LINE, colour)
-    return svg(bottom + 22, title, parts)
+            parts += _draw_whisker(axis, e, 48 + j * LINE, colour)
+    return wrap_svg(bottom + 22, title, parts)
 
 
-def histogram(real: Sequence[float], fake: Sequence[float], threshold: float, title: str) -> Markup:
+def draw_histogram(real: Sequence[float], fake: Sequence[float], threshold: float, title: str) -> Markup:
     """Draw the shares of fakes (upwards) and reals (downwards) in equal bins of the scores 0 ... 1."""
     top, middle = max([*real, *fake, 1e-9]), 100.0
     x, up, down = Axis(0, 1, 40, WIDTH - 8), Axis(0, top, middle, 14), Axis(0, top, middle, 186)
@@ -206,37 +209,37 @@ def histogram(real: Sequence[float], fake: Sequence[float], threshold: float, ti
             place = f'x="{x.start + i * wide + 0.5:.1f}" width="{wide - 1:.1f}" y="{y:g}" height="{tall:.1f}"'
             parts.append(f'<rect {place} class="bar {kind}"/>')
     parts += [
-        line((x.start, middle), (x.end, middle), "axis"),
-        line((x(threshold), 4), (x(threshold), 196), "threshold"),
+        draw_line((x.start, middle), (x.end, middle), "axis"),
+        draw_line((x(threshold), 4), (x(threshold), 196), "threshold"),
     ]
-    parts += [text(x(v), 212, f"{v:g}", "tick", "middle") for v in UNIT]
-    parts += [text(x.start - 8, y, name, "label", "end") for y, name in ((62, "fake"), (146, "real"))]
-    return svg(220, title, parts)
+    parts += [draw_text(x(v), 212, f"{v:g}", "tick", "middle") for v in UNIT]
+    parts += [draw_text(x.start - 8, y, name, "label", "end") for y, name in ((62, "fake"), (146, "real"))]
+    return wrap_svg(220, title, parts)
 
 
-def _whisker(axis: Axis, e: Number, y: float, colour: str) -> list[str]:
+def _draw_whisker(axis: Axis, e: Number, y: float, colour: str) -> list[str]:
     """Draw an estimate's interval and dot; where it is undefined, why."""
     if e["value"] is None:
-        return [text(axis.start, y + 4, e.get("note", "undefined"), "tick")]
-    ends = [] if e["lo"] is None else [line((axis(e["lo"]), y), (axis(e["hi"]), y), f"whisker {colour}")]
-    return [*ends, _dot(axis(e["value"]), y, colour)]
+        return [draw_text(axis.start, y + 4, e.get("note", "undefined"), "tick")]
+    ends = [] if e["lo"] is None else [draw_line((axis(e["lo"]), y), (axis(e["hi"]), y), f"whisker {colour}")]
+    return [*ends, _draw_dot(axis(e["value"]), y, colour)]
 
 
-def _dot(x: float, y: float, colour: str, radius: float = 4) -> str:
+def _draw_dot(x: float, y: float, colour: str, radius: float = 4) -> str:
     return f'<circle cx="{x:g}" cy="{y:g}" r="{radius:.3g}" class="dot {colour}"/>'
 
 
-def _ticks(axis: Axis, top: float, bottom: float) -> list[str]:
-    lines = [line((axis(v), top), (axis(v), bottom), "grid") for v in axis.steps()]
-    return [*lines, *(text(axis(v), bottom + 15, f"{v:.2g}", "tick", "middle") for v in axis.steps())]
+def _draw_ticks(axis: Axis, top: float, bottom: float) -> list[str]:
+    lines = [draw_line((axis(v), top), (axis(v), bottom), "grid") for v in axis.steps()]
+    return [*lines, *(draw_text(axis(v), bottom + 15, f"{v:.2g}", "tick", "middle") for v in axis.steps())]
 
 
-def _frame(x: Axis, y: Axis, names: tuple[str, str]) -> list[str]:
+def _draw_frame(x: Axis, y: Axis, names: tuple[str, str]) -> list[str]:
     middle = (y.start + y.end) / 2
     return [
-        *(line((x.start, y(v)), (x.end, y(v)), "grid") for v in y.steps()),
-        *(text(x.start - 5, y(v) + 4, f"{v:.2g}", "tick", "end") for v in y.steps()),
-        *(text(x(v), y.start + 15, f"{v:g}" if x.log else f"{v:.2g}", "tick", "middle") for v in x.steps()),
-        text((x.start + x.end) / 2, y.start + 33, names[0], "tick", "middle"),
-        f'<g transform="translate(10 {middle:g}) rotate(-90)">{text(0, 0, names[1], "tick", "middle")}</g>',
+        *(draw_line((x.start, y(v)), (x.end, y(v)), "grid") for v in y.steps()),
+        *(draw_text(x.start - 5, y(v) + 4, f"{v:.2g}", "tick", "end") for v in y.steps()),
+        *(draw_text(x(v), y.start + 15, f"{v:g}" if x.log else f"{v:.2g}", "tick", "middle") for v in x.steps()),
+        draw_text((x.start + x.end) / 2, y.start + 33, names[0], "tick", "middle"),
+        f'<g transform="translate(10 {middle:g}) rotate(-90)">{draw_text(0, 0, names[1], "tick", "middle")}</g>',
     ]

@@ -10,26 +10,26 @@ from typing import Any
 from ..benchmark.errors import BenchError
 from ..benchmark.store import FAILURE, PREDICTIONS, SCORECARD, read_json
 from .migrations import upgrade
-from .shape import flaw_of
+from .shape import find_flaw
 
 Card = dict[str, Any]
 ENTRY = "*__*.json"
-_ASKED = ("name", "backend", "train", "test", "seed", "frames", "limit", "protocol")
+_REQUEST_FIELDS = ("name", "backend", "train", "test", "seed", "frames", "limit", "protocol")
 
 
-def collect(runs: Path) -> list[Card]:
-    """Read every scorecard, failure and entry below `runs`; see `collected`.
+def load_cards(runs: Path) -> list[Card]:
+    """Read every scorecard, failure and entry below `runs`; see `load_cards_with_problems`.
 
     Raises:
         BenchError: a file can't be read as one.
     """
-    cards, problems = collected(runs)
+    cards, problems = load_cards_with_problems(runs)
     if problems:
         raise BenchError(problems[0] + (f" ({len(problems) - 1} more such files)" if len(problems) > 1 else ""))
     return cards
 
 
-def collected(runs: Path) -> tuple[list[Card], list[str]]:
+def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
     """Read every scorecard, failure and entry below `runs`.
 
     Returns:
@@ -44,7 +44,7 @@ def collected(runs: Path) -> tuple[list[Card], list[str]]:
             cards += [card] if (card := read_card(path)) else []
         except BenchError as error:
             problems.append(str(error))
-    return _newest(cards), problems
+    return _keep_newest(cards), problems
 
 
 def read_card(path: Path) -> Card | None:
@@ -64,37 +64,37 @@ def read_card(path: Path) -> Card | None:
     if card.get("cell") == {}:  # Of predictions from elsewhere, which tell no detector.
         return None
     card = upgrade(card, str(path))
-    if flaw := flaw_of(card):
+    if flaw := find_flaw(card):
         raise BenchError(f"{path}: {flaw}. Remove it and rerun")
     predictions = path.parent / card.get("predictions", PREDICTIONS)
-    return card | {"path": str(path.parent), "predictions": str(predictions), "time": _made(card, path)}
+    return card | {"path": str(path.parent), "predictions": str(predictions), "time": _read_time(card, path)}
 
 
-def _made(card: Card, path: Path) -> float:
+def _read_time(card: Card, path: Path) -> float:
     """Return when a card was made; a file's own time, which copies and checkouts change, only where it doesn't say."""
     told = (card.get("provenance") or {}).get("time")
     return datetime.fromisoformat(told).timestamp() if told else path.stat().st_mtime
 
 
-def operating_point(card: Card) -> tuple[float | None, float | None]:
+def read_operating_point(card: Card) -> tuple[float | None, float | None]:
     """Return the threshold and temperature that a scorecard was made with; None where it had none."""
     threshold = card["threshold"]
     return None if threshold["rule"] == "0.5" else threshold["value"], card.get("temperature")
 
 
-def _newest(cards: list[Card]) -> list[Card]:
+def _keep_newest(cards: list[Card]) -> list[Card]:
     """Leave out what a newer run of the same cell replaced: failures, and scorecards of the same weights."""
     newest: dict[tuple[Any, ...], Card] = {}
     for card in cards:
-        for key in (_asked(card), _replaced(card)):
+        for key in (_request_key(card), _replacement_key(card)):
             newest[key] = max(newest.get(key, card), card, key=lambda c: c["time"])
-    return [c for c in cards if newest[_replaced(c)] is c]
+    return [c for c in cards if newest[_replacement_key(c)] is c]
 
 
-def _replaced(card: Card) -> tuple[Any, ...]:
+def _replacement_key(card: Card) -> tuple[Any, ...]:
     """Return what two cards share of which only the newer counts; of a failure that is all that was asked for."""
-    return (*_asked(card), card["cell"]["train_key"]) if card["status"] == "done" else _asked(card)
+    return (*_request_key(card), card["cell"]["train_key"]) if card["status"] == "done" else _request_key(card)
 
 
-def _asked(card: Card) -> tuple[Any, ...]:
-    return tuple(card["cell"][k] for k in _ASKED)
+def _request_key(card: Card) -> tuple[Any, ...]:
+    return tuple(card["cell"][k] for k in _REQUEST_FIELDS)

@@ -18,13 +18,13 @@ from ..benchmark.config import ScoreSettings
 from ..benchmark.errors import BenchError
 from ..benchmark.plan import file_hash
 from ..benchmark.predict import read_predictions, write_predictions
-from ..benchmark.runner import make_card
-from ..benchmark.score import SCHEMA_VERSION, operating_point
+from ..benchmark.runner import make_scorecard
+from ..benchmark.score import SCHEMA_VERSION, fit_operating_point
 from ..benchmark.store import PREDICTIONS, SCORECARD, read_json, write_json
 from ..benchmark.types import REAL
 from ..datasets.base import parse_name
 from .collect import ENTRY, Card, read_card
-from .rows import protocol_of
+from .rows import describe_protocol
 
 TOLERANCE = 1e-9
 DRAWS = ScoreSettings().draws  # The same intervals for everybody, whatever their recipe sets.
@@ -52,7 +52,7 @@ def submit(run: Path, entries: Path) -> list[Path]:
         raise BenchError(f"no scorecards below {run}. Give a run's folder, such as runs/real/caddm/ff++-c23.seed0.KEY")
     for card in cards:
         _check_submittable(card, entries)
-    return [_write(card, entries) for card in cards]
+    return [_write_entry(card, entries) for card in cards]
 
 
 def _check_submittable(card: Card, entries: Path) -> None:
@@ -60,15 +60,15 @@ def _check_submittable(card: Card, entries: Path) -> None:
         raise BenchError(f"{card['path']} has {card['status']}: {card['error']}. Run its command again")
     if card["cell"]["limit"]:
         raise BenchError(f"{card['path']} is PARTIAL (--limit {card['cell']['limit']}). Submit a whole run")
-    for path in (Path(card["predictions"]), validation(card)):
+    for path in (Path(card["predictions"]), find_validation(card)):
         if path and not path.is_file():
             raise BenchError(f"{path} is gone, and a row is checked by its predictions. Run it again")
-    path = place(card, entries)
+    path = locate_entry(card, entries)
     if path.is_file() and read_json(path)["cell"]["recipe_key"] != card["cell"]["recipe_key"]:
         raise BenchError(f"{path} is another run's row. Remove it, or give yours a tag: --set tag=NAME")
 
 
-def validation(card: Card) -> Path | None:
+def find_validation(card: Card) -> Path | None:
     """Return where the predictions are that the threshold was fixed on; None where there was nothing to fix it on."""
     if card["threshold"]["rule"] == "0.5":
         return None
@@ -76,62 +76,62 @@ def validation(card: Card) -> Path | None:
     return folder / card["validation"] if card.get("validation") else folder.parent / "val" / PREDICTIONS
 
 
-def _write(card: Card, entries: Path) -> Path:
-    path, source = place(card, entries), validation(card)
-    predictions, val = path.with_suffix(".parquet"), _val(path) if source else None
+def _write_entry(card: Card, entries: Path) -> Path:
+    path, source = locate_entry(card, entries), find_validation(card)
+    predictions, val = path.with_suffix(".parquet"), _validation_path(path) if source else None
     for origin, copy in ((Path(card["predictions"]), predictions), (source, val)):
         if origin and copy:
-            table, facts = read_predictions(origin)
-            kept = {k: v for k, v in facts.items() if k not in _PRIVATE}
-            write_predictions(copy, table, kept | {"cell": facts["cell"] | card["cell"]})
+            table, metadata = read_predictions(origin)
+            kept = {k: v for k, v in metadata.items() if k not in _PRIVATE}
+            write_predictions(copy, table, kept | {"cell": metadata["cell"] | card["cell"]})
     found = {"predictions": predictions.name, "predictions_sha256": file_hash(predictions)}
-    write_json(path, _scored(predictions, val) | {"provenance": card["provenance"]} | found)
+    write_json(path, _score_entry(predictions, val) | {"provenance": card["provenance"]} | found)
     return path
 
 
-def _val(path: Path) -> Path:
+def _validation_path(path: Path) -> Path:
     return path.with_suffix(".val.parquet")
 
 
-def _scored(predictions: Path, val: Path | None) -> Card:
+def _score_entry(predictions: Path, val: Path | None) -> Card:
     """Make the scorecard of an entry: all but where it comes from."""
-    threshold, temperature = operating_point(read_predictions(val)[0]) if val else (None, None)
-    card = make_card(predictions, threshold, DRAWS, temperature=temperature)
+    threshold, temperature = fit_operating_point(read_predictions(val)[0]) if val else (None, None)
+    card = make_scorecard(predictions, threshold, DRAWS, temperature=temperature)
     found = {"score": {"draws": DRAWS}, "validation": val.name if val else None}
     return {k: v for k, v in card.items() if k not in _PRIVATE} | found
 
 
-def place(card: Card, entries: Path) -> Path:
+def locate_entry(card: Card, entries: Path) -> Path:
     """Return where a scorecard's entry belongs."""
     cell = card["cell"]
     backend = "" if cell["backend"] in ("torch", "any") else f".{cell['backend']}"
     name = f"{_slug(cell['train'])}__{_slug(cell['test'])}{_seed(card)}.json"
-    return entries / suite(card) / _slug(cell["name"] + backend) / name
+    return entries / name_suite(card) / _slug(cell["name"] + backend) / name
 
 
 def _seed(card: Card) -> str:
     return f".seed{card['cell']['seed']}" if card["cell"]["seed"] else ""
 
 
-def suite(card: Card) -> str:
+def name_suite(card: Card) -> str:
     """Name the protocol so that it can be a folder: `real-32-frames`."""
-    return re.sub(r"[^0-9a-z.]+", "-", protocol_of(card).lower().removesuffix(" a video")).strip("-")
+    return re.sub(r"[^0-9a-z.]+", "-", describe_protocol(card).lower().removesuffix(" a video")).strip("-")
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^0-9A-Za-z+._-]", "-", name)
 
 
-def check(entries: Path) -> tuple[int, list[str]]:
+def check_entries(entries: Path) -> tuple[int, list[str]]:
     """Check every entry; return how many there are, and what is wrong, a line each."""
     paths = sorted(entries.rglob("*.json"))
-    problems = [f"{path}: {problem}" for path in paths for problem in _problems(path, entries)]
-    wanted = {file for path in paths for file in (path.with_suffix(".parquet"), _val(path))}
+    problems = [f"{path}: {problem}" for path in paths for problem in _find_problems(path, entries)]
+    wanted = {file for path in paths for file in (path.with_suffix(".parquet"), _validation_path(path))}
     stray = (path for path in sorted(entries.rglob("*.parquet")) if path not in wanted)
     return len(paths), problems + [f"{path}: no scorecard beside it is made from this" for path in stray]
 
 
-def _problems(path: Path, entries: Path) -> Iterator[str]:
+def _find_problems(path: Path, entries: Path) -> Iterator[str]:
     try:
         card = read_card(path)
         if card is None or card["status"] != "done":
@@ -142,18 +142,18 @@ def _problems(path: Path, entries: Path) -> Iterator[str]:
             return
         if not card.get("provenance"):
             yield "has no provenance: nobody could make it again"
-        if path != (right := place(card, entries)):
+        if path != (right := locate_entry(card, entries)):
             yield f"belongs in {right}"
         if card["cell"]["limit"]:
             yield "is PARTIAL: made with --limit"
-        yield from _known(card["cell"])
-        different = list(_recomputed(card, path))
-        yield from different or _counted(card)
+        yield from _check_names(card["cell"])
+        different = list(_check_numbers(card, path))
+        yield from different or _check_counts(card)
     except BenchError as error:
         yield str(error).removeprefix(f"{path}: ")
 
 
-def _known(cell: Card) -> Iterator[str]:
+def _check_names(cell: Card) -> Iterator[str]:
     """Refuse worlds and sets that nobody has, which the official counts couldn't be held against."""
     if cell["world"] not in ("real", "demo") or cell["protocol"].partition(" ")[0] != cell["world"]:
         yield f"its world '{cell['world']}', protocol '{cell['protocol']}', is neither real nor a demo"
@@ -163,7 +163,7 @@ def _known(cell: Card) -> Iterator[str]:
             yield f"its dataset '{name}' is written '{right}'"
 
 
-def _counted(card: Card) -> Iterator[str]:
+def _check_counts(card: Card) -> Iterator[str]:
     """Hold the numbers of videos against the official test split."""
     counts, coverage, cell = card["counts"], card["coverage"], card["cell"]
     if coverage["scored"] != counts["videos"] or counts["videos"] != counts["real_videos"] + counts["fake_videos"]:
@@ -178,26 +178,29 @@ def _counted(card: Card) -> Iterator[str]:
         yield f"{real} real + {fake} fake of {coverage['official']} videos; the official test split has {lists}"
 
 
-def _recomputed(card: Card, path: Path) -> Iterator[str]:
+def _check_numbers(card: Card, path: Path) -> Iterator[str]:
     """Score the predictions again and compare everything."""
-    predictions, val = path.with_suffix(".parquet"), validation(card)
-    for what, file, right in (("predictions", Path(card["predictions"]), predictions), ("validation", val, _val(path))):
+    predictions, val = path.with_suffix(".parquet"), find_validation(card)
+    for what, file, right in (
+        ("predictions", Path(card["predictions"]), predictions),
+        ("validation", val, _validation_path(path)),
+    ):
         if file and (file != right or not file.is_file()):
             yield f"its {what} {right.name} are not beside it"
             return
     if file_hash(predictions) != card["predictions_sha256"]:
         yield f"{predictions.name} is not the file it was made with: the SHA-256 differs"
-    yield from _contradicted(card, read_predictions(predictions)[0], val)
-    again = _scored(predictions, val)
+    yield from _check_consistency(card, read_predictions(predictions)[0], val)
+    again = _score_entry(predictions, val)
     # That a checkpoint was selected on a test set, its maker alone can say.
     again["cell"] = again["cell"] | {"selection": card["cell"]["selection"]}
     telling = ("counts", "coverage", "threshold")  # Where these differ, so do hundreds of numbers.
-    found = list(_differences({k: card.get(k) for k in (*telling, *again)}, again))
+    found = list(_find_differences({k: card.get(k) for k in (*telling, *again)}, again))
     if found:
         yield found[0] + (f" (and {len(found) - 1} more differences)" if len(found) > 1 else "")
 
 
-def _contradicted(card: Card, table: pd.DataFrame, val: Path | None) -> Iterator[str]:
+def _check_consistency(card: Card, table: pd.DataFrame, val: Path | None) -> Iterator[str]:
     """Say what of the predictions contradicts itself."""
     videos = set(table["video"])
     if "method" in table and ((table["method"] == "real") != (table["label"] == REAL)).any():
@@ -208,20 +211,20 @@ def _contradicted(card: Card, table: pd.DataFrame, val: Path | None) -> Iterator
         yield f"{len(both)} videos are both in the test set and what the threshold was fixed on; first: {min(both)}"
 
 
-def _differences(given: Any, found: Any, where: str = "") -> Iterator[str]:
+def _find_differences(given: Any, found: Any, where: str = "") -> Iterator[str]:
     if isinstance(given, dict) and isinstance(found, dict):
         for key in (key for key in given if key in found):
-            yield from _differences(given[key], found[key], f"{where} {key}")
+            yield from _find_differences(given[key], found[key], f"{where} {key}")
         for what, names in (("lacks", found.keys() - given.keys()), ("has unknown", given.keys() - found.keys())):
             if names:
                 yield f"{where.strip()} {what} {', '.join(sorted(names))}"
     elif isinstance(given, list) and isinstance(found, list) and len(given) == len(found):
         for i, pair in enumerate(zip(given, found, strict=True)):
-            yield from _differences(*pair, f"{where} {i}")
-    elif not _equal(given, found):
+            yield from _find_differences(*pair, f"{where} {i}")
+    elif not _is_equal(given, found):
         yield f"{where.strip()} is {given}, the predictions give {found}"
 
 
-def _equal(given: Any, found: Any) -> bool:
+def _is_equal(given: Any, found: Any) -> bool:
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (given, found))
     return abs(given - found) <= TOLERANCE if numbers else given == found

@@ -19,22 +19,22 @@ from .markdown import (
     REPORTED_NOTE,
     REPORTED_TITLE,
     Grid,
-    auc,
-    details,
-    loss,
-    overview,
-    reported_line,
+    describe_failure,
+    format_auc,
+    format_reported,
+    make_details,
+    make_overview,
 )
-from .mistakes import mistakes
+from .mistakes import load_worst_cases
 from .pool import AUC
-from .published import citations, reported
+from .published import list_citations, match_published
 from .rows import GROUPS, Row, Table
-from .text import card_tables, footnote, metrics_table
+from .text import format_footnote, make_card_tables, make_metrics_table
 
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def page(made: list[Table]) -> str:
+def render_page(made: list[Table]) -> str:
     """Return the whole page. All that comes from scorecards is escaped."""
     env = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -43,7 +43,11 @@ def page(made: list[Table]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    env.filters |= {"number": number, "anchor": lambda key, section: section.anchor(key), "title_of": _title}
+    env.filters |= {
+        "number": mark_up_number,
+        "anchor": lambda key, section: section.anchor(key),
+        "title_of": _read_title,
+    }
     static = {
         name.partition(".")[0]: Markup((TEMPLATES / name).read_text("utf-8")) for name in ("style.css", "board.js")
     }
@@ -51,7 +55,7 @@ def page(made: list[Table]) -> str:
     return env.get_template("board.html").render(sections=sections, notes=NOTES.splitlines(), **static)
 
 
-def number(shown: str) -> Markup:
+def mark_up_number(shown: str) -> Markup:
     """Set an interval, or why there is none, and a sample size smaller than the value they belong to."""
     written = str(escape(shown)).replace(MARK, '<sup title="can’t be told from the best">1</sup>')
     written = re.sub(r"(\([^()]*\binterval\))", r'<span class="ci why">\1</span>', written)
@@ -72,23 +76,23 @@ class Section:
     @property
     def overview(self) -> Grid:
         """The matrix of all test sets."""
-        return overview(self.table)
+        return make_overview(self.table)
 
     @property
     def reported(self) -> Grid:
         """Published numbers beside the table's own."""
-        return REPORTED, [reported_line(r) for r in reported(self.table)]
+        return REPORTED, [format_reported(r) for r in match_published(self.table)]
 
     @property
     def citations(self) -> list[str]:
         """Where those stand."""
-        return citations(reported(self.table))
+        return list_citations(match_published(self.table))
 
     reported_title, reported_note = REPORTED_TITLE, REPORTED_NOTE
 
     def details(self, test: str) -> Grid:
         """One test set's table."""
-        return details(self.table, test)
+        return make_details(self.table, test)
 
     def label(self, row: Row) -> str:
         """Tell a row from the others in as few words as will do."""
@@ -101,11 +105,13 @@ class Section:
 
     def charts(self) -> list[Markup]:
         """Return what compares all rows: the heat map, and AUC against speed."""
-        rows = [(self.label(r), [_heat(self.table, r, t) for t in self.table.tests]) for r in self.table.rows]
+        rows = [(self.label(r), [_heat_map_value(self.table, r, t) for t in self.table.tests]) for r in self.table.rows]
         means = [(r, self.table.strength(r)) for r in self.table.rows]
         fast = [(self.label(r), r.speed, mean) for r, mean in means if r.speed and mean is not None]
-        pareto = [charts.scatter(fast, "Video AUC against throughput, of rows with every test set")] if fast else []
-        return [charts.heat_map(rows, self.table.tests), *pareto]
+        pareto = (
+            [charts.draw_scatter(fast, "Video AUC against throughput, of rows with every test set")] if fast else []
+        )
+        return [charts.draw_heat_map(rows, self.table.tests), *pareto]
 
     def test_charts(self, test: str) -> list[Markup]:
         """Return the forest plot and the ROC curves of one test set."""
@@ -116,8 +122,8 @@ class Section:
         rocs = [
             (self.label(r), c["curves"]["roc"]) for r in rows if (c := r.results[test].done[0])["curves"].get("roc")
         ]
-        plots = [charts.roc(rocs, f"ROC on {test}")] if rocs else []
-        return [charts.forest(aucs, f"Video AUC on {test} with 95 % intervals"), *plots]
+        plots = [charts.draw_roc(rocs, f"ROC on {test}")] if rocs else []
+        return [charts.draw_forest(aucs, f"Video AUC on {test} with 95 % intervals"), *plots]
 
     def runs(self, row: Row) -> list[Run]:
         """Return what there is to tell of a row, a test set each."""
@@ -141,22 +147,22 @@ class Run:
     @property
     def losses(self) -> list[str]:
         """Which seeds failed or were skipped, and why."""
-        return [loss(card) for card in self.row.results[self.test].lost]
+        return [describe_failure(card) for card in self.row.results[self.test].lost]
 
     @property
     def tables(self) -> list[Grid]:
         """By method, and by group."""
-        return card_tables(self.card)
+        return make_card_tables(self.card)
 
     @property
     def metrics(self) -> Grid:
         """Every metric."""
-        return metrics_table(self.card)
+        return make_metrics_table(self.card)
 
     @property
     def footnote(self) -> str:
         """Threshold, temperature and coverage."""
-        return footnote(self.card)
+        return format_footnote(self.card)
 
     def charts(self) -> list[Markup]:
         """Return group rates, score histograms and calibration, where the scorecard has them."""
@@ -167,23 +173,25 @@ class Run:
                 (f"{g} ({c['n_real']} real, {c['n_fake']} fake)", c["video.fpr"], c["video.tpr"])
                 for g, c in groups.items()
             ]
-            made.append(charts.group_rates(rates, f"False and true positive rate by group, {self.test}"))
+            made.append(charts.draw_group_rates(rates, f"False and true positive rate by group, {self.test}"))
         if h := curves.get("histogram"):
-            made.append(charts.histogram(h["real"], h["fake"], threshold, f"Scores of fakes and reals, {self.test}"))
+            made.append(
+                charts.draw_histogram(h["real"], h["fake"], threshold, f"Scores of fakes and reals, {self.test}")
+            )
         if r := curves.get("reliability"):
-            made.append(charts.reliability(r, curves.get("reliability_n", []), f"Calibration, {self.test}"))
+            made.append(charts.draw_reliability(r, curves.get("reliability_n", []), f"Calibration, {self.test}"))
         return made
 
     def mistakes(self) -> dict[str, Any]:
         """Return the worst mistakes."""
-        return mistakes(self.card)
+        return load_worst_cases(self.card)
 
 
-def _title(chart: Markup) -> str:
+def _read_title(chart: Markup) -> str:
     return Markup(chart.partition("<title>")[2].partition("</title>")[0])
 
 
-def _heat(table: Table, row: Row, test: str) -> float | str:
+def _heat_map_value(table: Table, row: Row, test: str) -> float | str:
     result = row.results.get(test)
     value = result.metrics[AUC]["value"] if result and result.done else None
-    return float(value) if value is not None else auc(table, row, test)
+    return float(value) if value is not None else format_auc(table, row, test)

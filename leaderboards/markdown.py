@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from .collect import Card
 from .pool import AUC, FRAME_AUC, Number
-from .published import Reported, citations, reported
+from .published import Reported, list_citations, match_published
 from .rows import GAP, Result, Row, Table
 
 FAILED, SKIPPED, NOT_RUN, UNKNOWN = "ERR", "skipped", "", "unknown"
@@ -27,98 +27,113 @@ ERR: the cell failed; skipped: its training had failed already; empty: not run.
 """
 
 
-def markdown(made: list[Table]) -> str:
+def render_markdown(made: list[Table]) -> str:
     """Return the leaderboard as markdown: a table for each protocol, one for each test set, and the rows' commands."""
-    parts = ["# Leaderboard", *(part for table in made for part in _sections(table)), NOTES.rstrip(), _commands(made)]
+    parts = [
+        "# Leaderboard",
+        *(part for table in made for part in _render_sections(table)),
+        NOTES.rstrip(),
+        _list_commands(made),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
-def _sections(table: Table) -> list[str]:
-    parts = [f"## {plain(table.title)}", _escaped(overview(table))]
+def _render_sections(table: Table) -> list[str]:
+    parts = [f"## {escape_markdown(table.title)}", _escape_cells(make_overview(table))]
     for test in table.tests:
-        parts += [f"### {plain(test)}", _escaped(details(table, test)), *_lost(table, test)]
-    if found := reported(table):
-        parts += [f"### {REPORTED_TITLE}", _escaped((REPORTED, [reported_line(r) for r in found]))]
-        parts += [REPORTED_NOTE, "\n".join(f"- {source}" for source in citations(found))]
+        parts += [
+            f"### {escape_markdown(test)}",
+            _escape_cells(make_details(table, test)),
+            *_list_failures(table, test),
+        ]
+    if found := match_published(table):
+        parts += [f"### {REPORTED_TITLE}", _escape_cells((REPORTED, [format_reported(r) for r in found]))]
+        parts += [REPORTED_NOTE, "\n".join(f"- {source}" for source in list_citations(found))]
     return parts
 
 
-def _escaped(table: Grid) -> str:
+def _escape_cells(table: Grid) -> str:
     """Return a table whose cells are text, whatever is in them."""
     header, rows = table
-    return grid([plain(name) for name in header], [[plain(cell) for cell in row] for row in rows])
+    return format_grid(
+        [escape_markdown(name) for name in header], [[escape_markdown(cell) for cell in row] for row in rows]
+    )
 
 
 _MARKUP = re.compile(r"[\\`*|~]|\](?=\()|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 
 
-def plain(content: str) -> str:
+def escape_markdown(content: str) -> str:
     """Return one line that markdown shows as it is. An interval's brackets, and `_` within a name, say nothing."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(content.split())).replace("<", "&lt;")
 
 
-def code(content: str) -> str:
+def format_code(content: str) -> str:
     """Return one line of code, fenced by more backticks than stand together in it."""
     content = " ".join(content.splitlines())
     fence = "`" * (max(map(len, re.findall("`+", content)), default=0) + 1)
     return f"{fence} {content} {fence}" if "`" in content else f"{fence}{content}{fence}"
 
 
-def _lost(table: Table, test: str) -> list[str]:
+def _list_failures(table: Table, test: str) -> list[str]:
     """Return a list of what failed on a test set, a line each; nothing where nothing did."""
     found = [(row, card) for row in table.on(test) for card in row.results[test].lost]
-    lines = [f"- {plain(f'{row.name} ({row.key}), {loss(card)}')}" for row, card in found]
+    lines = [f"- {escape_markdown(f'{row.name} ({row.key}), {describe_failure(card)}')}" for row, card in found]
     return ["\n".join(lines)] if lines else []
 
 
-def loss(card: Card) -> str:
+def describe_failure(card: Card) -> str:
     """Say which seed failed or was skipped, and why."""
     return f"seed {card['cell']['seed']} {card['status']}: {card['error']}"
 
 
-def overview(table: Table) -> Grid:
+def make_overview(table: Table) -> Grid:
     """Return the matrix: video AUC of every row on every test set, and what the detector costs."""
     header = ["video AUC [95 % CI]", "backend", "train", "seed", *table.tests, "img/s", "M params", "GFLOPs", "row"]
-    return header, [[*names(r), *(auc(table, r, t) for t in table.tests), *cost(r), r.key] for r in table.rows]
+    return header, [
+        [*format_names(r), *(format_auc(table, r, t) for t in table.tests), *format_cost(r), r.key] for r in table.rows
+    ]
 
 
 DETAILS = ["detector", "backend", "train", "video AUC [95 % CI]", "drop"]
 DETAILS += ["frame AUC", "worst group (n)", "gap (n)", "scored"]
 
 
-def details(table: Table, test: str) -> Grid:
+def make_details(table: Table, test: str) -> Grid:
     """Return header and rows of one test set's table; rows that weren't run on it are left out."""
-    return DETAILS, [[*names(r)[:3], auc(table, r, test), *_facts(r, test)] for r in table.on(test)]
+    return DETAILS, [
+        [*format_names(r)[:3], format_auc(table, r, test), *_format_metrics(r, test)] for r in table.on(test)
+    ]
 
 
-def _facts(row: Row, test: str) -> list[str]:
+def _format_metrics(row: Row, test: str) -> list[str]:
     result = row.results[test]
     if result.status != "done":
-        return [_missing(result)] * (len(DETAILS) - 4)
+        return [_format_missing(result)] * (len(DETAILS) - 4)
     drop = row.drop(test)
-    facts = [estimate(drop) if drop else "", estimate(result.metrics.get(FRAME_AUC))]
-    return [*facts, worst(result), gap(result.metrics.get(GAP)), coverage(result)]
+    facts = [format_estimate(drop) if drop else "", format_estimate(result.metrics.get(FRAME_AUC))]
+    return [*facts, format_worst_group(result), format_gap(result.metrics.get(GAP)), format_coverage(result)]
 
 
-def names(row: Row) -> list[str]:
+def format_names(row: Row) -> list[str]:
     """Write detector, backend, train set and seeds."""
     return [row.name, row.backend, row.train, ", ".join(map(str, row.seeds))]
 
 
-def auc(table: Table, row: Row, test: str) -> str:
+def format_auc(table: Table, row: Row, test: str) -> str:
     """Write a cell of the matrix: AUC with interval and rank mark, or why there is none."""
     result = row.results.get(test)
     if result is None or result.status != "done":
-        return _missing(result)
+        return _format_missing(result)
     lost = f" ({len(result.done)} of {len(result.cards)} seeds)" if len(result.done) < len(result.cards) else ""
-    return estimate(result.metrics[AUC]) + (MARK if (row.key, test) in table.best else "") + lost
+    return format_estimate(result.metrics[AUC]) + (MARK if (row.key, test) in table.best else "") + lost
 
 
-def _missing(result: Result | None) -> str:
+def _format_missing(result: Result | None) -> str:
     return {"failed": FAILED, "skipped": SKIPPED}[result.status] if result else NOT_RUN
 
 
-def cost(row: Row) -> list[str]:
+def format_cost(row: Row) -> list[str]:
     """Write images a second, millions of parameters, GFLOPs an image."""
     params, flops = row.cost("params"), row.cost("flops")
     return [
@@ -131,32 +146,32 @@ def cost(row: Row) -> list[str]:
 NO_INTERVAL = "no interval"
 
 
-def estimate(e: Number | None) -> str:
+def format_estimate(e: Number | None) -> str:
     """Write `0.931 [0.890, 0.965]`, or why it has no interval: `0.500 (too few videos for an interval)`."""
     if e is None or e["value"] is None:
         return (e or {}).get("note", "undefined")
-    return f"{e['value']:.3f} " + (f"({_reason(e)})" if e["lo"] is None else f"[{e['lo']:.3f}, {e['hi']:.3f}]")
+    return f"{e['value']:.3f} " + (f"({_find_reason(e)})" if e["lo"] is None else f"[{e['lo']:.3f}, {e['hi']:.3f}]")
 
 
-def _reason(e: Number) -> str:
+def _find_reason(e: Number) -> str:
     """Return the part of a note that is of the interval; it comes first, and the others are of the groups."""
     first: str = e.get("note", "").partition(";")[0]
     return first if first.endswith("interval") else NO_INTERVAL
 
 
-def gap(e: Number | None) -> str:
+def format_gap(e: Number | None) -> str:
     """Write `0.120 [0.04, 0.31] (n 9)`; n is the smallest cell, without which a gap means nothing."""
     if e is None:
         return "not annotated"
-    return "too few" if e["value"] is None else f"{estimate(e)} (n {e['n']})"
+    return "too few" if e["value"] is None else f"{format_estimate(e)} (n {e['n']})"
 
 
-def worst(result: Result) -> str:
+def format_worst_group(result: Result) -> str:
     """Write `female-asian 0.81 [0.70, 0.93] (n 24)`."""
-    return f"{result.worst[0]} {gap(result.worst[1])}" if result.worst else gap(result.metrics.get(GAP))
+    return f"{result.worst[0]} {format_gap(result.worst[1])}" if result.worst else format_gap(result.metrics.get(GAP))
 
 
-def coverage(result: Result) -> str:
+def format_coverage(result: Result) -> str:
     """Write `517/518`; where seeds differ, the lowest."""
     lowest = min((c["coverage"] for c in result.done), key=lambda c: c["scored"])
     return f"{lowest['scored']}/{lowest['official']}"
@@ -170,21 +185,23 @@ REPORTED = ["source", "detector", "train", "test", "level"]
 REPORTED += ["reported AUC", "reproduced [95 % CI]", "difference", "reproduced by"]
 
 
-def reported_line(r: Reported) -> list[str]:
+def format_reported(r: Reported) -> list[str]:
     """Write a published number, and where the board has the same, that, the difference and whose it is."""
-    ours = estimate(r.ours) if r.ours else "not run"
+    ours = format_estimate(r.ours) if r.ours else "not run"
     away = f"{r.ours['value'] - r.value:+.3f}" if r.ours and r.ours["value"] is not None else ""
     name = f"{r.detector} ({r.backbone})" if r.backbone else r.detector
     by = f"{r.name} ({r.row})" if r.row else ""
     return [r.source, name, r.train, r.test, r.level, f"{r.value:.3f}", ours, away, by]
 
 
-def _commands(made: list[Table]) -> str:
+def _list_commands(made: list[Table]) -> str:
     rows = [row for table in made for row in table.rows]
-    lines = dict.fromkeys(f"- {plain(row.key)}: {code(command)}" for row in rows for command in row.commands)
+    lines = dict.fromkeys(
+        f"- {escape_markdown(row.key)}: {format_code(command)}" for row in rows for command in row.commands
+    )
     return "\n".join(["Commands, by row:", "", *lines]) if lines else ""
 
 
-def grid(header: list[str], rows: list[list[Any]]) -> str:
+def format_grid(header: list[str], rows: list[list[Any]]) -> str:
     """Return a table for markdown and the terminal; digits stay as they are written."""
     return tabulate(rows, header, tablefmt="github", disable_numparse=True)

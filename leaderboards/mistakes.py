@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..benchmark.extremes import extremes
+from ..benchmark.extremes import find_worst_cases
 from ..benchmark.predict import read_predictions
 from ..benchmark.types import FAKE, REAL, Face
 from ..datasets.faces.store import FaceStore
@@ -24,7 +24,7 @@ OUTLINE = (255, 140, 0)
 
 
 @dataclass(frozen=True)
-class Mistake:
+class WorstCase:
     """A video on the wrong side of the threshold. `score` is the video's; `image` a data URI, "" without its face.
 
     `outlined` tells whether the image has the outlines of what the detector takes for artifacts.
@@ -37,7 +37,7 @@ class Mistake:
     outlined: bool
 
 
-def mistakes(card: Card) -> dict[str, list[Mistake]]:
+def load_worst_cases(card: Card) -> dict[str, list[WorstCase]]:
     """Return the most confident misses (fakes that score low) and false alarms (reals that score high), worst first.
 
     Empty where the predictions are gone; without images where the face store is.
@@ -45,35 +45,35 @@ def mistakes(card: Card) -> dict[str, list[Mistake]]:
     path = Path(card["predictions"])
     if not path.is_file():
         return {}
-    found, threshold = extremes(read_predictions(path)[0]), card["threshold"]["value"]
+    found, threshold = find_worst_cases(read_predictions(path)[0]), card["threshold"]["value"]
     return {
-        "misses": [_mistake(card, r) for r in found[FAKE] if r["score"] < threshold],
-        "false alarms": [_mistake(card, r) for r in found[REAL] if r["score"] >= threshold],
+        "misses": [_make_worst_case(card, r) for r in found[FAKE] if r["score"] < threshold],
+        "false alarms": [_make_worst_case(card, r) for r in found[REAL] if r["score"] >= threshold],
     }
 
 
-def _mistake(card: Card, row: dict[str, Any]) -> Mistake:
+def _make_worst_case(card: Card, row: dict[str, Any]) -> WorstCase:
     outlines = (card.get("artifacts") or {}).get(row["video"], [])
-    image = _image(card, row["video"], row["frame"], outlines)
-    return Mistake(row["video"], row.get("method") or "", row["score"], image, bool(image and outlines))
+    image = _load_image(card, row["video"], row["frame"], outlines)
+    return WorstCase(row["video"], row.get("method") or "", row["score"], image, bool(image and outlines))
 
 
-def _image(card: Card, video: str, frame: int, outlines: Sequence[Any]) -> str:
+def _load_image(card: Card, video: str, frame: int, outlines: Sequence[Any]) -> str:
     if not card.get("faces") or not Path(card["faces"]).is_dir():
         return ""
-    store = _store(card["faces"])
+    store = _open_store(card["faces"])
     frames = store.frames(video)
     if frame not in frames:  # The store was prepared anew since, with other frames.
         return ""
-    return data_uri(cut(store.face(video, frames.index(frame)), outlines))
+    return encode_data_uri(cut_face(store.face(video, frames.index(frame)), outlines))
 
 
 @lru_cache(maxsize=8)
-def _store(folder: str) -> FaceStore:
+def _open_store(folder: str) -> FaceStore:
     return FaceStore(Path(folder))
 
 
-def cut(face: Face, outlines: Sequence[Any] = ()) -> np.ndarray:
+def cut_face(face: Face, outlines: Sequence[Any] = ()) -> np.ndarray:
     """Cut the square around the face box, scaled to (SIZE, SIZE, 3) uint8 RGB.
 
     Args:
@@ -89,7 +89,7 @@ def cut(face: Face, outlines: Sequence[Any] = ()) -> np.ndarray:
     return cv2.polylines(image, drawn, isClosed=True, color=OUTLINE, thickness=1, lineType=cv2.LINE_AA)
 
 
-def data_uri(image: np.ndarray) -> str:
+def encode_data_uri(image: np.ndarray) -> str:
     """Encode a uint8 RGB image as a JPEG in a data URI."""
     ok, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
     assert ok, f"OpenCV could not encode a {image.shape} image"

@@ -48,13 +48,13 @@ class Reported:
 
 
 @cache
-def published() -> tuple[dict[str, str], ...]:
+def read_published() -> tuple[dict[str, str], ...]:
     """Read published.csv: source, detector, backbone, train, test, metric, level, value (0 ... 1), citation."""
     with FILE.open(encoding="utf-8", newline="") as file:
         return tuple(csv.DictReader(file))
 
 
-def reported(table: Table) -> list[Reported]:
+def match_published(table: Table) -> list[Reported]:
     """Return the published AUCs on a table's train and test sets, the board's own number beside each that has one.
 
     Nothing for tables that aren't real, whole and selected on validation: their numbers mean something else.
@@ -62,17 +62,17 @@ def reported(table: Table) -> list[Reported]:
     if not table.title.startswith("real;") or any(word in table.title for word in ("PARTIAL", "test-oracle")):
         return []
     pairs = {(row.train, test) for row in table.rows for test in row.results}
-    found = [r for line in published() if (r := _read(line)) and (r.train, r.test) in pairs]
-    beside = [shown for r in found for shown in _beside(r, table.rows) or [r]]
+    found = [r for line in read_published() if (r := _parse_line(line)) and (r.train, r.test) in pairs]
+    beside = [shown for r in found for shown in _match_rows(r, table.rows) or [r]]
     return sorted(beside, key=lambda r: (r.ours is None, r.test, r.level, -r.value))
 
 
-def citations(found: list[Reported]) -> list[str]:
+def list_citations(found: list[Reported]) -> list[str]:
     """Return where published numbers stand, each source once."""
     return list(dict.fromkeys(f"{r.source}: {r.citation}" for r in found))
 
 
-def _read(line: dict[str, str]) -> Reported | None:
+def _parse_line(line: dict[str, str]) -> Reported | None:
     train, test = TRAINS.get(line["train"]), TESTS.get(line["test"])
     if test is None and line["test"] == "FF++" and train:
         test = train  # Tested as trained.
@@ -82,7 +82,7 @@ def _read(line: dict[str, str]) -> Reported | None:
     return Reported(source, detector, backbone, train, test, line["level"], float(line["value"]), line["citation"])
 
 
-def _beside(r: Reported, rows: list[Row]) -> list[Reported]:
+def _match_rows(r: Reported, rows: list[Row]) -> list[Reported]:
     """Return it once beside every row of the same detector, backbone and train set that has the test set and level."""
     name, backbone = r.detector.lower(), r.backbone.lower().replace("resnet-", "resnet")
     return [

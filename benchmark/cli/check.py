@@ -18,9 +18,11 @@ Ends with 0 if every part of the contract is kept, 1 if one isn't, 2 if there is
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "check", check, "try a detector or dataset of your own on tiny data, part by part", EPILOG)
+    p = common.add_verb(
+        verbs, "check", check, "try a detector or dataset of your own on tiny data, part by part", EPILOG
+    )
     p.add_argument("plugin", metavar="PLUGIN", help="file.py:Class, package.module:Class, or a registered name")
     p.add_argument("--data", type=Path, metavar="ROOT", help="for a dataset: the folder that holds it")
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax, where there is a choice")
@@ -30,13 +32,13 @@ def add(verbs: Any) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print a line for each part of the contract."""
-    from ..check import check_of
+    from ..check import make_check
     from ..config import load_settings
 
-    entry, kind = _found(arguments.plugin, arguments.backend)
+    entry, kind = _find_plugin(arguments.plugin, arguments.backend)
     options = load_settings(entry.name, demo=False, overrides=arguments.overrides).options
     verdicts = []
-    for verdict in check_of(entry, kind, arguments.data, options).verdicts():
+    for verdict in make_check(entry, kind, arguments.data, options).run_checks():
         verdicts.append(verdict)
         if not arguments.json:
             state, told = ("FAIL", verdict.failure) if verdict.failure else ("ok", verdict.seen)
@@ -52,7 +54,7 @@ def check(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _found(name: str, backend: str) -> tuple[Any, str]:
+def _find_plugin(name: str, backend: str) -> tuple[Any, str]:
     """Return the plugin and its kind: what has a method `videos` is a dataset."""
     from ...datasets.base import parse_name
     from ..registry import datasets, detectors

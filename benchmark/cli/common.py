@@ -22,7 +22,7 @@ ENTRIES = Path("leaderboards/entries")
 """Where submitted rows are."""
 
 
-def verb(verbs: Any, name: str, action: Any, help: str, epilog: str = "") -> argparse.ArgumentParser:
+def add_verb(verbs: Any, name: str, action: Any, help: str, epilog: str = "") -> argparse.ArgumentParser:
     """Add a verb whose work is `action(arguments) -> exit code`."""
     made: argparse.ArgumentParser = verbs.add_parser(
         name, help=help, description=help, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -41,7 +41,7 @@ def add_data(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--limit",
-        type=positive,
+        type=parse_positive,
         metavar="N",
         help="at most N real and N fake videos of each split; the rows are marked PARTIAL",
     )
@@ -74,7 +74,7 @@ def add_set(p: argparse.ArgumentParser) -> None:
 
 def add_run(p: argparse.ArgumentParser) -> None:
     """Add --seed, --runs and how the work is done."""
-    p.add_argument("--seed", type=seeds, default=(0,), metavar="N[,N]", help="one run for each seed (default 0)")
+    p.add_argument("--seed", type=parse_seeds, default=(0,), metavar="N[,N]", help="one run for each seed (default 0)")
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (default runs/)")
     p.add_argument("--engine", default="inline", metavar="NAME", help="where cells run (default inline)")
     add_work(p)
@@ -83,7 +83,9 @@ def add_run(p: argparse.ArgumentParser) -> None:
 def add_work(p: argparse.ArgumentParser) -> None:
     """Add what changes no number: --workers and --batch-size."""
     add_workers(p)
-    p.add_argument("--batch-size", type=positive, default=32, metavar="N", help="images scored at once (default 32)")
+    p.add_argument(
+        "--batch-size", type=parse_positive, default=32, metavar="N", help="images scored at once (default 32)"
+    )
 
 
 def add_workers(p: argparse.ArgumentParser) -> None:
@@ -91,14 +93,14 @@ def add_workers(p: argparse.ArgumentParser) -> None:
     p.add_argument("--workers", type=int, metavar="N", help="processes that prepare data (default: the cores)")
 
 
-def positive(text: str) -> int:
+def parse_positive(text: str) -> int:
     """Read a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
     return int(text)
 
 
-def share(text: str) -> float:
+def parse_share(text: str) -> float:
     """Read a number from 0 to 1."""
     try:
         value = float(text)
@@ -109,35 +111,35 @@ def share(text: str) -> float:
     return value
 
 
-def splits(text: str) -> tuple[str, ...]:
+def parse_splits(text: str) -> tuple[str, ...]:
     """Read `train,val`.
 
     Raises:
         BenchError: one is no split.
     """
-    from ..plan import known
+    from ..plan import require_known
     from ..types import SPLITS
 
-    found = names(text)
+    found = parse_names(text)
     for name in found:
-        known("split", name, SPLITS)
+        require_known("split", name, SPLITS)
     return found
 
 
-def seeds(text: str) -> tuple[int, ...]:
+def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `0` or `0,1,2`."""
-    parts = names(text)
+    parts = parse_names(text)
     if not parts or not all(p.isdecimal() for p in parts):
         raise argparse.ArgumentTypeError(f"'{text}' is no list of seeds such as 0 or 0,1,2")
     return tuple(dict.fromkeys(int(p) for p in parts))
 
 
-def names(text: str) -> tuple[str, ...]:
+def parse_names(text: str) -> tuple[str, ...]:
     """Read `a,b` into its parts, each once."""
     return tuple(dict.fromkeys(p.strip() for p in text.split(",") if p.strip()))
 
 
-def workers_of(arguments: argparse.Namespace) -> int:
+def count_workers(arguments: argparse.Namespace) -> int:
     """Return the number of worker processes asked for, or the cores there are."""
     if arguments.workers is not None:
         return max(0, arguments.workers)
@@ -146,19 +148,21 @@ def workers_of(arguments: argparse.Namespace) -> int:
     return available_cores()
 
 
-def named(arguments: argparse.Namespace) -> tuple[Entry, dict[str, Any]]:
+def find_detector(arguments: argparse.Namespace) -> tuple[Entry, dict[str, Any]]:
     """Return the detector that is asked for, and what the checkpoint says it was made from."""
-    from ..checkpoints import header
+    from ..checkpoints import read_header
     from ..registry import detectors
 
-    made_from = header(arguments.checkpoint) if arguments.checkpoint else {}
+    made_from = read_header(arguments.checkpoint) if arguments.checkpoint else {}
     wanted = arguments.detector or made_from.get("detector")
     if not wanted:
         raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
     return detectors.find(wanted, arguments.backend), made_from
 
 
-def loaded(entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, demo: bool) -> tuple[Settings, Any]:
+def load_detector(
+    entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, demo: bool
+) -> tuple[Settings, Any]:
     """Return the settings and the detector with its weights."""
     from ...detectors import create_from, load_from
     from ..config import load_settings
@@ -174,11 +178,11 @@ def loaded(entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespac
     return settings, detector
 
 
-def request_of(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request:
+def make_request(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request:
     """Turn parsed options into a request."""
     from ..plan import Request
 
-    wanted = names(arguments.detector)
+    wanted = parse_names(arguments.detector)
     if not wanted:
         raise BenchError("--detector is empty. See: bench list detectors")
     return Request(
@@ -196,7 +200,7 @@ def request_of(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request
     )
 
 
-def plan_of(
+def make_plan(
     request: Request, arguments: argparse.Namespace, reporter: Reporter, render: bool = True, tests: bool = True
 ) -> list[Cell]:
     """Check everything and expand a request into cells; the demo world is rendered once its names are right.
@@ -208,21 +212,21 @@ def plan_of(
     from ..plan import check_data, check_detectors, check_names, make_cells
 
     entries = check_names(request)
-    probe_settings(request, entries)
-    root = find_root(arguments.data, reporter, workers_of(arguments), render)
+    check_settings(request, entries)
+    root = find_root(arguments.data, reporter, count_workers(arguments), render)
     if not render and root.demo is not None and not root.demo.get("complete"):
         return []
     wanted = dict.fromkeys((request.train, *request.tests))
     sources = {name: open_source(name, root, request.limit) for name in wanted}
     cells = make_cells(request, entries, root, sources)
     check_data(cells, tests)
-    from ..runner import finished
+    from ..runner import read_finished
 
-    check_detectors([c for c in cells if finished(c) is None])
+    check_detectors([c for c in cells if read_finished(c) is None])
     return cells
 
 
-def probe_settings(request: Request, entries: list[Any]) -> None:
+def check_settings(request: Request, entries: list[Any]) -> None:
     """Read the recipes once before the data, so that a wrong key shows before a world is rendered."""
     from ..config import load_settings
 
@@ -230,14 +234,14 @@ def probe_settings(request: Request, entries: list[Any]) -> None:
         load_settings(entry.name, demo=True, config=request.config, overrides=request.overrides)
 
 
-def sources_of(text: str, root: DataRoot, limit: int | None) -> list[Source]:
+def open_sources(text: str, root: DataRoot, limit: int | None) -> list[Source]:
     """Open the datasets named in `ff++,celebdf`."""
     from ..data import open_source
 
-    return [open_source(name, root, limit) for name in names(text)]
+    return [open_source(name, root, limit) for name in parse_names(text)]
 
 
-def existing(path: Path, what: str) -> Path:
+def require_existing(path: Path, what: str) -> Path:
     """Return a path that is there.
 
     Raises:
@@ -250,7 +254,7 @@ def existing(path: Path, what: str) -> Path:
     raise BenchError(f"no {what} {path}.{advice}")
 
 
-def left_out(problems: list[str]) -> None:
+def print_left_out(problems: list[str]) -> None:
     """Say on stderr which files a board is made without, and why."""
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)

@@ -25,18 +25,20 @@ videos as independent. docs/statistics.md tells how.
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "compare", compare, "test whether two runs differ on the same videos", EPILOG)
+    p = common.add_verb(verbs, "compare", compare, "test whether two runs differ on the same videos", EPILOG)
     for name in ("run_a", "run_b"):
         about = "a run's folder, its test folder or predictions; seeds joined by commas"
-        p.add_argument(name, type=_runs, metavar=f"{name.upper()}[,...]", help=about)
+        p.add_argument(name, type=_parse_runs, metavar=f"{name.upper()}[,...]", help=about)
     p.add_argument("--metric", default="video.auc", metavar="NAME", help="what to compare (default video.auc)")
-    p.add_argument("--draws", type=common.positive, default=1000, metavar="N", help="bootstrap draws (default 1000)")
+    p.add_argument(
+        "--draws", type=common.parse_positive, default=1000, metavar="N", help="bootstrap draws (default 1000)"
+    )
     p.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
 
 
-def _runs(text: str) -> list[Path]:
+def _parse_runs(text: str) -> list[Path]:
     return [Path(text)] if Path(text).exists() else [Path(part) for part in text.split(",")]
 
 
@@ -44,17 +46,22 @@ def compare(arguments: argparse.Namespace) -> int:
     """Compare, correct for the number of test sets, and print; 1 if a test set couldn't be compared."""
     from tabulate import tabulate
 
-    from ...leaderboards.markdown import estimate
+    from ...leaderboards.markdown import format_estimate
     from ..intervals import holm
     from ..score import as_json
     from ..store import write_json
 
-    found, left = _tested(arguments)
+    found, left = _compare_test_sets(arguments)
     corrected = dict(zip(found, holm([c.p for c in found.values()]).tolist(), strict=True))
     content = {name: as_json({**c._asdict(), "p_holm": corrected[name]}) for name, c in found.items()}
     columns = ["test", arguments.metric, "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)"]
     rows = [
-        [name, f"n {c['a']['n']}", *(estimate(c[k]) for k in ("a", "b", "difference")), *map(_p, _ps(c))]
+        [
+            name,
+            f"n {c['a']['n']}",
+            *(format_estimate(c[k]) for k in ("a", "b", "difference")),
+            *map(_format_p_value, _list_p_values(c)),
+        ]
         for name, c in content.items()
     ]
     for name, runs in (("A", arguments.run_a), ("B", arguments.run_b)):
@@ -68,21 +75,21 @@ def compare(arguments: argparse.Namespace) -> int:
     return int(bool(left))
 
 
-def _tested(arguments: argparse.Namespace) -> tuple[dict[str, Comparison], dict[str, str]]:
+def _compare_test_sets(arguments: argparse.Namespace) -> tuple[dict[str, Comparison], dict[str, str]]:
     """Return the comparison on each test set, and why others have none.
 
     Raises:
         BenchError: not one could be compared.
     """
-    from ..compare import check_same, matched
+    from ..compare import check_same_videos, pair_test_sets
     from ..compare import compare as test
     from ..errors import BenchError
 
-    paths = [common.existing(path, "run or predictions") for path in (*arguments.run_a, *arguments.run_b)]
+    paths = [common.require_existing(path, "run or predictions") for path in (*arguments.run_a, *arguments.run_b)]
     found, left = {}, {}
-    for name, (a, b) in matched(arguments.run_a, arguments.run_b).items():
+    for name, (a, b) in pair_test_sets(arguments.run_a, arguments.run_b).items():
         try:
-            check_same(paths, [*a, *b])
+            check_same_videos(paths, [*a, *b])
             found[name] = test(a, b, arguments.metric, arguments.draws)
         except BenchError as error:
             left[name] = str(error)
@@ -91,9 +98,9 @@ def _tested(arguments: argparse.Namespace) -> tuple[dict[str, Comparison], dict[
     return found, left
 
 
-def _ps(content: dict[str, Any]) -> list[float | None]:
+def _list_p_values(content: dict[str, Any]) -> list[float | None]:
     return [content["p"], content["p_holm"], content["p_delong"]]
 
 
-def _p(value: float | None) -> str:
+def _format_p_value(value: float | None) -> str:
     return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..data import DataRoot, Source
     from ..progress import Reporter
 
-SHOWN = 10
+MAX_SHOWN = 10
 
 EPILOG = """\
 examples:
@@ -26,9 +26,9 @@ examples:
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb and its own verbs."""
-    p = common.verb(
+    p = common.add_verb(
         verbs,
         "data",
         lambda a: a.parser.error("say which: demo, check, prepare or import"),
@@ -36,7 +36,7 @@ def add(verbs: Any) -> None:
         EPILOG,
     )
     parts = p.add_subparsers(dest="part", metavar="PART")
-    demo = common.verb(parts, "demo", render, "render the synthetic demo world, in the official dataset layouts")
+    demo = common.add_verb(parts, "demo", render, "render the synthetic demo world, in the official dataset layouts")
     demo.add_argument("--out", type=Path, metavar="ROOT", help="where to (default: the cache, where runs look for it)")
     demo.add_argument("--size", default="default", metavar="SIZE", help="tiny, default or large")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, another world (default 0)")
@@ -47,17 +47,17 @@ def add(verbs: Any) -> None:
         help="standard, or leak: fakes from three donors, to measure identity leakage",
     )
     demo.add_argument("--workers", type=int, metavar="N", help="processes (default: the cores)")
-    check = common.verb(parts, "check", check_data, "compare what is on disk with what was published", EPILOG)
+    check = common.add_verb(parts, "check", check_data, "compare what is on disk with what was published", EPILOG)
     _add_datasets(check)
     check.add_argument("--data", metavar="ROOT|demo", help="folder that holds the datasets; default: $BENCH_DATA")
     check.add_argument("--deep", action="store_true", help="decode every video, too")
     check.add_argument("--json", action="store_true", help="everything as JSON, lists in full")
     check.add_argument("--workers", type=int, metavar="N", help="processes for --deep (default: the cores)")
-    prepare = common.verb(parts, "prepare", prepare_faces, "find faces and store them, ahead of a run", EPILOG)
+    prepare = common.add_verb(parts, "prepare", prepare_faces, "find faces and store them, ahead of a run", EPILOG)
     _add_datasets(prepare)
     _add_faces(prepare)
     common.add_data(prepare)
-    brought = common.verb(parts, "import", import_faces, "store the faces that another tool has prepared", EPILOG)
+    brought = common.add_verb(parts, "import", import_faces, "store the faces that another tool has prepared", EPILOG)
     brought.add_argument("format", metavar="FORMAT", help="deepfakebench[:LIST], caddm-frames, crops-csv:FILE, folder")
     brought.add_argument("path", type=Path, metavar="PATH", help="the folder that the tool wrote")
     brought.add_argument("--landmarks", type=Path, metavar="FILE", help="CADDM's ldm.json, if it isn't in PATH")
@@ -83,13 +83,13 @@ def _add_faces(p: argparse.ArgumentParser) -> None:
 def render(arguments: argparse.Namespace) -> int:
     """Render the demo world."""
     from ..data import SIZES, WORLDS, demo_folder, render_demo
-    from ..plan import known
+    from ..plan import require_known
     from ..progress import Reporter
 
-    known("size", arguments.size, SIZES)
-    known("world", arguments.world, WORLDS)
+    require_known("size", arguments.size, SIZES)
+    require_known("world", arguments.world, WORLDS)
     out = arguments.out or demo_folder(arguments.size, arguments.seed, arguments.world)
-    render_demo(out, arguments.size, arguments.seed, arguments.world, Reporter(), common.workers_of(arguments))
+    render_demo(out, arguments.size, arguments.seed, arguments.world, Reporter(), common.count_workers(arguments))
     print(out)
     return 0
 
@@ -101,9 +101,9 @@ def check_data(arguments: argparse.Namespace) -> int:
     from ..progress import Reporter
 
     common.quiet_libraries()
-    names, splits = _datasets(arguments), common.splits(arguments.splits)
+    names, splits = _choose_datasets(arguments), common.parse_splits(arguments.splits)
     reporter = Reporter(quiet=arguments.json)
-    workers = common.workers_of(arguments)
+    workers = common.count_workers(arguments)
     root = find_root(arguments.data, reporter, workers)
     reports = []
     for name in names:
@@ -145,10 +145,10 @@ def _print_reports(reports: list[Report]) -> None:
 def _print_list(title: str, lines: list[str]) -> None:
     if lines:
         print(f"  {title}: {len(lines)}")
-    for line in lines[:SHOWN]:
+    for line in lines[:MAX_SHOWN]:
         print(f"    {line}")
-    if len(lines) > SHOWN:
-        print(f"    ... and {len(lines) - SHOWN} more: --json lists all")
+    if len(lines) > MAX_SHOWN:
+        print(f"    ... and {len(lines) - MAX_SHOWN} more: --json lists all")
 
 
 def prepare_faces(arguments: argparse.Namespace) -> int:
@@ -158,10 +158,10 @@ def prepare_faces(arguments: argparse.Namespace) -> int:
     from ..registry import detectors
 
     common.quiet_libraries()
-    names, reporter = _datasets(arguments), Reporter()
-    common.splits(arguments.splits)
+    names, reporter = _choose_datasets(arguments), Reporter()
+    common.parse_splits(arguments.splits)
     detectors.find(arguments.detector)
-    root = find_root(arguments.data, reporter, common.workers_of(arguments))
+    root = find_root(arguments.data, reporter, common.count_workers(arguments))
     return _prepare(names, root, arguments, reporter)
 
 
@@ -174,7 +174,7 @@ def import_faces(arguments: argparse.Namespace) -> int:
 
     if not arguments.path.is_dir():
         raise BenchError(f"no folder {arguments.path}. Name the folder that the tool wrote")
-    common.splits(arguments.splits)
+    common.parse_splits(arguments.splits)
     entry, _ = parse_name(arguments.format)
     adapter = make_adapter(entry)
     names = [arguments.format]
@@ -183,19 +183,19 @@ def import_faces(arguments: argparse.Namespace) -> int:
     elif arguments.format == entry.name and hasattr(adapter, "names"):
         names = [f"{entry.name}:{name}" for name in adapter.names(arguments.path)] or names
     reporter = Reporter()
-    root = find_root(str(arguments.path), reporter, common.workers_of(arguments))
+    root = find_root(str(arguments.path), reporter, common.count_workers(arguments))
     worked = _prepare(names, root, arguments, reporter)
     for name in names:
         print(f"to use it: bench run ... --data {arguments.path} --test {name}")
     return worked
 
 
-def _datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
+def _choose_datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Return the datasets named, all of them known."""
     from ...datasets.base import parse_name
     from ..errors import BenchError
 
-    names = common.names(arguments.datasets)
+    names = common.parse_names(arguments.datasets)
     if not names:
         raise BenchError("no dataset named. See: bench list datasets")
     for name in names:
@@ -204,19 +204,19 @@ def _datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace, reporter: Reporter) -> int:
-    from ...datasets.faces.models import adopt
+    from ...datasets.faces.models import adopt_model
     from ..config import load_settings
     from ..data import open_source
     from ..registry import detectors
 
     if arguments.weights:  # Before the settings are read: they tell what is at hand.
-        reporter.say(f"face model: kept as {adopt(arguments.weights)}")
+        reporter.say(f"face model: kept as {adopt_model(arguments.weights)}")
     detector = detectors.find(arguments.detector).name
     settings = load_settings(
         detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
     )
     sources = [open_source(name, root, arguments.limit) for name in names]
-    splits, workers = common.splits(arguments.splits), common.workers_of(arguments)
+    splits, workers = common.parse_splits(arguments.splits), common.count_workers(arguments)
     found = [_prepare_one(source, splits, settings.faces, reporter, workers) for source in sources]
     return 0 if all(found) else 1
 
@@ -224,15 +224,15 @@ def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace
 def _prepare_one(source: Source, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, workers: int) -> int:
     from tabulate import tabulate
 
-    from ...datasets.faces.report import REPORT, summary, troubled, write_report
+    from ...datasets.faces.report import REPORT, select_problem_videos, summarise_results, write_report
 
     outcomes = source.prepare(splits, faces, reporter, workers).outcomes()
     chosen = [outcomes[v.id] for name in splits for v in source.split(name)]
     folder = source.store_folder(faces)
-    odd = troubled(chosen)
+    odd = select_problem_videos(chosen)
     write_report(folder / REPORT, odd)
-    print(tabulate(summary(chosen), headers="keys", tablefmt="github"))
+    print(tabulate(summarise_results(chosen), headers="keys", tablefmt="github"))
     print(f"{source.label}: {len(chosen)} videos, {len(odd)} of them with something to tell: {folder / REPORT}")
-    for outcome in [o for o in odd if o.status != "ok"][:SHOWN]:
+    for outcome in [o for o in odd if o.status != "ok"][:MAX_SHOWN]:
         print(f"  {outcome.video}: {outcome.status} {outcome.reason}".rstrip())
     return sum(o.status == "ok" for o in chosen)

@@ -22,9 +22,9 @@ examples:
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb and its own verbs."""
-    p = common.verb(
+    p = common.add_verb(
         verbs,
         "fairness",
         lambda a: a.parser.error("say which: power, videos or export"),
@@ -32,7 +32,9 @@ def add(verbs: Any) -> None:
         EPILOG,
     )
     parts = p.add_subparsers(dest="part", metavar="PART")
-    power = common.verb(parts, "power", show_power, "videos by group, interval widths, smallest gaps that show", EPILOG)
+    power = common.add_verb(
+        parts, "power", show_power, "videos by group, interval widths, smallest gaps that show", EPILOG
+    )
     power.add_argument("--annotations", type=Path, metavar="FILE", help="a published annotation table")
     power.add_argument("--dataset", metavar="DATASET", help="or a dataset with its groups; see: bench list datasets")
     power.add_argument("--data", metavar="ROOT|demo", help="folder that holds the dataset; default: $BENCH_DATA")
@@ -41,23 +43,23 @@ def add(verbs: Any) -> None:
         metavar="FILE|NAME",
         help="FaceForensics++'s list of pairs (.json), a list of videos (.txt), or the dataset's train, val or test",
     )
-    power.add_argument("--fpr", type=common.share, default=0.1, metavar="P", help="FPR of the better group (0.1)")
-    power.add_argument("--auc", type=common.share, default=0.9, metavar="A", help="AUC of the better group (0.9)")
-    power.add_argument("--power", type=common.share, default=0.8, metavar="P", help="chance to show a gap (0.8)")
+    power.add_argument("--fpr", type=common.parse_share, default=0.1, metavar="P", help="FPR of the better group (0.1)")
+    power.add_argument("--auc", type=common.parse_share, default=0.9, metavar="A", help="AUC of the better group (0.9)")
+    power.add_argument("--power", type=common.parse_share, default=0.8, metavar="P", help="chance to show a gap (0.8)")
     power.add_argument("--json", type=Path, metavar="OUT", help="write it there, too")
     _add_merge(power)
-    videos = common.verb(
+    videos = common.add_verb(
         parts, "videos", show_videos, "a row a video from a table of frames, and what contradicts", EPILOG
     )
     videos.add_argument("annotations", type=Path, metavar="FILE", help="a published annotation table")
     videos.add_argument("--out", type=Path, required=True, metavar="CSV", help="where to write the videos")
     _add_merge(videos)
-    export = common.verb(
+    export = common.add_verb(
         parts, "export", export_csvs, "write prepared faces as the fairness papers' code reads them", EPILOG
     )
     export.add_argument("dataset", metavar="DATASET", help="see: bench list datasets")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="where images and CSVs go")
-    export.add_argument("--size", type=common.positive, default=256, metavar="N", help="pixels of an image (256)")
+    export.add_argument("--size", type=common.parse_positive, default=256, metavar="N", help="pixels of an image (256)")
     export.add_argument("--seed", type=int, default=0, metavar="N", help="of the training pairs (default 0)")
     export.add_argument("--detector", default="caddm", metavar="NAME", help="whose face settings to use")
     common.add_data(export)
@@ -71,18 +73,18 @@ def _add_merge(p: argparse.ArgumentParser) -> None:
 
 def show_power(arguments: argparse.Namespace) -> int:
     """Print group sizes and what they can show."""
-    from ..power import by_attribute, cells, compared, report
+    from ..power import count_groups, report, report_by_attribute, select_comparable
     from ..store import write_json
 
-    videos, attributes, notes = _videos(arguments)
-    sizes = cells(videos)
-    table = compared(sizes)
+    videos, attributes, notes = _read_videos(arguments)
+    sizes = count_groups(videos)
+    table = select_comparable(sizes)
     if len(table) < 2:
         raise BenchError(f"fewer than two groups have real videos ({', '.join(sizes['group'])}): nothing to compare")
     rates = arguments.fpr, arguments.auc, arguments.power
-    found = {**report(table, *rates), "attributes": by_attribute(videos, attributes, *rates)}
+    found = {**report(table, *rates), "attributes": report_by_attribute(videos, attributes, *rates)}
     left = sizes.drop(table.index)
-    print(power_text(found))
+    print(format_power(found))
     for _, cell in left.iterrows():
         print(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
     for note in notes:
@@ -92,7 +94,7 @@ def show_power(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def power_text(found: dict[str, Any]) -> str:
+def format_power(found: dict[str, Any]) -> str:
     """Return the report of benchmark/power.py, with its `attributes`, as a table and sentences."""
     from tabulate import tabulate
 
@@ -100,9 +102,9 @@ def power_text(found: dict[str, Any]) -> str:
     header += [f"interval width of AUC {found['auc']:g}", "AUC gap"]
     rows = []
     for i, g in enumerate(found["groups"]):
-        fpr_gap, auc_gap = (_number(g["fpr_gap"], "+"), _number(g["auc_gap"], "-")) if i else ("", "")
+        fpr_gap, auc_gap = (_format_number(g["fpr_gap"], "+"), _format_number(g["auc_gap"], "-")) if i else ("", "")
         low, high = g["fpr_interval"]
-        width = "too few" if g["auc_width"] is None else _number(g["auc_width"])
+        width = "too few" if g["auc_width"] is None else _format_number(g["auc_width"])
         cell = [g["group"], g["real"], f"{g['fake']} ({g['clips']})", f"{low:.2f} to {high:.2f} ({high - low:.2f})"]
         rows.append([*cell, fpr_gap, width, auc_gap])
     largest = found["groups"][0]["group"]
@@ -110,66 +112,66 @@ def power_text(found: dict[str, Any]) -> str:
         tabulate(rows, header, tablefmt="github", disable_numparse=True),
         f"gaps: how far a group's FPR must lie above {found['fpr']:g}, or its AUC below {found['auc']:g}, to be shown "
         f"different from {largest} in {100 * found['power']:.0f} % of repetitions (two-sided, 5 %)",
-        *_best_lines(found),
+        *_format_best_gaps(found),
     ]
     for name, (mean, high) in found["chance"].items():
         lines.append(f"by chance alone, with the same FPR in all groups: {name} {mean:.2f}, in 5 % over {high:.2f}")
-    return "\n".join([*lines, *(_attribute_line(name, one) for name, one in found["attributes"].items())])
+    return "\n".join([*lines, *(_format_attribute(name, one) for name, one in found["attributes"].items())])
 
 
-def _best_lines(found: dict[str, Any]) -> list[str]:
+def _format_best_gaps(found: dict[str, Any]) -> list[str]:
     lines = []
     for name, gap in found["best"].items():
         pairs = found["pairs"]
         why = "named in advance" if name == "one pair" else f"of the {pairs}, each tested at 5 % / {pairs}"
         what = f"smallest gap between two groups, whichever is worse, {name} {why}"
-        at_best = f"{_number(gap['auc_gap_at_best'], '-')} were all fakes of a clip independent"
-        lines.append(f"{what}: {_gap_text(gap)} ({at_best})")
+        at_best = f"{_format_number(gap['auc_gap_at_best'], '-')} were all fakes of a clip independent"
+        lines.append(f"{what}: {_format_gap(gap)} ({at_best})")
     return lines
 
 
-def _attribute_line(attribute: str, found: dict[str, Any]) -> str:
+def _format_attribute(attribute: str, found: dict[str, Any]) -> str:
     """Return the sizes of one attribute's groups, and the smallest gap between two of them."""
     sizes = ", ".join(f"{g['group']} {g['real']} ({g['clips']})" for g in found["groups"]) or "no known group"
-    shown = "; ".join(f"{name} {_gap_text(gap)}" for name, gap in found["best"].items())
+    shown = "; ".join(f"{name} {_format_gap(gap)}" for name, gap in found["best"].items())
     return f"{attribute} alone, real videos (fakes' clips): {sizes}; smallest gap: {shown or 'nothing to compare'}"
 
 
-def _gap_text(gap: dict[str, float | None]) -> str:
-    return f"FPR {_number(gap['fpr_gap'], '+')}, AUC {_number(gap['auc_gap'], '-')}"
+def _format_gap(gap: dict[str, float | None]) -> str:
+    return f"FPR {_format_number(gap['fpr_gap'], '+')}, AUC {_format_number(gap['auc_gap'], '-')}"
 
 
-def _number(value: float | None, sign: str = "") -> str:
+def _format_number(value: float | None, sign: str = "") -> str:
     return "never" if value is None else f"{sign}{value:.2f}"
 
 
-Asked = tuple["pd.DataFrame", list[str], list[str]]
+RequestedVideos = tuple["pd.DataFrame", list[str], list[str]]
 """`label`, `group`, `clip` and each attribute of the videos asked for; the attributes; what there is to say of them."""
 
 
-def _videos(arguments: argparse.Namespace) -> Asked:
+def _read_videos(arguments: argparse.Namespace) -> RequestedVideos:
     if bool(arguments.annotations) == bool(arguments.dataset):
         raise BenchError("give either --annotations FILE or --dataset NAME")
-    return _annotated(arguments) if arguments.annotations else _of_dataset(arguments)
+    return _read_annotated(arguments) if arguments.annotations else _read_dataset(arguments)
 
 
-def _grouped(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
+def _assign_groups(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
     """Name each video's group, by gender and race where both are known attributes, as scores' intersections are."""
-    from ..attributes import UNDEFINED, main_pair
+    from ..attributes import UNDEFINED, choose_main_pair
 
     videos = videos.assign(**{a: videos[a].replace("", UNDEFINED) for a in attributes})
-    return videos.assign(group=videos[list(main_pair(attributes))].agg("-".join, axis=1))
+    return videos.assign(group=videos[list(choose_main_pair(attributes))].agg("-".join, axis=1))
 
 
-def _annotated(arguments: argparse.Namespace) -> Asked:
-    from ...datasets.annotations import doubtful, in_split, per_video, read_frames
+def _read_annotated(arguments: argparse.Namespace) -> RequestedVideos:
+    from ...datasets.annotations import aggregate_by_video, find_ambiguous_videos, match_split_file, read_frames
     from ..attributes import PEOPLE
 
     frames = read_frames(arguments.annotations, arguments.merge_undefined)
-    videos, notes = per_video(frames)
-    notes += doubtful(frames)
+    videos, notes = aggregate_by_video(frames)
+    notes += find_ambiguous_videos(frames)
     if arguments.split:
-        named, lacking = in_split(videos["video"], Path(arguments.split))
+        named, lacking = match_split_file(videos["video"], Path(arguments.split))
         videos = videos[named]
         if videos.empty:
             raise BenchError(f"not one video of {arguments.annotations} is in {arguments.split}")
@@ -177,10 +179,10 @@ def _annotated(arguments: argparse.Namespace) -> Asked:
             what = f"{arguments.annotations} has none of {len(lacking)} videos that {arguments.split} names"
             notes.append(f"{what}: {lacking[0]} is the first")
     attributes = [c for c in videos if c in PEOPLE]
-    return _grouped(videos.assign(clip=videos["video"].str.rpartition("/")[2]), attributes), attributes, notes
+    return _assign_groups(videos.assign(clip=videos["video"].str.rpartition("/")[2]), attributes), attributes, notes
 
 
-def _of_dataset(arguments: argparse.Namespace) -> Asked:
+def _read_dataset(arguments: argparse.Namespace) -> RequestedVideos:
     import pandas as pd
 
     from ..data import find_root, open_source
@@ -195,20 +197,20 @@ def _of_dataset(arguments: argparse.Namespace) -> Asked:
     if not known:
         raise BenchError(f"{source.label} has no annotation: put demographics.csv or a published table beside it")
     rows = [{"label": v.label, "clip": Path(v.id).stem, **{a: v.groups.get(a, "") for a in known}} for v in videos]
-    return _grouped(pd.DataFrame(rows), known), known, []
+    return _assign_groups(pd.DataFrame(rows), known), known, []
 
 
 def show_videos(arguments: argparse.Namespace) -> int:
     """Write the per-video table; exit code 1 where frames of a video contradict each other."""
-    from ...datasets.annotations import doubtful, per_video, read_frames
+    from ...datasets.annotations import aggregate_by_video, find_ambiguous_videos, read_frames
     from ..store import write_text
 
     frames = read_frames(arguments.annotations, arguments.merge_undefined)
-    videos, conflicts = per_video(frames)
+    videos, conflicts = aggregate_by_video(frames)
     write_text(arguments.out, videos.to_csv(index=False))
     for conflict in conflicts:
         print(f"contradiction: {conflict}")
-    for note in doubtful(frames):
+    for note in find_ambiguous_videos(frames):
         print(f"note: {note}")
     print(f"{arguments.out}: {len(videos)} videos, {len(conflicts)} contradictions")
     return 1 if conflicts else 0
@@ -223,7 +225,7 @@ def export_csvs(arguments: argparse.Namespace) -> int:
     from ..progress import Reporter
 
     common.quiet_libraries()
-    reporter, workers = Reporter(), common.workers_of(arguments)
+    reporter, workers = Reporter(), common.count_workers(arguments)
     root = find_root(arguments.data, reporter, workers)
     source = open_source(arguments.dataset, root, arguments.limit)
     splits = sorted({v.split for v in source.videos})

@@ -15,9 +15,9 @@ examples:
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(
+    p = common.add_verb(
         verbs, "leaderboard", leaderboard, "write leaderboard.md, .csv, .json and .html from a folder of runs", EPILOG
     )
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where the runs are (default runs/)")
@@ -40,8 +40,8 @@ def leaderboard(arguments: argparse.Namespace) -> int:
 
     if arguments.check:
         return check(arguments.check)
-    cards, problems = board.collected(arguments.runs)
-    common.left_out(problems)
+    cards, problems = board.load_cards_with_problems(arguments.runs)
+    common.print_left_out(problems)
     if not cards:
         raise BenchError(
             f"no scorecards below {arguments.runs}. Make one: bench run --detector caddm --train ff++ "
@@ -59,6 +59,6 @@ def check(folder: Path) -> int:
 
     if not folder.is_dir():
         raise BenchError(f"no folder {folder}. Write entries with: bench submit RUN")
-    count, problems = entries.check(folder)
+    count, problems = entries.check_entries(folder)
     print("\n".join([*problems, f"entries: {count}, problems: {len(problems) or 'none'}"]))
     return int(bool(problems))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 KINDS = ("detectors", "datasets")
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(
+    p = common.add_verb(
         verbs, "list", show, "list detectors and datasets", "examples:\n  bench list\n  bench list detectors --json\n"
     )
     p.add_argument("kind", nargs="?", choices=KINDS, metavar="detectors|datasets", help="default: both")
@@ -30,17 +30,17 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         import json
 
-        listed = {r.kind: [_plain(e) for e in r.entries()] for r in registries}
+        listed = {r.kind: [_entry_as_dict(e) for e in r.entries()] for r in registries}
         print(json.dumps(listed[arguments.kind] if arguments.kind else listed, indent=2))
         return 0
     for registry in registries:
-        found = [_line([e for e in registry.entries() if e.name == name]) for name in registry.names()]
+        found = [_format_plugin([e for e in registry.entries() if e.name == name]) for name in registry.names()]
         width = max(len(name) for name, _ in found) + 2
         print("\n".join([f"{registry.kind}:", *(f"  {name:<{width}}{about}" for name, about in found)]))
     return 0
 
 
-def _line(entries: list[Entry]) -> tuple[str, str]:
+def _format_plugin(entries: list[Entry]) -> tuple[str, str]:
     """Return a plugin's name, and what there is to say of its backends' entries."""
     first = entries[0]
     backends = ", ".join(filter(None, (e.backend for e in entries)))
@@ -49,7 +49,7 @@ def _line(entries: list[Entry]) -> tuple[str, str]:
     return name, f"{first.card.get('title', '')}{f' [{backends}]' if backends else ''}{also}"
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
+def _entry_as_dict(entry: Entry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "aliases": list(entry.aliases),

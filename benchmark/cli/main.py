@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         raise BenchError(f"{message}.{hint} See: {self.prog} --help")
 
 
-def parser() -> Parser:
+def build_parser() -> Parser:
     """Build the whole command line."""
     top = Parser(
         prog="bench",
@@ -80,7 +80,7 @@ def parser() -> Parser:
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
-        verb.add(verbs)
+        verb.add_parser(verbs)
     return top
 
 
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code (2: the user's mistake, told in one line)."""
     try:
         arguments = _parse(argv)
-        arguments.command = _typed(sys.argv[1:] if argv is None else argv)
+        arguments.command = _quote_command(sys.argv[1:] if argv is None else argv)
         return int(arguments.action(arguments) or 0)
     except BenchError as error:
         print(f"bench: error: {error}", file=sys.stderr)
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _typed(argv: Sequence[str]) -> str:
+def _quote_command(argv: Sequence[str]) -> str:
     """Return the command that does the same again: where the environment names the data, with that."""
     data = os.environ.get("BENCH_DATA")
     return (f"BENCH_DATA={shlex.quote(data)} " if data else "") + shlex.join(["bench", *argv])
@@ -122,7 +122,7 @@ def _typed(argv: Sequence[str]) -> str:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse, so that an unknown option is reported by the verb it was given to."""
-    top = parser()
+    top = build_parser()
     arguments, unknown = top.parse_known_args(argv)
     if unknown:
         getattr(arguments, "parser", top).error(f"unrecognized arguments: {' '.join(unknown)}")

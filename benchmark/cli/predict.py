@@ -10,7 +10,7 @@ from . import common
 
 if TYPE_CHECKING:
     from ..data import Source
-    from ..files import Scored
+    from ..files import FileResult
     from ..progress import Reporter
     from ..registry import Entry
 
@@ -27,9 +27,9 @@ Ends with 1 if a file couldn't be read; a file without a face is no mistake, and
 FORMATS = ("table", "csv", "json")
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "predict", predict, "score pictures and videos, or a dataset, with a checkpoint", EPILOG)
+    p = common.add_verb(verbs, "predict", predict, "score pictures and videos, or a dataset, with a checkpoint", EPILOG)
     p.add_argument("files", nargs="*", type=Path, metavar="FILE|FOLDER", help="pictures, videos, folders of them")
     p.add_argument("--detector", default="", metavar="NAME", help="default: what the checkpoint says it is")
     p.add_argument("--format", default="table", metavar="FORMAT", help="of files' scores: table (default), csv or json")
@@ -45,11 +45,11 @@ def add(verbs: Any) -> None:
 def predict(arguments: argparse.Namespace) -> int:
     """Score files and print their scores, or datasets and print the paths of the prediction files."""
     from ..errors import BenchError
-    from ..plan import known
+    from ..plan import require_known
 
     common.quiet_libraries()
-    known("format", arguments.format, FORMATS)
-    if bool(arguments.files) == bool(common.names(arguments.test)):
+    require_known("format", arguments.format, FORMATS)
+    if bool(arguments.files) == bool(common.parse_names(arguments.test)):
         raise BenchError(
             "name what to score: files or folders, or else --test DATASET. See: bench predict --help"
             if not arguments.files
@@ -61,16 +61,16 @@ def predict(arguments: argparse.Namespace) -> int:
 def predict_files(arguments: argparse.Namespace) -> int:
     """Score pictures and videos."""
     from ...datasets.faces.finder import load_finder
-    from ...detectors import cropper_of
+    from ...detectors import get_cropper
     from ..annotate import annotate
-    from ..files import FileScorer, listed
+    from ..files import FileScorer, list_files
     from ..progress import Reporter
 
-    files = listed(arguments.files)
-    entry, made_from = common.named(arguments)
-    settings, detector = common.loaded(entry, made_from, arguments, demo=False)
+    files = list_files(arguments.files)
+    entry, made_from = common.find_detector(arguments)
+    settings, detector = common.load_detector(entry, made_from, arguments, demo=False)
     finder = load_finder(settings.faces.finder)
-    scorer = FileScorer(detector, cropper_of(detector, entry), finder, settings.faces, arguments.batch_size)
+    scorer = FileScorer(detector, get_cropper(detector, entry), finder, settings.faces, arguments.batch_size)
     scored = []
     with Reporter(aside=True).task(f"scoring {len(files)} file{'s' * (len(files) > 1)}") as tick:
         for path, name in files.items():
@@ -78,11 +78,11 @@ def predict_files(arguments: argparse.Namespace) -> int:
             if arguments.annotate and scored[-1].people:
                 annotate(path, scored[-1], arguments.annotate, name)
             tick(len(scored), len(files))
-    print(_as_text(scored, arguments.format))
+    print(_format_scores(scored, arguments.format))
     return 1 if any(s.status == "unreadable" for s in scored) else 0
 
 
-def _as_text(scored: list[Scored], format: str) -> str:
+def _format_scores(scored: list[FileResult], format: str) -> str:
     """Write scores as JSON with every face, as CSV with a row a face, or as a table with a row a person."""
     import json
 
@@ -90,28 +90,28 @@ def _as_text(scored: list[Scored], format: str) -> str:
     from tabulate import tabulate
 
     if format == "json":
-        return json.dumps([s.plain() for s in scored], indent=2)
+        return json.dumps([s.to_dict() for s in scored], indent=2)
     if format == "csv":
-        table = pd.DataFrame([row for s in scored for row in s.face_rows()])
+        table = pd.DataFrame([row for s in scored for row in s.list_face_rows()])
         return table.convert_dtypes().to_csv(index=False).rstrip()
-    return tabulate([row for s in scored for row in s.person_rows()], headers="keys", floatfmt=".3f")
+    return tabulate([row for s in scored for row in s.list_person_rows()], headers="keys", floatfmt=".3f")
 
 
 def predict_datasets(arguments: argparse.Namespace) -> int:
     """Score datasets, and print the paths of the prediction files."""
     from ...datasets.base import parse_name
     from ..data import find_root
-    from ..plan import known
+    from ..plan import require_known
     from ..progress import Reporter
     from ..types import SPLITS
 
     reporter = Reporter()
-    known("split", arguments.split, SPLITS)
-    for name in common.names(arguments.test):
+    require_known("split", arguments.split, SPLITS)
+    for name in common.parse_names(arguments.test):
         parse_name(name)
-    entry, made_from = common.named(arguments)
-    root = find_root(arguments.data, reporter, common.workers_of(arguments))
-    for source in common.sources_of(arguments.test, root, arguments.limit):
+    entry, made_from = common.find_detector(arguments)
+    root = find_root(arguments.data, reporter, common.count_workers(arguments))
+    for source in common.open_sources(arguments.test, root, arguments.limit):
         print(_predict(source, entry, made_from, arguments, reporter))
     return 0
 
@@ -119,17 +119,17 @@ def predict_datasets(arguments: argparse.Namespace) -> int:
 def _predict(
     source: Source, entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, reporter: Reporter
 ) -> Path:
-    from ...detectors import cropper_of
+    from ...detectors import get_cropper
     from ..errors import BenchError
     from ..plan import code_hash, file_hash
-    from ..predict import Unfinished, predict
-    from ..store import key_of
+    from ..predict import PartialPredictions, predict
+    from ..store import hash_key
 
     videos = source.split(arguments.split)
     if not videos:
         raise BenchError(f"{source.label} has no videos in its {arguments.split} split. Use --split test")
-    settings, detector = common.loaded(entry, made_from, arguments, demo=source.root.demo is not None)
-    workers = common.workers_of(arguments)
+    settings, detector = common.load_detector(entry, made_from, arguments, demo=source.root.demo is not None)
+    workers = common.count_workers(arguments)
     store = source.prepare([arguments.split], settings.faces, reporter, workers)
     path: Path = arguments.out / f"{entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
     weights = file_hash(arguments.checkpoint) if arguments.checkpoint else None
@@ -141,18 +141,18 @@ def _predict(
         str(store.folder),
         source.key([arguments.split]),
     ]
-    unfinished = Unfinished(path, key_of(made_by))
+    partial_predictions = PartialPredictions(path, hash_key(made_by))
     with reporter.task(f"scoring {source.label} {arguments.split}") as tick:
-        table, facts = predict(
+        table, metadata = predict(
             detector,
-            cropper_of(detector, entry),
+            get_cropper(detector, entry),
             store,
             videos,
             workers=workers,
             tick=tick,
             batch_size=arguments.batch_size,
             plugin=entry.plugin,
-            unfinished=unfinished,
+            partial_predictions=partial_predictions,
         )
-    unfinished.finish(table, {**facts, "scored": source.label, "split": arguments.split})
+    partial_predictions.finish(table, {**metadata, "scored": source.label, "split": arguments.split})
     return path

@@ -22,9 +22,9 @@ it the same on the features of a network of random weights.
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "probe", probe, "how well a detector's frozen features tell who is in a video", EPILOG)
+    p = common.add_verb(verbs, "probe", probe, "how well a detector's frozen features tell who is in a video", EPILOG)
     p.add_argument("what", choices=("identity",), help="what is to be told from the features")
     p.add_argument("--detector", default="", metavar="NAME", help="default: what the checkpoint says it is")
     p.add_argument("--test", required=True, metavar="DATASET", help="dataset whose people are told apart")
@@ -39,25 +39,25 @@ def add(verbs: Any) -> None:
 
 def probe(arguments: argparse.Namespace) -> int:
     """Measure, print a line for each network, and write the JSON."""
-    from ...detectors import create_from, cropper_of
-    from ..probe import people, told_apart
+    from ...detectors import create_from, get_cropper
+    from ..probe import name_people, probe_identities
     from ..progress import Reporter
     from ..score import as_json
     from ..store import write_json
 
     common.quiet_libraries()
-    splits, reporter, workers = common.splits(arguments.split), Reporter(), common.workers_of(arguments)
-    _check(arguments)
-    entry, made_from = common.named(arguments)
-    source = _source(arguments, reporter)
+    splits, reporter, workers = common.parse_splits(arguments.split), Reporter(), common.count_workers(arguments)
+    _check_arguments(arguments)
+    entry, made_from = common.find_detector(arguments)
+    source = _open_source(arguments, reporter)
     videos = [v for s in splits for v in source.split(s)]
-    people(videos, arguments.who)  # Before the faces are sought: a wrong dataset shows at once.
-    settings, trained = common.loaded(entry, made_from, arguments, demo=source.root.demo is not None)
+    name_people(videos, arguments.who)  # Before the faces are sought: a wrong dataset shows at once.
+    settings, trained = common.load_detector(entry, made_from, arguments, demo=source.root.demo is not None)
     random = create_from(entry, arguments.seed, **{k: v for k, v in settings.options.items() if k != "pretrained"})
     store = source.prepare(splits, settings.faces, reporter, workers)
-    told = people([v for v in videos if store.frames(v.id)], arguments.who)
+    told = name_people([v for v in videos if store.frames(v.id)], arguments.who)
     with reporter.task(f"recognising people in {source.label}"):
-        found = told_apart((trained, random), cropper_of(trained, entry), store, told, workers, entry.plugin)
+        found = probe_identities((trained, random), get_cropper(trained, entry), store, told, workers, entry.plugin)
     result = {
         "schema_version": 1,
         "kind": "identity probe",
@@ -70,36 +70,36 @@ def probe(arguments: argparse.Namespace) -> int:
         "who": arguments.who,
         **as_json(found),
     }
-    print(_told(result))
+    print(_format_result(result))
     if arguments.json:
         write_json(arguments.json, result)
     return 0
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check_arguments(arguments: argparse.Namespace) -> None:
     from ...datasets.base import parse_name
     from ..errors import BenchError
-    from ..plan import known
+    from ..plan import require_known
     from ..probe import WHO
 
     if not arguments.checkpoint:
         raise BenchError("--checkpoint is missing: give the trained weights, such as RUN/checkpoint.safetensors")
-    if len(common.names(arguments.test)) != 1:
+    if len(common.parse_names(arguments.test)) != 1:
         raise BenchError(f"--test {arguments.test}: the probe takes one dataset, such as dfd")
-    known("person to tell", arguments.who, WHO)
+    require_known("person to tell", arguments.who, WHO)
     parse_name(arguments.test)
 
 
-def _source(arguments: argparse.Namespace, reporter: Reporter) -> Source:
+def _open_source(arguments: argparse.Namespace, reporter: Reporter) -> Source:
     from ..data import find_root
 
-    root = find_root(arguments.data, reporter, common.workers_of(arguments))
-    return common.sources_of(arguments.test, root, arguments.limit)[0]
+    root = find_root(arguments.data, reporter, common.count_workers(arguments))
+    return common.open_sources(arguments.test, root, arguments.limit)[0]
 
 
-def _told(result: dict[str, Any]) -> str:
-    from ...leaderboards.markdown import estimate, grid
+def _format_result(result: dict[str, Any]) -> str:
+    from ...leaderboards.markdown import format_estimate, format_grid
 
-    rows = [[name, estimate(result[name])] for name in ("accuracy", "random", "difference")]
+    rows = [[name, format_estimate(result[name])] for name in ("accuracy", "random", "difference")]
     head = f"{result['people']} people ({result['who']}), {result['videos']} videos, chance {result['chance']:.3f}"
-    return f"{head}\n\n{grid(['features', 'video accuracy [95 % CI]'], rows)}"
+    return f"{head}\n\n{format_grid(['features', 'video accuracy [95 % CI]'], rows)}"

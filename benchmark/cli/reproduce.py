@@ -19,9 +19,9 @@ DATA = "BENCH_DATA="
 ROUNDING = 1e-9
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(
+    p = common.add_verb(
         verbs, "reproduce", reproduce, "run a row's command again, into a temporary folder, and compare", EPILOG
     )
     p.add_argument("row", metavar="ROW", help="the row's key, as the leaderboard shows it, or the start of it")
@@ -31,44 +31,44 @@ def add(verbs: Any) -> None:
 
 def reproduce(arguments: argparse.Namespace) -> int:
     """Run again and compare; 1 if a cell fails or leaves the interval that was recorded."""
-    from ...leaderboards.collect import collect, collected
-    from ...leaderboards.markdown import grid
-    from ...leaderboards.rows import find
+    from ...leaderboards.collect import load_cards, load_cards_with_problems
+    from ...leaderboards.markdown import format_grid
+    from ...leaderboards.rows import find_row
     from ..errors import BenchError
 
-    recorded, problems = collected(arguments.runs)
-    common.left_out(problems)
+    recorded, problems = load_cards_with_problems(arguments.runs)
+    common.print_left_out(problems)
     if not recorded:
         raise BenchError(f"no scorecards below {arguments.runs}. Say where the row's are: --runs DIR")
-    table, row = find(recorded, arguments.row)
+    table, row = find_row(recorded, arguments.row)
     with tempfile.TemporaryDirectory(prefix="crossfake-") as folder:
-        again = _request(row, Path(folder), arguments.workers)
+        again = _parse_request(row, Path(folder), arguments.workers)
         print(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")
         again.action(again)
-        lines = [_compare(row, test, collect(Path(folder)), table.title) for test in again.test.split(",")]
-    print("\n" + grid(["test", "recorded [95 % CI]", "again", "difference", "inside"], lines))
+        lines = [_compare(row, test, load_cards(Path(folder)), table.title) for test in again.test.split(",")]
+    print("\n" + format_grid(["test", "recorded [95 % CI]", "again", "difference", "inside"], lines))
     return int(any(line[-1] != "yes" for line in lines))
 
 
-def _request(row: Any, runs: Path, workers: int | None) -> argparse.Namespace:
+def _parse_request(row: Any, runs: Path, workers: int | None) -> argparse.Namespace:
     """Parse the row's command, and narrow it down to the row."""
     from ..errors import BenchError
-    from .main import parser
+    from .main import build_parser
 
     if not row.commands:
         raise BenchError(f"row {row.key} has no command: it can't be made again")
-    data, words = _split(row.commands[-1])
+    data, words = _split_command(row.commands[-1])
     if words[:2] != ["bench", "run"]:
         raise BenchError(f"row {row.key} was made by '{row.commands[-1]}': only bench run can be run again")
-    again = parser().parse_args(words[1:])
+    again = build_parser().parse_args(words[1:])
     again.data, again.runs, again.workers = again.data or data, runs, workers
-    again.detector = _typed(again.detector, row)
+    again.detector = _find_typed_name(again.detector, row)
     again.seed, again.test = row.seeds, ",".join(t for t, result in row.results.items() if result.done)
     again.command = row.commands[-1]
     return again
 
 
-def _split(command: str) -> tuple[str | None, list[str]]:
+def _split_command(command: str) -> tuple[str | None, list[str]]:
     from ..errors import BenchError
 
     try:
@@ -78,29 +78,31 @@ def _split(command: str) -> tuple[str | None, list[str]]:
     return (words[0].removeprefix(DATA), words[1:]) if words[0].startswith(DATA) else (None, words)
 
 
-def _typed(detectors: str, row: Any) -> str:
+def _find_typed_name(detectors: str, row: Any) -> str:
     """Return the row's detector as it was typed among several."""
     from ..errors import BenchError
     from ..registry import detectors as registry
 
     backend = row.backend if row.backend != "any" else ""
-    for name in common.names(detectors):
+    for name in common.parse_names(detectors):
         if registry.find(name, backend).name == row.cell["detector"]:
             return name
     raise BenchError(f"row {row.key} is of {row.cell['detector']}, its command runs {detectors}: mend one of them")
 
 
 def _compare(row: Any, test: str, cards: list[dict[str, Any]], title: str) -> list[str]:
-    from ...leaderboards.markdown import estimate
+    from ...leaderboards.markdown import format_estimate
     from ...leaderboards.pool import AUC
-    from ...leaderboards.rows import tables
+    from ...leaderboards.rows import make_tables
 
     before = row.results[test].metrics[AUC]
-    found = [r for t in tables(cards) if t.title == title for r in t.rows if test in r.results and r.results[test].done]
+    found = [
+        r for t in make_tables(cards) if t.title == title for r in t.rows if test in r.results and r.results[test].done
+    ]
     after = found[0].results[test].metrics[AUC] if found else None
     if not after or after["value"] is None or before["value"] is None:
-        return [test, estimate(before), estimate(after) if after else "failed", "", "no"]
+        return [test, format_estimate(before), format_estimate(after) if after else "failed", "", "no"]
     lo, hi = (before["value"] if before[end] is None else before[end] for end in ("lo", "hi"))
     inside = lo - ROUNDING <= after["value"] <= hi + ROUNDING
     away = f"{after['value'] - before['value']:+.3f}"
-    return [test, estimate(before), f"{after['value']:.3f}", away, "yes" if inside else "no"]
+    return [test, format_estimate(before), f"{after['value']:.3f}", away, "yes" if inside else "no"]

@@ -19,9 +19,9 @@ examples:
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "run", run, "prepare, train, predict, score, and write a leaderboard", EPILOG)
+    p = common.add_verb(verbs, "run", run, "prepare, train, predict, score, and write a leaderboard", EPILOG)
     p.add_argument("--detector", required=True, metavar="NAME[,NAME]", help="see: bench list detectors")
     p.add_argument("--train", required=True, metavar="DATASET", help="dataset to train on, such as ff++ or ff++:c40")
     p.add_argument("--test", required=True, metavar="DATASET[,DATASET]", help="datasets to test on")
@@ -38,26 +38,28 @@ def run(arguments: argparse.Namespace) -> int:
 
     common.quiet_libraries()
     reporter = Reporter()
-    request = common.request_of(arguments, common.names(arguments.test))
+    request = common.make_request(arguments, common.parse_names(arguments.test))
     if not request.tests:
         raise BenchError("--test is empty. See: bench list datasets")
-    cells = common.plan_of(request, arguments, reporter, render=not arguments.dry_run)
+    cells = common.make_plan(request, arguments, reporter, render=not arguments.dry_run)
     if arguments.dry_run:
         return show_plan(cells, arguments.data)
-    return carry_out(cells, arguments, reporter)
+    return run_cells(cells, arguments, reporter)
 
 
-def carry_out(cells: list[Cell], arguments: argparse.Namespace, reporter: Reporter) -> int:
+def run_cells(cells: list[Cell], arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Run the cells, print their table, and write the leaderboard of all runs; 1 if a cell failed."""
     from ...leaderboards import board
-    from ...leaderboards.text import summary
-    from ..runner import How, run
+    from ...leaderboards.text import format_summary
+    from ..runner import RunOptions, run
 
-    how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine, arguments.command)
-    cards = list(run(cells, how))
-    print("\n" + summary(cards))
-    found, problems = board.collected(arguments.runs)
-    common.left_out(problems)
+    options = RunOptions(
+        reporter, common.count_workers(arguments), arguments.batch_size, arguments.engine, arguments.command
+    )
+    cards = list(run(cells, options))
+    print("\n" + format_summary(cards))
+    found, problems = board.load_cards_with_problems(arguments.runs)
+    common.print_left_out(problems)
     paths = board.write(found, arguments.runs)
     print(f"\nleaderboard: {', '.join(map(str, paths))}")
     for folder in dict.fromkeys(cell.folder for cell in cells):
@@ -69,11 +71,11 @@ def show_plan(cells: list[Cell], data: str | None) -> int:
     """Print what would be run on the data asked for."""
     from tabulate import tabulate
 
-    from ..data import chosen_data, parse_demo
-    from ..runner import finished
+    from ..data import choose_data, parse_demo
+    from ..runner import read_finished
 
     if not cells:
-        size, seed = parse_demo(chosen_data(data))
+        size, seed = parse_demo(choose_data(data))
         print(
             "plan: names and settings are right; videos can't be counted, since this demo world is not rendered yet. "
             f"To render it: bench data demo --size {size} --seed {seed}"
@@ -89,7 +91,7 @@ def show_plan(cells: list[Cell], data: str | None) -> int:
             len(c.train.split("train")),
             len(c.train.split("val")),
             len(c.test.split("test")),
-            "reused" if finished(c) else "to do",
+            "reused" if read_finished(c) else "to do",
             c.test_folder,
         ]
         for c in cells

@@ -18,9 +18,9 @@ examples:
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "show", show, "show a run: protocol, metrics, methods, groups, what was dropped", EPILOG)
+    p = common.add_verb(verbs, "show", show, "show a run: protocol, metrics, methods, groups, what was dropped", EPILOG)
     p.add_argument("run", type=Path, metavar="RUN", help="a run's folder, one of its test folders, or an entry's .json")
 
 
@@ -28,46 +28,46 @@ def show(arguments: argparse.Namespace) -> int:
     """Print every scorecard of the run."""
     from rich.console import Console
 
-    from ...leaderboards.collect import collect, read_card
+    from ...leaderboards.collect import load_cards, read_card
     from ..errors import BenchError
 
-    run = common.existing(arguments.run, "run")
+    run = common.require_existing(arguments.run, "run")
     if run.is_file() and run.suffix != ".json":
         raise BenchError(
             f"{run} is no scorecard. Give a run's folder or an entry's .json; predictions: bench score {run}"
         )
-    found = [read_card(run)] if run.is_file() else collect(run)
+    found = [read_card(run)] if run.is_file() else load_cards(run)
     cards = [card for card in found if card]
     if not cards:
         raise BenchError(f"no scorecards below {run}. Give a run's folder, such as those that bench run prints last")
     console = Console()
     for card in cards:
-        for part in _parts(card):
+        for part in _render_card(card):
             console.print(part)
     return 0
 
 
-def _parts(card: dict[str, Any]) -> list[RenderableType]:
+def _render_card(card: dict[str, Any]) -> list[RenderableType]:
     from rich.rule import Rule
     from rich.text import Text
 
-    from ...leaderboards.rows import protocol_of, shown_name
-    from ...leaderboards.text import card_tables, footnote, metrics_table
+    from ...leaderboards.rows import describe_protocol, display_name
+    from ...leaderboards.text import format_footnote, make_card_tables, make_metrics_table
 
     cell = card["cell"]
     title = Text(
-        f"{shown_name(card)} ({cell['backend']})  {cell['train']} -> {cell['test']}, seed {cell['seed']}", "bold"
+        f"{display_name(card)} ({cell['backend']})  {cell['train']} -> {cell['test']}, seed {cell['seed']}", "bold"
     )
-    head: list[RenderableType] = [Rule(title, align="left"), Text(protocol_of(card), "dim")]
+    head: list[RenderableType] = [Rule(title, align="left"), Text(describe_protocol(card), "dim")]
     if card["status"] != "done":
         return [*head, Text(f"{card['status']}: {card['error']}", "red")]
     dropped = [Text(f"not scored: {d['video']} ({d['reason']})", "yellow") for d in card["coverage"]["dropped"]]
-    tables = [_table(*grid) for grid in (metrics_table(card), *card_tables(card))]
+    tables = [_make_table(*grid) for grid in (make_metrics_table(card), *make_card_tables(card))]
     command = (card.get("provenance") or {}).get("command", "")
-    return [*head, *tables, Text(footnote(card)), *dropped, Text(command, "dim"), Text()]
+    return [*head, *tables, Text(format_footnote(card)), *dropped, Text(command, "dim"), Text()]
 
 
-def _table(header: list[str], rows: list[list[str]]) -> RenderableType:
+def _make_table(header: list[str], rows: list[list[str]]) -> RenderableType:
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
     from rich.text import Text

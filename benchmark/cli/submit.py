@@ -15,9 +15,11 @@ examples:
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "submit", submit, "write a run's rows as leaderboard entries, predictions included", EPILOG)
+    p = common.add_verb(
+        verbs, "submit", submit, "write a run's rows as leaderboard entries, predictions included", EPILOG
+    )
     p.add_argument("run", type=Path, metavar="RUN", help="a run's folder, or one of its test folders")
     p.add_argument(
         "--entries",

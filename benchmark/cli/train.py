@@ -14,9 +14,11 @@ examples:
 """
 
 
-def add(verbs: Any) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    p = common.verb(verbs, "train", train, "train a detector, selected on the training set's validation split", EPILOG)
+    p = common.add_verb(
+        verbs, "train", train, "train a detector, selected on the training set's validation split", EPILOG
+    )
     p.add_argument("detector", metavar="DETECTOR[,DETECTOR]", help="see: bench list detectors")
     p.add_argument("--train", required=True, metavar="DATASET", help="dataset to train on")
     common.add_data(p)
@@ -28,17 +30,19 @@ def train(arguments: argparse.Namespace) -> int:
     """Train, and print where the checkpoints are."""
     from ..errors import BenchError
     from ..progress import Reporter
-    from ..runner import How, train_cell
+    from ..runner import RunOptions, train_cell
     from ..store import CHECKPOINT
 
     common.quiet_libraries()
     reporter = Reporter()
     # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
-    request = common.request_of(arguments, (arguments.train,))
-    cells = common.plan_of(request, arguments, reporter, tests=False)
-    how = How(reporter, common.workers_of(arguments), arguments.batch_size, arguments.engine, arguments.command)
+    request = common.make_request(arguments, (arguments.train,))
+    cells = common.make_plan(request, arguments, reporter, tests=False)
+    options = RunOptions(
+        reporter, common.count_workers(arguments), arguments.batch_size, arguments.engine, arguments.command
+    )
     for cell in cells:
-        train_cell(cell, how)
+        train_cell(cell, options)
         checkpoint = cell.folder / CHECKPOINT
         if not checkpoint.is_file():
             raise BenchError(f"{cell.name} can't be trained: it has only a method score(frames). See CONTRIBUTING.md")

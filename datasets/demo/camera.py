@@ -10,8 +10,8 @@ import av
 import cv2
 import numpy as np
 
-from ...benchmark.store import atomic
-from .canvas import Image, clouds, colour_of, smoothstep
+from ...benchmark.store import write_atomically
+from .canvas import Image, make_fractal_noise, smoothstep, to_colour_tuple
 from .motion import FRAME
 
 RATE = 25  # frames per second of the files
@@ -52,7 +52,7 @@ class Light:
     colour: np.ndarray
 
 
-def light_of(rng: np.random.Generator, camera: Camera) -> Light:
+def draw_light(rng: np.random.Generator, camera: Camera) -> Light:
     """Draw a lamp from above, left or right of the camera."""
     side, height = rng.normal() * 0.7, rng.uniform(-0.9, -0.1)
     direction = np.array([np.sin(side), np.sin(height), np.cos(side) * np.cos(height)])
@@ -66,29 +66,32 @@ def light_of(rng: np.random.Generator, camera: Camera) -> Light:
     )
 
 
-def background_of(rng: np.random.Generator) -> np.ndarray:
+def draw_background(rng: np.random.Generator) -> np.ndarray:
     """Draw a blurred room, (FRAME, FRAME, 3) uint8 RGB: a wall with a gradient and stains, furniture, lamps."""
-    wall, other = _muted(rng), _muted(rng)
+    wall, other = _draw_muted_colour(rng), _draw_muted_colour(rng)
     gradient = rng.normal(size=2) @ np.stack(np.meshgrid(*[np.linspace(-1, 1, FRAME)] * 2)).reshape(2, -1)
-    mix = smoothstep(-2, 2, 0.6 * clouds(rng, FRAME, 3, 4) + gradient.reshape(FRAME, FRAME))[..., None]
+    mix = smoothstep(-2, 2, 0.6 * make_fractal_noise(rng, FRAME, 3, 4) + gradient.reshape(FRAME, FRAME))[..., None]
     room = np.ascontiguousarray(255 * (wall * mix + other * (1 - mix)), np.uint8)
     for _ in range(int(rng.integers(1, 6))):
         corner, size = rng.integers(0, FRAME, 2), rng.integers(10, FRAME // 2, 2)
-        colour = colour_of(255 * _muted(rng))
+        colour = to_colour_tuple(255 * _draw_muted_colour(rng))
         cv2.rectangle(room, tuple(map(int, corner)), tuple(map(int, corner + size)), colour, -1)
     for _ in range(int(rng.integers(0, 4))):
-        centre, colour = rng.integers(0, FRAME, 2), colour_of(np.minimum(255 * _muted(rng) + 100, 255))
+        centre, colour = (
+            rng.integers(0, FRAME, 2),
+            to_colour_tuple(np.minimum(255 * _draw_muted_colour(rng) + 100, 255)),
+        )
         cv2.circle(room, tuple(map(int, centre)), int(rng.integers(3, 9)), colour, -1, cv2.LINE_AA)
     return cv2.GaussianBlur(room, (0, 0), rng.uniform(0.8, 3))
 
 
-def _muted(rng: np.random.Generator) -> np.ndarray:
+def _draw_muted_colour(rng: np.random.Generator) -> np.ndarray:
     """Draw a colour such as rooms have, 0..1: mostly grey, seldom vivid."""
     return np.clip(rng.uniform(0.15, 0.8) * (1 + 0.2 * rng.normal(size=3).clip(-2, 2)), 0.03, 0.95)
 
 
 @lru_cache(maxsize=1)
-def _noise_sheet() -> Image:
+def _make_noise_sheet() -> Image:
     return np.random.default_rng(5).standard_normal((NOISE_SHEET, NOISE_SHEET, 3), dtype=np.float32)
 
 
@@ -96,7 +99,7 @@ def expose(image: Image, rng: np.random.Generator, noise: float, blur: float) ->
     """Blur an image and add sensor noise; noise comes from a window of one large sheet, which is cheaper."""
     image = cv2.GaussianBlur(image, (0, 0), blur)
     y, x = rng.integers(0, NOISE_SHEET - FRAME, 2)
-    return np.clip(image + np.float32(noise) * _noise_sheet()[y : y + FRAME, x : x + FRAME], 0, 1)
+    return np.clip(image + np.float32(noise) * _make_noise_sheet()[y : y + FRAME, x : x + FRAME], 0, 1)
 
 
 def write_video(path: Path, frames: list[np.ndarray], crf: int) -> None:
@@ -104,7 +107,7 @@ def write_video(path: Path, frames: list[np.ndarray], crf: int) -> None:
 
     So one thread only, and no macroblock tree: with it, x264 (core 165, AVX code) gave other bytes in a third of runs.
     """
-    with atomic(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with write_atomically(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=RATE)
         stream.width = stream.height = FRAME
         stream.pix_fmt = "yuv420p"

@@ -1,7 +1,7 @@
 """The canvas on which a face is modelled: a square grid in face units, and the few smooth things drawn on it.
 
 A face unit is about half the height of the bare face. x grows to the right, y downwards, z towards the camera, and the
-origin lies between nose bridge and nose tip. All random numbers of the demo world come from `chance`.
+origin lies between nose bridge and nose tip. All random numbers of the demo world come from `make_rng`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Image = np.ndarray  # of float32: (H, W, 3) RGB 0..1, or (H, W)
 SIZE = 176  # pixels along a side of the canvas
 EXTENT = 1.36  # half a side, in face units
 PIXELS = SIZE / (2 * EXTENT)  # pixels per face unit
-FIXED = 4  # fractional bits of the coordinates given to OpenCV's drawing functions
+FIXED_POINT_BITS = 4  # fractional bits of the coordinates given to OpenCV's drawing functions
 
 _line = ((np.arange(SIZE) + 0.5) / SIZE * 2 - 1).astype(np.float32) * np.float32(EXTENT)
 X, Y = np.meshgrid(_line, _line)
 
 
-def chance(*key: str | int) -> np.random.Generator:
+def make_rng(*key: str | int) -> np.random.Generator:
     """Return a generator that depends on the key alone, so that nothing depends on the order of rendering."""
     return np.random.default_rng([part if isinstance(part, int) else crc32(part.encode()) for part in key])
 
@@ -39,17 +39,17 @@ def smoothstep(start: float, end: float, value: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def bump(x: float, y: float, width: float, height: float) -> Image:
+def make_bump(x: float, y: float, width: float, height: float) -> Image:
     """Return a Gaussian hill of height 1 on the canvas, all in face units."""
     return np.exp(-(((X - x) / width) ** 2) - ((Y - y) / height) ** 2)
 
 
-def pair_of_bumps(x: float, y: float, width: float, height: float) -> Image:
+def make_mirrored_bumps(x: float, y: float, width: float, height: float) -> Image:
     """Return two mirrored hills, one for each half of the face."""
-    return bump(-x, y, width, height) + bump(x, y, width, height)
+    return make_bump(-x, y, width, height) + make_bump(x, y, width, height)
 
 
-def clouds(rng: np.random.Generator, size: int, cells: int, octaves: int, gain: float = 0.55) -> Image:
+def make_fractal_noise(rng: np.random.Generator, size: int, cells: int, octaves: int, gain: float = 0.55) -> Image:
     """Return (size, size) fractal noise: octaves of smoothed white noise, the first of `cells` cells a side."""
     total = np.zeros((size, size), np.float32)
     for octave in range(octaves):
@@ -59,11 +59,11 @@ def clouds(rng: np.random.Generator, size: int, cells: int, octaves: int, gain: 
     return total
 
 
-def fixed(points: np.ndarray) -> np.ndarray:
+def to_fixed_point(points: np.ndarray) -> np.ndarray:
     """Turn pixels into the fixed-point int32 coordinates that OpenCV draws with sub-pixel precision."""
-    return np.round(np.asarray(points) * 2**FIXED).astype(np.int32)
+    return np.round(np.asarray(points) * 2**FIXED_POINT_BITS).astype(np.int32)
 
 
-def colour_of(values: npt.ArrayLike) -> tuple[float, ...]:
+def to_colour_tuple(values: npt.ArrayLike) -> tuple[float, ...]:
     """Turn a colour into the plain tuple that OpenCV wants."""
     return tuple(float(v) for v in np.atleast_1d(np.asarray(values)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .canvas import chance
+from .canvas import make_rng
 from .film import Clip
 from .people import RACES, Person
 
@@ -13,19 +13,19 @@ NOBODY: Counts = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Crowd:
+class Population:
     """How many people of each race there are among the men and the women."""
 
     male: Counts = NOBODY
     female: Counts = NOBODY
 
-    def times(self, factor: int) -> Crowd:
-        """Return a crowd of `factor` times as many people in each group."""
+    def scale(self, factor: int) -> Population:
+        """Return a population of `factor` times as many people in each group."""
 
-        def scaled(counts: Counts) -> Counts:
+        def scale_counts(counts: Counts) -> Counts:
             return counts[0] * factor, counts[1] * factor, counts[2] * factor, counts[3] * factor
 
-        return Crowd(scaled(self.male), scaled(self.female))
+        return Population(scale_counts(self.male), scale_counts(self.female))
 
     def people(self, name: str, seed: int) -> list[Person]:
         """Invent the people: men first, each gender in the order of RACES; `name` begins their names."""
@@ -46,7 +46,7 @@ class FfppPart:
     fakes are made in all. Where the takes differ, so does the groups' ratio of real to fake videos.
     """
 
-    crowd: Crowd
+    population: Population
     majority_takes: int
     minority_takes: int
     methods: int = 5
@@ -59,9 +59,9 @@ class CelebPart:
     The training rest is another video, with one fake, of as many celebrities as `rest` has.
     """
 
-    celebrities: Crowd
-    youtube: Crowd
-    rest: Crowd
+    celebrities: Population
+    youtube: Population
+    rest: Population
     donors: int
 
 
@@ -69,7 +69,7 @@ class CelebPart:
 class DfdPart:
     """DeepFakeDetection: `scenes` videos of each actor, with `donors` fakes of each."""
 
-    actors: Crowd
+    actors: Population
     scenes: int
     donors: int
 
@@ -78,8 +78,8 @@ class DfdPart:
 class DfdcPart:
     """DFDC: `takes` test videos of each person and `methods` fakes in all; in training one real and fake of each."""
 
-    test: Crowd
-    train: Crowd
+    test: Population
+    train: Population
     takes: int
     methods: int
 
@@ -95,12 +95,18 @@ class Size:
     dfdc: DfdcPart
 
 
-def _default(factor: int) -> Size:
-    train, val = Crowd((10, 2, 1, 1), (14, 1, 2, 1)).times(factor), Crowd((2, 1, 0, 1), (2, 0, 1, 1)).times(factor)
-    many, few = Crowd((4, 3, 2, 3), (4, 2, 3, 3)).times(factor), Crowd((1, 1, 1, 1), (1, 1, 1, 1)).times(factor)
+def _make_default_size(factor: int) -> Size:
+    train, val = (
+        Population((10, 2, 1, 1), (14, 1, 2, 1)).scale(factor),
+        Population((2, 1, 0, 1), (2, 0, 1, 1)).scale(factor),
+    )
+    many, few = (
+        Population((4, 3, 2, 3), (4, 2, 3, 3)).scale(factor),
+        Population((1, 1, 1, 1), (1, 1, 1, 1)).scale(factor),
+    )
     celebrities, youtube = (
-        Crowd((4, 2, 2, 2), (4, 2, 2, 2)).times(factor),
-        Crowd((2, 1, 1, 1), (2, 1, 1, 1)).times(factor),
+        Population((4, 2, 2, 2), (4, 2, 2, 2)).scale(factor),
+        Population((2, 1, 1, 1), (2, 1, 1, 1)).scale(factor),
     )
     return Size(
         frames=(10, 14),
@@ -110,14 +116,14 @@ def _default(factor: int) -> Size:
             "test": FfppPart(many, majority_takes=2, minority_takes=2),
         },
         celeb=CelebPart(celebrities, youtube, rest=few, donors=2),
-        dfd=DfdPart(Crowd((3, 1, 1, 1), (3, 1, 1, 1)).times(factor), scenes=2, donors=2),
+        dfd=DfdPart(Population((3, 1, 1, 1), (3, 1, 1, 1)).scale(factor), scenes=2, donors=2),
         dfdc=DfdcPart(many, few, takes=2, methods=3),
     )
 
 
-def _tiny() -> Size:
-    both = Crowd(male=(2, 0, 0, 0), female=(0, 0, 1, 1))
-    men, women = Crowd(male=both.male), Crowd(female=both.female)
+def _make_tiny_size() -> Size:
+    both = Population(male=(2, 0, 0, 0), female=(0, 0, 1, 1))
+    men, women = Population(male=both.male), Population(female=both.female)
     return Size(
         frames=(6, 8),
         ffpp={
@@ -125,23 +131,23 @@ def _tiny() -> Size:
             "val": FfppPart(men, majority_takes=1, minority_takes=1, methods=1),
             "test": FfppPart(both, majority_takes=1, minority_takes=1, methods=2),
         },
-        celeb=CelebPart(women, youtube=Crowd(male=(1, 0, 0, 0)), rest=Crowd(female=(0, 0, 0, 1)), donors=1),
+        celeb=CelebPart(women, youtube=Population(male=(1, 0, 0, 0)), rest=Population(female=(0, 0, 0, 1)), donors=1),
         dfd=DfdPart(men, scenes=1, donors=1),
-        dfdc=DfdcPart(women, train=Crowd(male=(0, 2, 0, 0)), takes=1, methods=1),
+        dfdc=DfdcPart(women, train=Population(male=(0, 2, 0, 0)), takes=1, methods=1),
     )
 
 
-SIZES = {"tiny": _tiny(), "default": _default(1), "large": _default(4)}
+SIZES = {"tiny": _make_tiny_size(), "default": _make_default_size(1), "large": _make_default_size(4)}
 
 
-def clip_of(person: Person, take: int, camera: str, size: Size) -> Clip:
+def make_clip(person: Person, take: int, camera: str, size: Size) -> Clip:
     """Return a take of a person; its length is drawn for the take, so that real and fake videos share it."""
     least, most = size.frames
-    frames = int(chance(person.seed, "length", person.name, take).integers(least, most + 1))
+    frames = int(make_rng(person.seed, "length", person.name, take).integers(least, most + 1))
     return Clip(person, take, camera, frames)
 
 
-def pairs(people: list[Person], round_: int) -> list[tuple[Person, Person]]:
+def pair_off(people: list[Person], round_: int) -> list[tuple[Person, Person]]:
     """Pair off an even number of people; other rounds give other pairs (the circle method of tournaments)."""
     *others, last = people
     start = round_ % len(others)
@@ -149,7 +155,7 @@ def pairs(people: list[Person], round_: int) -> list[tuple[Person, Person]]:
     return [(last, first)] + [(rest[k], rest[-1 - k]) for k in range(len(rest) // 2)]
 
 
-def donors(people: list[Person], person: Person, count: int) -> list[Person]:
+def choose_donors(people: list[Person], person: Person, count: int) -> list[Person]:
     """Return the next `count` people of the same gender, in a ring."""
     ring = [other for other in people if other.gender == person.gender]
     at = ring.index(person)

@@ -12,9 +12,9 @@ from itertools import count
 from typing import NamedTuple
 
 from ...benchmark.types import SPLITS
-from .cast import FfppPart, Size, clip_of, pairs
+from .cast import FfppPart, Size, make_clip, pair_off
 from .film import Fake, Shot
-from .layouts import FFPP, Layout, demographics
+from .layouts import FFPP, Layout, make_demographics_table
 from .people import Person
 from .recipes import FFPP_METHODS, LEAK_METHODS
 
@@ -35,22 +35,22 @@ class Role(NamedTuple):
 Pairs = dict[str, list[tuple[Role, Role]]]  # by split: target (or first) and donor (or second)
 
 
-def ffpp(size: Size, seed: int) -> Layout:
+def plan_ffpp(size: Size, seed: int) -> Layout:
     """Plan the standard world's FaceForensics++."""
     shots: list[Shot] = []
     listed: Pairs = {}
     numbers = count()
     for split in SPLITS:
         listed[split] = []
-        for a, b, methods in _dealt_pairs(size.ffpp[split], f"ffpp-{split}", seed):
+        for a, b, methods in _deal_pairs(size.ffpp[split], f"ffpp-{split}", seed):
             first, second = Role(*a, next(numbers)), Role(*b, next(numbers))
             listed[split].append((first, second))
             folders = {method: method for method in methods}
-            shots += [_shot(FFPP, split, *roles, folders, size) for roles in ((first, second), (second, first))]
-    return Layout(shots, _texts(FFPP, listed, shots))
+            shots += [_make_shot(FFPP, split, *roles, folders, size) for roles in ((first, second), (second, first))]
+    return Layout(shots, _make_texts(FFPP, listed, shots))
 
 
-def _dealt_pairs(
+def _deal_pairs(
     part: FfppPart, name: str, seed: int
 ) -> Iterator[tuple[tuple[Person, int], tuple[Person, int], list[str]]]:
     """Yield pairs of (person, take), and the methods applied to both.
@@ -58,18 +58,18 @@ def _dealt_pairs(
     Pairs are made within a gender, and within the majority or the minorities. A person's methods are dealt out over
     the takes, so that each is used once a person, however many takes there are.
     """
-    everybody = part.crowd.people(name, seed)
+    everybody = part.population.people(name, seed)
     for white, takes in ((True, part.majority_takes), (False, part.minority_takes)):
         start = 0 if white else part.methods  # with fewer than five methods, the two kinds use different ones
         methods = [FFPP_METHODS[(start + k) % len(FFPP_METHODS)] for k in range(part.methods)]
         for gender in ("male", "female"):
             people = [p for p in everybody if p.gender == gender and (p.race == "white") == white]
             for take in range(takes if people else 0):
-                for a, b in pairs(people, take):
+                for a, b in pair_off(people, take):
                     yield (a, take), (b, take), methods[take::takes]
 
 
-def leak(size: Size, seed: int) -> list[Layout]:
+def plan_leak(size: Size, seed: int) -> list[Layout]:
     """Plan the leak world: each fake has one of three donors, who are nothing but donors.
 
     A second root has the same real test videos and recipes, but fakes of three other donors. The donors' ids are in
@@ -78,42 +78,42 @@ def leak(size: Size, seed: int) -> list[Layout]:
     numbers = count()
     old: Pairs = {}
     for split in SPLITS:
-        people = size.ffpp[split].crowd.people(f"leak-{split}", seed)
+        people = size.ffpp[split].population.people(f"leak-{split}", seed)
         targets = [Role(person, take, next(numbers)) for person in people for take in range(LEAK_TAKES)]
-        old[split] = _with_donors(targets, "leak-donor", seed, numbers)
+        old[split] = _assign_donors(targets, "leak-donor", seed, numbers)
     new: Pairs = {"train": [], "val": []}
-    new["test"] = _with_donors([target for target, _ in old["test"]], "leak-new-donor", seed, numbers)
-    return [_leak_layout(FFPP, old, size), _leak_layout(NEW_DONORS, new, size)]
+    new["test"] = _assign_donors([target for target, _ in old["test"]], "leak-new-donor", seed, numbers)
+    return [_make_leak_layout(FFPP, old, size), _make_leak_layout(NEW_DONORS, new, size)]
 
 
-def _with_donors(targets: list[Role], name: str, seed: int, numbers: Iterator[int]) -> list[tuple[Role, Role]]:
+def _assign_donors(targets: list[Role], name: str, seed: int, numbers: Iterator[int]) -> list[tuple[Role, Role]]:
     groups = enumerate(DONOR_GROUPS)
     donors = [Role(Person(f"{name}-{k}", gender, race, seed), 0, next(numbers)) for k, (gender, race) in groups]
     return [(target, donors[k % len(donors)]) for k, target in enumerate(targets)]
 
 
-def _leak_layout(home: str, listed: Pairs, size: Size) -> Layout:
+def _make_leak_layout(home: str, listed: Pairs, size: Size) -> Layout:
     rows = [(split, target, donor) for split in listed for target, donor in listed[split]]
-    shots = [_shot(home, split, target, donor, LEAK_METHODS, size) for split, target, donor in rows]
-    return Layout(shots, _texts(home, listed, shots))
+    shots = [_make_shot(home, split, target, donor, LEAK_METHODS, size) for split, target, donor in rows]
+    return Layout(shots, _make_texts(home, listed, shots))
 
 
-def _shot(home: str, split: str, target: Role, donor: Role, folders: dict[str, str], size: Size) -> Shot:
+def _make_shot(home: str, split: str, target: Role, donor: Role, folders: dict[str, str], size: Size) -> Shot:
     """Film a target's real video, and the fakes with the donor; `folders` maps recipes to the methods' folders."""
-    name, donor_clip = f"{target.number:03d}_{donor.number:03d}.mp4", clip_of(donor.person, donor.take, "ffpp", size)
+    name, donor_clip = f"{target.number:03d}_{donor.number:03d}.mp4", make_clip(donor.person, donor.take, "ffpp", size)
     fakes = [
         Fake(f"{home}/manipulated_sequences/{folder}/c23/videos/{name}", recipe, donor_clip)
         for recipe, folder in folders.items()
     ]
     real = f"{home}/original_sequences/youtube/c23/videos/{target.number:03d}.mp4"
     dataset = "ffpp" if home == FFPP else "ffpp-new-donors"
-    return Shot(dataset, split, clip_of(target.person, target.take, "ffpp", size), real, tuple(fakes))
+    return Shot(dataset, split, make_clip(target.person, target.take, "ffpp", size), real, tuple(fakes))
 
 
-def _texts(home: str, listed: Pairs, shots: list[Shot]) -> dict[str, str]:
+def _make_texts(home: str, listed: Pairs, shots: list[Shot]) -> dict[str, str]:
     """Return the split files, which list pairs of ids, and the table of groups."""
     texts = {}
     for split, roles in listed.items():
         ids = [[f"{a.number:03d}", f"{b.number:03d}"] for a, b in roles]
         texts[f"{home}/{split}.json"] = json.dumps(ids, indent=1) + "\n"
-    return texts | {f"{home}/demographics.csv": demographics(home, shots)}
+    return texts | {f"{home}/demographics.csv": make_demographics_table(home, shots)}

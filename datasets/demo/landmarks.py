@@ -19,7 +19,7 @@ DEPTH = 0.25  # the height z about which the head turns, face units
 JAW_DROP = 0.10  # how far the chin sinks when the mouth is fully open, face units
 
 
-def canonical(shape: Shape, expression: Expression) -> np.ndarray:
+def make_canonical_landmarks(shape: Shape, expression: Expression) -> np.ndarray:
     """Return (81, 2) float32 landmarks in face units, before the jaw drops."""
     points = np.zeros((COUNT, 2), np.float32)
     points[JAW] = _jaw(shape)
@@ -35,12 +35,12 @@ def canonical(shape: Shape, expression: Expression) -> np.ndarray:
     return points
 
 
-def jaw_drop(expression: Expression, y: np.ndarray) -> np.ndarray:
+def compute_jaw_drop(expression: Expression, y: np.ndarray) -> np.ndarray:
     """Return how far points at height y sink for the opened mouth, face units."""
     return JAW_DROP * expression.open * smoothstep(0.40, 0.95, y)
 
 
-def rotation(moment: Moment) -> np.ndarray:
+def make_rotation_matrix(moment: Moment) -> np.ndarray:
     """Return the (3, 3) rotation of the head: yaw, then pitch, then roll."""
     (cy, cp, cr), (sy, sp, sr) = np.cos(moment[:3]), np.sin(moment[:3])
     yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -49,20 +49,20 @@ def rotation(moment: Moment) -> np.ndarray:
     return roll @ pitch @ yaw
 
 
-def place(moment: Moment, points: np.ndarray, z: np.ndarray | float) -> np.ndarray:
+def project(moment: Moment, points: np.ndarray, z: np.ndarray | float) -> np.ndarray:
     """Project (N, 2) points at heights z, in face units, to (N, 2) frame pixels."""
-    turn = rotation(moment)[:2]
+    turn = make_rotation_matrix(moment)[:2]
     depth = np.broadcast_to(np.asarray(z) - DEPTH, len(points))[:, None]
     return (points @ turn[:, :2].T + depth * turn[:, 2]) * moment.scale + [moment.x, moment.y]
 
 
-def landmarks_of(head: Head, moment: Moment) -> np.ndarray:
+def project_landmarks(head: Head, moment: Moment) -> np.ndarray:
     """Return the (81, 2) float32 landmarks in frame pixels."""
-    points = canonical(head.shape, moment.expression)
+    points = make_canonical_landmarks(head.shape, moment.expression)
     at = to_pixels(points)
     z = cv2.remap(head.relief, at[:, :1].copy(), at[:, 1:].copy(), cv2.INTER_LINEAR)[:, 0]
-    points[:, 1] += jaw_drop(moment.expression, points[:, 1])
-    return place(moment, points, z).astype(np.float32)
+    points[:, 1] += compute_jaw_drop(moment.expression, points[:, 1])
+    return project(moment, points, z).astype(np.float32)
 
 
 def _jaw(shape: Shape) -> np.ndarray:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .canvas import chance
-from .cast import Crowd, Size, clip_of, donors
+from .canvas import make_rng
+from .cast import Population, Size, choose_donors, make_clip
 from .film import Fake, Shot
 from .people import Person
 from .recipes import DFDC_METHODS
@@ -30,7 +30,7 @@ class Layout(NamedTuple):
     texts: dict[str, str]
 
 
-def demographics(home: str, shots: Iterable[Shot]) -> str:
+def make_demographics_table(home: str, shots: Iterable[Shot]) -> str:
     """Return the table of the groups of a dataset's videos; a fake has the group of its target."""
     rows = [
         f"{video.removeprefix(home + '/')},{shot.clip.person.gender},{shot.clip.person.race}"
@@ -43,61 +43,61 @@ def demographics(home: str, shots: Iterable[Shot]) -> str:
 # --- DeepFakeDetection -----------------------------------------------------------------------------------------------
 
 
-def dfd(size: Size, seed: int) -> Layout:
+def plan_dfd(size: Size, seed: int) -> Layout:
     """Plan DeepFakeDetection, which lives in the tree of FaceForensics++ and has no splits."""
-    actors, rng = size.dfd.actors.people("dfd", seed), chance(seed, "dfd names")
-    shots = [_dfd_shot(actors, actor, take, size, rng) for actor in actors for take in range(size.dfd.scenes)]
-    return Layout(shots, {f"{FFPP}/demographics_dfd.csv": demographics(FFPP, shots)})
+    actors, rng = size.dfd.actors.people("dfd", seed), make_rng(seed, "dfd names")
+    shots = [_make_dfd_shot(actors, actor, take, size, rng) for actor in actors for take in range(size.dfd.scenes)]
+    return Layout(shots, {f"{FFPP}/demographics_dfd.csv": make_demographics_table(FFPP, shots)})
 
 
-def _dfd_shot(actors: list[Person], actor: Person, take: int, size: Size, rng: np.random.Generator) -> Shot:
+def _make_dfd_shot(actors: list[Person], actor: Person, take: int, size: Size, rng: np.random.Generator) -> Shot:
     number = actors.index(actor) + 1
     scene = SCENES[(number + take) % len(SCENES)]
     fakes = []
-    for donor in donors(actors, actor, size.dfd.donors):
+    for donor in choose_donors(actors, actor, size.dfd.donors):
         code = "".join(rng.choice(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"), 8))
         name = f"{number:02d}_{actors.index(donor) + 1:02d}__{scene}__{code}.mp4"
         path = f"{FFPP}/manipulated_sequences/DeepFakeDetection/c23/videos/{name}"
-        fakes.append(Fake(path, "DFD", clip_of(donor, take, "dfd", size)))
+        fakes.append(Fake(path, "DFD", make_clip(donor, take, "dfd", size)))
     real = f"{FFPP}/original_sequences/actors/c23/videos/{number:02d}__{scene}.mp4"
-    return Shot("dfd", "test", clip_of(actor, take, "dfd", size), real, tuple(fakes))
+    return Shot("dfd", "test", make_clip(actor, take, "dfd", size), real, tuple(fakes))
 
 
 # --- Celeb-DF v2 -----------------------------------------------------------------------------------------------------
 
 
-def celebdf(size: Size, seed: int) -> Layout:
+def plan_celebdf(size: Size, seed: int) -> Layout:
     """Plan Celeb-DF v2: its test list, and a training rest of other videos of some of the same celebrities."""
     people = size.celeb.celebrities.people("celebdf", seed)
-    tested = [_celeb_shot("test", people, person, 0, size.celeb.donors, size) for person in people]
+    tested = [_make_celeb_shot("test", people, person, 0, size.celeb.donors, size) for person in people]
     for k, person in enumerate(size.celeb.youtube.people("celebdf-youtube", seed)):
         path = f"{CELEB}/YouTube-real/{k:05d}.mp4"
-        tested.append(Shot("celebdf", "test", clip_of(person, 0, "celebdf", size), path))
-    rest = [_celeb_shot("train", people, person, 1, 1, size) for person in _some(people, size.celeb.rest)]
+        tested.append(Shot("celebdf", "test", make_clip(person, 0, "celebdf", size), path))
+    rest = [_make_celeb_shot("train", people, person, 1, 1, size) for person in _choose_people(people, size.celeb.rest)]
     # In this list 1 means real and 0 fake.
     labels = {video: int(video == shot.real) for shot in tested for video in shot.videos}
     listed = sorted(f"{label} {video.removeprefix(CELEB + '/')}" for video, label in labels.items())
     texts = {
         f"{CELEB}/List_of_testing_videos.txt": "\n".join(listed) + "\n",
-        f"{CELEB}/demographics.csv": demographics(CELEB, tested + rest),
+        f"{CELEB}/demographics.csv": make_demographics_table(CELEB, tested + rest),
     }
     return Layout(tested + rest, texts)
 
 
-def _celeb_shot(split: str, people: list[Person], person: Person, take: int, count: int, size: Size) -> Shot:
+def _make_celeb_shot(split: str, people: list[Person], person: Person, take: int, count: int, size: Size) -> Shot:
     a = people.index(person)
     fakes = []
-    for donor in donors(people, person, count):
+    for donor in choose_donors(people, person, count):
         path = f"{CELEB}/Celeb-synthesis/id{a}_id{people.index(donor)}_{take:04d}.mp4"
-        fakes.append(Fake(path, "Celeb-DF", clip_of(donor, take, "celebdf", size)))
+        fakes.append(Fake(path, "Celeb-DF", make_clip(donor, take, "celebdf", size)))
     real = f"{CELEB}/Celeb-real/id{a}_{take:04d}.mp4"
-    return Shot("celebdf", split, clip_of(person, take, "celebdf", size), real, tuple(fakes))
+    return Shot("celebdf", split, make_clip(person, take, "celebdf", size), real, tuple(fakes))
 
 
-def _some(people: list[Person], crowd: Crowd) -> list[Person]:
-    """Choose as many of the people as the crowd has, the first of each group."""
+def _choose_people(people: list[Person], population: Population) -> list[Person]:
+    """Choose as many of the people as the population has, the first of each group."""
     chosen: list[Person] = []
-    for wanted in crowd.people("", 0):
+    for wanted in population.people("", 0):
         group = (wanted.gender, wanted.race)
         chosen.append(next(p for p in people if (p.gender, p.race) == group and p not in chosen))
     return chosen
@@ -106,39 +106,41 @@ def _some(people: list[Person], crowd: Crowd) -> list[Person]:
 # --- DFDC ------------------------------------------------------------------------------------------------------------
 
 
-def dfdc(size: Size, seed: int) -> Layout:
+def plan_dfdc(size: Size, seed: int) -> Layout:
     """Plan the DFDC: a test folder with labels.csv, and small training parts with metadata.json."""
-    rng = chance(seed, "dfdc names")
+    rng = make_rng(seed, "dfdc names")
     people = size.dfdc.test.people("dfdc-test", seed)
     tested = []
     for person in people:
         for take in range(size.dfdc.takes):
             methods = DFDC_METHODS[: size.dfdc.methods][take :: size.dfdc.takes]
-            tested.append(_dfdc_shot("test", "test", people, (person, take), methods, size, rng))
-    trained, texts = _dfdc_train(size, seed, rng)
-    labels = sorted(f"{_name(video)},{int(video != shot.real)}" for shot in tested for video in shot.videos)
+            tested.append(_make_dfdc_shot("test", "test", people, (person, take), methods, size, rng))
+    trained, texts = _plan_dfdc_train(size, seed, rng)
+    labels = sorted(f"{_get_file_name(video)},{int(video != shot.real)}" for shot in tested for video in shot.videos)
     texts[f"{DFDC}/test/labels.csv"] = "\n".join(["filename,label", *labels]) + "\n"
-    texts[f"{DFDC}/demographics.csv"] = demographics(DFDC, tested + trained)
+    texts[f"{DFDC}/demographics.csv"] = make_demographics_table(DFDC, tested + trained)
     return Layout(tested + trained, texts)
 
 
-def _dfdc_train(size: Size, seed: int, rng: np.random.Generator) -> tuple[list[Shot], dict[str, str]]:
+def _plan_dfdc_train(size: Size, seed: int, rng: np.random.Generator) -> tuple[list[Shot], dict[str, str]]:
     """Deal the people out over the parts; a fake and its original are in the same part, as in the DFDC."""
     people, shots, texts = size.dfdc.train.people("dfdc-train", seed), [], {}
     for part in range(DFDC_PARTS):
         folder, metadata = f"train/dfdc_train_part_{part}", {}
         for k in range(part, len(people), DFDC_PARTS):
             methods = DFDC_METHODS[k % len(DFDC_METHODS) :][:1]
-            shot = _dfdc_shot("train", folder, people, (people[k], 0), methods, size, rng)
+            shot = _make_dfdc_shot("train", folder, people, (people[k], 0), methods, size, rng)
             shots.append(shot)
-            original = _name(shot.videos[0])
+            original = _get_file_name(shot.videos[0])
             metadata[original] = {"label": "REAL", "split": "train"}
-            metadata |= {_name(f.path): {"label": "FAKE", "split": "train", "original": original} for f in shot.fakes}
+            metadata |= {
+                _get_file_name(f.path): {"label": "FAKE", "split": "train", "original": original} for f in shot.fakes
+            }
         texts[f"{DFDC}/{folder}/metadata.json"] = json.dumps(dict(sorted(metadata.items())), indent=1) + "\n"
     return shots, texts
 
 
-def _dfdc_shot(
+def _make_dfdc_shot(
     split: str,
     folder: str,
     people: list[Person],
@@ -150,15 +152,15 @@ def _dfdc_shot(
     """Film a take of a person under random names, which tell nothing."""
     person, take = target
     fakes = [
-        Fake(_dfdc_path(folder, rng), method, clip_of(donor, take, "dfdc", size))
-        for method, donor in zip(methods, donors(people, person, len(methods)), strict=True)
+        Fake(_draw_dfdc_path(folder, rng), method, make_clip(donor, take, "dfdc", size))
+        for method, donor in zip(methods, choose_donors(people, person, len(methods)), strict=True)
     ]
-    return Shot("dfdc", split, clip_of(person, take, "dfdc", size), _dfdc_path(folder, rng), tuple(fakes))
+    return Shot("dfdc", split, make_clip(person, take, "dfdc", size), _draw_dfdc_path(folder, rng), tuple(fakes))
 
 
-def _dfdc_path(folder: str, rng: np.random.Generator) -> str:
+def _draw_dfdc_path(folder: str, rng: np.random.Generator) -> str:
     return f"{DFDC}/{folder}/{''.join(rng.choice(list('abcdefghijklmnopqrstuvwxyz'), 10))}.mp4"
 
 
-def _name(path: str) -> str:
+def _get_file_name(path: str) -> str:
     return path.rsplit("/", 1)[1]

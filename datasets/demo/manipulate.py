@@ -17,7 +17,7 @@ NOSE_TIP = 30
 _CHEQUERS = (np.indices((FRAME, FRAME)).sum(0) % 2 * 2 - 1).astype(np.float32)[..., None]
 
 
-def mask_of(recipe: Recipe, landmarks: np.ndarray) -> Image:
+def make_blending_mask(recipe: Recipe, landmarks: np.ndarray) -> Image:
     """Return the (FRAME, FRAME) blending mask, 0..1, around landmarks in pixels."""
     points = REGIONS[recipe.mask](landmarks)
     centre = points.mean(0)
@@ -29,7 +29,7 @@ def mask_of(recipe: Recipe, landmarks: np.ndarray) -> Image:
     return cv2.GaussianBlur(eroded, (0, 0), recipe.feather)
 
 
-def box_of(mask: Image) -> np.ndarray:
+def find_manipulated_box(mask: Image) -> np.ndarray:
     """Return the (4,) float32 box x0, y0, x1, y1 of the visibly manipulated pixels; x1 and y1 lie just outside."""
     x, y, width, height = cv2.boundingRect((mask > 0.3).astype(np.uint8))
     return np.array([x, y, x + width, y + height], np.float32)
@@ -54,18 +54,18 @@ def forge(recipe: Recipe, target: Image, mask: Image, source: Image, face_width:
 def align(source: Image, source_landmarks: np.ndarray, landmarks: np.ndarray, affine: bool) -> Image:
     """Move a frame so that its face covers the target's: a similarity of the inner face, or an affine map of it all."""
     if affine:
-        matrix = _affine(source_landmarks[:68], landmarks[:68])
+        matrix = _fit_affine(source_landmarks[:68], landmarks[:68])
     else:
-        matrix = _similarity(source_landmarks[FACE], landmarks[FACE])
+        matrix = _fit_similarity(source_landmarks[FACE], landmarks[FACE])
     return cv2.warpAffine(source, matrix, (FRAME, FRAME), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
-def _affine(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
+def _fit_affine(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """Return the (2, 3) affine map of least squared error."""
     return np.linalg.lstsq(np.column_stack([points, np.ones(len(points))]), onto, rcond=None)[0].T
 
 
-def _similarity(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
+def _fit_similarity(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """Return the (2, 3) rotation, scale and shift of least squared error; points are complex numbers here."""
     a, b = points[:, 0] + 1j * points[:, 1], onto[:, 0] + 1j * onto[:, 1]
     spread = a - a.mean()
@@ -97,7 +97,7 @@ def _match_colours(face: Image, target: Image, mask: Image, strength: float) -> 
     return np.clip(matched, 0, 1)
 
 
-def _towards_nose(landmarks: np.ndarray, points: np.ndarray, by: float) -> np.ndarray:
+def _pull_towards_nose(landmarks: np.ndarray, points: np.ndarray, by: float) -> np.ndarray:
     return points * (1 - by) + landmarks[NOSE_TIP] * by
 
 
@@ -113,14 +113,14 @@ def _face(landmarks: np.ndarray) -> np.ndarray:
 
 def _inner(landmarks: np.ndarray) -> np.ndarray:
     """From the brows to just within the cheeks and the chin."""
-    cheeks = _towards_nose(landmarks, landmarks[[2, 3, 4, 5, 11, 12, 13, 14]], 0.2)
-    return np.vstack([landmarks[17:27], cheeks, _towards_nose(landmarks, landmarks[6:11], 0.12)])
+    cheeks = _pull_towards_nose(landmarks, landmarks[[2, 3, 4, 5, 11, 12, 13, 14]], 0.2)
+    return np.vstack([landmarks[17:27], cheeks, _pull_towards_nose(landmarks, landmarks[6:11], 0.12)])
 
 
 def _oval(landmarks: np.ndarray) -> np.ndarray:
     """Half the forehead, and down to just within the jaw."""
     brows, hairline = landmarks[[17, 19, 21, 22, 24, 26]], landmarks[[68, 70, 73, 75, 78, 80]]
-    return np.vstack([(brows + hairline) / 2, _towards_nose(landmarks, landmarks[JAW], 0.12)])
+    return np.vstack([(brows + hairline) / 2, _pull_towards_nose(landmarks, landmarks[JAW], 0.12)])
 
 
 def _head(landmarks: np.ndarray) -> np.ndarray:

@@ -48,14 +48,14 @@ class Sway:
         return float(np.clip(self.offset + waves, -self.limit, self.limit))
 
 
-def sway(rng: np.random.Generator, size: float, limit: float) -> Sway:
+def draw_sway(rng: np.random.Generator, size: float, limit: float) -> Sway:
     """Draw a wandering number of typical size `size`."""
     slow = (size * 0.6 * abs(rng.normal()), rng.uniform(0.15, 0.9), rng.uniform(0, TAU))
     fast = (size * 0.125, rng.uniform(1, 2.2), rng.uniform(0, TAU))
     return Sway(rng.normal() * size * 0.5, slow, fast, limit)
 
 
-class Track:
+class MotionTrack:
     """The motion of one take: a smooth function of time.
 
     `liveliness` scales the angles of the head. They stay within .45 (yaw) and .25 rad (pitch, roll), since a face
@@ -63,10 +63,10 @@ class Track:
     """
 
     def __init__(self, rng: np.random.Generator, liveliness: float = 1.0) -> None:
-        self.yaw, self.pitch = sway(rng, 0.26 * liveliness, 0.45), sway(rng, 0.12 * liveliness, 0.25)
-        self.roll = sway(rng, 0.09 * liveliness, 0.25)
-        self.x, self.y, self.zoom = sway(rng, 0.03, 0.08), sway(rng, 0.03, 0.06), sway(rng, 0.03, 0.08)
-        self.gaze = sway(rng, 0.6, 1.0), sway(rng, 0.4, 1.0)
+        self.yaw, self.pitch = draw_sway(rng, 0.26 * liveliness, 0.45), draw_sway(rng, 0.12 * liveliness, 0.25)
+        self.roll = draw_sway(rng, 0.09 * liveliness, 0.25)
+        self.x, self.y, self.zoom = draw_sway(rng, 0.03, 0.08), draw_sway(rng, 0.03, 0.06), draw_sway(rng, 0.03, 0.08)
+        self.gaze = draw_sway(rng, 0.6, 1.0), draw_sway(rng, 0.4, 1.0)
         self.scale = rng.uniform(0.265, 0.32) * FRAME
         self.phases = rng.uniform(0, TAU, 4)
         self.syllables, self.talk = rng.uniform(2.2, 4.5), rng.uniform(0.1, 0.9)

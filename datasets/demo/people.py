@@ -8,7 +8,20 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .canvas import PIXELS, SIZE, Image, X, Y, bump, chance, clouds, fixed, pair_of_bumps, smoothstep, to_pixels
+from .canvas import (
+    PIXELS,
+    SIZE,
+    Image,
+    X,
+    Y,
+    make_bump,
+    make_fractal_noise,
+    make_mirrored_bumps,
+    make_rng,
+    smoothstep,
+    to_fixed_point,
+    to_pixels,
+)
 
 GENDERS = ("male", "female")
 RACES = ("white", "asian", "others", "black")
@@ -117,27 +130,27 @@ class Head:
 
 
 @lru_cache(maxsize=32)
-def head_of(person: Person) -> Head:
+def build_head(person: Person) -> Head:
     """Build a person's head: about 15 ms."""
-    rng = chance(person.seed, "person", person.name)
+    rng = make_rng(person.seed, "person", person.name)
     shape, colours = _draw_shape(rng, person.gender), _draw_colours(rng, person)
     long_hair = person.gender == "female" or rng.random() < 0.08
     volume = float(rng.uniform(0.74, 0.90))
-    inside = _inside(shape)
-    relief = _relief(shape, inside)
-    skin = _skin(shape, colours, rng, person)
+    inside = _compute_inside(shape)
+    relief = _build_relief(shape, inside)
+    skin = _paint_skin(shape, colours, rng, person)
     albedo = _add_hair(skin, shape, colours, rng, long_hair)
     alpha = np.clip(inside / 0.06, 0, 1).astype(np.float32)
-    return Head(shape, colours, long_hair, volume, relief, _normals(relief), alpha, albedo)
+    return Head(shape, colours, long_hair, volume, relief, _compute_normals(relief), alpha, albedo)
 
 
-def _normal(rng: np.random.Generator, deviation: float) -> float:
+def _draw_normal(rng: np.random.Generator, deviation: float) -> float:
     return float(np.clip(rng.standard_normal(), -2, 2) * deviation)
 
 
 def _draw_shape(rng: np.random.Generator, gender: str) -> Shape:
     def draw(mean: float, deviation: float, male: float, female: float) -> float:
-        return mean + (male if gender == "male" else female) + _normal(rng, deviation)
+        return mean + (male if gender == "male" else female) + _draw_normal(rng, deviation)
 
     return Shape(**{name: draw(*row) for name, row in FEATURES.items()})
 
@@ -146,65 +159,68 @@ def _draw_colours(rng: np.random.Generator, person: Person) -> Colours:
     white, female = person.race == "white", person.gender == "female"
     hair = HAIR[rng.choice(5, p=[0.36, 0.28, 0.16, 0.1, 0.1] if white else [0.72, 0.2, 0.03, 0.0, 0.05])]
     iris = IRIS[rng.choice(4, p=[0.4, 0.3, 0.2, 0.1] if white else [0.5, 0.0, 0.0, 0.5])]
-    cast = np.array([1 + _normal(rng, 0.02), 1, 1 + _normal(rng, 0.03)])
-    skin = np.array(SKIN[person.race]) * (1 + _normal(rng, 0.055)) * cast
-    lip = skin * np.array([0.93, 0.62, 0.62] if female else [0.86, 0.70, 0.68]) * (1 + _normal(rng, 0.06))
+    cast = np.array([1 + _draw_normal(rng, 0.02), 1, 1 + _draw_normal(rng, 0.03)])
+    skin = np.array(SKIN[person.race]) * (1 + _draw_normal(rng, 0.055)) * cast
+    lip = skin * np.array([0.93, 0.62, 0.62] if female else [0.86, 0.70, 0.68]) * (1 + _draw_normal(rng, 0.06))
     cloth = rng.uniform(40, 190) * (1 + 0.35 * rng.uniform(-1, 1, 3))
-    return Colours(skin, hair * (1 + _normal(rng, 0.12)), iris, lip, cloth)
+    return Colours(skin, hair * (1 + _draw_normal(rng, 0.12)), iris, lip, cloth)
 
 
-def _inside(shape: Shape) -> Image:
+def _compute_inside(shape: Shape) -> Image:
     """Return 1 at the middle of the face, 0 on its outline, negative outside."""
     height = np.where(Y > 0, shape.chin, shape.crown)
     across = np.abs(X / shape.outline_half_width(Y)) ** OUTLINE_POWER
     return (1 - across - np.abs(Y / height) ** OUTLINE_POWER).astype(np.float32)
 
 
-def _relief(shape: Shape, inside: Image) -> Image:
+def _build_relief(shape: Shape, inside: Image) -> Image:
     """Raise nose, brows, lips, cheeks and chin from a dome, and sink the eye sockets."""
     tip = shape.eye_y + shape.nose_length
     z = 0.60 * np.sqrt(np.maximum(inside, 0) + 0.015)
     ridge = np.exp(-((X / (0.055 + 0.05 * np.clip((Y - shape.eye_y) / shape.nose_length, 0, 1.2))) ** 2))
     ridge *= smoothstep(shape.eye_y - 0.15, tip, Y) * smoothstep(tip + 0.12, tip + 0.02, Y)
     z += 0.55 * shape.nose_depth * ridge
-    z += 0.50 * shape.nose_depth * bump(0, tip - 0.02, shape.nose_width, 0.09)
-    z += 0.045 * pair_of_bumps(shape.eye_x, shape.eye_y - shape.brow_rise, 0.2, 0.06)
-    z -= 0.060 * pair_of_bumps(shape.eye_x, shape.eye_y, 0.15, 0.08)
-    z += 0.050 * bump(0, shape.mouth_y, shape.mouth_width, 0.09)
-    z += 0.050 * bump(0, shape.chin * 0.86, 0.16, 0.09)
-    z += 0.035 * pair_of_bumps(0.42, 0.22, 0.16, 0.16)
+    z += 0.50 * shape.nose_depth * make_bump(0, tip - 0.02, shape.nose_width, 0.09)
+    z += 0.045 * make_mirrored_bumps(shape.eye_x, shape.eye_y - shape.brow_rise, 0.2, 0.06)
+    z -= 0.060 * make_mirrored_bumps(shape.eye_x, shape.eye_y, 0.15, 0.08)
+    z += 0.050 * make_bump(0, shape.mouth_y, shape.mouth_width, 0.09)
+    z += 0.050 * make_bump(0, shape.chin * 0.86, 0.16, 0.09)
+    z += 0.035 * make_mirrored_bumps(0.42, 0.22, 0.16, 0.16)
     return cv2.GaussianBlur(z.astype(np.float32), (0, 0), 1.2)
 
 
-def _normals(relief: Image) -> Image:
+def _compute_normals(relief: Image) -> Image:
     slope_x = cv2.Sobel(relief, cv2.CV_32F, 1, 0, scale=PIXELS / 8)
     slope_y = cv2.Sobel(relief, cv2.CV_32F, 0, 1, scale=PIXELS / 8)
     normals = np.dstack([-slope_x, -slope_y, np.ones_like(relief)])
     return (normals / np.linalg.norm(normals, axis=2, keepdims=True)).astype(np.float32)
 
 
-def _skin(shape: Shape, colours: Colours, rng: np.random.Generator, person: Person) -> Image:
+def _paint_skin(shape: Shape, colours: Colours, rng: np.random.Generator, person: Person) -> Image:
     """Colour the skin: blotches, pores, red cheeks and nose, shadows around the eyes, freckles, a beard's shadow."""
-    blotches, pores = clouds(rng, SIZE, 3, 3), clouds(rng, SIZE, 26, 4, 0.8)
+    blotches, pores = make_fractal_noise(rng, SIZE, 3, 3), make_fractal_noise(rng, SIZE, 26, 4, 0.8)
     skin = (1 + 0.035 * blotches + 0.022 * pores)[..., None] * colours.skin.astype(np.float32)
     tip = shape.eye_y + shape.nose_length
-    flush = 0.5 * pair_of_bumps(0.42, 0.2, 0.2, 0.16) + 0.4 * bump(0, tip, 0.14, 0.12)
+    flush = 0.5 * make_mirrored_bumps(0.42, 0.2, 0.2, 0.16) + 0.4 * make_bump(0, tip, 0.14, 0.12)
     skin *= 1 + flush[..., None] * np.array([0.04, -0.05, -0.04], np.float32)
-    under_eyes, folds = pair_of_bumps(shape.eye_x, shape.eye_y + 0.1, 0.15, 0.06), pair_of_bumps(0.22, 0.36, 0.05, 0.1)
+    under_eyes, folds = (
+        make_mirrored_bumps(shape.eye_x, shape.eye_y + 0.1, 0.15, 0.06),
+        make_mirrored_bumps(0.22, 0.36, 0.05, 0.1),
+    )
     skin *= (1 - 0.16 * under_eyes - 0.10 * folds)[..., None]
-    skin *= (1 - _freckles(rng, 26 if person.race in ("white", "asian") else 8))[..., None]
+    skin *= (1 - _draw_freckles(rng, 26 if person.race in ("white", "asian") else 8))[..., None]
     if person.gender == "male" and rng.random() < 0.55:
-        lips = bump(0, shape.mouth_y, shape.mouth_width * 0.9, 0.07)
+        lips = make_bump(0, shape.mouth_y, shape.mouth_width * 0.9, 0.07)
         beard = smoothstep(0.22, 0.5, Y + 0.25 * np.abs(X)) * (1 - lips)
         skin *= (1 - rng.uniform(0.1, 0.42) * beard * np.clip(1 + 0.15 * pores, 0.4, 1.5))[..., None]
     return skin.astype(np.float32)
 
 
-def _freckles(rng: np.random.Generator, most: int) -> Image:
+def _draw_freckles(rng: np.random.Generator, most: int) -> Image:
     """Return how much darker each point is for freckles and moles, 0..1."""
     spots = np.zeros((SIZE, SIZE), np.float32)
     for _ in range(int(rng.integers(0, most))):
-        centre = fixed(to_pixels(rng.uniform((-0.55, -0.55), (0.55, 0.8))))
+        centre = to_fixed_point(to_pixels(rng.uniform((-0.55, -0.55), (0.55, 0.8))))
         radius = int(rng.uniform(0.010, 0.022) * PIXELS * 2**4)
         cv2.circle(spots, tuple(map(int, centre)), radius, float(rng.uniform(0.15, 0.5)), -1, cv2.LINE_AA, 4)
     return cv2.GaussianBlur(spots, (0, 0), 0.7)
@@ -212,7 +228,7 @@ def _freckles(rng: np.random.Generator, most: int) -> Image:
 
 def _add_hair(skin: Image, shape: Shape, colours: Colours, rng: np.random.Generator, long_hair: bool) -> np.ndarray:
     """Lay streaked hair over the top of the head (and down its sides, if it is long); returns the uint8 albedo."""
-    fringe = 0.03 * clouds(rng, SIZE, 7, 3)
+    fringe = 0.03 * make_fractal_noise(rng, SIZE, 7, 3)
     line = shape.hairline + shape.hairline_curve * np.abs(X / shape.half_width) ** 2.6 + fringe
     covered = smoothstep(0.03, -0.03, Y - line)
     if long_hair:

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from .camera import Light
-from .canvas import FIXED, SIZE, Image, colour_of, fixed, to_pixels
-from .landmarks import DEPTH, jaw_drop, place, rotation
+from .canvas import FIXED_POINT_BITS, SIZE, Image, to_colour_tuple, to_fixed_point, to_pixels
+from .landmarks import DEPTH, compute_jaw_drop, make_rotation_matrix, project
 from .motion import FRAME, Moment
-from .paint import painted
+from .paint import paint_features
 from .people import Head
 
 COARSE = 3  # the pose is solved at each third pixel
@@ -25,23 +25,25 @@ def render(head: Head, moment: Moment, light: Light, background: np.ndarray) -> 
     behind = background.copy()
     _draw_behind(behind, head, moment, light)
     image = behind.astype(np.float32) / np.float32(255)
-    x0, y0, x1, y1 = _window(moment)
-    face = cv2.remap(_lit(head, moment, light), *_lookup(head, moment, (x0, y0, x1, y1)), cv2.INTER_LINEAR)
+    x0, y0, x1, y1 = _find_window(moment)
+    face = cv2.remap(
+        _shade_head(head, moment, light), *_compute_lookup(head, moment, (x0, y0, x1, y1)), cv2.INTER_LINEAR
+    )
     part, alpha = image[y0:y1, x0:x1], face[..., 3:]
     part += alpha * (face[..., :3] - part)
     return image
 
 
-def _window(moment: Moment) -> tuple[int, int, int, int]:
+def _find_window(moment: Moment) -> tuple[int, int, int, int]:
     """Return the part x0, y0, x1, y1 of the frame that a face can cover, in pixels."""
     wide, high = 1.25 * moment.scale, 1.38 * moment.scale
     low = max(0, int(moment.x - wide)), max(0, int(moment.y - high))
     return *low, min(FRAME, int(moment.x + wide)), min(FRAME, int(moment.y + high))
 
 
-def _lit(head: Head, moment: Moment, light: Light) -> Image:
+def _shade_head(head: Head, moment: Moment, light: Light) -> Image:
     """Return the lit canvas, (SIZE, SIZE, 4) RGB and alpha, 0..1: Lambert's diffuse and Blinn's specular light."""
-    back = rotation(moment).T
+    back = make_rotation_matrix(moment).T
     to_light, to_viewer = back @ light.direction, back @ np.array([0.0, 0.0, 1.0])
     half = (to_light + to_viewer) / np.linalg.norm(to_light + to_viewer)
     facing = head.normals.reshape(-1, 3) @ np.stack([to_light, half], 1).astype(np.float32)
@@ -50,7 +52,7 @@ def _lit(head: Head, moment: Moment, light: Light) -> Image:
     shine = np.square(np.square(np.square(specular)))  # to the 24th power, cheaply
     shine = np.float32(light.specular) * shine * shine * shine
     lit = np.empty((SIZE, SIZE, 4), np.float32)
-    albedo = painted(head, moment.expression, moment.gaze)
+    albedo = paint_features(head, moment.expression, moment.gaze)
     np.multiply(albedo, (light.colour / 255).astype(np.float32), out=lit[..., :3])
     lit[..., :3] *= shade[..., None]
     lit[..., :3] += shine[..., None]
@@ -58,14 +60,14 @@ def _lit(head: Head, moment: Moment, light: Light) -> Image:
     return lit
 
 
-def _lookup(head: Head, moment: Moment, window: tuple[int, int, int, int]) -> tuple[Image, Image]:
+def _compute_lookup(head: Head, moment: Moment, window: tuple[int, int, int, int]) -> tuple[Image, Image]:
     """Return for each pixel of the window the canvas pixel (x, y) that is seen there."""
     x0, y0, x1, y1 = window
     u = (np.arange(x0, x1 + COARSE, COARSE, dtype=np.float32) - np.float32(moment.x)) / np.float32(moment.scale)
     v = (np.arange(y0, y1 + COARSE, COARSE, dtype=np.float32) - np.float32(moment.y)) / np.float32(moment.scale)
     grid_u, grid_v = np.meshgrid(u, v)
-    x, y = _solve(head.relief, grid_u, grid_v, rotation(moment).astype(np.float32))
-    y = y - jaw_drop(moment.expression, y).astype(np.float32)
+    x, y = _solve(head.relief, grid_u, grid_v, make_rotation_matrix(moment).astype(np.float32))
+    y = y - compute_jaw_drop(moment.expression, y).astype(np.float32)
     finer = np.array([[1 / COARSE, 0, 0], [0, 1 / COARSE, 0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (x1 - x0, y1 - y0)
@@ -93,13 +95,13 @@ class _Brush:
         self.light = light.colour * (light.ambient + 0.55 * light.diffuse)
 
     def colour(self, colour: np.ndarray, strength: float) -> tuple[float, ...]:
-        return colour_of(np.clip(colour * self.light * strength, 0, 255))
+        return to_colour_tuple(np.clip(colour * self.light * strength, 0, 255))
 
     def at(self, x: float, y: float, z: float) -> np.ndarray:
         """Return the pixel where a point of the turning head is seen."""
-        return place(self.moment, np.array([[x, y]]), z)[0]
+        return project(self.moment, np.array([[x, y]]), z)[0]
 
-    def fixed_at(self, x: float, y: float) -> np.ndarray:
+    def body_at(self, x: float, y: float) -> np.ndarray:
         """Return the pixel of a point of the body, which doesn't turn."""
         return np.array([self.moment.x + x * self.moment.scale, self.moment.y + y * self.moment.scale])
 
@@ -112,12 +114,12 @@ class _Brush:
         arc: tuple[float, float] = (0, 360),
         thickness: int = -1,
     ) -> None:
-        x, y = map(int, fixed(centre))
-        width, height = (int(r * self.moment.scale * 2**FIXED) for r in radii)
-        cv2.ellipse(self.image, (x, y), (width, height), angle, *arc, colour, thickness, cv2.LINE_AA, FIXED)
+        x, y = map(int, to_fixed_point(centre))
+        width, height = (int(r * self.moment.scale * 2**FIXED_POINT_BITS) for r in radii)
+        cv2.ellipse(self.image, (x, y), (width, height), angle, *arc, colour, thickness, cv2.LINE_AA, FIXED_POINT_BITS)
 
     def polygon(self, points: list[np.ndarray], colour: tuple[float, ...]) -> None:
-        cv2.fillPoly(self.image, [fixed(np.array(points))], colour, cv2.LINE_AA, FIXED)
+        cv2.fillPoly(self.image, [to_fixed_point(np.array(points))], colour, cv2.LINE_AA, FIXED_POINT_BITS)
 
 
 def _draw_behind(image: np.ndarray, head: Head, moment: Moment, light: Light) -> None:
@@ -138,8 +140,8 @@ def _draw_behind(image: np.ndarray, head: Head, moment: Moment, light: Light) ->
 
 
 def _draw_shoulders(brush: _Brush, cloth: np.ndarray) -> None:
-    brush.ellipse(brush.fixed_at(0, 2.25), (1.75, 1.0), brush.colour(cloth, 0.9))
-    brush.ellipse(brush.fixed_at(0, 1.42), (0.66, 0.26), brush.colour(cloth, 0.7))
+    brush.ellipse(brush.body_at(0, 2.25), (1.75, 1.0), brush.colour(cloth, 0.9))
+    brush.ellipse(brush.body_at(0, 1.42), (0.66, 0.26), brush.colour(cloth, 0.7))
 
 
 def _draw_long_hair(brush: _Brush, head: Head, tilt: float) -> None:
@@ -155,7 +157,7 @@ def _draw_long_hair(brush: _Brush, head: Head, tilt: float) -> None:
 def _draw_neck(brush: _Brush, head: Head) -> None:
     skin = head.colours.skin
     top = [brush.at(-0.40, 0.6, -0.1), brush.at(0.40, 0.6, -0.1)]
-    brush.polygon([*top, brush.fixed_at(0.5, 1.42), brush.fixed_at(-0.5, 1.42)], brush.colour(skin, 0.66))
-    brush.ellipse(brush.fixed_at(0, 1.42), (0.5, 0.17), brush.colour(skin, 0.66))
+    brush.polygon([*top, brush.body_at(0.5, 1.42), brush.body_at(-0.5, 1.42)], brush.colour(skin, 0.66))
+    brush.ellipse(brush.body_at(0, 1.42), (0.5, 0.17), brush.colour(skin, 0.66))
     middle = brush.at(0, head.shape.chin * 0.93, -0.1)
     brush.ellipse(middle, (0.40, 0.18), brush.colour(skin, 0.52))  # the chin's shadow

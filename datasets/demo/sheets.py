@@ -15,74 +15,74 @@ import av
 import cv2
 import numpy as np
 
-from ...benchmark.store import atomic
-from .film import Shot, Truth, film
+from ...benchmark.store import write_atomically
+from .film import GroundTruth, Shot, render_shot
 from .motion import FRAME
 from .people import GENDERS, RACES
 from .recipes import RECIPES
-from .world import plan
+from .world import plan_world
 
 MARGIN = 18  # height of a caption, pixels
 QUALITY = 88
 
 
-def faces_sheet(folder: Path) -> np.ndarray:
+def make_faces_sheet(folder: Path) -> np.ndarray:
     """Show a real face of each group (columns) from each dataset (rows)."""
-    shots = plan("default", 0, "standard").shots
+    shots = plan_world("default", 0, "standard").shots
     groups = [(gender, race) for gender in GENDERS for race in RACES]
     rows = []
     for dataset in ("ffpp", "celebdf", "dfd", "dfdc"):
         tested = [s for s in shots if s.dataset == dataset and s.split == "test"]
         chosen = [next(s for s in tested if (s.clip.person.gender, s.clip.person.race) == group) for group in groups]
         named = zip(chosen, groups, strict=True)
-        rows.append([_captioned(_real(folder, shot), f"{dataset}: {g}, {r}") for shot, (g, r) in named])
-    return _grid(rows)
+        rows.append([_add_caption(_render_real_frame(folder, shot), f"{dataset}: {g}, {r}") for shot, (g, r) in named])
+    return _stack_grid(rows)
 
 
-def fakes_sheet(folder: Path) -> np.ndarray:
+def make_fakes_sheet(folder: Path) -> np.ndarray:
     """Show two fakes of each method beside their real sources, with the manipulated box."""
-    shots = plan("default", 0, "standard").shots
+    shots = plan_world("default", 0, "standard").shots
     strips = []
     for recipe in (name for name in RECIPES if not name.startswith("Leak")):
         fitting = [s for s in shots if s.split == "test" and any(f.recipe == recipe for f in s.fakes)]
         first = next(s for s in fitting if s.clip.person.race == "white")
         last = next(s for s in reversed(fitting) if s.clip.person.race == "others")
-        strips.append([tile for shot in (first, last) for tile in _beside_source(folder, shot, recipe)])
+        strips.append([tile for shot in (first, last) for tile in _show_beside_source(folder, shot, recipe)])
     half = len(strips) // 2
-    return _grid([left + right for left, right in zip(strips[:half], strips[half:], strict=True)])
+    return _stack_grid([left + right for left, right in zip(strips[:half], strips[half:], strict=True)])
 
 
-def leak_sheet(folder: Path) -> np.ndarray:
+def make_leak_sheet(folder: Path) -> np.ndarray:
     """Show a target of the leak world, real and with old and new donors (the donors stand above)."""
-    shots = plan("default", 0, "leak").shots
+    shots = plan_world("default", 0, "leak").shots
     old, new = ([s for s in shots if s.dataset == d and s.split == "test"] for d in ("ffpp", "ffpp-new-donors"))
     rows = []
     for k in (0, 10, 23):
-        tiles = [_captioned(_real(folder, old[k]), "real")]
+        tiles = [_add_caption(_render_real_frame(folder, old[k]), "real")]
         for name, shot in (("old donor", old[k]), ("new donor", new[k])):
             donor = Shot("", "", shot.fakes[0].donor, f"donors/{shot.fakes[0].donor.name}.mp4")
-            tiles.append(_captioned(_real(folder, donor), name))
-            known = _filmed(folder, shot)
-            tiles += [_captioned(_still(folder, known[f.path]), f"{f.recipe}, {name}") for f in shot.fakes]
+            tiles.append(_add_caption(_render_real_frame(folder, donor), name))
+            known = _render_by_path(folder, shot)
+            tiles += [_add_caption(_make_still(folder, known[f.path]), f"{f.recipe}, {name}") for f in shot.fakes]
         rows.append(tiles)
-    return _grid(rows)
+    return _stack_grid(rows)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Write the three sheets into the folder given."""
     if len(arguments) != 1:
         raise SystemExit("usage: python -m crossfake.datasets.demo.sheets FOLDER")
-    for name, make in (("faces", faces_sheet), ("fakes", fakes_sheet), ("leak", leak_sheet)):
-        with TemporaryDirectory() as folder, atomic(Path(arguments[0]) / f"demo_{name}.jpg") as temporary:
+    for name, make in (("faces", make_faces_sheet), ("fakes", make_fakes_sheet), ("leak", make_leak_sheet)):
+        with TemporaryDirectory() as folder, write_atomically(Path(arguments[0]) / f"demo_{name}.jpg") as temporary:
             sheet = cv2.cvtColor(make(Path(folder)), cv2.COLOR_RGB2BGR)
             cv2.imwrite(str(temporary), sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
 
-def _filmed(folder: Path, shot: Shot) -> dict[str, Truth]:
-    return {known.video: known for known in film(folder, shot)}
+def _render_by_path(folder: Path, shot: Shot) -> dict[str, GroundTruth]:
+    return {known.video: known for known in render_shot(folder, shot)}
 
 
-def _still(folder: Path, known: Truth) -> np.ndarray:
+def _make_still(folder: Path, known: GroundTruth) -> np.ndarray:
     """Return the frame of a video in which the eyes are widest open, with the manipulated box drawn if there is one."""
     lids = known.landmarks[:, [37, 38, 43, 44, 40, 41, 46, 47], 1]
     index = int(np.argmax(lids[:, 4:].sum(axis=1) - lids[:, :4].sum(axis=1)))
@@ -94,25 +94,28 @@ def _still(folder: Path, known: Truth) -> np.ndarray:
     return image
 
 
-def _real(folder: Path, shot: Shot) -> np.ndarray:
+def _render_real_frame(folder: Path, shot: Shot) -> np.ndarray:
     """Return a frame of the real video of a shot, without filming its fakes."""
-    (known,) = film(folder, Shot(shot.dataset, shot.split, shot.clip, shot.real))
-    return _still(folder, known)
+    (known,) = render_shot(folder, Shot(shot.dataset, shot.split, shot.clip, shot.real))
+    return _make_still(folder, known)
 
 
-def _beside_source(folder: Path, shot: Shot, recipe: str) -> list[np.ndarray]:
-    known = _filmed(folder, shot)
+def _show_beside_source(folder: Path, shot: Shot, recipe: str) -> list[np.ndarray]:
+    known = _render_by_path(folder, shot)
     fake = next(f for f in shot.fakes if f.recipe == recipe)
-    return [_captioned(_real(folder, shot), "real"), _captioned(_still(folder, known[fake.path]), recipe)]
+    return [
+        _add_caption(_render_real_frame(folder, shot), "real"),
+        _add_caption(_make_still(folder, known[fake.path]), recipe),
+    ]
 
 
-def _captioned(image: np.ndarray, text: str) -> np.ndarray:
+def _add_caption(image: np.ndarray, text: str) -> np.ndarray:
     strip = np.full((MARGIN, FRAME, 3), 255, np.uint8)
     cv2.putText(strip, text, (3, MARGIN - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (30, 30, 30), 1, cv2.LINE_AA)
     return np.vstack([strip, image])
 
 
-def _grid(rows: Iterable[list[np.ndarray]]) -> np.ndarray:
+def _stack_grid(rows: Iterable[list[np.ndarray]]) -> np.ndarray:
     return np.vstack([np.hstack(row) for row in rows])
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from ...benchmark.errors import BenchError, did_you_mean
-from ...benchmark.store import atomic, locked, read_json, write_json, write_text
+from ...benchmark.store import hold_lock, read_json, write_atomically, write_json, write_text
 from ...benchmark.workers import end_with_parent
 from .cast import SIZES
-from .ffpp_layout import ffpp, leak
-from .film import Shot, Truth, film
-from .layouts import Layout, celebdf, dfd, dfdc
+from .ffpp_layout import plan_ffpp, plan_leak
+from .film import GroundTruth, Shot, render_shot
+from .layouts import Layout, plan_celebdf, plan_dfd, plan_dfdc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,18 +44,18 @@ def render_world(
     the byte. `progress` is called with the number of videos written and to be written. Raises BenchError if `out`
     holds something else.
     """
-    _check(size, seed, world)
+    _check_arguments(size, seed, world)
     wanted = {"generator_version": GENERATOR_VERSION, "size": size, "seed": seed, "world": world}
     if _is_complete(out, wanted):
         return out
-    with locked(out):
+    with hold_lock(out):
         if not _is_complete(out, wanted):  # another process may have written it in the meantime
             write_json(out / STARTED, wanted)
             _write(out, wanted, workers, progress)
     return out
 
 
-def world_of(root: Path) -> dict[str, Any] | None:
+def find_world(root: Path) -> dict[str, Any] | None:
     """Return what is known of the complete demo world that `root` is or lies in; None if there is none.
 
     A dataset's own folder may be given as the root, so the two folders above are looked at, too.
@@ -65,7 +65,7 @@ def world_of(root: Path) -> dict[str, Any] | None:
     return next((read_json(marker) for marker in markers if marker.is_file()), None)
 
 
-def truth(root: Path) -> pd.DataFrame:
+def read_ground_truth(root: Path) -> pd.DataFrame:
     """Read the ground truth of a world: one row a frame.
 
     Columns: video (path relative to the root), source (path of the real video behind a fake), dataset, split, label
@@ -77,16 +77,16 @@ def truth(root: Path) -> pd.DataFrame:
     return pd.read_parquet(root / GROUND_TRUTH)
 
 
-def plan(size: str, seed: int, world: str) -> Layout:
+def plan_world(size: str, seed: int, world: str) -> Layout:
     """Plan all videos and text files of a world."""
     numbers = SIZES[size]
-    standard = (ffpp, dfd, celebdf, dfdc)
-    layouts = leak(numbers, seed) if world == "leak" else [make(numbers, seed) for make in standard]
+    standard = (plan_ffpp, plan_dfd, plan_celebdf, plan_dfdc)
+    layouts = plan_leak(numbers, seed) if world == "leak" else [make(numbers, seed) for make in standard]
     texts = {path: text for layout in layouts for path, text in layout.texts.items()}
     return Layout([shot for layout in layouts for shot in layout.shots], texts)
 
 
-def counts_of(shots: list[Shot]) -> dict[str, dict[str, dict[str, int]]]:
+def count_videos(shots: list[Shot]) -> dict[str, dict[str, dict[str, int]]]:
     """Count the videos by dataset, split and class."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for shot in shots:
@@ -96,7 +96,7 @@ def counts_of(shots: list[Shot]) -> dict[str, dict[str, dict[str, int]]]:
     return counts
 
 
-def _check(size: str, seed: int, world: str) -> None:
+def _check_arguments(size: str, seed: int, world: str) -> None:
     for name, names, what in ((size, SIZES, "size"), (world, WORLDS, "world")):
         if name not in names:
             raise BenchError(f"unknown demo {what} '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")
@@ -119,49 +119,51 @@ def _is_complete(out: Path, wanted: dict[str, Any]) -> bool:
 
 
 def _write(out: Path, wanted: dict[str, Any], workers: int, progress: Callable[[int, int], None] | None) -> None:
-    layout = plan(wanted["size"], wanted["seed"], wanted["world"])
+    layout = plan_world(wanted["size"], wanted["seed"], wanted["world"])
     for path, text in layout.texts.items():
         write_text(out / path, text)
     total, done = sum(len(shot.videos) for shot in layout.shots), 0
-    truths: list[list[Truth]] = []
-    for shot, known in zip(layout.shots, _filmed(out, layout.shots, workers), strict=True):
+    truths: list[list[GroundTruth]] = []
+    for shot, known in zip(layout.shots, _render_shots(out, layout.shots, workers), strict=True):
         truths.append(known)
         done += len(shot.videos)
         if progress:
             progress(done, total)
-    with atomic(out / GROUND_TRUTH) as temporary:
-        _truth_table(layout.shots, truths).to_parquet(temporary, index=False)
-    marker = {"schema_version": SCHEMA_VERSION, **wanted, "counts": counts_of(layout.shots), "complete": True}
+    with write_atomically(out / GROUND_TRUTH) as temporary:
+        _make_truth_table(layout.shots, truths).to_parquet(temporary, index=False)
+    marker = {"schema_version": SCHEMA_VERSION, **wanted, "counts": count_videos(layout.shots), "complete": True}
     write_json(out / MARKER, marker)
 
 
-def _filmed(out: Path, shots: list[Shot], workers: int) -> Iterator[list[Truth]]:
+def _render_shots(out: Path, shots: list[Shot], workers: int) -> Iterator[list[GroundTruth]]:
     """Film all shots, here or in new processes, and yield what is known of each in order."""
     if workers <= 1:
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:
-            yield from map(partial(film, out), shots)
+            yield from map(partial(render_shot, out), shots)
         finally:
             cv2.setNumThreads(threads)
         return
     # Spawned, not forked: the caller may have threads (torch, BLAS), which a forked child would deadlock on.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start) as pool:
-        yield from pool.map(partial(film, out), shots, chunksize=4)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
+        yield from pool.map(partial(render_shot, out), shots, chunksize=4)
 
 
-def _start() -> None:
+def _start_worker() -> None:
     end_with_parent()
     cv2.setNumThreads(1)
 
 
-def _truth_table(shots: list[Shot], truths: list[list[Truth]]) -> pd.DataFrame:
+def _make_truth_table(shots: list[Shot], truths: list[list[GroundTruth]]) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame([row for shot, known in zip(shots, truths, strict=True) for row in _truth_rows(shot, known)])
+    return pd.DataFrame(
+        [row for shot, known in zip(shots, truths, strict=True) for row in _make_truth_rows(shot, known)]
+    )
 
 
-def _truth_rows(shot: Shot, known: list[Truth]) -> Iterator[dict[str, Any]]:
+def _make_truth_rows(shot: Shot, known: list[GroundTruth]) -> Iterator[dict[str, Any]]:
     fakes = {fake.path: fake for fake in shot.fakes}
     for video in known:
         fake, person = fakes.get(video.video), shot.clip.person

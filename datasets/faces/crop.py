@@ -8,7 +8,7 @@ from ...benchmark.types import Face
 from .finder import Detection
 
 
-def context_rectangle(
+def compute_context_rectangle(
     landmarks: np.ndarray, context: float, frame_size: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
     """Return x0, y0, x1, y1 in whole pixels of a square around a face, clipped to the frame; None if nothing is left.
@@ -22,10 +22,10 @@ def context_rectangle(
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def cut(frame: np.ndarray, index: int, detection: Detection, context: float) -> Face | None:
+def cut_context_crop(frame: np.ndarray, index: int, detection: Detection, context: float) -> Face | None:
     """Cut the context crop out of a (H, W, 3) frame: its very pixels, so a warp of it equals one of the frame."""
     height, width = frame.shape[:2]
-    rectangle = context_rectangle(detection.landmarks, context, (width, height))
+    rectangle = compute_context_rectangle(detection.landmarks, context, (width, height))
     if rectangle is None:
         return None
     x0, y0, x1, y1 = rectangle

@@ -34,18 +34,18 @@ class Dlib81:
         self.rectangle = dlib.rectangle
         self.mesh = FaceMesh(twice)
 
-    def place(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None:
+    def predict(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None:
         """Return the points (81, 2) float32 in frame pixels; None where Face Mesh sees no face."""
-        mesh = self.mesh.place(frame, candidate)
+        mesh = self.mesh.predict(frame, candidate)
         if mesh is None:
             return None
-        shape = self.predictor(frame, self.rectangle(*np.rint(dlib_box(mesh)).astype(int).tolist()))
+        shape = self.predictor(frame, self.rectangle(*np.rint(compute_dlib_box(mesh)).astype(int).tolist()))
         if shape.num_parts != POINTS:
             raise BenchError(f"dlib's predictor places {shape.num_parts} points, not {POINTS}. Give {DLIB81.name}")
         return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
 
 
-def dlib_box(landmarks: np.ndarray) -> np.ndarray:
+def compute_dlib_box(landmarks: np.ndarray) -> np.ndarray:
     """Return the square (4,) that dlib's detector would draw around a face with these (81, 2) landmarks.
 
     A little larger than the box of the first 68, and higher up; the shares are means of 34 faces.

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ...benchmark.errors import BenchError, did_you_mean
-from .boxes import overlap
-from .models import DLIB81, RETINAFACE, at_hand, short_hash
+from .boxes import compute_iou
+from .models import DLIB81, RETINAFACE, find_local_file, short_hash
 
 # Part of every face store's key: raise it whenever a change here or in a finder changes what is found or cut.
 FINDER_VERSION = 1
 
-LOOKERS = {"mediapipe": ".mediapipe:BlazeFaces", "retinaface": ".retinaface:RetinaFaces"}
-PLACERS = {"mesh": ".mediapipe:FaceMesh", "dlib81": ".dlib81:Dlib81"}
+FACE_LOCATORS = {"mediapipe": ".mediapipe:BlazeFaceLocator", "retinaface": ".retinaface:RetinaFaceLocator"}
+LANDMARK_MODELS = {"mesh": ".mediapipe:FaceMesh", "dlib81": ".dlib81:Dlib81"}
 MOST_FACES = 4
 SAME_FACE_IOU = 0.3
 
@@ -48,37 +48,37 @@ class FaceFinder(Protocol):
         """Return the faces, most certain first; `thorough` takes its time to find all of a crowd."""
 
 
-class Looker(Protocol):
+class FaceLocator(Protocol):
     """Looks for faces in a frame, in one or more ways, the quickest first."""
 
-    def looks(self, frame: np.ndarray) -> Iterator[list[Candidate]]: ...
+    def locate(self, frame: np.ndarray) -> Iterator[list[Candidate]]: ...
 
 
-class Placer(Protocol):
+class LandmarkModel(Protocol):
     """Places points (81, 2) float32 on a candidate; None where there is no face."""
 
-    def place(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None: ...
+    def predict(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None: ...
 
 
 class Finder:
     """The faces that a looker sees and a placer can place points on."""
 
-    def __init__(self, looker: Looker, placer: Placer):
-        self.looker = looker
-        self.placer = placer
+    def __init__(self, face_locator: FaceLocator, landmark_model: LandmarkModel):
+        self.face_locator = face_locator
+        self.landmark_model = landmark_model
 
     def find(self, frame: np.ndarray, thorough: bool = False) -> list[Detection]:
         """Return what the first successful look shows, at most 4 faces; `thorough`: what all looks together show."""
-        looks = self.looker.looks(frame)
+        looks = self.face_locator.locate(frame)
         if thorough:
-            return self._placed(frame, merge_overlapping([c for look in looks for c in look]))
+            return self._add_landmarks(frame, merge_overlapping([c for look in looks for c in look]))
         for candidates in looks:
-            if found := self._placed(frame, candidates[:MOST_FACES]):
+            if found := self._add_landmarks(frame, candidates[:MOST_FACES]):
                 return found
         return []
 
-    def _placed(self, frame: np.ndarray, candidates: list[Candidate]) -> list[Detection]:
-        placed = [(c, self.placer.place(frame, c)) for c in candidates]
+    def _add_landmarks(self, frame: np.ndarray, candidates: list[Candidate]) -> list[Detection]:
+        placed = [(c, self.landmark_model.predict(frame, c)) for c in candidates]
         return [Detection(c.box.astype(np.float32), points, c.score) for c, points in placed if points is not None]
 
 
@@ -92,11 +92,11 @@ def resolve(name: str) -> str:
     """
     looker, plus, given = name.partition("+")
     if name == "auto":
-        looker = "retinaface" if at_hand(RETINAFACE) else "mediapipe"
-        given = "dlib81" if at_hand(DLIB81) else ""
+        looker = "retinaface" if find_local_file(RETINAFACE) else "mediapipe"
+        given = "dlib81" if find_local_file(DLIB81) else ""
     placer, _, hashed = given.partition("@")
-    if looker not in LOOKERS or placer not in ("", "dlib81") or (plus and not placer):
-        known = ["auto", *LOOKERS, *(f"{looker}+dlib81" for looker in LOOKERS)]
+    if looker not in FACE_LOCATORS or placer not in ("", "dlib81") or (plus and not placer):
+        known = ["auto", *FACE_LOCATORS, *(f"{looker}+dlib81" for looker in FACE_LOCATORS)]
         raise BenchError(f"no face finder named '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}")
     if not placer:
         return looker
@@ -115,11 +115,14 @@ def load_finder(name: str) -> FaceFinder:
         BenchError: no finder is named so, or its packages or model files can't be had.
     """
     looker, _, placer = resolve(name).partition("+")
-    look, place = _get(LOOKERS[looker]), _get(PLACERS[placer.partition("@")[0] or "mesh"])
+    look, place = (
+        _import_attribute(FACE_LOCATORS[looker]),
+        _import_attribute(LANDMARK_MODELS[placer.partition("@")[0] or "mesh"]),
+    )
     return Finder(look(), place(twice=looker != "mediapipe"))
 
 
-def _get(target: str) -> Any:
+def _import_attribute(target: str) -> Any:
     module, _, attribute = target.partition(":")
     return getattr(import_module(module, __package__), attribute)
 
@@ -129,7 +132,7 @@ def merge_overlapping(candidates: list[Candidate]) -> list[Candidate]:
     merged = []
     left = sorted(candidates, key=lambda c: -c.score)
     while left:
-        shared = overlap(left[0].box, np.array([c.box for c in left]))
+        shared = compute_iou(left[0].box, np.array([c.box for c in left]))
         same = [c for c, share in zip(left, shared, strict=True) if share > SAME_FACE_IOU or c is left[0]]
         box, eyes = (np.average([c[i] for c in same], axis=0, weights=[c.score for c in same]) for i in (1, 2))
         left = [c for c, share in zip(left, shared, strict=True) if share <= SAME_FACE_IOU and c is not left[0]]

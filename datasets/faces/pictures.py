@@ -14,8 +14,8 @@ import numpy as np
 from ...benchmark.errors import BenchError
 from ...benchmark.types import Picture
 from .finder import Detection
-from .flaws import flaw_of_landmarks
-from .store import POINTS, Lost
+from .flaws import find_landmark_flaw
+from .store import POINTS, LostFrame
 
 UNDECODABLE = "it can't be decoded"
 # Values that whoever wrote the LMDB had in an array: the bytes don't tell their type, but their number does.
@@ -23,7 +23,7 @@ WIDTHS = {POINTS * 2 * 4: np.int32, POINTS * 2 * 8: np.int64}
 
 
 def read_pictures(
-    pictures: Sequence[Picture], lost: list[Lost] | None = None
+    pictures: Sequence[Picture], lost: list[LostFrame] | None = None
 ) -> Iterator[tuple[int, np.ndarray, *tuple[Detection | None, ...]]]:
     """Yield (frame, (H, W, 3) uint8 RGB) of what can be read, and the face where landmarks are given.
 
@@ -31,27 +31,27 @@ def read_pictures(
     """
     lost = [] if lost is None else lost
     for picture in pictures:
-        content = _content(picture.file, picture.key)
+        content = _read_content(picture.file, picture.key)
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
         if image is None:
             gone = f"no file {Path(picture.key or picture.file).name}"
-            lost.append(Lost(picture.frame, gone if content is None else UNDECODABLE))
+            lost.append(LostFrame(picture.frame, gone if content is None else UNDECODABLE))
             continue
         faces: list[Detection | None] = []
         if picture.landmarks:
-            points = _landmarks(picture)
-            flaw = flaw_of_landmarks(points, image.shape[1::-1]) if points is not None else "it has no landmarks"
-            lost += [Lost(picture.frame, flaw)] if flaw else []
-            faces = [None if points is None or flaw else _face(points)]
+            points = _read_landmarks(picture)
+            flaw = find_landmark_flaw(points, image.shape[1::-1]) if points is not None else "it has no landmarks"
+            lost += [LostFrame(picture.frame, flaw)] if flaw else []
+            faces = [None if points is None or flaw else _make_detection(points)]
         yield picture.frame, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), *faces
 
 
-def _landmarks(picture: Picture) -> np.ndarray | None:
+def _read_landmarks(picture: Picture) -> np.ndarray | None:
     """Return the landmarks (81, 2) float32 that were given, None where they can't be read as such."""
     given = picture.landmarks
     if isinstance(given, bytes):
         return np.frombuffer(given, "<f4").reshape(POINTS, 2)
-    content = _content(picture.file if picture.key else given, given if picture.key else "") or b""
+    content = _read_content(picture.file if picture.key else given, given if picture.key else "") or b""
     try:
         if content[:6] == b"\x93NUMPY":
             points = np.load(io.BytesIO(content), allow_pickle=False)
@@ -63,20 +63,20 @@ def _landmarks(picture: Picture) -> np.ndarray | None:
         return None
 
 
-def _face(landmarks: np.ndarray) -> Detection:
+def _make_detection(landmarks: np.ndarray) -> Detection:
     return Detection(np.concatenate([landmarks[:68].min(0), landmarks[:68].max(0)]), landmarks, 1.0)
 
 
-def _content(file: str, key: str) -> bytes | None:
+def _read_content(file: str, key: str) -> bytes | None:
     if key:
-        return lmdb_value(file, key)
+        return read_lmdb_value(file, key)
     try:
         return Path(file).read_bytes()
     except OSError:
         return None
 
 
-def lmdb_value(folder: str, key: str) -> bytes | None:
+def read_lmdb_value(folder: str, key: str) -> bytes | None:
     """Return the value of a key of posix form, which DeepfakeBench wrote with one or more backslashes in it."""
     with open_lmdb(folder).begin() as values:
         spellings = (key.replace("/", "\\"), key.replace("/", "\\", 1), key)

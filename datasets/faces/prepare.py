@@ -20,16 +20,16 @@ import numpy as np
 
 from ...benchmark.config import FaceSettings
 from ...benchmark.errors import BenchError
-from ...benchmark.store import key_of
+from ...benchmark.store import hash_key
 from ...benchmark.types import Face, Video
 from ...benchmark.workers import end_with_parent
-from .crop import cut
+from .crop import cut_context_crop
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
 from .pictures import UNDECODABLE, read_pictures
-from .sampling import Clip, wanted
-from .store import FaceStore, Lost, Outcome, encode, shards, write_shard
-from .tasks import Task, plan
-from .tracking import faces_by_person
+from .sampling import VideoFile, choose_frames
+from .store import FaceStore, LostFrame, PrepareResult, encode, list_shards, write_shard
+from .tasks import WorkItem, make_worklist
+from .tracking import group_faces_by_person
 
 CHUNK = 16
 SHARD_BYTES = 256 << 20  # What a worker holds in memory, at most, besides the video it is at.
@@ -41,7 +41,7 @@ T = TypeVar("T")
 Encoded = tuple[Face, bytes]
 
 
-class Found(NamedTuple):
+class FoundFaces(NamedTuple):
     """The main person's faces with their encoded crops; how many frames were decoded, how many had several faces.
 
     `lost` are the frames that couldn't be used, and `reason` says what else there is to say.
@@ -50,7 +50,7 @@ class Found(NamedTuple):
     faces: list[Encoded]
     decoded: int
     several: int
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[LostFrame, ...] = ()
     reason: str = ""
 
 
@@ -70,35 +70,37 @@ def prepare(
         BenchError: the finder is unknown or lacks its models, the store has other settings, or a worker was killed.
     """
     store = FaceStore(folder)
-    recorded = store_settings(settings)
+    recorded = make_store_settings(settings)
     if other := [s for s in store.settings() if s != recorded]:
         raise BenchError(f"{folder} was prepared with other settings: {other[0]}. Choose another folder, or remove it")
-    tasks = plan(videos, store, settings.frames)
-    if any(task.looks for task in tasks):
+    tasks = make_worklist(videos, store, settings.frames)
+    if any(task.needs_finder for task in tasks):
         load_finder(settings.finder)  # So that what is missing is told at once, and not by a worker.
         _remove_stale(folder)
     chunks = [tasks[i : i + CHUNK] for i in range(0, len(tasks), CHUNK)]
     done = 0
-    for count in chain([0], _run(chunks, settings, folder, workers)):  # From 0 on, so that the first chunk has a rate.
+    for count in chain(
+        [0], _run_chunks(chunks, settings, folder, workers)
+    ):  # From 0 on, so that the first chunk has a rate.
         done += count
         if progress:
             progress(done, len(tasks))
     return FaceStore(folder)
 
 
-def store_settings(settings: FaceSettings) -> dict[str, Any]:
+def make_store_settings(settings: FaceSettings) -> dict[str, Any]:
     """Return what a store's content depends on besides the videos, as plain data."""
     return {**settings.model_dump(), "finder_version": FINDER_VERSION}
 
 
-def _run(chunks: list[list[Task]], settings: FaceSettings, folder: Path, workers: int) -> Iterator[int]:
+def _run_chunks(chunks: list[list[WorkItem]], settings: FaceSettings, folder: Path, workers: int) -> Iterator[int]:
     if workers <= 1 or len(chunks) < 2:
         for chunk in chunks:
             yield prepare_chunk(chunk, settings, folder)
         return
     # Spawned, not forked: OpenCV's and FFmpeg's threads don't survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context, initializer=_start)
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context, initializer=_start_worker)
     try:
         for future in as_completed([pool.submit(prepare_chunk, c, settings, folder) for c in chunks]):
             yield future.result()
@@ -111,31 +113,31 @@ def _run(chunks: list[list[Task]], settings: FaceSettings, folder: Path, workers
         pool.shutdown(cancel_futures=True)
 
 
-def _start() -> None:
+def _start_worker() -> None:
     end_with_parent()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # For a finder that runs on torch, which is imported later.
 
 
-def prepare_chunk(tasks: Sequence[Task], settings: FaceSettings, folder: Path) -> int:
+def prepare_chunk(tasks: Sequence[WorkItem], settings: FaceSettings, folder: Path) -> int:
     """Prepare a few videos and write them as one shard, or as several if they are large; return how many they were."""
-    finder = _finder(settings.finder) if any(t.looks for t in tasks) else None
-    done: list[tuple[Outcome, list[Encoded]]] = []
+    finder = _finder(settings.finder) if any(t.needs_finder for t in tasks) else None
+    done: list[tuple[PrepareResult, list[Encoded]]] = []
     first, size = 0, 0
-    with _one_thread():
+    with _limit_to_one_thread():
         for number, task in enumerate(tasks, start=1):
             done.append(prepare_video(task, settings, finder))
             size += sum(len(content) for _, content in done[-1][1])
             if size > SHARD_BYTES or number == len(tasks):
-                _write(tasks[first:number], done, settings, folder)
+                _write_shards(tasks[first:number], done, settings, folder)
                 first, size, done = number, 0, []
     return len(tasks)
 
 
-def _write(
-    tasks: Sequence[Task], done: list[tuple[Outcome, list[Encoded]]], settings: FaceSettings, folder: Path
+def _write_shards(
+    tasks: Sequence[WorkItem], done: list[tuple[PrepareResult, list[Encoded]]], settings: FaceSettings, folder: Path
 ) -> None:
-    recorded = store_settings(settings)
-    name = key_of({"settings": recorded, "videos": [(t.video, t.size, t.mtime_ns, t.generation) for t in tasks]}, 20)
+    recorded = make_store_settings(settings)
+    name = hash_key({"settings": recorded, "videos": [(t.video, t.size, t.mtime_ns, t.generation) for t in tasks]}, 20)
     write_shard(folder / f"{name}.arrow", recorded, done)
 
 
@@ -143,7 +145,7 @@ _finder = lru_cache(maxsize=1)(load_finder)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _limit_to_one_thread() -> Iterator[None]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -152,12 +154,14 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def prepare_video(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> tuple[Outcome, list[Encoded]]:
+def prepare_video(
+    task: WorkItem, settings: FaceSettings, finder: FaceFinder | None
+) -> tuple[PrepareResult, list[Encoded]]:
     """Sample one video's frames, and find, follow and cut its main face. Never raises for what the file holds.
 
     `finder` is None where the task has pictures whose landmarks are all known.
     """
-    outcome = Outcome(
+    outcome = PrepareResult(
         task.video,
         "ok",
         settings.frames,
@@ -167,39 +171,41 @@ def prepare_video(task: Task, settings: FaceSettings, finder: FaceFinder | None)
         origin=task.origin,
         follows=task.follows,
     )
-    if not task.there:
+    if not task.exists:
         return replace(outcome, status="missing", reason=f"no file {task.path.name}"), []
-    found = _from_pictures(task, settings, finder) if task.pictures else _from_clip(task, settings, finder)
+    found = _find_in_pictures(task, settings, finder) if task.pictures else _find_in_video(task, settings, finder)
     status = "ok" if found.faces else "no_face" if found.decoded else "unreadable"
     frames = tuple(face.frame for face, _ in found.faces)
     told = {name: getattr(found, name) for name in ("reason", "decoded", "several", "lost")}
     return replace(outcome, status=status, frames=frames, **told), found.faces
 
 
-def _from_clip(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> Found:
-    clip = Clip(task.path)
-    leading = Clip(task.leader).told if task.leader else 0
-    found = sampled(clip, settings.frames, lambda frames: find_faces(frames, settings, finder), leading)
-    trouble, theirs = clip.trouble(), wanted(leading, settings.frames)
+def _find_in_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> FoundFaces:
+    clip = VideoFile(task.path)
+    leading = VideoFile(task.leader).reported_frames if task.leader else 0
+    found = sample_frames(clip, settings.frames, lambda frames: find_faces(frames, settings, finder), leading)
+    trouble, theirs = clip.describe_problem(), choose_frames(leading, settings.frames)
     if not found.decoded:  # It counts once: how many frames there should be, such a file may not even tell.
-        return found._replace(lost=(Lost(0, trouble or UNDECODABLE),), reason=trouble)
+        return found._replace(lost=(LostFrame(0, trouble or UNDECODABLE),), reason=trouble)
     past = sum(i >= clip.total for i in theirs)
     note = f"its source is longer: {past} of {len(theirs)} frames aren't in it" if past else ""
-    lost = tuple(Lost(i, UNDECODABLE) for i in clip.lost)
+    lost = tuple(LostFrame(i, UNDECODABLE) for i in clip.lost)
     return found._replace(lost=lost, reason="; ".join(filter(None, (trouble, note))))
 
 
-def sampled(clip: Clip, count: int, use: Callable[[Iterable[tuple[int, np.ndarray]]], T], leading: int = 0) -> T:
+def sample_frames(
+    clip: VideoFile, count: int, use: Callable[[Iterable[tuple[int, np.ndarray]]], T], leading: int = 0
+) -> T:
     """Use a clip's evenly spaced frames; a second time where the file had told a wrong number of frames.
 
     With `leading`, those of a clip of so many frames, as far as this one has them.
     """
-    used = use(clip.frames(wanted(leading or clip.told, count)))
-    return used if leading or clip.total == clip.told else use(clip.frames(wanted(clip.total, count)))
+    used = use(clip.frames(choose_frames(leading or clip.reported_frames, count)))
+    return used if leading or clip.total == clip.reported_frames else use(clip.frames(choose_frames(clip.total, count)))
 
 
-def _from_pictures(task: Task, settings: FaceSettings, finder: FaceFinder | None) -> Found:
-    lost: list[Lost] = []
+def _find_in_pictures(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> FoundFaces:
+    lost: list[LostFrame] = []
     found = find_faces(read_pictures(task.pictures, lost), settings, finder)
     first = f", such as frame {lost[0].frame}: {lost[0].reason}" if lost else ""
     reason = f"{len(lost)} of {len(task.pictures)} pictures can't be used{first}" if lost else ""
@@ -210,11 +216,11 @@ def find_faces(
     frames: Iterable[tuple[int, np.ndarray, *tuple[Detection | None, ...]]],
     settings: FaceSettings,
     finder: FaceFinder | None,
-) -> Found:
+) -> FoundFaces:
     """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, faces known already), cut and encode it."""
     cuts, several = cut_faces(frames, settings.context, finder)
-    main = next(iter(faces_by_person(cuts)), [])
-    return Found([(face, encode(face.crop, settings.encoding)) for face in main], len(cuts), several)
+    main = next(iter(group_faces_by_person(cuts)), [])
+    return FoundFaces([(face, encode(face.crop, settings.encoding)) for face in main], len(cuts), several)
 
 
 def cut_faces(
@@ -228,12 +234,12 @@ def cut_faces(
     for index, frame, *known in frames:
         detections = known or (finder.find(frame) if finder else [])
         several += len(detections) > 1
-        cuts.append([face for d in detections if d and (face := cut(frame, index, d, context))])
+        cuts.append([face for d in detections if d and (face := cut_context_crop(frame, index, d, context))])
     return cuts, several
 
 
 def _remove_stale(folder: Path) -> None:
     """Remove what killed runs left half-written, a day later: until then it may be another machine's work."""
-    for path in set(folder.glob(".*.tmp.arrow")) - set(shards(folder)):
+    for path in set(folder.glob(".*.tmp.arrow")) - set(list_shards(folder)):
         if time.time() - path.stat().st_mtime > STALE_SECONDS:
             path.unlink(missing_ok=True)

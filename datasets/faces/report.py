@@ -6,8 +6,8 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from ...benchmark.store import atomic
-from .store import Lost, Outcome
+from ...benchmark.store import write_atomically
+from .store import LostFrame, PrepareResult
 
 REPORT = "report.csv"
 COLUMNS = (
@@ -15,7 +15,7 @@ COLUMNS = (
     "reason", "lost",
 )  # fmt: skip
 
-COUNTED: dict[str, Callable[[Outcome], int]] = {
+COUNTED: dict[str, Callable[[PrepareResult], int]] = {
     "videos": lambda o: 1,
     "ok": lambda o: o.status == "ok",
     "no face": lambda o: o.status == "no_face",
@@ -28,7 +28,7 @@ COUNTED: dict[str, Callable[[Outcome], int]] = {
 }
 
 
-def summary(outcomes: Iterable[Outcome]) -> list[dict[str, int | str]]:
+def summarise_results(outcomes: Iterable[PrepareResult]) -> list[dict[str, int | str]]:
     """Count what became of the videos of each folder.
 
     `frames` could be decoded, `faces` were found in them, `lost` frames can't be used because something is broken.
@@ -42,7 +42,7 @@ def summary(outcomes: Iterable[Outcome]) -> list[dict[str, int | str]]:
     return [rows[name] for name in sorted(rows)]
 
 
-def troubled(outcomes: Iterable[Outcome]) -> list[Outcome]:
+def select_problem_videos(outcomes: Iterable[PrepareResult]) -> list[PrepareResult]:
     """Return those without a face, with several, with fewer frames than wanted, or with frames without a face."""
     return [
         o
@@ -51,17 +51,17 @@ def troubled(outcomes: Iterable[Outcome]) -> list[Outcome]:
     ]
 
 
-def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
+def write_report(path: Path, outcomes: Sequence[PrepareResult]) -> None:
     """Write the videos as CSV with `COLUMNS`."""
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with write_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
         for o in outcomes:
             counts = [o.wanted, o.decoded, len(o.frames), o.several, len(o.lost)]
-            rows.writerow([o.video, o.status, *counts, o.reason, _named(o.lost)])
+            rows.writerow([o.video, o.status, *counts, o.reason, _name_lost_frames(o.lost)])
 
 
-def _named(lost: Sequence[Lost]) -> str:
+def _name_lost_frames(lost: Sequence[LostFrame]) -> str:
     """Name the frames that are lost, those of one reason together: `frames 0, 8: why; frame 4: why`."""
     frames: dict[str, list[str]] = {}
     for frame, reason in lost:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from ...benchmark.errors import BenchError
-from .boxes import suppress
+from .boxes import suppress_non_maxima
 from .finder import Candidate
 from .models import RETINAFACE, find_model
 
@@ -33,7 +33,7 @@ PRIORS = {"min_sizes": [[16, 32], [64, 128], [256, 512]], "steps": [8, 16, 32], 
 VARIANCES = (0.1, 0.2)
 
 
-class RetinaFaces:
+class RetinaFaceLocator:
     """Looks for faces with RetinaFace; `net` is one to use in place of the released one."""
 
     def __init__(self, net: Any = None) -> None:
@@ -43,16 +43,16 @@ class RetinaFaces:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.net = (net or load_net(find_model(RETINAFACE))).eval().to(self.device)
 
-    def looks(self, frame: np.ndarray) -> Iterator[list[Candidate]]:
+    def locate(self, frame: np.ndarray) -> Iterator[list[Candidate]]:
         """Look once at the whole (H, W, 3) uint8 RGB frame, its longer side at most 1280 pixels."""
         scale = min(1.0, LONGEST_SIDE / max(frame.shape[:2]))
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else frame
-        scores, boxes, eyes = self._decoded(small)
+        scores, boxes, eyes = self._decode(small)
         size = np.array(frame.shape[1::-1], np.float32)
-        kept = suppress(boxes, scores, MOST_OVERLAP)
+        kept = suppress_non_maxima(boxes, scores, MOST_OVERLAP)
         yield [Candidate(float(scores[i]), boxes[i] * np.tile(size, 2), eyes[i] * size) for i in kept]
 
-    def _decoded(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _decode(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return scores (N,), boxes (N, 4) and eyes (N, 2, 2) of the sure priors; coordinates in [0, 1]."""
         import torch
         from retinaface.box_utils import decode, decode_landm
@@ -62,14 +62,14 @@ class RetinaFaces:
             moves, classes, points = (v[0].float().cpu() for v in self.net(pixels.to(self.device)))
             scores = classes.softmax(-1)[:, 1]
             sure = scores > LEAST_SCORE
-            priors = priors_of(picture.shape[:2])[sure]
+            priors = make_priors(picture.shape[:2])[sure]
             boxes = decode(moves[sure], priors, VARIANCES)
             eyes = decode_landm(points[sure], priors, VARIANCES)[:, :4].reshape(-1, 2, 2)
         return scores[sure].numpy(), boxes.numpy(), eyes.numpy()
 
 
 @lru_cache(maxsize=8)
-def priors_of(size: tuple[int, int]) -> Any:
+def make_priors(size: tuple[int, int]) -> Any:
     """Return the prior boxes (N, 4) of a picture of height, width: centre x, y, width, height in [0, 1]."""
     from retinaface.prior_box import priorbox
 
@@ -91,13 +91,13 @@ def load_net(weights: Path | None) -> Any:
         net = RetinaFace("Resnet50", pretrained=False, in_channels=256, return_layers=layers, out_channels=256)
     if weights:
         try:
-            net.load_state_dict(torch.load(_unpacked(weights), map_location="cpu", weights_only=True))
+            net.load_state_dict(torch.load(_unpack(weights), map_location="cpu", weights_only=True))
         except (RuntimeError, ValueError, TypeError) as error:
             raise BenchError(f"{weights} doesn't hold RetinaFace's weights: {str(error).splitlines()[0]}") from None
     return net
 
 
-def _unpacked(path: Path) -> Path | io.BytesIO:
+def _unpack(path: Path) -> Path | io.BytesIO:
     """Return the one file in an archive; torch's own files are archives of many."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:

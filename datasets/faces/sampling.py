@@ -15,10 +15,10 @@ import numpy as np
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
-def wanted(count: int, frames: int) -> list[int]:
+def choose_frames(count: int, frames: int) -> list[int]:
     """Return the indices of at most `frames` evenly spaced frames of a video of `count` frames, each once.
 
-    >>> wanted(10, 4)
+    >>> choose_frames(10, 4)
     [0, 3, 6, 9]
     """
     if count < 1:
@@ -26,8 +26,8 @@ def wanted(count: int, frames: int) -> list[int]:
     return np.unique(np.linspace(0, count - 1, frames).astype(int)).tolist()
 
 
-class Clip:
-    """A video file. `told` is how many frames it says it has.
+class VideoFile:
+    """A video file. `reported_frames` is how many frames it says it has.
 
     Of when it was last read, `total` is how many there were, and `lost` are those asked for that couldn't be decoded.
     """
@@ -36,9 +36,9 @@ class Clip:
         self.path = path
         self.total = 0
         self.lost: list[int] = []
-        with self._opened() as video:
+        with self._open_capture() as video:
             self.readable = video.isOpened()
-            self.told = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+            self.reported_frames = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def frames(self, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Decode the whole file; yield the index and (H, W, 3) uint8 RGB of the frames asked for, upright.
@@ -47,7 +47,7 @@ class Clip:
         """
         asked = set(indices)
         self.total, self.lost = 0, []
-        with self._opened() as video:
+        with self._open_capture() as video:
             while video.grab():
                 if self.total in asked:
                     ok, frame = video.retrieve()
@@ -57,16 +57,16 @@ class Clip:
                         self.lost.append(self.total)
                 self.total += 1
 
-    def trouble(self) -> str:
+    def describe_problem(self) -> str:
         """Tell in a few words what is wrong with the file, once it was read; empty if nothing is."""
         if not self.readable:
-            return _why_unreadable(self.path)
-        if self.total != self.told:
-            return f"the file says it has {self.told} frames, but {self.total} could be decoded"
+            return _explain_unreadable(self.path)
+        if self.total != self.reported_frames:
+            return f"the file says it has {self.reported_frames} frames, but {self.total} could be decoded"
         return ""
 
     @contextmanager
-    def _opened(self) -> Iterator[cv2.VideoCapture]:
+    def _open_capture(self) -> Iterator[cv2.VideoCapture]:
         # One thread: the work is spread over videos. FFmpeg only: other backends take a name for a camera or a pattern.
         with _silence():
             video = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
@@ -88,7 +88,7 @@ def _silence() -> Iterator[None]:
         log.setLogLevel(level)
 
 
-def _why_unreadable(path: Path) -> str:
+def _explain_unreadable(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return "the file can't be opened as a video" if file.read(1) else "the file is empty"

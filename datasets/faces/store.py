@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...benchmark.errors import BenchError
-from ...benchmark.store import atomic
+from ...benchmark.store import write_atomically
 from ...benchmark.types import Face
 
 SCHEMA_VERSION = 1
@@ -45,7 +45,7 @@ ENCODINGS: dict[str, tuple[str, list[int]]] = {
 OPEN_SHARDS = 64
 
 
-class Lost(NamedTuple):
+class LostFrame(NamedTuple):
     """A frame that was wanted and can't be used: its index in the video, and why."""
 
     frame: int
@@ -53,7 +53,7 @@ class Lost(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PrepareResult:
     """What became of one video.
 
     `status` is `ok`, `no_face`, `unreadable` or `missing`, `reason` says more where there is more to say. Of `wanted`
@@ -76,7 +76,7 @@ class Outcome:
     generation: int = 0
     origin: str = ""
     follows: str = ""
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[LostFrame, ...] = ()
 
 
 def encode(image: np.ndarray, encoding: str) -> bytes:
@@ -100,17 +100,17 @@ def decode(content: bytes | memoryview) -> np.ndarray:
 
 
 def write_shard(
-    path: Path, settings: dict[str, Any], results: Sequence[tuple[Outcome, Sequence[tuple[Face, bytes]]]]
+    path: Path, settings: dict[str, Any], results: Sequence[tuple[PrepareResult, Sequence[tuple[Face, bytes]]]]
 ) -> None:
     """Write one shard atomically: each video's outcome, and its faces with their encoded crops."""
     content = {"schema_version": SCHEMA_VERSION, "settings": settings, "outcomes": [asdict(o) for o, _ in results]}
     schema = SCHEMA.with_metadata({METADATA: json.dumps(content)})
-    with atomic(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
+    with write_atomically(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
         for outcome, faces in results:
-            writer.write_batch(_batch(outcome.video, faces, schema))
+            writer.write_batch(_make_batch(outcome.video, faces, schema))
 
 
-def _batch(video: str, faces: Sequence[tuple[Face, bytes]], schema: pa.Schema) -> pa.RecordBatch:
+def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]], schema: pa.Schema) -> pa.RecordBatch:
     rows = [
         {
             "video": video,
@@ -133,7 +133,7 @@ class FaceStore:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self._index: dict[str, tuple[Path, int, Outcome]] | None = None
+        self._index: dict[str, tuple[Path, int, PrepareResult]] | None = None
         self._settings: list[dict[str, Any]] = []
         self._open: OrderedDict[Path, pa.RecordBatchFileReader] = OrderedDict()
 
@@ -144,15 +144,15 @@ class FaceStore:
         self.__init__(state["folder"])  # type: ignore[misc]
 
     def __len__(self) -> int:
-        return sum(len(outcome.frames) for _, _, outcome in self._entries().values())
+        return sum(len(outcome.frames) for _, _, outcome in self._load_index().values())
 
-    def outcomes(self) -> dict[str, Outcome]:
+    def outcomes(self) -> dict[str, PrepareResult]:
         """Return what became of each video that was prepared, by id; of several tries at one, the newest."""
-        return {video: outcome for video, (_, _, outcome) in self._entries().items()}
+        return {video: outcome for video, (_, _, outcome) in self._load_index().items()}
 
     def frames(self, video_id: str) -> list[int]:
         """Return the indices of the video's frames with a face, ascending; none for a video that isn't there."""
-        entry = self._entries().get(video_id)
+        entry = self._load_index().get(video_id)
         return list(entry[2].frames) if entry else []
 
     def faces(self, video_id: str) -> list[Face]:
@@ -166,26 +166,26 @@ class FaceStore:
             BenchError: the store has no such video, or its shard can't be read.
             IndexError: it has, but not so many faces.
         """
-        if video_id not in self._entries():
+        if video_id not in self._load_index():
             raise BenchError(f"{self.folder} has no faces of {video_id}; prepare it first")
-        path, number, outcome = self._entries()[video_id]
+        path, number, outcome = self._load_index()[video_id]
         frame = outcome.frames[index]
-        row = self._reader(path).get_batch(number).slice(index % len(outcome.frames), 1)
+        row = self._get_reader(path).get_batch(number).slice(index % len(outcome.frames), 1)
         value = {name: row.column(name)[0] for name in row.schema.names}
         landmarks, box = (np.array(value[name].values, np.float32) for name in ("landmarks", "box"))
         x, y, width, height = (value[n].as_py() for n in ("origin_x", "origin_y", "frame_width", "frame_height"))
         crop = decode(value["image"].as_buffer())
         return Face(crop, landmarks.reshape(POINTS, 2), box, frame, (x, y), (width, height))
 
-    def places(self, video_id: str) -> np.ndarray:
+    def get_relative_boxes(self, video_id: str) -> np.ndarray:
         """Return the boxes (n, 4) around the landmarks of the video's faces, in shares of their frames.
 
         No image is touched, so this is quick.
         """
         if not self.frames(video_id):
             return np.empty((0, 4))
-        path, number, _ = self._entries()[video_id]
-        batch = self._reader(path).get_batch(number)
+        path, number, _ = self._load_index()[video_id]
+        batch = self._get_reader(path).get_batch(number)
         origin, size = (
             np.stack([batch.column(name).to_numpy() for name in names], axis=1)
             for names in (("origin_x", "origin_y"), ("frame_width", "frame_height"))
@@ -196,25 +196,25 @@ class FaceStore:
 
     def settings(self) -> list[dict[str, Any]]:
         """Return the different settings that the shards were made with: one at most, unless stores were mixed."""
-        self._entries()
+        self._load_index()
         return self._settings
 
-    def _entries(self) -> dict[str, tuple[Path, int, Outcome]]:
+    def _load_index(self) -> dict[str, tuple[Path, int, PrepareResult]]:
         if self._index is None:
-            index: dict[str, tuple[Path, int, Outcome]] = {}
-            for path in shards(self.folder):
-                content = _content(path)
+            index: dict[str, tuple[Path, int, PrepareResult]] = {}
+            for path in list_shards(self.folder):
+                content = _read_metadata(path)
                 if content["settings"] not in self._settings:
                     self._settings.append(content["settings"])
                 for number, fields in enumerate(content["outcomes"]):
-                    outcome = _outcome(fields)
+                    outcome = _parse_result(fields)
                     known = index.get(outcome.video)
                     if known is None or outcome.generation > known[2].generation:
                         index[outcome.video] = (path, number, outcome)
             self._index = index
         return self._index
 
-    def _reader(self, path: Path) -> pa.RecordBatchFileReader:
+    def _get_reader(self, path: Path) -> pa.RecordBatchFileReader:
         if path not in self._open:
             self._open[path] = _open(path)
             if len(self._open) > OPEN_SHARDS:
@@ -223,12 +223,12 @@ class FaceStore:
         return self._open[path]
 
 
-def _outcome(fields: dict[str, Any]) -> Outcome:
-    lost = tuple(Lost(*one) for one in fields.get("lost", ()))
-    return Outcome(**{**fields, "frames": tuple(fields["frames"]), "lost": lost})
+def _parse_result(fields: dict[str, Any]) -> PrepareResult:
+    lost = tuple(LostFrame(*one) for one in fields.get("lost", ()))
+    return PrepareResult(**{**fields, "frames": tuple(fields["frames"]), "lost": lost})
 
 
-def shards(folder: Path) -> list[Path]:
+def list_shards(folder: Path) -> list[Path]:
     """Return the finished shards in a folder, sorted; temporary files of killed runs are not among them."""
     return sorted(p for p in folder.glob("*.arrow") if not p.name.startswith("."))
 
@@ -240,7 +240,7 @@ def _open(path: Path) -> pa.RecordBatchFileReader:
         raise BenchError(f"{path} can't be read ({error}). Remove that file and rerun: it will be made again") from None
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _read_metadata(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((_open(path).schema.metadata or {}).get(METADATA, b"{}"))
     if content.get("schema_version") != SCHEMA_VERSION:
         raise BenchError(f"{path} was written by another version of crossfake. Remove {path.parent} and rerun")

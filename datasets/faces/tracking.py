@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...benchmark.types import Face
-from .boxes import area, overlap
+from .boxes import compute_area, compute_iou
 
 SAME_PERSON_IOU = 0.1
 LIKE_SIZE = 2.0
@@ -16,13 +16,13 @@ Track = dict[int, int]
 """Where somebody is: by the frame's place in the sequence, the place of the face among that frame's."""
 
 
-def faces_by_person(frames: Sequence[Sequence[Face]]) -> list[list[Face]]:
-    """Sort the faces cut from each frame by person, the main one first; see `people`."""
+def group_faces_by_person(frames: Sequence[Sequence[Face]]) -> list[list[Face]]:
+    """Sort the faces cut from each frame by person, the main one first; see `track_people`."""
     boxes = [np.array([face.frame_box for face in faces]).reshape(-1, 4) for faces in frames]
-    return [[frames[number][i] for number, i in person.items()] for person in people(boxes)]
+    return [[frames[number][i] for number, i in person.items()] for person in track_people(boxes)]
 
 
-def people(frames: Sequence[np.ndarray]) -> list[Track]:
+def track_people(frames: Sequence[np.ndarray]) -> list[Track]:
     """Tell the people of a video apart; the main one comes first, to whom the first frame's largest face belongs.
 
     A face goes on with the track whose last face it overlaps most; one that overlaps none, with a track left over whose
@@ -32,7 +32,7 @@ def people(frames: Sequence[np.ndarray]) -> list[Track]:
     Args:
         frames: the boxes (N, 4) of each frame's faces, N from 0 on.
     """
-    left = sorted(_linked(frames), key=lambda track: _entrance(track, frames))
+    left = sorted(_link_faces(frames), key=lambda track: _get_entrance(track, frames))
     found = []
     while left:
         person, rest = dict(left[0]), []
@@ -46,16 +46,16 @@ def people(frames: Sequence[np.ndarray]) -> list[Track]:
     return found
 
 
-def _entrance(track: Track, frames: Sequence[np.ndarray]) -> tuple[int, float]:
+def _get_entrance(track: Track, frames: Sequence[np.ndarray]) -> tuple[int, float]:
     first, face = next(iter(track.items()))
-    return first, -float(area(frames[first][face]))
+    return first, -float(compute_area(frames[first][face]))
 
 
-def _linked(frames: Sequence[np.ndarray]) -> list[Track]:
+def _link_faces(frames: Sequence[np.ndarray]) -> list[Track]:
     tracks: list[Track] = []
     last: list[np.ndarray] = []
     for number, boxes in enumerate(frames):
-        known = _matched(boxes, last)
+        known = _match_faces(boxes, last)
         for i, box in enumerate(boxes):
             track = known.get(i, len(tracks))
             if track == len(tracks):
@@ -66,13 +66,13 @@ def _linked(frames: Sequence[np.ndarray]) -> list[Track]:
     return tracks
 
 
-def _matched(boxes: np.ndarray, last: list[np.ndarray]) -> dict[int, int]:
+def _match_faces(boxes: np.ndarray, last: list[np.ndarray]) -> dict[int, int]:
     """Match faces to tracks one to one, the best pairs first; return the tracks by face."""
     matched: dict[int, int] = {}
     if not len(boxes) or not last:
         return matched
-    shared = np.array([overlap(box, np.array(last)) for box in boxes])
-    sides, known = (np.log(np.maximum(area(np.array(b)), 1)) / 2 for b in (boxes, last))
+    shared = np.array([compute_iou(box, np.array(last)) for box in boxes])
+    sides, known = (np.log(np.maximum(compute_area(np.array(b)), 1)) / 2 for b in (boxes, last))
     unlike = np.abs(sides[:, None] - known)
     for cost, most in ((-shared, -SAME_PERSON_IOU), (unlike, np.log(LIKE_SIZE))):
         for i, track in zip(*np.unravel_index(np.argsort(cost, axis=None, kind="stable"), cost.shape), strict=True):

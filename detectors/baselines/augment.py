@@ -28,10 +28,10 @@ class ClassifierSampler:
         smaller = max(4, int(side * rng.uniform(0.9, 1.0)))
         moved = corner + rng.integers(0, side - smaller + 1, 2)
         image = self.crop.cut(sample.face.crop, moved, smaller)
-        return {"image": _photometric(image, rng), "label": np.array(sample.label, np.int64)}
+        return {"image": _augment_photometric(image, rng), "label": np.array(sample.label, np.int64)}
 
 
-def _photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _augment_photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         image = image[:, ::-1]
     contrast, brightness = rng.uniform(0.9, 1.1), rng.uniform(-25.5, 25.5)

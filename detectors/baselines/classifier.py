@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ...benchmark.registry import detectors
-from ..timm_models import timm_model
+from ..timm_models import create_timm_model
 from .plain import PlainClassifier
 
 
@@ -64,7 +64,7 @@ class ImageClassifier(PlainClassifier):
     def __init__(
         self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: dict[str, Any] | None = None
     ):
-        network: Any = timm_model(arch, pretrained, "arch_args", num_classes=2, **(arch_args or {}))
+        network: Any = create_timm_model(arch, pretrained, "arch_args", num_classes=2, **(arch_args or {}))
         super().__init__(network, input_size)
         self.takes_any_size = not network.pretrained_cfg.get("fixed_input_size")  # As vision transformers have.
 

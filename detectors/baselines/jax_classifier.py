@@ -9,13 +9,13 @@ import jax
 from jax import Array
 
 from ...benchmark.registry import detectors
-from ..imagenet import imagenet_start
+from ..imagenet import load_imagenet_weights
 from ..jax_detector import Named
 from ..jax_networks.efficientnet import EfficientNet
 from ..jax_networks.layers import Init, Linear, Mode
 from ..jax_networks.resnet import ResNet
 from ..jax_networks.xception import Xception
-from ..options import check_known, check_options, options_of
+from ..options import check_known, check_options, list_options
 from .jax_plain import JaxPlainClassifier
 
 
@@ -30,7 +30,7 @@ class ResNetClassifier(ResNet):
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, C)."""
-        return _pooled(self.features(x, mode), self.fc)
+        return _pool_and_classify(self.features(x, mode), self.fc)
 
 
 class EfficientNetClassifier(EfficientNet):
@@ -44,7 +44,7 @@ class EfficientNetClassifier(EfficientNet):
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, C)."""
-        return _pooled(self.features(x, mode), self.classifier)
+        return _pool_and_classify(self.features(x, mode), self.classifier)
 
 
 class XceptionClassifier(Xception):
@@ -58,7 +58,7 @@ class XceptionClassifier(Xception):
 
     def __call__(self, x: Array, mode: Mode) -> Named:
         """Return logits (N, 2) and features (N, C)."""
-        return _pooled(jax.nn.relu(self.features(x, mode)), self.fc)
+        return _pool_and_classify(jax.nn.relu(self.features(x, mode)), self.fc)
 
 
 NETWORKS: dict[str, Any] = {
@@ -111,15 +111,15 @@ class JaxImageClassifier(JaxPlainClassifier):
     ):
         check_known("network in JAX named", arch, NETWORKS, ". Use --backend torch for others")
         args = dict(arch_args or {})
-        check_options(arch, args, options_of(NETWORKS[arch].below.__init__, keyword_only=True), "arch_args")
-        start = imagenet_start(arch, _below_head, pretrained=True, arch_args=args) if pretrained else {}
+        check_options(arch, args, list_options(NETWORKS[arch].below.__init__, keyword_only=True), "arch_args")
+        start = load_imagenet_weights(arch, _is_below_head, pretrained=True, arch_args=args) if pretrained else {}
         super().__init__(lambda init: NETWORKS[arch](arch, init, **args), input_size, start)
 
 
-def _pooled(maps: Array, head: Linear) -> Named:
+def _pool_and_classify(maps: Array, head: Linear) -> Named:
     features = maps.mean((1, 2))
     return {"logits": head(features), "features": features}
 
 
-def _below_head(name: str) -> bool:
+def _is_below_head(name: str) -> bool:
     return not name.startswith(("fc.", "classifier."))

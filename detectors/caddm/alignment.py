@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ...benchmark.types import Face
-from .draws import chance
+from .draws import flip_coin
 
 REFERENCE_SIZE = 224
 FACE_WIDTH = 80  # Pixels between the outer template points, on the reference's 224 px canvas.
@@ -49,10 +49,10 @@ def draw_jitter(rng: np.random.Generator) -> Jitter:
 
 
 def _draw_stretch(rng: np.random.Generator) -> float:
-    return rng.uniform(0.97, 1.03) if chance(rng, 0.2) else 1.0
+    return rng.uniform(0.97, 1.03) if flip_coin(rng, 0.2) else 1.0
 
 
-def five_points(landmarks: np.ndarray) -> np.ndarray:
+def reduce_to_five_points(landmarks: np.ndarray) -> np.ndarray:
     """Reduce (81, 2) landmarks to (5, 2): eyes, nose tip, mouth corners.
 
     The eyes' middles are truncated to whole pixels, as in the released code: the official weights expect it, and so
@@ -62,7 +62,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
     return np.concatenate([eyes, landmarks[[30, 48, 54]]]).astype(np.float64)
 
 
-def template(scale: float, size: int = REFERENCE_SIZE) -> np.ndarray:
+def make_template(scale: float, size: int = REFERENCE_SIZE) -> np.ndarray:
     """Return where the five points go: (5, 2) float64, pixels of a `size` x `size` canvas."""
     points = _TEMPLATE * scale
     ratio = FACE_WIDTH / (REFERENCE_SIZE * 0.34967)  # The face's width scales with the canvas: no `size` in here.
@@ -72,7 +72,7 @@ def template(scale: float, size: int = REFERENCE_SIZE) -> np.ndarray:
     return placed
 
 
-def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+def fit_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Fit the (2, 3) rotation, scale and shift that bring (N, 2) `points` nearest to `target` (least squares)."""
     p_mean, t_mean = points.mean(0), target.mean(0)
     p, t = points - p_mean, target - t_mean
@@ -83,20 +83,20 @@ def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.column_stack([turn, t_mean - turn @ p_mean])
 
 
-def align_matrix(landmarks: np.ndarray, jitter: Jitter = UPRIGHT, size: int = REFERENCE_SIZE) -> np.ndarray:
+def compute_align_matrix(landmarks: np.ndarray, jitter: Jitter = UPRIGHT, size: int = REFERENCE_SIZE) -> np.ndarray:
     """Return the (3, 3) map from frame pixels to crop pixels: the fit, then the rotation, then the stretch and shift.
 
     `landmarks` is (81, 2) in pixels of the frame.
     """
-    target = template(jitter.scale, size)
-    fit = np.vstack([similarity(five_points(landmarks), target), (0, 0, 1)])
+    target = make_template(jitter.scale, size)
+    fit = np.vstack([fit_similarity(reduce_to_five_points(landmarks), target), (0, 0, 1)])
     turn = np.vstack([cv2.getRotationMatrix2D((size / 2, size / 2), jitter.rotation, 1.0), (0, 0, 1)])
     corners = target[_EYES_AND_MOUTH].astype(np.float32)
     shift = np.array(jitter.translation, np.float32) * np.float32(size / REFERENCE_SIZE)
-    return cv2.getPerspectiveTransform(corners, _stretched(corners, jitter) + shift) @ turn @ fit
+    return cv2.getPerspectiveTransform(corners, _stretch_corners(corners, jitter) + shift) @ turn @ fit
 
 
-def _stretched(corners: np.ndarray, jitter: Jitter) -> np.ndarray:
+def _stretch_corners(corners: np.ndarray, jitter: Jitter) -> np.ndarray:
     """Stretch pairs of the (4, 2) float32 corners about their middles, one pair after the other.
 
     In float32 and in this order of operations even when nothing is stretched: its rounding moves landmarks by 1e-4
@@ -120,16 +120,16 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int = REFERENCE_SIZE) -> n
     return cv2.warpPerspective(image, matrix, (size, size))
 
 
-def from_crop(matrix: np.ndarray, origin: tuple[int, int]) -> np.ndarray:
+def shift_to_crop(matrix: np.ndarray, origin: tuple[int, int]) -> np.ndarray:
     """Make a map from frame pixels into one from the pixels of a crop whose top left is `origin` (x, y)."""
     return matrix @ np.array([(1, 0, origin[0]), (0, 1, origin[1]), (0, 0, 1)], float)
 
 
-def frame_landmarks(face: Face) -> np.ndarray:
+def to_frame_landmarks(face: Face) -> np.ndarray:
     """Return a face's (81, 2) landmarks in pixels of its frame."""
     return face.landmarks.astype(np.float64) + face.origin
 
 
 def align_face(face: Face, size: int = REFERENCE_SIZE) -> np.ndarray:
     """Cut the test crop, uint8 (size, size, 3) RGB: equal to aligning the whole frame, where the context suffices."""
-    return warp(face.crop, from_crop(align_matrix(frame_landmarks(face), size=size), face.origin), size)
+    return warp(face.crop, shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=size), face.origin), size)

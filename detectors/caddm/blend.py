@@ -22,30 +22,30 @@ class Box(NamedTuple):
     width: int
     height: int
 
-    def of(self, image: np.ndarray) -> np.ndarray:
+    def crop(self, image: np.ndarray) -> np.ndarray:
         """Return that part of an image, a view."""
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
 
-    def widened(self, margin: int, shape: tuple[int, ...]) -> Box:
+    def widen(self, margin: int, shape: tuple[int, ...]) -> Box:
         """Return the box with `margin` more on each side, cut to an image's shape."""
         x, y = max(self.x - margin, 0), max(self.y - margin, 0)
         x1, y1 = min(self.x + self.width + margin, shape[1]), min(self.y + self.height + margin, shape[0])
         return Box(x, y, x1 - x, y1 - y)
 
 
-def box_of(mask: np.ndarray) -> Box:
+def find_mask_box(mask: np.ndarray) -> Box:
     """Return the box of what isn't 0."""
     return Box(*cv2.boundingRect(mask))
 
 
-def soften(mask: np.ndarray) -> np.ndarray:
+def soften_mask(mask: np.ndarray) -> np.ndarray:
     """Blur a mask's border (5x5, sigma 3); float32 0..255, in the whole steps of a uint8 mask."""
     return cv2.GaussianBlur(mask, (5, 5), 3).astype(np.float32)
 
 
 def alpha_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mix two images by the softened mask, grey levels truncated."""
-    share = soften(mask)[..., None] / 255
+    share = soften_mask(mask)[..., None] / 255
     return (share * pasted + (1 - share) * background).astype(np.uint8)
 
 
@@ -55,11 +55,11 @@ def poisson_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) 
     Nine times as quick as OpenCV's seamless cloning in place, and nearer to the exact solution (docs/caddm.md).
     """
     inside = (mask > 127).astype(np.uint8)
-    shift = membrane(background.astype(np.float32) - pasted, inside)
+    shift = solve_membrane(background.astype(np.float32) - pasted, inside)
     return np.clip(np.rint(pasted + shift), 0, 255).astype(np.uint8)
 
 
-def membrane(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def solve_membrane(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Fill float32 (H, W, 3) `values` where `inside` (uint8 0 or 1) as a membrane held by the others: harmonically.
 
     Coarse to fine: half the resolution gives the start, a few sweeps of averaging the rest.
@@ -71,7 +71,7 @@ def membrane(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
         size = (inside.shape[1] + 1) // 2, (inside.shape[0] + 1) // 2
         share = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         half = cv2.resize(values * known[..., None], size, interpolation=cv2.INTER_AREA)
-        coarse = membrane(half / np.maximum(share, 1e-6)[..., None], (share == 0).astype(np.uint8))
+        coarse = solve_membrane(half / np.maximum(share, 1e-6)[..., None], (share == 0).astype(np.uint8))
         cv2.copyTo(cv2.resize(coarse, inside.shape[::-1]), inside, filled)
     for _ in range(_SWEEPS):
         cv2.copyTo(cv2.blur(filled, (3, 3)), inside, filled)
@@ -80,15 +80,17 @@ def membrane(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 def paste(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, poisson: bool) -> np.ndarray:
     """Blend two images by a mask, in place, working on its surroundings alone."""
-    part = box_of(mask).widened(_SEAM, mask.shape)
+    part = find_mask_box(mask).widen(_SEAM, mask.shape)
     result = background.copy()
     if mask.any():
         blend = poisson_blend if poisson else alpha_blend
-        part.of(result)[:] = blend(part.of(pasted), part.of(background), part.of(mask))
+        part.crop(result)[:] = blend(part.crop(pasted), part.crop(background), part.crop(mask))
     return result
 
 
-def clone(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, centre: tuple[int, int]) -> np.ndarray | None:
+def poisson_clone(
+    pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, centre: tuple[int, int]
+) -> np.ndarray | None:
     """Clone with OpenCV so that the middle of the mask's bounding box comes to `centre` (x, y).
 
     None where OpenCV refuses: an empty mask, or one that `centre` moves over the border.
@@ -100,7 +102,7 @@ def clone(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, centre: 
         return None
 
 
-def misplaced_clone(
+def clone_misplaced(
     pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, origin: tuple[int, int], frame_size: tuple[int, int]
 ) -> np.ndarray | None:
     """Clone as the released code does: to the middle of the mask with x and y exchanged, in pixels of the frame.
@@ -108,7 +110,7 @@ def misplaced_clone(
     None where that lies over the frame's border (the released code then alpha-blends). The images are the rectangle
     of the frame at `origin`; what would land outside of it, but inside the frame, is lost.
     """
-    box = box_of(mask)
+    box = find_mask_box(mask)
     x, y = int(box.y + origin[1] + (box.height - 1) / 2), int(box.x + origin[0] + (box.width - 1) / 2)
     left, top = x - box.width // 2, y - box.height // 2
     if left < 0 or top < 0 or left + box.width > frame_size[0] or top + box.height > frame_size[1]:
@@ -118,5 +120,5 @@ def misplaced_clone(
     above, before = max(-top, 0), max(-left, 0)
     below, after = max(top + box.height - height, 0), max(left + box.width - width, 0)
     canvas = cv2.copyMakeBorder(background, above, below, before, after, cv2.BORDER_REPLICATE)
-    cloned = clone(pasted, canvas, mask, (x - origin[0] + before, y - origin[1] + above))
+    cloned = poisson_clone(pasted, canvas, mask, (x - origin[0] + before, y - origin[1] + above))
     return None if cloned is None else cloned[above : above + height, before : before + width]

@@ -12,7 +12,7 @@ from ...benchmark.registry import detectors
 from ..torch_detector import TorchDetector
 from .network import CaddmNet
 from .objective import multibox_loss
-from .shared import SwapLearner
+from .shared import CaddmMixin
 
 
 @detectors.register(
@@ -24,7 +24,7 @@ from .shared import SwapLearner
     url="https://arxiv.org/abs/2210.14457",
     license="Apache-2.0",
 )
-class Caddm(SwapLearner, TorchDetector):
+class Caddm(CaddmMixin, TorchDetector):
     """A backbone with an artifact detection module, trained on multi-scale facial swaps.
 
     Args:

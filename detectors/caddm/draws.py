@@ -5,6 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 
-def chance(rng: np.random.Generator, probability: float) -> bool:
+def flip_coin(rng: np.random.Generator, probability: float) -> bool:
     """Return True with this probability: at the upper end, as the released code, so that its draws can be replayed."""
     return bool(rng.random() >= 1 - probability)

@@ -31,7 +31,7 @@ def _mean(image: np.ndarray) -> np.ndarray:
     return cv2.sepFilter2D(image, -1, _GAUSSIAN, _GAUSSIAN)
 
 
-def best_window(heat: np.ndarray, window: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int] | None:
+def find_best_window(heat: np.ndarray, window: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int] | None:
     """Return (row, column) of the `window` (height, width) with the largest sum of `heat`; of equals the first.
 
     Windows start at multiples of `stride` and stay inside; None if none fits.

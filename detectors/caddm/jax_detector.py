@@ -10,16 +10,16 @@ import optax
 from jax import Array
 
 from ...benchmark.registry import detectors
-from ..imagenet import imagenet_start
+from ..imagenet import load_imagenet_weights
 from ..jax_detector import JaxDetector, Named
 from ..jax_networks.layers import Mode
 from .jax_network import CaddmNet
 from .jax_objective import multibox_loss
-from .shared import SwapLearner
+from .shared import CaddmMixin
 
 
 @detectors.register("caddm", backend="jax", title="CADDM (Implicit Identity Leakage)", year=2023)
-class JaxCaddm(SwapLearner, JaxDetector):
+class JaxCaddm(CaddmMixin, JaxDetector):
     """A backbone with an artifact detection module, trained on multi-scale facial swaps.
 
     The options are those of the PyTorch detector; `timm:resnet10t` is the only `timm:NAME` backbone.
@@ -44,7 +44,7 @@ class JaxCaddm(SwapLearner, JaxDetector):
         self.take_options(backbone, input_size, recipe, recipe_args, detection_weight, scale_input)
         args = dict(backbone_args or {})
         network = {"backbone": backbone, "backbone_args": args, "stage": stage, "input_size": input_size}
-        start = imagenet_start("caddm", _in_backbone, pretrained=True, **network) if pretrained else {}
+        start = load_imagenet_weights("caddm", _is_in_backbone, pretrained=True, **network) if pretrained else {}
         super().__init__(lambda init: CaddmNet(backbone, input_size, init, stage, args), start)
 
     def normalise(self, frames: Array) -> Array:
@@ -66,5 +66,5 @@ class JaxCaddm(SwapLearner, JaxDetector):
         return {"loss": loss, "loss_cls": loss_cls, "loss_loc": loss_loc, "loss_conf": loss_conf}
 
 
-def _in_backbone(name: str) -> bool:
+def _is_in_backbone(name: str) -> bool:
     return name.startswith("base_model.")

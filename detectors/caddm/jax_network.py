@@ -13,8 +13,8 @@ from jax import Array
 from ..jax_networks.efficientnet import EfficientNet
 from ..jax_networks.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
 from ..jax_networks.resnet import STRIDES, ResNet
-from ..options import check_known, check_options, check_range, options_of
-from .shared import MAP, MAPS, check_plain, wrong_map
+from ..options import check_known, check_options, check_range, list_options
+from .shared import MAP, MAPS, check_plain, make_map_error
 
 DROPOUT = {"efficientnet-b3": 0.3, "efficientnet-b4": 0.4}
 CLASSES = 1000  # Of ImageNet, whose unused classifier is in the released checkpoints.
@@ -110,8 +110,8 @@ class Heads(nnx.Module):
     """A box and a class convolution for each map; two anchors a cell."""
 
     def __init__(self, channels: int, init: Init):
-        self.ms_dets = nnx.List([_head(channels, 2 * 4, size, init) for size in MAPS])
-        self.ms_cls = nnx.List([_head(channels, 2 * 2, size, init) for size in MAPS])
+        self.ms_dets = nnx.List([_make_head(channels, 2 * 4, size, init) for size in MAPS])
+        self.ms_cls = nnx.List([_make_head(channels, 2 * 2, size, init) for size in MAPS])
 
     def __call__(self, maps: list[Array]) -> tuple[Array, Array]:
         """Return offsets (N, 168, 4) and class logits (N, 168, 2): level, row, column, anchor."""
@@ -122,7 +122,7 @@ class Heads(nnx.Module):
         return loc, conf
 
 
-def _head(channels: int, out: int, size: int, init: Init) -> Conv:
+def _make_head(channels: int, out: int, size: int, init: Init) -> Conv:
     return Conv(channels, out, 1 if size == 1 else 3, init, padding=0 if size == 1 else 1)
 
 
@@ -149,14 +149,14 @@ def _build(backbone: str, size: int, init: Init, stage: int | None, args: Mappin
     check_known("CADDM backbone in JAX named", backbone, BACKBONES, ". Use --backend torch for others")
     if backbone != "timm:resnet10t":
         check_plain(backbone, stage, args)
-    check_options(backbone, args, options_of(ResNet.__init__, keyword_only=True), "backbone_args")
+    check_options(backbone, args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")
     last = len(STRIDES) - 1
     maps = [-(-size // stride) for stride in STRIDES]
     if stage is None:
         stage = maps.index(MAP) if MAP in maps[1:] and backbone == "timm:resnet10t" else last
     check_range("caddm", "stage", stage, 1, last, last)
     if maps[stage] != MAP:
-        raise wrong_map(backbone, (maps[stage],) * 2, size, f"Change input_size to {MAP * STRIDES[stage]}")
+        raise make_map_error(backbone, (maps[stage],) * 2, size, f"Change input_size to {MAP * STRIDES[stage]}")
     if backbone == "timm:resnet10t":
         return ResNet("resnet10t", init, stage, **args)
     return ReleasedResNet(init) if backbone == "resnet34" else ReleasedEfficientNet(backbone, init)

@@ -19,14 +19,14 @@ _EXPANDING = {
 }
 
 
-def reference_key(backbone: str, key: str) -> str:
+def to_reference_key(backbone: str, key: str) -> str:
     """Return the released code's key for one of our state dict's; only the EfficientNets' differ."""
     if backbone not in _BLOCKS or not key.startswith("base_model."):
         return key
-    return _efficientnet_key(key, [0, *accumulate(_BLOCKS[backbone])])
+    return _to_efficientnet_key(key, [0, *accumulate(_BLOCKS[backbone])])
 
 
-def _efficientnet_key(key: str, first: list[int]) -> str:
+def _to_efficientnet_key(key: str, first: list[int]) -> str:
     path, _, leaf = key.removeprefix("base_model.").rpartition(".")
     if not path.startswith("blocks."):
         return f"base_model.{_TOP[path]}.{leaf}"

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from ...benchmark.errors import BenchError
 from ..options import check_known
-from ..timm_models import timm_model
-from .shared import MAP, MAPS, check_plain, wrong_map
+from ..timm_models import create_timm_model
+from .shared import MAP, MAPS, check_plain, make_map_error
 
 # timm's name (with the tag of the ImageNet weights the released code starts from), arguments, dropout after pooling.
 _BN = {"bn_momentum": 0.01, "drop_path_rate": 0.2}
@@ -51,7 +51,7 @@ class CaddmNet(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return every named output."""
-        features = _features(self.base_model, x)
+        features = _extract_features(self.base_model, x)
         pooled = self.dropout(features.mean((2, 3)))
         loc, conf, artifact = self.adm(features)
         logits = self.fc(pooled + artifact)
@@ -123,8 +123,8 @@ class Heads(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.ms_dets = nn.ModuleList([_head(channels, 2 * 4, size) for size in MAPS])
-        self.ms_cls = nn.ModuleList([_head(channels, 2 * 2, size) for size in MAPS])
+        self.ms_dets = nn.ModuleList([_make_head(channels, 2 * 4, size) for size in MAPS])
+        self.ms_cls = nn.ModuleList([_make_head(channels, 2 * 2, size) for size in MAPS])
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return offsets (N, 168, 4) and class logits (N, 168, 2): level, row, column, anchor."""
@@ -135,7 +135,7 @@ class Heads(nn.Module):
         return loc.unflatten(1, (-1, 4)), conf.unflatten(1, (-1, 2))
 
 
-def _head(channels: int, out: int, size: int) -> nn.Conv2d:
+def _make_head(channels: int, out: int, size: int) -> nn.Conv2d:
     return nn.Conv2d(channels, out, 1 if size == 1 else 3, padding=0 if size == 1 else 1)
 
 
@@ -153,11 +153,11 @@ def _build(
         check_known("CADDM backbone", backbone, [*_REFERENCE, "timm:NAME"])
     name = backbone.removeprefix("timm:")
     if stage is None:
-        stage = _fitting_stage(name, size, args)
+        stage = _find_fitting_stage(name, size, args)
     return _create(name, pretrained, features_only=True, out_indices=(stage,), **args), 0.0
 
 
-def _fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
+def _find_fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
     """Find the last stage with a 7x7 map. Its network is thrown away: the layers behind the tap shouldn't exist."""
     info: Any = _create(name, False, features_only=True, **args).feature_info
     strides = info.reduction()
@@ -172,10 +172,10 @@ def _fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
 
 
 def _create(name: str, pretrained: bool, **args: Any) -> nn.Module:
-    return timm_model(name, pretrained, "backbone_args, stage", **args)
+    return create_timm_model(name, pretrained, "backbone_args, stage", **args)
 
 
-def _features(model: nn.Module, x: Tensor) -> Tensor:
+def _extract_features(model: nn.Module, x: Tensor) -> Tensor:
     """Return the last map, of a whole timm model or of one that only has the stages up to the tap."""
     whole = getattr(model, "forward_features", None)
     return whole(x) if whole else model(x)[-1]
@@ -184,8 +184,8 @@ def _features(model: nn.Module, x: Tensor) -> Tensor:
 @torch.no_grad()
 def _check_map(model: nn.Module, backbone: str, size: int) -> int:
     model.eval()
-    shape = _features(model, torch.zeros(1, 3, size, size)).shape
+    shape = _extract_features(model, torch.zeros(1, 3, size, size)).shape
     model.train()
     if tuple(shape[2:]) != (MAP, MAP):
-        raise wrong_map(backbone, tuple(shape[2:]), size, "Change input_size")
+        raise make_map_error(backbone, tuple(shape[2:]), size, "Change input_size")
     return shape[1]

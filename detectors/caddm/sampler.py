@@ -15,13 +15,21 @@ import cv2
 import numpy as np
 
 from ...benchmark.types import TrainSample
-from ..options import check_known, check_options, check_range, options_of
+from ..options import check_known, check_options, check_range, list_options
 from .alignment import REFERENCE_SIZE, UPRIGHT, Jitter, draw_jitter
-from .blend import Box, misplaced_clone, paste
-from .draws import chance
+from .blend import Box, clone_misplaced, paste
+from .draws import flip_coin
 from .photometric import augment
-from .scene import Scene, halved, scene_of
-from .swap import WINDOWS, changed_box, choose_patch, hull_mask, patch_mask, shaken_hull, widened_face
+from .scene import FramePair, halve, make_frame_pair
+from .swap import (
+    WINDOWS,
+    choose_patch,
+    find_changed_box,
+    find_widened_face,
+    make_hull_mask,
+    make_patch_mask,
+    shake_hull,
+)
 from .targets import WHOLE, assign
 
 Corners = tuple[float, ...]
@@ -53,14 +61,14 @@ GENTLE = Recipe(halved=0.0, photometric=0.05, genuine_in_fake=0.0)
 RECIPES = {"paper": PAPER, "reference": REFERENCE, "gentle": GENTLE}
 
 
-def recipe_of(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """Return a recipe by its name, with some of its fields changed.
 
     Raises:
         BenchError: there is no such recipe or field, or a value is none for it.
     """
     check_known("CADDM recipe", name, RECIPES)
-    known, changes = options_of(Recipe), changes or {}
+    known, changes = list_options(Recipe), changes or {}
     check_options("caddm", changes, known, "recipe_args")
     for field, value in changes.items():
         if known[field].kind is float:  # A probability, or a factor on several.
@@ -81,90 +89,92 @@ class CaddmSampler:
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
         """Make one example; empty (reference recipe only) where a partial swap changed too little."""
-        scene = scene_of(sample)
-        if chance(rng, self.recipe.halved):
-            scene = halved(scene, whole_landmarks=not self.recipe.exact_landmarks)
-        swapped = self.fake(scene, rng) if sample.label else (scene.align(scene.image, draw_jitter(rng), self.size), [])
+        pair = make_frame_pair(sample)
+        if flip_coin(rng, self.recipe.halved):
+            pair = halve(pair, whole_landmarks=not self.recipe.exact_landmarks)
+        swapped = (
+            self.make_fake(pair, rng) if sample.label else (pair.align(pair.image, draw_jitter(rng), self.size), [])
+        )
         if swapped is None:
             return {}
-        image, boxes = self._photographed(*swapped, rng)
-        loc, conf = self.targets(boxes)
+        image, boxes = self._augment(*swapped, rng)
+        loc, conf = self.make_targets(boxes)
         return {"image": image, "label": np.array(sample.label, np.int64), "loc_targets": loc, "conf_targets": conf}
 
-    def fake(
-        self, scene: Scene, rng: np.random.Generator, train: bool = True
+    def make_fake(
+        self, pair: FramePair, rng: np.random.Generator, train: bool = True
     ) -> tuple[np.ndarray, list[Corners]] | None:
         """Swap and align: a uint8 (S, S, 3) RGB crop and its boxes, (x0, y0, x1, y1) as fractions of the crop.
 
         Without `train` masks aren't shaken and the crop is upright. None if a partial swap changed too little.
         """
-        poisson = chance(rng, 0.5)
-        if scene.source is not None and not chance(rng, 1 - self.recipe.partial):
-            swapped = self._partial(scene, poisson, rng, train)
+        poisson = flip_coin(rng, 0.5)
+        if pair.source is not None and not flip_coin(rng, 1 - self.recipe.partial):
+            swapped = self._swap_partially(pair, poisson, rng, train)
             if swapped or not self.recipe.fallback:
                 return swapped
-        image = self._global(scene, poisson, rng, train)
-        return scene.align(image, _jitter(rng, train), self.size), [WHOLE]
+        image = self._swap_globally(pair, poisson, rng, train)
+        return pair.align(image, _draw_jitter(rng, train), self.size), [WHOLE]
 
-    def _global(self, scene: Scene, poisson: bool, rng: np.random.Generator, train: bool) -> np.ndarray:
+    def _swap_globally(self, pair: FramePair, poisson: bool, rng: np.random.Generator, train: bool) -> np.ndarray:
         """Paste the genuine face into the fake frame, or the reverse, or leave the fake as it is."""
-        if scene.source is None:
-            return scene.image
-        if chance(rng, self.recipe.genuine_in_fake):
-            pasted, background = scene.source, scene.image
-        elif chance(rng, self.recipe.fake_in_genuine):
-            pasted, background = scene.image, scene.source
+        if pair.source is None:
+            return pair.image
+        if flip_coin(rng, self.recipe.genuine_in_fake):
+            pasted, background = pair.source, pair.image
+        elif flip_coin(rng, self.recipe.fake_in_genuine):
+            pasted, background = pair.image, pair.source
         else:
-            return scene.image
-        shaken = train and chance(rng, 0.5)
-        mask = hull_mask(scene.points, background.shape)
+            return pair.image
+        shaken = train and flip_coin(rng, 0.5)
+        mask = make_hull_mask(pair.points, background.shape)
         if shaken:
-            mask = shaken_hull(mask, 0.08 * scene.frame_size[1], float(rng.integers(300, 501)), rng)
+            mask = shake_hull(mask, 0.08 * pair.frame_size[1], float(rng.integers(300, 501)), rng)
         if self.recipe.poisson_in_place or not poisson:
             return paste(pasted, background, mask, poisson)
-        moved = None if shaken else misplaced_clone(pasted, background, mask, scene.origin, scene.frame_size)
+        moved = None if shaken else clone_misplaced(pasted, background, mask, pair.origin, pair.frame_size)
         return paste(pasted, background, mask, False) if moved is None else moved
 
-    def _partial(
-        self, scene: Scene, poisson: bool, rng: np.random.Generator, train: bool
+    def _swap_partially(
+        self, pair: FramePair, poisson: bool, rng: np.random.Generator, train: bool
     ) -> tuple[np.ndarray, list[Corners]] | None:
         """Paste a window of the fake into the genuine frame; None where it changes too little."""
-        assert scene.source is not None
+        assert pair.source is not None
         window = WINDOWS[int(rng.integers(len(WINDOWS)))]
-        patch = choose_patch(scene.image, scene.source, scene.points, window)
-        jitter = _jitter(rng, train)
+        patch = choose_patch(pair.image, pair.source, pair.points, window)
+        jitter = _draw_jitter(rng, train)
         if patch is None:
             return None
         if not self.recipe.patch_in_place:
-            patch = _displaced(patch, scene)
-        mask = patch_mask(patch, scene.image.shape)
-        blended = paste(scene.image, scene.source, mask, poisson and self.recipe.poisson_in_place)
-        image, background = (scene.align(i, jitter, self.size) for i in (blended, scene.source))
-        box = changed_box(image, background, window)
+            patch = _displace_patch(patch, pair)
+        mask = make_patch_mask(patch, pair.image.shape)
+        blended = paste(pair.image, pair.source, mask, poisson and self.recipe.poisson_in_place)
+        image, background = (pair.align(i, jitter, self.size) for i in (blended, pair.source))
+        box = find_changed_box(image, background, window)
         return None if box is None else (image, [WHOLE, tuple(n / self.size for n in box)])
 
-    def targets(self, boxes: list[Corners]) -> tuple[np.ndarray, np.ndarray]:
+    def make_targets(self, boxes: list[Corners]) -> tuple[np.ndarray, np.ndarray]:
         """Return what the anchors should predict (see `assign`), of boxes taken in the recipe's order of axes."""
         corners = np.array(boxes, np.float32).reshape(-1, 4)
         return assign(corners if self.recipe.boxes_xy else corners[:, [1, 0, 3, 2]])
 
-    def _photographed(
+    def _augment(
         self, image: np.ndarray, boxes: list[Corners], rng: np.random.Generator
     ) -> tuple[np.ndarray, list[Corners]]:
         """Mirror, and augment in BGR, which is what JPEG's weights expect of OpenCV."""
-        if self.recipe.flip and chance(rng, 0.5):
+        if self.recipe.flip and flip_coin(rng, 0.5):
             image = image[:, ::-1]
             boxes = [(1 - x1, y0, 1 - x0, y1) for x0, y0, x1, y1 in boxes]
         bgr = augment(np.ascontiguousarray(image[..., ::-1]), rng, self.recipe.resize, self.recipe.photometric)
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), boxes
 
 
-def _jitter(rng: np.random.Generator, train: bool) -> Jitter:
+def _draw_jitter(rng: np.random.Generator, train: bool) -> Jitter:
     return draw_jitter(rng) if train else UPRIGHT
 
 
-def _displaced(patch: Box, scene: Scene) -> Box:
+def _displace_patch(patch: Box, pair: FramePair) -> Box:
     """Shift a patch as the released code does: found in the widened face, applied from the landmarks' own corner."""
-    face = widened_face(scene.points, scene.image.shape)
-    x, y = (int(v) for v in scene.points.min(0))
+    face = find_widened_face(pair.points, pair.image.shape)
+    x, y = (int(v) for v in pair.points.min(0))
     return patch._replace(x=patch.x - face.x + x, y=patch.y - face.y + y)

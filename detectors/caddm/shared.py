@@ -13,9 +13,9 @@ from ...benchmark.types import Cropper, Face
 from ..network_detector import LEAST_SIZE
 from ..options import check_multiple, check_range
 from .alignment import REFERENCE_SIZE, align_face
-from .artifacts import locate
-from .keys import reference_key
-from .sampler import CaddmSampler, recipe_of
+from .artifacts import locate_artifacts
+from .keys import to_reference_key
+from .sampler import CaddmSampler, make_recipe
 from .targets import LEVELS
 
 MAPS = tuple(cells for cells, *_ in LEVELS)  # The sides of the ADM's maps, in cells.
@@ -23,7 +23,7 @@ MAP = MAPS[0]  # Of the backbone's: the ADM's unpadded convolutions reach 1x1 fr
 NEGATIVES_PER_POSITIVE = 2  # Background anchors in the loss, for each one that should see something.
 
 
-class SwapLearner:
+class CaddmMixin:
     """To be mixed in before a backend's base class."""
 
     def take_options(
@@ -42,7 +42,7 @@ class SwapLearner:
         """
         check_multiple("caddm", "input_size", input_size, 1, LEAST_SIZE, REFERENCE_SIZE)
         check_range("caddm", "detection_weight", detection_weight, 0, example=0.1)
-        self.backbone, self.input_size, self.recipe = backbone, input_size, recipe_of(recipe, recipe_args)
+        self.backbone, self.input_size, self.recipe = backbone, input_size, make_recipe(recipe, recipe_args)
         self.detection_weight, self.scale_input = detection_weight, scale_input
 
     def cropper(self) -> Cropper:
@@ -55,14 +55,14 @@ class SwapLearner:
 
     def artifacts(self, faces: Sequence[Face]) -> list[np.ndarray]:
         """Return for each face the (k, 4, 2) corners of what looks like an artifact, in pixels of its crop."""
-        return locate(self, faces)
+        return locate_artifacts(self, faces)
 
     def reference_name(self, name: str) -> str:
         """Return the released code's name of one of our weights."""
-        return reference_key(self.backbone, name)
+        return to_reference_key(self.backbone, name)
 
 
-def wrong_map(backbone: str, cells: tuple[int, ...], input_size: int, remedy: str) -> BenchError:
+def make_map_error(backbone: str, cells: tuple[int, ...], input_size: int, remedy: str) -> BenchError:
     """Return the error for a backbone whose map, of `cells` (rows, columns), isn't the ADM's."""
     found = "x".join(map(str, cells))
     return BenchError(

@@ -9,28 +9,28 @@ import cv2
 import numpy as np
 
 from .alignment import REFERENCE_SIZE
-from .blend import Box, box_of
-from .dssim import best_window, dssim
+from .blend import Box, find_mask_box
+from .dssim import dssim, find_best_window
 
 WINDOWS = ((40, 80), (80, 120), (120, 160), (224, 224))  # Height, width of partial swaps on a 224 px face.
 
 
-def hull_mask(landmarks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def make_hull_mask(landmarks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return 255 inside the convex hull of the (81, 2) landmarks, whole pixels, else 0; uint8 (H, W)."""
     mask = np.zeros(shape[:2], np.uint8)
     return cv2.fillPoly(mask, [cv2.convexHull(landmarks.astype(np.float32)).astype(np.int32)], 255)
 
 
-def shaken_hull(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
-    """Shake a mask's outline (see `elastic`), working on its surroundings alone; uint8 (H, W)."""
+def shake_hull(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
+    """Shake a mask's outline (see `deform_elastically`), working on its surroundings alone; uint8 (H, W)."""
     reach = 4 * alpha * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * sigma)  # Four standard deviations of the displacement.
-    part = box_of(mask).widened(int(np.ceil(reach)), mask.shape)
+    part = find_mask_box(mask).widen(int(np.ceil(reach)), mask.shape)
     shaken = np.zeros_like(mask)
-    part.of(shaken)[:] = np.rint(elastic(part.of(mask), sigma, alpha, rng))
+    part.crop(shaken)[:] = np.rint(deform_elastically(part.crop(mask), sigma, alpha, rng))
     return shaken
 
 
-def elastic(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
+def deform_elastically(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
     """Shake a mask's outline by smooth random displacements; float32 (H, W).
 
     The displacement is uniform noise in -1..1 at each pixel, blurred by `sigma` pixels, times `alpha`. Four cells a
@@ -51,14 +51,14 @@ def elastic(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generat
     return cv2.remap(mask.astype(np.float32), maps[0], maps[1], cv2.INTER_LINEAR)
 
 
-def patch_mask(patch: Box, shape: tuple[int, ...]) -> np.ndarray:
+def make_patch_mask(patch: Box, shape: tuple[int, ...]) -> np.ndarray:
     """Return 255 inside the box, else 0; uint8 (H, W)."""
     mask = np.zeros(shape[:2], np.uint8)
-    patch.of(mask)[:] = 255
+    patch.crop(mask)[:] = 255
     return mask
 
 
-def widened_face(landmarks: np.ndarray, shape: tuple[int, ...]) -> Box:
+def find_widened_face(landmarks: np.ndarray, shape: tuple[int, ...]) -> Box:
     """Return the landmarks' box, 1.2 times as wide and high, cut to the image: where partial swaps look."""
     x0, y0 = (int(v) for v in landmarks.min(0))
     x1, y1 = (int(v) for v in landmarks.max(0))
@@ -74,18 +74,18 @@ def choose_patch(
 
     `window` is (height, width) on a 224 px face. Differences outside the landmarks' hull don't count.
     """
-    face = widened_face(landmarks, pasted.shape)
+    face = find_widened_face(landmarks, pasted.shape)
     if not face.width or not face.height:
         return None
-    heat = dssim(face.of(pasted), face.of(background))
-    heat[face.of(hull_mask(landmarks, pasted.shape)) == 0] = 0
+    heat = dssim(face.crop(pasted), face.crop(background))
+    heat[face.crop(make_hull_mask(landmarks, pasted.shape)) == 0] = 0
     height = int(window[0] * face.height / REFERENCE_SIZE)
     width = int(window[1] * face.width / REFERENCE_SIZE)
-    found = best_window(heat, (height, width), (face.height // 5, face.width // 5))
+    found = find_best_window(heat, (height, width), (face.height // 5, face.width // 5))
     return None if found is None else Box(face.x + found[1], face.y + found[0], width, height)
 
 
-def changed_box(blended: np.ndarray, background: np.ndarray, window: tuple[int, int]) -> tuple[int, ...] | None:
+def find_changed_box(blended: np.ndarray, background: np.ndarray, window: tuple[int, int]) -> tuple[int, ...] | None:
     """Find the window of an aligned (S, S, 3) crop that changed most: (x0, y0, x1, y1) pixels.
 
     None if too little changed: no more than a patch of 40 x 40 of 224 x 224 pixels, in all three channels.
@@ -96,5 +96,5 @@ def changed_box(blended: np.ndarray, background: np.ndarray, window: tuple[int, 
     if np.count_nonzero(heat > 1e-3) <= 40 * 40 * 3 * ratio**2:
         return None
     height, width = (round(n * ratio) for n in window)
-    found = best_window(heat, (height, width), (size // 5, size // 5))
+    found = find_best_window(heat, (height, width), (size // 5, size // 5))
     return None if found is None else (found[1], found[0], found[1] + width, found[0] + height)

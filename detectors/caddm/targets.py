@@ -32,7 +32,7 @@ def priors() -> np.ndarray:
     return anchors
 
 
-def corners(anchors: np.ndarray) -> np.ndarray:
+def to_corners(anchors: np.ndarray) -> np.ndarray:
     """Turn (N, 4) centre-size boxes into (x0, y0, x1, y1)."""
     half = anchors[:, 2:] / 2
     return np.concatenate([anchors[:, :2] - half, anchors[:, :2] + half], 1)
@@ -56,7 +56,7 @@ def assign(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     anchors, boxes = priors(), np.asarray(boxes, np.float32).reshape(-1, 4)
     if not len(boxes):
         return np.zeros((len(anchors), 4), np.float32), np.zeros(len(anchors), np.int64)
-    overlaps = iou(boxes, corners(anchors))
+    overlaps = iou(boxes, to_corners(anchors))
     best_box, best_overlap = overlaps.argmax(0), overlaps.max(0)
     for box, anchor in enumerate(overlaps.argmax(1)):  # In order: a later box wins an anchor that two like best.
         best_box[anchor], best_overlap[anchor] = box, 2

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ...benchmark.registry import detectors
 from ..torch_detector import TorchDetector
 from .network import FairnessNet
-from .objective import losses, rotated, shuffled
-from .shared import PairLearner, family_names, family_of, halves
+from .objective import losses, rotate_within_kinds, shuffle_within_kinds
+from .shared import PgfddMixin, infer_family, rename_outputs, split_halves
 
 
 @detectors.register(
@@ -28,7 +28,7 @@ from .shared import PairLearner, family_names, family_of, halves
     input_size=256,
     learns_groups=True,
 )
-class Pgfdd(PairLearner, TorchDetector):
+class Pgfdd(PgfddMixin, TorchDetector):
     """Forgery, content and demographics told apart, trained for the group that is worst off.
 
     Args:
@@ -78,7 +78,7 @@ class Pgfdd(PairLearner, TorchDetector):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return the released code's inference outputs, and `logits` (N, 2), whose softmax is the score."""
-        outputs = family_names(self.network(x, exact=self.exact))
+        outputs = rename_outputs(self.network(x, exact=self.exact))
         logits = outputs["cls_fused"]
         if self.network.ai_face or self.reference_score == "logit1":
             alone = logits[:, -1]
@@ -94,9 +94,9 @@ class Pgfdd(PairLearner, TorchDetector):
 
     # ---- training
 
-    def arranged(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Leave out what has lost its partner."""
-        real, fake = halves(batch)
+        real, fake = split_halves(batch)
         return {name: np.concatenate([real[name], fake[name]]) for name in real}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -109,10 +109,12 @@ class Pgfdd(PairLearner, TorchDetector):
     def _learn(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         x = self.inputs(batch["image"])
         outputs = self.network.training_outputs(x)
-        margins = torch.as_tensor(self.margins(self.network.ai_face), device=x.device)
+        margins = torch.as_tensor(self.compute_margins(self.network.ai_face), device=x.device)
         common, specific = batch["label"], batch["label_spe"]
         anchors = (
-            (shuffled(common), shuffled(specific)) if self.noisy else (rotated(common), rotated(specific, popped=True))
+            (shuffle_within_kinds(common), shuffle_within_kinds(specific))
+            if self.noisy
+            else (rotate_within_kinds(common), rotate_within_kinds(specific, popped=True))
         )
         return outputs, losses(outputs, x, batch, margins, anchors)
 
@@ -123,7 +125,7 @@ class Pgfdd(PairLearner, TorchDetector):
                 module.p = 0.0
         return super().freeze_noise()
 
-    def both_ways(
+    def run_forward_backward(
         self, batch: dict[str, np.ndarray], batch_statistics: bool
     ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
         """Return outputs, losses and gradients of a batch; see `training_pass`."""
@@ -143,7 +145,7 @@ class Pgfdd(PairLearner, TorchDetector):
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Take the family, CVPR 2024's or AI-Face's, that a checkpoint's heads tell."""
-        if family := family_of(shapes):
+        if family := infer_family(shapes):
             self.network.resize(*family)
 
     def reference_name(self, name: str) -> str:

@@ -15,12 +15,12 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.registry import detectors
-from ..imagenet import imagenet_start
-from ..jax_detector import JaxDetector, Named, channels_first, named
+from ..imagenet import load_imagenet_weights
+from ..jax_detector import JaxDetector, Named, flatten_state, to_channels_first
 from ..jax_networks.layers import Mode
 from .jax_network import FairnessNet
-from .jax_objective import losses, rotated, shuffled
-from .shared import FAMILIES, PairLearner, ai_face, family_names, family_of, halves
+from .jax_objective import losses, rotate_within_kinds, shuffle_within_kinds
+from .shared import FAMILIES, PgfddMixin, infer_family, is_ai_face, rename_outputs, split_halves
 
 
 @detectors.register(
@@ -32,7 +32,7 @@ from .shared import FAMILIES, PairLearner, ai_face, family_names, family_of, hal
     input_size=256,
     learns_groups=True,
 )
-class JaxPgfdd(PairLearner, JaxDetector):
+class JaxPgfdd(PgfddMixin, JaxDetector):
     """Forgery, content and demographics told apart, trained for the group that is worst off.
 
     The options are those of the PyTorch detector; `timm:resnet10t` is the only `timm:NAME` backbone.
@@ -58,7 +58,7 @@ class JaxPgfdd(PairLearner, JaxDetector):
         network: dict[str, Any] = {"backbone": backbone, "width": width, "backbone_args": dict(backbone_args or {})}
         self._network = partial(FairnessNet, repaired=self.repaired, checkpointing=checkpointing, **network)
         self.family = FAMILIES[0]
-        start = imagenet_start("pgfdd", _in_body, pretrained=True, **network) if pretrained else {}
+        start = load_imagenet_weights("pgfdd", _is_in_body, pretrained=True, **network) if pretrained else {}
         super().__init__(partial(self._network, classes=self.family), start)
 
     def normalise(self, frames: Array) -> Array:
@@ -69,21 +69,21 @@ class JaxPgfdd(PairLearner, JaxDetector):
         """Return the released code's inference outputs, and `logits` (N, 2), whose softmax is the score."""
         outputs = network(x, mode, self.exact)
         logits = outputs["cls_fused"]
-        if ai_face(outputs) or self.reference_score == "logit1":
+        if is_ai_face(outputs) or self.reference_score == "logit1":
             alone = logits[:, -1]
             logits = jnp.stack([jnp.zeros_like(alone), alone], 1)
-        return {**family_names(outputs), "logits": logits}
+        return {**rename_outputs(outputs), "logits": logits}
 
     # ---- training
 
-    def fitting(self, count: int) -> int:
+    def fit_batch_size(self, count: int) -> int:
         """Return the smallest batch of whole pairs, from `count` on, that all devices have an equal share of."""
         share = math.lcm(2, self.split.num_devices)
         return -(-count // share) * share
 
-    def arranged(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-        """Fill each half of a training batch up, so that pairs stay pairs; see `JaxDetector.arranged`."""
-        real, fake = (JaxDetector.arranged(self, half, size // 2) for half in halves(batch))
+    def arrange_batch(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+        """Fill each half of a training batch up, so that pairs stay pairs; see `JaxDetector.arrange_batch`."""
+        real, fake = (JaxDetector.arrange_batch(self, half, size // 2) for half in split_halves(batch))
         return {name: np.concatenate([real[name], fake[name]]) for name in real}
 
     def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
@@ -97,12 +97,15 @@ class JaxPgfdd(PairLearner, JaxDetector):
         # Rows that only fill the batch up are a kind of their own: nothing is to be close to them.
         common, specific = (mode.where_present(batch[name], -1) for name in ("label", "label_spe"))
         if mode.rngs:
-            anchors = shuffled(common, mode.rngs.dropout()), shuffled(specific, mode.rngs.dropout())
+            anchors = (
+                shuffle_within_kinds(common, mode.rngs.dropout()),
+                shuffle_within_kinds(specific, mode.rngs.dropout()),
+            )
         else:
-            anchors = rotated(common), rotated(specific, popped=True)
-        return outputs, losses(outputs, x, batch, jnp.asarray(self.margins(ai_face(outputs))), anchors, mode)
+            anchors = rotate_within_kinds(common), rotate_within_kinds(specific, popped=True)
+        return outputs, losses(outputs, x, batch, jnp.asarray(self.compute_margins(is_ai_face(outputs))), anchors, mode)
 
-    def both_ways(
+    def run_forward_backward(
         self, batch: dict[str, np.ndarray], batch_statistics: bool
     ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
         """Return outputs, losses and gradients of a batch; see `training_pass`."""
@@ -116,16 +119,16 @@ class JaxPgfdd(PairLearner, JaxDetector):
         gradients, (outputs, found, rest) = jax.jit(jax.grad(loss, has_aux=True))(*self.weights, batch)
         self.weights = self.weights[0], rest
         return (
-            channels_first(outputs),
+            to_channels_first(outputs),
             {k: float(v) for k, v in found.items()},
-            {k: np.asarray(v) for k, v in named(gradients).items()},
+            {k: np.asarray(v) for k, v in flatten_state(gradients).items()},
         )
 
     # ---- checkpoints
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Take the family, CVPR 2024's or AI-Face's, that a checkpoint's heads tell."""
-        family = family_of(shapes) or self.family
+        family = infer_family(shapes) or self.family
         if family != self.family:
             self.family = family
             self.rebuild(partial(self._network, classes=family))
@@ -148,5 +151,5 @@ class JaxPgfddFixed(JaxPgfdd):
     repaired = True
 
 
-def _in_body(name: str) -> bool:
+def _is_in_body(name: str) -> bool:
     return name.startswith("encoder_") and ".adjust_channel." not in name and ".last_linear." not in name

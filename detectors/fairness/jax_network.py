@@ -16,7 +16,7 @@ from ..jax_networks.efficientnet import EfficientNet
 from ..jax_networks.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
 from ..jax_networks.resnet import ResNet
 from ..jax_networks.xception import Xception
-from ..options import check_known, check_options, options_of
+from ..options import check_known, check_options, list_options
 from .labels import GROUPS
 from .shared import HIDDEN
 
@@ -53,7 +53,7 @@ class FairnessNet(nnx.Module):
         self.repaired, self.checkpointing, half = repaired, checkpointing, width // 2
         methods, fused = classes
         self.encoder_f, self.encoder_c, self.encoder_fair = (
-            _encoder(backbone, width, init, backbone_args) for _ in range(3)
+            _make_encoder(backbone, width, init, backbone_args) for _ in range(3)
         )
         self.con_gan = Decoder(width, init)
         self.head_spe, self.block_spe = Head(half, methods, init), Block(width, half, init)
@@ -109,12 +109,12 @@ class FairnessNet(nnx.Module):
         return outputs
 
 
-def _encoder(backbone: str, width: int, init: Init, args: Mapping[str, Any]) -> Any:
+def _make_encoder(backbone: str, width: int, init: Init, args: Mapping[str, Any]) -> Any:
     """Make a backbone that also holds, under the checkpoint's names, a 1x1 convolution to `width` channels."""
     check_known("pgfdd backbone in JAX named", backbone, BACKBONES, ". Use --backend torch for others")
     if args and not backbone.startswith("timm:"):
         raise BenchError(f"backbone_args are for backbone timm:NAME; '{backbone}' takes none")
-    check_options(backbone, args, options_of(ResNet.__init__, keyword_only=True), "backbone_args")
+    check_options(backbone, args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")
     made: Any
     if backbone == "xception":
         made = Xception(init)
@@ -162,35 +162,35 @@ class Decoder(nnx.Module):
     """Draws an image from a forgery code, for the style, and a content: two (N, h, w, C) to (N, 32 h, 32 w, 3)."""
 
     def __init__(self, width: int, init: Init):
-        self.dconv_up3 = _double_conv(width, width // 2, init)
-        self.dconv_up2 = _double_conv(width // 2, width // 4, init)
-        self.dconv_up1 = _double_conv(width // 4, width // 8, init)
+        self.dconv_up3 = _make_double_conv(width, width // 2, init)
+        self.dconv_up2 = _make_double_conv(width // 2, width // 4, init)
+        self.dconv_up1 = _make_double_conv(width // 4, width // 8, init)
         self.conv_last = Conv(width // 8, 3, 1, init)
 
     def __call__(self, forgery: Array, content: Array, mode: Mode) -> Array:
         """Return images, -1..1."""
         c, x = forgery, content
         for layer in (self.dconv_up3, self.dconv_up2):
-            x, c = (self._up(layer, part, mode) for part in (adain(x, c), c))
-        x = self._up(self.dconv_up1, adain(x, c), mode)
-        return jnp.tanh(enlarged(self.conv_last(x), 4))
+            x, c = (self._upsample_with(layer, part, mode) for part in (adain(x, c), c))
+        x = self._upsample_with(self.dconv_up1, adain(x, c), mode)
+        return jnp.tanh(upsample(self.conv_last(x), 4))
 
-    def _up(self, layer: Any, x: Array, mode: Mode) -> Array:
-        x = dropout(enlarged(x, 2), 0.3, mode)
+    def _upsample_with(self, layer: Any, x: Array, mode: Mode) -> Array:
+        x = dropout(upsample(x, 2), 0.3, mode)
         return jax.nn.relu(layer["2"](jax.nn.relu(layer["0"](x))))
 
 
-def _double_conv(inner: int, outer: int, init: Init) -> nnx.Dict:
+def _make_double_conv(inner: int, outer: int, init: Init) -> nnx.Dict:
     return nnx.Dict({"0": Conv(inner, outer, 3, init, padding=1), "2": Conv(outer, outer, 3, init, padding=1)})
 
 
-def enlarged(x: Array, factor: int) -> Array:
+def upsample(x: Array, factor: int) -> Array:
     """Enlarge (N, h, w, C) bilinearly, corner pixels onto corner pixels (PyTorch's `align_corners`)."""
-    rows, columns = (jnp.asarray(_stretch(n, factor), x.dtype) for n in x.shape[1:3])
+    rows, columns = (jnp.asarray(_make_stretch_weights(n, factor), x.dtype) for n in x.shape[1:3])
     return jnp.einsum("yh,xw,nhwc->nyxc", rows, columns, x)
 
 
-def _stretch(n: int, factor: int) -> np.ndarray:
+def _make_stretch_weights(n: int, factor: int) -> np.ndarray:
     """Return the weights (factor * n, n) of old pixels in new ones."""
     return np.maximum(0, 1 - np.abs(np.linspace(0, n - 1, factor * n)[:, None] - np.arange(n)))
 
@@ -200,10 +200,10 @@ def adain(content: Array, style: Array) -> Array:
 
     Huang and Belongie 2017, equation 8; variances are unbiased, with 1e-5 added.
     """
-    (mean_x, std_x), (mean_y, std_y) = _moments(content), _moments(style)
+    (mean_x, std_x), (mean_y, std_y) = _compute_moments(content), _compute_moments(style)
     return ((content - mean_x) / std_x * std_y + mean_y).astype(content.dtype)
 
 
-def _moments(x: Array) -> tuple[Array, Array]:
+def _compute_moments(x: Array) -> tuple[Array, Array]:
     x = x.astype(jnp.float32)
     return x.mean((1, 2), keepdims=True), jnp.sqrt(x.var((1, 2), keepdims=True, ddof=1) + 1e-5)

@@ -35,8 +35,8 @@ def losses(outputs: Named, x: Array, batch: Named, margins: Array, anchors: Sequ
         "specific": mode.mean(crossentropy(out["cls_spe"], batch["label_spe"])),
         "reconstruction": reconstruction_loss(out, x.astype(jnp.float32), mode),
         "contrastive": sum((contrastive_loss(*pair, mode) for pair in near), jnp.zeros(())),
-        "fairness": mode.mean(ldam_errors(out["cls_fair"], group, margins)),
-        "fusion": bilevel_cvar(fused_errors(out["cls_fused"], label), mode.where_present(group, GROUPS)),
+        "fairness": mode.mean(compute_ldam_errors(out["cls_fair"], group, margins)),
+        "fusion": bilevel_cvar(compute_fused_errors(out["cls_fused"], label), mode.where_present(group, GROUPS)),
     }
     return {"loss": sum((weight * parts[name] for name, weight in WEIGHTS.items()), jnp.zeros(())), **parts}
 
@@ -49,7 +49,7 @@ def reconstruction_loss(outputs: Named, x: Array, mode: Mode) -> Array:
     return mode.mean(jnp.tile(errors, 2))  # Both of a pair are present, or neither.
 
 
-def fused_errors(logits: Array, label: Array) -> Array:
+def compute_fused_errors(logits: Array, label: Array) -> Array:
     """Return each sample's cross-entropy (N,), of two logits or (AI-Face) of one."""
     if logits.shape[1] == 2:
         return optax.softmax_cross_entropy_with_integer_labels(logits, label)
@@ -67,14 +67,14 @@ def _distance(a: Array, b: Array) -> Array:
     return jnp.sqrt(jnp.square(a - b + 1e-6).sum(1))
 
 
-def shuffled(kinds: Array, key: Array) -> Array:
+def shuffle_within_kinds(kinds: Array, key: Array) -> Array:
     """Return a random permutation (N,) within each kind (N,)."""
     within = (jax.random.uniform(key, kinds.shape) + kinds).argsort()
     return jnp.zeros_like(within).at[kinds.argsort(stable=True)].set(within)
 
 
-def rotated(kinds: Array, popped: bool = False) -> Array:
-    """Return `shuffled`'s counterpart without chance, for comparing: each kind's list rotated left by one.
+def rotate_within_kinds(kinds: Array, popped: bool = False) -> Array:
+    """Return `shuffle_within_kinds`'s counterpart without chance, for comparing: each kind's list rotated left by one.
 
     The released code takes the specific anchors from the end of such a list (`popped`), the common ones from its start.
     """
@@ -86,7 +86,7 @@ def rotated(kinds: Array, popped: bool = False) -> Array:
     return jnp.zeros_like(order).at[order].set(order[start + turned])
 
 
-def ldam_errors(logits: Array, target: Array, margins: Array, scale: float = 30.0) -> Array:
+def compute_ldam_errors(logits: Array, target: Array, margins: Array, scale: float = 30.0) -> Array:
     """Return cross-entropies (N,) with each class's own margin taken off its logit: LDAM (Cao et al. 2019), eq. 12."""
     moved = scale * (logits - jax.nn.one_hot(target, len(margins)) * margins)
     return optax.softmax_cross_entropy_with_integer_labels(moved, target)
@@ -99,7 +99,7 @@ def bilevel_cvar(errors: Array, group: Array) -> Array:
     the outer one relative to the worst group's value, where float32 is fine enough.
     """
     # Computed once: two roundings of the same error would tell it apart from the threshold that it is itself.
-    inner, present = _cvar_within(lax.optimization_barrier(errors), group)
+    inner, present = _compute_cvar_within(lax.optimization_barrier(errors), group)
     fixed = lax.stop_gradient(inner)
     worst, groups = jnp.where(present, fixed, -jnp.inf).max(), present.sum()
 
@@ -115,7 +115,7 @@ def bilevel_cvar(errors: Array, group: Array) -> Array:
     return worst + low + TAU2 / (2 * OUTER) * (worst + low) ** 2 + smooth / OUTER
 
 
-def _cvar_within(errors: Array, group: Array) -> tuple[Array, Array]:
+def _compute_cvar_within(errors: Array, group: Array) -> tuple[Array, Array]:
     """Return each group's CVaR (8,), and whether it has members (8,); what it is without members means nothing."""
     count = jax.ops.segment_sum(jnp.ones_like(group), group, GROUPS)
     fixed = lax.stop_gradient(errors)

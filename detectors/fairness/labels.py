@@ -21,7 +21,7 @@ FFPP_COUNTS = (2475, 25443, 1468, 4163, 8013, 31281, 1111, 2185)
 AIFACE_COUNTS = (37276, 718535, 58543, 64593, 67552, 674406, 35115, 33384)
 
 
-def group_code(groups: Mapping[str, str]) -> int | None:
+def encode_group(groups: Mapping[str, str]) -> int | None:
     """Return the intersection's code, 0 (male, asian) to 7 (not male, others); None where one of the two isn't known.
 
     The order is the one of the papers' FF++ and DFDC tables.
@@ -30,7 +30,7 @@ def group_code(groups: Mapping[str, str]) -> int | None:
     return None if gender is None or race not in RACES else len(RACES) * gender + RACES.index(race)
 
 
-def method_codes(methods: Sequence[str]) -> dict[str, int]:
+def number_methods(methods: Sequence[str]) -> dict[str, int]:
     """Number the manipulations from 1, 0 being real: FF++'s in the paper's order, then others by name.
 
     Raises:
@@ -47,14 +47,14 @@ def method_codes(methods: Sequence[str]) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSetStats:
     """What can be learned from a training set: its manipulations' codes, and how many frames each group has."""
 
     methods: Mapping[str, int]
     counts: NDArray[np.int64]
 
 
-def study(videos: Sequence[Video], frames: Mapping[str, int]) -> tuple[list[Video], Lesson]:
+def inspect_training_set(videos: Sequence[Video], frames: Mapping[str, int]) -> tuple[list[Video], TrainingSetStats]:
     """Return the videos with known gender and race, and what is to be learned from them.
 
     Args:
@@ -64,7 +64,7 @@ def study(videos: Sequence[Video], frames: Mapping[str, int]) -> tuple[list[Vide
     Raises:
         BenchError: no video of a class is annotated, or there are too many manipulations.
     """
-    codes = {v.id: group_code(v.groups) for v in videos}
+    codes = {v.id: encode_group(v.groups) for v in videos}
     kept = [v for v in videos if codes[v.id] is not None]
     if len({v.label for v in kept}) < 2:
         raise BenchError(
@@ -75,7 +75,7 @@ def study(videos: Sequence[Video], frames: Mapping[str, int]) -> tuple[list[Vide
     counts = np.zeros(GROUPS, np.int64)
     for video in kept:
         counts[codes[video.id]] += frames.get(video.id, 0)
-    return kept, Lesson(method_codes([v.method for v in kept if v.label == FAKE]), counts)
+    return kept, TrainingSetStats(number_methods([v.method for v in kept if v.label == FAKE]), counts)
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,17 @@ class FairnessSampler:
     augment: bool = False
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return one example; its video is one that `study` kept."""
+        """Return one example; its video is one that `inspect_training_set` kept."""
         image = ClassifierSampler(self.crop)(sample, rng)["image"] if self.augment else self.crop(sample.face)
         codes = {
             "label": sample.label,
             "label_spe": self.methods[sample.method] if sample.label == FAKE else 0,
-            "intersec_label": group_code(sample.groups),
+            "intersec_label": encode_group(sample.groups),
         }
         return {"image": image, **{name: np.array(code, np.int64) for name, code in codes.items()}}
 
 
-def ldam_margins(counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
+def compute_ldam_margins(counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
     """Return each class's margin, n^(-1/4) scaled to at most 0.5; 0 for a class without members.
 
     LDAM (Cao et al. 2019), equation 13.

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ...benchmark.errors import BenchError, did_you_mean
-from ..sharpness import batch_norms
-from ..timm_models import timm_model
+from ..sharpness import override_batch_norms
+from ..timm_models import create_timm_model
 from .labels import GROUPS, METHODS
 from .shared import HIDDEN, STRIDE
 
@@ -126,7 +126,7 @@ class FairnessNet(nn.Module):
         if not (self.checkpointing and self.training and torch.is_grad_enabled()):
             return encoder(x)
         # The second run over the same batch mustn't count in batch norm's running statistics.
-        again = partial(batch_norms, encoder, momentum=0.0, num_batches_tracked=None)
+        again = partial(override_batch_norms, encoder, momentum=0.0, num_batches_tracked=None)
         return checkpoint(encoder, x, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
 
 
@@ -144,7 +144,9 @@ class Encoder(nn.Module):
             )
         xception = backbone == "xception"
         # The released checkpoints hold Xception's classifier, which nothing uses.
-        self.body = cast(Any, timm_model(name, pretrained, "backbone_args", num_classes=2 if xception else 0, **args))
+        self.body = cast(
+            Any, create_timm_model(name, pretrained, "backbone_args", num_classes=2 if xception else 0, **args)
+        )
         if (stride := self.body.feature_info[-1]["reduction"]) != STRIDE:
             raise BenchError(
                 f"backbone {backbone} makes maps {stride} times smaller; pgfdd's decoder needs {STRIDE} times"
@@ -200,24 +202,24 @@ class Decoder(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.dconv_up3 = _double_conv(width, width // 2)
-        self.dconv_up2 = _double_conv(width // 2, width // 4)
-        self.dconv_up1 = _double_conv(width // 4, width // 8)
+        self.dconv_up3 = _make_double_conv(width, width // 2)
+        self.dconv_up2 = _make_double_conv(width // 2, width // 4)
+        self.dconv_up1 = _make_double_conv(width // 4, width // 8)
         self.conv_last = nn.Conv2d(width // 8, 3, 1)
         self.dropout = nn.Dropout(0.3)
 
     def forward(self, forgery: Tensor, content: Tensor) -> Tensor:
         c, x = forgery, content
         for layer in (self.dconv_up3, self.dconv_up2):
-            x, c = (layer(self._enlarged(part)) for part in (adain(x, c), c))
-        x = self.dconv_up1(self._enlarged(adain(x, c)))
+            x, c = (layer(self._upsample(part)) for part in (adain(x, c), c))
+        x = self.dconv_up1(self._upsample(adain(x, c)))
         return F.interpolate(self.conv_last(x), scale_factor=4, mode="bilinear", align_corners=True).tanh()
 
-    def _enlarged(self, x: Tensor) -> Tensor:
+    def _upsample(self, x: Tensor) -> Tensor:
         return self.dropout(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True))
 
 
-def _double_conv(inner: int, outer: int) -> nn.Sequential:
+def _make_double_conv(inner: int, outer: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inner, outer, 3, padding=1), nn.ReLU(), nn.Conv2d(outer, outer, 3, padding=1), nn.ReLU()
     )
@@ -228,10 +230,10 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
 
     Huang and Belongie 2017, equation 8; variances are unbiased, with 1e-5 added.
     """
-    (mean_x, std_x), (mean_y, std_y) = _moments(content), _moments(style)
+    (mean_x, std_x), (mean_y, std_y) = _compute_moments(content), _compute_moments(style)
     return (content - mean_x) / std_x * std_y + mean_y
 
 
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def _compute_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     variance, mean = torch.var_mean(x, (2, 3), keepdim=True)
     return mean, (variance + 1e-5).sqrt()

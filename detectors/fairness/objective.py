@@ -31,12 +31,14 @@ def losses(
         "reconstruction": torch.stack([F.l1_loss(outputs[k].float(), image) for k, image in targets.items()]).sum(),
         "contrastive": sum(map(contrastive_loss, features, anchors), torch.zeros((), device=x.device)),
         "fairness": ldam_loss(outputs["cls_fair"].float(), batch["intersec_label"], margins),
-        "fusion": bilevel_cvar(fused_errors(outputs["cls_fused"].float(), batch["label"]), batch["intersec_label"]),
+        "fusion": bilevel_cvar(
+            compute_fused_errors(outputs["cls_fused"].float(), batch["label"]), batch["intersec_label"]
+        ),
     }
     return {"loss": torch.stack([weight * parts[name] for name, weight in WEIGHTS.items()]).sum(), **parts}
 
 
-def fused_errors(logits: Tensor, label: Tensor) -> Tensor:
+def compute_fused_errors(logits: Tensor, label: Tensor) -> Tensor:
     """Return each sample's cross-entropy (N,), of two logits or (AI-Face) of one."""
     if logits.shape[1] == 2:
         return F.cross_entropy(logits, label, reduction="none")
@@ -50,14 +52,14 @@ def contrastive_loss(features: Tensor, anchors: Tensor, margin: float = 3.0) -> 
     return 2 * F.relu(F.pairwise_distance(features, near) - F.pairwise_distance(features, far) + margin).mean()
 
 
-def shuffled(kinds: Tensor) -> Tensor:
+def shuffle_within_kinds(kinds: Tensor) -> Tensor:
     """Return a random permutation (N,) within each kind (N,): drawn anew in each pass, from torch's generator."""
     within = (torch.rand(kinds.shape, device=kinds.device) + kinds).argsort()
     return torch.empty_like(within).scatter_(0, kinds.argsort(stable=True), within)
 
 
-def rotated(kinds: Tensor, popped: bool = False) -> Tensor:
-    """Return `shuffled`'s counterpart without chance, for comparing: each kind's list rotated left by one.
+def rotate_within_kinds(kinds: Tensor, popped: bool = False) -> Tensor:
+    """Return `shuffle_within_kinds`'s counterpart without chance, for comparing: each kind's list rotated left by one.
 
     The released code takes the specific anchors from the end of such a list (`popped`), the common ones from its start.
     """
@@ -81,7 +83,7 @@ def bilevel_cvar(errors: Tensor, group: Tensor) -> Tensor:
     the outer CVaR then is nearly the worst group's. Here both come in closed form or by bisection, to the same values.
     """
     members = group == torch.arange(GROUPS, device=group.device)[:, None]
-    inner, present = _cvar_within(errors.double(), members), members.any(1)
+    inner, present = _compute_cvar_within(errors.double(), members), members.any(1)
     worst = inner.masked_fill(~present, -torch.inf).detach().amax()
     groups = present.sum()
     low, high = worst - REACH, worst
@@ -94,7 +96,7 @@ def bilevel_cvar(errors: Tensor, group: Tensor) -> Tensor:
     return (low + TAU2 / (2 * OUTER) * low**2 + smooth / OUTER).to(errors.dtype)
 
 
-def _cvar_within(errors: Tensor, members: Tensor) -> Tensor:
+def _compute_cvar_within(errors: Tensor, members: Tensor) -> Tensor:
     """Return each group's CVaR (G,), 0 where it has no members (G, N)."""
     count = members.sum(1, keepdim=True)
     ordered = errors.detach().masked_fill(~members, torch.inf).sort(1).values

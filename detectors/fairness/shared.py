@@ -13,7 +13,7 @@ from ...benchmark.types import FAKE, REAL, Video
 from ..crops import BoxCrop
 from ..options import check_known, check_multiple
 from . import labels
-from .labels import AIFACE_COUNTS, FFPP_COUNTS, METHODS, FairnessSampler, Lesson, ldam_margins
+from .labels import AIFACE_COUNTS, FFPP_COUNTS, METHODS, FairnessSampler, TrainingSetStats, compute_ldam_margins
 
 if TYPE_CHECKING:
     from ...benchmark.config import TrainSettings
@@ -39,25 +39,25 @@ class TrainingPass(NamedTuple):
     gradients: dict[str, np.ndarray]
 
     @classmethod
-    def named(
+    def from_outputs(
         cls, outputs: Mapping[str, np.ndarray], losses: Mapping[str, float], gradients: dict[str, np.ndarray]
     ) -> Self:
         """Add the released code's `prob*` to (CVPR 2024's) logits, and give outputs and losses its names."""
         probabilities = (
             {}
-            if ai_face(outputs)
+            if is_ai_face(outputs)
             else {k.replace("cls", "prob"): _softmax(v)[:, 1] for k, v in outputs.items() if k.startswith("cls")}
         )
         overall = {("overall" if k == "loss" else k): v for k, v in losses.items()}
-        return cls(family_names({**outputs, **probabilities}), overall, gradients)
+        return cls(rename_outputs({**outputs, **probabilities}), overall, gradients)
 
 
-class PairLearner:
+class PgfddMixin:
     """Options, data and rules of pgfdd, to be mixed in before a backend's base class."""
 
     repaired = False
     noisy = True
-    lesson: Lesson | None = None
+    training_stats: TrainingSetStats | None = None
     takes_any_size = True  # Only the decoder, which scoring has no use for, needs multiples of 32.
 
     def take_options(self, width: int, input_size: int, exact: bool, reference_score: str, augment: bool) -> None:
@@ -79,26 +79,26 @@ class PairLearner:
         """The square face box."""
         return BoxCrop(self.input_size)
 
-    def study(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
+    def inspect_training_set(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
         """Take manipulations and group sizes from the training videos.
 
         Returns the annotated ones, and what the others lack.
 
         Raises:
-            BenchError: see `labels.study`.
+            BenchError: see `labels.inspect_training_set`.
         """
-        kept, self.lesson = labels.study(videos, frames)
+        kept, self.training_stats = labels.inspect_training_set(videos, frames)
         return kept, "gender or race isn't known (demographics.csv in the dataset's folder tells them)"
 
     def sampler(self) -> FairnessSampler:
-        """Face boxes with their codes, as `study` numbered the manipulations."""
-        methods = self.lesson.methods if self.lesson else labels.method_codes(METHODS)
+        """Face boxes with their codes, as `inspect_training_set` numbered the manipulations."""
+        methods = self.training_stats.methods if self.training_stats else labels.number_methods(METHODS)
         return FairnessSampler(self.cropper(), methods, self.augment)
 
-    def margins(self, ai_face: bool) -> NDArray[np.float32]:
-        """Return each group's margin (8,), by the sizes in the training set or, before `study`, in the papers'."""
-        counts = self.lesson.counts if self.lesson else AIFACE_COUNTS if ai_face else FFPP_COUNTS
-        return ldam_margins(counts).astype(np.float32)
+    def compute_margins(self, ai_face: bool) -> NDArray[np.float32]:
+        """Return each group's margin (8,), by the sizes in the training set or, before `inspect_training_set`, in the papers'."""
+        counts = self.training_stats.counts if self.training_stats else AIFACE_COUNTS if ai_face else FFPP_COUNTS
+        return compute_ldam_margins(counts).astype(np.float32)
 
     def freeze_noise(self) -> Self:
         """Switch off all that is random in training: dropout, and the draw of the contrastive loss's anchors."""
@@ -126,9 +126,9 @@ class PairLearner:
         given = {"label": label, "label_spe": label_spe, "intersec_label": intersec_label}
         batch = {k: np.asarray(v, np.int64) for k, v in given.items()}
         batch["image"] = np.ascontiguousarray(x, np.float32)
-        return TrainingPass.named(*self.both_ways(batch, batch_statistics))
+        return TrainingPass.from_outputs(*self.run_forward_backward(batch, batch_statistics))
 
-    def both_ways(
+    def run_forward_backward(
         self, batch: dict[str, np.ndarray], batch_statistics: bool
     ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
         """Return outputs, losses and gradients of a batch; see `training_pass`."""
@@ -156,25 +156,25 @@ class PairLearner:
         return super().training(settings, total_steps, steps_per_epoch)  # type: ignore[misc]
 
 
-def family_of(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
+def infer_family(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
     """Return the widths of head_spe and head_fused that a checkpoint's shapes tell; None if no family has them."""
     methods, fused = (shapes.get(f"head_{name}.mlp.2.weight", (0,))[0] for name in ("spe", "fused"))
     return (methods, fused) if (methods, fused) in FAMILIES else None
 
 
-def ai_face(outputs: Mapping[str, Any]) -> bool:
+def is_ai_face(outputs: Mapping[str, Any]) -> bool:
     """Tell whether outputs are the AI-Face family's, whose fused head has a single logit."""
     return outputs["cls_fused"].shape[1] == 1
 
 
-def family_names(outputs: Mapping[str, Any]) -> dict[str, Any]:
+def rename_outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Name outputs as their family does: AI-Face calls the fused logit `cls`, and the common ones `cls_ag`."""
-    if not ai_face(outputs):
+    if not is_ai_face(outputs):
         return dict(outputs)
     return {**outputs, "cls_ag": outputs["cls"], "cls": outputs["cls_fused"]}
 
 
-def halves(batch: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+def split_halves(batch: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     """Return the pairs of a batch: as many reals as fakes, in order; what has no partner is left out."""
     rows = [np.flatnonzero(batch["label"] == label) for label in (REAL, FAKE)]
     count = min(map(len, rows))

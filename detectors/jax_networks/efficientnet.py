@@ -41,20 +41,20 @@ class EfficientNet(nnx.Module):
         wider, deeper = SCALES[arch]
         counts = [math.ceil(blocks * deeper) for blocks, *_ in STAGES]
         rates = iter(drop * i / sum(counts) for i in range(sum(counts)))
-        inner = rounded(STEM * wider)
-        self.conv_stem, self.bn1 = _conv(3, inner, 3, init, stride=2), _norm(inner, init, momentum)
+        inner = round_channels(STEM * wider)
+        self.conv_stem, self.bn1 = _make_conv(3, inner, 3, init, stride=2), _make_norm(inner, init, momentum)
         made = []
         for count, (_, kernel, stride, expand, channels) in zip(counts, STAGES, strict=True):
             blocks = []
             for i in range(count):
-                outer = rounded(channels * wider)
+                outer = round_channels(channels * wider)
                 step, rate = 1 if i else stride, next(rates)
                 blocks.append(MBConv(inner, outer, kernel, expand, init, stride=step, momentum=momentum, drop=rate))
                 inner = outer
             made.append(nnx.List(blocks))
         self.blocks = nnx.List(made)
-        self.width = rounded(HEAD * wider)
-        self.conv_head, self.bn2 = _conv(inner, self.width, 1, init), _norm(self.width, init, momentum)
+        self.width = round_channels(HEAD * wider)
+        self.conv_head, self.bn2 = _make_conv(inner, self.width, 1, init), _make_norm(self.width, init, momentum)
 
     def features(self, x: Array, mode: Mode) -> Array:
         """Return the last map (N, H / 32, W / 32, width)."""
@@ -86,13 +86,16 @@ class MBConv(nnx.Module):
         middle = inner * expand
         self.expands, self.adds, self.drop = expand > 1, stride == 1 and inner == outer, drop
         self.se = SqueezeExcite(middle, inner // 4, init)
-        self.conv_dw = _conv(middle, middle, kernel, init, stride=stride, groups=middle)
-        self.bn1, self.bn2 = _norm(middle, init, momentum), _norm(middle if self.expands else outer, init, momentum)
+        self.conv_dw = _make_conv(middle, middle, kernel, init, stride=stride, groups=middle)
+        self.bn1, self.bn2 = (
+            _make_norm(middle, init, momentum),
+            _make_norm(middle if self.expands else outer, init, momentum),
+        )
         if self.expands:
-            self.conv_pw, self.conv_pwl = _conv(inner, middle, 1, init), _conv(middle, outer, 1, init)
-            self.bn3 = _norm(outer, init, momentum)
+            self.conv_pw, self.conv_pwl = _make_conv(inner, middle, 1, init), _make_conv(middle, outer, 1, init)
+            self.bn3 = _make_norm(outer, init, momentum)
         else:
-            self.conv_pw = _conv(middle, outer, 1, init)
+            self.conv_pw = _make_conv(middle, outer, 1, init)
 
     def __call__(self, x: Array, mode: Mode) -> Array:
         """Map (N, H, W, inner) to (N, H / stride, W / stride, outer)."""
@@ -119,15 +122,15 @@ class SqueezeExcite(nnx.Module):
         return x * jax.nn.sigmoid(self.conv_expand(gate))
 
 
-def rounded(channels: float) -> int:
+def round_channels(channels: float) -> int:
     """Round to a multiple of 8, but not by more than a tenth down."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near if near >= 0.9 * channels else near + 8
 
 
-def _norm(channels: int, init: Init, momentum: float) -> BatchNorm:
+def _make_norm(channels: int, init: Init, momentum: float) -> BatchNorm:
     return BatchNorm(channels, init, eps=1e-3, momentum=momentum)
 
 
-def _conv(inner: int, outer: int, kernel: int, init: Init, stride: int = 1, groups: int = 1) -> Conv:
+def _make_conv(inner: int, outer: int, kernel: int, init: Init, stride: int = 1, groups: int = 1) -> Conv:
     return Conv(inner, outer, kernel, init, stride=stride, padding="SAME", groups=groups, bias=False, fan_out=groups)

@@ -103,17 +103,19 @@ class Conv(nnx.Module):
     def __call__(self, x: Array) -> Array:
         """Map (N, H, W, inner) to (N, H', W', outer)."""
         weight = self.weight[...].astype(x.dtype)
-        pads = _pads(x.shape[1:3], weight.shape[2:], self.stride, self.padding)
+        pads = _compute_pads(x.shape[1:3], weight.shape[2:], self.stride, self.padding)
         if weight.shape[2:] == (1, 1) and self.groups == 1:
             y = x[:, :: self.stride, :: self.stride] @ weight[:, :, 0, 0].T  # Twice as fast as a convolution on CPU.
         elif self.groups > 1:
-            y = _depthwise(x, weight, self.stride, pads)
+            y = _convolve_depthwise(x, weight, self.stride, pads)
         else:
             y = _convolve(x, weight, self.stride, pads)
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
 
-def _pads(sizes: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding) -> list[tuple[int, int]]:
+def _compute_pads(
+    sizes: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding
+) -> list[tuple[int, int]]:
     if isinstance(padding, str):
         return list(lax.padtype_to_pads(sizes, kernel, (stride, stride), padding))
     return [(padding, padding)] * 2
@@ -125,22 +127,24 @@ def _convolve(x: Array, weight: Array, stride: int, pads: list[tuple[int, int]],
     )
 
 
-def _depthwise(x: Array, weight: Array, stride: int, pads: list[tuple[int, int]]) -> Array:
+def _convolve_depthwise(x: Array, weight: Array, stride: int, pads: list[tuple[int, int]]) -> Array:
     """Convolve each channel by itself; on CPU as a sum of shifted images: XLA's own is many times slower there."""
     return lax.platform_dependent(
         x,
         weight,
-        cpu=lambda x, w: _shifted_sum(x, w, stride, pads),
+        cpu=lambda x, w: _sum_shifted(x, w, stride, pads),
         default=lambda x, w: _convolve(x, w, stride, pads, groups=x.shape[3]),
     )
 
 
-def _shifted_sum(x: Array, weight: Array, stride: int, pads: list[tuple[int, int]]) -> Array:
-    parts = windows(x, weight.shape[2], stride, pads, 0.0)
+def _sum_shifted(x: Array, weight: Array, stride: int, pads: list[tuple[int, int]]) -> Array:
+    parts = slide_windows(x, weight.shape[2], stride, pads, 0.0)
     return reduce(jnp.add, (part * weight[:, 0, i, j] for (i, j), part in parts.items()))
 
 
-def windows(x: Array, size: int, stride: int, pads: list[tuple[int, int]], fill: float) -> dict[tuple[int, int], Array]:
+def slide_windows(
+    x: Array, size: int, stride: int, pads: list[tuple[int, int]], fill: float
+) -> dict[tuple[int, int], Array]:
     """Return, for each place (i, j) in a sliding window, what lies there in all windows: (N, H', W', C)."""
     x = jnp.pad(x, [(0, 0), *pads, (0, 0)], constant_values=fill)
     height, width = ((n - size) // stride + 1 for n in x.shape[1:3])
@@ -157,12 +161,12 @@ def max_pool(x: Array, size: int, stride: int, padding: int = 0) -> Array:
     window = (1, size, size, 1), (1, stride, stride, 1), [(0, 0), *pads, (0, 0)]
     return lax.platform_dependent(
         x,
-        cpu=lambda x: reduce(_larger, windows(x, size, stride, pads, -jnp.inf).values()),
+        cpu=lambda x: reduce(_take_larger, slide_windows(x, size, stride, pads, -jnp.inf).values()),
         default=lambda x: lax.reduce_window(x, -jnp.inf, lax.max, *window),
     )
 
 
-def _larger(a: Array, b: Array) -> Array:
+def _take_larger(a: Array, b: Array) -> Array:
     """Take the larger; the gradient of `jnp.maximum` asks what equals the result, which a compiled step may miss."""
     return jnp.where(b > a, b, a)
 
@@ -187,11 +191,13 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: Array, mode: Mode) -> Array:
         """Normalise (N, ..., C) by the batch (training, where it also updates the running statistics) or by those."""
-        mean, var = self._of_batch(x, mode) if mode.train else (self.running_mean[...], self.running_var[...])
+        mean, var = (
+            self._compute_batch_statistics(x, mode) if mode.train else (self.running_mean[...], self.running_var[...])
+        )
         scale = self.weight[...] * lax.rsqrt(var + self.eps)
         return (x.astype(jnp.float32) * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
 
-    def _of_batch(self, x: Array, mode: Mode) -> tuple[Array, Array]:
+    def _compute_batch_statistics(self, x: Array, mode: Mode) -> tuple[Array, Array]:
         x, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))
         present = jnp.ones(len(x)) if mode.present is None else mode.present
         share = present.reshape(-1, *[1] * (x.ndim - 1))

@@ -29,7 +29,7 @@ class ResNet(nnx.Module):
     ):
         tiered = arch == "resnet10t"
         inner = stem_width * 2 if tiered else 64
-        self.conv1 = TieredStem(stem_width, init) if tiered else _conv(3, inner, 7, init, stride=2)
+        self.conv1 = TieredStem(stem_width, init) if tiered else _make_conv(3, inner, 7, init, stride=2)
         self.bn1 = BatchNorm(inner, init)
         for stage, (blocks, width) in enumerate(zip(BLOCKS[arch][:stages], channels[:stages], strict=True), 1):
             made = []
@@ -56,11 +56,11 @@ class TieredStem(nnx.Dict):
         first = 3 * (width // 4)
         super().__init__(
             {
-                "0": _conv(3, first, 3, init, stride=2),
+                "0": _make_conv(3, first, 3, init, stride=2),
                 "1": BatchNorm(first, init),
-                "3": _conv(first, width, 3, init),
+                "3": _make_conv(first, width, 3, init),
                 "4": BatchNorm(width, init),
-                "6": _conv(width, 2 * width, 3, init),
+                "6": _make_conv(width, 2 * width, 3, init),
             }
         )
 
@@ -74,8 +74,8 @@ class BasicBlock(nnx.Module):
     """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
 
     def __init__(self, inner: int, outer: int, init: Init, *, stride: int, pooled: bool):
-        self.conv1, self.bn1 = _conv(inner, outer, 3, init, stride=stride), BatchNorm(outer, init)
-        self.conv2, self.bn2 = _conv(outer, outer, 3, init), BatchNorm(outer, init, scale=0.0)
+        self.conv1, self.bn1 = _make_conv(inner, outer, 3, init, stride=stride), BatchNorm(outer, init)
+        self.conv2, self.bn2 = _make_conv(outer, outer, 3, init), BatchNorm(outer, init, scale=0.0)
         changes = stride > 1 or inner != outer
         self.downsample = Shortcut(inner, outer, init, stride, pooled) if changes else None
 
@@ -101,5 +101,5 @@ class Shortcut(nnx.Dict):
         return self[str(self.first + 1)](self[str(self.first)](x), mode)
 
 
-def _conv(inner: int, outer: int, kernel: int, init: Init, stride: int = 1) -> Conv:
+def _make_conv(inner: int, outer: int, kernel: int, init: Init, stride: int = 1) -> Conv:
     return Conv(inner, outer, kernel, init, stride=stride, padding=kernel // 2, bias=False, fan_out=1)

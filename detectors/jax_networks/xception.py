@@ -19,8 +19,8 @@ class Xception(nnx.Module):
     width = 2048
 
     def __init__(self, init: Init):
-        self.conv1, self.bn1 = _conv(3, 32, 3, init, stride=2), BatchNorm(32, init)
-        self.conv2, self.bn2 = _conv(32, 64, 3, init), BatchNorm(64, init)
+        self.conv1, self.bn1 = _make_conv(3, 32, 3, init, stride=2), BatchNorm(32, init)
+        self.conv2, self.bn2 = _make_conv(32, 64, 3, init), BatchNorm(64, init)
         for i, (inner, outer) in enumerate(pairwise(WIDTHS), 1):
             setattr(self, f"block{i}", Block(i, inner, outer, init))
         self.conv3, self.bn3 = Separable(1024, 1536, init), BatchNorm(1536, init)
@@ -40,8 +40,8 @@ class Separable(nnx.Module):
     """A depthwise 3x3 and a pointwise convolution."""
 
     def __init__(self, inner: int, outer: int, init: Init):
-        self.conv1 = _conv(inner, inner, 3, init, padding=1, groups=inner)
-        self.pointwise = _conv(inner, outer, 1, init)
+        self.conv1 = _make_conv(inner, inner, 3, init, padding=1, groups=inner)
+        self.pointwise = _make_conv(inner, outer, 1, init)
 
     def __call__(self, x: Array) -> Array:
         """Map (N, H, W, inner) to (N, H, W, outer)."""
@@ -65,7 +65,7 @@ class Block(nnx.Module):
             layers[str(first + 3 * i)] = Separable(before, after, init)
             layers[str(first + 3 * i + 1)] = BatchNorm(after, init)
         self.rep, self.first, self.count = nnx.Dict(layers), first, len(widths) - 1
-        self.skip = _conv(inner, outer, 1, init, stride=2) if self.halves else None
+        self.skip = _make_conv(inner, outer, 1, init, stride=2) if self.halves else None
         self.skipbn = BatchNorm(outer, init) if self.halves else None
 
     def __call__(self, x: Array, mode: Mode) -> Array:
@@ -80,5 +80,7 @@ class Block(nnx.Module):
         return max_pool(y, 3, 2, 1) + self.skipbn(self.skip(x), mode)
 
 
-def _conv(inner: int, outer: int, kernel: int, init: Init, stride: int = 1, padding: int = 0, groups: int = 1) -> Conv:
+def _make_conv(
+    inner: int, outer: int, kernel: int, init: Init, stride: int = 1, padding: int = 0, groups: int = 1
+) -> Conv:
     return Conv(inner, outer, kernel, init, stride=stride, padding=padding, groups=groups, bias=False, fan_out=1)

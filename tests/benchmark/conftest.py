@@ -14,7 +14,7 @@ from crossfake.benchmark.data import DataRoot, Source
 from crossfake.benchmark.plan import Cell
 from crossfake.benchmark.registry import Entry
 from crossfake.benchmark.types import FAKE, REAL, Face, Video
-from crossfake.datasets.faces.store import FaceStore, Lost, Outcome, encode, write_shard
+from crossfake.datasets.faces.store import FaceStore, LostFrame, PrepareResult, encode, write_shard
 
 
 def face_of(video: int, frame: int) -> Face:
@@ -33,11 +33,13 @@ class MemoryStore:
     """
 
     content: dict[str, list[int] | str]
-    lost: dict[str, tuple[Lost, ...]] = field(default_factory=dict)
+    lost: dict[str, tuple[LostFrame, ...]] = field(default_factory=dict)
 
-    def outcomes(self) -> dict[str, Outcome]:
+    def outcomes(self) -> dict[str, PrepareResult]:
         found = {
-            v: Outcome(v, c, 4, reason="as told") if isinstance(c, str) else Outcome(v, "ok", 4, len(c), tuple(c))
+            v: PrepareResult(v, c, 4, reason="as told")
+            if isinstance(c, str)
+            else PrepareResult(v, "ok", 4, len(c), tuple(c))
             for v, c in self.content.items()
         }
         return {v: replace(o, lost=self.lost.get(v, ())) for v, o in found.items()}
@@ -46,7 +48,7 @@ class MemoryStore:
         content = self.content.get(video, [])
         return [] if isinstance(content, str) else content
 
-    def places(self, video: str) -> np.ndarray:
+    def get_relative_boxes(self, video: str) -> np.ndarray:
         return np.tile([0.2, 0.2, 0.6, 0.6], (len(self.frames(video)), 1))
 
     def face(self, video: str, index: int) -> Face:
@@ -68,7 +70,7 @@ def real_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], FaceStore]:
     def write(content: dict[str, list[int]]) -> FaceStore:
         results = [
             (
-                Outcome(video, "ok", len(frames), len(frames), tuple(frames)),
+                PrepareResult(video, "ok", len(frames), len(frames), tuple(frames)),
                 [(face, encode(face.crop, "png")) for face in (face_of(i, frame) for frame in frames)],
             )
             for i, (video, frames) in enumerate(content.items())

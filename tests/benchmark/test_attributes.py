@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.attributes import attribute_columns, attributes_of, group_names, remarks, with_attributes
+from crossfake.benchmark.attributes import (
+    attribute_columns,
+    collect_remarks,
+    cross_attributes,
+    group_names,
+    with_attributes,
+)
 from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.score import check_predictions, scorecard, to_videos
+from crossfake.benchmark.score import check_predictions, compute_scorecard, pool_frames
 
 
 def frames(gender: list[object], race: list[object]) -> pd.DataFrame:
@@ -27,19 +33,19 @@ def frames(gender: list[object], race: list[object]) -> pd.DataFrame:
 @pytest.mark.parametrize("missing", [None, np.nan, ""])
 def test_cells_left_empty_mean_not_annotated_however_they_were_read(missing):
     table = frames(["m"] * 10 + ["f"] * 10 + [missing] * 4, ["a"] * 20 + [missing, "b", missing, "b"])
-    card = scorecard(table, threshold=None, draws=0)
+    card = compute_scorecard(table, threshold=None, draws=0)
     assert {g: c["n_real"] + c["n_fake"] for g, c in card["groups"]["gender"].items()} == {"f": 10, "m": 10}
     assert set(card["groups"]["intersection"]) == {"f-a", "m-a"}
     assert card["metrics"]["video.fairness.gender.auc_gap"].value == 0
 
 
 def test_a_column_without_a_single_annotation_is_no_attribute():
-    card = scorecard(frames([np.nan] * 6, [None] * 6), threshold=None, draws=0)
+    card = compute_scorecard(frames([np.nan] * 6, [None] * 6), threshold=None, draws=0)
     assert card["groups"] == {}
 
 
 def test_groups_written_as_numbers_are_names():
-    card = scorecard(frames([1, 2] * 6, [1.0, np.nan] * 6), threshold=None, draws=0)
+    card = compute_scorecard(frames([1, 2] * 6, [1.0, np.nan] * 6), threshold=None, draws=0)
     assert set(card["groups"]["gender"]) == {"1", "2"}
     assert set(card["groups"]["race"]) == {"1"}
 
@@ -47,7 +53,7 @@ def test_groups_written_as_numbers_are_names():
 def test_any_column_of_few_values_is_an_attribute():
     table = frames(["m", "f"] * 15, ["a"] * 30).assign(age=["old"] * 15 + ["young"] * 15, number=range(30), logit=0.0)
     assert attribute_columns(table) == ["gender", "race", "age"]
-    card = scorecard(table, threshold=None, draws=0)
+    card = compute_scorecard(table, threshold=None, draws=0)
     assert list(card["groups"]) == ["gender", "race", "age", "intersection", "gender+age", "race+age"]
     assert set(card["groups"]["intersection"]) == {"f-a", "m-a"}
     assert "f-old" in card["groups"]["gender+age"]
@@ -65,7 +71,7 @@ def test_the_literatures_group_strings_are_taken_apart():
 
 def test_undefined_is_no_group_and_is_told():
     table = frames(["m", "undefined"] * 8, ["a"] * 15 + [np.nan])
-    card = scorecard(table, threshold=None, draws=0)
+    card = compute_scorecard(table, threshold=None, draws=0)
     assert set(card["groups"]["gender"]) == {"m"}
     assert card["counts"]["frames"] == 16
     assert card["remarks"][1:] == [
@@ -78,14 +84,17 @@ def test_undefined_is_no_group_and_is_told():
 def test_logits_serve_the_literatures_metrics_at_frame_level():
     table = frames(["m", "m", "f", "f"] * 6, ["a"] * 24)
     table["logit"] = np.where(table["gender"] == "m", 4.0 * table["label"] - 2, 1.0)
-    card = scorecard(table, threshold=None, draws=0)
+    card = compute_scorecard(table, threshold=None, draws=0)
     assert card["metrics"]["frame.fairness.gender.f_fpr_range"].value == 1
     assert card["metrics"]["video.fairness.gender.f_fpr_range"].value == 0
 
 
 def test_a_method_left_empty_is_still_a_fake_video():
     table = frames(["m"] * 6, ["a"] * 6).assign(method=["real", "A", "real", np.nan, "real", "A"])
-    assert {m: c["n_fake"] for m, c in scorecard(table, threshold=None, draws=0)["methods"].items()} == {"": 1, "A": 2}
+    assert {m: c["n_fake"] for m, c in compute_scorecard(table, threshold=None, draws=0)["methods"].items()} == {
+        "": 1,
+        "A": 2,
+    }
 
 
 def test_a_row_without_a_video_is_refused():
@@ -98,16 +107,16 @@ def test_a_row_without_a_video_is_refused():
 def test_pooling_keeps_the_table_it_was_given():
     table = frames(["m", np.nan], ["a", "a"])
     before = table.copy()
-    assert to_videos(table)["gender"].tolist() == ["m", ""]
+    assert pool_frames(table)["gender"].tolist() == ["m", ""]
     pd.testing.assert_frame_equal(table, before)
 
 
 def test_the_intersection_needs_every_attribute():
     table = frames(["m", "", "f", "f"], ["a", "a", "", "b"])
-    columns = attributes_of(table, ["gender", "race"])
+    columns = cross_attributes(table, ["gender", "race"])
     assert columns["intersection"].tolist() == ["m-a", "", "", "f-b"]
-    assert list(attributes_of(table.assign(race=""), ["gender", "race"])) == ["gender"]
-    assert list(attributes_of(table[["label", "score"]], ["gender", "race"])) == []
+    assert list(cross_attributes(table.assign(race=""), ["gender", "race"])) == ["gender"]
+    assert list(cross_attributes(table[["label", "score"]], ["gender", "race"])) == []
 
 
 def test_other_columns_may_vary_within_a_video_and_are_told():
@@ -117,7 +126,7 @@ def test_other_columns_may_vary_within_a_video_and_are_told():
     table = table.assign(frame=[0, 1] * 15, gender=["m", "m", "f", "f"] * 7 + ["m"] * 2, pred=[0, 1] * 15, fold=3)
     assert attribute_columns(table) == ["gender", "race", "fold"]
     check_predictions(table, "t.csv")
-    assert "column pred is not used: it varies within a video" in remarks(table)
+    assert "column pred is not used: it varies within a video" in collect_remarks(table)
     with pytest.raises(BenchError, match=r"a gender that differs from the video's other frames in row 2\."):
         check_predictions(table.assign(gender=["m", "f"] + ["m"] * 28), "t.csv")
 
@@ -126,7 +135,9 @@ def test_other_columns_may_vary_within_a_video_and_are_told():
 def test_columns_of_lists_are_not_used(value):
     table = frames(["m", "f"] * 4, ["a"] * 8).assign(embedding=[value] * 8)
     check_predictions(table, "t.parquet")
-    assert "column embedding is not used: it holds lists" in scorecard(table, threshold=None, draws=0)["remarks"]
+    assert (
+        "column embedding is not used: it holds lists" in compute_scorecard(table, threshold=None, draws=0)["remarks"]
+    )
     with pytest.raises(BenchError, match=r"t\.parquet has lists in its column frame: "):
         check_predictions(table.assign(frame=[value] * 8), "t.parquet")
 
@@ -173,7 +184,7 @@ def test_one_group_in_two_spellings_is_refused():
 def test_a_threshold_fixed_on_scores_is_for_scores_and_half_for_logits():
     table = frames(["m", "m", "f", "f"] * 6, ["a"] * 24)
     table["logit"] = np.where(table["gender"] == "m", 4.0 * table["label"] - 2, 1.0)
-    found = scorecard(table, threshold=0.4, draws=0)["metrics"]
+    found = compute_scorecard(table, threshold=0.4, draws=0)["metrics"]
     assert found["frame.acc"].value == 1
     assert found["frame.fairness.gender.f_fpr_range"].value == 0
     assert found["frame.fairness_at_half.gender.f_fpr_range"].value == 1

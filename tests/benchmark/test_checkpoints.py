@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossfake.benchmark.checkpoints import header, save
+from crossfake.benchmark.checkpoints import read_header, save
 from crossfake.benchmark.errors import BenchError
 from safetensors.numpy import load_file, save_file
 
@@ -26,7 +26,7 @@ def test_weights_and_header_come_back(tmp_path):
     weights = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(7)}
     made_from = {"detector": "meso4", "options": {"input_size": 32, "name": "é"}, "seed": 3, "checkpoint": None}
     save(Weights(**weights), path, made_from)
-    assert header(path) == made_from
+    assert read_header(path) == made_from
     again = load_file(path)
     assert again.keys() == weights.keys()
     assert all(np.array_equal(again[k], v) and again[k].dtype == v.dtype for k, v in weights.items())
@@ -38,7 +38,7 @@ def test_a_failed_save_leaves_the_old_one(tmp_path):
     save(Weights(a=np.zeros(2, np.float32)), path, {"n": 1})
     with pytest.raises(Exception, match=r".+"):
         save(Weights(a=np.array([object()])), path, {"n": 2})
-    assert header(path) == {"n": 1}
+    assert read_header(path) == {"n": 1}
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -47,7 +47,7 @@ def test_files_from_elsewhere_have_no_header(tmp_path):
     save_file({"a": np.zeros(2, np.float32)}, tmp_path / "other.safetensors", metadata={"format": "pt"})
     (tmp_path / "reference.pkl").write_bytes(b"\x80\x04")
     for path in tmp_path.iterdir():
-        assert header(path) == {}
+        assert read_header(path) == {}
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_files_from_elsewhere_have_no_header(tmp_path):
 def test_broken_files_are_left_to_load(tmp_path: Path, content: bytes):
     path = tmp_path / "broken.safetensors"
     path.write_bytes(content)
-    assert header(path) == {}
+    assert read_header(path) == {}
 
 
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(BenchError, match=r"no checkpoint .*none\.safetensors\. Give a \.safetensors file"):
-        header(tmp_path / "none.safetensors")
+        read_header(tmp_path / "none.safetensors")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.cli.fairness import _grouped
+from crossfake.benchmark.cli.fairness import _assign_groups
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.fairness import reference_metrics, sigmoid
 from crossfake.benchmark.power import smallest_gap
@@ -190,7 +190,7 @@ def test_age_is_an_attribute_and_no_part_of_the_intersection(tmp_path, capsys):
 )
 def test_a_datasets_groups_are_those_of_the_scores_intersection(attributes, group):
     one = pd.DataFrame([{"age": "young", "gender": "male", "race": "white", "skin_tone": ""}])
-    assert _grouped(one[attributes], attributes)["group"].tolist() == [group]
+    assert _assign_groups(one[attributes], attributes)["group"].tolist() == [group]
 
 
 def test_power_of_a_list_of_videos_and_of_all(annotations, tmp_path, capsys):

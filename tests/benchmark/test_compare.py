@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.attributes import with_attributes
 from crossfake.benchmark.cli.main import main
-from crossfake.benchmark.compare import METRICS, best_marks, check_same, compare, matched, read_run
+from crossfake.benchmark.compare import METRICS, check_same_videos, compare, mark_best, pair_test_sets, read_run
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.intervals import delong
 from crossfake.benchmark.predict import write_predictions
-from crossfake.benchmark.score import measured, resamples_of, scorecard, scored, to_videos
+from crossfake.benchmark.score import compute_scorecard, draw_resamples, make_seed_scores, measure_metrics, pool_frames
 
 
 def predictions(strength: float, seed: int = 0, people: int = 50) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def run(tmp_path: Path):
 def test_a_difference_is_between_what_the_scorecards_say():
     found = compare([GOOD], [POOR])
     for estimate, table in ((found.a, GOOD), (found.b, POOR)):
-        assert estimate == scorecard(table, threshold=None)["metrics"]["video.auc"]
+        assert estimate == compute_scorecard(table, threshold=None)["metrics"]["video.auc"]
     assert found.difference.value == pytest.approx(found.a.value - found.b.value)
     assert 0 < found.difference.lo < found.difference.value < found.difference.hi
     assert found.p < 0.001
@@ -76,15 +76,15 @@ def test_people_are_drawn_if_either_table_knows_them(unknown):
 
 
 def pooled(tables: list[pd.DataFrame]):
-    seeds = [scored(with_attributes(table)) for table in tables]
-    return measured(seeds, resamples_of(seeds))[0]
+    seeds = [make_seed_scores(with_attributes(table)) for table in tables]
+    return measure_metrics(seeds, draw_resamples(seeds))[0]
 
 
 def test_seeds_on_the_videos_of_a_single_person_have_a_mean_and_no_interval():
     alone = [table.assign(identity="id0+id1") for table in (GOOD, POOR)]
     found = pooled(alone)["video.auc"]
     assert found.value == pytest.approx(
-        np.mean([scorecard(t, threshold=None)["metrics"]["video.auc"][0] for t in alone])
+        np.mean([compute_scorecard(t, threshold=None)["metrics"]["video.auc"][0] for t in alone])
     )
     assert (found.lo, found.note) == (None, "too few videos for an interval")
 
@@ -96,7 +96,7 @@ def test_tables_without_a_video_in_common_are_refused():
 
 def test_delong_stands_beside_the_bootstrap():
     found = compare([GOOD], [POOR])
-    first, second = to_videos(GOOD), to_videos(POOR)
+    first, second = pool_frames(GOOD), pool_frames(POOR)
     aucs, covariance = delong(first["label"], [first["score"], second["score"]])
     z = (aucs[0] - aucs[1]) / np.sqrt(np.array([1, -1]) @ covariance @ [1, -1])
     assert found.difference.value == pytest.approx(aucs[0] - aucs[1])
@@ -128,23 +128,23 @@ def test_seeds_are_averaged_and_widen_the_interval():
 
 def test_rows_that_cannot_be_told_from_the_best_share_its_mark():
     twin = predictions(1.95, seed=5)
-    assert best_marks([[POOR], [GOOD], [twin]]) == [False, True, True]
-    assert best_marks([[POOR], [GOOD], [twin]], "video.eer") == [False, True, True]
-    assert best_marks([[GOOD]]) == [True]
-    assert best_marks([[GOOD[GOOD["label"] == 1]]]) == [False]
+    assert mark_best([[POOR], [GOOD], [twin]]) == [False, True, True]
+    assert mark_best([[POOR], [GOOD], [twin]], "video.eer") == [False, True, True]
+    assert mark_best([[GOOD]]) == [True]
+    assert mark_best([[GOOD[GOOD["label"] == 1]]]) == [False]
 
 
 def test_marks_are_given_on_the_videos_that_both_have():
     fewer = GOOD[GOOD["video"] != "0/3.mp4"]
-    assert best_marks([[fewer], [GOOD]]) == [True, True]
+    assert mark_best([[fewer], [GOOD]]) == [True, True]
     assert compare([fewer], [GOOD]).a.n == 99
 
 
 def test_a_run_folder_is_compared_on_every_test_set_that_both_have(run):
     a, b = run("a", celebdf=GOOD, dfdc=POOR), run("b", celebdf=POOR, dfd=GOOD)
-    assert list(matched([a], [b])) == ["celebdf"]
+    assert list(pair_test_sets([a], [b])) == ["celebdf"]
     assert set(read_run(a)) == {"celebdf", "dfdc"}
-    assert list(matched([a / "test.celebdf.abc"], [b / "test.celebdf.abc/predictions.parquet"])) == ["celebdf"]
+    assert list(pair_test_sets([a / "test.celebdf.abc"], [b / "test.celebdf.abc/predictions.parquet"])) == ["celebdf"]
 
 
 def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
@@ -157,7 +157,7 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
         (tmp_path / "nothing.csv", "no predictions"),
     ):
         with pytest.raises(BenchError) as error:
-            matched([a], [other])
+            pair_test_sets([a], [other])
         assert message in str(error.value)
         assert "\n" not in str(error.value)
     for other, message in (
@@ -165,7 +165,7 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
         (turned, "^1 videos are real in one of a and"),
     ):
         with pytest.raises(BenchError, match=message):
-            check_same([Path("a"), Path("a2"), Path("b")], [GOOD, GOOD, other])
+            check_same_videos([Path("a"), Path("a2"), Path("b")], [GOOD, GOOD, other])
     with pytest.raises(BenchError, match=r"no metric 'video.acu' to compare. Did you mean 'video.auc'"):
         compare([GOOD], [POOR], "video.acu")
     with pytest.raises(

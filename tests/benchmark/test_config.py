@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.config import CONFIGS, Settings, all_keys, load_settings
+from crossfake.benchmark.config import CONFIGS, Settings, list_keys, load_settings
 from crossfake.benchmark.errors import BenchError
 
 
@@ -108,7 +108,7 @@ def test_missing_file_lists_the_recipes(tmp_path: Path):
 
 
 def test_all_keys_are_dotted_leaves():
-    assert {"tag", "train.epochs", "faces.frames", "score.draws"} <= set(all_keys())
+    assert {"tag", "train.epochs", "faces.frames", "score.draws"} <= set(list_keys())
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("2E3", 2000.0), ("1.5e+2", 150.0), ("1e-4x", "1e-4x")])

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossfake.benchmark.intervals import (
-    Drawn,
+    MetricDraws,
     Resamples,
-    interval,
-    over_seeds,
+    average_over_seeds,
+    estimate_interval,
+    measure_ranking,
     p_value,
-    ranked,
 )
 from numpy.typing import NDArray
 from scipy.stats import norm
@@ -48,8 +48,8 @@ def covered(videos: int, auc: float, *, both: bool, worlds: int, draws: int) -> 
     for seed in range(worlds):
         world = World(seed, videos, auc, both=both)
         resamples = world.resamples(draws)
-        found = ranked(world.label, world.score, resamples, ["auc"])["auc"]
-        e = interval(*found, n=videos, clusters=resamples.present())
+        found = measure_ranking(world.label, world.score, resamples, ["auc"])["auc"]
+        e = estimate_interval(*found, n=videos, clusters=resamples.count_clusters())
         hits += e.lo <= auc <= e.hi
     return hits / worlds
 
@@ -59,10 +59,10 @@ def false_positives(videos: int, auc: float, *, both: bool, worlds: int, draws: 
     for seed in range(worlds):
         world = World(seed, videos, auc, both=both)
         resamples = world.resamples(draws)
-        a, b = (ranked(world.label, world.noisy(0.7), resamples, ["auc"])["auc"] for _ in range(2))
+        a, b = (measure_ranking(world.label, world.noisy(0.7), resamples, ["auc"])["auc"] for _ in range(2))
         known = ~np.isnan(a.draws)
-        difference = Drawn(a.value - b.value, (a.draws - b.draws)[known])
-        hits += p_value(difference, resamples.present()) < 0.05
+        difference = MetricDraws(a.value - b.value, (a.draws - b.draws)[known])
+        hits += p_value(difference, resamples.count_clusters()) < 0.05
     return hits / worlds
 
 
@@ -75,8 +75,8 @@ def covered_over_seeds(videos: int, seeds: int, *, worlds: int, draws: int) -> f
         resamples = world.resamples(draws)
         strengths = world.rng.normal(middle, spread, seeds)
         scores = [world.noisy(0) + strength * world.label for strength in strengths]
-        pooled, parts = over_seeds([ranked(world.label, s, resamples, ["auc"])["auc"] for s in scores])
-        e = interval(*pooled, n=videos, clusters=resamples.present(), parts=parts)
+        pooled, parts = average_over_seeds([measure_ranking(world.label, s, resamples, ["auc"])["auc"] for s in scores])
+        e = estimate_interval(*pooled, n=videos, clusters=resamples.count_clusters(), parts=parts)
         hits += e.lo <= true <= e.hi
     return hits / worlds
 

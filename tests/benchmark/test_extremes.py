@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from crossfake.benchmark.extremes import MOST, artifacts, extremes
+from crossfake.benchmark.extremes import CASES_PER_LABEL, find_worst_cases, locate_artifacts
 from crossfake.benchmark.types import FAKE, REAL
 
 
@@ -20,15 +20,16 @@ def frames(scores: dict[str, list[float]]) -> pd.DataFrame:
 def test_videos_go_by_their_mean_and_show_the_frame_furthest_off():
     scores = {"fake/a": [0.1, 0.9], "fake/b": [0.4, 0.2], "real/a": [0.1, 0.9], "real/b": [0.9, 0.7]}
     found = {
-        k: [(r["video"], r["frame"], round(r["score"], 2)) for r in v] for k, v in extremes(frames(scores)).items()
+        k: [(r["video"], r["frame"], round(r["score"], 2)) for r in v]
+        for k, v in find_worst_cases(frames(scores)).items()
     }
     assert found[FAKE] == [("fake/b", 1, 0.3), ("fake/a", 0, 0.5)]
     assert found[REAL] == [("real/b", 0, 0.8), ("real/a", 1, 0.5)]
 
 
 def test_there_are_not_too_many():
-    found = extremes(frames({f"fake/{i}": [i / 10] for i in range(9)}))
-    assert [r["video"] for r in found[FAKE]] == [f"fake/{i}" for i in range(MOST)]
+    found = find_worst_cases(frames({f"fake/{i}": [i / 10] for i in range(9)}))
+    assert [r["video"] for r in found[FAKE]] == [f"fake/{i}" for i in range(CASES_PER_LABEL)]
     assert found[REAL] == []
 
 
@@ -45,5 +46,5 @@ class Seer:
 def test_a_detector_that_locates_artifacts_is_asked_about_those_frames(memory_store):
     store = memory_store({"fake/a": [0, 1], "real/a": [0, 1]})
     table = frames({"fake/a": [0.5, 0.2], "real/a": [0.9, 0.1]})
-    assert artifacts(Seer(), store, table) == {"fake/a": [[[0, 0], [16, 0], [16, 16], [0, 16]]], "real/a": []}
-    assert artifacts(object(), store, table) == {}
+    assert locate_artifacts(Seer(), store, table) == {"fake/a": [[[0, 0], [16, 0], [16, 16], [0, 16]]], "real/a": []}
+    assert locate_artifacts(object(), store, table) == {}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.fairness import (
-    gaps,
+    compute_gaps,
     parse_group,
     parse_groups,
     reference_metrics,
@@ -171,9 +171,9 @@ def test_gaps_are_seminorms(rows):
     """What the intervals rest on: gap(x) - gap(y) is at most gap(x - y)."""
     table = np.array(rows).reshape(2, 5, 5)
     x, y = ({k: t[i] for i, k in enumerate(("fpr", "tpr", "pr", "acc", "auc"))} for t in table)
-    of_difference = gaps({k: x[k] - y[k] for k in x})
-    for name, value in gaps(x).items():
-        assert value - gaps(y)[name] <= of_difference[name] + 1e-12
+    of_difference = compute_gaps({k: x[k] - y[k] for k in x})
+    for name, value in compute_gaps(x).items():
+        assert value - compute_gaps(y)[name] <= of_difference[name] + 1e-12
 
 
 def test_group_strings_of_both_papers():

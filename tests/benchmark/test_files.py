@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.annotate import draw, mark_at
+from crossfake.benchmark.annotate import draw, interpolate_mark
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.files import ScoredFace, listed
+from crossfake.benchmark.files import ScoredFace, list_files
 
 TOY = f"{Path(__file__).with_name('toy.py')}:Brightness"
 
@@ -128,10 +128,10 @@ def test_an_annotated_video_has_all_frames_of_the_video(tiny_world, tmp_path, ca
 
 def test_a_box_moves_in_a_straight_line_between_the_frames_looked_at():
     person = (ScoredFace(2, (0, 0, 10, 10), 0.1), ScoredFace(6, (8, 4, 18, 14), 0.9))
-    assert mark_at(1, person) is None
-    assert mark_at(7, person) is None
-    assert mark_at(3, person)[0].tolist() == [2, 1, 12, 11]
-    assert [mark_at(i, person)[1] for i in (2, 3, 5, 6)] == [0.1, 0.1, 0.9, 0.9]
+    assert interpolate_mark(1, person) is None
+    assert interpolate_mark(7, person) is None
+    assert interpolate_mark(3, person)[0].tolist() == [2, 1, 12, 11]
+    assert [interpolate_mark(i, person)[1] for i in (2, 3, 5, 6)] == [0.1, 0.1, 0.9, 0.9]
 
 
 def test_boxes_are_green_for_real_and_red_for_fake():
@@ -159,19 +159,19 @@ def test_mistakes_are_one_line(argv, message, tmp_path, monkeypatch, capsys):
 
 def test_names_to_write_to_are_never_shared(tmp_path, astronaut):
     paths = [save(tmp_path / folder / "same.png", astronaut[:8, :8]) for folder in "ab"]
-    assert list(listed(paths).values()) == ["same.png", "1-same.png"]
+    assert list(list_files(paths).values()) == ["same.png", "1-same.png"]
     folders = [tmp_path / "a", tmp_path / "b"]
-    assert list(listed(folders).values()) == ["same.png", "1-same.png"]
+    assert list(list_files(folders).values()) == ["same.png", "1-same.png"]
     save(tmp_path / "b" / "1-same.png", astronaut[:8, :8])
     save(tmp_path / "b" / "in" / "same.png", astronaut[:8, :8])
-    assert list(listed([*paths, *folders, paths[0]]).values()) == [
+    assert list(list_files([*paths, *folders, paths[0]]).values()) == [
         "same.png",
         "1-same.png",
         "1-1-same.png",
         "in/same.png",
     ]
     with pytest.raises(BenchError, match="is no picture or video by its name"):
-        listed([Path(__file__)])
+        list_files([Path(__file__)])
 
 
 def test_annotated_pictures_of_two_folders_are_all_written(tmp_path, capsys, astronaut, hopper):

@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark import metrics
-from crossfake.benchmark.attributes import attributes_of
-from crossfake.benchmark.fairness import gaps, reference_metrics, sigmoid
+from crossfake.benchmark.attributes import cross_attributes
+from crossfake.benchmark.fairness import compute_gaps, reference_metrics, sigmoid
 from crossfake.benchmark.groups import (
     GAPS,
     Samples,
-    measure,
+    measure_groups,
     placements,
     threshold_at_fpr,
 )
-from crossfake.benchmark.intervals import Resamples, estimate, interval, ranked
+from crossfake.benchmark.intervals import Resamples, estimate, estimate_interval, measure_ranking
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +29,7 @@ def people(*rows: tuple[str, str, int, list[float]]) -> pd.DataFrame:
 
 def measured(table: pd.DataFrame, known: list[str], threshold: float = 0.5, draws: int = 0, level: str = "video"):
     clusters = np.arange(len(table))
-    return measure(level, [Samples(table, clusters, threshold)], known, Resamples(clusters, draws))
+    return measure_groups(level, [Samples(table, clusters, threshold)], known, Resamples(clusters, draws))
 
 
 EASY, HARD = [0.1] * 5, [0.9] * 5
@@ -89,7 +89,7 @@ def test_a_score_at_the_threshold_is_called_fake(two, threshold, rates):
 def test_gaps_are_those_of_the_plain_functions(level):
     table = random_table(400)
     result, _ = measured(table, ["gender", "race"], 0.4, level=level)
-    for attribute, names in attributes_of(table, ["gender", "race"]).items():
+    for attribute, names in cross_attributes(table, ["gender", "race"]).items():
         expected = reference_metrics(table["label"], table["score"], names, 0.4)
         for name in ("f_fpr_sum", "f_fpr_range", "f_meo", "f_dp", "f_oae", "f_eo", "auc_gap"):
             assert result[f"{level}.fairness.{attribute}.{name}"].value == pytest.approx(expected[name], abs=1e-12)
@@ -188,8 +188,8 @@ def test_placements_average_to_the_auc(samples):
 def test_frames_of_one_video_are_drawn_together():
     table = random_table(60)
     whole, resamples = pd.concat([table] * 8, ignore_index=True), Resamples(np.arange(60), 300)
-    alone = measure("frame", [Samples(table, np.arange(60), 0.4)], ["gender"], resamples)
-    copied = measure("frame", [Samples(whole, np.tile(np.arange(60), 8), 0.4)], ["gender"], resamples)
+    alone = measure_groups("frame", [Samples(table, np.arange(60), 0.4)], ["gender"], resamples)
+    copied = measure_groups("frame", [Samples(whole, np.tile(np.arange(60), 8), 0.4)], ["gender"], resamples)
     for name, one in alone[0].items():
         assert copied[0][name][:3] == pytest.approx(one[:3])
         assert copied[0][name].n == 8 * one.n
@@ -215,7 +215,7 @@ def coverage(rates: list[float], sizes: list[int], metric: str, runs: int, draws
     table = pd.DataFrame({"a": np.concatenate([names, names]), "label": np.repeat([0, 1], sum(sizes))})
     share = np.array(sizes) / sum(sizes)
     exact = {k: np.array([*rates, share @ rates]) for k in ("fpr", "pr", "acc")} | {"tpr": np.ones(len(sizes) + 1)}
-    truth, held, above = float(gaps(exact)[metric]), 0, 0
+    truth, held, above = float(compute_gaps(exact)[metric]), 0, 0
     for _ in range(runs):
         reals = rng.random(sum(sizes)) < np.repeat(rates, sizes)
         table["score"] = np.concatenate([reals, np.ones(sum(sizes))])
@@ -239,7 +239,7 @@ def coverage_over_seeds(seeds: int, runs: int, draws: int) -> float:
         for gap in rng.normal(0.15, 0.05, seeds):
             score = np.concatenate([hard < np.repeat([0.2, 0.2 + gap], 100), np.ones(200)])
             samples.append(Samples(pd.DataFrame({"a": names, "label": label, "score": score}), clusters, 0.5))
-        e = measure("video", samples, ["a"], Resamples(clusters, draws))[0]["video.fairness.a.f_fpr_range"]
+        e = measure_groups("video", samples, ["a"], Resamples(clusters, draws))[0]["video.fairness.a.f_fpr_range"]
         held += e.lo <= 0.15 <= e.hi
     return held / runs
 
@@ -259,7 +259,7 @@ def test_intervals_of_gaps_cover_over_seeds(seeds):
 def test_an_attribute_counts_where_all_seeds_have_the_same_groups(two):
     clusters = np.arange(len(two))
     seeds = [Samples(t, clusters, 0.5) for t in (two, two.assign(gender="m"))]
-    metrics, groups = measure("video", seeds, ["gender", "race"], Resamples(clusters, 0))
+    metrics, groups = measure_groups("video", seeds, ["gender", "race"], Resamples(clusters, 0))
     assert set(groups) == {"race"}
     assert not [name for name in metrics if ".gender." in name]
 
@@ -270,7 +270,7 @@ def test_seeds_that_differ_widen_a_gap():
     resamples, name = Resamples(clusters, 200), "video.fairness.gender.f_fpr_range"
 
     def of(*seeds: pd.DataFrame):
-        return measure("video", [Samples(t, clusters, 0.4) for t in seeds], ["gender"], resamples)[0][name]
+        return measure_groups("video", [Samples(t, clusters, 0.4) for t in seeds], ["gender"], resamples)[0][name]
 
     alone, twins, both = of(table), of(table, table), of(table, other)
     assert twins[:3] == pytest.approx(alone[:3])
@@ -298,10 +298,10 @@ def test_a_groups_interval_does_not_hang_on_other_groups():
 def test_people_with_reals_and_fakes_are_counted_once():
     table = random_table(48).assign(gender="m")
     people_of = np.arange(48) // 4
-    found = measure("video", [Samples(table, people_of, 0.4)], ["gender"], Resamples(people_of, 300))
+    found = measure_groups("video", [Samples(table, people_of, 0.4)], ["gender"], Resamples(people_of, 300))
     cell = found[1]["gender"]["m"]["video.auc"]
-    alone = ranked(table["label"], table["score"], Resamples(people_of, 300), ["auc"])["auc"]
-    whole = interval(*alone, n=48, clusters=12)
+    alone = measure_ranking(table["label"], table["score"], Resamples(people_of, 300), ["auc"])["auc"]
+    whole = estimate_interval(*alone, n=48, clusters=12)
     assert (cell.lo, cell.hi) == pytest.approx((whole.lo, whole.hi), abs=0.03)  # Its draws are to first order.
 
 

@@ -9,19 +9,19 @@ import pytest
 from crossfake.benchmark import metrics
 from crossfake.benchmark.intervals import (
     BINS,
-    Drawn,
+    MetricDraws,
     Resamples,
-    beyond_seeds,
-    bootstrap,
+    average_over_seeds,
+    bootstrap_statistic,
+    degrees_of_freedom,
     delong,
+    draw_seed_errors,
     estimate,
-    freedom_of,
+    estimate_interval,
     holm,
-    interval,
-    means,
-    over_seeds,
+    measure_means,
+    measure_ranking,
     p_value,
-    ranked,
 )
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -65,9 +65,9 @@ def test_copies_of_a_frame_add_no_certainty():
 def test_the_matrix_and_one_draw_at_a_time_agree(monkeypatch):
     y, s = data(30)
     statistic = partial(metrics.auc, y, s)
-    whole = bootstrap(statistic, np.arange(30), 50, seed=1)
+    whole = bootstrap_statistic(statistic, np.arange(30), 50, seed=1)
     monkeypatch.setattr("crossfake.benchmark.intervals._CHUNK", 1)
-    assert bootstrap(statistic, np.arange(30), 50, seed=1) == pytest.approx(whole)
+    assert bootstrap_statistic(statistic, np.arange(30), 50, seed=1) == pytest.approx(whole)
 
 
 def test_one_class_has_no_value_and_says_why():
@@ -114,20 +114,20 @@ def test_a_part_keeps_the_draws_of_the_whole():
     y, s, person = grouped()
     resamples = Resamples(person, 20)
     chosen = y == 1
-    assert resamples.only(chosen).sums(s[chosen]) == pytest.approx(resamples.sums(np.where(chosen, s, 0)))
+    assert resamples.restrict(chosen).sums(s[chosen]) == pytest.approx(resamples.sums(np.where(chosen, s, 0)))
     frames = np.repeat(np.arange(len(y)), 3)
-    assert resamples.only(frames).sums(s[frames]) == pytest.approx(3 * resamples.sums(s))
-    assert resamples.only(person < 4).present() == 4
+    assert resamples.restrict(frames).sums(s[frames]) == pytest.approx(3 * resamples.sums(s))
+    assert resamples.restrict(person < 4).count_clusters() == 4
 
 
-@pytest.mark.parametrize("name", list(metrics.RANKED))
+@pytest.mark.parametrize("name", list(metrics.RANK_METRICS))
 def test_draws_of_a_ranking_are_those_of_the_weights(name):
     y, s, person = grouped()
     s = s.round(1)  # ties
     resamples = Resamples(person, 70)
-    found = ranked(y, s, resamples)[name]
-    assert found.value == float(metrics.RANKED[name](metrics.curve(y, s)))
-    assert found.draws == pytest.approx(metrics.RANKED[name](metrics.curve(y, s, weights_of(resamples))))
+    found = measure_ranking(y, s, resamples)[name]
+    assert found.value == float(metrics.RANK_METRICS[name](metrics.make_roc_curve(y, s)))
+    assert found.draws == pytest.approx(metrics.RANK_METRICS[name](metrics.make_roc_curve(y, s, weights_of(resamples))))
 
 
 def test_binned_draws_give_the_interval_of_exact_ones():
@@ -137,35 +137,35 @@ def test_binned_draws_give_the_interval_of_exact_ones():
     s = np.repeat(center, frames) + 0.3 * np.random.default_rng(1).normal(size=len(y))
     assert len(np.unique(s)) > 2 * BINS
     resamples = Resamples(person, 100)
-    for name, found in ranked(y, s, resamples).items():
-        exact = metrics.RANKED[name](metrics.curve(y, s, weights_of(resamples)))
-        binned, wanted = (interval(found.value, d, n=len(y), clusters=people) for d in (found.draws, exact))
+    for name, found in measure_ranking(y, s, resamples).items():
+        exact = metrics.RANK_METRICS[name](metrics.make_roc_curve(y, s, weights_of(resamples)))
+        binned, wanted = (estimate_interval(found.value, d, n=len(y), clusters=people) for d in (found.draws, exact))
         near = 0.05 * (wanted.hi - wanted.lo)
         assert (binned.lo, binned.hi) == pytest.approx((wanted.lo, wanted.hi), abs=near), name
 
 
 def test_very_many_clusters_are_drawn_in_groups_with_the_same_spread(monkeypatch):
     y, s = data(3000)
-    apart = ranked(y, s, Resamples(np.arange(3000), 400), ["auc"])["auc"].draws
-    monkeypatch.setattr("crossfake.benchmark.intervals._MOST", 500)
+    apart = measure_ranking(y, s, Resamples(np.arange(3000), 400), ["auc"])["auc"].draws
+    monkeypatch.setattr("crossfake.benchmark.intervals._MAX_CLUSTERS", 500)
     grouped = Resamples(np.arange(3000), 400)
     assert grouped.times.shape == (400, 500)
-    assert ranked(y, s, grouped, ["auc"])["auc"].draws.std() == pytest.approx(apart.std(), rel=0.15)
+    assert measure_ranking(y, s, grouped, ["auc"])["auc"].draws.std() == pytest.approx(apart.std(), rel=0.15)
 
 
 def test_means_are_ratios_of_sums():
     _, s, person = grouped()
     resamples = Resamples(person, 30)
-    (found,) = means(s[:, None], resamples)
+    (found,) = measure_means(s[:, None], resamples)
     w = weights_of(resamples)
     assert found.value == pytest.approx(s.mean())
     assert found.draws == pytest.approx((w * s).sum(1) / w.sum(1))
 
 
 def test_a_perfect_ranking_is_known_from_the_smaller_class():
-    e = interval(1.0, np.ones(100), n=110, clusters=10)
+    e = estimate_interval(1.0, np.ones(100), n=110, clusters=10)
     assert (e.lo, e.hi) == pytest.approx((beta.ppf(0.025, 10.5, 0.5), 1.0))
-    none = interval(0.0, np.zeros(100), n=20)
+    none = estimate_interval(0.0, np.zeros(100), n=20)
     assert (none.lo, none.hi) == pytest.approx((0.0, beta.ppf(0.975, 0.5, 20.5)))
 
 
@@ -173,12 +173,12 @@ def test_a_perfect_ranking_is_known_from_the_smaller_class():
 @example(0.5, [0.0, 0.0, 4.7e-183], 2)  # A difference whose square is 0.
 @example(1e-5, [1e-6, 2e-5, 1e-5], 2)  # All below half a pair.
 def test_an_interval_holds_its_value_and_stays_a_share(value, draws, clusters):
-    e = interval(value, np.array(draws), n=clusters, clusters=clusters)
+    e = estimate_interval(value, np.array(draws), n=clusters, clusters=clusters)
     assert (e.lo is None) == (len(set(draws)) == 1)
     assert e.lo is None or 0 <= e.lo <= e.value <= e.hi <= 1
     if np.std(draws) > 1e-9:
         assert e.lo < value < e.hi
-    wide = interval(value, np.array(draws), n=500, clusters=clusters, bounded=False)
+    wide = estimate_interval(value, np.array(draws), n=500, clusters=clusters, bounded=False)
     assert wide.lo <= value <= wide.hi
 
 
@@ -187,15 +187,15 @@ def test_near_one_the_draws_reach_further_than_the_slope():
     draws = np.clip(0.97 - rng.gamma(1.0, 0.03, 5000) + 0.03, 0, 1)
     error = draws.std(ddof=1) * (30 / 29) ** 0.5 * t.ppf(0.975, 29)
     slope = expit(logit(0.97) - error / (0.97 * 0.03))
-    e = interval(0.97, draws, n=60, clusters=30)
+    e = estimate_interval(0.97, draws, n=60, clusters=30)
     assert e.lo < slope - 0.01
     of_seeds = [(float(draws.var(ddof=1)), 29)]  # All of the variance: nothing of it is the videos'.
-    assert interval(0.97, draws, n=60, clusters=30, parts=of_seeds).lo == pytest.approx(slope, abs=3e-3)
+    assert estimate_interval(0.97, draws, n=60, clusters=30, parts=of_seeds).lo == pytest.approx(slope, abs=3e-3)
 
 
 def test_no_draws_or_one_cluster_give_no_interval():
-    assert interval(0.7, np.empty(0), n=9) == (0.7, None, None, 9, "")
-    assert interval(0.7, np.array([0.6, 0.8]), n=9, clusters=1).note == "too few videos for an interval"
+    assert estimate_interval(0.7, np.empty(0), n=9) == (0.7, None, None, 9, "")
+    assert estimate_interval(0.7, np.array([0.6, 0.8]), n=9, clusters=1).note == "too few videos for an interval"
 
 
 def test_delong_by_hand():
@@ -223,7 +223,7 @@ def test_delong_is_the_variance_of_placements(rows):
 
 def test_delong_and_the_bootstrap_agree_on_independent_videos():
     y, s = data(400)
-    drawn = ranked(y, s, Resamples(np.arange(400), 2000), ["auc"])["auc"].draws
+    drawn = measure_ranking(y, s, Resamples(np.arange(400), 2000), ["auc"])["auc"].draws
     _, covariance = delong(y, s)
     assert drawn.std() == pytest.approx(np.sqrt(covariance[0, 0]), rel=0.06)
 
@@ -245,37 +245,37 @@ def test_holm_keeps_the_order_and_never_helps(p):
 def test_seeds_add_their_own_variance():
     rng = np.random.default_rng(0)
     shared = rng.normal(0, 0.02, 20000)
-    found = [Drawn(v, v + shared) for v in (0.80, 0.84, 0.88)]
-    pooled, parts = over_seeds(found)
+    found = [MetricDraws(v, v + shared) for v in (0.80, 0.84, 0.88)]
+    pooled, parts = average_over_seeds(found)
     assert pooled.value == pytest.approx(0.84)
     assert parts == [(pytest.approx(0.04**2 / 3), 2)]
     assert pooled.draws.var() == pytest.approx(0.02**2 + 0.04**2 / 3, rel=0.05)
-    assert over_seeds(found[:1]) == (found[0], [])
+    assert average_over_seeds(found[:1]) == (found[0], [])
 
 
 def test_what_few_seeds_may_miss_is_students_t():
-    drawn = beyond_seeds([[0.80, 0.5], [0.84, 0.5], [0.88, 0.5]], 20000)
+    drawn = draw_seed_errors([[0.80, 0.5], [0.84, 0.5], [0.88, 0.5]], 20000)
     assert drawn.shape == (20000, 2)
     assert np.quantile(np.abs(drawn[:, 0]), 0.95) == pytest.approx(0.04 / 3**0.5 * 4.303, rel=0.05)  # t of 2 at 97.5 %
     assert (drawn[:, 1] == 0).all()
-    assert (beyond_seeds([0.8], 3) == 0).all()
+    assert (draw_seed_errors([0.8], 3) == 0).all()
 
 
 def test_degrees_of_freedom_lie_between_those_of_seeds_and_clusters():
     draws = np.random.default_rng(0).normal(0, 0.1, 5000)
-    assert freedom_of(draws, 50, []) == pytest.approx(49)
-    assert freedom_of(draws, 50, [(draws.var(), 2)]) == pytest.approx(2, rel=0.05)
-    assert 2 < freedom_of(draws, 50, [(draws.var() / 2, 2)]) < 49
+    assert degrees_of_freedom(draws, 50, []) == pytest.approx(49)
+    assert degrees_of_freedom(draws, 50, [(draws.var(), 2)]) == pytest.approx(2, rel=0.05)
+    assert 2 < degrees_of_freedom(draws, 50, [(draws.var() / 2, 2)]) < 49
 
 
 def test_p_values_at_their_ends():
-    assert p_value(Drawn(0.0, np.zeros(10)), 20) == 1.0
-    assert p_value(Drawn(0.4, np.full(10, 0.4)), 20) == 2.0**-19
+    assert p_value(MetricDraws(0.0, np.zeros(10)), 20) == 1.0
+    assert p_value(MetricDraws(0.4, np.full(10, 0.4)), 20) == 2.0**-19
     draws = np.random.default_rng(0).normal(0.1, 0.05, 100_000)
-    assert p_value(Drawn(0.1, draws), 10_000) == pytest.approx(0.0455, rel=0.03)
+    assert p_value(MetricDraws(0.1, draws), 10_000) == pytest.approx(0.0455, rel=0.03)
 
 
 def test_draws_that_all_agree_are_no_certainty():
-    found = interval(0.5, np.full(1000, 0.5), n=5, clusters=3)
+    found = estimate_interval(0.5, np.full(1000, 0.5), n=5, clusters=3)
     assert found == (0.5, None, None, 5, "no interval: the same in every draw")
-    assert interval(0.0, np.zeros(1000), n=5, bounded=False)[:3] == (0, 0, 0)
+    assert estimate_interval(0.0, np.zeros(1000), n=5, bounded=False)[:3] == (0, 0, 0)

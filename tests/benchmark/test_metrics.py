@@ -60,27 +60,27 @@ def test_tpr_at_an_fpr_is_the_best_that_a_threshold_gives(rows, level):
         return
     rates = [[float(metrics.positive_rate(y, s, t, label)) for label in (0, 1)] for t in (2.0, *s)]
     best = max(tpr for fpr, tpr in rates if fpr <= level)
-    assert metrics.curve(y, s).tpr_at_fpr(level) == pytest.approx(best, abs=1e-12)
+    assert metrics.make_roc_curve(y, s).tpr_at_fpr(level) == pytest.approx(best, abs=1e-12)
     repeated = np.repeat(np.arange(len(y)), w.astype(int))
-    expected = metrics.curve(y[repeated], s[repeated]).tpr_at_fpr(level)
-    assert metrics.curve(y, s, w).tpr_at_fpr(level) == pytest.approx(float(expected), abs=1e-12, nan_ok=True)
+    expected = metrics.make_roc_curve(y[repeated], s[repeated]).tpr_at_fpr(level)
+    assert metrics.make_roc_curve(y, s, w).tpr_at_fpr(level) == pytest.approx(float(expected), abs=1e-12, nan_ok=True)
 
 
 @given(samples)
 def test_the_outline_is_the_roc_curve_of_scikit_learn(rows):
     y, s, _ = columns(rows)
     if not 0 < y.sum() < len(y):
-        assert metrics.curve(y, s).outline() == []
+        assert metrics.make_roc_curve(y, s).outline() == []
         return
     fpr, tpr, _ = roc_curve(y, s, drop_intermediate=False)
-    points = np.array(metrics.curve(y, s).outline(100_001))
+    points = np.array(metrics.make_roc_curve(y, s).outline(100_001))
     assert points == pytest.approx(np.stack([fpr, tpr], 1), abs=1e-4)
 
 
 def test_a_long_curve_is_drawn_in_few_points():
     rng = np.random.default_rng(0)
     y = np.arange(5000) % 2
-    points = np.array(metrics.curve(y, rng.normal(size=5000) + y).outline())
+    points = np.array(metrics.make_roc_curve(y, rng.normal(size=5000) + y).outline())
     assert len(points) <= 101
     assert points[0].tolist() == [0, 0]
     assert points[-1].tolist() == [1, 1]
@@ -90,8 +90,8 @@ def test_a_long_curve_is_drawn_in_few_points():
 @given(samples, st.integers(1, 6))
 def test_thinning_keeps_points_of_the_curve(rows, points):
     y, s, _ = columns(rows)
-    whole = metrics.curve(y, s)
-    thin = whole.thinned(points)
+    whole = metrics.make_roc_curve(y, s)
+    thin = whole.thin(points)
     assert len(thin.thresholds) <= max(points, 1)
     assert thin.thresholds[-1] == whole.thresholds[-1]
     assert set(zip(thin.thresholds, thin.fakes, thin.reals, strict=True)) <= set(
@@ -102,15 +102,15 @@ def test_thinning_keeps_points_of_the_curve(rows, points):
 @given(samples)
 def test_no_order_preserving_change_of_scores_matters(rows):
     y, s, _ = columns(rows)
-    for metric in metrics.RANKED.values():
-        expected = float(metric(metrics.curve(y, s)))
-        assert metric(metrics.curve(y, np.exp(3 * s))) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    for metric in metrics.RANK_METRICS.values():
+        expected = float(metric(metrics.make_roc_curve(y, s)))
+        assert metric(metrics.make_roc_curve(y, np.exp(3 * s))) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("labels", [[0, 0], [1, 1], []])
-@pytest.mark.parametrize("name", list(metrics.RANKED))
+@pytest.mark.parametrize("name", list(metrics.RANK_METRICS))
 def test_one_class_is_undefined_never_zero(name, labels):
-    assert np.isnan(metrics.RANKED[name](metrics.curve(labels, [0.3, 0.6][: len(labels)])))
+    assert np.isnan(metrics.RANK_METRICS[name](metrics.make_roc_curve(labels, [0.3, 0.6][: len(labels)])))
 
 
 @pytest.mark.parametrize(

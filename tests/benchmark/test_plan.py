@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from crossfake.benchmark.config import FaceSettings, ScoreSettings, Settings, TrainSettings
 from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.plan import Request, check_data, check_names, known, make_cells
+from crossfake.benchmark.plan import Request, check_data, check_names, make_cells, require_known
 from crossfake.benchmark.registry import Entry
 from crossfake.benchmark.types import FAKE, REAL
 
@@ -179,4 +179,4 @@ def test_a_request_becomes_detectors_times_seeds_times_tests(planned):
 
 def test_unknown_names_come_with_the_nearest():
     with pytest.raises(BenchError, match=r"no size named 'tinny'. Did you mean 'tiny'\? Known: tiny, large"):
-        known("size", "tinny", ("tiny", "large"))
+        require_known("size", "tinny", ("tiny", "large"))

@@ -9,14 +9,14 @@ from crossfake.benchmark.groups import placements
 from crossfake.benchmark.power import (
     _fisher,
     auc_deviation,
-    best,
-    by_attribute,
-    cells,
-    chance_gaps,
+    count_groups,
     expected_interval,
+    find_rejections,
+    find_smallest_gaps,
     power,
-    rejected,
     report,
+    report_by_attribute,
+    simulate_chance_gaps,
     smallest_auc_gap,
     smallest_gap,
 )
@@ -33,7 +33,7 @@ def test_fisher_is_scipys():
 @pytest.mark.parametrize(("n0", "n1"), [(45, 40), (45, 7), (3, 3), (12, 30)])
 @pytest.mark.parametrize("alpha", [0.05, 0.05 / 28])
 def test_the_test_keeps_its_level_and_rejects_all_that_fisher_does(n0, n1, alpha):
-    region = rejected(n0, n1, alpha)
+    region = find_rejections(n0, n1, alpha)
     assert region[_fisher(n0, n1) <= alpha].all()
     for rate in np.linspace(0.001, 0.999, 333):
         chance = binom.pmf(np.arange(n0 + 1), n0, rate) @ region @ binom.pmf(np.arange(n1 + 1), n1, rate)
@@ -57,7 +57,7 @@ def test_power_grows_with_gap_and_size_and_smallest_gap_is_where_it_passes():
 
 def test_power_is_what_repetitions_give():
     rng = np.random.default_rng(0)
-    found = rejected(45, 40)[rng.binomial(45, 0.1, 20000), rng.binomial(40, 0.35, 20000)].mean()
+    found = find_rejections(45, 40)[rng.binomial(45, 0.1, 20000), rng.binomial(40, 0.35, 20000)].mean()
     assert found == pytest.approx(power(45, 0.1, 40, 0.35), abs=0.01)
 
 
@@ -108,12 +108,12 @@ def videos(*groups: tuple[str, int, int, int]) -> pd.DataFrame:
 
 
 def test_cells_count_clips_once_and_come_largest_first():
-    table = cells(videos(("few", 3, 2, 5), ("many", 9, 4, 5), ("fakes only", 0, 1, 1)))
+    table = count_groups(videos(("few", 3, 2, 5), ("many", 9, 4, 5), ("fakes only", 0, 1, 1)))
     assert table.values.tolist() == [["many", 9, 20, 4], ["few", 3, 10, 2], ["fakes only", 0, 1, 1]]
 
 
 def test_report_compares_with_the_largest_group():
-    found = report(cells(videos(("a", 60, 60, 2), ("b", 40, 40, 2), ("c", 3, 9, 1))), 0.1, 0.9, 0.8)
+    found = report(count_groups(videos(("a", 60, 60, 2), ("b", 40, 40, 2), ("c", 3, 9, 1))), 0.1, 0.9, 0.8)
     first, second, third = found["groups"]
     assert "fpr_gap" not in first
     assert second["fpr_gap"] == smallest_gap(60, 0.1, 40, 0.8)
@@ -126,27 +126,27 @@ def test_report_compares_with_the_largest_group():
 
 
 def test_regions_of_two_groups_are_the_same_in_both_orders():
-    assert (rejected(12, 30) == rejected(30, 12).T).all()
+    assert (find_rejections(12, 30) == find_rejections(30, 12).T).all()
 
 
 @pytest.mark.parametrize(("fpr", "up", "down"), [(0, 0.134, 0.171), (0.1, 0.260, 0.261), (0.2, 0.297, 0.291)])
 def test_the_best_gap_is_of_whichever_group_is_the_worse(fpr, up, down):
     """The expected gaps are those of a scan with scipy's fisher_exact and 600 common rates."""
     assert (smallest_gap(45, fpr, 40, 0.8), smallest_gap(40, fpr, 45, 0.8)) == (up, down)
-    table = cells(videos(("women", 45, 66, 1), ("men", 40, 54, 1)))
-    assert best(table, fpr, 0.9, 0.8)["one pair"]["fpr_gap"] == min(up, down)
+    table = count_groups(videos(("women", 45, 66, 1), ("men", 40, 54, 1)))
+    assert find_smallest_gaps(table, fpr, 0.9, 0.8)["one pair"]["fpr_gap"] == min(up, down)
 
 
 def test_the_best_auc_pair_need_not_be_of_the_groups_with_most_reals():
-    table = cells(videos(("many reals", 60, 5, 1), ("a", 40, 60, 1), ("b", 39, 60, 1)))
-    shown = best(table, 0.1, 0.9, 0.8)["one pair"]["auc_gap"]
+    table = count_groups(videos(("many reals", 60, 5, 1), ("a", 40, 60, 1), ("b", 39, 60, 1)))
+    shown = find_smallest_gaps(table, 0.1, 0.9, 0.8)["one pair"]["auc_gap"]
     assert shown == smallest_auc_gap(0.9, (39, 60), (40, 60), 0.8) < smallest_auc_gap(0.9, (60, 5), (40, 60), 0.8)
 
 
 def test_all_pairs_are_tried_since_steps_of_counts_can_favour_the_smaller_group():
     """From an FPR of 0, tested three times at 5 % / 3: 8 videos against 48 show less than 10 do."""
-    table = cells(videos(("young", 48, 9, 1), ("middle", 10, 9, 1), ("senior", 8, 9, 1)))
-    shown = best(table, 0, 0.9, 0.8)["any pair"]["fpr_gap"]
+    table = count_groups(videos(("young", 48, 9, 1), ("middle", 10, 9, 1), ("senior", 8, 9, 1)))
+    shown = find_smallest_gaps(table, 0, 0.9, 0.8)["any pair"]["fpr_gap"]
     assert shown == smallest_gap(48, 0, 8, 0.8, 0.05 / 3) < smallest_gap(48, 0, 10, 0.8, 0.05 / 3)
 
 
@@ -154,7 +154,7 @@ def test_each_attribute_alone_has_larger_groups_and_smaller_gaps():
     several = videos(("female-white", 45, 66, 1), ("male-white", 40, 54, 1), ("female-asian", 33, 0, 1))
     several = pd.concat([several, videos(("male-undefined", 20, 9, 1))])
     several[["gender", "race"]] = several["group"].str.split("-").tolist()
-    found = by_attribute(several, ["gender", "race"], 0.1, 0.9, 0.8)
+    found = report_by_attribute(several, ["gender", "race"], 0.1, 0.9, 0.8)
     assert [(g["group"], g["real"], g["clips"]) for g in found["gender"]["groups"]] == [
         ("female", 78, 66),
         ("male", 60, 54),
@@ -169,11 +169,11 @@ def test_each_attribute_alone_has_larger_groups_and_smaller_gaps():
 
 def test_one_known_group_has_nothing_to_show():
     alone = videos(("white", 9, 9, 1)).assign(race="white")
-    assert by_attribute(alone, ["race"], 0.1, 0.9, 0.8)["race"]["best"] == {}
+    assert report_by_attribute(alone, ["race"], 0.1, 0.9, 0.8)["race"]["best"] == {}
 
 
 def test_chance_alone_makes_gaps_where_groups_are_small():
-    few, many = chance_gaps([1, 40], 0.1), chance_gaps([4000, 4000], 0.1)
+    few, many = simulate_chance_gaps([1, 40], 0.1), simulate_chance_gaps([4000, 4000], 0.1)
     assert few["f_fpr_range"][0] == pytest.approx(0.9 * 0.1 + 0.1 * 0.9, abs=0.01)
     assert few["f_fpr_range"][1] > 0.8
     assert many["f_fpr_range"][0] == pytest.approx(2 / np.sqrt(np.pi) * np.sqrt(0.09 / 4000), rel=0.03)

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from crossfake.benchmark import predict as module
 from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.predict import Unfinished, predict, read_predictions, write_predictions
-from crossfake.benchmark.score import scorecard
+from crossfake.benchmark.predict import PartialPredictions, predict, read_predictions, write_predictions
+from crossfake.benchmark.score import compute_scorecard
 from crossfake.detectors.crops import BoxCrop
 
 CONTENT = {
@@ -49,7 +49,7 @@ def test_every_face_gets_its_own_score_and_what_is_known_of_its_video(memory_sto
         make_video("fake/a.mp4", method="Swap", identities=("x", "y"), groups={"gender": "male"}),
         make_video("real/a.mp4", identities=("x",), groups={"gender": "female"}),
     ]
-    table, facts = predict(Told(), whole, memory_store(CONTENT), videos, batch_size=2)
+    table, metadata = predict(Told(), whole, memory_store(CONTENT), videos, batch_size=2)
     assert table.columns.tolist() == ["video", "frame", "label", "method", "identity", "gender", "score"]
     rows = [tuple(row) for row in table.drop(columns="score").itertuples(index=False)]
     assert rows == [("fake/a.mp4", f, 1, "Swap", "x+y", "male") for f in (3, 6, 9)] + [
@@ -57,14 +57,14 @@ def test_every_face_gets_its_own_score_and_what_is_known_of_its_video(memory_sto
     ]
     assert table["score"].tolist() == pytest.approx([0.103, 0.106, 0.109, 0.0, 0.009])
     assert table["score"].dtype == np.float32
-    assert (facts["official"], facts["scored"], facts["dropped"]) == (2, 2, [])
-    assert facts["throughput"]["images"] == 5
+    assert (metadata["official"], metadata["scored"], metadata["dropped"]) == (2, 2, [])
+    assert metadata["throughput"]["images"] == 5
 
 
 def test_coverage_names_what_was_dropped_and_why(memory_store, videos):
-    table, facts = predict(Told(), whole, memory_store(CONTENT), videos)
-    assert (facts["official"], facts["scored"]) == (6, 3)
-    assert facts["dropped"] == [
+    table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
+    assert (metadata["official"], metadata["scored"]) == (6, 3)
+    assert metadata["dropped"] == [
         {"video": "real/b.mp4", "reason": "no_face: as told"},
         {"video": "real/c.mp4", "reason": "unreadable: as told"},
         {"video": "real/never.mp4", "reason": "not prepared"},
@@ -115,35 +115,49 @@ def test_a_killed_scoring_goes_on_to_the_same_end(memory_store, videos, tmp_path
     after = min(after, -(-6 // size) - 1)  # batches
     first, second, ticks = Killed(after), Told(), []
     with pytest.raises(KeyboardInterrupt):
-        predict(first, whole, store, videos, batch_size=size, unfinished=Unfinished(path))
-    again = Unfinished(path)
-    table, facts = predict(
-        second, whole, store, videos, batch_size=size, tick=lambda *t: ticks.append(t), unfinished=again
+        predict(first, whole, store, videos, batch_size=size, partial_predictions=PartialPredictions(path))
+    again = PartialPredictions(path)
+    table, metadata = predict(
+        second, whole, store, videos, batch_size=size, tick=lambda *t: ticks.append(t), partial_predictions=again
     )
-    assert sum(second.sizes) == 6 - after * size == facts["throughput"]["images"]
+    assert sum(second.sizes) == 6 - after * size == metadata["throughput"]["images"]
     assert ticks[0] == (min(6, (after + 1) * size), 6)
     assert table.equals(predict(Told(), whole, store, videos)[0])
-    again.finish(table, facts)
+    again.finish(table, metadata)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, videos, tmp_path, kept_at_once):
     path = tmp_path / "predictions.parquet"
     with pytest.raises(KeyboardInterrupt):
-        predict(Killed(2), whole, memory_store(CONTENT), videos, batch_size=2, unfinished=Unfinished(path, "a"))
+        predict(
+            Killed(2),
+            whole,
+            memory_store(CONTENT),
+            videos,
+            batch_size=2,
+            partial_predictions=PartialPredictions(path, "a"),
+        )
     for content, made_by, begun in [
         (CONTENT, "a", 4),
         (CONTENT, "b", 0),
         (CONTENT | {"real/a.mp4": [0, 8]}, "a", 0),
     ]:
         detector, store = Told(), memory_store(content)
-        table, _ = predict(detector, whole, store, videos, unfinished=Unfinished(path, made_by))
+        table, _ = predict(detector, whole, store, videos, partial_predictions=PartialPredictions(path, made_by))
         assert sum(detector.sizes) == 6 - begun
         assert table.equals(predict(Told(), whole, store, videos)[0])
 
 
 def test_a_short_scoring_writes_nothing_twice(memory_store, videos, tmp_path):
-    predict(Told(), whole, memory_store(CONTENT), videos, batch_size=1, unfinished=Unfinished(tmp_path / "p.parquet"))
+    predict(
+        Told(),
+        whole,
+        memory_store(CONTENT),
+        videos,
+        batch_size=1,
+        partial_predictions=PartialPredictions(tmp_path / "p.parquet"),
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,12 +198,12 @@ def test_nothing_to_score_says_what_is_wrong_with_the_first(memory_store, make_v
 
 
 def test_predictions_come_back_with_their_facts(memory_store, videos, tmp_path):
-    table, facts = predict(Told(), whole, memory_store(CONTENT), videos)
+    table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
     path = tmp_path / "deep" / "predictions.parquet"
-    write_predictions(path, table, {**facts, "cell": {"test": "ff++", "seed": 3}})
+    write_predictions(path, table, {**metadata, "cell": {"test": "ff++", "seed": 3}})
     again, told = read_predictions(path)
     pd.testing.assert_frame_equal(again, table)
-    assert told == {"schema_version": 1, **json.loads(json.dumps(facts)), "cell": {"test": "ff++", "seed": 3}}
+    assert told == {"schema_version": 1, **json.loads(json.dumps(metadata)), "cell": {"test": "ff++", "seed": 3}}
     assert [p.name for p in path.parent.iterdir()] == ["predictions.parquet"]
 
 
@@ -198,7 +212,7 @@ def test_half_annotated_videos_survive_the_file_and_are_scored(memory_store, mak
     videos = [make_video(v, groups={} if v.endswith("7.mp4") else {"gender": "male", "race": "white"}) for v in content]
     path = tmp_path / "p.parquet"
     write_predictions(path, *predict(Told(), whole, memory_store(content), videos))
-    card = scorecard(read_predictions(path)[0], threshold=None, draws=0)
+    card = compute_scorecard(read_predictions(path)[0], threshold=None, draws=0)
     assert {g: (c["n_real"], c["n_fake"]) for g, c in card["groups"]["gender"].items()} == {"male": (7, 7)}
     assert list(card["groups"]["intersection"]) == ["male-white"]
 
@@ -207,8 +221,8 @@ def test_a_table_from_elsewhere_has_no_facts(tmp_path):
     table = pd.DataFrame({"video": ["a"], "frame": [0], "label": [1], "score": [0.5]})
     for name, write in (("a.csv", table.to_csv), ("a.parquet", table.to_parquet)):
         write(tmp_path / name, index=False)
-        again, facts = read_predictions(tmp_path / name)
-        assert facts == {}
+        again, metadata = read_predictions(tmp_path / name)
+        assert metadata == {}
         assert again.equals(table)
 
 

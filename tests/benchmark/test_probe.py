@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.probe import FOLDS, compared, features_of, folds_of, original, people, pooled, recognised
+from crossfake.benchmark.probe import (
+    FOLDS,
+    assign_folds,
+    classify_people,
+    compare_accuracies,
+    extract_features,
+    name_people,
+    original_id,
+    pool_features,
+)
 from crossfake.benchmark.types import FAKE, REAL, Video
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,32 +38,32 @@ def fake(target: str, donor: str, method: str = "A") -> Video:
 def test_filmed_people_are_told_on_real_videos_donors_on_fakes():
     videos = [real("a", 0), real("a", 1), real("b", 0), real("b", 1), real("c", 0)]
     videos += [fake("x", "d"), fake("y", "d"), fake("x", "e"), fake("z", "e"), fake("z", "f"), fake("z", "f", "B")]
-    assert [(v.id, who) for v, who in people(videos, "filmed")] == [
+    assert [(v.id, who) for v, who in name_people(videos, "filmed")] == [
         ("a_0", "a"),
         ("a_1", "a"),
         ("b_0", "b"),
         ("b_1", "b"),
     ]
     # f was pasted twice, but into one original.
-    assert [who for _, who in people(videos, "donor")] == ["d", "d", "e", "e"]
+    assert [who for _, who in name_people(videos, "donor")] == ["d", "d", "e", "e"]
 
 
 def test_nobody_to_tell_apart_is_one_line():
     with pytest.raises(BenchError, match=r"of 3 videos, 3 real ones .* \(2 people\), and 1 people are in two") as error:
-        people([real("a", 0), real("a", 1), real("b", 0)], "filmed")
+        name_people([real("a", 0), real("a", 1), real("b", 0)], "filmed")
     assert "\n" not in str(error.value)
     with pytest.raises(BenchError, match=r"0 fake ones .* several originals a donor"):
-        people([real("a", 0)], "donor")
+        name_people([real("a", 0)], "donor")
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.sampled_from("AB")), min_size=1, unique=True))
 def test_an_original_is_in_one_fold_and_everybody_can_be_learned(rows):
     told = [(fake(f"t{target}", f"d{donor}", method), f"d{donor}") for target, donor, method in rows]
-    folds = folds_of(told)
+    folds = assign_folds(told)
     found, persons = defaultdict(set), defaultdict(set)
     for (video, person), fold in zip(told, folds, strict=True):
-        found[original(video)].add(fold)
-        persons[person].add(original(video))
+        found[original_id(video)].add(fold)
+        persons[person].add(original_id(video))
     assert all(len(folds) == 1 for folds in found.values())
     place = {clip: min(folds) for clip, folds in found.items()}
     shared = Counter(clip for clips in persons.values() for clip in clips)
@@ -65,7 +74,7 @@ def test_an_original_is_in_one_fold_and_everybody_can_be_learned(rows):
 
 def test_clips_with_several_donors_leave_every_donor_to_learn_from():
     told = [(fake(f"t{t}", f"d{d}"), f"d{d}") for t in range(12) for d in {t % 4, (t + 1) % 4}]
-    folds = folds_of(told)
+    folds = assign_folds(told)
     of_donor = {d: {int(f) for (_, who), f in zip(told, folds, strict=True) if who == d} for _, d in told}
     assert all(len(used) > 1 for used in of_donor.values())
 
@@ -76,38 +85,38 @@ def several(people_count: int, videos: int) -> list[tuple[Video, str]]:
 
 def test_people_are_told_by_what_their_videos_share_and_not_by_what_is_a_videos_own():
     told, rng = several(4, 6), np.random.default_rng(0)
-    names, folds = [person for _, person in told], folds_of(told)
+    names, folds = [person for _, person in told], assign_folds(told)
     person_of = np.array([int(name[1:]) for name in names])
     shared = [np.eye(4)[p] + rng.normal(0, 0.1, (3, 4)) for p in person_of]
-    assert recognised(shared, names, folds).all()
+    assert classify_people(shared, names, folds).all()
     own = [np.tile(np.eye(len(told))[i], (3, 1)) for i in range(len(told))]
-    assert recognised(own, names, folds).mean() < 0.5
+    assert classify_people(own, names, folds).mean() < 0.5
     noise = [rng.normal(size=(3, 4)) for _ in told]
-    assert recognised(noise, names, folds).mean() < 0.6
+    assert classify_people(noise, names, folds).mean() < 0.6
 
 
 def test_accuracies_and_their_difference_have_intervals_over_people():
     told = several(10, 4)
     right = np.tile([True, True, True, False], 10)
-    estimates = compared(told, right, right)
+    estimates = compare_accuracies(told, right, right)
     assert estimates["accuracy"].value == estimates["random"].value == 0.75
     assert estimates["accuracy"].n == 40
     assert estimates["difference"][:3] == (0, 0, 0)
     unequal = np.repeat(np.arange(10) % 2 == 0, 4)  # Everything hangs on the person: as wide as with ten samples.
-    wide = compared(told, unequal, right)["accuracy"]
-    narrow = compared(told, np.tile([True, False], 20) ^ np.isin(np.arange(40), (0, 21)), right)["accuracy"]
+    wide = compare_accuracies(told, unequal, right)["accuracy"]
+    narrow = compare_accuracies(told, np.tile([True, False], 20) ^ np.isin(np.arange(40), (0, 21)), right)["accuracy"]
     assert wide.value == narrow.value == 0.5
     assert wide.hi - wide.lo > 0.4 > 0.2 > narrow.hi - narrow.lo
 
 
 def test_maps_are_pooled_and_a_detector_without_features_is_told():
     maps = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
-    np.testing.assert_array_equal(pooled({"features": maps}), [[5.5, 17.5]])
-    np.testing.assert_array_equal(pooled({"features": maps[..., 0, 0]}), maps[..., 0, 0])
+    np.testing.assert_array_equal(pool_features({"features": maps}), [[5.5, 17.5]])
+    np.testing.assert_array_equal(pool_features({"features": maps[..., 0, 0]}), maps[..., 0, 0])
     with pytest.raises(BenchError, match="tells no features: its outputs are logits"):
-        pooled({"logits": maps})
+        pool_features({"logits": maps})
     with pytest.raises(BenchError, match=r"no method outputs_of\(frames\)"):
-        features_of(object(), None, None, [])
+        extract_features(object(), None, None, [])
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from importlib.metadata import version
 
 import pytest
 from crossfake.benchmark import provenance as module
-from crossfake.benchmark.provenance import commit, manifest_key, provenance
+from crossfake.benchmark.provenance import collect_provenance, manifest_key, read_commit
 
 
 def test_it_names_command_packages_and_machine():
-    told = provenance("bench run --detector meso4")
+    told = collect_provenance("bench run --detector meso4")
     assert told["command"] == "bench run --detector meso4"
     assert told["packages"]["numpy"] == version("numpy")
     assert "no-such-package" not in told["packages"]
@@ -39,17 +39,17 @@ def test_the_commit_says_whether_files_differ(checkout, tmp_path):
     (tmp_path / "a.txt").write_text("a")
     checkout("add", ".")
     checkout("commit", "--quiet", "-m", "a")
-    assert commit() == {"id": checkout("rev-parse", "HEAD"), "dirty": False}
+    assert read_commit() == {"id": checkout("rev-parse", "HEAD"), "dirty": False}
     (tmp_path / "b.txt").write_text("b")
-    assert commit()["dirty"] is True
+    assert read_commit()["dirty"] is True
 
 
 def test_without_a_commit_a_checkout_or_git_nothing_is_told(checkout, tmp_path, monkeypatch):
-    assert commit() == {}  # Nothing is committed yet.
+    assert read_commit() == {}  # Nothing is committed yet.
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert commit() == {}  # No git on the PATH.
+    assert read_commit() == {}  # No git on the PATH.
     monkeypatch.setattr(module, "ROOT", tmp_path / "site-packages")
-    assert commit() == {}
+    assert read_commit() == {}
 
 
 def test_a_manifest_is_about_content_not_place_or_time(tmp_path, make_video):

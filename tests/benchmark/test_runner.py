@@ -11,7 +11,7 @@ import pytest
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.predict import write_predictions
 from crossfake.benchmark.progress import Reporter
-from crossfake.benchmark.runner import How, Stages, finished, run, train_cell
+from crossfake.benchmark.runner import RunOptions, Stages, read_finished, run, train_cell
 from crossfake.benchmark.score import SCHEMA_VERSION
 from crossfake.benchmark.store import write_json
 
@@ -50,9 +50,9 @@ def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path,
     def crash(self) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("crossfake.benchmark.runner.Stages.operating_point", crash)
+    monkeypatch.setattr("crossfake.benchmark.runner.Stages.fit_operating_point", crash)
     cell = planned.cell(runs=tmp_path / "runs")
-    (result,) = run([cell], How(Reporter(quiet=True)))
+    (result,) = run([cell], RunOptions(Reporter(quiet=True)))
     assert (result["status"], result["error"]) == ("failed", "RuntimeError: boom")
     assert json.loads((cell.test_folder / "failure.json").read_text())["error"] == "RuntimeError: boom"
     assert "Traceback" in (cell.folder / "log.txt").read_text()
@@ -62,27 +62,27 @@ def test_no_threshold_is_fixed_on_the_one_class_that_is_left(planned, tmp_path, 
     cell = planned.cell(runs=tmp_path / "runs")
     table = pd.DataFrame({"video": ["a", "b"], "frame": 0, "label": 1, "score": [0.2, 0.9]})
     write_predictions(tmp_path / "val.parquet", table, {})
-    monkeypatch.setattr(Stages, "predictions", lambda *_: tmp_path / "val.parquet")
-    assert Stages(cell, How(Reporter(quiet=True))).operating_point() == (None, None)
+    monkeypatch.setattr(Stages, "predict_split", lambda *_: tmp_path / "val.parquet")
+    assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point() == (None, None)
     write_predictions(tmp_path / "val.parquet", table.assign(label=[0, 1]), {})
-    assert Stages(cell, How(Reporter(quiet=True))).operating_point()[0] == pytest.approx(0.55)
+    assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point()[0] == pytest.approx(0.55)
 
 
 def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, tmp_path):
     cell = planned.cell(runs=tmp_path)
-    assert finished(cell) is None
+    assert read_finished(cell) is None
     card = {"schema_version": SCHEMA_VERSION, "score": cell.settings.score.model_dump()}
     for changes, reused in (({}, True), ({"schema_version": 0}, False), ({"score": {"draws": 3}}, False)):
         write_json(cell.test_folder / "scorecard.json", card | changes)
-        assert (finished(cell) is not None) == reused
+        assert (read_finished(cell) is not None) == reused
 
 
 def test_the_log_is_let_go_after_training_failed(planned, tmp_path, monkeypatch):
     def crash(self) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("crossfake.benchmark.runner.Stages.detector", crash)
-    how = How(Reporter(quiet=True))
+    monkeypatch.setattr("crossfake.benchmark.runner.Stages.load_or_train", crash)
+    options = RunOptions(Reporter(quiet=True))
     with pytest.raises(RuntimeError, match="boom"):
-        train_cell(planned.cell(runs=tmp_path), how)
-    assert how.reporter.log is None
+        train_cell(planned.cell(runs=tmp_path), options)
+    assert options.reporter.log is None

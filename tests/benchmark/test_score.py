@@ -9,8 +9,15 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.predict import read_predictions
-from crossfake.benchmark.runner import make_card
-from crossfake.benchmark.score import as_json, check_predictions, clusters_of, operating_point, scorecard, to_videos
+from crossfake.benchmark.runner import make_scorecard
+from crossfake.benchmark.score import (
+    as_json,
+    check_predictions,
+    compute_scorecard,
+    fit_operating_point,
+    number_clusters,
+    pool_frames,
+)
 from crossfake.benchmark.types import Estimate
 
 
@@ -35,7 +42,7 @@ def table(videos: int = 40, frames: int = 3, seed: int = 0) -> pd.DataFrame:
 
 
 def test_video_score_is_the_mean_of_its_frames():
-    videos = to_videos(table(4, 5))
+    videos = pool_frames(table(4, 5))
     assert len(videos) == 4
     frames = table(4, 5)
     assert videos["score"].tolist() == pytest.approx(frames.groupby("video")["score"].mean().tolist())
@@ -50,11 +57,11 @@ def test_videos_with_one_name_in_two_folders_stay_two():
             "score": [0.1, 0.9, 0.5],
         }
     )
-    assert scorecard(frames, threshold=None, draws=0)["counts"]["videos"] == 3
+    assert compute_scorecard(frames, threshold=None, draws=0)["counts"]["videos"] == 3
 
 
 def test_every_number_has_value_interval_and_n():
-    card = scorecard(table(), threshold=0.5, draws=50)
+    card = compute_scorecard(table(), threshold=0.5, draws=50)
     expected = {f"{level}.{m}" for level in ("video", "frame") for m in ("auc", "ap", "eer", "acc")}
     assert expected <= set(card["metrics"])
     for name, e in card["metrics"].items():
@@ -65,23 +72,23 @@ def test_every_number_has_value_interval_and_n():
 
 
 def test_accuracy_needs_a_threshold_from_the_source_val_split():
-    assert "video.acc" not in scorecard(table(), threshold=None, draws=0)["metrics"]
+    assert "video.acc" not in compute_scorecard(table(), threshold=None, draws=0)["metrics"]
 
 
 def test_each_method_is_scored_against_all_reals():
-    methods = scorecard(table(), threshold=None, draws=10)["methods"]
+    methods = compute_scorecard(table(), threshold=None, draws=10)["methods"]
     assert set(methods) == {"A", "B"}
     assert methods["A"]["video.auc"].n == 30
     assert methods["A"]["n_fake"] == 10
 
 
 def test_groups_show_n_and_small_ones_are_named_and_left_out():
-    card = scorecard(table(), threshold=0.5, draws=20)
+    card = compute_scorecard(table(), threshold=0.5, draws=20)
     assert set(card["groups"]) == {"gender", "race", "intersection"}
     cell = card["groups"]["intersection"]["male-white"]
     assert (cell["n_real"], cell["n_fake"]) == (5, 5)
     assert "left_out" not in cell
-    few = scorecard(table(16), threshold=0.5, draws=20)
+    few = compute_scorecard(table(16), threshold=0.5, draws=20)
     assert few["groups"]["intersection"]["male-white"]["left_out"].startswith("fewer than 5 videos of a class (real 2")
     gap = few["metrics"]["video.fairness.intersection.auc_gap"]
     assert gap.value is None
@@ -93,7 +100,7 @@ def test_a_gap_is_the_range_over_groups():
     hard = frames["gender"] == "female"
     frames.loc[hard, "score"] = 0.3  # no telling real from fake: AUC 0.5
     frames.loc[~hard, "score"] = frames.loc[~hard, "label"].astype(float)  # AUC 1
-    gap = scorecard(frames, threshold=0.5, draws=20)["metrics"]["video.fairness.gender.auc_gap"]
+    gap = compute_scorecard(frames, threshold=0.5, draws=20)["metrics"]["video.fairness.gender.auc_gap"]
     assert gap.value == pytest.approx(0.5)
     assert gap.n == 20
 
@@ -101,7 +108,7 @@ def test_a_gap_is_the_range_over_groups():
 def test_half_annotated_videos_enter_only_what_they_are_annotated_for():
     frames = table()
     frames.loc[frames["video"] == "real/000.mp4", "race"] = ""
-    groups = scorecard(frames, threshold=0.5, draws=0)["groups"]
+    groups = compute_scorecard(frames, threshold=0.5, draws=0)["groups"]
     assert sum(c["n_real"] for c in groups["gender"].values()) == 20
     assert sum(c["n_real"] for c in groups["intersection"].values()) == 19
 
@@ -130,7 +137,7 @@ def test_tables_that_cannot_be_scored_are_refused_with_row_numbers(spoil, messag
 def test_a_table_from_elsewhere_scores_as_csv(tmp_path):
     path = tmp_path / "theirs.csv"
     table()[["video", "frame", "label", "score"]].to_csv(path, index=False)
-    card = make_card(path, 0.5, draws=20)
+    card = make_scorecard(path, 0.5, draws=20)
     json.dumps(card, allow_nan=False)
     assert card["metrics"]["video.auc"].keys() == {"value", "lo", "hi", "n"}
     assert card["groups"] == {}
@@ -139,7 +146,7 @@ def test_a_table_from_elsewhere_scores_as_csv(tmp_path):
 
 def test_one_class_is_told_not_scored():
     frames = table()
-    card = as_json(scorecard(frames[frames["label"] == 1], threshold=None, draws=10))
+    card = as_json(compute_scorecard(frames[frames["label"] == 1], threshold=None, draws=10))
     assert card["metrics"]["video.auc"]["value"] is None
     assert card["metrics"]["video.auc"]["note"] == "undefined (one class)"
 
@@ -147,14 +154,14 @@ def test_one_class_is_told_not_scored():
 def test_ids_that_differ_by_leading_zeros_stay_apart(tmp_path):
     path = tmp_path / "zeros.csv"
     path.write_text("video,frame,label,score\n1,0,0,.1\n01,0,0,.2\n001,0,1,.9\n")
-    card = make_card(path, 0.35, draws=0, rule="given")
+    card = make_scorecard(path, 0.35, draws=0, rule="given")
     assert card["counts"]["videos"] == 3
     assert card["threshold"] == {"value": 0.35, "rule": "given"}
 
 
 def clusters(*identities: str) -> list[int]:
     videos = pd.DataFrame({"video": [str(i) for i in range(len(identities))], "identity": identities})
-    return clusters_of(videos).tolist()
+    return number_clusters(videos).tolist()
 
 
 def test_people_who_are_only_swapped_with_one_another_are_one_cluster():
@@ -168,14 +175,14 @@ def test_where_faces_go_to_many_the_target_is_the_cluster():
 
 def test_a_video_of_nobody_known_is_its_own_cluster():
     assert clusters("", "a", "", "a") == [0, 1, 2, 1]
-    videos = to_videos(table(4, 2))
+    videos = pool_frames(table(4, 2))
     assert videos["cluster"].tolist() == [0, 1, 2, 3]
 
 
 def test_copied_people_add_no_certainty():
     alone = table(40)
     copies = [alone.assign(video=alone["video"] + f"/{k}", identity=alone["video"]) for k in range(6)]
-    one, many = (scorecard(t, threshold=0.5, draws=200)["metrics"] for t in (alone, pd.concat(copies)))
+    one, many = (compute_scorecard(t, threshold=0.5, draws=200)["metrics"] for t in (alone, pd.concat(copies)))
     for name in ("video.auc", "frame.auc", "video.acc", "frame.ap", "video.eer"):
         assert many[name].value == pytest.approx(one[name].value)
         assert (many[name].lo, many[name].hi) == pytest.approx((one[name].lo, one[name].hi), abs=0.03), name
@@ -188,8 +195,8 @@ def probable(videos: int = 60, seed: int = 0) -> pd.DataFrame:
 
 def test_calibration_and_operating_points_are_in_the_scorecard():
     frames = probable()
-    threshold, temperature = operating_point(probable(seed=1))
-    card = scorecard(frames, threshold=threshold, temperature=temperature, draws=50)
+    threshold, temperature = fit_operating_point(probable(seed=1))
+    card = compute_scorecard(frames, threshold=threshold, temperature=temperature, draws=50)
     found = card["metrics"]
     for level in ("video", "frame"):
         for name in ("auc", "ap", "eer", "tpr_at_fpr1", "tpr_at_fpr5", "acc", "ece", "brier"):
@@ -197,22 +204,22 @@ def test_calibration_and_operating_points_are_in_the_scorecard():
     assert found["video.tpr_at_fpr1"].value <= found["video.tpr_at_fpr5"].value
     assert found["video.ece_scaled"].value != found["video.ece"].value
     assert card["temperature"] == temperature
-    assert "video.ece_scaled" not in scorecard(frames, threshold=threshold, draws=0)["metrics"]
+    assert "video.ece_scaled" not in compute_scorecard(frames, threshold=threshold, draws=0)["metrics"]
 
 
 def test_scores_that_are_no_probabilities_have_no_calibration():
-    card = scorecard(table(), threshold=0.5, temperature=2.0, draws=0)
+    card = compute_scorecard(table(), threshold=0.5, temperature=2.0, draws=0)
     assert not {"video.ece", "frame.brier", "video.ece_scaled"} & card["metrics"].keys()
     assert card["curves"].keys() == {"roc"}
-    assert operating_point(table())[1] is None
+    assert fit_operating_point(table())[1] is None
 
 
 def test_curves_hold_what_the_charts_are_drawn_from():
     frames = probable()
-    curves = scorecard(frames, threshold=0.5, draws=0)["curves"]
+    curves = compute_scorecard(frames, threshold=0.5, draws=0)["curves"]
     json.dumps(curves, allow_nan=False)
     fpr, tpr = np.array(curves["roc"]).T
-    auc = scorecard(frames, threshold=0.5, draws=0)["metrics"]["video.auc"].value
+    auc = compute_scorecard(frames, threshold=0.5, draws=0)["metrics"]["video.auc"].value
     assert np.trapezoid(tpr, fpr) == pytest.approx(auc, abs=1e-3)
     for shares in curves["histogram"].values():
         assert len(shares) == 20
@@ -225,7 +232,7 @@ def test_a_csv_may_name_the_people(tmp_path):
     path = tmp_path / "theirs.csv"
     path.write_text("video,frame,label,score,identity\na,0,0,.1,001\nb,0,1,.9,001\nc,0,1,.8,\nd,0,0,.2,\n")
     table, _ = read_predictions(path)
-    assert to_videos(table)["cluster"].tolist() == [0, 0, 1, 2]
+    assert pool_frames(table)["cluster"].tolist() == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize("order", [[0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0.2, 0.3, 0.1]])
@@ -233,25 +240,25 @@ def test_a_csv_may_name_the_people(tmp_path):
 def test_the_order_of_frames_changes_no_video_score(order, scale):
     rows = [("a", f, 0, s) for f, s in enumerate(order)] + [("b", f, 1, 0.2) for f in range(3)]
     table = pd.DataFrame(rows, columns=["video", "frame", "label", "score"]).assign(score=lambda t: t["score"] * scale)
-    videos = to_videos(table)
+    videos = pool_frames(table)
     assert videos["score"].nunique() == 1
     assert videos["score"].tolist() == pytest.approx([0.2 * scale] * 2, rel=1e-11)
-    assert scorecard(table, threshold=None, draws=0)["metrics"]["video.auc"].value == 0.5
+    assert compute_scorecard(table, threshold=None, draws=0)["metrics"]["video.auc"].value == 0.5
 
 
 def test_video_scores_keep_twelve_digits():
     rng = np.random.default_rng(0)
     score = rng.random(900) ** 9 * rng.choice([1e-12, 1, 1e5], 900)
     table = pd.DataFrame({"video": np.arange(900) // 3, "frame": np.arange(900) % 3, "label": 0, "score": score})
-    np.testing.assert_allclose(to_videos(table)["score"], table.groupby("video")["score"].mean(), rtol=5e-12, atol=0)
+    np.testing.assert_allclose(pool_frames(table)["score"], table.groupby("video")["score"].mean(), rtol=5e-12, atol=0)
 
 
 def test_scores_that_are_no_probabilities_are_told_at_half():
     frames = table().assign(score=lambda t: 100 * t["score"])
-    (remark,) = [r for r in scorecard(frames, threshold=None, draws=0)["remarks"] if "no probabilities" in r]
+    (remark,) = [r for r in compute_scorecard(frames, threshold=None, draws=0)["remarks"] if "no probabilities" in r]
     assert "yet the threshold is 0.5: 78% of the frames are called fake" in remark
     assert "--threshold val --val FILE" in remark
-    assert not any("probabilities" in r for r in scorecard(frames, threshold=20.0, draws=0)["remarks"])
+    assert not any("probabilities" in r for r in compute_scorecard(frames, threshold=20.0, draws=0)["remarks"])
 
 
 @pytest.mark.parametrize("name", ["NA", "null", "nan", "None"])
@@ -264,16 +271,18 @@ def test_a_video_may_be_called_anything(name, tmp_path):
     assert frames["gender"].isna().tolist() == [True, False]
     path.write_text("video,frame,label,score\n,0,0,.1\nb,0,1,.9\n")
     with pytest.raises(BenchError, match=r"no video in row 1\."):
-        make_card(path, None, draws=0)
+        make_scorecard(path, None, draws=0)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".PARQUET", ".pq"])
 def test_parquet_from_elsewhere(suffix, tmp_path):
     path = tmp_path / f"theirs{suffix}"
     table().assign(label=lambda t: t["label"].astype(str)).to_parquet(path)
-    assert make_card(path, None, draws=0)["counts"]["fake_videos"] == make_card_of(table(), tmp_path)["fake_videos"]
+    assert (
+        make_scorecard(path, None, draws=0)["counts"]["fake_videos"] == make_card_of(table(), tmp_path)["fake_videos"]
+    )
 
 
 def make_card_of(frames: pd.DataFrame, folder) -> dict[str, int]:
     frames.to_parquet(folder / "ours.parquet")
-    return make_card(folder / "ours.parquet", None, draws=0)["counts"]
+    return make_scorecard(folder / "ours.parquet", None, draws=0)["counts"]

@@ -11,7 +11,15 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.store import atomic, cache_home, key_of, locked, read_json, write_json, write_text
+from crossfake.benchmark.store import (
+    cache_home,
+    hash_key,
+    hold_lock,
+    read_json,
+    write_atomically,
+    write_json,
+    write_text,
+)
 from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +33,7 @@ plain = st.recursive(
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "file.npz"
-    with atomic(path) as temporary:
+    with write_atomically(path) as temporary:
         assert temporary.suffix == ".npz"  # Writers choose the format by it.
         assert temporary.parent == path.parent
         temporary.write_text("whole")
@@ -39,7 +47,7 @@ def test_a_failure_keeps_what_was_there(tmp_path):
     write_text(path, "old")
 
     def fail() -> None:
-        with atomic(path) as temporary:
+        with write_atomically(path) as temporary:
             temporary.write_text("ha")
             raise KeyboardInterrupt
 
@@ -56,8 +64,8 @@ def test_a_kill_keeps_what_was_there(tmp_path):
     code = f"""
         import os, signal
         from pathlib import Path
-        from crossfake.benchmark.store import atomic
-        with atomic(Path({str(path)!r})) as temporary:
+        from crossfake.benchmark.store import write_atomically
+        with write_atomically(Path({str(path)!r})) as temporary:
             temporary.write_text("half")
             os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -80,45 +88,45 @@ def test_text_is_utf8_and_json_is_for_every_reader(tmp_path):
 
 @given(plain)
 def test_a_key_is_short_hexadecimal_and_always_the_same(content):
-    key = key_of(content)
-    assert key == key_of(content)
+    key = hash_key(content)
+    assert key == hash_key(content)
     assert len(key) == 10
     assert int(key, 16) >= 0
-    assert key_of(content, 20).startswith(key)
+    assert hash_key(content, 20).startswith(key)
 
 
 @given(st.dictionaries(st.text(), plain, min_size=2, max_size=6), st.randoms())
 def test_the_order_of_a_dict_is_not_in_the_key(content, random):
     items = list(content.items())
     random.shuffle(items)
-    assert key_of(dict(items)) == key_of(content)
-    assert key_of([dict(items)]) == key_of([content])
+    assert hash_key(dict(items)) == hash_key(content)
+    assert hash_key([dict(items)]) == hash_key([content])
 
 
 @given(st.lists(st.integers(), min_size=2, unique=True))
 def test_the_order_of_a_list_is_in_the_key(content):
-    assert key_of(content[::-1]) != key_of(content)
+    assert hash_key(content[::-1]) != hash_key(content)
 
 
 def test_keys_are_the_same_in_another_process():
     content = {"b": [1, 2.5, None], "a": {"y": "é", "x": (True, Path("p"))}}
     code = (
-        "from pathlib import Path; from crossfake.benchmark.store import key_of; "
-        "print(key_of({'a': {'x': (True, Path('p')), 'y': 'é'}, 'b': [1, 2.5, None]}))"
+        "from pathlib import Path; from crossfake.benchmark.store import hash_key; "
+        "print(hash_key({'a': {'x': (True, Path('p')), 'y': 'é'}, 'b': [1, 2.5, None]}))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONUTF8": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.strip() == key_of(content) == "0af7fb9f5e"
+    assert done.stdout.strip() == hash_key(content) == "0af7fb9f5e"
 
 
 def test_a_lock_keeps_others_out_and_is_freed(tmp_path):
     folder = tmp_path / "runs" / "one"
-    with locked(folder):
+    with hold_lock(folder):
         assert not folder.exists()  # The lock lies beside it, so that the folder can be made, moved and removed.
         other = FileLock(str(folder.with_name(".one.lock")), timeout=0)
         with pytest.raises(Timeout):
             other.acquire()
-        with locked(tmp_path / "runs" / "two"):
+        with hold_lock(tmp_path / "runs" / "two"):
             pass
     with other:
         pass
@@ -129,8 +137,8 @@ def test_a_killed_holder_frees_its_lock(tmp_path):
     code = f"""
         import os, signal
         from pathlib import Path
-        from crossfake.benchmark.store import locked
-        with locked(Path({str(tmp_path / "one")!r})):
+        from crossfake.benchmark.store import hold_lock
+        with hold_lock(Path({str(tmp_path / "one")!r})):
             os.kill(os.getpid(), signal.SIGKILL)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)

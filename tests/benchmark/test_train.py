@@ -12,20 +12,20 @@ import pytest
 from crossfake.benchmark.config import TrainSettings
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.progress import Reporter
-from crossfake.benchmark.train import Batches, Frames, Training, index_frames
+from crossfake.benchmark.train import Batches, FrameIndex, Training, index_frames
 from crossfake.benchmark.types import FAKE, REAL
-from crossfake.benchmark.workers import ahead
-from crossfake.datasets.faces.store import Lost
+from crossfake.benchmark.workers import map_ahead
+from crossfake.datasets.faces.store import LostFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
 CONTENT = {"real/a.mp4": [0, 10, 20], "real/b.mp4": [0], "fake/a.mp4": [0, 10, 16], "fake/b.mp4": [7, 9]}
 
 
-def frames_of(labels: list[int]) -> Frames:
+def frames_of(labels: list[int]) -> FrameIndex:
     n = len(labels)
     none = np.full(n, -1)
-    return Frames(["v"], np.zeros(n, int), np.arange(n), np.array(labels), none, none)
+    return FrameIndex(["v"], np.zeros(n, int), np.arange(n), np.array(labels), none, none)
 
 
 class Tell:
@@ -44,7 +44,7 @@ class Tell:
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 5))
 def test_every_frame_comes_once_before_any_comes_again(n, size, seed):
     batches = Batches(frames_of([REAL] * n), None, Tell(), size, False, seed)
-    row = [i for step in range(3 * n) for i in batches.chosen(step)]
+    row = [i for step in range(3 * n) for i in batches.choose_frames(step)]
     for turn in range(3):
         assert sorted(row[turn * n : (turn + 1) * n]) == list(range(n))
 
@@ -52,7 +52,7 @@ def test_every_frame_comes_once_before_any_comes_again(n, size, seed):
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(2, 9), st.integers(0, 5))
 def test_balance_draws_halves_and_goes_through_each_class_in_turn(reals, fakes, size, seed):
     batches = Batches(frames_of([REAL] * reals + [FAKE] * fakes), None, Tell(), size, True, seed)
-    steps = [batches.chosen(step) for step in range(20)]
+    steps = [batches.choose_frames(step) for step in range(20)]
     assert all(sum(i < reals for i in step) == size // 2 for step in steps)
     row = [i for step in steps for i in step if i < reals]
     counts = Counter(row[: len(row) // reals * reals])
@@ -61,7 +61,7 @@ def test_balance_draws_halves_and_goes_through_each_class_in_turn(reals, fakes, 
 
 def test_another_seed_or_turn_is_another_order():
     def row(seed: int) -> list[int]:
-        return Batches(frames_of([0] * 40), None, Tell(), 80, False, seed).chosen(0)
+        return Batches(frames_of([0] * 40), None, Tell(), 80, False, seed).choose_frames(0)
 
     assert row(0) != row(1)
     assert row(0)[:40] != row(0)[40:]
@@ -90,7 +90,7 @@ def test_batches_are_the_same_in_other_processes(real_store, make_video):
     store = real_store(CONTENT)
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
     made = Batches(frames, store, ClassifierSampler(BoxCrop(8)), 4, True, 0)
-    here, there = (list(ahead(made, range(5), workers)) for workers in (0, 1))
+    here, there = (list(map_ahead(made, range(5), workers)) for workers in (0, 1))
     assert len(here) == 5
     for (a, _), (b, _) in zip(here, there, strict=True):
         assert a.keys() == {"image", "label"}
@@ -278,7 +278,7 @@ def broken_course(memory_store, make_video, tmp_path):
     """A training on 100 frames, after `lost` (by video) were lost in preparing; `fake/gone.mp4` has none left."""
 
     def make(lost: dict[str, list[int]], student: Student | None = None, **settings: Any) -> Training:
-        named = {v: tuple(Lost(n, "it has no landmarks") for n in numbers) for v, numbers in lost.items()}
+        named = {v: tuple(LostFrame(n, "it has no landmarks") for n in numbers) for v, numbers in lost.items()}
         store = memory_store({**LARGE, "fake/gone.mp4": "unreadable"}, lost=named)
         videos = [make_video(v) for v in store.content]
         student = student or Student([True] * 3)
@@ -377,5 +377,5 @@ def test_a_validation_split_of_one_class_is_told_before_the_first_step(memory_st
 
 def test_an_epoch_draws_each_frame_once_and_with_balance_the_larger_class():
     frames = frames_of([REAL, FAKE, FAKE, FAKE])
-    assert frames.epoch(balance=False) == 4
-    assert frames.epoch(balance=True) == 6
+    assert frames.epoch_length(balance=False) == 4
+    assert frames.epoch_length(balance=True) == 6

@@ -9,32 +9,32 @@ import sys
 
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.workers import ahead, available_cores
+from crossfake.benchmark.workers import available_cores, map_ahead
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_results_come_in_order(workers):
-    assert list(ahead(math.factorial, range(40), workers)) == [math.factorial(i) for i in range(40)]
+    assert list(map_ahead(math.factorial, range(40), workers)) == [math.factorial(i) for i in range(40)]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_no_items_no_results(workers):
-    assert list(ahead(math.sqrt, [], workers)) == []
+    assert list(map_ahead(math.sqrt, [], workers)) == []
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_is_raised_at_its_place(workers):
-    results = ahead(math.sqrt, [4, 9, -1, 16], workers)
+    results = map_ahead(math.sqrt, [4, 9, -1, 16], workers)
     assert [next(results), next(results)] == [2, 3]
     with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
         next(results)
 
 
 def test_the_work_is_done_in_other_processes():
-    pids = set(ahead(eval, ["__import__('os').getpid()"] * 8, 1))
+    pids = set(map_ahead(eval, ["__import__('os').getpid()"] * 8, 1))
     assert len(pids) == 1
     assert os.getpid() not in pids
-    assert set(ahead(eval, ["__import__('os').getpid()"], 0)) == {os.getpid()}
+    assert set(map_ahead(eval, ["__import__('os').getpid()"], 0)) == {os.getpid()}
 
 
 def test_items_are_asked_for_only_a_little_ahead():
@@ -45,7 +45,7 @@ def test_items_are_asked_for_only_a_little_ahead():
             asked.append(i)
             yield i
 
-    results = ahead(math.sqrt, items(), 1)
+    results = map_ahead(math.sqrt, items(), 1)
     assert next(results) == 0
     assert len(asked) == 4
     results.close()
@@ -60,20 +60,20 @@ def test_classes_of_the_users_own_file_reach_the_workers(tmp_path):
     from crossfake.benchmark.registry import import_target
 
     add = import_target(f"{path}:Add")(5)
-    assert list(ahead(add, [1, 2], 1, f"{path}:Add")) == [6, 7] == list(ahead(add, [1, 2], 0))
+    assert list(map_ahead(add, [1, 2], 1, f"{path}:Add")) == [6, 7] == list(map_ahead(add, [1, 2], 0))
 
 
 def test_a_worker_that_dies_is_told_in_one_line():
     with pytest.raises(BenchError, match=r"a worker process ended too soon: .* with fewer --workers") as error:
-        list(ahead(os._exit, [1], 1))
+        list(map_ahead(os._exit, [1], 1))
     assert "\n" not in str(error.value)
 
 
 def test_workers_end_when_their_parent_is_killed():
     code = """
 import os, sys
-from crossfake.benchmark.workers import ahead
-for pid in ahead(eval, ["__import__('os').getpid()"], 1):
+from crossfake.benchmark.workers import map_ahead
+for pid in map_ahead(eval, ["__import__('os').getpid()"], 1):
     print(pid, flush=True)
     os.kill(os.getpid(), 9)
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from crossfake.datasets.faces.sampling import Clip
+from crossfake.datasets.faces.sampling import VideoFile
 
 Plant = Callable[[Mapping[str, object]], Path]
 COUNT = 6
@@ -72,7 +72,7 @@ def clips(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """Tiny video files of every kind that people have, by what is special about them; those of faces are the demo's."""
     folder = tmp_path_factory.mktemp("clips")
     one, other = sorted((tiny_world / "DFDC" / "test").glob("*.mp4"))[:2]
-    face, neighbour = ([frame for _, frame in Clip(p).frames(range(COUNT))] for p in (one, other))
+    face, neighbour = ([frame for _, frame in VideoFile(p).frames(range(COUNT))] for p in (one, other))
     pair = [np.hstack([a, b]) for a, b in zip(face, neighbour, strict=True)]
     grey = [np.full((48, 64, 3), 60 + 20 * i, np.uint8) for i in range(COUNT)]
     made = {

@@ -7,10 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.annotations import doubtful, in_split, key_of_video, per_video, read_annotations, read_frames
+from crossfake.datasets.annotations import (
+    aggregate_by_video,
+    find_ambiguous_videos,
+    make_video_key,
+    match_split_file,
+    read_annotations,
+    read_frames,
+)
 from crossfake.datasets.celebdf import LIST, CelebDF
 from crossfake.datasets.ffpp import FaceForensics
-from crossfake.detectors.fairness.labels import group_code
+from crossfake.detectors.fairness.labels import encode_group
 
 FFPP = """,path,label,male,young,asian,white,black
 0,FaceForensics++/manipulated_sequences/Deepfakes/raw/face_images/000_001/frame1.png,1,1,0,-1,-1,1
@@ -34,8 +41,8 @@ def test_frames_become_videos_with_their_one_race(tmp_path):
 
 
 def test_key_is_the_same_in_all_compressions():
-    assert key_of_video(FAKE) == ("Deepfakes", "000_001")
-    assert key_of_video("YouTube-real/00001.mp4") == ("YouTube-real", "00001")
+    assert make_video_key(FAKE) == ("Deepfakes", "000_001")
+    assert make_video_key("YouTube-real/00001.mp4") == ("YouTube-real", "00001")
 
 
 def test_table_beside_the_dataset_gives_the_groups(plant):
@@ -112,8 +119,8 @@ def test_bad_rows_are_refused_by_number(tmp_path, rows, message):
 
 def test_several_races_at_once_are_told_and_undefined(tmp_path):
     frames = read_frames(public(tmp_path, "a/v/1.png,0,1,-1,1,-1", "a/w/1.png,1,1,1,1,-1", "a/w/2.png,1,1,1,1,-1"))
-    assert doubtful(frames) == ["a/w: more than one race in row 3, taken as undefined"]
-    videos, said = per_video(frames)
+    assert find_ambiguous_videos(frames) == ["a/w: more than one race in row 3, taken as undefined"]
+    videos, said = aggregate_by_video(frames)
     assert videos["race"].tolist() == ["white", "undefined"]
     assert said == []
 
@@ -126,8 +133,8 @@ AGES = {"0,1,0": "middle_aged", "1,-1,-1": "young", "-1,0,1": "senior", "-1,-1,-
 def test_age_is_the_one_that_is_told_and_never_others(tmp_path, merge):
     rows = [f"a/{i}/1.png,0,1,{codes},-1,1,-1" for i, codes in enumerate([*AGES, "1,1,-1"])]
     frames = read_frames(table(tmp_path, "\n".join([AGED, *rows]) + "\n"), merge)
-    assert doubtful(frames) == ["a/5: more than one age in row 7, taken as undefined"]
-    videos, said = per_video(frames)
+    assert find_ambiguous_videos(frames) == ["a/5: more than one age in row 7, taken as undefined"]
+    videos, said = aggregate_by_video(frames)
     assert videos["age"].tolist() == [*AGES.values(), "undefined"]
     assert said == []
 
@@ -138,12 +145,12 @@ def test_age_is_a_group_of_its_own_beside_gender_and_race(tmp_path, plant):
     home = plant({**splits, f"{YOUTUBE}/000.mp4": None, "A-FF++.csv": f"{AGED}\n{rows}"})
     groups = [v.groups for v in FaceForensics().videos(home, "c40")]
     assert groups == [{"gender": "male", "race": "white", "age": "young"}, {"gender": "female", "race": "asian"}]
-    assert [group_code(g) for g in groups] == [1, 4]
+    assert [encode_group(g) for g in groups] == [1, 4]
 
 
 def test_ages_that_disagree_are_reported_and_two_of_three_columns_are_no_age(tmp_path):
     rows = "a/v/1.png,0,1,1,-1,-1,-1,1,-1\na/v/2.png,0,1,-1,-1,1,-1,1,-1\n"
-    videos, said = per_video(read_frames(table(tmp_path, f"{AGED}\n{rows}")))
+    videos, said = aggregate_by_video(read_frames(table(tmp_path, f"{AGED}\n{rows}")))
     assert said == ["a/v: age is young, but senior in row 3"]
     assert videos["age"].tolist() == [""]
     assert "age" not in read_frames(table(tmp_path, f"{AGED.replace('senior', 'bald')}\n{rows}"))
@@ -153,18 +160,18 @@ def test_split_tells_what_it_names_and_the_table_lacks(tmp_path):
     videos = pd.Series([f"F/{v}" for v in ("youtube/000", "youtube/003", "Deepfakes/000_003", "Deepfakes/003_000")])
     pairs, lines = tmp_path / "s.json", tmp_path / "s.txt"
     pairs.write_text('[["000", "003"], ["8", "9"]]')
-    named, lacking = in_split(videos, pairs)
+    named, lacking = match_split_file(videos, pairs)
     assert named.tolist() == [True] * 4
     assert lacking == ["8", "9", "8_9", "9_8"]
     lines.write_text("1 youtube/003.mp4\n\n0 Deepfakes/9_8.mp4\n")
-    named, lacking = in_split(videos, lines)
+    named, lacking = match_split_file(videos, lines)
     assert named.tolist() == [False, True, False, False]
     assert lacking == ["Deepfakes/9_8.mp4"]
 
 
 def test_frames_that_disagree_are_reported_and_their_video_has_no_value(tmp_path):
     path = public(tmp_path, "a/v/1.png,0,1,-1,1,-1", "a/v/2.png,0,-1,-1,1,-1", "a/w/1.png,1,1,-1,1,-1")
-    videos, said = per_video(read_frames(path))
+    videos, said = aggregate_by_video(read_frames(path))
     assert said == ["a/v: gender is male, but female in row 3"]
     assert videos.to_dict("list") == {
         "video": ["a/v", "a/w"],

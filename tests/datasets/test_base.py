@@ -1,7 +1,7 @@
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.registry import datasets
-from crossfake.datasets.base import held_out, load_videos, parse_name
+from crossfake.datasets.base import hold_out, load_videos, parse_name
 
 FFPP = {
     "original_sequences/youtube/c40/videos/000.mp4": None,
@@ -68,10 +68,10 @@ def test_dataset_of_ones_own_is_loaded_from_its_file(tmp_path):
 
 def test_held_out_share_is_about_a_tenth():
     names = [f"person{i}" for i in range(2000)]
-    assert 150 < len(held_out(names, names, "x")) < 250
-    assert held_out(names, names, "x") != held_out(names, names, "y")
+    assert 150 < len(hold_out(names, names, "x")) < 250
+    assert hold_out(names, names, "x") != hold_out(names, names, "y")
 
 
 def test_nothing_is_held_out_that_would_leave_no_training():
-    assert held_out(["a"], ["a"], "x") in (set(), {"a"})
-    assert len(held_out(["a", "b"], ["a", "b"], "x") & {"a", "b"}) >= 1
+    assert hold_out(["a"], ["a"], "x") in (set(), {"a"})
+    assert len(hold_out(["a", "b"], ["a", "b"], "x") & {"a", "b"}) >= 1

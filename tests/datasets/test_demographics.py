@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.types import Video
-from crossfake.datasets.demographics import with_groups
+from crossfake.datasets.demographics import add_groups
 
 VIDEOS = [Video(f"a/{i}.mp4", Path(f"a/{i}.mp4"), 0, "real", "test") for i in range(3)]
 
 
 def merge(tmp_path: Path, text: str) -> list[dict[str, str]]:
     (tmp_path / "demographics.csv").write_text(text, encoding="utf-8")
-    return [dict(v.groups) for v in with_groups(VIDEOS, tmp_path / "demographics.csv")]
+    return [dict(v.groups) for v in add_groups(VIDEOS, tmp_path / "demographics.csv")]
 
 
 def test_rows_become_groups_and_empty_cells_do_not(tmp_path):
@@ -23,7 +23,7 @@ def test_spreadsheets_byte_order_mark_and_blank_lines_do_no_harm(tmp_path):
 
 
 def test_without_a_table_videos_stay_as_they_are(tmp_path):
-    assert with_groups(VIDEOS, tmp_path / "demographics.csv") is VIDEOS
+    assert add_groups(VIDEOS, tmp_path / "demographics.csv") is VIDEOS
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.types import Video
-from crossfake.datasets.annotations import doubtful, read_frames
-from crossfake.datasets.faircsv import EIGHT, _flags
+from crossfake.datasets.annotations import find_ambiguous_videos, read_frames
+from crossfake.datasets.faircsv import EIGHT, _make_flags
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -118,25 +118,27 @@ def test_a_zero_beside_minus_ones_is_undefined_and_told(tmp_path):
         ("male", "undefined"),
         ("female", "undefined"),
     ]
-    assert doubtful(frames) == [
+    assert find_ambiguous_videos(frames) == [
         "gender is 0 beside -1 in 2 of 12 rows, row 10 the first: taken as undefined",
         "race is 0 beside -1 in 2 of 12 rows, row 12 the first: taken as undefined",
     ]
     merged = read_frames(table, merge_undefined=True)
     assert merged["race"].tolist()[-4:] == ["white", "asian", "others", "others"]
-    assert doubtful(merged) == ["gender is 0 beside -1 in 2 of 12 rows, row 10 the first: taken as undefined"]
+    assert find_ambiguous_videos(merged) == [
+        "gender is 0 beside -1 in 2 of 12 rows, row 10 the first: taken as undefined"
+    ]
 
 
 @pytest.mark.parametrize("merged", [False, True])
 def test_zero_means_no_where_nothing_is_minus_one(tmp_path, merged):
     frames = read_frames(write(tmp_path, HEADER, *(line.replace("-1", "0") for line in eight())), merged)
     assert list(zip(frames["gender"], frames["race"], strict=True)) == NAMES8
-    assert doubtful(frames) == []
+    assert find_ambiguous_videos(frames) == []
 
 
 def test_a_video_of_an_undefined_group_is_exported_to_no_list():
     video = Video("a.mp4", Path("a.mp4"), 0, "real", "test", groups={"gender": "undefined", "race": "white"})
-    assert _flags(video, EIGHT) == "no gender"
+    assert _make_flags(video, EIGHT) == "no gender"
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

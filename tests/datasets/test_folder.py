@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.datasets.base import PICTURE_SUFFIXES, load_videos
-from crossfake.datasets.folder import numbered_pictures
+from crossfake.datasets.folder import number_pictures
 from crossfake.datasets.manifest import Manifest, read_manifest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,8 +65,8 @@ def test_every_kind_of_picture_is_one_in_small_and_capital_letters(plant, suffix
 
 
 def test_pictures_without_numbers_are_counted(tmp_path):
-    assert [p.frame for p in numbered_pictures(tmp_path, ["b.png", "a.png"])] == [0, 1]
-    assert [p.frame for p in numbered_pictures(tmp_path, ["x1.png", "y1.png"])] == [0, 1]
+    assert [p.frame for p in number_pictures(tmp_path, ["b.png", "a.png"])] == [0, 1]
+    assert [p.frame for p in number_pictures(tmp_path, ["x1.png", "y1.png"])] == [0, 1]
 
 
 def test_folder_or_table_is_named_and_missing_ones_are_told(plant):

@@ -16,7 +16,7 @@ from crossfake.benchmark.types import Picture
 from crossfake.datasets.base import load_videos
 from crossfake.datasets.faces.pictures import read_pictures
 from crossfake.datasets.faces.prepare import prepare
-from crossfake.datasets.faces.sampling import Clip
+from crossfake.datasets.faces.sampling import VideoFile
 
 SETTINGS = FaceSettings(frames=4)
 POINTS = np.stack([np.linspace(60, 200, 81), 128 + 70 * np.sin(np.arange(81))], axis=1).astype(int)
@@ -347,7 +347,7 @@ def crops(tmp_path, clips):
     """Crops of a demo face in two folders, real and fake, and the papers' test.csv of them."""
     rows = []
     for folder, label in (("real/000", 0), ("fake/000_003", 1)):
-        for i, frame in Clip(clips["h264"]).frames([0, 3]):
+        for i, frame in VideoFile(clips["h264"]).frames([0, 3]):
             path = tmp_path / folder / f"frame{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -388,6 +388,6 @@ def test_imported_faces_are_scored_and_the_predictions_tell_their_origin(crops, 
     assert "| fake     |" in capsys.readouterr().out
     argv = ["predict", "--detector", toy, "--test", "crops-csv", "--data", str(crops), "--out", str(tmp_path / "out")]
     assert main([*argv, "--workers", "0"]) == 0
-    table, facts = read_predictions(next((tmp_path / "out").glob("*.parquet")))
-    assert facts["origins"] == ["fairness papers' crops"]
+    table, metadata = read_predictions(next((tmp_path / "out").glob("*.parquet")))
+    assert metadata["origins"] == ["fairness papers' crops"]
     assert (len(table), set(table["gender"])) == (4, {"female"})

@@ -87,7 +87,7 @@ def _torch_gradients(detector: Any, batch: Arrays) -> tuple[dict[str, float], Ar
 
 def _jax_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
     import jax
-    from crossfake.detectors.jax_detector import named
+    from crossfake.detectors.jax_detector import flatten_state
     from crossfake.detectors.jax_networks.layers import Mode
     from flax import nnx
 
@@ -100,7 +100,7 @@ def _jax_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, A
     detector.weights = detector.weights[0], rest
     return (
         {k: float(v) for k, v in losses.items()},
-        detector.to_reference({k: np.asarray(v) for k, v in named(grads).items()}),
+        detector.to_reference({k: np.asarray(v) for k, v in flatten_state(grads).items()}),
         detector.state(),
     )
 

@@ -21,8 +21,8 @@ from crossfake.benchmark.errors import BenchError  # noqa: E402
 from crossfake.benchmark.registry import detectors  # noqa: E402
 from crossfake.benchmark.types import Detector  # noqa: E402
 from crossfake.detectors import create, create_from  # noqa: E402
-from crossfake.detectors.imagenet import imagenet_start  # noqa: E402
-from crossfake.detectors.jax_training import optimizer_of, sharpest  # noqa: E402
+from crossfake.detectors.imagenet import load_imagenet_weights  # noqa: E402
+from crossfake.detectors.jax_training import climb_to_sharpest, make_optimizer  # noqa: E402
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -171,8 +171,8 @@ def test_optimizers_step_as_pytorchs(name):
     linear.weight.data = torch.from_numpy(start.copy())
     theirs = TorchTraining.__new__(TorchTraining)
     theirs.settings, theirs.detector = s, type("Holder", (), {"network": linear})
-    theirs = theirs._optimizer()
-    ours, weights = optimizer_of(s), jnp.asarray(start)
+    theirs = theirs._make_optimizer()
+    ours, weights = make_optimizer(s), jnp.asarray(start)
     moments = ours.init(weights)
     for _ in range(4):
         grad = (0.1 * rng.normal(size=start.shape)).astype(np.float32)
@@ -206,10 +206,10 @@ def test_the_worst_point_nearby_is_rho_away():
         {"a": jnp.asarray([1.0, 2.0]), "b": jnp.asarray([3.0])},
         {"a": jnp.asarray([0.3, 0.0]), "b": jnp.asarray([0.4])},
     )
-    moved = jax.tree.map(jnp.subtract, sharpest(params, grads, 0.05), params)
+    moved = jax.tree.map(jnp.subtract, climb_to_sharpest(params, grads, 0.05), params)
     np.testing.assert_allclose(moved["a"], [0.03, 0], atol=1e-7)
     np.testing.assert_allclose(moved["b"], [0.04], atol=1e-7)
-    moved = jax.tree.map(jnp.subtract, sharpest(params, grads, 0.5, adaptive=True), params)
+    moved = jax.tree.map(jnp.subtract, climb_to_sharpest(params, grads, 0.5, adaptive=True), params)
     norm = np.hypot(0.3, 1.2)
     np.testing.assert_allclose([moved["a"][0], moved["b"][0]], [0.5 * 0.3 / norm, 0.5 * 9 * 0.4 / norm], atol=1e-6)
 
@@ -275,7 +275,7 @@ def test_steps_lower_for_accelerators(batch, platform):
     assert scoring.out_avals[0].shape == (2,)
     anchors = {"loc_targets": np.zeros((2, 168, 4), np.float32), "conf_targets": np.zeros((2, 168), np.int64)}
     session = detector.training(TrainSettings(batch_size=2, precision="bf16", sharpness="sam"), 1, 1)
-    given = session.arguments({"image": frames, "label": np.arange(2), **anchors})
+    given = session.make_step_arguments({"image": frames, "label": np.arange(2), **anchors})
     step = jax.export.export(session.update, platforms=[platform])(*given)
     assert "stablehlo.convolution" in step.mlir_module()
     assert "bf16" in step.mlir_module()
@@ -348,11 +348,11 @@ def test_what_is_compiled_is_kept_in_the_cache_folder():
 
 def test_imagenet_weights_come_from_the_pytorch_port_once(monkeypatch):
     pytest.importorskip("torch")
-    start = imagenet_start("meso4", lambda name: name.startswith("conv"), input_size=32)
+    start = load_imagenet_weights("meso4", lambda name: name.startswith("conv"), input_size=32)
     assert sorted(start) == ["conv1.weight", "conv2.weight", "conv3.weight", "conv4.weight"]
     monkeypatch.setattr(subprocess, "run", None)
     detector = meso()
-    detector.start = imagenet_start("meso4", lambda name: name.startswith("conv1"), input_size=32)
+    detector.start = load_imagenet_weights("meso4", lambda name: name.startswith("conv1"), input_size=32)
     state, plain = detector.state(), meso().state()
     assert np.array_equal(state["conv1.weight"], start["conv1.weight"])
     assert all(np.array_equal(state[k], v) for k, v in plain.items() if k != "conv1.weight")
@@ -360,4 +360,4 @@ def test_imagenet_weights_come_from_the_pytorch_port_once(monkeypatch):
 
 def test_imagenet_weights_that_cannot_be_had_are_told():
     with pytest.raises(BenchError, match=r"^meso4 has no option 'pretraned'\."):
-        imagenet_start("meso4", bool, pretraned=True)
+        load_imagenet_weights("meso4", bool, pretraned=True)

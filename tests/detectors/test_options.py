@@ -11,7 +11,7 @@ import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.registry import detectors
 from crossfake.detectors import create, create_from
-from crossfake.detectors.options import Option, check_options, misfit, options_of
+from crossfake.detectors.options import Option, check_options, describe_misfit, list_options
 
 CADDM = {"backbone": "timm:resnet10t", "backbone_args": {"channels": [4, 8, 8, 8], "stem_width": 8}, "input_size": 112}
 PGFDD = {**CADDM, "input_size": 64, "width": 16}
@@ -110,8 +110,8 @@ def test_values_that_cannot_be_are_told_in_a_line(backend, name, options, messag
     ],
 )
 def test_what_an_annotation_takes(kind, taken, refused):
-    assert [v for v in taken if misfit(v, kind)] == []
-    assert [v for v in refused if not misfit(v, kind)] == []
+    assert [v for v in taken if describe_misfit(v, kind)] == []
+    assert [v for v in refused if not describe_misfit(v, kind)] == []
 
 
 def written(folder: Path, init: str) -> Any:
@@ -156,8 +156,8 @@ def test_a_mistake_in_a_users_own_code_is_not_taken_for_a_wrong_option(tmp_path)
 def test_options_of_a_signature():
     def maker(a, b: int = 2, *rest, c: str | None = None, **others): ...
 
-    assert list(options_of(maker)) == ["a", "b", "c", "**"]
-    assert options_of(maker)["c"] == Option(str | None, None)
-    assert list(options_of(maker, keyword_only=True)) == ["c", "**"]
+    assert list(list_options(maker)) == ["a", "b", "c", "**"]
+    assert list_options(maker)["c"] == Option(str | None, None)
+    assert list(list_options(maker, keyword_only=True)) == ["c", "**"]
     with pytest.raises(BenchError, match=r"^it: x.n must be a list, got 'aaaaaa.*\.\.\.\. Give it as"):
         check_options("it", {"n": "a" * 99}, {"n": Option(list[int])}, "x")

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from crossfake.benchmark.checkpoints import header, save  # noqa: E402
+from crossfake.benchmark.checkpoints import read_header, save  # noqa: E402
 from crossfake.benchmark.config import TrainSettings  # noqa: E402
 from crossfake.benchmark.errors import BenchError  # noqa: E402
 from crossfake.detectors import create  # noqa: E402
@@ -54,7 +54,7 @@ def test_state_is_a_copy_that_further_training_leaves_alone(frames):
 def test_a_checkpoint_says_what_it_was_made_from(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     save(create("meso4", input_size=32), path, {"detector": "meso4"})
-    assert header(path) == {"detector": "meso4"}
+    assert read_header(path) == {"detector": "meso4"}
 
 
 def test_scores_are_probabilities_whatever_the_batch(frames):

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.predict import write_predictions
-from crossfake.benchmark.runner import make_card
-from crossfake.benchmark.score import SCHEMA_VERSION, operating_point
+from crossfake.benchmark.runner import make_scorecard
+from crossfake.benchmark.score import SCHEMA_VERSION, fit_operating_point
 from crossfake.benchmark.types import Face
-from crossfake.datasets.faces.store import Outcome, encode, write_shard
+from crossfake.datasets.faces.store import PrepareResult, encode, write_shard
 from crossfake.leaderboards.rows import GAP
 
 CELL = {
@@ -130,7 +130,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("board")
     videos = list(dict.fromkeys(frames_of(0)["video"]))
     faces = {v: [face(i, frame) for frame in (0, 5)] for i, v in enumerate(videos)}
-    shard = [(Outcome(v, "ok", 2, 2, (0, 5)), [(f, encode(f.crop, "png")) for f in both]) for v, both in faces.items()]
+    shard = [
+        (PrepareResult(v, "ok", 2, 2, (0, 5)), [(f, encode(f.crop, "png")) for f in both]) for v, both in faces.items()
+    ]
     write_shard(home / "faces" / "one.arrow", {}, shard)
     for i, name in enumerate(("meso4", "<script>alert(1)</script>")):
         for j, test in enumerate(("ff++:c23", "celebdf")):
@@ -148,13 +150,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_run(folder: Path, card: dict[str, Any], seed: int, faces: Path | None = None) -> None:
     """Write predictions of a test and of a validation set, and the scorecard made of them."""
     folder.mkdir(parents=True)
-    facts = {"official": 40, "cell": card["cell"], "params": 28_000, "flops": 2_500_000_000, "dropped": []}
-    facts |= {"faces": str(faces), "throughput": {"score_images_per_s": 100.0 + seed}}
-    write_predictions(folder / "predictions.parquet", frames_of(seed), facts)
+    metadata = {"official": 40, "cell": card["cell"], "params": 28_000, "flops": 2_500_000_000, "dropped": []}
+    metadata |= {"faces": str(faces), "throughput": {"score_images_per_s": 100.0 + seed}}
+    write_predictions(folder / "predictions.parquet", frames_of(seed), metadata)
     val = frames_of(card["cell"]["seed"] + 100)
-    write_predictions(folder.parent / "val/predictions.parquet", val.assign(video="val/" + val["video"]), facts)
-    threshold, temperature = operating_point(val)
-    made = make_card(folder / "predictions.parquet", threshold, 50, temperature=temperature)
+    write_predictions(folder.parent / "val/predictions.parquet", val.assign(video="val/" + val["video"]), metadata)
+    threshold, temperature = fit_operating_point(val)
+    made = make_scorecard(folder / "predictions.parquet", threshold, 50, temperature=temperature)
     put(folder / "scorecard.json", {**made, "score": {"draws": 50}, "provenance": card["provenance"]})
 
 

@@ -28,7 +28,7 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address(runs, tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("page")
-    return board.write(board.collect(runs), folder)[3].as_uri()
+    return board.write(board.load_cards(runs), folder)[3].as_uri()
 
 
 @pytest.fixture

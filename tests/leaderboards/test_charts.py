@@ -28,7 +28,7 @@ def test_an_axis_maps_values_and_keeps_them_inside(axis, value, pixel):
 
 @given(st.lists(st.tuples(st.floats(1, 1e4), st.floats(0, 1)), min_size=1, max_size=30))
 def test_the_frontier_is_what_no_other_point_beats(points):
-    kept = charts.frontier(points)
+    kept = charts.find_frontier(points)
     for p in points:
         beaten = any(q[0] >= p[0] and q[1] >= p[1] and q != p for q in points)
         assert (p in kept) == (not beaten)
@@ -36,13 +36,13 @@ def test_the_frontier_is_what_no_other_point_beats(points):
 
 
 PICTURES = {
-    "heat": charts.heat_map([("<b>", [0.9, "ERR", ""])], ["a&b", "c", "d"]),
-    "forest": charts.forest([("<b>", NUMBER), ("c", NONE)], "AUC on a&b"),
-    "roc": charts.roc([("<b>", [(0, 0), (0.2, 0.9), (1, 1)]), ("c", [(0, 0), (1, 1)])], "ROC"),
-    "scatter": charts.scatter([("<b>", 100.0, 0.8), ("c", 900.0, 0.7)], "Speed"),
-    "groups": charts.group_rates([("<b>", NUMBER, NONE)], "Groups"),
-    "reliability": charts.reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"),
-    "histogram": charts.histogram([0.5, 0.5, 0.0], [0.0, 0.2, 0.8], 0.4, "Scores"),
+    "heat": charts.draw_heat_map([("<b>", [0.9, "ERR", ""])], ["a&b", "c", "d"]),
+    "forest": charts.draw_forest([("<b>", NUMBER), ("c", NONE)], "AUC on a&b"),
+    "roc": charts.draw_roc([("<b>", [(0, 0), (0.2, 0.9), (1, 1)]), ("c", [(0, 0), (1, 1)])], "ROC"),
+    "scatter": charts.draw_scatter([("<b>", 100.0, 0.8), ("c", 900.0, 0.7)], "Speed"),
+    "groups": charts.draw_group_rates([("<b>", NUMBER, NONE)], "Groups"),
+    "reliability": charts.draw_reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"),
+    "histogram": charts.draw_histogram([0.5, 0.5, 0.0], [0.0, 0.2, 0.8], 0.4, "Scores"),
 }
 
 
@@ -60,7 +60,7 @@ def test_the_forest_reaches_down_to_the_lowest_interval():
     low = {"value": 0.4, "lo": 0.31, "hi": 0.5, "n": 9}
     ticks = [
         t.text
-        for t in ElementTree.fromstring(charts.forest([("a", low)], "t")).iter("text")
+        for t in ElementTree.fromstring(charts.draw_forest([("a", low)], "t")).iter("text")
         if t.get("class") == "tick"
     ]
     assert ticks[0] == "0.3"
@@ -68,7 +68,7 @@ def test_the_forest_reaches_down_to_the_lowest_interval():
 
 
 def test_an_undefined_estimate_says_why_and_has_no_dot():
-    root = ElementTree.fromstring(charts.forest([("c", NONE)], "t"))
+    root = ElementTree.fromstring(charts.draw_forest([("c", NONE)], "t"))
     assert "undefined (one class)" in [t.text for t in root.iter("text")]
     assert not list(root.iter("circle"))
 
@@ -78,20 +78,20 @@ def circles(picture):
 
 
 def test_the_area_of_a_calibration_dot_grows_with_its_videos():
-    small, large, legend = circles(charts.reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"))
+    small, large, legend = circles(charts.draw_reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"))
     assert large[0] == pytest.approx(2 * small[0])
     assert legend[0] == large[0]
-    assert "12 videos" in "".join(charts.reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"))
+    assert "12 videos" in "".join(charts.draw_reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"))
 
 
 def test_a_calibration_of_an_old_card_is_a_line_alone():
-    assert circles(charts.reliability([(0.1, 0), (0.9, 1)], [], "Calibration")) == []
-    assert "polyline" in charts.reliability([(0.1, 0), (0.9, 1)], [], "Calibration")
+    assert circles(charts.draw_reliability([(0.1, 0), (0.9, 1)], [], "Calibration")) == []
+    assert "polyline" in charts.draw_reliability([(0.1, 0), (0.9, 1)], [], "Calibration")
 
 
 def test_dots_of_one_colour_are_told_apart_by_their_number():
     points = [(f"d{i}", 100.0 + i, 0.5 + i / 40) for i in range(9)]
-    root = ElementTree.fromstring(charts.scatter(points, "Speed"))
+    root = ElementTree.fromstring(charts.draw_scatter(points, "Speed"))
     written = [t.text for t in root.iter("text") if t.get("class") == "inside"]
     assert written == [str(i // 2 + 1) for i in range(18)]  # On the dot, and in the legend.
 
@@ -106,4 +106,4 @@ def test_the_labels_of_a_histogram_stand_beside_its_bars():
 
 def test_the_forest_has_place_for_names_where_an_interval_is_missing():
     few = {"value": 0.5, "lo": None, "hi": None, "n": 2, "note": "too few videos for an interval"}
-    assert "0.500 (no interval)" in charts.forest([("a", few)], "t")
+    assert "0.500 (no interval)" in charts.draw_forest([("a", few)], "t")

@@ -6,7 +6,7 @@ import os
 
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.leaderboards.collect import collect, collected
+from crossfake.leaderboards.collect import load_cards, load_cards_with_problems
 
 
 def test_cards_are_found_at_any_depth_and_nothing_else(tmp_path, make, make_failed, save):
@@ -15,23 +15,23 @@ def test_cards_are_found_at_any_depth_and_nothing_else(tmp_path, make, make_fail
     save(tmp_path / "entries/real/meso4/ff++-c23__c.json", {**make("c"), "predictions": "ff++-c23__c.parquet"})
     save(tmp_path / "theirs/a__b.json", {"accuracy": 0.9})
     save(tmp_path / "predicted/scorecard.json", {**make(), "cell": {}})
-    cards = collect(tmp_path)
+    cards = load_cards(tmp_path)
     assert [(c["cell"]["test"], c["status"]) for c in cards] == [("a", "done"), ("b", "failed"), ("c", "done")]
     assert cards[0]["path"] == str(tmp_path / "demo/meso4/run/test.a")
     assert cards[2]["predictions"] == str(tmp_path / "entries/real/meso4/ff++-c23__c.parquet")
-    assert collect(tmp_path / "none") == []
+    assert load_cards(tmp_path / "none") == []
 
 
 def test_a_failure_beside_a_scorecard_does_not_hide_it(tmp_path, make, make_failed, save):
     save(tmp_path / "test.a/scorecard.json", make("a"))
     save(tmp_path / "test.a/failure.json", make_failed("a"))
-    assert [c["status"] for c in collect(tmp_path)] == ["done"]
+    assert [c["status"] for c in load_cards(tmp_path)] == ["done"]
 
 
 def test_a_broken_card_is_named_in_one_line(tmp_path):
     (tmp_path / "scorecard.json").write_text('{"half')
     with pytest.raises(BenchError, match=r"scorecard\.json is not JSON .*Remove it and rerun") as error:
-        collect(tmp_path)
+        load_cards(tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -75,9 +75,9 @@ def test_what_is_wrong_with_a_card_is_named_and_the_others_are_kept(change, flaw
     save(tmp_path / "test.a/scorecard.json", card)
     save(tmp_path / "test.b/scorecard.json", make("b"))
     with pytest.raises(BenchError, match=flaw) as error:
-        collect(tmp_path)
+        load_cards(tmp_path)
     assert "\n" not in str(error.value)
-    cards, problems = collected(tmp_path)
+    cards, problems = load_cards_with_problems(tmp_path)
     assert [c["cell"]["test"] for c in cards] == ["b"]
     assert problems == [str(error.value)]
     assert problems[0].startswith(str(tmp_path / "test.a/scorecard.json"))
@@ -87,7 +87,7 @@ def test_all_that_is_wrong_is_counted(tmp_path, save):
     for name in "abc":
         save(tmp_path / f"{name}/scorecard.json", [])
     with pytest.raises(BenchError, match=r"a.scorecard\.json is no scorecard .* \(2 more such files\)"):
-        collect(tmp_path)
+        load_cards(tmp_path)
 
 
 def test_a_failure_that_a_newer_run_mended_is_left_out(tmp_path, make, make_failed, save):
@@ -95,16 +95,16 @@ def test_a_failure_that_a_newer_run_mended_is_left_out(tmp_path, make, make_fail
     new = save(tmp_path / "b/scorecard.json", make(train_key="new"))
     os.utime(old, (1000, 1000))
     os.utime(new, (2000, 2000))
-    assert [c["status"] for c in collect(tmp_path)] == ["done"]
+    assert [c["status"] for c in load_cards(tmp_path)] == ["done"]
     os.utime(old, (3000, 3000))
-    assert [c["status"] for c in collect(tmp_path)] == ["done", "failed"]
+    assert [c["status"] for c in load_cards(tmp_path)] == ["done", "failed"]
 
 
 def test_of_two_scorecards_of_the_same_weights_the_newer_counts(tmp_path, make, save):
     for name, auc, when in (("a", 0.9, 1000), ("b", 0.6, 2000)):
         path = save(tmp_path / name / "scorecard.json", make(auc=auc, test_key=name))
         os.utime(path, (when, when))
-    assert [c["metrics"]["video.auc"]["value"] for c in collect(tmp_path)] == [0.6]
+    assert [c["metrics"]["video.auc"]["value"] for c in load_cards(tmp_path)] == [0.6]
 
 
 def test_a_copied_run_counts_once_and_file_times_mean_nothing(tmp_path, make, save):
@@ -115,5 +115,5 @@ def test_a_copied_run_counts_once_and_file_times_mean_nothing(tmp_path, make, sa
         for name, auc, told in (("a", 0.9, made), ("backup/a", 0.9, made), ("b", 0.6, newer))
     ]
     os.utime(paths[0], (1000, 1000))
-    (card,) = collect(tmp_path)
+    (card,) = load_cards(tmp_path)
     assert card["metrics"]["video.auc"]["value"] == 0.9

@@ -15,8 +15,8 @@ from crossfake.benchmark.predict import read_predictions, write_predictions
 from crossfake.benchmark.score import SCHEMA_VERSION
 from crossfake.datasets import celebdf, dfd, dfdc
 from crossfake.leaderboards import entries as module
-from crossfake.leaderboards.collect import collect
-from crossfake.leaderboards.entries import OFFICIAL, check, place, submit
+from crossfake.leaderboards.collect import load_cards
+from crossfake.leaderboards.entries import OFFICIAL, check_entries, locate_entry, submit
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,8 +52,8 @@ def test_a_run_becomes_an_entry_a_test_set_with_its_predictions(entries):
         for name in ("celebdf", "ff++-c23")
         for suffix in ("json", "parquet", "val.parquet")
     ]
-    assert check(entries) == (2, [])
-    assert {c["cell"]["test"] for c in collect(entries)} == {"ff++:c23", "celebdf"}
+    assert check_entries(entries) == (2, [])
+    assert {c["cell"]["test"] for c in load_cards(entries)} == {"ff++:c23", "celebdf"}
 
 
 def test_nothing_tells_where_things_lay_on_the_machine(entries):
@@ -65,9 +65,9 @@ def test_nothing_tells_where_things_lay_on_the_machine(entries):
 
 def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
     home = Path("entries")
-    assert place(make(), home) == home / "real-32-frames/meso4/ff++-c23__celebdf.json"
+    assert locate_entry(make(), home) == home / "real-32-frames/meso4/ff++-c23__celebdf.json"
     given = make("dfd:c40", name="timm:x", backend="jax", seed=2, frames=8)
-    assert place(given, home) == home / "real-8-frames/timm-x.jax/ff++-c23__dfd-c40.seed2.json"
+    assert locate_entry(given, home) == home / "real-8-frames/timm-x.jax/ff++-c23__dfd-c40.seed2.json"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
 def test_what_does_not_match_is_refused_by_name(entries, change, problem):
     path = next(entries.rglob("*__celebdf.json"))
     edit(path, change)
-    count, problems = check(entries)
+    count, problems = check_entries(entries)
     assert count == 2
     assert any(problem in p and p.startswith(f"{path}: ") for p in problems), problems
     assert len(problems) <= 3
@@ -139,7 +139,7 @@ def test_files_that_are_no_entries_are_named(entries):
     stray, lonely = entries / "notes.json", next(entries.rglob("*__celebdf.parquet")).with_name("a__b.parquet")
     stray.write_text("{}")
     lonely.write_bytes(b"")
-    count, problems = check(entries)
+    count, problems = check_entries(entries)
     assert (count, len(problems)) == (3, 2)
     assert problems[0].startswith(f"{stray}: is no finished scorecard")
     assert problems[1] == f"{lonely}: no scorecard beside it is made from this"
@@ -152,7 +152,7 @@ def swapped(table):
 
 
 @pytest.mark.parametrize(
-    ("change", "facts", "problem"),
+    ("change", "metadata", "problem"),
     [
         (lambda t: t.assign(score=t["score"] ** 2), {}, "more differences"),
         (swapped, {}, "its predictions have videos whose label contradicts their method"),
@@ -162,13 +162,13 @@ def swapped(table):
         (lambda t: t, {"params": 1}, "params is 28000, the predictions give 1"),
     ],
 )
-def test_other_predictions_are_found_out_even_with_their_hash_mended(entries, change, facts, problem):
+def test_other_predictions_are_found_out_even_with_their_hash_mended(entries, change, metadata, problem):
     card = next(entries.rglob("*__celebdf.json"))
     path = card.with_suffix(".parquet")
     table, known = read_predictions(path)
-    write_predictions(path, change(table), known | facts)
+    write_predictions(path, change(table), known | metadata)
     edit(card, lambda c: c.update(predictions_sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
-    problems = check(entries)[1]
+    problems = check_entries(entries)[1]
     assert any(problem in p for p in problems), problems
     assert not any("SHA" in p for p in problems)
 
@@ -177,27 +177,27 @@ def rewritten(entries: Path, change: Callable[[Any, dict[str, Any]], Any], suffi
     """Return what is found of an entry whose numbers were all made anew from predictions that were tampered with."""
     card = next(entries.rglob("*__celebdf.json"))
     path = card.with_suffix(suffix)
-    table, facts = read_predictions(path)
-    write_predictions(path, change(table, facts), facts)
+    table, metadata = read_predictions(path)
+    write_predictions(path, change(table, metadata), metadata)
     submit(entries, entries)
-    return [p for p in check(entries)[1] if "__celebdf.json" in p]
+    return [p for p in check_entries(entries)[1] if "__celebdf.json" in p]
 
 
 def test_what_the_predictions_contradict_themselves_in_is_found_where_all_numbers_fit(entries):
-    assert rewritten(entries, lambda table, facts: table) == []
-    (problem,) = rewritten(entries, lambda table, facts: (facts.update(official=50), table)[1])
+    assert rewritten(entries, lambda table, metadata: table) == []
+    (problem,) = rewritten(entries, lambda table, metadata: (metadata.update(official=50), table)[1])
     assert problem.endswith("50 official videos are not 40 scored + 0 named as dropped")
     dropped = {"official": 41, "dropped": [{"video": "real/00.mp4", "reason": "lost"}]}
-    (problem,) = rewritten(entries, lambda table, facts: (facts.update(dropped), table)[1])
+    (problem,) = rewritten(entries, lambda table, metadata: (metadata.update(dropped), table)[1])
     assert problem.endswith("1 videos are scored, and named as dropped; first: real/00.mp4")
     dropped["dropped"] = [{"video": "x", "reason": " "}]
-    (problem,) = rewritten(entries, lambda table, facts: (facts.update(dropped), table)[1])
+    (problem,) = rewritten(entries, lambda table, metadata: (metadata.update(dropped), table)[1])
     assert problem.endswith("41 official videos are not 40 scored + 0 named as dropped")
 
 
 def test_a_threshold_fixed_on_the_test_set_is_found(entries):
     test = read_predictions(next(entries.rglob("*__celebdf.parquet")))[0]
-    (problem,) = rewritten(entries, lambda table, facts: test, ".val.parquet")
+    (problem,) = rewritten(entries, lambda table, metadata: test, ".val.parquet")
     assert "40 videos are both in the test set and what the threshold was fixed on; first: fake/01.mp4" in problem
 
 
@@ -214,11 +214,11 @@ def test_a_threshold_fixed_on_the_test_set_is_found(entries):
     ],
 )
 def test_counts_are_held_against_the_official_list(test, real, fake, official, fits, tmp_path, scored, make):
-    from crossfake.leaderboards.entries import _counted
+    from crossfake.leaderboards.entries import _check_counts
 
     counts = {"videos": real + fake, "real_videos": real, "fake_videos": fake}
     coverage = {"scored": real + fake, "official": official, "dropped": []}
-    problems = list(_counted(make(test, counts=counts, coverage=coverage)))
+    problems = list(_check_counts(make(test, counts=counts, coverage=coverage)))
     assert (problems == []) == fits
     assert fits or "the official test split has" in problems[0]
 

@@ -6,9 +6,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from crossfake.leaderboards.collect import collect
-from crossfake.leaderboards.html import number, page
-from crossfake.leaderboards.rows import tables
+from crossfake.leaderboards.collect import load_cards
+from crossfake.leaderboards.html import mark_up_number, render_page
+from crossfake.leaderboards.rows import make_tables
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -41,7 +41,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html(runs) -> str:
-    return page(tables(collect(runs)))
+    return render_page(make_tables(load_cards(runs)))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_detector_named_script_is_shown_and_not_run(read, html):
 
 def test_numbers_are_there_without_javascript(read, runs):
     text = "".join(read.text)
-    for card in collect(runs):
+    for card in load_cards(runs):
         if card["status"] == "done":
             assert f"{card['metrics']['video.auc']['value']:.3f}" in text
     assert "ERR" in text
@@ -115,11 +115,11 @@ def test_faces_of_mistakes_are_small_pictures_in_the_file(read):
 
 
 def test_an_interval_is_set_small_and_its_text_escaped():
-    assert number("0.9 [0.8, 1.0] (n 5) ¹") == (
+    assert mark_up_number("0.9 [0.8, 1.0] (n 5) ¹") == (
         '0.9 <span class="ci">[0.8, 1.0]</span> <span class="ci">(n 5)</span>'
         '<sup title="can’t be told from the best">1</sup>'
     )
-    assert number("<b>") == "&lt;b&gt;"
+    assert mark_up_number("<b>") == "&lt;b&gt;"
 
 
 def test_regions_have_labels_of_their_own(read):
@@ -130,22 +130,22 @@ def test_regions_have_labels_of_their_own(read):
 
 def test_seeds_that_failed_say_why_beside_the_one_that_did_not(make, make_failed):
     lost = [make_failed(seed=s, train_key=f"t{s}") | {"error": f"no <b> faces {s}"} for s in (1, 2)]
-    text = page(tables([make(), *lost]))
+    text = render_page(make_tables([make(), *lost]))
     assert "seed 1 failed: no &lt;b&gt; faces 1" in text
     assert "seed 2 failed: no &lt;b&gt; faces 2" in text
-    text = page(tables([*lost]))
+    text = render_page(make_tables([*lost]))
     assert "seed 1 failed: no &lt;b&gt; faces 1" in text
     assert "seed 2 failed: no &lt;b&gt; faces 2" in text
 
 
 def test_reported_numbers_name_the_row_and_are_filtered_too(make):
-    text = page(tables([make(name="xception", detector="xception")]))
+    text = render_page(make_tables([make(name="xception", detector="xception")]))
     part = text.split("Reported by papers")[1]
     assert "xception (rrr)" in part
     assert '<table class="sortable board">' in part.split("<ul")[0]
 
 
 def test_a_missing_interval_is_set_small_too():
-    assert number("0.5 (too few videos for an interval) (n 5)") == (
+    assert mark_up_number("0.5 (too few videos for an interval) (n 5)") == (
         '0.5 <span class="ci why">(too few videos for an interval)</span> <span class="ci">(n 5)</span>'
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from crossfake.leaderboards import markdown as md
-from crossfake.leaderboards.rows import tables
+from crossfake.leaderboards.rows import make_tables
 
 FEW = "too few videos for an interval"
 
@@ -21,7 +21,7 @@ def cells(text: str, start: str, heading: str = "## ") -> list[str]:
 
 
 def test_the_matrix_and_the_tables_below_it_hold_every_number(make):
-    text = md.markdown(tables([make(), make("ff++:c23", 0.9)]))
+    text = md.render_markdown(make_tables([make(), make("ff++:c23", 0.9)]))
     assert cells(text, "video AUC") == [
         *("video AUC [95 % CI]", "backend", "train", "seed", "ff++:c23", "celebdf"),
         *("img/s", "M params", "GFLOPs", "row"),
@@ -39,7 +39,7 @@ def test_the_matrix_and_the_tables_below_it_hold_every_number(make):
 
 def test_failed_skipped_and_not_run_look_different(make, make_failed):
     cards = [make(), make_failed("dfd"), make_failed("dfdc", "skipped"), make("dfdcp", recipe_key="s", name="b")]
-    text = md.markdown(tables(cards))
+    text = md.render_markdown(make_tables(cards))
     header, meso, other = (cells(text, start) for start in ("video AUC", "meso4", "b "))
     assert [meso[header.index(t)] for t in ("dfd", "dfdc", "dfdcp")] == ["ERR", "skipped", ""]
     assert [other[header.index(t)] for t in ("dfd", "dfdc", "celebdf")] == [""] * 3
@@ -47,11 +47,11 @@ def test_failed_skipped_and_not_run_look_different(make, make_failed):
 
 
 def test_a_row_of_failures_alone_knows_neither_speed_nor_size(make_failed):
-    assert cells(md.markdown(tables([make_failed()])), "meso4")[-4:-1] == ["unknown"] * 3
+    assert cells(md.render_markdown(make_tables([make_failed()])), "meso4")[-4:-1] == ["unknown"] * 3
 
 
 def test_seeds_that_failed_are_counted(make, make_failed):
-    text = md.markdown(tables([make(), make_failed(seed=1, train_key="ccc")]))
+    text = md.render_markdown(make_tables([make(), make_failed(seed=1, train_key="ccc")]))
     assert cells(text, "meso4")[3:5] == ["0, 1", "0.750 [0.700, 0.800] (1 of 2 seeds)"]
 
 
@@ -66,7 +66,7 @@ def test_seeds_that_failed_are_counted(make, make_failed):
     ],
 )
 def test_a_gap_never_comes_without_its_n(estimate, text):
-    assert md.gap(estimate) == text
+    assert md.format_gap(estimate) == text
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_a_gap_never_comes_without_its_n(estimate, text):
     ],
 )
 def test_an_estimate_comes_with_its_interval_or_says_why_not(estimate, text):
-    assert md.estimate(estimate) == text
+    assert md.format_estimate(estimate) == text
 
 
 def test_every_command_is_listed_once_and_the_tables_explain_themselves(make, make_failed):
     other = make(recipe_key="sss", provenance={"command": "bench run --seed 1"})
-    text = md.markdown(tables([make(), make("dfdc"), other, make_failed("dfd")]))
+    text = md.render_markdown(make_tables([make(), make("dfdc"), other, make_failed("dfd")]))
     commands = [line for line in text.split("Commands, by row:")[1].splitlines() if line]
     assert commands == ["- rrr: `bench run --detector meso4`", "- sss: `bench run --seed 1`"]
     for word in ("## real; 32 frames a video", "95 % interval", "n is the smallest cell", "ERR: the cell failed"):
@@ -97,19 +97,19 @@ def test_every_command_is_listed_once_and_the_tables_explain_themselves(make, ma
 
 
 def test_given_weights_are_marked(make):
-    ((row,),) = [t.rows for t in tables([make(weights="given checkpoint")])]
+    ((row,),) = [t.rows for t in make_tables([make(weights="given checkpoint")])]
     assert row.name == "meso4 (given checkpoint)"
 
 
 def test_a_pipe_or_a_tag_in_a_name_does_not_break_the_table(make):
-    text = md.markdown(tables([make(name="a|b <script>")]))
+    text = md.render_markdown(make_tables([make(name="a|b <script>")]))
     (row,) = [line for line in text.splitlines() if "script" in line and "0.03" in line]
     assert row.count("|") - row.count("\\|") == len(cells(text, "video AUC")) + 1
     assert "<script>" not in row
 
 
 def test_headings_and_cells_stay_what_they_are_whatever_is_in_them(make):
-    text = md.markdown(tables([make("folder:<b>", protocol="mine <i>", name="two\nlines")]))
+    text = md.render_markdown(make_tables([make("folder:<b>", protocol="mine <i>", name="two\nlines")]))
     assert "## mine &lt;i>; 32 frames a video" in text
     assert "### folder:&lt;b>" in text
     assert cells(text, "two lines")[-1] == "rrr"
@@ -118,7 +118,7 @@ def test_headings_and_cells_stay_what_they_are_whatever_is_in_them(make):
 def test_what_failed_is_listed_below_its_test_set_a_line_each(make, make_failed):
     lost = make_failed(seed=1, train_key="ccc") | {"error": "no\r\nfaces: *a* <b> ![i](http://x)"}
     other = make_failed("dfd", "skipped", recipe_key="sss", name="b|c")
-    text = md.markdown(tables([make(), make("dfd"), lost, other]))
+    text = md.render_markdown(make_tables([make(), make("dfd"), lost, other]))
     celebdf, dfd = text.split("### celebdf\n")[1].split("### dfd\n")
     listed = [[x for x in part.splitlines() if x.startswith("- ") and "seed" in x] for part in (celebdf, dfd)]
     assert listed == [
@@ -139,7 +139,7 @@ def test_what_failed_is_listed_below_its_test_set_a_line_each(make, make_failed)
     ],
 )
 def test_a_cell_stays_one_line_of_plain_text(content, shown):
-    assert md.plain(content) == shown
+    assert md.escape_markdown(content) == shown
 
 
 @pytest.mark.parametrize(
@@ -152,11 +152,11 @@ def test_a_cell_stays_one_line_of_plain_text(content, shown):
     ],
 )
 def test_a_command_is_code_whatever_is_in_it(command, shown):
-    assert md.code(command) == shown
+    assert md.format_code(command) == shown
 
 
 def test_a_carriage_return_splits_no_row_and_a_backtick_no_command(make):
-    text = md.markdown(tables([make(name="a\rb", provenance={"command": "bench run --data 'a`b'"})]))
+    text = md.render_markdown(make_tables([make(name="a\rb", provenance={"command": "bench run --data 'a`b'"})]))
     assert cells(text, "a b")[-1] == "rrr"
     assert "- rrr: `` bench run --data 'a`b' ``" in text
     assert "\r" not in text

@@ -24,7 +24,7 @@ def test_there_is_a_migration_and_a_card_of_every_earlier_version():
 def test_an_old_card_is_shown_in_full(version, tmp_path):
     (tmp_path / "test.old").mkdir()
     shutil.copy(CARDS / f"v{version}.json", tmp_path / "test.old" / "scorecard.json")
-    (card,) = board.collect(tmp_path)
+    (card,) = board.load_cards(tmp_path)
     assert card["schema_version"] == SCHEMA_VERSION
     assert card["cell"]["recipe_key"] == card["cell"]["train_key"] == "90216cf963"
     assert "video.fairness.gender.f_fpr_range" in card["metrics"]

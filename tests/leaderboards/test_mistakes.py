@@ -8,22 +8,22 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from crossfake.benchmark.extremes import MOST
+from crossfake.benchmark.extremes import CASES_PER_LABEL
 from crossfake.benchmark.types import Face
-from crossfake.leaderboards.collect import collect
-from crossfake.leaderboards.mistakes import OUTLINE, SIZE, cut, mistakes
+from crossfake.leaderboards.collect import load_cards
+from crossfake.leaderboards.mistakes import OUTLINE, SIZE, cut_face, load_worst_cases
 
 
 @pytest.fixture
 def card(runs):
-    return next(c for c in collect(runs) if c["cell"]["name"] == "meso4" and c["cell"]["test"] == "celebdf")
+    return next(c for c in load_cards(runs) if c["cell"]["name"] == "meso4" and c["cell"]["test"] == "celebdf")
 
 
 def test_misses_and_false_alarms_come_worst_first(card):
-    found = mistakes(card)
+    found = load_worst_cases(card)
     misses, alarms = found["misses"], found["false alarms"]
     threshold = card["threshold"]["value"]
-    assert 0 < len(misses) <= MOST
+    assert 0 < len(misses) <= CASES_PER_LABEL
     assert all(m.video.startswith("fake/") and m.method == "Swap" and m.score < threshold for m in misses)
     assert all(m.video.startswith("real/") and m.score >= threshold for m in alarms)
     assert [m.score for m in misses] == sorted(m.score for m in misses)
@@ -31,7 +31,7 @@ def test_misses_and_false_alarms_come_worst_first(card):
 
 
 def test_a_face_is_a_small_picture_of_the_frame_that_was_scored(card):
-    shown = [m for kind in mistakes(card).values() for m in kind if m.image]
+    shown = [m for kind in load_worst_cases(card).values() for m in kind if m.image]
     assert shown
     for m in shown:
         head, _, content = m.image.partition(",")
@@ -45,15 +45,15 @@ def test_a_face_is_a_small_picture_of_the_frame_that_was_scored(card):
 def test_without_store_or_predictions_there_are_fewer_things_to_show(card, tmp_path):
     shutil.copy(card["predictions"], tmp_path / "p.parquet")
     moved = {**card, "predictions": str(tmp_path / "p.parquet"), "faces": str(tmp_path / "gone")}
-    assert all(m.image == "" for kind in mistakes(moved).values() for m in kind)
-    assert mistakes({**card, "predictions": str(tmp_path / "none.parquet")}) == {}
+    assert all(m.image == "" for kind in load_worst_cases(moved).values() for m in kind)
+    assert load_worst_cases({**card, "predictions": str(tmp_path / "none.parquet")}) == {}
 
 
 def test_the_cut_is_the_square_around_the_box():
     crop = np.zeros((60, 80, 3), np.uint8)
     crop[20:40, 30:50] = 255
     face = Face(crop, np.zeros((81, 2), np.float32), np.array([30, 20, 50, 40], np.float32), 0, (0, 0), (80, 60))
-    image = cut(face)
+    image = cut_face(face)
     inside = image[48 - 34 : 48 + 34, 48 - 34 : 48 + 34]  # The box is 1 / 1.3 of the square: 74 pixels.
     assert inside.min() > 250
     assert image[:6].max() < 5
@@ -62,7 +62,7 @@ def test_the_cut_is_the_square_around_the_box():
 def test_what_the_detector_takes_for_an_artifact_is_outlined_where_it_is():
     crop, box = np.zeros((60, 80, 3), np.uint8), np.float32([30, 20, 50, 40])
     face = Face(crop, np.zeros((81, 2), np.float32), box, 0, (0, 0), (80, 60))
-    image = cut(face, [[[30, 20], [50, 20], [50, 40], [30, 40]]])
+    image = cut_face(face, [[[30, 20], [50, 20], [50, 40], [30, 40]]])
     drawn = np.argwhere(image.any(-1))
     assert drawn.min(0) == pytest.approx([11, 11], abs=2)  # The box's corner: 48 - 96 / 1.3 / 2.
     assert drawn.max(0) == pytest.approx([85, 85], abs=2)
@@ -70,6 +70,6 @@ def test_what_the_detector_takes_for_an_artifact_is_outlined_where_it_is():
 
 
 def test_outlined_mistakes_are_told_from_others(card):
-    video = mistakes(card)["misses"][0].video
-    found = mistakes({**card, "artifacts": {video: [[[12, 12], [25, 12], [25, 25], [12, 25]]]}})["misses"]
+    video = load_worst_cases(card)["misses"][0].video
+    found = load_worst_cases({**card, "artifacts": {video: [[[12, 12], [25, 12], [25, 25], [12, 25]]]}})["misses"]
     assert [m.outlined for m in found] == [m.video == video for m in found]

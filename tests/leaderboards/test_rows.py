@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from crossfake.benchmark.data import DataRoot
 from crossfake.benchmark.errors import BenchError
-from crossfake.leaderboards.rows import GROUPS, difference, find, tables
+from crossfake.leaderboards.rows import GROUPS, find_row, make_tables, subtract_estimates
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from crossfake.leaderboards.rows import GROUPS, difference, find, tables
     ],
 )
 def test_other_protocols_never_share_a_table(changes, title, make):
-    made = tables([make("dfdc"), make(auc=0.9, **changes)])
+    made = make_tables([make("dfdc"), make(auc=0.9, **changes)])
     real, other = sorted(made, key=lambda t: t.title != "real; 32 frames a video")
     assert real.title == "real; 32 frames a video"
     assert other.title == (title or f"{changes['protocol']}; 32 frames a video")
@@ -28,7 +28,7 @@ def test_other_protocols_never_share_a_table(changes, title, make):
 
 def test_seeds_of_one_recipe_are_one_row_and_other_recipes_are_not(make):
     cards = [make(seed=1, train_key="ccc"), make(), make(recipe_key="other"), make(backend="jax", recipe_key="j")]
-    (table,) = tables(cards)
+    (table,) = make_tables(cards)
     assert sorted((r.key, r.backend, r.seeds) for r in table.rows) == [
         ("j", "jax", (0,)),
         ("other", "torch", (0,)),
@@ -38,7 +38,7 @@ def test_seeds_of_one_recipe_are_one_row_and_other_recipes_are_not(make):
 
 def test_the_set_trained_on_comes_first_and_the_strongest_elsewhere_on_top(make):
     cards = [make("celebdf", 0.6), make("ff++:c23", 0.99), make("celebdf", 0.8, name="b", recipe_key="b")]
-    (table,) = tables(cards)
+    (table,) = make_tables(cards)
     assert table.tests == ["ff++:c23", "celebdf"]
     assert [(r.name, table.strength(r)) for r in table.rows] == [("b", 0.8), ("meso4", 0.6)]
 
@@ -46,12 +46,12 @@ def test_the_set_trained_on_comes_first_and_the_strongest_elsewhere_on_top(make)
 def test_a_row_that_lacks_a_test_set_has_no_mean_to_compare_and_stands_below(make, make_failed):
     whole = [make("celebdf", 0.9), make("dfdc", 0.6)]
     lacking = [make("celebdf", 0.95, name="b", recipe_key="b"), make_failed("dfdc", name="b", recipe_key="b")]
-    (table,) = tables([*lacking, *whole])
+    (table,) = make_tables([*lacking, *whole])
     assert [(r.name, table.strength(r)) for r in table.rows] == [("meso4", 0.75), ("b", None)]
 
 
 def test_the_drop_is_against_the_training_sets_own_test_split(make):
-    ((row,),) = [t.rows for t in tables([make("ff++:c23", 0.95), make("celebdf", 0.75)])]
+    ((row,),) = [t.rows for t in make_tables([make("ff++:c23", 0.95), make("celebdf", 0.75)])]
     drop = row.drop("celebdf")
     assert drop["value"] == pytest.approx(0.2)
     assert (drop["lo"], drop["hi"]) == pytest.approx((0.2 - 0.05 * 2**0.5, 0.2 + 0.05 * 2**0.5))
@@ -62,10 +62,10 @@ def test_the_drop_is_against_the_training_sets_own_test_split(make):
 def test_a_difference_takes_each_side_of_the_intervals():
     a = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}
     b = {"value": 0.7, "lo": 0.66, "hi": 0.8, "n": 30}
-    assert difference(a, b) == pytest.approx({"value": 0.2, "lo": 0.2 - 0.02**0.5, "hi": 0.2 + 0.05, "n": 30})
-    assert difference(a, {**b, "lo": None})["lo"] is None
-    assert difference(a, {**b, "value": None}) is None
-    assert difference(None, b) is None
+    assert subtract_estimates(a, b) == pytest.approx({"value": 0.2, "lo": 0.2 - 0.02**0.5, "hi": 0.2 + 0.05, "n": 30})
+    assert subtract_estimates(a, {**b, "lo": None})["lo"] is None
+    assert subtract_estimates(a, {**b, "value": None}) is None
+    assert subtract_estimates(None, b) is None
 
 
 def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
@@ -78,21 +78,21 @@ def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
         }
 
     groups = {GROUPS: {"f-a": cell(0.6, 9, 30), "f-b": cell(0.5, 2, 3, left_out="few"), "m-a": cell(0.8, 9, 9)}}
-    ((row,),) = [t.rows for t in tables([make(groups=groups)])]
+    ((row,),) = [t.rows for t in make_tables([make(groups=groups)])]
     name, number = row.results["celebdf"].worst
     assert (name, number["value"], number["n"]) == ("f-a", 0.6, 9)
-    ((row,),) = [t.rows for t in tables([make()])]
+    ((row,),) = [t.rows for t in make_tables([make()])]
     assert row.results["celebdf"].worst is None
 
 
 def test_a_row_is_found_by_the_start_of_its_key_or_of_a_run(make):
     cards = [make(), make(recipe_key="r12", train_key="t12")]
-    assert find(cards, "rr")[1].key == "rrr"
-    assert find(cards, "t1")[1].key == "r12"
+    assert find_row(cards, "rr")[1].key == "rrr"
+    assert find_row(cards, "t1")[1].key == "r12"
     with pytest.raises(BenchError, match=r"'r' is the start of several rows: .*rrr.*Give one in full"):
-        find(cards, "r")
+        find_row(cards, "r")
     with pytest.raises(BenchError, match=r"no row 'rrx'\. Did you mean 'rrr'\?"):
-        find(cards, "rrx")
+        find_row(cards, "rrx")
 
 
 def test_the_leak_worlds_new_donors_are_a_protocol_of_their_own(tmp_path):
@@ -109,19 +109,19 @@ def test_the_drop_pairs_the_seeds_that_both_sets_have(make, make_failed):
     home = [make("ff++:c23", auc, seed=s, train_key=f"t{s}") for s, auc in enumerate((0.9, 0.8, 0.7))]
     away = [make("celebdf", auc, seed=s, train_key=f"t{s}") for s, auc in enumerate((0.6, 0.5))]
     lost = make_failed("celebdf", seed=2, train_key="t2")
-    ((row,),) = [t.rows for t in tables([*home, *away, lost])]
+    ((row,),) = [t.rows for t in make_tables([*home, *away, lost])]
     assert row.drop("celebdf")["value"] == pytest.approx(0.3)  # Over three seeds at home it was 0.25.
-    ((row,),) = [t.rows for t in tables([home[2], make_failed("ff++:c23", seed=0), away[0]])]
+    ((row,),) = [t.rows for t in make_tables([home[2], make_failed("ff++:c23", seed=0), away[0]])]
     assert row.drop("celebdf") is None
 
 
 def test_a_row_knows_which_of_its_seeds_failed(make, make_failed):
     cards = [make(), make_failed(seed=1, train_key="ccc"), make_failed(seed=2, status="skipped", train_key="ddd")]
-    ((row,),) = [t.rows for t in tables(cards)]
+    ((row,),) = [t.rows for t in make_tables(cards)]
     assert [(c["cell"]["seed"], c["status"]) for c in row.results["celebdf"].lost] == [(1, "failed"), (2, "skipped")]
 
 
 def test_a_difference_without_an_interval_keeps_the_reason():
     a, b = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}, {"value": 0.7, "lo": None, "hi": None, "n": 3, "note": "few"}
-    assert difference(a, b) == pytest.approx({"value": 0.2, "lo": None, "hi": None, "n": 3, "note": "few"})
-    assert "note" not in difference(a, {**b, "note": ""})
+    assert subtract_estimates(a, b) == pytest.approx({"value": 0.2, "lo": None, "hi": None, "n": 3, "note": "few"})
+    assert "note" not in subtract_estimates(a, {**b, "note": ""})

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark import calibration
-from crossfake.benchmark.runner import make_card
-from crossfake.leaderboards.text import card_text, footnote, summary
+from crossfake.benchmark.runner import make_scorecard
+from crossfake.leaderboards.text import format_card, format_footnote, format_summary
 
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
 
@@ -39,7 +39,7 @@ def card(tmp_path):
         "weights": "trained here",
         "train_key": "aaa",
     }
-    made = make_card(tmp_path / "p.csv", 0.5, draws=50)
+    made = make_scorecard(tmp_path / "p.csv", 0.5, draws=50)
     return made | {"cell": cell, "throughput": {"score_images_per_s": 12.6}}
 
 
@@ -50,7 +50,7 @@ def cells(text: str, start: str) -> list[str]:
 
 
 def test_a_card_shows_every_metric_with_interval_and_n(card):
-    text = card_text(card)
+    text = format_card(card)
     for name, e in card["metrics"].items():
         assert cells(text, name)[-1] == str(e["n"])
     auc = card["metrics"]["video.auc"]
@@ -63,7 +63,7 @@ def test_a_card_shows_every_metric_with_interval_and_n(card):
 def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
     card["coverage"] = {"official": 26, "scored": 24, "dropped": [{"video": "x.mp4", "reason": "no_face"}]}
     card["groups"]["gender"]["f"]["left_out"] = "fewer than 5 videos of a class (real 3, fake 6)"
-    text = card_text(card)
+    text = format_card(card)
     assert "scored 24 of 26 videos" in text
     assert "not scored: x.mp4 (no_face)" in text
     assert cells(text, "f ")[-1] == "fewer than 5 videos of a class (real 3, fake 6)"
@@ -80,17 +80,17 @@ def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
     ],
 )
 def test_the_footnote_tells_the_temperature_and_where_it_says_little(card, temperature, shown):
-    assert shown in footnote({**card, "temperature": temperature})
+    assert shown in format_footnote({**card, "temperature": temperature})
 
 
 def test_a_temperature_that_was_sought_in_vain_is_told(card):
     parted, nothing = ([0.2, 0.4, 0.7, 0.9], [0, 0, 1, 1]), ([0.2, 0.2, 0.9, 0.9], [0, 1, 0, 1])
     for score, label in (parted, nothing):
-        assert AT_THE_END in footnote({**card, "temperature": calibration.temperature(label, score)})
+        assert AT_THE_END in format_footnote({**card, "temperature": calibration.fit_temperature(label, score)})
 
 
 def test_the_summary_of_one_cell_is_its_row(card):
-    text = summary([card])
+    text = format_summary([card])
     assert text.startswith("world: real; 2 frames a video\n")
     row = cells(text, "meso4")
     assert row[:4] == ["meso4", "ff++:c23", "celebdf", "0"]
@@ -101,7 +101,7 @@ def test_the_summary_of_one_cell_is_its_row(card):
 def test_the_summary_of_several_begins_with_the_matrix(card):
     other = {**card, "cell": {**card["cell"], "test": "dfd", "seed": 1}}
     lost = {"status": "failed", "error": "no faces", "cell": {**card["cell"], "test": "dfd"}}
-    text = summary([card, other, lost])
+    text = format_summary([card, other, lost])
     matrix = text.split("\n\n")[1]
     assert cells(matrix, "video AUC") == ["video AUC", "train", "seed", "celebdf", "dfd"]
     first, second = (line.split("|")[1:-1] for line in matrix.splitlines()[2:])
@@ -113,14 +113,14 @@ def test_the_summary_of_several_begins_with_the_matrix(card):
 
 def test_a_speed_of_one_batch_is_no_speed(card):
     card["throughput"] = {"score_images_per_s": None}
-    assert cells(summary([card]), "meso4")[-1] == "unknown"
+    assert cells(format_summary([card]), "meso4")[-1] == "unknown"
 
 
 def test_rows_of_one_name_stay_apart_in_the_matrix(card):
     other = {**card, "cell": {**card["cell"], "train_key": "bbb"}}
-    assert summary([card, other]).split("\n\n")[1].count("| meso4") == 2
+    assert format_summary([card, other]).split("\n\n")[1].count("| meso4") == 2
 
 
 def test_a_limited_run_is_marked(card):
     card["cell"]["limit"] = 2
-    assert "PARTIAL: at most 2 real and 2 fake videos a split" in summary([card])
+    assert "PARTIAL: at most 2 real and 2 fake videos a split" in format_summary([card])

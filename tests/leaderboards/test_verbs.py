@@ -138,7 +138,7 @@ def test_help_and_lists_do_not_load_the_board():
     import subprocess
 
     code = (
-        "import sys; from crossfake.benchmark.cli.main import parser; parser()\n"
+        "import sys; from crossfake.benchmark.cli.main import build_parser; build_parser()\n"
         "sys.exit(', '.join({'jinja2', 'cv2', 'pandas', 'rich'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

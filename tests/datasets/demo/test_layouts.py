@@ -7,28 +7,28 @@ import re
 from collections import Counter, defaultdict
 
 import pytest
-from crossfake.datasets.demo.cast import Crowd, pairs
+from crossfake.datasets.demo.cast import Population, pair_off
 from crossfake.datasets.demo.film import Shot
 from crossfake.datasets.demo.people import GENDERS, RACES
 from crossfake.datasets.demo.recipes import FFPP_METHODS, RECIPES
-from crossfake.datasets.demo.world import plan
+from crossfake.datasets.demo.world import plan_world
 
 SIZES = ["tiny", "default", "large"]
 
 
 @pytest.fixture(scope="module", params=SIZES)
 def layout(request):
-    return plan(request.param, 0, "standard")
+    return plan_world(request.param, 0, "standard")
 
 
 @pytest.fixture(scope="module")
 def default():
-    return plan("default", 0, "standard")
+    return plan_world("default", 0, "standard")
 
 
 @pytest.fixture(scope="module")
 def leaky():
-    return plan("default", 0, "leak")
+    return plan_world("default", 0, "leak")
 
 
 def of(shots: list[Shot], dataset: str, split: str | None = None) -> list[Shot]:
@@ -155,7 +155,7 @@ def test_no_dataset_shares_a_recipe_with_another(layout):
 
 @pytest.mark.parametrize("size", ["default", "large"])
 def test_minorities_have_fewer_real_videos_for_their_fakes_in_training(size):
-    shots = of(plan(size, 0, "standard").shots, "ffpp", "train")
+    shots = of(plan_world(size, 0, "standard").shots, "ffpp", "train")
     found = ratios(shots)
     assert len(found) == 8
     assert all(ratio == (5 / 4 if race == "white" else 5.0) for (_, race), ratio in found.items())
@@ -185,10 +185,10 @@ def test_lengths_are_the_clips_and_tell_nothing(default):
 
 @pytest.mark.parametrize("count", [2, 4, 10, 14])
 def test_pairs_meet_everybody_once_and_others_in_each_round(count):
-    everybody = Crowd(male=(count, 0, 0, 0)).people("p", 0)
+    everybody = Population(male=(count, 0, 0, 0)).people("p", 0)
     met = Counter()
     for round_ in range(count - 1):
-        paired = pairs(everybody, round_)
+        paired = pair_off(everybody, round_)
         assert sorted(p.name for pair in paired for p in pair) == [p.name for p in everybody]
         met.update(frozenset(p.name for p in pair) for pair in paired)
     assert set(met.values()) == {1}

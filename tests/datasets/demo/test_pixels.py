@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.demo.film import film
-from crossfake.datasets.demo.world import plan, render_world, truth
+from crossfake.datasets.demo.film import render_shot
+from crossfake.datasets.demo.world import plan_world, read_ground_truth, render_world
 from sklearn.metrics import roc_auc_score
 
 CORNER = 24
@@ -43,7 +43,7 @@ def sources_by_name(root: Path) -> dict[str, str]:
 
 
 def test_names_and_ground_truth_agree_on_the_sources(tiny):
-    table = truth(tiny).drop_duplicates("video").set_index("video")
+    table = read_ground_truth(tiny).drop_duplicates("video").set_index("video")
     known = table.source[table.label == 1].to_dict()
     with (tiny / "DFDC/test/labels.csv").open() as file:
         unnamed = {f"DFDC/test/{row['filename']}" for row in csv.DictReader(file) if row["label"] == "1"}
@@ -52,7 +52,7 @@ def test_names_and_ground_truth_agree_on_the_sources(tiny):
 
 
 def test_fakes_are_their_real_sources_but_for_the_manipulated_box(tiny, read_frames):
-    table = truth(tiny)
+    table = read_ground_truth(tiny)
     fakes = table[(table.label == 1) & (table.frame == 0)]
     assert len(fakes) >= 25
     inside_differences = []
@@ -69,7 +69,7 @@ def test_fakes_are_their_real_sources_but_for_the_manipulated_box(tiny, read_fra
 
 
 def test_corners_of_other_videos_do_differ(tiny, read_frames):
-    rows = truth(tiny).drop_duplicates("video")
+    rows = read_ground_truth(tiny).drop_duplicates("video")
     reals = rows[rows.label == 0].video
     tops = [corners(read_frames(tiny / video)[:1]) for video in reals]
     pairs = [(a, b) for k, a in enumerate(tops) for b in tops[:k]]
@@ -77,14 +77,14 @@ def test_corners_of_other_videos_do_differ(tiny, read_frames):
 
 
 def test_landmarks_of_a_fake_are_its_sources(tiny):
-    table = truth(tiny)
+    table = read_ground_truth(tiny)
     reals = table[table.label == 0].set_index(["video", "frame"]).landmarks
     for row in table[table.label == 1].itertuples():
         assert np.array_equal(row.landmarks, reals[row.source, row.frame])
 
 
 def test_faces_fit_the_frame(tiny):
-    points = np.stack(truth(tiny).landmarks.to_list()).reshape(-1, 81, 2)
+    points = np.stack(read_ground_truth(tiny).landmarks.to_list()).reshape(-1, 81, 2)
     low, high = points.min(axis=1), points.max(axis=1)
     assert low.min() > 0
     assert high.max() < 192
@@ -132,10 +132,10 @@ def assert_no_cue(found: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(("dataset", "every"), [("ffpp", 5), ("celebdf", 3), ("dfd", 3), ("dfdc", 5)])
 def test_nothing_but_the_face_tells_real_from_fake(tmp_path, read_frames, dataset, every):
-    shots = [s for s in plan("default", 0, "standard").shots if s.dataset == dataset and s.split == "test"]
+    shots = [s for s in plan_world("default", 0, "standard").shots if s.dataset == dataset and s.split == "test"]
     rows, labels = [], []
     for shot in shots[::every]:
-        for known in film(tmp_path, shot):
+        for known in render_shot(tmp_path, shot):
             frames = read_frames(tmp_path / known.video)
             assert frames.shape == (shot.clip.frames, 192, 192, 3)
             rows.append(cues(tmp_path, known.video, known.landmarks, frames))
@@ -147,7 +147,7 @@ def test_nothing_but_the_face_tells_real_from_fake(tmp_path, read_frames, datase
 @pytest.mark.slow
 def test_no_test_set_of_the_default_world_has_a_trivial_cue(tmp_path, read_frames):
     root = render_world(tmp_path / "world", workers=2)
-    table = truth(root)
+    table = read_ground_truth(root)
     found = {}
     for dataset, part in table[table.split == "test"].groupby("dataset"):
         rows, labels = [], []
@@ -168,11 +168,11 @@ def test_a_cue_would_be_found():
 
 
 def test_leak_world_copies_the_real_videos_and_changes_the_faces(tmp_path, read_frames):
-    shots = plan("tiny", 0, "leak").shots
+    shots = plan_world("tiny", 0, "leak").shots
     old = next(s for s in shots if s.dataset == "ffpp" and s.split == "test")
     new = next(s for s in shots if s.dataset == "ffpp-new-donors")
     for shot in (old, new):
-        film(tmp_path, shot)
+        render_shot(tmp_path, shot)
     assert (tmp_path / old.real).read_bytes() == (tmp_path / new.real).read_bytes()
     for one, other in zip(old.fakes, new.fakes, strict=True):
         a, b = read_frames(tmp_path / one.path), read_frames(tmp_path / other.path)
@@ -186,7 +186,7 @@ def test_the_harness_finds_every_face(tiny, read_frames):
         finder = finder_module.load_finder("mediapipe")
     except BenchError as error:
         pytest.skip(str(error))
-    table = truth(tiny)
+    table = read_ground_truth(tiny)
     found, errors = [], []
     for video, rows in table.groupby("video"):
         frame = read_frames(tiny / video)[3].astype(np.uint8)

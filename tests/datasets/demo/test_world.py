@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.store import read_json, write_json
-from crossfake.datasets.demo.world import GENERATOR_VERSION, MARKER, plan, render_world, truth, world_of
+from crossfake.datasets.demo.world import (
+    GENERATOR_VERSION,
+    MARKER,
+    find_world,
+    plan_world,
+    read_ground_truth,
+    render_world,
+)
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -14,7 +21,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def test_tiny_world_is_small_and_tells_what_it_is(tiny):
-    marker = world_of(tiny)
+    marker = find_world(tiny)
     assert marker is not None
     assert (marker["size"], marker["seed"], marker["world"], marker["complete"]) == ("tiny", 0, "standard", True)
     assert marker["generator_version"] == GENERATOR_VERSION
@@ -28,8 +35,8 @@ def test_tiny_world_is_small_and_tells_what_it_is(tiny):
 
 
 def test_world_is_known_from_a_dataset_folder_but_not_from_outside(tiny):
-    assert world_of(tiny / "FaceForensics++") == world_of(tiny)
-    assert world_of(tiny.parent) is None
+    assert find_world(tiny / "FaceForensics++") == find_world(tiny)
+    assert find_world(tiny.parent) is None
 
 
 def test_bytes_are_the_same_whatever_the_number_of_processes(tiny, tmp_path):
@@ -58,7 +65,7 @@ def test_a_broken_off_world_is_completed(tiny, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         render_world(out, "tiny", progress=breaks_off)
-    assert world_of(out) is None
+    assert find_world(out) is None
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
     assert 20 <= len(written) < seen[0][1]
     render_world(out, "tiny")
@@ -95,7 +102,7 @@ def test_progress_counts_videos(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         render_world(tmp_path / "w", "tiny", progress=stops)
-    shots = plan("tiny", 0, "standard").shots
+    shots = plan_world("tiny", 0, "standard").shots
     assert seen == [(len(shots[0].videos), sum(len(shot.videos) for shot in shots))]
 
 
@@ -136,7 +143,7 @@ def test_unknown_names_are_refused_before_anything_is_written(tmp_path, argument
 
 
 def test_ground_truth_has_a_row_for_each_frame(tiny, read_frames):
-    table = truth(tiny)
+    table = read_ground_truth(tiny)
     assert set(table.video) == {p.relative_to(tiny).as_posix() for p in tiny.rglob("*.mp4")}
     for video, rows in list(table.groupby("video"))[::9]:
         frames = read_frames(tiny / video)

@@ -7,10 +7,10 @@ import pytest
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.config import load_settings
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.faces.dlib81 import Dlib81, dlib_box
+from crossfake.datasets.faces.dlib81 import Dlib81, compute_dlib_box
 from crossfake.datasets.faces.finder import Finder, load_finder, resolve
-from crossfake.datasets.faces.mediapipe import BlazeFaces
-from crossfake.datasets.faces.models import DLIB81, RETINAFACE, adopt
+from crossfake.datasets.faces.mediapipe import BlazeFaceLocator
+from crossfake.datasets.faces.models import DLIB81, RETINAFACE, adopt_model
 from crossfake.datasets.faces.store import FaceStore
 
 dlib = pytest.importorskip("dlib", reason="pip install dlib-bin")
@@ -18,7 +18,7 @@ SHIFT = np.array([3, -2])  # from the mesh's points to those that the predictor 
 
 
 def train(image, points, file):
-    box = dlib.rectangle(*np.rint(dlib_box(points)).astype(int).tolist())
+    box = dlib.rectangle(*np.rint(compute_dlib_box(points)).astype(int).tolist())
     parts = [dlib.point(*np.rint(p).astype(int).tolist()) for p in points + SHIFT]
     options = dlib.shape_predictor_training_options()
     options.cascade_depth, options.tree_depth, options.num_trees_per_cascade_level = 2, 2, 20
@@ -42,23 +42,23 @@ def file(astronaut, points, tmp_path_factory):
 def own(file, tmp_path, monkeypatch):
     """A cache of its own, to which the user has given the file."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
-    return adopt(file)
+    return adopt_model(file)
 
 
 def test_its_points_are_taken_in_its_own_order(file, astronaut, points):
-    (found,) = Finder(BlazeFaces(), Dlib81(file=file)).find(astronaut)
+    (found,) = Finder(BlazeFaceLocator(), Dlib81(file=file)).find(astronaut)
     assert found.landmarks.shape == (81, 2)
     assert found.landmarks.dtype == np.float32
     assert np.abs(found.landmarks - points - SHIFT).max() < 2
 
 
 def test_without_a_face_there_are_no_points(file):
-    assert Finder(BlazeFaces(), Dlib81(file=file)).find(np.zeros((200, 200, 3), np.uint8)) == []
+    assert Finder(BlazeFaceLocator(), Dlib81(file=file)).find(np.zeros((200, 200, 3), np.uint8)) == []
 
 
 def test_a_predictor_of_other_points_is_refused(astronaut, points, tmp_path):
     file = train(astronaut, points[:68], tmp_path / "of68.dat")
-    finder = Finder(BlazeFaces(), Dlib81(file=file))
+    finder = Finder(BlazeFaceLocator(), Dlib81(file=file))
     with pytest.raises(BenchError, match=r"places 68 points, not 81\. Give shape_predictor_81_face"):
         finder.find(astronaut)
 

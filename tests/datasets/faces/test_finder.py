@@ -4,20 +4,20 @@ import cv2
 import numpy as np
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.demo.world import truth
+from crossfake.datasets.demo.world import read_ground_truth
 from crossfake.datasets.faces.finder import load_finder
-from crossfake.datasets.faces.landmarks import TABLE, from_mesh
+from crossfake.datasets.faces.landmarks import TABLE, convert_mesh
 from crossfake.datasets.faces.mediapipe import (
+    AnchorLayout,
     Candidate,
-    Layout,
-    around,
+    choose_smaller_sides,
+    compute_upright_map,
     cut_square,
+    enclose_frame,
     merge_overlapping,
-    smaller_sides,
-    squares_over,
-    upright_square,
+    tile_squares,
 )
-from crossfake.datasets.faces.sampling import Clip
+from crossfake.datasets.faces.sampling import VideoFile
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,11 @@ def finder():
 @pytest.fixture(scope="module")
 def shots(demo):
     """Some frames of the demo world, real and fake, with their true landmarks: (frame, (81, 2)) pairs."""
-    table = truth(demo)
+    table = read_ground_truth(demo)
     found = []
     for video, rows in table.groupby("video"):
         known = dict(zip(rows["frame"], rows["landmarks"], strict=True))
-        found += [(frame, known[i].reshape(81, 2)) for i, frame in Clip(demo / video).frames([0, 5])]
+        found += [(frame, known[i].reshape(81, 2)) for i, frame in VideoFile(demo / video).frames([0, 5])]
     return found
 
 
@@ -105,7 +105,7 @@ def test_table_has_81_points_each_once_and_mirrored():
 
 def test_mesh_points_are_taken_by_the_table():
     mesh = np.stack([np.arange(468), -np.arange(468)], axis=1)
-    points = from_mesh(mesh)
+    points = convert_mesh(mesh)
     assert points.shape == (81, 2)
     assert points.dtype == np.float32
     assert points[8].tolist() == [152, -152]  # the chin
@@ -113,11 +113,11 @@ def test_mesh_points_are_taken_by_the_table():
 
 
 def test_anchors_are_as_the_models_expect():
-    short = Layout(128, ((8, 2), (16, 6)), 0.5).anchors()
+    short = AnchorLayout(128, ((8, 2), (16, 6)), 0.5).make_anchors()
     assert short.shape == (896, 2)
     assert short[:3].tolist() == [[0.03125, 0.03125], [0.03125, 0.03125], [0.09375, 0.03125]]
     assert short[512].tolist() == [0.0625, 0.0625]
-    assert Layout(192, ((4, 1),), 0.6).anchors().shape == (2304, 2)
+    assert AnchorLayout(192, ((4, 1),), 0.6).make_anchors().shape == (2304, 2)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_anchors_are_as_the_models_expect():
 )
 def test_smaller_squares_are_only_looked_at_where_they_show_more(size, sides):
     frame = np.zeros((*size, 3), np.uint8)
-    assert smaller_sides(frame) == sides
+    assert choose_smaller_sides(frame) == sides
     for side in sides:
-        squares = squares_over(frame, side)
+        squares = tile_squares(frame, side)
         assert {(s.x, s.y) for s in squares} >= {(0, 0), (size[1] - side, size[0] - side)}
         columns = sorted({s.x for s in squares})
         assert all(b - a <= side * 2 / 3 for a, b in pairwise(columns))
@@ -135,7 +135,7 @@ def test_smaller_squares_are_only_looked_at_where_they_show_more(size, sides):
 
 def test_square_is_cut_with_black_around_the_frame():
     frame = np.full((60, 100, 3), 200, np.uint8)
-    square = cut_square(frame, around(frame), 50)
+    square = cut_square(frame, enclose_frame(frame), 50)
     assert square.shape == (50, 50, 3)
     assert (square[:10] == 0).all()
     assert (square[10:40] == 200).all()
@@ -143,7 +143,7 @@ def test_square_is_cut_with_black_around_the_frame():
 
 
 def test_upright_square_levels_the_eyes():
-    matrix = upright_square(np.array([50.0, 40.0]), 96, np.array([[40.0, 30.0], [60.0, 50.0]]))
+    matrix = compute_upright_map(np.array([50.0, 40.0]), 96, np.array([[40.0, 30.0], [60.0, 50.0]]))
     assert matrix @ [96, 96, 1] == pytest.approx([50, 40])
     assert np.linalg.norm(matrix[:, 0]) == pytest.approx(0.5)
     assert matrix[:, 0] / 0.5 == pytest.approx([2**-0.5, 2**-0.5])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from crossfake.benchmark.types import Face
-from crossfake.datasets.faces.flaws import flaw_of
+from crossfake.datasets.faces.flaws import find_quality_flaw
 
 SPREAD = np.linspace(4, 12, 162, dtype=np.float32).reshape(81, 2)
 FEATURELESS = np.where((np.arange(81) >= 17) & (np.arange(81) < 68), 8, SPREAD.T).T  # A jaw and a forehead alone.
@@ -29,4 +29,4 @@ FEATURELESS = np.where((np.arange(81) >= 17) & (np.arange(81) < 68), 8, SPREAD.T
 )
 def test_flaws_of_faces(changes, flaw):
     face = Face(np.zeros((16, 16, 3), np.uint8), SPREAD, np.array([4, 4, 12, 12], np.float32), 0, (0, 0), (16, 16))
-    assert flaw_of(replace(face, **changes)) == flaw
+    assert find_quality_flaw(replace(face, **changes)) == flaw

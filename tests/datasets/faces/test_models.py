@@ -73,16 +73,16 @@ def test_without_any_file_all_three_ways_are_told(monkeypatch, offline):
 
 
 def test_a_file_given_once_is_kept_and_found(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "KNOWN", (MODEL,))
+    monkeypatch.setattr(models, "KNOWN_MODELS", (MODEL,))
     (tmp_path / "as_downloaded (1).bin").write_bytes(CONTENT)
-    kept = models.adopt(tmp_path / "as_downloaded (1).bin")
+    kept = models.adopt_model(tmp_path / "as_downloaded (1).bin")
     assert find_model(MODEL) == kept == tmp_path / "cache" / "models" / "tiny.tflite"
 
 
 def test_a_given_file_that_is_no_model_is_refused_with_both_checksums(tmp_path):
     (tmp_path / "weights.pth").write_bytes(CONTENT)
     with pytest.raises(BenchError, match=rf"is no face model .* sha256 is {MODEL.sha256[:12]}.* f168fae3c") as error:
-        models.adopt(tmp_path / "weights.pth")
+        models.adopt_model(tmp_path / "weights.pth")
     assert models.RETINAFACE.url in str(error.value)
     with pytest.raises(BenchError, match="no file nowhere"):
-        models.adopt(Path("nowhere"))
+        models.adopt_model(Path("nowhere"))

@@ -10,8 +10,8 @@ from crossfake.benchmark.types import Video
 from crossfake.datasets.base import load_videos
 from crossfake.datasets.faces import prepare as module
 from crossfake.datasets.faces.prepare import find_faces, prepare
-from crossfake.datasets.faces.sampling import Clip, wanted
-from crossfake.datasets.faces.store import FaceStore, shards
+from crossfake.datasets.faces.sampling import VideoFile, choose_frames
+from crossfake.datasets.faces.store import FaceStore, list_shards
 
 SETTINGS = FaceSettings(frames=4)
 
@@ -52,8 +52,8 @@ def test_nearly_all_faces_of_the_demo_world_are_found(videos, tmp_path):
 
 def test_stored_crop_is_the_frames_pixels(videos, tmp_path):
     store = prepare(videos[:1], SETTINGS, tmp_path)
-    clip = Clip(videos[0].path)
-    frames = dict(clip.frames(wanted(clip.told, 4)))
+    clip = VideoFile(videos[0].path)
+    frames = dict(clip.frames(choose_frames(clip.reported_frames, 4)))
     for face in store.faces(videos[0].id):
         (x, y), (height, width) = face.origin, face.crop.shape[:2]
         assert np.array_equal(face.crop, frames[face.frame][y : y + height, x : x + width])
@@ -63,7 +63,7 @@ def test_workers_change_nothing(videos, tmp_path, small_chunks):
     one = prepare(videos[:6], SETTINGS, tmp_path / "one")
     two = prepare(videos[:6], SETTINGS, tmp_path / "two", workers=2)
     assert everything(one) == everything(two)
-    files = [{p.name: p.read_bytes() for p in shards(tmp_path / name)} for name in ("one", "two")]
+    files = [{p.name: p.read_bytes() for p in list_shards(tmp_path / name)} for name in ("one", "two")]
     assert files[0] == files[1]
     assert len(files[0]) == 3
 
@@ -86,24 +86,24 @@ def test_killed_run_goes_on_where_it_stopped(videos, tmp_path, small_chunks, mon
 
 def test_finished_store_is_left_alone_without_loading_a_finder(videos, tmp_path, monkeypatch):
     prepare(videos[:2], SETTINGS, tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in shards(tmp_path)}
+    before = {p: p.stat().st_mtime_ns for p in list_shards(tmp_path)}
     monkeypatch.setattr(module, "load_finder", None)
     prepare(videos[:2], SETTINGS, tmp_path)
-    assert {p: p.stat().st_mtime_ns for p in shards(tmp_path)} == before
+    assert {p: p.stat().st_mtime_ns for p in list_shards(tmp_path)} == before
 
 
 def test_lost_shard_is_made_again(videos, tmp_path, small_chunks):
     before = everything(prepare(videos[:4], SETTINGS, tmp_path))
-    shards(tmp_path)[0].unlink()
+    list_shards(tmp_path)[0].unlink()
     assert everything(prepare(videos[:4], SETTINGS, tmp_path)) == before
 
 
 def test_large_chunks_become_several_shards_with_the_same_faces(videos, tmp_path, monkeypatch):
     whole = prepare(videos[:5], SETTINGS, tmp_path / "whole")
-    monkeypatch.setattr(module, "SHARD_BYTES", sum(p.stat().st_size for p in shards(tmp_path / "whole")) // 3)
+    monkeypatch.setattr(module, "SHARD_BYTES", sum(p.stat().st_size for p in list_shards(tmp_path / "whole")) // 3)
     parts = prepare(videos[:5], SETTINGS, tmp_path / "parts")
-    assert len(shards(tmp_path / "whole")) == 1
-    assert 1 < len(shards(tmp_path / "parts")) < 5
+    assert len(list_shards(tmp_path / "whole")) == 1
+    assert 1 < len(list_shards(tmp_path / "parts")) < 5
     assert everything(parts) == everything(whole)
 
 
@@ -175,13 +175,13 @@ def test_store_with_other_settings_is_not_mixed(videos, tmp_path):
 def test_unknown_finder_stops_before_any_work(videos, tmp_path):
     with pytest.raises(BenchError, match="no face finder named 'retina'"):
         prepare(videos[:1], SETTINGS.model_copy(update={"finder": "retina"}), tmp_path)
-    assert shards(tmp_path) == []
+    assert list_shards(tmp_path) == []
 
 
 def test_jpeg_is_smaller(videos, tmp_path):
     for encoding in ("png", "jpeg95"):
         prepare(videos[:1], SETTINGS.model_copy(update={"encoding": encoding}), tmp_path / encoding)
-    png, jpeg = (sum(p.stat().st_size for p in shards(tmp_path / e)) for e in ("png", "jpeg95"))
+    png, jpeg = (sum(p.stat().st_size for p in list_shards(tmp_path / e)) for e in ("png", "jpeg95"))
     assert jpeg < 0.6 * png
 
 

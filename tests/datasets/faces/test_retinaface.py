@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.faces.boxes import suppress
+from crossfake.datasets.faces.boxes import suppress_non_maxima
 from crossfake.datasets.faces.finder import Finder
 from crossfake.datasets.faces.mediapipe import FaceMesh
 
@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("retinaface", reason="pip install --no-deps retinaface-pytorch==0.0.8")
 
 from crossfake.datasets.faces import models  # noqa: E402
-from crossfake.datasets.faces.retinaface import LONGEST_SIDE, RetinaFaces, load_net, priors_of  # noqa: E402
+from crossfake.datasets.faces.retinaface import LONGEST_SIDE, RetinaFaceLocator, load_net, make_priors  # noqa: E402
 
 FRAME = np.random.default_rng(0).integers(0, 256, (60, 96, 3), dtype=np.uint8)
 EYES = np.array([[0.4, 0.3], [0.6, 0.35]])
@@ -33,7 +33,7 @@ class Heads(torch.nn.Module):
 
     def forward(self, x):
         self.seen = x
-        priors = priors_of(tuple(x.shape[2:]))
+        priors = make_priors(tuple(x.shape[2:]))
         moves, classes, points = (torch.zeros(1, len(priors), n) for n in (4, 2, 10))
         classes[..., 0] = 9
         for score, box in self.faces:
@@ -50,7 +50,7 @@ class Heads(torch.nn.Module):
 
 
 def test_heads_are_decoded_to_boxes_and_eyes_in_frame_pixels():
-    (found,) = RetinaFaces(Heads((0.9, [0.2, 0.3, 0.5, 0.8]))).looks(FRAME)
+    (found,) = RetinaFaceLocator(Heads((0.9, [0.2, 0.3, 0.5, 0.8]))).locate(FRAME)
     (face,) = found
     assert face.score == pytest.approx(0.9, abs=1e-5)
     assert face.box == pytest.approx([0.2 * 96, 0.3 * 60, 0.5 * 96, 0.8 * 60], abs=1e-3)
@@ -60,14 +60,14 @@ def test_heads_are_decoded_to_boxes_and_eyes_in_frame_pixels():
 
 def test_unsure_faces_are_left_out_and_overlapping_ones_melt_into_the_surer():
     faces = [(0.8, [0.1, 0.1, 0.4, 0.6]), (0.95, [0.13, 0.14, 0.44, 0.65]), (0.6, [0.6, 0.6, 0.9, 0.9])]
-    (found,) = RetinaFaces(Heads(*faces)).looks(FRAME)
+    (found,) = RetinaFaceLocator(Heads(*faces)).locate(FRAME)
     assert [round(c.score, 2) for c in found] == [0.95]
 
 
 def test_the_picture_is_normalised_and_large_ones_are_made_smaller():
     heads = Heads((0.9, [0.2, 0.3, 0.5, 0.8]))
     large = np.full((40, 2 * LONGEST_SIDE, 3), (255, 0, 127), np.uint8)
-    ((face,),) = RetinaFaces(heads).looks(large)
+    ((face,),) = RetinaFaceLocator(heads).locate(large)
     assert heads.seen.shape == (1, 3, 20, LONGEST_SIDE)
     assert heads.seen[0, :, 0, 0].tolist() == pytest.approx([2.2489, -2.0357, 0.4091], abs=1e-3)
     assert face.box == pytest.approx([512, 12, 1280, 32], abs=0.01)
@@ -81,7 +81,7 @@ def test_the_real_network_runs_with_seeded_random_weights_and_takes_its_file_eit
     with zipfile.ZipFile(tmp_path / "released.zip", "w") as archive:
         archive.write(tmp_path / "as_saved.pth", "weights.pth")
     answers = [
-        next(RetinaFaces(n).looks(FRAME))
+        next(RetinaFaceLocator(n).locate(FRAME))
         for n in (net, load_net(tmp_path / "as_saved.pth"), load_net(tmp_path / "released.zip"))
     ]
     assert [[(c.score, *c.box) for c in a] for a in answers[1:]] == [[(c.score, *c.box) for c in answers[0]]] * 2
@@ -99,7 +99,7 @@ def test_without_weights_both_ways_are_told(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     monkeypatch.setenv("BENCH_OFFLINE", "1")
     with pytest.raises(BenchError, match="no face model retinaface_resnet50") as error:
-        RetinaFaces()
+        RetinaFaceLocator()
     assert "--weights FILE" in str(error.value)
     assert models.RETINAFACE.url in str(error.value)
 
@@ -108,7 +108,7 @@ def test_a_file_of_another_checksum_is_refused(monkeypatch, tmp_path):
     (tmp_path / models.RETINAFACE.name).write_bytes(b"other weights")
     monkeypatch.setenv("BENCH_MODELS", str(tmp_path))
     with pytest.raises(BenchError, match=r"is not the expected file: sha256 .*, expected f168fae3c"):
-        RetinaFaces()
+        RetinaFaceLocator()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_the_other_project_of_that_name_is_told_apart(files, message, monkeypatc
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr("importlib.util.find_spec", find_on_path)
     with pytest.raises(BenchError, match=message):
-        RetinaFaces(Heads())
+        RetinaFaceLocator(Heads())
 
 
 def find_on_path(name: str):
@@ -140,7 +140,7 @@ def find_on_path(name: str):
 
 def test_a_face_that_it_finds_gets_its_points_from_the_mesh(astronaut):
     box = [170 / 512, 50 / 512, 275 / 512, 200 / 512]  # as RetinaFace draws them: hairline to chin
-    found = Finder(RetinaFaces(Heads((0.99, box))), FaceMesh(twice=True)).find(astronaut)
+    found = Finder(RetinaFaceLocator(Heads((0.99, box))), FaceMesh(twice=True)).find(astronaut)
     assert len(found) == 1
     assert found[0].landmarks.shape == (81, 2)
     eyes = found[0].landmarks[36:42].mean(0), found[0].landmarks[42:48].mean(0)
@@ -150,5 +150,5 @@ def test_a_face_that_it_finds_gets_its_points_from_the_mesh(astronaut):
 
 def test_suppression_keeps_the_best_of_each_heap():
     boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 60], [0, 0, 10, 10]], np.float32)
-    assert suppress(boxes, np.array([0.5, 0.9, 0.3, 0.9]), 0.4) == [1, 2]
-    assert suppress(boxes[:0], np.zeros(0), 0.4) == []
+    assert suppress_non_maxima(boxes, np.array([0.5, 0.9, 0.3, 0.9]), 0.4) == [1, 2]
+    assert suppress_non_maxima(boxes[:0], np.zeros(0), 0.4) == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossfake.datasets.faces.sampling import Clip, wanted
+from crossfake.datasets.faces.sampling import VideoFile, choose_frames
 
 
 def indices_seen(frames) -> list[int]:
@@ -25,20 +25,20 @@ def indices_seen(frames) -> list[int]:
     ],
 )
 def test_wanted_frames_are_even_and_each_once(count, frames, expected):
-    assert wanted(count, frames) == expected
+    assert choose_frames(count, frames) == expected
 
 
 @pytest.mark.parametrize(
     ("codec", "name"), [("libx264", "a.mp4"), ("mpeg4", "a.mp4"), ("mpeg4", "a.avi"), ("ffv1", "a.mkv")]
 )
 def test_frames_are_the_ones_asked_for(film, codec, name):
-    clip = Clip(film(name, codec=codec))
+    clip = VideoFile(film(name, codec=codec))
     frames = list(clip.frames([0, 13, 39]))
     assert [i for i, _ in frames] == [0, 13, 39]
     assert indices_seen(frames) == [0, 13, 39]
     assert frames[0][1].shape == (48, 64, 3)
     assert frames[0][1].dtype == np.uint8
-    assert (clip.told, clip.total, clip.trouble()) == (40, 40, "")
+    assert (clip.reported_frames, clip.total, clip.describe_problem()) == (40, 40, "")
 
 
 def test_channels_are_red_green_blue(film, tmp_path):
@@ -53,7 +53,7 @@ def test_channels_are_red_green_blue(film, tmp_path):
         picture[..., 0] = 220
         container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    ((_, frame),) = Clip(path).frames([0])
+    ((_, frame),) = VideoFile(path).frames([0])
     red, green, blue = frame.reshape(-1, 3).mean(axis=0)
     assert red > 200 > 40 > max(green, blue)
 
@@ -63,13 +63,13 @@ def test_truncated_file_is_counted_by_what_is_there(film):
     content = path.read_bytes()
     data = content.index(b"mdat")
     path.write_bytes(content[: data + (len(content) - data) * 2 // 3])
-    clip = Clip(path)
-    assert clip.told == 50
-    list(clip.frames(wanted(clip.told, 8)))
+    clip = VideoFile(path)
+    assert clip.reported_frames == 50
+    list(clip.frames(choose_frames(clip.reported_frames, 8)))
     assert 0 < clip.total < 50
-    assert clip.trouble() == f"the file says it has 50 frames, but {clip.total} could be decoded"
-    frames = list(clip.frames(wanted(clip.total, 8)))
-    assert [i for i, _ in frames] == wanted(clip.total, 8)
+    assert clip.describe_problem() == f"the file says it has 50 frames, but {clip.total} could be decoded"
+    frames = list(clip.frames(choose_frames(clip.total, 8)))
+    assert [i for i, _ in frames] == choose_frames(clip.total, 8)
 
 
 def test_wrong_frame_count_in_the_header_is_found_out(film):
@@ -80,7 +80,7 @@ def test_wrong_frame_count_in_the_header_is_found_out(film):
         assert struct.unpack_from("<I", content, at) == (40,)
         struct.pack_into("<I", content, at, 25)
     path.write_bytes(content)
-    clip = Clip(path)
+    clip = VideoFile(path)
     list(clip.frames([]))
     assert clip.total == 40
 
@@ -96,30 +96,30 @@ def test_wrong_frame_count_in_the_header_is_found_out(film):
 def test_what_is_no_video_gives_a_reason_and_no_noise(tmp_path, capfd, content, reason):
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    clip = Clip(path)
+    clip = VideoFile(path)
     assert list(clip.frames([0, 1])) == []
-    assert clip.trouble() == reason
+    assert clip.describe_problem() == reason
     assert capfd.readouterr().err == ""
 
 
 def test_file_cut_before_its_index_is_unreadable_without_noise(film, capfd):
     path = film("half.mp4")
     path.write_bytes(path.read_bytes()[:2000])
-    clip = Clip(path)
+    clip = VideoFile(path)
     assert list(clip.frames([0])) == []
-    assert clip.trouble() == "the file can't be opened as a video"
+    assert clip.describe_problem() == "the file can't be opened as a video"
     assert capfd.readouterr().err == ""
 
 
 def test_missing_file_gives_a_reason(tmp_path):
-    clip = Clip(tmp_path / "nowhere.mp4")
+    clip = VideoFile(tmp_path / "nowhere.mp4")
     assert list(clip.frames([0])) == []
-    assert clip.trouble() == "No such file or directory"
+    assert clip.describe_problem() == "No such file or directory"
 
 
 def test_rotated_film_is_turned_upright(film):
     path = turned(film("phone.mp4"))
-    ((_, frame),) = Clip(path).frames([0])
+    ((_, frame),) = VideoFile(path).frames([0])
     assert frame.shape == (64, 48, 3)
     assert frame[:8, -8:].mean() > 200  # The mark of the top left corner is at the top right.
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.types import Face
-from crossfake.datasets.faces.store import FaceStore, Lost, Outcome, decode, encode, shards, write_shard
+from crossfake.datasets.faces.store import FaceStore, LostFrame, PrepareResult, decode, encode, list_shards, write_shard
 
 RNG = np.random.default_rng(0)
 
@@ -19,7 +19,9 @@ def face(frame: int, height: int = 20, width: int = 24) -> Face:
 def write(folder, name: str, videos: dict[str, list[Face]], generation: int = 0, settings: dict | None = None) -> None:
     results = [
         (
-            Outcome(video, "ok" if faces else "no_face", 4, 4, tuple(f.frame for f in faces), generation=generation),
+            PrepareResult(
+                video, "ok" if faces else "no_face", 4, 4, tuple(f.frame for f in faces), generation=generation
+            ),
             [(f, encode(f.crop, "png")) for f in faces],
         )
         for video, faces in videos.items()
@@ -112,7 +114,7 @@ def test_any_arrow_tool_can_read_a_shard(tmp_path):
 
 def test_half_written_files_are_no_shards(tmp_path):
     (tmp_path / ".abc.123.tmp.arrow").write_bytes(b"half")
-    assert shards(tmp_path) == []
+    assert list_shards(tmp_path) == []
 
 
 def test_broken_shard_is_named(tmp_path):
@@ -139,7 +141,7 @@ def test_mixed_settings_are_seen(tmp_path):
 
 def test_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(pa.ArrowException):
-        write_shard(tmp_path / "a.arrow", {}, [(Outcome("x.mp4", "ok", 1, frames=(0,)), [(face(0), 1)])])
+        write_shard(tmp_path / "a.arrow", {}, [(PrepareResult("x.mp4", "ok", 1, frames=(0,)), [(face(0), 1)])])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,11 +151,13 @@ def test_stores_from_before_lost_frames_were_kept_are_read(tmp_path, monkeypatch
 
     monkeypatch.setattr("crossfake.datasets.faces.store.asdict", old)
     write(tmp_path, "a", {"x.mp4": [face(3)]})
-    assert FaceStore(tmp_path).outcomes()["x.mp4"] == Outcome("x.mp4", "ok", 4, 4, (3,))
+    assert FaceStore(tmp_path).outcomes()["x.mp4"] == PrepareResult("x.mp4", "ok", 4, 4, (3,))
 
 
 def test_lost_frames_come_back(tmp_path):
-    outcome = Outcome("x.mp4", "ok", 4, 3, (0,), lost=(Lost(7, "why"), Lost(9, "ditto")), follows="y.mp4")
+    outcome = PrepareResult(
+        "x.mp4", "ok", 4, 3, (0,), lost=(LostFrame(7, "why"), LostFrame(9, "ditto")), follows="y.mp4"
+    )
     write_shard(tmp_path / "a.arrow", {}, [(outcome, [(face(0), encode(face(0).crop, "png"))])])
     assert FaceStore(tmp_path).outcomes() == {"x.mp4": outcome}
 
@@ -163,5 +167,5 @@ def test_places_are_the_landmarks_boxes_in_shares_of_the_frame(tmp_path):
     write(tmp_path, "a", {"w.mp4": [face(0)], "x.mp4": faces, "none.mp4": []})
     store = FaceStore(tmp_path)
     points = [(f.landmarks + f.origin) / f.frame_size for f in faces]
-    assert np.allclose(store.places("x.mp4"), [[*p.min(0), *p.max(0)] for p in points], atol=1e-6)
-    assert store.places("none.mp4").shape == store.places("unknown.mp4").shape == (0, 4)
+    assert np.allclose(store.get_relative_boxes("x.mp4"), [[*p.min(0), *p.max(0)] for p in points], atol=1e-6)
+    assert store.get_relative_boxes("none.mp4").shape == store.get_relative_boxes("unknown.mp4").shape == (0, 4)

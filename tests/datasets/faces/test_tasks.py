@@ -14,9 +14,9 @@ from crossfake.benchmark.types import Picture, Video
 from crossfake.datasets.base import load_videos
 from crossfake.datasets.faces import prepare as module
 from crossfake.datasets.faces.prepare import prepare
-from crossfake.datasets.faces.report import summary, troubled, write_report
-from crossfake.datasets.faces.sampling import Clip, wanted
-from crossfake.datasets.faces.store import FaceStore, shards
+from crossfake.datasets.faces.report import select_problem_videos, summarise_results, write_report
+from crossfake.datasets.faces.sampling import VideoFile, choose_frames
+from crossfake.datasets.faces.store import FaceStore, list_shards
 
 SETTINGS = FaceSettings(frames=8)
 RING = np.stack([32 + 14 * np.cos(np.arange(81)), 24 + 14 * np.sin(np.arange(81))], axis=1).astype("<f4")
@@ -41,7 +41,7 @@ def a_pair(film, real: int, fake: int, split: str = "train") -> list[Video]:
 def test_a_fake_to_train_on_has_the_frames_of_its_source(film, tmp_path, face_everywhere, real, fake, past):
     videos = a_pair(film, real, fake)
     store = prepare(videos, SETTINGS, tmp_path / "store")
-    theirs = wanted(real, 8)
+    theirs = choose_frames(real, 8)
     assert store.frames("real.mp4") == theirs
     assert store.frames("fake.mp4") == [i for i in theirs if i < fake]
     assert index_frames(videos, store)[1] == {"found": len(theirs) - past, "replaced": 0, "lost": 0}
@@ -53,7 +53,7 @@ def test_a_fake_to_train_on_has_the_frames_of_its_source(film, tmp_path, face_ev
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_what_is_scored_depends_on_no_other_video(film, tmp_path, face_everywhere, split):
     store = prepare(a_pair(film, 40, 37, split), SETTINGS, tmp_path / "store")
-    assert store.frames("fake.mp4") == wanted(37, 8)
+    assert store.frames("fake.mp4") == choose_frames(37, 8)
     assert store.outcomes()["fake.mp4"].follows == ""
 
 
@@ -65,18 +65,18 @@ def test_without_its_source_a_fake_has_its_own_spacing(film, tmp_path, face_ever
     elif source == "unreadable":
         real.path.write_bytes(b"no video")
     store = prepare([fake] if source == "not prepared" else [real, fake], SETTINGS, tmp_path / "store")
-    assert store.frames("fake.mp4") == wanted(37, 8)
+    assert store.frames("fake.mp4") == choose_frames(37, 8)
 
 
 def test_a_fake_prepared_alone_gets_its_sources_frames_when_that_is_prepared_too(film, tmp_path, face_everywhere):
     real, fake = a_pair(film, 40, 37)
     prepare([fake], SETTINGS, tmp_path / "store")
     store = prepare([real, fake], SETTINGS, tmp_path / "store")
-    assert store.frames("fake.mp4") == wanted(40, 8)[:-1]
-    before = shards(tmp_path / "store")
+    assert store.frames("fake.mp4") == choose_frames(40, 8)[:-1]
+    before = list_shards(tmp_path / "store")
     for videos in ([real, fake], [fake]):  # Neither with its source nor without is it done again.
         prepare(videos, SETTINGS, tmp_path / "store")
-    assert shards(tmp_path / "store") == before
+    assert list_shards(tmp_path / "store") == before
 
 
 def test_a_file_that_tells_a_wrong_length_still_gives_its_sources_frames(film, tmp_path, face_everywhere):
@@ -88,7 +88,7 @@ def test_a_file_that_tells_a_wrong_length_still_gives_its_sources_frames(film, t
     store = prepare([real, Video("cut.mp4", path, 1, "swap", "train", source="real.mp4")], SETTINGS, tmp_path / "store")
     outcome = store.outcomes()["cut.mp4"]
     assert 2 < len(outcome.frames) < 8
-    assert set(outcome.frames) < set(wanted(40, 8))
+    assert set(outcome.frames) < set(choose_frames(40, 8))
     assert "the file says it has 50 frames, but" in outcome.reason
     assert "its source is longer" in outcome.reason
 
@@ -99,7 +99,11 @@ def test_of_clips_of_one_length_nothing_changes(demo, tmp_path):
     with_source = prepare(videos, settings, tmp_path / "with")
     without = prepare([replace(v, source=None) for v in videos], settings, tmp_path / "without")
     for video in videos:
-        assert with_source.frames(video.id) == without.frames(video.id) == wanted(Clip(video.path).told, 4)
+        assert (
+            with_source.frames(video.id)
+            == without.frames(video.id)
+            == choose_frames(VideoFile(video.path).reported_frames, 4)
+        )
         faces = zip(with_source.faces(video.id), without.faces(video.id), strict=True)
         assert all(np.array_equal(a.crop, b.crop) and np.array_equal(a.landmarks, b.landmarks) for a, b in faces)
     follow = {v.id for v in videos if v.split == "train" and v.label}
@@ -196,9 +200,9 @@ def test_mended_pictures_are_used_and_broken_ones_not_tried_for_ever(tmp_path):
     broken.write_bytes(b"no picture")
     stamps = {p: p.stat().st_mtime_ns for p in (broken.parent, Path(video.pictures[0].file))}
     prepare([video], SETTINGS, tmp_path / "store")
-    before = shards(tmp_path / "store")
+    before = list_shards(tmp_path / "store")
     prepare([video], SETTINGS, tmp_path / "store")
-    assert shards(tmp_path / "store") == before
+    assert list_shards(tmp_path / "store") == before
     broken.write_bytes(good)
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     outcome = prepare([video], SETTINGS, tmp_path / "store").outcomes()["v"]
@@ -250,15 +254,15 @@ def test_frames_without_a_face_are_not_lost(film, tmp_path):
 def test_the_report_names_lost_frames_with_their_reasons(tmp_path):
     video = frames_in(tmp_path, "v", range(8), frame_1=BAD["nan"][0], frame_3=BAD["nan"][0], frame_4=BAD["zero"][0])
     outcomes = prepare([video], SETTINGS, tmp_path / "store").outcomes().values()
-    write_report(tmp_path / "report.csv", troubled(outcomes))
+    write_report(tmp_path / "report.csv", select_problem_videos(outcomes))
     header, row = (tmp_path / "report.csv").read_text().splitlines()
     assert header.endswith(",frames_lost,reason,lost")
     assert row.startswith("v,ok,8,8,5,0,3,")
     assert row.endswith('"frames 1, 3: it has no landmarks; frame 4: a face of 0 x 0 pixels"')
-    assert summary(outcomes)[0]["lost"] == 3
+    assert summarise_results(outcomes)[0]["lost"] == 3
 
 
 def test_a_store_on_disk_tells_what_is_lost(tmp_path):
     prepare([frames_in(tmp_path, "v", range(4), frame_1=BAD["nan"][0])], SETTINGS, tmp_path / "store")
     assert FaceStore(tmp_path / "store").outcomes()["v"].lost == ((1, "it has no landmarks"),)
-    assert os.listdir(tmp_path / "store") == [shards(tmp_path / "store")[0].name]
+    assert os.listdir(tmp_path / "store") == [list_shards(tmp_path / "store")[0].name]

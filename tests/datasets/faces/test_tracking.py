@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from crossfake.datasets.faces.tracking import people
+from crossfake.datasets.faces.tracking import track_people
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,32 +19,35 @@ def frames(*content: list[list[float]]) -> list[np.ndarray]:
 def test_overlap_goes_before_size():
     left, right = square(0, 0, 40), square(200, 0, 80)
     grown, shrunk = square(5, 5, 80), square(210, 5, 40)  # each stays in its place, and has the other's size
-    assert people(frames([left, right], [grown, shrunk])) == [{0: 1, 1: 1}, {0: 0, 1: 0}]
+    assert track_people(frames([left, right], [grown, shrunk])) == [{0: 1, 1: 1}, {0: 0, 1: 0}]
 
 
 def test_a_leap_is_followed_by_size():
     large, small = square(0, 0, 80), square(300, 0, 40)
-    assert people(frames([large, small], [square(500, 500, 42), square(160, 300, 76)])) == [{0: 0, 1: 1}, {0: 1, 1: 0}]
+    assert track_people(frames([large, small], [square(500, 500, 42), square(160, 300, 76)])) == [
+        {0: 0, 1: 1},
+        {0: 1, 1: 0},
+    ]
 
 
 def test_the_largest_face_of_the_first_frame_that_has_one_is_the_main_persons():
     small, large = square(0, 0, 20), square(100, 0, 50)
-    assert people(frames([], [small, large], [small], [large, small])) == [{1: 1, 3: 0}, {1: 0, 2: 0, 3: 1}]
+    assert track_people(frames([], [small, large], [small], [large, small])) == [{1: 1, 3: 0}, {1: 0, 2: 0, 3: 1}]
 
 
 def test_a_newcomer_is_not_taken_for_the_one_who_is_gone_for_a_frame():
     host, guest = square(0, 0, 50), square(300, 0, 48)
     seen = frames([host], [host, guest], [guest], [host, guest])
-    assert people(seen) == [{0: 0, 1: 0, 3: 0}, {1: 1, 2: 0, 3: 1}]
+    assert track_people(seen) == [{0: 0, 1: 0, 3: 0}, {1: 1, 2: 0, 3: 1}]
 
 
 def test_after_a_cut_the_face_that_is_there_is_taken():
-    assert people(frames([square(0, 0, 50)], [square(500, 300, 200)])) == [{0: 0, 1: 0}]
+    assert track_people(frames([square(0, 0, 50)], [square(500, 300, 200)])) == [{0: 0, 1: 0}]
 
 
 def test_nobody_is_nobody():
-    assert people([]) == []
-    assert people(frames([], [])) == []
+    assert track_people([]) == []
+    assert track_people(frames([], [])) == []
 
 
 boxes = st.builds(square, st.floats(0, 900), st.floats(0, 500), st.floats(0, 400))
@@ -53,12 +56,12 @@ boxes = st.builds(square, st.floats(0, 900), st.floats(0, 500), st.floats(0, 400
 @given(st.lists(st.lists(boxes, max_size=1), max_size=12))
 def test_with_one_face_a_frame_every_face_is_the_one_persons(content):
     expected = {number: 0 for number, faces in enumerate(content) if faces}
-    assert people(frames(*content)) == ([expected] if expected else [])
+    assert track_people(frames(*content)) == ([expected] if expected else [])
 
 
 @given(st.lists(st.lists(boxes, max_size=4), max_size=8))
 def test_every_face_belongs_to_exactly_one_person_and_a_person_has_one_face_a_frame(content):
-    found = people(frames(*content))
+    found = track_people(frames(*content))
     places = [(number, i) for person in found for number, i in person.items()]
     assert sorted(places) == [(number, i) for number, faces in enumerate(content) for i in range(len(faces))]
     assert all(list(person) == sorted(person) for person in found)

@@ -63,7 +63,15 @@ def test_a_training_pass_is_pytorchs(ports, assert_same_pass, case):
 
 
 def test_widths_round_as_timms():
-    assert [efficientnet.rounded(c * 1.4) for c in (16, 24, 40, 80, 112, 192, 320)] == [24, 32, 56, 112, 160, 272, 448]
+    assert [efficientnet.round_channels(c * 1.4) for c in (16, 24, 40, 80, 112, 192, 320)] == [
+        24,
+        32,
+        56,
+        112,
+        160,
+        272,
+        448,
+    ]
 
 
 def test_pytorch_and_jax_cards_agree():

@@ -5,10 +5,10 @@ import pytest
 from crossfake.detectors.caddm.alignment import (
     Jitter,
     align_face,
-    align_matrix,
+    compute_align_matrix,
     draw_jitter,
-    five_points,
-    template,
+    make_template,
+    reduce_to_five_points,
     warp,
 )
 
@@ -28,25 +28,27 @@ def assert_alike(image, expected):
 
 
 def test_template_and_fit_match_the_released_code(preprocessing):
-    np.testing.assert_allclose(template(0.9), preprocessing["align_test_template"], atol=1e-6)
-    np.testing.assert_allclose(align_matrix(preprocessing["landmarks"])[:2], preprocessing["align_test_M"], atol=2e-4)
+    np.testing.assert_allclose(make_template(0.9), preprocessing["align_test_template"], atol=1e-6)
+    np.testing.assert_allclose(
+        compute_align_matrix(preprocessing["landmarks"])[:2], preprocessing["align_test_M"], atol=2e-4
+    )
 
 
 def test_test_crop_matches_the_released_code(preprocessing):
-    matrix = align_matrix(preprocessing["landmarks"])
+    matrix = compute_align_matrix(preprocessing["landmarks"])
     assert_alike(warp(preprocessing["fake"], matrix), preprocessing["align_test_crop"])
     moved = move_landmarks(preprocessing["landmarks"], matrix)
     np.testing.assert_allclose(moved, preprocessing["align_test_ld"], atol=1e-6)
 
 
 def test_jittered_landmarks_match_the_released_code(preprocessing):
-    moved = move_landmarks(preprocessing["landmarks"], align_matrix(preprocessing["landmarks"], AUGMENTED))
+    moved = move_landmarks(preprocessing["landmarks"], compute_align_matrix(preprocessing["landmarks"], AUGMENTED))
     np.testing.assert_allclose(moved, preprocessing["align_aug_ld"], atol=1e-6)
 
 
 def test_eyes_are_truncated_to_pixels_of_the_frame(preprocessing):
     landmarks = preprocessing["landmarks"] + 0.6
-    eyes = five_points(landmarks)[:2]
+    eyes = reduce_to_five_points(landmarks)[:2]
     np.testing.assert_array_equal(eyes, np.floor([landmarks[36:42].mean(0), landmarks[42:48].mean(0)]))
 
 
@@ -61,8 +63,8 @@ def test_context_crop_gives_the_frames_crop(make_face, size, rectangle):
 
 
 def test_smaller_canvas_shows_the_same_part(preprocessing):
-    large = move_landmarks(preprocessing["landmarks"], align_matrix(preprocessing["landmarks"], AUGMENTED))
-    small = move_landmarks(preprocessing["landmarks"], align_matrix(preprocessing["landmarks"], AUGMENTED, 112))
+    large = move_landmarks(preprocessing["landmarks"], compute_align_matrix(preprocessing["landmarks"], AUGMENTED))
+    small = move_landmarks(preprocessing["landmarks"], compute_align_matrix(preprocessing["landmarks"], AUGMENTED, 112))
     np.testing.assert_allclose(small, large / 2, atol=1e-3)
 
 

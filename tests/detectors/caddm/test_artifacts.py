@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from crossfake.benchmark.types import Face
-from crossfake.detectors.caddm.alignment import align_matrix, frame_landmarks, from_crop, template
-from crossfake.detectors.caddm.artifacts import MOST, locate, strongest
-from crossfake.detectors.caddm.targets import assign, corners, decode, encode, iou, priors
+from crossfake.detectors.caddm.alignment import compute_align_matrix, make_template, shift_to_crop, to_frame_landmarks
+from crossfake.detectors.caddm.artifacts import MAX_BOXES, locate_artifacts, select_strongest
+from crossfake.detectors.caddm.targets import assign, decode, encode, iou, priors, to_corners
 
 BOX = np.array([[0.2, 0.3, 0.5, 0.8]], np.float32)
 
@@ -17,7 +17,7 @@ BOX = np.array([[0.2, 0.3, 0.5, 0.8]], np.float32)
 def test_decoding_undoes_encoding():
     anchors = priors()[:40]
     boxes = np.tile(BOX, (40, 1))
-    assert corners(decode(encode(boxes, anchors), anchors)) == pytest.approx(boxes, abs=1e-5)
+    assert to_corners(decode(encode(boxes, anchors), anchors)) == pytest.approx(boxes, abs=1e-5)
 
 
 def answers(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,20 +27,20 @@ def answers(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_perfect_networks_box_comes_back_once():
-    found = strongest(*answers(BOX))
+    found = select_strongest(*answers(BOX))
     assert found == pytest.approx(BOX, abs=1e-5)
 
 
 def test_boxes_that_overlap_are_one_and_there_are_few():
     rng = np.random.default_rng(0)
-    found = strongest(rng.normal(0, 0.3, (168, 4)), rng.normal(0, 2, (168, 2)))
-    assert 1 <= len(found) <= MOST
+    found = select_strongest(rng.normal(0, 0.3, (168, 4)), rng.normal(0, 2, (168, 2)))
+    assert 1 <= len(found) <= MAX_BOXES
     assert (iou(found, found) - np.eye(len(found))).max() <= 0.3
     assert ((found >= 0) & (found <= 1)).all()
 
 
 def test_without_artifacts_there_are_no_boxes():
-    assert strongest(np.zeros((168, 4)), np.tile([1.0, -1.0], (168, 1))).shape == (0, 4)
+    assert select_strongest(np.zeros((168, 4)), np.tile([1.0, -1.0], (168, 1))).shape == (0, 4)
 
 
 @pytest.mark.parametrize("boxes_xy", [True, False])
@@ -54,9 +54,9 @@ def test_boxes_lie_in_the_faces_crop_where_the_network_saw_them(boxes_xy):
         crop=lambda face: np.zeros((112, 112, 3), np.uint8),
         outputs_of=lambda frames: {"loc": loc[None], "conf": conf[None]},
     )
-    (polygons,) = locate(detector, [face])
+    (polygons,) = locate_artifacts(detector, [face])
     assert polygons.shape == (1, 4, 2)
-    matrix = from_crop(align_matrix(frame_landmarks(face), size=112), face.origin)
+    matrix = shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=112), face.origin)
     seen = np.c_[polygons[0], np.ones(4)] @ matrix.T
     x0, y0, x1, y1 = BOX[0] if boxes_xy else BOX[0][[1, 0, 3, 2]]
     assert seen[:, :2] / seen[:, 2:] / 112 == pytest.approx(
@@ -69,7 +69,7 @@ def test_a_real_detector_answers_for_every_face():
     from crossfake.detectors import create
 
     made = create("caddm", backend="torch", backbone="timm:resnet10t", input_size=112)
-    points = np.vstack([template(0.9, 112)] * 17)[:81].astype(np.float32)
+    points = np.vstack([make_template(0.9, 112)] * 17)[:81].astype(np.float32)
     rng = np.random.default_rng(0)
 
     def face():

@@ -13,7 +13,7 @@ from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.progress import Reporter
 from crossfake.benchmark.train import Batches, Training, index_frames
 from crossfake.benchmark.types import Video
-from crossfake.datasets.faces.store import FaceStore, Outcome, encode, write_shard
+from crossfake.datasets.faces.store import FaceStore, PrepareResult, encode, write_shard
 from crossfake.detectors.caddm.sampler import RECIPES, CaddmSampler
 
 MISSING = {"landmarks": np.full((81, 2), np.nan, np.float32)}
@@ -39,7 +39,7 @@ def store(tmp_path, make_face):
             source = f"real/{name.partition('/')[2]}" if kind == "fake" else None
             face = replace(make_face(kind.replace("real", "source")), **fields)
             content = b"no file" if name.endswith("broken") else encode(face.crop, "png")
-            results.append((Outcome(name, "ok", 1, 1, (0,)), [(face, content)]))
+            results.append((PrepareResult(name, "ok", 1, 1, (0,)), [(face, content)]))
             videos.append(Video(name, Path("/nowhere"), int(kind == "fake"), kind, "train", source=source))
         write_shard(tmp_path / "faces" / "one.arrow", {}, results)
         return FaceStore(tmp_path / "faces"), videos

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
 from crossfake.benchmark.errors import BenchError  # noqa: E402
-from crossfake.detectors.caddm.keys import reference_key  # noqa: E402
+from crossfake.detectors.caddm.keys import to_reference_key  # noqa: E402
 from crossfake.detectors.caddm.network import CaddmNet  # noqa: E402
 from crossfake.detectors.caddm.objective import hard_negatives, multibox_loss  # noqa: E402
 
@@ -27,7 +27,7 @@ def test_names_and_shapes_are_the_released_ones(backbone):
         network = CaddmNet(backbone, 224)
     entries, parameters, digest = RELEASED[backbone]
     state = network.state_dict()
-    names = {k: reference_key(backbone, k) for k in state}
+    names = {k: to_reference_key(backbone, k) for k in state}
     lines = [f"{names[k]} {'x'.join(map(str, v.shape))}" for k, v in state.items()]
     assert len(set(names.values())) == entries
     assert sum(p.numel() for p in network.parameters()) == parameters
@@ -56,7 +56,7 @@ def test_efficientnet_b3s_map_matches_the_released_code(golden, make_input, weig
     backbone = network.base_model.to_empty(device="cpu").eval()
     ours = {f"base_model.{k}": v for k, v in backbone.state_dict().items()}
     for key in ours:
-        theirs = reference_key("efficientnet-b3", key)
+        theirs = to_reference_key("efficientnet-b3", key)
         ours[key].copy_(torch.from_numpy(np.asarray(weight(theirs, tuple(ours[key].shape), 1.4))))
     with torch.no_grad():
         features = backbone.forward_features(torch.from_numpy(make_input((2, 3, 224, 224))))

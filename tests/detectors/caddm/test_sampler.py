@@ -9,10 +9,10 @@ from collections import Counter
 import numpy as np
 import pytest
 from crossfake.benchmark.types import Face, TrainSample
-from crossfake.detectors.caddm.alignment import UPRIGHT, frame_landmarks
+from crossfake.detectors.caddm.alignment import UPRIGHT, to_frame_landmarks
 from crossfake.detectors.caddm.sampler import GENTLE, PAPER, RECIPES, REFERENCE, CaddmSampler
-from crossfake.detectors.caddm.scene import halved, scene_of
-from crossfake.detectors.caddm.targets import WHOLE, corners, decode, priors
+from crossfake.detectors.caddm.scene import halve, make_frame_pair
+from crossfake.detectors.caddm.targets import WHOLE, decode, priors, to_corners
 
 SIZES = {"image": (112, 112, 3), "label": (), "loc_targets": (168, 4), "conf_targets": (168,)}
 
@@ -25,12 +25,12 @@ def pair(make_face):
 
 @pytest.mark.parametrize("seed", [0, 3, 5, 9, 10])
 def test_swaps_replay_the_released_code(make_face, preprocessing, replay, seed):
-    scene = scene_of(TrainSample(make_face("fake"), 1, make_face("source")))
+    scene = make_frame_pair(TrainSample(make_face("fake"), 1, make_face("source")))
     sampler = CaddmSampler(recipe=REFERENCE)
-    image, boxes = sampler.fake(scene, replay(seed), train=False)
+    image, boxes = sampler.make_fake(scene, replay(seed), train=False)
     expected = preprocessing[f"ptrain_fake_seed{seed}_img"].astype(int)
     assert np.abs(image[::4, ::4, ::-1] - expected).mean() < 0.1
-    loc, conf = sampler.targets(boxes)
+    loc, conf = sampler.make_targets(boxes)
     positive = conf.nonzero()[0]
     assert positive.tolist() == preprocessing[f"ptrain_fake_seed{seed}_conf"].tolist()
     np.testing.assert_allclose(loc[positive], preprocessing[f"ptrain_fake_seed{seed}_loc"], atol=1e-5)
@@ -76,16 +76,16 @@ def test_shares_of_the_swaps(pair, monkeypatch, recipe, shares):
         )[1],
     )
     monkeypatch.setattr(
-        CaddmSampler, "_partial", lambda self, *rest: (counts.update(["partial"]), (scene.image, [WHOLE]))[1]
+        CaddmSampler, "_swap_partially", lambda self, *rest: (counts.update(["partial"]), (scene.image, [WHOLE]))[1]
     )
-    scene, rng = scene_of(pair), np.random.default_rng(0)
+    scene, rng = make_frame_pair(pair), np.random.default_rng(0)
     for _ in range(1000):
-        CaddmSampler(32, recipe).fake(scene, rng)
+        CaddmSampler(32, recipe).make_fake(scene, rng)
     assert [counts[k] for k in ("A", "B", "partial")] == pytest.approx(shares, abs=50)
 
 
 def test_common_rectangle_shows_the_same_place(pair, preprocessing):
-    scene = scene_of(pair)
+    scene = make_frame_pair(pair)
     assert scene.origin == (43, 2)
     assert scene.image.shape == scene.source.shape == (236, 237, 3)
     np.testing.assert_array_equal(scene.image[..., ::-1], preprocessing["fake"][2:238, 43:280])
@@ -95,26 +95,26 @@ def test_common_rectangle_shows_the_same_place(pair, preprocessing):
 def test_source_of_another_frame_size_is_resized(pair, make_face):
     large = make_face("source")
     double = Face(large.crop.repeat(2, 0).repeat(2, 1), large.landmarks * 2, large.box * 2, 0, (0, 0), (640, 480))
-    scene = scene_of(TrainSample(pair.face, 1, double))
+    scene = make_frame_pair(TrainSample(pair.face, 1, double))
     assert scene.image.shape == scene.source.shape
     np.testing.assert_array_equal(scene.source[50:60, 50:60], large.crop[50:60, 90:100])
 
 
 def test_source_elsewhere_in_the_frame_is_left_out(pair, make_face):
-    scene = scene_of(pair._replace(source=make_face("source", 200, 100, 320, 240)))
+    scene = make_frame_pair(pair._replace(source=make_face("source", 200, 100, 320, 240)))
     assert scene.source is None
-    image, boxes = CaddmSampler(112).fake(scene, np.random.default_rng(0))
+    image, boxes = CaddmSampler(112).make_fake(scene, np.random.default_rng(0))
     assert boxes == [WHOLE]
     assert image.shape == (112, 112, 3)
 
 
 def test_half_scene_shows_the_same_crop(make_face):
-    scene = scene_of(TrainSample(make_face("fake", 41, 3, 281, 239), 1, make_face("source", 41, 3, 281, 239)))
-    small = halved(scene, whole_landmarks=False)
+    scene = make_frame_pair(TrainSample(make_face("fake", 41, 3, 281, 239), 1, make_face("source", 41, 3, 281, 239)))
+    small = halve(scene, whole_landmarks=False)
     assert small.frame_size == (160, 120)
     full, half = (s.align(s.image, UPRIGHT, 112).astype(int) for s in (scene, small))
     assert np.abs(full[8:-8, 8:-8] - half[8:-8, 8:-8]).mean() < 12  # Whole-pixel eyes move by up to two pixels.
-    assert (halved(scene, whole_landmarks=True).landmarks % 1 == 0).all()
+    assert (halve(scene, whole_landmarks=True).landmarks % 1 == 0).all()
 
 
 @pytest.mark.parametrize("shift", [(-100, 0), (110, 60), (-150, -130), (-230, 0)])
@@ -130,20 +130,20 @@ def test_faces_over_the_frames_border(make_face, shift):
 
 
 def test_failed_partial_swap_is_dropped_or_replaced(make_face, monkeypatch):
-    monkeypatch.setattr("crossfake.detectors.caddm.sampler.changed_box", lambda *rest: None)
-    monkeypatch.setattr("crossfake.detectors.caddm.sampler.chance", lambda rng, probability: False)
-    scene = scene_of(TrainSample(make_face("fake"), 1, make_face("source")))
-    assert CaddmSampler(recipe=REFERENCE).fake(scene, np.random.default_rng(0)) is None
-    assert CaddmSampler(recipe=PAPER).fake(scene, np.random.default_rng(0))[1] == [WHOLE]
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.find_changed_box", lambda *rest: None)
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.flip_coin", lambda rng, probability: False)
+    scene = make_frame_pair(TrainSample(make_face("fake"), 1, make_face("source")))
+    assert CaddmSampler(recipe=REFERENCE).make_fake(scene, np.random.default_rng(0)) is None
+    assert CaddmSampler(recipe=PAPER).make_fake(scene, np.random.default_rng(0))[1] == [WHOLE]
     sample = TrainSample(make_face("fake"), 1, make_face("source"))
     assert CaddmSampler(recipe=REFERENCE)(sample, np.random.default_rng(0)) == {}
 
 
 def test_mirroring_moves_the_boxes(monkeypatch):
     monkeypatch.setattr("crossfake.detectors.caddm.sampler.augment", lambda image, *rest: image)
-    monkeypatch.setattr("crossfake.detectors.caddm.sampler.chance", lambda rng, probability: True)
+    monkeypatch.setattr("crossfake.detectors.caddm.sampler.flip_coin", lambda rng, probability: True)
     image = np.random.default_rng(0).integers(0, 256, (224, 224, 3)).astype(np.uint8)
-    mirrored, boxes = CaddmSampler()._photographed(image, [(0.125, 0.25, 0.5, 0.75)], np.random.default_rng(0))
+    mirrored, boxes = CaddmSampler()._augment(image, [(0.125, 0.25, 0.5, 0.75)], np.random.default_rng(0))
     np.testing.assert_array_equal(mirrored, image[:, ::-1])
     assert boxes == [(0.5, 0.25, 0.875, 0.75)]
 
@@ -153,13 +153,13 @@ def test_mirrored_boxes_are_where_the_mirrored_change_is(make_face, monkeypatch,
     """The released code's order of axes is for what the anchors are told, after mirroring."""
     box, size = (0.0, 0.25, 0.625, 0.5), 224
     image = np.zeros((size, size, 3), np.uint8)
-    monkeypatch.setattr(CaddmSampler, "fake", lambda *rest: (image, [WHOLE, box]))
+    monkeypatch.setattr(CaddmSampler, "make_fake", lambda *rest: (image, [WHOLE, box]))
     recipe = dataclasses.replace(PAPER if boxes_xy else REFERENCE, flip=True, photometric=0.0)
     sample, seen = TrainSample(make_face("fake"), 1, make_face("source")), set()
     for seed in range(8):
         example = CaddmSampler(size, recipe)(sample, np.random.default_rng(seed))
         positive = example["conf_targets"] > 0
-        told = corners(decode(example["loc_targets"][positive], priors()[positive]))
+        told = to_corners(decode(example["loc_targets"][positive], priors()[positive]))
         told = told if boxes_xy else told[:, [1, 0, 3, 2]]
         seen |= {tuple(np.round(b, 4).tolist()) for b in told} - {WHOLE}
     assert seen == {box, (0.375, 0.25, 1.0, 0.5)}
@@ -167,10 +167,10 @@ def test_mirrored_boxes_are_where_the_mirrored_change_is(make_face, monkeypatch,
 
 def test_paper_boxes_are_where_the_change_is(make_face):
     """The released code exchanges the axes; the paper's recipe must not."""
-    scene, found = scene_of(TrainSample(make_face("fake"), 1, make_face("source"))), 0
+    scene, found = make_frame_pair(TrainSample(make_face("fake"), 1, make_face("source"))), 0
     background = scene.align(scene.source, UPRIGHT, 224).astype(int)
     for seed in range(60):
-        image, boxes = CaddmSampler().fake(scene, np.random.default_rng(seed), train=False)
+        image, boxes = CaddmSampler().make_fake(scene, np.random.default_rng(seed), train=False)
         if len(boxes) == 2 and boxes[1] != WHOLE:
             changed = np.abs(image - background).sum(2)
             x0, y0, x1, y1 = (round(n * 224) for n in boxes[1])
@@ -181,7 +181,7 @@ def test_paper_boxes_are_where_the_change_is(make_face):
 
 
 def test_landmarks_of_the_frame(make_face, preprocessing):
-    np.testing.assert_array_equal(frame_landmarks(make_face("fake", 41, 3, 280, 240)), preprocessing["landmarks"])
+    np.testing.assert_array_equal(to_frame_landmarks(make_face("fake", 41, 3, 280, 240)), preprocessing["landmarks"])
 
 
 def test_sampler_does_not_import_torch():

@@ -3,28 +3,28 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from crossfake.detectors.caddm.alignment import align_matrix, warp
+from crossfake.detectors.caddm.alignment import compute_align_matrix, warp
 from crossfake.detectors.caddm.blend import (
     Box,
     alpha_blend,
-    box_of,
-    clone,
-    membrane,
-    misplaced_clone,
+    clone_misplaced,
+    find_mask_box,
     paste,
     poisson_blend,
-    soften,
+    poisson_clone,
+    soften_mask,
+    solve_membrane,
 )
-from crossfake.detectors.caddm.dssim import best_window, dssim
+from crossfake.detectors.caddm.dssim import dssim, find_best_window
 from crossfake.detectors.caddm.swap import (
     WINDOWS,
-    changed_box,
     choose_patch,
-    elastic,
-    hull_mask,
-    patch_mask,
-    shaken_hull,
-    widened_face,
+    deform_elastically,
+    find_changed_box,
+    find_widened_face,
+    make_hull_mask,
+    make_patch_mask,
+    shake_hull,
 )
 from scipy import sparse
 from scipy.sparse.linalg import splu
@@ -38,20 +38,20 @@ def frames(preprocessing):
 def released_patch(frames, window):
     """Displace a patch as the released code does."""
     fake, source, landmarks = frames
-    patch, face = choose_patch(fake, source, landmarks, window), widened_face(landmarks, fake.shape)
+    patch, face = choose_patch(fake, source, landmarks, window), find_widened_face(landmarks, fake.shape)
     x, y = landmarks.min(0)
     return patch._replace(x=int(patch.x - face.x + x), y=int(patch.y - face.y + y))
 
 
 def test_hull_and_its_soft_border_match_the_released_code(frames, preprocessing):
-    mask = hull_mask(frames[2], frames[0].shape)
+    mask = make_hull_mask(frames[2], frames[0].shape)
     np.testing.assert_array_equal(mask, preprocessing["global_mask"])
-    np.testing.assert_array_equal(soften(mask), preprocessing["global_blur"])
+    np.testing.assert_array_equal(soften_mask(mask), preprocessing["global_blur"])
 
 
 def test_alpha_blend_matches_the_released_code(frames, preprocessing):
     fake, source, landmarks = frames
-    mask = hull_mask(landmarks, fake.shape)
+    mask = make_hull_mask(landmarks, fake.shape)
     expected = preprocessing["global_alpha_srcbg"]
     np.testing.assert_array_equal(alpha_blend(fake, source, mask)[::2, ::2], expected)
     np.testing.assert_array_equal(paste(fake, source, mask, poisson=False)[::2, ::2], expected)
@@ -59,35 +59,35 @@ def test_alpha_blend_matches_the_released_code(frames, preprocessing):
 
 def test_misplaced_clone_matches_the_released_code(frames, preprocessing):
     fake, source, landmarks = frames
-    cloned = misplaced_clone(fake, source, hull_mask(landmarks, fake.shape), (0, 0), (320, 240))
+    cloned = clone_misplaced(fake, source, make_hull_mask(landmarks, fake.shape), (0, 0), (320, 240))
     assert np.abs(cloned[::2, ::2].astype(int) - preprocessing["global_poisson"]).max() <= 1
 
 
 def test_misplaced_clone_sees_the_frame_not_the_crop(frames):
     fake, source, landmarks = frames
-    mask = hull_mask(landmarks, fake.shape)
-    whole = misplaced_clone(fake, source, mask, (0, 0), (320, 240))
+    mask = make_hull_mask(landmarks, fake.shape)
+    whole = clone_misplaced(fake, source, mask, (0, 0), (320, 240))
     part = (slice(20, 220), slice(60, 260))  # The clone's rectangle begins left of this crop.
-    cropped = misplaced_clone(fake[part], source[part], mask[part], (60, 20), (320, 240))
+    cropped = clone_misplaced(fake[part], source[part], mask[part], (60, 20), (320, 240))
     assert np.abs(cropped[:, 20:].astype(int) - whole[part][:, 20:]).mean() < 1
-    assert misplaced_clone(fake, source, mask, (320, 0), (1280, 480)) is None  # y would be 470: below the frame.
+    assert clone_misplaced(fake, source, mask, (320, 0), (1280, 480)) is None  # y would be 470: below the frame.
 
 
 def test_clone_does_not_depend_on_what_was_in_memory(frames):
     fake, source, landmarks = frames
-    mask = hull_mask(landmarks, fake.shape)
-    kept = [clone(fake, source, mask, (150, 118)) for _ in range(4)]
+    mask = make_hull_mask(landmarks, fake.shape)
+    kept = [poisson_clone(fake, source, mask, (150, 118)) for _ in range(4)]
     assert all(np.array_equal(kept[0], other) for other in kept)
-    assert clone(fake, source, mask, (10, 10)) is None
+    assert poisson_clone(fake, source, mask, (10, 10)) is None
 
 
 def test_poisson_blend_is_near_opencvs_and_leaves_the_rest(frames):
     fake, source, landmarks = frames
     brighter = np.minimum(fake.astype(int) + 25, 255).astype(np.uint8)
-    mask = hull_mask(landmarks, fake.shape)
-    box = box_of(mask)
+    mask = make_hull_mask(landmarks, fake.shape)
+    box = find_mask_box(mask)
     blended = paste(brighter, source, mask, poisson=True)
-    theirs = clone(brighter, source, mask, (box.x + box.width // 2, box.y + box.height // 2))
+    theirs = poisson_clone(brighter, source, mask, (box.x + box.width // 2, box.y + box.height // 2))
     assert np.abs(blended[mask > 0].astype(int) - theirs[mask > 0]).mean() < 4
     np.testing.assert_array_equal(blended[mask == 0], source[mask == 0])
 
@@ -112,11 +112,11 @@ def exact_blend(pasted, background, mask):
 
 def test_poisson_blend_is_nearer_to_the_exact_one_than_opencvs(frames):
     fake, source, landmarks = frames
-    mask = hull_mask(landmarks, fake.shape)
-    box = box_of(mask)
+    mask = make_hull_mask(landmarks, fake.shape)
+    box = find_mask_box(mask)
     for pasted, background in ((fake, source), (source, fake)):
         exact = exact_blend(pasted, background, mask)[mask > 0]
-        theirs = clone(pasted, background, mask, (box.x + box.width // 2, box.y + box.height // 2))
+        theirs = poisson_clone(pasted, background, mask, (box.x + box.width // 2, box.y + box.height // 2))
         ours, theirs = (np.abs(i[mask > 0] - exact) for i in (paste(pasted, background, mask, True), theirs))
         assert ours.mean() < 0.6 < 1.2 < theirs.mean()
         assert ours.max() <= 3 < theirs.max()
@@ -124,15 +124,15 @@ def test_poisson_blend_is_nearer_to_the_exact_one_than_opencvs(frames):
 
 def test_poisson_blend_of_equal_images_changes_nothing(frames):
     _, source, landmarks = frames
-    mask = hull_mask(landmarks, source.shape)
+    mask = make_hull_mask(landmarks, source.shape)
     np.testing.assert_array_equal(poisson_blend(source, source, mask), source)
 
 
 def test_membrane_is_harmonic():
     y, x = np.mgrid[:40, :60].astype(np.float32)
     slope = np.repeat((x + 2 * y)[..., None], 3, 2)
-    inside = patch_mask(Box(5, 5, 45, 30), (40, 60)) // 255
-    np.testing.assert_allclose(membrane(np.where(inside[..., None] > 0, 0, slope), inside), slope, atol=3)
+    inside = make_patch_mask(Box(5, 5, 45, 30), (40, 60)) // 255
+    np.testing.assert_allclose(solve_membrane(np.where(inside[..., None] > 0, 0, slope), inside), slope, atol=3)
 
 
 def test_empty_mask_pastes_nothing(frames):
@@ -146,30 +146,30 @@ def test_empty_mask_pastes_nothing(frames):
 def test_partial_swap_matches_the_released_code(frames, preprocessing, window):
     fake, source, landmarks = frames
     key = f"partial_{window[0]}x{window[1]}_"
-    face, patch = widened_face(landmarks, fake.shape), choose_patch(fake, source, landmarks, window)
+    face, patch = find_widened_face(landmarks, fake.shape), choose_patch(fake, source, landmarks, window)
     i, j = patch.y - face.y, patch.x - face.x
     assert [i, j, i + patch.height, j + patch.width] == preprocessing[key + "bbox"].tolist()
-    mask = patch_mask(released_patch(frames, window), fake.shape)
+    mask = make_patch_mask(released_patch(frames, window), fake.shape)
     np.testing.assert_array_equal(mask, preprocessing[key + "mask"])
-    matrix = align_matrix(landmarks)
+    matrix = compute_align_matrix(landmarks)
     crop, background = (warp(i, matrix) for i in (paste(fake, source, mask, poisson=False), source))
-    x0, y0, x1, y1 = changed_box(crop, background, window)
+    x0, y0, x1, y1 = find_changed_box(crop, background, window)
     assert [y0, x0, y1, x1] == preprocessing[key + "boxes"][1].tolist()
     if key + "crop" in preprocessing:
         assert np.abs(crop[::4, ::4].astype(int) - preprocessing[key + "crop"]).max() <= 1
 
 
 def test_too_little_change_has_no_box(frames):
-    crop = warp(frames[1], align_matrix(frames[2]))
-    assert changed_box(crop, crop, (40, 80)) is None
+    crop = warp(frames[1], compute_align_matrix(frames[2]))
+    assert find_changed_box(crop, crop, (40, 80)) is None
 
 
 def test_dssim_matches_the_released_code(frames, preprocessing):
-    matrix = align_matrix(frames[2])
+    matrix = compute_align_matrix(frames[2])
     heat = dssim(*(warp(i, matrix) for i in frames[:2]))
     np.testing.assert_allclose(heat[::16, ::16], preprocessing["dssim_rows"], atol=6e-3)  # Crops differ by a level.
     assert heat.sum() == pytest.approx(5223.5, rel=1e-3)
-    found = [best_window(heat, window, (44, 44)) for window in WINDOWS[1:]]  # Two of the smallest nearly tie.
+    found = [find_best_window(heat, window, (44, 44)) for window in WINDOWS[1:]]  # Two of the smallest nearly tie.
     assert np.array_equal(found, preprocessing["sliding"][1:, :2])
 
 
@@ -189,11 +189,11 @@ def test_dssim_matches_a_plain_calculation():
 
 
 def test_best_window_takes_the_first_of_equals_and_stays_inside():
-    assert best_window(np.zeros((20, 20)), (8, 8), (4, 4)) == (0, 0)
+    assert find_best_window(np.zeros((20, 20)), (8, 8), (4, 4)) == (0, 0)
     heat = np.zeros((20, 20))
     heat[12:, 8:] = 1
-    assert best_window(heat, (8, 8), (4, 4)) == (12, 8)
-    assert best_window(heat, (30, 8), (4, 4)) is None
+    assert find_best_window(heat, (8, 8), (4, 4)) == (12, 8)
+    assert find_best_window(heat, (30, 8), (4, 4)) is None
 
 
 @pytest.mark.parametrize("sigma", [8.0, 20.0])
@@ -202,7 +202,7 @@ def test_elastic_moves_as_far_as_blurred_noise(sigma, monkeypatch):
     monkeypatch.setattr(cv2, "remap", lambda image, x, y, how: moved.append((x, y)) or image)
     rng = np.random.default_rng(0)
     for _ in range(40):
-        elastic(np.zeros((90, 120), np.uint8), sigma, 400, rng)
+        deform_elastically(np.zeros((90, 120), np.uint8), sigma, 400, rng)
     x = np.array([m[0] for m in moved]) - np.arange(120)
     assert x.std() == pytest.approx(400 * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * sigma), rel=0.2)
     lag = int(sigma)
@@ -210,8 +210,8 @@ def test_elastic_moves_as_far_as_blurred_noise(sigma, monkeypatch):
 
 
 def test_shaken_hull_is_reproducible_and_keeps_its_place(frames):
-    mask = hull_mask(frames[2], frames[0].shape)
-    one, two, other = (shaken_hull(mask, 19.2, 400, np.random.default_rng(s)) for s in (1, 1, 2))
+    mask = make_hull_mask(frames[2], frames[0].shape)
+    one, two, other = (shake_hull(mask, 19.2, 400, np.random.default_rng(s)) for s in (1, 1, 2))
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
     assert ((one > 127) & (mask > 0)).sum() > 0.8 * (mask > 0).sum()

@@ -12,7 +12,7 @@ pytest.importorskip("flax")
 import jax
 import jax.numpy as jnp
 from crossfake.detectors.fairness import jax_objective as objective
-from crossfake.detectors.fairness.labels import AIFACE_COUNTS, FFPP_COUNTS, GROUPS, ldam_margins
+from crossfake.detectors.fairness.labels import AIFACE_COUNTS, FFPP_COUNTS, GROUPS, compute_ldam_margins
 from crossfake.detectors.jax_networks.layers import EVALUATION, Mode
 
 SCALES = {"A_mixed16": 2, "B_big64": 4, "C_onegroup": 2, "D_tight": 0.01, "E_singletons": 5, "F_wide32": 12}
@@ -21,8 +21,10 @@ SCALES = {"A_mixed16": 2, "B_big64": 4, "C_onegroup": 2, "D_tight": 0.01, "E_sin
 def test_ldam_loss_matches(losses, signed):
     logits = signed("ldam_x", (8, 8), 2)
     for counts, name, key in ((AIFACE_COUNTS, "ldam_aiface", "loss_same_x"), (FFPP_COUNTS, "ldam", "loss")):
-        margins = np.float32(ldam_margins(counts))
-        run = jax.jit(jax.value_and_grad(lambda x, m=margins: objective.ldam_errors(x, jnp.arange(8), m).mean()))
+        margins = np.float32(compute_ldam_margins(counts))
+        run = jax.jit(
+            jax.value_and_grad(lambda x, m=margins: objective.compute_ldam_errors(x, jnp.arange(8), m).mean())
+        )
         loss, grad = run(logits)
         assert float(loss) == pytest.approx(losses[name][key], rel=1e-6)
     np.testing.assert_allclose(grad[0], losses["ldam"]["grad_row0"], atol=1e-5)
@@ -31,7 +33,7 @@ def test_ldam_loss_matches(losses, signed):
 def test_contrastive_loss_matches(losses, signed):
     case = losses["contrastive"]
     label, kinds = jnp.asarray([0] * 4 + [1] * 4), jnp.asarray(case["spe_label"])
-    anchors = objective.rotated(label), objective.rotated(kinds, popped=True)
+    anchors = objective.rotate_within_kinds(label), objective.rotate_within_kinds(kinds, popped=True)
     assert anchors[0].tolist() == case["anchor_idx_common_real"] + case["anchor_idx_common_fake"]
     assert anchors[1].tolist() == case["anchor_idx_specific"]
 
@@ -50,15 +52,18 @@ def test_contrastive_loss_matches(losses, signed):
 @given(st.lists(st.integers(-1, 5), min_size=8, max_size=8), st.booleans())
 def test_rotated_anchors_are_pytorchs(kinds, popped):
     torch = pytest.importorskip("torch")
-    from crossfake.detectors.fairness.objective import rotated
+    from crossfake.detectors.fairness.objective import rotate_within_kinds
 
-    assert objective.rotated(jnp.asarray(kinds), popped).tolist() == rotated(torch.tensor(kinds), popped).tolist()
+    assert (
+        objective.rotate_within_kinds(jnp.asarray(kinds), popped).tolist()
+        == rotate_within_kinds(torch.tensor(kinds), popped).tolist()
+    )
 
 
 def test_shuffled_anchors_are_permutations_within_each_kind():
     kinds = jnp.asarray([0, 0, 0, 0, 2, -1, 2, 5, 2])
     keys = jax.random.split(jax.random.key(0), 200)
-    drawn = np.asarray(jax.jit(jax.vmap(lambda key: objective.shuffled(kinds, key)))(keys))
+    drawn = np.asarray(jax.jit(jax.vmap(lambda key: objective.shuffle_within_kinds(kinds, key)))(keys))
     assert (np.asarray(kinds)[drawn] == kinds).all()
     assert (np.sort(drawn, 1) == np.arange(9)).all()
     assert set(drawn[:, 0]) == {0, 1, 2, 3}
@@ -73,10 +78,10 @@ def test_bilevel_loss_matches(name, losses, signed):
     case = losses["bilevel"][name]
     label, group = jnp.asarray(case["label"]), jnp.asarray(case["intersec"])
     logits = signed(f"bi_{name}", (len(label), 2), SCALES[name])
-    np.testing.assert_allclose(objective.fused_errors(logits, label), case["per_sample_ce"], atol=1e-5)
-    loss, grad = jax.jit(jax.value_and_grad(lambda x: objective.bilevel_cvar(objective.fused_errors(x, label), group)))(
-        logits
-    )
+    np.testing.assert_allclose(objective.compute_fused_errors(logits, label), case["per_sample_ce"], atol=1e-5)
+    loss, grad = jax.jit(
+        jax.value_and_grad(lambda x: objective.bilevel_cvar(objective.compute_fused_errors(x, label), group))
+    )(logits)
     assert float(loss) == pytest.approx(case["loss"], abs=5e-6)
     # Where the released code's search stops on the same side of the kink (below it, or on it).
     same = [g["group"] for g in case["groups"] if g["lambda_fminbound"] <= g["lambda_exact"]]
@@ -111,12 +116,12 @@ def test_the_bilevel_loss_has_no_loop_over_groups_or_samples():
 
 
 def test_pairs_that_fill_a_batch_up_add_nothing(signed):
-    features, anchors = signed("con_common", (8, 16), 2), objective.rotated(jnp.asarray([0] * 4 + [1] * 4))
+    features, anchors = signed("con_common", (8, 16), 2), objective.rotate_within_kinds(jnp.asarray([0] * 4 + [1] * 4))
     rows = np.array([0, 1, 2, 3, 0, 4, 5, 6, 7, 0])
     present = np.float32([1, 1, 1, 1, 0] * 2)
     padded = np.where(present[:, None] > 0, features[rows], 0)
     kinds = Mode(present=present).where_present(jnp.asarray([0] * 5 + [1] * 5), -1)
-    found = objective.contrastive_loss(padded, objective.rotated(kinds), Mode(present=present))
+    found = objective.contrastive_loss(padded, objective.rotate_within_kinds(kinds), Mode(present=present))
     assert float(found) == pytest.approx(float(objective.contrastive_loss(features, anchors, EVALUATION)), rel=1e-6)
     images = signed("image", (8, 2, 2, 3), 1)
     drawn = {k: signed(k, (4, 2, 2, 3), 1) for k in ("self_recon_1", "self_recon_2", "recon_1", "recon_2")}
@@ -129,4 +134,6 @@ def test_pairs_that_fill_a_batch_up_add_nothing(signed):
 def test_the_fused_error_of_one_logit_is_binary_cross_entropy():
     logits, label = jnp.asarray([[0.3], [-2.0]]), jnp.asarray([1, 0])
     two = jnp.concatenate([jnp.zeros_like(logits), logits], 1)
-    np.testing.assert_allclose(objective.fused_errors(logits, label), objective.fused_errors(two, label), rtol=1e-6)
+    np.testing.assert_allclose(
+        objective.compute_fused_errors(logits, label), objective.compute_fused_errors(two, label), rtol=1e-6
+    )

@@ -19,7 +19,7 @@ from crossfake.benchmark.config import TrainSettings  # noqa: E402
 from crossfake.benchmark.errors import BenchError  # noqa: E402
 from crossfake.benchmark.registry import detectors  # noqa: E402
 from crossfake.detectors import create, create_from  # noqa: E402
-from crossfake.detectors.fairness.jax_network import adain, enlarged  # noqa: E402
+from crossfake.detectors.fairness.jax_network import adain, upsample  # noqa: E402
 
 NARROW = {
     "backbone": "timm:resnet10t",
@@ -164,7 +164,7 @@ def test_enlarging_keeps_corners_where_they_are_as_pytorch(shape, factor):
     theirs = torch.nn.functional.interpolate(
         torch.from_numpy(x).permute(0, 3, 1, 2), scale_factor=factor, mode="bilinear", align_corners=True
     )
-    found = np.asarray(enlarged(jnp.asarray(x), factor))
+    found = np.asarray(upsample(jnp.asarray(x), factor))
     np.testing.assert_allclose(found, theirs.permute(0, 2, 3, 1), atol=1e-6)
     np.testing.assert_allclose(
         found[:, [0, 0, -1, -1], [0, -1, 0, -1]], x[:, [0, 0, -1, -1], [0, -1, 0, -1]], atol=1e-6
@@ -270,7 +270,7 @@ def fresh(seed=0, name="pgfdd", **options):
 def test_a_lost_frame_takes_its_partner_along(batch):
     """Of two reals and four fakes, two pairs are learned from, filled up to three."""
     rows = [1, 3, 4, 5, 6, 7]
-    found = fresh().arranged({k: v[rows] for k, v in batch.items()}, 6)
+    found = fresh().arrange_batch({k: v[rows] for k, v in batch.items()}, 6)
     assert found["present"].tolist() == [1, 1, 0, 1, 1, 0]
     assert found["intersec_label"].tolist() == [
         *batch["intersec_label"][[1, 3]],
@@ -313,7 +313,7 @@ def test_steps_lower_for_accelerators(batch):
     scoring = jax.export.export(jax.jit(detector.probabilities), platforms=platforms)(*detector.weights, batch["image"])
     assert scoring.platforms == platforms
     session = detector.training(TrainSettings(**SGD, precision="bf16"), 1, 1)
-    step = jax.export.export(session.update, platforms=platforms)(*session.arguments(batch))
+    step = jax.export.export(session.update, platforms=platforms)(*session.make_step_arguments(batch))
     assert step.platforms == platforms
     assert "stablehlo.convolution" in step.mlir_module()
     assert "bf16" in step.mlir_module()

@@ -9,7 +9,7 @@ import pytest
 from crossfake.benchmark.errors import BenchError
 from crossfake.benchmark.types import Face, TrainSample, Video
 from crossfake.detectors.crops import BoxCrop
-from crossfake.detectors.fairness.labels import FairnessSampler, group_code, method_codes, study
+from crossfake.detectors.fairness.labels import FairnessSampler, encode_group, inspect_training_set, number_methods
 
 
 def video(name, label, method, gender="male", race="white"):
@@ -26,30 +26,30 @@ def video(name, label, method, gender="male", race="white"):
     ],
 )
 def test_group_codes_are_the_papers(gender, race, code):
-    assert group_code({"gender": gender, "race": race}) == code
+    assert encode_group({"gender": gender, "race": race}) == code
 
 
 def test_manipulations_are_numbered_as_in_the_paper_then_by_name():
-    assert method_codes(["FaceSwap"]) == {
+    assert number_methods(["FaceSwap"]) == {
         "Deepfakes": 1,
         "Face2Face": 2,
         "FaceSwap": 3,
         "NeuralTextures": 4,
         "FaceShifter": 5,
     }
-    assert method_codes(["b", "a", "b"]) == {"a": 1, "b": 2}
+    assert number_methods(["b", "a", "b"]) == {"a": 1, "b": 2}
     with pytest.raises(BenchError, match="tells 5 manipulations apart, and the training videos have 6"):
-        method_codes(["FaceSwap", "a"])
+        number_methods(["FaceSwap", "a"])
 
 
 def test_study_keeps_annotated_videos_and_counts_their_frames():
     videos = [video("a", 0, "real"), video("b", 1, "x", "female", "asian"), video("c", 1, "x", "", "asian")]
-    kept, lesson = study(videos, {"a": 3, "b": 5, "c": 7})
+    kept, training_stats = inspect_training_set(videos, {"a": 3, "b": 5, "c": 7})
     assert [v.id for v in kept] == ["a", "b"]
-    assert lesson.counts.tolist() == [0, 3, 0, 0, 5, 0, 0, 0]
-    assert lesson.methods == {"x": 1}
+    assert training_stats.counts.tolist() == [0, 3, 0, 0, 5, 0, 0, 0]
+    assert training_stats.methods == {"x": 1}
     with pytest.raises(BenchError, match=r"known of 1 of 2 training videos.*demographics.csv"):
-        study([video("a", 0, "real"), video("b", 1, "x", race="")], {})
+        inspect_training_set([video("a", 0, "real"), video("b", 1, "x", race="")], {})
 
 
 @pytest.mark.parametrize("augment", [False, True])

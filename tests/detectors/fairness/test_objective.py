@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 from crossfake.detectors.fairness import objective  # noqa: E402
-from crossfake.detectors.fairness.labels import AIFACE_COUNTS, FFPP_COUNTS, ldam_margins  # noqa: E402
+from crossfake.detectors.fairness.labels import AIFACE_COUNTS, FFPP_COUNTS, compute_ldam_margins  # noqa: E402
 
 SCALES = {"A_mixed16": 2, "B_big64": 4, "C_onegroup": 2, "D_tight": 0.01, "E_singletons": 5, "F_wide32": 12}
 
@@ -24,10 +24,10 @@ def signed(signed):
 
 def test_margins_and_ldam_loss_match(losses, signed):
     for counts, name in ((FFPP_COUNTS, "ldam"), (AIFACE_COUNTS, "ldam_aiface")):
-        np.testing.assert_allclose(ldam_margins(counts), losses[name]["margins"], atol=1e-6)
+        np.testing.assert_allclose(compute_ldam_margins(counts), losses[name]["margins"], atol=1e-6)
     logits = signed("ldam_x", (8, 8), 2).requires_grad_()
     for counts, name, key in ((AIFACE_COUNTS, "ldam_aiface", "loss_same_x"), (FFPP_COUNTS, "ldam", "loss")):
-        loss = objective.ldam_loss(logits, torch.arange(8), torch.as_tensor(ldam_margins(counts)).float())
+        loss = objective.ldam_loss(logits, torch.arange(8), torch.as_tensor(compute_ldam_margins(counts)).float())
         assert loss.item() == pytest.approx(losses[name][key], rel=1e-6)
     loss.backward()
     np.testing.assert_allclose(logits.grad[0], losses["ldam"]["grad_row0"], atol=1e-5)
@@ -35,8 +35,8 @@ def test_margins_and_ldam_loss_match(losses, signed):
 
 @given(st.lists(st.integers(0, 10**6), min_size=2, max_size=9).filter(any))
 def test_rarer_classes_have_larger_margins_whatever_the_scale(counts):
-    margins = ldam_margins(counts)
-    np.testing.assert_allclose(ldam_margins([7 * n for n in counts]), margins)
+    margins = compute_ldam_margins(counts)
+    np.testing.assert_allclose(compute_ldam_margins([7 * n for n in counts]), margins)
     assert margins.max() == 0.5
     for (n, margin), (m, other) in zip(
         zip(counts, margins, strict=True), [*zip(counts, margins, strict=True)][1:], strict=False
@@ -49,7 +49,7 @@ def test_contrastive_loss_matches(losses, signed):
     expected = losses["contrastive"]
     common, specific = (signed(f"con_{k}", (8, 16), 2).requires_grad_() for k in ("common", "spec"))
     label, kinds = torch.tensor([0] * 4 + [1] * 4), torch.tensor(expected["spe_label"])
-    anchors = objective.rotated(label), objective.rotated(kinds, popped=True)
+    anchors = objective.rotate_within_kinds(label), objective.rotate_within_kinds(kinds, popped=True)
     assert anchors[0].tolist() == expected["anchor_idx_common_real"] + expected["anchor_idx_common_fake"]
     assert anchors[1].tolist() == expected["anchor_idx_specific"]
     loss = sum(map(objective.contrastive_loss, (common, specific), anchors))
@@ -62,7 +62,7 @@ def test_contrastive_loss_matches(losses, signed):
 def test_shuffled_anchors_are_permutations_within_each_kind():
     kinds = torch.tensor([0, 0, 0, 0, 2, 1, 2, 5, 2])
     torch.manual_seed(0)
-    drawn = torch.stack([objective.shuffled(kinds) for _ in range(200)])
+    drawn = torch.stack([objective.shuffle_within_kinds(kinds) for _ in range(200)])
     assert (kinds[drawn] == kinds).all()
     assert (drawn.sort(1).values == torch.arange(9)).all()
     assert set(drawn[:, 0].tolist()) == {0, 1, 2, 3}
@@ -74,7 +74,7 @@ def test_bilevel_loss_matches(name, losses, signed):
     case = losses["bilevel"][name]
     label, group = torch.tensor(case["label"]), torch.tensor(case["intersec"])
     logits = signed(f"bi_{name}", (len(label), 2), SCALES[name]).requires_grad_()
-    errors = objective.fused_errors(logits, label)
+    errors = objective.compute_fused_errors(logits, label)
     np.testing.assert_allclose(errors.detach(), case["per_sample_ce"], atol=1e-5)
     loss = objective.bilevel_cvar(errors, group)
     assert loss.item() == pytest.approx(case["loss"], abs=5e-6)
@@ -112,4 +112,6 @@ def test_bilevel_loss_is_the_searched_optimum(samples):
 def test_the_fused_error_of_one_logit_is_binary_cross_entropy():
     logits, label = torch.tensor([[0.3], [-2.0]]), torch.tensor([1, 0])
     two = torch.cat([torch.zeros_like(logits), logits], 1)
-    torch.testing.assert_close(objective.fused_errors(logits, label), objective.fused_errors(two, label))
+    torch.testing.assert_close(
+        objective.compute_fused_errors(logits, label), objective.compute_fused_errors(two, label)
+    )

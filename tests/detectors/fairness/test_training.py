@@ -143,7 +143,7 @@ def test_the_recipe_is_the_papers():
         assert settings.options["backbone"] == "xception"
         assert (train.optimizer, train.sharpness, train.rho, train.momentum) == ("sgd", "sam", 0.05, 0.9)
         assert (train.epochs, train.batch_size, train.balance, train.weight_decay) == (100, 32, True, 5e-3)
-        assert [train.rate(epoch, 100, 1) for epoch in (0, 59, 60, 99)] == [5e-4, 5e-4, 4.5e-4, 4.5e-4]
+        assert [train.learning_rate(epoch, 100, 1) for epoch in (0, 59, 60, 99)] == [5e-4, 5e-4, 4.5e-4, 4.5e-4]
     assert detectors.find("fair_df_detector", "").name == "pgfdd"
 
 

@@ -69,9 +69,9 @@ def test_same_padding_puts_the_odd_pixel_at_the_right_and_bottom(kernel, stride,
 def test_both_forms_of_depthwise_convolution_agree_and_each_platform_gets_its_own():
     conv = Conv(6, 6, 5, Init(0), stride=2, padding=2, groups=6, bias=False)
     x, weight, pads = jnp.asarray(images(channels=6)), conv.weight[...], [(2, 2), (2, 2)]
-    shifted = layers._shifted_sum(x, weight, 2, pads)
+    shifted = layers._sum_shifted(x, weight, 2, pads)
     np.testing.assert_allclose(shifted, layers._convolve(x, weight, 2, pads, groups=6), atol=1e-5)
-    run = jax.jit(lambda x: layers._depthwise(x, weight, 2, pads))
+    run = jax.jit(lambda x: layers._convolve_depthwise(x, weight, 2, pads))
     assert "feature_group_count = 6" in jax.export.export(run, platforms=["tpu"])(x).mlir_module()
     assert "feature_group_count" not in jax.export.export(run, platforms=["cpu"])(x).mlir_module()
 

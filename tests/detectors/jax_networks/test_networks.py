@@ -13,7 +13,7 @@ nnx = pytest.importorskip("flax.nnx")
 timm = pytest.importorskip("timm")
 
 import jax.numpy as jnp  # noqa: E402
-from crossfake.detectors.jax_detector import named  # noqa: E402
+from crossfake.detectors.jax_detector import flatten_state  # noqa: E402
 from crossfake.detectors.jax_networks import efficientnet, resnet, xception  # noqa: E402
 from crossfake.detectors.jax_networks.layers import EVALUATION, Init, Mode  # noqa: E402
 from timm.models import resnet as timm_resnet  # noqa: E402
@@ -63,7 +63,7 @@ def test_a_block_is_timms(case):
     graph, params, rest = nnx.split(ours, nnx.Param, ...)
     # The starts that a block ends with (zero scales) would hide most of it.
     params = jax.tree.map(lambda p: p + 0.1 * np.random.default_rng(1).normal(size=p.shape).astype(np.float32), params)
-    weights = {**named(params), **named(rest)}
+    weights = {**flatten_state(params), **flatten_state(rest)}
     theirs.double().train().load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
     inner = INNER.get(case, 4)
     x = np.random.default_rng(0).normal(size=(3, 7, 7, inner)).astype(np.float32)
@@ -78,9 +78,9 @@ def test_a_block_is_timms(case):
     (expected**2).sum().backward()
     np.testing.assert_allclose(y.transpose(0, 3, 1, 2), expected.detach(), atol=1e-4)
     for key, parameter in theirs.named_parameters():
-        np.testing.assert_allclose(named(grads)[key], parameter.grad, rtol=1e-3, atol=2e-3, err_msg=key)
+        np.testing.assert_allclose(flatten_state(grads)[key], parameter.grad, rtol=1e-3, atol=2e-3, err_msg=key)
     for key, value in theirs.named_buffers():
-        np.testing.assert_allclose(named(rest)[key], value, rtol=1e-4, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(flatten_state(rest)[key], value, rtol=1e-4, atol=1e-6, err_msg=key)
     theirs.eval()
     y = nnx.merge(graph, params, rest)(jnp.asarray(x), EVALUATION)
     np.testing.assert_allclose(
