@@ -14,11 +14,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from crossfake.benchmark.intervals import MetricDraws, Resamples, average_over_seeds, estimate_interval, measure_ranking
-from crossfake.benchmark.score import pool_frames
+from crossfake.benchmark.stats.bootstrap import (
+    MetricDraws,
+    Resamples,
+    average_over_seeds,
+    estimate_interval,
+    measure_ranking,
+)
+from crossfake.benchmark.stats.scoring import pool_frames
+from crossfake.benchmark.stats.seed_pooling import merge_estimates
 from crossfake.datasets.demo.world import read_ground_truth
 from crossfake.leaderboards.markdown import format_estimate, format_grid
-from crossfake.leaderboards.pool import merge_estimates
 
 PLAIN = "timm-resnet10t.plain"
 Seeds = dict[str, MetricDraws]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crossfake.benchmark.config import TrainSettings
+from crossfake.benchmark.core.settings import TrainSettings
 from crossfake.detectors import create
 
 pytest.importorskip("torch")

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crossfake.benchmark.types import FAKE, Face, TrainSample
-from crossfake.datasets.faces.store import decode, encode
+from crossfake.benchmark.core.types import FAKE, Face, TrainSample
+from crossfake.datasets.faces.face_store import decode, encode
 from crossfake.detectors.caddm import sampler as module
 from crossfake.detectors.caddm.sampler import RECIPES, CaddmSampler
 from scipy.ndimage import gaussian_filter, map_coordinates

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.types import Video
+from crossfake.benchmark.core.types import Video
 from crossfake.datasets.manifest import LABELS, read_manifest
 
 ROWS = 1_000_000

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crossfake.benchmark.checkpoints import save
+from crossfake.benchmark.core.checkpoints import save
 from crossfake.detectors import create
 
 IMAGES = 8
@@ -33,7 +33,7 @@ print(resident() - before)
 STEP = """
 import resource, sys
 import numpy as np
-from crossfake.benchmark.config import TrainSettings
+from crossfake.benchmark.core.settings import TrainSettings
 from crossfake.detectors import create
 
 pairs, rng = int(sys.argv[1]), np.random.default_rng(0)

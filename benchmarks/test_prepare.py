@@ -8,8 +8,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from crossfake.benchmark.config import FaceSettings
-from crossfake.benchmark.types import Video
+from crossfake.benchmark.core.settings import FaceSettings
+from crossfake.benchmark.core.types import Video
 from crossfake.datasets.faces.prepare import prepare
 from crossfake.datasets.faces.sampling import choose_frames
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.attributes import attribute_columns
-from crossfake.benchmark.metrics import RANK_METRICS, accuracy, make_roc_curve
-from crossfake.benchmark.score import compute_scorecard, pool_frames
+from crossfake.benchmark.stats.attributes import attribute_columns
+from crossfake.benchmark.stats.metrics import RANK_METRICS, accuracy, make_roc_curve
+from crossfake.benchmark.stats.scoring import compute_scorecard, pool_frames
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ..benchmark.errors import BenchError, did_you_mean
-from ..benchmark.registry import Entry, datasets
-from ..benchmark.types import FAKE, REAL, Video
-from .demographics import add_groups
+from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.registry import Entry, datasets
+from ..benchmark.core.types import FAKE, REAL, Video
+from .demographics.tables import add_groups
 
 VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..benchmark.errors import BenchError
-from ..benchmark.registry import datasets
-from ..benchmark.types import FAKE, Picture, Video
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.registry import datasets
+from ..benchmark.core.types import FAKE, Picture, Video
 from .base import describe_folder, finish_listing, hold_out, read_json
 from .folder import parse_frame_number
 
@@ -53,7 +53,8 @@ class CaddmFrames:
         """
         if not self._find_files(root):
             raise BenchError(
-                f"no {self.landmarks or LANDMARKS} in {root} or in {', '.join(FOLDERS)} there: found {describe_folder(root)}. "
+                f"no {self.landmarks or LANDMARKS} in {root} or in {', '.join(FOLDERS)} there: "
+                f"found {describe_folder(root)}. "
                 "If it is elsewhere: bench data import caddm-frames ROOT --landmarks FILE"
             )
         return root

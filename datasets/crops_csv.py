@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from ..benchmark.errors import BenchError
-from ..benchmark.registry import datasets
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.registry import datasets
 from .base import describe_folder
 from .manifest import Manifest, make_manifest
 
@@ -68,7 +68,7 @@ class CropsCsv:
         import pandas as pd
         import pyarrow as pa
 
-        from .faircsv import read_paper_csv
+        from .demographics.papers_csv import read_paper_csv
 
         tables = self._find_tables(home)
         frames = pd.concat([read_paper_csv(file).assign(split=split) for file, split in tables.items()])

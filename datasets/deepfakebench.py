@@ -19,9 +19,9 @@ from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ..benchmark.errors import BenchError, did_you_mean
-from ..benchmark.registry import datasets
-from ..benchmark.types import Picture, Video
+from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.registry import datasets
+from ..benchmark.core.types import Picture, Video
 from .base import describe_folder, finish_listing, hold_out, read_json, to_label
 from .faces.pictures import read_lmdb_value
 

@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..benchmark.registry import datasets
-from ..benchmark.types import FAKE, REAL, Video
+from ..benchmark.core.registry import datasets
+from ..benchmark.core.types import FAKE, REAL, Video
 from .base import Release, find_home, finish_listing, list_video_files, make_existence_check
 from .ffpp import HOMES, URL, check_compression
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmark.errors import BenchError
-from ..benchmark.registry import datasets
-from ..benchmark.types import Video
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.registry import datasets
+from ..benchmark.core.types import Video
 from .base import Release, find_home, finish_listing, hold_out, make_existence_check, need_file, read_json, to_label
 
 URL = "https://ai.meta.com/datasets/dfdc/"

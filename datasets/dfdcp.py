@@ -12,9 +12,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..benchmark.errors import BenchError
-from ..benchmark.registry import datasets
-from ..benchmark.types import Video
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.registry import datasets
+from ..benchmark.core.types import Video
 from .base import Release, find_home, finish_listing, hold_out, need_file, read_json, to_label
 
 URL = "https://ai.meta.com/datasets/dfdc/"

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from ..benchmark.errors import BenchError
-from ..benchmark.registry import datasets
-from ..benchmark.types import FAKE, REAL, SPLITS, Video
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.registry import datasets
+from ..benchmark.core.types import FAKE, REAL, SPLITS, Video
 from .base import (
     Release,
     describe_folder,

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ..benchmark.errors import BenchError
-from ..benchmark.registry import datasets
-from ..benchmark.types import FAKE, Picture, Video
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.registry import datasets
+from ..benchmark.core.types import FAKE, Picture, Video
 from .base import PICTURE_SUFFIXES, VIDEO_SUFFIXES, describe_folder, finish_listing, hold_out, to_label
 from .manifest import SPLITS, Manifest, read_manifest
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ..benchmark.errors import BenchError, did_you_mean
-from ..benchmark.types import FAKE, REAL, SPLITS, Picture, Video
+from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.types import FAKE, REAL, SPLITS, Picture, Video
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.errors import BenchError
-from ..benchmark.registry import Entry, detectors
-from ..benchmark.types import Cropper, Scores
-from .options import check_options, list_options
+from ..benchmark.core.contracts import Cropper, Scores
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.registry import Entry, detectors
+from .common.options import check_options, list_options
 
 EXTRAS = {"torch": "torch", "torchvision": "torch", "timm": "torch", "jax": "jax", "flax": "jax", "optax": "jax"}
 
@@ -95,7 +95,7 @@ def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Any:
 
 def get_cropper(detector: Any, entry: Entry) -> Cropper:
     """Return what cuts a detector's crops: its own, or the square face box at the card's `input_size` (224)."""
-    from .crops import BoxCrop
+    from .common.crops import BoxCrop
 
     if hasattr(detector, "cropper"):
         return detector.cropper()

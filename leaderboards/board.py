@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from ..benchmark.score import SCHEMA_VERSION
-from ..benchmark.store import write_json, write_text
-from .collect import Card, load_cards, load_cards_with_problems
+from ..benchmark.core.scorecard import SCHEMA_VERSION, Card
+from ..benchmark.core.storage import write_json, write_text
 from .html import render_page
+from .load import load_cards, load_cards_with_problems
 from .markdown import render_markdown
 from .published import match_published
 from .rows import Row, Table, make_tables

@@ -11,8 +11,8 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup, escape
 
+from ..benchmark.core.scorecard import Number
 from .markdown import NO_INTERVAL, format_estimate
-from .pool import Number
 
 Point = tuple[float, float]
 LabelledEstimate = tuple[str, Number]  # A label and an estimate.

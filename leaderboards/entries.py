@@ -14,16 +14,16 @@ from typing import Any
 
 import pandas as pd
 
-from ..benchmark.config import ScoreSettings
-from ..benchmark.errors import BenchError
-from ..benchmark.plan import file_hash
-from ..benchmark.predict import read_predictions, write_predictions
-from ..benchmark.runner import make_scorecard
-from ..benchmark.score import SCHEMA_VERSION, fit_operating_point
-from ..benchmark.store import PREDICTIONS, SCORECARD, read_json, write_json
-from ..benchmark.types import REAL
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.keys import file_hash
+from ..benchmark.core.predictions import read_predictions, write_predictions
+from ..benchmark.core.scorecard import SCHEMA_VERSION, Card
+from ..benchmark.core.settings import ScoreSettings
+from ..benchmark.core.storage import PREDICTIONS, SCORECARD, read_json, write_json
+from ..benchmark.core.types import REAL
+from ..benchmark.stats.scoring import fit_operating_point, make_scorecard
 from ..datasets.base import parse_name
-from .collect import ENTRY, Card, read_card
+from .load import ENTRY, read_card
 from .rows import describe_protocol
 
 TOLERANCE = 1e-9

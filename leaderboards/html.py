@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ..benchmark.core.scorecard import Card
+from ..benchmark.stats.seed_pooling import AUC
 from . import charts
-from .collect import Card
 from .markdown import (
     MARK,
     NOTES,
@@ -25,11 +26,10 @@ from .markdown import (
     make_details,
     make_overview,
 )
-from .mistakes import load_worst_cases
-from .pool import AUC
 from .published import list_citations, match_published
 from .rows import GROUPS, Row, Table
-from .text import format_footnote, make_card_tables, make_metrics_table
+from .terminal import format_footnote, make_card_tables, make_metrics_table
+from .worst_case_images import load_worst_cases
 
 TEMPLATES = Path(__file__).with_name("templates")
 

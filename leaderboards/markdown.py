@@ -7,8 +7,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from .collect import Card
-from .pool import AUC, FRAME_AUC, Number
+from ..benchmark.core.scorecard import Card, Number
+from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC
 from .published import Reported, list_citations, match_published
 from .rows import GAP, Result, Row, Table
 

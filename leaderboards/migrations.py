@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..benchmark.errors import BenchError
-from ..benchmark.score import SCHEMA_VERSION
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.scorecard import SCHEMA_VERSION
 
 Card = dict[str, Any]
 

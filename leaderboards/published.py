@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from .pool import AUC, FRAME_AUC, Number
+from ..benchmark.core.scorecard import Number
+from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC
 from .rows import Row, Table
 
 FILE = Path(__file__).with_name("published.csv")

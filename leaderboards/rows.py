@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..benchmark.errors import BenchError, did_you_mean
-from .collect import Card
-from .pool import AUC, Number, PooledMetrics, find_best, pool_seeds
+from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.scorecard import Card, Number
+from ..benchmark.stats.seed_pooling import AUC, PooledMetrics, find_best, pool_seeds
 
 GROUPS = "intersection"
 GAP, WORST = (f"video.fairness.{GROUPS}.{what}" for what in ("auc_gap", "worst_auc"))

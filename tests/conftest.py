@@ -1,11 +1,21 @@
-"""Shared by all tests: no home folder is touched, and one tiny demo world serves the whole session."""
+"""Shared by all tests: no home folder is touched, one tiny demo world serves the session, and cards are made up."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from crossfake.benchmark.core.predictions import write_predictions
+from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
+from crossfake.benchmark.core.types import Face, PrepareResult
+from crossfake.benchmark.stats.scoring import fit_operating_point, make_scorecard
+from crossfake.datasets.faces.face_store import encode, write_shard
+from crossfake.leaderboards.rows import GAP
 from hypothesis import settings
 
 # No deadline: machines that are busy with other work are slow now and then.
@@ -46,3 +56,153 @@ def hopper() -> np.ndarray:
 
     path = Path(pytest.importorskip("matplotlib").get_data_path()) / "sample_data" / "grace_hopper.jpg"
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+# ---- scorecards made up, and a folder of runs whose predictions and faces are really there
+
+CELL = {
+    "detector": "meso4",
+    "name": "meso4",
+    "backend": "torch",
+    "train": "ff++:c23",
+    "test": "celebdf",
+    "seed": 0,
+    "limit": None,
+    "frames": 32,
+    "world": "real",
+    "protocol": "real",
+    "weights": "trained here",
+    "selection": "source val",
+    "options": {},
+    "recipe_key": "rrr",
+    "train_key": "aaa",
+    "test_key": "bbb",
+}
+
+
+def number(value: float | None, lo: float | None = None, hi: float | None = None, n: int = 20, **note: str) -> dict:
+    return {"value": value, "lo": lo, "hi": hi, "n": n, **note}
+
+
+def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> dict[str, Any]:
+    """A finished card in today's schema; keywords that are in CELL change the cell, the rest the card."""
+    cell = {**CELL, "test": test, **{k: changes.pop(k) for k in list(changes) if k in CELL}}
+    card = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "scorecard",
+        "status": "done",
+        "cell": cell,
+        "metrics": {
+            "video.auc": number(auc, auc - 0.05, auc + 0.05),
+            "frame.auc": number(auc - 0.1, auc - 0.15, auc - 0.05),
+            GAP: number(0.12, 0, 0.3, 9),
+        },
+        "methods": {},
+        "groups": {},
+        "curves": {},
+        "artifacts": {},
+        "threshold": {"value": 0.5, "rule": "0.5"},
+        "score": {"draws": 50},
+        "coverage": {"scored": 19, "official": 20, "dropped": [{"video": "x.mp4", "reason": "no_face"}]},
+        "throughput": {"score_images_per_s": 100.4},
+        "params": 28_000,
+        "flops": 2_500_000_000,
+        "faces": None,
+        "provenance": {"command": "bench run --detector meso4"},
+        "path": "runs/x",
+        "predictions": "runs/x/predictions.parquet",
+    }
+    return {**card, **changes}
+
+
+def failed_of(test: str = "celebdf", status: str = "failed", **changes: Any) -> dict[str, Any]:
+    card = card_of(test, **changes)
+    kept = {k: card[k] for k in ("schema_version", "cell", "curves", "artifacts", "faces", "path", "predictions")}
+    return {**kept, "kind": "failure", "status": status, "error": "out of luck"}
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., dict[str, Any]]:
+    return card_of
+
+
+@pytest.fixture(scope="session")
+def make_failed() -> Callable[..., dict[str, Any]]:
+    return failed_of
+
+
+def put(path: Path, card: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(card))
+    return path
+
+
+@pytest.fixture(scope="session")
+def save() -> Callable[[Path, dict[str, Any]], Path]:
+    return put
+
+
+def frames_of(seed: int, videos: int = 40, shift: float = 0.35) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = [
+        {
+            "video": f"{'fake' if v % 2 else 'real'}/{v:02}.mp4",
+            "frame": f,
+            "label": v % 2,
+            "method": "Swap" if v % 2 else "real",
+            "gender": "fm"[v // 2 % 2],
+            "race": "ab"[v // 4 % 2],
+        }
+        for v in range(videos)
+        for f in (0, 5)
+    ]
+    table = pd.DataFrame(rows)
+    score = 0.3 + shift * table["label"] + rng.normal(0, 0.22, len(table))
+    return table.assign(score=score.clip(0.01, 0.99).astype(np.float32))
+
+
+def face(video: int, frame: int) -> Face:
+    crop = np.full((40, 40, 3), (20 * (video % 10), 128, 60), np.uint8)
+    landmarks = np.full((81, 2), 20, np.float32)
+    return Face(crop, landmarks, np.array([10, 10, 30, 30], np.float32), frame, (0, 0), (40, 40))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two detectors on two test sets of a demo world: scored for real, one cell failed, faces in a store."""
+    home = tmp_path_factory.mktemp("board")
+    videos = list(dict.fromkeys(frames_of(0)["video"]))
+    faces = {v: [face(i, frame) for frame in (0, 5)] for i, v in enumerate(videos)}
+    shard = [
+        (PrepareResult(v, "ok", 2, 2, (0, 5)), [(f, encode(f.crop, "png")) for f in both]) for v, both in faces.items()
+    ]
+    write_shard(home / "faces" / "one.arrow", {}, shard)
+    for i, name in enumerate(("meso4", "<script>alert(1)</script>")):
+        for j, test in enumerate(("ff++:c23", "celebdf")):
+            changes = {
+                "protocol": "demo tiny, seed 0",
+                "world": "demo",
+                "recipe_key": f"row{i}",
+                "train_key": f"run{i}",
+            }
+            write_run(home / f"runs/{i}/test.{j}", card_of(test, name=name, **changes), 10 * i + j, home / "faces")
+    put(home / "runs/0/test.2/failure.json", failed_of("dfdc", protocol="demo tiny, seed 0", recipe_key="row0"))
+    return home / "runs"
+
+
+def write_run(folder: Path, card: dict[str, Any], seed: int, faces: Path | None = None) -> None:
+    """Write predictions of a test and of a validation set, and the scorecard made of them."""
+    folder.mkdir(parents=True)
+    metadata = {"official": 40, "cell": card["cell"], "params": 28_000, "flops": 2_500_000_000, "dropped": []}
+    metadata |= {"faces": str(faces), "throughput": {"score_images_per_s": 100.0 + seed}}
+    write_predictions(folder / "predictions.parquet", frames_of(seed), metadata)
+    val = frames_of(card["cell"]["seed"] + 100)
+    write_predictions(folder.parent / "val/predictions.parquet", val.assign(video="val/" + val["video"]), metadata)
+    threshold, temperature = fit_operating_point(val)
+    made = make_scorecard(folder / "predictions.parquet", threshold, 50, temperature=temperature)
+    put(folder / "scorecard.json", {**made, "score": {"draws": 50}, "provenance": card["provenance"]})
+
+
+@pytest.fixture(scope="session")
+def scored() -> Callable[..., None]:
+    return write_run

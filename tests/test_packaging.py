@@ -88,7 +88,7 @@ def test_the_harness_imports_no_backend():
     code = (
         "import sys, importlib, pkgutil, crossfake.benchmark as b\n"
         "for m in pkgutil.walk_packages(b.__path__, 'crossfake.benchmark.'): importlib.import_module(m.name)\n"
-        "import crossfake.leaderboards.board, crossfake.leaderboards.text\n"
+        "import crossfake.leaderboards.board, crossfake.leaderboards.terminal\n"
         "sys.exit(', '.join({'torch', 'jax', 'timm', 'flax'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.annotate import write_video
 from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.stages.annotate import write_video
 from crossfake.datasets.faces.finder import FaceFinder, load_finder
 from crossfake.datasets.faces.sampling import VideoFile
 

@@ -32,8 +32,8 @@ def add_parser(verbs: Any) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print a line for each part of the contract."""
-    from ..check import make_check
-    from ..config import load_settings
+    from ..core.settings import load_settings
+    from ..stages.plugin_check import make_check
 
     entry, kind = _find_plugin(arguments.plugin, arguments.backend)
     options = load_settings(entry.name, demo=False, overrides=arguments.overrides).options
@@ -57,7 +57,7 @@ def check(arguments: argparse.Namespace) -> int:
 def _find_plugin(name: str, backend: str) -> tuple[Any, str]:
     """Return the plugin and its kind: what has a method `videos` is a dataset."""
     from ...datasets.base import parse_name
-    from ..registry import datasets, detectors
+    from ..core.registry import datasets, detectors
 
     head = name.partition(":")[0].casefold()
     if any(head in (e.name.casefold(), *map(str.casefold, e.aliases)) for e in datasets.entries()):

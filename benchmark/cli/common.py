@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BenchError, did_you_mean
+from ..core.errors import BenchError, did_you_mean
 
 if TYPE_CHECKING:
-    from ..config import Settings
-    from ..data import DataRoot, Source
-    from ..plan import Cell, Request
-    from ..progress import Reporter
-    from ..registry import Entry
+    from ..core.progress import Reporter
+    from ..core.registry import Entry
+    from ..core.settings import Settings
+    from ..stages.plan import Cell, Request
+    from ..stages.sources import DataRoot, Source
 
 
 ENTRIES = Path("leaderboards/entries")
@@ -117,8 +117,8 @@ def parse_splits(text: str) -> tuple[str, ...]:
     Raises:
         BenchError: one is no split.
     """
-    from ..plan import require_known
-    from ..types import SPLITS
+    from ..core.errors import require_known
+    from ..core.types import SPLITS
 
     found = parse_names(text)
     for name in found:
@@ -143,15 +143,15 @@ def count_workers(arguments: argparse.Namespace) -> int:
     """Return the number of worker processes asked for, or the cores there are."""
     if arguments.workers is not None:
         return max(0, arguments.workers)
-    from ..workers import available_cores
+    from ..core.workers import available_cores
 
     return available_cores()
 
 
 def find_detector(arguments: argparse.Namespace) -> tuple[Entry, dict[str, Any]]:
     """Return the detector that is asked for, and what the checkpoint says it was made from."""
-    from ..checkpoints import read_header
-    from ..registry import detectors
+    from ..core.checkpoints import read_header
+    from ..core.registry import detectors
 
     made_from = read_header(arguments.checkpoint) if arguments.checkpoint else {}
     wanted = arguments.detector or made_from.get("detector")
@@ -165,7 +165,7 @@ def load_detector(
 ) -> tuple[Settings, Any]:
     """Return the settings and the detector with its weights."""
     from ...detectors import create_from, load_from
-    from ..config import load_settings
+    from ..core.settings import load_settings
 
     settings = load_settings(
         entry.name, demo=demo, made_from=made_from, config=arguments.config, overrides=arguments.overrides
@@ -180,7 +180,7 @@ def load_detector(
 
 def make_request(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request:
     """Turn parsed options into a request."""
-    from ..plan import Request
+    from ..stages.plan import Request
 
     wanted = parse_names(arguments.detector)
     if not wanted:
@@ -208,8 +208,8 @@ def make_plan(
     Without `tests`, the test sets only stand in, and their test splits are not checked. Without `render`, and with the
     demo world not rendered yet, there is no data to check, and no cells.
     """
-    from ..data import find_root, open_source
-    from ..plan import check_data, check_detectors, check_names, make_cells
+    from ..stages.plan import check_data, check_detectors, check_names, make_cells
+    from ..stages.sources import find_root, open_source
 
     entries = check_names(request)
     check_settings(request, entries)
@@ -220,7 +220,7 @@ def make_plan(
     sources = {name: open_source(name, root, request.limit) for name in wanted}
     cells = make_cells(request, entries, root, sources)
     check_data(cells, tests)
-    from ..runner import read_finished
+    from ..stages.runner import read_finished
 
     check_detectors([c for c in cells if read_finished(c) is None])
     return cells
@@ -228,7 +228,7 @@ def make_plan(
 
 def check_settings(request: Request, entries: list[Any]) -> None:
     """Read the recipes once before the data, so that a wrong key shows before a world is rendered."""
-    from ..config import load_settings
+    from ..core.settings import load_settings
 
     for entry in entries:
         load_settings(entry.name, demo=True, config=request.config, overrides=request.overrides)
@@ -236,7 +236,7 @@ def check_settings(request: Request, entries: list[Any]) -> None:
 
 def open_sources(text: str, root: DataRoot, limit: int | None) -> list[Source]:
     """Open the datasets named in `ff++,celebdf`."""
-    from ..data import open_source
+    from ..stages.sources import open_source
 
     return [open_source(name, root, limit) for name in parse_names(text)]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import common
 
 if TYPE_CHECKING:
-    from ..compare import Comparison
+    from ..stats.paired import Comparison
 
 EPILOG = """\
 examples:
@@ -47,9 +47,9 @@ def compare(arguments: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from ...leaderboards.markdown import format_estimate
-    from ..intervals import holm
-    from ..score import as_json
-    from ..store import write_json
+    from ..core.scorecard import as_json
+    from ..core.storage import write_json
+    from ..stats.bootstrap import holm
 
     found, left = _compare_test_sets(arguments)
     corrected = dict(zip(found, holm([c.p for c in found.values()]).tolist(), strict=True))
@@ -81,9 +81,9 @@ def _compare_test_sets(arguments: argparse.Namespace) -> tuple[dict[str, Compari
     Raises:
         BenchError: not one could be compared.
     """
-    from ..compare import check_same_videos, pair_test_sets
-    from ..compare import compare as test
-    from ..errors import BenchError
+    from ..core.errors import BenchError
+    from ..stats.paired import check_same_videos, pair_test_sets
+    from ..stats.paired import compare as test
 
     paths = [common.require_existing(path, "run or predictions") for path in (*arguments.run_a, *arguments.run_b)]
     found, left = {}, {}

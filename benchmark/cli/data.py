@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from . import common
 
 if TYPE_CHECKING:
-    from ...datasets.check import Report
-    from ..config import FaceSettings
-    from ..data import DataRoot, Source
-    from ..progress import Reporter
+    from ...datasets.integrity import Report
+    from ..core.progress import Reporter
+    from ..core.settings import FaceSettings
+    from ..stages.sources import DataRoot, Source
 
 MAX_SHOWN = 10
 
@@ -82,9 +82,9 @@ def _add_faces(p: argparse.ArgumentParser) -> None:
 
 def render(arguments: argparse.Namespace) -> int:
     """Render the demo world."""
-    from ..data import SIZES, WORLDS, demo_folder, render_demo
-    from ..plan import require_known
-    from ..progress import Reporter
+    from ..core.errors import require_known
+    from ..core.progress import Reporter
+    from ..stages.sources import SIZES, WORLDS, demo_folder, render_demo
 
     require_known("size", arguments.size, SIZES)
     require_known("world", arguments.world, WORLDS)
@@ -96,9 +96,9 @@ def render(arguments: argparse.Namespace) -> int:
 
 def check_data(arguments: argparse.Namespace) -> int:
     """Check some datasets; 0 if all are complete, 1 if something is missing, 2 if of one there is nothing."""
-    from ...datasets.check import EXIT, check
-    from ..data import find_root
-    from ..progress import Reporter
+    from ...datasets.integrity import EXIT, check
+    from ..core.progress import Reporter
+    from ..stages.sources import find_root
 
     common.quiet_libraries()
     names, splits = _choose_datasets(arguments), common.parse_splits(arguments.splits)
@@ -153,9 +153,9 @@ def _print_list(title: str, lines: list[str]) -> None:
 
 def prepare_faces(arguments: argparse.Namespace) -> int:
     """Prepare the faces of some datasets, and tell how it went; 1 if one has no video with a face."""
-    from ..data import find_root
-    from ..progress import Reporter
-    from ..registry import detectors
+    from ..core.progress import Reporter
+    from ..core.registry import detectors
+    from ..stages.sources import find_root
 
     common.quiet_libraries()
     names, reporter = _choose_datasets(arguments), Reporter()
@@ -168,9 +168,9 @@ def prepare_faces(arguments: argparse.Namespace) -> int:
 def import_faces(arguments: argparse.Namespace) -> int:
     """Store the faces that another tool has prepared, and tell how to use them; 1 if one list has no face."""
     from ...datasets.base import make_adapter, parse_name
-    from ..data import find_root
-    from ..errors import BenchError
-    from ..progress import Reporter
+    from ..core.errors import BenchError
+    from ..core.progress import Reporter
+    from ..stages.sources import find_root
 
     if not arguments.path.is_dir():
         raise BenchError(f"no folder {arguments.path}. Name the folder that the tool wrote")
@@ -193,7 +193,7 @@ def import_faces(arguments: argparse.Namespace) -> int:
 def _choose_datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Return the datasets named, all of them known."""
     from ...datasets.base import parse_name
-    from ..errors import BenchError
+    from ..core.errors import BenchError
 
     names = common.parse_names(arguments.datasets)
     if not names:
@@ -205,9 +205,9 @@ def _choose_datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ...datasets.faces.models import adopt_model
-    from ..config import load_settings
-    from ..data import open_source
-    from ..registry import detectors
+    from ..core.registry import detectors
+    from ..core.settings import load_settings
+    from ..stages.sources import open_source
 
     if arguments.weights:  # Before the settings are read: they tell what is at hand.
         reporter.say(f"face model: kept as {adopt_model(arguments.weights)}")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BenchError
+from ..core.errors import BenchError
 from . import common
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def _add_merge(p: argparse.ArgumentParser) -> None:
 
 def show_power(arguments: argparse.Namespace) -> int:
     """Print group sizes and what they can show."""
-    from ..power import count_groups, report, report_by_attribute, select_comparable
-    from ..store import write_json
+    from ..core.storage import write_json
+    from ..stats.power import count_groups, report, report_by_attribute, select_comparable
 
     videos, attributes, notes = _read_videos(arguments)
     sizes = count_groups(videos)
@@ -157,15 +157,20 @@ def _read_videos(arguments: argparse.Namespace) -> RequestedVideos:
 
 def _assign_groups(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
     """Name each video's group, by gender and race where both are known attributes, as scores' intersections are."""
-    from ..attributes import UNDEFINED, choose_main_pair
+    from ..stats.attributes import UNDEFINED, choose_main_pair
 
     videos = videos.assign(**{a: videos[a].replace("", UNDEFINED) for a in attributes})
     return videos.assign(group=videos[list(choose_main_pair(attributes))].agg("-".join, axis=1))
 
 
 def _read_annotated(arguments: argparse.Namespace) -> RequestedVideos:
-    from ...datasets.annotations import aggregate_by_video, find_ambiguous_videos, match_split_file, read_frames
-    from ..attributes import PEOPLE
+    from ...datasets.demographics.annotations import (
+        aggregate_by_video,
+        find_ambiguous_videos,
+        match_split_file,
+        read_frames,
+    )
+    from ..stats.attributes import PEOPLE
 
     frames = read_frames(arguments.annotations, arguments.merge_undefined)
     videos, notes = aggregate_by_video(frames)
@@ -185,8 +190,8 @@ def _read_annotated(arguments: argparse.Namespace) -> RequestedVideos:
 def _read_dataset(arguments: argparse.Namespace) -> RequestedVideos:
     import pandas as pd
 
-    from ..data import find_root, open_source
-    from ..progress import Reporter
+    from ..core.progress import Reporter
+    from ..stages.sources import find_root, open_source
 
     source = open_source(arguments.dataset, find_root(arguments.data, Reporter(), 1))
     splits = {v.split for v in source.videos}
@@ -202,8 +207,8 @@ def _read_dataset(arguments: argparse.Namespace) -> RequestedVideos:
 
 def show_videos(arguments: argparse.Namespace) -> int:
     """Write the per-video table; exit code 1 where frames of a video contradict each other."""
-    from ...datasets.annotations import aggregate_by_video, find_ambiguous_videos, read_frames
-    from ..store import write_text
+    from ...datasets.demographics.annotations import aggregate_by_video, find_ambiguous_videos, read_frames
+    from ..core.storage import write_text
 
     frames = read_frames(arguments.annotations, arguments.merge_undefined)
     videos, conflicts = aggregate_by_video(frames)
@@ -218,11 +223,11 @@ def show_videos(arguments: argparse.Namespace) -> int:
 
 def export_csvs(arguments: argparse.Namespace) -> int:
     """Prepare faces where they aren't, and write images and CSVs."""
-    from ...datasets.faircsv import export
-    from ...detectors.crops import BoxCrop
-    from ..config import load_settings
-    from ..data import find_root, open_source
-    from ..progress import Reporter
+    from ...datasets.demographics.papers_csv import export
+    from ...detectors.common.crops import BoxCrop
+    from ..core.progress import Reporter
+    from ..core.settings import load_settings
+    from ..stages.sources import find_root, open_source
 
     common.quiet_libraries()
     reporter, workers = Reporter(), common.count_workers(arguments)

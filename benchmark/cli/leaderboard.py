@@ -36,7 +36,7 @@ def add_parser(verbs: Any) -> None:
 def leaderboard(arguments: argparse.Namespace) -> int:
     """Collect, write and print, 1 if a file had to be left out; or check."""
     from ...leaderboards import board
-    from ..errors import BenchError
+    from ..core.errors import BenchError
 
     if arguments.check:
         return check(arguments.check)
@@ -55,7 +55,7 @@ def leaderboard(arguments: argparse.Namespace) -> int:
 def check(folder: Path) -> int:
     """Print what is wrong with submitted entries; 1 if something is."""
     from ...leaderboards import entries
-    from ..errors import BenchError
+    from ..core.errors import BenchError
 
     if not folder.is_dir():
         raise BenchError(f"no folder {folder}. Write entries with: bench submit RUN")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import common
 
 if TYPE_CHECKING:
-    from ..registry import Entry
+    from ..core.registry import Entry
 
 KINDS = ("detectors", "datasets")
 
@@ -24,7 +24,7 @@ def add_parser(verbs: Any) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print names with their titles, or everything as JSON."""
-    from ..registry import Registry, datasets, detectors
+    from ..core.registry import Registry, datasets, detectors
 
     registries: list[Registry] = [r for r in (detectors, datasets) if arguments.kind in (None, r.kind)]
     if arguments.json:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ..errors import BenchError, did_you_mean
+from ..core.errors import BenchError, did_you_mean
 from . import (
     check,
     compare,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from . import common
 
 if TYPE_CHECKING:
-    from ..data import Source
-    from ..files import FileResult
-    from ..progress import Reporter
-    from ..registry import Entry
+    from ..core.progress import Reporter
+    from ..core.registry import Entry
+    from ..stages.media import FileResult
+    from ..stages.sources import Source
 
 EPILOG = """\
 examples:
@@ -44,8 +44,7 @@ def add_parser(verbs: Any) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Score files and print their scores, or datasets and print the paths of the prediction files."""
-    from ..errors import BenchError
-    from ..plan import require_known
+    from ..core.errors import BenchError, require_known
 
     common.quiet_libraries()
     require_known("format", arguments.format, FORMATS)
@@ -62,9 +61,9 @@ def predict_files(arguments: argparse.Namespace) -> int:
     """Score pictures and videos."""
     from ...datasets.faces.finder import load_finder
     from ...detectors import get_cropper
-    from ..annotate import annotate
-    from ..files import FileScorer, list_files
-    from ..progress import Reporter
+    from ..core.progress import Reporter
+    from ..stages.annotate import annotate
+    from ..stages.media import FileScorer, list_files
 
     files = list_files(arguments.files)
     entry, made_from = common.find_detector(arguments)
@@ -100,10 +99,10 @@ def _format_scores(scored: list[FileResult], format: str) -> str:
 def predict_datasets(arguments: argparse.Namespace) -> int:
     """Score datasets, and print the paths of the prediction files."""
     from ...datasets.base import parse_name
-    from ..data import find_root
-    from ..plan import require_known
-    from ..progress import Reporter
-    from ..types import SPLITS
+    from ..core.errors import require_known
+    from ..core.progress import Reporter
+    from ..core.types import SPLITS
+    from ..stages.sources import find_root
 
     reporter = Reporter()
     require_known("split", arguments.split, SPLITS)
@@ -120,10 +119,10 @@ def _predict(
     source: Source, entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, reporter: Reporter
 ) -> Path:
     from ...detectors import get_cropper
-    from ..errors import BenchError
-    from ..plan import code_hash, file_hash
-    from ..predict import PartialPredictions, predict
-    from ..store import hash_key
+    from ..core.errors import BenchError
+    from ..core.keys import code_hash, file_hash, hash_key
+    from ..core.predictions import PartialPredictions
+    from ..stages.predict import predict
 
     videos = source.split(arguments.split)
     if not videos:

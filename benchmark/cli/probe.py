@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from . import common
 
 if TYPE_CHECKING:
-    from ..data import Source
-    from ..progress import Reporter
+    from ..core.progress import Reporter
+    from ..stages.sources import Source
 
 EPILOG = """\
 examples:
@@ -40,10 +40,10 @@ def add_parser(verbs: Any) -> None:
 def probe(arguments: argparse.Namespace) -> int:
     """Measure, print a line for each network, and write the JSON."""
     from ...detectors import create_from, get_cropper
-    from ..probe import name_people, probe_identities
-    from ..progress import Reporter
-    from ..score import as_json
-    from ..store import write_json
+    from ..core.progress import Reporter
+    from ..core.scorecard import as_json
+    from ..core.storage import write_json
+    from ..stages.identity_probe import name_people, probe_identities
 
     common.quiet_libraries()
     splits, reporter, workers = common.parse_splits(arguments.split), Reporter(), common.count_workers(arguments)
@@ -78,9 +78,8 @@ def probe(arguments: argparse.Namespace) -> int:
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
     from ...datasets.base import parse_name
-    from ..errors import BenchError
-    from ..plan import require_known
-    from ..probe import WHO
+    from ..core.errors import BenchError, require_known
+    from ..stages.identity_probe import WHO
 
     if not arguments.checkpoint:
         raise BenchError("--checkpoint is missing: give the trained weights, such as RUN/checkpoint.safetensors")
@@ -91,7 +90,7 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
 
 
 def _open_source(arguments: argparse.Namespace, reporter: Reporter) -> Source:
-    from ..data import find_root
+    from ..stages.sources import find_root
 
     root = find_root(arguments.data, reporter, common.count_workers(arguments))
     return common.open_sources(arguments.test, root, arguments.limit)[0]

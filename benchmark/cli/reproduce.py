@@ -31,10 +31,10 @@ def add_parser(verbs: Any) -> None:
 
 def reproduce(arguments: argparse.Namespace) -> int:
     """Run again and compare; 1 if a cell fails or leaves the interval that was recorded."""
-    from ...leaderboards.collect import load_cards, load_cards_with_problems
+    from ...leaderboards.load import load_cards, load_cards_with_problems
     from ...leaderboards.markdown import format_grid
     from ...leaderboards.rows import find_row
-    from ..errors import BenchError
+    from ..core.errors import BenchError
 
     recorded, problems = load_cards_with_problems(arguments.runs)
     common.print_left_out(problems)
@@ -52,7 +52,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
 
 def _parse_request(row: Any, runs: Path, workers: int | None) -> argparse.Namespace:
     """Parse the row's command, and narrow it down to the row."""
-    from ..errors import BenchError
+    from ..core.errors import BenchError
     from .main import build_parser
 
     if not row.commands:
@@ -69,7 +69,7 @@ def _parse_request(row: Any, runs: Path, workers: int | None) -> argparse.Namesp
 
 
 def _split_command(command: str) -> tuple[str | None, list[str]]:
-    from ..errors import BenchError
+    from ..core.errors import BenchError
 
     try:
         words = shlex.split(command)
@@ -80,8 +80,8 @@ def _split_command(command: str) -> tuple[str | None, list[str]]:
 
 def _find_typed_name(detectors: str, row: Any) -> str:
     """Return the row's detector as it was typed among several."""
-    from ..errors import BenchError
-    from ..registry import detectors as registry
+    from ..core.errors import BenchError
+    from ..core.registry import detectors as registry
 
     backend = row.backend if row.backend != "any" else ""
     for name in common.parse_names(detectors):
@@ -92,8 +92,8 @@ def _find_typed_name(detectors: str, row: Any) -> str:
 
 def _compare(row: Any, test: str, cards: list[dict[str, Any]], title: str) -> list[str]:
     from ...leaderboards.markdown import format_estimate
-    from ...leaderboards.pool import AUC
     from ...leaderboards.rows import make_tables
+    from ..stats.seed_pooling import AUC
 
     before = row.results[test].metrics[AUC]
     found = [

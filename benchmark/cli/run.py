@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from . import common
 
 if TYPE_CHECKING:
-    from ..plan import Cell
-    from ..progress import Reporter
+    from ..core.progress import Reporter
+    from ..stages.plan import Cell
 
 EPILOG = """\
 examples:
@@ -33,8 +33,8 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a request; 1 if a cell failed."""
-    from ..errors import BenchError
-    from ..progress import Reporter
+    from ..core.errors import BenchError
+    from ..core.progress import Reporter
 
     common.quiet_libraries()
     reporter = Reporter()
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
 def run_cells(cells: list[Cell], arguments: argparse.Namespace, reporter: Reporter) -> int:
     """Run the cells, print their table, and write the leaderboard of all runs; 1 if a cell failed."""
     from ...leaderboards import board
-    from ...leaderboards.text import format_summary
-    from ..runner import RunOptions, run
+    from ...leaderboards.terminal import format_summary
+    from ..stages.runner import RunOptions, run
 
     options = RunOptions(
         reporter, common.count_workers(arguments), arguments.batch_size, arguments.engine, arguments.command
@@ -71,8 +71,8 @@ def show_plan(cells: list[Cell], data: str | None) -> int:
     """Print what would be run on the data asked for."""
     from tabulate import tabulate
 
-    from ..data import choose_data, parse_demo
-    from ..runner import read_finished
+    from ..stages.runner import read_finished
+    from ..stages.sources import choose_data, parse_demo
 
     if not cells:
         size, seed = parse_demo(choose_data(data))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import BenchError
+from ..core.errors import BenchError
 from . import common
 
 LEVELS = ("frame", "video")
@@ -52,9 +52,9 @@ def parse_threshold(text: str) -> float | str:
 
 def score(arguments: argparse.Namespace) -> int:
     """Score and print."""
-    from ...leaderboards.text import format_card
-    from ..runner import make_scorecard
-    from ..store import PREDICTIONS, write_json
+    from ...leaderboards.terminal import format_card
+    from ..core.storage import PREDICTIONS, write_json
+    from ..stats.scoring import make_scorecard
 
     path: Path = arguments.file
     at, rule, temperature = choose_operating_point(arguments)
@@ -75,7 +75,7 @@ def choose_operating_point(arguments: argparse.Namespace) -> tuple[float | None,
     Raises:
         BenchError: `--threshold val` without anything to fix it on.
     """
-    from ..store import PREDICTIONS, SCORECARD, read_json
+    from ..core.storage import PREDICTIONS, SCORECARD, read_json
 
     if arguments.threshold not in (None, VAL):
         if arguments.val:
@@ -102,9 +102,9 @@ def fit_on_validation(val: Path, level: str | None) -> tuple[float, str, float |
     Raises:
         BenchError: they can't be scored, or are of one class.
     """
-    from .. import score as stage
-    from ..metrics import best_threshold
-    from ..predict import read_predictions
+    from ..core.predictions import read_predictions
+    from ..stats import scoring as stage
+    from ..stats.metrics import best_threshold
 
     table, _ = read_predictions(val)
     stage.check_predictions(table, str(val))

@@ -28,8 +28,8 @@ def show(arguments: argparse.Namespace) -> int:
     """Print every scorecard of the run."""
     from rich.console import Console
 
-    from ...leaderboards.collect import load_cards, read_card
-    from ..errors import BenchError
+    from ...leaderboards.load import load_cards, read_card
+    from ..core.errors import BenchError
 
     run = common.require_existing(arguments.run, "run")
     if run.is_file() and run.suffix != ".json":
@@ -52,7 +52,7 @@ def _render_card(card: dict[str, Any]) -> list[RenderableType]:
     from rich.text import Text
 
     from ...leaderboards.rows import describe_protocol, display_name
-    from ...leaderboards.text import format_footnote, make_card_tables, make_metrics_table
+    from ...leaderboards.terminal import format_footnote, make_card_tables, make_metrics_table
 
     cell = card["cell"]
     title = Text(

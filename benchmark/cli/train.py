@@ -28,10 +28,10 @@ def add_parser(verbs: Any) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train, and print where the checkpoints are."""
-    from ..errors import BenchError
-    from ..progress import Reporter
-    from ..runner import RunOptions, train_cell
-    from ..store import CHECKPOINT
+    from ..core.errors import BenchError
+    from ..core.progress import Reporter
+    from ..core.storage import CHECKPOINT
+    from ..stages.runner import RunOptions, train_cell
 
     common.quiet_libraries()
     reporter = Reporter()

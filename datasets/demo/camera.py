@@ -10,8 +10,8 @@ import av
 import cv2
 import numpy as np
 
-from ...benchmark.store import write_atomically
-from .canvas import Image, make_fractal_noise, smoothstep, to_colour_tuple
+from ...benchmark.core.storage import write_atomically
+from .face_grid import Image, make_fractal_noise, smoothstep, to_colour_tuple
 from .motion import FRAME
 
 RATE = 25  # frames per second of the files

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from itertools import count
 from typing import NamedTuple
 
-from ...benchmark.types import SPLITS
-from .cast import FfppPart, Size, make_clip, pair_off
-from .film import Fake, Shot
+from ...benchmark.core.types import SPLITS
 from .layouts import FFPP, Layout, make_demographics_table
 from .people import Person
+from .population import FfppPart, Size, make_clip, pair_off
 from .recipes import FFPP_METHODS, LEAK_METHODS
+from .shots import Fake, Shot
 
 NEW_DONORS = f"new_donors/{FFPP}"
 LEAK_TAKES = 2

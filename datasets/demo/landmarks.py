@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import smoothstep, to_pixels
+from .face_grid import smoothstep, to_pixels
 from .motion import Expression, Moment
 from .people import OUTLINE_POWER, Head, Shape
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .canvas import make_rng
-from .cast import Population, Size, choose_donors, make_clip
-from .film import Fake, Shot
+from .face_grid import make_rng
 from .people import Person
+from .population import Population, Size, choose_donors, make_clip
 from .recipes import DFDC_METHODS
+from .shots import Fake, Shot
 
 FFPP, CELEB, DFDC = "FaceForensics++", "Celeb-DF-v2", "DFDC"
 SCENES = ("exit_phone_room", "kitchen_pan", "podium_speech_happy", "talking_against_wall", "walk_down_hall_angry")

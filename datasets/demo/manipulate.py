@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from .canvas import Image
+from .face_grid import Image
 from .landmarks import FOREHEAD, JAW, LIPS
 from .motion import FRAME
 from .recipes import Recipe

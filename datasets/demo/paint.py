@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .canvas import FIXED_POINT_BITS, PIXELS, to_colour_tuple, to_fixed_point, to_pixels
+from .face_grid import FIXED_POINT_BITS, PIXELS, to_colour_tuple, to_fixed_point, to_pixels
 from .landmarks import BROWS, EYES, INNER_LIPS, LIPS, NOSE, make_canonical_landmarks
 from .motion import Expression
 from .people import Head

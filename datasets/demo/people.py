@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .canvas import (
+from .face_grid import (
     PIXELS,
     SIZE,
     Image,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from .camera import Light
-from .canvas import FIXED_POINT_BITS, SIZE, Image, to_colour_tuple, to_fixed_point, to_pixels
+from .face_grid import FIXED_POINT_BITS, SIZE, Image, to_colour_tuple, to_fixed_point, to_pixels
 from .landmarks import DEPTH, compute_jaw_drop, make_rotation_matrix, project
 from .motion import FRAME, Moment
 from .paint import paint_features

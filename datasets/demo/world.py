@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from ...benchmark.errors import BenchError, did_you_mean
-from ...benchmark.store import hold_lock, read_json, write_atomically, write_json, write_text
-from ...benchmark.workers import end_with_parent
-from .cast import SIZES
+from ...benchmark.core.errors import BenchError, did_you_mean
+from ...benchmark.core.storage import hold_lock, read_json, write_atomically, write_json, write_text
+from ...benchmark.core.workers import end_with_parent
 from .ffpp_layout import plan_ffpp, plan_leak
-from .film import GroundTruth, Shot, render_shot
 from .layouts import Layout, plan_celebdf, plan_dfd, plan_dfdc
+from .population import SIZES
+from .shots import GroundTruth, Shot, render_shot
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...benchmark.types import Face
+from ...benchmark.core.types import Face
 from .finder import Detection
 
 

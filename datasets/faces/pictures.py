@@ -11,11 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...benchmark.errors import BenchError
-from ...benchmark.types import Picture
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.types import LostFrame, Picture
+from .face_store import POINTS
 from .finder import Detection
-from .flaws import find_landmark_flaw
-from .store import POINTS, LostFrame
+from .quality import find_landmark_flaw
 
 UNDECODABLE = "it can't be decoded"
 # Values that whoever wrote the LMDB had in an array: the bytes don't tell their type, but their number does.

@@ -18,18 +18,18 @@ from typing import Any, NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from ...benchmark.config import FaceSettings
-from ...benchmark.errors import BenchError
-from ...benchmark.store import hash_key
-from ...benchmark.types import Face, Video
-from ...benchmark.workers import end_with_parent
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.keys import hash_key
+from ...benchmark.core.settings import FaceSettings
+from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video
+from ...benchmark.core.workers import end_with_parent
 from .crop import cut_context_crop
+from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
 from .pictures import UNDECODABLE, read_pictures
 from .sampling import VideoFile, choose_frames
-from .store import FaceStore, LostFrame, PrepareResult, encode, list_shards, write_shard
-from .tasks import WorkItem, make_worklist
 from .tracking import group_faces_by_person
+from .worklist import WorkItem, make_worklist
 
 CHUNK = 16
 SHARD_BYTES = 256 << 20  # What a worker holds in memory, at most, besides the video it is at.

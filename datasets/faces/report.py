@@ -6,8 +6,8 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from ...benchmark.store import write_atomically
-from .store import LostFrame, PrepareResult
+from ...benchmark.core.storage import write_atomically
+from ...benchmark.core.types import LostFrame, PrepareResult
 
 REPORT = "report.csv"
 COLUMNS = (

@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...benchmark.errors import BenchError
+from ...benchmark.core.errors import BenchError
 from .boxes import suppress_non_maxima
 from .finder import Candidate
 from .models import RETINAFACE, find_model

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...benchmark.types import Face
+from ...benchmark.core.types import Face
 from .boxes import compute_area, compute_iou
 
 SAME_PERSON_IOU = 0.1

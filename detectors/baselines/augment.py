@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ...benchmark.types import TrainSample
-from ..crops import BoxCrop
+from ...benchmark.core.types import TrainSample
+from ..common.crops import BoxCrop
 
 
 @dataclass(frozen=True)

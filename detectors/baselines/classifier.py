@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ...benchmark.registry import detectors
-from ..timm_models import create_timm_model
+from ...benchmark.core.registry import detectors
+from ..common_torch.timm_models import create_timm_model
 from .plain import PlainClassifier
 
 

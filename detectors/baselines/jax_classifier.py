@@ -8,14 +8,14 @@ from typing import Any
 import jax
 from jax import Array
 
-from ...benchmark.registry import detectors
-from ..imagenet import load_imagenet_weights
-from ..jax_detector import Named
-from ..jax_networks.efficientnet import EfficientNet
-from ..jax_networks.layers import Init, Linear, Mode
-from ..jax_networks.resnet import ResNet
-from ..jax_networks.xception import Xception
-from ..options import check_known, check_options, list_options
+from ...benchmark.core.registry import detectors
+from ..common.options import check_known, check_options, list_options
+from ..common_jax.detector import Named
+from ..common_jax.efficientnet import EfficientNet
+from ..common_jax.imagenet import load_imagenet_weights
+from ..common_jax.layers import Init, Linear, Mode
+from ..common_jax.resnet import ResNet
+from ..common_jax.xception import Xception
 from .jax_plain import JaxPlainClassifier
 
 

@@ -6,9 +6,9 @@ import jax
 from flax import nnx
 from jax import Array
 
-from ...benchmark.registry import detectors
-from ..jax_detector import Named
-from ..jax_networks.layers import BatchNorm, Conv, Init, Linear, Mode, dropout, max_pool
+from ...benchmark.core.registry import detectors
+from ..common_jax.detector import Named
+from ..common_jax.layers import BatchNorm, Conv, Init, Linear, Mode, dropout, max_pool
 from .jax_plain import JaxPlainClassifier
 from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
 

@@ -12,9 +12,9 @@ import optax
 from flax import nnx
 from jax import Array
 
-from ..crops import BoxCrop
-from ..jax_detector import JaxDetector, Named
-from ..jax_networks.layers import Init, Mode
+from ..common.crops import BoxCrop
+from ..common_jax.detector import JaxDetector, Named
+from ..common_jax.layers import Init, Mode
 from .augment import ClassifierSampler
 from .shared import check_input_size
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from ...benchmark.registry import detectors
+from ...benchmark.core.registry import detectors
 from .plain import PlainClassifier
 from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..crops import BoxCrop
-from ..torch_detector import TorchDetector
+from ..common.crops import BoxCrop
+from ..common_torch.detector import TorchDetector
 from .augment import ClassifierSampler
 from .shared import check_input_size
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..network_detector import LEAST_SIZE
-from ..options import check_multiple
+from ..common.network_detector import LEAST_SIZE
+from ..common.options import check_multiple
 
 # Meso4's blocks: channels in and out, kernel, and pooling.
 MESO_BLOCKS = ((3, 8, 3, 2), (8, 8, 5, 2), (8, 16, 5, 2), (16, 16, 5, 4))

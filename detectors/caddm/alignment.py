@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ...benchmark.types import Face
+from ...benchmark.core.types import Face
 from .draws import flip_coin
 
 REFERENCE_SIZE = 224

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...benchmark.types import Face
+from ...benchmark.core.types import Face
 from .alignment import compute_align_matrix, shift_to_crop, to_frame_landmarks
 from .targets import decode, iou, priors, to_corners
 

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...benchmark.registry import detectors
-from ..torch_detector import TorchDetector
+from ...benchmark.core.registry import detectors
+from ..common_torch.detector import TorchDetector
 from .network import CaddmNet
 from .objective import multibox_loss
 from .shared import CaddmMixin

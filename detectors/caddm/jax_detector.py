@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from ...benchmark.registry import detectors
-from ..imagenet import load_imagenet_weights
-from ..jax_detector import JaxDetector, Named
-from ..jax_networks.layers import Mode
+from ...benchmark.core.registry import detectors
+from ..common_jax.detector import JaxDetector, Named
+from ..common_jax.imagenet import load_imagenet_weights
+from ..common_jax.layers import Mode
 from .jax_network import CaddmNet
 from .jax_objective import multibox_loss
 from .shared import CaddmMixin

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from ..jax_networks.efficientnet import EfficientNet
-from ..jax_networks.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
-from ..jax_networks.resnet import STRIDES, ResNet
-from ..options import check_known, check_options, check_range, list_options
+from ..common.options import check_known, check_options, check_range, list_options
+from ..common_jax.efficientnet import EfficientNet
+from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
+from ..common_jax.resnet import STRIDES, ResNet
 from .shared import MAP, MAPS, check_plain, make_map_error
 
 DROPOUT = {"efficientnet-b3": 0.3, "efficientnet-b4": 0.4}

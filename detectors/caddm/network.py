@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...benchmark.errors import BenchError
-from ..options import check_known
-from ..timm_models import create_timm_model
+from ...benchmark.core.errors import BenchError
+from ..common.options import check_known
+from ..common_torch.timm_models import create_timm_model
 from .shared import MAP, MAPS, check_plain, make_map_error
 
 # timm's name (with the tag of the ImageNet weights the released code starts from), arguments, dropout after pooling.

@@ -14,13 +14,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...benchmark.types import TrainSample
-from ..options import check_known, check_options, check_range, list_options
+from ...benchmark.core.types import TrainSample
+from ..common.options import check_known, check_options, check_range, list_options
 from .alignment import REFERENCE_SIZE, UPRIGHT, Jitter, draw_jitter
 from .blend import Box, clone_misplaced, paste
 from .draws import flip_coin
+from .frame_pair import FramePair, halve, make_frame_pair
 from .photometric import augment
-from .scene import FramePair, halve, make_frame_pair
 from .swap import (
     WINDOWS,
     choose_patch,

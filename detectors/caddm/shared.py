@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...benchmark.errors import BenchError
-from ...benchmark.types import Cropper, Face
-from ..network_detector import LEAST_SIZE
-from ..options import check_multiple, check_range
+from ...benchmark.core.contracts import Cropper
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.types import Face
+from ..common.network_detector import LEAST_SIZE
+from ..common.options import check_multiple, check_range
 from .alignment import REFERENCE_SIZE, align_face
 from .artifacts import locate_artifacts
 from .keys import to_reference_key

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crossfake.benchmark.config import Settings
-from crossfake.benchmark.data import DataRoot, Source
-from crossfake.benchmark.plan import Cell
-from crossfake.benchmark.registry import Entry
-from crossfake.benchmark.types import FAKE, REAL, Face, Video
-from crossfake.datasets.faces.store import FaceStore, LostFrame, PrepareResult, encode, write_shard
+from crossfake.benchmark.core.registry import Entry
+from crossfake.benchmark.core.settings import Settings
+from crossfake.benchmark.core.types import FAKE, REAL, Face, LostFrame, PrepareResult, Video
+from crossfake.benchmark.stages.plan import Cell
+from crossfake.benchmark.stages.sources import DataRoot, Source
+from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
 
 
 def face_of(video: int, frame: int) -> Face:

@@ -1,4 +1,4 @@
-from crossfake.benchmark.registry import detectors
+from crossfake.benchmark.core.registry import detectors
 
 
 @detectors.register("brightness", title="Brighter is more fake")

@@ -1,6 +1,6 @@
 import pytest
-from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.registry import datasets
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.registry import datasets
 from crossfake.datasets.base import hold_out, load_videos, parse_name
 
 FFPP = {

@@ -1,7 +1,7 @@
 """Celeb-DF: what the layout and the test list say, by name. The files are empty: nothing is decoded."""
 
 import pytest
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.celebdf import LIST, CelebDF
 
 TEST_LIST = "1 Celeb-real/id1_0000.mp4\n0 Celeb-synthesis/id1_id0_0000.mp4\n1 YouTube-real/00007.mp4\n"

@@ -1,7 +1,7 @@
 """DFDC: what labels.csv and metadata.json say, by name. The files are empty: nothing is decoded."""
 
 import pytest
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.dfdc import Dfdc
 
 LABELS = "filename,label\naa.mp4,0\nbb.mp4,1\ncc.mp4,1\n"

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.dfd import DeepFakeDetection
 from crossfake.datasets.ffpp import FaceForensics, read_pairs
 

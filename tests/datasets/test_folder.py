@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.base import PICTURE_SUFFIXES, load_videos
 from crossfake.datasets.folder import number_pictures
 from crossfake.datasets.manifest import Manifest, read_manifest

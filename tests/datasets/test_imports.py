@@ -10,9 +10,9 @@ import lmdb
 import numpy as np
 import pytest
 from crossfake.benchmark.cli.main import main
-from crossfake.benchmark.config import FaceSettings
-from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.types import Picture
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.settings import FaceSettings
+from crossfake.benchmark.core.types import Picture
 from crossfake.datasets.base import load_videos
 from crossfake.datasets.faces.pictures import read_pictures
 from crossfake.datasets.faces.prepare import prepare
@@ -381,7 +381,7 @@ def test_crops_that_are_not_there_are_told(plant):
 
 
 def test_imported_faces_are_scored_and_the_predictions_tell_their_origin(crops, tmp_path, capsys):
-    from crossfake.benchmark.predict import read_predictions
+    from crossfake.benchmark.core.predictions import read_predictions
 
     toy = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"
     assert main(["data", "import", "crops-csv", str(crops), "--workers", "1"]) == 0

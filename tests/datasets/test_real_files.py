@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.config import FaceSettings
+from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.datasets.base import load_videos
-from crossfake.datasets.check import check
 from crossfake.datasets.faces.prepare import prepare
+from crossfake.datasets.integrity import check
 
 SETTINGS = FaceSettings(frames=2)
 ALL = ("train", "val", "test")

@@ -87,8 +87,8 @@ def _torch_gradients(detector: Any, batch: Arrays) -> tuple[dict[str, float], Ar
 
 def _jax_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
     import jax
-    from crossfake.detectors.jax_detector import flatten_state
-    from crossfake.detectors.jax_networks.layers import Mode
+    from crossfake.detectors.common_jax.detector import flatten_state
+    from crossfake.detectors.common_jax.layers import Mode
     from flax import nnx
 
     def loss(params: Any, rest: Any) -> Any:

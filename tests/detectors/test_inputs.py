@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.detectors import create
 
 SMALL = {"backbone": "timm:resnet10t", "backbone_args": {"channels": [4, 8, 8, 8], "stem_width": 8}}
@@ -114,7 +114,7 @@ def test_transformers_take_their_own_size_alone():
 
 def test_a_subclass_without_a_size_takes_what_it_is_given():
     torch = pytest.importorskip("torch")
-    from crossfake.detectors.torch_detector import TorchDetector
+    from crossfake.detectors.common_torch.detector import TorchDetector
 
     class Mine(TorchDetector):
         def __init__(self):

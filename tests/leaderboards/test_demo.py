@@ -29,7 +29,7 @@ def test_readme_shows_lines_of_the_board_as_they_are(board):
 
 
 def test_the_board_has_every_detector_on_every_set(board):
-    from crossfake.benchmark.registry import detectors
+    from crossfake.benchmark.core.registry import detectors
 
     overview = board.split("### ")[0]
     names = {line.split("|")[1].split(".")[0].strip() for line in overview.splitlines() if line.startswith("| ")}

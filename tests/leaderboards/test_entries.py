@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.predict import read_predictions, write_predictions
-from crossfake.benchmark.score import SCHEMA_VERSION
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.predictions import read_predictions, write_predictions
+from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
 from crossfake.datasets import celebdf, dfd, dfdc
 from crossfake.leaderboards import entries as module
-from crossfake.leaderboards.collect import load_cards
 from crossfake.leaderboards.entries import OFFICIAL, check_entries, locate_entry, submit
+from crossfake.leaderboards.load import load_cards
 
 
 @pytest.fixture(scope="module", autouse=True)

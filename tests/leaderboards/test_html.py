@@ -6,8 +6,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from crossfake.leaderboards.collect import load_cards
 from crossfake.leaderboards.html import mark_up_number, render_page
+from crossfake.leaderboards.load import load_cards
 from crossfake.leaderboards.rows import make_tables
 
 VOID = {"meta", "link", "img", "input", "br"}

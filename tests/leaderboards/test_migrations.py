@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.score import SCHEMA_VERSION
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
 from crossfake.leaderboards import board
 from crossfake.leaderboards.migrations import MIGRATIONS, upgrade
 

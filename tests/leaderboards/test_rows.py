@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from crossfake.benchmark.data import DataRoot
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.stages.sources import DataRoot
 from crossfake.leaderboards.rows import GROUPS, find_row, make_tables, subtract_estimates
 
 

@@ -7,10 +7,10 @@ import re
 from collections import Counter, defaultdict
 
 import pytest
-from crossfake.datasets.demo.cast import Population, pair_off
-from crossfake.datasets.demo.film import Shot
 from crossfake.datasets.demo.people import GENDERS, RACES
+from crossfake.datasets.demo.population import Population, pair_off
 from crossfake.datasets.demo.recipes import FFPP_METHODS, RECIPES
+from crossfake.datasets.demo.shots import Shot
 from crossfake.datasets.demo.world import plan_world
 
 SIZES = ["tiny", "default", "large"]

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.errors import BenchError
-from crossfake.datasets.demo.film import render_shot
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.datasets.demo.shots import render_shot
 from crossfake.datasets.demo.world import plan_world, read_ground_truth, render_world
 from sklearn.metrics import roc_auc_score
 

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.store import read_json, write_json
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.storage import read_json, write_json
 from crossfake.datasets.demo.world import (
     GENERATOR_VERSION,
     MARKER,

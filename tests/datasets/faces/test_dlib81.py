@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossfake.benchmark.cli.main import main
-from crossfake.benchmark.config import load_settings
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.settings import load_settings
 from crossfake.datasets.faces.dlib81 import Dlib81, compute_dlib_box
+from crossfake.datasets.faces.face_store import FaceStore
 from crossfake.datasets.faces.finder import Finder, load_finder, resolve
 from crossfake.datasets.faces.mediapipe import BlazeFaceLocator
 from crossfake.datasets.faces.models import DLIB81, RETINAFACE, adopt_model
-from crossfake.datasets.faces.store import FaceStore
 
 dlib = pytest.importorskip("dlib", reason="pip install dlib-bin")
 SHIFT = np.array([3, -2])  # from the mesh's points to those that the predictor is taught

@@ -3,7 +3,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.demo.world import read_ground_truth
 from crossfake.datasets.faces.finder import load_finder
 from crossfake.datasets.faces.landmarks import TABLE, convert_mesh

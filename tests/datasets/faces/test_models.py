@@ -4,7 +4,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.faces import models
 from crossfake.datasets.faces.models import MESH, Model, find_model
 

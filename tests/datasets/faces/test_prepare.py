@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossfake.benchmark.config import FaceSettings
-from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.types import Video
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.settings import FaceSettings
+from crossfake.benchmark.core.types import Video
 from crossfake.datasets.base import load_videos
 from crossfake.datasets.faces import prepare as module
+from crossfake.datasets.faces.face_store import FaceStore, list_shards
 from crossfake.datasets.faces.prepare import find_faces, prepare
 from crossfake.datasets.faces.sampling import VideoFile, choose_frames
-from crossfake.datasets.faces.store import FaceStore, list_shards
 
 SETTINGS = FaceSettings(frames=4)
 

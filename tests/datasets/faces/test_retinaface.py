@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossfake.benchmark.errors import BenchError
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.faces.boxes import suppress_non_maxima
 from crossfake.datasets.faces.finder import Finder
 from crossfake.datasets.faces.mediapipe import FaceMesh
@@ -16,8 +16,8 @@ from crossfake.datasets.faces.mediapipe import FaceMesh
 torch = pytest.importorskip("torch")
 pytest.importorskip("retinaface", reason="pip install --no-deps retinaface-pytorch==0.0.8")
 
-from crossfake.datasets.faces import models  # noqa: E402
-from crossfake.datasets.faces.retinaface import LONGEST_SIDE, RetinaFaceLocator, load_net, make_priors  # noqa: E402
+from crossfake.datasets.faces import models
+from crossfake.datasets.faces.retinaface import LONGEST_SIDE, RetinaFaceLocator, load_net, make_priors
 
 FRAME = np.random.default_rng(0).integers(0, 256, (60, 96, 3), dtype=np.uint8)
 EYES = np.array([[0.4, 0.3], [0.6, 0.35]])

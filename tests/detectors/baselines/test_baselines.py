@@ -8,12 +8,12 @@ import sys
 
 import numpy as np
 import pytest
-from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.registry import detectors
-from crossfake.benchmark.types import Face, TrainSample
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.registry import detectors
+from crossfake.benchmark.core.types import Face, TrainSample
 from crossfake.detectors import create, create_from
 from crossfake.detectors.baselines.augment import ClassifierSampler
-from crossfake.detectors.crops import BoxCrop
+from crossfake.detectors.common.crops import BoxCrop
 
 TINY = {"input_size": 32, "arch_args": {"channels": (4, 4, 8, 8)}}
 
@@ -122,7 +122,7 @@ def test_the_detectors_crop_is_the_square_face_box(face):
 
 def test_training_fits_a_handful_of_frames():
     torch = pytest.importorskip("torch")
-    from crossfake.benchmark.config import TrainSettings
+    from crossfake.benchmark.core.settings import TrainSettings
 
     torch.manual_seed(0)
     detector = create("timm:resnet10t", **TINY)
@@ -139,7 +139,7 @@ def test_a_seed_fixes_the_weights_whether_or_not_a_card_names_the_backend(tmp_pa
     pytest.importorskip("torch")
     path = tmp_path / "mine.py"
     path.write_text(
-        "from crossfake.benchmark.registry import detectors\n"
+        "from crossfake.benchmark.core.registry import detectors\n"
         "from crossfake.detectors.baselines.meso import Meso4\n"
         f"@detectors.register('mine', backend={backend!r})\n"
         "class Mine(Meso4): ...\n"

@@ -11,10 +11,10 @@ pytest.importorskip("flax")
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
-from crossfake.benchmark.errors import BenchError  # noqa: E402
-from crossfake.benchmark.registry import detectors  # noqa: E402
-from crossfake.detectors import create  # noqa: E402
-from crossfake.detectors.jax_networks import efficientnet  # noqa: E402
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.registry import detectors
+from crossfake.detectors import create
+from crossfake.detectors.common_jax import efficientnet
 
 NARROW = {"input_size": 64, "arch_args": {"channels": (4, 8, 8, 16)}}
 CASES = {

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from crossfake.benchmark.types import Face
+from crossfake.benchmark.core.types import Face
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "caddm"
 Arrays = dict[str, np.ndarray]

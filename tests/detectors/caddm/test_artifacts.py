@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from crossfake.benchmark.types import Face
+from crossfake.benchmark.core.types import Face
 from crossfake.detectors.caddm.alignment import compute_align_matrix, make_template, shift_to_crop, to_frame_landmarks
 from crossfake.detectors.caddm.artifacts import MAX_BOXES, locate_artifacts, select_strongest
 from crossfake.detectors.caddm.targets import assign, decode, encode, iou, priors, to_corners

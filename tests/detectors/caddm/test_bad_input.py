@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossfake.benchmark.config import TrainSettings
-from crossfake.benchmark.errors import BenchError
-from crossfake.benchmark.progress import Reporter
-from crossfake.benchmark.train import Batches, Training, index_frames
-from crossfake.benchmark.types import Video
-from crossfake.datasets.faces.store import FaceStore, PrepareResult, encode, write_shard
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.benchmark.core.types import PrepareResult, Video
+from crossfake.benchmark.stages.train import Training
+from crossfake.benchmark.stages.training_batches import Batches, index_frames
+from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
 from crossfake.detectors.caddm.sampler import RECIPES, CaddmSampler
 
 MISSING = {"landmarks": np.full((81, 2), np.nan, np.float32)}

@@ -8,13 +8,14 @@ import pytest
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
-from crossfake.benchmark.config import TrainSettings, load_settings  # noqa: E402
-from crossfake.benchmark.errors import BenchError  # noqa: E402
-from crossfake.benchmark.registry import detectors  # noqa: E402
-from crossfake.benchmark.types import Detector, TrainSample  # noqa: E402
-from crossfake.detectors.caddm.detector import Caddm  # noqa: E402
-from crossfake.detectors.caddm.sampler import REFERENCE  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+from crossfake.benchmark.core.contracts import Trainable
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.registry import detectors
+from crossfake.benchmark.core.settings import TrainSettings, load_settings
+from crossfake.benchmark.core.types import TrainSample
+from crossfake.detectors.caddm.detector import Caddm
+from crossfake.detectors.caddm.sampler import REFERENCE
+from torch.nn import functional as F
 
 SMALL = {"backbone": "timm:resnet10t", "backbone_args": {"channels": [16, 32, 64, 128]}, "input_size": 112}
 
@@ -137,7 +138,7 @@ def test_crop_and_score(small, make_face):
     scores = small.score(np.stack([crop, crop[:, ::-1]]))
     assert scores.shape == (2,)
     assert scores.dtype == np.float32
-    assert isinstance(small, Detector)
+    assert isinstance(small, Trainable)
 
 
 def test_loss_is_the_sum_of_its_parts(small, batch):

@@ -8,10 +8,10 @@ import pytest
 pytest.importorskip("flax")
 torch = pytest.importorskip("torch")
 
-import jax  # noqa: E402
-from crossfake.benchmark.errors import BenchError  # noqa: E402
-from crossfake.detectors import create  # noqa: E402
-from crossfake.detectors.caddm.jax_objective import hard_negatives, multibox_loss  # noqa: E402
+import jax
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.detectors import create
+from crossfake.detectors.caddm.jax_objective import hard_negatives, multibox_loss
 
 SMALL = {
     "backbone": "timm:resnet10t",

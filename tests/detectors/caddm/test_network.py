@@ -8,10 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
-from crossfake.benchmark.errors import BenchError  # noqa: E402
-from crossfake.detectors.caddm.keys import to_reference_key  # noqa: E402
-from crossfake.detectors.caddm.network import CaddmNet  # noqa: E402
-from crossfake.detectors.caddm.objective import hard_negatives, multibox_loss  # noqa: E402
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.detectors.caddm.keys import to_reference_key
+from crossfake.detectors.caddm.network import CaddmNet
+from crossfake.detectors.caddm.objective import hard_negatives, multibox_loss
 
 # Entries, parameters, and the start of the SHA-256 of "key shape" lines in the order of the released state dict.
 RELEASED = {

@@ -8,10 +8,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from crossfake.benchmark.types import Face, TrainSample
+from crossfake.benchmark.core.types import Face, TrainSample
 from crossfake.detectors.caddm.alignment import UPRIGHT, to_frame_landmarks
+from crossfake.detectors.caddm.frame_pair import halve, make_frame_pair
 from crossfake.detectors.caddm.sampler import GENTLE, PAPER, RECIPES, REFERENCE, CaddmSampler
-from crossfake.detectors.caddm.scene import halve, make_frame_pair
 from crossfake.detectors.caddm.targets import WHOLE, decode, priors, to_corners
 
 SIZES = {"image": (112, 112, 3), "label": (), "loc_targets": (168, 4), "conf_targets": (168,)}

@@ -1,0 +1,205 @@
+"""What the harness asks of plugins: a small Protocol for every capability, checked by `isinstance` when one is made.
+
+A detector is a `Scores`; all else is optional. What a detector can do stands on its card too (`can=(...)`, the names
+in `CAPABILITIES`), so that planning needs no import; see `capabilities_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .settings import TrainSettings
+    from .types import Face, PrepareResult, TrainSample, Video
+
+Arrays = Mapping[str, "np.ndarray"]
+"""Named arrays: weights, a batch, a network's outputs."""
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Turns a `TrainSample` into named arrays of fixed shapes, in a worker process. Picklable; imports no backend.
+
+    None means that no example can be made of this sample; it is then counted and named, never replaced. Empty means
+    that the recipe leaves it out of this batch, which is counted too.
+    """
+
+    def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None: ...
+
+
+@runtime_checkable
+class Cropper(Protocol):
+    """Cuts a detector's uint8 (S, S, 3) RGB crop from a face, in a worker process. Picklable; imports no backend."""
+
+    def __call__(self, face: Face) -> np.ndarray: ...
+
+
+# ---- a detector's capabilities
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """The least that a detector is: uint8 (N, H, W, 3) RGB crops in, float32 (N,) probabilities of fake out."""
+
+    def score(self, frames: np.ndarray) -> np.ndarray: ...
+
+
+@runtime_checkable
+class CutsCrops(Protocol):
+    """A detector with a crop of its own; others get the square face box at the card's `input_size`."""
+
+    def cropper(self) -> Cropper:
+        """Return what cuts this detector's own crop from the context crop."""
+
+
+@runtime_checkable
+class LoadsWeights(Protocol):
+    """A detector that takes a checkpoint."""
+
+    def load(self, source: Path | str | Arrays) -> Self:
+        """Take a checkpoint file (the reference's or ours) or a mapping of names to arrays."""
+
+
+@runtime_checkable
+class SavesWeights(Protocol):
+    """A detector whose weights can be saved."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the weights under the reference's key names."""
+
+
+@runtime_checkable
+class MakesSamples(Protocol):
+    """A detector that says what its training examples are made of."""
+
+    def sampler(self) -> Sampler:
+        """Return what makes training examples for this detector."""
+
+
+@runtime_checkable
+class TrainingSession(Protocol):
+    """One training in progress: optimizer, learning rate, a step, and all that a resume needs.
+
+    `precision` is what the steps are computed in, resolved: `float32` or `bf16`.
+    """
+
+    precision: str
+
+    def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name."""
+
+    def state(self) -> bytes:
+        """Pack all that `restore` needs."""
+
+    def restore(self, packed: bytes) -> None:
+        """Go back to where `state` was taken."""
+
+
+@runtime_checkable
+class Trainable(Scores, LoadsWeights, SavesWeights, MakesSamples, Protocol):
+    """A detector that the harness can train."""
+
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TrainingSession:
+        """Start a training session."""
+
+
+@runtime_checkable
+class InspectsTrainingSet(Protocol):
+    """A detector that looks at the training videos before it learns from them."""
+
+    def inspect_training_set(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
+        """Return the videos that it can learn from, and what the others lack; `frames` counts each video's faces."""
+
+
+@runtime_checkable
+class ChecksTraining(Protocol):
+    """A detector that not every training setting suits."""
+
+    def check_training(self, settings: TrainSettings) -> None:
+        """Refuse settings that it can't be trained with. Raises BenchError."""
+
+
+@runtime_checkable
+class TellsFeatures(Protocol):
+    """A detector whose network's named outputs can be looked at, `features` among them."""
+
+    def outputs_of(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every named output for uint8 (N, S, S, 3) RGB crops."""
+
+
+@runtime_checkable
+class LocatesArtifacts(Protocol):
+    """A detector that says where in a face it sees traces of forgery."""
+
+    def artifacts(self, faces: list[Face]) -> list[list[np.ndarray]]:
+        """Return the polygons (points, 2) of each face, in pixels of its context crop."""
+
+
+@runtime_checkable
+class CountsParameters(Protocol):
+    """A detector that knows how many parameters it has."""
+
+    def parameters_count(self) -> int:
+        """Return the number of trained parameters."""
+
+
+@runtime_checkable
+class CountsFlops(Protocol):
+    """A detector that counts its floating-point operations itself."""
+
+    def flops(self, frames: np.ndarray) -> float:
+        """Return the floating-point operations of scoring uint8 (N, S, S, 3) RGB crops."""
+
+
+@runtime_checkable
+class Compiles(Protocol):
+    """A detector that compiles its network when it first runs; `compile_seconds` is what that took so far."""
+
+    compile_seconds: float
+
+
+@runtime_checkable
+class Seeded(Protocol):
+    """A detector that draws its first weights and dropout from a `seed` of its own, instead of the process's."""
+
+    seed: int
+
+
+# ---- faces and datasets
+
+
+@runtime_checkable
+class FaceReader(Protocol):
+    """Prepared faces of a dataset's videos. Cheap to make and to send to other processes."""
+
+    folder: Path
+
+    def outcomes(self) -> dict[str, PrepareResult]:
+        """Return what became of each video that was prepared, by id."""
+
+    def frames(self, video_id: str) -> list[int]:
+        """Return the indices of the video's frames with a face, ascending; none for a video that isn't there."""
+
+    def faces(self, video_id: str) -> list[Face]:
+        """Return the video's faces in the order of `frames`."""
+
+    def face(self, video_id: str, index: int) -> Face:
+        """Return the face in the frame `frames(video_id)[index]`."""
+
+    def get_relative_boxes(self, video_id: str) -> np.ndarray:
+        """Return the boxes (n, 4) around the landmarks of the video's faces, in shares of their frames."""
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """An adapter for one official layout."""
+
+    def home(self, root: Path) -> Path:
+        """Find the dataset's folder in or under `root`. Raises BenchError telling what was looked for and found."""
+
+    def videos(self, home: Path, compression: str) -> list[Video]:
+        """List every video of the official layout, with its official split, sorted by id."""

@@ -1,0 +1,28 @@
+"""Mistakes that a user can mend, told in one line."""
+
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
+
+
+class BenchError(Exception):
+    """What was wrong, what was found, what to type next: one line, no traceback, exit code 2."""
+
+
+def describe_rows(numbers: Sequence[int], first: str) -> str:
+    """Return where something is wrong, and what to do: "in rows 2, 5. Mend or remove them (row 1 is `first`)"."""
+    several, more = len(numbers) > 1, len(numbers) - 5
+    named = ", ".join(map(str, numbers[:5])) + (f" and {more} more" if more > 0 else "")
+    return f"in row{'s' * several} {named}. Mend or remove {'them' if several else 'it'} (row 1 is {first})"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the closest known name, or the empty string."""
+    by_folded = {k.casefold(): k for k in known}
+    close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
+    return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
+
+
+def require_known(kind: str, name: str, names: Collection[str]) -> None:
+    """Refuse a name that isn't among `names`, with the nearest one."""
+    if name not in names:
+        raise BenchError(f"no {kind} named '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")

@@ -1,0 +1,52 @@
+"""What results are addressed by: short hashes of all that changes the numbers, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .errors import BenchError
+from .registry import Entry
+from .types import Video
+
+
+def hash_key(content: Any, length: int = 10) -> str:
+    """Hash plain data (dicts, lists, strings, numbers) to a short hexadecimal key, independent of dict order."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def code_hash(entry: Entry) -> str | None:
+    """Hash the file of a plugin from outside the project; None for the project's own, which has versions."""
+    module = entry.target.rpartition(":")[0]
+    if entry.file is None and module.partition(".")[0] == __name__.partition(".")[0]:
+        return None
+    spec = None if entry.file else find_spec(module)
+    path = entry.file or (Path(spec.origin) if spec and spec.origin else None)
+    return file_hash(path) if path else None
+
+
+def file_hash(path: Path) -> str:
+    """Hash a file's content, SHA-256 in hexadecimal.
+
+    Raises:
+        BenchError: there is no such file.
+    """
+    if not path.is_file():
+        raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest_key(videos: list[Video]) -> str:
+    """Hash which videos there are: ids, labels, splits, sources, file sizes; not where they lie nor when written."""
+    return hash_key([_manifest_row(v) for v in videos])
+
+
+def _manifest_row(video: Video) -> tuple[Any, ...]:
+    size = video.path.stat().st_size if video.path.is_file() else -1
+    pictures = ([p.frame for p in video.pictures],) if video.pictures else ()
+    return video.id, video.label, video.split, video.source, size, *pictures

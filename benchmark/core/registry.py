@@ -1,0 +1,265 @@
+"""One generic registry of plugins, whose names and cards are known without importing any of them.
+
+In-tree plugins are found by reading the source for a decorator such as
+
+    @detectors.register("caddm", backend="torch", paper="...")
+    class Caddm: ...
+
+whose arguments are literals; out-of-tree ones come from entry points (group `crossfake.detectors`), whose source is
+read in the same way, or are named directly as `file.py:Name` or `package.module:Name`. Code is imported only when a
+plugin is first used.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import BenchError, did_you_mean
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plugin's name and card, and where its code is: `target` is `module:attribute` or `file.py:attribute`."""
+
+    name: str
+    target: str
+    origin: str
+    aliases: tuple[str, ...] = ()
+    backend: str = ""
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        """Import and return the registered object."""
+        return import_target(self.target)
+
+    @property
+    def file(self) -> Path | None:
+        """The user's own file that a `file.py:Name` plugin lives in; None for every other."""
+        where = self.target.rpartition(":")[0]
+        return Path(where) if where.endswith(".py") else None
+
+    @property
+    def plugin(self) -> str:
+        """What worker processes must import before they can unpickle this plugin's classes; usually nothing."""
+        return self.target if self.file else ""
+
+
+class Registry:
+    """The plugins of one kind (`detectors`, `datasets`), by name and, where it matters, by backend."""
+
+    def __init__(self, kind: str, folder: Path | None = None, package: str | None = None):
+        self.kind = kind
+        self.folder = folder or ROOT / kind
+        self.package = package or f"crossfake.{kind}"
+        self._entries: list[Entry] | None = None
+
+    def register(self, name: str, **card: Any) -> Callable[[T], T]:
+        """Mark a class as a plugin. The scan reads these (literal) arguments; the class keeps them as `.card`."""
+
+        def mark(cls: T) -> T:
+            own = cls.__dict__.get("cards", {})
+            cls.cards = {**own, name: card}  # type: ignore[attr-defined]
+            return cls
+
+        return mark
+
+    def entries(self) -> list[Entry]:
+        """Return every known plugin, in-tree first, sorted by name."""
+        if self._entries is None:
+            found = sorted([*self._find_in_tree(), *self._find_installed()], key=lambda e: (e.name, e.backend))
+            _refuse_duplicates(self.kind, found)
+            self._entries = found
+        return self._entries
+
+    def names(self) -> list[str]:
+        """Return the plugins' names, each once."""
+        return list(dict.fromkeys(e.name for e in self.entries()))
+
+    def find(self, name: str, backend: str = "") -> Entry:
+        """Return the entry for a name, alias, or `where:attribute`; without `backend`, its first one.
+
+        Raises:
+            BenchError: the name is unknown (with the nearest one), or has no such backend.
+        """
+        matches = [e for e in self.entries() if name.casefold() in _list_spellings(e)]
+        if not matches:
+            matches = self._parametrise(name)
+        if not matches and _is_target(name):
+            return _make_target_entry(name)
+        if not matches and name.endswith(".py"):
+            raise BenchError(f"{name} is a file: name the class in it too, as {name}:ClassName")
+        if not matches:
+            known = [s for e in self.entries() for s in (e.name, *e.aliases)]
+            raise BenchError(
+                f"no {self.kind[:-1]} named '{name}'.{did_you_mean(name, known)} See: bench list {self.kind}"
+            )
+        return _choose_backend(matches, name, backend)
+
+    def _parametrise(self, name: str) -> list[Entry]:
+        """`timm:resnet50` is the plugin `timm` with its card's `takes` option set to `resnet50`."""
+        head, _, argument = name.partition(":")
+        found = [e for e in self.entries() if e.name == head and argument and "takes" in e.card]
+        return [
+            Entry(name, e.target, e.origin, (), e.backend, {**e.card, "options": {e.card["takes"]: argument}})
+            for e in found
+        ]
+
+    def _find_in_tree(self) -> Iterator[Entry]:
+        for path in sorted(self.folder.rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            if f"@{self.kind}.register(" in source:
+                yield from self._scan(path, source)
+
+    def _scan(self, path: Path, source: str) -> Iterator[Entry]:
+        module = ".".join([self.package, *path.relative_to(self.folder).with_suffix("").parts])
+        for node, call in _find_registered(path, source, self.kind):
+            yield _make_entry(call, f"{module}:{node.name}", f"{path}:{node.lineno}")
+
+    def _find_installed(self) -> Iterator[Entry]:
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=f"crossfake.{self.kind}"):
+            plain = Entry(point.name, point.value, f"entry point {point.value}")
+            path = _source_file(point.module)
+            source = path.read_text(encoding="utf-8") if path else ""
+            calls = [call for node, call in _find_registered(path, source, self.kind) if node.name == point.attr]
+            # The name that the package was installed under is the one that users know.
+            yield replace(_make_entry(calls[0], plain.target, plain.origin), name=point.name) if calls else plain
+
+
+def _find_registered(path: Path | None, source: str, kind: str) -> Iterator[tuple[ast.ClassDef, ast.Call]]:
+    """Yield the classes of a source file that are registered, with the calls that register them."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:  # A broken plugin must not take the others down; using it will say why.
+        print(f"warning: {path} does not parse ({error.msg}, line {error.lineno}); skipped", file=sys.stderr)
+        return
+    for node in tree.body:
+        for call in getattr(node, "decorator_list", []):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{kind}.register":
+                yield node, call  # type: ignore[misc]
+
+
+def _source_file(module: str) -> Path | None:
+    """Return a module's source file without importing it or its packages; None where it has none, or isn't there."""
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return None
+    if not inner:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    folders = [Path(folder, *inner) for folder in spec.submodule_search_locations or ()]
+    files = [file for folder in folders for file in (folder.with_suffix(".py"), folder / "__init__.py")]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _make_entry(call: ast.Call, target: str, origin: str) -> Entry:
+    name = ast.literal_eval(call.args[0])
+    card = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+    return Entry(name, target, origin, tuple(card.pop("aliases", ())), card.pop("backend", ""), card)
+
+
+def _list_spellings(entry: Entry) -> set[str]:
+    return {s.casefold() for s in (entry.name, *entry.aliases)}
+
+
+def _refuse_duplicates(kind: str, entries: list[Entry]) -> None:
+    seen: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        for spelling in _list_spellings(entry):
+            first = seen.setdefault((spelling, entry.backend), entry)
+            if first is not entry:
+                raise BenchError(
+                    f"two {kind} are named '{spelling}': {first.origin} and {entry.origin}. Rename or remove one"
+                )
+
+
+def _choose_backend(matches: list[Entry], name: str, backend: str) -> Entry:
+    if not backend:
+        return matches[0] if len(matches) == 1 else next((e for e in matches if e.backend == "torch"), matches[0])
+    for entry in matches:
+        if entry.backend in (backend, ""):
+            return entry
+    have = [e.backend for e in matches]
+    advice = did_you_mean(backend, have) or f" Use --backend {have[0]}"
+    raise BenchError(f"'{name}' has no backend '{backend}'; it has: {', '.join(have)}.{advice}")
+
+
+def _is_target(name: str) -> bool:
+    where, _, attribute = name.rpartition(":")
+    if not attribute.isidentifier():
+        return False
+    return where.endswith(".py") or "." in where or (where.isidentifier() and _source_file(where) is not None)
+
+
+def _make_target_entry(target: str) -> Entry:
+    obj = import_target(target)
+    where, _, attribute = target.rpartition(":")
+    card = dict(next(iter(getattr(obj, "cards", {}).values()), {}))
+    backend = card.pop("backend", "")
+    card.pop("aliases", None)
+    module, name = Path(where).stem if where.endswith(".py") else where, attribute.lower()
+    # With the file's name, or the same class in another file would share its settings and its rows' name.
+    name = name if module.lower() == name else f"{module.lower()}.{name}"
+    return Entry(f"local/{name}", target, where, (), backend, card)
+
+
+def import_target(target: str) -> Any:
+    """Import `module:attribute` or `file.py:attribute` and return the object.
+
+    Raises:
+        BenchError: there is no such file or attribute.
+    """
+    where, _, attribute = target.rpartition(":")
+    module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        raise BenchError(f"{where} has no '{attribute}'.{did_you_mean(attribute, dir(module))}") from None
+
+
+def _import_module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise  # Something that the module itself needs.
+        raise BenchError(f"no module '{error.name}' for {name}: is its package installed here?") from None
+
+
+def _import_file(path: Path) -> Any:
+    if not path.is_file():
+        raise BenchError(f"no file {path}. Give a detector or dataset of your own as path/to/file.py:ClassName")
+    where = path.resolve()
+    name = f"crossfake_local_{path.stem}_{hashlib.sha256(str(where).encode()).hexdigest()[:8]}"
+    stamp = where.stat().st_mtime_ns
+    known = sys.modules.get(name)
+    if known is not None and known.__dict__.get("__stamp__") == stamp:
+        return known  # Executed again, its classes would no longer be those of the objects made before.
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Before execution, so that the module's classes can be pickled for workers.
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # Whatever a user's file does wrong when it is imported.
+        del sys.modules[name]
+        raise BenchError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
+    module.__dict__["__stamp__"] = stamp
+    return module
+
+
+detectors = Registry("detectors")
+datasets = Registry("datasets")

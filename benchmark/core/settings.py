@@ -1,0 +1,211 @@
+"""Recipes: configs/*.yaml merged into typed settings, where an unknown key is an error that names its neighbour.
+
+The layers, each over the one before: the defaults below, `configs/<detector>.yaml`, `configs/demo.yaml` on the demo
+world, what a checkpoint says of itself, `--config FILE`, `--set key=value`. A recipe may hold a `detectors:` section
+with settings for one detector.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from .errors import BenchError, did_you_mean
+from .registry import ROOT
+
+CONFIGS = ROOT / "configs"
+EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+
+class FrozenSettings(BaseModel):
+    """A frozen group of settings that refuses keys it doesn't know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FaceSettings(FrozenSettings):
+    """How videos become faces. All of it changes the numbers, so all of it is in the face store's key."""
+
+    frames: int = Field(32, ge=1, description="evenly spaced frames a video: linspace(0, n - 1, frames), truncated")
+    finder: str = Field("auto", validate_default=True, description="what finds faces and landmarks; see docs/faces.md")
+    context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
+    encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
+
+    @field_validator("finder")
+    @classmethod
+    def _resolve_finder(cls, name: str) -> str:
+        """Choose what `auto` stands for now, so that no key ever holds it."""
+        from ...datasets.faces.finder import resolve
+
+        return resolve(name)
+
+
+class TrainSettings(FrozenSettings):
+    """How a detector is trained; selection is always on the training set's own validation split.
+
+    The defaults are DeepfakeBench's recipe for plain classifiers.
+    """
+
+    epochs: int = Field(10, ge=0)
+    steps_per_epoch: int | None = Field(None, ge=1, description="None: until each training frame was drawn once")
+    batch_size: int = Field(32, ge=1)
+    balance: bool = Field(False, description="draw as many real as fake frames, instead of going through all in turn")
+    optimizer: Literal["adamw", "adam", "sgd"] = "adam"
+    lr: float = Field(2e-4, gt=0)
+    lr_steps: list[tuple[int, float]] = Field([], description="(epoch, lr): from this epoch on, this learning rate")
+    schedule: Literal["steps", "cosine"] = "steps"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(5e-4, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    clip_value: float | None = Field(None, gt=0, description="clip each gradient entry to +- this")
+    sharpness: Literal["none", "sam", "asam"] = Field(
+        "none", description="flatten the loss: step with the gradients of the worst point within rho (two passes)"
+    )
+    rho: float = Field(0.05, gt=0, description="of sam; asam, which measures in units of each weight, wants about 0.5")
+    precision: Literal["float32", "bf16", "auto"] = Field(
+        "float32", description="auto: bf16 where the processor has it"
+    )
+    threads: int | None = Field(None, ge=1, description="processor threads; sums differ with it, so it is in the key")
+
+    def learning_rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of a step (from 0 on), the same for every backend."""
+        epoch = step // steps_per_epoch
+        rate = [self.lr, *(lr for start, lr in self.lr_steps if epoch >= start)][-1]
+        if self.schedule == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * step / total_steps))
+        return rate * min(1.0, (step + 1) / (self.warmup_steps + 1))
+
+
+class ScoreSettings(FrozenSettings):
+    """How predictions become a scorecard."""
+
+    draws: int = Field(1000, ge=0, description="bootstrap draws over videos")
+
+
+class Settings(FrozenSettings):
+    """Everything about a cell that a recipe can set. `tag` names a variant in the row: `caddm.small`."""
+
+    tag: str = ""
+    options: dict[str, Any] = {}
+    faces: FaceSettings = Field(default_factory=FaceSettings)  # at the time, so that `auto` sees what is at hand now
+    train: TrainSettings = TrainSettings()
+    score: ScoreSettings = ScoreSettings()
+
+
+def load_settings(
+    detector: str,
+    *,
+    demo: bool,
+    made_from: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+    overrides: Iterable[str] = (),
+) -> Settings:
+    """Merge the layers for one detector.
+
+    Args:
+        detector: its registered name.
+        demo: whether the data is the demo world.
+        made_from: a checkpoint's header; its options and face settings belong to the weights.
+        config: the user's recipe.
+        overrides: the user's `key=value` settings.
+
+    Raises:
+        BenchError: a file is missing or isn't YAML, or a key or value isn't valid; names file, key and nearest key.
+    """
+    shipped = [CONFIGS / f"{detector.partition(':')[0]}.yaml", *([CONFIGS / "demo.yaml"] if demo else [])]
+    merged: dict[str, Any] = {}
+    for file in shipped:
+        merged = _merge(merged, _load_layer(file, detector) if file.exists() else {})
+    own = {k: v for k, v in (made_from or {}).items() if k in ("tag", "options", "faces")}
+    _check_keys(own, "the checkpoint's header")
+    # Its options replace the recipes': an option left at its default then must not become a recipe's other value now.
+    merged = _merge({k: v for k, v in merged.items() if k != "options" or k not in own}, own)
+    merged = _merge(merged, _load_layer(config, detector) if config else {})
+    for override in overrides:
+        layer = _parse_override(override)
+        _check_keys(layer, f"--set {override}")
+        merged = _merge(merged, layer)
+    return Settings.model_validate(merged)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
+        raise BenchError(f"no config file {file}. Recipes that ship with crossfake: {recipes} (in {CONFIGS})")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BenchError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise BenchError(f"{file} holds a {type(content).__name__}, not keys and values such as 'train: {{epochs: 3}}'")
+    return content
+
+
+def _load_layer(file: Path, detector: str) -> dict[str, Any]:
+    content = _read_yaml(file)
+    sections = content.pop("detectors", None) or {}
+    _check_keys(content, str(file))
+    if not isinstance(sections, dict):
+        raise BenchError(f"{file}: detectors = {sections!r}: expected settings by name, such as meso4: {{tag: mine}}")
+    sections = {name: section or {} for name, section in sections.items()}
+    for name, section in sections.items():
+        _check_keys(section, f"{file} (detectors: {name})")
+    return _merge(content, sections.get(detector) or sections.get(detector.partition(":")[0], {}))
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise BenchError(f"--set {text}: expected key=value, such as --set train.epochs=3")
+    try:
+        result: Any = _parse_number(yaml.safe_load(value))
+    except yaml.YAMLError:
+        raise BenchError(f"--set {text}: '{value}' is not YAML; text with signs in it wants quotes") from None
+    for part in reversed(path.split(".")):
+        result = {part: result}
+    return result
+
+
+def _parse_number(value: Any) -> Any:
+    """Read 1e-4 as the number that everybody but YAML takes it for."""
+    if isinstance(value, str) and EXPONENT.fullmatch(value):
+        return float(value)
+    return value
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if nested else value
+    return merged
+
+
+def _check_keys(layer: dict[str, Any], origin: str) -> None:
+    try:
+        Settings.model_validate(layer)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(p) for p in first["loc"]) or "it"
+        if first["type"] != "extra_forbidden":
+            raise BenchError(f"{origin}: {key} = {first['input']!r}: {first['msg']}") from None
+        hint = did_you_mean(key, list_keys())
+        raise BenchError(f"{origin}: unknown key '{key}'.{hint} Known keys: {', '.join(list_keys())}") from None
+
+
+def list_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
+    """List every dotted settings key."""
+    keys: list[str] = []
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += list_keys(inner, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys

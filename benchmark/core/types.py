@@ -1,0 +1,132 @@
+"""What flows between the stages: frozen dataclasses, and the protocols that plugins fulfil."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+REAL, FAKE = 0, 1
+SPLITS = ("train", "val", "test")
+
+
+class Picture(NamedTuple):
+    """A frame that somebody has already taken out of its video: the image `file`, or `key` in the LMDB folder `file`.
+
+    `frame` is its index in the video. `landmarks` are (81, 2) little-endian float32 in its pixels, or the name of the
+    .npy file (with `key`, the LMDB key) that holds them; where they are empty, a finder looks for the face.
+    """
+
+    frame: int
+    file: str
+    key: str = ""
+    landmarks: bytes | str = b""
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video file of a dataset, or the `pictures` that are left of one.
+
+    `id` is the posix path within the dataset's home folder, suffix included, so that no two videos ever share one.
+    `label` is 0 (real) or 1 (fake); `method` names the manipulation (`real` for real videos); `split` is `train`,
+    `val` or `test`. `source` is the id of the real video that a fake was made from, where the layout tells it.
+    `identities` are the people seen or used, target first. `groups` maps attributes (`gender`, `race`) to values.
+    With `pictures`, faces come from them, `path` is the first one's file, and `origin` tells whose work they are.
+    """
+
+    id: str
+    path: Path
+    label: int
+    method: str
+    split: str
+    identities: tuple[str, ...] = ()
+    compression: str = ""
+    source: str | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    pictures: Sequence[Picture] = ()
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face found in one frame: the part of the frame around it, at the frame's own resolution.
+
+    `crop` is (H, W, 3) uint8 RGB, an unscaled rectangle of the frame whose top left pixel is `origin` (x, y);
+    `landmarks` is (81, 2) float32 (dlib's 68 points in their order, then 13 of the forehead) and `box` (4,) float32
+    x0, y0, x1, y1, both in crop pixels. `frame` is the index in the video, `frame_size` the frame's (width, height).
+    """
+
+    crop: np.ndarray
+    landmarks: np.ndarray
+    box: np.ndarray
+    frame: int
+    origin: tuple[int, int]
+    frame_size: tuple[int, int]
+
+    @property
+    def frame_box(self) -> tuple[float, float, float, float]:
+        """The box in pixels of the frame."""
+        (x, y), (x0, y0, x1, y1) = self.origin, self.box.tolist()
+        return x + x0, y + y0, x + x1, y + y1
+
+
+class TrainSample(NamedTuple):
+    """What a detector makes a training example of. `source` is the same frame of the real video behind a fake.
+
+    `method` and `groups` are the video's.
+    """
+
+    face: Face
+    label: int
+    source: Face | None = None
+    method: str = ""
+    groups: Mapping[str, str] = MappingProxyType({})
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval and the sample size behind it; value, lo and hi are None where undefined."""
+
+    value: float | None
+    lo: float | None
+    hi: float | None
+    n: int
+    note: str = ""
+
+
+class LostFrame(NamedTuple):
+    """A frame that was wanted and can't be used: its index in the video, and why."""
+
+    frame: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class PrepareResult:
+    """What became of one video.
+
+    `status` is `ok`, `no_face`, `unreadable` or `missing`, `reason` says more where there is more to say. Of `wanted`
+    frames, `decoded` could be read; `frames` are the indices of those with a face, `several` had more than one.
+    `size` (bytes) and `mtime_ns` are the file's, 0 for a missing one; `generation` counts how often a changed file
+    was prepared again. `origin` tells whose pictures these were, where the faces don't come from the video itself.
+    `follows` is the source whose frames were taken, for a fake to train on. `lost` are the frames that couldn't be used
+    because something is broken, of a file that can't be read the first one; those without a face aren't among them.
+    """
+
+    video: str
+    status: str
+    wanted: int
+    decoded: int = 0
+    frames: tuple[int, ...] = ()
+    several: int = 0
+    reason: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    generation: int = 0
+    origin: str = ""
+    follows: str = ""
+    lost: tuple[LostFrame, ...] = ()

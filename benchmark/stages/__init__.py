@@ -1,0 +1,1 @@
+"""The stages of a run, from a request to scorecards: plan, prepare, train, predict, score."""

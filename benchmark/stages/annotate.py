@@ -1,0 +1,81 @@
+"""Pictures and videos with a box around each face and its score beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from ...datasets.faces.sampling import VideoFile
+from ..core.storage import write_atomically
+from .media import FileResult, ScoredFace, is_picture, read_picture
+
+Mark = tuple[np.ndarray, float]
+"""A box (4,) and the score beside it."""
+
+
+def annotate(path: Path, scored: FileResult, folder: Path, name: str) -> Path:
+    """Write the picture (PNG) or video (MP4) at `path` with its faces marked; return where: folder/name.png or .mp4."""
+    out = folder / f"{name}{'.png' if is_picture(path) else '.mp4'}"
+    if is_picture(path):
+        picture = read_picture(path)
+        assert picture is not None, "a scored picture can be read"
+        marked = draw(picture, [(np.array(face.box), face.score) for (face,) in scored.people])
+        with write_atomically(out) as temporary:
+            cv2.imwrite(str(temporary), cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))
+    else:
+        write_video(out, _draw_frames(path, scored), _read_rate(path))
+    return out
+
+
+def draw(frame: np.ndarray, marks: list[Mark]) -> np.ndarray:
+    """Return a copy of a (H, W, 3) uint8 RGB frame with boxes from green (0) to red (1), and the scores above them."""
+    marked = frame.copy()
+    thick = max(1, round(min(frame.shape[:2]) / 300))
+    size = 0.5 * thick
+    for box, score in marks:
+        x0, y0, x1, y1 = (int(v) for v in np.rint(box))
+        colour = (round(255 * score), round(255 * (1 - score)), 0)
+        cv2.rectangle(marked, (x0, y0), (x1, y1), colour, thick)
+        (width, height), _ = cv2.getTextSize(text := f"{score:.2f}", cv2.FONT_HERSHEY_SIMPLEX, size, thick)
+        top = max(y0, height + 4)
+        cv2.rectangle(marked, (x0, top - height - 4), (x0 + width, top), colour, cv2.FILLED)
+        cv2.putText(marked, text, (x0, top - 2), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), thick, cv2.LINE_AA)
+    return marked
+
+
+def _draw_frames(path: Path, scored: FileResult) -> Iterator[np.ndarray]:
+    clip = VideoFile(path)
+    for index, frame in clip.frames(range(clip.reported_frames)):
+        yield draw(frame, [mark for person in scored.people if (mark := interpolate_mark(index, person))])
+
+
+def interpolate_mark(index: int, person: tuple[ScoredFace, ...]) -> Mark | None:
+    """Return a person's box in a frame, on a straight line between those looked at, with the nearest's score."""
+    frames = np.array([face.frame for face in person])
+    if not frames[0] <= index <= frames[-1]:
+        return None
+    box = np.array([np.interp(index, frames, side) for side in zip(*(face.box for face in person), strict=True)])
+    return box, person[int(np.abs(frames - index).argmin())].score
+
+
+def _read_rate(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return max(1, round(container.streams.video[0].average_rate or 25))
+
+
+def write_video(path: Path, frames: Iterator[np.ndarray], rate: int) -> None:
+    """Write (H, W, 3) uint8 RGB frames of one size as H.264; an odd last row or column is left out."""
+    with write_atomically(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p"
+        for number, frame in enumerate(frames):
+            height, width = (side - side % 2 for side in frame.shape[:2])
+            if number == 0:
+                stream.height, stream.width = height, width
+            even = np.ascontiguousarray(frame[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        container.mux(stream.encode())

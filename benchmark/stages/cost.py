@@ -1,0 +1,62 @@
+"""What a detector costs: parameters, and floating-point operations an image."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.contracts import Scores
+
+
+def count_parameters(detector: Scores) -> int | None:
+    """Return the number of trained parameters; None where the detector doesn't tell."""
+    return detector.parameters_count() if hasattr(detector, "parameters_count") else None
+
+
+def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
+    """Count the operations of scoring one uint8 (H, W, 3) RGB crop; a multiply-add is two, as compilers count.
+
+    A detector's own `flops(crops)` is believed (JAX detectors ask their compiler's cost analysis); a torch network is
+    counted by torch's counter, which knows convolutions, matrix products and attention. None for anything else.
+    """
+    if hasattr(detector, "flops"):
+        return int(detector.flops(crop[None]))
+    if "torch" not in sys.modules or not _has_network(detector):
+        return None
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        detector.score(crop[None])
+    return int(counter.get_total_flops())
+
+
+def _has_network(detector: Any) -> bool:
+    return isinstance(getattr(detector, "network", None), sys.modules["torch"].nn.Module)
+
+
+@dataclass
+class Throughput:
+    """How fast scoring went, since it was last begun.
+
+    Images, seconds inside `score` after the first batch, seconds in all, and of compiling. The latter is what the
+    detector's `compile_seconds` grew by, where it has one, and is part of nothing else.
+    """
+
+    images: int = 0
+    timed_images: int = 0
+    score_seconds: float = 0.0
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+    def summarise(self) -> dict[str, Any]:
+        """Return images a second: of the detector alone (first batch left out as warm-up), and from store to score."""
+        alone = self.timed_images / self.score_seconds if self.score_seconds else None
+        return {
+            "images": self.images,
+            "score_images_per_s": alone,
+            "pipeline_images_per_s": self.images / self.seconds,
+            "compile_s": self.compile_seconds,
+        }

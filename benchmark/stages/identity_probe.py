@@ -1,0 +1,153 @@
+"""What frozen features tell of who is in a video: a linear classifier of people, tested on videos it hasn't seen.
+
+After "Implicit Identity Leakage" (CVPR 2023), whose protocol isn't published: this one is ours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.contracts import Cropper
+from ..core.errors import BenchError
+from ..core.types import FAKE, REAL, Estimate, Video
+from ..core.workers import map_ahead
+from ..stats.bootstrap import Resamples, estimate_interval, measure_means
+from .predict import VideoCrops
+
+if TYPE_CHECKING:
+    from ...datasets.faces.face_store import FaceStore
+
+FOLDS = 5
+PAGE = "docs/identity_leakage.md"
+WHO = ("filmed", "donor")
+VideoPeople = list[tuple[Video, str]]
+"""Videos, and the person to tell in each."""
+
+
+def name_people(videos: Sequence[Video], who: str) -> VideoPeople:
+    """Name the person to tell in each video that can take part.
+
+    Args:
+        videos: of any kind; those that can't take part are left out.
+        who: `filmed`, whom a real video shows, or `donor`, whose face was pasted into a fake one.
+
+    Raises:
+        BenchError: fewer than two people are in two originals each, so that none can be told on an unseen one.
+    """
+    label, place = (REAL, 0) if who == "filmed" else (FAKE, 1)
+    named = [(v, v.identities[place]) for v in videos if v.label == label and len(v.identities) > place]
+    originals = Counter(person for person, _ in {(person, original_id(v)) for v, person in named})
+    kept = [(v, person) for v, person in named if originals[person] > 1]
+    if len(several := {person for _, person in kept}) < 2:
+        kind = "real" if label == REAL else "fake"
+        raise BenchError(
+            f"nobody to tell apart: of {len(videos)} videos, {len(named)} {kind} ones say who is in them "
+            f"({len(originals)} people), and {len(several)} people are in two originals or more. "
+            + f"Use a dataset with several originals a {'person, such as dfd' if label == REAL else 'donor'}"
+        )
+    return kept
+
+
+def original_id(video: Video) -> str:
+    """Return what was filmed: all fakes of one real video share it, and so it is never on both sides of a test."""
+    return video.source or video.id
+
+
+def assign_folds(told: VideoPeople) -> NDArray[np.int64]:
+    """Deal the originals out over the folds, so that every test leaves some of each person to learn from, (videos,).
+
+    One that several people are in, as where one clip got several donors' faces, goes where they have been least.
+    """
+    people_in: dict[str, set[str]] = defaultdict(set)
+    for video, person in told:
+        people_in[original_id(video)].add(person)
+    dealt: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(FOLDS, dtype=np.int64))
+    place: dict[str, int] = {}
+    for clip, persons in people_in.items():
+        place[clip] = int(np.argmin(sum(dealt[person] for person in persons)))
+        for person in persons:
+            dealt[person][place[clip]] += 1
+    return np.array([place[original_id(video)] for video, _ in told])
+
+
+def probe_identities(
+    networks: tuple[Any, Any], cropper: Cropper, store: FaceStore, told: VideoPeople, workers: int = 0, plugin: str = ""
+) -> dict[str, Any]:
+    """Recognise people by the features of a trained network and of a random one.
+
+    Returns:
+        `people`, `videos`, `chance`, and the Estimates of `compare_accuracies`.
+
+    Raises:
+        BenchError: the detector tells no features.
+    """
+    folds, names = assign_folds(told), [person for _, person in told]
+    videos = [v for v, _ in told]
+    right = [
+        classify_people(extract_features(n, cropper, store, videos, workers, plugin), names, folds) for n in networks
+    ]
+    count = len(set(names))
+    return {"people": count, "videos": len(told), "chance": 1 / count, **compare_accuracies(told, *right)}
+
+
+def extract_features(
+    detector: Any, cropper: Cropper, store: FaceStore, videos: Sequence[Video], workers: int = 0, plugin: str = ""
+) -> list[NDArray[np.float32]]:
+    """Return the pooled features (frames, C) of each video."""
+    if not hasattr(detector, "outputs_of"):
+        raise BenchError(f"this detector tells no features: it has no method outputs_of(frames). See {PAGE}")
+    crops = map_ahead(VideoCrops(store, cropper), [v.id for v in videos], workers, plugin)
+    return [pool_features(detector.outputs_of(cut)) for cut in crops]
+
+
+def pool_features(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return a network's `features`, (N, C) or (N, C, H, W), as (N, C): the mean over the map."""
+    if "features" not in outputs:
+        raise BenchError(f"this detector tells no features: its outputs are {', '.join(outputs)}. See {PAGE}")
+    features = outputs["features"]
+    return features.reshape(*features.shape[:2], -1).mean(-1)
+
+
+def classify_people(
+    features: Sequence[NDArray[np.float32]], told: Sequence[str], folds: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell for each video whether a classifier trained on the other folds names its person.
+
+    Args:
+        features: (frames, C) of each video, whose frames' probabilities are averaged.
+        told: the person in each video.
+        folds: the fold of each video.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    names = np.array(told)
+    right = np.zeros(len(names), bool)
+    for fold in np.unique(folds):
+        learned = np.flatnonzero(folds != fold).tolist()
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        rows = np.concatenate([features[i] for i in learned])
+        model.fit(rows, np.repeat(names[learned], [len(features[i]) for i in learned]))
+        for i in np.flatnonzero(folds == fold).tolist():
+            shares = model.predict_proba(features[i]).mean(0)
+            right[i] = model.classes_[shares.argmax()] == names[i]
+    return right
+
+
+def compare_accuracies(told: VideoPeople, right: NDArray[np.bool_], chance: NDArray[np.bool_]) -> dict[str, Estimate]:
+    """Return the accuracy, a control's, and their difference, with intervals over the people filmed."""
+    clusters = np.unique([v.identities[0] for v, _ in told], return_inverse=True)[1]
+    table = np.stack([right, chance, right.astype(float) - chance], 1)
+    n, people = len(right), int(clusters.max()) + 1
+    return {
+        name: estimate_interval(*drawn, n=n, clusters=people, bounded=name != "difference")
+        for name, drawn in zip(
+            ("accuracy", "random", "difference"), measure_means(table, Resamples(clusters)), strict=True
+        )
+    }

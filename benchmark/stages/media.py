@@ -1,0 +1,179 @@
+"""Scoring pictures and videos that belong to no dataset: every face of a picture, every person of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ...datasets.base import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from ...datasets.faces.prepare import cut_faces, sample_frames
+from ...datasets.faces.sampling import VideoFile
+from ...datasets.faces.tracking import group_faces_by_person
+from ..core.contracts import Cropper, Scores
+from ..core.errors import BenchError
+from ..core.settings import FaceSettings
+from ..core.types import Face
+from .predict import score_batch
+
+if TYPE_CHECKING:
+    from ...datasets.faces.finder import FaceFinder
+
+COLUMNS = ("file", "person", "frame", "score", "person_score", "x0", "y0", "x1", "y1", "status", "reason")
+
+
+@dataclass(frozen=True)
+class ScoredFace:
+    """A face in a frame (0 for a picture): its box x0, y0, x1, y1 in frame pixels, and P(fake)."""
+
+    frame: int
+    box: tuple[float, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of a file: `ok`, `no_face` or `unreadable`, with the `reason`, and the faces of each person in it.
+
+    In a picture every face is somebody else's. In a video the main person, scored as in a benchmark, comes first.
+    """
+
+    file: str
+    status: str
+    reason: str = ""
+    people: tuple[tuple[ScoredFace, ...], ...] = ()
+
+    @property
+    def scores(self) -> list[float]:
+        """Each person's score: the mean of his or her faces'."""
+        return [float(np.mean([face.score for face in person])) for person in self.people]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data; `score` is the main person's, None without a face."""
+        people = [
+            {"score": score, "faces": [{"frame": f.frame, "box": list(f.box), "score": f.score} for f in person]}
+            for score, person in zip(self.scores, self.people, strict=True)
+        ]
+        score = self.scores[0] if people else None
+        return {"file": self.file, "status": self.status, "reason": self.reason, "score": score, "people": people}
+
+    def list_person_rows(self) -> list[dict[str, Any]]:
+        """Return a row a person; one that says why where there is nobody."""
+        note = self.reason or self.status
+        rows = [
+            {"file": self.file, "person": number, "score": score, "faces": len(person), "note": note}
+            for number, (person, score) in enumerate(zip(self.people, self.scores, strict=True), 1)
+        ]
+        return rows or [{"file": self.file, "person": None, "score": None, "faces": 0, "note": note}]
+
+    def list_face_rows(self) -> list[dict[str, Any]]:
+        """Return a row a face; one that says why where there is none. `score` is the face's."""
+        rows = [
+            [self.file, number, face.frame, face.score, score, *face.box, self.status, self.reason]
+            for number, (person, score) in enumerate(zip(self.people, self.scores, strict=True), 1)
+            for face in person
+        ]
+        none: list[Any] = [self.file, *[None] * 8, self.status, self.reason]
+        return [dict(zip(COLUMNS, row, strict=True)) for row in rows or [none]]
+
+
+@dataclass(frozen=True)
+class FileScorer:
+    """Scores files with one detector. `frames` of a video are looked at, as when a dataset is prepared."""
+
+    detector: Scores
+    cropper: Cropper
+    finder: FaceFinder
+    settings: FaceSettings
+    batch_size: int = 32
+
+    def __call__(self, path: Path) -> FileResult:
+        """Find and score the faces of a picture or video."""
+        return self._score_picture(path) if is_picture(path) else self._score_video(path)
+
+    def _score_picture(self, path: Path) -> FileResult:
+        picture = read_picture(path)
+        if picture is None:
+            return FileResult(str(path), "unreadable", "the file can't be read as a picture")
+        cuts, _ = cut_faces([(0, picture, *self.finder.find(picture, thorough=True))], self.settings.context, None)
+        faces = sorted(cuts[0], key=_area, reverse=True)
+        return self._score_people(path, [[face] for face in faces], "no face found")
+
+    def _score_video(self, path: Path) -> FileResult:
+        clip = VideoFile(path)
+        cuts, _ = sample_frames(clip, self.settings.frames, lambda f: cut_faces(f, self.settings.context, self.finder))
+        if not cuts:
+            return FileResult(str(path), "unreadable", clip.describe_problem() or "no frame can be decoded")
+        people = group_faces_by_person(cuts)
+        return self._score_people(path, people, f"no face found in {len(cuts)} frames", clip.describe_problem())
+
+    def _score_people(self, path: Path, people: list[list[Face]], none: str, trouble: str = "") -> FileResult:
+        if not people:
+            return FileResult(str(path), "no_face", f"{none}; {trouble}" if trouble else none)
+        faces = [face for person in people for face in person]
+        crops = (np.stack([self.cropper(f) for f in part]) for part in _split_batches(faces, self.batch_size))
+        scores = iter(np.concatenate([score_batch(self.detector, batch) for batch in crops]).tolist())
+        scored = tuple(
+            tuple(ScoredFace(f.frame, tuple(round(v, 2) for v in f.frame_box), next(scores)) for f in person)
+            for person in people
+        )
+        return FileResult(str(path), "ok", trouble, scored)
+
+
+def _area(face: Face) -> float:
+    x0, y0, x1, y1 = face.frame_box
+    return (x1 - x0) * (y1 - y0)
+
+
+def _split_batches(items: list[Face], size: int) -> Iterator[list[Face]]:
+    return (items[i : i + size] for i in range(0, len(items), size))
+
+
+def is_picture(path: Path) -> bool:
+    """Tell pictures from videos by the file's name."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def read_picture(path: Path) -> np.ndarray | None:
+    """Return a picture, upright, as uint8 (H, W, 3) RGB; None if it can't be read."""
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # An empty file.
+        return None
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def list_files(paths: Iterable[Path]) -> dict[Path, str]:
+    """Return the pictures and videos meant by files and folders, each with a name of its own to write to.
+
+    Raises:
+        BenchError: there is no such file or folder, or it is, or holds, neither pictures nor videos.
+    """
+    found: dict[Path, str] = {}
+    taken: set[str] = set()
+    for path in paths:
+        for file in _expand_path(path):
+            if file not in found:
+                name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+                found[file] = next(n for n in chain([name], (f"{i}-{name}" for i in count(1))) if n not in taken)
+                taken.add(found[file])
+    return found
+
+
+def _expand_path(path: Path) -> list[Path]:
+    known = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+    if path.is_dir():
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
+        if not inside:
+            raise BenchError(f"no pictures or videos in {path}; looked for {', '.join(sorted(known))}")
+        return inside
+    if not path.is_file():
+        raise BenchError(f"no file or folder {path}")
+    if path.suffix.lower() not in known:
+        raise BenchError(f"{path} is no picture or video by its name; known: {', '.join(sorted(known))}")
+    return [path]

@@ -1,0 +1,239 @@
+"""From a request to frozen cells, every name, data root and checkpoint checked before any work starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.checkpoints import read_header
+from ..core.errors import BenchError, require_known
+from ..core.keys import code_hash, file_hash, hash_key
+from ..core.registry import Entry, datasets, detectors
+from ..core.settings import Settings, load_settings
+from ..core.types import FAKE, REAL
+from .sources import DataRoot, Source
+
+# Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
+TRAIN_KEY_VERSION = 1
+TEST_KEY_VERSION = 1
+BACKENDS = ("torch", "jax")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as typed."""
+
+    detectors: tuple[str, ...]
+    train: str
+    tests: tuple[str, ...]
+    backend: str = ""
+    config: Path | None = None
+    overrides: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    runs: Path = Path("runs")
+    limit: int | None = None
+    checkpoint: Path | None = None
+    engine: str = "inline"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One detector, trained (or loaded) once with one seed, on one test set.
+
+    The keys hold all that changes the numbers; a user's own file counts, the project's code has versions instead.
+    Left out on purpose: where the data and runs lie, the number of workers, the scoring batch, the engine, the machine,
+    package versions (recorded in provenance.json instead).
+    """
+
+    entry: Entry
+    settings: Settings
+    train: Source
+    test: Source
+    seed: int
+    runs: Path
+    checkpoint: Path | None
+
+    @property
+    def name(self) -> str:
+        """The row's name: `detector`, or `detector.tag` for a variant."""
+        return f"{self.entry.name}.{self.settings.tag}" if self.settings.tag else self.entry.name
+
+    def train_content(self) -> dict[str, Any]:
+        """Return what the trained weights depend on."""
+        from ...datasets.faces.finder import FINDER_VERSION
+
+        s = self.settings
+        return {
+            "version": TRAIN_KEY_VERSION,
+            "detector": self.entry.name,
+            "backend": self.entry.backend,
+            "code": code_hash(self.entry),
+            "options": s.options,
+            "tag": s.tag,
+            "faces": s.faces.model_dump(),
+            "finder": FINDER_VERSION,
+            "train": s.train.model_dump() if not self.checkpoint else None,
+            "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
+            "data": self.train.key(["train", "val"]),
+            "seed": self.seed,
+            # Annotating a dataset changes what is learned by those alone that learn from its groups.
+            **({"groups": self.train.annotations_key("train")} if self.entry.card.get("learns_groups") else {}),
+        }
+
+    @property
+    def train_key(self) -> str:
+        """Hash of `train_content`."""
+        return hash_key(self.train_content())
+
+    @property
+    def test_key(self) -> str:
+        """Hash of what the test predictions depend on, their columns of methods and groups included."""
+        data = [self.test.key(["test"]), self.test.annotations_key("test")]
+        return hash_key([TEST_KEY_VERSION, self.train_key, *data])
+
+    @property
+    def folder(self) -> Path:
+        """The run folder: one trained detector."""
+        train = _strip_separators(self.train.label)
+        return self.runs / self.train.root.world / _make_safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
+
+    @property
+    def test_folder(self) -> Path:
+        """Where this cell's predictions and scorecard go, within the run folder."""
+        return self.folder / f"test.{_strip_separators(self.test.label)}.{self.test_key}"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the cell as plain data for plan.json and the scorecard."""
+        return {
+            "detector": self.entry.name,
+            "name": self.name,
+            "backend": self.entry.backend or "any",
+            "train": self.train.label,
+            "test": self.test.label,
+            "seed": self.seed,
+            "limit": self.test.limit,
+            "frames": self.settings.faces.frames,
+            "world": self.test.root.world,
+            "protocol": self.test.root.protocol,
+            "weights": "given checkpoint" if self.checkpoint else "trained here",
+            "selection": "source val",
+            "options": self.settings.options,
+            "recipe_key": hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
+            "train_key": self.train_key,
+            "test_key": self.test_key,
+        }
+
+
+def check_names(request: Request) -> list[Entry]:
+    """Check every name that needs no data, and return the detectors' entries.
+
+    Raises:
+        BenchError: an unknown detector, dataset, compression, backend or engine; a train set without a train split.
+    """
+    from ...datasets.base import parse_name
+    from .engines import ENGINES
+
+    require_known("backend", request.backend or "torch", BACKENDS)
+    require_known("engine", request.engine, ENGINES)
+    entries = [detectors.find(name, request.backend) for name in request.detectors]
+    if request.checkpoint and len(request.seeds) > 1:
+        raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
+    for name in (request.train, *request.tests):
+        parse_name(name)
+    train = parse_name(request.train)[0]
+    splits = train.card.get("splits", ("train",))  # A dataset of the user's own may not say; its videos will.
+    if "train" not in splits and not request.checkpoint:
+        others = [e.name for e in datasets.entries() if "train" in e.card.get("splits", ())]
+        raise BenchError(
+            f"{train.name} has no train split, only {', '.join(splits)}. Sets to train on: {', '.join(others)}"
+        )
+    return entries
+
+
+def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: dict[str, Source]) -> list[Cell]:
+    """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
+    entries = list({(e.name, e.target): e for e in entries}.values())  # An alias is not a second detector.
+    tests = list({sources[t].label: t for t in request.tests}.values())
+    made_from = read_header(request.checkpoint) if request.checkpoint else None
+    if made_from:
+        _check_origin(request, entries, made_from, sources[request.train])
+    settings = {
+        e.name: load_settings(
+            e.name, demo=root.demo is not None, made_from=made_from, config=request.config, overrides=request.overrides
+        )
+        for e in entries
+    }
+    return [
+        Cell(e, settings[e.name], sources[request.train], sources[test], seed, request.runs, request.checkpoint)
+        for e in entries
+        for seed in request.seeds
+        for test in tests
+    ]
+
+
+def _check_origin(request: Request, entries: list[Entry], made_from: dict[str, Any], train: Source) -> None:
+    """Refuse to label a checkpoint of ours as another detector's, or as trained on what it wasn't trained on."""
+    found, wrong = made_from.get("detector"), [e.name for e in entries if e.name != made_from.get("detector")]
+    if found and wrong:
+        raise BenchError(f"{request.checkpoint} is a checkpoint of {found}, not of {wrong[0]}. Use --detector {found}")
+    origin = made_from.get("trained_on", {})
+    if origin.get("dataset", train.label) != train.label:
+        raise BenchError(f"{request.checkpoint} was trained on {origin['dataset']}. Use --train {origin['dataset']}")
+    if origin.get("world") == "demo" and train.root.world == "real":
+        raise BenchError(
+            f"{request.checkpoint} was trained on the demo world: its scores can't stand among real rows. "
+            "To look at them all the same: bench predict --checkpoint, then bench score"
+        )
+
+
+def check_data(cells: list[Cell], tests: bool = True) -> None:
+    """Check that every split that a cell needs (without `tests`, only for training) has files of both classes.
+
+    Raises:
+        BenchError: names the split and what it lacks.
+    """
+    for source, split in {(c.test, "test"): None for c in cells if tests} | {
+        (c.train, s): None for c in cells for s in ("train", "val") if not c.checkpoint
+    }:
+        videos = source.split(split)
+        counts = {label: sum(v.label == label for v in videos) for label in (REAL, FAKE)}
+        if not all(counts.values()):
+            raise BenchError(
+                f"{source.label} in {source.home} has {counts[REAL]} real and {counts[FAKE]} fake videos "
+                f"in its {split} split: one class alone can't be "
+                f"{'scored' if split == 'test' else 'trained on'}. See docs/datasets.md for its layout"
+            )
+        if not any(v.path.is_file() for v in videos):
+            raise BenchError(
+                f"{source.label} in {source.home}: none of the {len(videos)} videos of the {split} split "
+                f"is there (first: {videos[0].id})"
+            )
+
+
+def check_detectors(cells: list[Cell]) -> None:
+    """Make every detector once, and load the checkpoint given, so that a wrong option or file shows at once.
+
+    Raises:
+        BenchError: see `crossfake.detectors.create` and the detector's `load`, `inspect_training_set` and
+            `check_training`.
+    """
+    from ...detectors import create_from, load_from
+
+    for cell in {(c.entry.name, c.entry.target): c for c in cells}.values():
+        if cell.checkpoint:
+            load_from(cell.entry, cell.checkpoint, **cell.settings.options)
+        else:
+            made = create_from(cell.entry, **cell.settings.options)
+            if hasattr(made, "inspect_training_set"):
+                made.inspect_training_set(cell.train.split("train"), {})
+            if hasattr(made, "check_training"):
+                made.check_training(cell.settings.train)
+
+
+def _make_safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
+
+
+def _strip_separators(label: str) -> str:
+    return label.replace(":", "-").replace("/", "-")

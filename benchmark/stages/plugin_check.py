@@ -1,0 +1,325 @@
+"""Whether a plugin keeps its contract: tried on a few made-up faces, or on the dataset's own listing, part by part."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...datasets.base import make_adapter
+from ..core.contracts import Cropper, Dataset
+from ..core.errors import BenchError
+from ..core.registry import Entry
+from ..core.types import FAKE, REAL, SPLITS, Face, TrainSample, Video
+from ..core.workers import map_ahead
+from .sources import DataRoot, Source
+
+FACES = 5
+SIDE = 128
+TOLERANCE = 1e-4
+
+
+class Verdict(NamedTuple):
+    """One part of the contract: what failed, or an empty `failure` and what was `seen`."""
+
+    part: str
+    failure: str
+    seen: str
+
+
+class ContractError(Exception):
+    """A part of the contract isn't kept."""
+
+
+def require(kept: bool, failure: str) -> None:
+    """Raise ContractError with what is wrong unless `kept`."""
+    if not kept:
+        raise ContractError(failure)
+
+
+def judge(part: str, test: Callable[[], str]) -> Verdict:
+    """Run one test, which returns what it saw; whatever it raises is a failure of that part."""
+    try:
+        return Verdict(part, "", test())
+    except (ContractError, BenchError) as error:
+        return Verdict(part, str(error), "")
+    except Exception as error:  # The plugin's own: any kind.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return Verdict(part, f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})", "")
+
+
+def make_test_faces(count: int = FACES) -> list[Face]:
+    """Return faces whose crops are noise, black, white and stripes; what matters is their shape, not their look."""
+    rng = np.random.default_rng(0)
+    angle = np.linspace(0, 2 * np.pi, 81)
+    ring = (SIDE / 2 + SIDE / 5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(np.float32)
+    box = np.array([0.3, 0.3, 0.7, 0.7], np.float32) * SIDE
+    looks = [rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for _ in range(count)]
+    looks[1][:], looks[2][:], looks[3][:, ::2] = 0, 255, 0
+    return [Face(crop, ring, box, i, (0, 0), (SIDE, SIDE)) for i, crop in enumerate(looks)]
+
+
+@dataclass
+class DetectorCheck:
+    """The parts of a detector's contract, each of which leans on those before it."""
+
+    entry: Entry
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def run_checks(self) -> Iterator[Verdict]:
+        """Judge each part in turn; without a number for every image the rest can't be judged, and is left out."""
+        first = {
+            "making": self.check_making,
+            "crops": self.check_crops,
+            "scores": self.check_scores,
+            "shape": self.check_shape,
+            "dtype": self.check_dtype,
+        }
+        for part, test in first.items():
+            verdict = judge(part, test)
+            yield verdict
+            if verdict.failure:
+                return
+        rest = {
+            "NaN": self.check_finite,
+            "range": self.check_range,
+            "determinism": self.check_determinism,
+            "batch size": self.check_batch_size,
+            "input": self.check_input,
+        }
+        if hasattr(self.detector, "cropper"):
+            rest["pickling"] = self.check_pickling
+        if hasattr(self.detector, "sampler"):
+            rest["samples"] = self.check_samples
+        if hasattr(self.detector, "state") and hasattr(self.detector, "load"):
+            rest["checkpoint"] = self.check_checkpoint
+        yield from (judge(part, test) for part, test in rest.items())
+
+    def check_making(self) -> str:
+        """It can be made of its options alone, and has a method score."""
+        from ...detectors import create_from, get_cropper
+
+        self.detector = create_from(self.entry, 0, **self.options)
+        self.cropper: Cropper = get_cropper(self.detector, self.entry)
+        return type(self.detector).__name__
+
+    def check_crops(self) -> str:
+        """Every face gives an RGB crop of one size."""
+        cut = [np.asarray(self.cropper(face)) for face in make_test_faces()]
+        for crop in cut:
+            require(crop.dtype == np.uint8, f"the cropper gives {crop.dtype}, expected uint8")
+            require(crop.ndim == 3 and crop.shape[2] == 3, f"the cropper gives shape {crop.shape}, expected (S, S, 3)")
+        require(len({c.shape for c in cut}) == 1, f"the crops differ in shape: {cut[0].shape}, {cut[-1].shape}")
+        self.frames = np.stack(cut)
+        return f"uint8 {self.frames.shape}"
+
+    def check_scores(self) -> str:
+        """It scores without raising."""
+        self.given = self.frames.copy()
+        self.answer = np.asarray(self.detector.score(self.given))
+        return f"{self.answer.dtype} {self.answer.shape}"
+
+    def check_shape(self) -> str:
+        """One number an image."""
+        expected = (len(self.frames),)
+        require(
+            self.answer.shape == expected, f"score gave shape {self.answer.shape} for {FACES} images, not {expected}"
+        )
+        return str(self.answer.shape)
+
+    def check_dtype(self) -> str:
+        """Floating point."""
+        require(
+            self.answer.dtype.kind == "f", f"score gave {self.answer.dtype}, expected a floating type such as float32"
+        )
+        return str(self.answer.dtype)
+
+    def check_finite(self) -> str:
+        """Neither NaN nor infinity, also for a black and a white picture."""
+        bad = np.flatnonzero(~np.isfinite(self.answer))
+        looks = ["noise", "black", "white", "stripes", "noise"]
+        require(not len(bad), f"NaN or infinity for {len(bad)} of {FACES} images: {', '.join(looks[i] for i in bad)}")
+        return "none"
+
+    def check_range(self) -> str:
+        """A probability."""
+        told = self.answer[np.isfinite(self.answer)]
+        low, high = (float(told.min()), float(told.max())) if told.size else (0.0, 0.0)
+        require(low >= 0 and high <= 1, f"scores from {low:.4g} to {high:.4g}; P(fake) lies in [0, 1]")
+        return f"{low:.4g} to {high:.4g}"
+
+    def check_determinism(self) -> str:
+        """The same images, the same scores."""
+        apart = self._describe_difference(np.asarray(self.detector.score(self.frames.copy())))
+        require(apart == 0, f"scoring the same images twice gave scores {apart:.2g} apart")
+        return "same twice"
+
+    def check_batch_size(self) -> str:
+        """Scores don't hang on what else is in the batch."""
+        alone = np.concatenate([np.atleast_1d(self.detector.score(f[None].copy())) for f in self.frames])
+        apart = self._describe_difference(alone)
+        require(apart <= TOLERANCE, f"scored one by one, scores are {apart:.2g} apart from those of the whole batch")
+        return f"one by one within {apart:.1g}"
+
+    def check_input(self) -> str:
+        """It leaves the images that it is given as they are."""
+        require(np.array_equal(self.given, self.frames), "score changed the images that it was given")
+        return "unchanged"
+
+    def check_pickling(self) -> str:
+        """Its cropper works in a worker process."""
+        face = make_test_faces()[0]
+        (there,) = map_ahead(self.cropper, [face], 1, self.entry.plugin)
+        require(np.array_equal(there, self.frames[0]), "the cropper gives another crop in a worker process")
+        return "works in a worker process"
+
+    def check_samples(self) -> str:
+        """Its sampler gives named arrays, the same for the same draws, and can be sent to a worker process."""
+        sampler = pickle.loads(pickle.dumps(self.detector.sampler()))
+        real, fake = make_test_faces()[0], make_test_faces()[-1]
+        for sample in (TrainSample(real, REAL), TrainSample(fake, FAKE, real)):
+            first, second = (sampler(sample, np.random.default_rng(7)) for _ in range(2))
+            if first is None or second is None:
+                continue
+            require(
+                isinstance(first, dict), f"the sampler gives a {type(first).__name__}, expected named arrays or None"
+            )
+            same = all(np.array_equal(first[name], second[name]) for name in first)
+            require(same, "the sampler gives other arrays for the same sample and the same random numbers")
+        return "same for the same draws"
+
+    def check_checkpoint(self) -> str:
+        """Its weights, saved and loaded into another one, give the same scores."""
+        from ...detectors import create_from
+
+        other = create_from(self.entry, 1, **self.options)
+        other.load({name: np.array(value) for name, value in self.detector.state().items()})
+        apart = self._describe_difference(np.asarray(other.score(self.frames.copy())))
+        require(apart <= TOLERANCE, f"with the same weights another one gives scores {apart:.2g} apart")
+        return f"{len(self.detector.state())} arrays, same scores"
+
+    def _describe_difference(self, other: np.ndarray) -> float:
+        require(other.shape == self.answer.shape, f"score gave shape {other.shape}, then {self.answer.shape}")
+        both = np.isfinite(other) & np.isfinite(self.answer)  # NaN is a failure of its own, told once.
+        return float(np.max(np.abs(other - self.answer, dtype=np.float64), where=both, initial=0))
+
+
+@dataclass
+class DatasetCheck:
+    """The parts of a dataset's contract."""
+
+    entry: Entry
+    root: Path
+
+    def run_checks(self) -> Iterator[Verdict]:
+        """Judge each part in turn; without a listing the rest can't be judged, and is left out."""
+        for part, test in (("making", self.check_making), ("listing", self.check_listing)):
+            verdict = judge(part, test)
+            yield verdict
+            if verdict.failure:
+                return
+        rest = {
+            "ids": self.check_ids,
+            "labels": self.check_labels,
+            "splits": self.check_splits,
+            "sources": self.check_sources,
+            "files": self.check_files,
+            "repeatable": self.check_repeatable,
+            "pickling": self.check_pickling,
+        }
+        yield from (judge(part, test) for part, test in rest.items())
+
+    def check_making(self) -> str:
+        """It can be made, and has the methods home and videos."""
+        self.adapter = make_adapter(self.entry)
+        require(isinstance(self.adapter, Dataset), "it lacks a method: home(root) and videos(home, compression)")
+        return type(self.adapter).__name__
+
+    def check_listing(self) -> str:
+        """It finds its folder and lists videos."""
+        self.home = self.adapter.home(self.root)
+        require(isinstance(self.home, Path), f"home gave a {type(self.home).__name__}, expected a Path")
+        self.videos = self._list_videos()
+        require(bool(self.videos), f"no videos in {self.home}")
+        wrong = next((v for v in self.videos if not isinstance(v, Video)), None)
+        require(wrong is None, f"videos gave a {type(wrong).__name__}, expected crossfake.benchmark.core.types.Video")
+        return f"{len(self.videos)} videos in {self.home}"
+
+    def check_ids(self) -> str:
+        """Paths within the dataset, no two the same, sorted."""
+        ids = [v.id for v in self.videos]
+        twice = next((a for a, b in zip(sorted(ids), sorted(ids)[1:], strict=False) if a == b), None)
+        require(twice is None, f"two videos have the id {twice}; an id is the path within the dataset, suffix included")
+        odd = next((i for i in ids if not i or i.startswith("/") or "\\" in i or ".." in i.split("/")), None)
+        require(odd is None, f"the id {odd!r} is no path within the dataset, with '/' between its parts")
+        require(ids == sorted(ids), "the videos aren't sorted by id")
+        return "unique, sorted"
+
+    def check_labels(self) -> str:
+        """0 for real, 1 for fake, and real videos' method is `real`."""
+        odd = next((v for v in self.videos if v.label not in (REAL, FAKE)), None)
+        require(odd is None, f"{odd and odd.id} has the label {odd and odd.label!r}; 0 is real, 1 is fake")
+        odd = next((v for v in self.videos if (v.method == "real") != (v.label == REAL)), None)
+        require(odd is None, f"{odd and odd.id} has label {odd and odd.label} and method '{odd and odd.method}'")
+        return f"{sum(v.label == REAL for v in self.videos)} real, {sum(v.label == FAKE for v in self.videos)} fake"
+
+    def check_splits(self) -> str:
+        """Known ones, each with both classes."""
+        odd = next((v for v in self.videos if v.split not in SPLITS), None)
+        require(odd is None, f"{odd and odd.id} is in the split '{odd and odd.split}'; there are {', '.join(SPLITS)}")
+        counts = {s: [sum(v.split == s and v.label == label for v in self.videos) for label in (0, 1)] for s in SPLITS}
+        present = {s: c for s, c in counts.items() if any(c)}
+        lacking = next((s for s, c in present.items() if not all(c)), None)
+        require(lacking is None, f"{lacking} has {present.get(lacking or '')} real and fake videos; both are needed")
+        return ", ".join(f"{s}: {real} real and {fake} fake" for s, (real, fake) in present.items())
+
+    def check_sources(self) -> str:
+        """A fake's source is the id of a real video."""
+        reals = {v.id for v in self.videos if v.label == REAL}
+        odd = next((v for v in self.videos if v.source is not None and v.source not in reals), None)
+        require(odd is None, f"the source of {odd and odd.id}, '{odd and odd.source}', is not the id of a real video")
+        return f"{sum(v.source is not None for v in self.videos)} fakes have one"
+
+    def check_files(self) -> str:
+        """Some are there; a listed one that is missing is no mistake, and lowers the coverage."""
+        there = sum(v.path.is_file() for v in self.videos)
+        require(there > 0, f"none of the files is there; the first is {self.videos[0].path}")
+        return f"{there} of {len(self.videos)} are there"
+
+    def check_repeatable(self) -> str:
+        """The same listing every time."""
+        require(self._list_videos() == self.videos, "listing the videos twice gave two lists")
+        root = DataRoot(self.root, None)
+        sources = [Source("x", "", self.home, videos, root, None) for videos in (self.videos, self._list_videos())]
+        require(sources[0].key(SPLITS) == sources[1].key(SPLITS), "listing the videos twice gave two keys")
+        return "same twice"
+
+    def check_pickling(self) -> str:
+        """Videos can be sent to worker processes."""
+        require(pickle.loads(pickle.dumps(self.videos)) == self.videos, "videos change when they are pickled")
+        return "unchanged"
+
+    def _list_videos(self) -> list[Video]:
+        return list(self.adapter.videos(self.home, self.entry.card.get("default_compression", "")))
+
+
+def make_check(entry: Entry, kind: str, root: Path | None, options: dict[str, Any]) -> DetectorCheck | DatasetCheck:
+    """Return the check of a plugin.
+
+    Raises:
+        BenchError: a dataset without a folder to look at.
+    """
+    if kind == "detectors":
+        options = {**entry.card.get("options", {}), **options}
+        # Random weights do: a check fetches nothing.
+        return DetectorCheck(entry, {**options, "pretrained": False} if "pretrained" in options else options)
+    if root is None:
+        raise BenchError(f"{entry.name} is a dataset: say where its files are, with --data ROOT")
+    if not root.is_dir():
+        raise BenchError(f"no folder {root} (from --data)")
+    return DatasetCheck(entry, root)

@@ -1,0 +1,140 @@
+"""The predict stage: score every prepared face of a split, and say which videos couldn't be scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..core.contracts import Cropper, Scores
+from ..core.errors import BenchError
+from ..core.predictions import PartialPredictions
+from ..core.progress import Tick
+from ..core.types import Video
+from ..core.workers import map_ahead
+from .cost import Throughput
+
+if TYPE_CHECKING:
+    from ...datasets.faces.face_store import FaceStore
+
+
+@dataclass(frozen=True)
+class VideoCrops:
+    """Cuts all crops of a video: the part of predicting that worker processes do."""
+
+    store: FaceStore
+    cropper: Cropper
+
+    def __call__(self, video_id: str) -> np.ndarray:
+        """Return the crops (n, S, S, 3) of its frames, in the store's order."""
+        return np.stack([self.cropper(face) for face in self.store.faces(video_id)])
+
+
+def predict(
+    detector: Scores,
+    cropper: Cropper,
+    store: FaceStore,
+    videos: list[Video],
+    *,
+    batch_size: int = 32,
+    workers: int = 0,
+    plugin: str = "",
+    tick: Tick = lambda done, total: None,
+    partial_predictions: PartialPredictions | None = None,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Score every face of `videos` that the store has, going on from what is `partial_predictions`.
+
+    Returns:
+        The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
+        `scored` video counts, `dropped` videos with the reason, `throughput`, and the `origins` of faces that were
+        imported.
+    """
+    outcomes = store.outcomes()
+    usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
+    if not usable:
+        raise BenchError(
+            f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
+            f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
+        )
+    table = pd.DataFrame([_frame_row(v, frame) for v in usable for frame in store.frames(v.id)])
+    scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
+    speed, started, compiled = Throughput(), time.perf_counter(), _compile_seconds(detector)
+    for batch in _iterate_batches(
+        table["video"][len(scores[0]) :], VideoCrops(store, cropper), batch_size, workers, plugin
+    ):
+        before = time.perf_counter()
+        scores.append(score_batch(detector, batch))
+        speed.images += len(batch)
+        if len(scores) > 2:  # What was kept comes first, and then a batch that warms up.
+            speed.timed_images += len(batch)
+            speed.score_seconds += time.perf_counter() - before
+        if partial_predictions:
+            partial_predictions.keep(table, scores)
+        tick(len(scores[0]) + speed.images, len(table))
+    speed.compile_seconds = _compile_seconds(detector) - compiled
+    speed.seconds = time.perf_counter() - started - speed.compile_seconds
+    table = table.assign(score=np.concatenate(scores))
+    scored = {v.id for v in usable}
+    dropped = [_describe_dropped(v, outcomes) for v in videos if v.id not in scored]
+    metadata = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summarise()}
+    metadata["origins"] = sorted({outcomes[v.id].origin for v in usable} - {""})
+    return table.sort_values(["video", "frame"], ignore_index=True), metadata
+
+
+def _compile_seconds(detector: Scores) -> float:
+    return getattr(detector, "compile_seconds", 0.0)
+
+
+def _iterate_batches(
+    wanted: pd.Series, crops_of: VideoCrops, size: int, workers: int, plugin: str
+) -> Iterator[np.ndarray]:
+    """Yield the crops of `wanted`, a video's name an image: full batches across videos, the last one smaller.
+
+    Of the first video the last images may be wanted alone: the others are those that were scored before.
+    """
+    counts = wanted.groupby(wanted, sort=False).size()
+    images: list[np.ndarray] = []
+    for crops, count in zip(map_ahead(crops_of, counts.index, workers, plugin), counts, strict=True):
+        images += list(crops[-count:])
+        while len(images) >= size:
+            yield np.stack(images[:size])
+            images = images[size:]
+    if images:
+        yield np.stack(images)
+
+
+def _frame_row(video: Video, frame: int) -> dict[str, Any]:
+    return {
+        "video": video.id,
+        "frame": frame,
+        "label": video.label,
+        "method": video.method,
+        "identity": "+".join(video.identities),
+        **video.groups,
+    }
+
+
+def score_batch(detector: Scores, batch: np.ndarray) -> np.ndarray:
+    """Return a batch's scores, float32 (N,).
+
+    Raises:
+        BenchError: they aren't one finite number an image.
+    """
+    scores = np.asarray(detector.score(batch), dtype=np.float32)
+    if scores.shape != (len(batch),) or not np.isfinite(scores).all():
+        raise BenchError(
+            f"{type(detector).__name__}.score gave shape {scores.shape} for {len(batch)} images"
+            f"{'' if np.isfinite(scores).all() else ', with NaN or infinity'}; "
+            "expected one finite number an image"
+        )
+    return scores
+
+
+def _describe_dropped(video: Video, outcomes: dict[str, Any]) -> dict[str, str]:
+    outcome = outcomes.get(video.id)
+    reason = f"{outcome.status}: {outcome.reason}".rstrip(": ") if outcome else "not prepared"
+    return {"video": video.id, "reason": reason}

@@ -1,0 +1,234 @@
+"""The run: cells in, scorecards out. Each stage is skipped where its output exists, and resumes where it was killed."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ...detectors import create_from, get_cropper, load_from
+from ..core.checkpoints import read_header, save
+from ..core.errors import BenchError
+from ..core.predictions import PartialPredictions, read_predictions
+from ..core.progress import Reporter
+from ..core.provenance import collect_provenance
+from ..core.scorecard import SCHEMA_VERSION
+from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, read_json, write_json, write_text
+from ..stats.scoring import fit_operating_point, make_scorecard
+from .cost import count_flops, count_parameters
+from .engines import ENGINES
+from .plan import Cell
+from .predict import predict
+from .train import Training
+from .worst_cases import locate_artifacts
+
+if TYPE_CHECKING:
+    from ...datasets.faces.face_store import FaceStore
+    from ..core.types import Face
+    from .sources import Source
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to do the work: nothing here changes a number."""
+
+    reporter: Reporter
+    workers: int = 1
+    batch_size: int = 32
+    engine: str = "inline"
+    command: str = ""
+    untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
+
+
+def run(cells: list[Cell], options: RunOptions) -> Iterator[dict[str, Any]]:
+    """Run every cell and yield its scorecard; one that fails is recorded and yields `{"status": "failed", ...}`."""
+    return ENGINES[options.engine](partial(run_cell, options=options), cells)
+
+
+def run_cell(cell: Cell, options: RunOptions) -> dict[str, Any]:
+    """Walk one cell through prepare, train, predict and score; what exists already is reused."""
+    options.reporter.log = cell.folder / "log.txt"
+    try:
+        if (done := read_finished(cell)) is not None:
+            options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}: reused")
+            return done
+        if cell.folder in options.untrained:
+            return _record_failure(
+                cell, options, "its training failed before, see the row's other test sets", "skipped"
+            )
+        options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
+        with hold_lock(cell.folder):
+            _describe_run(cell, options.command)
+            stage = Stages(cell, options)
+            threshold, temperature = stage.fit_operating_point()
+            return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), threshold, temperature)
+    except OSError:  # Where nothing can be written, no failure can be recorded either.
+        raise
+    except BenchError as error:
+        return _record_failure(cell, options, str(error))
+    except Exception as error:  # One cell's crash must not cost the others; the run still ends with exit code 1.
+        options.reporter.say(traceback.format_exc())
+        return _record_failure(cell, options, f"{type(error).__name__}: {error}")
+    finally:
+        options.reporter.log = None
+
+
+def read_finished(cell: Cell) -> dict[str, Any] | None:
+    """Return a cell's scorecard if it is there, complete, and scored with the settings asked for."""
+    path = cell.test_folder / SCORECARD
+    if not path.is_file():
+        return None
+    try:
+        card = read_json(path)
+    except ValueError:  # Half-written by a full disk, say: it will be made anew.
+        return None
+    same = card.get("schema_version") == SCHEMA_VERSION and card.get("score") == cell.settings.score.model_dump()
+    return card if same else None
+
+
+class Stages:
+    """The stages of one cell, with the detector made only once something has to be computed."""
+
+    def __init__(self, cell: Cell, options: RunOptions):
+        self.cell, self.options = cell, options
+        self._ready: tuple[Any, Any] | None = None
+
+    def prepare(self, source: Source, splits: list[str]) -> FaceStore:
+        """Prepare the faces of some splits."""
+        return source.prepare(splits, self.cell.settings.faces, self.options.reporter, self.options.workers)
+
+    def load_or_train(self) -> tuple[Any, Any]:
+        """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
+        if self._ready is None:
+            made = self._make(self.cell.folder / CHECKPOINT)
+            self._ready = made, get_cropper(made, self.cell.entry)
+        return self._ready
+
+    def _make(self, checkpoint: Path) -> Any:
+        cell = self.cell
+        if weights := checkpoint if checkpoint.is_file() else cell.checkpoint:
+            made = load_from(cell.entry, weights, **cell.settings.options)
+            if weights != checkpoint and hasattr(made, "state"):
+                save(made, checkpoint, {**read_header(weights), **cell.train_content()})
+            return made
+        made = create_from(cell.entry, cell.seed, **cell.settings.options)
+        if hasattr(made, "training"):
+            self._train(made, checkpoint)
+        return made
+
+    def _train(self, made: Any, checkpoint: Path) -> None:
+        cell, source = self.cell, self.cell.train
+        self.options.untrained.add(cell.folder)
+        store = self.prepare(source, ["train", "val"])
+        training = Training(
+            made,
+            get_cropper(made, cell.entry),
+            cell.settings.train,
+            cell.seed,
+            store,
+            source.split("train"),
+            source.split("val"),
+            cell.folder,
+            self.options.reporter,
+            self.options.workers,
+            cell.entry.plugin,
+        )
+        report = training.run()
+        write_json(cell.folder / "training.json", report)
+        trained_on = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
+        save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
+        training.forget()
+        self.options.untrained.remove(cell.folder)
+
+    def predict_split(self, source: Source, split: str, folder: Path) -> Path:
+        """Score a split into `folder`, unless that was done before."""
+        path = folder / PREDICTIONS
+        if not path.is_file():
+            made, cropper = self.load_or_train()
+            store, partial_predictions = self.prepare(source, [split]), PartialPredictions(path)
+            with self.options.reporter.task(f"scoring {source.label} {split}") as tick:
+                table, metadata = predict(
+                    made,
+                    cropper,
+                    store,
+                    source.split(split),
+                    batch_size=self.options.batch_size,
+                    workers=self.options.workers,
+                    plugin=self.cell.entry.plugin,
+                    tick=tick,
+                    partial_predictions=partial_predictions,
+                )
+            cell = {**self.cell.describe(), "scored": source.label, "split": split}
+            cost = {"params": count_parameters(made), "flops": count_flops(made, cropper(_first_face(store)))}
+            seen = {"artifacts": locate_artifacts(made, store, table), "faces": str(store.folder)}
+            partial_predictions.finish(table, {**metadata, **cost, **seen, "cell": cell})
+        return path
+
+    def fit_operating_point(self) -> tuple[float | None, float | None]:
+        """Return threshold and temperature fixed on the source validation split; None where that lacks a class."""
+        cell = self.cell
+        if len({v.label for v in cell.train.split("val") if v.path.is_file()}) < 2:
+            return None, None
+        table, _ = read_predictions(self.predict_split(cell.train, "val", cell.folder / "val"))
+        return fit_operating_point(table) if table["label"].nunique() > 1 else (None, None)
+
+    def score(self, path: Path, threshold: float | None, temperature: float | None) -> dict[str, Any]:
+        """Write and return the scorecard of a predictions file."""
+        settings = self.cell.settings.score
+        card = make_scorecard(path, threshold, settings.draws, temperature=temperature) | {
+            "score": settings.model_dump()
+        }
+        card["cell"] |= self.cell.describe()  # As it is described today, also where the predictions are older.
+        card["provenance"] = collect_provenance(self.options.command)
+        write_json(path.with_name(SCORECARD), card)
+        (path.with_name(FAILURE)).unlink(missing_ok=True)
+        for dropped in card["coverage"]["dropped"]:
+            self.options.reporter.say(f"not scored: {dropped['video']} ({dropped['reason']})")
+        return card
+
+
+def _first_face(store: FaceStore) -> Face:
+    return next(store.face(video, 0) for video, outcome in store.outcomes().items() if outcome.frames)
+
+
+def _describe_run(cell: Cell, command: str) -> None:
+    """Leave in the run folder, the first time it is used, what the run is: settings, plan, where it comes from."""
+    if (cell.folder / "provenance.json").is_file():
+        return
+    write_text(cell.folder / "config.yaml", yaml.safe_dump(cell.settings.model_dump(mode="json"), sort_keys=False))
+    write_json(cell.folder / "plan.json", cell.describe() | {"key_content": cell.train_content()})
+    write_json(
+        cell.folder / "provenance.json",
+        collect_provenance(command)
+        | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
+    )
+
+
+def _record_failure(cell: Cell, options: RunOptions, error: str, status: str = "failed") -> dict[str, Any]:
+    options.reporter.say(f"{status.upper()} {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "failure",
+        "status": status,
+        "error": error,
+        "cell": cell.describe(),
+        "provenance": collect_provenance(options.command),
+    }
+    write_json(cell.test_folder / FAILURE, record)
+    return record
+
+
+def train_cell(cell: Cell, options: RunOptions) -> None:
+    """Prepare and train one cell, unless its checkpoint is there."""
+    options.reporter.log = cell.folder / "log.txt"
+    try:
+        with hold_lock(cell.folder):
+            _describe_run(cell, options.command)
+            Stages(cell, options).load_or_train()
+    finally:
+        options.reporter.log = None

@@ -1,0 +1,188 @@
+"""Which data a request means: a root on disk or the demo world, its datasets, their videos and face stores."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import BenchError, did_you_mean
+from ..core.keys import hash_key, manifest_key
+from ..core.progress import Reporter
+from ..core.settings import FaceSettings
+from ..core.storage import cache_home, hold_lock
+from ..core.types import FAKE, REAL, Video
+
+if TYPE_CHECKING:
+    from ...datasets.faces.face_store import FaceStore
+
+SIZES = ("tiny", "default", "large")
+WORLDS = ("standard", "leak")
+
+
+@dataclass(frozen=True)
+class DataRoot:
+    """A folder that holds datasets. `demo` holds the demo world's parameters, None for real data."""
+
+    path: Path
+    demo: dict[str, Any] | None
+
+    @property
+    def world(self) -> str:
+        """Where rows made from this data belong: `real`, or `demo`."""
+        return "demo" if self.demo else "real"
+
+    @property
+    def protocol(self) -> str:
+        """The world with what distinguishes one demo world from another."""
+        if not self.demo:
+            return "real"
+        d = self.demo
+        world = "" if d["world"] == "standard" else f", {d['world']} world"
+        donors = ", new donors" if "new_donors" in self.path.absolute().parts[-2:] else ""
+        return f"demo {d['size']}, seed {d['seed']}{world}{donors}"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One dataset at one compression: where it is and which videos it has, `limit`ed if asked."""
+
+    name: str
+    compression: str
+    home: Path
+    videos: Sequence[Video]
+    root: DataRoot
+    limit: int | None
+
+    @property
+    def label(self) -> str:
+        """`ff++:c23`, or the bare name where there is one compression."""
+        return f"{self.name}:{self.compression}" if self.compression else self.name
+
+    def split(self, name: str) -> list[Video]:
+        """Return a split's videos; with `limit`, at most that many real and as many fake ones."""
+        chosen = self._videos_by_split.get(name, [])
+        return list(chosen) if self.limit is None else _limit_videos(chosen, self.limit)
+
+    @cached_property
+    def _videos_by_split(self) -> dict[str, list[Video]]:
+        found: dict[str, list[Video]] = {}
+        for video in self.videos:
+            found.setdefault(video.split, []).append(video)
+        return found
+
+    def key(self, splits: Iterable[str]) -> str:
+        """Hash which videos the splits hold."""
+        return hash_key([self.label, self.limit, [manifest_key(self.split(s)) for s in splits]])
+
+    def annotations_key(self, split: str) -> str:
+        """Hash what predictions tell of a split's videos besides their scores: methods, people and groups."""
+        return hash_key([(v.id, v.method, v.identities, dict(v.groups)) for v in self.split(split)])
+
+    def store_folder(self, faces: FaceSettings) -> Path:
+        """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
+        from ...datasets.faces.finder import FINDER_VERSION
+
+        key = hash_key([str(self.home.resolve()), faces.model_dump(), FINDER_VERSION])
+        name = self.name.replace("+", "p").replace(":", "-").replace("/", "-")
+        return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
+
+    def prepare(self, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, workers: int) -> FaceStore:
+        """Find the faces of some splits' videos, unless their store has them; others who want the same wait."""
+        from ...datasets.faces.prepare import prepare
+
+        videos = [v for name in splits for v in self.split(name)]
+        folder = self.store_folder(faces)
+        with hold_lock(folder), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
+            return prepare(videos, faces, folder, workers, tick)
+
+
+def demo_folder(size: str, seed: int, world: str) -> Path:
+    """Return where the cache keeps a demo world."""
+    from ...datasets.demo.world import GENERATOR_VERSION
+
+    return cache_home() / "demo" / f"{world}-{size}-seed{seed}-v{GENERATOR_VERSION}"
+
+
+def parse_demo(text: str) -> tuple[str, int]:
+    """Read `demo`, `demo:tiny` or `demo:tiny:7` into size and seed."""
+    _, _, rest = text.partition(":")
+    size, _, seed = rest.partition(":")
+    size = size or "default"
+    if size not in SIZES:
+        raise BenchError(f"no demo world of size '{size}'.{did_you_mean(size, SIZES)} Sizes: {', '.join(SIZES)}")
+    if seed and not seed.isdecimal():
+        raise BenchError(f"--data {text}: the seed '{seed}' is no number. Example: --data demo:tiny:7")
+    return size, int(seed or 0)
+
+
+def choose_data(given: str | None) -> str:
+    """Return what --data says, else BENCH_DATA; empty for neither."""
+    return given or os.environ.get("BENCH_DATA") or ""
+
+
+def find_root(given: str | None, reporter: Reporter, workers: int, render: bool = True) -> DataRoot:
+    """Return the data root asked for by --data or BENCH_DATA; with neither, or `demo`, the demo world, rendered once.
+
+    Raises:
+        BenchError: the folder doesn't exist.
+    """
+    from ...datasets.demo.world import find_world
+
+    chosen = choose_data(given)
+    if not chosen or chosen == "demo" or chosen.startswith("demo:"):
+        size, seed = parse_demo(chosen)
+        why = "no --data and no BENCH_DATA given" if not chosen else "as asked"
+        reporter.say(f"world: demo ({size}, seed {seed}; {why}): synthetic videos, results say nothing of real ones")
+        folder = demo_folder(size, seed, "standard")
+        if render:
+            render_demo(folder, size, seed, "standard", reporter, workers)
+        return DataRoot(folder, find_world(folder) or {"size": size, "seed": seed, "world": "standard"})
+    path = Path(chosen).expanduser()
+    if not path.is_dir():
+        raise BenchError(
+            f"no folder {path} (from {'--data' if given else 'BENCH_DATA'}). "
+            "Give the folder that holds FaceForensics++, Celeb-DF-v2, DFDC, or --data demo"
+        )
+    root = DataRoot(path, find_world(path))
+    reporter.say(f"world: {root.protocol} ({path})")
+    return root
+
+
+def render_demo(folder: Path, size: str, seed: int, world: str, reporter: Reporter, workers: int) -> None:
+    """Render a demo world unless it is complete already."""
+    from ...datasets.demo.world import find_world, render_world
+
+    if (found := find_world(folder)) and found.get("complete"):
+        render_world(folder, size, seed, world)  # Refuses a folder that holds another world.
+        return
+    with reporter.task(f"rendering the demo world into {folder}") as tick:
+        render_world(folder, size, seed, world, workers, tick)
+
+
+def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:
+    """Find a dataset (`ff++`, `celebdf`, `ff++:c40`, ...) under a root and list its videos.
+
+    Raises:
+        BenchError: unknown name or compression, or the dataset isn't there.
+    """
+    from ...datasets.base import load_videos
+
+    entry, compression, home, videos = load_videos(name, root.path)
+    return Source(entry.name, compression, home, videos, root, limit)
+
+
+def _limit_videos(videos: list[Video], limit: int) -> list[Video]:
+    """Take reals in order, then fakes whose real source was taken, in an order that mixes the methods."""
+    reals = [v for v in videos if v.label == REAL][:limit]
+    ids = {v.id for v in reals}
+
+    def order(v: Video) -> tuple[bool, str]:
+        return v.source not in ids, hashlib.sha256(v.id.encode()).hexdigest()
+
+    fakes = sorted((v for v in videos if v.label == FAKE), key=order)[:limit]
+    return sorted([*reals, *fakes], key=lambda v: v.id)

@@ -1,0 +1,229 @@
+"""The train stage: batches that depend on nothing but the seed, selection on the validation split, resume to the step.
+
+Backend-free: a detector's `training(settings, ...)` session does the optimisation steps.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.contracts import Cropper
+from ..core.errors import BenchError
+from ..core.progress import Reporter
+from ..core.settings import TrainSettings
+from ..core.storage import write_atomically, write_json
+from ..core.types import FAKE, REAL, Video
+from ..core.workers import map_ahead
+from ..stats import metrics
+from ..stats.scoring import pool_frames
+from .predict import predict
+from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
+
+if TYPE_CHECKING:
+    from ...datasets.faces.face_store import FaceStore
+
+SAVE_EVERY = 60.0
+MAX_LOST = 0.05
+
+
+@dataclass
+class Progress:
+    """How far training is, and what it has found: all of it survives a kill."""
+
+    step: int = 0
+    best_epoch: int = -1
+    best_auc: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    left_out: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Training:
+    """One detector being trained into a run folder."""
+
+    detector: Any
+    cropper: Cropper
+    settings: TrainSettings
+    seed: int
+    train_store: FaceStore
+    train_videos: list[Video]
+    val_videos: list[Video]
+    folder: Path
+    reporter: Reporter
+    workers: int
+    plugin: str = ""
+    broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
+    wanted: int = field(default=0, init=False)  # of so many.
+
+    def run(self) -> dict[str, Any]:
+        """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
+        s = self.settings
+        videos = self._select_videos()
+        frames, pairs = self._index_frames(videos)
+        per_epoch = s.steps_per_epoch or max(1, frames.epoch_length(s.balance) // s.batch_size)
+        total = s.epochs * per_epoch
+        session = self.detector.training(s, total, per_epoch)
+        progress, best = self._restore(session)
+        self.reporter.say(f"training on {len(frames)} frames; {_describe_pairs(pairs)}")
+        if self.broken:
+            self.reporter.say(f"{self._describe_broken()}; they are listed in {self._write_lost(progress)}")
+        batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
+        saved = time.monotonic()
+        with self.reporter.task(f"training, {total} steps of {s.batch_size}") as tick:
+            # One process is busy with the optimisation steps themselves.
+            made = map_ahead(
+                batches, range(progress.step, total), max(min(self.workers, 1), self.workers - 1), self.plugin
+            )
+            for batch, lost in made:
+                self._step(session, batch, lost, progress)
+                tick(progress.step, total)
+                if progress.step % per_epoch == 0:
+                    best = self._end_epoch(progress, per_epoch, best)
+                if progress.step % per_epoch == 0 or time.monotonic() - saved > SAVE_EVERY:
+                    self._save(session, progress, best)
+                    saved = time.monotonic()
+        self._check_lost(progress)
+        if count := len(self.broken) + len(progress.lost):
+            self.reporter.say(f"{count} samples were lost; they are listed in {self._write_lost(progress)}")
+        if best:
+            self.detector.load(best)
+        return {
+            "frames": len(frames),
+            "pairs": pairs,
+            "videos_left_out": len(self.train_videos) - len(videos),
+            "steps": progress.step,
+            "epochs": progress.history,
+            "selection": "source val",
+            "best_epoch": progress.best_epoch,
+            "lost": count,
+            "lost_in_preparing": len(self.broken),
+            "left_out": progress.left_out,
+            "precision": getattr(session, "precision", s.precision),
+        }
+
+    def _index_frames(self, videos: list[Video]) -> tuple[FrameIndex, dict[str, int]]:
+        """Return the frames to train on and the counts of pairs; refuse what can't be trained on before it begins."""
+        if self.settings.balance and self.settings.batch_size < 2:
+            raise BenchError("train.balance wants real and fake frames in each batch: --set train.batch_size=2 or more")
+        self._lost_file.unlink(missing_ok=True)  # Of an earlier try, before what it lists was mended.
+        frames, pairs = index_frames(videos, self.train_store)
+        self.broken = list_lost_frames(videos, self.train_store)
+        self.wanted = len(frames) + len(self.broken)
+        self._check_lost(Progress())
+        _require_both_classes(frames.label, "train on", "frames with a face in the train split")
+        seen = [v.label for v in self.val_videos if self.train_store.frames(v.id)]
+        _require_both_classes(np.asarray(seen), "select checkpoints on", "videos with a face in the val split")
+        return frames, pairs
+
+    def _select_videos(self) -> list[Video]:
+        """Return the videos to train on: where the detector has a say in it, those that it can learn from."""
+        if not hasattr(self.detector, "inspect_training_set"):
+            return self.train_videos
+        kept, lacking = self.detector.inspect_training_set(
+            self.train_videos, {v.id: len(self.train_store.frames(v.id)) for v in self.train_videos}
+        )
+        if len(kept) < len(self.train_videos):
+            lost = len(self.train_videos) - len(kept)
+            self.reporter.say(f"{lost} of {len(self.train_videos)} training videos are left out: {lacking}")
+        return kept
+
+    def _step(self, session: Any, batch: dict[str, np.ndarray], lost: list[str], progress: Progress) -> None:
+        if batch:
+            for name, value in session.step(batch).items():
+                progress.losses[name] = progress.losses.get(name, 0.0) + value
+        made = len(next(iter(batch.values()), ()))
+        progress.left_out += self.settings.batch_size - made - len(lost)
+        progress.lost += lost
+        progress.step += 1
+        if wrong := [name for name, value in progress.losses.items() if not np.isfinite(value)]:
+            raise BenchError(
+                f"{wrong[0]} is no longer finite at step {progress.step}. Try a lower rate, such as --set train.lr=1e-5"
+            )
+        if progress.step >= 20:  # Before, a few bad ones could be chance.
+            self._check_lost(progress)
+
+    def _check_lost(self, progress: Progress) -> None:
+        """Stop where more than a twentieth is lost, of the frames while they were prepared and of the draws since."""
+        before = len(self.broken) / max(self.wanted, 1)
+        since = len(progress.lost) / max(progress.step * self.settings.batch_size, 1)
+        if before + (1 - before) * since > MAX_LOST:
+            drawn = f"no example could be made of {len(progress.lost)} samples in {progress.step} steps"
+            told = [*([self._describe_broken()] if self.broken else []), *([drawn] if progress.lost else [])]
+            raise BenchError(
+                f"{', and '.join(told)}, more than {MAX_LOST:.0%}; they are listed in {self._write_lost(progress)}"
+            )
+
+    def _describe_broken(self) -> str:
+        return f"{len(self.broken)} of {self.wanted} frames to train on were lost while faces were prepared"
+
+    def _write_lost(self, progress: Progress) -> Path:
+        write_json(self._lost_file, [*self.broken, *progress.lost])
+        return self._lost_file
+
+    @property
+    def _lost_file(self) -> Path:
+        return self.folder / "lost_samples.json"
+
+    def _end_epoch(self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Measure on the validation split; later epochs win ties."""
+        table, _ = predict(self.detector, self.cropper, self.train_store, self.val_videos, workers=0)
+        videos = pool_frames(table)
+        auc = float(metrics.auc(videos["label"], videos["score"]))
+        epoch = progress.step // per_epoch
+        means = {name: total / per_epoch for name, total in progress.losses.items()}
+        progress.history.append({"epoch": epoch, "val.video.auc": auc, **means})
+        progress.losses = {}
+        self.reporter.say(f"epoch {epoch}: loss {means.get('loss', float('nan')):.4f}, val video AUC {auc:.4f}")
+        if auc >= progress.best_auc:
+            progress.best_auc, progress.best_epoch = auc, epoch
+            return self.detector.state()
+        return best
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "training_state.npz"
+
+    def _save(self, session: Any, progress: Progress, best: dict[str, np.ndarray]) -> None:
+        with write_atomically(self._state_file) as temporary, temporary.open("wb") as file:
+            arrays = {f"best/{k}": v for k, v in best.items()}
+            arrays["session"] = np.frombuffer(session.state(), np.uint8)
+            arrays["progress"] = np.array(json.dumps(vars(progress)))
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def _restore(self, session: Any) -> tuple[Progress, dict[str, np.ndarray]]:
+        for half_written in self.folder.glob(".training_state.*.tmp.npz"):  # Of killed runs; the folder is locked.
+            half_written.unlink(missing_ok=True)
+        if not self._state_file.is_file():
+            return Progress(), {}
+        with np.load(self._state_file) as packed:
+            session.restore(packed["session"].tobytes())
+            progress = Progress(**json.loads(str(packed["progress"])))
+            best = {k.removeprefix("best/"): packed[k] for k in packed.files if k.startswith("best/")}
+        self.reporter.say(f"resuming training at step {progress.step}")
+        return progress, best
+
+    def forget(self) -> None:
+        """Remove what was kept for resuming, once the checkpoint is written."""
+        self._state_file.unlink(missing_ok=True)
+
+
+def _describe_pairs(pairs: dict[str, int]) -> str:
+    return (
+        f"of {sum(pairs.values())} fake ones, {pairs['found']} have their source at the same frame, "
+        f"{pairs['replaced']} at the nearest one with a face, {pairs['lost']} have none"
+    )
+
+
+def _require_both_classes(labels: NDArray[np.int64], purpose: str, what: str) -> None:
+    reals, fakes = int((labels == REAL).sum()), int((labels == FAKE).sum())
+    if not (reals and fakes):
+        raise BenchError(f"nothing to {purpose}: {reals} real and {fakes} fake {what}")

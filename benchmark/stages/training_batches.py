@@ -1,0 +1,145 @@
+"""What a training step sees: which frames come when, each fake's pair, and the batch of any step in any process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...datasets.faces.boxes import compute_iou
+from ...datasets.faces.quality import find_quality_flaw
+from ..core.contracts import FaceReader, Sampler
+from ..core.errors import BenchError
+from ..core.types import FAKE, REAL, TrainSample, Video
+
+_ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
+SAME_PLACE = 0.5  # Intersection over union of a fake's face and its source's: any less, and it is somebody else's.
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """Every training frame: where it is in the store, its label, and its pair (-1: none), as columns of one length.
+
+    `videos`, `methods` and `groups` are lists of another length, which `video` and `pair_video` point into.
+    """
+
+    videos: list[str]
+    video: NDArray[np.int64]
+    face: NDArray[np.int64]
+    label: NDArray[np.int64]
+    pair_video: NDArray[np.int64]
+    pair_face: NDArray[np.int64]
+    methods: list[str] = field(default_factory=list)
+    groups: list[Mapping[str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def epoch_length(self, balance: bool) -> int:
+        """Return how many frames are drawn until each was once; with `balance`, twice the larger class."""
+        return 2 * int(np.bincount(self.label).max()) if balance else len(self)
+
+    def load_sample(self, store: FaceReader, i: int) -> TrainSample:
+        """Load a frame and its pair."""
+        video, pair = self.video[i], self.pair_video[i]
+        face = store.face(self.videos[video], int(self.face[i]))
+        source = store.face(self.videos[pair], int(self.pair_face[i])) if pair >= 0 else None
+        return TrainSample(face, int(self.label[i]), source, self.methods[video], self.groups[video])
+
+
+def index_frames(videos: list[Video], store: FaceReader) -> tuple[FrameIndex, dict[str, int]]:
+    """List the frames to train on, each fake with the same frame of its real source, or else the nearest one.
+
+    Returns:
+        The frames, and how many fakes' pairs were `found` at the same frame, `replaced` by a near one, or `lost`:
+        the source has no face, or it is elsewhere in the frame.
+    """
+    outcomes = store.outcomes()
+    usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
+    place = {v.id: i for i, v in enumerate(usable)}
+    frames_of = {v.id: np.asarray(store.frames(v.id)) for v in usable}
+    rows, pairs = [], {"found": 0, "replaced": 0, "lost": 0}
+    for video in usable:
+        frames, source = frames_of[video.id], video.source or ""
+        nearest = _find_nearest(store, video, frames_of) if video.label == FAKE else np.full(len(frames), -1)
+        for face, (frame, other) in enumerate(zip(frames, nearest, strict=True)):
+            if video.label == FAKE:
+                pairs["lost" if other < 0 else "found" if frames_of[source][other] == frame else "replaced"] += 1
+            rows.append((place[video.id], face, video.label, place[source] if other >= 0 else -1, other))
+    at, faces, labels, pair_at, pair_faces = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
+    methods, groups = [v.method for v in usable], [v.groups for v in usable]
+    return FrameIndex([v.id for v in usable], at, faces, labels, pair_at, pair_faces, methods, groups), pairs
+
+
+def _find_nearest(store: FaceReader, video: Video, frames_of: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return which of its source's frames is nearest to each of a fake's n, (n,): -1 where that shows no such face."""
+    frames, source = frames_of[video.id], video.source or ""
+    if source not in frames_of:
+        return np.full(len(frames), -1)
+    nearest = np.abs(frames_of[source] - frames[:, None]).argmin(1)
+    same = compute_iou(store.get_relative_boxes(video.id), store.get_relative_boxes(source)[nearest]) >= SAME_PLACE
+    return np.where(same, nearest, -1)
+
+
+def list_lost_frames(videos: list[Video], store: FaceReader) -> list[str]:
+    """Name the frames to train on that were broken, with the reason. Those without a face are another matter."""
+    outcomes = store.outcomes()
+    return [f"{v.id} frame {n}: {why}" for v in videos if v.id in outcomes for n, why in outcomes[v.id].lost]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Makes the batch of any step, in any process: all that is random comes from (seed, step, place in the batch)."""
+
+    frames: FrameIndex
+    store: FaceReader
+    sampler: Sampler
+    batch_size: int
+    balance: bool
+    seed: int
+
+    def __call__(self, step: int) -> tuple[dict[str, np.ndarray], list[str]]:
+        """Return the batch and the names of the frames no example could be made of."""
+        examples, lost = [], []
+        for place, i in enumerate(self.choose_frames(step)):
+            rng = np.random.default_rng([self.seed, _DRAW, step, place])
+            try:
+                sample = self.frames.load_sample(self.store, i)
+            except BenchError as error:  # Its image can't be decoded.
+                lost.append(f"{self._name_frame(i)}: {error}")
+                continue
+            flaw = find_quality_flaw(sample.face)
+            example = None if flaw else self.sampler(sample, rng)
+            if example is None:
+                lost.append(f"{self._name_frame(i)}: {flaw or 'nothing could be made of it'}")
+            elif example:
+                examples.append(example)
+        if not examples:
+            return {}, lost
+        return {k: np.stack([e[k] for e in examples]) for k in examples[0]}, lost
+
+    def _name_frame(self, i: int) -> str:
+        return f"{self.frames.videos[self.frames.video[i]]} face {self.frames.face[i]}"
+
+    def choose_frames(self, step: int) -> list[int]:
+        """Return the frames of a step: from an endless row of shuffles of all frames, or of each class by half."""
+        size = self.batch_size
+        if not self.balance:
+            return [self._frame_at(-1, step * size + k) for k in range(size)]
+        reals = size // 2
+        return [self._frame_at(REAL, step * reals + k) for k in range(reals)] + [
+            self._frame_at(FAKE, step * (size - reals) + k) for k in range(size - reals)
+        ]
+
+    def _frame_at(self, label: int, position: int) -> int:
+        members = np.arange(len(self.frames)) if label < 0 else np.flatnonzero(self.frames.label == label)
+        turn, within = divmod(position, len(members))
+        return int(members[_shuffle(self.seed, label + 1, turn, len(members))[within]])
+
+
+@lru_cache(maxsize=8)
+def _shuffle(seed: int, stream: int, turn: int, n: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, _ORDER, stream, turn]).permutation(n)

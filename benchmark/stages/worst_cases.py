@@ -1,0 +1,44 @@
+"""The videos that a detector is most wrong about: fakes that score low, reals that score high."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..core.contracts import Scores
+from ..core.types import FAKE, REAL
+
+if TYPE_CHECKING:
+    from ...datasets.faces.face_store import FaceStore
+
+CASES_PER_LABEL = 4  # of each class: a page of many runs stays small
+
+
+def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
+    """Return by label the CASES_PER_LABEL videos furthest on the wrong side, worst first, each by its furthest frame.
+
+    The rows are those of predictions, but `score` is the mean of the video's frames.
+    """
+    videos = frames.assign(score=frames.groupby("video")["score"].transform("mean"), frame_score=frames["score"])
+    found = {}
+    for label, upwards in ((FAKE, True), (REAL, False)):
+        members = videos[videos["label"] == label]
+        ordered = members.sort_values(["score", "video", "frame_score"], ascending=[upwards, True, upwards])
+        rows = ordered.drop_duplicates("video").head(CASES_PER_LABEL).to_dict("records")
+        found[label] = [{str(name): value for name, value in row.items()} for row in rows]
+    return found
+
+
+def locate_artifacts(detector: Scores, store: FaceStore, frames: pd.DataFrame) -> dict[str, list[Any]]:
+    """Ask a detector that locates artifacts where it sees them in the extremes' frames; nothing of one that doesn't.
+
+    Returns:
+        By video, polygons as lists of (x, y) in pixels of the stored crop.
+    """
+    if not hasattr(detector, "artifacts"):
+        return {}
+    rows = [row for members in find_worst_cases(frames).values() for row in members]
+    faces = [store.face(r["video"], store.frames(r["video"]).index(r["frame"])) for r in rows]
+    found = detector.artifacts(faces)
+    return {r["video"]: [p.round(1).tolist() for p in polygons] for r, polygons in zip(rows, found, strict=True)}

@@ -1,0 +1,156 @@
+"""Which columns of a predictions table say whom a video shows, and the groups that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ..core.errors import BenchError, describe_rows
+from .fairness_metrics import parse_group
+
+INTERSECTION = "intersection"
+MAX_GROUPS = 20
+_CONTENT = {"video", "frame", "label", "score", "logit", "method", "identity"}
+NO_ATTRIBUTE = _CONTENT | {"cluster", "path", "split", "dataset", INTERSECTION}
+PAIRS = (("gender", "race"), ("gender", "skin_tone"))
+"""Whose intersection is meant in the literature."""
+PEOPLE = ("gender", "race", "skin_tone", "age")
+"""Columns that say who is seen, so that a video can't have two values; any other that varies within one says else."""
+UNDEFINED = "undefined"
+SAME_AS = {"nomale": "nonmale", UNDEFINED: ""}
+"""AI-Face's name of a group, and what tables derived from A-FF++ and its kin call unknown."""
+
+
+def attribute_columns(frames: pd.DataFrame) -> list[str]:
+    """Return which columns of a predictions table hold groups: 1 to MAX_GROUPS values, one a video."""
+    return [c for c in map(str, frames) if c not in NO_ATTRIBUTE and not _explain_unusable(frames, c)]
+
+
+def _explain_unusable(frames: pd.DataFrame, column: str) -> str:
+    """Say why a column holds no groups; empty if it does."""
+    if column.startswith("Unnamed"):
+        return "it has no name"
+    if is_nested(frames[column]):
+        return "it holds lists"
+    values = set(frames[column].dropna().unique()) - {""}
+    if not values:
+        return "it is empty"
+    if len(values) > MAX_GROUPS:
+        return f"{len(values)} different values, an attribute has at most {MAX_GROUPS}"
+    varies = column not in PEOPLE and "video" in frames and find_contradictions(frames, column).any()
+    return "it varies within a video" if varies else ""
+
+
+def is_nested(column: pd.Series) -> bool:
+    """Tell whether a column holds lists, arrays or mappings, as parquet can."""
+    return any(isinstance(v, list | dict | np.ndarray) for v in column.dropna().head(1))
+
+
+def group_names(column: pd.Series) -> pd.Series:
+    """Write a column's values as names: "" where not annotated or `undefined`, 1 for 1.0, `nomale` as `nonmale`.
+
+    Beside 1 and -1, as A-FF++ and its kin write yes and no, 0 is undefined.
+    """
+    codes, values = pd.factorize(column)
+    names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values]
+    same = SAME_AS | ({"0": ""} if "-1" in names else {})
+    return pd.Series(np.array([*(same.get(n, n) for n in names), ""], dtype=object)[codes], index=column.index)
+
+
+def with_attributes(frames: pd.DataFrame, origin: str = "predictions") -> pd.DataFrame:
+    """Return a predictions table with its attributes as names; a column `intersection` of `male,asian` is taken apart.
+
+    Raises:
+        BenchError: a cell of that column isn't of the form gender,race, or contradicts those; or an attribute's value
+            is spelled in two ways. Names the table as `origin`.
+    """
+    frames = _split_intersection(frames, origin) if INTERSECTION in frames else frames
+    named = {c: group_names(frames[c]) for c in attribute_columns(frames)}
+    for column, names in named.items():
+        spelled: dict[str, str] = {}
+        for name in names.unique():
+            if (other := spelled.setdefault(name.casefold(), name)) != name:
+                raise BenchError(f"{origin}: {column} is written both '{other}' and '{name}'. Write it in one way")
+    return frames.assign(**named)
+
+
+def _split_intersection(frames: pd.DataFrame, origin: str) -> pd.DataFrame:
+    texts = group_names(frames[INTERSECTION])
+    parts = {t: parse_group(t) if t else ("", "") for t in texts.unique()}
+    if wrong := [t for t, p in parts.items() if len(p) != 2]:
+        what = f"an intersection ('{wrong[0]}') that is not of the form gender,race, such as male,asian"
+        raise BenchError(f"{origin}: {what}, {describe_data_rows(texts.isin(wrong))}")
+    for i, column in enumerate(("gender", "race")):
+        told = texts.map({text: pair[i] for text, pair in parts.items()})
+        if column in frames:
+            names = group_names(frames[column])
+            if (clash := _find_clashes(names, told)).any():
+                raise BenchError(f"{origin}: an intersection that contradicts {column}, {describe_data_rows(clash)}")
+            told = names.where(names != "", told)
+        frames = frames.assign(**{column: told})
+    return frames.drop(columns=INTERSECTION)
+
+
+def _find_clashes(names: pd.Series, told: pd.Series) -> pd.Series:
+    """Mark where two columns that mean the same differ: by name, or where one has codes, by what a code first meant."""
+    alike = {"female": "nonmale"}
+    names, told = names.replace(alike), told.replace(alike)
+    known = (names != "") & (told != "")
+    if not set(names[known]) & set(told[known]):
+        names = names.map(told[known].groupby(names[known]).first())
+    return known & (names != told)
+
+
+def describe_data_rows(marked: ArrayLike) -> str:
+    """Return where rows of a predictions table are marked, (n,), and what to do."""
+    return describe_rows((np.flatnonzero(marked) + 1).tolist(), "the first of the data")
+
+
+def find_contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
+    """Mark the rows whose value of a column isn't that of their video's first row, (n,)."""
+    videos, values = pd.factorize(frames["video"])[0], pd.factorize(group_names(frames[column]))[0]
+    first = np.zeros(videos.max(initial=-1) + 2, dtype=np.int64)
+    first[videos[::-1]] = values[::-1]
+    return np.asarray(first[videos] != values)
+
+
+def collect_remarks(frames: pd.DataFrame) -> list[str]:
+    """Say, a line each, which columns of a predictions table are no attribute, allow no gap, or leave rows out."""
+    said, total = [], len(frames)
+    for column in (str(c) for c in frames if str(c) not in NO_ATTRIBUTE):
+        if why := _explain_unusable(frames, column):
+            said.append(f"column {column} is not used: {why}")
+            continue
+        names = group_names(frames[column])
+        if len(found := set(names.unique()) - {""}) == 1:
+            one = f"{column} is '{found.pop()}' in every annotated row (rows 1 to {total})"
+            said.append(f"{one}: there is no gap to measure")
+        if len(unknown := np.flatnonzero(names == "")):
+            some = f"{len(unknown)} of {total} rows, row {unknown[0] + 1} the first"
+            said.append(f"{column} isn't known in {some}: in none of its groups, but in the overall metrics")
+    return said
+
+
+def choose_main_pair(present: Sequence[str]) -> tuple[str, ...]:
+    """Return the two attributes whose groups are crossed as `intersection`: those of the literature, or the first."""
+    return next((pair for pair in PAIRS if set(pair) <= set(present)), tuple(present[:2]))
+
+
+def cross_attributes(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Series]:
+    """Return each annotated attribute, and each intersection of two, as a column of group names.
+
+    The one of gender and race (or skin tone, or of the first two where these aren't there) is called `intersection`,
+    others `gender+age`. It is "" where either isn't annotated.
+    """
+    present = [a for a in known if a in table and (table[a] != "").any()]
+    columns = {a: table[a] for a in present}
+    main = choose_main_pair(present)
+    for one, other in combinations(present, 2):
+        whole = (table[one] != "") & (table[other] != "")
+        name = INTERSECTION if {one, other} == set(main) else f"{one}+{other}"
+        columns[name] = table[one].str.cat(table[other], sep="-").where(whole, "")
+    return columns

@@ -1,0 +1,220 @@
+"""Whether detectors differ: paired tests on the same videos, with seeds pooled, and marks for the best of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from ..core.errors import BenchError, did_you_mean
+from ..core.predictions import read_predictions
+from ..core.storage import PREDICTIONS
+from ..core.types import Estimate
+from . import calibration
+from .bootstrap import (
+    MetricDraws,
+    Parts,
+    average_over_seeds,
+    degrees_of_freedom,
+    delong,
+    estimate_interval,
+    holm,
+    measure_ranking,
+    p_value,
+)
+from .group_gaps import SeedScores
+from .metrics import RANK_METRICS
+from .scoring import check_predictions, draw_resamples, estimate_metric, make_seed_scores
+
+LEVELS = ("video", "frame")
+LESS_IS_BETTER = {"eer", "ece", "brier"}
+METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANK_METRICS, "ece", "brier"))
+ALPHA = 0.05
+SeedTables = Sequence[pd.DataFrame]
+"""The predictions of one detector on one test set: a table for each seed that it was trained with."""
+
+
+class Comparison(NamedTuple):
+    """Two detectors on the same videos, and their difference a - b; `p_delong` ignores clusters (video AUC only)."""
+
+    a: Estimate
+    b: Estimate
+    difference: Estimate
+    p: float
+    p_delong: float | None = None
+
+
+def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
+    """Compare two detectors on the videos that both have, by the difference in each bootstrap draw.
+
+    Raises:
+        BenchError: no metric of that name, no video in common, or scores that it can't be taken of.
+    """
+    if metric not in METRICS:
+        raise BenchError(f"no metric '{metric}' to compare.{did_you_mean(metric, METRICS)} Known: {', '.join(METRICS)}")
+    a, b = keep_shared_videos([a, b])
+    sides = [[make_seed_scores(table) for table in tables] for tables in (a, b)]
+    sample = _SharedVideos([*sides[0], *sides[1]], draws)
+    (first, parts), (second, others) = (
+        average_over_seeds([sample.measure_metric(one, metric) for one in side], number)
+        for number, side in enumerate(sides)
+    )
+    difference = MetricDraws(first.value - second.value, first.draws - second.draws)
+    between = sample.estimate_difference(difference, [*parts, *others], metric)
+    if between.lo is None:
+        raise BenchError(f"{metric} can't be compared on {between.n} {metric.partition('.')[0]}s: {between.note}")
+    drawn = MetricDraws(difference.value, difference.draws[~np.isnan(difference.draws)])
+    freedom = degrees_of_freedom(drawn.draws, sample.clusters, [*parts, *others])
+    return Comparison(
+        sample.estimate_metric(first, parts, metric),
+        sample.estimate_metric(second, others, metric),
+        between,
+        p_value(drawn, sample.clusters, freedom),
+        _delong(*sides) if metric == "video.auc" else None,
+    )
+
+
+def mark_best(rows: Sequence[SeedTables], metric: str = "video.auc", draws: int = 1000) -> list[bool]:
+    """Mark the best row and every row that can't be told from it: Holm-adjusted p above 0.05, or no test possible."""
+    values = [_average_metric(row, metric) for row in rows]
+    known = [i for i, value in enumerate(values) if not np.isnan(value)]
+    if not known:
+        return [False] * len(rows)
+    best = (min if metric.partition(".")[2] in LESS_IS_BETTER else max)(known, key=lambda i: values[i])
+    others = [i for i in known if i != best]
+    adjusted = holm([_compare_p_value(rows[best], rows[i], metric, draws) for i in others])
+    level = {best, *(i for i, p in zip(others, adjusted, strict=True) if p > ALPHA)}
+    return [i in level for i in range(len(rows))]
+
+
+def _average_metric(tables: SeedTables, metric: str) -> float:
+    seeds = [make_seed_scores(table) for table in keep_shared_videos([tables])[0]]
+    sample = _SharedVideos(seeds, draws=0)
+    return float(np.mean([sample.measure_metric(one, metric).value for one in seeds]))
+
+
+def _compare_p_value(a: SeedTables, b: SeedTables, metric: str, draws: int) -> float:
+    try:
+        return compare(a, b, metric, draws).p
+    except BenchError:  # Without enough videos in common, nothing tells the two apart.
+        return 1.0
+
+
+class _SharedVideos:
+    """The videos that several tables share, drawn once for all: by people, where one of the tables knows them."""
+
+    def __init__(self, seeds: Sequence[SeedScores], draws: int):
+        self.label = seeds[0].videos["label"].to_numpy()
+        self.n = {"video": len(self.label), "frame": min(len(s.frames) for s in seeds)}
+        self.resamples = draw_resamples(seeds, draws)
+        self.clusters = self.resamples.count_clusters()
+
+    def measure_metric(self, one: SeedScores, metric: str) -> MetricDraws:
+        """Return a metric of one table, with its draws."""
+        level, _, name = metric.partition(".")
+        table, resamples = one.videos, self.resamples
+        if level == "frame":
+            table, resamples = one.frames, resamples.restrict(one.video_of)
+        if name in RANK_METRICS:
+            return measure_ranking(table["label"], table["score"], resamples, [name])[name]
+        score = table["score"]
+        if not calibration.are_probabilities(score):
+            raise BenchError(
+                f"{level}.ece and {level}.brier need scores from 0 to 1; found {score.min():g} to {score.max():g}. "
+                f"Compare what needs their order alone: --metric {level}.auc"
+            )
+        return calibration.measure_calibration(table["label"], score, resamples)[name]
+
+    def estimate_metric(self, drawn: MetricDraws, parts: Parts, metric: str) -> Estimate:
+        level, _, name = metric.partition(".")
+        return estimate_metric(
+            drawn, self.label, self.resamples, n=self.n[level], ranks=name in RANK_METRICS, parts=parts
+        )
+
+    def estimate_difference(self, drawn: MetricDraws, parts: Parts, metric: str) -> Estimate:
+        n = self.n[metric.partition(".")[0]]
+        return estimate_interval(*drawn, n=n, clusters=self.clusters, bounded=False, parts=parts)
+
+
+def _delong(a: Sequence[SeedScores], b: Sequence[SeedScores]) -> float | None:
+    """Return DeLong's p for one seed each, as if no two videos had to do with each other."""
+    if len(a) > 1 or len(b) > 1:
+        return None
+    first, second = a[0].videos, b[0].videos
+    aucs, covariance = delong(first["label"], [first["score"], second["score"]])
+    error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    return float(2 * ndtr(-abs(aucs[0] - aucs[1]) / error)) if error > 0 else None
+
+
+def keep_shared_videos(groups: Sequence[SeedTables]) -> list[list[pd.DataFrame]]:
+    """Leave out of every table the videos that not all of them have."""
+    ids = [set(table["video"].unique()) for tables in groups for table in tables]
+    shared = set.intersection(*ids)
+    if not shared:
+        raise BenchError("no video in common: a paired test needs the same videos. Score all on the same test set")
+    if all(len(i) == len(shared) for i in ids):
+        return [list(tables) for tables in groups]
+    return [[table[table["video"].isin(shared)] for table in tables] for tables in groups]
+
+
+def read_run(path: Path) -> dict[str, pd.DataFrame]:
+    """Read the predictions of a run folder, of one test folder or a file: {test set: table}.
+
+    Raises:
+        BenchError: there are none, or they can't be scored.
+    """
+    files = [path]
+    if path.is_dir():
+        files = [f for f in (path / PREDICTIONS,) if f.is_file()] or sorted(path.glob(f"test.*/{PREDICTIONS}"))
+        if not files:
+            raise BenchError(f"no predictions in {path}. Give a run's folder, its test folder, or a predictions file")
+    found = {}
+    for file in files:
+        table, metadata = read_predictions(file)
+        check_predictions(table, str(file))
+        found[metadata.get("cell", {}).get("test", file.stem)] = table
+    return found
+
+
+def pair_test_sets(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list[pd.DataFrame], list[pd.DataFrame]]]:
+    """Pair the test sets of two detectors, each given by a run or by several that differ by the seed.
+
+    Returns:
+        {test set: their predictions, a table a run}.
+
+    Raises:
+        BenchError: they share no test set.
+    """
+    runs = {path: read_run(path) for path in (*a, *b)}
+    if all(len(found) == 1 for found in runs.values()):  # Files from elsewhere don't tell their test set.
+        name = next(iter(runs[a[0]]))
+        runs = {path: {name: next(iter(found.values()))} for path, found in runs.items()}
+    shared = [test for test in runs[a[0]] if all(test in found for found in runs.values())]
+    if not shared:
+        listed = "; ".join(f"{path} has {', '.join(found)}" for path, found in runs.items())
+        raise BenchError(f"no test set in common: {listed}")
+    return {test: ([runs[p][test] for p in a], [runs[p][test] for p in b]) for test in shared}
+
+
+def check_same_videos(paths: Sequence[Path], tables: SeedTables) -> None:
+    """Refuse tables of different videos or labels; `paths` says whose each is.
+
+    Raises:
+        BenchError: a table isn't of the first one's videos.
+    """
+    a, first = paths[0], tables[0]
+    labels = dict(zip(first["video"], first["label"], strict=True))
+    for b, table in zip(paths[1:], tables[1:], strict=True):
+        others = dict(zip(table["video"], table["label"], strict=True))
+        if differing := sorted(labels.keys() ^ others.keys()):
+            found = f"{len(differing)} videos are in only one of {a} ({len(labels)} videos) and {b} ({len(others)})"
+            advice = "A paired test needs the same videos: score both on the same test set"
+            raise BenchError(f"{found}; first: {differing[0]}. {advice}")
+        if wrong := [v for v in labels if labels[v] != others[v]]:
+            raise BenchError(
+                f"{len(wrong)} videos are real in one of {a} and {b}, fake in the other; first: {wrong[0]}"
+            )

@@ -1,0 +1,274 @@
+"""What a test set can show about fairness before any detector is run: interval widths and detectable gaps, from counts.
+
+All rates are taken as binomial (videos independent), AUCs as those of two normal distributions of equal spread.
+Sources: Clopper & Pearson 1934 (exact interval of a share); Boschloo 1970 (exact test of two shares that is never less
+powerful than Fisher's); Bamber 1975 (variance of the AUC). docs/fairness_power.md says what is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ..core.types import FAKE, REAL
+from .attributes import UNDEFINED
+
+ALPHA = 0.05
+MIN_SAMPLES = 5  # of each class, for an AUC: with fewer its distribution is nothing like a normal one
+MAX_OUTCOMES = 250_000  # outcomes of two groups that are enumerated
+GROUPS_TRIED = (
+    8  # groups, those with most reals, of which all pairs are tried: exact tests jump, and can favour fewer videos
+)
+_NUISANCE = np.linspace(0.0025, 0.9975, 200)
+
+
+def expected_interval(n: int, rate: float) -> tuple[float, float]:
+    """Return the mean lower and upper end of the exact 95 % interval of a share of `n` videos whose truth is `rate`."""
+    from scipy.special import betaincinv
+    from scipy.stats import binom
+
+    k = np.arange(n + 1)
+    lo = np.where(k == 0, 0, betaincinv(np.maximum(k, 1), n - k + 1, ALPHA / 2))
+    hi = np.where(k == n, 1, betaincinv(k + 1, np.maximum(n - k, 1), 1 - ALPHA / 2))
+    weight = binom.pmf(k, n, rate)
+    return float(weight @ lo), float(weight @ hi)
+
+
+@cache
+def find_rejections(n0: int, n1: int, alpha: float = ALPHA) -> NDArray[np.bool_]:
+    """Return which outcomes (k0 of n0, k1 of n1) Boschloo's test calls different, shape (n0 + 1, n1 + 1).
+
+    Its statistic is Fisher's two-sided p; the limit on it is the largest that is passed with a probability of at most
+    `alpha`, whatever the common rate (200 rates are tried).
+    """
+    from scipy.stats import binom
+
+    if n0 > n1:
+        return find_rejections(n1, n0, alpha).T
+    p = _fisher(n0, n1)
+    order = np.argsort(p, axis=None, kind="stable")
+    worst = np.zeros(p.size)
+    for rate in _NUISANCE:
+        chance = np.outer(binom.pmf(np.arange(n0 + 1), n0, rate), binom.pmf(np.arange(n1 + 1), n1, rate))
+        np.maximum(worst, np.cumsum(chance.ravel()[order]), out=worst)
+    values = p.ravel()[order]
+    last_of_tie = np.append(values[1:] > values[:-1] * (1 + 1e-9), True)
+    within = values[last_of_tie & (worst <= alpha)]
+    return p <= (within[-1] * (1 + 1e-9) if len(within) else -1.0)
+
+
+@cache
+def _fisher(n0: int, n1: int) -> NDArray[np.float64]:
+    """Return Fisher's two-sided p of every outcome: the share of tables with its total that are no likelier."""
+    from scipy.stats import hypergeom
+
+    p = np.empty((n0 + 1, n1 + 1))
+    for total in range(n0 + n1 + 1):
+        k1 = np.arange(max(0, total - n0), min(n1, total) + 1)
+        chance = hypergeom.pmf(k1, n0 + n1, n1, total)
+        rank = np.argsort(chance, kind="stable")
+        summed = np.cumsum(chance[rank])
+        same = np.searchsorted(chance[rank], chance * (1 + 1e-7), side="right") - 1
+        p[total - k1, k1] = np.minimum(summed[same], 1)
+    return p
+
+
+def power(n0: int, rate0: float, n1: int, rate1: float, alpha: float = ALPHA) -> float:
+    """Return the chance that rates of `n0` and `n1` videos are found different.
+
+    Boschloo's test by enumeration; with more than MAX_OUTCOMES outcomes the z-test of pooled rates, in the normal
+    limit.
+    """
+    from scipy.stats import binom, norm
+
+    if n0 * n1 > MAX_OUTCOMES:
+        pooled = (n0 * rate0 + n1 * rate1) / (n0 + n1)
+        critical = norm.ppf(1 - alpha / 2) * np.sqrt(pooled * (1 - pooled) * (1 / n0 + 1 / n1))
+        deviation = np.sqrt(rate0 * (1 - rate0) / n0 + rate1 * (1 - rate1) / n1)
+        return float(norm.sf((critical - abs(rate1 - rate0)) / deviation))
+    one, other = (binom.pmf(np.arange(n + 1), n, rate) for n, rate in ((n0, rate0), (n1, rate1)))
+    return float(one @ find_rejections(n0, n1, alpha) @ other)
+
+
+def smallest_gap(n0: int, rate0: float, n1: int, wanted: float, alpha: float = ALPHA) -> float | None:
+    """Return by how much the rate of `n1` videos must exceed `rate0` to be shown with power `wanted`; None: never."""
+    return _search_smallest(lambda gap: power(n0, rate0, n1, rate0 + gap, alpha) >= wanted, 1 - rate0)
+
+
+def auc_deviation(auc: float, n_real: int, n_fake: int) -> float:
+    """Return the standard deviation of an AUC measured on so many videos."""
+    from scipy.stats import multivariate_normal, norm
+
+    shift = float(norm.ppf(auc))
+    both = float(multivariate_normal.cdf([shift, shift], cov=[[1, 0.5], [0.5, 1]]))  # Two fakes above one real.
+    pairs = n_real * n_fake
+    return float(np.sqrt((auc * (1 - auc) + (n_real + n_fake - 2) * (both - auc**2)) / pairs))
+
+
+def smallest_auc_gap(
+    auc0: float, sizes0: tuple[int, int], sizes1: tuple[int, int], wanted: float, alpha: float = ALPHA
+) -> float | None:
+    """Return by how much the AUC of videos `sizes1` (real, fake) must fall below `auc0` to be shown; None: never."""
+    from scipy.stats import norm
+
+    reach = float(norm.ppf(1 - alpha / 2) + norm.ppf(wanted))
+    known = auc_deviation(auc0, *sizes0) ** 2
+    return _search_smallest(
+        lambda gap: gap >= reach * np.sqrt(known + auc_deviation(auc0 - gap, *sizes1) ** 2), auc0 - 0.5
+    )
+
+
+def _search_smallest(shown: Callable[[float], bool], most: float) -> float | None:
+    """Return the smallest gap that is shown, to 0.001."""
+    steps = np.arange(1, int(most * 1000) + 1) / 1000
+    if not len(steps) or not shown(steps[-1]):
+        return None
+    low, high = 0, len(steps) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if shown(steps[middle]) else (middle + 1, high)
+    return float(steps[low])
+
+
+def simulate_chance_gaps(reals: ArrayLike, fpr: float, draws: int = 20_000) -> dict[str, tuple[float, float]]:
+    """Return what gaps a perfectly fair detector shows: mean and 95 % quantile of f_fpr_range and f_fpr_sum, simulated.
+
+    Args:
+        reals: (groups,) real videos.
+        fpr: the FPR of every group.
+        draws: repetitions.
+    """
+    n = np.asarray(reals)
+    alarms = np.random.default_rng(0).binomial(n, fpr, (draws, len(n)))
+    rates, overall = alarms / n, alarms.sum(1, keepdims=True) / n.sum()
+    found = {"f_fpr_range": np.ptp(rates, axis=1), "f_fpr_sum": np.abs(rates - overall).sum(1)}
+    return {name: (float(v.mean()), float(np.quantile(v, 0.95))) for name, v in found.items()}
+
+
+def count_groups(videos: pd.DataFrame) -> pd.DataFrame:
+    """Count the videos of each group.
+
+    Args:
+        videos: a row a video with `label`, `group`, and `clip`: fakes of the same clip by several methods share it.
+
+    Returns:
+        A row a group, largest first: `real`, `fake`, `clips` (different clips among the fakes).
+    """
+    fakes = videos[videos["label"] == FAKE].groupby("group")
+    found = {"real": videos[videos["label"] == REAL].groupby("group").size(), "fake": fakes.size()}
+    table = pd.DataFrame({**found, "clips": fakes["clip"].nunique()}).fillna(0).astype(int)
+    return (
+        table.rename_axis("group").sort_values(["real", "fake", "group"], ascending=[False, False, True]).reset_index()
+    )
+
+
+def select_comparable(sizes: pd.DataFrame) -> pd.DataFrame:
+    """Return those rows of `count_groups` between which a gap can be measured: known groups with real videos."""
+    return sizes[~sizes["group"].str.contains(UNDEFINED) & (sizes["real"] > 0)]
+
+
+def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str, Any]:
+    """Say what groups of these sizes can show: each, if worse, against the one with the most reals; and the `best`.
+
+    Args:
+        table: two or more rows as `count_groups` returns them: the groups to compare, all with real videos.
+        fpr: the false positive rate of the better group.
+        auc: the AUC of the better group.
+        wanted: the power, such as 0.8.
+    """
+    rows = [_report_group(cell, table.iloc[0], fpr, auc, wanted) for _, cell in table.iterrows()]
+    entering = table.loc[table["fake"] > 0, "real"]
+    chance = simulate_chance_gaps(entering, fpr) if len(entering) > 1 else {}
+    asked = {"fpr": fpr, "auc": auc, "power": wanted}
+    return {
+        **asked,
+        "pairs": _count_pairs(table),
+        "groups": rows,
+        "best": find_smallest_gaps(table, fpr, auc, wanted),
+        "chance": chance,
+    }
+
+
+def find_smallest_gaps(
+    table: pd.DataFrame, fpr: float, auc: float, wanted: float
+) -> dict[str, dict[str, float | None]]:
+    """Return the smallest gaps that two of the groups can show, with either as the worse one.
+
+    Args:
+        table: rows as `count_groups` returns them; the first GROUPS_TRIED are.
+        fpr: the false positive rate of the better group.
+        auc: the AUC of the better group.
+        wanted: the power.
+
+    Returns:
+        `one pair`, tested at 5 %, and if there are several `any pair`, tested at 5 % divided by their number.
+    """
+    pairs = _count_pairs(table)
+    tests = ({"one pair": ALPHA} if pairs else {}) | ({"any pair": ALPHA / pairs} if pairs > 1 else {})
+    both = list(permutations([cell for _, cell in table.head(GROUPS_TRIED).iterrows()], 2))
+    found = {}
+    for name, alpha in tests.items():
+        gaps = pd.DataFrame(
+            [_smallest_gaps(worse, better, fpr, auc, wanted, alpha) for worse, better in both], dtype=float
+        )
+        found[name] = {str(gap): None if np.isnan(least) else float(least) for gap, least in gaps.min().items()}
+    return found
+
+
+def report_by_attribute(
+    videos: pd.DataFrame, attributes: Sequence[str], fpr: float, auc: float, wanted: float
+) -> dict[str, dict[str, Any]]:
+    """Say of each attribute alone which groups it makes, `count_groups` of them, and what the best pair can show.
+
+    Args:
+        videos: as for `count_groups`, with a column of values for each of the `attributes`.
+        attributes: such as gender and race.
+        fpr: the false positive rate of the better group.
+        auc: the AUC of the better group.
+        wanted: the power.
+
+    Returns:
+        {attribute: `groups` (those compared), `not_compared`, `pairs` and `best`}.
+    """
+    found = {}
+    for attribute in attributes:
+        sizes = count_groups(videos.assign(group=videos[attribute]))
+        table = select_comparable(sizes)
+        records = {"groups": table.to_dict("records"), "not_compared": sizes.drop(table.index).to_dict("records")}
+        found[attribute] = {
+            **records,
+            "pairs": _count_pairs(table),
+            "best": find_smallest_gaps(table, fpr, auc, wanted),
+        }
+    return found
+
+
+def _count_pairs(table: pd.DataFrame) -> int:
+    return len(table) * (len(table) - 1) // 2
+
+
+def _report_group(cell: pd.Series, largest: pd.Series, fpr: float, auc: float, wanted: float) -> dict[str, Any]:
+    real, fake, clips = (int(cell[k]) for k in ("real", "fake", "clips"))
+    row: dict[str, Any] = {"group": cell["group"], "real": real, "fake": fake, "clips": clips}
+    row["fpr_interval"] = expected_interval(real, fpr)
+    row["auc_width"] = 2 * 1.96 * auc_deviation(auc, real, clips) if min(real, clips) >= MIN_SAMPLES else None
+    return row if cell["group"] == largest["group"] else row | _smallest_gaps(cell, largest, fpr, auc, wanted, ALPHA)
+
+
+def _smallest_gaps(
+    worse: pd.Series, better: pd.Series, fpr: float, auc: float, wanted: float, alpha: float
+) -> dict[str, float | None]:
+    mine, theirs = ((int(c["real"]), int(c["clips"])) for c in (worse, better))
+    mine_all, theirs_all = ((int(c["real"]), int(c["fake"])) for c in (worse, better))
+    enough = min(*mine, *theirs) >= MIN_SAMPLES
+    return {
+        "fpr_gap": smallest_gap(theirs[0], fpr, mine[0], wanted, alpha),
+        "auc_gap": smallest_auc_gap(auc, theirs, mine, wanted, alpha) if enough else None,
+        "auc_gap_at_best": smallest_auc_gap(auc, theirs_all, mine_all, wanted, alpha) if enough else None,
+    }

@@ -1,0 +1,325 @@
+"""From predictions to a scorecard: every metric with interval and n, per method, per group, with coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..core.errors import BenchError
+from ..core.predictions import read_predictions
+from ..core.scorecard import SCHEMA_VERSION, as_json
+from ..core.types import FAKE, REAL, Estimate
+from . import calibration, metrics
+from .attributes import (
+    attribute_columns,
+    collect_remarks,
+    describe_data_rows,
+    find_contradictions,
+    group_names,
+    is_nested,
+    with_attributes,
+)
+from .bootstrap import (
+    MetricDraws,
+    Parts,
+    Resamples,
+    average_over_seeds,
+    estimate_interval,
+    measure_means,
+    measure_ranking,
+)
+from .group_gaps import Groups, SeedScores, measure_fairness
+from .metrics import RANK_METRICS
+
+SOURCE_VAL = "largest TPR - FPR on the source val split"
+CLASSES = {"real": REAL, "fake": FAKE}
+REQUIRED = ("video", "frame", "label", "score")
+
+
+def pool_frames(frames: pd.DataFrame) -> pd.DataFrame:
+    """Pool frame scores into a row a video by their mean, sorted by video id; what isn't annotated becomes "".
+
+    `cluster` numbers what is drawn as one in the bootstrap; see `number_clusters`.
+    """
+    return pool_frames_with_index(frames)[0]
+
+
+def pool_frames_with_index(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Return the videos, and for each frame the row of its video."""
+    members, ids = pd.factorize(frames["video"], sort=True)
+    first = np.zeros(len(ids), dtype=np.int64)
+    first[members[::-1]] = np.arange(len(members))[::-1]
+    videos = with_attributes(frames.iloc[first].reset_index(drop=True))
+    average = _round_averages(np.bincount(members, frames["score"]) / np.bincount(members))
+    texts = {c: group_names(videos[c]) for c in ("method", "identity") if c in videos}
+    kept = [c for c in ("video", "label", "method", *attribute_columns(videos)) if c in videos]
+    videos = videos.assign(**texts, score=average)
+    return videos.assign(cluster=number_clusters(videos))[[*kept, "score", "cluster"]], members
+
+
+def _round_averages(averages: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to 12 digits: the last ones hang on the frames' order, and would tell videos of equal scores apart."""
+    size = np.maximum(np.abs(averages), 1e-290)
+    unit = 10.0 ** np.floor(np.log10(size))
+    return np.asarray(np.round(averages / unit, 11) * unit)
+
+
+def number_clusters(videos: pd.DataFrame) -> NDArray[np.int64]:
+    """Number the people of a table of videos, (n,), by its column `identity` (`target+donor`, the target first).
+
+    Where people are only ever paired off, as in FaceForensics++ (a's face on b, and b's on a), the pair is a cluster.
+    Where one person's face goes to many, joining all that are linked would leave a single cluster: there it is the
+    target, whose videos the fakes are made of. A video of nobody known is a cluster of its own.
+    """
+    identity = videos["identity"] if "identity" in videos else pd.Series("", videos.index)
+    people = {name: name.split("+") for name in identity.unique() if name}
+    partners: dict[str, set[str]] = {}
+    for first, *others in people.values():
+        for other in others:
+            partners.setdefault(first, set()).add(other)
+            partners.setdefault(other, set()).add(first)
+    pairs = all(len(found) == 1 for found in partners.values())
+    names = {n: min({p[0]} | partners.get(p[0], set())) if pairs else p[0] for n, p in people.items()}
+    unknown = (identity == "").to_numpy()
+    codes = pd.factorize(identity.map({"": "", **names}))[0]
+    return pd.factorize(np.where(unknown, np.arange(len(videos)), codes + len(videos)))[0]
+
+
+def check_predictions(frames: pd.DataFrame, origin: str) -> None:
+    """Refuse a table that can't be scored: missing columns, no rows, NaN scores, labels other than 0 and 1.
+
+    Raises:
+        BenchError: names the column, and the first offending rows (1 is the first row of data).
+    """
+    missing = [c for c in REQUIRED if c not in frames]
+    if missing:
+        raise BenchError(
+            f"{origin} has no column {', '.join(missing)}; it has {', '.join(map(str, frames.columns))}. "
+            f"Needed: {', '.join(REQUIRED)}"
+        )
+    if frames.empty:
+        raise BenchError(f"{origin} has no rows: nothing to score")
+    if lists := [c for c in (*REQUIRED, "logit") if c in frames and is_nested(frames[c])]:
+        raise BenchError(f"{origin} has lists in its column {lists[0]}: a row is a frame, and has one value of each")
+    score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
+    logit = pd.to_numeric(frames.get("logit", pd.Series(0.0, frames.index)), errors="coerce").to_numpy(float)
+    named = with_attributes(frames, origin)
+    conflict = frames.groupby("video")["label"].transform("nunique").to_numpy() > 1
+    for what, bad in (
+        ("no video", (frames["video"].isna() | (frames["video"] == "")).to_numpy()),
+        ("no frame", frames["frame"].isna().to_numpy()),
+        ("a score that is no finite number", ~np.isfinite(score)),
+        ("a label other than 0 and 1", ~frames["label"].isin([REAL, FAKE]).to_numpy()),
+        ("a label that differs from the video's other frames", conflict),
+        ("a frame that was there before", frames.duplicated(["video", "frame"]).to_numpy()),
+        ("a logit that is no finite number", ~np.isfinite(logit)),
+        *(
+            (f"a {c} that differs from the video's other frames", find_contradictions(named, c))
+            for c in attribute_columns(named)
+        ),
+    ):
+        if bad.any():
+            raise BenchError(f"{origin}: {what} {describe_data_rows(bad)}")
+
+
+def fit_operating_point(frames: pd.DataFrame) -> tuple[float, float | None]:
+    """Fix on the source validation split what may not be tuned on a test set: threshold and temperature.
+
+    The threshold is that of the largest TPR - FPR over videos; the temperature is fitted to the videos' scores, and
+    None where they are no probabilities.
+    """
+    videos = pool_frames(frames)
+    label, score = videos["label"], videos["score"]
+    fitted = calibration.fit_temperature(label, score) if calibration.are_probabilities(score) else None
+    return metrics.best_threshold(label, score), fitted
+
+
+def compute_scorecard(
+    frames: pd.DataFrame,
+    *,
+    threshold: float | None,
+    draws: int = 1000,
+    rule: str = SOURCE_VAL,
+    temperature: float | None = None,
+) -> dict[str, Any]:
+    """Score a predictions table.
+
+    Args:
+        frames: a row a frame: `video`, `frame`, `label`, `score`, and where known `method`, `gender`, `race`, and
+            `identity`, the people that videos are drawn by.
+        threshold: the video-level operating point fixed on the source validation split; None if there is none.
+        draws: bootstrap draws over the clusters of videos.
+        rule: where the threshold comes from, in words.
+        temperature: fitted on the source validation split; see `fit_operating_point`.
+
+    Returns:
+        `metrics`, `methods`, `groups`, `curves` and `counts`, of plain dicts and Estimates.
+    """
+    frames = with_attributes(frames)
+    one = make_seed_scores(frames, threshold, temperature)
+    videos, resamples = one.videos, draw_resamples([one], draws)
+    result, groups = measure_metrics([one], resamples)
+    return {
+        "metrics": result,
+        "methods": _measure_methods(videos, resamples),
+        "groups": groups,
+        "curves": _make_curves(videos),
+        "threshold": {"value": one.at, "rule": "0.5" if threshold is None else rule},
+        "temperature": temperature,
+        "counts": _count_samples(videos, frames),
+        "remarks": [*collect_remarks(frames), *_remark_unscaled(frames, threshold)],
+    }
+
+
+def _remark_unscaled(frames: pd.DataFrame, threshold: float | None) -> list[str]:
+    score = frames["score"].to_numpy(float)
+    if threshold is not None or calibration.are_probabilities(score):
+        return []
+    called = f"{(score >= 0.5).mean():.0%} of the frames are called fake"
+    said = f"scores from {score.min():g} to {score.max():g} are no probabilities, yet the threshold is 0.5: {called}"
+    return [f"{said}. Fix it on predictions of the source validation split: --threshold val --val FILE"]
+
+
+def make_seed_scores(
+    frames: pd.DataFrame, threshold: float | None = None, temperature: float | None = None
+) -> SeedScores:
+    """Pool a predictions table into videos; see `compute_scorecard`."""
+    videos, of_frame = pool_frames_with_index(frames)
+    return SeedScores(videos, frames, of_frame, threshold, temperature)
+
+
+def draw_resamples(seeds: Sequence[SeedScores], draws: int = 1000) -> Resamples:
+    """Draw the videos that all seeds have scored: by people, where one of the tables knows them."""
+    return Resamples(min((s.videos["cluster"] for s in seeds), key=lambda clusters: clusters.max()), draws)
+
+
+def measure_metrics(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
+    """Return all metrics, and the tables of groups, of one training seed or averaged over several.
+
+    Args:
+        seeds: each seed's predictions of the same videos, attributes as names, each with its own operating point.
+        resamples: the bootstrap draws of these videos; see `draw_resamples` and `intervals.average_over_seeds`.
+    """
+    video = [_measure_level(s.videos, resamples, s.threshold, s.temperature) for s in seeds]
+    frame = [_measure_level(s.frames, resamples.restrict(s.video_of), s.threshold) for s in seeds]
+    label = seeds[0].videos["label"].to_numpy()
+    result = {}
+    for level, found, n in (("video", video, len(label)), ("frame", frame, min(len(s.frames) for s in seeds))):
+        for name in (name for name in found[0] if all(name in f for f in found)):
+            drawn, parts = average_over_seeds([f[name] for f in found])
+            result[f"{level}.{name}"] = estimate_metric(
+                drawn, label, resamples, n=n, ranks=name in RANK_METRICS, parts=parts
+            )
+    gaps, groups = measure_fairness(seeds, resamples)
+    return result | gaps, groups
+
+
+def _measure_level(
+    table: pd.DataFrame, resamples: Resamples, threshold: float | None, temperature: float | None = None
+) -> dict[str, MetricDraws]:
+    label, score = table["label"].to_numpy(), table["score"].to_numpy(float)
+    found = measure_ranking(label, score, resamples)
+    if threshold is not None:
+        (found["acc"],) = measure_means((label == (score >= threshold))[:, None], resamples)
+    if calibration.are_probabilities(score):
+        found |= calibration.measure_calibration(label, score, resamples)
+        if temperature is not None:
+            scaled = calibration.measure_calibration(
+                label, calibration.apply_temperature(score, temperature), resamples
+            )
+            found |= {f"{name}_scaled": drawn for name, drawn in scaled.items()}
+    return found
+
+
+def estimate_metric(
+    drawn: MetricDraws, label: NDArray[np.int64], resamples: Resamples, *, n: int, ranks: bool = True, parts: Parts = ()
+) -> Estimate:
+    """Return a metric that lies between 0 and 1 with its interval.
+
+    Args:
+        drawn: the metric.
+        label: (videos,)
+        resamples: the draws of these videos.
+        n: the sample size to report.
+        ranks: whether it compares the two classes; then a perfect one is as sure as the smaller of them is large.
+        parts: see `estimate_interval`.
+    """
+    edge = ranks and drawn.value in (0, 1)
+    clusters = count_smallest_class(label, resamples) if edge else resamples.count_clusters()
+    return estimate_interval(*drawn, n=n, clusters=clusters, parts=parts)
+
+
+def count_smallest_class(label: NDArray[np.int64], resamples: Resamples) -> int:
+    """Return how many clusters the class with fewer of them has: what a perfect ranking is known from."""
+    return min(resamples.restrict(label == which).count_clusters() for which in (REAL, FAKE))
+
+
+def _measure_methods(videos: pd.DataFrame, resamples: Resamples) -> dict[str, Any]:
+    """Score each manipulation against all real videos."""
+    if "method" not in videos:
+        return {}
+    result: dict[str, Any] = {}
+    for method in sorted(set(videos.loc[videos["label"] == FAKE, "method"])):
+        chosen = ((videos["label"] == REAL) | (videos["method"] == method)).to_numpy()
+        part, drawn = videos[chosen], resamples.restrict(chosen)
+        label = part["label"].to_numpy()
+        auc = measure_ranking(label, part["score"], drawn, ["auc"])["auc"]
+        whole = estimate_metric(auc, label, drawn, n=len(label))
+        result[method] = {"video.auc": whole, "n_fake": int((label == FAKE).sum())}
+    return result
+
+
+def _make_curves(videos: pd.DataFrame) -> dict[str, Any]:
+    """Return what charts of the videos' scores are drawn from, in at most 101 points or 20 bins.
+
+    `roc` is [FPR, TPR]; `histogram` the share of each class in equal bins of the scores 0 ... 1, and `reliability`
+    [mean score, share of fakes] with `reliability_n` videos, both only where scores are probabilities.
+    """
+    label, score = videos["label"].to_numpy(), videos["score"].to_numpy()
+    found: dict[str, Any] = {"roc": metrics.make_roc_curve(label, score).outline()}
+    if calibration.are_probabilities(score):
+        bins = np.linspace(0, 1, 21)
+        shares = {c: np.histogram(score[label == k], bins)[0] / max((label == k).sum(), 1) for c, k in CLASSES.items()}
+        found["histogram"] = {c: share.round(4).tolist() for c, share in shares.items()}
+        points = calibration.reliability_curve(label, score)
+        found["reliability"] = [[round(mean, 4), round(share, 4)] for mean, share, _ in points]
+        found["reliability_n"] = [n for *_, n in points]
+    return found
+
+
+def _count_samples(videos: pd.DataFrame, frames: pd.DataFrame) -> dict[str, int]:
+    return {
+        "videos": len(videos),
+        "real_videos": int((videos["label"] == REAL).sum()),
+        "fake_videos": int((videos["label"] == FAKE).sum()),
+        "frames": len(frames),
+    }
+
+
+def make_scorecard(
+    path: Path, threshold: float | None, draws: int, rule: str = SOURCE_VAL, temperature: float | None = None
+) -> dict[str, Any]:
+    """Score a predictions file into a scorecard, as plain data; see `compute_scorecard` for the arguments."""
+    table, metadata = read_predictions(path)
+    check_predictions(table, str(path))
+    scored = as_json(compute_scorecard(table, threshold=threshold, draws=draws, rule=rule, temperature=temperature))
+    official = metadata.get("official", scored["counts"]["videos"])
+    coverage = {"official": official, "scored": scored["counts"]["videos"], "dropped": metadata.get("dropped", [])}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "scorecard",
+        "status": "done",
+        "cell": metadata.get("cell", {}),
+        **scored,
+        "coverage": coverage,
+        "throughput": metadata.get("throughput"),
+        "params": metadata.get("params"),
+        "flops": metadata.get("flops"),
+        "faces": metadata.get("faces"),
+        "artifacts": metadata.get("artifacts", {}),
+    }

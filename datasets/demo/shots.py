@@ -1,0 +1,182 @@
+"""Film the videos of one target: its real video and all fakes made from it, so that each frame is rendered once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .camera import CAMERAS, RATE, Camera, Light, draw_background, draw_light, expose, write_video
+from .face_grid import Image, make_rng
+from .landmarks import project_landmarks
+from .manipulate import align, find_manipulated_box, forge, make_blending_mask
+from .motion import Moment, MotionTrack
+from .people import Head, Person, build_head
+from .recipes import RECIPES, Recipe
+from .render import render
+
+STEP = 3 / RATE  # seconds between frames: each file holds every third frame of a scene
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One take of one person before one background: all that the real video and its fakes have in common."""
+
+    person: Person
+    take: int
+    camera: str
+    frames: int
+
+    @property
+    def name(self) -> str:
+        """Name the take."""
+        return f"{self.person.name}-{self.take}"
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A fake to be filmed: where it goes, how it is made, and whose face or expression is used."""
+
+    path: str
+    recipe: str
+    donor: Clip
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A clip and what is made of it. `real` is the path of the real video, or None where it isn't to be written."""
+
+    dataset: str
+    split: str
+    clip: Clip
+    real: str | None
+    fakes: tuple[Fake, ...] = ()
+
+    @property
+    def videos(self) -> list[str]:
+        """List the paths of all files, relative to the root."""
+        return ([self.real] if self.real else []) + [fake.path for fake in self.fakes]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A clip made ready to be rendered."""
+
+    head: Head
+    track: MotionTrack
+    light: Light
+    background: np.ndarray
+    camera: Camera
+    noise: float
+    blur: float
+
+
+class GroundTruth(NamedTuple):
+    """What is known of a video: (F, 81, 2) landmarks and (F, 4) manipulated boxes in pixels (None in real videos)."""
+
+    video: str
+    landmarks: np.ndarray
+    boxes: np.ndarray | None
+
+
+@lru_cache(maxsize=32)
+def make_scene(clip: Clip) -> Scene:
+    """Draw track, light and background of a clip: they depend on nothing else."""
+    camera = CAMERAS[clip.camera]
+    rng = make_rng(clip.person.seed, "scene", clip.name)
+    track, light, background = MotionTrack(rng, camera.liveliness), draw_light(rng, camera), draw_background(rng)
+    noise, blur = float(rng.uniform(*camera.noise)), float(rng.uniform(*camera.blur))
+    return Scene(build_head(clip.person), track, light, background, camera, noise, blur)
+
+
+class Forgery:
+    """A fake in the making: the random errors of its maker, and the mask of each frame."""
+
+    def __init__(self, fake: Fake, clip: Clip, landmarks: list[np.ndarray]) -> None:
+        self.recipe: Recipe = RECIPES[fake.recipe]
+        self.path, self.clip, self.donor = fake.path, clip, make_scene(fake.donor)
+        rng = make_rng(clip.person.seed, "fake", clip.name, fake.donor.name, fake.recipe)
+        steady, self.tint = rng.normal(size=2), rng.normal(size=3) - 0.5
+        jitters = self.recipe.jitter * (steady + 0.5 * rng.normal(size=(len(landmarks), 2)))
+        self.aims = [points + jitter.astype(np.float32) for points, jitter in zip(landmarks, jitters, strict=True)]
+        self.masks = [make_blending_mask(self.recipe, aim) for aim in self.aims]
+
+    def blend_frame(self, index: int, target: Image, source: tuple[Image, np.ndarray]) -> Image:
+        """Return frame `index` with the source image, whose (81, 2) landmarks come with it, blended in."""
+        image, landmarks = source
+        aim = self.aims[index]
+        if self.recipe.kind != "reenact":
+            image = align(image, landmarks, aim, affine=self.recipe.kind == "warp")
+        if self.recipe.grain:
+            scene, rng = make_scene(self.clip), make_rng(self.clip.person.seed, "grain", self.path, index)
+            image = expose(image, rng, scene.noise, scene.blur)
+        face_width = 1.15 * float(np.linalg.norm(aim[16] - aim[0]))
+        return forge(self.recipe, target, self.masks[index], image, face_width, self.tint)
+
+
+def render_shot(root: Path, shot: Shot) -> list[GroundTruth]:
+    """Write those of the shot's files under `root` that don't exist yet; return the truth about all of them."""
+    scene = make_scene(shot.clip)
+    moments = [scene.track.at(index * STEP) for index in range(shot.clip.frames)]
+    landmarks = [project_landmarks(scene.head, moment) for moment in moments]
+    forgeries = [Forgery(fake, shot.clip, landmarks) for fake in shot.fakes]
+    missing = {path for path in shot.videos if not (root / path).exists()}
+    if missing:
+        _write_missing(root, shot, missing, moments, [f for f in forgeries if f.path in missing])
+    points = np.stack(landmarks)
+    truths = [
+        GroundTruth(f.path, points, np.stack([find_manipulated_box(mask) for mask in f.masks])) for f in forgeries
+    ]
+    return ([GroundTruth(shot.real, points, None)] if shot.real else []) + truths
+
+
+def _write_missing(root: Path, shot: Shot, missing: set[str], moments: list[Moment], forgeries: list[Forgery]) -> None:
+    scene = make_scene(shot.clip)
+    frames: dict[str, list[np.ndarray]] = {path: [] for path in missing}
+    for index, moment in enumerate(moments):
+        rng = make_rng(shot.clip.person.seed, "noise", shot.clip.name, index)
+        image = expose(render(scene.head, moment, scene.light, scene.background), rng, scene.noise, scene.blur)
+        if shot.real in missing:
+            frames[shot.real].append(_to_bytes(image))
+        sources = _Sources(scene, moment, index)
+        for forgery in forgeries:
+            frames[forgery.path].append(_to_bytes(forgery.blend_frame(index, image, sources.render_source(forgery))))
+    for path, images in frames.items():
+        write_video(root / path, images, scene.camera.crf)
+
+
+class _Sources:
+    """The donors' images for one frame of the target; fakes of the same kind and donor share theirs."""
+
+    def __init__(self, scene: Scene, moment: Moment, index: int) -> None:
+        self.scene, self.moment, self.index = scene, moment, index
+        self.made: dict[tuple[str, int], tuple[Image, np.ndarray]] = {}
+
+    def render_source(self, forgery: Forgery) -> tuple[Image, np.ndarray]:
+        """Return the image to take the face from, and its (81, 2) landmarks."""
+        key = forgery.recipe.kind, id(forgery.donor)
+        if key not in self.made:
+            self.made[key] = getattr(self, f"_{forgery.recipe.kind}")(forgery.donor)
+        return self.made[key]
+
+    def _swap(self, donor: Scene) -> tuple[Image, np.ndarray]:
+        image = render(donor.head, self.moment, self.scene.light, self.scene.background)
+        return image, project_landmarks(donor.head, self.moment)
+
+    def _reenact(self, donor: Scene) -> tuple[Image, np.ndarray]:
+        expression = donor.track.at(self.index * STEP).expression._replace(blink=self.moment.expression.blink)
+        moment = self.moment._replace(expression=expression)
+        image = render(self.scene.head, moment, self.scene.light, self.scene.background)
+        return image, project_landmarks(self.scene.head, moment)
+
+    def _warp(self, donor: Scene) -> tuple[Image, np.ndarray]:
+        moment = donor.track.at(self.index * STEP)
+        image = render(donor.head, moment, donor.light, donor.background)
+        return expose(image, np.random.default_rng(self.index), 0.01, 0.5), project_landmarks(donor.head, moment)
+
+
+def _to_bytes(image: Image) -> np.ndarray:
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)

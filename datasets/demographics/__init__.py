@@ -1,0 +1,1 @@
+"""Who is seen in the videos: tables of attributes, ours and published ones."""

@@ -1,0 +1,213 @@
+"""The face store: a folder of Arrow files that any Arrow tool can open, memory-mapped, prepared once for all detectors.
+
+A file (shard) has one record batch for each of its videos, in the order of the `outcomes` that its schema's metadata
+holds as JSON under the key `crossfake`; a video in which no face was found has an empty batch. The columns are in
+`SCHEMA`: `image` is a PNG (or JPEG) file's content, `landmarks` and `box` are in pixels of that image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.storage import write_atomically
+from ...benchmark.core.types import Face, LostFrame, PrepareResult
+
+SCHEMA_VERSION = 1
+METADATA = b"crossfake"
+POINTS = 81
+SCHEMA = pa.schema(
+    [
+        ("video", pa.string()),
+        ("frame", pa.int32()),
+        ("image", pa.binary()),
+        ("origin_x", pa.int32()),
+        ("origin_y", pa.int32()),
+        ("frame_width", pa.int32()),
+        ("frame_height", pa.int32()),
+        ("landmarks", pa.list_(pa.float32(), 2 * POINTS)),
+        ("box", pa.list_(pa.float32(), 4)),
+    ]
+)
+ENCODINGS: dict[str, tuple[str, list[int]]] = {
+    "png": (".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]),
+    "jpeg95": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
+}
+OPEN_SHARDS = 64
+
+
+def encode(image: np.ndarray, encoding: str) -> bytes:
+    """Encode a (H, W, 3) uint8 RGB image: `png` loses nothing, `jpeg95` is smaller and faster."""
+    suffix, options = ENCODINGS[encoding]
+    ok, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    assert ok, f"OpenCV could not encode a {image.shape} image"
+    return content.tobytes()
+
+
+def decode(content: bytes | memoryview) -> np.ndarray:
+    """Decode to (H, W, 3) uint8 RGB.
+
+    Raises:
+        BenchError: it is no image.
+    """
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if len(content) else None
+    if image is None:
+        raise BenchError(f"the face store holds {len(content)} bytes that can't be decoded as an image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def write_shard(
+    path: Path, settings: dict[str, Any], results: Sequence[tuple[PrepareResult, Sequence[tuple[Face, bytes]]]]
+) -> None:
+    """Write one shard atomically: each video's outcome, and its faces with their encoded crops."""
+    content = {"schema_version": SCHEMA_VERSION, "settings": settings, "outcomes": [asdict(o) for o, _ in results]}
+    schema = SCHEMA.with_metadata({METADATA: json.dumps(content)})
+    with write_atomically(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
+        for outcome, faces in results:
+            writer.write_batch(_make_batch(outcome.video, faces, schema))
+
+
+def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]], schema: pa.Schema) -> pa.RecordBatch:
+    rows = [
+        {
+            "video": video,
+            "frame": face.frame,
+            "image": image,
+            "origin_x": face.origin[0],
+            "origin_y": face.origin[1],
+            "frame_width": face.frame_size[0],
+            "frame_height": face.frame_size[1],
+            "landmarks": face.landmarks.ravel(),
+            "box": face.box,
+        }
+        for face, image in faces
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+class FaceStore:
+    """Reads a folder of shards. Opened when first used, so it is cheap to make and to send to other processes."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self._index: dict[str, tuple[Path, int, PrepareResult]] | None = None
+        self._settings: list[dict[str, Any]] = []
+        self._open: OrderedDict[Path, pa.RecordBatchFileReader] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["folder"])  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return sum(len(outcome.frames) for _, _, outcome in self._load_index().values())
+
+    def outcomes(self) -> dict[str, PrepareResult]:
+        """Return what became of each video that was prepared, by id; of several tries at one, the newest."""
+        return {video: outcome for video, (_, _, outcome) in self._load_index().items()}
+
+    def frames(self, video_id: str) -> list[int]:
+        """Return the indices of the video's frames with a face, ascending; none for a video that isn't there."""
+        entry = self._load_index().get(video_id)
+        return list(entry[2].frames) if entry else []
+
+    def faces(self, video_id: str) -> list[Face]:
+        """Return the video's faces in the order of `frames`."""
+        return [self.face(video_id, i) for i in range(len(self.frames(video_id)))]
+
+    def face(self, video_id: str, index: int) -> Face:
+        """Return the face in the frame `frames(video_id)[index]`.
+
+        Raises:
+            BenchError: the store has no such video, or its shard can't be read.
+            IndexError: it has, but not so many faces.
+        """
+        if video_id not in self._load_index():
+            raise BenchError(f"{self.folder} has no faces of {video_id}; prepare it first")
+        path, number, outcome = self._load_index()[video_id]
+        frame = outcome.frames[index]
+        row = self._get_reader(path).get_batch(number).slice(index % len(outcome.frames), 1)
+        value = {name: row.column(name)[0] for name in row.schema.names}
+        landmarks, box = (np.array(value[name].values, np.float32) for name in ("landmarks", "box"))
+        x, y, width, height = (value[n].as_py() for n in ("origin_x", "origin_y", "frame_width", "frame_height"))
+        crop = decode(value["image"].as_buffer())
+        return Face(crop, landmarks.reshape(POINTS, 2), box, frame, (x, y), (width, height))
+
+    def get_relative_boxes(self, video_id: str) -> np.ndarray:
+        """Return the boxes (n, 4) around the landmarks of the video's faces, in shares of their frames.
+
+        No image is touched, so this is quick.
+        """
+        if not self.frames(video_id):
+            return np.empty((0, 4))
+        path, number, _ = self._load_index()[video_id]
+        batch = self._get_reader(path).get_batch(number)
+        origin, size = (
+            np.stack([batch.column(name).to_numpy() for name in names], axis=1)
+            for names in (("origin_x", "origin_y"), ("frame_width", "frame_height"))
+        )
+        points = batch.column("landmarks").flatten().to_numpy().reshape(-1, POINTS, 2)
+        low, high = ((edge + origin) / size for edge in (points.min(1), points.max(1)))
+        return np.concatenate([low, high], axis=1)
+
+    def settings(self) -> list[dict[str, Any]]:
+        """Return the different settings that the shards were made with: one at most, unless stores were mixed."""
+        self._load_index()
+        return self._settings
+
+    def _load_index(self) -> dict[str, tuple[Path, int, PrepareResult]]:
+        if self._index is None:
+            index: dict[str, tuple[Path, int, PrepareResult]] = {}
+            for path in list_shards(self.folder):
+                content = _read_metadata(path)
+                if content["settings"] not in self._settings:
+                    self._settings.append(content["settings"])
+                for number, fields in enumerate(content["outcomes"]):
+                    outcome = _parse_result(fields)
+                    known = index.get(outcome.video)
+                    if known is None or outcome.generation > known[2].generation:
+                        index[outcome.video] = (path, number, outcome)
+            self._index = index
+        return self._index
+
+    def _get_reader(self, path: Path) -> pa.RecordBatchFileReader:
+        if path not in self._open:
+            self._open[path] = _open(path)
+            if len(self._open) > OPEN_SHARDS:
+                self._open.popitem(last=False)
+        self._open.move_to_end(path)
+        return self._open[path]
+
+
+def _parse_result(fields: dict[str, Any]) -> PrepareResult:
+    lost = tuple(LostFrame(*one) for one in fields.get("lost", ()))
+    return PrepareResult(**{**fields, "frames": tuple(fields["frames"]), "lost": lost})
+
+
+def list_shards(folder: Path) -> list[Path]:
+    """Return the finished shards in a folder, sorted; temporary files of killed runs are not among them."""
+    return sorted(p for p in folder.glob("*.arrow") if not p.name.startswith("."))
+
+
+def _open(path: Path) -> pa.RecordBatchFileReader:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path)))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BenchError(f"{path} can't be read ({error}). Remove that file and rerun: it will be made again") from None
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((_open(path).schema.metadata or {}).get(METADATA, b"{}"))
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise BenchError(f"{path} was written by another version of crossfake. Remove {path.parent} and rerun")
+    return content

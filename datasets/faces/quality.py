@@ -1,0 +1,35 @@
+"""Why a face is none to learn from: landmarks that are none, in one place or elsewhere, pictures of a few pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...benchmark.core.types import Face
+
+LEAST_FACE = 4  # Pixels: any smaller, and eyes and mouth are in the same place.
+FEATURES = slice(27, 68)  # Nose, eyes and mouth, which crops are aligned by.
+
+
+def find_quality_flaw(face: Face) -> str:
+    """Say why a face is none to learn from; empty where it is one. Faces over the frame's border are."""
+    flaw = find_landmark_flaw(face.landmarks.astype(float) + face.origin, face.frame_size)
+    return flaw or _describe_too_small("picture", face.crop.shape[1], face.crop.shape[0])
+
+
+def find_landmark_flaw(points: np.ndarray, frame_size: tuple[int, int]) -> str:
+    """Say why no face can be where (81, 2) landmarks are in a frame of (width, height); all are in its pixels."""
+    if not np.isfinite(points).all():
+        return "it has no landmarks"
+    low, high = points.min(0).astype(float), points.max(0).astype(float)
+    if flaw := _describe_too_small("face", *(high - low)):
+        return flaw
+    width, height = np.ptp(points[FEATURES], axis=0)
+    if max(width, height) < LEAST_FACE / 2:  # They span half of a face.
+        return f"eyes, nose and mouth within {width:.0f} x {height:.0f} pixels"
+    middle = (low + high) / 2
+    inside = (middle >= 0).all() and (middle < frame_size).all()
+    return "" if inside else f"its landmarks, around {middle.round().tolist()}, are outside of the frame"
+
+
+def _describe_too_small(what: str, width: float, height: float) -> str:
+    return f"a {what} of {width:.0f} x {height:.0f} pixels" if min(width, height) < LEAST_FACE else ""

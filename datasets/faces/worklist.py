@@ -1,0 +1,107 @@
+"""What is to be done before a face store holds some videos: a task for each that it lacks, or holds as it isn't now."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...benchmark.core.types import FAKE, REAL, LostFrame, Picture, PrepareResult, Video
+from .face_store import FaceStore
+from .pictures import read_pictures
+from .sampling import choose_frames
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """One video to prepare: its file's size and time when the work was planned, and the pictures sampled of it.
+
+    A fake to train on `follows` its source, whose file (if it is one) is `leader`.
+    """
+
+    video: str
+    path: Path
+    size: int
+    mtime_ns: int
+    generation: int
+    pictures: tuple[Picture, ...] = ()
+    origin: str = ""
+    follows: str = ""
+    leader: Path | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to read."""
+        return any(Path(p.file).exists() for p in self.pictures) if self.pictures else self.path.is_file()
+
+    @property
+    def needs_finder(self) -> bool:
+        """Whether a finder has to look for its faces."""
+        return not self.pictures or not all(p.landmarks for p in self.pictures)
+
+
+def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> list[WorkItem]:
+    """Return what is to be done: videos without an outcome, whose file isn't what it was then, or with new frames.
+
+    A fake to train on is compared with its source frame by frame: where that is prepared with it, the same frames are
+    taken of both.
+    """
+    outcomes = store.outcomes()
+    sources = {v.id: v for v in videos if v.split == "train" and v.label == REAL}
+    tasks = []
+    for video in videos:
+        known, (size, mtime_ns), source = outcomes.get(video.id), _stat_video(video), _find_source(video, sources)
+        follows = source.id if source else ""
+        if (
+            known is None
+            or (known.size, known.mtime_ns) != (size, mtime_ns)
+            or follows not in ("", known.follows)
+            or _is_repaired(video, known)
+        ):
+            generation = known.generation + 1 if known else 0
+            pictures = _sample_pictures(video, source, frames)
+            leader = source.path if source and not (source.pictures or pictures) else None
+            tasks.append(
+                WorkItem(video.id, video.path, size, mtime_ns, generation, pictures, video.origin, follows, leader)
+            )
+    return tasks
+
+
+def _find_source(video: Video, sources: Mapping[str, Video]) -> Video | None:
+    """Return the source of a fake to train on, if it is one of `sources` and there. Test videos depend on no other."""
+    source = sources.get(video.source or "") if video.split == "train" and video.label == FAKE else None
+    return source if source and (source.pictures or source.path.is_file()) else None
+
+
+def _sample_pictures(video: Video, source: Video | None, frames: int) -> tuple[Picture, ...]:
+    """Return evenly spaced pictures; where others are left out, those of the source's frames, if most are there."""
+    own = tuple(video.pictures[i] for i in choose_frames(len(video.pictures), frames))
+    if source is None or len(own) == len(video.pictures):
+        return own
+    theirs = {source.pictures[i].frame for i in choose_frames(len(source.pictures), frames)}
+    shared = tuple(p for p in video.pictures if p.frame in theirs)
+    return shared if 2 * len(shared) > len(own) else own
+
+
+def _is_repaired(video: Video, known: PrepareResult) -> bool:
+    """Tell whether pictures that were lost can be used now, or are lost in another way; no others are read."""
+    if not known.lost:  # The usual case: nothing is looked at.
+        return False
+    frames, lost = {frame for frame, _ in known.lost}, list[LostFrame]()
+    deque(read_pictures([p for p in video.pictures if p.frame in frames], lost), maxlen=0)
+    return bool(video.pictures) and tuple(lost) != known.lost
+
+
+def _stat_video(video: Video) -> tuple[int, int]:
+    """Return what tells that a file changed; for pictures, those of the first, and of their folder if that is newer."""
+    stats = [_stat_path(path) for path in (video.path, *([video.path.parent] if video.pictures else []))]
+    return stats[0][0], max(mtime_ns for _, mtime_ns in stats)
+
+
+def _stat_path(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns

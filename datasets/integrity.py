@@ -1,0 +1,218 @@
+"""What there is of a dataset, against what its publishers say there should be: `bench data check`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.types import FAKE, SPLITS, Video
+from ..benchmark.core.workers import map_ahead
+from .base import VIDEO_SUFFIXES, Release, describe_folder, make_adapter, parse_name
+from .demo.world import GROUND_TRUTH, MARKER
+from .faces.sampling import VideoFile
+
+COMPLETE, INCOMPLETE, NOTHING = "complete", "incomplete", "nothing"
+EXIT = {COMPLETE: 0, INCOMPLETE: 1, NOTHING: 2}
+# How the videos of the datasets are named, to tell a stray one's home.
+NAME_PATTERNS = {
+    "FaceForensics++": r"\d{3}(_\d{3})?",
+    "DeepFakeDetection": r"\d\d(_\d\d)?__\w+",
+    "Celeb-DF": r"id\d+(_id\d+)?_\d{4}",
+    "Celeb-DF's YouTube-real": r"\d{5}",
+    "DFDC": r"[a-z]{10}",
+    "the DFDC preview": r"\d{4,}_[A-Z](_\d+)?",
+}
+Tick = Callable[[int, int], None]
+
+
+@dataclass
+class Count:
+    """Videos of one compression, split and kind (`real`, `fake` or a method): found, and official where known."""
+
+    compression: str
+    split: str
+    kind: str
+    found: int
+    official: int | None
+
+
+@dataclass
+class Report:
+    """The result of a check. `missing` and `foreign` files and the rest are paths within `home`."""
+
+    dataset: str
+    root: str
+    home: str = ""
+    status: str = COMPLETE
+    looked_for: list[str] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    duplicates: list[list[str]] = field(default_factory=list)
+    foreign: dict[str, str] = field(default_factory=dict)
+    causes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+    def set_status(self) -> Report:
+        """Set the status by what was found."""
+        short = any(c.official is not None and c.found < c.official for c in self.counts)
+        if self.status == COMPLETE and not any(c.found for c in self.counts):
+            self.status = NOTHING
+        elif short or self.missing or self.unreadable:
+            self.status = INCOMPLETE
+        return self
+
+
+def check(
+    name: str, root: Path, splits: Collection[str], deep: bool = False, workers: int = 0, tick: Tick = lambda d, t: None
+) -> Report:
+    """Check a dataset: `ff++:c23`, or `ff++` for all compressions that are there.
+
+    `deep` also decodes every video, in `workers` processes. What is wrong with the data is in the report.
+
+    Raises:
+        BenchError: the name or its compression is unknown.
+    """
+    entry, compression = parse_name(name)
+    adapter = make_adapter(entry)
+    report = Report(name, str(root))
+    try:
+        home = adapter.home(root)
+    except BenchError as error:
+        report.status, report.causes = NOTHING, [str(error)]
+        return report
+    report.home = str(home)
+    asked = ":" in name or not compression
+    others = [] if asked else [c for c in entry.card["compressions"] if c != compression]
+    found = _compare(entry.name, adapter, home, [compression, *others], splits, report)
+    report.unreadable = dict(_find_unreadable_files(found, deep, workers, tick))
+    report.duplicates = [
+        [v.id for v in same] for same in _find_duplicates(found) if same[0].id not in report.unreadable
+    ]
+    return report.set_status()
+
+
+def _compare(
+    name: str, adapter: Any, home: Path, compressions: Sequence[str], splits: Collection[str], report: Report
+) -> list[Video]:
+    """Put into the report what is there of each compression; one that isn't there counts only if there is no other."""
+    found: list[Video] = []
+    errors = []
+    for compression in compressions:
+        try:
+            videos = list(adapter.videos(home, compression))
+            release = _get_release(name, adapter, home, compression)
+        except BenchError as error:
+            errors.append(str(error))
+            continue
+        found += _compare_lists(home, compression, videos, release, splits, report)
+    if len(errors) == len(compressions):
+        report.status, report.causes = INCOMPLETE, errors[:1]
+    return found
+
+
+def _get_release(name: str, adapter: Any, home: Path, compression: str) -> Release:
+    """Return what should be there: in the demo world what was rendered, else what the adapter knows, if anything."""
+    for root in (home, *home.parents[:2]):
+        if (root / MARKER).is_file():
+            return _read_rendered_release(name, root, home)
+    return adapter.release(home, compression) if hasattr(adapter, "release") else Release({}, [])
+
+
+def _read_rendered_release(name: str, root: Path, home: Path) -> Release:
+    import pyarrow.parquet as pq
+
+    within = "" if home == root else f"{home.relative_to(root).as_posix()}/"
+    rows = pq.read_table(root / GROUND_TRUTH, columns=["video", "dataset", "split", "label"])
+    videos = {
+        row["video"].removeprefix(within): (row["split"], "fake" if row["label"] == FAKE else "real")
+        for row in rows.group_by(rows.column_names).aggregate([]).to_pylist()
+        if row["video"].startswith(within) and row["dataset"].partition("-")[0] == name.replace("+", "p")
+    }
+    folders = sorted({str(PurePosixPath(video).parent) for video in videos})
+    return Release(dict(Counter(videos.values())), folders, {video: split for video, (split, _) in videos.items()})
+
+
+def _compare_lists(
+    home: Path, compression: str, videos: list[Video], release: Release, splits: Collection[str], report: Report
+) -> list[Video]:
+    official = {split for split, _ in release.counts} or set(SPLITS)
+    # Where the publishers have no validation split, ours is a part of their training set.
+    split_of = {v.id: v.split if v.split in official else "train" for v in videos}
+    listed = {**release.listed, **split_of}
+    chosen = [v for v in videos if split_of[v.id] in splits]
+    found = [v for v in chosen if v.path.is_file()]
+    there = {v.id for v in found}
+    report.looked_for += release.folders
+    report.missing += sorted(video for video, split in listed.items() if split in splits and video not in there)
+    report.foreign |= dict(_find_foreign_files(home, release.folders, listed))
+    report.causes += [*release.causes, *_find_absent_folders(home, release.folders)]
+    rows = [(split_of[v.id], v) for v in found]
+    for split, kind in release.counts or sorted({(split, v.method) for split, v in rows}):
+        if split in splits:
+            here = sum(s == split and _is_of_kind(v, kind) for s, v in rows)
+            report.counts.append(Count(compression, split, kind, here, release.counts.get((split, kind))))
+    return found
+
+
+def _find_absent_folders(home: Path, folders: Iterable[str]) -> Iterator[str]:
+    for folder in folders:
+        if not (home / folder).is_dir():
+            above = next(path for path in (home / folder).parents if path.is_dir())
+            yield f"no folder {folder}: videos are looked for there; found {describe_folder(above)} in {above}"
+
+
+def _is_of_kind(video: Video, kind: str) -> bool:
+    return video.method == kind or (kind == "fake" and video.label == FAKE)
+
+
+def _find_foreign_files(home: Path, folders: Iterable[str], listed: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the video files in the dataset's folders that are no part of it, and what they may be."""
+    for folder in folders:
+        for path in sorted((home / folder).rglob("*")):
+            name = path.relative_to(home).as_posix()
+            if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and name not in listed:
+                origin = next((title for title, form in NAME_PATTERNS.items() if re.fullmatch(form, path.stem)), None)
+                yield name, "in no list" + (f"; named as those of {origin} are" if origin else "")
+
+
+def _find_unreadable_files(videos: Sequence[Video], deep: bool, workers: int, tick: Tick) -> Iterator[tuple[str, str]]:
+    for video in videos:
+        if not video.path.stat().st_size:
+            yield video.id, "the file is empty"
+    whole = [v for v in videos if deep and not v.pictures and v.path.stat().st_size]
+    for done, (video, trouble) in enumerate(
+        zip(whole, map_ahead(_try_decoding, [v.path for v in whole], workers), strict=True)
+    ):
+        tick(done + 1, len(whole))
+        if trouble:
+            yield video.id, trouble
+
+
+def _try_decoding(path: Path) -> str:
+    """Decode a whole video; return what is wrong with it, in a few words, or nothing."""
+    clip = VideoFile(path)
+    for _ in clip.frames([]):
+        pass
+    return clip.describe_problem() or ("" if clip.total else "there is no picture in it")
+
+
+def _find_duplicates(videos: Sequence[Video]) -> list[list[Video]]:
+    """Return groups of videos whose files are the same to the byte; only files of one size are read."""
+    by_size, by_content = defaultdict(list), defaultdict(list)
+    for video in (v for v in videos if not v.pictures):
+        by_size[video.path.stat().st_size].append(video)
+    for same in by_size.values():
+        for video in same if len(same) > 1 else ():
+            with video.path.open("rb") as file:
+                by_content[hashlib.file_digest(file, "sha256").digest()].append(video)
+    return [same for same in by_content.values() if len(same) > 1]

@@ -1,0 +1,99 @@
+"""A fake's context crop and its source's, brought to one rectangle of the frame."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from ...benchmark.core.types import Face, TrainSample
+from .alignment import Jitter, compute_align_matrix, shift_to_crop, to_frame_landmarks, warp
+
+
+class FramePair(NamedTuple):
+    """`image` and, for a fake with a pair, `source`: uint8 (H, W, 3) RGB, the same rectangle of the same frame.
+
+    `origin` (x, y) is its top left in the frame, `frame_size` the frame's (width, height); `landmarks`, (81, 2)
+    float64, are in pixels of the frame.
+    """
+
+    image: np.ndarray
+    source: np.ndarray | None
+    landmarks: np.ndarray
+    origin: tuple[int, int]
+    frame_size: tuple[int, int]
+
+    @property
+    def points(self) -> np.ndarray:
+        """The landmarks in pixels of the image."""
+        return self.landmarks - self.origin
+
+    def align(self, image: np.ndarray, jitter: Jitter, size: int) -> np.ndarray:
+        """Cut the network's crop from `image`, which is this pair's rectangle."""
+        matrix = compute_align_matrix(self.landmarks, jitter, size)
+        return warp(image, shift_to_crop(matrix, self.origin), size)
+
+
+def make_frame_pair(sample: TrainSample) -> FramePair:
+    """Make a pair: the part of the frame that both context crops show. A real face is on its own.
+
+    A source frame of another size is first resized to the fake's. A source crop that doesn't show the place of the
+    fake's face (the tracker followed somebody else) can't be swapped with, and is left out.
+    """
+    face = sample.face
+    alone = FramePair(face.crop, None, to_frame_landmarks(face), face.origin, face.frame_size)
+    if not sample.label or sample.source is None:
+        return alone
+    source, origin = _resize_to_frame(sample.source, face.frame_size)
+    low = np.maximum(face.origin, origin)
+    high = np.minimum(_get_bottom_right(face.crop, face.origin), _get_bottom_right(source, origin))
+    if not _contains(low, high, alone):
+        return alone
+    image, source = _cut_part(face.crop, low - face.origin, high - low), _cut_part(source, low - origin, high - low)
+    return FramePair(image, source, alone.landmarks, (int(low[0]), int(low[1])), face.frame_size)
+
+
+def halve(pair: FramePair, whole_landmarks: bool) -> FramePair:
+    """Return the pair as if its frame had half the width and height; `whole_landmarks` truncates them to pixels."""
+    skip = np.array(pair.origin) % 2  # The crop starts between two pixels of the smaller frame: start one later.
+    size = (np.array(pair.image.shape[1::-1]) - skip) // 2
+    small = [
+        cv2.resize(_cut_part(i, skip, size * 2), (int(size[0]), int(size[1])))
+        for i in (pair.image, pair.source)
+        if i is not None
+    ]
+    x, y = (np.array(pair.origin) + skip) // 2
+    landmarks = np.trunc(pair.landmarks / 2) if whole_landmarks else (pair.landmarks - 0.5) / 2
+    width, height = pair.frame_size
+    return FramePair(
+        small[0], None if pair.source is None else small[1], landmarks, (int(x), int(y)), (width // 2, height // 2)
+    )
+
+
+def _contains(low: np.ndarray, high: np.ndarray, pair: FramePair) -> bool:
+    """Tell whether the rectangle holds the face, as far as the face is in the frame."""
+    last = np.array(pair.frame_size) - 1
+    first_point, last_point = (np.clip(p, 0, last) for p in (pair.landmarks.min(0), pair.landmarks.max(0)))
+    return bool((first_point >= low).all() and (last_point <= high - 1).all() and (last_point > first_point).all())
+
+
+def _resize_to_frame(face: Face, frame_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    origin = np.array(face.origin)
+    if face.frame_size == tuple(frame_size):
+        return face.crop, origin
+    ratio = np.array(frame_size) / face.frame_size
+    start, end = (
+        np.rint(origin * ratio).astype(int),
+        np.rint(_get_bottom_right(face.crop, face.origin) * ratio).astype(int),
+    )
+    width, height = np.maximum(end - start, 1)
+    return cv2.resize(face.crop, (int(width), int(height))), start
+
+
+def _get_bottom_right(image: np.ndarray, origin: tuple[int, int] | np.ndarray) -> np.ndarray:
+    return np.array(image.shape[1::-1]) + origin
+
+
+def _cut_part(image: np.ndarray, start: np.ndarray, size: np.ndarray) -> np.ndarray:
+    return image[start[1] : start[1] + size[1], start[0] : start[0] + size[0]]

@@ -1,0 +1,214 @@
+"""What every JAX detector shares: scoring, raw outputs, checkpoints. A detector adds its network and objective."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ...benchmark.core.storage import cache_home
+from ..common.network_detector import NetworkDetector
+from ..common.weights import check_keys, load_weights
+from .layers import EVALUATION, Init, Mode
+
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+    from .training import JaxTraining
+
+Weights = tuple[nnx.State, nnx.State]  # What is trained, and the rest: running statistics and idle layers.
+Named = dict[str, Array]
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class JaxDetector(NetworkDetector):
+    """Base of the JAX detectors.
+
+    A subclass gives a function that builds its network, and `start`, the weights (by the reference's names) that don't
+    start at random; it defines `cropper`, `normalise`, `forward`, `losses` and `sampler`. Weights have the names and
+    shapes of the PyTorch detector's.
+
+    The work is spread over all local devices: each holds the weights and a part of the batch. `compile_seconds` is what
+    compiling took so far, which is never part of a throughput.
+    """
+
+    seed = 0  # Of the first weights, which are drawn when they're first needed, and of dropout.
+
+    def __init__(
+        self, build: Callable[[Init], nnx.Module], start: Mapping[str, np.ndarray] = MappingProxyType({})
+    ) -> None:
+        _enable_compilation_cache()
+        self.start = start
+        self.rebuild(build)
+        mesh = Mesh(np.array(jax.local_devices()), ("data",))
+        self.whole, self.split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
+        self.compile_seconds = 0.0
+
+    def rebuild(self, build: Callable[[Init], nnx.Module]) -> None:
+        """Take another network; what was made of the one before is dropped."""
+        self._build = build
+        self.graph, *self.shapes = nnx.split(build(Init()), nnx.Param, ...)
+        self._compiled: dict[tuple[str, tuple[int, ...], np.dtype], Any] = {}
+        self._largest: dict[tuple[str, tuple[int, ...]], int] = {}  # Batch, by what was run and on which images.
+        self.__dict__.pop("weights", None)
+
+    # ---- what a subclass defines
+
+    def normalise(self, frames: Array) -> Array:
+        """Turn uint8 (N, H, W, 3) RGB into float32 (N, H, W, 3) as the network takes it."""
+        raise NotImplementedError
+
+    def forward(self, network: Any, x: Array, mode: Mode) -> Named:
+        """Run the network on (N, H, W, 3); the result holds at least `logits` (N, 2), class 1 being fake."""
+        raise NotImplementedError
+
+    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+        """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
+        raise NotImplementedError
+
+    def arrange_batch(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+        """Fill a training batch up to `size` rows, and add `present`: 1 for the rows that count, 0 for the others."""
+        whole = {**batch, "present": np.ones(len(next(iter(batch.values()))), np.float32)}
+        return {name: pad_rows(rows, size) for name, rows in whole.items()}
+
+    # ---- what the harness calls
+
+    def _score(self, frames: np.ndarray) -> np.ndarray:
+        return np.asarray(self._run(self.probabilities, frames))[: len(frames)]
+
+    def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        found = to_channels_first(self._run(self.named_outputs, images))
+        return {name: value[: len(images)] for name, value in found.items()}
+
+    def _run(self, function: Callable[..., Any], images: np.ndarray) -> Any:
+        """Run a pure function of the weights and a batch, compiled.
+
+        The batch is filled up to the largest one seen, so that a smaller one compiles nothing.
+        """
+        kind = function.__name__, images.shape[1:]
+        self._largest[kind] = max(self._largest.get(kind, 0), self.fit_batch_size(len(images)))
+        given = jax.device_put(pad_rows(images, self._largest[kind]), self.split)
+        return self.compile_once(function, given.shape, given.dtype)(*self.weights, given)
+
+    def named_outputs(self, params: nnx.State, rest: nnx.State, images: Array) -> Named:
+        """Run the network, as a pure function of the weights and a batch; see `inputs` for what it may be."""
+        network = nnx.merge(self.graph, params, rest)
+        return self.forward(network, self.inputs(images, EVALUATION), EVALUATION)
+
+    def probabilities(self, params: nnx.State, rest: nnx.State, frames: Array) -> Array:
+        """Do what `score` does, as a pure function of the weights and a batch."""
+        return jax.nn.softmax(self.named_outputs(params, rest, frames)["logits"])[:, 1]
+
+    def compile_once(self, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any) -> Any:
+        """Compile a pure function of the weights and images of this shape and type, once."""
+        key = function.__name__, shape, np.dtype(dtype)
+        if key not in self._compiled:
+            started = time.perf_counter()
+            images = jax.ShapeDtypeStruct(shape, dtype, sharding=self.split)
+            self._compiled[key] = jax.jit(function).lower(*self.weights, images).compile()
+            self.compile_seconds += time.perf_counter() - started
+        return self._compiled[key]
+
+    def compile_scoring(self, shape: tuple[int, ...]) -> Any:
+        """Compile `probabilities` for frames of this shape, once; the result tells its `cost_analysis()`."""
+        return self.compile_once(self.probabilities, shape, np.uint8)
+
+    def flops(self, frames: np.ndarray) -> float:
+        """Return the floating-point operations of scoring these frames, as the compiler counts them."""
+        batch = self._largest.get(("probabilities", frames.shape[1:])) or self.fit_batch_size(len(frames))
+        a_device = self.compile_scoring((batch, *frames.shape[1:])).cost_analysis()[
+            "flops"
+        ]  # Which has a part of the batch.
+        return a_device * self.split.num_devices * len(frames) / batch
+
+    def fit_batch_size(self, count: int) -> int:
+        """Return the smallest batch, from `count` on, that all devices have an equal share of."""
+        return -(-count // self.split.num_devices) * self.split.num_devices
+
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> JaxTraining:
+        """Start a training session (optimizer, schedule, state to resume from)."""
+        from .training import JaxTraining
+
+        return JaxTraining(self, settings, total_steps, steps_per_epoch)
+
+    def inputs(self, image: Array, mode: Mode) -> Array:
+        """Make the network's input of a batch's `image`: uint8 (N, S, S, 3) RGB, or float (N, 3, S, S), normalised."""
+        floating = jnp.issubdtype(image.dtype, jnp.floating)
+        return (image.transpose(0, 2, 3, 1) if floating else self.normalise(image)).astype(mode.dtype)
+
+    # ---- weights
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The trained weights and the rest, on all devices."""
+        _, *drawn = nnx.split(self._build(Init(self.seed)), nnx.Param, ...)
+        own = {k: v for part in drawn for k, v in flatten_state(part).items()}
+        own |= self.from_reference({**self.to_reference(own), **self.start})
+        params, rest = jax.device_put([_fill_state(part, own) for part in drawn], self.whole)
+        return params, rest
+
+    def names(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Return the names of our weights, with what each is."""
+        return {k: v for part in self.shapes for k, v in flatten_state(part).items()}
+
+    def parameters_count(self) -> int:
+        """Return the number of parameters, idle ones included, as PyTorch counts them."""
+        return sum(math.prod(v.shape) for k, v in self.names().items() if not k.endswith(STATISTICS))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the weights as arrays under the reference's key names."""
+        own = {k: np.array(v) for part in self.weights for k, v in flatten_state(part).items()}
+        # PyTorch counts batches in 64 bits.
+        return self.to_reference({k: v.astype(np.int64) if v.dtype == np.int32 else v for k, v in own.items()})
+
+    def load(self, source: Path | str | Mapping[str, Any]) -> Self:
+        """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
+
+        Raises:
+            BenchError: the file can't be read, or its keys or shapes aren't this network's.
+        """
+        arrays, origin = load_weights(source)
+        self.adapt({k: v.shape for k, v in arrays.items()})
+        check_keys(arrays, self.to_reference(self.names()), origin)
+        own = self.from_reference(arrays)
+        self.weights = tuple(jax.device_put(_fill_state(part, own), self.whole) for part in self.shapes)
+        return self
+
+
+def pad_rows(rows: np.ndarray, count: int) -> np.ndarray:
+    """Add rows of zeros until there are `count`."""
+    return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)])
+
+
+def to_channels_first(outputs: Named) -> dict[str, np.ndarray]:
+    """Return outputs as PyTorch lays them out: maps (N, H, W, C) become (N, C, H, W)."""
+    return {k: np.asarray(v.transpose(0, 3, 1, 2) if v.ndim == 4 else v) for k, v in outputs.items()}
+
+
+def flatten_state(state: nnx.State) -> dict[str, Any]:
+    """Return the leaves of a state by their dotted names."""
+    return {".".join(map(str, path)): variable.get_value() for path, variable in nnx.to_flat_state(state)}
+
+
+def _fill_state(shapes: nnx.State, arrays: Mapping[str, np.ndarray]) -> nnx.State:
+    return nnx.from_flat_state(
+        (path, variable.replace(np.asarray(arrays[".".join(map(str, path))], variable.get_value().dtype)))
+        for path, variable in nnx.to_flat_state(shapes)
+    )
+
+
+def _enable_compilation_cache() -> None:
+    """Keep what XLA compiles in the cache folder, for later processes; JAX_COMPILATION_CACHE_DIR names another."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_home() / "xla"))

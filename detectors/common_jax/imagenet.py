@@ -1,0 +1,45 @@
+"""ImageNet's weights for the JAX networks: timm's, fetched once through the PyTorch port in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.keys import hash_key
+from ...benchmark.core.storage import cache_home
+from ..common.weights import read_weights
+
+_FETCH = """
+import json, sys
+from pathlib import Path
+from crossfake.benchmark.core.checkpoints import save
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.detectors import create
+try:
+    save(create(sys.argv[1], backend="torch", **json.loads(sys.argv[2])), Path(sys.argv[3]), {})
+except BenchError as error:
+    sys.exit(str(error))
+"""
+
+
+def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: Any) -> dict[str, np.ndarray]:
+    """Return the weights that the PyTorch port of `detector` starts from, under the reference's names, where `keep`.
+
+    They stay in the cache folder as safetensors, so that torch and timm are needed the first time only.
+
+    Raises:
+        BenchError: torch isn't installed, or timm can't get the weights.
+    """
+    path = cache_home() / "imagenet" / f"{detector}.{hash_key(options)}.safetensors"
+    if not path.is_file():
+        command = [sys.executable, "-c", _FETCH, detector, json.dumps(options), str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BenchError(done.stderr.strip().splitlines()[-1])
+    return {k: v for k, v in read_weights(path).items() if keep(k)}

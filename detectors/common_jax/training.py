@@ -1,0 +1,151 @@
+"""One training session of a JAX detector: optimizer, a compiled step over all local devices, resume."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+
+from .detector import Named, Weights, flatten_state
+from .layers import Mode
+
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+    from .detector import JaxDetector
+
+Carry = tuple[nnx.State, nnx.State, Any]  # Trained weights, the rest, the optimizer's moments.
+
+
+class JaxTraining:
+    """Steps through batches of named arrays. `state` and `restore` make a resumed session equal to an unbroken one.
+
+    A batch smaller than the settings' is filled up with rows that count for nothing, so that it compiles nothing. The
+    settings' `threads` has no effect: XLA takes its processor threads when it starts.
+    """
+
+    def __init__(self, detector: JaxDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
+        self.detector, self.settings = detector, settings
+        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
+        self.done = 0
+        # On CPU, XLA only pretends to compute in bfloat16.
+        fast = settings.precision == "auto" and jax.default_backend() != "cpu"
+        self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
+        self.optimizer = make_optimizer(settings)
+        self.moments = jax.device_put(self.optimizer.init(detector.weights[0]), detector.whole)
+        self.update = jax.jit(self._update, donate_argnums=0, out_shardings=detector.whole)
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        return self.settings.learning_rate(self.done, self.total_steps, self.steps_per_epoch)
+
+    def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
+
+        A batch that isn't `usable` is passed over: no step, no losses.
+        """
+        if not self.detector.usable(batch):
+            return {}
+        carry, losses = self.update(*self.make_step_arguments(batch))
+        self.detector.weights, self.moments = carry[:2], carry[2]
+        self.done += 1
+        return {name: float(value) for name, value in jax.device_get(losses).items()}
+
+    def make_step_arguments(self, batch: dict[str, np.ndarray]) -> tuple[Carry, Named, np.float32, np.int32]:
+        """Return what the compiled `update` takes for the next step."""
+        count = len(next(iter(batch.values())))
+        size = self.detector.fit_batch_size(max(count, self.settings.batch_size))
+        arranged = self.detector.arrange_batch(batch, size)
+        placed = {k: jax.device_put(v, self.detector.split) for k, v in arranged.items()}
+        return (*self.detector.weights, self.moments), placed, np.float32(self.learning_rate()), np.int32(self.done)
+
+    def _update(self, carry: Carry, batch: Named, rate: Array, done: Array) -> tuple[Carry, Named]:
+        params, rest, moments = carry
+        first, second = jax.random.split(jax.random.fold_in(jax.random.key(self.detector.seed), done))
+        losses, grads, rest = self._differentiate((params, rest), batch, first)
+        if self.settings.sharpness != "none":
+            worse = climb_to_sharpest(params, grads, self.settings.rho, adaptive=self.settings.sharpness == "asam")
+            _, grads, again = self._differentiate((worse, rest), batch, second)
+            rest = jax.tree.map(_keep_first_statistics, rest, again)
+        steps, moments = self.optimizer.update(grads, moments, params)
+        params = jax.tree.map(lambda p, step: p - rate * step, params, steps)
+        return (params, rest, moments), losses
+
+    def gradients(self, batch: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
+
+        Gradients have the reference's key names. Of a batch that isn't `usable` there are neither.
+        """
+        if not self.detector.usable(batch):
+            return {}, {}
+        (params, rest, _), placed, *_ = self.make_step_arguments(batch)
+        losses, grads, _ = jax.jit(self._differentiate)((params, rest), placed, jax.random.key(self.detector.seed))
+        found = self.detector.to_reference(flatten_state(grads))
+        return {k: float(v) for k, v in losses.items()}, {k: np.asarray(v) for k, v in found.items()}
+
+    def _differentiate(self, weights: Weights, batch: Named, key: Array) -> tuple[Named, nnx.State, nnx.State]:
+        """Return the losses, the gradient of `loss`, and the rest of the weights with new running statistics.
+
+        Pure, so that a second pass can leave the statistics alone by dropping the third result.
+        """
+        detector = self.detector
+        dtype = jnp.bfloat16 if self.precision == "bf16" else jnp.float32
+
+        def loss(params: nnx.State, rest: nnx.State) -> tuple[Array, tuple[Named, nnx.State]]:
+            network = nnx.merge(detector.graph, params, rest, copy=True)  # Its statistics change here.
+            mode = Mode(True, batch["present"], nnx.Rngs(dropout=key), dtype)
+            losses = detector.losses(network, batch, mode)
+            return losses["loss"], (losses, nnx.state(network, nnx.Not(nnx.Param)))
+
+        grads, (losses, rest) = jax.grad(loss, has_aux=True)(*weights)
+        return losses, grads, rest
+
+    def state(self) -> bytes:
+        """Pack weights, optimizer and step for `restore`; dropout's draws follow from the step."""
+        buffer = io.BytesIO()
+        leaves = jax.tree.leaves((self.detector.weights, self.moments))
+        np.savez(buffer, *map(np.asarray, leaves), done=self.done)
+        return buffer.getvalue()
+
+    def restore(self, packed: bytes) -> None:
+        """Go back to where `state` was taken."""
+        now = (self.detector.weights, self.moments)
+        with np.load(io.BytesIO(packed)) as content:
+            leaves = [content[f"arr_{i}"] for i in range(len(content.files) - 1)]
+            self.done = int(content["done"])
+        before = jax.tree.unflatten(jax.tree.structure(now), leaves)
+        self.detector.weights, self.moments = jax.device_put(before, self.detector.whole)
+
+
+def climb_to_sharpest(params: nnx.State, grads: nnx.State, rho: float, adaptive: bool = False) -> nnx.State:
+    """Return the weights where, within `rho`, the loss rises most (Foret et al. 2021; adaptive: Kwon et al. 2021).
+
+    `adaptive` measures distance in units of each weight's size.
+    """
+    sizes = jax.tree.map(jnp.abs if adaptive else jnp.ones_like, params)
+    norm = optax.tree.norm(jax.tree.map(jnp.multiply, sizes, grads))
+    return jax.tree.map(lambda p, g, n: p + g * n * n * (rho / (norm + 1e-12)), params, grads, sizes)
+
+
+def _keep_first_statistics(statistic: Array, again: Array) -> Array:
+    """Keep the first pass's statistics; PyTorch's batch norms count the second pass all the same."""
+    return again if jnp.issubdtype(again.dtype, jnp.integer) else statistic
+
+
+def make_optimizer(s: TrainSettings) -> optax.GradientTransformation:
+    """Return PyTorch's optimizer of this name as a transformation whose result, times the learning rate, is subtracted.
+
+    AdamW decays the weights beside the step; Adam and SGD decay through the gradient.
+    """
+    clip = optax.clip(s.clip_value) if s.clip_value else optax.identity()
+    decay = optax.add_decayed_weights(s.weight_decay)
+    if s.optimizer == "sgd":
+        return optax.chain(clip, decay, optax.trace(s.momentum))
+    if s.optimizer == "adamw":
+        return optax.chain(clip, optax.scale_by_adam(), decay)
+    return optax.chain(clip, decay, optax.scale_by_adam())

@@ -1,0 +1,116 @@
+"""What every PyTorch detector shares: scoring, raw outputs, checkpoints. A detector adds its network and objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..common.network_detector import NetworkDetector
+from ..common.weights import check_keys, load_weights
+
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+    from .training import TorchTraining
+
+
+class TorchDetector(NetworkDetector):
+    """Base of the PyTorch detectors.
+
+    A subclass sets `network` in its `__init__`, and defines `cropper`, `normalise`, `forward`, `losses` and `sampler`.
+    """
+
+    network: nn.Module
+
+    def __init__(self) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    # ---- what a subclass defines
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Turn uint8 (N, H, W, 3) RGB into float32 (N, 3, H, W) as the network takes it."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Run the network; the result holds at least `logits` (N, 2), class 1 being fake."""
+        raise NotImplementedError
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
+        raise NotImplementedError
+
+    def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return a training batch, from which examples may have been lost, as `losses` takes it."""
+        return batch
+
+    def inputs(self, image: Tensor) -> Tensor:
+        """Make the network's input of a batch's `image`: uint8 (N, S, S, 3) RGB, or float (N, 3, S, S), normalised.
+
+        Contiguous, as `normalise` leaves no permuted image: on a processor, batch norm adds up channels-last maps in
+        single precision, and gradients would be off by up to 1 %; contiguous ones it adds up in double.
+        """
+        return self._normalise_bytes(image).contiguous()
+
+    def _normalise_bytes(self, image: Tensor) -> Tensor:
+        return image if image.is_floating_point() else self.normalise(image)
+
+    # ---- what the harness calls
+
+    def _score(self, frames: np.ndarray) -> np.ndarray:
+        return self._evaluate(frames)["logits"].softmax(-1)[:, 1].cpu().numpy().astype(np.float32)
+
+    def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: value.float().cpu().numpy() for name, value in self._evaluate(images).items()}
+
+    @torch.no_grad()
+    def _evaluate(self, images: np.ndarray) -> dict[str, Tensor]:
+        self._place()
+        self.network.eval()
+        # Frames stay channels-last, as they are: up to twice as quick, and no batch is summed up here.
+        return self.forward(self._normalise_bytes(torch.from_numpy(np.ascontiguousarray(images)).to(self.device)))
+
+    def _place(self) -> None:
+        self.network.to(self.device)
+
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TorchTraining:
+        """Start a training session (optimizer, schedule, state to resume from)."""
+        from .training import TorchTraining
+
+        return TorchTraining(self, settings, total_steps, steps_per_epoch)
+
+    def parameters_count(self) -> int:
+        """Return the number of trained parameters."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    def names(self) -> Iterable[str]:
+        """Return the names of our weights."""
+        return self.network.state_dict()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the weights as arrays under the reference's key names."""
+        # Copies, since training goes on in place; in C order, since safetensors writes memory as it lies, and whose
+        # network this is may have laid convolutions out channels-last.
+        own = {k: np.array(v.detach().cpu().numpy(), order="C") for k, v in self.network.state_dict().items()}
+        return self.to_reference(own)
+
+    def load(self, source: Path | str | Mapping[str, Any]) -> Self:
+        """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
+
+        Raises:
+            BenchError: the file can't be read, or its keys or shapes aren't this network's.
+        """
+        arrays, origin = load_weights(source, "torch")
+        self.adapt({k: v.shape for k, v in arrays.items()})
+        expected = self.to_reference(self.network.state_dict())
+        check_keys(arrays, expected, origin)
+        # Writable, and in C order: a checkpoint may hold convolutions that were laid out channels-last.
+        own = {
+            k: torch.from_numpy(np.require(v, requirements=["C", "W"])).to(expected[k].dtype) for k, v in arrays.items()
+        }
+        # A file's tensors belong to nobody else: those that are never used then stay on the disk.
+        self.network.load_state_dict(self.from_reference(own), assign=not isinstance(source, Mapping))
+        return self

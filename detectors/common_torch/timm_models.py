@@ -1,0 +1,32 @@
+"""timm's models, and why one can't be had, in a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+from torch import nn
+
+from ...benchmark.core.errors import BenchError, did_you_mean
+
+
+def create_timm_model(name: str, pretrained: bool, given_as: str, **arguments: Any) -> nn.Module:
+    """Make a timm model.
+
+    Args:
+        name: timm's, with or without the tag of its weights.
+        pretrained: start from ImageNet weights, which timm downloads.
+        given_as: the options that `arguments` come from, such as `arch_args`.
+        arguments: for `timm.create_model`.
+
+    Raises:
+        BenchError: timm has no such model, it doesn't take the arguments, or its ImageNet weights can't be had here.
+    """
+    if not timm.is_model(name):
+        raise BenchError(f"timm {timm.__version__} has no model '{name}'.{did_you_mean(name, timm.list_models())}")
+    try:
+        return timm.create_model(name, pretrained=pretrained, **arguments)
+    except Exception as error:  # A download fails with any of a dozen types; wrong arguments with three more.
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        hint = "To start from random weights: --set options.pretrained=false" if pretrained else f"Check {given_as}"
+        raise BenchError(f"timm's {name} can't be built: {reason}. {hint}") from error

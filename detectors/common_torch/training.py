@@ -1,0 +1,144 @@
+"""One training session of a PyTorch detector: optimizer, learning rate, a step, and all that a resume needs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from .sharpness import override_batch_norms, perturb_weights
+
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+    from .detector import TorchDetector
+
+
+class TorchTraining:
+    """Steps through batches of named arrays. `state` and `restore` make a resumed session equal to an unbroken one."""
+
+    def __init__(self, detector: TorchDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
+        self.detector, self.settings = detector, settings
+        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
+        self.done = 0
+        fast = settings.precision == "auto" and has_fast_bf16(detector.device)
+        self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
+        detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
+        self.optimizer = self._make_optimizer()
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        s, parameters = self.settings, self.detector.network.parameters()
+        if s.optimizer == "sgd":
+            return torch.optim.SGD(parameters, s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
+        kind = torch.optim.AdamW if s.optimizer == "adamw" else torch.optim.Adam
+        return kind(parameters, s.lr, weight_decay=s.weight_decay)
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        return self.settings.learning_rate(self.done, self.total_steps, self.steps_per_epoch)
+
+    def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
+
+        A batch that isn't `usable` is passed over: no step, no losses.
+        """
+        if not self.detector.usable(batch):
+            return {}
+        with limit_threads(self.settings.threads):
+            return self._step(batch)
+
+    def _step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        detector, s = self.detector, self.settings
+        tensors = self._to_tensors(batch)
+        detector.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        losses = self._compute_gradients(tensors)
+        if s.sharpness != "none":
+            flat = perturb_weights(detector.network.parameters(), s.rho, adaptive=s.sharpness == "asam")
+            with flat, override_batch_norms(detector.network, momentum=0.0):
+                self._compute_gradients(tensors)
+        if s.clip_value:
+            torch.nn.utils.clip_grad_value_(detector.network.parameters(), s.clip_value)
+        self.optimizer.step()
+        self.done += 1
+        values = torch.stack([value.float() for value in losses.values()]).tolist()  # One wait for the device.
+        return dict(zip(losses, values, strict=True))
+
+    def gradients(self, batch: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
+
+        Gradients have the reference's key names; parameters that the loss doesn't reach have none. Of a batch that
+        isn't `usable` there are neither.
+        """
+        if not self.detector.usable(batch):
+            return {}, {}
+        network = self.detector.network.train()
+        before = {name: value.clone() for name, value in network.named_buffers()}
+        with torch.random.fork_rng(), limit_threads(self.settings.threads):
+            losses = self._compute_gradients(self._to_tensors(batch))
+        for name, value in network.named_buffers():  # Running statistics.
+            value.copy_(before[name])
+        found = {k: p.grad.detach().cpu().numpy().copy() for k, p in network.named_parameters() if p.grad is not None}
+        return {k: float(v) for k, v in losses.items()}, self.detector.to_reference(found)
+
+    def _to_tensors(self, batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        whole = self.detector.arrange_batch(batch)
+        return {k: torch.from_numpy(v).to(self.detector.device, non_blocking=True) for k, v in whole.items()}
+
+    def _compute_gradients(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Set the parameters' gradients, and return the losses, which are no longer tied to them."""
+        with torch.autocast(self.detector.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            losses = self.detector.losses(tensors)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        return {name: value.detach() for name, value in losses.items()}
+
+    def state(self) -> bytes:
+        """Pack weights, optimizer, step and random state (dropout's) for `restore`."""
+        buffer = io.BytesIO()
+        content = {
+            "network": self.detector.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "done": self.done,
+            "rng": {name: module.get_rng_state() for name, module in self._list_generators().items()},
+        }
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+    def restore(self, packed: bytes) -> None:
+        """Go back to where `state` was taken."""
+        content = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
+        self.detector.network.load_state_dict(content["network"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.done = content["done"]
+        for name, module in self._list_generators().items():
+            if name in content["rng"]:  # A state that was taken on another device has none of this one's.
+                module.set_rng_state(content["rng"][name])
+
+    def _list_generators(self) -> dict[str, Any]:
+        """Return what draws random numbers: the processor's generator, and the device's where that is another."""
+        kind = self.detector.device.type
+        return {"cpu": torch} | ({kind: torch.get_device_module(kind)} if kind != "cpu" else {})
+
+
+@contextmanager
+def limit_threads(count: int | None) -> Iterator[None]:
+    """Work with so many processor threads, and as before afterwards: what follows is no part of this training."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Tell whether a device multiplies bfloat16 itself: where it is emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # Older versions of torch don't tell.
+    return any(has.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))

@@ -1,0 +1,172 @@
+"""The fairness detectors of the harness (PyTorch): `pgfdd` as its code was released, and `pgfdd_fixed`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...benchmark.core.registry import detectors
+from ..common_torch.detector import TorchDetector
+from .network import FairnessNet
+from .objective import losses, rotate_within_kinds, shuffle_within_kinds
+from .shared import PgfddMixin, infer_family, rename_outputs, split_halves
+
+
+@detectors.register(
+    "pgfdd",
+    backend="torch",
+    aliases=("fair_df_detector", "pg-fdd", "pfgdfd"),
+    title="PG-FDD (Preserving Fairness Generalization)",
+    paper="Preserving Fairness Generalization in Deepfake Detection",
+    year=2024,
+    url="https://arxiv.org/abs/2402.17229",
+    license="MIT",
+    input_size=256,
+    learns_groups=True,
+)
+class Pgfdd(PgfddMixin, TorchDetector):
+    """Forgery, content and demographics told apart, trained for the group that is worst off.
+
+    Args:
+        backbone: `xception`, `resnet34`, `resnet50`, `efficientnet-b3`, `efficientnet-b4`, or `timm:NAME`.
+        backbone_args: passed to timm for `timm:NAME`, such as `channels`.
+        width: channels of the encoders' maps; 512 in the paper.
+        input_size: side of the crop, 32 times the side of the encoders' maps.
+        exact: score with all encoders, as the released code does; the scores are the same.
+        reference_score: `softmax`, or `logit1` for the sigmoid of the fake logit alone, as the paper was evaluated.
+        augment: augment training images mildly; the paper doesn't.
+        checkpointing: train in less memory and a third more time; gradients are the same.
+        pretrained: start from timm's ImageNet weights, which are downloaded; otherwise nothing is.
+
+    Raises:
+        BenchError: an option isn't valid.
+    """
+
+    network: FairnessNet
+
+    def __init__(
+        self,
+        *,
+        backbone: str = "xception",
+        backbone_args: Mapping[str, Any] | None = None,
+        width: int = 512,
+        input_size: int = 256,
+        exact: bool = False,
+        reference_score: str = "softmax",
+        augment: bool = False,
+        checkpointing: bool = True,
+        pretrained: bool = False,
+    ):
+        super().__init__()
+        self.take_options(width, input_size, exact, reference_score, augment)
+        self.network = FairnessNet(
+            backbone,
+            width,
+            repaired=self.repaired,
+            checkpointing=checkpointing,
+            pretrained=pretrained,
+            backbone_args=backbone_args,
+        )
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Scale 0..255 to -1..1 (mean = std = 0.5)."""
+        return frames.permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the released code's inference outputs, and `logits` (N, 2), whose softmax is the score."""
+        outputs = rename_outputs(self.network(x, exact=self.exact))
+        logits = outputs["cls_fused"]
+        if self.network.ai_face or self.reference_score == "logit1":
+            alone = logits[:, -1]
+            logits = torch.stack([torch.zeros_like(alone), alone], 1)
+        return {**outputs, "logits": logits}
+
+    def _place(self) -> None:
+        if self.exact or self.repaired:
+            super()._place()
+        else:
+            for name in ("encoder_f", "block_sha", "head_sha", "head_fused"):  # The rest needn't be on the device.
+                getattr(self.network, name).to(self.device)
+
+    # ---- training
+
+    def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Leave out what has lost its partner."""
+        real, fake = split_halves(batch)
+        return {name: np.concatenate([real[name], fake[name]]) for name in real}
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `loss` and its parts for a batch of which the first half is real.
+
+        `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` makes it.
+        """
+        return self._learn(batch)[1]
+
+    def _learn(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x = self.inputs(batch["image"])
+        outputs = self.network.training_outputs(x)
+        margins = torch.as_tensor(self.compute_margins(self.network.ai_face), device=x.device)
+        common, specific = batch["label"], batch["label_spe"]
+        anchors = (
+            (shuffle_within_kinds(common), shuffle_within_kinds(specific))
+            if self.noisy
+            else (rotate_within_kinds(common), rotate_within_kinds(specific, popped=True))
+        )
+        return outputs, losses(outputs, x, batch, margins, anchors)
+
+    def freeze_noise(self) -> Self:
+        """Switch off all that is random in training; see `PairLearner.freeze_noise`."""
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        return super().freeze_noise()
+
+    def run_forward_backward(
+        self, batch: dict[str, np.ndarray], batch_statistics: bool
+    ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, np.ndarray]]:
+        """Return outputs, losses and gradients of a batch; see `training_pass`."""
+        self.network.to(self.device).train(batch_statistics)
+        self.network.zero_grad(set_to_none=True)
+        outputs, found = self._learn({k: torch.from_numpy(v).to(self.device) for k, v in batch.items()})
+        found["loss"].backward()
+        gradients = {k: p.grad for k, p in self.network.named_parameters() if p.grad is not None}
+        self.network.zero_grad(set_to_none=True)
+        return (
+            {k: v.detach().cpu().numpy() for k, v in outputs.items()},
+            {k: float(v.detach()) for k, v in found.items()},
+            {k: v.cpu().numpy() for k, v in self.to_reference(gradients).items()},
+        )
+
+    # ---- checkpoints
+
+    def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Take the family, CVPR 2024's or AI-Face's, that a checkpoint's heads tell."""
+        if family := infer_family(shapes):
+            self.network.resize(*family)
+
+    def reference_name(self, name: str) -> str:
+        """Return the released code's name of one of our weights."""
+        return name.replace(".body.fc.", ".last_linear.").replace(".body.", ".")
+
+
+@detectors.register(
+    "pgfdd_fixed",
+    backend="torch",
+    title="PG-FDD, repaired",
+    paper="Preserving Fairness Generalization in Deepfake Detection",
+    year=2024,
+    url="https://arxiv.org/abs/2402.17229",
+    input_size=256,
+    learns_groups=True,
+)
+class PgfddFixed(Pgfdd):
+    """PG-FDD whose demographic branch reaches the decision: the maps are joined by `block_fused` before pooling.
+
+    Options are those of `pgfdd`; the content encoder alone can be spared in scoring.
+    """
+
+    repaired = True

@@ -1,0 +1,92 @@
+"""`bench data`: what is printed, where the report goes, and the mistakes."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import pytest
+from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.settings import FaceSettings
+from crossfake.benchmark.stages.sources import DataRoot, open_source
+
+
+@pytest.fixture
+def films(tiny_world, tmp_path):
+    """A folder of two real videos and a fake, one of which is a text."""
+    clips = sorted((tiny_world / "DFDC" / "test").glob("*.mp4"))
+    for name, clip in zip(("real/a.mp4", "fake/swap/b.mp4"), clips, strict=False):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(clip, tmp_path / name)
+    (tmp_path / "real" / "broken.mp4").write_text("not found")
+    return tmp_path
+
+
+def test_prepare_sums_up_every_folder_and_reports_what_was_odd(films, capsys):
+    assert main(["data", "prepare", "folder", "--data", str(films), "--workers", "1", "--set", "faces.frames=3"]) == 0
+    said = capsys.readouterr().out
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("|")]
+    rows = {row[0]: dict(zip(table[0], row, strict=True)) for row in table[2:]}
+    assert rows["fake/swap"]["ok"] == rows["real"]["ok"] == rows["real"]["unreadable"] == "1"
+    assert (rows["real"]["videos"], rows["real"]["frames"], rows["real"]["faces"]) == ("2", "3", "3")
+    assert "real/broken.mp4: unreadable the file can't be opened as a video" in said
+    path = said.split("something to tell: ")[1].splitlines()[0]
+    with open(path, encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["video"], row["status"], row["frames_wanted"], row["frames_decoded"]) == (
+        "real/broken.mp4",
+        "unreadable",
+        "3",
+        "0",
+    )
+
+
+def test_a_source_prepares_its_own_splits_once(films, capsys):
+    source = open_source("folder", DataRoot(films, None))
+    settings = FaceSettings(frames=2)
+    store = source.prepare(["test"], settings, Reporter(), 1)
+    assert {v: o.status for v, o in store.outcomes().items()} == {
+        "real/a.mp4": "ok",
+        "real/broken.mp4": "unreadable",
+        "fake/swap/b.mp4": "ok",
+    }
+    assert store.folder == source.store_folder(settings)
+    before = {p: p.stat().st_mtime_ns for p in store.folder.iterdir()}
+    assert len(source.prepare(["test", "train"], settings, Reporter(), 1)) == 4
+    assert {p: p.stat().st_mtime_ns for p in store.folder.iterdir()} == before
+    assert "preparing folder test+train" in capsys.readouterr().out
+
+
+def test_prepare_without_any_face_is_a_failure(films, capsys):
+    shutil.rmtree(films / "fake")
+    (films / "real" / "a.mp4").write_bytes(b"")
+    assert main(["data", "prepare", "folder", "--data", str(films), "--workers", "1"]) == 1
+    assert "a.mp4: unreadable the file is empty" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["prepare", "", "--data", "demo:tiny"], "no dataset named"),
+        (["check", "ff++", "--splits", "tset", "--data", "demo:tiny"], "Did you mean 'test'?"),
+        (["check", "ff+", "--data", "demo:tiny"], "Did you mean 'ff++'?"),
+        (["import", "deepfakebench", "/nowhere"], "no folder /nowhere"),
+        (["import", "deepfakebnch", "."], "Did you mean 'deepfakebench'?"),
+        (["import", "deepfakebench", "configs"], "no list NAME.json of DeepfakeBench in configs"),
+    ],
+)
+def test_mistakes_are_one_line(argv, message, tiny_world, capsys):
+    assert main(["data", *argv]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_plan_without_a_world_says_how_to_render_it(capsys, monkeypatch):
+    argv = ["run", "--detector", "meso4", "--train", "ff++", "--test", "celebdf", "--dry-run"]
+    assert main([*argv, "--data", "demo:tiny:77"]) == 0
+    assert "bench data demo --size tiny --seed 77" in capsys.readouterr().out
+    monkeypatch.setenv("BENCH_DATA", "demo:large")
+    assert main(argv) == 0
+    assert "bench data demo --size large --seed 0" in capsys.readouterr().out

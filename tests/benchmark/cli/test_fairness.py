@@ -1,0 +1,292 @@
+"""`bench score` with levels and thresholds, and `bench fairness`: what is written, and every mistake in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossfake.benchmark.cli.fairness import _assign_groups
+from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.stats.fairness_metrics import reference_metrics, sigmoid
+from crossfake.benchmark.stats.power import smallest_gap
+from crossfake.datasets.demographics.annotations import read_frames
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "data/fairness/metrics.json").read_text())["cases"]
+
+
+def predictions(case: str) -> pd.DataFrame:
+    rows = [
+        {"label": y, "logit": z, "gender": group.split(",")[0], "race": group.split(",")[1]}
+        for group, content in GOLDEN[case]["groups"].items()
+        for y, z in zip(content["label"], content["logit"], strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(video=[f"{i}.mp4" for i in range(len(table))], frame=0, score=sigmoid(table["logit"]))
+
+
+def scored(folder: Path, table: pd.DataFrame, *options: str) -> dict:
+    table.to_csv(folder / "p.csv", index=False)
+    out = folder / "out.json"
+    assert main(["score", str(folder / "p.csv"), "--json", str(out), "--draws", "20", *options]) == 0
+    return json.loads(out.read_text())
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
+    capsys.readouterr()
+    assert main([str(a) for a in argv]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    return line
+
+
+@pytest.mark.parametrize("case", ["A_ff_8groups", "C_two_empty_groups", "P_perfect_predictions"])
+def test_the_papers_numbers_from_a_csv(tmp_path, case):
+    card = scored(tmp_path, predictions(case), "--level", "frame", "--threshold", "0.5")
+    wanted, percent = GOLDEN[case]["result"]["return"], 100
+    found = {k: e["value"] for k, e in card["metrics"].items()}
+    for place, family in enumerate(("intersection", "gender", "race")):
+        prefix = f"frame.fairness.{family}"
+        assert found[f"{prefix}.f_fpr_sum"] == pytest.approx(wanted[4 + 2 * place], abs=1e-9)
+        assert found[f"{prefix}.f_eo"] == pytest.approx(wanted[5 + 2 * place], abs=1e-9)
+        assert percent * found[f"{prefix}.f_fpr_range"] == pytest.approx(wanted[10 + place], abs=1e-9)
+        assert percent * found[f"{prefix}.auc_gap"] == pytest.approx(wanted[13 + place], abs=1e-9)
+        assert percent * found[f"{prefix}.f_oae"] == pytest.approx(wanted[19 + place], abs=1e-9)
+    assert found["frame.auc"] == pytest.approx(wanted[0], abs=1e-9)
+    assert not [k for k in found if k.startswith("video.fairness")]
+    assert card["frame.auc"] == card["metrics"]["frame.auc"]
+    assert set(card["metrics"][f"{prefix}.f_eo"]) >= {"value", "lo", "hi", "n"}
+
+
+def test_a_threshold_fixed_on_val_is_used_and_told(tmp_path, capsys):
+    table = predictions("A_ff_8groups")
+    val = table.assign(score=table["score"] * 0.5)
+    val.to_csv(tmp_path / "val.csv", index=False)
+    card = scored(tmp_path, table, "--threshold", "val", "--val", str(tmp_path / "val.csv"))
+    at = card["threshold"]["value"]
+    assert at < 0.5
+    assert card["threshold"]["rule"].startswith("largest TPR - FPR on the videos of")
+    expected = reference_metrics(table["label"], table["score"], table["gender"], at)
+    assert card["metrics"]["video.fairness.gender.f_fpr_range"]["value"] == pytest.approx(expected["f_fpr_range"])
+    half = reference_metrics(table["label"], table["score"], table["gender"], 0.5)
+    assert card["metrics"]["frame.fairness_at_half.gender.f_eo"]["value"] == pytest.approx(half["f_eo"])
+    assert "--val FILE" in mistake(capsys, "score", tmp_path / "p.csv", "--threshold", "val")
+    val[val["label"] == 0].to_csv(tmp_path / "val.csv", index=False)
+    told = mistake(capsys, "score", tmp_path / "p.csv", "--val", tmp_path / "val.csv")
+    assert "holds one class only" in told
+
+
+def test_what_is_not_used_or_allows_no_gap_is_said(tmp_path, capsys):
+    table = predictions("A_ff_8groups").assign(pose=range(356), race="white")
+    card = scored(tmp_path, table)
+    assert card["remarks"] == [
+        "race is 'white' in every annotated row (rows 1 to 356): there is no gap to measure",
+        "column pose is not used: 356 different values, an attribute has at most 20",
+    ]
+    assert "bench: note: race is 'white'" in capsys.readouterr().err
+    assert card["metrics"]["video.fairness.race.f_eo"]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda t: t.assign(logit=np.where(t.index == 2, np.nan, t["logit"])),
+            "a logit that is no finite number in row 3",
+        ),
+        (
+            lambda t: t.assign(video="one.mp4", frame=range(356), label=1),
+            "a gender that differs from the video's other",
+        ),
+        (
+            lambda t: t.assign(label=np.where(t.index == 1, 2, t["label"])),
+            "a label other than 0 and 1 in row 2",
+        ),
+        (lambda t: t.iloc[:0], "has no rows"),
+    ],
+)
+def test_bad_predictions_are_one_line_with_rows(tmp_path, capsys, spoil, message):
+    spoil(predictions("A_ff_8groups")).to_csv(tmp_path / "p.csv", index=False)
+    assert message in mistake(capsys, "score", tmp_path / "p.csv")
+
+
+ANNOTATED = "path,label,male,asian,white,black\n"
+
+
+@pytest.fixture
+def annotations(tmp_path: Path) -> Path:
+    lines = [f"F/youtube/{i:03d}/1.png,0,{1 if i % 2 else -1},-1,{1 if i < 30 else 0},-1\n" for i in range(40)]
+    pairs = [f"{i:03d}_{i + 1:03d}" for i in range(0, 40, 2)] + [f"{i + 1:03d}_{i:03d}" for i in range(0, 40, 2)]
+    for method in ("Deepfakes", "FaceSwap"):
+        lines += [f"F/{method}/{p}/1.png,1,{1 if int(p[:3]) % 2 else -1},-1,1,-1\n" for p in pairs]
+    (tmp_path / "A.csv").write_text(ANNOTATED + "".join(lines))
+    return tmp_path / "A.csv"
+
+
+def test_power_counts_the_split_and_tells_what_it_leaves(annotations, tmp_path, capsys):
+    (tmp_path / "test.json").write_text(json.dumps([[f"{i:03d}", f"{i + 1:03d}"] for i in range(0, 36, 2)]))
+    out = tmp_path / "power.json"
+    argv = ["fairness", "power", "--annotations", annotations, "--split", tmp_path / "test.json", "--json", out]
+    assert main([str(a) for a in argv]) == 0
+    found = json.loads(out.read_text())
+    assert [(g["group"], g["real"], g["fake"], g["clips"]) for g in found["groups"]] == [
+        ("female-white", 15, 36, 18),
+        ("male-white", 15, 36, 18),
+    ]
+    assert [c["group"] for c in found["not_compared"]] == ["female-undefined", "male-undefined"]
+    said = capsys.readouterr().out
+    assert "not compared: male-undefined (3 real, 0 fake)" in said
+    gender = found["attributes"]["gender"]
+    assert [(g["group"], g["real"], g["fake"], g["clips"]) for g in gender["groups"]] == [
+        ("female", 18, 36, 18),
+        ("male", 18, 36, 18),
+    ]
+    gap = gender["best"]["one pair"]["fpr_gap"]
+    assert gap == smallest_gap(18, 0.1, 18, 0.8) < found["best"]["one pair"]["fpr_gap"]
+    line = (
+        f"gender alone, real videos (fakes' clips): female 18 (18), male 18 (18); smallest gap: one pair FPR +{gap:.2f}"
+    )
+    assert line in said
+    assert found["attributes"]["race"]["best"] == {}
+    assert "race alone, real videos (fakes' clips): white 30 (36); smallest gap: nothing to compare" in said
+    assert found["notes"] == []
+
+
+def test_power_tells_which_listed_videos_the_table_lacks(annotations, tmp_path, capsys):
+    pairs = [[f"{i:03d}", f"{i + 1:03d}"] for i in range(0, 36, 2)]
+    (tmp_path / "more.json").write_text(json.dumps([*pairs, ["990001", "990002"], ["990003", "990004"]]))
+    split = ["--split", str(tmp_path / "more.json"), "--json", f"{tmp_path}/o.json"]
+    assert main(["fairness", "power", "--annotations", str(annotations), *split]) == 0
+    note = f"{annotations} has none of 8 videos that {tmp_path / 'more.json'} names: 990001 is the first"
+    assert f"note: {note}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "o.json").read_text())["notes"] == [note]
+
+
+def test_age_is_an_attribute_and_no_part_of_the_intersection(tmp_path, capsys):
+    lines = [f"F/youtube/{i}/1.png,0,{-1 if i % 2 else 1},{-1 if i % 3 else 1},-1,0,-1,1,-1" for i in range(30)]
+    header = "path,label,male,young,middle_aged,senior,asian,white,black"
+    (tmp_path / "A.csv").write_text("\n".join([header, *lines]) + "\n")
+    assert main(["fairness", "power", "--annotations", f"{tmp_path}/A.csv", "--json", f"{tmp_path}/o.json"]) == 0
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert [(g["group"], g["real"]) for g in found["groups"]] == [("female-white", 15), ("male-white", 15)]
+    age = found["attributes"]["age"]
+    assert [(g["group"], g["real"]) for g in age["groups"] + age["not_compared"]] == [("young", 10), ("undefined", 20)]
+    assert main(["fairness", "videos", f"{tmp_path}/A.csv", "--out", f"{tmp_path}/v.csv"]) == 0
+    assert pd.read_csv(tmp_path / "v.csv")["age"].tolist() == ["young", "undefined", "undefined"] * 10
+
+
+@pytest.mark.parametrize(
+    ("attributes", "group"),
+    [
+        (["age", "gender", "race"], "male-white"),
+        (["age", "gender", "skin_tone"], "male-undefined"),
+        (["age", "gender"], "young-male"),
+        (["age"], "young"),
+    ],
+)
+def test_a_datasets_groups_are_those_of_the_scores_intersection(attributes, group):
+    one = pd.DataFrame([{"age": "young", "gender": "male", "race": "white", "skin_tone": ""}])
+    assert _assign_groups(one[attributes], attributes)["group"].tolist() == [group]
+
+
+def test_power_of_a_list_of_videos_and_of_all(annotations, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text("".join(f"1 youtube/{i:03d}.mp4\n" for i in range(12)))
+    for split, reals in (([], 15), (["--split", str(tmp_path / "list.txt")], 6)):
+        assert (
+            main(["fairness", "power", "--annotations", str(annotations), "--json", f"{tmp_path}/o.json", *split]) == 0
+        )
+        assert json.loads((tmp_path / "o.json").read_text())["groups"][0]["real"] == reals
+
+
+def test_power_of_a_dataset_with_groups(tiny_world, tmp_path, capsys):
+    argv = ["fairness", "power", "--dataset", "ff++", "--data", str(tiny_world), "--json", f"{tmp_path}/o.json"]
+    assert main([*argv, "--split", "test"]) == 0
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert all(g["real"] > 0 and "-" in g["group"] for g in found["groups"])
+    assert "no split 'tests'; it has test, train, val" in mistake(capsys, *argv, "--split", "tests")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give either --annotations FILE or --dataset NAME"),
+        (["--annotations", "nowhere.csv"], "no annotation table nowhere.csv"),
+        (["--annotations", "A.csv", "--split", "nowhere.json"], "nowhere.json can't be read as a split"),
+        (["--annotations", "A.csv", "--split", "other.json"], "not one video of A.csv is in other.json"),
+        (["--annotations", "A.csv", "--split", "one.txt"], "fewer than two groups have real videos"),
+    ],
+)
+def test_power_mistakes_are_one_line(annotations, capsys, monkeypatch, options, message):
+    monkeypatch.chdir(annotations.parent)
+    Path("other.json").write_text('[["900", "901"]]')
+    Path("one.txt").write_text("1 youtube/000.mp4\n")
+    assert message in mistake(capsys, "fairness", "power", *options)
+
+
+def test_videos_are_derived_and_contradictions_said(annotations, tmp_path, capsys):
+    with annotations.open("a") as file:
+        file.write("F/youtube/000/2.png,0,1,-1,1,-1\n")
+    assert main(["fairness", "videos", str(annotations), "--out", str(tmp_path / "v.csv")]) == 1
+    assert "contradiction: F/youtube/000: gender is female, but male in row 122" in capsys.readouterr().out
+    videos = pd.read_csv(tmp_path / "v.csv", keep_default_na=False)
+    assert len(videos) == 120
+    assert videos.loc[videos["video"] == "F/youtube/000", "gender"].item() == ""
+
+
+def test_exported_csvs_read_back_with_their_images(tiny_world, tmp_path, capsys):
+    out = tmp_path / "theirs"
+    argv = ["fairness", "export", "ff++", "--data", str(tiny_world), "--limit", "2", "--out", str(out), "--size", "32"]
+    assert main([*argv, "--workers", "0"]) == 0
+    lists = {name: read_frames(out / f"{name}.csv") for name in ("faketrain", "realtrain", "test")}
+    assert set(lists["faketrain"]["label"]) == {1}
+    assert set(lists["realtrain"]["method"]) == {"real"}
+    assert set(lists["test"]["label"]) == {0, 1}
+    assert "method" not in lists["test"]
+    header = (
+        "img_path,label,ismale,isasian,iswhite,isblack,intersec_label"  # Whoever is in it: their code counts columns.
+    )
+    assert (out / "test.csv").read_text().splitlines()[0] == header
+    assert all(Path(p).is_file() for p in lists["test"]["path"])
+    pairs = pd.read_csv(out / "trainpairs.csv")
+    assert pairs["fake_path"].tolist() == lists["faketrain"]["path"].tolist()
+    assert set(pairs["real_path"]) <= set(lists["realtrain"]["path"])
+    assert f"faketrain.csv {len(pairs)} frames" in capsys.readouterr().out
+
+
+def test_datasets_annotated_without_asian_are_exported_in_six_groups(tiny_world, tmp_path):
+    out = tmp_path / "theirs"
+    argv = ["fairness", "export", "celebdf", "--data", str(tiny_world), "--limit", "2", "--out", str(out)]
+    assert main([*argv, "--size", "32", "--workers", "0"]) == 0
+    assert (out / "test.csv").read_text().splitlines()[0] == "img_path,label,ismale,iswhite,isblack,intersec_label"
+
+
+@pytest.mark.skipif("BENCH_TEST_DATA" not in os.environ, reason="BENCH_TEST_DATA names no folder with the tables")
+def test_the_figures_of_the_page_on_power(tmp_path):
+    given = Path(os.environ["BENCH_TEST_DATA"])
+    with zipfile.ZipFile(given / "A-FF++.zip") as archive:
+        archive.extract("A-FF++.csv", tmp_path)
+    argv = ["fairness", "power", "--annotations", str(tmp_path / "A-FF++.csv"), "--json", str(tmp_path / "o.json")]
+    assert main([*argv, "--split", str(given / "ffpp_splits" / "test.json")]) == 0
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert [(g["real"], g["fake"], g["clips"]) for g in found["groups"][:3]] == [
+        (45, 219, 66),
+        (40, 199, 54),
+        (7, 29, 18),
+    ]
+    assert sum(g["real"] for g in found["groups"] + found["not_compared"]) == 140
+    assert sum(g["fake"] for g in found["groups"] + found["not_compared"]) == 700
+    assert [round(found["best"][k]["fpr_gap"], 2) for k in ("one pair", "any pair")] == [0.26, 0.36]
+    assert [round(found["best"][k]["auc_gap"], 2) for k in ("one pair", "any pair")] == [0.16, 0.24]
+    assert round(found["chance"]["f_fpr_range"][0], 2) == 0.37
+    gender = found["attributes"]["gender"]
+    assert [(g["group"], g["real"], g["clips"]) for g in gender["groups"]] == [("female", 78, 81), ("male", 60, 63)]
+    assert gender["best"]["one pair"]["fpr_gap"] == 0.188
+    assert [(g["group"], g["real"]) for g in found["attributes"]["age"]["groups"]] == [
+        ("young", 48),
+        ("middle_aged", 10),
+        ("senior", 8),
+    ]

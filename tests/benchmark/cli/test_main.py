@@ -1,0 +1,287 @@
+"""The command line: quick help, one clear line and exit code 2 for every mistake, before any work starts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.core.predictions import read_predictions
+
+TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
+RUN = ["run", "--detector", TOY, "--train", "ff++", "--test", "celebdf"]
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
+    """Run, expect exit code 2, and return the one line on stderr."""
+    assert main([str(a) for a in argv]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("bench: error: ")
+    assert line.count("\n") == 1
+    return line
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        [],
+        ["run"],
+        ["data"],
+        ["data", "demo"],
+        ["data", "check"],
+        ["data", "prepare"],
+        ["data", "import"],
+        ["train"],
+        ["predict"],
+        ["score"],
+        ["fairness"],
+        ["fairness", "power"],
+        ["fairness", "videos"],
+        ["fairness", "export"],
+        ["probe"],
+        ["check"],
+        ["leaderboard"],
+        ["list"],
+    ],
+)
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*verb, "--help"])
+    assert end.value.code == 0
+    assert "usage: bench" in capsys.readouterr().out
+
+
+def test_help_and_list_import_neither_torch_nor_jax():
+    code = (
+        "import sys\nfrom crossfake.benchmark.cli.main import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'jax', 'pandas', 'cv2', 'pydantic', 'numpy'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    for argv in (["--help"], ["run", "--help"], ["list"], ["list", "--json"]):
+        done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("crossfake 0.")
+
+
+def test_list_json_is_for_tools(capsys):
+    assert main(["list", "detectors", "--json"]) == 0
+    names = {d["name"] for d in json.loads(capsys.readouterr().out)}
+    assert {"caddm", "xception", "efficientnet-b4", "resnet34", "meso4", "timm"} <= names
+    assert main(["list", "datasets", "--json"]) == 0
+    names = {d["name"] for d in json.loads(capsys.readouterr().out)}
+    assert names >= {"ff++", "dfd", "celebdf", "celebdf-v1", "dfdc", "dfdcp", "folder", "deepfakebench"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["rum"], "Did you mean 'run'?"),
+        (["run"], "required: --detector, --train, --test"),
+        ([*RUN, "--frobnicate"], "unrecognized arguments: --frobnicate"),
+        ([*RUN, "--dri-run"], "Did you mean '--dry-run'?"),
+        (["run", "--detector", "cadm", "--train", "ff++", "--test", "dfd"], "Did you mean 'caddm'?"),
+        (["run", "--detector", "", "--train", "ff++", "--test", "dfd"], "--detector is empty"),
+        (["run", "--detector", TOY, "--train", "ff+", "--test", "dfd"], "Did you mean 'ff++'?"),
+        (["run", "--detector", TOY, "--train", "ff++", "--test", "dfd,celebfd"], "Did you mean 'celebdf'?"),
+        (["run", "--detector", TOY, "--train", "ff++:c32", "--test", "dfd"], "has no compression 'c32'"),
+        ([*RUN, "--backend", "torhc"], "no backend named 'torhc'. Did you mean 'torch'?"),
+        (
+            ["run", "--detector", "timm:resnet18", "--train", "ff++", "--test", "dfd", "--backend", "jax"],
+            "no backend 'jax'",
+        ),
+        ([*RUN, "--engine", "inlin"], "Did you mean 'inline'?"),
+        ([*RUN, "--set", "train.epoch=3"], "Did you mean 'train.epochs'?"),
+        ([*RUN, "--config", "none.yaml"], "no config file none.yaml"),
+        ([*RUN, "--seed", "one"], "no list of seeds"),
+        ([*RUN, "--limit", "0"], "no whole number of at least 1"),
+        ([*RUN, "--data", "/nowhere"], "no folder /nowhere (from --data)"),
+        ([*RUN, "--data", "demo:tny"], "Did you mean 'tiny'?"),
+        ([*RUN, "--data", "demo:tiny:x"], "the seed 'x' is no number"),
+        ([*RUN, "--checkpoint", "none.safetensors", "--data", "demo:tiny"], "no checkpoint none.safetensors"),
+        (["run", "--detector", "meso4", "--train", "dfd", "--test", "ff++"], "dfd has no train split"),
+        (["run", "--detector", "./none.py:X", "--train", "ff++", "--test", "dfd"], "no file none.py"),
+        (
+            ["run", "--detector", TOY.replace("Brightness", "Brihgtness"), "--train", "ff++", "--test", "dfd"],
+            "Did you mean 'Brightness'?",
+        ),
+        (["data", "demo", "--size", "huge"], "no size named 'huge'"),
+        (["data", "demo", "--world", "leek"], "Did you mean 'leak'?"),
+        (["data"], "say which: demo, check, prepare or import"),
+        (["data", "prepare", "ff++", "--splits", "tset"], "Did you mean 'test'?"),
+        (["score", "none.csv"], "no predictions none.csv"),
+        (["leaderboard", "--runs", "/nowhere"], "no scorecards below /nowhere"),
+        (["predict", "--test", "dfd"], "say which detector this is"),
+    ],
+)
+def test_mistakes_are_one_line(argv, message, capsys):
+    assert message in mistake(capsys, *argv)
+
+
+def test_a_root_without_the_dataset_says_what_it_looked_for(tiny_world, tmp_path, capsys):
+    shutil.copytree(tiny_world / "FaceForensics++", tmp_path / "FaceForensics++")
+    line = mistake(capsys, *RUN, "--data", tmp_path)
+    for word in ("Celeb-DF", "looked for", "found FaceForensics++", "https://"):
+        assert word in line
+
+
+def test_one_class_is_refused_before_any_work(tiny_world, tmp_path, capsys):
+    shutil.copytree(tiny_world, tmp_path / "world")
+    listing = tmp_path / "world" / "Celeb-DF-v2" / "List_of_testing_videos.txt"
+    listing.write_text("".join(line for line in listing.read_text().splitlines(True) if line.startswith("1 ")))
+    line = mistake(capsys, *RUN, "--data", tmp_path / "world", "--runs", tmp_path / "runs")
+    assert "0 fake videos in its test split" in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tiny_world, tmp_path, capsys):
+    pytest.importorskip("torch")
+    from crossfake.benchmark.core.checkpoints import save
+    from crossfake.detectors import create
+
+    save(create("meso4", input_size=32), tmp_path / "meso.safetensors", {"detector": "meso4"})
+    line = mistake(
+        capsys,
+        "run",
+        "--detector",
+        "resnet34",
+        "--train",
+        "ff++",
+        "--test",
+        "dfd",
+        "--data",
+        tiny_world,
+        "--checkpoint",
+        tmp_path / "meso.safetensors",
+        "--set",
+        "options.pretrained=false",
+    )
+    assert "is a checkpoint of meso4, not of resnet34. Use --detector meso4" in line
+    line = mistake(
+        capsys,
+        "run",
+        "--detector",
+        "meso4",
+        "--train",
+        "ff++",
+        "--test",
+        "dfd",
+        "--data",
+        tiny_world,
+        "--checkpoint",
+        tmp_path / "meso.safetensors",
+        "--set",
+        "options.input_size=64",
+    )
+    assert "fc1.weight, (16, 16) instead of (16, 64)" in line
+
+
+def test_a_wrong_option_is_refused(tiny_world, capsys):
+    pytest.importorskip("torch")
+    line = mistake(
+        capsys,
+        "run",
+        "--detector",
+        "meso4",
+        "--train",
+        "ff++",
+        "--test",
+        "dfd",
+        "--data",
+        tiny_world,
+        "--set",
+        "options.imput_size=64",
+    )
+    assert "Did you mean 'input_size'?" in line
+
+
+def test_checkpoints_are_never_mislabelled(tiny_world, tmp_path, capsys):
+    pytest.importorskip("torch")
+    from crossfake.benchmark.core.checkpoints import save
+    from crossfake.detectors import create
+
+    path = tmp_path / "meso.safetensors"
+    made_from = {"detector": "meso4", "options": {"input_size": 32}}
+    run = ("run", "--detector", "meso4", "--test", "dfd", "--checkpoint", path)
+    save(create("meso4", input_size=32), path, {**made_from, "trained_on": {"dataset": "ff++:c23", "world": "demo"}})
+    assert "was trained on ff++:c23. Use --train ff++:c23" in mistake(
+        capsys, *run, "--train", "celebdf", "--data", tiny_world
+    )
+    assert "several seeds would repeat it" in mistake(
+        capsys, *run, "--train", "ff++", "--seed", "0,1", "--data", tiny_world
+    )
+    shutil.copytree(tiny_world / "FaceForensics++", tmp_path / "real" / "FaceForensics++")
+    assert "was trained on the demo world" in mistake(capsys, *run, "--train", "ff++", "--data", tmp_path / "real")
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "message"),
+    [
+        ("class X(:", "X", "can't be imported: SyntaxError"),
+        ("import nowhere_at_all", "X", "can't be imported: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("class X:\n    def __init__(self, depth): ...\n    def score(self, f): ...", "X", "'depth'"),
+        ("class X: ...", "X", "has no method score(frames)"),
+    ],
+)
+def test_mistakes_in_a_file_of_ones_own(code, name, message, tiny_world, tmp_path, capsys):
+    (tmp_path / "own.py").write_text(code)
+    argv = ["run", "--detector", f"{tmp_path / 'own.py'}:{name}", "--train", "ff++", "--test", "dfd"]
+    assert message in mistake(capsys, *argv, "--data", tiny_world, "--dry-run")
+
+
+def test_a_file_without_its_class_and_a_missing_package(capsys):
+    tail = ("--train", "ff++", "--test", "dfd")
+    assert "name the class in it too, as ./mine.py:ClassName" in mistake(
+        capsys, "run", "--detector", "./mine.py", *tail
+    )
+    assert "no module 'nosuch'" in mistake(capsys, "run", "--detector", "nosuch.mod:Thing", *tail)
+
+
+def test_places_that_cannot_be_written_are_one_line(tiny_world, tmp_path, capsys):
+    (tmp_path / "afile").write_text("")
+    assert "afile" in mistake(capsys, *RUN, "--data", tiny_world, "--runs", tmp_path / "afile", "--workers", "0")
+
+
+def test_predict_needs_weights_and_a_split_with_videos(tiny_world, capsys):
+    pytest.importorskip("torch")
+    argv = ("predict", "--detector", "meso4", "--test", "dfd", "--data", tiny_world)
+    assert "meso4 needs weights: --checkpoint FILE" in mistake(capsys, *argv)
+    assert "has no videos in its val split" in mistake(capsys, *argv, "--split", "val")
+
+
+def test_aliases_are_one_detector_and_one_dataset(tiny_world, capsys):
+    argv = ["run", "--detector", f"{TOY},{TOY}", "--train", "ff++", "--test", "ff++,ffpp,ff++:c23"]
+    assert main([*argv, "--data", str(tiny_world), "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("| to do") == 1
+
+
+def test_an_edited_detector_takes_no_scores_of_the_killed_one(tiny_world, tmp_path, monkeypatch):
+    mine = tmp_path / "mine.py"
+    code = (
+        "import numpy as np\n"
+        "class Mine:\n"
+        "    calls = 0\n"
+        "    def score(self, frames):\n"
+        "        Mine.calls += 1\n"
+        "        if Mine.calls > {calls}: raise KeyboardInterrupt\n"
+        "        return np.full(len(frames), {score})\n"
+    )
+    argv = ["predict", "--detector", f"{mine}:Mine", "--test", "dfdc", "--data", str(tiny_world), "--workers", "0"]
+    argv += ["--set", "faces.frames=4", "--batch-size", "4", "--out", str(tmp_path)]
+    monkeypatch.setattr("crossfake.benchmark.core.predictions.KEEP_EVERY", 0.0)
+    mine.write_text(code.format(calls=2, score=0.25))
+    assert main(argv) == 130
+    assert len(list(tmp_path.glob(".*.unfinished.parquet"))) == 1
+    mine.write_text(code.format(calls=99, score=0.75))
+    assert main(argv) == 0
+    (path,) = tmp_path.glob("*__dfdc.parquet")
+    assert set(read_predictions(path)[0]["score"]) == {0.75}
+    assert not list(tmp_path.glob(".*.unfinished.parquet"))

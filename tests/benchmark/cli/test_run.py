@@ -1,0 +1,379 @@
+"""The main job on the tiny demo world: from videos to a leaderboard, reused, resumed, and the same every time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
+
+TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
+MESO = [
+    "--detector",
+    "meso4",
+    "--train",
+    "ff++",
+    "--test",
+    "celebdf",
+    "--set",
+    "options.input_size=32",
+    "--set",
+    "train.epochs=2",
+    "--set",
+    "train.steps_per_epoch=6",
+    "--set",
+    "score.draws=50",
+]
+
+
+def only(folder: Path, pattern: str) -> Path:
+    found = list(folder.glob(pattern))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def run(*argv: str | Path) -> int:
+    return main(["run", *map(str, argv)])
+
+
+@pytest.fixture(scope="module")
+def toy_runs(tiny_world, tmp_path_factory) -> Path:
+    runs = tmp_path_factory.mktemp("toy")
+    assert (
+        run(
+            "--detector",
+            TOY,
+            "--train",
+            "ff++",
+            "--test",
+            "ff++,celebdf,dfd,dfdc",
+            "--data",
+            tiny_world,
+            "--runs",
+            runs,
+            "--workers",
+            0,
+        )
+        == 0
+    )
+    return runs
+
+
+def test_a_detector_is_a_class_with_score_and_nothing_else():
+    lines = [line for line in (Path(__file__).parents[1] / "toy.py").read_text().splitlines() if line.strip()]
+    assert len(lines) < 10
+
+
+def test_every_test_set_gets_a_scorecard(toy_runs):
+    cards = [json.loads(p.read_text()) for p in toy_runs.rglob("scorecard.json")]
+    assert {c["cell"]["test"] for c in cards} == {"ff++:c23", "celebdf", "dfd:c23", "dfdc"}
+    for card in cards:
+        assert card["schema_version"] == SCHEMA_VERSION
+        assert card["cell"]["world"] == "demo"
+        assert card["metrics"]["video.auc"].keys() >= {"value", "lo", "hi", "n"}
+        assert 0 <= card["metrics"]["video.auc"]["value"] <= 1
+        assert card["coverage"]["scored"] == card["coverage"]["official"] == card["counts"]["videos"]
+        assert {"gender", "race", "intersection"} == set(card["groups"])
+        assert card["provenance"]["packages"]["numpy"]
+
+
+def test_the_run_folder_tells_its_story(toy_runs):
+    folder = only(toy_runs, "demo/local-toy.brightness.small/ff++-c23.seed0.*")
+    assert {"config.yaml", "plan.json", "log.txt", "provenance.json", "val"} <= {p.name for p in folder.iterdir()}
+    test = only(folder, "test.celebdf.*")
+    assert {p.name for p in test.iterdir()} == {"predictions.parquet", "scorecard.json"}
+    table = pd.read_parquet(test / "predictions.parquet")
+    assert {"video", "frame", "label", "method", "score", "gender", "race"} <= set(table.columns)
+    assert json.loads((folder / "provenance.json").read_text())["seed"] == 0
+
+
+def test_the_leaderboard_stamps_the_demo_and_reproduces(toy_runs):
+    text = (toy_runs / "leaderboard.md").read_text()
+    assert "## demo tiny, seed 0; 4 frames a video" in text
+    assert "bench " in text
+    csv = pd.read_csv(toy_runs / "leaderboard.csv")
+    assert len(csv) == 4
+    assert csv["video.auc"].between(0, 1).all()
+    known = csv.dropna(subset="video.auc.lo")  # A tiny test set can be a single pair of people: no interval.
+    assert (known["video.auc.lo"] < known["video.auc.hi"]).all()
+
+
+def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):
+    before = {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")}
+    started = time.monotonic()
+    assert run("--detector", TOY, "--train", "ff++", "--test", "celebdf", "--data", tiny_world, "--runs", toy_runs) == 0
+    assert time.monotonic() - started < 5
+    assert ": reused" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")} == before
+
+
+def test_the_first_line_names_the_world(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):
+    run(
+        "--detector",
+        TOY,
+        "--train",
+        "ff++",
+        "--test",
+        "celebdf",
+        "--data",
+        "demo:tiny",
+        "--runs",
+        tmp_path,
+        "--dry-run",
+    )
+    assert capsys.readouterr().out.splitlines()[0].startswith("world: demo (tiny, seed 0; as asked): synthetic videos")
+    monkeypatch.setenv("BENCH_DATA", str(tiny_world))
+    run("--detector", TOY, "--train", "ff++", "--test", "celebdf", "--runs", tmp_path, "--dry-run")
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].startswith("world: demo tiny, seed 0")
+    assert "to do" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_scores_come_back_from_predictions_alone(toy_runs, tmp_path, capsys):
+    folder = next(toy_runs.rglob("test.dfdc.*"))
+    assert main(["score", str(folder), "--json", str(tmp_path / "card.json")]) == 0
+    assert "video.auc" in capsys.readouterr().out
+    again, first = (json.loads(p.read_text()) for p in (tmp_path / "card.json", folder / "scorecard.json"))
+    assert again["metrics"] == first["metrics"]
+
+
+def test_limit_is_marked_and_kept_apart(toy_runs, tiny_world, tmp_path):
+    shutil.copytree(toy_runs, tmp_path / "runs")
+    assert (
+        run(
+            "--detector",
+            TOY,
+            "--train",
+            "ff++",
+            "--test",
+            "ff++",
+            "--data",
+            tiny_world,
+            "--limit",
+            2,
+            "--runs",
+            tmp_path / "runs",
+            "--workers",
+            0,
+        )
+        == 0
+    )
+    text = (tmp_path / "runs" / "leaderboard.md").read_text()
+    assert text.count("\n## ") == 2
+    assert "PARTIAL: at most 2 real and 2 fake videos a split" in text
+    assert "4/4" in text
+
+
+def test_an_unreadable_video_lowers_coverage_and_is_named(tiny_world, tmp_path, capsys):
+    world = tmp_path / "world"
+    shutil.copytree(tiny_world, world)
+    broken = sorted((world / "DFDC" / "test").glob("*.mp4"))[0]
+    broken.write_bytes(b"not a video")
+    assert (
+        run(
+            "--detector",
+            TOY,
+            "--train",
+            "ff++",
+            "--test",
+            "dfdc",
+            "--data",
+            world,
+            "--runs",
+            tmp_path / "runs",
+            "--workers",
+            0,
+        )
+        == 0
+    )
+    card = json.loads(next((tmp_path / "runs").rglob("scorecard.json")).read_text())
+    assert card["coverage"]["scored"] == card["coverage"]["official"] - 1
+    assert [d["video"] for d in card["coverage"]["dropped"]] == [f"test/{broken.name}"]
+    assert card["coverage"]["dropped"][0]["reason"].startswith("unreadable")
+    assert f"not scored: test/{broken.name}" in capsys.readouterr().out
+    table = pd.read_parquet(next((tmp_path / "runs").rglob("test.*/predictions.parquet")))
+    assert f"test/{broken.name}" not in set(table["video"])
+
+
+def test_one_failing_cell_costs_only_itself(tiny_world, tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "import numpy as np\nclass Bad:\n    def score(self, frames):\n        return np.full(len(frames), np.nan)\n"
+    )
+    bad = f"{tmp_path / 'bad.py'}:Bad"
+    assert (
+        run(
+            "--detector",
+            f"{bad},{TOY}",
+            "--train",
+            "ff++",
+            "--test",
+            "celebdf",
+            "--data",
+            tiny_world,
+            "--runs",
+            tmp_path / "runs",
+            "--workers",
+            0,
+        )
+        == 1
+    )
+    failure = json.loads(next((tmp_path / "runs").rglob("failure.json")).read_text())
+    assert "with NaN or infinity" in failure["error"]
+    assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1
+    assert "ERR" in (tmp_path / "runs" / "leaderboard.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def meso_runs(tiny_world, tmp_path_factory) -> Path:
+    pytest.importorskip("torch")
+    runs = tmp_path_factory.mktemp("meso")
+    assert run(*MESO, "--data", tiny_world, "--runs", runs, "--workers", 0) == 0
+    return runs
+
+
+def predictions(runs: Path) -> pd.DataFrame:
+    return pd.read_parquet(only(runs, "demo/*/*/test.celebdf.*/predictions.parquet"))
+
+
+def test_training_leaves_a_checkpoint_and_a_report(meso_runs):
+    folder = only(meso_runs, "demo/meso4.small/ff++-c23.seed0.*")
+    assert (folder / "checkpoint.safetensors").is_file()
+    report = json.loads((folder / "training.json").read_text())
+    assert report["selection"] == "source val"
+    assert [e["epoch"] for e in report["epochs"]] == [1, 2]
+    assert report["pairs"]["found"] > 0
+    assert report["pairs"]["lost"] == 0
+    assert not (folder / "training_state.npz").exists()
+    card = json.loads(only(folder, "test.*/scorecard.json").read_text())
+    assert "video.acc" in card["metrics"]
+    assert card["threshold"]["rule"].endswith("on the source val split")
+
+
+@pytest.mark.parametrize("how", [["--workers", "2"], ["--workers", "0", "--batch-size", "3"]])
+def test_same_seed_same_predictions_whatever_the_workers_and_batch(meso_runs, tiny_world, tmp_path, how):
+    assert run(*MESO, "--data", tiny_world, "--runs", tmp_path, *how) == 0
+    first, again = predictions(meso_runs), predictions(tmp_path)
+    assert again.drop(columns="score").equals(first.drop(columns="score"))
+    assert again["score"].to_numpy() == pytest.approx(first["score"].to_numpy(), abs=1e-5)
+
+
+def test_another_seed_gives_other_predictions(meso_runs, tiny_world, tmp_path):
+    assert run(*MESO, "--data", tiny_world, "--runs", tmp_path, "--seed", 1, "--workers", 0) == 0
+    assert abs(predictions(tmp_path)["score"] - predictions(meso_runs)["score"]).max() > 1e-4
+
+
+def test_the_stages_alone_end_with_the_same_predictions(meso_runs, tiny_world, tmp_path, capsys):
+    settings = MESO[6:]
+    assert main(["data", "prepare", "ff++,celebdf", "--data", str(tiny_world), "--detector", "meso4"]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "meso4",
+                "--train",
+                "ff++",
+                *settings,
+                "--data",
+                str(tiny_world),
+                "--runs",
+                str(tmp_path),
+                "--workers",
+                "0",
+            ]
+        )
+        == 0
+    )
+    checkpoint = only(tmp_path, "demo/*/*/checkpoint.safetensors")
+    assert str(checkpoint) in capsys.readouterr().out
+    assert (
+        main(
+            [
+                "predict",
+                "--checkpoint",
+                str(checkpoint),
+                "--test",
+                "celebdf",
+                "--data",
+                str(tiny_world),
+                "--out",
+                str(tmp_path),
+                "--workers",
+                "0",
+            ]
+        )
+        == 0
+    )
+    table = pd.read_parquet(tmp_path / "meso4__celebdf.parquet")
+    assert table["score"].to_numpy() == pytest.approx(predictions(meso_runs)["score"].to_numpy(), abs=1e-5)
+    assert main(["score", str(tmp_path / "meso4__celebdf.parquet")]) == 0
+
+
+def test_a_given_checkpoint_replaces_training(meso_runs, tiny_world, tmp_path):
+    checkpoint = only(meso_runs, "demo/*/*/checkpoint.safetensors")
+    assert (
+        run(
+            "--detector",
+            "meso4",
+            "--train",
+            "ff++",
+            "--test",
+            "celebdf",
+            "--data",
+            tiny_world,
+            "--runs",
+            tmp_path,
+            "--checkpoint",
+            checkpoint,
+            "--workers",
+            0,
+        )
+        == 0
+    )
+    assert predictions(tmp_path)["score"].to_numpy() == pytest.approx(predictions(meso_runs)["score"], abs=1e-5)
+    card = json.loads(next(tmp_path.rglob("scorecard.json")).read_text())
+    assert card["cell"]["weights"] == "given checkpoint"
+
+
+def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_path):
+    """SIGKILL after ever longer times, until a run gets through; each goes on from what the one before left."""
+    argv = [
+        sys.executable,
+        "-m",
+        "crossfake.benchmark.cli.main",
+        "run",
+        *MESO,
+        "--data",
+        str(tiny_world),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--workers",
+        "0",
+    ]
+    environment = {**os.environ, "BENCH_CACHE": str(tmp_path / "cache")}
+    seconds, kills = 0.8, 0
+    while True:
+        process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            assert process.wait(timeout=seconds) == 0
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills, seconds = kills + 1, seconds + 0.7
+    assert kills >= 2
+    assert predictions(tmp_path / "runs")["score"].to_numpy() == pytest.approx(
+        predictions(meso_runs)["score"].to_numpy(), abs=1e-5
+    )
+    assert not list((tmp_path / "runs").rglob("*training_state*"))
+    for path in (tmp_path / "runs").rglob("[!.]*.json"):
+        json.loads(path.read_text())

@@ -1,0 +1,73 @@
+"""A checkpoint's header says what made it; files from elsewhere have none, and broken ones are left to `load`."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crossfake.benchmark.core.checkpoints import read_header, save
+from crossfake.benchmark.core.errors import BenchError
+from safetensors.numpy import load_file, save_file
+
+
+class Weights:
+    def __init__(self, **arrays: np.ndarray):
+        self.arrays = arrays
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self.arrays
+
+
+def test_weights_and_header_come_back(tmp_path):
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    weights = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(7)}
+    made_from = {"detector": "meso4", "options": {"input_size": 32, "name": "é"}, "seed": 3, "checkpoint": None}
+    save(Weights(**weights), path, made_from)
+    assert read_header(path) == made_from
+    again = load_file(path)
+    assert again.keys() == weights.keys()
+    assert all(np.array_equal(again[k], v) and again[k].dtype == v.dtype for k, v in weights.items())
+    assert [p.name for p in path.parent.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_a_failed_save_leaves_the_old_one(tmp_path):
+    path = tmp_path / "c.safetensors"
+    save(Weights(a=np.zeros(2, np.float32)), path, {"n": 1})
+    with pytest.raises(Exception, match=r".+"):
+        save(Weights(a=np.array([object()])), path, {"n": 2})
+    assert read_header(path) == {"n": 1}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_from_elsewhere_have_no_header(tmp_path):
+    save_file({"a": np.zeros(2, np.float32)}, tmp_path / "theirs.safetensors")
+    save_file({"a": np.zeros(2, np.float32)}, tmp_path / "other.safetensors", metadata={"format": "pt"})
+    (tmp_path / "reference.pkl").write_bytes(b"\x80\x04")
+    for path in tmp_path.iterdir():
+        assert read_header(path) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"1234",
+        b"not a checkpoint at all",
+        struct.pack("<Q", 2**60) + b"{}",
+        struct.pack("<Q", 4) + b"[1]\n",
+        struct.pack("<Q", 2) + b'""',
+        struct.pack("<Q", 30) + json.dumps({"__metadata__": None}).encode(),
+    ],
+)
+def test_broken_files_are_left_to_load(tmp_path: Path, content: bytes):
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(content)
+    assert read_header(path) == {}
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(BenchError, match=r"no checkpoint .*none\.safetensors\. Give a \.safetensors file"):
+        read_header(tmp_path / "none.safetensors")

@@ -1,0 +1,116 @@
+"""Recipes: layers, types, and errors that name file, key and neighbour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.settings import CONFIGS, Settings, list_keys, load_settings
+
+
+def test_later_layers_win(tmp_path: Path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("train: {epochs: 3, lr: 0.5}\ndetectors: {meso4: {train: {epochs: 4}}}\n")
+    demo = load_settings("meso4", demo=True)
+    over = load_settings("meso4", demo=True, config=mine, overrides=["train.lr=0.25"])
+    assert (over.train.epochs, over.train.lr) == (4, 0.25)
+    assert over.train.batch_size == demo.train.batch_size
+    assert load_settings("xception", demo=True, config=mine).train.epochs == 3
+
+
+def test_the_demo_recipe_is_named_in_the_row():
+    assert load_settings("caddm", demo=True).tag == "small"
+    assert load_settings("caddm", demo=False).tag == ""
+
+
+def test_a_checkpoint_brings_its_own_options_and_faces():
+    made_from = {"options": {"input_size": 64}, "faces": {"frames": 7}, "train": {"epochs": 1}, "seed": 3}
+    settings = load_settings("meso4", demo=True, made_from=made_from)
+    assert (settings.options["input_size"], settings.faces.frames) == (64, 7)
+
+
+def test_an_option_a_checkpoint_left_at_its_default_stays_there():
+    recipe = load_settings("resnet34", demo=True).options
+    assert recipe["input_size"] == 64
+    settings = load_settings("resnet34", demo=True, made_from={"options": {"pretrained": True}})
+    assert settings.options == {"pretrained": True}
+    assert load_settings("resnet34", demo=True, made_from={}).options == recipe
+    over = load_settings("resnet34", demo=True, made_from={"options": {}}, overrides=["options.input_size=64"])
+    assert over.options == {"input_size": 64}
+
+
+def test_a_checkpoint_of_another_version_is_told_by_its_unknown_setting():
+    with pytest.raises(BenchError, match=r"the checkpoint's header: unknown key 'faces.zoom'"):
+        load_settings("meso4", demo=True, made_from={"faces": {"zoom": 2}})
+
+
+def test_a_detector_without_settings_in_a_recipe_takes_the_rest(tmp_path: Path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("train: {epochs: 3}\ndetectors: {meso4: }\n")
+    assert load_settings("meso4", demo=False, config=mine).train.epochs == 3
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path):
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(b"\x80\x04\xff")
+    with pytest.raises(BenchError, match="is not YAML"):
+        load_settings("meso4", demo=False, config=path)
+
+
+def test_every_shipped_recipe_is_valid():
+    for path in CONFIGS.glob("*.yaml"):
+        assert isinstance(load_settings(path.stem, demo=False, config=path), Settings), path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {epoch: 3}", "unknown key 'train.epoch'. Did you mean 'train.epochs'?"),
+        ("trian: {epochs: 3}", "unknown key 'trian'."),
+        ("train: {epochs: many}", "train.epochs = 'many'"),
+        ("train: {lr: -1}", "train.lr = -1"),
+        ("- a\n- b", "holds a list"),
+        ("a: [", "is not YAML"),
+        ("detectors: 3", "detectors = 3: expected settings by name"),
+        ("detectors: {meso4: 3}", "(detectors: meso4): it = 3"),
+        ("detectors: {meso4: {tga: x}}", "(detectors: meso4): unknown key 'tga'. Did you mean 'tag'?"),
+    ],
+)
+def test_mistakes_in_a_file_name_it_and_the_key(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(BenchError) as error:
+        load_settings("meso4", demo=False, config=path)
+    assert str(path) in str(error.value)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("options.x=[", "'[' is not YAML"),
+        ("train.epochs", "expected key=value"),
+        ("train.epohs=3", "Did you mean 'train.epochs'?"),
+        ("=3", "expected"),
+    ],
+)
+def test_mistakes_in_set(override: str, message: str):
+    with pytest.raises(BenchError, match="--set") as error:
+        load_settings("meso4", demo=False, overrides=[override])
+    assert message in str(error.value)
+
+
+def test_missing_file_lists_the_recipes(tmp_path: Path):
+    with pytest.raises(BenchError, match=r"Recipes that ship with crossfake: .*demo"):
+        load_settings("meso4", demo=False, config=tmp_path / "none.yaml")
+
+
+def test_all_keys_are_dotted_leaves():
+    assert {"tag", "train.epochs", "faces.frames", "score.draws"} <= set(list_keys())
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("2E3", 2000.0), ("1.5e+2", 150.0), ("1e-4x", "1e-4x")])
+def test_a_number_with_an_exponent_is_a_number_wherever_it_is_set(text: str, value: object):
+    assert load_settings("meso4", demo=False, overrides=[f"options.rate={text}"]).options["rate"] == value

@@ -1,0 +1,151 @@
+"""Files are whole or absent, whatever happens while they are written; keys hang on content; locks exclude."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from crossfake.benchmark.core.keys import hash_key
+from crossfake.benchmark.core.storage import cache_home, hold_lock, read_json, write_atomically, write_json, write_text
+from filelock import FileLock, Timeout
+from hypothesis import given
+from hypothesis import strategies as st
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "file.npz"
+    with write_atomically(path) as temporary:
+        assert temporary.suffix == ".npz"  # Writers choose the format by it.
+        assert temporary.parent == path.parent
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert [p.name for p in path.parent.iterdir()] == ["file.npz"]
+
+
+def test_a_failure_keeps_what_was_there(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+
+    def fail() -> None:
+        with write_atomically(path) as temporary:
+            temporary.write_text("ha")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_a_kill_keeps_what_was_there(tmp_path):
+    path = tmp_path / "card.json"
+    write_json(path, {"old": 1})
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from crossfake.benchmark.core.storage import write_atomically
+        with write_atomically(Path({str(path)!r})) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert read_json(path) == {"old": 1}
+    left = [p for p in tmp_path.iterdir() if p != path]
+    assert all(p.name.startswith(".") for p in left)  # Hidden, so that no glob for cards finds it.
+
+
+def test_text_is_utf8_and_json_is_for_every_reader(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"name": "Zoë", "n": 1})
+    assert path.read_bytes() == '{\n  "name": "Zoë",\n  "n": 1\n}\n'.encode()
+    for number in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="JSON compliant"):
+            write_json(path, {"n": number})
+    assert read_json(path)["n"] == 1
+
+
+@given(plain)
+def test_a_key_is_short_hexadecimal_and_always_the_same(content):
+    key = hash_key(content)
+    assert key == hash_key(content)
+    assert len(key) == 10
+    assert int(key, 16) >= 0
+    assert hash_key(content, 20).startswith(key)
+
+
+@given(st.dictionaries(st.text(), plain, min_size=2, max_size=6), st.randoms())
+def test_the_order_of_a_dict_is_not_in_the_key(content, random):
+    items = list(content.items())
+    random.shuffle(items)
+    assert hash_key(dict(items)) == hash_key(content)
+    assert hash_key([dict(items)]) == hash_key([content])
+
+
+@given(st.lists(st.integers(), min_size=2, unique=True))
+def test_the_order_of_a_list_is_in_the_key(content):
+    assert hash_key(content[::-1]) != hash_key(content)
+
+
+def test_keys_are_the_same_in_another_process():
+    content = {"b": [1, 2.5, None], "a": {"y": "é", "x": (True, Path("p"))}}
+    code = (
+        "from pathlib import Path; from crossfake.benchmark.core.keys import hash_key; "
+        "print(hash_key({'a': {'x': (True, Path('p')), 'y': 'é'}, 'b': [1, 2.5, None]}))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONUTF8": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == hash_key(content) == "0af7fb9f5e"
+
+
+def test_a_lock_keeps_others_out_and_is_freed(tmp_path):
+    folder = tmp_path / "runs" / "one"
+    with hold_lock(folder):
+        assert not folder.exists()  # The lock lies beside it, so that the folder can be made, moved and removed.
+        other = FileLock(str(folder.with_name(".one.lock")), timeout=0)
+        with pytest.raises(Timeout):
+            other.acquire()
+        with hold_lock(tmp_path / "runs" / "two"):
+            pass
+    with other:
+        pass
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_a_killed_holder_frees_its_lock(tmp_path):
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from crossfake.benchmark.core.storage import hold_lock
+        with hold_lock(Path({str(tmp_path / "one")!r})):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with FileLock(str(tmp_path / ".one.lock"), timeout=0):
+        pass
+
+
+def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert cache_home() == tmp_path
+    monkeypatch.delenv("BENCH_CACHE")
+    assert cache_home() == Path("/xdg/crossfake")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert cache_home() == tmp_path / ".cache" / "crossfake"

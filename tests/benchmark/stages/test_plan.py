@@ -1,0 +1,182 @@
+"""Keys hold all that changes the numbers and nothing else; data that can't be used is refused before any work."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from crossfake.benchmark.core.errors import BenchError, require_known
+from crossfake.benchmark.core.registry import Entry
+from crossfake.benchmark.core.settings import FaceSettings, ScoreSettings, Settings, TrainSettings
+from crossfake.benchmark.core.types import FAKE, REAL
+from crossfake.benchmark.stages.plan import Request, check_data, check_names, make_cells
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": Settings(options={"input_size": 64})},
+        {"settings": Settings(faces=FaceSettings(frames=8))},
+        {"settings": Settings(faces=FaceSettings(context=1.5))},
+        {"settings": Settings(train=TrainSettings(lr=0.1))},
+        {"settings": Settings(train=TrainSettings(threads=2))},
+        {"seed": 1},
+        {"entry": Entry("xception", "crossfake.detectors.baselines.classifier:ImageClassifier", "", backend="torch")},
+        {"entry": Entry("meso4", "crossfake.detectors.baselines.meso:Meso4", "", backend="jax")},
+    ],
+)
+def test_what_changes_the_weights_changes_both_keys(planned, changes):
+    cell, other = planned.cell(), planned.cell(**changes)
+    assert other.train_key != cell.train_key
+    assert other.test_key != cell.test_key
+
+
+def test_what_changes_no_number_changes_no_key(planned, tmp_path):
+    cell = planned.cell()
+    moved = planned.cell(
+        runs=Path("elsewhere"),
+        settings=Settings(score=ScoreSettings(draws=7)),
+        train=replace(planned.source(), home=tmp_path / "moved"),
+    )
+    assert (moved.train_key, moved.test_key) == (cell.train_key, cell.test_key)
+
+
+def test_the_training_key_looks_at_the_train_and_val_videos_alone(planned):
+    cell = planned.cell()
+    fewer = [v for v in planned.videos if v.id != "fake/test.mp4"]
+    assert planned.cell(train=planned.source(videos=fewer)).train_key == cell.train_key
+    for gone in ("fake/train.mp4", "fake/val.mp4"):
+        fewer = [v for v in planned.videos if v.id != gone]
+        assert planned.cell(train=planned.source(videos=fewer)).train_key != cell.train_key
+
+
+@pytest.mark.parametrize(
+    "changes", [{"label": REAL}, {"id": "fake/other.mp4"}, {"source": None}, {"split": "val"}, {"path": Path("/gone")}]
+)
+def test_every_fact_of_a_video_that_training_uses_is_in_the_key(planned, changes):
+    changed = [replace(v, **changes) if v.id == "fake/train.mp4" else v for v in planned.videos]
+    assert planned.cell(train=planned.source(videos=changed)).train_key != planned.cell().train_key
+
+
+def test_another_file_size_is_another_data_set(planned):
+    before = planned.cell().train_key
+    (planned.home / "real/train.mp4").write_bytes(b"12345")
+    assert planned.cell().train_key != before
+
+
+def test_groups_and_methods_added_later_reach_the_predictions_without_training_again(planned):
+    for changes in ({"groups": {"gender": "male"}}, {"method": "B"}):
+        told = [replace(v, **changes) for v in planned.videos]
+        cell = planned.cell(train=planned.source(videos=told), test=planned.source("celebdf", "", videos=told))
+        assert cell.train_key == planned.cell().train_key
+        assert cell.test_key != planned.cell().test_key
+
+
+def test_a_new_face_finder_makes_old_results_stale(planned, monkeypatch):
+    before = planned.cell()
+    keys = before.train_key, before.test_key
+    monkeypatch.setattr("crossfake.datasets.faces.finder.FINDER_VERSION", 999)
+    assert planned.cell().train_key != keys[0]
+    assert planned.cell().test_key != keys[1]
+
+
+def test_a_limited_run_has_keys_of_its_own_even_where_nothing_is_cut(planned):
+    limited = planned.cell(train=planned.source(limit=10), test=planned.source("celebdf", "", limit=10))
+    assert limited.train_key != planned.cell().train_key
+    assert planned.cell(test=planned.source("celebdf", "", limit=10)).test_key != planned.cell().test_key
+
+
+def test_a_given_checkpoint_counts_by_its_content_and_training_settings_no_longer(planned, tmp_path):
+    for name, content in (("a.pkl", b"one"), ("b.pkl", b"one"), ("c.pkl", b"two")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (planned.cell(checkpoint=tmp_path / name).train_key for name in ("a.pkl", "b.pkl", "c.pkl"))
+    assert a == b != c
+    slow = Settings(train=TrainSettings(lr=0.1))
+    assert planned.cell(checkpoint=tmp_path / "a.pkl", settings=slow).train_key == a
+
+
+def test_the_users_own_code_is_in_the_key_by_file_and_by_module(planned, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "crossfake_test_mine.py"
+    for target in (f"{path}:Mine", "crossfake_test_mine:Mine"):
+        entry = Entry("local/mine", target, "")
+        path.write_text("class Mine: ...\n")
+        first = planned.cell(entry=entry).train_key
+        path.write_text("class Mine: x = 1\n")
+        assert planned.cell(entry=entry).train_key != first
+    assert planned.cell().train_content()["code"] is None
+    assert "crossfake_test_mine" not in sys.modules
+
+
+def test_folders_tell_world_detector_sets_and_seed(planned):
+    cell = planned.cell(settings=Settings(tag="small"), seed=3)
+    assert cell.folder == Path("runs/real/meso4.small") / f"ff++-c23.seed3.{cell.train_key}"
+    assert cell.test_folder == cell.folder / f"test.celebdf.{cell.test_key}"
+    demo = {"size": "tiny", "seed": 0, "world": "standard"}
+    assert planned.cell(train=planned.source(demo=demo)).folder.parts[1] == "demo"
+    own = planned.cell(
+        entry=Entry("timm:resnet10t", "crossfake.x:Y", ""), train=planned.source("local/mine", "", videos=())
+    )
+    assert own.folder.parent == Path("runs/real/timm-resnet10t")
+    assert own.folder.name.startswith("local-mine.seed0.")
+
+
+def test_a_cell_describes_itself(planned):
+    told = planned.cell(test=planned.source("celebdf", "", limit=2)).describe()
+    assert told["train"] == "ff++:c23"
+    assert told["test"] == "celebdf"
+    assert (told["frames"], told["limit"], told["weights"]) == (32, 2, "trained here")
+
+
+def test_one_class_and_absent_files_are_told_with_split_and_count(planned):
+    check_data([planned.cell()])
+    reals = [v for v in planned.videos if not (v.split == "val" and v.label == FAKE)]
+    with pytest.raises(BenchError, match=r"1 real and 0 fake videos in its val split: one class .* trained on"):
+        check_data([planned.cell(train=planned.source(videos=reals))])
+    tests = [v for v in planned.videos if not (v.split == "test" and v.label == REAL)]
+    with pytest.raises(BenchError, match="0 real and 1 fake videos in its test split: one class alone can't be scored"):
+        check_data([planned.cell(test=planned.source("celebdf", "", videos=tests))])
+    absent = [replace(v, path=Path("/nowhere")) for v in planned.videos]
+    with pytest.raises(BenchError, match=r"none of the 2 videos of the test split is there \(first: real/test.mp4\)"):
+        check_data([planned.cell(test=planned.source("celebdf", "", videos=absent))])
+
+
+def test_what_a_cell_does_not_need_is_not_asked_for(planned, tmp_path):
+    (tmp_path / "weights.pkl").write_bytes(b"1")
+    tests = [v for v in planned.videos if v.split == "test"]
+    check_data([planned.cell(train=planned.source(videos=tests), checkpoint=tmp_path / "weights.pkl")])
+    others = [v for v in planned.videos if v.split != "test"]
+    check_data([planned.cell(test=planned.source("celebdf", "", videos=others))], tests=False)
+
+
+def test_a_data_set_of_ones_own_can_be_trained_on(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("class Mine: ...\n")
+    entries = check_names(Request(("meso4",), f"{path}:Mine", (f"{path}:Mine",)))
+    assert [e.name for e in entries] == ["meso4"]
+
+
+def test_sets_without_a_train_split_are_refused_unless_there_is_a_checkpoint():
+    with pytest.raises(
+        BenchError, match=r"dfd has no train split, only test\. Sets to train on: .*celebdf, .*dfdc, .*ff\+\+"
+    ):
+        check_names(Request(("meso4",), "dfd", ("ff++",)))
+    assert check_names(Request(("meso4",), "dfd", ("ff++",), checkpoint=Path("x.pkl")))
+
+
+def test_a_request_becomes_detectors_times_seeds_times_tests(planned):
+    request = Request(("meso4", "resnet34"), "ff++", ("celebdf", "ff++"), seeds=(0, 5))
+    sources = {"ff++": planned.source(), "celebdf": planned.source("celebdf", "")}
+    cells = make_cells(request, check_names(request), sources["ff++"].root, sources)
+    assert [(c.name, c.seed, c.test.label) for c in cells] == [
+        (name, seed, test) for name in ("meso4", "resnet34") for seed in (0, 5) for test in ("celebdf", "ff++:c23")
+    ]
+    assert len({c.folder for c in cells}) == 4
+    assert len({c.test_folder for c in cells}) == 8
+
+
+def test_unknown_names_come_with_the_nearest():
+    with pytest.raises(BenchError, match=r"no size named 'tinny'. Did you mean 'tiny'\? Known: tiny, large"):
+        require_known("size", "tinny", ("tiny", "large"))

@@ -1,0 +1,254 @@
+"""Predictions: every face of every readable video once, what is dropped by name, and files that come back whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.predictions import PartialPredictions, read_predictions, write_predictions
+from crossfake.benchmark.stages.predict import predict
+from crossfake.benchmark.stats.scoring import compute_scorecard
+from crossfake.detectors.common.crops import BoxCrop
+
+CONTENT = {
+    "real/a.mp4": [0, 9],
+    "fake/a.mp4": [3, 6, 9],
+    "real/b.mp4": "no_face",
+    "real/c.mp4": "unreadable",
+    "fake/d.mp4": [5],
+}
+
+
+def whole(face):
+    return face.crop
+
+
+class Told:
+    """Scores by the crop: video number (red) plus frame (green), in thousandths; notes how many came at once."""
+
+    def __init__(self):
+        self.sizes: list[int] = []
+
+    def score(self, frames):
+        assert frames.dtype == np.uint8
+        self.sizes.append(len(frames))
+        return frames[:, 0, 0, 0] / 10 + frames[:, 0, 0, 1] / 1000
+
+
+@pytest.fixture
+def videos(make_video):
+    return [make_video(v, "test") for v in (*CONTENT, "real/never.mp4")]
+
+
+def test_every_face_gets_its_own_score_and_what_is_known_of_its_video(memory_store, make_video):
+    videos = [
+        make_video("fake/a.mp4", method="Swap", identities=("x", "y"), groups={"gender": "male"}),
+        make_video("real/a.mp4", identities=("x",), groups={"gender": "female"}),
+    ]
+    table, metadata = predict(Told(), whole, memory_store(CONTENT), videos, batch_size=2)
+    assert table.columns.tolist() == ["video", "frame", "label", "method", "identity", "gender", "score"]
+    rows = [tuple(row) for row in table.drop(columns="score").itertuples(index=False)]
+    assert rows == [("fake/a.mp4", f, 1, "Swap", "x+y", "male") for f in (3, 6, 9)] + [
+        ("real/a.mp4", f, 0, "real", "x", "female") for f in (0, 9)
+    ]
+    assert table["score"].tolist() == pytest.approx([0.103, 0.106, 0.109, 0.0, 0.009])
+    assert table["score"].dtype == np.float32
+    assert (metadata["official"], metadata["scored"], metadata["dropped"]) == (2, 2, [])
+    assert metadata["throughput"]["images"] == 5
+
+
+def test_coverage_names_what_was_dropped_and_why(memory_store, videos):
+    table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
+    assert (metadata["official"], metadata["scored"]) == (6, 3)
+    assert metadata["dropped"] == [
+        {"video": "real/b.mp4", "reason": "no_face: as told"},
+        {"video": "real/c.mp4", "reason": "unreadable: as told"},
+        {"video": "real/never.mp4", "reason": "not prepared"},
+    ]
+    assert set(table["video"]) == {"real/a.mp4", "fake/a.mp4", "fake/d.mp4"}
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(1, [1] * 6), (4, [4, 2]), (5, [5, 1]), (6, [6]), (99, [6])])
+def test_batches_go_across_videos_and_change_nothing(memory_store, videos, size, sizes):
+    detector, store = Told(), memory_store(CONTENT)
+    ticks: list[tuple[int, int]] = []
+    table, _ = predict(detector, whole, store, videos, batch_size=size, tick=lambda *t: ticks.append(t))
+    assert detector.sizes == sizes
+    assert ticks == [(int(done), 6) for done in np.cumsum(sizes)]
+    assert table.equals(predict(Told(), whole, store, videos)[0])
+
+
+def test_worker_processes_change_nothing(real_store, make_video):
+    content = {v: c for v, c in CONTENT.items() if not isinstance(c, str)}
+    store, videos = real_store(content), [make_video(v) for v in content]
+    here, there = (predict(Told(), BoxCrop(8), store, videos, workers=w)[0] for w in (0, 1))
+    assert len(here) == 6
+    assert there.equals(here)
+
+
+class Killed(Told):
+    """Scores some batches, and is killed."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def score(self, frames):
+        if len(self.sizes) == self.after:
+            raise KeyboardInterrupt
+        return super().score(frames)
+
+
+@pytest.fixture
+def kept_at_once(monkeypatch):
+    monkeypatch.setattr("crossfake.benchmark.core.predictions.KEEP_EVERY", 0.0)
+
+
+@pytest.mark.parametrize("after", range(6))
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_killed_scoring_goes_on_to_the_same_end(memory_store, videos, tmp_path, kept_at_once, after, size):
+    store, path = memory_store(CONTENT), tmp_path / "predictions.parquet"
+    after = min(after, -(-6 // size) - 1)  # batches
+    first, second, ticks = Killed(after), Told(), []
+    with pytest.raises(KeyboardInterrupt):
+        predict(first, whole, store, videos, batch_size=size, partial_predictions=PartialPredictions(path))
+    again = PartialPredictions(path)
+    table, metadata = predict(
+        second, whole, store, videos, batch_size=size, tick=lambda *t: ticks.append(t), partial_predictions=again
+    )
+    assert sum(second.sizes) == 6 - after * size == metadata["throughput"]["images"]
+    assert ticks[0] == (min(6, (after + 1) * size), 6)
+    assert table.equals(predict(Told(), whole, store, videos)[0])
+    again.finish(table, metadata)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, videos, tmp_path, kept_at_once):
+    path = tmp_path / "predictions.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        predict(
+            Killed(2),
+            whole,
+            memory_store(CONTENT),
+            videos,
+            batch_size=2,
+            partial_predictions=PartialPredictions(path, "a"),
+        )
+    for content, made_by, begun in [
+        (CONTENT, "a", 4),
+        (CONTENT, "b", 0),
+        (CONTENT | {"real/a.mp4": [0, 8]}, "a", 0),
+    ]:
+        detector, store = Told(), memory_store(content)
+        table, _ = predict(detector, whole, store, videos, partial_predictions=PartialPredictions(path, made_by))
+        assert sum(detector.sizes) == 6 - begun
+        assert table.equals(predict(Told(), whole, store, videos)[0])
+
+
+def test_a_short_scoring_writes_nothing_twice(memory_store, videos, tmp_path):
+    predict(
+        Told(),
+        whole,
+        memory_store(CONTENT),
+        videos,
+        batch_size=1,
+        partial_predictions=PartialPredictions(tmp_path / "p.parquet"),
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_speed_leaves_the_first_batch_out(memory_store, videos):
+    one = predict(Told(), whole, memory_store(CONTENT), videos, batch_size=6)[1]["throughput"]
+    assert one["score_images_per_s"] is None
+    assert one["pipeline_images_per_s"] > 0
+    assert (
+        predict(Told(), whole, memory_store(CONTENT), videos, batch_size=2)[1]["throughput"]["score_images_per_s"] > 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda n: np.zeros((n, 2)), r"gave shape \(6, 2\) for 6 images; expected one finite number an image"),
+        (lambda n: np.zeros(n - 1), r"gave shape \(5,\) for 6 images; expected"),
+        (lambda n: np.where(np.arange(n) == 2, np.nan, 0), r"gave shape \(6,\) for 6 images, with NaN or infinity"),
+        (lambda n: np.where(np.arange(n) == 2, np.inf, 0), r"gave shape \(6,\) for 6 images, with NaN or infinity"),
+        (lambda n: np.float32(0.5), r"gave shape \(\) for 6 images"),
+    ],
+)
+def test_scores_that_are_not_one_finite_number_an_image_are_refused(memory_store, videos, answer, message):
+    class Wrong:
+        def score(self, frames):
+            return answer(len(frames))
+
+    with pytest.raises(BenchError, match=r"^Wrong\.score " + message):
+        predict(Wrong(), whole, memory_store(CONTENT), videos)
+
+
+def test_nothing_to_score_says_what_is_wrong_with_the_first(memory_store, make_video):
+    store = memory_store({"real/b.mp4": "no_face"})
+    with pytest.raises(BenchError, match=r"none of 2 videos could be read and has a face; .*b\.mp4 \(as told\)"):
+        predict(Told(), whole, store, [make_video("real/b.mp4"), make_video("real/x.mp4")])
+    with pytest.raises(BenchError, match="not prepared"):
+        predict(Told(), whole, store, [make_video("real/x.mp4")])
+
+
+def test_predictions_come_back_with_their_facts(memory_store, videos, tmp_path):
+    table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
+    path = tmp_path / "deep" / "predictions.parquet"
+    write_predictions(path, table, {**metadata, "cell": {"test": "ff++", "seed": 3}})
+    again, told = read_predictions(path)
+    pd.testing.assert_frame_equal(again, table)
+    assert told == {"schema_version": 1, **json.loads(json.dumps(metadata)), "cell": {"test": "ff++", "seed": 3}}
+    assert [p.name for p in path.parent.iterdir()] == ["predictions.parquet"]
+
+
+def test_half_annotated_videos_survive_the_file_and_are_scored(memory_store, make_video, tmp_path):
+    content = {f"{kind}/{i}.mp4": [0, 1] for kind in ("real", "fake") for i in range(8)}
+    videos = [make_video(v, groups={} if v.endswith("7.mp4") else {"gender": "male", "race": "white"}) for v in content]
+    path = tmp_path / "p.parquet"
+    write_predictions(path, *predict(Told(), whole, memory_store(content), videos))
+    card = compute_scorecard(read_predictions(path)[0], threshold=None, draws=0)
+    assert {g: (c["n_real"], c["n_fake"]) for g, c in card["groups"]["gender"].items()} == {"male": (7, 7)}
+    assert list(card["groups"]["intersection"]) == ["male-white"]
+
+
+def test_a_table_from_elsewhere_has_no_facts(tmp_path):
+    table = pd.DataFrame({"video": ["a"], "frame": [0], "label": [1], "score": [0.5]})
+    for name, write in (("a.csv", table.to_csv), ("a.parquet", table.to_parquet)):
+        write(tmp_path / name, index=False)
+        again, metadata = read_predictions(tmp_path / name)
+        assert metadata == {}
+        assert again.equals(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.parquet", b""), ("b.parquet", b"PAR1 nonsense"), ("c.csv", b""), ("d.csv", b"\xff\xfe\x00"), ("e.csv", b'"a')],
+)
+def test_unreadable_files_are_told_in_one_line(tmp_path: Path, name: str, content: bytes):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BenchError, match="can't be read as a table") as error:
+        read_predictions(tmp_path / name)
+    assert str(tmp_path / name) in str(error.value)
+    assert "\n" not in str(error.value)
+    with pytest.raises(BenchError, match="no predictions"):
+        read_predictions(tmp_path / "none.csv")
+
+
+def test_compiling_is_told_and_part_of_no_speed(memory_store, videos):
+    class Compiling(Told):
+        compile_seconds = 5.0  # From before.
+
+        def score(self, frames):
+            self.compile_seconds = 5.0 + 1000.0
+            return super().score(frames)
+
+    speed = predict(Compiling(), whole, memory_store(CONTENT), videos)[1]["throughput"]
+    assert speed["compile_s"] == 1000
+    assert speed["pipeline_images_per_s"] < 0  # It took next to no time, less a thousand seconds.
+    assert predict(Told(), whole, memory_store(CONTENT), videos)[1]["throughput"]["compile_s"] == 0

@@ -1,0 +1,88 @@
+"""Detectors that do less than everything: what they can't do is told, what they can is done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.core.predictions import write_predictions
+from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
+from crossfake.benchmark.core.storage import write_json
+from crossfake.benchmark.stages.runner import RunOptions, Stages, read_finished, run, train_cell
+
+TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
+
+
+def test_training_looks_at_no_test_split(tiny_world, tmp_path, capsys):
+    world = tmp_path / "world"
+    shutil.copytree(tiny_world / "FaceForensics++", world / "FaceForensics++")
+    for pair in json.loads(next(world.rglob("test.json")).read_text()):
+        for clip in pair:
+            for path in world.rglob(f"{clip}*.mp4"):
+                path.unlink()
+    assert main(["train", TOY, "--train", "ff++", "--data", str(world), "--runs", str(tmp_path / "runs")]) == 2
+    assert "can't be trained: it has only a method score(frames)" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_written_back_are_used_all_the_same(tiny_world, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "class Mine:\n"
+        "    def load(self, path): self.bias = float(path.read_text())\n"
+        "    def score(self, frames): return np.full(len(frames), self.bias)\n"
+    )
+    (tmp_path / "weights.txt").write_text("0.25")
+    common = ["--data", str(tiny_world), "--runs", str(tmp_path / "runs"), "--workers", "0"]
+    mine = ["--detector", f"{tmp_path / 'mine.py'}:Mine", "--checkpoint", str(tmp_path / "weights.txt")]
+    assert main(["run", *mine, "--train", "ff++", "--test", "dfdc", *common]) == 0
+    card = json.loads(next((tmp_path / "runs").rglob("scorecard.json")).read_text())
+    assert card["cell"]["weights"] == "given checkpoint"
+    assert card["metrics"]["video.auc"]["value"] == 0.5
+    assert card["threshold"]["value"] == 0.25
+
+
+def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path, monkeypatch):
+    def crash(self) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("crossfake.benchmark.stages.runner.Stages.fit_operating_point", crash)
+    cell = planned.cell(runs=tmp_path / "runs")
+    (result,) = run([cell], RunOptions(Reporter(quiet=True)))
+    assert (result["status"], result["error"]) == ("failed", "RuntimeError: boom")
+    assert json.loads((cell.test_folder / "failure.json").read_text())["error"] == "RuntimeError: boom"
+    assert "Traceback" in (cell.folder / "log.txt").read_text()
+
+
+def test_no_threshold_is_fixed_on_the_one_class_that_is_left(planned, tmp_path, monkeypatch):
+    cell = planned.cell(runs=tmp_path / "runs")
+    table = pd.DataFrame({"video": ["a", "b"], "frame": 0, "label": 1, "score": [0.2, 0.9]})
+    write_predictions(tmp_path / "val.parquet", table, {})
+    monkeypatch.setattr(Stages, "predict_split", lambda *_: tmp_path / "val.parquet")
+    assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point() == (None, None)
+    write_predictions(tmp_path / "val.parquet", table.assign(label=[0, 1]), {})
+    assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point()[0] == pytest.approx(0.55)
+
+
+def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, tmp_path):
+    cell = planned.cell(runs=tmp_path)
+    assert read_finished(cell) is None
+    card = {"schema_version": SCHEMA_VERSION, "score": cell.settings.score.model_dump()}
+    for changes, reused in (({}, True), ({"schema_version": 0}, False), ({"score": {"draws": 3}}, False)):
+        write_json(cell.test_folder / "scorecard.json", card | changes)
+        assert (read_finished(cell) is not None) == reused
+
+
+def test_the_log_is_let_go_after_training_failed(planned, tmp_path, monkeypatch):
+    def crash(self) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("crossfake.benchmark.stages.runner.Stages.load_or_train", crash)
+    options = RunOptions(Reporter(quiet=True))
+    with pytest.raises(RuntimeError, match="boom"):
+        train_cell(planned.cell(runs=tmp_path), options)
+    assert options.reporter.log is None

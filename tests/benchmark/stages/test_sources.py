@@ -1,0 +1,140 @@
+"""Which data a request means: the demo world by its name, a root on disk, and what a limit keeps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.settings import FaceSettings
+from crossfake.benchmark.core.storage import cache_home
+from crossfake.benchmark.core.types import FAKE, REAL
+from crossfake.benchmark.stages.sources import DataRoot, demo_folder, find_root, open_source, parse_demo
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("default", 0)),
+        ("demo", ("default", 0)),
+        ("demo:tiny", ("tiny", 0)),
+        ("demo:tiny:7", ("tiny", 7)),
+        ("demo::7", ("default", 7)),
+        ("demo:large:", ("large", 0)),
+    ],
+)
+def test_demo_names(text, expected):
+    assert parse_demo(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("demo:tny", "no demo world of size 'tny'. Did you mean 'tiny'? Sizes: tiny, default, large"),
+        ("demo:tiny:x", "the seed 'x' is no number"),
+        ("demo:tiny:-1", "the seed '-1' is no number"),
+        ("demo:tiny:²", "the seed '²' is no number"),
+        ("demo:tiny:1:2", "the seed '1:2' is no number"),
+    ],
+)
+def test_wrong_demo_names(text, message):
+    with pytest.raises(BenchError) as error:
+        parse_demo(text)
+    assert message in str(error.value)
+
+
+def test_every_world_has_its_own_folder_and_protocol():
+    parts = [("tiny", 0, "standard"), ("tiny", 1, "standard"), ("large", 0, "standard"), ("tiny", 0, "leak")]
+    assert len({demo_folder(*p) for p in parts}) == 4
+    told = [DataRoot(cache_home(), dict(zip(("size", "seed", "world"), p, strict=True))).protocol for p in parts]
+    assert told == ["demo tiny, seed 0", "demo tiny, seed 1", "demo large, seed 0", "demo tiny, seed 0, leak world"]
+    assert (DataRoot(cache_home(), None).world, DataRoot(cache_home(), None).protocol) == ("real", "real")
+
+
+def test_data_comes_before_bench_data_before_the_demo(tmp_path, monkeypatch, capsys):
+    for name in ("given", "environment"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "environment"))
+    assert find_root(str(tmp_path / "given"), Reporter(), 0).path == tmp_path / "given"
+    root = find_root(None, Reporter(), 0)
+    assert (root.path, root.world) == (tmp_path / "environment", "real")
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(BenchError, match=r"no folder .*nowhere \(from BENCH_DATA\)"):
+        find_root(None, Reporter(), 0)
+    monkeypatch.setenv("BENCH_DATA", "")
+    assert find_root(None, Reporter(), 0, render=False).demo == {"size": "default", "seed": 0, "world": "standard"}
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"world: real ({tmp_path / 'given'})"
+    assert said[-1].startswith("world: demo (default, seed 0; no --data and no BENCH_DATA given): synthetic videos")
+
+
+def test_a_rendered_world_is_known_as_a_demo_wherever_it_lies(tmp_path):
+    (tmp_path / "crossfake-demo.json").write_text(
+        json.dumps({"size": "tiny", "seed": 4, "world": "leak", "complete": True})
+    )
+    assert find_root(str(tmp_path), Reporter(quiet=True), 0).protocol == "demo tiny, seed 4, leak world"
+
+
+def test_a_source_is_labelled_with_its_compression(planned):
+    assert planned.source().label == "ff++:c23"
+    assert planned.source("celebdf", "").label == "celebdf"
+
+
+def test_faces_have_one_store_for_each_place_and_setting(planned, monkeypatch):
+    source, faces = planned.source(), FaceSettings()
+    first = source.store_folder(faces)
+    assert first.parent == cache_home() / "faces"
+    assert first.name.startswith("ffpp-c23-")
+    assert first == planned.source(limit=3).store_folder(faces)
+    others = {
+        source.store_folder(FaceSettings(frames=8)),
+        source.store_folder(FaceSettings(encoding="jpeg95")),
+        replace(source, home=planned.home / "real").store_folder(faces),
+        planned.source(compression="c40").store_folder(faces),
+    }
+    monkeypatch.setattr("crossfake.datasets.faces.finder.FINDER_VERSION", 999)
+    assert len(others | {first, source.store_folder(faces)}) == 6
+
+
+@given(st.integers(1, 8), st.integers(1, 6), st.integers(0, 3))
+def test_a_limit_keeps_fakes_of_the_reals_it_keeps(limit, reals, methods):
+    from crossfake.benchmark.core.types import Video
+    from crossfake.benchmark.stages.sources import Source
+
+    root = DataRoot(cache_home(), None)
+    real = [Video(f"real/{i}", cache_home(), REAL, "real", "test") for i in range(reals)]
+    fake = [
+        Video(f"{m}/{i}", cache_home(), FAKE, str(m), "test", source=f"real/{i}")
+        for m in range(methods)
+        for i in range(reals)
+    ]
+    videos = tuple(sorted([*real, *fake], key=lambda v: v.id))
+    whole, part = (Source("x", "", cache_home(), videos, root, n).split("test") for n in (None, limit))
+    assert whole == list(videos)
+    kept = [v for v in part if v.label == REAL]
+    assert len(kept) == min(limit, reals)
+    assert len(part) - len(kept) == min(limit, len(fake))
+    assert part == sorted(part, key=lambda v: v.id)
+    pairs = [v for v in part if v.label == FAKE and v.source in {k.id for k in kept}]
+    assert len(pairs) == min(limit, len(kept) * methods)
+    assert part == Source("x", "", cache_home(), videos, root, limit).split("test")
+
+
+def test_a_limit_mixes_methods(planned, make_video):
+    videos = [make_video(f"real/{i}.mp4", "test") for i in range(6)] + [
+        make_video(f"fake{m}/{i}.mp4", "test", method=m, source=f"real/{i}.mp4") for m in "ABC" for i in range(6)
+    ]
+    kept = planned.source(videos=videos, limit=6).split("test")
+    assert len({v.method for v in kept if v.label == FAKE}) > 1
+
+
+def test_open_source_finds_the_demo_worlds_sets(tiny_world):
+    root = DataRoot(tiny_world, {"size": "tiny", "seed": 0, "world": "standard"})
+    assert open_source("faceforensics++", root).label == "ff++:c23"
+    assert {v.split for v in open_source("dfdc", root).videos} == {"train", "val", "test"}
+    with pytest.raises(BenchError, match="Did you mean 'celebdf'"):
+        open_source("celebfd", root)

@@ -1,0 +1,381 @@
+"""Training: batches that hang on the seed alone, selection, resuming, and what stops it. No backend needed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.benchmark.core.types import FAKE, REAL, LostFrame
+from crossfake.benchmark.core.workers import map_ahead
+from crossfake.benchmark.stages.train import Training
+from crossfake.benchmark.stages.training_batches import Batches, FrameIndex, index_frames
+from hypothesis import given
+from hypothesis import strategies as st
+
+CONTENT = {"real/a.mp4": [0, 10, 20], "real/b.mp4": [0], "fake/a.mp4": [0, 10, 16], "fake/b.mp4": [7, 9]}
+
+
+def frames_of(labels: list[int]) -> FrameIndex:
+    n = len(labels)
+    none = np.full(n, -1)
+    return FrameIndex(["v"], np.zeros(n, int), np.arange(n), np.array(labels), none, none)
+
+
+class Tell:
+    """A sampler whose example tells frame, pair and draw; None for a frame in `hopeless`."""
+
+    def __init__(self, hopeless: tuple[int, ...] = ()):
+        self.hopeless = hopeless
+
+    def __call__(self, sample, rng):
+        if sample.face.frame in self.hopeless:
+            return None
+        pair = -1 if sample.source is None else sample.source.frame
+        return {"told": np.array([sample.face.frame, pair, sample.label]), "draw": rng.normal(size=2)}
+
+
+@given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 5))
+def test_every_frame_comes_once_before_any_comes_again(n, size, seed):
+    batches = Batches(frames_of([REAL] * n), None, Tell(), size, False, seed)
+    row = [i for step in range(3 * n) for i in batches.choose_frames(step)]
+    for turn in range(3):
+        assert sorted(row[turn * n : (turn + 1) * n]) == list(range(n))
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(2, 9), st.integers(0, 5))
+def test_balance_draws_halves_and_goes_through_each_class_in_turn(reals, fakes, size, seed):
+    batches = Batches(frames_of([REAL] * reals + [FAKE] * fakes), None, Tell(), size, True, seed)
+    steps = [batches.choose_frames(step) for step in range(20)]
+    assert all(sum(i < reals for i in step) == size // 2 for step in steps)
+    row = [i for step in steps for i in step if i < reals]
+    counts = Counter(row[: len(row) // reals * reals])
+    assert len(set(counts.values())) <= 1
+
+
+def test_another_seed_or_turn_is_another_order():
+    def row(seed: int) -> list[int]:
+        return Batches(frames_of([0] * 40), None, Tell(), 80, False, seed).choose_frames(0)
+
+    assert row(0) != row(1)
+    assert row(0)[:40] != row(0)[40:]
+
+
+@pytest.fixture
+def batches(memory_store, make_video):
+    store = memory_store(CONTENT)
+    return Batches(index_frames([make_video(v) for v in CONTENT], store)[0], store, Tell(), 4, True, 3)
+
+
+def test_a_batch_hangs_on_its_step_alone(batches):
+    forward = [batches(step)[0] for step in range(6)]
+    backward = [batches(step)[0] for step in reversed(range(6))][::-1]
+    for a, b in zip(forward, backward, strict=True):
+        assert np.array_equal(a["told"], b["told"])
+        assert np.array_equal(a["draw"], b["draw"])
+    draws = np.concatenate([b["draw"] for b in forward])
+    assert len(np.unique(draws)) == draws.size  # No two examples share their draws.
+
+
+def test_batches_are_the_same_in_other_processes(real_store, make_video):
+    from crossfake.detectors.baselines.augment import ClassifierSampler
+    from crossfake.detectors.common.crops import BoxCrop
+
+    store = real_store(CONTENT)
+    frames, _ = index_frames([make_video(v) for v in CONTENT], store)
+    made = Batches(frames, store, ClassifierSampler(BoxCrop(8)), 4, True, 0)
+    here, there = (list(map_ahead(made, range(5), workers)) for workers in (0, 1))
+    assert len(here) == 5
+    for (a, _), (b, _) in zip(here, there, strict=True):
+        assert a.keys() == {"image", "label"}
+        assert all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_lost_samples_are_named_and_never_replaced(memory_store, make_video):
+    store = memory_store(CONTENT)
+    frames, _ = index_frames([make_video(v) for v in CONTENT], store)
+    batch, lost = Batches(frames, store, Tell(hopeless=(16,)), len(frames), False, 0)(0)
+    assert lost == ["fake/a.mp4 face 2: nothing could be made of it"]
+    assert len(batch["told"]) == len(frames) - 1
+    every = tuple(range(30))
+    assert Batches(frames, store, Tell(hopeless=every), 2, False, 0)(0)[0] == {}
+
+
+class Session:
+    """Counts steps into the detector's one weight; its loss at step n is `losses(n)`."""
+
+    def __init__(self, detector):
+        self.detector = detector
+
+    def step(self, batch):
+        self.detector.seen.append(batch["told"].tolist())
+        self.detector.weight += 1
+        return {"loss": self.detector.losses(int(self.detector.weight)), "other": 2.0}
+
+    def state(self):
+        return json.dumps(int(self.detector.weight)).encode()
+
+    def restore(self, packed):
+        self.detector.weight = json.loads(packed)
+
+
+class Student:
+    """A detector whose validation scores after each epoch are right or wrong as `right` says."""
+
+    def __init__(self, right=(), losses=lambda n: 1.0, hopeless=(), per_epoch=2):
+        self.right, self.losses, self.hopeless, self.per_epoch = right, losses, hopeless, per_epoch
+        self.weight, self.seen = 0, []
+
+    def training(self, settings, total, per_epoch):
+        return Session(self)
+
+    def sampler(self):
+        return Tell(self.hopeless)
+
+    def score(self, crops):
+        fake = crops[:, 0, 0, 0].astype(int) >= 2  # by the video's number in CONTENT
+        return np.where(fake == self.right[int(self.weight) // self.per_epoch - 1], 0.9, 0.1)
+
+    def state(self):
+        return {"weight": np.array(self.weight)}
+
+    def load(self, weights):
+        self.weight = int(weights["weight"])
+        return self
+
+
+class Recorder(Reporter):
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def training(student, store, videos, folder: Path, **settings: Any) -> Training:
+    given = {"epochs": 3, "steps_per_epoch": 2, "batch_size": 4, **settings}
+    return Training(
+        student, lambda face: face.crop, TrainSettings(**given), 0, store, videos, videos, folder, Recorder(), 0
+    )
+
+
+@pytest.fixture
+def course(memory_store, make_video, tmp_path):
+    def make(student: Student, **settings: Any) -> Training:
+        return training(student, memory_store(CONTENT), [make_video(v) for v in CONTENT], tmp_path, **settings)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("right", "best"), [([False, True, False], 2), ([True, True, False], 2), ([True, True, True], 3), ([True], 1)]
+)
+def test_the_best_epoch_is_taken_and_later_ones_win_ties(course, right, best):
+    student = Student(right)
+    report = course(student, epochs=len(right)).run()
+    assert report["best_epoch"] == best
+    assert student.weight == 2 * best
+    assert [e["val.video.auc"] for e in report["epochs"]] == [float(r) for r in right]
+    assert [(e["epoch"], e["loss"], e["other"]) for e in report["epochs"]] == [
+        (i + 1, 1.0, 2.0) for i in range(len(right))
+    ]
+    assert report["frames"] == 9
+    assert report["steps"] == 2 * len(right)
+
+
+def test_an_epoch_is_all_frames_unless_told_otherwise(course):
+    assert course(Student([True], per_epoch=99), epochs=1, steps_per_epoch=None).run()["steps"] == 9 // 4
+
+
+def test_without_epochs_nothing_is_trained(course):
+    student = Student()
+    assert course(student, epochs=0).run()["best_epoch"] == -1
+    assert student.weight == 0
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3, 4, 5])
+def test_a_killed_training_goes_on_to_the_same_end(course, killed_at, monkeypatch):
+    monkeypatch.setattr("crossfake.benchmark.stages.train.SAVE_EVERY", -1.0)
+    whole = Student([True, False, False])
+    expected = course(whole).run()
+    (course(whole)._state_file).unlink()
+
+    def killed(n: int) -> float:
+        if n > killed_at:
+            raise KeyboardInterrupt
+        return 1.0
+
+    first = Student([True, False, False], losses=killed)
+    with pytest.raises(KeyboardInterrupt):
+        course(first).run()
+    second = Student([True, False, False])
+    again = course(second)
+    assert again.run() == expected
+    assert again.reporter.lines[0] == f"resuming training at step {killed_at}"
+    assert first.seen[:killed_at] + second.seen == whole.seen
+    assert second.weight == whole.weight == 2
+
+
+def test_what_was_kept_for_resuming_is_removed_and_half_written_files_of_killed_runs_too(course, tmp_path):
+    half = tmp_path / ".training_state.123.tmp.npz"
+    half.write_bytes(b"half")
+    made = course(Student([True, True, True]))
+    made.run()
+    assert not half.exists()
+    assert (tmp_path / "training_state.npz").is_file()
+    made.forget()
+    made.forget()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_with_the_step(course, value):
+    student = Student([True] * 3, losses=lambda n: value if n == 3 else 1.0)
+    with pytest.raises(BenchError, match=r"loss is no longer finite at step 3\. Try a lower rate"):
+        course(student).run()
+
+
+def test_more_than_a_twentieth_of_samples_lost_stops_and_lists_them(course, tmp_path):
+    with pytest.raises(BenchError, match=r"no example could be made of \d+ samples in 20 steps, more than 5%") as error:
+        course(Student([True] * 30, hopeless=(16,)), steps_per_epoch=30).run()
+    path = tmp_path / "lost_samples.json"
+    assert str(path) in str(error.value)
+    lost = json.loads(path.read_text())
+    assert set(lost) == {"fake/a.mp4 face 2: nothing could be made of it"}
+    assert f" {len(lost)} samples" in str(error.value)
+
+
+def test_a_few_lost_samples_are_reported(memory_store, make_video, tmp_path):
+    content = {"real/a.mp4": list(range(100, 130)), "fake/a.mp4": list(range(100, 129)), "fake/z.mp4": [16]}
+    videos = [make_video(v) for v in content]
+    student = Student([True], hopeless=(16,), per_epoch=60)
+    student.score = lambda crops: np.linspace(0, 1, len(crops))
+    report = training(student, memory_store(content), videos, tmp_path, epochs=1, steps_per_epoch=60, batch_size=1)
+    assert report.run()["lost"] == 1
+    assert json.loads((tmp_path / "lost_samples.json").read_text()) == [
+        "fake/z.mp4 face 0: nothing could be made of it"
+    ]
+    assert f"1 samples were lost; they are listed in {tmp_path / 'lost_samples.json'}" in report.reporter.lines
+
+
+def test_a_short_training_is_stopped_by_lost_samples_too(course):
+    with pytest.raises(BenchError, match="more than 5%"):
+        course(Student([True], hopeless=(16,), per_epoch=5), epochs=1, steps_per_epoch=5).run()
+
+
+LARGE = {"real/a.mp4": list(range(50)), "fake/a.mp4": list(range(50))}
+
+
+@pytest.fixture
+def broken_course(memory_store, make_video, tmp_path):
+    """A training on 100 frames, after `lost` (by video) were lost in preparing; `fake/gone.mp4` has none left."""
+
+    def make(lost: dict[str, list[int]], student: Student | None = None, **settings: Any) -> Training:
+        named = {v: tuple(LostFrame(n, "it has no landmarks") for n in numbers) for v, numbers in lost.items()}
+        store = memory_store({**LARGE, "fake/gone.mp4": "unreadable"}, lost=named)
+        videos = [make_video(v) for v in store.content]
+        student = student or Student([True] * 3)
+        student.score = lambda crops: np.linspace(0, 1, len(crops))
+        return training(student, store, videos, tmp_path, **settings)
+
+    return make
+
+
+def test_what_was_lost_in_preparing_stops_before_the_first_step(broken_course, tmp_path):
+    made = broken_course({"fake/a.mp4": [50, 51], "fake/gone.mp4": [0, 1, 2, 3]})
+    told = r"6 of 106 frames to train on were lost while faces were prepared, more than 5%; they are listed in .*"
+    with pytest.raises(BenchError, match=told) as error:
+        made.run()
+    path = tmp_path / "lost_samples.json"
+    assert str(error.value).endswith(str(path))
+    named = ["fake/a.mp4 frame 51: it has no landmarks", "fake/gone.mp4 frame 0: it has no landmarks"]
+    assert json.loads(path.read_text())[1:3] == named
+    assert made.detector.weight == 0
+
+
+def test_a_little_lost_in_preparing_is_named_and_counted(broken_course, tmp_path):
+    made = broken_course({"fake/a.mp4": [50, 51], "real/a.mp4": [52]})
+    report = made.run()
+    assert (report["lost"], report["lost_in_preparing"], report["frames"]) == (3, 3, 100)
+    assert len(json.loads((path := tmp_path / "lost_samples.json").read_text())) == 3
+    told = "3 of 103 frames to train on were lost while faces were prepared"
+    assert made.reporter.lines[1] == f"{told}; they are listed in {path}"
+    assert made.reporter.lines[-1] == f"3 samples were lost; they are listed in {path}"
+
+
+def test_losses_in_preparing_and_of_the_sampler_add_up(broken_course, tmp_path):
+    student = Student([True], hopeless=(16, 17), per_epoch=25)  # 4 of 100 frames
+    made = broken_course({"fake/a.mp4": [50, 51]}, student, epochs=1, steps_per_epoch=25)
+    told = "2 of 102 frames to train on were lost while faces were prepared, and no example could be made of 3 samples"
+    with pytest.raises(BenchError, match=rf"{told} in 20 steps, more than 5%"):
+        made.run()
+    assert len(json.loads((tmp_path / "lost_samples.json").read_text())) == 5
+
+
+def test_what_other_videos_lost_is_not_lost_to_training_nor_does_an_earlier_list_outlive_it(broken_course, tmp_path):
+    made = broken_course({"fake/gone.mp4": list(range(20))})
+    with pytest.raises(BenchError, match="20 of 120 frames"):
+        made.run()
+    made.train_videos = made.train_videos[:2]
+    assert made.run()["lost"] == 0
+    assert not (tmp_path / "lost_samples.json").exists()
+
+
+def test_balance_wants_both_classes_in_a_batch(course):
+    with pytest.raises(BenchError, match=r"train\.balance wants real and fake frames in each batch: .*=2"):
+        course(Student([True] * 3), balance=True, batch_size=1).run()
+
+
+def test_what_a_recipe_leaves_out_is_counted_but_not_lost(course):
+    student = Student([True] * 3)
+    student.sampler = lambda: lambda sample, rng: {} if sample.face.frame == 16 else {"told": np.zeros(1)}
+    report = course(student).run()
+    assert report["lost"] == 0
+    assert report["left_out"] == 3  # 24 draws of 9 frames: each comes two or three times.
+
+
+def test_pairs_are_told_before_the_first_step(course):
+    made = course(Student([True] * 3))
+    made.run()
+    told = (
+        "training on 9 frames; of 5 fake ones, 2 have their source at the same frame, 3 at the nearest one with a face"
+    )
+    assert made.reporter.lines[0] == f"{told}, 0 have none"
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        (["fake/a.mp4", "fake/b.mp4"], "nothing to train on: 4 real and 0 fake frames with a face in the train split"),
+        (["real/a.mp4", "real/b.mp4"], "nothing to train on: 0 real and 5 fake frames"),
+    ],
+)
+def test_one_class_is_not_trained_on(memory_store, make_video, tmp_path, gone, message):
+    store = memory_store({v: "no_face" if v in gone else c for v, c in CONTENT.items()})
+    student = Student([True] * 3)
+    with pytest.raises(BenchError, match=message):
+        training(student, store, [make_video(v) for v in CONTENT], tmp_path).run()
+    assert student.weight == 0
+
+
+def test_a_validation_split_of_one_class_is_told_before_the_first_step(memory_store, make_video, tmp_path):
+    store = memory_store({**CONTENT, "real/val.mp4": "unreadable", "fake/val.mp4": [0]})
+    student = Student([True] * 3)
+    made = training(student, store, [make_video(v) for v in CONTENT], tmp_path)
+    made.val_videos = [make_video("real/val.mp4", "val"), make_video("fake/val.mp4", "val")]
+    with pytest.raises(BenchError, match="nothing to select checkpoints on: 0 real and 1 fake videos with a face"):
+        made.run()
+    assert student.weight == 0
+
+
+def test_an_epoch_draws_each_frame_once_and_with_balance_the_larger_class():
+    frames = frames_of([REAL, FAKE, FAKE, FAKE])
+    assert frames.epoch_length(balance=False) == 4
+    assert frames.epoch_length(balance=True) == 6

@@ -1,0 +1,90 @@
+"""Calibration: against definitions, scikit-learn and a world whose temperature is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from crossfake.benchmark.stats import calibration
+from crossfake.benchmark.stats.bootstrap import Resamples
+from hypothesis import given
+from hypothesis import strategies as st
+
+samples = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=40)
+
+
+def columns(rows: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
+    y, s = (np.array(c, float) for c in zip(*rows, strict=True))
+    return y, s
+
+
+def world(n: int = 20_000, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels drawn with the probability that sigmoid(logit / temperature) says; scores that ignore it."""
+    rng = np.random.default_rng(0)
+    logit = rng.normal(0, 3, n)
+    return (rng.random(n) < 1 / (1 + np.exp(-logit / temperature))).astype(int), 1 / (1 + np.exp(-logit))
+
+
+def of(y: np.ndarray, s: np.ndarray) -> dict[str, float]:
+    return {
+        name: found.value
+        for name, found in calibration.measure_calibration(y, s, Resamples(np.arange(len(y)), 0)).items()
+    }
+
+
+@given(samples)
+def test_ece_and_brier_are_what_they_are_defined_as(rows):
+    y, s = columns(rows)
+    found = of(y, s)
+    by_bin = [np.flatnonzero(calibration.assign_bins(s) == b) for b in range(calibration.BINS)]
+    gaps = [len(i) / len(y) * abs(s[i].mean() - y[i].mean()) for i in by_bin if len(i)]
+    assert found["ece"] == pytest.approx(sum(gaps), abs=1e-12)
+    assert found["brier"] == pytest.approx(sum((p - t) ** 2 for t, p in rows) / len(rows), abs=1e-12)
+
+
+@given(samples)
+def test_the_reliability_curve_tells_the_calibration_error(rows):
+    y, s = columns(rows)
+    points = calibration.reliability_curve(y, s)
+    assert sum(n for *_, n in points) == len(y)
+    error = sum(n * abs(mean - share) for mean, share, n in points) / len(y)
+    assert error == pytest.approx(of(y, s)["ece"], abs=1e-12)
+
+
+def test_bins_hold_their_lower_edge_and_the_last_one_1():
+    assert calibration.assign_bins([0, 0.0666, 1 / 15, 0.999, 1]).tolist() == [0, 0, 1, 14, 14]
+
+
+def test_draws_are_those_of_repeated_samples():
+    y, s = world(90)
+    person = np.arange(90) % 30
+    resamples = Resamples(person, 20)
+    found = calibration.measure_calibration(y, s, resamples)
+    for k, times in enumerate(resamples.times):
+        again = np.repeat(np.arange(90), times[person])
+        expected = of(y[again], s[again])
+        assert {name: drawn.draws[k] for name, drawn in found.items()} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_of_a_world_is_found_and_mends_it(temperature):
+    y, s = world(temperature=temperature)
+    fitted = calibration.fit_temperature(y, s)
+    assert fitted == pytest.approx(temperature, rel=0.05)
+    assert of(y, calibration.apply_temperature(s, fitted))["ece"] < 0.012
+
+
+@given(samples, st.floats(0.1, 10))
+def test_a_temperature_keeps_the_order(rows, temperature):
+    _, s = columns(rows)
+    scaled = calibration.apply_temperature(s, temperature)
+    assert (np.diff(scaled[np.argsort(s)]) >= 0).all()
+    assert ((scaled >= 0.5) == (s >= 0.5)).all()
+
+
+def test_scores_that_part_the_classes_stop_at_the_smallest_temperature():
+    assert calibration.fit_temperature([0, 0, 1, 1], [0.2, 0.4, 0.7, 0.9]) == pytest.approx(1 / 20, rel=0.01)
+
+
+def test_what_is_a_probability():
+    assert calibration.are_probabilities([0, 0.5, 1])
+    assert not calibration.are_probabilities([-0.1, 0.5])

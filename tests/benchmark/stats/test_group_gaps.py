@@ -1,0 +1,337 @@
+"""Per-group tables and gaps: numbers by hand, small groups named, unannotated videos left out of what they lack."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossfake.benchmark.stats import metrics
+from crossfake.benchmark.stats.attributes import cross_attributes
+from crossfake.benchmark.stats.bootstrap import Resamples, estimate, estimate_interval, measure_ranking
+from crossfake.benchmark.stats.fairness_metrics import compute_gaps, reference_metrics, sigmoid
+from crossfake.benchmark.stats.group_gaps import GAPS, Samples, measure_groups, placements, threshold_at_fpr
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def people(*rows: tuple[str, str, int, list[float]]) -> pd.DataFrame:
+    """Each row: gender, race, label, scores."""
+    return pd.DataFrame([{"gender": g, "race": r, "label": y, "score": s} for g, r, y, scores in rows for s in scores])
+
+
+def measured(table: pd.DataFrame, known: list[str], threshold: float = 0.5, draws: int = 0, level: str = "video"):
+    clusters = np.arange(len(table))
+    return measure_groups(level, [Samples(table, clusters, threshold)], known, Resamples(clusters, draws))
+
+
+EASY, HARD = [0.1] * 5, [0.9] * 5
+
+
+@pytest.fixture
+def two() -> pd.DataFrame:
+    """Men are told apart perfectly; of the women one real in five scores as high as the fakes, the others lower."""
+    return people(("m", "a", 0, EASY), ("m", "a", 1, HARD), ("f", "a", 0, [0.9, *EASY[:4]]), ("f", "a", 1, HARD))
+
+
+def random_table(n: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    label = np.arange(n) % 2
+    return pd.DataFrame(
+        {
+            "gender": rng.choice(["m", "f"], n),
+            "race": rng.choice(["a", "b", "w"], n),
+            "label": label,
+            "score": sigmoid(rng.normal(size=n) + 1.5 * label - 0.7),
+        }
+    )
+
+
+def test_rates_and_auc_of_each_group(two):
+    table = measured(two, ["gender"])[1]["gender"]
+    assert table["m"]["video.auc"].value == 1
+    assert table["f"]["video.auc"].value == pytest.approx(0.9)  # 5 of 25 pairs are ties.
+    assert (table["m"]["video.fpr"].value, table["m"]["video.fpr"].n) == (0, 5)
+    assert table["f"]["video.fpr"].value == pytest.approx(0.2)
+    assert table["f"]["video.tpr"].value == 1
+    assert table["f"]["video.auc"].n == 10
+
+
+def test_gaps_have_the_smallest_cell_as_n(two):
+    result, _ = measured(pd.concat([two, people(("m", "a", 1, [0.9]))], ignore_index=True), ["gender"], draws=50)
+    auc, fpr = (result[f"video.fairness.gender.{what}"] for what in ("auc_gap", "f_fpr_range"))
+    assert auc.value == pytest.approx(0.1)
+    assert fpr.value == pytest.approx(0.2)
+    assert auc.n == fpr.n == 5
+    assert 0 <= auc.lo <= auc.value <= auc.hi <= 1
+
+
+def test_the_worst_group_is_named(two):
+    result, _ = measured(two, ["gender"])
+    assert result["video.fairness.gender.worst_auc"][::4] == (pytest.approx(0.9), "f")
+    assert result["video.fairness.gender.worst_fpr"][::4] == (pytest.approx(0.2), "f")
+
+
+@pytest.mark.parametrize(("threshold", "rates"), [(0.05, (1, 1)), (0.5, (0.2, 1)), (0.9, (0.2, 1)), (0.95, (0, 0))])
+def test_a_score_at_the_threshold_is_called_fake(two, threshold, rates):
+    women = measured(two, ["gender"], threshold)[1]["gender"]["f"]
+    assert (women["video.fpr"].value, women["video.tpr"].value) == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("level", ["video", "frame"])
+def test_gaps_are_those_of_the_plain_functions(level):
+    table = random_table(400)
+    result, _ = measured(table, ["gender", "race"], 0.4, level=level)
+    for attribute, names in cross_attributes(table, ["gender", "race"]).items():
+        expected = reference_metrics(table["label"], table["score"], names, 0.4)
+        for name in ("f_fpr_sum", "f_fpr_range", "f_meo", "f_dp", "f_oae", "f_eo", "auc_gap"):
+            assert result[f"{level}.fairness.{attribute}.{name}"].value == pytest.approx(expected[name], abs=1e-12)
+        half = reference_metrics(table["label"], table["score"], names, 0.5)
+        assert result[f"{level}.fairness_at_half.{attribute}.f_eo"].value == pytest.approx(half["f_eo"], abs=1e-12)
+
+
+def test_fpr_of_groups_at_five_percent_overall():
+    table = random_table(600)
+    cells = measured(table, ["gender"])[1]["gender"]
+    reals = table[table["label"] == 0]
+    threshold = reals["score"].sort_values(ascending=False).iloc[int(0.05 * len(reals)) - 1]
+    for gender, cell in cells.items():
+        of_group = reals.loc[reals["gender"] == gender, "score"]
+        assert cell["video.fpr_at_fpr5"].value == pytest.approx((of_group >= threshold).mean())
+
+
+def test_the_threshold_of_a_rate_never_exceeds_it_even_with_ties():
+    assert threshold_at_fpr([0] * 20, np.arange(20), 0.05) == np.nextafter(18, np.inf)
+    tied = threshold_at_fpr([0] * 20, [1.0] * 20, 0.05)
+    assert tied > 1
+    assert threshold_at_fpr([1], [0.3], 0.05) == np.inf
+
+
+def test_small_and_one_class_groups_are_named_and_enter_no_gap(two):
+    more = people(("x", "a", 0, [0.9] * 4), ("x", "a", 1, [0.1] * 9), ("y", "a", 1, [0.5] * 20))
+    result, groups = measured(pd.concat([two, more], ignore_index=True), ["gender"])
+    assert list(groups["gender"]) == ["f", "m", "x", "y"]
+    assert groups["gender"]["x"]["left_out"] == "fewer than 5 videos of a class (real 4, fake 9)"
+    assert groups["gender"]["x"]["video.auc"].value == 0
+    assert groups["gender"]["y"]["video.auc"].value is None
+    assert groups["gender"]["y"]["video.fpr"].note == "no such videos"
+    gap = result["video.fairness.gender.auc_gap"]
+    assert gap.value == measured(two, ["gender"])[0]["video.fairness.gender.auc_gap"].value
+    assert gap.note == "left out: x (real 4, fake 9), y (real 0, fake 20)"
+
+
+def test_at_frame_level_only_one_class_groups_are_left_out_as_in_the_literature(two):
+    more = people(("x", "a", 0, [0.9]), ("x", "a", 1, [0.1]), ("y", "a", 1, [0.5] * 20))
+    result, groups = measured(pd.concat([two, more], ignore_index=True), ["gender"], level="frame")
+    assert groups["gender"]["y"]["frame.left_out"] == "one class only (real 0, fake 20)"
+    assert "frame.left_out" not in groups["gender"]["x"]
+    assert result["frame.fairness.gender.auc_gap"].value == 1
+
+
+def test_one_group_alone_has_no_gap_and_says_so(two):
+    for what in measured(two[two["gender"] == "m"], ["gender"])[0].values():
+        assert (what.value, what.n) == (None, 0)
+        assert what.note == "fewer than two groups with 5 videos of each class"
+
+
+def test_one_group_at_frame_level_has_what_the_literature_has(two):
+    more = people(("x", "a", 1, [0.1] * 3))
+    table = pd.concat([two[two["gender"] == "m"], more], ignore_index=True)
+    found = measured(table, ["gender"], level="frame")[0]
+    theirs = reference_metrics(table["label"], table["score"], table["gender"])
+    for name in GAPS:
+        assert found[f"frame.fairness.gender.{name}"].value == pytest.approx(theirs[name], abs=1e-12)
+    assert found["frame.fairness.gender.f_eo"].value > 0
+    gap = found["frame.fairness.gender.f_fpr_sum"]
+    assert (gap.lo, gap.n) == (None, min(theirs_n(table)))
+    assert gap.note == "fewer than two groups with both classes; left out: x (real 0, fake 3)"
+    assert found["frame.fairness.gender.worst_auc"].value is None
+
+
+def theirs_n(table: pd.DataFrame) -> list[int]:
+    return [int(((table["gender"] == "m") & (table["label"] == k)).sum()) for k in (0, 1)]
+
+
+def test_cells_count_samples_of_their_own_level(two):
+    frame = measured(two, ["gender"], level="frame")[1]["gender"]["m"]
+    assert [frame["frame.n_real"], frame["frame.n_fake"]] == theirs_n(two)
+
+
+def test_auc_draws_agree_with_the_exact_bootstrap():
+    table = random_table(300)
+    women = table[table["gender"] == "f"].reset_index(drop=True)
+    found = measured(women, ["gender"], draws=2000)[1]["gender"]["f"]["video.auc"]
+    statistic = partial(metrics.auc, women["label"].to_numpy(), women["score"].to_numpy())
+    exact = estimate(statistic, np.arange(len(women)), n=len(women), draws=2000)
+    assert found.value == pytest.approx(exact.value)
+    assert (found.lo, found.hi) == pytest.approx((exact.lo, exact.hi), abs=0.006)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6)), min_size=1, max_size=40))
+def test_placements_average_to_the_auc(samples):
+    label, score = np.array(samples).T
+    place, auc = placements(label, score), float(metrics.auc(label, score))
+    if np.isnan(auc):
+        assert np.isnan(place).all()
+    else:
+        assert place[label == 1].mean() == pytest.approx(auc)
+        assert place[label == 0].mean() == pytest.approx(auc)
+
+
+def test_frames_of_one_video_are_drawn_together():
+    table = random_table(60)
+    whole, resamples = pd.concat([table] * 8, ignore_index=True), Resamples(np.arange(60), 300)
+    alone = measure_groups("frame", [Samples(table, np.arange(60), 0.4)], ["gender"], resamples)
+    copied = measure_groups("frame", [Samples(whole, np.tile(np.arange(60), 8), 0.4)], ["gender"], resamples)
+    for name, one in alone[0].items():
+        assert copied[0][name][:3] == pytest.approx(one[:3])
+        assert copied[0][name].n == 8 * one.n
+
+
+def test_a_rate_of_zero_is_not_certain():
+    table = people(("m", "a", 0, EASY * 4), ("m", "a", 1, HARD * 4), ("f", "a", 0, EASY), ("f", "a", 1, HARD))
+    result, groups = measured(table, ["gender"], draws=4000)
+    few, many = (groups["gender"][g]["video.fpr"] for g in ("f", "m"))
+    assert few.value == few.lo == many.value == 0
+    assert few.hi == pytest.approx(0.379, abs=0.02)  # The upper end of Jeffreys' interval for 0 of 5.
+    assert many.hi == pytest.approx(0.117, abs=0.02)  # 0 of 20
+    gap = result["video.fairness.gender.f_fpr_range"]
+    assert gap.value == gap.lo == 0
+    assert gap.hi > 0.2
+    assert groups["gender"]["f"]["video.auc"].lo < 0.7
+
+
+def coverage(rates: list[float], sizes: list[int], metric: str, runs: int, draws: int) -> tuple[float, float]:
+    """Return how often the interval holds the true gap, and how often it begins above it."""
+    rng = np.random.default_rng(0)
+    names = np.repeat([f"g{i}" for i in range(len(sizes))], sizes)
+    table = pd.DataFrame({"a": np.concatenate([names, names]), "label": np.repeat([0, 1], sum(sizes))})
+    share = np.array(sizes) / sum(sizes)
+    exact = {k: np.array([*rates, share @ rates]) for k in ("fpr", "pr", "acc")} | {"tpr": np.ones(len(sizes) + 1)}
+    truth, held, above = float(compute_gaps(exact)[metric]), 0, 0
+    for _ in range(runs):
+        reals = rng.random(sum(sizes)) < np.repeat(rates, sizes)
+        table["score"] = np.concatenate([reals, np.ones(sum(sizes))])
+        e = measured(table, ["a"], draws=draws)[0][f"video.fairness.a.{metric}"]
+        held += e.lo <= truth + 1e-9 and truth <= e.hi + 1e-9
+        above += e.lo > truth + 1e-9
+    return held / runs, above / runs
+
+
+def coverage_over_seeds(seeds: int, runs: int, draws: int) -> float:
+    """Return how often the interval of seeds pooled holds the mean gap of all seeds there could be.
+
+    The gap of a seed's own false positive rates is 0.15 on average, with a standard deviation of 0.05 between seeds.
+    """
+    rng = np.random.default_rng(0)
+    names, label = np.tile(np.repeat(["a", "b"], 100), 2), np.repeat([0, 1], 200)
+    clusters, held = np.arange(400), 0
+    for _ in range(runs):
+        samples = []
+        hard = rng.random(200)  # The same videos are easy or hard for every seed.
+        for gap in rng.normal(0.15, 0.05, seeds):
+            score = np.concatenate([hard < np.repeat([0.2, 0.2 + gap], 100), np.ones(200)])
+            samples.append(Samples(pd.DataFrame({"a": names, "label": label, "score": score}), clusters, 0.5))
+        e = measure_groups("video", samples, ["a"], Resamples(clusters, draws))[0]["video.fairness.a.f_fpr_range"]
+        held += e.lo <= 0.15 <= e.hi
+    return held / runs
+
+
+def test_the_gap_of_several_seeds_is_in_its_interval():
+    assert coverage_over_seeds(3, runs=60, draws=200) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_intervals_of_gaps_cover_over_seeds(seeds):
+    share = coverage_over_seeds(seeds, runs=1000, draws=300)
+    print(f"\ncoverage of a gap: {seeds} seeds: {share:.1%}")
+    assert share >= 0.935
+
+
+def test_an_attribute_counts_where_all_seeds_have_the_same_groups(two):
+    clusters = np.arange(len(two))
+    seeds = [Samples(t, clusters, 0.5) for t in (two, two.assign(gender="m"))]
+    metrics, groups = measure_groups("video", seeds, ["gender", "race"], Resamples(clusters, 0))
+    assert set(groups) == {"race"}
+    assert not [name for name in metrics if ".gender." in name]
+
+
+def test_seeds_that_differ_widen_a_gap():
+    table = random_table(200)
+    clusters, other = np.arange(200), table.assign(score=1 - table["score"])
+    resamples, name = Resamples(clusters, 200), "video.fairness.gender.f_fpr_range"
+
+    def of(*seeds: pd.DataFrame):
+        return measure_groups("video", [Samples(t, clusters, 0.4) for t in seeds], ["gender"], resamples)[0][name]
+
+    alone, twins, both = of(table), of(table, table), of(table, other)
+    assert twins[:3] == pytest.approx(alone[:3])
+    assert both.value == pytest.approx((alone.value + of(other).value) / 2)
+    assert both.hi > alone.hi + abs(alone.value - of(other).value) / 2
+
+
+def test_what_follows_from_perfect_rates_is_no_surer_than_they_are():
+    table = people(("m", "a", 0, EASY), ("m", "a", 1, HARD), ("f", "a", 0, EASY), ("f", "a", 1, HARD))
+    result, _ = measured(table, ["gender"], draws=400)
+    for name in ("f_dp", "f_oae", "f_fpr_range"):
+        assert result[f"video.fairness.gender.{name}"].lo == 0
+        assert result[f"video.fairness.gender.{name}"].hi > 0.1, name
+
+
+def test_a_groups_interval_does_not_hang_on_other_groups():
+    same = [("m", "a", 0, EASY * 4), ("m", "a", 1, HARD * 4), ("f", "a", 1, HARD)]
+    cells = [
+        measured(people(*same, ("f", "a", 0, reals)), ["gender"], draws=200)[1]["gender"]["m"]
+        for reals in (EASY, [0.9, *EASY[:4]])
+    ]
+    assert cells[0]["video.fpr"] == cells[1]["video.fpr"]
+
+
+def test_people_with_reals_and_fakes_are_counted_once():
+    table = random_table(48).assign(gender="m")
+    people_of = np.arange(48) // 4
+    found = measure_groups("video", [Samples(table, people_of, 0.4)], ["gender"], Resamples(people_of, 300))
+    cell = found[1]["gender"]["m"]["video.auc"]
+    alone = measure_ranking(table["label"], table["score"], Resamples(people_of, 300), ["auc"])["auc"]
+    whole = estimate_interval(*alone, n=48, clusters=12)
+    assert (cell.lo, cell.hi) == pytest.approx((whole.lo, whole.hi), abs=0.03)  # Its draws are to first order.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["f_fpr_range", "f_fpr_sum"])
+@pytest.mark.parametrize(
+    ("rates", "sizes"),
+    [
+        ([0.2] * 2, [60] * 2),
+        ([0.1, 0.3], [60] * 2),
+        ([0.1] * 8, [50] * 8),
+        ([0.1] * 7 + [0.4], [50] * 8),
+        (np.linspace(0.05, 0.5, 8).tolist(), [50] * 8),
+        ([0.1, 0.12, 0.15, 0.2], [50, 30, 80, 20]),
+    ],
+)
+def test_intervals_of_gaps_cover_wherever_the_truth_lies(rates, sizes, metric):
+    held, above = coverage(rates, sizes, metric, runs=400, draws=300)
+    assert held >= 0.925, (held, above)  # 95 % less two standard errors
+
+
+@pytest.mark.slow
+def test_small_cells_cover_nearly_as_well():
+    held, _ = coverage([0.1] * 8, [7, 40, 5, 21, 11, 45, 5, 6], "f_fpr_range", runs=400, draws=300)
+    assert held >= 0.925
+
+
+def test_an_interval_of_equal_groups_begins_at_zero_nearly_always():
+    held, above = coverage([0.2] * 4, [30] * 4, "f_fpr_range", runs=60, draws=200)
+    assert held == 1 - above  # Whatever is above 0 holds 0, since the interval begins there.
+    assert held >= 0.9
+
+
+def test_very_many_videos_are_measured_too():
+    table = random_table(70_000)
+    gap = measured(table, ["gender"], draws=20)[0]["video.fairness.gender.f_fpr_range"]
+    expected = reference_metrics(table["label"], table["score"], table["gender"])["f_fpr_range"]
+    assert gap.value == pytest.approx(expected)
+    assert gap.hi - gap.lo < 0.05

@@ -1,0 +1,171 @@
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.types import Face, LostFrame, PrepareResult
+from crossfake.datasets.faces.face_store import FaceStore, decode, encode, list_shards, write_shard
+
+RNG = np.random.default_rng(0)
+
+
+def face(frame: int, height: int = 20, width: int = 24) -> Face:
+    crop = RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    landmarks = RNG.uniform(0, 20, (81, 2)).astype(np.float32)
+    return Face(crop, landmarks, np.array([1, 2, 13, 14.5], np.float32), frame, (5, 6), (64, 48))
+
+
+def write(folder, name: str, videos: dict[str, list[Face]], generation: int = 0, settings: dict | None = None) -> None:
+    results = [
+        (
+            PrepareResult(
+                video, "ok" if faces else "no_face", 4, 4, tuple(f.frame for f in faces), generation=generation
+            ),
+            [(f, encode(f.crop, "png")) for f in faces],
+        )
+        for video, faces in videos.items()
+    ]
+    write_shard(folder / f"{name}.arrow", settings or {"frames": 4}, results)
+
+
+def same(a: Face, b: Face) -> bool:
+    arrays = all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("crop", "landmarks", "box"))
+    return arrays and (a.frame, a.origin, a.frame_size) == (b.frame, b.origin, b.frame_size)
+
+
+def test_png_gives_back_every_pixel_and_jpeg_nearly():
+    crop = face(0).crop
+    assert np.array_equal(decode(encode(crop, "png")), crop)
+    smooth = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, :, None] * 3, (64, 64, 3)).copy()
+    assert np.abs(decode(encode(smooth, "jpeg95")).astype(int) - smooth).max() < 8
+
+
+def test_faces_come_back_as_they_were(tmp_path):
+    first, second, third = face(3), face(9, 31, 17), face(0)
+    write(tmp_path, "a", {"x.mp4": [first, second], "none.mp4": []})
+    write(tmp_path, "b", {"y.mp4": [third]})
+    store = FaceStore(tmp_path)
+    assert store.frames("x.mp4") == [3, 9]
+    assert all(same(*pair) for pair in zip(store.faces("x.mp4"), [first, second], strict=True))
+    assert same(store.face("y.mp4", 0), third)
+    assert same(store.face("x.mp4", -1), second)
+    assert store.faces("none.mp4") == []
+    assert len(store) == 3
+    assert {v: o.status for v, o in store.outcomes().items()} == {"x.mp4": "ok", "none.mp4": "no_face", "y.mp4": "ok"}
+
+
+def test_crops_and_landmarks_can_be_written_to(tmp_path):
+    write(tmp_path, "a", {"x.mp4": [face(0)]})
+    found = FaceStore(tmp_path).face("x.mp4", 0)
+    found.crop[0], found.landmarks[0], found.box[0] = 1, 2, 3
+
+
+def test_unknown_video_has_no_frames_and_no_face(tmp_path):
+    write(tmp_path, "a", {"x.mp4": [face(0)]})
+    store = FaceStore(tmp_path)
+    assert store.frames("y.mp4") == []
+    with pytest.raises(BenchError, match=r"has no faces of y\.mp4"):
+        store.face("y.mp4", 0)
+    with pytest.raises(IndexError):
+        store.face("x.mp4", 1)
+
+
+def test_empty_folder_is_an_empty_store(tmp_path):
+    assert FaceStore(tmp_path / "nothing yet").outcomes() == {}
+
+
+def test_store_travels_to_other_processes(tmp_path):
+    write(tmp_path, "a", {"x.mp4": [face(0)]})
+    store = FaceStore(tmp_path)
+    before = store.face("x.mp4", 0)
+    content = pickle.dumps(store)
+    assert len(content) < 1000
+    assert same(pickle.loads(content).face("x.mp4", 0), before)
+
+
+def test_newer_outcome_wins_in_whatever_order_the_files_are(tmp_path):
+    new = face(7)
+    write(tmp_path, "a", {"x.mp4": [new]}, generation=1)
+    write(tmp_path, "b", {"x.mp4": [face(2)]}, generation=0)
+    assert FaceStore(tmp_path).frames("x.mp4") == [7]
+    assert same(FaceStore(tmp_path).face("x.mp4", 0), new)
+
+
+def test_many_shards_do_not_stay_open(tmp_path, monkeypatch):
+    monkeypatch.setattr("crossfake.datasets.faces.face_store.OPEN_SHARDS", 2)
+    faces = {f"{i}.mp4": face(i) for i in range(5)}
+    for i, (video, one) in enumerate(faces.items()):
+        write(tmp_path, f"shard{i}", {video: [one]})
+    store = FaceStore(tmp_path)
+    assert all(same(store.face(video, 0), one) for _ in range(2) for video, one in faces.items())
+    assert len(store._open) == 2
+
+
+def test_any_arrow_tool_can_read_a_shard(tmp_path):
+    write(tmp_path, "a", {"x.mp4": [face(3), face(9)], "y.mp4": [face(0)]})
+    with pa.memory_map(str(tmp_path / "a.arrow")) as file:
+        table = pa.ipc.open_file(file).read_all()
+        assert table.column("video").to_pylist() == ["x.mp4", "x.mp4", "y.mp4"]
+        assert table.column("frame").to_pylist() == [3, 9, 0]
+        assert table.schema.field("landmarks").type == pa.list_(pa.float32(), 162)
+        assert b"schema_version" in table.schema.metadata[b"crossfake"]
+
+
+def test_half_written_files_are_no_shards(tmp_path):
+    (tmp_path / ".abc.123.tmp.arrow").write_bytes(b"half")
+    assert list_shards(tmp_path) == []
+
+
+def test_broken_shard_is_named(tmp_path):
+    write(tmp_path, "a", {"x.mp4": [face(3)]})
+    path = tmp_path / "a.arrow"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BenchError, match=r"a\.arrow can't be read .*Remove that file and rerun"):
+        FaceStore(tmp_path).outcomes()
+
+
+def test_shard_of_another_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("crossfake.datasets.faces.face_store.SCHEMA_VERSION", 0)
+    write(tmp_path, "a", {"x.mp4": [face(3)]})
+    monkeypatch.undo()
+    with pytest.raises(BenchError, match="another version of crossfake"):
+        FaceStore(tmp_path).outcomes()
+
+
+def test_mixed_settings_are_seen(tmp_path):
+    write(tmp_path, "a", {"x.mp4": []}, settings={"frames": 4})
+    write(tmp_path, "b", {"y.mp4": []}, settings={"frames": 8})
+    assert FaceStore(tmp_path).settings() == [{"frames": 4}, {"frames": 8}]
+
+
+def test_failed_write_leaves_nothing(tmp_path):
+    with pytest.raises(pa.ArrowException):
+        write_shard(tmp_path / "a.arrow", {}, [(PrepareResult("x.mp4", "ok", 1, frames=(0,)), [(face(0), 1)])])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stores_from_before_lost_frames_were_kept_are_read(tmp_path, monkeypatch):
+    def old(outcome):
+        return {k: v for k, v in vars(outcome).items() if k not in ("lost", "follows")}
+
+    monkeypatch.setattr("crossfake.datasets.faces.face_store.asdict", old)
+    write(tmp_path, "a", {"x.mp4": [face(3)]})
+    assert FaceStore(tmp_path).outcomes()["x.mp4"] == PrepareResult("x.mp4", "ok", 4, 4, (3,))
+
+
+def test_lost_frames_come_back(tmp_path):
+    outcome = PrepareResult(
+        "x.mp4", "ok", 4, 3, (0,), lost=(LostFrame(7, "why"), LostFrame(9, "ditto")), follows="y.mp4"
+    )
+    write_shard(tmp_path / "a.arrow", {}, [(outcome, [(face(0), encode(face(0).crop, "png"))])])
+    assert FaceStore(tmp_path).outcomes() == {"x.mp4": outcome}
+
+
+def test_places_are_the_landmarks_boxes_in_shares_of_the_frame(tmp_path):
+    faces = [face(3), face(9)]
+    write(tmp_path, "a", {"w.mp4": [face(0)], "x.mp4": faces, "none.mp4": []})
+    store = FaceStore(tmp_path)
+    points = [(f.landmarks + f.origin) / f.frame_size for f in faces]
+    assert np.allclose(store.get_relative_boxes("x.mp4"), [[*p.min(0), *p.max(0)] for p in points], atol=1e-6)
+    assert store.get_relative_boxes("none.mp4").shape == store.get_relative_boxes("unknown.mp4").shape == (0, 4)

@@ -1,0 +1,363 @@
+"""The JAX base: one checkpoint for both backends, PyTorch's steps, nothing compiled twice, any number of devices."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax")
+pytest.importorskip("flax")
+optax = pytest.importorskip("optax")
+
+import jax.numpy as jnp
+from crossfake.benchmark.core.checkpoints import save
+from crossfake.benchmark.core.contracts import Trainable
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.registry import detectors
+from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.detectors import create, create_from
+from crossfake.detectors.common_jax.imagenet import load_imagenet_weights
+from crossfake.detectors.common_jax.training import climb_to_sharpest, make_optimizer
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture(scope="module")
+def batch() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {"image": rng.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8), "label": np.arange(6) % 2}
+
+
+def meso(seed: int = 0):
+    return create_from(detectors.find("meso4", "jax"), seed, input_size=32)
+
+
+def part(batch, n):
+    return {k: v[:n] for k, v in batch.items()}
+
+
+@pytest.fixture
+def compilations():
+    """Count what XLA compiles."""
+    seen: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: seen.append(event))
+    yield lambda: seen.count(COMPILED)
+    jax.monitoring.clear_event_listeners()
+
+
+def test_what_either_backend_saves_the_other_loads(ports, batch, tmp_path):
+    first, second = ports("meso4", input_size=32)
+    assert isinstance(second, Trainable)
+    session = second.training(TrainSettings(batch_size=6, lr=0.01), 2, 2)
+    for _ in range(2):
+        session.step(batch)
+    save(second, tmp_path / "jax.safetensors", {})
+    assert first.load(tmp_path / "jax.safetensors").score(batch["image"]) == pytest.approx(
+        second.score(batch["image"]), abs=1e-5
+    )
+    save(first, tmp_path / "torch.safetensors", {})
+    assert (tmp_path / "torch.safetensors").stat().st_size == (tmp_path / "jax.safetensors").stat().st_size
+    expected, again = second.state(), meso().load(tmp_path / "torch.safetensors").state()
+    assert all(np.array_equal(again[k], v) and again[k].dtype == v.dtype for k, v in expected.items())
+
+
+def test_torch_pickles_load_and_other_networks_are_told(ports, tmp_path):
+    torch = pytest.importorskip("torch")
+    first, _ = ports("meso4", input_size=32)
+    path = tmp_path / "meso.pkl"
+    torch.save({"network": {k: torch.from_numpy(np.array(v)) for k, v in first.state().items()}}, path)
+    assert np.array_equal(meso().load(path).state()["fc1.weight"], first.state()["fc1.weight"])
+    with pytest.raises(BenchError, match=r"1 of another shape \(first: fc1.weight, \(16, 16\) instead of \(16, 1024\)"):
+        create("meso4", backend="jax").load(path)
+
+
+def test_a_pickle_without_torch_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "meso.pkl"
+    path.write_bytes(b"anything")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(
+        BenchError, match=r'a torch pickle, which needs torch: pip install "crossfake\[torch\]"; or give'
+    ):
+        meso().load(path)
+
+
+def test_smaller_batches_are_filled_up_and_compile_nothing(batch, compilations):
+    detector = meso()
+    whole = detector.score(batch["image"])
+    before, seconds = compilations(), detector.compile_seconds
+    assert before > 0
+    assert seconds > 0
+    for n in (1, 3, 6):
+        assert detector.score(batch["image"][:n]) == pytest.approx(whole[:n], abs=1e-6)
+    assert compilations() == before
+    assert detector.compile_seconds == seconds
+    assert whole.dtype == np.float32
+
+
+def test_outputs_of_fewer_frames_compile_nothing(batch, compilations):
+    """As of videos with six frames, five, and so on, whose features a probe asks for."""
+    detector, frames = meso(), batch["image"]
+    whole = detector.outputs_of(frames)
+    before, seconds = compilations(), detector.compile_seconds
+    assert before > 0
+    assert seconds > 0
+    for n in (5, 4, 1, 6):
+        for name, value in detector.outputs_of(frames[:n]).items():
+            np.testing.assert_allclose(value, whole[name][:n], atol=1e-6, err_msg=name)
+            assert len(value) == n
+    assert compilations() == before
+    assert detector.compile_seconds == seconds
+    x = np.asarray(detector.normalise(frames)).transpose(0, 3, 1, 2)
+    assert detector.outputs(x)["logits"] == pytest.approx(whole["logits"], abs=1e-6)
+    assert detector.compile_seconds > seconds
+    before = compilations()
+    assert detector.outputs(x[:2])["logits"] == pytest.approx(whole["logits"][:2], abs=1e-6)
+    assert compilations() == before
+
+
+def test_twenty_steps_and_a_smaller_one_compile_once(batch, compilations):
+    session = meso().training(TrainSettings(batch_size=6, schedule="cosine", warmup_steps=3), 30, 5)
+    session.step(batch)
+    first = compilations()
+    for _ in range(20):
+        session.step(batch)
+    session.step(part(batch, 4))
+    assert compilations() == first > 0
+
+
+def test_rows_that_fill_a_batch_up_change_nothing(batch):
+    """The step of a whole batch of four is that of four in a batch of six; without dropout, whose draws differ."""
+    states = []
+    for size in (4, 6):
+        detector = meso()
+        detector.losses = without_dropout(detector)
+        session = detector.training(TrainSettings(batch_size=size, optimizer="sgd", lr=0.1), 1, 1)
+        losses = session.step(part(batch, 4))
+        states.append({**detector.state(), "loss": losses["loss"]})
+    for key, expected in states[0].items():
+        np.testing.assert_allclose(states[1][key], expected, atol=1e-6, err_msg=key)
+
+
+def without_dropout(detector):
+    from dataclasses import replace
+
+    losses = type(detector).losses
+    return lambda network, batch, mode: losses(detector, network, batch, replace(mode, rngs=None))
+
+
+OPTIMIZERS = {
+    "adamw": {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.1, "clip_value": 0.05},
+    "adam": {"optimizer": "adam", "lr": 1e-3, "weight_decay": 0.1},
+    "sgd": {"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.1, "clip_value": 0.05},
+    "sam": {"optimizer": "sgd", "lr": 0.1, "sharpness": "sam"},
+    "asam": {"optimizer": "sgd", "lr": 0.1, "sharpness": "asam", "rho": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_optimizers_step_as_pytorchs(name):
+    """Both get the same gradients: Adam makes a whole step of one that is nothing but rounding."""
+    torch = pytest.importorskip("torch")
+    from crossfake.detectors.common_torch.training import TorchTraining
+
+    s, rng = TrainSettings(**OPTIMIZERS[name]), np.random.default_rng(0)
+    start = rng.normal(size=(5, 7)).astype(np.float32)
+    linear = torch.nn.Linear(7, 5, bias=False)
+    linear.weight.data = torch.from_numpy(start.copy())
+    theirs = TorchTraining.__new__(TorchTraining)
+    theirs.settings, theirs.detector = s, type("Holder", (), {"network": linear})
+    theirs = theirs._make_optimizer()
+    ours, weights = make_optimizer(s), jnp.asarray(start)
+    moments = ours.init(weights)
+    for _ in range(4):
+        grad = (0.1 * rng.normal(size=start.shape)).astype(np.float32)
+        linear.weight.grad = torch.from_numpy(grad.copy())
+        if s.clip_value:
+            torch.nn.utils.clip_grad_value_(linear.parameters(), s.clip_value)
+        theirs.step()
+        step, moments = ours.update(jnp.asarray(grad), moments, weights)
+        weights = weights - s.lr * step
+        np.testing.assert_allclose(weights, linear.weight.detach(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "sam", "asam"])
+def test_two_steps_of_training_are_pytorchs(ports, double, batch, name):
+    """With sharpness-aware steps, running statistics follow the first of the two passes only, counts follow both."""
+    first, second = ports("meso4", input_size=32)
+    second.losses = without_dropout(second)
+    settings = TrainSettings(batch_size=6, threads=1, **{**OPTIMIZERS[name], "lr": 0.01})
+    sessions = [port.training(settings, 4, 2) for port in (double(first), second)]
+    for size in (6, 4):
+        expected, losses = (session.step(part(batch, size)) for session in sessions)
+        assert losses == pytest.approx(expected, rel=1e-3)
+    expected, state = first.state(), second.state()
+    assert expected["bn1.num_batches_tracked"] == (2 if name == "sgd" else 4)
+    for key, value in expected.items():
+        np.testing.assert_allclose(state[key], value, atol=2e-4, err_msg=key)
+
+
+def test_the_worst_point_nearby_is_rho_away():
+    params, grads = (
+        {"a": jnp.asarray([1.0, 2.0]), "b": jnp.asarray([3.0])},
+        {"a": jnp.asarray([0.3, 0.0]), "b": jnp.asarray([0.4])},
+    )
+    moved = jax.tree.map(jnp.subtract, climb_to_sharpest(params, grads, 0.05), params)
+    np.testing.assert_allclose(moved["a"], [0.03, 0], atol=1e-7)
+    np.testing.assert_allclose(moved["b"], [0.04], atol=1e-7)
+    moved = jax.tree.map(jnp.subtract, climb_to_sharpest(params, grads, 0.5, adaptive=True), params)
+    norm = np.hypot(0.3, 1.2)
+    np.testing.assert_allclose([moved["a"][0], moved["b"][0]], [0.5 * 0.3 / norm, 0.5 * 9 * 0.4 / norm], atol=1e-6)
+
+
+def test_a_resumed_session_equals_an_unbroken_one(batch, assert_resumes):
+    settings = TrainSettings(batch_size=6, lr=0.01, schedule="cosine", optimizer="adamw")
+    assert_resumes(meso, settings, batch, 5, 2)
+
+
+def test_state_is_a_copy_that_further_training_leaves_alone(batch):
+    detector = meso()
+    session = detector.training(TrainSettings(batch_size=6, lr=0.01), 3, 3)
+    session.step(batch)
+    kept = detector.state()
+    before = {k: v.copy() for k, v in kept.items()}
+    session.step(batch)
+    assert all(np.array_equal(kept[k], before[k]) for k in kept)
+    assert not np.array_equal(detector.state()["fc1.weight"], before["fc1.weight"])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "auto"])
+def test_training_fits_a_handful_of_frames(precision):
+    labels = np.arange(8) % 2
+    frames = np.random.default_rng(0).integers(0, 60, (8, 32, 32, 3)) + 120 * labels[:, None, None, None]
+    detector = meso()
+    session = detector.training(TrainSettings(lr=1e-2, batch_size=8, precision=precision), 30, 30)
+    losses = [session.step({"image": frames.astype(np.uint8), "label": labels})["loss"] for _ in range(30)]
+    assert np.mean(losses[-5:]) < 0.4 < losses[0]
+    assert session.precision == ("bf16" if precision == "bf16" else "float32")  # On a processor.
+    assert {v.dtype for v in detector.state().values()} == {np.dtype("float32"), np.dtype("int64")}
+
+
+def test_seeds_fix_first_weights_and_dropout(batch):
+    runs = []
+    for seed in (0, 0, 1):
+        session = meso(seed).training(TrainSettings(batch_size=6), 2, 2)
+        runs.append([session.step(batch)["loss"] for _ in range(2)])
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+def test_operations_are_counted_by_the_compiler(batch):
+    detector = meso()
+    detector.score(batch["image"])
+    one, six = detector.flops(batch["image"][:1]), detector.flops(batch["image"])
+    assert six == pytest.approx(6 * one)
+    multiply_adds = 32**2 * 27 * 8 + 16**2 * 200 * 8 + 8**2 * 200 * 16 + 4**2 * 400 * 16
+    assert 1.5 * multiply_adds < one < 2 * multiply_adds  # What falls on padding isn't counted.
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_steps_lower_for_accelerators(batch, platform):
+    detector = create(
+        "caddm",
+        backend="jax",
+        backbone="timm:resnet10t",
+        backbone_args={"channels": [4, 4, 8, 8], "stem_width": 8},
+        input_size=112,
+    )
+    frames = np.zeros((2, 112, 112, 3), np.uint8)
+    scoring = jax.export.export(jax.jit(detector.probabilities), platforms=[platform])(*detector.weights, frames)
+    assert scoring.platforms == (platform,)
+    assert scoring.out_avals[0].shape == (2,)
+    anchors = {"loc_targets": np.zeros((2, 168, 4), np.float32), "conf_targets": np.zeros((2, 168), np.int64)}
+    session = detector.training(TrainSettings(batch_size=2, precision="bf16", sharpness="sam"), 1, 1)
+    given = session.make_step_arguments({"image": frames, "label": np.arange(2), **anchors})
+    step = jax.export.export(session.update, platforms=[platform])(*given)
+    assert "stablehlo.convolution" in step.mlir_module()
+    assert "bf16" in step.mlir_module()
+    assert "stablehlo.reduce_window" in step.mlir_module()  # Not the shifted images that processors pool with.
+
+
+TWO_DEVICES = """
+import sys, numpy as np, jax
+from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.benchmark.core.registry import detectors
+from crossfake.detectors import create_from
+batch = dict(np.load(sys.argv[1]))
+detector = create_from(detectors.find("meso4", "jax"), 0, input_size=32)
+session = detector.training(TrainSettings(batch_size=5, lr=0.01, optimizer="sgd"), 2, 2)
+losses = [session.step({k: v[:5] for k, v in batch.items()})["loss"] for _ in range(2)]
+found = {"losses": losses, "devices": len(jax.devices()), "scores": detector.score(batch["image"])}
+found |= {"flops": detector.flops(batch["image"]), "features": detector.outputs_of(batch["image"])["features"]}
+np.savez(sys.argv[2], **found, **detector.state())
+"""
+
+
+def test_two_devices_take_the_step_of_one(batch, tmp_path):
+    """Five rows on two devices: filled up to six, statistics over the five, the same dropout."""
+    np.savez(tmp_path / "batch.npz", **batch)
+    results = []
+    for count in (1, 2):
+        flags = f"--xla_force_host_platform_device_count={count}"
+        command = [sys.executable, "-c", TWO_DEVICES, tmp_path / "batch.npz", tmp_path / f"{count}.npz"]
+        subprocess.run(command, check=True, env={**os.environ, "XLA_FLAGS": flags})
+        results.append(dict(np.load(tmp_path / f"{count}.npz")))
+    one, two = results
+    assert (one.pop("devices"), two.pop("devices")) == (1, 2)
+    assert two.pop("flops") == pytest.approx(one.pop("flops"), rel=1e-3)  # Of the images, wherever they are scored.
+    for key, expected in one.items():
+        np.testing.assert_allclose(two[key], expected, atol=1e-5, err_msg=key)
+
+
+def run_without(*absent: str, backend: str, names: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    code = (
+        f"import sys\nfor name in {absent!r}: sys.modules[name] = None\n"
+        "import numpy as np\nfrom crossfake.detectors import create\n"
+        "from crossfake.benchmark.core.settings import TrainSettings\n"
+        f"detector = create('meso4', backend={backend!r}, input_size=32)\n"
+        "frames = np.zeros((2, 32, 32, 3), np.uint8)\n"
+        "detector.training(TrainSettings(batch_size=2), 1, 1).step({'image': frames, 'label': np.arange(2)})\n"
+        "detector.score(frames); detector.load(detector.state())\n"
+        f"print(sorted({set(names)!r} & {{name for name, module in sys.modules.items() if module}}))"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_neither_backend_imports_the_other():
+    done = run_without(backend="jax", names=("torch", "timm", "torchvision"))
+    assert done.stdout == "[]\n", done.stderr
+    pytest.importorskip("torch")
+    done = run_without(backend="torch", names=("jax", "flax", "optax"))
+    assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.parametrize("package", ["jax", "flax", "optax"])
+def test_a_missing_backend_names_its_extra(package):
+    done = run_without(package, backend="jax", names=())
+    assert done.stderr.splitlines()[-1].endswith(f'meso4 needs {package}: pip install "crossfake[jax]"')
+
+
+def test_what_is_compiled_is_kept_in_the_cache_folder():
+    meso()
+    assert jax.config.jax_compilation_cache_dir == str(Path(os.environ["BENCH_CACHE"]) / "xla")
+
+
+def test_imagenet_weights_come_from_the_pytorch_port_once(monkeypatch):
+    pytest.importorskip("torch")
+    start = load_imagenet_weights("meso4", lambda name: name.startswith("conv"), input_size=32)
+    assert sorted(start) == ["conv1.weight", "conv2.weight", "conv3.weight", "conv4.weight"]
+    monkeypatch.setattr(subprocess, "run", None)
+    detector = meso()
+    detector.start = load_imagenet_weights("meso4", lambda name: name.startswith("conv1"), input_size=32)
+    state, plain = detector.state(), meso().state()
+    assert np.array_equal(state["conv1.weight"], start["conv1.weight"])
+    assert all(np.array_equal(state[k], v) for k, v in plain.items() if k != "conv1.weight")
+
+
+def test_imagenet_weights_that_cannot_be_had_are_told():
+    with pytest.raises(BenchError, match=r"^meso4 has no option 'pretraned'\."):
+        load_imagenet_weights("meso4", bool, pretraned=True)

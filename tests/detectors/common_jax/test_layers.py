@@ -1,0 +1,183 @@
+"""Each layer against PyTorch's: numbers, gradients, running statistics, and what rows of padding mustn't do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+jax = pytest.importorskip("jax")
+nnx = pytest.importorskip("flax.nnx")
+timm_layers = pytest.importorskip("timm.layers")
+
+import jax.numpy as jnp
+from crossfake.detectors.common_jax import layers
+from crossfake.detectors.common_jax.layers import Conv, Init, Mode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+TRAIN = Mode(train=True)
+
+
+def images(n=2, size=8, channels=3, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, size, size, channels)).astype(np.float32)
+
+
+def as_torch(x):
+    return torch.from_numpy(np.ascontiguousarray(np.asarray(x).transpose(0, 3, 1, 2)))
+
+
+def assert_same(ours, theirs, atol=1e-5):
+    np.testing.assert_allclose(np.asarray(ours).transpose(0, 3, 1, 2), theirs.detach().numpy(), atol=atol)
+
+
+@settings(max_examples=8)  # Each compiles.
+@given(
+    size=st.integers(5, 12),
+    kernel=st.sampled_from([1, 3, 5]),
+    stride=st.integers(1, 2),
+    padding=st.integers(0, 2),
+    depthwise=st.booleans(),
+    bias=st.booleans(),
+)
+def test_convolutions_are_pytorchs(size, kernel, stride, padding, depthwise, bias):
+    groups, outer = (4, 4) if depthwise else (1, 6)
+    padding = 0 if kernel == 1 else padding
+    conv = Conv(4, outer, kernel, Init(0), stride=stride, padding=padding, groups=groups, bias=bias)
+    x = images(size=size, channels=4)
+    weight = torch.from_numpy(np.asarray(conv.weight[...]))
+    shift = torch.from_numpy(np.asarray(conv.bias[...])) if bias else None
+    assert_same(conv(jnp.asarray(x)), F.conv2d(as_torch(x), weight, shift, stride, padding, groups=groups))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_same_padding_puts_the_odd_pixel_at_the_right_and_bottom(kernel, stride, size, groups):
+    conv = Conv(4, 4, kernel, Init(0), stride=stride, padding="SAME", groups=groups, bias=False)
+    theirs = timm_layers.Conv2dSame(4, 4, kernel, stride, groups=groups, bias=False)
+    theirs.weight.data = torch.from_numpy(np.asarray(conv.weight[...]))
+    x = images(size=size, channels=4)
+    assert_same(conv(jnp.asarray(x)), theirs(as_torch(x)))
+    if (stride, size) == (2, 8):  # Where symmetric padding is another thing.
+        symmetric = F.conv2d(as_torch(x), theirs.weight, stride=2, padding=kernel // 2, groups=groups)
+        assert float((symmetric - theirs(as_torch(x))).detach().abs().max()) > 0.1
+
+
+def test_both_forms_of_depthwise_convolution_agree_and_each_platform_gets_its_own():
+    conv = Conv(6, 6, 5, Init(0), stride=2, padding=2, groups=6, bias=False)
+    x, weight, pads = jnp.asarray(images(channels=6)), conv.weight[...], [(2, 2), (2, 2)]
+    shifted = layers._sum_shifted(x, weight, 2, pads)
+    np.testing.assert_allclose(shifted, layers._convolve(x, weight, 2, pads, groups=6), atol=1e-5)
+    run = jax.jit(lambda x: layers._convolve_depthwise(x, weight, 2, pads))
+    assert "feature_group_count = 6" in jax.export.export(run, platforms=["tpu"])(x).mlir_module()
+    assert "feature_group_count" not in jax.export.export(run, platforms=["cpu"])(x).mlir_module()
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (4, 4, 0)])
+def test_max_pooling_and_its_gradient(size, stride, padding):
+    x = images(size=9)
+    leaf = as_torch(x).requires_grad_()
+    theirs = F.max_pool2d(leaf, size, stride, padding)
+    (theirs**2).sum().backward()
+    assert_same(layers.max_pool(jnp.asarray(x), size, stride, padding), theirs)
+    ours = jax.grad(lambda x: (layers.max_pool(x, size, stride, padding) ** 2).sum())(jnp.asarray(x))
+    assert_same(ours, leaf.grad)
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_average_pooling_leaves_out_what_is_beyond_the_border(size):
+    x = images(size=size)
+    assert_same(
+        layers.avg_pool(jnp.asarray(x), 2), F.avg_pool2d(as_torch(x), 2, ceil_mode=True, count_include_pad=False)
+    )
+
+
+@pytest.mark.parametrize(("eps", "momentum"), [(1e-5, 0.1), (1e-3, 0.01)])
+def test_batch_norm_trains_and_evaluates_as_pytorchs(eps, momentum):
+    ours = layers.BatchNorm(3, Init(0), eps=eps, momentum=momentum)
+    theirs = torch.nn.BatchNorm2d(3, eps, momentum)
+    for seed in range(3):
+        x = 0.02 * images(n=3, size=2, seed=seed) + 5  # Small variances, so that eps matters.
+        assert_same(ours(jnp.asarray(x), TRAIN), theirs(as_torch(x)), atol=1e-3)
+    for name in ("running_mean", "running_var"):
+        np.testing.assert_allclose(getattr(ours, name)[...], getattr(theirs, name), rtol=1e-5)
+    assert int(ours.num_batches_tracked[...]) == int(theirs.num_batches_tracked) == 3
+    assert_same(ours(jnp.asarray(x), layers.EVALUATION), theirs.eval()(as_torch(x)), atol=1e-4)
+
+
+def test_running_variance_is_the_unbiased_one():
+    norm = layers.BatchNorm(1, Init(0), momentum=1.0)
+    x = np.array([1.0, 2.0, 4.0], np.float32).reshape(3, 1, 1, 1)
+    norm(jnp.asarray(x), TRAIN)
+    assert float(norm.running_var[0]) == pytest.approx(np.var(x, ddof=1))
+
+
+def test_rows_that_only_fill_up_leave_batch_statistics_alone():
+    x = images(n=5)
+    padded = np.concatenate([x, np.full((3, *x.shape[1:]), 7.0, np.float32)])
+    present = jnp.asarray([1.0] * 5 + [0.0] * 3)
+    plain, masked = layers.BatchNorm(3, Init(0)), layers.BatchNorm(3, Init(0))
+    expected = plain(jnp.asarray(x), TRAIN)
+    np.testing.assert_allclose(masked(jnp.asarray(padded), Mode(train=True, present=present))[:5], expected, atol=1e-5)
+    np.testing.assert_allclose(masked.running_var[...], plain.running_var[...], rtol=1e-6)
+    np.testing.assert_allclose(masked.running_mean[...], plain.running_mean[...], rtol=1e-5)
+    assert float(Mode(present=present).mean(jnp.arange(8.0))) == 2
+
+
+def test_linear_is_pytorchs():
+    linear = layers.Linear(5, 3, Init(0))
+    x = images(n=4, size=1, channels=5).reshape(4, 5)
+    weight, bias = (torch.from_numpy(np.asarray(v[...])) for v in (linear.weight, linear.bias))
+    np.testing.assert_allclose(linear(jnp.asarray(x)), F.linear(torch.from_numpy(x), weight, bias), atol=1e-6)
+
+
+def test_dropout_drops_a_share_and_keeps_the_mean():
+    mode = Mode(train=True, rngs=nnx.Rngs(dropout=0))
+    dropped = np.asarray(layers.dropout(jnp.ones((100, 200)), 0.3, mode))
+    assert np.mean(dropped == 0) == pytest.approx(0.3, abs=0.02)
+    assert dropped.max() == pytest.approx(1 / 0.7)
+    again = np.asarray(layers.dropout(jnp.ones((100, 200)), 0.3, mode))
+    assert np.any(again != dropped)
+    assert np.all(layers.dropout(jnp.ones(9), 0.3, layers.EVALUATION) == 1)
+
+
+def test_drop_path_drops_whole_examples():
+    mode = Mode(train=True, rngs=nnx.Rngs(dropout=0))
+    kept = np.asarray(layers.drop_path(jnp.ones((200, 2, 2, 3)), 0.25, mode)).reshape(200, -1)
+    assert set(np.unique(kept)) == {0, np.float32(1 / 0.75)}
+    assert np.all(kept == kept[:, :1])
+    assert np.mean(kept[:, 0] == 0) == pytest.approx(0.25, abs=0.1)
+
+
+@pytest.mark.parametrize("fan_out", [0, 1, 8])
+def test_first_weights_are_drawn_as_pytorch_and_timm_do(fan_out):
+    groups = fan_out if fan_out > 1 else 1
+    conv = Conv(8 * groups, 64 * groups, 3, Init(0), groups=groups, fan_out=fan_out)
+    theirs = torch.nn.Conv2d(8 * groups, 64 * groups, 3, groups=groups)
+    if fan_out:
+        torch.nn.init.normal_(theirs.weight, 0, (2 / (9 * 64)) ** 0.5)
+    ours, expected = np.asarray(conv.weight[...]), theirs.weight.detach().numpy()
+    assert ours.shape == expected.shape
+    assert ours.std() == pytest.approx(expected.std(), rel=0.1)
+    assert np.abs(ours).max() == pytest.approx(np.abs(expected).max(), rel=0.3)
+    assert bool(np.any(conv.bias[...])) == (not fan_out)
+
+
+def test_a_seed_fixes_first_weights_and_no_seed_gives_shapes_alone():
+    first, again, other = (np.asarray(Conv(3, 4, 3, Init(seed)).weight[...]) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert Conv(3, 4, 3, Init()).weight.get_value() == jax.ShapeDtypeStruct((4, 3, 3, 3), np.float32)
+
+
+def test_layers_work_in_the_format_of_their_input_and_batch_statistics_in_float32():
+    x = jnp.asarray(images(), jnp.bfloat16)
+    conv, norm = Conv(3, 4, 3, Init(0)), layers.BatchNorm(4, Init(0))
+    y = norm(conv(x), TRAIN)
+    assert y.dtype == jnp.bfloat16
+    assert norm.running_var[...].dtype == jnp.float32
+    exact = layers.BatchNorm(4, Init(0))(conv(x.astype(jnp.float32)), TRAIN)
+    np.testing.assert_allclose(y.astype(jnp.float32), exact, atol=0.05)

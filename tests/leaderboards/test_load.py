@@ -1,0 +1,119 @@
+"""Reading a folder of runs: what counts, what newer runs replaced, what is broken."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.leaderboards.load import load_cards, load_cards_with_problems
+
+
+def test_cards_are_found_at_any_depth_and_nothing_else(tmp_path, make, make_failed, save):
+    save(tmp_path / "demo/meso4/run/test.a/scorecard.json", make("a"))
+    save(tmp_path / "demo/meso4/run/test.b/failure.json", make_failed("b"))
+    save(tmp_path / "entries/real/meso4/ff++-c23__c.json", {**make("c"), "predictions": "ff++-c23__c.parquet"})
+    save(tmp_path / "theirs/a__b.json", {"accuracy": 0.9})
+    save(tmp_path / "predicted/scorecard.json", {**make(), "cell": {}})
+    cards = load_cards(tmp_path)
+    assert [(c["cell"]["test"], c["status"]) for c in cards] == [("a", "done"), ("b", "failed"), ("c", "done")]
+    assert cards[0]["path"] == str(tmp_path / "demo/meso4/run/test.a")
+    assert cards[2]["predictions"] == str(tmp_path / "entries/real/meso4/ff++-c23__c.parquet")
+    assert load_cards(tmp_path / "none") == []
+
+
+def test_a_failure_beside_a_scorecard_does_not_hide_it(tmp_path, make, make_failed, save):
+    save(tmp_path / "test.a/scorecard.json", make("a"))
+    save(tmp_path / "test.a/failure.json", make_failed("a"))
+    assert [c["status"] for c in load_cards(tmp_path)] == ["done"]
+
+
+def test_a_broken_card_is_named_in_one_line(tmp_path):
+    (tmp_path / "scorecard.json").write_text('{"half')
+    with pytest.raises(BenchError, match=r"scorecard\.json is not JSON .*Remove it and rerun") as error:
+        load_cards(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def without(*path):
+    def change(card):
+        *heads, last = path
+        for head in heads:
+            card = card[head]
+        del card[last]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "flaw"),
+    [
+        (without("kind"), "is no scorecard of crossfake's"),
+        (without("cell"), "cell: field required"),
+        (without("status"), "status: field required"),
+        (without("cell", "backend"), "cell.backend: field required"),
+        (without("cell", "options"), "cell.options: field required"),
+        (without("metrics"), "metrics: field required"),
+        (without("groups"), "groups: field required"),
+        (without("threshold", "value"), "threshold.value: field required"),
+        (without("coverage", "dropped", 0, "reason"), "coverage.dropped.0.reason: field required"),
+        (
+            lambda c: c["metrics"]["video.auc"].update(value="high"),
+            "metrics.video.auc.value: input should be a valid n",
+        ),
+        (lambda c: c["metrics"]["video.auc"].update(lo=float("nan")), "metrics.video.auc.lo: input should be a finite"),
+        (
+            lambda c: c["cell"].update(name=3, train=None),
+            r"cell.name: .* string \(and 1 more flaws",
+        ),
+        (lambda c: c["provenance"].update(time="noon"), "provenance.time: input should be a valid datetime"),
+    ],
+)
+def test_what_is_wrong_with_a_card_is_named_and_the_others_are_kept(change, flaw, tmp_path, make, save):
+    card = make("a")
+    change(card)
+    save(tmp_path / "test.a/scorecard.json", card)
+    save(tmp_path / "test.b/scorecard.json", make("b"))
+    with pytest.raises(BenchError, match=flaw) as error:
+        load_cards(tmp_path)
+    assert "\n" not in str(error.value)
+    cards, problems = load_cards_with_problems(tmp_path)
+    assert [c["cell"]["test"] for c in cards] == ["b"]
+    assert problems == [str(error.value)]
+    assert problems[0].startswith(str(tmp_path / "test.a/scorecard.json"))
+
+
+def test_all_that_is_wrong_is_counted(tmp_path, save):
+    for name in "abc":
+        save(tmp_path / f"{name}/scorecard.json", [])
+    with pytest.raises(BenchError, match=r"a.scorecard\.json is no scorecard .* \(2 more such files\)"):
+        load_cards(tmp_path)
+
+
+def test_a_failure_that_a_newer_run_mended_is_left_out(tmp_path, make, make_failed, save):
+    old = save(tmp_path / "a/failure.json", make_failed(train_key="old"))
+    new = save(tmp_path / "b/scorecard.json", make(train_key="new"))
+    os.utime(old, (1000, 1000))
+    os.utime(new, (2000, 2000))
+    assert [c["status"] for c in load_cards(tmp_path)] == ["done"]
+    os.utime(old, (3000, 3000))
+    assert [c["status"] for c in load_cards(tmp_path)] == ["done", "failed"]
+
+
+def test_of_two_scorecards_of_the_same_weights_the_newer_counts(tmp_path, make, save):
+    for name, auc, when in (("a", 0.9, 1000), ("b", 0.6, 2000)):
+        path = save(tmp_path / name / "scorecard.json", make(auc=auc, test_key=name))
+        os.utime(path, (when, when))
+    assert [c["metrics"]["video.auc"]["value"] for c in load_cards(tmp_path)] == [0.6]
+
+
+def test_a_copied_run_counts_once_and_file_times_mean_nothing(tmp_path, make, save):
+    made = {"command": "bench run", "time": "2026-01-02T10:00:00+0000"}
+    newer = made | {"time": "2026-01-02T11:30:00+0200"}  # half an hour earlier
+    paths = [
+        save(tmp_path / name / "scorecard.json", make(auc=auc, provenance=told))
+        for name, auc, told in (("a", 0.9, made), ("backup/a", 0.9, made), ("b", 0.6, newer))
+    ]
+    os.utime(paths[0], (1000, 1000))
+    (card,) = load_cards(tmp_path)
+    assert card["metrics"]["video.auc"]["value"] == 0.9

@@ -1,0 +1,126 @@
+"""Scorecards on the terminal: every number with its interval, its n, and what is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossfake.benchmark.stats import calibration
+from crossfake.benchmark.stats.scoring import make_scorecard
+from crossfake.leaderboards.terminal import format_card, format_footnote, format_summary
+
+AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
+
+
+@pytest.fixture
+def card(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "video": f"{v}.mp4",
+            "frame": f,
+            "label": v % 2,
+            "method": "Swap" if v % 2 else "real",
+            "score": rng.uniform() * 0.5 + 0.4 * (v % 2),
+            "gender": "fm"[v // 2 % 2],
+        }
+        for v in range(24)
+        for f in range(2)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
+    cell = {
+        "name": "meso4",
+        "train": "ff++:c23",
+        "test": "celebdf",
+        "seed": 0,
+        "protocol": "real",
+        "frames": 2,
+        "limit": None,
+        "weights": "trained here",
+        "train_key": "aaa",
+    }
+    made = make_scorecard(tmp_path / "p.csv", 0.5, draws=50)
+    return made | {"cell": cell, "throughput": {"score_images_per_s": 12.6}}
+
+
+def cells(text: str, start: str) -> list[str]:
+    """Return the cells of the first table row that starts with a word."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {start}"))
+    return [c.strip() for c in line.strip("|").split("|")]
+
+
+def test_a_card_shows_every_metric_with_interval_and_n(card):
+    text = format_card(card)
+    for name, e in card["metrics"].items():
+        assert cells(text, name)[-1] == str(e["n"])
+    auc = card["metrics"]["video.auc"]
+    assert cells(text, "video.auc")[1] == f"{auc['value']:.3f} [{auc['lo']:.3f}, {auc['hi']:.3f}]"
+    assert cells(text, "Swap")[-1] == "12"
+    assert cells(text, "f ")[1:3] == ["6", "6"]
+    assert "threshold 0.5000 (largest TPR - FPR on the source val split); scored 24 of 24 videos" in text
+
+
+def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
+    card["coverage"] = {"official": 26, "scored": 24, "dropped": [{"video": "x.mp4", "reason": "no_face"}]}
+    card["groups"]["gender"]["f"]["left_out"] = "fewer than 5 videos of a class (real 3, fake 6)"
+    text = format_card(card)
+    assert "scored 24 of 26 videos" in text
+    assert "not scored: x.mp4 (no_face)" in text
+    assert cells(text, "f ")[-1] == "fewer than 5 videos of a class (real 3, fake 6)"
+
+
+@pytest.mark.parametrize(
+    ("temperature", "shown"),
+    [
+        (None, "split); scored"),
+        (1.0483, "split); temperature 1.05; scored"),
+        (19.9999, f"split); temperature 20 ({AT_THE_END}); scored"),
+        (0.0500003, f"split); temperature 0.05 ({AT_THE_END}); scored"),
+        (0.0661, "split); temperature 0.0661; scored"),
+    ],
+)
+def test_the_footnote_tells_the_temperature_and_where_it_says_little(card, temperature, shown):
+    assert shown in format_footnote({**card, "temperature": temperature})
+
+
+def test_a_temperature_that_was_sought_in_vain_is_told(card):
+    parted, nothing = ([0.2, 0.4, 0.7, 0.9], [0, 0, 1, 1]), ([0.2, 0.2, 0.9, 0.9], [0, 1, 0, 1])
+    for score, label in (parted, nothing):
+        assert AT_THE_END in format_footnote({**card, "temperature": calibration.fit_temperature(label, score)})
+
+
+def test_the_summary_of_one_cell_is_its_row(card):
+    text = format_summary([card])
+    assert text.startswith("world: real; 2 frames a video\n")
+    row = cells(text, "meso4")
+    assert row[:4] == ["meso4", "ff++:c23", "celebdf", "0"]
+    assert row[6:] == ["not annotated", "24/24", "13"]
+    assert text.count("| meso4") == 1
+
+
+def test_the_summary_of_several_begins_with_the_matrix(card):
+    other = {**card, "cell": {**card["cell"], "test": "dfd", "seed": 1}}
+    lost = {"status": "failed", "error": "no faces", "cell": {**card["cell"], "test": "dfd"}}
+    text = format_summary([card, other, lost])
+    matrix = text.split("\n\n")[1]
+    assert cells(matrix, "video AUC") == ["video AUC", "train", "seed", "celebdf", "dfd"]
+    first, second = (line.split("|")[1:-1] for line in matrix.splitlines()[2:])
+    assert [c.strip() for c in first][:3] == ["meso4", "ff++:c23", "0"]
+    assert first[-1].strip() == "FAILED"
+    assert second[-2].strip() == ""
+    assert "no faces" in text.split("\n\n")[2]
+
+
+def test_a_speed_of_one_batch_is_no_speed(card):
+    card["throughput"] = {"score_images_per_s": None}
+    assert cells(format_summary([card]), "meso4")[-1] == "unknown"
+
+
+def test_rows_of_one_name_stay_apart_in_the_matrix(card):
+    other = {**card, "cell": {**card["cell"], "train_key": "bbb"}}
+    assert format_summary([card, other]).split("\n\n")[1].count("| meso4") == 2
+
+
+def test_a_limited_run_is_marked(card):
+    card["cell"]["limit"] = 2
+    assert "PARTIAL: at most 2 real and 2 fake videos a split" in format_summary([card])
