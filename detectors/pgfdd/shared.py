@@ -96,7 +96,7 @@ class PgfddMixin:
         return FairnessSampler(self.cropper(), methods, self.augment)
 
     def compute_margins(self, ai_face: bool) -> NDArray[np.float32]:
-        """Return each group's margin (8,), by the training set's group sizes, or before it was inspected the papers'."""
+        """Return each group's margin (8,), by the training set's group sizes or, not inspected yet, the papers'."""
         counts = self.training_stats.counts if self.training_stats else AIFACE_COUNTS if ai_face else FFPP_COUNTS
         return compute_ldam_margins(counts).astype(np.float32)
 
