@@ -1,0 +1,74 @@
+"""JSON, with a limit on depth and the type that is expected."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import BenchError
+from .text import decode_text, read_bytes, shorten
+
+MOST_DEPTH = 100
+MOST_BYTES = 4 * 2**30
+KINDS: dict[type, str] = {dict: "keys and values ({...})", list: "a list ([...])"}
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+T = TypeVar("T", bound=dict | list)
+
+
+def read_json(path: Path, expected: type[T], hint: str = "", most: int = MOST_BYTES) -> T:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        expected: `dict` or `list`, what it must hold.
+        hint: what to do about a file that can't be read, such as "Download it again".
+        most: the largest size in bytes that is taken.
+
+    Raises:
+        BenchError: no such file, not JSON, something else than `expected`, nested too deeply, or too large; one line
+            that names the file.
+    """
+    return parse_json(read_bytes(path, most), expected, str(path), hint)
+
+
+def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "") -> T:
+    """Parse JSON as `read_json` does; `name` is what errors call it.
+
+    Raises:
+        BenchError: see `read_json`.
+    """
+    advice = f". {hint}" if hint else ""
+    text = content if isinstance(content, str) else decode_text(content, name)
+    try:
+        found = json.loads(text)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(found, ensure_ascii=False).encode()  # Half a character can be neither printed nor written.
+    except RecursionError:
+        raise BenchError(f"{name} is nested more than {MOST_DEPTH} levels deep{advice}") from None
+    except ValueError as error:
+        raise BenchError(f"{name} can't be read as JSON ({shorten(error)}){advice}") from None
+    if not isinstance(found, expected):
+        raise BenchError(f"{name} holds {shorten(found)}; expected {KINDS[expected]}{advice}")
+    check_depth(found, name, advice)
+    return found
+
+
+def check_depth(content: object, name: str, advice: str = "") -> None:
+    """Refuse lists and mappings within each other that would end other code's recursion.
+
+    Raises:
+        BenchError: there are more than 100 levels.
+    """
+    level = [content]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)  # type: ignore[attr-defined]
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise BenchError(f"{name} is nested more than {MOST_DEPTH} levels deep{advice}")

@@ -1,0 +1,40 @@
+"""Paths and ids that stand in files: one spelling, and none that leaves its folder."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from ..errors import BenchError
+from .text import shorten
+
+_DRIVE = re.compile(r"[A-Za-z]:/")
+
+
+def normalise_id(text: str) -> str:
+    """Return an id or path in the one spelling: `/` for `\\`, without blanks around it, `./`, `//` or a last `/`.
+
+    An absolute path stays one, and `..` that climbs stays; `safe_relative_path` refuses both.
+    """
+    slashed = text.strip().replace("\\", "/")
+    return posixpath.normpath(slashed) if slashed else ""
+
+
+def safe_relative_path(text: str, where: str) -> str:
+    """Return `normalise_id(text)` where that names something within a folder.
+
+    Args:
+        text: a path or an id as it stands in a file.
+        where: of what the error speaks, such as "labels.csv, row 3".
+
+    Raises:
+        BenchError: it is empty, absolute, climbs out with `..`, or holds a NUL.
+    """
+    path = normalise_id(text)
+    if path in ("", "."):
+        raise BenchError(f"{where}: the path is empty")
+    absolute = path.startswith("/") or _DRIVE.match(path)
+    if absolute or path == ".." or path.startswith("../") or "\0" in path:
+        what = "is absolute" if absolute else "holds a NUL" if "\0" in path else "climbs out of its folder"
+        raise BenchError(f"{where}: the path {shorten(path)} {what}; write it relative to the folder, without ..")
+    return path

@@ -1,0 +1,203 @@
+"""Tables: CSV in the dialects that people have (comma, semicolon, tab or bar; UTF-8 or UTF-16), and parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import BenchError, did_you_mean
+from .text import decode_text, read_bytes, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+DELIMITERS = (",", ";", "\t", "|")
+MOST_COLUMNS, MOST_ROWS_A_BYTE = 10_000, 1000
+PARQUET_SUFFIXES = (".parquet", ".pq")
+
+
+class CsvText(NamedTuple):
+    """A CSV's text from its header on, its delimiter, and the names of its columns."""
+
+    text: str
+    delimiter: str
+    names: list[str]
+
+
+class CsvRow(NamedTuple):
+    """A row: its number (the header's is 1) and its cells by column, without blanks around them."""
+
+    number: int
+    cells: dict[str, str]
+
+
+def is_parquet(path: Path) -> bool:
+    """Tell by its name whether a table is parquet."""
+    return path.suffix.lower() in PARQUET_SUFFIXES
+
+
+def open_csv(path: Path, known: Collection[str] = (), content: bytes | None = None) -> CsvText:
+    """Find out how a CSV is written.
+
+    Args:
+        path: the file.
+        known: columns whose names are taken in any case; those of other columns stay as they are, without blanks.
+        content: its bytes, where they have been read.
+
+    Raises:
+        BenchError: it can't be read, is no text, is empty, or has a column twice.
+    """
+    text = decode_text(read_bytes(path) if content is None else content, str(path))
+    first = text.lstrip("\r\n").partition("\n")[0].partition("\r")[0]
+    if not first.strip():
+        raise BenchError(f"{path} is empty: expected a table with a header")
+    delimiter, cells = _split_header(first, path)
+    folded = {name.casefold(): name for name in known}
+    names = [folded.get(cell.strip().casefold(), cell.strip()) for cell in cells]
+    _refuse_repeats(names, path)
+    return CsvText(text.lstrip("\r\n"), delimiter, names)
+
+
+def _split_header(line: str, path: Path) -> tuple[str, list[str]]:
+    """Split a header by the delimiter that makes the most columns of it."""
+    try:
+        splits = {mark: next(csv.reader([line], delimiter=mark)) for mark in DELIMITERS}
+    except csv.Error as error:
+        raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
+    best = max(DELIMITERS, key=lambda mark: len(splits[mark]))
+    return best, splits[best]
+
+
+def _refuse_repeats(names: list[str], path: Path) -> None:
+    twice = [name for i, name in enumerate(names) if name and name in names[:i]]
+    if twice:
+        raise BenchError(f"{path} has the column '{shorten(twice[0])}' twice. Remove or rename one")
+
+
+def require_columns(names: Collection[str], wanted: Collection[str], path: Path) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        BenchError: it lacks one; names the nearest column and those there are.
+    """
+    for name in wanted:
+        if name not in names:
+            near = did_you_mean(name, names)
+            raise BenchError(f"{path}: no column '{name}'.{near} Found: {shorten(', '.join(names), 300)}")
+
+
+def read_csv_rows(path: Path, columns: Collection[str] = (), optional: Collection[str] = ()) -> list[CsvRow]:
+    """Read a CSV into rows of text; rows without any cell are left out.
+
+    Args:
+        path: the file.
+        columns: the columns that it must have, in any case.
+        optional: further columns whose names are taken in any case.
+
+    Raises:
+        BenchError: it can't be read, lacks a column, or a row has another number of cells than the header.
+    """
+    packed = open_csv(path, (*columns, *optional))
+    require_columns(packed.names, columns, path)
+    reader = csv.reader(io.StringIO(packed.text, newline=""), delimiter=packed.delimiter)
+    rows = []
+    try:
+        next(reader)
+        for number, cells in enumerate(reader, start=2):
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(packed.names):
+                header = shorten(",".join(packed.names))
+                where = f"{path}, row {number}"
+                raise BenchError(f"{where}: {len(cells)} cells, but the header has {len(packed.names)} ({header})")
+            named = dict(zip(packed.names, (cell.strip() for cell in cells), strict=True))
+            rows.append(CsvRow(number, named))
+    except csv.Error as error:
+        raise BenchError(f"{path}, row {reader.line_num}: can't be read as a table: {shorten(error)}") from None
+    return rows
+
+
+def read_csv_frame(path: Path, known: Collection[str] = (), **options: Any) -> pd.DataFrame:
+    """Read a CSV with pandas, which gets `options`, under the names that `open_csv` makes of its header.
+
+    Raises:
+        BenchError: see `open_csv`; or rows have more cells than the header.
+    """
+    import pandas as pd
+
+    packed = open_csv(path, known)
+    try:
+        table = pd.read_csv(io.StringIO(packed.text), sep=packed.delimiter, **options)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
+        raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
+        raise BenchError(f"{path} can't be read as a table: rows have more cells than the header")
+    return table.set_axis(packed.names, axis=1) if options.get("header", 0) == 0 else table
+
+
+def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | None = None) -> pa.Table:
+    """Read a CSV or parquet as an Arrow table.
+
+    Args:
+        path: the file; parquet by its suffix.
+        known: columns whose names are taken in any case.
+        types: Arrow types of a CSV's columns; text without.
+
+    Raises:
+        BenchError: see `open_csv`; or it is damaged, or a cell isn't of its column's type.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    if is_parquet(path):
+        table = read_parquet(path)
+        folded = {name.casefold(): name for name in known}
+        names = [folded.get(name.strip().casefold(), name.strip()) for name in table.column_names]
+        _refuse_repeats(names, path)
+        return table.rename_columns(names)
+    packed = open_csv(path, known)
+    read = arrow_csv.ReadOptions(column_names=packed.names, skip_rows=1)
+    convert = arrow_csv.ConvertOptions(
+        column_types={name: (types or {}).get(name, pa.string()) for name in packed.names},
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=True,
+    )
+    parse = arrow_csv.ParseOptions(delimiter=packed.delimiter, newlines_in_values=True)
+    try:
+        return arrow_csv.read_csv(pa.py_buffer(packed.text.encode()), read, parse, convert)
+    except (pa.ArrowException, ValueError) as error:
+        raise BenchError(f"{path} can't be read as a table: {shorten(error, 200)}") from None
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Read a parquet file.
+
+    Raises:
+        BenchError: it is missing, cut short or damaged; one line that names the file.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    if not path.is_file():
+        raise BenchError(f"no table {path}")
+    try:
+        with parquet.ParquetFile(path) as file:
+            _refuse_inflation(file.metadata, path)
+            table = file.read()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, RecursionError, MemoryError) as error:
+        why = shorten(str(error).replace(str(path), "it").replace(": a file", ""))
+        raise BenchError(f"{path} can't be read as a table: it is damaged or cut short ({why})") from None
+    return table
+
+
+def _refuse_inflation(metadata: Any, path: Path) -> None:
+    """Refuse a small file that stands for a huge table: runs of one value pack any number of rows into some bytes."""
+    size = path.stat().st_size
+    if metadata.num_rows > MOST_ROWS_A_BYTE * size or metadata.num_columns > MOST_COLUMNS:
+        rows, columns = f"{metadata.num_rows:,}", f"{metadata.num_columns:,}"
+        raise BenchError(f"{path} says it holds {rows} rows of {columns} columns in {size:,} bytes; that isn't read")
