@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DELIMITERS = (",", ";", "\t", "|")
-MOST_COLUMNS, MOST_ROWS_A_BYTE = 10_000, 1000
+MOST_COLUMNS, MOST_ROWS_A_BYTE = 10_000, 100
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
