@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from crossfake.benchmark.stages.identity_probe import FORMER_WHO
 from crossfake.benchmark.stats.bootstrap import (
     MetricDraws,
     Resamples,
@@ -128,7 +129,9 @@ def probes(folder: Path) -> str:
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*.json")):
         probe = json.loads(path.read_text())
-        found.setdefault((probe["who"], Path(probe["checkpoint"]).parts[-3]), []).append(probe)
+        found.setdefault((FORMER_WHO.get(probe["who"], probe["who"]), Path(probe["checkpoint"]).parts[-3]), []).append(
+            probe
+        )
     head = ["whom", "detector", "seeds", "accuracy", "random weights", "difference"]
     rows = [
         [

@@ -32,11 +32,11 @@ def add_parser(verbs: Any) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print a line for each part of the contract."""
-    from ..core.settings import load_settings
-    from ..stages.plugin_check import make_check
+    from ..stages.detectors import load_resolved_settings
+    from ..stages.plugin_check import find_plugin, make_check
 
-    entry, kind = _find_plugin(arguments.plugin, arguments.backend)
-    options = load_settings(entry.name, demo=False, overrides=arguments.overrides).options
+    entry, kind = find_plugin(arguments.plugin, arguments.backend)
+    options = load_resolved_settings(entry.name, demo=False, overrides=arguments.overrides).options
     verdicts = []
     for verdict in make_check(entry, kind, arguments.data, options).run_checks():
         verdicts.append(verdict)
@@ -52,16 +52,3 @@ def check(arguments: argparse.Namespace) -> int:
     else:
         print(f"{entry.name} " + (f"breaks its contract: {', '.join(failed)}" if failed else "keeps its contract"))
     return 1 if failed else 0
-
-
-def _find_plugin(name: str, backend: str) -> tuple[Any, str]:
-    """Return the plugin and its kind: what has a method `videos` is a dataset."""
-    from ...datasets.base import parse_name
-    from ..core.registry import datasets, detectors
-
-    head = name.partition(":")[0].casefold()
-    if any(head in (e.name.casefold(), *map(str.casefold, e.aliases)) for e in datasets.entries()):
-        return parse_name(name)[0], "datasets"
-    entry = detectors.find(name, backend)
-    own = entry.name.startswith("local/")  # Of no registry: only the class can tell.
-    return entry, "datasets" if own and hasattr(entry.load(), "videos") else "detectors"

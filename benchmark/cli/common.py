@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import BenchError, did_you_mean
+from ..core.errors import BenchError
 
 if TYPE_CHECKING:
     from ..core.progress import Reporter
-    from ..core.registry import Entry
-    from ..core.settings import Settings
-    from ..stages.plan import Cell, Request
-    from ..stages.sources import DataRoot, Source
+    from ..stages.detectors import DetectorRequest
+    from ..stages.plan import Request
+    from ..stages.runner import RunOptions
 
 
 ENTRIES = Path("leaderboards/entries")
@@ -148,34 +147,13 @@ def count_workers(arguments: argparse.Namespace) -> int:
     return available_cores()
 
 
-def find_detector(arguments: argparse.Namespace) -> tuple[Entry, dict[str, Any]]:
-    """Return the detector that is asked for, and what the checkpoint says it was made from."""
-    from ..core.checkpoints import read_header
-    from ..core.registry import detectors
+def make_detector_request(arguments: argparse.Namespace) -> DetectorRequest:
+    """Turn parsed options into the detector that is asked for."""
+    from ..stages.detectors import DetectorRequest
 
-    made_from = read_header(arguments.checkpoint) if arguments.checkpoint else {}
-    wanted = arguments.detector or made_from.get("detector")
-    if not wanted:
-        raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
-    return detectors.find(wanted, arguments.backend), made_from
-
-
-def load_detector(
-    entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, demo: bool
-) -> tuple[Settings, Any]:
-    """Return the settings and the detector with its weights."""
-    from ...detectors import create_from, load_from
-    from ..core.settings import load_settings
-
-    settings = load_settings(
-        entry.name, demo=demo, made_from=made_from, config=arguments.config, overrides=arguments.overrides
+    return DetectorRequest(
+        arguments.detector, arguments.backend, arguments.checkpoint, arguments.config, tuple(arguments.overrides)
     )
-    if weights := arguments.checkpoint:
-        return settings, load_from(entry, weights, **settings.options)
-    detector = create_from(entry, **settings.options)
-    if hasattr(detector, "load"):
-        raise BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")
-    return settings, detector
 
 
 def make_request(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request:
@@ -200,58 +178,12 @@ def make_request(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Reque
     )
 
 
-def make_plan(
-    request: Request, arguments: argparse.Namespace, reporter: Reporter, render: bool = True, tests: bool = True
-) -> list[Cell]:
-    """Check everything and expand a request into cells; the demo world is rendered once its names are right.
+def make_run_options(arguments: argparse.Namespace, reporter: Reporter) -> RunOptions:
+    """Turn parsed options into how the work is done."""
+    from ..stages.runner import RunOptions
 
-    Without `tests`, the test sets only stand in, and their test splits are not checked. Without `render`, and with the
-    demo world not rendered yet, there is no data to check, and no cells.
-    """
-    from ..stages.plan import check_data, check_detectors, check_names, make_cells
-    from ..stages.sources import find_root, open_source
-
-    entries = check_names(request)
-    check_settings(request, entries)
-    root = find_root(arguments.data, reporter, count_workers(arguments), render)
-    if not render and root.demo is not None and not root.demo.get("complete"):
-        return []
-    wanted = dict.fromkeys((request.train, *request.tests))
-    sources = {name: open_source(name, root, request.limit) for name in wanted}
-    cells = make_cells(request, entries, root, sources)
-    check_data(cells, tests)
-    from ..stages.runner import read_finished
-
-    check_detectors([c for c in cells if read_finished(c) is None])
-    return cells
-
-
-def check_settings(request: Request, entries: list[Any]) -> None:
-    """Read the recipes once before the data, so that a wrong key shows before a world is rendered."""
-    from ..core.settings import load_settings
-
-    for entry in entries:
-        load_settings(entry.name, demo=True, config=request.config, overrides=request.overrides)
-
-
-def open_sources(text: str, root: DataRoot, limit: int | None) -> list[Source]:
-    """Open the datasets named in `ff++,celebdf`."""
-    from ..stages.sources import open_source
-
-    return [open_source(name, root, limit) for name in parse_names(text)]
-
-
-def require_existing(path: Path, what: str) -> Path:
-    """Return a path that is there.
-
-    Raises:
-        BenchError: it isn't; names the nearest in its folder.
-    """
-    if path.exists():
-        return path
-    near = {p.name: p for p in path.parent.glob("[!.]*")} if path.parent.is_dir() else {}
-    advice = did_you_mean(path.name, near) or f" {path.parent} has {', '.join(sorted(near)[:5]) or 'nothing'}"
-    raise BenchError(f"no {what} {path}.{advice}")
+    workers = count_workers(arguments)
+    return RunOptions(reporter, workers, arguments.batch_size, arguments.engine, arguments.command)
 
 
 def print_left_out(problems: list[str]) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import common
-
-if TYPE_CHECKING:
-    from ..stats.paired import Comparison
 
 EPILOG = """\
 examples:
@@ -49,11 +46,10 @@ def compare(arguments: argparse.Namespace) -> int:
     from ...leaderboards.markdown import format_estimate
     from ..core.scorecard import as_json
     from ..core.storage import write_json
-    from ..stats.bootstrap import holm
+    from ..stats.paired import compare_runs
 
-    found, left = _compare_test_sets(arguments)
-    corrected = dict(zip(found, holm([c.p for c in found.values()]).tolist(), strict=True))
-    content = {name: as_json({**c._asdict(), "p_holm": corrected[name]}) for name, c in found.items()}
+    found, left = compare_runs(arguments.run_a, arguments.run_b, arguments.metric, arguments.draws)
+    content = as_json(found)
     columns = ["test", arguments.metric, "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)"]
     rows = [
         [
@@ -73,29 +69,6 @@ def compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(arguments.json, {"metric": arguments.metric, "tests": content, "not_compared": left})
     return int(bool(left))
-
-
-def _compare_test_sets(arguments: argparse.Namespace) -> tuple[dict[str, Comparison], dict[str, str]]:
-    """Return the comparison on each test set, and why others have none.
-
-    Raises:
-        BenchError: not one could be compared.
-    """
-    from ..core.errors import BenchError
-    from ..stats.paired import check_same_videos, pair_test_sets
-    from ..stats.paired import compare as test
-
-    paths = [common.require_existing(path, "run or predictions") for path in (*arguments.run_a, *arguments.run_b)]
-    found, left = {}, {}
-    for name, (a, b) in pair_test_sets(arguments.run_a, arguments.run_b).items():
-        try:
-            check_same_videos(paths, [*a, *b])
-            found[name] = test(a, b, arguments.metric, arguments.draws)
-        except BenchError as error:
-            left[name] = str(error)
-    if not found:
-        raise BenchError("; ".join(f"{name}: {why}" for name, why in left.items()))
-    return found, left
 
 
 def _list_p_values(content: dict[str, Any]) -> list[float | None]:

@@ -206,13 +206,13 @@ def _choose_datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
 def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace, reporter: Reporter) -> int:
     from ...datasets.faces.models import adopt_model
     from ..core.registry import detectors
-    from ..core.settings import load_settings
+    from ..stages.detectors import load_resolved_settings
     from ..stages.sources import open_source
 
     if arguments.weights:  # Before the settings are read: they tell what is at hand.
         reporter.say(f"face model: kept as {adopt_model(arguments.weights)}")
     detector = detectors.find(arguments.detector).name
-    settings = load_settings(
+    settings = load_resolved_settings(
         detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
     )
     sources = [open_source(name, root, arguments.limit) for name in names]

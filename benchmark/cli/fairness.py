@@ -226,7 +226,7 @@ def export_csvs(arguments: argparse.Namespace) -> int:
     from ...datasets.demographics.papers_csv import export
     from ...detectors.common.crops import BoxCrop
     from ..core.progress import Reporter
-    from ..core.settings import load_settings
+    from ..stages.detectors import load_resolved_settings
     from ..stages.sources import find_root, open_source
 
     common.quiet_libraries()
@@ -234,7 +234,7 @@ def export_csvs(arguments: argparse.Namespace) -> int:
     root = find_root(arguments.data, reporter, workers)
     source = open_source(arguments.dataset, root, arguments.limit)
     splits = sorted({v.split for v in source.videos})
-    settings = load_settings(
+    settings = load_resolved_settings(
         arguments.detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
     )
     faces = source.prepare(splits, settings.faces, reporter, workers)

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import common
 
 if TYPE_CHECKING:
-    from ..core.progress import Reporter
-    from ..core.registry import Entry
     from ..stages.media import FileResult
-    from ..stages.sources import Source
 
 EPILOG = """\
 examples:
@@ -59,24 +56,14 @@ def predict(arguments: argparse.Namespace) -> int:
 
 def predict_files(arguments: argparse.Namespace) -> int:
     """Score pictures and videos."""
-    from ...datasets.faces.finder import load_finder
-    from ...detectors import get_cropper
     from ..core.progress import Reporter
-    from ..stages.annotate import annotate
-    from ..stages.media import FileScorer, list_files
+    from ..stages.detectors import load_detector
+    from ..stages.media import list_files
+    from ..stages.predict_files import predict_files as score_files
 
     files = list_files(arguments.files)
-    entry, made_from = common.find_detector(arguments)
-    settings, detector = common.load_detector(entry, made_from, arguments, demo=False)
-    finder = load_finder(settings.faces.finder)
-    scorer = FileScorer(detector, get_cropper(detector, entry), finder, settings.faces, arguments.batch_size)
-    scored = []
-    with Reporter(aside=True).task(f"scoring {len(files)} file{'s' * (len(files) > 1)}") as tick:
-        for path, name in files.items():
-            scored.append(scorer(path))
-            if arguments.annotate and scored[-1].people:
-                annotate(path, scored[-1], arguments.annotate, name)
-            tick(len(scored), len(files))
+    loaded = load_detector(common.make_detector_request(arguments), demo=False)
+    scored = score_files(files, loaded, Reporter(aside=True), arguments.batch_size, arguments.annotate)
     print(_format_scores(scored, arguments.format))
     return 1 if any(s.status == "unreadable" for s in scored) else 0
 
@@ -102,56 +89,19 @@ def predict_datasets(arguments: argparse.Namespace) -> int:
     from ..core.errors import require_known
     from ..core.progress import Reporter
     from ..core.types import SPLITS
-    from ..stages.sources import find_root
+    from ..stages.detectors import find_detector
+    from ..stages.predict import predict_sources
+    from ..stages.sources import find_root, open_source
 
-    reporter = Reporter()
+    reporter, workers, names = Reporter(), common.count_workers(arguments), common.parse_names(arguments.test)
     require_known("split", arguments.split, SPLITS)
-    for name in common.parse_names(arguments.test):
+    for name in names:
         parse_name(name)
-    entry, made_from = common.find_detector(arguments)
-    root = find_root(arguments.data, reporter, common.count_workers(arguments))
-    for source in common.open_sources(arguments.test, root, arguments.limit):
-        print(_predict(source, entry, made_from, arguments, reporter))
+    request = common.make_detector_request(arguments)
+    find_detector(request)  # Before a world is rendered: a wrong name shows at once.
+    root = find_root(arguments.data, reporter, workers)
+    sources = [open_source(name, root, arguments.limit) for name in names]
+    asked = request, sources, arguments.split, arguments.out
+    for path in predict_sources(*asked, reporter, workers, arguments.batch_size):
+        print(path)
     return 0
-
-
-def _predict(
-    source: Source, entry: Entry, made_from: dict[str, Any], arguments: argparse.Namespace, reporter: Reporter
-) -> Path:
-    from ...detectors import get_cropper
-    from ..core.errors import BenchError
-    from ..core.keys import code_hash, file_hash, hash_key
-    from ..core.predictions import PartialPredictions
-    from ..stages.predict import predict
-
-    videos = source.split(arguments.split)
-    if not videos:
-        raise BenchError(f"{source.label} has no videos in its {arguments.split} split. Use --split test")
-    settings, detector = common.load_detector(entry, made_from, arguments, demo=source.root.demo is not None)
-    workers = common.count_workers(arguments)
-    store = source.prepare([arguments.split], settings.faces, reporter, workers)
-    path: Path = arguments.out / f"{entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
-    weights = file_hash(arguments.checkpoint) if arguments.checkpoint else None
-    made_by = [
-        weights,
-        code_hash(entry),
-        entry.backend,
-        settings.options,
-        str(store.folder),
-        source.key([arguments.split]),
-    ]
-    partial_predictions = PartialPredictions(path, hash_key(made_by))
-    with reporter.task(f"scoring {source.label} {arguments.split}") as tick:
-        table, metadata = predict(
-            detector,
-            get_cropper(detector, entry),
-            store,
-            videos,
-            workers=workers,
-            tick=tick,
-            batch_size=arguments.batch_size,
-            plugin=entry.plugin,
-            partial_predictions=partial_predictions,
-        )
-    partial_predictions.finish(table, {**metadata, "scored": source.label, "split": arguments.split})
-    return path

@@ -35,13 +35,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a request; 1 if a cell failed."""
     from ..core.errors import BenchError
     from ..core.progress import Reporter
+    from ..stages.plan import make_plan
 
     common.quiet_libraries()
     reporter = Reporter()
     request = common.make_request(arguments, common.parse_names(arguments.test))
     if not request.tests:
         raise BenchError("--test is empty. See: bench list datasets")
-    cells = common.make_plan(request, arguments, reporter, render=not arguments.dry_run)
+    workers = common.count_workers(arguments)
+    cells = make_plan(request, arguments.data, reporter, workers, render=not arguments.dry_run)
     if arguments.dry_run:
         return show_plan(cells, arguments.data)
     return run_cells(cells, arguments, reporter)
@@ -51,12 +53,9 @@ def run_cells(cells: list[Cell], arguments: argparse.Namespace, reporter: Report
     """Run the cells, print their table, and write the leaderboard of all runs; 1 if a cell failed."""
     from ...leaderboards import board
     from ...leaderboards.terminal import format_summary
-    from ..stages.runner import RunOptions, run
+    from ..stages.runner import run
 
-    options = RunOptions(
-        reporter, common.count_workers(arguments), arguments.batch_size, arguments.engine, arguments.command
-    )
-    cards = list(run(cells, options))
+    cards = list(run(cells, common.make_run_options(arguments, reporter)))
     print("\n" + format_summary(cards))
     found, problems = board.load_cards_with_problems(arguments.runs)
     common.print_left_out(problems)
@@ -71,7 +70,7 @@ def show_plan(cells: list[Cell], data: str | None) -> int:
     """Print what would be run on the data asked for."""
     from tabulate import tabulate
 
-    from ..stages.runner import read_finished
+    from ..stages.plan import describe_plan
     from ..stages.sources import choose_data, parse_demo
 
     if not cells:
@@ -81,21 +80,5 @@ def show_plan(cells: list[Cell], data: str | None) -> int:
             f"To render it: bench data demo --size {size} --seed {seed}"
         )
         return 0
-    rows = [
-        [
-            c.name,
-            c.entry.backend or "any",
-            c.train.label,
-            c.test.label,
-            c.seed,
-            len(c.train.split("train")),
-            len(c.train.split("val")),
-            len(c.test.split("test")),
-            "reused" if read_finished(c) else "to do",
-            c.test_folder,
-        ]
-        for c in cells
-    ]
-    header = ["detector", "backend", "train", "test", "seed", "train videos", "val", "test videos", "state", "folder"]
-    print(tabulate(rows, header, tablefmt="github"))
+    print(tabulate(describe_plan(cells), "keys", tablefmt="github"))
     return 0

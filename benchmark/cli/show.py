@@ -29,9 +29,9 @@ def show(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from ...leaderboards.load import load_cards, read_card
-    from ..core.errors import BenchError
+    from ..core.errors import BenchError, require_existing
 
-    run = common.require_existing(arguments.run, "run")
+    run = require_existing(arguments.run, "run")
     if run.is_file() and run.suffix != ".json":
         raise BenchError(
             f"{run} is no scorecard. Give a run's folder or an entry's .json; predictions: bench score {run}"

@@ -28,23 +28,15 @@ def add_parser(verbs: Any) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train, and print where the checkpoints are."""
-    from ..core.errors import BenchError
     from ..core.progress import Reporter
-    from ..core.storage import CHECKPOINT
-    from ..stages.runner import RunOptions, train_cell
+    from ..stages.plan import make_plan
+    from ..stages.runner import train_cell
 
     common.quiet_libraries()
     reporter = Reporter()
     # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
     request = common.make_request(arguments, (arguments.train,))
-    cells = common.make_plan(request, arguments, reporter, tests=False)
-    options = RunOptions(
-        reporter, common.count_workers(arguments), arguments.batch_size, arguments.engine, arguments.command
-    )
-    for cell in cells:
-        train_cell(cell, options)
-        checkpoint = cell.folder / CHECKPOINT
-        if not checkpoint.is_file():
-            raise BenchError(f"{cell.name} can't be trained: it has only a method score(frames). See CONTRIBUTING.md")
-        print(checkpoint)
+    options = common.make_run_options(arguments, reporter)
+    for cell in make_plan(request, arguments.data, reporter, options.workers, tests=False):
+        print(train_cell(cell, options))
     return 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class BenchError(Exception):
@@ -26,3 +27,16 @@ def require_known(kind: str, name: str, names: Collection[str]) -> None:
     """Refuse a name that isn't among `names`, with the nearest one."""
     if name not in names:
         raise BenchError(f"no {kind} named '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")
+
+
+def require_existing(path: Path, what: str) -> Path:
+    """Return a path that is there.
+
+    Raises:
+        BenchError: it isn't; names the nearest in its folder.
+    """
+    if path.exists():
+        return path
+    near = {p.name: p for p in path.parent.glob("[!.]*")} if path.parent.is_dir() else {}
+    advice = did_you_mean(path.name, near) or f" {path.parent} has {', '.join(sorted(near)[:5]) or 'nothing'}"
+    raise BenchError(f"no {what} {path}.{advice}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import BenchError, did_you_mean
 from .registry import ROOT
@@ -30,20 +30,25 @@ class FrozenSettings(BaseModel):
 
 
 class FaceSettings(FrozenSettings):
-    """How videos become faces. All of it changes the numbers, so all of it is in the face store's key."""
+    """How videos become faces. All of it changes the numbers, so all of it is in the face store's key.
+
+    Recipes may leave the finder at `auto`; it is chosen where settings are loaded for work (stages/detectors.py).
+    """
 
     frames: int = Field(32, ge=1, description="evenly spaced frames a video: linspace(0, n - 1, frames), truncated")
-    finder: str = Field("auto", validate_default=True, description="what finds faces and landmarks; see docs/faces.md")
+    finder: str = Field("auto", description="what finds faces and landmarks; see docs/faces.md")
     context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
     encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
 
-    @field_validator("finder")
-    @classmethod
-    def _resolve_finder(cls, name: str) -> str:
-        """Choose what `auto` stands for now, so that no key ever holds it."""
-        from ...datasets.faces.finder import resolve
+    def key_content(self) -> dict[str, Any]:
+        """Return what goes into keys, and into a store beside its faces.
 
-        return resolve(name)
+        Raises:
+            ValueError: the finder is still `auto`, which stands for another one on another machine.
+        """
+        if self.finder == "auto":
+            raise ValueError("the face finder is not chosen yet: see stages/detectors.py, load_resolved_settings")
+        return self.model_dump()
 
 
 class TrainSettings(FrozenSettings):
@@ -93,7 +98,7 @@ class Settings(FrozenSettings):
 
     tag: str = ""
     options: dict[str, Any] = {}
-    faces: FaceSettings = Field(default_factory=FaceSettings)  # at the time, so that `auto` sees what is at hand now
+    faces: FaceSettings = FaceSettings()
     train: TrainSettings = TrainSettings()
     score: ScoreSettings = ScoreSettings()
 

@@ -12,19 +12,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...detectors import create_from
 from ..core.contracts import Cropper
 from ..core.errors import BenchError
+from ..core.progress import Reporter
+from ..core.scorecard import as_json
 from ..core.types import FAKE, REAL, Estimate, Video
 from ..core.workers import map_ahead
 from ..stats.bootstrap import Resamples, estimate_interval, measure_means
+from .detectors import DetectorRequest, load_detector
 from .predict import VideoCrops
+from .sources import Source
 
 if TYPE_CHECKING:
     from ...datasets.faces.face_store import FaceStore
 
 FOLDS = 5
 PAGE = "docs/identity_leakage.md"
-WHO = ("filmed", "donor")
+WHO = ("target", "source")
+FORMER_WHO = {"filmed": "target", "donor": "source"}
+"""What `who` was called before."""
 VideoPeople = list[tuple[Video, str]]
 """Videos, and the person to tell in each."""
 
@@ -34,12 +41,12 @@ def name_people(videos: Sequence[Video], who: str) -> VideoPeople:
 
     Args:
         videos: of any kind; those that can't take part are left out.
-        who: `filmed`, whom a real video shows, or `donor`, whose face was pasted into a fake one.
+        who: `target`, whom a real video shows, or `source`, whose face was pasted into a fake one.
 
     Raises:
         BenchError: fewer than two people are in two originals each, so that none can be told on an unseen one.
     """
-    label, place = (REAL, 0) if who == "filmed" else (FAKE, 1)
+    label, place = (REAL, 0) if who == "target" else (FAKE, 1)
     named = [(v, v.identities[place]) for v in videos if v.label == label and len(v.identities) > place]
     originals = Counter(person for person, _ in {(person, original_id(v)) for v, person in named})
     kept = [(v, person) for v, person in named if originals[person] > 1]
@@ -48,7 +55,7 @@ def name_people(videos: Sequence[Video], who: str) -> VideoPeople:
         raise BenchError(
             f"nobody to tell apart: of {len(videos)} videos, {len(named)} {kind} ones say who is in them "
             f"({len(originals)} people), and {len(several)} people are in two originals or more. "
-            + f"Use a dataset with several originals a {'person, such as dfd' if label == REAL else 'donor'}"
+            + f"Use a dataset with several originals a {'person, such as dfd' if label == REAL else 'source person'}"
         )
     return kept
 
@@ -61,7 +68,7 @@ def original_id(video: Video) -> str:
 def assign_folds(told: VideoPeople) -> NDArray[np.int64]:
     """Deal the originals out over the folds, so that every test leaves some of each person to learn from, (videos,).
 
-    One that several people are in, as where one clip got several donors' faces, goes where they have been least.
+    One that several people are in, as where one clip got several people's faces, goes where they have been least.
     """
     people_in: dict[str, set[str]] = defaultdict(set)
     for video, person in told:
@@ -93,6 +100,55 @@ def probe_identities(
     ]
     count = len(set(names))
     return {"people": count, "videos": len(told), "chance": 1 / count, **compare_accuracies(told, *right)}
+
+
+def probe_source(
+    request: DetectorRequest,
+    source: Source,
+    splits: Sequence[str],
+    who: str,
+    reporter: Reporter,
+    workers: int = 0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Probe a trained detector, and one of random weights, on some splits of a dataset.
+
+    Args:
+        request: the detector, with its checkpoint.
+        source: the dataset.
+        splits: of `train`, `val`, `test`.
+        who: the person to tell: `target` or `source`, see `name_people`.
+        reporter: is told how far it is.
+        workers: processes that prepare data.
+        seed: of the random weights.
+
+    Returns:
+        The result as it is written to JSON.
+
+    Raises:
+        BenchError: see `load_detector`, `name_people` and `probe_identities`.
+    """
+    videos = [v for s in splits for v in source.split(s)]
+    name_people(videos, who)  # Before the faces are sought: a wrong dataset shows at once.
+    loaded = load_detector(request, demo=source.root.demo is not None)
+    entry, options = loaded.entry, loaded.settings.options
+    random = create_from(entry, seed, **{k: v for k, v in options.items() if k != "pretrained"})
+    store = source.prepare(splits, loaded.settings.faces, reporter, workers)
+    told = name_people([v for v in videos if store.frames(v.id)], who)
+    with reporter.task(f"recognising people in {source.label}"):
+        found = probe_identities((loaded.detector, random), loaded.cropper, store, told, workers, entry.plugin)
+    return {
+        "schema_version": 1,
+        "kind": "identity probe",
+        "detector": entry.name,
+        "checkpoint": str(request.checkpoint),
+        "scored": source.label,
+        "world": source.root.world,
+        "protocol": source.root.protocol,
+        "split": list(splits),
+        "who": who,
+        **as_json(found),
+    }
 
 
 def extract_features(
@@ -141,7 +197,7 @@ def classify_people(
 
 
 def compare_accuracies(told: VideoPeople, right: NDArray[np.bool_], chance: NDArray[np.bool_]) -> dict[str, Estimate]:
-    """Return the accuracy, a control's, and their difference, with intervals over the people filmed."""
+    """Return the accuracy, a control's, and their difference, with intervals over the targets."""
     clusters = np.unique([v.identities[0] for v, _ in told], return_inverse=True)[1]
     table = np.stack([right, chance, right.astype(float) - chance], 1)
     n, people = len(right), int(clusters.max()) + 1

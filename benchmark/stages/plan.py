@@ -9,10 +9,14 @@ from typing import Any
 from ..core.checkpoints import read_header
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash, file_hash, hash_key
+from ..core.progress import Reporter
 from ..core.registry import Entry, datasets, detectors
-from ..core.settings import Settings, load_settings
+from ..core.scorecard import SCHEMA_VERSION
+from ..core.settings import Settings
+from ..core.storage import SCORECARD, read_json
 from ..core.types import FAKE, REAL
-from .sources import DataRoot, Source
+from .detectors import load_resolved_settings
+from .sources import DataRoot, Source, find_root, open_source
 
 # Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
 TRAIN_KEY_VERSION = 1
@@ -71,7 +75,7 @@ class Cell:
             "code": code_hash(self.entry),
             "options": s.options,
             "tag": s.tag,
-            "faces": s.faces.model_dump(),
+            "faces": s.faces.key_content(),
             "finder": FINDER_VERSION,
             "train": s.train.model_dump() if not self.checkpoint else None,
             "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
@@ -151,6 +155,76 @@ def check_names(request: Request) -> list[Entry]:
     return entries
 
 
+def make_plan(
+    request: Request, data: str | None, reporter: Reporter, workers: int, *, render: bool = True, tests: bool = True
+) -> list[Cell]:
+    """Check everything and expand a request into cells; the demo world is rendered once its names are right.
+
+    Args:
+        request: what is asked for.
+        data: the data root, as --data takes it; None for BENCH_DATA, else the demo world.
+        reporter: is told which data it is.
+        workers: processes that render a demo world.
+        render: whether to render a demo world that isn't there; else there is no data to check, and no cells.
+        tests: whether cells will be tested; else their test splits are not checked.
+
+    Raises:
+        BenchError: a name, setting, checkpoint or option is wrong, or data is missing.
+    """
+    entries = check_names(request)
+    check_settings(request, entries)
+    root = find_root(data, reporter, workers, render)
+    if not render and root.demo is not None and not root.demo.get("complete"):
+        return []
+    wanted = dict.fromkeys((request.train, *request.tests))
+    cells = make_cells(request, entries, root, {name: open_source(name, root, request.limit) for name in wanted})
+    check_data(cells, tests)
+    check_detectors([c for c in cells if read_finished(c) is None])
+    return cells
+
+
+def check_settings(request: Request, entries: list[Entry]) -> None:
+    """Read the recipes once before the data, so that a wrong key shows before a world is rendered.
+
+    Raises:
+        BenchError: see `load_resolved_settings`.
+    """
+    for entry in entries:
+        load_resolved_settings(entry.name, demo=True, config=request.config, overrides=request.overrides)
+
+
+def read_finished(cell: Cell) -> dict[str, Any] | None:
+    """Return a cell's scorecard if it is there, complete, and scored with the settings asked for."""
+    path = cell.test_folder / SCORECARD
+    if not path.is_file():
+        return None
+    try:
+        card = read_json(path)
+    except ValueError:  # Half-written by a full disk, say: it will be made anew.
+        return None
+    same = card.get("schema_version") == SCHEMA_VERSION and card.get("score") == cell.settings.score.model_dump()
+    return card if same else None
+
+
+def describe_plan(cells: list[Cell]) -> list[dict[str, Any]]:
+    """Return what would be run, a row a cell: names, numbers of videos, `reused` or `to do`, and where it goes."""
+    return [
+        {
+            "detector": c.name,
+            "backend": c.entry.backend or "any",
+            "train": c.train.label,
+            "test": c.test.label,
+            "seed": c.seed,
+            "train videos": len(c.train.split("train")),
+            "val": len(c.train.split("val")),
+            "test videos": len(c.test.split("test")),
+            "state": "reused" if read_finished(c) else "to do",
+            "folder": c.test_folder,
+        }
+        for c in cells
+    ]
+
+
 def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: dict[str, Source]) -> list[Cell]:
     """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
     entries = list({(e.name, e.target): e for e in entries}.values())  # An alias is not a second detector.
@@ -159,7 +233,7 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     if made_from:
         _check_origin(request, entries, made_from, sources[request.train])
     settings = {
-        e.name: load_settings(
+        e.name: load_resolved_settings(
             e.name, demo=root.demo is not None, made_from=made_from, config=request.config, overrides=request.overrides
         )
         for e in entries

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...datasets.base import make_adapter
+from ...datasets.base import make_adapter, parse_name
 from ..core.contracts import Cropper, Dataset
 from ..core.errors import BenchError
-from ..core.registry import Entry
+from ..core.registry import Entry, datasets, detectors
 from ..core.types import FAKE, REAL, SPLITS, Face, TrainSample, Video
 from ..core.workers import map_ahead
 from .sources import DataRoot, Source
@@ -22,6 +22,16 @@ from .sources import DataRoot, Source
 FACES = 5
 SIDE = 128
 TOLERANCE = 1e-4
+
+
+def find_plugin(name: str, backend: str = "") -> tuple[Entry, str]:
+    """Return the plugin and its kind: what has a method `videos` is a dataset."""
+    head = name.partition(":")[0].casefold()
+    if any(head in (e.name.casefold(), *map(str.casefold, e.aliases)) for e in datasets.entries()):
+        return parse_name(name)[0], "datasets"
+    entry = detectors.find(name, backend)
+    own = entry.name.startswith("local/")  # Of no registry: only the class can tell.
+    return entry, "datasets" if own and hasattr(entry.load(), "videos") else "detectors"
 
 
 class Verdict(NamedTuple):

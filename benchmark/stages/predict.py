@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,14 @@ import pandas as pd
 
 from ..core.contracts import Cropper, Scores
 from ..core.errors import BenchError
+from ..core.keys import hash_key
 from ..core.predictions import PartialPredictions
-from ..core.progress import Tick
+from ..core.progress import Reporter, Tick
 from ..core.types import Video
 from ..core.workers import map_ahead
 from .cost import Throughput
+from .detectors import DetectorRequest, LoadedDetector, load_detector
+from .sources import Source
 
 if TYPE_CHECKING:
     from ...datasets.faces.face_store import FaceStore
@@ -83,6 +87,51 @@ def predict(
     metadata = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summarise()}
     metadata["origins"] = sorted({outcomes[v.id].origin for v in usable} - {""})
     return table.sort_values(["video", "frame"], ignore_index=True), metadata
+
+
+def predict_sources(
+    request: DetectorRequest,
+    sources: Sequence[Source],
+    split: str,
+    out: Path,
+    reporter: Reporter,
+    workers: int = 0,
+    batch_size: int = 32,
+) -> Iterator[Path]:
+    """Score a split of each dataset into a file in `out`, and yield its path; one that was begun is gone on with.
+
+    Raises:
+        BenchError: see `load_detector`; or a split has no videos, or none that could be read and has a face.
+    """
+    for source in sources:
+        if not source.split(split):
+            raise BenchError(f"{source.label} has no videos in its {split} split. Use --split test")
+    loaded = load_detector(request, demo=any(source.root.demo is not None for source in sources))
+    for source in sources:
+        yield _predict_source(loaded, source, split, out, reporter, workers, batch_size)
+
+
+def _predict_source(
+    loaded: LoadedDetector, source: Source, split: str, out: Path, reporter: Reporter, workers: int, batch_size: int
+) -> Path:
+    store = source.prepare([split], loaded.settings.faces, reporter, workers)
+    path = out / f"{loaded.entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
+    made_by = [*loaded.key_content(), str(store.folder), source.key([split])]
+    partial_predictions = PartialPredictions(path, hash_key(made_by))
+    with reporter.task(f"scoring {source.label} {split}") as tick:
+        table, metadata = predict(
+            loaded.detector,
+            loaded.cropper,
+            store,
+            source.split(split),
+            batch_size=batch_size,
+            workers=workers,
+            plugin=loaded.entry.plugin,
+            tick=tick,
+            partial_predictions=partial_predictions,
+        )
+    partial_predictions.finish(table, {**metadata, "scored": source.label, "split": split})
+    return path
 
 
 def _compile_seconds(detector: Scores) -> float:

@@ -18,11 +18,11 @@ from ..core.predictions import PartialPredictions, read_predictions
 from ..core.progress import Reporter
 from ..core.provenance import collect_provenance
 from ..core.scorecard import SCHEMA_VERSION
-from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, read_json, write_json, write_text
+from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, write_json, write_text
 from ..stats.scoring import fit_operating_point, make_scorecard
 from .cost import count_flops, count_parameters
 from .engines import ENGINES
-from .plan import Cell
+from .plan import Cell, read_finished
 from .predict import predict
 from .train import Training
 from .worst_cases import locate_artifacts
@@ -76,19 +76,6 @@ def run_cell(cell: Cell, options: RunOptions) -> dict[str, Any]:
         return _record_failure(cell, options, f"{type(error).__name__}: {error}")
     finally:
         options.reporter.log = None
-
-
-def read_finished(cell: Cell) -> dict[str, Any] | None:
-    """Return a cell's scorecard if it is there, complete, and scored with the settings asked for."""
-    path = cell.test_folder / SCORECARD
-    if not path.is_file():
-        return None
-    try:
-        card = read_json(path)
-    except ValueError:  # Half-written by a full disk, say: it will be made anew.
-        return None
-    same = card.get("schema_version") == SCHEMA_VERSION and card.get("score") == cell.settings.score.model_dump()
-    return card if same else None
 
 
 class Stages:
@@ -223,8 +210,12 @@ def _record_failure(cell: Cell, options: RunOptions, error: str, status: str = "
     return record
 
 
-def train_cell(cell: Cell, options: RunOptions) -> None:
-    """Prepare and train one cell, unless its checkpoint is there."""
+def train_cell(cell: Cell, options: RunOptions) -> Path:
+    """Prepare and train one cell, unless its checkpoint is there, and return where that is.
+
+    Raises:
+        BenchError: the detector can't be trained.
+    """
     options.reporter.log = cell.folder / "log.txt"
     try:
         with hold_lock(cell.folder):
@@ -232,3 +223,7 @@ def train_cell(cell: Cell, options: RunOptions) -> None:
             Stages(cell, options).load_or_train()
     finally:
         options.reporter.log = None
+    checkpoint = cell.folder / CHECKPOINT
+    if not checkpoint.is_file():
+        raise BenchError(f"{cell.name} can't be trained: it has only a method score(frames). See CONTRIBUTING.md")
+    return checkpoint

@@ -87,7 +87,7 @@ class Source:
         """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
         from ...datasets.faces.finder import FINDER_VERSION
 
-        key = hash_key([str(self.home.resolve()), faces.model_dump(), FINDER_VERSION])
+        key = hash_key([str(self.home.resolve()), faces.key_content(), FINDER_VERSION])
         name = self.name.replace("+", "p").replace(":", "-").replace("/", "-")
         return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
 

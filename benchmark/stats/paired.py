@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from ..core.errors import BenchError, did_you_mean
+from ..core.errors import BenchError, did_you_mean, require_existing
 from ..core.predictions import read_predictions
 from ..core.storage import PREDICTIONS
 from ..core.types import Estimate
@@ -198,6 +198,32 @@ def pair_test_sets(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list
         listed = "; ".join(f"{path} has {', '.join(found)}" for path, found in runs.items())
         raise BenchError(f"no test set in common: {listed}")
     return {test: ([runs[p][test] for p in a], [runs[p][test] for p in b]) for test in shared}
+
+
+def compare_runs(
+    a: Sequence[Path], b: Sequence[Path], metric: str = "video.auc", draws: int = 1000
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Compare two detectors on each test set that both have; see `pair_test_sets` for what the paths may be.
+
+    Returns:
+        {test set: the fields of a Comparison, and `p_holm`, corrected for the number of test sets}, and why others
+        have none.
+
+    Raises:
+        BenchError: there is no such run, or not one test set could be compared.
+    """
+    paths = [require_existing(path, "run or predictions") for path in (*a, *b)]
+    found, left = {}, {}
+    for test, (tables_a, tables_b) in pair_test_sets(a, b).items():
+        try:
+            check_same_videos(paths, [*tables_a, *tables_b])
+            found[test] = compare(tables_a, tables_b, metric, draws)
+        except BenchError as error:
+            left[test] = str(error)
+    if not found:
+        raise BenchError("; ".join(f"{test}: {why}" for test, why in left.items()))
+    corrected = holm([c.p for c in found.values()]).tolist()
+    return {t: {**c._asdict(), "p_holm": p} for (t, c), p in zip(found.items(), corrected, strict=True)}, left
 
 
 def check_same_videos(paths: Sequence[Path], tables: SeedTables) -> None:

@@ -90,7 +90,7 @@ def prepare(
 
 def make_store_settings(settings: FaceSettings) -> dict[str, Any]:
     """Return what a store's content depends on besides the videos, as plain data."""
-    return {**settings.model_dump(), "finder_version": FINDER_VERSION}
+    return {**settings.key_content(), "finder_version": FINDER_VERSION}
 
 
 def _run_chunks(chunks: list[list[WorkItem]], settings: FaceSettings, folder: Path, workers: int) -> Iterator[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from crossfake.benchmark.core.registry import Entry
-from crossfake.benchmark.core.settings import Settings
+from crossfake.benchmark.core.settings import FaceSettings, Settings
 from crossfake.benchmark.core.types import FAKE, REAL, Face, LostFrame, PrepareResult, Video
 from crossfake.benchmark.stages.plan import Cell
 from crossfake.benchmark.stages.sources import DataRoot, Source
@@ -117,7 +117,7 @@ class Plan:
     def cell(self, **changes: Any) -> Cell:
         parts: dict[str, Any] = {
             "entry": Entry("meso4", "crossfake.detectors.baselines.meso:Meso4", "", backend="torch"),
-            "settings": Settings(),
+            "settings": Settings(faces=FaceSettings(finder="mediapipe")),
             "train": self.source(),
             "test": self.source("celebdf", ""),
             "seed": 0,

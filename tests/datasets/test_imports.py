@@ -18,7 +18,7 @@ from crossfake.datasets.faces.pictures import read_pictures
 from crossfake.datasets.faces.prepare import prepare
 from crossfake.datasets.faces.sampling import VideoFile
 
-SETTINGS = FaceSettings(frames=4)
+SETTINGS = FaceSettings(finder="mediapipe", frames=4)
 POINTS = np.stack([np.linspace(60, 200, 81), 128 + 70 * np.sin(np.arange(81))], axis=1).astype(int)
 YOUTUBE, DEEPFAKES = "original_sequences/youtube/c23/frames", "manipulated_sequences/Deepfakes/c23/frames"
 

@@ -9,7 +9,7 @@ from crossfake.datasets.base import load_videos
 from crossfake.datasets.faces.prepare import prepare
 from crossfake.datasets.integrity import check
 
-SETTINGS = FaceSettings(frames=2)
+SETTINGS = FaceSettings(finder="mediapipe", frames=2)
 ALL = ("train", "val", "test")
 YOUTUBE = "original_sequences/youtube/c23/videos"
 ACTORS = "original_sequences/actors/c23/videos"

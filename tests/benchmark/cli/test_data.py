@@ -44,7 +44,7 @@ def test_prepare_sums_up_every_folder_and_reports_what_was_odd(films, capsys):
 
 def test_a_source_prepares_its_own_splits_once(films, capsys):
     source = open_source("folder", DataRoot(films, None))
-    settings = FaceSettings(frames=2)
+    settings = FaceSettings(finder="mediapipe", frames=2)
     store = source.prepare(["test"], settings, Reporter(), 1)
     assert {v: o.status for v, o in store.outcomes().items()} == {
         "real/a.mp4": "ok",

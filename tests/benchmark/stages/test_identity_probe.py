@@ -35,25 +35,25 @@ def fake(target: str, donor: str, method: str = "A") -> Video:
     return Video(f"{method}/{target}_{donor}", Path("/nowhere"), FAKE, method, "test", (target, donor), source=source)
 
 
-def test_filmed_people_are_told_on_real_videos_donors_on_fakes():
+def test_targets_are_told_on_real_videos_sources_on_fakes():
     videos = [real("a", 0), real("a", 1), real("b", 0), real("b", 1), real("c", 0)]
     videos += [fake("x", "d"), fake("y", "d"), fake("x", "e"), fake("z", "e"), fake("z", "f"), fake("z", "f", "B")]
-    assert [(v.id, who) for v, who in name_people(videos, "filmed")] == [
+    assert [(v.id, who) for v, who in name_people(videos, "target")] == [
         ("a_0", "a"),
         ("a_1", "a"),
         ("b_0", "b"),
         ("b_1", "b"),
     ]
     # f was pasted twice, but into one original.
-    assert [who for _, who in name_people(videos, "donor")] == ["d", "d", "e", "e"]
+    assert [who for _, who in name_people(videos, "source")] == ["d", "d", "e", "e"]
 
 
 def test_nobody_to_tell_apart_is_one_line():
     with pytest.raises(BenchError, match=r"of 3 videos, 3 real ones .* \(2 people\), and 1 people are in two") as error:
-        name_people([real("a", 0), real("a", 1), real("b", 0)], "filmed")
+        name_people([real("a", 0), real("a", 1), real("b", 0)], "target")
     assert "\n" not in str(error.value)
-    with pytest.raises(BenchError, match=r"0 fake ones .* several originals a donor"):
-        name_people([real("a", 0)], "donor")
+    with pytest.raises(BenchError, match=r"0 fake ones .* several originals a source person"):
+        name_people([real("a", 0)], "source")
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.sampled_from("AB")), min_size=1, unique=True))
@@ -72,7 +72,7 @@ def test_an_original_is_in_one_fold_and_everybody_can_be_learned(rows):
             assert len({place[clip] for clip in clips}) == min(FOLDS, len(clips))
 
 
-def test_clips_with_several_donors_leave_every_donor_to_learn_from():
+def test_clips_with_several_sources_leave_every_source_to_learn_from():
     told = [(fake(f"t{t}", f"d{d}"), f"d{d}") for t in range(12) for d in {t % 4, (t + 1) % 4}]
     folds = assign_folds(told)
     of_donor = {d: {int(f) for (_, who), f in zip(told, folds, strict=True) if who == d} for _, d in told}
@@ -145,19 +145,28 @@ def test_the_verb_measures_both_networks(checkpoint, actors, tmp_path, capsys):
     argv = ["probe", "identity", "--checkpoint", str(checkpoint), "--test", "dfd", "--data", str(actors)]
     assert main([*argv, "--set", "faces.frames=2", "--workers", "0", "--json", str(out)]) == 0
     result = json.loads(out.read_text())
-    assert (result["kind"], result["who"], result["scored"]) == ("identity probe", "filmed", "dfd:c23")
+    assert (result["kind"], result["who"], result["scored"]) == ("identity probe", "target", "dfd:c23")
     assert result["accuracy"]["n"] == result["videos"] == 2 * result["people"] == 4
     assert result["accuracy"]["value"] == 1  # The second take is a copy.
     assert result["chance"] == pytest.approx(1 / result["people"])
     difference = result["accuracy"]["value"] - result["random"]["value"]
     assert result["difference"]["value"] == pytest.approx(difference)
-    assert f"{result['people']} people (filmed), {result['videos']} videos" in capsys.readouterr().out
+    assert f"{result['people']} people (target), {result['videos']} videos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("former", "now"), [("filmed", "target"), ("donor", "source")])
+def test_the_former_words_are_taken_and_the_new_ones_told(checkpoint, tiny_world, capsys, former, now):
+    argv = ["probe", "identity", "--checkpoint", str(checkpoint), "--test", "ff++", "--data", str(tiny_world)]
+    assert main([*argv, "--who", former]) == 2  # Nobody to tell apart in ff++; of which kind shows who was meant.
+    note, error = capsys.readouterr().err.splitlines()
+    assert note == f"bench: note: --who {former} is now called {now}. Use --who {now}"
+    assert f"{'real' if now == 'target' else 'fake'} ones say who is in them" in error
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"--who": "dona"}, "no person to tell named 'dona'. Did you mean 'donor'"),
+        ({"--who": "sourc"}, "no person to tell named 'sourc'. Did you mean 'source'"),
         ({"--split": "tst"}, "no split named 'tst'. Did you mean 'test'"),
         ({"--test": "dfdd"}, "Did you mean 'dfd'"),
         ({"--checkpoint": "nowhere.safetensors"}, "no checkpoint nowhere.safetensors"),

@@ -13,15 +13,17 @@ from crossfake.benchmark.core.settings import FaceSettings, ScoreSettings, Setti
 from crossfake.benchmark.core.types import FAKE, REAL
 from crossfake.benchmark.stages.plan import Request, check_data, check_names, make_cells
 
+FACES = FaceSettings(finder="mediapipe")
+
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"settings": Settings(options={"input_size": 64})},
-        {"settings": Settings(faces=FaceSettings(frames=8))},
-        {"settings": Settings(faces=FaceSettings(context=1.5))},
-        {"settings": Settings(train=TrainSettings(lr=0.1))},
-        {"settings": Settings(train=TrainSettings(threads=2))},
+        {"settings": Settings(faces=FACES, options={"input_size": 64})},
+        {"settings": Settings(faces=FaceSettings(finder="mediapipe", frames=8))},
+        {"settings": Settings(faces=FaceSettings(finder="mediapipe", context=1.5))},
+        {"settings": Settings(faces=FACES, train=TrainSettings(lr=0.1))},
+        {"settings": Settings(faces=FACES, train=TrainSettings(threads=2))},
         {"seed": 1},
         {"entry": Entry("xception", "crossfake.detectors.baselines.classifier:ImageClassifier", "", backend="torch")},
         {"entry": Entry("meso4", "crossfake.detectors.baselines.meso:Meso4", "", backend="jax")},
@@ -37,7 +39,7 @@ def test_what_changes_no_number_changes_no_key(planned, tmp_path):
     cell = planned.cell()
     moved = planned.cell(
         runs=Path("elsewhere"),
-        settings=Settings(score=ScoreSettings(draws=7)),
+        settings=Settings(faces=FACES, score=ScoreSettings(draws=7)),
         train=replace(planned.source(), home=tmp_path / "moved"),
     )
     assert (moved.train_key, moved.test_key) == (cell.train_key, cell.test_key)
@@ -93,7 +95,7 @@ def test_a_given_checkpoint_counts_by_its_content_and_training_settings_no_longe
         (tmp_path / name).write_bytes(content)
     a, b, c = (planned.cell(checkpoint=tmp_path / name).train_key for name in ("a.pkl", "b.pkl", "c.pkl"))
     assert a == b != c
-    slow = Settings(train=TrainSettings(lr=0.1))
+    slow = Settings(faces=FACES, train=TrainSettings(lr=0.1))
     assert planned.cell(checkpoint=tmp_path / "a.pkl", settings=slow).train_key == a
 
 
@@ -111,7 +113,7 @@ def test_the_users_own_code_is_in_the_key_by_file_and_by_module(planned, tmp_pat
 
 
 def test_folders_tell_world_detector_sets_and_seed(planned):
-    cell = planned.cell(settings=Settings(tag="small"), seed=3)
+    cell = planned.cell(settings=Settings(faces=FACES, tag="small"), seed=3)
     assert cell.folder == Path("runs/real/meso4.small") / f"ff++-c23.seed3.{cell.train_key}"
     assert cell.test_folder == cell.folder / f"test.celebdf.{cell.test_key}"
     demo = {"size": "tiny", "seed": 0, "world": "standard"}

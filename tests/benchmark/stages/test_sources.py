@@ -85,14 +85,14 @@ def test_a_source_is_labelled_with_its_compression(planned):
 
 
 def test_faces_have_one_store_for_each_place_and_setting(planned, monkeypatch):
-    source, faces = planned.source(), FaceSettings()
+    source, faces = planned.source(), FaceSettings(finder="mediapipe")
     first = source.store_folder(faces)
     assert first.parent == cache_home() / "faces"
     assert first.name.startswith("ffpp-c23-")
     assert first == planned.source(limit=3).store_folder(faces)
     others = {
-        source.store_folder(FaceSettings(frames=8)),
-        source.store_folder(FaceSettings(encoding="jpeg95")),
+        source.store_folder(FaceSettings(finder="mediapipe", frames=8)),
+        source.store_folder(FaceSettings(finder="mediapipe", encoding="jpeg95")),
         replace(source, home=planned.home / "real").store_folder(faces),
         planned.source(compression="c40").store_folder(faces),
     }

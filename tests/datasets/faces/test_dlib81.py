@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.benchmark.core.settings import load_settings
+from crossfake.benchmark.stages.detectors import load_resolved_settings
 from crossfake.datasets.faces.dlib81 import Dlib81, compute_dlib_box
 from crossfake.datasets.faces.face_store import FaceStore
 from crossfake.datasets.faces.finder import Finder, load_finder, resolve
@@ -79,7 +79,7 @@ def test_once_given_it_is_used_and_its_hash_is_in_the_finders_name(own, astronau
 
 
 def test_the_demo_is_the_same_whatever_is_at_hand(own):
-    real, demo = (load_settings("meso4", demo=demo).faces.finder for demo in (False, True))
+    real, demo = (load_resolved_settings("meso4", demo=demo).faces.finder for demo in (False, True))
     assert real.startswith("mediapipe+dlib81@")
     assert demo == "mediapipe"
 

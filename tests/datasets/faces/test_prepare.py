@@ -13,7 +13,7 @@ from crossfake.datasets.faces.face_store import FaceStore, list_shards
 from crossfake.datasets.faces.prepare import find_faces, prepare
 from crossfake.datasets.faces.sampling import VideoFile, choose_frames
 
-SETTINGS = FaceSettings(frames=4)
+SETTINGS = FaceSettings(finder="mediapipe", frames=4)
 
 
 def as_video(path: Path) -> Video:

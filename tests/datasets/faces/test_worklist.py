@@ -18,7 +18,7 @@ from crossfake.datasets.faces.prepare import prepare
 from crossfake.datasets.faces.report import select_problem_videos, summarise_results, write_report
 from crossfake.datasets.faces.sampling import VideoFile, choose_frames
 
-SETTINGS = FaceSettings(frames=8)
+SETTINGS = FaceSettings(finder="mediapipe", frames=8)
 RING = np.stack([32 + 14 * np.cos(np.arange(81)), 24 + 14 * np.sin(np.arange(81))], axis=1).astype("<f4")
 
 
@@ -95,7 +95,7 @@ def test_a_file_that_tells_a_wrong_length_still_gives_its_sources_frames(film, t
 
 def test_of_clips_of_one_length_nothing_changes(demo, tmp_path):
     videos = load_videos("ff++", demo).videos
-    settings = FaceSettings(frames=4)
+    settings = FaceSettings(finder="mediapipe", frames=4)
     with_source = prepare(videos, settings, tmp_path / "with")
     without = prepare([replace(v, source=None) for v in videos], settings, tmp_path / "without")
     for video in videos:

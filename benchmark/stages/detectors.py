@@ -1,0 +1,97 @@
+"""Which detector a request means, with which settings: found by name or checkpoint, and loaded with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...detectors import create_from, get_cropper, load_from
+from ..core.checkpoints import read_header
+from ..core.contracts import Cropper, Scores
+from ..core.errors import BenchError
+from ..core.keys import code_hash, file_hash
+from ..core.registry import Entry, detectors
+from ..core.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class DetectorRequest:
+    """Which detector is asked for, and what of its recipe is changed, as typed; no `name`: the checkpoint's."""
+
+    name: str = ""
+    backend: str = ""
+    checkpoint: Path | None = None
+    config: Path | None = None
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedDetector:
+    """A detector with its weights, what cuts its crops, and where it comes from."""
+
+    entry: Entry
+    settings: Settings
+    detector: Scores
+    cropper: Cropper
+    checkpoint: Path | None
+
+    def key_content(self) -> list[Any]:
+        """Return what the scores depend on besides the faces."""
+        weights = file_hash(self.checkpoint) if self.checkpoint else None
+        return [weights, code_hash(self.entry), self.entry.backend, self.settings.options]
+
+
+def load_resolved_settings(
+    detector: str,
+    *,
+    demo: bool,
+    made_from: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+    overrides: Iterable[str] = (),
+) -> Settings:
+    """Load a detector's settings to work with: the face finder `auto` becomes what it stands for here and now.
+
+    Keys, face stores and rows hold these settings, and so never `auto`. See `load_settings` for the arguments.
+
+    Raises:
+        BenchError: see `load_settings`; or no face finder has the name, or it lacks its file.
+    """
+    from ...datasets.faces.finder import resolve
+
+    settings = load_settings(detector, demo=demo, made_from=made_from, config=config, overrides=overrides)
+    faces = settings.faces.model_copy(update={"finder": resolve(settings.faces.finder)})
+    return settings.model_copy(update={"faces": faces})
+
+
+def find_detector(request: DetectorRequest) -> tuple[Entry, dict[str, Any]]:
+    """Return the detector that is asked for, and what the checkpoint says it was made from.
+
+    Raises:
+        BenchError: no such checkpoint or detector, or neither is named.
+    """
+    made_from = read_header(request.checkpoint) if request.checkpoint else {}
+    wanted = request.name or made_from.get("detector")
+    if not wanted:
+        raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
+    return detectors.find(wanted, request.backend), made_from
+
+
+def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
+    """Load the detector that is asked for with its weights, and its settings; `demo`: for data of the demo world.
+
+    Raises:
+        BenchError: see `find_detector`, `load_resolved_settings` and `crossfake.detectors.create`; or it needs weights.
+    """
+    entry, made_from = find_detector(request)
+    settings = load_resolved_settings(
+        entry.name, demo=demo, made_from=made_from, config=request.config, overrides=request.overrides
+    )
+    if request.checkpoint:
+        detector = load_from(entry, request.checkpoint, **settings.options)
+    else:
+        detector = create_from(entry, **settings.options)
+        if hasattr(detector, "load"):
+            raise BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")
+    return LoadedDetector(entry, settings, detector, get_cropper(detector, entry), request.checkpoint)

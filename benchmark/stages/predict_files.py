@@ -1,0 +1,40 @@
+"""The predict stage for pictures and videos of no dataset: a detector, files, and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...datasets.faces.finder import load_finder
+from ..core.progress import Reporter
+from .annotate import annotate
+from .detectors import LoadedDetector
+from .media import FileResult, FileScorer
+
+
+def predict_files(
+    files: Mapping[Path, str],
+    loaded: LoadedDetector,
+    reporter: Reporter,
+    batch_size: int = 32,
+    annotate_into: Path | None = None,
+) -> list[FileResult]:
+    """Score pictures and videos, and write them with boxes and scores drawn in where that is asked for.
+
+    Args:
+        files: as `media.list_files` returns them, each with the name to write it by.
+        loaded: the detector.
+        reporter: is told how far it is.
+        batch_size: images scored at once.
+        annotate_into: the folder that drawn files go to.
+    """
+    finder = load_finder(loaded.settings.faces.finder)
+    scorer = FileScorer(loaded.detector, loaded.cropper, finder, loaded.settings.faces, batch_size)
+    scored = []
+    with reporter.task(f"scoring {len(files)} file{'s' * (len(files) > 1)}") as tick:
+        for path, name in files.items():
+            scored.append(scorer(path))
+            if annotate_into and scored[-1].people:
+                annotate(path, scored[-1], annotate_into, name)
+            tick(len(scored), len(files))
+    return scored
