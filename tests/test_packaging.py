@@ -30,8 +30,6 @@ FLOORS = (
     "api",
     "benchmark.cli",
 )
-# (importing, imported): to be removed.
-EXCEPTIONS = {("benchmark.core.settings", "datasets.faces.finder")}
 
 
 def name_module(path: Path) -> str:
@@ -184,7 +182,7 @@ def test_imports_go_down_only():
         for module, path in MODULES.items()
         for climb in find_climbs(module, path.read_text(encoding="utf-8"), path.name == "__init__.py")
     }
-    assert climbs - EXCEPTIONS == set()
+    assert climbs == set()
 
 
 @pytest.mark.parametrize(
