@@ -83,12 +83,19 @@ def predict(
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
     table = table.assign(score=np.concatenate(scores))
-    scored = {v.id for v in usable}
-    dropped = [_describe_dropped(v, outcomes) for v in videos if v.id not in scored]
-    metadata = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summarise()}
-    metadata["origins"] = sorted({outcomes[v.id].origin for v in usable} - {""})
-    metadata[ATTRIBUTES] = name_attributes(name for v in usable for name in v.groups)
+    metadata = {**_describe_videos(videos, usable, outcomes), "throughput": speed.summarise()}
     return table.sort_values(["video", "frame"], ignore_index=True), metadata
+
+
+def _describe_videos(videos: list[Video], usable: list[Video], outcomes: dict[str, Any]) -> dict[str, Any]:
+    scored = {v.id for v in usable}
+    return {
+        "official": len(videos),
+        "scored": len(usable),
+        "dropped": [_describe_dropped(v, outcomes) for v in videos if v.id not in scored],
+        "origins": sorted({outcomes[v.id].origin for v in usable} - {""}),
+        ATTRIBUTES: name_attributes(name for v in usable for name in v.groups),
+    }
 
 
 def predict_sources(
