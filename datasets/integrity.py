@@ -13,7 +13,7 @@ from typing import Any
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.progress import Reporter
 from ..benchmark.core.types import FAKE, SPLITS, Video
-from ..benchmark.core.workers import map_ahead
+from ..benchmark.core.workers import IN_PROCESS, WorkerPool
 from .base import VIDEO_SUFFIXES, Release, describe_folder, make_adapter, parse_name
 from .demo.world import GROUND_TRUTH, MARKER
 from .faces.sampling import VideoFile
@@ -74,11 +74,16 @@ class Report:
 
 
 def check(
-    name: str, root: Path, splits: Collection[str], deep: bool = False, workers: int = 0, tick: Tick = lambda d, t: None
+    name: str,
+    root: Path,
+    splits: Collection[str],
+    deep: bool = False,
+    pool: WorkerPool = IN_PROCESS,
+    tick: Tick = lambda d, t: None,
 ) -> Report:
     """Check a dataset: `ff++:c23`, or `ff++` for all compressions that are there.
 
-    `deep` also decodes every video, in `workers` processes. What is wrong with the data is in the report.
+    `deep` also decodes every video, in the pool's processes. What is wrong with the data is in the report.
 
     Raises:
         BenchError: the name or its compression is unknown.
@@ -95,7 +100,7 @@ def check(
     asked = ":" in name or not compression
     others = [] if asked else [c for c in entry.card["compressions"] if c != compression]
     found = _compare(entry.name, adapter, home, [compression, *others], splits, report)
-    report.unreadable = dict(_find_unreadable_files(found, deep, workers, tick))
+    report.unreadable = dict(_find_unreadable_files(found, deep, pool, tick))
     report.duplicates = [
         [v.id for v in same] for same in _find_duplicates(found) if same[0].id not in report.unreadable
     ]
@@ -103,14 +108,14 @@ def check(
 
 
 def check_all(
-    names: Iterable[str], root: Path, splits: Collection[str], deep: bool, workers: int, reporter: Reporter
+    names: Iterable[str], root: Path, splits: Collection[str], deep: bool, pool: WorkerPool, reporter: Reporter
 ) -> list[Report]:
     """Check several datasets; see `check`."""
     reports = []
     for name in names:
         if deep:
             with reporter.task(f"decoding {name}") as tick:
-                reports.append(check(name, root, splits, True, workers, tick))
+                reports.append(check(name, root, splits, True, pool, tick))
         else:
             reports.append(check(name, root, splits))
     return reports
@@ -200,14 +205,14 @@ def _find_foreign_files(home: Path, folders: Iterable[str], listed: Collection[s
                 yield name, "in no list" + (f"; named as those of {origin} are" if origin else "")
 
 
-def _find_unreadable_files(videos: Sequence[Video], deep: bool, workers: int, tick: Tick) -> Iterator[tuple[str, str]]:
+def _find_unreadable_files(
+    videos: Sequence[Video], deep: bool, pool: WorkerPool, tick: Tick
+) -> Iterator[tuple[str, str]]:
     for video in videos:
         if not video.path.stat().st_size:
             yield video.id, "the file is empty"
     whole = [v for v in videos if deep and not v.pictures and v.path.stat().st_size]
-    for done, (video, trouble) in enumerate(
-        zip(whole, map_ahead(_try_decoding, [v.path for v in whole], workers), strict=True)
-    ):
+    for done, (video, trouble) in enumerate(zip(whole, pool.map(_try_decoding, [v.path for v in whole]), strict=True)):
         tick(done + 1, len(whole))
         if trouble:
             yield video.id, trouble

@@ -12,6 +12,7 @@ from ..core.errors import BenchError
 
 if TYPE_CHECKING:
     from ..core.progress import Reporter
+    from ..core.workers import WorkerPool
     from ..stages.detectors import DetectorRequest
     from ..stages.plan import Request
     from ..stages.runner import RunOptions
@@ -138,13 +139,11 @@ def parse_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p.strip() for p in text.split(",") if p.strip()))
 
 
-def count_workers(arguments: argparse.Namespace) -> int:
-    """Return the number of worker processes asked for, or the cores there are."""
-    if arguments.workers is not None:
-        return max(0, arguments.workers)
-    from ..core.workers import available_cores
+def make_pool(arguments: argparse.Namespace) -> WorkerPool:
+    """Return a pool of as many worker processes as are asked for, or as there are cores."""
+    from ..core.workers import WorkerPool, available_cores
 
-    return available_cores()
+    return WorkerPool(available_cores() if arguments.workers is None else max(0, arguments.workers))
 
 
 def make_detector_request(arguments: argparse.Namespace) -> DetectorRequest:
@@ -182,8 +181,7 @@ def make_run_options(arguments: argparse.Namespace, reporter: Reporter) -> RunOp
     """Turn parsed options into how the work is done."""
     from ..stages.runner import RunOptions
 
-    workers = count_workers(arguments)
-    return RunOptions(reporter, workers, arguments.batch_size, arguments.engine, arguments.command)
+    return RunOptions(reporter, arguments.pool, arguments.batch_size, arguments.engine, arguments.command)
 
 
 def print_left_out(problems: list[str]) -> None:

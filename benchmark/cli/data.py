@@ -89,7 +89,7 @@ def render(arguments: argparse.Namespace) -> int:
     require_known("size", arguments.size, SIZES)
     require_known("world", arguments.world, WORLDS)
     out = arguments.out or demo_folder(arguments.size, arguments.seed, arguments.world)
-    render_demo(out, arguments.size, arguments.seed, arguments.world, Reporter(), common.count_workers(arguments))
+    render_demo(out, arguments.size, arguments.seed, arguments.world, Reporter(), arguments.pool)
     print(out)
     return 0
 
@@ -103,9 +103,8 @@ def check_data(arguments: argparse.Namespace) -> int:
     common.quiet_libraries()
     names, splits = _choose_datasets(arguments), common.parse_splits(arguments.splits)
     reporter = Reporter(quiet=arguments.json)
-    workers = common.count_workers(arguments)
-    root = find_root(arguments.data, reporter, workers)
-    reports = check_all(names, root.path, splits, arguments.deep, workers, reporter)
+    root = find_root(arguments.data, reporter, arguments.pool)
+    reports = check_all(names, root.path, splits, arguments.deep, arguments.pool, reporter)
     _print_json([r.as_json() for r in reports]) if arguments.json else _print_reports(reports)
     return max(EXIT[r.status] for r in reports)
 
@@ -155,7 +154,7 @@ def prepare_faces(arguments: argparse.Namespace) -> int:
     names, reporter = _choose_datasets(arguments), Reporter()
     common.parse_splits(arguments.splits)
     detectors.find(arguments.detector)
-    root = find_root(arguments.data, reporter, common.count_workers(arguments))
+    root = find_root(arguments.data, reporter, arguments.pool)
     return _prepare(names, root, arguments, reporter)
 
 
@@ -168,7 +167,7 @@ def import_faces(arguments: argparse.Namespace) -> int:
     names = list_import_names(arguments.format, arguments.path, arguments.landmarks)
     common.parse_splits(arguments.splits)
     reporter = Reporter()
-    root = find_root(str(arguments.path), reporter, common.count_workers(arguments))
+    root = find_root(str(arguments.path), reporter, arguments.pool)
     worked = _prepare(names, root, arguments, reporter)
     for name in names:
         print(f"to use it: bench run ... --data {arguments.path} --test {name}")
@@ -202,10 +201,10 @@ def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace
         detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
     )
     sources = [open_source(name, root, arguments.limit) for name in names]
-    splits, workers = common.parse_splits(arguments.splits), common.count_workers(arguments)
+    splits = common.parse_splits(arguments.splits)
     usable = []
     for source in sources:
-        found = prepare_source(source, splits, settings.faces, reporter, workers)
+        found = prepare_source(source, splits, settings.faces, reporter, arguments.pool)
         _print_prepared(found)
         usable.append(found.usable)
     return 0 if all(usable) else 1

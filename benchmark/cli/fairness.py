@@ -82,7 +82,7 @@ def show_power(arguments: argparse.Namespace) -> int:
         split = Path(arguments.split) if arguments.split else None
         videos = read_annotated_videos(arguments.annotations, split, arguments.merge_undefined)
     else:
-        source = open_source(arguments.dataset, find_root(arguments.data, Reporter(), 1))
+        source = open_source(arguments.dataset, find_root(arguments.data, Reporter()))
         videos = read_dataset_videos(source, arguments.split)
     found = report_power(videos.table, videos.attributes, arguments.fpr, arguments.auc, arguments.power)
     print(format_power(found))
@@ -170,14 +170,14 @@ def export_csvs(arguments: argparse.Namespace) -> int:
     from ..stages.sources import find_root, open_source
 
     common.quiet_libraries()
-    reporter, workers = Reporter(), common.count_workers(arguments)
-    root = find_root(arguments.data, reporter, workers)
+    reporter = Reporter()
+    root = find_root(arguments.data, reporter, arguments.pool)
     source = open_source(arguments.dataset, root, arguments.limit)
     settings = load_resolved_settings(
         arguments.detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
     )
     out, size, seed = arguments.out, arguments.size, arguments.seed
-    counts, left_out = export_for_papers(source, settings.faces, out, reporter, workers, size=size, seed=seed)
+    counts, left_out = export_for_papers(source, settings.faces, out, reporter, arguments.pool, size=size, seed=seed)
     for line in left_out:
         reporter.say(f"left out: {line}")
     reporter.say(f"{out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))

@@ -93,15 +93,15 @@ def predict_datasets(arguments: argparse.Namespace) -> int:
     from ..stages.predict import predict_sources
     from ..stages.sources import find_root, open_source
 
-    reporter, workers, names = Reporter(), common.count_workers(arguments), common.parse_names(arguments.test)
+    reporter, names = Reporter(), common.parse_names(arguments.test)
     require_known("split", arguments.split, SPLITS)
     for name in names:
         parse_name(name)
     request = common.make_detector_request(arguments)
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
-    root = find_root(arguments.data, reporter, workers)
+    root = find_root(arguments.data, reporter, arguments.pool)
     sources = [open_source(name, root, arguments.limit) for name in names]
     asked = request, sources, arguments.split, arguments.out
-    for path in predict_sources(*asked, reporter, workers, arguments.batch_size):
+    for path in predict_sources(*asked, reporter, arguments.pool, arguments.batch_size):
         print(path)
     return 0

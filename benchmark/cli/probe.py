@@ -43,12 +43,12 @@ def probe(arguments: argparse.Namespace) -> int:
     from ..stages.sources import find_root, open_source
 
     common.quiet_libraries()
-    splits, reporter, workers = common.parse_splits(arguments.split), Reporter(), common.count_workers(arguments)
+    splits, reporter = common.parse_splits(arguments.split), Reporter()
     _check_arguments(arguments)
     request = common.make_detector_request(arguments)
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
-    source = open_source(arguments.test, find_root(arguments.data, reporter, workers), arguments.limit)
-    result = probe_source(request, source, splits, arguments.who, reporter, workers, arguments.seed)
+    source = open_source(arguments.test, find_root(arguments.data, reporter, arguments.pool), arguments.limit)
+    result = probe_source(request, source, splits, arguments.who, reporter, arguments.pool, arguments.seed)
     print(_format_result(result))
     if arguments.json:
         write_json(arguments.json, result)

@@ -12,6 +12,7 @@ from . import common
 
 if TYPE_CHECKING:
     from ...leaderboards.reproduction import Comparison
+    from ..core.workers import WorkerPool
 
 EPILOG = """\
 examples:
@@ -45,7 +46,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
         raise BenchError(f"no scorecards below {arguments.runs}. Say where the row's are: --runs DIR")
     table, row = find_row(recorded, arguments.row)
     with tempfile.TemporaryDirectory(prefix="crossfake-") as folder:
-        again = _parse_request(row, Path(folder), arguments.workers)
+        again = _parse_request(row, Path(folder), arguments.pool)
         print(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")
         again.action(again)
         cards = load_cards(Path(folder))
@@ -59,7 +60,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     return int(not all(one.inside for one in found))
 
 
-def _parse_request(row: Any, runs: Path, workers: int | None) -> argparse.Namespace:
+def _parse_request(row: Any, runs: Path, pool: WorkerPool) -> argparse.Namespace:
     """Parse the row's command, and narrow it down to the row."""
     from ..core.errors import BenchError
     from .main import build_parser
@@ -70,7 +71,7 @@ def _parse_request(row: Any, runs: Path, workers: int | None) -> argparse.Namesp
     if words[:2] != ["bench", "run"]:
         raise BenchError(f"row {row.key} was made by '{row.commands[-1]}': only bench run can be run again")
     again = build_parser().parse_args(words[1:])
-    again.data, again.runs, again.workers = again.data or data, runs, workers
+    again.data, again.runs, again.pool = again.data or data, runs, pool
     again.detector = _find_typed_name(again.detector, row)
     again.seed, again.test = row.seeds, ",".join(t for t, result in row.results.items() if result.done)
     again.command = row.commands[-1]

@@ -42,8 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     request = common.make_request(arguments, common.parse_names(arguments.test))
     if not request.tests:
         raise BenchError("--test is empty. See: bench list datasets")
-    workers = common.count_workers(arguments)
-    cells = make_plan(request, arguments.data, reporter, workers, render=not arguments.dry_run)
+    cells = make_plan(request, arguments.data, reporter, arguments.pool, render=not arguments.dry_run)
     if arguments.dry_run:
         return show_plan(cells, arguments.data)
     return run_cells(cells, arguments, reporter)

@@ -37,6 +37,6 @@ def train(arguments: argparse.Namespace) -> int:
     # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
     request = common.make_request(arguments, (arguments.train,))
     options = common.make_run_options(arguments, reporter)
-    for cell in make_plan(request, arguments.data, reporter, options.workers, tests=False):
+    for cell in make_plan(request, arguments.data, reporter, options.pool, tests=False):
         print(train_cell(cell, options))
     return 0
