@@ -95,7 +95,7 @@ def render(arguments: argparse.Namespace) -> int:
 
 
 def check_data(arguments: argparse.Namespace) -> int:
-    """Check some datasets; 0 if all are complete, 1 if something is missing, 2 if of one there is nothing."""
+    """Check some datasets; 0 if all are complete, 1 if something is missing or wrong, 2 if of one there is nothing."""
     from ...datasets.integrity import EXIT, check_all
     from ..core.progress import Reporter
     from ..stages.sources import find_root
@@ -131,6 +131,8 @@ def _print_reports(reports: list[Report]) -> None:
         _print_list("unreadable", [f"{video}: {why}" for video, why in report.unreadable.items()])
         _print_list("the same file twice", [" = ".join(same) for same in report.duplicates])
         _print_list("not of this dataset", [f"{file}: {why}" for file, why in report.foreign.items()])
+        for fault in report.faults:
+            print(f"  problem: {fault}")
         for cause in report.causes:
             print(f"  note: {cause}")
 
