@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..benchmark.core.errors import BenchError, did_you_mean
-from ..benchmark.core.readers import safe_relative_path, shorten
+from ..benchmark.core.readers import parse_json, read_text, safe_relative_path, shorten
 from ..benchmark.core.registry import Entry, datasets
 from ..benchmark.core.types import FAKE, REAL, Video
 from .demographics.tables import add_groups
@@ -140,6 +140,21 @@ def need_file(candidates: Sequence[Path], what: str, how: str) -> Path:
     raise BenchError(f"no {candidates[0].name}, {what}: expected at {places}. {how}")
 
 
+def read_json(path: Path) -> Any:
+    """Read a JSON file that came with a dataset, whether a list or keys and values.
+
+    Raises:
+        BenchError: it isn't JSON (an interrupted download, say), or nothing but a number or a text.
+    """
+    text = read_text(path)
+    return parse_json(text, list if text.lstrip().startswith("[") else dict, str(path), DOWNLOAD_AGAIN)
+
+
+def list_video_files(folder: Path) -> list[str]:
+    """Return the sorted names of the video files in a folder; none where it doesn't exist."""
+    return list_files(folder, VIDEO_SUFFIXES)
+
+
 def check_listed_path(path: object, where: str) -> str:
     """Return a path that stands in a list, in the one spelling, where a file can have it.
 
@@ -202,8 +217,7 @@ class VideoFiles:
     def _index(self, folder: str) -> dict[str, list[str]]:
         if folder not in self._folders:
             index: dict[str, list[str]] = {}
-            found = list_files(self.home / folder, VIDEO_SUFFIXES)
-            for name in sorted(found, key=lambda n: (not n.endswith(".mp4"), n)):
+            for name in sorted(list_video_files(self.home / folder), key=lambda n: (not n.endswith(".mp4"), n)):
                 index.setdefault(make_stem_key(name), []).append(name)
             self._folders[folder] = index
             self._say_doubles(folder, [names for names in index.values() if len(names) > 1])
