@@ -67,21 +67,23 @@ def check_cells(table: pa.Table, path: Path) -> None:
 
 
 def check_paths(table: pa.Table, path: Path, root: Path) -> None:
-    """Refuse paths that lead out of `root`, which the data was said to be in, or that no file can have.
+    """Refuse paths and ids that lead out of `root`, which the data was said to be in, or that no file can have.
 
     Raises:
         BenchError: there is such a path; names the row.
     """
     import pyarrow.compute as pc
 
-    column, folder = table["path"], str(path if path.is_dir() else path.parent)
+    folder = str((path if path.is_dir() else path.parent).absolute())
     here = str(root.absolute()).rstrip("/") + "/"
-    outside = pc.and_(pc.starts_with(column, "/"), pc.invert(pc.starts_with(column, here)))
-    suspect = pc.or_(pc.or_(outside, pc.match_substring_regex(column, _UNUSUAL)), pc.match_substring(column, "/.."))
-    suspect = pc.or_(suspect, pc.greater(pc.binary_length(column), MOST_NAME_BYTES))
-    for row in table.select([ROW, "path"]).filter(suspect).to_pylist():
-        if flaw := _find_flaw(row["path"], folder, here):
-            raise BenchError(f"{path}, row {row[ROW]}: the path {shorten(row['path'])} {flaw}")
+    for name in (n for n in ("path", "video") if n in table.column_names):
+        column = table[name]
+        outside = pc.and_(pc.starts_with(column, "/"), pc.invert(pc.starts_with(column, here)))
+        suspect = pc.or_(outside, pc.match_substring_regex(column, rf"{_UNUSUAL}|/\.\."))
+        suspect = pc.or_(suspect, pc.greater(pc.binary_length(column), MOST_NAME_BYTES))
+        for row in table.select([ROW, name]).filter(suspect).to_pylist():
+            if flaw := _find_flaw(row[name], folder, here):
+                raise BenchError(f"{path}, row {row[ROW]}: the {name} {shorten(row[name])} {flaw}")
 
 
 def _find_flaw(text: str, folder: str, root: str) -> str:
@@ -89,7 +91,7 @@ def _find_flaw(text: str, folder: str, root: str) -> str:
         return "has a control character in it"
     if any(len(part.encode()) > MOST_NAME_BYTES for part in text.split("/")):
         return f"has a name of over {MOST_NAME_BYTES} bytes: no file has"
-    full = normalise_id(str(Path(folder).absolute() / text))
+    full = normalise_id(str(Path(folder) / text))
     return "" if f"{full}/".startswith(root) else f"leads out of {root}. Name a --data folder that holds all"
 
 
