@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import tomllib
@@ -235,3 +236,15 @@ def test_the_harness_imports_no_backend():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_tox_looks_for_interpreters_in_pyenv_after_the_path(tmp_path):
+    for name in ("3.10.13", "3.12.1", "3.13.0"):
+        (tmp_path / "versions" / name / "bin").mkdir(parents=True)
+    code = "import os, runpy; runpy.run_path('toxfile.py'); print(os.environ['PATH'])"
+    environment = {**os.environ, "PATH": "/usr/bin", "PYENV_ROOT": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    expected = ["/usr/bin", *(str(tmp_path / "versions" / name / "bin") for name in ("3.12.1", "3.13.0"))]
+    assert done.stdout.strip().split(os.pathsep) == expected

@@ -131,7 +131,7 @@ def read_csv_frame(path: Path, known: Collection[str] = (), **options: Any) -> p
 
     packed = open_csv(path, known)
     try:
-        table = pd.read_csv(io.StringIO(packed.text), sep=packed.delimiter, **options)
+        table: pd.DataFrame = pd.read_csv(io.StringIO(packed.text), sep=packed.delimiter, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
     if not isinstance(table.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
