@@ -5,11 +5,15 @@ Import it as `crossfake`; `crossfake.plugin` is what authors of detectors and da
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .old_paths import install as _install_old_paths
 
 __version__ = "0.1.0"
+
+# Of pictures whose header crossfake doesn't look at itself. Must be set before OpenCV is first imported.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
 
 _ROOT = Path(__file__).resolve().parents[1]
 # In a source tree this folder is api/ and the other packages lie beside it. Setuptools' editable hook does not serve

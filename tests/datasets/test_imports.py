@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -244,9 +243,8 @@ def test_all_lists_are_imported_but_parts_of_others(plant, capsys, tmp_path):
     assert len(load_videos("deepfakebench:FF-DF", root).videos) == 5
 
 
-def test_lmdb_without_its_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(BenchError, match=r"/data/x_lmdb is an LMDB.*pip install lmdb"):
+def test_a_missing_lmdb_is_told():
+    with pytest.raises(BenchError, match=r"/data/x_lmdb can't be read: No such file"):
         list(read_pictures([Picture(0, "/data/x_lmdb", "x/000.png")]))
 
 
