@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..benchmark.core.display import format_csv
 from ..benchmark.core.scorecard import SCHEMA_VERSION, Card
 from ..benchmark.core.storage import write_json, write_text
 from .html import render_page
@@ -25,7 +26,7 @@ def write(cards: list[Card], out: Path, name: str = "leaderboard") -> list[Path]
     paths = [out / f"{name}.{suffix}" for suffix in ("md", "csv", "json", "html")]
     made = make_tables(cards)
     write_text(paths[0], render_markdown(made))
-    write_text(paths[1], long_table(cards).to_csv(index=False))
+    write_text(paths[1], format_csv(long_table(cards)))
     write_json(paths[2], as_data(made))
     write_text(paths[3], render_page(made))
     return paths

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.display import escape_line, say
 from ..core.errors import BenchError
 from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
 
@@ -220,7 +220,7 @@ def make_run_options(arguments: argparse.Namespace, reporter: Reporter) -> RunOp
 def print_left_out(problems: list[str]) -> None:
     """Say on stderr which files a board is made without, and why."""
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        say(f"left out: {escape_line(problem)}", aside=True)
 
 
 def quiet_libraries() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -59,11 +59,11 @@ def compare(arguments: argparse.Namespace) -> int:
         for name, c in content.items()
     ]
     for name, runs in (("A", arguments.run_a), ("B", arguments.run_b)):
-        print(f"{name}: {', '.join(map(str, runs))}")
-    print()
-    print(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
+        say(f"{name}: {', '.join(map(str, runs))}")
+    say()
+    say(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
     for name, why in left.items():
-        print(f"not compared: {name}: {why}", file=sys.stderr)
+        say(f"not compared: {name}: {why}", aside=True)
     if arguments.json:
         write_json(arguments.json, {"metric": arguments.metric, "tests": content, "not_compared": left})
     return int(bool(left))

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..core.display import format_csv, say
 from ..core.errors import BenchError
 from . import common
 
@@ -89,11 +90,11 @@ def show_power(arguments: argparse.Namespace) -> int:
         source = open_source(arguments.dataset, find_root(arguments.data, Reporter()))
         videos = read_dataset_videos(source, arguments.split)
     found = report_power(videos.table, videos.attributes, arguments.fpr, arguments.auc, arguments.power)
-    print(format_power(found))
+    say(format_power(found))
     for cell in found["not_compared"]:
-        print(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
+        say(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
     for note in videos.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     if arguments.json:
         write_json(arguments.json, {**found, "notes": videos.notes})
     return 0
@@ -157,12 +158,12 @@ def show_videos(arguments: argparse.Namespace) -> int:
 
     frames = read_frames(arguments.annotations, arguments.merge_undefined)
     videos, conflicts = aggregate_by_video(frames)
-    write_text(arguments.out, videos.to_csv(index=False))
+    write_text(arguments.out, format_csv(videos))
     for conflict in conflicts:
-        print(f"contradiction: {conflict}")
+        say(f"contradiction: {conflict}")
     for note in find_ambiguous_videos(frames):
-        print(f"note: {note}")
-    print(f"{arguments.out}: {len(videos)} videos, {len(conflicts)} contradictions")
+        say(f"note: {note}")
+    say(f"{arguments.out}: {len(videos)} videos, {len(conflicts)} contradictions")
     return 1 if conflicts else 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -48,7 +49,7 @@ def leaderboard(arguments: argparse.Namespace) -> int:
             f"--test celebdf --runs {arguments.runs}"
         )
     paths = board.write(cards, arguments.out or arguments.runs, arguments.name)
-    print("\n".join(map(str, paths)) + "\n\n" + paths[0].read_text("utf-8"))
+    say("\n".join(map(str, paths)) + "\n\n" + paths[0].read_text("utf-8"))
     return int(bool(problems))
 
 
@@ -60,5 +61,5 @@ def check(folder: Path) -> int:
     if not folder.is_dir():
         raise BenchError(f"no folder {folder}. Write entries with: bench submit RUN")
     count, problems = entries.check_entries(folder)
-    print("\n".join([*problems, f"entries: {count}, problems: {len(problems) or 'none'}"]))
+    say("\n".join([*problems, f"entries: {count}, problems: {len(problems) or 'none'}"]))
     return int(bool(problems))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -49,7 +49,7 @@ def probe(arguments: argparse.Namespace) -> int:
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
     source = open_source(arguments.test, find_root(arguments.data, reporter, arguments.pool), arguments.limit)
     result = probe_source(request, source, splits, arguments.who, reporter, arguments.pool, arguments.seed)
-    print(_format_result(result))
+    say(_format_result(result))
     if arguments.json:
         write_json(arguments.json, result)
     return 0
@@ -68,7 +68,7 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
         raise BenchError(f"--test {arguments.test}: the probe takes one dataset, such as dfd")
     if arguments.who in FORMER_WHO:
         now = FORMER_WHO[arguments.who]
-        print(f"bench: note: --who {arguments.who} is now called {now}. Use --who {now}", file=sys.stderr)
+        say(f"bench: note: --who {arguments.who} is now called {now}. Use --who {now}", aside=True)
         arguments.who = now
     require_known("person to tell", arguments.who, WHO)
     (arguments.test,) = names

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.display import escape
+from ..core.display import say
 from ..core.readers import shorten
 from . import common
 from .run import run_request
@@ -71,11 +71,11 @@ def reproduce(arguments: argparse.Namespace) -> int:
     table, row = find_row(recorded, arguments.row)
     with tempfile.TemporaryDirectory(prefix="crossfake-") as folder:
         again = _parse_request(row, Path(folder), arguments)
-        print(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")
+        say(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")
         run_request(again)
         cards = load_cards(Path(folder))
         found = [compare_with_recorded(row, test, cards, table.title) for test in again.test.split(",")]
-    print(
+    say(
         "\n"
         + format_grid(
             ["test", "recorded [95 % CI]", "again", "difference", "inside"], [_make_line(one) for one in found]
@@ -95,7 +95,7 @@ def _parse_request(row: Any, runs: Path, given: argparse.Namespace) -> argparse.
     if words[:2] != ["bench", "run"]:
         raise BenchError(f"row {row.key} was made by '{row.commands[-1]}': only bench run can be run again")
     again = _take_known_options(words, row)
-    print(f"command: {escape(row.commands[-1])}")
+    say(f"command: {row.commands[-1]}")
     own = was_typed_here(row.commands[-1])
     tests = [t for t, result in row.results.items() if result.done]
     _require_registered(again, given, tests, own)

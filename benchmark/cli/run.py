@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..core.display import say
 from . import common
 
 if TYPE_CHECKING:
@@ -64,13 +65,13 @@ def run_cells(cells: list[Cell], arguments: argparse.Namespace, reporter: Report
     from ..stages.runner import run
 
     cards = list(run(cells, common.make_run_options(arguments, reporter)))
-    print("\n" + format_summary(cards))
+    say("\n" + format_summary(cards))
     found, problems = board.load_cards_with_problems(arguments.runs)
     common.print_left_out(problems)
     paths = board.write(found, arguments.runs)
-    print(f"\nleaderboard: {', '.join(map(str, paths))}")
+    say(f"\nleaderboard: {', '.join(map(str, paths))}")
     for folder in dict.fromkeys(cell.folder for cell in cells):
-        print(f"run: {folder}")
+        say(f"run: {folder}")
     return int(any(c["status"] != "done" for c in cards))
 
 
@@ -83,10 +84,10 @@ def show_plan(cells: list[Cell], data: str | None) -> int:
 
     if not cells:
         size, seed = parse_demo(choose_data(data))
-        print(
+        say(
             "plan: names and settings are right; videos can't be counted, since this demo world is not rendered yet. "
             f"To render it: bench data demo --size {size} --seed {seed}"
         )
         return 0
-    print(tabulate(describe_plan(cells), "keys", tablefmt="github"))
+    say(tabulate(describe_plan(cells), "keys", tablefmt="github"))
     return 0

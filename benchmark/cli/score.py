@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 LEVELS = ("frame", "video")
@@ -54,9 +54,9 @@ def score(arguments: argparse.Namespace) -> int:
     from ..stats.operating_points import score_file
 
     card = score_file(arguments.file, arguments.threshold, arguments.val, arguments.level, arguments.draws)
-    print(format_card(card))
+    say(format_card(card))
     for remark in card["remarks"]:
-        print(f"bench: note: {remark}", file=sys.stderr)
+        say(f"bench: note: {remark}", aside=True)
     if arguments.json:
         write_json(arguments.json, {**card["metrics"], **card})  # By key alone too, for jq and pandas.
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -38,5 +39,5 @@ def train(arguments: argparse.Namespace) -> int:
     request = common.make_request(arguments, (arguments.train,))
     options = common.make_run_options(arguments, reporter)
     for cell in make_plan(request, arguments.data, reporter, options.pool, tests=False):
-        print(train_cell(cell, options))
+        say(train_cell(cell, options))
     return 0

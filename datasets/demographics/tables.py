@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...benchmark.core.display import restore_formula
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.types import Video
 from .annotations import make_video_key, read_annotations
@@ -70,7 +71,7 @@ def _check_header(header: list[str], table: Path) -> None:
 def _parse_row(header: list[str], cells: list[str], where: str) -> tuple[str, dict[str, str]]:
     if len(cells) != len(header):
         raise BenchError(f"{where}: {len(cells)} cells, but the header has {len(header)} ({','.join(header)})")
-    row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+    row = dict(zip(header, (restore_formula(cell.strip()) for cell in cells), strict=True))
     video = row.pop("video")
     if not video:
         raise BenchError(f"{where}: the cell 'video' is empty; it holds the path within the dataset's folder")
