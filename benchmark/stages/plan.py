@@ -17,7 +17,7 @@ from ..core.scorecard import SCHEMA_VERSION
 from ..core.settings import Settings
 from ..core.storage import SCORECARD
 from ..core.types import FAKE, REAL
-from ..core.workers import WorkerPool
+from ..core.workers import IN_PROCESS, WorkerPool
 from .detectors import load_resolved_settings
 from .sources import DataRoot, Source, find_root, open_source
 
@@ -163,7 +163,13 @@ def check_names(request: Request) -> list[Entry]:
 
 
 def make_plan(
-    request: Request, data: str | None, reporter: Reporter, pool: WorkerPool, *, render: bool = True, tests: bool = True
+    request: Request,
+    data: str | None,
+    reporter: Reporter,
+    pool: WorkerPool = IN_PROCESS,
+    *,
+    render: bool = True,
+    tests: bool = True,
 ) -> list[Cell]:
     """Check everything and expand a request into cells; the demo world is rendered once its names are right.
 

@@ -187,7 +187,7 @@ def test_unknown_names_come_with_the_nearest():
 
 def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_path):
     asked = Request(("meso4",), "ff++", ("ff++", "celebdf"), overrides=("options.input_size=32",), runs=tmp_path)
-    cells = make_plan(asked, str(tiny_world), Reporter(quiet=True), 0)
+    cells = make_plan(asked, str(tiny_world), Reporter(quiet=True))
     rows = describe_plan(cells)
     assert [(r["detector"], r["test"], r["state"]) for r in rows] == [
         ("meso4.small", "ff++:c23", "to do"),
@@ -196,4 +196,4 @@ def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_
     assert rows[0]["train videos"] == len(cells[0].train.split("train")) > 0
     assert "auto" not in str([c.train_content()["faces"] for c in cells])
     with pytest.raises(BenchError, match="no face finder named 'nobody'"):
-        make_plan(replace(asked, overrides=("faces.finder=nobody",)), None, Reporter(quiet=True), 0)
+        make_plan(replace(asked, overrides=("faces.finder=nobody",)), None, Reporter(quiet=True))
