@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.scorecard import Card, Number
 from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.seed_pooling import (
@@ -240,7 +240,7 @@ def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
         (table,) = make_tables(rows[found[0]])  # Of this row alone: the others' statistics take their time.
         return table, table.rows[0]
     if not found:
-        raise BenchError(f"no row '{key}'.{did_you_mean(key, [row[1] for row in rows])} Rows: {_list_rows(rows)}")
+        raise make_unknown_error(f"no row '{key}'", key, [row[1] for row in rows], f"Rows: {_list_rows(rows)}")
     raise BenchError(f"'{key}' is the start of several rows: {_list_rows(found)}. Give one in full")
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import BenchError, did_you_mean
+from ..core.errors import BenchError, make_unknown_error
 from ..core.keys import hash_key, manifest_key
 from ..core.limits import MOST_SEED
 from ..core.progress import Reporter
@@ -118,7 +118,7 @@ def parse_demo(text: str) -> tuple[str, int]:
     size, _, seed = rest.partition(":")
     size = size or "default"
     if size not in SIZES:
-        raise BenchError(f"no demo world of size '{size}'.{did_you_mean(size, SIZES)} Sizes: {', '.join(SIZES)}")
+        raise make_unknown_error(f"no demo world of size '{size}'", size, SIZES, f"Sizes: {', '.join(SIZES)}")
     if seed and (not seed.isdecimal() or len(seed) > 10 or int(seed) > MOST_SEED):
         raise BenchError(f"--data {text}: the seed '{seed[:20]}' is no number below 2^32. Example: --data demo:tiny:7")
     return size, int(seed or 0)

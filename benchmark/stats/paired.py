@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from ..core.errors import BenchError, did_you_mean, require_existing
+from ..core.errors import BenchError, make_unknown_error, require_existing
 from ..core.predictions import read_predictions
 from ..core.storage import PREDICTIONS
 from ..core.types import Estimate
@@ -55,7 +55,7 @@ def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int 
         BenchError: no metric of that name, no video in common, or scores that it can't be taken of.
     """
     if metric not in METRICS:
-        raise BenchError(f"no metric '{metric}' to compare.{did_you_mean(metric, METRICS)} Known: {', '.join(METRICS)}")
+        raise make_unknown_error(f"no metric '{metric}' to compare", metric, METRICS)
     a, b = keep_shared_videos([a, b])
     sides = [[make_seed_scores(table) for table in tables] for tables in (a, b)]
     sample = _SharedVideos([*sides[0], *sides[1]], draws)

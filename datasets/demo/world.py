@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...benchmark.core.errors import BenchError, did_you_mean
+from ...benchmark.core.errors import BenchError, make_unknown_error
 from ...benchmark.core.readers import read_json, read_parquet
 from ...benchmark.core.storage import hold_lock, write_atomically, write_json, write_text
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool
@@ -125,7 +125,7 @@ def count_videos(shots: list[Shot]) -> dict[str, dict[str, dict[str, int]]]:
 def _check_arguments(size: str, seed: int, world: str) -> None:
     for name, names, what in ((size, SIZES, "size"), (world, WORLDS, "world")):
         if name not in names:
-            raise BenchError(f"unknown demo {what} '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")
+            raise make_unknown_error(f"unknown demo {what} '{name}'", name, names)
     if seed < 0:
         raise BenchError(f"the demo world's seed is {seed}; give 0 or a positive number")
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.stats import metrics
 from crossfake.benchmark.stats.attributes import cross_attributes
-from crossfake.benchmark.stats.bootstrap import Resamples, estimate, estimate_interval, measure_ranking
+from crossfake.benchmark.stats.bootstrap import Resamples, estimate_interval, measure_ranking
 from crossfake.benchmark.stats.fairness_metrics import compute_gaps, reference_metrics, sigmoid
 from crossfake.benchmark.stats.group_gaps import GAPS, Samples, measure_groups, placements, threshold_at_fpr
 from hypothesis import given
@@ -158,7 +158,7 @@ def test_cells_count_samples_of_their_own_level(two):
     assert [frame["frame.n_real"], frame["frame.n_fake"]] == theirs_n(two)
 
 
-def test_auc_draws_agree_with_the_exact_bootstrap():
+def test_auc_draws_agree_with_the_exact_bootstrap(estimate):
     table = random_table(300)
     women = table[table["gender"] == "f"].reset_index(drop=True)
     found = measured(women, ["gender"], draws=2000)[1]["gender"]["f"]["video.auc"]
