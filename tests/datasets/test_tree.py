@@ -101,6 +101,11 @@ def test_pictures_of_several_videos_are_grouped_by_prefix_and_others_are_alone(p
     }
 
 
+def test_files_of_one_name_in_one_folder_are_told(plant, capsys):
+    assert len(listed(plant(dict.fromkeys(["real/a.mp4", "real/A.avi", "fake/a.mp4"])))) == 3
+    assert "files of one name count as videos of their own: real/A.avi = real/a.mp4" in capsys.readouterr().err
+
+
 def test_frames_are_grouped_by_what_comes_before_their_number():
     assert group_frames(["me.png"]) == {"": ["me.png"]}
     assert group_frames(["anna.png", "berta.png"]) == {}
