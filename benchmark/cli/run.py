@@ -71,7 +71,7 @@ def run_cells(cells: list[Cell], arguments: argparse.Namespace, reporter: Report
     print(f"\nleaderboard: {', '.join(map(str, paths))}")
     for folder in dict.fromkeys(cell.folder for cell in cells):
         print(f"run: {folder}")
-    return int(any(c["status"] != "done" for c in cards))
+    return int(any(c.status != "done" for c in cards))
 
 
 def show_plan(cells: list[Cell], data: str | None) -> int:
