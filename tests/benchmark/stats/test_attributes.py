@@ -196,16 +196,16 @@ def test_where_predictions_name_their_attributes_nothing_is_guessed():
     table.attrs = {"attributes": ["race", "gender"]}
     assert attribute_columns(table) == ["gender", "race"]
     card = compute_scorecard(table, threshold=None, draws=0)
-    assert "camera" not in card["groups"]
-    assert "column camera is not used: the predictions don't name it among people's attributes" in card["remarks"]
+    assert "camera" not in card.groups
+    assert "column camera is not used: the predictions don't name it among people's attributes" in card.remarks
     table.attrs = {"attributes": []}
-    assert compute_scorecard(table, threshold=None, draws=0)["groups"] == {}
+    assert compute_scorecard(table, threshold=None, draws=0).groups == {}
 
 
 def test_an_intersection_names_gender_and_race():
     table = frames(["m", "f"] * 6, ["a"] * 12).assign(intersection=["male,asian", "nonmale,asian"] * 6)
     table = table.drop(columns=["gender", "race"])
-    guessed = compute_scorecard(table, threshold=None, draws=0)["groups"]
+    guessed = compute_scorecard(table, threshold=None, draws=0).groups
     assert name_attributes(["intersection", "age", "split"]) == ["age", "gender", "race"]
     table.attrs = {"attributes": name_attributes(["intersection"])}
-    assert compute_scorecard(table, threshold=None, draws=0)["groups"] == guessed != {}
+    assert compute_scorecard(table, threshold=None, draws=0).groups == guessed != {}
