@@ -79,9 +79,7 @@ def test_plain_metrics(benchmark, way: Callable[[pd.DataFrame], dict[str, float]
 
 
 def our_draws(frames: pd.DataFrame, draws: int) -> NDArray[np.float64]:
-    e = compute_scorecard(frames[["video", "frame", "label", "score"]], threshold=0.5, draws=draws)["metrics"][
-        "frame.auc"
-    ]
+    e = compute_scorecard(frames[["video", "frame", "label", "score"]], threshold=0.5, draws=draws).metrics["frame.auc"]
     return np.array([e.lo, e.hi])
 
 
@@ -115,5 +113,5 @@ def test_scorecard(benchmark):
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     ) / 1e3
     print(f"  {benchmark.extra_info}")
-    assert len(card["groups"]["intersection"]) == 8
-    assert all(e.lo is not None for name, e in card["metrics"].items() if name.startswith(("video.", "frame.")))
+    assert len(card.groups["intersection"]) == 8
+    assert all(e.lo is not None for name, e in card.metrics.items() if name.startswith(("video.", "frame.")))

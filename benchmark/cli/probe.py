@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.display import say
 from . import common
+
+if TYPE_CHECKING:
+    from ..stages.identity_probe import IdentityProbe
 
 EPILOG = """\
 examples:
@@ -51,7 +54,7 @@ def probe(arguments: argparse.Namespace) -> int:
     result = probe_source(request, source, splits, arguments.who, reporter, arguments.pool, arguments.seed)
     say(_format_result(result))
     if arguments.json:
-        write_json(arguments.json, result)
+        write_json(arguments.json, result.to_json())
     return 0
 
 
@@ -75,9 +78,10 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
     parse_name(arguments.test)
 
 
-def _format_result(result: dict[str, Any]) -> str:
+def _format_result(result: IdentityProbe) -> str:
     from ...leaderboards.markdown import format_estimate, format_grid
 
-    rows = [[name, format_estimate(result[name])] for name in ("accuracy", "random", "difference")]
-    head = f"{result['people']} people ({result['who']}), {result['videos']} videos, chance {result['chance']:.3f}"
+    found = {"accuracy": result.accuracy, "random": result.random, "difference": result.difference}
+    rows = [[name, format_estimate(e)] for name, e in found.items()]
+    head = f"{result.people} people ({result.who}), {result.videos} videos, chance {result.chance:.3f}"
     return f"{head}\n\n{format_grid(['features', 'video accuracy [95 % CI]'], rows)}"

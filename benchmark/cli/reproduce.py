@@ -16,6 +16,7 @@ from .run import run_request
 
 if TYPE_CHECKING:
     from ...leaderboards.reproduction import Comparison
+    from ...leaderboards.rows import Row
 
 EPILOG = """\
 examples:
@@ -84,7 +85,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     return int(not all(one.inside for one in found))
 
 
-def _parse_request(row: Any, runs: Path, given: argparse.Namespace) -> argparse.Namespace:
+def _parse_request(row: Row, runs: Path, given: argparse.Namespace) -> argparse.Namespace:
     """Parse the row's command, show it, ask about a foreign one, and narrow it down to the row."""
     from ..core.errors import BenchError
     from ..core.typed_commands import was_typed_here
@@ -170,16 +171,16 @@ def _split_command(command: str) -> tuple[str | None, list[str]]:
     return (words[0].removeprefix(DATA), words[1:]) if words[0].startswith(DATA) else (None, words)
 
 
-def _find_typed_name(detectors: str, row: Any) -> str:
+def _find_typed_name(detectors: str, row: Row) -> str:
     """Return the row's detector as it was typed among several."""
     from ..core.errors import BenchError
     from ..core.registry import detectors as registry
 
     backend = row.backend if row.backend != "any" else ""
     for name in common.parse_names(detectors):
-        if registry.find(name, backend).name == row.cell["detector"]:
+        if registry.find(name, backend).name == row.cell.detector:
             return name
-    raise BenchError(f"row {row.key} is of {row.cell['detector']}, its command runs {detectors}: mend one of them")
+    raise BenchError(f"row {row.key} is of {row.cell.detector}, its command runs {detectors}: mend one of them")
 
 
 def _make_line(found: Comparison) -> list[str]:
@@ -189,4 +190,4 @@ def _make_line(found: Comparison) -> list[str]:
     if found.difference is None or not found.again:
         return [found.test, before, format_estimate(found.again) if found.again else "failed", "", "no"]
     inside = "yes" if found.inside else "no"
-    return [found.test, before, f"{found.again['value']:.3f}", f"{found.difference:+.3f}", inside]
+    return [found.test, before, f"{found.again.value:.3f}", f"{found.difference:+.3f}", inside]

@@ -72,7 +72,7 @@ def run_cells(cells: list[Cell], arguments: argparse.Namespace, reporter: Report
     say(f"\nleaderboard: {', '.join(map(str, paths))}")
     for folder in dict.fromkeys(cell.folder for cell in cells):
         say(f"run: {folder}")
-    return int(any(c["status"] != "done" for c in cards))
+    return int(any(c.status != "done" for c in cards))
 
 
 def show_plan(cells: list[Cell], data: str | None) -> int:

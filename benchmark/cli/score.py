@@ -50,13 +50,14 @@ def parse_threshold(text: str) -> float | str:
 def score(arguments: argparse.Namespace) -> int:
     """Score and print."""
     from ...leaderboards.terminal import format_card
+    from ..core.records import as_json
     from ..core.storage import write_json
     from ..stats.operating_points import score_file
 
     card = score_file(arguments.file, arguments.threshold, arguments.val, arguments.level, arguments.draws)
     say(format_card(card))
-    for remark in card["remarks"]:
+    for remark in card.remarks:
         say(f"bench: note: {remark}", aside=True)
     if arguments.json:
-        write_json(arguments.json, {**card["metrics"], **card})  # By key alone too, for jq and pandas.
+        write_json(arguments.json, {**as_json(card.metrics), **card.to_json()})  # By key alone too, for jq and pandas.
     return 0

@@ -76,14 +76,13 @@ class Curve(NamedTuple):
         last = np.flatnonzero(np.diff(total * points // (total[-1] + 1), append=points))
         return Curve(self.thresholds[last], self.fakes[last], self.reals[last])
 
-    def outline(self, points: int = 101) -> list[list[float]]:
-        """Return [FPR, TPR] along the curve, in about equal steps; none without samples of both classes."""
+    def outline(self, points: int = 101) -> list[tuple[float, float]]:
+        """Return (FPR, TPR) along the curve, in about equal steps; none without samples of both classes."""
         fpr, tpr = self.rates()
         if np.isnan(fpr + tpr).any():
             return []
         steps = np.unique(np.searchsorted(fpr + tpr, np.linspace(0, 2, points)))
-        curve: list[list[float]] = np.column_stack([fpr, tpr])[steps].round(4).tolist()
-        return curve
+        return list(zip(fpr[steps].round(4).tolist(), tpr[steps].round(4).tolist(), strict=True))
 
     def _make_undefined(self) -> Array:
         return np.full(self.fakes.shape[:-1], np.nan)

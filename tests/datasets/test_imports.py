@@ -387,5 +387,5 @@ def test_imported_faces_are_scored_and_the_predictions_tell_their_origin(crops, 
     argv = ["predict", "--detector", toy, "--test", "crops-csv", "--data", str(crops), "--out", str(tmp_path / "out")]
     assert main([*argv, "--workers", "0"]) == 0
     table, metadata = read_predictions(next((tmp_path / "out").glob("*.parquet")))
-    assert metadata["origins"] == ["fairness papers' crops"]
+    assert metadata.origins == ["fairness papers' crops"]
     assert (len(table), set(table["gender"])) == (4, {"female"})
