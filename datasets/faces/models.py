@@ -173,7 +173,7 @@ def _download(model: Model) -> Path:
     try:
         if os.environ.get(OFFLINE):
             raise OSError(f"{OFFLINE} is set")
-        with urllib.request.urlopen(model.url, timeout=20) as response:  # An https address of this module's.
+        with urllib.request.urlopen(model.url, timeout=20) as response:  # https, above # nosec B310
             content = response.read(MOST_BYTES)
     except OSError as error:
         raise BenchError(f"{ways}. Or go online, to have it downloaded from {model.url} (tried: {error})") from None
