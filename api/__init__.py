@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .old_paths import install as _install_old_paths
+
 __version__ = "0.1.0"
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -14,3 +16,5 @@ _ROOT = Path(__file__).resolve().parents[1]
 # those without an __init__.py (configs, datasets), so the tree itself must be searched too. A wheel needs no help.
 if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "benchmark").is_dir():
     __path__.append(str(_ROOT))
+
+_install_old_paths()

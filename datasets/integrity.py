@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..benchmark.core.errors import BenchError
+from ..benchmark.core.progress import Reporter
 from ..benchmark.core.types import FAKE, SPLITS, Video
 from ..benchmark.core.workers import map_ahead
 from .base import VIDEO_SUFFIXES, Release, describe_folder, make_adapter, parse_name
@@ -99,6 +100,20 @@ def check(
         [v.id for v in same] for same in _find_duplicates(found) if same[0].id not in report.unreadable
     ]
     return report.set_status()
+
+
+def check_all(
+    names: Iterable[str], root: Path, splits: Collection[str], deep: bool, workers: int, reporter: Reporter
+) -> list[Report]:
+    """Check several datasets; see `check`."""
+    reports = []
+    for name in names:
+        if deep:
+            with reporter.task(f"decoding {name}") as tick:
+                reports.append(check(name, root, splits, True, workers, tick))
+        else:
+            reports.append(check(name, root, splits))
+    return reports
 
 
 def _compare(

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ..benchmark.core.scorecard import Card
+from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.seed_pooling import AUC
 from . import charts
 from .markdown import (
@@ -27,7 +28,7 @@ from .markdown import (
     make_overview,
 )
 from .published import list_citations, match_published
-from .rows import GROUPS, Row, Table
+from .rows import Row, Table
 from .terminal import format_footnote, make_card_tables, make_metrics_table
 from .worst_case_images import load_worst_cases
 
@@ -168,7 +169,7 @@ class Run:
         """Return group rates, score histograms and calibration, where the scorecard has them."""
         curves, threshold = self.card["curves"], self.card["threshold"]["value"]
         made = []
-        if groups := self.card["groups"].get(GROUPS) or next(iter(self.card["groups"].values()), None):
+        if groups := self.card["groups"].get(INTERSECTION) or next(iter(self.card["groups"].values()), None):
             rates = [
                 (f"{g} ({c['n_real']} real, {c['n_fake']} fake)", c["video.fpr"], c["video.tpr"])
                 for g, c in groups.items()

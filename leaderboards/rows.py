@@ -10,10 +10,17 @@ from typing import Any
 
 from ..benchmark.core.errors import BenchError, did_you_mean
 from ..benchmark.core.scorecard import Card, Number
-from ..benchmark.stats.seed_pooling import AUC, PooledMetrics, find_best, pool_seeds
+from ..benchmark.stats.attributes import INTERSECTION
+from ..benchmark.stats.seed_pooling import (
+    AUC,
+    PooledMetrics,
+    find_best,
+    find_worst_group,
+    pool_seeds,
+    subtract_estimates,
+)
 
-GROUPS = "intersection"
-GAP, WORST = (f"video.fairness.{GROUPS}.{what}" for what in ("auc_gap", "worst_auc"))
+GAP = f"video.fairness.{INTERSECTION}.auc_gap"
 
 
 @dataclass(frozen=True)
@@ -57,15 +64,7 @@ class Result:
     @property
     def worst(self) -> tuple[str, Number] | None:
         """The intersectional group with the lowest AUC among those large enough, n being its smaller class."""
-        cells = {g: c for g, c in self.pooled.groups.get(GROUPS, {}).items() if "left_out" not in c}
-        name = min(
-            (g for g in cells if cells[g][AUC]["value"] is not None), key=lambda g: cells[g][AUC]["value"], default=None
-        )
-        if name is None:
-            return None
-        number = self.metrics.get(WORST, cells[name][AUC])  # The former allows for being the lowest of several.
-        number = cells[name][AUC] if number["value"] is None else number
-        return name, {**number, "n": min(cells[name][k] for k in ("n_real", "n_fake"))}
+        return find_worst_group(self.pooled, INTERSECTION)
 
 
 @dataclass(frozen=True)
@@ -225,19 +224,6 @@ def display_name(card: Card) -> str:
     """Return the detector's name, marked where its weights were given and not trained by this run."""
     cell = card["cell"]
     return cell["name"] if cell["weights"] == "trained here" else f"{cell['name']} ({cell['weights']})"
-
-
-def subtract_estimates(a: Number | None, b: Number | None) -> Number | None:
-    """Return a - b of two independent estimates; the interval joins theirs (MOVER, Zou and Donner 2008)."""
-    if not a or not b or a["value"] is None or b["value"] is None:
-        return None
-    value, n = a["value"] - b["value"], min(a["n"], b["n"])
-    if bare := next((e for e in (a, b) if e["lo"] is None), None):
-        why = {"note": bare["note"]} if bare.get("note") else {}
-        return {"value": value, "lo": None, "hi": None, "n": n, **why}
-    below = ((a["value"] - a["lo"]) ** 2 + (b["hi"] - b["value"]) ** 2) ** 0.5
-    above = ((a["hi"] - a["value"]) ** 2 + (b["value"] - b["lo"]) ** 2) ** 0.5
-    return {"value": value, "lo": value - below, "hi": value + above, "n": n}
 
 
 def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:

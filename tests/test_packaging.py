@@ -1,4 +1,4 @@
-"""The house: one import package, no `datasets/__init__.py`, files and functions that fit on a page."""
+"""The house: one import package, no `datasets/__init__.py`, imports go down, files and functions fit on a page."""
 
 from __future__ import annotations
 
@@ -7,14 +7,38 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("benchmark", "configs", "datasets", "detectors", "leaderboards")
+FOLDERS = ("api", "benchmark", "configs", "datasets", "detectors", "leaderboards")
 CODE = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 MAX_LINES, MAX_FUNCTION = 400, 50
+
+# Each floor imports only from itself and from those before it. What is on none of them is the API's.
+FLOORS = (
+    "benchmark.core",
+    "benchmark.stats",
+    "datasets",
+    "detectors",
+    "benchmark.stages",
+    "leaderboards",
+    "api",
+    "benchmark.cli",
+)
+
+
+def name_module(path: Path) -> str:
+    """Return a file's module within `crossfake`, whose own files lie in api/: `detectors.caddm.swap`, `plugin`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for i, part in enumerate(parts) if part != "__init__" and (i or part != "api"))
+
+
+MODULES = {name_module(path): path for path in CODE}
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +49,11 @@ def setuptools_table() -> dict:
 def test_datasets_is_never_a_package_of_its_own():
     assert not (ROOT / "datasets" / "__init__.py").exists()
     assert not (ROOT / "__init__.py").exists()
+
+
+def test_no_folder_in_the_root_hides_an_installed_crossfake():
+    assert not (ROOT / "crossfake").exists()
+    assert not (ROOT / "crossfake.py").exists()
 
 
 def test_import_datasets_in_the_root_is_not_ours():
@@ -49,15 +78,15 @@ def test_a_real_package_named_datasets_wins_in_the_root(tmp_path):
 
 def test_every_folder_with_code_or_recipes_is_packaged(setuptools_table):
     folders = {p.parent for p in CODE} | {ROOT / "configs"}
-    expected = sorted(".".join(["crossfake", *f.relative_to(ROOT).parts]) for f in folders)
-    assert sorted(setuptools_table["packages"]) == expected
+    expected = {f"crossfake.{name_module(f)}".rstrip(".") for f in folders}
+    assert sorted(setuptools_table["packages"]) == sorted(expected)
     mapped = setuptools_table["package-dir"]
-    assert mapped == {f"crossfake.{f}": f for f in FOLDERS}
+    assert mapped == {f"crossfake.{f}".removesuffix(".api"): f for f in FOLDERS}
 
 
 def test_every_kind_of_data_file_is_packaged(setuptools_table):
     folders = setuptools_table["package-data"].items()
-    packaged = {p for f, names in folders for n in names for p in ROOT.joinpath(*f.split(".")[1:]).glob(n)}
+    packaged = {p for f, names in folders for n in names for p in ROOT.joinpath(*f.split(".")[1:] or ["api"]).glob(n)}
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*"):
             results = path.match("leaderboards/demo.*") or path.is_relative_to(ROOT / "leaderboards" / "entries")
@@ -68,10 +97,12 @@ def test_every_kind_of_data_file_is_packaged(setuptools_table):
 
 def test_type_checkers_find_the_folders():
     links = {p.name: p for p in (ROOT / ".types" / "crossfake").iterdir()}
-    assert sorted(links) == sorted(FOLDERS)
+    api = [p for p in (ROOT / "api").iterdir() if p.name != "__pycache__"]
+    wanted = {p.name: p for p in [*api, *(ROOT / f for f in FOLDERS if f != "api")]}
+    assert sorted(links) == sorted(wanted)
     for name, link in links.items():
         assert link.is_symlink(), "git on Windows needs core.symlinks=true"
-        assert link.resolve() == ROOT / name
+        assert link.resolve() == wanted[name]
         assert not link.readlink().is_absolute()
 
 
@@ -82,6 +113,138 @@ def test_files_and_functions_fit_on_a_page(path):
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno + 1 < MAX_FUNCTION, f"{node.name} in line {node.lineno}"
+
+
+class Import(NamedTuple):
+    """An import of one of our modules by another; `early` where importing the one runs the other."""
+
+    target: str
+    line: int
+    early: bool
+
+
+def find_imports(module: str, source: str, is_package: bool = False) -> Iterator[Import]:
+    """Yield what a module imports of ours: in functions and for type checkers too."""
+    base = module.split(".") if is_package else module.split(".")[:-1]
+    for node, early in walk_statements(ast.parse(source), True):
+        if isinstance(node, ast.Import):
+            targets = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = ["crossfake", *base[: len(base) - node.level + 1]] if node.level else []
+            package = ".".join([*start, *([node.module] if node.module else [])])
+            targets = [f"{package}.{a.name}" for a in node.names]
+        else:
+            continue
+        for target in targets:
+            if target.split(".")[0] == "crossfake":
+                yield Import(find_owner(target.partition(".")[2]), node.lineno, early)
+
+
+def walk_statements(node: ast.AST, early: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """Yield all nodes below one, and whether they run when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        later |= isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")
+        yield child, early
+        yield from walk_statements(child, early and not later)
+
+
+def find_owner(name: str) -> str:
+    """Return the module that a dotted name is, or lies in."""
+    while name and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def find_floor(module: str) -> int:
+    if module == "__main__":  # The command line's, wherever Python wants it to lie.
+        return FLOORS.index("benchmark.cli")
+    floors = [i for i, floor in enumerate(FLOORS) if f"{module}.".startswith(f"{floor}.")]
+    if floors or module == "benchmark":  # Which is empty.
+        return max(floors, default=0)
+    assert not module.startswith("benchmark."), f"{module} is on no floor"
+    return FLOORS.index("api")
+
+
+def find_climbs(module: str, source: str, is_package: bool = False) -> list[tuple[str, str]]:
+    """Return the imports that go up, and those of datasets by detectors, as (importing, imported)."""
+    return [
+        (module, found.target)
+        for found in find_imports(module, source, is_package)
+        if find_floor(found.target) > find_floor(module)
+        or (module.startswith("detectors") and found.target.startswith("datasets"))
+    ]
+
+
+def test_imports_go_down_only():
+    climbs = {
+        climb
+        for module, path in MODULES.items()
+        for climb in find_climbs(module, path.read_text(encoding="utf-8"), path.name == "__init__.py")
+    }
+    assert climbs == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("benchmark.core.made_up", "from ..stages import plan"),
+        ("benchmark.core.made_up", "from ..stages.plan import Cell"),
+        ("benchmark.core.made_up", "import crossfake.benchmark.stages.plan"),
+        ("benchmark.core.made_up", "from crossfake.benchmark import stages"),
+        ("benchmark.stats.made_up", "def f():\n    from ...detectors import create"),
+        ("datasets.made_up", "if TYPE_CHECKING:\n    from ..benchmark.stages.plan import Cell"),
+        ("detectors.made_up", "from ..datasets import base"),
+        ("detectors.made_up.detector", "class A:\n    def f(self):\n        from ...datasets.faces.crop import x"),
+        ("leaderboards.made_up", "from .. import plugin"),
+        ("leaderboards.made_up", "from .. import __version__"),
+        ("plugin.made_up", "from ..benchmark.cli.main import main"),
+    ],
+)
+def test_an_import_that_goes_up_is_found(module, source):
+    assert len(find_climbs(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("benchmark.cli.made_up", "from ... import plugin\nfrom ..stages import plan"),
+        ("benchmark.stages.made_up", "from ...detectors import create\nfrom ...datasets.base import load_videos"),
+        ("datasets.made_up", "import datasets\nimport numpy as np\nfrom ..benchmark.core import keys"),
+        ("__main__", "from .benchmark.cli.main import main"),
+    ],
+)
+def test_an_import_that_goes_down_or_away_is_none_that_goes_up(module, source):
+    assert find_climbs(module, source) == []
+
+
+def find_circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the modules of an import circle; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def graph_imports(module: str, source: str, is_package: bool = False) -> dict[str, set[str]]:
+    return {module: {i.target for i in find_imports(module, source, is_package) if i.early} - {module}}
+
+
+def test_no_modules_import_each_other():
+    graph = {}
+    for module, path in MODULES.items():
+        graph |= graph_imports(module, path.read_text(encoding="utf-8"), path.name == "__init__.py")
+    assert find_circle(graph) == []
+    assert len(graph) == len(MODULES)
+
+
+def test_a_circle_is_found_unless_one_import_waits():
+    one = "from ..benchmark.core import keys\nfrom . import ffpp"
+    other = "from .dfd import DeepFakeDetection"
+    assert find_circle(graph_imports("datasets.dfd", one) | graph_imports("datasets.ffpp", other))
+    later = f"def f():\n    {other}"
+    assert not find_circle(graph_imports("datasets.dfd", one) | graph_imports("datasets.ffpp", later))
 
 
 def test_the_harness_imports_no_backend():

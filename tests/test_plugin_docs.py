@@ -34,10 +34,10 @@ def installed(project: Path, site: Path) -> Path:
 
 
 def bench(*argv: object, site: Path | None = None, cwd: Path) -> str:
-    path = {"PYTHONPATH": str(site)} if site else {}
+    places = [str(site) if site else "", os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", "crossfake.benchmark.cli.main", *map(str, argv)],
-        env={**os.environ, **path},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
         cwd=cwd,
         capture_output=True,
         text=True,

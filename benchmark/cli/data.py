@@ -12,8 +12,8 @@ from . import common
 if TYPE_CHECKING:
     from ...datasets.integrity import Report
     from ..core.progress import Reporter
-    from ..core.settings import FaceSettings
-    from ..stages.sources import DataRoot, Source
+    from ..stages.prepare import PreparedSource
+    from ..stages.sources import DataRoot
 
 MAX_SHOWN = 10
 
@@ -96,7 +96,7 @@ def render(arguments: argparse.Namespace) -> int:
 
 def check_data(arguments: argparse.Namespace) -> int:
     """Check some datasets; 0 if all are complete, 1 if something is missing, 2 if of one there is nothing."""
-    from ...datasets.integrity import EXIT, check
+    from ...datasets.integrity import EXIT, check_all
     from ..core.progress import Reporter
     from ..stages.sources import find_root
 
@@ -105,13 +105,7 @@ def check_data(arguments: argparse.Namespace) -> int:
     reporter = Reporter(quiet=arguments.json)
     workers = common.count_workers(arguments)
     root = find_root(arguments.data, reporter, workers)
-    reports = []
-    for name in names:
-        if arguments.deep:
-            with reporter.task(f"decoding {name}") as tick:
-                reports.append(check(name, root.path, splits, True, workers, tick))
-        else:
-            reports.append(check(name, root.path, splits))
+    reports = check_all(names, root.path, splits, arguments.deep, workers, reporter)
     _print_json([r.as_json() for r in reports]) if arguments.json else _print_reports(reports)
     return max(EXIT[r.status] for r in reports)
 
@@ -167,21 +161,12 @@ def prepare_faces(arguments: argparse.Namespace) -> int:
 
 def import_faces(arguments: argparse.Namespace) -> int:
     """Store the faces that another tool has prepared, and tell how to use them; 1 if one list has no face."""
-    from ...datasets.base import make_adapter, parse_name
-    from ..core.errors import BenchError
     from ..core.progress import Reporter
+    from ..stages.prepare import list_import_names
     from ..stages.sources import find_root
 
-    if not arguments.path.is_dir():
-        raise BenchError(f"no folder {arguments.path}. Name the folder that the tool wrote")
+    names = list_import_names(arguments.format, arguments.path, arguments.landmarks)
     common.parse_splits(arguments.splits)
-    entry, _ = parse_name(arguments.format)
-    adapter = make_adapter(entry)
-    names = [arguments.format]
-    if arguments.landmarks:
-        names = [f"{arguments.format}:{arguments.landmarks.resolve()}"]
-    elif arguments.format == entry.name and hasattr(adapter, "names"):
-        names = [f"{entry.name}:{name}" for name in adapter.names(arguments.path)] or names
     reporter = Reporter()
     root = find_root(str(arguments.path), reporter, common.count_workers(arguments))
     worked = _prepare(names, root, arguments, reporter)
@@ -207,6 +192,7 @@ def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace
     from ...datasets.faces.models import adopt_model
     from ..core.registry import detectors
     from ..stages.detectors import load_resolved_settings
+    from ..stages.prepare import prepare_source
     from ..stages.sources import open_source
 
     if arguments.weights:  # Before the settings are read: they tell what is at hand.
@@ -217,22 +203,21 @@ def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace
     )
     sources = [open_source(name, root, arguments.limit) for name in names]
     splits, workers = common.parse_splits(arguments.splits), common.count_workers(arguments)
-    found = [_prepare_one(source, splits, settings.faces, reporter, workers) for source in sources]
-    return 0 if all(found) else 1
+    usable = []
+    for source in sources:
+        found = prepare_source(source, splits, settings.faces, reporter, workers)
+        _print_prepared(found)
+        usable.append(found.usable)
+    return 0 if all(usable) else 1
 
 
-def _prepare_one(source: Source, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, workers: int) -> int:
+def _print_prepared(found: PreparedSource) -> None:
     from tabulate import tabulate
 
-    from ...datasets.faces.report import REPORT, select_problem_videos, summarise_results, write_report
+    from ...datasets.faces.report import summarise_results
 
-    outcomes = source.prepare(splits, faces, reporter, workers).outcomes()
-    chosen = [outcomes[v.id] for name in splits for v in source.split(name)]
-    folder = source.store_folder(faces)
-    odd = select_problem_videos(chosen)
-    write_report(folder / REPORT, odd)
-    print(tabulate(summarise_results(chosen), headers="keys", tablefmt="github"))
-    print(f"{source.label}: {len(chosen)} videos, {len(odd)} of them with something to tell: {folder / REPORT}")
-    for outcome in [o for o in odd if o.status != "ok"][:MAX_SHOWN]:
-        print(f"  {outcome.video}: {outcome.status} {outcome.reason}".rstrip())
-    return sum(o.status == "ok" for o in chosen)
+    print(tabulate(summarise_results(found.results), headers="keys", tablefmt="github"))
+    told = f"{len(found.problems)} of them with something to tell: {found.report}"
+    print(f"{found.source.label}: {len(found.results)} videos, {told}")
+    for result in [r for r in found.problems if r.status != "ok"][:MAX_SHOWN]:
+        print(f"  {result.video}: {result.status} {result.reason}".rstrip())

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.errors import BenchError
 from . import common
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EPILOG = """\
 examples:
@@ -73,29 +70,33 @@ def _add_merge(p: argparse.ArgumentParser) -> None:
 
 def show_power(arguments: argparse.Namespace) -> int:
     """Print group sizes and what they can show."""
+    from ..core.progress import Reporter
     from ..core.storage import write_json
-    from ..stats.power import count_groups, report, report_by_attribute, select_comparable
+    from ..stages.demographics import read_annotated_videos, read_dataset_videos
+    from ..stages.sources import find_root, open_source
+    from ..stats.power import report_power
 
-    videos, attributes, notes = _read_videos(arguments)
-    sizes = count_groups(videos)
-    table = select_comparable(sizes)
-    if len(table) < 2:
-        raise BenchError(f"fewer than two groups have real videos ({', '.join(sizes['group'])}): nothing to compare")
-    rates = arguments.fpr, arguments.auc, arguments.power
-    found = {**report(table, *rates), "attributes": report_by_attribute(videos, attributes, *rates)}
-    left = sizes.drop(table.index)
+    if bool(arguments.annotations) == bool(arguments.dataset):
+        raise BenchError("give either --annotations FILE or --dataset NAME")
+    if arguments.annotations:
+        split = Path(arguments.split) if arguments.split else None
+        videos = read_annotated_videos(arguments.annotations, split, arguments.merge_undefined)
+    else:
+        source = open_source(arguments.dataset, find_root(arguments.data, Reporter(), 1))
+        videos = read_dataset_videos(source, arguments.split)
+    found = report_power(videos.table, videos.attributes, arguments.fpr, arguments.auc, arguments.power)
     print(format_power(found))
-    for _, cell in left.iterrows():
+    for cell in found["not_compared"]:
         print(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
-    for note in notes:
+    for note in videos.notes:
         print(f"note: {note}")
     if arguments.json:
-        write_json(arguments.json, {**found, "not_compared": left.to_dict("records"), "notes": notes})
+        write_json(arguments.json, {**found, "notes": videos.notes})
     return 0
 
 
 def format_power(found: dict[str, Any]) -> str:
-    """Return the report of benchmark/power.py, with its `attributes`, as a table and sentences."""
+    """Return what `report_power` found as a table and sentences."""
     from tabulate import tabulate
 
     header = ["group", "real", "fake (clips)", f"interval of FPR {found['fpr']:g} (width)", "FPR gap"]
@@ -145,66 +146,6 @@ def _format_number(value: float | None, sign: str = "") -> str:
     return "never" if value is None else f"{sign}{value:.2f}"
 
 
-RequestedVideos = tuple["pd.DataFrame", list[str], list[str]]
-"""`label`, `group`, `clip` and each attribute of the videos asked for; the attributes; what there is to say of them."""
-
-
-def _read_videos(arguments: argparse.Namespace) -> RequestedVideos:
-    if bool(arguments.annotations) == bool(arguments.dataset):
-        raise BenchError("give either --annotations FILE or --dataset NAME")
-    return _read_annotated(arguments) if arguments.annotations else _read_dataset(arguments)
-
-
-def _assign_groups(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
-    """Name each video's group, by gender and race where both are known attributes, as scores' intersections are."""
-    from ..stats.attributes import UNDEFINED, choose_main_pair
-
-    videos = videos.assign(**{a: videos[a].replace("", UNDEFINED) for a in attributes})
-    return videos.assign(group=videos[list(choose_main_pair(attributes))].agg("-".join, axis=1))
-
-
-def _read_annotated(arguments: argparse.Namespace) -> RequestedVideos:
-    from ...datasets.demographics.annotations import (
-        aggregate_by_video,
-        find_ambiguous_videos,
-        match_split_file,
-        read_frames,
-    )
-    from ..stats.attributes import PEOPLE
-
-    frames = read_frames(arguments.annotations, arguments.merge_undefined)
-    videos, notes = aggregate_by_video(frames)
-    notes += find_ambiguous_videos(frames)
-    if arguments.split:
-        named, lacking = match_split_file(videos["video"], Path(arguments.split))
-        videos = videos[named]
-        if videos.empty:
-            raise BenchError(f"not one video of {arguments.annotations} is in {arguments.split}")
-        if lacking:
-            what = f"{arguments.annotations} has none of {len(lacking)} videos that {arguments.split} names"
-            notes.append(f"{what}: {lacking[0]} is the first")
-    attributes = [c for c in videos if c in PEOPLE]
-    return _assign_groups(videos.assign(clip=videos["video"].str.rpartition("/")[2]), attributes), attributes, notes
-
-
-def _read_dataset(arguments: argparse.Namespace) -> RequestedVideos:
-    import pandas as pd
-
-    from ..core.progress import Reporter
-    from ..stages.sources import find_root, open_source
-
-    source = open_source(arguments.dataset, find_root(arguments.data, Reporter(), 1))
-    splits = {v.split for v in source.videos}
-    if arguments.split and arguments.split not in splits:
-        raise BenchError(f"{source.label} has no split '{arguments.split}'; it has {', '.join(sorted(splits))}")
-    videos = [v for v in source.videos if arguments.split in (None, v.split)]
-    known = sorted({a for v in videos for a in v.groups})
-    if not known:
-        raise BenchError(f"{source.label} has no annotation: put demographics.csv or a published table beside it")
-    rows = [{"label": v.label, "clip": Path(v.id).stem, **{a: v.groups.get(a, "") for a in known}} for v in videos]
-    return _assign_groups(pd.DataFrame(rows), known), known, []
-
-
 def show_videos(arguments: argparse.Namespace) -> int:
     """Write the per-video table; exit code 1 where frames of a video contradict each other."""
     from ...datasets.demographics.annotations import aggregate_by_video, find_ambiguous_videos, read_frames
@@ -223,9 +164,8 @@ def show_videos(arguments: argparse.Namespace) -> int:
 
 def export_csvs(arguments: argparse.Namespace) -> int:
     """Prepare faces where they aren't, and write images and CSVs."""
-    from ...datasets.demographics.papers_csv import export
-    from ...detectors.common.crops import BoxCrop
     from ..core.progress import Reporter
+    from ..stages.demographics import export_for_papers
     from ..stages.detectors import load_resolved_settings
     from ..stages.sources import find_root, open_source
 
@@ -233,16 +173,12 @@ def export_csvs(arguments: argparse.Namespace) -> int:
     reporter, workers = Reporter(), common.count_workers(arguments)
     root = find_root(arguments.data, reporter, workers)
     source = open_source(arguments.dataset, root, arguments.limit)
-    splits = sorted({v.split for v in source.videos})
     settings = load_resolved_settings(
         arguments.detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
     )
-    faces = source.prepare(splits, settings.faces, reporter, workers)
-    videos = [v for split in splits for v in source.split(split)]
-    with reporter.task(f"writing {arguments.out}") as tick:
-        crop, name = BoxCrop(arguments.size), source.name
-        counts, left_out = export(videos, faces, crop, arguments.out, arguments.seed, name, tick)
+    out, size, seed = arguments.out, arguments.size, arguments.seed
+    counts, left_out = export_for_papers(source, settings.faces, out, reporter, workers, size=size, seed=seed)
     for line in left_out:
         reporter.say(f"left out: {line}")
-    reporter.say(f"{arguments.out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
+    reporter.say(f"{out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
     return 0

@@ -6,9 +6,12 @@ import argparse
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import common
+
+if TYPE_CHECKING:
+    from ...leaderboards.reproduction import Comparison
 
 EPILOG = """\
 examples:
@@ -16,7 +19,6 @@ examples:
   bench reproduce 3f2a --runs leaderboards/entries
 """
 DATA = "BENCH_DATA="
-ROUNDING = 1e-9
 
 
 def add_parser(verbs: Any) -> None:
@@ -33,6 +35,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     """Run again and compare; 1 if a cell fails or leaves the interval that was recorded."""
     from ...leaderboards.load import load_cards, load_cards_with_problems
     from ...leaderboards.markdown import format_grid
+    from ...leaderboards.reproduction import compare_with_recorded
     from ...leaderboards.rows import find_row
     from ..core.errors import BenchError
 
@@ -45,9 +48,15 @@ def reproduce(arguments: argparse.Namespace) -> int:
         again = _parse_request(row, Path(folder), arguments.workers)
         print(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")
         again.action(again)
-        lines = [_compare(row, test, load_cards(Path(folder)), table.title) for test in again.test.split(",")]
-    print("\n" + format_grid(["test", "recorded [95 % CI]", "again", "difference", "inside"], lines))
-    return int(any(line[-1] != "yes" for line in lines))
+        cards = load_cards(Path(folder))
+        found = [compare_with_recorded(row, test, cards, table.title) for test in again.test.split(",")]
+    print(
+        "\n"
+        + format_grid(
+            ["test", "recorded [95 % CI]", "again", "difference", "inside"], [_make_line(one) for one in found]
+        )
+    )
+    return int(not all(one.inside for one in found))
 
 
 def _parse_request(row: Any, runs: Path, workers: int | None) -> argparse.Namespace:
@@ -90,19 +99,11 @@ def _find_typed_name(detectors: str, row: Any) -> str:
     raise BenchError(f"row {row.key} is of {row.cell['detector']}, its command runs {detectors}: mend one of them")
 
 
-def _compare(row: Any, test: str, cards: list[dict[str, Any]], title: str) -> list[str]:
+def _make_line(found: Comparison) -> list[str]:
     from ...leaderboards.markdown import format_estimate
-    from ...leaderboards.rows import make_tables
-    from ..stats.seed_pooling import AUC
 
-    before = row.results[test].metrics[AUC]
-    found = [
-        r for t in make_tables(cards) if t.title == title for r in t.rows if test in r.results and r.results[test].done
-    ]
-    after = found[0].results[test].metrics[AUC] if found else None
-    if not after or after["value"] is None or before["value"] is None:
-        return [test, format_estimate(before), format_estimate(after) if after else "failed", "", "no"]
-    lo, hi = (before["value"] if before[end] is None else before[end] for end in ("lo", "hi"))
-    inside = lo - ROUNDING <= after["value"] <= hi + ROUNDING
-    away = f"{after['value'] - before['value']:+.3f}"
-    return [test, format_estimate(before), f"{after['value']:.3f}", away, "yes" if inside else "no"]
+    before = format_estimate(found.recorded)
+    if found.difference is None or not found.again:
+        return [found.test, before, format_estimate(found.again) if found.again else "failed", "", "no"]
+    inside = "yes" if found.inside else "no"
+    return [found.test, before, f"{found.again['value']:.3f}", f"{found.difference:+.3f}", inside]

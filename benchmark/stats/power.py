@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.errors import BenchError
 from ..core.types import FAKE, REAL
 from .attributes import UNDEFINED
 
@@ -171,6 +172,35 @@ def count_groups(videos: pd.DataFrame) -> pd.DataFrame:
 def select_comparable(sizes: pd.DataFrame) -> pd.DataFrame:
     """Return those rows of `count_groups` between which a gap can be measured: known groups with real videos."""
     return sizes[~sizes["group"].str.contains(UNDEFINED) & (sizes["real"] > 0)]
+
+
+def report_power(
+    videos: pd.DataFrame, attributes: Sequence[str], fpr: float, auc: float, wanted: float
+) -> dict[str, Any]:
+    """Say what a set of videos can show about fairness.
+
+    Args:
+        videos: a row a video with `label`, `group`, `clip` and each attribute; see `count_groups`.
+        attributes: the columns that hold groups.
+        fpr: the false positive rate of the better group.
+        auc: the AUC of the better group.
+        wanted: the power, such as 0.8.
+
+    Returns:
+        What `report` says of the groups that can be compared, `attributes`, and the groups `not_compared`.
+
+    Raises:
+        BenchError: fewer than two groups have real videos.
+    """
+    sizes = count_groups(videos)
+    table = select_comparable(sizes)
+    if len(table) < 2:
+        raise BenchError(f"fewer than two groups have real videos ({', '.join(sizes['group'])}): nothing to compare")
+    return {
+        **report(table, fpr, auc, wanted),
+        "attributes": report_by_attribute(videos, attributes, fpr, auc, wanted),
+        "not_compared": sizes.drop(table.index).to_dict("records"),
+    }
 
 
 def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str, Any]:

@@ -90,6 +90,32 @@ def merge_estimates(numbers: Sequence[Number], bounded: bool = True) -> Number:
     return merged | {"lo": max(merged["lo"], 0.0), "hi": min(merged["hi"], most)} if bounded else merged
 
 
+def subtract_estimates(a: Number | None, b: Number | None) -> Number | None:
+    """Return a - b of two independent estimates; the interval joins theirs (MOVER, Zou and Donner 2008)."""
+    if not a or not b or a["value"] is None or b["value"] is None:
+        return None
+    value, n = a["value"] - b["value"], min(a["n"], b["n"])
+    if bare := next((e for e in (a, b) if e["lo"] is None), None):
+        why = {"note": bare["note"]} if bare.get("note") else {}
+        return {"value": value, "lo": None, "hi": None, "n": n, **why}
+    below = ((a["value"] - a["lo"]) ** 2 + (b["hi"] - b["value"]) ** 2) ** 0.5
+    above = ((a["hi"] - a["value"]) ** 2 + (b["value"] - b["lo"]) ** 2) ** 0.5
+    return {"value": value, "lo": value - below, "hi": value + above, "n": n}
+
+
+def find_worst_group(pooled: PooledMetrics, attribute: str) -> tuple[str, Number] | None:
+    """Return the group with the lowest video AUC among those large enough, n being its smaller class; None of none."""
+    cells = {g: c for g, c in pooled.groups.get(attribute, {}).items() if "left_out" not in c}
+    known = [g for g in cells if cells[g][AUC]["value"] is not None]
+    if not known:
+        return None
+    name = min(known, key=lambda g: cells[g][AUC]["value"])
+    # The metric, where there is one, allows for being the lowest of several.
+    number = pooled.metrics.get(f"video.fairness.{attribute}.worst_auc", cells[name][AUC])
+    number = cells[name][AUC] if number["value"] is None else number
+    return name, {**number, "n": min(cells[name][k] for k in ("n_real", "n_fake"))}
+
+
 def find_best(rows: Sequence[tuple[str, Sequence[Card]]]) -> list[str]:
     """Return the names of the best row by video AUC and of all that a paired test can't tell from it.
 

@@ -27,12 +27,9 @@ from numpy.typing import NDArray
 
 from ...benchmark.core.errors import BenchError, describe_rows
 from ...benchmark.stats.attributes import PEOPLE, UNDEFINED, find_contradictions
+from .groups import AGES, FEMALE, MALE, OTHERS, RACES, SEVERAL, forget_ambiguous_values, merge_undefined_races
 
-RACES = ("asian", "white", "black")
-AGES = ("young", "middle_aged", "senior")
-OTHERS = "others"
-SEVERAL = "several"
-GENDERS = {1: "male", -1: "female", 0: UNDEFINED}
+GENDER_CODES = {1: MALE, -1: FEMALE, 0: UNDEFINED}
 AIFACE_RACES = dict(enumerate((*RACES, OTHERS)))
 AIFACE_AGES = dict(enumerate(("young", "middle-aged", "senior", OTHERS)))
 AIFACE2_AGES = dict(enumerate(("child", "young", "adult", "middle-aged", "senior")))
@@ -56,14 +53,14 @@ def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
     header = _read_header(table)
     folded = {name.strip().casefold() for name in header}
     if {"path", "label", "male"} <= folded:
-        frames = _read_public(table, header, merge_undefined)
+        frames = _read_public(table, header)
     elif "image path" in folded:
         frames = _read_aiface(table)
     else:
-        frames = read_paper_csv(table, merge_undefined)
+        frames = read_paper_csv(table)
     reject_rows(table, "no path", frames["path"].fillna("").str.strip() == "", frames)
     reject_rows(table, "a frame that was there before", frames["path"].duplicated(), frames)
-    return frames
+    return merge_undefined_races(frames) if merge_undefined else frames
 
 
 def aggregate_by_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -71,7 +68,7 @@ def aggregate_by_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     Where they do, the video has no value.
     """
-    frames = frames.assign(video=_get_video_folders(frames)).replace({a: {SEVERAL: UNDEFINED} for a in ("race", "age")})
+    frames = forget_ambiguous_values(frames.assign(video=_get_video_folders(frames)))
     videos = frames.drop_duplicates("video").drop(columns="path").set_index("video").astype(object)
     lines = frames.index.tolist()
     said: dict[tuple[str, str], str] = {}
@@ -247,7 +244,7 @@ def _index_by_row_number(table: Path, frames: pd.DataFrame) -> pd.DataFrame:
     return frames.set_axis(pd.RangeIndex(2, 2 + len(frames)), axis=0)
 
 
-def _read_public(table: Path, header: list[str], merge_undefined: bool) -> pd.DataFrame:
+def _read_public(table: Path, header: list[str]) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -260,13 +257,13 @@ def _read_public(table: Path, header: list[str], merge_undefined: bool) -> pd.Da
         frames = _index_by_row_number(table, arrow_csv.read_csv(table, convert_options=options).to_pandas())
     except (pa.ArrowInvalid, KeyError) as error:
         raise _make_read_error(table, error) from None
-    codes = {c: read_codes(table, frames, c, GENDERS) for c in ("male", *races, *ages)}
-    known = merge_undefined | np.all([codes[r] == -1 for r in races], axis=0)
+    codes = {c: read_codes(table, frames, c, GENDER_CODES) for c in ("male", *races, *ages)}
+    none = np.all([codes[r] == -1 for r in races], axis=0)
     result = {
         "path": frames["path"],
         "label": read_codes(table, frames, "label", (0, 1)),
-        "gender": codes["male"].map(GENDERS),
-        "race": decode_one_hot({r: codes[r] == 1 for r in races}, np.where(known, OTHERS, UNDEFINED)),
+        "gender": codes["male"].map(GENDER_CODES),
+        "race": decode_one_hot({r: codes[r] == 1 for r in races}, np.where(none, OTHERS, UNDEFINED)),
     }
     if ages:
         result["age"] = decode_one_hot({a: codes[a] == 1 for a in ages}, UNDEFINED)
@@ -295,7 +292,7 @@ def _read_aiface(table: Path) -> pd.DataFrame:
     result = {
         "path": frames[find_column("image path")],
         "label": read_codes(table, frames, find_column("target"), (0, 1)),
-        "gender": male.map({1: "male", 0: "female"}),
+        "gender": male.map({1: MALE, 0: FEMALE}),
     }
     if any("skin tone" in low for low in columns):
         ages = AIFACE2_AGES

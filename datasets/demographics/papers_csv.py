@@ -25,7 +25,8 @@ from ...benchmark.core.errors import BenchError
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import FAKE, REAL, Video
 from ...benchmark.stats.attributes import UNDEFINED
-from .annotations import OTHERS, RACES, decode_one_hot, read_codes, read_csv, reject_rows
+from .annotations import decode_one_hot, read_codes, read_csv, reject_rows
+from .groups import FEMALE, MALE, OTHERS, RACES
 
 if TYPE_CHECKING:
     from ..faces.face_store import FaceStore
@@ -45,12 +46,8 @@ BY_NAME = {
 }
 
 
-def read_paper_csv(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
+def read_paper_csv(table: Path) -> pd.DataFrame:
     """Read one of the papers' CSVs, with or without a header, whatever its columns are called.
-
-    Args:
-        table: the CSV file.
-        merge_undefined: count an undefined race as `others`.
 
     Returns:
         A row a frame: `path`, `label`, `gender`, `race`, `intersection` (the code), and `method` where it is told.
@@ -66,7 +63,7 @@ def read_paper_csv(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
     best = int(np.argmax([r.mean() for r in right]))
     frames = _decode_frames(table, cells, candidates[best])
     reject_rows(table, "an intersection that contradicts gender and race", ~right[best], cells)
-    return frames.replace({"race": {UNDEFINED: OTHERS}}) if merge_undefined else frames
+    return frames
 
 
 def _read_cells(table: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -109,8 +106,8 @@ def _list_races(places: ColumnMap) -> tuple[str, ...]:
 
 def _decode_genders(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
     male = cells[places["male"]].to_numpy(dtype=str)
-    other = np.where((male == "0") & (male == "-1").any(), UNDEFINED, "female")
-    return np.where(male == "1", "male", other)
+    other = np.where((male == "0") & (male == "-1").any(), UNDEFINED, FEMALE)
+    return np.where(male == "1", MALE, other)
 
 
 def _decode_races(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
@@ -127,7 +124,7 @@ def _check_intersection(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
     gender, race = _decode_genders(cells, places), pd.Series(_decode_races(cells, places))
     of_man = race.map(order).to_numpy(dtype=float)  # NaN, which nothing equals, where several races are given.
     code = pd.to_numeric(cells[places["intersection"]], errors="coerce").to_numpy()
-    return ((gender != "female") & (code == of_man)) | ((gender != "male") & (code == of_man + len(races)))
+    return ((gender != FEMALE) & (code == of_man)) | ((gender != MALE) & (code == of_man + len(races)))
 
 
 def _decode_frames(table: Path, cells: pd.DataFrame, places: ColumnMap) -> pd.DataFrame:
@@ -215,7 +212,7 @@ def _make_flags(video: Video, races: tuple[str, ...]) -> list[int] | str:
         return f"no {' and '.join(unknown)}"
     gender, race = video.groups["gender"], video.groups["race"]
     place = races.index(race) if race in races else len(races)
-    woman = gender != "male"
+    woman = gender != MALE
     return [-1 if woman else 1, *(1 if r == race else -1 for r in races), woman * (len(races) + 1) + place]
 
 

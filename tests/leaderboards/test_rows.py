@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.stages.sources import DataRoot
-from crossfake.leaderboards.rows import GROUPS, find_row, make_tables, subtract_estimates
+from crossfake.benchmark.stats.attributes import INTERSECTION
+from crossfake.leaderboards.rows import find_row, make_tables
 
 
 @pytest.mark.parametrize(
@@ -59,15 +60,6 @@ def test_the_drop_is_against_the_training_sets_own_test_split(make):
     assert row.drop("dfdc") is None
 
 
-def test_a_difference_takes_each_side_of_the_intervals():
-    a = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}
-    b = {"value": 0.7, "lo": 0.66, "hi": 0.8, "n": 30}
-    assert subtract_estimates(a, b) == pytest.approx({"value": 0.2, "lo": 0.2 - 0.02**0.5, "hi": 0.2 + 0.05, "n": 30})
-    assert subtract_estimates(a, {**b, "lo": None})["lo"] is None
-    assert subtract_estimates(a, {**b, "value": None}) is None
-    assert subtract_estimates(None, b) is None
-
-
 def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
     def cell(auc, real, fake, **more):
         return {
@@ -77,7 +69,7 @@ def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
             **more,
         }
 
-    groups = {GROUPS: {"f-a": cell(0.6, 9, 30), "f-b": cell(0.5, 2, 3, left_out="few"), "m-a": cell(0.8, 9, 9)}}
+    groups = {INTERSECTION: {"f-a": cell(0.6, 9, 30), "f-b": cell(0.5, 2, 3, left_out="few"), "m-a": cell(0.8, 9, 9)}}
     ((row,),) = [t.rows for t in make_tables([make(groups=groups)])]
     name, number = row.results["celebdf"].worst
     assert (name, number["value"], number["n"]) == ("f-a", 0.6, 9)
@@ -119,9 +111,3 @@ def test_a_row_knows_which_of_its_seeds_failed(make, make_failed):
     cards = [make(), make_failed(seed=1, train_key="ccc"), make_failed(seed=2, status="skipped", train_key="ddd")]
     ((row,),) = [t.rows for t in make_tables(cards)]
     assert [(c["cell"]["seed"], c["status"]) for c in row.results["celebdf"].lost] == [(1, "failed"), (2, "skipped")]
-
-
-def test_a_difference_without_an_interval_keeps_the_reason():
-    a, b = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}, {"value": 0.7, "lo": None, "hi": None, "n": 3, "note": "few"}
-    assert subtract_estimates(a, b) == pytest.approx({"value": 0.2, "lo": None, "hi": None, "n": 3, "note": "few"})
-    assert "note" not in subtract_estimates(a, {**b, "note": ""})

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.cli.fairness import _assign_groups
 from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.stages.demographics import _assign_groups
 from crossfake.benchmark.stats.fairness_metrics import reference_metrics, sigmoid
 from crossfake.benchmark.stats.power import smallest_gap
 from crossfake.datasets.demographics.annotations import read_frames

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from crossfake.benchmark.core.predictions import read_predictions, write_predictions
-from crossfake.benchmark.stats.seed_pooling import AUC, find_best, merge_estimates, pool_seeds
+from crossfake.benchmark.stats.seed_pooling import AUC, find_best, merge_estimates, pool_seeds, subtract_estimates
 from crossfake.leaderboards.load import read_card
 from crossfake.leaderboards.rows import make_tables
 from scipy.stats import t
@@ -32,6 +32,21 @@ def test_merged_ends_stay_within_what_is_possible():
     assert merge_estimates([number(0.6, 0.5, 0.7), number(0.95, 0.9, 1)])["hi"] == 1
     assert merge_estimates([number(0.05, -0.1, 0.1), number(0.4, 0.2, 0.6)], bounded=False)["lo"] < 0
     assert merge_estimates([number(0.2, 0, 1.5), number(1.4, 0.3, 2.5)])["hi"] == 2.5  # a sum over groups
+
+
+def test_a_difference_takes_each_side_of_the_intervals():
+    a = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}
+    b = {"value": 0.7, "lo": 0.66, "hi": 0.8, "n": 30}
+    assert subtract_estimates(a, b) == pytest.approx({"value": 0.2, "lo": 0.2 - 0.02**0.5, "hi": 0.2 + 0.05, "n": 30})
+    assert subtract_estimates(a, {**b, "lo": None})["lo"] is None
+    assert subtract_estimates(a, {**b, "value": None}) is None
+    assert subtract_estimates(None, b) is None
+
+
+def test_a_difference_without_an_interval_keeps_the_reason():
+    a, b = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}, {"value": 0.7, "lo": None, "hi": None, "n": 3, "note": "few"}
+    assert subtract_estimates(a, b) == pytest.approx({"value": 0.2, "lo": None, "hi": None, "n": 3, "note": "few"})
+    assert "note" not in subtract_estimates(a, {**b, "note": ""})
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+../../api/old_paths.py

@@ -1,0 +1,83 @@
+"""What authors of detectors and datasets import: the two registries, what flows through them, and the contracts.
+
+    from crossfake.plugin import detectors
+
+    @detectors.register("mine", title="Mine")
+    class Mine: ...
+
+These names stay. Neither torch nor jax is imported here: their bases are in `crossfake.plugin.torch` and
+`crossfake.plugin.jax`. docs/plugins.md tells what each method of a contract must do.
+"""
+
+from __future__ import annotations
+
+from ..benchmark.core.contracts import (
+    Arrays,
+    ChecksTraining,
+    Compiles,
+    CountsFlops,
+    CountsParameters,
+    Cropper,
+    CutsCrops,
+    Dataset,
+    InspectsTrainingSet,
+    LoadsWeights,
+    LocatesArtifacts,
+    MakesSamples,
+    Sampler,
+    SavesWeights,
+    Scores,
+    Seeded,
+    TellsFeatures,
+    Trainable,
+    TrainingSession,
+)
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.registry import datasets, detectors
+from ..benchmark.core.settings import FaceSettings, TrainSettings
+from ..benchmark.core.types import FAKE, REAL, SPLITS, Face, Picture, TrainSample, Video
+from ..datasets.base import find_home, finish_listing, hold_out, list_video_files, need_file, read_json
+from ..detectors.baselines.shared import check_input_size
+from ..detectors.common.crops import BoxCrop
+
+__all__ = [
+    "FAKE",
+    "REAL",
+    "SPLITS",
+    "Arrays",
+    "BenchError",
+    "BoxCrop",
+    "ChecksTraining",
+    "Compiles",
+    "CountsFlops",
+    "CountsParameters",
+    "Cropper",
+    "CutsCrops",
+    "Dataset",
+    "Face",
+    "FaceSettings",
+    "InspectsTrainingSet",
+    "LoadsWeights",
+    "LocatesArtifacts",
+    "MakesSamples",
+    "Picture",
+    "Sampler",
+    "SavesWeights",
+    "Scores",
+    "Seeded",
+    "TellsFeatures",
+    "TrainSample",
+    "TrainSettings",
+    "Trainable",
+    "TrainingSession",
+    "Video",
+    "check_input_size",
+    "datasets",
+    "detectors",
+    "find_home",
+    "finish_listing",
+    "hold_out",
+    "list_video_files",
+    "need_file",
+    "read_json",
+]

@@ -1,0 +1,9 @@
+"""What authors of PyTorch detectors import besides `crossfake.plugin`."""
+
+from __future__ import annotations
+
+from ..detectors.baselines.plain import PlainClassifier
+from ..detectors.common_torch.detector import TorchDetector
+from ..detectors.common_torch.training import TorchTraining
+
+__all__ = ["PlainClassifier", "TorchDetector", "TorchTraining"]

@@ -1,0 +1,106 @@
+"""Who is seen in the videos of a test set, for what it can show about fairness, and for the papers' own code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from ...datasets.demographics.annotations import (
+    aggregate_by_video,
+    find_ambiguous_videos,
+    match_split_file,
+    read_frames,
+)
+from ...datasets.demographics.papers_csv import export
+from ...detectors.common.crops import BoxCrop
+from ..core.errors import BenchError
+from ..core.progress import Reporter
+from ..core.settings import FaceSettings
+from ..stats.attributes import PEOPLE, UNDEFINED, choose_main_pair
+from .sources import Source
+
+
+class AnnotatedVideos(NamedTuple):
+    """A `table` with `label`, `group`, `clip` and each of the `attributes`, a row a video, and `notes` on it."""
+
+    table: pd.DataFrame
+    attributes: list[str]
+    notes: list[str]
+
+
+def read_annotated_videos(
+    annotations: Path, split: Path | None = None, merge_undefined: bool = False
+) -> AnnotatedVideos:
+    """Read the videos of a published annotation table.
+
+    Args:
+        annotations: the table; see `read_frames`.
+        split: a list of pairs or of videos, see `match_split_file`; None for all videos.
+        merge_undefined: count an undefined race as `others`.
+
+    Raises:
+        BenchError: a file can't be read, or the table has no video of the split.
+    """
+    frames = read_frames(annotations, merge_undefined)
+    videos, notes = aggregate_by_video(frames)
+    notes += find_ambiguous_videos(frames)
+    if split:
+        named, lacking = match_split_file(videos["video"], split)
+        videos = videos[named]
+        if videos.empty:
+            raise BenchError(f"not one video of {annotations} is in {split}")
+        if lacking:
+            what = f"{annotations} has none of {len(lacking)} videos that {split} names"
+            notes.append(f"{what}: {lacking[0]} is the first")
+    attributes = [c for c in videos if c in PEOPLE]
+    videos = videos.assign(clip=videos["video"].str.rpartition("/")[2])
+    return AnnotatedVideos(_assign_groups(videos, attributes), attributes, notes)
+
+
+def read_dataset_videos(source: Source, split: str | None = None) -> AnnotatedVideos:
+    """Read the videos of a dataset with its groups; without a `split`, of all splits.
+
+    Raises:
+        BenchError: it has no such split, or no annotation.
+    """
+    splits = {v.split for v in source.videos}
+    if split and split not in splits:
+        raise BenchError(f"{source.label} has no split '{split}'; it has {', '.join(sorted(splits))}")
+    videos = [v for v in source.videos if split in (None, v.split)]
+    known = sorted({a for v in videos for a in v.groups})
+    if not known:
+        raise BenchError(f"{source.label} has no annotation: put demographics.csv or a published table beside it")
+    rows = [{"label": v.label, "clip": Path(v.id).stem, **{a: v.groups.get(a, "") for a in known}} for v in videos]
+    return AnnotatedVideos(_assign_groups(pd.DataFrame(rows), known), known, [])
+
+
+def _assign_groups(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
+    """Name each video's group, by gender and race where both are known attributes, as scores' intersections are."""
+    videos = videos.assign(**{a: videos[a].replace("", UNDEFINED) for a in attributes})
+    return videos.assign(group=videos[list(choose_main_pair(attributes))].agg("-".join, axis=1))
+
+
+def export_for_papers(
+    source: Source, faces: FaceSettings, out: Path, reporter: Reporter, workers: int, *, size: int = 256, seed: int = 0
+) -> tuple[dict[str, int], list[str]]:
+    """Prepare a dataset's faces where they aren't, and write them as the fairness papers' code reads them.
+
+    Args:
+        source: the dataset.
+        faces: how videos become faces.
+        out: where images and CSVs go.
+        reporter: is told how far it is.
+        workers: processes that prepare faces.
+        size: pixels of an image's side.
+        seed: of the training pairs.
+
+    Returns:
+        How many frames each list has, and a line for every video that is in none.
+    """
+    splits = sorted({v.split for v in source.videos})
+    store = source.prepare(splits, faces, reporter, workers)
+    videos = [v for split in splits for v in source.split(split)]
+    with reporter.task(f"writing {out}") as tick:
+        return export(videos, store, BoxCrop(size), out, seed, source.name, tick)

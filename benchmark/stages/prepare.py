@@ -1,0 +1,63 @@
+"""The prepare stage ahead of a run: faces of whole datasets, or of what another tool has prepared, and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...datasets.base import make_adapter, parse_name
+from ...datasets.faces.report import REPORT, select_problem_videos, write_report
+from ..core.errors import BenchError
+from ..core.progress import Reporter
+from ..core.settings import FaceSettings
+from ..core.types import PrepareResult
+from .sources import Source
+
+
+class PreparedSource(NamedTuple):
+    """What became of a dataset's videos, those of them with something to tell, and the CSV that tells it."""
+
+    source: Source
+    results: list[PrepareResult]
+    problems: list[PrepareResult]
+    report: Path
+
+    @property
+    def usable(self) -> int:
+        """How many videos have a face."""
+        return sum(result.status == "ok" for result in self.results)
+
+
+def prepare_source(
+    source: Source, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, workers: int
+) -> PreparedSource:
+    """Prepare the faces of some splits, and write beside the store what was odd."""
+    outcomes = source.prepare(splits, faces, reporter, workers).outcomes()
+    results = [outcomes[v.id] for name in splits for v in source.split(name)]
+    problems = select_problem_videos(results)
+    report = source.store_folder(faces) / REPORT
+    write_report(report, problems)
+    return PreparedSource(source, results, problems, report)
+
+
+def list_import_names(format: str, path: Path, landmarks: Path | None = None) -> list[str]:
+    """Return by which dataset names the faces that another tool has written can be used.
+
+    Args:
+        format: `deepfakebench[:LIST]`, `caddm-frames`, `crops-csv:FILE` or `folder`.
+        path: the folder that the tool wrote.
+        landmarks: CADDM's ldm.json, if it isn't in `path`.
+
+    Raises:
+        BenchError: there is no such folder or format.
+    """
+    if not path.is_dir():
+        raise BenchError(f"no folder {path}. Name the folder that the tool wrote")
+    entry, _ = parse_name(format)
+    adapter = make_adapter(entry)
+    if landmarks:
+        return [f"{format}:{landmarks.resolve()}"]
+    if format == entry.name and hasattr(adapter, "names"):
+        return [f"{entry.name}:{name}" for name in adapter.names(path)] or [format]
+    return [format]

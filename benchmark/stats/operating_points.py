@@ -1,0 +1,106 @@
+"""Scoring a predictions file at the operating point asked for: a threshold given, a run's own, or one fixed now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ..core.errors import BenchError
+from ..core.predictions import read_predictions
+from ..core.storage import PREDICTIONS, SCORECARD, read_json
+from .metrics import best_threshold
+from .scoring import check_predictions, fit_operating_point, make_scorecard
+
+LEVELS = ("frame", "video")
+VAL = "val"
+
+
+class OperatingPoint(NamedTuple):
+    """A threshold on P(fake), where it comes from in words, and the temperature; None where there is none."""
+
+    threshold: float | None = None
+    rule: str = ""
+    temperature: float | None = None
+
+
+def score_file(
+    file: Path,
+    threshold: float | Literal["val"] | None = None,
+    val: Path | None = None,
+    level: str | None = None,
+    draws: int = 1000,
+) -> dict[str, Any]:
+    """Score a predictions file, or a run's test folder, into a scorecard.
+
+    Args:
+        file: a .parquet or .csv file, or a run's test folder.
+        threshold: the operating point on P(fake), 0 to 1; `val`: the one fixed on the source validation split.
+        val: predictions of the source validation split.
+        level: `frame` or `video`: keep the groups and gaps of this level alone.
+        draws: bootstrap draws.
+
+    Raises:
+        BenchError: the file can't be scored; see also `choose_operating_point`.
+    """
+    point = choose_operating_point(file, threshold, val, level)
+    predictions = file / PREDICTIONS if file.is_dir() else file
+    card = make_scorecard(predictions, point.threshold, draws, point.rule, point.temperature)
+    return keep_level(card, level) if level else card
+
+
+def choose_operating_point(
+    file: Path, threshold: float | Literal["val"] | None = None, val: Path | None = None, level: str | None = None
+) -> OperatingPoint:
+    """Return the operating point asked for; a run's folder knows its own. See `score_file` for the arguments.
+
+    Raises:
+        BenchError: two thresholds are given, or `val` without anything to fix it on.
+    """
+    if isinstance(threshold, float | int):
+        if val:
+            raise BenchError(f"--threshold {threshold:g} and --val are two thresholds: give one of them")
+        return OperatingPoint(threshold, "given")
+    if val:
+        return _fit_on_validation(val, level)
+    card = (file if file.is_dir() else file.parent) / SCORECARD
+    if card.is_file() and (file.is_dir() or file.name == PREDICTIONS):
+        known = read_json(card)
+        return OperatingPoint(known["threshold"]["value"], known["threshold"]["rule"], known.get("temperature"))
+    if threshold == VAL:
+        raise BenchError(
+            f"--threshold val: {file} is no run's test folder with a threshold of its own. "
+            "Give the predictions of the source validation split: --val FILE"
+        )
+    return OperatingPoint()
+
+
+def _fit_on_validation(val: Path, level: str | None) -> OperatingPoint:
+    """Fix threshold and temperature on predictions of the source validation split; over frames at frame level.
+
+    Raises:
+        BenchError: they can't be scored, or are of one class.
+    """
+    table, _ = read_predictions(val)
+    check_predictions(table, str(val))
+    if table["label"].nunique() < 2:
+        raise BenchError(f"{val} holds one class only: no threshold can be fixed on it")
+    at, temperature = fit_operating_point(table)
+    if level == "frame":
+        at = best_threshold(table["label"], table["score"])
+    return OperatingPoint(at, f"largest TPR - FPR on the {level or 'video'}s of {val}", temperature)
+
+
+def keep_level(card: dict[str, Any], level: str) -> dict[str, Any]:
+    """Return a scorecard without the gaps and group cells of the other level."""
+    other = next(name for name in LEVELS if name != level)
+    metrics = {k: v for k, v in card["metrics"].items() if not k.startswith(f"{other}.fairness")}
+    groups = {
+        attribute: {g: _keep_cell_level(cell, level, other) for g, cell in cells.items()}
+        for attribute, cells in card["groups"].items()
+    }
+    return {**card, "metrics": metrics, "groups": groups, "level": level}
+
+
+def _keep_cell_level(cell: dict[str, Any], level: str, other: str) -> dict[str, Any]:
+    own = {k: v for k, v in cell.items() if not k.startswith(f"{other}.")}
+    return own | {n: own.pop(f"{level}.{n}") for n in ("n_real", "n_fake") if f"{level}.{n}" in own}
