@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .benchmark.core.contracts import FaceReader
     from .benchmark.core.progress import Reporter
     from .benchmark.core.registry import Entry
+    from .benchmark.stages.prepare import PreparedSource
+    from .benchmark.stats.power import PowerReport
     from .datasets.integrity import Report
     from .running import Settings
 
@@ -48,19 +50,12 @@ def check_data(
         BenchError: a name is unknown, or there is no such folder.
     """
     from .benchmark.stages.sources import find_root
-    from .datasets.integrity import check
+    from .datasets.integrity import check_all
 
-    names, chosen = _check_names(datasets), _check_splits(splits)
+    names, chosen = check_dataset_names(datasets), check_splits(splits)
     reporter, count = make_reporter(progress), count_workers(workers)
     root = find_root(None if data is None else str(data), reporter, count)
-    reports = []
-    for name in names:
-        if deep:
-            with reporter.task(f"decoding {name}") as tick:
-                reports.append(check(name, root.path, chosen, True, count, tick))
-        else:
-            reports.append(check(name, root.path, chosen))
-    return reports
+    return check_all(names, root.path, chosen, deep, count, reporter)
 
 
 def prepare(
@@ -71,11 +66,12 @@ def prepare(
     detector: str = "caddm",
     config: Path | str | None = None,
     settings: Settings = (),
+    weights: Path | str | None = None,
     limit: int | None = None,
     workers: int | None = None,
     progress: bool | Reporter = True,
-) -> dict[str, FaceReader]:
-    """Find the faces of datasets and store them, unless that was done; return the stores by dataset.
+) -> Iterator[PreparedSource]:
+    """Find the faces of datasets and store them, unless that was done; yield how it went, a dataset at a time.
 
     Args:
         datasets: `ff++`, `ff++:c23`, ...
@@ -84,6 +80,7 @@ def prepare(
         detector: whose face settings to use.
         config: a recipe laid over its own.
         settings: single settings, such as `{"faces.frames": 8}`.
+        weights: a face model to keep and use: RetinaFace's, or dlib's 81 points.
         limit: at most so many real and fake videos of each split.
         workers: processes; by default the cores.
         progress: see `run`.
@@ -93,20 +90,22 @@ def prepare(
     """
     from .benchmark.core.registry import detectors
     from .benchmark.stages.detectors import load_resolved_settings
+    from .benchmark.stages.prepare import prepare_source
     from .benchmark.stages.sources import find_root, open_source
+    from .datasets.faces.models import adopt_model
 
-    names, chosen = _check_names(datasets), _check_splits(splits)
-    name = detectors.find(detector).name
+    names, chosen = check_dataset_names(datasets), check_splits(splits)
+    recipe_name = detectors.find(detector).name
     reporter, count = make_reporter(progress), count_workers(workers)
     root = find_root(None if data is None else str(data), reporter, count)
+    if weights:  # Before the settings are read: they tell what is at hand.
+        reporter.say(f"face model: kept as {adopt_model(Path(weights))}")
+    overrides = list_overrides(settings)
     recipe = load_resolved_settings(
-        name,
-        demo=root.demo is not None,
-        config=Path(config) if config else None,
-        overrides=list_overrides(settings),
+        recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
     )
-    sources = [open_source(name, root, limit) for name in names]
-    return {source.label: source.prepare(chosen, recipe.faces, reporter, count) for source in sources}
+    for source in [open_source(name, root, limit) for name in names]:
+        yield prepare_source(source, chosen, recipe.faces, reporter, count)
 
 
 def load_faces(
@@ -125,7 +124,7 @@ def load_faces(
     Raises:
         BenchError: a name or setting is wrong, or the data isn't there.
     """
-    found = prepare(
+    (found,) = prepare(
         dataset,
         data=data,
         splits=splits,
@@ -135,7 +134,7 @@ def load_faces(
         workers=workers,
         progress=progress,
     )
-    return next(iter(found.values()))
+    return found.store
 
 
 def render_demo(
@@ -171,7 +170,50 @@ def render_demo(
     return folder
 
 
-def _check_names(datasets: str | Sequence[str]) -> tuple[str, ...]:
+def fairness_power(
+    *,
+    dataset: str = "",
+    annotations: Path | str | None = None,
+    data: Path | str | None = None,
+    split: Path | str | None = None,
+    merge_undefined: bool = False,
+    fpr: float = 0.1,
+    auc: float = 0.9,
+    power: float = 0.8,
+    progress: bool | Reporter = True,
+) -> tuple[PowerReport, list[str]]:
+    """Return what a test set can show about fairness: groups, interval widths, smallest gaps; and notes on the data.
+
+    Args:
+        dataset: a dataset with its groups, or else
+        annotations: a published annotation table.
+        data: the folder that holds the dataset; see `run`.
+        split: FaceForensics++'s list of pairs (.json), a list of videos (.txt), or the dataset's train, val or test.
+        merge_undefined: count an undefined race as others.
+        fpr: the FPR of the better group.
+        auc: the AUC of the better group.
+        power: the chance to show a gap.
+        progress: see `run`.
+
+    Raises:
+        BenchError: not one of dataset and annotations is given, a file can't be read, or there are too few groups.
+    """
+    from .benchmark.core.errors import BenchError
+    from .benchmark.stages.demographics import read_annotated_videos, read_dataset_videos
+    from .benchmark.stages.sources import find_root, open_source
+    from .benchmark.stats.power import report_power
+
+    if bool(annotations) == bool(dataset):
+        raise BenchError("give either --annotations FILE or --dataset NAME")
+    if annotations:
+        videos = read_annotated_videos(Path(annotations), Path(split) if split else None, merge_undefined)
+    else:
+        root = find_root(None if data is None else str(data), make_reporter(progress), 1)
+        videos = read_dataset_videos(open_source(dataset, root), None if split is None else str(split))
+    return report_power(videos.table, videos.attributes, fpr, auc, power), videos.notes
+
+
+def check_dataset_names(datasets: str | Sequence[str]) -> tuple[str, ...]:
     """Return the datasets named, all of them known."""
     from .benchmark.core.errors import BenchError
     from .datasets.base import parse_name
@@ -184,7 +226,7 @@ def _check_names(datasets: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _check_splits(splits: str | Sequence[str]) -> tuple[str, ...]:
+def check_splits(splits: str | Sequence[str]) -> tuple[str, ...]:
     from .benchmark.core.errors import require_known
     from .benchmark.core.types import SPLITS as KNOWN
 

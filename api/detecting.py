@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data import _check_names, _check_splits
-from .running import count_workers, list_names, list_overrides, make_reporter
+from .data import check_dataset_names, check_splits
+from .running import count_workers, list_overrides, make_reporter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .benchmark.stages.detectors import DetectorRequest
     from .benchmark.stages.identity_probe import ProbeResult
     from .benchmark.stages.media import FileResult
+    from .benchmark.stages.plugin_check import Verdict
     from .detectors.common.in_memory import ModelDetector
     from .running import Settings
 
@@ -145,7 +146,7 @@ def predict_dataset(
     from .benchmark.stages.sources import find_root, open_source
 
     require_known("split", split, SPLITS)
-    names, request = _check_names(test), _make_request(detector, checkpoint, backend, config, settings)
+    names, request = check_dataset_names(test), _make_request(detector, checkpoint, backend, config, settings)
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
     reporter, count = make_reporter(progress), count_workers(workers)
     root = find_root(None if data is None else str(data), reporter, count)
@@ -194,7 +195,7 @@ def probe_identity(
     from .benchmark.stages.identity_probe import WHO, probe_source
     from .benchmark.stages.sources import find_root, open_source
 
-    splits, names = _check_splits(split), _check_names(test)
+    splits, names = check_splits(split), check_dataset_names(test)
     if len(names) != 1:
         raise BenchError(f"--test {test}: the probe takes one dataset, such as dfd")
     require_known("person to tell", who, WHO)
@@ -203,6 +204,28 @@ def probe_identity(
     reporter, count = make_reporter(progress), count_workers(workers)
     source = open_source(names[0], find_root(None if data is None else str(data), reporter, count), limit)
     return probe_source(request, source, splits, who, reporter, count, seed)
+
+
+def check_plugin(
+    plugin: str, *, data: Path | str | None = None, backend: str = "", settings: Settings = ()
+) -> Iterator[Verdict]:
+    """Try a detector or dataset of your own on tiny data, and yield a verdict for each part of its contract.
+
+    Args:
+        plugin: `file.py:Class`, `package.module:Class`, or a registered name.
+        data: for a dataset, the folder that holds it.
+        backend: `torch` or `jax`.
+        settings: single settings, such as `{"options.size": 96}`.
+
+    Raises:
+        BenchError: there is no such plugin, or a dataset's folder isn't given.
+    """
+    from .benchmark.stages.detectors import load_resolved_settings
+    from .benchmark.stages.plugin_check import find_plugin, make_check
+
+    entry, kind = find_plugin(plugin, backend)
+    options = load_resolved_settings(entry.name, demo=False, overrides=list_overrides(settings)).options
+    yield from make_check(entry, kind, Path(data) if data else None, options).run_checks()
 
 
 def _make_request(
