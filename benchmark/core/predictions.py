@@ -14,6 +14,8 @@ from .errors import BenchError
 from .storage import write_atomically
 
 SCHEMA_VERSION = 1
+ATTRIBUTES = "attributes"
+"""Which columns say who is seen: a key of the metadata since they are written, and of a table's `attrs`."""
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
 KEEP_EVERY = 60.0  # seconds between what is kept of an unfinished scoring: as much as a kill can cost
 
@@ -40,6 +42,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read predictions (parquet or CSV) and their metadata ({} for a table from elsewhere).
 
+    The table's `attrs` have the columns that say who is seen, as `attributes`, where the metadata name them.
+
     Raises:
         BenchError: no such file, or not a table.
     """
@@ -58,6 +62,7 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     table = packed.to_pandas()
     if "label" in table and pd.api.types.is_string_dtype(table["label"]):  # As other tools write '0' and '1'.
         table["label"] = pd.to_numeric(table["label"], errors="coerce")
+    table.attrs = {ATTRIBUTES: metadata[ATTRIBUTES]} if ATTRIBUTES in metadata else {}
     return table, metadata
 
 

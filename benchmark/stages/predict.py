@@ -14,10 +14,11 @@ import pandas as pd
 from ..core.contracts import Cropper, Scores
 from ..core.errors import BenchError
 from ..core.keys import hash_key
-from ..core.predictions import PartialPredictions
+from ..core.predictions import ATTRIBUTES, PartialPredictions
 from ..core.progress import Reporter, Tick
 from ..core.types import Video
 from ..core.workers import map_ahead
+from ..stats.attributes import name_attributes
 from .cost import Throughput
 from .detectors import DetectorRequest, LoadedDetector, load_detector
 from .sources import Source
@@ -54,8 +55,8 @@ def predict(
 
     Returns:
         The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
-        `scored` video counts, `dropped` videos with the reason, `throughput`, and the `origins` of faces that were
-        imported.
+        `scored` video counts, `dropped` videos with the reason, `throughput`, the `origins` of faces that were
+        imported, and which columns are people's `attributes`.
     """
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
@@ -86,6 +87,7 @@ def predict(
     dropped = [_describe_dropped(v, outcomes) for v in videos if v.id not in scored]
     metadata = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summarise()}
     metadata["origins"] = sorted({outcomes[v.id].origin for v in usable} - {""})
+    metadata[ATTRIBUTES] = name_attributes(name for v in usable for name in v.groups)
     return table.sort_values(["video", "frame"], ignore_index=True), metadata
 
 

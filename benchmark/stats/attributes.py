@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import BenchError, describe_rows
+from ..core.predictions import ATTRIBUTES
 from .fairness_metrics import parse_group
 
 INTERSECTION = "intersection"
@@ -26,12 +27,26 @@ SAME_AS = {"nomale": "nonmale", UNDEFINED: ""}
 
 
 def attribute_columns(frames: pd.DataFrame) -> list[str]:
-    """Return which columns of a predictions table hold groups: 1 to MAX_GROUPS values, one a video."""
+    """Return which columns of a predictions table hold groups: 1 to MAX_GROUPS values, one a video.
+
+    Our own predictions name them (`read_predictions`); in tables from elsewhere, and older ones, they are guessed.
+    """
     return [c for c in map(str, frames) if c not in NO_ATTRIBUTE and not _explain_unusable(frames, c)]
+
+
+def name_attributes(groups: Iterable[str]) -> list[str]:
+    """Return which of the videos' groups predictions name as attributes; `intersection` tells gender and race."""
+    named = dict.fromkeys(groups)
+    if INTERSECTION in named:
+        named |= dict.fromkeys(("gender", "race"))
+    return [name for name in named if name not in NO_ATTRIBUTE]
 
 
 def _explain_unusable(frames: pd.DataFrame, column: str) -> str:
     """Say why a column holds no groups; empty if it does."""
+    known = frames.attrs.get(ATTRIBUTES)
+    if known is not None and column not in known:
+        return "the predictions don't name it among people's attributes"
     if column.startswith("Unnamed"):
         return "it has no name"
     if is_nested(frames[column]):
@@ -41,7 +56,8 @@ def _explain_unusable(frames: pd.DataFrame, column: str) -> str:
         return "it is empty"
     if len(values) > MAX_GROUPS:
         return f"{len(values)} different values, an attribute has at most {MAX_GROUPS}"
-    varies = column not in PEOPLE and "video" in frames and find_contradictions(frames, column).any()
+    guessed = known is None and column not in PEOPLE
+    varies = guessed and "video" in frames and find_contradictions(frames, column).any()
     return "it varies within a video" if varies else ""
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import PartialPredictions, read_predictions, write_predictions
+from crossfake.benchmark.core.scorecard import as_json
 from crossfake.benchmark.stages.predict import predict
 from crossfake.benchmark.stats.scoring import compute_scorecard
 from crossfake.detectors.common.crops import BoxCrop
@@ -215,6 +216,23 @@ def test_half_annotated_videos_survive_the_file_and_are_scored(memory_store, mak
     card = compute_scorecard(read_predictions(path)[0], threshold=None, draws=0)
     assert {g: (c["n_real"], c["n_fake"]) for g, c in card["groups"]["gender"].items()} == {"male": (7, 7)}
     assert list(card["groups"]["intersection"]) == ["male-white"]
+
+
+def test_predictions_name_the_attributes_and_older_ones_are_read_as_before(memory_store, make_video, tmp_path):
+    content = {f"{kind}/{i}.mp4": [0, 1] for kind in ("real", "fake") for i in range(8)}
+    groups = [{"gender": g, "race": "white", "path": "p"} for g in ("male", "female")]
+    videos = [make_video(v, groups=groups[i % 2]) for i, v in enumerate(content)]
+    table, metadata = predict(Told(), whole, memory_store(content), videos)
+    assert metadata["attributes"] == ["gender", "race"]  # A path says of nobody who is seen.
+    write_predictions(tmp_path / "new.parquet", table, metadata)
+    write_predictions(tmp_path / "old.parquet", table, {k: v for k, v in metadata.items() if k != "attributes"})
+    new, old = (read_predictions(tmp_path / name)[0] for name in ("new.parquet", "old.parquet"))
+    assert (new.attrs, old.attrs) == ({"attributes": ["gender", "race"]}, {})
+    cards = [compute_scorecard(t, threshold=0.5, draws=50) for t in (new, old)]
+    assert as_json(cards[0]) == as_json(cards[1])
+    assert list(cards[0]["groups"]) == ["gender", "race", "intersection"]
+    write_predictions(tmp_path / "new.parquet", new.assign(site="a"), {})  # Somebody's own table now.
+    assert read_predictions(tmp_path / "new.parquet")[0].attrs == {}
 
 
 def test_a_table_from_elsewhere_has_no_facts(tmp_path):

@@ -11,6 +11,7 @@ from crossfake.benchmark.stats.attributes import (
     collect_remarks,
     cross_attributes,
     group_names,
+    name_attributes,
     with_attributes,
 )
 from crossfake.benchmark.stats.scoring import check_predictions, compute_scorecard, pool_frames
@@ -189,3 +190,24 @@ def test_a_threshold_fixed_on_scores_is_for_scores_and_half_for_logits():
     assert found["frame.fairness.gender.f_fpr_range"].value == 0
     assert found["frame.fairness_at_half.gender.f_fpr_range"].value == 1
     assert found["video.fairness_at_half.gender.f_fpr_range"].value == 0
+
+
+def test_where_predictions_name_their_attributes_nothing_is_guessed():
+    table = frames(["m", "f"] * 6, ["a"] * 12).assign(camera=["x", "y"] * 6)
+    assert attribute_columns(table) == ["gender", "race", "camera"]
+    table.attrs = {"attributes": ["race", "gender"]}
+    assert attribute_columns(table) == ["gender", "race"]
+    card = compute_scorecard(table, threshold=None, draws=0)
+    assert "camera" not in card["groups"]
+    assert "column camera is not used: the predictions don't name it among people's attributes" in card["remarks"]
+    table.attrs = {"attributes": []}
+    assert compute_scorecard(table, threshold=None, draws=0)["groups"] == {}
+
+
+def test_an_intersection_names_gender_and_race():
+    table = frames(["m", "f"] * 6, ["a"] * 12).assign(intersection=["male,asian", "nonmale,asian"] * 6)
+    table = table.drop(columns=["gender", "race"])
+    guessed = compute_scorecard(table, threshold=None, draws=0)["groups"]
+    assert name_attributes(["intersection", "age", "split"]) == ["age", "gender", "race"]
+    table.attrs = {"attributes": name_attributes(["intersection"])}
+    assert compute_scorecard(table, threshold=None, draws=0)["groups"] == guessed != {}
