@@ -1,14 +1,15 @@
 """crossfake: trained on A, how well does a deepfake detector do on B, C and D, for whom does it fail, and how fast?
 
-The functions below are the Python API, listed in docs/api.md; the command line calls them too. Importing them costs
-milliseconds: what they need is imported when they are called. `crossfake.plugin` is for authors of detectors and datasets.
+The functions below are the Python API, listed in docs/api.md; the command line calls them too. Importing them takes
+milliseconds: what they need is imported when they are called. `crossfake.plugin` is for authors of detectors and
+datasets.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from .data import check_data, fairness_power, list_datasets, load_faces, prepare, render_demo
+from .data import check_data, export_for_papers, fairness_power, list_datasets, load_faces, prepare, render_demo
 from .detecting import (
     check_plugin,
     list_detectors,
@@ -29,6 +30,7 @@ __all__ = [
     "check_entries",
     "check_plugin",
     "compare",
+    "export_for_papers",
     "fairness_power",
     "leaderboard",
     "list_datasets",

@@ -213,8 +213,60 @@ def fairness_power(
     return report_power(videos.table, videos.attributes, fpr, auc, power), videos.notes
 
 
+def export_for_papers(
+    dataset: str,
+    out: Path | str,
+    *,
+    data: Path | str | None = None,
+    detector: str = "caddm",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    size: int = 256,
+    seed: int = 0,
+    limit: int | None = None,
+    workers: int | None = None,
+    progress: bool | Reporter = True,
+) -> tuple[dict[str, int], list[str]]:
+    """Write a dataset's faces as images and CSVs that the fairness papers' code reads.
+
+    Args:
+        dataset: one with groups: `ff++`, ...
+        out: the folder that images and CSVs go to.
+        data: the folder that holds the dataset; see `run`.
+        detector: whose face settings to use.
+        config: a recipe laid over its own.
+        settings: single settings.
+        size: pixels of an image's side.
+        seed: of the training pairs.
+        limit: at most so many real and fake videos of each split.
+        workers: processes that prepare faces; by default the cores.
+        progress: see `run`.
+
+    Returns:
+        How many frames each list has, and a line for every video that is in none.
+
+    Raises:
+        BenchError: a name or setting is wrong, or the data isn't there.
+    """
+    from .benchmark.stages.demographics import export_for_papers as export
+    from .benchmark.stages.detectors import load_resolved_settings
+    from .benchmark.stages.sources import find_root, open_source
+
+    reporter, count = make_reporter(progress), count_workers(workers)
+    root = find_root(None if data is None else str(data), reporter, count)
+    source, overrides = open_source(dataset, root, limit), list_overrides(settings)
+    recipe = load_resolved_settings(
+        detector, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
+    )
+    return export(source, recipe.faces, Path(out), reporter, count, size=size, seed=seed)
+
+
 def check_dataset_names(datasets: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the datasets named, all of them known."""
+    """Return the datasets named, all of them known.
+
+    Raises:
+        BenchError: one isn't, or none is named.
+    """
     from .benchmark.core.errors import BenchError
     from .datasets.base import parse_name
 
@@ -227,6 +279,11 @@ def check_dataset_names(datasets: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def check_splits(splits: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the splits named, all of them known.
+
+    Raises:
+        BenchError: one isn't.
+    """
     from .benchmark.core.errors import require_known
     from .benchmark.core.types import SPLITS as KNOWN
 

@@ -1,4 +1,4 @@
-"""Running a benchmark from Python: plan, run, train, and look at what came out. Bodies are lazy: importing costs nothing."""
+"""Running a benchmark from Python: plan, run, train, and look at what came out. Bodies are lazy."""
 
 from __future__ import annotations
 

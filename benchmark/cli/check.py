@@ -32,13 +32,15 @@ def add_parser(verbs: Any) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print a line for each part of the contract."""
-    from ..stages.detectors import load_resolved_settings
-    from ..stages.plugin_check import find_plugin, make_check
+    import crossfake
+
+    from ..stages.plugin_check import find_plugin
 
     entry, kind = find_plugin(arguments.plugin, arguments.backend)
-    options = load_resolved_settings(entry.name, demo=False, overrides=arguments.overrides).options
     verdicts = []
-    for verdict in make_check(entry, kind, arguments.data, options).run_checks():
+    for verdict in crossfake.check_plugin(
+        arguments.plugin, data=arguments.data, backend=arguments.backend, settings=arguments.overrides
+    ):
         verdicts.append(verdict)
         if not arguments.json:
             state, told = ("FAIL", verdict.failure) if verdict.failure else ("ok", verdict.seen)

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import BenchError
 from . import common
 
 EPILOG = """\
@@ -70,28 +69,27 @@ def _add_merge(p: argparse.ArgumentParser) -> None:
 
 def show_power(arguments: argparse.Namespace) -> int:
     """Print group sizes and what they can show."""
-    from ..core.progress import Reporter
-    from ..core.storage import write_json
-    from ..stages.demographics import read_annotated_videos, read_dataset_videos
-    from ..stages.sources import find_root, open_source
-    from ..stats.power import report_power
+    import crossfake
 
-    if bool(arguments.annotations) == bool(arguments.dataset):
-        raise BenchError("give either --annotations FILE or --dataset NAME")
-    if arguments.annotations:
-        split = Path(arguments.split) if arguments.split else None
-        videos = read_annotated_videos(arguments.annotations, split, arguments.merge_undefined)
-    else:
-        source = open_source(arguments.dataset, find_root(arguments.data, Reporter(), 1))
-        videos = read_dataset_videos(source, arguments.split)
-    found = report_power(videos.table, videos.attributes, arguments.fpr, arguments.auc, arguments.power)
+    from ..core.storage import write_json
+
+    found, notes = crossfake.fairness_power(
+        dataset=arguments.dataset or "",
+        annotations=arguments.annotations,
+        data=arguments.data,
+        split=arguments.split,
+        merge_undefined=arguments.merge_undefined,
+        fpr=arguments.fpr,
+        auc=arguments.auc,
+        power=arguments.power,
+    )
     print(format_power(found))
     for cell in found["not_compared"]:
         print(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
-    for note in videos.notes:
+    for note in notes:
         print(f"note: {note}")
     if arguments.json:
-        write_json(arguments.json, {**found, "notes": videos.notes})
+        write_json(arguments.json, {**found, "notes": notes})
     return 0
 
 
@@ -164,21 +162,21 @@ def show_videos(arguments: argparse.Namespace) -> int:
 
 def export_csvs(arguments: argparse.Namespace) -> int:
     """Prepare faces where they aren't, and write images and CSVs."""
-    from ..core.progress import Reporter
-    from ..stages.demographics import export_for_papers
-    from ..stages.detectors import load_resolved_settings
-    from ..stages.sources import find_root, open_source
+    import crossfake
 
-    common.quiet_libraries()
-    reporter, workers = Reporter(), common.count_workers(arguments)
-    root = find_root(arguments.data, reporter, workers)
-    source = open_source(arguments.dataset, root, arguments.limit)
-    settings = load_resolved_settings(
-        arguments.detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
+    counts, left_out = crossfake.export_for_papers(
+        arguments.dataset,
+        arguments.out,
+        data=arguments.data,
+        detector=arguments.detector,
+        config=arguments.config,
+        settings=arguments.overrides,
+        size=arguments.size,
+        seed=arguments.seed,
+        limit=arguments.limit,
+        workers=arguments.workers,
     )
-    out, size, seed = arguments.out, arguments.size, arguments.seed
-    counts, left_out = export_for_papers(source, settings.faces, out, reporter, workers, size=size, seed=seed)
     for line in left_out:
-        reporter.say(f"left out: {line}")
-    reporter.say(f"{out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
+        print(f"left out: {line}")
+    print(f"{arguments.out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
     return 0

@@ -132,7 +132,9 @@ def hash_object(given: object) -> str:
 
 def _read_source(given: object) -> bytes:
     try:
-        return inspect.getsource(given if isinstance(given, type) or inspect.isfunction(given) else type(given)).encode()
+        return inspect.getsource(
+            given if isinstance(given, type) or inspect.isfunction(given) else type(given)
+        ).encode()
     except (OSError, TypeError):  # Typed at a prompt, or compiled.
         return b""
 
