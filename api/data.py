@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .running import count_workers, list_names, list_overrides, make_reporter
+from .running import list_names, list_overrides, make_pool, make_reporter
 
 if TYPE_CHECKING:
     from .benchmark.core.contracts import FaceReader
@@ -53,9 +53,10 @@ def check_data(
     from .datasets.integrity import check_all
 
     names, chosen = check_dataset_names(datasets), check_splits(splits)
-    reporter, count = make_reporter(progress), count_workers(workers)
-    root = find_root(None if data is None else str(data), reporter, count)
-    return check_all(names, root.path, chosen, deep, count, reporter)
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        root = find_root(None if data is None else str(data), reporter, pool)
+        return check_all(names, root.path, chosen, deep, pool, reporter)
 
 
 def prepare(
@@ -96,16 +97,16 @@ def prepare(
 
     names, chosen = check_dataset_names(datasets), check_splits(splits)
     recipe_name = detectors.find(detector).name
-    reporter, count = make_reporter(progress), count_workers(workers)
-    root = find_root(None if data is None else str(data), reporter, count)
-    if weights:  # Before the settings are read: they tell what is at hand.
-        reporter.say(f"face model: kept as {adopt_model(Path(weights))}")
-    overrides = list_overrides(settings)
-    recipe = load_resolved_settings(
-        recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
-    )
-    for source in [open_source(name, root, limit) for name in names]:
-        yield prepare_source(source, chosen, recipe.faces, reporter, count)
+    reporter, overrides = make_reporter(progress), list_overrides(settings)
+    with make_pool(workers) as pool:
+        root = find_root(None if data is None else str(data), reporter, pool)
+        if weights:  # Before the settings are read: they tell what is at hand.
+            reporter.say(f"face model: kept as {adopt_model(Path(weights))}")
+        recipe = load_resolved_settings(
+            recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
+        )
+        for source in [open_source(name, root, limit) for name in names]:
+            yield prepare_source(source, chosen, recipe.faces, reporter, pool)
 
 
 def load_faces(
@@ -166,7 +167,8 @@ def render_demo(
     require_known("size", size, SIZES)
     require_known("world", world, WORLDS)
     folder = Path(out) if out else demo_folder(size, seed, world)
-    render(folder, size, seed, world, make_reporter(progress), count_workers(workers))
+    with make_pool(workers) as pool:
+        render(folder, size, seed, world, make_reporter(progress), pool)
     return folder
 
 
@@ -208,7 +210,7 @@ def fairness_power(
     if annotations:
         videos = read_annotated_videos(Path(annotations), Path(split) if split else None, merge_undefined)
     else:
-        root = find_root(None if data is None else str(data), make_reporter(progress), 1)
+        root = find_root(None if data is None else str(data), make_reporter(progress))
         videos = read_dataset_videos(open_source(dataset, root), None if split is None else str(split))
     return report_power(videos.table, videos.attributes, fpr, auc, power), videos.notes
 
@@ -252,13 +254,14 @@ def export_for_papers(
     from .benchmark.stages.detectors import load_resolved_settings
     from .benchmark.stages.sources import find_root, open_source
 
-    reporter, count = make_reporter(progress), count_workers(workers)
-    root = find_root(None if data is None else str(data), reporter, count)
-    source, overrides = open_source(dataset, root, limit), list_overrides(settings)
-    recipe = load_resolved_settings(
-        detector, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
-    )
-    return export(source, recipe.faces, Path(out), reporter, count, size=size, seed=seed)
+    reporter, overrides = make_reporter(progress), list_overrides(settings)
+    with make_pool(workers) as pool:
+        root = find_root(None if data is None else str(data), reporter, pool)
+        source = open_source(dataset, root, limit)
+        recipe = load_resolved_settings(
+            detector, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
+        )
+        return export(source, recipe.faces, Path(out), reporter, pool, size=size, seed=seed)
 
 
 def check_dataset_names(datasets: str | Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .data import check_dataset_names, check_splits
-from .running import count_workers, list_overrides, make_reporter
+from .running import list_overrides, make_pool, make_reporter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,10 +148,11 @@ def predict_dataset(
     require_known("split", split, SPLITS)
     names, request = check_dataset_names(test), _make_request(detector, checkpoint, backend, config, settings)
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
-    reporter, count = make_reporter(progress), count_workers(workers)
-    root = find_root(None if data is None else str(data), reporter, count)
-    sources = [open_source(name, root, limit) for name in names]
-    return list(predict_sources(request, sources, split, Path(out), reporter, count, batch_size))
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        root = find_root(None if data is None else str(data), reporter, pool)
+        sources = [open_source(name, root, limit) for name in names]
+        return list(predict_sources(request, sources, split, Path(out), reporter, pool, batch_size))
 
 
 def probe_identity(
@@ -201,9 +202,10 @@ def probe_identity(
     require_known("person to tell", who, WHO)
     request = _make_request(detector, checkpoint, backend, config, settings)
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
-    reporter, count = make_reporter(progress), count_workers(workers)
-    source = open_source(names[0], find_root(None if data is None else str(data), reporter, count), limit)
-    return probe_source(request, source, splits, who, reporter, count, seed)
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        source = open_source(names[0], find_root(None if data is None else str(data), reporter, pool), limit)
+        return probe_source(request, source, splits, who, reporter, pool, seed)
 
 
 def check_plugin(

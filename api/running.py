@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .benchmark.core.progress import Reporter
     from .benchmark.core.registry import Entry
     from .benchmark.core.scorecard import Card
+    from .benchmark.core.workers import WorkerPool
     from .benchmark.stages.plan import Cell, Request
 
 DetectorLike = object
@@ -110,10 +111,11 @@ def run(
     from .benchmark.stages.runner import run as run_cells
 
     asked = _make_request(detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine)
-    reporter, count = make_reporter(progress), count_workers(workers)
-    cells = _make_plan(asked, data, reporter, count)
-    options = RunOptions(reporter, count, batch_size, engine, command or _describe_command(asked, data))
-    cards = list(run_cells(cells, options))
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        cells = _make_plan(asked, data, reporter, pool)
+        options = RunOptions(reporter, pool, batch_size, engine, command or _describe_command(asked, data))
+        cards = list(run_cells(cells, options))
     return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)))
 
 
@@ -139,7 +141,8 @@ def plan(
         BenchError: something asked for is wrong.
     """
     asked = _make_request(detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine)
-    return Plan(_make_plan(asked, data, make_reporter(progress), 0, render=False))
+    with make_pool(0) as pool:
+        return Plan(_make_plan(asked, data, make_reporter(progress), pool, render=False))
 
 
 def train(
@@ -169,10 +172,11 @@ def train(
 
     # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
     asked = _make_request(detectors, train, train, seeds, backend, config, settings, checkpoint, limit, runs, engine)
-    reporter, count = make_reporter(progress), count_workers(workers)
-    cells = _make_plan(asked, data, reporter, count, tests=False)
-    options = RunOptions(reporter, count, batch_size, engine, command or _describe_command(asked, data))
-    return [train_cell(cell, options) for cell in cells]
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        cells = _make_plan(asked, data, reporter, pool, tests=False)
+        options = RunOptions(reporter, pool, batch_size, engine, command or _describe_command(asked, data))
+        return [train_cell(cell, options) for cell in cells]
 
 
 def make_reporter(progress: bool | Reporter) -> Reporter:
@@ -183,11 +187,11 @@ def make_reporter(progress: bool | Reporter) -> Reporter:
     return progress if isinstance(progress, Reporter) else Reporter(quiet=not progress)
 
 
-def count_workers(asked: int | None) -> int:
-    """Return the number of worker processes asked for, by default the cores there are."""
-    from .benchmark.core.workers import available_cores
+def make_pool(workers: int | None) -> WorkerPool:
+    """Return a pool of as many worker processes as are asked for, by default as there are cores."""
+    from .benchmark.core.workers import WorkerPool, available_cores
 
-    return available_cores() if asked is None else max(0, asked)
+    return WorkerPool(available_cores() if workers is None else max(0, workers))
 
 
 def quiet_libraries() -> None:
@@ -263,11 +267,16 @@ def _list_detectors(detectors: DetectorLike | Sequence[DetectorLike]) -> tuple[s
 
 
 def _make_plan(
-    asked: Request, data: Path | str | None, reporter: Reporter, workers: int, render: bool = True, tests: bool = True
+    asked: Request,
+    data: Path | str | None,
+    reporter: Reporter,
+    pool: WorkerPool,
+    render: bool = True,
+    tests: bool = True,
 ) -> list[Cell]:
     from .benchmark.stages.plan import make_plan
 
-    return make_plan(asked, None if data is None else str(data), reporter, workers, render=render, tests=tests)
+    return make_plan(asked, None if data is None else str(data), reporter, pool, render=render, tests=tests)
 
 
 def _describe_command(asked: Request, data: Path | str | None) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from crossfake.benchmark.core.types import Video
-from crossfake.datasets.manifest import LABELS, read_manifest
+from crossfake.datasets.manifest import read_manifest
+from crossfake.datasets.spelling import LABELS
 
 ROWS = 1_000_000
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.readers import parse_json, read_text, safe_relative_path, shorten
 from ..benchmark.core.registry import Entry, datasets
 from ..benchmark.core.types import FAKE, REAL, Video
 from .demographics.tables import add_groups
+from .spelling import VIDEO_SUFFIXES, make_stem_key
+from .walk import list_files, name_some, say_once
 
-VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+DOWNLOAD_AGAIN = "Download it again"
+MOST_NAME_BYTES = 255
 HELD_OUT_SHARE = 0.1
 
 
@@ -39,13 +40,16 @@ class Release(NamedTuple):
 
     `counts` are the official numbers of videos by split and by `real`, `fake` or a method's name; `folders` (within the
     home) are where they should lie; `listed` are the ids, with their splits, that official lists name besides the
-    adapter's videos; `causes` tell what is odd about this copy, and what to do about it.
+    adapter's videos; `causes` tell what is odd about this copy, and what to do about it, `faults` what makes a score
+    wrong; `unnamed` are ids whose files can't be read, for their names aren't UTF-8.
     """
 
     counts: dict[tuple[str, str], int]
     folders: list[str]
     listed: Mapping[str, str] = {}
     causes: Sequence[str] = ()
+    faults: Sequence[str] = ()
+    unnamed: Sequence[str] = ()
 
 
 def load_videos(name: str, root: Path) -> LoadedDataset:
@@ -137,24 +141,92 @@ def need_file(candidates: Sequence[Path], what: str, how: str) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that came with a dataset.
+    """Read a JSON file that came with a dataset, whether a list or keys and values.
 
     Raises:
-        BenchError: it isn't JSON (an interrupted download, say).
+        BenchError: it isn't JSON (an interrupted download, say), or nothing but a number or a text.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise BenchError(f"{path} can't be read as JSON ({error}). Download it again") from None
+    text = read_text(path)
+    return parse_json(text, list if text.lstrip().startswith("[") else dict, str(path), DOWNLOAD_AGAIN)
 
 
 def list_video_files(folder: Path) -> list[str]:
     """Return the sorted names of the video files in a folder; none where it doesn't exist."""
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(n for n in names if PurePosixPath(n).suffix.lower() in VIDEO_SUFFIXES and not n.startswith("."))
+    return list_files(folder, VIDEO_SUFFIXES)
+
+
+def check_listed_path(path: object, where: str) -> str:
+    """Return a path that stands in a list, in the one spelling, where a file can have it.
+
+    Args:
+        path: what stands there.
+        where: of what errors speak, such as "dataset.json" or "labels.csv, row 3".
+
+    Raises:
+        BenchError: it is no text, is empty, leaves the dataset's folder, or is longer than names of files can be.
+    """
+    if not isinstance(path, str):
+        raise BenchError(f"{where}: expected the path of a video, found {shorten(path)}")
+    checked = safe_relative_path(path, where)
+    if any(len(part.encode(errors="replace")) > MOST_NAME_BYTES for part in checked.split("/")):
+        raise BenchError(
+            f"{where}: the path {shorten(checked)} has a name of over {MOST_NAME_BYTES} bytes: no file has"
+        )
+    return checked
+
+
+class ListedOnce:
+    """Refuses a video that stands twice in a list, also in another spelling."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, tuple[str, str]] = {}
+
+    def add(self, video: str, place: str, file: Path) -> None:
+        """Note that `video` stands at `place` ("row 3") of `file`.
+
+        Raises:
+            BenchError: it stood in the list before.
+        """
+        first = self._places.setdefault(make_stem_key(video), (place, video))
+        if first != (place, video):
+            where = f"{first[0]}" if first[1] == video else f"{first[0]} as {first[1]}"
+            raise BenchError(f"{file}, {place}: {video} stands twice in this list (also in {where}). Remove one")
+
+
+class VideoFiles:
+    """The video files of a dataset, found by folder and stem: transcoded or in capitals, a listed video is the same."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self._folders: dict[str, dict[str, list[str]]] = {}
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the videos in a folder, one a stem."""
+        return sorted(names[0] for names in self._index(folder).values())
+
+    def find(self, video: str) -> str | None:
+        """Return a listed video's path as it is spelled on disk; None where it isn't there."""
+        folder, _, name = video.rpartition("/")
+        names = self._index(folder).get(make_stem_key(name), [])
+        return f"{folder}/{name if name in names else names[0]}" if names else None
+
+    def locate(self, video: str) -> str:
+        """Return a listed video's path as it is spelled on disk, or in the list where it isn't there."""
+        return self.find(video) or video
+
+    def _index(self, folder: str) -> dict[str, list[str]]:
+        if folder not in self._folders:
+            index: dict[str, list[str]] = {}
+            for name in sorted(list_video_files(self.home / folder), key=lambda n: (not n.endswith(".mp4"), n)):
+                index.setdefault(make_stem_key(name), []).append(name)
+            self._folders[folder] = index
+            self._say_doubles(folder, [names for names in index.values() if len(names) > 1])
+        return self._folders[folder]
+
+    def _say_doubles(self, folder: str, doubles: list[list[str]]) -> None:
+        if doubles:
+            named = name_some([" = ".join(names) for names in doubles])
+            say_once(f"{self.home / folder}: files of one name count as one video, of which one is read: {named}")
 
 
 def finish_listing(
@@ -162,20 +234,6 @@ def finish_listing(
 ) -> list[Video]:
     """Sort by id, and add the demographics where `home` has a table of them, ours or a `published` one."""
     return add_groups(sorted(videos, key=lambda v: v.id), home / table, home / published if published else None)
-
-
-def make_existence_check(home: Path) -> Callable[[str], str | None]:
-    """Return a function that passes on the id of a file that exists within `home`, and makes None of any other."""
-
-    @cache
-    def names(folder: str) -> frozenset[str]:
-        return frozenset(list_video_files(home / folder))
-
-    def check(video_id: str) -> str | None:
-        folder, _, name = video_id.rpartition("/")
-        return video_id if name in names(folder) else None
-
-    return check
 
 
 def hold_out(real: Iterable[str], fake: Iterable[str], seed: str) -> set[str]:

@@ -19,10 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import normalise_id, read_json, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, Picture, Video
-from .base import describe_folder, finish_listing, hold_out, read_json
+from .base import DOWNLOAD_AGAIN, check_listed_path, describe_folder, finish_listing, hold_out
 from .folder import parse_frame_number
+from .spelling import parse_label
+from .walk import name_some, say_once
 
 LANDMARKS = "ldm.json"
 FOLDERS = {"train_images": "train", "val_images": "val", "test_images": "test"}
@@ -72,15 +75,29 @@ class CaddmFrames:
         Raises:
             BenchError: a file isn't as CADDM's extractor writes it; names the entry.
         """
-        videos = [
-            v for file, split in self._find_files(home).items() for v in _list_videos(home, file, split, self.landmarks)
-        ]
+        files = self._find_files(home).items()
+        videos = _drop_tested(
+            home, [v for file, split in files for v in _list_videos(home, file, split, self.landmarks)]
+        )
         if not any(v.split == "val" for v in videos):
             groups = {v.id: PurePosixPath(v.id).name.partition("_")[0] for v in videos if v.split == "train"}
             reals, fakes = ([groups[v.id] for v in videos if v.id in groups and v.label == n] for n in (0, FAKE))
             val = hold_out(reals, fakes, seed="caddm-frames")
             videos = [replace(v, split="val") if groups.get(v.id) in val else v for v in videos]
         return finish_listing(videos, home, published="A-FF++.csv")
+
+
+def _drop_tested(home: Path, videos: list[Video]) -> list[Video]:
+    """Leave out videos to train on that the test folder has, too: the same path below the tree, in any case."""
+    tested = {_make_key(v.id) for v in videos if v.split == "test"}
+    held = [v.id for v in videos if v.split != "test" and _make_key(v.id) in tested]
+    if held:
+        say_once(f"{home}: in the test set, so not trained on: {name_some(held)}")
+    return [v for v in videos if v.split == "test" or _make_key(v.id) not in tested]
+
+
+def _make_key(video: str) -> str:
+    return str(_trim_to_tree(video)).casefold()
 
 
 class LandmarkEntry(NamedTuple):
@@ -96,9 +113,10 @@ def _list_videos(home: Path, file: Path, split: str, given: str) -> Iterator[Vid
     base = home if given else file.parent
     within = base.relative_to(home)
     by_video: dict[PurePosixPath, list[LandmarkEntry]] = defaultdict(list)
-    for key, facts in read_json(file).items():
+    for key, facts in read_json(file, dict, DOWNLOAD_AGAIN).items():
         entry = _parse_entry(file, key, facts)
         by_video[entry.path.parent].append(entry)
+    _check_entries(file, by_video)
     for folder, entries in by_video.items():
         pictures = _make_pictures(base, entries)
         fake, video = entries[0].label == FAKE, str(within / folder)
@@ -122,17 +140,29 @@ def _parse_entry(file: Path, key: str, facts: Any) -> LandmarkEntry:
     try:
         with np.errstate(over="ignore"):  # What float32 can't hold becomes infinite, and is a flaw of that frame.
             landmarks = np.array(facts["landmark"], "<f4")
-        source, label = _trim_to_tree(facts["source_path"]), int(facts["label"])
-    except (KeyError, TypeError, ValueError):
-        landmarks, source, label = np.empty(0), PurePosixPath(), -1
-    if landmarks.shape != (81, 2) or label not in (0, 1):
-        raise BenchError(
-            f'{file}: the entry {key} isn\'t as CADDM writes it: {{"landmark": [[x, y] x 81], "source_path", "label"}}'
-        )
-    return LandmarkEntry(_trim_to_tree(key), source, label, landmarks.tobytes())
+        source, label = facts["source_path"], parse_label(facts["label"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        landmarks, source, label = np.empty(0), None, None
+    if landmarks.shape != (81, 2) or label is None or not isinstance(source, str):
+        form = '{"landmark": [[x, y] x 81], "source_path", "label"}'
+        raise BenchError(f"{file}: the entry {shorten(key)} isn't as CADDM writes it: {form}")
+    path = check_listed_path(str(_trim_to_tree(key)), f"{file}, the entry {shorten(key)}")
+    return LandmarkEntry(PurePosixPath(path), _trim_to_tree(source), label, landmarks.tobytes())
+
+
+def _check_entries(file: Path, by_video: dict[PurePosixPath, list[LandmarkEntry]]) -> None:
+    """A video has one label, and no frame twice, in whatever spelling."""
+    seen: set[str] = set()
+    for folder, entries in by_video.items():
+        if len({e.label for e in entries}) > 1:
+            raise BenchError(f"{file}: {shorten(str(folder))} is real in one entry and fake in another. Mend one")
+        for entry in entries:
+            if (name := str(entry.path).casefold()) in seen:
+                raise BenchError(f"{file}: the frame {shorten(str(entry.path))} stands twice. Remove one")
+            seen.add(name)
 
 
 def _trim_to_tree(path: str) -> PurePosixPath:
-    parts = PurePosixPath(path.replace("\\", "/")).parts
+    parts = PurePosixPath(normalise_id(path)).parts
     start = next((i for i, part in enumerate(parts) if part in TREES), 0)
     return PurePosixPath(*parts[start:])

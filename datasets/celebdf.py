@@ -3,10 +3,11 @@
     Celeb-real/id<A>_<NNNN>.mp4    YouTube-real/<NNNNN>.mp4    Celeb-synthesis/id<A>_id<B>_<NNNN>.mp4
     List_of_testing_videos.txt: lines such as `1 Celeb-real/id1_0005.mp4`, where 1 is REAL and 0 is fake
 
-All else is the training set. It has no official validation split: about a tenth of its people (of its videos in
-YouTube-real, whose people aren't named) is held out as `val`, chosen by a hash of the name; fakes go with the person
-whose video was altered. The test list is by video, not by person, so people do occur on both sides of it, and a
-held-out person's face may have been put into training fakes.
+A listed video is known by its folder and name alone, whatever its suffix and case. All else is the training set. It has
+no official validation split: about a tenth of its people (of its videos in YouTube-real, whose people aren't named) is
+held out as `val`, chosen by a hash of the name; fakes go with the person whose video was altered. The test list is by
+video, not by person, so people do occur on both sides of it, and a held-out person's face may have been put into
+training fakes.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import read_text, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import Video
 from .base import (
+    ListedOnce,
     Release,
+    VideoFiles,
+    check_listed_path,
     find_home,
     finish_listing,
     hold_out,
-    list_video_files,
-    make_existence_check,
     need_file,
     to_label,
 )
+from .spelling import get_stem, make_stem_key
 
 URL = "https://github.com/yuezunli/celeb-deepfakeforensics"
 LIST = "List_of_testing_videos.txt"
@@ -68,15 +72,18 @@ class CelebDF:
         """List the official test videos (even those missing on disk), and all others on disk as train or val.
 
         Raises:
-            BenchError: the test list is missing, or has a line that isn't `0 or 1, path`.
+            BenchError: the test list is missing, names a video twice, or has a line that isn't `0 or 1, path`.
         """
         folders = {path.name.casefold(): path.name for path in home.iterdir()}
-        test = {_spell_as_on_disk(video, folders): fake for video, fake in _read_test_list(home)}
-        train = {video: fake for video, fake in _list_all_on_disk(home, folders) if video not in test}
+        files = VideoFiles(home)
+        test = {files.locate(_spell_as_on_disk(video, folders)): fake for video, fake in _read_test_list(home)}
+        tested = {make_stem_key(video) for video in test}
+        on_disk = _list_all_on_disk(files, folders)
+        train = {video: fake for video, fake in on_disk if make_stem_key(video) not in tested}
         reals, fakes = ([_get_group(v) for v, fake in train.items() if fake == wanted] for wanted in (False, True))
         val = hold_out(reals, fakes, seed="celebdf")
         split = {v: "val" if _get_group(v) in val else "train" for v in train} | dict.fromkeys(test, "test")
-        return finish_listing(_make_videos(home, train | test, split), home, published=self.published)
+        return finish_listing(_make_videos(files, train | test, split), home, published=self.published)
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts, and whether the test list is that of the other version."""
@@ -117,34 +124,36 @@ class CelebDFv1(CelebDF):
     }
 
 
-def _make_videos(home: Path, fakes: dict[str, bool], split: dict[str, str]) -> Iterator[Video]:
-    exists = make_existence_check(home)
+def _make_videos(files: VideoFiles, fakes: dict[str, bool], split: dict[str, str]) -> Iterator[Video]:
     for video, fake in fakes.items():
         people, number = _parse_people(video)
-        source = exists(f"Celeb-real/{people[0]}_{number}.mp4") if fake and people else None
+        source = files.find(f"Celeb-real/{people[0]}_{number}.mp4") if fake and people else None
         method = FAKES if fake else "real"
-        yield Video(video, home / video, to_label(fake), method, split[video], people, "", source)
+        yield Video(video, files.home / video, to_label(fake), method, split[video], people, "", source)
 
 
 def _read_test_list(home: Path) -> Iterator[tuple[str, bool]]:
     path = need_file([home / LIST], "the test list of Celeb-DF", f"It comes with the videos: {URL}")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    listed = ListedOnce()
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip():
-            real, _, video = line.strip().partition(" ")
-            folder = video.strip().partition("/")[0].casefold()
+            real, *rest = line.split(maxsplit=1)
+            video = check_listed_path(rest[0], f"{path}, line {number}") if rest else ""
+            folder = video.partition("/")[0].casefold()
             if folder not in (f.casefold() for f in FOLDERS) or real != ("0" if folder == FAKES.casefold() else "1"):
                 raise BenchError(
                     f"{path}, line {number}: expected '1 Celeb-real/id1_0005.mp4' or '0 {FAKES}/id0_id1_0000.mp4' "
-                    f"(1 is real, 0 fake); found '{line}'"
+                    f"(1 is real, 0 fake); found '{shorten(line)}'"
                 )
-            yield video.strip(), real == "0"
+            listed.add(video, f"line {number}", path)
+            yield video, real == "0"
 
 
-def _list_all_on_disk(home: Path, folders: dict[str, str]) -> Iterator[tuple[str, bool]]:
+def _list_all_on_disk(files: VideoFiles, folders: dict[str, str]) -> Iterator[tuple[str, bool]]:
     for official, form in FOLDERS.items():
         folder = folders.get(official.casefold(), official)
-        for name in list_video_files(home / folder):
-            if re.fullmatch(form, Path(name).stem):
+        for name in files.names(folder):
+            if re.fullmatch(form, get_stem(name), re.IGNORECASE):
                 yield f"{folder}/{name}", official == FAKES
 
 
@@ -156,7 +165,7 @@ def _spell_as_on_disk(video: str, folders: dict[str, str]) -> str:
 
 def _parse_people(video: str) -> tuple[tuple[str, ...], str]:
     """Return the people, target first, and the clip's number: `id0_id1_0002` gives (id0, id1) and 0002."""
-    match = NAME.match(Path(video).stem)
+    match = NAME.match(get_stem(video).casefold())
     if not match:
         return (), ""
     target, donor, number = match.groups()
@@ -165,4 +174,4 @@ def _parse_people(video: str) -> tuple[tuple[str, ...], str]:
 
 def _get_group(video: str) -> str:
     people, _ = _parse_people(video)
-    return people[0] if people else Path(video).stem
+    return people[0] if people else get_stem(video)

@@ -12,9 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import normalise_id, shorten
 from ..benchmark.core.registry import datasets
 from .base import describe_folder
 from .manifest import Manifest, make_manifest
+from .spelling import make_stem_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,10 +73,24 @@ class CropsCsv:
         from .demographics.papers_csv import read_paper_csv
 
         tables = self._find_tables(home)
-        frames = pd.concat([read_paper_csv(file).assign(split=split) for file, split in tables.items()])
+        frames = pd.concat([read_paper_csv(file).assign(split=split, file=file.name) for file, split in tables.items()])
+        _check_repeats(frames)
         frames["path"] = _trim_to_existing(frames["path"].str.replace("\\", "/"), home)
-        frames = _assign_videos(frames).drop(columns="intersection").astype({"label": str})
+        frames = _assign_videos(frames).drop(columns=["intersection", "file"]).astype({"label": str})
         return make_manifest(pa.Table.from_pandas(frames, preserve_index=False), home, "fairness papers' crops")
+
+
+def _check_repeats(frames: pd.DataFrame) -> None:
+    """Refuse a crop that stands twice in the CSVs: a `file` that names it in a row that is the frame's index."""
+    key = frames["path"].map(lambda path: make_stem_key(normalise_id(str(path))))
+    twice = key.duplicated()
+    if twice.any():
+        row = frames[twice].iloc[0]
+        first = frames[key == key[twice].iloc[0]].iloc[0]
+        raise BenchError(
+            f"{row['file']}, row {row.name}: {shorten(row['path'])} stands twice, also in {first['file']}, "
+            f"row {first.name}. Remove one"
+        )
 
 
 def _trim_to_existing(paths: pd.Series[str], home: Path) -> pd.Series[str]:

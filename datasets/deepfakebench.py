@@ -20,9 +20,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.readers import read_json, safe_relative_path, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import Picture, Video
-from .base import describe_folder, finish_listing, hold_out, read_json, to_label
+from .base import DOWNLOAD_AGAIN, describe_folder, finish_listing, hold_out, to_label
 from .faces.pictures import read_lmdb_value
 
 URL = "https://github.com/SCLBD/DeepfakeBench"
@@ -98,21 +99,16 @@ class DeepfakeBench:
         """List the videos of the JSON list, mended, each with its pictures.
 
         Raises:
-            BenchError: the list isn't one of DeepfakeBench's, or not one of its pictures can be found.
+            BenchError: the list isn't one of DeepfakeBench's, calls a video real and fake, or not one of its pictures
+                can be found.
         """
         file, wanted = self._find_list(home), _split_name(self.name)[1]
         assert file is not None
-        records = {
-            split: list(_parse_records(read_json(file), split, wanted, file)) for split in ("test", "val", "train")
-        }
+        content = read_json(file, dict, DOWNLOAD_AGAIN)
+        records = {split: list(_parse_records(content, split, wanted, file)) for split in ("test", "val", "train")}
         if not any(records.values()):
             raise BenchError(f"{file} lists no videos, or none in {wanted}")
-        by_folder: dict[str, Record] = {}
-        splits: dict[str, str] = {}
-        for split, found in records.items():  # test first: what is in it is in no other
-            for record in found:
-                by_folder.setdefault(record.folder, record)
-                splits.setdefault(record.folder, split)
+        by_folder, splits = _merge_splits(records, file)
         picture = _find_picture_maker(home, list(by_folder.values()))
         dataset = next(iter(by_folder)).partition("/")[0]
         videos = _make_videos(by_folder, _hold_out_val(splits, by_folder), picture)
@@ -148,26 +144,60 @@ def _split_name(name: str) -> tuple[str, str]:
 
 
 def _is_list(path: Path) -> bool:
-    with path.open(encoding="utf-8") as file:
-        return '"frames"' in file.read(1 << 16)
+    try:
+        with path.open("rb") as file:
+            return b'"frames"' in file.read(1 << 16).replace(b"\0", b"")  # NULs: UTF-16.
+    except OSError:
+        return False
 
 
 def _parse_records(content: Any, split: str, wanted: str, file: Path) -> Iterator[Record]:
     """Yield one split's videos of a list."""
-    for labels in content.values():
-        for label, splits in labels.items():
-            videos, compression = splits.get(split, {}), ""
+    for name, labels in content.items():
+        for label, splits in _need_mapping(labels, name, file).items():
+            videos, compression = _need_mapping(splits, label, file).get(split) or {}, ""
+            _need_mapping(videos, f"{label}, {split}", file)
             if videos and not any(isinstance(v, Mapping) and "frames" in v for v in videos.values()):
-                videos, compression = videos.get(wanted, {}), wanted
+                videos, compression = _need_mapping(videos.get(wanted) or {}, f"{label}, {wanted}", file), wanted
             for facts in videos.values():
                 if isinstance(facts, Mapping) and facts.get("frames"):
                     yield _parse_record(label, compression, facts["frames"], file)
 
 
-def _parse_record(label: str, compression: str, paths: list[str], file: Path) -> Record:
+def _need_mapping(content: Any, name: str, file: Path) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping):
+        form = '{dataset: {label: {split: {video: {"frames": [...]}}}}}'
+        raise BenchError(f"{file}: {shorten(name)} holds {shorten(content)}; a list of DeepfakeBench's is {form}")
+    return content
+
+
+def _merge_splits(records: Mapping[str, list[Record]], file: Path) -> tuple[dict[str, Record], dict[str, str]]:
+    """Return the videos and their splits by folder: what is in the test list is in no other, however it is spelled."""
+    by_folder: dict[str, Record] = {}
+    splits: dict[str, str] = {}
+    first: dict[str, Record] = {}
+    for split, found in records.items():  # test first
+        for record in found:
+            known = first.setdefault(record.folder.casefold(), record)
+            if _is_real(known.label) != _is_real(record.label):
+                both = f"{shorten(known.label)} and {shorten(record.label)}"
+                raise BenchError(f"{file}: {shorten(record.folder)} is listed as {both}. Remove one")
+            if known is record:
+                by_folder[record.folder], splits[record.folder] = record, split
+    return by_folder, splits
+
+
+def _parse_record(label: str, compression: str, paths: Any, file: Path) -> Record:
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise BenchError(f"{file}: frames are {shorten(paths)}; expected a list of paths")
     frames = [PATH_PREFIX.sub("", path.replace("\\", "/")) for path in paths]
-    if odd := [frame for frame in frames if not _get_stem(frame).isdecimal()]:
-        raise BenchError(f"{file}: the frame {odd[0]} isn't named by its number, as 000.png is")
+    if odd := [frame for frame in frames if not re.fullmatch(r"[0-9]{1,15}", _get_stem(frame))]:
+        raise BenchError(f"{file}: the frame {shorten(odd[0])} isn't named by its number, as 000.png is")
+    for folder in {frame.rpartition("/")[0] for frame in frames}:
+        safe_relative_path(folder or "-", str(file))
+    if len(set(frames)) < len(frames):
+        twice = next(frame for i, frame in enumerate(frames) if frame in frames[:i])
+        raise BenchError(f"{file}: the frame {shorten(twice)} stands twice. Remove one")
     prefix = paths[0].replace("\\", "/").removesuffix(frames[0])
     return Record(label, compression, sorted(frames, key=_parse_frame_number), prefix)
 
@@ -183,7 +213,7 @@ def _parse_frame_number(frame: str) -> int:
 def _find_picture_maker(home: Path, records: list[Record]) -> Callable[[str], Picture]:
     """Return what makes a picture of a frame's path, by where the first frames are found: a folder or an LMDB."""
     tried = [record.frames[0] for record in records[:: 1 + len(records) // MAX_FRAMES_TRIED]]
-    for folder in (*(home / name for name in PICTURES), Path(records[0].prefix or ".")):
+    for folder in _list_picture_folders(home, records[0].prefix):
         if any((folder / frame).is_file() for frame in tried):
             return partial(_make_file_picture, str(folder))
     for folder in (home / name for name in LMDBS):
@@ -195,8 +225,15 @@ def _find_picture_maker(home: Path, records: list[Record]) -> Callable[[str], Pi
             return partial(_make_lmdb_picture, database, has_landmarks)
     raise BenchError(
         f"no pictures in {home}: looked for {tried[0]} in {', '.join(PICTURES)} and for an LMDB in "
-        f"{', '.join(LMDBS)}; found {describe_folder(home)}. Name the folder that holds datasets/rgb or datasets/lmdb"
+        f"{', '.join(LMDBS)}; found {describe_folder(home)}. Name the folder that holds datasets/rgb or datasets/lmdb, "
+        "or link it there"
     )
+
+
+def _list_picture_folders(home: Path, prefix: str) -> list[Path]:
+    """Return where pictures may lie: the usual folders, and what the list itself has before the paths, if in `home`."""
+    given, inside = Path(os.path.normpath(home.absolute() / prefix)), home.absolute()
+    return [*(home / name for name in PICTURES), *([given] if given.is_relative_to(inside) else [])]
 
 
 def _make_file_picture(folder: str, frame: str) -> Picture:

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, REAL, Video
-from .base import Release, find_home, finish_listing, list_video_files, make_existence_check
+from .base import Release, VideoFiles, find_home, finish_listing
 from .ffpp import HOMES, URL, check_compression
+from .spelling import get_stem
 
 REALS = "original_sequences/actors"
 FAKES = "manipulated_sequences/DeepFakeDetection"
-REAL_NAME, FAKE_NAME = re.compile(r"\d+__[a-z_]+\.\w+"), re.compile(r"\d+_\d+__[a-z_]+__\w+\.\w+")
+REAL_NAME = re.compile(r"\d+__[a-z_]+", re.IGNORECASE)
+FAKE_NAME = re.compile(r"\d+_\d+__[a-z_]+__\w+", re.IGNORECASE)
 
 
 @datasets.register(
@@ -47,9 +49,9 @@ class DeepFakeDetection:
             BenchError: there is nothing in this compression.
         """
         check_compression("dfd", home / REALS, compression)
-        return finish_listing(
-            [*_list_reals(home, compression), *_list_fakes(home, compression)], home, "demographics_dfd.csv"
-        )
+        files = VideoFiles(home)
+        videos = [*_list_reals(files, compression), *_list_fakes(files, compression)]
+        return finish_listing(videos, home, "demographics_dfd.csv")
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts: there is no list of names."""
@@ -57,30 +59,29 @@ class DeepFakeDetection:
         return Release(counts, [f"{folder}/{compression}/videos" for folder in (REALS, FAKES)])
 
 
-def _list_reals(home: Path, compression: str) -> Iterator[Video]:
+def _list_reals(files: VideoFiles, compression: str) -> Iterator[Video]:
     folder = f"{REALS}/{compression}/videos"
-    for name in _list_matching(home / folder, REAL_NAME):
+    for name in _list_matching(files, folder, REAL_NAME):
         actor, _ = _parse_name(name)
-        yield Video(f"{folder}/{name}", home / folder / name, REAL, "real", "test", (actor,), compression)
+        yield Video(f"{folder}/{name}", files.home / folder / name, REAL, "real", "test", (actor,), compression)
 
 
-def _list_fakes(home: Path, compression: str) -> Iterator[Video]:
-    exists = make_existence_check(home)
+def _list_fakes(files: VideoFiles, compression: str) -> Iterator[Video]:
     folder = f"{FAKES}/{compression}/videos"
-    for name in _list_matching(home / folder, FAKE_NAME):
+    for name in _list_matching(files, folder, FAKE_NAME):
         actors, scene = _parse_name(name)
         target, donor = actors.split("_")
-        source = exists(f"{REALS}/{compression}/videos/{target}__{scene}.mp4")
-        people, path = (target, donor), home / folder / name
+        source = files.find(f"{REALS}/{compression}/videos/{target}__{scene}.mp4")
+        people, path = (target, donor), files.home / folder / name
         yield Video(f"{folder}/{name}", path, FAKE, "DeepFakeDetection", "test", people, compression, source)
 
 
-def _list_matching(folder: Path, form: re.Pattern[str]) -> list[str]:
+def _list_matching(files: VideoFiles, folder: str, form: re.Pattern[str]) -> list[str]:
     """Return DFD's files in a folder: others may have got into the tree that it shares with FaceForensics++."""
-    return [name for name in list_video_files(folder) if form.fullmatch(name)]
+    return [name for name in files.names(folder) if form.fullmatch(get_stem(name))]
 
 
 def _parse_name(name: str) -> tuple[str, str]:
     """Return the actors and the scene."""
-    actors, scene, *_ = Path(name).stem.split("__")
+    actors, scene, *_ = get_stem(name).split("__")
     return actors, scene

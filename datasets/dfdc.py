@@ -9,16 +9,29 @@ hash of the original's name, each with all its fakes. People aren't named, so on
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import read_csv_rows, read_json, shorten
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import Video
-from .base import Release, find_home, finish_listing, hold_out, make_existence_check, need_file, read_json, to_label
+from ..benchmark.core.types import FAKE, Video
+from .base import (
+    DOWNLOAD_AGAIN,
+    ListedOnce,
+    Release,
+    VideoFiles,
+    check_listed_path,
+    find_home,
+    finish_listing,
+    hold_out,
+    need_file,
+    to_label,
+)
+from .spelling import get_stem, parse_label
+from .walk import name_some, say_once
 
 URL = "https://ai.meta.com/datasets/dfdc/"
 TEST_FOLDERS = ("test", "dfdc_test")
@@ -49,9 +62,10 @@ class Dfdc:
         """List what labels.csv and every metadata.json name, even videos that are missing on disk.
 
         Raises:
-            BenchError: one of those files is missing or has a row that can't be understood.
+            BenchError: one of those files is missing, names a video twice, or has a row that can't be understood.
         """
-        return finish_listing([*_list_test(home), *_list_train(home)], home)
+        test = list(_list_test(home))
+        return finish_listing([*test, *_list_train(home, {_get_name(v.id) for v in test})], home)
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts, the training parts that are missing, and Kaggle's samples if those are here."""
@@ -88,43 +102,58 @@ class _Clip:
         return self.original.rpartition("/")[2]
 
 
+def _get_name(video: str) -> str:
+    """Return what tells a video: names are random letters, so that one name is one video wherever it lies."""
+    return get_stem(video).casefold()
+
+
 def _list_test(home: Path) -> Iterator[Video]:
     folders = [home / name for name in TEST_FOLDERS if (home / name).is_dir()]
+    files = VideoFiles(home)
     for folder in folders[:1]:
         how = f"It comes with the test videos: {URL}"
         labels = need_file([folder / "labels.csv"], "the labels of DFDC's test set", how)
         within = f"{folder.name}/videos" if (folder / "videos").is_dir() else folder.name
         for name, fake in _read_labels(labels):
-            video = f"{within}/{name}"
+            video = files.locate(f"{within}/{name}")
             yield Video(video, home / video, to_label(fake), "DFDC" if fake else "real", "test")
 
 
 def _read_labels(path: Path) -> Iterator[tuple[str, bool]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            name, label = row.get("filename"), row.get("label")
-            if not name or label not in ("0", "1"):
-                raise BenchError(f"{path}, row {number}: expected filename,label with label 0 or 1; found {row}")
-            yield name, label == "1"
+    listed = ListedOnce()
+    for number, row in read_csv_rows(path, ("filename", "label")):
+        name, label = row["filename"], parse_label(row["label"])
+        if not name or label is None:
+            found = shorten(row)
+            raise BenchError(f"{path}, row {number}: expected filename,label with label 0 or 1; found {found}")
+        video = check_listed_path(name, f"{path}, row {number}")
+        listed.add(video, f"row {number}", path)
+        yield video, label == FAKE
 
 
-def _list_train(home: Path) -> Iterator[Video]:
+def _list_train(home: Path, tested: set[str]) -> Iterator[Video]:
     clips = [clip for part in _find_parts(home) for clip in _read_part(home, part)]
+    if held := [clip.video for clip in clips if _get_name(clip.video) in tested]:
+        say_once(f"{home}: in the test set, so not trained on: {name_some(held)}")
+        clips = [clip for clip in clips if _get_name(clip.video) not in tested]
     val = hold_out((c.group for c in clips if not c.fake), (c.group for c in clips if c.fake), seed="dfdc")
-    exists = make_existence_check(home)
+    files = VideoFiles(home)
     for clip in clips:
         split = "val" if clip.group in val else "train"
-        source = exists(clip.original) if clip.fake else None
-        method = "DFDC" if clip.fake else "real"
-        yield Video(clip.video, home / clip.video, to_label(clip.fake), method, split, source=source)
+        source = files.find(clip.original) if clip.fake else None
+        method, video = "DFDC" if clip.fake else "real", files.locate(clip.video)
+        yield Video(video, home / video, to_label(clip.fake), method, split, source=source)
 
 
 def _read_part(home: Path, part: Path) -> Iterator[_Clip]:
     within = part.relative_to(home).as_posix()
     listing = need_file([part / "metadata.json"], "the labels of a DFDC training part", f"It comes with it: {URL}")
-    for name, facts in read_json(listing).items():
+    listed = ListedOnce()
+    for key, facts in read_json(listing, dict, DOWNLOAD_AGAIN).items():
+        name = check_listed_path(key, str(listing))
         label = facts.get("label") if isinstance(facts, dict) else None
         if label not in ("REAL", "FAKE"):
-            raise BenchError(f"{listing}: {name} has label {label!r}; expected REAL or FAKE")
+            raise BenchError(f"{listing}: {shorten(key)} has label {shorten(label)}; expected REAL or FAKE")
         original = (facts.get("original") if label == "FAKE" else None) or name
-        yield _Clip(f"{within}/{name}", label == "FAKE", f"{within}/{original}")
+        listed.add(name, shorten(key), listing)
+        yield _Clip(f"{within}/{name}", label == "FAKE", f"{within}/{check_listed_path(original, str(listing))}")

@@ -9,13 +9,26 @@ the actors in the training set is held out as `val`, chosen by a hash of their n
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import read_json, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import Video
-from .base import Release, find_home, finish_listing, hold_out, need_file, read_json, to_label
+from .base import (
+    DOWNLOAD_AGAIN,
+    ListedOnce,
+    Release,
+    VideoFiles,
+    check_listed_path,
+    find_home,
+    finish_listing,
+    hold_out,
+    need_file,
+    to_label,
+)
 
 URL = "https://ai.meta.com/datasets/dfdc/"
 LIST = "dataset.json"
@@ -44,17 +57,18 @@ class DfdcPreview:
         """List what dataset.json names, even videos that are missing on disk.
 
         Raises:
-            BenchError: dataset.json is missing, or has an entry that can't be understood.
+            BenchError: dataset.json is missing, names a video twice, or has an entry that can't be understood.
         """
         how = f"It comes with the videos, beside {REALS}: {URL}"
         listing = need_file([home / LIST], "the labels and sets of the DFDC preview", how)
-        clips = {video: _check_entry(listing, video, facts) for video, facts in read_json(listing).items()}
+        clips = dict(_read_entries(listing))
         train = {video: facts for video, facts in clips.items() if facts["set"] == "train"}
         reals, fakes = (
             [_get_actor(v, f) for v, f in train.items() if f["label"] == label] for label in ("real", "fake")
         )
         val = hold_out(reals, fakes, seed="dfdcp")
-        return finish_listing([_make_video(home, video, facts, val) for video, facts in clips.items()], home)
+        files = VideoFiles(home)
+        return finish_listing([_make_video(files, video, facts, val) for video, facts in clips.items()], home)
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts; dataset.json has the names."""
@@ -62,20 +76,38 @@ class DfdcPreview:
         return Release(counts, list(FOLDERS))
 
 
+def _read_entries(listing: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    listed = ListedOnce()
+    for key, facts in read_json(listing, dict, DOWNLOAD_AGAIN).items():
+        video = check_listed_path(key, str(listing))
+        listed.add(video, shorten(key), listing)
+        yield video, _check_entry(listing, video, facts)
+
+
 def _check_entry(listing: Path, video: str, facts: Any) -> dict[str, Any]:
     found = (facts.get("label"), facts.get("set")) if isinstance(facts, dict) else (None, None)
     if found[0] not in ("real", "fake") or found[1] not in ("train", "test"):
-        raise BenchError(f"{listing}: {video} has label, set {found}; expected real or fake, train or test")
+        expected = "expected real or fake, train or test"
+        raise BenchError(f"{listing}: {shorten(video)} has label, set {shorten(found)}; {expected}")
+    people = [facts.get("target_id"), facts.get("swapped_id")]
+    if not all(person is None or isinstance(person, str | int) for person in people):
+        raise BenchError(
+            f"{listing}: {shorten(video)} has the people {shorten(people)}; expected a number or a name each"
+        )
+    if "/" not in video:
+        raise BenchError(
+            f"{listing}: {shorten(video)} lies in no folder; expected {REALS}/<actor>/<name>.mp4 or the like"
+        )
     return dict(facts)
 
 
-def _make_video(home: Path, video: str, facts: dict[str, Any], val: set[str]) -> Video:
+def _make_video(files: VideoFiles, video: str, facts: dict[str, Any], val: set[str]) -> Video:
     fake, actor = facts["label"] == "fake", _get_actor(video, facts)
     donor = facts.get("swapped_id")
     people = (actor, str(donor)) if fake and donor is not None else (actor,)
     split = "test" if facts["set"] == "test" else "val" if actor in val else "train"
-    method = PurePosixPath(video).parts[0] if fake else "real"
-    return Video(video, home / video, to_label(fake), method, split, people)
+    method, there = video.partition("/")[0] if fake else "real", files.locate(video)
+    return Video(there, files.home / there, to_label(fake), method, split, people)
 
 
 def _get_actor(video: str, facts: dict[str, Any]) -> str:

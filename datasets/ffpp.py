@@ -5,27 +5,23 @@
     train.json, val.json, test.json    (also found under splits/): lists of pairs of ids
 
 A pair [a, b] stands for the real videos a and b and the fakes a_b and b_a: 720, 140 and 140 of each.
+
+Kaggle's copies (FaceForensics++_C23) are flat, and lack the lists of pairs: original/<id>.mp4, <method>/<a>_<b>.mp4.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import read_json, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, REAL, SPLITS, Video
-from .base import (
-    Release,
-    describe_folder,
-    find_home,
-    finish_listing,
-    list_video_files,
-    make_existence_check,
-    need_file,
-    read_json,
-)
+from .base import DOWNLOAD_AGAIN, Release, VideoFiles, describe_folder, find_home, finish_listing, need_file
+from .spelling import get_stem
 
 URL = "https://github.com/ondyari/FaceForensics"
 HOMES = ("FaceForensics++", "FF++", "ff++", "FaceForensics", "ffpp")
@@ -33,6 +29,11 @@ OFFICIAL = {"train": 720, "val": 140, "test": 140}
 COMPRESSIONS = ("raw", "c23", "c40")
 REALS = "original_sequences/youtube"
 FAKES = "manipulated_sequences"
+KAGGLE_REALS = "original"
+# What tells Kaggle's folder from any other that holds one named `original`.
+KAGGLE_MARKERS = (f"{KAGGLE_REALS}/[0-9][0-9][0-9].*", "Deepfakes/[0-9][0-9][0-9]_[0-9][0-9][0-9].*")
+KAGGLE_HOMES = tuple(f"FaceForensics++_{c}" for c in ("C23", "C40", "c23", "c40"))
+ID = re.compile(r"\w{1,100}")
 Pairs = dict[tuple[str, str], str]
 
 
@@ -52,8 +53,9 @@ class FaceForensics:
     methods: ClassVar[tuple[str, ...]] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 
     def home(self, root: Path) -> Path:
-        """Find the folder that holds original_sequences/youtube, or fakes, in or under `root`."""
-        return find_home(root, "FaceForensics++", HOMES, (REALS, *(f"{FAKES}/{m}" for m in self.methods)), URL)
+        """Find the folder that holds original_sequences/youtube, or fakes, or Kaggle's copy, in or under `root`."""
+        markers = (REALS, *(f"{FAKES}/{m}" for m in self.methods), *KAGGLE_MARKERS)
+        return find_home(root, "FaceForensics++", (*HOMES, *KAGGLE_HOMES), markers, URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
         """List the videos of the three official splits; a real one that is missing on disk is listed all the same.
@@ -61,44 +63,76 @@ class FaceForensics:
         Raises:
             BenchError: a split file is missing, or there is nothing in this compression.
         """
-        check_compression("ff++", home / REALS, compression)
-        pairs = read_pairs(home)
-        return finish_listing(
-            [*_list_reals(home, compression, pairs), *_list_fakes(home, compression, pairs, self.methods)],
-            home,
-            published="A-FF++.csv",
-        )
+        layout = find_layout(home, compression)
+        pairs, files = read_pairs(home), VideoFiles(home)
+        videos = [*_list_reals(files, layout, pairs), *_list_fakes(files, layout, pairs, self.methods)]
+        return finish_listing(videos, home, published="A-FF++.csv")
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts and the names of all fakes; FaceShifter's only where that was downloaded."""
-        there = [m for m in self.methods if m != "FaceShifter" or (home / FAKES / m / compression).is_dir()]
-        folders = [f"{FAKES}/{m}/{compression}/videos" for m in there]
+        layout = find_layout(home, compression)
+        folders = {m: layout.fakes.format(method=m) for m in self.methods}
+        there = {m: f for m, f in folders.items() if m != "FaceShifter" or (home / f).is_dir()}
         return Release(
             {(split, kind): count for split, count in OFFICIAL.items() for kind in ("real", *there)},
-            [f"{REALS}/{compression}/videos", *folders],
-            {f"{folder}/{a}_{b}.mp4": split for folder in folders for (a, b), split in read_pairs(home).items()},
+            [layout.reals, *there.values()],
+            {f"{f}/{a}_{b}.mp4": split for f in there.values() for (a, b), split in read_pairs(home).items()},
         )
+
+
+class Layout(NamedTuple):
+    """Where the videos of a compression lie within the home: the reals, and the fakes of a `{method}`."""
+
+    reals: str
+    fakes: str
+    compression: str
+
+
+def find_layout(home: Path, compression: str) -> Layout:
+    """Return the official layout, or that of Kaggle's copies, whose folder says which compression they are (or c23).
+
+    Raises:
+        BenchError: there is nothing in this compression.
+    """
+    if (home / REALS).is_dir() or (home / FAKES).is_dir() or not (home / KAGGLE_REALS).is_dir():
+        check_compression("ff++", home / REALS, compression)
+        return Layout(f"{REALS}/{compression}/videos", f"{FAKES}/{{method}}/{compression}/videos", compression)
+    tail = home.name.rpartition("_")[2].lower()
+    has = tail if tail in COMPRESSIONS else "c23"
+    if compression != has:
+        raise BenchError(f"no {compression} videos in {home}: a flat copy such as Kaggle's is {has}. Use ff++:{has}")
+    return Layout(KAGGLE_REALS, "{method}", compression)
 
 
 def read_pairs(home: Path) -> Pairs:
     """Read the official split: {(target, source): split}, both orders of each pair.
 
     Raises:
-        BenchError: a file is missing or holds no pairs.
+        BenchError: a file is missing or holds no pairs, a pair stands twice, or an id in two splits.
     """
     pairs: Pairs = {}
+    split_of: dict[str, str] = {}
     for split in SPLITS:
         file = need_file(
             [home / f"{split}.json", home / "splits" / f"{split}.json"],
             "the split file of FaceForensics++",
             f"It is in the folder dataset/splits of {URL}",
         )
-        for pair in read_json(file):
-            if not (isinstance(pair, list) and len(pair) == 2):
-                raise BenchError(f'{file}: expected pairs of ids such as ["071", "054"], found {pair!r}')
-            a, b = map(str, pair)
+        for pair in read_json(file, list, DOWNLOAD_AGAIN):
+            a, b = _check_pair(pair, file)
+            if other := next((s for clip in (a, b) if (s := split_of.setdefault(clip, split)) != split), None):
+                raise BenchError(f"{file}: an id of {[a, b]} is in {other}.json, too: nobody may be in two splits")
+            if (a, b) in pairs:
+                raise BenchError(f"{file}: the pair {[a, b]} stands twice. Remove one")
             pairs[a, b] = pairs[b, a] = split
     return pairs
+
+
+def _check_pair(pair: object, file: Path) -> tuple[str, str]:
+    fits = isinstance(pair, list) and len(pair) == 2 and all(isinstance(i, str) and ID.fullmatch(i) for i in pair)
+    if not (isinstance(pair, list) and fits):
+        raise BenchError(f'{file}: expected pairs of ids such as ["071", "054"], found {shorten(pair)}')
+    return pair[0], pair[1]
 
 
 def check_compression(name: str, folder: Path, compression: str) -> None:
@@ -112,23 +146,18 @@ def check_compression(name: str, folder: Path, compression: str) -> None:
         )
 
 
-def _make_real_id(clip: str, compression: str) -> str:
-    return f"{REALS}/{compression}/videos/{clip}.mp4"
-
-
-def _list_reals(home: Path, compression: str, pairs: Pairs) -> Iterator[Video]:
+def _list_reals(files: VideoFiles, layout: Layout, pairs: Pairs) -> Iterator[Video]:
     for clip, split in {clip: split for pair, split in pairs.items() for clip in pair}.items():
-        video = _make_real_id(clip, compression)
-        yield Video(video, home / video, REAL, "real", split, (clip,), compression)
+        video = files.locate(f"{layout.reals}/{clip}.mp4")
+        yield Video(video, files.home / video, REAL, "real", split, (clip,), layout.compression)
 
 
-def _list_fakes(home: Path, compression: str, pairs: Pairs, methods: tuple[str, ...]) -> Iterator[Video]:
-    exists = make_existence_check(home)
+def _list_fakes(files: VideoFiles, layout: Layout, pairs: Pairs, methods: tuple[str, ...]) -> Iterator[Video]:
     for method in methods:
-        folder = f"{FAKES}/{method}/{compression}/videos"
-        for name in list_video_files(home / folder):
-            target, _, donor = Path(name).stem.partition("_")
+        folder = layout.fakes.format(method=method)
+        for name in files.names(folder):
+            target, _, donor = get_stem(name).partition("_")
             if split := pairs.get((target, donor)):
-                source = exists(_make_real_id(target, compression))
-                people = (target, donor)
-                yield Video(f"{folder}/{name}", home / folder / name, FAKE, method, split, people, compression, source)
+                source = files.find(f"{layout.reals}/{target}.mp4")
+                people, video = (target, donor), f"{folder}/{name}"
+                yield Video(video, files.home / video, FAKE, method, split, people, layout.compression, source)

@@ -1,30 +1,35 @@
 """Data of one's own without any code: a tree with folders named real and fake, or a CSV.
 
-A tree: below `real/` and `fake/` everything is of that class, a folder below `fake/` names the method, and folders
-named `train`, `val`, `test` above or below are the splits; without them all is test. A file is a video; so is a picture
-directly in `real/`, `fake/` or a split; a deeper folder of pictures is one video, frame by frame.
+A tree: below `real/` and `fake/` everything is of that class, the folder below `fake/` names the method, and folders
+named `train`, `val`, `test` above or below are the splits, in any of their spellings; without them all is test. A file
+is a video; so is a picture directly in `real/`, `fake/` or a split. In a deeper folder, pictures whose names are one
+prefix and a number are a video's frames, and several prefixes are several videos; `pictures` takes each for itself.
 
 A CSV (or parquet): `path` and `label` (0 or real, 1 or fake), and what else is known: `video` (rows with the same are
 one video's pictures), `frame`, `split`, `method`, `source`, `identity` (a+b). Every other column is an attribute of who
-is seen, such as `gender`. Paths are relative to the file's folder, or absolute.
+is seen, such as `gender`. Paths are relative to the file's folder, or absolute, and stay within the data's root.
 """
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import ClassVar
 
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import FAKE, Picture, Video
-from .base import PICTURE_SUFFIXES, VIDEO_SUFFIXES, describe_folder, finish_listing, hold_out, to_label
-from .manifest import SPLITS, Manifest, read_manifest
+from ..benchmark.core.types import FAKE, REAL, Picture, Video
+from .base import Release, describe_folder, finish_listing, hold_out
+from .manifest import Manifest, read_manifest
+from .spelling import VIDEO_SUFFIXES, get_stem, get_suffix
+from .tree import Place, find_class_folders, read_places
+from .walk import Skipped, name_some, say_once
 
-CLASSES = {"real": False, "fake": True}
-TABLES = (".csv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+DIGITS = "0123456789"
+MOST_DIGITS = 15
 
 
 @datasets.register(
@@ -40,8 +45,11 @@ TABLES = (".csv", ".parquet")
 class Folder:
     """`folder` is the root itself, `folder:NAME` a folder or a CSV in it."""
 
+    pictures_alone: ClassVar[bool] = False
+
     def __init__(self, name: str = ""):
         self.name = name
+        self.root = Path()
 
     def home(self, root: Path) -> Path:
         """Return the tree or the CSV that was named.
@@ -50,16 +58,18 @@ class Folder:
             BenchError: there is none, or nothing in it is named real or fake.
         """
         home = root / self.name if self.name else root
+        self.root = root
         if home.suffix.lower() in TABLES and home.is_file():
             return home
         if not home.is_dir():
             raise BenchError(
                 f"no folder or CSV {home}: found {describe_folder(root)}. Example: --data ROOT --test folder:NAME"
             )
-        if not any(True for pattern in ("*", "*/*") for p in home.glob(pattern) if p.name.lower() in CLASSES):
+        if not find_class_folders(home):
             raise BenchError(
-                f"no data in {home}: looked for folders named real and fake in it and one level below; found "
-                f"{describe_folder(home)}. Or name a CSV with the columns path,label: folder:NAME.csv"
+                f"no data in {home}: looked for folders named real and fake (or 0_real, original, nature; 1_fake, "
+                f"manipulated, ai) in it and two levels below; found {describe_folder(home)}. Or name a CSV with the "
+                "columns path,label: folder:NAME.csv"
             )
         return home
 
@@ -67,49 +77,101 @@ class Folder:
         """List what the tree holds, or the CSV says.
 
         Raises:
-            BenchError: the CSV can't be understood; tells which row.
+            BenchError: the CSV can't be understood (tells which row), or a level of folders is only partly splits.
         """
         if home.is_file():
-            return read_manifest(home)
-        found = list(_walk_tree(home))
+            return read_manifest(home, self.root)
+        skipped = Skipped()
+        found = list(self._list_tree(home, skipped))
+        for line in [*skipped.describe(), *self._describe_frames(found)]:
+            say_once(f"{home}: {line}")
         train = [v for v in found if v.split == "train"]
         if train and not any(v.split == "val" for v in found):
-            reals, fakes = ([_get_name(v) for v in train if v.label == label] for label in (to_label(False), FAKE))
+            reals, fakes = ([get_stem(v.id) for v in train if v.label == label] for label in (REAL, FAKE))
             val = hold_out(reals, fakes, seed="folder")
-            found = [replace(v, split="val") if v.split == "train" and _get_name(v) in val else v for v in found]
+            found = [replace(v, split="val") if v.split == "train" and get_stem(v.id) in val else v for v in found]
         return finish_listing(found, home)
 
+    def release(self, home: Path, compression: str) -> Release:
+        """Return no counts, for nobody published any, but what was passed over and which class folders are empty."""
+        if home.is_file():
+            return Release({}, [])
+        skipped = Skipped()
+        found = list(self._list_tree(home, skipped))
+        filled = {folder for v in found for folder in _list_parents(v.id)}
+        empty = [f"no videos in {folder}/" for folder in find_class_folders(home) if folder not in filled]
+        causes = [*skipped.describe(), *self._describe_frames(found)]
+        return Release({}, [], causes=causes, faults=empty, unnamed=skipped.unnamed)
 
-def _get_name(video: Video) -> str:
-    return PurePosixPath(video.id).stem
+    def _list_tree(self, home: Path, skipped: Skipped) -> Iterator[Video]:
+        for place in read_places(home, skipped):
+            yield from _list_place(home, place, self.pictures_alone)
+
+    def _describe_frames(self, videos: list[Video]) -> list[str]:
+        """Tell of folders whose pictures were taken as frames of one video, for they may be none."""
+        folders = [f"{v.id} ({len(v.pictures)})" for v in videos if len(v.pictures) > 1]
+        if not folders:
+            return []
+        own = f"pictures:{self.name}" if self.name else "pictures"
+        return [
+            f"numbered pictures count as frames of one video each: {name_some(folders)}. "
+            f"If every picture stands for itself, name it {own} instead of folder"
+        ]
 
 
-def _walk_tree(home: Path) -> Iterator[Video]:
-    for folder, folders, names in os.walk(home, followlinks=True):
-        folders.sort()
-        inside = PurePosixPath(Path(folder).relative_to(home).as_posix())
-        parts = [part.lower() for part in inside.parts]
-        label = next((part for part in parts if part in CLASSES), None)
-        if label is not None:
-            yield from _list_folder(home, inside, parts, label, sorted(n for n in names if not n.startswith(".")))
+@datasets.register(
+    "pictures",
+    takes="name",
+    title="your own pictures: a tree as of folder, in which each stands for itself",
+    compressions=(),
+    default_compression="",
+    splits=("train", "val", "test"),
+    url="",
+    license="your own",
+)
+class Pictures(Folder):
+    """As `folder`, but for pictures that are nobody's frames: each is a video of one frame."""
+
+    pictures_alone = True
 
 
-def _list_folder(home: Path, inside: PurePosixPath, parts: list[str], label: str, names: list[str]) -> Iterator[Video]:
-    split = next((part for part in parts if part in SPLITS), "test")
-    below = [p for p in inside.parts[parts.index(label) + 1 :] if p.lower() not in SPLITS]
-    by_kind = defaultdict(list)
-    for name in names:
-        by_kind[PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES].append(name)
-    pictures = [n for n in by_kind[False] if PurePosixPath(n).suffix.lower() in PICTURE_SUFFIXES]
-    frames = bool(below) and pictures  # Not directly in real/ or fake/: then they are one video's.
-    for name in by_kind[True] + ([] if frames else pictures):
-        method = below[0] if below and label == "fake" else label
-        yield Video(f"{inside}/{name}", home / inside / name, to_label(CLASSES[label]), method, split)
-    if frames:
-        method = below[0] if len(below) > 1 and label == "fake" else label
-        numbered = number_pictures(home / inside, pictures)
+def _list_parents(video: str) -> Iterator[str]:
+    parts = video.split("/")
+    return ("/".join(parts[:i]) for i in range(1, len(parts) + 1))
+
+
+def _list_place(home: Path, place: Place, alone: bool) -> Iterator[Video]:
+    """List a folder's videos, and its pictures: alone if asked to, or directly in a class or split."""
+    method = place.below[0] if place.below and place.label == FAKE else "fake" if place.label == FAKE else "real"
+    films = [name for name in place.names if get_suffix(name) in VIDEO_SUFFIXES]
+    pictures = [name for name in place.names if get_suffix(name) not in VIDEO_SUFFIXES]
+    groups = {} if alone or not place.below else group_frames(pictures)
+    grouped = {name for names in groups.values() for name in names}
+    for name in [*films, *(name for name in pictures if name not in grouped)]:
+        yield Video(f"{place.inside}/{name}", home / place.inside / name, place.label, method, place.split)
+    for prefix, names in groups.items():
+        video = f"{place.inside}/{prefix}*" if len(groups) > 1 or len(grouped) < len(pictures) else place.inside
+        numbered = number_pictures(home / place.inside, names)
         path = Path(numbered[0].file)
-        yield Video(str(inside), path, to_label(CLASSES[label]), method, split, pictures=numbered, origin="pictures")
+        yield Video(video, path, place.label, method, place.split, pictures=numbered, origin="pictures")
+
+
+def group_frames(names: list[str]) -> dict[str, list[str]]:
+    """Group pictures that are frames of one video: those whose names are one prefix and a number each.
+
+    A picture that is alone in its folder is a video's only frame. Otherwise a name without a number, and one whose
+    prefix no other has, belong to none.
+
+    >>> group_frames(["a_1.png", "a_2.png", "b_1.png", "b_2.png", "me.png"])
+    {'a_': ['a_1.png', 'a_2.png'], 'b_': ['b_1.png', 'b_2.png']}
+    """
+    if len(names) == 1:
+        return {"": names}
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if parse_frame_number(name) is not None:
+            groups[get_stem(name).rstrip(DIGITS)].append(name)
+    return {prefix: found for prefix, found in groups.items() if len(found) > 1}
 
 
 def number_pictures(folder: Path, names: list[str]) -> tuple[Picture, ...]:
@@ -121,7 +183,7 @@ def number_pictures(folder: Path, names: list[str]) -> tuple[Picture, ...]:
 
 
 def parse_frame_number(name: str) -> int | None:
-    """Return the number at the end of a picture's name without suffix: `frame_012.png` gives 12."""
-    stem = PurePosixPath(name).stem
-    digits = stem[len(stem.rstrip("0123456789")) :]
-    return int(digits) if digits else None
+    """Return the number at the end of a picture's name without suffix: `frame_012.png` gives 12; None without one."""
+    stem = get_stem(name)
+    digits = stem[len(stem.rstrip(DIGITS)) :]
+    return int(digits) if digits and len(digits) <= MOST_DIGITS else None

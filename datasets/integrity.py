@@ -13,10 +13,12 @@ from typing import Any
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.progress import Reporter
 from ..benchmark.core.types import FAKE, SPLITS, Video
-from ..benchmark.core.workers import map_ahead
-from .base import VIDEO_SUFFIXES, Release, describe_folder, make_adapter, parse_name
+from ..benchmark.core.workers import IN_PROCESS, WorkerPool
+from .base import Release, describe_folder, make_adapter, parse_name
 from .demo.world import GROUND_TRUTH, MARKER
 from .faces.sampling import VideoFile
+from .spelling import VIDEO_SUFFIXES, get_stem, make_stem_key
+from .walk import Skipped, name_some, walk_folders
 
 COMPLETE, INCOMPLETE, NOTHING = "complete", "incomplete", "nothing"
 EXIT = {COMPLETE: 0, INCOMPLETE: 1, NOTHING: 2}
@@ -45,7 +47,10 @@ class Count:
 
 @dataclass
 class Report:
-    """The result of a check. `missing` and `foreign` files and the rest are paths within `home`."""
+    """The result of a check. `missing` and `foreign` files and the rest are paths within `home`.
+
+    `faults` are lines on what would make a score wrong, `causes` on what else is odd.
+    """
 
     dataset: str
     root: str
@@ -57,6 +62,7 @@ class Report:
     unreadable: dict[str, str] = field(default_factory=dict)
     duplicates: list[list[str]] = field(default_factory=list)
     foreign: dict[str, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -68,17 +74,22 @@ class Report:
         short = any(c.official is not None and c.found < c.official for c in self.counts)
         if self.status == COMPLETE and not any(c.found for c in self.counts):
             self.status = NOTHING
-        elif short or self.missing or self.unreadable:
+        elif short or self.missing or self.unreadable or self.faults:
             self.status = INCOMPLETE
         return self
 
 
 def check(
-    name: str, root: Path, splits: Collection[str], deep: bool = False, workers: int = 0, tick: Tick = lambda d, t: None
+    name: str,
+    root: Path,
+    splits: Collection[str],
+    deep: bool = False,
+    pool: WorkerPool = IN_PROCESS,
+    tick: Tick = lambda d, t: None,
 ) -> Report:
     """Check a dataset: `ff++:c23`, or `ff++` for all compressions that are there.
 
-    `deep` also decodes every video, in `workers` processes. What is wrong with the data is in the report.
+    `deep` also decodes every video, in the pool's processes. What is wrong with the data is in the report.
 
     Raises:
         BenchError: the name or its compression is unknown.
@@ -95,22 +106,22 @@ def check(
     asked = ":" in name or not compression
     others = [] if asked else [c for c in entry.card["compressions"] if c != compression]
     found = _compare(entry.name, adapter, home, [compression, *others], splits, report)
-    report.unreadable = dict(_find_unreadable_files(found, deep, workers, tick))
-    report.duplicates = [
-        [v.id for v in same] for same in _find_duplicates(found) if same[0].id not in report.unreadable
-    ]
+    report.unreadable |= dict(_find_unreadable_files(found, deep, pool, tick))
+    same = [videos for videos in _find_duplicates(found, deep) if videos[0].id not in report.unreadable]
+    report.duplicates = [[v.id for v in videos] for videos in same]
+    report.faults += _describe_leaks(same)
     return report.set_status()
 
 
 def check_all(
-    names: Iterable[str], root: Path, splits: Collection[str], deep: bool, workers: int, reporter: Reporter
+    names: Iterable[str], root: Path, splits: Collection[str], deep: bool, pool: WorkerPool, reporter: Reporter
 ) -> list[Report]:
     """Check several datasets; see `check`."""
     reports = []
     for name in names:
         if deep:
             with reporter.task(f"decoding {name}") as tick:
-                reports.append(check(name, root, splits, True, workers, tick))
+                reports.append(check(name, root, splits, True, pool, tick))
         else:
             reports.append(check(name, root, splits))
     return reports
@@ -166,11 +177,20 @@ def _compare_lists(
     listed = {**release.listed, **split_of}
     chosen = [v for v in videos if split_of[v.id] in splits]
     found = [v for v in chosen if v.path.is_file()]
-    there = {v.id for v in found}
+    there, skipped = {v.id for v in found} | set(release.unnamed), Skipped()
+    known = {
+        make_stem_key(video) for video in split_of
+    }  # The adapter's own are on disk or missing as they are spelled.
     report.looked_for += release.folders
-    report.missing += sorted(video for video, split in listed.items() if split in splits and video not in there)
-    report.foreign |= dict(_find_foreign_files(home, release.folders, listed))
-    report.causes += [*release.causes, *_find_absent_folders(home, release.folders)]
+    report.missing += sorted(
+        video
+        for video, split in listed.items()
+        if split in splits and video not in there and (video in split_of or make_stem_key(video) not in known)
+    )
+    report.unreadable |= dict.fromkeys(release.unnamed, "its name isn't UTF-8: rename it")
+    report.foreign |= dict(_find_foreign_files(home, release.folders, listed, skipped))
+    report.causes += [*release.causes, *_find_absent_folders(home, release.folders), *skipped.describe()]
+    report.faults += [*release.faults, *([] if release.counts else _find_lone_classes(found))]
     rows = [(split_of[v.id], v) for v in found]
     for split, kind in release.counts or sorted({(split, v.method) for split, v in rows}):
         if split in splits:
@@ -190,24 +210,54 @@ def _is_of_kind(video: Video, kind: str) -> bool:
     return video.method == kind or (kind == "fake" and video.label == FAKE)
 
 
-def _find_foreign_files(home: Path, folders: Iterable[str], listed: Collection[str]) -> Iterator[tuple[str, str]]:
+def _find_foreign_files(
+    home: Path, folders: Iterable[str], listed: Collection[str], skipped: Skipped
+) -> Iterator[tuple[str, str]]:
     """Yield the video files in the dataset's folders that are no part of it, and what they may be."""
-    for folder in folders:
-        for path in sorted((home / folder).rglob("*")):
-            name = path.relative_to(home).as_posix()
-            if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and name not in listed:
-                origin = next((title for title, form in NAME_PATTERNS.items() if re.fullmatch(form, path.stem)), None)
-                yield name, "in no list" + (f"; named as those of {origin} are" if origin else "")
+    by_key = {make_stem_key(video): video for video in listed}
+    for folder in (f for f in folders if (home / f).is_dir()):
+        for inside, names in walk_folders(home / folder, skipped, VIDEO_SUFFIXES):
+            for video in (f"{folder}/{inside}/{name}".replace("//", "/") for name in names):
+                if video not in listed and (same := by_key.get(make_stem_key(video))) != video:
+                    yield video, f"by its name the same video as {same}" if same else _guess_origin(video)
 
 
-def _find_unreadable_files(videos: Sequence[Video], deep: bool, workers: int, tick: Tick) -> Iterator[tuple[str, str]]:
+def _guess_origin(video: str) -> str:
+    stem = get_stem(video)
+    origin = next((title for title, form in NAME_PATTERNS.items() if re.fullmatch(form, stem)), None)
+    return "in no list" + (f"; named as those of {origin} are" if origin else "")
+
+
+def _find_lone_classes(videos: Sequence[Video]) -> Iterator[str]:
+    """Tell of splits in which all videos are real, or all fake."""
+    labels: dict[str, set[int]] = defaultdict(set)
+    for video in videos:
+        labels[video.split].add(video.label)
+    for split in (s for s in SPLITS if len(labels[s]) == 1):
+        only, other = ("fake", "real") if FAKE in labels[split] else ("real", "fake")
+        yield f"all videos of {split} are {only}: nothing can be told from that without {other} ones"
+
+
+def _describe_leaks(groups: Iterable[Sequence[Video]]) -> Iterator[str]:
+    """Tell of the same content in the test set and out of it, or as real and as fake."""
+    leaks: dict[str, list[str]] = defaultdict(list)
+    for videos in groups:
+        same = " = ".join(v.id for v in videos)
+        if len({v.split == "test" for v in videos}) > 1:
+            leaks["the same file is in the test set and out of it"].append(same)
+        if len({v.label for v in videos}) > 1:
+            leaks["the same file is real and fake"].append(same)
+    return (f"{what}: {name_some(same)}" for what, same in leaks.items())
+
+
+def _find_unreadable_files(
+    videos: Sequence[Video], deep: bool, pool: WorkerPool, tick: Tick
+) -> Iterator[tuple[str, str]]:
     for video in videos:
         if not video.path.stat().st_size:
             yield video.id, "the file is empty"
     whole = [v for v in videos if deep and not v.pictures and v.path.stat().st_size]
-    for done, (video, trouble) in enumerate(
-        zip(whole, map_ahead(_try_decoding, [v.path for v in whole], workers), strict=True)
-    ):
+    for done, (video, trouble) in enumerate(zip(whole, pool.map(_try_decoding, [v.path for v in whole]), strict=True)):
         tick(done + 1, len(whole))
         if trouble:
             yield video.id, trouble
@@ -221,13 +271,20 @@ def _try_decoding(path: Path) -> str:
     return clip.describe_problem() or ("" if clip.total else "there is no picture in it")
 
 
-def _find_duplicates(videos: Sequence[Video]) -> list[list[Video]]:
-    """Return groups of videos whose files are the same to the byte; only files of one size are read."""
-    by_size, by_content = defaultdict(list), defaultdict(list)
-    for video in (v for v in videos if not v.pictures):
-        by_size[video.path.stat().st_size].append(video)
+def _find_duplicates(videos: Sequence[Video], deep: bool) -> list[list[Video]]:
+    """Return groups of videos with a file that is the same to the byte; only files of one size are read.
+
+    Pictures that are frames of videos are compared if `deep`.
+    """
+    by_size: dict[int, list[tuple[Video, Path]]] = defaultdict(list)
+    by_content: dict[bytes, dict[str, Video]] = defaultdict(dict)
+    for video in videos:
+        pictures = [Path(p.file) for p in video.pictures if deep and not p.key]
+        for path in pictures if video.pictures else [video.path]:
+            if path.is_file():
+                by_size[path.stat().st_size].append((video, path))
     for same in by_size.values():
-        for video in same if len(same) > 1 else ():
-            with video.path.open("rb") as file:
-                by_content[hashlib.file_digest(file, "sha256").digest()].append(video)
-    return [same for same in by_content.values() if len(same) > 1]
+        for video, path in same if len(same) > 1 else ():
+            with path.open("rb") as file:
+                by_content[hashlib.file_digest(file, "sha256").digest()][video.id] = video
+    return [list(same.values()) for same in by_content.values() if len(same) > 1]

@@ -1,21 +1,30 @@
-"""Ordered, bounded look-ahead over worker processes: the same results in the same order whatever their number."""
+"""The worker processes of a run: the same results in the same order whatever their number."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import pickle
+import shutil
+import signal
+import tempfile
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import count
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar
 
 from .errors import BenchError
 
-T = TypeVar("T")
-_function: Callable[[Any], Any] | None = None
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+AHEAD = 3  # How many items a worker's share of the look-ahead is.
+_resting = threading.Lock()  # In a worker: held all the time but while it computes.
 
 
 def available_cores() -> int:
@@ -23,34 +32,63 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_ahead(function: Callable[[Any], T], items: Iterable[Any], workers: int, plugin: str = "") -> Iterator[T]:
-    """Yield function(item) for every item, in order, computed ahead in `workers` processes (0: in this one).
+class _Started(NamedTuple):
+    """What a pool has while its processes run: they watch the lifeline, and read functions from the folder."""
 
-    Args:
-        function: picklable; sent to each process once.
-        items: what to work on, one message each.
-        workers: how many processes.
-        plugin: the `file.py:Name` that the function's classes come from, if any; imported before unpickling.
+    executor: ProcessPoolExecutor
+    lifeline: Connection
+    folder: tempfile.TemporaryDirectory[str]
 
-    Raises:
-        BenchError: a worker process was killed.
-        Exception: whatever the function raises.
+
+class WorkerPool:
+    """Processes that compute for this one, started when there is something to do, and kept until the pool is closed.
+
+    One pool serves a whole run: starting a process and importing what it needs takes longer than much of its work.
     """
-    if workers == 0:
-        yield from map(function, items)
-        return
-    spawn = multiprocessing.get_context("spawn")  # A fork after threads have started can deadlock.
-    packed = pickle.dumps(function)
-    with ProcessPoolExecutor(workers, spawn, initializer=_start, initargs=(packed, plugin)) as pool:
-        waiting: deque[Future[T]] = deque()
+
+    def __init__(self, workers: int = 0):
+        """Make a pool of `workers` processes; with 0, everything is computed in this one."""
+        self.workers = workers
+        self._started: _Started | None = None
+        self._functions = count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item], plugin: str = "", *, ordered: bool = True
+    ) -> Iterator[Result]:
+        """Yield function(item) for every item, computed a few items ahead.
+
+        Args:
+            function: picklable; read by each process once.
+            items: what to work on, one message each; asked for only as far as is computed ahead.
+            plugin: the `file.py:Name` that the function's classes come from, if any; imported before unpickling.
+            ordered: in the items' order, not as they are finished.
+
+        Raises:
+            BenchError: a worker process was killed. The pool can be used again.
+            Exception: whatever the function raises.
+        """
+        if self.workers == 0:
+            yield from map(function, items)
+            return
+        started, waiting = self._start(), list[Future[Result]]()
+        file = Path(started.folder.name) / f"{next(self._functions)}.pickle"
+        file.write_bytes(pickle.dumps(function))
         try:
             for item in items:
-                waiting.append(pool.submit(_call, item))
-                if len(waiting) > 3 * workers:
-                    yield waiting.popleft().result()
+                with _block_interrupts():
+                    waiting.append(started.executor.submit(_call, file, plugin, item))
+                if len(waiting) > AHEAD * self.workers:
+                    yield _take(waiting, ordered).result()
             while waiting:
-                yield waiting.popleft().result()
+                yield _take(waiting, ordered).result()
         except BrokenProcessPool:
+            self.close()
             raise BenchError(
                 "a worker process ended too soon: killed, perhaps for want of memory, or stopped by the error above. "
                 "What is finished is kept: type the command again, with fewer --workers"
@@ -58,33 +96,102 @@ def map_ahead(function: Callable[[Any], T], items: Iterable[Any], workers: int, 
         finally:
             for future in waiting:
                 future.cancel()
+            file.unlink(missing_ok=True)
+
+    def _start(self) -> _Started:
+        if self._started is None:
+            spawn = multiprocessing.get_context("spawn")  # A fork after threads have started can deadlock.
+            watched, lifeline = spawn.Pipe(duplex=False)
+            folder = tempfile.TemporaryDirectory(prefix="crossfake-")
+            executor = ProcessPoolExecutor(self.workers, spawn, _start_worker, (watched, folder.name))
+            self._started = _Started(executor, lifeline, folder)
+        return self._started
+
+    def close(self) -> None:
+        """End the processes, also those that compute; another `map` starts new ones."""
+        if self._started:
+            started, self._started = self._started, None
+            started.lifeline.close()
+            started.executor.shutdown(cancel_futures=True)
+            started.folder.cleanup()
 
 
-def end_with_parent() -> None:
-    """End this worker process as soon as the one that started it is gone: killed, that can't tell its workers to."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+IN_PROCESS = WorkerPool(0)
+"""Computes everything in this process, and has nothing to close."""
 
 
-def _start(packed: bytes, plugin: str) -> None:
-    global _function
+@contextmanager
+def limit_to_one_thread() -> Iterator[None]:
+    """Let OpenCV use one thread: for work that is shared out over processes, and then is the same in this one."""
     import cv2
 
-    end_with_parent()
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+@contextmanager
+def _block_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C from the processes that are started meanwhile: it reaches the parent, too, which closes the pool."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _take(waiting: list[Future[Result]], ordered: bool) -> Future[Result]:
+    future = waiting[0] if ordered else next(as_completed(waiting))
+    waiting.remove(future)
+    return future
+
+
+def _start_worker(watched: Connection, folder: str) -> None:
+    """Make this process a worker, which ends with its parent or with the pool, whichever is first."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # For a face finder that runs on torch, which is imported later.
+    _resting.acquire()
+    for watch in (lambda: _end_with_parent(folder), lambda: _end_with_pool(watched, folder)):
+        threading.Thread(target=watch, daemon=True).start()
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _end_with_parent(folder: str) -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        _end(folder)
+
+
+def _end_with_pool(watched: Connection, folder: str) -> None:
+    """End this process when the pool is closed, but never while it sends a result: half of one, the parent waits on."""
+    watched.poll(None)
+    with _resting:
+        _end(folder)
+
+
+def _end(folder: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # A parent that was killed can't.
+    os._exit(1)
+
+
+def _call(file: Path, plugin: str, item: Any) -> Any:
+    function = _load_function(file, plugin)
+    _resting.release()
+    try:
+        return function(item)
+    finally:
+        _resting.acquire()
+
+
+@lru_cache(maxsize=2)  # One may be used while another is, such as for validation amid training.
+def _load_function(file: Path, plugin: str) -> Callable[[Any], Any]:
     if plugin:
         from .registry import import_target
 
         import_target(plugin)
-    _function = pickle.loads(packed)
-
-
-def _call(item: Any) -> Any:
-    assert _function is not None
-    return _function(item)
+    loaded: Callable[[Any], Any] = pickle.loads(file.read_bytes())
+    return loaded

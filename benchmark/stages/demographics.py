@@ -18,6 +18,7 @@ from ...detectors.common.crops import BoxCrop
 from ..core.errors import BenchError
 from ..core.progress import Reporter
 from ..core.settings import FaceSettings
+from ..core.workers import WorkerPool
 from ..stats.attributes import PEOPLE, UNDEFINED, choose_main_pair
 from .sources import Source
 
@@ -83,7 +84,14 @@ def _assign_groups(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
 
 
 def export_for_papers(
-    source: Source, faces: FaceSettings, out: Path, reporter: Reporter, workers: int, *, size: int = 256, seed: int = 0
+    source: Source,
+    faces: FaceSettings,
+    out: Path,
+    reporter: Reporter,
+    pool: WorkerPool,
+    *,
+    size: int = 256,
+    seed: int = 0,
 ) -> tuple[dict[str, int], list[str]]:
     """Prepare a dataset's faces where they aren't, and write them as the fairness papers' code reads them.
 
@@ -92,7 +100,7 @@ def export_for_papers(
         faces: how videos become faces.
         out: where images and CSVs go.
         reporter: is told how far it is.
-        workers: processes that prepare faces.
+        pool: the processes that prepare faces.
         size: pixels of an image's side.
         seed: of the training pairs.
 
@@ -100,7 +108,7 @@ def export_for_papers(
         How many frames each list has, and a line for every video that is in none.
     """
     splits = sorted({v.split for v in source.videos})
-    store = source.prepare(splits, faces, reporter, workers)
+    store = source.prepare(splits, faces, reporter, pool)
     videos = [v for split in splits for v in source.split(split)]
     with reporter.task(f"writing {out}") as tick:
         return export(videos, store, BoxCrop(size), out, seed, source.name, tick)

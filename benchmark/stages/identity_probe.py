@@ -18,11 +18,11 @@ from ..core.errors import BenchError
 from ..core.progress import Reporter
 from ..core.scorecard import as_json
 from ..core.types import FAKE, REAL, Estimate, Video
-from ..core.workers import map_ahead
+from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.bootstrap import Resamples, estimate_interval, measure_means
 from .detectors import DetectorRequest, load_detector
-from .predict import VideoCrops
 from .sources import Source
+from .video_crops import VideoCrops
 
 if TYPE_CHECKING:
     from ...datasets.faces.face_store import FaceStore
@@ -83,7 +83,12 @@ def assign_folds(told: VideoPeople) -> NDArray[np.int64]:
 
 
 def probe_identities(
-    networks: tuple[Any, Any], cropper: Cropper, store: FaceStore, told: VideoPeople, workers: int = 0, plugin: str = ""
+    networks: tuple[Any, Any],
+    cropper: Cropper,
+    store: FaceStore,
+    told: VideoPeople,
+    pool: WorkerPool = IN_PROCESS,
+    plugin: str = "",
 ) -> dict[str, Any]:
     """Recognise people by the features of a trained network and of a random one.
 
@@ -95,9 +100,7 @@ def probe_identities(
     """
     folds, names = assign_folds(told), [person for _, person in told]
     videos = [v for v, _ in told]
-    right = [
-        classify_people(extract_features(n, cropper, store, videos, workers, plugin), names, folds) for n in networks
-    ]
+    right = [classify_people(extract_features(n, cropper, store, videos, pool, plugin), names, folds) for n in networks]
     count = len(set(names))
     return {"people": count, "videos": len(told), "chance": 1 / count, **compare_accuracies(told, *right)}
 
@@ -108,7 +111,7 @@ def probe_source(
     splits: Sequence[str],
     who: str,
     reporter: Reporter,
-    workers: int = 0,
+    pool: WorkerPool = IN_PROCESS,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Probe a trained detector, and one of random weights, on some splits of a dataset.
@@ -119,7 +122,7 @@ def probe_source(
         splits: of `train`, `val`, `test`.
         who: the person to tell: `target` or `source`, see `name_people`.
         reporter: is told how far it is.
-        workers: processes that prepare data.
+        pool: the processes that prepare data.
         seed: of the random weights.
 
     Returns:
@@ -133,10 +136,10 @@ def probe_source(
     loaded = load_detector(request, demo=source.root.demo is not None)
     entry, options = loaded.entry, loaded.settings.options
     random = create_from(entry, seed, **{k: v for k, v in options.items() if k != "pretrained"})
-    store = source.prepare(splits, loaded.settings.faces, reporter, workers)
+    store = source.prepare(splits, loaded.settings.faces, reporter, pool)
     told = name_people([v for v in videos if store.frames(v.id)], who)
     with reporter.task(f"recognising people in {source.label}"):
-        found = probe_identities((loaded.detector, random), loaded.cropper, store, told, workers, entry.plugin)
+        found = probe_identities((loaded.detector, random), loaded.cropper, store, told, pool, entry.plugin)
     return {
         "schema_version": 1,
         "kind": "identity probe",
@@ -152,12 +155,17 @@ def probe_source(
 
 
 def extract_features(
-    detector: Any, cropper: Cropper, store: FaceStore, videos: Sequence[Video], workers: int = 0, plugin: str = ""
+    detector: Any,
+    cropper: Cropper,
+    store: FaceStore,
+    videos: Sequence[Video],
+    pool: WorkerPool = IN_PROCESS,
+    plugin: str = "",
 ) -> list[NDArray[np.float32]]:
     """Return the pooled features (frames, C) of each video."""
     if not hasattr(detector, "outputs_of"):
         raise BenchError(f"this detector tells no features: it has no method outputs_of(frames). See {PAGE}")
-    crops = map_ahead(VideoCrops(store, cropper), [v.id for v in videos], workers, plugin)
+    crops = pool.map(VideoCrops(store, cropper), [v.id for v in videos], plugin)
     return [pool_features(detector.outputs_of(cut)) for cut in crops]
 
 

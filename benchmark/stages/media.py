@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ...datasets.base import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from ...datasets.faces.prepare import cut_faces, sample_frames
 from ...datasets.faces.sampling import VideoFile
 from ...datasets.faces.tracking import group_faces_by_person
+from ...datasets.spelling import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from ..core.contracts import Cropper, Scores
 from ..core.errors import BenchError
 from ..core.settings import FaceSettings

@@ -15,6 +15,7 @@ from ..core.scorecard import SCHEMA_VERSION
 from ..core.settings import Settings
 from ..core.storage import SCORECARD, read_json
 from ..core.types import FAKE, REAL
+from ..core.workers import WorkerPool
 from .detectors import load_resolved_settings
 from .sources import DataRoot, Source, find_root, open_source
 
@@ -156,7 +157,7 @@ def check_names(request: Request) -> list[Entry]:
 
 
 def make_plan(
-    request: Request, data: str | None, reporter: Reporter, workers: int, *, render: bool = True, tests: bool = True
+    request: Request, data: str | None, reporter: Reporter, pool: WorkerPool, *, render: bool = True, tests: bool = True
 ) -> list[Cell]:
     """Check everything and expand a request into cells; the demo world is rendered once its names are right.
 
@@ -164,7 +165,7 @@ def make_plan(
         request: what is asked for.
         data: the data root, as --data takes it; None for BENCH_DATA, else the demo world.
         reporter: is told which data it is.
-        workers: processes that render a demo world.
+        pool: the processes that render a demo world.
         render: whether to render a demo world that isn't there; else there is no data to check, and no cells.
         tests: whether cells will be tested; else their test splits are not checked.
 
@@ -173,7 +174,7 @@ def make_plan(
     """
     entries = check_names(request)
     check_settings(request, entries)
-    root = find_root(data, reporter, workers, render)
+    root = find_root(data, reporter, pool, render)
     if not render and root.demo is not None and not root.demo.get("complete"):
         return []
     wanted = dict.fromkeys((request.train, *request.tests))

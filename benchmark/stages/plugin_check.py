@@ -16,7 +16,7 @@ from ..core.contracts import Cropper, Dataset
 from ..core.errors import BenchError
 from ..core.registry import Entry, datasets, detectors
 from ..core.types import FAKE, REAL, SPLITS, Face, TrainSample, Video
-from ..core.workers import map_ahead
+from ..core.workers import WorkerPool
 from .sources import DataRoot, Source
 
 FACES = 5
@@ -184,7 +184,8 @@ class DetectorCheck:
     def check_pickling(self) -> str:
         """Its cropper works in a worker process."""
         face = make_test_faces()[0]
-        (there,) = map_ahead(self.cropper, [face], 1, self.entry.plugin)
+        with WorkerPool(1) as pool:
+            (there,) = pool.map(self.cropper, [face], self.entry.plugin)
         require(np.array_equal(there, self.frames[0]), "the cropper gives another crop in a worker process")
         return "works in a worker process"
 

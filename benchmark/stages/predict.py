@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +16,15 @@ from ..core.keys import hash_key
 from ..core.predictions import ATTRIBUTES, PartialPredictions
 from ..core.progress import Reporter, Tick
 from ..core.types import Video
-from ..core.workers import map_ahead
+from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
 from .cost import Throughput
 from .detectors import DetectorRequest, LoadedDetector, load_detector
 from .sources import Source
+from .video_crops import VideoCrops
 
 if TYPE_CHECKING:
     from ...datasets.faces.face_store import FaceStore
-
-
-@dataclass(frozen=True)
-class VideoCrops:
-    """Cuts all crops of a video: the part of predicting that worker processes do."""
-
-    store: FaceStore
-    cropper: Cropper
-
-    def __call__(self, video_id: str) -> np.ndarray:
-        """Return the crops (n, S, S, 3) of its frames, in the store's order."""
-        return np.stack([self.cropper(face) for face in self.store.faces(video_id)])
 
 
 def predict(
@@ -46,7 +34,7 @@ def predict(
     videos: list[Video],
     *,
     batch_size: int = 32,
-    workers: int = 0,
+    pool: WorkerPool = IN_PROCESS,
     plugin: str = "",
     tick: Tick = lambda done, total: None,
     partial_predictions: PartialPredictions | None = None,
@@ -69,7 +57,7 @@ def predict(
     scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
     speed, started, compiled = Throughput(), time.perf_counter(), _compile_seconds(detector)
     for batch in _iterate_batches(
-        table["video"][len(scores[0]) :], VideoCrops(store, cropper), batch_size, workers, plugin
+        table["video"][len(scores[0]) :], VideoCrops(store, cropper), batch_size, pool, plugin
     ):
         before = time.perf_counter()
         scores.append(score_batch(detector, batch))
@@ -83,12 +71,19 @@ def predict(
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
     table = table.assign(score=np.concatenate(scores))
-    scored = {v.id for v in usable}
-    dropped = [_describe_dropped(v, outcomes) for v in videos if v.id not in scored]
-    metadata = {"official": len(videos), "scored": len(usable), "dropped": dropped, "throughput": speed.summarise()}
-    metadata["origins"] = sorted({outcomes[v.id].origin for v in usable} - {""})
-    metadata[ATTRIBUTES] = name_attributes(name for v in usable for name in v.groups)
+    metadata = {**_describe_videos(videos, usable, outcomes), "throughput": speed.summarise()}
     return table.sort_values(["video", "frame"], ignore_index=True), metadata
+
+
+def _describe_videos(videos: list[Video], usable: list[Video], outcomes: dict[str, Any]) -> dict[str, Any]:
+    scored = {v.id for v in usable}
+    return {
+        "official": len(videos),
+        "scored": len(usable),
+        "dropped": [_describe_dropped(v, outcomes) for v in videos if v.id not in scored],
+        "origins": sorted({outcomes[v.id].origin for v in usable} - {""}),
+        ATTRIBUTES: name_attributes(name for v in usable for name in v.groups),
+    }
 
 
 def predict_sources(
@@ -97,7 +92,7 @@ def predict_sources(
     split: str,
     out: Path,
     reporter: Reporter,
-    workers: int = 0,
+    pool: WorkerPool = IN_PROCESS,
     batch_size: int = 32,
 ) -> Iterator[Path]:
     """Score a split of each dataset into a file in `out`, and yield its path; one that was begun is gone on with.
@@ -110,13 +105,13 @@ def predict_sources(
             raise BenchError(f"{source.label} has no videos in its {split} split. Use --split test")
     loaded = load_detector(request, demo=any(source.root.demo is not None for source in sources))
     for source in sources:
-        yield _predict_source(loaded, source, split, out, reporter, workers, batch_size)
+        yield _predict_source(loaded, source, split, out, reporter, pool, batch_size)
 
 
 def _predict_source(
-    loaded: LoadedDetector, source: Source, split: str, out: Path, reporter: Reporter, workers: int, batch_size: int
+    loaded: LoadedDetector, source: Source, split: str, out: Path, reporter: Reporter, pool: WorkerPool, batch_size: int
 ) -> Path:
-    store = source.prepare([split], loaded.settings.faces, reporter, workers)
+    store = source.prepare([split], loaded.settings.faces, reporter, pool)
     path = out / f"{loaded.entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
     made_by = [*loaded.key_content(), str(store.folder), source.key([split])]
     partial_predictions = PartialPredictions(path, hash_key(made_by))
@@ -127,7 +122,7 @@ def _predict_source(
             store,
             source.split(split),
             batch_size=batch_size,
-            workers=workers,
+            pool=pool,
             plugin=loaded.entry.plugin,
             tick=tick,
             partial_predictions=partial_predictions,
@@ -141,7 +136,7 @@ def _compile_seconds(detector: Scores) -> float:
 
 
 def _iterate_batches(
-    wanted: pd.Series, crops_of: VideoCrops, size: int, workers: int, plugin: str
+    wanted: pd.Series, crops_of: VideoCrops, size: int, pool: WorkerPool, plugin: str
 ) -> Iterator[np.ndarray]:
     """Yield the crops of `wanted`, a video's name an image: full batches across videos, the last one smaller.
 
@@ -149,7 +144,7 @@ def _iterate_batches(
     """
     counts = wanted.groupby(wanted, sort=False).size()
     images: list[np.ndarray] = []
-    for crops, count in zip(map_ahead(crops_of, counts.index, workers, plugin), counts, strict=True):
+    for crops, count in zip(pool.map(crops_of, counts.index, plugin), counts, strict=True):
         images += list(crops[-count:])
         while len(images) >= size:
             yield np.stack(images[:size])

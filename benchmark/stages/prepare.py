@@ -12,6 +12,7 @@ from ..core.errors import BenchError
 from ..core.progress import Reporter
 from ..core.settings import FaceSettings
 from ..core.types import PrepareResult
+from ..core.workers import WorkerPool
 from .sources import Source
 
 
@@ -30,10 +31,10 @@ class PreparedSource(NamedTuple):
 
 
 def prepare_source(
-    source: Source, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, workers: int
+    source: Source, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, pool: WorkerPool
 ) -> PreparedSource:
     """Prepare the faces of some splits, and write beside the store what was odd."""
-    outcomes = source.prepare(splits, faces, reporter, workers).outcomes()
+    outcomes = source.prepare(splits, faces, reporter, pool).outcomes()
     results = [outcomes[v.id] for name in splits for v in source.split(name)]
     problems = select_problem_videos(results)
     report = source.store_folder(faces) / REPORT

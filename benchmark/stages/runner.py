@@ -19,6 +19,7 @@ from ..core.progress import Reporter
 from ..core.provenance import collect_provenance
 from ..core.scorecard import SCHEMA_VERSION
 from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, write_json, write_text
+from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.scoring import fit_operating_point, make_scorecard
 from .cost import count_flops, count_parameters
 from .engines import ENGINES
@@ -38,7 +39,7 @@ class RunOptions:
     """How to do the work: nothing here changes a number."""
 
     reporter: Reporter
-    workers: int = 1
+    pool: WorkerPool = IN_PROCESS
     batch_size: int = 32
     engine: str = "inline"
     command: str = ""
@@ -87,7 +88,7 @@ class Stages:
 
     def prepare(self, source: Source, splits: list[str]) -> FaceStore:
         """Prepare the faces of some splits."""
-        return source.prepare(splits, self.cell.settings.faces, self.options.reporter, self.options.workers)
+        return source.prepare(splits, self.cell.settings.faces, self.options.reporter, self.options.pool)
 
     def load_or_train(self) -> tuple[Any, Any]:
         """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
@@ -122,7 +123,7 @@ class Stages:
             source.split("val"),
             cell.folder,
             self.options.reporter,
-            self.options.workers,
+            self.options.pool,
             cell.entry.plugin,
         )
         report = training.run()
@@ -145,7 +146,7 @@ class Stages:
                     store,
                     source.split(split),
                     batch_size=self.options.batch_size,
-                    workers=self.options.workers,
+                    pool=self.options.pool,
                     plugin=self.cell.entry.plugin,
                     tick=tick,
                     partial_predictions=partial_predictions,

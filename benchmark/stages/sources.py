@@ -16,6 +16,7 @@ from ..core.progress import Reporter
 from ..core.settings import FaceSettings
 from ..core.storage import cache_home, hold_lock
 from ..core.types import FAKE, REAL, Video
+from ..core.workers import IN_PROCESS, WorkerPool
 
 if TYPE_CHECKING:
     from ...datasets.faces.face_store import FaceStore
@@ -91,14 +92,16 @@ class Source:
         name = self.name.replace("+", "p").replace(":", "-").replace("/", "-")
         return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
 
-    def prepare(self, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, workers: int) -> FaceStore:
+    def prepare(
+        self, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, pool: WorkerPool = IN_PROCESS
+    ) -> FaceStore:
         """Find the faces of some splits' videos, unless their store has them; others who want the same wait."""
         from ...datasets.faces.prepare import prepare
 
         videos = [v for name in splits for v in self.split(name)]
         folder = self.store_folder(faces)
         with hold_lock(folder), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
-            return prepare(videos, faces, folder, workers, tick)
+            return prepare(videos, faces, folder, pool, tick)
 
 
 def demo_folder(size: str, seed: int, world: str) -> Path:
@@ -125,7 +128,7 @@ def choose_data(given: str | None) -> str:
     return given or os.environ.get("BENCH_DATA") or ""
 
 
-def find_root(given: str | None, reporter: Reporter, workers: int, render: bool = True) -> DataRoot:
+def find_root(given: str | None, reporter: Reporter, pool: WorkerPool = IN_PROCESS, render: bool = True) -> DataRoot:
     """Return the data root asked for by --data or BENCH_DATA; with neither, or `demo`, the demo world, rendered once.
 
     Raises:
@@ -140,7 +143,7 @@ def find_root(given: str | None, reporter: Reporter, workers: int, render: bool 
         reporter.say(f"world: demo ({size}, seed {seed}; {why}): synthetic videos, results say nothing of real ones")
         folder = demo_folder(size, seed, "standard")
         if render:
-            render_demo(folder, size, seed, "standard", reporter, workers)
+            render_demo(folder, size, seed, "standard", reporter, pool)
         return DataRoot(folder, find_world(folder) or {"size": size, "seed": seed, "world": "standard"})
     path = Path(chosen).expanduser()
     if not path.is_dir():
@@ -153,7 +156,9 @@ def find_root(given: str | None, reporter: Reporter, workers: int, render: bool 
     return root
 
 
-def render_demo(folder: Path, size: str, seed: int, world: str, reporter: Reporter, workers: int) -> None:
+def render_demo(
+    folder: Path, size: str, seed: int, world: str, reporter: Reporter, pool: WorkerPool = IN_PROCESS
+) -> None:
     """Render a demo world unless it is complete already."""
     from ...datasets.demo.world import find_world, render_world
 
@@ -161,7 +166,7 @@ def render_demo(folder: Path, size: str, seed: int, world: str, reporter: Report
         render_world(folder, size, seed, world)  # Refuses a folder that holds another world.
         return
     with reporter.task(f"rendering the demo world into {folder}") as tick:
-        render_world(folder, size, seed, world, workers, tick)
+        render_world(folder, size, seed, world, pool, tick)
 
 
 def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:

@@ -20,7 +20,7 @@ from ..core.progress import Reporter
 from ..core.settings import TrainSettings
 from ..core.storage import write_atomically, write_json
 from ..core.types import FAKE, REAL, Video
-from ..core.workers import map_ahead
+from ..core.workers import WorkerPool
 from ..stats import metrics
 from ..stats.scoring import pool_frames
 from .predict import predict
@@ -59,7 +59,7 @@ class Training:
     val_videos: list[Video]
     folder: Path
     reporter: Reporter
-    workers: int
+    pool: WorkerPool
     plugin: str = ""
     broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
     wanted: int = field(default=0, init=False)  # of so many.
@@ -79,11 +79,7 @@ class Training:
         batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
         saved = time.monotonic()
         with self.reporter.task(f"training, {total} steps of {s.batch_size}") as tick:
-            # One process is busy with the optimisation steps themselves.
-            made = map_ahead(
-                batches, range(progress.step, total), max(min(self.workers, 1), self.workers - 1), self.plugin
-            )
-            for batch, lost in made:
+            for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin):
                 self._step(session, batch, lost, progress)
                 tick(progress.step, total)
                 if progress.step % per_epoch == 0:
@@ -175,7 +171,7 @@ class Training:
 
     def _end_epoch(self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Measure on the validation split; later epochs win ties."""
-        table, _ = predict(self.detector, self.cropper, self.train_store, self.val_videos, workers=0)
+        table, _ = predict(self.detector, self.cropper, self.train_store, self.val_videos)
         videos = pool_frames(table)
         auc = float(metrics.auc(videos["label"], videos["score"]))
         epoch = progress.step // per_epoch

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...benchmark.core.workers import limit_to_one_thread
 from .camera import CAMERAS, RATE, Camera, Light, draw_background, draw_light, expose, write_video
 from .face_grid import Image, make_rng
 from .landmarks import project_landmarks
@@ -117,6 +118,7 @@ class Forgery:
         return forge(self.recipe, target, self.masks[index], image, face_width, self.tint)
 
 
+@limit_to_one_thread()
 def render_shot(root: Path, shot: Shot) -> list[GroundTruth]:
     """Write those of the shot's files under `root` that don't exist yet; return the truth about all of them."""
     scene = make_scene(shot.clip)

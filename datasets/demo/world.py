@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
 from ...benchmark.core.errors import BenchError, did_you_mean
 from ...benchmark.core.storage import hold_lock, read_json, write_atomically, write_json, write_text
-from ...benchmark.core.workers import end_with_parent
+from ...benchmark.core.workers import IN_PROCESS, WorkerPool
 from .ffpp_layout import plan_ffpp, plan_leak
 from .layouts import Layout, plan_celebdf, plan_dfd, plan_dfdc
 from .population import SIZES
@@ -35,7 +31,7 @@ def render_world(
     size: str = "default",
     seed: int = 0,
     world: str = "standard",
-    workers: int = 1,
+    pool: WorkerPool = IN_PROCESS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a world under `out`, or what is missing of it, and return `out`.
@@ -51,7 +47,7 @@ def render_world(
     with hold_lock(out):
         if not _is_complete(out, wanted):  # another process may have written it in the meantime
             write_json(out / STARTED, wanted)
-            _write(out, wanted, workers, progress)
+            _write(out, wanted, pool, progress)
     return out
 
 
@@ -118,13 +114,13 @@ def _is_complete(out: Path, wanted: dict[str, Any]) -> bool:
     return is_complete
 
 
-def _write(out: Path, wanted: dict[str, Any], workers: int, progress: Callable[[int, int], None] | None) -> None:
+def _write(out: Path, wanted: dict[str, Any], pool: WorkerPool, progress: Callable[[int, int], None] | None) -> None:
     layout = plan_world(wanted["size"], wanted["seed"], wanted["world"])
     for path, text in layout.texts.items():
         write_text(out / path, text)
     total, done = sum(len(shot.videos) for shot in layout.shots), 0
     truths: list[list[GroundTruth]] = []
-    for shot, known in zip(layout.shots, _render_shots(out, layout.shots, workers), strict=True):
+    for shot, known in zip(layout.shots, pool.map(partial(render_shot, out), layout.shots), strict=True):
         truths.append(known)
         done += len(shot.videos)
         if progress:
@@ -133,26 +129,6 @@ def _write(out: Path, wanted: dict[str, Any], workers: int, progress: Callable[[
         _make_truth_table(layout.shots, truths).to_parquet(temporary, index=False)
     marker = {"schema_version": SCHEMA_VERSION, **wanted, "counts": count_videos(layout.shots), "complete": True}
     write_json(out / MARKER, marker)
-
-
-def _render_shots(out: Path, shots: list[Shot], workers: int) -> Iterator[list[GroundTruth]]:
-    """Film all shots, here or in new processes, and yield what is known of each in order."""
-    if workers <= 1:
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            yield from map(partial(render_shot, out), shots)
-        finally:
-            cv2.setNumThreads(threads)
-        return
-    # Spawned, not forked: the caller may have threads (torch, BLAS), which a forked child would deadlock on.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
-        yield from pool.map(partial(render_shot, out), shots, chunksize=4)
-
-
-def _start_worker() -> None:
-    end_with_parent()
-    cv2.setNumThreads(1)
 
 
 def _make_truth_table(shots: list[Shot], truths: list[list[GroundTruth]]) -> pd.DataFrame:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key
 from ...benchmark.core.settings import FaceSettings
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video
-from ...benchmark.core.workers import end_with_parent
+from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_thread
 from .crop import cut_context_crop
 from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
@@ -58,13 +52,13 @@ def prepare(
     videos: Sequence[Video],
     settings: FaceSettings,
     folder: Path,
-    workers: int = 1,
+    pool: WorkerPool = IN_PROCESS,
     progress: Progress | None = None,
 ) -> FaceStore:
     """Find the faces of all videos that `folder` doesn't hold yet, or whose file has changed since.
 
     Each chunk of videos is written when it is done, so a killed run goes on where it stopped. What is found does not
-    depend on `workers` (processes). `progress` is called with the number of videos done so far and of all to do.
+    depend on `pool`, whose processes do it. `progress` is called with the numbers of videos done and to be done.
 
     Raises:
         BenchError: the finder is unknown or lacks its models, the store has other settings, or a worker was killed.
@@ -78,10 +72,9 @@ def prepare(
         load_finder(settings.finder)  # So that what is missing is told at once, and not by a worker.
         _remove_stale(folder)
     chunks = [tasks[i : i + CHUNK] for i in range(0, len(tasks), CHUNK)]
-    done = 0
-    for count in chain(
-        [0], _run_chunks(chunks, settings, folder, workers)
-    ):  # From 0 on, so that the first chunk has a rate.
+    done, prepared = 0, partial(prepare_chunk, settings=settings, folder=folder)
+    counts = (pool if len(chunks) > 1 else IN_PROCESS).map(prepared, chunks, ordered=False)
+    for count in chain([0], counts):  # From 0 on, so that the first chunk has a rate.
         done += count
         if progress:
             progress(done, len(tasks))
@@ -93,43 +86,18 @@ def make_store_settings(settings: FaceSettings) -> dict[str, Any]:
     return {**settings.key_content(), "finder_version": FINDER_VERSION}
 
 
-def _run_chunks(chunks: list[list[WorkItem]], settings: FaceSettings, folder: Path, workers: int) -> Iterator[int]:
-    if workers <= 1 or len(chunks) < 2:
-        for chunk in chunks:
-            yield prepare_chunk(chunk, settings, folder)
-        return
-    # Spawned, not forked: OpenCV's and FFmpeg's threads don't survive a fork.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context, initializer=_start_worker)
-    try:
-        for future in as_completed([pool.submit(prepare_chunk, c, settings, folder) for c in chunks]):
-            yield future.result()
-    except BrokenProcessPool:
-        raise BenchError(
-            "a worker that prepares faces was killed, perhaps for want of memory. What is done is kept: "
-            "type the command again, with fewer workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    end_with_parent()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # For a finder that runs on torch, which is imported later.
-
-
+@limit_to_one_thread()
 def prepare_chunk(tasks: Sequence[WorkItem], settings: FaceSettings, folder: Path) -> int:
     """Prepare a few videos and write them as one shard, or as several if they are large; return how many they were."""
     finder = _finder(settings.finder) if any(t.needs_finder for t in tasks) else None
     done: list[tuple[PrepareResult, list[Encoded]]] = []
     first, size = 0, 0
-    with _limit_to_one_thread():
-        for number, task in enumerate(tasks, start=1):
-            done.append(prepare_video(task, settings, finder))
-            size += sum(len(content) for _, content in done[-1][1])
-            if size > SHARD_BYTES or number == len(tasks):
-                _write_shards(tasks[first:number], done, settings, folder)
-                first, size, done = number, 0, []
+    for number, task in enumerate(tasks, start=1):
+        done.append(prepare_video(task, settings, finder))
+        size += sum(len(content) for _, content in done[-1][1])
+        if size > SHARD_BYTES or number == len(tasks):
+            _write_shards(tasks[first:number], done, settings, folder)
+            first, size, done = number, 0, []
     return len(tasks)
 
 
@@ -142,16 +110,6 @@ def _write_shards(
 
 
 _finder = lru_cache(maxsize=1)(load_finder)
-
-
-@contextmanager
-def _limit_to_one_thread() -> Iterator[None]:
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def prepare_video(

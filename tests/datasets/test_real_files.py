@@ -164,4 +164,5 @@ def test_kinds_of_files_as_checked(plant, clips):
     deep = check("folder", root, ALL, deep=True)
     assert {Path(v).stem for v in deep.unreadable} == {"empty", "text", "audio", "truncated"}
     assert deep.status == "incomplete"
-    assert check("folder", plant({"all/fake/x.mp4": clips["h264"]}) / "all", ALL, deep=True).status == "complete"
+    both = plant({"all/fake/x.mp4": clips["h264"], "all/real/x.mp4": clips["other"]}) / "all"
+    assert check("folder", both, ALL, deep=True).status == "complete"

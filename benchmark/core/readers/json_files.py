@@ -27,8 +27,8 @@ def read_json(path: Path, expected: type[T], hint: str = "", most: int = MOST_BY
         most: the largest size in bytes that is taken.
 
     Raises:
-        BenchError: no such file, not JSON, something else than `expected`, nested too deeply, or too large; one line
-            that names the file.
+        BenchError: no such file, not JSON, a key that stands twice, something else than `expected`, nested too deeply,
+            or too large; one line that names the file.
     """
     return parse_json(read_bytes(path, most), expected, str(path), hint)
 
@@ -42,7 +42,7 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
     advice = f". {hint}" if hint else ""
     text = content if isinstance(content, str) else decode_text(content, name)
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_make_dict)
         if _HALF_CHARACTER.search(text):
             json.dumps(found, ensure_ascii=False).encode()  # Half a character can be neither printed nor written.
     except RecursionError:
@@ -52,6 +52,14 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
     if not isinstance(found, expected):
         raise BenchError(f"{name} holds {shorten(found)}; expected {KINDS[expected]}{advice}")
     check_depth(found, name, advice)
+    return found
+
+
+def _make_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {shorten(twice)} stands twice")
     return found
 
 

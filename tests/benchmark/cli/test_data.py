@@ -45,7 +45,7 @@ def test_prepare_sums_up_every_folder_and_reports_what_was_odd(films, capsys):
 def test_a_source_prepares_its_own_splits_once(films, capsys):
     source = open_source("folder", DataRoot(films, None))
     settings = FaceSettings(finder="mediapipe", frames=2)
-    store = source.prepare(["test"], settings, Reporter(), 1)
+    store = source.prepare(["test"], settings, Reporter())
     assert {v: o.status for v, o in store.outcomes().items()} == {
         "real/a.mp4": "ok",
         "real/broken.mp4": "unreadable",
@@ -53,7 +53,7 @@ def test_a_source_prepares_its_own_splits_once(films, capsys):
     }
     assert store.folder == source.store_folder(settings)
     before = {p: p.stat().st_mtime_ns for p in store.folder.iterdir()}
-    assert len(source.prepare(["test", "train"], settings, Reporter(), 1)) == 4
+    assert len(source.prepare(["test", "train"], settings, Reporter())) == 4
     assert {p: p.stat().st_mtime_ns for p in store.folder.iterdir()} == before
     assert "preparing folder test+train" in capsys.readouterr().out
 

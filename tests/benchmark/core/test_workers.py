@@ -1,43 +1,94 @@
-"""Look-ahead over worker processes: order, errors, and bounds are those of doing it here."""
+"""The worker processes of a run: order, errors, and bounds are those of doing it here, and none is left."""
 
 from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.benchmark.core.workers import available_cores, map_ahead
+from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool, available_cores
+
+PID = "__import__('os').getpid()"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_results_come_in_order(workers):
-    assert list(map_ahead(math.factorial, range(40), workers)) == [math.factorial(i) for i in range(40)]
+@pytest.fixture(scope="module")
+def one() -> Iterator[WorkerPool]:
+    with WorkerPool(1) as pool:
+        yield pool
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_no_items_no_results(workers):
-    assert list(map_ahead(math.sqrt, [], workers)) == []
+@pytest.fixture(scope="module")
+def two() -> Iterator[WorkerPool]:
+    with WorkerPool(2) as pool:
+        yield pool
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_is_raised_at_its_place(workers):
-    results = map_ahead(math.sqrt, [4, 9, -1, 16], workers)
+@pytest.fixture(params=["here", "two"])
+def pool(request, two) -> WorkerPool:
+    return two if request.param == "two" else IN_PROCESS
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 20
+    while not (met := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return met
+
+
+def test_results_come_in_order(pool):
+    assert list(pool.map(math.factorial, range(40))) == [math.factorial(i) for i in range(40)]
+    assert sorted(pool.map(math.factorial, range(40), ordered=False)) == [math.factorial(i) for i in range(40)]
+
+
+def test_no_items_no_results(pool):
+    assert list(pool.map(math.sqrt, [])) == []
+
+
+def test_an_error_is_raised_at_its_place(pool):
+    results = pool.map(math.sqrt, [4, 9, -1, 16])
     assert [next(results), next(results)] == [2, 3]
     with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
         next(results)
+    assert list(pool.map(math.sqrt, [16])) == [4]
 
 
-def test_the_work_is_done_in_other_processes():
-    pids = set(map_ahead(eval, ["__import__('os').getpid()"] * 8, 1))
-    assert len(pids) == 1
-    assert os.getpid() not in pids
-    assert set(map_ahead(eval, ["__import__('os').getpid()"], 0)) == {os.getpid()}
+def test_what_is_done_first_comes_first_where_order_does_not_matter(two, tmp_path):
+    flag = tmp_path / "flag"
+    wait = f"__import__('os').path.exists({str(flag)!r}) or __import__('time').sleep(0.01)"
+    results = two.map(eval, [f"[{wait} for _ in range(2000)] and 'late'", "'early'"], ordered=False)
+    assert next(results) == "early"
+    flag.touch()
+    assert list(results) == ["late"]
 
 
-def test_items_are_asked_for_only_a_little_ahead():
+def test_the_work_is_done_in_other_processes_and_always_in_the_same(one):
+    first, second = (set(one.map(eval, [PID] * 8)) for _ in range(2))
+    assert len(first) == 1
+    assert first == second
+    assert os.getpid() not in first
+    assert set(IN_PROCESS.map(eval, [PID])) == {os.getpid()}
+
+
+def test_several_maps_at_a_time_do_not_mix(two):
+    roots, factorials = two.map(math.sqrt, range(30)), two.map(math.factorial, range(30))
+    assert list(zip(roots, factorials, strict=True)) == [(math.sqrt(i), math.factorial(i)) for i in range(30)]
+
+
+def test_items_are_asked_for_only_a_little_ahead(one):
     asked = []
 
     def items():
@@ -45,14 +96,14 @@ def test_items_are_asked_for_only_a_little_ahead():
             asked.append(i)
             yield i
 
-    results = map_ahead(math.sqrt, items(), 1)
+    results = one.map(math.sqrt, items())
     assert next(results) == 0
     assert len(asked) == 4
     results.close()
     assert len(asked) == 4
 
 
-def test_classes_of_the_users_own_file_reach_the_workers(tmp_path):
+def test_classes_of_the_users_own_file_reach_the_workers(one, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
         "class Add:\n    def __init__(self, n): self.n = n\n    def __call__(self, item): return item + self.n\n"
@@ -60,27 +111,66 @@ def test_classes_of_the_users_own_file_reach_the_workers(tmp_path):
     from crossfake.benchmark.core.registry import import_target
 
     add = import_target(f"{path}:Add")(5)
-    assert list(map_ahead(add, [1, 2], 1, f"{path}:Add")) == [6, 7] == list(map_ahead(add, [1, 2], 0))
+    assert list(one.map(add, [1, 2], f"{path}:Add")) == [6, 7] == list(IN_PROCESS.map(add, [1, 2]))
 
 
-def test_a_worker_that_dies_is_told_in_one_line():
-    with pytest.raises(BenchError, match=r"a worker process ended too soon: .* with fewer --workers") as error:
-        list(map_ahead(os._exit, [1], 1))
-    assert "\n" not in str(error.value)
+def test_a_worker_that_dies_is_told_in_one_line_and_replaced():
+    with WorkerPool(1) as pool:
+        with pytest.raises(BenchError, match=r"a worker process ended too soon: .* with fewer --workers") as error:
+            list(pool.map(os._exit, [1]))
+        assert "\n" not in str(error.value)
+        assert list(pool.map(math.sqrt, [4])) == [2]
 
 
-def test_workers_end_when_their_parent_is_killed():
-    code = """
-import os, sys
-from crossfake.benchmark.core.workers import map_ahead
-for pid in map_ahead(eval, ["__import__('os').getpid()"], 1):
-    print(pid, flush=True)
-    os.kill(os.getpid(), 9)
+def test_closing_ends_the_processes_even_while_they_compute(tmp_path):
+    note, pool = tmp_path / "pids", WorkerPool(2)
+    sleep = f"print({PID}, file=open({str(note)!r}, 'a')) or __import__('time').sleep(60)"
+    results = pool.map(eval, ["1", sleep, sleep, *["0"] * 9])
+    with pool:
+        assert next(results) == 1
+        assert wait_for(lambda: note.is_file() and len(note.read_text().split()) == 2)
+        started = time.monotonic()
+    assert time.monotonic() - started < 30
+    assert not any(is_running(int(pid)) for pid in note.read_text().split())
+
+
+def test_closing_while_results_are_being_sent_does_not_hang():
+    with WorkerPool(2) as pool:
+        assert len(next(pool.map(bytes, [30 << 20] * 9))) == 30 << 20
+
+
+def run_script(folder: Path, number: int) -> tuple[int, str, str]:
+    """Run a parent of one worker, send the signal to both once the worker computes, and wait until both have ended."""
+    code = f"""
+from crossfake.benchmark.core.workers import WorkerPool
+with WorkerPool(1) as pool:
+    for pid in pool.map(eval, [{PID!r}, '__import__("time").sleep(600)']):
+        print(pid, flush=True)
 """
-    # The worker writes to the same pipe, so that reading it doesn't end before the worker has.
-    parent = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False, timeout=60)
-    assert parent.returncode == -9
-    assert parent.stdout.strip().isdigit()
+    # The worker writes to the same pipes, so that reading them doesn't end before the worker has.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    parent = subprocess.Popen([sys.executable, "-c", code], env=environment, start_new_session=True, **pipes)
+    pid = parent.stdout.readline()
+    os.killpg(parent.pid, number) if number == signal.SIGINT else parent.send_signal(number)
+    out, err = parent.communicate(timeout=60)
+    return parent.returncode, pid + out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_when_their_parent_is_killed(tmp_path, number):
+    code, out, _ = run_script(tmp_path, number)
+    assert code == -number
+    assert out.strip().isdigit()
+    assert not any(tmp_path.iterdir())
+
+
+def test_ctrl_c_is_told_by_the_parent_alone(tmp_path):
+    code, _, err = run_script(tmp_path, signal.SIGINT)
+    assert code != 0
+    assert not any(tmp_path.iterdir())
+    assert err.count("Traceback") == 1
+    assert err.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_there_is_a_core_to_use():

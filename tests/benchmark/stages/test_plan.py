@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError, require_known
+from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.registry import Entry
 from crossfake.benchmark.core.settings import FaceSettings, ScoreSettings, Settings, TrainSettings
 from crossfake.benchmark.core.types import FAKE, REAL
-from crossfake.benchmark.stages.plan import Request, check_data, check_names, make_cells
+from crossfake.benchmark.stages.plan import Request, check_data, check_names, describe_plan, make_cells, make_plan
 
 FACES = FaceSettings(finder="mediapipe")
 
@@ -182,3 +183,17 @@ def test_a_request_becomes_detectors_times_seeds_times_tests(planned):
 def test_unknown_names_come_with_the_nearest():
     with pytest.raises(BenchError, match=r"no size named 'tinny'. Did you mean 'tiny'\? Known: tiny, large"):
         require_known("size", "tinny", ("tiny", "large"))
+
+
+def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_path):
+    asked = Request(("meso4",), "ff++", ("ff++", "celebdf"), overrides=("options.input_size=32",), runs=tmp_path)
+    cells = make_plan(asked, str(tiny_world), Reporter(quiet=True), 0)
+    rows = describe_plan(cells)
+    assert [(r["detector"], r["test"], r["state"]) for r in rows] == [
+        ("meso4.small", "ff++:c23", "to do"),
+        ("meso4.small", "celebdf", "to do"),
+    ]
+    assert rows[0]["train videos"] == len(cells[0].train.split("train")) > 0
+    assert "auto" not in str([c.train_content()["faces"] for c in cells])
+    with pytest.raises(BenchError, match="no face finder named 'nobody'"):
+        make_plan(replace(asked, overrides=("faces.finder=nobody",)), None, Reporter(quiet=True), 0)

@@ -11,6 +11,7 @@ import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import PartialPredictions, read_predictions, write_predictions
 from crossfake.benchmark.core.scorecard import as_json
+from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
 from crossfake.benchmark.stages.predict import predict
 from crossfake.benchmark.stats.scoring import compute_scorecard
 from crossfake.detectors.common.crops import BoxCrop
@@ -86,7 +87,8 @@ def test_batches_go_across_videos_and_change_nothing(memory_store, videos, size,
 def test_worker_processes_change_nothing(real_store, make_video):
     content = {v: c for v, c in CONTENT.items() if not isinstance(c, str)}
     store, videos = real_store(content), [make_video(v) for v in content]
-    here, there = (predict(Told(), BoxCrop(8), store, videos, workers=w)[0] for w in (0, 1))
+    with WorkerPool(1) as one:
+        here, there = (predict(Told(), BoxCrop(8), store, videos, pool=p)[0] for p in (IN_PROCESS, one))
     assert len(here) == 6
     assert there.equals(here)
 

@@ -59,14 +59,14 @@ def test_data_comes_before_bench_data_before_the_demo(tmp_path, monkeypatch, cap
     for name in ("given", "environment"):
         (tmp_path / name).mkdir()
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "environment"))
-    assert find_root(str(tmp_path / "given"), Reporter(), 0).path == tmp_path / "given"
-    root = find_root(None, Reporter(), 0)
+    assert find_root(str(tmp_path / "given"), Reporter()).path == tmp_path / "given"
+    root = find_root(None, Reporter())
     assert (root.path, root.world) == (tmp_path / "environment", "real")
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(BenchError, match=r"no folder .*nowhere \(from BENCH_DATA\)"):
-        find_root(None, Reporter(), 0)
+        find_root(None, Reporter())
     monkeypatch.setenv("BENCH_DATA", "")
-    assert find_root(None, Reporter(), 0, render=False).demo == {"size": "default", "seed": 0, "world": "standard"}
+    assert find_root(None, Reporter(), render=False).demo == {"size": "default", "seed": 0, "world": "standard"}
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"world: real ({tmp_path / 'given'})"
     assert said[-1].startswith("world: demo (default, seed 0; no --data and no BENCH_DATA given): synthetic videos")
@@ -76,7 +76,7 @@ def test_a_rendered_world_is_known_as_a_demo_wherever_it_lies(tmp_path):
     (tmp_path / "crossfake-demo.json").write_text(
         json.dumps({"size": "tiny", "seed": 4, "world": "leak", "complete": True})
     )
-    assert find_root(str(tmp_path), Reporter(quiet=True), 0).protocol == "demo tiny, seed 4, leak world"
+    assert find_root(str(tmp_path), Reporter(quiet=True)).protocol == "demo tiny, seed 4, leak world"
 
 
 def test_a_source_is_labelled_with_its_compression(planned):

@@ -13,7 +13,7 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import TrainSettings
 from crossfake.benchmark.core.types import FAKE, REAL, LostFrame
-from crossfake.benchmark.core.workers import map_ahead
+from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
 from crossfake.benchmark.stages.train import Training
 from crossfake.benchmark.stages.training_batches import Batches, FrameIndex, index_frames
 from hypothesis import given
@@ -90,7 +90,8 @@ def test_batches_are_the_same_in_other_processes(real_store, make_video):
     store = real_store(CONTENT)
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
     made = Batches(frames, store, ClassifierSampler(BoxCrop(8)), 4, True, 0)
-    here, there = (list(map_ahead(made, range(5), workers)) for workers in (0, 1))
+    with WorkerPool(1) as pool:
+        here, there = list(map(made, range(5))), list(pool.map(made, range(5)))
     assert len(here) == 5
     for (a, _), (b, _) in zip(here, there, strict=True):
         assert a.keys() == {"image", "label"}
@@ -162,7 +163,16 @@ class Recorder(Reporter):
 def training(student, store, videos, folder: Path, **settings: Any) -> Training:
     given = {"epochs": 3, "steps_per_epoch": 2, "batch_size": 4, **settings}
     return Training(
-        student, lambda face: face.crop, TrainSettings(**given), 0, store, videos, videos, folder, Recorder(), 0
+        student,
+        lambda face: face.crop,
+        TrainSettings(**given),
+        0,
+        store,
+        videos,
+        videos,
+        folder,
+        Recorder(),
+        IN_PROCESS,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.datasets.demo.shots import render_shot
 from crossfake.datasets.demo.world import plan_world, read_ground_truth, render_world
 from sklearn.metrics import roc_auc_score
@@ -146,7 +147,8 @@ def test_nothing_but_the_face_tells_real_from_fake(tmp_path, read_frames, datase
 
 @pytest.mark.slow
 def test_no_test_set_of_the_default_world_has_a_trivial_cue(tmp_path, read_frames):
-    root = render_world(tmp_path / "world", workers=2)
+    with WorkerPool(2) as pool:
+        root = render_world(tmp_path / "world", pool=pool)
     table = read_ground_truth(root)
     found = {}
     for dataset, part in table[table.split == "test"].groupby("dataset"):

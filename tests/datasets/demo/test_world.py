@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.storage import read_json, write_json
+from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.datasets.demo.world import (
     GENERATOR_VERSION,
     MARKER,
@@ -40,7 +41,8 @@ def test_world_is_known_from_a_dataset_folder_but_not_from_outside(tiny):
 
 
 def test_bytes_are_the_same_whatever_the_number_of_processes(tiny, tmp_path):
-    again = render_world(tmp_path / "again", "tiny", workers=2)
+    with WorkerPool(2) as pool:
+        again = render_world(tmp_path / "again", "tiny", pool=pool)
     assert contents(again) == contents(tiny)
 
 

@@ -7,6 +7,7 @@ import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.types import Video
+from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.datasets.base import load_videos
 from crossfake.datasets.faces import prepare as module
 from crossfake.datasets.faces.face_store import FaceStore, list_shards
@@ -61,7 +62,8 @@ def test_stored_crop_is_the_frames_pixels(videos, tmp_path):
 
 def test_workers_change_nothing(videos, tmp_path, small_chunks):
     one = prepare(videos[:6], SETTINGS, tmp_path / "one")
-    two = prepare(videos[:6], SETTINGS, tmp_path / "two", workers=2)
+    with WorkerPool(2) as pool:
+        two = prepare(videos[:6], SETTINGS, tmp_path / "two", pool)
     assert everything(one) == everything(two)
     files = [{p.name: p.read_bytes() for p in list_shards(tmp_path / name)} for name in ("one", "two")]
     assert files[0] == files[1]
@@ -183,22 +185,6 @@ def test_jpeg_is_smaller(videos, tmp_path):
         prepare(videos[:1], SETTINGS.model_copy(update={"encoding": encoding}), tmp_path / encoding)
     png, jpeg = (sum(p.stat().st_size for p in list_shards(tmp_path / e)) for e in ("png", "jpeg95"))
     assert jpeg < 0.6 * png
-
-
-def test_killed_worker_is_told_in_one_line(videos, tmp_path, small_chunks, monkeypatch):
-    from concurrent.futures.process import BrokenProcessPool
-
-    class Pool:
-        def __init__(self, *args, **kwargs): ...
-
-        def submit(self, *args):
-            raise BrokenProcessPool
-
-        def shutdown(self, **kwargs): ...
-
-    monkeypatch.setattr(module, "ProcessPoolExecutor", Pool)
-    with pytest.raises(BenchError, match=r"a worker that prepares faces was killed.*fewer workers"):
-        prepare(videos[:4], SETTINGS, tmp_path, workers=2)
 
 
 def test_leftovers_of_killed_runs_are_removed_after_a_day(videos, tmp_path):

@@ -12,6 +12,7 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import TrainSettings
 from crossfake.benchmark.core.types import PrepareResult, Video
+from crossfake.benchmark.core.workers import IN_PROCESS
 from crossfake.benchmark.stages.train import Training
 from crossfake.benchmark.stages.training_batches import Batches, index_frames
 from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
@@ -100,7 +101,7 @@ def test_training_stops_where_too_many_are_lost(store, tmp_path):
         settings = TrainSettings(epochs=1, steps_per_epoch=6, batch_size=4, threads=1)
         val = [v for v in videos if v.id.endswith("good")]
         cropper = student.cropper()
-        return Training(student, cropper, settings, 0, faces, videos, val, folder, Reporter(quiet=True), 0)
+        return Training(student, cropper, settings, 0, faces, videos, val, folder, Reporter(quiet=True), IN_PROCESS)
 
     with pytest.raises(BenchError, match=r"no example could be made of \d+ samples in 6 steps, more than 5%") as error:
         training({**good, "real/missing": MISSING}, tmp_path).run()

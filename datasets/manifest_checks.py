@@ -1,0 +1,205 @@
+"""What is checked of a table of videos: cells that make sense, and videos that stand in it once, in one split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import normalise_id, shorten
+from ..benchmark.core.types import SPLITS
+from .base import MOST_NAME_BYTES
+from .spelling import MEDIA_SUFFIXES, get_suffix
+from .walk import say_once
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The column of row numbers, 2 for the first below the header: named as no column of a file can be.
+ROW = "\0row"
+# Cells that may not be the one spelling of a path, or that can't name a file.
+_UNUSUAL = r"^\.|//|/\.|/$|[\x00-\x1f]|^[A-Za-z]:/"
+_SUFFIXES = rf"(\.({'|'.join(sorted(s[1:] for s in MEDIA_SUFFIXES))}))+$"
+
+
+def respell(column: Any, words: Mapping[str, object]) -> Any:
+    """Return a column with what `words` makes of each cell, in any case and with blanks; unknown ones as they are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    place = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(column)), pa.array(list(words)))
+    return pc.coalesce(pc.take(pa.array([str(v) for v in words.values()]), place), column)
+
+
+def trim_paths(column: Any) -> Any:
+    """Return a column without blanks around its cells and with `/` for the backslash."""
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.match_substring_regex(column, r"\\|^\s|\s$")).as_py():
+        return column
+    return pc.replace_substring(pc.utf8_trim_whitespace(column), "\\", "/")
+
+
+def check_cells(table: pa.Table, path: Path) -> None:
+    """Refuse cells that are empty or can't be understood.
+
+    Raises:
+        BenchError: there is such a cell; names the row.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = {"label": ("0", "1"), "split": SPLITS}
+    expected = {"label": "0, real, 1, fake", "split": "train, val, test"}
+    for name in known.keys() & set(table.column_names):
+        fine = pc.is_in(table[name], pa.array(known[name]))
+        _reject(table, pc.invert(fine), path, name, f"{name} is {{}}; expected {expected[name]}")
+    for name in {"path", "video", "frame"} & set(table.column_names):
+        empty = pc.is_null(table[name])
+        if name != "frame":
+            empty = pc.or_(empty, pc.equal(table[name].fill_null(""), ""))
+        _reject(table, empty, path, name, f"the cell '{name}' is empty")
+    if "frame" in table.column_names:
+        _reject(table, pc.less(table["frame"], 0), path, "frame", "frame is {}; expected 0 or more")
+
+
+def check_paths(table: pa.Table, path: Path, root: Path) -> None:
+    """Refuse paths and ids that lead out of `root`, which the data was said to be in, or that no file can have.
+
+    Raises:
+        BenchError: there is such a path; names the row.
+    """
+    import pyarrow.compute as pc
+
+    folder = str((path if path.is_dir() else path.parent).absolute())
+    here = str(root.absolute()).rstrip("/") + "/"
+    for name in (n for n in ("path", "video") if n in table.column_names):
+        column = table[name]
+        outside = pc.and_(pc.starts_with(column, "/"), pc.invert(pc.starts_with(column, here)))
+        suspect = pc.or_(outside, pc.match_substring_regex(column, rf"{_UNUSUAL}|/\.\."))
+        suspect = pc.or_(suspect, pc.greater(pc.binary_length(column), MOST_NAME_BYTES))
+        for row in table.select([ROW, name]).filter(suspect).to_pylist():
+            if flaw := _find_flaw(row[name], folder, here):
+                raise BenchError(f"{path}, row {row[ROW]}: the {name} {shorten(row[name])} {flaw}")
+
+
+def _find_flaw(text: str, folder: str, root: str) -> str:
+    if any(character < " " for character in text):
+        return "has a control character in it"
+    if any(len(part.encode()) > MOST_NAME_BYTES for part in text.split("/")):
+        return f"has a name of over {MOST_NAME_BYTES} bytes: no file has"
+    full = normalise_id(str(Path(folder) / text))
+    return "" if f"{full}/".startswith(root) else f"leads out of {root}. Name a --data folder that holds all"
+
+
+def check_videos(table: pa.Table, starts: np.ndarray, name: str, path: Path) -> None:
+    """Refuse a video with two labels or splits, or one that is listed twice; rows are sorted by `name`.
+
+    Ids that differ in case alone are said, and refused where one is in the test set and another isn't.
+
+    Raises:
+        BenchError: there is such a video; names the row.
+    """
+    import pyarrow as pa
+
+    inside = np.ones(len(table), bool)
+    inside[starts[:-1]] = False
+    for column in {"label", "split"} & set(table.column_names):
+        differs = pa.array(inside & ~mark_repeats(table[column]))
+        _reject(table, differs, path, name, f"{{}} has another {column} in another row")
+    if "frame" in table.column_names and name == "video":
+        twice = pa.array(inside & mark_repeats(table["frame"]))
+        _reject(table, twice, path, name, "{} has a frame twice")
+    _refuse_repeats(_normalise(table["path"]), table, path, "path", "is listed twice")
+    heads = table.take(starts[:-1])
+    _check_spellings(heads, _normalise(heads[name]), name, path)
+
+
+def _check_spellings(heads: pa.Table, ids: Any, name: str, path: Path) -> None:
+    """Compare the ids of videos: in the one spelling they are different, in small letters and as stems they should."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    _refuse_repeats(ids, heads, path, name, "is one video in two spellings")
+    folded = pc.utf8_lower(pc.utf8_normalize(ids, form="NFC"))
+    splits = heads["split"] if "split" in heads.column_names else pa.array(["test"] * len(heads))
+    tested = np.asarray(pc.equal(splits, "test"))
+    for keys in (folded, _strip_suffixes(folded)):
+        for rows in _group_repeats(keys):
+            first, second = (heads.select([ROW, name]).slice(i, 1).to_pylist()[0] for i in rows[:2])
+            both = f"{shorten(first[name])} (row {first[ROW]}) and {shorten(second[name])} (row {second[ROW]})"
+            if len(set(tested[rows])) > 1:
+                raise BenchError(
+                    f"{path}: by their names {both} are one video, in the test set and out of it. "
+                    "Give both one split, or other names"
+                )
+            if keys is folded:
+                say_once(f"{path}: {both} differ in case alone, and count as two videos")
+
+
+def _normalise(column: Any) -> Any:
+    """Return paths and ids in the one spelling; most tables have no other."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = _flatten(column)
+    odd = pc.match_substring_regex(column, _UNUSUAL)
+    if not pc.any(odd).as_py():
+        return column
+    changed = pa.array([normalise_id(text) for text in column.filter(odd).to_pylist()], column.type)
+    return pc.replace_with_mask(column, odd, changed)
+
+
+def _strip_suffixes(folded: Any) -> Any:
+    import pyarrow.compute as pc
+
+    suffix = get_suffix(folded[0].as_py())
+    if suffix in MEDIA_SUFFIXES and pc.all(pc.ends_with(folded, suffix)).as_py():
+        return folded  # One suffix for all tells nothing apart, and cutting a million takes a second.
+    return pc.replace_substring_regex(folded, _SUFFIXES, "")
+
+
+def _refuse_repeats(keys: Any, table: pa.Table, path: Path, name: str, what: str) -> None:
+    """Refuse the first row whose key an earlier one has."""
+    for rows in _group_repeats(keys):
+        first, second = sorted(table.select([ROW, name]).take(rows[:2]).to_pylist(), key=lambda row: int(row[ROW]))
+        cell = shorten(second[name])
+        raise BenchError(f"{path}, row {second[ROW]}: {cell} {what} (see row {first[ROW]}). Remove or mend one")
+
+
+def _group_repeats(keys: Any) -> list[np.ndarray]:
+    """Return the places of each key that there is more than once."""
+    import pyarrow.compute as pc
+
+    if pc.count_distinct(keys).as_py() == len(keys):
+        return []
+    codes = pc.dictionary_encode(_flatten(keys)).indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    return [group for group in groups if len(group) > 1]
+
+
+def mark_repeats(column: Any) -> np.ndarray:
+    """Tell of every row whether its cell is that of the row before; of the first, that it isn't."""
+    import pyarrow.compute as pc
+
+    same = pc.equal(column.slice(1), column.slice(0, len(column) - 1))
+    return np.concatenate([[False], np.asarray(same)])
+
+
+def _reject(table: pa.Table, wrong: Any, path: Path, name: str, text: str) -> None:
+    """Refuse the first wrong row; `{}` in the text becomes its cell in the column `name`."""
+    rows = table.select([ROW, name]).filter(wrong)
+    if len(rows):
+        row = rows.slice(0, 1).to_pylist()[0]
+        raise BenchError(f"{path}, row {row[ROW]}: {text.format(shorten(row[name]))}")
+
+
+def _flatten(column: Any) -> Any:
+    """Return a table's column as one array."""
+    import pyarrow as pa
+
+    return pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column

@@ -1,0 +1,86 @@
+"""How people spell splits, labels, folders and file names: one reading for all adapters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from ..benchmark.core.types import FAKE, REAL
+
+# What OpenCV and FFmpeg decode. No .gif: is it a picture or a video? Its 256 colours hide what detectors look for.
+_FILMS = "mp4 m4v mov avi mkv webm mpg mpeg vob ts mts m2ts wmv asf flv f4v 3gp 3g2 ogv y4m"
+_PICTURES = "jpg jpeg jpe jfif jp2 png bmp dib webp avif tif tiff ppm pgm pnm"
+VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _FILMS.split())
+PICTURE_SUFFIXES = frozenset(f".{kind}" for kind in _PICTURES.split())
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+LABELS = {"0": REAL, "0.0": REAL, "false": REAL, "real": REAL, "1": FAKE, "1.0": FAKE, "true": FAKE, "fake": FAKE}
+# What names a class beyond doubt; and what does so where nothing else in the path does (GenImage, Kaggle).
+CLASS_WORDS = {"real": REAL, "reals": REAL, "fake": FAKE, "fakes": FAKE}
+OTHER_CLASS_WORDS = {
+    **dict.fromkeys(("original", "originals", "nature", "natural", "genuine", "pristine", "authentic"), REAL),
+    **dict.fromkeys(("manipulated", "ai", "synthetic", "generated", "forged", "deepfake", "deepfakes"), FAKE),
+}
+# Words that say nothing of class or split: `real_images`, `0_real`, `train_set`.
+FILLERS = frozenset(("0", "1", "video", "videos", "image", "images", "frames", "face", "faces", "data", "set"))
+
+
+class FolderName(NamedTuple):
+    """What a folder's name says: the split, the label, and whether it is one of CLASS_WORDS; None where it doesn't."""
+
+    split: str | None = None
+    label: int | None = None
+    certain: bool = False
+
+
+def parse_split(text: object) -> str | None:
+    """Return `train`, `val` or `test` for any spelling of it, such as `Validation`; None for what is no split."""
+    return SPLIT_WORDS.get(str(text).strip().casefold())
+
+
+def parse_label(value: object) -> int | None:
+    """Return 0 (real) or 1 (fake) for 0, 1, 0.0, true, `REAL` and the like; None for what is no label."""
+    return LABELS.get(str(value).strip().casefold()) if isinstance(value, str | int | float) else None
+
+
+def parse_folder_name(name: str) -> FolderName:
+    """Read a folder's name if all its words are known: `Validation`, `0_real`, `training_fake`, `nature`."""
+    words = [w for w in re.split(r"[\s_.-]+", name.casefold()) if w and w not in FILLERS]
+    labels = {CLASS_WORDS.get(w, OTHER_CLASS_WORDS.get(w)) for w in words if w not in SPLIT_WORDS}
+    splits = {SPLIT_WORDS[w] for w in words if w in SPLIT_WORDS}
+    if None in labels or len(labels) > 1 or len(splits) > 1:
+        return FolderName()
+    certain = any(w in CLASS_WORDS for w in words)
+    return FolderName(next(iter(splits), None), next(iter(labels), None), certain)
+
+
+def get_suffix(name: str) -> str:
+    """Return the suffix in small letters: `.mp4` for `x/a.MP4`."""
+    name = name.rpartition("/")[2]  # Plain text: pathlib would take seconds for a million frames.
+    dot = name.rfind(".")
+    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
+
+
+def get_stem(path: str) -> str:
+    """Return a file's name without folders and suffixes of videos and pictures: `a.b` for `x/a.b.mp4.AVI`."""
+    name = path.rpartition("/")[2]
+    while get_suffix(name) in MEDIA_SUFFIXES:
+        name = name[: name.rindex(".")]
+    return name
+
+
+def make_stem_key(path: str) -> str:
+    """Return what is the same for all spellings and encodings of one video: the path in small letters, no suffix."""
+    folder, slash, _ = path.rpartition("/")
+    return unicodedata.normalize("NFC", f"{folder}{slash}{get_stem(path)}").casefold()
