@@ -12,6 +12,7 @@ from typing import Any
 
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.progress import Reporter
+from ..benchmark.core.readers import read_parquet
 from ..benchmark.core.types import FAKE, SPLITS, Video
 from ..benchmark.core.workers import IN_PROCESS, WorkerPool
 from .base import Release, describe_folder, make_adapter, parse_name
@@ -155,10 +156,8 @@ def _get_release(name: str, adapter: Any, home: Path, compression: str) -> Relea
 
 
 def _read_rendered_release(name: str, root: Path, home: Path) -> Release:
-    import pyarrow.parquet as pq
-
     within = "" if home == root else f"{home.relative_to(root).as_posix()}/"
-    rows = pq.read_table(root / GROUND_TRUTH, columns=["video", "dataset", "split", "label"])
+    rows = read_parquet(root / GROUND_TRUTH, columns=["video", "dataset", "split", "label"])
     videos = {
         row["video"].removeprefix(within): (row["split"], "fake" if row["label"] == FAKE else "real")
         for row in rows.group_by(rows.column_names).aggregate([]).to_pylist()

@@ -17,9 +17,10 @@ import pandas as pd
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.keys import file_hash
 from ..benchmark.core.predictions import read_predictions, write_predictions
+from ..benchmark.core.readers import read_json
 from ..benchmark.core.scorecard import SCHEMA_VERSION, Card
 from ..benchmark.core.settings import ScoreSettings
-from ..benchmark.core.storage import PREDICTIONS, SCORECARD, read_json, write_json
+from ..benchmark.core.storage import PREDICTIONS, SCORECARD, write_json
 from ..benchmark.core.types import REAL
 from ..benchmark.stats.scoring import fit_operating_point, make_scorecard
 from ..datasets.base import parse_name
@@ -64,7 +65,7 @@ def _check_submittable(card: Card, entries: Path) -> None:
         if path and not path.is_file():
             raise BenchError(f"{path} is gone, and a row is checked by its predictions. Run it again")
     path = locate_entry(card, entries)
-    if path.is_file() and read_json(path)["cell"]["recipe_key"] != card["cell"]["recipe_key"]:
+    if path.is_file() and ((old := read_card(path)) is None or old["cell"]["recipe_key"] != card["cell"]["recipe_key"]):
         raise BenchError(f"{path} is another run's row. Remove it, or give yours a tag: --set tag=NAME")
 
 
@@ -137,7 +138,7 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
         if card is None or card["status"] != "done":
             yield "is no finished scorecard. Write it with: bench submit RUN"
             return
-        if (version := read_json(path)["schema_version"]) != SCHEMA_VERSION:
+        if (version := read_json(path, dict)["schema_version"]) != SCHEMA_VERSION:
             yield f"is of schema {version}, today's is {SCHEMA_VERSION}. Score it anew: bench submit {path.parent}"
             return
         if not card.get("provenance"):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..benchmark.core.display import escape_texts
 from ..benchmark.core.errors import BenchError, require_existing
+from ..benchmark.core.readers import read_json
 from ..benchmark.core.scorecard import Card, find_flaw
-from ..benchmark.core.storage import FAILURE, PREDICTIONS, SCORECARD, read_json
+from ..benchmark.core.storage import FAILURE, PREDICTIONS, SCORECARD
 from .migrations import upgrade
 
 ENTRY = "*__*.json"
@@ -69,11 +70,8 @@ def read_card(path: Path) -> Card | None:
     Raises:
         BenchError: it is not JSON, from a later version, or lacks what a card has; names the file and the place in it.
     """
-    try:
-        card = read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path} is not JSON ({error}). Remove it and rerun") from None
-    if not isinstance(card, dict) or card.get("kind") not in ("scorecard", "failure"):
+    card = escape_texts(read_json(path, dict, "Remove it and rerun"))
+    if card.get("kind") not in ("scorecard", "failure"):
         if path.name in (SCORECARD, FAILURE):
             raise BenchError(f"{path} is no scorecard of crossfake's. Keep it elsewhere")
         return None

@@ -56,28 +56,8 @@ def test_no_folder_in_the_root_hides_an_installed_crossfake():
     assert not (ROOT / "crossfake.py").exists()
 
 
-def test_import_datasets_in_the_root_is_not_ours():
-    """It is Hugging Face's where that is installed, and an empty namespace where it isn't."""
-    code = "import datasets; print(getattr(datasets, '__file__', None)); print(hasattr(datasets, 'base'))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        assert "No module named 'datasets'" in done.stderr
-        return
-    where, has_ours = done.stdout.split("\n")[:2]
-    assert where == "None" or not Path(where).is_relative_to(ROOT / "datasets")
-    assert has_ours == "False"
-
-
-def test_a_real_package_named_datasets_wins_in_the_root(tmp_path):
-    (tmp_path / "datasets").mkdir()
-    (tmp_path / "datasets" / "__init__.py").write_text("mine = True\n")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    code = "import datasets; assert datasets.mine; import crossfake.datasets.base"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
-
-
-def test_every_folder_with_code_or_recipes_is_packaged(setuptools_table):
-    folders = {p.parent for p in CODE} | {ROOT / "configs"}
+def test_every_folder_with_code_or_data_is_packaged(setuptools_table):
+    folders = {p.parent for p in CODE} | {ROOT / "configs", ROOT / "leaderboards" / "templates"}
     expected = {f"crossfake.{name_module(f)}".rstrip(".") for f in folders}
     assert sorted(setuptools_table["packages"]) == sorted(expected)
     mapped = setuptools_table["package-dir"]
@@ -256,3 +236,15 @@ def test_the_harness_imports_no_backend():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_tox_looks_for_interpreters_in_pyenv_after_the_path(tmp_path):
+    for name in ("3.10.13", "3.12.1", "3.13.0"):
+        (tmp_path / "versions" / name / "bin").mkdir(parents=True)
+    code = "import os, runpy; runpy.run_path('toxfile.py'); print(os.environ['PATH'])"
+    environment = {**os.environ, "PATH": "/usr/bin", "PYENV_ROOT": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    expected = ["/usr/bin", *(str(tmp_path / "versions" / name / "bin") for name in ("3.12.1", "3.13.0"))]
+    assert done.stdout.strip().split(os.pathsep) == expected

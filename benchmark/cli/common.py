@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
+
 Keywords = dict[str, Any]
 """Arguments of a function of the Python API, by name; what they hold comes from argparse."""
 ENTRIES = Path("leaderboards/entries")
@@ -75,19 +77,51 @@ def add_work(p: argparse.ArgumentParser) -> None:
     """Add what changes no number: --workers and --batch-size."""
     add_workers(p)
     p.add_argument(
-        "--batch-size", type=parse_positive, default=32, metavar="N", help="images scored at once (default 32)"
+        "--batch-size", type=parse_batch_size, default=32, metavar="N", help="images scored at once (default 32)"
     )
 
 
 def add_workers(p: argparse.ArgumentParser) -> None:
     """Add --workers."""
-    p.add_argument("--workers", type=int, metavar="N", help="processes that prepare data (default: the cores)")
+    p.add_argument(
+        "--workers", type=parse_workers, metavar="N", help="processes that prepare data (default: the cores)"
+    )
 
 
 def parse_positive(text: str) -> int:
     """Read a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+    return _parse_whole(text, 1, 10**12)
+
+
+def parse_batch_size(text: str) -> int:
+    """Read a batch's size, up to what a recipe may set."""
+    return _parse_whole(text, 1, MOST_BATCH)
+
+
+def parse_image_size(text: str) -> int:
+    """Read the side of an image, in pixels."""
+    return _parse_whole(text, 1, 10_000)
+
+
+def parse_draws(text: str) -> int:
+    """Read a number of bootstrap draws, up to what a recipe may set."""
+    return _parse_whole(text, 1, MOST_DRAWS)
+
+
+def parse_seed(text: str) -> int:
+    """Read a seed: all generators take those below 2^32."""
+    return _parse_whole(text, 0, MOST_SEED)
+
+
+def parse_workers(text: str) -> int:
+    """Read a number of processes; 0 is none besides this one."""
+    return _parse_whole(text, 0, MOST_WORKERS)
+
+
+def _parse_whole(text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or len(text) > 20 or not least <= int(text) <= most:
+        upper = f", at most {most:,}" if most < 10**12 else ""
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' is no whole number of at least {least}{upper}")
     return int(text)
 
 
@@ -121,8 +155,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `0` or `0,1,2`."""
     parts = parse_names(text)
     if not parts or not all(p.isdecimal() for p in parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is no list of seeds such as 0 or 0,1,2")
-    return tuple(dict.fromkeys(int(p) for p in parts))
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' is no list of seeds such as 0 or 0,1,2")
+    return tuple(dict.fromkeys(map(parse_seed, parts)))
 
 
 def parse_names(text: str) -> tuple[str, ...]:

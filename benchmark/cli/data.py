@@ -37,20 +37,24 @@ def add_parser(verbs: Any) -> None:
     demo = common.add_verb(parts, "demo", render, "render the synthetic demo world, in the official dataset layouts")
     demo.add_argument("--out", type=Path, metavar="ROOT", help="where to (default: the cache, where runs look for it)")
     demo.add_argument("--size", default="default", metavar="SIZE", help="tiny, default or large")
-    demo.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, another world (default 0)")
+    demo.add_argument(
+        "--seed", type=common.parse_seed, default=0, metavar="N", help="another seed, another world (default 0)"
+    )
     demo.add_argument(
         "--world",
         default="standard",
         metavar="WORLD",
         help="standard, or leak: fakes from three donors, to measure identity leakage",
     )
-    demo.add_argument("--workers", type=int, metavar="N", help="processes (default: the cores)")
+    demo.add_argument("--workers", type=common.parse_workers, metavar="N", help="processes (default: the cores)")
     check = common.add_verb(parts, "check", check_data, "compare what is on disk with what was published", EPILOG)
     _add_datasets(check)
     check.add_argument("--data", metavar="ROOT|demo", help="folder that holds the datasets; default: $BENCH_DATA")
     check.add_argument("--deep", action="store_true", help="decode every video, too")
     check.add_argument("--json", action="store_true", help="everything as JSON, lists in full")
-    check.add_argument("--workers", type=int, metavar="N", help="processes for --deep (default: the cores)")
+    check.add_argument(
+        "--workers", type=common.parse_workers, metavar="N", help="processes for --deep (default: the cores)"
+    )
     prepare = common.add_verb(parts, "prepare", prepare_faces, "find faces and store them, ahead of a run", EPILOG)
     _add_datasets(prepare)
     _add_faces(prepare)

@@ -55,8 +55,12 @@ def add_parser(verbs: Any) -> None:
     )
     export.add_argument("dataset", metavar="DATASET", help="see: bench list datasets")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="where images and CSVs go")
-    export.add_argument("--size", type=common.parse_positive, default=256, metavar="N", help="pixels of an image (256)")
-    export.add_argument("--seed", type=int, default=0, metavar="N", help="of the training pairs (default 0)")
+    export.add_argument(
+        "--size", type=common.parse_image_size, default=256, metavar="N", help="pixels of an image (256)"
+    )
+    export.add_argument(
+        "--seed", type=common.parse_seed, default=0, metavar="N", help="of the training pairs (default 0)"
+    )
     export.add_argument("--detector", default="caddm", metavar="NAME", help="whose face settings to use")
     common.add_data(export)
     common.add_config(export)

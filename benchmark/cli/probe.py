@@ -27,7 +27,7 @@ def add_parser(verbs: Any) -> None:
     p.add_argument("--test", required=True, metavar="DATASET", help="dataset whose people are told apart")
     p.add_argument("--split", default="test", metavar="SPLIT[,SPLIT]", help="train, val, test (default)")
     p.add_argument("--who", default="target", metavar="WHO", help="target: in real videos (default); source: in fakes")
-    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the random weights (default 0)")
+    p.add_argument("--seed", type=common.parse_seed, default=0, metavar="N", help="of the random weights (default 0)")
     p.add_argument("--json", type=Path, metavar="OUT", help="write the result there")
     common.add_data(p)
     common.add_recipe(p)

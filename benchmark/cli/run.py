@@ -31,6 +31,15 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run a request that was typed; 1 if a cell failed."""
+    from ..core.typed_commands import remember_command
+
+    if not arguments.dry_run:
+        remember_command(arguments.command)
+    return run_request(arguments)
+
+
+def run_request(arguments: argparse.Namespace) -> int:
     """Run a request, print its table, and write the leaderboard of all runs; 1 if a cell failed."""
     import crossfake
 

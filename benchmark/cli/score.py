@@ -38,9 +38,7 @@ def add_parser(verbs: Any) -> None:
     )
     p.add_argument("--val", type=Path, metavar="FILE", help="predictions of the source validation split, for that")
     p.add_argument("--level", choices=LEVELS, help="groups and gaps of this level only (default: both)")
-    p.add_argument(
-        "--draws", type=common.parse_positive, default=1000, metavar="N", help="bootstrap draws (default 1000)"
-    )
+    p.add_argument("--draws", type=common.parse_draws, default=1000, metavar="N", help="bootstrap draws (default 1000)")
     p.add_argument("--json", type=Path, metavar="OUT", help="write the whole scorecard there")
 
 

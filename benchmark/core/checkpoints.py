@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
 from .errors import BenchError
+from .readers import parse_json, read_safetensors_header, shorten
+from .registry import Entry, detectors
 from .storage import write_atomically
+
+KINDS: dict[str, type] = {"detector": str, "tag": str, "options": dict, "faces": dict, "trained_on": dict}
+"""What a header's values are, where they are read."""
 
 
 def save(detector: Any, path: Path, content: dict[str, Any]) -> None:
@@ -23,16 +27,35 @@ def read_header(path: Path) -> dict[str, Any]:
     """Return what a checkpoint was made from; {} for one that crossfake didn't write.
 
     Raises:
-        BenchError: no such file.
+        BenchError: no such file, or its header isn't what crossfake writes.
     """
     if not path.is_file():
         raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
     if path.suffix != ".safetensors":
         return {}
-    with path.open("rb") as file:
-        try:
-            (length,) = struct.unpack("<Q", file.read(8))
-            content = json.loads(file.read(min(length, path.stat().st_size)))
-            return json.loads(content.get("__metadata__", {}).get("crossfake", "{}"))
-        except (struct.error, ValueError, OverflowError, AttributeError):
-            return {}  # Loading it will say what is wrong.
+    try:
+        packed = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "{}")
+    except BenchError:
+        return {}  # Loading it will say what is wrong.
+    content = parse_json(packed, dict, f"the header of {path}")
+    for name, kind in KINDS.items():
+        if not isinstance(content.get(name, kind()), kind):
+            raise BenchError(f"the header of {path} has {name} = {shorten(content[name])}, as crossfake never writes")
+    return content
+
+
+def find_named_detector(header: dict[str, Any], checkpoint: Path | None, backend: str = "") -> Entry:
+    """Return the registered detector that a checkpoint's header names: a file never chooses code to run.
+
+    Raises:
+        BenchError: it names none, or a class of somebody's own, which must be typed again.
+    """
+    name = header.get("detector", "")
+    if not name:
+        raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
+    if not detectors.is_registered(name):
+        raise BenchError(
+            f"{checkpoint} says it is of {shorten(name)}, which is no registered detector. "
+            "If it is a class of your own, type it: --detector FILE.py:CLASS"
+        )
+    return detectors.find_registered(name, backend)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 # What moves a cursor, clears a screen, hides or turns text around, or can't be encoded.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -17,6 +18,15 @@ def escape(text: str) -> str:
 def _spell_out(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def escape_texts(content: Any) -> Any:
+    """Return plain data with every text in it, keys too, escaped."""
+    if isinstance(content, dict):
+        return {escape_texts(key): escape_texts(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [escape_texts(value) for value in content]
+    return escape(content) if isinstance(content, str) else content
 
 
 def neutralise_formula(cell: object) -> object:

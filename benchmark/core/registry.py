@@ -89,14 +89,26 @@ class Registry:
     def find(self, name: str, backend: str = "") -> Entry:
         """Return the entry for a name, alias, or `where:attribute`; without `backend`, its first one.
 
+        Imports the code that `where:attribute` points at, so the name must be what the user typed.
+
         Raises:
             BenchError: the name is unknown (with the nearest one), or has no such backend.
         """
-        matches = [e for e in self.entries() if name.casefold() in _list_spellings(e)]
-        if not matches:
-            matches = self._parametrise(name)
-        if not matches and _is_target(name):
+        if not self._match(name) and _is_target(name):
             return _make_target_entry(name)
+        return self.find_registered(name, backend)
+
+    def is_registered(self, name: str) -> bool:
+        """Tell whether a name or alias is that of a plugin, in-tree or of an installed package."""
+        return bool(self._match(name))
+
+    def find_registered(self, name: str, backend: str = "") -> Entry:
+        """Return the entry for a name or alias; imports nothing, so that the name may come from a file.
+
+        Raises:
+            BenchError: see `find`.
+        """
+        matches = self._match(name)
         if not matches and name.endswith(".py"):
             raise BenchError(f"{name} is a file: name the class in it too, as {name}:ClassName")
         if not matches:
@@ -105,6 +117,9 @@ class Registry:
                 f"no {self.kind[:-1]} named '{name}'.{did_you_mean(name, known)} See: bench list {self.kind}"
             )
         return _choose_backend(matches, name, backend)
+
+    def _match(self, name: str) -> list[Entry]:
+        return [e for e in self.entries() if name.casefold() in _list_spellings(e)] or self._parametrise(name)
 
     def _parametrise(self, name: str) -> list[Entry]:
         """`timm:resnet50` is the plugin `timm` with its card's `takes` option set to `resnet50`."""

@@ -13,20 +13,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import BenchError, did_you_mean
+from .limits import MOST_BATCH, MOST_DRAWS, MOST_FRAMES
+from .readers import check_finite, parse_yaml, read_yaml, shorten, shorten_value
 from .registry import ROOT
 
 CONFIGS = ROOT / "configs"
+MOST_PARTS = 20  # of a key such as train.epochs
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
 class FrozenSettings(BaseModel):
     """A frozen group of settings that refuses keys it doesn't know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FaceSettings(FrozenSettings):
@@ -35,7 +37,9 @@ class FaceSettings(FrozenSettings):
     Recipes may leave the finder at `auto`; it is chosen where settings are loaded for work (stages/detectors.py).
     """
 
-    frames: int = Field(32, ge=1, description="evenly spaced frames a video: linspace(0, n - 1, frames), truncated")
+    frames: int = Field(
+        32, ge=1, le=MOST_FRAMES, description="evenly spaced frames a video: linspace(0, n - 1, frames), truncated"
+    )
     finder: str = Field("auto", description="what finds faces and landmarks; see docs/faces.md")
     context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
     encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
@@ -59,7 +63,7 @@ class TrainSettings(FrozenSettings):
 
     epochs: int = Field(10, ge=0)
     steps_per_epoch: int | None = Field(None, ge=1, description="None: until each training frame was drawn once")
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, le=MOST_BATCH)
     balance: bool = Field(False, description="draw as many real as fake frames, instead of going through all in turn")
     optimizer: Literal["adamw", "adam", "sgd"] = "adam"
     lr: float = Field(2e-4, gt=0)
@@ -90,7 +94,7 @@ class TrainSettings(FrozenSettings):
 class ScoreSettings(FrozenSettings):
     """How predictions become a scorecard."""
 
-    draws: int = Field(1000, ge=0, description="bootstrap draws over videos")
+    draws: int = Field(1000, ge=0, le=MOST_DRAWS, description="bootstrap draws over videos")
 
 
 class Settings(FrozenSettings):
@@ -134,7 +138,7 @@ def load_settings(
     merged = _merge(merged, _load_layer(config, detector) if config else {})
     for override in overrides:
         layer = _parse_override(override)
-        _check_keys(layer, f"--set {override}")
+        _check_keys(layer, f"--set {shorten(override)}")
         merged = _merge(merged, layer)
     return Settings.model_validate(merged)
 
@@ -143,10 +147,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
         raise BenchError(f"no config file {file}. Recipes that ship with crossfake: {recipes} (in {CONFIGS})")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BenchError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(file) or {}
     if not isinstance(content, dict):
         raise BenchError(f"{file} holds a {type(content).__name__}, not keys and values such as 'train: {{epochs: 3}}'")
     return content
@@ -157,7 +158,7 @@ def _load_layer(file: Path, detector: str) -> dict[str, Any]:
     sections = content.pop("detectors", None) or {}
     _check_keys(content, str(file))
     if not isinstance(sections, dict):
-        raise BenchError(f"{file}: detectors = {sections!r}: expected settings by name, such as meso4: {{tag: mine}}")
+        raise BenchError(f"{file}: detectors = {shorten(sections)}: expected settings by name, as meso4: {{tag: mine}}")
     sections = {name: section or {} for name, section in sections.items()}
     for name, section in sections.items():
         _check_keys(section, f"{file} (detectors: {name})")
@@ -167,12 +168,12 @@ def _load_layer(file: Path, detector: str) -> dict[str, Any]:
 def _parse_override(text: str) -> dict[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise BenchError(f"--set {text}: expected key=value, such as --set train.epochs=3")
-    try:
-        result: Any = _parse_number(yaml.safe_load(value))
-    except yaml.YAMLError:
-        raise BenchError(f"--set {text}: '{value}' is not YAML; text with signs in it wants quotes") from None
-    for part in reversed(path.split(".")):
+        raise BenchError(f"--set {shorten(text)}: expected key=value, such as --set train.epochs=3")
+    result: Any = _parse_number(parse_yaml(value, f"--set {shorten(path)}: '{shorten(value)}'"))
+    parts = path.split(".")
+    if len(parts) > MOST_PARTS:
+        raise BenchError(f"--set {shorten(path)}: at most {MOST_PARTS} names can follow each other")
+    for part in reversed(parts):
         result = {part: result}
     return result
 
@@ -193,13 +194,14 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_keys(layer: dict[str, Any], origin: str) -> None:
+    check_finite(layer, origin)
     try:
         Settings.model_validate(layer)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(p) for p in first["loc"]) or "it"
         if first["type"] != "extra_forbidden":
-            raise BenchError(f"{origin}: {key} = {first['input']!r}: {first['msg']}") from None
+            raise BenchError(f"{origin}: {key} = {shorten_value(first['input'])}: {first['msg']}") from None
         hint = did_you_mean(key, list_keys())
         raise BenchError(f"{origin}: unknown key '{key}'.{hint} Known keys: {', '.join(list_keys())}") from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...detectors import create_from, get_cropper, load_from
-from ..core.checkpoints import read_header
+from ..core.checkpoints import find_named_detector, read_header
 from ..core.contracts import Cropper, Scores
 from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash
@@ -69,13 +69,12 @@ def find_detector(request: DetectorRequest) -> tuple[Entry, dict[str, Any]]:
     """Return the detector that is asked for, and what the checkpoint says it was made from.
 
     Raises:
-        BenchError: no such checkpoint or detector, or neither is named.
+        BenchError: no such checkpoint or detector, or neither is named, or the header names code.
     """
     made_from = read_header(request.checkpoint) if request.checkpoint else {}
-    wanted = request.name or made_from.get("detector")
-    if not wanted:
-        raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
-    return detectors.find(wanted, request.backend), made_from
+    if request.name:
+        return detectors.find(request.name, request.backend), made_from
+    return find_named_detector(made_from, request.checkpoint, request.backend), made_from
 
 
 def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:

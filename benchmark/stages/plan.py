@@ -10,10 +10,11 @@ from ..core.checkpoints import read_header
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
+from ..core.readers import read_json
 from ..core.registry import Entry, datasets, detectors
 from ..core.scorecard import SCHEMA_VERSION
 from ..core.settings import Settings
-from ..core.storage import SCORECARD, read_json
+from ..core.storage import SCORECARD
 from ..core.types import FAKE, REAL
 from ..core.workers import WorkerPool
 from .detectors import load_resolved_settings
@@ -200,8 +201,8 @@ def read_finished(cell: Cell) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        card = read_json(path)
-    except ValueError:  # Half-written by a full disk, say: it will be made anew.
+        card = read_json(path, dict)
+    except BenchError:  # Half-written by a full disk, say: it will be made anew.
         return None
     same = card.get("schema_version") == SCHEMA_VERSION and card.get("score") == cell.settings.score.model_dump()
     return card if same else None

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BenchError, did_you_mean
 from ..core.keys import hash_key, manifest_key
+from ..core.limits import MOST_SEED
 from ..core.progress import Reporter
 from ..core.settings import FaceSettings
-from ..core.storage import cache_home, hold_lock
+from ..core.storage import cache_home, expand_user, hold_lock
 from ..core.types import FAKE, REAL, Video
 from ..core.workers import IN_PROCESS, WorkerPool
 
@@ -118,8 +119,8 @@ def parse_demo(text: str) -> tuple[str, int]:
     size = size or "default"
     if size not in SIZES:
         raise BenchError(f"no demo world of size '{size}'.{did_you_mean(size, SIZES)} Sizes: {', '.join(SIZES)}")
-    if seed and not seed.isdecimal():
-        raise BenchError(f"--data {text}: the seed '{seed}' is no number. Example: --data demo:tiny:7")
+    if seed and (not seed.isdecimal() or len(seed) > 10 or int(seed) > MOST_SEED):
+        raise BenchError(f"--data {text}: the seed '{seed[:20]}' is no number below 2^32. Example: --data demo:tiny:7")
     return size, int(seed or 0)
 
 
@@ -134,7 +135,7 @@ def find_root(given: str | None, reporter: Reporter, pool: WorkerPool = IN_PROCE
     Raises:
         BenchError: the folder doesn't exist.
     """
-    from ...datasets.demo.world import find_world
+    from ...datasets.demo.world import find_world, mend_note
 
     chosen = choose_data(given)
     if not chosen or chosen == "demo" or chosen.startswith("demo:"):
@@ -142,10 +143,11 @@ def find_root(given: str | None, reporter: Reporter, pool: WorkerPool = IN_PROCE
         why = "no --data and no BENCH_DATA given" if not chosen else "as asked"
         reporter.say(f"world: demo ({size}, seed {seed}; {why}): synthetic videos, results say nothing of real ones")
         folder = demo_folder(size, seed, "standard")
+        mend_note(folder, size, seed, "standard")
         if render:
             render_demo(folder, size, seed, "standard", reporter, pool)
         return DataRoot(folder, find_world(folder) or {"size": size, "seed": seed, "world": "standard"})
-    path = Path(chosen).expanduser()
+    path = expand_user(chosen)
     if not path.is_dir():
         raise BenchError(
             f"no folder {path} (from {'--data' if given else 'BENCH_DATA'}). "

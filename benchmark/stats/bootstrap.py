@@ -211,7 +211,7 @@ def _logit_per_unit(value: float, drawn: Array, n: int, of_seeds: float) -> floa
     if not variance:
         return slope
     further = float(np.diff(special.logit(ends))[0]) / (2 * variance**0.5 * slope)
-    return slope * max(further, 1.0) ** (max(1 - of_seeds / variance, 0.0) / 2)
+    return float(slope * max(further, 1.0) ** (max(1 - of_seeds / variance, 0.0) / 2))
 
 
 def _interval_at_edge(value: float, drawn: Array, clusters: int) -> tuple[float, float]:

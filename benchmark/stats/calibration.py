@@ -72,4 +72,5 @@ def apply_temperature(scores: ArrayLike, by: float) -> Array:
 
 def _logit(scores: ArrayLike) -> Array:
     p = np.clip(np.asarray(scores, dtype=float), CLIP, 1 - CLIP)
-    return np.log(p / (1 - p))
+    logits: Array = np.log(p / (1 - p))
+    return logits

@@ -82,7 +82,8 @@ class Curve(NamedTuple):
         if np.isnan(fpr + tpr).any():
             return []
         steps = np.unique(np.searchsorted(fpr + tpr, np.linspace(0, 2, points)))
-        return np.column_stack([fpr, tpr])[steps].round(4).tolist()
+        curve: list[list[float]] = np.column_stack([fpr, tpr])[steps].round(4).tolist()
+        return curve
 
     def _make_undefined(self) -> Array:
         return np.full(self.fakes.shape[:-1], np.nan)
@@ -155,4 +156,5 @@ def best_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
 
 def _ratio(numerator: Array, denominator: Array) -> Array:
     numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+    ratio: Array = np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+    return ratio

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 from ..core.errors import BenchError
 from ..core.predictions import read_predictions
-from ..core.storage import PREDICTIONS, SCORECARD, read_json
+from ..core.readers import read_json
+from ..core.storage import PREDICTIONS, SCORECARD
 from .metrics import best_threshold
 from .scoring import check_predictions, fit_operating_point, make_scorecard
 
@@ -64,14 +65,29 @@ def choose_operating_point(
         return _fit_on_validation(val, level)
     card = (file if file.is_dir() else file.parent) / SCORECARD
     if card.is_file() and (file.is_dir() or file.name == PREDICTIONS):
-        known = read_json(card)
-        return OperatingPoint(known["threshold"]["value"], known["threshold"]["rule"], known.get("temperature"))
+        return _read_operating_point(card)
     if threshold == VAL:
         raise BenchError(
             f"--threshold val: {file} is no run's test folder with a threshold of its own. "
             "Give the predictions of the source validation split: --val FILE"
         )
     return OperatingPoint()
+
+
+def _read_operating_point(card: Path) -> OperatingPoint:
+    """Read a run's own threshold and temperature.
+
+    Raises:
+        BenchError: the scorecard doesn't tell them.
+    """
+    known = read_json(card, dict, "Give a threshold: --threshold T")
+    try:
+        at, rule, temperature = known["threshold"]["value"], known["threshold"]["rule"], known.get("temperature")
+        if 0 <= at <= 1 and isinstance(rule, str) and (temperature is None or 0 < temperature < float("inf")):
+            return OperatingPoint(float(at), rule, temperature)
+    except (KeyError, TypeError):
+        pass
+    raise BenchError(f"{card} tells no threshold from 0 to 1. Give one: --threshold T")
 
 
 def _fit_on_validation(val: Path, level: str | None) -> OperatingPoint:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...benchmark.core.errors import BenchError, did_you_mean
-from ...benchmark.core.storage import hold_lock, read_json, write_atomically, write_json, write_text
+from ...benchmark.core.readers import read_json, read_parquet
+from ...benchmark.core.storage import hold_lock, write_atomically, write_json, write_text
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool
 from .ffpp_layout import plan_ffpp, plan_leak
 from .layouts import Layout, plan_celebdf, plan_dfd, plan_dfdc
@@ -55,10 +56,41 @@ def find_world(root: Path) -> dict[str, Any] | None:
     """Return what is known of the complete demo world that `root` is or lies in; None if there is none.
 
     A dataset's own folder may be given as the root, so the two folders above are looked at, too.
+
+    Raises:
+        BenchError: the file that marks it is damaged.
     """
     root = Path(root).absolute()
     markers = [folder / MARKER for folder in (root, *root.parents[:2])]
-    return next((read_json(marker) for marker in markers if marker.is_file()), None)
+    return next((_read_note(marker) for marker in markers if marker.is_file()), None)
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """Read what a world is, or is going to be.
+
+    Raises:
+        BenchError: it is no such file.
+    """
+    how = f"It marks a demo world; render that again: bench data demo DIR, or remove {path.name} where it is none"
+    found = read_json(path, dict, how, most=2**20)
+    if found.get("size") not in SIZES or found.get("world") not in WORLDS or not _is_whole(found.get("seed")):
+        raise BenchError(f"{path} doesn't say which world this is (size, seed, world). {how}")
+    return found
+
+
+def mend_note(out: Path, size: str, seed: int, world: str) -> None:
+    """Where the file that marks a world of the cache is damaged, note what is to be rendered there again."""
+    note = next((path for path in (out / MARKER, out / STARTED) if path.is_file()), None)
+    try:
+        if note:
+            _read_note(note)
+    except BenchError:
+        write_json(out / STARTED, {"generator_version": GENERATOR_VERSION, "size": size, "seed": seed, "world": world})
+        (out / MARKER).unlink(missing_ok=True)
+
+
+def _is_whole(seed: Any) -> bool:
+    return isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
 
 
 def read_ground_truth(root: Path) -> pd.DataFrame:
@@ -68,9 +100,7 @@ def read_ground_truth(root: Path) -> pd.DataFrame:
     (1 = fake), method (name of the recipe, or real), target and donor (people), gender and race (the target's), frame,
     landmarks (162 numbers: x and y of 81 points, px), and the manipulated box x0, y0, x1, y1 (px, missing in reals).
     """
-    import pandas as pd
-
-    return pd.read_parquet(root / GROUND_TRUTH)
+    return read_parquet(root / GROUND_TRUTH).to_pandas()
 
 
 def plan_world(size: str, seed: int, world: str) -> Layout:
@@ -105,7 +135,7 @@ def _is_complete(out: Path, wanted: dict[str, Any]) -> bool:
     is_complete = (out / MARKER).is_file()
     note = out / MARKER if is_complete else out / STARTED
     if note.is_file():
-        found = read_json(note)
+        found = _read_note(note)
         if any(found.get(key) != value for key, value in wanted.items()):
             has, needs = (", ".join(f"{key} {world.get(key)}" for key in wanted) for world in (found, wanted))
             raise BenchError(f"{out} holds a demo world of {has}, not of {needs}: give another folder or delete it")

@@ -30,7 +30,7 @@ def test_a_failure_beside_a_scorecard_does_not_hide_it(tmp_path, make, make_fail
 
 def test_a_broken_card_is_named_in_one_line(tmp_path):
     (tmp_path / "scorecard.json").write_text('{"half')
-    with pytest.raises(BenchError, match=r"scorecard\.json is not JSON .*Remove it and rerun") as error:
+    with pytest.raises(BenchError, match=r"scorecard\.json can't be read as JSON .*Remove it and rerun") as error:
         load_cards(tmp_path)
     assert "\n" not in str(error.value)
 
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_card_is_named_and_the_others_are_kept(change, flaw
 def test_all_that_is_wrong_is_counted(tmp_path, save):
     for name in "abc":
         save(tmp_path / f"{name}/scorecard.json", [])
-    with pytest.raises(BenchError, match=r"a.scorecard\.json is no scorecard .* \(2 more such files\)"):
+    with pytest.raises(BenchError, match=r"a.scorecard\.json holds .* \(2 more such files\)"):
         load_cards(tmp_path)
 
 

@@ -18,11 +18,13 @@ def typed(*words: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def toy_runs(tiny_world, tmp_path_factory) -> Path:
+def toy_runs(tiny_world, session_cache, tmp_path_factory) -> Path:
     """The main job on the tiny world, with a detector that needs no training."""
     runs = tmp_path_factory.mktemp("toy") / "runs"
     words = ["--detector", TOY, "--train", "ff++", "--test", "ff++,celebdf", "--data", tiny_world, "--workers", 0]
-    assert typed("run", *words, "--runs", runs) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(session_cache))  # Where reproduce looks for what was typed here.
+        assert typed("run", *words, "--runs", runs) == 0
     return runs
 
 
@@ -100,6 +102,55 @@ def test_reproduce_needs_a_row_and_a_command(toy_runs, tmp_path, capsys):
             path.write_text(json.dumps(card))
         assert typed("reproduce", key_of(runs), "--runs", runs) == 2
         assert problem in capsys.readouterr().err
+
+
+def rewrite_commands(toy_runs: Path, runs: Path, command: str) -> None:
+    """Copy runs, as if they came from somebody else who says that this command made them."""
+    shutil.copytree(toy_runs, runs, dirs_exist_ok=True)
+    for path in runs.rglob("scorecard.json"):
+        card = json.loads(path.read_text())
+        card["provenance"]["command"] = command
+        path.write_text(json.dumps(card))
+
+
+def test_a_foreign_command_needs_a_yes(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):
+    words = f"--train ff++ --test ff++,celebdf --data {tiny_world}"
+    rewrite_commands(toy_runs, tmp_path, f"bench run --detector caddm {words}")
+    assert typed("reproduce", key_of(tmp_path), "--runs", tmp_path) == 2
+    assert "its command runs caddm" in capsys.readouterr().err
+    rewrite_commands(toy_runs, tmp_path, f"bench run --detector {TOY} {words} --batch-size 31")
+    asked = ["reproduce", key_of(tmp_path), "--runs", tmp_path, "--workers", 0, "--detector", TOY]
+    assert typed(*asked) == 2
+    said = capsys.readouterr()
+    assert f"command: bench run --detector {TOY}" in said.out
+    assert "no terminal to ask. To run it: --yes" in said.err
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", lambda prompt: "n")
+    assert typed(*asked) == 2
+    assert "nothing was run" in capsys.readouterr().err
+    assert typed(*asked, "--yes") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("--detector {evil}:Evil --train ff++ --test celebdf", "--detector FILE.py:CLASS"),
+        ("--detector {module}:Evil --train ff++ --test celebdf", "--detector FILE.py:CLASS"),
+        ("--detector meso4 --train ff++ --test {evil}:Evil", "--dataset"),
+        ("--detector meso4 --train {evil}:Evil --test celebdf", "--dataset"),
+    ],
+)
+def test_a_foreign_command_never_chooses_code(toy_runs, tmp_path, capsys, monkeypatch, words, advice):
+    mark = tmp_path / "ran"
+    (tmp_path / "evilmodule.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    command = "bench run " + words.format(evil=tmp_path / "evilmodule.py", module="evilmodule")
+    rewrite_commands(toy_runs, tmp_path / "runs", command)
+    assert typed("reproduce", key_of(tmp_path / "runs"), "--runs", tmp_path / "runs", "--yes") == 2
+    text = capsys.readouterr().err
+    assert "names code" in text
+    assert advice in text
+    assert not mark.exists()
 
 
 def test_submit_and_check(toy_runs, tmp_path, capsys):

@@ -2,12 +2,14 @@
 
 from .json_files import parse_json, read_json
 from .paths import normalise_id, safe_relative_path
-from .tables import CsvRow, open_csv, read_arrow, read_csv_frame, read_csv_rows
-from .text import decode_text, read_bytes, read_text, shorten
-from .yaml_files import parse_yaml, read_yaml
+from .safetensors_files import read_safetensors_header
+from .tables import CsvRow, open_csv, read_arrow, read_csv_frame, read_csv_rows, read_parquet
+from .text import decode_text, read_bytes, read_text, shorten, shorten_value
+from .yaml_files import check_finite, parse_yaml, read_yaml
 
 __all__ = [
     "CsvRow",
+    "check_finite",
     "decode_text",
     "normalise_id",
     "open_csv",
@@ -18,8 +20,11 @@ __all__ = [
     "read_csv_frame",
     "read_csv_rows",
     "read_json",
+    "read_parquet",
+    "read_safetensors_header",
     "read_text",
     "read_yaml",
     "safe_relative_path",
     "shorten",
+    "shorten_value",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import BenchError
 from .text import decode_text, read_bytes, shorten
@@ -14,7 +14,7 @@ MOST_DEPTH = 100
 MOST_BYTES = 4 * 2**30
 KINDS: dict[type, str] = {dict: "keys and values ({...})", list: "a list ([...])"}
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
-T = TypeVar("T", bound=dict | list)
+T = TypeVar("T", bound=dict[Any, Any] | list[Any])
 
 
 def read_json(path: Path, expected: type[T], hint: str = "", most: int = MOST_BYTES) -> T:

@@ -131,7 +131,7 @@ def read_csv_frame(path: Path, known: Collection[str] = (), **options: Any) -> p
 
     packed = open_csv(path, known)
     try:
-        table = pd.read_csv(io.StringIO(packed.text), sep=packed.delimiter, **options)
+        table: pd.DataFrame = pd.read_csv(io.StringIO(packed.text), sep=packed.delimiter, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
     if not isinstance(table.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
@@ -173,8 +173,8 @@ def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | 
         raise BenchError(f"{path} can't be read as a table: {shorten(error, 200)}") from None
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """Read a parquet file.
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file, or some of its columns; those that it lacks are left out.
 
     Raises:
         BenchError: it is missing, cut short or damaged; one line that names the file.
@@ -187,7 +187,7 @@ def read_parquet(path: Path) -> pa.Table:
     try:
         with parquet.ParquetFile(path) as file:
             _refuse_inflation(file.metadata, path)
-            table = file.read()
+            table = file.read(columns)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, RecursionError, MemoryError) as error:
         why = shorten(str(error).replace(str(path), "it").replace(": a file", ""))

@@ -60,9 +60,14 @@ def decode_text(content: bytes, name: str) -> str:
     return text
 
 
-def shorten(value: object, most: int = MOST_LETTERS) -> str:
-    """Return a value for a message: one line of at most `most` letters, however large or deep the value is."""
-    text = value if isinstance(value, str | Exception) else _REPR.repr(value)
+def shorten_value(value: object) -> str:
+    """Return a value as it is written in Python, for a message, however large or deep it is."""
+    return shorten(_REPR.repr(value))
+
+
+def shorten(text: object, most: int = MOST_LETTERS) -> str:
+    """Return a text, or a parser's message, as one line of at most `most` letters, without control characters."""
+    text = text if isinstance(text, str | Exception) else _REPR.repr(text)
     flat = escape(" ".join(str(text)[: 10 * most].split()))
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 

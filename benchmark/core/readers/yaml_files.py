@@ -1,4 +1,4 @@
-"""YAML for recipes: plain data without aliases, of limited size and depth, every key once, finite numbers."""
+"""YAML for recipes: plain data of limited size and depth, with aliases written out; every key once, finite numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import BenchError
 from .json_files import MOST_DEPTH
 from .text import read_text, shorten
 
-MOST_BYTES = 2**20
+MOST_BYTES, MOST_VALUES = 2**20, 100_000
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -21,14 +21,16 @@ class _PlainLoader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.MarkedYAMLError(problem=f"aliases (*{event.anchor}) aren't taken", problem_mark=event.start_mark)
         self.depth += 1
         if self.depth > MOST_DEPTH:
             raise yaml.YAMLError(f"it is nested more than {MOST_DEPTH} levels deep")
         node = super().compose_node(parent, index)
         self.depth -= 1
+        return node
+
+    def compose_document(self) -> Any:
+        node = super().compose_document()
+        _measure(node, {})
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -40,6 +42,28 @@ class _PlainLoader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+def _measure(node: Any, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+    """Return how many values a node stands for once its aliases are written out, and how deep they lie.
+
+    Raises:
+        YAMLError: too many, too deep, or a node that holds itself.
+    """
+    if id(node) in known:
+        found = known[id(node)]
+        if found is None:
+            raise yaml.YAMLError("an alias holds itself")
+        return found
+    known[id(node)] = None
+    children = node.value if isinstance(node, yaml.CollectionNode) else []
+    inner = [_measure(c, known) for child in children for c in (child if isinstance(child, tuple) else (child,))]
+    count, depth = 1 + sum(n for n, _ in inner), 1 + max((d for _, d in inner), default=0)
+    if count > MOST_VALUES or depth > MOST_DEPTH:
+        what = f"{MOST_VALUES:,} values" if count > MOST_VALUES else f"{MOST_DEPTH} levels"
+        raise yaml.YAMLError(f"it stands for more than {what} once its aliases are written out")
+    known[id(node)] = count, depth
+    return count, depth
 
 
 def read_yaml(path: Path) -> Any:
@@ -55,7 +79,8 @@ def parse_yaml(text: str, name: str) -> Any:
     """Parse YAML: text, numbers, lists, mappings.
 
     Raises:
-        BenchError: it isn't YAML, has aliases, a key twice, more than 100 levels, or a number that isn't finite.
+        BenchError: it isn't YAML, too large or deep once its aliases are written out, or has a key twice or a number
+            that isn't finite.
     """
     try:
         content = yaml.load(text, _PlainLoader)  # A SafeLoader; makes plain data only.
@@ -64,9 +89,18 @@ def parse_yaml(text: str, name: str) -> Any:
         raise BenchError(f"{name} is not YAML: {shorten(error.problem or error)}{line}") from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise BenchError(f"{name} is not YAML: {shorten(error)}") from None
+    check_finite(content, name)
+    return content
+
+
+def check_finite(content: Any, name: str) -> None:
+    """Refuse infinite numbers and NaN, at any depth.
+
+    Raises:
+        BenchError: there is one.
+    """
     if not _is_finite(content):
         raise BenchError(f"{name} holds a number that isn't finite (.inf or .nan)")
-    return content
 
 
 def _is_finite(content: Any) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossfake.benchmark.core.checkpoints import read_header, save
+from crossfake.benchmark.core.checkpoints import find_named_detector, read_header, save
 from crossfake.benchmark.core.errors import BenchError
 from safetensors.numpy import load_file, save_file
 
@@ -71,3 +71,39 @@ def test_broken_files_are_left_to_load(tmp_path: Path, content: bytes):
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(BenchError, match=r"no checkpoint .*none\.safetensors\. Give a \.safetensors file"):
         read_header(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("name", ["{file}:Evil", "evil_of_a_header:Evil", "local/mine.evil", "nobody's"])
+def test_a_header_never_chooses_code(tmp_path, monkeypatch, name):
+    mark = tmp_path / "ran"
+    file = tmp_path / "evil_of_a_header.py"
+    file.write_text(f"open({str(mark)!r}, 'w')\nclass Evil: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "c.safetensors"
+    save(Weights(a=np.zeros(2, np.float32)), path, {"detector": name.format(file=file)})
+    with pytest.raises(BenchError, match=r"which is no registered detector.*type it: --detector FILE\.py:CLASS"):
+        find_named_detector(read_header(path), path)
+    assert not mark.exists()
+
+
+def test_a_header_names_a_registered_detector(tmp_path):
+    assert find_named_detector({"detector": "meso4"}, tmp_path / "c.safetensors").name == "meso4"
+    with pytest.raises(BenchError, match="say which detector this is"):
+        find_named_detector({}, tmp_path / "c.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("packed", "told"),
+    [
+        ("[" * 50_000, "nested more than 100 levels"),
+        ("[]", r"holds \[\]; expected keys and values"),
+        ('{"detector": 5}', "has detector = 5"),
+        ('{"options": [1]}', r"has options = \[1\]"),
+        ('{"trained_on": "x"}', "has trained_on = x"),
+    ],
+)
+def test_a_header_of_another_shape_is_told(tmp_path, packed, told):
+    path = tmp_path / "c.safetensors"
+    save_file({"a": np.zeros(2, np.float32)}, path, metadata={"crossfake": packed})
+    with pytest.raises(BenchError, match=f"the header of .*c.safetensors.*{told}"):
+        read_header(path)

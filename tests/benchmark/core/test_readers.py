@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from crossfake.benchmark.core.readers import (
     read_csv_frame,
     read_csv_rows,
     read_json,
+    read_safetensors_header,
     read_text,
     read_yaml,
     safe_relative_path,
@@ -78,14 +80,17 @@ def test_json_of_the_expected_type_is_returned(write):
     assert read_json(write("a.json", json.dumps([1]).encode("utf-16")), list) == [1]
 
 
-BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]"
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 30))
+TOWER = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 2000))
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (BOMB, "aliases (*a) aren't taken (line 2)"),
-        ("a: &a [*a]", "aliases (*a)"),
+        (BOMB, "more than 100,000 values once its aliases are written out"),
+        (TOWER, "more than 100 levels once its aliases are written out"),
+        ("a: &a [*a]", "an alias holds itself"),
+        ("a: &a {b: *a}", "an alias holds itself"),
         ("[" * 3000, "nested more than 100 levels"),
         ("a: 1\nb: 2\na: 3", "the key 'a' stands twice (line 3)"),
         ("lr: .inf", "isn't finite"),
@@ -98,6 +103,10 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]"
 def test_hostile_yaml_is_told_in_one_line(write, content, told):
     assert told in refusal(read_yaml, write("a.yaml", content))
     assert told.partition(" (line")[0] in refusal(parse_yaml, content, "--set a")
+
+
+def test_yaml_aliases_are_read():
+    assert parse_yaml("a: &a {b: 1}\nc: *a\nd: {<<: *a, e: 2}", "x")["d"] == {"b": 1, "e": 2}
 
 
 def test_values_in_messages_are_short_however_large():
@@ -171,3 +180,15 @@ def test_formulas_become_text(cell):
 @pytest.mark.parametrize("cell", ["-0.5", "+1e-3", "a=b", "", -1, 0.5, math.nan, None])
 def test_numbers_and_names_stay(cell):
     assert neutralise_formula(cell) is cell
+
+
+def test_tensors_are_held_against_the_size_of_their_file(write):
+    def packed(shape, end, numbers=16, start=0):
+        header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}}).encode()
+        return write("a.safetensors", struct.pack("<Q", len(header)) + header + b"0" * numbers)
+
+    assert list(read_safetensors_header(packed([2, 2], 16))) == ["a"]
+    assert "another size than its shape" in refusal(read_safetensors_header, packed([2**40, 2**40], 16))
+    assert "another size than its shape" in refusal(read_safetensors_header, packed([-2, -2], 16))
+    assert "end elsewhere than the file" in refusal(read_safetensors_header, packed([2, 2], 16, numbers=12))
+    assert "its header doesn't fit" in refusal(read_safetensors_header, write("b", struct.pack("<Q", 2**60) + b"{}"))

@@ -54,7 +54,7 @@ def test_a_detector_without_settings_in_a_recipe_takes_the_rest(tmp_path: Path):
 def test_a_file_that_is_no_text_is_told(tmp_path: Path):
     path = tmp_path / "weights.pkl"
     path.write_bytes(b"\x80\x04\xff")
-    with pytest.raises(BenchError, match="is not YAML"):
+    with pytest.raises(BenchError, match="row 1: not UTF-8"):
         load_settings("meso4", demo=False, config=path)
 
 
@@ -114,3 +114,27 @@ def test_all_keys_are_dotted_leaves():
 @pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("2E3", 2000.0), ("1.5e+2", 150.0), ("1e-4x", "1e-4x")])
 def test_a_number_with_an_exponent_is_a_number_wherever_it_is_set(text: str, value: object):
     assert load_settings("meso4", demo=False, overrides=[f"options.rate={text}"]).options["rate"] == value
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "faces.frames=1001",
+        "train.batch_size=65537",
+        "score.draws=100001",
+        "train.lr=.inf",
+        "train.lr=1e999",
+        "options.x=[1, .nan]",
+        "options.x=" + "[" * 5000,
+        "options" + ".x" * 5000 + "=1",
+    ],
+)
+def test_numbers_beyond_all_use_are_refused(override):
+    with pytest.raises(BenchError, match="--set ") as caught:
+        load_settings("meso4", demo=False, overrides=[override])
+    assert len(str(caught.value)) < 700
+
+
+def test_the_largest_numbers_are_taken():
+    overrides = ["faces.frames=1000", "train.batch_size=65536", "score.draws=100000"]
+    assert load_settings("meso4", demo=False, overrides=overrides).faces.frames == 1000

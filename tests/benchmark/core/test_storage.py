@@ -11,8 +11,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.keys import hash_key
-from crossfake.benchmark.core.storage import cache_home, hold_lock, read_json, write_atomically, write_json, write_text
+from crossfake.benchmark.core.readers import read_json
+from crossfake.benchmark.core.storage import cache_home, hold_lock, write_atomically, write_json, write_text
 from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,7 @@ def test_a_kill_keeps_what_was_there(tmp_path):
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert read_json(path) == {"old": 1}
+    assert read_json(path, dict) == {"old": 1}
     left = [p for p in tmp_path.iterdir() if p != path]
     assert all(p.name.startswith(".") for p in left)  # Hidden, so that no glob for cards finds it.
 
@@ -76,7 +78,7 @@ def test_text_is_utf8_and_json_is_for_every_reader(tmp_path):
     for number in (math.nan, math.inf):
         with pytest.raises(ValueError, match="JSON compliant"):
             write_json(path, {"n": number})
-    assert read_json(path)["n"] == 1
+    assert read_json(path, dict)["n"] == 1
 
 
 @given(plain)
@@ -149,3 +151,36 @@ def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     assert cache_home() == tmp_path / ".cache" / "crossfake"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_the_cache_is_closed_to_others(tmp_path, monkeypatch, umask):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "a" / "cache"))
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a" / "cache" / "faces" / "x.txt", "x")
+        with hold_lock(tmp_path / "a" / "cache" / "faces" / "store"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a" / "cache").stat().st_mode & 0o777 == 0o700
+    (lock,) = (tmp_path / "a" / "cache" / "faces").glob(".*.lock")
+    assert not lock.stat().st_mode & 0o022
+
+
+def test_a_cache_that_is_there_keeps_its_rights(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    tmp_path.chmod(0o755)
+    write_text(tmp_path / "x.txt", "x")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_an_unknown_home_is_told(monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", "~nosuchuser/cache")
+    with pytest.raises(BenchError, match="no home folder is known for ~nosuchuser"):
+        cache_home()
+    monkeypatch.delenv("BENCH_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError))
+    with pytest.raises(BenchError, match="BENCH_CACHE=DIR"):
+        cache_home()

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.benchmark.core.storage import read_json, write_json
+from crossfake.benchmark.core.readers import read_json
+from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.datasets.demo.world import (
     GENERATOR_VERSION,
     MARKER,
+    STARTED,
     find_world,
+    mend_note,
     plan_world,
     read_ground_truth,
     render_world,
@@ -160,4 +163,23 @@ def test_ground_truth_has_a_row_for_each_frame(tiny, read_frames):
     assert fakes[["x1", "y1"]].max().max() <= 192
     assert reals[["x0", "y0", "x1", "y1", "source", "donor"]].isna().all().all()
     assert (fakes.source != fakes.video).all()
-    assert read_json(tiny / "FaceForensics++/train.json")[0] == ["000", "001"]
+    assert read_json(tiny / "FaceForensics++/train.json", list)[0] == ["000", "001"]
+
+
+DAMAGED = ["", "junk", "[" * 50_000, "[]", "{}", '{"size": "tiny", "world": "standard", "seed": -1}']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_marker_is_told(tmp_path, content):
+    (tmp_path / MARKER).write_text(content)
+    with pytest.raises(BenchError, match=r"crossfake-demo\.json .*render that again"):
+        find_world(tmp_path)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_marker_in_the_cache_is_written_again(tmp_path, content):
+    (tmp_path / MARKER).write_text(content)
+    (tmp_path / "train.json").write_text("half")
+    mend_note(tmp_path, "tiny", 3, "standard")
+    assert find_world(tmp_path) is None
+    assert read_json(tmp_path / STARTED, dict)["seed"] == 3

@@ -1,0 +1,8 @@
+"""Upper bounds of settings and options: beyond them is a slip of the keyboard, or a machine brought down."""
+
+MOST_FRAMES = 1000  # of a video
+MOST_BATCH = 65_536  # images at once
+MOST_DRAWS = 100_000  # of a bootstrap
+MOST_SEED = 2**32 - 1  # what every generator takes
+MOST_WORKERS = 1024  # processes
+MOST_PIXELS = 100_000_000  # of an image, before it is decoded

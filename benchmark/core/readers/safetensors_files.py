@@ -1,0 +1,49 @@
+"""The header of a .safetensors file, checked against the file's size before anything is read or mapped."""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+from ..errors import BenchError
+from .json_files import parse_json
+
+MOST_HEADER = 100_000_000  # bytes, as the library itself allows
+WIDTHS = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+WIDTHS |= {"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
+
+
+def read_safetensors_header(path: Path) -> dict[str, Any]:
+    """Return the header: `__metadata__` (names and texts) and each tensor's `dtype`, `shape` and `data_offsets`.
+
+    Raises:
+        BenchError: it is no such file, or a length, shape or place contradicts the file's size.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > min(size - 8, MOST_HEADER):
+            raise BenchError(f"{path} ({size:,} bytes) is cut short, or no .safetensors file: its header doesn't fit")
+        header = parse_json(file.read(length), dict, f"the header of {path}")
+    metadata = header.get("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise BenchError(f"{path} is no .safetensors file: its __metadata__ aren't texts by name")
+    ends = [_check_tensor(path, name, given) for name, given in header.items() if name != "__metadata__"]
+    if max(ends, default=0) != size - 8 - length:
+        raise BenchError(f"{path} is cut short or damaged: its tensors end elsewhere than the file ({size:,} bytes)")
+    return header
+
+
+def _check_tensor(path: Path, name: str, given: Any) -> int:
+    """Return where a tensor's numbers end."""
+    try:
+        shape, (start, end) = given["shape"], given["data_offsets"]
+        fits = all(isinstance(n, int) and n >= 0 for n in (*shape, start, end))
+        if fits and end - start == math.prod(shape) * WIDTHS.get(given["dtype"], 0):
+            return int(end)
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise BenchError(f"{path} is damaged: the tensor {name[:60]!r} has another size than its shape")
