@@ -6,8 +6,9 @@ import hashlib
 import inspect
 import pickle
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 import numpy as np
@@ -80,19 +81,20 @@ class ModelDetector:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the weights by name; none of a plain function."""
-        if not _is_module(self.model):
+        module = _get_module(self.model)
+        if module is None:
             return {}
-        return {name: value.detach().cpu().numpy() for name, value in self.model.state_dict().items()}  # type: ignore[union-attr]
+        return {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
 
     def _run(self, images: np.ndarray) -> np.ndarray:
-        if not _is_module(self.model):
-            return self.model(images)  # type: ignore[return-value]
+        module = _get_module(self.model)
+        if module is None:
+            return cast("Callable[[np.ndarray], np.ndarray]", self.model)(images)
         import torch
 
-        model: nn.Module = self.model.eval()  # type: ignore[union-attr]
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        device = next((p.device for p in module.parameters()), torch.device("cpu"))
         with torch.no_grad():
-            output: torch.Tensor = model(torch.from_numpy(images).to(device))
+            output: torch.Tensor = module.eval()(torch.from_numpy(images).to(device))
         return output.float().cpu().numpy()
 
 
@@ -113,30 +115,55 @@ def make_entry(given: object) -> Entry:
 
 
 def _explain_unusable(given: object) -> str:
-    if _is_module(given) or (callable(given) and not isinstance(given, type)):
-        kind = "torch module" if _is_module(given) else "function"
+    is_module = _get_module(given) is not None
+    if is_module or (callable(given) and not isinstance(given, type)):
+        kind = "torch module" if is_module else "function"
         return f"a bare {kind} is no detector: say what it takes, as in crossfake.wrap_model(model, size=224, fake=1)"
     name = given.__name__ if isinstance(given, type) else type(given).__name__
     return f"{name} has no method score(frames), which every detector needs"
 
 
 def hash_object(given: object) -> str:
-    """Hash the source of an object's class, its weights and its other attributes; empty if none of it can be had."""
-    parts = [_read_source(given.model if isinstance(given, ModelDetector) else given)]
-    if not isinstance(given, type):
-        parts += [_pack_weights(given), _pack_attributes(given)]
-        if not any(parts[1:]) and vars(given):
-            return ""  # What it scores with can't be seen.
-    return hashlib.sha256(b"\0".join(parts)).hexdigest() if any(parts) else ""
+    """Hash the source of an object's classes, its weights and its other attributes.
 
-
-def _read_source(given: object) -> bytes:
+    Empty where something that it scores with can't be seen: another one might look the same.
+    """
     try:
-        return inspect.getsource(
-            given if isinstance(given, type) or inspect.isfunction(given) else type(given)
-        ).encode()
+        parts = _pack_function(given.model) if isinstance(given, ModelDetector) else _pack_classes(given)
+        if not isinstance(given, type):
+            parts += [_pack_weights(given), _pack_attributes(given)]
+    except _UnseenError:
+        return ""
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+class _UnseenError(Exception):
+    """A part of an object has neither source nor weights."""
+
+
+def _pack_function(model: object) -> list[bytes]:
+    """Return the source of a function, with what it takes from around it; of a network its classes'."""
+    if not inspect.isfunction(model):
+        return _pack_classes(model)
+    around = inspect.getclosurevars(model)
+    return [_read_source(model), _pickle({**around.nonlocals, **_select_plain(around.globals)})]
+
+
+def _select_plain(values: Mapping[str, object]) -> dict[str, object]:
+    """Leave out modules, classes and functions, which stand for their own code."""
+    return {k: v for k, v in values.items() if not (inspect.ismodule(v) or inspect.isroutine(v) or isinstance(v, type))}
+
+
+def _pack_classes(given: object) -> list[bytes]:
+    cls = given if isinstance(given, type) else type(given)
+    return [_read_source(one) for one in cls.__mro__ if one.__module__ not in ("builtins", "abc", "typing")]
+
+
+def _read_source(given: type | FunctionType) -> bytes:
+    try:
+        return inspect.getsource(given).encode()
     except (OSError, TypeError):  # Typed at a prompt, or compiled.
-        return b""
+        raise _UnseenError from None
 
 
 def _pack_weights(given: object) -> bytes:
@@ -150,12 +177,18 @@ def _pack_weights(given: object) -> bytes:
 
 
 def _pack_attributes(given: object) -> bytes:
+    seen = {"model"} if isinstance(given, ModelDetector) else set()
+    return _pickle({k: v for k, v in vars(given).items() if k not in seen and _get_module(v) is None})
+
+
+def _pickle(values: Mapping[str, object]) -> bytes:
     try:
-        return pickle.dumps(sorted((k, v) for k, v in vars(given).items() if not _is_module(v)))
+        return pickle.dumps(sorted(values.items(), key=lambda item: item[0]))
     except Exception:  # Any type may refuse in its own way.
-        return b""
+        raise _UnseenError from None
 
 
-def _is_module(given: object) -> bool:
+def _get_module(given: object) -> nn.Module | None:
+    """Return what is a torch module, and None for anything else; torch isn't imported to find out."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(given, torch.nn.Module)
+    return cast("nn.Module", given) if torch is not None and isinstance(given, torch.nn.Module) else None
