@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..benchmark.core.contracts import Dataset, make_contract_error
 from ..benchmark.core.errors import BenchError, did_you_mean
 from ..benchmark.core.readers import parse_json, read_text, safe_relative_path, shorten
 from ..benchmark.core.registry import Entry, datasets
@@ -35,23 +36,6 @@ class LoadedDataset(NamedTuple):
         return f"{self.entry.name}:{self.compression}" if self.compression else self.entry.name
 
 
-class Release(NamedTuple):
-    """What a published dataset has, for `bench data check`.
-
-    `counts` are the official numbers of videos by split and by `real`, `fake` or a method's name; `folders` (within the
-    home) are where they should lie; `listed` are the ids, with their splits, that official lists name besides the
-    adapter's videos; `causes` tell what is odd about this copy, and what to do about it, `faults` what makes a score
-    wrong; `unnamed` are ids whose files can't be read, for their names aren't UTF-8.
-    """
-
-    counts: dict[tuple[str, str], int]
-    folders: list[str]
-    listed: Mapping[str, str] = {}
-    causes: Sequence[str] = ()
-    faults: Sequence[str] = ()
-    unnamed: Sequence[str] = ()
-
-
 def load_videos(name: str, root: Path) -> LoadedDataset:
     """List a dataset's videos: `ff++`, `ff++:c40`, `folder:pictures`, `my.py:MyDataset`; `root` is where its files are.
 
@@ -64,9 +48,16 @@ def load_videos(name: str, root: Path) -> LoadedDataset:
     return LoadedDataset(entry, compression, home, adapter.videos(home, compression))
 
 
-def make_adapter(entry: Entry) -> Any:
-    """Make the adapter of a dataset's entry, with what its name says (`folder:pictures`)."""
-    return entry.load()(**entry.card.get("options", {}))
+def make_adapter(entry: Entry) -> Dataset:
+    """Make the adapter of a dataset's entry, with what its name says (`folder:pictures`).
+
+    Raises:
+        BenchError: it lacks the method `home` or `videos`.
+    """
+    made = entry.load()(**entry.card.get("options", {}))
+    if not isinstance(made, Dataset):
+        raise make_contract_error(made, Dataset, entry.target, "every dataset")
+    return made
 
 
 def parse_name(name: str) -> tuple[Entry, str]:

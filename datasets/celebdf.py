@@ -20,10 +20,9 @@ from typing import ClassVar
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import read_text, shorten
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import Video
+from ..benchmark.core.types import Release, Video
 from .base import (
     ListedOnce,
-    Release,
     VideoFiles,
     check_listed_path,
     find_home,

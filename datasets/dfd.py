@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import FAKE, REAL, Video
-from .base import Release, VideoFiles, find_home, finish_listing
+from ..benchmark.core.types import FAKE, REAL, Release, Video
+from .base import VideoFiles, find_home, finish_listing
 from .ffpp import HOMES, URL, check_compression
 from .spelling import get_stem
 

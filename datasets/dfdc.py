@@ -17,11 +17,10 @@ from pathlib import Path
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import read_csv_rows, read_json, shorten
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import FAKE, Video
+from ..benchmark.core.types import FAKE, Release, Video
 from .base import (
     DOWNLOAD_AGAIN,
     ListedOnce,
-    Release,
     VideoFiles,
     check_listed_path,
     find_home,

@@ -16,11 +16,10 @@ from typing import Any
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import read_json, shorten
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import Video
+from ..benchmark.core.types import Release, Video
 from .base import (
     DOWNLOAD_AGAIN,
     ListedOnce,
-    Release,
     VideoFiles,
     check_listed_path,
     find_home,

@@ -19,8 +19,8 @@ from typing import ClassVar, NamedTuple
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import read_json, shorten
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import FAKE, REAL, SPLITS, Video
-from .base import DOWNLOAD_AGAIN, Release, VideoFiles, describe_folder, find_home, finish_listing, need_file
+from ..benchmark.core.types import FAKE, REAL, SPLITS, Release, Video
+from .base import DOWNLOAD_AGAIN, VideoFiles, describe_folder, find_home, finish_listing, need_file
 from .spelling import get_stem
 
 URL = "https://github.com/ondyari/FaceForensics"

@@ -20,8 +20,8 @@ from typing import ClassVar
 
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import FAKE, REAL, Picture, Video
-from .base import Release, describe_folder, finish_listing, hold_out
+from ..benchmark.core.types import FAKE, REAL, Picture, Release, Video
+from .base import describe_folder, finish_listing, hold_out
 from .manifest import Manifest, read_manifest
 from .spelling import VIDEO_SUFFIXES, get_stem, get_suffix
 from .tree import Place, find_class_folders, read_places

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..benchmark.core.contracts import Dataset, KnowsRelease
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.progress import Reporter
 from ..benchmark.core.readers import read_parquet
-from ..benchmark.core.types import FAKE, SPLITS, Video
+from ..benchmark.core.types import FAKE, SPLITS, Release, Video
 from ..benchmark.core.workers import IN_PROCESS, WorkerPool
-from .base import Release, describe_folder, make_adapter, parse_name
+from .base import describe_folder, make_adapter, parse_name
 from .demo.world import GROUND_TRUTH, MARKER
 from .faces.sampling import VideoFile
 from .spelling import VIDEO_SUFFIXES, get_stem, make_stem_key
@@ -129,7 +130,7 @@ def check_all(
 
 
 def _compare(
-    name: str, adapter: Any, home: Path, compressions: Sequence[str], splits: Collection[str], report: Report
+    name: str, adapter: Dataset, home: Path, compressions: Sequence[str], splits: Collection[str], report: Report
 ) -> list[Video]:
     """Put into the report what is there of each compression; one that isn't there counts only if there is no other."""
     found: list[Video] = []
@@ -147,12 +148,12 @@ def _compare(
     return found
 
 
-def _get_release(name: str, adapter: Any, home: Path, compression: str) -> Release:
+def _get_release(name: str, adapter: Dataset, home: Path, compression: str) -> Release:
     """Return what should be there: in the demo world what was rendered, else what the adapter knows, if anything."""
     for root in (home, *home.parents[:2]):
         if (root / MARKER).is_file():
             return _read_rendered_release(name, root, home)
-    return adapter.release(home, compression) if hasattr(adapter, "release") else Release({}, [])
+    return adapter.release(home, compression) if isinstance(adapter, KnowsRelease) else Release({}, [])
 
 
 def _read_rendered_release(name: str, root: Path, home: Path) -> Release:

@@ -5,19 +5,30 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..benchmark.core.contracts import Cropper, Scores
+from ..benchmark.core.contracts import (
+    CAPABILITIES,
+    Cropper,
+    CutsCrops,
+    InspectsTrainingSet,
+    LoadsWeights,
+    Scores,
+    Seeded,
+    StartsTraining,
+    StudiesTrainingSet,
+    Trainable,
+    make_contract_error,
+)
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.registry import Entry, detectors
 from .common.options import check_options, list_options
 
-EXTRAS = {"torch": "torch", "torchvision": "torch", "timm": "torch", "jax": "jax", "flax": "jax", "optax": "jax"}
 
-
-def create(name: str, backend: str = "", **options: Any) -> Any:
+def create(name: str, backend: str = "", **options: Any) -> Scores:
     """Make a detector.
 
     Args:
@@ -26,24 +37,18 @@ def create(name: str, backend: str = "", **options: Any) -> Any:
         options: the detector's own, such as `backbone="resnet34"`.
 
     Raises:
-        BenchError: unknown name, backend or option, a value of another type than its option's annotation, or a package
-            that isn't installed.
+        BenchError: unknown name, backend or option, a value of another type than its option's annotation, a package
+            that isn't installed, or a class that lacks a method of what it is meant to do.
     """
     return create_from(detectors.find(name, backend), **options)
 
 
-def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
+def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Scores:
     """Make the detector of a registry entry; its card's `options` are the defaults. See `create`.
 
     With `seed`, random initial weights, and dropout from there on, are the same every time.
     """
-    try:
-        cls = entry.load()
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
-            raise
-        raise BenchError(f'{entry.name} needs {package}: pip install "crossfake[{EXTRAS[package]}]"') from None
+    cls = entry.load()
     merged = {**entry.card.get("options", {}), **options}
     check_options(entry.name, merged, list_options(cls))
     try:
@@ -55,14 +60,42 @@ def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Any:
 
         torch.manual_seed(seed)
     made = _instantiate(entry.name, cls, merged)
-    if seed is not None and hasattr(made, "seed"):  # JAX has no random state of the process: its detectors draw later.
+    if seed is not None and isinstance(made, Seeded):  # JAX has no random state of the process: it draws later.
         made.seed = seed
+    _rename_hook(made, entry.target)
+    return _check_contract(made, entry)
+
+
+def _check_contract(made: object, entry: Entry) -> Scores:
+    """Refuse what can't score, what can be trained by half, and what lacks something that its card says it can."""
     if not isinstance(made, Scores):
-        raise BenchError(f"{entry.target} has no method score(frames), which every detector needs")
+        raise make_contract_error(made, Scores, entry.target, "every detector")
+    if isinstance(made, StartsTraining) and not isinstance(made, Trainable):
+        raise make_contract_error(made, Trainable, entry.target, "training")
+    for word in entry.capabilities if "can" in entry.card else ():
+        if not isinstance(made, CAPABILITIES[word]):
+            raise make_contract_error(made, CAPABILITIES[word], entry.target, f"the word '{word}' on its card")
     return made
 
 
-def _instantiate(name: str, cls: Any, options: Mapping[str, Any]) -> Any:
+def _rename_hook(made: object, target: str) -> None:
+    """Give a detector that defines `study` the method's new name."""
+    if isinstance(made, StudiesTrainingSet) and not isinstance(made, InspectsTrainingSet):
+        _warn_of_old_hook(target)
+        renamed: Any = made
+        renamed.inspect_training_set = made.study
+
+
+@cache
+def _warn_of_old_hook(target: str) -> None:
+    print(
+        f"warning: {target}: the method study(videos, frames) is called inspect_training_set(videos, frames) now. "
+        "Rename it: the next version won't call the old name",
+        file=sys.stderr,
+    )
+
+
+def _instantiate(name: str, cls: Callable[..., object], options: Mapping[str, Any]) -> object:
     """Make a detector, and tell in a line if what it passes on of a mapping, such as backbone_args, isn't taken."""
     try:
         return cls(**options)
@@ -78,7 +111,7 @@ def _instantiate(name: str, cls: Any, options: Mapping[str, Any]) -> Any:
         raise  # A mistake in the detector's own code.
 
 
-def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Any:
+def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Scores:
     """Make a detector with a checkpoint's weights, without fetching the ImageNet weights it may have started from.
 
     Raises:
@@ -87,16 +120,16 @@ def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Any:
     if options.get("pretrained"):
         options["pretrained"] = False
     made = create_from(entry, **options)
-    if not hasattr(made, "load"):
-        raise BenchError(f"{entry.name} takes no checkpoint: it has no method load(path)")
+    if not isinstance(made, LoadsWeights):
+        raise make_contract_error(made, LoadsWeights, entry.name, "a checkpoint")
     made.load(checkpoint)
     return made
 
 
-def get_cropper(detector: Any, entry: Entry) -> Cropper:
+def get_cropper(detector: Scores, entry: Entry) -> Cropper:
     """Return what cuts a detector's crops: its own, or the square face box at the card's `input_size` (224)."""
     from .common.crops import BoxCrop
 
-    if hasattr(detector, "cropper"):
+    if isinstance(detector, CutsCrops):
         return detector.cropper()
     return BoxCrop(entry.card.get("input_size", 224))

@@ -20,7 +20,10 @@ from ..benchmark.core.contracts import (
     Cropper,
     CutsCrops,
     Dataset,
+    HasNetwork,
     InspectsTrainingSet,
+    KnowsRelease,
+    ListsParts,
     LoadsWeights,
     LocatesArtifacts,
     MakesSamples,
@@ -29,13 +32,14 @@ from ..benchmark.core.contracts import (
     Scores,
     Seeded,
     TellsFeatures,
+    TellsPrecision,
     Trainable,
     TrainingSession,
 )
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.registry import datasets, detectors
 from ..benchmark.core.settings import FaceSettings, TrainSettings
-from ..benchmark.core.types import FAKE, REAL, SPLITS, Face, Picture, TrainSample, Video
+from ..benchmark.core.types import FAKE, REAL, SPLITS, Face, Picture, Release, TrainSample, Video
 from ..datasets.base import find_home, finish_listing, hold_out, list_video_files, need_file, read_json
 from ..detectors.baselines.shared import check_input_size
 from ..detectors.common.crops import BoxCrop
@@ -56,16 +60,21 @@ __all__ = [
     "Dataset",
     "Face",
     "FaceSettings",
+    "HasNetwork",
     "InspectsTrainingSet",
+    "KnowsRelease",
+    "ListsParts",
     "LoadsWeights",
     "LocatesArtifacts",
     "MakesSamples",
     "Picture",
+    "Release",
     "Sampler",
     "SavesWeights",
     "Scores",
     "Seeded",
     "TellsFeatures",
+    "TellsPrecision",
     "TrainSample",
     "TrainSettings",
     "Trainable",

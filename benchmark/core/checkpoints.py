@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .contracts import SavesWeights
 from .errors import BenchError
 from .readers import parse_json, read_safetensors_header, shorten
 from .registry import Entry, detectors
@@ -15,7 +16,7 @@ KINDS: dict[str, type] = {"detector": str, "tag": str, "options": dict, "faces":
 """What a header's values are, where they are read."""
 
 
-def save(detector: Any, path: Path, content: dict[str, Any]) -> None:
+def save(detector: SavesWeights, path: Path, content: dict[str, Any]) -> None:
     """Write a detector's weights, with what they were made from in the header."""
     from safetensors.numpy import save_file
 

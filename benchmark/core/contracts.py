@@ -1,20 +1,23 @@
 """What the harness asks of plugins: a small Protocol for every capability, checked by `isinstance` when one is made.
 
-A detector is a `Scores`; all else is optional. What a detector can do stands on its card too (`can=(...)`, the names
-in `CAPABILITIES`), so that planning needs no import; see `capabilities_of`.
+A detector is a `Scores`; all else is optional. What a detector can do also stands on its card, as `can=(...)` with the
+words of `CAPABILITIES`, so that planning needs no import. A card without `can` is as good: the class is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+from .errors import BenchError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from .settings import TrainSettings
-    from .types import Face, PrepareResult, TrainSample, Video
+    from .types import Face, PrepareResult, Release, TrainSample, Video
 
 Arrays = Mapping[str, "np.ndarray"]
 """Named arrays: weights, a batch, a network's outputs."""
@@ -73,6 +76,11 @@ class SavesWeights(Protocol):
 
 
 @runtime_checkable
+class KeepsWeights(Scores, LoadsWeights, SavesWeights, Protocol):
+    """A detector that takes the weights that it saved."""
+
+
+@runtime_checkable
 class MakesSamples(Protocol):
     """A detector that says what its training examples are made of."""
 
@@ -82,12 +90,7 @@ class MakesSamples(Protocol):
 
 @runtime_checkable
 class TrainingSession(Protocol):
-    """One training in progress: optimizer, learning rate, a step, and all that a resume needs.
-
-    `precision` is what the steps are computed in, resolved: `float32` or `bf16`.
-    """
-
-    precision: str
+    """One training in progress: optimizer, learning rate, a step, and all that a resume needs."""
 
     def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
         """Take one optimisation step on a batch from the detector's sampler; return the losses, by name."""
@@ -100,11 +103,23 @@ class TrainingSession(Protocol):
 
 
 @runtime_checkable
-class Trainable(Scores, LoadsWeights, SavesWeights, MakesSamples, Protocol):
-    """A detector that the harness can train."""
+class TellsPrecision(Protocol):
+    """A training session that tells what its steps are computed in, resolved: `float32` or `bf16`."""
+
+    precision: str
+
+
+@runtime_checkable
+class StartsTraining(Protocol):
+    """What starts training sessions: the half of `Trainable` that is of no use without the other."""
 
     def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TrainingSession:
         """Start a training session."""
+
+
+@runtime_checkable
+class Trainable(StartsTraining, MakesSamples, KeepsWeights, Protocol):
+    """A detector that the harness can train."""
 
 
 @runtime_checkable
@@ -113,6 +128,14 @@ class InspectsTrainingSet(Protocol):
 
     def inspect_training_set(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
         """Return the videos that it can learn from, and what the others lack; `frames` counts each video's faces."""
+
+
+@runtime_checkable
+class StudiesTrainingSet(Protocol):
+    """`InspectsTrainingSet` under the name that its method had before; such a detector is called for one version."""
+
+    def study(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
+        """See `InspectsTrainingSet.inspect_training_set`."""
 
 
 @runtime_checkable
@@ -135,7 +158,7 @@ class TellsFeatures(Protocol):
 class LocatesArtifacts(Protocol):
     """A detector that says where in a face it sees traces of forgery."""
 
-    def artifacts(self, faces: list[Face]) -> list[list[np.ndarray]]:
+    def artifacts(self, faces: Sequence[Face]) -> Sequence[Iterable[np.ndarray]]:
         """Return the polygons (points, 2) of each face, in pixels of its context crop."""
 
 
@@ -156,6 +179,13 @@ class CountsFlops(Protocol):
 
 
 @runtime_checkable
+class HasNetwork(Protocol):
+    """A detector with a `network`: where that is a `torch.nn.Module`, torch counts its operations."""
+
+    network: object
+
+
+@runtime_checkable
 class Compiles(Protocol):
     """A detector that compiles its network when it first runs; `compile_seconds` is what that took so far."""
 
@@ -167,6 +197,41 @@ class Seeded(Protocol):
     """A detector that draws its first weights and dropout from a `seed` of its own, instead of the process's."""
 
     seed: int
+
+
+CAPABILITIES: Mapping[str, type] = {
+    "crop": CutsCrops,
+    "load": LoadsWeights,
+    "save": SavesWeights,
+    "sample": MakesSamples,
+    "train": Trainable,
+    "inspect": InspectsTrainingSet,
+    "check": ChecksTraining,
+    "features": TellsFeatures,
+    "artifacts": LocatesArtifacts,
+    "parameters": CountsParameters,
+    "flops": CountsFlops,
+}
+"""The words of a card's `can`. What only an instance tells (`Seeded`, `Compiles`, `HasNetwork`) has none."""
+
+
+def find_capabilities(detector: object) -> frozenset[str]:
+    """Return the words of `CAPABILITIES` that hold for a detector, or for a class of detectors."""
+    held = issubclass if isinstance(detector, type) else isinstance
+    return frozenset(word for word, contract in CAPABILITIES.items() if held(detector, contract))  # type: ignore[arg-type]
+
+
+def make_contract_error(made: object, contract: type, who: str, needed_by: str) -> BenchError:
+    """Return the error for what lacks a method: "mine.py:Mine has no method sampler(), which training needs"."""
+    there = set(dir(made))
+    methods = {name: method for part in contract.__mro__ for name, method in _list_methods(part).items()}
+    lacking = next(name for name in methods if name not in there)
+    arguments = ", ".join(list(inspect.signature(methods[lacking]).parameters)[1:])
+    return BenchError(f"{who} has no method {lacking}({arguments}), which {needed_by} needs")
+
+
+def _list_methods(part: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(part).items() if not name.startswith("_") and callable(value)}
 
 
 # ---- faces and datasets
@@ -195,11 +260,42 @@ class FaceReader(Protocol):
 
 
 @runtime_checkable
-class Dataset(Protocol):
+class ListsVideos(Protocol):
+    """The half of a `Dataset` that tells its class from a detector's."""
+
+    def videos(self, home: Path, compression: str) -> Sequence[Video]:
+        """List every video of the official layout, with its official split, sorted by id."""
+
+
+@runtime_checkable
+class Dataset(ListsVideos, Protocol):
     """An adapter for one official layout."""
 
     def home(self, root: Path) -> Path:
         """Find the dataset's folder in or under `root`. Raises BenchError telling what was looked for and found."""
 
-    def videos(self, home: Path, compression: str) -> list[Video]:
-        """List every video of the official layout, with its official split, sorted by id."""
+
+@runtime_checkable
+class KnowsRelease(Protocol):
+    """An adapter that knows what was published."""
+
+    def release(self, home: Path, compression: str) -> Release:
+        """Return what should be there, for `bench data check`."""
+
+
+@runtime_checkable
+class ListsParts(Protocol):
+    """An adapter for a folder that may hold several datasets, each of which is imported as `format:NAME`."""
+
+    def names(self, root: Path) -> list[str]:
+        """Return the names of those that are there."""
+
+
+# ---- every plugin
+
+
+@runtime_checkable
+class Registered(Protocol):
+    """What `register` has marked: `cards` are the arguments that it was registered with, by name."""
+
+    cards: dict[str, dict[str, Any]]

@@ -22,10 +22,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import BenchError, did_you_mean
+from .contracts import CAPABILITIES, Registered, find_capabilities
+from .errors import BenchError, did_you_mean, require_known
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = {"torch": "torch", "torchvision": "torch", "timm": "torch", "jax": "jax", "flax": "jax", "optax": "jax"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,35 @@ class Entry:
     card: dict[str, Any] = field(default_factory=dict)
 
     def load(self) -> Any:
-        """Import and return the registered object."""
-        return import_target(self.target)
+        """Import and return the registered object.
+
+        Raises:
+            BenchError: there is no such file, module or attribute, or a backend that it needs isn't installed.
+        """
+        try:
+            return import_target(self.target)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in EXTRAS:
+                raise
+            raise BenchError(f'{self.name} needs {package}: pip install "crossfake[{EXTRAS[package]}]"') from None
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What a detector can do besides scoring, in the words of `CAPABILITIES`.
+
+        The card's `can` is believed, and nothing imported; without it the class is asked. A function that makes
+        detectors tells nothing before it is called, so it is taken to make such as can do everything.
+
+        Raises:
+            BenchError: `can` holds an unknown word, or the class can't be imported.
+        """
+        if "can" not in self.card:
+            made = self.load()
+            return find_capabilities(made) if isinstance(made, type) else frozenset(CAPABILITIES)
+        for word in self.card["can"]:
+            require_known("capability", word, CAPABILITIES)
+        return frozenset(self.card["can"])
 
     @property
     def file(self) -> Path | None:
@@ -65,7 +94,7 @@ class Registry:
         self._entries: list[Entry] | None = None
 
     def register(self, name: str, **card: Any) -> Callable[[T], T]:
-        """Mark a class as a plugin. The scan reads these (literal) arguments; the class keeps them as `.card`."""
+        """Mark a class as a plugin. The scan reads these (literal) arguments; the class keeps them in `.cards`."""
 
         def mark(cls: T) -> T:
             own = cls.__dict__.get("cards", {})
@@ -221,9 +250,10 @@ def _is_target(name: str) -> bool:
 def _make_target_entry(target: str) -> Entry:
     obj = import_target(target)
     where, _, attribute = target.rpartition(":")
-    card = dict(next(iter(getattr(obj, "cards", {}).values()), {}))
+    card = dict(next(iter(obj.cards.values()))) if isinstance(obj, Registered) else {}
     backend = card.pop("backend", "")
     card.pop("aliases", None)
+    card.pop("can", None)  # It may be a base class's; the class itself is at hand.
     module, name = Path(where).stem if where.endswith(".py") else where, attribute.lower()
     # With the file's name, or the same class in another file would share its settings and its rows' name.
     name = name if module.lower() == name else f"{module.lower()}.{name}"

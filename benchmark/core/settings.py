@@ -169,13 +169,14 @@ def _parse_override(text: str) -> dict[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise BenchError(f"--set {shorten(text)}: expected key=value, such as --set train.epochs=3")
-    result: Any = _parse_number(parse_yaml(value, f"--set {shorten(path)}: '{shorten(value)}'"))
-    parts = path.split(".")
-    if len(parts) > MOST_PARTS:
+    given = _parse_number(parse_yaml(value, f"--set {shorten(path)}: '{shorten(value)}'"))
+    *sections, name = path.split(".")
+    if len(sections) >= MOST_PARTS:
         raise BenchError(f"--set {shorten(path)}: at most {MOST_PARTS} names can follow each other")
-    for part in reversed(parts):
-        result = {part: result}
-    return result
+    layer: dict[str, Any] = {name: given}
+    for section in reversed(sections):
+        layer = {section: layer}
+    return layer
 
 
 def _parse_number(value: Any) -> Any:

@@ -130,3 +130,20 @@ class PrepareResult:
     origin: str = ""
     follows: str = ""
     lost: tuple[LostFrame, ...] = ()
+
+
+class Release(NamedTuple):
+    """What a published dataset has, for `bench data check`.
+
+    `counts` are the official numbers of videos by split and by `real`, `fake` or a method's name; `folders` (within the
+    home) are where they should lie; `listed` are the ids, with their splits, that official lists name besides the
+    adapter's videos; `causes` tell what is odd about this copy, and what to do about it, `faults` what makes a score
+    wrong; `unnamed` are ids whose files can't be read, for their names aren't UTF-8.
+    """
+
+    counts: dict[tuple[str, str], int]
+    folders: list[str]
+    listed: Mapping[str, str] = {}
+    causes: Sequence[str] = ()
+    faults: Sequence[str] = ()
+    unnamed: Sequence[str] = ()

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.contracts import Scores
+from ..core.contracts import CountsFlops, CountsParameters, HasNetwork, Scores
 
 
 def count_parameters(detector: Scores) -> int | None:
     """Return the number of trained parameters; None where the detector doesn't tell."""
-    return detector.parameters_count() if hasattr(detector, "parameters_count") else None
+    return detector.parameters_count() if isinstance(detector, CountsParameters) else None
 
 
 def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
@@ -22,9 +22,9 @@ def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
     A detector's own `flops(crops)` is believed (JAX detectors ask their compiler's cost analysis); a torch network is
     counted by torch's counter, which knows convolutions, matrix products and attention. None for anything else.
     """
-    if hasattr(detector, "flops"):
+    if isinstance(detector, CountsFlops):
         return int(detector.flops(crop[None]))
-    if "torch" not in sys.modules or not _has_network(detector):
+    if "torch" not in sys.modules or not _has_torch_network(detector):
         return None
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -33,8 +33,8 @@ def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
     return int(counter.get_total_flops())
 
 
-def _has_network(detector: Any) -> bool:
-    return isinstance(getattr(detector, "network", None), sys.modules["torch"].nn.Module)
+def _has_torch_network(detector: Scores) -> bool:
+    return isinstance(detector, HasNetwork) and isinstance(detector.network, sys.modules["torch"].nn.Module)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...detectors import create_from, get_cropper, load_from
 from ..core.checkpoints import find_named_detector, read_header
-from ..core.contracts import Cropper, Scores
+from ..core.contracts import Cropper, LoadsWeights, Scores
 from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash
 from ..core.registry import Entry, detectors
@@ -91,6 +91,6 @@ def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
         detector = load_from(entry, request.checkpoint, **settings.options)
     else:
         detector = create_from(entry, **settings.options)
-        if hasattr(detector, "load"):
+        if isinstance(detector, LoadsWeights):
             raise BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")
     return LoadedDetector(entry, settings, detector, get_cropper(detector, entry), request.checkpoint)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...detectors import create_from
-from ..core.contracts import Cropper
+from ..core.contracts import Cropper, FaceReader, Scores, TellsFeatures
 from ..core.errors import BenchError
 from ..core.progress import Reporter
 from ..core.scorecard import as_json
@@ -23,9 +23,6 @@ from ..stats.bootstrap import Resamples, estimate_interval, measure_means
 from .detectors import DetectorRequest, load_detector
 from .sources import Source
 from .video_crops import VideoCrops
-
-if TYPE_CHECKING:
-    from ...datasets.faces.face_store import FaceStore
 
 FOLDS = 5
 PAGE = "docs/identity_leakage.md"
@@ -83,9 +80,9 @@ def assign_folds(told: VideoPeople) -> NDArray[np.int64]:
 
 
 def probe_identities(
-    networks: tuple[Any, Any],
+    networks: tuple[Scores, Scores],
     cropper: Cropper,
-    store: FaceStore,
+    store: FaceReader,
     told: VideoPeople,
     pool: WorkerPool = IN_PROCESS,
     plugin: str = "",
@@ -155,15 +152,15 @@ def probe_source(
 
 
 def extract_features(
-    detector: Any,
+    detector: Scores,
     cropper: Cropper,
-    store: FaceStore,
+    store: FaceReader,
     videos: Sequence[Video],
     pool: WorkerPool = IN_PROCESS,
     plugin: str = "",
 ) -> list[NDArray[np.float32]]:
     """Return the pooled features (frames, C) of each video."""
-    if not hasattr(detector, "outputs_of"):
+    if not isinstance(detector, TellsFeatures):
         raise BenchError(f"this detector tells no features: it has no method outputs_of(frames). See {PAGE}")
     crops = pool.map(VideoCrops(store, cropper), [v.id for v in videos], plugin)
     return [pool_features(detector.outputs_of(cut)) for cut in crops]

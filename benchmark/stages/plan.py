@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.checkpoints import read_header
+from ..core.contracts import ChecksTraining, InspectsTrainingSet
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
@@ -135,7 +136,8 @@ def check_names(request: Request) -> list[Entry]:
     """Check every name that needs no data, and return the detectors' entries.
 
     Raises:
-        BenchError: an unknown detector, dataset, compression, backend or engine; a train set without a train split.
+        BenchError: an unknown detector, dataset, compression, backend or engine; a train set without a train split; a
+            checkpoint for a detector that takes none.
     """
     from ...datasets.base import parse_name
     from .engines import ENGINES
@@ -145,6 +147,9 @@ def check_names(request: Request) -> list[Entry]:
     entries = [detectors.find(name, request.backend) for name in request.detectors]
     if request.checkpoint and len(request.seeds) > 1:
         raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
+    for entry in entries if request.checkpoint else ():
+        if "load" not in entry.capabilities:
+            raise BenchError(f"{entry.name} takes no checkpoint: it has no method load(source). Leave out --checkpoint")
     for name in (request.train, *request.tests):
         parse_name(name)
     train = parse_name(request.train)[0]
@@ -168,12 +173,14 @@ def make_plan(
         reporter: is told which data it is.
         pool: the processes that render a demo world.
         render: whether to render a demo world that isn't there; else there is no data to check, and no cells.
-        tests: whether cells will be tested; else their test splits are not checked.
+        tests: whether cells will be tested; else their test splits are not checked, and weights must come of each.
 
     Raises:
         BenchError: a name, setting, checkpoint or option is wrong, or data is missing.
     """
     entries = check_names(request)
+    if not tests:
+        check_trainable(request, entries)
     check_settings(request, entries)
     root = find_root(data, reporter, pool, render)
     if not render and root.demo is not None and not root.demo.get("complete"):
@@ -225,6 +232,21 @@ def describe_plan(cells: list[Cell]) -> list[dict[str, Any]]:
         }
         for c in cells
     ]
+
+
+def check_trainable(request: Request, entries: list[Entry]) -> None:
+    """Check that weights will come of every detector: trained, or from the checkpoint given.
+
+    Raises:
+        BenchError: names a detector that can't be trained, or whose weights can't be saved.
+    """
+    for entry in entries:
+        if request.checkpoint and "save" not in entry.capabilities:
+            raise BenchError(f"{entry.name} can't save a checkpoint: it has no method state(). See CONTRIBUTING.md")
+        if not request.checkpoint and "train" not in entry.capabilities:
+            raise BenchError(
+                f"{entry.name} can't be trained: it has no method training(settings, ...). See CONTRIBUTING.md"
+            )
 
 
 def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: dict[str, Source]) -> list[Cell]:
@@ -301,9 +323,9 @@ def check_detectors(cells: list[Cell]) -> None:
             load_from(cell.entry, cell.checkpoint, **cell.settings.options)
         else:
             made = create_from(cell.entry, **cell.settings.options)
-            if hasattr(made, "inspect_training_set"):
+            if isinstance(made, InspectsTrainingSet):
                 made.inspect_training_set(cell.train.split("train"), {})
-            if hasattr(made, "check_training"):
+            if isinstance(made, ChecksTraining):
                 made.check_training(cell.settings.train)
 
 

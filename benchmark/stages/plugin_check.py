@@ -6,13 +6,22 @@ import pickle
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...datasets.base import make_adapter, parse_name
-from ..core.contracts import Cropper, Dataset
+from ..core.contracts import (
+    Cropper,
+    CutsCrops,
+    KeepsWeights,
+    ListsVideos,
+    MakesSamples,
+    Sampler,
+    find_capabilities,
+)
 from ..core.errors import BenchError
 from ..core.registry import Entry, datasets, detectors
 from ..core.types import FAKE, REAL, SPLITS, Face, TrainSample, Video
@@ -31,7 +40,7 @@ def find_plugin(name: str, backend: str = "") -> tuple[Entry, str]:
         return parse_name(name)[0], "datasets"
     entry = detectors.find(name, backend)
     own = entry.name.startswith("local/")  # Of no registry: only the class can tell.
-    return entry, "datasets" if own and hasattr(entry.load(), "videos") else "detectors"
+    return entry, "datasets" if own and isinstance(entry.load(), ListsVideos) else "detectors"
 
 
 class Verdict(NamedTuple):
@@ -102,20 +111,23 @@ class DetectorCheck:
             "batch size": self.check_batch_size,
             "input": self.check_input,
         }
-        if hasattr(self.detector, "cropper"):
+        if isinstance(self.detector, CutsCrops):
             rest["pickling"] = self.check_pickling
-        if hasattr(self.detector, "sampler"):
-            rest["samples"] = self.check_samples
-        if hasattr(self.detector, "state") and hasattr(self.detector, "load"):
-            rest["checkpoint"] = self.check_checkpoint
+        if isinstance(self.detector, MakesSamples):
+            rest["samples"] = partial(self.check_samples, self.detector)
+        if isinstance(self.detector, KeepsWeights):
+            rest["checkpoint"] = partial(self.check_checkpoint, self.detector)
         yield from (judge(part, test) for part, test in rest.items())
 
     def check_making(self) -> str:
-        """It can be made of its options alone, and has a method score."""
+        """It can be made of its options alone, has a method score, and can do what its card says, no less, no more."""
         from ...detectors import create_from, get_cropper
 
         self.detector = create_from(self.entry, 0, **self.options)
         self.cropper: Cropper = get_cropper(self.detector, self.entry)
+        can = find_capabilities(self.detector)
+        told = self.entry.capabilities if "can" in self.entry.card else can
+        require(told == can, f"its card leaves out what it can: add {', '.join(sorted(can - told))} to the card's can")
         return type(self.detector).__name__
 
     def check_crops(self) -> str:
@@ -189,9 +201,9 @@ class DetectorCheck:
         require(np.array_equal(there, self.frames[0]), "the cropper gives another crop in a worker process")
         return "works in a worker process"
 
-    def check_samples(self) -> str:
+    def check_samples(self, detector: MakesSamples) -> str:
         """Its sampler gives named arrays, the same for the same draws, and can be sent to a worker process."""
-        sampler = pickle.loads(pickle.dumps(self.detector.sampler()))
+        sampler: Sampler = pickle.loads(pickle.dumps(detector.sampler()))
         real, fake = make_test_faces()[0], make_test_faces()[-1]
         for sample in (TrainSample(real, REAL), TrainSample(fake, FAKE, real)):
             first, second = (sampler(sample, np.random.default_rng(7)) for _ in range(2))
@@ -204,15 +216,16 @@ class DetectorCheck:
             require(same, "the sampler gives other arrays for the same sample and the same random numbers")
         return "same for the same draws"
 
-    def check_checkpoint(self) -> str:
+    def check_checkpoint(self, detector: KeepsWeights) -> str:
         """Its weights, saved and loaded into another one, give the same scores."""
         from ...detectors import create_from
 
         other = create_from(self.entry, 1, **self.options)
-        other.load({name: np.array(value) for name, value in self.detector.state().items()})
+        assert isinstance(other, KeepsWeights)  # As the first one, which is of the same class.
+        other.load({name: np.array(value) for name, value in detector.state().items()})
         apart = self._describe_difference(np.asarray(other.score(self.frames.copy())))
         require(apart <= TOLERANCE, f"with the same weights another one gives scores {apart:.2g} apart")
-        return f"{len(self.detector.state())} arrays, same scores"
+        return f"{len(detector.state())} arrays, same scores"
 
     def _describe_difference(self, other: np.ndarray) -> float:
         require(other.shape == self.answer.shape, f"score gave shape {other.shape}, then {self.answer.shape}")
@@ -248,7 +261,6 @@ class DatasetCheck:
     def check_making(self) -> str:
         """It can be made, and has the methods home and videos."""
         self.adapter = make_adapter(self.entry)
-        require(isinstance(self.adapter, Dataset), "it lacks a method: home(root) and videos(home, compression)")
         return type(self.adapter).__name__
 
     def check_listing(self) -> str:

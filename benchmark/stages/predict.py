@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..core.contracts import Cropper, Scores
+from ..core.contracts import Compiles, Cropper, FaceReader, Scores
 from ..core.errors import BenchError
 from ..core.keys import hash_key
 from ..core.predictions import ATTRIBUTES, PartialPredictions
 from ..core.progress import Reporter, Tick
-from ..core.types import Video
+from ..core.types import PrepareResult, Video
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
 from .cost import Throughput
@@ -23,14 +23,11 @@ from .detectors import DetectorRequest, LoadedDetector, load_detector
 from .sources import Source
 from .video_crops import VideoCrops
 
-if TYPE_CHECKING:
-    from ...datasets.faces.face_store import FaceStore
-
 
 def predict(
     detector: Scores,
     cropper: Cropper,
-    store: FaceStore,
+    store: FaceReader,
     videos: list[Video],
     *,
     batch_size: int = 32,
@@ -132,7 +129,7 @@ def _predict_source(
 
 
 def _compile_seconds(detector: Scores) -> float:
-    return getattr(detector, "compile_seconds", 0.0)
+    return detector.compile_seconds if isinstance(detector, Compiles) else 0.0
 
 
 def _iterate_batches(
@@ -180,7 +177,7 @@ def score_batch(detector: Scores, batch: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _describe_dropped(video: Video, outcomes: dict[str, Any]) -> dict[str, str]:
+def _describe_dropped(video: Video, outcomes: Mapping[str, PrepareResult]) -> dict[str, str]:
     outcome = outcomes.get(video.id)
     reason = f"{outcome.status}: {outcome.reason}".rstrip(": ") if outcome else "not prepared"
     return {"video": video.id, "reason": reason}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ...datasets.base import make_adapter, parse_name
 from ...datasets.faces.report import REPORT, select_problem_videos, write_report
+from ..core.contracts import ListsParts
 from ..core.errors import BenchError
 from ..core.progress import Reporter
 from ..core.settings import FaceSettings
@@ -59,6 +60,6 @@ def list_import_names(format: str, path: Path, landmarks: Path | None = None) ->
     adapter = make_adapter(entry)
     if landmarks:
         return [f"{format}:{landmarks.resolve()}"]
-    if format == entry.name and hasattr(adapter, "names"):
+    if format == entry.name and isinstance(adapter, ListsParts):
         return [f"{entry.name}:{name}" for name in adapter.names(path)] or [format]
     return [format]

@@ -13,6 +13,7 @@ import yaml
 
 from ...detectors import create_from, get_cropper, load_from
 from ..core.checkpoints import read_header, save
+from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
 from ..core.errors import BenchError
 from ..core.predictions import PartialPredictions, read_predictions
 from ..core.progress import Reporter
@@ -29,7 +30,6 @@ from .train import Training
 from .worst_cases import locate_artifacts
 
 if TYPE_CHECKING:
-    from ...datasets.faces.face_store import FaceStore
     from ..core.types import Face
     from .sources import Source
 
@@ -84,32 +84,32 @@ class Stages:
 
     def __init__(self, cell: Cell, options: RunOptions):
         self.cell, self.options = cell, options
-        self._ready: tuple[Any, Any] | None = None
+        self._ready: tuple[Scores, Cropper] | None = None
 
-    def prepare(self, source: Source, splits: list[str]) -> FaceStore:
+    def prepare(self, source: Source, splits: list[str]) -> FaceReader:
         """Prepare the faces of some splits."""
         return source.prepare(splits, self.cell.settings.faces, self.options.reporter, self.options.pool)
 
-    def load_or_train(self) -> tuple[Any, Any]:
+    def load_or_train(self) -> tuple[Scores, Cropper]:
         """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
         if self._ready is None:
             made = self._make(self.cell.folder / CHECKPOINT)
             self._ready = made, get_cropper(made, self.cell.entry)
         return self._ready
 
-    def _make(self, checkpoint: Path) -> Any:
+    def _make(self, checkpoint: Path) -> Scores:
         cell = self.cell
         if weights := checkpoint if checkpoint.is_file() else cell.checkpoint:
             made = load_from(cell.entry, weights, **cell.settings.options)
-            if weights != checkpoint and hasattr(made, "state"):
+            if weights != checkpoint and isinstance(made, SavesWeights):
                 save(made, checkpoint, {**read_header(weights), **cell.train_content()})
             return made
         made = create_from(cell.entry, cell.seed, **cell.settings.options)
-        if hasattr(made, "training"):
+        if isinstance(made, Trainable):
             self._train(made, checkpoint)
         return made
 
-    def _train(self, made: Any, checkpoint: Path) -> None:
+    def _train(self, made: Trainable, checkpoint: Path) -> None:
         cell, source = self.cell, self.cell.train
         self.options.untrained.add(cell.folder)
         store = self.prepare(source, ["train", "val"])
@@ -180,7 +180,7 @@ class Stages:
         return card
 
 
-def _first_face(store: FaceStore) -> Face:
+def _first_face(store: FaceReader) -> Face:
     return next(store.face(video, 0) for video, outcome in store.outcomes().items() if outcome.frames)
 
 
@@ -215,16 +215,15 @@ def train_cell(cell: Cell, options: RunOptions) -> Path:
     """Prepare and train one cell, unless its checkpoint is there, and return where that is.
 
     Raises:
-        BenchError: the detector can't be trained.
+        BenchError: the detector can't be trained; plans tell it before, but of what a function makes.
     """
     options.reporter.log = cell.folder / "log.txt"
     try:
         with hold_lock(cell.folder):
             _describe_run(cell, options.command)
-            Stages(cell, options).load_or_train()
+            made, _ = Stages(cell, options).load_or_train()
+            if not (cell.folder / CHECKPOINT).is_file():
+                raise make_contract_error(made, Trainable, cell.name, "training")
     finally:
         options.reporter.log = None
-    checkpoint = cell.folder / CHECKPOINT
-    if not checkpoint.is_file():
-        raise BenchError(f"{cell.name} can't be trained: it has only a method score(frames). See CONTRIBUTING.md")
-    return checkpoint
+    return cell.folder / CHECKPOINT

@@ -9,12 +9,20 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.contracts import Cropper
+from ..core.contracts import (
+    Cropper,
+    FaceReader,
+    InspectsTrainingSet,
+    TellsPrecision,
+    Trainable,
+    TrainingSession,
+    make_contract_error,
+)
 from ..core.errors import BenchError
 from ..core.progress import Reporter
 from ..core.settings import TrainSettings
@@ -25,9 +33,6 @@ from ..stats import metrics
 from ..stats.scoring import pool_frames
 from .predict import predict
 from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
-
-if TYPE_CHECKING:
-    from ...datasets.faces.face_store import FaceStore
 
 SAVE_EVERY = 60.0
 MAX_LOST = 0.05
@@ -50,11 +55,11 @@ class Progress:
 class Training:
     """One detector being trained into a run folder."""
 
-    detector: Any
+    detector: Trainable
     cropper: Cropper
     settings: TrainSettings
     seed: int
-    train_store: FaceStore
+    train_store: FaceReader
     train_videos: list[Video]
     val_videos: list[Video]
     folder: Path
@@ -71,7 +76,7 @@ class Training:
         frames, pairs = self._index_frames(videos)
         per_epoch = s.steps_per_epoch or max(1, frames.epoch_length(s.balance) // s.batch_size)
         total = s.epochs * per_epoch
-        session = self.detector.training(s, total, per_epoch)
+        session = self._start_session(total, per_epoch)
         progress, best = self._restore(session)
         self.reporter.say(f"training on {len(frames)} frames; {_describe_pairs(pairs)}")
         if self.broken:
@@ -103,8 +108,14 @@ class Training:
             "lost": count,
             "lost_in_preparing": len(self.broken),
             "left_out": progress.left_out,
-            "precision": getattr(session, "precision", s.precision),
+            "precision": session.precision if isinstance(session, TellsPrecision) else s.precision,
         }
+
+    def _start_session(self, total_steps: int, steps_per_epoch: int) -> TrainingSession:
+        session = self.detector.training(self.settings, total_steps, steps_per_epoch)
+        if not isinstance(session, TrainingSession):
+            raise make_contract_error(session, TrainingSession, type(session).__name__, "a training session")
+        return session
 
     def _index_frames(self, videos: list[Video]) -> tuple[FrameIndex, dict[str, int]]:
         """Return the frames to train on and the counts of pairs; refuse what can't be trained on before it begins."""
@@ -122,7 +133,7 @@ class Training:
 
     def _select_videos(self) -> list[Video]:
         """Return the videos to train on: where the detector has a say in it, those that it can learn from."""
-        if not hasattr(self.detector, "inspect_training_set"):
+        if not isinstance(self.detector, InspectsTrainingSet):
             return self.train_videos
         kept, lacking = self.detector.inspect_training_set(
             self.train_videos, {v.id: len(self.train_store.frames(v.id)) for v in self.train_videos}
@@ -132,7 +143,9 @@ class Training:
             self.reporter.say(f"{lost} of {len(self.train_videos)} training videos are left out: {lacking}")
         return kept
 
-    def _step(self, session: Any, batch: dict[str, np.ndarray], lost: list[str], progress: Progress) -> None:
+    def _step(
+        self, session: TrainingSession, batch: dict[str, np.ndarray], lost: list[str], progress: Progress
+    ) -> None:
         if batch:
             for name, value in session.step(batch).items():
                 progress.losses[name] = progress.losses.get(name, 0.0) + value
@@ -188,14 +201,14 @@ class Training:
     def _state_file(self) -> Path:
         return self.folder / "training_state.npz"
 
-    def _save(self, session: Any, progress: Progress, best: dict[str, np.ndarray]) -> None:
+    def _save(self, session: TrainingSession, progress: Progress, best: dict[str, np.ndarray]) -> None:
         with write_atomically(self._state_file) as temporary, temporary.open("wb") as file:
             arrays = {f"best/{k}": v for k, v in best.items()}
             arrays["session"] = np.frombuffer(session.state(), np.uint8)
             arrays["progress"] = np.array(json.dumps(vars(progress)))
             np.savez(file, allow_pickle=False, **arrays)
 
-    def _restore(self, session: Any) -> tuple[Progress, dict[str, np.ndarray]]:
+    def _restore(self, session: TrainingSession) -> tuple[Progress, dict[str, np.ndarray]]:
         for half_written in self.folder.glob(".training_state.*.tmp.npz"):  # Of killed runs; the folder is locked.
             half_written.unlink(missing_ok=True)
         if not self._state_file.is_file():

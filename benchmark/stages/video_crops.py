@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.contracts import Cropper
-
-if TYPE_CHECKING:
-    from ...datasets.faces.face_store import FaceStore
+from ..core.contracts import Cropper, FaceReader
 
 
 @dataclass(frozen=True)
 class VideoCrops:
     """Cuts all crops of a video."""
 
-    store: FaceStore
+    store: FaceReader
     cropper: Cropper
 
     def __call__(self, video_id: str) -> np.ndarray:

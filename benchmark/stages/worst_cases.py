@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from ..core.contracts import Scores
+from ..core.contracts import FaceReader, LocatesArtifacts, Scores
 from ..core.types import FAKE, REAL
-
-if TYPE_CHECKING:
-    from ...datasets.faces.face_store import FaceStore
 
 CASES_PER_LABEL = 4  # of each class: a page of many runs stays small
 
@@ -30,13 +27,13 @@ def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def locate_artifacts(detector: Scores, store: FaceStore, frames: pd.DataFrame) -> dict[str, list[Any]]:
+def locate_artifacts(detector: Scores, store: FaceReader, frames: pd.DataFrame) -> dict[str, list[Any]]:
     """Ask a detector that locates artifacts where it sees them in the extremes' frames; nothing of one that doesn't.
 
     Returns:
         By video, polygons as lists of (x, y) in pixels of the stored crop.
     """
-    if not hasattr(detector, "artifacts"):
+    if not isinstance(detector, LocatesArtifacts):
         return {}
     rows = [row for members in find_worst_cases(frames).values() for row in members]
     faces = [store.face(r["video"], store.frames(r["video"]).index(r["frame"])) for r in rows]

@@ -20,6 +20,7 @@ from .plain import PlainClassifier
     url="https://arxiv.org/abs/1901.08971",
     input_size=256,
     options={"arch": "legacy_xception", "input_size": 256},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 @detectors.register(
     "efficientnet-b4",
@@ -31,6 +32,7 @@ from .plain import PlainClassifier
     input_size=256,
     paper="EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
     options={"arch": "tf_efficientnet_b4", "input_size": 256},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 @detectors.register(
     "resnet34",
@@ -42,6 +44,7 @@ from .plain import PlainClassifier
     url="https://arxiv.org/abs/1512.03385",
     input_size=224,
     options={"arch": "resnet34", "input_size": 224},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 @detectors.register(
     "timm",
@@ -50,6 +53,7 @@ from .plain import PlainClassifier
     title="any image model of timm, as timm:NAME",
     url="https://github.com/huggingface/pytorch-image-models",
     input_size=224,
+    can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class ImageClassifier(PlainClassifier):
     """A timm model with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.

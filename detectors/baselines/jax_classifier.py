@@ -75,6 +75,7 @@ NETWORKS: dict[str, Any] = {
     year=2019,
     input_size=256,
     options={"arch": "xception", "input_size": 256},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),
 )
 @detectors.register(
     "efficientnet-b4",
@@ -84,6 +85,7 @@ NETWORKS: dict[str, Any] = {
     year=2019,
     input_size=256,
     options={"arch": "efficientnet-b4", "input_size": 256},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),
 )
 @detectors.register(
     "resnet34",
@@ -93,6 +95,7 @@ NETWORKS: dict[str, Any] = {
     year=2015,
     input_size=224,
     options={"arch": "resnet34", "input_size": 224},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),
 )
 class JaxImageClassifier(JaxPlainClassifier):
     """One of `NETWORKS` with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.

@@ -13,7 +13,15 @@ from .jax_plain import JaxPlainClassifier
 from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
 
 
-@detectors.register("meso4", backend="jax", aliases=("mesonet",), title="Meso4", year=2018, input_size=256)
+@detectors.register(
+    "meso4",
+    backend="jax",
+    aliases=("mesonet",),
+    title="Meso4",
+    year=2018,
+    input_size=256,
+    can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),
+)
 class JaxMeso4(JaxPlainClassifier):
     """The paper's Meso4 (section 3.1), with two logits in place of the one sigmoid unit.
 

@@ -20,6 +20,7 @@ from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
     input_size=256,
     paper="MesoNet: a Compact Facial Video Forgery Detection Network",
     url="https://arxiv.org/abs/1809.00888",
+    can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class Meso4(PlainClassifier):
     """The paper's Meso4 (section 3.1), with two logits in place of the one sigmoid unit.

@@ -23,6 +23,7 @@ from .shared import CaddmMixin
     year=2023,
     url="https://arxiv.org/abs/2210.14457",
     license="Apache-2.0",
+    can=("crop", "load", "save", "sample", "train", "features", "artifacts", "parameters"),
 )
 class Caddm(CaddmMixin, TorchDetector):
     """A backbone with an artifact detection module, trained on multi-scale facial swaps.

@@ -18,7 +18,13 @@ from .jax_objective import multibox_loss
 from .shared import CaddmMixin
 
 
-@detectors.register("caddm", backend="jax", title="CADDM (Implicit Identity Leakage)", year=2023)
+@detectors.register(
+    "caddm",
+    backend="jax",
+    title="CADDM (Implicit Identity Leakage)",
+    year=2023,
+    can=("crop", "load", "save", "sample", "train", "features", "artifacts", "parameters", "flops"),
+)
 class JaxCaddm(CaddmMixin, JaxDetector):
     """A backbone with an artifact detection module, trained on multi-scale facial swaps.
 

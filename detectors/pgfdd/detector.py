@@ -27,6 +27,7 @@ from .shared import PgfddMixin, infer_family, rename_outputs, split_halves
     license="MIT",
     input_size=256,
     learns_groups=True,
+    can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters"),
 )
 class Pgfdd(PgfddMixin, TorchDetector):
     """Forgery, content and demographics told apart, trained for the group that is worst off.
@@ -162,6 +163,7 @@ class Pgfdd(PgfddMixin, TorchDetector):
     url="https://arxiv.org/abs/2402.17229",
     input_size=256,
     learns_groups=True,
+    can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters"),
 )
 class PgfddFixed(Pgfdd):
     """PG-FDD whose demographic branch reaches the decision: the maps are joined by `block_fused` before pooling.

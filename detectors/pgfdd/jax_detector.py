@@ -31,6 +31,7 @@ from .shared import FAMILIES, PgfddMixin, infer_family, is_ai_face, rename_outpu
     year=2024,
     input_size=256,
     learns_groups=True,
+    can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters", "flops"),
 )
 class JaxPgfdd(PgfddMixin, JaxDetector):
     """Forgery, content and demographics told apart, trained for the group that is worst off.
@@ -141,6 +142,7 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
     year=2024,
     input_size=256,
     learns_groups=True,
+    can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters", "flops"),
 )
 class JaxPgfddFixed(JaxPgfdd):
     """PG-FDD whose demographic branch reaches the decision: the maps are joined by `block_fused` before pooling.

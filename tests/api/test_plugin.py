@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typing_extensions import get_protocol_members, is_protocol
 
 
 def test_it_imports_no_backend():
@@ -33,3 +36,21 @@ def test_these_names_stay():
         find_home need_file read_json list_video_files finish_listing hold_out
     """
     assert set(stable.split()) <= set(plugin.__all__)
+
+
+def test_the_page_names_every_contract_and_its_methods():
+    """Of a Protocol that is made of others, their methods stand in their own rows."""
+    from crossfake import plugin
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    contracts = {n: c for n in plugin.__all__ if is_protocol(c := getattr(plugin, n))}
+    assert set(re.findall(r"^\| `([A-Z]\w+)` \|", page, re.MULTILINE)) == set(contracts)
+    methods = {m for contract in contracts.values() for m in get_protocol_members(contract)} - {"__call__"}
+    assert methods <= set(re.findall(r"`(\w+)[(`]", page))
+
+
+def test_capabilities_of_detectors_can_be_named():
+    from crossfake import plugin
+    from crossfake.benchmark.core.contracts import CAPABILITIES
+
+    assert {contract.__name__ for contract in CAPABILITIES.values()} <= set(plugin.__all__)

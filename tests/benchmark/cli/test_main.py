@@ -106,7 +106,7 @@ def test_list_json_is_for_tools(capsys):
         ([*RUN, "--data", "/nowhere"], "no folder /nowhere (from --data)"),
         ([*RUN, "--data", "demo:tny"], "Did you mean 'tiny'?"),
         ([*RUN, "--data", "demo:tiny:x"], "the seed 'x' is no number"),
-        ([*RUN, "--checkpoint", "none.safetensors", "--data", "demo:tiny"], "no checkpoint none.safetensors"),
+        ([*RUN, "--detector", "meso4", "--checkpoint", "none.safetensors", "--data", "demo"], "no checkpoint none"),
         (["run", "--detector", "meso4", "--train", "dfd", "--test", "ff++"], "dfd has no train split"),
         (["run", "--detector", "./none.py:X", "--train", "ff++", "--test", "dfd"], "no file none.py"),
         (

@@ -9,24 +9,55 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import write_predictions
 from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
 from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.stages.runner import RunOptions, Stages, read_finished, run, train_cell
 
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
+STUDENT = """
+class Mine:
+    def score(self, frames): ...
+    def load(self, source): return self
+    def state(self): return {}
+    def sampler(self): ...
+    def training(self, settings, total_steps, steps_per_epoch): ...
+"""
 
 
-def test_training_looks_at_no_test_split(tiny_world, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "can't be trained: it has no method training(settings, ...)"),
+        (["--checkpoint", "weights.pkl"], "takes no checkpoint: it has no method load(source)"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_there_is_any_data(more, says, tmp_path, capsys):
+    assert main(["train", TOY, "--train", "ff++", "--data", str(tmp_path / "nowhere"), *more]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_training_looks_at_no_test_split(tiny_world, tmp_path, capsys, monkeypatch):
     world = tmp_path / "world"
     shutil.copytree(tiny_world / "FaceForensics++", world / "FaceForensics++")
     for pair in json.loads(next(world.rglob("test.json")).read_text()):
         for clip in pair:
             for path in world.rglob(f"{clip}*.mp4"):
                 path.unlink()
-    assert main(["train", TOY, "--train", "ff++", "--data", str(world), "--runs", str(tmp_path / "runs")]) == 2
-    assert "can't be trained: it has only a method score(frames)" in capsys.readouterr().err
+    (tmp_path / "mine.py").write_text(STUDENT)
+    monkeypatch.setattr("crossfake.benchmark.stages.runner.train_cell", lambda cell, options: f"trained {cell.name}")
+    assert main(["train", f"{tmp_path / 'mine.py'}:Mine", "--train", "ff++", "--data", str(world)]) == 0
+    assert capsys.readouterr().out.endswith("\ntrained local/mine\n")
+
+
+def test_what_a_function_made_and_cannot_be_trained_is_told_after_all(planned, tmp_path):
+    (tmp_path / "mine.py").write_text("class Mine:\n    def score(self, f): ...\ndef make():\n    return Mine()\n")
+    cell = planned.cell(entry=detectors.find(f"{tmp_path / 'mine.py'}:make"), runs=tmp_path / "runs")
+    with pytest.raises(BenchError, match=r"has no method training\(settings, total_steps, steps_per_epoch\)"):
+        train_cell(cell, RunOptions(Reporter(quiet=True)))
 
 
 def test_weights_that_cannot_be_written_back_are_used_all_the_same(tiny_world, tmp_path):

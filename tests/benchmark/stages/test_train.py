@@ -210,6 +210,22 @@ def test_without_epochs_nothing_is_trained(course):
     assert student.weight == 0
 
 
+def test_a_session_that_cannot_go_on_is_refused_before_the_first_step(course):
+    student = Student()
+    student.training = lambda settings, total, per_epoch: type("Half", (), {"step": Session.step})()
+    with pytest.raises(BenchError, match=r"Half has no method state\(\), which a training session needs"):
+        course(student).run()
+    assert not student.seen
+
+
+@pytest.mark.parametrize("precision", ["bf16", None])
+def test_the_report_tells_the_sessions_precision_or_the_one_asked_for(course, precision):
+    student = Student([True])
+    session = type("Precise", (Session,), {"precision": precision} if precision else {})
+    student.training = lambda settings, total, per_epoch: session(student)
+    assert course(student, epochs=1).run()["precision"] == (precision or "float32")
+
+
 @pytest.mark.parametrize("killed_at", [1, 2, 3, 4, 5])
 def test_a_killed_training_goes_on_to_the_same_end(course, killed_at, monkeypatch):
     monkeypatch.setattr("crossfake.benchmark.stages.train.SAVE_EVERY", -1.0)
