@@ -15,7 +15,7 @@ import numpy as np
 
 from ...benchmark.core.contracts import SavesWeights, Scores
 from ...benchmark.core.errors import BenchError
-from ...benchmark.core.registry import Entry
+from ...benchmark.core.registry import MemoryEntry
 from .crops import BoxCrop
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class ModelDetector:
         return output.float().cpu().numpy()
 
 
-def make_entry(given: object) -> Entry:
+def make_entry(given: object) -> MemoryEntry:
     """Return an entry for a class or object given in memory, as a registry has them for names.
 
     Its results are keyed by its source and weights; what has neither is never taken for the same again.
@@ -111,7 +111,7 @@ def make_entry(given: object) -> Entry:
         raise BenchError(_explain_unusable(given))
     name = given.model.__class__.__name__ if isinstance(given, ModelDetector) else cls.__name__
     code = hash_object(given) or uuid4().hex
-    return Entry(f"local/{name}", f"memory:{name}:{code[:10]}", "given in memory", instance=given, code=code)
+    return MemoryEntry(f"local/{name}", f"memory:{name}.{code[:10]}", "given in memory", given=given, code=code)
 
 
 def _explain_unusable(given: object) -> str:
