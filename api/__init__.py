@@ -7,6 +7,7 @@ datasets.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .data import check_data, export_for_papers, fairness_power, list_datasets, load_faces, prepare, render_demo
@@ -52,6 +53,9 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Of pictures whose header crossfake doesn't look at itself. Must be set before OpenCV is first imported.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
 
 _ROOT = Path(__file__).resolve().parents[1]
 # In a source tree this folder is api/ and the other packages lie beside it. Setuptools' editable hook does not serve

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..benchmark.core.contracts import Dataset, make_contract_error
-from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.readers import parse_json, read_text, safe_relative_path, shorten
 from ..benchmark.core.registry import Entry, datasets
 from ..benchmark.core.types import FAKE, REAL, Video
@@ -77,7 +77,7 @@ def parse_name(name: str) -> tuple[Entry, str]:
     choices = entry.card.get("compressions", ())
     if tail not in choices:
         have = f"It has {', '.join(choices)}" if choices else f"It comes in one quality: write '{entry.name}'"
-        raise BenchError(f"{entry.name} has no compression '{tail}'.{did_you_mean(tail, choices)} {have}")
+        raise make_unknown_error(f"{entry.name} has no compression '{tail}'", tail, choices, have)
     return entry, tail
 
 

@@ -19,7 +19,7 @@ from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from ..benchmark.core.errors import BenchError, did_you_mean
+from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.readers import read_json, safe_relative_path, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import Picture, Video
@@ -79,11 +79,9 @@ class DeepfakeBench:
         """
         if self._find_list(root) is None:
             known = self.names(root)
+            problem = f"no list {self.name or 'NAME'}.json of DeepfakeBench in {root}: looked in {', '.join(LISTS)}"
             there = ", ".join(known) or f"none ({describe_folder(root)})"
-            raise BenchError(
-                f"no list {self.name or 'NAME'}.json of DeepfakeBench in {root}: looked in {', '.join(LISTS)}."
-                f"{did_you_mean(self.name, known)} Lists there: {there}"
-            )
+            raise make_unknown_error(problem, self.name, known, f"Lists there: {there}")
         return root
 
     def _find_list(self, root: Path) -> Path | None:

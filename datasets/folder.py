@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from ..benchmark.core.errors import BenchError
@@ -23,7 +23,7 @@ from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, REAL, Picture, Release, Video
 from .base import describe_folder, finish_listing, hold_out
 from .manifest import Manifest, read_manifest
-from .spelling import VIDEO_SUFFIXES, get_stem, get_suffix
+from .spelling import VIDEO_SUFFIXES, get_suffix, make_stem_key
 from .tree import Place, find_class_folders, read_places
 from .walk import Skipped, name_some, say_once
 
@@ -83,13 +83,13 @@ class Folder:
             return read_manifest(home, self.root)
         skipped = Skipped()
         found = list(self._list_tree(home, skipped))
-        for line in [*skipped.describe(), *self._describe_frames(found)]:
+        for line in [*skipped.describe(), *self._describe_frames(found), *_describe_doubles(found)]:
             say_once(f"{home}: {line}")
         train = [v for v in found if v.split == "train"]
         if train and not any(v.split == "val" for v in found):
-            reals, fakes = ([get_stem(v.id) for v in train if v.label == label] for label in (REAL, FAKE))
+            reals, fakes = ([_get_name(v) for v in train if v.label == label] for label in (REAL, FAKE))
             val = hold_out(reals, fakes, seed="folder")
-            found = [replace(v, split="val") if v.split == "train" and get_stem(v.id) in val else v for v in found]
+            found = [replace(v, split="val") if v.split == "train" and _get_name(v) in val else v for v in found]
         return finish_listing(found, home)
 
     def release(self, home: Path, compression: str) -> Release:
@@ -100,7 +100,7 @@ class Folder:
         found = list(self._list_tree(home, skipped))
         filled = {folder for v in found for folder in _list_parents(v.id)}
         empty = [f"no videos in {folder}/" for folder in find_class_folders(home) if folder not in filled]
-        causes = [*skipped.describe(), *self._describe_frames(found)]
+        causes = [*skipped.describe(), *self._describe_frames(found), *_describe_doubles(found)]
         return Release({}, [], causes=causes, faults=empty, unnamed=skipped.unnamed)
 
     def _list_tree(self, home: Path, skipped: Skipped) -> Iterator[Video]:
@@ -133,6 +133,19 @@ class Pictures(Folder):
     """As `folder`, but for pictures that are nobody's frames: each is a video of one frame."""
 
     pictures_alone = True
+
+
+def _describe_doubles(videos: list[Video]) -> list[str]:
+    """Tell of files in one folder that differ in suffix or case alone: a transcoded copy would count twice."""
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for video in videos:
+        by_key[make_stem_key(video.id)].append(video.id)
+    doubles = [" = ".join(same) for same in by_key.values() if len(same) > 1]
+    return [f"files of one name count as videos of their own: {name_some(doubles)}"] if doubles else []
+
+
+def _get_name(video: Video) -> str:
+    return PurePosixPath(video.id).stem
 
 
 def _list_parents(video: str) -> Iterator[str]:
@@ -170,7 +183,7 @@ def group_frames(names: list[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
         if parse_frame_number(name) is not None:
-            groups[get_stem(name).rstrip(DIGITS)].append(name)
+            groups[_cut_suffix(name).rstrip(DIGITS)].append(name)
     return {prefix: found for prefix, found in groups.items() if len(found) > 1}
 
 
@@ -184,6 +197,10 @@ def number_pictures(folder: Path, names: list[str]) -> tuple[Picture, ...]:
 
 def parse_frame_number(name: str) -> int | None:
     """Return the number at the end of a picture's name without suffix: `frame_012.png` gives 12; None without one."""
-    stem = get_stem(name)
+    stem = _cut_suffix(name)
     digits = stem[len(stem.rstrip(DIGITS)) :]
     return int(digits) if digits and len(digits) <= MOST_DIGITS else None
+
+
+def _cut_suffix(name: str) -> str:
+    return name.rpartition(".")[0] or name

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from ..benchmark.core.errors import BenchError, did_you_mean
-from ..benchmark.core.readers import read_arrow, shorten
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import read_arrow, require_columns, shorten
 from ..benchmark.core.types import REAL, Picture, Video
 from .manifest_checks import ROW, check_cells, check_paths, check_videos, mark_repeats, respell, trim_paths
 from .spelling import LABELS, SPLIT_WORDS
@@ -97,11 +97,7 @@ def make_manifest(table: pa.Table, path: Path, origin: str = "pictures", root: P
     """
     import pyarrow as pa
 
-    missing = [name for name in COLUMNS[:2] if name not in table.column_names]
-    if missing:
-        near = did_you_mean(missing[0], table.column_names)
-        found = shorten(", ".join(table.column_names), 300)
-        raise BenchError(f"{path}: no column '{missing[0]}'.{near} Found: {found}")
+    require_columns(table.column_names, COLUMNS[:2], path)
     if not len(table):
         raise BenchError(f"{path} has no rows below its header")
     table = _respell_columns(table.combine_chunks()).append_column(ROW, pa.array(np.arange(2, len(table) + 2)))

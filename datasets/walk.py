@@ -46,7 +46,7 @@ class Skipped:
             "links to folders that are read already": self.repeated,
             "folders left out, for their path names no class such as real or fake": self.classless,
             "folders that can't be opened": self.closed,
-            "no files but pipes, sockets or devices": self.special,
+            "pipes, sockets or devices left out": self.special,
             "names that aren't UTF-8, which count as unreadable (rename them)": self.unnamed,
         }
         by_suffix = [f"files left out, by suffix: {counts}"] if counts else []

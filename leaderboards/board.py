@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from ..benchmark.core.scorecard import SCHEMA_VERSION, Card
+from ..benchmark.core.display import format_csv
+from ..benchmark.core.migrations import SCHEMA_VERSION
+from ..benchmark.core.records import JsonValue, as_json
+from ..benchmark.core.scorecard import Card, ScoreCard
 from ..benchmark.core.storage import write_json, write_text
 from .html import render_page
 from .load import load_cards, load_cards_with_problems
@@ -25,7 +27,7 @@ def write(cards: list[Card], out: Path, name: str = "leaderboard") -> list[Path]
     paths = [out / f"{name}.{suffix}" for suffix in ("md", "csv", "json", "html")]
     made = make_tables(cards)
     write_text(paths[0], render_markdown(made))
-    write_text(paths[1], long_table(cards).to_csv(index=False))
+    write_text(paths[1], format_csv(long_table(cards)))
     write_json(paths[2], as_data(made))
     write_text(paths[3], render_page(made))
     return paths
@@ -36,43 +38,45 @@ def long_table(cards: Iterable[Card]) -> pd.DataFrame:
     return pd.DataFrame([_scorecard_row(card) for card in cards])
 
 
-def _scorecard_row(card: Card) -> dict[str, Any]:
-    cell = card["cell"]
-    row: dict[str, Any] = {
-        "world": cell["protocol"],
-        "detector": cell["name"],
-        "backend": cell["backend"],
-        "train": cell["train"],
-        "test": cell["test"],
-        "seed": cell["seed"],
-        "frames": cell["frames"],
-        "limit": cell["limit"],
-        "weights": cell["weights"],
-        "selection": cell["selection"],
-        "status": card["status"],
-        "error": card.get("error", ""),
-        "path": card["path"],
-    }
-    for name, estimate in card.get("metrics", {}).items():
-        parts = (("", "value"), (".lo", "lo"), (".hi", "hi"), (".n", "n"))
-        row |= {f"{name}{suffix}": estimate[part] for suffix, part in parts}
-    coverage, speed = card.get("coverage", {}), card.get("throughput") or {}
-    return row | {
-        "threshold": card.get("threshold", {}).get("value"),
-        "temperature": card.get("temperature"),
-        "videos_scored": coverage.get("scored"),
-        "videos_official": coverage.get("official"),
-        "images_per_s": speed.get("score_images_per_s"),
-        "params": card.get("params"),
-        "flops": card.get("flops"),
-        "command": (card.get("provenance") or {}).get("command", ""),
-        "recipe_key": cell["recipe_key"],
-        "train_key": cell["train_key"],
-        "test_key": cell["test_key"],
+def _scorecard_row(card: Card) -> dict[str, object]:
+    cell, done = card.cell, card if isinstance(card, ScoreCard) else None
+    return {
+        "world": cell.protocol,
+        "detector": cell.name,
+        "backend": cell.backend,
+        "train": cell.train,
+        "test": cell.test,
+        "seed": cell.seed,
+        "frames": cell.frames,
+        "limit": cell.limit,
+        "weights": cell.weights,
+        "selection": cell.selection,
+        "status": card.status,
+        "error": "" if isinstance(card, ScoreCard) else card.error,
+        "path": str(card.folder),
+        **(_list_metrics(done) if done else {}),
+        "threshold": done and done.threshold.value,
+        "temperature": done and done.temperature,
+        "videos_scored": done and done.coverage.scored,
+        "videos_official": done and done.coverage.official,
+        "images_per_s": done and done.speed,
+        "params": done and done.params,
+        "flops": done and done.flops,
+        "command": card.provenance.command if card.provenance else "",
+        "recipe_key": cell.recipe_key,
+        "train_key": cell.train_key,
+        "test_key": cell.test_key,
     }
 
 
-def as_data(made: list[Table]) -> dict[str, Any]:
+def _list_metrics(card: ScoreCard) -> dict[str, float | int | None]:
+    row: dict[str, float | int | None] = {}
+    for name, e in card.metrics.items():
+        row |= {name: e.value, f"{name}.lo": e.lo, f"{name}.hi": e.hi, f"{name}.n": e.n}
+    return row
+
+
+def as_data(made: list[Table]) -> JsonValue:
     """Return the tables as plain data: what the other forms show, seeds pooled."""
     content = [
         {
@@ -83,10 +87,10 @@ def as_data(made: list[Table]) -> dict[str, Any]:
         }
         for table in made
     ]
-    return {"schema_version": SCHEMA_VERSION, "kind": "leaderboard", "tables": content}
+    return as_json({"schema_version": SCHEMA_VERSION, "kind": "leaderboard", "tables": content})
 
 
-def _row_as_data(table: Table, row: Row) -> dict[str, Any]:
+def _row_as_data(table: Table, row: Row) -> dict[str, object]:
     results = {
         test: {
             "status": result.status,
@@ -94,9 +98,9 @@ def _row_as_data(table: Table, row: Row) -> dict[str, Any]:
             "groups": result.pooled.groups,
             "drop": row.drop(test),
             "worst_group": result.worst,
-            "coverage": [c["coverage"] for c in result.done],
+            "coverage": [c.coverage for c in result.done],
             "best": (row.key, test) in table.best,
-            "lost": [{"seed": c["cell"]["seed"]} | {k: c[k] for k in ("status", "error")} for c in result.lost],
+            "lost": [{"seed": c.cell.seed, "status": c.status, "error": c.error} for c in result.lost],
         }
         for test, result in row.results.items()
     }
@@ -107,8 +111,8 @@ def _row_as_data(table: Table, row: Row) -> dict[str, Any]:
         "train": row.train,
         "seeds": row.seeds,
         "images_per_s": row.speed,
-        "params": row.cost("params"),
-        "flops": row.cost("flops"),
+        "params": row.params,
+        "flops": row.flops,
         "commands": row.commands,
         "results": results,
     }

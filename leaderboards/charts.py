@@ -11,11 +11,11 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup, escape
 
-from ..benchmark.core.scorecard import Number
+from ..benchmark.core.types import Estimate
 from .markdown import NO_INTERVAL, format_estimate
 
 Point = tuple[float, float]
-LabelledEstimate = tuple[str, Number]  # A label and an estimate.
+LabelledEstimate = tuple[str, Estimate]  # A label and an estimate.
 WIDTH = 360
 COLOURS = 8
 LINE = 40  # height of a line with its label above
@@ -54,7 +54,7 @@ def wrap_svg(height: float, title: str, parts: Iterable[str]) -> Markup:
     """Wrap parts into a picture; `title` is what a screen reader says."""
     label = escape(title)
     start = f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">'
-    return Markup(f"{start}<title>{label}</title>{''.join(parts)}</svg>")
+    return Markup(f"{start}<title>{label}</title>{''.join(parts)}</svg>")  # All is escaped. # nosec B704
 
 
 def draw_text(x: float, y: float, content: str, kind: str = "label", anchor: str = "start") -> str:
@@ -91,7 +91,7 @@ def draw_heat_map(rows: Sequence[tuple[str, Sequence[float | str]]], tests: Sequ
 
 def draw_forest(rows: Sequence[LabelledEstimate], title: str) -> Markup:
     """Draw an estimate and its interval a line, on a common axis from 0.5, or lower where they go lower, to 1."""
-    ends = [v for _, e in rows for v in (e["lo"], e["value"]) if v is not None]
+    ends = [v for _, e in rows for v in (e.lo, e.value) if v is not None]
     axis, bottom = Axis(min([0.5, *(floor(v * 10) / 10 for v in ends)]), 1, 6, WIDTH - 8), 6 + LINE * len(rows)
     parts = _draw_ticks(axis, 0, bottom)
     for j, (name, e) in enumerate(rows):
@@ -100,9 +100,9 @@ def draw_forest(rows: Sequence[LabelledEstimate], title: str) -> Markup:
     return wrap_svg(bottom + 22, title, parts)
 
 
-def _format_brief(e: Number) -> str:
+def _format_brief(e: Estimate) -> str:
     """Write an estimate where there is no place for the reason why it lacks an interval."""
-    return f"{e['value']:.3f} ({NO_INTERVAL})" if e["value"] is not None and e["lo"] is None else format_estimate(e)
+    return f"{e.value:.3f} ({NO_INTERVAL})" if e.value is not None and e.lo is None else format_estimate(e)
 
 
 SQUARE = Axis(0, 1, 40, WIDTH - 8), Axis(0, 1, 300, 8)
@@ -184,7 +184,7 @@ def find_frontier(points: Iterable[Point]) -> list[Point]:
     return kept
 
 
-def draw_group_rates(groups: Sequence[tuple[str, Number, Number]], title: str) -> Markup:
+def draw_group_rates(groups: Sequence[tuple[str, Estimate, Estimate]], title: str) -> Markup:
     """Draw false and true positive rate of every group with their intervals, a group a line."""
     panels, bottom = (Axis(0, 1, 6, 168), Axis(0, 1, 190, WIDTH - 8)), 22 + LINE * len(groups)
     parts = []
@@ -217,12 +217,14 @@ def draw_histogram(real: Sequence[float], fake: Sequence[float], threshold: floa
     return wrap_svg(220, title, parts)
 
 
-def _draw_whisker(axis: Axis, e: Number, y: float, colour: str) -> list[str]:
+def _draw_whisker(axis: Axis, e: Estimate, y: float, colour: str) -> list[str]:
     """Draw an estimate's interval and dot; where it is undefined, why."""
-    if e["value"] is None:
-        return [draw_text(axis.start, y + 4, e.get("note", "undefined"), "tick")]
-    ends = [] if e["lo"] is None else [draw_line((axis(e["lo"]), y), (axis(e["hi"]), y), f"whisker {colour}")]
-    return [*ends, _draw_dot(axis(e["value"]), y, colour)]
+    if e.value is None:
+        return [draw_text(axis.start, y + 4, e.note or "undefined", "tick")]
+    dot = _draw_dot(axis(e.value), y, colour)
+    if e.lo is None or e.hi is None:
+        return [dot]
+    return [draw_line((axis(e.lo), y), (axis(e.hi), y), f"whisker {colour}"), dot]
 
 
 def _draw_dot(x: float, y: float, colour: str, radius: float = 4) -> str:

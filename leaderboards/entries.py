@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.keys import file_hash
 from ..benchmark.core.predictions import read_predictions, write_predictions
-from ..benchmark.core.readers import read_json
-from ..benchmark.core.scorecard import SCHEMA_VERSION, Card
+from ..benchmark.core.scorecard import NO_THRESHOLD, Card, CellDescription, ScoreCard, Scoring
 from ..benchmark.core.settings import ScoreSettings
 from ..benchmark.core.storage import PREDICTIONS, SCORECARD, write_json
 from ..benchmark.core.types import REAL
@@ -29,7 +27,7 @@ from .rows import describe_protocol
 
 TOLERANCE = 1e-9
 DRAWS = ScoreSettings().draws  # The same intervals for everybody, whatever their recipe sets.
-_PRIVATE = ("faces", "artifacts", "path", "time")  # Of this machine alone.
+_PRIVATE = {"faces", "artifacts"}  # Of this machine alone.
 # Real and fake videos of the official test splits; FaceForensics++ without and with FaceShifter.
 OFFICIAL = {
     "ff++": ((140, 560), (140, 700)),
@@ -51,42 +49,41 @@ def submit(run: Path, entries: Path) -> list[Path]:
     cards = [card for path in paths if (card := read_card(path))]
     if not cards:
         raise BenchError(f"no scorecards below {run}. Give a run's folder, such as runs/real/caddm/ff++-c23.seed0.KEY")
-    for card in cards:
-        _check_submittable(card, entries)
-    return [_write_entry(card, entries) for card in cards]
+    return [_write_entry(card, entries) for card in [_require_submittable(card, entries) for card in cards]]
 
 
-def _check_submittable(card: Card, entries: Path) -> None:
-    if card["status"] != "done":
-        raise BenchError(f"{card['path']} has {card['status']}: {card['error']}. Run its command again")
-    if card["cell"]["limit"]:
-        raise BenchError(f"{card['path']} is PARTIAL (--limit {card['cell']['limit']}). Submit a whole run")
-    for path in (Path(card["predictions"]), find_validation(card)):
+def _require_submittable(card: Card, entries: Path) -> ScoreCard:
+    if not isinstance(card, ScoreCard):
+        raise BenchError(f"{card.folder} has {card.status}: {card.error}. Run its command again")
+    if card.cell.limit:
+        raise BenchError(f"{card.folder} is PARTIAL (--limit {card.cell.limit}). Submit a whole run")
+    for path in (card.predictions_path, find_validation(card)):
         if path and not path.is_file():
             raise BenchError(f"{path} is gone, and a row is checked by its predictions. Run it again")
     path = locate_entry(card, entries)
-    if path.is_file() and ((old := read_card(path)) is None or old["cell"]["recipe_key"] != card["cell"]["recipe_key"]):
+    if path.is_file() and ((old := read_card(path)) is None or old.cell.recipe_key != card.cell.recipe_key):
         raise BenchError(f"{path} is another run's row. Remove it, or give yours a tag: --set tag=NAME")
+    return card
 
 
-def find_validation(card: Card) -> Path | None:
+def find_validation(card: ScoreCard) -> Path | None:
     """Return where the predictions are that the threshold was fixed on; None where there was nothing to fix it on."""
-    if card["threshold"]["rule"] == "0.5":
+    if card.threshold.rule == NO_THRESHOLD:
         return None
-    folder = Path(card["path"])
-    return folder / card["validation"] if card.get("validation") else folder.parent / "val" / PREDICTIONS
+    return card.folder / card.validation if card.validation else card.folder.parent / "val" / PREDICTIONS
 
 
-def _write_entry(card: Card, entries: Path) -> Path:
+def _write_entry(card: ScoreCard, entries: Path) -> Path:
     path, source = locate_entry(card, entries), find_validation(card)
     predictions, val = path.with_suffix(".parquet"), _validation_path(path) if source else None
-    for origin, copy in ((Path(card["predictions"]), predictions), (source, val)):
+    for origin, copy in ((card.predictions_path, predictions), (source, val)):
         if origin and copy:
             table, metadata = read_predictions(origin)
-            kept = {k: v for k, v in metadata.items() if k not in _PRIVATE}
-            write_predictions(copy, table, kept | {"cell": metadata["cell"] | card["cell"]})
-    found = {"predictions": predictions.name, "predictions_sha256": file_hash(predictions)}
-    write_json(path, _score_entry(predictions, val) | {"provenance": card["provenance"]} | found)
+            told = {"cell": metadata.cell.merge(card.cell)}
+            write_predictions(copy, table, metadata.without(_PRIVATE).model_copy(update=told))
+    files = {"predictions": predictions.name, "predictions_sha256": file_hash(predictions)}
+    entry = _score_entry(predictions, val).model_copy(update={"provenance": card.provenance, **files})
+    write_json(path, entry.to_json())
     return path
 
 
@@ -94,24 +91,21 @@ def _validation_path(path: Path) -> Path:
     return path.with_suffix(".val.parquet")
 
 
-def _score_entry(predictions: Path, val: Path | None) -> Card:
+def _score_entry(predictions: Path, val: Path | None) -> ScoreCard:
     """Make the scorecard of an entry: all but where it comes from."""
     threshold, temperature = fit_operating_point(read_predictions(val)[0]) if val else (None, None)
     card = make_scorecard(predictions, threshold, DRAWS, temperature=temperature)
-    found = {"score": {"draws": DRAWS}, "validation": val.name if val else None}
-    return {k: v for k, v in card.items() if k not in _PRIVATE} | found
+    told = {"score": Scoring(draws=DRAWS), "validation": val.name if val else None}
+    return card.without(_PRIVATE).model_copy(update=told)
 
 
 def locate_entry(card: Card, entries: Path) -> Path:
     """Return where a scorecard's entry belongs."""
-    cell = card["cell"]
-    backend = "" if cell["backend"] in ("torch", "any") else f".{cell['backend']}"
-    name = f"{_slug(cell['train'])}__{_slug(cell['test'])}{_seed(card)}.json"
-    return entries / name_suite(card) / _slug(cell["name"] + backend) / name
-
-
-def _seed(card: Card) -> str:
-    return f".seed{card['cell']['seed']}" if card["cell"]["seed"] else ""
+    cell = card.cell
+    backend = "" if cell.backend in ("torch", "any") else f".{cell.backend}"
+    seed = f".seed{cell.seed}" if cell.seed else ""
+    name = f"{_slug(cell.train)}__{_slug(cell.test)}{seed}.json"
+    return entries / name_suite(card) / _slug(cell.name + backend) / name
 
 
 def name_suite(card: Card) -> str:
@@ -135,84 +129,86 @@ def check_entries(entries: Path) -> tuple[int, list[str]]:
 def _find_problems(path: Path, entries: Path) -> Iterator[str]:
     try:
         card = read_card(path)
-        if card is None or card["status"] != "done":
+        if not isinstance(card, ScoreCard):
             yield "is no finished scorecard. Write it with: bench submit RUN"
             return
-        if (version := read_json(path, dict)["schema_version"]) != SCHEMA_VERSION:
-            yield f"is of schema {version}, today's is {SCHEMA_VERSION}. Score it anew: bench submit {path.parent}"
+        if not card.is_current:
+            old, today = card.written_version, card.schema_version
+            yield f"is of schema {old}, today's is {today}. Score it anew: bench submit {path.parent}"
             return
-        if not card.get("provenance"):
+        if not card.provenance:
             yield "has no provenance: nobody could make it again"
         if path != (right := locate_entry(card, entries)):
             yield f"belongs in {right}"
-        if card["cell"]["limit"]:
+        if card.cell.limit:
             yield "is PARTIAL: made with --limit"
-        yield from _check_names(card["cell"])
+        yield from _check_names(card.cell)
         different = list(_check_numbers(card, path))
         yield from different or _check_counts(card)
     except BenchError as error:
         yield str(error).removeprefix(f"{path}: ")
 
 
-def _check_names(cell: Card) -> Iterator[str]:
+def _check_names(cell: CellDescription) -> Iterator[str]:
     """Refuse worlds and sets that nobody has, which the official counts couldn't be held against."""
-    if cell["world"] not in ("real", "demo") or cell["protocol"].partition(" ")[0] != cell["world"]:
-        yield f"its world '{cell['world']}', protocol '{cell['protocol']}', is neither real nor a demo"
-    for name in (cell["train"], cell["test"]):
+    if cell.world not in ("real", "demo") or cell.protocol.partition(" ")[0] != cell.world:
+        yield f"its world '{cell.world}', protocol '{cell.protocol}', is neither real nor a demo"
+    for name in (cell.train, cell.test):
         plugin, compression = parse_name(name)
         if "takes" not in plugin.card and name != (right := f"{plugin.name}:{compression}".removesuffix(":")):
             yield f"its dataset '{name}' is written '{right}'"
 
 
-def _check_counts(card: Card) -> Iterator[str]:
+def _check_counts(card: ScoreCard) -> Iterator[str]:
     """Hold the numbers of videos against the official test split."""
-    counts, coverage, cell = card["counts"], card["coverage"], card["cell"]
-    if coverage["scored"] != counts["videos"] or counts["videos"] != counts["real_videos"] + counts["fake_videos"]:
-        yield f"its numbers of videos contradict each other: {coverage['scored']} scored, {counts}"
-    named = len({d["video"] for d in coverage["dropped"] if d["reason"].strip()})
-    if coverage["scored"] + named != coverage["official"] or named != len(coverage["dropped"]):
-        yield f"{coverage['official']} official videos are not {coverage['scored']} scored + {named} named as dropped"
-    allowed = OFFICIAL.get(cell["test"].partition(":")[0], ()) if cell["world"] == "real" else ()
-    real, fake = counts["real_videos"], counts["fake_videos"]
-    if allowed and not any(coverage["official"] == r + f and real <= r and fake <= f for r, f in allowed):
+    counts, coverage, cell = card.counts, card.coverage, card.cell
+    real, fake = counts.real_videos, counts.fake_videos
+    if coverage.scored != counts.videos or counts.videos != real + fake:
+        yield f"its numbers of videos contradict each other: {coverage.scored} scored, {counts.to_json()}"
+    named = len({d.video for d in coverage.dropped if d.reason.strip()})
+    if coverage.scored + named != coverage.official or named != len(coverage.dropped):
+        yield f"{coverage.official} official videos are not {coverage.scored} scored + {named} named as dropped"
+    allowed = OFFICIAL.get(cell.test.partition(":")[0], ()) if cell.world == "real" else ()
+    if allowed and not any(coverage.official == r + f and real <= r and fake <= f for r, f in allowed):
         lists = " or ".join(f"{r} real + {f} fake" for r, f in allowed)
-        yield f"{real} real + {fake} fake of {coverage['official']} videos; the official test split has {lists}"
+        yield f"{real} real + {fake} fake of {coverage.official} videos; the official test split has {lists}"
 
 
-def _check_numbers(card: Card, path: Path) -> Iterator[str]:
+def _check_numbers(card: ScoreCard, path: Path) -> Iterator[str]:
     """Score the predictions again and compare everything."""
     predictions, val = path.with_suffix(".parquet"), find_validation(card)
     for what, file, right in (
-        ("predictions", Path(card["predictions"]), predictions),
+        ("predictions", card.predictions_path, predictions),
         ("validation", val, _validation_path(path)),
     ):
         if file and (file != right or not file.is_file()):
             yield f"its {what} {right.name} are not beside it"
             return
-    if file_hash(predictions) != card["predictions_sha256"]:
+    if file_hash(predictions) != card.predictions_sha256:
         yield f"{predictions.name} is not the file it was made with: the SHA-256 differs"
     yield from _check_consistency(card, read_predictions(predictions)[0], val)
     again = _score_entry(predictions, val)
     # That a checkpoint was selected on a test set, its maker alone can say.
-    again["cell"] = again["cell"] | {"selection": card["cell"]["selection"]}
+    again = again.model_copy(update={"cell": again.cell.merge(CellDescription(selection=card.cell.selection))})
+    given, expected = card.to_json(), again.to_json()
     telling = ("counts", "coverage", "threshold")  # Where these differ, so do hundreds of numbers.
-    found = list(_find_differences({k: card.get(k) for k in (*telling, *again)}, again))
+    found = list(_find_differences({k: given.get(k) for k in (*telling, *expected)}, expected))
     if found:
         yield found[0] + (f" (and {len(found) - 1} more differences)" if len(found) > 1 else "")
 
 
-def _check_consistency(card: Card, table: pd.DataFrame, val: Path | None) -> Iterator[str]:
+def _check_consistency(card: ScoreCard, table: pd.DataFrame, val: Path | None) -> Iterator[str]:
     """Say what of the predictions contradicts itself."""
     videos = set(table["video"])
     if "method" in table and ((table["method"] == "real") != (table["label"] == REAL)).any():
         yield "its predictions have videos whose label contradicts their method"
-    if both := videos & {d["video"] for d in card["coverage"]["dropped"]}:
+    if both := videos & {d.video for d in card.coverage.dropped}:
         yield f"{len(both)} videos are scored, and named as dropped; first: {min(both)}"
     if val and (both := videos & set(read_predictions(val)[0]["video"])):
         yield f"{len(both)} videos are both in the test set and what the threshold was fixed on; first: {min(both)}"
 
 
-def _find_differences(given: Any, found: Any, where: str = "") -> Iterator[str]:
+def _find_differences(given: object, found: object, where: str = "") -> Iterator[str]:
     if isinstance(given, dict) and isinstance(found, dict):
         for key in (key for key in given if key in found):
             yield from _find_differences(given[key], found[key], f"{where} {key}")
@@ -226,6 +222,7 @@ def _find_differences(given: Any, found: Any, where: str = "") -> Iterator[str]:
         yield f"{where.strip()} is {given}, the predictions give {found}"
 
 
-def _is_equal(given: Any, found: Any) -> bool:
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (given, found))
-    return abs(given - found) <= TOLERANCE if numbers else given == found
+def _is_equal(given: object, found: object) -> bool:
+    if isinstance(given, int | float) and isinstance(found, int | float) and bool not in (type(given), type(found)):
+        return abs(given - found) <= TOLERANCE
+    return given == found

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..benchmark.core.scorecard import Card
+from ..benchmark.core.scorecard import Card, ScoreCard
 from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.seed_pooling import AUC
 from . import charts
@@ -30,7 +29,7 @@ from .markdown import (
 from .published import list_citations, match_published
 from .rows import Row, Table
 from .terminal import format_footnote, make_card_tables, make_metrics_table
-from .worst_case_images import load_worst_cases
+from .worst_case_images import WorstCase, load_worst_cases
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -49,8 +48,10 @@ def render_page(made: list[Table]) -> str:
         "anchor": lambda key, section: section.anchor(key),
         "title_of": _read_title,
     }
+    files = ("style.css", "board.js")
     static = {
-        name.partition(".")[0]: Markup((TEMPLATES / name).read_text("utf-8")) for name in ("style.css", "board.js")
+        name.partition(".")[0]: Markup((TEMPLATES / name).read_text("utf-8"))  # our own files # nosec B704
+        for name in files
     }
     sections = [Section(i, table) for i, table in enumerate(made)]
     return env.get_template("board.html").render(sections=sections, notes=NOTES.splitlines(), **static)
@@ -60,7 +61,7 @@ def mark_up_number(shown: str) -> Markup:
     """Set an interval, or why there is none, and a sample size smaller than the value they belong to."""
     written = str(escape(shown)).replace(MARK, '<sup title="can’t be told from the best">1</sup>')
     written = re.sub(r"(\([^()]*\binterval\))", r'<span class="ci why">\1</span>', written)
-    return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+\))", r'<span class="ci">\1</span>', written))
+    return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+\))", r'<span class="ci">\1</span>', written))  # escaped above # nosec B704
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,7 @@ class Section:
         if not rows:
             return []
         aucs = [(self.label(r), r.results[test].metrics[AUC]) for r in rows]
-        rocs = [
-            (self.label(r), c["curves"]["roc"]) for r in rows if (c := r.results[test].done[0])["curves"].get("roc")
-        ]
+        rocs = [(self.label(r), curves.roc) for r in rows if (curves := r.results[test].done[0].curves).roc]
         plots = [charts.draw_roc(rocs, f"ROC on {test}")] if rocs else []
         return [charts.draw_forest(aucs, f"Video AUC on {test} with 95 % intervals"), *plots]
 
@@ -143,7 +142,13 @@ class Run:
     @property
     def done(self) -> bool:
         """Whether there are numbers."""
-        return self.card["status"] == "done"
+        return isinstance(self.card, ScoreCard)
+
+    @property
+    def scorecard(self) -> ScoreCard:
+        """The numbers; there are none unless it is `done`."""
+        assert isinstance(self.card, ScoreCard)
+        return self.card
 
     @property
     def losses(self) -> list[str]:
@@ -153,46 +158,45 @@ class Run:
     @property
     def tables(self) -> list[Grid]:
         """By method, and by group."""
-        return make_card_tables(self.card)
+        return make_card_tables(self.scorecard)
 
     @property
     def metrics(self) -> Grid:
         """Every metric."""
-        return make_metrics_table(self.card)
+        return make_metrics_table(self.scorecard)
 
     @property
     def footnote(self) -> str:
         """Threshold, temperature and coverage."""
-        return format_footnote(self.card)
+        return format_footnote(self.scorecard)
 
     def charts(self) -> list[Markup]:
         """Return group rates, score histograms and calibration, where the scorecard has them."""
-        curves, threshold = self.card["curves"], self.card["threshold"]["value"]
-        made = []
-        if groups := self.card["groups"].get(INTERSECTION) or next(iter(self.card["groups"].values()), None):
+        card = self.scorecard
+        curves, made = card.curves, []
+        if groups := card.groups.get(INTERSECTION) or next(iter(card.groups.values()), None):
             rates = [
-                (f"{g} ({c['n_real']} real, {c['n_fake']} fake)", c["video.fpr"], c["video.tpr"])
+                (f"{g} ({c.video.n_real} real, {c.video.n_fake} fake)", c.video.fpr, c.video.tpr)
                 for g, c in groups.items()
             ]
             made.append(charts.draw_group_rates(rates, f"False and true positive rate by group, {self.test}"))
-        if h := curves.get("histogram"):
-            made.append(
-                charts.draw_histogram(h["real"], h["fake"], threshold, f"Scores of fakes and reals, {self.test}")
-            )
-        if r := curves.get("reliability"):
-            made.append(charts.draw_reliability(r, curves.get("reliability_n", []), f"Calibration, {self.test}"))
+        if h := curves.histogram:
+            title = f"Scores of fakes and reals, {self.test}"
+            made.append(charts.draw_histogram(h.real, h.fake, card.threshold.value, title))
+        if r := curves.reliability:
+            made.append(charts.draw_reliability(r, curves.reliability_n, f"Calibration, {self.test}"))
         return made
 
-    def mistakes(self) -> dict[str, Any]:
+    def mistakes(self) -> dict[str, list[WorstCase]]:
         """Return the worst mistakes."""
-        return load_worst_cases(self.card)
+        return load_worst_cases(self.scorecard)
 
 
 def _read_title(chart: Markup) -> str:
-    return Markup(chart.partition("<title>")[2].partition("</title>")[0])
+    return Markup(chart.partition("<title>")[2].partition("</title>")[0])  # escaped when it was drawn # nosec B704
 
 
 def _heat_map_value(table: Table, row: Row, test: str) -> float | str:
     result = row.results.get(test)
-    value = result.metrics[AUC]["value"] if result and result.done else None
+    value = result.metrics[AUC].value if result and result.done else None
     return float(value) if value is not None else format_auc(table, row, test)

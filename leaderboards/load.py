@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from ..benchmark.core.display import escape_texts
+from ..benchmark.core import scorecard
 from ..benchmark.core.errors import BenchError, require_existing
-from ..benchmark.core.readers import read_json
-from ..benchmark.core.scorecard import Card, find_flaw
-from ..benchmark.core.storage import FAILURE, PREDICTIONS, SCORECARD
-from .migrations import upgrade
+from ..benchmark.core.scorecard import Card, ScoreCard, find_missing
+from ..benchmark.core.storage import FAILURE, SCORECARD
 
 ENTRY = "*__*.json"
-_REQUEST_FIELDS = ("name", "backend", "train", "test", "seed", "frames", "limit", "protocol")
+Key = tuple[str | int | None, ...]
 
 
 def load_cards(runs: Path) -> list[Card]:
@@ -50,9 +46,8 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
     """Read every scorecard, failure and entry below `runs`.
 
     Returns:
-        The cards, each with `path` (its folder) and `predictions` (its predictions file, which may be gone); and what
-        is wrong with files that can't be read as one, a line each. A failure beside a scorecard is older news and left
-        out, as is what a newer run of the same cell replaced.
+        The cards, and what is wrong with files that can't be read as one, a line each. A failure beside a scorecard is
+        older news and left out, as is what a newer run of the same cell replaced.
     """
     found = (path for name in (SCORECARD, FAILURE, ENTRY) for path in sorted(runs.rglob(name)))
     cards, problems = [], []
@@ -65,44 +60,40 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
 
 
 def read_card(path: Path) -> Card | None:
-    """Read one scorecard, failure or entry; None for JSON of another kind.
+    """Read one scorecard, failure or entry; None for JSON of another kind, and where no detector is told.
 
     Raises:
-        BenchError: it is not JSON, from a later version, or lacks what a card has; names the file and the place in it.
+        BenchError: see `benchmark.core.scorecard.read_card`; or it doesn't tell all that the card of a run does.
     """
-    card = escape_texts(read_json(path, dict, "Remove it and rerun"))
-    if card.get("kind") not in ("scorecard", "failure"):
-        if path.name in (SCORECARD, FAILURE):
-            raise BenchError(f"{path} is no scorecard of crossfake's. Keep it elsewhere")
+    card = scorecard.read_card(path)
+    if card is None or not card.cell.is_known:  # Of predictions from elsewhere.
         return None
-    if card.get("cell") == {}:  # Of predictions from elsewhere, which tell no detector.
-        return None
-    card = upgrade(card, str(path))
-    if flaw := find_flaw(card):
-        raise BenchError(f"{path}: {flaw}. Remove it and rerun")
-    predictions = path.parent / card.get("predictions", PREDICTIONS)
-    return card | {"path": str(path.parent), "predictions": str(predictions), "time": _read_time(card, path)}
+    if missing := find_missing(card):
+        raise BenchError(f"{path}: {missing}. Remove it and rerun")
+    return card
 
 
-def _read_time(card: Card, path: Path) -> float:
+def _find_time(card: Card) -> float:
     """Return when a card was made; a file's own time, which copies and checkouts change, only where it doesn't say."""
-    told = (card.get("provenance") or {}).get("time")
-    return datetime.fromisoformat(told).timestamp() if told else path.stat().st_mtime
+    told = card.provenance.timestamp if card.provenance else None
+    return card.path.stat().st_mtime if told is None else told
 
 
 def _keep_newest(cards: list[Card]) -> list[Card]:
     """Leave out what a newer run of the same cell replaced: failures, and scorecards of the same weights."""
-    newest: dict[tuple[Any, ...], Card] = {}
-    for card in cards:
+    newest: dict[Key, tuple[float, int]] = {}
+    made = [(_find_time(card), -i) for i, card in enumerate(cards)]  # Of two of one time, the first.
+    for card, when in zip(cards, made, strict=True):
         for key in (_request_key(card), _replacement_key(card)):
-            newest[key] = max(newest.get(key, card), card, key=lambda c: c["time"])
-    return [c for c in cards if newest[_replacement_key(c)] is c]
+            newest[key] = max(newest.get(key, when), when)
+    return [card for card, when in zip(cards, made, strict=True) if newest[_replacement_key(card)] == when]
 
 
-def _replacement_key(card: Card) -> tuple[Any, ...]:
+def _replacement_key(card: Card) -> Key:
     """Return what two cards share of which only the newer counts; of a failure that is all that was asked for."""
-    return (*_request_key(card), card["cell"]["train_key"]) if card["status"] == "done" else _request_key(card)
+    return (*_request_key(card), card.cell.train_key) if isinstance(card, ScoreCard) else _request_key(card)
 
 
-def _request_key(card: Card) -> tuple[Any, ...]:
-    return tuple(card["cell"][k] for k in _REQUEST_FIELDS)
+def _request_key(card: Card) -> Key:
+    c = card.cell
+    return c.name, c.backend, c.train, c.test, c.seed, c.frames, c.limit, c.protocol

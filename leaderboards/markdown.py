@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from tabulate import tabulate
 
-from ..benchmark.core.scorecard import Card, Number
+from ..benchmark.core.scorecard import Failure
+from ..benchmark.core.types import Estimate
 from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC
 from .published import Reported, list_citations, match_published
 from .rows import GAP, Result, Row, Table
@@ -82,9 +82,9 @@ def _list_failures(table: Table, test: str) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def describe_failure(card: Card) -> str:
+def describe_failure(card: Failure) -> str:
     """Say which seed failed or was skipped, and why."""
-    return f"seed {card['cell']['seed']} {card['status']}: {card['error']}"
+    return f"seed {card.cell.seed} {card.status}: {card.error}"
 
 
 def make_overview(table: Table) -> Grid:
@@ -135,35 +135,34 @@ def _format_missing(result: Result | None) -> str:
 
 def format_cost(row: Row) -> list[str]:
     """Write images a second, millions of parameters, GFLOPs an image."""
-    params, flops = row.cost("params"), row.cost("flops")
     return [
         f"{row.speed:.0f}" if row.speed else UNKNOWN,
-        f"{params / 1e6:.2f}" if params else UNKNOWN,
-        f"{flops / 1e9:.3g}" if flops else UNKNOWN,
+        f"{row.params / 1e6:.2f}" if row.params else UNKNOWN,
+        f"{row.flops / 1e9:.3g}" if row.flops else UNKNOWN,
     ]
 
 
 NO_INTERVAL = "no interval"
 
 
-def format_estimate(e: Number | None) -> str:
+def format_estimate(e: Estimate | None) -> str:
     """Write `0.931 [0.890, 0.965]`, or why it has no interval: `0.500 (too few videos for an interval)`."""
-    if e is None or e["value"] is None:
-        return (e or {}).get("note", "undefined")
-    return f"{e['value']:.3f} " + (f"({_find_reason(e)})" if e["lo"] is None else f"[{e['lo']:.3f}, {e['hi']:.3f}]")
+    if e is None or e.value is None:
+        return (e and e.note) or "undefined"
+    return f"{e.value:.3f} " + (f"({_find_reason(e)})" if e.lo is None else f"[{e.lo:.3f}, {e.hi:.3f}]")
 
 
-def _find_reason(e: Number) -> str:
+def _find_reason(e: Estimate) -> str:
     """Return the part of a note that is of the interval; it comes first, and the others are of the groups."""
-    first: str = e.get("note", "").partition(";")[0]
+    first = e.note.partition(";")[0]
     return first if first.endswith("interval") else NO_INTERVAL
 
 
-def format_gap(e: Number | None) -> str:
+def format_gap(e: Estimate | None) -> str:
     """Write `0.120 [0.04, 0.31] (n 9)`; n is the smallest cell, without which a gap means nothing."""
     if e is None:
         return "not annotated"
-    return "too few" if e["value"] is None else f"{format_estimate(e)} (n {e['n']})"
+    return "too few" if e.value is None else f"{format_estimate(e)} (n {e.n})"
 
 
 def format_worst_group(result: Result) -> str:
@@ -173,8 +172,8 @@ def format_worst_group(result: Result) -> str:
 
 def format_coverage(result: Result) -> str:
     """Write `517/518`; where seeds differ, the lowest."""
-    lowest = min((c["coverage"] for c in result.done), key=lambda c: c["scored"])
-    return f"{lowest['scored']}/{lowest['official']}"
+    lowest = min((c.coverage for c in result.done), key=lambda c: c.scored)
+    return f"{lowest.scored}/{lowest.official}"
 
 
 REPORTED_TITLE = "Reported by papers, beside what was reproduced here"
@@ -188,7 +187,7 @@ REPORTED += ["reported AUC", "reproduced [95 % CI]", "difference", "reproduced b
 def format_reported(r: Reported) -> list[str]:
     """Write a published number, and where the board has the same, that, the difference and whose it is."""
     ours = format_estimate(r.ours) if r.ours else "not run"
-    away = f"{r.ours['value'] - r.value:+.3f}" if r.ours and r.ours["value"] is not None else ""
+    away = f"{r.ours.value - r.value:+.3f}" if r.ours and r.ours.value is not None else ""
     name = f"{r.detector} ({r.backbone})" if r.backbone else r.detector
     by = f"{r.name} ({r.row})" if r.row else ""
     return [r.source, name, r.train, r.test, r.level, f"{r.value:.3f}", ours, away, by]
@@ -202,6 +201,6 @@ def _list_commands(made: list[Table]) -> str:
     return "\n".join(["Commands, by row:", "", *lines]) if lines else ""
 
 
-def format_grid(header: list[str], rows: list[list[Any]]) -> str:
+def format_grid(header: list[str], rows: list[list[str]]) -> str:
     """Return a table for markdown and the terminal; digits stay as they are written."""
     return tabulate(rows, header, tablefmt="github", disable_numparse=True)

@@ -1,4 +1,4 @@
-"""Numbers that papers and projects report (published.csv), beside the rows reproduced here."""
+"""Estimates that papers and projects report (published.csv), beside the rows reproduced here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from ..benchmark.core.scorecard import Number
+from ..benchmark.core.types import Estimate
 from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC
 from .rows import Row, Table
 
@@ -43,7 +43,7 @@ class Reported:
     level: str
     value: float
     citation: str
-    ours: Number | None = None
+    ours: Estimate | None = None
     row: str = ""
     name: str = ""
 
@@ -89,9 +89,9 @@ def _match_rows(r: Reported, rows: list[Row]) -> list[Reported]:
     return [
         replace(r, ours=row.results[r.test].metrics[METRICS[r.level]], row=row.key, name=row.name)
         for row in rows
-        if row.cell["detector"] == ALIASES.get(name, name)
+        if row.cell.detector == ALIASES.get(name, name)
         and row.train == r.train
-        and row.cell.get("options", {}).get("backbone", backbone) == backbone
+        and row.cell.options.get("backbone", backbone) == backbone
         and r.test in row.results
         and row.results[r.test].done
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..benchmark.core.scorecard import Card, Number
+from ..benchmark.core.scorecard import Card
+from ..benchmark.core.types import Estimate
 from ..benchmark.stats.seed_pooling import AUC
 from .rows import Row, make_tables
 
@@ -16,24 +17,23 @@ class Comparison(NamedTuple):
     """Video AUC on one test set as it was `recorded`, and made `again` (None: it failed)."""
 
     test: str
-    recorded: Number
-    again: Number | None
+    recorded: Estimate
+    again: Estimate | None
 
     @property
     def difference(self) -> float | None:
         """The new value less the recorded one; None where either is missing."""
-        if not self.again or self.again["value"] is None or self.recorded["value"] is None:
+        if not self.again or self.again.value is None or self.recorded.value is None:
             return None
-        return float(self.again["value"] - self.recorded["value"])
+        return self.again.value - self.recorded.value
 
     @property
     def inside(self) -> bool:
         """Whether the new value lies in the recorded interval, or equals the value where there was none."""
-        if self.difference is None or not self.again:
+        if not self.again or self.again.value is None or self.recorded.value is None:
             return False
-        value = self.recorded["value"]
-        lo, hi = (value if self.recorded[end] is None else self.recorded[end] for end in ("lo", "hi"))
-        return bool(lo - ROUNDING <= self.again["value"] <= hi + ROUNDING)
+        lo, hi = (self.recorded.value if end is None else end for end in (self.recorded.lo, self.recorded.hi))
+        return lo - ROUNDING <= self.again.value <= hi + ROUNDING
 
 
 def compare_with_recorded(row: Row, test: str, cards: Iterable[Card], title: str) -> Comparison:

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from ..benchmark.core.errors import BenchError, did_you_mean
-from ..benchmark.core.scorecard import Card, Number
+from ..benchmark.core.errors import BenchError, make_unknown_error
+from ..benchmark.core.provenance import Provenance
+from ..benchmark.core.records import JsonValue
+from ..benchmark.core.scorecard import Card, CellDescription, Failure, ScoreCard
+from ..benchmark.core.types import Estimate
 from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.seed_pooling import (
     AUC,
@@ -21,6 +23,8 @@ from ..benchmark.stats.seed_pooling import (
 )
 
 GAP = f"video.fairness.{INTERSECTION}.auc_gap"
+Fact = tuple[str, JsonValue]
+"""What is told, and its name."""
 
 
 @dataclass(frozen=True)
@@ -31,38 +35,38 @@ class Result:
     pooled: PooledMetrics
 
     @property
-    def metrics(self) -> dict[str, Number]:
+    def metrics(self) -> dict[str, Estimate]:
         """The metrics, seeds pooled."""
         return self.pooled.metrics
 
     @property
     def status(self) -> str:
         """`done` where a seed is; else `failed`, or `skipped`."""
-        found = {c["status"] for c in self.cards}
+        found = {c.status for c in self.cards}
         return next(s for s in ("done", "failed", "skipped") if s in found)
 
     @property
-    def done(self) -> list[Card]:
+    def done(self) -> list[ScoreCard]:
         """The cards that hold numbers."""
-        return [c for c in self.cards if c["status"] == "done"]
+        return [c for c in self.cards if isinstance(c, ScoreCard)]
 
     @property
-    def lost(self) -> list[Card]:
-        """The cards of seeds that failed or were skipped."""
-        return [c for c in self.cards if c["status"] != "done"]
+    def lost(self) -> list[Failure]:
+        """Why seeds have none: they failed or were skipped."""
+        return [c for c in self.cards if isinstance(c, Failure)]
 
     @property
     def seeds(self) -> set[int]:
         """The seeds that have numbers."""
-        return {c["cell"]["seed"] for c in self.done}
+        return {c.cell.seed for c in self.done}
 
-    def auc_of(self, seeds: set[int]) -> Number | None:
+    def auc_of(self, seeds: set[int]) -> Estimate | None:
         """Return video AUC over some of the seeds that have numbers; None if over none."""
-        kept = [c for c in self.done if c["cell"]["seed"] in seeds]
+        kept = [c for c in self.done if c.cell.seed in seeds]
         return (self.pooled if len(kept) == len(self.done) else pool_seeds(kept)).metrics.get(AUC)
 
     @property
-    def worst(self) -> tuple[str, Number] | None:
+    def worst(self) -> tuple[str, Estimate] | None:
         """The intersectional group with the lowest AUC among those large enough, n being its smaller class."""
         return find_worst_group(self.pooled, INTERSECTION)
 
@@ -84,58 +88,71 @@ class Row:
         return [card for result in self.results.values() for card in result.cards]
 
     @property
-    def cell(self) -> dict[str, Any]:
-        """What the first card says of the row's making."""
-        cell: dict[str, Any] = self.cards[0]["cell"]
-        return cell
+    def done(self) -> list[ScoreCard]:
+        """Those that hold numbers."""
+        return [card for result in self.results.values() for card in result.done]
 
-    def cost(self, name: str) -> float | None:
-        """Return a row's `params` or `flops`, which no test set changes."""
-        return next((c[name] for c in self.cards if c.get(name)), None)
+    @property
+    def cell(self) -> CellDescription:
+        """What the first card says of the row's making."""
+        return self.cards[0].cell
+
+    @property
+    def params(self) -> int | None:
+        """How many parameters are trained, which no test set changes."""
+        return next((c.params for c in self.done if c.params), None)
+
+    @property
+    def flops(self) -> int | None:
+        """Floating-point operations an image, which no test set changes."""
+        return next((c.flops for c in self.done if c.flops), None)
 
     @property
     def speed(self) -> float | None:
         """Images a second of the detector alone, averaged over what was scored."""
-        found = [(c.get("throughput") or {}).get("score_images_per_s") for c in self.cards]
-        known = [s for s in found if s]
+        known = [c.speed for c in self.done if c.speed]
         return sum(known) / len(known) if known else None
 
     @property
     def commands(self) -> list[str]:
         """The commands that make the row again."""
-        found = (c["provenance"]["command"] for c in self.cards if c.get("provenance"))
+        found = (c.provenance.command for c in self.cards if c.provenance)
         return list(dict.fromkeys(c for c in found if c))
 
     @property
-    def protocol(self) -> list[tuple[str, Any]]:
+    def protocol(self) -> list[Fact]:
         """How the row was made."""
         cell = self.cell
-        kept = ("weights", "selection", "frames", "limit", "world", "protocol")
-        found = [("detector", self.name), ("trained on", self.train), ("seeds", ", ".join(map(str, self.seeds)))]
-        found += [(name, cell[name]) for name in kept if name in cell]
         return [
-            *found,
-            ("options", ", ".join(f"{k} {v}" for k, v in cell["options"].items())),
+            ("detector", self.name),
+            ("trained on", self.train),
+            ("seeds", ", ".join(map(str, self.seeds))),
+            ("weights", cell.weights),
+            ("selection", cell.selection),
+            ("frames", cell.frames),
+            ("limit", cell.limit),
+            ("world", cell.world),
+            ("protocol", cell.protocol),
+            ("options", ", ".join(f"{k} {v}" for k, v in cell.options.items())),
             ("row", self.key),
-            ("runs", ", ".join(dict.fromkeys(c["cell"]["train_key"] for c in self.cards))),
+            ("runs", ", ".join(dict.fromkeys(c.cell.train_key for c in self.cards))),
         ]
 
     @property
-    def environment(self) -> list[tuple[str, Any]]:
-        """Where the first finished card was made: nothing here is meant to change a number."""
-        origin: dict[str, Any] = next((c["provenance"] for c in self.cards if c.get("provenance")), {})
-        commit, machine = origin.get("commit") or {}, origin.get("machine") or {}
-        edited = " (edited)" if commit.get("dirty") else ""
-        found = [("commit", f"{commit['id'][:10]}{edited}")] if commit.get("id") else []
-        found += [(name, origin[name]) for name in ("time", "python") if name in origin]
-        return [*found, *machine.items(), *(origin.get("packages") or {}).items()]
+    def environment(self) -> list[Fact]:
+        """Where the first card was made: nothing here is meant to change a number."""
+        origin = next((c.provenance for c in self.cards if c.provenance), Provenance(command=""))
+        edited = " (edited)" if origin.commit.dirty else ""
+        found = [("commit", f"{origin.commit.id[:10]}{edited}")] if origin.commit.id else []
+        found += [(name, value) for name, value in (("time", origin.time), ("python", origin.python)) if value]
+        return [*found, *origin.machine.items(), *origin.packages.items()]
 
-    def drop(self, test: str) -> Number | None:
+    def drop(self, test: str) -> Estimate | None:
         """Return how much video AUC is lost against the test split of the training set, with its interval."""
         return self._drops.get(test)
 
     @cached_property
-    def _drops(self) -> dict[str, Number | None]:
+    def _drops(self) -> dict[str, Estimate | None]:
         """The drop on other test sets, over the seeds that have both: who fails on one may be the best on the other."""
         home, found = self.results.get(self.train), {}
         for test, away in self.results.items():
@@ -146,7 +163,7 @@ class Row:
     def strength(self, tests: Iterable[str]) -> float | None:
         """Mean video AUC on those of the test sets it was not trained on; None unless it has all of them."""
         found = [self.results[t].metrics.get(AUC) if t in self.results else None for t in tests if t != self.train]
-        values = [e["value"] for e in found if e and e["value"] is not None]
+        values = [e.value for e in found if e and e.value is not None]
         return sum(values) / len(values) if values and len(values) == len(found) else None
 
 
@@ -185,7 +202,7 @@ def make_tables(cards: Iterable[Card]) -> list[Table]:
 def _make_table(title: str, cards: list[Card]) -> Table:
     found: dict[tuple[str, str, str, str], dict[str, list[Card]]] = defaultdict(lambda: defaultdict(list))
     for card in cards:
-        found[_row_key(card)][card["cell"]["test"]].append(card)
+        found[_row_key(card)][card.cell.test].append(card)
     rows = [_make_row(*key, by_test) for key, by_test in found.items()]
     trains = {row.train for row in rows}
     tests = sorted({t for row in rows for t in row.results}, key=lambda t: (t not in trains, t))
@@ -196,34 +213,31 @@ def _make_table(title: str, cards: list[Card]) -> Table:
 
 
 def _row_key(card: Card) -> tuple[str, str, str, str]:
-    cell = card["cell"]
-    return cell["recipe_key"], display_name(card), cell["backend"], cell["train"]
+    return card.cell.recipe_key, display_name(card), card.cell.backend, card.cell.train
 
 
 def _make_row(key: str, name: str, backend: str, train: str, by_test: dict[str, list[Card]]) -> Row:
-    seeds = sorted({c["cell"]["seed"] for cards in by_test.values() for c in cards})
+    seeds = sorted({c.cell.seed for cards in by_test.values() for c in cards})
     return Row(key, name, backend, train, tuple(seeds), {t: _make_result(cards) for t, cards in by_test.items()})
 
 
 def _make_result(cards: list[Card]) -> Result:
-    cards = sorted(cards, key=lambda c: c["cell"]["seed"])
-    done = [c for c in cards if c["status"] == "done"]
-    return Result(cards, pool_seeds(done))
+    cards = sorted(cards, key=lambda c: c.cell.seed)
+    return Result(cards, pool_seeds([c for c in cards if isinstance(c, ScoreCard)]))
 
 
 def describe_protocol(card: Card) -> str:
     """Say what rows must have in common to stand in one table."""
-    cell = card["cell"]
-    n = cell["limit"]
+    cell, n = card.cell, card.cell.limit
     limited = f", PARTIAL: at most {n} real and {n} fake videos a split" if n else ""
-    oracle = "; selected on the test set (test-oracle)" if cell.get("selection") == "test-oracle" else ""
-    return f"{cell['protocol']}; {cell['frames']} frames a video{limited}{oracle}"
+    oracle = "; selected on the test set (test-oracle)" if cell.selection == "test-oracle" else ""
+    return f"{cell.protocol}; {cell.frames} frames a video{limited}{oracle}"
 
 
 def display_name(card: Card) -> str:
     """Return the detector's name, marked where its weights were given and not trained by this run."""
-    cell = card["cell"]
-    return cell["name"] if cell["weights"] == "trained here" else f"{cell['name']} ({cell['weights']})"
+    cell = card.cell
+    return cell.name if cell.weights == "trained here" else f"{cell.name} ({cell.weights})"
 
 
 def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
@@ -240,12 +254,12 @@ def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
         (table,) = make_tables(rows[found[0]])  # Of this row alone: the others' statistics take their time.
         return table, table.rows[0]
     if not found:
-        raise BenchError(f"no row '{key}'.{did_you_mean(key, [row[1] for row in rows])} Rows: {_list_rows(rows)}")
+        raise make_unknown_error(f"no row '{key}'", key, [row[1] for row in rows], f"Rows: {_list_rows(rows)}")
     raise BenchError(f"'{key}' is the start of several rows: {_list_rows(found)}. Give one in full")
 
 
 def _keys(card: Card) -> tuple[str, str]:
-    return card["cell"]["recipe_key"], card["cell"]["train_key"]
+    return card.cell.recipe_key, card.cell.train_key
 
 
 def _list_rows(rows: Iterable[tuple[str, ...]]) -> str:

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from ..benchmark.core.predictions import read_predictions
-from ..benchmark.core.scorecard import Card
+from ..benchmark.core.scorecard import Polygon, ScoreCard
 from ..benchmark.core.types import FAKE, REAL, Face
-from ..benchmark.stages.worst_cases import find_worst_cases
+from ..benchmark.stages.worst_cases import WorstFrame, find_worst_cases
 from ..datasets.faces.face_store import FaceStore
 
 SIZE = 96  # pixels
@@ -37,31 +36,31 @@ class WorstCase:
     outlined: bool
 
 
-def load_worst_cases(card: Card) -> dict[str, list[WorstCase]]:
+def load_worst_cases(card: ScoreCard) -> dict[str, list[WorstCase]]:
     """Return the most confident misses (fakes that score low) and false alarms (reals that score high), worst first.
 
     Empty where the predictions are gone; without images where the face store is.
     """
-    path = Path(card["predictions"])
+    path = card.predictions_path
     if not path.is_file():
         return {}
-    found, threshold = find_worst_cases(read_predictions(path)[0]), card["threshold"]["value"]
+    found, threshold = find_worst_cases(read_predictions(path)[0]), card.threshold.value
     return {
-        "misses": [_make_worst_case(card, r) for r in found[FAKE] if r["score"] < threshold],
-        "false alarms": [_make_worst_case(card, r) for r in found[REAL] if r["score"] >= threshold],
+        "misses": [_make_worst_case(card, r) for r in found[FAKE] if r.score < threshold],
+        "false alarms": [_make_worst_case(card, r) for r in found[REAL] if r.score >= threshold],
     }
 
 
-def _make_worst_case(card: Card, row: dict[str, Any]) -> WorstCase:
-    outlines = (card.get("artifacts") or {}).get(row["video"], [])
-    image = _load_image(card, row["video"], row["frame"], outlines)
-    return WorstCase(row["video"], row.get("method") or "", row["score"], image, bool(image and outlines))
+def _make_worst_case(card: ScoreCard, row: WorstFrame) -> WorstCase:
+    outlines = card.artifacts.get(row.video, [])
+    image = _load_image(card, row.video, row.frame, outlines)
+    return WorstCase(row.video, row.method, row.score, image, bool(image and outlines))
 
 
-def _load_image(card: Card, video: str, frame: int, outlines: Sequence[Any]) -> str:
-    if not card.get("faces") or not Path(card["faces"]).is_dir():
+def _load_image(card: ScoreCard, video: str, frame: int, outlines: Sequence[Polygon]) -> str:
+    if not card.faces or not Path(card.faces).is_dir():
         return ""
-    store = _open_store(card["faces"])
+    store = _open_store(card.faces)
     frames = store.frames(video)
     if frame not in frames:  # The store was prepared anew since, with other frames.
         return ""
@@ -73,7 +72,7 @@ def _open_store(folder: str) -> FaceStore:
     return FaceStore(Path(folder))
 
 
-def cut_face(face: Face, outlines: Sequence[Any] = ()) -> np.ndarray:
+def cut_face(face: Face, outlines: Sequence[Polygon] = ()) -> np.ndarray:
     """Cut the square around the face box, scaled to (SIZE, SIZE, 3) uint8 RGB.
 
     Args:

@@ -10,9 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.core.predictions import write_predictions
-from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
-from crossfake.benchmark.core.types import Face, PrepareResult
+from crossfake.benchmark.core.migrations import SCHEMA_VERSION
+from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
+from crossfake.benchmark.core.records import Record
+from crossfake.benchmark.core.scorecard import (
+    Failure,
+    ScoreCard,
+    Scoring,
+    Throughput,
+)
+from crossfake.benchmark.core.types import Estimate, Face, PrepareResult
 from crossfake.benchmark.stats.scoring import fit_operating_point, make_scorecard
 from crossfake.datasets.faces.face_store import encode, write_shard
 from crossfake.leaderboards.rows import GAP
@@ -80,11 +87,7 @@ CELL = {
 }
 
 
-def number(value: float | None, lo: float | None = None, hi: float | None = None, n: int = 20, **note: str) -> dict:
-    return {"value": value, "lo": lo, "hi": hi, "n": n, **note}
-
-
-def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> dict[str, Any]:
+def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> ScoreCard:
     """A finished card in today's schema; keywords that are in CELL change the cell, the rest the card."""
     cell = {**CELL, "test": test, **{k: changes.pop(k) for k in list(changes) if k in CELL}}
     card = {
@@ -93,9 +96,9 @@ def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> dict[st
         "status": "done",
         "cell": cell,
         "metrics": {
-            "video.auc": number(auc, auc - 0.05, auc + 0.05),
-            "frame.auc": number(auc - 0.1, auc - 0.15, auc - 0.05),
-            GAP: number(0.12, 0, 0.3, 9),
+            "video.auc": Estimate(auc, auc - 0.05, auc + 0.05, 20),
+            "frame.auc": Estimate(auc - 0.1, auc - 0.15, auc - 0.05, 20),
+            GAP: Estimate(0.12, 0, 0.3, 9),
         },
         "methods": {},
         "groups": {},
@@ -109,36 +112,34 @@ def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> dict[st
         "flops": 2_500_000_000,
         "faces": None,
         "provenance": {"command": "bench run --detector meso4"},
-        "path": "runs/x",
-        "predictions": "runs/x/predictions.parquet",
     }
-    return {**card, **changes}
+    return ScoreCard.model_validate({**card, **changes}).place(Path("runs/x/scorecard.json"))
 
 
-def failed_of(test: str = "celebdf", status: str = "failed", **changes: Any) -> dict[str, Any]:
-    card = card_of(test, **changes)
-    kept = {k: card[k] for k in ("schema_version", "cell", "curves", "artifacts", "faces", "path", "predictions")}
-    return {**kept, "kind": "failure", "status": status, "error": "out of luck"}
+def failed_of(test: str = "celebdf", status: str = "failed", error: str = "out of luck", **changes: Any) -> Failure:
+    cell = card_of(test, **changes).cell
+    content = {"schema_version": SCHEMA_VERSION, "kind": "failure", "status": status, "error": error, "cell": cell}
+    return Failure.model_validate(content).place(Path("runs/x/failure.json"))
 
 
 @pytest.fixture(scope="session")
-def make() -> Callable[..., dict[str, Any]]:
+def make() -> Callable[..., ScoreCard]:
     return card_of
 
 
 @pytest.fixture(scope="session")
-def make_failed() -> Callable[..., dict[str, Any]]:
+def make_failed() -> Callable[..., Failure]:
     return failed_of
 
 
-def put(path: Path, card: dict[str, Any]) -> Path:
+def put(path: Path, card: Record | Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(card))
+    path.write_text(json.dumps(card.to_json() if isinstance(card, Record) else card))
     return path
 
 
 @pytest.fixture(scope="session")
-def save() -> Callable[[Path, dict[str, Any]], Path]:
+def save() -> Callable[[Path, Record | Any], Path]:
     return put
 
 
@@ -190,17 +191,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "runs"
 
 
-def write_run(folder: Path, card: dict[str, Any], seed: int, faces: Path | None = None) -> None:
+def write_run(folder: Path, card: ScoreCard, seed: int, faces: Path | None = None) -> None:
     """Write predictions of a test and of a validation set, and the scorecard made of them."""
     folder.mkdir(parents=True)
-    metadata = {"official": 40, "cell": card["cell"], "params": 28_000, "flops": 2_500_000_000, "dropped": []}
-    metadata |= {"faces": str(faces), "throughput": {"score_images_per_s": 100.0 + seed}}
+    metadata = PredictionsMetadata(
+        official=40,
+        cell=card.cell,
+        params=28_000,
+        flops=2_500_000_000,
+        dropped=[],
+        faces=str(faces),
+        throughput=Throughput(score_images_per_s=100.0 + seed),
+    )
     write_predictions(folder / "predictions.parquet", frames_of(seed), metadata)
-    val = frames_of(card["cell"]["seed"] + 100)
+    val = frames_of(card.cell.seed + 100)
     write_predictions(folder.parent / "val/predictions.parquet", val.assign(video="val/" + val["video"]), metadata)
     threshold, temperature = fit_operating_point(val)
     made = make_scorecard(folder / "predictions.parquet", threshold, 50, temperature=temperature)
-    put(folder / "scorecard.json", {**made, "score": {"draws": 50}, "provenance": card["provenance"]})
+    told = {"score": Scoring(draws=50), "provenance": card.provenance}
+    put(folder / "scorecard.json", made.model_copy(update=told))
 
 
 @pytest.fixture(scope="session")

@@ -94,8 +94,8 @@ def test_check_prepare_train_predict_and_score(root, tmp_path, capsys):
 
     assert main(["score", str(predictions), "--draws", "50", "--json", str(tmp_path / "card.json")]) == 0
     card = json.loads((tmp_path / "card.json").read_text())
-    assert (card["counts"]["videos"], card["coverage"]["official"]) == (8, 8)
-    assert 0 <= card["metrics"]["video.auc"]["value"] <= 1
+    assert (card.counts["videos"], card.coverage["official"]) == (8, 8)
+    assert 0 <= card.metrics["video.auc"]["value"] <= 1
     capsys.readouterr()
 
     video = root / "FaceForensics++" / table["video"].iloc[0]

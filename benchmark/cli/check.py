@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..core.display import escape_json, say
 from . import common
 
 EPILOG = """\
@@ -44,13 +45,13 @@ def check(arguments: argparse.Namespace) -> int:
         verdicts.append(verdict)
         if not arguments.json:
             state, told = ("FAIL", verdict.failure) if verdict.failure else ("ok", verdict.seen)
-            print(f"{state:<5}{verdict.part:<13}{told}", flush=True)
+            say(f"{state:<5}{verdict.part:<13}{told}")
     failed = [v.part for v in verdicts if v.failure]
     if arguments.json:
         import json
 
         parts = [v._asdict() for v in verdicts]
-        print(json.dumps({"plugin": arguments.plugin, "kind": kind, "parts": parts}, indent=2))
+        say(escape_json(json.dumps({"plugin": arguments.plugin, "kind": kind, "parts": parts}, indent=2)))
     else:
-        print(f"{entry.name} " + (f"breaks its contract: {', '.join(failed)}" if failed else "keeps its contract"))
+        say(f"{entry.name} " + (f"breaks its contract: {', '.join(failed)}" if failed else "keeps its contract"))
     return 1 if failed else 0

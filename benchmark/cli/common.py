@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from ..core.display import escape_line, say
 from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
 
 Keywords = dict[str, Any]
@@ -200,4 +200,4 @@ def make_work_options(arguments: argparse.Namespace) -> Keywords:
 def print_left_out(problems: list[str]) -> None:
     """Say on stderr which files a board is made without, and why."""
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        say(f"left out: {escape_line(problem)}", aside=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -43,34 +43,30 @@ def compare(arguments: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from ...leaderboards.markdown import format_estimate
-    from ..core.scorecard import as_json
+    from ..core.records import as_json
     from ..core.storage import write_json
 
     found, left = crossfake.compare(arguments.run_a, arguments.run_b, metric=arguments.metric, draws=arguments.draws)
-    content = as_json(found)
     columns = ["test", arguments.metric, "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)"]
     rows = [
         [
             name,
-            f"n {c['a']['n']}",
-            *(format_estimate(c[k]) for k in ("a", "b", "difference")),
-            *map(_format_p_value, _list_p_values(c)),
+            f"n {c.a.n}",
+            *map(format_estimate, (c.a, c.b, c.difference)),
+            *map(_format_p_value, (c.p, c.p_holm, c.p_delong)),
         ]
-        for name, c in content.items()
+        for name, c in found.items()
     ]
     for name, runs in (("A", arguments.run_a), ("B", arguments.run_b)):
-        print(f"{name}: {', '.join(map(str, runs))}")
-    print()
-    print(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
+        say(f"{name}: {', '.join(map(str, runs))}")
+    say()
+    say(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
     for name, why in left.items():
-        print(f"not compared: {name}: {why}", file=sys.stderr)
+        say(f"not compared: {name}: {why}", aside=True)
     if arguments.json:
-        write_json(arguments.json, {"metric": arguments.metric, "tests": content, "not_compared": left})
+        tests = {name: as_json(c._asdict()) for name, c in found.items()}
+        write_json(arguments.json, {"metric": arguments.metric, "tests": tests, "not_compared": left})
     return int(bool(left))
-
-
-def _list_p_values(content: dict[str, Any]) -> list[float | None]:
-    return [content["p"], content["p_holm"], content["p_delong"]]
 
 
 def _format_p_value(value: float | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.display import escape_json, say
 from . import common
 
 if TYPE_CHECKING:
@@ -87,12 +88,12 @@ def render(arguments: argparse.Namespace) -> int:
     import crossfake
 
     world = {"size": arguments.size, "seed": arguments.seed, "world": arguments.world}
-    print(crossfake.render_demo(arguments.out, **world, workers=arguments.workers))
+    say(crossfake.render_demo(arguments.out, **world, workers=arguments.workers))
     return 0
 
 
 def check_data(arguments: argparse.Namespace) -> int:
-    """Check some datasets; 0 if all are complete, 1 if something is missing, 2 if of one there is nothing."""
+    """Check some datasets; 0 if all are complete, 1 if something is missing or wrong, 2 if of one there is nothing."""
     import crossfake
 
     from ...datasets.integrity import EXIT
@@ -112,36 +113,38 @@ def check_data(arguments: argparse.Namespace) -> int:
 def _print_json(content: Any) -> None:
     import json
 
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    say(escape_json(json.dumps(content, indent=2, ensure_ascii=False)))
 
 
 def _print_reports(reports: list[Report]) -> None:
     from tabulate import tabulate
 
     for report in reports:
-        print(f"{report.dataset} in {report.home or report.root}: {report.status}")
+        say(f"{report.dataset} in {report.home or report.root}: {report.status}")
         if report.looked_for:
-            print(f"  looked for videos in: {', '.join(report.looked_for)}")
+            say(f"  looked for videos in: {', '.join(report.looked_for)}")
         rows = [
             [c.compression, c.split, c.kind, c.found, "?" if c.official is None else c.official] for c in report.counts
         ]
         if rows:
-            print(tabulate(rows, ["compression", "split", "kind", "found", "official"], tablefmt="github"))
+            say(tabulate(rows, ["compression", "split", "kind", "found", "official"], tablefmt="github"))
         _print_list("missing", report.missing)
         _print_list("unreadable", [f"{video}: {why}" for video, why in report.unreadable.items()])
         _print_list("the same file twice", [" = ".join(same) for same in report.duplicates])
         _print_list("not of this dataset", [f"{file}: {why}" for file, why in report.foreign.items()])
+        for fault in report.faults:
+            say(f"  problem: {fault}")
         for cause in report.causes:
-            print(f"  note: {cause}")
+            say(f"  note: {cause}")
 
 
 def _print_list(title: str, lines: list[str]) -> None:
     if lines:
-        print(f"  {title}: {len(lines)}")
+        say(f"  {title}: {len(lines)}")
     for line in lines[:MAX_SHOWN]:
-        print(f"    {line}")
+        say(f"    {line}")
     if len(lines) > MAX_SHOWN:
-        print(f"    ... and {len(lines) - MAX_SHOWN} more: --json lists all")
+        say(f"    ... and {len(lines) - MAX_SHOWN} more: --json lists all")
 
 
 def prepare_faces(arguments: argparse.Namespace) -> int:
@@ -156,7 +159,7 @@ def import_faces(arguments: argparse.Namespace) -> int:
     names = list_import_names(arguments.format, arguments.path, arguments.landmarks)
     worked = _prepare(names, arguments.path, arguments)
     for name in names:
-        print(f"to use it: bench run ... --data {arguments.path} --test {name}")
+        say(f"to use it: bench run ... --data {arguments.path} --test {name}")
     return worked
 
 
@@ -185,8 +188,8 @@ def _print_prepared(found: PreparedSource) -> None:
 
     from ...datasets.faces.report import summarise_results
 
-    print(tabulate(summarise_results(found.results), headers="keys", tablefmt="github"))
+    say(tabulate(summarise_results(found.results), headers="keys", tablefmt="github"))
     told = f"{len(found.problems)} of them with something to tell: {found.report}"
-    print(f"{found.source.label}: {len(found.results)} videos, {told}")
+    say(f"{found.source.label}: {len(found.results)} videos, {told}")
     for result in [r for r in found.problems if r.status != "ok"][:MAX_SHOWN]:
-        print(f"  {result.video}: {result.status} {result.reason}".rstrip())
+        say(f"  {result.video}: {result.status} {result.reason}".rstrip())

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..core.display import format_csv, say
 from . import common
 
 EPILOG = """\
@@ -87,11 +88,11 @@ def show_power(arguments: argparse.Namespace) -> int:
         auc=arguments.auc,
         power=arguments.power,
     )
-    print(format_power(found))
+    say(format_power(found))
     for cell in found["not_compared"]:
-        print(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
+        say(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
     for note in notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     if arguments.json:
         write_json(arguments.json, {**found, "notes": notes})
     return 0
@@ -155,12 +156,12 @@ def show_videos(arguments: argparse.Namespace) -> int:
 
     frames = read_frames(arguments.annotations, arguments.merge_undefined)
     videos, conflicts = aggregate_by_video(frames)
-    write_text(arguments.out, videos.to_csv(index=False))
+    write_text(arguments.out, format_csv(videos))
     for conflict in conflicts:
-        print(f"contradiction: {conflict}")
+        say(f"contradiction: {conflict}")
     for note in find_ambiguous_videos(frames):
-        print(f"note: {note}")
-    print(f"{arguments.out}: {len(videos)} videos, {len(conflicts)} contradictions")
+        say(f"note: {note}")
+    say(f"{arguments.out}: {len(videos)} videos, {len(conflicts)} contradictions")
     return 1 if conflicts else 0
 
 
@@ -181,6 +182,6 @@ def export_csvs(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
     )
     for line in left_out:
-        print(f"left out: {line}")
-    print(f"{arguments.out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
+        say(f"left out: {line}")
+    say(f"{arguments.out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
     return 0

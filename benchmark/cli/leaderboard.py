@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -41,7 +42,7 @@ def leaderboard(arguments: argparse.Namespace) -> int:
         return check(arguments.check)
     paths, problems = crossfake.leaderboard(arguments.runs, arguments.out, arguments.name)
     common.print_left_out(problems)
-    print("\n".join(map(str, paths)) + "\n\n" + paths[0].read_text("utf-8"))
+    say("\n".join(map(str, paths)) + "\n\n" + paths[0].read_text("utf-8"))
     return int(bool(problems))
 
 
@@ -50,5 +51,5 @@ def check(folder: Path) -> int:
     import crossfake
 
     count, problems = crossfake.check_entries(folder)
-    print("\n".join([*problems, f"entries: {count}, problems: {len(problems) or 'none'}"]))
+    say("\n".join([*problems, f"entries: {count}, problems: {len(problems) or 'none'}"]))
     return int(bool(problems))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..core.display import escape_json, say
 from . import common
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ def show(arguments: argparse.Namespace) -> int:
         import json
 
         listed = {r.kind: [_entry_as_dict(e) for e in r.entries()] for r in registries}
-        print(json.dumps(listed[arguments.kind] if arguments.kind else listed, indent=2))
+        say(escape_json(json.dumps(listed[arguments.kind] if arguments.kind else listed, indent=2)))
         return 0
     for registry in registries:
         found = [_format_plugin([e for e in registry.entries() if e.name == name]) for name in registry.names()]
         width = max(len(name) for name, _ in found) + 2
-        print("\n".join([f"{registry.kind}:", *(f"  {name:<{width}}{about}" for name, about in found)]))
+        say("\n".join([f"{registry.kind}:", *(f"  {name:<{width}}{about}" for name, about in found)]))
     return 0
 
 

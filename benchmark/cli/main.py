@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ..core.display import escape_line, make_streams_lenient, say
 from ..core.errors import BenchError, did_you_mean
 from . import (
     check,
@@ -96,18 +97,20 @@ class _Version(argparse.Action):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code (2: the user's mistake, told in one line)."""
+    make_streams_lenient()
     try:
         arguments = _parse(argv)
         arguments.command = _quote_command(sys.argv[1:] if argv is None else argv)
         return int(arguments.action(arguments) or 0)
     except BenchError as error:
-        print(f"bench: error: {error}", file=sys.stderr)
+        say(f"bench: error: {escape_line(error)}", aside=True)
         return 2
     except BrokenPipeError:  # The reader of our output (such as `head`) has gone.
         sys.stderr.close()
         return 141
     except OSError as error:
-        print(f"bench: error: {error.strerror or error}: {error.filename or 'a file'}", file=sys.stderr)
+        told = f"{error.strerror or error}: {error.filename or 'a file'}"
+        say(f"bench: error: {escape_line(told)}", aside=True)
         return 2
     except KeyboardInterrupt:
         print("bench: stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)

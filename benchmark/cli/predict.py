@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.display import escape_json, format_csv, say
 from . import common
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def predict_files(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         progress=Reporter(aside=True),
     )
-    print(_format_scores(scored, arguments.format))
+    say(_format_scores(scored, arguments.format))
     return 1 if any(s.status == "unreadable" for s in scored) else 0
 
 
@@ -78,10 +79,10 @@ def _format_scores(scored: list[FileResult], format: str) -> str:
     from tabulate import tabulate
 
     if format == "json":
-        return json.dumps([s.to_dict() for s in scored], indent=2)
+        return escape_json(json.dumps([s.to_dict() for s in scored], indent=2))
     if format == "csv":
         table = pd.DataFrame([row for s in scored for row in s.list_face_rows()])
-        return table.convert_dtypes().to_csv(index=False).rstrip()
+        return format_csv(table.convert_dtypes()).rstrip()
     return tabulate([row for s in scored for row in s.list_person_rows()], headers="keys", floatfmt=".3f")
 
 
@@ -99,5 +100,5 @@ def predict_datasets(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         batch_size=arguments.batch_size,
     ):
-        print(path)
+        say(path)
     return 0

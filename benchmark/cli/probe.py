@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..core.display import say
 from . import common
+
+if TYPE_CHECKING:
+    from ..stages.identity_probe import IdentityProbe
 
 EPILOG = """\
 examples:
@@ -53,9 +56,9 @@ def probe(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
         workers=arguments.workers,
     )
-    print(_format_result(result))
+    say(_format_result(result))
     if arguments.json:
-        write_json(arguments.json, result)
+        write_json(arguments.json, result.to_json())
     return 0
 
 
@@ -66,13 +69,14 @@ def _rename_who(who: str) -> str:
     if who not in FORMER_WHO:
         return who
     now = FORMER_WHO[who]
-    print(f"bench: note: --who {who} is now called {now}. Use --who {now}", file=sys.stderr)
+    say(f"bench: note: --who {who} is now called {now}. Use --who {now}", aside=True)
     return now
 
 
-def _format_result(result: dict[str, Any]) -> str:
+def _format_result(result: IdentityProbe) -> str:
     from ...leaderboards.markdown import format_estimate, format_grid
 
-    rows = [[name, format_estimate(result[name])] for name in ("accuracy", "random", "difference")]
-    head = f"{result['people']} people ({result['who']}), {result['videos']} videos, chance {result['chance']:.3f}"
+    found = {"accuracy": result.accuracy, "random": result.random, "difference": result.difference}
+    rows = [[name, format_estimate(e)] for name, e in found.items()]
+    head = f"{result.people} people ({result.who}), {result.videos} videos, chance {result.chance:.3f}"
     return f"{head}\n\n{format_grid(['features', 'video accuracy [95 % CI]'], rows)}"

@@ -9,13 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.display import escape
+from ..core.display import say
 from ..core.readers import shorten
 from . import common
 from .run import run_request
 
 if TYPE_CHECKING:
     from ...leaderboards.reproduction import Comparison
+    from ...leaderboards.rows import Row
 
 EPILOG = """\
 examples:
@@ -71,11 +72,11 @@ def reproduce(arguments: argparse.Namespace) -> int:
     table, row = find_row(recorded, arguments.row)
     with tempfile.TemporaryDirectory(prefix="crossfake-") as folder:
         again = _parse_request(row, Path(folder), arguments)
-        print(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")
+        say(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")
         run_request(again)
         cards = load_cards(Path(folder))
         found = [compare_with_recorded(row, test, cards, table.title) for test in again.test.split(",")]
-    print(
+    say(
         "\n"
         + format_grid(
             ["test", "recorded [95 % CI]", "again", "difference", "inside"], [_make_line(one) for one in found]
@@ -84,7 +85,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     return int(not all(one.inside for one in found))
 
 
-def _parse_request(row: Any, runs: Path, given: argparse.Namespace) -> argparse.Namespace:
+def _parse_request(row: Row, runs: Path, given: argparse.Namespace) -> argparse.Namespace:
     """Parse the row's command, show it, ask about a foreign one, and narrow it down to the row."""
     from ..core.errors import BenchError
     from ..core.typed_commands import was_typed_here
@@ -95,7 +96,7 @@ def _parse_request(row: Any, runs: Path, given: argparse.Namespace) -> argparse.
     if words[:2] != ["bench", "run"]:
         raise BenchError(f"row {row.key} was made by '{row.commands[-1]}': only bench run can be run again")
     again = _take_known_options(words, row)
-    print(f"command: {escape(row.commands[-1])}")
+    say(f"command: {row.commands[-1]}")
     own = was_typed_here(row.commands[-1])
     tests = [t for t, result in row.results.items() if result.done]
     _require_registered(again, given, tests, own)
@@ -170,16 +171,16 @@ def _split_command(command: str) -> tuple[str | None, list[str]]:
     return (words[0].removeprefix(DATA), words[1:]) if words[0].startswith(DATA) else (None, words)
 
 
-def _find_typed_name(detectors: str, row: Any) -> str:
+def _find_typed_name(detectors: str, row: Row) -> str:
     """Return the row's detector as it was typed among several."""
     from ..core.errors import BenchError
     from ..core.registry import detectors as registry
 
     backend = row.backend if row.backend != "any" else ""
     for name in common.parse_names(detectors):
-        if registry.find(name, backend).name == row.cell["detector"]:
+        if registry.find(name, backend).name == row.cell.detector:
             return name
-    raise BenchError(f"row {row.key} is of {row.cell['detector']}, its command runs {detectors}: mend one of them")
+    raise BenchError(f"row {row.key} is of {row.cell.detector}, its command runs {detectors}: mend one of them")
 
 
 def _make_line(found: Comparison) -> list[str]:
@@ -189,4 +190,4 @@ def _make_line(found: Comparison) -> list[str]:
     if found.difference is None or not found.again:
         return [found.test, before, format_estimate(found.again) if found.again else "failed", "", "no"]
     inside = "yes" if found.inside else "no"
-    return [found.test, before, f"{found.again['value']:.3f}", f"{found.difference:+.3f}", inside]
+    return [found.test, before, f"{found.again.value:.3f}", f"{found.difference:+.3f}", inside]

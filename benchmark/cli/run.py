@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..core.display import say
 from . import common
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def run_request(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return show_plan(crossfake.plan(test=arguments.test, **asked), arguments.data)
     found = crossfake.run(test=arguments.test, **asked, **common.make_work_options(arguments))
-    print("\n" + format_summary(list(found.cards)))
+    say("\n" + format_summary(list(found.cards)))
     paths, problems = crossfake.leaderboard(arguments.runs)
     common.print_left_out(problems)
-    print(f"\nleaderboard: {', '.join(map(str, paths))}")
+    say(f"\nleaderboard: {', '.join(map(str, paths))}")
     for folder in found.folders:
-        print(f"run: {folder}")
+        say(f"run: {folder}")
     return int(bool(found.failures))
 
 
@@ -67,10 +68,10 @@ def show_plan(planned: Plan, data: str | None) -> int:
 
     if not planned.cells:
         size, seed = parse_demo(choose_data(data))
-        print(
+        say(
             "plan: names and settings are right; videos can't be counted, since this demo world is not rendered yet. "
             f"To render it: bench data demo --size {size} --seed {seed}"
         )
         return 0
-    print(tabulate(describe_plan(list(planned.cells)), "keys", tablefmt="github"))
+    say(tabulate(describe_plan(list(planned.cells)), "keys", tablefmt="github"))
     return 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 LEVELS = ("frame", "video")
@@ -52,6 +52,7 @@ def score(arguments: argparse.Namespace) -> int:
     import crossfake
 
     from ...leaderboards.terminal import format_card
+    from ..core.records import as_json
     from ..core.storage import write_json
 
     card = crossfake.score(
@@ -61,9 +62,9 @@ def score(arguments: argparse.Namespace) -> int:
         level=arguments.level,
         draws=arguments.draws,
     )
-    print(format_card(card))
+    say(format_card(card))
     for remark in card["remarks"]:
-        print(f"bench: note: {remark}", file=sys.stderr)
+        say(f"bench: note: {remark}", aside=True)
     if arguments.json:
-        write_json(arguments.json, {**card["metrics"], **card})  # By key alone too, for jq and pandas.
+        write_json(arguments.json, {**as_json(card.metrics), **card.to_json()})  # By key alone too, for jq and pandas.
     return 0

@@ -11,6 +11,8 @@ from . import common
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from ..core.scorecard import Card
+
 EPILOG = """\
 examples:
   bench show runs/demo/caddm.small/RUN
@@ -37,23 +39,22 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _render_card(card: dict[str, Any]) -> list[RenderableType]:
+def _render_card(card: Card) -> list[RenderableType]:
     from rich.rule import Rule
     from rich.text import Text
 
     from ...leaderboards.rows import describe_protocol, display_name
     from ...leaderboards.terminal import format_footnote, make_card_tables, make_metrics_table
+    from ..core.scorecard import ScoreCard
 
-    cell = card["cell"]
-    title = Text(
-        f"{display_name(card)} ({cell['backend']})  {cell['train']} -> {cell['test']}, seed {cell['seed']}", "bold"
-    )
+    cell = card.cell
+    title = Text(f"{display_name(card)} ({cell.backend})  {cell.train} -> {cell.test}, seed {cell.seed}", "bold")
     head: list[RenderableType] = [Rule(title, align="left"), Text(describe_protocol(card), "dim")]
-    if card["status"] != "done":
-        return [*head, Text(f"{card['status']}: {card['error']}", "red")]
-    dropped = [Text(f"not scored: {d['video']} ({d['reason']})", "yellow") for d in card["coverage"]["dropped"]]
+    if not isinstance(card, ScoreCard):
+        return [*head, Text(f"{card.status}: {card.error}", "red")]
+    dropped = [Text(f"not scored: {d.video} ({d.reason})", "yellow") for d in card.coverage.dropped]
     tables = [_make_table(*grid) for grid in (make_metrics_table(card), *make_card_tables(card))]
-    command = (card.get("provenance") or {}).get("command", "")
+    command = card.provenance.command if card.provenance else ""
     return [*head, *tables, Text(format_footnote(card)), *dropped, Text(command, "dim"), Text()]
 
 

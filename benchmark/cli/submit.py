@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -35,6 +36,6 @@ def submit(arguments: argparse.Namespace) -> int:
     import crossfake
 
     for path in crossfake.submit(arguments.run, arguments.entries):
-        print(path)
-    print(f"next: bench leaderboard --check {arguments.entries}, then commit these with their .parquet files")
+        say(path)
+    say(f"next: bench leaderboard --check {arguments.entries}, then commit these with their .parquet files")
     return 0

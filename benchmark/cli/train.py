@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -32,5 +33,5 @@ def train(arguments: argparse.Namespace) -> int:
 
     asked = common.make_run_request(arguments)
     for checkpoint in crossfake.train(**asked, **common.make_work_options(arguments)):
-        print(checkpoint)
+        say(checkpoint)
     return 0

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What moves a cursor, clears a screen, hides or turns text around, or can't be encoded.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -20,6 +25,28 @@ def _spell_out(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
+def say(text: object = "", aside: bool = False) -> None:
+    """Print text from files or people, escaped; `aside`: on stderr."""
+    print(escape(str(text)), file=sys.stderr if aside else sys.stdout, flush=True)
+
+
+def escape_line(text: object) -> str:
+    """Return text escaped on one line, such as an error's: a name with a line's end in it makes no second one."""
+    return escape(str(text)).replace("\n", "\\n")
+
+
+def escape_json(text: str) -> str:
+    """Return JSON text with its control characters escaped as JSON has them."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def make_streams_lenient() -> None:
+    """Let stdout and stderr spell out what their encoding lacks, instead of ending with an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def escape_texts(content: Any) -> Any:
     """Return plain data with every text in it, keys too, escaped."""
     if isinstance(content, dict):
@@ -34,6 +61,22 @@ def neutralise_formula(cell: object) -> object:
     if not isinstance(cell, str) or not cell.startswith(FORMULA_STARTS) or _is_number(cell):
         return cell
     return f"'{cell}"
+
+
+def restore_formula(cell: str) -> str:
+    """Return a cell of a CSV as it was before `neutralise_formula`."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+
+
+def format_csv(table: pd.DataFrame) -> str:
+    """Write a table as CSV, without an index, that a spreadsheet shows and doesn't calculate."""
+    texts = table.select_dtypes(exclude=["number", "bool", "datetime"]).columns
+    safe = table.assign(**{name: table[name].map(_make_safe, na_action="ignore") for name in texts})
+    return safe.rename(columns=_make_safe).to_csv(index=False)
+
+
+def _make_safe(cell: object) -> object:
+    return neutralise_formula(escape(cell) if isinstance(cell, str) else cell)
 
 
 def _is_number(text: str) -> bool:

@@ -23,10 +23,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
 
 
-def require_known(kind: str, name: str, names: Collection[str]) -> None:
-    """Refuse a name that isn't among `names`, with the nearest one."""
+def make_unknown_error(problem: str, name: str, names: Iterable[str], advice: str = "") -> BenchError:
+    """Return the error for a name that isn't among `names`: the problem, the nearest name, and advice or all names."""
+    names = list(names)
+    return BenchError(f"{problem}.{did_you_mean(name, names)} {advice or 'Known: ' + ', '.join(names)}")
+
+
+def require_known(kind: str, name: str, names: Collection[str], more: str = "") -> None:
+    """Refuse a name that isn't among `names`, with the nearest one; `more` follows the list of them."""
     if name not in names:
-        raise BenchError(f"no {kind} named '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")
+        raise make_unknown_error(f"no {kind} named '{name}'", name, names, f"Known: {', '.join(names)}{more}")
 
 
 def require_existing(path: Path, what: str) -> Path:

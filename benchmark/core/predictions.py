@@ -5,28 +5,56 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, ValidationError
 
 from .errors import BenchError
+from .readers import parse_json
+from .records import Record, describe_flaw
+from .scorecard import CellDescription, Dropped, Polygon, Throughput
 from .storage import write_atomically
 
 SCHEMA_VERSION = 1
 ATTRIBUTES = "attributes"
-"""Which columns say who is seen: a key of the metadata since they are written, and of a table's `attrs`."""
+"""Which columns say who is seen: a key of a table's `attrs`, as of the metadata."""
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
 KEEP_EVERY = 60.0  # seconds between what is kept of an unfinished scoring: as much as a kill can cost
 
 
-def write_predictions(path: Path, table: pd.DataFrame, metadata: dict[str, Any]) -> None:
+class PredictionsMetadata(Record):
+    """What there is to know of predictions; nothing is set of a table from elsewhere.
+
+    `official` and `scored` count videos, but where a dataset was scored by itself, `scored` names it; `dropped` are the
+    videos that couldn't be scored. `origins` are those of faces that were imported, `attributes` the columns that say
+    who is seen (None in older files), `faces` the folder of the face store, `artifacts` the outlines of what a detector
+    takes for artifacts, by video. `made_by` is what unfinished predictions come from.
+    """
+
+    official: int | None = None
+    scored: int | str | None = None
+    dropped: list[Dropped] = Field(default_factory=list)
+    throughput: Throughput | None = None
+    origins: list[str] = Field(default_factory=list)
+    attributes: list[str] | None = None
+    params: int | None = None
+    flops: int | None = None
+    artifacts: dict[str, list[Polygon]] = Field(default_factory=dict)
+    faces: str | None = None
+    cell: CellDescription = CellDescription()
+    split: str = ""
+    made_by: str = ""
+
+
+def write_predictions(path: Path, table: pd.DataFrame, metadata: PredictionsMetadata) -> None:
     """Write predictions as parquet, with `metadata` (JSON) under the metadata key `crossfake`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     packed = pa.Table.from_pandas(table, preserve_index=False)
-    meta = {**(packed.schema.metadata or {}), b"crossfake": json.dumps({"schema_version": SCHEMA_VERSION, **metadata})}
+    content = {"schema_version": SCHEMA_VERSION, **metadata.to_json()}
+    meta = {**(packed.schema.metadata or {}), b"crossfake": json.dumps(content)}
     with write_atomically(path) as temporary:
         pq.write_table(packed.replace_schema_metadata(meta), temporary)
 
@@ -39,13 +67,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=missing)
 
 
-def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read predictions (parquet or CSV) and their metadata ({} for a table from elsewhere).
+def read_predictions(path: Path) -> tuple[pd.DataFrame, PredictionsMetadata]:
+    """Read predictions (parquet or CSV) and their metadata.
 
     The table's `attrs` have the columns that say who is seen, as `attributes`, where the metadata name them.
 
     Raises:
-        BenchError: no such file, or not a table.
+        BenchError: no such file, not a table, or metadata that isn't of predictions.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -54,16 +82,26 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         raise BenchError(f"no predictions {path}. Give a .parquet or .csv file, or a run's test folder")
     try:
         if path.suffix.lower() not in (".parquet", ".pq"):
-            return _read_csv(path), {}
+            return _read_csv(path), PredictionsMetadata()
         packed = pq.read_table(path)
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise BenchError(f"{path} can't be read as a table: {' '.join(str(error).split())[:160]}") from None
-    metadata = json.loads((packed.schema.metadata or {}).get(b"crossfake", b"{}"))
+    metadata = _read_metadata(path, (packed.schema.metadata or {}).get(b"crossfake", b"{}"))
     table = packed.to_pandas()
     if "label" in table and pd.api.types.is_string_dtype(table["label"]):  # As other tools write '0' and '1'.
         table["label"] = pd.to_numeric(table["label"], errors="coerce")
-    table.attrs = {ATTRIBUTES: metadata[ATTRIBUTES]} if ATTRIBUTES in metadata else {}
+    table.attrs = {} if metadata.attributes is None else {ATTRIBUTES: metadata.attributes}
     return table, metadata
+
+
+def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:
+    hint = "Score its table as a .csv file"
+    content = parse_json(packed, dict, f"{path}'s metadata", hint)
+    content.pop("schema_version", None)
+    try:
+        return PredictionsMetadata.model_validate(content)
+    except ValidationError as error:
+        raise BenchError(f"{path}'s metadata: {describe_flaw(error)}. {hint}") from None
 
 
 class PartialPredictions:
@@ -84,7 +122,7 @@ class PartialPredictions:
         if self.path.is_file():
             table, metadata = read_predictions(self.path)
             same = ["video", "frame"]
-            if metadata["made_by"] == self.made_by and table[same].equals(rows[same].head(len(table))):
+            if metadata.made_by == self.made_by and table[same].equals(rows[same].head(len(table))):
                 return table["score"].to_numpy()
         return np.empty(0, np.float32)
 
@@ -94,10 +132,12 @@ class PartialPredictions:
             return
         known = np.concatenate(scores)
         if len(known) < len(rows):
-            write_predictions(self.path, rows.head(len(known)).assign(score=known), {"made_by": self.made_by})
+            write_predictions(
+                self.path, rows.head(len(known)).assign(score=known), PredictionsMetadata(made_by=self.made_by)
+            )
         self.kept = time.monotonic()
 
-    def finish(self, table: pd.DataFrame, metadata: dict[str, Any]) -> None:
+    def finish(self, table: pd.DataFrame, metadata: PredictionsMetadata) -> None:
         """Write the predictions, and remove what was kept."""
         write_predictions(self.whole, table, metadata)
         self.path.unlink(missing_ok=True)

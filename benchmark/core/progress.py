@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .display import escape, say
+
 REPORT_EVERY = 30.0
 
 Tick = Callable[[int, int], None]
@@ -30,11 +32,11 @@ class Reporter:
     def say(self, line: str) -> None:
         """Print one line, and log it with the time."""
         if not self.quiet:
-            print(line, flush=True, file=sys.stderr if self.aside else sys.stdout)
+            say(line, self.aside)
         if self.log is not None:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
+                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {escape(line)}\n")
 
     @contextmanager
     def task(self, label: str) -> Iterator[Tick]:
@@ -50,14 +52,14 @@ class Reporter:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = [
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
         ]
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task, pace = bar.add_task(label, total=None, rate=""), _Pace()
+            task, pace = bar.add_task(escape(label), total=None, rate=""), _Pace()
 
             def tick(done: int, total: int) -> None:
                 rate = pace(done)

@@ -6,9 +6,13 @@ import os
 import platform
 import subprocess
 import time
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from .records import Record
 from .registry import ROOT
 
 PACKAGES = (
@@ -27,31 +31,62 @@ PACKAGES = (
 )
 
 
-def collect_provenance(command: str) -> dict[str, Any]:
-    """Describe this run: none of it enters a key."""
-    return {
-        "command": command,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "commit": read_commit(),
-        "packages": {name: found for name in PACKAGES if (found := _find_version(name))},
-        "python": platform.python_version(),
-        "machine": {"system": platform.platform(), "processor": _name_processor(), "cores": os.cpu_count()},
-    }
+class Commit(Record):
+    """The source tree's commit, and whether files differ from it; empty where git can't tell."""
+
+    id: str = ""
+    dirty: bool = False
 
 
-def read_commit() -> dict[str, Any]:
+def _check_time(text: str) -> str:
+    _TIME.validate_python(text)
+    return text
+
+
+_TIME = TypeAdapter(datetime)
+
+
+class Provenance(Record):
+    """Where a result comes from. None of it enters a key."""
+
+    command: str
+    time: Annotated[str, AfterValidator(_check_time)] = ""
+    commit: Commit = Commit()
+    packages: dict[str, str] = Field(default_factory=dict)
+    python: str = ""
+    machine: dict[str, str | int | None] = Field(default_factory=dict)
+
+    @property
+    def timestamp(self) -> float | None:
+        """When, in seconds since 1970; None where that isn't told."""
+        return _TIME.validate_python(self.time).timestamp() if self.time else None
+
+
+def collect_provenance(command: str) -> Provenance:
+    """Describe this run."""
+    return Provenance(
+        command=command,
+        time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        commit=read_commit(),
+        packages={name: found for name in PACKAGES if (found := _find_version(name))},
+        python=platform.python_version(),
+        machine={"system": platform.platform(), "processor": _name_processor(), "cores": os.cpu_count()},
+    )
+
+
+def read_commit() -> Commit:
     """Return the source tree's commit and whether files differ from it; empty where git can't tell."""
     if not (ROOT / ".git").exists():
-        return {}
+        return Commit()
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(ROOT), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return {"id": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        return Commit(id=git("rev-parse", "HEAD"), dirty=bool(git("status", "--porcelain")))
     except (OSError, subprocess.CalledProcessError):  # No git here, or the checkout is another user's.
-        return {}
+        return Commit()
 
 
 def _find_version(package: str) -> str | None:

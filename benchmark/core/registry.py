@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .contracts import CAPABILITIES, Registered, find_capabilities
-from .errors import BenchError, did_you_mean, require_known
+from .errors import BenchError, did_you_mean, make_unknown_error, require_known
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,9 +169,8 @@ class Registry:
             raise BenchError(f"{name} is a file: name the class in it too, as {name}:ClassName")
         if not matches:
             known = [s for e in self.entries() for s in (e.name, *e.aliases)]
-            raise BenchError(
-                f"no {self.kind[:-1]} named '{name}'.{did_you_mean(name, known)} See: bench list {self.kind}"
-            )
+            problem = f"no {self.kind[:-1]} named '{name}'"
+            raise make_unknown_error(problem, name, known, f"See: bench list {self.kind}")
         return _choose_backend(matches, name, backend)
 
     def _match(self, name: str) -> list[Entry]:

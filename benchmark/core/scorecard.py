@@ -1,159 +1,373 @@
-"""What a scorecard or a failure has to have for a board to be made of it; there may be more."""
+"""Scorecards and failures: what is known of one cell. Each is written and read through the same model."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError, model_serializer, model_validator
+from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
+from .display import escape_texts
+from .errors import BenchError
+from .migrations import SCHEMA_VERSION, find_version, upgrade
+from .provenance import Provenance
+from .readers import read_json
+from .records import EstimateField, JsonValue, Record, as_json, describe_flaw
+from .storage import FAILURE, PREDICTIONS, SCORECARD
 from .types import Estimate
 
-
-class _Part(BaseModel):
-    """A part of a card."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-class _Number(_Part):
-    value: float | None
-    lo: float | None
-    hi: float | None
-    n: int
-    note: str = ""
+Level = Literal["frame", "video"]
+LEVELS: tuple[Level, ...] = ("frame", "video")
+UNKNOWN = Estimate(None, None, None, 0, "not measured")
+NO_THRESHOLD = "0.5"
+"""The rule of a threshold that was fixed on nothing."""
 
 
-class _Cell(_Part):
-    detector: str
-    name: str
-    backend: str
-    train: str
-    test: str
-    seed: int
-    limit: int | None
-    frames: int
-    world: str
-    protocol: str
-    weights: str
-    selection: str
-    options: dict[str, Any]
-    recipe_key: str
-    train_key: str
-    test_key: str
+class CellDescription(Record):
+    """Which detector, trained and tested on what: nothing of it is set where predictions come from elsewhere.
+
+    `scored` and `split` are what the predictions are of.
+    """
+
+    detector: str = ""
+    name: str = ""
+    backend: str = ""
+    train: str = ""
+    test: str = ""
+    seed: int = 0
+    limit: int | None = None
+    frames: int = 0
+    world: str = ""
+    protocol: str = ""
+    weights: str = ""
+    selection: str = ""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    recipe_key: str = ""
+    train_key: str = ""
+    test_key: str = ""
+    scored: str = ""
+    split: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is told."""
+        return bool(self.model_fields_set)
+
+    def list_missing(self) -> list[str]:
+        """Return the fields that a run's cell has and that this one doesn't tell."""
+        return [name for name in type(self).model_fields if name not in {*self.model_fields_set, "scored", "split"}]
 
 
-class _Commit(_Part):
-    id: str = ""
-    dirty: bool = False
+class MethodCell(Record):
+    """The videos of one manipulation against all real ones."""
+
+    auc: EstimateField = Field(validation_alias="video.auc", serialization_alias="video.auc")
+    n_fake: int
 
 
-class _Provenance(_Part):
-    command: str
-    time: datetime | None = Field(None, strict=False)
-    commit: _Commit = _Commit()
-    packages: dict[str, str] = {}
-    machine: dict[str, str | int | None] = {}
-    python: str = ""
+class LevelCell(Record):
+    """A group at one level: how many real and fake videos or frames, and its rates.
 
+    `fpr_at_fpr5` is its FPR where that is 5 % overall; `left_out` says why it doesn't enter the gaps, if it doesn't.
+    """
 
-class _Group(_Part):
     n_real: int
     n_fake: int
+    auc: EstimateField
+    fpr: EstimateField = UNKNOWN
+    tpr: EstimateField = UNKNOWN
+    fpr_at_fpr5: EstimateField = UNKNOWN
     left_out: str = ""
-    auc: _Number = Field(alias="video.auc")
 
 
-class _Method(_Part):
-    n_fake: int
-    auc: _Number = Field(alias="video.auc")
+class GroupCell(Record):
+    """A group of people: its videos, and their frames.
+
+    In files both lie beside each other: `n_real`, `n_fake` and `left_out` are of videos, `frame.n_real` of frames, and
+    each rate has its level before it (`video.auc`).
+    """
+
+    video: LevelCell
+    frame: LevelCell | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sort_by_level(cls, content: object) -> object:
+        if not isinstance(content, dict) or isinstance(content.get("video"), LevelCell):
+            return content
+        found: dict[str, object] = {"video": (video := {})}
+        for key, value in content.items():
+            level, dot, name = str(key).partition(".")
+            if dot and level in ("video", "frame"):
+                levels = found.setdefault(level, {})
+                assert isinstance(levels, dict)
+                levels[name] = value
+            elif key in LevelCell.model_fields:
+                video[key] = value
+            else:
+                found[key] = value
+        return found
+
+    @model_serializer(mode="wrap")
+    def _lay_side_by_side(self, write: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        nested: dict[str, JsonValue] = write(self)
+        flat: dict[str, JsonValue] = {}
+        for level, content in nested.items():
+            if level not in ("video", "frame") or not isinstance(content, dict):
+                flat[level] = content
+                continue
+            for name, value in content.items():
+                bare = level == "video" and name in ("n_real", "n_fake", "left_out")
+                if name != "left_out" or value:
+                    flat[name if bare else f"{level}.{name}"] = value
+        return flat
+
+    def describe_level(self, level: Level) -> dict[str, JsonValue]:
+        """Return what is written where one level alone was asked for: `n_real` and `n_fake` are its own."""
+        (other,) = (name for name in LEVELS if name != level)
+        own = {key: value for key, value in self.to_json().items() if not key.startswith(f"{other}.")}
+        return own | {n: own.pop(f"{level}.{n}") for n in ("n_real", "n_fake") if f"{level}.{n}" in own}
 
 
-class _Dropped(_Part):
-    video: str
-    reason: str
+Groups = dict[str, dict[str, GroupCell]]
+"""By attribute and group."""
 
 
-class _Coverage(_Part):
-    official: int
-    scored: int
-    dropped: list[_Dropped]
+Point = Annotated[tuple[float, float], Field(strict=False)]
+Polygon = list[Point]
 
 
-class _Threshold(_Part):
+class Histogram(Record):
+    """The share of each class in equal bins of the scores 0 ... 1."""
+
+    real: list[float]
+    fake: list[float]
+
+
+class Curves(Record):
+    """What charts are drawn from; the last three only where scores are probabilities.
+
+    `roc` is (FPR, TPR); `reliability` (mean score, share of fakes) of bins with `reliability_n` videos.
+    """
+
+    roc: list[Point] = Field(default_factory=list)
+    histogram: Histogram | None = None
+    reliability: list[Point] = Field(default_factory=list)
+    reliability_n: list[int] = Field(default_factory=list)
+
+
+class Threshold(Record):
+    """The operating point on P(fake), and where it comes from in words."""
+
     value: float
     rule: str
 
 
-class _Score(_Part):
+class Counts(Record):
+    """How much was scored."""
+
+    videos: int = 0
+    real_videos: int = 0
+    fake_videos: int = 0
+    frames: int = 0
+
+
+class Dropped(Record):
+    """A video that couldn't be scored, and why."""
+
+    video: str
+    reason: str
+
+
+class Coverage(Record):
+    """How many videos were to be scored, how many were, and what became of the others."""
+
+    official: int
+    scored: int
+    dropped: list[Dropped]
+
+
+class Throughput(Record):
+    """Images scored, and how many a second: by the detector alone (None if unknown), and from store to score."""
+
+    images: int = 0
+    score_images_per_s: float | None = None
+    pipeline_images_per_s: float | None = None
+    compile_s: float | None = None
+
+
+class Scoring(Record):
+    """How predictions became a scorecard: bootstrap draws."""
+
     draws: int
 
 
-class _Failure(_Part):
+class LevelMetrics(NamedTuple):
+    """The metrics of videos, or of frames; each without a value where it wasn't measured."""
+
+    auc: Estimate = UNKNOWN
+    ap: Estimate = UNKNOWN
+    eer: Estimate = UNKNOWN
+    tpr_at_fpr1: Estimate = UNKNOWN
+    tpr_at_fpr5: Estimate = UNKNOWN
+    acc: Estimate = UNKNOWN
+    ece: Estimate = UNKNOWN
+    brier: Estimate = UNKNOWN
+    ece_scaled: Estimate = UNKNOWN
+    brier_scaled: Estimate = UNKNOWN
+
+
+class _Filed(Record):
+    """What may lie in a file."""
+
+    _path: Path = PrivateAttr(default=Path())
+    _written_version: int = PrivateAttr(default=SCHEMA_VERSION)
+
+    @property
+    def path(self) -> Path:
+        """The file that it was read from."""
+        return self._path
+
+    @property
+    def folder(self) -> Path:
+        """Where that lies."""
+        return self._path.parent
+
+    @property
+    def written_version(self) -> int:
+        """The schema that it was written in."""
+        return self._written_version
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it was written in today's schema."""
+        return self._written_version == SCHEMA_VERSION
+
+    def place(self, path: Path, version: int = SCHEMA_VERSION) -> Self:
+        """Return the same as read from the file `path`, which was written in schema `version`."""
+        copy = self.model_copy()
+        copy._path, copy._written_version = path, version
+        return copy
+
+
+class Failure(_Filed):
+    """Why a cell has no scorecard: it `failed`, or was `skipped` since its training had failed before."""
+
+    schema_version: int
     kind: Literal["failure"]
     status: Literal["failed", "skipped"]
     error: str
-    cell: _Cell
-    provenance: _Provenance | None = None
+    cell: CellDescription
+    provenance: Provenance | None = None
 
 
-class _Scorecard(_Part):
+class ScoreCard(_Filed):
+    """What was measured of a table of predictions, and where that comes from.
+
+    `metrics` are by name, such as `video.auc`; `video` and `frame` have them by attribute, `card.video.auc.value`.
+    `faces` is the folder of the face store, `artifacts` the outlines of what a detector takes for artifacts, by video.
+    `predictions` is their file, beside the scorecard's, and `validation` that which the threshold was fixed on.
+    `level` is the one that groups and gaps were asked for, where it wasn't both.
+    """
+
+    schema_version: int
     kind: Literal["scorecard"]
     status: Literal["done"]
-    cell: _Cell
-    metrics: dict[str, _Number]
-    methods: dict[str, _Method]
-    groups: dict[str, dict[str, _Group]]
-    curves: dict[str, Any]
-    threshold: _Threshold
-    score: _Score
-    coverage: _Coverage
-    throughput: dict[str, float | None] | None = None
+    cell: CellDescription
+    metrics: dict[str, EstimateField]
+    methods: dict[str, MethodCell]
+    groups: Groups
+    curves: Curves
+    threshold: Threshold
+    temperature: float | None = None
+    counts: Counts = Counts()
+    remarks: list[str] = Field(default_factory=list)
+    coverage: Coverage
+    throughput: Throughput | None = None
     params: int | None = None
     flops: int | None = None
     faces: str | None = None
-    artifacts: dict[str, list[Any]] = {}
-    temperature: float | None = None
-    provenance: _Provenance | None = None
-    predictions: str = ""
-    predictions_sha256: str = ""
+    artifacts: dict[str, list[Polygon]] = Field(default_factory=dict)
+    score: Scoring | None = None
     validation: str | None = None
+    provenance: Provenance | None = None
+    predictions: str = PREDICTIONS
+    predictions_sha256: str = ""
+    level: Level | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the card as it is written; of one `level`, its groups are without the other one's numbers."""
+        content = super().to_json()
+        if self.level is None:
+            return content
+        groups = {a: {g: c.describe_level(self.level) for g, c in cells.items()} for a, cells in self.groups.items()}
+        return content | {"groups": as_json(groups)}
+
+    @property
+    def video(self) -> LevelMetrics:
+        """The metrics of videos."""
+        return self._select_level("video")
+
+    @property
+    def frame(self) -> LevelMetrics:
+        """The metrics of frames."""
+        return self._select_level("frame")
+
+    def _select_level(self, level: Level) -> LevelMetrics:
+        found = {name: self.metrics.get(f"{level}.{name}", UNKNOWN) for name in LevelMetrics._fields}
+        return LevelMetrics(**found)
+
+    @property
+    def predictions_path(self) -> Path:
+        """Where the predictions are, unless they are gone."""
+        return self.folder / self.predictions
+
+    @property
+    def draws(self) -> int:
+        """The bootstrap draws that its intervals are from."""
+        return self.score.draws if self.score else 0
+
+    @property
+    def speed(self) -> float | None:
+        """Images a second of the detector alone; None if unknown."""
+        return self.throughput.score_images_per_s if self.throughput else None
+
+    @property
+    def operating_point(self) -> tuple[float | None, float | None]:
+        """The threshold and temperature it was made with; None where it had none."""
+        return None if self.threshold.rule == NO_THRESHOLD else self.threshold.value, self.temperature
 
 
-_SHAPE: TypeAdapter[_Scorecard | _Failure] = TypeAdapter(Annotated[_Scorecard | _Failure, Field(discriminator="kind")])
+Card = ScoreCard | Failure
+_CARD: TypeAdapter[Card] = TypeAdapter(Annotated[Card, Field(discriminator="kind")])
 
 
-def find_flaw(card: dict[str, Any]) -> str:
-    """Say the first thing that is wrong with a card of today's schema, and how many more; empty if nothing is."""
+def find_missing(card: Card) -> str:
+    """Say the first thing that a run's card has and this one lacks, and how many more; empty if nothing is."""
+    missing = [f"cell.{name}" for name in card.cell.list_missing()]
+    missing += ["score"] if isinstance(card, ScoreCard) and card.score is None else []
+    more = f" (and {len(missing) - 1} more flaws)" if len(missing) > 1 else ""
+    return f"{missing[0]}: field required{more}" if missing else ""
+
+
+def read_card(path: Path, hint: str = "Remove it and rerun") -> Card | None:
+    """Read a scorecard or a failure of any schema so far; None for JSON of another kind.
+
+    Args:
+        path: the file. What is no plain text in its texts is escaped.
+        hint: what to do about one that can't be read.
+
+    Raises:
+        BenchError: it is not JSON, from a later version, or lacks what a card has; names the file and the place in it.
+    """
+    content = escape_texts(read_json(path, dict, hint))
+    if content.get("kind") not in ("scorecard", "failure"):
+        if path.name in (SCORECARD, FAILURE):
+            raise BenchError(f"{path} is no scorecard of crossfake's. Keep it elsewhere")
+        return None
     try:
-        _SHAPE.validate_python(card)
+        version = find_version(content, str(path))
+        return _CARD.validate_python(upgrade(content, version)).place(path, version)
     except ValidationError as error:
-        found = error.errors()
-        more = f" (and {len(found) - 1} more flaws)" if len(found) > 1 else ""
-        return f"{'.'.join(map(str, found[0]['loc'][1:]))}: {found[0]['msg'].lower()}{more}"
-    return ""
-
-
-SCHEMA_VERSION = 3
-
-
-def as_json(content: Any) -> Any:
-    """Turn Estimates into `{"value", "lo", "hi", "n"[, "note"]}` dicts, at any depth."""
-    if isinstance(content, Estimate):
-        plain = {"value": content.value, "lo": content.lo, "hi": content.hi, "n": content.n}
-        return plain | ({"note": content.note} if content.note else {})
-    if isinstance(content, dict):
-        return {k: as_json(v) for k, v in content.items()}
-    return [as_json(v) for v in content] if isinstance(content, list) else content
-
-
-Card = dict[str, Any]
-
-
-def read_operating_point(card: Card) -> tuple[float | None, float | None]:
-    """Return the threshold and temperature that a scorecard was made with; None where it had none."""
-    threshold = card["threshold"]
-    return None if threshold["rule"] == "0.5" else threshold["value"], card.get("temperature")
-
-
-Number = dict[str, Any]  # An Estimate as JSON: value, lo, hi, n and perhaps a note.
+        raise BenchError(f"{path}: {describe_flaw(error, 1)}. {hint}") from None

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import BenchError, did_you_mean
+from .errors import BenchError, make_unknown_error
 from .limits import MOST_BATCH, MOST_DRAWS, MOST_FRAMES
 from .readers import check_finite, parse_yaml, read_yaml, shorten, shorten_value
 from .registry import ROOT
@@ -203,8 +203,8 @@ def _check_keys(layer: dict[str, Any], origin: str) -> None:
         key = ".".join(str(p) for p in first["loc"]) or "it"
         if first["type"] != "extra_forbidden":
             raise BenchError(f"{origin}: {key} = {shorten_value(first['input'])}: {first['msg']}") from None
-        hint = did_you_mean(key, list_keys())
-        raise BenchError(f"{origin}: unknown key '{key}'.{hint} Known keys: {', '.join(list_keys())}") from None
+        problem, known = f"{origin}: unknown key '{key}'", list_keys()
+        raise make_unknown_error(problem, key, known, f"Known keys: {', '.join(known)}") from None
 
 
 def list_keys(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:

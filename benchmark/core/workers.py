@@ -193,5 +193,5 @@ def _load_function(file: Path, plugin: str) -> Callable[[Any], Any]:
         from .registry import import_target
 
         import_target(plugin)
-    loaded: Callable[[Any], Any] = pickle.loads(file.read_bytes())
+    loaded: Callable[[Any], Any] = pickle.loads(file.read_bytes())  # from the parent process # nosec B301
     return loaded

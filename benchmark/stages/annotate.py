@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from ...datasets.faces.sampling import VideoFile
+from ..core.readers.images import read_image
 from ..core.storage import write_atomically
-from .media import FileResult, ScoredFace, is_picture, read_picture
+from .media import FileResult, ScoredFace, is_picture
 
 Mark = tuple[np.ndarray, float]
 """A box (4,) and the score beside it."""
@@ -21,9 +22,7 @@ def annotate(path: Path, scored: FileResult, folder: Path, name: str) -> Path:
     """Write the picture (PNG) or video (MP4) at `path` with its faces marked; return where: folder/name.png or .mp4."""
     out = folder / f"{name}{'.png' if is_picture(path) else '.mp4'}"
     if is_picture(path):
-        picture = read_picture(path)
-        assert picture is not None, "a scored picture can be read"
-        marked = draw(picture, [(np.array(face.box), face.score) for (face,) in scored.people])
+        marked = draw(read_image(path), [(np.array(face.box), face.score) for (face,) in scored.people])
         with write_atomically(out) as temporary:
             cv2.imwrite(str(temporary), cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))
     else:

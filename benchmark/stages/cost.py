@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..core.contracts import CountsFlops, CountsParameters, HasNetwork, Scores
+from ..core.scorecard import Throughput
 
 
 def count_parameters(detector: Scores) -> int | None:
@@ -38,7 +38,7 @@ def _has_torch_network(detector: Scores) -> bool:
 
 
 @dataclass
-class Throughput:
+class ThroughputCounter:
     """How fast scoring went, since it was last begun.
 
     Images, seconds inside `score` after the first batch, seconds in all, and of compiling. The latter is what the
@@ -51,12 +51,12 @@ class Throughput:
     seconds: float = 0.0
     compile_seconds: float = 0.0
 
-    def summarise(self) -> dict[str, Any]:
+    def summarise(self) -> Throughput:
         """Return images a second: of the detector alone (first batch left out as warm-up), and from store to score."""
         alone = self.timed_images / self.score_seconds if self.score_seconds else None
-        return {
-            "images": self.images,
-            "score_images_per_s": alone,
-            "pipeline_images_per_s": self.images / self.seconds,
-            "compile_s": self.compile_seconds,
-        }
+        return Throughput(
+            images=self.images,
+            score_images_per_s=alone,
+            pipeline_images_per_s=self.images / self.seconds,
+            compile_s=self.compile_seconds,
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ...detectors import create_from
 from ..core.contracts import Cropper, FaceReader, Scores, TellsFeatures
 from ..core.errors import BenchError
 from ..core.progress import Reporter
-from ..core.scorecard import as_json
+from ..core.records import EstimateField, Record
 from ..core.types import FAKE, REAL, Estimate, Video
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.bootstrap import Resamples, estimate_interval, measure_means
@@ -57,6 +57,43 @@ def name_people(videos: Sequence[Video], who: str) -> VideoPeople:
     return kept
 
 
+class Accuracies(NamedTuple):
+    """The share of videos whose person is recognised: by a trained network, by a random one, and the difference."""
+
+    accuracy: Estimate
+    random: Estimate
+    difference: Estimate
+
+
+class Recognition(NamedTuple):
+    """How many people and videos there were, the share that chance alone recognises, and what networks do."""
+
+    people: int
+    videos: int
+    chance: float
+    accuracies: Accuracies
+
+
+class IdentityProbe(Record):
+    """What was found of a detector on some splits of a dataset; see `Recognition` and `Accuracies`."""
+
+    schema_version: int
+    kind: Literal["identity probe"]
+    detector: str
+    checkpoint: str
+    scored: str
+    world: str
+    protocol: str
+    split: list[str]
+    who: str
+    people: int
+    videos: int
+    chance: float
+    accuracy: EstimateField
+    random: EstimateField
+    difference: EstimateField
+
+
 def original_id(video: Video) -> str:
     """Return what was filmed: all fakes of one real video share it, and so it is never on both sides of a test."""
     return video.source or video.id
@@ -86,11 +123,8 @@ def probe_identities(
     told: VideoPeople,
     pool: WorkerPool = IN_PROCESS,
     plugin: str = "",
-) -> dict[str, Any]:
+) -> Recognition:
     """Recognise people by the features of a trained network and of a random one.
-
-    Returns:
-        `people`, `videos`, `chance`, and the Estimates of `compare_accuracies`.
 
     Raises:
         BenchError: the detector tells no features.
@@ -99,7 +133,7 @@ def probe_identities(
     videos = [v for v, _ in told]
     right = [classify_people(extract_features(n, cropper, store, videos, pool, plugin), names, folds) for n in networks]
     count = len(set(names))
-    return {"people": count, "videos": len(told), "chance": 1 / count, **compare_accuracies(told, *right)}
+    return Recognition(count, len(told), 1 / count, compare_accuracies(told, *right))
 
 
 def probe_source(
@@ -110,7 +144,7 @@ def probe_source(
     reporter: Reporter,
     pool: WorkerPool = IN_PROCESS,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> IdentityProbe:
     """Probe a trained detector, and one of random weights, on some splits of a dataset.
 
     Args:
@@ -121,9 +155,6 @@ def probe_source(
         reporter: is told how far it is.
         pool: the processes that prepare data.
         seed: of the random weights.
-
-    Returns:
-        The result as it is written to JSON.
 
     Raises:
         BenchError: see `load_detector`, `name_people` and `probe_identities`.
@@ -137,18 +168,21 @@ def probe_source(
     told = name_people([v for v in videos if store.frames(v.id)], who)
     with reporter.task(f"recognising people in {source.label}"):
         found = probe_identities((loaded.detector, random), loaded.cropper, store, told, pool, entry.plugin)
-    return {
-        "schema_version": 1,
-        "kind": "identity probe",
-        "detector": entry.name,
-        "checkpoint": str(request.checkpoint),
-        "scored": source.label,
-        "world": source.root.world,
-        "protocol": source.root.protocol,
-        "split": list(splits),
-        "who": who,
-        **as_json(found),
-    }
+    return IdentityProbe(
+        schema_version=1,
+        kind="identity probe",
+        detector=entry.name,
+        checkpoint=str(request.checkpoint),
+        scored=source.label,
+        world=source.root.world,
+        protocol=source.root.protocol,
+        split=list(splits),
+        who=who,
+        people=found.people,
+        videos=found.videos,
+        chance=found.chance,
+        **found.accuracies._asdict(),
+    )
 
 
 def extract_features(
@@ -201,14 +235,10 @@ def classify_people(
     return right
 
 
-def compare_accuracies(told: VideoPeople, right: NDArray[np.bool_], chance: NDArray[np.bool_]) -> dict[str, Estimate]:
+def compare_accuracies(told: VideoPeople, right: NDArray[np.bool_], chance: NDArray[np.bool_]) -> Accuracies:
     """Return the accuracy, a control's, and their difference, with intervals over the targets."""
     clusters = np.unique([v.identities[0] for v, _ in told], return_inverse=True)[1]
     table = np.stack([right, chance, right.astype(float) - chance], 1)
     n, people = len(right), int(clusters.max()) + 1
-    return {
-        name: estimate_interval(*drawn, n=n, clusters=people, bounded=name != "difference")
-        for name, drawn in zip(
-            ("accuracy", "random", "difference"), measure_means(table, Resamples(clusters)), strict=True
-        )
-    }
+    drawn = zip(measure_means(table, Resamples(clusters)), (True, True, False), strict=True)  # A difference isn't.
+    return Accuracies(*(estimate_interval(*d, n=n, clusters=people, bounded=bounded) for d, bounded in drawn))

@@ -8,7 +8,6 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from ...datasets.faces.prepare import cut_faces, sample_frames
@@ -17,6 +16,7 @@ from ...datasets.faces.tracking import group_faces_by_person
 from ...datasets.spelling import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from ..core.contracts import Cropper, Scores
 from ..core.errors import BenchError
+from ..core.readers.images import UnreadableImage, read_image
 from ..core.settings import FaceSettings
 from ..core.types import Face
 from .predict import score_batch
@@ -97,9 +97,10 @@ class FileScorer:
         return self._score_picture(path) if is_picture(path) else self._score_video(path)
 
     def _score_picture(self, path: Path) -> FileResult:
-        picture = read_picture(path)
-        if picture is None:
-            return FileResult(str(path), "unreadable", "the file can't be read as a picture")
+        try:
+            picture = read_image(path)
+        except UnreadableImage as error:
+            return FileResult(str(path), "unreadable", f"the file can't be read as a picture: {error}")
         cuts, _ = cut_faces([(0, picture, *self.finder.find(picture, thorough=True))], self.settings.context, None)
         faces = sorted(cuts[0], key=_area, reverse=True)
         return self._score_people(path, [[face] for face in faces], "no face found")
@@ -137,15 +138,6 @@ def _split_batches(items: list[Face], size: int) -> Iterator[list[Face]]:
 def is_picture(path: Path) -> bool:
     """Tell pictures from videos by the file's name."""
     return path.suffix.lower() in PICTURE_SUFFIXES
-
-
-def read_picture(path: Path) -> np.ndarray | None:
-    """Return a picture, upright, as uint8 (H, W, 3) RGB; None if it can't be read."""
-    try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # An empty file.
-        return None
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def list_files(paths: Iterable[Path]) -> dict[Path, str]:

@@ -11,13 +11,12 @@ from ..core.contracts import ChecksTraining, InspectsTrainingSet
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
-from ..core.readers import read_json
 from ..core.registry import Entry, datasets, detectors
-from ..core.scorecard import SCHEMA_VERSION
+from ..core.scorecard import CellDescription, ScoreCard, read_card
 from ..core.settings import Settings
 from ..core.storage import SCORECARD
 from ..core.types import FAKE, REAL
-from ..core.workers import WorkerPool
+from ..core.workers import IN_PROCESS, WorkerPool
 from .detectors import load_resolved_settings
 from .sources import DataRoot, Source, find_root, open_source
 
@@ -115,26 +114,26 @@ class Cell:
             return "given checkpoint"
         return "given object" if self.entry.is_made else "trained here"
 
-    def describe(self) -> dict[str, Any]:
-        """Return the cell as plain data for plan.json and the scorecard."""
-        return {
-            "detector": self.entry.name,
-            "name": self.name,
-            "backend": self.entry.backend or "any",
-            "train": self.train.label,
-            "test": self.test.label,
-            "seed": self.seed,
-            "limit": self.test.limit,
-            "frames": self.settings.faces.frames,
-            "world": self.test.root.world,
-            "protocol": self.test.root.protocol,
-            "weights": self._describe_weights(),
-            "selection": "source val",
-            "options": self.settings.options,
-            "recipe_key": hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
-            "train_key": self.train_key,
-            "test_key": self.test_key,
-        }
+    def describe(self) -> CellDescription:
+        """Describe the cell for plan.json and the scorecard."""
+        return CellDescription(
+            detector=self.entry.name,
+            name=self.name,
+            backend=self.entry.backend or "any",
+            train=self.train.label,
+            test=self.test.label,
+            seed=self.seed,
+            limit=self.test.limit,
+            frames=self.settings.faces.frames,
+            world=self.test.root.world,
+            protocol=self.test.root.protocol,
+            weights=self._describe_weights(),
+            selection="source val",
+            options=self.settings.options,
+            recipe_key=hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
+            train_key=self.train_key,
+            test_key=self.test_key,
+        )
 
 
 def check_names(request: Request) -> list[Entry]:
@@ -168,7 +167,13 @@ def check_names(request: Request) -> list[Entry]:
 
 
 def make_plan(
-    request: Request, data: str | None, reporter: Reporter, pool: WorkerPool, *, render: bool = True, tests: bool = True
+    request: Request,
+    data: str | None,
+    reporter: Reporter,
+    pool: WorkerPool = IN_PROCESS,
+    *,
+    render: bool = True,
+    tests: bool = True,
 ) -> list[Cell]:
     """Check everything and expand a request into cells; the demo world is rendered once its names are right.
 
@@ -188,7 +193,7 @@ def make_plan(
         check_trainable(request, entries)
     check_settings(request, entries)
     root = find_root(data, reporter, pool, render)
-    if not render and root.demo is not None and not root.demo.get("complete"):
+    if not render and root.demo is not None and not root.demo.complete:
         return []
     wanted = dict.fromkeys((request.train, *request.tests))
     cells = make_cells(request, entries, root, {name: open_source(name, root, request.limit) for name in wanted})
@@ -207,17 +212,17 @@ def check_settings(request: Request, entries: list[Entry]) -> None:
         load_resolved_settings(entry.name, demo=True, config=request.config, overrides=request.overrides)
 
 
-def read_finished(cell: Cell) -> dict[str, Any] | None:
+def read_finished(cell: Cell) -> ScoreCard | None:
     """Return a cell's scorecard if it is there, complete, and scored with the settings asked for."""
     path = cell.test_folder / SCORECARD
     if not path.is_file():
         return None
     try:
-        card = read_json(path, dict)
+        card = read_card(path)
     except BenchError:  # Half-written by a full disk, say: it will be made anew.
         return None
-    same = card.get("schema_version") == SCHEMA_VERSION and card.get("score") == cell.settings.score.model_dump()
-    return card if same else None
+    draws = cell.settings.score.draws
+    return card if isinstance(card, ScoreCard) and card.is_current and card.draws == draws else None
 
 
 def describe_plan(cells: list[Cell]) -> list[dict[str, Any]]:

@@ -203,7 +203,7 @@ class DetectorCheck:
 
     def check_samples(self, detector: MakesSamples) -> str:
         """Its sampler gives named arrays, the same for the same draws, and can be sent to a worker process."""
-        sampler: Sampler = pickle.loads(pickle.dumps(detector.sampler()))
+        sampler: Sampler = pickle.loads(pickle.dumps(detector.sampler()))  # ours # nosec B301
         real, fake = make_test_faces()[0], make_test_faces()[-1]
         for sample in (TrainSample(real, REAL), TrainSample(fake, FAKE, real)):
             first, second = (sampler(sample, np.random.default_rng(7)) for _ in range(2))
@@ -324,7 +324,7 @@ class DatasetCheck:
 
     def check_pickling(self) -> str:
         """Videos can be sent to worker processes."""
-        require(pickle.loads(pickle.dumps(self.videos)) == self.videos, "videos change when they are pickled")
+        require(pickle.loads(pickle.dumps(self.videos)) == self.videos, "videos change when they are pickled")  # ours # nosec B301
         return "unchanged"
 
     def _list_videos(self) -> list[Video]:

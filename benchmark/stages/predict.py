@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +12,13 @@ import pandas as pd
 from ..core.contracts import Compiles, Cropper, FaceReader, Scores
 from ..core.errors import BenchError
 from ..core.keys import hash_key
-from ..core.predictions import ATTRIBUTES, PartialPredictions
+from ..core.predictions import PartialPredictions, PredictionsMetadata
 from ..core.progress import Reporter, Tick
+from ..core.scorecard import Dropped
 from ..core.types import PrepareResult, Video
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
-from .cost import Throughput
+from .cost import ThroughputCounter
 from .detectors import DetectorRequest, LoadedDetector, load_detector
 from .sources import Source
 from .video_crops import VideoCrops
@@ -35,7 +35,7 @@ def predict(
     plugin: str = "",
     tick: Tick = lambda done, total: None,
     partial_predictions: PartialPredictions | None = None,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, PredictionsMetadata]:
     """Score every face of `videos` that the store has, going on from what is `partial_predictions`.
 
     Returns:
@@ -52,7 +52,7 @@ def predict(
         )
     table = pd.DataFrame([_frame_row(v, frame) for v in usable for frame in store.frames(v.id)])
     scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
-    speed, started, compiled = Throughput(), time.perf_counter(), _compile_seconds(detector)
+    speed, started, compiled = ThroughputCounter(), time.perf_counter(), _compile_seconds(detector)
     for batch in _iterate_batches(
         table["video"][len(scores[0]) :], VideoCrops(store, cropper), batch_size, pool, plugin
     ):
@@ -68,19 +68,21 @@ def predict(
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
     table = table.assign(score=np.concatenate(scores))
-    metadata = {**_describe_videos(videos, usable, outcomes), "throughput": speed.summarise()}
+    metadata = _describe_videos(videos, usable, outcomes).merge(PredictionsMetadata(throughput=speed.summarise()))
     return table.sort_values(["video", "frame"], ignore_index=True), metadata
 
 
-def _describe_videos(videos: list[Video], usable: list[Video], outcomes: dict[str, Any]) -> dict[str, Any]:
+def _describe_videos(
+    videos: list[Video], usable: list[Video], outcomes: dict[str, PrepareResult]
+) -> PredictionsMetadata:
     scored = {v.id for v in usable}
-    return {
-        "official": len(videos),
-        "scored": len(usable),
-        "dropped": [_describe_dropped(v, outcomes) for v in videos if v.id not in scored],
-        "origins": sorted({outcomes[v.id].origin for v in usable} - {""}),
-        ATTRIBUTES: name_attributes(name for v in usable for name in v.groups),
-    }
+    return PredictionsMetadata(
+        official=len(videos),
+        scored=len(usable),
+        dropped=[_describe_dropped(v, outcomes) for v in videos if v.id not in scored],
+        origins=sorted({outcomes[v.id].origin for v in usable} - {""}),
+        attributes=name_attributes(name for v in usable for name in v.groups),
+    )
 
 
 def predict_sources(
@@ -124,7 +126,7 @@ def _predict_source(
             tick=tick,
             partial_predictions=partial_predictions,
         )
-    partial_predictions.finish(table, {**metadata, "scored": source.label, "split": split})
+    partial_predictions.finish(table, metadata.merge(PredictionsMetadata(scored=source.label, split=split)))
     return path
 
 
@@ -150,7 +152,7 @@ def _iterate_batches(
         yield np.stack(images)
 
 
-def _frame_row(video: Video, frame: int) -> dict[str, Any]:
+def _frame_row(video: Video, frame: int) -> dict[str, str | int]:
     return {
         "video": video.id,
         "frame": frame,
@@ -177,7 +179,7 @@ def score_batch(detector: Scores, batch: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _describe_dropped(video: Video, outcomes: Mapping[str, PrepareResult]) -> dict[str, str]:
+def _describe_dropped(video: Video, outcomes: Mapping[str, PrepareResult]) -> Dropped:
     outcome = outcomes.get(video.id)
     reason = f"{outcome.status}: {outcome.reason}".rstrip(": ") if outcome else "not prepared"
-    return {"video": video.id, "reason": reason}
+    return Dropped(video=video.id, reason=reason)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 
@@ -15,10 +15,11 @@ from ...detectors import create_from, get_cropper, load_from
 from ..core.checkpoints import read_header, save
 from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
 from ..core.errors import BenchError
-from ..core.predictions import PartialPredictions, read_predictions
+from ..core.migrations import SCHEMA_VERSION
+from ..core.predictions import PartialPredictions, PredictionsMetadata, read_predictions
 from ..core.progress import Reporter
 from ..core.provenance import collect_provenance
-from ..core.scorecard import SCHEMA_VERSION
+from ..core.scorecard import Card, CellDescription, Failure, ScoreCard, Scoring
 from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, write_json, write_text
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.scoring import fit_operating_point, make_scorecard
@@ -46,12 +47,12 @@ class RunOptions:
     untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
 
 
-def run(cells: list[Cell], options: RunOptions) -> Iterator[dict[str, Any]]:
-    """Run every cell and yield its scorecard; one that fails is recorded and yields `{"status": "failed", ...}`."""
+def run(cells: list[Cell], options: RunOptions) -> Iterator[Card]:
+    """Run every cell and yield its scorecard; one that fails is recorded and yields its failure."""
     return ENGINES[options.engine](partial(run_cell, options=options), cells)
 
 
-def run_cell(cell: Cell, options: RunOptions) -> dict[str, Any]:
+def run_cell(cell: Cell, options: RunOptions) -> Card:
     """Walk one cell through prepare, train, predict and score; what exists already is reused."""
     options.reporter.log = cell.folder / "log.txt"
     try:
@@ -151,10 +152,14 @@ class Stages:
                     tick=tick,
                     partial_predictions=partial_predictions,
                 )
-            cell = {**self.cell.describe(), "scored": source.label, "split": split}
-            cost = {"params": count_parameters(made), "flops": count_flops(made, cropper(_first_face(store)))}
-            seen = {"artifacts": locate_artifacts(made, store, table), "faces": str(store.folder)}
-            partial_predictions.finish(table, {**metadata, **cost, **seen, "cell": cell})
+            known = PredictionsMetadata(
+                params=count_parameters(made),
+                flops=count_flops(made, cropper(_first_face(store))),
+                artifacts=locate_artifacts(made, store, table),
+                faces=str(store.folder),
+                cell=self.cell.describe().merge(CellDescription(scored=source.label, split=split)),
+            )
+            partial_predictions.finish(table, metadata.merge(known))
         return path
 
     def fit_operating_point(self) -> tuple[float | None, float | None]:
@@ -165,18 +170,20 @@ class Stages:
         table, _ = read_predictions(self.predict_split(cell.train, "val", cell.folder / "val"))
         return fit_operating_point(table) if table["label"].nunique() > 1 else (None, None)
 
-    def score(self, path: Path, threshold: float | None, temperature: float | None) -> dict[str, Any]:
+    def score(self, path: Path, threshold: float | None, temperature: float | None) -> ScoreCard:
         """Write and return the scorecard of a predictions file."""
-        settings = self.cell.settings.score
-        card = make_scorecard(path, threshold, settings.draws, temperature=temperature) | {
-            "score": settings.model_dump()
+        draws = self.cell.settings.score.draws
+        card = make_scorecard(path, threshold, draws, temperature=temperature)
+        told = {
+            "cell": card.cell.merge(self.cell.describe()),  # As today, also where the predictions are older.
+            "score": Scoring(draws=draws),
+            "provenance": collect_provenance(self.options.command),
         }
-        card["cell"] |= self.cell.describe()  # As it is described today, also where the predictions are older.
-        card["provenance"] = collect_provenance(self.options.command)
-        write_json(path.with_name(SCORECARD), card)
+        card = card.model_copy(update=told)
+        write_json(path.with_name(SCORECARD), card.to_json())
         (path.with_name(FAILURE)).unlink(missing_ok=True)
-        for dropped in card["coverage"]["dropped"]:
-            self.options.reporter.say(f"not scored: {dropped['video']} ({dropped['reason']})")
+        for dropped in card.coverage.dropped:
+            self.options.reporter.say(f"not scored: {dropped.video} ({dropped.reason})")
         return card
 
 
@@ -189,26 +196,28 @@ def _describe_run(cell: Cell, command: str) -> None:
     if (cell.folder / "provenance.json").is_file():
         return
     write_text(cell.folder / "config.yaml", yaml.safe_dump(cell.settings.model_dump(mode="json"), sort_keys=False))
-    write_json(cell.folder / "plan.json", cell.describe() | {"key_content": cell.train_content()})
+    write_json(cell.folder / "plan.json", cell.describe().to_json() | {"key_content": cell.train_content()})
     write_json(
         cell.folder / "provenance.json",
-        collect_provenance(command)
+        collect_provenance(command).to_json()
         | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
     )
 
 
-def _record_failure(cell: Cell, options: RunOptions, error: str, status: str = "failed") -> dict[str, Any]:
+def _record_failure(
+    cell: Cell, options: RunOptions, error: str, status: Literal["failed", "skipped"] = "failed"
+) -> Failure:
     options.reporter.say(f"{status.upper()} {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "failure",
-        "status": status,
-        "error": error,
-        "cell": cell.describe(),
-        "provenance": collect_provenance(options.command),
-    }
-    write_json(cell.test_folder / FAILURE, record)
-    return record
+    failure = Failure(
+        schema_version=SCHEMA_VERSION,
+        kind="failure",
+        status=status,
+        error=error,
+        cell=cell.describe(),
+        provenance=collect_provenance(options.command),
+    )
+    write_json(cell.test_folder / FAILURE, failure.to_json())
+    return failure
 
 
 def train_cell(cell: Cell, options: RunOptions) -> Path:

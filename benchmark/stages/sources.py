@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..core.errors import BenchError, did_you_mean
+from ..core.errors import BenchError, make_unknown_error
 from ..core.keys import hash_key, manifest_key
 from ..core.limits import MOST_SEED
 from ..core.progress import Reporter
@@ -20,6 +20,7 @@ from ..core.types import FAKE, REAL, Video
 from ..core.workers import IN_PROCESS, WorkerPool
 
 if TYPE_CHECKING:
+    from ...datasets.demo.world import DemoWorld
     from ...datasets.faces.face_store import FaceStore
 
 SIZES = ("tiny", "default", "large")
@@ -31,7 +32,7 @@ class DataRoot:
     """A folder that holds datasets. `demo` holds the demo world's parameters, None for real data."""
 
     path: Path
-    demo: dict[str, Any] | None
+    demo: DemoWorld | None
 
     @property
     def world(self) -> str:
@@ -44,9 +45,9 @@ class DataRoot:
         if not self.demo:
             return "real"
         d = self.demo
-        world = "" if d["world"] == "standard" else f", {d['world']} world"
+        world = "" if d.world == "standard" else f", {d.world} world"
         donors = ", new donors" if "new_donors" in self.path.absolute().parts[-2:] else ""
-        return f"demo {d['size']}, seed {d['seed']}{world}{donors}"
+        return f"demo {d.size}, seed {d.seed}{world}{donors}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,7 @@ def parse_demo(text: str) -> tuple[str, int]:
     size, _, seed = rest.partition(":")
     size = size or "default"
     if size not in SIZES:
-        raise BenchError(f"no demo world of size '{size}'.{did_you_mean(size, SIZES)} Sizes: {', '.join(SIZES)}")
+        raise make_unknown_error(f"no demo world of size '{size}'", size, SIZES, f"Sizes: {', '.join(SIZES)}")
     if seed and (not seed.isdecimal() or len(seed) > 10 or int(seed) > MOST_SEED):
         raise BenchError(f"--data {text}: the seed '{seed[:20]}' is no number below 2^32. Example: --data demo:tiny:7")
     return size, int(seed or 0)
@@ -135,7 +136,7 @@ def find_root(given: str | None, reporter: Reporter, pool: WorkerPool = IN_PROCE
     Raises:
         BenchError: the folder doesn't exist.
     """
-    from ...datasets.demo.world import find_world, mend_note
+    from ...datasets.demo.world import DemoWorld, find_world, mend_note
 
     chosen = choose_data(given)
     if not chosen or chosen == "demo" or chosen.startswith("demo:"):
@@ -146,7 +147,7 @@ def find_root(given: str | None, reporter: Reporter, pool: WorkerPool = IN_PROCE
         mend_note(folder, size, seed, "standard")
         if render:
             render_demo(folder, size, seed, "standard", reporter, pool)
-        return DataRoot(folder, find_world(folder) or {"size": size, "seed": seed, "world": "standard"})
+        return DataRoot(folder, find_world(folder) or DemoWorld(size=size, seed=seed))
     path = expand_user(chosen)
     if not path.is_dir():
         raise BenchError(
@@ -164,7 +165,7 @@ def render_demo(
     """Render a demo world unless it is complete already."""
     from ...datasets.demo.world import find_world, render_world
 
-    if (found := find_world(folder)) and found.get("complete"):
+    if (found := find_world(folder)) and found.complete:
         render_world(folder, size, seed, world)  # Refuses a folder that holds another world.
         return
     with reporter.task(f"rendering the demo world into {folder}") as tick:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 
 from ..core.contracts import FaceReader, LocatesArtifacts, Scores
+from ..core.scorecard import Polygon
 from ..core.types import FAKE, REAL
+
+
+class WorstFrame(NamedTuple):
+    """A frame of a video on the wrong side: the video, the frame's index, how it was made, and the video's score."""
+
+    video: str
+    frame: int
+    method: str
+    score: float
+
 
 CASES_PER_LABEL = 4  # of each class: a page of many runs stays small
 
 
-def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
+def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[WorstFrame]]:
     """Return by label the CASES_PER_LABEL videos furthest on the wrong side, worst first, each by its furthest frame.
 
-    The rows are those of predictions, but `score` is the mean of the video's frames.
+    `score` is the mean of the video's frames.
     """
     videos = frames.assign(score=frames.groupby("video")["score"].transform("mean"), frame_score=frames["score"])
     found = {}
@@ -23,11 +34,11 @@ def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
         members = videos[videos["label"] == label]
         ordered = members.sort_values(["score", "video", "frame_score"], ascending=[upwards, True, upwards])
         rows = ordered.drop_duplicates("video").head(CASES_PER_LABEL).to_dict("records")
-        found[label] = [{str(name): value for name, value in row.items()} for row in rows]
+        found[label] = [WorstFrame(r["video"], r["frame"], r.get("method") or "", r["score"]) for r in rows]
     return found
 
 
-def locate_artifacts(detector: Scores, store: FaceReader, frames: pd.DataFrame) -> dict[str, list[Any]]:
+def locate_artifacts(detector: Scores, store: FaceReader, frames: pd.DataFrame) -> dict[str, list[Polygon]]:
     """Ask a detector that locates artifacts where it sees them in the extremes' frames; nothing of one that doesn't.
 
     Returns:
@@ -36,6 +47,9 @@ def locate_artifacts(detector: Scores, store: FaceReader, frames: pd.DataFrame) 
     if not isinstance(detector, LocatesArtifacts):
         return {}
     rows = [row for members in find_worst_cases(frames).values() for row in members]
-    faces = [store.face(r["video"], store.frames(r["video"]).index(r["frame"])) for r in rows]
+    faces = [store.face(r.video, store.frames(r.video).index(r.frame)) for r in rows]
     found = detector.artifacts(faces)
-    return {r["video"]: [p.round(1).tolist() for p in polygons] for r, polygons in zip(rows, found, strict=True)}
+    return {
+        r.video: [[(x, y) for x, y in p.round(1).tolist()] for p in polygons]
+        for r, polygons in zip(rows, found, strict=True)
+    }

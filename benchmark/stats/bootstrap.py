@@ -6,7 +6,7 @@ its draws from finely binned counts (`Resamples.curves`), so that a million fram
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -21,13 +21,10 @@ from .metrics import RANK_METRICS, Array, Curve, make_roc_curve
 LEVEL = 0.95
 BINS = 2048
 _MAX_CLUSTERS = 2**16  # clusters drawn apart: with 1,000 draws 64 MB
-_CHUNK = 4_000_000  # weights held at once: 32 MB
 _DRAWS_AT_ONCE = 64
 
 Parts = Sequence[tuple[float, int]]
 """Parts of a variance, each with its degrees of freedom."""
-Statistic = Callable[[NDArray[np.float64] | None], NDArray[np.float64]]
-"""A metric with its data bound: weights (draws, n) or None in, values (draws,) or a scalar out."""
 
 
 class Resamples:
@@ -131,21 +128,6 @@ def measure_means(values: ArrayLike, resamples: Resamples) -> list[MetricDraws]:
     table = np.asarray(values, dtype=float)
     sums = resamples.sums(np.column_stack([table, np.ones(len(table))]))
     return [MetricDraws(*pair) for pair in zip(table.mean(0), (sums[:, :-1] / sums[:, -1:]).T, strict=True)]
-
-
-def estimate(statistic: Statistic, clusters: ArrayLike, *, n: int, draws: int = 1000, seed: int = 0) -> Estimate:
-    """Return a share such as an AUC with its interval, for data small enough for a matrix of (draws, n) weights.
-
-    Args:
-        statistic: see `Statistic`.
-        clusters: (n,) what each sample belongs to, as integers from 0; a cluster is drawn as a whole.
-        n: the sample size to report.
-        draws: bootstrap draws; 0 gives the value alone.
-        seed: of the draws, so that the same predictions always give the same interval.
-    """
-    value, members = float(statistic(None)), np.asarray(clusters)
-    drawn = bootstrap_statistic(statistic, members, 0 if np.isnan(value) else draws, seed)
-    return estimate_interval(value, drawn, n=n, clusters=len(np.unique(members)))
 
 
 def estimate_interval(
@@ -310,13 +292,3 @@ def delong(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     above = (ranks[:, y] - rankdata(s[:, y], axis=1)) / (~y).sum()  # the share of reals below each fake
     below = 1 - (ranks[:, ~y] - rankdata(s[:, ~y], axis=1)) / y.sum()  # the share of fakes above each real
     return above.mean(1), np.atleast_2d(np.cov(above) / y.sum() + np.cov(below) / (~y).sum())
-
-
-def bootstrap_statistic(
-    statistic: Statistic, clusters: NDArray[np.int64], draws: int, seed: int
-) -> NDArray[np.float64]:
-    """Return the statistic of `draws` resamples of the clusters, shape (draws,)."""
-    resamples = Resamples(clusters, draws, seed)
-    at_once = max(1, _CHUNK // max(len(clusters), 1))
-    pieces = [resamples.times[start : start + at_once] for start in range(0, draws, at_once)]
-    return np.concatenate([np.empty(0), *(statistic(t[:, resamples.clusters].astype(float)) for t in pieces)])

@@ -33,11 +33,11 @@ def measure_calibration(labels: ArrayLike, scores: ArrayLike, resamples: Resampl
     return {"ece": MetricDraws(float(value), sums), "brier": brier}
 
 
-def reliability_curve(labels: ArrayLike, scores: ArrayLike) -> list[list[float]]:
-    """Return [mean score, share of fakes, n] of every bin that isn't empty."""
+def reliability_curve(labels: ArrayLike, scores: ArrayLike) -> list[tuple[float, float, int]]:
+    """Return (mean score, share of fakes, n) of every bin that isn't empty."""
     bins, y, s = assign_bins(scores), np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
     n, fakes, total = (np.bincount(bins, w, BINS) for w in (np.ones(len(y)), y, s))
-    return [[float(total[i] / n[i]), float(fakes[i] / n[i]), int(n[i])] for i in np.flatnonzero(n)]
+    return [(float(total[i] / n[i]), float(fakes[i] / n[i]), int(n[i])) for i in np.flatnonzero(n)]
 
 
 def assign_bins(scores: ArrayLike) -> NDArray[np.int64]:

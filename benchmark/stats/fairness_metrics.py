@@ -152,17 +152,3 @@ def parse_group(text: str) -> tuple[str, ...]:
     if not all(parts):
         raise BenchError(f"'{text}' is no group such as male,asian")
     return tuple("nonmale" if p == "nomale" else p for p in parts)
-
-
-def parse_groups(text: str) -> list[tuple[str, ...]]:
-    """Read the reference's list of groups, `male,asian-male,white-nonmale,others`, in its order.
-
-    Raises:
-        BenchError: a group is empty, named twice, or has another number of parts than the first.
-    """
-    found = [parse_group(part) for part in text.split("-")]
-    for number, group in enumerate(found, start=1):
-        if len(group) != len(found[0]) or group in found[: number - 1]:
-            why = "is there twice" if group in found[: number - 1] else f"has not {len(found[0])} parts as the first"
-            raise BenchError(f"'{text}': group {number}, '{','.join(group)}', {why}")
-    return found

@@ -16,14 +16,15 @@ videos, and what the mean of so few seeds may miss (`intervals.draw_seed_errors`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ..core.scorecard import GroupCell, Groups, LevelCell
 from ..core.types import FAKE, REAL, Estimate
 from .attributes import attribute_columns, cross_attributes
 from .bootstrap import LEVEL, MetricDraws, Resamples, average_over_seeds, draw_seed_errors, estimate_interval
@@ -65,7 +66,8 @@ class AttributeGroups:
         return observed, drawn, {k: (drawn[k] - observed[k]) * wider[k] for k in observed}
 
 
-Groups = dict[str, dict[str, dict[str, Any]]]
+LevelGroups = dict[str, dict[str, LevelCell]]
+"""By attribute and group."""
 
 
 class SeedScores(NamedTuple):
@@ -116,12 +118,12 @@ def measure_fairness(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple
     known = [a for a in attribute_columns(seeds[0].frames) if all(a in attribute_columns(s.frames) for s in seeds[1:])]
     of_videos = [Samples(s.videos, clusters, s.at) for s in seeds]
     of_frames = [_frame_samples(s, clusters[s.video_of]) for s in seeds]
-    metrics, groups = measure_groups("video", of_videos, known, of_cluster)
-    more, cells = measure_groups("frame", of_frames, known, of_cluster)
-    for attribute, found in groups.items():
-        for group, cell in found.items():
-            cell.update(cells[attribute][group])
-    return metrics | more, groups
+    metrics, videos = measure_groups("video", of_videos, known, of_cluster)
+    more, frames = measure_groups("frame", of_frames, known, of_cluster)
+    return metrics | more, {
+        attribute: {group: GroupCell(video=cell, frame=frames[attribute][group]) for group, cell in cells.items()}
+        for attribute, cells in videos.items()
+    }
 
 
 def _frame_samples(seed: SeedScores, clusters: ArrayLike) -> Samples:
@@ -134,7 +136,7 @@ def _frame_samples(seed: SeedScores, clusters: ArrayLike) -> Samples:
 
 def measure_groups(
     level: str, seeds: Sequence[Samples], known: Iterable[str], resamples: Resamples
-) -> tuple[dict[str, Estimate], Groups]:
+) -> tuple[dict[str, Estimate], LevelGroups]:
     """Measure every attribute's groups and the gaps between them.
 
     Args:
@@ -151,7 +153,7 @@ def measure_groups(
     first, *others = (_tabulate_attributes(samples, known, resamples) for samples in seeds)
     shared = [a for a, f in first.items() if all(a in found and found[a].names == f.names for found in others)]
     metrics: dict[str, Estimate] = {}
-    groups: Groups = {}
+    groups: LevelGroups = {}
     for attribute in shared:
         families = [found[attribute] for found in (first, *others)]
         kept = [i for i, n in enumerate(_smallest_counts(families, "size")) if n.min() >= MIN_PER_CLASS[level]]
@@ -200,7 +202,7 @@ def _tabulate_attributes(samples: Samples, known: Iterable[str], resamples: Resa
 
 
 def _tabulate_attribute(
-    names: NDArray[Any],
+    names: NDArray[np.object_],
     label: NDArray[np.int64],
     score: Array,
     clusters: NDArray[np.int64],
@@ -268,7 +270,7 @@ def _smallest_counts(seeds: Sequence[AttributeGroups], name: str) -> NDArray[np.
     return np.asarray(np.min([getattr(f, name) for f in seeds], axis=0))
 
 
-def _measure_cell(level: str, seeds: Sequence[AttributeGroups], i: int) -> dict[str, Any]:
+def _measure_cell(level: str, seeds: Sequence[AttributeGroups], i: int) -> LevelCell:
     size, clusters, together = (_smallest_counts(seeds, name)[i] for name in ("size", "clusters", "together"))
     real, fake = (int(n) for n in size)
 
@@ -284,18 +286,22 @@ def _measure_cell(level: str, seeds: Sequence[AttributeGroups], i: int) -> dict[
         return rate(key, n, int(clusters[which]), point) if n else none
 
     at_edge = np.mean([f.rates["at"]["auc"][i] for f in seeds]) in (0, 1)
-    prefix = "" if level == "video" else f"{level}."
-    cell: dict[str, Any] = {f"{prefix}n_real": real, f"{prefix}n_fake": fake}
-    cell |= {
-        f"{level}.auc": rate("auc", real + fake, int(clusters.min() if at_edge else together)),
-        f"{level}.fpr": of_class("fpr", REAL),
-        f"{level}.tpr": of_class("tpr", FAKE),
-        f"{level}.fpr_at_fpr5": of_class("fpr", REAL, "fpr5"),
-    }
-    if min(real, fake) < (least := MIN_PER_CLASS[level]):
-        few = f"fewer than {least} {level}s of a class" if least > 1 else "one class only"
-        cell[f"{prefix}left_out"] = f"{few} (real {real}, fake {fake})"
-    return cell
+    return LevelCell(
+        n_real=real,
+        n_fake=fake,
+        auc=rate("auc", real + fake, int(clusters.min() if at_edge else together)),
+        fpr=of_class("fpr", REAL),
+        tpr=of_class("tpr", FAKE),
+        fpr_at_fpr5=of_class("fpr", REAL, "fpr5"),
+        left_out=_explain_left_out(level, real, fake),
+    )
+
+
+def _explain_left_out(level: str, real: int, fake: int) -> str:
+    if min(real, fake) >= (least := MIN_PER_CLASS[level]):
+        return ""
+    few = f"fewer than {least} {level}s of a class" if least > 1 else "one class only"
+    return f"{few} (real {real}, fake {fake})"
 
 
 def _measure_gaps(level: str, seeds: Sequence[AttributeGroups], kept: Sequence[int], point: str) -> dict[str, Estimate]:
@@ -346,7 +352,7 @@ def _measure_worst_rate(
 
 
 GAPS = ("f_fpr_sum", "f_fpr_range", "f_meo", "f_dp", "f_oae", "f_eo", "auc_gap")
-WORST: dict[str, tuple[str, str, Any]] = {
+WORST: dict[str, tuple[str, str, Callable[[Array], np.intp]]] = {
     "worst_auc": ("auc", "", np.argmin),
     "worst_fpr": ("fpr", "", np.argmax),
     "worst_fpr_at_fpr5": ("fpr", "fpr5", np.argmax),

@@ -76,14 +76,13 @@ class Curve(NamedTuple):
         last = np.flatnonzero(np.diff(total * points // (total[-1] + 1), append=points))
         return Curve(self.thresholds[last], self.fakes[last], self.reals[last])
 
-    def outline(self, points: int = 101) -> list[list[float]]:
-        """Return [FPR, TPR] along the curve, in about equal steps; none without samples of both classes."""
+    def outline(self, points: int = 101) -> list[tuple[float, float]]:
+        """Return (FPR, TPR) along the curve, in about equal steps; none without samples of both classes."""
         fpr, tpr = self.rates()
         if np.isnan(fpr + tpr).any():
             return []
         steps = np.unique(np.searchsorted(fpr + tpr, np.linspace(0, 2, points)))
-        curve: list[list[float]] = np.column_stack([fpr, tpr])[steps].round(4).tolist()
-        return curve
+        return list(zip(fpr[steps].round(4).tolist(), tpr[steps].round(4).tolist(), strict=True))
 
     def _make_undefined(self) -> Array:
         return np.full(self.fakes.shape[:-1], np.nan)
@@ -108,16 +107,6 @@ def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) 
     return make_roc_curve(labels, scores, weights).auc()
 
 
-def average_precision(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """Average precision, as in scikit-learn; see `Curve.average_precision`."""
-    return make_roc_curve(labels, scores, weights).average_precision()
-
-
-def equal_error_rate(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """Equal error rate; see `Curve.equal_error_rate`."""
-    return make_roc_curve(labels, scores, weights).equal_error_rate()
-
-
 RANK_METRICS: dict[str, Callable[[Curve], Array]] = {
     "auc": Curve.auc,
     "ap": Curve.average_precision,
@@ -126,22 +115,6 @@ RANK_METRICS: dict[str, Callable[[Curve], Array]] = {
     "tpr_at_fpr5": lambda c: c.tpr_at_fpr(0.05),
 }
 """The metrics of a ranking, by their name in a scorecard."""
-
-
-def accuracy(labels: ArrayLike, scores: ArrayLike, threshold: float, weights: ArrayLike | None = None) -> Array:
-    """Share of samples on the right side; a score of at least `threshold` is called fake."""
-    y, called = np.asarray(labels, dtype=bool), np.asarray(scores) >= threshold
-    w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=float)
-    return _ratio((w * (y == called)).sum(-1), w.sum(-1))
-
-
-def positive_rate(
-    labels: ArrayLike, scores: ArrayLike, threshold: float, label: int, weights: ArrayLike | None = None
-) -> Array:
-    """Share of the samples of class `label` that score at least `threshold`: FPR for label 0, TPR for label 1."""
-    chosen = np.asarray(labels) == label
-    w = np.ones(len(chosen)) if weights is None else np.asarray(weights, dtype=float)
-    return _ratio((w * (chosen & (np.asarray(scores) >= threshold))).sum(-1), (w * chosen).sum(-1))
 
 
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> float:

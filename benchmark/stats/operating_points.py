@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ..core.errors import BenchError
 from ..core.predictions import read_predictions
-from ..core.readers import read_json
+from ..core.scorecard import LEVELS, Level, ScoreCard, read_card
 from ..core.storage import PREDICTIONS, SCORECARD
 from .metrics import best_threshold
 from .scoring import check_predictions, fit_operating_point, make_scorecard
 
-LEVELS = ("frame", "video")
 VAL = "val"
 
 
@@ -28,9 +27,9 @@ def score_file(
     file: Path,
     threshold: float | Literal["val"] | None = None,
     val: Path | None = None,
-    level: str | None = None,
+    level: Level | None = None,
     draws: int = 1000,
-) -> dict[str, Any]:
+) -> ScoreCard:
     """Score a predictions file, or a run's test folder, into a scorecard.
 
     Args:
@@ -50,7 +49,7 @@ def score_file(
 
 
 def choose_operating_point(
-    file: Path, threshold: float | Literal["val"] | None = None, val: Path | None = None, level: str | None = None
+    file: Path, threshold: float | Literal["val"] | None = None, val: Path | None = None, level: Level | None = None
 ) -> OperatingPoint:
     """Return the operating point asked for; a run's folder knows its own. See `score_file` for the arguments.
 
@@ -63,9 +62,9 @@ def choose_operating_point(
         return OperatingPoint(threshold, "given")
     if val:
         return _fit_on_validation(val, level)
-    card = (file if file.is_dir() else file.parent) / SCORECARD
-    if card.is_file() and (file.is_dir() or file.name == PREDICTIONS):
-        return _read_operating_point(card)
+    path = (file if file.is_dir() else file.parent) / SCORECARD
+    if path.is_file() and (file.is_dir() or file.name == PREDICTIONS):
+        return _read_operating_point(path)
     if threshold == VAL:
         raise BenchError(
             f"--threshold val: {file} is no run's test folder with a threshold of its own. "
@@ -74,23 +73,21 @@ def choose_operating_point(
     return OperatingPoint()
 
 
-def _read_operating_point(card: Path) -> OperatingPoint:
+def _read_operating_point(path: Path) -> OperatingPoint:
     """Read a run's own threshold and temperature.
 
     Raises:
         BenchError: the scorecard doesn't tell them.
     """
-    known = read_json(card, dict, "Give a threshold: --threshold T")
-    try:
-        at, rule, temperature = known["threshold"]["value"], known["threshold"]["rule"], known.get("temperature")
-        if 0 <= at <= 1 and isinstance(rule, str) and (temperature is None or 0 < temperature < float("inf")):
-            return OperatingPoint(float(at), rule, temperature)
-    except (KeyError, TypeError):
-        pass
-    raise BenchError(f"{card} tells no threshold from 0 to 1. Give one: --threshold T")
+    card = read_card(path, "Give a threshold: --threshold T")
+    if isinstance(card, ScoreCard):
+        at, temperature = card.threshold.value, card.temperature
+        if 0 <= at <= 1 and (temperature is None or temperature > 0):
+            return OperatingPoint(at, card.threshold.rule, temperature)
+    raise BenchError(f"{path} tells no threshold from 0 to 1. Give one: --threshold T")
 
 
-def _fit_on_validation(val: Path, level: str | None) -> OperatingPoint:
+def _fit_on_validation(val: Path, level: Level | None) -> OperatingPoint:
     """Fix threshold and temperature on predictions of the source validation split; over frames at frame level.
 
     Raises:
@@ -106,17 +103,8 @@ def _fit_on_validation(val: Path, level: str | None) -> OperatingPoint:
     return OperatingPoint(at, f"largest TPR - FPR on the {level or 'video'}s of {val}", temperature)
 
 
-def keep_level(card: dict[str, Any], level: str) -> dict[str, Any]:
-    """Return a scorecard without the gaps and group cells of the other level."""
-    other = next(name for name in LEVELS if name != level)
-    metrics = {k: v for k, v in card["metrics"].items() if not k.startswith(f"{other}.fairness")}
-    groups = {
-        attribute: {g: _keep_cell_level(cell, level, other) for g, cell in cells.items()}
-        for attribute, cells in card["groups"].items()
-    }
-    return {**card, "metrics": metrics, "groups": groups, "level": level}
-
-
-def _keep_cell_level(cell: dict[str, Any], level: str, other: str) -> dict[str, Any]:
-    own = {k: v for k, v in cell.items() if not k.startswith(f"{other}.")}
-    return own | {n: own.pop(f"{level}.{n}") for n in ("n_real", "n_fake") if f"{level}.{n}" in own}
+def keep_level(card: ScoreCard, level: Level) -> ScoreCard:
+    """Return a scorecard without the gaps of the other level, whose group cells are neither shown nor written."""
+    (other,) = (name for name in LEVELS if name != level)
+    metrics = {name: e for name, e in card.metrics.items() if not name.startswith(f"{other}.fairness")}
+    return card.model_copy(update={"metrics": metrics, "level": level})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from ..core.errors import BenchError, did_you_mean, require_existing
+from ..core.errors import BenchError, make_unknown_error, require_existing
 from ..core.predictions import read_predictions
 from ..core.storage import PREDICTIONS
 from ..core.types import Estimate
@@ -39,13 +39,18 @@ SeedTables = Sequence[pd.DataFrame]
 
 
 class Comparison(NamedTuple):
-    """Two detectors on the same videos, and their difference a - b; `p_delong` ignores clusters (video AUC only)."""
+    """Two detectors on the same videos, and their difference a - b.
+
+    `p_delong` ignores clusters (video AUC only); `p_holm` is corrected for the number of test sets, where several are
+    compared.
+    """
 
     a: Estimate
     b: Estimate
     difference: Estimate
     p: float
     p_delong: float | None = None
+    p_holm: float | None = None
 
 
 def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
@@ -55,7 +60,7 @@ def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int 
         BenchError: no metric of that name, no video in common, or scores that it can't be taken of.
     """
     if metric not in METRICS:
-        raise BenchError(f"no metric '{metric}' to compare.{did_you_mean(metric, METRICS)} Known: {', '.join(METRICS)}")
+        raise make_unknown_error(f"no metric '{metric}' to compare", metric, METRICS)
     a, b = keep_shared_videos([a, b])
     sides = [[make_seed_scores(table) for table in tables] for tables in (a, b)]
     sample = _SharedVideos([*sides[0], *sides[1]], draws)
@@ -176,7 +181,7 @@ def read_run(path: Path) -> dict[str, pd.DataFrame]:
     for file in files:
         table, metadata = read_predictions(file)
         check_predictions(table, str(file))
-        found[metadata.get("cell", {}).get("test", file.stem)] = table
+        found[metadata.cell.test or file.stem] = table
     return found
 
 
@@ -202,12 +207,11 @@ def pair_test_sets(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list
 
 def compare_runs(
     a: Sequence[Path], b: Sequence[Path], metric: str = "video.auc", draws: int = 1000
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+) -> tuple[dict[str, Comparison], dict[str, str]]:
     """Compare two detectors on each test set that both have; see `pair_test_sets` for what the paths may be.
 
     Returns:
-        {test set: the fields of a Comparison, and `p_holm`, corrected for the number of test sets}, and why others
-        have none.
+        {test set: comparison}, and why others have none.
 
     Raises:
         BenchError: there is no such run, or not one test set could be compared.
@@ -223,7 +227,7 @@ def compare_runs(
     if not found:
         raise BenchError("; ".join(f"{test}: {why}" for test, why in left.items()))
     corrected = holm([c.p for c in found.values()]).tolist()
-    return {t: {**c._asdict(), "p_holm": p} for (t, c), p in zip(found.items(), corrected, strict=True)}, left
+    return {t: c._replace(p_holm=p) for (t, c), p in zip(found.items(), corrected, strict=True)}, left
 
 
 def check_same_videos(paths: Sequence[Path], tables: SeedTables) -> None:

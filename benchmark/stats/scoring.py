@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ..core.errors import BenchError
-from ..core.predictions import read_predictions
-from ..core.scorecard import SCHEMA_VERSION, as_json
+from ..core.migrations import SCHEMA_VERSION
+from ..core.predictions import PredictionsMetadata, read_predictions
+from ..core.scorecard import (
+    NO_THRESHOLD,
+    Counts,
+    Coverage,
+    Curves,
+    Groups,
+    Histogram,
+    MethodCell,
+    ScoreCard,
+    Threshold,
+)
 from ..core.types import FAKE, REAL, Estimate
 from . import calibration, metrics
 from .attributes import (
@@ -33,11 +43,10 @@ from .bootstrap import (
     measure_means,
     measure_ranking,
 )
-from .group_gaps import Groups, SeedScores, measure_fairness
+from .group_gaps import SeedScores, measure_fairness
 from .metrics import RANK_METRICS
 
 SOURCE_VAL = "largest TPR - FPR on the source val split"
-CLASSES = {"real": REAL, "fake": FAKE}
 REQUIRED = ("video", "frame", "label", "score")
 
 
@@ -146,7 +155,8 @@ def compute_scorecard(
     draws: int = 1000,
     rule: str = SOURCE_VAL,
     temperature: float | None = None,
-) -> dict[str, Any]:
+    metadata: PredictionsMetadata | None = None,
+) -> ScoreCard:
     """Score a predictions table.
 
     Args:
@@ -156,24 +166,34 @@ def compute_scorecard(
         draws: bootstrap draws over the clusters of videos.
         rule: where the threshold comes from, in words.
         temperature: fitted on the source validation split; see `fit_operating_point`.
-
-    Returns:
-        `metrics`, `methods`, `groups`, `curves` and `counts`, of plain dicts and Estimates.
+        metadata: what there is to know of the predictions.
     """
     frames = with_attributes(frames)
     one = make_seed_scores(frames, threshold, temperature)
     videos, resamples = one.videos, draw_resamples([one], draws)
     result, groups = measure_metrics([one], resamples)
-    return {
-        "metrics": result,
-        "methods": _measure_methods(videos, resamples),
-        "groups": groups,
-        "curves": _make_curves(videos),
-        "threshold": {"value": one.at, "rule": "0.5" if threshold is None else rule},
-        "temperature": temperature,
-        "counts": _count_samples(videos, frames),
-        "remarks": [*collect_remarks(frames), *_remark_unscaled(frames, threshold)],
-    }
+    metadata = metadata or PredictionsMetadata()
+    official = len(videos) if metadata.official is None else metadata.official
+    return ScoreCard(
+        schema_version=SCHEMA_VERSION,
+        kind="scorecard",
+        status="done",
+        cell=metadata.cell,
+        metrics=result,
+        methods=_measure_methods(videos, resamples),
+        groups=groups,
+        curves=_make_curves(videos),
+        threshold=Threshold(value=one.at, rule=NO_THRESHOLD if threshold is None else rule),
+        temperature=temperature,
+        counts=_count_samples(videos, frames),
+        remarks=[*collect_remarks(frames), *_remark_unscaled(frames, threshold)],
+        coverage=Coverage(official=official, scored=len(videos), dropped=metadata.dropped),
+        throughput=metadata.throughput,
+        params=metadata.params,
+        flops=metadata.flops,
+        faces=metadata.faces,
+        artifacts=metadata.artifacts,
+    )
 
 
 def _remark_unscaled(frames: pd.DataFrame, threshold: float | None) -> list[str]:
@@ -259,67 +279,54 @@ def count_smallest_class(label: NDArray[np.int64], resamples: Resamples) -> int:
     return min(resamples.restrict(label == which).count_clusters() for which in (REAL, FAKE))
 
 
-def _measure_methods(videos: pd.DataFrame, resamples: Resamples) -> dict[str, Any]:
+def _measure_methods(videos: pd.DataFrame, resamples: Resamples) -> dict[str, MethodCell]:
     """Score each manipulation against all real videos."""
     if "method" not in videos:
         return {}
-    result: dict[str, Any] = {}
+    result = {}
     for method in sorted(set(videos.loc[videos["label"] == FAKE, "method"])):
         chosen = ((videos["label"] == REAL) | (videos["method"] == method)).to_numpy()
         part, drawn = videos[chosen], resamples.restrict(chosen)
         label = part["label"].to_numpy()
         auc = measure_ranking(label, part["score"], drawn, ["auc"])["auc"]
         whole = estimate_metric(auc, label, drawn, n=len(label))
-        result[method] = {"video.auc": whole, "n_fake": int((label == FAKE).sum())}
+        result[method] = MethodCell(auc=whole, n_fake=int((label == FAKE).sum()))
     return result
 
 
-def _make_curves(videos: pd.DataFrame) -> dict[str, Any]:
-    """Return what charts of the videos' scores are drawn from, in at most 101 points or 20 bins.
-
-    `roc` is [FPR, TPR]; `histogram` the share of each class in equal bins of the scores 0 ... 1, and `reliability`
-    [mean score, share of fakes] with `reliability_n` videos, both only where scores are probabilities.
-    """
+def _make_curves(videos: pd.DataFrame) -> Curves:
+    """Return what charts of the videos' scores are drawn from, in at most 101 points or 20 bins."""
     label, score = videos["label"].to_numpy(), videos["score"].to_numpy()
-    found: dict[str, Any] = {"roc": metrics.make_roc_curve(label, score).outline()}
-    if calibration.are_probabilities(score):
-        bins = np.linspace(0, 1, 21)
-        shares = {c: np.histogram(score[label == k], bins)[0] / max((label == k).sum(), 1) for c, k in CLASSES.items()}
-        found["histogram"] = {c: share.round(4).tolist() for c, share in shares.items()}
-        points = calibration.reliability_curve(label, score)
-        found["reliability"] = [[round(mean, 4), round(share, 4)] for mean, share, _ in points]
-        found["reliability_n"] = [n for *_, n in points]
-    return found
+    roc = metrics.make_roc_curve(label, score).outline()
+    if not calibration.are_probabilities(score):
+        return Curves(roc=roc)
+    bins = np.linspace(0, 1, 21)
+    shares = (np.histogram(score[label == k], bins)[0] / max((label == k).sum(), 1) for k in (REAL, FAKE))
+    real, fake = (share.round(4).tolist() for share in shares)
+    points = calibration.reliability_curve(label, score)
+    return Curves(
+        roc=roc,
+        histogram=Histogram(real=real, fake=fake),
+        reliability=[(round(mean, 4), round(share, 4)) for mean, share, _ in points],
+        reliability_n=[n for *_, n in points],
+    )
 
 
-def _count_samples(videos: pd.DataFrame, frames: pd.DataFrame) -> dict[str, int]:
-    return {
-        "videos": len(videos),
-        "real_videos": int((videos["label"] == REAL).sum()),
-        "fake_videos": int((videos["label"] == FAKE).sum()),
-        "frames": len(frames),
-    }
+def _count_samples(videos: pd.DataFrame, frames: pd.DataFrame) -> Counts:
+    return Counts(
+        videos=len(videos),
+        real_videos=int((videos["label"] == REAL).sum()),
+        fake_videos=int((videos["label"] == FAKE).sum()),
+        frames=len(frames),
+    )
 
 
 def make_scorecard(
     path: Path, threshold: float | None, draws: int, rule: str = SOURCE_VAL, temperature: float | None = None
-) -> dict[str, Any]:
-    """Score a predictions file into a scorecard, as plain data; see `compute_scorecard` for the arguments."""
+) -> ScoreCard:
+    """Score a predictions file; see `compute_scorecard` for the arguments."""
     table, metadata = read_predictions(path)
     check_predictions(table, str(path))
-    scored = as_json(compute_scorecard(table, threshold=threshold, draws=draws, rule=rule, temperature=temperature))
-    official = metadata.get("official", scored["counts"]["videos"])
-    coverage = {"official": official, "scored": scored["counts"]["videos"], "dropped": metadata.get("dropped", [])}
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "kind": "scorecard",
-        "status": "done",
-        "cell": metadata.get("cell", {}),
-        **scored,
-        "coverage": coverage,
-        "throughput": metadata.get("throughput"),
-        "params": metadata.get("params"),
-        "flops": metadata.get("flops"),
-        "faces": metadata.get("faces"),
-        "artifacts": metadata.get("artifacts", {}),
-    }
+    return compute_scorecard(
+        table, threshold=threshold, draws=draws, rule=rule, temperature=temperature, metadata=metadata
+    )

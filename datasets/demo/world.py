@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...benchmark.core.errors import BenchError, did_you_mean
-from ...benchmark.core.readers import read_json, read_parquet
+from pydantic import Field
+
+from ...benchmark.core.errors import BenchError, make_unknown_error
+from ...benchmark.core.readers import read_parquet
+from ...benchmark.core.records import Record
 from ...benchmark.core.storage import hold_lock, write_atomically, write_json, write_text
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool
 from .ffpp_layout import plan_ffpp, plan_leak
@@ -27,6 +30,23 @@ GROUND_TRUTH = "ground_truth.parquet"
 WORLDS = ("standard", "leak")
 
 
+class DemoWorld(Record):
+    """What a world is made by, and once it is written, its numbers of videos by dataset, split and class."""
+
+    schema_version: int = SCHEMA_VERSION
+    generator_version: int = 0
+    size: str
+    seed: int = Field(ge=0)
+    world: str = "standard"
+    counts: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict)
+    complete: bool = False
+
+    @property
+    def parameters(self) -> str:
+        """What its files depend on, in words."""
+        return f"generator_version {self.generator_version}, size {self.size}, seed {self.seed}, world {self.world}"
+
+
 def render_world(
     out: Path,
     size: str = "default",
@@ -42,17 +62,17 @@ def render_world(
     holds something else.
     """
     _check_arguments(size, seed, world)
-    wanted = {"generator_version": GENERATOR_VERSION, "size": size, "seed": seed, "world": world}
+    wanted = DemoWorld(generator_version=GENERATOR_VERSION, size=size, seed=seed, world=world)
     if _is_complete(out, wanted):
         return out
     with hold_lock(out):
         if not _is_complete(out, wanted):  # another process may have written it in the meantime
-            write_json(out / STARTED, wanted)
+            write_json(out / STARTED, wanted.to_json())
             _write(out, wanted, pool, progress)
     return out
 
 
-def find_world(root: Path) -> dict[str, Any] | None:
+def find_world(root: Path) -> DemoWorld | None:
     """Return what is known of the complete demo world that `root` is or lies in; None if there is none.
 
     A dataset's own folder may be given as the root, so the two folders above are looked at, too.
@@ -65,15 +85,15 @@ def find_world(root: Path) -> dict[str, Any] | None:
     return next((_read_note(marker) for marker in markers if marker.is_file()), None)
 
 
-def _read_note(path: Path) -> dict[str, Any]:
+def _read_note(path: Path) -> DemoWorld:
     """Read what a world is, or is going to be.
 
     Raises:
         BenchError: it is no such file.
     """
     how = f"It marks a demo world; render that again: bench data demo DIR, or remove {path.name} where it is none"
-    found = read_json(path, dict, how, most=2**20)
-    if found.get("size") not in SIZES or found.get("world") not in WORLDS or not _is_whole(found.get("seed")):
+    found = DemoWorld.read(path, how, most=2**20)
+    if found.size not in SIZES or found.world not in WORLDS:
         raise BenchError(f"{path} doesn't say which world this is (size, seed, world). {how}")
     return found
 
@@ -85,12 +105,9 @@ def mend_note(out: Path, size: str, seed: int, world: str) -> None:
         if note:
             _read_note(note)
     except BenchError:
-        write_json(out / STARTED, {"generator_version": GENERATOR_VERSION, "size": size, "seed": seed, "world": world})
+        wanted = DemoWorld(generator_version=GENERATOR_VERSION, size=size, seed=seed, world=world)
+        write_json(out / STARTED, wanted.to_json())
         (out / MARKER).unlink(missing_ok=True)
-
-
-def _is_whole(seed: Any) -> bool:
-    return isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
 
 
 def read_ground_truth(root: Path) -> pd.DataFrame:
@@ -125,27 +142,26 @@ def count_videos(shots: list[Shot]) -> dict[str, dict[str, dict[str, int]]]:
 def _check_arguments(size: str, seed: int, world: str) -> None:
     for name, names, what in ((size, SIZES, "size"), (world, WORLDS, "world")):
         if name not in names:
-            raise BenchError(f"unknown demo {what} '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}")
+            raise make_unknown_error(f"unknown demo {what} '{name}'", name, names)
     if seed < 0:
         raise BenchError(f"the demo world's seed is {seed}; give 0 or a positive number")
 
 
-def _is_complete(out: Path, wanted: dict[str, Any]) -> bool:
+def _is_complete(out: Path, wanted: DemoWorld) -> bool:
     """Tell whether the wanted world is there already; refuse a folder that holds anything else."""
     is_complete = (out / MARKER).is_file()
     note = out / MARKER if is_complete else out / STARTED
     if note.is_file():
-        found = _read_note(note)
-        if any(found.get(key) != value for key, value in wanted.items()):
-            has, needs = (", ".join(f"{key} {world.get(key)}" for key in wanted) for world in (found, wanted))
+        has, needs = _read_note(note).parameters, wanted.parameters
+        if has != needs:
             raise BenchError(f"{out} holds a demo world of {has}, not of {needs}: give another folder or delete it")
     elif out.is_dir() and any(out.iterdir()):
         raise BenchError(f"{out} holds files, but no demo world: give a new or empty folder")
     return is_complete
 
 
-def _write(out: Path, wanted: dict[str, Any], pool: WorkerPool, progress: Callable[[int, int], None] | None) -> None:
-    layout = plan_world(wanted["size"], wanted["seed"], wanted["world"])
+def _write(out: Path, wanted: DemoWorld, pool: WorkerPool, progress: Callable[[int, int], None] | None) -> None:
+    layout = plan_world(wanted.size, wanted.seed, wanted.world)
     for path, text in layout.texts.items():
         write_text(out / path, text)
     total, done = sum(len(shot.videos) for shot in layout.shots), 0
@@ -157,8 +173,8 @@ def _write(out: Path, wanted: dict[str, Any], pool: WorkerPool, progress: Callab
             progress(done, total)
     with write_atomically(out / GROUND_TRUTH) as temporary:
         _make_truth_table(layout.shots, truths).to_parquet(temporary, index=False)
-    marker = {"schema_version": SCHEMA_VERSION, **wanted, "counts": count_videos(layout.shots), "complete": True}
-    write_json(out / MARKER, marker)
+    told = {"schema_version": SCHEMA_VERSION, "counts": count_videos(layout.shots), "complete": True}
+    write_json(out / MARKER, wanted.model_copy(update=told).to_json())
 
 
 def _make_truth_table(shots: list[Shot], truths: list[list[GroundTruth]]) -> pd.DataFrame:
@@ -169,7 +185,7 @@ def _make_truth_table(shots: list[Shot], truths: list[list[GroundTruth]]) -> pd.
     )
 
 
-def _make_truth_rows(shot: Shot, known: list[GroundTruth]) -> Iterator[dict[str, Any]]:
+def _make_truth_rows(shot: Shot, known: list[GroundTruth]) -> Iterator[dict[str, object]]:
     fakes = {fake.path: fake for fake in shot.fakes}
     for video in known:
         fake, person = fakes.get(video.video), shot.clip.person

@@ -35,6 +35,8 @@ AIFACE_AGES = dict(enumerate(("young", "middle-aged", "senior", OTHERS)))
 AIFACE2_AGES = dict(enumerate(("child", "young", "adult", "middle-aged", "senior")))
 TONES = ("light", "medium", "dark")
 NOT_NAMES = {"raw", "c23", "c40", "videos", "frames", "face_images"}
+# What FaceForensics++'s flat copies call a folder, and the tables.
+KAGGLE_FOLDERS = {"original": "youtube"}
 Key = tuple[str, str]
 
 
@@ -163,7 +165,7 @@ def make_video_key(video_id: str) -> Key:
 
 def _make_key(path: PurePosixPath) -> Key:
     *_, folder, name = ["", "", *(part for part in path.parts if part not in NOT_NAMES)]
-    return folder, name
+    return KAGGLE_FOLDERS.get(folder, folder), name
 
 
 def reject_rows(table: Path, what: str, bad: Any, frames: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ race) of the file is -1, 0 means no. An undefined gender goes with both genders'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ import pandas as pd
 
 from ...benchmark.core.contracts import Cropper
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.readers import safe_relative_path
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import FAKE, REAL, Video
 from ...benchmark.stats.attributes import UNDEFINED
@@ -179,6 +180,8 @@ def export(
         How many frames each list has, and a line for every video that is in none.
     """
     videos = list(videos)
+    for video in videos:
+        safe_relative_path(video.id, "a video of this dataset")  # Before anything is written.
     asian = dataset not in SIX_GROUPS or any(v.groups.get("race") == "asian" for v in videos)
     races = EIGHT if asian else SIX
     typed = all(v.method in METHODS for v in videos)
@@ -220,7 +223,8 @@ def _write_images(video: Video, faces: FaceStore, cropper: Cropper, folder: Path
     from ..faces.face_store import encode
 
     for number, frame in enumerate(faces.frames(video.id)):
-        path = (folder / Path(video.id).with_suffix("") / f"{frame}.png").resolve()
+        name = PurePosixPath(safe_relative_path(video.id, "a video of this dataset"))
+        path = (folder / name.with_suffix("") / f"{frame}.png").resolve()
         if not path.is_file():
             with write_atomically(path) as temporary:
                 temporary.write_bytes(encode(cropper(faces.face(video.id, number)), "png"))

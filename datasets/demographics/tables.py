@@ -8,13 +8,16 @@ published annotation table (annotations.py) beside the dataset serves as well.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from ...benchmark.core.display import restore_formula
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.readers import normalise_id, open_csv, shorten
 from ...benchmark.core.types import Video
+from ..spelling import make_stem_key
 from .annotations import make_video_key, read_annotations
 
 
@@ -25,44 +28,54 @@ def add_groups(videos: list[Video], table: Path, published: Path | None = None) 
         BenchError: the table can't be used, or names none of these videos; says which row.
     """
     if table.is_file():
-        return _merge_groups(videos, read_groups(table), lambda v: v.id, table)
+        groups = read_groups(table)
+        by_stem = {
+            make_stem_key(normalise_id(video)): found for video, found in groups.items()
+        }  # Of a transcoded copy.
+        found = [groups.get(v.id, by_stem.get(make_stem_key(v.id))) for v in videos]
+        return _merge_groups(videos, found, len(groups), table)
     if published and published.is_file():
-        return _merge_groups(videos, read_annotations(published), lambda v: make_video_key(v.id), published)
+        annotations = read_annotations(published)
+        return _merge_groups(
+            videos, [annotations.get(make_video_key(v.id)) for v in videos], len(annotations), published
+        )
     return videos
 
 
 def _merge_groups(
-    videos: list[Video], groups: Mapping[Any, Mapping[str, str]], key: Callable[[Video], Any], table: Path
+    videos: list[Video], found: Sequence[Mapping[str, str] | None], rows: int, table: Path
 ) -> list[Video]:
-    if videos and not any(key(v) in groups for v in videos):
+    if videos and all(groups is None for groups in found):
         raise BenchError(
-            f"{table}: not one of its {len(groups)} videos is one of this dataset; the column 'video' holds paths "
+            f"{table}: not one of its {rows} videos is one of this dataset; the column 'video' holds paths "
             f"within the dataset's folder, such as {videos[0].id}"
         )
-    return [replace(v, groups=groups.get(key(v), {})) for v in videos]
+    return [replace(v, groups=groups or {}) for v, groups in zip(videos, found, strict=True)]
 
 
 def read_groups(table: Path) -> dict[str, dict[str, str]]:
     """Read `video,gender,race,...` into {video: {attribute: value}}, without the empty cells.
 
     Raises:
-        BenchError: a row has the wrong number of cells, names no video, or contradicts an earlier row.
+        BenchError: it is no table, a row has the wrong number of cells, names no video, or contradicts an earlier row.
     """
     groups: dict[str, dict[str, str]] = {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        header = [cell.strip() for cell in next(rows, [])]
-        _check_header(header, table)
-        for number, cells in enumerate(rows, start=2):
-            if cells:
-                video, attributes = _parse_row(header, cells, f"{table}, row {number}")
+    packed = open_csv(table, ("video",))
+    _check_header(packed.names, table)
+    rows = csv.reader(io.StringIO(packed.text, newline=""), delimiter=packed.delimiter)
+    try:
+        for number, cells in enumerate(rows, start=1):
+            if cells and number > 1:
+                video, attributes = _parse_row(packed.names, cells, f"{table}, row {number}")
                 if groups.setdefault(video, attributes) != attributes:
                     raise BenchError(f"{table}, row {number}: {video} has other groups in an earlier row")
+    except csv.Error as error:
+        raise BenchError(f"{table}, row {rows.line_num}: can't be read as a table: {shorten(error)}") from None
     return groups
 
 
 def _check_header(header: list[str], table: Path) -> None:
-    if "video" not in header or len(header) < 2 or len(set(header)) < len(header):
+    if "video" not in header or len(header) < 2:
         found = ",".join(header) or "nothing"
         raise BenchError(f"{table}, row 1: expected a header such as video,gender,race; found {found}")
 
@@ -70,7 +83,7 @@ def _check_header(header: list[str], table: Path) -> None:
 def _parse_row(header: list[str], cells: list[str], where: str) -> tuple[str, dict[str, str]]:
     if len(cells) != len(header):
         raise BenchError(f"{where}: {len(cells)} cells, but the header has {len(header)} ({','.join(header)})")
-    row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+    row = dict(zip(header, (restore_formula(cell.strip()) for cell in cells), strict=True))
     video = row.pop("video")
     if not video:
         raise BenchError(f"{where}: the cell 'video' is empty; it holds the path within the dataset's folder")

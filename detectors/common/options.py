@@ -6,13 +6,13 @@ import inspect
 import json
 import math
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from ...benchmark.core.errors import BenchError, did_you_mean
+from ...benchmark.core.errors import BenchError, make_unknown_error
 
 UNKNOWN = inspect.Parameter.empty  # An annotation that says nothing.
 OTHERS = "**"  # The name of options that may have any.
@@ -60,10 +60,8 @@ def check_options(who: str, given: Mapping[str, Any], known: Mapping[str, Option
         if name not in known and OTHERS in known:
             continue
         if name not in known:
-            near, what = did_you_mean(str(name), known), within or "option"
-            raise BenchError(
-                f"{who} has no {what} '{name}'.{near} Its {within or 'options'}: {', '.join(known) or 'none'}"
-            )
+            problem, its = f"{who} has no {within or 'option'} '{name}'", f"Its {within or 'options'}"
+            raise make_unknown_error(problem, str(name), known, f"{its}: {', '.join(known) or 'none'}")
         option = known[name]
         if expected := describe_misfit(value, option.kind):
             raise make_value_error(who, f"{within}.{name}".lstrip("."), value, expected, option.example)
@@ -97,13 +95,6 @@ def make_value_error(who: str, name: str, value: Any, expected: str, example: An
     setting = shlex.quote(f"options.{outer}={{{inner}: {shown}}}" if inner else f"options.{outer}={shown}")
     cut = told if len(told) <= 60 else f"{told[:60]}..."
     return BenchError(f"{who}: {name} must be {expected}, got {cut}. Give it as --set {setting}")
-
-
-def check_known(what: str, name: str, known: Iterable[str], others: str = "") -> None:
-    """Raise a BenchError, such as "no CADDM backbone 'resnet43'. Did you mean ...", unless the name is known."""
-    names = list(known)
-    if name not in names:
-        raise BenchError(f"no {what} '{name}'.{did_you_mean(name, names)} Known: {', '.join(names)}{others}")
 
 
 def check_range(who: str, name: str, value: float, low: float, high: float = math.inf, example: Any = None) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.readers import read_safetensors_header
 
 # What torch.save wrote up to torch 1.5 begins with: the pickle of a magic number.
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -48,6 +49,7 @@ def read_weights(path: Path, framework: str = "numpy") -> dict[str, np.ndarray]:
         raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
     try:
         if path.suffix == ".safetensors":
+            read_safetensors_header(path)
             content = import_module(f"safetensors.{framework}").load_file(path)
         else:
             content = _unpickle(path)
@@ -85,12 +87,21 @@ def to_named_arrays(weights: Mapping[Any, Any], origin: str) -> dict[str, np.nda
 
 def to_array(value: Any) -> np.ndarray:
     """Return an array or tensor of any framework as numpy's, without a copy if possible; half precision as float32."""
+    if _is_expanded(value):
+        raise ValueError("it shows few numbers many times")
     if hasattr(value, "detach"):  # A torch tensor, which may have a gradient, be on a device, or in bfloat16.
         value = value.detach().cpu()
         value = value.float() if value.is_floating_point() and value.element_size() < 4 else value
         return value.numpy()
     array = np.asarray(value)
     return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
+
+
+def _is_expanded(value: Any) -> bool:
+    """Tell whether a tensor has many more numbers than are stored for it, as none that was trained has."""
+    if not hasattr(value, "untyped_storage"):
+        return False
+    return bool(value.numel() * value.element_size() > 16 * value.untyped_storage().nbytes() + 2**20)
 
 
 def _unpickle(path: Path) -> Any:
@@ -100,9 +111,25 @@ def _unpickle(path: Path) -> Any:
         raise BenchError(
             f'{path} is a torch pickle, which needs torch: pip install "crossfake[torch]"; or give a .safetensors file'
         ) from None
+    _refuse_compressed(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of unusual pickle protocols: whether it can be read will show.
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Refuse an archive that is larger than its file: torch.save compresses nothing, and a small one may hold much.
+
+    Raises:
+        BenchError: it is.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # Of another kind, or damaged: reading it will say so.
+    if size > path.stat().st_size:
+        raise BenchError(f"{path} holds {size:,} bytes in {path.stat().st_size:,}: torch.save compresses nothing")
 
 
 def _make_read_error(path: Path, error: Exception) -> BenchError:

@@ -9,6 +9,9 @@ from torch import nn
 
 from ...benchmark.core.errors import BenchError, did_you_mean
 
+# Arguments of timm.create_model that name files or addresses: options come from checkpoints' headers, too.
+LOADS_FILES = {"checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}
+
 
 def create_timm_model(name: str, pretrained: bool, given_as: str, **arguments: Any) -> nn.Module:
     """Make a timm model.
@@ -20,8 +23,11 @@ def create_timm_model(name: str, pretrained: bool, given_as: str, **arguments: A
         arguments: for `timm.create_model`.
 
     Raises:
-        BenchError: timm has no such model, it doesn't take the arguments, or its ImageNet weights can't be had here.
+        BenchError: an argument names a file; timm has no such model or doesn't take the arguments; or its ImageNet
+            weights can't be had here.
     """
+    if code := sorted(LOADS_FILES & arguments.keys()):
+        raise BenchError(f"{given_as}: {code[0]} isn't taken: it names a file that timm would load, code and all")
     if not timm.is_model(name):
         raise BenchError(f"timm {timm.__version__} has no model '{name}'.{did_you_mean(name, timm.list_models())}")
     try:

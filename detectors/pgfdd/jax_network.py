@@ -11,8 +11,8 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from ...benchmark.core.errors import BenchError
-from ..common.options import check_known, check_options, list_options
+from ...benchmark.core.errors import BenchError, require_known
+from ..common.options import check_options, list_options
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
 from ..common_jax.resnet import ResNet
@@ -111,7 +111,7 @@ class FairnessNet(nnx.Module):
 
 def _make_encoder(backbone: str, width: int, init: Init, args: Mapping[str, Any]) -> Any:
     """Make a backbone that also holds, under the checkpoint's names, a 1x1 convolution to `width` channels."""
-    check_known("pgfdd backbone in JAX named", backbone, BACKBONES, ". Use --backend torch for others")
+    require_known("pgfdd backbone in JAX", backbone, BACKBONES, ". Use --backend torch for others")
     if args and not backbone.startswith("timm:"):
         raise BenchError(f"backbone_args are for backbone timm:NAME; '{backbone}' takes none")
     check_options(backbone, args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from ...benchmark.core.errors import BenchError, did_you_mean
+from ...benchmark.core.errors import BenchError, make_unknown_error
 from ..common_torch.sharpness import override_batch_norms
 from ..common_torch.timm_models import create_timm_model
 from .labels import GROUPS, METHODS
@@ -138,10 +138,9 @@ class Encoder(nn.Module):
         name = BACKBONES.get(backbone, backbone.removeprefix("timm:"))
         if name == backbone or (args and backbone in BACKBONES):
             known = [*BACKBONES, "timm:NAME"]
-            raise BenchError(
-                f"no pgfdd backbone '{backbone}'{' with backbone_args' if args else ''}."
-                f"{did_you_mean(backbone, known)} Known: {', '.join(known)} (which alone takes backbone_args)"
-            )
+            problem = f"no pgfdd backbone '{backbone}'{' with backbone_args' if args else ''}"
+            advice = f"Known: {', '.join(known)} (which alone takes backbone_args)"
+            raise make_unknown_error(problem, backbone, known, advice)
         xception = backbone == "xception"
         # The released checkpoints hold Xception's classifier, which nothing uses.
         self.body = cast(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...benchmark.core.errors import BenchError
+from ...benchmark.core.errors import BenchError, require_known
 from ...benchmark.core.types import FAKE, REAL, Video
 from ..common.crops import BoxCrop
-from ..common.options import check_known, check_multiple
+from ..common.options import check_multiple
 from . import labels
 from .labels import AIFACE_COUNTS, FFPP_COUNTS, METHODS, FairnessSampler, TrainingSetStats, compute_ldam_margins
 
@@ -66,7 +66,7 @@ class PgfddMixin:
         Raises:
             BenchError: one isn't valid.
         """
-        check_known("pgfdd reference_score", reference_score, SCORES)
+        require_known("pgfdd reference_score", reference_score, SCORES)
         check_multiple("pgfdd", "input_size", input_size, STRIDE, 2 * STRIDE, 256)
         check_multiple("pgfdd", "width", width, 8, 8, 512)
         self.input_size, self.exact, self.reference_score, self.augment = input_size, exact, reference_score, augment

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -244,9 +243,8 @@ def test_all_lists_are_imported_but_parts_of_others(plant, capsys, tmp_path):
     assert len(load_videos("deepfakebench:FF-DF", root).videos) == 5
 
 
-def test_lmdb_without_its_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(BenchError, match=r"/data/x_lmdb is an LMDB.*pip install lmdb"):
+def test_a_missing_lmdb_is_told():
+    with pytest.raises(BenchError, match=r"/data/x_lmdb can't be read: No such file"):
         list(read_pictures([Picture(0, "/data/x_lmdb", "x/000.png")]))
 
 
@@ -389,5 +387,5 @@ def test_imported_faces_are_scored_and_the_predictions_tell_their_origin(crops, 
     argv = ["predict", "--detector", toy, "--test", "crops-csv", "--data", str(crops), "--out", str(tmp_path / "out")]
     assert main([*argv, "--workers", "0"]) == 0
     table, metadata = read_predictions(next((tmp_path / "out").glob("*.parquet")))
-    assert metadata["origins"] == ["fairness papers' crops"]
+    assert metadata.origins == ["fairness papers' crops"]
     assert (len(table), set(table["gender"])) == (4, {"female"})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+from crossfake.benchmark.core.types import Estimate
 from crossfake.leaderboards import charts
 from hypothesis import given
 from hypothesis import strategies as st
 
-NUMBER = {"value": 0.8, "lo": 0.7, "hi": 0.9, "n": 20}
-NONE = {"value": None, "lo": None, "hi": None, "n": 0, "note": "undefined (one class)"}
+NUMBER = Estimate(0.8, 0.7, 0.9, 20)
+NONE = Estimate(None, None, None, 0, "undefined (one class)")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_every_chart_is_sound_xml_with_a_title_and_no_markup_of_its_data(picture
 
 
 def test_the_forest_reaches_down_to_the_lowest_interval():
-    low = {"value": 0.4, "lo": 0.31, "hi": 0.5, "n": 9}
+    low = Estimate(0.4, 0.31, 0.5, 9)
     ticks = [
         t.text
         for t in ElementTree.fromstring(charts.draw_forest([("a", low)], "t")).iter("text")
@@ -105,5 +106,5 @@ def test_the_labels_of_a_histogram_stand_beside_its_bars():
 
 
 def test_the_forest_has_place_for_names_where_an_interval_is_missing():
-    few = {"value": 0.5, "lo": None, "hi": None, "n": 2, "note": "too few videos for an interval"}
+    few = Estimate(0.5, None, None, 2, "too few videos for an interval")
     assert "0.500 (no interval)" in charts.draw_forest([("a", few)], "t")

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.benchmark.core.predictions import read_predictions, write_predictions
-from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
+from crossfake.benchmark.core.migrations import SCHEMA_VERSION
+from crossfake.benchmark.core.predictions import PredictionsMetadata, read_predictions, write_predictions
+from crossfake.benchmark.core.scorecard import Dropped
 from crossfake.datasets import celebdf, dfd, dfdc
 from crossfake.leaderboards import entries as module
 from crossfake.leaderboards.entries import OFFICIAL, check_entries, locate_entry, submit
@@ -53,14 +54,14 @@ def test_a_run_becomes_an_entry_a_test_set_with_its_predictions(entries):
         for suffix in ("json", "parquet", "val.parquet")
     ]
     assert check_entries(entries) == (2, [])
-    assert {c["cell"]["test"] for c in load_cards(entries)} == {"ff++:c23", "celebdf"}
+    assert {c.cell.test for c in load_cards(entries)} == {"ff++:c23", "celebdf"}
 
 
 def test_nothing_tells_where_things_lay_on_the_machine(entries):
     for path in entries.rglob("*.json"):
         assert "/" not in json.loads(path.read_text())["predictions"]
         assert not {"faces", "path"} & json.loads(path.read_text()).keys()
-        assert "faces" not in read_predictions(path.with_suffix(".parquet"))[1]
+        assert not read_predictions(path.with_suffix(".parquet"))[1].faces
 
 
 def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
@@ -117,7 +118,7 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
         (lambda c: c["cell"].update(limit=5), "is PARTIAL"),
         (lambda c: c["cell"].update(name="other"), "belongs in"),
         (lambda c: c.update(metrics="good"), "metrics: input should be a valid dictionary"),
-        (lambda c: c.update(counts=[1]), "counts is [1], the predictions give"),
+        (lambda c: c.update(counts=[1]), "counts: input should be"),
         (lambda c: c["cell"].pop("frames"), "cell.frames: field required"),
         (lambda c: c["cell"].update(seed=7), "cell seed is 7, the predictions give 0"),
         (lambda c: c["curves"]["roc"][3].__setitem__(1, 1.5), "curves roc 3 1 is 1.5, the predictions give"),
@@ -166,38 +167,36 @@ def test_other_predictions_are_found_out_even_with_their_hash_mended(entries, ch
     card = next(entries.rglob("*__celebdf.json"))
     path = card.with_suffix(".parquet")
     table, known = read_predictions(path)
-    write_predictions(path, change(table), known | metadata)
+    write_predictions(path, change(table), known.merge(PredictionsMetadata.model_validate(metadata)))
     edit(card, lambda c: c.update(predictions_sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
     problems = check_entries(entries)[1]
     assert any(problem in p for p in problems), problems
     assert not any("SHA" in p for p in problems)
 
 
-def rewritten(entries: Path, change: Callable[[Any, dict[str, Any]], Any], suffix: str = ".parquet") -> list[str]:
+def rewritten(entries: Path, table: Any = None, suffix: str = ".parquet", **told: Any) -> list[str]:
     """Return what is found of an entry whose numbers were all made anew from predictions that were tampered with."""
     card = next(entries.rglob("*__celebdf.json"))
     path = card.with_suffix(suffix)
-    table, metadata = read_predictions(path)
-    write_predictions(path, change(table, metadata), metadata)
+    found, metadata = read_predictions(path)
+    write_predictions(path, found if table is None else table, metadata.model_copy(update=told))
     submit(entries, entries)
     return [p for p in check_entries(entries)[1] if "__celebdf.json" in p]
 
 
 def test_what_the_predictions_contradict_themselves_in_is_found_where_all_numbers_fit(entries):
-    assert rewritten(entries, lambda table, metadata: table) == []
-    (problem,) = rewritten(entries, lambda table, metadata: (metadata.update(official=50), table)[1])
+    assert rewritten(entries) == []
+    (problem,) = rewritten(entries, official=50)
     assert problem.endswith("50 official videos are not 40 scored + 0 named as dropped")
-    dropped = {"official": 41, "dropped": [{"video": "real/00.mp4", "reason": "lost"}]}
-    (problem,) = rewritten(entries, lambda table, metadata: (metadata.update(dropped), table)[1])
+    (problem,) = rewritten(entries, official=41, dropped=[Dropped(video="real/00.mp4", reason="lost")])
     assert problem.endswith("1 videos are scored, and named as dropped; first: real/00.mp4")
-    dropped["dropped"] = [{"video": "x", "reason": " "}]
-    (problem,) = rewritten(entries, lambda table, metadata: (metadata.update(dropped), table)[1])
+    (problem,) = rewritten(entries, official=41, dropped=[Dropped(video="x", reason=" ")])
     assert problem.endswith("41 official videos are not 40 scored + 0 named as dropped")
 
 
 def test_a_threshold_fixed_on_the_test_set_is_found(entries):
     test = read_predictions(next(entries.rglob("*__celebdf.parquet")))[0]
-    (problem,) = rewritten(entries, lambda table, metadata: test, ".val.parquet")
+    (problem,) = rewritten(entries, test, ".val.parquet")
     assert "40 videos are both in the test set and what the threshold was fixed on; first: fake/01.mp4" in problem
 
 

@@ -81,8 +81,8 @@ def test_a_detector_named_script_is_shown_and_not_run(read, html):
 def test_numbers_are_there_without_javascript(read, runs):
     text = "".join(read.text)
     for card in load_cards(runs):
-        if card["status"] == "done":
-            assert f"{card['metrics']['video.auc']['value']:.3f}" in text
+        if card.status == "done":
+            assert f"{card.video.auc.value:.3f}" in text
     assert "ERR" in text
     assert "out of luck" in text
     assert "bench run --detector meso4" in text
@@ -129,7 +129,7 @@ def test_regions_have_labels_of_their_own(read):
 
 
 def test_seeds_that_failed_say_why_beside_the_one_that_did_not(make, make_failed):
-    lost = [make_failed(seed=s, train_key=f"t{s}") | {"error": f"no <b> faces {s}"} for s in (1, 2)]
+    lost = [make_failed(seed=s, train_key=f"t{s}", error=f"no <b> faces {s}") for s in (1, 2)]
     text = render_page(make_tables([make(), *lost]))
     assert "seed 1 failed: no &lt;b&gt; faces 1" in text
     assert "seed 2 failed: no &lt;b&gt; faces 2" in text

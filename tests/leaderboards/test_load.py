@@ -12,20 +12,20 @@ from crossfake.leaderboards.load import load_cards, load_cards_with_problems
 def test_cards_are_found_at_any_depth_and_nothing_else(tmp_path, make, make_failed, save):
     save(tmp_path / "demo/meso4/run/test.a/scorecard.json", make("a"))
     save(tmp_path / "demo/meso4/run/test.b/failure.json", make_failed("b"))
-    save(tmp_path / "entries/real/meso4/ff++-c23__c.json", {**make("c"), "predictions": "ff++-c23__c.parquet"})
+    save(tmp_path / "entries/real/meso4/ff++-c23__c.json", make("c", predictions="ff++-c23__c.parquet"))
     save(tmp_path / "theirs/a__b.json", {"accuracy": 0.9})
-    save(tmp_path / "predicted/scorecard.json", {**make(), "cell": {}})
+    save(tmp_path / "predicted/scorecard.json", make().to_json() | {"cell": {}})
     cards = load_cards(tmp_path)
-    assert [(c["cell"]["test"], c["status"]) for c in cards] == [("a", "done"), ("b", "failed"), ("c", "done")]
-    assert cards[0]["path"] == str(tmp_path / "demo/meso4/run/test.a")
-    assert cards[2]["predictions"] == str(tmp_path / "entries/real/meso4/ff++-c23__c.parquet")
+    assert [(c.cell.test, c.status) for c in cards] == [("a", "done"), ("b", "failed"), ("c", "done")]
+    assert cards[0].folder == tmp_path / "demo/meso4/run/test.a"
+    assert cards[2].predictions_path == tmp_path / "entries/real/meso4/ff++-c23__c.parquet"
     assert load_cards(tmp_path / "none") == []
 
 
 def test_a_failure_beside_a_scorecard_does_not_hide_it(tmp_path, make, make_failed, save):
     save(tmp_path / "test.a/scorecard.json", make("a"))
     save(tmp_path / "test.a/failure.json", make_failed("a"))
-    assert [c["status"] for c in load_cards(tmp_path)] == ["done"]
+    assert [c.status for c in load_cards(tmp_path)] == ["done"]
 
 
 def test_a_broken_card_is_named_in_one_line(tmp_path):
@@ -70,7 +70,7 @@ def without(*path):
     ],
 )
 def test_what_is_wrong_with_a_card_is_named_and_the_others_are_kept(change, flaw, tmp_path, make, save):
-    card = make("a")
+    card = make("a").to_json()
     change(card)
     save(tmp_path / "test.a/scorecard.json", card)
     save(tmp_path / "test.b/scorecard.json", make("b"))
@@ -78,7 +78,7 @@ def test_what_is_wrong_with_a_card_is_named_and_the_others_are_kept(change, flaw
         load_cards(tmp_path)
     assert "\n" not in str(error.value)
     cards, problems = load_cards_with_problems(tmp_path)
-    assert [c["cell"]["test"] for c in cards] == ["b"]
+    assert [c.cell.test for c in cards] == ["b"]
     assert problems == [str(error.value)]
     assert problems[0].startswith(str(tmp_path / "test.a/scorecard.json"))
 
@@ -95,16 +95,16 @@ def test_a_failure_that_a_newer_run_mended_is_left_out(tmp_path, make, make_fail
     new = save(tmp_path / "b/scorecard.json", make(train_key="new"))
     os.utime(old, (1000, 1000))
     os.utime(new, (2000, 2000))
-    assert [c["status"] for c in load_cards(tmp_path)] == ["done"]
+    assert [c.status for c in load_cards(tmp_path)] == ["done"]
     os.utime(old, (3000, 3000))
-    assert [c["status"] for c in load_cards(tmp_path)] == ["done", "failed"]
+    assert [c.status for c in load_cards(tmp_path)] == ["done", "failed"]
 
 
 def test_of_two_scorecards_of_the_same_weights_the_newer_counts(tmp_path, make, save):
     for name, auc, when in (("a", 0.9, 1000), ("b", 0.6, 2000)):
         path = save(tmp_path / name / "scorecard.json", make(auc=auc, test_key=name))
         os.utime(path, (when, when))
-    assert [c["metrics"]["video.auc"]["value"] for c in load_cards(tmp_path)] == [0.6]
+    assert [c.video.auc.value for c in load_cards(tmp_path)] == [0.6]
 
 
 def test_a_copied_run_counts_once_and_file_times_mean_nothing(tmp_path, make, save):
@@ -116,4 +116,4 @@ def test_a_copied_run_counts_once_and_file_times_mean_nothing(tmp_path, make, sa
     ]
     os.utime(paths[0], (1000, 1000))
     (card,) = load_cards(tmp_path)
-    assert card["metrics"]["video.auc"]["value"] == 0.9
+    assert card.video.auc.value == 0.9

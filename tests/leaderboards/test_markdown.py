@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from crossfake.benchmark.core.types import Estimate
 from crossfake.leaderboards import markdown as md
 from crossfake.leaderboards.rows import make_tables
 
 FEW = "too few videos for an interval"
 
 
-def number(value, lo=None, hi=None, n=20, **note):
-    return {"value": value, "lo": lo, "hi": hi, "n": n, **note}
+def number(value, lo=None, hi=None, n=20, note=""):
+    return Estimate(value, lo, hi, n, note)
 
 
 def cells(text: str, start: str, heading: str = "## ") -> list[str]:
@@ -116,7 +117,7 @@ def test_headings_and_cells_stay_what_they_are_whatever_is_in_them(make):
 
 
 def test_what_failed_is_listed_below_its_test_set_a_line_each(make, make_failed):
-    lost = make_failed(seed=1, train_key="ccc") | {"error": "no\r\nfaces: *a* <b> ![i](http://x)"}
+    lost = make_failed(seed=1, train_key="ccc", error="no\r\nfaces: *a* <b> ![i](http://x)")
     other = make_failed("dfd", "skipped", recipe_key="sss", name="b|c")
     text = md.render_markdown(make_tables([make(), make("dfd"), lost, other]))
     celebdf, dfd = text.split("### celebdf\n")[1].split("### dfd\n")

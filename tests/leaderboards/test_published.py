@@ -27,7 +27,7 @@ def test_a_reported_frame_auc_is_compared_with_the_frame_auc_of_the_same_detecto
         "frame",
         0.7365,
     )
-    assert dfb.ours["value"] == pytest.approx(0.7)
+    assert dfb.ours.value == pytest.approx(0.7)
     assert {r.detector.lower() for r in ours} == {"xception"}
     assert all(r.level in METRICS for r in match_published(table))
     text = render_markdown(make_tables([make(auc=0.8, name="xception", detector="xception")]))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stages.sources import DataRoot
 from crossfake.benchmark.stats.attributes import INTERSECTION
+from crossfake.datasets.demo.world import DemoWorld
 from crossfake.leaderboards.rows import find_row, make_tables
 
 
@@ -54,8 +56,8 @@ def test_a_row_that_lacks_a_test_set_has_no_mean_to_compare_and_stands_below(mak
 def test_the_drop_is_against_the_training_sets_own_test_split(make):
     ((row,),) = [t.rows for t in make_tables([make("ff++:c23", 0.95), make("celebdf", 0.75)])]
     drop = row.drop("celebdf")
-    assert drop["value"] == pytest.approx(0.2)
-    assert (drop["lo"], drop["hi"]) == pytest.approx((0.2 - 0.05 * 2**0.5, 0.2 + 0.05 * 2**0.5))
+    assert drop.value == pytest.approx(0.2)
+    assert (drop.lo, drop.hi) == pytest.approx((0.2 - 0.05 * 2**0.5, 0.2 + 0.05 * 2**0.5))
     assert row.drop("ff++:c23") is None
     assert row.drop("dfdc") is None
 
@@ -63,7 +65,7 @@ def test_the_drop_is_against_the_training_sets_own_test_split(make):
 def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
     def cell(auc, real, fake, **more):
         return {
-            "video.auc": {"value": auc, "lo": 0.1, "hi": 0.9, "n": real + fake},
+            "video.auc": Estimate(auc, 0.1, 0.9, real + fake),
             "n_real": real,
             "n_fake": fake,
             **more,
@@ -72,7 +74,7 @@ def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
     groups = {INTERSECTION: {"f-a": cell(0.6, 9, 30), "f-b": cell(0.5, 2, 3, left_out="few"), "m-a": cell(0.8, 9, 9)}}
     ((row,),) = [t.rows for t in make_tables([make(groups=groups)])]
     name, number = row.results["celebdf"].worst
-    assert (name, number["value"], number["n"]) == ("f-a", 0.6, 9)
+    assert (name, number.value, number.n) == ("f-a", 0.6, 9)
     ((row,),) = [t.rows for t in make_tables([make()])]
     assert row.results["celebdf"].worst is None
 
@@ -88,13 +90,13 @@ def test_a_row_is_found_by_the_start_of_its_key_or_of_a_run(make):
 
 
 def test_the_leak_worlds_new_donors_are_a_protocol_of_their_own(tmp_path):
-    world = {"size": "default", "seed": 3, "world": "leak"}
+    world = DemoWorld(size="default", seed=3, world="leak")
     same, new, deeper = (
         DataRoot(tmp_path / part, world).protocol for part in (".", "new_donors", "new_donors/FaceForensics++")
     )
     assert same == "demo default, seed 3, leak world"
     assert new == deeper == "demo default, seed 3, leak world, new donors"
-    assert DataRoot(tmp_path, {**world, "world": "standard"}).protocol == "demo default, seed 3"
+    assert DataRoot(tmp_path, world.model_copy(update={"world": "standard"})).protocol == "demo default, seed 3"
 
 
 def test_the_drop_pairs_the_seeds_that_both_sets_have(make, make_failed):
@@ -102,7 +104,7 @@ def test_the_drop_pairs_the_seeds_that_both_sets_have(make, make_failed):
     away = [make("celebdf", auc, seed=s, train_key=f"t{s}") for s, auc in enumerate((0.6, 0.5))]
     lost = make_failed("celebdf", seed=2, train_key="t2")
     ((row,),) = [t.rows for t in make_tables([*home, *away, lost])]
-    assert row.drop("celebdf")["value"] == pytest.approx(0.3)  # Over three seeds at home it was 0.25.
+    assert row.drop("celebdf").value == pytest.approx(0.3)  # Over three seeds at home it was 0.25.
     ((row,),) = [t.rows for t in make_tables([home[2], make_failed("ff++:c23", seed=0), away[0]])]
     assert row.drop("celebdf") is None
 
@@ -110,4 +112,4 @@ def test_the_drop_pairs_the_seeds_that_both_sets_have(make, make_failed):
 def test_a_row_knows_which_of_its_seeds_failed(make, make_failed):
     cards = [make(), make_failed(seed=1, train_key="ccc"), make_failed(seed=2, status="skipped", train_key="ddd")]
     ((row,),) = [t.rows for t in make_tables(cards)]
-    assert [(c["cell"]["seed"], c["status"]) for c in row.results["celebdf"].lost] == [(1, "failed"), (2, "skipped")]
+    assert [(c.cell.seed, c.status) for c in row.results["celebdf"].lost] == [(1, "failed"), (2, "skipped")]

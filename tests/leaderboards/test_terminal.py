@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from crossfake.benchmark.core.scorecard import CellDescription, Coverage, Dropped, Throughput
 from crossfake.benchmark.stats import calibration
 from crossfake.benchmark.stats.scoring import make_scorecard
 from crossfake.leaderboards.terminal import format_card, format_footnote, format_summary
@@ -39,8 +40,12 @@ def card(tmp_path):
         "weights": "trained here",
         "train_key": "aaa",
     }
-    made = make_scorecard(tmp_path / "p.csv", 0.5, draws=50)
-    return made | {"cell": cell, "throughput": {"score_images_per_s": 12.6}}
+    told = {"cell": CellDescription.model_validate(cell), "throughput": Throughput(score_images_per_s=12.6)}
+    return make_scorecard(tmp_path / "p.csv", 0.5, draws=50).model_copy(update=told)
+
+
+def changed_cell(card, **changes):
+    return card.model_copy(update={"cell": card.cell.model_copy(update=changes)})
 
 
 def cells(text: str, start: str) -> list[str]:
@@ -51,19 +56,21 @@ def cells(text: str, start: str) -> list[str]:
 
 def test_a_card_shows_every_metric_with_interval_and_n(card):
     text = format_card(card)
-    for name, e in card["metrics"].items():
-        assert cells(text, name)[-1] == str(e["n"])
-    auc = card["metrics"]["video.auc"]
-    assert cells(text, "video.auc")[1] == f"{auc['value']:.3f} [{auc['lo']:.3f}, {auc['hi']:.3f}]"
+    for name, e in card.metrics.items():
+        assert cells(text, name)[-1] == str(e.n)
+    auc = card.video.auc
+    assert cells(text, "video.auc")[1] == f"{auc.value:.3f} [{auc.lo:.3f}, {auc.hi:.3f}]"
     assert cells(text, "Swap")[-1] == "12"
     assert cells(text, "f ")[1:3] == ["6", "6"]
     assert "threshold 0.5000 (largest TPR - FPR on the source val split); scored 24 of 24 videos" in text
 
 
 def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
-    card["coverage"] = {"official": 26, "scored": 24, "dropped": [{"video": "x.mp4", "reason": "no_face"}]}
-    card["groups"]["gender"]["f"]["left_out"] = "fewer than 5 videos of a class (real 3, fake 6)"
-    text = format_card(card)
+    coverage = Coverage(official=26, scored=24, dropped=[Dropped(video="x.mp4", reason="no_face")])
+    cell = card.groups["gender"]["f"]
+    few = cell.video.model_copy(update={"left_out": "fewer than 5 videos of a class (real 3, fake 6)"})
+    groups = {"gender": {"f": cell.model_copy(update={"video": few})}}
+    text = format_card(card.model_copy(update={"coverage": coverage, "groups": groups}))
     assert "scored 24 of 26 videos" in text
     assert "not scored: x.mp4 (no_face)" in text
     assert cells(text, "f ")[-1] == "fewer than 5 videos of a class (real 3, fake 6)"
@@ -80,13 +87,14 @@ def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
     ],
 )
 def test_the_footnote_tells_the_temperature_and_where_it_says_little(card, temperature, shown):
-    assert shown in format_footnote({**card, "temperature": temperature})
+    assert shown in format_footnote(card.model_copy(update={"temperature": temperature}))
 
 
 def test_a_temperature_that_was_sought_in_vain_is_told(card):
     parted, nothing = ([0.2, 0.4, 0.7, 0.9], [0, 0, 1, 1]), ([0.2, 0.2, 0.9, 0.9], [0, 1, 0, 1])
     for score, label in (parted, nothing):
-        assert AT_THE_END in format_footnote({**card, "temperature": calibration.fit_temperature(label, score)})
+        found = calibration.fit_temperature(label, score)
+        assert AT_THE_END in format_footnote(card.model_copy(update={"temperature": found}))
 
 
 def test_the_summary_of_one_cell_is_its_row(card):
@@ -98,9 +106,9 @@ def test_the_summary_of_one_cell_is_its_row(card):
     assert text.count("| meso4") == 1
 
 
-def test_the_summary_of_several_begins_with_the_matrix(card):
-    other = {**card, "cell": {**card["cell"], "test": "dfd", "seed": 1}}
-    lost = {"status": "failed", "error": "no faces", "cell": {**card["cell"], "test": "dfd"}}
+def test_the_summary_of_several_begins_with_the_matrix(card, make_failed):
+    other = changed_cell(card, test="dfd", seed=1)
+    lost = make_failed("dfd", error="no faces", protocol="real", frames=2)
     text = format_summary([card, other, lost])
     matrix = text.split("\n\n")[1]
     assert cells(matrix, "video AUC") == ["video AUC", "train", "seed", "celebdf", "dfd"]
@@ -112,15 +120,15 @@ def test_the_summary_of_several_begins_with_the_matrix(card):
 
 
 def test_a_speed_of_one_batch_is_no_speed(card):
-    card["throughput"] = {"score_images_per_s": None}
-    assert cells(format_summary([card]), "meso4")[-1] == "unknown"
+    slow = card.model_copy(update={"throughput": Throughput(score_images_per_s=None)})
+    assert cells(format_summary([slow]), "meso4")[-1] == "unknown"
 
 
 def test_rows_of_one_name_stay_apart_in_the_matrix(card):
-    other = {**card, "cell": {**card["cell"], "train_key": "bbb"}}
+    other = changed_cell(card, train_key="bbb")
     assert format_summary([card, other]).split("\n\n")[1].count("| meso4") == 2
 
 
 def test_a_limited_run_is_marked(card):
-    card["cell"]["limit"] = 2
-    assert "PARTIAL: at most 2 real and 2 fake videos a split" in format_summary([card])
+    limited = changed_cell(card, limit=2)
+    assert "PARTIAL: at most 2 real and 2 fake videos a split" in format_summary([limited])

@@ -16,13 +16,13 @@ from crossfake.leaderboards.worst_case_images import OUTLINE, SIZE, cut_face, lo
 
 @pytest.fixture
 def card(runs):
-    return next(c for c in load_cards(runs) if c["cell"]["name"] == "meso4" and c["cell"]["test"] == "celebdf")
+    return next(c for c in load_cards(runs) if c.cell.name == "meso4" and c.cell.test == "celebdf")
 
 
 def test_misses_and_false_alarms_come_worst_first(card):
     found = load_worst_cases(card)
     misses, alarms = found["misses"], found["false alarms"]
-    threshold = card["threshold"]["value"]
+    threshold = card.threshold.value
     assert 0 < len(misses) <= CASES_PER_LABEL
     assert all(m.video.startswith("fake/") and m.method == "Swap" and m.score < threshold for m in misses)
     assert all(m.video.startswith("real/") and m.score >= threshold for m in alarms)
@@ -43,10 +43,10 @@ def test_a_face_is_a_small_picture_of_the_frame_that_was_scored(card):
 
 
 def test_without_store_or_predictions_there_are_fewer_things_to_show(card, tmp_path):
-    shutil.copy(card["predictions"], tmp_path / "p.parquet")
-    moved = {**card, "predictions": str(tmp_path / "p.parquet"), "faces": str(tmp_path / "gone")}
+    shutil.copy(card.predictions_path, tmp_path / "p.parquet")
+    moved = card.model_copy(update={"predictions": str(tmp_path / "p.parquet"), "faces": str(tmp_path / "gone")})
     assert all(m.image == "" for kind in load_worst_cases(moved).values() for m in kind)
-    assert load_worst_cases({**card, "predictions": str(tmp_path / "none.parquet")}) == {}
+    assert load_worst_cases(card.model_copy(update={"predictions": str(tmp_path / "none.parquet")})) == {}
 
 
 def test_the_cut_is_the_square_around_the_box():
@@ -71,5 +71,6 @@ def test_what_the_detector_takes_for_an_artifact_is_outlined_where_it_is():
 
 def test_outlined_mistakes_are_told_from_others(card):
     video = load_worst_cases(card)["misses"][0].video
-    found = load_worst_cases({**card, "artifacts": {video: [[[12, 12], [25, 12], [25, 25], [12, 25]]]}})["misses"]
+    seen = card.model_copy(update={"artifacts": {video: [[(12, 12), (25, 12), (25, 25), (12, 25)]]}})
+    found = load_worst_cases(seen)["misses"]
     assert [m.outlined for m in found] == [m.video == video for m in found]

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import BenchError, did_you_mean
+from ..errors import BenchError, make_unknown_error
 from .text import decode_text, read_bytes, shorten
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def require_columns(names: Collection[str], wanted: Collection[str], path: Path)
     """
     for name in wanted:
         if name not in names:
-            near = did_you_mean(name, names)
-            raise BenchError(f"{path}: no column '{name}'.{near} Found: {shorten(', '.join(names), 300)}")
+            found = f"Found: {shorten(', '.join(names), 300)}"
+            raise make_unknown_error(f"{path}: no column '{name}'", name, names, found)
 
 
 def read_csv_rows(path: Path, columns: Collection[str] = (), optional: Collection[str] = ()) -> list[CsvRow]:

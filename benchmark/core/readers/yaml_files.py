@@ -83,7 +83,7 @@ def parse_yaml(text: str, name: str) -> Any:
             that isn't finite.
     """
     try:
-        content = yaml.load(text, _PlainLoader)  # A SafeLoader; makes plain data only.
+        content = yaml.load(text, _PlainLoader)  # a SafeLoader, which makes plain data only # nosec B506
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise BenchError(f"{name} is not YAML: {shorten(error.problem or error)}{line}") from None

@@ -10,16 +10,16 @@ from importlib.metadata import version
 import pytest
 from crossfake.benchmark.core import provenance as module
 from crossfake.benchmark.core.keys import manifest_key
-from crossfake.benchmark.core.provenance import collect_provenance, read_commit
+from crossfake.benchmark.core.provenance import Commit, collect_provenance, read_commit
 
 
 def test_it_names_command_packages_and_machine():
     told = collect_provenance("bench run --detector meso4")
-    assert told["command"] == "bench run --detector meso4"
-    assert told["packages"]["numpy"] == version("numpy")
-    assert "no-such-package" not in told["packages"]
-    assert told["machine"]["cores"] >= 1
-    json.dumps(told, allow_nan=False)
+    assert told.command == "bench run --detector meso4"
+    assert told.packages["numpy"] == version("numpy")
+    assert "no-such-package" not in told.packages
+    assert told.machine["cores"] >= 1
+    json.dumps(told.to_json(), allow_nan=False)
 
 
 @pytest.fixture
@@ -40,17 +40,17 @@ def test_the_commit_says_whether_files_differ(checkout, tmp_path):
     (tmp_path / "a.txt").write_text("a")
     checkout("add", ".")
     checkout("commit", "--quiet", "-m", "a")
-    assert read_commit() == {"id": checkout("rev-parse", "HEAD"), "dirty": False}
+    assert read_commit() == Commit(id=checkout("rev-parse", "HEAD"), dirty=False)
     (tmp_path / "b.txt").write_text("b")
-    assert read_commit()["dirty"] is True
+    assert read_commit().dirty is True
 
 
 def test_without_a_commit_a_checkout_or_git_nothing_is_told(checkout, tmp_path, monkeypatch):
-    assert read_commit() == {}  # Nothing is committed yet.
+    assert read_commit().to_json() == {}  # Nothing is committed yet.
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert read_commit() == {}  # No git on the PATH.
+    assert read_commit().to_json() == {}  # No git on the PATH.
     monkeypatch.setattr(module, "ROOT", tmp_path / "site-packages")
-    assert read_commit() == {}
+    assert read_commit().to_json() == {}
 
 
 def test_a_manifest_is_about_content_not_place_or_time(tmp_path, make_video):

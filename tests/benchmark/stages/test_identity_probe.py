@@ -99,12 +99,12 @@ def test_accuracies_and_their_difference_have_intervals_over_people():
     told = several(10, 4)
     right = np.tile([True, True, True, False], 10)
     estimates = compare_accuracies(told, right, right)
-    assert estimates["accuracy"].value == estimates["random"].value == 0.75
-    assert estimates["accuracy"].n == 40
-    assert estimates["difference"][:3] == (0, 0, 0)
+    assert estimates.accuracy.value == estimates.random.value == 0.75
+    assert estimates.accuracy.n == 40
+    assert estimates.difference[:3] == (0, 0, 0)
     unequal = np.repeat(np.arange(10) % 2 == 0, 4)  # Everything hangs on the person: as wide as with ten samples.
-    wide = compare_accuracies(told, unequal, right)["accuracy"]
-    narrow = compare_accuracies(told, np.tile([True, False], 20) ^ np.isin(np.arange(40), (0, 21)), right)["accuracy"]
+    wide = compare_accuracies(told, unequal, right).accuracy
+    narrow = compare_accuracies(told, np.tile([True, False], 20) ^ np.isin(np.arange(40), (0, 21)), right).accuracy
     assert wide.value == narrow.value == 0.5
     assert wide.hi - wide.lo > 0.4 > 0.2 > narrow.hi - narrow.lo
 

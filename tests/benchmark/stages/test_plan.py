@@ -13,6 +13,7 @@ from crossfake.benchmark.core.registry import Entry
 from crossfake.benchmark.core.settings import FaceSettings, ScoreSettings, Settings, TrainSettings
 from crossfake.benchmark.core.types import FAKE, REAL
 from crossfake.benchmark.stages.plan import Request, check_data, check_names, describe_plan, make_cells, make_plan
+from crossfake.datasets.demo.world import DemoWorld
 
 FACES = FaceSettings(finder="mediapipe")
 
@@ -117,7 +118,7 @@ def test_folders_tell_world_detector_sets_and_seed(planned):
     cell = planned.cell(settings=Settings(faces=FACES, tag="small"), seed=3)
     assert cell.folder == Path("runs/real/meso4.small") / f"ff++-c23.seed3.{cell.train_key}"
     assert cell.test_folder == cell.folder / f"test.celebdf.{cell.test_key}"
-    demo = {"size": "tiny", "seed": 0, "world": "standard"}
+    demo = DemoWorld(size="tiny", seed=0)
     assert planned.cell(train=planned.source(demo=demo)).folder.parts[1] == "demo"
     own = planned.cell(
         entry=Entry("timm:resnet10t", "crossfake.x:Y", ""), train=planned.source("local/mine", "", videos=())
@@ -128,9 +129,9 @@ def test_folders_tell_world_detector_sets_and_seed(planned):
 
 def test_a_cell_describes_itself(planned):
     told = planned.cell(test=planned.source("celebdf", "", limit=2)).describe()
-    assert told["train"] == "ff++:c23"
-    assert told["test"] == "celebdf"
-    assert (told["frames"], told["limit"], told["weights"]) == (32, 2, "trained here")
+    assert told.train == "ff++:c23"
+    assert told.test == "celebdf"
+    assert (told.frames, told.limit, told.weights) == (32, 2, "trained here")
 
 
 def test_one_class_and_absent_files_are_told_with_split_and_count(planned):
@@ -187,7 +188,7 @@ def test_unknown_names_come_with_the_nearest():
 
 def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_path):
     asked = Request(("meso4",), "ff++", ("ff++", "celebdf"), overrides=("options.input_size=32",), runs=tmp_path)
-    cells = make_plan(asked, str(tiny_world), Reporter(quiet=True), 0)
+    cells = make_plan(asked, str(tiny_world), Reporter(quiet=True))
     rows = describe_plan(cells)
     assert [(r["detector"], r["test"], r["state"]) for r in rows] == [
         ("meso4.small", "ff++:c23", "to do"),
@@ -196,4 +197,4 @@ def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_
     assert rows[0]["train videos"] == len(cells[0].train.split("train")) > 0
     assert "auto" not in str([c.train_content()["faces"] for c in cells])
     with pytest.raises(BenchError, match="no face finder named 'nobody'"):
-        make_plan(replace(asked, overrides=("faces.finder=nobody",)), None, Reporter(quiet=True), 0)
+        make_plan(replace(asked, overrides=("faces.finder=nobody",)), None, Reporter(quiet=True))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.benchmark.core.predictions import PartialPredictions, read_predictions, write_predictions
-from crossfake.benchmark.core.scorecard import as_json
+from crossfake.benchmark.core.predictions import (
+    PartialPredictions,
+    PredictionsMetadata,
+    read_predictions,
+    write_predictions,
+)
+from crossfake.benchmark.core.scorecard import CellDescription
 from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
 from crossfake.benchmark.stages.predict import predict
 from crossfake.benchmark.stats.scoring import compute_scorecard
@@ -59,14 +63,14 @@ def test_every_face_gets_its_own_score_and_what_is_known_of_its_video(memory_sto
     ]
     assert table["score"].tolist() == pytest.approx([0.103, 0.106, 0.109, 0.0, 0.009])
     assert table["score"].dtype == np.float32
-    assert (metadata["official"], metadata["scored"], metadata["dropped"]) == (2, 2, [])
-    assert metadata["throughput"]["images"] == 5
+    assert (metadata.official, metadata.scored, metadata.dropped) == (2, 2, [])
+    assert metadata.throughput.images == 5
 
 
 def test_coverage_names_what_was_dropped_and_why(memory_store, videos):
     table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
-    assert (metadata["official"], metadata["scored"]) == (6, 3)
-    assert metadata["dropped"] == [
+    assert (metadata.official, metadata.scored) == (6, 3)
+    assert [d.to_json() for d in metadata.dropped] == [
         {"video": "real/b.mp4", "reason": "no_face: as told"},
         {"video": "real/c.mp4", "reason": "unreadable: as told"},
         {"video": "real/never.mp4", "reason": "not prepared"},
@@ -123,7 +127,7 @@ def test_a_killed_scoring_goes_on_to_the_same_end(memory_store, videos, tmp_path
     table, metadata = predict(
         second, whole, store, videos, batch_size=size, tick=lambda *t: ticks.append(t), partial_predictions=again
     )
-    assert sum(second.sizes) == 6 - after * size == metadata["throughput"]["images"]
+    assert sum(second.sizes) == 6 - after * size == metadata.throughput.images
     assert ticks[0] == (min(6, (after + 1) * size), 6)
     assert table.equals(predict(Told(), whole, store, videos)[0])
     again.finish(table, metadata)
@@ -165,12 +169,10 @@ def test_a_short_scoring_writes_nothing_twice(memory_store, videos, tmp_path):
 
 
 def test_the_speed_leaves_the_first_batch_out(memory_store, videos):
-    one = predict(Told(), whole, memory_store(CONTENT), videos, batch_size=6)[1]["throughput"]
-    assert one["score_images_per_s"] is None
-    assert one["pipeline_images_per_s"] > 0
-    assert (
-        predict(Told(), whole, memory_store(CONTENT), videos, batch_size=2)[1]["throughput"]["score_images_per_s"] > 0
-    )
+    one = predict(Told(), whole, memory_store(CONTENT), videos, batch_size=6)[1].throughput
+    assert one.score_images_per_s is None
+    assert one.pipeline_images_per_s > 0
+    assert predict(Told(), whole, memory_store(CONTENT), videos, batch_size=2)[1].throughput.score_images_per_s > 0
 
 
 @pytest.mark.parametrize(
@@ -203,10 +205,12 @@ def test_nothing_to_score_says_what_is_wrong_with_the_first(memory_store, make_v
 def test_predictions_come_back_with_their_facts(memory_store, videos, tmp_path):
     table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
     path = tmp_path / "deep" / "predictions.parquet"
-    write_predictions(path, table, {**metadata, "cell": {"test": "ff++", "seed": 3}})
+    metadata = metadata.merge(PredictionsMetadata(cell=CellDescription(test="ff++", seed=3)))
+    write_predictions(path, table, metadata)
     again, told = read_predictions(path)
     pd.testing.assert_frame_equal(again, table)
-    assert told == {"schema_version": 1, **json.loads(json.dumps(metadata)), "cell": {"test": "ff++", "seed": 3}}
+    assert told == metadata
+    assert told.to_json()["cell"] == {"test": "ff++", "seed": 3}
     assert [p.name for p in path.parent.iterdir()] == ["predictions.parquet"]
 
 
@@ -216,8 +220,8 @@ def test_half_annotated_videos_survive_the_file_and_are_scored(memory_store, mak
     path = tmp_path / "p.parquet"
     write_predictions(path, *predict(Told(), whole, memory_store(content), videos))
     card = compute_scorecard(read_predictions(path)[0], threshold=None, draws=0)
-    assert {g: (c["n_real"], c["n_fake"]) for g, c in card["groups"]["gender"].items()} == {"male": (7, 7)}
-    assert list(card["groups"]["intersection"]) == ["male-white"]
+    assert {g: (c.video.n_real, c.video.n_fake) for g, c in card.groups["gender"].items()} == {"male": (7, 7)}
+    assert list(card.groups["intersection"]) == ["male-white"]
 
 
 def test_predictions_name_the_attributes_and_older_ones_are_read_as_before(memory_store, make_video, tmp_path):
@@ -225,15 +229,17 @@ def test_predictions_name_the_attributes_and_older_ones_are_read_as_before(memor
     groups = [{"gender": g, "race": "white", "path": "p"} for g in ("male", "female")]
     videos = [make_video(v, groups=groups[i % 2]) for i, v in enumerate(content)]
     table, metadata = predict(Told(), whole, memory_store(content), videos)
-    assert metadata["attributes"] == ["gender", "race"]  # A path says of nobody who is seen.
+    assert metadata.attributes == ["gender", "race"]  # A path says of nobody who is seen.
     write_predictions(tmp_path / "new.parquet", table, metadata)
-    write_predictions(tmp_path / "old.parquet", table, {k: v for k, v in metadata.items() if k != "attributes"})
+    write_predictions(tmp_path / "old.parquet", table, metadata.without({"attributes"}))
     new, old = (read_predictions(tmp_path / name)[0] for name in ("new.parquet", "old.parquet"))
     assert (new.attrs, old.attrs) == ({"attributes": ["gender", "race"]}, {})
     cards = [compute_scorecard(t, threshold=0.5, draws=50) for t in (new, old)]
-    assert as_json(cards[0]) == as_json(cards[1])
-    assert list(cards[0]["groups"]) == ["gender", "race", "intersection"]
-    write_predictions(tmp_path / "new.parquet", new.assign(site="a"), {})  # Somebody's own table now.
+    assert cards[0] == cards[1]
+    assert list(cards[0].groups) == ["gender", "race", "intersection"]
+    write_predictions(
+        tmp_path / "new.parquet", new.assign(site="a"), PredictionsMetadata()
+    )  # Somebody's own table now.
     assert read_predictions(tmp_path / "new.parquet")[0].attrs == {}
 
 
@@ -242,7 +248,7 @@ def test_a_table_from_elsewhere_has_no_facts(tmp_path):
     for name, write in (("a.csv", table.to_csv), ("a.parquet", table.to_parquet)):
         write(tmp_path / name, index=False)
         again, metadata = read_predictions(tmp_path / name)
-        assert metadata == {}
+        assert metadata.to_json() == {}
         assert again.equals(table)
 
 
@@ -268,7 +274,7 @@ def test_compiling_is_told_and_part_of_no_speed(memory_store, videos):
             self.compile_seconds = 5.0 + 1000.0
             return super().score(frames)
 
-    speed = predict(Compiling(), whole, memory_store(CONTENT), videos)[1]["throughput"]
-    assert speed["compile_s"] == 1000
-    assert speed["pipeline_images_per_s"] < 0  # It took next to no time, less a thousand seconds.
-    assert predict(Told(), whole, memory_store(CONTENT), videos)[1]["throughput"]["compile_s"] == 0
+    speed = predict(Compiling(), whole, memory_store(CONTENT), videos)[1].throughput
+    assert speed.compile_s == 1000
+    assert speed.pipeline_images_per_s < 0  # It took next to no time, less a thousand seconds.
+    assert predict(Told(), whole, memory_store(CONTENT), videos)[1].throughput.compile_s == 0

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.benchmark.core.predictions import write_predictions
+from crossfake.benchmark.core.migrations import SCHEMA_VERSION
+from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.registry import detectors
-from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
 from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.stages.runner import RunOptions, Stages, read_finished, run, train_cell
 
@@ -84,7 +84,7 @@ def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path,
     monkeypatch.setattr("crossfake.benchmark.stages.runner.Stages.fit_operating_point", crash)
     cell = planned.cell(runs=tmp_path / "runs")
     (result,) = run([cell], RunOptions(Reporter(quiet=True)))
-    assert (result["status"], result["error"]) == ("failed", "RuntimeError: boom")
+    assert (result.status, result.error) == ("failed", "RuntimeError: boom")
     assert json.loads((cell.test_folder / "failure.json").read_text())["error"] == "RuntimeError: boom"
     assert "Traceback" in (cell.folder / "log.txt").read_text()
 
@@ -92,18 +92,19 @@ def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path,
 def test_no_threshold_is_fixed_on_the_one_class_that_is_left(planned, tmp_path, monkeypatch):
     cell = planned.cell(runs=tmp_path / "runs")
     table = pd.DataFrame({"video": ["a", "b"], "frame": 0, "label": 1, "score": [0.2, 0.9]})
-    write_predictions(tmp_path / "val.parquet", table, {})
+    write_predictions(tmp_path / "val.parquet", table, PredictionsMetadata())
     monkeypatch.setattr(Stages, "predict_split", lambda *_: tmp_path / "val.parquet")
     assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point() == (None, None)
-    write_predictions(tmp_path / "val.parquet", table.assign(label=[0, 1]), {})
+    write_predictions(tmp_path / "val.parquet", table.assign(label=[0, 1]), PredictionsMetadata())
     assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point()[0] == pytest.approx(0.55)
 
 
-def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, tmp_path):
+def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, make, tmp_path):
     cell = planned.cell(runs=tmp_path)
     assert read_finished(cell) is None
-    card = {"schema_version": SCHEMA_VERSION, "score": cell.settings.score.model_dump()}
-    for changes, reused in (({}, True), ({"schema_version": 0}, False), ({"score": {"draws": 3}}, False)):
+    card = make().to_json() | {"score": cell.settings.score.model_dump()}
+    others = ({"schema_version": 0}, {"schema_version": SCHEMA_VERSION - 1}, {"score": {"draws": 3}}, {"metrics": 1})
+    for changes, reused in (({}, True), *((changes, False) for changes in others)):
         write_json(cell.test_folder / "scorecard.json", card | changes)
         assert (read_finished(cell) is not None) == reused
 

@@ -12,6 +12,7 @@ from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.storage import cache_home
 from crossfake.benchmark.core.types import FAKE, REAL
 from crossfake.benchmark.stages.sources import DataRoot, demo_folder, find_root, open_source, parse_demo
+from crossfake.datasets.demo.world import DemoWorld
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +51,7 @@ def test_wrong_demo_names(text, message):
 def test_every_world_has_its_own_folder_and_protocol():
     parts = [("tiny", 0, "standard"), ("tiny", 1, "standard"), ("large", 0, "standard"), ("tiny", 0, "leak")]
     assert len({demo_folder(*p) for p in parts}) == 4
-    told = [DataRoot(cache_home(), dict(zip(("size", "seed", "world"), p, strict=True))).protocol for p in parts]
+    told = [DataRoot(cache_home(), DemoWorld(size=size, seed=seed, world=w)).protocol for size, seed, w in parts]
     assert told == ["demo tiny, seed 0", "demo tiny, seed 1", "demo large, seed 0", "demo tiny, seed 0, leak world"]
     assert (DataRoot(cache_home(), None).world, DataRoot(cache_home(), None).protocol) == ("real", "real")
 
@@ -66,7 +67,7 @@ def test_data_comes_before_bench_data_before_the_demo(tmp_path, monkeypatch, cap
     with pytest.raises(BenchError, match=r"no folder .*nowhere \(from BENCH_DATA\)"):
         find_root(None, Reporter())
     monkeypatch.setenv("BENCH_DATA", "")
-    assert find_root(None, Reporter(), render=False).demo == {"size": "default", "seed": 0, "world": "standard"}
+    assert find_root(None, Reporter(), render=False).demo == DemoWorld(size="default", seed=0)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"world: real ({tmp_path / 'given'})"
     assert said[-1].startswith("world: demo (default, seed 0; no --data and no BENCH_DATA given): synthetic videos")
@@ -133,7 +134,7 @@ def test_a_limit_mixes_methods(planned, make_video):
 
 
 def test_open_source_finds_the_demo_worlds_sets(tiny_world):
-    root = DataRoot(tiny_world, {"size": "tiny", "seed": 0, "world": "standard"})
+    root = DataRoot(tiny_world, DemoWorld(size="tiny", seed=0))
     assert open_source("faceforensics++", root).label == "ff++:c23"
     assert {v.split for v in open_source("dfdc", root).videos} == {"train", "val", "test"}
     with pytest.raises(BenchError, match="Did you mean 'celebdf'"):

@@ -19,17 +19,14 @@ def frames(scores: dict[str, list[float]]) -> pd.DataFrame:
 
 def test_videos_go_by_their_mean_and_show_the_frame_furthest_off():
     scores = {"fake/a": [0.1, 0.9], "fake/b": [0.4, 0.2], "real/a": [0.1, 0.9], "real/b": [0.9, 0.7]}
-    found = {
-        k: [(r["video"], r["frame"], round(r["score"], 2)) for r in v]
-        for k, v in find_worst_cases(frames(scores)).items()
-    }
+    found = {k: [(r.video, r.frame, round(r.score, 2)) for r in v] for k, v in find_worst_cases(frames(scores)).items()}
     assert found[FAKE] == [("fake/b", 1, 0.3), ("fake/a", 0, 0.5)]
     assert found[REAL] == [("real/b", 0, 0.8), ("real/a", 1, 0.5)]
 
 
 def test_there_are_not_too_many():
     found = find_worst_cases(frames({f"fake/{i}": [i / 10] for i in range(9)}))
-    assert [r["video"] for r in found[FAKE]] == [f"fake/{i}" for i in range(CASES_PER_LABEL)]
+    assert [r.video for r in found[FAKE]] == [f"fake/{i}" for i in range(CASES_PER_LABEL)]
     assert found[REAL] == []
 
 
@@ -46,5 +43,5 @@ class Seer:
 def test_a_detector_that_locates_artifacts_is_asked_about_those_frames(memory_store):
     store = memory_store({"fake/a": [0, 1], "real/a": [0, 1]})
     table = frames({"fake/a": [0.5, 0.2], "real/a": [0.9, 0.1]})
-    assert locate_artifacts(Seer(), store, table) == {"fake/a": [[[0, 0], [16, 0], [16, 16], [0, 16]]], "real/a": []}
+    assert locate_artifacts(Seer(), store, table) == {"fake/a": [[(0, 0), (16, 0), (16, 16), (0, 16)]], "real/a": []}
     assert locate_artifacts(object(), store, table) == {}

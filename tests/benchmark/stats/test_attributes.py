@@ -35,29 +35,29 @@ def frames(gender: list[object], race: list[object]) -> pd.DataFrame:
 def test_cells_left_empty_mean_not_annotated_however_they_were_read(missing):
     table = frames(["m"] * 10 + ["f"] * 10 + [missing] * 4, ["a"] * 20 + [missing, "b", missing, "b"])
     card = compute_scorecard(table, threshold=None, draws=0)
-    assert {g: c["n_real"] + c["n_fake"] for g, c in card["groups"]["gender"].items()} == {"f": 10, "m": 10}
-    assert set(card["groups"]["intersection"]) == {"f-a", "m-a"}
-    assert card["metrics"]["video.fairness.gender.auc_gap"].value == 0
+    assert {g: c.video.n_real + c.video.n_fake for g, c in card.groups["gender"].items()} == {"f": 10, "m": 10}
+    assert set(card.groups["intersection"]) == {"f-a", "m-a"}
+    assert card.metrics["video.fairness.gender.auc_gap"].value == 0
 
 
 def test_a_column_without_a_single_annotation_is_no_attribute():
     card = compute_scorecard(frames([np.nan] * 6, [None] * 6), threshold=None, draws=0)
-    assert card["groups"] == {}
+    assert card.groups == {}
 
 
 def test_groups_written_as_numbers_are_names():
     card = compute_scorecard(frames([1, 2] * 6, [1.0, np.nan] * 6), threshold=None, draws=0)
-    assert set(card["groups"]["gender"]) == {"1", "2"}
-    assert set(card["groups"]["race"]) == {"1"}
+    assert set(card.groups["gender"]) == {"1", "2"}
+    assert set(card.groups["race"]) == {"1"}
 
 
 def test_any_column_of_few_values_is_an_attribute():
     table = frames(["m", "f"] * 15, ["a"] * 30).assign(age=["old"] * 15 + ["young"] * 15, number=range(30), logit=0.0)
     assert attribute_columns(table) == ["gender", "race", "age"]
     card = compute_scorecard(table, threshold=None, draws=0)
-    assert list(card["groups"]) == ["gender", "race", "age", "intersection", "gender+age", "race+age"]
-    assert set(card["groups"]["intersection"]) == {"f-a", "m-a"}
-    assert "f-old" in card["groups"]["gender+age"]
+    assert list(card.groups) == ["gender", "race", "age", "intersection", "gender+age", "race+age"]
+    assert set(card.groups["intersection"]) == {"f-a", "m-a"}
+    assert "f-old" in card.groups["gender+age"]
 
 
 def test_the_literatures_group_strings_are_taken_apart():
@@ -73,9 +73,9 @@ def test_the_literatures_group_strings_are_taken_apart():
 def test_undefined_is_no_group_and_is_told():
     table = frames(["m", "undefined"] * 8, ["a"] * 15 + [np.nan])
     card = compute_scorecard(table, threshold=None, draws=0)
-    assert set(card["groups"]["gender"]) == {"m"}
-    assert card["counts"]["frames"] == 16
-    assert card["remarks"][1:] == [
+    assert set(card.groups["gender"]) == {"m"}
+    assert card.counts.frames == 16
+    assert card.remarks[1:] == [
         "gender isn't known in 8 of 16 rows, row 2 the first: in none of its groups, but in the overall metrics",
         "race is 'a' in every annotated row (rows 1 to 16): there is no gap to measure",
         "race isn't known in 1 of 16 rows, row 16 the first: in none of its groups, but in the overall metrics",
@@ -86,13 +86,13 @@ def test_logits_serve_the_literatures_metrics_at_frame_level():
     table = frames(["m", "m", "f", "f"] * 6, ["a"] * 24)
     table["logit"] = np.where(table["gender"] == "m", 4.0 * table["label"] - 2, 1.0)
     card = compute_scorecard(table, threshold=None, draws=0)
-    assert card["metrics"]["frame.fairness.gender.f_fpr_range"].value == 1
-    assert card["metrics"]["video.fairness.gender.f_fpr_range"].value == 0
+    assert card.metrics["frame.fairness.gender.f_fpr_range"].value == 1
+    assert card.metrics["video.fairness.gender.f_fpr_range"].value == 0
 
 
 def test_a_method_left_empty_is_still_a_fake_video():
     table = frames(["m"] * 6, ["a"] * 6).assign(method=["real", "A", "real", np.nan, "real", "A"])
-    assert {m: c["n_fake"] for m, c in compute_scorecard(table, threshold=None, draws=0)["methods"].items()} == {
+    assert {m: c.n_fake for m, c in compute_scorecard(table, threshold=None, draws=0).methods.items()} == {
         "": 1,
         "A": 2,
     }
@@ -136,9 +136,7 @@ def test_other_columns_may_vary_within_a_video_and_are_told():
 def test_columns_of_lists_are_not_used(value):
     table = frames(["m", "f"] * 4, ["a"] * 8).assign(embedding=[value] * 8)
     check_predictions(table, "t.parquet")
-    assert (
-        "column embedding is not used: it holds lists" in compute_scorecard(table, threshold=None, draws=0)["remarks"]
-    )
+    assert "column embedding is not used: it holds lists" in compute_scorecard(table, threshold=None, draws=0).remarks
     with pytest.raises(BenchError, match=r"t\.parquet has lists in its column frame: "):
         check_predictions(table.assign(frame=[value] * 8), "t.parquet")
 
@@ -185,7 +183,7 @@ def test_one_group_in_two_spellings_is_refused():
 def test_a_threshold_fixed_on_scores_is_for_scores_and_half_for_logits():
     table = frames(["m", "m", "f", "f"] * 6, ["a"] * 24)
     table["logit"] = np.where(table["gender"] == "m", 4.0 * table["label"] - 2, 1.0)
-    found = compute_scorecard(table, threshold=0.4, draws=0)["metrics"]
+    found = compute_scorecard(table, threshold=0.4, draws=0).metrics
     assert found["frame.acc"].value == 1
     assert found["frame.fairness.gender.f_fpr_range"].value == 0
     assert found["frame.fairness_at_half.gender.f_fpr_range"].value == 1
@@ -198,16 +196,16 @@ def test_where_predictions_name_their_attributes_nothing_is_guessed():
     table.attrs = {"attributes": ["race", "gender"]}
     assert attribute_columns(table) == ["gender", "race"]
     card = compute_scorecard(table, threshold=None, draws=0)
-    assert "camera" not in card["groups"]
-    assert "column camera is not used: the predictions don't name it among people's attributes" in card["remarks"]
+    assert "camera" not in card.groups
+    assert "column camera is not used: the predictions don't name it among people's attributes" in card.remarks
     table.attrs = {"attributes": []}
-    assert compute_scorecard(table, threshold=None, draws=0)["groups"] == {}
+    assert compute_scorecard(table, threshold=None, draws=0).groups == {}
 
 
 def test_an_intersection_names_gender_and_race():
     table = frames(["m", "f"] * 6, ["a"] * 12).assign(intersection=["male,asian", "nonmale,asian"] * 6)
     table = table.drop(columns=["gender", "race"])
-    guessed = compute_scorecard(table, threshold=None, draws=0)["groups"]
+    guessed = compute_scorecard(table, threshold=None, draws=0).groups
     assert name_attributes(["intersection", "age", "split"]) == ["age", "gender", "race"]
     table.attrs = {"attributes": name_attributes(["intersection"])}
-    assert compute_scorecard(table, threshold=None, draws=0)["groups"] == guessed != {}
+    assert compute_scorecard(table, threshold=None, draws=0).groups == guessed != {}

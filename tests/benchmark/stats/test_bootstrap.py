@@ -12,11 +12,9 @@ from crossfake.benchmark.stats.bootstrap import (
     MetricDraws,
     Resamples,
     average_over_seeds,
-    bootstrap_statistic,
     degrees_of_freedom,
     delong,
     draw_seed_errors,
-    estimate,
     estimate_interval,
     holm,
     measure_means,
@@ -35,7 +33,7 @@ def data(n: int, seed: int = 0, shift: float = 1.0) -> tuple[np.ndarray, np.ndar
     return y, rng.normal(size=n) + shift * y
 
 
-def test_same_predictions_same_interval():
+def test_same_predictions_same_interval(estimate):
     y, s = data(80)
     first, second = (estimate(partial(metrics.auc, y, s), np.arange(80), n=80, draws=200) for _ in range(2))
     assert first == second
@@ -43,7 +41,7 @@ def test_same_predictions_same_interval():
     assert first.n == 80
 
 
-def test_interval_shrinks_with_the_square_root_of_n():
+def test_interval_shrinks_with_the_square_root_of_n(estimate):
     widths = []
     for n in (100, 400):
         y, s = data(n)
@@ -52,7 +50,7 @@ def test_interval_shrinks_with_the_square_root_of_n():
     assert widths[0] / widths[1] == pytest.approx(2, rel=0.35)
 
 
-def test_copies_of_a_frame_add_no_certainty():
+def test_copies_of_a_frame_add_no_certainty(estimate):
     y, s = data(60)
     single = estimate(partial(metrics.auc, y, s), np.arange(60), n=60, draws=300)
     copied = estimate(
@@ -62,21 +60,13 @@ def test_copies_of_a_frame_add_no_certainty():
     assert (copied.lo, copied.hi) == pytest.approx((single.lo, single.hi))
 
 
-def test_the_matrix_and_one_draw_at_a_time_agree(monkeypatch):
-    y, s = data(30)
-    statistic = partial(metrics.auc, y, s)
-    whole = bootstrap_statistic(statistic, np.arange(30), 50, seed=1)
-    monkeypatch.setattr("crossfake.benchmark.stats.bootstrap._CHUNK", 1)
-    assert bootstrap_statistic(statistic, np.arange(30), 50, seed=1) == pytest.approx(whole)
-
-
-def test_one_class_has_no_value_and_says_why():
+def test_one_class_has_no_value_and_says_why(estimate):
     e = estimate(partial(metrics.auc, [1, 1], [0.2, 0.3]), [0, 1], n=2)
     assert (e.value, e.lo, e.hi, e.n) == (None, None, None, 2)
     assert e.note == "undefined (one class)"
 
 
-def test_too_few_videos_give_a_value_without_an_interval():
+def test_too_few_videos_give_a_value_without_an_interval(estimate):
     e = estimate(partial(metrics.auc, [0, 1], [0.2, 0.3]), [0, 1], n=2, draws=400)
     assert e.value == 1.0
     assert (e.lo is None) == (e.note == "too few videos for an interval")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.stats import metrics
 from crossfake.benchmark.stats.attributes import cross_attributes
-from crossfake.benchmark.stats.bootstrap import Resamples, estimate, estimate_interval, measure_ranking
+from crossfake.benchmark.stats.bootstrap import Resamples, estimate_interval, measure_ranking
 from crossfake.benchmark.stats.fairness_metrics import compute_gaps, reference_metrics, sigmoid
 from crossfake.benchmark.stats.group_gaps import GAPS, Samples, measure_groups, placements, threshold_at_fpr
 from hypothesis import given
@@ -50,12 +50,12 @@ def random_table(n: int, seed: int = 0) -> pd.DataFrame:
 
 def test_rates_and_auc_of_each_group(two):
     table = measured(two, ["gender"])[1]["gender"]
-    assert table["m"]["video.auc"].value == 1
-    assert table["f"]["video.auc"].value == pytest.approx(0.9)  # 5 of 25 pairs are ties.
-    assert (table["m"]["video.fpr"].value, table["m"]["video.fpr"].n) == (0, 5)
-    assert table["f"]["video.fpr"].value == pytest.approx(0.2)
-    assert table["f"]["video.tpr"].value == 1
-    assert table["f"]["video.auc"].n == 10
+    assert table["m"].auc.value == 1
+    assert table["f"].auc.value == pytest.approx(0.9)  # 5 of 25 pairs are ties.
+    assert (table["m"].fpr.value, table["m"].fpr.n) == (0, 5)
+    assert table["f"].fpr.value == pytest.approx(0.2)
+    assert table["f"].tpr.value == 1
+    assert table["f"].auc.n == 10
 
 
 def test_gaps_have_the_smallest_cell_as_n(two):
@@ -76,7 +76,7 @@ def test_the_worst_group_is_named(two):
 @pytest.mark.parametrize(("threshold", "rates"), [(0.05, (1, 1)), (0.5, (0.2, 1)), (0.9, (0.2, 1)), (0.95, (0, 0))])
 def test_a_score_at_the_threshold_is_called_fake(two, threshold, rates):
     women = measured(two, ["gender"], threshold)[1]["gender"]["f"]
-    assert (women["video.fpr"].value, women["video.tpr"].value) == pytest.approx(rates)
+    assert (women.fpr.value, women.tpr.value) == pytest.approx(rates)
 
 
 @pytest.mark.parametrize("level", ["video", "frame"])
@@ -98,7 +98,7 @@ def test_fpr_of_groups_at_five_percent_overall():
     threshold = reals["score"].sort_values(ascending=False).iloc[int(0.05 * len(reals)) - 1]
     for gender, cell in cells.items():
         of_group = reals.loc[reals["gender"] == gender, "score"]
-        assert cell["video.fpr_at_fpr5"].value == pytest.approx((of_group >= threshold).mean())
+        assert cell.fpr_at_fpr5.value == pytest.approx((of_group >= threshold).mean())
 
 
 def test_the_threshold_of_a_rate_never_exceeds_it_even_with_ties():
@@ -112,10 +112,10 @@ def test_small_and_one_class_groups_are_named_and_enter_no_gap(two):
     more = people(("x", "a", 0, [0.9] * 4), ("x", "a", 1, [0.1] * 9), ("y", "a", 1, [0.5] * 20))
     result, groups = measured(pd.concat([two, more], ignore_index=True), ["gender"])
     assert list(groups["gender"]) == ["f", "m", "x", "y"]
-    assert groups["gender"]["x"]["left_out"] == "fewer than 5 videos of a class (real 4, fake 9)"
-    assert groups["gender"]["x"]["video.auc"].value == 0
-    assert groups["gender"]["y"]["video.auc"].value is None
-    assert groups["gender"]["y"]["video.fpr"].note == "no such videos"
+    assert groups["gender"]["x"].left_out == "fewer than 5 videos of a class (real 4, fake 9)"
+    assert groups["gender"]["x"].auc.value == 0
+    assert groups["gender"]["y"].auc.value is None
+    assert groups["gender"]["y"].fpr.note == "no such videos"
     gap = result["video.fairness.gender.auc_gap"]
     assert gap.value == measured(two, ["gender"])[0]["video.fairness.gender.auc_gap"].value
     assert gap.note == "left out: x (real 4, fake 9), y (real 0, fake 20)"
@@ -124,8 +124,8 @@ def test_small_and_one_class_groups_are_named_and_enter_no_gap(two):
 def test_at_frame_level_only_one_class_groups_are_left_out_as_in_the_literature(two):
     more = people(("x", "a", 0, [0.9]), ("x", "a", 1, [0.1]), ("y", "a", 1, [0.5] * 20))
     result, groups = measured(pd.concat([two, more], ignore_index=True), ["gender"], level="frame")
-    assert groups["gender"]["y"]["frame.left_out"] == "one class only (real 0, fake 20)"
-    assert "frame.left_out" not in groups["gender"]["x"]
+    assert groups["gender"]["y"].left_out == "one class only (real 0, fake 20)"
+    assert not groups["gender"]["x"].left_out
     assert result["frame.fairness.gender.auc_gap"].value == 1
 
 
@@ -155,13 +155,13 @@ def theirs_n(table: pd.DataFrame) -> list[int]:
 
 def test_cells_count_samples_of_their_own_level(two):
     frame = measured(two, ["gender"], level="frame")[1]["gender"]["m"]
-    assert [frame["frame.n_real"], frame["frame.n_fake"]] == theirs_n(two)
+    assert [frame.n_real, frame.n_fake] == theirs_n(two)
 
 
-def test_auc_draws_agree_with_the_exact_bootstrap():
+def test_auc_draws_agree_with_the_exact_bootstrap(estimate):
     table = random_table(300)
     women = table[table["gender"] == "f"].reset_index(drop=True)
-    found = measured(women, ["gender"], draws=2000)[1]["gender"]["f"]["video.auc"]
+    found = measured(women, ["gender"], draws=2000)[1]["gender"]["f"].auc
     statistic = partial(metrics.auc, women["label"].to_numpy(), women["score"].to_numpy())
     exact = estimate(statistic, np.arange(len(women)), n=len(women), draws=2000)
     assert found.value == pytest.approx(exact.value)
@@ -192,14 +192,14 @@ def test_frames_of_one_video_are_drawn_together():
 def test_a_rate_of_zero_is_not_certain():
     table = people(("m", "a", 0, EASY * 4), ("m", "a", 1, HARD * 4), ("f", "a", 0, EASY), ("f", "a", 1, HARD))
     result, groups = measured(table, ["gender"], draws=4000)
-    few, many = (groups["gender"][g]["video.fpr"] for g in ("f", "m"))
+    few, many = (groups["gender"][g].fpr for g in ("f", "m"))
     assert few.value == few.lo == many.value == 0
     assert few.hi == pytest.approx(0.379, abs=0.02)  # The upper end of Jeffreys' interval for 0 of 5.
     assert many.hi == pytest.approx(0.117, abs=0.02)  # 0 of 20
     gap = result["video.fairness.gender.f_fpr_range"]
     assert gap.value == gap.lo == 0
     assert gap.hi > 0.2
-    assert groups["gender"]["f"]["video.auc"].lo < 0.7
+    assert groups["gender"]["f"].auc.lo < 0.7
 
 
 def coverage(rates: list[float], sizes: list[int], metric: str, runs: int, draws: int) -> tuple[float, float]:
@@ -286,14 +286,14 @@ def test_a_groups_interval_does_not_hang_on_other_groups():
         measured(people(*same, ("f", "a", 0, reals)), ["gender"], draws=200)[1]["gender"]["m"]
         for reals in (EASY, [0.9, *EASY[:4]])
     ]
-    assert cells[0]["video.fpr"] == cells[1]["video.fpr"]
+    assert cells[0].fpr == cells[1].fpr
 
 
 def test_people_with_reals_and_fakes_are_counted_once():
     table = random_table(48).assign(gender="m")
     people_of = np.arange(48) // 4
     found = measure_groups("video", [Samples(table, people_of, 0.4)], ["gender"], Resamples(people_of, 300))
-    cell = found[1]["gender"]["m"]["video.auc"]
+    cell = found[1]["gender"]["m"].auc
     alone = measure_ranking(table["label"], table["score"], Resamples(people_of, 300), ["auc"])["auc"]
     whole = estimate_interval(*alone, n=48, clusters=12)
     assert (cell.lo, cell.hi) == pytest.approx((whole.lo, whole.hi), abs=0.03)  # Its draws are to first order.

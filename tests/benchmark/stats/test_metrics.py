@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossfake.benchmark.stats import metrics
+from crossfake.benchmark.stats.metrics import RANK_METRICS, make_roc_curve
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
@@ -31,18 +32,18 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(rows):
 def test_weights_count_like_repeated_samples(rows):
     y, s, w = columns(rows)
     repeated = np.repeat(np.arange(len(y)), w.astype(int))
-    for metric in (metrics.auc, metrics.average_precision, metrics.equal_error_rate):
-        whole = metric(y[repeated], s[repeated])
-        assert metric(y, s, w) == pytest.approx(float(whole), abs=1e-9, nan_ok=True), metric.__name__
+    whole, weighted = make_roc_curve(y[repeated], s[repeated]), make_roc_curve(y, s, w)
+    for name, metric in RANK_METRICS.items():
+        assert metric(weighted) == pytest.approx(float(metric(whole)), abs=1e-9, nan_ok=True), name
 
 
 @given(samples)
 def test_a_matrix_of_weights_gives_one_value_a_row(rows):
     y, s, w = columns(rows)
     both = np.stack([np.ones_like(w), w])
-    for metric in (metrics.auc, metrics.average_precision, metrics.equal_error_rate):
-        expected = [float(metric(y, s)), float(metric(y, s, w))]
-        assert metric(y, s, both) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    for metric in RANK_METRICS.values():
+        expected = [float(metric(make_roc_curve(y, s))), float(metric(make_roc_curve(y, s, w)))]
+        assert metric(make_roc_curve(y, s, both)) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 @given(samples)
@@ -50,7 +51,7 @@ def test_agrees_with_scikit_learn(rows):
     y, s, _ = columns(rows)
     if 0 < y.sum() < len(y):
         assert metrics.auc(y, s) == pytest.approx(roc_auc_score(y, s), abs=1e-12)
-        assert metrics.average_precision(y, s) == pytest.approx(average_precision_score(y, s), abs=1e-12)
+        assert make_roc_curve(y, s).average_precision() == pytest.approx(average_precision_score(y, s), abs=1e-12)
 
 
 @given(samples, st.sampled_from([0.0, 0.01, 0.05, 0.3]))
@@ -58,29 +59,29 @@ def test_tpr_at_an_fpr_is_the_best_that_a_threshold_gives(rows, level):
     y, s, w = columns(rows)
     if not 0 < y.sum() < len(y):
         return
-    rates = [[float(metrics.positive_rate(y, s, t, label)) for label in (0, 1)] for t in (2.0, *s)]
+    rates = [[np.mean(s[y == label] >= t) for label in (0, 1)] for t in (2.0, *s)]
     best = max(tpr for fpr, tpr in rates if fpr <= level)
-    assert metrics.make_roc_curve(y, s).tpr_at_fpr(level) == pytest.approx(best, abs=1e-12)
+    assert make_roc_curve(y, s).tpr_at_fpr(level) == pytest.approx(best, abs=1e-12)
     repeated = np.repeat(np.arange(len(y)), w.astype(int))
-    expected = metrics.make_roc_curve(y[repeated], s[repeated]).tpr_at_fpr(level)
-    assert metrics.make_roc_curve(y, s, w).tpr_at_fpr(level) == pytest.approx(float(expected), abs=1e-12, nan_ok=True)
+    expected = make_roc_curve(y[repeated], s[repeated]).tpr_at_fpr(level)
+    assert make_roc_curve(y, s, w).tpr_at_fpr(level) == pytest.approx(float(expected), abs=1e-12, nan_ok=True)
 
 
 @given(samples)
 def test_the_outline_is_the_roc_curve_of_scikit_learn(rows):
     y, s, _ = columns(rows)
     if not 0 < y.sum() < len(y):
-        assert metrics.make_roc_curve(y, s).outline() == []
+        assert make_roc_curve(y, s).outline() == []
         return
     fpr, tpr, _ = roc_curve(y, s, drop_intermediate=False)
-    points = np.array(metrics.make_roc_curve(y, s).outline(100_001))
+    points = np.array(make_roc_curve(y, s).outline(100_001))
     assert points == pytest.approx(np.stack([fpr, tpr], 1), abs=1e-4)
 
 
 def test_a_long_curve_is_drawn_in_few_points():
     rng = np.random.default_rng(0)
     y = np.arange(5000) % 2
-    points = np.array(metrics.make_roc_curve(y, rng.normal(size=5000) + y).outline())
+    points = np.array(make_roc_curve(y, rng.normal(size=5000) + y).outline())
     assert len(points) <= 101
     assert points[0].tolist() == [0, 0]
     assert points[-1].tolist() == [1, 1]
@@ -90,7 +91,7 @@ def test_a_long_curve_is_drawn_in_few_points():
 @given(samples, st.integers(1, 6))
 def test_thinning_keeps_points_of_the_curve(rows, points):
     y, s, _ = columns(rows)
-    whole = metrics.make_roc_curve(y, s)
+    whole = make_roc_curve(y, s)
     thin = whole.thin(points)
     assert len(thin.thresholds) <= max(points, 1)
     assert thin.thresholds[-1] == whole.thresholds[-1]
@@ -103,14 +104,14 @@ def test_thinning_keeps_points_of_the_curve(rows, points):
 def test_no_order_preserving_change_of_scores_matters(rows):
     y, s, _ = columns(rows)
     for metric in metrics.RANK_METRICS.values():
-        expected = float(metric(metrics.make_roc_curve(y, s)))
-        assert metric(metrics.make_roc_curve(y, np.exp(3 * s))) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+        expected = float(metric(make_roc_curve(y, s)))
+        assert metric(make_roc_curve(y, np.exp(3 * s))) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("labels", [[0, 0], [1, 1], []])
 @pytest.mark.parametrize("name", list(metrics.RANK_METRICS))
 def test_one_class_is_undefined_never_zero(name, labels):
-    assert np.isnan(metrics.RANK_METRICS[name](metrics.make_roc_curve(labels, [0.3, 0.6][: len(labels)])))
+    assert np.isnan(metrics.RANK_METRICS[name](make_roc_curve(labels, [0.3, 0.6][: len(labels)])))
 
 
 @pytest.mark.parametrize(
@@ -124,15 +125,7 @@ def test_one_class_is_undefined_never_zero(name, labels):
     ],
 )
 def test_equal_error_rate(labels, scores, expected):
-    assert metrics.equal_error_rate(labels, scores) == pytest.approx(expected)
-
-
-def test_accuracy_and_rates_call_fake_from_the_threshold_on():
-    y, s = [0, 0, 0, 1, 1], [0.4, 0.5, 0.6, 0.5, 0.4]
-    assert metrics.accuracy(y, s, 0.5) == pytest.approx(2 / 5)
-    assert metrics.positive_rate(y, s, 0.5, 0) == pytest.approx(2 / 3)
-    assert metrics.positive_rate(y, s, 0.5, 1) == 0.5
-    assert np.isnan(metrics.positive_rate([0, 0], [0.1, 0.2], 0.5, 1))
+    assert make_roc_curve(labels, scores).equal_error_rate() == pytest.approx(expected)
 
 
 def test_best_threshold_lies_between_the_classes():
@@ -147,7 +140,7 @@ def test_no_threshold_beats_the_best_one(rows):
         return
 
     def youden(t: float) -> float:
-        return float(metrics.positive_rate(y, s, t, 1) - metrics.positive_rate(y, s, t, 0))
+        return float(np.mean(s[y == 1] >= t) - np.mean(s[y == 0] >= t))
 
     best = metrics.best_threshold(y, s)
     others = [-1.0, *s]

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.benchmark.core.predictions import write_predictions
+from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
+from crossfake.benchmark.core.scorecard import CellDescription
 from crossfake.benchmark.stats.attributes import with_attributes
 from crossfake.benchmark.stats.bootstrap import delong
 from crossfake.benchmark.stats.paired import METRICS, check_same_videos, compare, mark_best, pair_test_sets, read_run
@@ -43,7 +44,8 @@ GOOD, POOR = predictions(2.0), predictions(0.8, seed=1)
 def run(tmp_path: Path):
     def write(name: str, **tests: pd.DataFrame) -> Path:
         for test, table in tests.items():
-            write_predictions(tmp_path / name / f"test.{test}.abc/predictions.parquet", table, {"cell": {"test": test}})
+            told = PredictionsMetadata(cell=CellDescription(test=test))
+            write_predictions(tmp_path / name / f"test.{test}.abc/predictions.parquet", table, told)
         return tmp_path / name
 
     return write
@@ -52,7 +54,7 @@ def run(tmp_path: Path):
 def test_a_difference_is_between_what_the_scorecards_say():
     found = compare([GOOD], [POOR])
     for estimate, table in ((found.a, GOOD), (found.b, POOR)):
-        assert estimate == compute_scorecard(table, threshold=None)["metrics"]["video.auc"]
+        assert estimate == compute_scorecard(table, threshold=None).metrics["video.auc"]
     assert found.difference.value == pytest.approx(found.a.value - found.b.value)
     assert 0 < found.difference.lo < found.difference.value < found.difference.hi
     assert found.p < 0.001
@@ -90,7 +92,7 @@ def test_seeds_on_the_videos_of_a_single_person_have_a_mean_and_no_interval():
     alone = [table.assign(identity="id0+id1") for table in (GOOD, POOR)]
     found = pooled(alone)["video.auc"]
     assert found.value == pytest.approx(
-        np.mean([compute_scorecard(t, threshold=None)["metrics"]["video.auc"][0] for t in alone])
+        np.mean([compute_scorecard(t, threshold=None).metrics["video.auc"][0] for t in alone])
     )
     assert (found.lo, found.note) == (None, "too few videos for an interval")
 

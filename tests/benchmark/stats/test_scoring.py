@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import read_predictions
-from crossfake.benchmark.core.scorecard import as_json
+from crossfake.benchmark.core.scorecard import Counts, Coverage, Threshold
 from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stats.scoring import (
     check_predictions,
@@ -57,40 +57,40 @@ def test_videos_with_one_name_in_two_folders_stay_two():
             "score": [0.1, 0.9, 0.5],
         }
     )
-    assert compute_scorecard(frames, threshold=None, draws=0)["counts"]["videos"] == 3
+    assert compute_scorecard(frames, threshold=None, draws=0).counts.videos == 3
 
 
 def test_every_number_has_value_interval_and_n():
     card = compute_scorecard(table(), threshold=0.5, draws=50)
     expected = {f"{level}.{m}" for level in ("video", "frame") for m in ("auc", "ap", "eer", "acc")}
-    assert expected <= set(card["metrics"])
-    for name, e in card["metrics"].items():
+    assert expected <= set(card.metrics)
+    for name, e in card.metrics.items():
         assert isinstance(e, Estimate), name
-    assert card["metrics"]["video.auc"].n == 40
-    assert card["metrics"]["frame.auc"].n == 120
-    assert card["counts"] == {"videos": 40, "real_videos": 20, "fake_videos": 20, "frames": 120}
+    assert card.metrics["video.auc"].n == 40
+    assert card.metrics["frame.auc"].n == 120
+    assert card.counts == Counts(videos=40, real_videos=20, fake_videos=20, frames=120)
 
 
 def test_accuracy_needs_a_threshold_from_the_source_val_split():
-    assert "video.acc" not in compute_scorecard(table(), threshold=None, draws=0)["metrics"]
+    assert "video.acc" not in compute_scorecard(table(), threshold=None, draws=0).metrics
 
 
 def test_each_method_is_scored_against_all_reals():
-    methods = compute_scorecard(table(), threshold=None, draws=10)["methods"]
+    methods = compute_scorecard(table(), threshold=None, draws=10).methods
     assert set(methods) == {"A", "B"}
-    assert methods["A"]["video.auc"].n == 30
-    assert methods["A"]["n_fake"] == 10
+    assert methods["A"].auc.n == 30
+    assert methods["A"].n_fake == 10
 
 
 def test_groups_show_n_and_small_ones_are_named_and_left_out():
     card = compute_scorecard(table(), threshold=0.5, draws=20)
-    assert set(card["groups"]) == {"gender", "race", "intersection"}
-    cell = card["groups"]["intersection"]["male-white"]
-    assert (cell["n_real"], cell["n_fake"]) == (5, 5)
+    assert set(card.groups) == {"gender", "race", "intersection"}
+    cell = card.groups["intersection"]["male-white"]
+    assert (cell.video.n_real, cell.video.n_fake) == (5, 5)
     assert "left_out" not in cell
     few = compute_scorecard(table(16), threshold=0.5, draws=20)
-    assert few["groups"]["intersection"]["male-white"]["left_out"].startswith("fewer than 5 videos of a class (real 2")
-    gap = few["metrics"]["video.fairness.intersection.auc_gap"]
+    assert few.groups["intersection"]["male-white"].video.left_out.startswith("fewer than 5 videos of a class (real 2")
+    gap = few.metrics["video.fairness.intersection.auc_gap"]
     assert gap.value is None
     assert "fewer than two groups" in gap.note
 
@@ -100,7 +100,7 @@ def test_a_gap_is_the_range_over_groups():
     hard = frames["gender"] == "female"
     frames.loc[hard, "score"] = 0.3  # no telling real from fake: AUC 0.5
     frames.loc[~hard, "score"] = frames.loc[~hard, "label"].astype(float)  # AUC 1
-    gap = compute_scorecard(frames, threshold=0.5, draws=20)["metrics"]["video.fairness.gender.auc_gap"]
+    gap = compute_scorecard(frames, threshold=0.5, draws=20).metrics["video.fairness.gender.auc_gap"]
     assert gap.value == pytest.approx(0.5)
     assert gap.n == 20
 
@@ -108,9 +108,9 @@ def test_a_gap_is_the_range_over_groups():
 def test_half_annotated_videos_enter_only_what_they_are_annotated_for():
     frames = table()
     frames.loc[frames["video"] == "real/000.mp4", "race"] = ""
-    groups = compute_scorecard(frames, threshold=0.5, draws=0)["groups"]
-    assert sum(c["n_real"] for c in groups["gender"].values()) == 20
-    assert sum(c["n_real"] for c in groups["intersection"].values()) == 19
+    groups = compute_scorecard(frames, threshold=0.5, draws=0).groups
+    assert sum(c.video.n_real for c in groups["gender"].values()) == 20
+    assert sum(c.video.n_real for c in groups["intersection"].values()) == 19
 
 
 @pytest.mark.parametrize(
@@ -138,25 +138,25 @@ def test_a_table_from_elsewhere_scores_as_csv(tmp_path):
     path = tmp_path / "theirs.csv"
     table()[["video", "frame", "label", "score"]].to_csv(path, index=False)
     card = make_scorecard(path, 0.5, draws=20)
-    json.dumps(card, allow_nan=False)
-    assert card["metrics"]["video.auc"].keys() == {"value", "lo", "hi", "n"}
-    assert card["groups"] == {}
-    assert card["coverage"] == {"official": 40, "scored": 40, "dropped": []}
+    json.dumps(card.to_json(), allow_nan=False)
+    assert card.to_json()["metrics"]["video.auc"].keys() == {"value", "lo", "hi", "n"}
+    assert card.groups == {}
+    assert card.coverage == Coverage(official=40, scored=40, dropped=[])
 
 
 def test_one_class_is_told_not_scored():
     frames = table()
-    card = as_json(compute_scorecard(frames[frames["label"] == 1], threshold=None, draws=10))
-    assert card["metrics"]["video.auc"]["value"] is None
-    assert card["metrics"]["video.auc"]["note"] == "undefined (one class)"
+    card = compute_scorecard(frames[frames["label"] == 1], threshold=None, draws=10)
+    assert card.video.auc.value is None
+    assert card.video.auc.note == "undefined (one class)"
 
 
 def test_ids_that_differ_by_leading_zeros_stay_apart(tmp_path):
     path = tmp_path / "zeros.csv"
     path.write_text("video,frame,label,score\n1,0,0,.1\n01,0,0,.2\n001,0,1,.9\n")
     card = make_scorecard(path, 0.35, draws=0, rule="given")
-    assert card["counts"]["videos"] == 3
-    assert card["threshold"] == {"value": 0.35, "rule": "given"}
+    assert card.counts.videos == 3
+    assert card.threshold == Threshold(value=0.35, rule="given")
 
 
 def clusters(*identities: str) -> list[int]:
@@ -182,7 +182,7 @@ def test_a_video_of_nobody_known_is_its_own_cluster():
 def test_copied_people_add_no_certainty():
     alone = table(40)
     copies = [alone.assign(video=alone["video"] + f"/{k}", identity=alone["video"]) for k in range(6)]
-    one, many = (compute_scorecard(t, threshold=0.5, draws=200)["metrics"] for t in (alone, pd.concat(copies)))
+    one, many = (compute_scorecard(t, threshold=0.5, draws=200).metrics for t in (alone, pd.concat(copies)))
     for name in ("video.auc", "frame.auc", "video.acc", "frame.ap", "video.eer"):
         assert many[name].value == pytest.approx(one[name].value)
         assert (many[name].lo, many[name].hi) == pytest.approx((one[name].lo, one[name].hi), abs=0.03), name
@@ -197,35 +197,35 @@ def test_calibration_and_operating_points_are_in_the_scorecard():
     frames = probable()
     threshold, temperature = fit_operating_point(probable(seed=1))
     card = compute_scorecard(frames, threshold=threshold, temperature=temperature, draws=50)
-    found = card["metrics"]
+    found = card.metrics
     for level in ("video", "frame"):
         for name in ("auc", "ap", "eer", "tpr_at_fpr1", "tpr_at_fpr5", "acc", "ece", "brier"):
             assert 0 <= found[f"{level}.{name}"].lo <= found[f"{level}.{name}"].hi <= 1
     assert found["video.tpr_at_fpr1"].value <= found["video.tpr_at_fpr5"].value
     assert found["video.ece_scaled"].value != found["video.ece"].value
-    assert card["temperature"] == temperature
-    assert "video.ece_scaled" not in compute_scorecard(frames, threshold=threshold, draws=0)["metrics"]
+    assert card.temperature == temperature
+    assert "video.ece_scaled" not in compute_scorecard(frames, threshold=threshold, draws=0).metrics
 
 
 def test_scores_that_are_no_probabilities_have_no_calibration():
     card = compute_scorecard(table(), threshold=0.5, temperature=2.0, draws=0)
-    assert not {"video.ece", "frame.brier", "video.ece_scaled"} & card["metrics"].keys()
-    assert card["curves"].keys() == {"roc"}
+    assert not {"video.ece", "frame.brier", "video.ece_scaled"} & card.metrics.keys()
+    assert card.curves.model_fields_set == {"roc"}
     assert fit_operating_point(table())[1] is None
 
 
 def test_curves_hold_what_the_charts_are_drawn_from():
     frames = probable()
-    curves = compute_scorecard(frames, threshold=0.5, draws=0)["curves"]
-    json.dumps(curves, allow_nan=False)
-    fpr, tpr = np.array(curves["roc"]).T
-    auc = compute_scorecard(frames, threshold=0.5, draws=0)["metrics"]["video.auc"].value
+    curves = compute_scorecard(frames, threshold=0.5, draws=0).curves
+    json.dumps(curves.to_json(), allow_nan=False)
+    fpr, tpr = np.array(curves.roc).T
+    auc = compute_scorecard(frames, threshold=0.5, draws=0).metrics["video.auc"].value
     assert np.trapezoid(tpr, fpr) == pytest.approx(auc, abs=1e-3)
-    for shares in curves["histogram"].values():
+    for shares in (curves.histogram.real, curves.histogram.fake):
         assert len(shares) == 20
         assert sum(shares) == pytest.approx(1, abs=0.002)
-    assert sum(curves["reliability_n"]) == 60
-    assert len(curves["reliability"]) == len(curves["reliability_n"])
+    assert sum(curves.reliability_n) == 60
+    assert len(curves.reliability) == len(curves.reliability_n)
 
 
 def test_a_csv_may_name_the_people(tmp_path):
@@ -243,7 +243,7 @@ def test_the_order_of_frames_changes_no_video_score(order, scale):
     videos = pool_frames(table)
     assert videos["score"].nunique() == 1
     assert videos["score"].tolist() == pytest.approx([0.2 * scale] * 2, rel=1e-11)
-    assert compute_scorecard(table, threshold=None, draws=0)["metrics"]["video.auc"].value == 0.5
+    assert compute_scorecard(table, threshold=None, draws=0).metrics["video.auc"].value == 0.5
 
 
 def test_video_scores_keep_twelve_digits():
@@ -255,10 +255,10 @@ def test_video_scores_keep_twelve_digits():
 
 def test_scores_that_are_no_probabilities_are_told_at_half():
     frames = table().assign(score=lambda t: 100 * t["score"])
-    (remark,) = [r for r in compute_scorecard(frames, threshold=None, draws=0)["remarks"] if "no probabilities" in r]
+    (remark,) = [r for r in compute_scorecard(frames, threshold=None, draws=0).remarks if "no probabilities" in r]
     assert "yet the threshold is 0.5: 78% of the frames are called fake" in remark
     assert "--threshold val --val FILE" in remark
-    assert not any("probabilities" in r for r in compute_scorecard(frames, threshold=20.0, draws=0)["remarks"])
+    assert not any("probabilities" in r for r in compute_scorecard(frames, threshold=20.0, draws=0).remarks)
 
 
 @pytest.mark.parametrize("name", ["NA", "null", "nan", "None"])
@@ -278,11 +278,9 @@ def test_a_video_may_be_called_anything(name, tmp_path):
 def test_parquet_from_elsewhere(suffix, tmp_path):
     path = tmp_path / f"theirs{suffix}"
     table().assign(label=lambda t: t["label"].astype(str)).to_parquet(path)
-    assert (
-        make_scorecard(path, None, draws=0)["counts"]["fake_videos"] == make_card_of(table(), tmp_path)["fake_videos"]
-    )
+    assert make_scorecard(path, None, draws=0).counts.fake_videos == make_card_of(table(), tmp_path).fake_videos
 
 
-def make_card_of(frames: pd.DataFrame, folder) -> dict[str, int]:
+def make_card_of(frames: pd.DataFrame, folder) -> Counts:
     frames.to_parquet(folder / "ours.parquet")
-    return make_scorecard(folder / "ours.parquet", None, draws=0)["counts"]
+    return make_scorecard(folder / "ours.parquet", None, draws=0).counts

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from crossfake.benchmark.core.predictions import read_predictions, write_predictions
+from crossfake.benchmark.core.scorecard import Threshold
+from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stats.seed_pooling import AUC, find_best, merge_estimates, pool_seeds, subtract_estimates
 from crossfake.leaderboards.load import read_card
 from crossfake.leaderboards.rows import make_tables
@@ -14,39 +14,39 @@ from scipy.stats import t
 
 
 def number(value, lo=None, hi=None, n=20):
-    return {"value": value, "lo": lo, "hi": hi, "n": n}
+    return Estimate(value, lo, hi, n)
 
 
 def test_merging_joins_the_seeds_own_ends_and_their_spread():
     one, other = number(0.5, 0.4, 0.7, 9), number(0.54, 0.48, 0.62, 8)
     spread = t.ppf(0.975, 1) * 0.02  # two seeds 0.04 apart: a standard error of 0.02
     expected = number(0.52, 0.52 - np.hypot(0.08, spread), 0.52 + np.hypot(0.14, spread), 8)
-    assert merge_estimates([one, other]) == pytest.approx(expected)
-    assert merge_estimates([one]) == pytest.approx(one)
-    assert merge_estimates([one, number(0.7)])["lo"] is None
+    assert merge_estimates([one, other])[:4] == pytest.approx(expected[:4])
+    assert merge_estimates([one])[:4] == pytest.approx(one[:4])
+    assert merge_estimates([one, number(0.7)]).lo is None
     assert merge_estimates([one, number(None, n=0)]) == number(None, n=0)
 
 
 def test_merged_ends_stay_within_what_is_possible():
-    assert merge_estimates([number(0.05, 0, 0.1), number(0.4, 0.2, 0.6)])["lo"] == 0
-    assert merge_estimates([number(0.6, 0.5, 0.7), number(0.95, 0.9, 1)])["hi"] == 1
-    assert merge_estimates([number(0.05, -0.1, 0.1), number(0.4, 0.2, 0.6)], bounded=False)["lo"] < 0
-    assert merge_estimates([number(0.2, 0, 1.5), number(1.4, 0.3, 2.5)])["hi"] == 2.5  # a sum over groups
+    assert merge_estimates([number(0.05, 0, 0.1), number(0.4, 0.2, 0.6)]).lo == 0
+    assert merge_estimates([number(0.6, 0.5, 0.7), number(0.95, 0.9, 1)]).hi == 1
+    assert merge_estimates([number(0.05, -0.1, 0.1), number(0.4, 0.2, 0.6)], bounded=False).lo < 0
+    assert merge_estimates([number(0.2, 0, 1.5), number(1.4, 0.3, 2.5)]).hi == 2.5  # a sum over groups
 
 
 def test_a_difference_takes_each_side_of_the_intervals():
-    a = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}
-    b = {"value": 0.7, "lo": 0.66, "hi": 0.8, "n": 30}
-    assert subtract_estimates(a, b) == pytest.approx({"value": 0.2, "lo": 0.2 - 0.02**0.5, "hi": 0.2 + 0.05, "n": 30})
-    assert subtract_estimates(a, {**b, "lo": None})["lo"] is None
-    assert subtract_estimates(a, {**b, "value": None}) is None
+    a, b = Estimate(0.9, 0.8, 0.93, 50), Estimate(0.7, 0.66, 0.8, 30)
+    assert subtract_estimates(a, b)[:4] == pytest.approx((0.2, 0.2 - 0.02**0.5, 0.2 + 0.05, 30))
+    assert subtract_estimates(a, b._replace(lo=None)).lo is None
+    assert subtract_estimates(a, b._replace(value=None)) is None
     assert subtract_estimates(None, b) is None
 
 
 def test_a_difference_without_an_interval_keeps_the_reason():
-    a, b = {"value": 0.9, "lo": 0.8, "hi": 0.93, "n": 50}, {"value": 0.7, "lo": None, "hi": None, "n": 3, "note": "few"}
-    assert subtract_estimates(a, b) == pytest.approx({"value": 0.2, "lo": None, "hi": None, "n": 3, "note": "few"})
-    assert "note" not in subtract_estimates(a, {**b, "note": ""})
+    a, b = Estimate(0.9, 0.8, 0.93, 50), Estimate(0.7, None, None, 3, "few")
+    found = subtract_estimates(a, b)
+    assert (found.value, *found[1:]) == (pytest.approx(0.2), None, None, 3, "few")
+    assert subtract_estimates(a, b._replace(note="")).note == ""
 
 
 @pytest.fixture
@@ -58,15 +58,19 @@ def seeds(tmp_path, make, scored):
     return [read_card(tmp_path / str(seed) / "scorecard.json") for seed in (0, 1)]
 
 
+def moved(card, path):
+    return card.model_copy(update={"predictions": str(path)})
+
+
 def test_every_metric_is_pooled_from_the_seeds_predictions(seeds):
     found = pool_seeds(seeds)
-    assert found.metrics.keys() == seeds[0]["metrics"].keys()
+    assert found.metrics.keys() == seeds[0].metrics.keys()
     for name, e in found.metrics.items():
-        own = [c["metrics"][name] for c in seeds]
+        own = [c.metrics[name] for c in seeds]
         if not name.rpartition(".")[2].startswith("worst"):  # The worst on average is another one than in each.
-            assert e["value"] == pytest.approx(np.mean([o["value"] for o in own])), name
-        assert e["lo"] <= e["value"] <= e["hi"], name
-        assert e["n"] == own[0]["n"], name
+            assert e.value == pytest.approx(np.mean([o.value for o in own])), name
+        assert e.lo <= e.value <= e.hi, name
+        assert e.n == own[0].n, name
     ((row,),) = [table.rows for table in make_tables(seeds)]
     assert (row.seeds, row.results["celebdf"].metrics) == ((0, 1), found.metrics)
 
@@ -74,58 +78,58 @@ def test_every_metric_is_pooled_from_the_seeds_predictions(seeds):
 def test_seeds_that_agree_are_no_surer_than_one(seeds):
     """Their test set is the same: a second copy adds nothing, and the accuracy is at each one's own threshold."""
     twins = pool_seeds([seeds[0], seeds[0]])
-    for name, e in seeds[0]["metrics"].items():
-        assert tuple(twins.metrics[name].values())[:3] == pytest.approx(tuple(e.values())[:3]), name
-    assert twins.groups["gender"].keys() == seeds[0]["groups"]["gender"].keys()
-    strict = {**seeds[0], "threshold": {"value": 2.0, "rule": "no score is as high"}}
-    acc = pool_seeds([seeds[0], strict]).metrics["video.acc"]["value"]
-    share_of_reals = seeds[0]["counts"]["real_videos"] / seeds[0]["counts"]["videos"]
-    assert acc == pytest.approx((seeds[0]["metrics"]["video.acc"]["value"] + share_of_reals) / 2)
+    for name, e in seeds[0].metrics.items():
+        assert twins.metrics[name][:3] == pytest.approx(e[:3]), name
+    assert twins.groups["gender"].keys() == seeds[0].groups["gender"].keys()
+    strict = seeds[0].model_copy(update={"threshold": Threshold(value=2.0, rule="no score is as high")})
+    acc = pool_seeds([seeds[0], strict]).metrics["video.acc"].value
+    share_of_reals = seeds[0].counts.real_videos / seeds[0].counts.videos
+    assert acc == pytest.approx((seeds[0].video.acc.value + share_of_reals) / 2)
 
 
 def test_the_worst_group_is_the_one_that_is_lowest_on_average(seeds):
     found = pool_seeds(seeds)
     cells = found.groups["gender"]
-    worst = min(cells, key=lambda g: cells[g][AUC]["value"])
+    worst = min(cells, key=lambda g: cells[g].video.auc.value)
     for group, cell in cells.items():
-        average = np.mean([c["groups"]["gender"][group][AUC]["value"] for c in seeds])
-        assert cell[AUC]["value"] == pytest.approx(average)
+        average = np.mean([c.groups["gender"][group].video.auc.value for c in seeds])
+        assert cell.video.auc.value == pytest.approx(average)
     number = found.metrics["video.fairness.gender.worst_auc"]
-    assert number["value"] == pytest.approx(cells[worst][AUC]["value"])
-    assert number["note"].startswith(worst)
+    assert number.value == pytest.approx(cells[worst].video.auc.value)
+    assert number.note.startswith(worst)
 
 
 def test_without_predictions_the_intervals_are_joined(seeds):
-    found = pool_seeds([{**c, "predictions": "gone.parquet"} for c in seeds])
-    assert found.metrics[AUC] == merge_estimates([c["metrics"][AUC] for c in seeds])
-    one, other = (c["groups"]["gender"]["m"] for c in seeds)
-    assert found.groups["gender"]["m"][AUC] == merge_estimates([one[AUC], other[AUC]])
-    assert found.groups["gender"]["m"]["n_real"] == one["n_real"]
+    found = pool_seeds([moved(c, "gone.parquet") for c in seeds])
+    assert found.metrics[AUC] == merge_estimates([c.metrics[AUC] for c in seeds])
+    one, other = (c.groups["gender"]["m"] for c in seeds)
+    assert found.groups["gender"]["m"].video.auc == merge_estimates([one.video.auc, other.video.auc])
+    assert found.groups["gender"]["m"].video.n_real == one.video.n_real
     assert "video.fairness.gender.worst_auc" not in found.metrics
 
 
 def test_a_seed_that_lost_most_videos_does_not_take_the_others_with_it(seeds):
-    path = Path(seeds[1]["predictions"])
+    path = seeds[1].predictions_path
     table, metadata = read_predictions(path)
     write_predictions(path, table[table["video"].isin(table["video"].unique()[::3])], metadata)
-    assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c["metrics"][AUC] for c in seeds])
+    assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c.metrics[AUC] for c in seeds])
 
 
 def test_seeds_of_other_videos_are_joined_and_told_apart_by_nothing(seeds):
-    path = Path(seeds[1]["predictions"])
+    path = seeds[1].predictions_path
     table, metadata = read_predictions(path)
     write_predictions(path, table.assign(video="elsewhere/" + table["video"], score=1 - table["score"]), metadata)
-    assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c["metrics"][AUC] for c in seeds])
+    assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c.metrics[AUC] for c in seeds])
     assert find_best([("one", seeds[:1]), ("other", seeds[1:])]) == ["one", "other"]
 
 
 def test_one_seed_is_left_as_it_is(seeds):
-    assert pool_seeds(seeds[:1]) == (seeds[0]["metrics"], seeds[0]["groups"])
+    assert pool_seeds(seeds[:1]) == (seeds[0].metrics, seeds[0].groups)
     assert pool_seeds([]) == ({}, {})
 
 
 def test_only_what_can_not_be_told_from_the_best_is_marked(seeds, tmp_path):
-    frames, metadata = read_predictions(Path(seeds[0]["predictions"]))
+    frames, metadata = read_predictions(seeds[0].predictions_path)
     rng = np.random.default_rng(5)
     for name, score in (
         ("close", frames["score"] + 0.01 * rng.normal(size=len(frames))),
@@ -133,7 +137,10 @@ def test_only_what_can_not_be_told_from_the_best_is_marked(seeds, tmp_path):
     ):
         write_predictions(tmp_path / f"{name}.parquet", frames.assign(score=np.clip(score, 0, 1)), metadata)
     rows = [("top", [seeds[0]])]
-    rows += [(n, [{**seeds[0], "predictions": str(tmp_path / f"{n}.parquet")}]) for n in ("close", "chance")]
+    rows += [(n, [moved(seeds[0], tmp_path / f"{n}.parquet")]) for n in ("close", "chance")]
     assert find_best(rows) == ["top", "close"]
     assert find_best(rows[:1]) == []
-    assert find_best([*rows, ("gone", [{**seeds[0], "predictions": "gone"}]), ("failed", [])]) == ["top", "close"]
+    assert find_best([*rows, ("gone", [moved(seeds[0], "gone")]), ("failed", [])]) == [
+        "top",
+        "close",
+    ]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,17 @@ def test_without_a_table_videos_stay_as_they_are(tmp_path):
         ("video,gender\n,male\n", "row 2: the cell 'video' is empty"),
         ("video,gender\na/0.mp4,male\na/0.mp4,female\n", "row 3: a/0.mp4 has other groups in an earlier row"),
         ("path,gender\na/0.mp4,male\n", "row 1: expected a header such as video,gender,race; found path,gender"),
-        ("", "row 1: expected a header.*found nothing"),
+        ("video,gender,gender\na/0.mp4,male,male\n", "has the column 'gender' twice"),
+        ("", "is empty: expected a table with a header"),
         ("video,gender\n0.mp4,male\n", "not one of its 1 videos is one of this dataset.*such as a/0.mp4"),
     ],
 )
 def test_bad_tables_are_refused_with_the_row(tmp_path, text, message):
     with pytest.raises(BenchError, match=message):
         merge(tmp_path, text)
+
+
+def test_a_table_names_transcoded_copies_as_the_publishers_do(tmp_path):
+    (tmp_path / "demographics.csv").write_bytes("Video;gender\r\na\\0.MP4;male\r\n".encode("utf-16"))
+    copy = [replace(v, id=v.id.replace(".mp4", ".avi")) for v in VIDEOS]
+    assert [dict(v.groups) for v in add_groups(copy, tmp_path / "demographics.csv") if v.groups] == [{"gender": "male"}]

@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -169,3 +171,34 @@ def test_places_are_the_landmarks_boxes_in_shares_of_the_frame(tmp_path):
     points = [(f.landmarks + f.origin) / f.frame_size for f in faces]
     assert np.allclose(store.get_relative_boxes("x.mp4"), [[*p.min(0), *p.max(0)] for p in points], atol=1e-6)
     assert store.get_relative_boxes("none.mp4").shape == store.get_relative_boxes("unknown.mp4").shape == (0, 4)
+
+
+FUZZ = """
+import random, sys
+from pathlib import Path
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.datasets.faces.face_store import FaceStore
+whole, path, rng, told = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), random.Random(0), 0
+for trial in range(200):
+    content = bytearray(whole)
+    for _ in range(rng.choice([1, 5, 200])):
+        place = rng.choice([rng.randrange(len(content)), rng.randrange(2000), -1 - rng.randrange(2000)])
+        content[place] = rng.randrange(256)
+    path.write_bytes(content[: rng.randrange(len(content))] if trial % 7 == 0 else content)
+    try:
+        store = FaceStore(path.parent)
+        for video in store.outcomes():
+            store.get_relative_boxes(video), store.faces(video)
+    except BenchError:
+        told += 1
+assert told > 100, told
+"""
+
+
+def test_damaged_shards_end_in_one_line_and_never_in_a_signal(tmp_path):
+    """In a process of its own, which a reader that trusts the file would end."""
+    write(tmp_path, "whole", {"a": [face(i) for i in range(3)], "b": [face(0)]})
+    (tmp_path / "store").mkdir()
+    words = [sys.executable, "-c", FUZZ, str(tmp_path / "whole.arrow"), str(tmp_path / "store" / "a.arrow")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,12 +1,13 @@
 import hashlib
 import io
+import json
 import urllib.request
 from pathlib import Path
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.faces import models
-from crossfake.datasets.faces.models import MESH, Model, find_model
+from crossfake.datasets.faces.models import DLIB81, MESH, Model, find_model
 
 CONTENT = b"weights"
 MODEL = Model("tiny.tflite", hashlib.sha256(CONTENT).hexdigest(), "https://models.invalid/tiny.tflite")
@@ -86,3 +87,19 @@ def test_a_given_file_that_is_no_model_is_refused_with_both_checksums(tmp_path):
     assert models.RETINAFACE.url in str(error.value)
     with pytest.raises(BenchError, match="no file nowhere"):
         models.adopt_model(Path("nowhere"))
+
+
+def test_what_nobody_publishes_a_checksum_of_is_recorded_on_first_use(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("BENCH_MODELS", str(tmp_path))
+    path = tmp_path / DLIB81.name
+    path.write_bytes(b"one")
+    assert find_model(DLIB81) == path
+    assert f"{path} is unverified" in capsys.readouterr().err
+    find_model(DLIB81)
+    assert capsys.readouterr().err == ""
+    path.write_bytes(b"another")
+    find_model(DLIB81)
+    assert "another file than the one first used here" in capsys.readouterr().err
+    record = json.loads((tmp_path / "cache" / "models" / "first_use.json").read_text())
+    assert [len(found) for found in record[DLIB81.name]] == [64, 64]

@@ -26,7 +26,7 @@ BAD = {
     "outside": (OUTSIDE, "its landmarks, around [1050.0, 518.0], are outside of the frame"),
     "pixel": ({"crop": np.full((1, 1, 3), 9, np.uint8)}, "a picture of 1 x 1 pixels"),
     "tiny": ({"landmarks": np.linspace(8, 9, 162, dtype=np.float32).reshape(81, 2)}, "a face of 1 x 1 pixels"),
-    "broken": ({}, "the face store holds 7 bytes that can't be decoded as an image"),
+    "broken": ({}, "the face store holds 7 bytes that can't be used as an image: it can't be decoded"),
 }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import Any
 
 import numpy as np
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.detectors import create
+from crossfake.detectors.common.weights import read_weights
 
 torch = pytest.importorskip("torch")
 
@@ -132,3 +134,18 @@ def test_other_archives_are_told(detector, weights, tmp_path):
     np.savez(tmp_path / "weights.npz", **weights)
     with pytest.raises(BenchError, match=r"it is a zip archive, and only those of torch.save"):
         detector.load(tmp_path / "weights.npz")
+
+
+def test_a_compressed_archive_is_refused_before_it_is_read(tmp_path):
+
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10**7))
+    with pytest.raises(BenchError, match=r"holds 10,000,000 bytes in [\d,]+: torch.save compresses nothing"):
+        read_weights(tmp_path / "bomb.pth")
+
+
+def test_a_tensor_that_shows_few_numbers_many_times_is_refused(tmp_path):
+
+    torch.save({"a": torch.zeros(1, dtype=torch.float16).expand(10**6, 10**6)}, tmp_path / "wide.pth")
+    with pytest.raises(BenchError, match="under 'a', not numbers"):
+        read_weights(tmp_path / "wide.pth")

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from ..benchmark.core.errors import BenchError
-from ..benchmark.core.scorecard import SCHEMA_VERSION
+from .errors import BenchError
+from .records import JsonValue
 
-Card = dict[str, Any]
+SCHEMA_VERSION = 3
+Content = dict[str, JsonValue]
 
 
-def _from_1(card: Card) -> Card:
+def _from_1(card: Content) -> Content:
     """Version 2 knows which runs differ by the seed alone, options and curves; `fpr_gap` is called `f_fpr_range`."""
-    cell = {"recipe_key": card["cell"].get("train_key"), "selection": "source val", "options": {}, **card["cell"]}
-    metrics = {name.replace(".fpr_gap", ".f_fpr_range"): e for name, e in card.get("metrics", {}).items()}
+    cell, metrics = card.get("cell"), card.get("metrics", {})
+    if isinstance(cell, dict):
+        cell = {"recipe_key": cell.get("train_key"), "selection": "source val", "options": {}, **cell}
+    if isinstance(metrics, dict):
+        metrics = {name.replace(".fpr_gap", ".f_fpr_range"): e for name, e in metrics.items()}
     return {"curves": {}, **card, "cell": cell, "metrics": metrics}
 
 
-def _from_2(card: Card) -> Card:
+def _from_2(card: Content) -> Content:
     """Version 3 has the same content; its intervals near 0 and 1 and those of perfect groups are wider."""
     return card
 
 
-MIGRATIONS: dict[int, Callable[[Card], Card]] = {1: _from_1, 2: _from_2}
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: _from_1, 2: _from_2}
 
 
-def upgrade(card: Card, origin: str) -> Card:
-    """Return a scorecard or failure in today's schema.
+def find_version(card: Content, origin: str) -> int:
+    """Return the schema version of a scorecard or failure.
 
     Raises:
         BenchError: it was written by a later version of crossfake, or tells no version.
@@ -38,6 +41,11 @@ def upgrade(card: Card, origin: str) -> Card:
             f"{origin} has schema version {version}; this crossfake reads 1 to {SCHEMA_VERSION}. "
             "Install the newer crossfake that wrote it, or remove it and rerun"
         )
+    return version
+
+
+def upgrade(card: Content, version: int) -> Content:
+    """Return a scorecard or failure of an earlier version in today's schema."""
     for known in range(version, SCHEMA_VERSION):
         card = MIGRATIONS[known](card) | {"schema_version": known + 1}
     return card

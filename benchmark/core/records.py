@@ -1,0 +1,102 @@
+"""Typed content of our JSON files: each is written and read through the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Self, overload
+
+from pydantic import BaseModel, ConfigDict, JsonValue, PlainSerializer, ValidationError, WrapValidator
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+
+from .errors import BenchError
+from .readers import read_json
+from .readers.json_files import MOST_BYTES
+from .types import Estimate
+
+__all__ = ["EstimateField", "JsonValue", "Record", "as_json", "describe_flaw"]
+
+
+class Record(BaseModel):
+    """A part of a JSON file. Keys that are unknown are kept; what was never set is not written."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow", frozen=True, populate_by_name=True)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the record as plain data, under the keys of the file."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    @classmethod
+    def read(cls, path: Path, hint: str, most: int = MOST_BYTES) -> Self:
+        """Read a file of at most `most` bytes that holds one record; `hint` is what to do where it doesn't.
+
+        Raises:
+            BenchError: it is not JSON, or lacks what the record has; names the file and the place in it.
+        """
+        content = read_json(path, dict, hint, most)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise BenchError(f"{path}: {describe_flaw(error)}. {hint}") from None
+
+    def merge(self, other: Self) -> Self:
+        """Return this record with all that `other` sets."""
+        return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
+
+    def without(self, names: Collection[str]) -> Self:
+        """Return this record with some fields not set."""
+        kept = {name: getattr(self, name) for name in self.model_fields_set if name not in names}
+        return type(self).model_validate(kept)
+
+
+def describe_flaw(error: ValidationError, skip: int = 0) -> str:
+    """Say in one line the first thing that is wrong, without the first `skip` parts of its place, and how many more."""
+    found = error.errors(include_url=False)
+    more = f" (and {len(found) - 1} more flaws)" if len(found) > 1 else ""
+    place = ".".join(map(str, found[0]["loc"][skip:]))
+    return f"{place + ': ' if place else ''}{found[0]['msg'].lower()}{more}"
+
+
+class _Number(Record):
+    """An Estimate as it is written."""
+
+    value: float | None
+    lo: float | None
+    hi: float | None
+    n: int
+    note: str = ""
+
+
+def _read_estimate(content: object, _: ValidatorFunctionWrapHandler) -> Estimate:
+    if isinstance(content, Estimate):
+        return content
+    e = _Number.model_validate(content)
+    return Estimate(e.value, e.lo, e.hi, e.n, e.note)
+
+
+def _write_estimate(e: Estimate) -> dict[str, JsonValue]:
+    plain: dict[str, JsonValue] = {"value": e.value, "lo": e.lo, "hi": e.hi, "n": e.n}
+    return plain | ({"note": e.note} if e.note else {})
+
+
+EstimateField = Annotated[Estimate, WrapValidator(_read_estimate), PlainSerializer(_write_estimate)]
+"""An Estimate; in files it is `{"value", "lo", "hi", "n"[, "note"]}`."""
+
+
+@overload
+def as_json(content: Mapping[str, object]) -> dict[str, JsonValue]: ...
+@overload
+def as_json(content: object) -> JsonValue: ...
+def as_json(content: object) -> JsonValue:
+    """Turn Records and Estimates into plain data, at any depth of mappings and sequences."""
+    if isinstance(content, Estimate):
+        return _write_estimate(content)
+    if isinstance(content, Record):
+        return content.to_json()
+    if isinstance(content, Mapping):
+        return {str(k): as_json(v) for k, v in content.items()}
+    if content is None or isinstance(content, str | int | float | bool):
+        return content
+    if isinstance(content, Sequence):
+        return [as_json(v) for v in content]
+    raise TypeError(f"{type(content).__name__} has no form in JSON")
