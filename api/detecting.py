@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .benchmark.core.progress import Reporter
     from .benchmark.core.registry import Entry
     from .benchmark.stages.detectors import DetectorRequest
-    from .benchmark.stages.identity_probe import ProbeResult
+    from .benchmark.stages.identity_probe import IdentityProbe
     from .benchmark.stages.media import FileResult
     from .benchmark.stages.plugin_check import Verdict
     from .detectors.common.in_memory import ModelDetector
@@ -170,7 +170,7 @@ def probe_identity(
     limit: int | None = None,
     workers: int | None = None,
     progress: bool | Reporter = True,
-) -> ProbeResult:
+) -> IdentityProbe:
     """Measure how well a detector's frozen features tell who is in a video, beside random weights.
 
     Args:

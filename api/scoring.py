@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .benchmark.core.scorecard import Card, ScoreCard
-    from .benchmark.stats.paired import TestComparison
-
-Predictions = "pd.DataFrame | Path | str"
+    from .benchmark.stats.paired import Comparison
 
 
 def score(
@@ -36,9 +34,10 @@ def score(
     Raises:
         BenchError: the table lacks a column or holds what can't be scored; names the rows.
     """
-    from .benchmark.stats.scoring import score_predictions
+    from .benchmark.stats.operating_points import score_predictions
 
-    return score_predictions(predictions, threshold=threshold, val=val, level=level, draws=draws)
+    table = Path(predictions) if isinstance(predictions, str) else predictions
+    return score_predictions(table, threshold, Path(val) if isinstance(val, str) else val, level, draws)
 
 
 def compare(
@@ -47,7 +46,7 @@ def compare(
     *,
     metric: str = "video.auc",
     draws: int = 1000,
-) -> tuple[dict[str, TestComparison], dict[str, str]]:
+) -> tuple[dict[str, Comparison], dict[str, str]]:
     """Test whether two runs differ on the videos that both have scored.
 
     Args:

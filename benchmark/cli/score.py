@@ -63,7 +63,7 @@ def score(arguments: argparse.Namespace) -> int:
         draws=arguments.draws,
     )
     say(format_card(card))
-    for remark in card["remarks"]:
+    for remark in card.remarks:
         say(f"bench: note: {remark}", aside=True)
     if arguments.json:
         write_json(arguments.json, {**as_json(card.metrics), **card.to_json()})  # By key alone too, for jq and pandas.

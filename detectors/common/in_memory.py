@@ -89,7 +89,7 @@ class ModelDetector:
     def _run(self, images: np.ndarray) -> np.ndarray:
         module = _get_module(self.model)
         if module is None:
-            return cast("Callable[[np.ndarray], np.ndarray]", self.model)(images)
+            return self.model(images)  # type: ignore[return-value]
         import torch
 
         device = next((p.device for p in module.parameters()), torch.device("cpu"))
