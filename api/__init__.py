@@ -1,6 +1,8 @@
 """crossfake: trained on A, how well does a deepfake detector do on B, C and D, for whom does it fail, and how fast?
 
-Import it as `crossfake`; `crossfake.plugin` is what authors of detectors and datasets import.
+The functions below are the Python API, listed in docs/api.md; the command line calls them too. Importing them takes
+milliseconds: what they need is imported when they are called. `crossfake.plugin` is for authors of detectors and
+datasets.
 """
 
 from __future__ import annotations
@@ -8,7 +10,47 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .data import check_data, export_for_papers, fairness_power, list_datasets, load_faces, prepare, render_demo
+from .detecting import (
+    check_plugin,
+    list_detectors,
+    load_detector,
+    predict,
+    predict_dataset,
+    probe_identity,
+    wrap_model,
+)
 from .old_paths import install as _install_old_paths
+from .running import Plan, Results, plan, run, train
+from .scoring import check_entries, compare, leaderboard, score, show, submit
+
+__all__ = [
+    "Plan",
+    "Results",
+    "check_data",
+    "check_entries",
+    "check_plugin",
+    "compare",
+    "export_for_papers",
+    "fairness_power",
+    "leaderboard",
+    "list_datasets",
+    "list_detectors",
+    "load_detector",
+    "load_faces",
+    "plan",
+    "predict",
+    "predict_dataset",
+    "prepare",
+    "probe_identity",
+    "render_demo",
+    "run",
+    "score",
+    "show",
+    "submit",
+    "train",
+    "wrap_model",
+]
 
 __version__ = "0.1.0"
 

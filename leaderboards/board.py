@@ -33,6 +33,26 @@ def write(cards: list[Card], out: Path, name: str = "leaderboard") -> list[Path]
     return paths
 
 
+def list_metric_rows(cards: Iterable[Card]) -> list[dict[str, object]]:
+    """Return one row per scorecard and metric: detector, train, test, seed, metric, value, lo, hi, n."""
+    return [
+        {
+            "detector": card.cell.name,
+            "train": card.cell.train,
+            "test": card.cell.test,
+            "seed": card.cell.seed,
+            "metric": name,
+            "value": estimate.value,
+            "lo": estimate.lo,
+            "hi": estimate.hi,
+            "n": estimate.n,
+        }
+        for card in cards
+        if isinstance(card, ScoreCard)
+        for name, estimate in card.metrics.items()
+    ]
+
+
 def long_table(cards: Iterable[Card]) -> pd.DataFrame:
     """Return a row a scorecard, with plain numbers."""
     return pd.DataFrame([_scorecard_row(card) for card in cards])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..benchmark.core import scorecard
-from ..benchmark.core.errors import BenchError
+from ..benchmark.core.errors import BenchError, require_existing
 from ..benchmark.core.scorecard import Card, ScoreCard, find_missing
 from ..benchmark.core.storage import FAILURE, SCORECARD
 
@@ -22,6 +22,23 @@ def load_cards(runs: Path) -> list[Card]:
     cards, problems = load_cards_with_problems(runs)
     if problems:
         raise BenchError(problems[0] + (f" ({len(problems) - 1} more such files)" if len(problems) > 1 else ""))
+    return cards
+
+
+def load_run(run: Path) -> list[Card]:
+    """Read the cards of a run's folder, of one of its test folders, or of an entry's .json.
+
+    Raises:
+        BenchError: there are none, or one can't be read.
+    """
+    require_existing(run, "run")
+    if run.is_file() and run.suffix != ".json":
+        raise BenchError(
+            f"{run} is no scorecard. Give a run's folder or an entry's .json; predictions: bench score {run}"
+        )
+    cards = [card for card in ([read_card(run)] if run.is_file() else load_cards(run)) if card]
+    if not cards:
+        raise BenchError(f"no scorecards below {run}. Give a run's folder, such as those that bench run prints last")
     return cards
 
 

@@ -33,13 +33,15 @@ def add_parser(verbs: Any) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Print a line for each part of the contract."""
-    from ..stages.detectors import load_resolved_settings
-    from ..stages.plugin_check import find_plugin, make_check
+    import crossfake
+
+    from ..stages.plugin_check import find_plugin
 
     entry, kind = find_plugin(arguments.plugin, arguments.backend)
-    options = load_resolved_settings(entry.name, demo=False, overrides=arguments.overrides).options
     verdicts = []
-    for verdict in make_check(entry, kind, arguments.data, options).run_checks():
+    for verdict in crossfake.check_plugin(
+        arguments.plugin, data=arguments.data, backend=arguments.backend, settings=arguments.overrides
+    ):
         verdicts.append(verdict)
         if not arguments.json:
             state, told = ("FAIL", verdict.failure) if verdict.failure else ("ok", verdict.seen)
@@ -49,7 +51,7 @@ def check(arguments: argparse.Namespace) -> int:
         import json
 
         parts = [v._asdict() for v in verdicts]
-        print(escape_json(json.dumps({"plugin": arguments.plugin, "kind": kind, "parts": parts}, indent=2)))
+        say(escape_json(json.dumps({"plugin": arguments.plugin, "kind": kind, "parts": parts}, indent=2)))
     else:
         say(f"{entry.name} " + (f"breaks its contract: {', '.join(failed)}" if failed else "keeps its contract"))
     return 1 if failed else 0

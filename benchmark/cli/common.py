@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.display import escape_line, say
-from ..core.errors import BenchError
 from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
 
-if TYPE_CHECKING:
-    from ..core.progress import Reporter
-    from ..core.workers import WorkerPool
-    from ..stages.detectors import DetectorRequest
-    from ..stages.plan import Request
-    from ..stages.runner import RunOptions
-
-
+Keywords = dict[str, Any]
+"""Arguments of a function of the Python API, by name; what they hold comes from argparse."""
 ENTRIES = Path("leaderboards/entries")
 """Where submitted rows are."""
 
@@ -172,58 +164,40 @@ def parse_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p.strip() for p in text.split(",") if p.strip()))
 
 
-def make_pool(arguments: argparse.Namespace) -> WorkerPool:
-    """Return a pool of as many worker processes as are asked for, or as there are cores."""
-    from ..core.workers import WorkerPool, available_cores
-
-    return WorkerPool(available_cores() if arguments.workers is None else max(0, arguments.workers))
-
-
-def make_detector_request(arguments: argparse.Namespace) -> DetectorRequest:
-    """Turn parsed options into the detector that is asked for."""
-    from ..stages.detectors import DetectorRequest
-
-    return DetectorRequest(
-        arguments.detector, arguments.backend, arguments.checkpoint, arguments.config, tuple(arguments.overrides)
-    )
+def make_detector_request(arguments: argparse.Namespace) -> Keywords:
+    """Return which detector parsed options ask for, as functions of the Python API take it."""
+    return {
+        "detector": arguments.detector,
+        "backend": arguments.backend,
+        "checkpoint": arguments.checkpoint,
+        "config": arguments.config,
+        "settings": arguments.overrides,
+    }
 
 
-def make_request(arguments: argparse.Namespace, tests: tuple[str, ...]) -> Request:
-    """Turn parsed options into a request."""
-    from ..stages.plan import Request
-
-    wanted = parse_names(arguments.detector)
-    if not wanted:
-        raise BenchError("--detector is empty. See: bench list detectors")
-    return Request(
-        wanted,
-        arguments.train,
-        tests,
-        arguments.backend,
-        arguments.config,
-        tuple(arguments.overrides),
-        arguments.seed,
-        arguments.runs,
-        arguments.limit,
-        arguments.checkpoint,
-        arguments.engine,
-    )
+def make_run_request(arguments: argparse.Namespace) -> Keywords:
+    """Return what parsed options ask for, as `crossfake.run`, `plan` and `train` take it."""
+    return {
+        "detectors": arguments.detector,
+        "train": arguments.train,
+        "data": arguments.data,
+        "seeds": arguments.seed,
+        "backend": arguments.backend,
+        "config": arguments.config,
+        "settings": arguments.overrides,
+        "checkpoint": arguments.checkpoint,
+        "limit": arguments.limit,
+        "runs": arguments.runs,
+        "engine": arguments.engine,
+    }
 
 
-def make_run_options(arguments: argparse.Namespace, reporter: Reporter) -> RunOptions:
-    """Turn parsed options into how the work is done."""
-    from ..stages.runner import RunOptions
-
-    return RunOptions(reporter, arguments.pool, arguments.batch_size, arguments.engine, arguments.command)
+def make_work_options(arguments: argparse.Namespace) -> Keywords:
+    """Return how parsed options want the work done, as `crossfake.run` takes it."""
+    return {"workers": arguments.workers, "batch_size": arguments.batch_size, "command": arguments.command}
 
 
 def print_left_out(problems: list[str]) -> None:
     """Say on stderr which files a board is made without, and why."""
     for problem in problems:
         say(f"left out: {escape_line(problem)}", aside=True)
-
-
-def quiet_libraries() -> None:
-    """Keep OpenCV's and ffmpeg's own notices off the terminal: unreadable videos are reported by name instead."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

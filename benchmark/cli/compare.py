@@ -39,14 +39,14 @@ def _parse_runs(text: str) -> list[Path]:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Compare, correct for the number of test sets, and print; 1 if a test set couldn't be compared."""
+    import crossfake
     from tabulate import tabulate
 
     from ...leaderboards.markdown import format_estimate
     from ..core.records import as_json
     from ..core.storage import write_json
-    from ..stats.paired import compare_runs
 
-    found, left = compare_runs(arguments.run_a, arguments.run_b, arguments.metric, arguments.draws)
+    found, left = crossfake.compare(arguments.run_a, arguments.run_b, metric=arguments.metric, draws=arguments.draws)
     columns = ["test", arguments.metric, "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)"]
     rows = [
         [

@@ -12,9 +12,7 @@ from . import common
 
 if TYPE_CHECKING:
     from ...datasets.integrity import Report
-    from ..core.progress import Reporter
     from ..stages.prepare import PreparedSource
-    from ..stages.sources import DataRoot
 
 MAX_SHOWN = 10
 
@@ -87,29 +85,27 @@ def _add_faces(p: argparse.ArgumentParser) -> None:
 
 def render(arguments: argparse.Namespace) -> int:
     """Render the demo world."""
-    from ..core.errors import require_known
-    from ..core.progress import Reporter
-    from ..stages.sources import SIZES, WORLDS, demo_folder, render_demo
+    import crossfake
 
-    require_known("size", arguments.size, SIZES)
-    require_known("world", arguments.world, WORLDS)
-    out = arguments.out or demo_folder(arguments.size, arguments.seed, arguments.world)
-    render_demo(out, arguments.size, arguments.seed, arguments.world, Reporter(), arguments.pool)
-    say(out)
+    world = {"size": arguments.size, "seed": arguments.seed, "world": arguments.world}
+    say(crossfake.render_demo(arguments.out, **world, workers=arguments.workers))
     return 0
 
 
 def check_data(arguments: argparse.Namespace) -> int:
     """Check some datasets; 0 if all are complete, 1 if something is missing or wrong, 2 if of one there is nothing."""
-    from ...datasets.integrity import EXIT, check_all
-    from ..core.progress import Reporter
-    from ..stages.sources import find_root
+    import crossfake
 
-    common.quiet_libraries()
-    names, splits = _choose_datasets(arguments), common.parse_splits(arguments.splits)
-    reporter = Reporter(quiet=arguments.json)
-    root = find_root(arguments.data, reporter, arguments.pool)
-    reports = check_all(names, root.path, splits, arguments.deep, arguments.pool, reporter)
+    from ...datasets.integrity import EXIT
+
+    reports = crossfake.check_data(
+        arguments.datasets,
+        data=arguments.data,
+        splits=arguments.splits,
+        deep=arguments.deep,
+        workers=arguments.workers,
+        progress=not arguments.json,
+    )
     _print_json([r.as_json() for r in reports]) if arguments.json else _print_reports(reports)
     return max(EXIT[r.status] for r in reports)
 
@@ -117,7 +113,7 @@ def check_data(arguments: argparse.Namespace) -> int:
 def _print_json(content: Any) -> None:
     import json
 
-    print(escape_json(json.dumps(content, indent=2, ensure_ascii=False)))
+    say(escape_json(json.dumps(content, indent=2, ensure_ascii=False)))
 
 
 def _print_reports(reports: list[Report]) -> None:
@@ -153,65 +149,35 @@ def _print_list(title: str, lines: list[str]) -> None:
 
 def prepare_faces(arguments: argparse.Namespace) -> int:
     """Prepare the faces of some datasets, and tell how it went; 1 if one has no video with a face."""
-    from ..core.progress import Reporter
-    from ..core.registry import detectors
-    from ..stages.sources import find_root
-
-    common.quiet_libraries()
-    names, reporter = _choose_datasets(arguments), Reporter()
-    common.parse_splits(arguments.splits)
-    detectors.find(arguments.detector)
-    root = find_root(arguments.data, reporter, arguments.pool)
-    return _prepare(names, root, arguments, reporter)
+    return _prepare(arguments.datasets, arguments.data, arguments)
 
 
 def import_faces(arguments: argparse.Namespace) -> int:
     """Store the faces that another tool has prepared, and tell how to use them; 1 if one list has no face."""
-    from ..core.progress import Reporter
     from ..stages.prepare import list_import_names
-    from ..stages.sources import find_root
 
     names = list_import_names(arguments.format, arguments.path, arguments.landmarks)
-    common.parse_splits(arguments.splits)
-    reporter = Reporter()
-    root = find_root(str(arguments.path), reporter, arguments.pool)
-    worked = _prepare(names, root, arguments, reporter)
+    worked = _prepare(names, arguments.path, arguments)
     for name in names:
         say(f"to use it: bench run ... --data {arguments.path} --test {name}")
     return worked
 
 
-def _choose_datasets(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Return the datasets named, all of them known."""
-    from ...datasets.base import parse_name
-    from ..core.errors import BenchError
+def _prepare(names: str | Sequence[str], data: Path | str | None, arguments: argparse.Namespace) -> int:
+    import crossfake
 
-    names = common.parse_names(arguments.datasets)
-    if not names:
-        raise BenchError("no dataset named. See: bench list datasets")
-    for name in names:
-        parse_name(name)
-    return names
-
-
-def _prepare(names: Sequence[str], root: DataRoot, arguments: argparse.Namespace, reporter: Reporter) -> int:
-    from ...datasets.faces.models import adopt_model
-    from ..core.registry import detectors
-    from ..stages.detectors import load_resolved_settings
-    from ..stages.prepare import prepare_source
-    from ..stages.sources import open_source
-
-    if arguments.weights:  # Before the settings are read: they tell what is at hand.
-        reporter.say(f"face model: kept as {adopt_model(arguments.weights)}")
-    detector = detectors.find(arguments.detector).name
-    settings = load_resolved_settings(
-        detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
-    )
-    sources = [open_source(name, root, arguments.limit) for name in names]
-    splits = common.parse_splits(arguments.splits)
     usable = []
-    for source in sources:
-        found = prepare_source(source, splits, settings.faces, reporter, arguments.pool)
+    for found in crossfake.prepare(
+        names,
+        data=data,
+        splits=arguments.splits,
+        detector=arguments.detector,
+        config=arguments.config,
+        settings=arguments.overrides,
+        weights=arguments.weights,
+        limit=arguments.limit,
+        workers=arguments.workers,
+    ):
         _print_prepared(found)
         usable.append(found.usable)
     return 0 if all(usable) else 1

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ..core.display import format_csv, say
-from ..core.errors import BenchError
 from . import common
 
 EPILOG = """\
@@ -75,28 +74,27 @@ def _add_merge(p: argparse.ArgumentParser) -> None:
 
 def show_power(arguments: argparse.Namespace) -> int:
     """Print group sizes and what they can show."""
-    from ..core.progress import Reporter
-    from ..core.storage import write_json
-    from ..stages.demographics import read_annotated_videos, read_dataset_videos
-    from ..stages.sources import find_root, open_source
-    from ..stats.power import report_power
+    import crossfake
 
-    if bool(arguments.annotations) == bool(arguments.dataset):
-        raise BenchError("give either --annotations FILE or --dataset NAME")
-    if arguments.annotations:
-        split = Path(arguments.split) if arguments.split else None
-        videos = read_annotated_videos(arguments.annotations, split, arguments.merge_undefined)
-    else:
-        source = open_source(arguments.dataset, find_root(arguments.data, Reporter()))
-        videos = read_dataset_videos(source, arguments.split)
-    found = report_power(videos.table, videos.attributes, arguments.fpr, arguments.auc, arguments.power)
+    from ..core.storage import write_json
+
+    found, notes = crossfake.fairness_power(
+        dataset=arguments.dataset or "",
+        annotations=arguments.annotations,
+        data=arguments.data,
+        split=arguments.split,
+        merge_undefined=arguments.merge_undefined,
+        fpr=arguments.fpr,
+        auc=arguments.auc,
+        power=arguments.power,
+    )
     say(format_power(found))
     for cell in found["not_compared"]:
         say(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
-    for note in videos.notes:
+    for note in notes:
         say(f"note: {note}")
     if arguments.json:
-        write_json(arguments.json, {**found, "notes": videos.notes})
+        write_json(arguments.json, {**found, "notes": notes})
     return 0
 
 
@@ -169,21 +167,21 @@ def show_videos(arguments: argparse.Namespace) -> int:
 
 def export_csvs(arguments: argparse.Namespace) -> int:
     """Prepare faces where they aren't, and write images and CSVs."""
-    from ..core.progress import Reporter
-    from ..stages.demographics import export_for_papers
-    from ..stages.detectors import load_resolved_settings
-    from ..stages.sources import find_root, open_source
+    import crossfake
 
-    common.quiet_libraries()
-    reporter = Reporter()
-    root = find_root(arguments.data, reporter, arguments.pool)
-    source = open_source(arguments.dataset, root, arguments.limit)
-    settings = load_resolved_settings(
-        arguments.detector, demo=root.demo is not None, config=arguments.config, overrides=arguments.overrides
+    counts, left_out = crossfake.export_for_papers(
+        arguments.dataset,
+        arguments.out,
+        data=arguments.data,
+        detector=arguments.detector,
+        config=arguments.config,
+        settings=arguments.overrides,
+        size=arguments.size,
+        seed=arguments.seed,
+        limit=arguments.limit,
+        workers=arguments.workers,
     )
-    out, size, seed = arguments.out, arguments.size, arguments.seed
-    counts, left_out = export_for_papers(source, settings.faces, out, reporter, arguments.pool, size=size, seed=seed)
     for line in left_out:
-        reporter.say(f"left out: {line}")
-    reporter.say(f"{out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
+        say(f"left out: {line}")
+    say(f"{arguments.out}: " + ", ".join(f"{name}.csv {n} frames" for name, n in counts.items()))
     return 0

@@ -36,30 +36,20 @@ def add_parser(verbs: Any) -> None:
 
 def leaderboard(arguments: argparse.Namespace) -> int:
     """Collect, write and print, 1 if a file had to be left out; or check."""
-    from ...leaderboards import board
-    from ..core.errors import BenchError
+    import crossfake
 
     if arguments.check:
         return check(arguments.check)
-    cards, problems = board.load_cards_with_problems(arguments.runs)
+    paths, problems = crossfake.leaderboard(arguments.runs, arguments.out, arguments.name)
     common.print_left_out(problems)
-    if not cards:
-        raise BenchError(
-            f"no scorecards below {arguments.runs}. Make one: bench run --detector caddm --train ff++ "
-            f"--test celebdf --runs {arguments.runs}"
-        )
-    paths = board.write(cards, arguments.out or arguments.runs, arguments.name)
     say("\n".join(map(str, paths)) + "\n\n" + paths[0].read_text("utf-8"))
     return int(bool(problems))
 
 
 def check(folder: Path) -> int:
     """Print what is wrong with submitted entries; 1 if something is."""
-    from ...leaderboards import entries
-    from ..core.errors import BenchError
+    import crossfake
 
-    if not folder.is_dir():
-        raise BenchError(f"no folder {folder}. Write entries with: bench submit RUN")
-    count, problems = entries.check_entries(folder)
+    count, problems = crossfake.check_entries(folder)
     say("\n".join([*problems, f"entries: {count}, problems: {len(problems) or 'none'}"]))
     return int(bool(problems))

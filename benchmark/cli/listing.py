@@ -32,7 +32,7 @@ def show(arguments: argparse.Namespace) -> int:
         import json
 
         listed = {r.kind: [_entry_as_dict(e) for e in r.entries()] for r in registries}
-        print(escape_json(json.dumps(listed[arguments.kind] if arguments.kind else listed, indent=2)))
+        say(escape_json(json.dumps(listed[arguments.kind] if arguments.kind else listed, indent=2)))
         return 0
     for registry in registries:
         found = [_format_plugin([e for e in registry.entries() if e.name == name]) for name in registry.names()]

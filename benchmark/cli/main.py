@@ -13,7 +13,6 @@ from ..core.display import escape_line, make_streams_lenient, say
 from ..core.errors import BenchError, did_you_mean
 from . import (
     check,
-    common,
     compare,
     data,
     fairness,
@@ -102,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parse(argv)
         arguments.command = _quote_command(sys.argv[1:] if argv is None else argv)
-        return _act(arguments)
+        return int(arguments.action(arguments) or 0)
     except BenchError as error:
         say(f"bench: error: {escape_line(error)}", aside=True)
         return 2
@@ -116,14 +115,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bench: stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
-
-
-def _act(arguments: argparse.Namespace) -> int:
-    """Do the verb's work; one that computes in processes has the same ones all the time, as `arguments.pool`."""
-    if "workers" not in arguments:
-        return int(arguments.action(arguments) or 0)
-    with common.make_pool(arguments) as arguments.pool:
-        return int(arguments.action(arguments) or 0)
 
 
 def _quote_command(argv: Sequence[str]) -> str:

@@ -44,7 +44,6 @@ def predict(arguments: argparse.Namespace) -> int:
     """Score files and print their scores, or datasets and print the paths of the prediction files."""
     from ..core.errors import BenchError, require_known
 
-    common.quiet_libraries()
     require_known("format", arguments.format, FORMATS)
     if bool(arguments.files) == bool(common.parse_names(arguments.test)):
         raise BenchError(
@@ -57,14 +56,17 @@ def predict(arguments: argparse.Namespace) -> int:
 
 def predict_files(arguments: argparse.Namespace) -> int:
     """Score pictures and videos."""
-    from ..core.progress import Reporter
-    from ..stages.detectors import load_detector
-    from ..stages.media import list_files
-    from ..stages.predict_files import predict_files as score_files
+    import crossfake
 
-    files = list_files(arguments.files)
-    loaded = load_detector(common.make_detector_request(arguments), demo=False)
-    scored = score_files(files, loaded, Reporter(aside=True), arguments.batch_size, arguments.annotate)
+    from ..core.progress import Reporter
+
+    scored = crossfake.predict(
+        arguments.files,
+        **common.make_detector_request(arguments),
+        annotate=arguments.annotate,
+        batch_size=arguments.batch_size,
+        progress=Reporter(aside=True),
+    )
     say(_format_scores(scored, arguments.format))
     return 1 if any(s.status == "unreadable" for s in scored) else 0
 
@@ -86,23 +88,17 @@ def _format_scores(scored: list[FileResult], format: str) -> str:
 
 def predict_datasets(arguments: argparse.Namespace) -> int:
     """Score datasets, and print the paths of the prediction files."""
-    from ...datasets.base import parse_name
-    from ..core.errors import require_known
-    from ..core.progress import Reporter
-    from ..core.types import SPLITS
-    from ..stages.detectors import find_detector
-    from ..stages.predict import predict_sources
-    from ..stages.sources import find_root, open_source
+    import crossfake
 
-    reporter, names = Reporter(), common.parse_names(arguments.test)
-    require_known("split", arguments.split, SPLITS)
-    for name in names:
-        parse_name(name)
-    request = common.make_detector_request(arguments)
-    find_detector(request)  # Before a world is rendered: a wrong name shows at once.
-    root = find_root(arguments.data, reporter, arguments.pool)
-    sources = [open_source(name, root, arguments.limit) for name in names]
-    asked = request, sources, arguments.split, arguments.out
-    for path in predict_sources(*asked, reporter, arguments.pool, arguments.batch_size):
+    for path in crossfake.predict_dataset(
+        arguments.test,
+        **common.make_detector_request(arguments),
+        data=arguments.data,
+        split=arguments.split,
+        limit=arguments.limit,
+        out=arguments.out,
+        workers=arguments.workers,
+        batch_size=arguments.batch_size,
+    ):
         say(path)
     return 0

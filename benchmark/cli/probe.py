@@ -39,43 +39,38 @@ def add_parser(verbs: Any) -> None:
 
 def probe(arguments: argparse.Namespace) -> int:
     """Measure, print a line for each network, and write the JSON."""
-    from ..core.progress import Reporter
-    from ..core.storage import write_json
-    from ..stages.detectors import find_detector
-    from ..stages.identity_probe import probe_source
-    from ..stages.sources import find_root, open_source
+    import crossfake
 
-    common.quiet_libraries()
-    splits, reporter = common.parse_splits(arguments.split), Reporter()
-    _check_arguments(arguments)
-    request = common.make_detector_request(arguments)
-    find_detector(request)  # Before a world is rendered: a wrong name shows at once.
-    source = open_source(arguments.test, find_root(arguments.data, reporter, arguments.pool), arguments.limit)
-    result = probe_source(request, source, splits, arguments.who, reporter, arguments.pool, arguments.seed)
+    from ..core.errors import BenchError
+    from ..core.storage import write_json
+
+    if not arguments.checkpoint:
+        raise BenchError("--checkpoint is missing: give the trained weights, such as RUN/checkpoint.safetensors")
+    result = crossfake.probe_identity(
+        arguments.test,
+        **common.make_detector_request(arguments),
+        data=arguments.data,
+        split=arguments.split,
+        who=_rename_who(arguments.who),
+        seed=arguments.seed,
+        limit=arguments.limit,
+        workers=arguments.workers,
+    )
     say(_format_result(result))
     if arguments.json:
         write_json(arguments.json, result.to_json())
     return 0
 
 
-def _check_arguments(arguments: argparse.Namespace) -> None:
-    """Refuse what can't be probed; the words that --who took before are still taken."""
-    from ...datasets.base import parse_name
-    from ..core.errors import BenchError, require_known
-    from ..stages.identity_probe import FORMER_WHO, WHO
+def _rename_who(who: str) -> str:
+    """Return today's word for whom to tell; the words that --who took before are still taken."""
+    from ..stages.identity_probe import FORMER_WHO
 
-    if not arguments.checkpoint:
-        raise BenchError("--checkpoint is missing: give the trained weights, such as RUN/checkpoint.safetensors")
-    names = common.parse_names(arguments.test)
-    if len(names) != 1:
-        raise BenchError(f"--test {arguments.test}: the probe takes one dataset, such as dfd")
-    if arguments.who in FORMER_WHO:
-        now = FORMER_WHO[arguments.who]
-        say(f"bench: note: --who {arguments.who} is now called {now}. Use --who {now}", aside=True)
-        arguments.who = now
-    require_known("person to tell", arguments.who, WHO)
-    (arguments.test,) = names
-    parse_name(arguments.test)
+    if who not in FORMER_WHO:
+        return who
+    now = FORMER_WHO[who]
+    say(f"bench: note: --who {who} is now called {now}. Use --who {now}", aside=True)
+    return now
 
 
 def _format_result(result: IdentityProbe) -> str:

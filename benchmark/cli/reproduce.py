@@ -103,7 +103,7 @@ def _parse_request(row: Row, runs: Path, given: argparse.Namespace) -> argparse.
     again.detector = _find_typed_name(given.detector or again.detector, row)
     if not own:
         _confirm(given.yes)
-    again.data, again.runs, again.pool = again.data or data, runs, given.pool
+    again.data, again.runs, again.workers = again.data or data, runs, given.workers
     again.seed, again.test = row.seeds, ",".join(tests)
     again.command = row.commands[-1]
     return again

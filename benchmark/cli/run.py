@@ -9,8 +9,7 @@ from ..core.display import say
 from . import common
 
 if TYPE_CHECKING:
-    from ..core.progress import Reporter
-    from ..stages.plan import Cell
+    from crossfake import Plan
 
 EPILOG = """\
 examples:
@@ -42,52 +41,37 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_request(arguments: argparse.Namespace) -> int:
-    """Run a request; 1 if a cell failed."""
-    from ..core.errors import BenchError
-    from ..core.progress import Reporter
-    from ..stages.plan import make_plan
+    """Run a request, print its table, and write the leaderboard of all runs; 1 if a cell failed."""
+    import crossfake
 
-    common.quiet_libraries()
-    reporter = Reporter()
-    request = common.make_request(arguments, common.parse_names(arguments.test))
-    if not request.tests:
-        raise BenchError("--test is empty. See: bench list datasets")
-    cells = make_plan(request, arguments.data, reporter, arguments.pool, render=not arguments.dry_run)
-    if arguments.dry_run:
-        return show_plan(cells, arguments.data)
-    return run_cells(cells, arguments, reporter)
-
-
-def run_cells(cells: list[Cell], arguments: argparse.Namespace, reporter: Reporter) -> int:
-    """Run the cells, print their table, and write the leaderboard of all runs; 1 if a cell failed."""
-    from ...leaderboards import board
     from ...leaderboards.terminal import format_summary
-    from ..stages.runner import run
 
-    cards = list(run(cells, common.make_run_options(arguments, reporter)))
-    say("\n" + format_summary(cards))
-    found, problems = board.load_cards_with_problems(arguments.runs)
+    asked = common.make_run_request(arguments)
+    if arguments.dry_run:
+        return show_plan(crossfake.plan(test=arguments.test, **asked), arguments.data)
+    found = crossfake.run(test=arguments.test, **asked, **common.make_work_options(arguments))
+    say("\n" + format_summary(list(found.cards)))
+    paths, problems = crossfake.leaderboard(arguments.runs)
     common.print_left_out(problems)
-    paths = board.write(found, arguments.runs)
     say(f"\nleaderboard: {', '.join(map(str, paths))}")
-    for folder in dict.fromkeys(cell.folder for cell in cells):
+    for folder in found.folders:
         say(f"run: {folder}")
-    return int(any(c.status != "done" for c in cards))
+    return int(bool(found.failures))
 
 
-def show_plan(cells: list[Cell], data: str | None) -> int:
+def show_plan(planned: Plan, data: str | None) -> int:
     """Print what would be run on the data asked for."""
     from tabulate import tabulate
 
     from ..stages.plan import describe_plan
     from ..stages.sources import choose_data, parse_demo
 
-    if not cells:
+    if not planned.cells:
         size, seed = parse_demo(choose_data(data))
         say(
             "plan: names and settings are right; videos can't be counted, since this demo world is not rendered yet. "
             f"To render it: bench data demo --size {size} --seed {seed}"
         )
         return 0
-    say(tabulate(describe_plan(cells), "keys", tablefmt="github"))
+    say(tabulate(describe_plan(list(planned.cells)), "keys", tablefmt="github"))
     return 0

@@ -49,12 +49,19 @@ def parse_threshold(text: str) -> float | str:
 
 def score(arguments: argparse.Namespace) -> int:
     """Score and print."""
+    import crossfake
+
     from ...leaderboards.terminal import format_card
     from ..core.records import as_json
     from ..core.storage import write_json
-    from ..stats.operating_points import score_file
 
-    card = score_file(arguments.file, arguments.threshold, arguments.val, arguments.level, arguments.draws)
+    card = crossfake.score(
+        arguments.file,
+        threshold=arguments.threshold,
+        val=arguments.val,
+        level=arguments.level,
+        draws=arguments.draws,
+    )
     say(format_card(card))
     for remark in card.remarks:
         say(f"bench: note: {remark}", aside=True)

@@ -28,20 +28,10 @@ def add_parser(verbs: Any) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print every scorecard of the run."""
+    import crossfake
     from rich.console import Console
 
-    from ...leaderboards.load import load_cards, read_card
-    from ..core.errors import BenchError, require_existing
-
-    run = require_existing(arguments.run, "run")
-    if run.is_file() and run.suffix != ".json":
-        raise BenchError(
-            f"{run} is no scorecard. Give a run's folder or an entry's .json; predictions: bench score {run}"
-        )
-    found = [read_card(run)] if run.is_file() else load_cards(run)
-    cards = [card for card in found if card]
-    if not cards:
-        raise BenchError(f"no scorecards below {run}. Give a run's folder, such as those that bench run prints last")
+    cards = crossfake.show(arguments.run)
     console = Console()
     for card in cards:
         for part in _render_card(card):

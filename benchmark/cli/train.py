@@ -29,15 +29,9 @@ def add_parser(verbs: Any) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train, and print where the checkpoints are."""
-    from ..core.progress import Reporter
-    from ..stages.plan import make_plan
-    from ..stages.runner import train_cell
+    import crossfake
 
-    common.quiet_libraries()
-    reporter = Reporter()
-    # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
-    request = common.make_request(arguments, (arguments.train,))
-    options = common.make_run_options(arguments, reporter)
-    for cell in make_plan(request, arguments.data, reporter, options.pool, tests=False):
-        say(train_cell(cell, options))
+    asked = common.make_run_request(arguments)
+    for checkpoint in crossfake.train(**asked, **common.make_work_options(arguments)):
+        say(checkpoint)
     return 0

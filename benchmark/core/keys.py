@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BenchError
-from .registry import Entry
+from .registry import Entry, MemoryEntry
 from .types import Video
 
 
@@ -20,7 +20,9 @@ def hash_key(content: Any, length: int = 10) -> str:
 
 
 def code_hash(entry: Entry) -> str | None:
-    """Hash the file of a plugin from outside the project; None for the project's own, which has versions."""
+    """Hash a plugin's file, or what was given in memory; None for the project's own code, which has versions."""
+    if isinstance(entry, MemoryEntry):
+        return entry.code
     module = entry.target.rpartition(":")[0]
     if entry.file is None and module.partition(".")[0] == __name__.partition(".")[0]:
         return None

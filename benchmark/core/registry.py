@@ -73,6 +73,11 @@ class Entry:
         return frozenset(self.card["can"])
 
     @property
+    def is_made(self) -> bool:
+        """Whether the detector was given as an object, which is tested as it is."""
+        return False
+
+    @property
     def file(self) -> Path | None:
         """The user's own file that a `file.py:Name` plugin lives in; None for every other."""
         where = self.target.rpartition(":")[0]
@@ -82,6 +87,28 @@ class Entry:
     def plugin(self) -> str:
         """What worker processes must import before they can unpickle this plugin's classes; usually nothing."""
         return self.target if self.file else ""
+
+
+@dataclass(frozen=True)
+class MemoryEntry(Entry):
+    """A class or an object given in memory; `code` stands in keys for all that it scores with."""
+
+    given: object = None
+    code: str = ""
+
+    def load(self) -> Any:
+        """Return the class, or what returns the object."""
+        return self.given if isinstance(self.given, type) else lambda: self.given
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is an object, which is tested as it is."""
+        return not isinstance(self.given, type)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What it can do besides scoring; an object that is made already isn't trained."""
+        return find_capabilities(self.given) - ({"train"} if self.is_made else set())
 
 
 class Registry:

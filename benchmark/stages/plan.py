@@ -28,9 +28,9 @@ BACKENDS = ("torch", "jax")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed."""
+    """What the user asked for, as typed; a detector that exists in memory alone is an entry already."""
 
-    detectors: tuple[str, ...]
+    detectors: tuple[str | Entry, ...]
     train: str
     tests: tuple[str, ...]
     backend: str = ""
@@ -109,6 +109,11 @@ class Cell:
         """Where this cell's predictions and scorecard go, within the run folder."""
         return self.folder / f"test.{_strip_separators(self.test.label)}.{self.test_key}"
 
+    def _describe_weights(self) -> str:
+        if self.checkpoint:
+            return "given checkpoint"
+        return "given object" if self.entry.is_made else "trained here"
+
     def describe(self) -> CellDescription:
         """Describe the cell for plan.json and the scorecard."""
         return CellDescription(
@@ -122,7 +127,7 @@ class Cell:
             frames=self.settings.faces.frames,
             world=self.test.root.world,
             protocol=self.test.root.protocol,
-            weights="given checkpoint" if self.checkpoint else "trained here",
+            weights=self._describe_weights(),
             selection="source val",
             options=self.settings.options,
             recipe_key=hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
@@ -143,7 +148,7 @@ def check_names(request: Request) -> list[Entry]:
 
     require_known("backend", request.backend or "torch", BACKENDS)
     require_known("engine", request.engine, ENGINES)
-    entries = [detectors.find(name, request.backend) for name in request.detectors]
+    entries = [d if isinstance(d, Entry) else detectors.find(d, request.backend) for d in request.detectors]
     if request.checkpoint and len(request.seeds) > 1:
         raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
     for entry in entries if request.checkpoint else ():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ...datasets.base import make_adapter, parse_name
 from ...datasets.faces.report import REPORT, select_problem_videos, write_report
-from ..core.contracts import ListsParts
+from ..core.contracts import FaceReader, ListsParts
 from ..core.errors import BenchError
 from ..core.progress import Reporter
 from ..core.settings import FaceSettings
@@ -21,6 +21,7 @@ class PreparedSource(NamedTuple):
     """What became of a dataset's videos, those of them with something to tell, and the CSV that tells it."""
 
     source: Source
+    store: FaceReader
     results: list[PrepareResult]
     problems: list[PrepareResult]
     report: Path
@@ -35,12 +36,13 @@ def prepare_source(
     source: Source, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, pool: WorkerPool
 ) -> PreparedSource:
     """Prepare the faces of some splits, and write beside the store what was odd."""
-    outcomes = source.prepare(splits, faces, reporter, pool).outcomes()
+    store = source.prepare(splits, faces, reporter, pool)
+    outcomes = store.outcomes()
     results = [outcomes[v.id] for name in splits for v in source.split(name)]
     problems = select_problem_videos(results)
     report = source.store_folder(faces) / REPORT
     write_report(report, problems)
-    return PreparedSource(source, results, problems, report)
+    return PreparedSource(source, store, results, problems, report)
 
 
 def list_import_names(format: str, path: Path, landmarks: Path | None = None) -> list[str]:

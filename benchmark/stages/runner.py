@@ -106,7 +106,7 @@ class Stages:
                 save(made, checkpoint, {**read_header(weights), **cell.train_content()})
             return made
         made = create_from(cell.entry, cell.seed, **cell.settings.options)
-        if isinstance(made, Trainable):
+        if isinstance(made, Trainable) and not cell.entry.is_made:
             self._train(made, checkpoint)
         return made
 

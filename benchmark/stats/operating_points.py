@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import pandas as pd
+
 from ..core.errors import BenchError
 from ..core.predictions import read_predictions
 from ..core.scorecard import LEVELS, Level, ScoreCard, read_card
@@ -23,54 +25,67 @@ class OperatingPoint(NamedTuple):
     temperature: float | None = None
 
 
-def score_file(
-    file: Path,
+def score_predictions(
+    predictions: Path | pd.DataFrame,
     threshold: float | Literal["val"] | None = None,
-    val: Path | None = None,
+    val: Path | pd.DataFrame | None = None,
     level: Level | None = None,
     draws: int = 1000,
 ) -> ScoreCard:
-    """Score a predictions file, or a run's test folder, into a scorecard.
+    """Score predictions, or those of a run's test folder, into a scorecard.
 
     Args:
-        file: a .parquet or .csv file, or a run's test folder.
+        predictions: a table, a .parquet or .csv file, or a run's test folder.
         threshold: the operating point on P(fake), 0 to 1; `val`: the one fixed on the source validation split.
         val: predictions of the source validation split.
         level: `frame` or `video`: keep the groups and gaps of this level alone.
         draws: bootstrap draws.
 
     Raises:
-        BenchError: the file can't be scored; see also `choose_operating_point`.
+        BenchError: they can't be scored; see also `choose_operating_point`.
     """
-    point = choose_operating_point(file, threshold, val, level)
-    predictions = file / PREDICTIONS if file.is_dir() else file
+    point = choose_operating_point(predictions, threshold, val, level)
+    if isinstance(predictions, Path) and predictions.is_dir():
+        predictions /= PREDICTIONS
     card = make_scorecard(predictions, point.threshold, draws, point.rule, point.temperature)
     return keep_level(card, level) if level else card
 
 
 def choose_operating_point(
-    file: Path, threshold: float | Literal["val"] | None = None, val: Path | None = None, level: Level | None = None
+    predictions: Path | pd.DataFrame,
+    threshold: float | Literal["val"] | None = None,
+    val: Path | pd.DataFrame | None = None,
+    level: Level | None = None,
 ) -> OperatingPoint:
-    """Return the operating point asked for; a run's folder knows its own. See `score_file` for the arguments.
+    """Return the operating point asked for; a run's folder knows its own. See `score_predictions` for the arguments.
 
     Raises:
         BenchError: two thresholds are given, or `val` without anything to fix it on.
     """
     if isinstance(threshold, float | int):
-        if val:
+        if val is not None:
             raise BenchError(f"--threshold {threshold:g} and --val are two thresholds: give one of them")
         return OperatingPoint(threshold, "given")
-    if val:
+    if val is not None:
         return _fit_on_validation(val, level)
-    path = (file if file.is_dir() else file.parent) / SCORECARD
-    if path.is_file() and (file.is_dir() or file.name == PREDICTIONS):
+    path = _find_scorecard(predictions)
+    if path is not None:
         return _read_operating_point(path)
     if threshold == VAL:
+        name = predictions if isinstance(predictions, Path) else "a table"
         raise BenchError(
-            f"--threshold val: {file} is no run's test folder with a threshold of its own. "
+            f"--threshold val: {name} is no run's test folder with a threshold of its own. "
             "Give the predictions of the source validation split: --val FILE"
         )
     return OperatingPoint()
+
+
+def _find_scorecard(predictions: Path | pd.DataFrame) -> Path | None:
+    """Return the scorecard of a run's test folder or of the predictions in it; None for any others."""
+    if not isinstance(predictions, Path) or not (predictions.is_dir() or predictions.name == PREDICTIONS):
+        return None
+    path = (predictions if predictions.is_dir() else predictions.parent) / SCORECARD
+    return path if path.is_file() else None
 
 
 def _read_operating_point(path: Path) -> OperatingPoint:
@@ -87,20 +102,21 @@ def _read_operating_point(path: Path) -> OperatingPoint:
     raise BenchError(f"{path} tells no threshold from 0 to 1. Give one: --threshold T")
 
 
-def _fit_on_validation(val: Path, level: Level | None) -> OperatingPoint:
+def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None) -> OperatingPoint:
     """Fix threshold and temperature on predictions of the source validation split; over frames at frame level.
 
     Raises:
         BenchError: they can't be scored, or are of one class.
     """
-    table, _ = read_predictions(val)
-    check_predictions(table, str(val))
+    name = str(val) if isinstance(val, Path) else "the validation table"
+    table = read_predictions(val)[0] if isinstance(val, Path) else val
+    check_predictions(table, name)
     if table["label"].nunique() < 2:
-        raise BenchError(f"{val} holds one class only: no threshold can be fixed on it")
+        raise BenchError(f"{name} holds one class only: no threshold can be fixed on it")
     at, temperature = fit_operating_point(table)
     if level == "frame":
         at = best_threshold(table["label"], table["score"])
-    return OperatingPoint(at, f"largest TPR - FPR on the {level or 'video'}s of {val}", temperature)
+    return OperatingPoint(at, f"largest TPR - FPR on the {level or 'video'}s of {name}", temperature)
 
 
 def keep_level(card: ScoreCard, level: Level) -> ScoreCard:

@@ -322,11 +322,18 @@ def _count_samples(videos: pd.DataFrame, frames: pd.DataFrame) -> Counts:
 
 
 def make_scorecard(
-    path: Path, threshold: float | None, draws: int, rule: str = SOURCE_VAL, temperature: float | None = None
+    predictions: Path | pd.DataFrame,
+    threshold: float | None,
+    draws: int,
+    rule: str = SOURCE_VAL,
+    temperature: float | None = None,
 ) -> ScoreCard:
-    """Score a predictions file; see `compute_scorecard` for the arguments."""
-    table, metadata = read_predictions(path)
-    check_predictions(table, str(path))
+    """Score predictions, a table or a file; see `compute_scorecard` for the arguments."""
+    if isinstance(predictions, Path):
+        table, metadata = read_predictions(predictions)
+    else:
+        table, metadata = predictions, PredictionsMetadata()
+    check_predictions(table, str(predictions) if isinstance(predictions, Path) else "the table")
     return compute_scorecard(
         table, threshold=threshold, draws=draws, rule=rule, temperature=temperature, metadata=metadata
     )

@@ -1,0 +1,295 @@
+"""Data from Python: what there is, what is missing, faces. Bodies are lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .running import list_names, list_overrides, make_pool, make_reporter
+
+if TYPE_CHECKING:
+    from .benchmark.core.contracts import FaceReader
+    from .benchmark.core.progress import Reporter
+    from .benchmark.core.registry import Entry
+    from .benchmark.stages.prepare import PreparedSource
+    from .datasets.integrity import Report
+    from .running import Settings
+
+SPLITS = ("train", "val", "test")
+
+
+def list_datasets() -> list[Entry]:
+    """Return the datasets there are, each with its name, aliases and card; nothing is imported."""
+    from .benchmark.core.registry import datasets
+
+    return datasets.entries()
+
+
+def check_data(
+    datasets: str | Sequence[str],
+    *,
+    data: Path | str | None = None,
+    splits: str | Sequence[str] = SPLITS,
+    deep: bool = False,
+    workers: int | None = None,
+    progress: bool | Reporter = True,
+) -> list[Report]:
+    """Compare what is on disk with what was published; return a report for each dataset.
+
+    Args:
+        datasets: `ff++`, `ff++:c23`, ...
+        data: the folder that holds them; see `run`.
+        splits: which splits.
+        deep: decode every video, too.
+        workers: processes for that; by default the cores.
+        progress: see `run`.
+
+    Raises:
+        BenchError: a name is unknown, or there is no such folder.
+    """
+    from .benchmark.stages.sources import find_root
+    from .datasets.integrity import check_all
+
+    names, chosen = check_dataset_names(datasets), check_splits(splits)
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        root = find_root(None if data is None else str(data), reporter, pool)
+        return check_all(names, root.path, chosen, deep, pool, reporter)
+
+
+def prepare(
+    datasets: str | Sequence[str],
+    *,
+    data: Path | str | None = None,
+    splits: str | Sequence[str] = SPLITS,
+    detector: str = "caddm",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    weights: Path | str | None = None,
+    limit: int | None = None,
+    workers: int | None = None,
+    progress: bool | Reporter = True,
+) -> Iterator[PreparedSource]:
+    """Find the faces of datasets and store them, unless that was done; yield how it went, a dataset at a time.
+
+    Args:
+        datasets: `ff++`, `ff++:c23`, ...
+        data: the folder that holds them; see `run`.
+        splits: which splits.
+        detector: whose face settings to use.
+        config: a recipe laid over its own.
+        settings: single settings, such as `{"faces.frames": 8}`.
+        weights: a face model to keep and use: RetinaFace's, or dlib's 81 points.
+        limit: at most so many real and fake videos of each split.
+        workers: processes; by default the cores.
+        progress: see `run`.
+
+    Raises:
+        BenchError: a name or setting is wrong, or the data isn't there.
+    """
+    from .benchmark.core.registry import detectors
+    from .benchmark.stages.detectors import load_resolved_settings
+    from .benchmark.stages.prepare import prepare_source
+    from .benchmark.stages.sources import find_root, open_source
+    from .datasets.faces.models import adopt_model
+
+    names, chosen = check_dataset_names(datasets), check_splits(splits)
+    recipe_name = detectors.find(detector).name
+    reporter, overrides = make_reporter(progress), list_overrides(settings)
+    with make_pool(workers) as pool:
+        root = find_root(None if data is None else str(data), reporter, pool)
+        if weights:  # Before the settings are read: they tell what is at hand.
+            reporter.say(f"face model: kept as {adopt_model(Path(weights))}")
+        recipe = load_resolved_settings(
+            recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
+        )
+        for source in [open_source(name, root, limit) for name in names]:
+            yield prepare_source(source, chosen, recipe.faces, reporter, pool)
+
+
+def load_faces(
+    dataset: str,
+    *,
+    data: Path | str | None = None,
+    splits: str | Sequence[str] = SPLITS,
+    detector: str = "caddm",
+    settings: Settings = (),
+    limit: int | None = None,
+    workers: int | None = None,
+    progress: bool | Reporter = True,
+) -> FaceReader:
+    """Return the faces of one dataset, prepared now unless they were: `faces.faces(video_id)`; see `prepare`.
+
+    Raises:
+        BenchError: a name or setting is wrong, or the data isn't there.
+    """
+    (found,) = prepare(
+        dataset,
+        data=data,
+        splits=splits,
+        detector=detector,
+        settings=settings,
+        limit=limit,
+        workers=workers,
+        progress=progress,
+    )
+    return found.store
+
+
+def render_demo(
+    out: Path | str | None = None,
+    *,
+    size: str = "default",
+    seed: int = 0,
+    world: str = "standard",
+    workers: int | None = None,
+    progress: bool | Reporter = True,
+) -> Path:
+    """Render the synthetic demo world in the official layouts, unless it is there; return its folder.
+
+    Args:
+        out: where to; by default the cache, where runs look for it.
+        size: `tiny`, `default` or `large`.
+        seed: another seed, another world.
+        world: `standard`, or `leak`: fakes from three donors.
+        workers: processes; by default the cores.
+        progress: see `run`.
+
+    Raises:
+        BenchError: no such size or world, or the folder holds another world.
+    """
+    from .benchmark.core.errors import require_known
+    from .benchmark.stages.sources import SIZES, WORLDS, demo_folder
+    from .benchmark.stages.sources import render_demo as render
+
+    require_known("size", size, SIZES)
+    require_known("world", world, WORLDS)
+    folder = Path(out) if out else demo_folder(size, seed, world)
+    with make_pool(workers) as pool:
+        render(folder, size, seed, world, make_reporter(progress), pool)
+    return folder
+
+
+def fairness_power(
+    *,
+    dataset: str = "",
+    annotations: Path | str | None = None,
+    data: Path | str | None = None,
+    split: Path | str | None = None,
+    merge_undefined: bool = False,
+    fpr: float = 0.1,
+    auc: float = 0.9,
+    power: float = 0.8,
+    progress: bool | Reporter = True,
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what a test set can show about fairness: groups, interval widths, smallest gaps; and notes on the data.
+
+    Args:
+        dataset: a dataset with its groups, or else
+        annotations: a published annotation table.
+        data: the folder that holds the dataset; see `run`.
+        split: FaceForensics++'s list of pairs (.json), a list of videos (.txt), or the dataset's train, val or test.
+        merge_undefined: count an undefined race as others.
+        fpr: the FPR of the better group.
+        auc: the AUC of the better group.
+        power: the chance to show a gap.
+        progress: see `run`.
+
+    Raises:
+        BenchError: not one of dataset and annotations is given, a file can't be read, or there are too few groups.
+    """
+    from .benchmark.core.errors import BenchError
+    from .benchmark.stages.demographics import read_annotated_videos, read_dataset_videos
+    from .benchmark.stages.sources import find_root, open_source
+    from .benchmark.stats.power import report_power
+
+    if bool(annotations) == bool(dataset):
+        raise BenchError("give either --annotations FILE or --dataset NAME")
+    if annotations:
+        videos = read_annotated_videos(Path(annotations), Path(split) if split else None, merge_undefined)
+    else:
+        root = find_root(None if data is None else str(data), make_reporter(progress))
+        videos = read_dataset_videos(open_source(dataset, root), None if split is None else str(split))
+    return report_power(videos.table, videos.attributes, fpr, auc, power), videos.notes
+
+
+def export_for_papers(
+    dataset: str,
+    out: Path | str,
+    *,
+    data: Path | str | None = None,
+    detector: str = "caddm",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    size: int = 256,
+    seed: int = 0,
+    limit: int | None = None,
+    workers: int | None = None,
+    progress: bool | Reporter = True,
+) -> tuple[dict[str, int], list[str]]:
+    """Write a dataset's faces as images and CSVs that the fairness papers' code reads.
+
+    Args:
+        dataset: one with groups: `ff++`, ...
+        out: the folder that images and CSVs go to.
+        data: the folder that holds the dataset; see `run`.
+        detector: whose face settings to use.
+        config: a recipe laid over its own.
+        settings: single settings.
+        size: pixels of an image's side.
+        seed: of the training pairs.
+        limit: at most so many real and fake videos of each split.
+        workers: processes that prepare faces; by default the cores.
+        progress: see `run`.
+
+    Returns:
+        How many frames each list has, and a line for every video that is in none.
+
+    Raises:
+        BenchError: a name or setting is wrong, or the data isn't there.
+    """
+    from .benchmark.stages.demographics import export_for_papers as export
+    from .benchmark.stages.detectors import load_resolved_settings
+    from .benchmark.stages.sources import find_root, open_source
+
+    reporter, overrides = make_reporter(progress), list_overrides(settings)
+    with make_pool(workers) as pool:
+        root = find_root(None if data is None else str(data), reporter, pool)
+        source = open_source(dataset, root, limit)
+        recipe = load_resolved_settings(
+            detector, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
+        )
+        return export(source, recipe.faces, Path(out), reporter, pool, size=size, seed=seed)
+
+
+def check_dataset_names(datasets: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the datasets named, all of them known.
+
+    Raises:
+        BenchError: one isn't, or none is named.
+    """
+    from .benchmark.core.errors import BenchError
+    from .datasets.base import parse_name
+
+    names = list_names(datasets)
+    if not names:
+        raise BenchError("no dataset named. See: bench list datasets")
+    for name in names:
+        parse_name(name)
+    return names
+
+
+def check_splits(splits: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the splits named, all of them known.
+
+    Raises:
+        BenchError: one isn't.
+    """
+    from .benchmark.core.errors import require_known
+    from .benchmark.core.types import SPLITS as KNOWN
+
+    found = list_names(splits)
+    for name in found:
+        require_known("split", name, KNOWN)
+    return found

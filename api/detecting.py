@@ -1,0 +1,239 @@
+"""Detectors from Python: what there is, with weights, their scores, what their features tell. Bodies are lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .data import check_dataset_names, check_splits
+from .running import list_overrides, make_pool, make_reporter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from .benchmark.core.contracts import Scores
+    from .benchmark.core.progress import Reporter
+    from .benchmark.core.registry import Entry
+    from .benchmark.stages.detectors import DetectorRequest
+    from .benchmark.stages.identity_probe import IdentityProbe
+    from .benchmark.stages.media import FileResult
+    from .benchmark.stages.plugin_check import Verdict
+    from .detectors.common.in_memory import ModelDetector
+    from .running import Settings
+
+
+def list_detectors() -> list[Entry]:
+    """Return the detectors there are, one entry a backend, each with name, aliases and card; nothing is imported."""
+    from .benchmark.core.registry import detectors
+
+    return detectors.entries()
+
+
+def load_detector(
+    name: str = "", *, checkpoint: Path | str | None = None, backend: str = "", settings: Settings = ()
+) -> Scores:
+    """Return a detector with its weights: `detector.score(crops)`.
+
+    Args:
+        name: as in `run`; by default what the checkpoint says it is.
+        checkpoint: a file of weights; without it, the detector must be one that needs none.
+        backend: `torch` or `jax`.
+        settings: single settings, such as `{"options.backbone": "resnet34"}`.
+
+    Raises:
+        BenchError: no such detector or checkpoint, or it needs weights.
+    """
+    from .benchmark.stages.detectors import load_detector as load
+
+    return load(_make_request(name, checkpoint, backend, None, settings), demo=False).detector
+
+
+def wrap_model(
+    model: nn.Module | Callable[[np.ndarray], np.ndarray],
+    *,
+    size: int = 224,
+    mean: Sequence[float] = (0.485, 0.456, 0.406),
+    std: Sequence[float] = (0.229, 0.224, 0.225),
+    fake: int = 1,
+    margin: float = 1.3,
+) -> ModelDetector:
+    """Make a detector of a torch `nn.Module`, or of any function of images, to be given to `run`.
+
+    Args:
+        model: takes float32 (N, 3, S, S), normalised, and returns logits (N, 2), or one logit an image, (N, 1) or (N,).
+        size: S, pixels of a face crop's side.
+        mean: of each channel, red first, of pixels from 0 to 1.
+        std: the same, of the standard deviation.
+        fake: which of two outputs is fake; of one logit, 1 if large means fake, 0 if large means real.
+        margin: the crop's side in sides of the face box.
+
+    Raises:
+        BenchError: the model can't be called, or a value makes no sense.
+    """
+    from .detectors.common.in_memory import ModelDetector
+
+    return ModelDetector(model, size, mean, std, fake, margin)
+
+
+def predict(
+    files: Path | str | Sequence[Path | str] = (),
+    *,
+    checkpoint: Path | str | None = None,
+    detector: str = "",
+    backend: str = "",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    annotate: Path | str | None = None,
+    batch_size: int = 32,
+    progress: bool | Reporter = True,
+) -> list[FileResult]:
+    """Score pictures and videos: every face of a picture, every person of a video.
+
+    Args:
+        files: pictures, videos, and folders of them.
+        checkpoint: the weights.
+        detector: by default what the checkpoint says it is.
+        backend: `torch` or `jax`.
+        config: a recipe laid over the detector's own.
+        settings: single settings.
+        annotate: a folder to write the files to, with boxes and scores drawn in.
+        batch_size: images scored at once.
+        progress: see `run`.
+
+    Returns:
+        What became of each file: `status`, `reason`, and the scores of each person.
+
+    Raises:
+        BenchError: no such file, or no such detector or checkpoint.
+    """
+    from .benchmark.stages.detectors import load_detector as load
+    from .benchmark.stages.media import list_files
+    from .benchmark.stages.predict_files import predict_files
+
+    paths = [Path(files)] if isinstance(files, Path | str) else [Path(file) for file in files]
+    found, reporter = list_files(paths), make_reporter(progress)
+    loaded = load(_make_request(detector, checkpoint, backend, config, settings), demo=False)
+    return predict_files(found, loaded, reporter, batch_size, Path(annotate) if annotate else None)
+
+
+def predict_dataset(
+    test: str | Sequence[str],
+    *,
+    checkpoint: Path | str | None = None,
+    detector: str = "",
+    backend: str = "",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    data: Path | str | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    out: Path | str = ".",
+    workers: int | None = None,
+    batch_size: int = 32,
+    progress: bool | Reporter = True,
+) -> list[Path]:
+    """Score a split of datasets, and return the prediction files, one a dataset; see `predict` and `run`.
+
+    Raises:
+        BenchError: a name is wrong, data is missing, or none of it could be scored.
+    """
+    from .benchmark.core.errors import require_known
+    from .benchmark.core.types import SPLITS
+    from .benchmark.stages.detectors import find_detector
+    from .benchmark.stages.predict import predict_sources
+    from .benchmark.stages.sources import find_root, open_source
+
+    require_known("split", split, SPLITS)
+    names, request = check_dataset_names(test), _make_request(detector, checkpoint, backend, config, settings)
+    find_detector(request)  # Before a world is rendered: a wrong name shows at once.
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        root = find_root(None if data is None else str(data), reporter, pool)
+        sources = [open_source(name, root, limit) for name in names]
+        return list(predict_sources(request, sources, split, Path(out), reporter, pool, batch_size))
+
+
+def probe_identity(
+    test: str,
+    *,
+    checkpoint: Path | str,
+    detector: str = "",
+    backend: str = "",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    data: Path | str | None = None,
+    split: str | Sequence[str] = "test",
+    who: str = "target",
+    seed: int = 0,
+    limit: int | None = None,
+    workers: int | None = None,
+    progress: bool | Reporter = True,
+) -> IdentityProbe:
+    """Measure how well a detector's frozen features tell who is in a video, beside random weights.
+
+    Args:
+        test: the dataset whose people are told apart.
+        checkpoint: the trained weights.
+        detector: by default what the checkpoint says it is.
+        backend: `torch` or `jax`.
+        config: a recipe laid over the detector's own.
+        settings: single settings.
+        data: see `run`.
+        split: `train`, `val`, `test`, or several.
+        who: `target`, whom real videos show, or `source`, whose face was put into fakes.
+        seed: of the random weights.
+        limit: at most so many real and fake videos of each split.
+        workers: processes; by default the cores.
+        progress: see `run`.
+
+    Raises:
+        BenchError: a name is wrong, the detector tells no features, or too few people are in several originals.
+    """
+    from .benchmark.core.errors import BenchError, require_known
+    from .benchmark.stages.detectors import find_detector
+    from .benchmark.stages.identity_probe import WHO, probe_source
+    from .benchmark.stages.sources import find_root, open_source
+
+    splits, names = check_splits(split), check_dataset_names(test)
+    if len(names) != 1:
+        raise BenchError(f"--test {test}: the probe takes one dataset, such as dfd")
+    require_known("person to tell", who, WHO)
+    request = _make_request(detector, checkpoint, backend, config, settings)
+    find_detector(request)  # Before a world is rendered: a wrong name shows at once.
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        source = open_source(names[0], find_root(None if data is None else str(data), reporter, pool), limit)
+        return probe_source(request, source, splits, who, reporter, pool, seed)
+
+
+def check_plugin(
+    plugin: str, *, data: Path | str | None = None, backend: str = "", settings: Settings = ()
+) -> Iterator[Verdict]:
+    """Try a detector or dataset of your own on tiny data, and yield a verdict for each part of its contract.
+
+    Args:
+        plugin: `file.py:Class`, `package.module:Class`, or a registered name.
+        data: for a dataset, the folder that holds it.
+        backend: `torch` or `jax`.
+        settings: single settings, such as `{"options.size": 96}`.
+
+    Raises:
+        BenchError: there is no such plugin, or a dataset's folder isn't given.
+    """
+    from .benchmark.stages.detectors import load_resolved_settings
+    from .benchmark.stages.plugin_check import find_plugin, make_check
+
+    entry, kind = find_plugin(plugin, backend)
+    options = load_resolved_settings(entry.name, demo=False, overrides=list_overrides(settings)).options
+    yield from make_check(entry, kind, Path(data) if data else None, options).run_checks()
+
+
+def _make_request(
+    name: str, checkpoint: Path | str | None, backend: str, config: Path | str | None, settings: Settings
+) -> DetectorRequest:
+    from .benchmark.stages.detectors import DetectorRequest
+
+    weights, recipe = (Path(p) if p else None for p in (checkpoint, config))
+    return DetectorRequest(name, backend, weights, recipe, list_overrides(settings))

@@ -1,0 +1,300 @@
+"""Running a benchmark from Python: plan, run, train, and look at what came out. Bodies are lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .benchmark.core.progress import Reporter
+    from .benchmark.core.registry import Entry
+    from .benchmark.core.scorecard import Card
+    from .benchmark.core.workers import WorkerPool
+    from .benchmark.stages.plan import Cell, Request
+
+DetectorLike = object
+"""A name (`caddm`, `file.py:Class`), a class, or an object with `score(frames)`; see `crossfake.wrap_model`."""
+Settings = Mapping[str, object] | Iterable[str]
+"""Settings by dotted name, `{"train.epochs": 3}`, or as they are typed, `["train.epochs=3"]`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a request, checked: one detector, train set, seed and test set each."""
+
+    cells: Sequence[Cell]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a cell: names, numbers of videos, whether it is done already, and its folder."""
+        import pandas as pd
+
+        from .benchmark.stages.plan import describe_plan
+
+        return pd.DataFrame(describe_plan(list(self.cells)))
+
+
+@dataclass(frozen=True)
+class Results:
+    """The scorecards of a run, and the failures of what has none; `folders` hold the trained detectors."""
+
+    cards: Sequence[Card]
+    folders: Sequence[Path]
+
+    @property
+    def failures(self) -> list[Card]:
+        """The cells that have no scorecard; each tells its `error`."""
+        return [card for card in self.cards if card.status != "done"]
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per cell and metric: detector, train, test, seed, metric, value, lo, hi, n."""
+        import pandas as pd
+
+        from .leaderboards.board import list_metric_rows
+
+        columns = ["detector", "train", "test", "seed", "metric", "value", "lo", "hi", "n"]
+        return pd.DataFrame(list_metric_rows(self.cards), columns=columns)
+
+    def leaderboard(self, out: Path | str, name: str = "leaderboard") -> list[Path]:
+        """Write a board of these cells into the folder `out`, as .md, .csv, .json and .html; return the paths."""
+        from .leaderboards.board import write
+
+        return write(list(self.cards), Path(out), name)
+
+
+def run(
+    detectors: DetectorLike | Sequence[DetectorLike],
+    train: str,
+    test: str | Sequence[str],
+    *,
+    data: Path | str | None = None,
+    seeds: int | Sequence[int] = 0,
+    backend: str = "",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    checkpoint: Path | str | None = None,
+    limit: int | None = None,
+    runs: Path | str = "runs",
+    workers: int | None = None,
+    batch_size: int = 32,
+    engine: str = "inline",
+    progress: bool | Reporter = True,
+    command: str = "",
+) -> Results:
+    """Train each detector on one dataset, test it on others, and score; what exists already is reused.
+
+    Args:
+        detectors: one or several: names, classes, or objects made already, which are tested as they are.
+        train: the dataset to train on, and whose validation split fixes thresholds: `ff++`, `ff++:c40`.
+        test: one or several datasets.
+        data: the folder that holds the datasets, or `demo`, `demo:tiny`; by default BENCH_DATA, else the demo world.
+        seeds: one or several.
+        backend: `torch` or `jax`; by default torch where there is a choice.
+        config: a recipe laid over the detector's own.
+        settings: single settings laid over that, such as `{"train.epochs": 3}`.
+        checkpoint: take these weights instead of training.
+        limit: at most so many real and fake videos of each split; such rows stand apart.
+        runs: where runs are kept.
+        workers: processes that prepare data; by default the cores.
+        batch_size: images scored at once.
+        engine: where cells run.
+        progress: whether to print what goes on, or the reporter to tell it.
+        command: what to record as having made this; by default the command that does the same.
+
+    Raises:
+        BenchError: something asked for is wrong. A cell that fails costs no other: see `Results.failures`.
+    """
+    from .benchmark.stages.runner import RunOptions
+    from .benchmark.stages.runner import run as run_cells
+
+    asked = _make_request(detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine)
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        cells = _make_plan(asked, data, reporter, pool)
+        options = RunOptions(reporter, pool, batch_size, engine, command or _describe_command(asked, data))
+        cards = list(run_cells(cells, options))
+    return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)))
+
+
+def plan(
+    detectors: DetectorLike | Sequence[DetectorLike],
+    train: str,
+    test: str | Sequence[str],
+    *,
+    data: Path | str | None = None,
+    seeds: int | Sequence[int] = 0,
+    backend: str = "",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    checkpoint: Path | str | None = None,
+    limit: int | None = None,
+    runs: Path | str = "runs",
+    engine: str = "inline",
+    progress: bool | Reporter = True,
+) -> Plan:
+    """Check all that `run` would check, and return what it would do; a demo world that isn't there has no cells yet.
+
+    Raises:
+        BenchError: something asked for is wrong.
+    """
+    asked = _make_request(detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine)
+    with make_pool(0) as pool:
+        return Plan(_make_plan(asked, data, make_reporter(progress), pool, render=False))
+
+
+def train(
+    detectors: DetectorLike | Sequence[DetectorLike],
+    train: str,
+    *,
+    data: Path | str | None = None,
+    seeds: int | Sequence[int] = 0,
+    backend: str = "",
+    config: Path | str | None = None,
+    settings: Settings = (),
+    checkpoint: Path | str | None = None,
+    limit: int | None = None,
+    runs: Path | str = "runs",
+    workers: int | None = None,
+    batch_size: int = 32,
+    engine: str = "inline",
+    progress: bool | Reporter = True,
+    command: str = "",
+) -> list[Path]:
+    """Train detectors, selected on the training set's validation split, and return their checkpoints; see `run`.
+
+    Raises:
+        BenchError: something asked for is wrong, or a detector can't be trained.
+    """
+    from .benchmark.stages.runner import RunOptions, train_cell
+
+    # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
+    asked = _make_request(detectors, train, train, seeds, backend, config, settings, checkpoint, limit, runs, engine)
+    reporter = make_reporter(progress)
+    with make_pool(workers) as pool:
+        cells = _make_plan(asked, data, reporter, pool, tests=False)
+        options = RunOptions(reporter, pool, batch_size, engine, command or _describe_command(asked, data))
+        return [train_cell(cell, options) for cell in cells]
+
+
+def make_reporter(progress: bool | Reporter) -> Reporter:
+    """Return what tells progress: the one given, or a new one that prints, or keeps quiet."""
+    from .benchmark.core.progress import Reporter
+
+    quiet_libraries()
+    return progress if isinstance(progress, Reporter) else Reporter(quiet=not progress)
+
+
+def make_pool(workers: int | None) -> WorkerPool:
+    """Return a pool of as many worker processes as are asked for, by default as there are cores."""
+    from .benchmark.core.workers import WorkerPool, available_cores
+
+    return WorkerPool(available_cores() if workers is None else max(0, workers))
+
+
+def quiet_libraries() -> None:
+    """Keep OpenCV's and ffmpeg's own notices off the terminal: unreadable videos are reported by name instead."""
+    import os
+
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+def list_overrides(settings: Settings) -> tuple[str, ...]:
+    """Return settings as they are typed: `train.epochs=3`."""
+    import json
+
+    if isinstance(settings, str):
+        return (settings,)
+    if isinstance(settings, Mapping):
+        return tuple(f"{name}={json.dumps(value)}" for name, value in settings.items())
+    return tuple(settings)
+
+
+def list_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several, also `a,b`, each once and in order."""
+    parts = names.split(",") if isinstance(names, str) else names
+    return tuple(dict.fromkeys(p.strip() for p in parts if p.strip()))
+
+
+def _make_request(
+    detectors: DetectorLike | Sequence[DetectorLike],
+    train: str,
+    test: str | Sequence[str],
+    seeds: int | Sequence[int],
+    backend: str,
+    config: Path | str | None,
+    settings: Settings,
+    checkpoint: Path | str | None,
+    limit: int | None,
+    runs: Path | str,
+    engine: str,
+) -> Request:
+    from .benchmark.core.errors import BenchError
+    from .benchmark.stages.plan import Request
+
+    wanted, tests = _list_detectors(detectors), list_names(test)
+    if not wanted:
+        raise BenchError("no detector is named. See: bench list detectors")
+    if not tests:
+        raise BenchError("no test set is named. See: bench list datasets")
+    return Request(
+        wanted,
+        train,
+        tests,
+        backend,
+        Path(config) if config else None,
+        list_overrides(settings),
+        (seeds,) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds)),
+        Path(runs),
+        limit,
+        Path(checkpoint) if checkpoint else None,
+        engine,
+    )
+
+
+def _list_detectors(detectors: DetectorLike | Sequence[DetectorLike]) -> tuple[str | Entry, ...]:
+    """Return names as they are, and for classes and objects entries as a registry has them."""
+    from .detectors.common.in_memory import make_entry
+
+    several = detectors if isinstance(detectors, list | tuple) else [detectors]
+    found: list[str | Entry] = []
+    for one in several:
+        found += list_names(one) if isinstance(one, str) else [make_entry(one)]
+    return tuple(found)
+
+
+def _make_plan(
+    asked: Request,
+    data: Path | str | None,
+    reporter: Reporter,
+    pool: WorkerPool,
+    render: bool = True,
+    tests: bool = True,
+) -> list[Cell]:
+    from .benchmark.stages.plan import make_plan
+
+    return make_plan(asked, None if data is None else str(data), reporter, pool, render=render, tests=tests)
+
+
+def _describe_command(asked: Request, data: Path | str | None) -> str:
+    """Return the command line that does the same as a call from Python, so that a row tells how it was made."""
+    import shlex
+
+    from .benchmark.core.registry import Entry
+
+    names = [d.target if isinstance(d, Entry) else d for d in asked.detectors]
+    words = ["bench", "run", "--detector", ",".join(names), "--train", asked.train, "--test", ",".join(asked.tests)]
+    options = {
+        "--data": data,
+        "--backend": asked.backend,
+        "--config": asked.config,
+        "--checkpoint": asked.checkpoint,
+        "--limit": asked.limit,
+        "--runs": asked.runs,
+        "--seed": ",".join(map(str, asked.seeds)),
+    }
+    words += [word for name, value in options.items() if value not in (None, "") for word in (name, str(value))]
+    return shlex.join([*words, *(word for one in asked.overrides for word in ("--set", one))])

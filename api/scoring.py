@@ -1,0 +1,134 @@
+"""Numbers from Python: score predictions, compare runs, write boards, look at scorecards. Bodies are lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .benchmark.core.scorecard import Card, ScoreCard
+    from .benchmark.stats.paired import Comparison
+
+
+def score(
+    predictions: pd.DataFrame | Path | str,
+    *,
+    threshold: float | Literal["val"] | None = None,
+    val: pd.DataFrame | Path | str | None = None,
+    level: Literal["video", "frame"] | None = None,
+    draws: int = 1000,
+) -> ScoreCard:
+    """Return all metrics of a table of predictions, with intervals and sample sizes: `card.video.auc.value`.
+
+    Args:
+        predictions: a table, a .parquet or .csv file, or a run's test folder. A table has one row per frame, with the
+            columns `video`, `frame`, `label` (0 real, 1 fake) and `score` (P(fake)); see docs/scoring.md.
+        threshold: the operating point on P(fake), or `val`: fixed on `val`, or as a run's folder has it.
+        val: predictions of the source's validation split, to fix threshold and temperature on.
+        level: groups and gaps of this level only.
+        draws: bootstrap draws.
+
+    Raises:
+        BenchError: the table lacks a column or holds what can't be scored; names the rows.
+    """
+    from .benchmark.stats.operating_points import score_predictions
+
+    table = Path(predictions) if isinstance(predictions, str) else predictions
+    return score_predictions(table, threshold, Path(val) if isinstance(val, str) else val, level, draws)
+
+
+def compare(
+    a: Path | str | Sequence[Path | str],
+    b: Path | str | Sequence[Path | str],
+    *,
+    metric: str = "video.auc",
+    draws: int = 1000,
+) -> tuple[dict[str, Comparison], dict[str, str]]:
+    """Test whether two runs differ on the videos that both have scored.
+
+    Args:
+        a: a run's folder, one of its test folders, or a predictions file; several are seeds of one detector, pooled.
+        b: the same of the other one.
+        metric: what to compare: `video.auc`, `video.eer`, `frame.auc` ...
+        draws: bootstrap draws.
+
+    Returns:
+        The comparison by test set, and by test set why others couldn't be compared.
+
+    Raises:
+        BenchError: no such run or metric, or no test set in common.
+    """
+    from .benchmark.stats.paired import compare_runs
+
+    return compare_runs(_list_paths(a), _list_paths(b), metric, draws)
+
+
+def leaderboard(
+    runs: Path | str = "runs", out: Path | str | None = None, name: str = "leaderboard"
+) -> tuple[list[Path], list[str]]:
+    """Write the board of all runs below a folder, as .md, .csv, .json and .html.
+
+    Args:
+        runs: the folder of runs, or of submitted entries.
+        out: where to write; by default there.
+        name: the files' name.
+
+    Returns:
+        The paths written, and a line for each file that had to be left out.
+
+    Raises:
+        BenchError: there are no scorecards.
+    """
+    from .benchmark.core.errors import BenchError
+    from .leaderboards import board
+
+    cards, problems = board.load_cards_with_problems(Path(runs))
+    if not cards:
+        raise BenchError(
+            f"no scorecards below {runs}. Make one: bench run --detector caddm --train ff++ "
+            f"--test celebdf --runs {runs}"
+        )
+    return board.write(cards, Path(out or runs), name), problems
+
+
+def show(run: Path | str) -> list[Card]:
+    """Return the scorecards and failures of a run's folder, of one of its test folders, or of an entry's .json.
+
+    Raises:
+        BenchError: there are none, or one can't be read.
+    """
+    from .leaderboards.load import load_run
+
+    return load_run(Path(run))
+
+
+def check_entries(folder: Path | str) -> tuple[int, list[str]]:
+    """Check submitted entries against their predictions; return how many there are, and a line for each problem.
+
+    Raises:
+        BenchError: no such folder.
+    """
+    from .benchmark.core.errors import BenchError
+    from .leaderboards import entries
+
+    if not Path(folder).is_dir():
+        raise BenchError(f"no folder {folder}. Write entries with: bench submit RUN")
+    return entries.check_entries(Path(folder))
+
+
+def submit(run: Path | str, entries: Path | str = "leaderboards/entries") -> list[Path]:
+    """Write a run's rows as leaderboard entries, predictions included; return the paths.
+
+    Raises:
+        BenchError: no such run, or its rows can't be submitted; says why.
+    """
+    from .leaderboards.entries import submit as write_entries
+
+    return write_entries(Path(run), Path(entries))
+
+
+def _list_paths(runs: Path | str | Sequence[Path | str]) -> list[Path]:
+    return [Path(runs)] if isinstance(runs, Path | str) else [Path(run) for run in runs]

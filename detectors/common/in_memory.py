@@ -1,0 +1,194 @@
+"""Detectors that exist in memory alone: a class or object of the user's session, or a network with what it takes."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import pickle
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, cast
+from uuid import uuid4
+
+import numpy as np
+
+from ...benchmark.core.contracts import SavesWeights, Scores
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.registry import MemoryEntry
+from .crops import BoxCrop
+
+if TYPE_CHECKING:
+    from torch import nn
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ModelDetector:
+    """A network as a detector: it cuts square face boxes, normalises them, and reads P(fake) from the output.
+
+    Args:
+        model: a torch `nn.Module`, which takes and returns tensors, or any function, which takes and returns arrays:
+            float32 (N, 3, S, S), normalised, to logits (N, 2), or to one logit an image, (N, 1) or (N,).
+        size: S, pixels of a crop's side.
+        mean: of each channel, red first, of pixels from 0 to 1.
+        std: the same, of the standard deviation.
+        fake: which of two outputs is fake; of one logit, 1 if large means fake, 0 if large means real.
+        margin: the crop's side in sides of the face box.
+
+    Raises:
+        BenchError: the model can't be called, or `fake` is neither 0 nor 1.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | Callable[[np.ndarray], np.ndarray],
+        size: int = 224,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        fake: int = 1,
+        margin: float = 1.3,
+    ):
+        if not callable(model):
+            raise BenchError(f"a {type(model).__name__} is no model: give a torch nn.Module, or a function of images")
+        if fake not in (0, 1):
+            raise BenchError(f"fake = {fake!r}: say which output is fake, 0 or 1")
+        self.model, self.size, self.fake, self.margin = model, size, fake, margin
+        self.mean, self.std = np.array(mean, np.float32), np.array(std, np.float32)
+
+    def cropper(self) -> BoxCrop:
+        """Return what cuts the square face box."""
+        return BoxCrop(self.size, self.margin)
+
+    def score(self, frames: np.ndarray) -> np.ndarray:
+        """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops.
+
+        Raises:
+            BenchError: the model's output has another shape than it should.
+        """
+        images = ((frames / np.float32(255) - self.mean) / self.std).transpose(0, 3, 1, 2).astype(np.float32)
+        output = np.asarray(self._run(np.ascontiguousarray(images)), np.float64)
+        if output.shape == (len(frames), 2):
+            difference = output[:, self.fake] - output[:, 1 - self.fake]
+        elif output.shape in ((len(frames),), (len(frames), 1)):
+            difference = output.reshape(-1) * (1 if self.fake else -1)
+        else:
+            raise BenchError(
+                f"the model gave shape {output.shape} for {len(frames)} images; "
+                f"expected logits ({len(frames)}, 2) or one logit an image ({len(frames)},)"
+            )
+        return (1 / (1 + np.exp(-difference))).astype(np.float32)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the weights by name; none of a plain function."""
+        module = _get_module(self.model)
+        if module is None:
+            return {}
+        return {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        module = _get_module(self.model)
+        if module is None:
+            return self.model(images)  # type: ignore[return-value]
+        import torch
+
+        device = next((p.device for p in module.parameters()), torch.device("cpu"))
+        with torch.no_grad():
+            output: torch.Tensor = module.eval()(torch.from_numpy(images).to(device))
+        return output.float().cpu().numpy()
+
+
+def make_entry(given: object) -> MemoryEntry:
+    """Return an entry for a class or object given in memory, as a registry has them for names.
+
+    Its results are keyed by its source and weights; what has neither is never taken for the same again.
+
+    Raises:
+        BenchError: it has no method `score(frames)`.
+    """
+    cls = given if isinstance(given, type) else type(given)
+    if not (issubclass(cls, Scores) if isinstance(given, type) else isinstance(given, Scores)):
+        raise BenchError(_explain_unusable(given))
+    name = given.model.__class__.__name__ if isinstance(given, ModelDetector) else cls.__name__
+    code = hash_object(given) or uuid4().hex
+    return MemoryEntry(f"local/{name}", f"memory:{name}.{code[:10]}", "given in memory", given=given, code=code)
+
+
+def _explain_unusable(given: object) -> str:
+    is_module = _get_module(given) is not None
+    if is_module or (callable(given) and not isinstance(given, type)):
+        kind = "torch module" if is_module else "function"
+        return f"a bare {kind} is no detector: say what it takes, as in crossfake.wrap_model(model, size=224, fake=1)"
+    name = given.__name__ if isinstance(given, type) else type(given).__name__
+    return f"{name} has no method score(frames), which every detector needs"
+
+
+def hash_object(given: object) -> str:
+    """Hash the source of an object's classes, its weights and its other attributes.
+
+    Empty where something that it scores with can't be seen: another one might look the same.
+    """
+    try:
+        parts = _pack_function(given.model) if isinstance(given, ModelDetector) else _pack_classes(given)
+        if not isinstance(given, type):
+            parts += [_pack_weights(given), _pack_attributes(given)]
+    except _UnseenError:
+        return ""
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+class _UnseenError(Exception):
+    """A part of an object has neither source nor weights."""
+
+
+def _pack_function(model: object) -> list[bytes]:
+    """Return the source of a function, with what it takes from around it; of a network its classes'."""
+    if not inspect.isfunction(model):
+        return _pack_classes(model)
+    around = inspect.getclosurevars(model)
+    return [_read_source(model), _pickle({**around.nonlocals, **_select_plain(around.globals)})]
+
+
+def _select_plain(values: Mapping[str, object]) -> dict[str, object]:
+    """Leave out modules, classes and functions, which stand for their own code."""
+    return {k: v for k, v in values.items() if not (inspect.ismodule(v) or inspect.isroutine(v) or isinstance(v, type))}
+
+
+def _pack_classes(given: object) -> list[bytes]:
+    cls = given if isinstance(given, type) else type(given)
+    return [_read_source(one) for one in cls.__mro__ if one.__module__ not in ("builtins", "abc", "typing")]
+
+
+def _read_source(given: type | FunctionType) -> bytes:
+    try:
+        return inspect.getsource(given).encode()
+    except (OSError, TypeError):  # Typed at a prompt, or compiled.
+        raise _UnseenError from None
+
+
+def _pack_weights(given: object) -> bytes:
+    if not isinstance(given, SavesWeights):
+        return b""
+    state = {name: np.asarray(value) for name, value in given.state().items()}
+    return b"".join(
+        name.encode() + str((a.dtype, a.shape)).encode() + np.ascontiguousarray(a).tobytes()
+        for name, a in sorted(state.items())
+    )
+
+
+def _pack_attributes(given: object) -> bytes:
+    seen = {"model"} if isinstance(given, ModelDetector) else set()
+    return _pickle({k: v for k, v in vars(given).items() if k not in seen and _get_module(v) is None})
+
+
+def _pickle(values: Mapping[str, object]) -> bytes:
+    try:
+        return pickle.dumps(sorted(values.items(), key=lambda item: item[0]))
+    except Exception:  # Any type may refuse in its own way.
+        raise _UnseenError from None
+
+
+def _get_module(given: object) -> nn.Module | None:
+    """Return what is a torch module, and None for anything else; torch isn't imported to find out."""
+    torch = sys.modules.get("torch")
+    return cast("nn.Module", given) if torch is not None and isinstance(given, torch.nn.Module) else None
