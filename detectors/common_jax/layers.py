@@ -195,10 +195,10 @@ class BatchNorm(nnx.Module):
             self._compute_batch_statistics(x, mode) if mode.train else (self.running_mean[...], self.running_var[...])
         )
         scale = self.weight[...] * lax.rsqrt(var + self.eps)
-        return (_to_single(x) * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
+        return (to_full_precision(x) * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
 
     def _compute_batch_statistics(self, x: Array, mode: Mode) -> tuple[Array, Array]:
-        x, axes = _to_single(x), tuple(range(x.ndim - 1))
+        x, axes = to_full_precision(x), tuple(range(x.ndim - 1))
         present = jnp.ones(len(x)) if mode.present is None else mode.present
         share = present.reshape(-1, *[1] * (x.ndim - 1))
         count = present.sum() * math.prod(x.shape[1:-1])
@@ -211,8 +211,8 @@ class BatchNorm(nnx.Module):
         return mean, var
 
 
-def _to_single(x: Array) -> Array:
-    """Return numbers of half precision as float32; float64 stays what it is."""
+def to_full_precision(x: Array) -> Array:
+    """Return bfloat16 and float16 as float32; float64, which tests compare ports in, stays."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
