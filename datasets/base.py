@@ -15,7 +15,7 @@ from ..benchmark.core.registry import Entry, datasets
 from ..benchmark.core.types import FAKE, REAL, Video
 from .demographics.tables import add_groups
 from .spelling import VIDEO_SUFFIXES, make_stem_key
-from .walk import list_files, name_some, say_once
+from .walk import list_files, name_in_utf8, name_some, say_once
 
 DOWNLOAD_AGAIN = "Download it again"
 MOST_NAME_BYTES = 255
@@ -111,7 +111,7 @@ def describe_folder(folder: Path, most: int = 5) -> str:
     """Tell in a few words what a folder holds, for error messages."""
     if not folder.is_dir():
         return "no such folder"
-    names = sorted(os.listdir(folder))
+    names = sorted(map(name_in_utf8, os.listdir(folder)))
     if not names:
         return "an empty folder"
     more = f" and {len(names) - most} more" if len(names) > most else ""

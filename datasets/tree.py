@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..benchmark.core.errors import BenchError
 from .spelling import SPLIT_WORDS, FolderName, parse_folder_name
-from .walk import Skipped, list_folders, name_some, walk_folders
+from .walk import Skipped, list_folders, name_in_utf8, name_some, walk_folders
 
 LEVELS = 3
 
@@ -33,7 +33,7 @@ def find_class_folders(home: Path) -> list[str]:
         classes = {folder for folder in below if parse_folder_name(folder.rpartition("/")[2]).label is not None}
         found += sorted(classes)
         level = [folder for folder in below if folder not in classes]
-    return found
+    return [name_in_utf8(folder) for folder in found]
 
 
 def read_places(home: Path, skipped: Skipped) -> Iterator[Place]:

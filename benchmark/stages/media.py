@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...datasets.faces.prepare import cut_faces, sample_frames
-from ...datasets.faces.sampling import VideoFile
+from ...datasets.faces.sampling import UNNAMED, VideoFile, is_utf8
 from ...datasets.faces.tracking import group_faces_by_person
 from ...datasets.spelling import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from ...datasets.walk import name_in_utf8
 from ..core.contracts import Cropper, Scores
 from ..core.errors import BenchError
 from ..core.readers.images import UnreadableImage, read_image
@@ -94,6 +95,8 @@ class FileScorer:
 
     def __call__(self, path: Path) -> FileResult:
         """Find and score the faces of a picture or video."""
+        if not is_utf8(path):
+            return FileResult(name_in_utf8(str(path)), "unreadable", UNNAMED)
         return self._score_picture(path) if is_picture(path) else self._score_video(path)
 
     def _score_picture(self, path: Path) -> FileResult:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from .fallback import CONTAINERS, PROTOCOLS, FallbackVideo
+
 # Broken files are told of in the outcome, not by the decoder's own lines on stderr. Must be set before the first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{CONTAINERS}|protocol_whitelist;{PROTOCOLS}"
+
+UNNAMED = "its name isn't UTF-8: rename it"
 
 
 def choose_frames(count: int, frames: int) -> list[int]:
@@ -30,15 +36,15 @@ class VideoFile:
     """A video file. `reported_frames` is how many frames it says it has.
 
     Of when it was last read, `total` is how many there were, and `lost` are those asked for that couldn't be decoded.
+    What OpenCV decodes nothing of, such as AV1, is read with PyAV.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.total = 0
         self.lost: list[int] = []
-        with self._open_capture() as video:
-            self.readable = video.isOpened()
-            self.reported_frames = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self.named = is_utf8(path)  # OpenCV crashes on any other name.
+        self.readable, self.reported_frames = self._read_header() if self.named else (False, 0)
 
     def frames(self, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Decode the whole file; yield the index and (H, W, 3) uint8 RGB of the frames asked for, upright.
@@ -47,6 +53,38 @@ class VideoFile:
         """
         asked = set(indices)
         self.total, self.lost = 0, []
+        if not self.named:
+            return
+        yield from self._decode(asked)
+        if not self.total:
+            for frame in self._fallback.frames():
+                if self.total in asked:
+                    yield self.total, frame()
+                self.total += 1
+
+    def describe_problem(self) -> str:
+        """Tell in a few words what is wrong with the file, once it was read; empty if nothing is."""
+        if not self.named:
+            return UNNAMED
+        if not self.readable:
+            return _explain_unreadable(self.path)
+        if not self.total or self.total != self.reported_frames:
+            codec = "" if self.total else f" (codec: {self._fallback.codec or 'unknown'})"
+            return f"the file says it has {self.reported_frames} frames, but {self.total} could be decoded{codec}"
+        return ""
+
+    def _read_header(self) -> tuple[bool, int]:
+        """Return whether the file can be opened as a video, and how many frames it says it has."""
+        with self._open_capture() as video:
+            if video.isOpened():
+                return True, max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+        return bool(self._fallback.codec), self._fallback.reported_frames
+
+    @cached_property
+    def _fallback(self) -> FallbackVideo:
+        return FallbackVideo(self.path)
+
+    def _decode(self, asked: set[int]) -> Iterator[tuple[int, np.ndarray]]:
         with self._open_capture() as video:
             while video.grab():
                 if self.total in asked:
@@ -56,14 +94,6 @@ class VideoFile:
                     else:
                         self.lost.append(self.total)
                 self.total += 1
-
-    def describe_problem(self) -> str:
-        """Tell in a few words what is wrong with the file, once it was read; empty if nothing is."""
-        if not self.readable:
-            return _explain_unreadable(self.path)
-        if self.total != self.reported_frames:
-            return f"the file says it has {self.reported_frames} frames, but {self.total} could be decoded"
-        return ""
 
     @contextmanager
     def _open_capture(self) -> Iterator[cv2.VideoCapture]:
@@ -75,6 +105,15 @@ class VideoFile:
             yield video
         finally:
             video.release()
+
+
+def is_utf8(path: Path) -> bool:
+    """Tell whether a path's name is UTF-8, as those of old archives aren't: other programs can't take it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

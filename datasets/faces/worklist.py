@@ -12,6 +12,9 @@ from .face_store import FaceStore
 from .pictures import read_pictures
 from .sampling import choose_frames
 
+# How stores from before PyAV was tried tell of videos of which nothing was decoded: they are tried once more.
+DECODED_BY_OPENCV_ALONE = "but 0 could be decoded"
+
 
 @dataclass(frozen=True)
 class WorkItem:
@@ -58,6 +61,7 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
             or (known.size, known.mtime_ns) != (size, mtime_ns)
             or follows not in ("", known.follows)
             or _is_repaired(video, known)
+            or known.reason.endswith(DECODED_BY_OPENCV_ALONE)
         ):
             generation = known.generation + 1 if known else 0
             pictures = _sample_pictures(video, source, frames)

@@ -154,11 +154,14 @@ def test_what_is_left_out_is_a_note_and_no_problem(plant, capsys):
 def test_a_name_that_is_not_utf8_is_unreadable_and_the_others_are_used(plant, capsys):
     root = plant({"real/a.mp4": "a", "fake/b.mp4": "b"})
     (root / "fake/caf\udce9.mp4").write_text("c")
+    (root / "other\udcff/real").mkdir(parents=True)
     assert {v.id for v in load_videos("folder", root).videos} == {"real/a.mp4", "fake/b.mp4", "fake/caf%E9.mp4"}
     report = check("folder", root, ALL)
     assert (report.unreadable, report.missing) == ({"fake/caf%E9.mp4": "its name isn't UTF-8: rename it"}, [])
     assert main(["data", "check", "folder", "--data", str(root), "--json"]) == 1
-    capsys.readouterr().out.encode()
+    assert "no videos in other%FF/real/" in capsys.readouterr().out
+    with pytest.raises(BenchError, match=r"found fake, other%FF, real\."):
+        load_videos("celebdf", root)
 
 
 def test_a_transcoded_copy_is_complete_and_its_double_is_told(plant):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -180,3 +181,15 @@ def test_annotated_pictures_of_two_folders_are_all_written(tmp_path, capsys, ast
     predict(capsys, tmp_path / "a", tmp_path / "b", "--annotate", tmp_path / "out")
     shapes = {p.name: cv2.imread(str(p)).shape for p in (tmp_path / "out").iterdir()}
     assert shapes == {"a.jpg.png": astronaut.shape, "1-a.jpg.png": hopper.shape}
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "table"])
+def test_a_name_that_is_not_utf8_is_told_and_the_others_are_scored(tmp_path, capsys, hopper, form):
+    save(tmp_path / "in" / "good.png", hopper)
+    save(tmp_path / "cafe.png", hopper).rename(tmp_path / "in" / os.fsdecode(b"caf\xe9.png"))
+    (tmp_path / "in" / os.fsdecode(b"caf\xe9.mp4")).write_text("no video")
+    code, out = predict(capsys, tmp_path / "in", format=form)
+    assert code == 1
+    assert "its name isn't UTF-8: rename it" in out
+    assert "caf%E9.mp4" in out
+    assert out.count("good.png") == 1

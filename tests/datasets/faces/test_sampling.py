@@ -1,3 +1,4 @@
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -134,3 +135,54 @@ def turned(path: Path) -> Path:
     shutil.copy(path, result)
     result.write_bytes(content)
     return result
+
+
+def test_what_opencv_decodes_nothing_of_is_read_with_pyav(film):
+    path = film("new.mp4", codec="libsvtav1")
+    clip = VideoFile(path)
+    frames = list(clip.frames([0, 13, 39]))
+    assert [i for i, _ in frames] == [0, 13, 39]
+    assert np.allclose(indices_seen(frames), [0, 13, 39], atol=1)  # The encoder is no better.
+    assert (clip.reported_frames, clip.total, clip.lost, clip.describe_problem()) == (40, 40, [], "")
+
+
+@pytest.mark.parametrize("name", ["phone.mp4", "phone.mkv"])
+def test_pyav_gives_the_frames_that_opencv_gives(film, monkeypatch, name):
+    path = film(name)
+    path = turned(path) if name == "phone.mp4" else path
+    expected = list(VideoFile(path).frames([3, 30]))
+    monkeypatch.setattr(VideoFile, "_decode", lambda self, asked: iter(()))
+    frames = list(VideoFile(path).frames([3, 30]))
+    assert [i for i, _ in frames] == [3, 30]
+    for (_, ours), (_, theirs) in zip(frames, expected, strict=True):
+        assert ours.shape == theirs.shape
+        assert np.abs(ours.astype(int) - theirs).mean() < 2
+
+
+def test_a_codec_that_nothing_decodes_is_named(film, capfd):
+    path = film("odd.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"XYZ1"))
+    clip = VideoFile(path)
+    assert list(clip.frames([0])) == []
+    assert clip.describe_problem() == "the file says it has 40 frames, but 0 could be decoded (codec: XYZ1)"
+    assert capfd.readouterr().err == ""
+
+
+def test_a_playlist_opens_no_other_file(film, tmp_path):
+    film("inside.ts", codec="mpeg4")
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\ninside.ts\n#EXT-X-ENDLIST\n"
+    (tmp_path / "list.mp4").write_text(text)
+    (tmp_path / "concat.mp4").write_text("ffconcat version 1.0\nfile inside.ts\n")
+    for name in ("list.mp4", "concat.mp4"):
+        clip = VideoFile(tmp_path / name)
+        assert list(clip.frames([0])) == []
+        assert clip.describe_problem() == "the file can't be opened as a video"
+
+
+def test_a_name_that_is_not_utf8_is_told_and_never_opened(film, tmp_path, monkeypatch):
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    film("cafe.mp4").rename(path)
+    monkeypatch.setattr("cv2.VideoCapture", None)
+    clip = VideoFile(path)
+    assert list(clip.frames([0])) == []
+    assert clip.describe_problem() == "its name isn't UTF-8: rename it"
