@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +65,7 @@ class WorkerPool:
         """Yield function(item) for every item, computed a few items ahead.
 
         Args:
-            function: picklable; read by each process once.
+            function: read by each process once; one that can't be sent to it is run in this one.
             items: what to work on, one message each; asked for only as far as is computed ahead.
             plugin: the `file.py:Name` that the function's classes come from, if any; imported before unpickling.
             ordered: in the items' order, not as they are finished.
@@ -73,15 +74,16 @@ class WorkerPool:
             BenchError: a worker process was killed. The pool can be used again.
             Exception: whatever the function raises.
         """
-        if self.workers == 0:
+        packed = _pack(function) if self.workers else None
+        if packed is None:
             yield from map(function, items)
             return
         started, waiting = self._start(), list[Future[Result]]()
         file = Path(started.folder.name) / f"{next(self._functions)}.pickle"
-        file.write_bytes(pickle.dumps(function))
+        file.write_bytes(packed)
         try:
             for item in items:
-                with _block_interrupts():
+                with _block_interrupts(), _hide_main():
                     waiting.append(started.executor.submit(_call, file, plugin, item))
                 if len(waiting) > AHEAD * self.workers:
                     yield _take(waiting, ordered).result()
@@ -114,6 +116,27 @@ class WorkerPool:
             started.lifeline.close()
             started.executor.shutdown(cancel_futures=True)
             started.folder.cleanup()
+
+
+def _pack(function: Callable[[Any], Any]) -> bytes | None:
+    """Pickle a function; None if it can't be, or is of the user's script, which workers don't import."""
+    try:
+        packed = pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return None
+    return None if b"__main__" in packed else packed
+
+
+@contextmanager
+def _hide_main() -> Iterator[None]:
+    """Let processes that start meanwhile not run the user's script again, which may have no guard against that."""
+    main = vars(sys.modules["__main__"])
+    hidden = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(hidden)
 
 
 IN_PROCESS = WorkerPool(0)

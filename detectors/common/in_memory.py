@@ -89,7 +89,7 @@ class ModelDetector:
     def _run(self, images: np.ndarray) -> np.ndarray:
         module = _get_module(self.model)
         if module is None:
-            return self.model(images)  # type: ignore[return-value]
+            return np.asarray(self.model(images))
         import torch
 
         device = next((p.device for p in module.parameters()), torch.device("cpu"))
