@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,24 +20,33 @@ def score(
     val: pd.DataFrame | Path | str | None = None,
     level: Literal["video", "frame"] | None = None,
     draws: int = 1000,
+    columns: Mapping[str, str] | None = None,
+    fake_is: str | int = "",
 ) -> ScoreCard:
     """Return all metrics of a table of predictions, with intervals and sample sizes: `card.video.auc.value`.
 
     Args:
-        predictions: a table, a .parquet or .csv file, or a run's test folder. A table has one row per frame, with the
-            columns `video`, `frame`, `label` (0 real, 1 fake) and `score` (P(fake)); see docs/scoring.md.
+        predictions: a table, a .parquet or .csv file, `-` for a CSV on standard input, or a run's test folder. A table
+            has one row per frame, with the columns `video`, `frame`, `label` (0 real, 1 fake) and `score` (P(fake)), or
+            without `frame` one row per video; see docs/scoring.md.
         threshold: the operating point on P(fake), or `val`: fixed on `val`, or as a run's folder has it.
         val: predictions of the source's validation split, to fix threshold and temperature on.
         level: groups and gaps of this level only.
         draws: bootstrap draws.
+        columns: the table's names for our columns, such as `{"score": "pred", "video": "path"}`.
+        fake_is: the label that means fake, where it isn't 1 or fake.
 
     Raises:
         BenchError: the table lacks a column or holds what can't be scored; names the rows.
     """
+    from .benchmark.core.score_tables import TableForm
     from .benchmark.stats.operating_points import score_predictions
 
-    table = Path(predictions) if isinstance(predictions, str) else predictions
-    return score_predictions(table, threshold, Path(val) if isinstance(val, str) else val, level, draws)
+    table, form = (
+        Path(predictions) if isinstance(predictions, str) else predictions,
+        TableForm(columns or {}, str(fake_is)),
+    )
+    return score_predictions(table, threshold, Path(val) if isinstance(val, str) else val, level, draws, form)
 
 
 def compare(

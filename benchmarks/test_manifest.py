@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 import pytest
+from crossfake.benchmark.core.readers.labels import LABELS
 from crossfake.benchmark.core.types import Video
 from crossfake.datasets.manifest import read_manifest
-from crossfake.datasets.spelling import LABELS
 
 ROWS = 1_000_000
 

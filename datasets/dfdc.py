@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmark.core.errors import BenchError
-from ..benchmark.core.readers import read_csv_rows, read_json, shorten
+from ..benchmark.core.readers import parse_label, read_csv_rows, read_json, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, Release, Video
 from .base import (
@@ -29,7 +29,7 @@ from .base import (
     need_file,
     to_label,
 )
-from .spelling import get_stem, parse_label
+from .spelling import get_stem
 from .walk import name_some, say_once
 
 URL = "https://ai.meta.com/datasets/dfdc/"

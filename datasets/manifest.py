@@ -10,9 +10,10 @@ import numpy as np
 
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import read_arrow, require_columns, shorten
+from ..benchmark.core.readers.labels import LABELS
 from ..benchmark.core.types import REAL, Picture, Video
 from .manifest_checks import ROW, check_cells, check_paths, check_videos, mark_repeats, respell, trim_paths
-from .spelling import LABELS, SPLIT_WORDS
+from .spelling import SPLIT_WORDS
 
 if TYPE_CHECKING:
     import pyarrow as pa

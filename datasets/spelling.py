@@ -25,7 +25,6 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
-LABELS = {"0": REAL, "0.0": REAL, "false": REAL, "real": REAL, "1": FAKE, "1.0": FAKE, "true": FAKE, "fake": FAKE}
 # What names a class beyond doubt; and what does so where nothing else in the path does (GenImage, Kaggle).
 CLASS_WORDS = {"real": REAL, "reals": REAL, "fake": FAKE, "fakes": FAKE}
 OTHER_CLASS_WORDS = {
@@ -47,11 +46,6 @@ class FolderName(NamedTuple):
 def parse_split(text: object) -> str | None:
     """Return `train`, `val` or `test` for any spelling of it, such as `Validation`; None for what is no split."""
     return SPLIT_WORDS.get(str(text).strip().casefold())
-
-
-def parse_label(value: object) -> int | None:
-    """Return 0 (real) or 1 (fake) for 0, 1, 0.0, true, `REAL` and the like; None for what is no label."""
-    return LABELS.get(str(value).strip().casefold()) if isinstance(value, str | int | float) else None
 
 
 def parse_folder_name(name: str) -> FolderName:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..core.display import say
+from ..core.display import escape_json, say
 from . import common
 
 LEVELS = ("frame", "video")
@@ -16,11 +16,14 @@ examples:
   bench score predictions.csv
   bench score predictions.csv --level frame --threshold 0.5 --json card.json    # as the fairness papers measure
   bench score predictions.csv --threshold val --val val_predictions.csv
+  bench score theirs.tsv --columns score=pred,label=target,video=path --fake-is 0
+  zcat scores.csv.gz | bench score - --json - | jq .metrics
   bench score runs/demo/caddm.small/RUN/test.celebdf.KEY --json card.json
 
-A table needs the columns video, frame, label (0 real, 1 fake) and score (P(fake)). Used where they are there:
-method, logit (its sigmoid stands in for the score in the fairness metrics at frame level), gender, race, and any other
-column of few values as an attribute. docs/scoring.md names the keys of the JSON.
+A table needs the columns video, frame, label (0 or real, 1 or fake) and score (P(fake)), in any case and order; without
+frame, a row is a video. Used where they are there: method and dataset, which tell videos of one id apart, identity,
+logit (its sigmoid stands in for the score in the fairness metrics at frame level), gender, race, and any other column
+of few values as an attribute. docs/scoring.md names the keys of the JSON.
 """
 
 
@@ -29,7 +32,12 @@ def add_parser(verbs: Any) -> None:
     p = common.add_verb(
         verbs, "score", score, "metrics with intervals and sample sizes, from a predictions file", EPILOG
     )
-    p.add_argument("file", type=Path, metavar="FILE|FOLDER", help="a .parquet or .csv file, or a run's test folder")
+    p.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE|FOLDER",
+        help="a .parquet or .csv file (- is standard input), or a run's test folder",
+    )
     p.add_argument(
         "--threshold",
         type=parse_threshold,
@@ -39,7 +47,11 @@ def add_parser(verbs: Any) -> None:
     p.add_argument("--val", type=Path, metavar="FILE", help="predictions of the source validation split, for that")
     p.add_argument("--level", choices=LEVELS, help="groups and gaps of this level only (default: both)")
     p.add_argument("--draws", type=common.parse_draws, default=1000, metavar="N", help="bootstrap draws (default 1000)")
-    p.add_argument("--json", type=Path, metavar="OUT", help="write the whole scorecard there")
+    p.add_argument(
+        "--columns", type=parse_columns, default={}, metavar="OURS=THEIRS,...", help="what the table calls our columns"
+    )
+    p.add_argument("--fake-is", default="", metavar="LABEL", help="the label that means fake (default: 1 or fake)")
+    p.add_argument("--json", type=Path, metavar="OUT", help="write the whole scorecard there (-: print it alone)")
 
 
 def parse_threshold(text: str) -> float | str:
@@ -47,8 +59,19 @@ def parse_threshold(text: str) -> float | str:
     return VAL if text == VAL else common.parse_share(text)
 
 
+def parse_columns(text: str) -> dict[str, str]:
+    """Read `score=pred,label=target`."""
+    pairs = [part.partition("=") for part in common.parse_names(text)]
+    found = {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+    if not found or not all(ours and theirs for ours, theirs in found.items()) or len(found) < len(pairs):
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' is no list such as score=pred,label=target")
+    return found
+
+
 def score(arguments: argparse.Namespace) -> int:
     """Score and print."""
+    import json
+
     import crossfake
 
     from ...leaderboards.terminal import format_card
@@ -61,10 +84,16 @@ def score(arguments: argparse.Namespace) -> int:
         val=arguments.val,
         level=arguments.level,
         draws=arguments.draws,
+        columns=arguments.columns,
+        fake_is=arguments.fake_is,
     )
-    say(format_card(card))
+    content = {**as_json(card.metrics), **card.to_json()}  # By key alone too, for jq and pandas.
+    if arguments.json == Path("-"):
+        say(escape_json(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)))
+    else:
+        say(format_card(card))
     for remark in card.remarks:
         say(f"bench: note: {remark}", aside=True)
-    if arguments.json:
-        write_json(arguments.json, {**as_json(card.metrics), **card.to_json()})  # By key alone too, for jq and pandas.
+    if arguments.json and arguments.json != Path("-"):
+        write_json(arguments.json, content)
     return 0

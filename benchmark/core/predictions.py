@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -11,14 +12,17 @@ import pandas as pd
 from pydantic import Field, ValidationError
 
 from .errors import BenchError
-from .readers import parse_json
+from .readers import parse_json, read_parquet, shorten
+from .readers.tables import is_parquet, open_csv, read_csv_frame
 from .records import Record, describe_flaw
+from .score_tables import OURS, ConformedTable, TableForm, conform_table, conform_values, name_columns
 from .scorecard import CellDescription, Dropped, Polygon, Throughput
 from .storage import write_atomically
 
 SCHEMA_VERSION = 1
 ATTRIBUTES = "attributes"
 """Which columns say who is seen: a key of a table's `attrs`, as of the metadata."""
+STANDARD_INPUT = Path("-")
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
 KEEP_EVERY = 60.0  # seconds between what is kept of an unfinished scoring: as much as a kill can cost
 
@@ -59,39 +63,77 @@ def write_predictions(path: Path, table: pd.DataFrame, metadata: PredictionsMeta
         pq.write_table(packed.replace_schema_metadata(meta), temporary)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV; a video may be called NA, in all other columns that means a missing value."""
-    columns = pd.read_csv(path, nrows=0).columns
-    missing = {c: MISSING if c != "video" else [""] for c in columns}
-    texts = dict.fromkeys(("video", "method", "identity", "gender", "race"), str)
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=missing)
-
-
 def read_predictions(path: Path) -> tuple[pd.DataFrame, PredictionsMetadata]:
-    """Read predictions (parquet or CSV) and their metadata.
-
-    The table's `attrs` have the columns that say who is seen, as `attributes`, where the metadata name them.
+    """Read predictions as `read_score_table` does, in our own form, and their metadata.
 
     Raises:
-        BenchError: no such file, not a table, or metadata that isn't of predictions.
+        BenchError: see `read_score_table`.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    found, metadata = read_score_table(path)
+    return found.table, metadata
 
+
+def name_origin(predictions: Path | pd.DataFrame) -> str:
+    """Return what errors call predictions."""
+    if not isinstance(predictions, Path):
+        return "the table"
+    return "standard input" if predictions == STANDARD_INPUT else str(predictions)
+
+
+def read_score_table(
+    predictions: Path | pd.DataFrame, form: TableForm = OURS
+) -> tuple[ConformedTable, PredictionsMetadata]:
+    """Read predictions, parquet or CSV in any dialect, and their metadata.
+
+    Those that we wrote stay as they are; see `conform_table` for tables from elsewhere. The table's `attrs` have the
+    columns that say who is seen, as `attributes`, where the metadata name them.
+
+    Args:
+        predictions: the file, `-` for a CSV on standard input, or a table.
+        form: how it is written.
+
+    Raises:
+        BenchError: no such file, not a table, or metadata that isn't of predictions; names the file.
+    """
+    origin = name_origin(predictions)
+    if not isinstance(predictions, Path):
+        return conform_table(predictions, form, origin), PredictionsMetadata()
+    if predictions == STANDARD_INPUT:
+        return _read_csv(Path(origin), form, sys.stdin.buffer.read()), PredictionsMetadata()
+    return _read_file(predictions, form)
+
+
+def _read_file(path: Path, form: TableForm) -> tuple[ConformedTable, PredictionsMetadata]:
     if not path.is_file():
         raise BenchError(f"no predictions {path}. Give a .parquet or .csv file, or a run's test folder")
+    if not is_parquet(path):
+        return _read_csv(path, form), PredictionsMetadata()
+    packed = read_parquet(path)
+    ours = (packed.schema.metadata or {}).get(b"crossfake")
     try:
-        if path.suffix.lower() not in (".parquet", ".pq"):
-            return _read_csv(path), PredictionsMetadata()
-        packed = pq.read_table(path)
-    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path} can't be read as a table: {' '.join(str(error).split())[:160]}") from None
-    metadata = _read_metadata(path, (packed.schema.metadata or {}).get(b"crossfake", b"{}"))
-    table = packed.to_pandas()
-    if "label" in table and pd.api.types.is_string_dtype(table["label"]):  # As other tools write '0' and '1'.
-        table["label"] = pd.to_numeric(table["label"], errors="coerce")
+        # What pandas says there of its own types is left out: it can be anything, and we take plain ones.
+        table = packed.replace_schema_metadata(None).to_pandas()
+    except Exception as error:  # Arrow's, and what pandas makes of times and numbers beyond its range.
+        raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
+    if ours is None or form != OURS:
+        return conform_table(table, form, str(path)), _read_metadata(path, ours or b"{}")
+    metadata = _read_metadata(path, ours)
+    table, _ = conform_values(table, "", str(path))
     table.attrs = {} if metadata.attributes is None else {ATTRIBUTES: metadata.attributes}
-    return table, metadata
+    return ConformedTable(table, []), metadata
+
+
+def _read_csv(path: Path, form: TableForm, content: bytes | None = None) -> ConformedTable:
+    """Read a CSV; a video may be called NA, in all other columns that means a missing value."""
+    packed = open_csv(path, content=content)
+    names = name_columns(packed.names, form.columns, str(path))
+    unique = [name or f"replaced {place}" for place, name in enumerate(names)]
+    missing = {name: MISSING if name != "video" else [""] for name in unique}
+    texts = dict.fromkeys(("video", "method", "dataset", "identity", "gender", "race"), str)
+    options = {"dtype": texts, "keep_default_na": False, "na_values": missing, "low_memory": False}
+    table = read_csv_frame(path, packed, unique, **options)
+    replaced = [column for column, name in zip(unique, names, strict=True) if name is None]
+    return conform_table(table.drop(columns=replaced), TableForm(fake_is=form.fake_is), str(path))
 
 
 def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:

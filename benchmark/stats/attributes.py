@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
@@ -11,12 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import BenchError, describe_rows
 from ..core.predictions import ATTRIBUTES
+from ..core.score_tables import is_nested
 from .fairness_metrics import parse_group
 
 INTERSECTION = "intersection"
 MAX_GROUPS = 20
 _CONTENT = {"video", "frame", "label", "score", "logit", "method", "identity"}
 NO_ATTRIBUTE = _CONTENT | {"cluster", "path", "split", "dataset", INTERSECTION}
+TECHNICAL = re.compile(
+    r"unnamed.*|index|id|(frame|file|video|row|item|image|sample)?(path|name|id|index|number|size)s?|level\d+|folder"
+    r"|(n|num|number|total)?(of)?(frame|face|row)s?(count|rate|s)?|fps|width|height|(frame)?duration|length|resolution"
+    r"|codec|bitrate|(cv)?fold|seed|epoch|batch|rank|run|model|detector|checkpoint|time(stamp)?|date|url|md5|sha(1|256)"
+    r"|pred(iction|icted|s|class|label)?s?|target|prob(ability|abilitie)?s?|correct|threshold|logits|x[01]|y[01]|bbox"
+)
+"""Names, without blanks and marks, of columns that tell of files and runs: no groups, however few values they have."""
 PAIRS = (("gender", "race"), ("gender", "skin_tone"))
 """Whose intersection is meant in the literature."""
 PEOPLE = ("gender", "race", "skin_tone", "age")
@@ -49,6 +58,8 @@ def _explain_unusable(frames: pd.DataFrame, column: str) -> str:
         return "the predictions don't name it among people's attributes"
     if column.startswith("Unnamed"):
         return "it has no name"
+    if known is None and column not in PEOPLE and _is_technical(column):
+        return "by its name it tells of files or runs, not of people"
     if is_nested(frames[column]):
         return "it holds lists"
     values = set(frames[column].dropna().unique()) - {""}
@@ -61,9 +72,8 @@ def _explain_unusable(frames: pd.DataFrame, column: str) -> str:
     return "it varies within a video" if varies else ""
 
 
-def is_nested(column: pd.Series) -> bool:
-    """Tell whether a column holds lists, arrays or mappings, as parquet can."""
-    return any(isinstance(v, list | dict | np.ndarray) for v in column.dropna().head(1))
+def _is_technical(column: str) -> bool:
+    return TECHNICAL.fullmatch(re.sub(r"[\W_]", "", column).casefold()) is not None
 
 
 def group_names(column: pd.Series) -> pd.Series:

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from ..core.errors import BenchError
-from ..core.predictions import read_predictions
+from ..core.predictions import STANDARD_INPUT, name_origin, read_score_table
+from ..core.score_tables import NO_FRAMES, OURS, TableForm
 from ..core.scorecard import LEVELS, Level, ScoreCard, read_card
 from ..core.storage import PREDICTIONS, SCORECARD
 from .metrics import best_threshold
@@ -23,6 +24,7 @@ class OperatingPoint(NamedTuple):
     threshold: float | None = None
     rule: str = ""
     temperature: float | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def score_predictions(
@@ -31,24 +33,43 @@ def score_predictions(
     val: Path | pd.DataFrame | None = None,
     level: Level | None = None,
     draws: int = 1000,
+    form: TableForm = OURS,
 ) -> ScoreCard:
     """Score predictions, or those of a run's test folder, into a scorecard.
 
     Args:
-        predictions: a table, a .parquet or .csv file, or a run's test folder.
+        predictions: a table, a .parquet or .csv file, `-` for a CSV on standard input, or a run's test folder.
         threshold: the operating point on P(fake), 0 to 1; `val`: the one fixed on the source validation split.
         val: predictions of the source validation split.
         level: `frame` or `video`: keep the groups and gaps of this level alone.
         draws: bootstrap draws.
+        form: how the tables are written.
 
     Raises:
         BenchError: they can't be scored; see also `choose_operating_point`.
     """
-    point = choose_operating_point(predictions, threshold, val, level)
+    point = choose_operating_point(predictions, threshold, val, level, form)
     if isinstance(predictions, Path) and predictions.is_dir():
         predictions /= PREDICTIONS
-    card = make_scorecard(predictions, point.threshold, draws, point.rule, point.temperature)
+    card = make_scorecard(predictions, point.threshold, draws, point.rule, point.temperature, form)
+    if level == "frame" and not card.counts.frames:
+        raise BenchError(f"--level frame: {NO_FRAMES}")
+    remarks = [*point.remarks, *card.remarks, *_remark_inversion(card, form)]
+    card = card.model_copy(update={"remarks": list(dict.fromkeys(remarks))})
     return keep_level(card, level) if level else card
+
+
+def _remark_inversion(card: ScoreCard, form: TableForm) -> list[str]:
+    """Say that reals score higher than fakes, beyond chance."""
+    measured = {"video": card.video.auc, "frame": card.frame.auc}
+    below = [(level, e) for level, e in measured.items() if e.value is not None and e.hi is not None and e.hi < 0.5]
+    if not below:
+        return []
+    level, auc = below[0]
+    scores = "scores that mean P(real) have to be turned into 1 - score"
+    advice = f"{scores}; or leave out --fake-is" if form.fake_is else f"--fake-is 0 if label 0 means fake; {scores}"
+    told = f"{level} AUC {auc.value:.3f} [{auc.lo:.3f}, {auc.hi:.3f}] lies below 0.5"
+    return [f"{told}: are the scores or labels flipped? {advice}"]
 
 
 def choose_operating_point(
@@ -56,6 +77,7 @@ def choose_operating_point(
     threshold: float | Literal["val"] | None = None,
     val: Path | pd.DataFrame | None = None,
     level: Level | None = None,
+    form: TableForm = OURS,
 ) -> OperatingPoint:
     """Return the operating point asked for; a run's folder knows its own. See `score_predictions` for the arguments.
 
@@ -67,7 +89,9 @@ def choose_operating_point(
             raise BenchError(f"--threshold {threshold:g} and --val are two thresholds: give one of them")
         return OperatingPoint(threshold, "given")
     if val is not None:
-        return _fit_on_validation(val, level)
+        if STANDARD_INPUT == predictions == val:
+            raise BenchError("- is standard input, which holds one table: give the other as a file")
+        return _fit_on_validation(val, level, form)
     path = _find_scorecard(predictions)
     if path is not None:
         return _read_operating_point(path)
@@ -102,21 +126,26 @@ def _read_operating_point(path: Path) -> OperatingPoint:
     raise BenchError(f"{path} tells no threshold from 0 to 1. Give one: --threshold T")
 
 
-def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None) -> OperatingPoint:
+def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None, form: TableForm) -> OperatingPoint:
     """Fix threshold and temperature on predictions of the source validation split; over frames at frame level.
 
     Raises:
         BenchError: they can't be scored, or are of one class.
     """
-    name = str(val) if isinstance(val, Path) else "the validation table"
-    table = read_predictions(val)[0] if isinstance(val, Path) else val
+    name = name_origin(val) if isinstance(val, Path) else "the validation table"
+    (table, remarks, _), _ = read_score_table(val, form)
     check_predictions(table, name)
     if table["label"].nunique() < 2:
         raise BenchError(f"{name} holds one class only: no threshold can be fixed on it")
     at, temperature = fit_operating_point(table)
     if level == "frame":
         at = best_threshold(table["label"], table["score"])
-    return OperatingPoint(at, f"largest TPR - FPR on the {level or 'video'}s of {name}", temperature)
+    return OperatingPoint(
+        at,
+        f"largest TPR - FPR on the {level or 'video'}s of {name}",
+        temperature,
+        tuple(f"{name}: {r}" for r in remarks),
+    )
 
 
 def keep_level(card: ScoreCard, level: Level) -> ScoreCard:

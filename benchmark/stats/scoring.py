@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..core.errors import BenchError
 from ..core.migrations import SCHEMA_VERSION
-from ..core.predictions import PredictionsMetadata, read_predictions
+from ..core.predictions import PredictionsMetadata, name_origin, read_score_table
+from ..core.score_tables import HINT, OURS, REQUIRED, TableForm, is_nested
 from ..core.scorecard import (
     NO_THRESHOLD,
     Counts,
@@ -31,7 +32,6 @@ from .attributes import (
     describe_data_rows,
     find_contradictions,
     group_names,
-    is_nested,
     with_attributes,
 )
 from .bootstrap import (
@@ -46,8 +46,8 @@ from .bootstrap import (
 from .group_gaps import SeedScores, measure_fairness
 from .metrics import RANK_METRICS
 
+_FLAT = ("logit", "dataset", "method", "identity")
 SOURCE_VAL = "largest TPR - FPR on the source val split"
-REQUIRED = ("video", "frame", "label", "score")
 
 
 def pool_frames(frames: pd.DataFrame) -> pd.DataFrame:
@@ -109,11 +109,11 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
     if missing:
         raise BenchError(
             f"{origin} has no column {', '.join(missing)}; it has {', '.join(map(str, frames.columns))}. "
-            f"Needed: {', '.join(REQUIRED)}"
+            f"Needed: {', '.join(REQUIRED)} (no frame where a row is a video). {HINT}"
         )
     if frames.empty:
         raise BenchError(f"{origin} has no rows: nothing to score")
-    if lists := [c for c in (*REQUIRED, "logit") if c in frames and is_nested(frames[c])]:
+    if lists := [c for c in (*REQUIRED, *_FLAT) if c in frames and is_nested(frames[c])]:
         raise BenchError(f"{origin} has lists in its column {lists[0]}: a row is a frame, and has one value of each")
     score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
     logit = pd.to_numeric(frames.get("logit", pd.Series(0.0, frames.index)), errors="coerce").to_numpy(float)
@@ -131,9 +131,18 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
             (f"a {c} that differs from the video's other frames", find_contradictions(named, c))
             for c in attribute_columns(named)
         ),
+        *((f"a {c} that differs from the video's other frames", bad) for c, bad in _find_unlike_frames(frames)),
     ):
         if bad.any():
             raise BenchError(f"{origin}: {what} {describe_data_rows(bad)}")
+
+
+def _find_unlike_frames(frames: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield the columns that say what a video is, with the rows that differ from its first; reals have no method."""
+    fake = (frames["label"] == FAKE).to_numpy()
+    for column in ("dataset", "method", "identity"):
+        if column in frames:
+            yield column, find_contradictions(frames, column) & (fake | (column != "method"))
 
 
 def fit_operating_point(frames: pd.DataFrame) -> tuple[float, float | None]:
@@ -327,13 +336,28 @@ def make_scorecard(
     draws: int,
     rule: str = SOURCE_VAL,
     temperature: float | None = None,
+    form: TableForm = OURS,
 ) -> ScoreCard:
-    """Score predictions, a table or a file; see `compute_scorecard` for the arguments."""
-    if isinstance(predictions, Path):
-        table, metadata = read_predictions(predictions)
-    else:
-        table, metadata = predictions, PredictionsMetadata()
-    check_predictions(table, str(predictions) if isinstance(predictions, Path) else "the table")
-    return compute_scorecard(
-        table, threshold=threshold, draws=draws, rule=rule, temperature=temperature, metadata=metadata
+    """Score predictions, a table or a file that is written in this form; see `compute_scorecard` for the arguments.
+
+    Raises:
+        BenchError: they can't be scored; see `read_score_table` and `check_predictions`.
+    """
+    found, metadata = read_score_table(predictions, form)
+    check_predictions(found.table, name_origin(predictions))
+    card = compute_scorecard(
+        found.table, threshold=threshold, draws=draws, rule=rule, temperature=temperature, metadata=metadata
     )
+    card = card.model_copy(update={"remarks": [*found.remarks, *card.remarks]})
+    return _leave_out_frames(card) if found.by_video else card
+
+
+def _leave_out_frames(card: ScoreCard) -> ScoreCard:
+    """Return the scorecard of a table whose rows are videos."""
+    metrics = {name: e for name, e in card.metrics.items() if not name.startswith("frame.")}
+    groups = {
+        attribute: {name: cell.without(["frame"]) for name, cell in cells.items()}
+        for attribute, cells in card.groups.items()
+    }
+    counts = card.counts.model_copy(update={"frames": 0})
+    return card.model_copy(update={"metrics": metrics, "groups": groups, "counts": counts})

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from crossfake.benchmark.core.readers import parse_label
 from crossfake.datasets.faces.sampling import VideoFile
 from crossfake.datasets.spelling import (
     PICTURE_SUFFIXES,
@@ -10,7 +11,6 @@ from crossfake.datasets.spelling import (
     get_stem,
     make_stem_key,
     parse_folder_name,
-    parse_label,
     parse_split,
 )
 from hypothesis import given

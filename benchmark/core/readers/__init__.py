@@ -1,6 +1,7 @@
 """One reader a format. Files are hostile until read here: limits on size and depth, and errors of one line."""
 
 from .json_files import parse_json, read_json
+from .labels import parse_label
 from .paths import normalise_id, safe_relative_path
 from .safetensors_files import read_safetensors_header
 from .tables import CsvRow, open_csv, read_arrow, read_csv_frame, read_csv_rows, read_parquet, require_columns
@@ -14,6 +15,7 @@ __all__ = [
     "normalise_id",
     "open_csv",
     "parse_json",
+    "parse_label",
     "parse_yaml",
     "read_arrow",
     "read_bytes",

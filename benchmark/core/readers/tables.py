@@ -63,12 +63,14 @@ def open_csv(path: Path, known: Collection[str] = (), content: bytes | None = No
 
 
 def _split_header(line: str, path: Path) -> tuple[str, list[str]]:
-    """Split a header by the delimiter that makes the most columns of it."""
+    """Split a header by the delimiter that makes the most columns of it; by blanks where there is no other."""
     try:
         splits = {mark: next(csv.reader([line], delimiter=mark)) for mark in DELIMITERS}
     except csv.Error as error:
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
     best = max(DELIMITERS, key=lambda mark: len(splits[mark]))
+    if len(splits[best]) == 1 and " " in line.strip():
+        return " ", line.split(" ")
     return best, splits[best]
 
 
@@ -121,22 +123,29 @@ def read_csv_rows(path: Path, columns: Collection[str] = (), optional: Collectio
     return rows
 
 
-def read_csv_frame(path: Path, known: Collection[str] = (), **options: Any) -> pd.DataFrame:
-    """Read a CSV with pandas, which gets `options`, under the names that `open_csv` makes of its header.
+def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Any) -> pd.DataFrame:
+    """Read a CSV with pandas, which gets `options`.
+
+    Args:
+        path: what errors call it.
+        packed: its text.
+        names: of its columns, all different, in their order.
+        options: such as `dtype`, by these names.
 
     Raises:
-        BenchError: see `open_csv`; or rows have more cells than the header.
+        BenchError: it can't be read as a table, or rows have more cells than the header.
     """
     import pandas as pd
 
-    packed = open_csv(path, known)
     try:
-        table: pd.DataFrame = pd.read_csv(io.StringIO(packed.text), sep=packed.delimiter, **options)
+        table: pd.DataFrame = pd.read_csv(
+            io.StringIO(packed.text), sep=packed.delimiter, header=0, names=names, **options
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
     if not isinstance(table.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
         raise BenchError(f"{path} can't be read as a table: rows have more cells than the header")
-    return table.set_axis(packed.names, axis=1) if options.get("header", 0) == 0 else table
+    return table
 
 
 def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | None = None) -> pa.Table:

@@ -124,10 +124,10 @@ def test_other_columns_may_vary_within_a_video_and_are_told():
     table = frames(["m", "f"] * 15, ["a"] * 30).assign(
         video=[f"{i // 2}.mp4" for i in range(30)], label=[0, 0, 1, 1] * 7 + [0] * 2
     )
-    table = table.assign(frame=[0, 1] * 15, gender=["m", "m", "f", "f"] * 7 + ["m"] * 2, pred=[0, 1] * 15, fold=3)
-    assert attribute_columns(table) == ["gender", "race", "fold"]
+    table = table.assign(frame=[0, 1] * 15, gender=["m", "m", "f", "f"] * 7 + ["m"] * 2, mood=[0, 1] * 15, fold=3)
+    assert attribute_columns(table) == ["gender", "race"]
     check_predictions(table, "t.csv")
-    assert "column pred is not used: it varies within a video" in collect_remarks(table)
+    assert "column mood is not used: it varies within a video" in collect_remarks(table)
     with pytest.raises(BenchError, match=r"a gender that differs from the video's other frames in row 2\."):
         check_predictions(table.assign(gender=["m", "f"] + ["m"] * 28), "t.csv")
 
