@@ -131,7 +131,7 @@ def _pack(function: Callable[[Any], Any]) -> bytes | None:
 def _hide_main() -> Iterator[None]:
     """Let processes that start meanwhile not run the user's script again, which may have no guard against that."""
     main = vars(sys.modules["__main__"])
-    hidden = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    hidden: dict[str, Any] = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
     main["__spec__"] = None
     try:
         yield
