@@ -186,7 +186,7 @@ class PgfddMixin:
 
 def infer_family(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
     """Return the widths of head_spe and head_fused that a checkpoint's shapes tell; None if no family has them."""
-    methods, fused = (shapes.get(f"head_{name}.mlp.2.weight", (0,))[0] for name in ("spe", "fused"))
+    methods, fused = ((*shapes.get(f"head_{name}.mlp.2.weight", ()), 0)[0] for name in ("spe", "fused"))
     return (methods, fused) if (methods, fused) in FAMILIES else None
 
 
