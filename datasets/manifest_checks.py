@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import normalise_id, shorten
 from ..benchmark.core.types import SPLITS
 from .base import MOST_NAME_BYTES
 from .spelling import MEDIA_SUFFIXES, get_suffix
-from .walk import say_once
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,6 +24,15 @@ def save(detector: SavesWeights, path: Path, content: dict[str, Any]) -> None:
         save_file(detector.state(), temporary, metadata={"crossfake": json.dumps(content)})
 
 
+def is_safetensors(path: Path) -> bool:
+    """Tell a .safetensors file by its content; by its name where it isn't torch's either, such as one that is empty."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{":
+        return True
+    return path.suffix.lower() == ".safetensors" and not start.startswith((b"PK", b"\x80"))
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """Return what a checkpoint was made from; {} for one that crossfake didn't write.
 
@@ -32,7 +41,7 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
-    if path.suffix != ".safetensors":
+    if not is_safetensors(path):
         return {}
     try:
         packed = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "{}")

@@ -11,7 +11,8 @@ import pandas as pd
 from pydantic import Field, ValidationError
 
 from .errors import BenchError
-from .readers import parse_json
+from .readers import open_csv, parse_json, read_arrow, read_csv_frame
+from .readers.tables import is_parquet, is_plain
 from .records import Record, describe_flaw
 from .scorecard import CellDescription, Dropped, Polygon, Throughput
 from .storage import write_atomically
@@ -20,6 +21,9 @@ SCHEMA_VERSION = 1
 ATTRIBUTES = "attributes"
 """Which columns say who is seen: a key of a table's `attrs`, as of the metadata."""
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
+PANDAS_INDEX = "__index_level_"  # What pandas calls row numbers that it writes.
+TEXTS = ("video", "method", "identity", "gender", "race")
+COLUMNS = (*TEXTS, "frame", "label", "score", "logit", "intersection")
 KEEP_EVERY = 60.0  # seconds between what is kept of an unfinished scoring: as much as a kill can cost
 
 
@@ -61,10 +65,9 @@ def write_predictions(path: Path, table: pd.DataFrame, metadata: PredictionsMeta
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """Read a CSV; a video may be called NA, in all other columns that means a missing value."""
-    columns = pd.read_csv(path, nrows=0).columns
-    missing = {c: MISSING if c != "video" else [""] for c in columns}
-    texts = dict.fromkeys(("video", "method", "identity", "gender", "race"), str)
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=missing)
+    names = open_csv(path, COLUMNS).names
+    missing = {c: MISSING if c != "video" else [""] for c in names if c}
+    return read_csv_frame(path, COLUMNS, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=missing)
 
 
 def read_predictions(path: Path) -> tuple[pd.DataFrame, PredictionsMetadata]:
@@ -75,19 +78,17 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, PredictionsMetadata]:
     Raises:
         BenchError: no such file, not a table, or metadata that isn't of predictions.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not path.is_file():
         raise BenchError(f"no predictions {path}. Give a .parquet or .csv file, or a run's test folder")
-    try:
-        if path.suffix.lower() not in (".parquet", ".pq"):
-            return _read_csv(path), PredictionsMetadata()
-        packed = pq.read_table(path)
-    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path} can't be read as a table: {' '.join(str(error).split())[:160]}") from None
+    if not is_parquet(path):
+        return _read_csv(path), PredictionsMetadata()
+    packed = read_arrow(path, COLUMNS)
+    packed = packed.drop_columns([name for name in packed.column_names if name.startswith(PANDAS_INDEX)])
+    for name, kind in zip(packed.schema.names, packed.schema.types, strict=True):
+        if name in COLUMNS and not is_plain(kind):
+            raise BenchError(f"{path} has {kind} in its column {name}: a row is a frame, and has one value of each")
     metadata = _read_metadata(path, (packed.schema.metadata or {}).get(b"crossfake", b"{}"))
-    table = packed.to_pandas()
+    table = packed.replace_schema_metadata(None).to_pandas()
     if "label" in table and pd.api.types.is_string_dtype(table["label"]):  # As other tools write '0' and '1'.
         table["label"] = pd.to_numeric(table["label"], errors="coerce")
     table.attrs = {} if metadata.attributes is None else {ATTRIBUTES: metadata.attributes}
@@ -120,9 +121,13 @@ class PartialPredictions:
     def read_scores(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the scores there are of the first n rows, (n,); n is 0 where nothing, or something else, was begun."""
         if self.path.is_file():
-            table, metadata = read_predictions(self.path)
+            try:
+                table, metadata = read_predictions(self.path)
+            except BenchError:  # Damaged by a full disk, say: it is scored from the start.
+                return np.empty(0, np.float32)
             same = ["video", "frame"]
-            if metadata.made_by == self.made_by and table[same].equals(rows[same].head(len(table))):
+            begun = metadata.made_by == self.made_by and {*same, "score"} <= {*table}
+            if begun and table[same].equals(rows[same].head(len(table))):
                 return table["score"].to_numpy()
         return np.empty(0, np.float32)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from ...benchmark.core.registry import detectors
 from ..common_torch.timm_models import create_timm_model
 from .plain import PlainClassifier
+from .shared import ClassifierMixin
 
 
 @detectors.register(
@@ -55,21 +56,19 @@ from .plain import PlainClassifier
     input_size=224,
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
-class ImageClassifier(PlainClassifier):
+class ImageClassifier(ClassifierMixin, PlainClassifier):
     """A timm model with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.
 
-    Options: `arch` is timm's name; `arch_args` go to `timm.create_model`; `pretrained` starts from timm's ImageNet
-    weights, which need to be in the local cache or downloadable.
+    The options are those of `ClassifierMixin`.
 
     Raises:
         BenchError: an option isn't valid, or the network can't be had.
     """
 
-    def __init__(
-        self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: dict[str, Any] | None = None
-    ):
-        network: Any = create_timm_model(arch, pretrained, "arch_args", num_classes=2, **(arch_args or {}))
-        super().__init__(network, input_size)
+    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: dict[str, Any]) -> None:
+        """Start with timm's network."""
+        network: Any = create_timm_model(arch, pretrained, "arch_args", num_classes=2, **arch_args)
+        PlainClassifier.__init__(self, network, input_size)
         self.takes_any_size = not network.pretrained_cfg.get("fixed_input_size")  # As vision transformers have.
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ from ..common_jax.layers import Init, Linear, Mode
 from ..common_jax.resnet import ResNet
 from ..common_jax.xception import Xception
 from .jax_plain import JaxPlainClassifier
+from .shared import ClassifierMixin
 
 
 class ResNetClassifier(ResNet):
@@ -98,11 +98,10 @@ NETWORKS: dict[str, Any] = {
     options={"arch": "resnet34", "input_size": 224},
     can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),
 )
-class JaxImageClassifier(JaxPlainClassifier):
+class JaxImageClassifier(ClassifierMixin, JaxPlainClassifier):
     """One of `NETWORKS` with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.
 
-    Options: `arch_args` go to the network, such as `channels` of a ResNet; `pretrained` starts from timm's ImageNet
-    weights.
+    The options are those of `ClassifierMixin`.
 
     Raises:
         BenchError: an option isn't valid, or the network has no port.
@@ -110,14 +109,12 @@ class JaxImageClassifier(JaxPlainClassifier):
 
     takes_any_size = True
 
-    def __init__(
-        self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: Mapping[str, Any] | None = None
-    ):
+    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: dict[str, Any]) -> None:
+        """Start with the network of `NETWORKS`."""
         require_known("network in JAX", arch, NETWORKS, ". Use --backend torch for others")
-        args = dict(arch_args or {})
-        check_options(arch, args, list_options(NETWORKS[arch].below.__init__, keyword_only=True), "arch_args")
-        start = load_imagenet_weights(arch, _is_below_head, pretrained=True, arch_args=args) if pretrained else {}
-        super().__init__(lambda init: NETWORKS[arch](arch, init, **args), input_size, start)
+        check_options(arch, arch_args, list_options(NETWORKS[arch].below.__init__, keyword_only=True), "arch_args")
+        start = load_imagenet_weights(arch, _is_below_head, pretrained=True, arch_args=arch_args) if pretrained else {}
+        JaxPlainClassifier.__init__(self, lambda init: NETWORKS[arch](arch, init, **arch_args), input_size, start)
 
 
 def _pool_and_classify(maps: Array, head: Linear) -> Named:

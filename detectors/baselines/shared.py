@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..common.network_detector import LEAST_SIZE
 from ..common.options import check_multiple
 
@@ -13,3 +16,26 @@ MESO_STRIDE = 32  # What the four poolings come to.
 def check_input_size(input_size: int, step: int = 1) -> None:
     """Raise a BenchError unless a classifier can be made for crops of this size."""
     check_multiple("classifiers", "input_size", input_size, step, LEAST_SIZE, 256)
+
+
+class ClassifierMixin:
+    """The options of image classifiers; to be mixed in before a backend's base class. A port defines `build_network`.
+
+    Args:
+        arch: the network's name: timm's in PyTorch, that of one of `NETWORKS` in JAX.
+        input_size: side of the crop.
+        pretrained: start from timm's ImageNet weights, which need to be in the local cache or downloadable.
+        arch_args: passed to `timm.create_model`, or to the network in JAX, such as `channels` of a ResNet.
+
+    Raises:
+        BenchError: an option isn't valid, or the network can't be built.
+    """
+
+    def __init__(
+        self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: Mapping[str, Any] | None = None
+    ):
+        self.build_network(arch, input_size, pretrained, dict(arch_args or {}))
+
+    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: dict[str, Any]) -> None:
+        """Start the backend's base class with the network."""
+        raise NotImplementedError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -28,38 +27,18 @@ from .shared import CaddmMixin
 class Caddm(CaddmMixin, TorchDetector):
     """A backbone with an artifact detection module, trained on multi-scale facial swaps.
 
-    Args:
-        backbone: `resnet34`, `efficientnet-b3`, `efficientnet-b4` (the released ones), or `timm:NAME`.
-        backbone_args: passed to timm for `timm:NAME`, such as `channels`.
-        stage: which of a `timm:NAME` backbone's stages to use; None: the last with a 7x7 map.
-        input_size: side of the crop; 224 for the released ones.
-        recipe: `paper`, or `reference` to train as the released code does, or `gentle` for small faces.
-        recipe_args: fields of the recipe to change (`Recipe` in sampler.py), such as `{partial: 0.5}`.
-        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
-        detection_weight: the share of the anchors' loss; 0 leaves a classifier trained on swaps.
-        scale_input: give the network (grey level - 127.5) / 64 instead of the raw 0..255 that the released weights
-            expect; small networks learn faster from scratch so.
+    The options are those of `CaddmMixin`.
 
     Raises:
         BenchError: an option isn't valid, or the backbone's map isn't 7x7.
     """
 
-    def __init__(
-        self,
-        *,
-        backbone: str = "efficientnet-b4",
-        backbone_args: Mapping[str, Any] | None = None,
-        stage: int | None = None,
-        input_size: int = 224,
-        recipe: str = "paper",
-        recipe_args: Mapping[str, Any] | None = None,
-        detection_weight: float = 0.1,
-        pretrained: bool = False,
-        scale_input: bool = False,
-    ):
-        super().__init__()
-        self.take_options(backbone, input_size, recipe, recipe_args, detection_weight, scale_input)
-        self.network = CaddmNet(backbone, input_size, pretrained=pretrained, stage=stage, backbone_args=backbone_args)
+    def build_network(self, stage: int | None, backbone_args: dict[str, Any], pretrained: bool) -> None:
+        """Start with the network of `backbone` and `input_size`."""
+        TorchDetector.__init__(self)
+        self.network = CaddmNet(
+            self.backbone, self.input_size, pretrained=pretrained, stage=stage, backbone_args=backbone_args
+        )
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Turn uint8 (N, S, S, 3) RGB into BGR float32 (N, 3, S, S), 0..255 unless `scale_input`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -28,30 +28,18 @@ from .shared import CaddmMixin
 class JaxCaddm(CaddmMixin, JaxDetector):
     """A backbone with an artifact detection module, trained on multi-scale facial swaps.
 
-    The options are those of the PyTorch detector; `timm:resnet10t` is the only `timm:NAME` backbone.
+    The options are those of `CaddmMixin`; `timm:resnet10t` is the only `timm:NAME` backbone.
 
     Raises:
         BenchError: an option isn't valid, or the backbone has no port, or its map isn't 7x7.
     """
 
-    def __init__(
-        self,
-        *,
-        backbone: str = "efficientnet-b4",
-        backbone_args: Mapping[str, Any] | None = None,
-        stage: int | None = None,
-        input_size: int = 224,
-        recipe: str = "paper",
-        recipe_args: Mapping[str, Any] | None = None,
-        detection_weight: float = 0.1,
-        pretrained: bool = False,
-        scale_input: bool = False,
-    ):
-        self.take_options(backbone, input_size, recipe, recipe_args, detection_weight, scale_input)
-        args = dict(backbone_args or {})
-        network = {"backbone": backbone, "backbone_args": args, "stage": stage, "input_size": input_size}
-        start = load_imagenet_weights("caddm", _is_in_backbone, pretrained=True, **network) if pretrained else {}
-        super().__init__(lambda init: CaddmNet(backbone, input_size, init, stage, args), start)
+    def build_network(self, stage: int | None, backbone_args: dict[str, Any], pretrained: bool) -> None:
+        """Start with the network of `backbone` and `input_size`."""
+        network = partial(CaddmNet, self.backbone, self.input_size, stage=stage, backbone_args=backbone_args)
+        options = {"backbone": self.backbone, "input_size": self.input_size, **network.keywords}
+        start = load_imagenet_weights("caddm", _is_in_backbone, pretrained=True, **options) if pretrained else {}
+        JaxDetector.__init__(self, network, start)
 
     def normalise(self, frames: Array) -> Array:
         """Turn uint8 (N, S, S, 3) RGB into BGR float32 (N, S, S, 3), 0..255 unless `scale_input`."""

@@ -25,26 +25,46 @@ NEGATIVES_PER_POSITIVE = 2  # Background anchors in the loss, for each one that 
 
 
 class CaddmMixin:
-    """To be mixed in before a backend's base class."""
+    """What both ports of CADDM do alike; to be mixed in before a backend's base class. A port defines `build_network`.
 
-    def take_options(
+    Args:
+        backbone: `resnet34`, `efficientnet-b3`, `efficientnet-b4` (the released ones), or `timm:NAME`.
+        backbone_args: passed to timm for `timm:NAME`, such as `channels`.
+        stage: which of a `timm:NAME` backbone's stages to use; None: the last with a 7x7 map.
+        input_size: side of the crop; 224 for the released ones.
+        recipe: `paper`, or `reference` to train as the released code does, or `gentle` for small faces.
+        recipe_args: fields of the recipe to change (`Recipe` in sampler.py), such as `{partial: 0.5}`.
+        detection_weight: the share of the anchors' loss; 0 leaves a classifier trained on swaps.
+        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        scale_input: give the network (grey level - 127.5) / 64 instead of the raw 0..255 that the released weights
+            expect; small networks learn faster from scratch so.
+
+    Raises:
+        BenchError: an option isn't valid, such as a recipe that there isn't, or the network can't be built.
+    """
+
+    def __init__(
         self,
-        backbone: str,
-        input_size: int,
-        recipe: str,
-        recipe_args: Mapping[str, Any] | None,
-        detection_weight: float,
-        scale_input: bool,
-    ) -> None:
-        """Set the options that concern no weights.
-
-        Raises:
-            BenchError: one isn't valid, such as a recipe that there isn't.
-        """
+        *,
+        backbone: str = "efficientnet-b4",
+        backbone_args: Mapping[str, Any] | None = None,
+        stage: int | None = None,
+        input_size: int = 224,
+        recipe: str = "paper",
+        recipe_args: Mapping[str, Any] | None = None,
+        detection_weight: float = 0.1,
+        pretrained: bool = False,
+        scale_input: bool = False,
+    ):
         check_multiple("caddm", "input_size", input_size, 1, LEAST_SIZE, REFERENCE_SIZE)
         check_range("caddm", "detection_weight", detection_weight, 0, example=0.1)
         self.backbone, self.input_size, self.recipe = backbone, input_size, make_recipe(recipe, recipe_args)
         self.detection_weight, self.scale_input = detection_weight, scale_input
+        self.build_network(stage, dict(backbone_args or {}), pretrained)
+
+    def build_network(self, stage: int | None, backbone_args: dict[str, Any], pretrained: bool) -> None:
+        """Start the backend's base class, with the network of `backbone` and `input_size`."""
+        raise NotImplementedError
 
     def cropper(self) -> Cropper:
         """Return what cuts the aligned uint8 (S, S, 3) RGB test crop (five points, scale 0.9)."""

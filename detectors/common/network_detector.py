@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from ...benchmark.core.contracts import Cropper, Sampler
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.types import Face
+from .fit import Shaped
+from .weights import load_weights
 
 LEAST_SIZE = 32  # Pixels: what takes any size makes maps 32 times smaller.
 
@@ -126,8 +129,8 @@ class NetworkDetector:
 
     # ---- weights
 
-    def names(self) -> Iterable[str]:
-        """Return the names of our weights."""
+    def names(self) -> Mapping[str, Shaped]:
+        """Return the names of our weights, with what has the shape of each."""
         raise NotImplementedError
 
     def reference_name(self, name: str) -> str:
@@ -136,6 +139,11 @@ class NetworkDetector:
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
+
+    def load_arrays(self, source: Path | str | Mapping[str, Any], framework: str = "numpy") -> dict[str, np.ndarray]:
+        """Return the weights of a checkpoint or a mapping, by our names, once they fit; see `load_weights`."""
+        found = load_weights(source, framework, lambda: self.to_reference(self.names()), self.adapt)
+        return self.from_reference(found)
 
     def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Rename our weights to the reference's names."""

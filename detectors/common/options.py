@@ -87,13 +87,13 @@ def describe_misfit(value: Any, kind: Any) -> str:
 
 def make_value_error(who: str, name: str, value: Any, expected: str, example: Any = None) -> BenchError:
     """Return the error for an option's value; `name` may be one within another, such as `recipe_args.partial`."""
-    told = "null" if value is None else repr(value)
+    text = "null" if value is None else repr(value)
     shown = "{name: value}" if "{" in expected else "VALUE"
     if isinstance(example, bool | int | float | str | list | tuple):
         shown = example if isinstance(example, str) else json.dumps(example)
     outer, _, inner = name.partition(".")
     setting = shlex.quote(f"options.{outer}={{{inner}: {shown}}}" if inner else f"options.{outer}={shown}")
-    cut = told if len(told) <= 60 else f"{told[:60]}..."
+    cut = text if len(text) <= 60 else f"{text[:60]}..."
     return BenchError(f"{who}: {name} must be {expected}, got {cut}. Give it as --set {setting}")
 
 

@@ -43,7 +43,7 @@ class EfficientNet(nnx.Module):
         rates = iter(drop * i / sum(counts) for i in range(sum(counts)))
         inner = round_channels(STEM * wider)
         self.conv_stem, self.bn1 = _make_conv(3, inner, 3, init, stride=2), _make_norm(inner, init, momentum)
-        made = []
+        stages: list[nnx.List[MBConv]] = []
         for count, (_, kernel, stride, expand, channels) in zip(counts, STAGES, strict=True):
             blocks = []
             for i in range(count):
@@ -51,8 +51,8 @@ class EfficientNet(nnx.Module):
                 step, rate = 1 if i else stride, next(rates)
                 blocks.append(MBConv(inner, outer, kernel, expand, init, stride=step, momentum=momentum, drop=rate))
                 inner = outer
-            made.append(nnx.List(blocks))
-        self.blocks = nnx.List(made)
+            stages.append(nnx.List(blocks))
+        self.blocks = nnx.List(stages)
         self.width = round_channels(HEAD * wider)
         self.conv_head, self.bn2 = _make_conv(inner, self.width, 1, init), _make_norm(self.width, init, momentum)
 

@@ -13,7 +13,7 @@ import numpy as np
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key
 from ...benchmark.core.storage import cache_home
-from ..common.weights import read_weights
+from ..common.weights import read_checkpoint, to_named_arrays
 
 _FETCH = """
 import json, sys
@@ -42,4 +42,4 @@ def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BenchError(done.stderr.strip().splitlines()[-1])
-    return {k: v for k, v in read_weights(path).items() if keep(k)}
+    return to_named_arrays({k: v for k, v in read_checkpoint(path).items() if keep(k)}, str(path))

@@ -1,7 +1,7 @@
 """Flax NNX layers that compute, start and are named as PyTorch's, on images laid out (N, H, W, C).
 
 Weights keep PyTorch's shapes, (out, in, height, width) and (out, in), so that a checkpoint needs no conversion. A
-layer works in the number format of its input; batch statistics are always float32.
+layer works in the number format of its input; batch statistics are float32, or float64 where the input is.
 """
 
 from __future__ import annotations
@@ -195,10 +195,10 @@ class BatchNorm(nnx.Module):
             self._compute_batch_statistics(x, mode) if mode.train else (self.running_mean[...], self.running_var[...])
         )
         scale = self.weight[...] * lax.rsqrt(var + self.eps)
-        return (x.astype(jnp.float32) * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
+        return (to_full_precision(x) * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
 
     def _compute_batch_statistics(self, x: Array, mode: Mode) -> tuple[Array, Array]:
-        x, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))
+        x, axes = to_full_precision(x), tuple(range(x.ndim - 1))
         present = jnp.ones(len(x)) if mode.present is None else mode.present
         share = present.reshape(-1, *[1] * (x.ndim - 1))
         count = present.sum() * math.prod(x.shape[1:-1])
@@ -209,6 +209,11 @@ class BatchNorm(nnx.Module):
             running.set_value(running[...] + self.momentum * (lax.stop_gradient(value) - running[...]))
         self.num_batches_tracked.set_value(self.num_batches_tracked[...] + 1)
         return mean, var
+
+
+def to_full_precision(x: Array) -> Array:
+    """Return bfloat16 and float16 as float32; float64, which tests compare ports in, stays."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 class Linear(nnx.Module):

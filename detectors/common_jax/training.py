@@ -12,6 +12,7 @@ import optax
 from flax import nnx
 from jax import Array
 
+from ..common.training import Arrays, NetworkTraining
 from .detector import Named, Weights, flatten_state
 from .layers import Mode
 
@@ -22,41 +23,27 @@ if TYPE_CHECKING:
 Carry = tuple[nnx.State, nnx.State, Any]  # Trained weights, the rest, the optimizer's moments.
 
 
-class JaxTraining:
-    """Steps through batches of named arrays. `state` and `restore` make a resumed session equal to an unbroken one.
+class JaxTraining(NetworkTraining["JaxDetector"]):
+    """A training session over all local devices; see `NetworkTraining`.
 
     A batch smaller than the settings' is filled up with rows that count for nothing, so that it compiles nothing. The
     settings' `threads` has no effect: XLA takes its processor threads when it starts.
     """
 
     def __init__(self, detector: JaxDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
-        self.detector, self.settings = detector, settings
-        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
-        self.done = 0
-        # On CPU, XLA only pretends to compute in bfloat16.
-        fast = settings.precision == "auto" and jax.default_backend() != "cpu"
-        self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
+        # On a processor, XLA only pretends to compute in bfloat16.
+        fast_bf16 = jax.default_backend() != "cpu"
+        super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=fast_bf16)
         self.optimizer = make_optimizer(settings)
         self.moments = jax.device_put(self.optimizer.init(detector.weights[0]), detector.whole)
-        self.update = jax.jit(self._update, donate_argnums=0, out_shardings=detector.whole)
+        self.update = jax.jit(self._compute_update, donate_argnums=0, out_shardings=detector.whole)
 
-    def learning_rate(self) -> float:
-        """Return the learning rate of the next step."""
-        return self.settings.learning_rate(self.done, self.total_steps, self.steps_per_epoch)
-
-    def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
-        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
-
-        A batch that isn't `usable` is passed over: no step, no losses.
-        """
-        if not self.detector.usable(batch):
-            return {}
+    def _update(self, batch: Arrays) -> Named:
         carry, losses = self.update(*self.make_step_arguments(batch))
         self.detector.weights, self.moments = carry[:2], carry[2]
-        self.done += 1
-        return {name: float(value) for name, value in jax.device_get(losses).items()}
+        return jax.device_get(losses)  # One wait for all.
 
-    def make_step_arguments(self, batch: dict[str, np.ndarray]) -> tuple[Carry, Named, np.float32, np.int32]:
+    def make_step_arguments(self, batch: Arrays) -> tuple[Carry, Named, np.float32, np.int32]:
         """Return what the compiled `update` takes for the next step."""
         count = len(next(iter(batch.values())))
         size = self.detector.fit_batch_size(max(count, self.settings.batch_size))
@@ -64,31 +51,26 @@ class JaxTraining:
         placed = {k: jax.device_put(v, self.detector.split) for k, v in arranged.items()}
         return (*self.detector.weights, self.moments), placed, np.float32(self.learning_rate()), np.int32(self.done)
 
-    def _update(self, carry: Carry, batch: Named, rate: Array, done: Array) -> tuple[Carry, Named]:
+    def _compute_update(self, carry: Carry, batch: Named, rate: Array, done: Array) -> tuple[Carry, Named]:
         params, rest, moments = carry
         first, second = jax.random.split(jax.random.fold_in(jax.random.key(self.detector.seed), done))
-        losses, grads, rest = self._differentiate((params, rest), batch, first)
+        losses, grads, rest = self._differentiate_losses((params, rest), batch, first)
         if self.settings.sharpness != "none":
             worse = climb_to_sharpest(params, grads, self.settings.rho, adaptive=self.settings.sharpness == "asam")
-            _, grads, again = self._differentiate((worse, rest), batch, second)
+            _, grads, again = self._differentiate_losses((worse, rest), batch, second)
             rest = jax.tree.map(_keep_first_statistics, rest, again)
         steps, moments = self.optimizer.update(grads, moments, params)
         params = jax.tree.map(lambda p, step: p - rate * step, params, steps)
         return (params, rest, moments), losses
 
-    def gradients(self, batch: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
-
-        Gradients have the reference's key names. Of a batch that isn't `usable` there are neither.
-        """
-        if not self.detector.usable(batch):
-            return {}, {}
+    def _differentiate(self, batch: Arrays) -> tuple[Named, Arrays]:
         (params, rest, _), placed, *_ = self.make_step_arguments(batch)
-        losses, grads, _ = jax.jit(self._differentiate)((params, rest), placed, jax.random.key(self.detector.seed))
-        found = self.detector.to_reference(flatten_state(grads))
-        return {k: float(v) for k, v in losses.items()}, {k: np.asarray(v) for k, v in found.items()}
+        losses, grads, _ = jax.jit(self._differentiate_losses)(
+            (params, rest), placed, jax.random.key(self.detector.seed)
+        )
+        return losses, flatten_state(grads)
 
-    def _differentiate(self, weights: Weights, batch: Named, key: Array) -> tuple[Named, nnx.State, nnx.State]:
+    def _differentiate_losses(self, weights: Weights, batch: Named, key: Array) -> tuple[Named, nnx.State, nnx.State]:
         """Return the losses, the gradient of `loss`, and the rest of the weights with new running statistics.
 
         Pure, so that a second pass can leave the statistics alone by dropping the third result.

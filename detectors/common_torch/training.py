@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
+from ..common.training import Arrays, NetworkTraining
 from .sharpness import override_batch_norms, perturb_weights
 
 if TYPE_CHECKING:
@@ -17,15 +17,11 @@ if TYPE_CHECKING:
     from .detector import TorchDetector
 
 
-class TorchTraining:
-    """Steps through batches of named arrays. `state` and `restore` make a resumed session equal to an unbroken one."""
+class TorchTraining(NetworkTraining["TorchDetector"]):
+    """A training session on the detector's device; see `NetworkTraining`."""
 
     def __init__(self, detector: TorchDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
-        self.detector, self.settings = detector, settings
-        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
-        self.done = 0
-        fast = settings.precision == "auto" and has_fast_bf16(detector.device)
-        self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
+        super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=has_fast_bf16(detector.device))
         detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
         self.optimizer = self._make_optimizer()
 
@@ -36,23 +32,12 @@ class TorchTraining:
         kind = torch.optim.AdamW if s.optimizer == "adamw" else torch.optim.Adam
         return kind(parameters, s.lr, weight_decay=s.weight_decay)
 
-    def learning_rate(self) -> float:
-        """Return the learning rate of the next step."""
-        return self.settings.learning_rate(self.done, self.total_steps, self.steps_per_epoch)
-
-    def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
-        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
-
-        A batch that isn't `usable` is passed over: no step, no losses.
-        """
-        if not self.detector.usable(batch):
-            return {}
+    def _update(self, batch: Arrays) -> dict[str, float]:
         with limit_threads(self.settings.threads):
-            return self._step(batch)
+            return self._take_step(self._to_tensors(batch))
 
-    def _step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
+    def _take_step(self, tensors: dict[str, torch.Tensor]) -> dict[str, float]:
         detector, s = self.detector, self.settings
-        tensors = self._to_tensors(batch)
         detector.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
@@ -64,28 +49,20 @@ class TorchTraining:
         if s.clip_value:
             torch.nn.utils.clip_grad_value_(detector.network.parameters(), s.clip_value)
         self.optimizer.step()
-        self.done += 1
         values = torch.stack([value.float() for value in losses.values()]).tolist()  # One wait for the device.
         return dict(zip(losses, values, strict=True))
 
-    def gradients(self, batch: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
-
-        Gradients have the reference's key names; parameters that the loss doesn't reach have none. Of a batch that
-        isn't `usable` there are neither.
-        """
-        if not self.detector.usable(batch):
-            return {}, {}
+    def _differentiate(self, batch: Arrays) -> tuple[dict[str, torch.Tensor], Arrays]:
         network = self.detector.network.train()
         before = {name: value.clone() for name, value in network.named_buffers()}
         with torch.random.fork_rng(), limit_threads(self.settings.threads):
             losses = self._compute_gradients(self._to_tensors(batch))
         for name, value in network.named_buffers():  # Running statistics.
             value.copy_(before[name])
-        found = {k: p.grad.detach().cpu().numpy().copy() for k, p in network.named_parameters() if p.grad is not None}
-        return {k: float(v) for k, v in losses.items()}, self.detector.to_reference(found)
+        reached = {k: p.grad for k, p in network.named_parameters() if p.grad is not None}
+        return losses, {k: grad.detach().cpu().numpy().copy() for k, grad in reached.items()}
 
-    def _to_tensors(self, batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    def _to_tensors(self, batch: Arrays) -> dict[str, torch.Tensor]:
         whole = self.detector.arrange_batch(batch)
         return {k: torch.from_numpy(v).to(self.detector.device, non_blocking=True) for k, v in whole.items()}
 

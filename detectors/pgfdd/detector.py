@@ -32,16 +32,7 @@ from .shared import PgfddMixin, infer_family, rename_outputs, split_halves
 class Pgfdd(PgfddMixin, TorchDetector):
     """Forgery, content and demographics told apart, trained for the group that is worst off.
 
-    Args:
-        backbone: `xception`, `resnet34`, `resnet50`, `efficientnet-b3`, `efficientnet-b4`, or `timm:NAME`.
-        backbone_args: passed to timm for `timm:NAME`, such as `channels`.
-        width: channels of the encoders' maps; 512 in the paper.
-        input_size: side of the crop, 32 times the side of the encoders' maps.
-        exact: score with all encoders, as the released code does; the scores are the same.
-        reference_score: `softmax`, or `logit1` for the sigmoid of the fake logit alone, as the paper was evaluated.
-        augment: augment training images mildly; the paper doesn't.
-        checkpointing: train in less memory and a third more time; gradients are the same.
-        pretrained: start from timm's ImageNet weights, which are downloaded; otherwise nothing is.
+    The options are those of `PgfddMixin`.
 
     Raises:
         BenchError: an option isn't valid.
@@ -49,28 +40,11 @@ class Pgfdd(PgfddMixin, TorchDetector):
 
     network: FairnessNet
 
-    def __init__(
-        self,
-        *,
-        backbone: str = "xception",
-        backbone_args: Mapping[str, Any] | None = None,
-        width: int = 512,
-        input_size: int = 256,
-        exact: bool = False,
-        reference_score: str = "softmax",
-        augment: bool = False,
-        checkpointing: bool = True,
-        pretrained: bool = False,
-    ):
-        super().__init__()
-        self.take_options(width, input_size, exact, reference_score, augment)
+    def build_network(self, network: dict[str, Any], checkpointing: bool, pretrained: bool) -> None:
+        """Start with the network of these options."""
+        TorchDetector.__init__(self)
         self.network = FairnessNet(
-            backbone,
-            width,
-            repaired=self.repaired,
-            checkpointing=checkpointing,
-            pretrained=pretrained,
-            backbone_args=backbone_args,
+            **network, repaired=self.repaired, checkpointing=checkpointing, pretrained=pretrained
         )
 
     def normalise(self, frames: Tensor) -> Tensor:

@@ -36,31 +36,18 @@ from .shared import FAMILIES, PgfddMixin, infer_family, is_ai_face, rename_outpu
 class JaxPgfdd(PgfddMixin, JaxDetector):
     """Forgery, content and demographics told apart, trained for the group that is worst off.
 
-    The options are those of the PyTorch detector; `timm:resnet10t` is the only `timm:NAME` backbone.
+    The options are those of `PgfddMixin`; `timm:resnet10t` is the only `timm:NAME` backbone.
 
     Raises:
         BenchError: an option isn't valid, or the backbone has no port.
     """
 
-    def __init__(
-        self,
-        *,
-        backbone: str = "xception",
-        backbone_args: Mapping[str, Any] | None = None,
-        width: int = 512,
-        input_size: int = 256,
-        exact: bool = False,
-        reference_score: str = "softmax",
-        augment: bool = False,
-        checkpointing: bool = True,
-        pretrained: bool = False,
-    ):
-        self.take_options(width, input_size, exact, reference_score, augment)
-        network: dict[str, Any] = {"backbone": backbone, "width": width, "backbone_args": dict(backbone_args or {})}
+    def build_network(self, network: dict[str, Any], checkpointing: bool, pretrained: bool) -> None:
+        """Start with the network of these options."""
         self._network = partial(FairnessNet, repaired=self.repaired, checkpointing=checkpointing, **network)
         self.family = FAMILIES[0]
         start = load_imagenet_weights("pgfdd", _is_in_body, pretrained=True, **network) if pretrained else {}
-        super().__init__(partial(self._network, classes=self.family), start)
+        JaxDetector.__init__(self, partial(self._network, classes=self.family), start)
 
     def normalise(self, frames: Array) -> Array:
         """Scale 0..255 to -1..1 (mean = std = 0.5)."""

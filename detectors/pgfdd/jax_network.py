@@ -14,7 +14,7 @@ from jax import Array
 from ...benchmark.core.errors import BenchError, require_known
 from ..common.options import check_options, list_options
 from ..common_jax.efficientnet import EfficientNet
-from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
+from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout, to_full_precision
 from ..common_jax.resnet import ResNet
 from ..common_jax.xception import Xception
 from .labels import GROUPS
@@ -115,16 +115,16 @@ def _make_encoder(backbone: str, width: int, init: Init, args: Mapping[str, Any]
     if args and not backbone.startswith("timm:"):
         raise BenchError(f"backbone_args are for backbone timm:NAME; '{backbone}' takes none")
     check_options(backbone, args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")
-    made: Any
+    encoder: Any
     if backbone == "xception":
-        made = Xception(init)
-        made.last_linear = Linear(made.width, 2, init, kind=Idle)
+        encoder = Xception(init)
+        encoder.last_linear = Linear(encoder.width, 2, init, kind=Idle)
     elif backbone.startswith("efficientnet"):
-        made = EfficientNet(backbone, init)
+        encoder = EfficientNet(backbone, init)
     else:
-        made = ResNet(backbone.removeprefix("timm:"), init, **args)
-    made.adjust_channel = nnx.Dict({"0": Conv(made.width, width, 1, init), "1": BatchNorm(width, init)})
-    return made
+        encoder = ResNet(backbone.removeprefix("timm:"), init, **args)
+    encoder.adjust_channel = nnx.Dict({"0": Conv(encoder.width, width, 1, init), "1": BatchNorm(width, init)})
+    return encoder
 
 
 def _encode(encoder: Any, x: Array, mode: Mode) -> Array:
@@ -205,5 +205,5 @@ def adain(content: Array, style: Array) -> Array:
 
 
 def _compute_moments(x: Array) -> tuple[Array, Array]:
-    x = x.astype(jnp.float32)
+    x = to_full_precision(x)
     return x.mean((1, 2), keepdims=True), jnp.sqrt(x.var((1, 2), keepdims=True, ddof=1) + 1e-5)

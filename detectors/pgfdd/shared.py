@@ -53,23 +53,51 @@ class TrainingPass(NamedTuple):
 
 
 class PgfddMixin:
-    """Options, data and rules of pgfdd, to be mixed in before a backend's base class."""
+    """What both ports do alike; to be mixed in before a backend's base class. A port defines `build_network`.
+
+    Args:
+        backbone: `xception`, `resnet34`, `resnet50`, `efficientnet-b3`, `efficientnet-b4`, or `timm:NAME`.
+        backbone_args: passed to timm for `timm:NAME`, such as `channels`.
+        width: channels of the encoders' maps; 512 in the paper.
+        input_size: side of the crop, 32 times the side of the encoders' maps.
+        exact: score with all encoders, as the released code does; the scores are the same.
+        reference_score: `softmax`, or `logit1` for the sigmoid of the fake logit alone, as the paper was evaluated.
+        augment: augment training images mildly; the paper doesn't.
+        checkpointing: train in less memory and a third more time; gradients are the same.
+        pretrained: start from timm's ImageNet weights, which are downloaded; otherwise nothing is.
+
+    Raises:
+        BenchError: an option isn't valid, or the network can't be built.
+    """
 
     repaired = False
     noisy = True
     training_stats: TrainingSetStats | None = None
     takes_any_size = True  # Only the decoder, which scoring has no use for, needs multiples of 32.
 
-    def take_options(self, width: int, input_size: int, exact: bool, reference_score: str, augment: bool) -> None:
-        """Set the options that concern no weights.
-
-        Raises:
-            BenchError: one isn't valid.
-        """
+    def __init__(
+        self,
+        *,
+        backbone: str = "xception",
+        backbone_args: Mapping[str, Any] | None = None,
+        width: int = 512,
+        input_size: int = 256,
+        exact: bool = False,
+        reference_score: str = "softmax",
+        augment: bool = False,
+        checkpointing: bool = True,
+        pretrained: bool = False,
+    ):
         require_known("pgfdd reference_score", reference_score, SCORES)
         check_multiple("pgfdd", "input_size", input_size, STRIDE, 2 * STRIDE, 256)
         check_multiple("pgfdd", "width", width, 8, 8, 512)
         self.input_size, self.exact, self.reference_score, self.augment = input_size, exact, reference_score, augment
+        network = {"backbone": backbone, "width": width, "backbone_args": dict(backbone_args or {})}
+        self.build_network(network, checkpointing, pretrained)
+
+    def build_network(self, network: dict[str, Any], checkpointing: bool, pretrained: bool) -> None:
+        """Start the backend's base class; `network` holds the options `backbone`, `width` and `backbone_args`."""
+        raise NotImplementedError
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
         """Tell whether there is a pair of a real and a fake left in a training batch."""
@@ -158,7 +186,7 @@ class PgfddMixin:
 
 def infer_family(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
     """Return the widths of head_spe and head_fused that a checkpoint's shapes tell; None if no family has them."""
-    methods, fused = (shapes.get(f"head_{name}.mlp.2.weight", (0,))[0] for name in ("spe", "fused"))
+    methods, fused = ((*shapes.get(f"head_{name}.mlp.2.weight", ()), 0)[0] for name in ("spe", "fused"))
     return (methods, fused) if (methods, fused) in FAMILIES else None
 
 

@@ -85,18 +85,20 @@ def _torch_gradients(detector: Any, batch: Arrays) -> tuple[dict[str, float], Ar
     return {k: v.item() for k, v in losses.items()}, detector.to_reference(grads)
 
 
-def _jax_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
+def _jax_pass(detector: Any, batch: Arrays, dtype: str = "float32") -> tuple[dict[str, float], Arrays, Arrays]:
     import jax
     from crossfake.detectors.common_jax.detector import flatten_state
     from crossfake.detectors.common_jax.layers import Mode
     from flax import nnx
 
-    def loss(params: Any, rest: Any) -> Any:
+    def loss(params: Any, rest: Any, batch: Arrays) -> Any:
         network = nnx.merge(detector.graph, params, rest, copy=True)
-        losses = detector.losses(network, batch, Mode(train=True))
+        losses = detector.losses(network, batch, Mode(train=True, dtype=dtype))
         return losses["loss"], (losses, nnx.state(network, nnx.Not(nnx.Param)))
 
-    grads, (losses, rest) = jax.jit(jax.grad(loss, has_aux=True))(*detector.weights)
+    differentiate = detector.__dict__.setdefault(f"differentiate_{dtype}", jax.jit(jax.grad(loss, has_aux=True)))
+    weights = jax.tree.map(lambda v: v.astype(dtype) if v.dtype == np.float32 else v, detector.weights)
+    grads, (losses, rest) = differentiate(*weights, batch)
     detector.weights = detector.weights[0], rest
     return (
         {k: float(v) for k, v in losses.items()},
@@ -106,28 +108,66 @@ def _jax_pass(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, A
 
 
 @pytest.fixture(scope="session")
-def assert_same_pass(train_pass: Callable[..., Any]) -> Callable[[tuple[Any, Any], Arrays], None]:
-    """Compare with PyTorch in double precision: losses, running statistics, and gradients within 1e-3 of their size.
+def assert_same_pass() -> Callable[[tuple[Any, Any], Arrays], None]:
+    """Compare losses, gradients and running statistics of both ports, both in double precision.
 
-    In a deep network that is more than single precision gives: then they must be about as near as PyTorch's.
+    In single precision they differ by what rounding does at a ReLU or a max pooling: where an input lies within
+    rounding of the kink, the gradient takes the other branch, and one such place in a late layer moves every gradient
+    below it by 1e-3 to 2e-2 of its size, in PyTorch as in JAX (`docs/backends.md`). Which places, and how many, is up
+    to the processor's order of summing. In double precision hardly any input lies that close, on any processor: the
+    ports were 2e-7 apart. That is the losses' rounding, which both compute in single precision.
     """
 
     def check(ports: tuple[Any, Any], batch: Arrays) -> None:
-        before = ports[0].state()
-        _, single = _torch_gradients(ports[0], batch)
-        ports[0].load(before)
-        (losses, grads, state), (losses2, grads2, state2) = (train_pass(port, batch) for port in ports)
-        assert losses2 == pytest.approx(losses, rel=1e-3)
+        import jax
+        import torch
+
+        image = ports[0].normalise(torch.from_numpy(batch["image"])).double().contiguous().numpy()
+        batch = {**batch, "image": image}
+        losses, grads, state = _torch_pass(ports[0], batch)
+        with jax.enable_x64(True):
+            losses2, grads2, state2 = _jax_pass(ports[1], batch, "float64")
+        assert losses2 == pytest.approx(losses, rel=1e-5)
         assert grads2.keys() == grads.keys()
         largest = max(np.linalg.norm(g) for g in grads.values())
         for key, expected in grads.items():  # Biases before a batch norm have no gradient but rounding.
-            allowed = 1e-3 * max(float(np.linalg.norm(expected)), 1e-4 * largest)
-            rounding = 2 * np.linalg.norm(single[key] - expected)  # It differs from port to port.
-            assert np.linalg.norm(grads2[key] - expected) < max(allowed, rounding), key
+            allowed = 1e-5 * max(float(np.linalg.norm(expected)), 1e-4 * largest)
+            assert np.linalg.norm(grads2[key] - expected) < allowed, key
         for key in (k for k in state if k.endswith(("running_mean", "running_var", "tracked"))):
-            np.testing.assert_allclose(state2[key], state[key], rtol=1e-4, atol=1e-5, err_msg=key)
+            np.testing.assert_allclose(state2[key], state[key], rtol=1e-6, atol=1e-7, err_msg=key)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def assert_rounds_alike() -> Callable[[tuple[Any, Any], list[Arrays]], None]:
+    """Compare single precision's error of the whole gradient, relative to PyTorch's in double, over several batches.
+
+    Its size is that of the inputs that rounding put across a kink (see `assert_same_pass`): 3e-6 of a batch without
+    any, up to 2e-2 of others, and nothing that one batch would tell of another, or PyTorch's rounding of JAX's.
+    """
+
+    def check(ports: tuple[Any, Any], batches: list[Arrays]) -> None:
+        first, second = ports
+        torch_errors, jax_errors = [], []
+        ours = [_jax_pass(second, batch)[1] for batch in batches]
+        singles = [_torch_gradients(first, batch)[1] for batch in batches]
+        _double(first)
+        for batch, single, jax_single in zip(batches, singles, ours, strict=True):
+            exact = _torch_gradients(first, batch)[1]
+            torch_errors.append(_compute_error(single, exact))
+            jax_errors.append(_compute_error(jax_single, exact))
+        for name, errors in (("torch", torch_errors), ("jax", jax_errors)):
+            print(name, *(f"{error:.1e}" for error in errors))
+        assert max(jax_errors) < max(4 * max(torch_errors), 0.03)
+
+    return check
+
+
+def _compute_error(found: Arrays, exact: Arrays) -> float:
+    """Return the distance of all gradients together, relative to their norm."""
+    off = sum(float(np.sum((found[k] - v) ** 2)) for k, v in exact.items())
+    return float(np.sqrt(off / sum(float(np.sum(v**2)) for v in exact.values())))
 
 
 @pytest.fixture(scope="session")

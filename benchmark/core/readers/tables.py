@@ -122,7 +122,7 @@ def read_csv_rows(path: Path, columns: Collection[str] = (), optional: Collectio
 
 
 def read_csv_frame(path: Path, known: Collection[str] = (), **options: Any) -> pd.DataFrame:
-    """Read a CSV with pandas, which gets `options`, under the names that `open_csv` makes of its header.
+    """Read a CSV with pandas under the names that `open_csv` makes of its header; pandas gets `options` in these names.
 
     Raises:
         BenchError: see `open_csv`; or rows have more cells than the header.
@@ -131,12 +131,18 @@ def read_csv_frame(path: Path, known: Collection[str] = (), **options: Any) -> p
 
     packed = open_csv(path, known)
     try:
-        table: pd.DataFrame = pd.read_csv(io.StringIO(packed.text), sep=packed.delimiter, **options)
+        named: dict[str, Any] = {"names": _name_unnamed(packed.names), "header": 0} if "header" not in options else {}
+        table: pd.DataFrame = pd.read_csv(io.StringIO(packed.text), sep=packed.delimiter, **named, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
     if not isinstance(table.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
         raise BenchError(f"{path} can't be read as a table: rows have more cells than the header")
-    return table.set_axis(packed.names, axis=1) if options.get("header", 0) == 0 else table
+    return table
+
+
+def _name_unnamed(names: list[str]) -> list[str]:
+    """Name columns without a name as pandas does."""
+    return [name or f"Unnamed: {i}" for i, name in enumerate(names)]
 
 
 def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | None = None) -> pa.Table:
@@ -158,7 +164,7 @@ def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | 
         folded = {name.casefold(): name for name in known}
         names = [folded.get(name.strip().casefold(), name.strip()) for name in table.column_names]
         _refuse_repeats(names, path)
-        return table.rename_columns(names)
+        return table if names == table.column_names else table.rename_columns(names)
     packed = open_csv(path, known)
     read = arrow_csv.ReadOptions(column_names=packed.names, skip_rows=1)
     convert = arrow_csv.ConvertOptions(
@@ -193,6 +199,15 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         why = shorten(str(error).replace(str(path), "it").replace(": a file", ""))
         raise BenchError(f"{path} can't be read as a table: it is damaged or cut short ({why})") from None
     return table
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Tell whether a column holds one text, number or truth a row, not lists, mappings or bytes."""
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    plain = (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean)
+    return any(test(kind) for test in (*plain, types.is_null, types.is_decimal, types.is_string_view))
 
 
 def _refuse_inflation(metadata: Any, path: Path) -> None:

@@ -26,8 +26,8 @@ CASES = {
 }
 
 
-def batch(size: int, n: int = 4) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(1)
+def batch(size: int, n: int = 4, seed: int = 1) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
     return {"image": rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8), "label": np.arange(n) % 2}
 
 
@@ -61,6 +61,11 @@ def test_outputs_and_scores_are_pytorchs(ports, case):
 def test_a_training_pass_is_pytorchs(ports, assert_same_pass, case):
     name, options = CASES[case]
     assert_same_pass(ports(name, **options), batch(options["input_size"]))
+
+
+@pytest.mark.slow
+def test_xceptions_gradients_round_as_pytorchs(ports, assert_rounds_alike):
+    assert_rounds_alike(ports("xception", input_size=71), [batch(71, seed=seed) for seed in range(8)])
 
 
 def test_widths_round_as_timms():

@@ -21,8 +21,8 @@ SMALL = {
 }
 
 
-def examples(n: int = 4, size: int = 112) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
+def examples(n: int = 4, size: int = 112, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
     conf = np.zeros((n, 168), np.int64)
     conf[n // 2 :, -2:] = conf[-1:, 5:9] = 1
     return {
@@ -90,6 +90,11 @@ def test_a_training_pass_is_pytorchs(ports, assert_same_pass):
 @pytest.mark.parametrize("backbone", ["resnet34", "efficientnet-b3"])
 def test_a_training_pass_of_the_released_backbones_is_pytorchs(ports, assert_same_pass, backbone):
     assert_same_pass(ports("caddm", backbone=backbone), examples(2, 224))
+
+
+@pytest.mark.slow
+def test_resnet34s_gradients_round_as_pytorchs(ports, assert_rounds_alike):
+    assert_rounds_alike(ports("caddm", backbone="resnet34"), [examples(2, 224, seed) for seed in range(4)])
 
 
 def test_normalised_images_are_taken_channels_first_as_pytorch_does(ports, train_pass):

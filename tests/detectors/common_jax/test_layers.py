@@ -181,3 +181,54 @@ def test_layers_work_in_the_format_of_their_input_and_batch_statistics_in_float3
     assert norm.running_var[...].dtype == jnp.float32
     exact = layers.BatchNorm(4, Init(0))(conv(x.astype(jnp.float32)), TRAIN)
     np.testing.assert_allclose(y.astype(jnp.float32), exact, atol=0.05)
+
+
+SHAPES = {  # Channels in and out, kernel, stride, groups, pixels: as networks begin, and as Xception goes on.
+    "xception": (3, 32, 3, 2, 1, 71),
+    "resnet34": (3, 64, 7, 2, 1, 112),
+    "depthwise": (16, 16, 3, 1, 16, 36),
+    "pointwise": (64, 128, 1, 1, 1, 36),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_are_as_near_to_double_precision_as_summing_in_single_allows(shape):
+    """Whatever the order of summing: n terms of random sign, one after the other, end within eps * sqrt(n).
+
+    Measured: at most 0.2 of that.
+    """
+    inner, outer, kernel, stride, groups, size = SHAPES[shape]
+    conv = Conv(inner, outer, kernel, Init(0), stride=stride, padding=kernel // 2, groups=groups, bias=False)
+    graph, params = nnx.split(conv, nnx.Param)
+    x = images(size=size, channels=inner)
+    towards = np.random.default_rng(1).normal(size=np.shape(conv(jnp.asarray(x)))).astype(np.float32)
+
+    def run(x, params):
+        return jnp.vdot(nnx.merge(graph, params, copy=True)(x), towards)
+
+    to_image, to_params = jax.jit(jax.grad(run, (0, 1)))(jnp.asarray(x), params)
+    ours = to_image.transpose(0, 3, 1, 2), to_params["weight"][...]
+    weight = torch.from_numpy(np.array(conv.weight[...]))
+    leaves = [v.double().requires_grad_() for v in (as_torch(x), weight)]
+    y = F.conv2d(*leaves, stride=stride, padding=kernel // 2, groups=groups)
+    expected = [v.numpy() for v in torch.autograd.grad((y * as_torch(towards)).sum(), leaves)]
+    terms = (outer // groups * kernel**2, np.prod(towards.shape[:3]))
+    for found, exact, n in zip(ours, expected, terms, strict=True):
+        off = np.linalg.norm(found - exact) / np.linalg.norm(exact)
+        assert off < np.finfo(np.float32).eps * n**0.5
+
+
+def test_batch_norms_gradients_are_as_near_to_double_precision_as_pytorchs():
+    x, towards = 2 * images(n=4, size=36, channels=32) + 1, images(n=4, size=36, channels=32, seed=1)
+
+    def run(x):
+        return jnp.vdot(layers.BatchNorm(32, Init(0))(x, TRAIN), towards)
+
+    def differentiate(dtype):
+        leaf = as_torch(x).to(dtype).requires_grad_()
+        y = F.batch_norm(leaf, None, None, training=True)
+        return torch.autograd.grad((y * as_torch(towards)).sum(), leaf)[0].double().numpy()
+
+    single, exact = differentiate(torch.float32), differentiate(torch.float64)
+    ours = np.asarray(jax.jit(jax.grad(run))(jnp.asarray(x))).transpose(0, 3, 1, 2)
+    assert np.linalg.norm(ours - exact) < 4 * np.linalg.norm(single - exact)

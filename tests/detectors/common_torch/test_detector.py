@@ -37,7 +37,9 @@ def test_a_trained_detector_scores_the_same_after_save_and_load(frames, tmp_path
     path = tmp_path / "checkpoint.safetensors"
     save(detector, path, {"detector": "timm:resnet10t"})
     again = create("timm:resnet10t", **SMALL).load(path)
-    assert np.array_equal(again.score(frames), detector.score(frames))
+    assert all(np.array_equal(again.state()[k], v) for k, v in detector.state().items())
+    # Not to the last bit: weights lie in memory as in the file, and unaligned ones are summed in another order.
+    np.testing.assert_allclose(again.score(frames), detector.score(frames), atol=1e-6)
     assert np.ptp(detector.score(frames)) > 0.01
 
 
@@ -121,14 +123,15 @@ def test_the_reference_pickle_layout_loads(frames, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "suffix", "message"),
     [
-        (b"", "(0 bytes) can't be read as a checkpoint"),
-        (b"not a checkpoint at all", "can't be read as a checkpoint"),
+        (b"", ".pkl", "(0 bytes) can't be read as a checkpoint: it is empty"),
+        (b"", ".safetensors", "(0 bytes) is cut short, or no .safetensors file"),
+        (b"not a checkpoint at all", ".pkl", "(23 bytes) can't be read as a checkpoint"),
+        (b"not a checkpoint at all", ".safetensors", "(23 bytes) is cut short, or no .safetensors file"),
     ],
 )
-@pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])
-def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes, message: str, suffix: str):
+def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes, suffix: str, message: str):
     path = tmp_path / f"bad{suffix}"
     path.write_bytes(content)
     with pytest.raises(BenchError) as error:
@@ -141,7 +144,7 @@ def test_a_truncated_file_is_told(frames, tmp_path):
     path = tmp_path / "cut.safetensors"
     save(create("meso4"), path, {})
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BenchError, match="can't be read as a checkpoint"):
+    with pytest.raises(BenchError, match="is cut short or damaged"):
         create("meso4").load(path)
 
 

@@ -1,0 +1,81 @@
+"""What training sessions of both backends share: learning rate, count of steps, what a batch must hold. No backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Generic, SupportsFloat, TypeVar
+
+import numpy as np
+
+from .network_detector import NetworkDetector
+
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+
+D = TypeVar("D", bound=NetworkDetector)
+Arrays = dict[str, np.ndarray]
+
+
+class NetworkTraining(Generic[D]):
+    """Steps through batches of named arrays. `state` and `restore` make a resumed session equal to an unbroken one.
+
+    Base of `TorchTraining` and `JaxTraining`, which define `_update`, `_differentiate`, `state` and `restore`. `done`
+    counts the steps taken; `precision` is what they are computed in, `float32` or `bf16`.
+    """
+
+    def __init__(
+        self, detector: D, settings: TrainSettings, total_steps: int, steps_per_epoch: int, *, fast_bf16: bool
+    ):
+        self.detector, self.settings = detector, settings
+        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
+        self.done = 0
+        fast = settings.precision == "auto" and fast_bf16
+        self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        return self.settings.learning_rate(self.done, self.total_steps, self.steps_per_epoch)
+
+    def step(self, batch: Arrays) -> dict[str, float]:
+        """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
+
+        A batch that isn't `usable` is passed over: no step, no losses.
+        """
+        if not self.detector.usable(batch):
+            return {}
+        losses = self._update(batch)
+        self.done += 1
+        return _to_floats(losses)
+
+    def gradients(self, batch: Arrays) -> tuple[dict[str, float], Arrays]:
+        """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
+
+        Gradients have the reference's key names; in PyTorch, parameters that the loss doesn't reach have none. Of a
+        batch that isn't `usable` there are neither.
+        """
+        if not self.detector.usable(batch):
+            return {}, {}
+        losses, gradients = self._differentiate(batch)
+        return _to_floats(losses), {k: np.asarray(v) for k, v in self.detector.to_reference(gradients).items()}
+
+    # ---- what a backend defines
+
+    def _update(self, batch: Arrays) -> Mapping[str, SupportsFloat]:
+        """Take a step at `learning_rate()`, and return the losses."""
+        raise NotImplementedError
+
+    def _differentiate(self, batch: Arrays) -> tuple[Mapping[str, SupportsFloat], Arrays]:
+        """Return the losses, and the gradients by our weights' names."""
+        raise NotImplementedError
+
+    def state(self) -> bytes:
+        """Pack all that `restore` needs."""
+        raise NotImplementedError
+
+    def restore(self, packed: bytes) -> None:
+        """Go back to where `state` was taken."""
+        raise NotImplementedError
+
+
+def _to_floats(losses: Mapping[str, SupportsFloat]) -> dict[str, float]:
+    return {name: float(value) for name, value in losses.items()}
