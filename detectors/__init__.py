@@ -1,4 +1,9 @@
-"""Detectors: one folder a family. `create` makes one by its registered name, or by `file.py:Class`."""
+"""Detectors: one folder a family. `create` makes one by its registered name, or by `file.py:Class`.
+
+A detector's two ports take their options from one constructor, in their folder's `shared.py`; Meso4, the documented
+example of a port, repeats its single option. Cards stand with each port, since they are read from its source; a test
+compares them.
+"""
 
 from __future__ import annotations
 
