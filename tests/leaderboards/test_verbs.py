@@ -175,6 +175,7 @@ def test_a_failed_training_skips_the_rows_other_cells(tiny_world, tmp_path, caps
         "    def training(self, *a):\n        raise RuntimeError('no memory')\n"
         "    def sampler(self):\n        return lambda sample, rng: {}\n"
         "    def state(self):\n        return {}\n"
+        "    def load(self, source):\n        return self\n"
     )
     words = ["--detector", f"{plugin}:Broken", "--train", "ff++", "--test", "ff++,celebdf", "--data", tiny_world]
     assert typed("run", *words, "--workers", 0, "--runs", tmp_path / "runs") == 1
