@@ -7,7 +7,7 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.display import say
 from ..core.readers import shorten
@@ -44,7 +44,7 @@ TAKEN = (
 DATA = "BENCH_DATA="
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
         verbs, "reproduce", reproduce, "run a row's command again, into a temporary folder, and compare", EPILOG
@@ -109,7 +109,7 @@ def _parse_request(row: Row, runs: Path, given: argparse.Namespace) -> argparse.
     return again
 
 
-def _take_known_options(words: list[str], row: Any) -> argparse.Namespace:
+def _take_known_options(words: list[str], row: Row) -> argparse.Namespace:
     """Parse the command, and take what a run can be asked for; nothing else of it reaches this one."""
     from ..core.errors import BenchError
     from .main import build_parser

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 
 from ...detectors import create_from, get_cropper, load_from
-from ..core.checkpoints import read_header, save
+from ..core.checkpoints import TrainedOn, read_header, save
 from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
 from ..core.errors import BenchError
 from ..core.migrations import SCHEMA_VERSION
@@ -129,7 +129,7 @@ class Stages:
         )
         report = training.run()
         write_json(cell.folder / "training.json", report)
-        trained_on = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
+        trained_on: TrainedOn = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)

@@ -9,7 +9,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +45,31 @@ class Progress:
     step: int = 0
     best_epoch: int = -1
     best_auc: float = -1.0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     left_out: int = 0
     losses: dict[str, float] = field(default_factory=dict)
+
+
+class TrainingReport(TypedDict):
+    """How a training went, as it is written to training.json.
+
+    `pairs` counts fakes whose source is at the same frame (`found`), at the nearest with a face (`replaced`) or `lost`;
+    `epochs` hold `val.video.auc` and the mean losses; `lost` counts samples that no example could be made of,
+    `left_out` those that the recipe left out.
+    """
+
+    frames: int
+    pairs: dict[str, int]
+    videos_left_out: int
+    steps: int
+    epochs: list[dict[str, float]]
+    selection: str
+    best_epoch: int
+    lost: int
+    lost_in_preparing: int
+    left_out: int
+    precision: str
 
 
 @dataclass
@@ -69,7 +90,7 @@ class Training:
     broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
     wanted: int = field(default=0, init=False)  # of so many.
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> TrainingReport:
         """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
         s = self.settings
         videos = self._select_videos()
