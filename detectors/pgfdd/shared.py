@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...benchmark.core.errors import BenchError, require_known
 from ...benchmark.core.types import FAKE, REAL, Video
 from ..common.crops import BoxCrop
-from ..common.options import check_multiple
+from ..common.options import Options, check_multiple
 from ..common.weights import Shaped
 from . import labels
 from .labels import AIFACE_COUNTS, FFPP_COUNTS, METHODS, FairnessSampler, TrainingSetStats, compute_ldam_margins
@@ -81,7 +81,7 @@ class PgfddMixin:
         self,
         *,
         backbone: str = "xception",
-        backbone_args: Mapping[str, Any] | None = None,
+        backbone_args: Options | None = None,
         width: int = 512,
         input_size: int = 256,
         exact: bool = False,
@@ -97,7 +97,7 @@ class PgfddMixin:
         network = {"backbone": backbone, "width": width, "backbone_args": dict(backbone_args or {})}
         self.build_network(network, checkpointing, pretrained)
 
-    def build_network(self, network: dict[str, Any], checkpointing: bool, pretrained: bool) -> None:
+    def build_network(self, network: Options, checkpointing: bool, pretrained: bool) -> None:
         """Start the backend's base class; `network` holds the options `backbone`, `width` and `backbone_args`."""
         raise NotImplementedError
 
