@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ...benchmark.core.errors import BenchError, require_known
 from ...benchmark.core.types import FAKE, REAL, Video
 from ..common.crops import BoxCrop
+from ..common.fit import Shaped
 from ..common.options import Options, check_multiple
-from ..common.weights import Shaped
 from . import labels
 from .labels import AIFACE_COUNTS, FFPP_COUNTS, METHODS, FairnessSampler, TrainingSetStats, compute_ldam_margins
 
