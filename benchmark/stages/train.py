@@ -13,6 +13,7 @@ from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from ..core.contracts import (
     Cropper,
@@ -25,6 +26,7 @@ from ..core.contracts import (
 )
 from ..core.errors import BenchError
 from ..core.progress import Reporter
+from ..core.readers import shorten
 from ..core.settings import TrainSettings
 from ..core.storage import write_atomically, write_json
 from ..core.types import FAKE, REAL, Video
@@ -234,12 +236,25 @@ class Training:
             half_written.unlink(missing_ok=True)
         if not self._state_file.is_file():
             return Progress(), {}
-        with np.load(self._state_file) as packed:
-            session.restore(packed["session"].tobytes())
-            progress = Progress(**json.loads(str(packed["progress"])))
-            best = {k.removeprefix("best/"): packed[k] for k in packed.files if k.startswith("best/")}
+        untouched = session.state()
+        try:
+            progress, best, packed = self._read_state()
+            session.restore(packed)
+        except (OSError, MemoryError):  # What is wrong isn't the file.
+            raise
+        except Exception as error:  # On damaged files zipfile, numpy and the backends raise a dozen types.
+            session.restore(untouched)
+            problem = f"{type(error).__name__}: {shorten(error)}"
+            self.reporter.say(f"{self._state_file} can't be read ({problem}): training starts over")
+            return Progress(), {}
         self.reporter.say(f"resuming training at step {progress.step}")
         return progress, best
+
+    def _read_state(self) -> tuple[Progress, dict[str, np.ndarray], bytes]:
+        with self._state_file.open("rb") as file, np.load(file) as packed:
+            progress = TypeAdapter(Progress).validate_python(json.loads(str(packed["progress"])))
+            best = {k.removeprefix("best/"): packed[k] for k in packed.files if k.startswith("best/")}
+            return progress, best, packed["session"].tobytes()
 
     def forget(self) -> None:
         """Remove what was kept for resuming, once the checkpoint is written."""
