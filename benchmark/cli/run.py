@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.display import say
 from . import common
@@ -19,7 +19,7 @@ examples:
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "run", run, "prepare, train, predict, score, and write a leaderboard", EPILOG)
     p.add_argument("--detector", required=True, metavar="NAME[,NAME]", help="see: bench list detectors")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationError
 
+from .display import say_once
 from .errors import BenchError
 from .readers import open_csv, parse_json, read_arrow, read_csv_frame
 from .readers.tables import is_parquet, is_plain
@@ -95,6 +97,20 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, PredictionsMetadata]:
     return table, metadata
 
 
+def has_predictions(path: Path, say: Callable[[str], None]) -> bool:
+    """Tell whether predictions were written and can be read; say that they are made again where they are damaged."""
+    if not path.is_file():
+        return False
+    try:
+        table, _ = read_predictions(path)
+    except BenchError as error:
+        say(f"{error}: made again")
+        return False
+    if lacking := [name for name in ("video", "frame", "label", "score") if name not in table]:
+        say(f"{path} has no column {lacking[0]}: made again")
+    return not lacking
+
+
 def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:
     hint = "Score its table as a .csv file"
     content = parse_json(packed, dict, f"{path}'s metadata", hint)
@@ -123,12 +139,14 @@ class PartialPredictions:
         if self.path.is_file():
             try:
                 table, metadata = read_predictions(self.path)
-            except BenchError:  # Damaged by a full disk, say: it is scored from the start.
+            except BenchError as error:  # Damaged by a full disk, say.
+                say_once(f"{error}: scoring starts over")
                 return np.empty(0, np.float32)
             same = ["video", "frame"]
             begun = metadata.made_by == self.made_by and {*same, "score"} <= {*table}
-            if begun and table[same].equals(rows[same].head(len(table))):
-                return table["score"].to_numpy()
+            scores = table["score"].to_numpy() if begun else np.empty(0)
+            if len(scores) and scores.dtype.kind == "f" and table[same].equals(rows[same].head(len(table))):
+                return scores if np.isfinite(scores).all() else np.empty(0, np.float32)
         return np.empty(0, np.float32)
 
     def keep(self, rows: pd.DataFrame, scores: list[np.ndarray]) -> None:

@@ -42,7 +42,7 @@ class CellDescription(Record):
     protocol: str = ""
     weights: str = ""
     selection: str = ""
-    options: dict[str, JsonValue] = Field(default_factory=dict)
+    options: dict[str, object] = Field(default_factory=dict)
     recipe_key: str = ""
     train_key: str = ""
     test_key: str = ""

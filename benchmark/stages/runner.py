@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 
 from ...detectors import create_from, get_cropper, load_from
-from ..core.checkpoints import read_header, save
+from ..core.checkpoints import TrainedOn, read_header, save
 from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
 from ..core.errors import BenchError
 from ..core.migrations import SCHEMA_VERSION
-from ..core.predictions import PartialPredictions, PredictionsMetadata, read_predictions
+from ..core.predictions import PartialPredictions, PredictionsMetadata, has_predictions, read_predictions
 from ..core.progress import Reporter
 from ..core.provenance import collect_provenance
 from ..core.scorecard import Card, CellDescription, Failure, ScoreCard, Scoring
@@ -100,10 +100,16 @@ class Stages:
 
     def _make(self, checkpoint: Path) -> Scores:
         cell = self.cell
-        if weights := checkpoint if checkpoint.is_file() else cell.checkpoint:
-            made = load_from(cell.entry, weights, **cell.settings.options)
-            if weights != checkpoint and isinstance(made, SavesWeights):
-                save(made, checkpoint, {**read_header(weights), **cell.train_content()})
+        if checkpoint.is_file():
+            try:
+                return load_from(cell.entry, checkpoint, **cell.settings.options)
+            except BenchError as error:
+                remedy = "copied" if cell.checkpoint else "trained"
+                raise BenchError(f"{error}. Remove {checkpoint}: the same command has it {remedy} again") from None
+        if cell.checkpoint:
+            made = load_from(cell.entry, cell.checkpoint, **cell.settings.options)
+            if isinstance(made, SavesWeights):
+                save(made, checkpoint, {**read_header(cell.checkpoint), **cell.train_content()})
             return made
         made = create_from(cell.entry, cell.seed, **cell.settings.options)
         if isinstance(made, Trainable) and not cell.entry.is_made:
@@ -129,15 +135,15 @@ class Stages:
         )
         report = training.run()
         write_json(cell.folder / "training.json", report)
-        trained_on = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
+        trained_on: TrainedOn = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)
 
     def predict_split(self, source: Source, split: str, folder: Path) -> Path:
-        """Score a split into `folder`, unless that was done before."""
+        """Score a split into `folder`, unless that was done before and can still be read."""
         path = folder / PREDICTIONS
-        if not path.is_file():
+        if not has_predictions(path, self.options.reporter.say):
             made, cropper = self.load_or_train()
             store, partial_predictions = self.prepare(source, [split]), PartialPredictions(path)
             with self.options.reporter.task(f"scoring {source.label} {split}") as tick:

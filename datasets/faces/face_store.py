@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,12 @@ def decode(content: bytes | memoryview) -> np.ndarray:
         raise BenchError(f"the face store holds {len(content)} bytes that can't be used as an image: {error}") from None
 
 
+StoreSettings = Mapping[str, object]
+"""What faces were made with: the fields of FaceSettings, and `finder_version`."""
+
+
 def write_shard(
-    path: Path, settings: dict[str, Any], results: Sequence[tuple[PrepareResult, Sequence[tuple[Face, bytes]]]]
+    path: Path, settings: StoreSettings, results: Sequence[tuple[PrepareResult, Sequence[tuple[Face, bytes]]]]
 ) -> None:
     """Write one shard atomically: each video's outcome, and its faces with their encoded crops."""
     content = {"schema_version": SCHEMA_VERSION, "settings": settings, "outcomes": [asdict(o) for o, _ in results]}
@@ -102,14 +106,14 @@ class FaceStore:
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         self._index: dict[str, tuple[Path, int, PrepareResult]] | None = None
-        self._settings: list[dict[str, Any]] = []
+        self._settings: list[StoreSettings] = []
         self._checked: set[tuple[Path, int]] = set()
         self._open: OrderedDict[Path, pa.RecordBatchFileReader] = OrderedDict()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, Path]:
         return {"folder": self.folder}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, Path]) -> None:
         self.__init__(state["folder"])  # type: ignore[misc]
 
     def __len__(self) -> int:
@@ -163,7 +167,7 @@ class FaceStore:
         low, high = ((edge + origin) / size for edge in (points.min(1), points.max(1)))
         return np.concatenate([low, high], axis=1)
 
-    def settings(self) -> list[dict[str, Any]]:
+    def settings(self) -> list[StoreSettings]:
         """Return the different settings that the shards were made with: one at most, unless stores were mixed."""
         self._load_index()
         return self._settings

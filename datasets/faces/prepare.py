@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def prepare(
     return FaceStore(folder)
 
 
-def make_store_settings(settings: FaceSettings) -> dict[str, Any]:
+def make_store_settings(settings: FaceSettings) -> dict[str, object]:
     """Return what a store's content depends on besides the videos, as plain data."""
     return {**settings.key_content(), "finder_version": FINDER_VERSION}
 

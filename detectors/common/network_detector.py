@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ...benchmark.core.types import Face
 from .fit import Shaped
 from .weights import load_weights
 
+T = TypeVar("T")
 LEAST_SIZE = 32  # Pixels: what takes any size makes maps 32 times smaller.
 
 
@@ -140,16 +141,16 @@ class NetworkDetector:
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
 
-    def load_arrays(self, source: Path | str | Mapping[str, Any], framework: str = "numpy") -> dict[str, np.ndarray]:
+    def load_arrays(self, source: Path | str | Mapping[str, object], framework: str = "numpy") -> dict[str, np.ndarray]:
         """Return the weights of a checkpoint or a mapping, by our names, once they fit; see `load_weights`."""
         found = load_weights(source, framework, lambda: self.to_reference(self.names()), self.adapt)
         return self.from_reference(found)
 
-    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def to_reference(self, state: Mapping[str, T]) -> dict[str, T]:
         """Rename our weights to the reference's names."""
         return {self.reference_name(k): v for k, v in state.items()}
 
-    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def from_reference(self, state: Mapping[str, T]) -> dict[str, T]:
         """Rename the reference's weights to our names."""
         ours = {self.reference_name(k): k for k in self.names()}
         return {ours[k]: v for k, v in state.items()}

@@ -171,7 +171,7 @@ class JaxDetector(NetworkDetector):
         # PyTorch counts batches in 64 bits.
         return self.to_reference({k: v.astype(np.int64) if v.dtype == np.int32 else v for k, v in own.items()})
 
-    def load(self, source: Path | str | Mapping[str, Any]) -> Self:
+    def load(self, source: Path | str | Mapping[str, object]) -> Self:
         """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
 
         Raises:

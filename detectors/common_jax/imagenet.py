@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ except BenchError as error:
 """
 
 
-def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: Any) -> dict[str, np.ndarray]:
+def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: object) -> dict[str, np.ndarray]:
     """Return the weights that the PyTorch port of `detector` starts from, under the reference's names, where `keep`.
 
     They stay in the cache folder as safetensors, so that torch and timm are needed the first time only.

@@ -13,6 +13,7 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import (
     PartialPredictions,
     PredictionsMetadata,
+    has_predictions,
     read_predictions,
     write_predictions,
 )
@@ -156,6 +157,51 @@ def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, 
         table, _ = predict(detector, whole, store, videos, partial_predictions=PartialPredictions(path, made_by))
         assert sum(detector.sizes) == 6 - begun
         assert table.equals(predict(Told(), whole, store, videos)[0])
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, "a", None])
+def test_unfinished_scores_that_are_no_numbers_are_not_taken(memory_store, videos, tmp_path, score):
+    expected, _ = predict(Told(), whole, memory_store(CONTENT), videos)
+    partial = PartialPredictions(tmp_path / "predictions.parquet")
+    write_predictions(partial.path, expected.head(2).assign(score=score), PredictionsMetadata())
+    assert partial.read_scores(expected).tolist() == []
+
+
+DAMAGED = {
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "empty": lambda whole: b"",
+    "zeros": lambda whole: bytes(len(whole)),
+    "damaged inside": lambda whole: whole[:4] + b"\xff" * 300 + whole[304:],
+    "no metadata at its end": lambda whole: whole[:-200] + bytes(192) + whole[-8:],
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_predictions_are_told_and_count_as_none(memory_store, videos, tmp_path, kind):
+    table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
+    path, said = tmp_path / "predictions.parquet", []
+    assert not has_predictions(path, said.append)
+    write_predictions(path, table, metadata)
+    assert has_predictions(path, said.append)
+    path.write_bytes(DAMAGED[kind](path.read_bytes()))
+    assert said == []
+    assert not has_predictions(path, said.append)
+    assert said[0].startswith(str(path))
+    assert said[0].endswith(": made again")
+    assert "\n" not in said[0]
+    write_predictions(path, table.drop(columns="score"), metadata)
+    assert not has_predictions(path, said.append)
+    assert said[1:] == [f"{path} has no column score: made again"]
+
+
+def test_damaged_unfinished_predictions_are_told_and_made_again(memory_store, videos, tmp_path, capsys):
+    partial = PartialPredictions(tmp_path / "predictions.parquet")
+    partial.path.write_bytes(b"junk")
+    table, _ = predict(Told(), whole, memory_store(CONTENT), videos, partial_predictions=partial)
+    assert len(table) == 6
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(str(partial.path))
+    assert line.endswith(": scoring starts over")
 
 
 def test_a_short_scoring_writes_nothing_twice(memory_store, videos, tmp_path):
