@@ -27,6 +27,7 @@ from .cost import count_flops, count_parameters
 from .engines import ENGINES
 from .plan import Cell, read_finished
 from .predict import predict
+from .sources import remake_damaged
 from .train import Training
 from .worst_cases import locate_artifacts
 
@@ -66,9 +67,7 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
         options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
         with hold_lock(cell.folder):
             _describe_run(cell, options.command)
-            stage = Stages(cell, options)
-            threshold, temperature = stage.fit_operating_point()
-            return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), threshold, temperature)
+            return remake_damaged(partial(_walk_stages, cell, options), options.reporter)
     except OSError:  # Where nothing can be written, no failure can be recorded either.
         raise
     except BenchError as error:
@@ -78,6 +77,12 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
         return _record_failure(cell, options, f"{type(error).__name__}: {error}")
     finally:
         options.reporter.log = None
+
+
+def _walk_stages(cell: Cell, options: RunOptions) -> Card:
+    stage = Stages(cell, options)
+    threshold, temperature = stage.fit_operating_point()
+    return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), threshold, temperature)
 
 
 class Stages:
@@ -236,7 +241,7 @@ def train_cell(cell: Cell, options: RunOptions) -> Path:
     try:
         with hold_lock(cell.folder):
             _describe_run(cell, options.command)
-            made, _ = Stages(cell, options).load_or_train()
+            made, _ = remake_damaged(lambda: Stages(cell, options).load_or_train(), options.reporter)
             if not (cell.folder / CHECKPOINT).is_file():
                 raise make_contract_error(made, Trainable, cell.name, "training")
     finally:

@@ -17,10 +17,12 @@ from ...benchmark.core.keys import hash_key
 from ...benchmark.core.settings import FaceSettings
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_thread
+from ..walk import say_once
 from .crop import cut_context_crop
 from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
 from .pictures import UNDECODABLE, read_pictures
+from .repair import remove_damaged
 from .sampling import VideoFile, choose_frames
 from .tracking import group_faces_by_person
 from .worklist import WorkItem, make_worklist
@@ -55,7 +57,7 @@ def prepare(
     pool: WorkerPool = IN_PROCESS,
     progress: Progress | None = None,
 ) -> FaceStore:
-    """Find the faces of all videos that `folder` doesn't hold yet, or whose file has changed since.
+    """Find the faces of all videos that `folder` doesn't hold yet or holds damaged, or whose file has changed since.
 
     Each chunk of videos is written when it is done, so a killed run goes on where it stopped. What is found does not
     depend on `pool`, whose processes do it. `progress` is called with the numbers of videos done and to be done.
@@ -63,6 +65,7 @@ def prepare(
     Raises:
         BenchError: the finder is unknown or lacks its models, the store has other settings, or a worker was killed.
     """
+    remove_damaged(folder, say_once)
     store = FaceStore(folder)
     recorded = make_store_settings(settings)
     if other := [s for s in store.settings() if s != recorded]:
