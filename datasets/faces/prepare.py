@@ -12,12 +12,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key
 from ...benchmark.core.settings import FaceSettings
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_thread
-from ..walk import say_once
 from .crop import cut_context_crop
 from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
@@ -65,7 +65,7 @@ def prepare(
     Raises:
         BenchError: the finder is unknown or lacks its models, the store has other settings, or a worker was killed.
     """
-    remove_damaged(folder, say_once)
+    remove_damaged(folder, partial(say, aside=True))
     store = FaceStore(folder)
     recorded = make_store_settings(settings)
     if other := [s for s in store.settings() if s != recorded]:
