@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import argparse
-<<<<<<< HEAD
-from pathlib import Path
-from typing import Any
-=======
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
->>>>>>> main
+from typing import TYPE_CHECKING, Any
 
 from ..core.display import escape_line, say
 from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
 
-<<<<<<< HEAD
-Keywords = dict[str, Any]
-"""Arguments of a function of the Python API, by name; what they hold comes from argparse."""
-=======
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
-    from ..core.progress import Reporter
-    from ..core.workers import WorkerPool
-    from ..stages.detectors import DetectorRequest
-    from ..stages.plan import Request
-    from ..stages.runner import RunOptions
-
-
->>>>>>> main
+Keywords = dict[str, Any]
+"""Arguments of a function of the Python API, by name; what they hold comes from argparse."""
 ENTRIES = Path("leaderboards/entries")
 """Where submitted rows are."""
 

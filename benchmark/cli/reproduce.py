@@ -56,71 +56,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     return int(not all(one.inside for one in found))
 
 
-<<<<<<< HEAD
 def _ask(_: str) -> bool:
-=======
-def _parse_request(row: Row, runs: Path, given: argparse.Namespace) -> argparse.Namespace:
-    """Parse the row's command, show it, ask about a foreign one, and narrow it down to the row."""
-    from ..core.errors import BenchError
-    from ..core.typed_commands import was_typed_here
-
-    if not row.commands:
-        raise BenchError(f"row {row.key} has no command: it can't be made again")
-    data, words = _split_command(row.commands[-1])
-    if words[:2] != ["bench", "run"]:
-        raise BenchError(f"row {row.key} was made by '{row.commands[-1]}': only bench run can be run again")
-    again = _take_known_options(words, row)
-    say(f"command: {row.commands[-1]}")
-    own = was_typed_here(row.commands[-1])
-    tests = [t for t, result in row.results.items() if result.done]
-    _require_registered(again, given, tests, own)
-    again.detector = _find_typed_name(given.detector or again.detector, row)
-    if not own:
-        _confirm(given.yes)
-    again.data, again.runs, again.pool = again.data or data, runs, given.pool
-    again.seed, again.test = row.seeds, ",".join(tests)
-    again.command = row.commands[-1]
-    return again
-
-
-def _take_known_options(words: list[str], row: Row) -> argparse.Namespace:
-    """Parse the command, and take what a run can be asked for; nothing else of it reaches this one."""
-    from ..core.errors import BenchError
-    from .main import build_parser
-
-    try:
-        recorded = build_parser().parse_args(words[1:])
-    except (BenchError, SystemExit) as error:
-        why = "it asks for help" if isinstance(error, SystemExit) else str(error)
-        raise BenchError(f"the command of row {row.key} can't be run: {why}") from None
-    fresh = build_parser().parse_args(["run", "--detector", "-", "--train", "-", "--test", "-"])
-    for name in TAKEN:
-        setattr(fresh, name, getattr(recorded, name))
-    return fresh
-
-
-def _require_registered(again: argparse.Namespace, given: argparse.Namespace, tests: list[str], own: bool) -> None:
-    """Refuse code that wasn't typed: in a foreign command, and in the test sets that a scorecard names.
-
-    Raises:
-        BenchError: it does; names what to type.
-    """
-    from ..core.errors import BenchError
-    from ..core.registry import datasets, detectors
-
-    why = "and wasn't typed here: nothing was run. If that class is here and trusted, type it"
-    for name in () if own or given.detector else common.parse_names(again.detector):
-        if not detectors.is_registered(name):
-            raise BenchError(f"the row's command names code, {shorten(name)}, {why}: --detector FILE.py:CLASS")
-    typed = common.parse_names(f"{again.train},{again.test}")
-    for name in (*typed, *tests):
-        spellings = (name, name.rpartition(":")[0])
-        if name not in (*given.dataset, *(typed if own else ())) and not any(map(datasets.is_registered, spellings)):
-            raise BenchError(f"the row's command names code, {shorten(name)}, {why}: --dataset {shorten(name)}")
-
-
-def _confirm(yes: bool) -> None:
->>>>>>> main
     """Ask whether to run a command that wasn't typed here.
 
     Raises:
