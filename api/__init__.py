@@ -21,6 +21,7 @@ from .detecting import (
     wrap_model,
 )
 from .old_paths import install as _install_old_paths
+from .reproducing import reproduce
 from .running import Plan, Results, plan, run, train
 from .scoring import check_entries, compare, leaderboard, score, show, submit
 
@@ -44,6 +45,7 @@ __all__ = [
     "prepare",
     "probe_identity",
     "render_demo",
+    "reproduce",
     "run",
     "score",
     "show",

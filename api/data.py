@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .running import list_names, list_overrides, make_pool, make_reporter
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .benchmark.core.progress import Reporter
     from .benchmark.core.registry import Entry
     from .benchmark.stages.prepare import PreparedSource
+    from .benchmark.stats.power import PowerReport
     from .datasets.integrity import Report
     from .running import Settings
 
@@ -182,7 +183,7 @@ def fairness_power(
     auc: float = 0.9,
     power: float = 0.8,
     progress: bool | Reporter = True,
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[PowerReport, list[str]]:
     """Return what a test set can show about fairness: groups, interval widths, smallest gaps; and notes on the data.
 
     Args:

@@ -175,18 +175,11 @@ def probe_identity(
 
     Args:
         test: the dataset whose people are told apart.
-        checkpoint: the trained weights.
-        detector: by default what the checkpoint says it is.
-        backend: `torch` or `jax`.
-        config: a recipe laid over the detector's own.
-        settings: single settings.
-        data: see `run`.
+        checkpoint, detector: the trained weights, and what they are of, by default what the checkpoint says.
+        backend, config, settings, data, limit, workers, progress: see `run`.
         split: `train`, `val`, `test`, or several.
         who: `target`, whom real videos show, or `source`, whose face was put into fakes.
         seed: of the random weights.
-        limit: at most so many real and fake videos of each split.
-        workers: processes; by default the cores.
-        progress: see `run`.
 
     Raises:
         BenchError: a name is wrong, the detector tells no features, or too few people are in several originals.

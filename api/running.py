@@ -91,18 +91,13 @@ def run(
         train: the dataset to train on, and whose validation split fixes thresholds: `ff++`, `ff++:c40`.
         test: one or several datasets.
         data: the folder that holds the datasets, or `demo`, `demo:tiny`; by default BENCH_DATA, else the demo world.
-        seeds: one or several.
-        backend: `torch` or `jax`; by default torch where there is a choice.
-        config: a recipe laid over the detector's own.
-        settings: single settings laid over that, such as `{"train.epochs": 3}`.
+        seeds, backend: one seed or several; `torch` or `jax`, by default torch where there is a choice.
+        config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
         checkpoint: take these weights instead of training.
         limit: at most so many real and fake videos of each split; such rows stand apart.
-        runs: where runs are kept.
-        workers: processes that prepare data; by default the cores.
-        batch_size: images scored at once.
-        engine: where cells run.
-        progress: whether to print what goes on, or the reporter to tell it.
-        command: what to record as having made this; by default the command that does the same.
+        runs, engine: where runs are kept, and where cells run.
+        workers, batch_size: processes that prepare data, by default the cores; images scored at once.
+        progress, command: whether (or to which reporter) to tell what goes on; what to record as having made this.
 
     Raises:
         BenchError: something asked for is wrong. A cell that fails costs no other: see `Results.failures`.
@@ -114,7 +109,7 @@ def run(
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool)
-        options = RunOptions(reporter, pool, batch_size, engine, command or _describe_command(asked, data))
+        options = RunOptions(reporter, pool, batch_size, engine, command or _remember_command(asked, data))
         cards = list(run_cells(cells, options))
     return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)))
 
@@ -175,7 +170,7 @@ def train(
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool, tests=False)
-        options = RunOptions(reporter, pool, batch_size, engine, command or _describe_command(asked, data))
+        options = RunOptions(reporter, pool, batch_size, engine, command or _remember_command(asked, data))
         return [train_cell(cell, options) for cell in cells]
 
 
@@ -237,9 +232,9 @@ def _make_request(
 
     wanted, tests = _list_detectors(detectors), list_names(test)
     if not wanted:
-        raise BenchError("no detector is named. See: bench list detectors")
+        raise BenchError("--detector is empty. See: bench list detectors")
     if not tests:
-        raise BenchError("no test set is named. See: bench list datasets")
+        raise BenchError("--test is empty. See: bench list datasets")
     return Request(
         wanted,
         train,
@@ -277,6 +272,15 @@ def _make_plan(
     from .benchmark.stages.plan import make_plan
 
     return make_plan(asked, None if data is None else str(data), reporter, pool, render=render, tests=tests)
+
+
+def _remember_command(asked: Request, data: Path | str | None) -> str:
+    """Return the command that does the same, and note that it was asked for here."""
+    from .benchmark.core.typed_commands import remember_command
+
+    command = _describe_command(asked, data)
+    remember_command(command)
+    return command
 
 
 def _describe_command(asked: Request, data: Path | str | None) -> str:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..benchmark.core.contracts import Dataset, make_contract_error
+from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.readers import parse_json, read_text, safe_relative_path, shorten
 from ..benchmark.core.registry import Entry, datasets
 from ..benchmark.core.types import FAKE, REAL, Video
 from .demographics.tables import add_groups
 from .spelling import VIDEO_SUFFIXES, make_stem_key
-from .walk import list_files, name_in_utf8, name_some, say_once
+from .walk import list_files, name_in_utf8, name_some
 
 DOWNLOAD_AGAIN = "Download it again"
 MOST_NAME_BYTES = 255

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import normalise_id, parse_label, read_json, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, Picture, Video
 from .base import DOWNLOAD_AGAIN, check_listed_path, describe_folder, finish_listing, hold_out
 from .folder import parse_frame_number
-from .walk import name_some, say_once
+from .walk import name_some
 
 LANDMARKS = "ldm.json"
 FOLDERS = {"train_images": "train", "val_images": "val", "test_images": "test"}

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import parse_label, read_csv_rows, read_json, shorten
 from ..benchmark.core.registry import datasets
@@ -30,7 +31,7 @@ from .base import (
     to_label,
 )
 from .spelling import get_stem
-from .walk import name_some, say_once
+from .walk import name_some
 
 URL = "https://ai.meta.com/datasets/dfdc/"
 TEST_FOLDERS = ("test", "dfdc_test")

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, REAL, Picture, Release, Video
@@ -25,7 +26,7 @@ from .base import describe_folder, finish_listing, hold_out
 from .manifest import Manifest, read_manifest
 from .spelling import VIDEO_SUFFIXES, get_suffix, make_stem_key
 from .tree import Place, find_class_folders, read_places
-from .walk import Skipped, name_some, say_once
+from .walk import Skipped, name_some
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 DIGITS = "0123456789"

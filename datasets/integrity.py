@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ..benchmark.core.contracts import Dataset, KnowsRelease
 from ..benchmark.core.errors import BenchError
@@ -67,7 +66,7 @@ class Report:
     faults: list[str] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return it as plain data."""
         return asdict(self)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import normalise_id, shorten
 from ..benchmark.core.types import SPLITS
 from .base import MOST_NAME_BYTES
 from .spelling import MEDIA_SUFFIXES, get_suffix
-from .walk import say_once
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,7 @@ _UNUSUAL = r"^\.|//|/\.|/$|[\x00-\x1f]|^[A-Za-z]:/"
 _SUFFIXES = rf"(\.({'|'.join(sorted(s[1:] for s in MEDIA_SUFFIXES))}))+$"
 
 
-def respell(column: Any, words: Mapping[str, object]) -> Any:
+def respell(column: pa.ChunkedArray, words: Mapping[str, object]) -> pa.ChunkedArray:
     """Return a column with what `words` makes of each cell, in any case and with blanks; unknown ones as they are."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -34,7 +34,7 @@ def respell(column: Any, words: Mapping[str, object]) -> Any:
     return pc.coalesce(pc.take(pa.array([str(v) for v in words.values()]), place), column)
 
 
-def trim_paths(column: Any) -> Any:
+def trim_paths(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column without blanks around its cells and with `/` for the backslash."""
     import pyarrow.compute as pc
 
@@ -118,7 +118,7 @@ def check_videos(table: pa.Table, starts: np.ndarray, name: str, path: Path) -> 
     _check_spellings(heads, _normalise(heads[name]), name, path)
 
 
-def _check_spellings(heads: pa.Table, ids: Any, name: str, path: Path) -> None:
+def _check_spellings(heads: pa.Table, ids: pa.Array, name: str, path: Path) -> None:
     """Compare the ids of videos: in the one spelling they are different, in small letters and as stems they should."""
     import pyarrow.compute as pc
 
@@ -145,7 +145,7 @@ def _name_two(heads: pa.Table, name: str, rows: np.ndarray) -> str:
     return " and ".join(f"{shorten(row[name])} (row {row[ROW]})" for row in both)
 
 
-def _normalise(column: Any) -> Any:
+def _normalise(column: pa.ChunkedArray) -> pa.Array:
     """Return paths and ids in the one spelling; most tables have no other."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -158,7 +158,7 @@ def _normalise(column: Any) -> Any:
     return pc.replace_with_mask(column, odd, changed)
 
 
-def _strip_suffixes(folded: Any) -> Any:
+def _strip_suffixes(folded: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     suffix = get_suffix(folded[0].as_py())
@@ -167,7 +167,7 @@ def _strip_suffixes(folded: Any) -> Any:
     return pc.replace_substring_regex(folded, _SUFFIXES, "")
 
 
-def _refuse_repeats(keys: Any, table: pa.Table, path: Path, name: str, what: str) -> None:
+def _refuse_repeats(keys: pa.Array, table: pa.Table, path: Path, name: str, what: str) -> None:
     """Refuse the first row whose key an earlier one has."""
     for rows in _group_repeats(keys):
         first, second = sorted(table.select([ROW, name]).take(rows[:2]).to_pylist(), key=lambda row: int(row[ROW]))
@@ -175,7 +175,7 @@ def _refuse_repeats(keys: Any, table: pa.Table, path: Path, name: str, what: str
         raise BenchError(f"{path}, row {second[ROW]}: {cell} {what} (see row {first[ROW]}). Remove or mend one")
 
 
-def _group_repeats(keys: Any) -> list[np.ndarray]:
+def _group_repeats(keys: pa.Array) -> list[np.ndarray]:
     """Return the places of each key that there is more than once."""
     import pyarrow.compute as pc
 
@@ -189,7 +189,7 @@ def _group_repeats(keys: Any) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []
 
 
-def mark_repeats(column: Any) -> np.ndarray:
+def mark_repeats(column: pa.ChunkedArray) -> np.ndarray:
     """Tell of every row whether its cell is that of the row before; of the first, that it isn't."""
     import pyarrow.compute as pc
 
@@ -197,7 +197,7 @@ def mark_repeats(column: Any) -> np.ndarray:
     return np.concatenate([[False], np.asarray(same)])
 
 
-def _reject(table: pa.Table, wrong: Any, path: Path, name: str, text: str) -> None:
+def _reject(table: pa.Table, wrong: pa.Array, path: Path, name: str, text: str) -> None:
     """Refuse the first wrong row; `{}` in the text becomes its cell in the column `name`."""
     rows = table.select([ROW, name]).filter(wrong)
     if len(rows):
@@ -205,7 +205,7 @@ def _reject(table: pa.Table, wrong: Any, path: Path, name: str, text: str) -> No
         raise BenchError(f"{path}, row {row[ROW]}: {text.format(shorten(row[name]))}")
 
 
-def _flatten(column: Any) -> Any:
+def _flatten(column: pa.ChunkedArray) -> pa.Array:
     """Return a table's column as one array."""
     import pyarrow as pa
 

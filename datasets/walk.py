@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ..benchmark.core.display import escape
 from .spelling import MEDIA_SUFFIXES, get_suffix
 
 # What systems put beside people's files; and all that begins with a dot.
@@ -128,16 +126,6 @@ def name_in_utf8(name: str) -> str:
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder is one of the system's or is hidden."""
     return name.startswith(".") or name.casefold() in SYSTEM_NAMES
-
-
-def say_once(line: str) -> None:
-    """Say a line on stderr, once a process."""
-    if line not in _said:
-        _said.add(line)
-        print(escape(line), file=sys.stderr, flush=True)
-
-
-_said: set[str] = set()
 
 
 def _identify(path: str | Path) -> tuple[int, int]:

@@ -1,4 +1,9 @@
-"""Detectors: one folder a family. `create` makes one by its registered name, or by `file.py:Class`."""
+"""Detectors: one folder a family. `create` makes one by its registered name, or by `file.py:Class`.
+
+A detector's two ports take their options from one constructor, in their folder's `shared.py`; Meso4, the documented
+example of a port, repeats its single option. Cards stand with each port, since they are read from its source; a test
+compares them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +33,7 @@ from ..benchmark.core.registry import Entry, detectors
 from .common.options import check_options, list_options
 
 
-def create(name: str, backend: str = "", **options: Any) -> Scores:
+def create(name: str, backend: str = "", **options: object) -> Scores:
     """Make a detector.
 
     Args:
@@ -40,10 +45,10 @@ def create(name: str, backend: str = "", **options: Any) -> Scores:
         BenchError: unknown name, backend or option, a value of another type than its option's annotation, a package
             that isn't installed, or a class that lacks a method of what it is meant to do.
     """
-    return create_from(detectors.find(name, backend), **options)
+    return create_from(detectors.find(name, backend), None, **options)
 
 
-def create_from(entry: Entry, seed: int | None = None, **options: Any) -> Scores:
+def create_from(entry: Entry, seed: int | None = None, **options: object) -> Scores:
     """Make the detector of a registry entry; its card's `options` are the defaults. See `create`.
 
     With `seed`, random initial weights, and dropout from there on, are the same every time.
@@ -95,7 +100,7 @@ def _warn_of_old_hook(target: str) -> None:
     )
 
 
-def _instantiate(name: str, cls: Callable[..., object], options: Mapping[str, Any]) -> object:
+def _instantiate(name: str, cls: Callable[..., object], options: Mapping[str, object]) -> object:
     """Make a detector, and tell in a line if what it passes on of a mapping, such as backbone_args, isn't taken."""
     try:
         return cls(**options)
@@ -111,7 +116,7 @@ def _instantiate(name: str, cls: Callable[..., object], options: Mapping[str, An
         raise  # A mistake in the detector's own code.
 
 
-def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Scores:
+def load_from(entry: Entry, checkpoint: Path, **options: object) -> Scores:
     """Make a detector with a checkpoint's weights, without fetching the ImageNet weights it may have started from.
 
     Raises:
@@ -119,7 +124,7 @@ def load_from(entry: Entry, checkpoint: Path, **options: Any) -> Scores:
     """
     if options.get("pretrained"):
         options["pretrained"] = False
-    made = create_from(entry, **options)
+    made = create_from(entry, None, **options)
     if not isinstance(made, LoadsWeights):
         raise make_contract_error(made, LoadsWeights, entry.name, "a checkpoint")
     made.load(checkpoint)

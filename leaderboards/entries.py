@@ -146,7 +146,7 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
         different = list(_check_numbers(card, path))
         yield from different or _check_counts(card)
     except BenchError as error:
-        yield str(error).removeprefix(f"{path}: ")
+        yield str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
 
 
 def _check_names(cell: CellDescription) -> Iterator[str]:

@@ -9,7 +9,6 @@ from functools import cached_property
 
 from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.provenance import Provenance
-from ..benchmark.core.records import JsonValue
 from ..benchmark.core.scorecard import Card, CellDescription, Failure, ScoreCard
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.attributes import INTERSECTION
@@ -23,7 +22,7 @@ from ..benchmark.stats.seed_pooling import (
 )
 
 GAP = f"video.fairness.{INTERSECTION}.auc_gap"
-Fact = tuple[str, JsonValue]
+Fact = tuple[str, object]
 """What is told, and its name."""
 
 

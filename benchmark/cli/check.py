@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..core.display import escape_json, say
 from . import common
@@ -19,7 +18,7 @@ Ends with 0 if every part of the contract is kept, 1 if one isn't, 2 if there is
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
         verbs, "check", check, "try a detector or dataset of your own on tiny data, part by part", EPILOG

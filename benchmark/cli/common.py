@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.display import escape_line, say
 from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 Keywords = dict[str, Any]
 """Arguments of a function of the Python API, by name; what they hold comes from argparse."""
@@ -15,7 +19,9 @@ ENTRIES = Path("leaderboards/entries")
 """Where submitted rows are."""
 
 
-def add_verb(verbs: Any, name: str, action: Any, help: str, epilog: str = "") -> argparse.ArgumentParser:
+def add_verb(
+    verbs: Verbs, name: str, action: Callable[[argparse.Namespace], int], help: str, epilog: str = ""
+) -> argparse.ArgumentParser:
     """Add a verb whose work is `action(arguments) -> exit code`."""
     made: argparse.ArgumentParser = verbs.add_parser(
         name, help=help, description=help, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter

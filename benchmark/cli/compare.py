@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..core.display import say
 from . import common
@@ -22,7 +21,7 @@ videos as independent. docs/statistics.md tells how.
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "compare", compare, "test whether two runs differ on the same videos", EPILOG)
     for name in ("run_a", "run_b"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.display import escape_json, say
 from . import common
@@ -25,7 +25,7 @@ examples:
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb and its own verbs."""
     p = common.add_verb(
         verbs,
@@ -110,7 +110,7 @@ def check_data(arguments: argparse.Namespace) -> int:
     return max(EXIT[r.status] for r in reports)
 
 
-def _print_json(content: Any) -> None:
+def _print_json(content: object) -> None:
     import json
 
     say(escape_json(json.dumps(content, indent=2, ensure_ascii=False)))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..core.display import format_csv, say
 from . import common
+
+if TYPE_CHECKING:
+    from ..stats.power import AttributePower, PowerReport, SmallestGaps
 
 EPILOG = """\
 examples:
@@ -19,7 +22,7 @@ examples:
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb and its own verbs."""
     p = common.add_verb(
         verbs,
@@ -98,7 +101,7 @@ def show_power(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def format_power(found: dict[str, Any]) -> str:
+def format_power(found: PowerReport) -> str:
     """Return what `report_power` found as a table and sentences."""
     from tabulate import tabulate
 
@@ -123,7 +126,7 @@ def format_power(found: dict[str, Any]) -> str:
     return "\n".join([*lines, *(_format_attribute(name, one) for name, one in found["attributes"].items())])
 
 
-def _format_best_gaps(found: dict[str, Any]) -> list[str]:
+def _format_best_gaps(found: PowerReport) -> list[str]:
     lines = []
     for name, gap in found["best"].items():
         pairs = found["pairs"]
@@ -134,14 +137,14 @@ def _format_best_gaps(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _format_attribute(attribute: str, found: dict[str, Any]) -> str:
+def _format_attribute(attribute: str, found: AttributePower) -> str:
     """Return the sizes of one attribute's groups, and the smallest gap between two of them."""
     sizes = ", ".join(f"{g['group']} {g['real']} ({g['clips']})" for g in found["groups"]) or "no known group"
     shown = "; ".join(f"{name} {_format_gap(gap)}" for name, gap in found["best"].items())
     return f"{attribute} alone, real videos (fakes' clips): {sizes}; smallest gap: {shown or 'nothing to compare'}"
 
 
-def _format_gap(gap: dict[str, float | None]) -> str:
+def _format_gap(gap: SmallestGaps) -> str:
     return f"FPR {_format_number(gap['fpr_gap'], '+')}, AUC {_format_number(gap['auc_gap'], '-')}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.display import escape_json, say
 from . import common
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 KINDS = ("detectors", "datasets")
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
         verbs, "list", show, "list detectors and datasets", "examples:\n  bench list\n  bench list detectors --json\n"
@@ -50,7 +50,7 @@ def _format_plugin(entries: list[Entry]) -> tuple[str, str]:
     return name, f"{first.card.get('title', '')}{f' [{backends}]' if backends else ''}{also}"
 
 
-def _entry_as_dict(entry: Entry) -> dict[str, Any]:
+def _entry_as_dict(entry: Entry) -> dict[str, object]:
     return {
         "name": entry.name,
         "aliases": list(entry.aliases),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.display import escape_json, format_csv, say
 from . import common
@@ -25,7 +25,7 @@ Ends with 1 if a file couldn't be read; a file without a face is no mistake, and
 FORMATS = ("table", "csv", "json")
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "predict", predict, "score pictures and videos, or a dataset, with a checkpoint", EPILOG)
     p.add_argument("files", nargs="*", type=Path, metavar="FILE|FOLDER", help="pictures, videos, folders of them")

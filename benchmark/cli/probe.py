@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.display import say
 from . import common
@@ -22,7 +22,7 @@ it the same on the features of a network of random weights.
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "probe", probe, "how well a detector's frozen features tell who is in a video", EPILOG)
     p.add_argument("what", choices=("identity",), help="what is to be told from the features")

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.display import say
-from ..core.readers import shorten
 from . import common
-from .run import run_request
 
 if TYPE_CHECKING:
     from ...leaderboards.reproduction import Comparison
-    from ...leaderboards.rows import Row
 
 EPILOG = """\
 examples:
@@ -27,24 +22,9 @@ examples:
 The row's command is shown. One that wasn't typed here is asked about first, and runs registered detectors and datasets
 only; a class of your own that it names must be typed again: --detector FILE.py:CLASS, --dataset FILE.py:CLASS.
 """
-# What is taken from a recorded command; all else is this command's own.
-TAKEN = (
-    "detector",
-    "train",
-    "test",
-    "backend",
-    "overrides",
-    "config",
-    "checkpoint",
-    "data",
-    "limit",
-    "batch_size",
-    "engine",
-)
-DATA = "BENCH_DATA="
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
         verbs, "reproduce", reproduce, "run a row's command again, into a temporary folder, and compare", EPILOG
@@ -59,93 +39,24 @@ def add_parser(verbs: Any) -> None:
 
 def reproduce(arguments: argparse.Namespace) -> int:
     """Run again and compare; 1 if a cell fails or leaves the interval that was recorded."""
-    from ...leaderboards.load import load_cards, load_cards_with_problems
-    from ...leaderboards.markdown import format_grid
-    from ...leaderboards.reproduction import compare_with_recorded
-    from ...leaderboards.rows import find_row
-    from ..core.errors import BenchError
+    import crossfake
 
-    recorded, problems = load_cards_with_problems(arguments.runs)
-    common.print_left_out(problems)
-    if not recorded:
-        raise BenchError(f"no scorecards below {arguments.runs}. Say where the row's are: --runs DIR")
-    table, row = find_row(recorded, arguments.row)
-    with tempfile.TemporaryDirectory(prefix="crossfake-") as folder:
-        again = _parse_request(row, Path(folder), arguments)
-        say(f"again: {row.name} {row.train} -> {again.test}, seed {', '.join(map(str, again.seed))}")
-        run_request(again)
-        cards = load_cards(Path(folder))
-        found = [compare_with_recorded(row, test, cards, table.title) for test in again.test.split(",")]
-    say(
-        "\n"
-        + format_grid(
-            ["test", "recorded [95 % CI]", "again", "difference", "inside"], [_make_line(one) for one in found]
-        )
+    from ...leaderboards.markdown import format_grid
+
+    found = crossfake.reproduce(
+        arguments.row,
+        runs=arguments.runs,
+        detector=arguments.detector,
+        datasets=arguments.dataset,
+        confirm=arguments.yes or _ask,
+        workers=arguments.workers,
     )
+    header = ["test", "recorded [95 % CI]", "again", "difference", "inside"]
+    say("\n" + format_grid(header, [_make_line(one) for one in found]))
     return int(not all(one.inside for one in found))
 
 
-def _parse_request(row: Row, runs: Path, given: argparse.Namespace) -> argparse.Namespace:
-    """Parse the row's command, show it, ask about a foreign one, and narrow it down to the row."""
-    from ..core.errors import BenchError
-    from ..core.typed_commands import was_typed_here
-
-    if not row.commands:
-        raise BenchError(f"row {row.key} has no command: it can't be made again")
-    data, words = _split_command(row.commands[-1])
-    if words[:2] != ["bench", "run"]:
-        raise BenchError(f"row {row.key} was made by '{row.commands[-1]}': only bench run can be run again")
-    again = _take_known_options(words, row)
-    say(f"command: {row.commands[-1]}")
-    own = was_typed_here(row.commands[-1])
-    tests = [t for t, result in row.results.items() if result.done]
-    _require_registered(again, given, tests, own)
-    again.detector = _find_typed_name(given.detector or again.detector, row)
-    if not own:
-        _confirm(given.yes)
-    again.data, again.runs, again.workers = again.data or data, runs, given.workers
-    again.seed, again.test = row.seeds, ",".join(tests)
-    again.command = row.commands[-1]
-    return again
-
-
-def _take_known_options(words: list[str], row: Any) -> argparse.Namespace:
-    """Parse the command, and take what a run can be asked for; nothing else of it reaches this one."""
-    from ..core.errors import BenchError
-    from .main import build_parser
-
-    try:
-        recorded = build_parser().parse_args(words[1:])
-    except (BenchError, SystemExit) as error:
-        why = "it asks for help" if isinstance(error, SystemExit) else str(error)
-        raise BenchError(f"the command of row {row.key} can't be run: {why}") from None
-    fresh = build_parser().parse_args(["run", "--detector", "-", "--train", "-", "--test", "-"])
-    for name in TAKEN:
-        setattr(fresh, name, getattr(recorded, name))
-    return fresh
-
-
-def _require_registered(again: argparse.Namespace, given: argparse.Namespace, tests: list[str], own: bool) -> None:
-    """Refuse code that wasn't typed: in a foreign command, and in the test sets that a scorecard names.
-
-    Raises:
-        BenchError: it does; names what to type.
-    """
-    from ..core.errors import BenchError
-    from ..core.registry import datasets, detectors
-
-    why = "and wasn't typed here: nothing was run. If that class is here and trusted, type it"
-    for name in () if own or given.detector else common.parse_names(again.detector):
-        if not detectors.is_registered(name):
-            raise BenchError(f"the row's command names code, {shorten(name)}, {why}: --detector FILE.py:CLASS")
-    typed = common.parse_names(f"{again.train},{again.test}")
-    for name in (*typed, *tests):
-        spellings = (name, name.rpartition(":")[0])
-        if name not in (*given.dataset, *(typed if own else ())) and not any(map(datasets.is_registered, spellings)):
-            raise BenchError(f"the row's command names code, {shorten(name)}, {why}: --dataset {shorten(name)}")
-
-
-def _confirm(yes: bool) -> None:
+def _ask(_: str) -> bool:
     """Ask whether to run a command that wasn't typed here.
 
     Raises:
@@ -153,34 +64,11 @@ def _confirm(yes: bool) -> None:
     """
     from ..core.errors import BenchError
 
-    if yes:
-        return
     if not sys.stdin.isatty():
         raise BenchError("this command wasn't typed here, and there is no terminal to ask. To run it: --yes")
     if input("It wasn't typed here. Run it? (y/N) ").strip().lower() not in ("y", "yes"):
         raise BenchError("nothing was run")
-
-
-def _split_command(command: str) -> tuple[str | None, list[str]]:
-    from ..core.errors import BenchError
-
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise BenchError(f"the row's command can't be read ({error}): {command}") from None
-    return (words[0].removeprefix(DATA), words[1:]) if words[0].startswith(DATA) else (None, words)
-
-
-def _find_typed_name(detectors: str, row: Row) -> str:
-    """Return the row's detector as it was typed among several."""
-    from ..core.errors import BenchError
-    from ..core.registry import detectors as registry
-
-    backend = row.backend if row.backend != "any" else ""
-    for name in common.parse_names(detectors):
-        if registry.find(name, backend).name == row.cell.detector:
-            return name
-    raise BenchError(f"row {row.key} is of {row.cell.detector}, its command runs {detectors}: mend one of them")
+    return True
 
 
 def _make_line(found: Comparison) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..core.display import say
 from . import common
@@ -19,7 +19,7 @@ examples:
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "run", run, "prepare, train, predict, score, and write a leaderboard", EPILOG)
     p.add_argument("--detector", required=True, metavar="NAME[,NAME]", help="see: bench list detectors")
@@ -32,23 +32,16 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a request that was typed; 1 if a cell failed."""
-    from ..core.typed_commands import remember_command
-
-    if not arguments.dry_run:
-        remember_command(arguments.command)
-    return run_request(arguments)
-
-
-def run_request(arguments: argparse.Namespace) -> int:
     """Run a request, print its table, and write the leaderboard of all runs; 1 if a cell failed."""
     import crossfake
 
     from ...leaderboards.terminal import format_summary
+    from ..core.typed_commands import remember_command
 
     asked = common.make_run_request(arguments)
     if arguments.dry_run:
         return show_plan(crossfake.plan(test=arguments.test, **asked), arguments.data)
+    remember_command(arguments.command)
     found = crossfake.run(test=arguments.test, **asked, **common.make_work_options(arguments))
     say("\n" + format_summary(list(found.cards)))
     paths, problems = crossfake.leaderboard(arguments.runs)

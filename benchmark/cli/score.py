@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..core.display import escape_json, say
 from . import common
@@ -27,7 +26,7 @@ of few values as an attribute. docs/scoring.md names the keys of the JSON.
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
         verbs, "score", score, "metrics with intervals and sample sizes, from a predictions file", EPILOG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import common
 
@@ -20,7 +20,7 @@ examples:
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "show", show, "show a run: protocol, metrics, methods, groups, what was dropped", EPILOG)
     p.add_argument("run", type=Path, metavar="RUN", help="a run's folder, one of its test folders, or an entry's .json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..core.display import say
 from . import common
@@ -16,7 +15,7 @@ examples:
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
         verbs, "submit", submit, "write a run's rows as leaderboard entries, predictions included", EPILOG

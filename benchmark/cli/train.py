@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..core.display import say
 from . import common
@@ -15,7 +14,7 @@ examples:
 """
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
         verbs, "train", train, "train a detector, selected on the training set's validation split", EPILOG

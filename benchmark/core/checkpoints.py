@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from .contracts import SavesWeights
 from .errors import BenchError
@@ -12,11 +12,42 @@ from .readers import parse_json, read_safetensors_header, shorten
 from .registry import Entry, detectors
 from .storage import write_atomically
 
+
+class TrainedOn(TypedDict, total=False):
+    """What a checkpoint was trained on."""
+
+    dataset: str
+    world: str
+    seed: int
+
+
+class CheckpointHeader(TypedDict, total=False):
+    """What a checkpoint was made from; nothing is told by one that crossfake didn't write.
+
+    What the trained weights depend on (see `Cell.train_content`), and what they were trained on.
+    """
+
+    version: int
+    detector: str
+    backend: str
+    code: str | None
+    options: dict[str, object]
+    tag: str
+    faces: dict[str, object]
+    finder: int
+    train: dict[str, object] | None
+    checkpoint: str | None
+    data: str
+    seed: int
+    groups: str
+    trained_on: TrainedOn
+
+
 KINDS: dict[str, type] = {"detector": str, "tag": str, "options": dict, "faces": dict, "trained_on": dict}
 """What a header's values are, where they are read."""
 
 
-def save(detector: SavesWeights, path: Path, content: dict[str, Any]) -> None:
+def save(detector: SavesWeights, path: Path, content: CheckpointHeader) -> None:
     """Write a detector's weights, with what they were made from in the header."""
     from safetensors.numpy import save_file
 
@@ -24,7 +55,16 @@ def save(detector: SavesWeights, path: Path, content: dict[str, Any]) -> None:
         save_file(detector.state(), temporary, metadata={"crossfake": json.dumps(content)})
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def is_safetensors(path: Path) -> bool:
+    """Tell a .safetensors file by its content; by its name where it isn't torch's either, such as one that is empty."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{":
+        return True
+    return path.suffix.lower() == ".safetensors" and not start.startswith((b"PK", b"\x80"))
+
+
+def read_header(path: Path) -> CheckpointHeader:
     """Return what a checkpoint was made from; {} for one that crossfake didn't write.
 
     Raises:
@@ -32,7 +72,7 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
-    if path.suffix != ".safetensors":
+    if not is_safetensors(path):
         return {}
     try:
         packed = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "{}")
@@ -42,10 +82,10 @@ def read_header(path: Path) -> dict[str, Any]:
     for name, kind in KINDS.items():
         if not isinstance(content.get(name, kind()), kind):
             raise BenchError(f"the header of {path} has {name} = {shorten(content[name])}, as crossfake never writes")
-    return content
+    return cast(CheckpointHeader, content)
 
 
-def find_named_detector(header: dict[str, Any], checkpoint: Path | None, backend: str = "") -> Entry:
+def find_named_detector(header: CheckpointHeader, checkpoint: Path | None, backend: str = "") -> Entry:
     """Return the registered detector that a checkpoint's header names: a file never chooses code to run.
 
     Raises:

@@ -7,7 +7,7 @@ words of `CAPABILITIES`, so that planning needs no import. A card without `can` 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -230,7 +230,7 @@ def make_contract_error(made: object, contract: type, who: str, needed_by: str) 
     return BenchError(f"{who} has no method {lacking}({arguments}), which {needed_by} needs")
 
 
-def _list_methods(part: type) -> dict[str, Any]:
+def _list_methods(part: type) -> dict[str, Callable[..., object]]:
     return {name: value for name, value in vars(part).items() if not name.startswith("_") and callable(value)}
 
 

@@ -81,3 +81,13 @@ def _make_safe(cell: object) -> object:
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is not None
+
+
+def say_once(line: str) -> None:
+    """Say on stderr, once a process, what was done that a person might not expect: to library users, too."""
+    if line not in _said:
+        _said.add(line)
+        print(escape(line), file=sys.stderr, flush=True)
+
+
+_said: set[str] = set()

@@ -6,14 +6,13 @@ import hashlib
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from .errors import BenchError
 from .registry import Entry, MemoryEntry
 from .types import Video
 
 
-def hash_key(content: Any, length: int = 10) -> str:
+def hash_key(content: object, length: int = 10) -> str:
     """Hash plain data (dicts, lists, strings, numbers) to a short hexadecimal key, independent of dict order."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
@@ -48,7 +47,7 @@ def manifest_key(videos: list[Video]) -> str:
     return hash_key([_manifest_row(v) for v in videos])
 
 
-def _manifest_row(video: Video) -> tuple[Any, ...]:
+def _manifest_row(video: Video) -> tuple[object, ...]:
     size = video.path.stat().st_size if video.path.is_file() else -1
     pictures = ([p.frame for p in video.pictures],) if video.pictures else ()
     return video.id, video.label, video.split, video.source, size, *pictures

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationError
 
+from .display import say_once
 from .errors import BenchError
 from .readers import parse_json, read_parquet, shorten
 from .readers.tables import is_parquet, open_csv, read_csv_frame
@@ -24,6 +26,8 @@ ATTRIBUTES = "attributes"
 """Which columns say who is seen: a key of a table's `attrs`, as of the metadata."""
 STANDARD_INPUT = Path("-")
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
+PANDAS_INDEX = "__index_level_"  # What pandas calls row numbers that it writes.
+TEXTS = ("video", "method", "dataset", "identity", "gender", "race")
 KEEP_EVERY = 60.0  # seconds between what is kept of an unfinished scoring: as much as a kill can cost
 
 
@@ -109,6 +113,7 @@ def _read_file(path: Path, form: TableForm) -> tuple[ConformedTable, Predictions
     if not is_parquet(path):
         return _read_csv(path, form), PredictionsMetadata()
     packed = read_parquet(path)
+    packed = packed.drop_columns([name for name in packed.column_names if name.startswith(PANDAS_INDEX)])
     ours = (packed.schema.metadata or {}).get(b"crossfake")
     try:
         # What pandas says there of its own types is left out: it can be anything, and we take plain ones.
@@ -129,11 +134,25 @@ def _read_csv(path: Path, form: TableForm, content: bytes | None = None) -> Conf
     names = name_columns(packed.names, form.columns, str(path))
     unique = [name or f"replaced {place}" for place, name in enumerate(names)]
     missing = {name: MISSING if name != "video" else [""] for name in unique}
-    texts = dict.fromkeys(("video", "method", "dataset", "identity", "gender", "race"), str)
+    texts = dict.fromkeys(TEXTS, str)
     options = {"dtype": texts, "keep_default_na": False, "na_values": missing, "low_memory": False}
     table = read_csv_frame(path, packed, unique, **options)
     replaced = [column for column, name in zip(unique, names, strict=True) if name is None]
     return conform_table(table.drop(columns=replaced), TableForm(fake_is=form.fake_is), str(path))
+
+
+def has_predictions(path: Path, say: Callable[[str], None]) -> bool:
+    """Tell whether predictions were written and can be read; say that they are made again where they are damaged."""
+    if not path.is_file():
+        return False
+    try:
+        table, _ = read_predictions(path)
+    except BenchError as error:
+        say(f"{error}: made again")
+        return False
+    if lacking := [name for name in ("video", "frame", "label", "score") if name not in table]:
+        say(f"{path} has no column {lacking[0]}: made again")
+    return not lacking
 
 
 def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:
@@ -162,10 +181,16 @@ class PartialPredictions:
     def read_scores(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the scores there are of the first n rows, (n,); n is 0 where nothing, or something else, was begun."""
         if self.path.is_file():
-            table, metadata = read_predictions(self.path)
+            try:
+                table, metadata = read_predictions(self.path)
+            except BenchError as error:  # Damaged by a full disk, say.
+                say_once(f"{error}: scoring starts over")
+                return np.empty(0, np.float32)
             same = ["video", "frame"]
-            if metadata.made_by == self.made_by and table[same].equals(rows[same].head(len(table))):
-                return table["score"].to_numpy()
+            begun = metadata.made_by == self.made_by and {*same, "score"} <= {*table}
+            scores = table["score"].to_numpy() if begun else np.empty(0)
+            if len(scores) and scores.dtype.kind == "f" and table[same].equals(rows[same].head(len(table))):
+                return scores if np.isfinite(scores).all() else np.empty(0, np.float32)
         return np.empty(0, np.float32)
 
     def keep(self, rows: pd.DataFrame, scores: list[np.ndarray]) -> None:

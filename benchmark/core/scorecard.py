@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError, model_serializer, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, TypeAdapter, ValidationError, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
 from .display import escape_texts
 from .errors import BenchError
 from .migrations import SCHEMA_VERSION, find_version, upgrade
 from .provenance import Provenance
-from .readers import read_json
+from .readers import read_json, safe_relative_path
 from .records import EstimateField, JsonValue, Record, as_json, describe_flaw
 from .storage import FAILURE, PREDICTIONS, SCORECARD
 from .types import Estimate
@@ -42,7 +42,7 @@ class CellDescription(Record):
     protocol: str = ""
     weights: str = ""
     selection: str = ""
-    options: dict[str, JsonValue] = Field(default_factory=dict)
+    options: dict[str, object] = Field(default_factory=dict)
     recipe_key: str = ""
     train_key: str = ""
     test_key: str = ""
@@ -262,6 +262,18 @@ class Failure(_Filed):
     provenance: Provenance | None = None
 
 
+def _require_within(path: str) -> str:
+    """Refuse a file's name that would lead out of the card's folder."""
+    try:
+        return safe_relative_path(path, "it")
+    except BenchError as error:
+        raise ValueError(str(error)) from None
+
+
+PathWithin = Annotated[str, AfterValidator(_require_within)]
+"""A file in the card's folder, or below."""
+
+
 class ScoreCard(_Filed):
     """What was measured of a table of predictions, and where that comes from.
 
@@ -290,9 +302,9 @@ class ScoreCard(_Filed):
     faces: str | None = None
     artifacts: dict[str, list[Polygon]] = Field(default_factory=dict)
     score: Scoring | None = None
-    validation: str | None = None
+    validation: PathWithin | None = None
     provenance: Provenance | None = None
-    predictions: str = PREDICTIONS
+    predictions: PathWithin = PREDICTIONS
     predictions_sha256: str = ""
     level: Level | None = None
 

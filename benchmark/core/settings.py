@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -44,7 +44,7 @@ class FaceSettings(FrozenSettings):
     context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
     encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
 
-    def key_content(self) -> dict[str, Any]:
+    def key_content(self) -> dict[str, object]:
         """Return what goes into keys, and into a store beside its faces.
 
         Raises:
@@ -97,11 +97,15 @@ class ScoreSettings(FrozenSettings):
     draws: int = Field(1000, ge=0, le=MOST_DRAWS, description="bootstrap draws over videos")
 
 
+Layer = dict[str, object]
+"""Settings by key, some of them nested: what one recipe, header or `--set` says."""
+
+
 class Settings(FrozenSettings):
     """Everything about a cell that a recipe can set. `tag` names a variant in the row: `caddm.small`."""
 
     tag: str = ""
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     faces: FaceSettings = FaceSettings()
     train: TrainSettings = TrainSettings()
     score: ScoreSettings = ScoreSettings()
@@ -111,7 +115,7 @@ def load_settings(
     detector: str,
     *,
     demo: bool,
-    made_from: Mapping[str, Any] | None = None,
+    made_from: Mapping[str, object] | None = None,
     config: Path | None = None,
     overrides: Iterable[str] = (),
 ) -> Settings:
@@ -128,7 +132,7 @@ def load_settings(
         BenchError: a file is missing or isn't YAML, or a key or value isn't valid; names file, key and nearest key.
     """
     shipped = [CONFIGS / f"{detector.partition(':')[0]}.yaml", *([CONFIGS / "demo.yaml"] if demo else [])]
-    merged: dict[str, Any] = {}
+    merged: Layer = {}
     for file in shipped:
         merged = _merge(merged, _load_layer(file, detector) if file.exists() else {})
     own = {k: v for k, v in (made_from or {}).items() if k in ("tag", "options", "faces")}
@@ -143,7 +147,7 @@ def load_settings(
     return Settings.model_validate(merged)
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def _read_yaml(file: Path) -> Layer:
     if not file.is_file():
         recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
         raise BenchError(f"no config file {file}. Recipes that ship with crossfake: {recipes} (in {CONFIGS})")
@@ -153,7 +157,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def _load_layer(file: Path, detector: str) -> dict[str, Any]:
+def _load_layer(file: Path, detector: str) -> Layer:
     content = _read_yaml(file)
     sections = content.pop("detectors", None) or {}
     _check_keys(content, str(file))
@@ -165,7 +169,7 @@ def _load_layer(file: Path, detector: str) -> dict[str, Any]:
     return _merge(content, sections.get(detector) or sections.get(detector.partition(":")[0], {}))
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _parse_override(text: str) -> Layer:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise BenchError(f"--set {shorten(text)}: expected key=value, such as --set train.epochs=3")
@@ -173,28 +177,28 @@ def _parse_override(text: str) -> dict[str, Any]:
     *sections, name = path.split(".")
     if len(sections) >= MOST_PARTS:
         raise BenchError(f"--set {shorten(path)}: at most {MOST_PARTS} names can follow each other")
-    layer: dict[str, Any] = {name: given}
+    layer: Layer = {name: given}
     for section in reversed(sections):
         layer = {section: layer}
     return layer
 
 
-def _parse_number(value: Any) -> Any:
+def _parse_number(value: object) -> object:
     """Read 1e-4 as the number that everybody but YAML takes it for."""
     if isinstance(value, str) and EXPONENT.fullmatch(value):
         return float(value)
     return value
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> Layer:
     merged = dict(base)
     for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
     return merged
 
 
-def _check_keys(layer: dict[str, Any], origin: str) -> None:
+def _check_keys(layer: object, origin: str) -> None:
     check_finite(layer, origin)
     try:
         Settings.model_validate(layer)

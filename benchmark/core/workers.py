@@ -131,7 +131,7 @@ def _pack(function: Callable[[Any], Any]) -> bytes | None:
 def _hide_main() -> Iterator[None]:
     """Let processes that start meanwhile not run the user's script again, which may have no guard against that."""
     main = vars(sys.modules["__main__"])
-    hidden = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    hidden: dict[str, Any] = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
     main["__spec__"] = None
     try:
         yield
@@ -201,7 +201,7 @@ def _end(folder: str) -> None:
     os._exit(1)
 
 
-def _call(file: Path, plugin: str, item: Any) -> Any:
+def _call(file: Path, plugin: str, item: object) -> Any:
     function = _load_function(file, plugin)
     _resting.release()
     try:
@@ -211,10 +211,10 @@ def _call(file: Path, plugin: str, item: Any) -> Any:
 
 
 @lru_cache(maxsize=2)  # One may be used while another is, such as for validation amid training.
-def _load_function(file: Path, plugin: str) -> Callable[[Any], Any]:
+def _load_function(file: Path, plugin: str) -> Callable[[object], object]:
     if plugin:
         from .registry import import_target
 
         import_target(plugin)
-    loaded: Callable[[Any], Any] = pickle.loads(file.read_bytes())  # from the parent process # nosec B301
+    loaded: Callable[[object], object] = pickle.loads(file.read_bytes())  # from the parent process # nosec B301
     return loaded

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...detectors import create_from, get_cropper, load_from
-from ..core.checkpoints import find_named_detector, read_header
+from ..core.checkpoints import CheckpointHeader, find_named_detector, read_header
 from ..core.contracts import Cropper, LoadsWeights, Scores
 from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash
@@ -37,7 +36,7 @@ class LoadedDetector:
     cropper: Cropper
     checkpoint: Path | None
 
-    def key_content(self) -> list[Any]:
+    def key_content(self) -> list[object]:
         """Return what the scores depend on besides the faces."""
         weights = file_hash(self.checkpoint) if self.checkpoint else None
         return [weights, code_hash(self.entry), self.entry.backend, self.settings.options]
@@ -47,7 +46,7 @@ def load_resolved_settings(
     detector: str,
     *,
     demo: bool,
-    made_from: Mapping[str, Any] | None = None,
+    made_from: Mapping[str, object] | None = None,
     config: Path | None = None,
     overrides: Iterable[str] = (),
 ) -> Settings:
@@ -65,7 +64,7 @@ def load_resolved_settings(
     return settings.model_copy(update={"faces": faces})
 
 
-def find_detector(request: DetectorRequest) -> tuple[Entry, dict[str, Any]]:
+def find_detector(request: DetectorRequest) -> tuple[Entry, CheckpointHeader]:
     """Return the detector that is asked for, and what the checkpoint says it was made from.
 
     Raises:
@@ -90,7 +89,7 @@ def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
     if request.checkpoint:
         detector = load_from(entry, request.checkpoint, **settings.options)
     else:
-        detector = create_from(entry, **settings.options)
+        detector = create_from(entry, None, **settings.options)
         if isinstance(detector, LoadsWeights):
             raise BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")
     return LoadedDetector(entry, settings, detector, get_cropper(detector, entry), request.checkpoint)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
-Run = Callable[[Any], Any]
+if TYPE_CHECKING:
+    from ..core.scorecard import Card
+    from .plan import Cell
+
+Run = Callable[["Cell"], "Card"]
 
 
-def inline(run: Run, cells: Iterable[Any]) -> Iterator[Any]:
+def inline(run: Run, cells: Iterable[Cell]) -> Iterator[Card]:
     """One cell after the other in this process; each uses the worker processes for its data."""
     return map(run, cells)
 
 
-ENGINES: dict[str, Callable[[Run, Iterable[Any]], Iterator[Any]]] = {"inline": inline}
+ENGINES: dict[str, Callable[[Run, Iterable[Cell]], Iterator[Card]]] = {"inline": inline}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class FileResult:
         """Each person's score: the mean of his or her faces'."""
         return [float(np.mean([face.score for face in person])) for person in self.people]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return it as plain data; `score` is the main person's, None without a face."""
         people = [
             {"score": score, "faces": [{"frame": f.frame, "box": list(f.box), "score": f.score} for f in person]}
@@ -63,7 +63,7 @@ class FileResult:
         score = self.scores[0] if people else None
         return {"file": self.file, "status": self.status, "reason": self.reason, "score": score, "people": people}
 
-    def list_person_rows(self) -> list[dict[str, Any]]:
+    def list_person_rows(self) -> list[dict[str, object]]:
         """Return a row a person; one that says why where there is nobody."""
         note = self.reason or self.status
         rows = [
@@ -72,14 +72,14 @@ class FileResult:
         ]
         return rows or [{"file": self.file, "person": None, "score": None, "faces": 0, "note": note}]
 
-    def list_face_rows(self) -> list[dict[str, Any]]:
+    def list_face_rows(self) -> list[dict[str, object]]:
         """Return a row a face; one that says why where there is none. `score` is the face's."""
         rows = [
             [self.file, number, face.frame, face.score, score, *face.box, self.status, self.reason]
             for number, (person, score) in enumerate(zip(self.people, self.scores, strict=True), 1)
             for face in person
         ]
-        none: list[Any] = [self.file, *[None] * 8, self.status, self.reason]
+        none: list[object] = [self.file, *[None] * 8, self.status, self.reason]
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows or [none]]
 
 

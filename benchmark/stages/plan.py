@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..core.checkpoints import read_header
+from ..core.checkpoints import CheckpointHeader, read_header
 from ..core.contracts import ChecksTraining, InspectsTrainingSet
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash, file_hash, hash_key
@@ -65,7 +64,7 @@ class Cell:
         """The row's name: `detector`, or `detector.tag` for a variant."""
         return f"{self.entry.name}.{self.settings.tag}" if self.settings.tag else self.entry.name
 
-    def train_content(self) -> dict[str, Any]:
+    def train_content(self) -> CheckpointHeader:
         """Return what the trained weights depend on."""
         from ...datasets.faces.finder import FINDER_VERSION
 
@@ -225,7 +224,7 @@ def read_finished(cell: Cell) -> ScoreCard | None:
     return card if isinstance(card, ScoreCard) and card.is_current and card.draws == draws else None
 
 
-def describe_plan(cells: list[Cell]) -> list[dict[str, Any]]:
+def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
     """Return what would be run, a row a cell: names, numbers of videos, `reused` or `to do`, and where it goes."""
     return [
         {
@@ -280,7 +279,7 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     ]
 
 
-def _check_origin(request: Request, entries: list[Entry], made_from: dict[str, Any], train: Source) -> None:
+def _check_origin(request: Request, entries: list[Entry], made_from: CheckpointHeader, train: Source) -> None:
     """Refuse to label a checkpoint of ours as another detector's, or as trained on what it wasn't trained on."""
     found, wrong = made_from.get("detector"), [e.name for e in entries if e.name != made_from.get("detector")]
     if found and wrong:
@@ -332,7 +331,7 @@ def check_detectors(cells: list[Cell]) -> None:
         if cell.checkpoint:
             load_from(cell.entry, cell.checkpoint, **cell.settings.options)
         else:
-            made = create_from(cell.entry, **cell.settings.options)
+            made = create_from(cell.entry, None, **cell.settings.options)
             if isinstance(made, InspectsTrainingSet):
                 made.inspect_training_set(cell.train.split("train"), {})
             if isinstance(made, ChecksTraining):

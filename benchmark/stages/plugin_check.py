@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class DetectorCheck:
     """The parts of a detector's contract, each of which leans on those before it."""
 
     entry: Entry
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
 
     def run_checks(self) -> Iterator[Verdict]:
         """Judge each part in turn; without a number for every image the rest can't be judged, and is left out."""
@@ -331,7 +331,7 @@ class DatasetCheck:
         return list(self.adapter.videos(self.home, self.entry.card.get("default_compression", "")))
 
 
-def make_check(entry: Entry, kind: str, root: Path | None, options: dict[str, Any]) -> DetectorCheck | DatasetCheck:
+def make_check(entry: Entry, kind: str, root: Path | None, options: dict[str, object]) -> DetectorCheck | DatasetCheck:
     """Return the check of a plugin.
 
     Raises:

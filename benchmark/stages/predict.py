@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
 from .cost import ThroughputCounter
 from .detectors import DetectorRequest, LoadedDetector, load_detector
-from .sources import Source
+from .sources import Source, remake_damaged
 from .video_crops import VideoCrops
 
 
@@ -104,7 +105,8 @@ def predict_sources(
             raise BenchError(f"{source.label} has no videos in its {split} split. Use --split test")
     loaded = load_detector(request, demo=any(source.root.demo is not None for source in sources))
     for source in sources:
-        yield _predict_source(loaded, source, split, out, reporter, pool, batch_size)
+        score = partial(_predict_source, loaded, source, split, out, reporter, pool, batch_size)
+        yield remake_damaged(score, reporter)
 
 
 def _predict_source(

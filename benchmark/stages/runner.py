@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 
 from ...detectors import create_from, get_cropper, load_from
-from ..core.checkpoints import read_header, save
+from ..core.checkpoints import TrainedOn, read_header, save
 from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
 from ..core.errors import BenchError
 from ..core.migrations import SCHEMA_VERSION
-from ..core.predictions import PartialPredictions, PredictionsMetadata, read_predictions
+from ..core.predictions import PartialPredictions, PredictionsMetadata, has_predictions, read_predictions
 from ..core.progress import Reporter
 from ..core.provenance import collect_provenance
 from ..core.scorecard import Card, CellDescription, Failure, ScoreCard, Scoring
@@ -27,6 +27,7 @@ from .cost import count_flops, count_parameters
 from .engines import ENGINES
 from .plan import Cell, read_finished
 from .predict import predict
+from .sources import remake_damaged
 from .train import Training
 from .worst_cases import locate_artifacts
 
@@ -66,9 +67,7 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
         options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
         with hold_lock(cell.folder):
             _describe_run(cell, options.command)
-            stage = Stages(cell, options)
-            threshold, temperature = stage.fit_operating_point()
-            return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), threshold, temperature)
+            return remake_damaged(partial(_walk_stages, cell, options), options.reporter)
     except OSError:  # Where nothing can be written, no failure can be recorded either.
         raise
     except BenchError as error:
@@ -78,6 +77,12 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
         return _record_failure(cell, options, f"{type(error).__name__}: {error}")
     finally:
         options.reporter.log = None
+
+
+def _walk_stages(cell: Cell, options: RunOptions) -> Card:
+    stage = Stages(cell, options)
+    threshold, temperature = stage.fit_operating_point()
+    return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), threshold, temperature)
 
 
 class Stages:
@@ -100,10 +105,16 @@ class Stages:
 
     def _make(self, checkpoint: Path) -> Scores:
         cell = self.cell
-        if weights := checkpoint if checkpoint.is_file() else cell.checkpoint:
-            made = load_from(cell.entry, weights, **cell.settings.options)
-            if weights != checkpoint and isinstance(made, SavesWeights):
-                save(made, checkpoint, {**read_header(weights), **cell.train_content()})
+        if checkpoint.is_file():
+            try:
+                return load_from(cell.entry, checkpoint, **cell.settings.options)
+            except BenchError as error:
+                remedy = "copied" if cell.checkpoint else "trained"
+                raise BenchError(f"{error}. Remove {checkpoint}: the same command has it {remedy} again") from None
+        if cell.checkpoint:
+            made = load_from(cell.entry, cell.checkpoint, **cell.settings.options)
+            if isinstance(made, SavesWeights):
+                save(made, checkpoint, {**read_header(cell.checkpoint), **cell.train_content()})
             return made
         made = create_from(cell.entry, cell.seed, **cell.settings.options)
         if isinstance(made, Trainable) and not cell.entry.is_made:
@@ -129,15 +140,15 @@ class Stages:
         )
         report = training.run()
         write_json(cell.folder / "training.json", report)
-        trained_on = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
+        trained_on: TrainedOn = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)
 
     def predict_split(self, source: Source, split: str, folder: Path) -> Path:
-        """Score a split into `folder`, unless that was done before."""
+        """Score a split into `folder`, unless that was done before and can still be read."""
         path = folder / PREDICTIONS
-        if not path.is_file():
+        if not has_predictions(path, self.options.reporter.say):
             made, cropper = self.load_or_train()
             store, partial_predictions = self.prepare(source, [split]), PartialPredictions(path)
             with self.options.reporter.task(f"scoring {source.label} {split}") as tick:
@@ -230,7 +241,7 @@ def train_cell(cell: Cell, options: RunOptions) -> Path:
     try:
         with hold_lock(cell.folder):
             _describe_run(cell, options.command)
-            made, _ = Stages(cell, options).load_or_train()
+            made, _ = remake_damaged(lambda: Stages(cell, options).load_or_train(), options.reporter)
             if not (cell.folder / CHECKPOINT).is_file():
                 raise make_contract_error(made, Trainable, cell.name, "training")
     finally:

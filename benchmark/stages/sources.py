@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..core.errors import BenchError, make_unknown_error
 from ..core.keys import hash_key, manifest_key
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...datasets.demo.world import DemoWorld
     from ...datasets.faces.face_store import FaceStore
 
+T = TypeVar("T")
 SIZES = ("tiny", "default", "large")
 WORLDS = ("standard", "leak")
 
@@ -104,6 +105,24 @@ class Source:
         folder = self.store_folder(faces)
         with hold_lock(folder), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
             return prepare(videos, faces, folder, pool, tick)
+
+
+def remake_damaged(use: Callable[[], T], reporter: Reporter) -> T:
+    """Do what prepares faces and reads them; once more, where a shard of the face store turns out to be damaged.
+
+    That shard is removed, so that it is made again.
+
+    Raises:
+        DamagedShardError: another shard is damaged, too.
+    """
+    from ...datasets.faces.face_store import DamagedShardError
+
+    try:
+        return use()
+    except DamagedShardError as error:
+        reporter.say(f"{error.finding}: its faces are made again")
+        error.path.unlink(missing_ok=True)
+    return use()
 
 
 def demo_folder(size: str, seed: int, world: str) -> Path:

@@ -9,10 +9,11 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from ..core.contracts import (
     Cropper,
@@ -25,6 +26,7 @@ from ..core.contracts import (
 )
 from ..core.errors import BenchError
 from ..core.progress import Reporter
+from ..core.readers import shorten
 from ..core.settings import TrainSettings
 from ..core.storage import write_atomically, write_json
 from ..core.types import FAKE, REAL, Video
@@ -45,10 +47,31 @@ class Progress:
     step: int = 0
     best_epoch: int = -1
     best_auc: float = -1.0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     left_out: int = 0
     losses: dict[str, float] = field(default_factory=dict)
+
+
+class TrainingReport(TypedDict):
+    """How a training went, as it is written to training.json.
+
+    `pairs` counts fakes whose source is at the same frame (`found`), at the nearest with a face (`replaced`) or `lost`;
+    `epochs` hold `val.video.auc` and the mean losses; `lost` counts samples that no example could be made of,
+    `left_out` those that the recipe left out.
+    """
+
+    frames: int
+    pairs: dict[str, int]
+    videos_left_out: int
+    steps: int
+    epochs: list[dict[str, float]]
+    selection: str
+    best_epoch: int
+    lost: int
+    lost_in_preparing: int
+    left_out: int
+    precision: str
 
 
 @dataclass
@@ -69,7 +92,7 @@ class Training:
     broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
     wanted: int = field(default=0, init=False)  # of so many.
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> TrainingReport:
         """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
         s = self.settings
         videos = self._select_videos()
@@ -213,12 +236,25 @@ class Training:
             half_written.unlink(missing_ok=True)
         if not self._state_file.is_file():
             return Progress(), {}
-        with np.load(self._state_file) as packed:
-            session.restore(packed["session"].tobytes())
-            progress = Progress(**json.loads(str(packed["progress"])))
-            best = {k.removeprefix("best/"): packed[k] for k in packed.files if k.startswith("best/")}
+        untouched = session.state()
+        try:
+            progress, best, packed = self._read_state()
+            session.restore(packed)
+        except (OSError, MemoryError):  # What is wrong isn't the file.
+            raise
+        except Exception as error:  # On damaged files zipfile, numpy and the backends raise a dozen types.
+            session.restore(untouched)
+            problem = f"{type(error).__name__}: {shorten(error)}"
+            self.reporter.say(f"{self._state_file} can't be read ({problem}): training starts over")
+            return Progress(), {}
         self.reporter.say(f"resuming training at step {progress.step}")
         return progress, best
+
+    def _read_state(self) -> tuple[Progress, dict[str, np.ndarray], bytes]:
+        with self._state_file.open("rb") as file, np.load(file) as packed:
+            progress = TypeAdapter(Progress).validate_python(json.loads(str(packed["progress"])))
+            best = {k.removeprefix("best/"): packed[k] for k in packed.files if k.startswith("best/")}
+            return progress, best, packed["session"].tobytes()
 
     def forget(self) -> None:
         """Remove what was kept for resuming, once the checkpoint is written."""

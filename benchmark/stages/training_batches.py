@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ...datasets.faces.boxes import compute_iou
 from ...datasets.faces.quality import find_quality_flaw
 from ..core.contracts import FaceReader, Sampler
-from ..core.errors import BenchError
 from ..core.types import FAKE, REAL, TrainSample, Video
 
 _ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
@@ -106,11 +105,7 @@ class Batches:
         examples, lost = [], []
         for place, i in enumerate(self.choose_frames(step)):
             rng = np.random.default_rng([self.seed, _DRAW, step, place])
-            try:
-                sample = self.frames.load_sample(self.store, i)
-            except BenchError as error:  # Its image can't be decoded.
-                lost.append(f"{self._name_frame(i)}: {error}")
-                continue
+            sample = self.frames.load_sample(self.store, i)
             flaw = find_quality_flaw(sample.face)
             example = None if flaw else self.sampler(sample, rng)
             if example is None:

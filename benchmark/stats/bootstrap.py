@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,12 +79,12 @@ class Resamples:
             return
         n = len(self.clusters)
         kind = np.float32 if weights is None and n < 2**24 else np.float64  # Whole numbers are exact up to 2^24.
-        values: Any = np.ones(n) if weights is None else np.asarray(weights)
+        values: NDArray[np.number] = np.ones(n) if weights is None else np.asarray(weights)
         members = csr_array((values.astype(kind), (np.asarray(codes), self.clusters)), shape=(size, self.size))
         for times in self._iterate_pieces():
             yield (members @ np.ascontiguousarray(times.T, dtype=kind)).T.astype(float)
 
-    def restrict(self, chosen: NDArray[Any]) -> Resamples:
+    def restrict(self, chosen: NDArray[np.bool_] | NDArray[np.integer]) -> Resamples:
         """Return the same draws for some samples, given by a mask or by their numbers, or for the frames of each."""
         part = copy(self)
         part.clusters = self.clusters[chosen]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import permutations
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -174,9 +174,62 @@ def select_comparable(sizes: pd.DataFrame) -> pd.DataFrame:
     return sizes[~sizes["group"].str.contains(UNDEFINED) & (sizes["real"] > 0)]
 
 
-def report_power(
-    videos: pd.DataFrame, attributes: Sequence[str], fpr: float, auc: float, wanted: float
-) -> dict[str, Any]:
+class SmallestGaps(TypedDict):
+    """The smallest gaps that can be shown, None where none can; `auc_gap_at_best` were all fakes independent."""
+
+    fpr_gap: float | None
+    auc_gap: float | None
+    auc_gap_at_best: float | None
+
+
+class GroupSize(TypedDict):
+    """How many real and fake videos a group has, and how many clips the fakes are of."""
+
+    group: str
+    real: int
+    fake: int
+    clips: int
+
+
+class GroupPower(GroupSize, total=False):
+    """What can be known of a group: the interval of its FPR, the width of its AUC's, and gaps to the largest group."""
+
+    fpr_interval: tuple[float, float]
+    auc_width: float | None
+    fpr_gap: float | None
+    auc_gap: float | None
+    auc_gap_at_best: float | None
+
+
+class AttributePower(TypedDict):
+    """What the groups of one attribute can show."""
+
+    groups: list[GroupSize]
+    not_compared: list[GroupSize]
+    pairs: int
+    best: dict[str, SmallestGaps]
+
+
+class GroupsPower(TypedDict):
+    """What groups can show; `best` by `one pair` and `any pair`, `chance` the mean and 95 % quantile of gaps."""
+
+    fpr: float
+    auc: float
+    power: float
+    pairs: int
+    groups: list[GroupPower]
+    best: dict[str, SmallestGaps]
+    chance: dict[str, tuple[float, float]]
+
+
+class PowerReport(GroupsPower):
+    """What a set of videos can show about fairness."""
+
+    attributes: dict[str, AttributePower]
+    not_compared: list[GroupSize]
+
+
+def report_power(videos: pd.DataFrame, attributes: Sequence[str], fpr: float, auc: float, wanted: float) -> PowerReport:
     """Say what a set of videos can show about fairness.
 
     Args:
@@ -199,11 +252,11 @@ def report_power(
     return {
         **report(table, fpr, auc, wanted),
         "attributes": report_by_attribute(videos, attributes, fpr, auc, wanted),
-        "not_compared": sizes.drop(table.index).to_dict("records"),
+        "not_compared": _list_sizes(sizes.drop(table.index)),
     }
 
 
-def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str, Any]:
+def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> GroupsPower:
     """Say what groups of these sizes can show: each, if worse, against the one with the most reals; and the `best`.
 
     Args:
@@ -215,9 +268,10 @@ def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[s
     rows = [_report_group(cell, table.iloc[0], fpr, auc, wanted) for _, cell in table.iterrows()]
     entering = table.loc[table["fake"] > 0, "real"]
     chance = simulate_chance_gaps(entering, fpr) if len(entering) > 1 else {}
-    asked = {"fpr": fpr, "auc": auc, "power": wanted}
     return {
-        **asked,
+        "fpr": fpr,
+        "auc": auc,
+        "power": wanted,
         "pairs": _count_pairs(table),
         "groups": rows,
         "best": find_smallest_gaps(table, fpr, auc, wanted),
@@ -225,9 +279,7 @@ def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[s
     }
 
 
-def find_smallest_gaps(
-    table: pd.DataFrame, fpr: float, auc: float, wanted: float
-) -> dict[str, dict[str, float | None]]:
+def find_smallest_gaps(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str, SmallestGaps]:
     """Return the smallest gaps that two of the groups can show, with either as the worse one.
 
     Args:
@@ -242,18 +294,19 @@ def find_smallest_gaps(
     pairs = _count_pairs(table)
     tests = ({"one pair": ALPHA} if pairs else {}) | ({"any pair": ALPHA / pairs} if pairs > 1 else {})
     both = list(permutations([cell for _, cell in table.head(GROUPS_TRIED).iterrows()], 2))
-    found = {}
+    found: dict[str, SmallestGaps] = {}
     for name, alpha in tests.items():
         gaps = pd.DataFrame(
             [_smallest_gaps(worse, better, fpr, auc, wanted, alpha) for worse, better in both], dtype=float
         )
-        found[name] = {str(gap): None if np.isnan(least) else float(least) for gap, least in gaps.min().items()}
+        least = {str(gap): None if np.isnan(value) else float(value) for gap, value in gaps.min().items()}
+        found[name] = cast(SmallestGaps, least)
     return found
 
 
 def report_by_attribute(
     videos: pd.DataFrame, attributes: Sequence[str], fpr: float, auc: float, wanted: float
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, AttributePower]:
     """Say of each attribute alone which groups it makes, `count_groups` of them, and what the best pair can show.
 
     Args:
@@ -266,34 +319,45 @@ def report_by_attribute(
     Returns:
         {attribute: `groups` (those compared), `not_compared`, `pairs` and `best`}.
     """
-    found = {}
+    found: dict[str, AttributePower] = {}
     for attribute in attributes:
         sizes = count_groups(videos.assign(group=videos[attribute]))
         table = select_comparable(sizes)
-        records = {"groups": table.to_dict("records"), "not_compared": sizes.drop(table.index).to_dict("records")}
         found[attribute] = {
-            **records,
+            "groups": _list_sizes(table),
+            "not_compared": _list_sizes(sizes.drop(table.index)),
             "pairs": _count_pairs(table),
             "best": find_smallest_gaps(table, fpr, auc, wanted),
         }
     return found
 
 
+def _list_sizes(table: pd.DataFrame) -> list[GroupSize]:
+    return cast(list[GroupSize], table.to_dict("records"))
+
+
 def _count_pairs(table: pd.DataFrame) -> int:
     return len(table) * (len(table) - 1) // 2
 
 
-def _report_group(cell: pd.Series, largest: pd.Series, fpr: float, auc: float, wanted: float) -> dict[str, Any]:
+def _report_group(cell: pd.Series, largest: pd.Series, fpr: float, auc: float, wanted: float) -> GroupPower:
     real, fake, clips = (int(cell[k]) for k in ("real", "fake", "clips"))
-    row: dict[str, Any] = {"group": cell["group"], "real": real, "fake": fake, "clips": clips}
-    row["fpr_interval"] = expected_interval(real, fpr)
-    row["auc_width"] = 2 * 1.96 * auc_deviation(auc, real, clips) if min(real, clips) >= MIN_SAMPLES else None
-    return row if cell["group"] == largest["group"] else row | _smallest_gaps(cell, largest, fpr, auc, wanted, ALPHA)
+    row: GroupPower = {
+        "group": cell["group"],
+        "real": real,
+        "fake": fake,
+        "clips": clips,
+        "fpr_interval": expected_interval(real, fpr),
+        "auc_width": 2 * 1.96 * auc_deviation(auc, real, clips) if min(real, clips) >= MIN_SAMPLES else None,
+    }
+    if cell["group"] == largest["group"]:
+        return row
+    return {**row, **_smallest_gaps(cell, largest, fpr, auc, wanted, ALPHA)}
 
 
 def _smallest_gaps(
     worse: pd.Series, better: pd.Series, fpr: float, auc: float, wanted: float, alpha: float
-) -> dict[str, float | None]:
+) -> SmallestGaps:
     mine, theirs = ((int(c["real"]), int(c["clips"])) for c in (worse, better))
     mine_all, theirs_all = ((int(c["real"]), int(c["fake"])) for c in (worse, better))
     enough = min(*mine, *theirs) >= MIN_SAMPLES

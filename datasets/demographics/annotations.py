@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...benchmark.core.errors import BenchError, describe_rows
 from ...benchmark.stats.attributes import PEOPLE, UNDEFINED, find_contradictions
@@ -142,7 +142,7 @@ def match_split_file(videos: pd.Series, split: Path) -> tuple[NDArray[np.bool_],
     return np.array([key in named for key in keys]), [name for key, name in named.items() if key not in there]
 
 
-def _read_split_file(split: Path) -> tuple[dict[Any, str], bool]:
+def _read_split_file(split: Path) -> tuple[dict[Key | str, str], bool]:
     """Return what tells the videos of a split file and how it writes each, and whether it is a list of pairs."""
     try:
         text = split.read_text(encoding="utf-8")
@@ -168,7 +168,7 @@ def _make_key(path: PurePosixPath) -> Key:
     return KAGGLE_FOLDERS.get(folder, folder), name
 
 
-def reject_rows(table: Path, what: str, bad: Any, frames: pd.DataFrame) -> None:
+def reject_rows(table: Path, what: str, bad: ArrayLike, frames: pd.DataFrame) -> None:
     """Refuse a table for its `bad` rows (n,); the index of `frames` has their numbers in the file.
 
     Raises:
@@ -272,7 +272,7 @@ def _read_public(table: Path, header: list[str]) -> pd.DataFrame:
     return pd.DataFrame(result)
 
 
-def decode_one_hot(yes: Mapping[str, Any], otherwise: Any) -> NDArray[np.str_]:
+def decode_one_hot(yes: Mapping[str, ArrayLike], otherwise: ArrayLike) -> NDArray[np.str_]:
     """Return which of the names is true, (n,): `several` where more than one is, `otherwise` where none."""
     flags = [np.asarray(flag, dtype=bool) for flag in yes.values()]
     return np.select([np.sum(flags, axis=0) > 1, *flags], [SEVERAL, *yes], otherwise)

@@ -2,17 +2,21 @@
 
 A file (shard) has one record batch for each of its videos, in the order of the `outcomes` that its schema's metadata
 holds as JSON under the key `crossfake`; a video in which no face was found has an empty batch. The columns are in
-`SCHEMA`: `image` is a PNG (or JPEG) file's content, `landmarks` and `box` are in pixels of that image.
+`SCHEMA`: `image` is a PNG (or JPEG) file's content, `landmarks` and `box` are in pixels of that image. The JSON has the
+checksums of all rows, and the metadata the JSON's own; files from before there were any are read as they are.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,9 +27,11 @@ from ...benchmark.core.readers import parse_json, shorten
 from ...benchmark.core.readers.images import UnreadableImage, decode_image
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import Face, LostFrame, PrepareResult
+from .checksums import compute_checksums
 
 SCHEMA_VERSION = 1
 METADATA = b"crossfake"
+CHECKSUM = b"crossfake_crc32"
 POINTS = 81
 SCHEMA = pa.schema(
     [
@@ -55,6 +61,17 @@ def encode(image: np.ndarray, encoding: str) -> bytes:
     return content.tobytes()
 
 
+class DamagedShardError(BenchError):
+    """A shard that is cut short, damaged, or holds what isn't a face store's: once removed, it can be made again."""
+
+    def __init__(self, path: Path, why: str):
+        super().__init__(path, why)
+        self.path, self.finding = path, f"{path} is damaged ({why})"
+
+    def __str__(self) -> str:
+        return f"{self.finding}. Remove that file and rerun: it will be made again"
+
+
 def decode(content: bytes | memoryview) -> np.ndarray:
     """Decode to (H, W, 3) uint8 RGB.
 
@@ -67,18 +84,42 @@ def decode(content: bytes | memoryview) -> np.ndarray:
         raise BenchError(f"the face store holds {len(content)} bytes that can't be used as an image: {error}") from None
 
 
+StoreSettings = Mapping[str, object]
+"""What faces were made with: the fields of FaceSettings, and `finder_version`."""
+
+
 def write_shard(
-    path: Path, settings: dict[str, Any], results: Sequence[tuple[PrepareResult, Sequence[tuple[Face, bytes]]]]
+    path: Path, settings: StoreSettings, results: Sequence[tuple[PrepareResult, Sequence[tuple[Face, bytes]]]]
 ) -> None:
-    """Write one shard atomically: each video's outcome, and its faces with their encoded crops."""
-    content = {"schema_version": SCHEMA_VERSION, "settings": settings, "outcomes": [asdict(o) for o, _ in results]}
-    schema = SCHEMA.with_metadata({METADATA: json.dumps(content)})
-    with write_atomically(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
-        for outcome, faces in results:
-            writer.write_batch(_make_batch(outcome.video, faces, schema))
+    """Write one shard atomically: each video's outcome, and its faces with their encoded crops.
+
+    Raises:
+        OSError: it can't be written, as on a full disk; nothing half-written stays.
+    """
+    batches = [_make_batch(outcome.video, faces) for outcome, faces in results]
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "settings": settings,
+        "outcomes": [asdict(o) for o, _ in results],
+        "checksums": [compute_checksums(batch) for batch in batches],
+    }
+    text = json.dumps(content).encode()
+    schema = SCHEMA.with_metadata({METADATA: text, CHECKSUM: str(zlib.crc32(text))})
+    try:
+        with write_atomically(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    except OSError as error:
+        raise _make_write_error(path, error) from None
 
 
-def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]], schema: pa.Schema) -> pa.RecordBatch:
+def _make_write_error(path: Path, error: OSError) -> OSError:
+    why = os.strerror(error.errno) if error.errno else str(error)
+    remedy = "make room there, or let BENCH_CACHE name a folder on another disk"
+    return OSError(error.errno or errno.EIO, f"prepared faces can't be kept: {why}; {remedy}", str(path))
+
+
+def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]]) -> pa.RecordBatch:
     rows = [
         {
             "video": video,
@@ -93,7 +134,16 @@ def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]], schema: pa.Sche
         }
         for face, image in faces
     ]
-    return pa.RecordBatch.from_pylist(rows, schema=schema)
+    return pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
+
+
+class _Entry(NamedTuple):
+    """Where a video is: its shard, which of the shard's batches, and its rows' checksums, None for an old shard."""
+
+    path: Path
+    number: int
+    outcome: PrepareResult
+    checksums: list[int] | None
 
 
 class FaceStore:
@@ -101,28 +151,28 @@ class FaceStore:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self._index: dict[str, tuple[Path, int, PrepareResult]] | None = None
-        self._settings: list[dict[str, Any]] = []
+        self._index: dict[str, _Entry] | None = None
+        self._settings: list[StoreSettings] = []
         self._checked: set[tuple[Path, int]] = set()
         self._open: OrderedDict[Path, pa.RecordBatchFileReader] = OrderedDict()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, Path]:
         return {"folder": self.folder}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, Path]) -> None:
         self.__init__(state["folder"])  # type: ignore[misc]
 
     def __len__(self) -> int:
-        return sum(len(outcome.frames) for _, _, outcome in self._load_index().values())
+        return sum(len(entry.outcome.frames) for entry in self._load_index().values())
 
     def outcomes(self) -> dict[str, PrepareResult]:
         """Return what became of each video that was prepared, by id; of several tries at one, the newest."""
-        return {video: outcome for video, (_, _, outcome) in self._load_index().items()}
+        return {video: entry.outcome for video, entry in self._load_index().items()}
 
     def frames(self, video_id: str) -> list[int]:
         """Return the indices of the video's frames with a face, ascending; none for a video that isn't there."""
         entry = self._load_index().get(video_id)
-        return list(entry[2].frames) if entry else []
+        return list(entry.outcome.frames) if entry else []
 
     def faces(self, video_id: str) -> list[Face]:
         """Return the video's faces in the order of `frames`."""
@@ -132,18 +182,24 @@ class FaceStore:
         """Return the face in the frame `frames(video_id)[index]`.
 
         Raises:
-            BenchError: the store has no such video, or its shard can't be read.
+            BenchError: the store has no such video.
+            DamagedShardError: its shard can't be read, or the face isn't what was written.
             IndexError: it has, but not so many faces.
         """
         if video_id not in self._load_index():
             raise BenchError(f"{self.folder} has no faces of {video_id}; prepare it first")
-        path, number, outcome = self._load_index()[video_id]
-        frame = outcome.frames[index]
-        row = self._get_batch(path, number).slice(index % len(outcome.frames), 1)
+        path, number, outcome, checksums = self._load_index()[video_id]
+        frame, place = outcome.frames[index], index % len(outcome.frames)
+        row = self._get_batch(path, number).slice(place, 1)
+        if len(row) != 1 or (checksums and compute_checksums(row) != checksums[place : place + 1]):
+            raise DamagedShardError(path, f"frame {frame} of {video_id} isn't what was written")
         value = {name: row.column(name)[0] for name in row.schema.names}
         landmarks, box = (np.array(value[name].values, np.float32) for name in ("landmarks", "box"))
         x, y, width, height = (value[n].as_py() for n in ("origin_x", "origin_y", "frame_width", "frame_height"))
-        crop = decode(value["image"].as_buffer())
+        try:
+            crop = decode(value["image"].as_buffer())
+        except BenchError as error:
+            raise DamagedShardError(path, f"frame {frame} of {video_id}: {error}") from None
         return Face(crop, landmarks.reshape(POINTS, 2), box, frame, (x, y), (width, height))
 
     def get_relative_boxes(self, video_id: str) -> np.ndarray:
@@ -153,7 +209,7 @@ class FaceStore:
         """
         if not self.frames(video_id):
             return np.empty((0, 4))
-        path, number, _ = self._load_index()[video_id]
+        path, number, *_ = self._load_index()[video_id]
         batch = self._get_batch(path, number)
         origin, size = (
             np.stack([batch.column(name).to_numpy() for name in names], axis=1)
@@ -163,37 +219,29 @@ class FaceStore:
         low, high = ((edge + origin) / size for edge in (points.min(1), points.max(1)))
         return np.concatenate([low, high], axis=1)
 
-    def settings(self) -> list[dict[str, Any]]:
+    def settings(self) -> list[StoreSettings]:
         """Return the different settings that the shards were made with: one at most, unless stores were mixed."""
         self._load_index()
         return self._settings
 
-    def _load_index(self) -> dict[str, tuple[Path, int, PrepareResult]]:
+    def _load_index(self) -> dict[str, _Entry]:
         if self._index is None:
-            index: dict[str, tuple[Path, int, PrepareResult]] = {}
+            index: dict[str, _Entry] = {}
             for path in list_shards(self.folder):
                 content = _read_metadata(path)
                 if (settings := content.get("settings", {})) not in self._settings:
                     self._settings.append(settings)
-                for number, outcome in enumerate(_parse_results(path, content)):
-                    known = index.get(outcome.video)
-                    if known is None or outcome.generation > known[2].generation:
-                        index[outcome.video] = (path, number, outcome)
+                for entry in _list_entries(path, content):
+                    known = index.get(entry.outcome.video)
+                    if known is None or entry.outcome.generation > known.outcome.generation:
+                        index[entry.outcome.video] = entry
             self._index = index
         return self._index
 
     def _get_batch(self, path: Path, number: int) -> pa.RecordBatch:
         """Return a video's rows, whose places in the file have been checked: damaged ones would end the process."""
-        reader = self._get_reader(path)
-        try:
-            batch = reader.get_batch(number)
-            if (path, number) not in self._checked:
-                batch.validate(full=True)
-                if any(column.null_count for column in batch.columns):
-                    raise ValueError("a value is missing")
-                self._checked.add((path, number))
-        except (pa.ArrowException, OSError, ValueError, IndexError) as error:
-            raise _make_read_error(path, error) from None
+        batch = _read_batch(path, self._get_reader(path), number, check=(path, number) not in self._checked)
+        self._checked.add((path, number))
         return batch
 
     def _get_reader(self, path: Path) -> pa.RecordBatchFileReader:
@@ -205,11 +253,33 @@ class FaceStore:
         return self._open[path]
 
 
-def _parse_results(path: Path, content: dict[str, Any]) -> list[PrepareResult]:
+def check_shard(path: Path) -> None:
+    """Read a shard whole.
+
+    Raises:
+        DamagedShardError: it is cut short, damaged, or holds what isn't a face store's.
+        BenchError: it was written by another version of crossfake.
+    """
+    reader = _open(path)
+    entries = _list_entries(path, _read_metadata(path))
+    if reader.num_record_batches != len(entries):
+        raise DamagedShardError(path, f"it has {reader.num_record_batches} of {len(entries)} videos")
+    for entry in entries:
+        batch = _read_batch(path, reader, entry.number, check=True)
+        changed = entry.checksums is not None and compute_checksums(batch) != entry.checksums
+        if changed or tuple(batch.column("frame").to_pylist()) != entry.outcome.frames:
+            raise DamagedShardError(path, f"the faces of {entry.outcome.video} aren't what was written")
+
+
+def _list_entries(path: Path, content: dict[str, Any]) -> list[_Entry]:
     try:
-        return [_parse_result(fields) for fields in content["outcomes"]]
-    except (KeyError, TypeError) as error:
-        raise _make_read_error(path, f"what became of its videos: {error}") from None
+        outcomes = [_parse_result(fields) for fields in content["outcomes"]]
+        checksums = content.get("checksums") or [None] * len(outcomes)
+        return [
+            _Entry(path, i, outcome, sums) for i, (outcome, sums) in enumerate(zip(outcomes, checksums, strict=True))
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedShardError(path, f"what became of its videos can't be read: {shorten(error)}") from None
 
 
 def _parse_result(fields: dict[str, Any]) -> PrepareResult:
@@ -226,22 +296,33 @@ def _open(path: Path) -> pa.RecordBatchFileReader:
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _make_read_error(path, error) from None
+        raise DamagedShardError(path, shorten(error)) from None
     if not reader.schema.equals(SCHEMA):
-        raise _make_read_error(path, "its columns aren't a face store's")
+        raise DamagedShardError(path, "its columns aren't a face store's")
     return reader
 
 
-def _make_read_error(path: Path, why: object) -> BenchError:
-    return BenchError(f"{path} can't be read ({shorten(why)}). Remove that file and rerun: it will be made again")
+def _read_batch(path: Path, reader: pa.RecordBatchFileReader, number: int, check: bool) -> pa.RecordBatch:
+    try:
+        batch = reader.get_batch(number)
+        if check:
+            batch.validate(full=True)
+            if any(column.null_count for column in batch.columns):
+                raise ValueError("a value is missing")
+    except (pa.ArrowException, OSError, ValueError, IndexError) as error:
+        raise DamagedShardError(path, shorten(error)) from None
+    return batch
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
-    reader = _open(path)
+    metadata = _open(path).schema.metadata or {}
+    text = metadata.get(METADATA, b"{}")
+    if metadata.get(CHECKSUM, b"%d" % zlib.crc32(text)) != b"%d" % zlib.crc32(text):
+        raise DamagedShardError(path, "what it says of itself isn't what was written")
     try:
-        content = parse_json((reader.schema.metadata or {}).get(METADATA, b"{}"), dict, "what it says of itself")
+        content = parse_json(text, dict, "what it says of itself")
     except BenchError as error:
-        raise _make_read_error(path, error) from None
+        raise DamagedShardError(path, str(error)) from None
     if content.get("schema_version") != SCHEMA_VERSION:
         raise BenchError(f"{path} was written by another version of crossfake. Remove {path.parent} and rerun")
     return content

@@ -12,11 +12,13 @@ import numpy as np
 from ...benchmark.core.readers.images import UnreadableImage, decode_image
 from ...benchmark.core.readers.lmdb_files import LmdbFile
 from ...benchmark.core.types import LostFrame, Picture
+from .damage import is_damaged_jpeg
 from .face_store import POINTS
 from .finder import Detection
 from .quality import find_landmark_flaw
 
 UNDECODABLE = "it can't be decoded"
+DAMAGED = "its data is damaged inside"
 # Values that whoever wrote the LMDB had in an array: the bytes don't tell their type, but their number does.
 WIDTHS = {POINTS * 2 * 4: np.int32, POINTS * 2 * 8: np.int64}
 
@@ -35,7 +37,7 @@ def read_pictures(
             lost.append(LostFrame(picture.frame, f"no file {Path(picture.key or picture.file).name}"))
             continue
         try:
-            image = decode_image(content)
+            image = _decode_whole(content)
         except UnreadableImage as error:
             lost.append(LostFrame(picture.frame, str(error)))
             continue
@@ -46,6 +48,13 @@ def read_pictures(
             lost += [LostFrame(picture.frame, flaw)] if flaw else []
             faces = [None if points is None or flaw else _make_detection(points)]
         yield picture.frame, image, *faces
+
+
+def _decode_whole(content: bytes) -> np.ndarray:
+    image = decode_image(content)
+    if is_damaged_jpeg(content):
+        raise UnreadableImage(DAMAGED)
+    return image
 
 
 def _read_landmarks(picture: Picture) -> np.ndarray | None:

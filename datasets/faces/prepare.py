@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key
 from ...benchmark.core.settings import FaceSettings
@@ -21,6 +22,7 @@ from .crop import cut_context_crop
 from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
 from .pictures import UNDECODABLE, read_pictures
+from .repair import remove_damaged
 from .sampling import VideoFile, choose_frames
 from .tracking import group_faces_by_person
 from .worklist import WorkItem, make_worklist
@@ -55,7 +57,7 @@ def prepare(
     pool: WorkerPool = IN_PROCESS,
     progress: Progress | None = None,
 ) -> FaceStore:
-    """Find the faces of all videos that `folder` doesn't hold yet, or whose file has changed since.
+    """Find the faces of all videos that `folder` doesn't hold yet or holds damaged, or whose file has changed since.
 
     Each chunk of videos is written when it is done, so a killed run goes on where it stopped. What is found does not
     depend on `pool`, whose processes do it. `progress` is called with the numbers of videos done and to be done.
@@ -63,6 +65,7 @@ def prepare(
     Raises:
         BenchError: the finder is unknown or lacks its models, the store has other settings, or a worker was killed.
     """
+    remove_damaged(folder, partial(say, aside=True))
     store = FaceStore(folder)
     recorded = make_store_settings(settings)
     if other := [s for s in store.settings() if s != recorded]:
@@ -81,7 +84,7 @@ def prepare(
     return FaceStore(folder)
 
 
-def make_store_settings(settings: FaceSettings) -> dict[str, Any]:
+def make_store_settings(settings: FaceSettings) -> dict[str, object]:
     """Return what a store's content depends on besides the videos, as plain data."""
     return {**settings.key_content(), "finder_version": FINDER_VERSION}
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ...benchmark.core.registry import detectors
+from ..common.options import Options
 from ..common_torch.timm_models import create_timm_model
 from .plain import PlainClassifier
 from .shared import ClassifierMixin
@@ -65,7 +66,7 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
         BenchError: an option isn't valid, or the network can't be had.
     """
 
-    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: dict[str, Any]) -> None:
+    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: Options) -> None:
         """Start with timm's network."""
         network: Any = create_timm_model(arch, pretrained, "arch_args", num_classes=2, **arch_args)
         PlainClassifier.__init__(self, network, input_size)

@@ -9,7 +9,7 @@ from jax import Array
 
 from ...benchmark.core.errors import require_known
 from ...benchmark.core.registry import detectors
-from ..common.options import check_options, list_options
+from ..common.options import Options, check_options, list_options
 from ..common_jax.detector import Named
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.imagenet import load_imagenet_weights
@@ -109,7 +109,7 @@ class JaxImageClassifier(ClassifierMixin, JaxPlainClassifier):
 
     takes_any_size = True
 
-    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: dict[str, Any]) -> None:
+    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: Options) -> None:
         """Start with the network of `NETWORKS`."""
         require_known("network in JAX", arch, NETWORKS, ". Use --backend torch for others")
         check_options(arch, arch_args, list_options(NETWORKS[arch].below.__init__, keyword_only=True), "arch_args")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..common.network_detector import LEAST_SIZE
-from ..common.options import check_multiple
+from ..common.options import Options, check_multiple
 
 # Meso4's blocks: channels in and out, kernel, and pooling.
 MESO_BLOCKS = ((3, 8, 3, 2), (8, 8, 5, 2), (8, 16, 5, 2), (16, 16, 5, 4))
@@ -31,11 +28,9 @@ class ClassifierMixin:
         BenchError: an option isn't valid, or the network can't be built.
     """
 
-    def __init__(
-        self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: Mapping[str, Any] | None = None
-    ):
+    def __init__(self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: Options | None = None):
         self.build_network(arch, input_size, pretrained, dict(arch_args or {}))
 
-    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: dict[str, Any]) -> None:
+    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: Options) -> None:
         """Start the backend's base class with the network."""
         raise NotImplementedError

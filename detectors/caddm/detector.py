@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 from torch.nn import functional as F
 
 from ...benchmark.core.registry import detectors
+from ..common.options import Options
 from ..common_torch.detector import TorchDetector
 from .network import CaddmNet
 from .objective import multibox_loss
@@ -33,7 +32,7 @@ class Caddm(CaddmMixin, TorchDetector):
         BenchError: an option isn't valid, or the backbone's map isn't 7x7.
     """
 
-    def build_network(self, stage: int | None, backbone_args: dict[str, Any], pretrained: bool) -> None:
+    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool) -> None:
         """Start with the network of `backbone` and `input_size`."""
         TorchDetector.__init__(self)
         self.network = CaddmNet(

@@ -10,6 +10,7 @@ import optax
 from jax import Array
 
 from ...benchmark.core.registry import detectors
+from ..common.options import Options
 from ..common_jax.detector import JaxDetector, Named
 from ..common_jax.imagenet import load_imagenet_weights
 from ..common_jax.layers import Mode
@@ -34,7 +35,7 @@ class JaxCaddm(CaddmMixin, JaxDetector):
         BenchError: an option isn't valid, or the backbone has no port, or its map isn't 7x7.
     """
 
-    def build_network(self, stage: int | None, backbone_args: dict[str, Any], pretrained: bool) -> None:
+    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool) -> None:
         """Start with the network of `backbone` and `input_size`."""
         network = partial(CaddmNet, self.backbone, self.input_size, stage=stage, backbone_args=backbone_args)
         options = {"backbone": self.backbone, "input_size": self.input_size, **network.keywords}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.core.errors import require_known
-from ..common.options import check_options, check_range, list_options
+from ..common.options import Options, check_options, check_range, list_options
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
 from ..common_jax.resnet import STRIDES, ResNet
@@ -32,7 +31,7 @@ class CaddmNet(nnx.Module):
         BenchError: the backbone has no port, or its map isn't 7x7.
     """
 
-    def __init__(self, backbone: str, input_size: int, init: Init, stage: int | None, backbone_args: Mapping[str, Any]):
+    def __init__(self, backbone: str, input_size: int, init: Init, stage: int | None, backbone_args: Options):
         self.base_model = _build(backbone, input_size, init, stage, backbone_args)
         channels, self.rate = self.base_model.width, DROPOUT.get(backbone, 0.0)
         self.adm = ArtifactDetection(channels, init)
@@ -146,7 +145,7 @@ class ReleasedEfficientNet(EfficientNet):
         self.classifier = Linear(self.width, CLASSES, init, kind=Idle)
 
 
-def _build(backbone: str, size: int, init: Init, stage: int | None, args: Mapping[str, Any]) -> Any:
+def _build(backbone: str, size: int, init: Init, stage: int | None, args: Options) -> Any:
     require_known("CADDM backbone in JAX", backbone, BACKBONES, ". Use --backend torch for others")
     if backbone != "timm:resnet10t":
         check_plain(backbone, stage, args)

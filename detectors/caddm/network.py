@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...benchmark.core.errors import BenchError, require_known
+from ..common.options import Options
 from ..common_torch.timm_models import create_timm_model
 from .shared import MAP, MAPS, check_plain, make_map_error
 
 # timm's name (with the tag of the ImageNet weights the released code starts from), arguments, dropout after pooling.
 _BN = {"bn_momentum": 0.01, "drop_path_rate": 0.2}
-_REFERENCE: dict[str, tuple[str, dict[str, Any], float]] = {
+_REFERENCE: dict[str, tuple[str, dict[str, float], float]] = {
     "resnet34": ("resnet34.tv_in1k", {}, 0.0),
     "efficientnet-b3": ("tf_efficientnet_b3.aa_in1k", _BN, 0.3),
     "efficientnet-b4": ("tf_efficientnet_b4.aa_in1k", _BN, 0.4),
@@ -39,7 +39,7 @@ class CaddmNet(nn.Module):
         *,
         pretrained: bool = False,
         stage: int | None = None,
-        backbone_args: Mapping[str, Any] | None = None,
+        backbone_args: Options | None = None,
     ):
         super().__init__()
         self.base_model, dropout = _build(backbone, input_size, stage, dict(backbone_args or {}), pretrained)
@@ -141,9 +141,7 @@ def _make_head(channels: int, out: int, size: int) -> nn.Conv2d:
 # ---- backbones
 
 
-def _build(
-    backbone: str, size: int, stage: int | None, args: dict[str, Any], pretrained: bool
-) -> tuple[nn.Module, float]:
+def _build(backbone: str, size: int, stage: int | None, args: Options, pretrained: bool) -> tuple[nn.Module, float]:
     if backbone in _REFERENCE:
         check_plain(backbone, stage, args)
         name, fixed, dropout = _REFERENCE[backbone]
@@ -156,7 +154,7 @@ def _build(
     return _create(name, pretrained, features_only=True, out_indices=(stage,), **args), 0.0
 
 
-def _find_fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
+def _find_fitting_stage(name: str, size: int, args: Options) -> int:
     """Find the last stage with a 7x7 map. Its network is thrown away: the layers behind the tap shouldn't exist."""
     info: Any = _create(name, False, features_only=True, **args).feature_info
     strides = info.reduction()
@@ -170,7 +168,7 @@ def _find_fitting_stage(name: str, size: int, args: dict[str, Any]) -> int:
     return len(maps) - 1 - maps[::-1].index(MAP)
 
 
-def _create(name: str, pretrained: bool, **args: Any) -> nn.Module:
+def _create(name: str, pretrained: bool, **args: object) -> nn.Module:
     return create_timm_model(name, pretrained, "backbone_args, stage", **args)
 
 

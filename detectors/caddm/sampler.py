@@ -7,16 +7,14 @@ Three recipes: `paper` does what the paper describes, `reference` what the relea
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
 
 from ...benchmark.core.errors import require_known
 from ...benchmark.core.types import TrainSample
-from ..common.options import check_options, check_range, list_options
+from ..common.options import Options, check_options, check_range, list_options
 from .alignment import REFERENCE_SIZE, UPRIGHT, Jitter, draw_jitter
 from .blend import Box, clone_misplaced, paste
 from .draws import flip_coin
@@ -62,7 +60,7 @@ GENTLE = Recipe(halved=0.0, photometric=0.05, genuine_in_fake=0.0)
 RECIPES = {"paper": PAPER, "reference": REFERENCE, "gentle": GENTLE}
 
 
-def make_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+def make_recipe(name: str, changes: Options | None = None) -> Recipe:
     """Return a recipe by its name, with some of its fields changed.
 
     Raises:

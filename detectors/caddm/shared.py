@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from ...benchmark.core.contracts import Cropper
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.types import Face
 from ..common.network_detector import LEAST_SIZE
-from ..common.options import check_multiple, check_range
+from ..common.options import Options, check_multiple, check_range
 from .alignment import REFERENCE_SIZE, align_face
 from .artifacts import locate_artifacts
 from .keys import to_reference_key
@@ -47,11 +46,11 @@ class CaddmMixin:
         self,
         *,
         backbone: str = "efficientnet-b4",
-        backbone_args: Mapping[str, Any] | None = None,
+        backbone_args: Options | None = None,
         stage: int | None = None,
         input_size: int = 224,
         recipe: str = "paper",
-        recipe_args: Mapping[str, Any] | None = None,
+        recipe_args: Options | None = None,
         detection_weight: float = 0.1,
         pretrained: bool = False,
         scale_input: bool = False,
@@ -62,7 +61,7 @@ class CaddmMixin:
         self.detection_weight, self.scale_input = detection_weight, scale_input
         self.build_network(stage, dict(backbone_args or {}), pretrained)
 
-    def build_network(self, stage: int | None, backbone_args: dict[str, Any], pretrained: bool) -> None:
+    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool) -> None:
         """Start the backend's base class, with the network of `backbone` and `input_size`."""
         raise NotImplementedError
 
@@ -92,7 +91,7 @@ def make_map_error(backbone: str, cells: tuple[int, ...], input_size: int, remed
     )
 
 
-def check_plain(backbone: str, stage: int | None, args: Mapping[str, Any]) -> None:
+def check_plain(backbone: str, stage: int | None, args: Options) -> None:
     """Raise a BenchError if a released backbone is given what only `timm:NAME` takes."""
     if args or stage is not None:
         raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from ...benchmark.core.contracts import Cropper, Sampler
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.types import Face
+from .fit import Shaped
+from .weights import load_weights
 
+T = TypeVar("T")
 LEAST_SIZE = 32  # Pixels: what takes any size makes maps 32 times smaller.
 
 
@@ -126,8 +130,8 @@ class NetworkDetector:
 
     # ---- weights
 
-    def names(self) -> Iterable[str]:
-        """Return the names of our weights."""
+    def names(self) -> Mapping[str, Shaped]:
+        """Return the names of our weights, with what has the shape of each."""
         raise NotImplementedError
 
     def reference_name(self, name: str) -> str:
@@ -137,11 +141,16 @@ class NetworkDetector:
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
 
-    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def load_arrays(self, source: Path | str | Mapping[str, object], framework: str = "numpy") -> dict[str, np.ndarray]:
+        """Return the weights of a checkpoint or a mapping, by our names, once they fit; see `load_weights`."""
+        found = load_weights(source, framework, lambda: self.to_reference(self.names()), self.adapt)
+        return self.from_reference(found)
+
+    def to_reference(self, state: Mapping[str, T]) -> dict[str, T]:
         """Rename our weights to the reference's names."""
         return {self.reference_name(k): v for k, v in state.items()}
 
-    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def from_reference(self, state: Mapping[str, T]) -> dict[str, T]:
         """Rename the reference's weights to our names."""
         ours = {self.reference_name(k): k for k in self.names()}
         return {ours[k]: v for k, v in state.items()}

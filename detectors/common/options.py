@@ -19,6 +19,10 @@ OTHERS = "**"  # The name of options that may have any.
 _YAML = {"an object": "a mapping {name: value}", "a valid array": "a list"}  # What JSON calls otherwise.
 
 
+Options = Mapping[str, Any]
+"""What a detector passes on to its network or recipe, as YAML gives it. Whoever takes it checks names and values."""
+
+
 class Option(NamedTuple):
     """What may be given: its annotation, and a value to show as an example."""
 
@@ -44,7 +48,7 @@ def list_options(maker: Callable[..., Any], *, keyword_only: bool = False) -> di
     return found
 
 
-def check_options(who: str, given: Mapping[str, Any], known: Mapping[str, Option], within: str = "") -> None:
+def check_options(who: str, given: Mapping[str, object], known: Mapping[str, Option], within: str = "") -> None:
     """Check names and types of what is given.
 
     Args:

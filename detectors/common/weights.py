@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import pickletools
 import re
+import sys
 import warnings
 import zipfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...benchmark.core.checkpoints import is_safetensors
+from ...benchmark.core.display import say_once
 from ...benchmark.core.errors import BenchError
-from ...benchmark.core.readers import read_safetensors_header
+from ...benchmark.core.readers import read_safetensors_header, shorten
+from .fit import Content, Shaped, check_fit, find_weights, tell_found
 
 # What torch.save wrote up to torch 1.5 begins with: the pickle of a magic number.
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -24,23 +28,49 @@ _CUT = "its end is missing or damaged, as of a download cut short"
 _EXPECTED = "Give a mapping of names to arrays, as detector.state() returns and checkpoints hold"
 
 
-def load_weights(source: Path | str | Mapping[str, Any], framework: str = "numpy") -> tuple[dict[str, np.ndarray], str]:
-    """Return the names and arrays of a checkpoint file or a mapping, and what to call it in messages.
+def load_weights(
+    source: Path | str | Mapping[str, object],
+    framework: str,
+    expect: Callable[[], Mapping[str, Shaped]],
+    adapt: Callable[[Mapping[str, tuple[int, ...]]], None],
+) -> dict[str, np.ndarray]:
+    """Return a network's weights, by the names it expects, from a checkpoint file or a mapping.
+
+    What was taken off, a wrapper such as `state_dict` or a prefix such as `module.`, is said on stderr.
+
+    Args:
+        source: the file, or names and arrays.
+        framework: `torch` or `numpy`, as which .safetensors are read; of torch's, those never used take no memory.
+        expect: returns the names expected, and what has the shape of each.
+        adapt: is told the shapes found, before they are compared with those expected.
 
     Raises:
-        BenchError: see `read_weights` and `to_named_arrays`.
+        BenchError: no such file, it can't be read, or its names or shapes are others.
     """
+    content, origin = _open_source(source, framework)
+    found, others = find_weights(content, expect())
+    named = _name_arrays(found.weights, origin)
+    adapt({name: tuple(value.shape) for name, value in named.items()})
+    expected = expect()
+    taken_off = found.describe()
+    check_fit(named, expected, f"{origin} ({taken_off})" if taken_off else origin)
+    if line := tell_found(found, others, origin):
+        say_once(line)
+    missing: dict[str, Any] = {name: np.zeros(expected[name].shape, np.int64) for name in expected if name not in named}
+    return to_named_arrays(named | missing, origin)
+
+
+def _open_source(source: Path | str | Mapping[str, object], framework: str) -> tuple[Content, str]:
+    """Return what a file holds or a mapping is, and what to call it in messages."""
     if isinstance(source, Mapping):
-        return to_named_arrays(source, "the given mapping"), "the given mapping"
+        return source, "the given mapping"
     if not isinstance(source, str | os.PathLike):
         raise BenchError(f"weights are a path, or a mapping of names to arrays, got a {type(source).__name__}")
-    return read_weights(Path(source), framework), str(source)
+    return read_checkpoint(Path(source), framework), str(source)
 
 
-def read_weights(path: Path, framework: str = "numpy") -> dict[str, np.ndarray]:
-    """Read names and arrays from a .safetensors file or a torch pickle ({network: ...}, {state_dict: ...} or bare).
-
-    Of a .safetensors file, read with `framework` torch, they take no memory until they are used.
+def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
+    """Read a .safetensors file or what torch.save wrote, whatever its name; code in pickles is never run.
 
     Raises:
         BenchError: no such file, not a checkpoint, or a pickle where torch isn't installed.
@@ -48,7 +78,7 @@ def read_weights(path: Path, framework: str = "numpy") -> dict[str, np.ndarray]:
     if not path.is_file():
         raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
     try:
-        if path.suffix == ".safetensors":
+        if is_safetensors(path):
             read_safetensors_header(path)
             content = import_module(f"safetensors.{framework}").load_file(path)
         else:
@@ -57,51 +87,68 @@ def read_weights(path: Path, framework: str = "numpy") -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # On damaged files torch, pickle and safetensors raise a dozen types.
         raise _make_read_error(path, error) from None
-    for wrapper in ("network", "state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
     if not isinstance(content, Mapping):
         raise BenchError(f"{path} holds a {type(content).__name__}, not a mapping of names to tensors")
-    return to_named_arrays(content, str(path))
+    return content
 
 
-def to_named_arrays(weights: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]:
-    """Return weights of any framework as numpy arrays, without the `module.` of data-parallel training.
-
-    Raises:
-        BenchError: one has no name, or is no numbers.
-    """
-    found = {}
+def _name_arrays(weights: Content, origin: str) -> dict[str, Shaped]:
+    """Return weights whose shapes can be asked for: tensors as they are, so that no number is read yet, or arrays."""
+    found: dict[str, Shaped] = {}
     for name, value in weights.items():
         if not isinstance(name, str):
-            raise BenchError(f"{origin} holds a weight under {name!r}, expected names. {_EXPECTED}")
-        try:
-            array = to_array(value)
-        except (TypeError, ValueError, RuntimeError, NotImplementedError):  # No array, or none that memory holds.
-            array = np.array(None)
-        if array.dtype.kind not in "fiub":
-            raise BenchError(f"{origin} holds a {type(value).__name__} under '{name}', not numbers. {_EXPECTED}")
-        found[name.removeprefix("module.")] = array
+            raise BenchError(f"{origin} holds a weight under {shorten(name)}, expected names. {_EXPECTED}")
+        found[name] = value if _is_tensor(value) else _to_numbers(name, value, origin)
     return found
+
+
+def _is_tensor(value: object) -> bool:
+    torch = sys.modules.get("torch")  # Where it isn't imported, nothing is a tensor of it.
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def to_named_arrays(weights: Mapping[str, object], origin: str) -> dict[str, np.ndarray]:
+    """Return weights of any framework as numpy arrays.
+
+    Raises:
+        BenchError: one is no numbers.
+    """
+    return {name: _to_numbers(name, value, origin) for name, value in weights.items()}
+
+
+def _to_numbers(name: str, value: Any, origin: str) -> np.ndarray:
+    try:
+        array = to_array(value)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):  # No array, or none that memory holds.
+        array = np.array(None)
+    if array.dtype.kind not in "fiub":
+        raise BenchError(f"{origin} holds a {type(value).__name__} under '{shorten(name)}', not numbers. {_EXPECTED}")
+    return array
 
 
 def to_array(value: Any) -> np.ndarray:
     """Return an array or tensor of any framework as numpy's, without a copy if possible; half precision as float32."""
-    if _is_expanded(value):
-        raise ValueError("it shows few numbers many times")
-    if hasattr(value, "detach"):  # A torch tensor, which may have a gradient, be on a device, or in bfloat16.
+    if _is_tensor(value):  # Which may have a gradient, be on a device, or in bfloat16.
         value = value.detach().cpu()
         value = value.float() if value.is_floating_point() and value.element_size() < 4 else value
-        return value.numpy()
+        found: np.ndarray = value.numpy()
+        return found
     array = np.asarray(value)
     return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
-def _is_expanded(value: Any) -> bool:
-    """Tell whether a tensor has many more numbers than are stored for it, as none that was trained has."""
-    if not hasattr(value, "untyped_storage"):
-        return False
-    return bool(value.numel() * value.element_size() > 16 * value.untyped_storage().nbytes() + 2**20)
+class _Ignored:
+    """Stands for a numpy scalar or a Namespace that lies beside the weights: nothing that a file says of it is done."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+_IGNORED = (
+    *("argparse.Namespace", "numpy.dtype"),
+    *("numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar"),
+)
 
 
 def _unpickle(path: Path) -> Any:
@@ -112,9 +159,11 @@ def _unpickle(path: Path) -> Any:
             f'{path} is a torch pickle, which needs torch: pip install "crossfake[torch]"; or give a .safetensors file'
         ) from None
     _refuse_compressed(path)
-    with warnings.catch_warnings():
+    ignored = torch.serialization.safe_globals([(_Ignored, name) for name in _IGNORED])
+    # Opened here, since by a name that ends in .safetensors torch takes it for one.
+    with warnings.catch_warnings(), ignored, path.open("rb") as file:
         warnings.simplefilter("ignore")  # Of unusual pickle protocols: whether it can be read will show.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _refuse_compressed(path: Path) -> None:
@@ -162,27 +211,3 @@ def _ends_early(path: Path) -> bool:
         except Exception:  # Several types, and which of them doesn't matter.
             return True
     return False
-
-
-def check_keys(given: Mapping[str, Any], expected: Mapping[str, Any], origin: str) -> None:
-    """Raise a BenchError, with the first key of each kind, unless names and shapes are the ones expected."""
-    missing = [k for k in expected if k not in given]
-    extra = [k for k in given if k not in expected]
-    shapes = [k for k in expected if k in given and tuple(given[k].shape) != tuple(expected[k].shape)]
-    if not (missing or extra or shapes):
-        return
-    parts = [
-        f"{len(keys)} {what} (first: {keys[0]})"
-        for what, keys in (("keys missing", missing), ("keys not known", extra))
-        if keys
-    ]
-    if shapes:
-        k = shapes[0]
-        parts.append(
-            f"{len(shapes)} of another shape (first: {k}, {tuple(given[k].shape)} instead of "
-            f"{tuple(expected[k].shape)})"
-        )
-    raise BenchError(
-        f"{origin} is a checkpoint of another architecture: of {len(expected)} keys expected and {len(given)} found, "
-        f"{'; '.join(parts)}. Check --detector and its options"
-    )

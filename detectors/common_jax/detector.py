@@ -20,7 +20,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ...benchmark.core.storage import cache_home
 from ..common.network_detector import NetworkDetector
-from ..common.weights import check_keys, load_weights
 from .layers import EVALUATION, Init, Mode
 
 if TYPE_CHECKING:
@@ -172,16 +171,13 @@ class JaxDetector(NetworkDetector):
         # PyTorch counts batches in 64 bits.
         return self.to_reference({k: v.astype(np.int64) if v.dtype == np.int32 else v for k, v in own.items()})
 
-    def load(self, source: Path | str | Mapping[str, Any]) -> Self:
+    def load(self, source: Path | str | Mapping[str, object]) -> Self:
         """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
 
         Raises:
-            BenchError: the file can't be read, or its keys or shapes aren't this network's.
+            BenchError: see `crossfake.detectors.common.weights.load_weights`.
         """
-        arrays, origin = load_weights(source)
-        self.adapt({k: v.shape for k, v in arrays.items()})
-        check_keys(arrays, self.to_reference(self.names()), origin)
-        own = self.from_reference(arrays)
+        own = self.load_arrays(source)
         self.weights = tuple(jax.device_put(_fill_state(part, own), self.whole) for part in self.shapes)
         return self
 

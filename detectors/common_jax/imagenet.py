@@ -6,14 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key
 from ...benchmark.core.storage import cache_home
-from ..common.weights import read_weights
+from ..common.weights import read_checkpoint, to_named_arrays
 
 _FETCH = """
 import json, sys
@@ -28,7 +27,7 @@ except BenchError as error:
 """
 
 
-def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: Any) -> dict[str, np.ndarray]:
+def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: object) -> dict[str, np.ndarray]:
     """Return the weights that the PyTorch port of `detector` starts from, under the reference's names, where `keep`.
 
     They stay in the cache folder as safetensors, so that torch and timm are needed the first time only.
@@ -42,4 +41,4 @@ def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BenchError(done.stderr.strip().splitlines()[-1])
-    return {k: v for k, v in read_weights(path).items() if keep(k)}
+    return to_named_arrays({k: v for k, v in read_checkpoint(path).items() if keep(k)}, str(path))

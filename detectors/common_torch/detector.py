@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..common.network_detector import NetworkDetector
-from ..common.weights import check_keys, load_weights
 
 if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
@@ -86,8 +85,8 @@ class TorchDetector(NetworkDetector):
         """Return the number of trained parameters."""
         return sum(p.numel() for p in self.network.parameters())
 
-    def names(self) -> Iterable[str]:
-        """Return the names of our weights."""
+    def names(self) -> Mapping[str, Tensor]:
+        """Return our weights by name."""
         return self.network.state_dict()
 
     def state(self) -> dict[str, np.ndarray]:
@@ -97,20 +96,18 @@ class TorchDetector(NetworkDetector):
         own = {k: np.array(v.detach().cpu().numpy(), order="C") for k, v in self.network.state_dict().items()}
         return self.to_reference(own)
 
-    def load(self, source: Path | str | Mapping[str, Any]) -> Self:
+    def load(self, source: Path | str | Mapping[str, object]) -> Self:
         """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
 
         Raises:
-            BenchError: the file can't be read, or its keys or shapes aren't this network's.
+            BenchError: see `crossfake.detectors.common.weights.load_weights`.
         """
-        arrays, origin = load_weights(source, "torch")
-        self.adapt({k: v.shape for k, v in arrays.items()})
-        expected = self.to_reference(self.network.state_dict())
-        check_keys(arrays, expected, origin)
+        found = self.load_arrays(source, "torch")
+        own = self.network.state_dict()
         # Writable, and in C order: a checkpoint may hold convolutions that were laid out channels-last.
-        own = {
-            k: torch.from_numpy(np.require(v, requirements=["C", "W"])).to(expected[k].dtype) for k, v in arrays.items()
+        arrays = {
+            k: torch.from_numpy(np.require(v, requirements=["C", "W"])).to(own[k].dtype) for k, v in found.items()
         }
         # A file's tensors belong to nobody else: those that are never used then stay on the disk.
-        self.network.load_state_dict(self.from_reference(own), assign=not isinstance(source, Mapping))
+        self.network.load_state_dict(arrays, assign=not isinstance(source, Mapping))
         return self

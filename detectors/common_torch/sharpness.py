@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,7 @@ def perturb_weights(parameters: Iterable[Tensor], rho: float, adaptive: bool = F
 
 
 @contextmanager
-def override_batch_norms(module: nn.Module, **attributes: Any) -> Iterator[None]:
+def override_batch_norms(module: nn.Module, **attributes: object) -> Iterator[None]:
     """Set attributes of all batch norms for a while, such as `momentum=0`: then running statistics stay as they are."""
     layers: list[nn.Module] = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     before = [{name: getattr(m, name) for name in attributes} for m in layers]
@@ -42,7 +41,7 @@ def override_batch_norms(module: nn.Module, **attributes: Any) -> Iterator[None]
         _set_attributes(layers, before)
 
 
-def _set_attributes(layers: list[nn.Module], values: list[dict[str, Any]]) -> None:
+def _set_attributes(layers: list[nn.Module], values: list[dict[str, object]]) -> None:
     for layer, attributes in zip(layers, values, strict=True):
         for name, value in attributes.items():
             setattr(layer, name, value)

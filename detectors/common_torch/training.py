@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -96,7 +97,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
             if name in content["rng"]:  # A state that was taken on another device has none of this one's.
                 module.set_rng_state(content["rng"][name])
 
-    def _list_generators(self) -> dict[str, Any]:
+    def _list_generators(self) -> dict[str, ModuleType]:
         """Return what draws random numbers: the processor's generator, and the device's where that is another."""
         kind = self.detector.device.type
         return {"cpu": torch} | ({kind: torch.get_device_module(kind)} if kind != "cpu" else {})

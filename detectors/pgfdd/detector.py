@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.core.registry import detectors
+from ..common.options import Options
 from ..common_torch.detector import TorchDetector
 from .network import FairnessNet
 from .objective import losses, rotate_within_kinds, shuffle_within_kinds
@@ -40,7 +41,7 @@ class Pgfdd(PgfddMixin, TorchDetector):
 
     network: FairnessNet
 
-    def build_network(self, network: dict[str, Any], checkpointing: bool, pretrained: bool) -> None:
+    def build_network(self, network: Options, checkpointing: bool, pretrained: bool) -> None:
         """Start with the network of these options."""
         TorchDetector.__init__(self)
         self.network = FairnessNet(

@@ -15,6 +15,7 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.core.registry import detectors
+from ..common.options import Options
 from ..common_jax.detector import JaxDetector, Named, flatten_state, to_channels_first
 from ..common_jax.imagenet import load_imagenet_weights
 from ..common_jax.layers import Mode
@@ -42,7 +43,7 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
         BenchError: an option isn't valid, or the backbone has no port.
     """
 
-    def build_network(self, network: dict[str, Any], checkpointing: bool, pretrained: bool) -> None:
+    def build_network(self, network: Options, checkpointing: bool, pretrained: bool) -> None:
         """Start with the network of these options."""
         self._network = partial(FairnessNet, repaired=self.repaired, checkpointing=checkpointing, **network)
         self.family = FAMILIES[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.core.errors import BenchError, require_known
-from ..common.options import check_options, list_options
+from ..common.options import Options, check_options, list_options
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout, to_full_precision
 from ..common_jax.resnet import ResNet
@@ -48,7 +47,7 @@ class FairnessNet(nnx.Module):
         classes: tuple[int, int],
         repaired: bool,
         checkpointing: bool,
-        backbone_args: Mapping[str, Any],
+        backbone_args: Options,
     ):
         self.repaired, self.checkpointing, half = repaired, checkpointing, width // 2
         methods, fused = classes
@@ -109,7 +108,7 @@ class FairnessNet(nnx.Module):
         return outputs
 
 
-def _make_encoder(backbone: str, width: int, init: Init, args: Mapping[str, Any]) -> Any:
+def _make_encoder(backbone: str, width: int, init: Init, args: Options) -> Any:
     """Make a backbone that also holds, under the checkpoint's names, a 1x1 convolution to `width` channels."""
     require_known("pgfdd backbone in JAX", backbone, BACKBONES, ". Use --backend torch for others")
     if args and not backbone.startswith("timm:"):

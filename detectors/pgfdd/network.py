@@ -5,7 +5,6 @@ The names of modules and outputs are the released code's, its misspelling of "re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ...benchmark.core.errors import BenchError, make_unknown_error
+from ..common.options import Options
 from ..common_torch.sharpness import override_batch_norms
 from ..common_torch.timm_models import create_timm_model
 from .labels import GROUPS, METHODS
@@ -53,7 +53,7 @@ class FairnessNet(nn.Module):
         repaired: bool = False,
         checkpointing: bool = True,
         pretrained: bool = False,
-        backbone_args: Mapping[str, Any] | None = None,
+        backbone_args: Options | None = None,
     ):
         super().__init__()
         self.repaired, self.checkpointing, half = repaired, checkpointing, width // 2
@@ -133,7 +133,7 @@ class FairnessNet(nn.Module):
 class Encoder(nn.Module):
     """A backbone without pooling, and a 1x1 convolution to `width` channels: (N, 3, S, S) to (N, width, S/32, S/32)."""
 
-    def __init__(self, backbone: str, width: int, pretrained: bool, args: Mapping[str, Any]):
+    def __init__(self, backbone: str, width: int, pretrained: bool, args: Options):
         super().__init__()
         name = BACKBONES.get(backbone, backbone.removeprefix("timm:"))
         if name == backbone or (args and backbone in BACKBONES):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from ...benchmark.core.errors import BenchError, require_known
 from ...benchmark.core.types import FAKE, REAL, Video
 from ..common.crops import BoxCrop
-from ..common.options import check_multiple
+from ..common.fit import Shaped
+from ..common.options import Options, check_multiple
 from . import labels
 from .labels import AIFACE_COUNTS, FFPP_COUNTS, METHODS, FairnessSampler, TrainingSetStats, compute_ldam_margins
 
 if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
 
+S = TypeVar("S", bound=Shaped)
 SCORES = ("softmax", "logit1")
 FAMILIES = ((len(METHODS) + 1, 2), (4, 1))  # CVPR 2024 and AI-Face: widths of head_spe and head_fused.
 HIDDEN = 512  # Of the heads.
@@ -79,7 +81,7 @@ class PgfddMixin:
         self,
         *,
         backbone: str = "xception",
-        backbone_args: Mapping[str, Any] | None = None,
+        backbone_args: Options | None = None,
         width: int = 512,
         input_size: int = 256,
         exact: bool = False,
@@ -95,7 +97,7 @@ class PgfddMixin:
         network = {"backbone": backbone, "width": width, "backbone_args": dict(backbone_args or {})}
         self.build_network(network, checkpointing, pretrained)
 
-    def build_network(self, network: dict[str, Any], checkpointing: bool, pretrained: bool) -> None:
+    def build_network(self, network: Options, checkpointing: bool, pretrained: bool) -> None:
         """Start the backend's base class; `network` holds the options `backbone`, `width` and `backbone_args`."""
         raise NotImplementedError
 
@@ -186,16 +188,16 @@ class PgfddMixin:
 
 def infer_family(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
     """Return the widths of head_spe and head_fused that a checkpoint's shapes tell; None if no family has them."""
-    methods, fused = (shapes.get(f"head_{name}.mlp.2.weight", (0,))[0] for name in ("spe", "fused"))
+    methods, fused = ((*shapes.get(f"head_{name}.mlp.2.weight", ()), 0)[0] for name in ("spe", "fused"))
     return (methods, fused) if (methods, fused) in FAMILIES else None
 
 
-def is_ai_face(outputs: Mapping[str, Any]) -> bool:
+def is_ai_face(outputs: Mapping[str, Shaped]) -> bool:
     """Tell whether outputs are the AI-Face family's, whose fused head has a single logit."""
     return outputs["cls_fused"].shape[1] == 1
 
 
-def rename_outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
+def rename_outputs(outputs: Mapping[str, S]) -> dict[str, S]:
     """Name outputs as their family does: AI-Face calls the fused logit `cls`, and the common ones `cls_ag`."""
     if not is_ai_face(outputs):
         return dict(outputs)

@@ -119,7 +119,7 @@ def test_tables_are_scored_and_refused_as_files_are():
     with pytest.raises(BenchError, match="the table has no column score"):
         crossfake.score(table().drop(columns="score"))
     fixed = crossfake.score(table(), threshold="val", val=table())
-    assert fixed.threshold.value == pytest.approx(0.4)
+    assert fixed.threshold.value == pytest.approx(0.3)
     with pytest.raises(BenchError, match="--threshold val: a table is no"):
         crossfake.score(table(), threshold="val")
 

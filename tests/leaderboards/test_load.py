@@ -6,7 +6,8 @@ import os
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.leaderboards.load import load_cards, load_cards_with_problems
+from crossfake.leaderboards.board import write
+from crossfake.leaderboards.load import load_cards, load_cards_with_problems, read_card
 
 
 def test_cards_are_found_at_any_depth_and_nothing_else(tmp_path, make, make_failed, save):
@@ -117,3 +118,34 @@ def test_a_copied_run_counts_once_and_file_times_mean_nothing(tmp_path, make, sa
     os.utime(paths[0], (1000, 1000))
     (card,) = load_cards(tmp_path)
     assert card.video.auc.value == 0.9
+
+
+@pytest.mark.parametrize("field", ["predictions", "validation"])
+@pytest.mark.parametrize("name", ["../../theirs.parquet", "/etc/theirs.parquet", "..\\theirs.parquet"])
+def test_a_card_names_no_file_outside_its_folder(tmp_path, make, save, field, name):
+    save(path := tmp_path / "scorecard.json", make().to_json() | {field: name})
+    with pytest.raises(BenchError, match=rf"scorecard\.json: .*{field}: .*(climbs out|is absolute)"):
+        read_card(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"curves": {"roc": [[0, 0, 1]]}}, "curves.roc.0"),
+        ({"curves": {"roc": 5}}, "curves.roc"),
+        ({"curves": {"histogram": 1}}, "curves.histogram"),
+        ({"curves": [1]}, "curves"),
+        ({"groups": {"gender": {"female": {"n_real": 1}}}}, "groups.gender.female"),
+        ({"groups": [1]}, "groups"),
+        ({"methods": {"x": 5}}, "methods.x"),
+        ({"artifacts": {"v": [[[1]]]}}, "artifacts.v"),
+    ],
+)
+def test_one_bad_card_never_takes_the_board_down(tmp_path, make, save, change, place):
+    save(tmp_path / "good/scorecard.json", make("a"))
+    save(tmp_path / "bad/scorecard.json", make("b").to_json() | change)
+    cards, problems = load_cards_with_problems(tmp_path)
+    assert [card.cell.test for card in cards] == ["a"]
+    assert len(problems) == 1
+    assert f"bad/scorecard.json: {place}" in problems[0]
+    write(cards, tmp_path / "board")

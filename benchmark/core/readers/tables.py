@@ -167,7 +167,7 @@ def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | 
         folded = {name.casefold(): name for name in known}
         names = [folded.get(name.strip().casefold(), name.strip()) for name in table.column_names]
         _refuse_repeats(names, path)
-        return table.rename_columns(names)
+        return table if names == table.column_names else table.rename_columns(names)
     packed = open_csv(path, known)
     read = arrow_csv.ReadOptions(column_names=packed.names, skip_rows=1)
     convert = arrow_csv.ConvertOptions(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -20,7 +20,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     depth = 0
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self.depth += 1
         if self.depth > MOST_DEPTH:
             raise yaml.YAMLError(f"it is nested more than {MOST_DEPTH} levels deep")
@@ -28,12 +28,12 @@ class _PlainLoader(yaml.SafeLoader):
         self.depth -= 1
         return node
 
-    def compose_document(self) -> Any:
+    def compose_document(self) -> yaml.Node | None:
         node = super().compose_document()
         _measure(node, {})
         return node
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()
         for key, _ in node.value:
             name = (key.tag, str(key.value))
@@ -44,7 +44,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _measure(node: Any, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+def _measure(node: yaml.Node | None, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
     """Return how many values a node stands for once its aliases are written out, and how deep they lie.
 
     Raises:
@@ -66,7 +66,7 @@ def _measure(node: Any, known: dict[int, tuple[int, int] | None]) -> tuple[int, 
     return count, depth
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> object:
     """Read a YAML file of at most 1 MiB; None where it is empty.
 
     Raises:
@@ -75,7 +75,7 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(read_text(path, MOST_BYTES), str(path))
 
 
-def parse_yaml(text: str, name: str) -> Any:
+def parse_yaml(text: str, name: str) -> object:
     """Parse YAML: text, numbers, lists, mappings.
 
     Raises:
@@ -83,7 +83,7 @@ def parse_yaml(text: str, name: str) -> Any:
             that isn't finite.
     """
     try:
-        content = yaml.load(text, _PlainLoader)  # a SafeLoader, which makes plain data only # nosec B506
+        content: object = yaml.load(text, _PlainLoader)  # a SafeLoader, which makes plain data only # nosec B506
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise BenchError(f"{name} is not YAML: {shorten(error.problem or error)}{line}") from None
@@ -93,7 +93,7 @@ def parse_yaml(text: str, name: str) -> Any:
     return content
 
 
-def check_finite(content: Any, name: str) -> None:
+def check_finite(content: object, name: str) -> None:
     """Refuse infinite numbers and NaN, at any depth.
 
     Raises:
@@ -103,7 +103,7 @@ def check_finite(content: Any, name: str) -> None:
         raise BenchError(f"{name} holds a number that isn't finite (.inf or .nan)")
 
 
-def _is_finite(content: Any) -> bool:
+def _is_finite(content: object) -> bool:
     if isinstance(content, dict):
         return all(map(_is_finite, content.values()))
     if isinstance(content, list):

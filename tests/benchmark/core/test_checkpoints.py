@@ -50,6 +50,12 @@ def test_files_from_elsewhere_have_no_header(tmp_path):
         assert read_header(path) == {}
 
 
+def test_a_header_is_read_whatever_the_file_is_called(tmp_path):
+    path = tmp_path / "c.pth"
+    save(Weights(a=np.zeros(2, np.float32)), path, {"detector": "meso4"})
+    assert read_header(path) == {"detector": "meso4"}
+
+
 @pytest.mark.parametrize(
     "content",
     [

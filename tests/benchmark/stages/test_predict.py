@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import (
     PartialPredictions,
     PredictionsMetadata,
+    has_predictions,
     read_predictions,
     write_predictions,
 )
@@ -156,6 +159,51 @@ def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, 
         assert table.equals(predict(Told(), whole, store, videos)[0])
 
 
+@pytest.mark.parametrize("score", [np.nan, np.inf, "a", None])
+def test_unfinished_scores_that_are_no_numbers_are_not_taken(memory_store, videos, tmp_path, score):
+    expected, _ = predict(Told(), whole, memory_store(CONTENT), videos)
+    partial = PartialPredictions(tmp_path / "predictions.parquet")
+    write_predictions(partial.path, expected.head(2).assign(score=score), PredictionsMetadata())
+    assert partial.read_scores(expected).tolist() == []
+
+
+DAMAGED = {
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "empty": lambda whole: b"",
+    "zeros": lambda whole: bytes(len(whole)),
+    "damaged inside": lambda whole: whole[:4] + b"\xff" * 300 + whole[304:],
+    "no metadata at its end": lambda whole: whole[:-200] + bytes(192) + whole[-8:],
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_predictions_are_told_and_count_as_none(memory_store, videos, tmp_path, kind):
+    table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
+    path, said = tmp_path / "predictions.parquet", []
+    assert not has_predictions(path, said.append)
+    write_predictions(path, table, metadata)
+    assert has_predictions(path, said.append)
+    path.write_bytes(DAMAGED[kind](path.read_bytes()))
+    assert said == []
+    assert not has_predictions(path, said.append)
+    assert said[0].startswith(str(path))
+    assert said[0].endswith(": made again")
+    assert "\n" not in said[0]
+    write_predictions(path, table.drop(columns="score"), metadata)
+    assert not has_predictions(path, said.append)
+    assert said[1:] == [f"{path} has no column score: made again"]
+
+
+def test_damaged_unfinished_predictions_are_told_and_made_again(memory_store, videos, tmp_path, capsys):
+    partial = PartialPredictions(tmp_path / "predictions.parquet")
+    partial.path.write_bytes(b"junk")
+    table, _ = predict(Told(), whole, memory_store(CONTENT), videos, partial_predictions=partial)
+    assert len(table) == 6
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(str(partial.path))
+    assert line.endswith(": scoring starts over")
+
+
 def test_a_short_scoring_writes_nothing_twice(memory_store, videos, tmp_path):
     predict(
         Told(),
@@ -258,7 +306,7 @@ def test_a_table_from_elsewhere_has_no_facts(tmp_path):
 )
 def test_unreadable_files_are_told_in_one_line(tmp_path: Path, name: str, content: bytes):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BenchError, match="can't be read as a table") as error:
+    with pytest.raises(BenchError, match=r"can't be read as a table|is empty|begins as UTF-16") as error:
         read_predictions(tmp_path / name)
     assert str(tmp_path / name) in str(error.value)
     assert "\n" not in str(error.value)
@@ -278,3 +326,35 @@ def test_compiling_is_told_and_part_of_no_speed(memory_store, videos):
     assert speed.compile_s == 1000
     assert speed.pipeline_images_per_s < 0  # It took next to no time, less a thousand seconds.
     assert predict(Told(), whole, memory_store(CONTENT), videos)[1].throughput.compile_s == 0
+
+
+ROWS = pd.DataFrame({"video": ["NA", "b"], "frame": [0, 0], "label": [0, 1], "score": [0.25, 0.75]})
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_predictions_of_any_dialect_are_read(tmp_path, mark, encoding):
+    header = {"video": " Video", "frame": "FRAME", "label": "Label ", "score": "score"}
+    ROWS.rename(columns=header).to_csv(tmp_path / "a.csv", sep=mark, index=False, encoding=encoding)
+    assert read_predictions(tmp_path / "a.csv")[0].to_dict() == ROWS.to_dict()
+
+
+def test_parquet_is_read_whatever_pandas_wrote_beside_it(tmp_path):
+    packed = pa.Table.from_pandas(ROWS.set_index(pd.Index([5, 7])))
+    metadata = {**packed.schema.metadata, b"pandas": packed.schema.metadata[b"pandas"].replace(b":", b"", 1)}
+    pq.write_table(packed.replace_schema_metadata(metadata), tmp_path / "a.parquet")
+    assert read_predictions(tmp_path / "a.parquet")[0].to_dict() == ROWS.to_dict()
+
+
+def test_lists_in_a_column_are_refused(tmp_path):
+    columns = {**ROWS.to_dict("list"), "method": pa.array([None, ["x"]])}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(BenchError, match=r"a\.parquet has list<.*> in its column method"):
+        read_predictions(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1junkPAR1"])
+def test_damaged_unfinished_predictions_are_begun_anew(tmp_path, damage):
+    partial = PartialPredictions(tmp_path / "predictions.parquet", "x")
+    partial.path.write_bytes(damage)
+    assert len(partial.read_scores(ROWS)) == 0

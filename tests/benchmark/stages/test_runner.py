@@ -77,6 +77,41 @@ def test_weights_that_cannot_be_written_back_are_used_all_the_same(tiny_world, t
     assert card["threshold"]["value"] == 0.25
 
 
+def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path, capsys):
+    common = ["--data", str(tiny_world), "--runs", str(tmp_path / "runs"), "--workers", "0"]
+    command = ["run", "--detector", TOY, "--train", "ff++", "--test", "dfdc", *common]
+    assert main(command) == 0
+    card, files = next(tmp_path.rglob("scorecard.json")), sorted(tmp_path.rglob("predictions.parquet"))
+    before, predicted = json.loads(card.read_text()), [pd.read_parquet(path) for path in files]
+    assert len(files) == 2
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-100])
+    for content in ("[]", "{", json.dumps({**before, "metrics": 3})):
+        card.write_text(content)
+        capsys.readouterr()
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert sum(line.endswith(": made again") for line in lines) == (2 if content == "[]" else 0)
+        after = json.loads(card.read_text())
+        assert after["metrics"] == before["metrics"]
+    assert all(pd.read_parquet(path).equals(table) for path, table in zip(files, predicted, strict=True))
+
+
+@pytest.mark.parametrize("content", [b"", bytes(100), b"junk" * 20])
+@pytest.mark.parametrize(("given", "remedy"), [(False, "trained"), (True, "copied")])
+def test_of_a_damaged_checkpoint_of_a_run_it_is_told_what_to_remove(planned, tmp_path, content, given, remedy):
+    pytest.importorskip("torch")
+    (tmp_path / "given.safetensors").write_bytes(b"anything")
+    cell = planned.cell(runs=tmp_path / "runs", checkpoint=tmp_path / "given.safetensors" if given else None)
+    checkpoint = cell.folder / "checkpoint.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(content)
+    with pytest.raises(BenchError) as raised:
+        Stages(cell, RunOptions(Reporter(quiet=True))).load_or_train()
+    assert str(raised.value).endswith(f". Remove {checkpoint}: the same command has it {remedy} again")
+    assert "\n" not in str(raised.value)
+
+
 def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path, monkeypatch):
     def crash(self) -> None:
         raise RuntimeError("boom")

@@ -11,8 +11,9 @@ from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.storage import cache_home
 from crossfake.benchmark.core.types import FAKE, REAL
-from crossfake.benchmark.stages.sources import DataRoot, demo_folder, find_root, open_source, parse_demo
+from crossfake.benchmark.stages.sources import DataRoot, demo_folder, find_root, open_source, parse_demo, remake_damaged
 from crossfake.datasets.demo.world import DemoWorld
+from crossfake.datasets.faces.face_store import DamagedShardError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,3 +140,18 @@ def test_open_source_finds_the_demo_worlds_sets(tiny_world):
     assert {v.split for v in open_source("dfdc", root).videos} == {"train", "val", "test"}
     with pytest.raises(BenchError, match="Did you mean 'celebdf'"):
         open_source("celebfd", root)
+
+
+def test_what_a_damaged_shard_held_is_made_again_and_read_once_more(tmp_path, capsys):
+    path, calls = tmp_path / "a.arrow", []
+    path.touch()
+
+    def use() -> str:
+        calls.append(path.exists())
+        if path.exists():
+            raise DamagedShardError(path, "why")
+        return "done"
+
+    assert remake_damaged(use, Reporter()) == "done"
+    assert calls == [True, False]
+    assert capsys.readouterr().out == f"{path} is damaged (why): its faces are made again\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -247,6 +248,49 @@ def test_a_killed_training_goes_on_to_the_same_end(course, killed_at, monkeypatc
     assert again.reporter.lines[0] == f"resuming training at step {killed_at}"
     assert first.seen[:killed_at] + second.seen == whole.seen
     assert second.weight == whole.weight == 2
+
+
+DAMAGED_STATES = {
+    "junk": lambda whole: b"junk" * 100,
+    "empty": lambda whole: b"",
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "zeros inside": lambda whole: whole[:100] + bytes(60) + whole[160:],
+    "an array": lambda whole: pack_npy(np.zeros(3)),
+    "other keys": lambda whole: pack(other=np.zeros(3)),
+    "another session": lambda whole: pack(session=np.zeros(3, np.uint8), progress=np.array("{}")),
+    "a progress that is none": lambda whole: pack(session=np.frombuffer(b"5", np.uint8), progress=np.array("[]")),
+    "a step that is none": lambda whole: pack(
+        session=np.frombuffer(b"5", np.uint8), progress=np.array('{"step": "x"}')
+    ),
+}
+
+
+def pack_npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def pack(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", DAMAGED_STATES)
+def test_from_a_damaged_state_training_starts_over_to_the_same_end(course, tmp_path, kind):
+    whole = course(Student([True, False, False]))
+    expected = whole.run()
+    state = tmp_path / "training_state.npz"
+    state.write_bytes(DAMAGED_STATES[kind](state.read_bytes()))
+    again = course(Student([True, False, False]))
+    assert again.run() == expected
+    assert again.detector.seen == whole.detector.seen
+    assert again.reporter.lines[0].startswith(f"{state} can't be read (")
+    assert again.reporter.lines[0].endswith("): training starts over")
+    third = course(Student([True, False, False]))
+    third.run()
+    assert third.reporter.lines[0] == "resuming training at step 6"
 
 
 def test_what_was_kept_for_resuming_is_removed_and_half_written_files_of_killed_runs_too(course, tmp_path):

@@ -1,13 +1,25 @@
+import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.types import Face, LostFrame, PrepareResult
-from crossfake.datasets.faces.face_store import FaceStore, decode, encode, list_shards, write_shard
+from crossfake.datasets.faces.face_store import (
+    DamagedShardError,
+    FaceStore,
+    check_shard,
+    decode,
+    encode,
+    list_shards,
+    write_shard,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -123,7 +135,7 @@ def test_broken_shard_is_named(tmp_path):
     write(tmp_path, "a", {"x.mp4": [face(3)]})
     path = tmp_path / "a.arrow"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BenchError, match=r"a\.arrow can't be read .*Remove that file and rerun"):
+    with pytest.raises(BenchError, match=r"a\.arrow is damaged .*Remove that file and rerun"):
         FaceStore(tmp_path).outcomes()
 
 
@@ -145,6 +157,30 @@ def test_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(pa.ArrowException):
         write_shard(tmp_path / "a.arrow", {}, [(PrepareResult("x.mp4", "ok", 1, frames=(0,)), [(face(0), 1)])])
     assert list(tmp_path.iterdir()) == []
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from crossfake.benchmark.core.types import Face, PrepareResult
+from crossfake.datasets.faces.face_store import write_shard
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+one = Face(np.zeros((4, 4, 3), np.uint8), np.zeros((81, 2), np.float32), np.zeros(4, np.float32), 0, (0, 0), (9, 9))
+try:
+    write_shard(Path(sys.argv[1]), {}, [(PrepareResult("x", "ok", 1, 1, (0,)), [(one, bytes(50_000))])])
+except OSError as error:
+    print(error.strerror, error.filename)
+"""
+
+
+def test_a_full_disk_is_told_with_the_file_and_the_remedy(tmp_path):
+    path = tmp_path / "store" / "a.arrow"
+    run = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=True)
+    why = "prepared faces can't be kept: File too large"
+    assert run.stdout == f"{why}; make room there, or let BENCH_CACHE name a folder on another disk {path}\n"
+    assert list(path.parent.iterdir()) == []
 
 
 def test_stores_from_before_lost_frames_were_kept_are_read(tmp_path, monkeypatch):
@@ -171,6 +207,78 @@ def test_places_are_the_landmarks_boxes_in_shares_of_the_frame(tmp_path):
     points = [(f.landmarks + f.origin) / f.frame_size for f in faces]
     assert np.allclose(store.get_relative_boxes("x.mp4"), [[*p.min(0), *p.max(0)] for p in points], atol=1e-6)
     assert store.get_relative_boxes("none.mp4").shape == store.get_relative_boxes("unknown.mp4").shape == (0, 4)
+
+
+def jpeg_store(folder) -> tuple[FaceStore, Path]:
+    """A store of two videos of two frames in JPEG, which hides damage."""
+    rng = np.random.default_rng(1)
+    faces = [replace(face(i), crop=cv2.blur(rng.integers(0, 255, (99, 99, 3), np.uint8), (5, 5))) for i in range(4)]
+    results = [
+        (PrepareResult(v, "ok", 2, 2, (f[0].frame, f[1].frame)), [(x, encode(x.crop, "jpeg95")) for x in f])
+        for v, f in (("x.mp4", faces[:2]), ("y.mp4", faces[2:]))
+    ]
+    write_shard(folder / "a.arrow", {"frames": 2}, results)
+    return FaceStore(folder), folder / "a.arrow"
+
+
+def damage(path, mark: bytes, offset: int, new: bytes) -> None:
+    content = bytearray(path.read_bytes())
+    at = content.rindex(mark) + offset
+    content[at : at + len(new)] = new
+    path.write_bytes(content)
+
+
+def test_a_wrong_byte_inside_a_picture_that_still_decodes_is_noticed(tmp_path):
+    store, path = jpeg_store(tmp_path)
+    before = store.faces("y.mp4")
+    damage(path, encode(before[1].crop, "jpeg95")[:20], 1500, b"\x55\x2a\x13")
+    store = FaceStore(tmp_path)
+    assert same(store.face("y.mp4", 0), before[0])
+    with pytest.raises(DamagedShardError, match=r"a\.arrow is damaged \(frame 3 of y\.mp4 isn't what was written\)"):
+        store.face("y.mp4", 1)
+    with pytest.raises(DamagedShardError, match=r"the faces of y\.mp4 aren't what was written"):
+        check_shard(path)
+
+
+@pytest.mark.parametrize("what", ["landmarks", "box"])
+def test_wrong_numbers_beside_a_picture_are_noticed(tmp_path, what):
+    store, path = jpeg_store(tmp_path)
+    value = getattr(store.face("y.mp4", 1), what).astype("<f4").tobytes()
+    damage(path, value, 4, np.float32(7.5).tobytes())
+    with pytest.raises(DamagedShardError):
+        FaceStore(tmp_path).face("y.mp4", 1)
+
+
+def test_wrong_letters_in_what_a_shard_says_of_itself_are_noticed(tmp_path):
+    _, path = jpeg_store(tmp_path)
+    damage(path, b'"frames": [2, 3]', 0, b'"frames": [2, 4]')
+    with pytest.raises(DamagedShardError, match="what it says of itself isn't what was written"):
+        FaceStore(tmp_path).outcomes()
+
+
+def test_damage_travels_from_other_processes(tmp_path):
+    error = pickle.loads(pickle.dumps(DamagedShardError(tmp_path, "why")))
+    assert (error.path, str(error)) == (
+        tmp_path,
+        f"{tmp_path} is damaged (why). Remove that file and rerun: it will be made again",
+    )
+
+
+def test_shards_from_before_there_were_checksums_are_read(tmp_path, monkeypatch):
+    store, path = jpeg_store(tmp_path)
+    before = store.faces("x.mp4")
+    with pa.memory_map(str(path)) as file:
+        reader = pa.ipc.open_file(file)
+        content = json.loads(reader.schema.metadata[b"crossfake"])
+        del content["checksums"]
+        batches = [reader.get_batch(i) for i in range(2)]
+        schema = reader.schema.with_metadata({b"crossfake": json.dumps(content)})
+        with pa.ipc.new_file(str(tmp_path / "old.arrow"), schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+    path.unlink()
+    check_shard(tmp_path / "old.arrow")
+    assert all(same(*pair) for pair in zip(FaceStore(tmp_path).faces("x.mp4"), before, strict=True))
 
 
 FUZZ = """

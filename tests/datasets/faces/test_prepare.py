@@ -100,6 +100,37 @@ def test_lost_shard_is_made_again(videos, tmp_path, small_chunks):
     assert everything(prepare(videos[:4], SETTINGS, tmp_path)) == before
 
 
+@pytest.mark.parametrize("harm", ["cut", "empty", "junk", "zeros", "footer"])
+def test_a_damaged_shard_is_made_again_with_a_line(videos, tmp_path, small_chunks, capsys, harm):
+    before = everything(prepare(videos[:4], SETTINGS, tmp_path))
+    prepare(videos[:4], SETTINGS, tmp_path)  # Which remembers that all is good.
+    path = list_shards(tmp_path)[0]
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes(
+        {
+            "cut": whole[:half],
+            "empty": b"",
+            "junk": b"junk" * 999,
+            "zeros": whole[:half] + bytes(2000) + whole[half + 2000 :],
+            "footer": whole[:-300] + bytes(200) + whole[-100:],
+        }[harm]
+    )
+    assert everything(prepare(videos[:4], SETTINGS, tmp_path)) == before
+    assert path.read_bytes() == whole
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(f"{path} is damaged (")
+    assert told[0].endswith("): its faces are made again")
+
+
+def test_shards_are_read_whole_once(videos, tmp_path, monkeypatch):
+    prepare(videos[:2], SETTINGS, tmp_path)
+    prepare(videos[:2], SETTINGS, tmp_path)
+    monkeypatch.setattr("crossfake.datasets.faces.repair.check_shard", None)
+    prepare(videos[:2], SETTINGS, tmp_path)
+
+
 def test_large_chunks_become_several_shards_with_the_same_faces(videos, tmp_path, monkeypatch):
     whole = prepare(videos[:5], SETTINGS, tmp_path / "whole")
     monkeypatch.setattr(module, "SHARD_BYTES", sum(p.stat().st_size for p in list_shards(tmp_path / "whole")) // 3)

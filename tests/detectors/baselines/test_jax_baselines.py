@@ -81,7 +81,7 @@ def test_widths_round_as_timms():
 
 
 def test_pytorch_and_jax_cards_agree():
-    for name in ("xception", "efficientnet-b4", "resnet34", "meso4"):
+    for name in ("xception", "efficientnet-b4", "resnet34", "meso4", "caddm", "pgfdd", "pgfdd_fixed"):
         one, other = detectors.find(name, "torch"), detectors.find(name, "jax")
         assert one.aliases == other.aliases
         assert other.capabilities == one.capabilities | {"flops"}

@@ -26,7 +26,6 @@ BAD = {
     "outside": (OUTSIDE, "its landmarks, around [1050.0, 518.0], are outside of the frame"),
     "pixel": ({"crop": np.full((1, 1, 3), 9, np.uint8)}, "a picture of 1 x 1 pixels"),
     "tiny": ({"landmarks": np.linspace(8, 9, 162, dtype=np.float32).reshape(81, 2)}, "a face of 1 x 1 pixels"),
-    "broken": ({}, "the face store holds 7 bytes that can't be used as an image: it can't be decoded"),
 }
 
 
@@ -66,10 +65,11 @@ def test_a_bad_face_is_lost_and_the_others_stay(store, bad, kind):
         assert sorted(batch["label"]) == [0, 1]
 
 
-def test_a_fake_whose_source_cant_be_decoded_is_lost(store):
-    batch, lost = batches(*store({"real/good": {}, "fake/good": {}, "real/broken": {}, "fake/x": {}}))(0)
-    assert [name.partition(":")[0] for name in lost] == ["real/broken face 0"]
-    assert len(batch["label"]) == 3
+@pytest.mark.parametrize("kind", ["real", "fake"])
+def test_a_picture_that_cant_be_decoded_stops_instead_of_giving_other_weights(store, kind):
+    made = batches(*store({"real/good": {}, "fake/good": {}, f"{kind}/broken": {}}))
+    with pytest.raises(BenchError, match=r"one\.arrow is damaged \(frame 0 of .*broken"):
+        made(0)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -153,6 +153,15 @@ def test_a_mistake_in_a_users_own_code_is_not_taken_for_a_wrong_option(tmp_path)
         create_from(entry, args={"other": 1})
 
 
+@pytest.mark.parametrize("name", ["caddm", "pgfdd", "pgfdd_fixed", "meso4", "xception", "resnet34", "efficientnet-b4"])
+def test_both_ports_take_the_same_options(name):
+    for package in ("torch", "timm", "jax", "flax", "optax"):
+        pytest.importorskip(package)
+    options, others = (list_options(detectors.find(name, backend).load()) for backend in ("torch", "jax"))
+    assert options == others
+    assert "input_size" in options
+
+
 def test_options_of_a_signature():
     def maker(a, b: int = 2, *rest, c: str | None = None, **others): ...
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+import struct
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.detectors import create
-from crossfake.detectors.common.weights import read_weights
 
 torch = pytest.importorskip("torch")
 
@@ -136,16 +138,153 @@ def test_other_archives_are_told(detector, weights, tmp_path):
         detector.load(tmp_path / "weights.npz")
 
 
-def test_a_compressed_archive_is_refused_before_it_is_read(tmp_path):
+LAYOUTS = {
+    "compiled": lambda w: {f"_orig_mod.{k}": v for k, v in w.items()},
+    "compiled, data-parallel": lambda w: {f"module._orig_mod.{k}": v for k, v in w.items()},
+    "lightning": lambda w: {"state_dict": {f"model.{k}": v for k, v in w.items()}, "pytorch-lightning_version": "2.5"},
+    "model_state_dict": lambda w: {"model_state_dict": w, "epoch": 1, "optimizer": {"state": {}, "param_groups": []}},
+    "params_ema": lambda w: {"params_ema": w},
+    "numpy scalars": lambda w: {"net": w, "auc": np.float64(0.9), "step": np.int64(3), "name": np.str_("a")},
+    "namespace": lambda w: {"model": w, "args": argparse.Namespace(lr=1, more=argparse.Namespace(seed=np.int32(1)))},
+    "without counters": lambda w: {k: v for k, v in w.items() if not k.endswith("num_batches_tracked")},
+    "strided": lambda w: {k: v.new_zeros(*v.shape, 2)[..., 0].copy_(v) for k, v in w.items()},
+}
 
-    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", bytes(10**7))
-    with pytest.raises(BenchError, match=r"holds 10,000,000 bytes in [\d,]+: torch.save compresses nothing"):
-        read_weights(tmp_path / "bomb.pth")
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("legacy", [False, True])
+def test_files_as_people_save_them_load(detector, weights, tmp_path, layout, legacy, capsys):
+    content = LAYOUTS[layout]({k: torch.tensor(v) for k, v in weights.items()})
+    torch.save(content, tmp_path / "w.ckpt", _use_new_zipfile_serialization=not legacy)
+    state = detector.load(tmp_path / "w.ckpt").state()
+    assert all(np.array_equal(state[k], v) for k, v in weights.items())
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == (layout not in ("without counters", "strided"))
+    assert all(line.startswith(f"{tmp_path / 'w.ckpt'}: took the weights ") for line in lines)
 
 
-def test_a_tensor_that_shows_few_numbers_many_times_is_refused(tmp_path):
+def test_a_prefix_that_some_names_lack_is_not_taken_off(detector, weights):
+    """Else two weights would get one name, and the last would be taken in silence."""
+    with pytest.raises(BenchError, match=r"1 keys not known \(first: module.fc1.bias\)"):
+        detector.load({**weights, "module.fc1.bias": weights["fc1.bias"] + 1})
 
-    torch.save({"a": torch.zeros(1, dtype=torch.float16).expand(10**6, 10**6)}, tmp_path / "wide.pth")
-    with pytest.raises(BenchError, match="under 'a', not numbers"):
-        read_weights(tmp_path / "wide.pth")
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pkl", "w.bin", "w.safetensors", "w"])
+def test_what_a_file_is_is_told_by_its_content(detector, weights, tmp_path, name):
+    from safetensors.torch import save_file
+
+    tensors = {k: torch.tensor(v) for k, v in weights.items()}
+    for write in (torch.save, save_file):
+        write(tensors, tmp_path / name)
+        assert np.array_equal(detector.load(tmp_path / name).state()["fc1.weight"], weights["fc1.weight"])
+
+
+class Runs:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_code_in_a_pickle_is_never_run(detector, weights, tmp_path, legacy):
+    content = {"state_dict": {k: torch.tensor(v) for k, v in weights.items()}, "args": Runs(tmp_path / "ran")}
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(BenchError, match="neither tensor nor plain data; code in pickles is never run"):
+        detector.load(tmp_path / "w.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_archive_that_would_fill_the_memory_is_not_unpacked(detector, weights, tmp_path):
+    torch.save({"a": torch.zeros(1_000_000)}, tmp_path / "large.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "large.pth") as large,
+        zipfile.ZipFile(tmp_path / "small.pth", "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for part in large.namelist():
+            small.writestr(part, large.read(part))
+    with pytest.raises(BenchError, match=r"holds 4,00[\d,]+ bytes in [\d,]+: torch.save compresses nothing"):
+        detector.load(tmp_path / "small.pth")
+
+
+def test_a_tensor_that_repeats_one_number_takes_no_memory_before_its_shape_is_compared(detector, weights, tmp_path):
+    tensors = {k: torch.tensor(v) for k, v in weights.items()}
+    tensors["fc1.bias"] = torch.zeros(1, dtype=torch.float16).expand(2**50)
+    torch.save(tensors, tmp_path / "w.pth")
+    with pytest.raises(BenchError, match=r"1 of another shape \(first: fc1.bias, \(1125899906842624,\)"):
+        detector.load(tmp_path / "w.pth")
+
+
+DAMAGED = {
+    "empty": b"",
+    "zeros": bytes(1000),
+    "text": b"<!DOCTYPE html><html>not found</html>",
+    "a huge header": struct.pack("<Q", 2**62) + b"{}",
+    "a deep header": struct.pack("<Q", 200_000) + b'{"a":' * 40_000,
+    "a list": struct.pack("<Q", 9) + b"{[1, 2]  ",
+    "cut at its header": struct.pack("<Q", 50) + b'{"a":{"dtype":"F32"',
+    "a place outside": struct.pack("<Q", 55) + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}' + bytes(4),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_what_is_no_checkpoint_is_told_in_a_line(detector, tmp_path, kind, name):
+    path = tmp_path / name
+    path.write_bytes(DAMAGED[kind])
+    with pytest.raises(BenchError) as raised:
+        detector.load(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def mutate(content: bytes, draw: np.random.Generator) -> bytes:
+    """Change a file as disks, downloads and attackers do."""
+    changed, place = bytearray(content), int(draw.integers(len(content)))
+    head = int(draw.integers(min(600, len(content))))
+    kind = draw.integers(6)
+    if kind == 0:
+        return content[:place]
+    if kind == 1:
+        changed[place : place + 64] = bytes(64)
+    elif kind == 2:
+        changed[head] = draw.integers(256)
+    elif kind == 3:
+        for spot in draw.integers(len(content), size=20):
+            changed[spot] ^= 1 << draw.integers(8)
+    elif kind == 4:
+        changed[head:head] = draw.bytes(3)
+    else:
+        changed[:8] = struct.pack("<Q", int(draw.integers(2**63)))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("writer", ["safetensors", "zip", "legacy"])
+def test_damaged_files_load_or_are_told_in_a_line(weights, tmp_path, writer):
+    from safetensors.torch import save_file
+
+    path, tensors = tmp_path / "w.pth", {k: torch.tensor(v) for k, v in weights.items()}
+    if writer == "safetensors":
+        save_file(tensors, path, metadata={"crossfake": '{"detector": "meso4"}'})
+    else:
+        torch.save({"model": tensors}, path, _use_new_zipfile_serialization=writer == "zip")
+    whole, told = path.read_bytes(), 0
+    draw = np.random.default_rng(3)
+    for _ in range(70):
+        path.write_bytes(mutate(whole, draw))
+        error = find_error(create("meso4", backend="torch", input_size=32), path)
+        assert "\n" not in error
+        told += bool(error)
+    assert told > 20
+
+
+def find_error(detector: Any, path: Path) -> str:
+    """Load a file; anything else than a BenchError is raised."""
+    try:
+        detector.load(path)
+    except BenchError as error:
+        return str(error)
+    return ""

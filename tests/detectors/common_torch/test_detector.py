@@ -123,14 +123,15 @@ def test_the_reference_pickle_layout_loads(frames, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "suffix", "message"),
     [
-        (b"", "(0 bytes) can't be read as a checkpoint"),
-        (b"not a checkpoint at all", "can't be read as a checkpoint"),
+        (b"", ".pkl", "(0 bytes) can't be read as a checkpoint: it is empty"),
+        (b"", ".safetensors", "(0 bytes) is cut short, or no .safetensors file"),
+        (b"not a checkpoint at all", ".pkl", "(23 bytes) can't be read as a checkpoint"),
+        (b"not a checkpoint at all", ".safetensors", "(23 bytes) is cut short, or no .safetensors file"),
     ],
 )
-@pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])
-def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes, message: str, suffix: str):
+def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes, suffix: str, message: str):
     path = tmp_path / f"bad{suffix}"
     path.write_bytes(content)
     with pytest.raises(BenchError) as error:
@@ -143,7 +144,7 @@ def test_a_truncated_file_is_told(frames, tmp_path):
     path = tmp_path / "cut.safetensors"
     save(create("meso4"), path, {})
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BenchError, match="can't be read as a checkpoint"):
+    with pytest.raises(BenchError, match="is cut short or damaged"):
         create("meso4").load(path)
 
 

@@ -1,0 +1,157 @@
+"""Finding a network's weights in what a checkpoint holds, under a wrapper or behind a prefix, or telling why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Protocol
+
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.readers import shorten
+
+WRAPPERS = (
+    *("network", "state_dict", "model_state_dict", "model", "net", "params", "weights", "module"),
+    *("params_ema", "ema", "state_dict_ema", "ema_state_dict", "model_ema"),
+)
+"""What weights are kept under. Where those under several fit, the first is taken: the trained before the averaged."""
+COUNTER = "num_batches_tracked"  # Of batch norm, which no score depends on; PyTorch before 0.4.1 had none.
+MOST_DEPTH, MOST_PREFIXES = 4, 8
+NAMED = 3  # names of each kind in an error
+
+
+Content = Mapping[Any, Any]
+"""What a checkpoint file holds: names and arrays, such mappings by name, or anything else."""
+
+
+class Shaped(Protocol):
+    """An array or tensor."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size along each axis."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mapping of names to weights in a checkpoint.
+
+    Args:
+        place: the keys that lead to it; none for the checkpoint itself.
+        prefix: what was taken off every name.
+        weights: by the names that are left.
+    """
+
+    place: tuple[str, ...]
+    prefix: str
+    weights: Content
+
+    def describe(self) -> str:
+        """Say what was taken off; empty where nothing was."""
+        under = f"under {_quote('.'.join(self.place))}" if self.place else ""
+        without = f"without the prefix {_quote(self.prefix)}" if self.prefix else ""
+        return ", ".join(filter(None, (under, without)))
+
+
+def find_weights(content: Content, expected: Mapping[str, Shaped]) -> tuple[Found, list[Found]]:
+    """Return the weights in a checkpoint whose names are the nearest to those expected, and others that fit as well.
+
+    Wrappers are looked into, and prefixes that all names share are taken off where more names are expected ones then.
+    """
+    found = [
+        strip_prefix(Found(place, "", weights), expected) for place, weights in _iterate_mappings(content, (), set())
+    ]
+    ranked = sorted(found, key=lambda one: (_measure_distance(one.weights, expected), _rank_place(one.place)))
+    if not ranked:
+        return Found((), "", content), []
+    best, fits = _measure_distance(ranked[0].weights, expected), not any(_list_names(ranked[0].weights, expected))
+    return ranked[0], [one for one in ranked[1:] if fits and _measure_distance(one.weights, expected) == best]
+
+
+def strip_prefix(found: Found, expected: Mapping[str, Shaped]) -> Found:
+    """Take off what all names begin with, such as `module._orig_mod.`, where more of them are expected ones then."""
+    if not all(isinstance(name, str) for name in found.weights):
+        return found
+    paths = [name.split(".", MOST_PREFIXES)[:-1] for name in found.weights]
+    # Whatever the first and the last in order share, all those between them share.
+    common = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(paths), max(paths), strict=False))]
+    prefixes = ["", *(".".join(common[:n]) + "." for n in range(1, len(common) + 1))]
+    best = max(prefixes, key=lambda prefix: sum(name[len(prefix) :] in expected for name in found.weights))
+    return Found(found.place, best, {name[len(best) :]: value for name, value in found.weights.items()})
+
+
+def check_fit(given: Mapping[str, Shaped], expected: Mapping[str, Shaped], origin: str) -> None:
+    """Check that names and shapes are the ones expected; batch norm's counters may be missing.
+
+    Raises:
+        BenchError: they aren't; one line with the first of each kind.
+    """
+    if differences := _list_differences(given, expected):
+        raise BenchError(
+            f"{origin} is a checkpoint of another architecture: of {len(expected)} keys expected and {len(given)} "
+            f"found, {'; '.join(differences)}. Check --detector and its options"
+        )
+
+
+def tell_found(found: Found, others: list[Found], origin: str) -> str:
+    """Return the line that says what was taken off, and what else would have fitted; empty where there is nothing."""
+    if not (found.place or found.prefix or others):
+        return ""
+    line = f"{origin}: took the weights {found.describe() or 'beside them'}"
+    if not others:
+        return line
+    named = " and ".join(one.describe() for one in others)
+    return f"{line}; those {named} would fit as well: to take them, save them to a file of their own"
+
+
+def _iterate_mappings(
+    content: Content, place: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[tuple[str, ...], Content]]:
+    """Yield each mapping that holds something else than mappings, once, with the keys that lead to it."""
+    seen.add(id(content))
+    if any(not isinstance(value, Mapping) for value in content.values()):
+        yield place, content
+    for name, value in content.items() if len(place) < MOST_DEPTH else ():
+        if isinstance(name, str) and isinstance(value, Mapping) and id(value) not in seen:
+            yield from _iterate_mappings(value, (*place, name), seen)
+
+
+def _measure_distance(weights: Content, expected: Mapping[str, Shaped]) -> tuple[int, int, int]:
+    """Return how far names, and then shapes, are from those expected; the same for all where no name is expected."""
+    known = [name for name in weights if name in expected and not name.endswith(COUNTER)]
+    other = sum(_shape(weights[name]) != _shape(expected[name]) for name in known)
+    return (-len(known), len(_list_names(weights, expected)[1]), other) if known else (0, 0, 0)
+
+
+def _rank_place(place: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(WRAPPERS.index(name) if name in WRAPPERS else len(WRAPPERS) + 1 for name in place) or (len(WRAPPERS),)
+
+
+def _list_differences(given: Content, expected: Mapping[str, Shaped]) -> list[str]:
+    """Return how many names are missing, unknown, or of another shape, with the first ones."""
+    missing, unknown = _list_names(given, expected)
+    shapes = [
+        f"{k}, {_shape(given[k])} instead of {_shape(expected[k])}"
+        for k in expected
+        if k in given and _shape(given[k]) != _shape(expected[k])
+    ]
+    kinds = (("keys missing", missing), ("keys not known", unknown), ("of another shape", shapes))
+    return [f"{len(keys)} {what} (first: {_name_first(keys)})" for what, keys in kinds if keys]
+
+
+def _list_names(given: Content, expected: Mapping[str, Shaped]) -> tuple[list[str], list[Any]]:
+    """Return the names that are missing, counters aside, and those that aren't known."""
+    missing = [name for name in expected if name not in given and not name.endswith(COUNTER)]
+    return missing, [name for name in given if name not in expected]
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    return tuple(shape) if isinstance(shape := getattr(value, "shape", None), tuple) else None
+
+
+def _name_first(keys: list[Any]) -> str:
+    return ", ".join(shorten(key) for key in keys[:NAMED])
+
+
+def _quote(text: str) -> str:
+    return f"'{shorten(text)}'"

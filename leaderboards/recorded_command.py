@@ -1,0 +1,145 @@
+"""The command that a row was made by: read without trusting it, and narrowed down to the row."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ..benchmark.core.errors import BenchError
+from ..benchmark.core.readers import shorten
+from ..benchmark.core.registry import datasets, detectors
+from ..benchmark.core.typed_commands import was_typed_here
+from .rows import Row
+
+DATA = "BENCH_DATA="
+UNTYPED = "and wasn't typed here: nothing was run. If that class is here and trusted, type it"
+
+
+@dataclass(frozen=True)
+class RecordedCommand:
+    """What a `bench run` asked for; `is_own`: it was typed here. `tests` and `seeds` are the row's own."""
+
+    text: str
+    is_own: bool
+    detectors: tuple[str, ...]
+    train: str
+    named_tests: tuple[str, ...]
+    tests: tuple[str, ...]
+    seeds: tuple[int, ...]
+    backend: str
+    overrides: tuple[str, ...]
+    config: Path | None
+    checkpoint: Path | None
+    data: str | None
+    limit: int | None
+    batch_size: int
+    engine: str
+
+
+class _Parser(argparse.ArgumentParser):
+    """Knows what a run is asked for, and nothing that does something by being parsed."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BenchError(message)
+
+
+def read_command(row: Row) -> RecordedCommand:
+    """Read the command of a row.
+
+    Raises:
+        BenchError: it has none, it isn't `bench run`, or it can't be read.
+    """
+    if not row.commands:
+        raise BenchError(f"row {row.key} has no command: it can't be made again")
+    text = row.commands[-1]
+    data, words = _split_command(text)
+    if words[:2] != ["bench", "run"]:
+        raise BenchError(f"row {row.key} was made by '{text}': only bench run can be run again")
+    try:
+        asked = _build_parser().parse_args(words[2:])
+    except BenchError as error:
+        raise BenchError(f"the command of row {row.key} can't be run: {error}") from None
+    return RecordedCommand(
+        text,
+        was_typed_here(text),
+        _split_names(asked.detector),
+        asked.train,
+        _split_names(asked.test),
+        tuple(test for test, result in row.results.items() if result.done),
+        tuple(row.seeds),
+        asked.backend,
+        tuple(asked.overrides),
+        asked.config,
+        asked.checkpoint,
+        asked.data or data,
+        asked.limit,
+        asked.batch_size,
+        asked.engine,
+    )
+
+
+def _split_command(command: str) -> tuple[str | None, list[str]]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise BenchError(f"the row's command can't be read ({error}): {command}") from None
+    return (words[0].removeprefix(DATA), words[1:]) if words[:1] and words[0].startswith(DATA) else (None, words)
+
+
+def _build_parser() -> _Parser:
+    parser = _Parser(prog="bench run", add_help=False)
+    for name in ("--detector", "--train", "--test"):
+        parser.add_argument(name, required=True)
+    for name, kind in (("--config", Path), ("--checkpoint", Path), ("--data", str), ("--limit", int)):
+        parser.add_argument(name, type=kind)
+    parser.add_argument("--backend", default="")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--engine", default="inline")
+    for name in ("--seed", "--runs", "--workers"):  # Not taken: the row's seeds count, and where and how is new.
+        parser.add_argument(name)
+    return parser
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def require_registered(command: RecordedCommand, detector: str, typed: Collection[str]) -> None:
+    """Refuse code that wasn't typed: in a foreign command, and in the test sets that a scorecard names.
+
+    Args:
+        command: the row's.
+        detector: the row's detector as the user typed it now; empty where it wasn't.
+        typed: datasets that the user typed now.
+
+    Raises:
+        BenchError: it names some; says what to type.
+    """
+    for name in () if command.is_own or detector else command.detectors:
+        if not detectors.is_registered(name):
+            raise BenchError(f"the row's command names code, {shorten(name)}, {UNTYPED}: --detector FILE.py:CLASS")
+    named = (command.train, *command.named_tests)
+    trusted = {*typed, *(named if command.is_own else ())}
+    for name in (*named, *command.tests):
+        spellings = (name, name.rpartition(":")[0])
+        if name not in trusted and not any(map(datasets.is_registered, spellings)):
+            raise BenchError(f"the row's command names code, {shorten(name)}, {UNTYPED}: --dataset {shorten(name)}")
+
+
+def find_typed_name(names: Sequence[str], row: Row) -> str:
+    """Return the row's detector as it was typed among several.
+
+    Raises:
+        BenchError: none of them is the row's.
+    """
+    backend = row.backend if row.backend != "any" else ""
+    for name in names:
+        if detectors.find(name, backend).name == row.cell.detector:
+            return name
+    typed = ",".join(names)
+    raise BenchError(f"row {row.key} is of {row.cell.detector}, its command runs {typed}: mend one of them")
