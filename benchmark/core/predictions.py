@@ -113,6 +113,7 @@ def _read_file(path: Path, form: TableForm) -> tuple[ConformedTable, Predictions
     if not is_parquet(path):
         return _read_csv(path, form), PredictionsMetadata()
     packed = read_parquet(path)
+    name_columns(packed.column_names, {}, str(path))  # No name twice.
     packed = packed.drop_columns([name for name in packed.column_names if name.startswith(PANDAS_INDEX)])
     ours = (packed.schema.metadata or {}).get(b"crossfake")
     try:

@@ -89,7 +89,7 @@ def choose_operating_point(
             raise BenchError(f"--threshold {threshold:g} and --val are two thresholds: give one of them")
         return OperatingPoint(threshold, "given")
     if val is not None:
-        if STANDARD_INPUT == predictions == val:
+        if all(isinstance(table, Path) and table == STANDARD_INPUT for table in (predictions, val)):
             raise BenchError("- is standard input, which holds one table: give the other as a file")
         return _fit_on_validation(val, level, form)
     path = _find_scorecard(predictions)
