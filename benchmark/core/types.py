@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +34,7 @@ class Video:
 
     `id` is the posix path within the dataset's home folder, suffix included, so that no two videos ever share one.
     `label` is 0 (real) or 1 (fake); `method` names the manipulation (`real` for real videos); `split` is `train`,
-    `val` or `test`. `source` is the id of the real video that a fake was made from, where the layout tells it.
+    `val` or `test`. `original` is the id of the real video that a fake was made from, where the layout tells it.
     `identities` are the people seen or used, target first. `groups` maps attributes (`gender`, `race`) to values.
     With `pictures`, faces come from them, `path` is the first one's file, and `origin` tells whose work they are.
     """
@@ -46,10 +46,18 @@ class Video:
     split: str
     identities: tuple[str, ...] = ()
     compression: str = ""
-    source: str | None = None
+    original: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     origin: str = ""
+    source: InitVar[str | None] = None  # What `original` was called in the last version; it goes with the next one.
+
+    def __post_init__(self, source: str | None) -> None:
+        if source is not None:
+            object.__setattr__(self, "original", source)
+
+
+Video.source = property(lambda video: video.original)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -76,16 +84,21 @@ class Face:
 
 
 class TrainSample(NamedTuple):
-    """What a detector makes a training example of. `source` is the same frame of the real video behind a fake.
+    """What a detector makes a training example of. `original` is the same frame of the real video behind a fake.
 
     `method` and `groups` are the video's.
     """
 
     face: Face
     label: int
-    source: Face | None = None
+    original: Face | None = None
     method: str = ""
     groups: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def source(self) -> Face | None:
+        """What `original` was called in the last version; it goes with the next one."""
+        return self.original
 
 
 class Estimate(NamedTuple):

@@ -21,7 +21,7 @@ from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
 from .cost import ThroughputCounter
 from .detectors import DetectorRequest, LoadedDetector, load_detector
-from .sources import Source, remake_damaged
+from .sources import DataSource, remake_damaged
 from .video_crops import VideoCrops
 
 
@@ -88,7 +88,7 @@ def _describe_videos(
 
 def predict_sources(
     request: DetectorRequest,
-    sources: Sequence[Source],
+    sources: Sequence[DataSource],
     split: str,
     out: Path,
     reporter: Reporter,
@@ -110,7 +110,13 @@ def predict_sources(
 
 
 def _predict_source(
-    loaded: LoadedDetector, source: Source, split: str, out: Path, reporter: Reporter, pool: WorkerPool, batch_size: int
+    loaded: LoadedDetector,
+    source: DataSource,
+    split: str,
+    out: Path,
+    reporter: Reporter,
+    pool: WorkerPool,
+    batch_size: int,
 ) -> Path:
     store = source.prepare([split], loaded.settings.faces, reporter, pool)
     path = out / f"{loaded.entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")

@@ -52,7 +52,7 @@ class DataRoot:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class DataSource:
     """One dataset at one compression: where it is and which videos it has, `limit`ed if asked."""
 
     name: str
@@ -191,7 +191,7 @@ def render_demo(
         render_world(folder, size, seed, world, pool, tick)
 
 
-def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:
+def open_source(name: str, root: DataRoot, limit: int | None = None) -> DataSource:
     """Find a dataset (`ff++`, `celebdf`, `ff++:c40`, ...) under a root and list its videos.
 
     Raises:
@@ -200,7 +200,7 @@ def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:
     from ...datasets.base import load_videos
 
     entry, compression, home, videos = load_videos(name, root.path)
-    return Source(entry.name, compression, home, videos, root, limit)
+    return DataSource(entry.name, compression, home, videos, root, limit)
 
 
 def _limit_videos(videos: list[Video], limit: int) -> list[Video]:
@@ -209,7 +209,7 @@ def _limit_videos(videos: list[Video], limit: int) -> list[Video]:
     ids = {v.id for v in reals}
 
     def order(v: Video) -> tuple[bool, str]:
-        return v.source not in ids, hashlib.sha256(v.id.encode()).hexdigest()
+        return v.original not in ids, hashlib.sha256(v.id.encode()).hexdigest()
 
     fakes = sorted((v for v in videos if v.label == FAKE), key=order)[:limit]
     return sorted([*reals, *fakes], key=lambda v: v.id)

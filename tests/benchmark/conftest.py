@@ -13,7 +13,7 @@ from crossfake.benchmark.core.registry import Entry
 from crossfake.benchmark.core.settings import FaceSettings, Settings
 from crossfake.benchmark.core.types import FAKE, REAL, Face, LostFrame, PrepareResult, Video
 from crossfake.benchmark.stages.plan import Cell
-from crossfake.benchmark.stages.sources import DataRoot, Source
+from crossfake.benchmark.stages.sources import DataRoot, DataSource
 from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
 
 
@@ -109,10 +109,12 @@ class Plan:
                 path.write_bytes(b"1234")
                 self.videos.append(video_of(f"{label}/{split}.mp4", split, path=path))
 
-    def source(self, name: str = "ff++", compression: str = "c23", limit: int | None = None, **changes: Any) -> Source:
+    def source(
+        self, name: str = "ff++", compression: str = "c23", limit: int | None = None, **changes: Any
+    ) -> DataSource:
         videos = changes.pop("videos", self.videos)
         root = DataRoot(changes.pop("root", self.home), changes.pop("demo", None))
-        return Source(name, compression, self.home, tuple(videos), root, limit)
+        return DataSource(name, compression, self.home, tuple(videos), root, limit)
 
     def cell(self, **changes: Any) -> Cell:
         parts: dict[str, Any] = {

@@ -61,9 +61,9 @@ def test_listed_real_that_is_missing_on_disk_is_listed(videos):
 
 
 def test_source_is_the_targets_real_video_where_it_exists(videos):
-    assert videos[fake("Face2Face", "003_002")].source == f"{YOUTUBE}/003.mp4"
-    assert videos[fake("NeuralTextures", "005_004")].source is None
-    assert videos[f"{YOUTUBE}/000.mp4"].source is None
+    assert videos[fake("Face2Face", "003_002")].original == f"{YOUTUBE}/003.mp4"
+    assert videos[fake("NeuralTextures", "005_004")].original is None
+    assert videos[f"{YOUTUBE}/000.mp4"].original is None
 
 
 def test_identities_are_target_first(videos):
@@ -136,7 +136,7 @@ def test_dfd_is_all_test_and_knows_sources_and_actors(plant):
     swapped = found["01_02__kitchen_pan__ABCD1234.mp4"]
     assert (swapped.label, swapped.method, swapped.identities) == (1, "DeepFakeDetection", ("01", "02"))
     assert swapped.source == "original_sequences/actors/c23/videos/01__kitchen_pan.mp4"
-    assert found["02_01__hugging_happy__ABCD1234.mp4"].source is None
+    assert found["02_01__hugging_happy__ABCD1234.mp4"].original is None
     assert found["02__kitchen_pan.mp4"].identities == ("02",)
 
 

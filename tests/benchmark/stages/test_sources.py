@@ -105,30 +105,30 @@ def test_faces_have_one_store_for_each_place_and_setting(planned, monkeypatch):
 @given(st.integers(1, 8), st.integers(1, 6), st.integers(0, 3))
 def test_a_limit_keeps_fakes_of_the_reals_it_keeps(limit, reals, methods):
     from crossfake.benchmark.core.types import Video
-    from crossfake.benchmark.stages.sources import Source
+    from crossfake.benchmark.stages.sources import DataSource
 
     root = DataRoot(cache_home(), None)
     real = [Video(f"real/{i}", cache_home(), REAL, "real", "test") for i in range(reals)]
     fake = [
-        Video(f"{m}/{i}", cache_home(), FAKE, str(m), "test", source=f"real/{i}")
+        Video(f"{m}/{i}", cache_home(), FAKE, str(m), "test", original=f"real/{i}")
         for m in range(methods)
         for i in range(reals)
     ]
     videos = tuple(sorted([*real, *fake], key=lambda v: v.id))
-    whole, part = (Source("x", "", cache_home(), videos, root, n).split("test") for n in (None, limit))
+    whole, part = (DataSource("x", "", cache_home(), videos, root, n).split("test") for n in (None, limit))
     assert whole == list(videos)
     kept = [v for v in part if v.label == REAL]
     assert len(kept) == min(limit, reals)
     assert len(part) - len(kept) == min(limit, len(fake))
     assert part == sorted(part, key=lambda v: v.id)
-    pairs = [v for v in part if v.label == FAKE and v.source in {k.id for k in kept}]
+    pairs = [v for v in part if v.label == FAKE and v.original in {k.id for k in kept}]
     assert len(pairs) == min(limit, len(kept) * methods)
-    assert part == Source("x", "", cache_home(), videos, root, limit).split("test")
+    assert part == DataSource("x", "", cache_home(), videos, root, limit).split("test")
 
 
 def test_a_limit_mixes_methods(planned, make_video):
     videos = [make_video(f"real/{i}.mp4", "test") for i in range(6)] + [
-        make_video(f"fake{m}/{i}.mp4", "test", method=m, source=f"real/{i}.mp4") for m in "ABC" for i in range(6)
+        make_video(f"fake{m}/{i}.mp4", "test", method=m, original=f"real/{i}.mp4") for m in "ABC" for i in range(6)
     ]
     kept = planned.source(videos=videos, limit=6).split("test")
     assert len({v.method for v in kept if v.label == FAKE}) > 1
