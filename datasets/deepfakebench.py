@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.readers import read_json, safe_relative_path, shorten
@@ -149,12 +149,12 @@ def _is_list(path: Path) -> bool:
         return False
 
 
-def _parse_records(content: Any, split: str, wanted: str, file: Path) -> Iterator[Record]:
+def _parse_records(content: Mapping[str, object], split: str, wanted: str, file: Path) -> Iterator[Record]:
     """Yield one split's videos of a list."""
     for name, labels in content.items():
         for label, splits in _need_mapping(labels, name, file).items():
-            videos, compression = _need_mapping(splits, label, file).get(split) or {}, ""
-            _need_mapping(videos, f"{label}, {split}", file)
+            of_split = _need_mapping(splits, label, file).get(split) or {}
+            videos, compression = _need_mapping(of_split, f"{label}, {split}", file), ""
             if videos and not any(isinstance(v, Mapping) and "frames" in v for v in videos.values()):
                 videos, compression = _need_mapping(videos.get(wanted) or {}, f"{label}, {wanted}", file), wanted
             for facts in videos.values():
@@ -162,7 +162,7 @@ def _parse_records(content: Any, split: str, wanted: str, file: Path) -> Iterato
                     yield _parse_record(label, compression, facts["frames"], file)
 
 
-def _need_mapping(content: Any, name: str, file: Path) -> Mapping[str, Any]:
+def _need_mapping(content: object, name: str, file: Path) -> Mapping[str, object]:
     if not isinstance(content, Mapping):
         form = '{dataset: {label: {split: {video: {"frames": [...]}}}}}'
         raise BenchError(f"{file}: {shorten(name)} holds {shorten(content)}; a list of DeepfakeBench's is {form}")
@@ -185,7 +185,7 @@ def _merge_splits(records: Mapping[str, list[Record]], file: Path) -> tuple[dict
     return by_folder, splits
 
 
-def _parse_record(label: str, compression: str, paths: Any, file: Path) -> Record:
+def _parse_record(label: str, compression: str, paths: object, file: Path) -> Record:
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise BenchError(f"{file}: frames are {shorten(paths)}; expected a list of paths")
     frames = [PATH_PREFIX.sub("", path.replace("\\", "/")) for path in paths]

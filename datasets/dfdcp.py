@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import read_json, shorten
@@ -75,7 +75,16 @@ class DfdcPreview:
         return Release(counts, list(FOLDERS))
 
 
-def _read_entries(listing: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+class Clip(TypedDict):
+    """What dataset.json says of a video: real or fake, train or test, who is seen, and whose face was put on."""
+
+    label: str
+    set: str
+    target_id: str | int | None
+    swapped_id: str | int | None
+
+
+def _read_entries(listing: Path) -> Iterator[tuple[str, Clip]]:
     listed = ListedOnce()
     for key, facts in read_json(listing, dict, DOWNLOAD_AGAIN).items():
         video = check_listed_path(key, str(listing))
@@ -83,12 +92,13 @@ def _read_entries(listing: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield video, _check_entry(listing, video, facts)
 
 
-def _check_entry(listing: Path, video: str, facts: Any) -> dict[str, Any]:
-    found = (facts.get("label"), facts.get("set")) if isinstance(facts, dict) else (None, None)
+def _check_entry(listing: Path, video: str, facts: object) -> Clip:
+    given = facts if isinstance(facts, dict) else {}
+    found = (given.get("label"), given.get("set"))
     if found[0] not in ("real", "fake") or found[1] not in ("train", "test"):
         expected = "expected real or fake, train or test"
         raise BenchError(f"{listing}: {shorten(video)} has label, set {shorten(found)}; {expected}")
-    people = [facts.get("target_id"), facts.get("swapped_id")]
+    people = [given.get("target_id"), given.get("swapped_id")]
     if not all(person is None or isinstance(person, str | int) for person in people):
         raise BenchError(
             f"{listing}: {shorten(video)} has the people {shorten(people)}; expected a number or a name each"
@@ -97,10 +107,10 @@ def _check_entry(listing: Path, video: str, facts: Any) -> dict[str, Any]:
         raise BenchError(
             f"{listing}: {shorten(video)} lies in no folder; expected {REALS}/<actor>/<name>.mp4 or the like"
         )
-    return dict(facts)
+    return {"label": found[0], "set": found[1], "target_id": people[0], "swapped_id": people[1]}
 
 
-def _make_video(files: VideoFiles, video: str, facts: dict[str, Any], val: set[str]) -> Video:
+def _make_video(files: VideoFiles, video: str, facts: Clip, val: set[str]) -> Video:
     fake, actor = facts["label"] == "fake", _get_actor(video, facts)
     donor = facts.get("swapped_id")
     people = (actor, str(donor)) if fake and donor is not None else (actor,)
@@ -109,7 +119,7 @@ def _make_video(files: VideoFiles, video: str, facts: dict[str, Any], val: set[s
     return Video(there, files.home / there, to_label(fake), method, split, people)
 
 
-def _get_actor(video: str, facts: dict[str, Any]) -> str:
+def _get_actor(video: str, facts: Clip) -> str:
     """Return whose video it is: real ones may name nobody, but lie in their actor's folder."""
     target = facts.get("target_id")
     return str(target) if target is not None else video.split("/")[1]

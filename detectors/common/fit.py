@@ -20,6 +20,10 @@ MOST_DEPTH, MOST_PREFIXES = 4, 8
 NAMED = 3  # names of each kind in an error
 
 
+Content = Mapping[Any, Any]
+"""What a checkpoint file holds: names and arrays, such mappings by name, or anything else."""
+
+
 class Shaped(Protocol):
     """An array or tensor."""
 
@@ -40,7 +44,7 @@ class Found:
 
     place: tuple[str, ...]
     prefix: str
-    weights: Mapping[Any, Any]
+    weights: Content
 
     def describe(self) -> str:
         """Say what was taken off; empty where nothing was."""
@@ -49,7 +53,7 @@ class Found:
         return ", ".join(filter(None, (under, without)))
 
 
-def find_weights(content: Mapping[Any, Any], expected: Mapping[str, Shaped]) -> tuple[Found, list[Found]]:
+def find_weights(content: Content, expected: Mapping[str, Shaped]) -> tuple[Found, list[Found]]:
     """Return the weights in a checkpoint whose names are the nearest to those expected, and others that fit as well.
 
     Wrappers are looked into, and prefixes that all names share are taken off where more names are expected ones then.
@@ -101,8 +105,8 @@ def tell_found(found: Found, others: list[Found], origin: str) -> str:
 
 
 def _iterate_mappings(
-    content: Mapping[Any, Any], place: tuple[str, ...], seen: set[int]
-) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
+    content: Content, place: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[tuple[str, ...], Content]]:
     """Yield each mapping that holds something else than mappings, once, with the keys that lead to it."""
     seen.add(id(content))
     if any(not isinstance(value, Mapping) for value in content.values()):
@@ -112,7 +116,7 @@ def _iterate_mappings(
             yield from _iterate_mappings(value, (*place, name), seen)
 
 
-def _measure_distance(weights: Mapping[Any, Any], expected: Mapping[str, Shaped]) -> tuple[int, int, int]:
+def _measure_distance(weights: Content, expected: Mapping[str, Shaped]) -> tuple[int, int, int]:
     """Return how far names, and then shapes, are from those expected; the same for all where no name is expected."""
     known = [name for name in weights if name in expected and not name.endswith(COUNTER)]
     other = sum(_shape(weights[name]) != _shape(expected[name]) for name in known)
@@ -123,7 +127,7 @@ def _rank_place(place: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(WRAPPERS.index(name) if name in WRAPPERS else len(WRAPPERS) + 1 for name in place) or (len(WRAPPERS),)
 
 
-def _list_differences(given: Mapping[Any, Any], expected: Mapping[str, Shaped]) -> list[str]:
+def _list_differences(given: Content, expected: Mapping[str, Shaped]) -> list[str]:
     """Return how many names are missing, unknown, or of another shape, with the first ones."""
     missing, unknown = _list_names(given, expected)
     shapes = [
@@ -135,7 +139,7 @@ def _list_differences(given: Mapping[Any, Any], expected: Mapping[str, Shaped]) 
     return [f"{len(keys)} {what} (first: {_name_first(keys)})" for what, keys in kinds if keys]
 
 
-def _list_names(given: Mapping[Any, Any], expected: Mapping[str, Shaped]) -> tuple[list[str], list[Any]]:
+def _list_names(given: Content, expected: Mapping[str, Shaped]) -> tuple[list[str], list[Any]]:
     """Return the names that are missing, counters aside, and those that aren't known."""
     missing = [name for name in expected if name not in given and not name.endswith(COUNTER)]
     return missing, [name for name in given if name not in expected]

@@ -20,7 +20,7 @@ from ...benchmark.core.checkpoints import is_safetensors
 from ...benchmark.core.display import say_once
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.readers import read_safetensors_header, shorten
-from .fit import Shaped, check_fit, find_weights, tell_found
+from .fit import Content, Shaped, check_fit, find_weights, tell_found
 
 # What torch.save wrote up to torch 1.5 begins with: the pickle of a magic number.
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -29,7 +29,7 @@ _EXPECTED = "Give a mapping of names to arrays, as detector.state() returns and 
 
 
 def load_weights(
-    source: Path | str | Mapping[str, Any],
+    source: Path | str | Mapping[str, object],
     framework: str,
     expect: Callable[[], Mapping[str, Shaped]],
     adapt: Callable[[Mapping[str, tuple[int, ...]]], None],
@@ -60,7 +60,7 @@ def load_weights(
     return to_named_arrays(named | missing, origin)
 
 
-def _open_source(source: Path | str | Mapping[str, Any], framework: str) -> tuple[Mapping[Any, Any], str]:
+def _open_source(source: Path | str | Mapping[str, object], framework: str) -> tuple[Content, str]:
     """Return what a file holds or a mapping is, and what to call it in messages."""
     if isinstance(source, Mapping):
         return source, "the given mapping"
@@ -69,7 +69,7 @@ def _open_source(source: Path | str | Mapping[str, Any], framework: str) -> tupl
     return read_checkpoint(Path(source), framework), str(source)
 
 
-def read_checkpoint(path: Path, framework: str = "numpy") -> Mapping[Any, Any]:
+def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
     """Read a .safetensors file or what torch.save wrote, whatever its name; code in pickles is never run.
 
     Raises:
@@ -92,7 +92,7 @@ def read_checkpoint(path: Path, framework: str = "numpy") -> Mapping[Any, Any]:
     return content
 
 
-def _name_arrays(weights: Mapping[Any, Any], origin: str) -> dict[str, Shaped]:
+def _name_arrays(weights: Content, origin: str) -> dict[str, Shaped]:
     """Return weights whose shapes can be asked for: tensors as they are, so that no number is read yet, or arrays."""
     found: dict[str, Shaped] = {}
     for name, value in weights.items():
@@ -107,7 +107,7 @@ def _is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def to_named_arrays(weights: Mapping[str, Any], origin: str) -> dict[str, np.ndarray]:
+def to_named_arrays(weights: Mapping[str, object], origin: str) -> dict[str, np.ndarray]:
     """Return weights of any framework as numpy arrays.
 
     Raises:
