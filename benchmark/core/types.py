@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
 REAL, FAKE = 0, 1
 SPLITS = ("train", "val", "test")
 
@@ -28,6 +29,19 @@ class Picture(NamedTuple):
     landmarks: bytes | str = b""
 
 
+def _take_former_name(video: type[T]) -> type[T]:
+    """Let `original` be given and read as `source`, its name in the last version; this goes with the next one."""
+    make = video.__init__
+
+    def init(self: T, *args: object, source: str | None = None, **fields: object) -> None:
+        make(self, *args, **(fields if source is None else {**fields, "original": source}))
+
+    setattr(video, "__init__", init)  # noqa: B010
+    setattr(video, "source", property(lambda self: self.original))  # noqa: B010
+    return video
+
+
+@_take_former_name
 @dataclass(frozen=True)
 class Video:
     """One video file of a dataset, or the `pictures` that are left of one.
@@ -50,14 +64,6 @@ class Video:
     groups: Mapping[str, str] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     origin: str = ""
-    source: InitVar[str | None] = None  # What `original` was called in the last version; it goes with the next one.
-
-    def __post_init__(self, source: str | None) -> None:
-        if source is not None:
-            object.__setattr__(self, "original", source)
-
-
-Video.source = property(lambda video: video.original)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

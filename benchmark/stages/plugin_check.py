@@ -196,6 +196,7 @@ class DetectorCheck:
     def check_pickling(self) -> str:
         """Its cropper works in a worker process."""
         face = make_test_faces()[0]
+        pickle.dumps(self.cropper)  # A pool would do without processes for what can't be sent to them.
         with WorkerPool(1) as pool:
             (there,) = pool.map(self.cropper, [face], self.entry.plugin)
         require(np.array_equal(there, self.frames[0]), "the cropper gives another crop in a worker process")
