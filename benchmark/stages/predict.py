@@ -82,6 +82,7 @@ def _describe_videos(
         scored=len(usable),
         dropped=[_describe_dropped(v, outcomes) for v in videos if v.id not in scored],
         origins=sorted({outcomes[v.id].origin for v in usable} - {""}),
+        several_people=sum(outcomes[v.id].several > 0 for v in usable),
         attributes=name_attributes(name for v in usable for name in v.groups),
     )
 

@@ -21,6 +21,7 @@ from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_threa
 from .crop import cut_context_crop
 from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
+from .masks import put_forged_first, stat_mask
 from .pictures import UNDECODABLE, read_pictures
 from .repair import remove_damaged
 from .sampling import VideoFile, choose_frames
@@ -131,6 +132,7 @@ def prepare_video(
         generation=task.generation,
         origin=task.origin,
         follows=task.follows,
+        mask_size=stat_mask(task.mask),
     )
     if not task.exists:
         return replace(outcome, status="missing", reason=f"no file {task.path.name}"), []
@@ -144,7 +146,8 @@ def prepare_video(
 def _find_in_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> FoundFaces:
     clip = VideoFile(task.path)
     leading = VideoFile(task.leader).reported_frames if task.leader else 0
-    found = sample_frames(clip, settings.frames, lambda frames: find_faces(frames, settings, finder), leading)
+    find = partial(find_faces, settings=settings, finder=finder, mask=task.mask)
+    found = sample_frames(clip, settings.frames, find, leading)
     trouble, theirs = clip.describe_problem(), choose_frames(leading, settings.frames)
     if not found.decoded:  # It counts once: how many frames there should be, such a file may not even tell.
         return found._replace(lost=(LostFrame(0, trouble or UNDECODABLE),), reason=trouble)
@@ -177,10 +180,14 @@ def find_faces(
     frames: Iterable[tuple[int, np.ndarray, *tuple[Detection | None, ...]]],
     settings: FaceSettings,
     finder: FaceFinder | None,
+    mask: Path | None = None,
 ) -> FoundFaces:
-    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, faces known already), cut and encode it."""
+    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, faces known already), cut and encode it.
+
+    With a `mask` of the video, that is who was forged.
+    """
     cuts, several = cut_faces(frames, settings.context, finder)
-    main = next(iter(group_faces_by_person(cuts)), [])
+    main = next(iter(put_forged_first(group_faces_by_person(cuts), mask)), [])
     return FoundFaces([(face, encode(face.crop, settings.encoding)) for face in main], len(cuts), several)
 
 
