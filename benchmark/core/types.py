@@ -107,6 +107,11 @@ class LostFrame(NamedTuple):
     reason: str
 
 
+def name_person(video: str, person: int) -> str:
+    """Return under which id a face store has the faces of a video's person: 1 is the main one. No path has `//`."""
+    return video if person == 1 else f"{video}//{person}"
+
+
 @dataclass(frozen=True)
 class PrepareResult:
     """What became of one video.

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 from crossfake.benchmark.core.settings import FaceSettings
-from crossfake.benchmark.core.types import Video
+from crossfake.benchmark.core.types import Video, name_person
 from crossfake.datasets.faces import prepare as module
 from crossfake.datasets.faces.prepare import prepare
 from crossfake.datasets.faces.repair import CHECKED
@@ -28,7 +28,7 @@ def write(path, draw, count: int = 8) -> None:
 def people(i: int) -> np.ndarray:
     picture = np.full((96, 192, 3), 128, np.uint8)
     for x, y, side in (LARGE, SMALL):
-        picture[y : y + side, x + i : x + i + side] = [230, 0, 0]
+        picture[y : y + side, x + 2 * i : x + 2 * i + side] = [230, 0, 0]
     return picture
 
 
@@ -36,7 +36,7 @@ def forged(who: tuple[int, int, int]):
     def draw(i: int) -> np.ndarray:
         picture = np.zeros((96, 192, 3), np.uint8)
         x, y, side = who
-        picture[y + 8 : y + side - 4, x + i + 6 : x + i + side - 6] = 200
+        picture[y + 8 : y + side - 4, x + 2 * i + 6 : x + 2 * i + side - 6] = 200
         return picture
 
     return draw
@@ -51,7 +51,7 @@ def clip(tmp_path, monkeypatch, stub) -> Video:
 
 
 def sides(store) -> set[int]:
-    return {round(face.box[2] - face.box[0]) // 30 * 30 for face in store.faces("a.mp4")}
+    return {round((face.box[2] - face.box[0]) / 30) * 30 for face in store.faces("a.mp4")}
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -74,6 +74,19 @@ def test_a_mask_of_another_size_is_scaled(clip, tmp_path):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(half, format="rgb24")))
         container.mux(stream.encode())
     assert sides(prepare([replace(clip, mask=tmp_path / "half.mp4")], SETTINGS, tmp_path / "store")) == {30}
+
+
+def test_everybody_is_kept_where_the_highest_counts(clip, tmp_path):
+    settings = SETTINGS.model_copy(update={"people": "max"})
+    store = prepare([clip], settings, tmp_path / "store")
+    assert store.count_people("a.mp4") == 2
+    boxes = [store.face(name_person("a.mp4", n), 0).box for n in (1, 2)]
+    assert [round((box[2] - box[0]) / 30) for box in boxes] == [2, 1]
+    assert list(store.outcomes()) == ["a.mp4"]
+    assert store.count_people("b.mp4") == 0
+    assert prepare([clip], SETTINGS, tmp_path / "one").count_people("a.mp4") == 1
+    write(tmp_path / "a.mp4", forged(LARGE))  # Nobody any more: those of before aren't this file's.
+    assert prepare([clip], settings, tmp_path / "store").count_people("a.mp4") == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"no video"])
