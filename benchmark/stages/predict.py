@@ -53,8 +53,7 @@ def predict(
             f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
             f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
         )
-    seen = [(v, person) for v in usable for person in _list_people(v, store, people)]
-    table = pd.DataFrame([{**_frame_row(v, frame), "video": p} for v, p in seen for frame in store.frames(p)])
+    table = _list_rows(usable, store, everybody=people == "max")
     scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
     speed, started, compiled = ThroughputCounter(), time.perf_counter(), _compile_seconds(detector)
     for batch in _iterate_batches(
@@ -72,15 +71,19 @@ def predict(
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
     table = table.assign(score=np.concatenate(scores))
-    if people == "max":
-        table = keep_highest(table)
+    table = keep_highest(table) if people == "max" else table
     metadata = _describe_videos(videos, usable, outcomes).merge(PredictionsMetadata(throughput=speed.summarise()))
     return table.sort_values(["video", "frame"], ignore_index=True), metadata
 
 
-def _list_people(video: Video, store: FaceReader, people: str) -> list[str]:
-    """Return under which ids the store has the people of a video that are scored."""
-    return [name_person(video.id, n + 1) for n in range(store.count_people(video.id) if people == "max" else 1)]
+def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
+    """Return a row a frame to score: the main person's, or everybody's, whose `video` is as `name_person` has it."""
+    seen = [
+        (video, name_person(video.id, number + 1))
+        for video in videos
+        for number in range(store.count_people(video.id) if everybody else 1)
+    ]
+    return pd.DataFrame([{**_frame_row(v, frame), "video": p} for v, p in seen for frame in store.frames(p)])
 
 
 def keep_highest(table: pd.DataFrame) -> pd.DataFrame:
