@@ -51,6 +51,7 @@ class Video:
     `val` or `test`. `original` is the id of the real video that a fake was made from, where the layout tells it.
     `identities` are the people seen or used, target first. `groups` maps attributes (`gender`, `race`) to values.
     With `pictures`, faces come from them, `path` is the first one's file, and `origin` tells whose work they are.
+    `mask` is a video that is white where a fake was forged; a real one has that of one of its fakes.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Video:
     groups: Mapping[str, str] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     origin: str = ""
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,11 @@ class LostFrame(NamedTuple):
     reason: str
 
 
+def name_person(video: str, person: int) -> str:
+    """Return under which id a face store has the faces of a video's person: 1 is the main one. No path has `//`."""
+    return video if person == 1 else f"{video}//{person}"
+
+
 @dataclass(frozen=True)
 class PrepareResult:
     """What became of one video.
@@ -134,6 +141,7 @@ class PrepareResult:
     was prepared again. `origin` tells whose pictures these were, where the faces don't come from the video itself.
     `follows` is the source whose frames were taken, for a fake to train on. `lost` are the frames that couldn't be used
     because something is broken, of a file that can't be read the first one; those without a face aren't among them.
+    `mask_size` (bytes) is the size of the mask that told who was forged, 0 without one.
     """
 
     video: str
@@ -149,6 +157,7 @@ class PrepareResult:
     origin: str = ""
     follows: str = ""
     lost: tuple[LostFrame, ...] = ()
+    mask_size: int = 0
 
 
 class Release(NamedTuple):

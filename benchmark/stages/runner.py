@@ -162,6 +162,7 @@ class Stages:
                     plugin=self.cell.entry.plugin,
                     tick=tick,
                     partial_predictions=partial_predictions,
+                    people=self.cell.settings.faces.people,
                 )
             known = PredictionsMetadata(
                 params=count_parameters(made),

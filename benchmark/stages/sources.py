@@ -81,7 +81,9 @@ class DataSource:
 
     def key(self, splits: Iterable[str]) -> str:
         """Hash which videos the splits hold."""
-        return hash_key([self.label, self.limit, [manifest_key(self.split(s)) for s in splits]])
+        videos = [self.split(s) for s in splits]
+        masked = [v.id for split in videos for v in split if v.mask]
+        return hash_key([self.label, self.limit, [manifest_key(v) for v in videos], *([masked] if masked else [])])
 
     def annotations_key(self, split: str) -> str:
         """Hash what predictions tell of a split's videos besides their scores: methods, people and groups."""
@@ -91,7 +93,8 @@ class DataSource:
         """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
         from ...datasets.faces.finder import FINDER_VERSION
 
-        key = hash_key([str(self.home.resolve()), faces.key_content(), FINDER_VERSION])
+        masked = ["masks"] if any(v.mask for v in self.videos) else []  # They say whose faces are taken.
+        key = hash_key([str(self.home.resolve()), faces.key_content(), FINDER_VERSION, *masked])
         name = self.name.replace("+", "p").replace(":", "-").replace("/", "-")
         return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...benchmark.core.types import FAKE, REAL, LostFrame, Picture, PrepareResult, Video
 from .face_store import FaceStore
+from .masks import stat_mask
 from .pictures import read_pictures
 from .sampling import choose_frames
 
@@ -32,6 +33,7 @@ class WorkItem:
     origin: str = ""
     follows: str = ""
     leader: Path | None = None
+    mask: Path | None = None
 
     @property
     def exists(self) -> bool:
@@ -60,6 +62,7 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
             known is None
             or (known.size, known.mtime_ns) != (size, mtime_ns)
             or follows not in ("", known.follows)
+            or known.mask_size != stat_mask(video.mask)
             or _is_repaired(video, known)
             or known.reason.endswith(DECODED_BY_OPENCV_ALONE)
         ):
@@ -67,7 +70,18 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
             pictures = _sample_pictures(video, original, frames)
             leader = original.path if original and not (original.pictures or pictures) else None
             tasks.append(
-                WorkItem(video.id, video.path, size, mtime_ns, generation, pictures, video.origin, follows, leader)
+                WorkItem(
+                    video.id,
+                    video.path,
+                    size,
+                    mtime_ns,
+                    generation,
+                    pictures,
+                    video.origin,
+                    follows,
+                    leader,
+                    video.mask,
+                )
             )
     return tasks
 

@@ -41,8 +41,12 @@ class MemoryStore:
             if isinstance(c, str)
             else PrepareResult(v, "ok", 4, len(c), tuple(c))
             for v, c in self.content.items()
+            if "//" not in v
         }
         return {v: replace(o, lost=self.lost.get(v, ())) for v, o in found.items()}
+
+    def count_people(self, video: str) -> int:
+        return len([v for v in self.content if v.partition("//")[0] == video and self.frames(v)])
 
     def frames(self, video: str) -> list[int]:
         content = self.content.get(video, [])

@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.keys import hash_key, manifest_key
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.storage import cache_home
 from crossfake.benchmark.core.types import FAKE, REAL
-from crossfake.benchmark.stages.sources import DataRoot, demo_folder, find_root, open_source, parse_demo, remake_damaged
+from crossfake.benchmark.stages.sources import (
+    DataRoot,
+    Source,
+    demo_folder,
+    find_root,
+    open_source,
+    parse_demo,
+    remake_damaged,
+)
 from crossfake.datasets.demo.world import DemoWorld
 from crossfake.datasets.faces.face_store import DamagedShardError
 from hypothesis import given
@@ -155,3 +164,14 @@ def test_what_a_damaged_shard_held_is_made_again_and_read_once_more(tmp_path, ca
     assert remake_damaged(use, Reporter()) == "done"
     assert calls == [True, False]
     assert capsys.readouterr().out == f"{path} is damaged (why): its faces are made again\n"
+
+
+def test_masks_change_keys_and_the_store_only_where_there_are_some(tmp_path, make_video):
+    videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
+    root = DataRoot(tmp_path, None)
+    plain = Source("x", "", tmp_path, videos, root, None)
+    masked = Source("x", "", tmp_path, [replace(v, mask=tmp_path / "m.mp4") for v in videos], root, None)
+    faces, splits = FaceSettings(finder="mediapipe"), ["train", "val", "test"]
+    assert plain.key(splits) == hash_key(["x", None, [manifest_key(plain.split(s)) for s in splits]])
+    assert masked.key(splits) != plain.key(splits)
+    assert masked.store_folder(faces) != plain.store_folder(faces)
