@@ -80,14 +80,14 @@ def test_mask_as_large_as_the_frame(benchmark, data, monkeypatch):
 @pytest.mark.benchmark(group="40 fake examples, a face of 204 pixels at 640x480, decoding both crops included")
 def test_from_the_store(benchmark, data, recipe):
     sample, sampler = faces(data, 1.5, (640, 480), context=2.0), CaddmSampler(recipe=RECIPES[recipe])
-    packed = [encode(face.crop, "png") for face in (sample.face, sample.source)]
+    packed = [encode(face.crop, "png") for face in (sample.face, sample.original)]
 
     def make() -> int:
         done = 0
         for seed in range(EXAMPLES):
             fake, source = (
                 Face(decode(content), f.landmarks, f.box, 0, f.origin, f.frame_size)
-                for content, f in zip(packed, (sample.face, sample.source), strict=True)
+                for content, f in zip(packed, (sample.face, sample.original), strict=True)
             )
             done += sampler(TrainSample(fake, FAKE, source), np.random.default_rng(seed)) is not None
         return done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -219,6 +220,27 @@ class VideoFiles:
         if doubles:
             named = name_some([" = ".join(names) for names in doubles])
             say_once(f"{self.home / folder}: files of one name count as one video, of which one is read: {named}")
+
+
+def add_masks(videos: Iterable[Video], files: VideoFiles) -> list[Video]:
+    """Name the masks of FaceForensics++'s tree: `<method>/masks/videos/<name>` beside `<method>/<compression>/videos`.
+
+    A real video has the mask of the first of its fakes that has one, so that both show the same person, and so has a
+    fake without a mask of its own: which face is taken must not hang on the label.
+    """
+    videos = sorted(videos, key=lambda v: v.id)
+    masks = {v.id: mask for v in videos if v.label == FAKE and (mask := _find_mask(v.id, files))}
+    shared: dict[str, Path] = {}
+    for video in videos:
+        if video.source and video.id in masks:
+            shared.setdefault(video.source, masks[video.id])
+    return [replace(v, mask=masks.get(v.id) or shared.get(v.source or v.id)) for v in videos]
+
+
+def _find_mask(video: str, files: VideoFiles) -> Path | None:
+    method, _, name = video.rpartition("/videos/")
+    mask = files.find(f"{method.rpartition('/')[0]}/masks/videos/{name}") if name else None
+    return files.home / mask if mask else None
 
 
 def finish_listing(

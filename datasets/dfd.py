@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, REAL, Release, Video
-from .base import VideoFiles, find_home, finish_listing
+from .base import VideoFiles, add_masks, find_home, finish_listing
 from .ffpp import HOMES, URL, check_compression
 from .spelling import get_stem
 
@@ -51,7 +51,7 @@ class DeepFakeDetection:
         check_compression("dfd", home / REALS, compression)
         files = VideoFiles(home)
         videos = [*_list_reals(files, compression), *_list_fakes(files, compression)]
-        return finish_listing(videos, home, "demographics_dfd.csv")
+        return finish_listing(add_masks(videos, files), home, "demographics_dfd.csv")
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts: there is no list of names."""

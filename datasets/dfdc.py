@@ -142,7 +142,7 @@ def _list_train(home: Path, tested: set[str]) -> Iterator[Video]:
         split = "val" if clip.group in val else "train"
         source = files.find(clip.original) if clip.fake else None
         method, video = "DFDC" if clip.fake else "real", files.locate(clip.video)
-        yield Video(video, home / video, to_label(clip.fake), method, split, source=source)
+        yield Video(video, home / video, to_label(clip.fake), method, split, original=source)
 
 
 def _read_part(home: Path, part: Path) -> Iterator[_Clip]:

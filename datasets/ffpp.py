@@ -20,7 +20,7 @@ from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import read_json, shorten
 from ..benchmark.core.registry import datasets
 from ..benchmark.core.types import FAKE, REAL, SPLITS, Release, Video
-from .base import DOWNLOAD_AGAIN, VideoFiles, describe_folder, find_home, finish_listing, need_file
+from .base import DOWNLOAD_AGAIN, VideoFiles, add_masks, describe_folder, find_home, finish_listing, need_file
 from .spelling import get_stem
 
 URL = "https://github.com/ondyari/FaceForensics"
@@ -66,7 +66,7 @@ class FaceForensics:
         layout = find_layout(home, compression)
         pairs, files = read_pairs(home), VideoFiles(home)
         videos = [*_list_reals(files, layout, pairs), *_list_fakes(files, layout, pairs, self.methods)]
-        return finish_listing(videos, home, published="A-FF++.csv")
+        return finish_listing(add_masks(videos, files), home, published="A-FF++.csv")
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts and the names of all fakes; FaceShifter's only where that was downloaded."""

@@ -171,9 +171,10 @@ def format_worst_group(result: Result) -> str:
 
 
 def format_coverage(result: Result) -> str:
-    """Write `517/518`; where seeds differ, the lowest."""
+    """Write `517/518, 3 with several people`; where seeds differ, the lowest."""
     lowest = min((c.coverage for c in result.done), key=lambda c: c.scored)
-    return f"{lowest.scored}/{lowest.official}"
+    several = f", {lowest.several_people} with several people" if lowest.several_people else ""
+    return f"{lowest.scored}/{lowest.official}{several}"
 
 
 REPORTED_TITLE = "Reported by papers, beside what was reproduced here"

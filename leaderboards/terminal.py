@@ -91,7 +91,8 @@ def _group_row(name: str, cell: LevelCell) -> list[str]:
 def format_footnote(card: ScoreCard) -> str:
     """Say where the threshold comes from, at what temperature scores are scaled, and how much was scored."""
     threshold = f"threshold {card.threshold.value:.4f} ({card.threshold.rule})"
-    scored = f"scored {card.coverage.scored} of {card.coverage.official} videos"
+    several = f", {card.coverage.several_people} of them with several people" if card.coverage.several_people else ""
+    scored = f"scored {card.coverage.scored} of {card.coverage.official} videos{several}"
     return "; ".join(filter(None, [threshold, _format_temperature(card.temperature), scored]))
 
 

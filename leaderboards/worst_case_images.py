@@ -53,7 +53,7 @@ def load_worst_cases(card: ScoreCard) -> dict[str, list[WorstCase]]:
 
 def _make_worst_case(card: ScoreCard, row: WorstFrame) -> WorstCase:
     outlines = card.artifacts.get(row.video, [])
-    image = _load_image(card, row.video, row.frame, outlines)
+    image = _load_image(card, row.faces_id, row.frame, outlines)
     return WorstCase(row.video, row.method, row.score, image, bool(image and outlines))
 
 

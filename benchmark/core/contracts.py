@@ -246,6 +246,12 @@ class FaceReader(Protocol):
     def outcomes(self) -> dict[str, PrepareResult]:
         """Return what became of each video that was prepared, by id."""
 
+    def count_people(self, video_id: str) -> int:
+        """Return how many people of a video have faces here, under the ids that `name_person` gives: 1, or 0 without.
+
+        More only where they were prepared with `faces.people: max`.
+        """
+
     def frames(self, video_id: str) -> list[int]:
         """Return the indices of the video's frames with a face, ascending; none for a video that isn't there."""
 

@@ -50,4 +50,4 @@ def manifest_key(videos: list[Video]) -> str:
 def _manifest_row(video: Video) -> tuple[object, ...]:
     size = video.path.stat().st_size if video.path.is_file() else -1
     pictures = ([p.frame for p in video.pictures],) if video.pictures else ()
-    return video.id, video.label, video.split, video.source, size, *pictures
+    return video.id, video.label, video.split, video.original, size, *pictures

@@ -37,7 +37,8 @@ class PredictionsMetadata(Record):
     `official` and `scored` count videos, but where a dataset was scored by itself, `scored` names it; `dropped` are the
     videos that couldn't be scored. `origins` are those of faces that were imported, `attributes` the columns that say
     who is seen (None in older files), `faces` the folder of the face store, `artifacts` the outlines of what a detector
-    takes for artifacts, by video. `made_by` is what unfinished predictions come from.
+    takes for artifacts, by video. `made_by` is what unfinished predictions come from. `several_people` counts the
+    scored videos with frames that show more than one face (None in older files): one person's are scored.
     """
 
     official: int | None = None
@@ -53,6 +54,7 @@ class PredictionsMetadata(Record):
     cell: CellDescription = CellDescription()
     split: str = ""
     made_by: str = ""
+    several_people: int | None = None
 
 
 def write_predictions(path: Path, table: pd.DataFrame, metadata: PredictionsMetadata) -> None:

@@ -181,11 +181,15 @@ class Dropped(Record):
 
 
 class Coverage(Record):
-    """How many videos were to be scored, how many were, and what became of the others."""
+    """How many videos were to be scored, how many were, and what became of the others.
+
+    Of those scored, `several_people` have frames with more than one face; None in older files.
+    """
 
     official: int
     scored: int
     dropped: list[Dropped]
+    several_people: int | None = None
 
 
 class Throughput(Record):

@@ -43,6 +43,10 @@ class FaceSettings(FrozenSettings):
     finder: str = Field("auto", description="what finds faces and landmarks; see docs/faces.md")
     context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
     encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
+    people: Literal["main", "max"] = Field(
+        "main",
+        description="who is scored: the main person, or whoever of a video scores highest; training has the main",
+    )
 
     def key_content(self) -> dict[str, object]:
         """Return what goes into keys, and into a store beside its faces.
@@ -52,7 +56,8 @@ class FaceSettings(FrozenSettings):
         """
         if self.finder == "auto":
             raise ValueError("the face finder is not chosen yet: see stages/detectors.py, load_resolved_settings")
-        return self.model_dump()
+        later = {"people"} if self.people == "main" else set()  # Keys of before there was a choice stay.
+        return self.model_dump(exclude=later)
 
 
 class TrainSettings(FrozenSettings):

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
 REAL, FAKE = 0, 1
 SPLITS = ("train", "val", "test")
 
@@ -28,15 +29,29 @@ class Picture(NamedTuple):
     landmarks: bytes | str = b""
 
 
+def _take_former_name(video: type[T]) -> type[T]:
+    """Let `original` be given and read as `source`, its name in the last version; this goes with the next one."""
+    make = video.__init__
+
+    def init(self: T, *args: object, source: str | None = None, **fields: object) -> None:
+        make(self, *args, **(fields if source is None else {**fields, "original": source}))
+
+    setattr(video, "__init__", init)  # noqa: B010
+    setattr(video, "source", property(lambda self: self.original))  # noqa: B010
+    return video
+
+
+@_take_former_name
 @dataclass(frozen=True)
 class Video:
     """One video file of a dataset, or the `pictures` that are left of one.
 
     `id` is the posix path within the dataset's home folder, suffix included, so that no two videos ever share one.
     `label` is 0 (real) or 1 (fake); `method` names the manipulation (`real` for real videos); `split` is `train`,
-    `val` or `test`. `source` is the id of the real video that a fake was made from, where the layout tells it.
+    `val` or `test`. `original` is the id of the real video that a fake was made from, where the layout tells it.
     `identities` are the people seen or used, target first. `groups` maps attributes (`gender`, `race`) to values.
     With `pictures`, faces come from them, `path` is the first one's file, and `origin` tells whose work they are.
+    `mask` is a video that is white where a fake was forged; a real one has that of one of its fakes.
     """
 
     id: str
@@ -46,10 +61,11 @@ class Video:
     split: str
     identities: tuple[str, ...] = ()
     compression: str = ""
-    source: str | None = None
+    original: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     origin: str = ""
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,16 +92,21 @@ class Face:
 
 
 class TrainSample(NamedTuple):
-    """What a detector makes a training example of. `source` is the same frame of the real video behind a fake.
+    """What a detector makes a training example of. `original` is the same frame of the real video behind a fake.
 
     `method` and `groups` are the video's.
     """
 
     face: Face
     label: int
-    source: Face | None = None
+    original: Face | None = None
     method: str = ""
     groups: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def source(self) -> Face | None:
+        """What `original` was called in the last version; it goes with the next one."""
+        return self.original
 
 
 class Estimate(NamedTuple):
@@ -105,6 +126,11 @@ class LostFrame(NamedTuple):
     reason: str
 
 
+def name_person(video: str, person: int) -> str:
+    """Return under which id a face store has the faces of a video's person: 1 is the main one. No path has `//`."""
+    return video if person == 1 else f"{video}//{person}"
+
+
 @dataclass(frozen=True)
 class PrepareResult:
     """What became of one video.
@@ -115,6 +141,7 @@ class PrepareResult:
     was prepared again. `origin` tells whose pictures these were, where the faces don't come from the video itself.
     `follows` is the source whose frames were taken, for a fake to train on. `lost` are the frames that couldn't be used
     because something is broken, of a file that can't be read the first one; those without a face aren't among them.
+    `mask_size` (bytes) is the size of the mask that told who was forged, 0 without one.
     """
 
     video: str
@@ -130,6 +157,7 @@ class PrepareResult:
     origin: str = ""
     follows: str = ""
     lost: tuple[LostFrame, ...] = ()
+    mask_size: int = 0
 
 
 class Release(NamedTuple):

@@ -20,7 +20,7 @@ from ..core.progress import Reporter
 from ..core.settings import FaceSettings
 from ..core.workers import WorkerPool
 from ..stats.attributes import PEOPLE, UNDEFINED, choose_main_pair
-from .sources import Source
+from .sources import DataSource
 
 
 class AnnotatedVideos(NamedTuple):
@@ -60,7 +60,7 @@ def read_annotated_videos(
     return AnnotatedVideos(_assign_groups(videos, attributes), attributes, notes)
 
 
-def read_dataset_videos(source: Source, split: str | None = None) -> AnnotatedVideos:
+def read_dataset_videos(source: DataSource, split: str | None = None) -> AnnotatedVideos:
     """Read the videos of a dataset with its groups; without a `split`, of all splits.
 
     Raises:
@@ -84,7 +84,7 @@ def _assign_groups(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
 
 
 def export_for_papers(
-    source: Source,
+    source: DataSource,
     faces: FaceSettings,
     out: Path,
     reporter: Reporter,

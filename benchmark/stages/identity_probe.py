@@ -21,7 +21,7 @@ from ..core.types import FAKE, REAL, Estimate, Video
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.bootstrap import Resamples, estimate_interval, measure_means
 from .detectors import DetectorRequest, load_detector
-from .sources import Source
+from .sources import DataSource
 from .video_crops import VideoCrops
 
 FOLDS = 5
@@ -96,7 +96,7 @@ class IdentityProbe(Record):
 
 def original_id(video: Video) -> str:
     """Return what was filmed: all fakes of one real video share it, and so it is never on both sides of a test."""
-    return video.source or video.id
+    return video.original or video.id
 
 
 def assign_folds(told: VideoPeople) -> NDArray[np.int64]:
@@ -138,7 +138,7 @@ def probe_identities(
 
 def probe_source(
     request: DetectorRequest,
-    source: Source,
+    source: DataSource,
     splits: Sequence[str],
     who: str,
     reporter: Reporter,

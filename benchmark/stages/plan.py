@@ -17,7 +17,7 @@ from ..core.storage import SCORECARD
 from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
 from .detectors import load_resolved_settings
-from .sources import DataRoot, Source, find_root, open_source
+from .sources import DataRoot, DataSource, find_root, open_source
 
 # Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
 TRAIN_KEY_VERSION = 1
@@ -53,8 +53,8 @@ class Cell:
 
     entry: Entry
     settings: Settings
-    train: Source
-    test: Source
+    train: DataSource
+    test: DataSource
     seed: int
     runs: Path
     checkpoint: Path | None
@@ -258,7 +258,7 @@ def check_trainable(request: Request, entries: list[Entry]) -> None:
             )
 
 
-def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: dict[str, Source]) -> list[Cell]:
+def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: dict[str, DataSource]) -> list[Cell]:
     """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
     entries = list({(e.name, e.target): e for e in entries}.values())  # An alias is not a second detector.
     tests = list({sources[t].label: t for t in request.tests}.values())
@@ -279,7 +279,7 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     ]
 
 
-def _check_origin(request: Request, entries: list[Entry], made_from: CheckpointHeader, train: Source) -> None:
+def _check_origin(request: Request, entries: list[Entry], made_from: CheckpointHeader, train: DataSource) -> None:
     """Refuse to label a checkpoint of ours as another detector's, or as trained on what it wasn't trained on."""
     found, wrong = made_from.get("detector"), [e.name for e in entries if e.name != made_from.get("detector")]
     if found and wrong:

@@ -26,7 +26,7 @@ from ..core.errors import BenchError
 from ..core.registry import Entry, datasets, detectors
 from ..core.types import FAKE, REAL, SPLITS, Face, TrainSample, Video
 from ..core.workers import WorkerPool
-from .sources import DataRoot, Source
+from .sources import DataRoot, DataSource
 
 FACES = 5
 SIDE = 128
@@ -196,6 +196,7 @@ class DetectorCheck:
     def check_pickling(self) -> str:
         """Its cropper works in a worker process."""
         face = make_test_faces()[0]
+        pickle.dumps(self.cropper)  # A pool would do without processes for what can't be sent to them.
         with WorkerPool(1) as pool:
             (there,) = pool.map(self.cropper, [face], self.entry.plugin)
         require(np.array_equal(there, self.frames[0]), "the cropper gives another crop in a worker process")
@@ -304,9 +305,9 @@ class DatasetCheck:
     def check_sources(self) -> str:
         """A fake's source is the id of a real video."""
         reals = {v.id for v in self.videos if v.label == REAL}
-        odd = next((v for v in self.videos if v.source is not None and v.source not in reals), None)
-        require(odd is None, f"the source of {odd and odd.id}, '{odd and odd.source}', is not the id of a real video")
-        return f"{sum(v.source is not None for v in self.videos)} fakes have one"
+        odd = next((v for v in self.videos if v.original is not None and v.original not in reals), None)
+        require(odd is None, f"the source of {odd and odd.id}, '{odd and odd.original}', is not the id of a real video")
+        return f"{sum(v.original is not None for v in self.videos)} fakes have one"
 
     def check_files(self) -> str:
         """Some are there; a listed one that is missing is no mistake, and lowers the coverage."""
@@ -318,7 +319,7 @@ class DatasetCheck:
         """The same listing every time."""
         require(self._list_videos() == self.videos, "listing the videos twice gave two lists")
         root = DataRoot(self.root, None)
-        sources = [Source("x", "", self.home, videos, root, None) for videos in (self.videos, self._list_videos())]
+        sources = [DataSource("x", "", self.home, videos, root, None) for videos in (self.videos, self._list_videos())]
         require(sources[0].key(SPLITS) == sources[1].key(SPLITS), "listing the videos twice gave two keys")
         return "same twice"
 

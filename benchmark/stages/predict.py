@@ -16,12 +16,12 @@ from ..core.keys import hash_key
 from ..core.predictions import PartialPredictions, PredictionsMetadata
 from ..core.progress import Reporter, Tick
 from ..core.scorecard import Dropped
-from ..core.types import PrepareResult, Video
+from ..core.types import PrepareResult, Video, name_person
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
 from .cost import ThroughputCounter
 from .detectors import DetectorRequest, LoadedDetector, load_detector
-from .sources import Source, remake_damaged
+from .sources import DataSource, remake_damaged
 from .video_crops import VideoCrops
 
 
@@ -36,11 +36,13 @@ def predict(
     plugin: str = "",
     tick: Tick = lambda done, total: None,
     partial_predictions: PartialPredictions | None = None,
+    people: str = "main",
 ) -> tuple[pd.DataFrame, PredictionsMetadata]:
     """Score every face of `videos` that the store has, going on from what is `partial_predictions`.
 
     Returns:
-        The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
+        The predictions, a row a frame sorted by video and frame, with `people="max"` those of the person whose mean is
+        the highest and a column `person` (1: the main one), and what there is to know of them: `official` and
         `scored` video counts, `dropped` videos with the reason, `throughput`, the `origins` of faces that were
         imported, and which columns are people's `attributes`.
     """
@@ -51,7 +53,7 @@ def predict(
             f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
             f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
         )
-    table = pd.DataFrame([_frame_row(v, frame) for v in usable for frame in store.frames(v.id)])
+    table = _list_rows(usable, store, everybody=people == "max")
     scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
     speed, started, compiled = ThroughputCounter(), time.perf_counter(), _compile_seconds(detector)
     for batch in _iterate_batches(
@@ -69,8 +71,32 @@ def predict(
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
     table = table.assign(score=np.concatenate(scores))
+    table = keep_highest(table) if people == "max" else table
     metadata = _describe_videos(videos, usable, outcomes).merge(PredictionsMetadata(throughput=speed.summarise()))
     return table.sort_values(["video", "frame"], ignore_index=True), metadata
+
+
+def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
+    """Return a row a frame to score: the main person's, or everybody's, whose `video` is as `name_person` has it."""
+    seen = [
+        (video, name_person(video.id, number + 1))
+        for video in videos
+        for number in range(store.count_people(video.id) if everybody else 1)
+    ]
+    return pd.DataFrame([{**_frame_row(v, frame), "video": p} for v, p in seen for frame in store.frames(p)])
+
+
+def keep_highest(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep of each video the rows of the person whose mean score is the highest, the first of equal ones.
+
+    Args:
+        table: a row a frame, `video` as `name_person` has it; that becomes the video's own id, and `person` is added.
+    """
+    means = table.groupby("video", sort=False)["score"].mean()
+    highest = means.groupby(means.index.str.partition("//").get_level_values(0), sort=False).idxmax()
+    rows = table[table["video"].isin(highest)]
+    parts = rows["video"].str.partition("//")
+    return rows.assign(video=parts[0], person=pd.to_numeric(parts[2]).fillna(1).astype(np.int64))
 
 
 def _describe_videos(
@@ -82,13 +108,14 @@ def _describe_videos(
         scored=len(usable),
         dropped=[_describe_dropped(v, outcomes) for v in videos if v.id not in scored],
         origins=sorted({outcomes[v.id].origin for v in usable} - {""}),
+        several_people=sum(outcomes[v.id].several > 0 for v in usable),
         attributes=name_attributes(name for v in usable for name in v.groups),
     )
 
 
 def predict_sources(
     request: DetectorRequest,
-    sources: Sequence[Source],
+    sources: Sequence[DataSource],
     split: str,
     out: Path,
     reporter: Reporter,
@@ -110,7 +137,13 @@ def predict_sources(
 
 
 def _predict_source(
-    loaded: LoadedDetector, source: Source, split: str, out: Path, reporter: Reporter, pool: WorkerPool, batch_size: int
+    loaded: LoadedDetector,
+    source: DataSource,
+    split: str,
+    out: Path,
+    reporter: Reporter,
+    pool: WorkerPool,
+    batch_size: int,
 ) -> Path:
     store = source.prepare([split], loaded.settings.faces, reporter, pool)
     path = out / f"{loaded.entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
@@ -127,6 +160,7 @@ def _predict_source(
             plugin=loaded.entry.plugin,
             tick=tick,
             partial_predictions=partial_predictions,
+            people=loaded.settings.faces.people,
         )
     partial_predictions.finish(table, metadata.merge(PredictionsMetadata(scored=source.label, split=split)))
     return path

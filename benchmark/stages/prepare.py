@@ -14,13 +14,13 @@ from ..core.progress import Reporter
 from ..core.settings import FaceSettings
 from ..core.types import PrepareResult
 from ..core.workers import WorkerPool
-from .sources import Source
+from .sources import DataSource
 
 
 class PreparedSource(NamedTuple):
     """What became of a dataset's videos, those of them with something to tell, and the CSV that tells it."""
 
-    source: Source
+    source: DataSource
     store: FaceReader
     results: list[PrepareResult]
     problems: list[PrepareResult]
@@ -33,7 +33,7 @@ class PreparedSource(NamedTuple):
 
 
 def prepare_source(
-    source: Source, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, pool: WorkerPool
+    source: DataSource, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, pool: WorkerPool
 ) -> PreparedSource:
     """Prepare the faces of some splits, and write beside the store what was odd."""
     store = source.prepare(splits, faces, reporter, pool)

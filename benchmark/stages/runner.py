@@ -33,7 +33,7 @@ from .worst_cases import locate_artifacts
 
 if TYPE_CHECKING:
     from ..core.types import Face
-    from .sources import Source
+    from .sources import DataSource
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Stages:
         self.cell, self.options = cell, options
         self._ready: tuple[Scores, Cropper] | None = None
 
-    def prepare(self, source: Source, splits: list[str]) -> FaceReader:
+    def prepare(self, source: DataSource, splits: list[str]) -> FaceReader:
         """Prepare the faces of some splits."""
         return source.prepare(splits, self.cell.settings.faces, self.options.reporter, self.options.pool)
 
@@ -145,7 +145,7 @@ class Stages:
         training.forget()
         self.options.untrained.remove(cell.folder)
 
-    def predict_split(self, source: Source, split: str, folder: Path) -> Path:
+    def predict_split(self, source: DataSource, split: str, folder: Path) -> Path:
         """Score a split into `folder`, unless that was done before and can still be read."""
         path = folder / PREDICTIONS
         if not has_predictions(path, self.options.reporter.say):
@@ -162,6 +162,7 @@ class Stages:
                     plugin=self.cell.entry.plugin,
                     tick=tick,
                     partial_predictions=partial_predictions,
+                    people=self.cell.settings.faces.people,
                 )
             known = PredictionsMetadata(
                 params=count_parameters(made),

@@ -52,7 +52,7 @@ class DataRoot:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class DataSource:
     """One dataset at one compression: where it is and which videos it has, `limit`ed if asked."""
 
     name: str
@@ -81,7 +81,9 @@ class Source:
 
     def key(self, splits: Iterable[str]) -> str:
         """Hash which videos the splits hold."""
-        return hash_key([self.label, self.limit, [manifest_key(self.split(s)) for s in splits]])
+        videos = [self.split(s) for s in splits]
+        masked = [v.id for split in videos for v in split if v.mask]
+        return hash_key([self.label, self.limit, [manifest_key(v) for v in videos], *([masked] if masked else [])])
 
     def annotations_key(self, split: str) -> str:
         """Hash what predictions tell of a split's videos besides their scores: methods, people and groups."""
@@ -91,7 +93,8 @@ class Source:
         """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
         from ...datasets.faces.finder import FINDER_VERSION
 
-        key = hash_key([str(self.home.resolve()), faces.key_content(), FINDER_VERSION])
+        masked = ["masks"] if any(v.mask for v in self.videos) else []  # They say whose faces are taken.
+        key = hash_key([str(self.home.resolve()), faces.key_content(), FINDER_VERSION, *masked])
         name = self.name.replace("+", "p").replace(":", "-").replace("/", "-")
         return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
 
@@ -191,7 +194,7 @@ def render_demo(
         render_world(folder, size, seed, world, pool, tick)
 
 
-def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:
+def open_source(name: str, root: DataRoot, limit: int | None = None) -> DataSource:
     """Find a dataset (`ff++`, `celebdf`, `ff++:c40`, ...) under a root and list its videos.
 
     Raises:
@@ -200,7 +203,7 @@ def open_source(name: str, root: DataRoot, limit: int | None = None) -> Source:
     from ...datasets.base import load_videos
 
     entry, compression, home, videos = load_videos(name, root.path)
-    return Source(entry.name, compression, home, videos, root, limit)
+    return DataSource(entry.name, compression, home, videos, root, limit)
 
 
 def _limit_videos(videos: list[Video], limit: int) -> list[Video]:
@@ -209,7 +212,7 @@ def _limit_videos(videos: list[Video], limit: int) -> list[Video]:
     ids = {v.id for v in reals}
 
     def order(v: Video) -> tuple[bool, str]:
-        return v.source not in ids, hashlib.sha256(v.id.encode()).hexdigest()
+        return v.original not in ids, hashlib.sha256(v.id.encode()).hexdigest()
 
     fakes = sorted((v for v in videos if v.label == FAKE), key=order)[:limit]
     return sorted([*reals, *fakes], key=lambda v: v.id)

@@ -15,7 +15,7 @@ from ..core.contracts import FaceReader, Sampler
 from ..core.types import FAKE, REAL, TrainSample, Video
 
 _ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
-SAME_PLACE = 0.5  # Intersection over union of a fake's face and its source's: any less, and it is somebody else's.
+SAME_PLACE = 0.5  # Intersection over union of a fake's face and its original's: any less, and it is somebody else's.
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class FrameIndex:
         """Load a frame and its pair."""
         video, pair = self.video[i], self.pair_video[i]
         face = store.face(self.videos[video], int(self.face[i]))
-        source = store.face(self.videos[pair], int(self.pair_face[i])) if pair >= 0 else None
-        return TrainSample(face, int(self.label[i]), source, self.methods[video], self.groups[video])
+        original = store.face(self.videos[pair], int(self.pair_face[i])) if pair >= 0 else None
+        return TrainSample(face, int(self.label[i]), original, self.methods[video], self.groups[video])
 
 
 def index_frames(videos: list[Video], store: FaceReader) -> tuple[FrameIndex, dict[str, int]]:
-    """List the frames to train on, each fake with the same frame of its real source, or else the nearest one.
+    """List the frames to train on, each fake with the same frame of its real original, or else the nearest one.
 
     Returns:
         The frames, and how many fakes' pairs were `found` at the same frame, `replaced` by a near one, or `lost`:
-        the source has no face, or it is elsewhere in the frame.
+        the original has no face, or it is elsewhere in the frame.
     """
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
@@ -62,24 +62,24 @@ def index_frames(videos: list[Video], store: FaceReader) -> tuple[FrameIndex, di
     frames_of = {v.id: np.asarray(store.frames(v.id)) for v in usable}
     rows, pairs = [], {"found": 0, "replaced": 0, "lost": 0}
     for video in usable:
-        frames, source = frames_of[video.id], video.source or ""
+        frames, original = frames_of[video.id], video.original or ""
         nearest = _find_nearest(store, video, frames_of) if video.label == FAKE else np.full(len(frames), -1)
         for face, (frame, other) in enumerate(zip(frames, nearest, strict=True)):
             if video.label == FAKE:
-                pairs["lost" if other < 0 else "found" if frames_of[source][other] == frame else "replaced"] += 1
-            rows.append((place[video.id], face, video.label, place[source] if other >= 0 else -1, other))
+                pairs["lost" if other < 0 else "found" if frames_of[original][other] == frame else "replaced"] += 1
+            rows.append((place[video.id], face, video.label, place[original] if other >= 0 else -1, other))
     at, faces, labels, pair_at, pair_faces = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
     methods, groups = [v.method for v in usable], [v.groups for v in usable]
     return FrameIndex([v.id for v in usable], at, faces, labels, pair_at, pair_faces, methods, groups), pairs
 
 
 def _find_nearest(store: FaceReader, video: Video, frames_of: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return which of its source's frames is nearest to each of a fake's n, (n,): -1 where that shows no such face."""
-    frames, source = frames_of[video.id], video.source or ""
-    if source not in frames_of:
+    """Return which frame of its original is nearest to each of a fake's n, (n,): -1 where that shows no such face."""
+    frames, original = frames_of[video.id], video.original or ""
+    if original not in frames_of:
         return np.full(len(frames), -1)
-    nearest = np.abs(frames_of[source] - frames[:, None]).argmin(1)
-    same = compute_iou(store.get_relative_boxes(video.id), store.get_relative_boxes(source)[nearest]) >= SAME_PLACE
+    nearest = np.abs(frames_of[original] - frames[:, None]).argmin(1)
+    same = compute_iou(store.get_relative_boxes(video.id), store.get_relative_boxes(original)[nearest]) >= SAME_PLACE
     return np.where(same, nearest, -1)
 
 

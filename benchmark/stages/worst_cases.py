@@ -8,16 +8,25 @@ import pandas as pd
 
 from ..core.contracts import FaceReader, LocatesArtifacts, Scores
 from ..core.scorecard import Polygon
-from ..core.types import FAKE, REAL
+from ..core.types import FAKE, REAL, name_person
 
 
 class WorstFrame(NamedTuple):
-    """A frame of a video on the wrong side: the video, the frame's index, how it was made, and the video's score."""
+    """A frame of a video on the wrong side: the video, the frame's index, how it was made, and the video's score.
+
+    `person` numbers who is scored, 1 for the main one.
+    """
 
     video: str
     frame: int
     method: str
     score: float
+    person: int = 1
+
+    @property
+    def faces_id(self) -> str:
+        """Under which id the face store has that person's faces."""
+        return name_person(self.video, self.person)
 
 
 CASES_PER_LABEL = 4  # of each class: a page of many runs stays small
@@ -34,7 +43,9 @@ def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[WorstFrame]]:
         members = videos[videos["label"] == label]
         ordered = members.sort_values(["score", "video", "frame_score"], ascending=[upwards, True, upwards])
         rows = ordered.drop_duplicates("video").head(CASES_PER_LABEL).to_dict("records")
-        found[label] = [WorstFrame(r["video"], r["frame"], r.get("method") or "", r["score"]) for r in rows]
+        found[label] = [
+            WorstFrame(r["video"], r["frame"], r.get("method") or "", r["score"], r.get("person", 1)) for r in rows
+        ]
     return found
 
 
@@ -47,7 +58,7 @@ def locate_artifacts(detector: Scores, store: FaceReader, frames: pd.DataFrame) 
     if not isinstance(detector, LocatesArtifacts):
         return {}
     rows = [row for members in find_worst_cases(frames).values() for row in members]
-    faces = [store.face(r.video, store.frames(r.video).index(r.frame)) for r in rows]
+    faces = [store.face(r.faces_id, store.frames(r.faces_id).index(r.frame)) for r in rows]
     found = detector.artifacts(faces)
     return {
         r.video: [[(x, y) for x, y in p.round(1).tolist()] for p in polygons]

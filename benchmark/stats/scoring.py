@@ -183,6 +183,9 @@ def compute_scorecard(
     result, groups = measure_metrics([one], resamples)
     metadata = metadata or PredictionsMetadata()
     official = len(videos) if metadata.official is None else metadata.official
+    coverage = Coverage(official=official, scored=len(videos), dropped=metadata.dropped)
+    if metadata.several_people is not None:
+        coverage = coverage.model_copy(update={"several_people": metadata.several_people})
     return ScoreCard(
         schema_version=SCHEMA_VERSION,
         kind="scorecard",
@@ -196,7 +199,7 @@ def compute_scorecard(
         temperature=temperature,
         counts=_count_samples(videos, frames),
         remarks=[*collect_remarks(frames), *_remark_unscaled(frames, threshold)],
-        coverage=Coverage(official=official, scored=len(videos), dropped=metadata.dropped),
+        coverage=coverage,
         throughput=metadata.throughput,
         params=metadata.params,
         flops=metadata.flops,

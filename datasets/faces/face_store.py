@@ -26,7 +26,7 @@ from ...benchmark.core.errors import BenchError
 from ...benchmark.core.readers import parse_json, shorten
 from ...benchmark.core.readers.images import UnreadableImage, decode_image
 from ...benchmark.core.storage import write_atomically
-from ...benchmark.core.types import Face, LostFrame, PrepareResult
+from ...benchmark.core.types import Face, LostFrame, PrepareResult, name_person
 from .checksums import compute_checksums
 
 SCHEMA_VERSION = 1
@@ -167,7 +167,17 @@ class FaceStore:
 
     def outcomes(self) -> dict[str, PrepareResult]:
         """Return what became of each video that was prepared, by id; of several tries at one, the newest."""
-        return {video: entry.outcome for video, entry in self._load_index().items()}
+        return {video: entry.outcome for video, entry in self._load_index().items() if "//" not in video}
+
+    def count_people(self, video_id: str) -> int:
+        """Return how many people of a video have faces here, under the ids that `name_person` gives."""
+        index, number = self._load_index(), 0
+        first = index.get(video_id)
+        while (entry := index.get(name_person(video_id, number + 1))) and first and entry.outcome.frames:
+            if entry.outcome.generation != first.outcome.generation:  # Of a file from before it changed.
+                break
+            number += 1
+        return number
 
     def frames(self, video_id: str) -> list[int]:
         """Return the indices of the video's frames with a face, ascending; none for a video that isn't there."""

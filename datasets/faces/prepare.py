@@ -16,11 +16,12 @@ from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key
 from ...benchmark.core.settings import FaceSettings
-from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video
+from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video, name_person
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_thread
 from .crop import cut_context_crop
 from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
+from .masks import put_forged_first, stat_mask
 from .pictures import UNDECODABLE, read_pictures
 from .repair import remove_damaged
 from .sampling import VideoFile, choose_frames
@@ -40,12 +41,14 @@ Encoded = tuple[Face, bytes]
 class FoundFaces(NamedTuple):
     """The main person's faces with their encoded crops; how many frames were decoded, how many had several faces.
 
-    `lost` are the frames that couldn't be used, and `reason` says what else there is to say.
+    `others` are the other people's, where they are wanted. `lost` are the frames that couldn't be used, and `reason`
+    says what else there is to say.
     """
 
     faces: list[Encoded]
     decoded: int
     several: int
+    others: Sequence[list[Encoded]] = ()
     lost: tuple[LostFrame, ...] = ()
     reason: str = ""
 
@@ -96,8 +99,9 @@ def prepare_chunk(tasks: Sequence[WorkItem], settings: FaceSettings, folder: Pat
     done: list[tuple[PrepareResult, list[Encoded]]] = []
     first, size = 0, 0
     for number, task in enumerate(tasks, start=1):
-        done.append(prepare_video(task, settings, finder))
-        size += sum(len(content) for _, content in done[-1][1])
+        prepared = prepare_video(task, settings, finder)
+        done += prepared
+        size += sum(len(content) for _, faces in prepared for _, content in faces)
         if size > SHARD_BYTES or number == len(tasks):
             _write_shards(tasks[first:number], done, settings, folder)
             first, size, done = number, 0, []
@@ -117,10 +121,11 @@ _finder = lru_cache(maxsize=1)(load_finder)
 
 def prepare_video(
     task: WorkItem, settings: FaceSettings, finder: FaceFinder | None
-) -> tuple[PrepareResult, list[Encoded]]:
+) -> list[tuple[PrepareResult, list[Encoded]]]:
     """Sample one video's frames, and find, follow and cut its main face. Never raises for what the file holds.
 
-    `finder` is None where the task has pictures whose landmarks are all known.
+    `finder` is None where the task has pictures whose landmarks are all known. With `people: max`, what became of the
+    other people in it follows.
     """
     outcome = PrepareResult(
         task.video,
@@ -131,20 +136,26 @@ def prepare_video(
         generation=task.generation,
         origin=task.origin,
         follows=task.follows,
+        mask_size=stat_mask(task.mask),
     )
     if not task.exists:
-        return replace(outcome, status="missing", reason=f"no file {task.path.name}"), []
+        return [(replace(outcome, status="missing", reason=f"no file {task.path.name}"), [])]
     found = _find_in_pictures(task, settings, finder) if task.pictures else _find_in_video(task, settings, finder)
     status = "ok" if found.faces else "no_face" if found.decoded else "unreadable"
     frames = tuple(face.frame for face, _ in found.faces)
     told = {name: getattr(found, name) for name in ("reason", "decoded", "several", "lost")}
-    return replace(outcome, status=status, frames=frames, **told), found.faces
+    results = [(replace(outcome, status=status, frames=frames, **told), found.faces)]
+    for number, faces in enumerate(found.others, 2):
+        frames = tuple(face.frame for face, _ in faces)
+        results.append((replace(outcome, video=name_person(task.video, number), frames=frames), faces))
+    return results
 
 
 def _find_in_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> FoundFaces:
     clip = VideoFile(task.path)
     leading = VideoFile(task.leader).reported_frames if task.leader else 0
-    found = sample_frames(clip, settings.frames, lambda frames: find_faces(frames, settings, finder), leading)
+    find = partial(find_faces, settings=settings, finder=finder, mask=task.mask)
+    found = sample_frames(clip, settings.frames, find, leading)
     trouble, theirs = clip.describe_problem(), choose_frames(leading, settings.frames)
     if not found.decoded:  # It counts once: how many frames there should be, such a file may not even tell.
         return found._replace(lost=(LostFrame(0, trouble or UNDECODABLE),), reason=trouble)
@@ -177,11 +188,16 @@ def find_faces(
     frames: Iterable[tuple[int, np.ndarray, *tuple[Detection | None, ...]]],
     settings: FaceSettings,
     finder: FaceFinder | None,
+    mask: Path | None = None,
 ) -> FoundFaces:
-    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, faces known already), cut and encode it."""
+    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, faces known already), cut and encode it.
+
+    With a `mask` of the video, that is who was forged.
+    """
     cuts, several = cut_faces(frames, settings.context, finder)
-    main = next(iter(group_faces_by_person(cuts)), [])
-    return FoundFaces([(face, encode(face.crop, settings.encoding)) for face in main], len(cuts), several)
+    people = put_forged_first(group_faces_by_person(cuts), mask)[: 1 if settings.people == "main" else None]
+    main, *others = [[(face, encode(face.crop, settings.encoding)) for face in person] for person in people] or [[]]
+    return FoundFaces(main, len(cuts), several, others)
 
 
 def cut_faces(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...benchmark.core.types import FAKE, REAL, LostFrame, Picture, PrepareResult, Video
 from .face_store import FaceStore
+from .masks import stat_mask
 from .pictures import read_pictures
 from .sampling import choose_frames
 
@@ -20,7 +21,7 @@ DECODED_BY_OPENCV_ALONE = "but 0 could be decoded"
 class WorkItem:
     """One video to prepare: its file's size and time when the work was planned, and the pictures sampled of it.
 
-    A fake to train on `follows` its source, whose file (if it is one) is `leader`.
+    A fake to train on `follows` its original, whose file (if it is one) is `leader`.
     """
 
     video: str
@@ -32,6 +33,7 @@ class WorkItem:
     origin: str = ""
     follows: str = ""
     leader: Path | None = None
+    mask: Path | None = None
 
     @property
     def exists(self) -> bool:
@@ -47,43 +49,55 @@ class WorkItem:
 def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> list[WorkItem]:
     """Return what is to be done: videos without an outcome, whose file isn't what it was then, or with new frames.
 
-    A fake to train on is compared with its source frame by frame: where that is prepared with it, the same frames are
+    A fake to train on is compared with its original frame by frame: where that is prepared with it, the same frames are
     taken of both.
     """
     outcomes = store.outcomes()
     sources = {v.id: v for v in videos if v.split == "train" and v.label == REAL}
     tasks = []
     for video in videos:
-        known, (size, mtime_ns), source = outcomes.get(video.id), _stat_video(video), _find_source(video, sources)
-        follows = source.id if source else ""
+        known, (size, mtime_ns), original = outcomes.get(video.id), _stat_video(video), _find_original(video, sources)
+        follows = original.id if original else ""
         if (
             known is None
             or (known.size, known.mtime_ns) != (size, mtime_ns)
             or follows not in ("", known.follows)
+            or known.mask_size != stat_mask(video.mask)
             or _is_repaired(video, known)
             or known.reason.endswith(DECODED_BY_OPENCV_ALONE)
         ):
             generation = known.generation + 1 if known else 0
-            pictures = _sample_pictures(video, source, frames)
-            leader = source.path if source and not (source.pictures or pictures) else None
+            pictures = _sample_pictures(video, original, frames)
+            leader = original.path if original and not (original.pictures or pictures) else None
             tasks.append(
-                WorkItem(video.id, video.path, size, mtime_ns, generation, pictures, video.origin, follows, leader)
+                WorkItem(
+                    video.id,
+                    video.path,
+                    size,
+                    mtime_ns,
+                    generation,
+                    pictures,
+                    video.origin,
+                    follows,
+                    leader,
+                    video.mask,
+                )
             )
     return tasks
 
 
-def _find_source(video: Video, sources: Mapping[str, Video]) -> Video | None:
-    """Return the source of a fake to train on, if it is one of `sources` and there. Test videos depend on no other."""
-    source = sources.get(video.source or "") if video.split == "train" and video.label == FAKE else None
-    return source if source and (source.pictures or source.path.is_file()) else None
+def _find_original(video: Video, sources: Mapping[str, Video]) -> Video | None:
+    """Return the original of a fake to train on, if it is in `sources` and there. Test videos depend on no other."""
+    original = sources.get(video.original or "") if video.split == "train" and video.label == FAKE else None
+    return original if original and (original.pictures or original.path.is_file()) else None
 
 
-def _sample_pictures(video: Video, source: Video | None, frames: int) -> tuple[Picture, ...]:
-    """Return evenly spaced pictures; where others are left out, those of the source's frames, if most are there."""
+def _sample_pictures(video: Video, original: Video | None, frames: int) -> tuple[Picture, ...]:
+    """Return evenly spaced pictures; where others are left out, those of the original's frames, if most are there."""
     own = tuple(video.pictures[i] for i in choose_frames(len(video.pictures), frames))
-    if source is None or len(own) == len(video.pictures):
+    if original is None or len(own) == len(video.pictures):
         return own
-    theirs = {source.pictures[i].frame for i in choose_frames(len(source.pictures), frames)}
+    theirs = {original.pictures[i].frame for i in choose_frames(len(original.pictures), frames)}
     shared = tuple(p for p in video.pictures if p.frame in theirs)
     return shared if 2 * len(shared) > len(own) else own
 

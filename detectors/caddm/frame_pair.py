@@ -1,4 +1,4 @@
-"""A fake's context crop and its source's, brought to one rectangle of the frame."""
+"""A fake's context crop and its original's, brought to one rectangle of the frame."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .alignment import Jitter, compute_align_matrix, shift_to_crop, to_frame_lan
 
 
 class FramePair(NamedTuple):
-    """`image` and, for a fake with a pair, `source`: uint8 (H, W, 3) RGB, the same rectangle of the same frame.
+    """`image` and, for a fake with a pair, `original`: uint8 (H, W, 3) RGB, the same rectangle of the same frame.
 
     `origin` (x, y) is its top left in the frame, `frame_size` the frame's (width, height); `landmarks`, (81, 2)
     float64, are in pixels of the frame.
     """
 
     image: np.ndarray
-    source: np.ndarray | None
+    original: np.ndarray | None
     landmarks: np.ndarray
     origin: tuple[int, int]
     frame_size: tuple[int, int]
@@ -38,20 +38,20 @@ class FramePair(NamedTuple):
 def make_frame_pair(sample: TrainSample) -> FramePair:
     """Make a pair: the part of the frame that both context crops show. A real face is on its own.
 
-    A source frame of another size is first resized to the fake's. A source crop that doesn't show the place of the
+    A original frame of another size is first resized to the fake's. A original crop that doesn't show the place of the
     fake's face (the tracker followed somebody else) can't be swapped with, and is left out.
     """
     face = sample.face
     alone = FramePair(face.crop, None, to_frame_landmarks(face), face.origin, face.frame_size)
-    if not sample.label or sample.source is None:
+    if not sample.label or sample.original is None:
         return alone
-    source, origin = _resize_to_frame(sample.source, face.frame_size)
+    original, origin = _resize_to_frame(sample.original, face.frame_size)
     low = np.maximum(face.origin, origin)
-    high = np.minimum(_get_bottom_right(face.crop, face.origin), _get_bottom_right(source, origin))
+    high = np.minimum(_get_bottom_right(face.crop, face.origin), _get_bottom_right(original, origin))
     if not _contains(low, high, alone):
         return alone
-    image, source = _cut_part(face.crop, low - face.origin, high - low), _cut_part(source, low - origin, high - low)
-    return FramePair(image, source, alone.landmarks, (int(low[0]), int(low[1])), face.frame_size)
+    image, original = _cut_part(face.crop, low - face.origin, high - low), _cut_part(original, low - origin, high - low)
+    return FramePair(image, original, alone.landmarks, (int(low[0]), int(low[1])), face.frame_size)
 
 
 def halve(pair: FramePair, whole_landmarks: bool) -> FramePair:
@@ -60,14 +60,14 @@ def halve(pair: FramePair, whole_landmarks: bool) -> FramePair:
     size = (np.array(pair.image.shape[1::-1]) - skip) // 2
     small = [
         cv2.resize(_cut_part(i, skip, size * 2), (int(size[0]), int(size[1])))
-        for i in (pair.image, pair.source)
+        for i in (pair.image, pair.original)
         if i is not None
     ]
     x, y = (np.array(pair.origin) + skip) // 2
     landmarks = np.trunc(pair.landmarks / 2) if whole_landmarks else (pair.landmarks - 0.5) / 2
     width, height = pair.frame_size
     return FramePair(
-        small[0], None if pair.source is None else small[1], landmarks, (int(x), int(y)), (width // 2, height // 2)
+        small[0], None if pair.original is None else small[1], landmarks, (int(x), int(y)), (width // 2, height // 2)
     )
 
 

@@ -108,7 +108,7 @@ class CaddmSampler:
         Without `train` masks aren't shaken and the crop is upright. None if a partial swap changed too little.
         """
         poisson = flip_coin(rng, 0.5)
-        if pair.source is not None and not flip_coin(rng, 1 - self.recipe.partial):
+        if pair.original is not None and not flip_coin(rng, 1 - self.recipe.partial):
             swapped = self._swap_partially(pair, poisson, rng, train)
             if swapped or not self.recipe.fallback:
                 return swapped
@@ -117,12 +117,12 @@ class CaddmSampler:
 
     def _swap_globally(self, pair: FramePair, poisson: bool, rng: np.random.Generator, train: bool) -> np.ndarray:
         """Paste the genuine face into the fake frame, or the reverse, or leave the fake as it is."""
-        if pair.source is None:
+        if pair.original is None:
             return pair.image
         if flip_coin(rng, self.recipe.genuine_in_fake):
-            pasted, background = pair.source, pair.image
+            pasted, background = pair.original, pair.image
         elif flip_coin(rng, self.recipe.fake_in_genuine):
-            pasted, background = pair.image, pair.source
+            pasted, background = pair.image, pair.original
         else:
             return pair.image
         shaken = train and flip_coin(rng, 0.5)
@@ -138,17 +138,17 @@ class CaddmSampler:
         self, pair: FramePair, poisson: bool, rng: np.random.Generator, train: bool
     ) -> tuple[np.ndarray, list[Corners]] | None:
         """Paste a window of the fake into the genuine frame; None where it changes too little."""
-        assert pair.source is not None
+        assert pair.original is not None
         window = WINDOWS[int(rng.integers(len(WINDOWS)))]
-        patch = choose_patch(pair.image, pair.source, pair.points, window)
+        patch = choose_patch(pair.image, pair.original, pair.points, window)
         jitter = _draw_jitter(rng, train)
         if patch is None:
             return None
         if not self.recipe.patch_in_place:
             patch = _displace_patch(patch, pair)
         mask = make_patch_mask(patch, pair.image.shape)
-        blended = paste(pair.image, pair.source, mask, poisson and self.recipe.poisson_in_place)
-        image, background = (pair.align(i, jitter, self.size) for i in (blended, pair.source))
+        blended = paste(pair.image, pair.original, mask, poisson and self.recipe.poisson_in_place)
+        image, background = (pair.align(i, jitter, self.size) for i in (blended, pair.original))
         box = find_changed_box(image, background, window)
         return None if box is None else (image, [WHOLE, tuple(n / self.size for n in box)])
 

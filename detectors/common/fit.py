@@ -146,7 +146,11 @@ def _list_names(given: Content, expected: Mapping[str, Shaped]) -> tuple[list[st
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    return tuple(shape) if isinstance(shape := getattr(value, "shape", None), tuple) else None
+    """Return the shape of an array or tensor; None of anything else."""
+    try:
+        return tuple(value.shape)
+    except (AttributeError, TypeError, RuntimeError):  # torch's nested tensors have none and raise.
+        return None
 
 
 def _name_first(keys: list[Any]) -> str:

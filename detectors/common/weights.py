@@ -104,7 +104,7 @@ def _name_arrays(weights: Content, origin: str) -> dict[str, Shaped]:
 
 def _is_tensor(value: object) -> bool:
     torch = sys.modules.get("torch")  # Where it isn't imported, nothing is a tensor of it.
-    return torch is not None and isinstance(value, torch.Tensor)
+    return torch is not None and isinstance(value, torch.Tensor) and not value.is_nested
 
 
 def to_named_arrays(weights: Mapping[str, object], origin: str) -> dict[str, np.ndarray]:
@@ -184,7 +184,7 @@ def _refuse_compressed(path: Path) -> None:
 def _make_read_error(path: Path, error: Exception) -> BenchError:
     with path.open("rb") as file:
         head = file.read(16)
-    code = re.search(r"Unsupported (?:global|class)\W*(?:GLOBAL )?(\w+(?:\.\w+)*)(?![.\w])", str(error))
+    code = re.search(r"Unsupported (?:global|class)\W*(?:GLOBAL )?(\w+(?:\.\w+)*)(?![.\w])", str(error), re.IGNORECASE)
     if not head:
         reason = "it is empty"
     elif _LEGACY.startswith(head[: len(_LEGACY)]) and _ends_early(path):

@@ -13,7 +13,7 @@ from crossfake.benchmark.core.registry import Entry
 from crossfake.benchmark.core.settings import FaceSettings, Settings
 from crossfake.benchmark.core.types import FAKE, REAL, Face, LostFrame, PrepareResult, Video
 from crossfake.benchmark.stages.plan import Cell
-from crossfake.benchmark.stages.sources import DataRoot, Source
+from crossfake.benchmark.stages.sources import DataRoot, DataSource
 from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
 
 
@@ -41,8 +41,12 @@ class MemoryStore:
             if isinstance(c, str)
             else PrepareResult(v, "ok", 4, len(c), tuple(c))
             for v, c in self.content.items()
+            if "//" not in v
         }
         return {v: replace(o, lost=self.lost.get(v, ())) for v, o in found.items()}
+
+    def count_people(self, video: str) -> int:
+        return len([v for v in self.content if v.partition("//")[0] == video and self.frames(v)])
 
     def frames(self, video: str) -> list[int]:
         content = self.content.get(video, [])
@@ -109,10 +113,12 @@ class Plan:
                 path.write_bytes(b"1234")
                 self.videos.append(video_of(f"{label}/{split}.mp4", split, path=path))
 
-    def source(self, name: str = "ff++", compression: str = "c23", limit: int | None = None, **changes: Any) -> Source:
+    def source(
+        self, name: str = "ff++", compression: str = "c23", limit: int | None = None, **changes: Any
+    ) -> DataSource:
         videos = changes.pop("videos", self.videos)
         root = DataRoot(changes.pop("root", self.home), changes.pop("demo", None))
-        return Source(name, compression, self.home, tuple(videos), root, limit)
+        return DataSource(name, compression, self.home, tuple(videos), root, limit)
 
     def cell(self, **changes: Any) -> Cell:
         parts: dict[str, Any] = {

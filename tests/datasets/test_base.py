@@ -1,6 +1,11 @@
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.registry import datasets
+from crossfake.benchmark.core.types import Video
 from crossfake.datasets.base import hold_out, load_videos, parse_name
 
 FFPP = {
@@ -75,3 +80,12 @@ def test_held_out_share_is_about_a_tenth():
 def test_nothing_is_held_out_that_would_leave_no_training():
     assert hold_out(["a"], ["a"], "x") in (set(), {"a"})
     assert len(hold_out(["a", "b"], ["a", "b"], "x") & {"a", "b"}) >= 1
+
+
+def test_the_former_name_of_a_fakes_original_still_works():
+    old = Video("fake.mp4", Path("fake.mp4"), 1, "swap", "test", source="real.mp4")
+    assert old.original == old.source == "real.mp4"
+    assert old == Video("fake.mp4", Path("fake.mp4"), 1, "swap", "test", original="real.mp4")
+    assert pickle.loads(pickle.dumps(old)) == old
+    assert replace(old, source="other.mp4").original == replace(old, original="other.mp4").original == "other.mp4"
+    assert replace(old, split="val").original == "real.mp4"

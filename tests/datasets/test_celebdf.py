@@ -36,9 +36,9 @@ def test_the_rest_is_train_or_val(videos):
 
 def test_source_and_identities_come_from_the_name(videos):
     fake = videos["Celeb-synthesis/id5_id6_0003.mp4"]
-    assert fake.source == "Celeb-real/id5_0003.mp4"
+    assert fake.original == "Celeb-real/id5_0003.mp4"
     assert fake.identities == ("id5", "id6")
-    assert videos["Celeb-synthesis/id5_id6_0099.mp4"].source is None
+    assert videos["Celeb-synthesis/id5_id6_0099.mp4"].original is None
     assert videos["Celeb-real/id5_0003.mp4"].identities == ("id5",)
     assert videos["YouTube-real/00001.mp4"].identities == ()
 

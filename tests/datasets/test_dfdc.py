@@ -33,8 +33,8 @@ def test_training_parts_give_labels_and_sources(plant, prefix):
     videos = {v.id: v for v in Dfdc().videos(home, "")}
     assert len(videos) == 60
     fake = videos[f"{folder}/f0x1.mp4"]
-    assert (fake.label, fake.source) == (1, f"{folder}/r0x1.mp4")
-    assert videos[f"{folder}/f0x2.mp4"].source is None
+    assert (fake.label, fake.original) == (1, f"{folder}/r0x1.mp4")
+    assert videos[f"{folder}/f0x2.mp4"].original is None
     assert videos[f"{folder}/r0x1.mp4"].label == 0
 
 

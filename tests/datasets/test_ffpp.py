@@ -61,9 +61,9 @@ def test_listed_real_that_is_missing_on_disk_is_listed(videos):
 
 
 def test_source_is_the_targets_real_video_where_it_exists(videos):
-    assert videos[fake("Face2Face", "003_002")].source == f"{YOUTUBE}/003.mp4"
-    assert videos[fake("NeuralTextures", "005_004")].source is None
-    assert videos[f"{YOUTUBE}/000.mp4"].source is None
+    assert videos[fake("Face2Face", "003_002")].original == f"{YOUTUBE}/003.mp4"
+    assert videos[fake("NeuralTextures", "005_004")].original is None
+    assert videos[f"{YOUTUBE}/000.mp4"].original is None
 
 
 def test_identities_are_target_first(videos):
@@ -136,7 +136,7 @@ def test_dfd_is_all_test_and_knows_sources_and_actors(plant):
     swapped = found["01_02__kitchen_pan__ABCD1234.mp4"]
     assert (swapped.label, swapped.method, swapped.identities) == (1, "DeepFakeDetection", ("01", "02"))
     assert swapped.source == "original_sequences/actors/c23/videos/01__kitchen_pan.mp4"
-    assert found["02_01__hugging_happy__ABCD1234.mp4"].source is None
+    assert found["02_01__hugging_happy__ABCD1234.mp4"].original is None
     assert found["02__kitchen_pan.mp4"].identities == ("02",)
 
 
@@ -171,3 +171,28 @@ def test_official_split_has_its_known_counts(plant):
     plant({f"{YOUTUBE}/000.mp4": None})
     splits = [v.split for v in FaceForensics().videos(home, "c23")]
     assert [splits.count(s) for s in ("train", "val", "test")] == [720, 140, 140]
+
+
+def test_masks_belong_to_their_fakes_and_a_real_has_that_of_its_first(plant):
+    masks = {"manipulated_sequences/Face2Face/masks/videos/000_001.mp4": None}
+    home = plant({**FILES, **masks})
+    found = {v.id: v.mask for v in FaceForensics().videos(home, "c23")}
+    mask = home / next(iter(masks))
+    assert {video for video, named in found.items() if named == mask} == {
+        fake("Face2Face", "000_001"),
+        f"{YOUTUBE}/000.mp4",
+        # Of the same video, without masks of their own: what they show isn't another person for that.
+        fake("Deepfakes", "000_001"),
+        fake("FaceShifter", "000_001"),
+    }
+    assert {named for named in found.values() if named != mask} == {None}
+
+
+def test_masks_of_actors(plant):
+    folder = "manipulated_sequences/DeepFakeDetection"
+    name = "01_02__hugging_happy__ABCDEFGH.mp4"
+    files = ("original_sequences/actors/c23/videos/01__hugging_happy.mp4", f"{folder}/c23/videos/{name}")
+    home = plant({**dict.fromkeys(files), f"{folder}/masks/videos/{name}": None})
+    assert {v.id: v.mask for v in DeepFakeDetection().videos(home, "c23")} == dict.fromkeys(
+        files, home / folder / "masks" / "videos" / name
+    )

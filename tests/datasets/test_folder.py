@@ -92,10 +92,10 @@ def test_table_gives_everything_that_is_known(plant):
     videos = {v.id: v for v in load_videos("folder:list.csv", root).videos}
     assert list(videos) == ["a.mp4", "b.mp4", "c.mp4"]
     b = videos["b.mp4"]
-    assert (b.label, b.method, b.split, b.source, b.identities) == (1, "swap", "train", "a.mp4", ("anna", "bea"))
+    assert (b.label, b.method, b.split, b.original, b.identities) == (1, "swap", "train", "a.mp4", ("anna", "bea"))
     assert (b.path, b.groups) == (root / "b.mp4", {"gender": "female"})
     assert (videos["a.mp4"].label, videos["a.mp4"].method, videos["a.mp4"].groups) == (0, "real", {})
-    assert (videos["c.mp4"].method, videos["c.mp4"].source, videos["c.mp4"].identities) == ("fake", None, ())
+    assert (videos["c.mp4"].method, videos["c.mp4"].original, videos["c.mp4"].identities) == ("fake", None, ())
 
 
 def test_rows_of_one_video_are_its_pictures(plant, tmp_path):

@@ -98,7 +98,7 @@ def test_all_forms_of_paths_are_the_same_videos(plant, form, windows, rgb):
         f"FaceForensics++/{YOUTUBE}/071": (0, "real", "train"),
     }
     fake = videos[0]
-    assert (fake.source, fake.identities) == (f"FaceForensics++/{YOUTUBE}/000", ("000", "003"))
+    assert (fake.original, fake.identities) == (f"FaceForensics++/{YOUTUBE}/000", ("000", "003"))
     assert (fake.compression, fake.origin) == ("c23", "DeepfakeBench crops")
     assert [p.frame for p in fake.pictures] == [0, 10]
     assert all(Path(p.file).is_file() and Path(p.landmarks).is_file() for v in videos for p in v.pictures)
@@ -166,7 +166,7 @@ def test_celeb_dfs_known_defects_are_mended(plant):
     assert val
     assert not val & train
     fake = videos["Celeb-DF-v2/Celeb-synthesis/frames/id7_id8_0000"]
-    assert fake.source == "Celeb-DF-v2/Celeb-real/frames/id7_0000"
+    assert fake.original == "Celeb-DF-v2/Celeb-real/frames/id7_0000"
     assert videos["Celeb-DF-v2/Celeb-real/frames/id0_0000"].pictures[0].landmarks == ""
 
 
@@ -284,7 +284,7 @@ def test_caddms_frames_are_videos_with_their_landmarks(tmp_path, backslashes):
     (tmp_path / "test_images/ldm.json").write_text(json.dumps(entries))
     fake, real = load_videos("caddm-frames", tmp_path).videos
     assert (real.id, real.label, real.split, real.method) == (f"test_images/{REAL}", 0, "test", "real")
-    assert (fake.id, fake.label, fake.method, fake.source) == (f"test_images/{FAKE}", 1, "FaceSwap", real.id)
+    assert (fake.id, fake.label, fake.method, fake.original) == (f"test_images/{FAKE}", 1, "FaceSwap", real.id)
     assert fake.identities == ("000", "003")
     store = prepare([fake, real], SETTINGS, tmp_path / "store")
     face = store.faces(fake.id)[0]

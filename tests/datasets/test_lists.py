@@ -60,7 +60,7 @@ def test_ffpps_split_is_that_of_the_pair_whatever_the_file_is_called(tmp_path, d
     videos = load_videos("ff++", write(tmp_path / "ff", {**SPLITS, **dict.fromkeys(reals | fakes, "")})).videos
     assert {v.id for v in videos} == reals | fakes
     assert all(v.split == split_of[get_stem(v.id)[:3]] and v.path.is_file() for v in videos)
-    assert all(v.source in reals for v in videos if v.label)
+    assert all(v.original in reals for v in videos if v.label)
 
 
 def test_dfdc_and_its_preview_find_files_of_other_suffixes(plant):
@@ -82,7 +82,7 @@ def test_dfdc_and_its_preview_find_files_of_other_suffixes(plant):
     videos = {v.id: v for v in load_videos("dfdc", root).videos}
     assert {v.id for v in videos.values() if v.split == "test"} == {"test/AA.MOV", "test/bb.mp4.avi"}
     assert videos.keys() == {"test/AA.MOV", "test/bb.mp4.avi", f"{part}/cc.MP4", f"{part}/dd.mp4"}  # aa is tested
-    assert videos[f"{part}/dd.mp4"].source == f"{part}/cc.MP4"
+    assert videos[f"{part}/dd.mp4"].original == f"{part}/cc.MP4"
     assert [v.id for v in load_videos("dfdcp", root).videos] == ["original_videos/1/A.webm"]
 
 
@@ -100,7 +100,7 @@ def test_kaggles_copy_of_ffpp_is_read_once_the_lists_are_there(plant):
         load_videos("ff++", root)
     plant({f"{home}/{name}": pairs for name, pairs in SPLITS.items()})
     loaded = load_videos("ff++", root)
-    there = {v.id: (v.label, v.split, v.source, v.compression) for v in loaded.videos if v.path.is_file()}
+    there = {v.id: (v.label, v.split, v.original, v.compression) for v in loaded.videos if v.path.is_file()}
     assert there == {
         "original/000.mp4": (0, "train", None, "c23"),
         "Deepfakes/000_001.mp4": (1, "train", "original/000.mp4", "c23"),

@@ -72,6 +72,8 @@ def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
     groups = {"gender": {"f": cell.model_copy(update={"video": few})}}
     text = format_card(card.model_copy(update={"coverage": coverage, "groups": groups}))
     assert "scored 24 of 26 videos" in text
+    several = card.model_copy(update={"coverage": coverage.model_copy(update={"several_people": 3})})
+    assert "scored 24 of 26 videos, 3 of them with several people" in format_card(several)
     assert "not scored: x.mp4 (no_face)" in text
     assert cells(text, "f ")[-1] == "fewer than 5 videos of a class (real 3, fake 6)"
 

@@ -32,7 +32,7 @@ def real(person: str, take: int) -> Video:
 
 def fake(target: str, donor: str, method: str = "A") -> Video:
     source = f"{target}_0"
-    return Video(f"{method}/{target}_{donor}", Path("/nowhere"), FAKE, method, "test", (target, donor), source=source)
+    return Video(f"{method}/{target}_{donor}", Path("/nowhere"), FAKE, method, "test", (target, donor), original=source)
 
 
 def test_targets_are_told_on_real_videos_sources_on_fakes():

@@ -57,7 +57,8 @@ def test_the_training_key_looks_at_the_train_and_val_videos_alone(planned):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"label": REAL}, {"id": "fake/other.mp4"}, {"source": None}, {"split": "val"}, {"path": Path("/gone")}]
+    "changes",
+    [{"label": REAL}, {"id": "fake/other.mp4"}, {"original": None}, {"split": "val"}, {"path": Path("/gone")}],
 )
 def test_every_fact_of_a_video_that_training_uses_is_in_the_key(planned, changes):
     changed = [replace(v, **changes) if v.id == "fake/train.mp4" else v for v in planned.videos]

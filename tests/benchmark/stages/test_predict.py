@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,24 @@ def test_coverage_names_what_was_dropped_and_why(memory_store, videos):
         {"video": "real/never.mp4", "reason": "not prepared"},
     ]
     assert set(table["video"]) == {"real/a.mp4", "fake/a.mp4", "fake/d.mp4"}
+
+
+def test_videos_with_several_people_are_counted(memory_store, videos, monkeypatch):
+    store = memory_store(CONTENT)
+    told = {v: replace(o, several=2 * (v == "real/a.mp4")) for v, o in store.outcomes().items()}
+    monkeypatch.setattr(store, "outcomes", lambda: told)
+    assert predict(Told(), whole, store, videos)[1].several_people == 1
+
+
+def test_whoever_scores_highest_is_the_videos_where_that_is_asked_for(memory_store, make_video):
+    content = {"real/a.mp4": [0, 4], "real/a.mp4//2": [1, 4, 7], "real/a.mp4//3": [4], "fake/a.mp4": [2]}
+    videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
+    table, metadata = predict(Told(), whole, memory_store(content), videos, people="max")
+    assert table[["video", "frame", "person"]].values.tolist() == [["fake/a.mp4", 2, 1], ["real/a.mp4", 4, 3]]
+    assert (metadata.official, metadata.scored) == (2, 2)
+    main, _ = predict(Told(), whole, memory_store(content), videos)
+    assert main["frame"].tolist() == [2, 0, 4]
+    assert "person" not in main
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(1, [1] * 6), (4, [4, 2]), (5, [5, 1]), (6, [6]), (99, [6])])

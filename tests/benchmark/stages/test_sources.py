@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.keys import hash_key, manifest_key
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.storage import cache_home
 from crossfake.benchmark.core.types import FAKE, REAL
-from crossfake.benchmark.stages.sources import DataRoot, demo_folder, find_root, open_source, parse_demo, remake_damaged
+from crossfake.benchmark.stages.sources import (
+    DataRoot,
+    Source,
+    demo_folder,
+    find_root,
+    open_source,
+    parse_demo,
+    remake_damaged,
+)
 from crossfake.datasets.demo.world import DemoWorld
 from crossfake.datasets.faces.face_store import DamagedShardError
 from hypothesis import given
@@ -105,30 +114,30 @@ def test_faces_have_one_store_for_each_place_and_setting(planned, monkeypatch):
 @given(st.integers(1, 8), st.integers(1, 6), st.integers(0, 3))
 def test_a_limit_keeps_fakes_of_the_reals_it_keeps(limit, reals, methods):
     from crossfake.benchmark.core.types import Video
-    from crossfake.benchmark.stages.sources import Source
+    from crossfake.benchmark.stages.sources import DataSource
 
     root = DataRoot(cache_home(), None)
     real = [Video(f"real/{i}", cache_home(), REAL, "real", "test") for i in range(reals)]
     fake = [
-        Video(f"{m}/{i}", cache_home(), FAKE, str(m), "test", source=f"real/{i}")
+        Video(f"{m}/{i}", cache_home(), FAKE, str(m), "test", original=f"real/{i}")
         for m in range(methods)
         for i in range(reals)
     ]
     videos = tuple(sorted([*real, *fake], key=lambda v: v.id))
-    whole, part = (Source("x", "", cache_home(), videos, root, n).split("test") for n in (None, limit))
+    whole, part = (DataSource("x", "", cache_home(), videos, root, n).split("test") for n in (None, limit))
     assert whole == list(videos)
     kept = [v for v in part if v.label == REAL]
     assert len(kept) == min(limit, reals)
     assert len(part) - len(kept) == min(limit, len(fake))
     assert part == sorted(part, key=lambda v: v.id)
-    pairs = [v for v in part if v.label == FAKE and v.source in {k.id for k in kept}]
+    pairs = [v for v in part if v.label == FAKE and v.original in {k.id for k in kept}]
     assert len(pairs) == min(limit, len(kept) * methods)
-    assert part == Source("x", "", cache_home(), videos, root, limit).split("test")
+    assert part == DataSource("x", "", cache_home(), videos, root, limit).split("test")
 
 
 def test_a_limit_mixes_methods(planned, make_video):
     videos = [make_video(f"real/{i}.mp4", "test") for i in range(6)] + [
-        make_video(f"fake{m}/{i}.mp4", "test", method=m, source=f"real/{i}.mp4") for m in "ABC" for i in range(6)
+        make_video(f"fake{m}/{i}.mp4", "test", method=m, original=f"real/{i}.mp4") for m in "ABC" for i in range(6)
     ]
     kept = planned.source(videos=videos, limit=6).split("test")
     assert len({v.method for v in kept if v.label == FAKE}) > 1
@@ -155,3 +164,14 @@ def test_what_a_damaged_shard_held_is_made_again_and_read_once_more(tmp_path, ca
     assert remake_damaged(use, Reporter()) == "done"
     assert calls == [True, False]
     assert capsys.readouterr().out == f"{path} is damaged (why): its faces are made again\n"
+
+
+def test_masks_change_keys_and_the_store_only_where_there_are_some(tmp_path, make_video):
+    videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
+    root = DataRoot(tmp_path, None)
+    plain = Source("x", "", tmp_path, videos, root, None)
+    masked = Source("x", "", tmp_path, [replace(v, mask=tmp_path / "m.mp4") for v in videos], root, None)
+    faces, splits = FaceSettings(finder="mediapipe"), ["train", "val", "test"]
+    assert plain.key(splits) == hash_key(["x", None, [manifest_key(plain.split(s)) for s in splits]])
+    assert masked.key(splits) != plain.key(splits)
+    assert masked.store_folder(faces) != plain.store_folder(faces)

@@ -38,7 +38,7 @@ class Tell:
     def __call__(self, sample, rng):
         if sample.face.frame in self.hopeless:
             return None
-        pair = -1 if sample.source is None else sample.source.frame
+        pair = -1 if sample.original is None else sample.original.frame
         return {"told": np.array([sample.face.frame, pair, sample.label]), "draw": rng.normal(size=2)}
 
 

@@ -17,20 +17,20 @@ def test_a_fake_is_paired_with_its_real_at_the_same_frame_or_the_nearest(real_st
     frames, pairs = index_frames([make_video(v) for v in CONTENT], store)
     assert pairs == {"found": 2, "replaced": 3, "lost": 0}
     samples = [frames.load_sample(store, i) for i in range(len(frames))]
-    told = [(s.face.frame, s.source.frame if s.source else -1, s.label) for s in samples]
+    told = [(s.face.frame, s.original.frame if s.original else -1, s.label) for s in samples]
     assert told[:4] == [(0, -1, 0), (10, -1, 0), (20, -1, 0), (0, -1, 0)]
     assert told[4:] == [(0, 0, 1), (10, 10, 1), (16, 20, 1), (7, 0, 1), (9, 0, 1)]
-    assert samples[4].source.crop[0, 0, 0] == 0  # of real/a.mp4, the store's first video
-    assert samples[7].source.crop[0, 0, 0] == 1  # of real/b.mp4
+    assert samples[4].original.crop[0, 0, 0] == 0  # of real/a.mp4, the store's first video
+    assert samples[7].original.crop[0, 0, 0] == 1  # of real/b.mp4
 
 
 def test_fakes_whose_real_has_no_face_are_counted_as_lost(memory_store, make_video):
     store = memory_store({"real/a.mp4": "no_face", "fake/a.mp4": [1, 2], "fake/c.mp4": [3], "real/d.mp4": "missing"})
     videos = [make_video(v) for v in (*store.content, "fake/not_prepared.mp4")]
-    frames, pairs = index_frames([*videos, make_video("fake/c.mp4", source=None)][:4], store)
+    frames, pairs = index_frames([*videos, make_video("fake/c.mp4", original=None)][:4], store)
     assert pairs == {"found": 0, "replaced": 0, "lost": 3}
     assert frames.videos == ["fake/a.mp4", "fake/c.mp4"]
-    assert frames.load_sample(store, 0).source is None
+    assert frames.load_sample(store, 0).original is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_source_whose_face_is_elsewhere_in_the_frame_is_no_pair(
     store = FaceStore(tmp_path / "faces")
     frames, pairs = index_frames([make_video(v) for v in names], store)
     assert pairs == {"found": found, "replaced": 0, "lost": 1 - found}
-    assert (frames.load_sample(store, 1).source is not None) == bool(found)
+    assert (frames.load_sample(store, 1).original is not None) == bool(found)
 
 
 def test_no_videos_give_no_frames(memory_store):

@@ -34,7 +34,7 @@ def a_pair(film, real: int, fake: int, split: str = "train") -> list[Video]:
     """Return a real video and a fake of it, of so many frames."""
     paths = [film(name, count=count) for name, count in (("real.mp4", real), ("fake.mp4", fake))]
     source = Video("real.mp4", paths[0], 0, "real", split)
-    return [source, Video("fake.mp4", paths[1], 1, "swap", split, source="real.mp4")]
+    return [source, Video("fake.mp4", paths[1], 1, "swap", split, original="real.mp4")]
 
 
 @pytest.mark.parametrize(("real", "fake", "past"), [(40, 37, 1), (40, 20, 4), (37, 40, 0), (40, 40, 0), (6, 5, 1)])
@@ -85,7 +85,9 @@ def test_a_file_that_tells_a_wrong_length_still_gives_its_sources_frames(film, t
     content = path.read_bytes()
     data = content.index(b"mdat")
     path.write_bytes(content[: data + (len(content) - data) * 2 // 3])
-    store = prepare([real, Video("cut.mp4", path, 1, "swap", "train", source="real.mp4")], SETTINGS, tmp_path / "store")
+    store = prepare(
+        [real, Video("cut.mp4", path, 1, "swap", "train", original="real.mp4")], SETTINGS, tmp_path / "store"
+    )
     outcome = store.outcomes()["cut.mp4"]
     assert 2 < len(outcome.frames) < 8
     assert set(outcome.frames) < set(choose_frames(40, 8))
@@ -97,7 +99,7 @@ def test_of_clips_of_one_length_nothing_changes(demo, tmp_path):
     videos = load_videos("ff++", demo).videos
     settings = FaceSettings(finder="mediapipe", frames=4)
     with_source = prepare(videos, settings, tmp_path / "with")
-    without = prepare([replace(v, source=None) for v in videos], settings, tmp_path / "without")
+    without = prepare([replace(v, original=None) for v in videos], settings, tmp_path / "without")
     for video in videos:
         assert (
             with_source.frames(video.id)
@@ -122,7 +124,7 @@ def frames_in(folder: Path, name: str, numbers, label: int = 0, source: str | No
         cv2.imwrite(str(path), np.full((48, 64, 3), 40 + n, np.uint8))
         pictures.append(Picture(n, str(path), "", given.get(f"frame_{n}", RING).tobytes()))
     path = Path(pictures[0].file)
-    return Video(name, path, label, "swap" if label else "real", "train", source=source, pictures=tuple(pictures))
+    return Video(name, path, label, "swap" if label else "real", "train", original=source, pictures=tuple(pictures))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def store(tmp_path, make_face):
             face = replace(make_face(kind.replace("real", "source")), **fields)
             content = b"no file" if name.endswith("broken") else encode(face.crop, "png")
             results.append((PrepareResult(name, "ok", 1, 1, (0,)), [(face, content)]))
-            videos.append(Video(name, Path("/nowhere"), int(kind == "fake"), kind, "train", source=source))
+            videos.append(Video(name, Path("/nowhere"), int(kind == "fake"), kind, "train", original=source))
         write_shard(tmp_path / "faces" / "one.arrow", {}, results)
         return FaceStore(tmp_path / "faces"), videos
 

@@ -46,7 +46,7 @@ def test_real_example_replays_the_released_code(make_face, preprocessing, replay
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 @pytest.mark.parametrize("kind", ["real", "pair", "no source"])
 def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, recipe, kind):
-    sample = {"real": TrainSample(pair.source, 0), "pair": pair, "no source": TrainSample(pair.face, 1)}[kind]
+    sample = {"real": TrainSample(pair.original, 0), "pair": pair, "no source": TrainSample(pair.face, 1)}[kind]
     sampler = pickle.loads(pickle.dumps(CaddmSampler(112, recipe)))
     for seed in range(25):
         example, again = (sampler(sample, np.random.default_rng(seed)) for _ in range(2))
@@ -87,22 +87,22 @@ def test_shares_of_the_swaps(pair, monkeypatch, recipe, shares):
 def test_common_rectangle_shows_the_same_place(pair, preprocessing):
     scene = make_frame_pair(pair)
     assert scene.origin == (43, 2)
-    assert scene.image.shape == scene.source.shape == (236, 237, 3)
+    assert scene.image.shape == scene.original.shape == (236, 237, 3)
     np.testing.assert_array_equal(scene.image[..., ::-1], preprocessing["fake"][2:238, 43:280])
-    np.testing.assert_array_equal(scene.source[..., ::-1], preprocessing["source"][2:238, 43:280])
+    np.testing.assert_array_equal(scene.original[..., ::-1], preprocessing["source"][2:238, 43:280])
 
 
 def test_source_of_another_frame_size_is_resized(pair, make_face):
     large = make_face("source")
     double = Face(large.crop.repeat(2, 0).repeat(2, 1), large.landmarks * 2, large.box * 2, 0, (0, 0), (640, 480))
     scene = make_frame_pair(TrainSample(pair.face, 1, double))
-    assert scene.image.shape == scene.source.shape
-    np.testing.assert_array_equal(scene.source[50:60, 50:60], large.crop[50:60, 90:100])
+    assert scene.image.shape == scene.original.shape
+    np.testing.assert_array_equal(scene.original[50:60, 50:60], large.crop[50:60, 90:100])
 
 
 def test_source_elsewhere_in_the_frame_is_left_out(pair, make_face):
-    scene = make_frame_pair(pair._replace(source=make_face("source", 200, 100, 320, 240)))
-    assert scene.source is None
+    scene = make_frame_pair(pair._replace(original=make_face("source", 200, 100, 320, 240)))
+    assert scene.original is None
     image, boxes = CaddmSampler(112).make_fake(scene, np.random.default_rng(0))
     assert boxes == [WHOLE]
     assert image.shape == (112, 112, 3)
@@ -168,7 +168,7 @@ def test_mirrored_boxes_are_where_the_mirrored_change_is(make_face, monkeypatch,
 def test_paper_boxes_are_where_the_change_is(make_face):
     """The released code exchanges the axes; the paper's recipe must not."""
     scene, found = make_frame_pair(TrainSample(make_face("fake"), 1, make_face("source"))), 0
-    background = scene.align(scene.source, UPRIGHT, 224).astype(int)
+    background = scene.align(scene.original, UPRIGHT, 224).astype(int)
     for seed in range(60):
         image, boxes = CaddmSampler().make_fake(scene, np.random.default_rng(seed), train=False)
         if len(boxes) == 2 and boxes[1] != WHOLE:

@@ -198,6 +198,25 @@ def test_code_in_a_pickle_is_never_run(detector, weights, tmp_path, legacy):
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_blocked_function_is_named(detector, tmp_path):
+    code = b"cposix\nsystem\nX\x04\x00\x00\x00true\x85R."
+    with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + code)
+        archive.writestr("archive/version", "3")
+    with pytest.raises(BenchError, match=r"it holds posix\.system, which is neither tensor nor plain data"):
+        detector.load(tmp_path / "w.pth")
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("kind", ["sparse", "nested", "complex"])
+def test_tensors_that_are_no_plain_numbers_are_told(detector, weights, tmp_path, kind):
+    plain = torch.zeros(16)
+    kinds = {"sparse": plain.to_sparse(), "nested": torch.nested.nested_tensor([plain]), "complex": plain + 1j}
+    torch.save({**{k: torch.tensor(v) for k, v in weights.items()}, "fc1.bias": kinds[kind]}, tmp_path / "w.pth")
+    with pytest.raises(BenchError, match=r"under 'fc1\.bias', not numbers"):
+        detector.load(tmp_path / "w.pth")
+
+
 def test_an_archive_that_would_fill_the_memory_is_not_unpacked(detector, weights, tmp_path):
     torch.save({"a": torch.zeros(1_000_000)}, tmp_path / "large.pth")
     with (
