@@ -232,9 +232,9 @@ def add_masks(videos: Iterable[Video], files: VideoFiles) -> list[Video]:
     masks = {v.id: mask for v in videos if v.label == FAKE and (mask := _find_mask(v.id, files))}
     shared: dict[str, Path] = {}
     for video in videos:
-        if video.source and video.id in masks:
-            shared.setdefault(video.source, masks[video.id])
-    return [replace(v, mask=masks.get(v.id) or shared.get(v.source or v.id)) for v in videos]
+        if video.original and video.id in masks:
+            shared.setdefault(video.original, masks[video.id])
+    return [replace(v, mask=masks.get(v.id) or shared.get(v.original or v.id)) for v in videos]
 
 
 def _find_mask(video: str, files: VideoFiles) -> Path | None:
