@@ -111,9 +111,13 @@ def predict(
     from .benchmark.stages.detectors import load_detector as load
     from .benchmark.stages.media import list_files
     from .benchmark.stages.predict_files import predict_files
+    from .datasets.walk import Skipped
 
     paths = [Path(files)] if isinstance(files, Path | str) else [Path(file) for file in files]
-    found, reporter = list_files(paths), make_reporter(progress)
+    skipped, reporter = Skipped(), make_reporter(progress)
+    found = list_files(paths, skipped)
+    for line in skipped.describe():
+        reporter.say(line)
     loaded = load(_make_request(detector, checkpoint, backend, config, settings), demo=False)
     return predict_files(found, loaded, reporter, batch_size, Path(annotate) if annotate else None)
 

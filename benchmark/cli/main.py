@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from ..core.display import escape_line, make_streams_lenient, say
 from ..core.errors import BenchError, did_you_mean
+from ..core.storage import WriteError
 from . import (
     check,
     compare,
@@ -109,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 141
     except OSError as error:
-        told = f"{error.strerror or error}: {error.filename or 'a file'}"
+        named = error.filename is not None and not isinstance(error, WriteError)
+        told = f"{error.strerror or error}: {error.filename}" if named else str(error)
         say(f"bench: error: {escape_line(told)}", aside=True)
         return 2
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .display import escape, say
+from .storage import make_folder, name_write_errors
 
 REPORT_EVERY = 30.0
 
@@ -34,8 +35,8 @@ class Reporter:
         if not self.quiet:
             say(line, self.aside)
         if self.log is not None:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("a", encoding="utf-8") as file:
+            make_folder(self.log.parent)
+            with name_write_errors(self.log), self.log.open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {escape(line)}\n")
 
     @contextmanager

@@ -23,8 +23,8 @@ def annotate(path: Path, scored: FileResult, folder: Path, name: str) -> Path:
     out = folder / f"{name}{'.png' if is_picture(path) else '.mp4'}"
     if is_picture(path):
         marked = draw(read_image(path), [(np.array(face.box), face.score) for (face,) in scored.people])
-        with write_atomically(out) as temporary:
-            cv2.imwrite(str(temporary), cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))
+        with write_atomically(out) as temporary:  # OpenCV's own writing says nothing of a full disk.
+            temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))[1].tobytes())
     else:
         write_video(out, _draw_frames(path, scored), _read_rate(path))
     return out

@@ -13,8 +13,8 @@ import numpy as np
 from ...datasets.faces.prepare import cut_faces, sample_frames
 from ...datasets.faces.sampling import UNNAMED, VideoFile, is_utf8
 from ...datasets.faces.tracking import group_faces_by_person
-from ...datasets.spelling import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from ...datasets.walk import name_in_utf8
+from ...datasets.spelling import MEDIA_SUFFIXES, PICTURE_SUFFIXES, get_suffix
+from ...datasets.walk import Skipped, name_in_utf8, walk_folders
 from ..core.contracts import Cropper, Scores
 from ..core.errors import BenchError
 from ..core.readers.images import UnreadableImage, read_image
@@ -95,7 +95,7 @@ class FileScorer:
 
     def __call__(self, path: Path) -> FileResult:
         """Find and score the faces of a picture or video."""
-        if not is_utf8(path):
+        if not is_utf8(path) or ("%" in str(path) and not path.exists()):  # In folders, `%E9` stands for such a byte.
             return FileResult(name_in_utf8(str(path)), "unreadable", UNNAMED)
         return self._score_picture(path) if is_picture(path) else self._score_video(path)
 
@@ -143,8 +143,12 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def list_files(paths: Iterable[Path]) -> dict[Path, str]:
+def list_files(paths: Iterable[Path], skipped: Skipped | None = None) -> dict[Path, str]:
     """Return the pictures and videos meant by files and folders, each with a name of its own to write to.
+
+    Args:
+        paths: files, and folders, which are walked as datasets are.
+        skipped: is told what is passed over in folders.
 
     Raises:
         BenchError: there is no such file or folder, or it is, or holds, neither pictures nor videos.
@@ -152,23 +156,26 @@ def list_files(paths: Iterable[Path]) -> dict[Path, str]:
     found: dict[Path, str] = {}
     taken: set[str] = set()
     for path in paths:
-        for file in _expand_path(path):
+        for file, name in _expand_path(path, Skipped() if skipped is None else skipped).items():
             if file not in found:
-                name = file.relative_to(path).as_posix() if path.is_dir() else file.name
                 found[file] = next(n for n in chain([name], (f"{i}-{name}" for i in count(1))) if n not in taken)
                 taken.add(found[file])
     return found
 
 
-def _expand_path(path: Path) -> list[Path]:
-    known = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+def _expand_path(path: Path, skipped: Skipped) -> dict[Path, str]:
+    """Return the files that are meant by a path, each with its name within it."""
     if path.is_dir():
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
+        inside = [
+            f"{folder}/{name}" if folder else name for folder, names in walk_folders(path, skipped) for name in names
+        ]
         if not inside:
-            raise BenchError(f"no pictures or videos in {path}; looked for {', '.join(sorted(known))}")
-        return inside
+            told = "".join(f"; {line}" for line in skipped.describe())
+            raise BenchError(f"no pictures or videos in {path}; looked for {', '.join(sorted(MEDIA_SUFFIXES))}{told}")
+        return {path / name: name for name in sorted(inside, key=lambda name: name.split("/"))}
     if not path.is_file():
         raise BenchError(f"no file or folder {path}")
-    if path.suffix.lower() not in known:
-        raise BenchError(f"{path} is no picture or video by its name; known: {', '.join(sorted(known))}")
-    return [path]
+    if get_suffix(path.name) not in MEDIA_SUFFIXES:
+        known = ", ".join(sorted(MEDIA_SUFFIXES))
+        raise BenchError(f"{path} is no picture or video by its name; known: {known}")
+    return {path: path.name}

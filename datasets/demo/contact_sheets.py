@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     for name, make in (("faces", make_faces_sheet), ("fakes", make_fakes_sheet), ("leak", make_leak_sheet)):
         with TemporaryDirectory() as folder, write_atomically(Path(arguments[0]) / f"demo_{name}.jpg") as temporary:
             sheet = cv2.cvtColor(make(Path(folder)), cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(temporary), sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            temporary.write_bytes(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
 
 
 def _render_by_path(folder: Path, shot: Shot) -> dict[str, GroundTruth]:

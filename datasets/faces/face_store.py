@@ -8,9 +8,7 @@ checksums of all rows, and the metadata the JSON's own; files from before there 
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -94,7 +92,7 @@ def write_shard(
     """Write one shard atomically: each video's outcome, and its faces with their encoded crops.
 
     Raises:
-        OSError: it can't be written, as on a full disk; nothing half-written stays.
+        WriteError: it can't be written, as on a full disk; nothing half-written stays.
     """
     batches = [_make_batch(outcome.video, faces) for outcome, faces in results]
     content = {
@@ -105,18 +103,9 @@ def write_shard(
     }
     text = json.dumps(content).encode()
     schema = SCHEMA.with_metadata({METADATA: text, CHECKSUM: str(zlib.crc32(text))})
-    try:
-        with write_atomically(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-    except OSError as error:
-        raise _make_write_error(path, error) from None
-
-
-def _make_write_error(path: Path, error: OSError) -> OSError:
-    why = os.strerror(error.errno) if error.errno else str(error)
-    remedy = "make room there, or let BENCH_CACHE name a folder on another disk"
-    return OSError(error.errno or errno.EIO, f"prepared faces can't be kept: {why}; {remedy}", str(path))
+    with write_atomically(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]]) -> pa.RecordBatch:

@@ -96,7 +96,7 @@ def test_progress_is_told_aside_of_the_scores(folder, capsys):
     main(["predict", str(folder), "--detector", TOY, "--format", "json", "--set", "faces.frames=4"])
     shown = capsys.readouterr()
     assert json.loads(shown.out)
-    assert re.fullmatch(r"scoring 5 files: done in [\d.]+ s\n", shown.err)
+    assert re.fullmatch(r"files left out, by suffix: 1 \.txt\nscoring 5 files: done in [\d.]+ s\n", shown.err)
 
 
 def test_the_table_says_that_there_is_no_face(tmp_path, capsys):
@@ -193,3 +193,23 @@ def test_a_name_that_is_not_utf8_is_told_and_the_others_are_scored(tmp_path, cap
     assert "its name isn't UTF-8: rename it" in out
     assert "caf%E9.mp4" in out
     assert out.count("good.png") == 1
+
+
+def test_folders_are_walked_as_datasets_are_and_what_is_passed_over_is_said(tmp_path, capsys, astronaut, hopper):
+    folder = tmp_path / "in"
+    save(folder / "a.png", hopper)
+    save(folder / "b" / "c.webp", astronaut)
+    save(folder / ".hidden" / "d.png", astronaut)
+    save(folder / "__MACOSX" / "._a.png", astronaut)
+    (folder / "b" / "again").symlink_to(folder, target_is_directory=True)
+    (folder / "notes.txt").write_text("")
+    code = main(["predict", str(folder), "--detector", TOY, "--format", "json", "--set", "faces.frames=4"])
+    out, err = capsys.readouterr()
+    assert code == 0
+    assert [Path(told["file"]).relative_to(folder).as_posix() for told in json.loads(out)] == ["a.png", "b/c.webp"]
+    assert "files left out, by suffix: 1 .txt" in err
+    assert "links to folders that are read already: b/again" in err
+    (folder / ".hidden" / "notes.txt").write_text("")
+    (folder / ".hidden" / "d.png").unlink()
+    with pytest.raises(BenchError, match=r"no pictures or videos in .*; files left out, by suffix: 1 \.txt"):
+        list_files([folder / ".hidden"])
