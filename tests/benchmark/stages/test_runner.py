@@ -78,9 +78,8 @@ def test_weights_that_cannot_be_written_back_are_used_all_the_same(tiny_world, t
 
 
 def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path, capsys):
-    common = ["--data", str(tiny_world), "--runs", str(tmp_path / "runs"), "--workers", "0"]
-    command = ["run", "--detector", TOY, "--train", "ff++", "--test", "dfdc", *common]
-    assert main(command) == 0
+    asked, where = "run --train ff++ --test dfdc --workers 0", {"data": tiny_world, "runs": tmp_path / "runs"}
+    assert bench(asked, detector=TOY, **where) == 0
     card, files = next(tmp_path.rglob("scorecard.json")), sorted(tmp_path.rglob("predictions.parquet"))
     before, predicted = json.loads(card.read_text()), [pd.read_parquet(path) for path in files]
     assert len(files) == 2
@@ -89,7 +88,7 @@ def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path,
     for content in ("[]", "{", json.dumps({**before, "metrics": 3})):
         card.write_text(content)
         capsys.readouterr()
-        assert main(command) == 0
+        assert bench(asked, detector=TOY, **where) == 0
         lines = capsys.readouterr().out.splitlines()
         assert sum(line.endswith(": made again") for line in lines) == (2 if content == "[]" else 0)
         after = json.loads(card.read_text())
