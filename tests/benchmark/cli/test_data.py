@@ -6,7 +6,7 @@ import csv
 import shutil
 
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.stages.sources import DataRoot, open_source
@@ -24,7 +24,7 @@ def films(tiny_world, tmp_path):
 
 
 def test_prepare_sums_up_every_folder_and_reports_what_was_odd(films, capsys):
-    assert main(["data", "prepare", "folder", "--data", str(films), "--workers", "1", "--set", "faces.frames=3"]) == 0
+    assert bench("data prepare folder --workers 1 --set faces.frames=3", data=films) == 0
     said = capsys.readouterr().out
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("|")]
     rows = {row[0]: dict(zip(table[0], row, strict=True)) for row in table[2:]}
@@ -61,32 +61,32 @@ def test_a_source_prepares_its_own_splits_once(films, capsys):
 def test_prepare_without_any_face_is_a_failure(films, capsys):
     shutil.rmtree(films / "fake")
     (films / "real" / "a.mp4").write_bytes(b"")
-    assert main(["data", "prepare", "folder", "--data", str(films), "--workers", "1"]) == 1
+    assert bench("data prepare folder --workers 1", data=films) == 1
     assert "a.mp4: unreadable the file is empty" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"),
+    ("line", "message"),
     [
-        (["prepare", "", "--data", "demo:tiny"], "no dataset named"),
-        (["check", "ff++", "--splits", "tset", "--data", "demo:tiny"], "Did you mean 'test'?"),
-        (["check", "ff+", "--data", "demo:tiny"], "Did you mean 'ff++'?"),
-        (["import", "deepfakebench", "/nowhere"], "no folder /nowhere"),
-        (["import", "deepfakebnch", "."], "Did you mean 'deepfakebench'?"),
-        (["import", "deepfakebench", "configs"], "no list NAME.json of DeepfakeBench in configs"),
+        ("prepare '' --data demo:tiny", "no dataset named"),
+        ("check ff++ --splits tset --data demo:tiny", "Did you mean 'test'?"),
+        ("check ff+ --data demo:tiny", "Did you mean 'ff++'?"),
+        ("import deepfakebench /nowhere", "no folder /nowhere"),
+        ("import deepfakebnch .", "Did you mean 'deepfakebench'?"),
+        ("import deepfakebench configs", "no list NAME.json of DeepfakeBench in configs"),
     ],
 )
-def test_mistakes_are_one_line(argv, message, tiny_world, capsys):
-    assert main(["data", *argv]) == 2
+def test_mistakes_are_one_line(line, message, tiny_world, capsys):
+    assert bench(f"data {line}") == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
 
 
 def test_a_plan_without_a_world_says_how_to_render_it(capsys, monkeypatch):
-    argv = ["run", "--detector", "meso4", "--train", "ff++", "--test", "celebdf", "--dry-run"]
-    assert main([*argv, "--data", "demo:tiny:77"]) == 0
+    asked = "run --detector meso4 --train ff++ --test celebdf --dry-run"
+    assert bench(f"{asked} --data demo:tiny:77") == 0
     assert "bench data demo --size tiny --seed 77" in capsys.readouterr().out
     monkeypatch.setenv("BENCH_DATA", "demo:large")
-    assert main(argv) == 0
+    assert bench(asked) == 0
     assert "bench data demo --size large --seed 0" in capsys.readouterr().out

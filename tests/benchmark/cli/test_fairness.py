@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.stages.demographics import _assign_groups
 from crossfake.benchmark.stats.fairness_metrics import reference_metrics, sigmoid
 from crossfake.benchmark.stats.power import smallest_gap
@@ -29,24 +29,24 @@ def predictions(case: str) -> pd.DataFrame:
     return table.assign(video=[f"{i}.mp4" for i in range(len(table))], frame=0, score=sigmoid(table["logit"]))
 
 
-def scored(folder: Path, table: pd.DataFrame, *options: str) -> dict:
+def scored(folder: Path, table: pd.DataFrame, line: str = "", **options: object) -> dict:
     table.to_csv(folder / "p.csv", index=False)
     out = folder / "out.json"
-    assert main(["score", str(folder / "p.csv"), "--json", str(out), "--draws", "20", *options]) == 0
+    assert bench(f"score --draws 20 {line}", folder / "p.csv", json=out, **options) == 0
     return json.loads(out.read_text())
 
 
-def mistake(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
+def mistake(capsys: pytest.CaptureFixture[str], line: str, *more: object, **options: object) -> str:
     capsys.readouterr()
-    assert main([str(a) for a in argv]) == 2
-    line = capsys.readouterr().err
-    assert line.count("\n") == 1
-    return line
+    assert bench(line, *more, **options) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    return told
 
 
 @pytest.mark.parametrize("case", ["A_ff_8groups", "C_two_empty_groups", "P_perfect_predictions"])
 def test_the_papers_numbers_from_a_csv(tmp_path, case):
-    card = scored(tmp_path, predictions(case), "--level", "frame", "--threshold", "0.5")
+    card = scored(tmp_path, predictions(case), "--level frame --threshold 0.5")
     wanted, percent = GOLDEN[case]["result"]["return"], 100
     found = {k: e["value"] for k, e in card["metrics"].items()}
     for place, family in enumerate(("intersection", "gender", "race")):
@@ -66,7 +66,7 @@ def test_a_threshold_fixed_on_val_is_used_and_told(tmp_path, capsys):
     table = predictions("A_ff_8groups")
     val = table.assign(score=table["score"] * 0.5)
     val.to_csv(tmp_path / "val.csv", index=False)
-    card = scored(tmp_path, table, "--threshold", "val", "--val", str(tmp_path / "val.csv"))
+    card = scored(tmp_path, table, "--threshold val", val=tmp_path / "val.csv")
     at = card["threshold"]["value"]
     assert at < 0.5
     assert card["threshold"]["rule"].startswith("largest TPR - FPR on the videos of")
@@ -74,9 +74,9 @@ def test_a_threshold_fixed_on_val_is_used_and_told(tmp_path, capsys):
     assert card["metrics"]["video.fairness.gender.f_fpr_range"]["value"] == pytest.approx(expected["f_fpr_range"])
     half = reference_metrics(table["label"], table["score"], table["gender"], 0.5)
     assert card["metrics"]["frame.fairness_at_half.gender.f_eo"]["value"] == pytest.approx(half["f_eo"])
-    assert "--val FILE" in mistake(capsys, "score", tmp_path / "p.csv", "--threshold", "val")
+    assert "--val FILE" in mistake(capsys, "score --threshold val", tmp_path / "p.csv")
     val[val["label"] == 0].to_csv(tmp_path / "val.csv", index=False)
-    told = mistake(capsys, "score", tmp_path / "p.csv", "--val", tmp_path / "val.csv")
+    told = mistake(capsys, "score", tmp_path / "p.csv", val=tmp_path / "val.csv")
     assert "holds one class only" in told
 
 
@@ -130,8 +130,7 @@ def annotations(tmp_path: Path) -> Path:
 def test_power_counts_the_split_and_tells_what_it_leaves(annotations, tmp_path, capsys):
     (tmp_path / "test.json").write_text(json.dumps([[f"{i:03d}", f"{i + 1:03d}"] for i in range(0, 36, 2)]))
     out = tmp_path / "power.json"
-    argv = ["fairness", "power", "--annotations", annotations, "--split", tmp_path / "test.json", "--json", out]
-    assert main([str(a) for a in argv]) == 0
+    assert bench("fairness power", annotations=annotations, split=tmp_path / "test.json", json=out) == 0
     found = json.loads(out.read_text())
     assert [(g["group"], g["real"], g["fake"], g["clips"]) for g in found["groups"]] == [
         ("female-white", 15, 36, 18),
@@ -159,8 +158,8 @@ def test_power_counts_the_split_and_tells_what_it_leaves(annotations, tmp_path, 
 def test_power_tells_which_listed_videos_the_table_lacks(annotations, tmp_path, capsys):
     pairs = [[f"{i:03d}", f"{i + 1:03d}"] for i in range(0, 36, 2)]
     (tmp_path / "more.json").write_text(json.dumps([*pairs, ["990001", "990002"], ["990003", "990004"]]))
-    split = ["--split", str(tmp_path / "more.json"), "--json", f"{tmp_path}/o.json"]
-    assert main(["fairness", "power", "--annotations", str(annotations), *split]) == 0
+    given = {"annotations": annotations, "split": tmp_path / "more.json"}
+    assert bench("fairness power", **given, json=tmp_path / "o.json") == 0
     note = f"{annotations} has none of 8 videos that {tmp_path / 'more.json'} names: 990001 is the first"
     assert f"note: {note}" in capsys.readouterr().out
     assert json.loads((tmp_path / "o.json").read_text())["notes"] == [note]
@@ -170,12 +169,12 @@ def test_age_is_an_attribute_and_no_part_of_the_intersection(tmp_path, capsys):
     lines = [f"F/youtube/{i}/1.png,0,{-1 if i % 2 else 1},{-1 if i % 3 else 1},-1,0,-1,1,-1" for i in range(30)]
     header = "path,label,male,young,middle_aged,senior,asian,white,black"
     (tmp_path / "A.csv").write_text("\n".join([header, *lines]) + "\n")
-    assert main(["fairness", "power", "--annotations", f"{tmp_path}/A.csv", "--json", f"{tmp_path}/o.json"]) == 0
+    assert bench("fairness power", annotations=tmp_path / "A.csv", json=tmp_path / "o.json") == 0
     found = json.loads((tmp_path / "o.json").read_text())
     assert [(g["group"], g["real"]) for g in found["groups"]] == [("female-white", 15), ("male-white", 15)]
     age = found["attributes"]["age"]
     assert [(g["group"], g["real"]) for g in age["groups"] + age["not_compared"]] == [("young", 10), ("undefined", 20)]
-    assert main(["fairness", "videos", f"{tmp_path}/A.csv", "--out", f"{tmp_path}/v.csv"]) == 0
+    assert bench("fairness videos", tmp_path / "A.csv", out=tmp_path / "v.csv") == 0
     assert pd.read_csv(tmp_path / "v.csv")["age"].tolist() == ["young", "undefined", "undefined"] * 10
 
 
@@ -195,42 +194,42 @@ def test_a_datasets_groups_are_those_of_the_scores_intersection(attributes, grou
 
 def test_power_of_a_list_of_videos_and_of_all(annotations, tmp_path, capsys):
     (tmp_path / "list.txt").write_text("".join(f"1 youtube/{i:03d}.mp4\n" for i in range(12)))
-    for split, reals in (([], 15), (["--split", str(tmp_path / "list.txt")], 6)):
-        assert (
-            main(["fairness", "power", "--annotations", str(annotations), "--json", f"{tmp_path}/o.json", *split]) == 0
-        )
+    for split, reals in (({}, 15), ({"split": tmp_path / "list.txt"}, 6)):
+        assert bench("fairness power", **split, annotations=annotations, json=tmp_path / "o.json") == 0
         assert json.loads((tmp_path / "o.json").read_text())["groups"][0]["real"] == reals
 
 
 def test_power_of_a_dataset_with_groups(tiny_world, tmp_path, capsys):
-    argv = ["fairness", "power", "--dataset", "ff++", "--data", str(tiny_world), "--json", f"{tmp_path}/o.json"]
-    assert main([*argv, "--split", "test"]) == 0
+    given = {"data": tiny_world, "json": tmp_path / "o.json"}
+    assert bench("fairness power --dataset ff++ --split test", **given) == 0
     found = json.loads((tmp_path / "o.json").read_text())
     assert all(g["real"] > 0 and "-" in g["group"] for g in found["groups"])
-    assert "no split 'tests'; it has test, train, val" in mistake(capsys, *argv, "--split", "tests")
+    assert "no split 'tests'; it has test, train, val" in mistake(
+        capsys, "fairness power --dataset ff++ --split tests", **given
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "give either --annotations FILE or --dataset NAME"),
-        (["--annotations", "nowhere.csv"], "no annotation table nowhere.csv"),
-        (["--annotations", "A.csv", "--split", "nowhere.json"], "nowhere.json can't be read as a split"),
-        (["--annotations", "A.csv", "--split", "other.json"], "not one video of A.csv is in other.json"),
-        (["--annotations", "A.csv", "--split", "one.txt"], "fewer than two groups have real videos"),
+        ("", "give either --annotations FILE or --dataset NAME"),
+        ("--annotations nowhere.csv", "no annotation table nowhere.csv"),
+        ("--annotations A.csv --split nowhere.json", "nowhere.json can't be read as a split"),
+        ("--annotations A.csv --split other.json", "not one video of A.csv is in other.json"),
+        ("--annotations A.csv --split one.txt", "fewer than two groups have real videos"),
     ],
 )
 def test_power_mistakes_are_one_line(annotations, capsys, monkeypatch, options, message):
     monkeypatch.chdir(annotations.parent)
     Path("other.json").write_text('[["900", "901"]]')
     Path("one.txt").write_text("1 youtube/000.mp4\n")
-    assert message in mistake(capsys, "fairness", "power", *options)
+    assert message in mistake(capsys, f"fairness power {options}")
 
 
 def test_videos_are_derived_and_contradictions_said(annotations, tmp_path, capsys):
     with annotations.open("a") as file:
         file.write("F/youtube/000/2.png,0,1,-1,1,-1\n")
-    assert main(["fairness", "videos", str(annotations), "--out", str(tmp_path / "v.csv")]) == 1
+    assert bench("fairness videos", annotations, out=tmp_path / "v.csv") == 1
     assert "contradiction: F/youtube/000: gender is female, but male in row 122" in capsys.readouterr().out
     videos = pd.read_csv(tmp_path / "v.csv", keep_default_na=False)
     assert len(videos) == 120
@@ -239,8 +238,7 @@ def test_videos_are_derived_and_contradictions_said(annotations, tmp_path, capsy
 
 def test_exported_csvs_read_back_with_their_images(tiny_world, tmp_path, capsys):
     out = tmp_path / "theirs"
-    argv = ["fairness", "export", "ff++", "--data", str(tiny_world), "--limit", "2", "--out", str(out), "--size", "32"]
-    assert main([*argv, "--workers", "0"]) == 0
+    assert bench("fairness export ff++ --limit 2 --size 32 --workers 0", data=tiny_world, out=out) == 0
     lists = {name: read_frames(out / f"{name}.csv") for name in ("faketrain", "realtrain", "test")}
     assert set(lists["faketrain"]["label"]) == {1}
     assert set(lists["realtrain"]["method"]) == {"real"}
@@ -259,8 +257,7 @@ def test_exported_csvs_read_back_with_their_images(tiny_world, tmp_path, capsys)
 
 def test_datasets_annotated_without_asian_are_exported_in_six_groups(tiny_world, tmp_path):
     out = tmp_path / "theirs"
-    argv = ["fairness", "export", "celebdf", "--data", str(tiny_world), "--limit", "2", "--out", str(out)]
-    assert main([*argv, "--size", "32", "--workers", "0"]) == 0
+    assert bench("fairness export celebdf --limit 2 --size 32 --workers 0", data=tiny_world, out=out) == 0
     assert (out / "test.csv").read_text().splitlines()[0] == "img_path,label,ismale,iswhite,isblack,intersec_label"
 
 
@@ -269,8 +266,8 @@ def test_the_figures_of_the_page_on_power(tmp_path):
     given = Path(os.environ["BENCH_TEST_DATA"])
     with zipfile.ZipFile(given / "A-FF++.zip") as archive:
         archive.extract("A-FF++.csv", tmp_path)
-    argv = ["fairness", "power", "--annotations", str(tmp_path / "A-FF++.csv"), "--json", str(tmp_path / "o.json")]
-    assert main([*argv, "--split", str(given / "ffpp_splits" / "test.json")]) == 0
+    asked = {"annotations": tmp_path / "A-FF++.csv", "split": given / "ffpp_splits" / "test.json"}
+    assert bench("fairness power", **asked, json=tmp_path / "o.json") == 0
     found = json.loads((tmp_path / "o.json").read_text())
     assert [(g["real"], g["fake"], g["clips"]) for g in found["groups"][:3]] == [
         (45, 219, 66),

@@ -7,50 +7,51 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.predictions import read_predictions
 
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
-RUN = ["run", "--detector", TOY, "--train", "ff++", "--test", "celebdf"]
+RUN = f"run --detector {quote(TOY)} --train ff++ --test celebdf"
 
 
-def mistake(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
+def mistake(capsys: pytest.CaptureFixture[str], line: str, *more: object, **options: object) -> str:
     """Run, expect exit code 2, and return the one line on stderr."""
-    assert main([str(a) for a in argv]) == 2
-    line = capsys.readouterr().err
-    assert line.startswith("bench: error: ")
-    assert line.count("\n") == 1
-    return line
+    assert bench(line, *more, **options) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("bench: error: ")
+    assert told.count("\n") == 1
+    return told
 
 
 @pytest.mark.parametrize(
     "verb",
     [
-        [],
-        ["run"],
-        ["data"],
-        ["data", "demo"],
-        ["data", "check"],
-        ["data", "prepare"],
-        ["data", "import"],
-        ["train"],
-        ["predict"],
-        ["score"],
-        ["fairness"],
-        ["fairness", "power"],
-        ["fairness", "videos"],
-        ["fairness", "export"],
-        ["probe"],
-        ["check"],
-        ["leaderboard"],
-        ["list"],
+        "",
+        "run",
+        "data",
+        "data demo",
+        "data check",
+        "data prepare",
+        "data import",
+        "train",
+        "predict",
+        "score",
+        "fairness",
+        "fairness power",
+        "fairness videos",
+        "fairness export",
+        "probe",
+        "check",
+        "leaderboard",
+        "list",
     ],
 )
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as end:
-        main([*verb, "--help"])
+        bench(f"{verb} --help")
     assert end.value.code == 0
     assert "usage: bench" in capsys.readouterr().out
 
@@ -61,74 +62,68 @@ def test_help_and_list_import_neither_torch_nor_jax():
         "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
         "heavy = {'torch', 'jax', 'pandas', 'cv2', 'pydantic', 'numpy'} & set(sys.modules)\nassert not heavy, heavy"
     )
-    for argv in (["--help"], ["run", "--help"], ["list"], ["list", "--json"]):
-        done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
+    for line in ("--help", "run --help", "list", "list --json"):
+        done = subprocess.run([sys.executable, "-c", code, *line.split()], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
 
 def test_version(capsys):
     with pytest.raises(SystemExit):
-        main(["--version"])
+        bench("--version")
     assert capsys.readouterr().out.startswith("crossfake 0.")
 
 
 def test_list_json_is_for_tools(capsys):
-    assert main(["list", "detectors", "--json"]) == 0
+    assert bench("list detectors --json") == 0
     names = {d["name"] for d in json.loads(capsys.readouterr().out)}
     assert {"caddm", "xception", "efficientnet-b4", "resnet34", "meso4", "timm"} <= names
-    assert main(["list", "datasets", "--json"]) == 0
+    assert bench("list datasets --json") == 0
     names = {d["name"] for d in json.loads(capsys.readouterr().out)}
     assert names >= {"ff++", "dfd", "celebdf", "celebdf-v1", "dfdc", "dfdcp", "folder", "deepfakebench"}
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"),
+    ("line", "message"),
     [
-        (["rum"], "Did you mean 'run'?"),
-        (["run"], "required: --detector, --train, --test"),
-        ([*RUN, "--frobnicate"], "unrecognized arguments: --frobnicate"),
-        ([*RUN, "--dri-run"], "Did you mean '--dry-run'?"),
-        (["run", "--detector", "cadm", "--train", "ff++", "--test", "dfd"], "Did you mean 'caddm'?"),
-        (["run", "--detector", "", "--train", "ff++", "--test", "dfd"], "--detector is empty"),
-        (["run", "--detector", TOY, "--train", "ff+", "--test", "dfd"], "Did you mean 'ff++'?"),
-        (["run", "--detector", TOY, "--train", "ff++", "--test", "dfd,celebfd"], "Did you mean 'celebdf'?"),
-        (["run", "--detector", TOY, "--train", "ff++:c32", "--test", "dfd"], "has no compression 'c32'"),
-        ([*RUN, "--backend", "torhc"], "no backend named 'torhc'. Did you mean 'torch'?"),
-        (
-            ["run", "--detector", "timm:resnet18", "--train", "ff++", "--test", "dfd", "--backend", "jax"],
-            "no backend 'jax'",
-        ),
-        ([*RUN, "--engine", "inlin"], "Did you mean 'inline'?"),
-        ([*RUN, "--set", "train.epoch=3"], "Did you mean 'train.epochs'?"),
-        ([*RUN, "--config", "none.yaml"], "no config file none.yaml"),
-        ([*RUN, "--seed", "one"], "no list of seeds"),
-        ([*RUN, "--limit", "0"], "no whole number of at least 1"),
-        ([*RUN, "--data", "/nowhere"], "no folder /nowhere (from --data)"),
-        ([*RUN, "--data", "demo:tny"], "Did you mean 'tiny'?"),
-        ([*RUN, "--data", "demo:tiny:x"], "the seed 'x' is no number"),
-        ([*RUN, "--detector", "meso4", "--checkpoint", "none.safetensors", "--data", "demo"], "no checkpoint none"),
-        (["run", "--detector", "meso4", "--train", "dfd", "--test", "ff++"], "dfd has no train split"),
-        (["run", "--detector", "./none.py:X", "--train", "ff++", "--test", "dfd"], "no file none.py"),
-        (
-            ["run", "--detector", TOY.replace("Brightness", "Brihgtness"), "--train", "ff++", "--test", "dfd"],
-            "Did you mean 'Brightness'?",
-        ),
-        (["data", "demo", "--size", "huge"], "no size named 'huge'"),
-        (["data", "demo", "--world", "leek"], "Did you mean 'leak'?"),
-        (["data"], "say which: demo, check, prepare or import"),
-        (["data", "prepare", "ff++", "--splits", "tset"], "Did you mean 'test'?"),
-        (["score", "none.csv"], "no predictions none.csv"),
-        (["leaderboard", "--runs", "/nowhere"], "no scorecards below /nowhere"),
-        (["predict", "--test", "dfd"], "say which detector this is"),
+        ("rum", "Did you mean 'run'?"),
+        ("run", "required: --detector, --train, --test"),
+        (f"{RUN} --frobnicate", "unrecognized arguments: --frobnicate"),
+        (f"{RUN} --dri-run", "Did you mean '--dry-run'?"),
+        ("run --detector cadm --train ff++ --test dfd", "Did you mean 'caddm'?"),
+        ("run --detector '' --train ff++ --test dfd", "--detector is empty"),
+        (f"{RUN} --train ff+", "Did you mean 'ff++'?"),
+        (f"{RUN} --test dfd,celebfd", "Did you mean 'celebdf'?"),
+        (f"{RUN} --train ff++:c32", "has no compression 'c32'"),
+        (f"{RUN} --backend torhc", "no backend named 'torhc'. Did you mean 'torch'?"),
+        ("run --detector timm:resnet18 --train ff++ --test dfd --backend jax", "no backend 'jax'"),
+        (f"{RUN} --engine inlin", "Did you mean 'inline'?"),
+        (f"{RUN} --set train.epoch=3", "Did you mean 'train.epochs'?"),
+        (f"{RUN} --config none.yaml", "no config file none.yaml"),
+        (f"{RUN} --seed one", "no list of seeds"),
+        (f"{RUN} --limit 0", "no whole number of at least 1"),
+        (f"{RUN} --data /nowhere", "no folder /nowhere (from --data)"),
+        (f"{RUN} --data demo:tny", "Did you mean 'tiny'?"),
+        (f"{RUN} --data demo:tiny:x", "the seed 'x' is no number"),
+        (f"{RUN} --detector meso4 --checkpoint none.safetensors --data demo:tiny", "no checkpoint none"),
+        ("run --detector meso4 --train dfd --test ff++", "dfd has no train split"),
+        ("run --detector ./none.py:X --train ff++ --test dfd", "no file none.py"),
+        (RUN.replace("Brightness", "Brihgtness"), "Did you mean 'Brightness'?"),
+        ("data demo --size huge", "no size named 'huge'"),
+        ("data demo --world leek", "Did you mean 'leak'?"),
+        ("data", "say which: demo, check, prepare or import"),
+        ("data prepare ff++ --splits tset", "Did you mean 'test'?"),
+        ("score none.csv", "no predictions none.csv"),
+        ("leaderboard --runs /nowhere", "no scorecards below /nowhere"),
+        ("predict --test dfd", "say which detector this is"),
     ],
 )
-def test_mistakes_are_one_line(argv, message, capsys):
-    assert message in mistake(capsys, *argv)
+def test_mistakes_are_one_line(line, message, capsys):
+    assert message in mistake(capsys, line)
 
 
 def test_a_root_without_the_dataset_says_what_it_looked_for(tiny_world, tmp_path, capsys):
     shutil.copytree(tiny_world / "FaceForensics++", tmp_path / "FaceForensics++")
-    line = mistake(capsys, *RUN, "--data", tmp_path)
+    line = mistake(capsys, RUN, data=tmp_path)
     for word in ("Celeb-DF", "looked for", "found FaceForensics++", "https://"):
         assert word in line
 
@@ -137,7 +132,7 @@ def test_one_class_is_refused_before_any_work(tiny_world, tmp_path, capsys):
     shutil.copytree(tiny_world, tmp_path / "world")
     listing = tmp_path / "world" / "Celeb-DF-v2" / "List_of_testing_videos.txt"
     listing.write_text("".join(line for line in listing.read_text().splitlines(True) if line.startswith("1 ")))
-    line = mistake(capsys, *RUN, "--data", tmp_path / "world", "--runs", tmp_path / "runs")
+    line = mistake(capsys, RUN, data=tmp_path / "world", runs=tmp_path / "runs")
     assert "0 fake videos in its test split" in line
     assert not (tmp_path / "runs").exists()
 
@@ -148,58 +143,17 @@ def test_a_checkpoint_of_another_architecture_is_refused(tiny_world, tmp_path, c
     from crossfake.detectors import create
 
     save(create("meso4", input_size=32), tmp_path / "meso.safetensors", {"detector": "meso4"})
-    line = mistake(
-        capsys,
-        "run",
-        "--detector",
-        "resnet34",
-        "--train",
-        "ff++",
-        "--test",
-        "dfd",
-        "--data",
-        tiny_world,
-        "--checkpoint",
-        tmp_path / "meso.safetensors",
-        "--set",
-        "options.pretrained=false",
-    )
+    given = {"data": tiny_world, "checkpoint": tmp_path / "meso.safetensors"}
+    asked = "run --detector resnet34 --train ff++ --test dfd --set options.pretrained=false"
+    line = mistake(capsys, asked, **given)
     assert "is a checkpoint of meso4, not of resnet34. Use --detector meso4" in line
-    line = mistake(
-        capsys,
-        "run",
-        "--detector",
-        "meso4",
-        "--train",
-        "ff++",
-        "--test",
-        "dfd",
-        "--data",
-        tiny_world,
-        "--checkpoint",
-        tmp_path / "meso.safetensors",
-        "--set",
-        "options.input_size=64",
-    )
+    line = mistake(capsys, "run --detector meso4 --train ff++ --test dfd --set options.input_size=64", **given)
     assert "fc1.weight, (16, 16) instead of (16, 64)" in line
 
 
 def test_a_wrong_option_is_refused(tiny_world, capsys):
     pytest.importorskip("torch")
-    line = mistake(
-        capsys,
-        "run",
-        "--detector",
-        "meso4",
-        "--train",
-        "ff++",
-        "--test",
-        "dfd",
-        "--data",
-        tiny_world,
-        "--set",
-        "options.imput_size=64",
-    )
+    line = mistake(capsys, "run --detector meso4 --train ff++ --test dfd --set options.imput_size=64", data=tiny_world)
     assert "Did you mean 'input_size'?" in line
 
 
@@ -210,16 +164,15 @@ def test_checkpoints_are_never_mislabelled(tiny_world, tmp_path, capsys):
 
     path = tmp_path / "meso.safetensors"
     made_from = {"detector": "meso4", "options": {"input_size": 32}}
-    run = ("run", "--detector", "meso4", "--test", "dfd", "--checkpoint", path)
+    asked = "run --detector meso4 --test dfd"
+    given = {"checkpoint": path, "data": tiny_world}
     save(create("meso4", input_size=32), path, {**made_from, "trained_on": {"dataset": "ff++:c23", "world": "demo"}})
-    assert "was trained on ff++:c23. Use --train ff++:c23" in mistake(
-        capsys, *run, "--train", "celebdf", "--data", tiny_world
-    )
-    assert "several seeds would repeat it" in mistake(
-        capsys, *run, "--train", "ff++", "--seed", "0,1", "--data", tiny_world
-    )
+    line = mistake(capsys, f"{asked} --train celebdf", **given)
+    assert "was trained on ff++:c23. Use --train ff++:c23" in line
+    assert "several seeds would repeat it" in mistake(capsys, f"{asked} --train ff++ --seed 0,1", **given)
     shutil.copytree(tiny_world / "FaceForensics++", tmp_path / "real" / "FaceForensics++")
-    assert "was trained on the demo world" in mistake(capsys, *run, "--train", "ff++", "--data", tmp_path / "real")
+    line = mistake(capsys, f"{asked} --train ff++", checkpoint=path, data=tmp_path / "real")
+    assert "was trained on the demo world" in line
 
 
 @pytest.mark.parametrize(
@@ -233,33 +186,31 @@ def test_checkpoints_are_never_mislabelled(tiny_world, tmp_path, capsys):
 )
 def test_mistakes_in_a_file_of_ones_own(code, name, message, tiny_world, tmp_path, capsys):
     (tmp_path / "own.py").write_text(code)
-    argv = ["run", "--detector", f"{tmp_path / 'own.py'}:{name}", "--train", "ff++", "--test", "dfd"]
-    assert message in mistake(capsys, *argv, "--data", tiny_world, "--dry-run")
+    asked = "run --train ff++ --test dfd --dry-run"
+    assert message in mistake(capsys, asked, detector=f"{tmp_path / 'own.py'}:{name}", data=tiny_world)
 
 
 def test_a_file_without_its_class_and_a_missing_package(capsys):
-    tail = ("--train", "ff++", "--test", "dfd")
-    assert "name the class in it too, as ./mine.py:ClassName" in mistake(
-        capsys, "run", "--detector", "./mine.py", *tail
-    )
-    assert "no module 'nosuch'" in mistake(capsys, "run", "--detector", "nosuch.mod:Thing", *tail)
+    line = mistake(capsys, "run --detector ./mine.py --train ff++ --test dfd")
+    assert "name the class in it too, as ./mine.py:ClassName" in line
+    assert "no module 'nosuch'" in mistake(capsys, "run --detector nosuch.mod:Thing --train ff++ --test dfd")
 
 
 def test_places_that_cannot_be_written_are_one_line(tiny_world, tmp_path, capsys):
     (tmp_path / "afile").write_text("")
-    assert "afile" in mistake(capsys, *RUN, "--data", tiny_world, "--runs", tmp_path / "afile", "--workers", "0")
+    assert "afile" in mistake(capsys, f"{RUN} --workers 0", data=tiny_world, runs=tmp_path / "afile")
 
 
 def test_predict_needs_weights_and_a_split_with_videos(tiny_world, capsys):
     pytest.importorskip("torch")
-    argv = ("predict", "--detector", "meso4", "--test", "dfd", "--data", tiny_world)
-    assert "meso4 needs weights: --checkpoint FILE" in mistake(capsys, *argv)
-    assert "has no videos in its val split" in mistake(capsys, *argv, "--split", "val")
+    asked = "predict --detector meso4 --test dfd"
+    assert "meso4 needs weights: --checkpoint FILE" in mistake(capsys, asked, data=tiny_world)
+    assert "has no videos in its val split" in mistake(capsys, f"{asked} --split val", data=tiny_world)
 
 
 def test_aliases_are_one_detector_and_one_dataset(tiny_world, capsys):
-    argv = ["run", "--detector", f"{TOY},{TOY}", "--train", "ff++", "--test", "ff++,ffpp,ff++:c23"]
-    assert main([*argv, "--data", str(tiny_world), "--dry-run"]) == 0
+    asked = "run --train ff++ --test ff++,ffpp,ff++:c23 --dry-run"
+    assert bench(asked, detector=f"{TOY},{TOY}", data=tiny_world) == 0
     assert capsys.readouterr().out.count("| to do") == 1
 
 
@@ -274,14 +225,14 @@ def test_an_edited_detector_takes_no_scores_of_the_killed_one(tiny_world, tmp_pa
         "        if Mine.calls > {calls}: raise KeyboardInterrupt\n"
         "        return np.full(len(frames), {score})\n"
     )
-    argv = ["predict", "--detector", f"{mine}:Mine", "--test", "dfdc", "--data", str(tiny_world), "--workers", "0"]
-    argv += ["--set", "faces.frames=4", "--batch-size", "4", "--out", str(tmp_path)]
+    asked = "predict --test dfdc --workers 0 --set faces.frames=4 --batch-size 4"
+    given = {"detector": f"{mine}:Mine", "data": tiny_world, "out": tmp_path}
     monkeypatch.setattr("crossfake.benchmark.core.predictions.KEEP_EVERY", 0.0)
     mine.write_text(code.format(calls=2, score=0.25))
-    assert main(argv) == 130
+    assert bench(asked, **given) == 130
     assert len(list(tmp_path.glob(".*.unfinished.parquet"))) == 1
     mine.write_text(code.format(calls=99, score=0.75))
-    assert main(argv) == 0
+    assert bench(asked, **given) == 0
     (path,) = tmp_path.glob("*__dfdc.parquet")
     assert set(read_predictions(path)[0]["score"]) == {0.75}
     assert not list(tmp_path.glob(".*.unfinished.parquet"))

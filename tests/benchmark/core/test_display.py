@@ -9,7 +9,7 @@ import sys
 
 import pandas as pd
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.display import (
     escape,
     escape_json,
@@ -84,8 +84,8 @@ def test_names_in_tables_and_errors_are_escaped(tmp_path, capsys, name):
     rows = [{"video": f"v{i}", "frame": 0, "label": i % 2, "score": i / 40, "method": name} for i in range(40)]
     path = tmp_path / "scores.csv"
     pd.DataFrame(rows).to_csv(path, index=False)
-    assert main(["score", str(path), "--draws", "10"]) == 0
-    assert main(["score", str(tmp_path / f"{name}.csv")]) == 2
+    assert bench("score --draws 10", path) == 0
+    assert bench("score", tmp_path / f"{name}.csv") == 2
     said = capsys.readouterr()
     assert not any(c in said.out + said.err for c in "\x1b\u202e")
     assert len(said.err.splitlines()) == 1 + said.err.count("bench: note")

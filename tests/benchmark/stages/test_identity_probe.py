@@ -6,10 +6,11 @@ import json
 import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
+from shlex import join
 
 import numpy as np
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench, words
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.types import FAKE, REAL, Video
 from crossfake.benchmark.stages.identity_probe import (
@@ -142,8 +143,8 @@ def actors(tiny_world, tmp_path_factory):
 
 def test_the_verb_measures_both_networks(checkpoint, actors, tmp_path, capsys):
     out = tmp_path / "probe.json"
-    argv = ["probe", "identity", "--checkpoint", str(checkpoint), "--test", "dfd", "--data", str(actors)]
-    assert main([*argv, "--set", "faces.frames=2", "--workers", "0", "--json", str(out)]) == 0
+    asked = "probe identity --test dfd --set faces.frames=2 --workers 0"
+    assert bench(asked, checkpoint=checkpoint, data=actors, json=out) == 0
     result = json.loads(out.read_text())
     assert (result["kind"], result["who"], result["scored"]) == ("identity probe", "target", "dfd:c23")
     assert result["accuracy"]["n"] == result["videos"] == 2 * result["people"] == 4
@@ -156,32 +157,32 @@ def test_the_verb_measures_both_networks(checkpoint, actors, tmp_path, capsys):
 
 @pytest.mark.parametrize(("former", "now"), [("filmed", "target"), ("donor", "source")])
 def test_the_former_words_are_taken_and_the_new_ones_told(checkpoint, tiny_world, capsys, former, now):
-    argv = ["probe", "identity", "--checkpoint", str(checkpoint), "--test", "ff++", "--data", str(tiny_world)]
-    assert main([*argv, "--who", former]) == 2  # Nobody to tell apart in ff++; of which kind shows who was meant.
+    # Nobody to tell apart in ff++; of which kind shows who was meant.
+    assert bench("probe identity --test ff++", checkpoint=checkpoint, data=tiny_world, who=former) == 2
     note, error = capsys.readouterr().err.splitlines()
     assert note == f"bench: note: --who {former} is now called {now}. Use --who {now}"
     assert f"{'real' if now == 'target' else 'fake'} ones say who is in them" in error
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("line", "message"),
     [
-        ({"--who": "sourc"}, "no person to tell named 'sourc'. Did you mean 'source'"),
-        ({"--split": "tst"}, "no split named 'tst'. Did you mean 'test'"),
-        ({"--test": "dfdd"}, "Did you mean 'dfd'"),
-        ({"--checkpoint": "nowhere.safetensors"}, "no checkpoint nowhere.safetensors"),
-        ({"--test": "ff++"}, "nobody to tell apart"),
-        ({"--test": "ff++,dfd"}, "--test ff++,dfd: the probe takes one dataset"),
+        ("--who sourc", "no person to tell named 'sourc'. Did you mean 'source'"),
+        ("--split tst", "no split named 'tst'. Did you mean 'test'"),
+        ("--test dfdd", "Did you mean 'dfd'"),
+        ("--checkpoint nowhere.safetensors", "no checkpoint nowhere.safetensors"),
+        ("--test ff++", "nobody to tell apart"),
+        ("--test ff++,dfd", "--test ff++,dfd: the probe takes one dataset"),
     ],
 )
-def test_mistakes_are_one_line(checkpoint, tiny_world, capsys, changes, message):
-    given = {"--checkpoint": str(checkpoint), "--test": "dfd", "--data": str(tiny_world), **changes}
-    assert main(["probe", "identity", *(part for pair in given.items() for part in pair)]) == 2
-    line = capsys.readouterr().err
-    assert message in line
-    assert line.count("\n") == 1
+def test_mistakes_are_one_line(checkpoint, tiny_world, capsys, line, message):
+    usual = words("probe identity --test dfd", checkpoint=checkpoint, data=tiny_world)
+    assert bench(f"{join(usual)} {line}") == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
 
 
 def test_the_checkpoint_is_asked_for(capsys):
-    assert main(["probe", "identity", "--test", "dfd"]) == 2
+    assert bench("probe identity --test dfd") == 2
     assert "--checkpoint is missing" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.stages.annotate import draw, interpolate_mark
 from crossfake.benchmark.stages.media import ScoredFace, list_files
@@ -21,8 +21,8 @@ from crossfake.benchmark.stages.media import ScoredFace, list_files
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
 
 
-def predict(capsys: pytest.CaptureFixture[str], *argv: object, format: str = "json") -> tuple[int, str]:
-    code = main(["predict", *map(str, argv), "--detector", TOY, "--format", format, "--set", "faces.frames=4"])
+def predict(capsys: pytest.CaptureFixture[str], *files: Path, **options: object) -> tuple[int, str]:
+    code = bench("predict --set faces.frames=4", *files, **{"detector": TOY, "format": "json", **options})
     return code, capsys.readouterr().out
 
 
@@ -50,8 +50,8 @@ def test_every_face_of_a_photograph_has_its_score_the_largest_first(pair, capsys
 
 
 def test_a_video_has_the_score_that_its_main_person_has_in_a_benchmark(tiny_world, tmp_path, capsys):
-    argv = ["--detector", TOY, "--set", "faces.frames=4", "--data", tiny_world, "--out", tmp_path, "--workers", 0]
-    assert main(["predict", "--test", "dfdc", *map(str, argv)]) == 0
+    asked = "predict --test dfdc --set faces.frames=4 --workers 0"
+    assert bench(asked, detector=TOY, data=tiny_world, out=tmp_path) == 0
     table = pd.read_parquet(next(tmp_path.glob("*.parquet")))
     video = next(tiny_world.rglob(table["video"].iloc[0]))
     capsys.readouterr()
@@ -93,7 +93,7 @@ def test_a_folder_gives_a_row_a_face_and_says_what_has_none(folder, capsys):
 
 
 def test_progress_is_told_aside_of_the_scores(folder, capsys):
-    main(["predict", str(folder), "--detector", TOY, "--format", "json", "--set", "faces.frames=4"])
+    bench("predict --format json --set faces.frames=4", folder, detector=TOY)
     shown = capsys.readouterr()
     assert json.loads(shown.out)
     assert re.fullmatch(r"files left out, by suffix: 1 \.txt\nscoring 5 files: done in [\d.]+ s\n", shown.err)
@@ -107,7 +107,7 @@ def test_the_table_says_that_there_is_no_face(tmp_path, capsys):
 
 
 def test_annotated_pictures_are_written_beside_each_other(folder, tmp_path, capsys, astronaut):
-    predict(capsys, folder, "--annotate", tmp_path / "out")
+    predict(capsys, folder, annotate=tmp_path / "out")
     written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.png"))
     assert written == ["a/astronaut.jpg.png", "b/hopper.PNG.png"]
     marked = cv2.imread(str(tmp_path / "out" / "a" / "astronaut.jpg.png"))
@@ -119,7 +119,7 @@ def test_annotated_pictures_are_written_beside_each_other(folder, tmp_path, caps
 
 def test_an_annotated_video_has_all_frames_of_the_video(tiny_world, tmp_path, capsys):
     video = next((tiny_world / "Celeb-DF-v2" / "Celeb-real").glob("*.mp4"))
-    assert predict(capsys, video, "--annotate", tmp_path)[0] == 0
+    assert predict(capsys, video, annotate=tmp_path)[0] == 0
     shapes = []
     for path in (video, tmp_path / f"{video.name}.mp4"):
         with av.open(str(path)) as container:
@@ -143,18 +143,18 @@ def test_boxes_are_green_for_real_and_red_for_fake():
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"),
+    ("line", "message"),
     [
-        (["nowhere.jpg"], "no file or folder nowhere.jpg"),
-        (["."], "no pictures or videos in ."),
-        ([], "name what to score: files or folders, or else --test DATASET"),
-        (["x.jpg", "--test", "dfd"], "files and --test are two things to score"),
-        (["x.jpg", "--format", "yaml"], "no format named 'yaml'"),
+        ("nowhere.jpg", "no file or folder nowhere.jpg"),
+        (".", "no pictures or videos in ."),
+        ("", "name what to score: files or folders, or else --test DATASET"),
+        ("x.jpg --test dfd", "files and --test are two things to score"),
+        ("x.jpg --format yaml", "no format named 'yaml'"),
     ],
 )
-def test_mistakes_are_one_line(argv, message, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_one_line(line, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["predict", *argv, *([] if "--format" in argv else ["--detector", TOY])]) == 2
+    assert bench(f"predict {line}", **{} if "--format" in line else {"detector": TOY}) == 2
     assert message in capsys.readouterr().err
 
 
@@ -178,7 +178,7 @@ def test_names_to_write_to_are_never_shared(tmp_path, astronaut):
 def test_annotated_pictures_of_two_folders_are_all_written(tmp_path, capsys, astronaut, hopper):
     for folder, image in (("a", astronaut), ("b", hopper)):
         save(tmp_path / folder / "a.jpg", image)
-    predict(capsys, tmp_path / "a", tmp_path / "b", "--annotate", tmp_path / "out")
+    predict(capsys, tmp_path / "a", tmp_path / "b", annotate=tmp_path / "out")
     shapes = {p.name: cv2.imread(str(p)).shape for p in (tmp_path / "out").iterdir()}
     assert shapes == {"a.jpg.png": astronaut.shape, "1-a.jpg.png": hopper.shape}
 

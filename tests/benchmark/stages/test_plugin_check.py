@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 
 DETECTOR = """
 import numpy as np
@@ -35,8 +35,8 @@ class Mine:
 """
 
 
-def verdicts(path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, str]]:
-    code = main(["check", f"{path}:Mine", "--json", *more])
+def verdicts(path: Path, capsys: pytest.CaptureFixture[str], **options: object) -> tuple[int, dict[str, str]]:
+    code = bench("check --json", f"{path}:Mine", **options)
     parts = json.loads(capsys.readouterr().out)["parts"]
     return code, {part["part"]: part["failure"] for part in parts}
 
@@ -66,7 +66,7 @@ def test_each_broken_part_of_a_detector_is_named(body, broken, says, tmp_path, c
 
 def test_a_good_detector_keeps_its_contract(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(DETECTOR.format(body=GOOD))
-    assert main(["check", f"{tmp_path / 'mine.py'}:Mine"]) == 0
+    assert bench("check", f"{tmp_path / 'mine.py'}:Mine") == 0
     out = capsys.readouterr().out
     assert out.count("ok   ") == 10
     assert "local/mine keeps its contract" in out
@@ -115,7 +115,7 @@ def test_what_cannot_be_made_is_told(code, says, tmp_path, capsys):
 
 def test_a_shipped_trainable_detector_keeps_all_of_it(capsys):
     pytest.importorskip("torch")
-    assert main(["check", "meso4", "--json", "--set", "options.input_size=64"]) == 0
+    assert bench("check meso4 --json --set options.input_size=64") == 0
     parts = {part["part"]: part["seen"] for part in json.loads(capsys.readouterr().out)["parts"]}
     assert parts["crops"] == "uint8 (5, 64, 64, 3)"
     assert {"samples", "checkpoint", "pickling"} <= parts.keys()
@@ -151,19 +151,19 @@ def plant(folder: Path) -> None:
 def test_each_broken_part_of_a_dataset_is_named(body, broken, says, tmp_path, capsys):
     plant(tmp_path)
     (tmp_path / "mine.py").write_text(DATASET.replace("BODY", body))
-    code, parts = verdicts(tmp_path / "mine.py", capsys, "--data", str(tmp_path))
+    code, parts = verdicts(tmp_path / "mine.py", capsys, data=tmp_path)
     assert code == (1 if broken else 0)
     assert not broken or says in parts[broken]
 
 
 def test_a_dataset_without_its_files_is_told(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(DATASET.replace("BODY", "pass"))
-    _, parts = verdicts(tmp_path / "mine.py", capsys, "--data", str(tmp_path))
+    _, parts = verdicts(tmp_path / "mine.py", capsys, data=tmp_path)
     assert "none of the files is there" in parts["files"]
-    assert main(["check", f"{tmp_path / 'mine.py'}:Mine"]) == 2
+    assert bench("check", f"{tmp_path / 'mine.py'}:Mine") == 2
     assert "say where its files are, with --data ROOT" in capsys.readouterr().err
 
 
 def test_shipped_datasets_keep_it_too(tiny_world, capsys):
-    assert main(["check", "celebdf", "--data", str(tiny_world)]) == 0
+    assert bench("check celebdf", data=tiny_world) == 0
     assert "celebdf keeps its contract" in capsys.readouterr().out

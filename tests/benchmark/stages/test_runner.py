@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.migrations import SCHEMA_VERSION
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
@@ -31,12 +31,12 @@ class Mine:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ([], "can't be trained: it has no method training(settings, ...)"),
-        (["--checkpoint", "weights.pkl"], "takes no checkpoint: it has no method load(source)"),
+        ("", "can't be trained: it has no method training(settings, ...)"),
+        ("--checkpoint weights.pkl", "takes no checkpoint: it has no method load(source)"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_there_is_any_data(more, says, tmp_path, capsys):
-    assert main(["train", TOY, "--train", "ff++", "--data", str(tmp_path / "nowhere"), *more]) == 2
+    assert bench(f"train --train ff++ {more}", TOY, data=tmp_path / "nowhere") == 2
     assert says in capsys.readouterr().err
 
 
@@ -49,7 +49,7 @@ def test_training_looks_at_no_test_split(tiny_world, tmp_path, capsys, monkeypat
                 path.unlink()
     (tmp_path / "mine.py").write_text(STUDENT)
     monkeypatch.setattr("crossfake.benchmark.stages.runner.train_cell", lambda cell, options: f"trained {cell.name}")
-    assert main(["train", f"{tmp_path / 'mine.py'}:Mine", "--train", "ff++", "--data", str(world)]) == 0
+    assert bench("train --train ff++", f"{tmp_path / 'mine.py'}:Mine", data=world) == 0
     assert capsys.readouterr().out.endswith("\ntrained local/mine\n")
 
 
@@ -68,9 +68,9 @@ def test_weights_that_cannot_be_written_back_are_used_all_the_same(tiny_world, t
         "    def score(self, frames): return np.full(len(frames), self.bias)\n"
     )
     (tmp_path / "weights.txt").write_text("0.25")
-    common = ["--data", str(tiny_world), "--runs", str(tmp_path / "runs"), "--workers", "0"]
-    mine = ["--detector", f"{tmp_path / 'mine.py'}:Mine", "--checkpoint", str(tmp_path / "weights.txt")]
-    assert main(["run", *mine, "--train", "ff++", "--test", "dfdc", *common]) == 0
+    mine = {"detector": f"{tmp_path / 'mine.py'}:Mine", "checkpoint": tmp_path / "weights.txt"}
+    asked = "run --train ff++ --test dfdc --workers 0"
+    assert bench(asked, **mine, data=tiny_world, runs=tmp_path / "runs") == 0
     card = json.loads(next((tmp_path / "runs").rglob("scorecard.json")).read_text())
     assert card["cell"]["weights"] == "given checkpoint"
     assert card["metrics"]["video.auc"]["value"] == 0.5
@@ -78,9 +78,8 @@ def test_weights_that_cannot_be_written_back_are_used_all_the_same(tiny_world, t
 
 
 def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path, capsys):
-    common = ["--data", str(tiny_world), "--runs", str(tmp_path / "runs"), "--workers", "0"]
-    command = ["run", "--detector", TOY, "--train", "ff++", "--test", "dfdc", *common]
-    assert main(command) == 0
+    asked, where = "run --train ff++ --test dfdc --workers 0", {"data": tiny_world, "runs": tmp_path / "runs"}
+    assert bench(asked, detector=TOY, **where) == 0
     card, files = next(tmp_path.rglob("scorecard.json")), sorted(tmp_path.rglob("predictions.parquet"))
     before, predicted = json.loads(card.read_text()), [pd.read_parquet(path) for path in files]
     assert len(files) == 2
@@ -89,7 +88,7 @@ def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path,
     for content in ("[]", "{", json.dumps({**before, "metrics": 3})):
         card.write_text(content)
         capsys.readouterr()
-        assert main(command) == 0
+        assert bench(asked, detector=TOY, **where) == 0
         lines = capsys.readouterr().out.splitlines()
         assert sum(line.endswith(": made again") for line in lines) == (2 if content == "[]" else 0)
         after = json.loads(card.read_text())

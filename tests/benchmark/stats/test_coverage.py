@@ -1,6 +1,6 @@
 """What the statistics promise, on simulated people with a known AUC: coverage of intervals and false positives.
 
-python -m pytest tests/benchmark/test_coverage.py -m slow -s    # prints the tables of docs/statistics.md
+python -m pytest tests/benchmark/stats/test_coverage.py -n0 -m slow -s    # prints the tables of docs/statistics.md
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.core.scorecard import CellDescription
@@ -187,33 +187,33 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
 def test_a_test_set_that_cannot_be_compared_is_named_and_costs_no_other(run, tmp_path, capsys):
     a, b = run("a", celebdf=GOOD, dfdc=GOOD), run("b", celebdf=POOR, dfdc=POOR[POOR["video"] != "0/3.mp4"])
     out = tmp_path / "out.json"
-    assert main(["compare", str(a), str(b), "--draws", "50", "--json", str(out)]) == 1
+    assert bench("compare --draws 50", a, b, json=out) == 1
     told = capsys.readouterr()
     assert "not compared: dfdc: 1 videos are in only one of" in told.err
     assert "| celebdf" in told.out
     content = json.loads(out.read_text())
     assert (list(content["tests"]), list(content["not_compared"])) == (["celebdf"], ["dfdc"])
-    assert main(["compare", str(a / "test.dfdc.abc"), str(b / "test.dfdc.abc")]) == 2
+    assert bench("compare", a / "test.dfdc.abc", b / "test.dfdc.abc") == 2
     assert "bench: error: dfdc: 1 videos are in only" in capsys.readouterr().err
-    assert main(["compare", str(a), str(tmp_path / "bb")]) == 2
+    assert bench("compare", a, tmp_path / "bb") == 2
     assert f"no run or predictions {tmp_path / 'bb'}. Did you mean 'b'?" in capsys.readouterr().err
 
 
 def test_the_verb_pools_seeds_joined_by_commas(run, tmp_path, capsys):
     tables = [predictions(strength, seed) for seed, strength in enumerate((1.0, 2.0, 3.0))]
     seeds = ",".join(str(run(f"s{i}", celebdf=table)) for i, table in enumerate(tables))
-    assert main(["compare", seeds, str(run("b", celebdf=POOR)), "--json", str(tmp_path / "d.json")]) == 0
+    assert bench("compare", seeds, run("b", celebdf=POOR), json=tmp_path / "d.json") == 0
     (found,) = json.loads((tmp_path / "d.json").read_text())["tests"].values()
     assert found["difference"]["value"] == pytest.approx(compare(tables, [POOR]).difference.value)
     assert found["p_delong"] is None
     assert f"A: {seeds.replace(',', ', ')}" in capsys.readouterr().out
-    assert main(["compare", f"{seeds},{run('c', celebdf=GOOD[GOOD['video'] != '0/3.mp4'])}", seeds]) == 2
+    assert bench("compare", f"{seeds},{run('c', celebdf=GOOD[GOOD['video'] != '0/3.mp4'])}", seeds) == 2
     assert "1 videos are in only one of" in capsys.readouterr().err
 
 
 def test_the_verb_prints_a_table_and_writes_the_numbers(run, tmp_path, capsys):
     a, b = run("a", celebdf=GOOD, dfdc=GOOD), run("b", celebdf=POOR, dfdc=predictions(1.95, 5))
-    assert main(["compare", str(a), str(b), "--json", str(tmp_path / "out.json"), "--draws", "300"]) == 0
+    assert bench("compare --draws 300", a, b, json=tmp_path / "out.json") == 0
     printed = capsys.readouterr().out
     content = json.loads((tmp_path / "out.json").read_text())
     assert "p (Holm)" in printed
@@ -222,4 +222,4 @@ def test_the_verb_prints_a_table_and_writes_the_numbers(run, tmp_path, capsys):
     assert first["difference"].keys() == {"value", "lo", "hi", "n"}
     assert first["p_holm"] == pytest.approx(2 * first["p"])
     assert second["p_holm"] == pytest.approx(second["p"])
-    assert main(["compare", str(a), str(b), "--metric", "auc"]) == 2
+    assert bench("compare --metric auc", a, b) == 2

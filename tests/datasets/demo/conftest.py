@@ -4,12 +4,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from crossfake.datasets.demo.world import render_world
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return render_world(tmp_path_factory.mktemp("demo") / "tiny", "tiny")
+def tiny(tiny_world: Path) -> Path:
+    return tiny_world
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,8 @@ def assert_no_cue(found: dict[str, float]) -> None:
     assert {name: round(auc, 3) for name, auc in found.items() if not 0.35 <= auc <= 0.65} == {}
 
 
-@pytest.mark.parametrize(("dataset", "every"), [("ffpp", 5), ("celebdf", 3), ("dfd", 3), ("dfdc", 5)])
+# The slow test below looks at all four, whole.
+@pytest.mark.parametrize(("dataset", "every"), [("ffpp", 5), ("celebdf", 3)])
 def test_nothing_but_the_face_tells_real_from_fake(tmp_path, read_frames, dataset, every):
     shots = [s for s in plan_world("default", 0, "standard").shots if s.dataset == dataset and s.split == "test"]
     rows, labels = [], []

@@ -5,15 +5,14 @@ import av
 import cv2
 import numpy as np
 import pytest
-from crossfake.datasets.demo.world import render_world
 from crossfake.datasets.faces.finder import Detection
 
 Film = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory) -> Path:
-    return render_world(tmp_path_factory.mktemp("demo"), size="tiny")
+def demo(tiny_world: Path) -> Path:
+    return tiny_world
 
 
 @pytest.fixture

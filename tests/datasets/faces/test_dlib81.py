@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.stages.detectors import load_resolved_settings
 from crossfake.datasets.faces.dlib81 import Dlib81, compute_dlib_box
@@ -86,9 +86,8 @@ def test_the_demo_is_the_same_whatever_is_at_hand(own):
 
 def test_a_file_given_to_prepare_is_kept_and_used(file, tiny_world, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
-    argv = ["celebdf", "--splits", "test", "--limit", "1", "--data", str(tiny_world), "--workers", "0"]
-    settings = ["--set", "faces.finder=auto", "--set", "faces.frames=1"]
-    assert main(["data", "prepare", *argv, *settings, "--weights", str(file)]) == 0
+    asked = "data prepare celebdf --splits test --limit 1 --workers 0 --set faces.finder=auto --set faces.frames=1"
+    assert bench(asked, data=tiny_world, weights=file) == 0
     assert f"face model: kept as {tmp_path / 'models' / DLIB81.name}" in capsys.readouterr().out
     (folder,) = (tmp_path / "faces").glob("celebdf-*/")
     (recorded,) = FaceStore(folder).settings()

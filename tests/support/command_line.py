@@ -1,0 +1,21 @@
+"""The command line as tests type it: `from command_line import bench` (pyproject.toml puts this folder on the path)."""
+
+from __future__ import annotations
+
+import shlex
+
+from crossfake.benchmark.cli.main import main
+
+
+def words(line: str, *more: object, **options: object) -> list[str]:
+    """Split a line as a shell would; add `more` words and `--name value` for each option, whatever is in their values.
+
+    `words("score --draws 20", path, json=out)` is `["score", "--draws", "20", str(path), "--json", str(out)]`.
+    """
+    named = ((f"--{name.replace('_', '-')}", str(value)) for name, value in options.items())
+    return [*shlex.split(line), *map(str, more), *(word for pair in named for word in pair)]
+
+
+def bench(line: str, *more: object, **options: object) -> int:
+    """Run a command in this process, and return its exit code."""
+    return main(words(line, *more, **options))
