@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import PredictionsMetadata, read_score_table, write_predictions
 from crossfake.benchmark.core.score_tables import NO_FRAMES, OURS, TableForm, conform_table, parse_labels
@@ -166,9 +166,9 @@ def test_the_label_that_means_fake_can_be_said():
 def test_an_auc_below_a_half_is_asked_about(tmp_path, capsys):
     table = base(40)
     table.assign(label=1 - table["label"]).to_csv(tmp_path / "t.csv", index=False)
-    assert main(["score", str(tmp_path / "t.csv"), "--draws", "50"]) == 0
+    assert bench("score --draws 50", tmp_path / "t.csv") == 0
     assert "are the scores or labels flipped? --fake-is 0" in capsys.readouterr().err
-    assert main(["score", str(tmp_path / "t.csv"), "--draws", "50", "--fake-is", "0"]) == 0
+    assert bench("score --draws 50 --fake-is 0", tmp_path / "t.csv") == 0
     assert "flipped" not in capsys.readouterr().err
 
 
@@ -212,10 +212,10 @@ def test_columns_of_other_names_can_be_named(tmp_path):
     assert measure(table, form) == measure(base())
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_parquet(tmp_path / "t.parquet")
-    argv = ["--columns", "score=pred,label=target,video=path", "--draws", "20"]
+    line = "score --columns score=pred,label=target,video=path --draws 20"
     for name in ("t.csv", "t.parquet"):
         assert measure(tmp_path / name, form) == measure(base())
-        assert main(["score", str(tmp_path / name), *argv]) == 0
+        assert bench(line, tmp_path / name) == 0
 
 
 @pytest.mark.parametrize(
@@ -240,19 +240,19 @@ def test_two_columns_of_one_name_are_refused():
 
 def test_what_is_given_as_columns_on_the_command_line_is_checked(capsys):
     for text in ("score", "score=", "=pred", "score=a,score=b"):
-        assert main(["score", "t.csv", "--columns", text]) == 2
+        assert bench("score t.csv", columns=text) == 2
         assert "is no list such as score=pred,label=target" in capsys.readouterr().err
 
 
 def test_standard_input_and_output(monkeypatch, capsys):
     content = base().to_csv(index=False).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    assert main(["score", "-", "--json", "-", "--draws", "20"]) == 0
+    assert bench("score - --json - --draws 20") == 0
     import json
 
     told = json.loads(capsys.readouterr().out)
     assert told["counts"]["videos"] == 12
-    assert main(["score", "-", "--val", "-"]) == 2
+    assert bench("score - --val -") == 2
     assert "standard input, which holds one table" in capsys.readouterr().err
 
 
@@ -283,7 +283,7 @@ def test_metadata_of_another_shape_are_told_in_a_line(tmp_path, content, capsys)
     path = tmp_path / "p.parquet"
     packed = pa.Table.from_pandas(base()).replace_schema_metadata({b"crossfake": content})
     pq.write_table(packed, path)
-    assert main(["score", str(path)]) == 2
+    assert bench("score", path) == 2
     told = capsys.readouterr().err
     assert str(path) in told
     assert told.count("\n") == 1
@@ -303,7 +303,7 @@ def test_columns_half_null_and_half_lists_are_told(tmp_path, column, capsys):
     packed = pa.Table.from_pandas(base().drop(columns=column, errors="ignore")).append_column(column, [values])
     for metadata in ({b"crossfake": b"{}"}, {}):
         pq.write_table(packed.replace_schema_metadata(metadata), path)
-        code = main(["score", str(path), "--draws", "1"])
+        code = bench("score --draws 1", path)
         told = capsys.readouterr().err
         assert f"has lists in its column {column}" in told if code else f"column {column} is not used: it holds" in told
         assert code == (0 if column == "gender" else 2)

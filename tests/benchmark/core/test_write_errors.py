@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.storage import WriteError, hold_lock, make_folder, name_write_errors, write_text
 
 # Each library reports a full disk in its own way, so each is asked, in a process whose files may have 40 kB.
@@ -62,7 +62,7 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path, capsys):
     (tmp_path / "taken").write_text("")
     table = tmp_path / "t.csv"
     table.write_text("video,frame,label,score\na,0,0,.1\nb,0,1,.9\n")
-    assert main(["score", str(table), "--json", str(tmp_path / "taken" / "in" / "card.json")]) == 2
+    assert bench("score", table, json=tmp_path / "taken" / "in" / "card.json") == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert f"{tmp_path / 'taken' / 'in'} can't be written: Not a directory. Name another folder: --runs DIR" in told
 

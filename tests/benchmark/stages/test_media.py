@@ -203,7 +203,7 @@ def test_folders_are_walked_as_datasets_are_and_what_is_passed_over_is_said(tmp_
     save(folder / "__MACOSX" / "._a.png", astronaut)
     (folder / "b" / "again").symlink_to(folder, target_is_directory=True)
     (folder / "notes.txt").write_text("")
-    code = main(["predict", str(folder), "--detector", TOY, "--format", "json", "--set", "faces.frames=4"])
+    code = bench("predict --format json --set faces.frames=4", folder, detector=TOY)
     out, err = capsys.readouterr()
     assert code == 0
     assert [Path(told["file"]).relative_to(folder).as_posix() for told in json.loads(out)] == ["a.png", "b/c.webp"]
