@@ -11,10 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..benchmark.core.predictions import read_predictions
+from ..benchmark.core.display import say_once
+from ..benchmark.core.errors import BenchError
 from ..benchmark.core.scorecard import Polygon, ScoreCard
 from ..benchmark.core.types import FAKE, REAL, Face
 from ..benchmark.stages.worst_cases import WorstFrame, find_worst_cases
+from ..benchmark.stats.seed_pooling import read_card_predictions
 from ..datasets.faces.face_store import FaceStore
 
 SIZE = 96  # pixels
@@ -41,10 +43,10 @@ def load_worst_cases(card: ScoreCard) -> dict[str, list[WorstCase]]:
 
     Empty where the predictions are gone; without images where the face store is.
     """
-    path = card.predictions_path
-    if not path.is_file():
+    table = read_card_predictions(card)
+    if table is None:
         return {}
-    found, threshold = find_worst_cases(read_predictions(path)[0]), card.threshold.value
+    found, threshold = find_worst_cases(table), card.threshold.value
     return {
         "misses": [_make_worst_case(card, r) for r in found[FAKE] if r.score < threshold],
         "false alarms": [_make_worst_case(card, r) for r in found[REAL] if r.score >= threshold],
@@ -60,11 +62,15 @@ def _make_worst_case(card: ScoreCard, row: WorstFrame) -> WorstCase:
 def _load_image(card: ScoreCard, video: str, frame: int, outlines: Sequence[Polygon]) -> str:
     if not card.faces or not Path(card.faces).is_dir():
         return ""
-    store = _open_store(card.faces)
-    frames = store.frames(video)
-    if frame not in frames:  # The store was prepared anew since, with other frames.
+    try:
+        store = _open_store(card.faces)
+        frames = store.frames(video)
+        if frame not in frames:  # The store was prepared anew since, with other frames.
+            return ""
+        return encode_data_uri(cut_face(store.face(video, frames.index(frame)), outlines))
+    except BenchError as error:
+        say_once(f"left out: {error}")
         return ""
-    return encode_data_uri(cut_face(store.face(video, frames.index(frame)), outlines))
 
 
 @lru_cache(maxsize=8)

@@ -148,6 +148,8 @@ def is_nested(column: pd.Series) -> bool:
 def _make_plain(column: pd.Series) -> pd.Series:
     """Return a column of numpy's types, or of text: what pandas adds to them behaves otherwise."""
     kind = column.dtype
+    if kind == np.float16:
+        return column.astype(np.float32)  # Pandas groups by no half numbers.
     if isinstance(kind, np.dtype):
         return column.map(_decode, na_action="ignore") if is_object_dtype(kind) else column
     if isinstance(kind, pd.StringDtype):

@@ -10,13 +10,15 @@ from typing import NamedTuple
 import pandas as pd
 from scipy.special import stdtrit
 
+from ..core.display import say_once
+from ..core.errors import BenchError
 from ..core.predictions import read_predictions
 from ..core.scorecard import GroupCell, Groups, LevelCell, ScoreCard
 from ..core.types import Estimate
 from .attributes import with_attributes
 from .bootstrap import LEVEL
 from .paired import keep_shared_videos, mark_best
-from .scoring import draw_resamples, make_seed_scores, measure_metrics
+from .scoring import check_predictions, draw_resamples, make_seed_scores, measure_metrics
 
 MIN_SHARED = 0.95
 """The share of its videos that each seed must have in common with the others; what one lacks is left out of all."""
@@ -138,6 +140,20 @@ def find_best(rows: Sequence[tuple[str, Sequence[ScoreCard]]]) -> list[str]:
 
 
 def _read_all_predictions(cards: Sequence[ScoreCard]) -> list[pd.DataFrame]:
-    """Read the predictions of all cards; none where one's are gone."""
-    paths = [c.predictions_path for c in cards]
-    return [read_predictions(p)[0] for p in paths] if all(p.is_file() for p in paths) else []
+    """Read the predictions of all cards; none where one's are gone or can't be used."""
+    tables = [table for c in cards if (table := read_card_predictions(c)) is not None]
+    return tables if len(tables) == len(cards) else []
+
+
+def read_card_predictions(card: ScoreCard) -> pd.DataFrame | None:
+    """Return what a scorecard was made from; None where it is gone, or can't be used, which is said."""
+    path = card.predictions_path
+    if not path.is_file():
+        return None
+    try:
+        table, _ = read_predictions(path)
+        check_predictions(table, str(path))
+    except BenchError as error:
+        say_once(f"left out: {error}")
+        return None
+    return table

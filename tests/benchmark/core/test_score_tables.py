@@ -316,6 +316,7 @@ def test_extension_types_are_plain_columns():
         {"label": "Int64", "score": "Float64", "frame": "Int8", "method": "category", "video": "object"}
     )
     assert measure(other) == measure(table)
+    assert measure(table.astype({"label": np.float16})) == measure(table)
     assert measure(table.astype({"video": "category", "label": "boolean"})) == measure(table)
 
 
