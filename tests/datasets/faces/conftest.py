@@ -33,8 +33,7 @@ def film(tmp_path) -> Film:
             stream.width, stream.height = size
             stream.pix_fmt = "yuv420p"
             stream.gop_size = 5
-            if codec != "libsvtav1":  # It has a quality of its own.
-                stream.bit_rate = 4_000_000
+            stream.bit_rate = 4_000_000
             for i in range(count):
                 picture = np.full((size[1], size[0], 3), 40 + 4 * i, np.uint8)
                 picture[: size[1] // 4, : size[0] // 4] = 250  # marks the top left corner

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 import jax
 import jax.numpy as jnp
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.settings import TrainSettings
@@ -364,10 +364,10 @@ def test_neither_backend_imports_the_other():
 def test_trains_and_scores_on_the_demo_world(tiny_world, tmp_path, capsys):
     import json
 
-    flags = [f"--set=options.{k}={json.dumps(v)}" for k, v in NARROW.items()]
-    command = ["run", "--backend", "jax", "--detector", "fair_df_detector", "--train", "ff++", "--test", "celebdf"]
-    where = ["--data", str(tiny_world), "--runs", str(tmp_path), "--workers=0", "--set=score.draws=20"]
-    assert main([*command, *where, *flags, "--set=train.epochs=1", "--set=train.steps_per_epoch=2"]) == 0
+    settings = [f"--set=options.{k}={json.dumps(v)}" for k, v in NARROW.items()]
+    asked = "run --backend jax --detector fair_df_detector --train ff++ --test celebdf --workers 0"
+    quick = "--set score.draws=20 --set train.epochs=1 --set train.steps_per_epoch=2"
+    assert bench(f"{asked} {quick}", *settings, data=tiny_world, runs=tmp_path) == 0
     folder = next((tmp_path / "demo" / "pgfdd.small").glob("ff*"))
     report = json.loads((folder / "training.json").read_text())
     assert {"loss", "common", "specific", "reconstruction", "contrastive", "fairness", "fusion"} < set(

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
-from crossfake.benchmark.cli.main import main
+from command_line import bench
 from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.settings import TrainSettings, load_settings
 from crossfake.detectors import create
@@ -23,7 +23,7 @@ OPTIONS = {
     "width": 16,
     "input_size": 64,
 }
-FLAGS = [f"--set=options.{k}={json.dumps(v)}" for k, v in OPTIONS.items()]
+SETTINGS = [f"--set=options.{k}={json.dumps(v)}" for k, v in OPTIONS.items()]
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def world(tiny_world, tmp_path_factory) -> Path:
     return copy
 
 
-def run(world, runs, *flags) -> int:
-    flags = ["run", "--train", "ff++", "--test", "celebdf", "--data", world, "--runs", runs, *FLAGS, *flags]
-    return main([*map(str, flags), "--workers=0", "--set=train.epochs=1", "--set=train.steps_per_epoch=2"])
+def run(line: str, world: Path, runs: Path) -> int:
+    quick = "--workers 0 --set train.epochs=1 --set train.steps_per_epoch=2"
+    return bench(f"run --train ff++ --test celebdf {quick} {line}", *SETTINGS, data=world, runs=runs)
 
 
 def test_trains_on_the_annotated_videos_and_scores(world, tmp_path, capsys):
-    assert run(world, tmp_path, "--detector", "fair_df_detector", "--set=score.draws=20") == 0
+    assert run("--detector fair_df_detector --set score.draws=20", world, tmp_path) == 0
     folder = next((tmp_path / "demo" / "pgfdd.small").glob("ff*"))
     report = json.loads((folder / "training.json").read_text())
     assert report["videos_left_out"] == 4
@@ -64,7 +64,7 @@ def test_without_annotations_nothing_starts(world, tmp_path, capsys):
     bare = tmp_path / "bare"
     shutil.copytree(world, bare)
     (bare / "FaceForensics++" / "demographics.csv").unlink()
-    assert run(bare, tmp_path / "runs", "--detector", "pgfdd_fixed") == 2
+    assert run("--detector pgfdd_fixed", bare, tmp_path / "runs") == 2
     error = capsys.readouterr().err
     assert "known of 0 of 18 training videos" in error
     assert "demographics.csv" in error
@@ -73,7 +73,7 @@ def test_without_annotations_nothing_starts(world, tmp_path, capsys):
 
 def test_batches_that_are_no_pairs_stop_before_any_work(world, tmp_path, capsys):
     for wrong in ("train.balance=false", "train.batch_size=15"):
-        assert run(world, tmp_path / "runs", "--detector", "pgfdd", "--dry-run", f"--set={wrong}") == 2
+        assert run(f"--detector pgfdd --dry-run --set {wrong}", world, tmp_path / "runs") == 2
         assert "Use --set train.balance=true and an even --set train.batch_size" in capsys.readouterr().err
 
 
