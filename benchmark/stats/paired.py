@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
+from ..core.display import say_once
 from ..core.errors import BenchError, make_unknown_error, require_existing
-from ..core.predictions import read_predictions
+from ..core.predictions import read_score_table
 from ..core.storage import PREDICTIONS
 from ..core.types import Estimate
 from . import calibration
@@ -179,9 +180,11 @@ def read_run(path: Path) -> dict[str, pd.DataFrame]:
             raise BenchError(f"no predictions in {path}. Give a run's folder, its test folder, or a predictions file")
     found = {}
     for file in files:
-        table, metadata = read_predictions(file)
-        check_predictions(table, str(file))
-        found[metadata.cell.test or file.stem] = table
+        read, metadata = read_score_table(file)
+        check_predictions(read.table, str(file))
+        for remark in read.remarks:
+            say_once(f"{file}: {remark}")
+        found[metadata.cell.test or file.stem] = read.table
     return found
 
 

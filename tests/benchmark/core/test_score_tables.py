@@ -116,6 +116,16 @@ def test_ids_that_mean_one_path_are_one_video_and_said(spell):
     assert remark.startswith("12 videos are spelled in several ways, such as 'v00' and ")
 
 
+def test_compared_tables_are_read_alike_and_said(tmp_path, capsys):
+    table = base(40)
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.assign(video=[f"./{v}" if f else v for v, f in zip(table.video, table.frame, strict=True)]).to_csv(
+        tmp_path / "b.csv", index=False
+    )
+    assert bench("compare --draws 20", tmp_path / "a.csv", tmp_path / "b.csv") == 0
+    assert "40 videos are spelled in several ways" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("one", "other"), [("a", "A"), ("a b", "ab"), ("a", "a\u200b"), ("ﬁ", "fi")])
 def test_ids_that_look_alike_are_different_videos_and_said(one, other):
     table = base().replace({"video": {"v00": one, "v01": other}})
