@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
+from command_line import bench, words
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"^`([\w.]+)`(?:[^\n]+\n)+\n```(?:python|toml)\n(.*?)```", re.DOTALL | re.MULTILINE)
@@ -33,10 +34,11 @@ def installed(project: Path, site: Path) -> Path:
     return site
 
 
-def bench(*argv: object, site: Path | None = None, cwd: Path) -> str:
-    places = [str(site) if site else "", os.environ.get("PYTHONPATH", "")]
+def bench_with(site: Path, cwd: Path, line: str, **options: object) -> str:
+    """Run a command in a process of its own that finds what is installed in `site`."""
+    places = [str(site), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, "-m", "crossfake.benchmark.cli.main", *map(str, argv)],
+        [sys.executable, "-m", "crossfake.benchmark.cli.main", *words(line, **options)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
         cwd=cwd,
         capture_output=True,
@@ -69,37 +71,36 @@ def clips(tiny_world: Path, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_the_detector_in_a_file_runs(tiny_world, tmp_path):
-    folder = written("your_detector.md", tmp_path / "own")
-    assert "local/mine.mydetector keeps its contract" in bench("check", "./mine.py:MyDetector", cwd=folder)
-    run = ("run", "--detector", "./mine.py:MyDetector", "--train", "ff++", "--test", "celebdf", "--data", tiny_world)
-    out = bench(*run, "--runs", tmp_path / "runs", "--set", "score.draws=10", "--workers", 0, cwd=folder)
-    assert "local/mine.mydetector" in out
+def test_the_detector_in_a_file_runs(tiny_world, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(written("your_detector.md", tmp_path / "own"))
+    assert bench("check ./mine.py:MyDetector") == 0
+    assert "local/mine.mydetector keeps its contract" in capsys.readouterr().out
+    asked = "run --detector ./mine.py:MyDetector --train ff++ --test celebdf --set score.draws=10 --workers 0"
+    assert bench(asked, data=tiny_world, runs=tmp_path / "runs") == 0
+    assert "local/mine.mydetector" in capsys.readouterr().out
     assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1
 
 
 def test_the_detector_in_a_package_is_installed_listed_checked_and_run(packaging, tiny_world, tmp_path):
     site = installed(written("your_detector.md", tmp_path / "own"), tmp_path / "site")
-    assert "Smooth faces are fake" in bench("list", "detectors", site=site, cwd=tmp_path)
-    out = bench("check", "contrast", site=site, cwd=tmp_path)
+    assert "Smooth faces are fake" in bench_with(site, tmp_path, "list detectors")
+    out = bench_with(site, tmp_path, "check contrast")
     assert "uint8 (5, 64, 64, 3)" in out  # the card's option, not the class's default
     assert "1 arrays, same scores" in out
-    out = bench("check", "contrast", "--set", "options.size=96", site=site, cwd=tmp_path)
-    assert "uint8 (5, 96, 96, 3)" in out
-    run = ("run", "--detector", "contrast", "--train", "ff++", "--test", "celebdf", "--data", tiny_world)
-    out = bench(*run, "--runs", "runs", "--set", "score.draws=10", "--workers", 0, site=site, cwd=tmp_path)
-    assert "contrast" in out
+    assert "uint8 (5, 96, 96, 3)" in bench_with(site, tmp_path, "check contrast --set options.size=96")
+    asked = "run --detector contrast --train ff++ --test celebdf --runs runs --set score.draws=10 --workers 0"
+    assert "contrast" in bench_with(site, tmp_path, asked, data=tiny_world)
     assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1
 
 
-def test_the_dataset_in_a_file_and_in_a_package(packaging, clips, tmp_path):
+def test_the_dataset_in_a_file_and_in_a_package(packaging, clips, tmp_path, capsys):
     folder = written("your_dataset.md", tmp_path / "own")
-    assert "local/clips keeps its contract" in bench("check", "./clips.py:Clips", "--data", clips, cwd=folder)
+    assert bench("check", f"{folder}/clips.py:Clips", data=clips) == 0
+    assert "local/clips keeps its contract" in capsys.readouterr().out
     site = installed(folder, tmp_path / "site")
-    assert "Clips (example)" in bench("list", "datasets", site=site, cwd=tmp_path)
-    bench("check", "clips", "--data", clips, site=site, cwd=tmp_path)
+    assert "Clips (example)" in bench_with(site, tmp_path, "list datasets")
+    bench_with(site, tmp_path, "check clips", data=clips)
     toy = f"{Path(__file__).parent / 'benchmark' / 'toy.py'}:Brightness"
-    run = ("run", "--detector", toy, "--train", "clips", "--test", "clips", "--data", clips)
-    out = bench(*run, "--runs", "runs", "--set", "score.draws=10", "--workers", 0, site=site, cwd=tmp_path)
-    assert "clips" in out
+    asked = "run --train clips --test clips --runs runs --set score.draws=10 --workers 0"
+    assert "clips" in bench_with(site, tmp_path, asked, detector=toy, data=clips)
     assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1

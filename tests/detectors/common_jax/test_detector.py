@@ -185,7 +185,7 @@ def test_optimizers_step_as_pytorchs(name):
         np.testing.assert_allclose(weights, linear.weight.detach(), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["sgd", "sam", "asam"])
+@pytest.mark.parametrize("name", ["sgd", "sam", pytest.param("asam", marks=pytest.mark.slow)])
 def test_two_steps_of_training_are_pytorchs(ports, double, batch, name):
     """With sharpness-aware steps, running statistics follow the first of the two passes only, counts follow both."""
     first, second = ports("meso4", input_size=32)
@@ -230,7 +230,7 @@ def test_state_is_a_copy_that_further_training_leaves_alone(batch):
     assert not np.array_equal(detector.state()["fc1.weight"], before["fc1.weight"])
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16", "auto"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "bf16", "auto"])
 def test_training_fits_a_handful_of_frames(precision):
     labels = np.arange(8) % 2
     frames = np.random.default_rng(0).integers(0, 60, (8, 32, 32, 3)) + 120 * labels[:, None, None, None]
@@ -260,7 +260,7 @@ def test_operations_are_counted_by_the_compiler(batch):
     assert 1.5 * multiply_adds < one < 2 * multiply_adds  # What falls on padding isn't counted.
 
 
-@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+@pytest.mark.parametrize("platform", ["tpu", pytest.param("cuda", marks=pytest.mark.slow)])
 def test_steps_lower_for_accelerators(batch, platform):
     detector = create(
         "caddm",
@@ -297,16 +297,15 @@ np.savez(sys.argv[2], **found, **detector.state())
 """
 
 
-def test_two_devices_take_the_step_of_one(batch, tmp_path):
+def test_two_devices_take_the_step_of_one(batch, tmp_path, monkeypatch):
     """Five rows on two devices: filled up to six, statistics over the five, the same dropout."""
     np.savez(tmp_path / "batch.npz", **batch)
-    results = []
-    for count in (1, 2):
-        flags = f"--xla_force_host_platform_device_count={count}"
-        command = [sys.executable, "-c", TWO_DEVICES, tmp_path / "batch.npz", tmp_path / f"{count}.npz"]
-        subprocess.run(command, check=True, env={**os.environ, "XLA_FLAGS": flags})
-        results.append(dict(np.load(tmp_path / f"{count}.npz")))
-    one, two = results
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    command = [sys.executable, "-c", TWO_DEVICES, tmp_path / "batch.npz", tmp_path / "2.npz"]
+    subprocess.run(command, check=True, env=environment)
+    monkeypatch.setattr(sys, "argv", ["-c", tmp_path / "batch.npz", tmp_path / "1.npz"])
+    exec(TWO_DEVICES, {})
+    one, two = (dict(np.load(tmp_path / f"{count}.npz")) for count in (1, 2))
     assert (one.pop("devices"), two.pop("devices")) == (1, 2)
     assert two.pop("flops") == pytest.approx(one.pop("flops"), rel=1e-3)  # Of the images, wherever they are scored.
     for key, expected in one.items():
@@ -327,11 +326,15 @@ def run_without(*absent: str, backend: str, names: tuple[str, ...]) -> subproces
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_neither_backend_imports_the_other():
-    done = run_without(backend="jax", names=("torch", "timm", "torchvision"))
-    assert done.stdout == "[]\n", done.stderr
+def test_torch_trains_and_scores_without_jax():
     pytest.importorskip("torch")
     done = run_without(backend="torch", names=("jax", "flax", "optax"))
+    assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.slow
+def test_jax_trains_and_scores_without_torch():
+    done = run_without(backend="jax", names=("torch", "timm", "torchvision"))
     assert done.stdout == "[]\n", done.stderr
 
 

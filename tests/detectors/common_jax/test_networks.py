@@ -57,7 +57,10 @@ CASES = {
 INNER = {"mbconv-plain": 24, "mbconv-halves": 32, "xception-4": 8}  # Channels, where they aren't 4.
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("mbconv-halves", "basic-halves", "basic-widens-pooled", "xception-3", "xception-4")
+
+
+@pytest.mark.parametrize("case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CASES])
 def test_a_block_is_timms(case):
     ours, theirs = CASES[case]()
     graph, params, rest = nnx.split(ours, nnx.Param, ...)

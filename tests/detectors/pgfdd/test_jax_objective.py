@@ -40,9 +40,8 @@ def test_contrastive_loss_matches(losses, signed):
     def total(*features):
         return sum(objective.contrastive_loss(*pair, EVALUATION) for pair in zip(features, anchors, strict=True))
 
-    loss, (common, specific) = jax.value_and_grad(total, (0, 1))(
-        *(signed(f"con_{k}", (8, 16), 2) for k in ("common", "spec"))
-    )
+    features = [signed(f"con_{k}", (8, 16), 2) for k in ("common", "spec")]
+    loss, (common, specific) = jax.jit(jax.value_and_grad(total, (0, 1)))(*features)
     assert float(loss) == pytest.approx(case["loss"], rel=1e-6)
     np.testing.assert_allclose(common[0], case["grad_common_row0"], atol=1e-5)
     np.testing.assert_allclose(specific[7], case["grad_spec_row7"], atol=1e-5)
@@ -73,7 +72,10 @@ def test_shuffled_anchors_are_permutations_within_each_kind():
 cvar = jax.jit(jax.value_and_grad(objective.bilevel_cvar))
 
 
-@pytest.mark.parametrize("name", SCALES)
+QUICK = ("A_mixed16", "C_onegroup", "E_singletons")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SCALES])
 def test_bilevel_loss_matches(name, losses, signed):
     case = losses["bilevel"][name]
     label, group = jnp.asarray(case["label"]), jnp.asarray(case["intersec"])

@@ -100,6 +100,7 @@ def test_running_statistics_count_a_recomputed_batch_once(trained_once, golden):
         np.testing.assert_allclose(state[name].ravel()[:8], value, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_one_sam_step_of_the_whole_model_matches(weights, golden, image, labels):
     expected = golden("model.json")["sam_full_model_one_step"]
     detector = built(checkpointing=False).load(weights).freeze_noise()
@@ -198,8 +199,7 @@ def test_adain_matches(golden, uniform):
     torch.testing.assert_close(adain(content, style).mean((2, 3)), style.mean((2, 3)))
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("backbone", ["resnet34", "efficientnet-b3"])
+@pytest.mark.parametrize(("backbone", "checkpointing"), [("resnet34", False), ("efficientnet-b3", True)])
 def test_other_backbones_have_the_same_interface(backbone, checkpointing, image):
     detector = Pgfdd(backbone=backbone, width=16, input_size=64, checkpointing=checkpointing).freeze_noise()
     found = detector.training_pass(image(2, 64), [0, 1], [0, 2], [3, 4])

@@ -87,7 +87,9 @@ def make_batch() -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize(("name", "precision"), [("pgfdd", "bf16"), ("pgfdd_fixed", "float32")])
+@pytest.mark.parametrize(
+    ("name", "precision"), [pytest.param("pgfdd", "bf16", marks=pytest.mark.slow), ("pgfdd_fixed", "float32")]
+)
 def test_training_lowers_the_loss(name, precision):
     torch.manual_seed(0)
     detector = create(name, **OPTIONS)
