@@ -14,7 +14,7 @@ from crossfake.benchmark.core.storage import cache_home
 from crossfake.benchmark.core.types import FAKE, REAL
 from crossfake.benchmark.stages.sources import (
     DataRoot,
-    Source,
+    DataSource,
     demo_folder,
     find_root,
     open_source,
@@ -169,8 +169,8 @@ def test_what_a_damaged_shard_held_is_made_again_and_read_once_more(tmp_path, ca
 def test_masks_change_keys_and_the_store_only_where_there_are_some(tmp_path, make_video):
     videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
     root = DataRoot(tmp_path, None)
-    plain = Source("x", "", tmp_path, videos, root, None)
-    masked = Source("x", "", tmp_path, [replace(v, mask=tmp_path / "m.mp4") for v in videos], root, None)
+    plain = DataSource("x", "", tmp_path, videos, root, None)
+    masked = DataSource("x", "", tmp_path, [replace(v, mask=tmp_path / "m.mp4") for v in videos], root, None)
     faces, splits = FaceSettings(finder="mediapipe"), ["train", "val", "test"]
     assert plain.key(splits) == hash_key(["x", None, [manifest_key(plain.split(s)) for s in splits]])
     assert masked.key(splits) != plain.key(splits)
