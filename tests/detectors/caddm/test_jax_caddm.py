@@ -105,6 +105,7 @@ def test_normalised_images_are_taken_channels_first_as_pytorch_does(ports):
     batch = examples()
     batch["image"] = first.normalise(torch.from_numpy(batch["image"])).numpy()
     losses = jax.jit(lambda *weights: second.losses(nnx.merge(second.graph, *weights, copy=True), batch, EVALUATION))
+    first.network.eval()
     expected = first.losses({k: torch.from_numpy(v) for k, v in batch.items()})
     found = {k: float(v) for k, v in losses(*second.weights).items()}
     assert found == pytest.approx({k: v.item() for k, v in expected.items()}, rel=1e-3)

@@ -303,7 +303,7 @@ def test_two_devices_take_the_step_of_one(batch, tmp_path, monkeypatch):
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     command = [sys.executable, "-c", TWO_DEVICES, tmp_path / "batch.npz", tmp_path / "2.npz"]
     subprocess.run(command, check=True, env=environment)
-    monkeypatch.setattr(sys, "argv", ["-c", tmp_path / "batch.npz", tmp_path / "1.npz"])
+    monkeypatch.setattr(sys, "argv", ["-c", f"{tmp_path}/batch.npz", f"{tmp_path}/1.npz"])
     exec(TWO_DEVICES, {})
     one, two = (dict(np.load(tmp_path / f"{count}.npz")) for count in (1, 2))
     assert (one.pop("devices"), two.pop("devices")) == (1, 2)
