@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ def check_data(
     names, chosen = check_dataset_names(datasets), check_splits(splits)
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
-        root = find_root(None if data is None else str(data), reporter, pool)
+        root = find_root(data, reporter, pool)
         return check_all(names, root.path, chosen, deep, pool, reporter)
 
 
@@ -71,8 +71,8 @@ def prepare(
     limit: int | None = None,
     workers: int | None = None,
     progress: bool | Reporter = True,
-) -> Iterator[PreparedSource]:
-    """Find the faces of datasets and store them, unless that was done; yield how it went, a dataset at a time.
+) -> list[PreparedSource]:
+    """Find the faces of datasets and store them, unless that was done; return how it went, by dataset.
 
     Args:
         datasets: `ff++`, `ff++:c23`, ...
@@ -99,14 +99,14 @@ def prepare(
     recipe_name = detectors.find(detector).name
     reporter, overrides = make_reporter(progress), list_overrides(settings)
     with make_pool(workers) as pool:
-        root = find_root(None if data is None else str(data), reporter, pool)
+        root = find_root(data, reporter, pool)
         if weights:  # Before the settings are read: they tell what is at hand.
             reporter.say(f"face model: kept as {adopt_model(Path(weights))}")
         recipe = load_resolved_settings(
             recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
         )
-        for source in [open_source(name, root, limit) for name in names]:
-            yield prepare_source(source, chosen, recipe.faces, reporter, pool)
+        sources = [open_source(name, root, limit) for name in names]
+        return [prepare_source(source, chosen, recipe.faces, reporter, pool) for source in sources]
 
 
 def load_faces(
@@ -210,7 +210,7 @@ def fairness_power(
     if annotations:
         videos = read_annotated_videos(Path(annotations), Path(split) if split else None, merge_undefined)
     else:
-        root = find_root(None if data is None else str(data), make_reporter(progress))
+        root = find_root(data, make_reporter(progress))
         videos = read_dataset_videos(open_source(dataset, root), None if split is None else str(split))
     return report_power(videos.table, videos.attributes, fpr, auc, power), videos.notes
 
@@ -256,7 +256,7 @@ def export_for_papers(
 
     reporter, overrides = make_reporter(progress), list_overrides(settings)
     with make_pool(workers) as pool:
-        root = find_root(None if data is None else str(data), reporter, pool)
+        root = find_root(data, reporter, pool)
         source = open_source(dataset, root, limit)
         recipe = load_resolved_settings(
             detector, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides

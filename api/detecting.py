@@ -154,7 +154,7 @@ def predict_dataset(
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
-        root = find_root(None if data is None else str(data), reporter, pool)
+        root = find_root(data, reporter, pool)
         sources = [open_source(name, root, limit) for name in names]
         return list(predict_sources(request, sources, split, Path(out), reporter, pool, batch_size))
 
@@ -201,7 +201,7 @@ def probe_identity(
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
-        source = open_source(names[0], find_root(None if data is None else str(data), reporter, pool), limit)
+        source = open_source(names[0], find_root(data, reporter, pool), limit)
         return probe_source(request, source, splits, who, reporter, pool, seed)
 
 

@@ -271,7 +271,7 @@ def _make_plan(
 ) -> list[Cell]:
     from .benchmark.stages.plan import make_plan
 
-    return make_plan(asked, None if data is None else str(data), reporter, pool, render=render, tests=tests)
+    return make_plan(asked, data, reporter, pool, render=render, tests=tests)
 
 
 def _remember_command(asked: Request, data: Path | str | None) -> str:

@@ -43,11 +43,6 @@ class FolderName(NamedTuple):
     certain: bool = False
 
 
-def parse_split(text: object) -> str | None:
-    """Return `train`, `val` or `test` for any spelling of it, such as `Validation`; None for what is no split."""
-    return SPLIT_WORDS.get(str(text).strip().casefold())
-
-
 def parse_folder_name(name: str) -> FolderName:
     """Read a folder's name if all its words are known: `Validation`, `0_real`, `training_fake`, `nature`."""
     words = [w for w in re.split(r"[\s_.-]+", name.casefold()) if w and w not in FILLERS]

@@ -142,21 +142,6 @@ def parse_share(text: str) -> float:
     return value
 
 
-def parse_splits(text: str) -> tuple[str, ...]:
-    """Read `train,val`.
-
-    Raises:
-        BenchError: one is no split.
-    """
-    from ..core.errors import require_known
-    from ..core.types import SPLITS
-
-    found = parse_names(text)
-    for name in found:
-        require_known("split", name, SPLITS)
-    return found
-
-
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `0` or `0,1,2`."""
     parts = parse_names(text)

@@ -167,7 +167,7 @@ def check_names(request: Request) -> list[Entry]:
 
 def make_plan(
     request: Request,
-    data: str | None,
+    data: Path | str | None,
     reporter: Reporter,
     pool: WorkerPool = IN_PROCESS,
     *,

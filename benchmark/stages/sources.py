@@ -147,12 +147,14 @@ def parse_demo(text: str) -> tuple[str, int]:
     return size, int(seed or 0)
 
 
-def choose_data(given: str | None) -> str:
+def choose_data(given: Path | str | None) -> str:
     """Return what --data says, else BENCH_DATA; empty for neither."""
-    return given or os.environ.get("BENCH_DATA") or ""
+    return str(given or os.environ.get("BENCH_DATA") or "")
 
 
-def find_root(given: str | None, reporter: Reporter, pool: WorkerPool = IN_PROCESS, render: bool = True) -> DataRoot:
+def find_root(
+    given: Path | str | None, reporter: Reporter, pool: WorkerPool = IN_PROCESS, render: bool = True
+) -> DataRoot:
     """Return the data root asked for by --data or BENCH_DATA; with neither, or `demo`, the demo world, rendered once.
 
     Raises:

@@ -11,7 +11,6 @@ from crossfake.datasets.spelling import (
     get_stem,
     make_stem_key,
     parse_folder_name,
-    parse_split,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,19 +21,6 @@ CODECS = {".webm": "libvpx", ".ogv": "libvpx", ".flv": "flv", ".wmv": "wmv2", ".
 RAW = ".y4m"
 # What OpenCV reads but can't write, or only in another shape.
 ALIASES = {".jfif": ".jpg", ".jp2": "", ".pgm": "", ".avif": ""}
-
-
-@pytest.mark.parametrize(
-    ("split", "spellings"),
-    [
-        ("train", ["train", "Training", "TRAIN "]),
-        ("val", ["val", "valid", "Validation", "dev"]),
-        ("test", ["test", "Testing"]),
-        (None, ["holdout", "", "None", "0", "trainer"]),
-    ],
-)
-def test_splits_in_any_spelling(split, spellings):
-    assert {parse_split(s) for s in spellings} == {split}
 
 
 @pytest.mark.parametrize(
