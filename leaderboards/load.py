@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..benchmark.core import scorecard
+from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError, require_existing
 from ..benchmark.core.scorecard import Card, ScoreCard, find_missing
 from ..benchmark.core.storage import FAILURE, SCORECARD
+from ..benchmark.stats.scoring import refresh_scorecard
 
 ENTRY = "*__*.json"
 Key = tuple[str | int | None, ...]
@@ -47,7 +49,8 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
 
     Returns:
         The cards, and what is wrong with files that can't be read as one, a line each. A failure beside a scorecard is
-        older news and left out, as is what a newer run of the same cell replaced.
+        older news and left out, as is what a newer run of the same cell replaced. Scorecards of an older schema have
+        the numbers that their predictions have today, where these are at hand.
     """
     found = (path for name in (SCORECARD, FAILURE, ENTRY) for path in sorted(runs.rglob(name)))
     cards, problems = [], []
@@ -56,7 +59,15 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
             cards += [card] if (card := read_card(path)) else []
         except BenchError as error:
             problems.append(str(error))
-    return _keep_newest(cards), problems
+    return _refresh_old(_keep_newest(cards)), problems
+
+
+def _refresh_old(cards: list[Card]) -> list[Card]:
+    """Score anew, from their predictions, what an earlier schema's numbers are of, and say so."""
+    fresh = [refresh_scorecard(card) if isinstance(card, ScoreCard) else card for card in cards]
+    if count := sum(new is not old for new, old in zip(fresh, cards, strict=True)):
+        say_once(f"{count} scorecards of an older schema are scored anew from their predictions; bench run writes them")
+    return fresh
 
 
 def read_card(path: Path) -> Card | None:

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..core.display import say_once
 from ..core.errors import BenchError
+from ..core.keys import file_hash
 from ..core.migrations import SCHEMA_VERSION
 from ..core.predictions import PredictionsMetadata, name_origin, read_score_table
 from ..core.score_tables import HINT, OURS, REQUIRED, TableForm, is_nested
@@ -353,6 +355,32 @@ def make_scorecard(
     )
     card = card.model_copy(update={"remarks": [*found.remarks, *card.remarks]})
     return _leave_out_frames(card) if found.by_video else card
+
+
+def refresh_scorecard(card: ScoreCard) -> ScoreCard:
+    """Return an older schema's scorecard with the numbers that its predictions have today.
+
+    It comes back as it is where it is current, where its predictions are gone or not those that it was made of, or
+    where they can't be scored, which is said.
+    """
+    path = card.predictions_path
+    if card.is_current or not path.is_file() or card.predictions_sha256 not in ("", file_hash(path)):
+        return card
+    threshold, temperature = card.operating_point
+    try:
+        fresh = make_scorecard(path, threshold, card.draws, card.threshold.rule, temperature)
+    except BenchError as error:
+        say_once(f"not scored anew: {error}")
+        return card
+    told = {name: getattr(card, name) for name in _TOLD if name in card.model_fields_set}
+    return fresh.model_copy(update=told).place(card.path)
+
+
+_TOLD = (
+    *("cell", "coverage", "throughput", "params", "flops", "faces", "artifacts", "score", "validation", "provenance"),
+    *("predictions", "predictions_sha256", "level"),
+)
+"""The parts of a scorecard that aren't measured on its predictions."""
 
 
 def _leave_out_frames(card: ScoreCard) -> ScoreCard:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.migrations import SCHEMA_VERSION
 from crossfake.leaderboards.board import write
 from crossfake.leaderboards.load import load_cards, load_cards_with_problems, read_card
 
@@ -149,3 +151,19 @@ def test_one_bad_card_never_takes_the_board_down(tmp_path, make, save, change, p
     assert len(problems) == 1
     assert f"bad/scorecard.json: {place}" in problems[0]
     write(cards, tmp_path / "board")
+
+
+def test_an_old_card_has_the_numbers_of_its_predictions_today(tmp_path, make, scored, capsys):
+    scored(tmp_path / "test.a", make("celebdf"), 1)
+    path = tmp_path / "test.a/scorecard.json"
+    today = read_card(path)
+    old = today.to_json() | {"schema_version": SCHEMA_VERSION - 1}
+    old["metrics"] = {name: e | {"lo": 0.0, "hi": 1.0} for name, e in old["metrics"].items()}
+    path.write_text(json.dumps(old))
+    (card,) = load_cards(tmp_path)
+    assert card == today
+    assert card.is_current
+    assert "1 scorecards of an older schema are scored anew" in capsys.readouterr().err
+    today.predictions_path.unlink()
+    (card,) = load_cards(tmp_path)
+    assert (card.video.auc.lo, card.is_current) == (0.0, False)
