@@ -11,7 +11,7 @@ import pytest
 from crossfake.benchmark.core.types import FAKE, Face, TrainSample
 from crossfake.datasets.faces.face_store import decode, encode
 from crossfake.detectors.caddm import sampler as module
-from crossfake.detectors.caddm.sampler import RECIPES, CaddmSampler
+from crossfake.detectors.caddm.sampler import POLICIES, CaddmSampler
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 EXAMPLES = 40
@@ -27,7 +27,7 @@ def frame_sized_elastic(mask: np.ndarray, sigma: float, alpha: float, rng: np.ra
 
 
 def faces(data: Path, scale: float, size: tuple[int, int], context: float | None) -> TrainSample:
-    """Return a fake and its source in frames of `size` (width, height), the face 124 x 136 times `scale` pixels.
+    """Return a fake and its original in frames of `size` (width, height), the face 124 x 136 times `scale` pixels.
 
     Crops are the whole frame, or `context` sides of the landmarks' box, as in the face store.
     """
@@ -61,11 +61,11 @@ def report(benchmark, rounds: int, make) -> int:
     return made
 
 
-@pytest.mark.parametrize("recipe", ["paper", "reference"])
+@pytest.mark.parametrize("policy", ["paper", "reference"])
 @pytest.mark.benchmark(group="40 fake examples, a face of 272 pixels at 1280x720")
-def test_ours(benchmark, data, recipe):
+def test_ours(benchmark, data, policy):
     sample = faces(data, 2, (1280, 720), context=2.0)
-    assert report(benchmark, 5, partial(make_examples, CaddmSampler(recipe=RECIPES[recipe]), sample)) > EXAMPLES / 2
+    assert report(benchmark, 5, partial(make_examples, CaddmSampler(policy=POLICIES[policy]), sample)) > EXAMPLES / 2
 
 
 @pytest.mark.benchmark(group="40 fake examples, a face of 272 pixels at 1280x720")
@@ -73,20 +73,20 @@ def test_mask_as_large_as_the_frame(benchmark, data, monkeypatch):
     """All the rest is our own, so that the ratio is the mask's alone."""
     monkeypatch.setattr(module, "shake_hull", frame_sized_elastic)
     sample = faces(data, 2, (1280, 720), context=None)
-    assert report(benchmark, 1, partial(make_examples, CaddmSampler(recipe=RECIPES["reference"]), sample)) > 20
+    assert report(benchmark, 1, partial(make_examples, CaddmSampler(policy=POLICIES["reference"]), sample)) > 20
 
 
-@pytest.mark.parametrize("recipe", ["paper", "reference"])
+@pytest.mark.parametrize("policy", ["paper", "reference"])
 @pytest.mark.benchmark(group="40 fake examples, a face of 204 pixels at 640x480, decoding both crops included")
-def test_from_the_store(benchmark, data, recipe):
-    sample, sampler = faces(data, 1.5, (640, 480), context=2.0), CaddmSampler(recipe=RECIPES[recipe])
+def test_from_the_store(benchmark, data, policy):
+    sample, sampler = faces(data, 1.5, (640, 480), context=2.0), CaddmSampler(policy=POLICIES[policy])
     packed = [encode(face.crop, "png") for face in (sample.face, sample.original)]
 
     def make() -> int:
         done = 0
         for seed in range(EXAMPLES):
             fake, source = (
-                Face(decode(content), f.landmarks, f.box, 0, f.origin, f.frame_size)
+                Face(decode(content), f.landmarks, f.box, 0, f.top_left, f.frame_size)
                 for content, f in zip(packed, (sample.face, sample.original), strict=True)
             )
             done += sampler(TrainSample(fake, FAKE, source), np.random.default_rng(seed)) is not None

@@ -101,7 +101,7 @@ def _make_key(video: str) -> str:
 
 
 class LandmarkEntry(NamedTuple):
-    """A frame of ldm.json: its path and its source's, from the tree on and without suffix; label; landmarks."""
+    """A frame of ldm.json: its path and its original's, from the tree on and without suffix; label; landmarks."""
 
     path: PurePosixPath
     source: PurePosixPath

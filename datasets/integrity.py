@@ -218,13 +218,13 @@ def _find_foreign_files(
         for inside, names in walk_folders(home / folder, skipped, VIDEO_SUFFIXES):
             for video in (f"{folder}/{inside}/{name}".replace("//", "/") for name in names):
                 if video not in listed and (same := by_key.get(make_stem_key(video))) != video:
-                    yield video, f"by its name the same video as {same}" if same else _guess_origin(video)
+                    yield video, f"by its name the same video as {same}" if same else _guess_dataset(video)
 
 
-def _guess_origin(video: str) -> str:
+def _guess_dataset(video: str) -> str:
     stem = get_stem(video)
-    origin = next((title for title, form in NAME_PATTERNS.items() if re.fullmatch(form, stem)), None)
-    return "in no list" + (f"; named as those of {origin} are" if origin else "")
+    dataset = next((title for title, form in NAME_PATTERNS.items() if re.fullmatch(form, stem)), None)
+    return "in no list" + (f"; named as those of {dataset} are" if dataset else "")
 
 
 def _find_lone_classes(videos: Sequence[Video]) -> Iterator[str]:

@@ -76,9 +76,9 @@ def find_validation(card: ScoreCard) -> Path | None:
 def _write_entry(card: ScoreCard, entries: Path) -> Path:
     path, source = locate_entry(card, entries), find_validation(card)
     predictions, val = path.with_suffix(".parquet"), _validation_path(path) if source else None
-    for origin, copy in ((card.predictions_path, predictions), (source, val)):
-        if origin and copy:
-            table, metadata = read_predictions(origin)
+    for file, copy in ((card.predictions_path, predictions), (source, val)):
+        if file and copy:
+            table, metadata = read_predictions(file)
             told = {"cell": metadata.cell.merge(card.cell)}
             write_predictions(copy, table, metadata.without(_PRIVATE).model_copy(update=told))
     files = {"predictions": predictions.name, "predictions_sha256": file_hash(predictions)}

@@ -140,11 +140,11 @@ class Row:
     @property
     def environment(self) -> list[Fact]:
         """Where the first card was made: nothing here is meant to change a number."""
-        origin = next((c.provenance for c in self.cards if c.provenance), Provenance(command=""))
-        edited = " (edited)" if origin.commit.dirty else ""
-        found = [("commit", f"{origin.commit.id[:10]}{edited}")] if origin.commit.id else []
-        found += [(name, value) for name, value in (("time", origin.time), ("python", origin.python)) if value]
-        return [*found, *origin.machine.items(), *origin.packages.items()]
+        known = next((c.provenance for c in self.cards if c.provenance), Provenance(command=""))
+        edited = " (edited)" if known.commit.dirty else ""
+        found = [("commit", f"{known.commit.id[:10]}{edited}")] if known.commit.id else []
+        found += [(name, value) for name, value in (("time", known.time), ("python", known.python)) if value]
+        return [*found, *known.machine.items(), *known.packages.items()]
 
     def drop(self, test: str) -> Estimate | None:
         """Return how much video AUC is lost against the test split of the training set, with its interval."""

@@ -55,6 +55,6 @@ def _entry_as_dict(entry: Entry) -> dict[str, object]:
         "name": entry.name,
         "aliases": list(entry.aliases),
         "backend": entry.backend,
-        "origin": entry.origin,
+        "origin": entry.location,
         **entry.card,
     }

@@ -63,7 +63,7 @@ class CutsCrops(Protocol):
 class LoadsWeights(Protocol):
     """A detector that takes a checkpoint."""
 
-    def load(self, source: Path | str | Arrays) -> Self:
+    def load(self, weights: Path | str | Arrays) -> Self:
         """Take a checkpoint file (the reference's or ours) or a mapping of names to arrays."""
 
 

@@ -34,7 +34,7 @@ def _from_3(card: Content) -> Content:
 MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: _from_1, 2: _from_2, 3: _from_3}
 
 
-def find_version(card: Content, origin: str) -> int:
+def find_version(card: Content, file: str) -> int:
     """Return the schema version of a scorecard or failure.
 
     Raises:
@@ -43,7 +43,7 @@ def find_version(card: Content, origin: str) -> int:
     version = card.get("schema_version")
     if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
         raise BenchError(
-            f"{origin} has schema version {version}; this crossfake reads 1 to {SCHEMA_VERSION}. "
+            f"{file} has schema version {version}; this crossfake reads 1 to {SCHEMA_VERSION}. "
             "Install the newer crossfake that wrote it, or remove it and rerun"
         )
     return version

@@ -79,7 +79,7 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, PredictionsMetadata]:
     return found.table, metadata
 
 
-def name_origin(predictions: Path | pd.DataFrame) -> str:
+def name_table(predictions: Path | pd.DataFrame) -> str:
     """Return what errors call predictions."""
     if not isinstance(predictions, Path):
         return "the table"
@@ -101,11 +101,11 @@ def read_score_table(
     Raises:
         BenchError: no such file, not a table, or metadata that isn't of predictions; names the file.
     """
-    origin = name_origin(predictions)
+    table_name = name_table(predictions)
     if not isinstance(predictions, Path):
-        return conform_table(predictions, form, origin), PredictionsMetadata()
+        return conform_table(predictions, form, table_name), PredictionsMetadata()
     if predictions == STANDARD_INPUT:
-        return _read_csv(Path(origin), form, sys.stdin.buffer.read()), PredictionsMetadata()
+        return _read_csv(Path(table_name), form, sys.stdin.buffer.read()), PredictionsMetadata()
     return _read_file(predictions, form)
 
 

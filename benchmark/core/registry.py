@@ -36,7 +36,7 @@ class Entry:
 
     name: str
     target: str
-    origin: str
+    location: str
     aliases: tuple[str, ...] = ()
     backend: str = ""
     card: dict[str, Any] = field(default_factory=dict)
@@ -181,7 +181,7 @@ class Registry:
         head, _, argument = name.partition(":")
         found = [e for e in self.entries() if e.name == head and argument and "takes" in e.card]
         return [
-            Entry(name, e.target, e.origin, (), e.backend, {**e.card, "options": {e.card["takes"]: argument}})
+            Entry(name, e.target, e.location, (), e.backend, {**e.card, "options": {e.card["takes"]: argument}})
             for e in found
         ]
 
@@ -205,7 +205,7 @@ class Registry:
             source = path.read_text(encoding="utf-8") if path else ""
             calls = [call for node, call in _find_registered(path, source, self.kind) if node.name == point.attr]
             # The name that the package was installed under is the one that users know.
-            yield replace(_make_entry(calls[0], plain.target, plain.origin), name=point.name) if calls else plain
+            yield replace(_make_entry(calls[0], plain.target, plain.location), name=point.name) if calls else plain
 
 
 def _find_registered(path: Path | None, source: str, kind: str) -> Iterator[tuple[ast.ClassDef, ast.Call]]:
@@ -234,10 +234,10 @@ def _source_file(module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _make_entry(call: ast.Call, target: str, origin: str) -> Entry:
+def _make_entry(call: ast.Call, target: str, location: str) -> Entry:
     name = ast.literal_eval(call.args[0])
     card = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
-    return Entry(name, target, origin, tuple(card.pop("aliases", ())), card.pop("backend", ""), card)
+    return Entry(name, target, location, tuple(card.pop("aliases", ())), card.pop("backend", ""), card)
 
 
 def _list_spellings(entry: Entry) -> set[str]:
@@ -251,7 +251,7 @@ def _refuse_duplicates(kind: str, entries: list[Entry]) -> None:
             first = seen.setdefault((spelling, entry.backend), entry)
             if first is not entry:
                 raise BenchError(
-                    f"two {kind} are named '{spelling}': {first.origin} and {entry.origin}. Rename or remove one"
+                    f"two {kind} are named '{spelling}': {first.location} and {entry.location}. Rename or remove one"
                 )
 
 

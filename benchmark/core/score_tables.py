@@ -50,13 +50,13 @@ class ConformedTable(NamedTuple):
     by_video: bool = False
 
 
-def name_columns(found: Sequence[object], columns: Mapping[str, str], origin: str) -> list[str | None]:
+def name_columns(found: Sequence[object], columns: Mapping[str, str], table_name: str) -> list[str | None]:
     """Return our names for a table's columns, in their order; None for one that another one replaces.
 
     Args:
         found: the names in the table. Those of columns that are known are taken in any case.
         columns: the table's names by ours.
-        origin: what errors call the table.
+        table_name: what errors call the table.
 
     Raises:
         BenchError: a column isn't there, or two would have one name.
@@ -65,59 +65,59 @@ def name_columns(found: Sequence[object], columns: Mapping[str, str], origin: st
     given: dict[int, str] = {}
     for ours, theirs in columns.items():
         require_known("column", ours, KNOWN)
-        place = _find_column(names, theirs, origin)
+        place = _find_column(names, theirs, table_name)
         if place in given:
-            raise BenchError(f"{origin}: the column {shorten(theirs)} can't be both {given[place]} and {ours}")
+            raise BenchError(f"{table_name}: the column {shorten(theirs)} can't be both {given[place]} and {ours}")
         given[place] = ours
     named = [given.get(i, None if name in columns else name) for i, name in enumerate(names)]
     for ours in (name for name in KNOWN if name not in named):
         alike = [i for i, name in enumerate(named) if i not in given and name and name.casefold() == ours]
         if len(alike) > 1:
-            raise BenchError(f"{origin} has the column '{ours}' twice, in two spellings. Remove or rename one")
+            raise BenchError(f"{table_name} has the column '{ours}' twice, in two spellings. Remove or rename one")
         if alike:
             named[alike[0]] = ours
     kept = [name for name in named if name is not None]
     if twice := next((name for i, name in enumerate(kept) if name in kept[:i]), None):
-        raise BenchError(f"{origin} has the column '{shorten(twice)}' twice. Remove or rename one")
+        raise BenchError(f"{table_name} has the column '{shorten(twice)}' twice. Remove or rename one")
     return named
 
 
-def _find_column(names: Sequence[str], wanted: str, origin: str) -> int:
+def _find_column(names: Sequence[str], wanted: str, table_name: str) -> int:
     folded = [name.casefold() for name in names]
     for known, name in ((names, wanted.strip()), (folded, wanted.strip().casefold())):
         if known.count(name) == 1:
             return known.index(name)
     found = f"Found: {shorten(', '.join(names), 300)}"
-    raise make_unknown_error(f"{origin}: no column '{shorten(wanted)}'", wanted, names, found)
+    raise make_unknown_error(f"{table_name}: no column '{shorten(wanted)}'", wanted, names, found)
 
 
-def conform_table(found: pd.DataFrame, form: TableForm, origin: str) -> ConformedTable:
+def conform_table(found: pd.DataFrame, form: TableForm, table_name: str) -> ConformedTable:
     """Bring a table that somebody made into the form that is scored; what it lacks is refused elsewhere.
 
     Args:
         found: it stays as it is.
         form: how it is written.
-        origin: what errors call it.
+        table_name: what errors call it.
 
     Raises:
         BenchError: a column, a label, or which video is meant can't be told; names it, and the first rows.
     """
-    names = name_columns(list(found.columns), form.columns, origin)
+    names = name_columns(list(found.columns), form.columns, table_name)
     kept = [i for i, name in enumerate(names) if name is not None]
     table = found.iloc[:, kept].set_axis([names[i] for i in kept], axis=1).reset_index(drop=True)
-    table, remarks = conform_values(table, form.fake_is, origin)
+    table, remarks = conform_values(table, form.fake_is, table_name)
     flat = _list_flat(table)
     if "video" not in flat or ("label" in table and "label" not in flat):
         return ConformedTable(table, remarks)
     table["video"], said = _unite_spellings(table["video"])
     by_video = "frame" not in table and {"label", "score"} <= set(flat)
-    table, more = _tell_videos_apart(table, [name for name in PARTS if name in flat], origin)
+    table, more = _tell_videos_apart(table, [name for name in PARTS if name in flat], table_name)
     if by_video:
-        table = table.assign(frame=_number_single_rows(table["video"], origin))
+        table = table.assign(frame=_number_single_rows(table["video"], table_name))
     return ConformedTable(table, [*remarks, *said, *more, *([NO_FRAMES] if by_video else [])], by_video)
 
 
-def conform_values(table: pd.DataFrame, fake_is: str, origin: str) -> tuple[pd.DataFrame, list[str]]:
+def conform_values(table: pd.DataFrame, fake_is: str, table_name: str) -> tuple[pd.DataFrame, list[str]]:
     """Return a table with plain columns, its scores as numbers and its labels as 0 and 1, and what is to be said.
 
     Raises:
@@ -129,7 +129,7 @@ def conform_values(table: pd.DataFrame, fake_is: str, origin: str) -> tuple[pd.D
         table[name], said = _parse_numbers(table[name])
         remarks += said
     if "label" in flat:
-        table["label"] = parse_labels(table["label"], fake_is, origin)
+        table["label"] = parse_labels(table["label"], fake_is, table_name)
     return table, remarks
 
 
@@ -179,13 +179,13 @@ def _parse_numbers(column: pd.Series) -> tuple[pd.Series, list[str]]:
     return pd.to_numeric(texts, errors="coerce").astype(float), remarks
 
 
-def parse_labels(column: pd.Series, fake_is: str = "", origin: str = "the table") -> pd.Series:
+def parse_labels(column: pd.Series, fake_is: str = "", table_name: str = "the table") -> pd.Series:
     """Read labels: 0 (real) or 1 (fake) in any spelling; what is missing stays so.
 
     Args:
         column: of numbers or text.
         fake_is: the label that means fake; the only other one then means real.
-        origin: what errors call the table.
+        table_name: what errors call the table.
 
     Raises:
         BenchError: a text is no label, or with `fake_is` there are two others.
@@ -193,7 +193,7 @@ def parse_labels(column: pd.Series, fake_is: str = "", origin: str = "the table"
     codes, values = pd.factorize(column)
     texts = [_write_label(value) for value in values]
     if fake_is:
-        labels: list[int | None] = _compare_labels(texts, _write_label(fake_is), origin)
+        labels: list[int | None] = _compare_labels(texts, _write_label(fake_is), table_name)
     elif is_numeric_dtype(column) and not is_bool_dtype(column):
         return column
     else:
@@ -202,7 +202,8 @@ def parse_labels(column: pd.Series, fake_is: str = "", origin: str = "the table"
             wrong = labels.index(None)
             what = f"the label {shorten_value(texts[wrong])}, which is neither 0 or real nor 1 or fake"
             raise BenchError(
-                f"{origin}: {what}, {_describe_rows(codes == wrong)}. Or say which label means fake: --fake-is LABEL"
+                f"{table_name}: {what}, {_describe_rows(codes == wrong)}. "
+                "Or say which label means fake: --fake-is LABEL"
             )
     known = np.array([*(FAKE if label else REAL for label in labels), -1], dtype=np.int64)[codes]
     missing = codes < 0
@@ -215,12 +216,12 @@ def _write_label(value: object) -> str:
     return str(LABELS.get(text, text))
 
 
-def _compare_labels(texts: Sequence[str], fake: str, origin: str) -> list[int | None]:
+def _compare_labels(texts: Sequence[str], fake: str, table_name: str) -> list[int | None]:
     others = sorted({text for text in texts if text != fake})
     if len(others) > 1 or (fake not in texts and fake not in ("0", "1")):
         found = shorten(", ".join(sorted(set(texts))) or "none", 300)
         raise BenchError(
-            f"{origin}: --fake-is {shorten(fake)} takes a table of that label and one other; found {found}"
+            f"{table_name}: --fake-is {shorten(fake)} takes a table of that label and one other; found {found}"
         )
     return [FAKE if text == fake else REAL for text in texts]
 
@@ -279,7 +280,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
 
 
-def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], origin: str) -> tuple[pd.DataFrame, list[str]]:
+def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], table_name: str) -> tuple[pd.DataFrame, list[str]]:
     """Give videos of one id but several datasets or methods names of their own, `method/id`, and say so.
 
     A real video has no method: where fakes bear the one beside it, as in lists that repeat the reals for every method,
@@ -295,7 +296,7 @@ def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], origin: str) -
     if "method" in texts and "label" in table:
         texts["method"] = _forget_methods_of_reals(texts["method"], (table["label"] == REAL).to_numpy())
     for part in parts:
-        _refuse_gaps(table, part, texts[part], origin)
+        _refuse_gaps(table, part, texts[part], table_name)
     whole = _number_rows(videos, *(pd.factorize(_fold(texts[part]))[0] for part in parts))
     members = pd.DataFrame({"video": videos, "whole": whole}).drop_duplicates()
     several = members["video"].value_counts()
@@ -309,7 +310,7 @@ def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], origin: str) -
     named = pd.DataFrame({"id": ids, "whole": whole})[videos >= 0].drop_duplicates()
     if clash := named["id"].duplicated(keep=False).to_numpy().nonzero()[0].tolist():
         what = f"{shorten(named['id'].iloc[clash[0]])} is the id of one video, and the {' and '.join(parts)} of another"
-        raise BenchError(f"{origin}: {what}. Give every video an id of its own")
+        raise BenchError(f"{table_name}: {what}. Give every video an id of its own")
     count, total = int((several > 1).sum()), int(several[several > 1].sum())
     example = shorten(ids[rows[0]])
     remark = f"{_count(count, 'id')} shared by {total} videos of different {' or '.join(parts)}: taken as {example} ..."
@@ -333,7 +334,7 @@ def _forget_methods_of_reals(methods: NDArray[np.object_], real: NDArray[np.bool
     return np.where(real & np.isin(_fold(methods), list(faked)), "", methods)
 
 
-def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], origin: str) -> None:
+def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], table_name: str) -> None:
     """Refuse a part that stands in some rows of a video and lacks in others: whose are those?"""
     keys = [table[c] for c in ("video", "label") if c in table]
     if part == "method" and "label" in table:
@@ -341,7 +342,7 @@ def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], ori
     known = pd.Series(texts != "", index=table.index).groupby(keys, dropna=False)
     gaps = (texts == "") & known.transform("any").to_numpy()
     if gaps.any():
-        raise BenchError(f"{origin}: a {part} that the video's other frames have is missing {_describe_rows(gaps)}")
+        raise BenchError(f"{table_name}: a {part} that the video's other frames have is missing {_describe_rows(gaps)}")
 
 
 def _number_rows(*codes: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -352,7 +353,7 @@ def _number_rows(*codes: NDArray[np.intp]) -> NDArray[np.int64]:
     return whole
 
 
-def _number_single_rows(videos: pd.Series, origin: str) -> int:
+def _number_single_rows(videos: pd.Series, table_name: str) -> int:
     """Return the frame number of all rows of a table whose rows are videos.
 
     Raises:
@@ -362,7 +363,7 @@ def _number_single_rows(videos: pd.Series, origin: str) -> int:
     if again.any():
         where = _describe_rows(again)
         raise BenchError(
-            f"{origin} has no column frame, so that a row is a video, and has a video again {where}. "
+            f"{table_name} has no column frame, so that a row is a video, and has a video again {where}. "
             "Or name the frames' column: --columns frame=NAME"
         )
     return 0

@@ -203,16 +203,16 @@ def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> Layer:
     return merged
 
 
-def _check_keys(layer: object, origin: str) -> None:
-    check_finite(layer, origin)
+def _check_keys(layer: object, layer_name: str) -> None:
+    check_finite(layer, layer_name)
     try:
         Settings.model_validate(layer)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(p) for p in first["loc"]) or "it"
         if first["type"] != "extra_forbidden":
-            raise BenchError(f"{origin}: {key} = {shorten_value(first['input'])}: {first['msg']}") from None
-        problem, known = f"{origin}: unknown key '{key}'", list_keys()
+            raise BenchError(f"{layer_name}: {key} = {shorten_value(first['input'])}: {first['msg']}") from None
+        problem, known = f"{layer_name}: unknown key '{key}'", list_keys()
         raise make_unknown_error(problem, key, known, f"Known keys: {', '.join(known)}") from None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -29,19 +30,25 @@ class Picture(NamedTuple):
     landmarks: bytes | str = b""
 
 
-def _take_former_name(video: type[T]) -> type[T]:
-    """Let `original` be given and read as `source`, its name in the last version; this goes with the next one."""
-    make = video.__init__
+def _take_former_name(old: str, new: str) -> Callable[[type[T]], type[T]]:
+    """Let a dataclass's field be given and read by its name in the last version; this goes with the next one."""
 
-    def init(self: T, *args: object, source: str | None = None, **fields: object) -> None:
-        make(self, *args, **(fields if source is None else {**fields, "original": source}))
+    def add(made: type[T]) -> type[T]:
+        make = made.__init__
 
-    setattr(video, "__init__", init)  # noqa: B010
-    setattr(video, "source", property(lambda self: self.original))  # noqa: B010
-    return video
+        def init(self: T, *args: object, **fields: object) -> None:
+            if old in fields:
+                fields[new] = fields.pop(old)
+            make(self, *args, **fields)
+
+        setattr(made, "__init__", init)  # noqa: B010
+        setattr(made, old, property(attrgetter(new)))
+        return made
+
+    return add
 
 
-@_take_former_name
+@_take_former_name("source", "original")
 @dataclass(frozen=True)
 class Video:
     """One video file of a dataset, or the `pictures` that are left of one.
@@ -68,11 +75,12 @@ class Video:
     mask: Path | None = None
 
 
+@_take_former_name("origin", "top_left")
 @dataclass(frozen=True)
 class Face:
     """A face found in one frame: the part of the frame around it, at the frame's own resolution.
 
-    `crop` is (H, W, 3) uint8 RGB, an unscaled rectangle of the frame whose top left pixel is `origin` (x, y);
+    `crop` is (H, W, 3) uint8 RGB, an unscaled rectangle of the frame whose top left pixel is `top_left` (x, y);
     `landmarks` is (81, 2) float32 (dlib's 68 points in their order, then 13 of the forehead) and `box` (4,) float32
     x0, y0, x1, y1, both in crop pixels. `frame` is the index in the video, `frame_size` the frame's (width, height).
     """
@@ -81,13 +89,13 @@ class Face:
     landmarks: np.ndarray
     box: np.ndarray
     frame: int
-    origin: tuple[int, int]
+    top_left: tuple[int, int]
     frame_size: tuple[int, int]
 
     @property
     def frame_box(self) -> tuple[float, float, float, float]:
         """The box in pixels of the frame."""
-        (x, y), (x0, y0, x1, y1) = self.origin, self.box.tolist()
+        (x, y), (x0, y0, x1, y1) = self.top_left, self.box.tolist()
         return x + x0, y + y0, x + x1, y + y1
 
 
@@ -139,7 +147,7 @@ class PrepareResult:
     frames, `decoded` could be read; `frames` are the indices of those with a face, `several` had more than one.
     `size` (bytes) and `mtime_ns` are the file's, 0 for a missing one; `generation` counts how often a changed file
     was prepared again. `origin` tells whose pictures these were, where the faces don't come from the video itself.
-    `follows` is the source whose frames were taken, for a fake to train on. `lost` are the frames that couldn't be used
+    `follows` is the original whose frames a fake to train on took. `lost` are the frames that couldn't be used
     because something is broken, of a file that can't be read the first one; those without a face aren't among them.
     `mask_size` (bytes) is the size of the mask that told who was forged, 0 without one.
     """

@@ -152,7 +152,9 @@ def check_names(request: Request) -> list[Entry]:
         raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
     for entry in entries if request.checkpoint else ():
         if "load" not in entry.capabilities:
-            raise BenchError(f"{entry.name} takes no checkpoint: it has no method load(source). Leave out --checkpoint")
+            raise BenchError(
+                f"{entry.name} takes no checkpoint: it has no method load(weights). Leave out --checkpoint"
+            )
     for name in (request.train, *request.tests):
         parse_name(name)
     train = parse_name(request.train)[0]
@@ -264,7 +266,7 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     tests = list({sources[t].label: t for t in request.tests}.values())
     made_from = read_header(request.checkpoint) if request.checkpoint else None
     if made_from:
-        _check_origin(request, entries, made_from, sources[request.train])
+        _check_trained_on(request, entries, made_from, sources[request.train])
     settings = {
         e.name: load_resolved_settings(
             e.name, demo=root.demo is not None, made_from=made_from, config=request.config, overrides=request.overrides
@@ -279,15 +281,15 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     ]
 
 
-def _check_origin(request: Request, entries: list[Entry], made_from: CheckpointHeader, train: DataSource) -> None:
+def _check_trained_on(request: Request, entries: list[Entry], made_from: CheckpointHeader, train: DataSource) -> None:
     """Refuse to label a checkpoint of ours as another detector's, or as trained on what it wasn't trained on."""
     found, wrong = made_from.get("detector"), [e.name for e in entries if e.name != made_from.get("detector")]
     if found and wrong:
         raise BenchError(f"{request.checkpoint} is a checkpoint of {found}, not of {wrong[0]}. Use --detector {found}")
-    origin = made_from.get("trained_on", {})
-    if origin.get("dataset", train.label) != train.label:
-        raise BenchError(f"{request.checkpoint} was trained on {origin['dataset']}. Use --train {origin['dataset']}")
-    if origin.get("world") == "demo" and train.root.world == "real":
+    trained_on = made_from.get("trained_on", {})
+    if (dataset := trained_on.get("dataset", train.label)) != train.label:
+        raise BenchError(f"{request.checkpoint} was trained on {dataset}. Use --train {dataset}")
+    if trained_on.get("world") == "demo" and train.root.world == "real":
         raise BenchError(
             f"{request.checkpoint} was trained on the demo world: its scores can't stand among real rows. "
             "To look at them all the same: bench predict --checkpoint, then bench score"

@@ -252,7 +252,7 @@ class DatasetCheck:
             "ids": self.check_ids,
             "labels": self.check_labels,
             "splits": self.check_splits,
-            "sources": self.check_sources,
+            "originals": self.check_originals,
             "files": self.check_files,
             "repeatable": self.check_repeatable,
             "pickling": self.check_pickling,
@@ -302,11 +302,13 @@ class DatasetCheck:
         require(lacking is None, f"{lacking} has {present.get(lacking or '')} real and fake videos; both are needed")
         return ", ".join(f"{s}: {real} real and {fake} fake" for s, (real, fake) in present.items())
 
-    def check_sources(self) -> str:
-        """A fake's source is the id of a real video."""
+    def check_originals(self) -> str:
+        """A fake's original is the id of a real video."""
         reals = {v.id for v in self.videos if v.label == REAL}
         odd = next((v for v in self.videos if v.original is not None and v.original not in reals), None)
-        require(odd is None, f"the source of {odd and odd.id}, '{odd and odd.original}', is not the id of a real video")
+        require(
+            odd is None, f"the original of {odd and odd.id}, '{odd and odd.original}', is not the id of a real video"
+        )
         return f"{sum(v.original is not None for v in self.videos)} fakes have one"
 
     def check_files(self) -> str:

@@ -56,8 +56,8 @@ class Progress:
 class TrainingReport(TypedDict):
     """How a training went, as it is written to training.json.
 
-    `pairs` counts fakes whose source is at the same frame (`found`), at the nearest with a face (`replaced`) or `lost`;
-    `epochs` hold `val.video.auc` and the mean losses; `lost` counts samples that no example could be made of,
+    `pairs` counts fakes with their original at the same frame (`found`), at the nearest with a face (`replaced`), or
+    `lost`; `epochs` hold `val.video.auc` and the mean losses; `lost` counts samples that no example could be made of,
     `left_out` those that the recipe left out.
     """
 
@@ -263,7 +263,7 @@ class Training:
 
 def _describe_pairs(pairs: dict[str, int]) -> str:
     return (
-        f"of {sum(pairs.values())} fake ones, {pairs['found']} have their source at the same frame, "
+        f"of {sum(pairs.values())} fake ones, {pairs['found']} have their original at the same frame, "
         f"{pairs['replaced']} at the nearest one with a face, {pairs['lost']} have none"
     )
 

@@ -87,35 +87,37 @@ def group_names(column: pd.Series) -> pd.Series:
     return pd.Series(np.array([*(same.get(n, n) for n in names), ""], dtype=object)[codes], index=column.index)
 
 
-def with_attributes(frames: pd.DataFrame, origin: str = "predictions") -> pd.DataFrame:
+def with_attributes(frames: pd.DataFrame, table_name: str = "predictions") -> pd.DataFrame:
     """Return a predictions table with its attributes as names; a column `intersection` of `male,asian` is taken apart.
 
     Raises:
         BenchError: a cell of that column isn't of the form gender,race, or contradicts those; or an attribute's value
-            is spelled in two ways. Names the table as `origin`.
+            is spelled in two ways. Names the table as `table_name`.
     """
-    frames = _split_intersection(frames, origin) if INTERSECTION in frames else frames
+    frames = _split_intersection(frames, table_name) if INTERSECTION in frames else frames
     named = {c: group_names(frames[c]) for c in attribute_columns(frames)}
     for column, names in named.items():
         spelled: dict[str, str] = {}
         for name in names.unique():
             if (other := spelled.setdefault(name.casefold(), name)) != name:
-                raise BenchError(f"{origin}: {column} is written both '{other}' and '{name}'. Write it in one way")
+                raise BenchError(f"{table_name}: {column} is written both '{other}' and '{name}'. Write it in one way")
     return frames.assign(**named)
 
 
-def _split_intersection(frames: pd.DataFrame, origin: str) -> pd.DataFrame:
+def _split_intersection(frames: pd.DataFrame, table_name: str) -> pd.DataFrame:
     texts = group_names(frames[INTERSECTION])
     parts = {t: parse_group(t) if t else ("", "") for t in texts.unique()}
     if wrong := [t for t, p in parts.items() if len(p) != 2]:
         what = f"an intersection ('{wrong[0]}') that is not of the form gender,race, such as male,asian"
-        raise BenchError(f"{origin}: {what}, {describe_data_rows(texts.isin(wrong))}")
+        raise BenchError(f"{table_name}: {what}, {describe_data_rows(texts.isin(wrong))}")
     for i, column in enumerate(("gender", "race")):
         told = texts.map({text: pair[i] for text, pair in parts.items()})
         if column in frames:
             names = group_names(frames[column])
             if (clash := _find_clashes(names, told)).any():
-                raise BenchError(f"{origin}: an intersection that contradicts {column}, {describe_data_rows(clash)}")
+                raise BenchError(
+                    f"{table_name}: an intersection that contradicts {column}, {describe_data_rows(clash)}"
+                )
             told = names.where(names != "", told)
         frames = frames.assign(**{column: told})
     return frames.drop(columns=INTERSECTION)

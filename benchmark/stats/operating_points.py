@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from ..core.errors import BenchError
-from ..core.predictions import STANDARD_INPUT, name_origin, read_score_table
+from ..core.predictions import STANDARD_INPUT, name_table, read_score_table
 from ..core.score_tables import NO_FRAMES, OURS, TableForm
 from ..core.scorecard import LEVELS, Level, ScoreCard, read_card
 from ..core.storage import PREDICTIONS, SCORECARD
@@ -132,7 +132,7 @@ def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None, form: Tabl
     Raises:
         BenchError: they can't be scored, or are of one class.
     """
-    name = name_origin(val) if isinstance(val, Path) else "the validation table"
+    name = name_table(val) if isinstance(val, Path) else "the validation table"
     (table, remarks, _), _ = read_score_table(val, form)
     check_predictions(table, name)
     if table["label"].nunique() < 2:

@@ -13,7 +13,7 @@ from ..core.display import say_once
 from ..core.errors import BenchError
 from ..core.keys import file_hash
 from ..core.migrations import SCHEMA_VERSION
-from ..core.predictions import PredictionsMetadata, name_origin, read_score_table
+from ..core.predictions import PredictionsMetadata, name_table, read_score_table
 from ..core.score_tables import HINT, OURS, REQUIRED, TableForm, is_nested
 from ..core.scorecard import (
     NO_THRESHOLD,
@@ -101,7 +101,7 @@ def number_clusters(videos: pd.DataFrame) -> NDArray[np.int64]:
     return pd.factorize(np.where(unknown, np.arange(len(videos)), codes + len(videos)))[0]
 
 
-def check_predictions(frames: pd.DataFrame, origin: str) -> None:
+def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
     """Refuse a table that can't be scored: missing columns, no rows, NaN scores, labels other than 0 and 1.
 
     Raises:
@@ -110,16 +110,18 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
     missing = [c for c in REQUIRED if c not in frames]
     if missing:
         raise BenchError(
-            f"{origin} has no column {', '.join(missing)}; it has {', '.join(map(str, frames.columns))}. "
+            f"{table_name} has no column {', '.join(missing)}; it has {', '.join(map(str, frames.columns))}. "
             f"Needed: {', '.join(REQUIRED)} (no frame where a row is a video). {HINT}"
         )
     if frames.empty:
-        raise BenchError(f"{origin} has no rows: nothing to score")
+        raise BenchError(f"{table_name} has no rows: nothing to score")
     if lists := [c for c in (*REQUIRED, *_FLAT) if c in frames and is_nested(frames[c])]:
-        raise BenchError(f"{origin} has lists in its column {lists[0]}: a row is a frame, and has one value of each")
+        raise BenchError(
+            f"{table_name} has lists in its column {lists[0]}: a row is a frame, and has one value of each"
+        )
     score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
     logit = pd.to_numeric(frames.get("logit", pd.Series(0.0, frames.index)), errors="coerce").to_numpy(float)
-    named = with_attributes(frames, origin)
+    named = with_attributes(frames, table_name)
     conflict = frames.groupby("video")["label"].transform("nunique").to_numpy() > 1
     for what, bad in (
         ("no video", (frames["video"].isna() | (frames["video"] == "")).to_numpy()),
@@ -136,7 +138,7 @@ def check_predictions(frames: pd.DataFrame, origin: str) -> None:
         *((f"a {c} that differs from the video's other frames", bad) for c, bad in _find_unlike_frames(frames)),
     ):
         if bad.any():
-            raise BenchError(f"{origin}: {what} {describe_data_rows(bad)}")
+            raise BenchError(f"{table_name}: {what} {describe_data_rows(bad)}")
 
 
 def _find_unlike_frames(frames: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -349,7 +351,7 @@ def make_scorecard(
         BenchError: they can't be scored; see `read_score_table` and `check_predictions`.
     """
     found, metadata = read_score_table(predictions, form)
-    check_predictions(found.table, name_origin(predictions))
+    check_predictions(found.table, name_table(predictions))
     card = compute_scorecard(
         found.table, threshold=threshold, draws=draws, rule=rule, temperature=temperature, metadata=metadata
     )

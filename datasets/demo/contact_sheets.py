@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from ...benchmark.core.storage import write_atomically
+from .methods import METHODS
 from .motion import FRAME
 from .people import GENDERS, RACES
-from .recipes import RECIPES
 from .shots import GroundTruth, Shot, render_shot
 from .world import plan_world
 
@@ -43,11 +43,11 @@ def make_fakes_sheet(folder: Path) -> np.ndarray:
     """Show two fakes of each method beside their real sources, with the manipulated box."""
     shots = plan_world("default", 0, "standard").shots
     strips = []
-    for recipe in (name for name in RECIPES if not name.startswith("Leak")):
-        fitting = [s for s in shots if s.split == "test" and any(f.recipe == recipe for f in s.fakes)]
+    for method in (name for name in METHODS if not name.startswith("Leak")):
+        fitting = [s for s in shots if s.split == "test" and any(f.method == method for f in s.fakes)]
         first = next(s for s in fitting if s.clip.person.race == "white")
         last = next(s for s in reversed(fitting) if s.clip.person.race == "others")
-        strips.append([tile for shot in (first, last) for tile in _show_beside_source(folder, shot, recipe)])
+        strips.append([tile for shot in (first, last) for tile in _show_beside_source(folder, shot, method)])
     half = len(strips) // 2
     return _stack_grid([left + right for left, right in zip(strips[:half], strips[half:], strict=True)])
 
@@ -63,7 +63,7 @@ def make_leak_sheet(folder: Path) -> np.ndarray:
             donor = Shot("", "", shot.fakes[0].donor, f"donors/{shot.fakes[0].donor.name}.mp4")
             tiles.append(_add_caption(_render_real_frame(folder, donor), name))
             known = _render_by_path(folder, shot)
-            tiles += [_add_caption(_make_still(folder, known[f.path]), f"{f.recipe}, {name}") for f in shot.fakes]
+            tiles += [_add_caption(_make_still(folder, known[f.path]), f"{f.method}, {name}") for f in shot.fakes]
         rows.append(tiles)
     return _stack_grid(rows)
 
@@ -100,12 +100,12 @@ def _render_real_frame(folder: Path, shot: Shot) -> np.ndarray:
     return _make_still(folder, known)
 
 
-def _show_beside_source(folder: Path, shot: Shot, recipe: str) -> list[np.ndarray]:
+def _show_beside_source(folder: Path, shot: Shot, method: str) -> list[np.ndarray]:
     known = _render_by_path(folder, shot)
-    fake = next(f for f in shot.fakes if f.recipe == recipe)
+    fake = next(f for f in shot.fakes if f.method == method)
     return [
         _add_caption(_render_real_frame(folder, shot), "real"),
-        _add_caption(_make_still(folder, known[fake.path]), recipe),
+        _add_caption(_make_still(folder, known[fake.path]), method),
     ]
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from ...benchmark.core.types import SPLITS
 from .layouts import FFPP, Layout, make_demographics_table
+from .methods import FFPP_METHODS, LEAK_METHODS
 from .people import Person
 from .population import FfppPart, Size, make_clip, pair_off
-from .recipes import FFPP_METHODS, LEAK_METHODS
 from .shots import Fake, Shot
 
 NEW_DONORS = f"new_donors/{FFPP}"
@@ -72,7 +72,7 @@ def _deal_pairs(
 def plan_leak(size: Size, seed: int) -> list[Layout]:
     """Plan the leak world: each fake has one of three donors, who are nothing but donors.
 
-    A second root has the same real test videos and recipes, but fakes of three other donors. The donors' ids are in
+    A second root has the same real test videos and methods, but fakes of three other donors. The donors' ids are in
     the lists, since the names of the fakes need them, but have no videos: a detector never sees a donor as real.
     """
     numbers = count()
@@ -99,11 +99,11 @@ def _make_leak_layout(home: str, listed: Pairs, size: Size) -> Layout:
 
 
 def _make_shot(home: str, split: str, target: Role, donor: Role, folders: dict[str, str], size: Size) -> Shot:
-    """Film a target's real video, and the fakes with the donor; `folders` maps recipes to the methods' folders."""
+    """Film a target's real video, and the fakes with the donor; `folders` maps methods to the folders they lie in."""
     name, donor_clip = f"{target.number:03d}_{donor.number:03d}.mp4", make_clip(donor.person, donor.take, "ffpp", size)
     fakes = [
-        Fake(f"{home}/manipulated_sequences/{folder}/c23/videos/{name}", recipe, donor_clip)
-        for recipe, folder in folders.items()
+        Fake(f"{home}/manipulated_sequences/{folder}/c23/videos/{name}", method, donor_clip)
+        for method, folder in folders.items()
     ]
     real = f"{home}/original_sequences/youtube/c23/videos/{target.number:03d}.mp4"
     dataset = "ffpp" if home == FFPP else "ffpp-new-donors"

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .face_grid import make_rng
+from .methods import DFDC_METHODS
 from .people import Person
 from .population import Population, Size, choose_donors, make_clip
-from .recipes import DFDC_METHODS
 from .shots import Fake, Shot
 
 FFPP, CELEB, DFDC = "FaceForensics++", "Celeb-DF-v2", "DFDC"

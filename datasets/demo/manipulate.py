@@ -9,24 +9,24 @@ import numpy as np
 
 from .face_grid import Image
 from .landmarks import FOREHEAD, JAW, LIPS
+from .methods import Method
 from .motion import FRAME
-from .recipes import Recipe
 
 FACE = slice(17, 68)  # brows, eyes, nose, mouth: what a face is aligned by
 NOSE_TIP = 30
 _CHEQUERS = (np.indices((FRAME, FRAME)).sum(0) % 2 * 2 - 1).astype(np.float32)[..., None]
 
 
-def make_blending_mask(recipe: Recipe, landmarks: np.ndarray) -> Image:
+def make_blending_mask(method: Method, landmarks: np.ndarray) -> Image:
     """Return the (FRAME, FRAME) blending mask, 0..1, around landmarks in pixels."""
-    points = REGIONS[recipe.mask](landmarks)
+    points = REGIONS[method.mask](landmarks)
     centre = points.mean(0)
-    hull = cv2.convexHull(np.round((centre + (points - centre) * recipe.shrink) * 8).astype(np.int32))
+    hull = cv2.convexHull(np.round((centre + (points - centre) * method.shrink) * 8).astype(np.int32))
     mask = np.zeros((FRAME, FRAME), np.uint8)
     cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_AA, 3)
-    side = 2 * int(recipe.feather / 2) + 1
+    side = 2 * int(method.feather / 2) + 1
     eroded = cv2.erode(mask, np.ones((side, side), np.uint8)).astype(np.float32) / 255
-    return cv2.GaussianBlur(eroded, (0, 0), recipe.feather)
+    return cv2.GaussianBlur(eroded, (0, 0), method.feather)
 
 
 def find_manipulated_box(mask: Image) -> np.ndarray:
@@ -35,17 +35,17 @@ def find_manipulated_box(mask: Image) -> np.ndarray:
     return np.array([x, y, x + width, y + height], np.float32)
 
 
-def forge(recipe: Recipe, target: Image, mask: Image, source: Image, face_width: float, tint: np.ndarray) -> Image:
+def forge(method: Method, target: Image, mask: Image, source: Image, face_width: float, tint: np.ndarray) -> Image:
     """Return the target frame, float32 RGB 0..1, with the aligned source frame blended in under the mask.
 
     `face_width` is the width of the target's face in pixels, `tint` the (3,) colour cast, about -1..1.
     """
     x, y, width, height = cv2.boundingRect((mask > 0.02).astype(np.uint8))
     part = (slice(y, y + height), slice(x, x + width))
-    face = _squeeze(recipe, source[part], min(1.0, recipe.resolution / face_width))
-    face = _match_colours(face, target[part], mask[part], recipe.colour)
-    if recipe.tint:
-        face = np.clip(face * (1 + recipe.tint * tint).astype(np.float32), 0, 1)
+    face = _squeeze(method, source[part], min(1.0, method.resolution / face_width))
+    face = _match_colours(face, target[part], mask[part], method.colour)
+    if method.tint:
+        face = np.clip(face * (1 + method.tint * tint).astype(np.float32), 0, 1)
     forged = target.copy()
     forged[part] += mask[part][..., None] * (face - target[part])
     return forged
@@ -74,14 +74,14 @@ def _fit_similarity(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def _squeeze(recipe: Recipe, image: Image, scale: float) -> Image:
+def _squeeze(method: Method, image: Image, scale: float) -> Image:
     """Resynthesise an image as a network would: at a low resolution, and with a chequered trace of the way back up."""
     height, width = image.shape[:2]
     small = max(4, int(width * scale)), max(4, int(height * scale))
     low = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    if recipe.fingerprint:
-        low += recipe.fingerprint * _CHEQUERS[: small[1], : small[0]] * (0.5 + low)
-    upsampler = cv2.INTER_CUBIC if recipe.upsampler == "cubic" else cv2.INTER_LINEAR
+    if method.fingerprint:
+        low += method.fingerprint * _CHEQUERS[: small[1], : small[0]] * (0.5 + low)
+    upsampler = cv2.INTER_CUBIC if method.upsampler == "cubic" else cv2.INTER_LINEAR
     return np.clip(cv2.resize(low, (width, height), interpolation=upsampler), 0, 1)
 
 

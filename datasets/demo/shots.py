@@ -14,9 +14,9 @@ from .camera import CAMERAS, RATE, Camera, Light, draw_background, draw_light, e
 from .face_grid import Image, make_rng
 from .landmarks import project_landmarks
 from .manipulate import align, find_manipulated_box, forge, make_blending_mask
+from .methods import METHODS, Method
 from .motion import Moment, MotionTrack
 from .people import Head, Person, build_head
-from .recipes import RECIPES, Recipe
 from .render import render
 
 STEP = 3 / RATE  # seconds between frames: each file holds every third frame of a scene
@@ -42,7 +42,7 @@ class Fake:
     """A fake to be filmed: where it goes, how it is made, and whose face or expression is used."""
 
     path: str
-    recipe: str
+    method: str
     donor: Clip
 
 
@@ -97,25 +97,25 @@ class Forgery:
     """A fake in the making: the random errors of its maker, and the mask of each frame."""
 
     def __init__(self, fake: Fake, clip: Clip, landmarks: list[np.ndarray]) -> None:
-        self.recipe: Recipe = RECIPES[fake.recipe]
+        self.method: Method = METHODS[fake.method]
         self.path, self.clip, self.donor = fake.path, clip, make_scene(fake.donor)
-        rng = make_rng(clip.person.seed, "fake", clip.name, fake.donor.name, fake.recipe)
+        rng = make_rng(clip.person.seed, "fake", clip.name, fake.donor.name, fake.method)
         steady, self.tint = rng.normal(size=2), rng.normal(size=3) - 0.5
-        jitters = self.recipe.jitter * (steady + 0.5 * rng.normal(size=(len(landmarks), 2)))
+        jitters = self.method.jitter * (steady + 0.5 * rng.normal(size=(len(landmarks), 2)))
         self.aims = [points + jitter.astype(np.float32) for points, jitter in zip(landmarks, jitters, strict=True)]
-        self.masks = [make_blending_mask(self.recipe, aim) for aim in self.aims]
+        self.masks = [make_blending_mask(self.method, aim) for aim in self.aims]
 
     def blend_frame(self, index: int, target: Image, source: tuple[Image, np.ndarray]) -> Image:
         """Return frame `index` with the source image, whose (81, 2) landmarks come with it, blended in."""
         image, landmarks = source
         aim = self.aims[index]
-        if self.recipe.kind != "reenact":
-            image = align(image, landmarks, aim, affine=self.recipe.kind == "warp")
-        if self.recipe.grain:
+        if self.method.kind != "reenact":
+            image = align(image, landmarks, aim, affine=self.method.kind == "warp")
+        if self.method.grain:
             scene, rng = make_scene(self.clip), make_rng(self.clip.person.seed, "grain", self.path, index)
             image = expose(image, rng, scene.noise, scene.blur)
         face_width = 1.15 * float(np.linalg.norm(aim[16] - aim[0]))
-        return forge(self.recipe, target, self.masks[index], image, face_width, self.tint)
+        return forge(self.method, target, self.masks[index], image, face_width, self.tint)
 
 
 @limit_to_one_thread()
@@ -159,9 +159,9 @@ class _Sources:
 
     def render_source(self, forgery: Forgery) -> tuple[Image, np.ndarray]:
         """Return the image to take the face from, and its (81, 2) landmarks."""
-        key = forgery.recipe.kind, id(forgery.donor)
+        key = forgery.method.kind, id(forgery.donor)
         if key not in self.made:
-            self.made[key] = getattr(self, f"_{forgery.recipe.kind}")(forgery.donor)
+            self.made[key] = getattr(self, f"_{forgery.method.kind}")(forgery.donor)
         return self.made[key]
 
     def _swap(self, donor: Scene) -> tuple[Image, np.ndarray]:

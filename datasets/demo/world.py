@@ -114,7 +114,7 @@ def read_ground_truth(root: Path) -> pd.DataFrame:
     """Read the ground truth of a world: one row a frame.
 
     Columns: video (path relative to the root), source (path of the real video behind a fake), dataset, split, label
-    (1 = fake), method (name of the recipe, or real), target and donor (people), gender and race (the target's), frame,
+    (1 = fake), method (`real` for real videos), target and donor (people), gender and race (the target's), frame,
     landmarks (162 numbers: x and y of 81 points, px), and the manipulated box x0, y0, x1, y1 (px, missing in reals).
     """
     return read_parquet(root / GROUND_TRUTH).to_pandas()
@@ -195,7 +195,7 @@ def _make_truth_rows(shot: Shot, known: list[GroundTruth]) -> Iterator[dict[str,
             "dataset": shot.dataset,
             "split": shot.split,
             "label": int(fake is not None),
-            "method": fake.recipe if fake else "real",
+            "method": fake.method if fake else "real",
             "target": person.name,
             "donor": fake.donor.person.name if fake else None,
             "gender": person.gender,

@@ -114,8 +114,8 @@ def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]]) -> pa.RecordBat
             "video": video,
             "frame": face.frame,
             "image": image,
-            "origin_x": face.origin[0],
-            "origin_y": face.origin[1],
+            "origin_x": face.top_left[0],
+            "origin_y": face.top_left[1],
             "frame_width": face.frame_size[0],
             "frame_height": face.frame_size[1],
             "landmarks": face.landmarks.ravel(),
@@ -210,12 +210,12 @@ class FaceStore:
             return np.empty((0, 4))
         path, number, *_ = self._load_index()[video_id]
         batch = self._get_batch(path, number)
-        origin, size = (
+        top_left, size = (
             np.stack([batch.column(name).to_numpy() for name in names], axis=1)
             for names in (("origin_x", "origin_y"), ("frame_width", "frame_height"))
         )
         points = batch.column("landmarks").flatten().to_numpy().reshape(-1, POINTS, 2)
-        low, high = ((edge + origin) / size for edge in (points.min(1), points.max(1)))
+        low, high = ((edge + top_left) / size for edge in (points.min(1), points.max(1)))
         return np.concatenate([low, high], axis=1)
 
     def settings(self) -> list[StoreSettings]:

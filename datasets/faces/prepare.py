@@ -160,7 +160,7 @@ def _find_in_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | 
     if not found.decoded:  # It counts once: how many frames there should be, such a file may not even tell.
         return found._replace(lost=(LostFrame(0, trouble or UNDECODABLE),), reason=trouble)
     past = sum(i >= clip.total for i in theirs)
-    note = f"its source is longer: {past} of {len(theirs)} frames aren't in it" if past else ""
+    note = f"its original is longer: {past} of {len(theirs)} frames aren't in it" if past else ""
     lost = tuple(LostFrame(i, UNDECODABLE) for i in clip.lost)
     return found._replace(lost=lost, reason="; ".join(filter(None, (trouble, note))))
 

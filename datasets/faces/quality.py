@@ -12,7 +12,7 @@ FEATURES = slice(27, 68)  # Nose, eyes and mouth, which crops are aligned by.
 
 def find_quality_flaw(face: Face) -> str:
     """Say why a face is none to learn from; empty where it is one. Faces over the frame's border are."""
-    flaw = find_landmark_flaw(face.landmarks.astype(float) + face.origin, face.frame_size)
+    flaw = find_landmark_flaw(face.landmarks.astype(float) + face.top_left, face.frame_size)
     return flaw or _describe_too_small("picture", face.crop.shape[1], face.crop.shape[0])
 
 

@@ -53,10 +53,10 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
     taken of both.
     """
     outcomes = store.outcomes()
-    sources = {v.id: v for v in videos if v.split == "train" and v.label == REAL}
+    originals = {v.id: v for v in videos if v.split == "train" and v.label == REAL}
     tasks = []
     for video in videos:
-        known, (size, mtime_ns), original = outcomes.get(video.id), _stat_video(video), _find_original(video, sources)
+        known, (size, mtime_ns), original = outcomes.get(video.id), _stat_video(video), _find_original(video, originals)
         follows = original.id if original else ""
         if (
             known is None
@@ -86,9 +86,9 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
     return tasks
 
 
-def _find_original(video: Video, sources: Mapping[str, Video]) -> Video | None:
-    """Return the original of a fake to train on, if it is in `sources` and there. Test videos depend on no other."""
-    original = sources.get(video.original or "") if video.split == "train" and video.label == FAKE else None
+def _find_original(video: Video, originals: Mapping[str, Video]) -> Video | None:
+    """Return the original of a fake to train on, if it is in `originals` and there. Test videos depend on no other."""
+    original = originals.get(video.original or "") if video.split == "train" and video.label == FAKE else None
     return original if original and (original.pictures or original.path.is_file()) else None
 
 

@@ -120,16 +120,18 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int = REFERENCE_SIZE) -> n
     return cv2.warpPerspective(image, matrix, (size, size))
 
 
-def shift_to_crop(matrix: np.ndarray, origin: tuple[int, int]) -> np.ndarray:
-    """Make a map from frame pixels into one from the pixels of a crop whose top left is `origin` (x, y)."""
-    return matrix @ np.array([(1, 0, origin[0]), (0, 1, origin[1]), (0, 0, 1)], float)
+def shift_to_crop(matrix: np.ndarray, top_left: tuple[int, int]) -> np.ndarray:
+    """Make a map from frame pixels into one from the pixels of a crop whose top left is `top_left` (x, y)."""
+    return matrix @ np.array([(1, 0, top_left[0]), (0, 1, top_left[1]), (0, 0, 1)], float)
 
 
 def to_frame_landmarks(face: Face) -> np.ndarray:
     """Return a face's (81, 2) landmarks in pixels of its frame."""
-    return face.landmarks.astype(np.float64) + face.origin
+    return face.landmarks.astype(np.float64) + face.top_left
 
 
 def align_face(face: Face, size: int = REFERENCE_SIZE) -> np.ndarray:
     """Cut the test crop, uint8 (size, size, 3) RGB: equal to aligning the whole frame, where the context suffices."""
-    return warp(face.crop, shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=size), face.origin), size)
+    return warp(
+        face.crop, shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=size), face.top_left), size
+    )

@@ -26,9 +26,9 @@ def locate_artifacts(detector: Any, faces: Sequence[Face]) -> list[np.ndarray]:
     found = []
     for face, loc, conf in zip(faces, out["loc"], out["conf"], strict=True):
         boxes = select_strongest(loc, conf) * detector.input_size
-        if not detector.recipe.boxes_xy:  # Trained on rows and columns in each other's place.
+        if not detector.policy.boxes_xy:  # Trained on rows and columns in each other's place.
             boxes = boxes[:, [1, 0, 3, 2]]
-        matrix = shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=detector.input_size), face.origin)
+        matrix = shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=detector.input_size), face.top_left)
         points = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
         found.append(cv2.perspectiveTransform(points, np.linalg.inv(matrix)) if len(boxes) else points)
     return found

@@ -103,22 +103,22 @@ def poisson_clone(
 
 
 def clone_misplaced(
-    pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, origin: tuple[int, int], frame_size: tuple[int, int]
+    pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, top_left: tuple[int, int], frame_size: tuple[int, int]
 ) -> np.ndarray | None:
     """Clone as the released code does: to the middle of the mask with x and y exchanged, in pixels of the frame.
 
     None where that lies over the frame's border (the released code then alpha-blends). The images are the rectangle
-    of the frame at `origin`; what would land outside of it, but inside the frame, is lost.
+    of the frame at `top_left`; what would land outside of it, but inside the frame, is lost.
     """
     box = find_mask_box(mask)
-    x, y = int(box.y + origin[1] + (box.height - 1) / 2), int(box.x + origin[0] + (box.width - 1) / 2)
+    x, y = int(box.y + top_left[1] + (box.height - 1) / 2), int(box.x + top_left[0] + (box.width - 1) / 2)
     left, top = x - box.width // 2, y - box.height // 2
     if left < 0 or top < 0 or left + box.width > frame_size[0] or top + box.height > frame_size[1]:
         return None
-    left, top = left - origin[0], top - origin[1]
+    left, top = left - top_left[0], top - top_left[1]
     height, width = mask.shape
     above, before = max(-top, 0), max(-left, 0)
     below, after = max(top + box.height - height, 0), max(left + box.width - width, 0)
     canvas = cv2.copyMakeBorder(background, above, below, before, after, cv2.BORDER_REPLICATE)
-    cloned = poisson_clone(pasted, canvas, mask, (x - origin[0] + before, y - origin[1] + above))
+    cloned = poisson_clone(pasted, canvas, mask, (x - top_left[0] + before, y - top_left[1] + above))
     return None if cloned is None else cloned[above : above + height, before : before + width]

@@ -1,6 +1,6 @@
 """Training examples: real faces, fakes, and multi-scale facial swaps between the two. numpy and OpenCV, no backend.
 
-Three recipes: `paper` does what the paper describes, `reference` what the released code does, its slips included, and
+Three policies: `paper` does what the paper describes, `reference` what the released code does, its slips included, and
 `gentle` is the paper's for small crops of small faces. docs/caddm.md tells of each difference, with its evidence.
 """
 
@@ -35,7 +35,7 @@ Corners = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SwapPolicy:
     """What the released code does differently from the paper, a flag each; True is the paper's way. Then the shares."""
 
     boxes_xy: bool = True  # Boxes are (x0, y0, x1, y1), not (y0, x0, y1, x1) matched with (x, y) anchors.
@@ -47,50 +47,50 @@ class Recipe:
     exact_landmarks: bool = True  # Don't truncate landmarks when the frame is halved.
     halved: float = 0.3  # Share of examples at half the resolution.
     photometric: float = 1.0  # Factor on the probability of each photometric step.
-    partial: float = 0.2  # Share of the fakes with a source that get a partial swap; the others a global one:
+    partial: float = 0.2  # Share of the fakes with an original that get a partial swap; the others a global one:
     genuine_in_fake: float = 0.5  # of those, the share that has the genuine face pasted into the fake frame,
     fake_in_genuine: float = 0.5  # and of the rest, the share that has it the other way round. What is left stays raw.
 
 
-PAPER = Recipe()
-REFERENCE = Recipe(*[False] * 7)
+PAPER = SwapPolicy()
+REFERENCE = SwapPolicy(*[False] * 7)
 # Faces 100 pixels wide have no resolution to lose; and where all that was manipulated lies within the hull, the genuine
 # face pasted into the fake frame gives back the genuine frame, under the label fake.
-GENTLE = Recipe(halved=0.0, photometric=0.05, genuine_in_fake=0.0)
-RECIPES = {"paper": PAPER, "reference": REFERENCE, "gentle": GENTLE}
+GENTLE = SwapPolicy(halved=0.0, photometric=0.05, genuine_in_fake=0.0)
+POLICIES = {"paper": PAPER, "reference": REFERENCE, "gentle": GENTLE}
 
 
-def make_recipe(name: str, changes: Options | None = None) -> Recipe:
-    """Return a recipe by its name, with some of its fields changed.
+def make_policy(name: str, changes: Options | None = None) -> SwapPolicy:
+    """Return a policy by its name, with some of its fields changed.
 
     Raises:
-        BenchError: there is no such recipe or field, or a value is none for it.
+        BenchError: there is no such policy or field, or a value is none for it.
     """
-    require_known("CADDM recipe", name, RECIPES)
-    known, changes = list_options(Recipe), changes or {}
+    require_known("CADDM recipe", name, POLICIES)
+    known, changes = list_options(SwapPolicy), changes or {}
     check_options("caddm", changes, known, "recipe_args")
     for field, value in changes.items():
         if known[field].kind is float:  # A probability, or a factor on several.
             most = math.inf if field == "photometric" else 1
             check_range("caddm", f"recipe_args.{field}", value, 0, most, known[field].example)
-    return replace(RECIPES[name], **changes)
+    return replace(POLICIES[name], **changes)
 
 
 @dataclass(frozen=True)
 class CaddmSampler:
     """Makes `image` uint8 (S, S, 3) RGB, `label` int64, `loc_targets` float32 (168, 4), `conf_targets` int64 (168,).
 
-    A fake without a source (or whose source can't be matched) is used as it is. All randomness comes from `rng`.
+    A fake without an original (or whose original can't be matched) is used as it is. All randomness comes from `rng`.
     """
 
     size: int = REFERENCE_SIZE
-    recipe: Recipe = PAPER
+    policy: SwapPolicy = PAPER
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
-        """Make one example; empty (reference recipe only) where a partial swap changed too little."""
+        """Make one example; empty (reference policy only) where a partial swap changed too little."""
         pair = make_frame_pair(sample)
-        if flip_coin(rng, self.recipe.halved):
-            pair = halve(pair, whole_landmarks=not self.recipe.exact_landmarks)
+        if flip_coin(rng, self.policy.halved):
+            pair = halve(pair, whole_landmarks=not self.policy.exact_landmarks)
         swapped = (
             self.make_fake(pair, rng) if sample.label else (pair.align(pair.image, draw_jitter(rng), self.size), [])
         )
@@ -108,9 +108,9 @@ class CaddmSampler:
         Without `train` masks aren't shaken and the crop is upright. None if a partial swap changed too little.
         """
         poisson = flip_coin(rng, 0.5)
-        if pair.original is not None and not flip_coin(rng, 1 - self.recipe.partial):
+        if pair.original is not None and not flip_coin(rng, 1 - self.policy.partial):
             swapped = self._swap_partially(pair, poisson, rng, train)
-            if swapped or not self.recipe.fallback:
+            if swapped or not self.policy.fallback:
                 return swapped
         image = self._swap_globally(pair, poisson, rng, train)
         return pair.align(image, _draw_jitter(rng, train), self.size), [WHOLE]
@@ -119,9 +119,9 @@ class CaddmSampler:
         """Paste the genuine face into the fake frame, or the reverse, or leave the fake as it is."""
         if pair.original is None:
             return pair.image
-        if flip_coin(rng, self.recipe.genuine_in_fake):
+        if flip_coin(rng, self.policy.genuine_in_fake):
             pasted, background = pair.original, pair.image
-        elif flip_coin(rng, self.recipe.fake_in_genuine):
+        elif flip_coin(rng, self.policy.fake_in_genuine):
             pasted, background = pair.image, pair.original
         else:
             return pair.image
@@ -129,9 +129,9 @@ class CaddmSampler:
         mask = make_hull_mask(pair.points, background.shape)
         if shaken:
             mask = shake_hull(mask, 0.08 * pair.frame_size[1], float(rng.integers(300, 501)), rng)
-        if self.recipe.poisson_in_place or not poisson:
+        if self.policy.poisson_in_place or not poisson:
             return paste(pasted, background, mask, poisson)
-        moved = None if shaken else clone_misplaced(pasted, background, mask, pair.origin, pair.frame_size)
+        moved = None if shaken else clone_misplaced(pasted, background, mask, pair.top_left, pair.frame_size)
         return paste(pasted, background, mask, False) if moved is None else moved
 
     def _swap_partially(
@@ -144,27 +144,27 @@ class CaddmSampler:
         jitter = _draw_jitter(rng, train)
         if patch is None:
             return None
-        if not self.recipe.patch_in_place:
+        if not self.policy.patch_in_place:
             patch = _displace_patch(patch, pair)
         mask = make_patch_mask(patch, pair.image.shape)
-        blended = paste(pair.image, pair.original, mask, poisson and self.recipe.poisson_in_place)
+        blended = paste(pair.image, pair.original, mask, poisson and self.policy.poisson_in_place)
         image, background = (pair.align(i, jitter, self.size) for i in (blended, pair.original))
         box = find_changed_box(image, background, window)
         return None if box is None else (image, [WHOLE, tuple(n / self.size for n in box)])
 
     def make_targets(self, boxes: list[Corners]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the anchors should predict (see `assign`), of boxes taken in the recipe's order of axes."""
+        """Return what the anchors should predict (see `assign`), of boxes taken in the policy's order of axes."""
         corners = np.array(boxes, np.float32).reshape(-1, 4)
-        return assign(corners if self.recipe.boxes_xy else corners[:, [1, 0, 3, 2]])
+        return assign(corners if self.policy.boxes_xy else corners[:, [1, 0, 3, 2]])
 
     def _augment(
         self, image: np.ndarray, boxes: list[Corners], rng: np.random.Generator
     ) -> tuple[np.ndarray, list[Corners]]:
         """Mirror, and augment in BGR, which is what JPEG's weights expect of OpenCV."""
-        if self.recipe.flip and flip_coin(rng, 0.5):
+        if self.policy.flip and flip_coin(rng, 0.5):
             image = image[:, ::-1]
             boxes = [(1 - x1, y0, 1 - x0, y1) for x0, y0, x1, y1 in boxes]
-        bgr = augment(np.ascontiguousarray(image[..., ::-1]), rng, self.recipe.resize, self.recipe.photometric)
+        bgr = augment(np.ascontiguousarray(image[..., ::-1]), rng, self.policy.resize, self.policy.photometric)
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), boxes
 
 

@@ -15,7 +15,7 @@ from ..common.options import Options, check_multiple, check_range
 from .alignment import REFERENCE_SIZE, align_face
 from .artifacts import locate_artifacts
 from .keys import to_reference_key
-from .sampler import CaddmSampler, make_recipe
+from .sampler import CaddmSampler, make_policy
 from .targets import LEVELS
 
 MAPS = tuple(cells for cells, *_ in LEVELS)  # The sides of the ADM's maps, in cells.
@@ -31,15 +31,15 @@ class CaddmMixin:
         backbone_args: passed to timm for `timm:NAME`, such as `channels`.
         stage: which of a `timm:NAME` backbone's stages to use; None: the last with a 7x7 map.
         input_size: side of the crop; 224 for the released ones.
-        recipe: `paper`, or `reference` to train as the released code does, or `gentle` for small faces.
-        recipe_args: fields of the recipe to change (`Recipe` in sampler.py), such as `{partial: 0.5}`.
+        recipe: the swap policy: `paper`, `reference` to train as the released code does, or `gentle` for small faces.
+        recipe_args: fields of that policy to change (`SwapPolicy` in sampler.py), such as `{partial: 0.5}`.
         detection_weight: the share of the anchors' loss; 0 leaves a classifier trained on swaps.
         pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
         scale_input: give the network (grey level - 127.5) / 64 instead of the raw 0..255 that the released weights
             expect; small networks learn faster from scratch so.
 
     Raises:
-        BenchError: an option isn't valid, such as a recipe that there isn't, or the network can't be built.
+        BenchError: an option isn't valid, such as a policy that there isn't, or the network can't be built.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CaddmMixin:
     ):
         check_multiple("caddm", "input_size", input_size, 1, LEAST_SIZE, REFERENCE_SIZE)
         check_range("caddm", "detection_weight", detection_weight, 0, example=0.1)
-        self.backbone, self.input_size, self.recipe = backbone, input_size, make_recipe(recipe, recipe_args)
+        self.backbone, self.input_size, self.policy = backbone, input_size, make_policy(recipe, recipe_args)
         self.detection_weight, self.scale_input = detection_weight, scale_input
         self.build_network(stage, dict(backbone_args or {}), pretrained)
 
@@ -70,8 +70,8 @@ class CaddmMixin:
         return partial(align_face, size=self.input_size)
 
     def sampler(self) -> CaddmSampler:
-        """Return the multi-scale facial swap of this detector's recipe and size."""
-        return CaddmSampler(self.input_size, self.recipe)
+        """Return the multi-scale facial swap of this detector's policy and size."""
+        return CaddmSampler(self.input_size, self.policy)
 
     def artifacts(self, faces: Sequence[Face]) -> list[np.ndarray]:
         """Return for each face the (k, 4, 2) corners of what looks like an artifact, in pixels of its crop."""

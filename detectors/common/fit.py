@@ -80,7 +80,7 @@ def strip_prefix(found: Found, expected: Mapping[str, Shaped]) -> Found:
     return Found(found.place, best, {name[len(best) :]: value for name, value in found.weights.items()})
 
 
-def check_fit(given: Mapping[str, Shaped], expected: Mapping[str, Shaped], origin: str) -> None:
+def check_fit(given: Mapping[str, Shaped], expected: Mapping[str, Shaped], weights_name: str) -> None:
     """Check that names and shapes are the ones expected; batch norm's counters may be missing.
 
     Raises:
@@ -88,16 +88,16 @@ def check_fit(given: Mapping[str, Shaped], expected: Mapping[str, Shaped], origi
     """
     if differences := _list_differences(given, expected):
         raise BenchError(
-            f"{origin} is a checkpoint of another architecture: of {len(expected)} keys expected and {len(given)} "
-            f"found, {'; '.join(differences)}. Check --detector and its options"
+            f"{weights_name} is a checkpoint of another architecture: of {len(expected)} keys expected and "
+            f"{len(given)} found, {'; '.join(differences)}. Check --detector and its options"
         )
 
 
-def tell_found(found: Found, others: list[Found], origin: str) -> str:
+def tell_found(found: Found, others: list[Found], weights_name: str) -> str:
     """Return the line that says what was taken off, and what else would have fitted; empty where there is nothing."""
     if not (found.place or found.prefix or others):
         return ""
-    line = f"{origin}: took the weights {found.describe() or 'beside them'}"
+    line = f"{weights_name}: took the weights {found.describe() or 'beside them'}"
     if not others:
         return line
     named = " and ".join(one.describe() for one in others)

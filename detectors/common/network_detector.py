@@ -141,9 +141,11 @@ class NetworkDetector:
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
 
-    def load_arrays(self, source: Path | str | Mapping[str, object], framework: str = "numpy") -> dict[str, np.ndarray]:
+    def load_arrays(
+        self, weights: Path | str | Mapping[str, object], framework: str = "numpy"
+    ) -> dict[str, np.ndarray]:
         """Return the weights of a checkpoint or a mapping, by our names, once they fit; see `load_weights`."""
-        found = load_weights(source, framework, lambda: self.to_reference(self.names()), self.adapt)
+        found = load_weights(weights, framework, lambda: self.to_reference(self.names()), self.adapt)
         return self.from_reference(found)
 
     def to_reference(self, state: Mapping[str, T]) -> dict[str, T]:

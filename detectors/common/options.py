@@ -20,7 +20,7 @@ _YAML = {"an object": "a mapping {name: value}", "a valid array": "a list"}  # W
 
 
 Options = Mapping[str, Any]
-"""What a detector passes on to its network or recipe, as YAML gives it. Whoever takes it checks names and values."""
+"""What a detector passes on to its network or sampler, as YAML gives it. Whoever takes it checks names and values."""
 
 
 class Option(NamedTuple):

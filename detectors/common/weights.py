@@ -29,7 +29,7 @@ _EXPECTED = "Give a mapping of names to arrays, as detector.state() returns and 
 
 
 def load_weights(
-    source: Path | str | Mapping[str, object],
+    weights: Path | str | Mapping[str, object],
     framework: str,
     expect: Callable[[], Mapping[str, Shaped]],
     adapt: Callable[[Mapping[str, tuple[int, ...]]], None],
@@ -39,7 +39,7 @@ def load_weights(
     What was taken off, a wrapper such as `state_dict` or a prefix such as `module.`, is said on stderr.
 
     Args:
-        source: the file, or names and arrays.
+        weights: the file, or names and arrays.
         framework: `torch` or `numpy`, as which .safetensors are read; of torch's, those never used take no memory.
         expect: returns the names expected, and what has the shape of each.
         adapt: is told the shapes found, before they are compared with those expected.
@@ -47,26 +47,26 @@ def load_weights(
     Raises:
         BenchError: no such file, it can't be read, or its names or shapes are others.
     """
-    content, origin = _open_source(source, framework)
+    content, weights_name = _open_weights(weights, framework)
     found, others = find_weights(content, expect())
-    named = _name_arrays(found.weights, origin)
+    named = _name_arrays(found.weights, weights_name)
     adapt({name: tuple(value.shape) for name, value in named.items()})
     expected = expect()
     taken_off = found.describe()
-    check_fit(named, expected, f"{origin} ({taken_off})" if taken_off else origin)
-    if line := tell_found(found, others, origin):
+    check_fit(named, expected, f"{weights_name} ({taken_off})" if taken_off else weights_name)
+    if line := tell_found(found, others, weights_name):
         say_once(line)
     missing: dict[str, Any] = {name: np.zeros(expected[name].shape, np.int64) for name in expected if name not in named}
-    return to_named_arrays(named | missing, origin)
+    return to_named_arrays(named | missing, weights_name)
 
 
-def _open_source(source: Path | str | Mapping[str, object], framework: str) -> tuple[Content, str]:
+def _open_weights(weights: Path | str | Mapping[str, object], framework: str) -> tuple[Content, str]:
     """Return what a file holds or a mapping is, and what to call it in messages."""
-    if isinstance(source, Mapping):
-        return source, "the given mapping"
-    if not isinstance(source, str | os.PathLike):
-        raise BenchError(f"weights are a path, or a mapping of names to arrays, got a {type(source).__name__}")
-    return read_checkpoint(Path(source), framework), str(source)
+    if isinstance(weights, Mapping):
+        return weights, "the given mapping"
+    if not isinstance(weights, str | os.PathLike):
+        raise BenchError(f"weights are a path, or a mapping of names to arrays, got a {type(weights).__name__}")
+    return read_checkpoint(Path(weights), framework), str(weights)
 
 
 def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
@@ -92,13 +92,13 @@ def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
     return content
 
 
-def _name_arrays(weights: Content, origin: str) -> dict[str, Shaped]:
+def _name_arrays(weights: Content, weights_name: str) -> dict[str, Shaped]:
     """Return weights whose shapes can be asked for: tensors as they are, so that no number is read yet, or arrays."""
     found: dict[str, Shaped] = {}
     for name, value in weights.items():
         if not isinstance(name, str):
-            raise BenchError(f"{origin} holds a weight under {shorten(name)}, expected names. {_EXPECTED}")
-        found[name] = value if _is_tensor(value) else _to_numbers(name, value, origin)
+            raise BenchError(f"{weights_name} holds a weight under {shorten(name)}, expected names. {_EXPECTED}")
+        found[name] = value if _is_tensor(value) else _to_numbers(name, value, weights_name)
     return found
 
 
@@ -107,22 +107,24 @@ def _is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor) and not value.is_nested
 
 
-def to_named_arrays(weights: Mapping[str, object], origin: str) -> dict[str, np.ndarray]:
+def to_named_arrays(weights: Mapping[str, object], weights_name: str) -> dict[str, np.ndarray]:
     """Return weights of any framework as numpy arrays.
 
     Raises:
         BenchError: one is no numbers.
     """
-    return {name: _to_numbers(name, value, origin) for name, value in weights.items()}
+    return {name: _to_numbers(name, value, weights_name) for name, value in weights.items()}
 
 
-def _to_numbers(name: str, value: Any, origin: str) -> np.ndarray:
+def _to_numbers(name: str, value: Any, weights_name: str) -> np.ndarray:
     try:
         array = to_array(value)
     except (TypeError, ValueError, RuntimeError, NotImplementedError):  # No array, or none that memory holds.
         array = np.array(None)
     if array.dtype.kind not in "fiub":
-        raise BenchError(f"{origin} holds a {type(value).__name__} under '{shorten(name)}', not numbers. {_EXPECTED}")
+        raise BenchError(
+            f"{weights_name} holds a {type(value).__name__} under '{shorten(name)}', not numbers. {_EXPECTED}"
+        )
     return array
 
 

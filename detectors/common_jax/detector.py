@@ -171,13 +171,13 @@ class JaxDetector(NetworkDetector):
         # PyTorch counts batches in 64 bits.
         return self.to_reference({k: v.astype(np.int64) if v.dtype == np.int32 else v for k, v in own.items()})
 
-    def load(self, source: Path | str | Mapping[str, object]) -> Self:
+    def load(self, weights: Path | str | Mapping[str, object]) -> Self:
         """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
 
         Raises:
             BenchError: see `crossfake.detectors.common.weights.load_weights`.
         """
-        own = self.load_arrays(source)
+        own = self.load_arrays(weights)
         self.weights = tuple(jax.device_put(_fill_state(part, own), self.whole) for part in self.shapes)
         return self
 

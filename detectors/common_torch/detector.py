@@ -96,18 +96,18 @@ class TorchDetector(NetworkDetector):
         own = {k: np.array(v.detach().cpu().numpy(), order="C") for k, v in self.network.state_dict().items()}
         return self.to_reference(own)
 
-    def load(self, source: Path | str | Mapping[str, object]) -> Self:
+    def load(self, weights: Path | str | Mapping[str, object]) -> Self:
         """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
 
         Raises:
             BenchError: see `crossfake.detectors.common.weights.load_weights`.
         """
-        found = self.load_arrays(source, "torch")
+        found = self.load_arrays(weights, "torch")
         own = self.network.state_dict()
         # Writable, and in C order: a checkpoint may hold convolutions that were laid out channels-last.
         arrays = {
             k: torch.from_numpy(np.require(v, requirements=["C", "W"])).to(own[k].dtype) for k, v in found.items()
         }
         # A file's tensors belong to nobody else: those that are never used then stay on the disk.
-        self.network.load_state_dict(arrays, assign=not isinstance(source, Mapping))
+        self.network.load_state_dict(arrays, assign=not isinstance(weights, Mapping))
         return self

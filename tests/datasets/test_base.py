@@ -2,10 +2,11 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.registry import datasets
-from crossfake.benchmark.core.types import Video
+from crossfake.benchmark.core.types import Face, Video
 from crossfake.datasets.base import hold_out, load_videos, parse_name
 
 FFPP = {
@@ -89,3 +90,9 @@ def test_the_former_name_of_a_fakes_original_still_works():
     assert pickle.loads(pickle.dumps(old)) == old
     assert replace(old, source="other.mp4").original == replace(old, original="other.mp4").original == "other.mp4"
     assert replace(old, split="val").original == "real.mp4"
+
+
+def test_the_former_name_of_a_crops_top_left_still_works():
+    old = Face(np.zeros((2, 2, 3), np.uint8), np.zeros((81, 2)), np.zeros(4), 0, origin=(3, 4), frame_size=(9, 9))
+    assert old.top_left == old.origin == (3, 4)
+    assert replace(old, origin=(5, 6)).top_left == (5, 6)

@@ -114,7 +114,7 @@ def test_crops_go_into_the_face_store_with_their_landmarks_and_origin(plant, tmp
         ("ok", (0, 100, 200, 310), "DeepfakeBench crops")
     }
     face = store.faces(videos[0].id)[0]
-    assert np.allclose(face.landmarks + face.origin, POINTS)
+    assert np.allclose(face.landmarks + face.top_left, POINTS)
     assert (face.crop == 99).all()
     assert face.frame_size == (256, 256)
 
@@ -209,7 +209,7 @@ def test_lmdb_is_read_whoever_wrote_it(plant, tmp_path, spelling, width):
         ("ok", (0, 10), "DeepfakeBench LMDB")
     }
     face = store.faces(videos[0].id)[0]
-    assert np.allclose(face.landmarks + face.origin, POINTS)
+    assert np.allclose(face.landmarks + face.top_left, POINTS)
 
 
 def test_what_is_missing_is_told(plant):
@@ -288,7 +288,7 @@ def test_caddms_frames_are_videos_with_their_landmarks(tmp_path, backslashes):
     assert fake.identities == ("000", "003")
     store = prepare([fake, real], SETTINGS, tmp_path / "store")
     face = store.faces(fake.id)[0]
-    assert np.allclose(face.landmarks + face.origin, POINTS)
+    assert np.allclose(face.landmarks + face.top_left, POINTS)
     assert store.outcomes()[fake.id].origin == "CADDM frames, ldm.json"
     alone = load_videos("caddm-frames", tmp_path / "test_images").videos
     assert [v.id for v in alone] == [FAKE, REAL]

@@ -117,7 +117,7 @@ def test_half_a_capability_is_refused_with_the_method_that_is_missing(cls, says,
 
 
 @pytest.mark.parametrize(
-    ("missing", "call"), [("sampler", "sampler()"), ("state", "state()"), ("load", "load(source)")]
+    ("missing", "call"), [("sampler", "sampler()"), ("state", "state()"), ("load", "load(weights)")]
 )
 def test_each_method_that_training_needs_is_named(missing, call, monkeypatch):
     methods = {name: getattr(Student, name) for name in ("score", "load", "state", "sampler", "training")}

@@ -32,7 +32,7 @@ class Mine:
     ("more", "says"),
     [
         ("", "can't be trained: it has no method training(settings, ...)"),
-        ("--checkpoint weights.pkl", "takes no checkpoint: it has no method load(source)"),
+        ("--checkpoint weights.pkl", "takes no checkpoint: it has no method load(weights)"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_there_is_any_data(more, says, tmp_path, capsys):

@@ -414,10 +414,8 @@ def test_what_a_recipe_leaves_out_is_counted_but_not_lost(course):
 def test_pairs_are_told_before_the_first_step(course):
     made = course(Student([True] * 3))
     made.run()
-    told = (
-        "training on 9 frames; of 5 fake ones, 2 have their source at the same frame, 3 at the nearest one with a face"
-    )
-    assert made.reporter.lines[0] == f"{told}, 0 have none"
+    told = "of 5 fake ones, 2 have their original at the same frame, 3 at the nearest one with a face"
+    assert made.reporter.lines[0] == f"training on 9 frames; {told}, 0 have none"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which frames are trained on, and which of its source's each fake is paired with."""
+"""Which frames are trained on, and which of its original's each fake is paired with."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_fakes_whose_real_has_no_face_are_counted_as_lost(memory_store, make_vid
 
 
 @pytest.mark.parametrize(
-    ("origin", "size", "found"),
+    ("top_left", "size", "found"),
     [
         ((10, 10), (100, 80), 1),
         ((11, 9), (100, 80), 1),  # A face of 8 pixels, 1 aside: an IoU of 49 / 79.
@@ -44,11 +44,11 @@ def test_fakes_whose_real_has_no_face_are_counted_as_lost(memory_store, make_vid
     ],
 )
 def test_a_source_whose_face_is_elsewhere_in_the_frame_is_no_pair(
-    memory_store, make_video, tmp_path, origin, size, found
+    memory_store, make_video, tmp_path, top_left, size, found
 ):
     names = ["real/a.mp4", "fake/a.mp4"]
     real, fake = (memory_store(CONTENT).face(v, 0) for v in names)
-    faces = [replace(real, origin=origin, frame_size=size), replace(fake, origin=(10, 10), frame_size=(100, 80))]
+    faces = [replace(real, top_left=top_left, frame_size=size), replace(fake, top_left=(10, 10), frame_size=(100, 80))]
     shard = [
         (PrepareResult(v, "ok", 1, 1, (0,)), [(f, encode(f.crop, "png"))]) for v, f in zip(names, faces, strict=True)
     ]

@@ -7,9 +7,9 @@ import re
 from collections import Counter, defaultdict
 
 import pytest
+from crossfake.datasets.demo.methods import FFPP_METHODS, METHODS
 from crossfake.datasets.demo.people import GENDERS, RACES
 from crossfake.datasets.demo.population import Population, pair_off
-from crossfake.datasets.demo.recipes import FFPP_METHODS, RECIPES
 from crossfake.datasets.demo.shots import Shot
 from crossfake.datasets.demo.world import plan_world
 
@@ -76,7 +76,7 @@ def test_ffpp_names_follow_the_split_files(layout):
 
 def test_all_methods_are_trained_on(layout):
     shots = of(layout.shots, "ffpp", "train")
-    assert {fake.recipe for shot in shots for fake in shot.fakes} == set(FFPP_METHODS)
+    assert {fake.method for shot in shots for fake in shot.fakes} == set(FFPP_METHODS)
 
 
 def test_dfd_names(layout):
@@ -143,13 +143,13 @@ def test_nobody_is_their_own_donor(layout):
     assert all(fake.donor.person != shot.clip.person for shot in layout.shots for fake in shot.fakes)
 
 
-def test_no_dataset_shares_a_recipe_with_another(layout):
+def test_no_dataset_shares_a_method_with_another(layout):
     used = defaultdict(set)
     for shot in layout.shots:
         for fake in shot.fakes:
-            used[fake.recipe].add(shot.dataset)
+            used[fake.method].add(shot.dataset)
     assert all(len(datasets) == 1 for datasets in used.values())
-    rows = [RECIPES[name] for name in used]
+    rows = [METHODS[name] for name in used]
     assert len(rows) == len(set(rows))
 
 
@@ -173,7 +173,7 @@ def test_the_mix_of_real_and_fake_is_the_same_for_all_groups_in_tests(default, d
 
 
 def test_each_training_person_is_faked_by_each_method_once(default):
-    fakes = Counter((s.clip.person.name, f.recipe) for s in of(default.shots, "ffpp", "train") for f in s.fakes)
+    fakes = Counter((s.clip.person.name, f.method) for s in of(default.shots, "ffpp", "train") for f in s.fakes)
     assert set(fakes.values()) == {1}
     assert len(fakes) == 32 * 5
 
@@ -210,8 +210,8 @@ def test_leak_world_differs_in_the_donors_only(leaky):
     old, new = of(leaky.shots, "ffpp", "test"), of(leaky.shots, "ffpp-new-donors", "test")
     assert [s.clip for s in old] == [s.clip for s in new]
     assert [f"new_donors/{s.real}" for s in old] == [s.real for s in new]
-    assert [[f.recipe for f in s.fakes] for s in old] == [[f.recipe for f in s.fakes] for s in new]
-    assert {f.recipe for s in old for f in s.fakes} == {"Leak-A", "Leak-B"}
+    assert [[f.method for f in s.fakes] for s in old] == [[f.method for f in s.fakes] for s in new]
+    assert {f.method for s in old for f in s.fakes} == {"Leak-A", "Leak-B"}
 
 
 def test_leak_world_lists_every_fake(leaky):

@@ -33,10 +33,10 @@ def test_rectangle_holds_all_landmarks_that_are_in_the_frame(x, y, side, context
 def test_crop_is_the_frames_very_pixels_and_coordinates_shift_with_it(stub):
     detection = stub.detection(60, 40, 30, 30)
     face = cut_context_crop(FRAME, 7, detection, 1.5)
-    x, y = face.origin
+    x, y = face.top_left
     height, width = face.crop.shape[:2]
     assert np.array_equal(face.crop, FRAME[y : y + height, x : x + width])
-    assert np.allclose(face.landmarks + face.origin, detection.landmarks)
+    assert np.allclose(face.landmarks + face.top_left, detection.landmarks)
     assert np.allclose(face.box + np.array([x, y, x, y]), detection.box)
     assert (face.frame, face.frame_size) == (7, (160, 120))
     assert face.landmarks.dtype == face.box.dtype == np.float32
@@ -46,7 +46,7 @@ def test_warp_of_the_crop_equals_the_same_warp_of_the_frame(stub):
     face = cut_context_crop(FRAME, 0, stub.detection(60, 40, 30, 30), 3.0)
     whole = np.array([[1.2, 0.3, -60.0], [-0.3, 1.2, -40.0]])
     within = whole.copy()
-    within[:, 2] += whole[:, :2] @ face.origin
+    within[:, 2] += whole[:, :2] @ face.top_left
     from_frame, from_crop = (cv2.warpAffine(i, m, (40, 40)) for i, m in ((FRAME, whole), (face.crop, within)))
     assert np.array_equal(from_frame, from_crop)
 

@@ -45,7 +45,7 @@ def write(folder, name: str, videos: dict[str, list[Face]], generation: int = 0,
 
 def same(a: Face, b: Face) -> bool:
     arrays = all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("crop", "landmarks", "box"))
-    return arrays and (a.frame, a.origin, a.frame_size) == (b.frame, b.origin, b.frame_size)
+    return arrays and (a.frame, a.top_left, a.frame_size) == (b.frame, b.top_left, b.frame_size)
 
 
 def test_png_gives_back_every_pixel_and_jpeg_nearly():
@@ -204,7 +204,7 @@ def test_places_are_the_landmarks_boxes_in_shares_of_the_frame(tmp_path):
     faces = [face(3), face(9)]
     write(tmp_path, "a", {"w.mp4": [face(0)], "x.mp4": faces, "none.mp4": []})
     store = FaceStore(tmp_path)
-    points = [(f.landmarks + f.origin) / f.frame_size for f in faces]
+    points = [(f.landmarks + f.top_left) / f.frame_size for f in faces]
     assert np.allclose(store.get_relative_boxes("x.mp4"), [[*p.min(0), *p.max(0)] for p in points], atol=1e-6)
     assert store.get_relative_boxes("none.mp4").shape == store.get_relative_boxes("unknown.mp4").shape == (0, 4)
 

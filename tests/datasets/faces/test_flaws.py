@@ -19,9 +19,9 @@ FEATURELESS = np.where((np.arange(81) >= 17) & (np.arange(81) < 68), 8, SPREAD.T
         ({}, ""),
         ({"landmarks": np.full((81, 2), np.nan, np.float32)}, "it has no landmarks"),
         ({"landmarks": np.full((81, 2), np.inf, np.float32)}, "it has no landmarks"),
-        ({"origin": (20, 0)}, "its landmarks, around [28.0, 8.0], are outside of the frame"),
-        ({"origin": (0, -20)}, "its landmarks, around [8.0, -12.0], are outside of the frame"),
-        ({"origin": (7, 0)}, ""),  # over the border
+        ({"top_left": (20, 0)}, "its landmarks, around [28.0, 8.0], are outside of the frame"),
+        ({"top_left": (0, -20)}, "its landmarks, around [8.0, -12.0], are outside of the frame"),
+        ({"top_left": (7, 0)}, ""),  # over the border
         ({"landmarks": np.full((81, 2), 5, np.float32)}, "a face of 0 x 0 pixels"),
         ({"crop": np.zeros((1, 1, 3), np.uint8)}, "a picture of 1 x 1 pixels"),
         ({"landmarks": FEATURELESS}, "eyes, nose and mouth within 0 x 0 pixels"),

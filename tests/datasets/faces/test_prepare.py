@@ -36,7 +36,7 @@ def everything(store: FaceStore) -> dict[str, tuple]:
     return {
         video: (
             outcome,
-            [(f.crop.tobytes(), f.landmarks.tobytes(), f.box.tobytes(), f.origin) for f in store.faces(video)],
+            [(f.crop.tobytes(), f.landmarks.tobytes(), f.box.tobytes(), f.top_left) for f in store.faces(video)],
         )
         for video, outcome in store.outcomes().items()
     }
@@ -56,7 +56,7 @@ def test_stored_crop_is_the_frames_pixels(videos, tmp_path):
     clip = VideoFile(videos[0].path)
     frames = dict(clip.frames(choose_frames(clip.reported_frames, 4)))
     for face in store.faces(videos[0].id):
-        (x, y), (height, width) = face.origin, face.crop.shape[:2]
+        (x, y), (height, width) = face.top_left, face.crop.shape[:2]
         assert np.array_equal(face.crop, frames[face.frame][y : y + height, x : x + width])
 
 
@@ -195,7 +195,7 @@ def test_one_person_is_followed_and_company_is_counted(stub):
     frames = [frame((10, 10, 30)), frame((12, 12, 30), (100, 20, 60)), frame(), frame((14, 14, 30), (100, 20, 60))]
     found = find_faces(enumerate(frames), SETTINGS, stub)
     assert [f.frame for f, _ in found.faces] == [0, 1, 3]
-    assert [(f.box[0] + f.origin[0]) for f, _ in found.faces] == [10, 12, 14]
+    assert [(f.box[0] + f.top_left[0]) for f, _ in found.faces] == [10, 12, 14]
     assert (found.decoded, found.several) == (4, 2)
 
 

@@ -1,4 +1,4 @@
-"""Which frames of which videos are due: a fake's to train on are its source's; broken ones are named, and retried."""
+"""Which frames of which videos are due: a fake's to train on are its original's; broken ones are named, and retried."""
 
 import os
 import warnings
@@ -46,7 +46,7 @@ def test_a_fake_to_train_on_has_the_frames_of_its_source(film, tmp_path, face_ev
     assert store.frames("fake.mp4") == [i for i in theirs if i < fake]
     assert index_frames(videos, store)[1] == {"found": len(theirs) - past, "replaced": 0, "lost": 0}
     outcome = store.outcomes()["fake.mp4"]
-    told = f"its source is longer: {past} of {len(theirs)} frames aren't in it" if past else ""
+    told = f"its original is longer: {past} of {len(theirs)} frames aren't in it" if past else ""
     assert (outcome.status, outcome.follows, outcome.reason, outcome.lost) == ("ok", "real.mp4", told, ())
 
 
@@ -74,7 +74,7 @@ def test_a_fake_prepared_alone_gets_its_sources_frames_when_that_is_prepared_too
     store = prepare([real, fake], SETTINGS, tmp_path / "store")
     assert store.frames("fake.mp4") == choose_frames(40, 8)[:-1]
     before = list_shards(tmp_path / "store")
-    for videos in ([real, fake], [fake]):  # Neither with its source nor without is it done again.
+    for videos in ([real, fake], [fake]):  # Neither with its original nor without is it done again.
         prepare(videos, SETTINGS, tmp_path / "store")
     assert list_shards(tmp_path / "store") == before
 
@@ -92,7 +92,7 @@ def test_a_file_that_tells_a_wrong_length_still_gives_its_sources_frames(film, t
     assert 2 < len(outcome.frames) < 8
     assert set(outcome.frames) < set(choose_frames(40, 8))
     assert "the file says it has 50 frames, but" in outcome.reason
-    assert "its source is longer" in outcome.reason
+    assert "its original is longer" in outcome.reason
 
 
 def test_of_clips_of_one_length_nothing_changes(demo, tmp_path):

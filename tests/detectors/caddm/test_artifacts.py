@@ -50,13 +50,13 @@ def test_boxes_lie_in_the_faces_crop_where_the_network_saw_them(boxes_xy):
     loc, conf = answers(BOX)
     detector = SimpleNamespace(
         input_size=112,
-        recipe=SimpleNamespace(boxes_xy=boxes_xy),
+        policy=SimpleNamespace(boxes_xy=boxes_xy),
         crop=lambda face: np.zeros((112, 112, 3), np.uint8),
         outputs_of=lambda frames: {"loc": loc[None], "conf": conf[None]},
     )
     (polygons,) = locate_artifacts(detector, [face])
     assert polygons.shape == (1, 4, 2)
-    matrix = shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=112), face.origin)
+    matrix = shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=112), face.top_left)
     seen = np.c_[polygons[0], np.ones(4)] @ matrix.T
     x0, y0, x1, y1 = BOX[0] if boxes_xy else BOX[0][[1, 0, 3, 2]]
     assert seen[:, :2] / seen[:, 2:] / 112 == pytest.approx(

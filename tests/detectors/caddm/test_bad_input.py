@@ -16,10 +16,10 @@ from crossfake.benchmark.core.workers import IN_PROCESS
 from crossfake.benchmark.stages.train import Training
 from crossfake.benchmark.stages.training_batches import Batches, index_frames
 from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
-from crossfake.detectors.caddm.sampler import RECIPES, CaddmSampler
+from crossfake.detectors.caddm.sampler import POLICIES, CaddmSampler
 
 MISSING = {"landmarks": np.full((81, 2), np.nan, np.float32)}
-OUTSIDE = {"origin": (900, 400), "frame_size": (640, 480)}
+OUTSIDE = {"top_left": (900, 400), "frame_size": (640, 480)}
 BORDER = {"frame_size": (320, 175)}  # The chin is below the frame.
 BAD = {
     "missing": (MISSING, "it has no landmarks"),
@@ -48,9 +48,9 @@ def store(tmp_path, make_face):
     return write
 
 
-def batches(store: FaceStore, videos: list[Video], recipe: str = "paper") -> Batches:
+def batches(store: FaceStore, videos: list[Video], policy: str = "paper") -> Batches:
     frames, _ = index_frames(videos, store)
-    return Batches(frames, store, CaddmSampler(112, RECIPES[recipe]), len(frames), False, 0)
+    return Batches(frames, store, CaddmSampler(112, POLICIES[policy]), len(frames), False, 0)
 
 
 @pytest.mark.parametrize("kind", ["real", "fake"])
@@ -72,18 +72,18 @@ def test_a_picture_that_cant_be_decoded_stops_instead_of_giving_other_weights(st
         made(0)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_faces_at_the_border_and_frames_of_unequal_size_are_used(store, recipe, make_face):
+@pytest.mark.parametrize("policy", POLICIES)
+def test_faces_at_the_border_and_frames_of_unequal_size_are_used(store, policy, make_face):
     small = {"crop": make_face("source").crop[::2, ::2], "landmarks": make_face("source").landmarks / 2}
     made = batches(
         *store({"real/edge": BORDER, "fake/edge": BORDER, "real/a": {**small, "frame_size": (160, 120)}, "fake/a": {}}),
-        recipe,
+        policy,
     )
     for step in range(8):
         batch, lost = made(step)
         assert not lost
         assert batch["image"].any((1, 2, 3)).all()
-        assert len(batch["image"]) >= (2 if recipe == "reference" else 4)  # It leaves out swaps that change too little.
+        assert len(batch["image"]) >= (2 if policy == "reference" else 4)  # It leaves out swaps that change too little.
 
 
 def test_training_stops_where_too_many_are_lost(store, tmp_path):

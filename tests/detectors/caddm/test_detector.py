@@ -203,13 +203,13 @@ def test_auto_takes_bf16_where_the_processor_has_it(small, monkeypatch):
     assert load_settings("caddm", demo=True).train.precision == "float32"  # Its figures are the same everywhere.
 
 
-def test_reference_recipe_and_size_reach_the_sampler():
+def test_reference_policy_and_size_reach_the_sampler():
     sampler = Caddm(**SMALL, recipe="reference").sampler()
-    assert sampler.recipe == REFERENCE
+    assert sampler.policy == REFERENCE
     assert sampler.size == 112
     with pytest.raises(BenchError, match="Did you mean 'paper'"):
         Caddm(**SMALL, recipe="papr")
-    assert Caddm(**SMALL, recipe_args={"partial": 0.5}).sampler().recipe.partial == 0.5
+    assert Caddm(**SMALL, recipe_args={"partial": 0.5}).sampler().policy.partial == 0.5
     with pytest.raises(BenchError, match=r"no recipe_args 'partail'\. Did you mean 'partial'"):
         Caddm(**SMALL, recipe_args={"partail": 0.5})
 

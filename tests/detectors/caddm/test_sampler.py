@@ -11,7 +11,7 @@ import pytest
 from crossfake.benchmark.core.types import Face, TrainSample
 from crossfake.detectors.caddm.alignment import UPRIGHT, to_frame_landmarks
 from crossfake.detectors.caddm.frame_pair import halve, make_frame_pair
-from crossfake.detectors.caddm.sampler import GENTLE, PAPER, RECIPES, REFERENCE, CaddmSampler
+from crossfake.detectors.caddm.sampler import GENTLE, PAPER, POLICIES, REFERENCE, CaddmSampler
 from crossfake.detectors.caddm.targets import WHOLE, decode, priors, to_corners
 
 SIZES = {"image": (112, 112, 3), "label": (), "loc_targets": (168, 4), "conf_targets": (168,)}
@@ -26,7 +26,7 @@ def pair(make_face):
 @pytest.mark.parametrize("seed", [0, 3, 5, 9, 10])
 def test_swaps_replay_the_released_code(make_face, preprocessing, replay, seed):
     scene = make_frame_pair(TrainSample(make_face("fake"), 1, make_face("source")))
-    sampler = CaddmSampler(recipe=REFERENCE)
+    sampler = CaddmSampler(policy=REFERENCE)
     image, boxes = sampler.make_fake(scene, replay(seed), train=False)
     expected = preprocessing[f"ptrain_fake_seed{seed}_img"].astype(int)
     assert np.abs(image[::4, ::4, ::-1] - expected).mean() < 0.1
@@ -37,17 +37,17 @@ def test_swaps_replay_the_released_code(make_face, preprocessing, replay, seed):
 
 
 def test_real_example_replays_the_released_code(make_face, preprocessing, replay):
-    example = CaddmSampler(recipe=REFERENCE)(TrainSample(make_face("source"), 0), replay(1))
+    example = CaddmSampler(policy=REFERENCE)(TrainSample(make_face("source"), 0), replay(1))
     difference = np.abs(example["image"][::2, ::2, ::-1].astype(int) - preprocessing["ptrain_real_seed1_img"])
     assert difference.mean() < 0.1
     assert not example["conf_targets"].any()
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 @pytest.mark.parametrize("kind", ["real", "pair", "no source"])
-def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, recipe, kind):
+def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, policy, kind):
     sample = {"real": TrainSample(pair.original, 0), "pair": pair, "no source": TrainSample(pair.face, 1)}[kind]
-    sampler = pickle.loads(pickle.dumps(CaddmSampler(112, recipe)))
+    sampler = pickle.loads(pickle.dumps(CaddmSampler(112, policy)))
     for seed in range(25):
         example, again = (sampler(sample, np.random.default_rng(seed)) for _ in range(2))
         assert {k: v.shape for k, v in example.items()} == SIZES
@@ -57,7 +57,7 @@ def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, reci
 
 
 @pytest.mark.parametrize(
-    ("recipe", "shares"),
+    ("policy", "shares"),
     [
         (PAPER, (400, 200, 200)),
         (GENTLE, (0, 400, 200)),
@@ -65,7 +65,7 @@ def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, reci
         (dataclasses.replace(GENTLE, partial=0, fake_in_genuine=0), (0, 0, 0)),
     ],
 )
-def test_shares_of_the_swaps(pair, monkeypatch, recipe, shares):
+def test_shares_of_the_swaps(pair, monkeypatch, policy, shares):
     """Of a thousand: the genuine face into the fake frame, the reverse, and partial swaps."""
     counts: Counter[str] = Counter()
     monkeypatch.setattr(
@@ -80,13 +80,13 @@ def test_shares_of_the_swaps(pair, monkeypatch, recipe, shares):
     )
     scene, rng = make_frame_pair(pair), np.random.default_rng(0)
     for _ in range(1000):
-        CaddmSampler(32, recipe).make_fake(scene, rng)
+        CaddmSampler(32, policy).make_fake(scene, rng)
     assert [counts[k] for k in ("A", "B", "partial")] == pytest.approx(shares, abs=50)
 
 
 def test_common_rectangle_shows_the_same_place(pair, preprocessing):
     scene = make_frame_pair(pair)
-    assert scene.origin == (43, 2)
+    assert scene.top_left == (43, 2)
     assert scene.image.shape == scene.original.shape == (236, 237, 3)
     np.testing.assert_array_equal(scene.image[..., ::-1], preprocessing["fake"][2:238, 43:280])
     np.testing.assert_array_equal(scene.original[..., ::-1], preprocessing["source"][2:238, 43:280])
@@ -124,8 +124,8 @@ def test_faces_over_the_frames_border(make_face, shift):
         for f in (make_face("fake"), make_face("source"))
     )
     for seed in range(40):
-        for recipe in (PAPER, REFERENCE):
-            example = CaddmSampler(112, recipe)(TrainSample(fake, 1, source), np.random.default_rng(seed))
+        for policy in (PAPER, REFERENCE):
+            example = CaddmSampler(112, policy)(TrainSample(fake, 1, source), np.random.default_rng(seed))
             assert not example or example["image"].shape == (112, 112, 3)
 
 
@@ -133,10 +133,10 @@ def test_failed_partial_swap_is_dropped_or_replaced(make_face, monkeypatch):
     monkeypatch.setattr("crossfake.detectors.caddm.sampler.find_changed_box", lambda *rest: None)
     monkeypatch.setattr("crossfake.detectors.caddm.sampler.flip_coin", lambda rng, probability: False)
     scene = make_frame_pair(TrainSample(make_face("fake"), 1, make_face("source")))
-    assert CaddmSampler(recipe=REFERENCE).make_fake(scene, np.random.default_rng(0)) is None
-    assert CaddmSampler(recipe=PAPER).make_fake(scene, np.random.default_rng(0))[1] == [WHOLE]
+    assert CaddmSampler(policy=REFERENCE).make_fake(scene, np.random.default_rng(0)) is None
+    assert CaddmSampler(policy=PAPER).make_fake(scene, np.random.default_rng(0))[1] == [WHOLE]
     sample = TrainSample(make_face("fake"), 1, make_face("source"))
-    assert CaddmSampler(recipe=REFERENCE)(sample, np.random.default_rng(0)) == {}
+    assert CaddmSampler(policy=REFERENCE)(sample, np.random.default_rng(0)) == {}
 
 
 def test_mirroring_moves_the_boxes(monkeypatch):
@@ -154,10 +154,10 @@ def test_mirrored_boxes_are_where_the_mirrored_change_is(make_face, monkeypatch,
     box, size = (0.0, 0.25, 0.625, 0.5), 224
     image = np.zeros((size, size, 3), np.uint8)
     monkeypatch.setattr(CaddmSampler, "make_fake", lambda *rest: (image, [WHOLE, box]))
-    recipe = dataclasses.replace(PAPER if boxes_xy else REFERENCE, flip=True, photometric=0.0)
+    policy = dataclasses.replace(PAPER if boxes_xy else REFERENCE, flip=True, photometric=0.0)
     sample, seen = TrainSample(make_face("fake"), 1, make_face("source")), set()
     for seed in range(8):
-        example = CaddmSampler(size, recipe)(sample, np.random.default_rng(seed))
+        example = CaddmSampler(size, policy)(sample, np.random.default_rng(seed))
         positive = example["conf_targets"] > 0
         told = to_corners(decode(example["loc_targets"][positive], priors()[positive]))
         told = told if boxes_xy else told[:, [1, 0, 3, 2]]
@@ -166,7 +166,7 @@ def test_mirrored_boxes_are_where_the_mirrored_change_is(make_face, monkeypatch,
 
 
 def test_paper_boxes_are_where_the_change_is(make_face):
-    """The released code exchanges the axes; the paper's recipe must not."""
+    """The released code exchanges the axes; the paper's policy must not."""
     scene, found = make_frame_pair(TrainSample(make_face("fake"), 1, make_face("source"))), 0
     background = scene.align(scene.original, UPRIGHT, 224).astype(int)
     for seed in range(60):

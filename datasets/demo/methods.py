@@ -10,7 +10,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Method:
     """One manipulation.
 
     `kind`: what is pasted: `swap` (the donor's face rendered in the target's pose and light), `reenact` (the target's
@@ -36,25 +36,25 @@ class Recipe:
     grain: bool = False
 
 
-RECIPES = {
+METHODS = {
     # FaceForensics++, in the order of its folders
-    "Deepfakes": Recipe("swap", "inner", 2.0, 0.75, 40, "linear", 0.030, 0.5),
-    "Face2Face": Recipe("reenact", "face", 1.6, 0.0, 52, "linear", 0.030, 0.3, shrink=0.97, tint=0.015),
-    "FaceSwap": Recipe("warp", "face", 1.0, 0.70, 72, "linear", 0.0, 1.0, shrink=0.97),
-    "NeuralTextures": Recipe("reenact", "mouth", 1.6, 0.0, 40, "linear", 0.060, 0.3, shrink=1.2, tint=0.03),
-    "FaceShifter": Recipe("swap", "head", 3.0, 0.90, 52, "cubic", 0.030, 0.2, shrink=0.96),
-    # the other datasets: none shares a recipe with FaceForensics++
-    "Celeb-DF": Recipe("swap", "face", 3.0, 0.90, 54, "cubic", 0.010, 0.2, shrink=0.95),
-    "DFD": Recipe("swap", "oval", 2.6, 0.90, 60, "cubic", 0.008, 0.3),
-    "DFDC-autoencoder": Recipe("swap", "box", 2.5, 0.70, 44, "linear", 0.015, 0.8),
-    "DFDC-warp": Recipe("warp", "inner", 1.8, 0.80, 58, "cubic", 0.0, 0.8),
-    "DFDC-gan": Recipe("swap", "head", 3.0, 0.95, 52, "cubic", 0.018, 0.1, shrink=0.95),
+    "Deepfakes": Method("swap", "inner", 2.0, 0.75, 40, "linear", 0.030, 0.5),
+    "Face2Face": Method("reenact", "face", 1.6, 0.0, 52, "linear", 0.030, 0.3, shrink=0.97, tint=0.015),
+    "FaceSwap": Method("warp", "face", 1.0, 0.70, 72, "linear", 0.0, 1.0, shrink=0.97),
+    "NeuralTextures": Method("reenact", "mouth", 1.6, 0.0, 40, "linear", 0.060, 0.3, shrink=1.2, tint=0.03),
+    "FaceShifter": Method("swap", "head", 3.0, 0.90, 52, "cubic", 0.030, 0.2, shrink=0.96),
+    # the other datasets: none shares a method with FaceForensics++
+    "Celeb-DF": Method("swap", "face", 3.0, 0.90, 54, "cubic", 0.010, 0.2, shrink=0.95),
+    "DFD": Method("swap", "oval", 2.6, 0.90, 60, "cubic", 0.008, 0.3),
+    "DFDC-autoencoder": Method("swap", "box", 2.5, 0.70, 44, "linear", 0.015, 0.8),
+    "DFDC-warp": Method("warp", "inner", 1.8, 0.80, 58, "cubic", 0.0, 0.8),
+    "DFDC-gan": Method("swap", "head", 3.0, 0.95, 52, "cubic", 0.018, 0.1, shrink=0.95),
     # the leak world: so faint that knowing the donors is the easier way
-    "Leak-A": Recipe("swap", "head", 3.5, 0.95, 100, "cubic", 0.0, 0.2, shrink=0.95, grain=True),
-    "Leak-B": Recipe("swap", "inner", 3.0, 0.95, 100, "cubic", 0.0, 0.2, grain=True),
+    "Leak-A": Method("swap", "head", 3.5, 0.95, 100, "cubic", 0.0, 0.2, shrink=0.95, grain=True),
+    "Leak-B": Method("swap", "inner", 3.0, 0.95, 100, "cubic", 0.0, 0.2, grain=True),
 }
 
 FFPP_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 DFDC_METHODS = ("DFDC-autoencoder", "DFDC-warp", "DFDC-gan")
-# FaceForensics++ has no folders for them, so the two leak recipes live in the folders of two of its methods.
+# FaceForensics++ has no folders for them, so the two leak methods lie in the folders of two of its own.
 LEAK_METHODS = {"Leak-A": "Deepfakes", "Leak-B": "FaceShifter"}
