@@ -29,7 +29,7 @@ GROUPS_TRIED = (
 _NUISANCE = np.linspace(0.0025, 0.9975, 200)
 
 
-def expected_interval(n: int, rate: float) -> tuple[float, float]:
+def compute_expected_interval(n: int, rate: float) -> tuple[float, float]:
     """Return the mean lower and upper end of the exact 95 % interval of a share of `n` videos whose truth is `rate`."""
     from scipy.special import betaincinv
     from scipy.stats import binom
@@ -347,7 +347,7 @@ def _report_group(cell: pd.Series, largest: pd.Series, fpr: float, auc: float, w
         "real": real,
         "fake": fake,
         "clips": clips,
-        "fpr_interval": expected_interval(real, fpr),
+        "fpr_interval": compute_expected_interval(real, fpr),
         "auc_width": 2 * 1.96 * auc_deviation(auc, real, clips) if min(real, clips) >= MIN_SAMPLES else None,
     }
     if cell["group"] == largest["group"]:

@@ -87,7 +87,7 @@ class JaxDetector(NetworkDetector):
         return np.asarray(self._run(self.probabilities, frames))[: len(frames)]
 
     def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        found = to_channels_first(self._run(self.named_outputs, images))
+        found = to_channels_first(self._run(self.name_outputs, images))
         return {name: value[: len(images)] for name, value in found.items()}
 
     def _run(self, function: Callable[..., Any], images: np.ndarray) -> Any:
@@ -100,14 +100,14 @@ class JaxDetector(NetworkDetector):
         given = jax.device_put(pad_rows(images, self._largest[kind]), self.split)
         return self.compile_once(function, given.shape, given.dtype)(*self.weights, given)
 
-    def named_outputs(self, params: nnx.State, rest: nnx.State, images: Array) -> Named:
+    def name_outputs(self, params: nnx.State, rest: nnx.State, images: Array) -> Named:
         """Run the network, as a pure function of the weights and a batch; see `inputs` for what it may be."""
         network = nnx.merge(self.graph, params, rest)
         return self.forward(network, self.inputs(images, EVALUATION), EVALUATION)
 
     def probabilities(self, params: nnx.State, rest: nnx.State, frames: Array) -> Array:
         """Do what `score` does, as a pure function of the weights and a batch."""
-        return jax.nn.softmax(self.named_outputs(params, rest, frames)["logits"])[:, 1]
+        return jax.nn.softmax(self.name_outputs(params, rest, frames)["logits"])[:, 1]
 
     def compile_once(self, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any) -> Any:
         """Compile a pure function of the weights and images of this shape and type, once."""

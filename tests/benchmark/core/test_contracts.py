@@ -135,7 +135,7 @@ def test_a_card_that_says_more_than_its_class_can_is_refused():
 
 
 def test_a_checkpoint_for_what_takes_none_is_refused():
-    with pytest.raises(BenchError, match=r"mine has no method load\(source\), which a checkpoint needs"):
+    with pytest.raises(BenchError, match=r"mine has no method load\(weights\), which a checkpoint needs"):
         load_from(entry_of(Scorer), Path("weights.pkl"))
 
 

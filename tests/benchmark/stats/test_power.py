@@ -9,8 +9,8 @@ from crossfake.benchmark.stats.group_gaps import placements
 from crossfake.benchmark.stats.power import (
     _fisher,
     auc_deviation,
+    compute_expected_interval,
     count_groups,
-    expected_interval,
     find_rejections,
     find_smallest_gaps,
     power,
@@ -44,7 +44,7 @@ def test_expected_interval_averages_the_exact_one():
     n, rate = 9, 0.3
     ends = [binomtest(k, n).proportion_ci(method="exact") for k in range(n + 1)]
     mean = [float(np.average(e, weights=binom.pmf(np.arange(n + 1), n, rate))) for e in zip(*ends, strict=True)]
-    assert expected_interval(n, rate) == pytest.approx(mean)
+    assert compute_expected_interval(n, rate) == pytest.approx(mean)
 
 
 def test_power_grows_with_gap_and_size_and_smallest_gap_is_where_it_passes():
