@@ -117,7 +117,7 @@ def _row_as_data(table: Table, row: Row) -> dict[str, object]:
             "metrics": result.metrics,
             "groups": result.pooled.groups,
             "drop": row.drop(test),
-            "worst_group": result.worst,
+            "worst_group": summary._asdict() if (summary := result.groups) else None,
             "coverage": [c.coverage for c in result.done],
             "best": (row.key, test) in table.best,
             "lost": [{"seed": c.cell.seed, "status": c.status, "error": c.error} for c in result.lost],

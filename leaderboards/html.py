@@ -60,8 +60,8 @@ def render_page(made: list[Table]) -> str:
 def mark_up_number(shown: str) -> Markup:
     """Set an interval, or why there is none, and a sample size smaller than the value they belong to."""
     written = str(escape(shown)).replace(MARK, '<sup title="can’t be told from the best">1</sup>')
-    written = re.sub(r"(\([^()]*\binterval\))", r'<span class="ci why">\1</span>', written)
-    return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+\))", r'<span class="ci">\1</span>', written))  # escaped above # nosec B704
+    written = re.sub(r"(\([^()]*\binterval\b[^()]*\))", r'<span class="ci why">\1</span>', written)
+    return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+[^()]*\))", r'<span class="ci">\1</span>', written))  # escaped above # nosec B704
 
 
 @dataclass(frozen=True)

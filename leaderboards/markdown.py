@@ -8,9 +8,10 @@ from tabulate import tabulate
 
 from ..benchmark.core.scorecard import Failure
 from ..benchmark.core.types import Estimate
-from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC
+from ..benchmark.stats.attributes import INTERSECTION
+from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC, GroupSummary
 from .published import Reported, list_citations, match_published
-from .rows import GAP, Result, Row, Table
+from .rows import Result, Row, Table
 
 FAILED, SKIPPED, NOT_RUN, UNKNOWN = "ERR", "skipped", "", "unknown"
 MARK = " ¹"
@@ -20,7 +21,8 @@ NOTES = """\
 Video AUC: a video's score pooled from its frames, fake against real, with the 95 % interval of a bootstrap over videos
 (clustered by person where known) and seeds. ¹: the best of the table on that test set, and all that a paired test can't
 tell from it. Drop: video AUC lost against the training set's own test split. Worst group and gap: over the
-intersectional groups (such as gender x race) that have enough videos of each class; n is the smallest cell.
+intersectional groups (such as gender x race) that have enough videos of each class; where fewer than two have, over
+gender alone, or race alone. n is the smallest cell; the intervals of an attribute's groups hold all at once.
 Scored: videos scored / videos on the official list (of those asked for, where PARTIAL). Checkpoints trained here are
 selected on the training set's validation split. GFLOPs: an image, a multiply-add being two.
 ERR: the cell failed; skipped: its training had failed already; empty: not run.
@@ -112,7 +114,7 @@ def _format_metrics(row: Row, test: str) -> list[str]:
         return [_format_missing(result)] * (len(DETAILS) - 4)
     drop = row.drop(test)
     facts = [format_estimate(drop) if drop else "", format_estimate(result.metrics.get(FRAME_AUC))]
-    return [*facts, format_worst_group(result), format_gap(result.metrics.get(GAP)), format_coverage(result)]
+    return [*facts, format_worst_group(result.groups), format_gap(result.groups), format_coverage(result)]
 
 
 def format_names(row: Row) -> list[str]:
@@ -146,28 +148,46 @@ NO_INTERVAL = "no interval"
 
 
 def format_estimate(e: Estimate | None) -> str:
-    """Write `0.931 [0.890, 0.965]`, or why it has no interval: `0.500 (too few videos for an interval)`."""
+    """Write `0.931 [0.890, 0.965]`, or why it has no interval: `0.500 (too few videos for an interval)`.
+
+    An interval that three digits would close is written with more.
+    """
     if e is None or e.value is None:
         return (e and e.note) or "undefined"
-    return f"{e.value:.3f} " + (f"({_find_reason(e)})" if e.lo is None else f"[{e.lo:.3f}, {e.hi:.3f}]")
+    if e.lo is None or e.hi is None or e.lo == e.hi:
+        return f"{e.value:.3f} ({_find_reason(e)})"
+    digits = next((d for d in range(3, 9) if f"{e.lo:.{d}f}" != f"{e.hi:.{d}f}"), 9)
+    return f"{e.value:.{digits}f} [{e.lo:.{digits}f}, {e.hi:.{digits}f}]"
 
 
 def _find_reason(e: Estimate) -> str:
-    """Return the part of a note that is of the interval; it comes first, and the others are of the groups."""
-    first = e.note.partition(";")[0]
-    return first if first.endswith("interval") else NO_INTERVAL
+    """Return the part of a note that is of the interval; the others are of the groups."""
+    return next((part for part in e.note.split("; ") if "interval" in part), NO_INTERVAL)
 
 
-def format_gap(e: Estimate | None) -> str:
+def format_gap(groups: GroupSummary | None) -> str:
     """Write `0.120 [0.04, 0.31] (n 9)`; n is the smallest cell, without which a gap means nothing."""
-    if e is None:
-        return "not annotated"
-    return "too few" if e.value is None else f"{format_estimate(e)} (n {e.n})"
+    if groups is None or groups.gap is None or groups.gap.value is None:
+        return _format_too_few(groups)
+    alone = "" if groups.attribute == INTERSECTION else f"; {groups.attribute} alone"
+    return f"{format_estimate(groups.gap)} (n {groups.gap.n}{alone})"
 
 
-def format_worst_group(result: Result) -> str:
-    """Write `female-asian 0.81 [0.70, 0.93] (n 24)`."""
-    return f"{result.worst[0]} {format_gap(result.worst[1])}" if result.worst else format_gap(result.metrics.get(GAP))
+def format_worst_group(groups: GroupSummary | None) -> str:
+    """Write `female-asian 0.81 [0.70, 0.93] (n 24; 3 of 8 groups)`."""
+    if groups is None or groups.worst is None:
+        return _format_too_few(groups)
+    return f"{groups.group} {format_estimate(groups.worst)} (n {groups.worst.n}; {_count_groups(groups)})"
+
+
+def _format_too_few(groups: GroupSummary | None) -> str:
+    return f"too few ({_count_groups(groups)})" if groups else "not annotated"
+
+
+def _count_groups(groups: GroupSummary) -> str:
+    """Say of how many groups the worst is the worst, and whose, where it isn't the intersection's."""
+    alone = "" if groups.attribute == INTERSECTION else f" of {groups.attribute} alone"
+    return f"{groups.qualified} of {groups.groups} groups{alone}"
 
 
 def format_coverage(result: Result) -> str:

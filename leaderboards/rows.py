@@ -11,17 +11,16 @@ from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.provenance import Provenance
 from ..benchmark.core.scorecard import Card, CellDescription, Failure, ScoreCard
 from ..benchmark.core.types import Estimate
-from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.seed_pooling import (
     AUC,
+    GroupSummary,
     PooledMetrics,
     find_best,
-    find_worst_group,
     pool_seeds,
     subtract_estimates,
+    summarise_groups,
 )
 
-GAP = f"video.fairness.{INTERSECTION}.auc_gap"
 Fact = tuple[str, object]
 """What is told, and its name."""
 
@@ -65,9 +64,9 @@ class Result:
         return (self.pooled if len(kept) == len(self.done) else pool_seeds(kept)).metrics.get(AUC)
 
     @property
-    def worst(self) -> tuple[str, Estimate] | None:
-        """The intersectional group with the lowest AUC among those large enough, n being its smaller class."""
-        return find_worst_group(self.pooled, INTERSECTION)
+    def groups(self) -> GroupSummary | None:
+        """The worst group and the gap, of the intersection, or of gender or race alone where that is too small."""
+        return summarise_groups(self.pooled)
 
 
 @dataclass(frozen=True)

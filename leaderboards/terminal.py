@@ -6,8 +6,9 @@ from math import isclose
 
 from ..benchmark.core.scorecard import Card, GroupCell, Level, LevelCell, ScoreCard
 from ..benchmark.stats.calibration import TEMPERATURES
+from ..benchmark.stats.seed_pooling import PooledMetrics, summarise_groups
 from .markdown import Grid, format_estimate, format_gap, format_grid
-from .rows import GAP, describe_protocol, display_name
+from .rows import describe_protocol, display_name
 
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
 
@@ -16,7 +17,7 @@ def format_summary(cards: list[Card]) -> str:
     """Return a row a cell, and where there are several test sets or rows, the matrix of their video AUC before it."""
     protocol = " | ".join(sorted({describe_protocol(c) for c in cards}))
     header = ["detector", "train", "test", "seed", "video AUC [95 % CI]", "frame AUC"]
-    header += ["intersectional AUC gap (n)", "scored", "img/s"]
+    header += ["AUC gap of groups (n)", "scored", "img/s"]
     parts = [f"world: {protocol}", format_grid(header, [_cell_row(card) for card in cards])]
     tests = list(dict.fromkeys(c.cell.test for c in cards))
     lines = list(dict.fromkeys(_line_key(c) for c in cards))
@@ -43,7 +44,7 @@ def _cell_row(card: Card) -> list[str]:
         *names,
         _format_auc(card),
         format_estimate(card.frame.auc),
-        format_gap(card.metrics.get(GAP)),
+        format_gap(summarise_groups(PooledMetrics(card.metrics, card.groups))),
         f"{card.coverage.scored}/{card.coverage.official}",
         f"{card.speed:.0f}" if card.speed else "unknown",
     ]

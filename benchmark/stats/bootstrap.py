@@ -19,6 +19,11 @@ from ..core.types import Estimate
 from .metrics import RANK_METRICS, Array, Curve, make_roc_curve
 
 LEVEL = 0.95
+TOO_FEW = "too few videos for an interval"
+NO_DRAWS = "no interval: nothing was drawn"
+ALL_ALIKE = "no interval: the same in every draw"
+ALIKE = 1e-12
+"""Draws that lie closer differ by rounding alone."""
 BINS = 2048
 _MAX_CLUSTERS = 2**16  # clusters drawn apart: with 1,000 draws 64 MB
 _DRAWS_AT_ONCE = 64
@@ -138,8 +143,9 @@ def estimate_interval(
     clusters: int | None = None,
     bounded: bool = True,
     parts: Parts = (),
+    level: float = LEVEL,
 ) -> Estimate:
-    """Return a value with the interval that the spread of its bootstrap draws allows.
+    """Return a value with the interval that the spread of its bootstrap draws allows; none if they don't differ.
 
     The spread gives a standard error, and Student's t with `clusters` - 1 degrees of freedom the interval: on the
     logit scale for a value between 0 and 1, where percentiles of the draws come out too narrow and too high. A share
@@ -154,24 +160,26 @@ def estimate_interval(
             and is exactly 0 or 1, those of the smaller class.
         bounded: the value lies between 0 and 1 by its nature; else the interval is symmetric.
         parts: what of its variance comes from training seeds; see `average_over_seeds`.
+        level: in how many of all tables the interval is to hold the truth, 0 ... 1.
     """
     if np.isnan(value):
         return Estimate(None, None, None, n, "undefined (one class)")
     draws, drawn = len(drawn), drawn[~np.isnan(drawn)]  # Draws without both classes say nothing of the spread.
     count = n if clusters is None else clusters
     if len(drawn) <= max(draws / 2, 1) or count < 2:
-        return Estimate(value, None, None, n, "too few videos for an interval" if draws else "")
-    if bounded and 0 < value < 1 and np.ptp(drawn) == 0:  # Which isn't to be sure of it.
-        return Estimate(value, None, None, n, "no interval: the same in every draw")
+        return Estimate(value, None, None, n, TOO_FEW if draws else NO_DRAWS)
+    at_edge = bounded and value in (0, 1)
+    if not at_edge and np.ptp(drawn) < ALIKE:  # Which isn't to be sure of it.
+        return Estimate(value, None, None, n, ALL_ALIKE)
     freedom = degrees_of_freedom(drawn, count, parts)
-    reach = standard_error(drawn, count) * float(special.stdtrit(freedom, (1 + LEVEL) / 2))
+    reach = standard_error(drawn, count) * float(special.stdtrit(freedom, (1 + level) / 2))
     if not bounded:
         lo, hi = value - reach, value + reach
-    elif 0 < value < 1:
+    elif not at_edge:
         middle, reach = special.logit(value), reach * _logit_per_unit(value, drawn, n, sum(v for v, _ in parts))
         lo, hi = float(special.expit(middle - reach)), float(special.expit(middle + reach))
     else:
-        lo, hi = _interval_at_edge(value, drawn, count)
+        lo, hi = _interval_at_edge(value, drawn, count, level)
     return Estimate(value, min(lo, value), max(hi, value), n)  # Rounding may have passed the value.
 
 
@@ -196,8 +204,8 @@ def _logit_per_unit(value: float, drawn: Array, n: int, of_seeds: float) -> floa
     return float(slope * max(further, 1.0) ** (max(1 - of_seeds / variance, 0.0) / 2))
 
 
-def _interval_at_edge(value: float, drawn: Array, clusters: int) -> tuple[float, float]:
-    tail = (1 - LEVEL) / 2
+def _interval_at_edge(value: float, drawn: Array, clusters: int, level: float) -> tuple[float, float]:
+    tail = (1 - level) / 2
     away = np.quantile(np.abs(drawn - value), 1 - tail) or 1 - special.betaincinv(clusters + 0.5, 0.5, tail)
     return (1 - float(away), 1.0) if value == 1 else (0.0, float(away))
 

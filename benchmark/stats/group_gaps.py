@@ -27,8 +27,19 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.scorecard import GroupCell, Groups, LevelCell
 from ..core.types import FAKE, REAL, Estimate
 from .attributes import attribute_columns, cross_attributes
-from .bootstrap import LEVEL, MetricDraws, Resamples, average_over_seeds, draw_seed_errors, estimate_interval
+from .bootstrap import (
+    ALIKE,
+    ALL_ALIKE,
+    LEVEL,
+    NO_DRAWS,
+    TOO_FEW,
+    MetricDraws,
+    Resamples,
+    average_over_seeds,
+    draw_seed_errors,
+)
 from .fairness_metrics import compute_gaps, compute_rates, sigmoid
+from .group_intervals import estimate_group_rate
 
 MIN_PER_CLASS = {"video": 5, "frame": 1}
 """The fewest reals and fakes with which a group enters the gaps; at frame level it is as in the literature."""
@@ -158,9 +169,8 @@ def measure_groups(
         families = [found[attribute] for found in (first, *others)]
         kept = [i for i, n in enumerate(_smallest_counts(families, "size")) if n.min() >= MIN_PER_CLASS[level]]
         groups[attribute] = {g: _measure_cell(level, families, i) for i, g in enumerate(families[0].names)}
-        metrics |= {
-            f"{level}.fairness.{attribute}.{k}": e for k, e in _measure_gaps(level, families, kept, "at").items()
-        }
+        measured = _measure_gaps(level, families, kept, "at") | _name_worst_groups(level, groups[attribute])
+        metrics |= {f"{level}.fairness.{attribute}.{k}": e for k, e in measured.items()}
         if any(s.threshold != 0.5 for s in seeds):
             at_half = _measure_gaps(level, families, kept, "half").items()
             metrics |= {f"{level}.fairness_at_half.{attribute}.{k}": e for k, e in at_half if k.startswith("f_")}
@@ -278,7 +288,7 @@ def _measure_cell(level: str, seeds: Sequence[AttributeGroups], i: int) -> Level
         drawn, parts = average_over_seeds(
             [MetricDraws(float(f.rates[point][key][i]), f.drawn[point][key][:, i]) for f in seeds]
         )
-        return estimate_interval(*drawn, n=n, clusters=independent, parts=parts)
+        return estimate_group_rate(drawn, len(seeds[0].names), n=n, clusters=independent, parts=parts)
 
     def of_class(key: str, which: int, point: str = "at") -> Estimate:
         n = int(size[which])
@@ -304,15 +314,19 @@ def _explain_left_out(level: str, real: int, fake: int) -> str:
     return f"{few} (real {real}, fake {fake})"
 
 
+def _explain_too_few(level: str) -> str:
+    least = MIN_PER_CLASS[level]
+    return f"fewer than two groups with {f'{least} {level}s of each class' if least > 1 else 'both classes'}"
+
+
 def _measure_gaps(level: str, seeds: Sequence[AttributeGroups], kept: Sequence[int], point: str) -> dict[str, Estimate]:
     size = _smallest_counts(seeds, "size")
     sizes = enumerate(zip(seeds[0].names, size, strict=True))
     out = ", ".join(f"{g} (real {real}, fake {fake})" for i, (g, (real, fake)) in sizes if i not in kept)
     left_out = f"left out: {out}" if out else ""
-    least = MIN_PER_CLASS[level]
-    few = f"fewer than two groups with {f'{least} {level}s of each class' if least > 1 else 'both classes'}"
+    few = _explain_too_few(level)
     if len(kept) < MIN_GROUPS[level]:
-        return dict.fromkeys((*GAPS, *WORST), Estimate(None, None, None, 0, _join_notes(few, left_out)))
+        return dict.fromkeys(GAPS, Estimate(None, None, None, 0, _join_notes(few, left_out)))
     if len(kept) == 1:
         return _gaps_of_one_group(seeds, kept, point, int(size[kept].min()), _join_notes(few, left_out))
     n = int(size[kept].min())
@@ -324,7 +338,7 @@ def _measure_gaps(level: str, seeds: Sequence[AttributeGroups], kept: Sequence[i
         off = np.abs(draw_seed_errors(values, errors[name].shape[-1]))
         ceiling = np.minimum(resampled[name].mean(0) + off, most.get(name, 1))
         measured[name] = _interval_around(float(values.mean()), errors[name].mean(0) + off, ceiling, n, left_out)
-    return measured | {name: _measure_worst_rate(seeds, kept, point, name, n, left_out) for name in WORST}
+    return measured
 
 
 def _gaps_of_one_group(
@@ -332,30 +346,30 @@ def _gaps_of_one_group(
 ) -> dict[str, Estimate]:
     """Return the gaps as the literature's code has them where one group counts: against the whole, without a range."""
     found = [compute_gaps(f.select(kept, point)[0]) for f in seeds]
-    measured = {k: Estimate(float(np.mean([g[k] for g in found])), None, None, n, note) for k in GAPS}
-    return measured | dict.fromkeys(WORST, Estimate(None, None, None, 0, note))
+    return {k: Estimate(float(np.mean([g[k] for g in found])), None, None, n, note) for k in GAPS}
 
 
-def _measure_worst_rate(
-    seeds: Sequence[AttributeGroups], kept: Sequence[int], point: str, name: str, n: int, left_out: str
-) -> Estimate:
-    """Return the worst rate of a group, on average over seeds, and in its note which group that is."""
-    rate, where, worst = WORST[name]
-    found = [f.select(kept, where or point) for f in seeds]
-    observed = np.stack([rates[rate][:-1] for rates, _, _ in found])
-    missed = np.mean([errors[rate][:, :-1] for _, _, errors in found], axis=0)
-    errors = (np.abs(missed) + np.abs(draw_seed_errors(observed, len(missed)))).max(-1)
-    average = observed.mean(0)
-    group = int(worst(average))
-    note = _join_notes(seeds[0].names[kept[group]], left_out)
-    return _interval_around(float(average[group]), errors, np.ones(len(errors)), n, note)
+def _name_worst_groups(level: str, cells: Mapping[str, LevelCell]) -> dict[str, Estimate]:
+    """Return the worst rates of the groups that are large enough, with the name of the group in the note.
+
+    They are that group's own numbers, whose intervals hold for all groups at once. Among fewer than two none is worst.
+    """
+    kept = {group: cell for group, cell in cells.items() if not cell.left_out}
+    if len(kept) < 2:
+        return dict.fromkeys(WORST, Estimate(None, None, None, 0, _explain_too_few(level)))
+    found = {}
+    for name, (rate, worst) in WORST.items():
+        estimates = {group: getattr(cell, rate) for group, cell in kept.items()}
+        group = worst(estimates, key=lambda g: estimates[g].value)
+        found[name] = estimates[group]._replace(note=_join_notes(group, estimates[group].note))
+    return found
 
 
 GAPS = ("f_fpr_sum", "f_fpr_range", "f_meo", "f_dp", "f_oae", "f_eo", "auc_gap")
-WORST: dict[str, tuple[str, str, Callable[[Array], np.intp]]] = {
-    "worst_auc": ("auc", "", np.argmin),
-    "worst_fpr": ("fpr", "", np.argmax),
-    "worst_fpr_at_fpr5": ("fpr", "fpr5", np.argmax),
+WORST: dict[str, tuple[str, Callable[..., str]]] = {
+    "worst_auc": ("auc", min),
+    "worst_fpr": ("fpr", max),
+    "worst_fpr_at_fpr5": ("fpr_at_fpr5", max),
 }
 
 
@@ -363,8 +377,9 @@ def _interval_around(value: float, errors: Array, resampled: Array, n: int, note
     """Return a value with the interval that the errors of its draws allow (see the top of this module)."""
     sound = ~np.isnan(errors)
     if sound.sum() <= len(errors) / 2:
-        few = "too few videos for an interval" if len(errors) else ""
-        return Estimate(value, None, None, n, _join_notes(few, note))
+        return Estimate(value, None, None, n, _join_notes(TOO_FEW if len(errors) else NO_DRAWS, note))
+    if np.abs(errors[sound]).max() < ALIKE:
+        return Estimate(value, None, None, n, _join_notes(ALL_ALIKE, note))
     reach, ceiling = np.quantile(errors[sound], LEVEL), np.quantile(resampled[sound], (1 + LEVEL) / 2)
     return Estimate(value, max(value - reach, 0.0), max(min(value + reach, ceiling), value), n, note)
 

@@ -17,6 +17,7 @@ from ..core.storage import PREDICTIONS
 from ..core.types import Estimate
 from . import calibration
 from .bootstrap import (
+    ALL_ALIKE,
     MetricDraws,
     Parts,
     average_over_seeds,
@@ -71,7 +72,7 @@ def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int 
     )
     difference = MetricDraws(first.value - second.value, first.draws - second.draws)
     between = sample.estimate_difference(difference, [*parts, *others], metric)
-    if between.lo is None:
+    if between.lo is None and between.note != ALL_ALIKE:
         raise BenchError(f"{metric} can't be compared on {between.n} {metric.partition('.')[0]}s: {between.note}")
     drawn = MetricDraws(difference.value, difference.draws[~np.isnan(difference.draws)])
     freedom = degrees_of_freedom(drawn.draws, sample.clusters, [*parts, *others])

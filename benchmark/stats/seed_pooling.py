@@ -15,7 +15,7 @@ from ..core.errors import BenchError
 from ..core.predictions import read_predictions
 from ..core.scorecard import GroupCell, Groups, LevelCell, ScoreCard
 from ..core.types import Estimate
-from .attributes import with_attributes
+from .attributes import INTERSECTION, with_attributes
 from .bootstrap import LEVEL
 from .paired import keep_shared_videos, mark_best
 from .scoring import check_predictions, draw_resamples, make_seed_scores, measure_metrics
@@ -23,6 +23,8 @@ from .scoring import check_predictions, draw_resamples, make_seed_scores, measur
 MIN_SHARED = 0.95
 """The share of its videos that each seed must have in common with the others; what one lacks is left out of all."""
 AUC, FRAME_AUC = "video.auc", "frame.auc"
+SUMMARISED = (INTERSECTION, "gender", "race")
+"""What a worst group is looked for in, in this order."""
 
 
 class PooledMetrics(NamedTuple):
@@ -90,7 +92,7 @@ def merge_estimates(estimates: Sequence[Estimate], bounded: bool = True) -> Esti
     value = sum(values) / count
     ends = [(e.lo, e.hi) for e in estimates if e.lo is not None and e.hi is not None]
     if len(ends) < count:
-        return Estimate(value, None, None, n)
+        return Estimate(value, None, None, n, next(e.note for e in estimates if e.lo is None))
     spread = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * stdev(values) / count**0.5 if count > 1 else 0.0
     below, above = (
         hypot(sum(abs(v - e) for v, e in zip(values, end, strict=True)) / count, spread)
@@ -113,17 +115,41 @@ def subtract_estimates(a: Estimate | None, b: Estimate | None) -> Estimate | Non
     return Estimate(value, value - below, value + above, n)
 
 
-def find_worst_group(pooled: PooledMetrics, attribute: str) -> tuple[str, Estimate] | None:
-    """Return the group with the lowest video AUC among those large enough, n being its smaller class; None of none."""
-    cells = {g: c.video for g, c in pooled.groups.get(attribute, {}).items() if not c.video.left_out}
-    known = [(c.auc.value, g) for g, c in cells.items() if c.auc.value is not None]
-    if not known:
-        return None
-    cell = cells[name := min(known, key=lambda found: found[0])[1]]
-    # The metric, where there is one, allows for being the lowest of several.
-    worst = pooled.metrics.get(f"video.fairness.{attribute}.worst_auc")
-    shown = cell.auc if worst is None or worst.value is None else worst
-    return name, shown._replace(n=min(cell.n_real, cell.n_fake))
+class GroupSummary(NamedTuple):
+    """How an attribute's groups fare: the one with the lowest video AUC, and the gap.
+
+    `qualified` of `groups` have enough videos of each class. Below two there is no `worst`, and no `group`.
+    `worst` has the interval of the group's own row, and its smaller class for n.
+    """
+
+    attribute: str
+    qualified: int
+    groups: int
+    group: str = ""
+    worst: Estimate | None = None
+    gap: Estimate | None = None
+
+
+def summarise_groups(pooled: PooledMetrics) -> GroupSummary | None:
+    """Summarise the groups of the first of SUMMARISED of which two are large enough; None where nothing is annotated.
+
+    Where none has two, it is told of the first that is annotated.
+    """
+    known = [a for a in (*SUMMARISED, *pooled.groups) if pooled.groups.get(a)]
+    found = [_summarise_attribute(pooled, attribute) for attribute in known]
+    return next((one for one in found if one.worst), found[0] if found else None)
+
+
+def _summarise_attribute(pooled: PooledMetrics, attribute: str) -> GroupSummary:
+    cells = {group: cell.video for group, cell in pooled.groups[attribute].items()}
+    known = {group: cell.auc.value for group, cell in cells.items() if not cell.left_out and cell.auc.value is not None}
+    counts = GroupSummary(attribute, len(known), len(cells))
+    if len(known) < 2:
+        return counts
+    cell = cells[group := min(known, key=known.__getitem__)]
+    worst = cell.auc._replace(n=min(cell.n_real, cell.n_fake))
+    gap = pooled.metrics.get(f"video.fairness.{attribute}.auc_gap")
+    return counts._replace(group=group, worst=worst, gap=gap)
 
 
 def find_best(rows: Sequence[tuple[str, Sequence[ScoreCard]]]) -> list[str]:

@@ -1,9 +1,9 @@
 "use strict";
 (() => {
   const value = (row, i) => row.cells[i].textContent.trim();
-  // The first that is a word of its own: not the 4 of efficientnet-b4, nor a row's key of ten digits.
+  // The first that is a word of its own: not the 4 of efficientnet-b4, a row's key of ten digits, or what brackets add.
   const NUMBER = /(?:^|\s)([+−-]?\d{1,9}(?:\.\d+)?(?:e[+-]\d+)?)(?=$|[\s,;/%])/;
-  const number = (text) => parseFloat((NUMBER.exec(text)?.[1] ?? "").replace("−", "-"));
+  const number = (text) => parseFloat((NUMBER.exec(text.replace(/\([^()]*\)/g, " "))?.[1] ?? "").replace("−", "-"));
 
   // Numbers by size, missing ones last; the rest, and the rows' names in the first column, by the alphabet.
   const sortBy = (table, i, direction) => {

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.leaderboards import board
-from crossfake.leaderboards.rows import GAP
 
 
 def test_the_four_files_are_named_as_asked(tmp_path, make):
@@ -25,7 +24,7 @@ def test_the_csv_has_plain_numbers_and_a_row_a_card(tmp_path, make, make_failed)
     assert table.loc[0, ["video.auc", "video.auc.lo", "video.auc.hi", "video.auc.n"]].tolist() == pytest.approx(
         [0.75, 0.7, 0.8, 20]
     )
-    assert table.loc[0, f"{GAP}.n"] == 9
+    assert table.loc[0, "video.fairness.intersection.auc_gap.n"] == 9
     assert table.loc[0, ["videos_scored", "videos_official", "params", "flops"]].tolist() == [19, 20, 28e3, 2.5e9]
     assert table.loc[1, "error"] == "out of luck"
     assert pd.isna(table.loc[1, "video.auc"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from crossfake.benchmark.core.types import Estimate
+from crossfake.benchmark.stats.seed_pooling import GroupSummary
 from crossfake.leaderboards import markdown as md
 from crossfake.leaderboards.rows import make_tables
 
@@ -34,7 +35,7 @@ def test_the_matrix_and_the_tables_below_it_hold_every_number(make):
     assert cells(text, "detector", "### celebdf") == md.DETAILS
     assert cells(text, "meso4", "### celebdf") == [
         *("meso4", "torch", "ff++:c23", "0.750 [0.700, 0.800]", "0.150 [0.079, 0.221]", "0.650 [0.600, 0.700]"),
-        *("0.120 [0.000, 0.300] (n 9)", "0.120 [0.000, 0.300] (n 9)", "19/20"),
+        *("f-a 0.700 [0.600, 0.800] (n 9; 2 of 3 groups)", "0.120 [0.000, 0.300] (n 9)", "19/20"),
     ]
 
 
@@ -57,17 +58,26 @@ def test_seeds_that_failed_are_counted(make, make_failed):
 
 
 @pytest.mark.parametrize(
-    ("estimate", "text"),
+    ("gap", "text"),
     [
         (number(0.12, 0.04, 0.31, 9), "0.120 [0.040, 0.310] (n 9)"),
         (number(0.12, n=5), "0.120 (no interval) (n 5)"),
         (number(0.12, n=5, note=f"{FEW}; f-a"), f"0.120 ({FEW}) (n 5)"),
-        (number(None, n=0, note="fewer than two groups with 5 videos of each class"), "too few"),
-        (None, "not annotated"),
     ],
 )
-def test_a_gap_never_comes_without_its_n(estimate, text):
-    assert md.format_gap(estimate) == text
+def test_a_gap_never_comes_without_its_n(gap, text):
+    assert md.format_gap(GroupSummary("intersection", 2, 8, "f-a", number(0.7, 0.5, 0.8), gap)) == text
+
+
+def test_a_worst_group_says_of_how_many_and_of_what():
+    whole = GroupSummary("intersection", 2, 8, "f-a", number(0.7, 0.5, 0.8, 7), number(0.12, n=5))
+    assert md.format_worst_group(whole) == "f-a 0.700 [0.500, 0.800] (n 7; 2 of 8 groups)"
+    alone = whole._replace(attribute="gender", groups=2, group="f")
+    assert md.format_worst_group(alone) == "f 0.700 [0.500, 0.800] (n 7; 2 of 2 groups of gender alone)"
+    assert md.format_gap(alone) == "0.120 (no interval) (n 5; gender alone)"
+    none = GroupSummary("intersection", 1, 8)
+    assert (md.format_worst_group(none), md.format_gap(none)) == ("too few (1 of 8 groups)",) * 2
+    assert (md.format_worst_group(None), md.format_gap(None)) == ("not annotated",) * 2
 
 
 @pytest.mark.parametrize(
@@ -79,7 +89,8 @@ def test_a_gap_never_comes_without_its_n(estimate, text):
         (number(0.5, note=f"{FEW}; female; left out: male (real 2, fake 3)"), f"0.500 ({FEW})"),
         (number(0.5, note="female; left out: male (real 2, fake 3)"), "0.500 (no interval)"),
         (number(0.9312, 0.89, 0.965, note="female"), "0.931 [0.890, 0.965]"),
-        (number(0.0, 0.0, 0.0), "0.000 [0.000, 0.000]"),
+        (number(0.0, 0.0, 0.0), "0.000 (no interval)"),
+        (number(0.99961, 0.99958, 0.99963), "0.99961 [0.99958, 0.99963]"),
         (number(None, note="undefined (one class)"), "undefined (one class)"),
         (number(None), "undefined"),
     ],

@@ -6,7 +6,6 @@ import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stages.sources import DataRoot
-from crossfake.benchmark.stats.attributes import INTERSECTION
 from crossfake.datasets.demo.world import DemoWorld
 from crossfake.leaderboards.rows import find_row, make_tables
 
@@ -62,21 +61,32 @@ def test_the_drop_is_against_the_training_sets_own_test_split(make):
     assert row.drop("dfdc") is None
 
 
-def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
-    def cell(auc, real, fake, **more):
-        return {
-            "video.auc": Estimate(auc, 0.1, 0.9, real + fake),
-            "n_real": real,
-            "n_fake": fake,
-            **more,
-        }
+def cell_of(auc, real, fake, **more):
+    return {"video.auc": Estimate(auc, 0.1, 0.9, real + fake), "n_real": real, "n_fake": fake, **more}
 
-    groups = {INTERSECTION: {"f-a": cell(0.6, 9, 30), "f-b": cell(0.5, 2, 3, left_out="few"), "m-a": cell(0.8, 9, 9)}}
+
+def summarise(make, **groups):
     ((row,),) = [t.rows for t in make_tables([make(groups=groups)])]
-    name, number = row.results["celebdf"].worst
-    assert (name, number.value, number.n) == ("f-a", 0.6, 9)
-    ((row,),) = [t.rows for t in make_tables([make()])]
-    assert row.results["celebdf"].worst is None
+    return row.results["celebdf"].groups
+
+
+def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
+    cells = {"f-a": cell_of(0.6, 9, 30), "f-b": cell_of(0.5, 2, 3, left_out="few"), "m-a": cell_of(0.8, 9, 9)}
+    found = summarise(make, intersection=cells, gender={"f": cell_of(0.4, 9, 9), "m": cell_of(0.5, 9, 9)})
+    assert (found.attribute, found.group, found.qualified, found.groups) == ("intersection", "f-a", 2, 3)
+    assert found.worst[:4] == (0.6, 0.1, 0.9, 9)  # The smaller class is its n, and the interval its own.
+    assert found.gap.value == 0.12
+
+
+def test_one_group_alone_is_never_the_worst_and_a_single_attribute_takes_its_place(make):
+    few, gender = {"f-a": cell_of(0.6, 9, 30), "m-a": cell_of(0.8, 2, 9, left_out="few")}, cell_of(0.7, 9, 30)
+    found = summarise(make, intersection=few, race={"a": gender, "b": cell_of(0.6, 9, 9)}, gender={"f": gender})
+    assert (found.attribute, found.group, found.qualified, found.groups) == ("race", "b", 2, 2)
+    found = summarise(make, intersection=few, gender={"f": gender, "m": cell_of(0.6, 8, 9)}, race={})
+    assert (found.attribute, found.group, found.worst.n) == ("gender", "m", 8)
+    found = summarise(make, intersection=few, gender={"f": gender})
+    assert found == ("intersection", 1, 2, "", None, None)
+    assert summarise(make) is None
 
 
 def test_a_row_is_found_by_the_start_of_its_key_or_of_a_run(make):

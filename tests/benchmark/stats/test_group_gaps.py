@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.stats import metrics
 from crossfake.benchmark.stats.attributes import cross_attributes
-from crossfake.benchmark.stats.bootstrap import Resamples, estimate_interval, measure_ranking
+from crossfake.benchmark.stats.bootstrap import ALL_ALIKE, NO_DRAWS, Resamples, estimate_interval, measure_ranking
 from crossfake.benchmark.stats.fairness_metrics import compute_gaps, reference_metrics, sigmoid
 from crossfake.benchmark.stats.group_gaps import GAPS, Samples, measure_groups, placements, threshold_at_fpr
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import beta
 
 
 def people(*rows: tuple[str, str, int, list[float]]) -> pd.DataFrame:
@@ -69,8 +70,64 @@ def test_gaps_have_the_smallest_cell_as_n(two):
 
 def test_the_worst_group_is_named(two):
     result, _ = measured(two, ["gender"])
-    assert result["video.fairness.gender.worst_auc"][::4] == (pytest.approx(0.9), "f")
-    assert result["video.fairness.gender.worst_fpr"][::4] == (pytest.approx(0.2), "f")
+    assert result["video.fairness.gender.worst_auc"][::4] == (pytest.approx(0.9), f"f; {NO_DRAWS}")
+    assert result["video.fairness.gender.worst_fpr"][::4] == (pytest.approx(0.2), f"f; {NO_DRAWS}")
+
+
+@pytest.mark.parametrize("level", ["video", "frame"])
+def test_the_worst_of_several_groups_has_the_interval_of_its_own_row(level):
+    result, groups = measured(random_table(200), ["gender", "race"], 0.4, draws=100, level=level)
+    for attribute, cells in groups.items():
+        for name, rate in (("worst_auc", "auc"), ("worst_fpr", "fpr"), ("worst_fpr_at_fpr5", "fpr_at_fpr5")):
+            worst = result[f"{level}.fairness.{attribute}.{name}"]
+            own = getattr(cells[worst.note], rate)
+            assert worst[:4] == own[:4]
+            ends = [getattr(cell, rate).value for cell in cells.values()]
+            assert worst.value == (min(ends) if name == "worst_auc" else max(ends))
+
+
+def test_the_intervals_of_more_groups_are_wider_since_all_hold_at_once():
+    table = random_table(240).assign(six=np.arange(240) // 2 % 6, two=np.arange(240) // 2 % 6 % 3 // 2)
+    few, many = (
+        measured(table.assign(a=table[a].map(lambda g: f"g{g}")), ["a"], 0.4, draws=400)[1]["a"] for a in ("two", "six")
+    )
+    assert (len(few), len(many)) == (2, 6)
+    assert (few["g1"].n_real, many["g2"].n_real) == (40, 20)
+    same = table.assign(a=np.where(table["six"] == 0, "g0", "rest"))
+    alone = measured(same, ["a"], 0.4, draws=400)[1]["a"]["g0"].fpr
+    among = many["g0"].fpr
+    assert alone.value == among.value
+    assert alone.hi - alone.lo < among.hi - among.lo
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("fm"), st.sampled_from("ab"), st.integers(0, 1), st.integers(0, 3)),
+        min_size=1,
+        max_size=24,
+    )
+)
+def test_no_interval_has_zero_width_and_none_is_missing_without_a_reason(samples):
+    gender, race, label, score = zip(*samples, strict=True)
+    table = pd.DataFrame({"gender": gender, "race": race, "label": label, "score": np.array(score) / 3})
+    for level in ("video", "frame"):
+        result, groups = measured(table, ["gender", "race"], draws=40, level=level)
+        cells = [cell for by_group in groups.values() for cell in by_group.values()]
+        rates = [getattr(cell, rate) for cell in cells for rate in ("auc", "fpr", "tpr", "fpr_at_fpr5")]
+        for e in (*result.values(), *rates):
+            assert e.note if e.lo is None else e.lo < e.hi, e
+
+
+def test_groups_of_one_person_have_a_gap_and_no_interval():
+    """Whenever that person is drawn the rates are the same, which isn't to be sure of them."""
+    table = people(
+        ("m", "a", 0, [0.1, 0.4]), ("m", "a", 1, [0.3, 0.8]), ("f", "a", 0, [0.3, 0.9]), ("f", "a", 1, [0.2, 0.6])
+    )
+    person = np.repeat([0, 1], 4)
+    found, groups = measure_groups("frame", [Samples(table, person, 0.5)], ["gender"], Resamples(person, 200))
+    gap = found["frame.fairness.gender.auc_gap"]
+    assert gap == (0.5, None, None, 2, ALL_ALIKE)
+    assert groups["gender"]["f"].auc == (0.25, None, None, 4, "too few videos for an interval")
 
 
 @pytest.mark.parametrize(("threshold", "rates"), [(0.05, (1, 1)), (0.5, (0.2, 1)), (0.9, (0.2, 1)), (0.95, (0, 0))])
@@ -118,7 +175,7 @@ def test_small_and_one_class_groups_are_named_and_enter_no_gap(two):
     assert groups["gender"]["y"].fpr.note == "no such videos"
     gap = result["video.fairness.gender.auc_gap"]
     assert gap.value == measured(two, ["gender"])[0]["video.fairness.gender.auc_gap"].value
-    assert gap.note == "left out: x (real 4, fake 9), y (real 0, fake 20)"
+    assert gap.note == f"{NO_DRAWS}; left out: x (real 4, fake 9), y (real 0, fake 20)"
 
 
 def test_at_frame_level_only_one_class_groups_are_left_out_as_in_the_literature(two):
@@ -184,7 +241,7 @@ def test_frames_of_one_video_are_drawn_together():
     whole, resamples = pd.concat([table] * 8, ignore_index=True), Resamples(np.arange(60), 300)
     alone = measure_groups("frame", [Samples(table, np.arange(60), 0.4)], ["gender"], resamples)
     copied = measure_groups("frame", [Samples(whole, np.tile(np.arange(60), 8), 0.4)], ["gender"], resamples)
-    for name, one in alone[0].items():
+    for name, one in ((name, e) for name, e in alone[0].items() if ".worst" not in name):
         assert copied[0][name][:3] == pytest.approx(one[:3])
         assert copied[0][name].n == 8 * one.n
 
@@ -194,8 +251,9 @@ def test_a_rate_of_zero_is_not_certain():
     result, groups = measured(table, ["gender"], draws=4000)
     few, many = (groups["gender"][g].fpr for g in ("f", "m"))
     assert few.value == few.lo == many.value == 0
-    assert few.hi == pytest.approx(0.379, abs=0.02)  # The upper end of Jeffreys' interval for 0 of 5.
-    assert many.hi == pytest.approx(0.117, abs=0.02)  # 0 of 20
+    tail = (1 + 0.95**0.5) / 2  # Both groups' intervals hold at once.
+    assert few.hi == pytest.approx(beta.ppf(tail, 0.5, 5.5), abs=0.02)  # Jeffreys' interval for 0 of 5
+    assert many.hi == pytest.approx(beta.ppf(tail, 0.5, 20.5), abs=0.02)
     gap = result["video.fairness.gender.f_fpr_range"]
     assert gap.value == gap.lo == 0
     assert gap.hi > 0.2
