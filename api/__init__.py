@@ -12,8 +12,11 @@ from pathlib import Path
 
 from .data import check_data, export_for_papers, fairness_power, list_datasets, load_faces, prepare, render_demo
 from .detecting import (
+    PluginInfo,
     check_plugin,
+    describe,
     list_detectors,
+    list_published,
     load_detector,
     predict,
     predict_dataset,
@@ -27,16 +30,19 @@ from .scoring import check_entries, compare, leaderboard, score, show, submit
 
 __all__ = [
     "Plan",
+    "PluginInfo",
     "Results",
     "check_data",
     "check_entries",
     "check_plugin",
     "compare",
+    "describe",
     "export_for_papers",
     "fairness_power",
     "leaderboard",
     "list_datasets",
     "list_detectors",
+    "list_published",
     "load_detector",
     "load_faces",
     "plan",

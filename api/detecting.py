@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .benchmark.core.errors import BenchError
 from .data import check_dataset_names, check_splits
 from .running import list_overrides, make_pool, make_reporter
 
@@ -29,6 +31,66 @@ def list_detectors() -> list[Entry]:
     from .benchmark.core.registry import detectors
 
     return detectors.entries()
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """What there is to know of a detector or dataset before using it.
+
+    `options` are (name, type, default) as they are typed; `recipe` holds the settings it is trained with on real data;
+    `published` are the lines about it of what papers report.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    backends: tuple[str, ...]
+    card: Mapping[str, object]
+    options: Sequence[tuple[str, str, str]] = ()
+    recipe: Mapping[str, object] = field(default_factory=dict)
+    published: Sequence[Mapping[str, str]] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+def describe(name: str) -> PluginInfo:
+    """Tell all about a detector or dataset: its card, options, recipe and published numbers.
+
+    Raises:
+        BenchError: no such detector or dataset, or a package that it needs isn't installed.
+    """
+    from .benchmark.core.registry import datasets, detectors
+    from .benchmark.core.settings import load_settings
+    from .benchmark.stages.plugin_check import find_plugin
+    from .detectors.common.options import tabulate_options
+    from .leaderboards.published import find_published
+
+    entry, kind = find_plugin(name)
+    registry = datasets if kind == "datasets" else detectors
+    backends = tuple(e.backend for e in registry.entries() if e.name == entry.name) or (entry.backend,)
+    try:
+        published = find_published(entry.name)
+    except BenchError:  # Nobody has published anything of it.
+        published = []
+    if kind == "datasets":
+        return PluginInfo(entry.name, entry.aliases, (), entry.card, published=published)
+    options = tabulate_options(entry.load(), entry.card.get("options", {}))
+    recipe = load_settings(entry.name, demo=False).model_dump(mode="json")
+    return PluginInfo(entry.name, entry.aliases, backends, entry.card, options, recipe, published)
+
+
+def list_published(name: str = "") -> list[dict[str, str]]:
+    """Return what papers and projects report of a detector or test set, a line a number; all of it without a name.
+
+    Each line has source, detector, backbone, train, test, metric, level, value (0 to 1), citation and year.
+
+    Raises:
+        BenchError: nothing is about a detector or test set of this name.
+    """
+    from .leaderboards.published import find_published
+
+    return find_published(name)
 
 
 def load_detector(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from ..benchmark.core.errors import make_unknown_error
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC
 from .rows import Row, Table
@@ -53,6 +56,52 @@ def read_published() -> tuple[dict[str, str], ...]:
     """Read published.csv: source, detector, backbone, train, test, metric, level, value (0 ... 1), citation."""
     with FILE.open(encoding="utf-8", newline="") as file:
         return tuple(csv.DictReader(file))
+
+
+def find_published(query: str = "") -> list[dict[str, str]]:
+    """Return the lines of published.csv about a detector or a test set, by anybody's spelling of it; all without.
+
+    Raises:
+        BenchError: no line is about that; names the nearest.
+    """
+    lines = [{**line, "year": _find_year(line["citation"])} for line in read_published()]
+    wanted = {_fold(query), *(_fold(theirs) for theirs, ours in TESTS.items() if ours.startswith(query.casefold()))}
+    found = [line for line in lines if not query or not wanted.isdisjoint(_list_spellings(line))]
+    if not found:
+        known = sorted({line[kind] for line in lines for kind in ("detector", "test")})
+        problem = f"no published number of a detector or test set named '{query}'"
+        raise make_unknown_error(problem, query, known, "All of them: bench published")
+    return found
+
+
+def _list_spellings(line: dict[str, str]) -> set[str]:
+    name = line["detector"].lower()
+    return {_fold(line["detector"]), _fold(ALIASES.get(name, name)), _fold(line["test"])}
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[^a-z0-9+]", "", name.casefold())
+
+
+def _find_year(citation: str) -> str:
+    """Return the year that a citation tells, by its words or an arXiv number; empty where it tells none."""
+    if preprint := re.search(r"arXiv:(\d\d)\d\d\.", citation):
+        return f"20{preprint[1]}"
+    told = re.search(r"\b20[012]\d\b", citation)
+    return told[0] if told else ""
+
+
+def make_published_grid(lines: Iterable[Mapping[str, str]], tests: Iterable[str]) -> tuple[list[str], list[list[str]]]:
+    """Return published AUCs as a table: a row per detector, train set, level and source, a column per test set."""
+    tests = list(tests)
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for line in lines:
+        if line["metric"] == "AUC" and line["test"] in tests:
+            name = f"{line['detector']} ({line['backbone']})" if line["backbone"] else line["detector"]
+            key = (name, line["train"], line["level"], line["source"], line["year"])
+            rows.setdefault(key, {})[line["test"]] = f"{float(line['value']):.3f}"
+    header = ["detector", "train", "level", *tests, "source", "year"]
+    return header, [[*key[:3], *(values.get(t, "") for t in tests), *key[3:]] for key, values in sorted(rows.items())]
 
 
 def match_published(table: Table) -> list[Reported]:

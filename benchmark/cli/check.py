@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..core.display import escape_json, say
+from ..core.display import say
 from . import common
 
 EPILOG = """\
@@ -26,7 +26,7 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("plugin", metavar="PLUGIN", help="file.py:Class, package.module:Class, or a registered name")
     p.add_argument("--data", type=Path, metavar="ROOT", help="for a dataset: the folder that holds it")
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax, where there is a choice")
-    p.add_argument("--json", action="store_true", help="the verdicts as JSON")
+    common.add_json(p, "the verdicts")
     common.add_set(p)
 
 
@@ -42,15 +42,13 @@ def check(arguments: argparse.Namespace) -> int:
         arguments.plugin, data=arguments.data, backend=arguments.backend, settings=arguments.overrides
     ):
         verdicts.append(verdict)
-        if not arguments.json:
+        if arguments.json != common.STDOUT:
             state, told = ("FAIL", verdict.failure) if verdict.failure else ("ok", verdict.seen)
             say(f"{state:<5}{verdict.part:<13}{told}")
     failed = [v.part for v in verdicts if v.failure]
     if arguments.json:
-        import json
-
         parts = [v._asdict() for v in verdicts]
-        say(escape_json(json.dumps({"plugin": arguments.plugin, "kind": kind, "parts": parts}, indent=2)))
-    else:
+        common.write_json_to(arguments.json, {"plugin": arguments.plugin, "kind": kind, "parts": parts})
+    if arguments.json != common.STDOUT:
         say(f"{entry.name} " + (f"breaks its contract: {', '.join(failed)}" if failed else "keeps its contract"))
     return 1 if failed else 0

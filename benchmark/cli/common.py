@@ -7,16 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.display import escape_line, say
+from ..core.display import escape_json, escape_line, say
 from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
 
 if TYPE_CHECKING:
+    from ..core.progress import Reporter
+
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 Keywords = dict[str, Any]
 """Arguments of a function of the Python API, by name; what they hold comes from argparse."""
 ENTRIES = Path("leaderboards/entries")
 """Where submitted rows are."""
+STDOUT = Path("-")
+"""What --json means without a file."""
 
 
 def add_verb(
@@ -27,7 +31,19 @@ def add_verb(
         name, help=help, description=help, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.set_defaults(action=action, parser=made)
+    loudness = made.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="results and errors only, no progress")
+    loudness.add_argument(
+        "-v", "--verbose", action="store_true", help="more about the work; of an error, where it arose"
+    )
     return made
+
+
+def make_reporter(arguments: argparse.Namespace) -> Reporter:
+    """Return what tells progress, on stderr: stdout is for results."""
+    from ..core.progress import Reporter
+
+    return Reporter(quiet=arguments.quiet, aside=True, verbose=arguments.verbose)
 
 
 def add_data(p: argparse.ArgumentParser) -> None:
@@ -55,7 +71,9 @@ def add_recipe(p: argparse.ArgumentParser) -> None:
 
 def add_config(p: argparse.ArgumentParser) -> None:
     """Add what changes a recipe: --config and --set."""
-    p.add_argument("--config", type=Path, metavar="FILE", help="a recipe laid over the detector's own")
+    p.add_argument(
+        "--config", type=Path, metavar="FILE|NAME", help="a recipe laid over the detector's own; NAME: one of configs/"
+    )
     add_set(p)
 
 
@@ -92,6 +110,37 @@ def add_workers(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--workers", type=parse_workers, metavar="N", help="processes that prepare data (default: the cores)"
     )
+
+
+def add_json(p: argparse.ArgumentParser, what: str) -> None:
+    """Add --json [FILE]: JSON on stdout instead of the text, or in a file besides it."""
+    about = f"{what} as JSON, instead of the text; with FILE, written there too"
+    p.add_argument("--json", type=parse_json_file, nargs="?", const=STDOUT, metavar="FILE", help=about)
+
+
+def add_split(p: argparse.ArgumentParser, default: str, help: str) -> None:
+    """Add --split, and its former name."""
+    p.add_argument("--split", default=default, metavar="SPLIT[,SPLIT]", help=help)
+    p.add_argument("--splits", dest="split", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def write_json_to(to: Path, content: object) -> None:
+    """Print JSON, or write it into a file, as --json asks for."""
+    import json
+
+    from ..core.storage import write_json
+
+    if to == STDOUT:
+        say(escape_json(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)))
+    else:
+        write_json(to, content)
+
+
+def parse_json_file(text: str) -> Path:
+    """Read the name of a JSON file to write, or `-`; other names are refused, since they may be the file to read."""
+    if text != str(STDOUT) and not text.lower().endswith(".json"):
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' doesn't end in .json. Give the other arguments before --json")
+    return Path(text)
 
 
 def parse_positive(text: str) -> int:
@@ -185,7 +234,12 @@ def make_run_request(arguments: argparse.Namespace) -> Keywords:
 
 def make_work_options(arguments: argparse.Namespace) -> Keywords:
     """Return how parsed options want the work done, as `crossfake.run` takes it."""
-    return {"workers": arguments.workers, "batch_size": arguments.batch_size, "command": arguments.command}
+    return {
+        "workers": arguments.workers,
+        "batch_size": arguments.batch_size,
+        "command": arguments.command,
+        "progress": make_reporter(arguments),
+    }
 
 
 def print_left_out(problems: list[str]) -> None:

@@ -29,7 +29,7 @@ def add_parser(verbs: common.Verbs) -> None:
         p.add_argument(name, type=_parse_runs, metavar=f"{name.upper()}[,...]", help=about)
     p.add_argument("--metric", default="video.auc", metavar="NAME", help="what to compare (default video.auc)")
     p.add_argument("--draws", type=common.parse_draws, default=1000, metavar="N", help="bootstrap draws (default 1000)")
-    p.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there")
+    common.add_json(p, "the numbers")
 
 
 def _parse_runs(text: str) -> list[Path]:
@@ -43,7 +43,6 @@ def compare(arguments: argparse.Namespace) -> int:
 
     from ...leaderboards.markdown import format_estimate
     from ..core.records import as_json
-    from ..core.storage import write_json
 
     found, left = crossfake.compare(arguments.run_a, arguments.run_b, metric=arguments.metric, draws=arguments.draws)
     columns = ["test", arguments.metric, "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)"]
@@ -56,15 +55,15 @@ def compare(arguments: argparse.Namespace) -> int:
         ]
         for name, c in found.items()
     ]
-    for name, runs in (("A", arguments.run_a), ("B", arguments.run_b)):
-        say(f"{name}: {', '.join(map(str, runs))}")
-    say()
-    say(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
+    if arguments.json != common.STDOUT:
+        for name, runs in (("A", arguments.run_a), ("B", arguments.run_b)):
+            say(f"{name}: {', '.join(map(str, runs))}")
+        say("\n" + tabulate(rows, columns, tablefmt="github", disable_numparse=True))
     for name, why in left.items():
         say(f"not compared: {name}: {why}", aside=True)
     if arguments.json:
         tests = {name: as_json(c._asdict()) for name, c in found.items()}
-        write_json(arguments.json, {"metric": arguments.metric, "tests": tests, "not_compared": left})
+        common.write_json_to(arguments.json, {"metric": arguments.metric, "tests": tests, "not_compared": left})
     return int(bool(left))
 
 

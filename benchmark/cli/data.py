@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.display import escape_json, say
+from ..core.display import say
 from . import common
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def add_parser(verbs: common.Verbs) -> None:
     _add_datasets(check)
     check.add_argument("--data", metavar="ROOT|demo", help="folder that holds the datasets; default: $BENCH_DATA")
     check.add_argument("--deep", action="store_true", help="decode every video, too")
-    check.add_argument("--json", action="store_true", help="everything as JSON, lists in full")
+    common.add_json(check, "everything, lists in full,")
     check.add_argument(
         "--workers", type=common.parse_workers, metavar="N", help="processes for --deep (default: the cores)"
     )
@@ -64,14 +64,14 @@ def add_parser(verbs: common.Verbs) -> None:
     brought.add_argument("format", metavar="FORMAT", help="deepfakebench[:LIST], caddm-frames, crops-csv:FILE, folder")
     brought.add_argument("path", type=Path, metavar="PATH", help="the folder that the tool wrote")
     brought.add_argument("--landmarks", type=Path, metavar="FILE", help="CADDM's ldm.json, if it isn't in PATH")
-    brought.add_argument("--splits", default="train,val,test", metavar="SPLIT[,SPLIT]", help="default: all")
+    common.add_split(brought, "train,val,test", "default: all")
     brought.set_defaults(limit=None)
     _add_faces(brought)
 
 
 def _add_datasets(p: argparse.ArgumentParser) -> None:
     p.add_argument("datasets", metavar="DATASET[,DATASET]", help="see: bench list datasets")
-    p.add_argument("--splits", default="train,val,test", metavar="SPLIT[,SPLIT]", help="default: all")
+    common.add_split(p, "train,val,test", "default: all")
 
 
 def _add_faces(p: argparse.ArgumentParser) -> None:
@@ -88,7 +88,11 @@ def render(arguments: argparse.Namespace) -> int:
     import crossfake
 
     world = {"size": arguments.size, "seed": arguments.seed, "world": arguments.world}
-    say(crossfake.render_demo(arguments.out, **world, workers=arguments.workers))
+    say(
+        crossfake.render_demo(
+            arguments.out, **world, workers=arguments.workers, progress=common.make_reporter(arguments)
+        )
+    )
     return 0
 
 
@@ -101,19 +105,16 @@ def check_data(arguments: argparse.Namespace) -> int:
     reports = crossfake.check_data(
         arguments.datasets,
         data=arguments.data,
-        splits=arguments.splits,
+        splits=arguments.split,
         deep=arguments.deep,
         workers=arguments.workers,
-        progress=not arguments.json,
+        progress=common.make_reporter(arguments),
     )
-    _print_json([r.as_json() for r in reports]) if arguments.json else _print_reports(reports)
+    if arguments.json:
+        common.write_json_to(arguments.json, [r.as_json() for r in reports])
+    if arguments.json != common.STDOUT:
+        _print_reports(reports)
     return max(EXIT[r.status] for r in reports)
-
-
-def _print_json(content: object) -> None:
-    import json
-
-    say(escape_json(json.dumps(content, indent=2, ensure_ascii=False)))
 
 
 def _print_reports(reports: list[Report]) -> None:
@@ -170,13 +171,14 @@ def _prepare(names: str | Sequence[str], data: Path | str | None, arguments: arg
     for found in crossfake.prepare(
         names,
         data=data,
-        splits=arguments.splits,
+        splits=arguments.split,
         detector=arguments.detector,
         config=arguments.config,
         settings=arguments.overrides,
         weights=arguments.weights,
         limit=arguments.limit,
         workers=arguments.workers,
+        progress=common.make_reporter(arguments),
     ):
         _print_prepared(found)
         usable.append(found.usable)

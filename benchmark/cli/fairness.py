@@ -16,7 +16,7 @@ EPILOG = """\
 examples:
   bench fairness power --annotations A-FF++.csv --split splits/test.json
   bench fairness power --annotations A-Celeb-DF.csv --split List_of_testing_videos.txt
-  bench fairness power --dataset dfdc --split test --data /datasets
+  bench fairness power --test dfdc --split test --data /datasets
   bench fairness videos A-FF++.csv --out videos.csv
   bench fairness export ff++ --out for_their_code --data /datasets
 """
@@ -36,7 +36,8 @@ def add_parser(verbs: common.Verbs) -> None:
         parts, "power", show_power, "videos by group, interval widths, smallest gaps that show", EPILOG
     )
     power.add_argument("--annotations", type=Path, metavar="FILE", help="a published annotation table")
-    power.add_argument("--dataset", metavar="DATASET", help="or a dataset with its groups; see: bench list datasets")
+    power.add_argument("--test", metavar="DATASET", help="or a dataset with its groups; see: bench list datasets")
+    power.add_argument("--dataset", dest="test", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     power.add_argument("--data", metavar="ROOT|demo", help="folder that holds the dataset; default: $BENCH_DATA")
     power.add_argument(
         "--split",
@@ -46,7 +47,7 @@ def add_parser(verbs: common.Verbs) -> None:
     power.add_argument("--fpr", type=common.parse_share, default=0.1, metavar="P", help="FPR of the better group (0.1)")
     power.add_argument("--auc", type=common.parse_share, default=0.9, metavar="A", help="AUC of the better group (0.9)")
     power.add_argument("--power", type=common.parse_share, default=0.8, metavar="P", help="chance to show a gap (0.8)")
-    power.add_argument("--json", type=Path, metavar="OUT", help="write it there, too")
+    common.add_json(power, "the report")
     _add_merge(power)
     videos = common.add_verb(
         parts, "videos", show_videos, "a row a video from a table of frames, and what contradicts", EPILOG
@@ -79,10 +80,8 @@ def show_power(arguments: argparse.Namespace) -> int:
     """Print group sizes and what they can show."""
     import crossfake
 
-    from ..core.storage import write_json
-
     found, notes = crossfake.fairness_power(
-        dataset=arguments.dataset or "",
+        dataset=arguments.test or "",
         annotations=arguments.annotations,
         data=arguments.data,
         split=arguments.split,
@@ -90,14 +89,17 @@ def show_power(arguments: argparse.Namespace) -> int:
         fpr=arguments.fpr,
         auc=arguments.auc,
         power=arguments.power,
+        progress=common.make_reporter(arguments),
     )
+    if arguments.json:
+        common.write_json_to(arguments.json, {**found, "notes": notes})
+    if arguments.json == common.STDOUT:
+        return 0
     say(format_power(found))
     for cell in found["not_compared"]:
         say(f"not compared: {cell['group']} ({cell['real']} real, {cell['fake']} fake)")
     for note in notes:
         say(f"note: {note}")
-    if arguments.json:
-        write_json(arguments.json, {**found, "notes": notes})
     return 0
 
 
@@ -183,6 +185,7 @@ def export_csvs(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         limit=arguments.limit,
         workers=arguments.workers,
+        progress=common.make_reporter(arguments),
     )
     for line in left_out:
         say(f"left out: {line}")

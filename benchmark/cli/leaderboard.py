@@ -49,6 +49,10 @@ def check(folder: Path) -> int:
     """Print what is wrong with submitted entries; 1 if something is."""
     import crossfake
 
+    if folder == common.ENTRIES and not folder.exists():
+        say(f"no entries: there is no {folder} here. To add one: bench submit RUN")
+        return 0
+
     count, problems = crossfake.check_entries(folder)
     say("\n".join([*problems, f"entries: {count}, problems: {len(problems) or 'none'}"]))
     return int(bool(problems))

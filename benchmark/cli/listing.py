@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..core.display import escape_json, say
+from ..core.display import say
 from . import common
 
 if TYPE_CHECKING:
@@ -20,19 +20,18 @@ def add_parser(verbs: common.Verbs) -> None:
         verbs, "list", show, "list detectors and datasets", "examples:\n  bench list\n  bench list detectors --json\n"
     )
     p.add_argument("kind", nargs="?", choices=KINDS, metavar="detectors|datasets", help="default: both")
-    p.add_argument("--json", action="store_true", help="names and cards as JSON")
+    common.add_json(p, "names and cards")
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print names with their titles, or everything as JSON."""
+    """Print names with their titles, or all there is to know as JSON."""
     from ..core.registry import Registry, datasets, detectors
 
     registries: list[Registry] = [r for r in (detectors, datasets) if arguments.kind in (None, r.kind)]
     if arguments.json:
-        import json
-
         listed = {r.kind: [_entry_as_dict(e) for e in r.entries()] for r in registries}
-        say(escape_json(json.dumps(listed[arguments.kind] if arguments.kind else listed, indent=2)))
+        common.write_json_to(arguments.json, listed[arguments.kind] if arguments.kind else listed)
+    if arguments.json == common.STDOUT:
         return 0
     for registry in registries:
         found = [_format_plugin([e for e in registry.entries() if e.name == name]) for name in registry.names()]

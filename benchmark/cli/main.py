@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -15,12 +16,15 @@ from ..core.storage import WriteError
 from . import (
     check,
     compare,
+    completion,
     data,
     fairness,
+    info,
     leaderboard,
     listing,
     predict,
     probe,
+    published,
     reproduce,
     run,
     score,
@@ -44,6 +48,9 @@ VERBS = (
     reproduce,
     submit,
     listing,
+    info,
+    published,
+    completion,
 )
 
 EPILOG = """\
@@ -80,7 +87,8 @@ def build_parser() -> Parser:
         "where every number has an interval and a sample size.",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    top.set_defaults(action=lambda _: top.print_help(), quiet=False, verbose=False)
+    verbs = top.add_subparsers(dest="verb", metavar="VERB")
     for verb in VERBS:
         verb.add_parser(verbs)
     return top
@@ -99,11 +107,14 @@ class _Version(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code (2: the user's mistake, told in one line)."""
     make_streams_lenient()
+    arguments = argparse.Namespace(verbose=False)
     try:
         arguments = _parse(argv)
         arguments.command = _quote_command(sys.argv[1:] if argv is None else argv)
         return int(arguments.action(arguments) or 0)
     except BenchError as error:
+        if arguments.verbose:
+            say(traceback.format_exc(), aside=True)
         say(f"bench: error: {escape_line(error)}", aside=True)
         return 2
     except BrokenPipeError:  # The reader of our output (such as `head`) has gone.

@@ -58,14 +58,12 @@ def predict_files(arguments: argparse.Namespace) -> int:
     """Score pictures and videos."""
     import crossfake
 
-    from ..core.progress import Reporter
-
     scored = crossfake.predict(
         arguments.files,
         **common.make_detector_request(arguments),
         annotate=arguments.annotate,
         batch_size=arguments.batch_size,
-        progress=Reporter(aside=True),
+        progress=common.make_reporter(arguments),
     )
     say(_format_scores(scored, arguments.format))
     return 1 if any(s.status == "unreadable" for s in scored) else 0
@@ -99,6 +97,7 @@ def predict_datasets(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         workers=arguments.workers,
         batch_size=arguments.batch_size,
+        progress=common.make_reporter(arguments),
     ):
         say(path)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.display import say
@@ -31,7 +30,7 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("--split", default="test", metavar="SPLIT[,SPLIT]", help="train, val, test (default)")
     p.add_argument("--who", default="target", metavar="WHO", help="target: in real videos (default); source: in fakes")
     p.add_argument("--seed", type=common.parse_seed, default=0, metavar="N", help="of the random weights (default 0)")
-    p.add_argument("--json", type=Path, metavar="OUT", help="write the result there")
+    common.add_json(p, "the result")
     common.add_data(p)
     common.add_recipe(p)
     common.add_work(p)
@@ -42,7 +41,6 @@ def probe(arguments: argparse.Namespace) -> int:
     import crossfake
 
     from ..core.errors import BenchError
-    from ..core.storage import write_json
 
     if not arguments.checkpoint:
         raise BenchError("--checkpoint is missing: give the trained weights, such as RUN/checkpoint.safetensors")
@@ -55,10 +53,12 @@ def probe(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         limit=arguments.limit,
         workers=arguments.workers,
+        progress=common.make_reporter(arguments),
     )
-    say(_format_result(result))
     if arguments.json:
-        write_json(arguments.json, result.to_json())
+        common.write_json_to(arguments.json, result.to_json())
+    if arguments.json != common.STDOUT:
+        say(_format_result(result))
     return 0
 
 

@@ -50,6 +50,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
         datasets=arguments.dataset,
         confirm=arguments.yes or _ask,
         workers=arguments.workers,
+        progress=common.make_reporter(arguments),
     )
     header = ["test", "recorded [95 % CI]", "again", "difference", "inside"]
     say("\n" + format_grid(header, [_make_line(one) for one in found]))

@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     asked = common.make_run_request(arguments)
     if arguments.dry_run:
-        return show_plan(crossfake.plan(test=arguments.test, **asked), arguments.data)
+        return show_plan(
+            crossfake.plan(test=arguments.test, **asked, progress=common.make_reporter(arguments)), arguments.data
+        )
     remember_command(arguments.command)
     found = crossfake.run(test=arguments.test, **asked, **common.make_work_options(arguments))
     say("\n" + format_summary(list(found.cards)))

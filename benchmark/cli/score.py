@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..core.display import escape_json, say
+from ..core.display import say
 from . import common
 
 LEVELS = ("frame", "video")
@@ -50,7 +50,7 @@ def add_parser(verbs: common.Verbs) -> None:
         "--columns", type=parse_columns, default={}, metavar="OURS=THEIRS,...", help="what the table calls our columns"
     )
     p.add_argument("--fake-is", default="", metavar="LABEL", help="the label that means fake (default: 1 or fake)")
-    p.add_argument("--json", type=Path, metavar="OUT", help="write the whole scorecard there (-: print it alone)")
+    common.add_json(p, "the whole scorecard")
 
 
 def parse_threshold(text: str) -> float | str:
@@ -69,13 +69,10 @@ def parse_columns(text: str) -> dict[str, str]:
 
 def score(arguments: argparse.Namespace) -> int:
     """Score and print."""
-    import json
-
     import crossfake
 
     from ...leaderboards.terminal import format_card
     from ..core.records import as_json
-    from ..core.storage import write_json
 
     card = crossfake.score(
         arguments.file,
@@ -86,13 +83,10 @@ def score(arguments: argparse.Namespace) -> int:
         columns=arguments.columns,
         fake_is=arguments.fake_is,
     )
-    content = {**as_json(card.metrics), **card.to_json()}  # By key alone too, for jq and pandas.
-    if arguments.json == Path("-"):
-        say(escape_json(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)))
-    else:
+    if arguments.json:  # By key alone too, for jq and pandas.
+        common.write_json_to(arguments.json, {**as_json(card.metrics), **card.to_json()})
+    if arguments.json != common.STDOUT:
         say(format_card(card))
     for remark in card.remarks:
         say(f"bench: note: {remark}", aside=True)
-    if arguments.json and arguments.json != Path("-"):
-        write_json(arguments.json, content)
     return 0

@@ -23,10 +23,11 @@ class Reporter:
     Args:
         quiet: says and shows nothing.
         aside: says lines on stderr, too: stdout is for what was asked for.
+        verbose: says details as well.
     """
 
-    def __init__(self, quiet: bool = False, aside: bool = False):
-        self.quiet, self.aside = quiet, aside
+    def __init__(self, quiet: bool = False, aside: bool = False, verbose: bool = False):
+        self.quiet, self.aside, self.verbose = quiet, aside, verbose
         self.live = sys.stderr.isatty() and not quiet
         self.log: Path | None = None
 
@@ -38,6 +39,11 @@ class Reporter:
             make_folder(self.log.parent)
             with name_write_errors(self.log), self.log.open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {escape(line)}\n")
+
+    def say_detail(self, line: str) -> None:
+        """Print a line for those who want to know more; nothing logs it."""
+        if self.verbose:
+            say(line, self.aside)
 
     @contextmanager
     def task(self, label: str) -> Iterator[Tick]:

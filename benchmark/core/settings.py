@@ -1,8 +1,8 @@
 """Recipes: configs/*.yaml merged into typed settings, where an unknown key is an error that names its neighbour.
 
 The layers, each over the one before: the defaults below, `configs/<detector>.yaml`, `configs/demo.yaml` on the demo
-world, what a checkpoint says of itself, `--config FILE`, `--set key=value`. A recipe may hold a `detectors:` section
-with settings for one detector.
+world, what a checkpoint says of itself, `--config` with a file or the name of one of configs/, `--set key=value`. A
+recipe may hold a `detectors:` section with settings for one detector.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def load_settings(
     _check_keys(own, "the checkpoint's header")
     # Its options replace the recipes': an option left at its default then must not become a recipe's other value now.
     merged = _merge({k: v for k, v in merged.items() if k != "options" or k not in own}, own)
-    merged = _merge(merged, _load_layer(config, detector) if config else {})
+    merged = _merge(merged, _load_layer(find_recipe(config), detector) if config else {})
     for override in overrides:
         layer = _parse_override(override)
         _check_keys(layer, f"--set {shorten(override)}")
@@ -152,10 +152,23 @@ def load_settings(
     return Settings.model_validate(merged)
 
 
+def find_recipe(given: Path) -> Path:
+    """Return the file that --config means: that file, else the recipe of this name that ships with crossfake.
+
+    Raises:
+        BenchError: there is neither; names the nearest recipe.
+    """
+    shipped = CONFIGS / f"{given.name}.yaml"
+    if given.is_file():
+        return given
+    if given == Path(given.name) and shipped.is_file():
+        return shipped
+    recipes = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+    told = f"Recipes that ship with crossfake: {', '.join(recipes)} (in {CONFIGS})"
+    raise make_unknown_error(f"no config file {given}", given.stem, recipes, told)
+
+
 def _read_yaml(file: Path) -> Layer:
-    if not file.is_file():
-        recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
-        raise BenchError(f"no config file {file}. Recipes that ship with crossfake: {recipes} (in {CONFIGS})")
     content = read_yaml(file) or {}
     if not isinstance(content, dict):
         raise BenchError(f"{file} holds a {type(content).__name__}, not keys and values such as 'train: {{epochs: 3}}'")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import re
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -46,6 +47,26 @@ def list_options(maker: Callable[..., Any], *, keyword_only: bool = False) -> di
         elif p.kind is p.KEYWORD_ONLY or (p.kind is p.POSITIONAL_OR_KEYWORD and not keyword_only):
             found[name] = Option(UNKNOWN if isinstance(p.annotation, str) else p.annotation, p.default)
     return found
+
+
+def tabulate_options(maker: Callable[..., Any], given: Mapping[str, object]) -> list[tuple[str, str, str]]:
+    """Return name, type and default of each option, as people read them; `given`: the defaults of a card."""
+    return [
+        (name, _name_kind(option.kind), _name_default(given.get(name, option.example)))
+        for name, option in list_options(maker).items()
+        if name != OTHERS
+    ]
+
+
+def _name_kind(kind: Any) -> str:
+    if kind is UNKNOWN:
+        return ""
+    plain = isinstance(kind, type) and not get_args(kind)
+    return kind.__name__ if plain else re.sub(r"\b(typing|collections\.abc)\.", "", str(kind))
+
+
+def _name_default(value: object) -> str:
+    return "" if value is UNKNOWN else json.dumps(value, default=str)
 
 
 def check_options(who: str, given: Mapping[str, object], known: Mapping[str, Option], within: str = "") -> None:

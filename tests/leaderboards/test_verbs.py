@@ -116,7 +116,7 @@ def test_a_foreign_command_needs_a_yes(toy_runs, tiny_world, tmp_path, capsys, m
     asked = join(words("reproduce --workers 0", key_of(tmp_path), runs=tmp_path, detector=TOY))
     assert bench(asked) == 2
     said = capsys.readouterr()
-    assert f"command: bench run --detector {TOY}" in said.out
+    assert f"command: bench run --detector {TOY}" in said.err
     assert "no terminal to ask. To run it: --yes" in said.err
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     monkeypatch.setattr("builtins.input", lambda prompt: "n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+import pytest
 from crossfake.benchmark.cli.main import main
 
 
@@ -14,6 +15,14 @@ def words(line: str, *more: object, **options: object) -> list[str]:
     """
     named = ((f"--{name.replace('_', '-')}", str(value)) for name, value in options.items())
     return [*shlex.split(line), *map(str, more), *(word for pair in named for word in pair)]
+
+
+def read_mistake(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the error on stderr: one line, the last one, after what was told of the work."""
+    *before, told = capsys.readouterr().err.splitlines()
+    assert told.startswith("bench: error: ")
+    assert not any(line.startswith(("bench: error: ", "Traceback")) for line in before)
+    return told
 
 
 def bench(line: str, *more: object, **options: object) -> int:

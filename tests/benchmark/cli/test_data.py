@@ -6,7 +6,7 @@ import csv
 import shutil
 
 import pytest
-from command_line import bench
+from command_line import bench, read_mistake
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.stages.sources import DataRoot, open_source
@@ -69,7 +69,7 @@ def test_prepare_without_any_face_is_a_failure(films, capsys):
     ("line", "message"),
     [
         ("prepare '' --data demo:tiny", "no dataset named"),
-        ("check ff++ --splits tset --data demo:tiny", "Did you mean 'test'?"),
+        ("check ff++ --split tset --data demo:tiny", "Did you mean 'test'?"),
         ("check ff+ --data demo:tiny", "Did you mean 'ff++'?"),
         ("import deepfakebench /nowhere", "no folder /nowhere"),
         ("import deepfakebnch .", "Did you mean 'deepfakebench'?"),
@@ -78,9 +78,7 @@ def test_prepare_without_any_face_is_a_failure(films, capsys):
 )
 def test_mistakes_are_one_line(line, message, tiny_world, capsys):
     assert bench(f"data {line}") == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in read_mistake(capsys)
 
 
 def test_a_plan_without_a_world_says_how_to_render_it(capsys, monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import bench
+from command_line import bench, read_mistake
 from crossfake.benchmark.stages.demographics import _assign_groups
 from crossfake.benchmark.stats.fairness_metrics import reference_metrics, sigmoid
 from crossfake.benchmark.stats.power import smallest_gap
@@ -39,9 +39,7 @@ def scored(folder: Path, table: pd.DataFrame, line: str = "", **options: object)
 def mistake(capsys: pytest.CaptureFixture[str], line: str, *more: object, **options: object) -> str:
     capsys.readouterr()
     assert bench(line, *more, **options) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    return told
+    return read_mistake(capsys)
 
 
 @pytest.mark.parametrize("case", ["A_ff_8groups", "C_two_empty_groups", "P_perfect_predictions"])
@@ -201,11 +199,11 @@ def test_power_of_a_list_of_videos_and_of_all(annotations, tmp_path, capsys):
 
 def test_power_of_a_dataset_with_groups(tiny_world, tmp_path, capsys):
     given = {"data": tiny_world, "json": tmp_path / "o.json"}
-    assert bench("fairness power --dataset ff++ --split test", **given) == 0
+    assert bench("fairness power --test ff++ --split test", **given) == 0
     found = json.loads((tmp_path / "o.json").read_text())
     assert all(g["real"] > 0 and "-" in g["group"] for g in found["groups"])
     assert "no split 'tests'; it has test, train, val" in mistake(
-        capsys, "fairness power --dataset ff++ --split tests", **given
+        capsys, "fairness power --test ff++ --split tests", **given
     )
 
 

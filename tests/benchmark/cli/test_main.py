@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 import pytest
-from command_line import bench
+from command_line import bench, read_mistake
 from crossfake.benchmark.core.predictions import read_predictions
 
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
@@ -18,12 +18,9 @@ RUN = f"run --detector {quote(TOY)} --train ff++ --test celebdf"
 
 
 def mistake(capsys: pytest.CaptureFixture[str], line: str, *more: object, **options: object) -> str:
-    """Run, expect exit code 2, and return the one line on stderr."""
+    """Run, expect exit code 2, and return the error's one line."""
     assert bench(line, *more, **options) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("bench: error: ")
-    assert told.count("\n") == 1
-    return told
+    return read_mistake(capsys)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +44,9 @@ def mistake(capsys: pytest.CaptureFixture[str], line: str, *more: object, **opti
         "check",
         "leaderboard",
         "list",
+        "info",
+        "published",
+        "completion",
     ],
 )
 def test_every_verb_has_help(verb, capsys):
@@ -99,6 +99,7 @@ def test_list_json_is_for_tools(capsys):
         (f"{RUN} --engine inlin", "Did you mean 'inline'?"),
         (f"{RUN} --set train.epoch=3", "Did you mean 'train.epochs'?"),
         (f"{RUN} --config none.yaml", "no config file none.yaml"),
+        (f"{RUN} --config caddm_referense", "Did you mean 'caddm_reference'?"),
         (f"{RUN} --seed one", "no list of seeds"),
         (f"{RUN} --limit 0", "no whole number of at least 1"),
         (f"{RUN} --data /nowhere", "no folder /nowhere (from --data)"),
@@ -111,7 +112,7 @@ def test_list_json_is_for_tools(capsys):
         ("data demo --size huge", "no size named 'huge'"),
         ("data demo --world leek", "Did you mean 'leak'?"),
         ("data", "say which: demo, check, prepare or import"),
-        ("data prepare ff++ --splits tset", "Did you mean 'test'?"),
+        ("data prepare ff++ --split tset", "Did you mean 'test'?"),
         ("score none.csv", "no predictions none.csv"),
         ("leaderboard --runs /nowhere", "no scorecards below /nowhere"),
         ("predict --test dfd", "say which detector this is"),
@@ -236,3 +237,30 @@ def test_an_edited_detector_takes_no_scores_of_the_killed_one(tiny_world, tmp_pa
     (path,) = tmp_path.glob("*__dfdc.parquet")
     assert set(read_predictions(path)[0]["score"]) == {0.75}
     assert not list(tmp_path.glob(".*.unfinished.parquet"))
+
+
+def test_a_recipe_that_ships_is_found_by_its_name():
+    from crossfake.benchmark.core.settings import load_settings
+
+    named = load_settings("caddm", demo=False, config=Path("caddm_reference"))
+    assert named == load_settings("caddm", demo=False, config=Path("configs/caddm_reference.yaml"))
+
+
+def test_quiet_and_verbose(tmp_path, capsys):
+    assert bench("data demo --size tinny --verbose") == 2
+    assert "Traceback" in capsys.readouterr().err
+    assert bench("score --quiet --verbose x.csv") == 2
+    assert "not allowed with" in read_mistake(capsys)
+
+
+def test_a_check_of_no_entries_is_fine(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bench("leaderboard --check") == 0
+    assert "no entries" in capsys.readouterr().out
+    assert bench("leaderboard --check elsewhere") == 2
+
+
+def test_weights_are_asked_for_before_any_are_fetched(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("crossfake.benchmark.stages.detectors.create_from", lambda *_: pytest.fail("built"))
+    (tmp_path / "x.jpg").write_bytes(b"")
+    assert "caddm needs weights: --checkpoint FILE" in mistake(capsys, "predict --detector caddm", tmp_path / "x.jpg")

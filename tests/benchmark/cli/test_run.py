@@ -78,18 +78,18 @@ def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):
     started = time.monotonic()
     assert bench("run --train ff++ --test celebdf", detector=TOY, data=tiny_world, runs=toy_runs) == 0
     assert time.monotonic() - started < 5
-    assert ": reused" in capsys.readouterr().out
+    assert ": reused" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")} == before
 
 
 def test_the_first_line_names_the_world(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):
     bench("run --train ff++ --test celebdf --data demo:tiny --dry-run", detector=TOY, runs=tmp_path)
-    assert capsys.readouterr().out.splitlines()[0].startswith("world: demo (tiny, seed 0; as asked): synthetic videos")
+    assert capsys.readouterr().err.splitlines()[0].startswith("world: demo (tiny, seed 0; as asked): synthetic videos")
     monkeypatch.setenv("BENCH_DATA", str(tiny_world))
     bench("run --train ff++ --test celebdf --dry-run", detector=TOY, runs=tmp_path)
-    out = capsys.readouterr().out
-    assert out.splitlines()[0].startswith("world: demo tiny, seed 0")
-    assert "to do" in out
+    said = capsys.readouterr()
+    assert said.err.splitlines()[0].startswith("world: demo tiny, seed 0")
+    assert "to do" in said.out
     assert not list(tmp_path.iterdir())
 
 
@@ -121,7 +121,7 @@ def test_an_unreadable_video_lowers_coverage_and_is_named(tiny_world, tmp_path, 
     assert card["coverage"]["scored"] == card["coverage"]["official"] - 1
     assert [d["video"] for d in card["coverage"]["dropped"]] == [f"test/{broken.name}"]
     assert card["coverage"]["dropped"][0]["reason"].startswith("unreadable")
-    assert f"not scored: test/{broken.name}" in capsys.readouterr().out
+    assert f"not scored: test/{broken.name}" in capsys.readouterr().err
     table = pd.read_parquet(next((tmp_path / "runs").rglob("test.*/predictions.parquet")))
     assert f"test/{broken.name}" not in set(table["video"])
 

@@ -36,7 +36,7 @@ class Mine:
 
 
 def verdicts(path: Path, capsys: pytest.CaptureFixture[str], **options: object) -> tuple[int, dict[str, str]]:
-    code = bench("check --json", f"{path}:Mine", **options)
+    code = bench("check", f"{path}:Mine", "--json", **options)
     parts = json.loads(capsys.readouterr().out)["parts"]
     return code, {part["part"]: part["failure"] for part in parts}
 

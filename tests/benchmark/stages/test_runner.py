@@ -50,7 +50,7 @@ def test_training_looks_at_no_test_split(tiny_world, tmp_path, capsys, monkeypat
     (tmp_path / "mine.py").write_text(STUDENT)
     monkeypatch.setattr("crossfake.benchmark.stages.runner.train_cell", lambda cell, options: f"trained {cell.name}")
     assert bench("train --train ff++", f"{tmp_path / 'mine.py'}:Mine", data=world) == 0
-    assert capsys.readouterr().out.endswith("\ntrained local/mine\n")
+    assert capsys.readouterr().out == "trained local/mine\n"
 
 
 def test_what_a_function_made_and_cannot_be_trained_is_told_after_all(planned, tmp_path):
@@ -89,7 +89,7 @@ def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path,
         card.write_text(content)
         capsys.readouterr()
         assert bench(asked, detector=TOY, **where) == 0
-        lines = capsys.readouterr().out.splitlines()
+        lines = capsys.readouterr().err.splitlines()
         assert sum(line.endswith(": made again") for line in lines) == (2 if content == "[]" else 0)
         after = json.loads(card.read_text())
         assert after["metrics"] == before["metrics"]

@@ -86,7 +86,7 @@ def test_the_demo_is_the_same_whatever_is_at_hand(own):
 
 def test_a_file_given_to_prepare_is_kept_and_used(file, tiny_world, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
-    asked = "data prepare celebdf --splits test --limit 1 --workers 0 --set faces.finder=auto --set faces.frames=1"
+    asked = "data prepare celebdf --split test --limit 1 --workers 0 --set faces.finder=auto --set faces.frames=1"
     assert bench(asked, data=tiny_world, weights=file) == 0
     assert f"face model: kept as {tmp_path / 'models' / DLIB81.name}" in capsys.readouterr().out
     (folder,) = (tmp_path / "faces").glob("celebdf-*/")

@@ -1,0 +1,69 @@
+"""`bench info`: all there is to know about a detector or dataset before using it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..core.display import say
+from . import common
+
+if TYPE_CHECKING:
+    from crossfake import PluginInfo
+
+EPILOG = """\
+examples:
+  bench info caddm
+  bench info celebdf
+  bench info ./mine.py:MyDetector --json
+"""
+TITLES = {"paper": "paper", "venue": "venue", "year": "year", "url": "where", "license": "licence"}
+
+
+def add_parser(verbs: common.Verbs) -> None:
+    """Add the verb."""
+    p = common.add_verb(
+        verbs, "info", show, "a detector's or dataset's card, options, recipe and published numbers", EPILOG
+    )
+    p.add_argument("name", metavar="NAME", help="see: bench list")
+    common.add_json(p, "all of it")
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print a card, and what a detector can be given."""
+    import crossfake
+
+    info = crossfake.describe(arguments.name)
+    if arguments.json:
+        common.write_json_to(arguments.json, info.to_json())
+    if arguments.json != common.STDOUT:
+        say("\n\n".join(filter(None, _format_info(info))))
+    return 0
+
+
+def _format_info(info: PluginInfo) -> list[str]:
+    import yaml
+
+    from ...leaderboards.markdown import format_grid
+    from ...leaderboards.published import make_published_grid
+
+    card = {title: info.card[key] for key, title in TITLES.items() if info.card.get(key)}
+    more = {k: value for k, value in info.card.items() if value and k not in (*TITLES, "title", "options", "takes")}
+    head = [f"{info.name}: {info.card.get('title', '')}".rstrip(": ")]
+    head += [f"also called: {', '.join(info.aliases)}"] if info.aliases else []
+    head += [f"backends: {', '.join(info.backends)}"] if any(info.backends) else []
+    head += [f"{name.replace('_', ' ')}: {_format_value(value)}" for name, value in {**card, **more}.items()]
+    rows = [[f"options.{name}", kind, default] for name, kind, default in info.options]
+    parts = ["\n".join(head), format_grid(["option (--set)", "type", "default"], rows) if rows else ""]
+    if info.recipe:
+        parts.append("recipe:\n" + yaml.safe_dump(info.recipe, sort_keys=False).rstrip())
+    tests = dict.fromkeys(line["test"] for line in info.published if line["metric"] == "AUC")
+    if tests:
+        parts.append(
+            "published AUCs (sources: bench published):\n" + format_grid(*make_published_grid(info.published, tests))
+        )
+    return parts
+
+
+def _format_value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
