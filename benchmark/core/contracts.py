@@ -139,6 +139,13 @@ class StudiesTrainingSet(Protocol):
 
 
 @runtime_checkable
+class LearnsFromReals(Protocol):
+    """A detector that may learn from real videos alone: it does where `learns_from_reals_alone`."""
+
+    learns_from_reals_alone: bool
+
+
+@runtime_checkable
 class ChecksTraining(Protocol):
     """A detector that not every training setting suits."""
 
@@ -212,7 +219,7 @@ CAPABILITIES: Mapping[str, type] = {
     "parameters": CountsParameters,
     "flops": CountsFlops,
 }
-"""The words of a card's `can`. What only an instance tells (`Seeded`, `Compiles`, `HasNetwork`) has none."""
+"""The words of a card's `can`. `Seeded`, `Compiles`, `HasNetwork` and `LearnsFromReals` are asked of instances."""
 
 
 def find_capabilities(detector: object) -> frozenset[str]:

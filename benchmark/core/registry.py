@@ -17,7 +17,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +71,11 @@ class Entry:
         for word in self.card["can"]:
             require_known("capability", word, CAPABILITIES)
         return frozenset(self.card["can"])
+
+    def drop_defaults(self, options: Mapping[str, object]) -> dict[str, object]:
+        """Return the options without those that are the card's `defaults`: given or not, nothing differs."""
+        defaults = self.card.get("defaults", {})
+        return {k: v for k, v in options.items() if k not in defaults or v != defaults[k]}
 
     @property
     def is_made(self) -> bool:
@@ -241,7 +246,8 @@ def _make_entry(call: ast.Call, target: str, location: str) -> Entry:
 
 
 def _list_spellings(entry: Entry) -> set[str]:
-    return {s.casefold() for s in (entry.name, *entry.aliases)}
+    given = [s.casefold() for s in (entry.name, *entry.aliases)]
+    return {*given, *(s.replace("_", "-") for s in given), *(s.replace("-", "_") for s in given)}
 
 
 def _refuse_duplicates(kind: str, entries: list[Entry]) -> None:

@@ -40,7 +40,7 @@ class LoadedDetector:
     def key_content(self) -> list[object]:
         """Return what the scores depend on besides the faces."""
         weights = file_hash(self.checkpoint) if self.checkpoint else None
-        return [weights, code_hash(self.entry), self.entry.backend, self.settings.options]
+        return [weights, code_hash(self.entry), self.entry.backend, self.entry.drop_defaults(self.settings.options)]
 
 
 def load_resolved_settings(

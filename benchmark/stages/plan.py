@@ -61,8 +61,14 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The row's name: `detector`, or `detector.tag` for a variant."""
-        return f"{self.entry.name}.{self.settings.tag}" if self.settings.tag else self.entry.name
+        """The row's name: `detector`, with another `variant` than its default and the `tag` behind dots."""
+        variant = self.options.get("variant") if "variant" in self.entry.card.get("defaults", {}) else None
+        return ".".join(str(part) for part in (self.entry.name, variant, self.settings.tag) if part)
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The detector's options that aren't its card's defaults."""
+        return self.entry.drop_defaults(self.settings.options)
 
     def train_content(self) -> CheckpointHeader:
         """Return what the trained weights depend on."""
@@ -74,7 +80,7 @@ class Cell:
             "detector": self.entry.name,
             "backend": self.entry.backend,
             "code": code_hash(self.entry),
-            "options": s.options,
+            "options": self.options,
             "tag": s.tag,
             "faces": s.faces.key_content(),
             "finder": FINDER_VERSION,
@@ -128,7 +134,7 @@ class Cell:
             protocol=self.test.root.protocol,
             weights=self._describe_weights(),
             selection="source val",
-            options=self.settings.options,
+            options=self.options,
             recipe_key=hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
             train_key=self.train_key,
             test_key=self.test_key,

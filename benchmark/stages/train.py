@@ -19,6 +19,7 @@ from ..core.contracts import (
     Cropper,
     FaceReader,
     InspectsTrainingSet,
+    LearnsFromReals,
     TellsPrecision,
     Trainable,
     TrainingSession,
@@ -149,7 +150,10 @@ class Training:
         self.broken = list_lost_frames(videos, self.train_store)
         self.wanted = len(frames) + len(self.broken)
         self._check_lost(Progress())
-        _require_both_classes(frames.label, "train on", "frames with a face in the train split")
+        if not (isinstance(self.detector, LearnsFromReals) and self.detector.learns_from_reals_alone):
+            _require_both_classes(frames.label, "train on", "frames with a face in the train split")
+        elif not len(frames):
+            raise BenchError("nothing to train on: no frame with a face in the train split's real videos")
         seen = [v.label for v in self.val_videos if self.train_store.frames(v.id)]
         _require_both_classes(np.asarray(seen), "select checkpoints on", "videos with a face in the val split")
         return frames, pairs

@@ -138,6 +138,14 @@ class NetworkDetector:
         """Return the reference's name of one of our weights."""
         return name
 
+    def is_unused(self, name: str) -> bool:
+        """Tell whether the reference keeps a weight of this name that nothing uses; checkpoints may have it or not."""
+        return False
+
+    def rename_given(self, name: str) -> str:
+        """Return the name that `reference_name` gives of one that another release of the same weights has."""
+        return name
+
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
 
@@ -145,7 +153,9 @@ class NetworkDetector:
         self, weights: Path | str | Mapping[str, object], framework: str = "numpy"
     ) -> dict[str, np.ndarray]:
         """Return the weights of a checkpoint or a mapping, by our names, once they fit; see `load_weights`."""
-        found = load_weights(weights, framework, lambda: self.to_reference(self.names()), self.adapt)
+        found = load_weights(
+            weights, framework, lambda: self.to_reference(self.names()), self.adapt, self.is_unused, self.rename_given
+        )
         return self.from_reference(found)
 
     def to_reference(self, state: Mapping[str, T]) -> dict[str, T]:

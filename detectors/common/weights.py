@@ -33,6 +33,8 @@ def load_weights(
     framework: str,
     expect: Callable[[], Mapping[str, Shaped]],
     adapt: Callable[[Mapping[str, tuple[int, ...]]], None],
+    is_unused: Callable[[str], bool] = lambda _: False,
+    rename: Callable[[str], str] = lambda name: name,
 ) -> dict[str, np.ndarray]:
     """Return a network's weights, by the names it expects, from a checkpoint file or a mapping.
 
@@ -43,13 +45,18 @@ def load_weights(
         framework: `torch` or `numpy`, as which .safetensors are read; of torch's, those never used take no memory.
         expect: returns the names expected, and what has the shape of each.
         adapt: is told the shapes found, before they are compared with those expected.
+        is_unused: tells whether a name is one that the reference keeps and nothing uses; how many are left out is said.
+        rename: turns a name of another release of the same weights into the one expected.
 
     Raises:
         BenchError: no such file, it can't be read, or its names or shapes are others.
     """
     content, weights_name = _open_weights(weights, framework)
     found, others = find_weights(content, expect())
-    named = _name_arrays(found.weights, weights_name)
+    named = {rename(name): value for name, value in _name_arrays(found.weights, weights_name).items()}
+    if unused := [name for name in named if is_unused(name)]:
+        say_once(f"{weights_name}: left out {len(unused)} weights that nothing uses (first: {shorten(unused[0])})")
+        named = {name: value for name, value in named.items() if not is_unused(name)}
     adapt({name: tuple(value.shape) for name, value in named.items()})
     expected = expect()
     taken_off = found.describe()

@@ -24,6 +24,7 @@ class TorchDetector(NetworkDetector):
     """
 
     network: nn.Module
+    sharpness_counts_twice = False  # Whether batch norm's running statistics see SAM's second pass, too.
 
     def __init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

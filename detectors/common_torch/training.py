@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -39,16 +39,17 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
 
     def _take_step(self, tensors: dict[str, torch.Tensor]) -> dict[str, float]:
         detector, s = self.detector, self.settings
-        detector.network.train()
+        network = detector.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         losses = self._compute_gradients(tensors)
         if s.sharpness != "none":
-            flat = perturb_weights(detector.network.parameters(), s.rho, adaptive=s.sharpness == "asam")
-            with flat, override_batch_norms(detector.network, momentum=0.0):
+            flat = perturb_weights(network.parameters(), s.rho, adaptive=s.sharpness == "asam")
+            frozen = nullcontext() if detector.sharpness_counts_twice else override_batch_norms(network, momentum=0.0)
+            with flat, frozen:
                 self._compute_gradients(tensors)
         if s.clip_value:
-            torch.nn.utils.clip_grad_value_(detector.network.parameters(), s.clip_value)
+            torch.nn.utils.clip_grad_value_(network.parameters(), s.clip_value)
         self.optimizer.step()
         values = torch.stack([value.float() for value in losses.values()]).tolist()  # One wait for the device.
         return dict(zip(losses, values, strict=True))

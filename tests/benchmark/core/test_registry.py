@@ -45,6 +45,11 @@ def test_alias_case_and_backend(registry):
         registry.find("one", "tpu")
 
 
+def test_hyphens_and_underscores_are_the_same():
+    assert detectors.find("pgfdd-fixed").name == "pgfdd_fixed"
+    assert detectors.find("efficientnet_b4").name == "efficientnet-b4"
+
+
 def test_unknown_names_get_a_suggestion(registry):
     with pytest.raises(BenchError, match=r"no detector named 'onee'\. Did you mean 'one'\? See: bench list detectors"):
         registry.find("onee")

@@ -47,6 +47,17 @@ def test_what_changes_no_number_changes_no_key(planned, tmp_path):
     assert (moved.train_key, moved.test_key) == (cell.train_key, cell.test_key)
 
 
+def test_a_default_that_is_given_changes_neither_key_nor_name(planned):
+    entry = Entry("some", "some:Some", "", backend="torch", card={"defaults": {"variant": "paper", "input_size": 64}})
+    plain, given, other = (
+        planned.cell(entry=entry, settings=Settings(faces=FACES, options=options))
+        for options in ({}, {"variant": "paper", "input_size": 64}, {"variant": "released"})
+    )
+    assert (given.train_key, given.name, given.options) == (plain.train_key, "some", {})
+    assert (other.name, other.options) == ("some.released", {"variant": "released"})
+    assert other.train_key != plain.train_key
+
+
 def test_the_training_key_looks_at_the_train_and_val_videos_alone(planned):
     cell = planned.cell()
     fewer = [v for v in planned.videos if v.id != "fake/test.mp4"]

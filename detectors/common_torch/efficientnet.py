@@ -1,0 +1,61 @@
+"""EfficientNet-B4 with efficientnet_pytorch 0.7.1's paddings, which are timm's at 380 px alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .timm_models import create_timm_model
+
+WIDTH = 1792
+# Before each strided convolution (left, right, top, bottom), as they come out for pictures of 380 px: fixed from there.
+_PADDINGS = {
+    "conv_stem": (0, 1, 0, 1),
+    "blocks.1.0.conv_dw": (0, 1, 0, 1),
+    "blocks.2.0.conv_dw": (2, 2, 2, 2),
+    "blocks.3.0.conv_dw": (0, 1, 0, 1),
+    "blocks.5.0.conv_dw": (1, 2, 1, 2),
+}
+
+
+class PaddedConv(nn.Conv2d):
+    """A convolution whose padding (left, right, top, bottom) hangs on nothing."""
+
+    def __init__(self, like: nn.Conv2d, padding: tuple[int, int, int, int]):
+        super().__init__(
+            like.in_channels, like.out_channels, like.kernel_size[0], like.stride[0], groups=like.groups, bias=False
+        )
+        self.weight, self.sides = like.weight, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad with zeros, and convolve."""
+        return super().forward(F.pad(x, self.sides))
+
+
+def make_efficientnet_b4(tag: str, pretrained: bool, padded_stem: bool = True) -> nn.Module:
+    """Make timm's EfficientNet-B4 with two classes, dropout 0.4 and drop-connect 0.2.
+
+    Args:
+        tag: of timm's weights, such as `ap_in1k`.
+        pretrained: start from them.
+        padded_stem: False for DeepfakeBench's stem, a convolution without padding that starts at random.
+
+    Raises:
+        BenchError: the weights can't be had.
+    """
+    name = f"tf_efficientnet_b4.{tag}"
+    made: Any = create_timm_model(
+        name, pretrained, "options", num_classes=2, drop_rate=0.4, drop_path_rate=0.2, bn_momentum=0.01
+    )
+    for path, padding in _PADDINGS.items():
+        holder, _, leaf = path.rpartition(".")
+        owner = made.get_submodule(holder)
+        setattr(owner, leaf, PaddedConv(getattr(owner, leaf), padding))
+    if not padded_stem:
+        made.conv_stem.sides = (0, 0, 0, 0)
+        with torch.no_grad():
+            made.conv_stem.reset_parameters()
+    return made

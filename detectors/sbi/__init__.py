@@ -1,0 +1,1 @@
+"""Detecting Deepfakes with Self-Blended Images (Shiohara and Yamasaki, CVPR 2022)."""

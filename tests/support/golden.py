@@ -1,0 +1,88 @@
+"""Weights and pictures that the golden vectors of tests/data/field were made with: hashes of names, and sinusoids."""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FIELD = Path(__file__).resolve().parents[1] / "data" / "field"
+LOW32 = np.uint64(0xFFFFFFFF)
+Arrays = dict[str, np.ndarray]
+
+
+def read_golden(name: str) -> Arrays:
+    """Read the vectors of a detector."""
+    with np.load(FIELD / f"{name}.npz") as file:
+        return dict(file)
+
+
+def read_norms(name: str) -> dict[str, float]:
+    """Read the norms of a detector's gradients, by the reference's names."""
+    with (FIELD / f"{name}_gradnorms.tsv").open() as file:
+        return {row["key"]: float(row["l2"]) for row in csv.DictReader(file, delimiter="\t")}
+
+
+def uniform(name: str, count: int) -> np.ndarray:
+    """Return numbers in [0, 1), hashed from a name and an index."""
+    x = (np.arange(count, dtype=np.uint64) * np.uint64(2654435761) + np.uint64(zlib.crc32(name.encode()))) & LOW32
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x ^= x >> np.uint64(shift)
+        x = (x * np.uint64(factor)) & LOW32
+    return (x ^ (x >> np.uint64(16))) / 2.0**32
+
+
+def make_weight(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
+    """Return the weight of this name, as the reference calls it."""
+    if name.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    u = uniform(name, int(np.prod(shape)))
+    if name.endswith("running_mean"):
+        value = 0.2 * u - 0.1
+    elif name.endswith("running_var") or (len(shape) < 2 and name.endswith("weight")):
+        value = 0.8 + 0.4 * u
+    elif len(shape) >= 2:
+        value = (2 * u - 1) * gain * np.sqrt(3 / np.prod(shape[1:]))
+    else:
+        value = 0.1 * (2 * u - 1)
+    return value.astype(np.float32).reshape(shape)
+
+
+def fill(shapes: Mapping[str, Any], gain: float, constant: Iterable[str] = ()) -> Arrays:
+    """Return weights for the names and shapes of a detector's state; those with a `constant` in their name are kept."""
+    return {
+        name: np.asarray(value)
+        if any(part in name for part in constant)
+        else make_weight(name, tuple(value.shape), gain)
+        for name, value in shapes.items()
+    }
+
+
+def load_filled(detector: Any, gain: float, constant: Iterable[str] = ()) -> Any:
+    """Load a detector with filled weights."""
+    return detector.load(fill(detector.to_reference(detector.names()), gain, constant))
+
+
+def make_input(shape: tuple[int, ...], name: str, low: float = -1, high: float = 1) -> np.ndarray:
+    """Return uniform noise, float32."""
+    return (low + (high - low) * uniform(name, int(np.prod(shape)))).astype(np.float32).reshape(shape)
+
+
+def smooth_input(shape: tuple[int, ...], name: str, low: float = -1, high: float = 1) -> np.ndarray:
+    """Return pictures (N, C, H, W) of sinusoids and a fifth of noise, float32."""
+    n, c, y, x = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    waves = 0.5 * np.sin(0.11 * (n + 1) * x + 0.07 * (c + 1) * y + n) + 0.3 * np.cos(0.023 * (c + 2) * x - 0.05 * y)
+    value = waves + 0.2 * (2 * uniform(name, int(np.prod(shape))).reshape(shape) - 1)
+    return (low + (high - low) * (value + 1) / 2).astype(np.float32)
+
+
+def make_face(height: int, width: int, name: str) -> np.ndarray:
+    """Return a picture that is smooth but for noise, uint8 (H, W, 3)."""
+    y, x, c = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
+    waves = np.sin(2 * np.pi * (x / width) * (1 + c) + 0.7 * c) * np.cos(2 * np.pi * (y / height) * 1.5 + c)
+    noise = 2 * uniform(name, height * width * 3).reshape(height, width, 3) - 1
+    return np.clip(np.floor(128 + 70 * waves + 30 * noise), 0, 255).astype(np.uint8)
