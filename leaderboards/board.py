@@ -101,6 +101,7 @@ def as_data(made: list[Table]) -> JsonValue:
     content = [
         {
             "protocol": table.title,
+            "synthetic": table.is_synthetic,
             "tests": table.tests,
             "rows": [_row_as_data(table, row) for row in table.rows],
             "reported": [asdict(r) for r in match_published(table)],

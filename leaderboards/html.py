@@ -19,12 +19,14 @@ from .markdown import (
     REPORTED,
     REPORTED_NOTE,
     REPORTED_TITLE,
+    SYNTHETIC,
     Grid,
     describe_failure,
     format_auc,
     format_reported,
     make_details,
     make_overview,
+    name_board,
 )
 from .published import list_citations, match_published
 from .rows import Row, Table
@@ -54,7 +56,13 @@ def render_page(made: list[Table]) -> str:
         for name in files
     }
     sections = [Section(i, table) for i, table in enumerate(made)]
-    return env.get_template("board.html").render(sections=sections, notes=NOTES.splitlines(), **static)
+    return env.get_template("board.html").render(
+        sections=sections,
+        notes=NOTES.splitlines(),
+        banner=SYNTHETIC,
+        title=name_board("crossfake leaderboard", made),
+        **static,
+    )
 
 
 def mark_up_number(shown: str) -> Markup:

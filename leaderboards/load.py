@@ -102,7 +102,9 @@ def _keep_newest(cards: list[Card]) -> list[Card]:
 
 def _replacement_key(card: Card) -> Key:
     """Return what two cards share of which only the newer counts; of a failure that is all that was asked for."""
-    return (*_request_key(card), card.cell.train_key) if isinstance(card, ScoreCard) else _request_key(card)
+    if not isinstance(card, ScoreCard):
+        return _request_key(card)
+    return *_request_key(card), card.cell.train_key, *sorted(card.methods)
 
 
 def _request_key(card: Card) -> Key:

@@ -29,10 +29,15 @@ ERR: the cell failed; skipped: its training had failed already; empty: not run.
 """
 
 
+SYNTHETIC = """\
+Synthetic: a program has drawn the videos of the demo world, and these rows were trained or tested on them. Their \
+numbers show that everything works; they say nothing of real videos, people or detectors."""
+
+
 def render_markdown(made: list[Table]) -> str:
     """Return the leaderboard as markdown: a table for each protocol, one for each test set, and the rows' commands."""
     parts = [
-        "# Leaderboard",
+        f"# {name_board('Leaderboard', made)}",
         *(part for table in made for part in _render_sections(table)),
         NOTES.rstrip(),
         _list_commands(made),
@@ -40,8 +45,14 @@ def render_markdown(made: list[Table]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def name_board(title: str, made: list[Table]) -> str:
+    """Return a board's title, which says so where all of it is synthetic."""
+    return f"{title} (synthetic)" if made and all(table.is_synthetic for table in made) else title
+
+
 def _render_sections(table: Table) -> list[str]:
-    parts = [f"## {escape_markdown(table.title)}", _escape_cells(make_overview(table))]
+    parts = [f"## {escape_markdown(table.heading)}", *([f"> {SYNTHETIC}"] if table.is_synthetic else [])]
+    parts.append(_escape_cells(make_overview(table)))
     for test in table.tests:
         parts += [
             f"### {escape_markdown(test)}",

@@ -23,6 +23,7 @@ from ..benchmark.stats.seed_pooling import (
 
 Fact = tuple[str, object]
 """What is told, and its name."""
+Methods = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,16 @@ class Table:
     rows: list[Row]
     best: frozenset[tuple[str, str]] = frozenset()
 
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the demo world has a part in its rows."""
+        return self.title.startswith("demo ")
+
+    @property
+    def heading(self) -> str:
+        """The title, and whether that is synthetic."""
+        return f"Synthetic: {self.title}" if self.is_synthetic else self.title
+
     def on(self, test: str) -> list[Row]:
         """Return the rows that have something to say of a test set."""
         return [row for row in self.rows if test in row.results]
@@ -188,13 +199,52 @@ def _list_measured_tests(rows: Iterable[Row]) -> list[str]:
 
 
 def make_tables(cards: Iterable[Card]) -> list[Table]:
-    """Return a table for each protocol, real ones first: worlds, frame counts and limits never mix."""
-    members: dict[str, list[Card]] = defaultdict(list)
-    for card in cards:
-        members[describe_protocol(card)].append(card)
+    """Return a table for each protocol, real ones first: worlds, frame counts, limits and methods never mix."""
+    members = _sort_by_protocol(cards)
     return [
         _make_table(title, members[title]) for title in sorted(members, key=lambda t: (not t.startswith("real"), t))
     ]
+
+
+def _sort_by_protocol(cards: Iterable[Card]) -> dict[str, list[Card]]:
+    """Return the cards of each table, by its title."""
+    alike: dict[str, list[Card]] = defaultdict(list)
+    for card in cards:
+        alike[describe_protocol(card)].append(card)
+    members: dict[str, list[Card]] = defaultdict(list)
+    for title, found in alike.items():
+        for card, other in zip(found, _describe_other_methods(found), strict=True):
+            members[title + other].append(card)
+    return members
+
+
+def _describe_other_methods(cards: list[Card]) -> list[str]:
+    """Say of each card which test sets its row has other methods of than most: four methods aren't five.
+
+    The most methods that a test set was scored with are what is usual there, and not said.
+    """
+    usual: dict[str, Methods] = defaultdict(tuple)
+    own: dict[tuple[str, ...], dict[str, Methods]] = defaultdict(lambda: defaultdict(tuple))
+    for card in cards:
+        for most in (usual, own[_row_key(card)]):
+            most[card.cell.test] = max(most[card.cell.test], _list_methods(card), key=lambda m: (len(m), m))
+    said = {
+        row: "".join(_describe_methods(t, m) for t, m in sorted(tests.items()) if m != usual[t])
+        for row, tests in own.items()
+    }
+    return [
+        said[row] if (found := _list_methods(card)) in ((), own[row][test]) else _describe_methods(test, found)
+        for card, row, test in ((card, _row_key(card), card.cell.test) for card in cards)
+    ]
+
+
+def _list_methods(card: Card) -> Methods:
+    """Return the methods that a card has numbers of; none where it tells of none."""
+    return tuple(sorted(card.methods)) if isinstance(card, ScoreCard) else ()
+
+
+def _describe_methods(test: str, methods: Methods) -> str:
+    return f"; {test} of {len(methods)} methods: {', '.join(methods)}" if methods else ""
 
 
 def _make_table(title: str, cards: list[Card]) -> Table:
@@ -245,8 +295,9 @@ def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
         BenchError: none does, or several do.
     """
     rows: dict[tuple[str, ...], list[Card]] = defaultdict(list)
-    for card in cards:
-        rows[(describe_protocol(card), *_row_key(card))].append(card)
+    for title, members in _sort_by_protocol(cards).items():
+        for card in members:
+            rows[(title, *_row_key(card))].append(card)
     found = [row for row, members in rows.items() if any(k.startswith(key) for c in members for k in _keys(c))]
     if len(found) == 1:
         (table,) = make_tables(rows[found[0]])  # Of this row alone: the others' statistics take their time.

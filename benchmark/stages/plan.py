@@ -107,12 +107,22 @@ class Cell:
     def folder(self) -> Path:
         """The run folder: one trained detector."""
         train = _strip_separators(self.train.label)
-        return self.runs / self.train.root.world / _make_safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
+        return self.runs / self.train.origin.world / _make_safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
 
     @property
     def test_folder(self) -> Path:
         """Where this cell's predictions and scorecard go, within the run folder."""
         return self.folder / f"test.{_strip_separators(self.test.label)}.{self.test_key}"
+
+    @property
+    def protocol(self) -> str:
+        """Where the data is from, the demo world first: rows of other worlds never share a table."""
+        trained, tested = self.train.origin, self.test.origin
+        if trained.protocol == tested.protocol:
+            return tested.protocol
+        if tested.demo:
+            return f"{tested.protocol}, trained on {trained.protocol if trained.demo else 'other'} data"
+        return f"{trained.protocol}, tested on other data"
 
     def _describe_weights(self) -> str:
         if self.checkpoint:
@@ -130,8 +140,8 @@ class Cell:
             seed=self.seed,
             limit=self.test.limit,
             frames=self.settings.faces.frames,
-            world=self.test.root.world,
-            protocol=self.test.root.protocol,
+            world=self.protocol.partition(" ")[0],
+            protocol=self.protocol,
             weights=self._describe_weights(),
             selection="source val",
             options=self.options,
@@ -273,9 +283,10 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     made_from = read_header(request.checkpoint) if request.checkpoint else None
     if made_from:
         _check_trained_on(request, entries, made_from, sources[request.train])
+    demo = sources[request.train].origin.demo is not None
     settings = {
         e.name: load_resolved_settings(
-            e.name, demo=root.demo is not None, made_from=made_from, config=request.config, overrides=request.overrides
+            e.name, demo=demo, made_from=made_from, config=request.config, overrides=request.overrides
         )
         for e in entries
     }
@@ -295,7 +306,7 @@ def _check_trained_on(request: Request, entries: list[Entry], made_from: Checkpo
     trained_on = made_from.get("trained_on", {})
     if (dataset := trained_on.get("dataset", train.label)) != train.label:
         raise BenchError(f"{request.checkpoint} was trained on {dataset}. Use --train {dataset}")
-    if trained_on.get("world") == "demo" and train.root.world == "real":
+    if trained_on.get("world") == "demo" and train.origin.world == "real":
         raise BenchError(
             f"{request.checkpoint} was trained on the demo world: its scores can't stand among real rows. "
             "To look at them all the same: bench predict --checkpoint, then bench score"

@@ -130,7 +130,7 @@ def predict_sources(
     for source in sources:
         if not source.split(split):
             raise BenchError(f"{source.label} has no videos in its {split} split. Use --split test")
-    loaded = load_detector(request, demo=any(source.root.demo is not None for source in sources))
+    loaded = load_detector(request, demo=any(source.origin.demo is not None for source in sources))
     for source in sources:
         score = partial(_predict_source, loaded, source, split, out, reporter, pool, batch_size)
         yield remake_damaged(score, reporter)

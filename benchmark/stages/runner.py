@@ -140,7 +140,7 @@ class Stages:
         )
         report = training.run()
         write_json(cell.folder / "training.json", report)
-        trained_on: TrainedOn = {"dataset": source.label, "world": source.root.world, "seed": cell.seed}
+        trained_on: TrainedOn = {"dataset": source.label, "world": source.origin.world, "seed": cell.seed}
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)

@@ -67,6 +67,15 @@ class DataSource:
         """`ff++:c23`, or the bare name where there is one compression."""
         return f"{self.name}:{self.compression}" if self.compression else self.name
 
+    @cached_property
+    def origin(self) -> DataRoot:
+        """The root that its videos are from: another one than was asked for where `folder:/path` leads out of that."""
+        from ...datasets.demo.world import find_world
+
+        if self.home.resolve().is_relative_to(self.root.path.resolve()):
+            return self.root
+        return DataRoot(self.home, find_world(self.home))
+
     def split(self, name: str) -> list[Video]:
         """Return a split's videos; with `limit`, at most that many real and as many fake ones."""
         chosen = self._videos_by_split.get(name, [])

@@ -57,6 +57,15 @@ def test_every_tag_is_closed_and_every_id_is_used_once(read):
     assert len(ids) == len(set(ids))
 
 
+def test_a_demo_page_says_synthetic_in_its_title_and_in_a_banner(html, make):
+    assert "<title>crossfake leaderboard (synthetic)</title>" in html
+    assert html.count('class="banner"') == 1
+    assert "Synthetic: demo tiny, seed 0" in html
+    real = render_page(make_tables([make()]))
+    assert "<title>crossfake leaderboard</title>" in real
+    assert 'class="banner"' not in real
+
+
 def test_nothing_is_fetched(read, html):
     for tag, attributes in read.tags:
         for name in ("src", "href", "action", "poster", "data", "srcset"):

@@ -172,3 +172,14 @@ def test_a_carriage_return_splits_no_row_and_a_backtick_no_command(make):
     assert cells(text, "a b")[-1] == "rrr"
     assert "- rrr: `` bench run --data 'a`b' ``" in text
     assert "\r" not in text
+
+
+def test_a_demo_board_says_synthetic_in_its_title_and_beside_each_table(make):
+    demo = make(protocol="demo tiny, seed 0", world="demo")
+    alone, mixed = (md.render_markdown(make_tables(cards)) for cards in ([demo], [demo, make()]))
+    assert alone.splitlines()[0] == "# Leaderboard (synthetic)"
+    assert mixed.splitlines()[0] == "# Leaderboard"
+    for text in (alone, mixed):
+        assert f"## Synthetic: demo tiny, seed 0; 32 frames a video\n\n> {md.SYNTHETIC}" in text
+    assert "ynthetic" not in md.render_markdown(make_tables([make()]))
+    assert "\n" not in md.SYNTHETIC

@@ -28,6 +28,31 @@ def test_other_protocols_never_share_a_table(changes, title, make):
     assert (real.tests, other.tests) == (["dfdc"], ["celebdf"])
 
 
+def of_methods(*names):
+    return {name: {"video.auc": Estimate(0.7, 0.6, 0.8, 9), "n_fake": 4} for name in names}
+
+
+def test_four_methods_and_five_never_share_a_table(make, make_failed):
+    five, four = of_methods("a", "b", "c", "d", "e"), of_methods("a", "b", "c", "d")
+    whole = [make("ff++:c23", methods=five), make("celebdf", methods=of_methods("x"))]
+    part = [make(test, recipe_key="r4", methods=m) for test, m in (("ff++:c23", four), ("celebdf", of_methods("x")))]
+    lacking = [make("celebdf", recipe_key="r0", methods=of_methods("x")), make_failed("ff++:c23", recipe_key="r0")]
+    usual, other = make_tables([*part, *whole, *lacking])
+    assert (usual.title, {r.key for r in usual.rows}) == ("real; 32 frames a video", {"rrr", "r0"})
+    assert other.title == "real; 32 frames a video; ff++:c23 of 4 methods: a, b, c, d"
+    ((row,),) = [other.rows]
+    assert (row.key, set(row.results)) == ("r4", {"ff++:c23", "celebdf"})
+    assert find_row([*part, *whole], "r4")[1].key == "r4"
+    seeds = [make("ff++:c23", methods=five), make("ff++:c23", seed=1, train_key="s1", methods=four)]
+    assert [[r.seeds for r in t.rows] for t in make_tables(seeds)] == [[(0,)], [(1,)]]
+
+
+def test_tables_of_the_demo_world_say_synthetic(make):
+    real, demo = make_tables([make(), make(protocol="demo tiny, seed 0", world="demo")])
+    assert (real.is_synthetic, real.heading) == (False, real.title)
+    assert (demo.is_synthetic, demo.heading) == (True, "Synthetic: demo tiny, seed 0; 32 frames a video")
+
+
 def test_seeds_of_one_recipe_are_one_row_and_other_recipes_are_not(make):
     cards = [make(seed=1, train_key="ccc"), make(), make(recipe_key="other"), make(backend="jax", recipe_key="j")]
     (table,) = make_tables(cards)

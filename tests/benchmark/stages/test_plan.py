@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from crossfake.benchmark.core.registry import Entry
 from crossfake.benchmark.core.settings import FaceSettings, ScoreSettings, Settings, TrainSettings
 from crossfake.benchmark.core.types import FAKE, REAL
 from crossfake.benchmark.stages.plan import Request, check_data, check_names, describe_plan, make_cells, make_plan
-from crossfake.datasets.demo.world import DemoWorld
+from crossfake.datasets.demo.world import MARKER, DemoWorld
 
 FACES = FaceSettings(finder="mediapipe")
 
@@ -210,3 +211,23 @@ def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_
     assert "auto" not in str([c.train_content()["faces"] for c in cells])
     with pytest.raises(BenchError, match="no face finder named 'nobody'"):
         make_plan(replace(asked, overrides=("faces.finder=nobody",)), None, Reporter(quiet=True))
+
+
+def test_data_from_elsewhere_never_counts_as_the_demo_worlds(planned, tmp_path):
+    """`folder:/path` leads out of the data root, which a demo world may be."""
+    world, own = DemoWorld(size="tiny", seed=0), tmp_path / "own"
+    demo = planned.source(demo=world)
+    other = replace(planned.source("folder", "", demo=world), home=own)
+    told = [planned.cell(train=a, test=b).describe() for a in (demo, other) for b in (demo, other)]
+    assert [(c.world, c.protocol) for c in told] == [
+        ("demo", "demo tiny, seed 0"),
+        ("demo", "demo tiny, seed 0, tested on other data"),
+        ("demo", "demo tiny, seed 0, trained on other data"),
+        ("real", "real"),
+    ]
+    assert planned.cell(train=other, test=other, runs=Path("runs")).folder.parts[1] == "real"
+    (own / "inside").mkdir(parents=True)
+    (own / MARKER).write_text(json.dumps({"size": "tiny", "seed": 4, "complete": True}))
+    elsewhere = replace(planned.source("folder", "", demo=world), home=own / "inside")
+    assert planned.cell(train=demo, test=elsewhere).protocol == "demo tiny, seed 4, trained on demo tiny, seed 0 data"
+    assert planned.cell(test=elsewhere).protocol == "demo tiny, seed 4, trained on other data"
