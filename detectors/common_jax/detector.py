@@ -107,7 +107,8 @@ class JaxDetector(NetworkDetector):
 
     def probabilities(self, params: nnx.State, rest: nnx.State, frames: Array) -> Array:
         """Do what `score` does, as a pure function of the weights and a batch."""
-        return jax.nn.softmax(self.name_outputs(params, rest, frames)["logits"])[:, 1]
+        logits = self.name_outputs(params, rest, frames)["logits"]
+        return jax.nn.sigmoid(logits[:, 0]) if logits.shape[1] == 1 else jax.nn.softmax(logits)[:, 1]
 
     def compile_once(self, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any) -> Any:
         """Compile a pure function of the weights and images of this shape and type, once."""

@@ -36,7 +36,7 @@ class TorchDetector(NetworkDetector):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Run the network; the result holds at least `logits` (N, 2), class 1 being fake."""
+        """Run the network; the result holds at least `logits` (N, 2), class 1 being fake, or (N, 1), high if fake."""
         raise NotImplementedError
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -61,7 +61,9 @@ class TorchDetector(NetworkDetector):
     # ---- what the harness calls
 
     def _score(self, frames: np.ndarray) -> np.ndarray:
-        return self._evaluate(frames)["logits"].softmax(-1)[:, 1].cpu().numpy().astype(np.float32)
+        logits = self._evaluate(frames)["logits"].float()
+        fake = logits[:, 0].sigmoid() if logits.shape[1] == 1 else logits.softmax(-1)[:, 1]
+        return fake.cpu().numpy().astype(np.float32)
 
     def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         return {name: value.float().cpu().numpy() for name, value in self._evaluate(images).items()}

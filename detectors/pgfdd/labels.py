@@ -64,18 +64,27 @@ def inspect_training_set(videos: Sequence[Video], frames: Mapping[str, int]) -> 
     Raises:
         BenchError: no video of a class is annotated, or there are too many manipulations.
     """
-    codes = {v.id: encode_group(v.groups) for v in videos}
-    kept = [v for v in videos if codes[v.id] is not None]
+    kept = keep_annotated(videos, "pgfdd")
+    counts = np.zeros(GROUPS, np.int64)
+    for video in kept:
+        counts[encode_group(video.groups)] += frames.get(video.id, 0)
+    return kept, TrainingSetStats(number_methods([v.method for v in kept if v.label == FAKE]), counts)
+
+
+def keep_annotated(videos: Sequence[Video], who: str) -> list[Video]:
+    """Return the training videos of known gender and race, for the detector `who`.
+
+    Raises:
+        BenchError: no video of a class is annotated.
+    """
+    kept = [v for v in videos if encode_group(v.groups) is not None]
     if len({v.label for v in kept}) < 2:
         raise BenchError(
-            f"pgfdd learns from gender ({', '.join(GENDERS)}) and race ({', '.join(RACES)}), known of "
+            f"{who} learns from gender ({', '.join(GENDERS)}) and race ({', '.join(RACES)}), known of "
             f"{len(kept)} of {len(videos)} training videos, and needs both real and fake ones. "
             "Put a table video,gender,race named demographics.csv into the dataset's folder"
         )
-    counts = np.zeros(GROUPS, np.int64)
-    for video in kept:
-        counts[codes[video.id]] += frames.get(video.id, 0)
-    return kept, TrainingSetStats(number_methods([v.method for v in kept if v.label == FAKE]), counts)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class FairnessSampler:
     augment: bool = False
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return one example; its video is one that `inspect_training_set` kept."""
+        """Return one example; its video is one that `inspect_training_set` kept, and its manipulation a known one."""
         image = ClassifierSampler(self.crop)(sample, rng)["image"] if self.augment else self.crop(sample.face)
         codes = {
             "label": sample.label,

@@ -1,0 +1,78 @@
+"""The conditional value at risk: the mean of the worst share of some losses (section 3 of the paper)."""
+
+from __future__ import annotations
+
+import torch
+from scipy.optimize import fminbound
+from torch import Tensor
+from torch.nn import functional as F
+
+GRADIENTS = ("exact", "released")
+
+
+def compute_errors(logits: Tensor, label: Tensor) -> Tensor:
+    """Return each sample's cross-entropy (N,), of one logit (N, 1) or two (N, 2)."""
+    alone = logits[:, -1] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+    return F.binary_cross_entropy_with_logits(alone.float(), label.float(), reduction="none")
+
+
+def compute_cvar(errors: Tensor, alpha: float, gradient: str = "exact") -> Tensor:
+    """Return the mean of the worst share `alpha` of errors (N,); 1 is their mean, exactly.
+
+    Args:
+        errors: a loss a sample.
+        alpha: within 0..1.
+        gradient: `exact`, or `released`: of the point where the released code's search for the threshold stops, so that
+            a sample at the threshold counts fully or not at all, by accident.
+    """
+    if gradient == "released":
+        return _search_cvar(errors, alpha)
+    weights = compute_weights(errors.detach()[None], torch.ones_like(errors, dtype=torch.bool)[None], alpha)[0]
+    return (weights * errors).sum()
+
+
+def compute_group_cvar(
+    errors: Tensor, group: Tensor, alpha: float, alpha_group: float, gradient: str = "exact"
+) -> Tensor:
+    """Return the mean of the worst share `alpha` of groups of what the worst `alpha_group` of each loses on average.
+
+    Each group that is present counts once, however large it is.
+
+    Args:
+        errors: a loss a sample, (N,).
+        group: codes (N,).
+        alpha: share of the groups.
+        alpha_group: share of a group's samples.
+        gradient: see `compute_cvar`.
+    """
+    codes = group.unique()
+    if gradient == "released":
+        return _search_cvar(torch.stack([_search_cvar(errors[group == code], alpha_group) for code in codes]), alpha)
+    members = group == codes[:, None]
+    weights = compute_weights(errors.detach().expand(members.shape), members, alpha_group)
+    return compute_cvar((weights * errors).sum(1), alpha)
+
+
+def compute_weights(errors: Tensor, members: Tensor, alpha: float) -> Tensor:
+    """Return what each error counts in its row's CVaR, (G, N): 0 of those that aren't members, and 1 altogether.
+
+    The ones above the threshold count 1 / (alpha n), and those at it share what is left.
+    """
+    count = members.sum(1, keepdim=True)
+    ordered = errors.masked_fill(~members, torch.inf).sort(1).values
+    place = ((1 - alpha) * count).long().clamp(max=errors.shape[1] - 1)
+    threshold = ordered.gather(1, place)
+    above, level = members & (errors > threshold), members & (errors == threshold)
+    full = 1 / (alpha * count)
+    left = (1 - above.sum(1, keepdim=True) * full) / level.sum(1, keepdim=True)
+    return above * full + level * left
+
+
+def _search_cvar(errors: Tensor, alpha: float) -> Tensor:
+    values = errors.detach().cpu().double().numpy()
+
+    def evaluate(threshold: float) -> float:
+        return float(threshold + (values - threshold).clip(0).mean() / alpha)
+
+    threshold = float(fminbound(evaluate, values.min() - 1000.0, values.max()))
+    return threshold + F.relu(errors - threshold).mean() / alpha

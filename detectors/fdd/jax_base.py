@@ -1,0 +1,77 @@
+"""What both detectors share in JAX: an Xception, or the small ResNet, with one logit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ...benchmark.core.errors import BenchError, require_known
+from ..common.options import Options, check_options, list_options
+from ..common_jax.detector import JaxDetector, Named
+from ..common_jax.imagenet import load_imagenet_weights
+from ..common_jax.layers import Init, Linear, Mode
+from ..common_jax.resnet import ResNet
+from ..common_jax.xception import Xception
+from .jax_cvar import compute_errors
+from .shared import HEAD, FddMixin
+
+BACKBONES = ("xception", "timm:resnet10t")
+
+
+class JaxFdd(FddMixin, JaxDetector):
+    """A backbone with one logit, high if fake; a detector adds its loss. The options are those of `FddMixin`."""
+
+    def build_network(self, backbone_args: Options, pretrained: bool) -> None:
+        """Start with the network of `backbone`."""
+        if self.gradient == "released":
+            raise BenchError(f"{self.who} has the released gradient in PyTorch alone: --backend torch")
+        require_known(f"{self.who} backbone in JAX", self.backbone, BACKBONES, ". Use --backend torch for others")
+        if self.backbone == "xception" and backbone_args:
+            raise BenchError("backbone_args are for backbone timm:NAME; 'xception' takes none")
+        check_options(self.backbone, backbone_args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")
+        self.backbone_args = dict(backbone_args)
+        options = {"backbone": self.backbone, "backbone_args": self.backbone_args, "pretrained": True}
+        start = load_imagenet_weights(self.who, _is_below_head, **options) if pretrained else {}
+        JaxDetector.__init__(self, partial(self._make, classes=1), start)
+
+    def _make(self, init: Init, classes: int) -> Any:
+        network: Any = (
+            Xception(init) if self.backbone == "xception" else ResNet("resnet10t", init, **self.backbone_args)
+        )
+        network.fc = Linear(network.width, classes, init)
+        return network
+
+    def normalise(self, frames: Array) -> Array:
+        """Scale 0..255 to -1..1 (mean = std = 0.5)."""
+        return (frames.astype(jnp.float32) - 127.5) / 127.5
+
+    def forward(self, network: Any, x: Array, mode: Mode) -> Named:
+        """Return `logits` (N, 1) and the pooled `features` (N, C) that they are linear in."""
+        last = network.features(x, mode)
+        features = (jax.nn.relu(last) if self.backbone == "xception" else last).mean((1, 2))
+        return {"logits": network.fc(features), "features": features}
+
+    def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
+        """Return the loss of the worst, and for comparison the mean of all (`erm`)."""
+        logits = self.forward(network, self.inputs(batch["image"], mode), mode)["logits"]
+        errors = compute_errors(logits, batch["label"])
+        return {"loss": self.pool_errors(errors, batch, mode), "erm": mode.mean(errors)}
+
+    def pool_errors(self, errors: Array, batch: Named, mode: Mode) -> Array:
+        """Return the loss of a batch from each sample's, (N,)."""
+        raise NotImplementedError
+
+    def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Take the one logit of AI-Face's code, or the two of DeepfakeBench's Xception, whichever a checkpoint has."""
+        rows = shapes.get(HEAD, (0,))[0]
+        if self.backbone == "xception" and rows in (1, 2) and self.names()["fc.weight"].shape[0] != rows:
+            self.rebuild(partial(self._make, classes=rows))
+
+
+def _is_below_head(name: str) -> bool:
+    return ".last_linear." not in f".{name}" and not name.startswith("fc.")
