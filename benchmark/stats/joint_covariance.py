@@ -1,0 +1,97 @@
+"""How far the AUCs of several rows on one test set are off together: videos that share a person aren't independent.
+
+The dyadic sandwich (Aronow, Samii and Assenova 2015; Cameron and Miller 2014) for the linearised AUC: the products of
+the influences of all pairs of videos that show or use one person. docs/statistics.md has its coverage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from .metrics import Array
+
+
+class People(NamedTuple):
+    """Who is in a test set's videos, as (videos, ...) tables of ones: each person, each two in one video, the first."""
+
+    person: csr_array
+    pair: csr_array
+    first: csr_array
+
+
+def find_people(identity: Sequence[str]) -> People:
+    """Number the people of `identity` (`target+donor`, the target first); a video of nobody known has one of its own."""
+    named = [tuple(dict.fromkeys(p.split("+"))) if p else (i,) for i, p in enumerate(identity)]
+    pairs = [tuple((a, b) for k, a in enumerate(sorted(p, key=str)) for b in sorted(p, key=str)[k + 1 :]) for p in named]
+    return People(_mark_members(named), _mark_members(pairs), _mark_members([p[:1] for p in named]))
+
+
+def _mark_members(members: Sequence[tuple[object, ...]]) -> csr_array:
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(m for found in members for m in found))}
+    rows = np.repeat(np.arange(len(members)), [len(m) for m in members])
+    columns = np.array([numbers[m] for found in members for m in found], dtype=np.int64)
+    return csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(members), len(numbers)))
+
+
+class Spread(NamedTuple):
+    """What one test set says of how far rows are off.
+
+    `persons` (rows, people) are the sums of each person's influences; `weights` (rows, people) of their squares;
+    `forms` are covariances (rows, rows), of which the largest variance of a difference counts.
+    """
+
+    persons: Array
+    weights: Array
+    forms: tuple[Array, ...]
+
+    def select(self, rows: NDArray[np.int64]) -> Spread:
+        """Return the same of some rows."""
+        forms = tuple(form[np.ix_(rows, rows)] for form in self.forms)
+        return Spread(self.persons[rows], self.weights[rows], forms)
+
+    def variance(self) -> Array:
+        """Return the variance of each row's AUC, (rows,)."""
+        return np.max([np.diag(form) for form in self.forms], axis=0)
+
+    def difference_variance(self) -> Array:
+        """Return the variance of the difference of each two rows, (rows, rows)."""
+        return np.maximum(np.max([_difference_of(form) for form in self.forms], axis=0), 0)
+
+    def freedom(self) -> Array:
+        """Return the degrees of freedom of each row's variance, (rows,): people, the fewer the more unlike they are."""
+        return _count_freedom(self.weights.sum(1), (self.weights**2).sum(1))
+
+    def difference_freedom(self) -> Array:
+        """Return those of each two rows' difference, (rows, rows), as if both weighed on people alone."""
+        total = self.weights.sum(1)
+        squares = self.weights @ self.weights.T
+        own = np.diag(squares)
+        return _count_freedom(total[:, None] + total, own[:, None] + own + 2 * squares)
+
+
+def measure_spread(influence: Array, people: People) -> Spread:
+    """Measure the spread of rows by their videos' influences on their AUCs, (rows, videos); see `place_videos`."""
+    persons, first = influence @ people.person, influence @ people.first
+    pairs = influence @ people.pair
+    count, firsts = persons.shape[1], first.shape[1]
+    dyadic = count / max(count - 1, 1) * (persons @ persons.T - pairs @ pairs.T)
+    cluster = firsts / max(firsts - 1, 1) * (first @ first.T)
+    return Spread(persons, influence**2 @ people.person, (dyadic, cluster, influence @ influence.T))
+
+
+def _difference_of(form: Array) -> Array:
+    own = np.diag(form)
+    return np.asarray(own[:, None] + own - form - form.T)
+
+
+def _count_freedom(total: Array, squares: Array) -> Array:
+    """Return (sum w)^2 / sum w^2 - 1, at least 1."""
+    found = np.divide(total**2, squares, out=np.full(total.shape, 2.0), where=squares > 0)
+    return np.asarray(np.maximum(found - 1, 1))
+
+

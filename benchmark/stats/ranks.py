@@ -1,0 +1,302 @@
+"""Which rows can't be told from the best, and where each one ranks over all test sets: one set of draws for all rows.
+
+Rows are compared by video AUC over the whole list of a test set's videos (`unscored`), on the same people
+(`joint_covariance`) and with their training seeds. Marks are a model confidence set (Hansen, Lunde and Nason 2011), ranks
+those of Mogstad, Romano, Shaikh and Wilhelm (2024). docs/statistics.md says what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from ..core.types import FAKE, REAL, Estimate
+from .bootstrap import LEVEL
+from .joint_covariance import Spread, find_people, measure_spread
+from .metrics import Array
+from .unscored import (
+    MIN_COVERAGE,
+    Bounds,
+    VideoScores,
+    align_scores,
+    bound_auc,
+    choose_credit,
+    list_videos,
+    measure_coverage,
+    place_videos,
+)
+
+DRAWS = 2000
+_TAIL = (1 - LEVEL) / 2
+Seeds = Sequence[VideoScores]
+"""What the seeds of one row scored on one test set; none for a row that can't be compared there."""
+
+
+class Column(NamedTuple):
+    """The rows that can be compared on one test set.
+
+    `rows` (n,) are their numbers, `value` their AUCs, `seeds` (n, seeds) what each training seed adds to their errors, in
+    standard errors of the mean, `seed_freedom` how many seeds there are less one, `spread` what the people add; `trials`
+    counts the videos of the smaller class, `videos` all.
+    """
+
+    test: str
+    rows: NDArray[np.int64]
+    value: Array
+    seeds: Array
+    seed_freedom: Array
+    spread: Spread
+    coverage: Array
+    bounds: list[Bounds]
+    trials: int
+    videos: int
+
+
+class Standing(NamedTuple):
+    """Where a row stands over all test sets: mean AUC, its rank among `n` rows, and the share of duels that it wins."""
+
+    mean: Estimate
+    rank: Estimate
+    wins: Estimate
+
+
+def measure_columns(tests: Mapping[str, Sequence[Seeds]]) -> dict[str, Column]:
+    """Measure, by test set, all rows that can be compared there: those with scores, of two videos a class at least."""
+    found = {test: _measure_column(test, rows) for test, rows in tests.items()}
+    return {test: column for test, column in found.items() if column}
+
+
+def _measure_column(test: str, rows: Sequence[Seeds]) -> Column | None:
+    videos = list_videos(table for seeds in rows for table in seeds)
+    classes = np.bincount(videos.label, minlength=2)
+    if classes[REAL] < 2 or classes[FAKE] < 2:
+        return None
+    known = np.array([i for i, seeds in enumerate(rows) if seeds])
+    scores = [[align_scores(videos, table) for table in rows[i]] for i in known]
+    coverage = [min(measure_coverage(videos.label, s) for s in seeds) for seeds in scores]
+    placed = [
+        [place_videos(videos.label, s, choose_credit(covered)) for s in seeds]
+        for seeds, covered in zip(scores, coverage, strict=True)
+    ]
+    bounds = [[bound_auc(videos.label, s) for s in seeds] for seeds in scores]
+    values = [np.array([auc for auc, _ in seeds]) for seeds in placed]
+    influence = np.stack([np.mean([psi for _, psi in seeds], axis=0) for seeds in placed])
+    return Column(
+        test,
+        known,
+        np.array([v.mean() for v in values]),
+        _scale_seeds(values),
+        np.array([len(v) - 1.0 for v in values]),
+        measure_spread(influence, find_people(videos.identity)),
+        np.array(coverage),
+        [Bounds(*np.mean(b, axis=0).tolist()) for b in bounds],
+        int(classes.min()),
+        len(videos.label),
+    )
+
+
+def _scale_seeds(values: Sequence[Array]) -> Array:
+    """Return how far seeds are from their mean, so that their squares add up to its variance; (rows, most seeds)."""
+    scaled = np.zeros((len(values), max(map(len, values))))
+    for row, found in zip(scaled, values, strict=True):
+        count = len(found)
+        row[:count] = (found - found.mean()) / np.sqrt(max(count * (count - 1), 1))
+    return scaled
+
+
+class Contest(NamedTuple):
+    """Rows against each other, on one test set or on the mean of several.
+
+    `value` (rows,) are AUCs; `z` (rows, rows) by how many standard errors a row is above another, as if people and seeds
+    were many; `errors` (rows, draws) joint errors, and `scale` (rows, rows) the standard deviations of their differences.
+    """
+
+    value: Array
+    z: Array
+    errors: Array
+    scale: Array
+
+    def draw_largest(self, chosen: NDArray[np.bool_]) -> Array:
+        """Return in each draw the largest standardised difference of two chosen rows, (draws,)."""
+        rows = np.flatnonzero(chosen)
+        largest = np.zeros(self.errors.shape[1], self.errors.dtype)
+        for k, i in enumerate(rows):
+            self._raise_to(largest, i, rows[k + 1 :])
+        return largest
+
+    def draw_largest_of(self, row: int) -> Array:
+        """Return in each draw the largest standardised difference of a row to another, (draws,)."""
+        largest = np.zeros(self.errors.shape[1], self.errors.dtype)
+        self._raise_to(largest, row, np.delete(np.arange(len(self.value)), row))
+        return largest
+
+    def _raise_to(self, largest: Array, row: int, others: NDArray[np.int64]) -> None:
+        if len(others):
+            apart = np.abs(self.errors[others] - self.errors[row]) / self.scale[row, others, None]
+            np.maximum(largest, apart.max(0), out=largest)
+
+
+def hold_contest(columns: Sequence[Column], rows: NDArray[np.int64], draws: int = DRAWS) -> Contest:
+    """Compare rows by the mean of their AUCs in some columns, all of which have them."""
+    count = len(columns)
+    places = [np.searchsorted(column.rows, rows) for column in columns]
+    value = np.mean([c.value[p] for c, p in zip(columns, places, strict=True)], axis=0)
+    seeds = _average_seeds(columns, places)
+    of_seeds = (seeds**2).sum(1)
+    people = [c.spread.select(p) for c, p in zip(columns, places, strict=True)]
+    parts = [s.difference_variance() / count**2 for s in people]
+    freedom = np.min([c.seed_freedom[p] for c, p in zip(columns, places, strict=True)], axis=0)
+    variance = sum(parts) + of_seeds[:, None] + of_seeds
+    below = sum(v**2 / s.difference_freedom() for v, s in zip(parts, people, strict=True))
+    seed_part = of_seeds**2 / np.maximum(freedom, 1)
+    z = _standardise(value, variance, below + seed_part[:, None] + seed_part, min(c.trials for c in columns))
+    errors = sum(_draw_people(c, s, draws) for c, s in zip(columns, people, strict=True)) / count
+    errors = errors + _draw_seeds(rows, seeds, draws)
+    shared = sum(s.persons @ s.persons.T for s in people) / count**2 + np.diag(of_seeds)
+    own = np.diag(shared)
+    scale = np.sqrt(np.maximum(own[:, None] + own - 2 * shared, 0))
+    scale[scale <= 1e-12] = np.inf  # Rows that are one in all draws never differ.
+    return Contest(value, z, errors.astype(np.float32), scale.astype(np.float32))
+
+
+def _average_seeds(columns: Sequence[Column], places: Sequence[NDArray[np.int64]]) -> Array:
+    """Average what seeds add to errors: a seed is one training, whatever it is tested on."""
+    most = max(c.seeds.shape[1] for c in columns)
+    padded = [np.pad(c.seeds, [(0, 0), (0, most - c.seeds.shape[1])])[p] for c, p in zip(columns, places, strict=True)]
+    return np.asarray(np.mean(padded, axis=0))
+
+
+def _standardise(value: Array, variance: Array, below: Array, trials: int) -> Array:
+    """Return how far each row is above each other, as a normal deviate of Student's p (Welch and Satterthwaite)."""
+    apart = value[:, None] - value
+    freedom = np.divide(variance**2, below, out=np.ones_like(variance), where=below > 0)
+    t = np.divide(np.abs(apart), np.sqrt(variance), out=np.zeros_like(apart), where=variance > 0)
+    p = special.stdtr(np.maximum(freedom, 1), -t)
+    p = np.where((variance <= 0) & (apart != 0), 0.5**trials, p)  # What so many signs can say at most.
+    return np.asarray(np.sign(apart) * -special.ndtri(np.maximum(p, 1e-300)))
+
+
+def _draw_people(column: Column, spread: Spread, draws: int) -> Array:
+    rng = np.random.default_rng([0, crc32(column.test.encode())])
+    return np.asarray(spread.persons @ rng.normal(size=(spread.persons.shape[1], draws)))
+
+
+def _draw_seeds(rows: NDArray[np.int64], seeds: Array, draws: int) -> Array:
+    normal = np.random.default_rng(1).normal(size=(int(rows.max()) + 1, seeds.shape[1], draws))
+    return np.asarray(np.einsum("rs,rsd->rd", seeds, normal[rows]))
+
+
+def mark_best(columns: Sequence[Column], draws: int = DRAWS) -> set[tuple[int, str]]:
+    """Return (row, test set) of all that can't be told from a test set's best, where two rows or more are compared.
+
+    An unmarked row is worse than another one, but for a chance of 5 % that one of all unmarked rows of all columns
+    isn't; or it scored less than MIN_COVERAGE of a class.
+    """
+    held = [c for c in columns if len(c.rows) > 1]
+    kept = _find_confidence_sets([hold_contest([c], c.rows, draws) for c in held])
+    return {
+        (int(row), column.test)
+        for column, among in zip(held, kept, strict=True)
+        for row in column.rows[among & (column.coverage >= MIN_COVERAGE)]
+    }
+
+
+def _find_confidence_sets(contests: Sequence[Contest]) -> list[NDArray[np.bool_]]:
+    """Leave out rows that are worse than another, until no more are found; what is left decides how much is enough."""
+    among = [np.ones(len(c.value), bool) for c in contests]
+    while contests:
+        largest = np.max([c.draw_largest(kept) for c, kept in zip(contests, among, strict=True)], axis=0)
+        enough = np.quantile(largest, LEVEL)
+        beaten = [kept & (c.z[kept] > enough).any(0) for c, kept in zip(contests, among, strict=True)]
+        if not any(b.any() for b in beaten):
+            break
+        among = [kept & ~b for kept, b in zip(among, beaten, strict=True)]
+    return among
+
+
+def find_standings(columns: Sequence[Column], rows: Sequence[int], draws: int = DRAWS) -> dict[int, Standing]:
+    """Return where each row stands among those of `rows` that all columns have, by their mean AUC.
+
+    The ends of a rank are 1 and the rows that are surely better, and the last but for those that are surely worse, each
+    row's with a chance of 95 %; so are those of the duels (another row on one test set) that it wins.
+    """
+    shared = [r for r in rows if all(r in c.rows for c in columns)]
+    if not columns or not shared:
+        return {}
+    chosen = np.array(sorted(shared))
+    whole = hold_contest(columns, chosen, draws)
+    single = [hold_contest([c], chosen, draws) for c in columns] if len(columns) > 1 else [whole]
+    means = _estimate_means(columns, chosen)
+    return {
+        int(row): Standing(mean, _find_rank(whole, i), _count_wins(single, i))
+        for i, (row, mean) in enumerate(zip(chosen, means, strict=True))
+    }
+
+
+def _find_rank(contest: Contest, row: int) -> Estimate:
+    count = len(contest.value)
+    rank = 1 + int((contest.value > contest.value[row]).sum())
+    if count < 2:
+        return Estimate(rank, None, None, count, "no other row to compare with")
+    enough = np.quantile(contest.draw_largest_of(row), LEVEL)
+    lo, hi = 1 + int((contest.z[:, row] > enough).sum()), count - int((contest.z[row] > enough).sum())
+    return Estimate(rank, min(lo, rank), max(hi, rank), count)
+
+
+def _count_wins(contests: Sequence[Contest], row: int) -> Estimate:
+    duels = len(contests) * (len(contests[0].value) - 1)
+    if not duels:
+        return Estimate(None, None, None, 0, "no other row to compare with")
+    won = sum((c.value < c.value[row]).sum() + ((c.value == c.value[row]).sum() - 1) / 2 for c in contests)
+    enough = np.quantile(np.max([c.draw_largest_of(row) for c in contests], axis=0), LEVEL)
+    sure, lost = (sum(int((z > enough).sum()) for z in found) for found in _split(contests, row))
+    return Estimate(float(won / duels), sure / duels, 1 - lost / duels, duels)
+
+
+def _split(contests: Sequence[Contest], row: int) -> tuple[list[Array], list[Array]]:
+    return [c.z[row] for c in contests], [c.z[:, row] for c in contests]
+
+
+def _estimate_means(columns: Sequence[Column], rows: NDArray[np.int64]) -> list[Estimate]:
+    """Return each row's mean AUC with its interval, on the logit scale and no wider than an exact one of a share."""
+    count = len(columns)
+    places = [np.searchsorted(c.rows, rows) for c in columns]
+    value = np.mean([c.value[p] for c, p in zip(columns, places, strict=True)], axis=0)
+    parts = [_floor_variance(c)[p] / count**2 for c, p in zip(columns, places, strict=True)]
+    of_seeds = (_average_seeds(columns, places) ** 2).sum(1)
+    seed_freedom = np.min([c.seed_freedom[p] for c, p in zip(columns, places, strict=True)], axis=0)
+    variance = sum(parts) + of_seeds
+    below = of_seeds**2 / np.maximum(seed_freedom, 1)
+    below = below + sum(
+        v**2 / c.spread.freedom()[p] for v, c, p in zip(parts, columns, places, strict=True)
+    )
+    freedom = np.maximum(variance**2 / below, 1)
+    smallest, n = sum(c.trials for c in columns), sum(c.videos for c in columns)
+    return [
+        _estimate_share(*found, smallest, n)
+        for found in zip(value.tolist(), variance.tolist(), freedom.tolist(), strict=True)
+    ]
+
+
+def _floor_variance(column: Column) -> Array:
+    """Return the rows' variances; of an AUC of 0 or 1, whose videos all agree, what so many trials leave open."""
+    variance, edge = column.spread.variance(), np.isin(column.value, (0, 1))
+    open_end = 1 - _TAIL ** (1 / column.trials)
+    return np.where(edge, np.maximum(variance, (open_end / special.ndtri(1 - _TAIL)) ** 2), variance)
+
+
+def _estimate_share(value: float, variance: float, freedom: float, trials: int, n: int) -> Estimate:
+    reach = float(special.stdtrit(freedom, 1 - _TAIL)) * variance**0.5
+    if not 0 < value < 1:
+        return Estimate(value, max(value - reach, 0.0), min(value + reach, 1.0), n)
+    middle, wide = special.logit(value), reach / (value * (1 - value))
+    lo, hi = float(special.expit(middle - wide)), float(special.expit(middle + wide))
+    sample = min(value * (1 - value) / variance, trials)
+    exact_lo = float(special.betaincinv(value * sample, (1 - value) * sample + 1, _TAIL))
+    exact_hi = float(special.betaincinv(value * sample + 1, (1 - value) * sample, 1 - _TAIL))
+    return Estimate(value, min(max(lo, exact_lo), value), max(min(hi, exact_hi), value), n)
