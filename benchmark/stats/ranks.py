@@ -22,7 +22,6 @@ from .metrics import Array
 from .unscored import (
     MIN_COVERAGE,
     Bounds,
-    VideoScores,
     align_scores,
     bound_auc,
     choose_credit,
@@ -30,6 +29,7 @@ from .unscored import (
     measure_coverage,
     place_videos,
 )
+from .video_scores import VideoScores
 
 DRAWS = 2000
 _TAIL = (1 - LEVEL) / 2

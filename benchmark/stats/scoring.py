@@ -66,14 +66,14 @@ def pool_frames_with_index(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[
     first = np.zeros(len(ids), dtype=np.int64)
     first[members[::-1]] = np.arange(len(members))[::-1]
     videos = with_attributes(frames.iloc[first].reset_index(drop=True))
-    average = _round_averages(np.bincount(members, frames["score"]) / np.bincount(members))
+    average = round_averages(np.bincount(members, frames["score"]) / np.bincount(members))
     texts = {c: group_names(videos[c]) for c in ("method", "identity") if c in videos}
     kept = [c for c in ("video", "label", "method", *attribute_columns(videos)) if c in videos]
     videos = videos.assign(**texts, score=average)
     return videos.assign(cluster=number_clusters(videos))[[*kept, "score", "cluster"]], members
 
 
-def _round_averages(averages: NDArray[np.float64]) -> NDArray[np.float64]:
+def round_averages(averages: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round to 12 digits: the last ones hang on the frames' order, and would tell videos of equal scores apart."""
     size = np.maximum(np.abs(averages), 1e-290)
     unit = 10.0 ** np.floor(np.log10(size))

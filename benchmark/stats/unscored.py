@@ -6,7 +6,7 @@ a video, the score is a coin's (`HALF`), lost (`LOST`) or won (`WON`); the last 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,24 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.types import FAKE, REAL
 from .metrics import Array
+from .video_scores import VideoScores
 
 LOST, HALF, WON = 0.0, 0.5, 1.0
 """What a pair of a fake and a real counts for, where one of them has no score."""
 MIN_COVERAGE = 0.98
 """The share of each class that a row must have scored to be marked, and to have its unscored videos count HALF."""
-
-
-class VideoScores(NamedTuple):
-    """What one seed of a row scored: ids, labels, scores and `identity` (n,), and the labels of what it dropped.
-
-    `identity` is `target+donor`, empty where nobody is known; a dropped video's label is None where nothing tells it.
-    """
-
-    ids: Sequence[str]
-    label: NDArray[np.int64]
-    score: Array
-    identity: Sequence[str]
-    dropped: Mapping[str, int | None] = {}
 
 
 class VideoList(NamedTuple):
