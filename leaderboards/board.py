@@ -18,6 +18,7 @@ from .load import load_cards, load_cards_with_problems
 from .markdown import render_markdown
 from .published import match_published
 from .rows import Row, Table, make_tables
+from .verdicts import make_verdicts
 
 __all__ = ["load_cards", "load_cards_with_problems", "long_table", "make_tables", "write"]
 
@@ -103,6 +104,7 @@ def as_data(made: list[Table]) -> JsonValue:
             "protocol": table.title,
             "synthetic": table.is_synthetic,
             "tests": table.tests,
+            "verdicts": make_verdicts(table),
             "rows": [_row_as_data(table, row) for row in table.rows],
             "reported": [asdict(r) for r in match_published(table)],
         }
@@ -121,6 +123,7 @@ def _row_as_data(table: Table, row: Row) -> dict[str, object]:
             "worst_group": summary._asdict() if (summary := result.groups) else None,
             "coverage": [c.coverage for c in result.done],
             "best": (row.key, test) in table.best,
+            "auc_of_all": bounds._asdict() if (bounds := table.bounds.get((row.key, test))) else None,
             "lost": [{"seed": c.cell.seed, "status": c.status, "error": c.error} for c in result.lost],
         }
         for test, result in row.results.items()
@@ -134,6 +137,7 @@ def _row_as_data(table: Table, row: Row) -> dict[str, object]:
         "images_per_s": row.speed,
         "params": row.params,
         "flops": row.flops,
+        "standing": standing._asdict() if (standing := table.standings.get(row.key)) else None,
         "commands": row.commands,
         "results": results,
     }

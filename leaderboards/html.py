@@ -31,6 +31,7 @@ from .markdown import (
 from .published import list_citations, match_published
 from .rows import Row, Table
 from .terminal import format_footnote, make_card_tables, make_metrics_table
+from .verdicts import make_verdicts
 from .worst_case_images import WorstCase, load_worst_cases
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -87,6 +88,11 @@ class Section:
     def overview(self) -> Grid:
         """The matrix of all test sets."""
         return make_overview(self.table)
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Which row is the best, or may be, in words."""
+        return make_verdicts(self.table)
 
     @property
     def reported(self) -> Grid:

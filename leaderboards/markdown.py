@@ -10,22 +10,28 @@ from ..benchmark.core.scorecard import Failure
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC, GroupSummary
+from ..benchmark.stats.unscored import Bounds
 from .published import Reported, list_citations, match_published
 from .rows import Result, Row, Table
+from .verdicts import make_verdicts
 
 FAILED, SKIPPED, NOT_RUN, UNKNOWN = "ERR", "skipped", "", "unknown"
 MARK = " ¹"
 Grid = tuple[list[str], list[list[str]]]  # A table's header and rows, as they are shown.
 
 NOTES = """\
-Video AUC: a video's score pooled from its frames, fake against real, with the 95 % interval of a bootstrap over videos
-(clustered by person where known) and seeds. ¹: the best of the table on that test set, and all that a paired test can't
-tell from it. Drop: video AUC lost against the training set's own test split. Worst group and gap: over the
+Video AUC: a video's score pooled from its frames, fake against real, with the 95 % interval over videos (people where
+known) and seeds. ¹: the best of the table on that test set, and all that can't be told from it; what has no mark is
+worse, but for a chance of 5 % that this is wrong anywhere in the table, or has scored less than 98 % of the videos.
+Mean AUC: over the test sets that the row wasn't trained on, all their videos counting: in each pair of a fake and a
+real with an unscored one, the score is a coin's, below 98 % a lost one; ¹ as above. Rank: by that mean, among rows
+trained on the same set. Duels won: against each other row on each test set. Both have in brackets what holds with a
+chance of 95 %. Drop: video AUC lost against the training set's own test split. Worst group and gap: over the
 intersectional groups (such as gender x race) that have enough videos of each class; where fewer than two have, over
 gender alone, or race alone. n is the smallest cell; the intervals of an attribute's groups hold all at once.
-Scored: videos scored / videos on the official list (of those asked for, where PARTIAL). Checkpoints trained here are
-selected on the training set's validation split. GFLOPs: an image, a multiply-add being two.
-ERR: the cell failed; skipped: its training had failed already; empty: not run.
+Scored: videos scored / videos on the official list (of those asked for, where PARTIAL), and between what bounds the AUC
+of all would lie. Checkpoints trained here are selected on the training set's validation split. GFLOPs: an image, a
+multiply-add being two. ERR: the cell failed; skipped: its training had failed already; empty: not run.
 """
 
 
@@ -52,6 +58,7 @@ def name_board(title: str, made: list[Table]) -> str:
 
 def _render_sections(table: Table) -> list[str]:
     parts = [f"## {escape_markdown(table.heading)}", *([f"> {SYNTHETIC}"] if table.is_synthetic else [])]
+    parts += map(escape_markdown, make_verdicts(table))
     parts.append(_escape_cells(make_overview(table)))
     for test in table.tests:
         parts += [
@@ -102,10 +109,13 @@ def describe_failure(card: Failure) -> str:
 
 def make_overview(table: Table) -> Grid:
     """Return the matrix: video AUC of every row on every test set, and what the detector costs."""
-    header = ["video AUC [95 % CI]", "backend", "train", "seed", *table.tests, "img/s", "M params", "GFLOPs", "row"]
-    return header, [
-        [*format_names(r), *(format_auc(table, r, t) for t in table.tests), *format_cost(r), r.key] for r in table.rows
-    ]
+    header = ["video AUC [95 % CI]", "backend", "train", "seed", *table.tests, *STANDING]
+    return [*header, "img/s", "M params", "GFLOPs", "row"], [_make_overview_row(table, row) for row in table.rows]
+
+
+def _make_overview_row(table: Table, row: Row) -> list[str]:
+    aucs = [format_auc(table, row, test) for test in table.tests]
+    return [*format_names(row), *aucs, *format_standing(table, row), *format_cost(row), row.key]
 
 
 DETAILS = ["detector", "backend", "train", "video AUC [95 % CI]", "drop"]
@@ -115,17 +125,17 @@ DETAILS += ["frame AUC", "worst group (n)", "gap (n)", "scored"]
 def make_details(table: Table, test: str) -> Grid:
     """Return header and rows of one test set's table; rows that weren't run on it are left out."""
     return DETAILS, [
-        [*format_names(r)[:3], format_auc(table, r, test), *_format_metrics(r, test)] for r in table.on(test)
+        [*format_names(r)[:3], format_auc(table, r, test), *_format_metrics(table, r, test)] for r in table.on(test)
     ]
 
 
-def _format_metrics(row: Row, test: str) -> list[str]:
+def _format_metrics(table: Table, row: Row, test: str) -> list[str]:
     result = row.results[test]
     if result.status != "done":
         return [_format_missing(result)] * (len(DETAILS) - 4)
-    drop = row.drop(test)
+    drop, scored = row.drop(test), format_coverage(result, table.bounds.get((row.key, test)))
     facts = [format_estimate(drop) if drop else "", format_estimate(result.metrics.get(FRAME_AUC))]
-    return [*facts, format_worst_group(result.groups), format_gap(result.groups), format_coverage(result)]
+    return [*facts, format_worst_group(result.groups), format_gap(result.groups), scored]
 
 
 def format_names(row: Row) -> list[str]:
@@ -201,11 +211,33 @@ def _count_groups(groups: GroupSummary) -> str:
     return f"{groups.qualified} of {groups.groups} groups{alone}"
 
 
-def format_coverage(result: Result) -> str:
-    """Write `517/518, 3 with several people`; where seeds differ, the lowest."""
+def format_coverage(result: Result, bounds: Bounds | None) -> str:
+    """Write `517/518, 3 with several people`, and what AUC all videos could have; where seeds differ, the lowest."""
     lowest = min((c.coverage for c in result.done), key=lambda c: c.scored)
     several = f", {lowest.several_people} with several people" if lowest.several_people else ""
-    return f"{lowest.scored}/{lowest.official}{several}"
+    partial = bounds is not None and bounds.worst < bounds.best
+    within = f", AUC of all {bounds.worst:.3f} to {bounds.best:.3f}" if partial and bounds else ""
+    return f"{lowest.scored}/{lowest.official}{several}{within}"
+
+
+STANDING = ["mean AUC", "rank", "duels won"]
+
+
+def format_standing(table: Table, row: Row) -> list[str]:
+    """Write mean AUC, rank and the share of duels won: `0.931 [0.890, 0.965]`, `2 [1, 4] of 7`, `0.75 [0.50, 1.00]`."""
+    found = table.standings.get(row.key)
+    if found is None:
+        return [NOT_RUN] * len(STANDING)
+    mean = format_estimate(found.mean) + (MARK if found.best else "")
+    return [mean, _format_rank(found.rank), _format_wins(found.wins)]
+
+
+def _format_rank(rank: Estimate | None) -> str:
+    return "" if rank is None or rank.lo is None else f"{rank.value:.0f} [{rank.lo:.0f}, {rank.hi:.0f}] of {rank.n}"
+
+
+def _format_wins(wins: Estimate | None) -> str:
+    return "" if wins is None or wins.lo is None else f"{wins.value:.2f} [{wins.lo:.2f}, {wins.hi:.2f}]"
 
 
 REPORTED_TITLE = "Reported by papers, beside what was reproduced here"

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.provenance import Provenance
 from ..benchmark.core.scorecard import Card, CellDescription, Failure, ScoreCard
-from ..benchmark.core.types import Estimate
+from ..benchmark.core.types import FAKE, Estimate
+from ..benchmark.stats.ranks import Column, Standing, average_counted, find_standings, mark_best, measure_columns
 from ..benchmark.stats.seed_pooling import (
     AUC,
     GroupSummary,
     PooledMetrics,
-    find_best,
     pool_seeds,
+    read_scores,
     subtract_estimates,
     summarise_groups,
 )
+from ..benchmark.stats.unscored import Bounds, bound_by_coverage
+from ..benchmark.stats.video_scores import VideoScores
 
 Fact = tuple[str, object]
 """What is told, and its name."""
@@ -159,21 +162,21 @@ class Row:
                 found[test] = subtract_estimates(home.auc_of(both), away.auc_of(both))
         return found
 
-    def strength(self, tests: Iterable[str]) -> float | None:
-        """Mean video AUC on those of the test sets it was not trained on; None unless it has all of them."""
-        found = [self.results[t].metrics.get(AUC) if t in self.results else None for t in tests if t != self.train]
-        values = [e.value for e in found if e and e.value is not None]
-        return sum(values) / len(values) if values and len(values) == len(found) else None
-
 
 @dataclass(frozen=True)
 class Table:
-    """Rows made under one protocol. `best` holds (row key, test) of what can't be told from a test set's best."""
+    """Rows made under one protocol, the best on the mean of all test sets first.
+
+    `best` holds (row key, test) of what can't be told from a test set's best, `standings` by row key where rows stand
+    over all test sets but their own, `bounds` by (row key, test) the AUC over all videos, scored or not.
+    """
 
     title: str
     tests: list[str]
     rows: list[Row]
     best: frozenset[tuple[str, str]] = frozenset()
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    bounds: Mapping[tuple[str, str], Bounds] = field(default_factory=dict)
 
     @property
     def is_synthetic(self) -> bool:
@@ -191,11 +194,8 @@ class Table:
 
     def strength(self, row: Row) -> float | None:
         """Return a row's mean video AUC on all sets but its own; None where others have a number and it has none."""
-        return row.strength(_list_measured_tests(self.rows))
-
-
-def _list_measured_tests(rows: Iterable[Row]) -> list[str]:
-    return sorted({test for row in rows for test, result in row.results.items() if result.done})
+        found = self.standings.get(row.key)
+        return found.mean.value if found else None
 
 
 def make_tables(cards: Iterable[Card]) -> list[Table]:
@@ -239,8 +239,10 @@ def _describe_other_methods(cards: list[Card]) -> list[str]:
 
 
 def _list_methods(card: Card) -> Methods:
-    """Return the methods that a card has numbers of; none where it tells of none."""
-    return tuple(sorted(card.methods)) if isinstance(card, ScoreCard) else ()
+    """Return the methods of a card's fakes, those that couldn't be scored too; none where it tells of none."""
+    if not isinstance(card, ScoreCard):
+        return ()
+    return tuple(sorted({*card.methods, *(d.method for d in card.coverage.dropped if d.label == FAKE and d.method)}))
 
 
 def _describe_methods(test: str, methods: Methods) -> str:
@@ -254,10 +256,56 @@ def _make_table(title: str, cards: list[Card]) -> Table:
     rows = [_make_row(*key, by_test) for key, by_test in found.items()]
     trains = {row.train for row in rows}
     tests = sorted({t for row in rows for t in row.results}, key=lambda t: (t not in trains, t))
-    measured = _list_measured_tests(rows)
-    rows.sort(key=lambda r: (r.train, -(r.strength(measured) or 0), r.name, r.backend, r.key))
-    marks = {(key, t) for t in tests for key in find_best([(r.key, r.results[t].done) for r in rows if t in r.results])}
-    return Table(title, tests, rows, frozenset(marks))
+    columns = measure_columns({t: [_read_scores(row.results.get(t)) for row in rows] for t in tests})
+    bounds = _bound_results(rows, columns)
+    standings = {row.key: s for train in trains for row, s in _find_standings(rows, train, columns, bounds)}
+    marks = {(rows[i].key, t) for i, t in mark_best(list(columns.values()))}
+    means = {key: standing.mean.value or 0.0 for key, standing in standings.items()}
+    rows.sort(key=lambda r: (r.train, -means.get(r.key, 0.0), r.name, r.backend, r.key))
+    return Table(title, tests, rows, frozenset(marks), standings, bounds)
+
+
+def _read_scores(result: Result | None) -> list[VideoScores]:
+    """Read the videos' scores of all seeds; none of rows that are too small for an interval, or lack predictions."""
+    if result is None or not result.done or any(c.video.auc.lo is None for c in result.done):
+        return []
+    return read_scores(result.done)
+
+
+def _bound_results(rows: Sequence[Row], columns: Mapping[str, Column]) -> dict[tuple[str, str], Bounds]:
+    """Return the AUC over all videos of every result; by the share that was scored, where predictions don't tell."""
+    found = {}
+    for row in rows:
+        for test, result in row.results.items():
+            value = result.metrics[AUC].value if result.done else None
+            if value is not None:
+                shares = [c.coverage.scored / max(c.coverage.official, c.coverage.scored, 1) for c in result.done]
+                found[row.key, test] = bound_by_coverage(value, min(shares))
+    return found | {(rows[i].key, t): b for t, c in columns.items() for i, b in zip(c.rows, c.bounds, strict=True)}
+
+
+def list_targets(rows: Iterable[Row], train: str) -> list[str]:
+    """Return the test sets that any of the rows trained on this one has, without it if there are others."""
+    measured = sorted({t for row in rows if row.train == train for t, result in row.results.items() if result.done})
+    return [t for t in measured if t != train] or measured
+
+
+def _find_standings(
+    rows: Sequence[Row],
+    train: str,
+    columns: Mapping[str, Column],
+    bounds: Mapping[tuple[str, str], Bounds],
+) -> list[tuple[Row, Standing]]:
+    """Return where the rows trained on one set stand over the test sets that any of them has, their own left out.
+
+    A row that lacks one of the test sets stands nowhere; see `list_targets`.
+    """
+    own = [(i, row) for i, row in enumerate(rows) if row.train == train]
+    tests = list_targets([row for _, row in own], train)
+    whole = [(i, row) for i, row in own if tests and all((row.key, t) in bounds for t in tests)]
+    compared = [columns[t] for t in tests] if columns.keys() >= {*tests} else []
+    found = find_standings(compared, [i for i, _ in whole])
+    return [(row, found.get(i) or average_counted([bounds[row.key, t] for t in tests])) for i, row in whole]
 
 
 def _row_key(card: Card) -> tuple[str, str, str, str]:

@@ -16,7 +16,7 @@ from ..benchmark.core.errors import BenchError
 from ..benchmark.core.scorecard import Polygon, ScoreCard
 from ..benchmark.core.types import FAKE, REAL, Face
 from ..benchmark.stages.worst_cases import WorstFrame, find_worst_cases
-from ..benchmark.stats.seed_pooling import read_card_predictions
+from ..benchmark.stats.seed_pooling import read_card_frames
 from ..datasets.faces.face_store import FaceStore
 
 SIZE = 96  # pixels
@@ -43,7 +43,7 @@ def load_worst_cases(card: ScoreCard) -> dict[str, list[WorstCase]]:
 
     Empty where the predictions are gone; without images where the face store is.
     """
-    table = read_card_predictions(card)
+    table = read_card_frames(card)
     if table is None:
         return {}
     found, threshold = find_worst_cases(table), card.threshold.value

@@ -174,10 +174,12 @@ class Counts(Record):
 
 
 class Dropped(Record):
-    """A video that couldn't be scored, and why."""
+    """A video that couldn't be scored, and why; label and method aren't in older files."""
 
     video: str
     reason: str
+    label: int | None = None
+    method: str = ""
 
 
 class Coverage(Record):

@@ -218,4 +218,4 @@ def score_batch(detector: Scores, batch: np.ndarray) -> np.ndarray:
 def _describe_dropped(video: Video, outcomes: Mapping[str, PrepareResult]) -> Dropped:
     outcome = outcomes.get(video.id)
     reason = f"{outcome.status}: {outcome.reason}".rstrip(": ") if outcome else "not prepared"
-    return Dropped(video=video.id, reason=reason)
+    return Dropped(video=video.id, reason=reason, label=video.label, method=video.method)

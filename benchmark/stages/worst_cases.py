@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ..core.contracts import FaceReader, LocatesArtifacts, Scores
 from ..core.scorecard import Polygon
 from ..core.types import FAKE, REAL, name_person
+from ..stats.scoring import round_averages
 
 
 class WorstFrame(NamedTuple):
@@ -37,16 +39,26 @@ def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[WorstFrame]]:
 
     `score` is the mean of the video's frames.
     """
-    videos = frames.assign(score=frames.groupby("video")["score"].transform("mean"), frame_score=frames["score"])
+    codes, ids = pd.factorize(frames["video"], sort=True)
+    score = frames["score"].to_numpy(float)
+    mean = round_averages(np.bincount(codes, score) / np.bincount(codes))
+    fake = np.bincount(codes, frames["label"] == FAKE) > 0
     found = {}
-    for label, upwards in ((FAKE, True), (REAL, False)):
-        members = videos[videos["label"] == label]
-        ordered = members.sort_values(["score", "video", "frame_score"], ascending=[upwards, True, upwards])
-        rows = ordered.drop_duplicates("video").head(CASES_PER_LABEL).to_dict("records")
+    for label, members, how_wrong in ((FAKE, np.flatnonzero(fake), -1), (REAL, np.flatnonzero(~fake), 1)):
+        worst = members[np.argsort(-how_wrong * mean[members], kind="stable")][:CASES_PER_LABEL]
+        rows = [np.flatnonzero(codes == video) for video in worst]
+        furthest = [of_video[np.argmax(how_wrong * score[of_video])] for of_video in rows]
         found[label] = [
-            WorstFrame(r["video"], r["frame"], r.get("method") or "", r["score"], r.get("person", 1)) for r in rows
+            _make_worst_frame(frames, row, str(ids[v]), float(mean[v])) for row, v in zip(furthest, worst, strict=True)
         ]
     return found
+
+
+def _make_worst_frame(frames: pd.DataFrame, row: int, video: str, score: float) -> WorstFrame:
+    told = {name: frames[name].iloc[row] for name in ("frame", "method", "person") if name in frames}
+    method = told.get("method")
+    known = method if isinstance(method, str) else ""
+    return WorstFrame(video, int(told["frame"]), known, score, int(told.get("person", 1)))
 
 
 def locate_artifacts(detector: Scores, store: FaceReader, frames: pd.DataFrame) -> dict[str, list[Polygon]]:

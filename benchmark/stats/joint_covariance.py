@@ -25,9 +25,11 @@ class People(NamedTuple):
 
 
 def find_people(identity: Sequence[str]) -> People:
-    """Number the people of `identity` (`target+donor`, the target first); a video of nobody known has one of its own."""
+    """Number the people of `identity` (`target+source`); a video of nobody known has one of its own."""
     named = [tuple(dict.fromkeys(p.split("+"))) if p else (i,) for i, p in enumerate(identity)]
-    pairs = [tuple((a, b) for k, a in enumerate(sorted(p, key=str)) for b in sorted(p, key=str)[k + 1 :]) for p in named]
+    pairs = [
+        tuple((a, b) for k, a in enumerate(sorted(p, key=str)) for b in sorted(p, key=str)[k + 1 :]) for p in named
+    ]
     return People(_mark_members(named), _mark_members(pairs), _mark_members([p[:1] for p in named]))
 
 
@@ -56,11 +58,11 @@ class Spread(NamedTuple):
 
     def variance(self) -> Array:
         """Return the variance of each row's AUC, (rows,)."""
-        return np.max([np.diag(form) for form in self.forms], axis=0)
+        return np.asarray(np.max([np.diag(form) for form in self.forms], axis=0))
 
     def difference_variance(self) -> Array:
         """Return the variance of the difference of each two rows, (rows, rows)."""
-        return np.maximum(np.max([_difference_of(form) for form in self.forms], axis=0), 0)
+        return np.asarray(np.max([_difference_of(form) for form in self.forms], axis=0).clip(0))
 
     def freedom(self) -> Array:
         """Return the degrees of freedom of each row's variance, (rows,): people, the fewer the more unlike they are."""
@@ -93,5 +95,3 @@ def _count_freedom(total: Array, squares: Array) -> Array:
     """Return (sum w)^2 / sum w^2 - 1, at least 1."""
     found = np.divide(total**2, squares, out=np.full(total.shape, 2.0), where=squares > 0)
     return np.asarray(np.maximum(found - 1, 1))
-
-

@@ -1,4 +1,4 @@
-"""Whether detectors differ: paired tests on the same videos, with seeds pooled, and marks for the best of a table."""
+"""Whether two detectors differ: paired tests on the same videos, with seeds pooled."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ from .metrics import RANK_METRICS
 from .scoring import check_predictions, draw_resamples, estimate_metric, make_seed_scores
 
 LEVELS = ("video", "frame")
-LESS_IS_BETTER = {"eer", "ece", "brier"}
 METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANK_METRICS, "ece", "brier"))
-ALPHA = 0.05
 SeedTables = Sequence[pd.DataFrame]
 """The predictions of one detector on one test set: a table for each seed that it was trained with."""
 
@@ -83,32 +81,6 @@ def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int 
         p_value(drawn, sample.clusters, freedom),
         _delong(*sides) if metric == "video.auc" else None,
     )
-
-
-def mark_best(rows: Sequence[SeedTables], metric: str = "video.auc", draws: int = 1000) -> list[bool]:
-    """Mark the best row and every row that can't be told from it: Holm-adjusted p above 0.05, or no test possible."""
-    values = [_average_metric(row, metric) for row in rows]
-    known = [i for i, value in enumerate(values) if not np.isnan(value)]
-    if not known:
-        return [False] * len(rows)
-    best = (min if metric.partition(".")[2] in LESS_IS_BETTER else max)(known, key=lambda i: values[i])
-    others = [i for i in known if i != best]
-    adjusted = holm([_compare_p_value(rows[best], rows[i], metric, draws) for i in others])
-    level = {best, *(i for i, p in zip(others, adjusted, strict=True) if p > ALPHA)}
-    return [i in level for i in range(len(rows))]
-
-
-def _average_metric(tables: SeedTables, metric: str) -> float:
-    seeds = [make_seed_scores(table) for table in keep_shared_videos([tables])[0]]
-    sample = _SharedVideos(seeds, draws=0)
-    return float(np.mean([sample.measure_metric(one, metric).value for one in seeds]))
-
-
-def _compare_p_value(a: SeedTables, b: SeedTables, metric: str, draws: int) -> float:
-    try:
-        return compare(a, b, metric, draws).p
-    except BenchError:  # Without enough videos in common, nothing tells the two apart.
-        return 1.0
 
 
 class _SharedVideos:

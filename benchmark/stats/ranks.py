@@ -1,8 +1,8 @@
 """Which rows can't be told from the best, and where each one ranks over all test sets: one set of draws for all rows.
 
 Rows are compared by video AUC over the whole list of a test set's videos (`unscored`), on the same people
-(`joint_covariance`) and with their training seeds. Marks are a model confidence set (Hansen, Lunde and Nason 2011), ranks
-those of Mogstad, Romano, Shaikh and Wilhelm (2024). docs/statistics.md says what they hold.
+(`joint_covariance`) and with their training seeds. Marks are a model confidence set (Hansen, Lunde and Nason 2011),
+ranks those of Mogstad, Romano, Shaikh and Wilhelm (2024). docs/statistics.md says what they hold.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ Seeds = Sequence[VideoScores]
 class Column(NamedTuple):
     """The rows that can be compared on one test set.
 
-    `rows` (n,) are their numbers, `value` their AUCs, `seeds` (n, seeds) what each training seed adds to their errors, in
-    standard errors of the mean, `seed_freedom` how many seeds there are less one, `spread` what the people add; `trials`
-    counts the videos of the smaller class, `videos` all.
+    `rows` (n,) are their numbers, `value` their AUCs, `seeds` (n, seeds) what each training seed adds to their errors,
+    in standard errors of the mean, `seed_freedom` how many seeds there are less one, `spread` what the people add;
+    `trials` counts the videos of the smaller class, `videos` all.
     """
 
     test: str
@@ -58,11 +58,17 @@ class Column(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a row stands over all test sets: mean AUC, its rank among `n` rows, and the share of duels that it wins."""
+    """Where a row stands over all test sets: mean AUC, its rank among `n` rows, and the share of duels that it wins.
+
+    A duel is with another row on one test set. `best`: no row is surely better; `coverage` is the lowest of all test
+    sets. Rows that can't be compared have the mean alone.
+    """
 
     mean: Estimate
-    rank: Estimate
-    wins: Estimate
+    rank: Estimate | None = None
+    wins: Estimate | None = None
+    best: bool = False
+    coverage: float = 1.0
 
 
 def measure_columns(tests: Mapping[str, Sequence[Seeds]]) -> dict[str, Column]:
@@ -79,11 +85,9 @@ def _measure_column(test: str, rows: Sequence[Seeds]) -> Column | None:
     known = np.array([i for i, seeds in enumerate(rows) if seeds])
     scores = [[align_scores(videos, table) for table in rows[i]] for i in known]
     coverage = [min(measure_coverage(videos.label, s) for s in seeds) for seeds in scores]
-    placed = [
-        [place_videos(videos.label, s, choose_credit(covered)) for s in seeds]
-        for seeds, covered in zip(scores, coverage, strict=True)
-    ]
-    bounds = [[bound_auc(videos.label, s) for s in seeds] for seeds in scores]
+    credits = [choose_credit(covered) for covered in coverage]
+    placed = [[place_videos(videos.label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
+    bounds = [[bound_auc(videos.label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
     values = [np.array([auc for auc, _ in seeds]) for seeds in placed]
     influence = np.stack([np.mean([psi for _, psi in seeds], axis=0) for seeds in placed])
     return Column(
@@ -112,8 +116,9 @@ def _scale_seeds(values: Sequence[Array]) -> Array:
 class Contest(NamedTuple):
     """Rows against each other, on one test set or on the mean of several.
 
-    `value` (rows,) are AUCs; `z` (rows, rows) by how many standard errors a row is above another, as if people and seeds
-    were many; `errors` (rows, draws) joint errors, and `scale` (rows, rows) the standard deviations of their differences.
+    `value` (rows,) are AUCs; `z` (rows, rows) by how many standard errors a row is above another, as if people and
+    seeds were many; `errors` (rows, draws) joint errors, and `scale` (rows, rows) the standard deviations of their
+    differences.
     """
 
     value: Array
@@ -126,7 +131,7 @@ class Contest(NamedTuple):
         rows = np.flatnonzero(chosen)
         largest = np.zeros(self.errors.shape[1], self.errors.dtype)
         for k, i in enumerate(rows):
-            self._raise_to(largest, i, rows[k + 1 :])
+            self._raise_to(largest, int(i), rows[k + 1 :])
         return largest
 
     def draw_largest_of(self, row: int) -> Array:
@@ -231,11 +236,20 @@ def find_standings(columns: Sequence[Column], rows: Sequence[int], draws: int = 
     chosen = np.array(sorted(shared))
     whole = hold_contest(columns, chosen, draws)
     single = [hold_contest([c], chosen, draws) for c in columns] if len(columns) > 1 else [whole]
+    coverage = np.min([c.coverage[np.searchsorted(c.rows, chosen)] for c in columns], axis=0)
+    (kept,) = _find_confidence_sets([whole])
+    best = kept & (coverage >= MIN_COVERAGE) & (len(chosen) > 1)
     means = _estimate_means(columns, chosen)
     return {
-        int(row): Standing(mean, _find_rank(whole, i), _count_wins(single, i))
-        for i, (row, mean) in enumerate(zip(chosen, means, strict=True))
+        int(row): Standing(means[i], _find_rank(whole, i), _count_wins(single, i), bool(best[i]), float(coverage[i]))
+        for i, row in enumerate(chosen)
     }
+
+
+def average_counted(bounds: Sequence[Bounds]) -> Standing:
+    """Return the mean of a row that can't be compared with others, since it has no predictions, or too few videos."""
+    mean = sum(b.counted for b in bounds) / len(bounds)
+    return Standing(Estimate(mean, None, None, len(bounds), "no interval: no predictions to compare"))
 
 
 def _find_rank(contest: Contest, row: int) -> Estimate:
@@ -272,10 +286,8 @@ def _estimate_means(columns: Sequence[Column], rows: NDArray[np.int64]) -> list[
     seed_freedom = np.min([c.seed_freedom[p] for c, p in zip(columns, places, strict=True)], axis=0)
     variance = sum(parts) + of_seeds
     below = of_seeds**2 / np.maximum(seed_freedom, 1)
-    below = below + sum(
-        v**2 / c.spread.freedom()[p] for v, c, p in zip(parts, columns, places, strict=True)
-    )
-    freedom = np.maximum(variance**2 / below, 1)
+    below = below + sum(v**2 / c.spread.freedom()[p] for v, c, p in zip(parts, columns, places, strict=True))
+    freedom = np.maximum(np.divide(variance**2, below, out=np.ones_like(below), where=below > 0), 1)
     smallest, n = sum(c.trials for c in columns), sum(c.videos for c in columns)
     return [
         _estimate_share(*found, smallest, n)
@@ -291,6 +303,8 @@ def _floor_variance(column: Column) -> Array:
 
 
 def _estimate_share(value: float, variance: float, freedom: float, trials: int, n: int) -> Estimate:
+    if variance <= 0:
+        return Estimate(value, None, None, n, "no interval: every video says the same")
     reach = float(special.stdtrit(freedom, 1 - _TAIL)) * variance**0.5
     if not 0 < value < 1:
         return Estimate(value, max(value - reach, 0.0), min(value + reach, 1.0), n)

@@ -1,9 +1,10 @@
-"""Several seeds as one row, and which rows can't be told from a test set's best."""
+"""Several seeds as one row."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import hypot
+from pathlib import Path
 from statistics import stdev
 from typing import NamedTuple
 
@@ -14,11 +15,12 @@ from ..core.display import say_once
 from ..core.errors import BenchError
 from ..core.predictions import read_predictions
 from ..core.scorecard import GroupCell, Groups, LevelCell, ScoreCard
-from ..core.types import Estimate
+from ..core.types import Estimate, T
 from .attributes import INTERSECTION, with_attributes
 from .bootstrap import LEVEL
-from .paired import keep_shared_videos, mark_best
+from .paired import keep_shared_videos
 from .scoring import check_predictions, draw_resamples, make_seed_scores, measure_metrics
+from .video_scores import VideoScores, read_frame_scores, read_video_scores
 
 MIN_SHARED = 0.95
 """The share of its videos that each seed must have in common with the others; what one lacks is left out of all."""
@@ -152,17 +154,18 @@ def _summarise_attribute(pooled: PooledMetrics, attribute: str) -> GroupSummary:
     return counts._replace(group=group, worst=worst, gap=gap)
 
 
-def find_best(rows: Sequence[tuple[str, Sequence[ScoreCard]]]) -> list[str]:
-    """Return the names of the best row by video AUC and of all that a paired test can't tell from it.
-
-    Rows without predictions or too small for an interval aren't compared; nothing is best among fewer than two.
-    """
-    sound = [(name, cards) for name, cards in rows if cards and all(c.video.auc.lo is not None for c in cards)]
-    compared = [(name, frames) for name, cards in sound if (frames := _read_all_predictions(cards))]
-    if len(compared) < 2:
+def read_scores(cards: Sequence[ScoreCard]) -> list[VideoScores]:
+    """Read the videos' scores of all cards of a row; none where one's predictions are gone or can't be used."""
+    found = [scores for card in cards if (scores := _read_card(card, read_video_scores)) is not None]
+    dropped = [{d.video: d.label for d in card.coverage.dropped} for card in cards]
+    if len(found) < len(cards):
         return []
-    marks = mark_best([frames for _, frames in compared])
-    return [name for (name, _), mark in zip(compared, marks, strict=True) if mark]
+    return [scores._replace(dropped=lost) for scores, lost in zip(found, dropped, strict=True)]
+
+
+def read_card_frames(card: ScoreCard) -> pd.DataFrame | None:
+    """Return the scores of frames that a scorecard was made from; None where they are gone, or can't be used."""
+    return _read_card(card, read_frame_scores)
 
 
 def _read_all_predictions(cards: Sequence[ScoreCard]) -> list[pd.DataFrame]:
@@ -173,13 +176,22 @@ def _read_all_predictions(cards: Sequence[ScoreCard]) -> list[pd.DataFrame]:
 
 def read_card_predictions(card: ScoreCard) -> pd.DataFrame | None:
     """Return what a scorecard was made from; None where it is gone, or can't be used, which is said."""
+    return _read_card(card, _read_checked)
+
+
+def _read_checked(path: Path) -> pd.DataFrame:
+    table, _ = read_predictions(path)
+    check_predictions(table, str(path))
+    return table
+
+
+def _read_card(card: ScoreCard, read: Callable[[Path], T]) -> T | None:
+    """Read a card's predictions; None where they are gone, or can't be used, which is said."""
     path = card.predictions_path
     if not path.is_file():
         return None
     try:
-        table, _ = read_predictions(path)
-        check_predictions(table, str(path))
+        return read(path)
     except BenchError as error:
         say_once(f"left out: {error}")
         return None
-    return table

@@ -31,10 +31,10 @@ class VideoList(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """The AUC over all videos of a test set, if what wasn't scored counts as lost, as a coin's, or as won."""
+    """The AUC over all videos of a test set: the least and largest that it can be, and what counts in a rank."""
 
     worst: float
-    half: float
+    counted: float
     best: float
 
 
@@ -103,9 +103,15 @@ def place_videos(label: ArrayLike, score: Array, credit: float) -> tuple[float, 
     return auc, (placement - auc) / size
 
 
-def bound_auc(label: ArrayLike, score: Array) -> Bounds:
-    """Return the least, the middle and the largest AUC that all videos could have; see `place_videos`."""
-    return Bounds(*(place_videos(label, score, credit)[0] for credit in (LOST, HALF, WON)))
+def bound_auc(label: ArrayLike, score: Array, credit: float) -> Bounds:
+    """Return the AUC over all videos, with `credit` for what wasn't scored, and its bounds; see `place_videos`."""
+    return Bounds(*(place_videos(label, score, c)[0] for c in (LOST, credit, WON)))
+
+
+def bound_by_coverage(auc: float, share: float) -> Bounds:
+    """Return the same from an AUC on what was scored, where only the `share` of the videos is known."""
+    pairs = share**2
+    return Bounds(*(pairs * auc + (1 - pairs) * credit for credit in (LOST, choose_credit(share), WON)))
 
 
 def choose_credit(coverage: float) -> float:

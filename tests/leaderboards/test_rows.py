@@ -9,6 +9,8 @@ from crossfake.benchmark.stages.sources import DataRoot
 from crossfake.datasets.demo.world import DemoWorld
 from crossfake.leaderboards.rows import find_row, make_tables
 
+ALL = {"scored": 20, "official": 20, "dropped": []}
+
 
 @pytest.mark.parametrize(
     ("changes", "title"),
@@ -64,14 +66,14 @@ def test_seeds_of_one_recipe_are_one_row_and_other_recipes_are_not(make):
 
 
 def test_the_set_trained_on_comes_first_and_the_strongest_elsewhere_on_top(make):
-    cards = [make("celebdf", 0.6), make("ff++:c23", 0.99), make("celebdf", 0.8, name="b", recipe_key="b")]
-    (table,) = make_tables(cards)
+    b = make("celebdf", 0.8, name="b", recipe_key="b", coverage=ALL)
+    (table,) = make_tables([make("celebdf", 0.6, coverage=ALL), make("ff++:c23", 0.99), b])
     assert table.tests == ["ff++:c23", "celebdf"]
     assert [(r.name, table.strength(r)) for r in table.rows] == [("b", 0.8), ("meso4", 0.6)]
 
 
 def test_a_row_that_lacks_a_test_set_has_no_mean_to_compare_and_stands_below(make, make_failed):
-    whole = [make("celebdf", 0.9), make("dfdc", 0.6)]
+    whole = [make("celebdf", 0.9, coverage=ALL), make("dfdc", 0.6, coverage=ALL)]
     lacking = [make("celebdf", 0.95, name="b", recipe_key="b"), make_failed("dfdc", name="b", recipe_key="b")]
     (table,) = make_tables([*lacking, *whole])
     assert [(r.name, table.strength(r)) for r in table.rows] == [("meso4", 0.75), ("b", None)]
@@ -148,3 +150,28 @@ def test_a_row_knows_which_of_its_seeds_failed(make, make_failed):
     cards = [make(), make_failed(seed=1, train_key="ccc"), make_failed(seed=2, status="skipped", train_key="ddd")]
     ((row,),) = [t.rows for t in make_tables(cards)]
     assert [(c.cell.seed, c.status) for c in row.results["celebdf"].lost] == [(1, "failed"), (2, "skipped")]
+
+
+def test_videos_that_were_not_scored_count_where_predictions_are_gone_too(make):
+    scored = {"scored": 199, "official": 200, "dropped": []}
+    (table,) = make_tables([make("celebdf", 0.9, coverage=scored), make("celebdf", 0.95, recipe_key="b", name="b")])
+    pairs = (199 / 200) ** 2
+    assert table.bounds["rrr", "celebdf"] == pytest.approx(
+        (0.9 * pairs, 0.9 * pairs + 0.5 * (1 - pairs), 1 - 0.1 * pairs)
+    )
+    assert [(r.key, table.strength(r)) for r in table.rows] == [
+        ("rrr", pytest.approx(0.9 * pairs + 0.5 * (1 - pairs))),
+        ("b", pytest.approx(0.95 * 0.95**2)),  # 19 of 20: every pair without a score is lost.
+    ]
+
+
+def test_a_method_that_could_not_be_scored_is_still_one_of_the_rows_methods(make):
+    def tested(*methods, **changes):
+        cells = {m: {"video.auc": Estimate(0.8, 0.7, 0.9, 20), "n_fake": 5} for m in methods}
+        return make("ff++:c23", methods=cells, **changes)
+
+    five = tested("Deepfakes", "NeuralTextures", "FaceShifter")
+    dropped = {"video": "x", "reason": "no_face", "label": 1, "method": "FaceShifter"}
+    lost = {"scored": 19, "official": 20, "dropped": [dropped]}
+    (table,) = make_tables([five, tested("Deepfakes", "NeuralTextures", recipe_key="d", name="d", coverage=lost)])
+    assert len(table.rows) == 2

@@ -199,8 +199,10 @@ def read_parquet(path: Path, columns: list[str] | None = None, texts: Sequence[s
     if not path.is_file():
         raise BenchError(f"no table {path}")
     try:
-        with parquet.ParquetFile(path, read_dictionary=list(texts)) as file:
-            _refuse_inflation(file.metadata, path)
+        metadata = parquet.read_metadata(path)
+        _refuse_inflation(metadata, path)
+        known = [name for name in texts if name in metadata.schema.names]
+        with parquet.ParquetFile(path, metadata=metadata, read_dictionary=known) as file:
             table = file.read(columns)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, RecursionError, MemoryError) as error:

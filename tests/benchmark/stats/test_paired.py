@@ -14,7 +14,7 @@ from crossfake.benchmark.core.predictions import PredictionsMetadata, write_pred
 from crossfake.benchmark.core.scorecard import CellDescription
 from crossfake.benchmark.stats.attributes import with_attributes
 from crossfake.benchmark.stats.bootstrap import delong
-from crossfake.benchmark.stats.paired import METRICS, check_same_videos, compare, mark_best, pair_test_sets, read_run
+from crossfake.benchmark.stats.paired import METRICS, check_same_videos, compare, pair_test_sets, read_run
 from crossfake.benchmark.stats.scoring import (
     compute_scorecard,
     draw_resamples,
@@ -132,20 +132,6 @@ def test_seeds_are_averaged_and_widen_the_interval():
     assert both["video.auc"].hi - both["video.auc"].lo > max(e.hi - e.lo for e in alone)
     assert both["frame.auc"].n == 200
     assert compare(seeds, [POOR]).p_delong is None
-
-
-def test_rows_that_cannot_be_told_from_the_best_share_its_mark():
-    twin = predictions(1.95, seed=5)
-    assert mark_best([[POOR], [GOOD], [twin]]) == [False, True, True]
-    assert mark_best([[POOR], [GOOD], [twin]], "video.eer") == [False, True, True]
-    assert mark_best([[GOOD]]) == [True]
-    assert mark_best([[GOOD[GOOD["label"] == 1]]]) == [False]
-
-
-def test_marks_are_given_on_the_videos_that_both_have():
-    fewer = GOOD[GOOD["video"] != "0/3.mp4"]
-    assert mark_best([[fewer], [GOOD]]) == [True, True]
-    assert compare([fewer], [GOOD]).a.n == 99
 
 
 def test_a_run_folder_is_compared_on_every_test_set_that_both_have(run):

@@ -1,13 +1,13 @@
-"""Seeds pooled into one row, and the marks of what can't be told from the best."""
+"""Seeds pooled into one row."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from crossfake.benchmark.core.predictions import read_predictions, write_predictions
-from crossfake.benchmark.core.scorecard import Threshold
+from crossfake.benchmark.core.scorecard import Coverage, Dropped, Threshold
 from crossfake.benchmark.core.types import Estimate
-from crossfake.benchmark.stats.seed_pooling import AUC, find_best, merge_estimates, pool_seeds, subtract_estimates
+from crossfake.benchmark.stats.seed_pooling import AUC, merge_estimates, pool_seeds, read_scores, subtract_estimates
 from crossfake.leaderboards.load import read_card
 from crossfake.leaderboards.rows import make_tables
 from scipy.stats import t
@@ -115,12 +115,11 @@ def test_a_seed_that_lost_most_videos_does_not_take_the_others_with_it(seeds):
     assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c.metrics[AUC] for c in seeds])
 
 
-def test_seeds_of_other_videos_are_joined_and_told_apart_by_nothing(seeds):
+def test_seeds_of_other_videos_are_joined(seeds):
     path = seeds[1].predictions_path
     table, metadata = read_predictions(path)
     write_predictions(path, table.assign(video="elsewhere/" + table["video"], score=1 - table["score"]), metadata)
     assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c.metrics[AUC] for c in seeds])
-    assert find_best([("one", seeds[:1]), ("other", seeds[1:])]) == ["one", "other"]
 
 
 def test_one_seed_is_left_as_it_is(seeds):
@@ -128,19 +127,10 @@ def test_one_seed_is_left_as_it_is(seeds):
     assert pool_seeds([]) == ({}, {})
 
 
-def test_only_what_can_not_be_told_from_the_best_is_marked(seeds, tmp_path):
-    frames, metadata = read_predictions(seeds[0].predictions_path)
-    rng = np.random.default_rng(5)
-    for name, score in (
-        ("close", frames["score"] + 0.01 * rng.normal(size=len(frames))),
-        ("chance", rng.uniform(size=len(frames))),
-    ):
-        write_predictions(tmp_path / f"{name}.parquet", frames.assign(score=np.clip(score, 0, 1)), metadata)
-    rows = [("top", [seeds[0]])]
-    rows += [(n, [moved(seeds[0], tmp_path / f"{n}.parquet")]) for n in ("close", "chance")]
-    assert find_best(rows) == ["top", "close"]
-    assert find_best(rows[:1]) == []
-    assert find_best([*rows, ("gone", [moved(seeds[0], "gone")]), ("failed", [])]) == [
-        "top",
-        "close",
-    ]
+def test_the_scores_of_a_row_are_read_with_what_each_seed_dropped(seeds, tmp_path):
+    lost = Coverage(official=41, scored=40, dropped=[Dropped(video="x.mp4", reason="no_face", label=1)])
+    one, other = read_scores([seeds[0].model_copy(update={"coverage": lost}), seeds[1]])
+    assert (one.dropped, other.dropped, len(one.ids)) == ({"x.mp4": 1}, {}, 40)
+    assert read_scores([seeds[0], moved(seeds[1], "gone.parquet")]) == []
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    assert read_scores([moved(seeds[0], tmp_path / "broken.parquet")]) == []
