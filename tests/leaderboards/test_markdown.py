@@ -31,13 +31,17 @@ def test_the_matrix_and_the_tables_below_it_hold_every_number(make):
     ]
     assert cells(text, "meso4") == [
         *("meso4", "torch", "ff++:c23", "0", "0.900 [0.850, 0.950]", "0.750 [0.700, 0.800]"),
-        *("0.677 (no interval)", "", ""),
+        *("0.677 (no interval: no predictions to compare)", "", ""),
         *("100", "0.03", "2.5", "rrr"),
     ]
     assert cells(text, "detector", "### celebdf") == md.DETAILS
     assert cells(text, "meso4", "### celebdf") == [
         *("meso4", "torch", "ff++:c23", "0.750 [0.700, 0.800]", "0.150 [0.079, 0.221]", "0.650 [0.600, 0.700]"),
-        *("f-a 0.700 [0.600, 0.800] (n 9; 2 of 3 groups)", "0.120 [0.000, 0.300] (n 9)", "19/20, AUC of all 0.677 to 0.774"),
+        *(
+            "f-a 0.700 [0.600, 0.800] (n 9; 2 of 3 groups)",
+            "0.120 [0.000, 0.300] (n 9)",
+            "19/20, AUC of all 0.677 to 0.774",
+        ),
     ]
 
 
