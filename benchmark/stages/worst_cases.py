@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..core.contracts import FaceReader, LocatesArtifacts, Scores
 from ..core.scorecard import Polygon
 from ..core.types import FAKE, REAL, name_person
-from ..stats.scoring import round_averages
+from ..stats.video_scores import FrameScores, pack_frames
 
 
 class WorstFrame(NamedTuple):
@@ -34,31 +35,29 @@ class WorstFrame(NamedTuple):
 CASES_PER_LABEL = 4  # of each class: a page of many runs stays small
 
 
-def find_worst_cases(frames: pd.DataFrame) -> dict[int, list[WorstFrame]]:
+def find_worst_cases(frames: pd.DataFrame | FrameScores) -> dict[int, list[WorstFrame]]:
     """Return by label the CASES_PER_LABEL videos furthest on the wrong side, worst first, each by its furthest frame.
 
     `score` is the mean of the video's frames.
     """
-    codes, ids = pd.factorize(frames["video"], sort=True)
-    score = frames["score"].to_numpy(float)
-    mean = round_averages(np.bincount(codes, score) / np.bincount(codes))
-    fake = np.bincount(codes, frames["label"] == FAKE) > 0
-    found = {}
-    for label, members, how_wrong in ((FAKE, np.flatnonzero(fake), -1), (REAL, np.flatnonzero(~fake), 1)):
-        worst = members[np.argsort(-how_wrong * mean[members], kind="stable")][:CASES_PER_LABEL]
-        rows = [np.flatnonzero(codes == video) for video in worst]
-        furthest = [of_video[np.argmax(how_wrong * score[of_video])] for of_video in rows]
-        found[label] = [
-            _make_worst_frame(frames, row, str(ids[v]), float(mean[v])) for row, v in zip(furthest, worst, strict=True)
-        ]
-    return found
+    packed = pack_frames(frames) if isinstance(frames, pd.DataFrame) else frames
+    fake = np.bincount(packed.video, packed.label == FAKE) > 0
+    return {label: _find_worst(packed, fake == label, wrong) for label, wrong in ((FAKE, -1), (REAL, 1))}
 
 
-def _make_worst_frame(frames: pd.DataFrame, row: int, video: str, score: float) -> WorstFrame:
-    told = {name: frames[name].iloc[row] for name in ("frame", "method", "person") if name in frames}
-    method = told.get("method")
-    known = method if isinstance(method, str) else ""
-    return WorstFrame(video, int(told["frame"]), known, score, int(told.get("person", 1)))
+def _find_worst(frames: FrameScores, members: NDArray[np.bool_], wrong: int) -> list[WorstFrame]:
+    """Return the worst of some videos, whose scores lie `wrong` (1: too high, -1: too low)."""
+    rate = np.where(members, wrong * frames.means, -np.inf)
+    least = np.sort(rate)[-CASES_PER_LABEL:][0]
+    candidates = np.flatnonzero(members & (rate >= least)).tolist()
+    worst = sorted(candidates, key=lambda v: (-rate[v], frames.ids[v]))[:CASES_PER_LABEL]
+    rows = [np.flatnonzero(frames.video == v) for v in worst]
+    furthest = [int(r[np.argmax(wrong * frames.score[r])]) for r in rows]
+    told = frames.table.take(np.array(furthest, np.int64)).to_pylist()
+    return [
+        WorstFrame(frames.ids[v], row["frame"], row.get("method") or "", wrong * float(rate[v]), row.get("person") or 1)
+        for v, row in zip(worst, told, strict=True)
+    ]
 
 
 def locate_artifacts(detector: Scores, store: FaceReader, frames: pd.DataFrame) -> dict[str, list[Polygon]]:

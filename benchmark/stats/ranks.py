@@ -8,6 +8,8 @@ ranks those of Mogstad, Romano, Shaikh and Wilhelm (2024). docs/statistics.md sa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 from zlib import crc32
 
@@ -113,7 +115,8 @@ def _scale_seeds(values: Sequence[Array]) -> Array:
     return scaled
 
 
-class Contest(NamedTuple):
+@dataclass(frozen=True)
+class Contest:
     """Rows against each other, on one test set or on the mean of several.
 
     `value` (rows,) are AUCs; `z` (rows, rows) by how many standard errors a row is above another, as if people and
@@ -126,24 +129,25 @@ class Contest(NamedTuple):
     errors: Array
     scale: Array
 
+    @cached_property
+    def largest(self) -> Array:
+        """The largest standardised difference of each row to another in each draw, (rows, draws)."""
+        return self._find_largest(np.arange(len(self.value)))
+
     def draw_largest(self, chosen: NDArray[np.bool_]) -> Array:
         """Return in each draw the largest standardised difference of two chosen rows, (draws,)."""
-        rows = np.flatnonzero(chosen)
-        largest = np.zeros(self.errors.shape[1], self.errors.dtype)
-        for k, i in enumerate(rows):
-            self._raise_to(largest, int(i), rows[k + 1 :])
-        return largest
+        found = self.largest if chosen.all() else self._find_largest(np.flatnonzero(chosen))
+        return found.max(0, initial=0)
 
-    def draw_largest_of(self, row: int) -> Array:
-        """Return in each draw the largest standardised difference of a row to another, (draws,)."""
-        largest = np.zeros(self.errors.shape[1], self.errors.dtype)
-        self._raise_to(largest, row, np.delete(np.arange(len(self.value)), row))
-        return largest
-
-    def _raise_to(self, largest: Array, row: int, others: NDArray[np.int64]) -> None:
-        if len(others):
-            apart = np.abs(self.errors[others] - self.errors[row]) / self.scale[row, others, None]
-            np.maximum(largest, apart.max(0), out=largest)
+    def _find_largest(self, rows: NDArray[np.int64]) -> Array:
+        found = np.zeros((len(rows), self.errors.shape[1]), self.errors.dtype)
+        errors, weight = self.errors[rows], 1 / self.scale[np.ix_(rows, rows)]
+        for k in range(1, len(rows)):
+            apart = np.abs(errors[:k] - errors[k])
+            apart *= weight[:k, k, None]
+            np.maximum(found[:k], apart, out=found[:k])
+            np.maximum(found[k], apart.max(0), out=found[k])
+        return found
 
 
 def hold_contest(columns: Sequence[Column], rows: NDArray[np.int64], draws: int = DRAWS) -> Contest:
@@ -257,7 +261,7 @@ def _find_rank(contest: Contest, row: int) -> Estimate:
     rank = 1 + int((contest.value > contest.value[row]).sum())
     if count < 2:
         return Estimate(rank, None, None, count, "no other row to compare with")
-    enough = np.quantile(contest.draw_largest_of(row), LEVEL)
+    enough = np.quantile(contest.largest[row], LEVEL)
     lo, hi = 1 + int((contest.z[:, row] > enough).sum()), count - int((contest.z[row] > enough).sum())
     return Estimate(rank, min(lo, rank), max(hi, rank), count)
 
@@ -267,7 +271,7 @@ def _count_wins(contests: Sequence[Contest], row: int) -> Estimate:
     if not duels:
         return Estimate(None, None, None, 0, "no other row to compare with")
     won = sum((c.value < c.value[row]).sum() + ((c.value == c.value[row]).sum() - 1) / 2 for c in contests)
-    enough = np.quantile(np.max([c.draw_largest_of(row) for c in contests], axis=0), LEVEL)
+    enough = np.quantile(np.max([c.largest[row] for c in contests], axis=0), LEVEL)
     sure, lost = (sum(int((z > enough).sum()) for z in found) for found in _split(contests, row))
     return Estimate(float(won / duels), sure / duels, 1 - lost / duels, duels)
 

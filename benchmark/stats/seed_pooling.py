@@ -20,7 +20,7 @@ from .attributes import INTERSECTION, with_attributes
 from .bootstrap import LEVEL
 from .paired import keep_shared_videos
 from .scoring import check_predictions, draw_resamples, make_seed_scores, measure_metrics
-from .video_scores import VideoScores, read_frame_scores, read_video_scores
+from .video_scores import FrameScores, VideoScores, read_frame_scores, read_video_scores
 
 MIN_SHARED = 0.95
 """The share of its videos that each seed must have in common with the others; what one lacks is left out of all."""
@@ -163,7 +163,7 @@ def read_scores(cards: Sequence[ScoreCard]) -> list[VideoScores]:
     return [scores._replace(dropped=lost) for scores, lost in zip(found, dropped, strict=True)]
 
 
-def read_card_frames(card: ScoreCard) -> pd.DataFrame | None:
+def read_card_frames(card: ScoreCard) -> FrameScores | None:
     """Return the scores of frames that a scorecard was made from; None where they are gone, or can't be used."""
     return _read_card(card, read_frame_scores)
 
