@@ -137,7 +137,7 @@ class Contest:
     def draw_largest(self, chosen: NDArray[np.bool_]) -> Array:
         """Return in each draw the largest standardised difference of two chosen rows, (draws,)."""
         found = self.largest if chosen.all() else self._find_largest(np.flatnonzero(chosen))
-        return found.max(0, initial=0)
+        return np.asarray(found.max(0, initial=0))
 
     def _find_largest(self, rows: NDArray[np.int64]) -> Array:
         found = np.zeros((len(rows), self.errors.shape[1]), self.errors.dtype)
