@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from ...benchmark.core.errors import require_known
 from ...benchmark.core.registry import detectors
 from .plain import PlainClassifier
-from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
+from .shared import MESO_BLOCKS, MESO_STRIDE, MESO_VARIANTS, check_input_size, to_deepfakebench_meso_name
 
 
 @detectors.register(
@@ -20,23 +22,55 @@ from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
     input_size=256,
     paper="MesoNet: a Compact Facial Video Forgery Detection Network",
     url="https://arxiv.org/abs/1809.00888",
+    defaults={"variant": "paper"},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class Meso4(PlainClassifier):
     """The paper's Meso4 (section 3.1), with two logits in place of the one sigmoid unit.
 
-    `input_size` is a multiple of 32; the paper's is 256.
+    `input_size` is a multiple of 32; the paper's is 256. With `variant` `deepfakebench`, blocks 1 and 2 share a batch
+    norm, and so do 3 and 4, and weights have its names.
     """
 
-    def __init__(self, input_size: int = 256):
+    def __init__(self, input_size: int = 256, variant: str = "paper"):
+        require_known("meso4 variant", variant, MESO_VARIANTS)
         check_input_size(input_size, MESO_STRIDE)
-        super().__init__(network(input_size), input_size)
+        self.variant = variant
+        super().__init__(network(input_size) if variant == "paper" else SharedNormNet(input_size), input_size)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `logits` (N, 2), and the last hidden layer as `features` (N, 16)."""
+        """Return `logits` (N, 2), the last hidden layer as `features` (N, 16); DeepfakeBench's has `feat` as well."""
+        if self.variant == "deepfakebench":
+            return self.network(x)
         assert isinstance(self.network, nn.Sequential)
         features = self.network[:-1](x)
         return {"logits": self.network[-1](features), "features": features}
+
+    def reference_name(self, name: str) -> str:
+        """Return DeepfakeBench's name of one of our weights."""
+        return to_deepfakebench_meso_name(name) if self.variant == "deepfakebench" else name
+
+
+class SharedNormNet(nn.Module):
+    """Meso4 as in DeepfakeBench: one batch norm for the first two convolutions, one for the last two."""
+
+    def __init__(self, input_size: int):
+        super().__init__()
+        for i, (inner, outer, kernel, _) in enumerate(MESO_BLOCKS, 1):
+            setattr(self, f"conv{i}", nn.Conv2d(inner, outer, kernel, padding=kernel // 2, bias=False))
+        self.bn1, self.bn2 = nn.BatchNorm2d(8), nn.BatchNorm2d(16)
+        self.dropout = nn.Dropout(0.5)
+        self.fc1 = nn.Linear(16 * (input_size // MESO_STRIDE) ** 2, 16)
+        self.fc2 = nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return every named output."""
+        for i, (*_, pool) in enumerate(MESO_BLOCKS, 1):
+            norm = self.bn1 if i < 3 else self.bn2
+            x = F.max_pool2d(norm(F.relu(getattr(self, f"conv{i}")(x))), pool)
+        feat = x.flatten(1)
+        features = self.dropout(F.leaky_relu(self.fc1(self.dropout(feat)), 0.1))
+        return {"logits": self.fc2(features), "features": features, "feat": feat}
 
 
 def network(input_size: int) -> nn.Sequential:

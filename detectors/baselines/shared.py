@@ -7,12 +7,19 @@ from ..common.options import Options, check_multiple
 
 # Meso4's blocks: channels in and out, kernel, and pooling.
 MESO_BLOCKS = ((3, 8, 3, 2), (8, 8, 5, 2), (8, 16, 5, 2), (16, 16, 5, 4))
+INCEPTION_WIDTHS = ((1, 4, 4, 2), (2, 4, 4, 2))  # Of MesoInception4's branches, in its two inception layers.
+MESO_VARIANTS = ("paper", "deepfakebench")
 MESO_STRIDE = 32  # What the four poolings come to.
 
 
 def check_input_size(input_size: int, step: int = 1) -> None:
     """Raise a BenchError unless a classifier can be made for crops of this size."""
     check_multiple("classifiers", "input_size", input_size, step, LEAST_SIZE, 256)
+
+
+def to_deepfakebench_meso_name(name: str) -> str:
+    """Return DeepfakeBench's name (its spelling) of one of the weights of MesoInception4 or Meso4."""
+    return "backbone." + name.replace("inception1.", "Incption1_").replace("inception2.", "Incption2_")
 
 
 class ClassifierMixin:

@@ -89,6 +89,7 @@ class Conv(nnx.Module):
         stride: int = 1,
         padding: Padding = 0,
         groups: int = 1,
+        dilation: int = 1,
         bias: bool = True,
         fan_out: int = 0,
         kind: type[nnx.Variable] = nnx.Param,
@@ -98,7 +99,7 @@ class Conv(nnx.Module):
         self.weight = kind(init.normal(shape, deviation) if fan_out else init.uniform(shape, bound))
         start = init.full((outer,), 0) if fan_out else init.uniform((outer,), bound)
         self.bias = kind(start) if bias else None
-        self.stride, self.padding, self.groups = stride, padding, groups
+        self.stride, self.padding, self.groups, self.dilation = stride, padding, groups, dilation
 
     def __call__(self, x: Array) -> Array:
         """Map (N, H, W, inner) to (N, H', W', outer)."""
@@ -109,7 +110,7 @@ class Conv(nnx.Module):
         elif self.groups > 1:
             y = _convolve_depthwise(x, weight, self.stride, pads)
         else:
-            y = _convolve(x, weight, self.stride, pads)
+            y = _convolve(x, weight, self.stride, pads, dilation=self.dilation)
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
 
@@ -121,9 +122,17 @@ def _compute_pads(
     return [(padding, padding)] * 2
 
 
-def _convolve(x: Array, weight: Array, stride: int, pads: list[tuple[int, int]], groups: int = 1) -> Array:
+def _convolve(
+    x: Array, weight: Array, stride: int, pads: list[tuple[int, int]], groups: int = 1, dilation: int = 1
+) -> Array:
     return lax.conv_general_dilated(
-        x, weight, (stride, stride), pads, dimension_numbers=("NHWC", "OIHW", "NHWC"), feature_group_count=groups
+        x,
+        weight,
+        (stride, stride),
+        pads,
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "OIHW", "NHWC"),
+        feature_group_count=groups,
     )
 
 

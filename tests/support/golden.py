@@ -86,3 +86,22 @@ def make_face(height: int, width: int, name: str) -> np.ndarray:
     waves = np.sin(2 * np.pi * (x / width) * (1 + c) + 0.7 * c) * np.cos(2 * np.pi * (y / height) * 1.5 + c)
     noise = 2 * uniform(name, height * width * 3).reshape(height, width, 3) - 1
     return np.clip(np.floor(128 + 70 * waves + 30 * noise), 0, 255).astype(np.uint8)
+
+
+def assert_trains_as_released(detector: Any, batch: Arrays, name: str, loss: float, rel: float = 0.02) -> Any:
+    """Run a pass in training mode without dropout, compare its loss and all gradients' norms; return all losses."""
+    import torch
+
+    for module in detector.network.train().modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    losses = detector.losses({k: torch.as_tensor(v) for k, v in batch.items()})
+    losses["loss"].backward()
+    assert abs(losses["loss"].item() - loss) < 1e-4 * max(1.0, abs(loss))
+    own = {k: p.grad.norm().item() for k, p in detector.network.named_parameters() if p.grad is not None}
+    found, expected = detector.to_reference(own), read_norms(name)
+    assert found.keys() == expected.keys()
+    largest = max(expected.values())
+    for key, norm in expected.items():
+        assert abs(found[key] - norm) <= rel * norm + 1e-5 * largest, key
+    return losses

@@ -1,0 +1,131 @@
+"""CORE as a detector of the harness (PyTorch)."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...benchmark.core.contracts import Sampler
+from ...benchmark.core.errors import require_known
+from ...benchmark.core.registry import detectors
+from ..baselines.xception_family import XceptionFamily
+from ..common import augmentations
+from ..common.augmentations import Augment, AugmentedSampler
+from ..common.options import check_range
+from ..common_torch.xception import compute_map, make_xception, pool_map, to_deepfakebench_name
+from .objective import DISTANCES, consistency_loss, weighted_cross_entropy
+
+VIEWS = ("raaug", "erase", "selim", "mild")
+
+
+def mirror_and_erase(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirror half, and erase a rectangle of four out of five."""
+    return augmentations.erase(augmentations.mirror(image, rng), rng)
+
+
+def augment_randomly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirror half, and one time in three each erase a rectangle, or cut a part and enlarge it."""
+    image, kind = augmentations.mirror(image, rng), rng.integers(3)
+    if kind == 1:
+        return augmentations.erase(image, rng, 1.0)
+    return augmentations.crop_and_resize(image, rng, 1 / 1.3, 1 / 0.9) if kind == 2 else image
+
+
+@detectors.register(
+    "core",
+    backend="torch",
+    title="CORE (Consistent Representation Learning)",
+    paper="CORE: Consistent Representation Learning for Face Forgery Detection",
+    venue="CVPR Workshops",
+    year=2022,
+    url="https://arxiv.org/abs/2206.02749",
+    license="original: MIT; DeepfakeBench's: CC BY-NC 4.0",
+    weights="the authors' (MIT) and DeepfakeBench's; starts from legacy_xception.tf_in1k of timm",
+    input="299 px RGB; deepfakebench: 256",
+    crop="square face box, 1.3 of its side (the paper: MTCNN, checked against the masks)",
+    normalisation="-1..1 (mean = std = 0.5)",
+    pooling="mean over frames",
+    faithful_to="paper and released: two views of the same image, reals weighted 4; deepfakebench: the halves of a "
+    "batch, that is other images, are drawn together, unweighted. Selected on the source's validation split: the "
+    "released code tests every epoch on the test set",
+    input_size=299,
+    defaults={"variant": "paper", "input_size": 299},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters"),
+)
+class Core(XceptionFamily):
+    """An Xception that has to see the same in two differently augmented views of a face.
+
+    Args:
+        variant: `paper`, `released` (the same network and loss) or `deepfakebench`.
+        input_size: side of the crop.
+        views: how they are made: `raaug` or `selim` (the paper's across datasets), `erase` (its within one), `mild`.
+        consistency: the weight of the consistency loss: 100 across datasets, 1 within one and in DeepfakeBench.
+        distance: `cosine`, `l2` or `l1`.
+        augment: see `XceptionFamily`; for `deepfakebench` alone.
+        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+
+    Raises:
+        BenchError: an option isn't valid, or the weights can't be had.
+    """
+
+    who = "core"
+    variants = ("paper", "released", "deepfakebench")
+
+    def __init__(
+        self,
+        variant: str = "paper",
+        input_size: int = 299,
+        views: str = "raaug",
+        consistency: float = 100.0,
+        distance: str = "cosine",
+        augment: str = "",
+        pretrained: bool = False,
+    ):
+        require_known("core views", views, VIEWS)
+        require_known("core distance", distance, DISTANCES)
+        check_range("core", "consistency", consistency, 0, example=1.0)
+        super().__init__(variant, input_size, augment, pretrained)
+        self.views, self.consistency, self.distance = views, consistency, distance
+
+    def build_network(self, pretrained: bool) -> nn.Module:
+        """Return an Xception."""
+        return make_xception(2, pretrained)
+
+    def sampler(self) -> Sampler:
+        """Two views of each face box; as in DeepfakeBench, single ones."""
+        if self.variant == "deepfakebench":
+            return super().sampler()
+        kinds: dict[str, Augment] = {
+            "raaug": augment_randomly,
+            "erase": mirror_and_erase,
+            "selim": augmentations.augment_as_selim,
+            "mild": augmentations.augment_mildly,
+        }
+        return AugmentedSampler(self.cropper(), kinds[self.views], views=2)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return `logits` (N, 2) and the pooled `features` (N, 2048)."""
+        features = pool_map(compute_map(self.network, x))
+        return {"logits": self.network.fc(features), "features": features}  # type: ignore[operator]
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `ce` plus `consistency` times `cons`.
+
+        `image` is uint8 (N, 2, S, S, 3) RGB from the sampler, with `label` (N,); or single pictures, uint8 (2 N, S, S,
+        3) or float (2 N, 3, S, S): all first views, then all second ones, with `label` (2 N,).
+        """
+        image, label = batch["image"], batch["label"]
+        if image.ndim == 5:
+            image, label = image.transpose(0, 1).flatten(0, 1), label.repeat(2)
+        outputs = self.forward(self.inputs(image))
+        bench = self.variant == "deepfakebench"
+        features = outputs["features"][: len(label) // 2 * 2]
+        cons = consistency_loss(features, self.distance)
+        logits = outputs["logits"]
+        ce = F.cross_entropy(logits.float(), label) if bench else weighted_cross_entropy(logits, label)
+        return {"loss": ce + (1.0 if bench else self.consistency) * cons, "ce": ce, "cons": cons}
+
+    def reference_name(self, name: str) -> str:
+        """Return the released code's name of one of our weights, or DeepfakeBench's."""
+        return to_deepfakebench_name(name) if self.variant == "deepfakebench" else name

@@ -1,0 +1,30 @@
+"""CORE's losses (section 3.2 of the paper)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CLASS_WEIGHTS = (4.0, 1.0)  # Real, fake: FF++ has four fakes a real.
+DISTANCES = ("cosine", "l2", "l1")
+
+
+def consistency_loss(features: Tensor, distance: str = "cosine") -> Tensor:
+    """Return how far apart the features of two views of the same images are.
+
+    Args:
+        features: (2 N, C), those of all first views, then those of all second ones.
+        distance: `cosine`, the mean of (1 - cosine) squared; `l2` or `l1`, the mean squared or absolute difference.
+    """
+    first, second = features.float().chunk(2)
+    if distance == "l2":
+        return F.mse_loss(first, second)
+    if distance == "l1":
+        return F.l1_loss(first, second)
+    return (1 - F.cosine_similarity(first, second)).square().mean()
+
+
+def weighted_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Return the cross-entropy of two logits (N, 2), in which reals weigh four times as much."""
+    return F.cross_entropy(logits.float(), label, torch.tensor(CLASS_WEIGHTS, device=logits.device))

@@ -1,0 +1,1 @@
+"""SPSL: Spatial-Phase Shallow Learning (Liu et al., CVPR 2021)."""
