@@ -33,6 +33,8 @@ LMDBS = ("datasets/lmdb", "lmdb", ".")
 FOLDERS = r"FaceForensics\+\+|Celeb-DF-v[12]|DFDCP?|DeeperForensics-1\.0|UADFV"
 # What may come before the dataset's own folder.
 PATH_PREFIX = re.compile(rf"^(?:(?:.*/)?(?:rgb|datasets)/|.*?/(?=(?:{FOLDERS})/)|(?:\./|/)+)")
+# What is a list by its name, also where what is in it isn't one.
+LIST_NAME = re.compile(rf"(?:{FOLDERS}|DeepFakeDetection|FF-[A-Z0-9]+)(?:_c\d\d|_raw)?")
 MAX_FRAMES_TRIED = 50
 COMPRESSIONS = ("raw", "c23", "c40")
 METHODS = {
@@ -79,8 +81,10 @@ class DeepfakeBench:
         """
         if self._find_list(root) is None:
             known = self.names(root)
-            problem = f"no list {self.name or 'NAME'}.json of DeepfakeBench in {root}: looked in {', '.join(LISTS)}"
-            there = ", ".join(known) or f"none ({describe_folder(root)})"
+            looked = f"looked in it, and there in {' and '.join(LISTS[:-1])}"
+            problem = f"no list {self.name or 'NAME'}.json of DeepfakeBench in {root}: {looked}"
+            named = f". Name one: deepfakebench:{known[0]}" if known else ""
+            there = (", ".join(known) or f"none ({describe_folder(root)})") + named
             raise make_unknown_error(problem, self.name, known, f"Lists there: {there}")
         return root
 
@@ -144,7 +148,7 @@ def _split_name(name: str) -> tuple[str, str]:
 def _is_list(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return b'"frames"' in file.read(1 << 16).replace(b"\0", b"")  # NULs: UTF-16.
+            return bool(LIST_NAME.fullmatch(path.stem)) or b'"frames"' in file.read(1 << 16).replace(b"\0", b"")  # NULs: UTF-16.
     except OSError:
         return False
 
@@ -157,8 +161,8 @@ def _parse_records(content: Mapping[str, object], split: str, wanted: str, file:
             videos, compression = _need_mapping(of_split, f"{label}, {split}", file), ""
             if videos and not any(isinstance(v, Mapping) and "frames" in v for v in videos.values()):
                 videos, compression = _need_mapping(videos.get(wanted) or {}, f"{label}, {wanted}", file), wanted
-            for facts in videos.values():
-                if isinstance(facts, Mapping) and facts.get("frames"):
+            for video, facts in videos.items():
+                if _need_mapping(facts, f"{label}, {video}", file).get("frames"):
                     yield _parse_record(label, compression, facts["frames"], file)
 
 
@@ -191,12 +195,12 @@ def _parse_record(label: str, compression: str, paths: object, file: Path) -> Re
     frames = [PATH_PREFIX.sub("", path.replace("\\", "/")) for path in paths]
     if odd := [frame for frame in frames if not re.fullmatch(r"[0-9]{1,15}", _get_stem(frame))]:
         raise BenchError(f"{file}: the frame {shorten(odd[0])} isn't named by its number, as 000.png is")
-    for folder in {frame.rpartition("/")[0] for frame in frames}:
-        safe_relative_path(folder or "-", str(file))
+    prefix = paths[0].replace("\\", "/").removesuffix(frames[0])
+    folders = {folder: safe_relative_path(folder or ".", str(file)) for folder in {f.rpartition("/")[0] for f in frames}}
+    frames = [f"{folders[folder]}/{name}" for folder, _, name in (frame.rpartition("/") for frame in frames)]
     if len(set(frames)) < len(frames):
         twice = next(frame for i, frame in enumerate(frames) if frame in frames[:i])
         raise BenchError(f"{file}: the frame {shorten(twice)} stands twice. Remove one")
-    prefix = paths[0].replace("\\", "/").removesuffix(frames[0])
     return Record(label, compression, sorted(frames, key=_parse_frame_number), prefix)
 
 

@@ -118,7 +118,10 @@ def read_pairs(home: Path) -> Pairs:
             "the split file of FaceForensics++",
             f"It is in the folder dataset/splits of {URL}",
         )
-        for pair in read_json(file, list, DOWNLOAD_AGAIN):
+        listed = read_json(file, list, DOWNLOAD_AGAIN)
+        if not listed:
+            raise BenchError(f"{file} lists no pairs of ids. {DOWNLOAD_AGAIN}")
+        for pair in listed:
             a, b = _check_pair(pair, file)
             if other := next((s for clip in (a, b) if (s := split_of.setdefault(clip, split)) != split), None):
                 raise BenchError(f"{file}: an id of {[a, b]} is in {other}.json, too: nobody may be in two splits")

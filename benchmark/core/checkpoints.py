@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import zlib
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -39,20 +41,48 @@ class CheckpointHeader(TypedDict, total=False):
     checkpoint: str | None
     data: str
     seed: int
+    lost: str
     groups: str
     trained_on: TrainedOn
 
 
+TYPE_CLASS = "If it is a class of your own, type it: --detector FILE.py:CLASS"
 KINDS: dict[str, type] = {"detector": str, "tag": str, "options": dict, "faces": dict, "trained_on": dict}
 """What a header's values are, where they are read."""
 
 
+CHECKSUM = re.compile(rb'(?<=\\"crc32\\": \\")[0-9a-f]{8}(?=\\"})')
+"""The header's last value: the CRC-32 of the whole file with zeros in its place."""
+UNKNOWN = "0" * 8
+
+
 def save(detector: SavesWeights, path: Path, content: CheckpointHeader) -> None:
-    """Write a detector's weights, with what they were made from in the header."""
+    """Write a detector's weights, with what they were made from in the header, and a checksum of the file."""
     from safetensors.numpy import save_file
 
     with write_atomically(path) as temporary:
-        save_file(detector.state(), temporary, metadata={"crossfake": json.dumps(content)})
+        save_file(detector.state(), temporary, metadata={"crossfake": json.dumps({**content, "crc32": UNKNOWN})})
+        with temporary.open("r+b") as file:
+            written = file.read()
+            if place := CHECKSUM.search(written):
+                file.seek(place.start())
+                file.write(b"%08x" % zlib.crc32(written))
+
+
+def check_checksum(path: Path) -> None:
+    """Check that a .safetensors file is what `save` wrote; others, and those of before there were checksums, pass.
+
+    Raises:
+        BenchError: it has a checksum, which is another file's.
+    """
+    header = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "")
+    if '"crc32": ' not in header:
+        return
+    content = path.read_bytes()
+    place = CHECKSUM.search(content)
+    whole = place and content[: place.start()] + UNKNOWN.encode() + content[place.end() :]
+    if not (place and whole) or b"%08x" % zlib.crc32(whole) != place[0]:
+        raise BenchError(f"{path} is damaged: it holds other bytes than were written; get it anew")
 
 
 def is_safetensors(path: Path) -> bool:
@@ -79,6 +109,7 @@ def read_header(path: Path) -> CheckpointHeader:
     except BenchError:
         return {}  # Loading it will say what is wrong.
     content = parse_json(packed, dict, f"the header of {path}")
+    content.pop("crc32", None)
     for name, kind in KINDS.items():
         if not isinstance(content.get(name, kind()), kind):
             raise BenchError(f"the header of {path} has {name} = {shorten(content[name])}, as crossfake never writes")
@@ -96,7 +127,6 @@ def find_named_detector(header: CheckpointHeader, checkpoint: Path | None, backe
         raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
     if not detectors.is_registered(name):
         raise BenchError(
-            f"{checkpoint} says it is of {shorten(name)}, which is no registered detector. "
-            "If it is a class of your own, type it: --detector FILE.py:CLASS"
+            f"{checkpoint} says it is of {shorten(name)}, which is no registered detector. {TYPE_CLASS}"
         )
     return detectors.find_registered(name, backend)

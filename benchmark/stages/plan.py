@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.checkpoints import CheckpointHeader, read_header
+from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, read_header
 from ..core.contracts import ChecksTraining, InspectsTrainingSet
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
+from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
 from ..core.scorecard import CellDescription, ScoreCard, read_card
 from ..core.settings import Settings
@@ -75,6 +76,7 @@ class Cell:
         from ...datasets.faces.finder import FINDER_VERSION
 
         s = self.settings
+        lost = "" if self.checkpoint else self.train.lost_key(["train", "val"], s.faces)
         return {
             "version": TRAIN_KEY_VERSION,
             "detector": self.entry.name,
@@ -88,6 +90,8 @@ class Cell:
             "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
             "data": self.train.key(["train", "val"]),
             "seed": self.seed,
+            # What is broken at a time, and mended later, gives other weights.
+            **({"lost": lost} if lost else {}),
             # Annotating a dataset changes what is learned by those alone that learn from its groups.
             **({"groups": self.train.annotations_key("train")} if self.entry.card.get("learns_groups") else {}),
         }
@@ -220,13 +224,16 @@ def make_plan(
 
 
 def check_settings(request: Request, entries: list[Entry]) -> None:
-    """Read the recipes once before the data, so that a wrong key shows before a world is rendered.
+    """Read recipes and checkpoint once before the data, so that what is wrong shows before a world is rendered.
 
     Raises:
-        BenchError: see `load_resolved_settings`.
+        BenchError: see `read_header` and `load_resolved_settings`.
     """
+    made_from = read_header(request.checkpoint) if request.checkpoint else None
     for entry in entries:
-        load_resolved_settings(entry.name, demo=True, config=request.config, overrides=request.overrides)
+        load_resolved_settings(
+            entry.name, demo=True, made_from=made_from, config=request.config, overrides=request.overrides
+        )
 
 
 def read_finished(cell: Cell) -> ScoreCard | None:
@@ -302,7 +309,8 @@ def _check_trained_on(request: Request, entries: list[Entry], made_from: Checkpo
     """Refuse to label a checkpoint of ours as another detector's, or as trained on what it wasn't trained on."""
     found, wrong = made_from.get("detector"), [e.name for e in entries if e.name != made_from.get("detector")]
     if found and wrong:
-        raise BenchError(f"{request.checkpoint} is a checkpoint of {found}, not of {wrong[0]}. Use --detector {found}")
+        hint = f"Use --detector {found}" if detectors.is_registered(found) else TYPE_CLASS
+        raise BenchError(f"{request.checkpoint} is a checkpoint of {shorten(found)}, not of {wrong[0]}. {hint}")
     trained_on = made_from.get("trained_on", {})
     if (dataset := trained_on.get("dataset", train.label)) != train.label:
         raise BenchError(f"{request.checkpoint} was trained on {dataset}. Use --train {dataset}")

@@ -65,6 +65,8 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
                 cell, options, "its training failed before, see the row's other test sets", "skipped"
             )
         options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
+        if settle_key(cell, options) and (done := read_finished(cell)) is not None:
+            return done
         with hold_lock(cell.folder):
             _describe_run(cell, options.command)
             return remake_damaged(partial(_walk_stages, cell, options), options.reporter)
@@ -77,6 +79,23 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
         return _record_failure(cell, options, f"{type(error).__name__}: {error}")
     finally:
         options.reporter.log = None
+
+
+def settle_key(cell: Cell, options: RunOptions) -> bool:
+    """Find the faces to train on before anything is written: frames that turn out to be lost change the run's key.
+
+    Returns:
+        Whether they did.
+    """
+    folder, entry = cell.folder, cell.entry
+    if cell.checkpoint or entry.is_made or "train" not in entry.capabilities or (folder / CHECKPOINT).is_file():
+        return False
+    Stages(cell, options).prepare(cell.train, ["train", "val"])
+    if cell.folder == folder:
+        return False
+    options.reporter.log = cell.folder / "log.txt"
+    options.reporter.say(f"some frames to train on are lost, so this is another run: {cell.folder}")
+    return True
 
 
 def _walk_stages(cell: Cell, options: RunOptions) -> Card:
@@ -240,6 +259,7 @@ def train_cell(cell: Cell, options: RunOptions) -> Path:
     """
     options.reporter.log = cell.folder / "log.txt"
     try:
+        settle_key(cell, options)
         with hold_lock(cell.folder):
             _describe_run(cell, options.command)
             made, _ = remake_damaged(lambda: Stages(cell, options).load_or_train(), options.reporter)

@@ -98,6 +98,14 @@ class DataSource:
         """Hash what predictions tell of a split's videos besides their scores: methods, people and groups."""
         return hash_key([(v.id, v.method, v.identities, dict(v.groups)) for v in self.split(split)])
 
+    def lost_key(self, splits: Iterable[str], faces: FaceSettings) -> str:
+        """Hash which frames can't be used, as far as faces were looked for; empty where all can."""
+        from ...datasets.faces.lost import read_lost
+
+        lost = read_lost(self.store_folder(faces))
+        found = {v.id: lost[v.id] for name in splits for v in self.split(name) if v.id in lost} if lost else {}
+        return hash_key(found) if found else ""
+
     def store_folder(self, faces: FaceSettings) -> Path:
         """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
         from ...datasets.faces.finder import FINDER_VERSION

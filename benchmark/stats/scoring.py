@@ -67,7 +67,7 @@ def pool_frames_with_index(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[
     first[members[::-1]] = np.arange(len(members))[::-1]
     videos = with_attributes(frames.iloc[first].reset_index(drop=True))
     average = round_averages(np.bincount(members, frames["score"]) / np.bincount(members))
-    texts = {c: group_names(videos[c]) for c in ("method", "identity") if c in videos}
+    texts = {c: group_names(videos[c]) for c in ("method", "identity", "dataset") if c in videos}
     kept = [c for c in ("video", "label", "method", *attribute_columns(videos)) if c in videos]
     videos = videos.assign(**texts, score=average)
     return videos.assign(cluster=number_clusters(videos))[[*kept, "score", "cluster"]], members
@@ -85,8 +85,14 @@ def number_clusters(videos: pd.DataFrame) -> NDArray[np.int64]:
 
     Where people are only ever paired off, as in FaceForensics++ (a's face on b, and b's on a), the pair is a cluster.
     Where one person's face goes to many, joining all that are linked would leave a single cluster: there it is the
-    target, whose videos the fakes are made of. A video of nobody known is a cluster of its own.
+    target, whose videos the fakes are made of. A video of nobody known is a cluster of its own. With a column `dataset`,
+    people are told apart within each of them.
     """
+    if "dataset" in videos:  # One name in two datasets is two people.
+        numbers = np.zeros(len(videos), np.int64)
+        for rows in videos.groupby("dataset", sort=False).indices.values():
+            numbers[rows] = numbers.max() + 1 + number_clusters(videos.iloc[rows].drop(columns="dataset"))
+        return pd.factorize(numbers)[0]
     identity = videos["identity"] if "identity" in videos else pd.Series("", videos.index)
     people = {name: name.split("+") for name in identity.unique() if name}
     partners: dict[str, set[str]] = {}

@@ -21,6 +21,7 @@ from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_threa
 from .crop import cut_context_crop
 from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
+from .lost import note_lost
 from .masks import put_forged_first, stat_mask
 from .pictures import UNDECODABLE, read_pictures
 from .repair import remove_damaged
@@ -84,7 +85,9 @@ def prepare(
         done += count
         if progress:
             progress(done, len(tasks))
-    return FaceStore(folder)
+    prepared_store = FaceStore(folder)
+    note_lost(folder, prepared_store.outcomes())
+    return prepared_store
 
 
 def make_store_settings(settings: FaceSettings) -> dict[str, object]:

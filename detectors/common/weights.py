@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ...benchmark.core.checkpoints import is_safetensors
+from ...benchmark.core.checkpoints import check_checksum, is_safetensors
 from ...benchmark.core.display import say_once
 from ...benchmark.core.errors import BenchError
-from ...benchmark.core.readers import read_safetensors_header, shorten
+from ...benchmark.core.readers import shorten
 from .fit import Content, Shaped, check_fit, find_weights, tell_found
 
 # What torch.save wrote up to torch 1.5 begins with: the pickle of a magic number.
@@ -86,7 +86,7 @@ def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
         raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
     try:
         if is_safetensors(path):
-            read_safetensors_header(path)
+            check_checksum(path)
             content = import_module(f"safetensors.{framework}").load_file(path)
         else:
             content = _unpickle(path)

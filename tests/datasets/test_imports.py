@@ -231,6 +231,15 @@ def test_what_is_missing_is_told(plant):
         load_videos("deepfakebench:Celeb-DF-v2", root)
 
 
+@pytest.mark.parametrize("content", ["[", "[]", "{}", '{"FaceForensics++": {"FF-real": []}}', "[" * 10_000])
+def test_a_list_that_isnt_one_is_told_by_what_is_wrong_with_it(plant, capsys, content):
+    root = plant({"dataset_json/FaceForensics++.json": content})
+    assert bench("data import deepfakebench --workers 0", root) == 2
+    assert "FaceForensics++.json" in capsys.readouterr().err
+    with pytest.raises(BenchError, match=r"Lists there: FaceForensics\+\+\. Name one: deepfakebench:FaceForensics\+\+"):
+        load_videos("deepfakebench", root)
+
+
 def test_all_lists_are_imported_but_parts_of_others(plant, capsys, tmp_path):
     content = ffpp(names=("000.png",))
     root = plant({f"dataset_json/{name}.json": content for name in ("FaceForensics++", "FF-DF")})

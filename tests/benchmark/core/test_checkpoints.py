@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crossfake.benchmark.core.checkpoints import find_named_detector, read_header, save
+from crossfake.benchmark.core.checkpoints import check_checksum, find_named_detector, read_header, save
 from crossfake.benchmark.core.errors import BenchError
 from safetensors.numpy import load_file, save_file
 
@@ -40,6 +40,26 @@ def test_a_failed_save_leaves_the_old_one(tmp_path):
         save(Weights(a=np.array([object()])), path, {"n": 2})
     assert read_header(path) == {"n": 1}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_byte_that_isnt_what_was_written_is_noticed(tmp_path):
+    path = tmp_path / "c.safetensors"
+    save(Weights(a=np.arange(64, dtype=np.float32)), path, {"detector": "meso4"})
+    written = path.read_bytes()
+    check_checksum(path)
+    for place in range(len(written) - 64 * 4, len(written)):
+        path.write_bytes(written[:place] + bytes([written[place] ^ 1]) + written[place + 1 :])
+        with pytest.raises(BenchError, match="is damaged: it holds other bytes than were written"):
+            check_checksum(path)
+    path.write_bytes(written.replace(b"meso4", b"meso5"))
+    with pytest.raises(BenchError, match="is damaged"):
+        check_checksum(path)
+
+
+def test_checkpoints_from_before_there_were_checksums_pass(tmp_path):
+    path = tmp_path / "c.safetensors"
+    save_file({"a": np.zeros(2, np.float32)}, path, metadata={"crossfake": json.dumps({"detector": "meso4"})})
+    check_checksum(path)
 
 
 def test_files_from_elsewhere_have_no_header(tmp_path):

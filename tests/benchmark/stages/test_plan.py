@@ -114,6 +114,13 @@ def test_a_given_checkpoint_counts_by_its_content_and_training_settings_no_longe
     assert planned.cell(checkpoint=tmp_path / "a.pkl", settings=slow).train_key == a
 
 
+def test_a_missing_checkpoint_is_told_before_a_world_is_rendered(tmp_path, monkeypatch):
+    monkeypatch.setattr("crossfake.benchmark.stages.plan.find_root", None)
+    request = Request(("meso4",), "ff++", ("celebdf",), checkpoint=tmp_path / "none.pth")
+    with pytest.raises(BenchError, match=r"no checkpoint .*none\.pth"):
+        make_plan(request, "demo", Reporter(quiet=True))
+
+
 def test_the_users_own_code_is_in_the_key_by_file_and_by_module(planned, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "crossfake_test_mine.py"

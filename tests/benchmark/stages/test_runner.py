@@ -15,7 +15,9 @@ from crossfake.benchmark.core.predictions import PredictionsMetadata, write_pred
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.storage import write_json
-from crossfake.benchmark.stages.runner import RunOptions, Stages, read_finished, run, train_cell
+from crossfake.benchmark.core.types import LostFrame, PrepareResult
+from crossfake.benchmark.stages.runner import RunOptions, Stages, read_finished, run, settle_key, train_cell
+from crossfake.datasets.faces.lost import note_lost
 
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
 STUDENT = """
@@ -109,6 +111,35 @@ def test_of_a_damaged_checkpoint_of_a_run_it_is_told_what_to_remove(planned, tmp
         Stages(cell, RunOptions(Reporter(quiet=True))).load_or_train()
     assert str(raised.value).endswith(f". Remove {checkpoint}: the same command has it {remedy} again")
     assert "\n" not in str(raised.value)
+
+
+def test_weights_of_damaged_frames_are_another_runs(planned, tmp_path, monkeypatch, capsys):
+    cell, lost = planned.cell(entry=detectors.find("meso4"), runs=tmp_path / "runs"), [LostFrame(7, "damaged")]
+    whole, folder = cell.train_key, cell.train.store_folder(cell.settings.faces)
+
+    def prepare(self, *_) -> None:
+        videos = ("real/train.mp4", "real/test.mp4")
+        note_lost(folder, {v: PrepareResult(v, "ok", 4, lost=tuple(lost)) for v in videos})
+
+    monkeypatch.setattr("crossfake.benchmark.stages.sources.DataSource.prepare", prepare)
+    assert settle_key(cell, RunOptions(Reporter()))
+    damaged = cell.train_key
+    assert damaged != whole
+    assert capsys.readouterr().out == f"some frames to train on are lost, so this is another run: {cell.folder}\n"
+    assert not settle_key(cell, RunOptions(Reporter(quiet=True)))
+    lost.append(LostFrame(9, "damaged"))
+    assert settle_key(cell, RunOptions(Reporter(quiet=True)))
+    assert cell.train_key not in (damaged, whole)
+    lost.clear()  # Mended.
+    assert settle_key(cell, RunOptions(Reporter(quiet=True)))
+    assert cell.train_key == whole
+
+
+def test_lost_test_frames_are_no_other_weights(planned, tmp_path):
+    cell = planned.cell(runs=tmp_path / "runs")
+    before, folder = cell.train_key, cell.train.store_folder(cell.settings.faces)
+    note_lost(folder, {"real/test.mp4": PrepareResult("real/test.mp4", "ok", 4, lost=(LostFrame(7, "damaged"),))})
+    assert cell.train_key == before
 
 
 def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path, monkeypatch):

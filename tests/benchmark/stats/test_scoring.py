@@ -179,6 +179,13 @@ def test_a_video_of_nobody_known_is_its_own_cluster():
     assert videos["cluster"].tolist() == [0, 1, 2, 3]
 
 
+def test_people_of_two_datasets_are_told_apart():
+    table = pd.DataFrame({"video": list("abcdef"), "identity": ["1", "1+2", "1", "1+2", "1+3", "2+1"]})
+    named = table.assign(dataset=["ff++", "ff++", "dfd", "dfd", "dfd", "dfd"], label=[0, 1, 0, 1, 1, 1], score=0.5)
+    assert pool_frames(named)["cluster"].tolist() == [0, 0, 1, 1, 1, 2]
+    assert number_clusters(table.assign(dataset="ff++")).tolist() == number_clusters(table).tolist()
+
+
 def test_copied_people_add_no_certainty():
     alone = table(40)
     copies = [alone.assign(video=alone["video"] + f"/{k}", identity=alone["video"]) for k in range(6)]
