@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,8 +228,13 @@ def add_masks(videos: Iterable[Video], files: VideoFiles) -> list[Video]:
     A real video has the mask of the first of its fakes that has one, so that both show the same person, and so has a
     fake without a mask of its own: which face is taken must not hang on the label.
     """
+    videos = list(videos)
+    return share_masks(videos, {v.id: mask for v in videos if v.label == FAKE and (mask := _find_mask(v.id, files))})
+
+
+def share_masks(videos: Iterable[Video], masks: Mapping[str, Path]) -> list[Video]:
+    """Give fakes their `masks`, by id, and others the mask of the first fake of the same original that has one."""
     videos = sorted(videos, key=lambda v: v.id)
-    masks = {v.id: mask for v in videos if v.label == FAKE and (mask := _find_mask(v.id, files))}
     shared: dict[str, Path] = {}
     for video in videos:
         if video.original and video.id in masks:

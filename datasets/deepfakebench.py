@@ -4,6 +4,8 @@
     datasets/rgb/<Dataset>/.../frames/<video>/<NNN>.png, .../landmarks/<video>/<NNN>.npy    also in rgb/ or the root
     datasets/lmdb/<Dataset>_lmdb/    also in lmdb/ or the root
 
+Crops without landmarks may show several people: there `masks/<video>/<NNN>.png`, beside frames/, tell who was forged.
+
 The lists are mended where they are known to be wrong. Celeb-DF's training list holds its test videos, and its
 validation list is the test list: so what is in a test list is in no other. DFDC's validation list is a single record,
 and left out. Where no validation videos are left, about a tenth of the training videos is held out, by a hash of the
@@ -22,8 +24,8 @@ from typing import NamedTuple
 from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.readers import read_json, safe_relative_path, shorten
 from ..benchmark.core.registry import datasets
-from ..benchmark.core.types import Picture, Video
-from .base import DOWNLOAD_AGAIN, describe_folder, finish_listing, hold_out, to_label
+from ..benchmark.core.types import FAKE, Picture, Video
+from .base import DOWNLOAD_AGAIN, describe_folder, finish_listing, hold_out, share_masks, to_label
 from .faces.pictures import read_lmdb_value
 
 URL = "https://github.com/SCLBD/DeepfakeBench"
@@ -113,8 +115,9 @@ class DeepfakeBench:
         by_folder, splits = _merge_splits(records, file)
         picture = _find_picture_maker(home, list(by_folder.values()))
         dataset = next(iter(by_folder)).partition("/")[0]
-        videos = _make_videos(by_folder, _hold_out_val(splits, by_folder), picture)
-        return finish_listing(videos, home, published=PUBLISHED.get(dataset))
+        videos = list(_make_videos(by_folder, _hold_out_val(splits, by_folder), picture))
+        masks = {v.id: mask for v in videos if v.label == FAKE and (mask := _find_mask(v))}
+        return finish_listing(share_masks(videos, masks), home, published=PUBLISHED.get(dataset))
 
 
 class Record(NamedTuple):
@@ -296,6 +299,14 @@ def _make_videos(
             pictures=pictures,
             origin=f"DeepfakeBench {'LMDB' if pictures[0].key else 'crops'}",
         )
+
+
+def _find_mask(video: Video) -> Path | None:
+    """Return the folder of a video's masks, where the faces in its pictures aren't known already."""
+    first = video.pictures[0]
+    folder = Path(first.file.replace("/frames/", "/masks/")).parent
+    known = first.key or all(picture.landmarks for picture in video.pictures)
+    return folder if not known and folder != video.path.parent and folder.is_dir() else None
 
 
 def _parse_people(name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ SYSTEM_NAMES = frozenset(
         *("Thumbs.db", "ehthumbs.db", "desktop.ini"),
     )
 )
+_ESCAPED = re.compile("%([89A-F][0-9A-F])")  # See `name_in_utf8`.
 
 
 @dataclass
@@ -121,6 +123,12 @@ def list_folders(folder: Path) -> list[str]:
 def name_in_utf8(name: str) -> str:
     """Return a name that can be printed and written: `caf%E9.mp4` where the byte E9 isn't UTF-8."""
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
+
+
+def stands_for_bytes(path: Path) -> bool:
+    """Tell whether a path that a walk gave stands for a file whose name isn't UTF-8."""
+    raw = _ESCAPED.sub(lambda code: chr(0xDC00 + int(code[1], 16)), str(path))
+    return raw != str(path) and not path.exists() and os.path.exists(raw)
 
 
 def is_hidden(name: str) -> bool:

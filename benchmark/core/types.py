@@ -58,7 +58,8 @@ class Video:
     `val` or `test`. `original` is the id of the real video that a fake was made from, where the layout tells it.
     `identities` are the people seen or used, target first. `groups` maps attributes (`gender`, `race`) to values.
     With `pictures`, faces come from them, `path` is the first one's file, and `origin` tells whose work they are.
-    `mask` is a video that is white where a fake was forged; a real one has that of one of its fakes.
+    `mask` is a video that is white where a fake was forged, or a folder of such pictures; a real one has that of one
+    of its fakes.
     """
 
     id: str

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...datasets.faces.pictures import decode_whole
 from ...datasets.faces.prepare import cut_faces, sample_frames
 from ...datasets.faces.sampling import UNNAMED, VideoFile, is_utf8
 from ...datasets.faces.tracking import group_faces_by_person
 from ...datasets.spelling import MEDIA_SUFFIXES, PICTURE_SUFFIXES, get_suffix
-from ...datasets.walk import Skipped, name_in_utf8, walk_folders
+from ...datasets.walk import Skipped, name_in_utf8, stands_for_bytes, walk_folders
 from ..core.contracts import Cropper, Scores
 from ..core.errors import BenchError
-from ..core.readers.images import UnreadableImage, read_image
+from ..core.readers.images import UnreadableImage, read_image_file
 from ..core.settings import FaceSettings
 from ..core.types import Face
 from .predict import score_batch
@@ -95,13 +96,13 @@ class FileScorer:
 
     def __call__(self, path: Path) -> FileResult:
         """Find and score the faces of a picture or video."""
-        if not is_utf8(path) or ("%" in str(path) and not path.exists()):  # In folders, `%E9` stands for such a byte.
+        if not is_utf8(path) or stands_for_bytes(path):
             return FileResult(name_in_utf8(str(path)), "unreadable", UNNAMED)
         return self._score_picture(path) if is_picture(path) else self._score_video(path)
 
     def _score_picture(self, path: Path) -> FileResult:
         try:
-            picture = read_image(path)
+            picture = decode_whole(read_image_file(path))
         except UnreadableImage as error:
             return FileResult(str(path), "unreadable", f"the file can't be read as a picture: {error}")
         cuts, _ = cut_faces([(0, picture, *self.finder.find(picture, thorough=True))], self.settings.context, None)

@@ -1,16 +1,85 @@
-"""Telling damaged JPEG files from good ones: libjpeg paints over wrong bytes in grey or in stripes, and decodes on."""
+"""Telling damaged JPEG and PNG files from good ones.
+
+libjpeg paints over wrong bytes in grey or in stripes, and decodes on; libpng stops. Both say so on stderr alone.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import struct
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable
 
 import av
+import numpy as np
 from av.error import FFmpegError
 
 BEGIN, END = b"\xff\xd8", b"\xd9"
 MARKER = re.compile(
     rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL
 )  # Within data FF is FF 00, and FF D0 to D7 are signposts.
+LIBJPEG = re.compile(rb"Corrupt JPEG data: (?:(\d+) extraneous bytes before marker 0xd9)?[^\n]*\n")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def decode_undamaged(content: bytes, decode: Callable[[bytes], np.ndarray]) -> np.ndarray | None:
+    """Decode a file's content; None where its data is damaged inside, as far as JPEG and PNG tell."""
+    if is_damaged(content):
+        return None
+    if not content.startswith(BEGIN):
+        return decode(content)
+    image, said = _listen(lambda: decode(content))
+    return None if any(_is_serious(mark[1], content) for mark in LIBJPEG.finditer(said)) else image
+
+
+def _listen(decode: Callable[[], np.ndarray]) -> tuple[np.ndarray, bytes]:
+    """Decode, and return what libjpeg writes on stderr meanwhile, which no other way tells."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # There is no stderr.
+        return decode(), b""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            image = decode()
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            file.seek(0)
+            said = file.read()
+            os.write(2, LIBJPEG.sub(b"", said))  # Somebody else's lines.
+    return image, said
+
+
+def _is_serious(extraneous: bytes | None, content: bytes) -> bool:
+    """Tell damage from the padding that some cameras leave before a file's end."""
+    end = content.rfind(b"\xff\xd9")
+    return not extraneous or len(set(content[max(0, end - int(extraneous)) : end])) > 1
+
+
+def is_damaged(content: bytes) -> bool:
+    """Tell whether a JPEG or PNG file's data isn't what was written; of files of other kinds nothing can be told."""
+    return is_damaged_jpeg(content) or is_damaged_png(content)
+
+
+def is_damaged_png(content: bytes) -> bool:
+    """Tell whether a PNG file's parts aren't what their checksums say, or its end is missing."""
+    if not content.startswith(PNG):
+        return False
+    place, kind = len(PNG), b""
+    while kind != b"IEND":
+        if place + 12 > len(content):
+            return True
+        (length,) = struct.unpack_from(">I", content, place)
+        kind, end = content[place + 4 : place + 8], place + 8 + length
+        if content[end : end + 4] != struct.pack(">I", zlib.crc32(content[place + 4 : end])):
+            return True
+        place = end + 4
+    return False
 
 
 def is_damaged_jpeg(content: bytes) -> bool:

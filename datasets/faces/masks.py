@@ -1,11 +1,13 @@
-"""Who was forged: the face that overlaps the most of a video's mask, which FaceForensics++ and DFD publish."""
+"""Who was forged: the face that overlaps the most of a mask: a video as FaceForensics++ and DFD have, or pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ...benchmark.core.readers.images import UnreadableImage, read_image
 from ...benchmark.core.types import Face
 from .sampling import VideoFile
 
@@ -22,10 +24,23 @@ def put_forged_first(people: list[list[Face]], mask: Path | None) -> list[list[F
     if mask is None or not shared:
         return people
     held = np.zeros(len(people))
-    for frame, picture in VideoFile(mask).frames(shared):
+    for frame, picture in _read_mask(mask, shared):
         held += [sum(_count_forged(picture, face) for face in person if face.frame == frame) for person in people]
     first = int(held.argmax())
     return [people[first], *people[:first], *people[first + 1 :]]
+
+
+def _read_mask(mask: Path, frames: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield frames of a mask: of a video, or of a folder of pictures that are named by their frames' numbers."""
+    if not mask.is_dir():
+        yield from VideoFile(mask).frames(frames)
+        return
+    files = {int(path.stem): path for path in mask.iterdir() if path.stem.isascii() and path.stem.isdecimal()}
+    for frame in frames:
+        try:
+            yield frame, read_image(files[frame])
+        except (KeyError, UnreadableImage):  # Another frame will tell, if one does.
+            continue
 
 
 def _count_forged(picture: np.ndarray, face: Face) -> int:

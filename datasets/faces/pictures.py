@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...benchmark.core.readers.images import UnreadableImage, decode_image
+from ...benchmark.core.readers.images import UnreadableImage, check_image_size, decode_image
 from ...benchmark.core.readers.lmdb_files import LmdbFile
 from ...benchmark.core.types import LostFrame, Picture
-from .damage import is_damaged_jpeg
+from .damage import decode_undamaged
 from .face_store import POINTS
 from .finder import Detection
 from .quality import find_landmark_flaw
@@ -37,7 +37,7 @@ def read_pictures(
             lost.append(LostFrame(picture.frame, f"no file {Path(picture.key or picture.file).name}"))
             continue
         try:
-            image = _decode_whole(content)
+            image = decode_whole(content)
         except UnreadableImage as error:
             lost.append(LostFrame(picture.frame, str(error)))
             continue
@@ -50,9 +50,15 @@ def read_pictures(
         yield picture.frame, image, *faces
 
 
-def _decode_whole(content: bytes) -> np.ndarray:
-    image = decode_image(content)
-    if is_damaged_jpeg(content):
+def decode_whole(content: bytes) -> np.ndarray:
+    """Decode a picture as `decode_image` does, unless its data is damaged inside.
+
+    Raises:
+        UnreadableImage: see `decode_image`; or it is.
+    """
+    check_image_size(content)
+    image = decode_undamaged(content, decode_image)
+    if image is None:
         raise UnreadableImage(DAMAGED)
     return image
 

@@ -18,6 +18,7 @@ from ...benchmark.core.keys import hash_key
 from ...benchmark.core.settings import FaceSettings
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video, name_person
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_thread
+from ..walk import stands_for_bytes
 from .crop import cut_context_crop
 from .face_store import FaceStore, encode, list_shards, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
@@ -25,7 +26,7 @@ from .lost import note_lost
 from .masks import put_forged_first, stat_mask
 from .pictures import UNDECODABLE, read_pictures
 from .repair import remove_damaged
-from .sampling import VideoFile, choose_frames
+from .sampling import UNNAMED, VideoFile, choose_frames
 from .tracking import group_faces_by_person
 from .worklist import WorkItem, make_worklist
 
@@ -141,6 +142,8 @@ def prepare_video(
         follows=task.follows,
         mask_size=stat_mask(task.mask),
     )
+    if stands_for_bytes(task.path):
+        return [(replace(outcome, status="unreadable", reason=UNNAMED), [])]
     if not task.exists:
         return [(replace(outcome, status="missing", reason=f"no file {task.path.name}"), [])]
     found = _find_in_pictures(task, settings, finder) if task.pictures else _find_in_video(task, settings, finder)
@@ -181,7 +184,7 @@ def sample_frames(
 
 def _find_in_pictures(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> FoundFaces:
     lost: list[LostFrame] = []
-    found = find_faces(read_pictures(task.pictures, lost), settings, finder)
+    found = find_faces(read_pictures(task.pictures, lost), settings, finder, task.mask)
     first = f", such as frame {lost[0].frame}: {lost[0].reason}" if lost else ""
     reason = f"{len(lost)} of {len(task.pictures)} pictures can't be used{first}" if lost else ""
     return found._replace(lost=tuple(lost), reason=reason)

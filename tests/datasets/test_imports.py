@@ -13,6 +13,7 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.types import Picture
 from crossfake.datasets.base import load_videos
+from crossfake.datasets.deepfakebench import _list_folder
 from crossfake.datasets.faces.pictures import read_pictures
 from crossfake.datasets.faces.prepare import prepare
 from crossfake.datasets.faces.sampling import VideoFile
@@ -229,6 +230,18 @@ def test_what_is_missing_is_told(plant):
         BenchError, match=r"no pictures in .*looked for Celeb-DF-v2/Celeb-real/frames/id0_0000/000\.png"
     ):
         load_videos("deepfakebench:Celeb-DF-v2", root)
+
+
+def test_masks_tell_who_was_forged_where_landmarks_dont(plant):
+    root = plant({"dataset_json/FaceForensics++.json": ffpp()})
+    plant_all(root, "rgb", ffpp(), points=None)
+    (root / "rgb" / "FaceForensics++" / DEEPFAKES.replace("frames", "masks") / "071_054").mkdir(parents=True)
+    masks = {v.id.rpartition("/")[2]: v.mask for v in load_videos("deepfakebench:FaceForensics++", root).videos}
+    assert {name for name, mask in masks.items() if mask} == {"071", "071_054"}
+    assert masks["071"] == masks["071_054"]
+    plant_all(root, "rgb", ffpp())
+    _list_folder.cache_clear()
+    assert not any(v.mask for v in load_videos("deepfakebench:FaceForensics++", root).videos)
 
 
 @pytest.mark.parametrize("content", ["[", "[]", "{}", '{"FaceForensics++": {"FF-real": []}}', "[" * 10_000])

@@ -29,11 +29,19 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         UnreadableImage: it isn't there, can't be decoded, or is larger than 100 megapixels.
     """
+    return decode_image(read_image_file(path))
+
+
+def read_image_file(path: Path) -> bytes:
+    """Return a picture file's content.
+
+    Raises:
+        UnreadableImage: it can't be read.
+    """
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UnreadableImage(f"it can't be read: {error.strerror or error}") from None
-    return decode_image(content)
 
 
 def decode_image(content: bytes | memoryview) -> np.ndarray:
@@ -45,9 +53,7 @@ def decode_image(content: bytes | memoryview) -> np.ndarray:
     import cv2
     import numpy as np
 
-    width, height = find_image_size(content) or (0, 0)
-    if width * height > MOST_PIXELS:
-        raise UnreadableImage(f"it has {width} x {height} pixels, more than {MOST_PIXELS // 10**6} megapixels")
+    check_image_size(content)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # Of no content, or, in formats whose header isn't looked at above, of too many pixels.
@@ -55,6 +61,17 @@ def decode_image(content: bytes | memoryview) -> np.ndarray:
     if image is None:
         raise UnreadableImage("it can't be decoded")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def check_image_size(content: bytes | memoryview) -> None:
+    """Refuse what has too many pixels by its header, so that it is never decoded.
+
+    Raises:
+        UnreadableImage: it is larger than 100 megapixels.
+    """
+    width, height = find_image_size(content) or (0, 0)
+    if width * height > MOST_PIXELS:
+        raise UnreadableImage(f"it has {width} x {height} pixels, more than {MOST_PIXELS // 10**6} megapixels")
 
 
 def find_image_size(content: bytes | memoryview) -> Size | None:

@@ -70,6 +70,8 @@ def folder(tmp_path, astronaut, hopper) -> Path:
     save(tmp_path / "in" / "b" / "hopper.PNG", hopper)
     save(tmp_path / "in" / "noface.png", np.full((80, 90, 3), 128, np.uint8))
     (tmp_path / "in" / "empty.jpg").touch()
+    good = save(tmp_path / "in" / "cut.jpg", hopper).read_bytes()
+    (tmp_path / "in" / "cut.jpg").write_bytes(good[:4000] + bytes(400) + good[4400:])
     (tmp_path / "in" / "text.mp4").write_text("no video")
     (tmp_path / "in" / "notes.txt").write_text("neither")
     return tmp_path / "in"
@@ -79,16 +81,17 @@ def test_a_folder_gives_a_row_a_face_and_says_what_has_none(folder, capsys):
     code, out = predict(capsys, folder, format="csv")
     rows = pd.read_csv(io.StringIO(out)).set_index("file")
     rows.index = [str(Path(name).relative_to(folder)) for name in rows.index]
-    assert code == 1  # two files can't be read
+    assert code == 1  # three files can't be read
     assert rows["status"].to_dict() == {
         "a/astronaut.jpg": "ok",
         "b/hopper.PNG": "ok",
+        "cut.jpg": "unreadable",
         "empty.jpg": "unreadable",
         "noface.png": "no_face",
         "text.mp4": "unreadable",
     }
     assert rows.loc["noface.png", "reason"] == "no face found"
-    assert rows["score"].notna().tolist() == [True, True, False, False, False]
+    assert rows["score"].notna().tolist() == [True, True, False, False, False, False]
     assert (rows["score"] == rows["person_score"])[:2].all()
 
 
@@ -96,7 +99,7 @@ def test_progress_is_told_aside_of_the_scores(folder, capsys):
     bench("predict --format json --set faces.frames=4", folder, detector=TOY)
     shown = capsys.readouterr()
     assert json.loads(shown.out)
-    assert re.fullmatch(r"files left out, by suffix: 1 \.txt\nscoring 5 files: done in [\d.]+ s\n", shown.err)
+    assert re.fullmatch(r"files left out, by suffix: 1 \.txt\nscoring 6 files: done in [\d.]+ s\n", shown.err)
 
 
 def test_the_table_says_that_there_is_no_face(tmp_path, capsys):

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import av
+import cv2
 import numpy as np
 import pytest
 from crossfake.benchmark.core.settings import FaceSettings
-from crossfake.benchmark.core.types import Video, name_person
+from crossfake.benchmark.core.types import Picture, Video, name_person
 from crossfake.datasets.faces import prepare as module
 from crossfake.datasets.faces.prepare import prepare
 from crossfake.datasets.faces.repair import CHECKED
@@ -106,3 +107,16 @@ def test_a_mask_that_comes_later_is_obeyed(clip, tmp_path):
     write(tmp_path / "mask.mp4", forged(SMALL))
     assert sides(prepare([video], SETTINGS, tmp_path / "store")) == {30}
     assert (tmp_path / "store" / CHECKED).is_file()
+
+
+def test_of_pictures_a_folder_of_masks_tells(clip, tmp_path):
+    for folder, draw in (("frames", people), ("masks", forged(SMALL))):
+        (tmp_path / folder).mkdir()
+        for i in range(4):
+            cv2.imwrite(str(tmp_path / folder / f"{i:03d}.png"), cv2.cvtColor(draw(i), cv2.COLOR_RGB2BGR))
+    (tmp_path / "masks" / "001.png").write_bytes(b"damaged")
+    (tmp_path / "masks" / "notes.txt").touch()
+    pictures = [Picture(i, str(tmp_path / "frames" / f"{i:03d}.png")) for i in range(4)]
+    video = replace(clip, pictures=pictures, path=tmp_path / "frames" / "000.png")
+    assert sides(prepare([video], SETTINGS, tmp_path / "without")) == {60}
+    assert sides(prepare([replace(video, mask=tmp_path / "masks")], SETTINGS, tmp_path / "store")) == {30}

@@ -40,6 +40,30 @@ def test_zeros_inside_a_jpeg_are_noticed(tmp_path):
     assert read(tmp_path / "a.jpg", damaged) == [(3, "its data is damaged inside")]
 
 
+@pytest.mark.parametrize("damage", [lambda c: c[:3000] + b"!!" + c[3002:], lambda c: c[:-9], lambda c: c[:-14] + c[-12:]])
+def test_a_png_that_is_damaged_inside_is_lost_without_a_word_of_libpngs(tmp_path, damage, capfd):
+    content = cv2.imencode(".png", PICTURE)[1].tobytes()
+    assert read(tmp_path / "a.png", content) == []
+    assert read(tmp_path / "a.png", content + bytes(9)) == []
+    assert read(tmp_path / "a.png", damage(content)) == [(3, "its data is damaged inside")]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hundred_wrong_bytes_inside_a_jpeg_are_noticed(tmp_path, kind, capfd):
+    content = cv2.imencode(".jpg", PICTURE, KINDS[kind])[1].tobytes()
+    place, wrong = len(content) // 2, np.random.default_rng(1).bytes(100)
+    lost = read(tmp_path / "a.jpg", content[:place] + wrong + content[place + 100 :])
+    assert lost == [(3, "its data is damaged inside")]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("padding", [bytes(16), b"\xff" * 16])
+def test_padding_before_a_jpegs_end_is_no_damage(tmp_path, padding):
+    content = cv2.imencode(".jpg", PICTURE)[1].tobytes()
+    assert read(tmp_path / "a.jpg", content[:-2] + padding + content[-2:]) == []
+
+
 def test_a_progressive_jpeg_is_read(tmp_path):
     assert read(tmp_path / "a.jpg", cv2.imencode(".jpg", PICTURE, KINDS["progressive"])[1].tobytes()) == []
 
