@@ -151,7 +151,8 @@ def _split_name(name: str) -> tuple[str, str]:
 def _is_list(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return bool(LIST_NAME.fullmatch(path.stem)) or b'"frames"' in file.read(1 << 16).replace(b"\0", b"")  # NULs: UTF-16.
+            start = file.read(1 << 16).replace(b"\0", b"")  # NULs: UTF-16.
+        return bool(LIST_NAME.fullmatch(path.stem)) or b'"frames"' in start
     except OSError:
         return False
 
@@ -165,8 +166,8 @@ def _parse_records(content: Mapping[str, object], split: str, wanted: str, file:
             if videos and not any(isinstance(v, Mapping) and "frames" in v for v in videos.values()):
                 videos, compression = _need_mapping(videos.get(wanted) or {}, f"{label}, {wanted}", file), wanted
             for video, facts in videos.items():
-                if _need_mapping(facts, f"{label}, {video}", file).get("frames"):
-                    yield _parse_record(label, compression, facts["frames"], file)
+                if frames := _need_mapping(facts, f"{label}, {video}", file).get("frames"):
+                    yield _parse_record(label, compression, frames, file)
 
 
 def _need_mapping(content: object, name: str, file: Path) -> Mapping[str, object]:
@@ -199,8 +200,9 @@ def _parse_record(label: str, compression: str, paths: object, file: Path) -> Re
     if odd := [frame for frame in frames if not re.fullmatch(r"[0-9]{1,15}", _get_stem(frame))]:
         raise BenchError(f"{file}: the frame {shorten(odd[0])} isn't named by its number, as 000.png is")
     prefix = paths[0].replace("\\", "/").removesuffix(frames[0])
-    folders = {folder: safe_relative_path(folder or ".", str(file)) for folder in {f.rpartition("/")[0] for f in frames}}
-    frames = [f"{folders[folder]}/{name}" for folder, _, name in (frame.rpartition("/") for frame in frames)]
+    parts = [frame.rpartition("/") for frame in frames]
+    folders = {folder: safe_relative_path(folder or ".", str(file)) for folder in {folder for folder, *_ in parts}}
+    frames = [f"{folders[folder]}/{name}" for folder, _, name in parts]
     if len(set(frames)) < len(frames):
         twice = next(frame for i, frame in enumerate(frames) if frame in frames[:i])
         raise BenchError(f"{file}: the frame {shorten(twice)} stands twice. Remove one")

@@ -33,6 +33,7 @@ from ..benchmark.core.contracts import (
     Seeded,
     TellsFeatures,
     TellsPrecision,
+    TellsThreads,
     Trainable,
     TrainingSession,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "Seeded",
     "TellsFeatures",
     "TellsPrecision",
+    "TellsThreads",
     "TrainSample",
     "TrainSettings",
     "Trainable",

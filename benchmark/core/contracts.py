@@ -110,6 +110,13 @@ class TellsPrecision(Protocol):
 
 
 @runtime_checkable
+class TellsThreads(Protocol):
+    """A training session that tells how many processor threads its steps take: sums differ with it."""
+
+    threads: int
+
+
+@runtime_checkable
 class StartsTraining(Protocol):
     """What starts training sessions: the half of `Trainable` that is of no use without the other."""
 

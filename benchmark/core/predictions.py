@@ -38,7 +38,8 @@ class PredictionsMetadata(Record):
     videos that couldn't be scored. `origins` are those of faces that were imported, `attributes` the columns that say
     who is seen (None in older files), `faces` the folder of the face store, `artifacts` the outlines of what a detector
     takes for artifacts, by video. `made_by` is what unfinished predictions come from. `several_people` counts the
-    scored videos with frames that show more than one face (None in older files): one person's are scored.
+    scored videos with frames that show more than one face (None in older files): one person's are scored. `people` is
+    `all` where there are rows of everybody, told by the column `person`: only those of 1 are read.
     """
 
     official: int | None = None
@@ -55,6 +56,12 @@ class PredictionsMetadata(Record):
     split: str = ""
     made_by: str = ""
     several_people: int | None = None
+    people: str = ""
+
+
+def keep_main(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of each video's main person, of a table with everybody's."""
+    return table[table["person"] == 1].drop(columns="person").reset_index(drop=True)
 
 
 def write_predictions(path: Path, table: pd.DataFrame, metadata: PredictionsMetadata) -> None:
@@ -126,6 +133,8 @@ def _read_file(path: Path, form: TableForm) -> tuple[ConformedTable, Predictions
     if ours is None or form != OURS:
         return conform_table(table, form, str(path)), _read_metadata(path, ours or b"{}")
     metadata = _read_metadata(path, ours)
+    if metadata.people == "all" and "person" in table:
+        table = keep_main(table)
     table, _ = conform_values(table, "", str(path))
     table.attrs = {} if metadata.attributes is None else {ATTRIBUTES: metadata.attributes}
     return ConformedTable(table, []), metadata

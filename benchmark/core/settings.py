@@ -43,9 +43,10 @@ class FaceSettings(FrozenSettings):
     finder: str = Field("auto", description="what finds faces and landmarks; see docs/faces.md")
     context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
     encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
-    people: Literal["main", "max"] = Field(
+    people: Literal["main", "max", "all"] = Field(
         "main",
-        description="who is scored: the main person, or whoever of a video scores highest; training has the main",
+        description="who is scored: the main person, whoever of a video scores highest, or all, with rows of their own "
+        "that no metric counts but the main one's; training has the main",
     )
 
     def key_content(self) -> dict[str, object]:

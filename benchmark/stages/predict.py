@@ -41,10 +41,10 @@ def predict(
     """Score every face of `videos` that the store has, going on from what is `partial_predictions`.
 
     Returns:
-        The predictions, a row a frame sorted by video and frame, with `people="max"` those of the person whose mean is
-        the highest and a column `person` (1: the main one), and what there is to know of them: `official` and
+        The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
         `scored` video counts, `dropped` videos with the reason, `throughput`, the `origins` of faces that were
-        imported, and which columns are people's `attributes`.
+        imported, and which columns are people's `attributes`. Unless `people` is `main`, a column `person` (1: the main
+        one) tells whose row it is: with `max` those of the person whose mean is the highest, with `all` everybody's.
     """
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
@@ -53,7 +53,7 @@ def predict(
             f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
             f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
         )
-    table = _list_rows(usable, store, everybody=people == "max")
+    table = _list_rows(usable, store, everybody=people != "main")
     scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
     speed, started, compiled = ThroughputCounter(), time.perf_counter(), _compile_seconds(detector)
     for batch in _iterate_batches(
@@ -71,9 +71,10 @@ def predict(
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
     table = table.assign(score=np.concatenate(scores))
-    table = keep_highest(table) if people == "max" else table
-    metadata = _describe_videos(videos, usable, outcomes).merge(PredictionsMetadata(throughput=speed.summarise()))
-    return table.sort_values(["video", "frame"], ignore_index=True), metadata
+    table = {"main": lambda rows: rows, "max": keep_highest, "all": number_people}[people](table)
+    known = PredictionsMetadata(throughput=speed.summarise(), people=people if people == "all" else "")
+    order = [name for name in ("video", "person", "frame") if name in table]
+    return table.sort_values(order, ignore_index=True), _describe_videos(videos, usable, outcomes).merge(known)
 
 
 def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
@@ -94,9 +95,13 @@ def keep_highest(table: pd.DataFrame) -> pd.DataFrame:
     """
     means = table.groupby("video", sort=False)["score"].mean()
     highest = means.groupby(means.index.str.partition("//").get_level_values(0), sort=False).idxmax()
-    rows = table[table["video"].isin(highest)]
-    parts = rows["video"].str.partition("//")
-    return rows.assign(video=parts[0], person=pd.to_numeric(parts[2]).fillna(1).astype(np.int64))
+    return number_people(table[table["video"].isin(highest)])
+
+
+def number_people(table: pd.DataFrame) -> pd.DataFrame:
+    """Split `video`, as `name_person` has it, into the video's own id and the column `person`."""
+    parts = table["video"].str.partition("//")
+    return table.assign(video=parts[0], person=pd.to_numeric(parts[2]).fillna(1).astype(np.int64))
 
 
 def _describe_videos(

@@ -16,7 +16,7 @@ from ..core.checkpoints import TrainedOn, read_header, save
 from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
 from ..core.errors import BenchError
 from ..core.migrations import SCHEMA_VERSION
-from ..core.predictions import PartialPredictions, PredictionsMetadata, has_predictions, read_predictions
+from ..core.predictions import PartialPredictions, PredictionsMetadata, has_predictions, keep_main, read_predictions
 from ..core.progress import Reporter
 from ..core.provenance import collect_provenance
 from ..core.scorecard import Card, CellDescription, Failure, ScoreCard, Scoring
@@ -186,7 +186,7 @@ class Stages:
             known = PredictionsMetadata(
                 params=count_parameters(made),
                 flops=count_flops(made, cropper(_first_face(store))),
-                artifacts=locate_artifacts(made, store, table),
+                artifacts=locate_artifacts(made, store, keep_main(table) if metadata.people else table),
                 faces=str(store.folder),
                 cell=self.cell.describe().merge(CellDescription(scored=source.label, split=split)),
             )

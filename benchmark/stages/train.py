@@ -21,6 +21,7 @@ from ..core.contracts import (
     InspectsTrainingSet,
     LearnsFromReals,
     TellsPrecision,
+    TellsThreads,
     Trainable,
     TrainingSession,
     make_contract_error,
@@ -59,7 +60,7 @@ class TrainingReport(TypedDict):
 
     `pairs` counts fakes with their original at the same frame (`found`), at the nearest with a face (`replaced`), or
     `lost`; `epochs` hold `val.video.auc` and the mean losses; `lost` counts samples that no example could be made of,
-    `left_out` those that the recipe left out.
+    `left_out` those that the recipe left out. `threads` is None where the session doesn't tell.
     """
 
     frames: int
@@ -73,6 +74,7 @@ class TrainingReport(TypedDict):
     lost_in_preparing: int
     left_out: int
     precision: str
+    threads: int | None
 
 
 @dataclass
@@ -133,6 +135,7 @@ class Training:
             "lost_in_preparing": len(self.broken),
             "left_out": progress.left_out,
             "precision": session.precision if isinstance(session, TellsPrecision) else s.precision,
+            "threads": session.threads if isinstance(session, TellsThreads) else None,
         }
 
     def _start_session(self, total_steps: int, steps_per_epoch: int) -> TrainingSession:

@@ -18,7 +18,7 @@ from .fairness_metrics import parse_group
 INTERSECTION = "intersection"
 MAX_GROUPS = 20
 _CONTENT = {"video", "frame", "label", "score", "logit", "method", "identity"}
-NO_ATTRIBUTE = _CONTENT | {"cluster", "path", "split", "dataset", INTERSECTION}
+NO_ATTRIBUTE = _CONTENT | {"cluster", "path", "split", "dataset", "person", INTERSECTION}
 TECHNICAL = re.compile(
     r"unnamed.*|index|id|(frame|file|video|row|item|image|sample)?(path|name|id|index|number|size)s?|level\d+|folder"
     r"|(n|num|number|total)?(of)?(frame|face|row)s?(count|rate|s)?|fps|width|height|(frame)?duration|length|resolution"

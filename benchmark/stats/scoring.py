@@ -85,8 +85,8 @@ def number_clusters(videos: pd.DataFrame) -> NDArray[np.int64]:
 
     Where people are only ever paired off, as in FaceForensics++ (a's face on b, and b's on a), the pair is a cluster.
     Where one person's face goes to many, joining all that are linked would leave a single cluster: there it is the
-    target, whose videos the fakes are made of. A video of nobody known is a cluster of its own. With a column `dataset`,
-    people are told apart within each of them.
+    target, whose videos the fakes are made of. A video of nobody known is a cluster of its own. With a column
+    `dataset`, people are told apart within each of them.
     """
     if "dataset" in videos:  # One name in two datasets is two people.
         numbers = np.zeros(len(videos), np.int64)

@@ -1,4 +1,4 @@
-"""Which frames of a store's videos couldn't be used: they enter a training's key, so they are noted beside the faces."""
+"""Which frames of a store's videos couldn't be used: noted beside the faces, since they enter a training's key."""
 
 from __future__ import annotations
 

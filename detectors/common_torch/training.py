@@ -25,6 +25,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=has_fast_bf16(detector.device))
         detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
         self.optimizer = self._make_optimizer()
+        self.threads = settings.threads or torch.get_num_threads()
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         s, parameters = self.settings, self.detector.network.parameters()

@@ -100,6 +100,19 @@ def test_whoever_scores_highest_is_the_videos_where_that_is_asked_for(memory_sto
     assert "person" not in main
 
 
+def test_everybody_has_rows_that_no_metric_counts_but_the_main_ones(memory_store, make_video, tmp_path):
+    content = {"real/a.mp4": [0, 4], "real/a.mp4//2": [1, 4, 7], "fake/a.mp4": [2]}
+    videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
+    table, metadata = predict(Told(), whole, memory_store(content), videos, people="all")
+    rows = [["fake/a.mp4", 1, 2], *(["real/a.mp4", *row] for row in ([1, 0], [1, 4], [2, 1], [2, 4], [2, 7]))]
+    assert table[["video", "person", "frame"]].values.tolist() == rows
+    write_predictions(tmp_path / "all.parquet", table, metadata)
+    assert pd.read_parquet(tmp_path / "all.parquet").equals(table)
+    main, known = predict(Told(), whole, memory_store(content), videos)
+    assert read_predictions(tmp_path / "all.parquet")[0].equals(main)
+    assert (metadata.people, known.people) == ("all", "")
+
+
 @pytest.mark.parametrize(("size", "sizes"), [(1, [1] * 6), (4, [4, 2]), (5, [5, 1]), (6, [6]), (99, [6])])
 def test_batches_go_across_videos_and_change_nothing(memory_store, videos, size, sizes):
     detector, store = Told(), memory_store(CONTENT)

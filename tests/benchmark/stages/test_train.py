@@ -227,6 +227,13 @@ def test_the_report_tells_the_sessions_precision_or_the_one_asked_for(course, pr
     assert course(student, epochs=1).run()["precision"] == (precision or "float32")
 
 
+def test_the_report_tells_the_sessions_threads(course):
+    student = Student([True])
+    student.training = lambda settings, total, per_epoch: type("Told", (Session,), {"threads": 3})(student)
+    assert course(student, epochs=1).run()["threads"] == 3
+    assert course(Student([True]), epochs=1).run()["threads"] is None
+
+
 @pytest.mark.parametrize("killed_at", [1, 2, 3, 4, 5])
 def test_a_killed_training_goes_on_to_the_same_end(course, killed_at, monkeypatch):
     monkeypatch.setattr("crossfake.benchmark.stages.train.SAVE_EVERY", -1.0)

@@ -40,7 +40,9 @@ def test_zeros_inside_a_jpeg_are_noticed(tmp_path):
     assert read(tmp_path / "a.jpg", damaged) == [(3, "its data is damaged inside")]
 
 
-@pytest.mark.parametrize("damage", [lambda c: c[:3000] + b"!!" + c[3002:], lambda c: c[:-9], lambda c: c[:-14] + c[-12:]])
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[:3000] + b"!!" + c[3002:], lambda c: c[:-9], lambda c: c[:-14] + c[-12:]]
+)
 def test_a_png_that_is_damaged_inside_is_lost_without_a_word_of_libpngs(tmp_path, damage, capfd):
     content = cv2.imencode(".png", PICTURE)[1].tobytes()
     assert read(tmp_path / "a.png", content) == []
