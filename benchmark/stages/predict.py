@@ -70,11 +70,9 @@ def predict(
         tick(len(scores[0]) + speed.images, len(table))
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
-    table = table.assign(score=np.concatenate(scores))
-    table = {"main": lambda rows: rows, "max": keep_highest, "all": number_people}[people](table)
+    table = _choose_people(table.assign(score=np.concatenate(scores)), people)
     known = PredictionsMetadata(throughput=speed.summarise(), people=people if people == "all" else "")
-    order = [name for name in ("video", "person", "frame") if name in table]
-    return table.sort_values(order, ignore_index=True), _describe_videos(videos, usable, outcomes).merge(known)
+    return table, _describe_videos(videos, usable, outcomes).merge(known)
 
 
 def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
@@ -85,6 +83,12 @@ def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.Da
         for number in range(store.count_people(video.id) if everybody else 1)
     ]
     return pd.DataFrame([{**_frame_row(v, frame), "video": p} for v, p in seen for frame in store.frames(p)])
+
+
+def _choose_people(table: pd.DataFrame, people: str) -> pd.DataFrame:
+    """Return the rows of whom the setting `faces.people` means, sorted."""
+    chosen = {"main": lambda rows: rows, "max": keep_highest, "all": number_people}[people](table)
+    return chosen.sort_values([name for name in ("video", "person", "frame") if name in chosen], ignore_index=True)
 
 
 def keep_highest(table: pd.DataFrame) -> pd.DataFrame:

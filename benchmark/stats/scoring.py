@@ -67,8 +67,8 @@ def pool_frames_with_index(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[
     first[members[::-1]] = np.arange(len(members))[::-1]
     videos = with_attributes(frames.iloc[first].reset_index(drop=True))
     average = round_averages(np.bincount(members, frames["score"]) / np.bincount(members))
-    texts = {c: group_names(videos[c]) for c in ("method", "identity", "dataset") if c in videos}
     kept = [c for c in ("video", "label", "method", *attribute_columns(videos)) if c in videos]
+    texts = {c: group_names(videos[c]) for c in ("method", "identity", "dataset") if c in videos}
     videos = videos.assign(**texts, score=average)
     return videos.assign(cluster=number_clusters(videos))[[*kept, "score", "cluster"]], members
 
@@ -85,8 +85,7 @@ def number_clusters(videos: pd.DataFrame) -> NDArray[np.int64]:
 
     Where people are only ever paired off, as in FaceForensics++ (a's face on b, and b's on a), the pair is a cluster.
     Where one person's face goes to many, joining all that are linked would leave a single cluster: there it is the
-    target, whose videos the fakes are made of. A video of nobody known is a cluster of its own. With a column
-    `dataset`, people are told apart within each of them.
+    target, whose videos the fakes are made of. A video of nobody known is a cluster, and so is each `dataset`'s person.
     """
     if "dataset" in videos:  # One name in two datasets is two people.
         numbers = np.zeros(len(videos), np.int64)
@@ -96,15 +95,12 @@ def number_clusters(videos: pd.DataFrame) -> NDArray[np.int64]:
     identity = videos["identity"] if "identity" in videos else pd.Series("", videos.index)
     people = {name: name.split("+") for name in identity.unique() if name}
     partners: dict[str, set[str]] = {}
-    for first, *others in people.values():
-        for other in others:
-            partners.setdefault(first, set()).add(other)
-            partners.setdefault(other, set()).add(first)
+    for one, other in (pair for p in people.values() for o in p[1:] for pair in ((p[0], o), (o, p[0]))):
+        partners.setdefault(one, set()).add(other)
     pairs = all(len(found) == 1 for found in partners.values())
     names = {n: min({p[0]} | partners.get(p[0], set())) if pairs else p[0] for n, p in people.items()}
-    unknown = (identity == "").to_numpy()
     codes = pd.factorize(identity.map({"": "", **names}))[0]
-    return pd.factorize(np.where(unknown, np.arange(len(videos)), codes + len(videos)))[0]
+    return pd.factorize(np.where(identity == "", np.arange(len(videos)), codes + len(videos)))[0]
 
 
 def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
