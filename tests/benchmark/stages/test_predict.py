@@ -75,9 +75,9 @@ def test_coverage_names_what_was_dropped_and_why(memory_store, videos):
     table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
     assert (metadata.official, metadata.scored) == (6, 3)
     assert [d.to_json() for d in metadata.dropped] == [
-        {"video": "real/b.mp4", "reason": "no_face: as told"},
-        {"video": "real/c.mp4", "reason": "unreadable: as told"},
-        {"video": "real/never.mp4", "reason": "not prepared"},
+        {"video": "real/b.mp4", "reason": "no_face: as told", "label": 0, "method": "real"},
+        {"video": "real/c.mp4", "reason": "unreadable: as told", "label": 0, "method": "real"},
+        {"video": "real/never.mp4", "reason": "not prepared", "label": 0, "method": "real"},
     ]
     assert set(table["video"]) == {"real/a.mp4", "fake/a.mp4", "fake/d.mp4"}
 
