@@ -19,6 +19,9 @@ examples:
   bench reproduce 3f2a --runs leaderboards/entries --yes
   bench reproduce 3f2a --detector ./mine.py:MyDetector
 
+Both times are compared on the same videos. They are identical, the same within noise (what swapping their scores at
+random changes, and what other training seeds would), or different; then it ends with 1.
+
 The row's command is shown. One that wasn't typed here is asked about first, and runs registered detectors and datasets
 only; a class of your own that it names must be typed again: --detector FILE.py:CLASS, --dataset FILE.py:CLASS.
 """
@@ -38,7 +41,7 @@ def add_parser(verbs: common.Verbs) -> None:
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
-    """Run again and compare; 1 if a cell fails or leaves the interval that was recorded."""
+    """Run again and compare; 1 if a cell fails, or differs by more than noise."""
     import crossfake
 
     from ...leaderboards.markdown import format_grid
@@ -52,9 +55,9 @@ def reproduce(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         progress=common.make_reporter(arguments),
     )
-    header = ["test", "recorded [95 % CI]", "again", "difference", "inside"]
+    header = ["test", "recorded [95 % CI]", "again", "difference", "noise allows", "verdict"]
     say("\n" + format_grid(header, [_make_line(one) for one in found]))
-    return int(not all(one.inside for one in found))
+    return int(not all(one.same for one in found))
 
 
 def _ask(_: str) -> bool:
@@ -76,7 +79,11 @@ def _make_line(found: Comparison) -> list[str]:
     from ...leaderboards.markdown import format_estimate
 
     before = format_estimate(found.recorded)
-    if found.difference is None or not found.again:
-        return [found.test, before, format_estimate(found.again) if found.again else "failed", "", "no"]
-    inside = "yes" if found.inside else "no"
-    return [found.test, before, f"{found.again.value:.3f}", f"{found.difference:+.3f}", inside]
+    if found.difference is None or not found.again or not found.repeat:
+        again = format_estimate(found.again) if found.again else "failed"
+        return [found.test, before, again, "", "", found.verdict]
+    repeat = found.repeat
+    why = [f"{repeat.changed} scores differ"] if repeat.changed else []
+    told = f" ({'; '.join([*why, repeat.note] if repeat.note else why)})" if why or repeat.note else ""
+    numbers = [f"{found.again.value:.3f}", f"{found.difference:+.2g}", f"{repeat.tolerance:.2g}"]
+    return [found.test, before, *numbers, found.verdict + told]
