@@ -151,7 +151,7 @@ def render_demo(
 
     Args:
         out: where to; by default the cache, where runs look for it.
-        size: `tiny`, `default` or `large`.
+        size: `tiny`, `default`, `large` or `fair`, which has 40 people of each gender and race in two test sets.
         seed: another seed, another world.
         world: `standard`, or `leak`: fakes from three donors.
         workers: processes; by default the cores.
@@ -198,12 +198,13 @@ def fairness_power(
         progress: see `run`.
 
     Raises:
-        BenchError: not one of dataset and annotations is given, a file can't be read, or there are too few groups.
+        BenchError: not one of dataset and annotations is given, a file can't be read, there are too few groups, or too
+            few videos in a demo world of this size.
     """
     from .benchmark.core.errors import BenchError
     from .benchmark.stages.demographics import read_annotated_videos, read_dataset_videos
     from .benchmark.stages.sources import find_root, open_source
-    from .benchmark.stats.power import report_power
+    from .benchmark.stats.power import can_show_any_gap, report_power
 
     if bool(annotations) == bool(dataset):
         raise BenchError("give either --annotations FILE or --dataset NAME")
@@ -212,7 +213,14 @@ def fairness_power(
     else:
         root = find_root(data, make_reporter(progress))
         videos = read_dataset_videos(open_source(dataset, root), None if split is None else str(split))
-    return report_power(videos.table, videos.attributes, fpr, auc, power), videos.notes
+    report = report_power(videos.table, videos.attributes, fpr, auc, power)
+    if not annotations and root.demo and not can_show_any_gap(report):
+        what = f"{dataset} {split or ''}".strip()
+        raise BenchError(
+            f"the world {root.protocol} is too small: {what} can show no gap between groups. In --data demo:fair the "
+            "test splits of ff++ and dfdc have 40 real videos a group"
+        )
+    return report, videos.notes
 
 
 def export_for_papers(

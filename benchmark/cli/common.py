@@ -52,7 +52,7 @@ def add_data(p: argparse.ArgumentParser) -> None:
         "--data",
         metavar="ROOT|demo",
         help="folder that holds the datasets, or the synthetic demo world "
-        "(demo, demo:tiny, demo:large, demo:SIZE:SEED); default: $BENCH_DATA, else demo",
+        "(demo, demo:tiny, demo:large, demo:fair, demo:SIZE:SEED); default: $BENCH_DATA, else demo",
     )
     p.add_argument(
         "--limit",

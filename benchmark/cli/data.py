@@ -37,7 +37,7 @@ def add_parser(verbs: common.Verbs) -> None:
     parts = p.add_subparsers(dest="part", metavar="PART")
     demo = common.add_verb(parts, "demo", render, "render the synthetic demo world, in the official dataset layouts")
     demo.add_argument("--out", type=Path, metavar="ROOT", help="where to (default: the cache, where runs look for it)")
-    demo.add_argument("--size", default="default", metavar="SIZE", help="tiny, default or large")
+    demo.add_argument("--size", default="default", metavar="SIZE", help="tiny, default, large or fair")
     demo.add_argument(
         "--seed", type=common.parse_seed, default=0, metavar="N", help="another seed, another world (default 0)"
     )

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from ...datasets.faces.face_store import FaceStore
 
 T = TypeVar("T")
-SIZES = ("tiny", "default", "large")
+SIZES = ("tiny", "default", "large", "fair")
 WORLDS = ("standard", "leak")
+NEVER_NAMED = 4  # No row tells which generator made its demo world, if it was this one or one before.
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,14 @@ class DataRoot:
 
     @property
     def protocol(self) -> str:
-        """The world with what distinguishes one demo world from another."""
+        """The world with what distinguishes one demo world from another, so that their rows stand apart."""
         if not self.demo:
             return "real"
         d = self.demo
         world = "" if d.world == "standard" else f", {d.world} world"
         donors = ", new donors" if "new_donors" in self.path.absolute().parts[-2:] else ""
-        return f"demo {d.size}, seed {d.seed}{world}{donors}"
+        generator = f", generator {d.generator_version}" if d.generator_version > NEVER_NAMED else ""
+        return f"demo {d.size}, seed {d.seed}{world}{donors}{generator}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +179,7 @@ def find_root(
     Raises:
         BenchError: the folder doesn't exist.
     """
-    from ...datasets.demo.world import DemoWorld, find_world, mend_note
+    from ...datasets.demo.world import GENERATOR_VERSION, DemoWorld, find_world, mend_note
 
     chosen = choose_data(given)
     if not chosen or chosen == "demo" or chosen.startswith("demo:"):
@@ -188,15 +190,19 @@ def find_root(
         mend_note(folder, size, seed, "standard")
         if render:
             render_demo(folder, size, seed, "standard", reporter, pool)
-        return DataRoot(folder, find_world(folder) or DemoWorld(size=size, seed=seed))
+        planned = DemoWorld(size=size, seed=seed, generator_version=GENERATOR_VERSION)
+        return DataRoot(folder, find_world(folder) or planned)
     path = expand_user(chosen)
     if not path.is_dir():
         raise BenchError(
             f"no folder {path} (from {'--data' if given else 'BENCH_DATA'}). "
             "Give the folder that holds FaceForensics++, Celeb-DF-v2, DFDC, or --data demo"
         )
-    root = DataRoot(path, find_world(path))
+    root = DataRoot(path, found := find_world(path))
     reporter.say(f"world: {root.protocol} ({path})")
+    if found and found.generator_version != GENERATOR_VERSION:
+        made, ours = f"made by generator {found.generator_version}", f"this version's is {GENERATOR_VERSION}"
+        reporter.say(f"{path} was {made}, and {ours}: it is read as it is, and its rows stand apart")
     return root
 
 

@@ -256,6 +256,12 @@ def report_power(videos: pd.DataFrame, attributes: Sequence[str], fpr: float, au
     }
 
 
+def can_show_any_gap(report: PowerReport) -> bool:
+    """Tell whether some gap between two groups, or two groups of one attribute, can be shown at all."""
+    bests = [report["best"], *(attribute["best"] for attribute in report["attributes"].values())]
+    return any(gap is not None for best in bests for gaps in best.values() for gap in gaps.values())
+
+
 def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> GroupsPower:
     """Say what groups of these sizes can show: each, if worse, against the one with the most reals; and the `best`.
 

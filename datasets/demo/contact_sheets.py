@@ -1,4 +1,4 @@
-"""Contact sheets of the demo world: `python -m crossfake.datasets.demo.contact_sheets FOLDER` writes three JPEG files.
+"""Contact sheets of the demo world: `python -m crossfake.datasets.demo.contact_sheets FOLDER` writes four JPEG files.
 
 Only the videos that are shown are filmed, into a temporary folder; the frames are decoded from the files, so they look
 as a detector sees them.
@@ -68,11 +68,36 @@ def make_leak_sheet(folder: Path) -> np.ndarray:
     return _stack_grid(rows)
 
 
+def make_company_sheet(folder: Path) -> np.ndarray:
+    """Show videos of two people, real and fake, and the masks: the forged one is the nearer on the left."""
+    shots = plan_world("default", 0, "standard").shots
+    rows = []
+    for dataset in ("ffpp", "dfd", "dfdc"):
+        company = [s for s in shots if s.dataset == dataset and s.split == "test" and s.clip.companion]
+        chosen = [next(s for s in company if s.clip.is_main == is_main) for is_main in (True, False)]
+        rows.append([tile for shot in chosen for tile in _show_with_mask(folder, shot)])
+    return _stack_grid(rows)
+
+
+def _show_with_mask(folder: Path, shot: Shot) -> list[np.ndarray]:
+    fake = shot.fakes[0]
+    tiles = _show_beside_source(folder, shot, fake.method)
+    if not fake.mask:
+        return [*tiles, _add_caption(np.zeros((FRAME, FRAME, 3), np.uint8), "no masks, as in DFDC")]
+    return [*tiles, _add_caption(_read_frames(folder / fake.mask)[0], "mask")]
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Write the three sheets into the folder given."""
+    """Write the sheets into the folder given."""
     if len(arguments) != 1:
         raise SystemExit("usage: python -m crossfake.datasets.demo.contact_sheets FOLDER")
-    for name, make in (("faces", make_faces_sheet), ("fakes", make_fakes_sheet), ("leak", make_leak_sheet)):
+    sheets = {
+        "faces": make_faces_sheet,
+        "fakes": make_fakes_sheet,
+        "company": make_company_sheet,
+        "leak": make_leak_sheet,
+    }
+    for name, make in sheets.items():
         with TemporaryDirectory() as folder, write_atomically(Path(arguments[0]) / f"demo_{name}.jpg") as temporary:
             sheet = cv2.cvtColor(make(Path(folder)), cv2.COLOR_RGB2BGR)
             temporary.write_bytes(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
@@ -82,12 +107,16 @@ def _render_by_path(folder: Path, shot: Shot) -> dict[str, GroundTruth]:
     return {known.video: known for known in render_shot(folder, shot)}
 
 
+def _read_frames(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
 def _make_still(folder: Path, known: GroundTruth) -> np.ndarray:
     """Return the frame of a video in which the eyes are widest open, with the manipulated box drawn if there is one."""
     lids = known.landmarks[:, [37, 38, 43, 44, 40, 41, 46, 47], 1]
     index = int(np.argmax(lids[:, 4:].sum(axis=1) - lids[:, :4].sum(axis=1)))
-    with av.open(str(folder / known.video)) as container:
-        image = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][index]
+    image = _read_frames(folder / known.video)[index]
     if known.boxes is not None:
         x0, y0, x1, y1 = (int(v) for v in known.boxes[index])
         cv2.rectangle(image, (x0 - 1, y0 - 1), (x1, y1), (255, 60, 40), 1)

@@ -12,11 +12,11 @@ from itertools import count
 from typing import NamedTuple
 
 from ...benchmark.core.types import SPLITS
-from .layouts import FFPP, Layout, make_demographics_table
-from .methods import FFPP_METHODS, LEAK_METHODS
-from .people import Person
-from .population import FfppPart, Size, make_clip, pair_off
-from .shots import Fake, Shot
+from .layouts import FFPP, Layout, make_demographics_table, make_ffpp_fake
+from .methods import FFPP_METHODS, LEAK_METHODS, choose_in_turn
+from .people import GENDERS, RACES, Person
+from .population import FfppPart, Filming, LeakSize, Size, make_clip, pair_off
+from .shots import Shot
 
 NEW_DONORS = f"new_donors/{FFPP}"
 LEAK_TAKES = 2
@@ -46,7 +46,9 @@ def plan_ffpp(size: Size, seed: int) -> Layout:
             first, second = Role(*a, next(numbers)), Role(*b, next(numbers))
             listed[split].append((first, second))
             folders = {method: method for method in methods}
-            shots += [_make_shot(FFPP, split, *roles, folders, size) for roles in ((first, second), (second, first))]
+            shots += [
+                _make_shot(FFPP, split, *roles, folders, size.filming) for roles in ((first, second), (second, first))
+            ]
     return Layout(shots, _make_texts(FFPP, listed, shots))
 
 
@@ -55,21 +57,28 @@ def _deal_pairs(
 ) -> Iterator[tuple[tuple[Person, int], tuple[Person, int], list[str]]]:
     """Yield pairs of (person, take), and the methods applied to both.
 
-    Pairs are made within a gender, and within the majority or the minorities. A person's methods are dealt out over
-    the takes, so that each is used once a person, however many takes there are.
+    A person's methods are dealt out over the takes, so that each is used once a person, however many takes there are.
+    With fewer methods than there are, the next pair has the next ones.
     """
+    turn = 0
+    for people, takes in _list_circles(part, name, seed):
+        for take in range(takes):
+            for k, (a, b) in enumerate(pair_off(people, take)):
+                yield (a, take), (b, take), choose_in_turn(FFPP_METHODS, turn + k, part.methods)[take::takes]
+        turn += len(people) // 2
+
+
+def _list_circles(part: FfppPart, name: str, seed: int) -> Iterator[tuple[list[Person], int]]:
+    """Yield the people among whom pairs are made, those of a gender and as many takes, with their number of takes."""
+    takes = {race: part.majority_takes if race == "white" else part.minority_takes for race in RACES}
     everybody = part.population.people(name, seed)
-    for white, takes in ((True, part.majority_takes), (False, part.minority_takes)):
-        start = 0 if white else part.methods  # with fewer than five methods, the two kinds use different ones
-        methods = [FFPP_METHODS[(start + k) % len(FFPP_METHODS)] for k in range(part.methods)]
-        for gender in ("male", "female"):
-            people = [p for p in everybody if p.gender == gender and (p.race == "white") == white]
-            for take in range(takes if people else 0):
-                for a, b in pair_off(people, take):
-                    yield (a, take), (b, take), methods[take::takes]
+    for most in sorted(set(takes.values()), reverse=True):
+        for gender in GENDERS:
+            if people := [p for p in everybody if p.gender == gender and takes[p.race] == most]:
+                yield people, most
 
 
-def plan_leak(size: Size, seed: int) -> list[Layout]:
+def plan_leak(size: LeakSize, seed: int) -> list[Layout]:
     """Plan the leak world: each fake has one of three donors, who are nothing but donors.
 
     A second root has the same real test videos and methods, but fakes of three other donors. The donors' ids are in
@@ -78,12 +87,12 @@ def plan_leak(size: Size, seed: int) -> list[Layout]:
     numbers = count()
     old: Pairs = {}
     for split in SPLITS:
-        people = size.ffpp[split].population.people(f"leak-{split}", seed)
+        people = size.people[split].people(f"leak-{split}", seed)
         targets = [Role(person, take, next(numbers)) for person in people for take in range(LEAK_TAKES)]
         old[split] = _assign_donors(targets, "leak-donor", seed, numbers)
     new: Pairs = {"train": [], "val": []}
     new["test"] = _assign_donors([target for target, _ in old["test"]], "leak-new-donor", seed, numbers)
-    return [_make_leak_layout(FFPP, old, size), _make_leak_layout(NEW_DONORS, new, size)]
+    return [_make_leak_layout(FFPP, old, size.filming), _make_leak_layout(NEW_DONORS, new, size.filming)]
 
 
 def _assign_donors(targets: list[Role], name: str, seed: int, numbers: Iterator[int]) -> list[tuple[Role, Role]]:
@@ -92,22 +101,20 @@ def _assign_donors(targets: list[Role], name: str, seed: int, numbers: Iterator[
     return [(target, donors[k % len(donors)]) for k, target in enumerate(targets)]
 
 
-def _make_leak_layout(home: str, listed: Pairs, size: Size) -> Layout:
+def _make_leak_layout(home: str, listed: Pairs, filming: Filming) -> Layout:
     rows = [(split, target, donor) for split in listed for target, donor in listed[split]]
-    shots = [_make_shot(home, split, target, donor, LEAK_METHODS, size) for split, target, donor in rows]
+    shots = [_make_shot(home, split, target, donor, LEAK_METHODS, filming) for split, target, donor in rows]
     return Layout(shots, _make_texts(home, listed, shots))
 
 
-def _make_shot(home: str, split: str, target: Role, donor: Role, folders: dict[str, str], size: Size) -> Shot:
+def _make_shot(home: str, split: str, target: Role, donor: Role, folders: dict[str, str], filming: Filming) -> Shot:
     """Film a target's real video, and the fakes with the donor; `folders` maps methods to the folders they lie in."""
-    name, donor_clip = f"{target.number:03d}_{donor.number:03d}.mp4", make_clip(donor.person, donor.take, "ffpp", size)
-    fakes = [
-        Fake(f"{home}/manipulated_sequences/{folder}/c23/videos/{name}", method, donor_clip)
-        for method, folder in folders.items()
-    ]
+    name = f"{target.number:03d}_{donor.number:03d}.mp4"
+    clip, source = (make_clip(role.person, role.take, "ffpp", filming) for role in (target, donor))
+    fakes = [make_ffpp_fake(home, folder, name, method, clip, source) for method, folder in folders.items()]
     real = f"{home}/original_sequences/youtube/c23/videos/{target.number:03d}.mp4"
     dataset = "ffpp" if home == FFPP else "ffpp-new-donors"
-    return Shot(dataset, split, make_clip(target.person, target.take, "ffpp", size), real, tuple(fakes))
+    return Shot(dataset, split, clip, real, tuple(fakes))
 
 
 def _make_texts(home: str, listed: Pairs, shots: list[Shot]) -> dict[str, str]:

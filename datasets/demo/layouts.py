@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .face_grid import make_rng
-from .methods import DFDC_METHODS
+from .methods import DFDC_METHODS, choose_in_turn
 from .people import Person
-from .population import Population, Size, choose_donors, make_clip
-from .shots import Fake, Shot
+from .population import Population, Size, choose_donors, draw_donors, make_clip
+from .shots import Clip, Fake, Shot
 
 FFPP, CELEB, DFDC = "FaceForensics++", "Celeb-DF-v2", "DFDC"
 SCENES = ("exit_phone_room", "kitchen_pan", "podium_speech_happy", "talking_against_wall", "walk_down_hall_angry")
@@ -40,6 +40,13 @@ def make_demographics_table(home: str, shots: Iterable[Shot]) -> str:
     return "\n".join(["video,gender,race", *sorted(rows)]) + "\n"
 
 
+def make_ffpp_fake(home: str, folder: str, name: str, method: str, clip: Clip, donor: Clip) -> Fake:
+    """Return a fake in the tree of FaceForensics++; where two people are seen, its mask tells who was forged."""
+    parent = f"{home}/manipulated_sequences/{folder}"
+    mask = f"{parent}/masks/videos/{name}" if clip.companion else None
+    return Fake(f"{parent}/c23/videos/{name}", method, donor, mask)
+
+
 # --- DeepFakeDetection -----------------------------------------------------------------------------------------------
 
 
@@ -53,14 +60,15 @@ def plan_dfd(size: Size, seed: int) -> Layout:
 def _make_dfd_shot(actors: list[Person], actor: Person, take: int, size: Size, rng: np.random.Generator) -> Shot:
     number = actors.index(actor) + 1
     scene = SCENES[(number + take) % len(SCENES)]
-    fakes = []
-    for donor in choose_donors(actors, actor, size.dfd.donors):
+    clip, fakes = make_clip(actor, take, "dfd", size.filming), []
+    for donor in choose_donors(actors, actor, size.dfd.donors, skip=take * size.dfd.donors):
         code = "".join(rng.choice(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"), 8))
         name = f"{number:02d}_{actors.index(donor) + 1:02d}__{scene}__{code}.mp4"
-        path = f"{FFPP}/manipulated_sequences/DeepFakeDetection/c23/videos/{name}"
-        fakes.append(Fake(path, "DFD", make_clip(donor, take, "dfd", size)))
+        fakes.append(
+            make_ffpp_fake(FFPP, "DeepFakeDetection", name, "DFD", clip, make_clip(donor, take, "dfd", size.filming))
+        )
     real = f"{FFPP}/original_sequences/actors/c23/videos/{number:02d}__{scene}.mp4"
-    return Shot("dfd", "test", make_clip(actor, take, "dfd", size), real, tuple(fakes))
+    return Shot("dfd", "test", clip, real, tuple(fakes))
 
 
 # --- Celeb-DF v2 -----------------------------------------------------------------------------------------------------
@@ -72,7 +80,7 @@ def plan_celebdf(size: Size, seed: int) -> Layout:
     tested = [_make_celeb_shot("test", people, person, 0, size.celeb.donors, size) for person in people]
     for k, person in enumerate(size.celeb.youtube.people("celebdf-youtube", seed)):
         path = f"{CELEB}/YouTube-real/{k:05d}.mp4"
-        tested.append(Shot("celebdf", "test", make_clip(person, 0, "celebdf", size), path))
+        tested.append(Shot("celebdf", "test", make_clip(person, 0, "celebdf", size.filming), path))
     rest = [_make_celeb_shot("train", people, person, 1, 1, size) for person in _choose_people(people, size.celeb.rest)]
     # In this list 1 means real and 0 fake.
     labels = {video: int(video == shot.real) for shot in tested for video in shot.videos}
@@ -87,11 +95,11 @@ def plan_celebdf(size: Size, seed: int) -> Layout:
 def _make_celeb_shot(split: str, people: list[Person], person: Person, take: int, count: int, size: Size) -> Shot:
     a = people.index(person)
     fakes = []
-    for donor in choose_donors(people, person, count):
+    for donor in draw_donors(people, person, count):
         path = f"{CELEB}/Celeb-synthesis/id{a}_id{people.index(donor)}_{take:04d}.mp4"
-        fakes.append(Fake(path, "Celeb-DF", make_clip(donor, take, "celebdf", size)))
+        fakes.append(Fake(path, "Celeb-DF", make_clip(donor, take, "celebdf", size.filming)))
     real = f"{CELEB}/Celeb-real/id{a}_{take:04d}.mp4"
-    return Shot("celebdf", split, make_clip(person, take, "celebdf", size), real, tuple(fakes))
+    return Shot("celebdf", split, make_clip(person, take, "celebdf", size.filming), real, tuple(fakes))
 
 
 def _choose_people(people: list[Person], population: Population) -> list[Person]:
@@ -111,10 +119,9 @@ def plan_dfdc(size: Size, seed: int) -> Layout:
     rng = make_rng(seed, "dfdc names")
     people = size.dfdc.test.people("dfdc-test", seed)
     tested = []
-    for person in people:
-        for take in range(size.dfdc.takes):
-            methods = DFDC_METHODS[: size.dfdc.methods][take :: size.dfdc.takes]
-            tested.append(_make_dfdc_shot("test", "test", people, (person, take), methods, size, rng))
+    for k, person in enumerate(people):
+        methods = choose_in_turn(DFDC_METHODS, k, size.dfdc.methods)
+        tested.append(_make_dfdc_shot("test", "test", people, person, methods, size, rng))
     trained, texts = _plan_dfdc_train(size, seed, rng)
     labels = sorted(f"{_get_file_name(video)},{int(video != shot.real)}" for shot in tested for video in shot.videos)
     texts[f"{DFDC}/test/labels.csv"] = "\n".join(["filename,label", *labels]) + "\n"
@@ -128,8 +135,8 @@ def _plan_dfdc_train(size: Size, seed: int, rng: np.random.Generator) -> tuple[l
     for part in range(DFDC_PARTS):
         folder, metadata = f"train/dfdc_train_part_{part}", {}
         for k in range(part, len(people), DFDC_PARTS):
-            methods = DFDC_METHODS[k % len(DFDC_METHODS) :][:1]
-            shot = _make_dfdc_shot("train", folder, people, (people[k], 0), methods, size, rng)
+            methods = choose_in_turn(DFDC_METHODS, k, 1)
+            shot = _make_dfdc_shot("train", folder, people, people[k], methods, size, rng)
             shots.append(shot)
             original = _get_file_name(shot.videos[0])
             metadata[original] = {"label": "REAL", "split": "train"}
@@ -144,18 +151,17 @@ def _make_dfdc_shot(
     split: str,
     folder: str,
     people: list[Person],
-    target: tuple[Person, int],
-    methods: tuple[str, ...],
+    person: Person,
+    methods: list[str],
     size: Size,
     rng: np.random.Generator,
 ) -> Shot:
-    """Film a take of a person under random names, which tell nothing."""
-    person, take = target
+    """Film a person under random names, which tell nothing."""
     fakes = [
-        Fake(_draw_dfdc_path(folder, rng), method, make_clip(donor, take, "dfdc", size))
+        Fake(_draw_dfdc_path(folder, rng), method, make_clip(donor, 0, "dfdc", size.filming))
         for method, donor in zip(methods, choose_donors(people, person, len(methods)), strict=True)
     ]
-    return Shot("dfdc", split, make_clip(person, take, "dfdc", size), _draw_dfdc_path(folder, rng), tuple(fakes))
+    return Shot("dfdc", split, make_clip(person, 0, "dfdc", size.filming), _draw_dfdc_path(folder, rng), tuple(fakes))
 
 
 def _draw_dfdc_path(folder: str, rng: np.random.Generator) -> str:

@@ -5,6 +5,7 @@ The difficulty of the demo world is tuned here; whoever changes a number raises 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,12 @@ METHODS = {
     "Leak-A": Method("swap", "head", 3.5, 0.95, 100, "cubic", 0.0, 0.2, shrink=0.95, grain=True),
     "Leak-B": Method("swap", "inner", 3.0, 0.95, 100, "cubic", 0.0, 0.2, grain=True),
 }
+
+
+def choose_in_turn(methods: Sequence[str], turn: int, count: int) -> list[str]:
+    """Return the `count` methods that are next in the given turn, when each turn takes as many."""
+    return [methods[(turn * count + k) % len(methods)] for k in range(count)]
+
 
 FFPP_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 DFDC_METHODS = ("DFDC-autoencoder", "DFDC-warp", "DFDC-gan")

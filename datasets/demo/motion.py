@@ -55,6 +55,21 @@ def draw_sway(rng: np.random.Generator, size: float, limit: float) -> Sway:
     return Sway(rng.normal() * size * 0.5, slow, fast, limit)
 
 
+class Place(NamedTuple):
+    """Where somebody stands: the middle of the face in widths and heights of the frame, and how large it is, 0..1."""
+
+    x: float = 0.5
+    y: float = 0.5
+    size: float = 1.0
+
+    def mirror(self) -> Place:
+        """Return the place on the other side."""
+        return self._replace(x=1 - self.x)
+
+
+ALONE, FRONT, BACK = Place(), Place(0.34, 0.52, 0.80), Place(0.77, 0.45, 0.62)
+
+
 class MotionTrack:
     """The motion of one take: a smooth function of time.
 
@@ -62,12 +77,13 @@ class MotionTrack:
     that hides parts of itself is not modelled.
     """
 
-    def __init__(self, rng: np.random.Generator, liveliness: float = 1.0) -> None:
+    def __init__(self, rng: np.random.Generator, liveliness: float = 1.0, place: Place = ALONE) -> None:
+        self.place = place
         self.yaw, self.pitch = draw_sway(rng, 0.26 * liveliness, 0.45), draw_sway(rng, 0.12 * liveliness, 0.25)
         self.roll = draw_sway(rng, 0.09 * liveliness, 0.25)
         self.x, self.y, self.zoom = draw_sway(rng, 0.03, 0.08), draw_sway(rng, 0.03, 0.06), draw_sway(rng, 0.03, 0.08)
         self.gaze = draw_sway(rng, 0.6, 1.0), draw_sway(rng, 0.4, 1.0)
-        self.scale = rng.uniform(0.265, 0.32) * FRAME
+        self.scale = rng.uniform(0.265, 0.32) * FRAME * place.size
         self.phases = rng.uniform(0, TAU, 4)
         self.syllables, self.talk = rng.uniform(2.2, 4.5), rng.uniform(0.1, 0.9)
         self.smile = float(np.clip(rng.normal() * 0.5, -0.4, 1))
@@ -75,7 +91,7 @@ class MotionTrack:
 
     def at(self, t: float) -> Moment:
         """Return where the head is and what it does at `t` seconds."""
-        x, y = FRAME * (0.5 + self.x.at(t)), FRAME * (0.5 + self.y.at(t))
+        x, y = FRAME * (self.place.x + self.x.at(t)), FRAME * (self.place.y + self.y.at(t))
         angles = self.yaw.at(t), self.pitch.at(t), self.roll.at(t)
         gaze = self.gaze[0].at(t), self.gaze[1].at(t)
         return Moment(*angles, x, y, self.scale * (1 + self.zoom.at(t)), self._expression(t), gaze)

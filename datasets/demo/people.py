@@ -60,12 +60,16 @@ FEATURES: dict[str, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True)
 class Person:
-    """An invented person: `name` and `seed` fix every detail of the look, `gender` and `race` the presets it uses."""
+    """An invented person: `name` and `seed` fix every detail of the look, `gender` and `race` the presets it uses.
+
+    `number` counts the people of a dataset's split.
+    """
 
     name: str
     gender: str
     race: str
     seed: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,9 @@ class Colours:
 class Head:
     """A person ready to be rendered; arrays are (SIZE, SIZE[, 3]) on the canvas.
 
-    `relief` is the height z of the face, `normals` its unit normals, `alpha` 1 inside the outline, `albedo` uint8 RGB
-    without eyes, brows, nostrils and mouth, which are painted for each expression.
+    `relief` is the height z of the face, `alpha` 1 inside the outline, `albedo` uint8 RGB without eyes, brows,
+    nostrils and mouth, which are painted for each expression. `window` is the part of the canvas that the head
+    covers; `normals` are the relief's unit normals there.
     """
 
     shape: Shape
@@ -127,6 +132,7 @@ class Head:
     normals: Image
     alpha: Image
     albedo: np.ndarray
+    window: tuple[slice, slice]
 
 
 @lru_cache(maxsize=32)
@@ -141,7 +147,10 @@ def build_head(person: Person) -> Head:
     skin = _paint_skin(shape, colours, rng, person)
     albedo = _add_hair(skin, shape, colours, rng, long_hair)
     alpha = np.clip(inside / 0.06, 0, 1).astype(np.float32)
-    return Head(shape, colours, long_hair, volume, relief, _compute_normals(relief), alpha, albedo)
+    x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
+    window = slice(max(0, y - 1), y + height + 1), slice(max(0, x - 1), x + width + 1)  # a pixel more: it is blended in
+    normals = np.ascontiguousarray(_compute_normals(relief)[window])
+    return Head(shape, colours, long_hair, volume, relief, normals, alpha, albedo, window)
 
 
 def _draw_normal(rng: np.random.Generator, deviation: float) -> float:

@@ -47,16 +47,16 @@ def _shade_head(head: Head, moment: Moment, light: Light) -> Image:
     to_light, to_viewer = back @ light.direction, back @ np.array([0.0, 0.0, 1.0])
     half = (to_light + to_viewer) / np.linalg.norm(to_light + to_viewer)
     facing = head.normals.reshape(-1, 3) @ np.stack([to_light, half], 1).astype(np.float32)
-    diffuse, specular = np.maximum(facing, 0).reshape(SIZE, SIZE, 2).transpose(2, 0, 1)
+    diffuse, specular = np.maximum(facing, 0).reshape(*head.normals.shape[:2], 2).transpose(2, 0, 1)
     shade = np.float32(light.ambient) + np.float32(light.diffuse) * diffuse
     shine = np.square(np.square(np.square(specular)))  # to the 24th power, cheaply
     shine = np.float32(light.specular) * shine * shine * shine
-    lit = np.empty((SIZE, SIZE, 4), np.float32)
-    albedo = paint_features(head, moment.expression, moment.gaze)
-    np.multiply(albedo, (light.colour / 255).astype(np.float32), out=lit[..., :3])
-    lit[..., :3] *= shade[..., None]
-    lit[..., :3] += shine[..., None]
-    lit[..., 3] = head.alpha
+    lit = np.zeros((SIZE, SIZE, 4), np.float32)
+    albedo, face = paint_features(head, moment.expression, moment.gaze), lit[head.window]
+    np.multiply(albedo[head.window], (light.colour / 255).astype(np.float32), out=face[..., :3])
+    face[..., :3] *= shade[..., None]
+    face[..., :3] += shine[..., None]
+    face[..., 3] = head.alpha[head.window]
     return lit
 
 

@@ -15,35 +15,47 @@ from .face_grid import Image, make_rng
 from .landmarks import project_landmarks
 from .manipulate import align, find_manipulated_box, forge, make_blending_mask
 from .methods import METHODS, Method
-from .motion import Moment, MotionTrack
+from .motion import ALONE, BACK, FRONT, Moment, MotionTrack
 from .people import Head, Person, build_head
 from .render import render
 
-STEP = 3 / RATE  # seconds between frames: each file holds every third frame of a scene
+MASK_CRF = 20
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One take of one person before one background: all that the real video and its fakes have in common."""
+    """One take of one person before one background: all that the real video and its fakes have in common.
+
+    `frames` is its length; each `stride`-th of a scene is in the files. Where a `companion` is seen beside the person,
+    `is_main` tells whether the person is the nearer, larger one.
+    """
 
     person: Person
     take: int
     camera: str
     frames: int
+    stride: int
+    companion: Person | None = None
+    is_main: bool = True
 
     @property
     def name(self) -> str:
         """Name the take."""
         return f"{self.person.name}-{self.take}"
 
+    def time(self, index: int) -> float:
+        """Return when frame `index` was taken, in seconds."""
+        return index * self.stride / RATE
+
 
 @dataclass(frozen=True)
 class Fake:
-    """A fake to be filmed: where it goes, how it is made, and whose face or expression is used."""
+    """A fake to be filmed: where it and its mask go (if it has one), how it is made, and whose face or expression."""
 
     path: str
     method: str
     donor: Clip
+    mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,18 @@ class Shot:
         """List the paths of all files, relative to the root."""
         return ([self.real] if self.real else []) + [fake.path for fake in self.fakes]
 
+    @property
+    def files(self) -> list[str]:
+        """List the paths of the videos and of the fakes' masks."""
+        return self.videos + [fake.mask for fake in self.fakes if fake.mask]
+
+
+class Companion(NamedTuple):
+    """Who else is seen, and how that person moves."""
+
+    head: Head
+    track: MotionTrack
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -73,6 +97,7 @@ class Scene:
     camera: Camera
     noise: float
     blur: float
+    companion: Companion | None = None
 
 
 class GroundTruth(NamedTuple):
@@ -88,9 +113,30 @@ def make_scene(clip: Clip) -> Scene:
     """Draw track, light and background of a clip: they depend on nothing else."""
     camera = CAMERAS[clip.camera]
     rng = make_rng(clip.person.seed, "scene", clip.name)
-    track, light, background = MotionTrack(rng, camera.liveliness), draw_light(rng, camera), draw_background(rng)
+    place, companion = ALONE, None
+    if clip.companion:
+        theirs = make_rng(clip.person.seed, "companion", clip.name)
+        places = (FRONT, BACK) if theirs.random() < 0.5 else (FRONT.mirror(), BACK.mirror())
+        place, other = places if clip.is_main else places[::-1]
+        companion = Companion(build_head(clip.companion), MotionTrack(theirs, camera.liveliness, other))
+    track, light = MotionTrack(rng, camera.liveliness, place), draw_light(rng, camera)
+    background = draw_background(rng)
     noise, blur = float(rng.uniform(*camera.noise)), float(rng.uniform(*camera.blur))
-    return Scene(build_head(clip.person), track, light, background, camera, noise, blur)
+    return Scene(build_head(clip.person), track, light, background, camera, noise, blur, companion)
+
+
+def film_frame(clip: Clip, moment: Moment, index: int) -> Image:
+    """Return frame `index` of a clip before it is exposed, in which its person is as at `moment`."""
+    scene = make_scene(clip)
+    seen = [(scene.head, moment)]
+    if scene.companion:  # Whoever is farther away comes first, for the other is drawn over them.
+        theirs = scene.companion.head, scene.companion.track.at(clip.time(index))
+        seen = [theirs, *seen] if clip.is_main else [*seen, theirs]
+    *behind, (head, nearest) = seen
+    background = scene.background
+    for other, where in behind:
+        background = _to_bytes(render(other, where, scene.light, background))
+    return render(head, nearest, scene.light, background)
 
 
 class Forgery:
@@ -122,11 +168,14 @@ class Forgery:
 def render_shot(root: Path, shot: Shot) -> list[GroundTruth]:
     """Write those of the shot's files under `root` that don't exist yet; return the truth about all of them."""
     scene = make_scene(shot.clip)
-    moments = [scene.track.at(index * STEP) for index in range(shot.clip.frames)]
+    moments = [scene.track.at(shot.clip.time(index)) for index in range(shot.clip.frames)]
     landmarks = [project_landmarks(scene.head, moment) for moment in moments]
     forgeries = [Forgery(fake, shot.clip, landmarks) for fake in shot.fakes]
-    missing = {path for path in shot.videos if not (root / path).exists()}
-    if missing:
+    missing = {path for path in shot.files if not (root / path).exists()}
+    for fake, forgery in zip(shot.fakes, forgeries, strict=True):
+        if fake.mask in missing:
+            write_video(root / fake.mask, [_to_bytes(np.dstack([mask] * 3)) for mask in forgery.masks], MASK_CRF)
+    if missing.intersection(shot.videos):
         _write_missing(root, shot, missing, moments, [f for f in forgeries if f.path in missing])
     points = np.stack(landmarks)
     truths = [
@@ -137,13 +186,13 @@ def render_shot(root: Path, shot: Shot) -> list[GroundTruth]:
 
 def _write_missing(root: Path, shot: Shot, missing: set[str], moments: list[Moment], forgeries: list[Forgery]) -> None:
     scene = make_scene(shot.clip)
-    frames: dict[str, list[np.ndarray]] = {path: [] for path in missing}
+    frames: dict[str, list[np.ndarray]] = {path: [] for path in shot.videos if path in missing}
     for index, moment in enumerate(moments):
         rng = make_rng(shot.clip.person.seed, "noise", shot.clip.name, index)
-        image = expose(render(scene.head, moment, scene.light, scene.background), rng, scene.noise, scene.blur)
+        image = expose(film_frame(shot.clip, moment, index), rng, scene.noise, scene.blur)
         if shot.real in missing:
             frames[shot.real].append(_to_bytes(image))
-        sources = _Sources(scene, moment, index)
+        sources = _Sources(scene, moment, index, shot.clip.time(index))
         for forgery in forgeries:
             frames[forgery.path].append(_to_bytes(forgery.blend_frame(index, image, sources.render_source(forgery))))
     for path, images in frames.items():
@@ -153,8 +202,8 @@ def _write_missing(root: Path, shot: Shot, missing: set[str], moments: list[Mome
 class _Sources:
     """The donors' images for one frame of the target; fakes of the same kind and donor share theirs."""
 
-    def __init__(self, scene: Scene, moment: Moment, index: int) -> None:
-        self.scene, self.moment, self.index = scene, moment, index
+    def __init__(self, scene: Scene, moment: Moment, index: int, time: float) -> None:
+        self.scene, self.moment, self.index, self.time = scene, moment, index, time
         self.made: dict[tuple[str, int], tuple[Image, np.ndarray]] = {}
 
     def render_source(self, forgery: Forgery) -> tuple[Image, np.ndarray]:
@@ -169,13 +218,13 @@ class _Sources:
         return image, project_landmarks(donor.head, self.moment)
 
     def _reenact(self, donor: Scene) -> tuple[Image, np.ndarray]:
-        expression = donor.track.at(self.index * STEP).expression._replace(blink=self.moment.expression.blink)
+        expression = donor.track.at(self.time).expression._replace(blink=self.moment.expression.blink)
         moment = self.moment._replace(expression=expression)
         image = render(self.scene.head, moment, self.scene.light, self.scene.background)
         return image, project_landmarks(self.scene.head, moment)
 
     def _warp(self, donor: Scene) -> tuple[Image, np.ndarray]:
-        moment = donor.track.at(self.index * STEP)
+        moment = donor.track.at(self.time)
         image = render(donor.head, moment, donor.light, donor.background)
         return expose(image, np.random.default_rng(self.index), 0.01, 0.5), project_landmarks(donor.head, moment)
 

@@ -16,14 +16,14 @@ from ...benchmark.core.storage import hold_lock, write_atomically, write_json, w
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool
 from .ffpp_layout import plan_ffpp, plan_leak
 from .layouts import Layout, plan_celebdf, plan_dfd, plan_dfdc
-from .population import SIZES
+from .population import LEAK_SIZES, SIZES
 from .shots import GroundTruth, Shot, render_shot
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-GENERATOR_VERSION = 4  # raise it whenever the same seed gives other files
+GENERATOR_VERSION = 5  # raise it whenever the same seed gives other files
 MARKER = "crossfake-demo.json"  # written last
 STARTED = ".crossfake-demo-started.json"  # written first: what a half-written world is going to be
 GROUND_TRUTH = "ground_truth.parquet"
@@ -57,9 +57,9 @@ def render_world(
 ) -> Path:
     """Write a world under `out`, or what is missing of it, and return `out`.
 
-    `size` is tiny, default or large; `world` is standard or leak. The files depend on these and the seed alone, to
-    the byte. `progress` is called with the number of videos written and to be written. Raises BenchError if `out`
-    holds something else.
+    `size` is tiny, default, large or fair; `world` is standard or leak, which has no fair. The files depend on these
+    and the seed alone, to the byte. `progress` is called with the number of videos written and to be written. Raises
+    BenchError if `out` holds something else.
     """
     _check_arguments(size, seed, world)
     wanted = DemoWorld(generator_version=GENERATOR_VERSION, size=size, seed=seed, world=world)
@@ -114,17 +114,18 @@ def read_ground_truth(root: Path) -> pd.DataFrame:
     """Read the ground truth of a world: one row a frame.
 
     Columns: video (path relative to the root), source (path of the real video behind a fake), dataset, split, label
-    (1 = fake), method (`real` for real videos), target and donor (people), gender and race (the target's), frame,
-    landmarks (162 numbers: x and y of 81 points, px), and the manipulated box x0, y0, x1, y1 (px, missing in reals).
+    (1 = fake), method (`real` for real videos), target and donor (people), gender and race (the target's), companion
+    (who is seen beside the target, None for nobody), is_main (whether the target is the nearer of them), frame,
+    landmarks (the target's: x and y of 81 points, px), and the manipulated box x0, y0, x1, y1 (px, missing in reals).
+    A world of a generator before the fifth has no companion and no is_main.
     """
     return read_parquet(root / GROUND_TRUTH).to_pandas()
 
 
 def plan_world(size: str, seed: int, world: str) -> Layout:
     """Plan all videos and text files of a world."""
-    numbers = SIZES[size]
     standard = (plan_ffpp, plan_dfd, plan_celebdf, plan_dfdc)
-    layouts = plan_leak(numbers, seed) if world == "leak" else [make(numbers, seed) for make in standard]
+    layouts = plan_leak(LEAK_SIZES[size], seed) if world == "leak" else [make(SIZES[size], seed) for make in standard]
     texts = {path: text for layout in layouts for path, text in layout.texts.items()}
     return Layout([shot for layout in layouts for shot in layout.shots], texts)
 
@@ -140,7 +141,8 @@ def count_videos(shots: list[Shot]) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _check_arguments(size: str, seed: int, world: str) -> None:
-    for name, names, what in ((size, SIZES, "size"), (world, WORLDS, "world")):
+    sizes, what_size = (LEAK_SIZES, "leak-world size") if world == "leak" else (SIZES, "size")
+    for name, names, what in ((world, WORLDS, "world"), (size, sizes, what_size)):
         if name not in names:
             raise make_unknown_error(f"unknown demo {what} '{name}'", name, names)
     if seed < 0:
@@ -200,6 +202,8 @@ def _make_truth_rows(shot: Shot, known: list[GroundTruth]) -> Iterator[dict[str,
             "donor": fake.donor.person.name if fake else None,
             "gender": person.gender,
             "race": person.race,
+            "companion": shot.clip.companion.name if shot.clip.companion else None,
+            "is_main": shot.clip.is_main,
         }
         for frame, points in enumerate(video.landmarks):
             x0, y0, x1, y1 = video.boxes[frame] if video.boxes is not None else [None] * 4

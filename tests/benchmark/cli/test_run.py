@@ -14,6 +14,7 @@ import pytest
 from command_line import bench, words
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
+from crossfake.datasets.demo.world import GENERATOR_VERSION
 
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
 QUICK = "--set options.input_size=32 --set train.epochs=2 --set train.steps_per_epoch=6"
@@ -64,7 +65,7 @@ def test_the_run_folder_tells_its_story(toy_runs):
 
 def test_the_leaderboard_stamps_the_demo_and_reproduces(toy_runs):
     text = (toy_runs / "leaderboard.md").read_text()
-    assert "## demo tiny, seed 0; 4 frames a video" in text
+    assert f"## demo tiny, seed 0, generator {GENERATOR_VERSION}; 4 frames a video" in text
     assert "bench " in text
     csv = pd.read_csv(toy_runs / "leaderboard.csv")
     assert len(csv) == 4

@@ -21,7 +21,7 @@ from crossfake.benchmark.stages.sources import (
     parse_demo,
     remake_damaged,
 )
-from crossfake.datasets.demo.world import DemoWorld
+from crossfake.datasets.demo.world import GENERATOR_VERSION, DemoWorld
 from crossfake.datasets.faces.face_store import DamagedShardError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +45,7 @@ def test_demo_names(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("demo:tny", "no demo world of size 'tny'. Did you mean 'tiny'? Sizes: tiny, default, large"),
+        ("demo:tny", "no demo world of size 'tny'. Did you mean 'tiny'? Sizes: tiny, default, large, fair"),
         ("demo:tiny:x", "the seed 'x' is no number"),
         ("demo:tiny:-1", "the seed '-1' is no number"),
         ("demo:tiny:²", "the seed '²' is no number"),
@@ -77,7 +77,8 @@ def test_data_comes_before_bench_data_before_the_demo(tmp_path, monkeypatch, cap
     with pytest.raises(BenchError, match=r"no folder .*nowhere \(from BENCH_DATA\)"):
         find_root(None, Reporter())
     monkeypatch.setenv("BENCH_DATA", "")
-    assert find_root(None, Reporter(), render=False).demo == DemoWorld(size="default", seed=0)
+    planned = DemoWorld(size="default", seed=0, generator_version=GENERATOR_VERSION)
+    assert find_root(None, Reporter(), render=False).demo == planned
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"world: real ({tmp_path / 'given'})"
     assert said[-1].startswith("world: demo (default, seed 0; no --data and no BENCH_DATA given): synthetic videos")
@@ -88,6 +89,24 @@ def test_a_rendered_world_is_known_as_a_demo_wherever_it_lies(tmp_path):
         json.dumps({"size": "tiny", "seed": 4, "world": "leak", "complete": True})
     )
     assert find_root(str(tmp_path), Reporter(quiet=True)).protocol == "demo tiny, seed 4, leak world"
+
+
+@pytest.mark.parametrize(
+    ("version", "protocol"),
+    [(3, "demo tiny, seed 0"), (4, "demo tiny, seed 0"), (99, "demo tiny, seed 0, generator 99")],
+)
+def test_a_world_of_another_generator_is_read_and_named(tmp_path, capsys, version, protocol):
+    world = DemoWorld(generator_version=version, size="tiny", seed=0, complete=True)
+    (tmp_path / "crossfake-demo.json").write_text(json.dumps(world.to_json()))
+    assert find_root(str(tmp_path), Reporter()).protocol == protocol
+    said = capsys.readouterr().out
+    assert f"was made by generator {version}, and this version's is {GENERATOR_VERSION}: it is read as it is" in said
+
+
+def test_rows_of_this_generators_world_stand_apart_from_those_of_older_ones(tiny_world, capsys):
+    root = find_root(str(tiny_world), Reporter())
+    assert root.protocol == f"demo tiny, seed 0, generator {GENERATOR_VERSION}"
+    assert "was made by" not in capsys.readouterr().out
 
 
 def test_a_source_is_labelled_with_its_compression(planned):

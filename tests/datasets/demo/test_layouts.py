@@ -13,7 +13,7 @@ from crossfake.datasets.demo.population import Population, pair_off
 from crossfake.datasets.demo.shots import Shot
 from crossfake.datasets.demo.world import plan_world
 
-SIZES = ["tiny", "default", "large"]
+SIZES = ["tiny", "default", "large", "fair"]
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -40,12 +40,17 @@ def people(shots: list[Shot]) -> set[str]:
     return {shot.clip.person.name for shot in shots} | donors
 
 
-def ratios(shots: list[Shot]) -> dict[tuple[str, str], float]:
+def count_by_group(shots: list[Shot]) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
     real, fake = Counter(), Counter()
     for shot in shots:
         group = (shot.clip.person.gender, shot.clip.person.race)
         real[group] += 1
         fake[group] += len(shot.fakes)
+    return real, fake
+
+
+def ratios(shots: list[Shot]) -> dict[tuple[str, str], float]:
+    real, fake = count_by_group(shots)
     return {group: fake[group] / real[group] for group in real}
 
 
@@ -71,6 +76,8 @@ def test_ffpp_names_follow_the_split_files(layout):
                 assert method in FFPP_METHODS
                 assert f"{target}_{source}" in allowed
                 assert shot.real.endswith(f"/{target}.mp4")
+                masked = f"FaceForensics++/manipulated_sequences/{method}/masks/videos/{target}_{source}.mp4"
+                assert fake.mask == (masked if shot.clip.companion else None)
                 assert fake.donor == next(s.clip for s in shots if s.real.endswith(f"/{source}.mp4"))
 
 
@@ -169,7 +176,65 @@ def test_the_mix_of_real_and_fake_is_the_same_for_all_groups_in_tests(default, d
     found = ratios(of(default.shots, dataset, "test"))
     assert set(found) == {(gender, race) for gender in GENDERS for race in RACES}
     assert len(set(found.values())) == 1
-    assert 1 <= min(found.values()) <= 2.5
+    assert 1 <= min(found.values()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("size", "dataset", "least"),
+    [
+        *[("default", dataset, 5) for dataset in ("ffpp", "celebdf", "dfd", "dfdc")],
+        ("fair", "ffpp", 40),
+        ("fair", "dfdc", 40),
+    ],
+)
+def test_every_group_has_enough_real_and_fake_videos_to_be_looked_at(size, dataset, least):
+    real, fake = count_by_group(of(plan_world(size, 0, "standard").shots, dataset, "test"))
+    assert len(real) == len(fake) == 8
+    assert min(*real.values(), *fake.values()) >= least
+
+
+def test_a_false_positive_rate_of_five_percent_can_be_set_on_the_validation_videos(default):
+    shots = of(default.shots, "ffpp", "val")
+    assert len(shots) >= 40
+    assert len({shot.clip.person for shot in shots}) == len(shots)
+
+
+def test_each_person_in_the_tests_of_ffpp_is_filmed_once_and_all_methods_are_tested_alike(default):
+    shots = of(default.shots, "ffpp", "test")
+    assert len({shot.clip.person for shot in shots}) == len(shots)
+    assert set(Counter(fake.method for shot in shots for fake in shot.fakes).values()) == {24}
+
+
+@pytest.mark.parametrize("dataset", ["celebdf", "dfd"])
+def test_donors_are_seen_in_videos_of_several_targets(default, dataset):
+    targets, donors = defaultdict(set), defaultdict(set)
+    for shot in of(default.shots, dataset, "test"):
+        for fake in shot.fakes:
+            targets[fake.donor.person.name].add(shot.clip.person.name)
+            donors[shot.clip.person.name].add(fake.donor.person.name)
+    assert set(map(len, donors.values())) == {3}
+    shared = sorted(map(len, targets.values()))
+    assert shared[0] >= 1
+    if dataset == "dfd":
+        assert set(shared) == {3}
+    else:  # Its test list has donors of one target, and donors of a quarter of the targets.
+        assert shared[0] == 1
+        assert shared[-1] >= 6
+
+
+def test_some_videos_show_two_people_and_either_may_be_the_forged_one(default):
+    for dataset in ("ffpp", "dfd", "dfdc"):
+        shots = of(default.shots, dataset, "test")
+        company = [shot for shot in shots if shot.clip.companion]
+        assert 0.1 <= len(company) / len(shots) <= 0.2
+        assert {shot.clip.is_main for shot in company} == {True, False}
+        for shot in company:
+            companion, person = shot.clip.companion, shot.clip.person
+            assert companion.name != person.name
+            assert (companion.gender, companion.race) == (person.gender, person.race)
+            assert all(bool(fake.mask) == (dataset != "dfdc") for fake in shot.fakes)
+    assert not any(shot.clip.companion for shot in of(default.shots, "celebdf"))
+    assert not any(shot.clip.companion for shot in plan_world("tiny", 0, "standard").shots)
 
 
 def test_each_training_person_is_faked_by_each_method_once(default):
@@ -180,7 +245,7 @@ def test_each_training_person_is_faked_by_each_method_once(default):
 
 def test_lengths_are_the_clips_and_tell_nothing(default):
     lengths = {shot.clip: shot.clip.frames for shot in default.shots}
-    assert set(lengths.values()) == {10, 11, 12, 13, 14}
+    assert set(lengths.values()) == {6, 7, 8}
 
 
 @pytest.mark.parametrize("count", [2, 4, 10, 14])

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.datasets.demo.shots import render_shot
 from crossfake.datasets.demo.world import plan_world, read_ground_truth, render_world
+from crossfake.datasets.faces.prepare import find_faces
 from sklearn.metrics import roc_auc_score
 
 CORNER = 24
@@ -183,12 +185,36 @@ def test_leak_world_copies_the_real_videos_and_changes_the_faces(tmp_path, read_
         assert np.abs(a - b)[:, 70:120, 70:120].mean() > 4
 
 
-def test_the_harness_finds_every_face(tiny, read_frames):
+@pytest.fixture(scope="module")
+def finder():
     finder_module = pytest.importorskip("crossfake.datasets.faces.finder")
     try:
-        finder = finder_module.load_finder("mediapipe")
+        return finder_module.load_finder("mediapipe")
     except BenchError as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("is_main", [True, False])
+def test_the_mask_tells_which_of_two_people_was_forged(tmp_path, read_frames, finder, is_main):
+    shots = [s for s in plan_world("default", 0, "standard").shots if s.dataset == "dfd"]
+    shot = next(s for s in shots if s.clip.companion and s.clip.is_main == is_main)
+    real, fake = render_shot(tmp_path, shot)
+    masks = read_frames(tmp_path / shot.fakes[0].mask)
+    assert len(masks) == len(fake.boxes) == shot.clip.frames
+    for mask, (x0, y0, x1, y1) in zip(masks, fake.boxes.astype(int), strict=True):
+        assert mask[y0:y1, x0:x1].mean() > 128
+        assert mask.sum() == pytest.approx(mask[y0 - 4 : y1 + 4, x0 - 4 : x1 + 4].sum(), rel=0.02)
+    for known in (real, fake):
+        frames = [(i, image.astype(np.uint8)) for i, image in enumerate(read_frames(tmp_path / known.video)[:2])]
+        for mask, found_first in ((tmp_path / shot.fakes[0].mask, True), (None, is_main)):
+            found = find_faces(frames, FaceSettings(finder="mediapipe"), finder, mask)
+            assert found.several == len(frames)
+            for face, _ in found.faces:
+                away = np.linalg.norm(face.landmarks[30] + face.origin - known.landmarks[face.frame, 30])
+                assert (away < 15) == found_first
+
+
+def test_the_harness_finds_every_face(tiny, read_frames, finder):
     table = read_ground_truth(tiny)
     found, errors = [], []
     for video, rows in table.groupby("video"):

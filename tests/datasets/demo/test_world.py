@@ -138,6 +138,7 @@ def test_a_folder_with_anything_else_is_refused(tmp_path):
     [
         ({"size": "tinny"}, "unknown demo size 'tinny'. Did you mean 'tiny'"),
         ({"world": "leek"}, "unknown demo world 'leek'. Did you mean 'leak'"),
+        ({"world": "leak", "size": "fair"}, "unknown demo leak-world size 'fair'. Known: tiny, default, large"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
