@@ -65,7 +65,7 @@ def test_the_run_folder_tells_its_story(toy_runs):
 
 def test_the_leaderboard_stamps_the_demo_and_reproduces(toy_runs):
     text = (toy_runs / "leaderboard.md").read_text()
-    assert f"## demo tiny, seed 0, generator {GENERATOR_VERSION}; 4 frames a video" in text
+    assert f"## Synthetic: demo tiny, seed 0, generator {GENERATOR_VERSION}; 4 frames a video" in text
     assert "bench " in text
     csv = pd.read_csv(toy_runs / "leaderboard.csv")
     assert len(csv) == 4
