@@ -93,6 +93,7 @@ def _run_again(
         settings=command.overrides,
         checkpoint=command.checkpoint,
         limit=command.limit,
+        exclude=command.exclude,
         runs=folder,
         workers=workers,
         batch_size=command.batch_size,

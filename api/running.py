@@ -77,6 +77,7 @@ def run(
     settings: Settings = (),
     checkpoint: Path | str | None = None,
     limit: int | None = None,
+    exclude: Path | str | None = None,
     runs: Path | str = "runs",
     workers: int | None = None,
     batch_size: int = 32,
@@ -88,13 +89,12 @@ def run(
 
     Args:
         detectors: one or several: names, classes, or objects made already, which are tested as they are.
-        train: the dataset to train on, and whose validation split fixes thresholds: `ff++`, `ff++:c40`.
-        test: one or several datasets.
+        train, test: the dataset to train on, and whose validation split fixes thresholds, `ff++:c40`; one or several.
         data: the folder that holds the datasets, or `demo`, `demo:tiny`; by default BENCH_DATA, else the demo world.
         seeds, backend: one seed or several; `torch` or `jax`, by default torch where there is a choice.
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
-        checkpoint: take these weights instead of training.
-        limit: at most so many real and fake videos of each split; such rows stand apart.
+        checkpoint, limit: take these weights instead of training; at most so many reals and fakes of each split.
+        exclude: a text file with the id or path of a video a line: these take no part, which rows say.
         runs, engine: where runs are kept, and where cells run.
         workers, batch_size: processes that prepare data, by default the cores; images scored at once.
         progress, command: whether (or to which reporter) to tell what goes on; what to record as having made this.
@@ -105,7 +105,9 @@ def run(
     from .benchmark.stages.runner import RunOptions
     from .benchmark.stages.runner import run as run_cells
 
-    asked = _make_request(detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine)
+    asked = _make_request(
+        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
+    )
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool)
@@ -126,6 +128,7 @@ def plan(
     settings: Settings = (),
     checkpoint: Path | str | None = None,
     limit: int | None = None,
+    exclude: Path | str | None = None,
     runs: Path | str = "runs",
     engine: str = "inline",
     progress: bool | Reporter = True,
@@ -135,7 +138,9 @@ def plan(
     Raises:
         BenchError: something asked for is wrong.
     """
-    asked = _make_request(detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine)
+    asked = _make_request(
+        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
+    )
     with make_pool(0) as pool:
         return Plan(_make_plan(asked, data, make_reporter(progress), pool, render=False))
 
@@ -151,6 +156,7 @@ def train(
     settings: Settings = (),
     checkpoint: Path | str | None = None,
     limit: int | None = None,
+    exclude: Path | str | None = None,
     runs: Path | str = "runs",
     workers: int | None = None,
     batch_size: int = 32,
@@ -166,7 +172,9 @@ def train(
     from .benchmark.stages.runner import RunOptions, train_cell
 
     # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
-    asked = _make_request(detectors, train, train, seeds, backend, config, settings, checkpoint, limit, runs, engine)
+    asked = _make_request(
+        detectors, train, train, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
+    )
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool, tests=False)
@@ -226,6 +234,7 @@ def _make_request(
     limit: int | None,
     runs: Path | str,
     engine: str,
+    exclude: Path | str | None,
 ) -> Request:
     from .benchmark.core.errors import BenchError
     from .benchmark.stages.plan import Request
@@ -247,6 +256,7 @@ def _make_request(
         limit,
         Path(checkpoint) if checkpoint else None,
         engine,
+        Path(exclude) if exclude else None,
     )
 
 
@@ -297,6 +307,7 @@ def _describe_command(asked: Request, data: Path | str | None) -> str:
         "--config": asked.config,
         "--checkpoint": asked.checkpoint,
         "--limit": asked.limit,
+        "--exclude": asked.exclude,
         "--runs": asked.runs,
         "--seed": ",".join(map(str, asked.seeds)),
     }

@@ -13,17 +13,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..benchmark.core.cell_description import NOT_KNOWN, CellDescription
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.keys import file_hash
 from ..benchmark.core.predictions import read_predictions, write_predictions
-from ..benchmark.core.scorecard import NO_THRESHOLD, Card, CellDescription, ScoreCard, Scoring
+from ..benchmark.core.scorecard import NO_THRESHOLD, Card, ScoreCard, Scoring
 from ..benchmark.core.settings import ScoreSettings
 from ..benchmark.core.storage import PREDICTIONS, SCORECARD, write_json
 from ..benchmark.core.types import REAL
 from ..benchmark.stats.scoring import fit_operating_point, make_scorecard
 from ..datasets.base import parse_name
 from .load import ENTRY, read_card
-from .rows import describe_protocol
+from .protocols import describe_protocol
 
 TOLERANCE = 1e-9
 DRAWS = ScoreSettings().draws  # The same intervals for everybody, whatever their recipe sets.
@@ -57,6 +58,8 @@ def _require_submittable(card: Card, entries: Path) -> ScoreCard:
         raise BenchError(f"{card.folder} has {card.status}: {card.error}. Run its command again")
     if card.cell.limit:
         raise BenchError(f"{card.folder} is PARTIAL (--limit {card.cell.limit}). Submit a whole run")
+    if card.cell.excluded:
+        raise BenchError(f"{card.folder} was made with --exclude. Submit a run of the whole test split")
     for path in (card.predictions_path, find_validation(card)):
         if path and not path.is_file():
             raise BenchError(f"{path} is gone, and a row is checked by its predictions. Run it again")
@@ -104,7 +107,7 @@ def locate_entry(card: Card, entries: Path) -> Path:
     cell = card.cell
     backend = "" if cell.backend in ("torch", "any") else f".{cell.backend}"
     seed = f".seed{cell.seed}" if cell.seed else ""
-    name = f"{_slug(cell.train)}__{_slug(cell.test)}{seed}.json"
+    name = f"{_slug(cell.source or cell.train)}__{_slug(cell.test)}{seed}.json"
     return entries / name_suite(card) / _slug(cell.name + backend) / name
 
 
@@ -142,6 +145,8 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
             yield f"belongs in {right}"
         if card.cell.limit:
             yield "is PARTIAL: made with --limit"
+        if card.cell.excluded:
+            yield "was made with --exclude"
         yield from _check_names(card.cell)
         different = list(_check_numbers(card, path))
         yield from different or _check_counts(card)
@@ -153,7 +158,7 @@ def _check_names(cell: CellDescription) -> Iterator[str]:
     """Refuse worlds and sets that nobody has, which the official counts couldn't be held against."""
     if cell.world not in ("real", "demo") or cell.protocol.partition(" ")[0] != cell.world:
         yield f"its world '{cell.world}', protocol '{cell.protocol}', is neither real nor a demo"
-    for name in (cell.train, cell.test):
+    for name in sorted({cell.source or cell.train, cell.train, cell.test} - {NOT_KNOWN}):
         plugin, compression = parse_name(name)
         if "takes" not in plugin.card and name != (right := f"{plugin.name}:{compression}".removesuffix(":")):
             yield f"its dataset '{name}' is written '{right}'"

@@ -10,6 +10,7 @@ from ..benchmark.core.errors import BenchError, require_existing
 from ..benchmark.core.scorecard import Card, ScoreCard, find_missing
 from ..benchmark.core.storage import FAILURE, SCORECARD
 from ..benchmark.stats.scoring import refresh_scorecard
+from .protocols import list_test_videos
 
 ENTRY = "*__*.json"
 Key = tuple[str | int | None, ...]
@@ -104,9 +105,9 @@ def _replacement_key(card: Card) -> Key:
     """Return what two cards share of which only the newer counts; of a failure that is all that was asked for."""
     if not isinstance(card, ScoreCard):
         return _request_key(card)
-    return *_request_key(card), card.cell.train_key, *sorted(card.methods)
+    return *_request_key(card), card.cell.train_key, *list_test_videos(card).methods
 
 
 def _request_key(card: Card) -> Key:
     c = card.cell
-    return c.name, c.backend, c.train, c.test, c.seed, c.frames, c.limit, c.protocol
+    return c.name, c.backend, c.train, c.source, c.test, c.seed, c.frames, c.limit, c.protocol, *c.excluded

@@ -11,6 +11,7 @@ from ..benchmark.core.types import Estimate
 from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC, GroupSummary
 from ..benchmark.stats.unscored import Bounds
+from .protocols import count_videos
 from .published import Reported, list_citations, match_published
 from .rows import Result, Row, Table
 from .verdicts import make_verdicts
@@ -30,8 +31,10 @@ chance of 95 %. Drop: video AUC lost against the training set's own test split. 
 intersectional groups (such as gender x race) that have enough videos of each class; where fewer than two have, over
 gender alone, or race alone. n is the smallest cell; the intervals of an attribute's groups hold all at once.
 Scored: videos scored / videos on the official list (of those asked for, where PARTIAL), and between what bounds the AUC
-of all would lie. Checkpoints trained here are selected on the training set's validation split. GFLOPs: an image, a
-multiply-add being two. ERR: the cell failed; skipped: its training had failed already; empty: not run.
+of all would lie. Train and selection: what a row was trained on, and what its checkpoint was picked by (source val: the
+validation split of that set); unknown where its weights don't tell. Contaminated: it was trained on some of the test
+videos, and is never the best. GFLOPs: an image, a multiply-add being two. ERR: the cell failed; skipped: its training
+had failed already; empty: not run.
 """
 
 
@@ -109,13 +112,14 @@ def describe_failure(card: Failure) -> str:
 
 def make_overview(table: Table) -> Grid:
     """Return the matrix: video AUC of every row on every test set, and what the detector costs."""
-    header = ["video AUC [95 % CI]", "backend", "train", "seed", *table.tests, *STANDING]
+    header = ["video AUC [95 % CI]", "backend", "train", "selection", "seed", *table.tests, *STANDING]
     return [*header, "img/s", "M params", "GFLOPs", "row"], [_make_overview_row(table, row) for row in table.rows]
 
 
 def _make_overview_row(table: Table, row: Row) -> list[str]:
+    *names, seeds = format_names(row)
     aucs = [format_auc(table, row, test) for test in table.tests]
-    return [*format_names(row), *aucs, *format_standing(table, row), *format_cost(row), row.key]
+    return [*names, row.cell.selection, seeds, *aucs, *format_standing(table, row), *format_cost(row), row.key]
 
 
 DETAILS = ["detector", "backend", "train", "video AUC [95 % CI]", "drop"]
@@ -149,7 +153,8 @@ def format_auc(table: Table, row: Row, test: str) -> str:
     if result is None or result.status != "done":
         return _format_missing(result)
     lost = f" ({len(result.done)} of {len(result.cards)} seeds)" if len(result.done) < len(result.cards) else ""
-    return format_estimate(result.metrics[AUC]) + (MARK if (row.key, test) in table.best else "") + lost
+    shared = f" (contaminated: {count_videos(n)} trained on)" if (n := result.contaminated) else ""
+    return format_estimate(result.metrics[AUC]) + (MARK if (row.key, test) in table.best else "") + lost + shared
 
 
 def _format_missing(result: Result | None) -> str:
@@ -215,9 +220,10 @@ def format_coverage(result: Result, bounds: Bounds | None) -> str:
     """Write `517/518, 3 with several people`, and what AUC all videos could have; where seeds differ, the lowest."""
     lowest = min((c.coverage for c in result.done), key=lambda c: c.scored)
     several = f", {lowest.several_people} with several people" if lowest.several_people else ""
+    excluded = f", {n} left out as asked" if (n := len(result.done[0].cell.excluded)) else ""
     partial = bounds is not None and bounds.worst < bounds.best
     within = f", AUC of all {bounds.worst:.3f} to {bounds.best:.3f}" if partial and bounds else ""
-    return f"{lowest.scored}/{lowest.official}{several}{within}"
+    return f"{lowest.scored}/{lowest.official}{several}{excluded}{within}"
 
 
 STANDING = ["mean AUC", "rank", "duels won"]

@@ -36,6 +36,7 @@ class RecordedCommand:
     checkpoint: Path | None
     data: str | None
     limit: int | None
+    exclude: Path | None
     batch_size: int
     engine: str
 
@@ -77,6 +78,7 @@ def read_command(row: Row) -> RecordedCommand:
         asked.checkpoint,
         asked.data or data,
         asked.limit,
+        asked.exclude,
         asked.batch_size,
         asked.engine,
     )
@@ -94,7 +96,13 @@ def _build_parser() -> _Parser:
     parser = _Parser(prog="bench run", add_help=False)
     for name in ("--detector", "--train", "--test"):
         parser.add_argument(name, required=True)
-    for name, kind in (("--config", Path), ("--checkpoint", Path), ("--data", str), ("--limit", int)):
+    for name, kind in (
+        ("--config", Path),
+        ("--checkpoint", Path),
+        ("--data", str),
+        ("--limit", int),
+        ("--exclude", Path),
+    ):
         parser.add_argument(name, type=kind)
     parser.add_argument("--backend", default="")
     parser.add_argument("--set", action="append", default=[], dest="overrides")

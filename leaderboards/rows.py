@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ..benchmark.core.cell_description import CellDescription
 from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.provenance import Provenance
-from ..benchmark.core.scorecard import Card, CellDescription, Failure, ScoreCard
-from ..benchmark.core.types import FAKE, Estimate
+from ..benchmark.core.scorecard import Card, Failure, ScoreCard
+from ..benchmark.core.types import Estimate
 from ..benchmark.stats.ranks import Column, Standing, average_counted, find_standings, mark_best, measure_columns
 from ..benchmark.stats.seed_pooling import (
     AUC,
@@ -23,10 +24,10 @@ from ..benchmark.stats.seed_pooling import (
 )
 from ..benchmark.stats.unscored import Bounds, bound_by_coverage
 from ..benchmark.stats.video_scores import VideoScores
+from .protocols import format_training_videos, make_row_key, sort_by_protocol
 
 Fact = tuple[str, object]
 """What is told, and its name."""
-Methods = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Result:
         """Return video AUC over some of the seeds that have numbers; None if over none."""
         kept = [c for c in self.done if c.cell.seed in seeds]
         return (self.pooled if len(kept) == len(self.done) else pool_seeds(kept)).metrics.get(AUC)
+
+    @property
+    def contaminated(self) -> int:
+        """How many of the test videos a seed was trained on, as far as is known."""
+        return max((c.cell.contaminated or 0 for c in self.done), default=0)
 
     @property
     def groups(self) -> GroupSummary | None:
@@ -128,6 +134,8 @@ class Row:
         return [
             ("detector", self.name),
             ("trained on", self.train),
+            ("training videos", format_training_videos(cell)),
+            ("threshold from", f"{cell.source} val" if cell.source else ""),
             ("seeds", ", ".join(map(str, self.seeds))),
             ("weights", cell.weights),
             ("selection", cell.selection),
@@ -200,59 +208,16 @@ class Table:
 
 def make_tables(cards: Iterable[Card]) -> list[Table]:
     """Return a table for each protocol, real ones first: worlds, frame counts, limits and methods never mix."""
-    members = _sort_by_protocol(cards)
+    members = sort_by_protocol(cards)
     return [
         _make_table(title, members[title]) for title in sorted(members, key=lambda t: (not t.startswith("real"), t))
     ]
 
 
-def _sort_by_protocol(cards: Iterable[Card]) -> dict[str, list[Card]]:
-    """Return the cards of each table, by its title."""
-    alike: dict[str, list[Card]] = defaultdict(list)
-    for card in cards:
-        alike[describe_protocol(card)].append(card)
-    members: dict[str, list[Card]] = defaultdict(list)
-    for title, found in alike.items():
-        for card, other in zip(found, _describe_other_methods(found), strict=True):
-            members[title + other].append(card)
-    return members
-
-
-def _describe_other_methods(cards: list[Card]) -> list[str]:
-    """Say of each card which test sets its row has other methods of than most: four methods aren't five.
-
-    The most methods that a test set was scored with are what is usual there, and not said.
-    """
-    usual: dict[str, Methods] = defaultdict(tuple)
-    own: dict[tuple[str, ...], dict[str, Methods]] = defaultdict(lambda: defaultdict(tuple))
-    for card in cards:
-        for most in (usual, own[_row_key(card)]):
-            most[card.cell.test] = max(most[card.cell.test], _list_methods(card), key=lambda m: (len(m), m))
-    said = {
-        row: "".join(_describe_methods(t, m) for t, m in sorted(tests.items()) if m != usual[t])
-        for row, tests in own.items()
-    }
-    return [
-        said[row] if (found := _list_methods(card)) in ((), own[row][test]) else _describe_methods(test, found)
-        for card, row, test in ((card, _row_key(card), card.cell.test) for card in cards)
-    ]
-
-
-def _list_methods(card: Card) -> Methods:
-    """Return the methods of a card's fakes, those that couldn't be scored too; none where it tells of none."""
-    if not isinstance(card, ScoreCard):
-        return ()
-    return tuple(sorted({*card.methods, *(d.method for d in card.coverage.dropped if d.label == FAKE and d.method)}))
-
-
-def _describe_methods(test: str, methods: Methods) -> str:
-    return f"; {test} of {len(methods)} methods: {', '.join(methods)}" if methods else ""
-
-
 def _make_table(title: str, cards: list[Card]) -> Table:
     found: dict[tuple[str, str, str, str], dict[str, list[Card]]] = defaultdict(lambda: defaultdict(list))
     for card in cards:
-        found[_row_key(card)][card.cell.test].append(card)
+        found[make_row_key(card)][card.cell.test].append(card)
     rows = [_make_row(*key, by_test) for key, by_test in found.items()]
     trains = {row.train for row in rows}
     tests = sorted({t for row in rows for t in row.results}, key=lambda t: (t not in trains, t))
@@ -266,8 +231,11 @@ def _make_table(title: str, cards: list[Card]) -> Table:
 
 
 def _read_scores(result: Result | None) -> list[VideoScores]:
-    """Read the videos' scores of all seeds; none of rows that are too small for an interval, or lack predictions."""
-    if result is None or not result.done or any(c.video.auc.lo is None for c in result.done):
+    """Read the videos' scores of all seeds; none of rows that can't be compared.
+
+    These are too small for an interval, lack predictions, or were trained on some of the videos.
+    """
+    if result is None or not result.done or result.contaminated or any(c.video.auc.lo is None for c in result.done):
         return []
     return read_scores(result.done)
 
@@ -308,10 +276,6 @@ def _find_standings(
     return [(row, found.get(i) or average_counted([bounds[row.key, t] for t in tests])) for i, row in whole]
 
 
-def _row_key(card: Card) -> tuple[str, str, str, str]:
-    return card.cell.recipe_key, display_name(card), card.cell.backend, card.cell.train
-
-
 def _make_row(key: str, name: str, backend: str, train: str, by_test: dict[str, list[Card]]) -> Row:
     seeds = sorted({c.cell.seed for cards in by_test.values() for c in cards})
     return Row(key, name, backend, train, tuple(seeds), {t: _make_result(cards) for t, cards in by_test.items()})
@@ -322,20 +286,6 @@ def _make_result(cards: list[Card]) -> Result:
     return Result(cards, pool_seeds([c for c in cards if isinstance(c, ScoreCard)]))
 
 
-def describe_protocol(card: Card) -> str:
-    """Say what rows must have in common to stand in one table."""
-    cell, n = card.cell, card.cell.limit
-    limited = f", PARTIAL: at most {n} real and {n} fake videos a split" if n else ""
-    oracle = "; selected on the test set (test-oracle)" if cell.selection == "test-oracle" else ""
-    return f"{cell.protocol}; {cell.frames} frames a video{limited}{oracle}"
-
-
-def display_name(card: Card) -> str:
-    """Return the detector's name, marked where its weights were given and not trained by this run."""
-    cell = card.cell
-    return cell.name if cell.weights == "trained here" else f"{cell.name} ({cell.weights})"
-
-
 def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
     """Return the row whose key, or one of whose training keys, begins with `key`, and its table.
 
@@ -343,9 +293,9 @@ def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
         BenchError: none does, or several do.
     """
     rows: dict[tuple[str, ...], list[Card]] = defaultdict(list)
-    for title, members in _sort_by_protocol(cards).items():
+    for title, members in sort_by_protocol(cards).items():
         for card in members:
-            rows[(title, *_row_key(card))].append(card)
+            rows[(title, *make_row_key(card))].append(card)
     found = [row for row, members in rows.items() if any(k.startswith(key) for c in members for k in _keys(c))]
     if len(found) == 1:
         (table,) = make_tables(rows[found[0]])  # Of this row alone: the others' statistics take their time.

@@ -8,7 +8,7 @@ from ..benchmark.core.scorecard import Card, GroupCell, Level, LevelCell, ScoreC
 from ..benchmark.stats.calibration import TEMPERATURES
 from ..benchmark.stats.seed_pooling import PooledMetrics, summarise_groups
 from .markdown import Grid, format_estimate, format_gap, format_grid
-from .rows import describe_protocol, display_name
+from .protocols import describe_protocol, display_name
 
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
 

@@ -91,6 +91,7 @@ CELL = {
     "protocol": "real",
     "weights": "trained here",
     "selection": "source val",
+    "source": "ff++:c23",
     "options": {},
     "recipe_key": "rrr",
     "train_key": "aaa",

@@ -62,6 +62,16 @@ def add_data(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_exclude(p: argparse.ArgumentParser) -> None:
+    """Add --exclude."""
+    p.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="LIST",
+        help="text file with the id or path of a video a line: these take no part, which the rows say",
+    )
+
+
 def add_recipe(p: argparse.ArgumentParser) -> None:
     """Add what chooses a recipe: --backend, --config, --set, --checkpoint."""
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
@@ -227,6 +237,7 @@ def make_run_request(arguments: argparse.Namespace) -> Keywords:
         "settings": arguments.overrides,
         "checkpoint": arguments.checkpoint,
         "limit": arguments.limit,
+        "exclude": arguments.exclude,
         "runs": arguments.runs,
         "engine": arguments.engine,
     }

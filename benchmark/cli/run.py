@@ -26,6 +26,7 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("--train", required=True, metavar="DATASET", help="dataset to train on, such as ff++ or ff++:c40")
     p.add_argument("--test", required=True, metavar="DATASET[,DATASET]", help="datasets to test on")
     common.add_data(p)
+    common.add_exclude(p)
     common.add_recipe(p)
     common.add_run(p)
     p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop")

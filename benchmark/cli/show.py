@@ -43,13 +43,14 @@ def _render_card(card: Card) -> list[RenderableType]:
     from rich.rule import Rule
     from rich.text import Text
 
-    from ...leaderboards.rows import describe_protocol, display_name
+    from ...leaderboards.protocols import describe_origin, describe_protocol, display_name
     from ...leaderboards.terminal import format_footnote, make_card_tables, make_metrics_table
     from ..core.scorecard import ScoreCard
 
     cell = card.cell
     title = Text(f"{display_name(card)} ({cell.backend})  {cell.train} -> {cell.test}, seed {cell.seed}", "bold")
     head: list[RenderableType] = [Rule(title, align="left"), Text(describe_protocol(card), "dim")]
+    head.append(Text(describe_origin(card), "dim"))
     if not isinstance(card, ScoreCard):
         return [*head, Text(f"{card.status}: {card.error}", "red")]
     dropped = [Text(f"not scored: {d.video} ({d.reason})", "yellow") for d in card.coverage.dropped]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -14,13 +15,22 @@ from .readers import parse_json, read_safetensors_header, shorten
 from .registry import Entry, detectors
 from .storage import write_atomically
 
+FINGERPRINT = 16
+"""Hexadecimal digits that stand for a video's content."""
+
 
 class TrainedOn(TypedDict, total=False):
-    """What a checkpoint was trained on."""
+    """What a checkpoint was trained on.
+
+    `selection` is what it was picked by, `videos` the joined fingerprints of its training and validation videos, which
+    earlier checkpoints lack.
+    """
 
     dataset: str
     world: str
     seed: int
+    selection: str
+    videos: str
 
 
 class CheckpointHeader(TypedDict, total=False):
@@ -49,6 +59,8 @@ class CheckpointHeader(TypedDict, total=False):
 TYPE_CLASS = "If it is a class of your own, type it: --detector FILE.py:CLASS"
 KINDS: dict[str, type] = {"detector": str, "tag": str, "options": dict, "faces": dict, "trained_on": dict}
 """What a header's values are, where they are read."""
+TRAINED_ON_KINDS: dict[str, type] = {"dataset": str, "world": str, "selection": str, "videos": str}
+"""The same of its `trained_on`."""
 
 
 CHECKSUM = re.compile(rb'(?<=\\"crc32\\": \\")[0-9a-f]{8}(?=\\"})')
@@ -110,10 +122,20 @@ def read_header(path: Path) -> CheckpointHeader:
         return {}  # Loading it will say what is wrong.
     content = parse_json(packed, dict, f"the header of {path}")
     content.pop("crc32", None)
-    for name, kind in KINDS.items():
+    _check_kinds(content, KINDS, path)
+    trained_on = content.get("trained_on", {})
+    _check_kinds(trained_on, TRAINED_ON_KINDS, path)
+    if not re.fullmatch(rf"([0-9a-f]{{{FINGERPRINT}}})*", trained_on.get("videos", "")):
+        raise BenchError(
+            f"the header of {path} has videos = {shorten(trained_on['videos'])}, as crossfake never writes"
+        )
+    return cast(CheckpointHeader, content)
+
+
+def _check_kinds(content: Mapping[str, object], kinds: Mapping[str, type], path: Path) -> None:
+    for name, kind in kinds.items():
         if not isinstance(content.get(name, kind()), kind):
             raise BenchError(f"the header of {path} has {name} = {shorten(content[name])}, as crossfake never writes")
-    return cast(CheckpointHeader, content)
 
 
 def find_named_detector(header: CheckpointHeader, checkpoint: Path | None, backend: str = "") -> Entry:

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationError
 
+from .cell_description import CellDescription
 from .display import say_once
 from .errors import BenchError
 from .readers import parse_json, read_parquet, shorten
 from .readers.tables import is_parquet, open_csv, read_csv_frame
 from .records import Record, describe_flaw
 from .score_tables import OURS, ConformedTable, TableForm, conform_table, conform_values, name_columns
-from .scorecard import CellDescription, Dropped, Polygon, Throughput
+from .scorecard import Dropped, Polygon, Throughput
 from .storage import write_atomically
 
 SCHEMA_VERSION = 1

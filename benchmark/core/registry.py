@@ -83,6 +83,11 @@ class Entry:
         return False
 
     @property
+    def is_trainable(self) -> bool:
+        """Whether it has a training."""
+        return not self.is_made and "train" in self.capabilities
+
+    @property
     def file(self) -> Path | None:
         """The user's own file that a `file.py:Name` plugin lives in; None for every other."""
         where = self.target.rpartition(":")[0]

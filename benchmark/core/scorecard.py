@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import AfterValidator, Field, PrivateAttr, TypeAdapter, ValidationError, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
+from .cell_description import CellDescription
 from .display import escape_texts
 from .errors import BenchError
 from .migrations import SCHEMA_VERSION, find_version, upgrade
@@ -22,41 +23,6 @@ LEVELS: tuple[Level, ...] = ("frame", "video")
 UNKNOWN = Estimate(None, None, None, 0, "not measured")
 NO_THRESHOLD = "0.5"
 """The rule of a threshold that was fixed on nothing."""
-
-
-class CellDescription(Record):
-    """Which detector, trained and tested on what: nothing of it is set where predictions come from elsewhere.
-
-    `scored` and `split` are what the predictions are of.
-    """
-
-    detector: str = ""
-    name: str = ""
-    backend: str = ""
-    train: str = ""
-    test: str = ""
-    seed: int = 0
-    limit: int | None = None
-    frames: int = 0
-    world: str = ""
-    protocol: str = ""
-    weights: str = ""
-    selection: str = ""
-    options: dict[str, object] = Field(default_factory=dict)
-    recipe_key: str = ""
-    train_key: str = ""
-    test_key: str = ""
-    scored: str = ""
-    split: str = ""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether anything is told."""
-        return bool(self.model_fields_set)
-
-    def list_missing(self) -> list[str]:
-        """Return the fields that a run's cell has and that this one doesn't tell."""
-        return [name for name in type(self).model_fields if name not in {*self.model_fields_set, "scored", "split"}]
 
 
 class MethodCell(Record):

@@ -124,6 +124,7 @@ def load_settings(
     made_from: Mapping[str, object] | None = None,
     config: Path | None = None,
     overrides: Iterable[str] = (),
+    tagged: bool = True,
 ) -> Settings:
     """Merge the layers for one detector.
 
@@ -133,6 +134,7 @@ def load_settings(
         made_from: a checkpoint's header; its options and face settings belong to the weights.
         config: the user's recipe.
         overrides: the user's `key=value` settings.
+        tagged: whether the shipped recipes name the variant: not one that they don't train.
 
     Raises:
         BenchError: a file is missing or isn't YAML, or a key or value isn't valid; names file, key and nearest key.
@@ -141,6 +143,8 @@ def load_settings(
     merged: Layer = {}
     for file in shipped:
         merged = _merge(merged, _load_layer(file, detector) if file.exists() else {})
+    if not tagged:
+        merged.pop("tag", None)
     own = {k: v for k, v in (made_from or {}).items() if k in ("tag", "options", "faces")}
     _check_keys(own, "the checkpoint's header")
     # Its options replace the recipes': an option left at its default then must not become a recipe's other value now.

@@ -50,6 +50,7 @@ def load_resolved_settings(
     made_from: Mapping[str, object] | None = None,
     config: Path | None = None,
     overrides: Iterable[str] = (),
+    tagged: bool = True,
 ) -> Settings:
     """Load a detector's settings to work with: the face finder `auto` becomes what it stands for here and now.
 
@@ -60,7 +61,9 @@ def load_resolved_settings(
     """
     from ...datasets.faces.finder import resolve
 
-    settings = load_settings(detector, demo=demo, made_from=made_from, config=config, overrides=overrides)
+    settings = load_settings(
+        detector, demo=demo, made_from=made_from, config=config, overrides=overrides, tagged=tagged
+    )
     faces = settings.faces.model_copy(update={"finder": resolve(settings.faces.finder)})
     return settings.model_copy(update={"faces": faces})
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, read_header
+from ..core.cell_description import NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
+from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, TrainedOn, read_header
 from ..core.contracts import ChecksTraining, InspectsTrainingSet
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
-from ..core.scorecard import CellDescription, ScoreCard, read_card
+from ..core.scorecard import ScoreCard, read_card
 from ..core.settings import Settings
 from ..core.storage import SCORECARD
 from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
 from .detectors import load_resolved_settings
-from .sources import DataRoot, DataSource, find_root, open_source
+from .sources import DataSource, check_excluded, find_root, join_protocols, open_source, read_exclude_list
 
 # Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
 TRAIN_KEY_VERSION = 1
@@ -41,6 +43,7 @@ class Request:
     limit: int | None = None
     checkpoint: Path | None = None
     engine: str = "inline"
+    exclude: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,39 +122,49 @@ class Cell:
         return self.folder / f"test.{_strip_separators(self.test.label)}.{self.test_key}"
 
     @property
-    def protocol(self) -> str:
-        """Where the data is from, the demo world first: rows of other worlds never share a table."""
-        trained, tested = self.train.origin, self.test.origin
-        if trained.protocol == tested.protocol:
-            return tested.protocol
-        if tested.demo:
-            return f"{tested.protocol}, trained on {trained.protocol if trained.demo else 'other'} data"
-        return f"{trained.protocol}, tested on other data"
+    def is_trained_here(self) -> bool:
+        """Whether its run trains it: not where weights are given, it can't be trained, or there are no epochs."""
+        return not self.checkpoint and self.entry.is_trainable and self.settings.train.epochs > 0
 
     def _describe_weights(self) -> str:
         if self.checkpoint:
             return "given checkpoint"
-        return "given object" if self.entry.is_made else "trained here"
+        if self.entry.is_made:
+            return "given object"
+        if not self.entry.is_trainable:
+            return "its own"
+        return TRAINED_HERE if self.is_trained_here else "not trained"
+
+    @cached_property
+    def trained_on(self) -> TrainedOn:
+        """What is known of where the weights come from; nothing of those that somebody else made."""
+        if self.is_trained_here:
+            return {"dataset": self.train.label, "selection": SOURCE_VAL}
+        return read_header(self.checkpoint).get("trained_on", {}) if self.checkpoint else {}
 
     def describe(self) -> CellDescription:
         """Describe the cell for plan.json and the scorecard."""
+        trained_on, protocol = self.trained_on, join_protocols(self.train.origin, self.test.origin)
         return CellDescription(
             detector=self.entry.name,
             name=self.name,
             backend=self.entry.backend or "any",
-            train=self.train.label,
+            train=trained_on.get("dataset", NOT_KNOWN),
             test=self.test.label,
             seed=self.seed,
             limit=self.test.limit,
             frames=self.settings.faces.frames,
-            world=self.protocol.partition(" ")[0],
-            protocol=self.protocol,
+            world=protocol.partition(" ")[0],
+            protocol=protocol,
             weights=self._describe_weights(),
-            selection="source val",
+            selection=trained_on.get("selection", SOURCE_VAL) if trained_on else NOT_KNOWN,
             options=self.options,
             recipe_key=hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
             train_key=self.train_key,
             test_key=self.test_key,
+            source=self.train.label,
+            excluded=sorted(v.id for v in self.test.list_excluded("test")),
+            trained_without=len(self.train.list_excluded("train", "val")) if self.is_trained_here else 0,
         )
 
 
@@ -213,11 +226,15 @@ def make_plan(
     if not tests:
         check_trainable(request, entries)
     check_settings(request, entries)
+    excluded = read_exclude_list(request.exclude) if request.exclude else frozenset()
     root = find_root(data, reporter, pool, render)
     if not render and root.demo is not None and not root.demo.complete:
         return []
     wanted = dict.fromkeys((request.train, *request.tests))
-    cells = make_cells(request, entries, root, {name: open_source(name, root, request.limit) for name in wanted})
+    sources = {name: open_source(name, root, request.limit, excluded) for name in wanted}
+    if request.exclude:
+        check_excluded(request.exclude, excluded, sources.values(), reporter)
+    cells = make_cells(request, entries, sources)
     check_data(cells, tests)
     check_detectors([c for c in cells if read_finished(c) is None])
     return cells
@@ -246,7 +263,9 @@ def read_finished(cell: Cell) -> ScoreCard | None:
     except BenchError:  # Half-written by a full disk, say: it will be made anew.
         return None
     draws = cell.settings.score.draws
-    return card if isinstance(card, ScoreCard) and card.is_current and card.draws == draws else None
+    return (
+        card if isinstance(card, ScoreCard) and card.is_current and card.cell.source and card.draws == draws else None
+    )
 
 
 def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
@@ -255,10 +274,10 @@ def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
         {
             "detector": c.name,
             "backend": c.entry.backend or "any",
-            "train": c.train.label,
+            "train": c.describe().train,
             "test": c.test.label,
             "seed": c.seed,
-            "train videos": len(c.train.split("train")),
+            "train videos": len(c.train.split("train")) if c.is_trained_here else 0,
             "val": len(c.train.split("val")),
             "test videos": len(c.test.split("test")),
             "state": "reused" if read_finished(c) else "to do",
@@ -283,7 +302,7 @@ def check_trainable(request: Request, entries: list[Entry]) -> None:
             )
 
 
-def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: dict[str, DataSource]) -> list[Cell]:
+def make_cells(request: Request, entries: list[Entry], sources: dict[str, DataSource]) -> list[Cell]:
     """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
     entries = list({(e.name, e.target): e for e in entries}.values())  # An alias is not a second detector.
     tests = list({sources[t].label: t for t in request.tests}.values())
@@ -293,7 +312,13 @@ def make_cells(request: Request, entries: list[Entry], root: DataRoot, sources: 
     demo = sources[request.train].origin.demo is not None
     settings = {
         e.name: load_resolved_settings(
-            e.name, demo=demo, made_from=made_from, config=request.config, overrides=request.overrides
+            e.name,
+            demo=demo,
+            made_from=made_from,
+            config=request.config,
+            overrides=request.overrides,
+            # A recipe names what it trains: neither weights that are given nor a class of somebody's own.
+            tagged=not request.checkpoint and e.is_trainable and code_hash(e) is None,
         )
         for e in entries
     }
@@ -328,7 +353,7 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
         BenchError: names the split and what it lacks.
     """
     for source, split in {(c.test, "test"): None for c in cells if tests} | {
-        (c.train, s): None for c in cells for s in ("train", "val") if not c.checkpoint
+        (c.train, s): None for c in cells for s in ("train", "val") if c.is_trained_here
     }:
         videos = source.split(split)
         counts = {label: sum(v.label == label for v in videos) for label in (REAL, FAKE)}

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 
 from ...detectors import create_from, get_cropper, load_from
+from ..core.cell_description import NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
 from ..core.checkpoints import TrainedOn, read_header, save
 from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
 from ..core.errors import BenchError
+from ..core.keys import hash_key
 from ..core.migrations import SCHEMA_VERSION
 from ..core.predictions import PartialPredictions, PredictionsMetadata, has_predictions, keep_main, read_predictions
 from ..core.progress import Reporter
 from ..core.provenance import collect_provenance
-from ..core.scorecard import Card, CellDescription, Failure, ScoreCard, Scoring
+from ..core.scorecard import Card, Failure, ScoreCard, Scoring
 from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, write_json, write_text
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.scoring import fit_operating_point, make_scorecard
+from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
 from .engines import ENGINES
 from .plan import Cell, read_finished
@@ -34,6 +37,10 @@ from .worst_cases import locate_artifacts
 if TYPE_CHECKING:
     from ..core.types import Face
     from .sources import DataSource
+
+
+SHARED = "contaminated.txt"
+"""The test videos that a detector was trained on, as `--exclude` takes them."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,13 @@ class Stages:
         )
         report = training.run()
         write_json(cell.folder / "training.json", report)
-        trained_on: TrainedOn = {"dataset": source.label, "world": source.origin.world, "seed": cell.seed}
+        trained_on: TrainedOn = {
+            "dataset": source.label,
+            "world": source.origin.world,
+            "seed": cell.seed,
+            "selection": SOURCE_VAL,
+            "videos": fingerprint_videos([*source.split("train"), *source.split("val")]),
+        }
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)
@@ -193,6 +206,31 @@ class Stages:
             partial_predictions.finish(table, metadata.merge(known))
         return path
 
+    def describe(self) -> CellDescription:
+        """Describe the cell, with what its checkpoint tells of the training and who of the test set was in it."""
+        cell = self.cell
+        described = cell.describe()
+        files = [p for p in (cell.folder / CHECKPOINT, cell.checkpoint) if p and p.is_file()]
+        if described.weights == TRAINED_HERE and not files:  # A function may make what has no training.
+            lacking = {"weights": "its own", "train": NOT_KNOWN, "selection": NOT_KNOWN, "trained_without": 0}
+            return described.model_copy(update=lacking)
+        header = read_header(files[0]) if files else {}
+        shared = find_shared_videos(cell.test.split("test"), header)
+        if shared is None:
+            return described
+        if shared:
+            self._write_shared([video.id for video in shared])
+        told = {"training_videos": hash_key(header["trained_on"]["videos"]), "contaminated": len(shared)}
+        return described.model_copy(update=told)
+
+    def _write_shared(self, shared: list[str]) -> None:
+        path = self.cell.test_folder / SHARED
+        write_text(path, "".join(f"{video}\n" for video in shared))
+        self.options.reporter.say(
+            f"contaminated: {self.cell.name} was trained on {len(shared)} test videos of {self.cell.test.label}, "
+            f"first: {shared[0]}. To leave them out: --exclude {path}"
+        )
+
     def fit_operating_point(self) -> tuple[float | None, float | None]:
         """Return threshold and temperature fixed on the source validation split; None where that lacks a class."""
         cell = self.cell
@@ -206,7 +244,7 @@ class Stages:
         draws = self.cell.settings.score.draws
         card = make_scorecard(path, threshold, draws, temperature=temperature)
         told = {
-            "cell": card.cell.merge(self.cell.describe()),  # As today, also where the predictions are older.
+            "cell": card.cell.merge(self.describe()),  # As today, also where the predictions are older.
             "score": Scoring(draws=draws),
             "provenance": collect_provenance(self.options.command),
         }

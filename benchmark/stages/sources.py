@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ..core.errors import BenchError, make_unknown_error
+from ..core.errors import BenchError, did_you_mean, make_unknown_error
 from ..core.keys import hash_key, manifest_key
 from ..core.limits import MOST_SEED
 from ..core.progress import Reporter
+from ..core.readers import read_text, shorten
 from ..core.settings import FaceSettings
 from ..core.storage import cache_home, expand_user, hold_lock
 from ..core.types import FAKE, REAL, Video
@@ -53,9 +54,21 @@ class DataRoot:
         return f"demo {d.size}, seed {d.seed}{world}{donors}{generator}"
 
 
+def join_protocols(trained: DataRoot, tested: DataRoot) -> str:
+    """Say where the data to train and to test on is from, a demo world first: rows of others never share a table."""
+    if trained.protocol == tested.protocol:
+        return tested.protocol
+    if tested.demo:
+        return f"{tested.protocol}, trained on {trained.protocol if trained.demo else 'other'} data"
+    return f"{trained.protocol}, tested on other data"
+
+
 @dataclass(frozen=True, eq=False)
 class DataSource:
-    """One dataset at one compression: where it is and which videos it has, `limit`ed if asked."""
+    """One dataset at one compression: where it is and which videos it has, `limit`ed if asked.
+
+    `excluded` are the ids and paths of videos that take no part.
+    """
 
     name: str
     compression: str
@@ -63,6 +76,7 @@ class DataSource:
     videos: Sequence[Video]
     root: DataRoot
     limit: int | None
+    excluded: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:
@@ -87,8 +101,16 @@ class DataSource:
     def _videos_by_split(self) -> dict[str, list[Video]]:
         found: dict[str, list[Video]] = {}
         for video in self.videos:
-            found.setdefault(video.split, []).append(video)
+            if not self._excludes(video):
+                found.setdefault(video.split, []).append(video)
         return found
+
+    def list_excluded(self, *splits: str) -> list[Video]:
+        """Return the videos of some splits that take no part."""
+        return [v for v in self.videos if v.split in splits and self._excludes(v)] if self.excluded else []
+
+    def _excludes(self, video: Video) -> bool:
+        return bool(self.excluded) and (video.id in self.excluded or str(video.path) in self.excluded)
 
     def key(self, splits: Iterable[str]) -> str:
         """Hash which videos the splits hold."""
@@ -219,7 +241,9 @@ def render_demo(
         render_world(folder, size, seed, world, pool, tick)
 
 
-def open_source(name: str, root: DataRoot, limit: int | None = None) -> DataSource:
+def open_source(
+    name: str, root: DataRoot, limit: int | None = None, excluded: frozenset[str] = frozenset()
+) -> DataSource:
     """Find a dataset (`ff++`, `celebdf`, `ff++:c40`, ...) under a root and list its videos.
 
     Raises:
@@ -228,7 +252,41 @@ def open_source(name: str, root: DataRoot, limit: int | None = None) -> DataSour
     from ...datasets.base import load_videos
 
     entry, compression, home, videos = load_videos(name, root.path)
-    return DataSource(entry.name, compression, home, videos, root, limit)
+    return DataSource(entry.name, compression, home, videos, root, limit, excluded)
+
+
+def read_exclude_list(path: Path) -> frozenset[str]:
+    """Read which videos take no part: an id or a path a line; `#` begins a remark.
+
+    Raises:
+        BenchError: there is no such file, it is no text, or it names no video.
+    """
+    if not path.is_file():
+        raise BenchError(f"no list {path}. --exclude takes a text file with the id or path of a video a line")
+    lines = map(str.strip, read_text(path).splitlines())
+    found = frozenset(line.removeprefix("./") for line in lines if line and not line.startswith("#"))
+    if not found:
+        raise BenchError(f"{path} names no video. --exclude takes a text file with the id or path of a video a line")
+    return found
+
+
+def check_excluded(path: Path, names: frozenset[str], sources: Iterable[DataSource], reporter: Reporter) -> None:
+    """Say which names of an exclude list are no video's here.
+
+    Raises:
+        BenchError: none is; tells one, and the nearest id.
+    """
+    ids = {name for source in sources for v in source.videos for name in (v.id, str(v.path))}
+    unknown = sorted(names - ids)
+    if not unknown:
+        return
+    ending = unknown[0].rpartition("/")[2]
+    near = [i for i in sorted(ids) if i.endswith(ending)] or sorted(ids)[:1000]  # All of a large set would take long.
+    first = f"first: {shorten(unknown[0])}.{did_you_mean(unknown[0], near)}"
+    told = f"{len(unknown)} of {len(names)} lines of {path} are no video of these datasets; {first}"
+    if len(unknown) == len(names):
+        raise BenchError(f"{told} Write ids as scorecards and predictions have them")
+    reporter.say(f"note: {told}")
 
 
 def _limit_videos(videos: list[Video], limit: int) -> list[Video]:

@@ -32,7 +32,7 @@ def read_pictures(
     """
     lost = [] if lost is None else lost
     for picture in pictures:
-        content = _read_content(picture.file, picture.key)
+        content = read_content(picture.file, picture.key)
         if content is None:
             lost.append(LostFrame(picture.frame, f"no file {Path(picture.key or picture.file).name}"))
             continue
@@ -68,7 +68,7 @@ def _read_landmarks(picture: Picture) -> np.ndarray | None:
     given = picture.landmarks
     if isinstance(given, bytes):
         return np.frombuffer(given, "<f4").reshape(POINTS, 2)
-    content = _read_content(picture.file if picture.key else given, given if picture.key else "") or b""
+    content = read_content(picture.file if picture.key else given, given if picture.key else "") or b""
     try:
         if content[:6] == b"\x93NUMPY":
             points = np.load(io.BytesIO(content), allow_pickle=False)
@@ -84,7 +84,8 @@ def _make_detection(landmarks: np.ndarray) -> Detection:
     return Detection(np.concatenate([landmarks[:68].min(0), landmarks[:68].max(0)]), landmarks, 1.0)
 
 
-def _read_content(file: str, key: str) -> bytes | None:
+def read_content(file: str, key: str) -> bytes | None:
+    """Return what a file holds, or what an LMDB (the folder `file`) has under a key; None where there is no such."""
     if key:
         return read_lmdb_value(file, key)
     try:

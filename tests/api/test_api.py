@@ -44,7 +44,7 @@ def test_an_object_is_reused_while_it_stays_the_same(tiny_world, tmp_path):
     other = run(Brightness(0.5), tiny_world, tmp_path)
     assert again.folders == first.folders
     assert other.folders != first.folders
-    assert first.cards[0].cell.name == "local/Brightness.small"
+    assert first.cards[0].cell.name == "local/Brightness"
     assert first.cards[0].cell.weights == "given object"
     assert first.cards[0].video.auc == again.cards[0].video.auc
 
@@ -86,7 +86,7 @@ def test_a_torch_module_is_keyed_by_its_weights(tiny_world, tmp_path):
 
     assert make_entry(make(0)).code == make_entry(make(0)).code != make_entry(make(1)).code
     results = run([make(0), make(1)], tiny_world, tmp_path)
-    assert [card.cell.name for card in results.cards] == ["local/Sequential.small"] * 2
+    assert [card.cell.name for card in results.cards] == ["local/Sequential"] * 2
     assert len(results.folders) == 2
 
 

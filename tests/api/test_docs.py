@@ -22,7 +22,7 @@ def test_the_code_runs(tiny_world, tmp_path, monkeypatch, capsys):
     for block in blocks:
         exec(compile(block.replace("data=", "workers=0, data="), str(PAGE), "exec"), space)
     table = space["results"].table()
-    assert set(table["detector"]) == {"local/brightness.small", "local/function.small"}
+    assert set(table["detector"]) == {"local/brightness", "local/function"}
     assert list(table) == ["detector", "train", "test", "seed", "metric", "value", "lo", "hi", "n"]
     assert (tmp_path / "board" / "leaderboard.html").is_file()
     assert "0.888" in capsys.readouterr().out

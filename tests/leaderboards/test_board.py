@@ -55,6 +55,8 @@ def test_the_json_has_what_the_tables_show(tmp_path, make, make_failed):
         "drop": None,
         "worst_group": None,
         "coverage": [],
+        "contaminated": [],
+        "excluded": [],
         "best": False,
         "auc_of_all": None,
         "lost": [{"seed": 0, "status": "failed", "error": "out of luck"}],

@@ -25,12 +25,12 @@ def cells(text: str, start: str, heading: str = "## ") -> list[str]:
 def test_the_matrix_and_the_tables_below_it_hold_every_number(make):
     text = md.render_markdown(make_tables([make(), make("ff++:c23", 0.9)]))
     assert cells(text, "video AUC") == [
-        *("video AUC [95 % CI]", "backend", "train", "seed", "ff++:c23", "celebdf"),
+        *("video AUC [95 % CI]", "backend", "train", "selection", "seed", "ff++:c23", "celebdf"),
         *("mean AUC", "rank", "duels won"),
         *("img/s", "M params", "GFLOPs", "row"),
     ]
     assert cells(text, "meso4") == [
-        *("meso4", "torch", "ff++:c23", "0", "0.900 [0.850, 0.950]", "0.750 [0.700, 0.800]"),
+        *("meso4", "torch", "ff++:c23", "source val", "0", "0.900 [0.850, 0.950]", "0.750 [0.700, 0.800]"),
         *("0.677 (no interval: no predictions to compare)", "", ""),
         *("100", "0.03", "2.5", "rrr"),
     ]
@@ -60,7 +60,7 @@ def test_a_row_of_failures_alone_knows_neither_speed_nor_size(make_failed):
 
 def test_seeds_that_failed_are_counted(make, make_failed):
     text = md.render_markdown(make_tables([make(), make_failed(seed=1, train_key="ccc")]))
-    assert cells(text, "meso4")[3:5] == ["0, 1", "0.750 [0.700, 0.800] (1 of 2 seeds)"]
+    assert cells(text, "meso4")[4:6] == ["0, 1", "0.750 [0.700, 0.800] (1 of 2 seeds)"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.core.scorecard import CellDescription, Coverage, Dropped, Throughput
+from crossfake.benchmark.core.cell_description import CellDescription
+from crossfake.benchmark.core.scorecard import Coverage, Dropped, Throughput
 from crossfake.benchmark.stats import calibration
 from crossfake.benchmark.stats.scoring import make_scorecard
 from crossfake.leaderboards.terminal import format_card, format_footnote, format_summary

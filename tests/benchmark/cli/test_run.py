@@ -54,7 +54,7 @@ def test_every_test_set_gets_a_scorecard(toy_runs):
 
 
 def test_the_run_folder_tells_its_story(toy_runs):
-    folder = only(toy_runs, "demo/local-toy.brightness.small/ff++-c23.seed0.*")
+    folder = only(toy_runs, "demo/local-toy.brightness/ff++-c23.seed0.*")
     assert {"config.yaml", "plan.json", "log.txt", "provenance.json", "val"} <= {p.name for p in folder.iterdir()}
     test = only(folder, "test.celebdf.*")
     assert {p.name for p in test.iterdir()} == {"predictions.parquet", "scorecard.json"}

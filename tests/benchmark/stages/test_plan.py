@@ -193,7 +193,7 @@ def test_sets_without_a_train_split_are_refused_unless_there_is_a_checkpoint():
 def test_a_request_becomes_detectors_times_seeds_times_tests(planned):
     request = Request(("meso4", "resnet34"), "ff++", ("celebdf", "ff++"), seeds=(0, 5))
     sources = {"ff++": planned.source(), "celebdf": planned.source("celebdf", "")}
-    cells = make_cells(request, check_names(request), sources["ff++"].root, sources)
+    cells = make_cells(request, check_names(request), sources)
     assert [(c.name, c.seed, c.test.label) for c in cells] == [
         (name, seed, test) for name in ("meso4", "resnet34") for seed in (0, 5) for test in ("celebdf", "ff++:c23")
     ]
@@ -236,5 +236,8 @@ def test_data_from_elsewhere_never_counts_as_the_demo_worlds(planned, tmp_path):
     (own / "inside").mkdir(parents=True)
     (own / MARKER).write_text(json.dumps({"size": "tiny", "seed": 4, "complete": True}))
     elsewhere = replace(planned.source("folder", "", demo=world), home=own / "inside")
-    assert planned.cell(train=demo, test=elsewhere).protocol == "demo tiny, seed 4, trained on demo tiny, seed 0 data"
-    assert planned.cell(test=elsewhere).protocol == "demo tiny, seed 4, trained on other data"
+    assert (
+        planned.cell(train=demo, test=elsewhere).describe().protocol
+        == "demo tiny, seed 4, trained on demo tiny, seed 0 data"
+    )
+    assert planned.cell(test=elsewhere).describe().protocol == "demo tiny, seed 4, trained on other data"

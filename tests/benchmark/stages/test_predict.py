@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from crossfake.benchmark.core.cell_description import CellDescription
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import (
     PartialPredictions,
@@ -18,7 +19,6 @@ from crossfake.benchmark.core.predictions import (
     read_predictions,
     write_predictions,
 )
-from crossfake.benchmark.core.scorecard import CellDescription
 from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
 from crossfake.benchmark.stages.predict import predict
 from crossfake.benchmark.stats.scoring import compute_scorecard, make_scorecard

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import bench
+from crossfake.benchmark.core.cell_description import CellDescription
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
-from crossfake.benchmark.core.scorecard import CellDescription
 from crossfake.benchmark.stats.attributes import with_attributes
 from crossfake.benchmark.stats.bootstrap import delong
 from crossfake.benchmark.stats.paired import METRICS, check_same_videos, compare, pair_test_sets, read_run
