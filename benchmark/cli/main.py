@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from ..core.display import escape_line, make_streams_lenient, say
@@ -104,14 +108,41 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Stopped(KeyboardInterrupt):
+    """A signal that ends the work as Ctrl-C does."""
+
+    code = 128 + signal.SIGINT
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[None]:
+    """Let SIGTERM (schedulers send it) and SIGHUP (of a closed terminal; not after nohup) do what Ctrl-C does."""
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        error = _Stopped()
+        error.code = 128 + number
+        raise error
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    known = {number: handler for number, handler in before.items() if handler is signal.SIG_DFL}
+    try:
+        for number in known if threading.current_thread() is threading.main_thread() else ():
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code (2: the user's mistake, told in one line)."""
     make_streams_lenient()
     arguments = argparse.Namespace(verbose=False)
     try:
-        arguments = _parse(argv)
-        arguments.command = _quote_command(sys.argv[1:] if argv is None else argv)
-        return int(arguments.action(arguments) or 0)
+        with _stop_on_signals():
+            arguments = _parse(argv)
+            arguments.command = _quote_command(sys.argv[1:] if argv is None else argv)
+            return int(arguments.action(arguments) or 0)
     except BenchError as error:
         if arguments.verbose:
             say(traceback.format_exc(), aside=True)
@@ -125,9 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = f"{error.strerror or error}: {error.filename}" if named else str(error)
         say(f"bench: error: {escape_line(told)}", aside=True)
         return 2
-    except KeyboardInterrupt:
-        print("bench: stopped; what is finished is kept, the same command goes on from there", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        say("bench: stopped; what is finished is kept, the same command goes on from there", aside=True)
+        return stopped.code if isinstance(stopped, _Stopped) else _Stopped.code
 
 
 def _quote_command(argv: Sequence[str]) -> str:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
+from .display import escape_line, say
 from .errors import BenchError
+from .owners import get_owner, parse_owner
 
 # The files of a run's folder, and of the folders of its test sets.
 CHECKPOINT = "checkpoint.safetensors"
 PREDICTIONS, SCORECARD, FAILURE = "predictions.parquet", "scorecard.json", "failure.json"
+STALE_SECONDS = 24 * 3600.0
+"""The age from which on a half-written file is nobody's work any more, where its owner can't be asked."""
 
 
 _ERRNO = re.compile(r"\b(?:errno|os error) (\d+)", re.IGNORECASE)  # As Arrow, FFmpeg and safetensors write it.
@@ -108,18 +115,60 @@ def _find_cache_home() -> Path | None:
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the name `path` in one step, else it is removed.
 
+    Where the power fails, `path` is what it was before, or whole.
+
     Raises:
         WriteError: it can't be written.
     """
     make_folder(path.parent)
+    sweep(path.parent)
     # The suffix stays last, since writers such as PyAV and OpenCV choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:32]}.{get_owner()}-{next(_numbers)}.tmp{path.suffix}")
     try:
         with name_write_errors(path, temporary):
             yield temporary
+            _flush(temporary)
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_numbers = count()
+
+
+def _flush(file: Path) -> None:
+    """Have the disk hold what was written."""
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that are gone left half-written in a folder, the first time this one writes there.
+
+    Of those that can't be asked, such as another host's, that is what is a day old.
+    """
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for path in folder.glob(".*.tmp*"):
+        if (found := _TEMPORARY.fullmatch(path.name)) and _is_left_over(path, found["owner"]):
+            path.unlink(missing_ok=True)
+
+
+def _is_left_over(path: Path, owner: str | None) -> bool:
+    known = parse_owner(owner or "")
+    try:
+        return (known is not None and known.is_gone()) or time.time() - path.stat().st_mtime > STALE_SECONDS
+    except FileNotFoundError:  # It was finished meanwhile.
+        return False
+
+
+_swept: set[Path] = set()
+# Versions before this one wrote the process's number alone.
+_TEMPORARY = re.compile(r"\..*\.(?:(?P<owner>[^.]+)-\d+|\d+)\.tmp(?:\.[^.]*)?", re.DOTALL)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,14 +184,44 @@ def write_json(path: Path, content: object) -> None:
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold an inter-process lock named after `path`; the system frees it when its holder is killed."""
-    from filelock import FileLock
+    """Hold an inter-process lock named after `path`; the system frees it when its holder is killed.
+
+    Who has to wait is told, on stderr, for whom and since when.
+    """
+    from filelock import FileLock, Timeout
 
     make_folder(path.parent)
     lock = FileLock(str(path.with_name(f".{path.name}.lock")), mode=0o644)
+    note = path.with_name(f".{path.name}.owner")
     with name_write_errors(Path(lock.lock_file)):
-        lock.acquire()
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            say(f"waiting for {path}, which {_describe_holder(note)} is at work on", aside=True)
+            lock.acquire()
     try:
+        with name_write_errors(note):
+            note.write_text(f"{_name_user()}\n{get_owner()}\n", encoding="utf-8")
         yield
     finally:
+        note.unlink(missing_ok=True)
         lock.release()
+
+
+def _describe_holder(note: Path) -> str:
+    """Say who holds a lock, where, and since when, as far as its note tells."""
+    try:
+        user, holder = note.read_text(encoding="utf-8").split()
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(note.stat().st_mtime))
+    except (OSError, ValueError):  # Its holder has just begun, or has just finished.
+        return "another process"
+    known = parse_owner(holder)
+    where = f"process {known.pid} on {known.host.partition('+')[0]}" if known else "another process"
+    return f"{where} ({escape_line(user)}, since {since})"
+
+
+def _name_user() -> str:
+    try:
+        return getpass.getuser().replace(" ", "_")
+    except (OSError, KeyError):  # A number that has no name here.
+        return str(os.getuid())

@@ -25,6 +25,10 @@ from .errors import BenchError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD = 3  # How many items a worker's share of the look-ahead is.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a command as Ctrl-C does."""
+BROKEN = "broken"
+"""A file in the pool's folder that says: nobody waits for results any more."""
 _resting = threading.Lock()  # In a worker: held all the time but while it computes.
 
 
@@ -90,6 +94,7 @@ class WorkerPool:
             while waiting:
                 yield _take(waiting, ordered).result()
         except BrokenProcessPool:
+            (Path(started.folder.name) / BROKEN).touch()
             self.close()
             raise BenchError(
                 "a worker process ended too soon: killed, perhaps for want of memory, or stopped by the error above. "
@@ -158,8 +163,11 @@ def limit_to_one_thread() -> Iterator[None]:
 
 @contextmanager
 def _block_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C from the processes that are started meanwhile: it reaches the parent, too, which closes the pool."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Keep from the processes that are started meanwhile what stops a command: it reaches the parent, too.
+
+    That closes the pool, which ends them without a half-sent result.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
     finally:
@@ -176,6 +184,14 @@ def _start_worker(watched: Connection, folder: str) -> None:
     """Make this process a worker, which ends with its parent or with the pool, whichever is first."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # For a face finder that runs on torch, which is imported later.
     _resting.acquire()
+
+    def end_if_closed(*_: object) -> None:
+        if watched.poll(0):
+            _end(folder)
+
+    # The pool's own means to end who waits for work; anybody else's, such as a scheduler's, is the parent's affair.
+    signal.signal(signal.SIGTERM, end_if_closed)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     for watch in (lambda: _end_with_parent(folder), lambda: _end_with_pool(watched, folder)):
         threading.Thread(target=watch, daemon=True).start()
     import cv2
@@ -192,6 +208,8 @@ def _end_with_parent(folder: str) -> None:
 def _end_with_pool(watched: Connection, folder: str) -> None:
     """End this process when the pool is closed, but never while it sends a result: half of one, the parent waits on."""
     watched.poll(None)
+    if (Path(folder) / BROKEN).exists():
+        _end(folder)
     with _resting:
         _end(folder)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -16,11 +15,12 @@ from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key
 from ...benchmark.core.settings import FaceSettings
+from ...benchmark.core.storage import sweep
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video, name_person
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_thread
 from ..walk import stands_for_bytes
 from .crop import cut_context_crop
-from .face_store import FaceStore, encode, list_shards, write_shard
+from .face_store import FaceStore, encode, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
 from .lost import note_lost
 from .masks import put_forged_first, stat_mask
@@ -32,7 +32,6 @@ from .worklist import WorkItem, make_worklist
 
 CHUNK = 16
 SHARD_BYTES = 256 << 20  # What a worker holds in memory, at most, besides the video it is at.
-STALE_SECONDS = 24 * 3600
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
@@ -78,7 +77,7 @@ def prepare(
     tasks = make_worklist(videos, store, settings.frames)
     if any(task.needs_finder for task in tasks):
         load_finder(settings.finder)  # So that what is missing is told at once, and not by a worker.
-        _remove_stale(folder)
+        sweep(folder)
     chunks = [tasks[i : i + CHUNK] for i in range(0, len(tasks), CHUNK)]
     done, prepared = 0, partial(prepare_chunk, settings=settings, folder=folder)
     counts = (pool if len(chunks) > 1 else IN_PROCESS).map(prepared, chunks, ordered=False)
@@ -219,10 +218,3 @@ def cut_faces(
         several += len(detections) > 1
         cuts.append([face for d in detections if d and (face := cut_context_crop(frame, index, d, context))])
     return cuts, several
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what killed runs left half-written, a day later: until then it may be another machine's work."""
-    for path in set(folder.glob(".*.tmp.arrow")) - set(list_shards(folder)):
-        if time.time() - path.stat().st_mtime > STALE_SECONDS:
-            path.unlink(missing_ok=True)

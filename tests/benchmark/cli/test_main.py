@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -264,3 +266,29 @@ def test_weights_are_asked_for_before_any_are_fetched(capsys, monkeypatch, tmp_p
     monkeypatch.setattr("crossfake.benchmark.stages.detectors.create_from", lambda *_: pytest.fail("built"))
     (tmp_path / "x.jpg").write_bytes(b"")
     assert "caddm needs weights: --checkpoint FILE" in mistake(capsys, "predict --detector caddm", tmp_path / "x.jpg")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_what_stops_a_command_is_told_in_one_line_and_leaves_nothing_half_written(
+    number, code, tiny_world, tmp_path, capsys
+):
+    mine = tmp_path / "mine.py"
+    mine.write_text(f"import os\nclass Mine:\n    def score(self, frames):\n        os.kill({os.getpid()}, {number})\n")
+    before = signal.getsignal(number)
+    given = {"detector": f"{mine}:Mine", "data": tiny_world, "out": tmp_path}
+    assert bench("predict --test dfdc --workers 0 --set faces.frames=4", **given) == code
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == "bench: stopped; what is finished is kept, the same command goes on from there"
+    assert [*tmp_path.iterdir()] == [mine]
+    assert signal.getsignal(number) is before
+
+
+def test_after_nohup_a_closed_terminal_stops_nothing(tmp_path):
+    code = """
+import os, signal, sys
+from crossfake.benchmark.cli import main
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with main._stop_on_signals():
+    os.kill(os.getpid(), signal.SIGHUP)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

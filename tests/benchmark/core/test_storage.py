@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from crossfake.benchmark.core import storage
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.keys import hash_key
+from crossfake.benchmark.core.owners import get_owner, parse_owner
 from crossfake.benchmark.core.readers import read_json
-from crossfake.benchmark.core.storage import cache_home, hold_lock, write_atomically, write_json, write_text
+from crossfake.benchmark.core.storage import cache_home, hold_lock, sweep, write_atomically, write_json, write_text
 from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +58,7 @@ def test_a_failure_keeps_what_was_there(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_a_kill_keeps_what_was_there(tmp_path):
+def test_a_kill_keeps_what_was_there_and_what_is_half_written_is_swept_away(tmp_path, monkeypatch):
     path = tmp_path / "card.json"
     write_json(path, {"old": 1})
     code = f"""
@@ -67,8 +72,76 @@ def test_a_kill_keeps_what_was_there(tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert read_json(path, dict) == {"old": 1}
-    left = [p for p in tmp_path.iterdir() if p != path]
-    assert all(p.name.startswith(".") for p in left)  # Hidden, so that no glob for cards finds it.
+    (left,) = (p for p in tmp_path.iterdir() if p != path)
+    assert left.name.startswith(".card.")  # Hidden, so that no glob for cards finds it.
+    sweep(tmp_path)
+    assert left.exists()  # Only the first time: a folder may have many files.
+    monkeypatch.setattr(storage, "_swept", set())
+    sweep(tmp_path)
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_is_half_written_stays_while_its_owner_may_be_at_work_on_it(tmp_path, monkeypatch):
+    ours = get_owner()
+    ended = ours._replace(token="0" * 8)  # A process that had our number, as in containers.
+    names = {
+        "ours": f".a.{ours}-7.tmp.json",
+        "parent's": f".b.c.{ours._replace(pid=os.getppid())}-0.tmp",
+        "elsewhere": f".a.{ours._replace(host='other')}-0.tmp.arrow",
+        "old format": ".a.12345.tmp.arrow",
+        "no file of ours": ".notes.tmp.txt",
+        "ended": f".a.{ended}-0.tmp.json",
+    }
+    for name in names.values():
+        (tmp_path / name).touch()
+    monkeypatch.setattr(storage, "_swept", set())
+    sweep(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {*names.values()} - {names["ended"]}
+    for name in names.values():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    monkeypatch.setattr(storage, "_swept", set())
+    sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [names["no file of ours"]]
+
+
+@pytest.mark.parametrize("text", ["", "a-1", "a-b-00000000", "a.b-1-00000000", "a-1-0000000g", f"a-1-{'0' * 9}"])
+def test_names_that_are_of_no_owner(text):
+    assert parse_owner(text) is None
+    assert parse_owner(str(get_owner())) == get_owner()
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(os.readlink(f"/proc/self/fd/{handle}")))
+    monkeypatch.setattr(os, "replace", lambda old, new, move=os.replace: done.append("renamed") or move(old, new))
+    write_text(tmp_path / "a.txt", "whole")
+    assert [Path(name).suffixes[-2:] for name in done] == [[".tmp", ".txt"], []]
+    assert done[1] == "renamed"
+
+
+def test_who_waits_for_a_lock_is_told_for_whom_and_since_when(tmp_path, capsys):
+    path, ready = tmp_path / "store", threading.Event()
+
+    def wait() -> None:
+        ready.set()
+        with hold_lock(path):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    with hold_lock(path):
+        waiting.start()
+        assert ready.wait(20)
+        for _ in range(400):
+            if said := capsys.readouterr().err:
+                break
+            time.sleep(0.05)
+    waiting.join(20)
+    host = get_owner().host.partition("+")[0]
+    assert re.fullmatch(
+        rf"waiting for {path}, which process {os.getpid()} on {host} \(\S+, since [\d :-]{{19}}\) is at work on\n", said
+    )
+    assert [p.name for p in tmp_path.iterdir()] == [".store.lock"]
 
 
 def test_text_is_utf8_and_json_is_for_every_reader(tmp_path):

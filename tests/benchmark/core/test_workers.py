@@ -173,5 +173,13 @@ def test_ctrl_c_is_told_by_the_parent_alone(tmp_path):
     assert err.rstrip().endswith("KeyboardInterrupt")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_stops_a_command_is_no_workers_affair(tmp_path, number):
+    """Schedulers send it to every process of a job: the parent ends its workers."""
+    with WorkerPool(1) as pool:
+        kill = f"__import__('os').kill({PID}, {int(number)})"
+        assert list(pool.map(eval, [kill, "7"])) == [None, 7]
+
+
 def test_there_is_a_core_to_use():
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
