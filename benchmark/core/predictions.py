@@ -20,7 +20,7 @@ from .readers.tables import is_parquet, open_csv, read_csv_frame
 from .records import Record, describe_flaw
 from .score_tables import OURS, ConformedTable, TableForm, conform_table, conform_values, name_columns
 from .scorecard import Dropped, Polygon, Throughput
-from .storage import write_atomically
+from .storage import write_atomically, write_json
 
 SCHEMA_VERSION = 1
 ATTRIBUTES = "attributes"
@@ -63,6 +63,15 @@ class PredictionsMetadata(Record):
 def keep_main(table: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of each video's main person, of a table with everybody's."""
     return table[table["person"] == 1].drop(columns="person").reset_index(drop=True)
+
+
+LOCAL = ("throughput", "faces")
+"""What differs between equal runs, in time or on another machine: it lies beside the predictions."""
+
+
+def locate_local(path: Path) -> Path:
+    """Return the file that has the `LOCAL` part of the metadata of the predictions `path`."""
+    return path.with_suffix(".local.json")
 
 
 def write_predictions(path: Path, table: pd.DataFrame, metadata: PredictionsMetadata) -> None:
@@ -133,7 +142,7 @@ def _read_file(path: Path, form: TableForm) -> tuple[ConformedTable, Predictions
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
     if ours is None or form != OURS:
         return conform_table(table, form, str(path)), _read_metadata(path, ours or b"{}")
-    metadata = _read_metadata(path, ours)
+    metadata = _read_metadata(path, ours).merge(_read_local(path))
     if metadata.people == "all" and "person" in table:
         table = keep_main(table)
     table, _ = conform_values(table, "", str(path))
@@ -178,6 +187,18 @@ def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:
         raise BenchError(f"{path}'s metadata: {describe_flaw(error)}. {hint}") from None
 
 
+def _read_local(path: Path) -> PredictionsMetadata:
+    """Return what lies beside predictions; nothing where it is gone or damaged, since no number hangs on it."""
+    file = locate_local(path)
+    if not file.is_file():
+        return PredictionsMetadata()
+    try:
+        return PredictionsMetadata.read(file, "Speed and worst cases are left out. Remove it")
+    except BenchError as error:
+        say_once(str(error))
+        return PredictionsMetadata()
+
+
 class PartialPredictions:
     """What is scored so far, kept in a file, so that a killed scoring goes on where it was.
 
@@ -218,6 +239,8 @@ class PartialPredictions:
         self.kept = time.monotonic()
 
     def finish(self, table: pd.DataFrame, metadata: PredictionsMetadata) -> None:
-        """Write the predictions, and remove what was kept."""
-        write_predictions(self.whole, table, metadata)
+        """Write the predictions, the same bytes for the same scores, and remove what was kept."""
+        told = metadata.to_json()
+        write_json(locate_local(self.whole), {name: told[name] for name in LOCAL if name in told})
+        write_predictions(self.whole, table, metadata.without(LOCAL))
         self.path.unlink(missing_ok=True)

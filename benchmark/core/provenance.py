@@ -66,12 +66,17 @@ def collect_provenance(command: str) -> Provenance:
     """Describe this run."""
     return Provenance(
         command=command,
-        time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        time=describe_time(),
         commit=read_commit(),
         packages={name: found for name in PACKAGES if (found := _find_version(name))},
         python=platform.python_version(),
         machine={"system": platform.platform(), "processor": _name_processor(), "cores": os.cpu_count()},
     )
+
+
+def describe_time() -> str:
+    """Return the time as results tell it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def read_commit() -> Commit:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..core.cell_description import NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
 from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, TrainedOn, read_header
 from ..core.contracts import ChecksTraining, InspectsTrainingSet
+from ..core.display import say_once
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
@@ -259,8 +260,9 @@ def read_finished(cell: Cell) -> ScoreCard | None:
     if not path.is_file():
         return None
     try:
-        card = read_card(path)
-    except BenchError:  # Half-written by a full disk, say: it will be made anew.
+        card = read_card(path, "It is made again")
+    except BenchError as error:  # Damaged, or something else under its name.
+        say_once(str(error))
         return None
     draws = cell.settings.score.draws
     return (

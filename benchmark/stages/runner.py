@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,7 @@ from ..core.keys import hash_key
 from ..core.migrations import SCHEMA_VERSION
 from ..core.predictions import PartialPredictions, PredictionsMetadata, has_predictions, keep_main, read_predictions
 from ..core.progress import Reporter
-from ..core.provenance import collect_provenance
+from ..core.provenance import Provenance, collect_provenance, describe_time
 from ..core.scorecard import Card, Failure, ScoreCard, Scoring
 from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, write_json, write_text
 from ..core.workers import IN_PROCESS, WorkerPool
@@ -54,6 +54,14 @@ class RunOptions:
     command: str = ""
     untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
 
+    @cached_property
+    def _provenance(self) -> Provenance:
+        return collect_provenance(self.command)
+
+    def make_provenance(self) -> Provenance:
+        """Return where a result of now comes from; what doesn't change meanwhile is looked up once a run."""
+        return self._provenance.model_copy(update={"time": describe_time()})
+
 
 def run(cells: list[Cell], options: RunOptions) -> Iterator[Card]:
     """Run every cell and yield its scorecard; one that fails is recorded and yields its failure."""
@@ -62,11 +70,11 @@ def run(cells: list[Cell], options: RunOptions) -> Iterator[Card]:
 
 def run_cell(cell: Cell, options: RunOptions) -> Card:
     """Walk one cell through prepare, train, predict and score; what exists already is reused."""
+    if (done := read_finished(cell)) is not None:
+        options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}: reused")
+        return done
     options.reporter.log = cell.folder / "log.txt"
     try:
-        if (done := read_finished(cell)) is not None:
-            options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}: reused")
-            return done
         if cell.folder in options.untrained:
             return _record_failure(
                 cell, options, "its training failed before, see the row's other test sets", "skipped"
@@ -75,7 +83,7 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
         if settle_key(cell, options) and (done := read_finished(cell)) is not None:
             return done
         with hold_lock(cell.folder):
-            _describe_run(cell, options.command)
+            _describe_run(cell, options)
             return remake_damaged(partial(_walk_stages, cell, options), options.reporter)
     except OSError:  # Where nothing can be written, no failure can be recorded either.
         raise
@@ -246,7 +254,7 @@ class Stages:
         told = {
             "cell": card.cell.merge(self.describe()),  # As today, also where the predictions are older.
             "score": Scoring(draws=draws),
-            "provenance": collect_provenance(self.options.command),
+            "provenance": self.options.make_provenance(),
         }
         card = card.model_copy(update=told)
         write_json(path.with_name(SCORECARD), card.to_json())
@@ -260,7 +268,7 @@ def _first_face(store: FaceReader) -> Face:
     return next(store.face(video, 0) for video, outcome in store.outcomes().items() if outcome.frames)
 
 
-def _describe_run(cell: Cell, command: str) -> None:
+def _describe_run(cell: Cell, options: RunOptions) -> None:
     """Leave in the run folder, the first time it is used, what the run is: settings, plan, where it comes from."""
     if (cell.folder / "provenance.json").is_file():
         return
@@ -268,7 +276,7 @@ def _describe_run(cell: Cell, command: str) -> None:
     write_json(cell.folder / "plan.json", cell.describe().to_json() | {"key_content": cell.train_content()})
     write_json(
         cell.folder / "provenance.json",
-        collect_provenance(command).to_json()
+        options.make_provenance().to_json()
         | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
     )
 
@@ -283,7 +291,7 @@ def _record_failure(
         status=status,
         error=error,
         cell=cell.describe(),
-        provenance=collect_provenance(options.command),
+        provenance=options.make_provenance(),
     )
     write_json(cell.test_folder / FAILURE, failure.to_json())
     return failure
@@ -299,7 +307,7 @@ def train_cell(cell: Cell, options: RunOptions) -> Path:
     try:
         settle_key(cell, options)
         with hold_lock(cell.folder):
-            _describe_run(cell, options.command)
+            _describe_run(cell, options)
             made, _ = remake_damaged(lambda: Stages(cell, options).load_or_train(), options.reporter)
             if not (cell.folder / CHECKPOINT).is_file():
                 raise make_contract_error(made, Trainable, cell.name, "training")

@@ -13,6 +13,7 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.migrations import SCHEMA_VERSION
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.provenance import Provenance
 from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.core.types import LostFrame, PrepareResult
@@ -83,7 +84,7 @@ def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path,
     asked, where = "run --train ff++ --test dfdc --workers 0", {"data": tiny_world, "runs": tmp_path / "runs"}
     assert bench(asked, detector=TOY, **where) == 0
     card, files = next(tmp_path.rglob("scorecard.json")), sorted(tmp_path.rglob("predictions.parquet"))
-    before, predicted = json.loads(card.read_text()), [pd.read_parquet(path) for path in files]
+    before, predicted = json.loads(card.read_text()), [path.read_bytes() for path in files]
     assert len(files) == 2
     for path in files:
         path.write_bytes(path.read_bytes()[:-100])
@@ -93,9 +94,10 @@ def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path,
         assert bench(asked, detector=TOY, **where) == 0
         lines = capsys.readouterr().err.splitlines()
         assert sum(line.endswith(": made again") for line in lines) == (2 if content == "[]" else 0)
+        assert [line for line in lines if line.endswith("It is made again") and str(card) in line]
         after = json.loads(card.read_text())
         assert after["metrics"] == before["metrics"]
-    assert all(pd.read_parquet(path).equals(table) for path, table in zip(files, predicted, strict=True))
+    assert [path.read_bytes() for path in files] == predicted
 
 
 @pytest.mark.parametrize("content", [b"", bytes(100), b"junk" * 20])
@@ -172,6 +174,18 @@ def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, 
     for changes, reused in (({}, True), *((changes, False) for changes in others)):
         write_json(cell.test_folder / "scorecard.json", card | changes)
         assert (read_finished(cell) is not None) == reused
+
+
+def test_where_a_result_comes_from_is_looked_up_once_a_run(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "crossfake.benchmark.stages.runner.collect_provenance",
+        lambda command: asked.append(command) or Provenance(command=command, python="3"),
+    )
+    monkeypatch.setattr("crossfake.benchmark.stages.runner.describe_time", iter(["2026-01-01", "2026-01-02"]).__next__)
+    options = RunOptions(Reporter(quiet=True), command="bench run")
+    assert [options.make_provenance().time for _ in range(2)] == ["2026-01-01", "2026-01-02"]
+    assert asked == ["bench run"]
 
 
 def test_the_log_is_let_go_after_training_failed(planned, tmp_path, monkeypatch):
