@@ -130,7 +130,8 @@ def write_atomically(path: Path) -> Iterator[Path]:
             _flush(temporary)
             os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():  # On a read-only file system, removing what isn't there fails as well.
+            temporary.unlink()
 
 
 _numbers = count()

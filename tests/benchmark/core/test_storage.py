@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -19,7 +20,15 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.keys import hash_key
 from crossfake.benchmark.core.owners import get_owner, parse_owner
 from crossfake.benchmark.core.readers import read_json
-from crossfake.benchmark.core.storage import cache_home, hold_lock, sweep, write_atomically, write_json, write_text
+from crossfake.benchmark.core.storage import (
+    WriteError,
+    cache_home,
+    hold_lock,
+    sweep,
+    write_atomically,
+    write_json,
+    write_text,
+)
 from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
@@ -257,3 +266,13 @@ def test_an_unknown_home_is_told(monkeypatch):
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError))
     with pytest.raises(BenchError, match="BENCH_CACHE=DIR"):
         cache_home()
+
+
+def test_on_a_read_only_file_system_it_is_told_what_cannot_be_written(tmp_path, monkeypatch):
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(WriteError, match=r"board\.md can't be written: Read-only file system\. Name another folder"):
+        write_text(tmp_path / "board.md", "x")
