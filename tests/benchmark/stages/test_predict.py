@@ -166,7 +166,12 @@ def test_a_killed_scoring_goes_on_to_the_same_end(memory_store, videos, tmp_path
     assert ticks[0] == (min(6, (after + 1) * size), 6)
     assert table.equals(predict(Told(), whole, store, videos)[0])
     again.finish(table, metadata)
-    assert list(tmp_path.iterdir()) == [path]
+    assert {p.name for p in tmp_path.iterdir()} == {"predictions.local.json", path.name}
+    written, known = path.read_bytes(), read_predictions(path)[1]
+    assert known.throughput == metadata.throughput
+    PartialPredictions(path).finish(*predict(Told(), whole, store, videos, batch_size=size))
+    assert path.read_bytes() == written
+    assert read_predictions(path)[1].throughput != known.throughput
 
 
 def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, videos, tmp_path, kept_at_once):
