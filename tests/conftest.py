@@ -11,7 +11,8 @@ from typing import Any
 # Each process of pytest-xdist has a core to itself; so do the processes that tests start. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Compiling is most of what JAX's tests cost. The same programs, less worked over; `make test-slow` has all passes.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1":
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 
 import numpy as np
 import pandas as pd

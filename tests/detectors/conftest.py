@@ -16,22 +16,36 @@ def ports() -> Callable[..., tuple[Any, Any]]:
     """Make both ports of a detector with the same random weights; nothing is dropped out of the first."""
 
     def make(name: str, **options: Any) -> tuple[Any, Any]:
-        torch = pytest.importorskip("torch")
+        pytest.importorskip("torch")
         pytest.importorskip("flax")
         from crossfake.detectors import create
 
-        first = create(name, backend="torch", **options)
-        second = create(name, backend="jax", **options)
-        rng = np.random.default_rng(0)
-        state = {k: _random(k, np.asarray(v), rng) for k, v in first.state().items()}
-        for module in first.network.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-            if hasattr(module, "drop_prob"):
-                module.drop_prob = 0.0
-        return first.load(state), second.load(state)
+        return _match(create(name, backend="torch", **options), create(name, backend="jax", **options))
 
     return make
+
+
+@pytest.fixture
+def tiny_ports() -> tuple[Any, Any]:
+    """As `ports`, of the smallest network there is."""
+    pytest.importorskip("torch")
+    from tiny_jax import TinyJax
+    from tiny_torch import TinyTorch
+
+    return _match(TinyTorch(), TinyJax())
+
+
+def _match(first: Any, second: Any) -> tuple[Any, Any]:
+    import torch
+
+    rng = np.random.default_rng(0)
+    state = {k: _random(k, np.asarray(v), rng) for k, v in first.state().items()}
+    for module in first.network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "drop_prob"):
+            module.drop_prob = 0.0
+    return first.load(state), second.load(state)
 
 
 def _random(key: str, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -23,6 +23,7 @@ from crossfake.benchmark.core.settings import TrainSettings
 from crossfake.detectors import create, create_from
 from crossfake.detectors.common_jax.imagenet import load_imagenet_weights
 from crossfake.detectors.common_jax.training import climb_to_sharpest, make_optimizer
+from tiny_jax import TinyJax
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -50,8 +51,8 @@ def compilations():
     jax.monitoring.clear_event_listeners()
 
 
-def test_what_either_backend_saves_the_other_loads(ports, batch, tmp_path):
-    first, second = ports("meso4", input_size=32)
+def test_what_either_backend_saves_the_other_loads(tiny_ports, batch, tmp_path):
+    first, second = tiny_ports
     assert isinstance(second, Trainable)
     session = second.training(TrainSettings(batch_size=6, lr=0.01), 2, 2)
     for _ in range(2):
@@ -62,7 +63,7 @@ def test_what_either_backend_saves_the_other_loads(ports, batch, tmp_path):
     )
     save(first, tmp_path / "torch.safetensors", {})
     assert (tmp_path / "torch.safetensors").stat().st_size == (tmp_path / "jax.safetensors").stat().st_size
-    expected, again = second.state(), meso().load(tmp_path / "torch.safetensors").state()
+    expected, again = second.state(), TinyJax().load(tmp_path / "torch.safetensors").state()
     assert all(np.array_equal(again[k], v) and again[k].dtype == v.dtype for k, v in expected.items())
 
 
@@ -121,7 +122,7 @@ def test_outputs_of_fewer_frames_compile_nothing(batch, compilations):
 
 
 def test_twenty_steps_and_a_smaller_one_compile_once(batch, compilations):
-    session = meso().training(TrainSettings(batch_size=6, schedule="cosine", warmup_steps=3), 30, 5)
+    session = TinyJax().training(TrainSettings(batch_size=6, schedule="cosine", warmup_steps=3), 30, 5)
     session.step(batch)
     first = compilations()
     for _ in range(20):
@@ -134,7 +135,7 @@ def test_rows_that_fill_a_batch_up_change_nothing(batch):
     """The step of a whole batch of four is that of four in a batch of six; without dropout, whose draws differ."""
     states = []
     for size in (4, 6):
-        detector = meso()
+        detector = TinyJax()
         detector.losses = without_dropout(detector)
         session = detector.training(TrainSettings(batch_size=size, optimizer="sgd", lr=0.1), 1, 1)
         losses = session.step(part(batch, 4))
@@ -185,10 +186,10 @@ def test_optimizers_step_as_pytorchs(name):
         np.testing.assert_allclose(weights, linear.weight.detach(), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["sgd", "sam", pytest.param("asam", marks=pytest.mark.slow)])
-def test_two_steps_of_training_are_pytorchs(ports, double, batch, name):
+@pytest.mark.parametrize("name", ["sgd", "sam", "asam"])
+def test_two_steps_of_training_are_pytorchs(tiny_ports, double, batch, name):
     """With sharpness-aware steps, running statistics follow the first of the two passes only, counts follow both."""
-    first, second = ports("meso4", input_size=32)
+    first, second = tiny_ports
     second.losses = without_dropout(second)
     settings = TrainSettings(batch_size=6, threads=1, **{**OPTIMIZERS[name], "lr": 0.01})
     sessions = [port.training(settings, 4, 2) for port in (double(first), second)]
@@ -216,11 +217,11 @@ def test_the_worst_point_nearby_is_rho_away():
 
 def test_a_resumed_session_equals_an_unbroken_one(batch, assert_resumes):
     settings = TrainSettings(batch_size=6, lr=0.01, schedule="cosine", optimizer="adamw")
-    assert_resumes(meso, settings, batch, 5, 2)
+    assert_resumes(TinyJax, settings, batch, 5, 2)
 
 
 def test_state_is_a_copy_that_further_training_leaves_alone(batch):
-    detector = meso()
+    detector = TinyJax()
     session = detector.training(TrainSettings(batch_size=6, lr=0.01), 3, 3)
     session.step(batch)
     kept = detector.state()
@@ -230,11 +231,11 @@ def test_state_is_a_copy_that_further_training_leaves_alone(batch):
     assert not np.array_equal(detector.state()["fc1.weight"], before["fc1.weight"])
 
 
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "bf16", "auto"])
+@pytest.mark.parametrize("precision", ["float32", "bf16", "auto"])
 def test_training_fits_a_handful_of_frames(precision):
     labels = np.arange(8) % 2
     frames = np.random.default_rng(0).integers(0, 60, (8, 32, 32, 3)) + 120 * labels[:, None, None, None]
-    detector = meso()
+    detector = TinyJax()
     session = detector.training(TrainSettings(lr=1e-2, batch_size=8, precision=precision), 30, 30)
     losses = [session.step({"image": frames.astype(np.uint8), "label": labels})["loss"] for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.4 < losses[0]
@@ -245,7 +246,7 @@ def test_training_fits_a_handful_of_frames(precision):
 def test_seeds_fix_first_weights_and_dropout(batch):
     runs = []
     for seed in (0, 0, 1):
-        session = meso(seed).training(TrainSettings(batch_size=6), 2, 2)
+        session = TinyJax(seed).training(TrainSettings(batch_size=6), 2, 2)
         runs.append([session.step(batch)["loss"] for _ in range(2)])
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
@@ -260,8 +261,8 @@ def test_operations_are_counted_by_the_compiler(batch):
     assert 1.5 * multiply_adds < one < 2 * multiply_adds  # What falls on padding isn't counted.
 
 
-@pytest.mark.parametrize("platform", ["tpu", pytest.param("cuda", marks=pytest.mark.slow)])
-def test_steps_lower_for_accelerators(batch, platform):
+def test_steps_lower_for_accelerators(batch):
+    platforms = ("tpu", "cuda")
     detector = create(
         "caddm",
         backend="jax",
@@ -270,13 +271,13 @@ def test_steps_lower_for_accelerators(batch, platform):
         input_size=112,
     )
     frames = np.zeros((2, 112, 112, 3), np.uint8)
-    scoring = jax.export.export(jax.jit(detector.probabilities), platforms=[platform])(*detector.weights, frames)
-    assert scoring.platforms == (platform,)
+    scoring = jax.export.export(jax.jit(detector.probabilities), platforms=platforms)(*detector.weights, frames)
+    assert scoring.platforms == platforms
     assert scoring.out_avals[0].shape == (2,)
     anchors = {"loc_targets": np.zeros((2, 168, 4), np.float32), "conf_targets": np.zeros((2, 168), np.int64)}
-    session = detector.training(TrainSettings(batch_size=2, precision="bf16", sharpness="sam"), 1, 1)
+    session = detector.training(TrainSettings(batch_size=2, precision="bf16"), 1, 1)
     given = session.make_step_arguments({"image": frames, "label": np.arange(2), **anchors})
-    step = jax.export.export(session.update, platforms=[platform])(*given)
+    step = jax.export.export(session.update, platforms=platforms)(*given)
     assert "stablehlo.convolution" in step.mlir_module()
     assert "bf16" in step.mlir_module()
     assert "stablehlo.reduce_window" in step.mlir_module()  # Not the shifted images that processors pool with.
@@ -285,24 +286,26 @@ def test_steps_lower_for_accelerators(batch, platform):
 TWO_DEVICES = """
 import sys, numpy as np, jax
 from crossfake.benchmark.core.settings import TrainSettings
-from crossfake.benchmark.core.registry import detectors
-from crossfake.detectors import create_from
+from tiny_jax import TinyJax
 batch = dict(np.load(sys.argv[1]))
-detector = create_from(detectors.find("meso4", "jax"), 0, input_size=32)
+detector = TinyJax()
 session = detector.training(TrainSettings(batch_size=5, lr=0.01, optimizer="sgd"), 2, 2)
 losses = [session.step({k: v[:5] for k, v in batch.items()})["loss"] for _ in range(2)]
 found = {"losses": losses, "devices": len(jax.devices()), "scores": detector.score(batch["image"])}
 found |= {"flops": detector.flops(batch["image"]), "features": detector.outputs_of(batch["image"])["features"]}
 np.savez(sys.argv[2], **found, **detector.state())
+print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
 """
 
 
-def test_two_devices_take_the_step_of_one(batch, tmp_path, monkeypatch):
+def test_two_devices_take_the_step_of_one_and_need_no_torch(batch, tmp_path, monkeypatch):
     """Five rows on two devices: filled up to six, statistics over the five, the same dropout."""
     np.savez(tmp_path / "batch.npz", **batch)
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", TWO_DEVICES, tmp_path / "batch.npz", tmp_path / "2.npz"]
-    subprocess.run(command, check=True, env=environment)
+    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "[]\n"
     monkeypatch.setattr(sys, "argv", ["-c", f"{tmp_path}/batch.npz", f"{tmp_path}/1.npz"])
     exec(TWO_DEVICES, {})
     one, two = (dict(np.load(tmp_path / f"{count}.npz")) for count in (1, 2))
@@ -312,36 +315,30 @@ def test_two_devices_take_the_step_of_one(batch, tmp_path, monkeypatch):
         np.testing.assert_allclose(two[key], expected, atol=1e-5, err_msg=key)
 
 
-def run_without(*absent: str, backend: str, names: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "others"), [("torch", ("jax", "flax", "optax")), ("jax", ("torch", "timm", "torchvision"))]
+)
+def test_a_backend_trains_and_scores_without_the_other(backend, others):
     code = (
-        f"import sys\nfor name in {absent!r}: sys.modules[name] = None\n"
+        f"import sys\nfor name in {others!r}: sys.modules[name] = None\n"
         "import numpy as np\nfrom crossfake.detectors import create\n"
         "from crossfake.benchmark.core.settings import TrainSettings\n"
         f"detector = create('meso4', backend={backend!r}, input_size=32)\n"
         "frames = np.zeros((2, 32, 32, 3), np.uint8)\n"
         "detector.training(TrainSettings(batch_size=2), 1, 1).step({'image': frames, 'label': np.arange(2)})\n"
         "detector.score(frames); detector.load(detector.state())\n"
-        f"print(sorted({set(names)!r} & {{name for name, module in sys.modules.items() if module}}))"
     )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-
-
-def test_torch_trains_and_scores_without_jax():
-    pytest.importorskip("torch")
-    done = run_without(backend="torch", names=("jax", "flax", "optax"))
-    assert done.stdout == "[]\n", done.stderr
-
-
-@pytest.mark.slow
-def test_jax_trains_and_scores_without_torch():
-    done = run_without(backend="jax", names=("torch", "timm", "torchvision"))
-    assert done.stdout == "[]\n", done.stderr
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("package", ["jax", "flax", "optax"])
-def test_a_missing_backend_names_its_extra(package):
-    done = run_without(package, backend="jax", names=())
-    assert done.stderr.splitlines()[-1].endswith(f'meso4 needs {package}: pip install "crossfake[jax]"')
+def test_a_missing_backend_names_its_extra(package, monkeypatch):
+    for name in [n for n in sys.modules if n.startswith("crossfake.detectors.") and "jax" in n]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(BenchError, match=rf'meso4 needs {package}: pip install "crossfake\[jax\]"$'):
+        create("meso4", backend="jax", input_size=32)
 
 
 def test_what_is_compiled_is_kept_in_the_cache_folder():
@@ -362,5 +359,5 @@ def test_imagenet_weights_come_from_the_pytorch_port_once(monkeypatch):
 
 
 def test_imagenet_weights_that_cannot_be_had_are_told():
-    with pytest.raises(BenchError, match=r"^meso4 has no option 'pretraned'\."):
-        load_imagenet_weights("meso4", bool, pretraned=True)
+    with pytest.raises(BenchError, match=r"^no detector named 'meso5'.*Did you mean 'meso4'"):
+        load_imagenet_weights("meso5", bool)
