@@ -227,6 +227,35 @@ def test_a_circle_is_found_unless_one_import_waits():
     assert not find_circle(graph_imports("datasets.dfd", one) | graph_imports("datasets.ffpp", later))
 
 
+BACKENDS = {"torch": {"torch", "timm", "torchvision"}, "jax": {"jax", "flax", "optax"}}
+
+
+def find_early_packages(module: str) -> set[str]:
+    """Return the packages that importing a module imports."""
+    walked = walk_statements(ast.parse(MODULES[module].read_text(encoding="utf-8")), True)
+    nodes = [node for node, early in walked if early]
+    names = [a.name for node in nodes if isinstance(node, ast.Import) for a in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(("backend", "other"), [("torch", "jax"), ("jax", "torch")])
+def test_no_port_imports_the_other_backend(backend, other):
+    """Slow tests train and score where the other can't be imported at all."""
+    packages = {module: find_early_packages(module) for module in MODULES if module.startswith("detectors.")}
+    waiting = [module for module, found in packages.items() if found & BACKENDS[backend]]
+    reached = set(waiting)
+    assert len(reached) > 5
+    while waiting:
+        module = waiting.pop()
+        assert not packages[module] & BACKENDS[other], module
+        path = MODULES[module]
+        found = find_imports(module, path.read_text(encoding="utf-8"), path.name == "__init__.py")
+        more = {i.target for i in found if i.early and i.target in packages} - reached
+        reached |= more
+        waiting += more
+
+
 def test_the_harness_imports_no_backend():
     code = (
         "import sys, importlib, pkgutil, crossfake.benchmark as b\n"

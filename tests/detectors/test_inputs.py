@@ -95,13 +95,16 @@ def test_double_precision_is_taken_for_single(detector):
     assert all(np.array_equal(found[k], v) and v.dtype == np.float32 for k, v in expected.items())
 
 
-def test_some_networks_take_any_size(backend):
-    for name, size in (("resnet34", 96), ("pgfdd", 96)):
-        assert create(name, backend=backend, **CASES[name]).score(crops(size, 2)).shape == (2,)
-    for name in ("meso4", "caddm"):
-        message = r"uint8 \(N, (64, 64|112, 112), 3\) of 0 to 255, got uint8 \(2, 96, 96, 3\)"
-        with pytest.raises(BenchError, match=message):
-            create(name, backend=backend, **CASES[name]).score(crops(96, 2))
+@pytest.mark.parametrize("name", ["resnet34", pytest.param("pgfdd", marks=pytest.mark.slow)])
+def test_some_networks_take_any_size(backend, name):
+    assert create(name, backend=backend, **CASES[name]).score(crops(96, 2)).shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["meso4", "caddm"])
+def test_others_take_their_own_size_alone(backend, name):
+    message = r"uint8 \(N, (64, 64|112, 112), 3\) of 0 to 255, got uint8 \(2, 96, 96, 3\)"
+    with pytest.raises(BenchError, match=message):
+        create(name, backend=backend, **CASES[name]).score(crops(96, 2))
 
 
 def test_transformers_take_their_own_size_alone():

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 FIELD = Path(__file__).resolve().parents[1] / "data" / "field"
-LOW32 = np.uint64(0xFFFFFFFF)
 Arrays = dict[str, np.ndarray]
 
 
@@ -28,12 +27,14 @@ def read_norms(name: str) -> dict[str, float]:
 
 
 def uniform(name: str, count: int) -> np.ndarray:
-    """Return numbers in [0, 1), hashed from a name and an index."""
-    x = (np.arange(count, dtype=np.uint64) * np.uint64(2654435761) + np.uint64(zlib.crc32(name.encode()))) & LOW32
+    """Return numbers in [0, 1), hashed from a name and an index, in whole numbers of 32 bits, which wrap around."""
+    x = np.arange(count, dtype=np.uint32)
+    x *= np.uint32(2654435761)
+    x += np.uint32(zlib.crc32(name.encode()))
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        x ^= x >> np.uint64(shift)
-        x = (x * np.uint64(factor)) & LOW32
-    return (x ^ (x >> np.uint64(16))) / 2.0**32
+        x ^= x >> np.uint32(shift)
+        x *= np.uint32(factor)
+    return (x ^ (x >> np.uint32(16))) / 2.0**32
 
 
 def make_weight(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:

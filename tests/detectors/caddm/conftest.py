@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from crossfake.benchmark.core.types import Face
+from golden import uniform
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "caddm"
 Arrays = dict[str, np.ndarray]
@@ -82,20 +82,10 @@ def make_face(preprocessing: Arrays) -> Callable[..., Face]:
     return make
 
 
-def _uniform(key: str, count: int) -> np.ndarray:
-    """Hash a name and an index to [0, 1): the filler that the golden vectors were made with."""
-    low32 = np.uint64(0xFFFFFFFF)
-    x = (np.arange(count, dtype=np.uint64) * np.uint64(2654435761) + np.uint64(zlib.crc32(key.encode()))) & low32
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        x ^= x >> np.uint64(shift)
-        x = (x * np.uint64(factor)) & low32
-    return (x ^ (x >> np.uint64(16))) / 2.0**32
-
-
 def _weight(key: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
-    u = _uniform(key, int(np.prod(shape)))
+    u = uniform(key, int(np.prod(shape)))
     if len(shape) >= 2:
         value = (2 * u - 1) * gain * np.sqrt(3 / np.prod(shape[1:]))
     elif key.endswith("running_mean"):
@@ -115,6 +105,6 @@ def weight() -> Callable[[str, tuple[int, ...], float], np.ndarray]:
 @pytest.fixture(scope="session")
 def make_input() -> Callable[..., np.ndarray]:
     def make(shape: tuple[int, ...], key: str = "input", low: float = -1, high: float = 1) -> np.ndarray:
-        return (low + (high - low) * _uniform(key, int(np.prod(shape)))).astype(np.float32).reshape(shape)
+        return (low + (high - low) * uniform(key, int(np.prod(shape)))).astype(np.float32).reshape(shape)
 
     return make

@@ -32,6 +32,11 @@ def assert_same(ours, theirs, atol=1e-5):
     np.testing.assert_allclose(np.asarray(ours).transpose(0, 3, 1, 2), theirs.detach().numpy(), atol=atol)
 
 
+def run(layer, x, *mode):
+    """Run a layer compiled whole, which takes less than compiling its operations one by one."""
+    return nnx.jit(lambda layer, x: layer(x, *mode))(layer, jnp.asarray(x))
+
+
 @settings(max_examples=8)  # Each compiles.
 @given(
     size=st.integers(5, 12),
@@ -48,7 +53,7 @@ def test_convolutions_are_pytorchs(size, kernel, stride, padding, depthwise, bia
     x = images(size=size, channels=4)
     weight = torch.from_numpy(np.asarray(conv.weight[...]))
     shift = torch.from_numpy(np.asarray(conv.bias[...])) if bias else None
-    assert_same(conv(jnp.asarray(x)), F.conv2d(as_torch(x), weight, shift, stride, padding, groups=groups))
+    assert_same(run(conv, x), F.conv2d(as_torch(x), weight, shift, stride, padding, groups=groups))
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -60,7 +65,7 @@ def test_same_padding_puts_the_odd_pixel_at_the_right_and_bottom(kernel, stride,
     theirs = timm_layers.Conv2dSame(4, 4, kernel, stride, groups=groups, bias=False)
     theirs.weight.data = torch.from_numpy(np.asarray(conv.weight[...]))
     x = images(size=size, channels=4)
-    assert_same(conv(jnp.asarray(x)), theirs(as_torch(x)))
+    assert_same(run(conv, x), theirs(as_torch(x)))
     if (stride, size) == (2, 8):  # Where symmetric padding is another thing.
         symmetric = F.conv2d(as_torch(x), theirs.weight, stride=2, padding=kernel // 2, groups=groups)
         assert float((symmetric - theirs(as_torch(x))).detach().abs().max()) > 0.1
@@ -69,11 +74,11 @@ def test_same_padding_puts_the_odd_pixel_at_the_right_and_bottom(kernel, stride,
 def test_both_forms_of_depthwise_convolution_agree_and_each_platform_gets_its_own():
     conv = Conv(6, 6, 5, Init(0), stride=2, padding=2, groups=6, bias=False)
     x, weight, pads = jnp.asarray(images(channels=6)), conv.weight[...], [(2, 2), (2, 2)]
-    shifted = layers._sum_shifted(x, weight, 2, pads)
+    shifted = jax.jit(lambda x: layers._sum_shifted(x, weight, 2, pads))(x)
     np.testing.assert_allclose(shifted, layers._convolve(x, weight, 2, pads, groups=6), atol=1e-5)
-    run = jax.jit(lambda x: layers._convolve_depthwise(x, weight, 2, pads))
-    assert "feature_group_count = 6" in jax.export.export(run, platforms=["tpu"])(x).mlir_module()
-    assert "feature_group_count" not in jax.export.export(run, platforms=["cpu"])(x).mlir_module()
+    either = jax.jit(lambda x: layers._convolve_depthwise(x, weight, 2, pads))
+    assert "feature_group_count = 6" in jax.export.export(either, platforms=["tpu"])(x).mlir_module()
+    assert "feature_group_count" not in jax.export.export(either, platforms=["cpu"])(x).mlir_module()
 
 
 @pytest.mark.parametrize(("size", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (4, 4, 0)])
@@ -82,9 +87,14 @@ def test_max_pooling_and_its_gradient(size, stride, padding):
     leaf = as_torch(x).requires_grad_()
     theirs = F.max_pool2d(leaf, size, stride, padding)
     (theirs**2).sum().backward()
-    assert_same(layers.max_pool(jnp.asarray(x), size, stride, padding), theirs)
-    ours = jax.grad(lambda x: (layers.max_pool(x, size, stride, padding) ** 2).sum())(jnp.asarray(x))
-    assert_same(ours, leaf.grad)
+
+    def pool(x):
+        y = layers.max_pool(x, size, stride, padding)
+        return (y**2).sum(), y
+
+    gradient, ours = jax.jit(jax.grad(pool, has_aux=True))(jnp.asarray(x))
+    assert_same(ours, theirs)
+    assert_same(gradient, leaf.grad)
 
 
 @pytest.mark.parametrize("size", [7, 8])
@@ -99,19 +109,20 @@ def test_average_pooling_leaves_out_what_is_beyond_the_border(size):
 def test_batch_norm_trains_and_evaluates_as_pytorchs(eps, momentum):
     ours = layers.BatchNorm(3, Init(0), eps=eps, momentum=momentum)
     theirs = torch.nn.BatchNorm2d(3, eps, momentum)
+    train = nnx.jit(lambda norm, x: norm(x, TRAIN))
     for seed in range(3):
         x = 0.02 * images(n=3, size=2, seed=seed) + 5  # Small variances, so that eps matters.
-        assert_same(ours(jnp.asarray(x), TRAIN), theirs(as_torch(x)), atol=1e-3)
+        assert_same(train(ours, x), theirs(as_torch(x)), atol=1e-3)
     for name in ("running_mean", "running_var"):
         np.testing.assert_allclose(getattr(ours, name)[...], getattr(theirs, name), rtol=1e-5)
     assert int(ours.num_batches_tracked[...]) == int(theirs.num_batches_tracked) == 3
-    assert_same(ours(jnp.asarray(x), layers.EVALUATION), theirs.eval()(as_torch(x)), atol=1e-4)
+    assert_same(run(ours, x, layers.EVALUATION), theirs.eval()(as_torch(x)), atol=1e-4)
 
 
 def test_running_variance_is_the_unbiased_one():
     norm = layers.BatchNorm(1, Init(0), momentum=1.0)
     x = np.array([1.0, 2.0, 4.0], np.float32).reshape(3, 1, 1, 1)
-    norm(jnp.asarray(x), TRAIN)
+    run(norm, x, TRAIN)
     assert float(norm.running_var[0]) == pytest.approx(np.var(x, ddof=1))
 
 
@@ -120,8 +131,8 @@ def test_rows_that_only_fill_up_leave_batch_statistics_alone():
     padded = np.concatenate([x, np.full((3, *x.shape[1:]), 7.0, np.float32)])
     present = jnp.asarray([1.0] * 5 + [0.0] * 3)
     plain, masked = layers.BatchNorm(3, Init(0)), layers.BatchNorm(3, Init(0))
-    expected = plain(jnp.asarray(x), TRAIN)
-    np.testing.assert_allclose(masked(jnp.asarray(padded), Mode(train=True, present=present))[:5], expected, atol=1e-5)
+    expected = run(plain, x, TRAIN)
+    np.testing.assert_allclose(run(masked, padded, Mode(train=True, present=present))[:5], expected, atol=1e-5)
     np.testing.assert_allclose(masked.running_var[...], plain.running_var[...], rtol=1e-6)
     np.testing.assert_allclose(masked.running_mean[...], plain.running_mean[...], rtol=1e-5)
     assert float(Mode(present=present).mean(jnp.arange(8.0))) == 2
@@ -131,7 +142,7 @@ def test_linear_is_pytorchs():
     linear = layers.Linear(5, 3, Init(0))
     x = images(n=4, size=1, channels=5).reshape(4, 5)
     weight, bias = (torch.from_numpy(np.asarray(v[...])) for v in (linear.weight, linear.bias))
-    np.testing.assert_allclose(linear(jnp.asarray(x)), F.linear(torch.from_numpy(x), weight, bias), atol=1e-6)
+    np.testing.assert_allclose(run(linear, x), F.linear(torch.from_numpy(x), weight, bias), atol=1e-6)
 
 
 def test_dropout_drops_a_share_and_keeps_the_mean():
@@ -176,10 +187,10 @@ def test_a_seed_fixes_first_weights_and_no_seed_gives_shapes_alone():
 def test_layers_work_in_the_format_of_their_input_and_batch_statistics_in_float32():
     x = jnp.asarray(images(), jnp.bfloat16)
     conv, norm = Conv(3, 4, 3, Init(0)), layers.BatchNorm(4, Init(0))
-    y = norm(conv(x), TRAIN)
+    y = run(norm, conv(x), TRAIN)
     assert y.dtype == jnp.bfloat16
     assert norm.running_var[...].dtype == jnp.float32
-    exact = layers.BatchNorm(4, Init(0))(conv(x.astype(jnp.float32)), TRAIN)
+    exact = run(layers.BatchNorm(4, Init(0)), conv(x.astype(jnp.float32)), TRAIN)
     np.testing.assert_allclose(y.astype(jnp.float32), exact, atol=0.05)
 
 
@@ -203,10 +214,10 @@ def test_gradients_are_as_near_to_double_precision_as_summing_in_single_allows(s
     x = images(size=size, channels=inner)
     towards = np.random.default_rng(1).normal(size=np.shape(conv(jnp.asarray(x)))).astype(np.float32)
 
-    def run(x, params):
+    def weigh(x, params):
         return jnp.vdot(nnx.merge(graph, params, copy=True)(x), towards)
 
-    to_image, to_params = jax.jit(jax.grad(run, (0, 1)))(jnp.asarray(x), params)
+    to_image, to_params = jax.jit(jax.grad(weigh, (0, 1)))(jnp.asarray(x), params)
     ours = to_image.transpose(0, 3, 1, 2), to_params["weight"][...]
     weight = torch.from_numpy(np.array(conv.weight[...]))
     leaves = [v.double().requires_grad_() for v in (as_torch(x), weight)]
@@ -221,7 +232,7 @@ def test_gradients_are_as_near_to_double_precision_as_summing_in_single_allows(s
 def test_batch_norms_gradients_are_as_near_to_double_precision_as_pytorchs():
     x, towards = 2 * images(n=4, size=36, channels=32) + 1, images(n=4, size=36, channels=32, seed=1)
 
-    def run(x):
+    def weigh(x):
         return jnp.vdot(layers.BatchNorm(32, Init(0))(x, TRAIN), towards)
 
     def differentiate(dtype):
@@ -230,5 +241,5 @@ def test_batch_norms_gradients_are_as_near_to_double_precision_as_pytorchs():
         return torch.autograd.grad((y * as_torch(towards)).sum(), leaf)[0].double().numpy()
 
     single, exact = differentiate(torch.float32), differentiate(torch.float64)
-    ours = np.asarray(jax.jit(jax.grad(run))(jnp.asarray(x))).transpose(0, 3, 1, 2)
+    ours = np.asarray(jax.jit(jax.grad(weigh))(jnp.asarray(x))).transpose(0, 3, 1, 2)
     assert np.linalg.norm(ours - exact) < 4 * np.linalg.norm(single - exact)

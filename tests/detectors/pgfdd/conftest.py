@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from golden import uniform
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "fairness"
-MASK = np.uint64(0xFFFFFFFF)
 
 
 def _read(name: str) -> Any:
@@ -31,26 +30,12 @@ def golden() -> Callable[[str], Any]:
     return _read
 
 
-def _uniform(name: str, count: int) -> np.ndarray:
-    x = (np.uint64(zlib.crc32(name.encode())) + np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B1)) & MASK
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        x ^= x >> np.uint64(shift)
-        x = (x * np.uint64(factor)) & MASK
-    return (x ^ (x >> np.uint64(16))) / 2.0**32
-
-
-@pytest.fixture(scope="session")
-def uniform() -> Callable[[str, int], np.ndarray]:
-    """Numbers in [0, 1), hashed from a name and an index."""
-    return _uniform
-
-
 @pytest.fixture(scope="session")
 def signed() -> Callable[[str, tuple[int, ...], float], np.ndarray]:
     """Float32 numbers from -scale to scale, hashed from a name and an index."""
 
     def make(name: str, shape: tuple[int, ...], scale: float) -> np.ndarray:
-        return np.float32((2 * _uniform(name, int(np.prod(shape))) - 1) * scale).reshape(shape)
+        return np.float32((2 * uniform(name, int(np.prod(shape))) - 1) * scale).reshape(shape)
 
     return make
 
@@ -64,7 +49,7 @@ def losses() -> Any:
 def _weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
-    r = 2 * _uniform(key, int(np.prod(shape))) - 1
+    r = 2 * uniform(key, int(np.prod(shape))) - 1
     if len(shape) >= 2:
         r *= np.sqrt(3 / np.prod(shape[1:]))
     elif key.endswith(("running_var", ".weight")):
@@ -85,7 +70,7 @@ def image() -> Callable[[int, int], np.ndarray]:
     def make(count: int, side: int) -> np.ndarray:
         b, c, y, x = np.ogrid[:count, :3, :side, :side]
         waves = np.sin((0.05 * (b + 1) * x + 0.03 * (c + 1) * y) * 256 / side + b)
-        noise = 2 * _uniform("image", count * 3 * side * side).reshape(count, 3, side, side) - 1
+        noise = 2 * uniform("image", count * 3 * side * side).reshape(count, 3, side, side) - 1
         return (0.8 * waves + 0.2 * noise).astype(np.float32)
 
     return make

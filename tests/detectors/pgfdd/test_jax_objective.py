@@ -80,10 +80,13 @@ def test_bilevel_loss_matches(name, losses, signed):
     case = losses["bilevel"][name]
     label, group = jnp.asarray(case["label"]), jnp.asarray(case["intersec"])
     logits = signed(f"bi_{name}", (len(label), 2), SCALES[name])
-    np.testing.assert_allclose(objective.compute_fused_errors(logits, label), case["per_sample_ce"], atol=1e-5)
-    loss, grad = jax.jit(
-        jax.value_and_grad(lambda x: objective.bilevel_cvar(objective.compute_fused_errors(x, label), group))
-    )(logits)
+
+    def total(logits):
+        errors = objective.compute_fused_errors(logits, label)
+        return objective.bilevel_cvar(errors, group), errors
+
+    (loss, errors), grad = jax.jit(jax.value_and_grad(total, has_aux=True))(logits)
+    np.testing.assert_allclose(errors, case["per_sample_ce"], atol=1e-5)
     assert float(loss) == pytest.approx(case["loss"], abs=5e-6)
     # Where the released code's search stops on the same side of the kink (below it, or on it).
     same = [g["group"] for g in case["groups"] if g["lambda_fminbound"] <= g["lambda_exact"]]
@@ -117,25 +120,30 @@ def test_the_bilevel_loss_has_no_loop_over_groups_or_samples():
     assert sizes[8].count("scatter-add") == 2  # Members counted, their excesses summed.
 
 
+def compile_for(mode, loss):
+    """Compile a loss whole, which takes less than compiling its operations one by one."""
+    return jax.jit(lambda *arguments: loss(*arguments, mode))
+
+
 def test_pairs_that_fill_a_batch_up_add_nothing(signed):
     features, anchors = signed("con_common", (8, 16), 2), objective.rotate_within_kinds(jnp.asarray([0] * 4 + [1] * 4))
     rows = np.array([0, 1, 2, 3, 0, 4, 5, 6, 7, 0])
     present = np.float32([1, 1, 1, 1, 0] * 2)
     padded = np.where(present[:, None] > 0, features[rows], 0)
     kinds = Mode(present=present).where_present(jnp.asarray([0] * 5 + [1] * 5), -1)
-    found = objective.contrastive_loss(padded, objective.rotate_within_kinds(kinds), Mode(present=present))
-    assert float(found) == pytest.approx(float(objective.contrastive_loss(features, anchors, EVALUATION)), rel=1e-6)
+    found = compile_for(Mode(present=present), objective.contrastive_loss)(padded, objective.rotate_within_kinds(kinds))
+    expected = compile_for(EVALUATION, objective.contrastive_loss)(features, anchors)
+    assert float(found) == pytest.approx(float(expected), rel=1e-6)
     images = signed("image", (8, 2, 2, 3), 1)
     drawn = {k: signed(k, (4, 2, 2, 3), 1) for k in ("self_recon_1", "self_recon_2", "recon_1", "recon_2")}
-    whole = objective.reconstruction_loss(drawn, images, EVALUATION)
+    whole = compile_for(EVALUATION, objective.reconstruction_loss)(drawn, images)
     more = {k: np.pad(v, [(0, 1), (0, 0), (0, 0), (0, 0)]) for k, v in drawn.items()}
-    found = objective.reconstruction_loss(more, images[rows], Mode(present=present))
+    found = compile_for(Mode(present=present), objective.reconstruction_loss)(more, images[rows])
     assert float(found) == pytest.approx(float(whole), rel=1e-6)
 
 
 def test_the_fused_error_of_one_logit_is_binary_cross_entropy():
     logits, label = jnp.asarray([[0.3], [-2.0]]), jnp.asarray([1, 0])
     two = jnp.concatenate([jnp.zeros_like(logits), logits], 1)
-    np.testing.assert_allclose(
-        objective.compute_fused_errors(logits, label), objective.compute_fused_errors(two, label), rtol=1e-6
-    )
+    errors = jax.jit(objective.compute_fused_errors)
+    np.testing.assert_allclose(errors(logits, label), errors(two, label), rtol=1e-6)
