@@ -95,6 +95,11 @@ def expand_user(path: str) -> Path:
         raise BenchError(f"no home folder is known for {path}. Write the folder's whole path") from None
 
 
+def strip_separators(label: str) -> str:
+    """Return a dataset's or detector's label as a part of a file's name."""
+    return label.replace(":", "-").replace("/", "-")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder with those above it; the cache's own is closed to others, whatever the umask."""
     home = _find_cache_home()

@@ -161,7 +161,7 @@ def probe_source(
     """
     videos = [v for s in splits for v in source.split(s)]
     name_people(videos, who)  # Before the faces are sought: a wrong dataset shows at once.
-    loaded = load_detector(request, demo=source.origin.demo is not None)
+    loaded = load_detector(request, demo=source.home_root.demo is not None)
     entry, options = loaded.entry, loaded.settings.options
     random = create_from(entry, seed, **{k: v for k, v in options.items() if k != "pretrained"})
     store = source.prepare(splits, loaded.settings.faces, reporter, pool)
@@ -174,8 +174,8 @@ def probe_source(
         detector=entry.name,
         checkpoint=str(request.checkpoint),
         scored=source.label,
-        world=source.origin.world,
-        protocol=source.origin.protocol,
+        world=source.home_root.world,
+        protocol=source.home_root.protocol,
         split=list(splits),
         who=who,
         people=found.people,

@@ -17,7 +17,7 @@ from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
 from ..core.scorecard import ScoreCard, read_card
 from ..core.settings import Settings
-from ..core.storage import SCORECARD
+from ..core.storage import SCORECARD, strip_separators
 from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
 from .detectors import load_resolved_settings
@@ -114,13 +114,15 @@ class Cell:
     @property
     def folder(self) -> Path:
         """The run folder: one trained detector."""
-        train = _strip_separators(self.train.label)
-        return self.runs / self.train.origin.world / _make_safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
+        train = strip_separators(self.train.label)
+        return (
+            self.runs / self.train.home_root.world / _make_safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
+        )
 
     @property
     def test_folder(self) -> Path:
         """Where this cell's predictions and scorecard go, within the run folder."""
-        return self.folder / f"test.{_strip_separators(self.test.label)}.{self.test_key}"
+        return self.folder / f"test.{strip_separators(self.test.label)}.{self.test_key}"
 
     @property
     def is_trained_here(self) -> bool:
@@ -145,7 +147,7 @@ class Cell:
 
     def describe(self) -> CellDescription:
         """Describe the cell for plan.json and the scorecard."""
-        trained_on, protocol = self.trained_on, join_protocols(self.train.origin, self.test.origin)
+        trained_on, protocol = self.trained_on, join_protocols(self.train.home_root, self.test.home_root)
         return CellDescription(
             detector=self.entry.name,
             name=self.name,
@@ -311,7 +313,7 @@ def make_cells(request: Request, entries: list[Entry], sources: dict[str, DataSo
     made_from = read_header(request.checkpoint) if request.checkpoint else None
     if made_from:
         _check_trained_on(request, entries, made_from, sources[request.train])
-    demo = sources[request.train].origin.demo is not None
+    demo = sources[request.train].home_root.demo is not None
     settings = {
         e.name: load_resolved_settings(
             e.name,
@@ -341,7 +343,7 @@ def _check_trained_on(request: Request, entries: list[Entry], made_from: Checkpo
     trained_on = made_from.get("trained_on", {})
     if (dataset := trained_on.get("dataset", train.label)) != train.label:
         raise BenchError(f"{request.checkpoint} was trained on {dataset}. Use --train {dataset}")
-    if trained_on.get("world") == "demo" and train.origin.world == "real":
+    if trained_on.get("world") == "demo" and train.home_root.world == "real":
         raise BenchError(
             f"{request.checkpoint} was trained on the demo world: its scores can't stand among real rows. "
             "To look at them all the same: bench predict --checkpoint, then bench score"
@@ -394,7 +396,3 @@ def check_detectors(cells: list[Cell]) -> None:
 
 def _make_safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
-
-
-def _strip_separators(label: str) -> str:
-    return label.replace(":", "-").replace("/", "-")

@@ -16,6 +16,7 @@ from ..core.keys import hash_key
 from ..core.predictions import PartialPredictions, PredictionsMetadata
 from ..core.progress import Reporter, Tick
 from ..core.scorecard import Dropped
+from ..core.storage import strip_separators
 from ..core.types import PrepareResult, Video, name_person
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
@@ -139,7 +140,7 @@ def predict_sources(
     for source in sources:
         if not source.split(split):
             raise BenchError(f"{source.label} has no videos in its {split} split. Use --split test")
-    loaded = load_detector(request, demo=any(source.origin.demo is not None for source in sources))
+    loaded = load_detector(request, demo=any(source.home_root.demo is not None for source in sources))
     for source in sources:
         score = partial(_predict_source, loaded, source, split, out, reporter, pool, batch_size)
         yield remake_damaged(score, reporter)
@@ -155,7 +156,7 @@ def _predict_source(
     batch_size: int,
 ) -> Path:
     store = source.prepare([split], loaded.settings.faces, reporter, pool)
-    path = out / f"{loaded.entry.name}__{source.label}.parquet".replace("/", "-").replace(":", "-")
+    path = out / strip_separators(f"{loaded.entry.name}__{source.label}.parquet")
     made_by = [*loaded.key_content(), str(store.folder), source.key([split])]
     partial_predictions = PartialPredictions(path, hash_key(made_by))
     with reporter.task(f"scoring {source.label} {split}") as tick:

@@ -176,7 +176,7 @@ class Stages:
         write_json(cell.folder / "training.json", report)
         trained_on: TrainedOn = {
             "dataset": source.label,
-            "world": source.origin.world,
+            "world": source.home_root.world,
             "seed": cell.seed,
             "selection": SOURCE_VAL,
             "videos": fingerprint_videos([*source.split("train"), *source.split("val")]),

@@ -16,7 +16,7 @@ from ..core.limits import MOST_SEED
 from ..core.progress import Reporter
 from ..core.readers import read_text, shorten
 from ..core.settings import FaceSettings
-from ..core.storage import cache_home, expand_user, hold_lock
+from ..core.storage import cache_home, expand_user, hold_lock, strip_separators
 from ..core.types import FAKE, REAL, Video
 from ..core.workers import IN_PROCESS, WorkerPool
 
@@ -84,7 +84,7 @@ class DataSource:
         return f"{self.name}:{self.compression}" if self.compression else self.name
 
     @cached_property
-    def origin(self) -> DataRoot:
+    def home_root(self) -> DataRoot:
         """The root that its videos are from: another one than was asked for where `folder:/path` leads out of that."""
         from ...datasets.demo.world import find_world
 
@@ -136,7 +136,7 @@ class DataSource:
 
         masked = ["masks"] if any(v.mask for v in self.videos) else []  # They say whose faces are taken.
         key = hash_key([str(self.home.resolve()), faces.key_content(), FINDER_VERSION, *masked])
-        name = self.name.replace("+", "p").replace(":", "-").replace("/", "-")
+        name = strip_separators(self.name.replace("+", "p"))
         return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
 
     def prepare(

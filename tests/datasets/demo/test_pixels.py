@@ -210,7 +210,7 @@ def test_the_mask_tells_which_of_two_people_was_forged(tmp_path, read_frames, fi
             found = find_faces(frames, FaceSettings(finder="mediapipe"), finder, mask)
             assert found.several == len(frames)
             for face, _ in found.faces:
-                away = np.linalg.norm(face.landmarks[30] + face.origin - known.landmarks[face.frame, 30])
+                away = np.linalg.norm(face.landmarks[30] + face.top_left - known.landmarks[face.frame, 30])
                 assert (away < 15) == found_first
 
 
