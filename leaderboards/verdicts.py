@@ -9,26 +9,30 @@ from .rows import Row, Table, list_targets
 
 
 def make_verdicts(table: Table) -> list[str]:
-    """Say of each training set with several ranked rows which of them is the best, or which may be."""
+    """Say of each training set with several rows which is the best, or which may be, or why there are no ranks."""
     trains = dict.fromkeys(row.train for row in table.rows)
     return [said for train in trains if (said := _make_verdict(table, train))]
 
 
 def _make_verdict(table: Table, train: str) -> str:
+    rows = [row for row in table.rows if row.train == train and row.done]
+    if len(rows) < 2:
+        return ""
     ranked = {
         row.key: row
-        for row in table.rows
-        if row.train == train and (found := table.standings.get(row.key)) and found.rank and found.rank.lo is not None
+        for row in rows
+        if (found := table.standings.get(row.key)) and found.rank and found.rank.lo is not None
     }
+    targets = _join(list_targets(table.rows, train))
     if len(ranked) < 2:
-        return ""
+        return f"Trained on {train}: no ranks, as fewer than two rows have predictions on all of {targets}."
     names = {key: _name_row(row, ranked.values()) for key, row in ranked.items()}
     partial = [key for key in ranked if table.standings[key].coverage < MIN_COVERAGE]
     best = [key for key in ranked if table.standings[key].best]
-    where = f"Trained on {train}, by the mean AUC on {_join(list_targets(table.rows, train))}"
     verdict = _compare_names([names[k] for k in best], len(ranked) - len(best) - len(partial))
     left_out = [f" Not in question, with less than 98 % of the videos: {', '.join(names[k] for k in partial)}."]
-    return "".join([f"{where}: {verdict}.", *(left_out if partial else [])])
+    said = f"Trained on {train}, by the mean AUC on {targets}: {verdict}."
+    return "".join([said, *(left_out if partial else [])])
 
 
 def _compare_names(best: Sequence[str], others: int) -> str:

@@ -19,7 +19,7 @@ from scipy import special
 
 from ..core.types import FAKE, REAL, Estimate
 from .bootstrap import LEVEL
-from .joint_covariance import Spread, find_people, measure_spread
+from .joint_covariance import People, Spread, find_people, measure_spread
 from .metrics import Array
 from .unscored import (
     MIN_COVERAGE,
@@ -86,23 +86,30 @@ def _measure_column(test: str, rows: Sequence[Seeds]) -> Column | None:
         return None
     known = np.array([i for i, seeds in enumerate(rows) if seeds])
     scores = [[align_scores(videos, table) for table in rows[i]] for i in known]
-    coverage = [min(measure_coverage(videos.label, s) for s in seeds) for seeds in scores]
+    return make_column(test, known, videos.label, find_people(videos.identity), scores)
+
+
+def make_column(
+    test: str, rows: NDArray[np.int64], label: NDArray[np.int64], people: People, scores: Sequence[Sequence[Array]]
+) -> Column:
+    """Measure rows by the scores of each one's seeds, (videos,), NaN where a video has none."""
+    coverage = [min(measure_coverage(label, s) for s in seeds) for seeds in scores]
     credits = [choose_credit(covered) for covered in coverage]
-    placed = [[place_videos(videos.label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
-    bounds = [[bound_auc(videos.label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
+    placed = [[place_videos(label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
+    bounds = [[bound_auc(label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
     values = [np.array([auc for auc, _ in seeds]) for seeds in placed]
     influence = np.stack([np.mean([psi for _, psi in seeds], axis=0) for seeds in placed])
     return Column(
         test,
-        known,
+        rows,
         np.array([v.mean() for v in values]),
         _scale_seeds(values),
         np.array([len(v) - 1.0 for v in values]),
-        measure_spread(influence, find_people(videos.identity)),
+        measure_spread(influence, people),
         np.array(coverage),
         [Bounds(*np.mean(b, axis=0).tolist()) for b in bounds],
-        int(classes.min()),
-        len(videos.label),
+        int(np.bincount(label, minlength=2).min()),
+        len(label),
     )
 
 

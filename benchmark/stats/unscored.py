@@ -105,6 +105,8 @@ def place_videos(label: ArrayLike, score: Array, credit: float) -> tuple[float, 
 
 def bound_auc(label: ArrayLike, score: Array, credit: float) -> Bounds:
     """Return the AUC over all videos, with `credit` for what wasn't scored, and its bounds; see `place_videos`."""
+    if np.isfinite(score).all():
+        return Bounds(*(place_videos(label, score, credit)[:1] * 3))
     return Bounds(*(place_videos(label, score, c)[0] for c in (LOST, credit, WON)))
 
 

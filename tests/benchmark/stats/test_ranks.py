@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossfake.benchmark.stats.ranks import Seeds, average_counted, find_standings, mark_best, measure_columns
+from crossfake.benchmark.stats.joint_covariance import find_people
+from crossfake.benchmark.stats.ranks import (
+    Seeds,
+    average_counted,
+    find_standings,
+    make_column,
+    mark_best,
+    measure_columns,
+)
 from crossfake.benchmark.stats.unscored import Bounds
 from crossfake.benchmark.stats.video_scores import VideoScores
 from hypothesis import given, settings
@@ -51,11 +59,10 @@ class World:
         fake = 0.15**0.5 * shown[:, self.target] + 0.2**0.5 * used[:, self.donor] + 0.65**0.5 * own
         return np.where(self.label, fake, real)
 
-    def score(self, rng: np.random.Generator, aucs: list[float], shared: float = 0.6) -> list[Seeds]:
-        """Rows of so much true AUC, that share a part of what makes a video hard."""
+    def score(self, rng: np.random.Generator, aucs: list[float], shared: float = 0.6) -> np.ndarray:
+        """Rows of so much true AUC, that share a part of what makes a video hard, (rows, videos)."""
         noise = shared**0.5 * self.draw(rng, 1) + (1 - shared) ** 0.5 * self.draw(rng, len(aucs))
-        strength = 2**0.5 * norm.ppf(aucs)
-        return [[self.scored(s)] for s in noise + strength[:, None] * self.label]
+        return noise + 2**0.5 * norm.ppf(aucs)[:, None] * self.label
 
     def scored(self, score: np.ndarray) -> VideoScores:
         known = np.isfinite(score)
@@ -68,7 +75,7 @@ SMALL = World(crossed(20, 40, 60))
 
 
 def scored_rows(aucs: list[float], seed: int = 0) -> list[Seeds]:
-    return SMALL.score(np.random.default_rng(seed), aucs)
+    return [[SMALL.scored(s)] for s in SMALL.score(np.random.default_rng(seed), aucs)]
 
 
 def test_only_what_can_not_be_told_from_the_best_is_marked():
@@ -194,11 +201,14 @@ WORLDS = {
 def simulate(names: list[str], aucs: list[float], worlds: int) -> dict[str, float]:
     """Return how often a best row lost its mark, and how often ranks and means held the truth."""
     made = {name: WORLDS[name]() for name in names}
+    people = {name: find_people(world.identity) for name, world in made.items()}
+    rows = np.arange(len(aucs))
     true = np.array(aucs)
     lost, ranks, means, width = 0, 0.0, 0.0, 0.0
     for k in range(worlds):
         rng = np.random.default_rng([11, k])
-        columns = list(measure_columns({n: w.score(rng, aucs) for n, w in made.items()}).values())
+        scores = {n: [[s] for s in world.score(rng, aucs)] for n, world in made.items()}
+        columns = [make_column(n, rows, made[n].label, people[n], scores[n]) for n in names]
         marks, found = mark_best(columns, draws=1000), find_standings(columns, range(len(aucs)), draws=1000)
         lost += any((int(r), n) not in marks for n in names for r in np.flatnonzero(true == true.max()))
         standings = [found[i] for i in range(len(aucs))]
