@@ -122,7 +122,7 @@ def load_from(entry: Entry, checkpoint: Path, **options: object) -> Scores:
     Raises:
         BenchError: see `create`; or the detector takes no checkpoint, or not this one.
     """
-    if options.get("pretrained"):
+    if options.get("pretrained") and not entry.card.get("frozen"):  # A frozen part may not be in the checkpoint.
         options["pretrained"] = False
     made = create_from(entry, None, **options)
     if not isinstance(made, LoadsWeights):

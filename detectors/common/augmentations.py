@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ...benchmark.core.contracts import Cropper
 from ...benchmark.core.types import TrainSample
 from . import pixel_operators as pixels
-from .crops import BoxCrop
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """Returns a changed copy of a picture."""
@@ -35,7 +35,7 @@ def augment_as_deepfakebench(image: np.ndarray, rng: np.random.Generator) -> np.
     if rng.random() < 0.5:
         image = transform(image, angle=rng.uniform(-10, 10))
     if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, (int(rng.choice([3, 5, 7])),) * 2, 0)
+        image = blur(image, int(rng.choice([3, 5, 7])))
     if rng.random() < 0.5:
         image = change_colours(image, rng, 0.1)
     return pixels.compress_jpeg(image, int(rng.integers(40, 101))) if rng.random() < 0.5 else image
@@ -49,7 +49,7 @@ def augment_as_selim(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise = rng.normal(0, rng.uniform(10, 50) ** 0.5, image.shape)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.05:
-        image = cv2.GaussianBlur(image, (3, 3), 0)
+        image = blur(image, 3)
     image = mirror(image, rng)
     if rng.random() < 0.7:
         image = change_colours(image, rng, 0.2)
@@ -109,23 +109,36 @@ def shift_principal_colours(image: np.ndarray, amounts: np.ndarray) -> np.ndarra
 
 
 def transform(
-    image: np.ndarray, angle: float = 0.0, scale: float = 1.0, shift: np.ndarray | tuple[float, float] = (0.0, 0.0)
+    image: np.ndarray,
+    angle: float = 0.0,
+    scale: float = 1.0,
+    shift: np.ndarray | tuple[float, float] = (0.0, 0.0),
+    border: str = "reflected",
 ) -> np.ndarray:
-    """Rotate by degrees and scale about the centre, then shift by shares of the sides; borders are reflected."""
+    """Rotate by degrees and scale about the centre, then shift by shares of the sides.
+
+    What comes in from outside is `reflected` or `black`.
+    """
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), float(angle), float(scale))
     matrix[:, 2] += np.asarray(shift) * (width, height)
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    mode = cv2.BORDER_CONSTANT if border == "black" else cv2.BORDER_REFLECT_101
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=mode)
+
+
+def blur(image: np.ndarray, kernel: int, sigma: float = 0.0) -> np.ndarray:
+    """Blur by a Gaussian; a sigma of 0 is OpenCV's own for the kernel."""
+    return cv2.GaussianBlur(image, (kernel, kernel), sigma)
 
 
 @dataclass(frozen=True)
 class AugmentedSampler:
-    """Makes `image` uint8 (S, S, 3) RGB of a face box, augmented, and `label` int64.
+    """Makes `image` uint8 (S, S, 3) RGB of a face, augmented, and `label` int64.
 
     With `views`, so many differently augmented pictures of it: (views, S, S, 3).
     """
 
-    crop: BoxCrop
+    crop: Cropper
     augment: Augment
     views: int = 0
 

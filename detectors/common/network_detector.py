@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -142,9 +142,9 @@ class NetworkDetector:
         """Tell whether the reference keeps a weight of this name that nothing uses; checkpoints may have it or not."""
         return False
 
-    def rename_given(self, name: str) -> str:
-        """Return the name that `reference_name` gives of one that another release of the same weights has."""
-        return name
+    def translate(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return weights of another release, by name, under the reference's names and in its shapes."""
+        return given
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
@@ -154,7 +154,7 @@ class NetworkDetector:
     ) -> dict[str, np.ndarray]:
         """Return the weights of a checkpoint or a mapping, by our names, once they fit; see `load_weights`."""
         found = load_weights(
-            weights, framework, lambda: self.to_reference(self.names()), self.adapt, self.is_unused, self.rename_given
+            weights, framework, lambda: self.to_reference(self.names()), self.adapt, self.is_unused, self.translate
         )
         return self.from_reference(found)
 

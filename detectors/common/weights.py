@@ -34,7 +34,7 @@ def load_weights(
     expect: Callable[[], Mapping[str, Shaped]],
     adapt: Callable[[Mapping[str, tuple[int, ...]]], None],
     is_unused: Callable[[str], bool] = lambda _: False,
-    rename: Callable[[str], str] = lambda name: name,
+    translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> dict[str, np.ndarray]:
     """Return a network's weights, by the names it expects, from a checkpoint file or a mapping.
 
@@ -46,14 +46,14 @@ def load_weights(
         expect: returns the names expected, and what has the shape of each.
         adapt: is told the shapes found, before they are compared with those expected.
         is_unused: tells whether a name is one that the reference keeps and nothing uses; how many are left out is said.
-        rename: turns a name of another release of the same weights into the one expected.
+        translate: turns another release of the same weights into the names and shapes expected.
 
     Raises:
         BenchError: no such file, it can't be read, or its names or shapes are others.
     """
     content, weights_name = _open_weights(weights, framework)
     found, others = find_weights(content, expect())
-    named = {rename(name): value for name, value in _name_arrays(found.weights, weights_name).items()}
+    named = dict(translate(_name_arrays(found.weights, weights_name)))
     if unused := [name for name in named if is_unused(name)]:
         say_once(f"{weights_name}: left out {len(unused)} weights that nothing uses (first: {shorten(unused[0])})")
         named = {name: value for name, value in named.items() if not is_unused(name)}

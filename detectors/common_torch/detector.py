@@ -86,7 +86,7 @@ class TorchDetector(NetworkDetector):
 
     def parameters_count(self) -> int:
         """Return the number of trained parameters."""
-        return sum(p.numel() for p in self.network.parameters())
+        return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
 
     def names(self) -> Mapping[str, Tensor]:
         """Return our weights by name."""

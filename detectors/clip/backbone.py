@@ -1,0 +1,227 @@
+"""The frozen backbone and loader that all detectors on CLIP share: timm's ViT, made once it is needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...benchmark.core.contracts import Cropper, Sampler
+from ...benchmark.core.errors import BenchError, require_known
+from ..common import augmentations
+from ..common.augmentations import Augment, AugmentedSampler
+from ..common.crops import BoxCrop
+from ..common.options import Options, check_multiple
+from ..common_torch.detector import TorchDetector
+from ..common_torch.timm_models import create_timm_model
+from . import names
+
+CLIP = "vit_large_patch14_clip_quickgelu_224.openai"  # The one with QuickGELU, as OpenAI trained it.
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+HEAD_WIDTH = 64  # Of every head of attention, in all of CLIP's encoders.
+PATCH = 14
+
+
+class ClipNet(nn.Module):
+    """A ViT whose class token is read by a linear head, projected before where there is a projection.
+
+    `forward` takes float32 (N, 3, S, S) and returns `features` (N, W), what the head sees.
+    """
+
+    def __init__(self, backbone: Any, projected: int, classes: int):
+        super().__init__()
+        width = int(backbone.num_features)
+        self.projection = nn.Linear(width, projected, bias=False) if projected else None
+        if self.projection is not None:
+            self.projection.weight = backbone.head.weight
+            backbone.reset_classifier(0)
+        self.backbone = backbone
+        self.head = nn.Linear(projected or width, classes)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features."""
+        backbone: Any = self.backbone
+        features: Tensor = backbone.forward_head(backbone.forward_features(x), pre_logits=True)
+        return self.projection(features) if self.projection is not None else features
+
+
+class ClipDetector(TorchDetector):
+    """Base of the detectors on CLIP's image encoder.
+
+    Nothing is drawn or kept in memory before it is needed: a checkpoint may bring all weights, of another depth or
+    width, too. Then the network becomes that one.
+
+    Args:
+        variant: one of the detector's `variants`.
+        input_size: side of the crop, a multiple of 14.
+        arch: timm's name of the ViT, with the tag of its weights.
+        arch_args: passed to timm, such as `{depth: 2, embed_dim: 128, num_heads: 2}` for small experiments.
+        augment: `none`, `mild`, or the detector's own by default.
+        pretrained: start from CLIP's weights, which are downloaded; otherwise the frozen part is random.
+
+    Raises:
+        BenchError: an option isn't valid, or the weights can't be had.
+    """
+
+    who: ClassVar[str] = ""
+    variants: ClassVar[tuple[str, ...]] = ("paper", "released")
+    classes: ClassVar[int] = 2
+    projected: ClassVar[int] = 0  # Width of the projection that the head sees; 0 without.
+    prefix: ClassVar[str] = "backbone."  # What the reference's names of the encoder begin with,
+    head_name: ClassVar[str] = "head"  # and the head's.
+    mean, std = CLIP_MEAN, CLIP_STD
+
+    def __init__(
+        self, variant: str, input_size: int, arch: str, arch_args: Options | None, augment: str, pretrained: bool
+    ):
+        super().__init__()
+        require_known(f"{self.who} variant", variant, self.variants)
+        require_known(f"{self.who} augment", augment, ("", "none", "mild"))
+        check_multiple(self.who, "input_size", input_size, PATCH, 3 * PATCH, 224)
+        self.variant, self.input_size, self.arch, self.augment = variant, input_size, arch, augment
+        self.arch_args, self.pretrained = dict(arch_args or {}), pretrained
+        self.seed = int(torch.randint(2**31, ()))
+        self.width = self.projected
+        self.network = self.build(pretrained=True) if pretrained else self._build_empty()
+
+    def build(self, pretrained: bool) -> ClipNet:
+        """Make the network, whose first weights are CLIP's or random; what isn't trained is frozen."""
+        backbone = create_timm_model(
+            self.arch, pretrained, "arch_args", num_classes=self.width, img_size=self.input_size, **self.arch_args
+        )
+        return self.freeze(ClipNet(backbone, self.width, self.classes))
+
+    def freeze(self, network: ClipNet) -> ClipNet:
+        """Return the network with only what is to be trained left trainable: here, the head."""
+        network.requires_grad_(False)
+        network.head.requires_grad_(True)
+        return network
+
+    def _build_empty(self) -> ClipNet:
+        with torch.device("meta"):
+            return self.build(pretrained=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the network has no numbers yet."""
+        return self.network.head.weight.is_meta  # type: ignore[union-attr,return-value]
+
+    def materialise(self) -> None:
+        """Draw random weights, the same for the same seed, unless there are some."""
+        if self.is_empty:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                self.network = self.build(pretrained=False)
+
+    def _place(self) -> None:
+        self.materialise()
+        super()._place()
+
+    def training(self, settings: Any, total_steps: int, steps_per_epoch: int) -> Any:
+        """Start a training session."""
+        self.materialise()
+        return super().training(settings, total_steps, steps_per_epoch)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the weights as arrays under the reference's key names."""
+        self.materialise()
+        return super().state()
+
+    def load(self, weights: Any) -> Self:
+        """Take weights; see `TorchDetector.load`."""
+        before = self.network, self.arch_args, self.width
+        try:
+            if self.is_empty:
+                self.network = self._build_empty().to_empty(device="cpu")
+            return super().load(weights)
+        except BenchError:
+            self.network, self.arch_args, self.width = before
+            raise
+
+    # ---- images
+
+    def cropper(self) -> Cropper:
+        """The square face box."""
+        return BoxCrop(self.input_size)
+
+    def sampler(self) -> Sampler:
+        """Crops, augmented as the detector's recipe does, or as asked."""
+        named = {"none": augmentations.keep, "mild": augmentations.augment_mildly}
+        return AugmentedSampler(self.cropper(), named.get(self.augment) or self.own_augment())
+
+    def own_augment(self) -> Augment:
+        """Return how the detector's recipe augments a picture."""
+        return augmentations.keep
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Scale 0..255 by the mean and deviation of what the ViT was trained on."""
+        mean, std = (torch.tensor(v, device=frames.device)[:, None, None] for v in (self.mean, self.std))
+        return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return `logits` and the `features` (N, W) that they are linear in."""
+        features = self.network(x)
+        return {"logits": self.network.head(features), "features": features}  # type: ignore[operator]
+
+    # ---- names of weights
+
+    def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return our weights by the reference's names and in its shapes."""
+        found: dict[str, Any] = {}
+        for name, value in state.items():
+            if name.startswith("backbone."):
+                parts = names.to_hugging(name.removeprefix("backbone."), value)
+                found |= {self.prefix + key: part for key, part in parts.items()}
+            elif name == "projection.weight":
+                found[names.PROJECTION] = value
+            else:
+                found[f"{self.head_name}.{name.removeprefix('head.')}"] = value
+        return found
+
+    def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the reference's weights by our names and in our shapes."""
+        encoder = {k.removeprefix(self.prefix): v for k, v in state.items() if k.startswith(self.prefix)}
+        found = {f"backbone.{k}": v for k, v in names.from_hugging(encoder, self.splits_qkv).items()}
+        if names.PROJECTION in state:
+            found["projection.weight"] = state[names.PROJECTION]
+        start = f"{self.head_name}."
+        return found | {f"head.{k.removeprefix(start)}": v for k, v in state.items() if k.startswith(start)}
+
+    splits_qkv = False  # Whether queries, keys and values are layers of their own.
+
+    def translate(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an encoder's weights under the names expected, be they OpenAI's or Hugging Face's."""
+        encoder, others = names.to_canonical(given)
+        projection = {k: encoder.pop(k) for k in (names.PROJECTION,) if k in encoder}
+        return {**{self.prefix + k: v for k, v in encoder.items()}, **others, **projection}
+
+    def is_unused(self, name: str) -> bool:
+        """Tell whether it is of CLIP's text encoder, or of a projection that this detector doesn't use."""
+        return names.is_unused(name) or (name == names.PROJECTION and not self.projected)
+
+    def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Become the ViT of a checkpoint's depth and width."""
+        start = re.escape(self.prefix) + r"encoder\.layers\.(\d+)\."
+        layers = {int(found[1]) for name in shapes if (found := re.match(start, name))}
+        width = shapes.get(f"{self.prefix}embeddings.class_embedding", (0,))[0]
+        if not layers or not width or width % HEAD_WIDTH:
+            return
+        mlp = shapes.get(f"{self.prefix}encoder.layers.0.mlp.fc1.weight", (4 * width,))[0]
+        args = {
+            "depth": max(layers) + 1,
+            "embed_dim": width,
+            "num_heads": width // HEAD_WIDTH,
+            "mlp_ratio": mlp / width,
+        }
+        projected = shapes.get(names.PROJECTION, (self.projected,))[0] if self.projected else 0
+        backbone: Any = self.network.backbone
+        now = {"depth": len(backbone.blocks), "embed_dim": backbone.embed_dim}
+        if now != {k: args[k] for k in now} or projected != self.width:
+            self.arch_args, self.width = {**self.arch_args, **args}, projected
+            self.network = self._build_empty().to_empty(device="cpu")

@@ -1,0 +1,147 @@
+"""Effort as a detector of the harness (PyTorch)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...benchmark.core.registry import detectors
+from ..common import augmentations
+from ..common.augmentations import Augment
+from ..common.options import Options, check_range
+from ..common.weights import to_array
+from .backbone import CLIP, ClipDetector, ClipNet
+from .svd import ResidualLinear, SplitQkv, split_weight
+
+_PLAIN = re.compile(r"(.*encoder\.layers\.\d+\.self_attn\.(?:[qkv]|out)_proj\.)weight$")
+_MAIN = re.compile(r"\.(S|U|V)_r$")
+
+
+@detectors.register(
+    "effort",
+    backend="torch",
+    title="Effort (orthogonal subspace decomposition)",
+    paper="Orthogonal Subspace Decomposition for Generalizable AI-Generated Image Detection",
+    venue="ICML",
+    year=2025,
+    url="https://arxiv.org/abs/2411.15633",
+    license="original: CC BY-NC 4.0",
+    weights="the authors' and DeepfakeBench's (CC BY-NC 4.0); CLIP's by OpenAI (MIT), "
+    "vit_large_patch14_clip_quickgelu_224.openai",
+    input="224 px RGB",
+    crop="square face box, 1.3 of its side",
+    normalisation="CLIP's mean and deviation",
+    pooling="mean over frames",
+    faithful_to="paper: cross-entropy, orthogonality and kept energy; released and deepfakebench: cross-entropy alone, "
+    "as both codes train",
+    input_size=224,
+    defaults={"variant": "paper", "input_size": 224},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters"),
+)
+class Effort(ClipDetector):
+    """CLIP's ViT-L/14, of whose attention only the last singular directions are trained.
+
+    Args:
+        variant: `paper`, `released` (cross-entropy alone) or `deepfakebench` (so too, and its names).
+        input_size: side of the crop, a multiple of 14.
+        trained_rank: how many singular directions of each layer are trained; 1 in paper and released code.
+        orthogonality: the weight of the loss that keeps singular vectors orthonormal, in `paper`.
+        energy: the weight of the loss that keeps each weight's norm, in `paper`.
+        arch, arch_args, augment, pretrained: see `ClipDetector`.
+
+    Raises:
+        BenchError: an option isn't valid, or the weights can't be had.
+    """
+
+    who = "effort"
+    variants = ("paper", "released", "deepfakebench")
+    splits_qkv = True
+
+    def __init__(
+        self,
+        variant: str = "paper",
+        input_size: int = 224,
+        trained_rank: int = 1,
+        orthogonality: float = 1.0,
+        energy: float = 1.0,
+        arch: str = CLIP,
+        arch_args: Options | None = None,
+        augment: str = "",
+        pretrained: bool = False,
+    ):
+        check_range("effort", "trained_rank", trained_rank, 1, example=1)
+        for name, weight in (("orthogonality", orthogonality), ("energy", energy)):
+            check_range("effort", name, weight, 0, example=1.0)
+        self.trained_rank, self.orthogonality, self.energy = trained_rank, orthogonality, energy
+        super().__init__(variant, input_size, arch, arch_args, augment, pretrained)
+
+    @property
+    def regularised(self) -> bool:
+        """Whether the paper's two regularisers are in the loss, and what they need in the network."""
+        return self.variant == "paper"
+
+    def own_augment(self) -> Augment:
+        """Return DeepfakeBench's augmentation, with which the released code trains."""
+        return augmentations.augment_as_deepfakebench
+
+    def build(self, pretrained: bool) -> ClipNet:
+        """Make the network, with each layer of attention split by its singular values."""
+        network = super().build(pretrained)
+        backbone: Any = network.backbone
+        for block in backbone.blocks:
+            qkv, proj = block.attn.qkv, block.attn.proj
+            parts = zip(qkv.weight.chunk(3), qkv.bias.chunk(3), strict=True)
+            block.attn.qkv = SplitQkv([self._split(weight, bias) for weight, bias in parts])
+            block.attn.proj = self._split(proj.weight, proj.bias)
+        return network
+
+    def _split(self, weight: Tensor, bias: Tensor) -> ResidualLinear:
+        rank = min(weight.shape) - self.trained_rank
+        if weight.is_meta:
+            return ResidualLinear(weight.shape[1], weight.shape[0], rank, self.regularised)
+        return ResidualLinear.from_linear(weight.detach(), bias.detach(), rank, self.regularised)
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return cross-entropy and, in `paper`, the layers' mean of both regularisers."""
+        logits = self.forward(self.inputs(batch["image"]))["logits"]
+        ce = F.cross_entropy(logits.float(), batch["label"])
+        if not self.regularised:
+            return {"loss": ce}
+        layers = list(self.list_layers())
+        orthogonality = torch.stack([layer.orthogonality() for layer in layers]).mean()
+        energy = torch.stack([layer.energy_change() for layer in layers]).mean()
+        loss = ce + self.orthogonality * orthogonality + self.energy * energy
+        return {"loss": loss, "ce": ce, "orthogonality": orthogonality, "energy": energy}
+
+    def list_layers(self) -> Iterator[ResidualLinear]:
+        """Yield the layers that are trained, four a block."""
+        return (module for module in self.network.modules() if isinstance(module, ResidualLinear))
+
+    def load(self, weights: Any) -> Any:
+        """Take weights of Effort, or CLIP's own with a head, which are then split; see `TorchDetector.load`."""
+        super().load(weights)
+        for layer in self.list_layers():
+            layer.remember_energy()
+        return self
+
+    def translate(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the weights expected; CLIP's own are split by their singular values."""
+        found: dict[str, Any] = {}
+        for name, value in super().translate(given).items():
+            if plain := _PLAIN.match(name):
+                weight = torch.from_numpy(to_array(value))
+                parts = split_weight(weight, min(weight.shape) - self.trained_rank, self.regularised)
+                found |= {plain[1] + part: array.numpy() for part, array in parts.items()}
+            else:
+                found[name] = value
+        return found
+
+    def is_unused(self, name: str) -> bool:
+        """Tell whether it is of what CLIP has besides, or of what only the regularisers need."""
+        released = self.variant == "released" and _MAIN.search(name) is not None
+        return released or super().is_unused(name)
