@@ -11,7 +11,7 @@ from ..benchmark.core.types import Estimate
 from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC, GroupSummary
 from ..benchmark.stats.unscored import Bounds
-from .protocols import count_videos
+from .protocols import mark_contaminated
 from .published import Reported, list_citations, match_published
 from .rows import Result, Row, Table
 from .verdicts import make_verdicts
@@ -153,7 +153,7 @@ def format_auc(table: Table, row: Row, test: str) -> str:
     if result is None or result.status != "done":
         return _format_missing(result)
     lost = f" ({len(result.done)} of {len(result.cards)} seeds)" if len(result.done) < len(result.cards) else ""
-    shared = f" (contaminated: {count_videos(n)} trained on)" if (n := result.contaminated) else ""
+    shared = "".join(sorted({mark for card in result.done if (mark := mark_contaminated(card))})[-1:])
     return format_estimate(result.metrics[AUC]) + (MARK if (row.key, test) in table.best else "") + lost + shared
 
 

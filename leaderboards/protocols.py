@@ -103,9 +103,13 @@ def describe_origin(card: Card) -> str:
     parts += [f"selected on {cell.selection}", f"threshold from {cell.source or cell.train} val"]
     if cell.excluded:
         parts.append(f"{count_videos(len(cell.excluded))} left out as asked")
-    if cell.contaminated:
-        parts.append(f"contaminated: it was trained on {count_videos(cell.contaminated)} of the test set")
-    return "; ".join(parts)
+    return "; ".join(parts) + (mark_contaminated(card) if isinstance(card, ScoreCard) else "")
+
+
+def mark_contaminated(card: ScoreCard) -> str:
+    """Write ` (contaminated: trained on 3 of 40 videos)`; nothing where that isn't so, or isn't known."""
+    n = card.cell.contaminated
+    return f" (contaminated: trained on {n} of {count_videos(card.coverage.official)})" if n else ""
 
 
 def format_training_videos(cell: CellDescription) -> str:

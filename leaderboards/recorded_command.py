@@ -78,7 +78,7 @@ def read_command(row: Row) -> RecordedCommand:
         asked.checkpoint,
         asked.data or data,
         asked.limit,
-        asked.exclude,
+        asked.exclude if any(c.cell.excluded or c.cell.trained_without for c in row.cards) else None,
         asked.batch_size,
         asked.engine,
     )

@@ -266,11 +266,12 @@ def _find_standings(
 ) -> list[tuple[Row, Standing]]:
     """Return where the rows trained on one set stand over the test sets that any of them has, their own left out.
 
-    A row that lacks one of the test sets stands nowhere; see `list_targets`.
+    A row that lacks one of the test sets, or was trained on some of it, stands nowhere; see `list_targets`.
     """
     own = [(i, row) for i, row in enumerate(rows) if row.train == train]
     tests = list_targets([row for _, row in own], train)
     whole = [(i, row) for i, row in own if tests and all((row.key, t) in bounds for t in tests)]
+    whole = [(i, row) for i, row in whole if not any(row.results[t].contaminated for t in tests)]
     compared = [columns[t] for t in tests] if columns.keys() >= {*tests} else []
     found = find_standings(compared, [i for i, _ in whole])
     return [(row, found.get(i) or average_counted([bounds[row.key, t] for t in tests])) for i, row in whole]

@@ -8,7 +8,7 @@ from ..benchmark.core.scorecard import Card, GroupCell, Level, LevelCell, ScoreC
 from ..benchmark.stats.calibration import TEMPERATURES
 from ..benchmark.stats.seed_pooling import PooledMetrics, summarise_groups
 from .markdown import Grid, format_estimate, format_gap, format_grid
-from .protocols import describe_protocol, display_name
+from .protocols import describe_protocol, display_name, mark_contaminated
 
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
 
@@ -33,7 +33,9 @@ def _line_key(card: Card) -> tuple[str, str, str, str]:
 
 
 def _format_auc(card: Card) -> str:
-    return format_estimate(card.video.auc) if isinstance(card, ScoreCard) else card.status.upper()
+    if not isinstance(card, ScoreCard):
+        return card.status.upper()
+    return format_estimate(card.video.auc) + mark_contaminated(card)
 
 
 def _cell_row(card: Card) -> list[str]:

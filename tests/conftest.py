@@ -17,6 +17,7 @@ if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1":
 import numpy as np
 import pandas as pd
 import pytest
+from crossfake.benchmark.core.cell_description import CellDescription
 from crossfake.benchmark.core.migrations import SCHEMA_VERSION
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.core.records import Record
@@ -110,7 +111,8 @@ def _cell_of(auc: float, real: int, fake: int, left_out: str = "") -> dict[str, 
 
 def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> ScoreCard:
     """A finished card in today's schema; keywords that are in CELL change the cell, the rest the card."""
-    cell = {**CELL, "test": test, **{k: changes.pop(k) for k in list(changes) if k in CELL}}
+    of_cell = CELL.keys() | CellDescription.model_fields.keys()
+    cell = {**CELL, "test": test, **{k: changes.pop(k) for k in list(changes) if k in of_cell}}
     card = {
         "schema_version": SCHEMA_VERSION,
         "kind": "scorecard",

@@ -71,7 +71,7 @@ def run(cells: list[Cell], options: RunOptions) -> Iterator[Card]:
 def run_cell(cell: Cell, options: RunOptions) -> Card:
     """Walk one cell through prepare, train, predict and score; what exists already is reused."""
     if (done := read_finished(cell)) is not None:
-        options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}: reused")
+        options.reporter.say(f"{_name_cell(cell)}, seed {cell.seed}: reused")
         return done
     options.reporter.log = cell.folder / "log.txt"
     try:
@@ -79,7 +79,7 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
             return _record_failure(
                 cell, options, "its training failed before, see the row's other test sets", "skipped"
             )
-        options.reporter.say(f"{cell.name} {cell.train.label} -> {cell.test.label}, seed {cell.seed}")
+        options.reporter.say(f"{_name_cell(cell)}, seed {cell.seed}")
         if settle_key(cell, options) and (done := read_finished(cell)) is not None:
             return done
         with hold_lock(cell.folder):
@@ -111,6 +111,10 @@ def settle_key(cell: Cell, options: RunOptions) -> bool:
     options.reporter.log = cell.folder / "log.txt"
     options.reporter.say(f"some frames to train on are lost, so this is another run: {cell.folder}")
     return True
+
+
+def _name_cell(cell: Cell) -> str:
+    return f"{cell.name} {cell.trained_on.get('dataset', NOT_KNOWN)} -> {cell.test.label}"
 
 
 def _walk_stages(cell: Cell, options: RunOptions) -> Card:
@@ -284,7 +288,7 @@ def _describe_run(cell: Cell, options: RunOptions) -> None:
 def _record_failure(
     cell: Cell, options: RunOptions, error: str, status: Literal["failed", "skipped"] = "failed"
 ) -> Failure:
-    options.reporter.say(f"{status.upper()} {cell.name} {cell.train.label} -> {cell.test.label}: {error}")
+    options.reporter.say(f"{status.upper()} {_name_cell(cell)}: {error}")
     failure = Failure(
         schema_version=SCHEMA_VERSION,
         kind="failure",

@@ -116,6 +116,7 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
         (lambda c: c.update(kind="note"), "is no finished scorecard"),
         (lambda c: c.pop("provenance"), "has no provenance"),
         (lambda c: c["cell"].update(limit=5), "is PARTIAL"),
+        (lambda c: c["cell"].update(excluded=["real/00.mp4"]), "was made with --exclude"),
         (lambda c: c["cell"].update(name="other"), "belongs in"),
         (lambda c: c.update(metrics="good"), "metrics: input should be a valid dictionary"),
         (lambda c: c.update(counts=[1]), "counts: input should be"),
@@ -235,7 +236,10 @@ def test_a_partial_run_an_old_one_and_one_without_predictions_are_refused(runs, 
     edit(card, lambda c: c["cell"].update(limit=5))
     with pytest.raises(BenchError, match=r"is PARTIAL .*Submit a whole run"):
         submit(run, tmp_path / "entries")
-    edit(card, lambda c: c["cell"].update(limit=None))
+    edit(card, lambda c: c["cell"].update(limit=None, excluded=["real/00.mp4"]))
+    with pytest.raises(BenchError, match=r"was made with --exclude\. Submit a run of the whole test split"):
+        submit(run, tmp_path / "entries")
+    edit(card, lambda c: c["cell"].update(excluded=[]))
     with pytest.raises(BenchError, match=r"val/predictions.parquet is gone"):
         submit(run, tmp_path / "entries")
     (run / "predictions.parquet").unlink()

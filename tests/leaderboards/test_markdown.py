@@ -189,3 +189,10 @@ def test_a_demo_board_says_synthetic_in_its_title_and_beside_each_table(make):
         assert f"## Synthetic: demo tiny, seed 0; 32 frames a video\n\n> {md.SYNTHETIC}" in text
     assert "ynthetic" not in md.render_markdown(make_tables([make()]))
     assert "\n" not in md.SYNTHETIC
+
+
+def test_what_was_trained_on_and_what_was_left_out_is_said(make):
+    text = md.render_markdown(make_tables([make(contaminated=3), make("dfdc", contaminated=0, excluded=["a", "b"])]))
+    assert "0.750 [0.700, 0.800] (contaminated: trained on 3 of 20 videos)" in text
+    assert cells(text, "meso4", "### dfdc")[3] == "0.750 [0.700, 0.800]"
+    assert cells(text, "meso4", "### dfdc")[-1].startswith("19/20, 2 left out as asked")

@@ -7,6 +7,7 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stages.sources import DataRoot
 from crossfake.datasets.demo.world import DemoWorld
+from crossfake.leaderboards.protocols import describe_origin
 from crossfake.leaderboards.rows import find_row, make_tables
 
 ALL = {"scored": 20, "official": 20, "dropped": []}
@@ -175,3 +176,32 @@ def test_a_method_that_could_not_be_scored_is_still_one_of_the_rows_methods(make
     lost = {"scored": 19, "official": 20, "dropped": [dropped]}
     (table,) = make_tables([five, tested("Deepfakes", "NeuralTextures", recipe_key="d", name="d", coverage=lost)])
     assert len(table.rows) == 2
+
+
+def test_a_row_without_some_videos_stands_in_a_table_of_its_own(make):
+    whole, less = make("celebdf"), make("celebdf", excluded=["a.mp4", "b.mp4"], test_key="less")
+    assert [(t.title, len(t.rows)) for t in make_tables([less, whole])] == [
+        ("real; 32 frames a video", 1),
+        ("real; 32 frames a video; celebdf without 2 videos (list ba01e5)", 1),
+    ]
+    other = make("celebdf", excluded=["c.mp4"])
+    assert len(make_tables([whole, less, other])) == 3
+    assert len(make_tables([less, make("celebdf", name="b", recipe_key="b", excluded=["a.mp4", "b.mp4"])])) == 1
+
+
+def test_a_row_tells_where_its_weights_come_from(make):
+    ((row,),) = [t.rows for t in make_tables([make(train="unknown", weights="its own", selection="unknown")])]
+    facts = dict(row.protocol)
+    assert (row.name, row.train, facts["weights"], facts["training videos"]) == (
+        "meso4",
+        "unknown",
+        "its own",
+        "unknown",
+    )
+    assert facts["threshold from"] == "ff++:c23 val"
+    assert row.drop("celebdf") is None
+    card = make(contaminated=3, training_videos="abc", trained_without=1)
+    assert describe_origin(card) == (
+        "weights trained here, trained on ff++:c23; training videos abc, without 1 video; selected on source val; "
+        "threshold from ff++:c23 val (contaminated: trained on 3 of 20 videos)"
+    )

@@ -133,3 +133,19 @@ def test_a_header_of_another_shape_is_told(tmp_path, packed, told):
     save_file({"a": np.zeros(2, np.float32)}, path, metadata={"crossfake": packed})
     with pytest.raises(BenchError, match=f"the header of .*c.safetensors.*{told}"):
         read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "told"),
+    [
+        ({"dataset": 3}, "dataset = 3"),
+        ({"videos": ["a"]}, "videos = "),
+        ({"videos": "0" * 15}, "videos = 0000"),
+        ({"videos": "G" * 16}, "videos = GGGG"),
+    ],
+)
+def test_what_it_was_trained_on_is_told_as_crossfake_writes_it(tmp_path, trained_on, told):
+    path = tmp_path / "c.safetensors"
+    save(Weights(a=np.zeros(2, np.float32)), path, {"detector": "meso4", "trained_on": trained_on})
+    with pytest.raises(BenchError, match=f"the header of .* has {told}.*as crossfake never writes"):
+        read_header(path)

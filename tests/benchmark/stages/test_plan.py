@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from crossfake.benchmark.core.errors import BenchError, require_known
 from crossfake.benchmark.core.progress import Reporter
@@ -15,6 +16,8 @@ from crossfake.benchmark.core.settings import FaceSettings, ScoreSettings, Setti
 from crossfake.benchmark.core.types import FAKE, REAL
 from crossfake.benchmark.stages.plan import Request, check_data, check_names, describe_plan, make_cells, make_plan
 from crossfake.datasets.demo.world import MARKER, DemoWorld
+from crossfake.detectors.common.in_memory import make_entry
+from safetensors.numpy import save_file
 
 FACES = FaceSettings(finder="mediapipe")
 
@@ -241,3 +244,64 @@ def test_data_from_elsewhere_never_counts_as_the_demo_worlds(planned, tmp_path):
         == "demo tiny, seed 4, trained on demo tiny, seed 0 data"
     )
     assert planned.cell(test=elsewhere).describe().protocol == "demo tiny, seed 4, trained on other data"
+
+
+def save_checkpoint(path: Path, **trained_on: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = json.dumps({"detector": "meso4", **({"trained_on": trained_on} if trained_on else {})})
+    save_file({"w": np.zeros(1, np.float32)}, path, metadata={"crossfake": header})
+    return path
+
+
+class Untrained:
+    def score(self, frames):
+        return np.zeros(len(frames))
+
+
+def test_only_what_is_trained_here_says_so(planned, tmp_path):
+    def told(**changes):
+        cell = planned.cell(**changes).describe()
+        return cell.weights, cell.train, cell.selection, cell.source
+
+    plain, known = save_checkpoint(tmp_path / "a.safetensors"), save_checkpoint(tmp_path / "b.st", dataset="ff++:c23")
+    without = {"settings": Settings(faces=FACES, train=TrainSettings(epochs=0))}
+    assert told() == ("trained here", "ff++:c23", "source val", "ff++:c23")
+    assert told(checkpoint=plain) == ("given checkpoint", "unknown", "unknown", "ff++:c23")
+    (tmp_path / "b.st").rename(known := tmp_path / "b.safetensors")
+    assert told(checkpoint=known) == ("given checkpoint", "ff++:c23", "source val", "ff++:c23")
+    assert told(entry=make_entry(Untrained)) == ("its own", "unknown", "unknown", "ff++:c23")
+    assert told(entry=make_entry(Untrained())) == ("given object", "unknown", "unknown", "ff++:c23")
+    assert told(**without) == ("not trained", "unknown", "unknown", "ff++:c23")
+
+
+def test_a_recipe_names_what_it_trains_alone(planned, tmp_path):
+    sources = {"ff++": planned.source(demo=DemoWorld(size="tiny", seed=0))}
+    sources["celebdf"] = sources["ff++"]
+
+    def name(detector, **changes):
+        request = Request((detector,), "ff++", ("celebdf",), **changes)
+        return make_cells(request, check_names(request), sources)[0].name
+
+    assert name("meso4") == "meso4.small"
+    assert name("meso4", checkpoint=save_checkpoint(tmp_path / "a.safetensors")) == "meso4"
+    assert name(make_entry(Untrained)) == "local/Untrained"
+    assert name(make_entry(Untrained), overrides=("tag=mine",)) == "local/Untrained.mine"
+
+
+def test_what_is_excluded_changes_keys_where_it_has_a_part_alone(planned):
+    none, part = planned.cell(), {name: frozenset({f"real/{name}.mp4"}) for name in ("train", "test")}
+    other = planned.cell(train=replace(planned.source(), excluded=frozenset({"real/elsewhere.mp4"})))
+    assert (other.train_key, other.test_key) == (none.train_key, none.test_key)
+    tested = planned.cell(test=replace(planned.source("celebdf", ""), excluded=part["test"]))
+    assert (tested.train_key, tested.describe().excluded) == (none.train_key, ["real/test.mp4"])
+    assert tested.test_key != none.test_key
+    trained = planned.cell(train=replace(planned.source(), excluded=part["train"]))
+    assert trained.train_key != none.train_key
+    assert (trained.describe().trained_without, trained.describe().excluded) == (1, [])
+
+
+def test_a_path_is_excluded_as_its_id_is(planned):
+    path = str(planned.home / "real/test.mp4")
+    source = replace(planned.source(), excluded=frozenset({path}))
+    assert [v.id for v in source.split("test")] == ["fake/test.mp4"]
+    assert [v.id for v in source.list_excluded("train", "test")] == ["real/test.mp4"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from command_line import bench
@@ -17,8 +19,11 @@ from crossfake.benchmark.core.provenance import Provenance
 from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.core.types import LostFrame, PrepareResult
+from crossfake.benchmark.stages.contamination import fingerprint_videos
 from crossfake.benchmark.stages.runner import RunOptions, Stages, read_finished, run, settle_key, train_cell
+from crossfake.benchmark.stages.sources import read_exclude_list
 from crossfake.datasets.faces.lost import note_lost
+from safetensors.numpy import save_file
 
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
 STUDENT = """
@@ -197,3 +202,29 @@ def test_the_log_is_let_go_after_training_failed(planned, tmp_path, monkeypatch)
     with pytest.raises(RuntimeError, match="boom"):
         train_cell(planned.cell(runs=tmp_path), options)
     assert options.reporter.log is None
+
+
+def test_a_test_set_that_shares_videos_with_the_training_is_marked(planned, tmp_path, capsys):
+    cell = planned.cell(runs=tmp_path)
+    stages, path = Stages(cell, RunOptions(Reporter())), cell.folder / "checkpoint.safetensors"
+    told = stages.describe()
+    assert (told.weights, told.train, told.training_videos) == (
+        "its own",
+        "unknown",
+        "unknown",
+    )  # It has no checkpoint.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for trained_on, shared in (
+        ({}, None),
+        ({"videos": "0" * 16}, 0),
+        ({"videos": fingerprint_videos(planned.videos)}, 2),
+    ):
+        header = json.dumps({"detector": "meso4", "trained_on": {"dataset": "ff++:c23", **trained_on}})
+        save_file({"w": np.zeros(1, np.float32)}, path, metadata={"crossfake": header})
+        told = stages.describe()
+        assert (told.contaminated, told.training_videos == "unknown") == (shared, shared is None)
+    said, names = capsys.readouterr().out, cell.test_folder / "contaminated.txt"
+    assert "contaminated: meso4 was trained on 2 test videos of celebdf, first: real/test.mp4." in said
+    assert f"--exclude {names}" in said
+    left = replace(cell.test, excluded=read_exclude_list(names))
+    assert left.split("test") == []
