@@ -23,6 +23,7 @@ from .detecting import (
     probe_identity,
     wrap_model,
 )
+from .evaluating import evaluate
 from .old_paths import install as _install_old_paths
 from .reproducing import reproduce
 from .running import Plan, Results, plan, run, train
@@ -37,6 +38,7 @@ __all__ = [
     "check_plugin",
     "compare",
     "describe",
+    "evaluate",
     "export_for_papers",
     "fairness_power",
     "leaderboard",

@@ -49,10 +49,11 @@ def check_data(
     Raises:
         BenchError: a name is unknown, or there is no such folder.
     """
-    from .benchmark.stages.sources import find_root
+    from .benchmark.stages.sources import find_root, require_data
     from .datasets.integrity import check_all
 
     names, chosen = check_dataset_names(datasets), check_splits(splits)
+    require_data(data)
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
         root = find_root(data, reporter, pool)
@@ -192,8 +193,7 @@ def fairness_power(
         data: the folder that holds the dataset; see `run`.
         split: FaceForensics++'s list of pairs (.json), a list of videos (.txt), or the dataset's train, val or test.
         merge_undefined: count an undefined race as others.
-        fpr: the FPR of the better group.
-        auc: the AUC of the better group.
+        fpr, auc: those of the better group.
         power: the chance to show a gap.
         progress: see `run`.
 
@@ -203,7 +203,7 @@ def fairness_power(
     """
     from .benchmark.core.errors import BenchError
     from .benchmark.stages.demographics import read_annotated_videos, read_dataset_videos
-    from .benchmark.stages.sources import find_root, open_source
+    from .benchmark.stages.sources import find_root, open_source, require_data
     from .benchmark.stats.power import can_show_any_gap, report_power
 
     if bool(annotations) == bool(dataset):
@@ -211,6 +211,7 @@ def fairness_power(
     if annotations:
         videos = read_annotated_videos(Path(annotations), Path(split) if split else None, merge_undefined)
     else:
+        require_data(data)
         root = find_root(data, make_reporter(progress))
         videos = read_dataset_videos(open_source(dataset, root), None if split is None else str(split))
     report = report_power(videos.table, videos.attributes, fpr, auc, power)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .benchmark.core.registry import Entry
     from .benchmark.core.scorecard import Card
     from .benchmark.core.workers import WorkerPool
-    from .benchmark.stages.plan import Cell, Request
+    from .benchmark.stages.cells import Cell
+    from .benchmark.stages.plan import Request
+    from .benchmark.stages.sources import Data
 
 DetectorLike = object
 """A name (`caddm`, `file.py:Class`), a class, or an object with `score(frames)`; see `crossfake.wrap_model`."""
@@ -67,10 +69,11 @@ class Results:
 
 def run(
     detectors: DetectorLike | Sequence[DetectorLike],
-    train: str,
+    train: str | None,
     test: str | Sequence[str],
     *,
-    data: Path | str | None = None,
+    data: Data | None = None,
+    val: str = "",
     seeds: int | Sequence[int] = 0,
     backend: str = "",
     config: Path | str | None = None,
@@ -89,8 +92,8 @@ def run(
 
     Args:
         detectors: one or several: names, classes, or objects made already, which are tested as they are.
-        train, test: the dataset to train on, and whose validation split fixes thresholds, `ff++:c40`; one or several.
-        data: the folder that holds the datasets, or `demo`, `demo:tiny`; by default BENCH_DATA, else the demo world.
+        train, test: the dataset to train on, and whose val split fixes thresholds (None and `val`: see `evaluate`).
+        data: their folder, or `demo`, or `{"celebdf": "/here", "": "/there"}`; by default BENCH_DATA, else the demo world.
         seeds, backend: one seed or several; `torch` or `jax`, by default torch where there is a choice.
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
         checkpoint, limit: take these weights instead of training; at most so many reals and fakes of each split.
@@ -102,26 +105,26 @@ def run(
     Raises:
         BenchError: something asked for is wrong. A cell that fails costs no other: see `Results.failures`.
     """
-    from .benchmark.stages.runner import RunOptions
-    from .benchmark.stages.runner import run as run_cells
+    from .benchmark.stages import runner
 
     asked = _make_request(
-        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
+        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val
     )
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool)
-        options = RunOptions(reporter, pool, batch_size, engine, command or _remember_command(asked, data))
-        cards = list(run_cells(cells, options))
+        options = runner.RunOptions(reporter, pool, batch_size, engine, command or _remember_command(asked, data))
+        cards = list(runner.run(cells, options))
     return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)))
 
 
 def plan(
     detectors: DetectorLike | Sequence[DetectorLike],
-    train: str,
+    train: str | None,
     test: str | Sequence[str],
     *,
-    data: Path | str | None = None,
+    data: Data | None = None,
+    val: str = "",
     seeds: int | Sequence[int] = 0,
     backend: str = "",
     config: Path | str | None = None,
@@ -139,7 +142,7 @@ def plan(
         BenchError: something asked for is wrong.
     """
     asked = _make_request(
-        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
+        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val
     )
     with make_pool(0) as pool:
         return Plan(_make_plan(asked, data, make_reporter(progress), pool, render=False))
@@ -149,7 +152,7 @@ def train(
     detectors: DetectorLike | Sequence[DetectorLike],
     train: str,
     *,
-    data: Path | str | None = None,
+    data: Data | None = None,
     seeds: int | Sequence[int] = 0,
     backend: str = "",
     config: Path | str | None = None,
@@ -224,7 +227,7 @@ def list_names(names: str | Sequence[str]) -> tuple[str, ...]:
 
 def _make_request(
     detectors: DetectorLike | Sequence[DetectorLike],
-    train: str,
+    train: str | None,
     test: str | Sequence[str],
     seeds: int | Sequence[int],
     backend: str,
@@ -235,9 +238,11 @@ def _make_request(
     runs: Path | str,
     engine: str,
     exclude: Path | str | None,
+    val: str = "",
 ) -> Request:
     from .benchmark.core.errors import BenchError
     from .benchmark.stages.plan import Request
+    from .benchmark.stages.sources import name_place
 
     wanted, tests = _list_detectors(detectors), list_names(test)
     if not wanted:
@@ -246,8 +251,8 @@ def _make_request(
         raise BenchError("--test is empty. See: bench list datasets")
     return Request(
         wanted,
-        train,
-        tests,
+        train or "",
+        tuple(map(name_place, tests)),
         backend,
         Path(config) if config else None,
         list_overrides(settings),
@@ -257,6 +262,7 @@ def _make_request(
         Path(checkpoint) if checkpoint else None,
         engine,
         Path(exclude) if exclude else None,
+        val,
     )
 
 
@@ -273,7 +279,7 @@ def _list_detectors(detectors: DetectorLike | Sequence[DetectorLike]) -> tuple[s
 
 def _make_plan(
     asked: Request,
-    data: Path | str | None,
+    data: Data | None,
     reporter: Reporter,
     pool: WorkerPool,
     render: bool = True,
@@ -284,7 +290,7 @@ def _make_plan(
     return make_plan(asked, data, reporter, pool, render=render, tests=tests)
 
 
-def _remember_command(asked: Request, data: Path | str | None) -> str:
+def _remember_command(asked: Request, data: Data | None) -> str:
     """Return the command that does the same, and note that it was asked for here."""
     from .benchmark.core.typed_commands import remember_command
 
@@ -293,23 +299,26 @@ def _remember_command(asked: Request, data: Path | str | None) -> str:
     return command
 
 
-def _describe_command(asked: Request, data: Path | str | None) -> str:
+def _describe_command(asked: Request, data: Data | None) -> str:
     """Return the command line that does the same as a call from Python, so that a row tells how it was made."""
     import shlex
 
     from .benchmark.core.registry import Entry
 
     names = [d.target if isinstance(d, Entry) else d for d in asked.detectors]
-    words = ["bench", "run", "--detector", ",".join(names), "--train", asked.train, "--test", ",".join(asked.tests)]
+    trained = ["run", "--detector", ",".join(names), "--train", asked.train]
+    words = ["bench", *(trained if asked.train else ["eval", ",".join(names)]), "--test", ",".join(asked.tests)]
     options = {
-        "--data": data,
         "--backend": asked.backend,
         "--config": asked.config,
         "--checkpoint": asked.checkpoint,
         "--limit": asked.limit,
         "--exclude": asked.exclude,
         "--runs": asked.runs,
-        "--seed": ",".join(map(str, asked.seeds)),
+        "--seed": ",".join(map(str, asked.seeds)) if asked.train else "",
+        "--val": asked.val,
     }
+    places = data if isinstance(data, Mapping) else {"": data} if data else {}
+    words += [word for name, place in places.items() for word in ("--data", f"{name}={place}" if name else str(place))]
     words += [word for name, value in options.items() if value not in (None, "") for word in (name, str(value))]
     return shlex.join([*words, *(word for one in asked.overrides for word in ("--set", one))])

@@ -13,6 +13,7 @@ from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import shorten
 from ..benchmark.core.registry import datasets, detectors
 from ..benchmark.core.typed_commands import was_typed_here
+from ..benchmark.stages.sources import Data, parse_data
 from .rows import Row
 
 DATA = "BENCH_DATA="
@@ -34,7 +35,7 @@ class RecordedCommand:
     overrides: tuple[str, ...]
     config: Path | None
     checkpoint: Path | None
-    data: str | None
+    data: Data | None
     limit: int | None
     exclude: Path | None
     batch_size: int
@@ -76,7 +77,7 @@ def read_command(row: Row) -> RecordedCommand:
         tuple(asked.overrides),
         asked.config,
         asked.checkpoint,
-        asked.data or data,
+        parse_data(asked.data) or data,
         asked.limit,
         asked.exclude if any(c.cell.excluded or c.cell.trained_without for c in row.cards) else None,
         asked.batch_size,
@@ -99,12 +100,12 @@ def _build_parser() -> _Parser:
     for name, kind in (
         ("--config", Path),
         ("--checkpoint", Path),
-        ("--data", str),
         ("--limit", int),
         ("--exclude", Path),
     ):
         parser.add_argument(name, type=kind)
     parser.add_argument("--backend", default="")
+    parser.add_argument("--data", action="append", default=[])
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--engine", default="inline")

@@ -169,11 +169,11 @@ def test_imports_go_down_only():
     ("module", "source"),
     [
         ("benchmark.core.made_up", "from ..stages import plan"),
-        ("benchmark.core.made_up", "from ..stages.plan import Cell"),
+        ("benchmark.core.made_up", "from ..stages.cells import Cell"),
         ("benchmark.core.made_up", "import crossfake.benchmark.stages.plan"),
         ("benchmark.core.made_up", "from crossfake.benchmark import stages"),
         ("benchmark.stats.made_up", "def f():\n    from ...detectors import create"),
-        ("datasets.made_up", "if TYPE_CHECKING:\n    from ..benchmark.stages.plan import Cell"),
+        ("datasets.made_up", "if TYPE_CHECKING:\n    from ..benchmark.stages.cells import Cell"),
         ("detectors.made_up", "from ..datasets import base"),
         ("detectors.made_up.detector", "class A:\n    def f(self):\n        from ...datasets.faces.crop import x"),
         ("leaderboards.made_up", "from .. import plugin"),

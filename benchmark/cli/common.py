@@ -54,12 +54,30 @@ def add_data(p: argparse.ArgumentParser) -> None:
         help="folder that holds the datasets, or the synthetic demo world "
         "(demo, demo:tiny, demo:large, demo:fair, demo:SIZE:SEED); default: $BENCH_DATA, else demo",
     )
+    _add_limit(p)
+
+
+def _add_limit(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--limit",
         type=parse_positive,
         metavar="N",
         help="at most N real and N fake videos of each split; the rows are marked PARTIAL",
     )
+
+
+def add_several_data(p: argparse.ArgumentParser) -> None:
+    """Add --data, once or for each dataset, --limit and --exclude."""
+    p.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="[DATASET=]ROOT|demo",
+        help="folder that holds the datasets, or the synthetic demo world (demo, demo:tiny, demo:large, demo:fair, "
+        "demo:SIZE:SEED); default: $BENCH_DATA, else demo; repeat it as celebdf=ROOT for a dataset that lies elsewhere",
+    )
+    _add_limit(p)
+    add_exclude(p)
 
 
 def add_exclude(p: argparse.ArgumentParser) -> None:
@@ -102,6 +120,11 @@ def add_set(p: argparse.ArgumentParser) -> None:
 def add_run(p: argparse.ArgumentParser) -> None:
     """Add --seed, --runs and how the work is done."""
     p.add_argument("--seed", type=parse_seeds, default=(0,), metavar="N[,N]", help="one run for each seed (default 0)")
+    add_places(p)
+
+
+def add_places(p: argparse.ArgumentParser) -> None:
+    """Add --runs, --engine and how the work is done."""
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (default runs/)")
     p.add_argument("--engine", default="inline", metavar="NAME", help="where cells run (default inline)")
     add_work(p)
@@ -227,10 +250,12 @@ def make_detector_request(arguments: argparse.Namespace) -> Keywords:
 
 def make_run_request(arguments: argparse.Namespace) -> Keywords:
     """Return what parsed options ask for, as `crossfake.run`, `plan` and `train` take it."""
+    from ..stages.sources import parse_data
+
     return {
         "detectors": arguments.detector,
         "train": arguments.train,
-        "data": arguments.data,
+        "data": parse_data(arguments.data),
         "seeds": arguments.seed,
         "backend": arguments.backend,
         "config": arguments.config,

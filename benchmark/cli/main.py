@@ -22,6 +22,7 @@ from . import (
     compare,
     completion,
     data,
+    evaluate,
     fairness,
     info,
     leaderboard,
@@ -39,6 +40,7 @@ from . import (
 
 VERBS = (
     run,
+    evaluate,
     data,
     train,
     predict,

@@ -9,7 +9,9 @@ from ..core.display import say
 from . import common
 
 if TYPE_CHECKING:
-    from crossfake import Plan
+    from pathlib import Path
+
+    from crossfake import Plan, Results
 
 EPILOG = """\
 examples:
@@ -25,8 +27,7 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("--detector", required=True, metavar="NAME[,NAME]", help="see: bench list detectors")
     p.add_argument("--train", required=True, metavar="DATASET", help="dataset to train on, such as ff++ or ff++:c40")
     p.add_argument("--test", required=True, metavar="DATASET[,DATASET]", help="datasets to test on")
-    common.add_data(p)
-    common.add_exclude(p)
+    common.add_several_data(p)
     common.add_recipe(p)
     common.add_run(p)
     p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop")
@@ -36,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a request, print its table, and write the leaderboard of all runs; 1 if a cell failed."""
     import crossfake
 
-    from ...leaderboards.terminal import format_summary
     from ..core.typed_commands import remember_command
 
     asked = common.make_run_request(arguments)
@@ -46,8 +46,17 @@ def run(arguments: argparse.Namespace) -> int:
         )
     remember_command(arguments.command)
     found = crossfake.run(test=arguments.test, **asked, **common.make_work_options(arguments))
+    return report_results(found, arguments.runs)
+
+
+def report_results(found: Results, runs: Path) -> int:
+    """Print what came out, and write the leaderboard of all runs; 1 if a cell failed."""
+    import crossfake
+
+    from ...leaderboards.terminal import format_summary
+
     say("\n" + format_summary(list(found.cards)))
-    paths, problems = crossfake.leaderboard(arguments.runs)
+    paths, problems = crossfake.leaderboard(runs)
     common.print_left_out(problems)
     say(f"\nleaderboard: {', '.join(map(str, paths))}")
     for folder in found.folders:
@@ -55,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(bool(found.failures))
 
 
-def show_plan(planned: Plan, data: str | None) -> int:
+def show_plan(planned: Plan, data: list[str]) -> int:
     """Print what would be run on the data asked for."""
     from tabulate import tabulate
 
@@ -63,7 +72,8 @@ def show_plan(planned: Plan, data: str | None) -> int:
     from ..stages.sources import choose_data, parse_demo
 
     if not planned.cells:
-        size, seed = parse_demo(choose_data(data))
+        places = [text.rpartition("=")[2] for text in data]
+        size, seed = parse_demo(next((p for p in places if p.startswith("demo")), "") or choose_data(None))
         say(
             "plan: names and settings are right; videos can't be counted, since this demo world is not rendered yet. "
             f"To render it: bench data demo --size {size} --seed {seed}"

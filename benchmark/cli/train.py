@@ -21,8 +21,7 @@ def add_parser(verbs: common.Verbs) -> None:
     )
     p.add_argument("detector", metavar="DETECTOR[,DETECTOR]", help="see: bench list detectors")
     p.add_argument("--train", required=True, metavar="DATASET", help="dataset to train on")
-    common.add_data(p)
-    common.add_exclude(p)
+    common.add_several_data(p)
     common.add_recipe(p)
     common.add_run(p)
 

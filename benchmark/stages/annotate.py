@@ -14,17 +14,26 @@ from ..core.readers.images import read_image
 from ..core.storage import write_atomically
 from .media import FileResult, ScoredFace, is_picture
 
+WRITTEN_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+WRITTEN_VIDEOS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
+"""By suffix, what FFmpeg calls the container."""
 Mark = tuple[np.ndarray, float]
 """A box (4,) and the score beside it."""
 
 
 def annotate(path: Path, scored: FileResult, folder: Path, name: str) -> Path:
-    """Write the picture (PNG) or video (MP4) at `path` with its faces marked; return where: folder/name.png or .mp4."""
-    out = folder / f"{name}{'.png' if is_picture(path) else '.mp4'}"
-    if is_picture(path):
+    """Write the picture or video at `path` into a folder with its faces marked, and return where.
+
+    The name keeps its suffix where such files can be written here; else .png or .mp4 is added.
+    """
+    picture, suffix = is_picture(path), path.suffix.lower()
+    kept = suffix in (WRITTEN_PICTURES if picture else WRITTEN_VIDEOS)
+    out = folder / (name if kept else f"{name}{'.png' if picture else '.mp4'}")
+    if picture:
         marked = draw(read_image(path), [(np.array(face.box), face.score) for (face,) in scored.people])
+        packed = cv2.imencode(suffix if kept else ".png", cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))[1]
         with write_atomically(out) as temporary:  # OpenCV's own writing says nothing of a full disk.
-            temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))[1].tobytes())
+            temporary.write_bytes(packed.tobytes())
     else:
         write_video(out, _draw_frames(path, scored), _read_rate(path))
     return out
@@ -68,7 +77,8 @@ def _read_rate(path: Path) -> int:
 
 def write_video(path: Path, frames: Iterator[np.ndarray], rate: int) -> None:
     """Write (H, W, 3) uint8 RGB frames of one size as H.264; an odd last row or column is left out."""
-    with write_atomically(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    container_format = WRITTEN_VIDEOS.get(path.suffix.lower(), "mp4")
+    with write_atomically(path) as temporary, av.open(str(temporary), "w", format=container_format) as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
         stream.pix_fmt = "yuv420p"
         for number, frame in enumerate(frames):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from ...detectors import create_from, get_cropper, load_from
 from ..core.checkpoints import CheckpointHeader, find_named_detector, read_header
@@ -93,13 +92,22 @@ def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
     if request.checkpoint:
         detector = load_from(entry, request.checkpoint, **settings.options)
     else:
-        # Asked of the card, so that no ImageNet weights are fetched first; a function that makes detectors has none.
-        needs_weights = "can" in entry.card and "load" in entry.capabilities
-        detector = _refuse_weightless(entry) if needs_weights else create_from(entry, None, **settings.options)
-        if isinstance(detector, LoadsWeights):
-            _refuse_weightless(entry)
+        refuse_weightless(entry)
+        detector = create_from(entry, None, **settings.options)
+        if isinstance(detector, LoadsWeights):  # A card that doesn't say, or a function that makes detectors.
+            raise _make_weightless_error(entry)
     return LoadedDetector(entry, settings, detector, get_cropper(detector, entry), request.checkpoint)
 
 
-def _refuse_weightless(entry: Entry) -> NoReturn:
-    raise BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")
+def refuse_weightless(entry: Entry) -> None:
+    """Refuse to use a detector without weights whose card says that it takes some, before any are fetched for it.
+
+    Raises:
+        BenchError: it says so.
+    """
+    if "can" in entry.card and "load" in entry.capabilities:
+        raise _make_weightless_error(entry)
+
+
+def _make_weightless_error(entry: Entry) -> BenchError:
+    return BenchError(f"{entry.name} needs weights: --checkpoint FILE. To train it: bench train {entry.name}")

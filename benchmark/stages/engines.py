@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..core.scorecard import Card
-    from .plan import Cell
+    from .cells import Cell
 
 Run = Callable[["Cell"], "Card"]
 

@@ -22,6 +22,7 @@ from ..core.readers.images import UnreadableImage, read_image_file
 from ..core.settings import FaceSettings
 from ..core.types import Face
 from .predict import score_batch
+from .verdict import Threshold
 
 if TYPE_CHECKING:
     from ...datasets.faces.finder import FaceFinder
@@ -49,6 +50,12 @@ class FileResult:
     status: str
     reason: str = ""
     people: tuple[tuple[ScoredFace, ...], ...] = ()
+    threshold: Threshold | None = None
+
+    @property
+    def verdicts(self) -> list[str]:
+        """What each person's scores say: `real`, `fake` or `uncertain`; empty without a threshold."""
+        return [self.threshold.judge([f.score for f in p]) if self.threshold else "" for p in self.people]
 
     @property
     def scores(self) -> list[float]:
@@ -58,20 +65,35 @@ class FileResult:
     def to_dict(self) -> dict[str, object]:
         """Return it as plain data; `score` is the main person's, None without a face."""
         people = [
-            {"score": score, "faces": [{"frame": f.frame, "box": list(f.box), "score": f.score} for f in person]}
-            for score, person in zip(self.scores, self.people, strict=True)
+            {
+                "score": score,
+                "verdict": verdict or None,
+                "faces": [{"frame": f.frame, "box": list(f.box), "score": f.score} for f in person],
+            }
+            for score, verdict, person in zip(self.scores, self.verdicts, self.people, strict=True)
         ]
-        score = self.scores[0] if people else None
-        return {"file": self.file, "status": self.status, "reason": self.reason, "score": score, "people": people}
+        main = {"score": self.scores[0], "verdict": self.verdicts[0] or None} if people else {"score": None}
+        threshold = self.threshold._asdict() if self.threshold else None
+        told = {"file": self.file, "status": self.status, "reason": self.reason, "threshold": threshold}
+        return {**told, **main, "people": people}
 
     def list_person_rows(self) -> list[dict[str, object]]:
         """Return a row a person; one that says why where there is nobody."""
         note = self.reason or self.status
         rows = [
-            {"file": self.file, "person": number, "score": score, "faces": len(person), "note": note}
-            for number, (person, score) in enumerate(zip(self.people, self.scores, strict=True), 1)
+            {
+                "file": self.file,
+                "person": number,
+                "score": score,
+                "verdict": verdict,
+                "faces": len(person),
+                "note": note,
+            }
+            for number, (person, score, verdict) in enumerate(
+                zip(self.people, self.scores, self.verdicts, strict=True), 1
+            )
         ]
-        return rows or [{"file": self.file, "person": None, "score": None, "faces": 0, "note": note}]
+        return rows or [{"file": self.file, "person": None, "score": None, "verdict": "", "faces": 0, "note": note}]
 
     def list_face_rows(self) -> list[dict[str, object]]:
         """Return a row a face; one that says why where there is none. `score` is the face's."""
@@ -93,6 +115,7 @@ class FileScorer:
     finder: FaceFinder
     settings: FaceSettings
     batch_size: int = 32
+    threshold: Threshold | None = None
 
     def __call__(self, path: Path) -> FileResult:
         """Find and score the faces of a picture or video."""
@@ -127,7 +150,7 @@ class FileScorer:
             tuple(ScoredFace(f.frame, tuple(round(v, 2) for v in f.frame_box), next(scores)) for f in person)
             for person in people
         )
-        return FileResult(str(path), "ok", trouble, scored)
+        return FileResult(str(path), "ok", trouble, scored, self.threshold)
 
 
 def _area(face: Face) -> float:

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-from ..core.cell_description import NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
-from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, TrainedOn, read_header
+from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, read_header
 from ..core.contracts import ChecksTraining, InspectsTrainingSet
 from ..core.display import say_once
 from ..core.errors import BenchError, require_known
-from ..core.keys import code_hash, file_hash, hash_key
+from ..core.keys import code_hash
 from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
 from ..core.scorecard import ScoreCard, read_card
-from ..core.settings import Settings
-from ..core.storage import SCORECARD, strip_separators
+from ..core.storage import SCORECARD
 from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
-from .detectors import load_resolved_settings
-from .sources import DataSource, check_excluded, find_root, join_protocols, open_source, read_exclude_list
+from .cells import Cell
+from .detectors import load_resolved_settings, refuse_weightless
+from .sources import Data, DataRoots, DataSource, check_excluded, find_root, open_source, read_exclude_list
 
-# Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
-TRAIN_KEY_VERSION = 1
-TEST_KEY_VERSION = 1
 BACKENDS = ("torch", "jax")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed; a detector that exists in memory alone is an entry already."""
+    """What the user asked for, as typed; a detector that exists in memory alone is an entry already.
+
+    Without `train`, detectors are tested as they are, and thresholds are fixed on the val split of `val`, if given.
+    """
 
     detectors: tuple[str | Entry, ...]
     train: str
@@ -45,130 +43,11 @@ class Request:
     checkpoint: Path | None = None
     engine: str = "inline"
     exclude: Path | None = None
+    val: str = ""
 
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """One detector, trained (or loaded) once with one seed, on one test set.
-
-    The keys hold all that changes the numbers; a user's own file counts, the project's code has versions instead.
-    Left out on purpose: where the data and runs lie, the number of workers, the scoring batch, the engine, the machine,
-    package versions (recorded in provenance.json instead).
-    """
-
-    entry: Entry
-    settings: Settings
-    train: DataSource
-    test: DataSource
-    seed: int
-    runs: Path
-    checkpoint: Path | None
-
-    @property
-    def name(self) -> str:
-        """The row's name: `detector`, with another `variant` than its default and the `tag` behind dots."""
-        variant = self.options.get("variant") if "variant" in self.entry.card.get("defaults", {}) else None
-        return ".".join(str(part) for part in (self.entry.name, variant, self.settings.tag) if part)
-
-    @property
-    def options(self) -> dict[str, object]:
-        """The detector's options that aren't its card's defaults."""
-        return self.entry.drop_defaults(self.settings.options)
-
-    def train_content(self) -> CheckpointHeader:
-        """Return what the trained weights depend on."""
-        from ...datasets.faces.finder import FINDER_VERSION
-
-        s = self.settings
-        lost = "" if self.checkpoint else self.train.lost_key(["train", "val"], s.faces)
-        return {
-            "version": TRAIN_KEY_VERSION,
-            "detector": self.entry.name,
-            "backend": self.entry.backend,
-            "code": code_hash(self.entry),
-            "options": self.options,
-            "tag": s.tag,
-            "faces": s.faces.key_content(),
-            "finder": FINDER_VERSION,
-            "train": s.train.model_dump() if not self.checkpoint else None,
-            "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
-            "data": self.train.key(["train", "val"]),
-            "seed": self.seed,
-            # What is broken at a time, and mended later, gives other weights.
-            **({"lost": lost} if lost else {}),
-            # Annotating a dataset changes what is learned by those alone that learn from its groups.
-            **({"groups": self.train.annotations_key("train")} if self.entry.card.get("learns_groups") else {}),
-        }
-
-    @property
-    def train_key(self) -> str:
-        """Hash of `train_content`."""
-        return hash_key(self.train_content())
-
-    @property
-    def test_key(self) -> str:
-        """Hash of what the test predictions depend on, their columns of methods and groups included."""
-        data = [self.test.key(["test"]), self.test.annotations_key("test")]
-        return hash_key([TEST_KEY_VERSION, self.train_key, *data])
-
-    @property
-    def folder(self) -> Path:
-        """The run folder: one trained detector."""
-        train = strip_separators(self.train.label)
-        return (
-            self.runs / self.train.home_root.world / _make_safe(self.name) / f"{train}.seed{self.seed}.{self.train_key}"
-        )
-
-    @property
-    def test_folder(self) -> Path:
-        """Where this cell's predictions and scorecard go, within the run folder."""
-        return self.folder / f"test.{strip_separators(self.test.label)}.{self.test_key}"
-
-    @property
-    def is_trained_here(self) -> bool:
-        """Whether its run trains it: not where weights are given, it can't be trained, or there are no epochs."""
-        return not self.checkpoint and self.entry.is_trainable and self.settings.train.epochs > 0
-
-    def _describe_weights(self) -> str:
-        if self.checkpoint:
-            return "given checkpoint"
-        if self.entry.is_made:
-            return "given object"
-        if not self.entry.is_trainable:
-            return "its own"
-        return TRAINED_HERE if self.is_trained_here else "not trained"
-
-    @cached_property
-    def trained_on(self) -> TrainedOn:
-        """What is known of where the weights come from; nothing of those that somebody else made."""
-        if self.is_trained_here:
-            return {"dataset": self.train.label, "selection": SOURCE_VAL}
-        return read_header(self.checkpoint).get("trained_on", {}) if self.checkpoint else {}
-
-    def describe(self) -> CellDescription:
-        """Describe the cell for plan.json and the scorecard."""
-        trained_on, protocol = self.trained_on, join_protocols(self.train.home_root, self.test.home_root)
-        return CellDescription(
-            detector=self.entry.name,
-            name=self.name,
-            backend=self.entry.backend or "any",
-            train=trained_on.get("dataset", NOT_KNOWN),
-            test=self.test.label,
-            seed=self.seed,
-            limit=self.test.limit,
-            frames=self.settings.faces.frames,
-            world=protocol.partition(" ")[0],
-            protocol=protocol,
-            weights=self._describe_weights(),
-            selection=trained_on.get("selection", SOURCE_VAL) if trained_on else NOT_KNOWN,
-            options=self.options,
-            recipe_key=hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
-            train_key=self.train_key,
-            test_key=self.test_key,
-            source=self.train.label,
-            excluded=sorted(v.id for v in self.test.list_excluded("test")),
-            trained_without=len(self.train.list_excluded("train", "val")) if self.is_trained_here else 0,
-        )
+    def list_datasets(self) -> list[str]:
+        """Return the names of all datasets asked for, each once."""
+        return list(dict.fromkeys(filter(None, (self.train, self.val, *self.tests))))
 
 
 def check_names(request: Request) -> list[Entry]:
@@ -191,8 +70,10 @@ def check_names(request: Request) -> list[Entry]:
             raise BenchError(
                 f"{entry.name} takes no checkpoint: it has no method load(weights). Leave out --checkpoint"
             )
-    for name in (request.train, *request.tests):
+    for name in request.list_datasets():
         parse_name(name)
+    if not request.train:
+        return entries
     train = parse_name(request.train)[0]
     splits = train.card.get("splits", ("train",))  # A dataset of the user's own may not say; its videos will.
     if "train" not in splits and not request.checkpoint:
@@ -205,7 +86,7 @@ def check_names(request: Request) -> list[Entry]:
 
 def make_plan(
     request: Request,
-    data: Path | str | None,
+    data: Data | None,
     reporter: Reporter,
     pool: WorkerPool = IN_PROCESS,
     *,
@@ -216,7 +97,7 @@ def make_plan(
 
     Args:
         request: what is asked for.
-        data: the data root, as --data takes it; None for BENCH_DATA, else the demo world.
+        data: the data root or roots; None for BENCH_DATA, else the demo world.
         reporter: is told which data it is.
         pool: the processes that render a demo world.
         render: whether to render a demo world that isn't there; else there is no data to check, and no cells.
@@ -225,16 +106,20 @@ def make_plan(
     Raises:
         BenchError: a name, setting, checkpoint or option is wrong, or data is missing.
     """
+    from ...datasets.faces.finder import load_finder
+
     entries = check_names(request)
     if not tests:
         check_trainable(request, entries)
-    check_settings(request, entries)
+    finders = check_settings(request, entries)
     excluded = read_exclude_list(request.exclude) if request.exclude else frozenset()
-    root = find_root(data, reporter, pool, render)
-    if not render and root.demo is not None and not root.demo.complete:
+    roots = DataRoots(
+        data, lambda place: find_root(place, reporter, pool, render, lambda: [load_finder(name) for name in finders])
+    )
+    root_of = {name: roots.of(name) for name in request.list_datasets()}
+    if not render and any(root.demo is not None and not root.demo.complete for root in root_of.values()):
         return []
-    wanted = dict.fromkeys((request.train, *request.tests))
-    sources = {name: open_source(name, root, request.limit, excluded) for name in wanted}
+    sources = {name: open_source(name, root, request.limit, excluded) for name, root in root_of.items()}
     if request.exclude:
         check_excluded(request.exclude, excluded, sources.values(), reporter)
     cells = make_cells(request, entries, sources)
@@ -243,17 +128,22 @@ def make_plan(
     return cells
 
 
-def check_settings(request: Request, entries: list[Entry]) -> None:
+def check_settings(request: Request, entries: list[Entry]) -> set[str]:
     """Read recipes and checkpoint once before the data, so that what is wrong shows before a world is rendered.
+
+    Returns:
+        The face finders that they name.
 
     Raises:
         BenchError: see `read_header` and `load_resolved_settings`.
     """
     made_from = read_header(request.checkpoint) if request.checkpoint else None
-    for entry in entries:
+    return {
         load_resolved_settings(
-            entry.name, demo=True, made_from=made_from, config=request.config, overrides=request.overrides
-        )
+            _name_recipe(e), demo=True, made_from=made_from, config=request.config, overrides=request.overrides
+        ).faces.finder
+        for e in entries
+    }
 
 
 def read_finished(cell: Cell) -> ScoreCard | None:
@@ -281,8 +171,8 @@ def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
             "train": c.describe().train,
             "test": c.test.label,
             "seed": c.seed,
-            "train videos": len(c.train.split("train")) if c.is_trained_here else 0,
-            "val": len(c.train.split("val")),
+            "train videos": len(c.train.split("train")) if c.train and c.is_trained_here else 0,
+            "val": len(c.val.split("val")) if c.val else 0,
             "test videos": len(c.test.split("test")),
             "state": "reused" if read_finished(c) else "to do",
             "folder": c.test_folder,
@@ -311,35 +201,45 @@ def make_cells(request: Request, entries: list[Entry], sources: dict[str, DataSo
     entries = list({(e.name, e.target): e for e in entries}.values())  # An alias is not a second detector.
     tests = list({sources[t].label: t for t in request.tests}.values())
     made_from = read_header(request.checkpoint) if request.checkpoint else None
+    train, evaluation = (sources.get(name) for name in (request.train, request.val))
     if made_from:
-        _check_trained_on(request, entries, made_from, sources[request.train])
-    demo = sources[request.train].home_root.demo is not None
+        _check_trained_on(request, entries, made_from, train)
+    demo = (train or sources[request.tests[0]]).home_root.demo is not None
     settings = {
         e.name: load_resolved_settings(
-            e.name,
+            _name_recipe(e),
             demo=demo,
             made_from=made_from,
             config=request.config,
             overrides=request.overrides,
             # A recipe names what it trains: neither weights that are given nor a class of somebody's own.
-            tagged=not request.checkpoint and e.is_trainable and code_hash(e) is None,
+            tagged=bool(train) and not request.checkpoint and e.is_trainable and code_hash(e) is None,
         )
         for e in entries
     }
     return [
-        Cell(e, settings[e.name], sources[request.train], sources[test], seed, request.runs, request.checkpoint)
+        Cell(e, settings[e.name], train, sources[test], seed, request.runs, request.checkpoint, evaluation)
         for e in entries
         for seed in request.seeds
         for test in tests
     ]
 
 
-def _check_trained_on(request: Request, entries: list[Entry], made_from: CheckpointHeader, train: DataSource) -> None:
+def _name_recipe(entry: Entry) -> str:
+    """Return whose recipe is meant; none is of an object, whatever it is called."""
+    return "" if entry.is_made else entry.name
+
+
+def _check_trained_on(
+    request: Request, entries: list[Entry], made_from: CheckpointHeader, train: DataSource | None
+) -> None:
     """Refuse to label a checkpoint of ours as another detector's, or as trained on what it wasn't trained on."""
     found, wrong = made_from.get("detector"), [e.name for e in entries if e.name != made_from.get("detector")]
     if found and wrong:
         hint = f"Use --detector {found}" if detectors.is_registered(found) else TYPE_CLASS
         raise BenchError(f"{request.checkpoint} is a checkpoint of {shorten(found)}, not of {wrong[0]}. {hint}")
+    if not train:
+        return
     trained_on = made_from.get("trained_on", {})
     if (dataset := trained_on.get("dataset", train.label)) != train.label:
         raise BenchError(f"{request.checkpoint} was trained on {dataset}. Use --train {dataset}")
@@ -356,9 +256,10 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
     Raises:
         BenchError: names the split and what it lacks.
     """
-    for source, split in {(c.test, "test"): None for c in cells if tests} | {
-        (c.train, s): None for c in cells for s in ("train", "val") if c.is_trained_here
-    }:
+    needed = {(c.test, "test"): None for c in cells if tests}
+    needed |= {(c.train, s): None for c in cells for s in ("train", "val") if c.train and c.is_trained_here}
+    needed |= {(c.evaluation, "val"): None for c in cells if c.evaluation}
+    for source, split in needed:
         videos = source.split(split)
         counts = {label: sum(v.label == label for v in videos) for label in (REAL, FAKE)}
         if not all(counts.values()):
@@ -386,13 +287,11 @@ def check_detectors(cells: list[Cell]) -> None:
     for cell in {(c.entry.name, c.entry.target): c for c in cells}.values():
         if cell.checkpoint:
             load_from(cell.entry, cell.checkpoint, **cell.settings.options)
-        else:
-            made = create_from(cell.entry, None, **cell.settings.options)
-            if isinstance(made, InspectsTrainingSet):
-                made.inspect_training_set(cell.train.split("train"), {})
-            if isinstance(made, ChecksTraining):
-                made.check_training(cell.settings.train)
-
-
-def _make_safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
+            continue
+        if not cell.train:
+            refuse_weightless(cell.entry)
+        made = create_from(cell.entry, None, **cell.settings.options)
+        if cell.train and isinstance(made, InspectsTrainingSet):
+            made.inspect_training_set(cell.train.split("train"), {})
+        if cell.train and isinstance(made, ChecksTraining):
+            made.check_training(cell.settings.train)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...datasets.faces.finder import load_finder
+from ..core.errors import BenchError
 from ..core.progress import Reporter
 from .annotate import annotate
 from .detectors import LoadedDetector
 from .media import FileResult, FileScorer
+from .verdict import describe_scores, find_threshold
 
 
 def predict_files(
@@ -27,9 +29,16 @@ def predict_files(
         reporter: is told how far it is.
         batch_size: images scored at once.
         annotate_into: the folder that drawn files go to.
+
+    Raises:
+        BenchError: a file would be drawn over itself.
     """
+    for path, name in files.items() if annotate_into else ():
+        if annotate_into and (out := annotate_into / name).exists() and out.samefile(path):
+            raise BenchError(f"--annotate {annotate_into} would write over {path}. Give another folder")
     finder = load_finder(loaded.settings.faces.finder)
-    scorer = FileScorer(loaded.detector, loaded.cropper, finder, loaded.settings.faces, batch_size)
+    threshold = find_threshold(loaded.checkpoint)
+    scorer = FileScorer(loaded.detector, loaded.cropper, finder, loaded.settings.faces, batch_size, threshold)
     scored = []
     with reporter.task(f"scoring {len(files)} file{'s' * (len(files) > 1)}") as tick:
         for path, name in files.items():
@@ -37,4 +46,5 @@ def predict_files(
             if annotate_into and scored[-1].people:
                 annotate(path, scored[-1], annotate_into, name)
             tick(len(scored), len(files))
+    reporter.say(describe_scores(threshold))
     return scored

@@ -25,10 +25,11 @@ from ..core.scorecard import Card, Failure, ScoreCard, Scoring
 from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, write_json, write_text
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.scoring import fit_operating_point, make_scorecard
+from .cells import Cell
 from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
 from .engines import ENGINES
-from .plan import Cell, read_finished
+from .plan import read_finished
 from .predict import predict
 from .sources import remake_damaged
 from .train import Training
@@ -71,7 +72,7 @@ def run(cells: list[Cell], options: RunOptions) -> Iterator[Card]:
 def run_cell(cell: Cell, options: RunOptions) -> Card:
     """Walk one cell through prepare, train, predict and score; what exists already is reused."""
     if (done := read_finished(cell)) is not None:
-        options.reporter.say(f"{_name_cell(cell)}, seed {cell.seed}: reused")
+        options.reporter.say(f"{cell.title}: reused")
         return done
     options.reporter.log = cell.folder / "log.txt"
     try:
@@ -79,7 +80,7 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
             return _record_failure(
                 cell, options, "its training failed before, see the row's other test sets", "skipped"
             )
-        options.reporter.say(f"{_name_cell(cell)}, seed {cell.seed}")
+        options.reporter.say(cell.title)
         if settle_key(cell, options) and (done := read_finished(cell)) is not None:
             return done
         with hold_lock(cell.folder):
@@ -103,7 +104,8 @@ def settle_key(cell: Cell, options: RunOptions) -> bool:
         Whether they did.
     """
     folder, entry = cell.folder, cell.entry
-    if cell.checkpoint or entry.is_made or "train" not in entry.capabilities or (folder / CHECKPOINT).is_file():
+    can_train = not (cell.checkpoint or entry.is_made or "train" not in entry.capabilities)
+    if not cell.train or not can_train or (folder / CHECKPOINT).is_file():
         return False
     Stages(cell, options).prepare(cell.train, ["train", "val"])
     if cell.folder == folder:
@@ -111,10 +113,6 @@ def settle_key(cell: Cell, options: RunOptions) -> bool:
     options.reporter.log = cell.folder / "log.txt"
     options.reporter.say(f"some frames to train on are lost, so this is another run: {cell.folder}")
     return True
-
-
-def _name_cell(cell: Cell) -> str:
-    return f"{cell.name} {cell.trained_on.get('dataset', NOT_KNOWN)} -> {cell.test.label}"
 
 
 def _walk_stages(cell: Cell, options: RunOptions) -> Card:
@@ -155,12 +153,12 @@ class Stages:
                 save(made, checkpoint, {**read_header(cell.checkpoint), **cell.train_content()})
             return made
         made = create_from(cell.entry, cell.seed, **cell.settings.options)
-        if isinstance(made, Trainable) and not cell.entry.is_made:
-            self._train(made, checkpoint)
+        if cell.train and isinstance(made, Trainable) and not cell.entry.is_made:
+            self._train(made, cell.train, checkpoint)
         return made
 
-    def _train(self, made: Trainable, checkpoint: Path) -> None:
-        cell, source = self.cell, self.cell.train
+    def _train(self, made: Trainable, source: DataSource, checkpoint: Path) -> None:
+        cell = self.cell
         self.options.untrained.add(cell.folder)
         store = self.prepare(source, ["train", "val"])
         training = Training(
@@ -245,10 +243,10 @@ class Stages:
 
     def fit_operating_point(self) -> tuple[float | None, float | None]:
         """Return threshold and temperature fixed on the source validation split; None where that lacks a class."""
-        cell = self.cell
-        if len({v.label for v in cell.train.split("val") if v.path.is_file()}) < 2:
+        source = self.cell.val
+        if source is None or len({v.label for v in source.split("val") if v.path.is_file()}) < 2:
             return None, None
-        table, _ = read_predictions(self.predict_split(cell.train, "val", cell.folder / "val"))
+        table, _ = read_predictions(self.predict_split(source, "val", self.cell.folder / "val"))
         return fit_operating_point(table) if table["label"].nunique() > 1 else (None, None)
 
     def score(self, path: Path, threshold: float | None, temperature: float | None) -> ScoreCard:
@@ -281,14 +279,15 @@ def _describe_run(cell: Cell, options: RunOptions) -> None:
     write_json(
         cell.folder / "provenance.json",
         options.make_provenance().to_json()
-        | {"seed": cell.seed, "train_home": str(cell.train.home), "test_home": str(cell.test.home)},
+        | {"seed": cell.seed, "train_home": str(cell.train.home) if cell.train else None}
+        | {"test_home": str(cell.test.home)},
     )
 
 
 def _record_failure(
     cell: Cell, options: RunOptions, error: str, status: Literal["failed", "skipped"] = "failed"
 ) -> Failure:
-    options.reporter.say(f"{status.upper()} {_name_cell(cell)}: {error}")
+    options.reporter.say(f"{status.upper()} {cell.title}: {error}")
     failure = Failure(
         schema_version=SCHEMA_VERSION,
         kind="failure",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ..core.errors import BenchError, did_you_mean, make_unknown_error
+from ..core.errors import BenchError, did_you_mean, make_unknown_error, require_existing
 from ..core.keys import hash_key, manifest_key
 from ..core.limits import MOST_SEED
 from ..core.progress import Reporter
 from ..core.readers import read_text, shorten
+from ..core.registry import datasets
 from ..core.settings import FaceSettings
 from ..core.storage import cache_home, expand_user, hold_lock, strip_separators
 from ..core.types import FAKE, REAL, Video
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from ...datasets.faces.face_store import FaceStore
 
 T = TypeVar("T")
+Data = Path | str | Mapping[str, Path | str]
+"""A data root as --data takes it, or several: by the dataset that is there, and under "" for all others."""
 SIZES = ("tiny", "default", "large", "fair")
 WORLDS = ("standard", "leak")
+OWN_DATA = ("folder", "pictures")  # Datasets that are named by where they lie.
 NEVER_NAMED = 4  # No row tells which generator made its demo world, if it was this one or one before.
 
 
@@ -193,13 +197,27 @@ def choose_data(given: Path | str | None) -> str:
     return str(given or os.environ.get("BENCH_DATA") or "")
 
 
+def require_data(given: Path | str | None) -> None:
+    """Refuse to look into a demo world that nobody asked for.
+
+    Raises:
+        BenchError: neither --data nor BENCH_DATA is given.
+    """
+    if not choose_data(given):
+        raise BenchError("which data? Give --data ROOT, the folder that holds the datasets, or --data demo")
+
+
 def find_root(
-    given: Path | str | None, reporter: Reporter, pool: WorkerPool = IN_PROCESS, render: bool = True
+    given: Path | str | None,
+    reporter: Reporter,
+    pool: WorkerPool = IN_PROCESS,
+    render: bool = True,
+    before_render: Callable[[], object] = lambda: None,
 ) -> DataRoot:
     """Return the data root asked for by --data or BENCH_DATA; with neither, or `demo`, the demo world, rendered once.
 
     Raises:
-        BenchError: the folder doesn't exist.
+        BenchError: the folder doesn't exist; or what `before_render` raises, which is called if there is work to do.
     """
     from ...datasets.demo.world import GENERATOR_VERSION, DemoWorld, find_world, mend_note
 
@@ -211,6 +229,8 @@ def find_root(
         folder = demo_folder(size, seed, "standard")
         mend_note(folder, size, seed, "standard")
         if render:
+            if not ((found := find_world(folder)) and found.complete):
+                before_render()
             render_demo(folder, size, seed, "standard", reporter, pool)
         planned = DemoWorld(size=size, seed=seed, generator_version=GENERATOR_VERSION)
         return DataRoot(folder, find_world(folder) or planned)
@@ -226,6 +246,75 @@ def find_root(
         made, ours = f"made by generator {found.generator_version}", f"this version's is {GENERATOR_VERSION}"
         reporter.say(f"{path} was {made}, and {ours}: it is read as it is, and its rows stand apart")
     return root
+
+
+def parse_data(given: Sequence[str]) -> Data | None:
+    """Read what was typed as --data, once or several times: `ROOT`, `celebdf=ROOT`.
+
+    Raises:
+        BenchError: two for the same datasets, or no such dataset.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        key, place = (_name_dataset(name), path) if equals and not expand_user(text).exists() else ("", text)
+        if key in found:
+            raise BenchError(f"--data {text}: {key or 'the root'} was given as {found[key]} before. Leave one out")
+        found[key] = place
+    return found.get("") if found.keys() <= {""} else found
+
+
+def _name_dataset(name: str) -> str:
+    """Return a dataset's registered name, without a compression; a class of one's own keeps its name, unseen."""
+    head = name.rpartition(":")[0]
+    for spelling in (name, head):
+        if spelling and datasets.is_registered(spelling):
+            return datasets.find_registered(spelling).name
+    return name if ":" in name else datasets.find_registered(name).name
+
+
+class DataRoots:
+    """Finds the root of each dataset, once it is needed: that given for it, its own place, or the one for all others.
+
+    Args:
+        given: see `Data`; None: BENCH_DATA, else the demo world.
+        find: finds a root, as `find_root` does.
+    """
+
+    def __init__(self, given: Data | None, find: Callable[[Path | str | None], DataRoot]):
+        self.given = given if isinstance(given, Mapping) else {"": given} if given else {}
+        self.find = cache(find)
+
+    def of(self, name: str) -> DataRoot:
+        """Return a dataset's root; that of `folder:/an/absolute/path` is the folder itself.
+
+        Raises:
+            BenchError: see `find_root`; or roots were given for other datasets alone.
+        """
+        from ...datasets.demo.world import find_world
+
+        head, _, place = name.partition(":")
+        key = _name_dataset(name)
+        if key in self.given:
+            return self.find(self.given[key])
+        if head in OWN_DATA and Path(place).is_absolute():
+            home = Path(place) if Path(place).is_dir() else Path(place).parent
+            return DataRoot(home, find_world(home))
+        if self.given and "" not in self.given and not choose_data(None):
+            raise BenchError(f"--data names no root for {name}. Add --data {key}=ROOT, or --data ROOT for all others")
+        return self.find(self.given.get(""))
+
+
+def name_place(name: str) -> str:
+    """Return the dataset that a typed name means: a folder or table on disk, such as ./videos, is `folder:/.../videos`.
+
+    Raises:
+        BenchError: it is a path, and nothing is there.
+    """
+    path = expand_user(name)
+    if not name.startswith((".", "/", "~")) or ".py:" in name:
+        return name
+    return f"folder:{require_existing(path, 'folder or table').resolve()}"
 
 
 def render_demo(

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ...benchmark.core.types import Face
+from ..common.crops import fit_similarity
 from .draws import flip_coin
 
 REFERENCE_SIZE = 224
@@ -70,17 +71,6 @@ def make_template(scale: float, size: int = REFERENCE_SIZE) -> np.ndarray:
     placed = (points * ratio + 0.5) * size
     placed[:, 1] /= stretch
     return placed
-
-
-def fit_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Fit the (2, 3) rotation, scale and shift that bring (N, 2) `points` nearest to `target` (least squares)."""
-    p_mean, t_mean = points.mean(0), target.mean(0)
-    p, t = points - p_mean, target - t_mean
-    norm = (p**2).sum()
-    a = (t * p).sum() / norm
-    b = (t[:, 0] * p[:, 1] - t[:, 1] * p[:, 0]).sum() / norm
-    turn = np.array([[a, b], [-b, a]])
-    return np.column_stack([turn, t_mean - turn @ p_mean])
 
 
 def compute_align_matrix(landmarks: np.ndarray, jitter: Jitter = UPRIGHT, size: int = REFERENCE_SIZE) -> np.ndarray:

@@ -9,6 +9,40 @@ import numpy as np
 
 from ...benchmark.core.types import Face
 
+# Eyes, nose tip and corners of the mouth on the 112 px canvas of ArcFace, as DeepfakeBench shifts it by 8 px.
+_ARCFACE = [(30.2946, 51.6963), (65.5318, 51.5014), (48.0252, 71.7366), (33.5493, 92.3655), (62.7299, 92.2041)]
+FIVE_POINTS = (np.array(_ARCFACE) + np.array([8.0, 0.0])) / 112
+FIVE_LANDMARKS = [37, 44, 30, 49, 55]
+"""Which of the landmarks DeepfakeBench takes for them."""
+
+
+def fit_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Fit the (2, 3) rotation, scale and shift that bring (N, 2) `points` nearest to `target` (least squares)."""
+    p_mean, t_mean = points.mean(0), target.mean(0)
+    p, t = points - p_mean, target - t_mean
+    norm = (p**2).sum()
+    a = (t * p).sum() / norm
+    b = (t[:, 0] * p[:, 1] - t[:, 1] * p[:, 0]).sum() / norm
+    turn = np.array([[a, b], [-b, a]])
+    return np.column_stack([turn, t_mean - turn @ p_mean])
+
+
+@dataclass(frozen=True)
+class AlignedCrop:
+    """The face turned upright and scaled by five points, as DeepfakeBench cuts it at a margin of 1.3.
+
+    Bilinear; black outside the context crop.
+    """
+
+    size: int
+    margin: float = 1.3
+
+    def __call__(self, face: Face) -> np.ndarray:
+        """Return uint8 (size, size, 3) RGB."""
+        template = (FIVE_POINTS + (self.margin - 1) / 2) / self.margin * self.size
+        matrix = fit_similarity(face.landmarks[FIVE_LANDMARKS].astype(np.float64), template)
+        return cv2.warpAffine(face.crop, matrix, (self.size, self.size))
+
 
 @dataclass(frozen=True)
 class BoxCrop:

@@ -8,19 +8,22 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 from uuid import uuid4
 
 import numpy as np
+from scipy.special import expit
 
 from ...benchmark.core.contracts import SavesWeights, Scores
-from ...benchmark.core.errors import BenchError
+from ...benchmark.core.errors import BenchError, require_known
 from ...benchmark.core.registry import MemoryEntry
-from .crops import BoxCrop
+from .crops import AlignedCrop, BoxCrop
 
 if TYPE_CHECKING:
     from torch import nn
 
+CROPS: dict[str, type[BoxCrop] | type[AlignedCrop]] = {"box": BoxCrop, "aligned": AlignedCrop}
+OUTPUTS = ("logits", "probabilities")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -35,10 +38,15 @@ class ModelDetector:
         std: the same, of the standard deviation.
         fake: which of two outputs is fake; of one logit, 1 if large means fake, 0 if large means real.
         margin: the crop's side in sides of the face box.
+        crop: `box`, the square face box, or `aligned`, turned and scaled by five points of the face.
+        output: what the model returns, `logits` or `probabilities`.
 
     Raises:
-        BenchError: the model can't be called, or `fake` is neither 0 nor 1.
+        BenchError: the model can't be called, or `fake`, `crop` or `output` is something else.
     """
+
+    name = ""  # What its row is called; by default the model's class.
+    content = ""  # The hash of the file that it was made of, if it was.
 
     def __init__(
         self,
@@ -48,17 +56,21 @@ class ModelDetector:
         std: Sequence[float] = IMAGENET_STD,
         fake: int = 1,
         margin: float = 1.3,
+        crop: str = "box",
+        output: str = "logits",
     ):
+        require_known("crop", crop, CROPS)
+        require_known("output", output, OUTPUTS)
         if not callable(model):
             raise BenchError(f"a {type(model).__name__} is no model: give a torch nn.Module, or a function of images")
         if fake not in (0, 1):
             raise BenchError(f"fake = {fake!r}: say which output is fake, 0 or 1")
-        self.model, self.size, self.fake, self.margin = model, size, fake, margin
+        self.model, self.size, self.fake, self.margin, self.crop, self.output = model, size, fake, margin, crop, output
         self.mean, self.std = np.array(mean, np.float32), np.array(std, np.float32)
 
-    def cropper(self) -> BoxCrop:
-        """Return what cuts the square face box."""
-        return BoxCrop(self.size, self.margin)
+    def cropper(self) -> BoxCrop | AlignedCrop:
+        """Return what cuts the square face box, or the aligned face."""
+        return CROPS[self.crop](self.size, self.margin)
 
     def score(self, frames: np.ndarray) -> np.ndarray:
         """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops.
@@ -66,18 +78,32 @@ class ModelDetector:
         Raises:
             BenchError: the model's output has another shape than it should.
         """
+        return self.read_output(np.asarray(self.run(frames), np.float64), len(frames)).astype(np.float32)
+
+    def run(self, frames: np.ndarray) -> np.ndarray:
+        """Return the model's output for uint8 (N, S, S, 3) RGB crops."""
         images = ((frames / np.float32(255) - self.mean) / self.std).transpose(0, 3, 1, 2).astype(np.float32)
-        output = np.asarray(self._run(np.ascontiguousarray(images)), np.float64)
-        if output.shape == (len(frames), 2):
-            difference = output[:, self.fake] - output[:, 1 - self.fake]
-        elif output.shape in ((len(frames),), (len(frames), 1)):
-            difference = output.reshape(-1) * (1 if self.fake else -1)
-        else:
+        return self._run(np.ascontiguousarray(images))
+
+    def read_output(self, output: np.ndarray, count: int) -> np.ndarray:
+        """Return P(fake), float64 (N,), of the model's output for `count` images.
+
+        Raises:
+            BenchError: it has another shape than it should, or is no probability where it should be.
+        """
+        if output.shape not in ((count, 2), (count, 1), (count,)):
             raise BenchError(
-                f"the model gave shape {output.shape} for {len(frames)} images; "
-                f"expected logits ({len(frames)}, 2) or one logit an image ({len(frames)},)"
+                f"the model gave shape {output.shape} for {count} images; "
+                f"expected logits ({count}, 2) or one logit an image ({count},)"
             )
-        return (1 / (1 + np.exp(-difference))).astype(np.float32)
+        pair = output.shape == (count, 2)
+        if self.output == "probabilities":
+            if not ((output >= 0) & (output <= 1)).all():
+                raise BenchError(f"the model gave {output.min():.3g} to {output.max():.3g}, no probabilities")
+            chosen = output[:, self.fake] if pair else output.reshape(-1)
+            return chosen if pair or self.fake else 1 - chosen
+        difference = output[:, self.fake] - output[:, 1 - self.fake] if pair else output.reshape(-1)
+        return expit(difference if pair or self.fake else -difference)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the weights by name; none of a plain function."""
@@ -109,9 +135,20 @@ def make_entry(given: object) -> MemoryEntry:
     cls = given if isinstance(given, type) else type(given)
     if not (issubclass(cls, Scores) if isinstance(given, type) else isinstance(given, Scores)):
         raise BenchError(_explain_unusable(given))
-    name = given.model.__class__.__name__ if isinstance(given, ModelDetector) else cls.__name__
     code = hash_object(given) or uuid4().hex
-    return MemoryEntry(f"local/{name}", f"memory:{name}.{code[:10]}", "given in memory", given=given, code=code)
+    name = _name_given(given, cls)
+    return MemoryEntry(name, f"memory:{name}.{code[:10]}", "given in memory", given=given, code=code)
+
+
+def _name_given(given: object, cls: type) -> str:
+    if isinstance(given, ModelDetector):
+        return given.name or f"local/{type(given.model).__name__}"
+    return f"local/{cls.__name__}"
+
+
+def is_torch_module(given: object) -> TypeGuard[nn.Module]:
+    """Tell a torch `nn.Module`; torch isn't imported to find out."""
+    return _get_module(given) is not None
 
 
 def _explain_unusable(given: object) -> str:
@@ -129,6 +166,8 @@ def hash_object(given: object) -> str:
     Empty where something that it scores with can't be seen: another one might look the same.
     """
     try:
+        if isinstance(given, ModelDetector) and given.content:
+            return hashlib.sha256(given.content.encode() + _pack_attributes(given)).hexdigest()
         parts = _pack_function(given.model) if isinstance(given, ModelDetector) else _pack_classes(given)
         if not isinstance(given, type):
             parts += [_pack_weights(given), _pack_attributes(given)]

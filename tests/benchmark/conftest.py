@@ -12,7 +12,7 @@ import pytest
 from crossfake.benchmark.core.registry import Entry
 from crossfake.benchmark.core.settings import FaceSettings, Settings
 from crossfake.benchmark.core.types import FAKE, REAL, Face, LostFrame, PrepareResult, Video
-from crossfake.benchmark.stages.plan import Cell
+from crossfake.benchmark.stages.cells import Cell
 from crossfake.benchmark.stages.sources import DataRoot, DataSource
 from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
 

@@ -1,0 +1,112 @@
+"""Testing a model of whatever origin, as it is, from Python. Bodies are lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from .running import run
+
+if TYPE_CHECKING:
+    from .benchmark.core.progress import Reporter
+    from .benchmark.stages.sources import Data
+    from .running import DetectorLike, Results, Settings
+
+
+class Work(TypedDict, total=False):
+    """The options of `run` that `evaluate` hands on to it."""
+
+    backend: str
+    config: Path | str | None
+    settings: Settings
+    limit: int | None
+    exclude: Path | str | None
+    runs: Path | str
+    workers: int | None
+    batch_size: int
+    engine: str
+    progress: bool | Reporter
+    command: str
+
+
+def evaluate(
+    model: DetectorLike,
+    test: str | Sequence[str],
+    *,
+    val: str = "",
+    data: Data | None = None,
+    checkpoint: Path | str | None = None,
+    size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    fake: int | None = None,
+    crop: str = "box",
+    margin: float = 1.3,
+    output: str | None = None,
+    **work: Unpack[Work],
+) -> Results:
+    """Test a trained model on datasets, and score; nothing is trained.
+
+    Args:
+        model: a checkpoint's path; `onnx:FILE`, `hf:FOLDER`, `hf:ORGANISATION/MODEL` or `timm:NAME@FILE`; a torch
+            `nn.Module`; a detector's name, class or object, with its `checkpoint` where it takes one.
+        test: one or several datasets, or folders and tables of your own, such as `./my_videos`.
+        val: a dataset whose val split fixes thresholds and temperature; without it there are none.
+        checkpoint: the weights of a detector that was named.
+        size, mean, std, fake, crop, margin, output: what a module or a model in a file takes and gives, where it
+            doesn't say itself; see `wrap_model`.
+        data, work: see `run`.
+
+    Raises:
+        BenchError: something asked for is wrong, or the model isn't usable; told before any video is read.
+    """
+    chosen, weights = choose_model(
+        model, checkpoint, size=size, mean=mean, std=std, fake=fake, crop=crop, margin=margin, output=output
+    )
+    return run(chosen, None, test, val=val, data=data, checkpoint=weights, **work)
+
+
+def choose_model(
+    model: DetectorLike,
+    checkpoint: Path | str | None = None,
+    *,
+    size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    fake: int | None = None,
+    crop: str = "box",
+    margin: float = 1.3,
+    output: str | None = None,
+) -> tuple[DetectorLike, Path | str | None]:
+    """Return what `run` takes for a model: a detector, and its checkpoint where it has one. See `evaluate`.
+
+    Raises:
+        BenchError: the model can't be opened.
+    """
+    from .detectors.common.in_memory import is_torch_module
+    from .detectors.model_files import Inputs, names_model_file, open_model
+    from .detectors.model_files.inputs import FileModel
+
+    inputs = Inputs(size, mean, std, fake, crop, margin, output)
+    if isinstance(model, str) and names_model_file(model):
+        return open_model(model, inputs), None
+    if is_torch_module(model):
+        wrapped = FileModel("", "", model, inputs)
+        wrapped.try_out()
+        return wrapped, None
+    if isinstance(model, str | Path) and checkpoint is None and Path(model).is_file():
+        return _name_detector(Path(model)), model
+    return str(model) if isinstance(model, Path) else model, checkpoint
+
+
+def _name_detector(checkpoint: Path) -> str:
+    from .benchmark.core.checkpoints import find_named_detector, read_header
+    from .benchmark.core.errors import BenchError
+
+    header = read_header(checkpoint)
+    if not header.get("detector"):
+        raise BenchError(
+            f"{checkpoint} doesn't say which detector it is of. Give both: bench eval NAME --checkpoint {checkpoint}"
+        )
+    return find_named_detector(header, checkpoint).name

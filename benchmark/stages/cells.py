@@ -1,0 +1,170 @@
+"""A cell of a plan: one detector, trained or given, on one test set, and the keys that it is kept under."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..core.cell_description import NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
+from ..core.checkpoints import CheckpointHeader, TrainedOn, read_header
+from ..core.keys import code_hash, file_hash, hash_key
+from ..core.registry import Entry
+from ..core.settings import Settings
+from ..core.storage import strip_separators
+from .sources import DataSource, join_protocols
+
+# Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
+TRAIN_KEY_VERSION = 1
+TEST_KEY_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One detector, trained (or loaded) once with one seed, on one test set.
+
+    The keys hold all that changes the numbers; a user's own file counts, the project's code has versions instead.
+    Left out on purpose: where the data and runs lie, the number of workers, the scoring batch, the engine, the machine,
+    package versions (recorded in provenance.json instead).
+    """
+
+    entry: Entry
+    settings: Settings
+    train: DataSource | None  # None: tested as it is, whatever it was trained on.
+    test: DataSource
+    seed: int
+    runs: Path
+    checkpoint: Path | None
+    evaluation: DataSource | None = None  # Whose val split fixes thresholds where there is no train set.
+
+    @property
+    def val(self) -> DataSource | None:
+        """The dataset whose val split selects checkpoints and fixes thresholds."""
+        return self.train or self.evaluation
+
+    @property
+    def title(self) -> str:
+        """What it is, in a line: detector, train set, test set and seed."""
+        trained = f"{self.train.label} -> " if self.train else "on "
+        return f"{self.name} {trained}{self.test.label}{f', seed {self.seed}' if self.train else ''}"
+
+    @property
+    def name(self) -> str:
+        """The row's name: `detector`, with another `variant` than its default and the `tag` behind dots."""
+        variant = self.options.get("variant") if "variant" in self.entry.card.get("defaults", {}) else None
+        return ".".join(str(part) for part in (self.entry.name, variant, self.settings.tag) if part)
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The detector's options that aren't its card's defaults."""
+        return self.entry.drop_defaults(self.settings.options)
+
+    def train_content(self) -> CheckpointHeader:
+        """Return what the trained weights depend on."""
+        from ...datasets.faces.finder import FINDER_VERSION
+
+        s = self.settings
+        lost = self.train.lost_key(["train", "val"], s.faces) if self.train and not self.checkpoint else ""
+        learns_groups = self.train and self.entry.card.get("learns_groups")
+        return {
+            "version": TRAIN_KEY_VERSION,
+            "detector": self.entry.name,
+            "backend": self.entry.backend,
+            "code": code_hash(self.entry),
+            "options": self.options,
+            "tag": s.tag,
+            "faces": s.faces.key_content(),
+            "finder": FINDER_VERSION,
+            "train": s.train.model_dump() if not self.checkpoint else None,
+            "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
+            "data": self._data_key(),
+            "seed": self.seed,
+            # What is broken at a time, and mended later, gives other weights.
+            **({"lost": lost} if lost else {}),
+            # Annotating a dataset changes what is learned by those alone that learn from its groups.
+            **({"groups": self.train.annotations_key("train")} if self.train and learns_groups else {}),
+        }
+
+    def _data_key(self) -> str:
+        if self.train:
+            return self.train.key(["train", "val"])
+        return f"val {self.evaluation.key(['val'])}" if self.evaluation else "none"
+
+    @property
+    def train_key(self) -> str:
+        """Hash of `train_content`."""
+        return hash_key(self.train_content())
+
+    @property
+    def test_key(self) -> str:
+        """Hash of what the test predictions depend on, their columns of methods and groups included."""
+        data = [self.test.key(["test"]), self.test.annotations_key("test")]
+        return hash_key([TEST_KEY_VERSION, self.train_key, *data])
+
+    @property
+    def folder(self) -> Path:
+        """The run folder: one trained detector."""
+        name = f"{strip_separators(self.train.label)}.seed{self.seed}" if self.train else "as-it-is"
+        world = (self.train or self.test).home_root.world
+        return self.runs / world / _make_safe(self.name) / f"{name}.{self.train_key}"
+
+    @property
+    def test_folder(self) -> Path:
+        """Where this cell's predictions and scorecard go, within the run folder."""
+        return self.folder / f"test.{strip_separators(self.test.label)}.{self.test_key}"
+
+    @property
+    def is_trained_here(self) -> bool:
+        """Whether its run trains it: not where weights are given, it can't be trained, or there are no epochs."""
+        trainable = self.train and not self.checkpoint and self.entry.is_trainable
+        return bool(trainable) and self.settings.train.epochs > 0
+
+    def _describe_weights(self) -> str:
+        if self.checkpoint:
+            return "given checkpoint"
+        if self.entry.is_made:
+            return "given object"
+        if not self.entry.is_trainable:
+            return "its own"
+        return TRAINED_HERE if self.is_trained_here else "not trained"
+
+    @cached_property
+    def trained_on(self) -> TrainedOn:
+        """What is known of where the weights come from; nothing of those that somebody else made."""
+        if self.train and self.is_trained_here:
+            return {"dataset": self.train.label, "selection": SOURCE_VAL}
+        return read_header(self.checkpoint).get("trained_on", {}) if self.checkpoint else {}
+
+    def describe(self) -> CellDescription:
+        """Describe the cell for plan.json and the scorecard."""
+        trained_on, protocol = self.trained_on, self._describe_protocol()
+        return CellDescription(
+            detector=self.entry.name,
+            name=self.name,
+            backend=self.entry.backend or "any",
+            train=trained_on.get("dataset", NOT_KNOWN),
+            test=self.test.label,
+            seed=self.seed,
+            limit=self.test.limit,
+            frames=self.settings.faces.frames,
+            world=protocol.partition(" ")[0],
+            protocol=protocol,
+            weights=self._describe_weights(),
+            selection=trained_on.get("selection", SOURCE_VAL) if trained_on else NOT_KNOWN,
+            options=self.options,
+            recipe_key=hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
+            train_key=self.train_key,
+            test_key=self.test_key,
+            source=self.val.label if self.val else NOT_KNOWN,
+            excluded=sorted(v.id for v in self.test.list_excluded("test")),
+            trained_without=len(self.train.list_excluded("train", "val")) if self.train and self.is_trained_here else 0,
+        )
+
+    def _describe_protocol(self) -> str:
+        if not self.train and self.trained_on.get("world") == "demo" and not self.test.home_root.demo:
+            return "demo, tested on other data"
+        return join_protocols((self.train or self.test).home_root, self.test.home_root)
+
+
+def _make_safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)

@@ -1,0 +1,59 @@
+"""What a score means: real or fake by the threshold of the run that a checkpoint is from, or uncertain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+from ..core.errors import BenchError
+from ..core.scorecard import ScoreCard, read_card
+from ..core.storage import SCORECARD
+
+LEVEL = 0.95
+FEWEST_FRAMES = 3  # for an interval of their mean
+
+
+class Threshold(NamedTuple):
+    """The score from which on something counts as fake, and where that was fixed, in words."""
+
+    value: float
+    source: str
+
+    def judge(self, scores: Sequence[float]) -> str:
+        """Return `fake` or `real`, or `uncertain` where the threshold lies in the interval of the frames' mean.
+
+        The interval is Student's, 95 %, of the frames as independent draws: it tells how far the frames agree, not how
+        often the detector errs. A picture and fewer than three frames have none.
+        """
+        mean, half = float(np.mean(scores)), 0.0
+        if len(scores) >= FEWEST_FRAMES:
+            half = float(t.ppf((1 + LEVEL) / 2, len(scores) - 1) * np.std(scores, ddof=1) / len(scores) ** 0.5)
+        if abs(mean - self.value) < half:
+            return "uncertain"
+        return "fake" if mean >= self.value else "real"
+
+
+def find_threshold(checkpoint: Path | None) -> Threshold | None:
+    """Return the threshold of the run in whose folder a checkpoint lies; None where there is none."""
+    if checkpoint is None:
+        return None
+    for path in sorted(checkpoint.parent.glob(f"test.*/{SCORECARD}")):
+        try:
+            card = read_card(path)
+        except BenchError:  # An odd card beside a checkpoint is no reason not to score with it.
+            continue
+        if isinstance(card, ScoreCard) and card.operating_point[0] is not None:
+            return Threshold(card.operating_point[0], f"{card.threshold.rule} of {card.cell.train}")
+    return None
+
+
+def describe_scores(threshold: Threshold | None) -> str:
+    """Say what the numbers are, and what verdicts hang on."""
+    told = "score: P(fake), from 0 to 1, the mean over a person's frames; "
+    if threshold is None:
+        return f"{told}no verdict, as no run with a threshold lies beside these weights"
+    return f"{told}threshold {threshold.value:.3f} ({threshold.source}); uncertain: the frames disagree about it"

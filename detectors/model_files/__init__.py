@@ -1,0 +1,48 @@
+"""Models in files, whoever made them: `onnx:FILE`, `hf:FOLDER_OR_ID`, `timm:NAME@FILE`. Nothing in them runs as code.
+
+`open_model` returns a `ModelDetector` that knows its name and the hash of its file; what the file doesn't tell of the
+faces that it takes, options do (`Inputs`).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ...benchmark.core.errors import BenchError, require_known
+from .inputs import FileModel, Inputs
+
+KINDS = {"onnx": "onnx", "hf": "huggingface", "timm": "timm_weights"}
+"""What a name begins with, and the module that opens it."""
+PACKAGES = {"onnxruntime": "onnx", "transformers": "hf", "torch": "torch", "timm": "torch"}
+
+
+def names_model_file(name: str) -> bool:
+    """Tell `onnx:...`, `hf:...` and `timm:...@...` from detectors' names."""
+    kind, colon, rest = name.partition(":")
+    return bool(colon) and kind in KINDS and (kind != "timm" or "@" in rest)
+
+
+def open_model(name: str, inputs: Inputs | None = None) -> FileModel:
+    """Open a model, and try it on random images, so that what doesn't fit shows before any video is read.
+
+    Args:
+        name: `onnx:FILE`, `hf:FOLDER`, `hf:ORGANISATION/MODEL` or `timm:NAME@FILE`.
+        inputs: what to know of the model's inputs and outputs, where the file doesn't tell or tells something else.
+
+    Raises:
+        BenchError: there is no such file, it can't be opened, its output isn't one or two numbers an image, its classes
+            don't say which is fake, or a package that it needs isn't installed.
+    """
+    kind, _, where = name.partition(":")
+    require_known("kind of model", kind, KINDS)
+    if not where.strip():
+        raise BenchError(f"{name} names no file. Examples: onnx:model.onnx, hf:./my_model, timm:resnet50@w.safetensors")
+    try:
+        opened: FileModel = import_module(f"{__name__}.{KINDS[kind]}").open_model(where, inputs or Inputs())
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in PACKAGES:
+            raise
+        raise BenchError(f'{name} needs {package}: pip install "crossfake[{PACKAGES[package]}]"') from None
+    opened.try_out()
+    return opened

@@ -1,0 +1,112 @@
+"""Image classifiers of Hugging Face's transformers: `hf:FOLDER`, or `hf:ORGANISATION/MODEL`, fetched once.
+
+Weights are read from safetensors alone, and code beside them is never run (`trust_remote_code=False`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.keys import file_hash
+from ...benchmark.core.readers import parse_json, read_text
+from .inputs import FileModel, Inputs, find_fake_class
+
+PREPROCESSOR = "preprocessor_config.json"
+SECONDS = 10  # to wait for an answer, where there may be no network
+
+
+def open_model(where: str, inputs: Inputs) -> FileModel:
+    """Open an image classifier, with the size and normalisation that its image processor is set to.
+
+    Raises:
+        BenchError: no such model, no safetensors, no image processor and none of its settings given, or its classes
+            don't say which is fake.
+    """
+    folder = Path(where) if Path(where).exists() else _fetch(where)
+    files = sorted(folder.glob("*.safetensors"))
+    if not files or not (folder / "config.json").is_file():
+        raise BenchError(f"{folder} has no config.json with model.safetensors beside it, as image classifiers have")
+    name = f"hf:{where if folder != Path(where) else folder.resolve().name}"
+    network = _load(folder)
+    classes: Any = network.model.config
+    labels = [str(classes.id2label[i]) for i in sorted(classes.id2label)]
+    fake = inputs.fake if inputs.fake is not None or len(labels) == 1 else find_fake_class(labels, name)
+    told = inputs.over(*_read_processor(folder, inputs), fake)
+    content = hashlib.sha256("".join(file_hash(f) for f in [*files, folder / "config.json"]).encode()).hexdigest()
+    return FileModel(name, content, network, told)
+
+
+class Classifier(nn.Module):
+    """A transformers classifier that returns its logits alone."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, classes)."""
+        logits: Tensor = self.model(pixel_values=x).logits
+        return logits
+
+
+def _load(folder: Path) -> Classifier:
+    from transformers import AutoModelForImageClassification
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        model = AutoModelForImageClassification.from_pretrained(
+            str(folder), trust_remote_code=False, use_safetensors=True, local_files_only=True
+        )
+    except Exception as error:  # Any of a dozen types.
+        reason = " ".join(str(error).split())[:200]
+        raise BenchError(f"{folder} can't be opened as an image classifier: {reason}") from None
+    return Classifier(model)
+
+
+def _read_processor(folder: Path, inputs: Inputs) -> tuple[int | None, list[float] | None, list[float] | None]:
+    """Return the size, mean and std that the image processor is set to."""
+    path = folder / PREPROCESSOR
+    if not path.is_file():
+        if inputs.size is None or inputs.mean is None or inputs.std is None:
+            raise BenchError(
+                f"{folder} has no {PREPROCESSOR}: say what the model takes, --size S --mean R,G,B --std R,G,B"
+            )
+        return None, None, None
+    said = parse_json(read_text(path), dict, str(path))
+    size = _read_size(said.get("crop_size") or said.get("size"))
+    if said.get("do_normalize") is False:
+        return size, [0.0] * 3, [1.0] * 3
+    return size, said.get("image_mean"), said.get("image_std")
+
+
+def _read_size(said: object) -> int | None:
+    if isinstance(said, dict):
+        said = said.get("height") or said.get("shortest_edge")
+    return said if isinstance(said, int) else None
+
+
+def _fetch(name: str) -> Path:
+    """Return the folder of a model of the Hub, downloaded unless it is there.
+
+    Raises:
+        BenchError: it can't be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors"]
+    try:
+        try:
+            return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
+        except LocalEntryNotFoundError:
+            return Path(snapshot_download(name, allow_patterns=wanted, etag_timeout=SECONDS))
+    except Exception as error:  # Of networks, names and permissions: a dozen types.
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(f"hf:{name} is no folder here, and can't be had from the Hub: {reason}") from None

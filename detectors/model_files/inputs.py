@@ -1,0 +1,121 @@
+"""What a model in a file takes and gives, and the detector made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...benchmark.core.display import say_once
+from ...benchmark.core.errors import BenchError
+from ..common.in_memory import IMAGENET_MEAN, IMAGENET_STD, ModelDetector
+
+if TYPE_CHECKING:
+    from torch import nn
+
+REAL_WORDS = {"real", "genuine", "original", "authentic", "live", "bonafide", "pristine", "human", "realism"}
+FAKE_WORDS = {"fake", "deepfake", "spoof", "manipulated", "synthetic", "generated", "ai", "forged", "artificial"}
+
+
+class Inputs(NamedTuple):
+    """What to know of a model; None: as its file says, else the usual value.
+
+    Args:
+        size: pixels of the square image, 224.
+        mean, std: of each channel, red first, of pixels from 0 to 1; those of ImageNet.
+        fake: which of two outputs is fake, 1; of one output, 1 if large means fake, 0 if large means real.
+        crop: `box`, the square face box, or `aligned`, turned and scaled by five points of the face.
+        margin: the crop's side in sides of the face box.
+        output: `logits` or `probabilities`.
+    """
+
+    size: int | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    fake: int | None = None
+    crop: str = "box"
+    margin: float = 1.3
+    output: str | None = None
+
+    def over(
+        self, size: int | None, mean: Sequence[float] | None, std: Sequence[float] | None, fake: int | None
+    ) -> Inputs:
+        """Return what was asked for, laid over what a file says."""
+        return self._replace(
+            size=self.size or size,
+            mean=self.mean if self.mean is not None else mean,
+            std=self.std if self.std is not None else std,
+            fake=self.fake if self.fake is not None else fake,
+        )
+
+
+class FileModel(ModelDetector):
+    """A model of a file as a detector.
+
+    Args:
+        name: what its row is called, such as `onnx:model`.
+        content: the hash of all files that it was made of.
+        model: float32 (N, 3, S, S), normalised, to (N, 2), (N, 1) or (N,).
+        inputs: what it takes and gives.
+    """
+
+    def __init__(self, name: str, content: str, model: nn.Module | Callable[[np.ndarray], np.ndarray], inputs: Inputs):
+        mean, std = inputs.mean, inputs.std
+        super().__init__(
+            model,
+            224 if inputs.size is None else inputs.size,
+            IMAGENET_MEAN if mean is None else mean,
+            IMAGENET_STD if std is None else std,
+            1 if inputs.fake is None else inputs.fake,
+            inputs.margin,
+            inputs.crop,
+            inputs.output or "logits",
+        )
+        self.name, self.content, self.told_output = name, content, inputs.output is not None
+
+    def try_out(self) -> None:
+        """Score random images: once two classes' outputs sum to one, they are taken as probabilities.
+
+        Raises:
+            BenchError: the model fails on images of this size, or gives another shape than it should.
+        """
+        images = np.random.default_rng(0).integers(0, 256, (3, self.size, self.size, 3), np.uint8)
+        try:
+            output = np.asarray(self.run(images), np.float64)
+        except BenchError:
+            raise
+        except Exception as error:  # Any runtime fails in ways of its own.
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise BenchError(
+                f"{self.name} can't score images of {self.size}x{self.size}: {reason}. Say what it takes with --size"
+            ) from None
+        self.read_output(output, len(images))
+        is_distribution = output.ndim == 2 and np.allclose(output.sum(1), 1, atol=1e-3) and (output >= 0).all()
+        if not self.told_output and output.shape[-1] == 2 and is_distribution:
+            self.output = "probabilities"
+            say_once(f"{self.name}: its two outputs sum to one, so they are taken as probabilities")
+
+
+def find_fake_class(labels: Sequence[str], name: str) -> int:
+    """Return which of two classes is fake, by their names.
+
+    Raises:
+        BenchError: there aren't two, or their names don't say.
+    """
+    if len(labels) != 2:
+        shown = ", ".join(labels[:6]) or "none"
+        raise BenchError(f"{name} has {len(labels)} classes ({shown}), expected two, or one output. Use another model")
+    kinds = [_find_kind(label) for label in labels]
+    if set(kinds) not in ({"real", "fake"}, {"real", ""}, {"fake", ""}):
+        raise BenchError(
+            f"{name} calls its classes {labels[0]} and {labels[1]}: neither says which is fake. Say it: --fake 0 or 1"
+        )
+    return kinds.index("fake") if "fake" in kinds else 1 - kinds.index("real")
+
+
+def _find_kind(label: str) -> str:
+    words = set("".join(c if c.isalnum() else " " for c in label.casefold()).split())
+    if words & FAKE_WORDS:
+        return "fake"
+    return "real" if words & REAL_WORDS else ""
