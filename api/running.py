@@ -93,7 +93,7 @@ def run(
     Args:
         detectors: one or several: names, classes, or objects made already, which are tested as they are.
         train, test: the dataset to train on, and whose val split fixes thresholds (None and `val`: see `evaluate`).
-        data: their folder, or `demo`, or `{"celebdf": "/here", "": "/there"}`; by default BENCH_DATA, else the demo world.
+        data: their folder, or `demo`, or `{"celebdf": "/here", "": "/there"}`; by default BENCH_DATA, else demo.
         seeds, backend: one seed or several; `torch` or `jax`, by default torch where there is a choice.
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
         checkpoint, limit: take these weights instead of training; at most so many reals and fakes of each split.

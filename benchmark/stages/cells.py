@@ -44,9 +44,8 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """What it is, in a line: detector, train set, test set and seed."""
-        trained = f"{self.train.label} -> " if self.train else "on "
-        return f"{self.name} {trained}{self.test.label}{f', seed {self.seed}' if self.train else ''}"
+        """What it is, in a line: detector, what it was trained on, test set and seed."""
+        return f"{self.name} {self.trained_on.get('dataset', NOT_KNOWN)} -> {self.test.label}, seed {self.seed}"
 
     @property
     def name(self) -> str:
