@@ -32,7 +32,7 @@ def score(
         threshold: the operating point on P(fake), or `val`: fixed on `val`, or as a run's folder has it.
         val: predictions of the source's validation split, to fix threshold and temperature on.
         level: groups and gaps of this level only.
-        draws: bootstrap draws.
+        draws: how often to draw gaps and calibration errors, for their intervals.
         columns: the table's names for our columns, such as `{"score": "pred", "video": "path"}`.
         fake_is: the label that means fake, where it isn't 1 or fake.
 
@@ -62,7 +62,7 @@ def compare(
         a: a run's folder, one of its test folders, or a predictions file; several are seeds of one detector, pooled.
         b: the same of the other one.
         metric: what to compare: `video.auc`, `video.eer`, `frame.auc` ...
-        draws: bootstrap draws.
+        draws: how often to draw gaps and calibration errors, for their intervals.
 
     Returns:
         The comparison by test set, and by test set why others couldn't be compared.

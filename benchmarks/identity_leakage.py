@@ -14,21 +14,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from crossfake.benchmark.core.types import FAKE, REAL
 from crossfake.benchmark.stages.identity_probe import FORMER_WHO
-from crossfake.benchmark.stats.bootstrap import (
-    MetricDraws,
-    Resamples,
-    average_over_seeds,
-    estimate_interval,
-    measure_ranking,
-)
+from crossfake.benchmark.stats.influence import Classes, Measured, Samples
+from crossfake.benchmark.stats.intervals import average_over_seeds, estimate_difference, estimate_ranking
+from crossfake.benchmark.stats.people import number_apart
+from crossfake.benchmark.stats.rankings import measure_ranking
 from crossfake.benchmark.stats.scoring import pool_frames
 from crossfake.benchmark.stats.seed_pooling import merge_estimates
 from crossfake.datasets.demo.world import read_ground_truth
 from crossfake.leaderboards.markdown import format_estimate, format_grid
 
 PLAIN = "timm-resnet10t.plain"
-Seeds = dict[str, MetricDraws]
+Seeds = dict[str, Measured]
 
 
 class TestSet(NamedTuple):
@@ -49,60 +47,63 @@ OTHERS = {
 
 
 class Column(NamedTuple):
-    """A value of every detector and seed, and how many people it is over."""
+    """A value of every detector and seed, and who is filmed in the videos that it is of, with their labels."""
 
     runs: dict[str, Seeds]
-    people: int
+    filmed: list[str]
+    label: list[int]
 
 
-def measured(folder: Path, root: Path, test: TestSet, seed: int = 0) -> Column:
-    """Measure the video AUC of every run in `folder` on one test set; all share the draws of the people filmed."""
+def measured(folder: Path, root: Path, test: TestSet) -> Column:
+    """Measure the video AUC of every run in `folder` on one test set."""
     rows = read_ground_truth(root).query("dataset == @test.truth")
-    filmed = dict(zip(rows["video"].str.removeprefix(f"{test.home}/"), rows["target"], strict=True))
+    told = dict(zip(rows["video"].str.removeprefix(f"{test.home}/"), rows["target"], strict=True))
     runs: dict[str, Seeds] = {}
-    people = 0
+    filmed: list[str] = []
+    label: list[int] = []
     for path in sorted(folder.glob(f"demo/*/*/test.{test.folder}.*/predictions.parquet")):
         videos = pool_frames(pd.read_parquet(path))
-        names, clusters = np.unique([filmed[v] for v in videos["video"]], return_inverse=True)
-        drawn = measure_ranking(videos["label"], videos["score"], Resamples(clusters, 2000, seed), ["auc"])["auc"]
-        runs.setdefault(path.parts[-4], {})[path.parts[-3].split(".")[1]] = drawn
-        people = len(names)
-    return Column(runs, people)
+        filmed, label = [told[v] for v in videos["video"]], videos["label"].tolist()
+        people = number_apart(np.unique(filmed, return_inverse=True)[1])
+        samples = Samples(videos["label"].to_numpy(), videos["score"].to_numpy(float), np.arange(len(videos)), people)
+        runs.setdefault(path.parts[-4], {})[path.parts[-3].split(".")[1]] = measure_ranking(samples, ["auc"])["auc"]
+    return Column(runs, filmed, label)
 
 
-def less(a: MetricDraws, b: MetricDraws) -> MetricDraws:
-    """Return a - b in each draw."""
-    return MetricDraws(a.value - b.value, a.draws - b.draws)
+def combine(columns: list[Column], weights: list[float]) -> Column:
+    """Add up several test sets with these weights, run by run."""
+    runs: dict[str, Seeds] = {}
+    for name, seeds in columns[0].runs.items():
+        for s in [s for s in seeds if all(s in c.runs.get(name, ()) for c in columns)]:
+            found = [(w, c.runs[name][s]) for w, c in zip(weights, columns, strict=True)]
+            influence = np.concatenate([w * m.influence for w, m in found])
+            runs.setdefault(name, {})[s] = Measured(sum(w * m.value for w, m in found), influence)
+    return Column(runs, [f for c in columns for f in c.filmed], [y for c in columns for y in c.label])
 
 
 def average(columns: list[Column]) -> Column:
     """Average several test sets, run by run."""
-    runs: dict[str, Seeds] = {}
-    for name, seeds in columns[0].runs.items():
-        for s in [s for s in seeds if all(s in c.runs.get(name, ()) for c in columns)]:
-            values, draws = zip(*(c.runs[name][s] for c in columns), strict=True)
-            runs.setdefault(name, {})[s] = MetricDraws(float(np.mean(values)), np.mean(draws, axis=0))
-    return Column(runs, min(c.people for c in columns))
+    return combine(columns, [1 / len(columns)] * len(columns))
 
 
 def drop(a: Column, b: Column) -> Column:
     """Subtract one column from another, run by run."""
-    runs: dict[str, Seeds] = {}
-    for name, seeds in b.runs.items():
-        runs[name] = {s: less(a.runs[name][s], value) for s, value in seeds.items() if s in a.runs.get(name, ())}
-    return Column(runs, min(a.people, b.people))
+    return combine([a, b], [1, -1])
 
 
 def cell(column: Column, name: str, against: str = "", bounded: bool = False) -> str:
     """Write a detector's average over seeds, less another's if one is named."""
     if name == against or not column.runs.get(name):
         return ""
-    value, parts = average_over_seeds(list(column.runs[name].values()))
+    people = number_apart(np.unique(column.filmed, return_inverse=True)[1])
+    value, parts = average_over_seeds(list(column.runs[name].values()), people)
     if against:
-        other, more = average_over_seeds(list(column.runs[against].values()), seed=1)
-        value, parts = less(value, other), [*parts, *more]
-    found = estimate_interval(*value, n=column.people, clusters=column.people, bounded=bounded, parts=parts)
-    return format_estimate(found._asdict())
+        other, more = average_over_seeds(list(column.runs[against].values()), people)
+        value, parts = value.subtract(other), [*parts, *more]
+    if not bounded:
+        return format_estimate(estimate_difference(value, people, n=people.count(), parts=parts)._asdict())
+    classes = Classes(*((np.array(column.label) == k).astype(float) for k in (REAL, FAKE)))
+    return format_estimate(estimate_ranking(value, people, classes, n=people.count(), parts=parts)._asdict())
 
 
 def table(columns: dict[str, Column], first: str, second: str) -> str:
@@ -152,7 +153,7 @@ def main(study: Path, leak: Path, standard: Path) -> None:
     print(table(donors, "same donors", "new donors"), "\n")
     print(probes(study / "probe"), "\n")
     sets = {"ff++": SAME, **OTHERS}
-    columns = {name: measured(study / "standard", standard, test, k) for k, (name, test) in enumerate(sets.items())}
+    columns = {name: measured(study / "standard", standard, test) for name, test in sets.items()}
     columns["the other three"] = average([columns[name] for name in OTHERS])
     print(table(columns, "ff++", "the other three"))
 

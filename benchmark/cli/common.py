@@ -192,7 +192,7 @@ def parse_image_size(text: str) -> int:
 
 
 def parse_draws(text: str) -> int:
-    """Read a number of bootstrap draws, up to what a recipe may set."""
+    """Read a number of draws, up to what a recipe may set."""
     return _parse_whole(text, 1, MOST_DRAWS)
 
 

@@ -28,7 +28,13 @@ def add_parser(verbs: common.Verbs) -> None:
         about = "a run's folder, its test folder or predictions; seeds joined by commas"
         p.add_argument(name, type=_parse_runs, metavar=f"{name.upper()}[,...]", help=about)
     p.add_argument("--metric", default="video.auc", metavar="NAME", help="what to compare (default video.auc)")
-    p.add_argument("--draws", type=common.parse_draws, default=1000, metavar="N", help="bootstrap draws (default 1000)")
+    p.add_argument(
+        "--draws",
+        type=common.parse_draws,
+        default=1000,
+        metavar="N",
+        help="draws for gaps and calibration errors (1000)",
+    )
     common.add_json(p, "the numbers")
 
 

@@ -45,7 +45,13 @@ def add_parser(verbs: common.Verbs) -> None:
     )
     p.add_argument("--val", type=Path, metavar="FILE", help="predictions of the source validation split, for that")
     p.add_argument("--level", choices=LEVELS, help="groups and gaps of this level only (default: both)")
-    p.add_argument("--draws", type=common.parse_draws, default=1000, metavar="N", help="bootstrap draws (default 1000)")
+    p.add_argument(
+        "--draws",
+        type=common.parse_draws,
+        default=1000,
+        metavar="N",
+        help="draws for gaps and calibration errors (1000)",
+    )
     p.add_argument(
         "--columns", type=parse_columns, default={}, metavar="OURS=THEIRS,...", help="what the table calls our columns"
     )

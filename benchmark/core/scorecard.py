@@ -170,7 +170,7 @@ class Throughput(Record):
 
 
 class Scoring(Record):
-    """How predictions became a scorecard: bootstrap draws."""
+    """How predictions became a scorecard: how often what has no closed interval was drawn."""
 
     draws: int
 
@@ -309,7 +309,7 @@ class ScoreCard(_Filed):
 
     @property
     def draws(self) -> int:
-        """The bootstrap draws that its intervals are from."""
+        """How often gaps and calibration errors were drawn for their intervals."""
         return self.score.draws if self.score else 0
 
     @property

@@ -100,7 +100,7 @@ class TrainSettings(FrozenSettings):
 class ScoreSettings(FrozenSettings):
     """How predictions become a scorecard."""
 
-    draws: int = Field(1000, ge=0, le=MOST_DRAWS, description="bootstrap draws over videos")
+    draws: int = Field(1000, ge=0, le=MOST_DRAWS, description="draws for intervals of gaps and calibration errors")
 
 
 Layer = dict[str, object]

@@ -19,7 +19,9 @@ from ..core.progress import Reporter
 from ..core.records import EstimateField, Record
 from ..core.types import FAKE, REAL, Estimate, Video
 from ..core.workers import IN_PROCESS, WorkerPool
-from ..stats.bootstrap import Resamples, estimate_interval, measure_means
+from ..stats.influence import Samples, measure_mean
+from ..stats.intervals import estimate_difference, estimate_share
+from ..stats.people import number_apart
 from .detectors import DetectorRequest, load_detector
 from .sources import DataSource
 from .video_crops import VideoCrops
@@ -237,8 +239,9 @@ def classify_people(
 
 def compare_accuracies(told: VideoPeople, right: NDArray[np.bool_], chance: NDArray[np.bool_]) -> Accuracies:
     """Return the accuracy, a control's, and their difference, with intervals over the targets."""
-    clusters = np.unique([v.identities[0] for v, _ in told], return_inverse=True)[1]
-    table = np.stack([right, chance, right.astype(float) - chance], 1)
-    n, people = len(right), int(clusters.max()) + 1
-    drawn = zip(measure_means(table, Resamples(clusters)), (True, True, False), strict=True)  # A difference isn't.
-    return Accuracies(*(estimate_interval(*d, n=n, clusters=people, bounded=bounded) for d, bounded in drawn))
+    people = number_apart(np.unique([v.identities[0] for v, _ in told], return_inverse=True)[1])
+    n = len(right)
+    samples = Samples(np.zeros(n, np.int64), np.zeros(n), np.arange(n), people)
+    mine, control = (measure_mean(samples, hits) for hits in (right, chance))
+    own, other = (estimate_share(found, people, n=n) for found in (mine, control))
+    return Accuracies(own, other, estimate_difference(mine.subtract(control), people, n=n))

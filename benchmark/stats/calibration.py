@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
-from .bootstrap import MetricDraws, Resamples, measure_means
+from .influence import Measured, Samples, measure_mean
 from .metrics import Array
+from .shares import LEVEL, TAIL
 
 BINS = 15
 TEMPERATURES = (1 / 20, 20)  # between which one is sought
@@ -19,18 +21,48 @@ def are_probabilities(scores: ArrayLike) -> bool:
     return bool(((s >= 0) & (s <= 1)).all())
 
 
-def measure_calibration(labels: ArrayLike, scores: ArrayLike, resamples: Resamples) -> dict[str, MetricDraws]:
-    """Return `ece` and `brier` with their bootstrap draws.
+def measure_calibration(samples: Samples, draws: int) -> dict[str, Measured]:
+    """Return `ece` and `brier`.
 
     The expected calibration error is the mean over bins of |mean score - share of fakes|, weighted by their sizes
     (Guo et al. 2017, equation 5, on P(fake) in 15 bins of equal width); the Brier score the mean of (score - label)^2.
+
+    Args:
+        samples: with scores between 0 and 1.
+        draws: how many to draw for the interval of the first; it has none without.
     """
-    y, s = np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
-    (brier,) = measure_means(((s - y) ** 2)[:, None], resamples)
+    y, s = np.asarray(samples.labels, dtype=float), samples.scores
     bins, excess = assign_bins(s), s - y
-    sums = np.abs(resamples.counts(bins, BINS, excess)).sum(-1) / resamples.sums(np.ones(len(y)))
-    value = np.abs(np.bincount(bins, excess, BINS)).sum() / len(y)
-    return {"ece": MetricDraws(float(value), sums), "brier": brier}
+    sums = np.bincount(bins, excess, BINS)
+    value = float(np.abs(sums).sum() / len(y))
+    influence = samples.add_up(np.sign(sums)[bins] * excess - value) / len(y)
+    reach = _reach_of_ece(samples, bins, excess, draws) if draws else None
+    return {"ece": Measured(value, influence, reach=reach), "brier": measure_mean(samples, excess**2)}
+
+
+def _reach_of_ece(samples: Samples, bins: NDArray[np.int64], excess: Array, draws: int) -> tuple[float, float]:
+    """Return how far below and above its value the calibration error may lie.
+
+    It is a norm of what the bins are off, so it is off by no more than the norm of their errors; where there is no
+    error at all, bins are still off by chance, so that quantiles of what is drawn would lie too high.
+    """
+    n, people = len(bins), samples.people
+    of_bins = np.stack([samples.add_up(np.where(bins == k, excess, 0)) for k in range(BINS)], axis=1) / n
+    off = of_bins.sum(0)
+    centred = of_bins - off * samples.add_up(np.ones(n))[:, None] / n
+    few = special.stdtrit(max(people.count() - 1, 1), 1 - TAIL) / special.ndtri(1 - TAIL)
+    errors = few * draw_normal(people.measure_covariance(centred), draws)
+    value = np.abs(off).sum()
+    reach = float(np.quantile(np.abs(errors).sum(1), LEVEL))
+    ceiling = float(np.quantile(np.abs(off + errors).sum(1), 1 - TAIL))
+    return min(reach, value), max(min(reach, ceiling - value), 0.0)
+
+
+def draw_normal(covariance: Array, draws: int) -> Array:
+    """Draw normal errors of this covariance (k, k), the same ones each time: (draws, k)."""
+    size, axes = np.linalg.eigh(covariance)
+    normal = np.random.default_rng(0).normal(size=(draws, len(size)))
+    return np.asarray((normal * np.sqrt(np.maximum(size, 0))) @ axes.T)
 
 
 def reliability_curve(labels: ArrayLike, scores: ArrayLike) -> list[tuple[float, float, int]]:

@@ -1,7 +1,7 @@
 """Metrics: plain functions of labels (0 real, 1 fake) and scores (P(fake)), NaN where undefined.
 
 Each takes optional sample weights of shape (..., n); the leading axes come back, so that one call with a (draws, n)
-matrix of bootstrap counts gives the metric of every draw.
+matrix of weights gives the metric of each row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Curve(NamedTuple):
     """An ROC curve as weights at or above each threshold, from the highest score down: shape (..., thresholds).
 
     Every metric that ranks scores is a function of it: one sort serves them all, and the leading axes come back, so
-    that the curves of many bootstrap draws are measured at once. NaN without samples of both classes.
+    that the curves of many weights are measured at once. NaN without samples of both classes.
     """
 
     thresholds: Array
@@ -68,14 +68,6 @@ class Curve(NamedTuple):
         fpr, tpr = (np.pad(_ratio(count, count[..., -1:]), pad) for count in (self.reals, self.fakes))
         return fpr, tpr
 
-    def thin(self, points: int) -> Curve:
-        """Return the curve at no more than so many of its thresholds, with about equally many samples between them."""
-        total = self.fakes + self.reals
-        if len(total) <= points:
-            return self
-        last = np.flatnonzero(np.diff(total * points // (total[-1] + 1), append=points))
-        return Curve(self.thresholds[last], self.fakes[last], self.reals[last])
-
     def outline(self, points: int = 101) -> list[tuple[float, float]]:
         """Return (FPR, TPR) along the curve, in about equal steps; none without samples of both classes."""
         fpr, tpr = self.rates()
@@ -107,12 +99,13 @@ def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) 
     return make_roc_curve(labels, scores, weights).auc()
 
 
+LEVELS_OF_FPR = {"tpr_at_fpr1": 0.01, "tpr_at_fpr5": 0.05}
 RANK_METRICS: dict[str, Callable[[Curve], Array]] = {
     "auc": Curve.auc,
     "ap": Curve.average_precision,
     "eer": Curve.equal_error_rate,
-    "tpr_at_fpr1": lambda c: c.tpr_at_fpr(0.01),
-    "tpr_at_fpr5": lambda c: c.tpr_at_fpr(0.05),
+    "tpr_at_fpr1": lambda c: c.tpr_at_fpr(LEVELS_OF_FPR["tpr_at_fpr1"]),
+    "tpr_at_fpr5": lambda c: c.tpr_at_fpr(LEVELS_OF_FPR["tpr_at_fpr5"]),
 }
 """The metrics of a ranking, by their name in a scorecard."""
 

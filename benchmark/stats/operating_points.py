@@ -42,7 +42,7 @@ def score_predictions(
         threshold: the operating point on P(fake), 0 to 1; `val`: the one fixed on the source validation split.
         val: predictions of the source validation split.
         level: `frame` or `video`: keep the groups and gaps of this level alone.
-        draws: bootstrap draws.
+        draws: how often to draw gaps and calibration errors, for their intervals.
         form: how the tables are written.
 
     Raises:

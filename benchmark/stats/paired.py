@@ -13,24 +13,16 @@ from scipy.special import ndtr
 from ..core.display import say_once
 from ..core.errors import BenchError, make_unknown_error, require_existing
 from ..core.predictions import read_score_table
+from ..core.scorecard import Level
 from ..core.storage import PREDICTIONS
 from ..core.types import Estimate
 from . import calibration
-from .bootstrap import (
-    ALL_ALIKE,
-    MetricDraws,
-    Parts,
-    average_over_seeds,
-    degrees_of_freedom,
-    delong,
-    estimate_interval,
-    holm,
-    measure_ranking,
-    p_value,
-)
 from .group_gaps import SeedScores
+from .influence import Measured, delong
+from .intervals import SAME, Parts, average_over_seeds, estimate_difference, holm, p_value
 from .metrics import RANK_METRICS
-from .scoring import check_predictions, draw_resamples, estimate_metric, make_seed_scores
+from .rankings import measure_ranking
+from .scoring import check_predictions, estimate_metric, find_shared_people, make_seed_scores, take_samples
 
 LEVELS = ("video", "frame")
 METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANK_METRICS, "ece", "brier"))
@@ -54,7 +46,7 @@ class Comparison(NamedTuple):
 
 
 def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
-    """Compare two detectors on the videos that both have, by the difference in each bootstrap draw.
+    """Compare two detectors on the videos that both have, by what each video adds to their difference.
 
     Raises:
         BenchError: no metric of that name, no video in common, or scores that it can't be taken of.
@@ -63,60 +55,48 @@ def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int 
         raise make_unknown_error(f"no metric '{metric}' to compare", metric, METRICS)
     a, b = keep_shared_videos([a, b])
     sides = [[make_seed_scores(table) for table in tables] for tables in (a, b)]
-    sample = _SharedVideos([*sides[0], *sides[1]], draws)
+    sample = _SharedVideos([*sides[0], *sides[1]], metric, draws)
     (first, parts), (second, others) = (
-        average_over_seeds([sample.measure_metric(one, metric) for one in side], number)
-        for number, side in enumerate(sides)
+        average_over_seeds([sample.measure(s) for s in of], sample.people) for of in sides
     )
-    difference = MetricDraws(first.value - second.value, first.draws - second.draws)
-    between = sample.estimate_difference(difference, [*parts, *others], metric)
-    if between.lo is None and between.note != ALL_ALIKE:
+    difference, seeds = first.subtract(second), [*parts, *others]
+    between = estimate_difference(difference, sample.people, n=sample.n, parts=seeds)
+    if between.lo is None and between.note != SAME:
         raise BenchError(f"{metric} can't be compared on {between.n} {metric.partition('.')[0]}s: {between.note}")
-    drawn = MetricDraws(difference.value, difference.draws[~np.isnan(difference.draws)])
-    freedom = degrees_of_freedom(drawn.draws, sample.clusters, [*parts, *others])
     return Comparison(
-        sample.estimate_metric(first, parts, metric),
-        sample.estimate_metric(second, others, metric),
+        sample.estimate(sides[0][0], first, parts),
+        sample.estimate(sides[1][0], second, others),
         between,
-        p_value(drawn, sample.clusters, freedom),
+        p_value(difference, sample.people, seeds),
         _delong(*sides) if metric == "video.auc" else None,
     )
 
 
 class _SharedVideos:
-    """The videos that several tables share, drawn once for all: by people, where one of the tables knows them."""
+    """The videos that several tables share: of the people whom one of the tables names."""
 
-    def __init__(self, seeds: Sequence[SeedScores], draws: int):
-        self.label = seeds[0].videos["label"].to_numpy()
-        self.n = {"video": len(self.label), "frame": min(len(s.frames) for s in seeds)}
-        self.resamples = draw_resamples(seeds, draws)
-        self.clusters = self.resamples.count_clusters()
+    def __init__(self, seeds: Sequence[SeedScores], metric: str, draws: int):
+        level, _, self.name = metric.partition(".")
+        self.level: Level = "frame" if level == "frame" else "video"
+        self.people, self.draws = find_shared_people(seeds), draws
+        self.n = len(seeds[0].videos) if self.level == "video" else min(len(s.frames) for s in seeds)
 
-    def measure_metric(self, one: SeedScores, metric: str) -> MetricDraws:
-        """Return a metric of one table, with its draws."""
-        level, _, name = metric.partition(".")
-        table, resamples = one.videos, self.resamples
-        if level == "frame":
-            table, resamples = one.frames, resamples.restrict(one.video_of)
-        if name in RANK_METRICS:
-            return measure_ranking(table["label"], table["score"], resamples, [name])[name]
-        score = table["score"]
+    def measure(self, one: SeedScores) -> Measured:
+        """Return the metric of one table."""
+        samples = take_samples(one, self.level, self.people)
+        if self.name in RANK_METRICS:
+            return measure_ranking(samples, [self.name])[self.name]
+        score = samples.scores
         if not calibration.are_probabilities(score):
             raise BenchError(
-                f"{level}.ece and {level}.brier need scores from 0 to 1; found {score.min():g} to {score.max():g}. "
-                f"Compare what needs their order alone: --metric {level}.auc"
+                f"{self.level}.ece and {self.level}.brier need scores from 0 to 1; found {score.min():g} to "
+                f"{score.max():g}. Compare what needs their order alone: --metric {self.level}.auc"
             )
-        return calibration.measure_calibration(table["label"], score, resamples)[name]
+        return calibration.measure_calibration(samples, self.draws)[self.name]
 
-    def estimate_metric(self, drawn: MetricDraws, parts: Parts, metric: str) -> Estimate:
-        level, _, name = metric.partition(".")
-        return estimate_metric(
-            drawn, self.label, self.resamples, n=self.n[level], ranks=name in RANK_METRICS, parts=parts
-        )
-
-    def estimate_difference(self, drawn: MetricDraws, parts: Parts, metric: str) -> Estimate:
-        n = self.n[metric.partition(".")[0]]
-        return estimate_interval(*drawn, n=n, clusters=self.clusters, bounded=False, parts=parts)
+    def estimate(self, one: SeedScores, found: Measured, parts: Parts) -> Estimate:
+        """Return the metric, of which `one` is a table, with its interval."""
+        return estimate_metric(self.name, found, take_samples(one, self.level, self.people), n=self.n, parts=parts)
 
 
 def _delong(a: Sequence[SeedScores], b: Sequence[SeedScores]) -> float | None:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ..core.types import FAKE, REAL, Estimate
-from .bootstrap import LEVEL
 from .joint_covariance import People, Spread, find_people, measure_spread
 from .metrics import Array
+from .shares import LEVEL
 from .unscored import (
     MIN_COVERAGE,
     Bounds,

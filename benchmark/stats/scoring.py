@@ -16,12 +16,14 @@ from ..core.migrations import SCHEMA_VERSION
 from ..core.predictions import PredictionsMetadata, name_table, read_score_table
 from ..core.score_tables import HINT, OURS, REQUIRED, TableForm, is_nested
 from ..core.scorecard import (
+    LEVELS,
     NO_THRESHOLD,
     Counts,
     Coverage,
     Curves,
     Groups,
     Histogram,
+    Level,
     MethodCell,
     ScoreCard,
     Threshold,
@@ -36,27 +38,20 @@ from .attributes import (
     group_names,
     with_attributes,
 )
-from .bootstrap import (
-    MetricDraws,
-    Parts,
-    Resamples,
-    average_over_seeds,
-    estimate_interval,
-    measure_means,
-    measure_ranking,
-)
 from .group_gaps import SeedScores, measure_fairness
+from .influence import Measured, Samples, measure_mean
+from .intervals import Parts, average_over_seeds, estimate_mean, estimate_ranking, estimate_share
 from .metrics import RANK_METRICS
+from .people import People, find_people, number_apart
+from .rankings import measure_ranking
+from .shares import share_tail
 
 _FLAT = ("logit", "dataset", "method", "identity")
 SOURCE_VAL = "largest TPR - FPR on the source val split"
 
 
 def pool_frames(frames: pd.DataFrame) -> pd.DataFrame:
-    """Pool frame scores into a row a video by their mean, sorted by video id; what isn't annotated becomes "".
-
-    `cluster` numbers what is drawn as one in the bootstrap; see `number_clusters`.
-    """
+    """Pool frame scores into a row a video by their mean, sorted by video id; what isn't annotated becomes ""."""
     return pool_frames_with_index(frames)[0]
 
 
@@ -67,10 +62,19 @@ def pool_frames_with_index(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[
     first[members[::-1]] = np.arange(len(members))[::-1]
     videos = with_attributes(frames.iloc[first].reset_index(drop=True))
     average = round_averages(np.bincount(members, frames["score"]) / np.bincount(members))
-    kept = [c for c in ("video", "label", "method", *attribute_columns(videos)) if c in videos]
+    kept = [c for c in ("video", "label", "method", "identity", *attribute_columns(videos)) if c in videos]
     texts = {c: group_names(videos[c]) for c in ("method", "identity", "dataset") if c in videos}
-    videos = videos.assign(**texts, score=average)
-    return videos.assign(cluster=number_clusters(videos))[[*kept, "score", "cluster"]], members
+    videos = _name_by_dataset(videos.assign(**texts, score=average))
+    return videos[[*kept, "score"]], members
+
+
+def _name_by_dataset(videos: pd.DataFrame) -> pd.DataFrame:
+    """Tell people of two datasets apart: one name in both is two people."""
+    if not {"dataset", "identity"} <= set(videos) or videos["dataset"].nunique() < 2:
+        return videos
+    both = zip(videos["dataset"], videos["identity"], strict=True)
+    names = ["+".join(f"{d}/{p}" for p in identity.split("+") if p) for d, identity in both]
+    return videos.assign(identity=names)
 
 
 def round_averages(averages: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -78,29 +82,6 @@ def round_averages(averages: NDArray[np.float64]) -> NDArray[np.float64]:
     size = np.maximum(np.abs(averages), 1e-290)
     unit = 10.0 ** np.floor(np.log10(size))
     return np.asarray(np.round(averages / unit, 11) * unit)
-
-
-def number_clusters(videos: pd.DataFrame) -> NDArray[np.int64]:
-    """Number the people of a table of videos, (n,), by its column `identity` (`target+donor`, the target first).
-
-    Where people are only ever paired off, as in FaceForensics++ (a's face on b, and b's on a), the pair is a cluster.
-    Where one person's face goes to many, joining all that are linked would leave a single cluster: there it is the
-    target, whose videos the fakes are made of. A video of nobody known is a cluster, and so is each `dataset`'s person.
-    """
-    if "dataset" in videos:  # One name in two datasets is two people.
-        numbers = np.zeros(len(videos), np.int64)
-        for rows in videos.groupby("dataset", sort=False).indices.values():
-            numbers[rows] = numbers.max() + 1 + number_clusters(videos.iloc[rows].drop(columns="dataset"))
-        return pd.factorize(numbers)[0]
-    identity = videos["identity"] if "identity" in videos else pd.Series("", videos.index)
-    people = {name: name.split("+") for name in identity.unique() if name}
-    partners: dict[str, set[str]] = {}
-    for one, other in (pair for p in people.values() for o in p[1:] for pair in ((p[0], o), (o, p[0]))):
-        partners.setdefault(one, set()).add(other)
-    pairs = all(len(found) == 1 for found in partners.values())
-    names = {n: min({p[0]} | partners.get(p[0], set())) if pairs else p[0] for n, p in people.items()}
-    codes = pd.factorize(identity.map({"": "", **names}))[0]
-    return pd.factorize(np.where(identity == "", np.arange(len(videos)), codes + len(videos)))[0]
 
 
 def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
@@ -178,15 +159,15 @@ def compute_scorecard(
         frames: a row a frame: `video`, `frame`, `label`, `score`, and where known `method`, `gender`, `race`, and
             `identity`, the people that videos are drawn by.
         threshold: the video-level operating point fixed on the source validation split; None if there is none.
-        draws: bootstrap draws over the clusters of videos.
+        draws: how often to draw gaps and calibration errors, for their intervals.
         rule: where the threshold comes from, in words.
         temperature: fitted on the source validation split; see `fit_operating_point`.
         metadata: what there is to know of the predictions.
     """
     frames = with_attributes(frames)
     one = make_seed_scores(frames, threshold, temperature)
-    videos, resamples = one.videos, draw_resamples([one], draws)
-    result, groups = measure_metrics([one], resamples)
+    videos, people = one.videos, find_shared_people([one])
+    result, groups = measure_metrics([one], people, draws)
     metadata = metadata or PredictionsMetadata()
     official = len(videos) if metadata.official is None else metadata.official
     coverage = Coverage(official=official, scored=len(videos), dropped=metadata.dropped)
@@ -198,13 +179,13 @@ def compute_scorecard(
         status="done",
         cell=metadata.cell,
         metrics=result,
-        methods=_measure_methods(videos, resamples),
+        methods=_measure_methods(videos, people),
         groups=groups,
         curves=_make_curves(videos),
         threshold=Threshold(value=one.at, rule=NO_THRESHOLD if threshold is None else rule),
         temperature=temperature,
         counts=_count_samples(videos, frames),
-        remarks=[*collect_remarks(frames), *_remark_unscaled(frames, threshold)],
+        remarks=[*collect_remarks(frames), *_remark_nobody_known(videos), *_remark_unscaled(frames, threshold)],
         coverage=coverage,
         throughput=metadata.throughput,
         params=metadata.params,
@@ -212,6 +193,13 @@ def compute_scorecard(
         faces=metadata.faces,
         artifacts=metadata.artifacts,
     )
+
+
+def _remark_nobody_known(videos: pd.DataFrame) -> list[str]:
+    if "identity" in videos and (videos["identity"] != "").any():
+        return []
+    hidden = "Where several show, or use the face of, the same person, intervals are too narrow and p too small"
+    return [f"nobody is named in the {len(videos)} videos: each is taken to be of somebody else. {hidden}"]
 
 
 def _remark_unscaled(frames: pd.DataFrame, threshold: float | None) -> list[str]:
@@ -231,85 +219,85 @@ def make_seed_scores(
     return SeedScores(videos, frames, of_frame, threshold, temperature)
 
 
-def draw_resamples(seeds: Sequence[SeedScores], draws: int = 1000) -> Resamples:
-    """Draw the videos that all seeds have scored: by people, where one of the tables knows them."""
-    return Resamples(min((s.videos["cluster"] for s in seeds), key=lambda clusters: clusters.max()), draws)
+def find_shared_people(seeds: Sequence[SeedScores]) -> People:
+    """Return the people of the videos that all seeds have scored: of the table that names most of them."""
+    named = [s.videos["identity"] for s in seeds if "identity" in s.videos]
+    if not named:
+        return number_apart(np.arange(len(seeds[0].videos)))
+    return find_people(max(named, key=lambda identity: int((identity != "").sum())).tolist())
 
 
-def measure_metrics(seeds: Sequence[SeedScores], resamples: Resamples) -> tuple[dict[str, Estimate], Groups]:
+def measure_metrics(seeds: Sequence[SeedScores], people: People, draws: int) -> tuple[dict[str, Estimate], Groups]:
     """Return all metrics, and the tables of groups, of one training seed or averaged over several.
 
     Args:
         seeds: each seed's predictions of the same videos, attributes as names, each with its own operating point.
-        resamples: the bootstrap draws of these videos; see `draw_resamples` and `intervals.average_over_seeds`.
+        people: those of the videos; see `find_shared_people`.
+        draws: how often to draw what has no closed interval: gaps, and calibration errors.
     """
-    video = [_measure_level(s.videos, resamples, s.threshold, s.temperature) for s in seeds]
-    frame = [_measure_level(s.frames, resamples.restrict(s.video_of), s.threshold) for s in seeds]
-    label = seeds[0].videos["label"].to_numpy()
     result = {}
-    for level, found, n in (("video", video, len(label)), ("frame", frame, min(len(s.frames) for s in seeds))):
+    for level in LEVELS[::-1]:
+        samples = [take_samples(s, level, people) for s in seeds]
+        found = [_measure_level(x, s, level, draws) for x, s in zip(samples, seeds, strict=True)]
+        n = min(len(x.labels) for x in samples)
         for name in (name for name in found[0] if all(name in f for f in found)):
-            drawn, parts = average_over_seeds([f[name] for f in found])
-            result[f"{level}.{name}"] = estimate_metric(
-                drawn, label, resamples, n=n, ranks=name in RANK_METRICS, parts=parts
-            )
-    gaps, groups = measure_fairness(seeds, resamples)
+            mean, parts = average_over_seeds([f[name] for f in found], people)
+            result[f"{level}.{name}"] = estimate_metric(name, mean, samples[0], n=n, parts=parts)
+    gaps, groups = measure_fairness(seeds, people, draws)
     return result | gaps, groups
 
 
-def _measure_level(
-    table: pd.DataFrame, resamples: Resamples, threshold: float | None, temperature: float | None = None
-) -> dict[str, MetricDraws]:
-    label, score = table["label"].to_numpy(), table["score"].to_numpy(float)
-    found = measure_ranking(label, score, resamples)
-    if threshold is not None:
-        (found["acc"],) = measure_means((label == (score >= threshold))[:, None], resamples)
+def take_samples(seed: SeedScores, level: Level, people: People) -> Samples:
+    """Return what a seed scored at one level: its videos, or their frames."""
+    table, of = (seed.videos, np.arange(len(seed.videos))) if level == "video" else (seed.frames, seed.video_of)
+    return Samples(table["label"].to_numpy(np.int64), table["score"].to_numpy(float), of, people)
+
+
+def _measure_level(samples: Samples, seed: SeedScores, level: Level, draws: int) -> dict[str, Measured]:
+    label, score = samples.labels, samples.scores
+    found = measure_ranking(samples)
+    if seed.threshold is not None:
+        found["acc"] = measure_mean(samples, label == (score >= seed.threshold))
     if calibration.are_probabilities(score):
-        found |= calibration.measure_calibration(label, score, resamples)
-        if temperature is not None:
-            scaled = calibration.measure_calibration(
-                label, calibration.apply_temperature(score, temperature), resamples
-            )
-            found |= {f"{name}_scaled": drawn for name, drawn in scaled.items()}
+        found |= calibration.measure_calibration(samples, draws)
+        if seed.temperature is not None and level == "video":
+            cooled = samples._replace(scores=calibration.apply_temperature(score, seed.temperature))
+            scaled = calibration.measure_calibration(cooled, draws)
+            found |= {f"{name}_scaled": measured for name, measured in scaled.items()}
     return found
 
 
-def estimate_metric(
-    drawn: MetricDraws, label: NDArray[np.int64], resamples: Resamples, *, n: int, ranks: bool = True, parts: Parts = ()
-) -> Estimate:
-    """Return a metric that lies between 0 and 1 with its interval.
+def estimate_metric(name: str, found: Measured, samples: Samples, *, n: int, parts: Parts = ()) -> Estimate:
+    """Return a metric with the interval that is its own: of a share, of a mean, or of a ranking of both classes.
 
     Args:
-        drawn: the metric.
-        label: (videos,)
-        resamples: the draws of these videos.
+        name: the metric's, without its level.
+        found: the metric.
+        samples: what it was measured on, for their people and classes.
         n: the sample size to report.
-        ranks: whether it compares the two classes; then a perfect one is as sure as the smaller of them is large.
-        parts: see `estimate_interval`.
+        parts: what seeds add to its variance.
     """
-    edge = ranks and drawn.value in (0, 1)
-    clusters = count_smallest_class(label, resamples) if edge else resamples.count_clusters()
-    return estimate_interval(*drawn, n=n, clusters=clusters, parts=parts)
+    if name in RANK_METRICS:
+        return estimate_ranking(found, samples.people, samples.classes, n=n, parts=parts)
+    return (estimate_share if name == "acc" else estimate_mean)(found, samples.people, n=n, parts=parts)
 
 
-def count_smallest_class(label: NDArray[np.int64], resamples: Resamples) -> int:
-    """Return how many clusters the class with fewer of them has: what a perfect ranking is known from."""
-    return min(resamples.restrict(label == which).count_clusters() for which in (REAL, FAKE))
-
-
-def _measure_methods(videos: pd.DataFrame, resamples: Resamples) -> dict[str, MethodCell]:
-    """Score each manipulation against all real videos."""
+def _measure_methods(videos: pd.DataFrame, people: People) -> dict[str, MethodCell]:
+    """Score each manipulation against all real videos, with intervals that hold for all of them at once."""
     if "method" not in videos:
         return {}
-    result = {}
-    for method in sorted(set(videos.loc[videos["label"] == FAKE, "method"])):
-        chosen = ((videos["label"] == REAL) | (videos["method"] == method)).to_numpy()
-        part, drawn = videos[chosen], resamples.restrict(chosen)
-        label = part["label"].to_numpy()
-        auc = measure_ranking(label, part["score"], drawn, ["auc"])["auc"]
-        whole = estimate_metric(auc, label, drawn, n=len(label))
-        result[method] = MethodCell(auc=whole, n_fake=int((label == FAKE).sum()))
-    return result
+    methods = sorted(set(videos.loc[videos["label"] == FAKE, "method"]))
+    return {m: _measure_method(videos, m, people, share_tail(len(methods))) for m in methods}
+
+
+def _measure_method(videos: pd.DataFrame, method: str, people: People, tail: float) -> MethodCell:
+    chosen = np.flatnonzero((videos["label"] == REAL) | (videos["method"] == method))
+    part = videos.iloc[chosen]
+    label, score = part["label"].to_numpy(np.int64), part["score"].to_numpy(float)
+    samples = Samples(label, score, np.arange(len(part)), people.restrict(chosen))
+    auc = measure_ranking(samples, ["auc"])["auc"]
+    whole = estimate_ranking(auc, samples.people, samples.classes, n=len(label), tail=tail)
+    return MethodCell(auc=whole, n_fake=int((label == FAKE).sum()))
 
 
 def _make_curves(videos: pd.DataFrame) -> Curves:

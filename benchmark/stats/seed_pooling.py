@@ -17,9 +17,9 @@ from ..core.predictions import read_predictions
 from ..core.scorecard import GroupCell, Groups, LevelCell, ScoreCard
 from ..core.types import Estimate, T
 from .attributes import INTERSECTION, with_attributes
-from .bootstrap import LEVEL
 from .paired import keep_shared_videos
-from .scoring import check_predictions, draw_resamples, make_seed_scores, measure_metrics
+from .scoring import check_predictions, find_shared_people, make_seed_scores, measure_metrics
+from .shares import LEVEL
 from .video_scores import FrameScores, VideoScores, read_frame_scores, read_video_scores
 
 MIN_SHARED = 0.95
@@ -39,7 +39,7 @@ class PooledMetrics(NamedTuple):
 def pool_seeds(cards: Sequence[ScoreCard]) -> PooledMetrics:
     """Average the scorecards of one row on one test set, a card a seed.
 
-    By the two-level bootstrap where all predictions are there and (nearly) of the same videos, else by
+    By what each video adds where all predictions are there and (nearly) of the same videos, else by
     `merge_estimates`.
     """
     if len(cards) < 2:
@@ -53,7 +53,7 @@ def pool_seeds(cards: Sequence[ScoreCard]) -> PooledMetrics:
 
 def _pool_predictions(cards: Sequence[ScoreCard], frames: Sequence[pd.DataFrame]) -> PooledMetrics:
     seeds = [make_seed_scores(with_attributes(t), *c.operating_point) for t, c in zip(frames, cards, strict=True)]
-    return PooledMetrics(*measure_metrics(seeds, draw_resamples(seeds, min(c.draws for c in cards))))
+    return PooledMetrics(*measure_metrics(seeds, find_shared_people(seeds), min(c.draws for c in cards)))
 
 
 def _merge_cards(cards: Sequence[ScoreCard]) -> PooledMetrics:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossfake.benchmark.stats import calibration
-from crossfake.benchmark.stats.bootstrap import Resamples
+from crossfake.benchmark.stats.influence import Measured, Samples
+from crossfake.benchmark.stats.people import number_apart
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,11 +25,13 @@ def world(n: int = 20_000, temperature: float = 1.0) -> tuple[np.ndarray, np.nda
     return (rng.random(n) < 1 / (1 + np.exp(-logit / temperature))).astype(int), 1 / (1 + np.exp(-logit))
 
 
+def measured(y: np.ndarray, s: np.ndarray, person: np.ndarray | None = None, draws: int = 0) -> dict[str, Measured]:
+    people = number_apart(np.arange(len(y)) if person is None else person)
+    return calibration.measure_calibration(Samples(y, s, np.arange(len(y)), people), draws)
+
+
 def of(y: np.ndarray, s: np.ndarray) -> dict[str, float]:
-    return {
-        name: found.value
-        for name, found in calibration.measure_calibration(y, s, Resamples(np.arange(len(y)), 0)).items()
-    }
+    return {name: found.value for name, found in measured(y, s).items()}
 
 
 @given(samples)
@@ -54,15 +57,30 @@ def test_bins_hold_their_lower_edge_and_the_last_one_1():
     assert calibration.assign_bins([0, 0.0666, 1 / 15, 0.999, 1]).tolist() == [0, 0, 1, 14, 14]
 
 
-def test_draws_are_those_of_repeated_samples():
+def test_influences_are_those_of_a_sample_that_counts_a_little_more():
     y, s = world(90)
-    person = np.arange(90) % 30
-    resamples = Resamples(person, 20)
-    found = calibration.measure_calibration(y, s, resamples)
-    for k, times in enumerate(resamples.times):
-        again = np.repeat(np.arange(90), times[person])
-        expected = of(y[again], s[again])
-        assert {name: drawn.draws[k] for name, drawn in found.items()} == pytest.approx(expected)
+    found, step = measured(y, s), 1e-6
+
+    def weighted(w: np.ndarray) -> tuple[float, float]:
+        sums = np.bincount(calibration.assign_bins(s), w * (s - y), calibration.BINS)
+        return np.abs(sums).sum() / w.sum(), (w * (s - y) ** 2).sum() / w.sum()
+
+    for i in (0, 17, 89):
+        more = weighted(np.ones(90) + step * (np.arange(90) == i))
+        for name, after in zip(("ece", "brier"), more, strict=True):
+            assert found[name].influence[i] == pytest.approx((after - found[name].value) / step, abs=1e-6)
+
+
+def test_the_calibration_error_of_a_calibrated_detector_may_be_none():
+    y, s = world(518)
+    found = measured(y, s, draws=400)["ece"]
+    assert found.value > 0.03
+    assert found.value - found.reach[0] < 0.01
+    assert 0 < found.reach[1] < 0.1
+    y, s = world(20_000, temperature=2.5)
+    below, above = measured(y, s, draws=400)["ece"].reach
+    assert 0 < below < 0.02
+    assert 0 < above < 0.02
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])

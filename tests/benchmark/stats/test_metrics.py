@@ -88,18 +88,6 @@ def test_a_long_curve_is_drawn_in_few_points():
     assert np.trapezoid(points[:, 1], points[:, 0]) == pytest.approx(0.76, abs=0.02)
 
 
-@given(samples, st.integers(1, 6))
-def test_thinning_keeps_points_of_the_curve(rows, points):
-    y, s, _ = columns(rows)
-    whole = make_roc_curve(y, s)
-    thin = whole.thin(points)
-    assert len(thin.thresholds) <= max(points, 1)
-    assert thin.thresholds[-1] == whole.thresholds[-1]
-    assert set(zip(thin.thresholds, thin.fakes, thin.reals, strict=True)) <= set(
-        zip(whole.thresholds, whole.fakes, whole.reals, strict=True)
-    )
-
-
 @given(samples)
 def test_no_order_preserving_change_of_scores_matters(rows):
     y, s, _ = columns(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.stats.group_gaps import placements
+from crossfake.benchmark.stats.influence import delong
 from crossfake.benchmark.stats.power import (
     _fisher,
     auc_deviation,
@@ -76,9 +76,8 @@ def measured_auc(rng: np.random.Generator, auc: float, reals: int, fakes: int) -
     """Return an AUC and DeLong's variance of it."""
     label = np.repeat([0, 1], [reals, fakes])
     score = rng.normal(size=len(label)) + label * norm.ppf(auc) * np.sqrt(2)
-    place = placements(label, score)
-    variance = place[label == 1].var(ddof=1) / fakes + place[label == 0].var(ddof=1) / reals
-    return float(place[label == 1].mean()), float(variance)
+    found, covariance = delong(label, score)
+    return float(found[0]), float(covariance[0, 0])
 
 
 def test_deviation_of_an_auc_is_that_of_repetitions():

@@ -1,0 +1,186 @@
+"""What a detector does for each group of people: rates with what each video adds, and draws of what they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from ..core.types import FAKE, REAL
+from .attributes import cross_attributes
+from .fairness_metrics import compute_rates
+from .influence import Classes, Measured, Samples, measure_mean
+from .intervals import count_freedom
+from .metrics import Array
+from .people import People
+from .rankings import measure_ranking
+from .shares import count_trials
+
+_GRID = special.ndtr(np.linspace(-4, 4, 65))  # where quantiles are computed; those between are interpolated
+
+
+class Scored(NamedTuple):
+    """One level of a seed's predictions, a row a sample: `label`, `score` and attributes ("" where not annotated).
+
+    `videos`, (n,), says which of those of `people` each sample is of; a score of at least `threshold` is called fake.
+    `half`, (n,), are the scores that 0.5 is for, where they are others.
+    """
+
+    table: pd.DataFrame
+    videos: NDArray[np.int64]
+    people: People
+    threshold: float
+    half: ArrayLike | None = None
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """One group as one seed scored it.
+
+    `people` are those of its videos, which are numbered from 0; `rates` maps operating points to `fpr` and `tpr`, and
+    the first one to `auc` as well.
+    """
+
+    name: str
+    people: People
+    classes: Classes
+    rates: Mapping[str, Mapping[str, Measured]]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many real and fake samples there are."""
+        return int(self.classes.reals.sum()), int(self.classes.fakes.sum())
+
+
+def tabulate_groups(scored: Scored, known: Iterable[str]) -> dict[str, list[GroupRates]]:
+    """Measure the groups of every attribute, and of two crossed."""
+    table, threshold = scored.table, scored.threshold
+    label, score = table["label"].to_numpy(np.int64), table["score"].to_numpy(float)
+    half = score if scored.half is None else np.asarray(scored.half)
+    called = {
+        "at": score >= threshold,
+        "half": half >= 0.5,
+        "fpr5": score >= threshold_at_fpr(label, score, 0.05),
+    }
+    samples = Samples(label, score, np.asarray(scored.videos), scored.people)
+    return {
+        attribute: [_measure_group(name, rows, samples, called) for name, rows in _split(names.to_numpy())]
+        for attribute, names in cross_attributes(table, known).items()
+    }
+
+
+def _split(names: NDArray[np.object_]) -> list[tuple[str, NDArray[np.int64]]]:
+    """Return each group with the numbers of its samples, sorted by name."""
+    inside = np.flatnonzero(names != "")
+    codes, found = pd.factorize(names[inside], sort=True)
+    order, ends = np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))
+    return list(zip(map(str, found), np.split(inside[order], ends[:-1]), strict=True))
+
+
+def _measure_group(
+    name: str, rows: NDArray[np.int64], whole: Samples, called: Mapping[str, NDArray[np.bool_]]
+) -> GroupRates:
+    videos, local = np.unique(whole.videos[rows], return_inverse=True)
+    samples = Samples(whole.labels[rows], whole.scores[rows], local, whole.people.restrict(videos))
+    classes = {"fpr": samples.labels == REAL, "tpr": samples.labels == FAKE}
+    rates = {
+        point: {rate: measure_mean(samples, fake[rows], mask) for rate, mask in classes.items()}
+        for point, fake in called.items()
+    }
+    rates["at"] |= measure_ranking(samples, ["auc"])
+    return GroupRates(name, samples.people, samples.classes, rates)
+
+
+def threshold_at_fpr(label: ArrayLike, score: ArrayLike, rate: float) -> float:
+    """Return the lowest threshold at which no more than `rate` of the reals are called fake."""
+    reals = np.sort(np.asarray(score)[np.asarray(label) == REAL])[::-1]
+    allowed = int(rate * len(reals))
+    return float(np.nextafter(reals[allowed], np.inf)) if len(reals) else np.inf
+
+
+class PointRates(NamedTuple):
+    """Rates of groups and, last, of all: `observed`, (groups + 1), and `drawn` as they may truly be, (draws, ...)."""
+
+    observed: dict[str, Array]
+    drawn: dict[str, Array]
+
+    @property
+    def errors(self) -> dict[str, Array]:
+        """By how much what was observed may miss the truth, (draws, groups + 1)."""
+        return {name: drawn - self.observed[name] for name, drawn in self.drawn.items()}
+
+    def select(self, kept: Sequence[int]) -> PointRates:
+        """Return those of some groups, and of all."""
+        at = [*kept, -1]
+        return PointRates(
+            {name: rate[at] for name, rate in self.observed.items()},
+            {name: rate[:, at] for name, rate in self.drawn.items()},
+        )
+
+
+def find_rates(groups: Sequence[GroupRates], point: str, draws: int) -> PointRates:
+    """Return all rates of the groups at an operating point, and draws of what they may truly be.
+
+    Each group's draws are the same whatever the others are, and whichever seed they are of.
+    """
+    fair = {name: np.array([_value_of(g, name, point) for g in groups]) for name in ("fpr", "tpr", "auc")}
+    drawn = {
+        name: np.stack([_draw_rate(g, i, name, point, draws) for i, g in enumerate(groups)], axis=1)
+        for name in ("fpr", "tpr", "auc")
+    }
+    sizes = np.array([g.size for g in groups], dtype=float).T
+    return PointRates(_complete(fair, sizes), _complete(drawn, sizes))
+
+
+def _value_of(group: GroupRates, rate: str, point: str) -> float:
+    return group.rates["at" if rate == "auc" else point][rate].value
+
+
+def _complete(rates: Mapping[str, Array], sizes: Array) -> dict[str, Array]:
+    """Append to FPR, TPR and AUC, (..., groups), that of all, and add what follows from them; AUCs have none of all."""
+    real, fake = sizes
+    alarms, hits = np.nan_to_num(rates["fpr"] * real), np.nan_to_num(rates["tpr"] * fake)
+    counts = [np.broadcast_to(n, alarms.shape) for n in (real, fake)] + [alarms, hits]
+    whole = compute_rates(*(np.concatenate([n, n.sum(-1, keepdims=True)], axis=-1) for n in counts))
+    auc = rates["auc"]
+    return {**whole, "auc": np.concatenate([auc, np.full((*auc.shape[:-1], 1), np.nan)], axis=-1)}
+
+
+def _draw_rate(group: GroupRates, number: int, rate: str, point: str, draws: int) -> Array:
+    """Draw what a rate may truly be, (draws,): a share as Jeffreys' posterior says, of as many trials as it is worth.
+
+    An AUC is drawn from Student's t on the logit scale; where it is 0 or 1, as a share of the smaller class's people.
+    """
+    found = group.rates["at" if rate == "auc" else point][rate]
+    if np.isnan(found.value) or _count_people(group, found) < 2:  # Of one person nobody knows what others would do.
+        return np.full(draws, np.nan)
+    key = [("fpr", "tpr", "auc").index(rate), number]
+    uniform = np.random.default_rng(key).permutation((np.arange(draws) + 0.5) / max(draws, 1))
+    if rate == "auc" and 0 < found.value < 1:
+        spread = group.people.measure_spread(found.influence)
+        reach = special.stdtrit(count_freedom(spread), uniform) * spread.variance**0.5
+        return np.asarray(special.expit(special.logit(found.value) + reach / (found.value * (1 - found.value))))
+    trials = _count_trials(group, found)
+    a, b = found.value * trials + 0.5, (1 - found.value) * trials + 0.5
+    return np.asarray(np.interp(uniform, _GRID, special.betaincinv(a, b, _GRID)))
+
+
+def _count_people(group: GroupRates, found: Measured) -> int:
+    """Return of how many people of the (smaller) class a rate is."""
+    among = [found.sizes > 0] if found.sizes is not None else [of > 0 for of in group.classes]
+    return min(group.people.count(mask) for mask in among)
+
+
+def _count_trials(group: GroupRates, found: Measured) -> float:
+    """Return as how many trials a rate is known: where all agree, as many as people."""
+    people = _count_people(group, found)
+    if found.value in (0, 1):
+        return people
+    assert found.sizes is not None
+    variance = group.people.measure_spread(found.influence, found.among).variance
+    return float(count_trials(found.value, variance, found.sizes.sum(), people))

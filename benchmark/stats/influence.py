@@ -1,0 +1,158 @@
+"""What each video adds to a metric's deviation, to first order: influence functions.
+
+The sum of influences over the videos of a person, squared, says how far a metric may be off because of that person
+(`people.People.measure_spread`). Of a ranking they are the weighted metric's derivatives: for the AUC DeLong's
+placements, for what is read off at a point of the ROC curve (EER, TPR) that and how the point moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..core.types import FAKE, REAL
+from .metrics import LEVELS_OF_FPR, Array, Curve
+from .people import People
+
+
+class Classes(NamedTuple):
+    """How many samples of each class there are in each video, (videos,)."""
+
+    reals: Array
+    fakes: Array
+
+
+class Samples(NamedTuple):
+    """What is measured: `labels` and `scores` (n,), and `videos`, (n,): which of those of `people` each one is of."""
+
+    labels: NDArray[np.int64]
+    scores: Array
+    videos: NDArray[np.int64]
+    people: People
+
+    @property
+    def classes(self) -> Classes:
+        """How many samples of each class there are in each video."""
+        return Classes(*(self.add_up(self.labels == k) for k in (REAL, FAKE)))
+
+    def add_up(self, values: ArrayLike) -> Array:
+        """Sum (n,) values over each video, (videos,)."""
+        sums = np.bincount(self.videos, np.asarray(values, dtype=float), len(self.people.first))
+        return sums.astype(float, copy=False)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number, and what each video adds to its deviation, (videos,).
+
+    Of a mean, `sizes`, (videos,), are how many samples each video has in it; None where it is of all. `reach` is how
+    far below and above its interval goes, where that doesn't come of the influences, and `without` says why there is
+    no number.
+    """
+
+    value: float
+    influence: Array
+    sizes: Array | None = None
+    reach: tuple[float, float] | None = None
+    without: str = ""
+
+    @property
+    def among(self) -> NDArray[np.bool_] | None:
+        """The videos that it is of, (videos,); None: all."""
+        return None if self.sizes is None else self.sizes > 0
+
+    def subtract(self, other: Measured) -> Measured:
+        """Return the difference of two numbers of the same videos."""
+        without = self.without or other.without
+        return Measured(self.value - other.value, self.influence - other.influence, without=without)
+
+
+def measure_mean(samples: Samples, values: ArrayLike, chosen: NDArray[np.bool_] | None = None) -> Measured:
+    """Measure the mean of (n,) values of samples, or of those `chosen`, (n,); NaN of none."""
+    v = np.asarray(values, dtype=float)
+    mask = np.ones(len(v)) if chosen is None else chosen.astype(float)
+    total = float(mask.sum())
+    mean = float((v * mask).sum() / total) if total else np.nan
+    return Measured(mean, samples.add_up((v - mean) * mask / total if total else mask), samples.add_up(mask))
+
+
+def find_influence(name: str, curve: Curve, value: float) -> tuple[Array, Array]:
+    """Return what a fake adds to a metric of `metrics.RANK_METRICS` at each threshold, and what a real does."""
+    return _INFLUENCES[name](curve, value)
+
+
+def _influence_auc(curve: Curve, value: float) -> tuple[Array, Array]:
+    fakes, reals = (np.diff(count, prepend=0) for count in (curve.fakes, curve.reals))
+    below = 1 - (curve.reals - reals / 2) / curve.reals[-1]
+    above = (curve.fakes - fakes / 2) / curve.fakes[-1]
+    return (below - value) / curve.fakes[-1], (above - value) / curve.reals[-1]
+
+
+def _influence_ap(curve: Curve, _: float) -> tuple[Array, Array]:
+    """Take the classes' sizes as given: without what more fakes among all would add."""
+    fakes, reals = (np.diff(count, prepend=0) for count in (curve.fakes, curve.reals))
+    called = curve.fakes + curve.reals
+    more, less = (np.cumsum((fakes * n / called**2)[::-1])[::-1] for n in (curve.reals, curve.fakes))
+    each = (curve.fakes / called + more) / curve.fakes[-1], -less / curve.fakes[-1]
+    of_fakes, of_reals = (of - (of * n).sum() / n.sum() for of, n in zip(each, (fakes, reals), strict=True))
+    return of_fakes, of_reals
+
+
+def _influence_eer(curve: Curve, value: float) -> tuple[Array, Array]:
+    """Weigh the two rates where they meet by how fast each changes there: what moves one moves the other against it."""
+    fpr, tpr = curve.rates()
+    after = int(np.argmax(fpr >= 1 - tpr))
+    gap, next_gap = 1 - tpr[after - 1] - fpr[after - 1], tpr[after] + fpr[after] - 1
+    called = (np.arange(len(fpr) - 1) < after - 1).astype(float)
+    called[after - 1] = gap / (gap + next_gap) if gap + next_gap else 0.0
+    window = min(curve.reals[-1], curve.fakes[-1]) ** (-1 / 3)
+    rise = np.diff(np.interp([1 - window, 1 + window], fpr + tpr, tpr))[0] / (2 * window)
+    of_fakes, of_reals = (1 - rise) * (1 - called - value), rise * (called - value)
+    return of_fakes / curve.fakes[-1], of_reals / curve.reals[-1]
+
+
+def _influence_tpr(curve: Curve, value: float, level: float) -> tuple[Array, Array]:
+    """Move the threshold as the reals do: by the curve's slope between one standard error of their rate and another."""
+    fpr, tpr = curve.rates()
+    allowed = np.count_nonzero(fpr <= level) - 1
+    called = (np.arange(len(fpr) - 1) < allowed).astype(float)
+    reals = curve.reals[-1]
+    step = max(np.sqrt(level * (1 - level) / reals), 1 / reals)
+    ends = [max(level - step, 0.0), level + step]
+    low, high = (tpr[np.count_nonzero(fpr <= end) - 1] for end in ends)
+    slope = (high - low) / (ends[1] - ends[0])
+    return (called - value) / curve.fakes[-1], -slope * (called - fpr[allowed]) / reals
+
+
+_INFLUENCES: Mapping[str, Callable[[Curve, float], tuple[Array, Array]]] = {
+    "auc": _influence_auc,
+    "ap": _influence_ap,
+    "eer": _influence_eer,
+    "tpr_at_fpr1": lambda curve, value: _influence_tpr(curve, value, LEVELS_OF_FPR["tpr_at_fpr1"]),
+    "tpr_at_fpr5": lambda curve, value: _influence_tpr(curve, value, LEVELS_OF_FPR["tpr_at_fpr5"]),
+}
+
+
+def delong(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
+    """Return the AUC of k detectors on the same independent samples, and their covariance, in O(k n log n).
+
+    DeLong et al. 1988, by the midranks of Sun and Xu 2014 (algorithm 2). Clusters are not regarded.
+
+    Args:
+        labels: (n,) 0 real, 1 fake; at least two of each.
+        scores: (k, n).
+
+    Returns:
+        (k,) and (k, k).
+    """
+    from scipy.stats import rankdata  # Slow to import.
+
+    y, s = np.asarray(labels, dtype=bool), np.atleast_2d(np.asarray(scores, dtype=float))
+    ranks = rankdata(s, axis=1)
+    above = (ranks[:, y] - rankdata(s[:, y], axis=1)) / (~y).sum()  # the share of reals below each fake
+    below = 1 - (ranks[:, ~y] - rankdata(s[:, ~y], axis=1)) / y.sum()  # the share of fakes above each real
+    return above.mean(1), np.atleast_2d(np.cov(above) / y.sum() + np.cov(below) / (~y).sum())

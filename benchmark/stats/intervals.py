@@ -1,0 +1,223 @@
+"""95 % intervals, tests and averages over seeds, from influences.
+
+Everything comes from one variance, that of `people.People.measure_spread`, with what training seeds add to it.
+docs/statistics.md has the coverage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from ..core.types import Estimate
+from .influence import Classes, Measured
+from .metrics import Array
+from .people import People, Spread
+from .shares import TAIL, bound_korn_graubard, bound_share, count_trials
+
+TOO_FEW = "too few videos for an interval"
+SAME = "no interval: both say the same of every video"
+ALIKE = "no interval: every video says the same"
+ROUNDING = 1e-12
+"""What is smaller comes of rounding alone."""
+
+
+class Seeds(NamedTuple):
+    """What of a variance comes from training seeds: their values differ by `seen`, with so many degrees of freedom.
+
+    `variance` is that without what the videos have in it. An interval counts what is seen, as two seeds may happen to
+    agree; a test, whose errors are to be as many as it says, the variance.
+    """
+
+    variance: float
+    seen: float
+    freedom: int
+
+
+Parts = Sequence[Seeds]
+"""None of a number of one seed, two of a difference of rows of seeds."""
+
+
+def average_over_seeds(found: Sequence[Measured], people: People) -> tuple[Measured, Parts]:
+    """Average a number over training seeds that scored the same videos, and say what the seeds add to its variance."""
+    if len(found) == 1:
+        return found[0], ()
+    count, values = len(found), [f.value for f in found]
+    influence = np.mean([f.influence for f in found], axis=0)
+    reaches = [f.reach for f in found if f.reach]
+    mean = replace(
+        found[0],
+        value=float(np.mean(values)),
+        influence=influence,
+        reach=tuple(np.mean(reaches, axis=0).tolist()) if reaches else None,
+        without=next((f.without for f in found if f.without), ""),
+    )
+    seen = float(np.var(values, ddof=1))
+    apart = (people.measure_spread(f.influence - influence, f.among).variance for f in found)
+    return mean, (Seeds(max(seen - sum(apart) / (count - 1), 0.0) / count, seen / count, count - 1),)
+
+
+class Deviation(NamedTuple):
+    """The standard error of a number, and its degrees of freedom."""
+
+    error: float
+    freedom: float
+
+    @property
+    def reach(self) -> float:
+        """How far its interval goes."""
+        return float(special.stdtrit(self.freedom, 1 - TAIL)) * self.error
+
+
+def join_variances(variance: float, freedom: float, parts: Parts, added: float) -> Deviation:
+    """Join the videos' variance, with these degrees of freedom, and what seeds add (Welch and Satterthwaite)."""
+    if not added:
+        return Deviation(variance**0.5, freedom)
+    below = variance**2 / freedom + sum(p.seen**2 / p.freedom for p in parts)
+    return Deviation((variance + added) ** 0.5, (variance + added) ** 2 / below)
+
+
+def _add_seen(parts: Parts) -> float:
+    return sum(p.seen for p in parts)
+
+
+def estimate_share(found: Measured, people: People, *, n: int, parts: Parts = (), tail: float = TAIL) -> Estimate:
+    """Return a mean of what is 0 or 1 in `n` samples, with its interval; see `shares.bound_share`."""
+    if none := _explain_none(found, n, people.count(found.among)):
+        return none
+    return Estimate(found.value, *bound_share(found, people, _add_seen(parts), tail), n)
+
+
+def estimate_mean(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
+    """Return a mean of what lies between 0 and 1, such as a Brier score, with its interval by Student's t."""
+    if none := _explain_none(found, n, people.count(found.among)):
+        return none
+    if found.reach:
+        return _reach_from(found, n, parts)
+    return _estimate_by_logit(found, people, n, float(n), people.count(found.among), parts, TAIL)
+
+
+def estimate_ranking(
+    found: Measured, people: People, classes: Classes, *, n: int, parts: Parts = (), tail: float = TAIL
+) -> Estimate:
+    """Return a number between 0 and 1 that comes of both classes, such as an AUC, with its interval.
+
+    Student's t on the logit scale, cut at Korn and Graubard's for the samples of the smaller class. Where each mistake
+    is one sample on the wrong side of the whole other class, an AUC is a share, and has a share's interval. A perfect
+    one has that of Jeffreys for as many trials as the smaller class has people. `tail` lies beyond each end.
+    """
+    counts = [people.count(of > 0) for of in classes]
+    if none := _explain_none(found, n, min(counts)):
+        return none
+    most, trials = min(float(of.sum()) for of in classes), min(counts)
+    if found.value in (0, 1):
+        return _estimate_by_logit(found, people, n, most, trials, parts, tail)
+    if found.reach:
+        return _reach_from(found, n, parts)
+    if share := _find_share(found, classes):
+        perfect = _bound_perfect(trials, tail)
+        lo, hi = bound_share(share, people, _add_seen(parts), tail)
+        return Estimate(found.value, min(lo, 1 - perfect), max(hi, perfect), n)
+    return _estimate_by_logit(found, people, n, most, trials, parts, tail)
+
+
+def _bound_perfect(trials: int, tail: float) -> float:
+    """Return how many mistakes there may be, where so many people made none: the upper end of Jeffreys' interval."""
+    return float(1 - special.betaincinv(trials + 0.5, 0.5, tail))
+
+
+def _estimate_by_logit(
+    found: Measured, people: People, n: int, most: float, trials: int, parts: Parts, tail: float
+) -> Estimate:
+    """Return the interval that a variance gives, cut at that of `most` samples; at 0 and 1 that of so many trials."""
+    value = found.value
+    if value in (0, 1):
+        perfect = _bound_perfect(trials, tail)
+        return Estimate(value, *((0.0, perfect) if value == 0 else (1 - perfect, 1.0)), n)
+    spread = people.measure_spread(found.influence, found.among)
+    error, freedom = join_variances(spread.variance, count_freedom(spread), parts, _add_seen(parts))
+    if error < ROUNDING:
+        return Estimate(value, None, None, n, ALIKE)
+    reach = float(special.stdtrit(freedom, 1 - tail)) * error / (value * (1 - value))
+    lo, hi = special.expit(special.logit(value) + np.array([-reach, reach]))
+    shares = np.array([1 - value, value])
+    least, highest = bound_korn_graubard(shares, count_trials(shares, np.full(2, error**2), most, spread.people), tail)
+    return Estimate(value, float(min(max(lo, 1 - least), value)), float(max(min(hi, highest), value)), n)
+
+
+def count_freedom(spread: Spread) -> float:
+    """Return the degrees of freedom of a skewed number's variance: two more than people of like weight, at least 1."""
+    return float(max(min(spread.effective + 2, spread.people - 1), 1))
+
+
+def _reach_from(found: Measured, n: int, parts: Parts) -> Estimate:
+    """Return the interval that a number brings along, joined with what seeds add."""
+    assert found.reach
+    of_seeds = join_variances(0.0, 1, parts, _add_seen(parts)).reach
+    below, above = (float(np.hypot(reach, of_seeds)) for reach in found.reach)
+    if below + above < ROUNDING:
+        return Estimate(found.value, None, None, n, ALIKE)
+    return Estimate(found.value, max(found.value - below, 0.0), min(found.value + above, 1.0), n)
+
+
+def _find_share(found: Measured, classes: Classes) -> Measured | None:
+    """Return the same as a share of one class, where its samples say yes or no, and the other one's all the same."""
+    for own, other in (classes, classes[::-1]):
+        hits = found.influence[own > 0] * own.sum() + own[own > 0] * found.value
+        whole = np.abs(hits - np.round(hits)).max() < 1e-6 and (hits < own[own > 0] + 0.5).all()
+        if whole and np.abs(found.influence[other > 0]).max() < ROUNDING:
+            return replace(found, sizes=own)
+    return None
+
+
+def estimate_difference(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
+    """Return a difference of two numbers of the same videos with its interval, by Student's t."""
+    if none := _explain_none(found, n, people.count()):
+        return none
+    deviation = find_difference_deviation(found, people, parts)
+    if deviation.error < ROUNDING:
+        return Estimate(found.value, None, None, n, SAME)
+    return Estimate(found.value, found.value - deviation.reach, found.value + deviation.reach, n)
+
+
+def find_difference_deviation(found: Measured, people: People, parts: Parts = ()) -> Deviation:
+    """Return how far a difference may be off.
+
+    Where people stand in others' videos its variance is known less well, with as many degrees of freedom as people
+    would be alike in weight.
+    """
+    spread = people.measure_spread(found.influence)
+    freedom = count_freedom(spread) if people.crossed else max(spread.people - 1, 1)
+    return join_variances(spread.variance, freedom, parts, sum(p.variance for p in parts))
+
+
+def p_value(found: Measured, people: People, parts: Parts = ()) -> float:
+    """Return the two-sided p of a difference against 0, by Student's t.
+
+    Where it is the same in every video, it is 2^(1 - people), the least that a test of so many signs can give.
+    """
+    error, freedom = find_difference_deviation(found, people, parts)
+    if abs(found.value) < ROUNDING or error < ROUNDING:
+        return 1.0 if abs(found.value) < ROUNDING else 2.0 ** (1 - people.count())
+    return float(2 * special.stdtr(freedom, -abs(found.value) / error))
+
+
+def holm(p: Array | Sequence[float]) -> Array:
+    """Adjust p-values for their number (Holm 1979), in the order given."""
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values)
+    steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(steps, 1)
+    return adjusted
+
+
+def _explain_none(found: Measured, n: int, people: int) -> Estimate | None:
+    """Return an estimate without an interval where there can be none: undefined, or of fewer than two people."""
+    if found.without or np.isnan(found.value):
+        return Estimate(None, None, None, n, found.without or "undefined (one class)")
+    return Estimate(found.value, None, None, n, TOO_FEW) if people < 2 else None

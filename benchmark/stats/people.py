@@ -1,0 +1,140 @@
+"""Who stands in which videos, and how far a number can be off because of it.
+
+Videos that show or use the same person are alike, and a person whose face goes to many stands in the videos of all of
+these. What two videos of different people share is taken to be nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+
+from .metrics import Array
+
+
+class Spread(NamedTuple):
+    """The variance of a number, of how many `people` it comes, and how many would be alike in weight, `effective`."""
+
+    variance: float
+    people: int
+    effective: float
+
+
+@dataclass(frozen=True)
+class People:
+    """The people of some videos; a pair that is only ever swapped with each other counts as one person.
+
+    `first` (videos,) numbers who is shown. `person` (videos, people) marks who is shown or used, and `pair` (videos,
+    pairs) every two people of a video; it has no columns where nobody stands in another's videos.
+    """
+
+    first: NDArray[np.int64]
+    person: csr_array
+    pair: csr_array
+
+    @property
+    def crossed(self) -> bool:
+        """Whether a person stands in videos of several others."""
+        return bool(self.pair.shape[1])
+
+    def restrict(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> People:
+        """Return those of some videos, given by a mask or by their numbers; people keep theirs."""
+        return People(self.first[chosen], self.person[chosen], self.pair[chosen])
+
+    def count(self, among: NDArray[np.bool_] | None = None) -> int:
+        """Return how many people are shown in the videos, or `among` some of them."""
+        return int(np.count_nonzero(np.bincount(self.first if among is None else self.first[among])))
+
+    def measure_spread(self, influence: Array, among: NDArray[np.bool_] | None = None) -> Spread:
+        """Return the variance of a sum of influences by the dyadic sandwich, at least that of who is shown alone.
+
+        Fafchamps and Gubert 2007; Cameron and Miller 2014; Aronow, Samii and Assenova 2015: the products of the
+        influences of all pairs of videos that share a person, which is the sum over people of the square of what theirs
+        add up to, less what two people share, which was counted twice.
+
+        Args:
+            influence: (videos,) what each adds to the number's deviation.
+            among: the videos that the number is of (default: all).
+        """
+        shown = self.add_up(influence)
+        count = self.count(among)
+        variance = float((shown**2).sum()) * count / max(count - 1, 1)
+        if not self.crossed:
+            return Spread(variance, count, _count_effective(self.add_up(influence**2)))
+        sums, shared = influence @ self.person, influence @ self.pair
+        present = np.ones(len(influence)) if among is None else among.astype(float)
+        everybody = int(np.count_nonzero(present @ self.person))
+        dyadic = float((sums**2).sum() - (shared**2).sum()) * everybody / max(everybody - 1, 1)
+        return Spread(max(variance, dyadic), everybody, _count_effective(influence**2 @ self.person))
+
+    def add_up(self, values: Array) -> Array:
+        """Sum (videos,) values over each person who is shown."""
+        return np.bincount(self.first, values).astype(float, copy=False)
+
+    def measure_covariance(self, influences: Array) -> Array:
+        """Return the covariance of sums of influences, (videos, k), as `measure_spread` does for one: (k, k)."""
+        shown, count = np.stack([self.add_up(of) for of in influences.T], axis=1), self.count()
+        found = shown.T @ shown * count / max(count - 1, 1)
+        if self.crossed:
+            sums, shared = self.person.T @ influences, self.pair.T @ influences
+            everybody = self.person.shape[1]
+            dyadic = (sums.T @ sums - shared.T @ shared) * everybody / max(everybody - 1, 1)
+            found = dyadic if np.trace(dyadic) > np.trace(found) else found
+        size, axes = np.linalg.eigh(found)
+        return np.asarray((axes * np.maximum(size, 0)) @ axes.T)
+
+
+def _count_effective(weights: Array) -> float:
+    total = float((weights**2).sum())
+    return float(weights.sum() ** 2 / total) if total else 0.0
+
+
+def number_apart(clusters: ArrayLike) -> People:
+    """Return people of whom each stands in videos of its own alone, by the number of each video's, (videos,)."""
+    first = np.unique(np.asarray(clusters, dtype=np.int64), return_inverse=True)[1].astype(np.int64)
+    none = csr_array((len(first), 0))
+    return People(first, csr_array((np.ones(len(first)), (np.arange(len(first)), first))), none)
+
+
+def find_people(identity: Sequence[str]) -> People:
+    """Number the people of videos by their `identity` (`target+source`, the target first; empty where nobody is known).
+
+    Of people who are linked by any chain of videos, each is one, unless they are two who are only ever swapped with
+    each other: these are one. A video of nobody known has a person of its own.
+    """
+    split = {name: tuple(dict.fromkeys(p for p in name.split("+") if p)) for name in dict.fromkeys(identity)}
+    named = {name: people for name, people in split.items() if people}
+    pairs = _find_pairs(named.values())
+    codes: dict[str | int, int] = {}
+    of_name = {
+        name: list(dict.fromkeys(codes.setdefault(pairs.get(p, p), len(codes)) for p in people))
+        for name, people in named.items()
+    }
+    members = [of_name.get(name) or [codes.setdefault(i, len(codes))] for i, name in enumerate(identity)]
+    two: dict[tuple[int, int], int] = {}
+    shared = [
+        [two.setdefault((min(a, b), max(a, b)), len(two)) for k, a in enumerate(m) for b in m[k + 1 :]] for m in members
+    ]
+    first = np.array([m[0] for m in members], dtype=np.int64)
+    return People(first, _mark(members, len(codes)), _mark(shared, len(two)))
+
+
+def _find_pairs(videos: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    """Return one name for each of two people who have no other partner."""
+    partners: dict[str, set[str]] = {}
+    for people in videos:
+        for person in people:
+            partners.setdefault(person, set()).update(p for p in people if p != person)
+    only = {person: next(iter(found)) for person, found in partners.items() if len(found) == 1}
+    return {person: min(person, other) for person, other in only.items() if only.get(other) == person}
+
+
+def _mark(members: Sequence[Sequence[int]], size: int) -> csr_array:
+    ends = np.concatenate([[0], np.cumsum([len(m) for m in members])]).astype(np.int64)
+    columns = np.array([c for m in members for c in m], dtype=np.int64)
+    return csr_array((np.ones(len(columns)), columns, ends), shape=(len(members), size))

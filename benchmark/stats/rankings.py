@@ -1,0 +1,76 @@
+"""How well scores rank, with what each video adds to it, and how far a threshold fixed on few reals may be off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from ..core.types import FAKE, REAL
+from .influence import Measured, Samples, find_influence, measure_mean
+from .metrics import LEVELS_OF_FPR, RANK_METRICS, Array, make_roc_curve
+from .shares import TAIL, bound_share
+
+LEAST_FALSE_ALARMS = 3
+"""How many false alarms the lowest rate must allow: below, one or two reals place its threshold."""
+
+
+def measure_ranking(samples: Samples, names: Iterable[str] = RANK_METRICS) -> dict[str, Measured]:
+    """Measure how well scores rank: the metrics of `metrics.RANK_METRICS`; NaN without both classes."""
+    curve = make_roc_curve(samples.labels, samples.scores)
+    place = np.searchsorted(-curve.thresholds, -samples.scores)
+    found = {}
+    for name in names:
+        value = float(RANK_METRICS[name](curve))
+        if np.isnan(value):
+            found[name] = Measured(value, np.zeros(len(samples.people.first)))
+            continue
+        of_fakes, of_reals = find_influence(name, curve, value)
+        each = np.where(samples.labels == FAKE, of_fakes[place], of_reals[place])
+        found[name] = Measured(value, samples.add_up(each))
+        if name in LEVELS_OF_FPR:
+            found[name] = _allow_for_threshold(found[name], LEVELS_OF_FPR[name], curve.rates(), samples, place)
+    return found
+
+
+def _allow_for_threshold(
+    found: Measured, level: float, rates: tuple[Array, Array], samples: Samples, place: NDArray[np.int64]
+) -> Measured:
+    """Return a TPR at an FPR with an interval that allows for the threshold's own error, or why it isn't given.
+
+    How far the TPR moves between the thresholds that could be the true one joins its own interval at the one measured,
+    as in MOVER (Zou and Donner 2008).
+    """
+    reals = int((samples.labels == REAL).sum())
+    if level == min(LEVELS_OF_FPR.values()) and level * reals < LEAST_FALSE_ALARMS - 1e-9:
+        few = f"left out: needs {LEAST_FALSE_ALARMS / level:.0f} reals, here are {reals}"
+        return replace(found, value=np.nan, without=f"{few}; {level:.0%} of them place no threshold")
+    fpr, tpr = rates
+    called = (place < np.count_nonzero(fpr <= level) - 1).astype(float)
+    alarms, hits = (measure_mean(samples, called, samples.labels == k) for k in (REAL, FAKE))
+    low, high = _find_thresholds(fpr, level, _count_trials(alarms, samples, reals))
+    own = bound_share(hits, samples.people)
+    below = np.hypot(max(found.value - tpr[low], 0), found.value - own[0])
+    above = np.hypot(max(tpr[high] - found.value, 0), own[1] - found.value)
+    return replace(found, reach=(float(below), float(above)))
+
+
+def _count_trials(alarms: Measured, samples: Samples, reals: int) -> float:
+    """Return as how many reals that were each alone the reals place a threshold."""
+    rate = float(np.clip(alarms.value, 1 / reals, 1 - 1 / reals))
+    variance = samples.people.measure_spread(alarms.influence, alarms.among).variance
+    return min(rate * (1 - rate) / variance, reals) if variance else float(reals)
+
+
+def _find_thresholds(fpr: Array, level: float, trials: float) -> tuple[int, int]:
+    """Return the numbers of the highest and lowest threshold whose true FPR could be `level`.
+
+    The true FPR of the threshold that k of n reals pass is distributed as Beta(k + 1, n - k), as an order statistic is.
+    """
+    below = special.betainc(fpr * trials + 1, np.maximum((1 - fpr) * trials, 1e-9), level)
+    ends = [max(int(np.count_nonzero(below > tail)) - 1, 0) for tail in (1 - TAIL, TAIL)]
+    highest, lowest = (int(np.count_nonzero(fpr <= fpr[end])) - 1 for end in ends)
+    return highest, lowest

@@ -1,0 +1,82 @@
+"""Intervals of shares: Korn and Graubard's (1998), with ends that never move against the share.
+
+That is Clopper and Pearson's for as many samples as would be as sure if each were alone, p (1 - p) / variance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from .influence import Measured
+from .metrics import Array
+from .people import People
+
+LEVEL = 0.95
+TAIL = (1 - LEVEL) / 2
+_MOST_STEPS = 200  # mistakes up to which every fewer ones are looked at
+
+
+def share_tail(count: int) -> float:
+    """Return what lies beyond each end of an interval that is one of so many that hold at once (Sidak 1967)."""
+    return float(1 - LEVEL ** (1 / max(count, 1))) / 2
+
+
+def bound_share(found: Measured, people: People, more: float = 0.0, tail: float = TAIL) -> tuple[float, float]:
+    """Return the interval of a mean of what is 0 or 1, with `more` variance from elsewhere and `tail` beyond each end.
+
+    The variance of few mistakes jumps with whose they are, so that one more could give a lower end. An end therefore is
+    the largest of all fewer mistakes, were they where they tell least, and of none at all, which tells as much as there
+    are people: so it only ever moves with the share.
+    """
+    assert found.sizes is not None
+    variance = people.measure_spread(found.influence, found.among).variance + more
+    hits = found.influence * found.sizes.sum() + found.sizes * found.value
+    sizes = people.add_up(found.sizes)
+    low, high = (_bound_above(people.add_up(of), sizes, variance, tail) for of in (found.sizes - hits, hits))
+    return min(1 - low, found.value), max(high, found.value)
+
+
+def _bound_above(hits: Array, sizes: Array, variance: float, tail: float) -> float:
+    """Return the upper end for people with so many hits among so many samples, (people,)."""
+    hits, sizes = np.maximum(hits[sizes > 0], 0.0), sizes[sizes > 0]
+    count, total, people = float(hits.sum()), float(sizes.sum()), len(sizes)
+    none = float(1 - tail ** (1 / people))
+    if count < 1e-9:
+        return none
+    fewer = np.arange(1, min(np.ceil(count - 1e-9), _MOST_STEPS + 1))
+    variances = np.append(_find_most_variance(hits, sizes, fewer), variance)
+    trials = count_trials(np.append(fewer, count) / total, variances, total, people)
+    return float(max(none, bound_korn_graubard(np.append(fewer, count) / total, trials, tail).max()))
+
+
+def _find_most_variance(hits: Array, sizes: Array, fewer: Array) -> Array:
+    """Return the largest variance that a share of so many `fewer` hits of these people could have, (fewer,).
+
+    It is largest where hits gather: people are filled in the order of what a hit of theirs adds.
+    """
+    kinds, counts = np.unique(np.column_stack([hits, sizes]), axis=0, return_counts=True)
+    total, people = sizes.sum(), len(sizes)
+    shares = fewer[:, None] / total
+    adds = kinds[:, 0] - 2 * shares * kinds[:, 1]  # a hit, where all of a person's are taken
+    order = np.argsort(-adds, axis=1)
+    room = np.take_along_axis(np.broadcast_to(kinds[:, 0] * counts, adds.shape), order, 1)
+    before = np.cumsum(room, axis=1) - room
+    taken = np.clip(fewer[:, None] - before, 0, room)
+    squares = shares[:, 0] ** 2 * (sizes**2).sum() + (taken * np.take_along_axis(adds, order, 1)).sum(1)
+    return np.asarray(np.maximum(squares, 0) * people / max(people - 1, 1) / total**2)
+
+
+def count_trials(shares: ArrayLike, variances: ArrayLike, most: float, people: int) -> Array:
+    """Return as how many samples that are each alone tell as much: at most so many, fewer where people are few."""
+    p, v = np.asarray(shares, dtype=float), np.asarray(variances, dtype=float)
+    fair = np.divide(p * (1 - p), v, out=np.full(p.shape, float(most)), where=v > 0)
+    few = special.stdtrit(max(most - 1, 1), 1 - TAIL) / special.stdtrit(max(people - 1, 1), 1 - TAIL)
+    return np.asarray(np.minimum(fair, most) * min(few, 1.0) ** 2)
+
+
+def bound_korn_graubard(shares: Array, trials: Array, tail: float = TAIL) -> Array:
+    """Return the upper ends of shares that are known from so many trials."""
+    rest = trials * (1 - shares)
+    return np.where(rest > 0, special.betaincinv(shares * trials + 1, np.maximum(rest, 1e-12), 1 - tail), 1.0)
