@@ -89,13 +89,15 @@ def leaderboard(
         The paths written, and a line for each file that had to be left out.
 
     Raises:
-        BenchError: there are no scorecards.
+        BenchError: there are no scorecards, or none that can be read.
     """
     from .benchmark.core.errors import BenchError
     from .leaderboards import board
+    from .leaderboards.load import load_cards
 
     cards, problems = board.load_cards_with_problems(Path(runs))
     if not cards:
+        load_cards(Path(runs))  # Which says what is wrong with those that are there.
         raise BenchError(
             f"no scorecards below {runs}. Make one: bench run --detector caddm --train ff++ "
             f"--test celebdf --runs {runs}"

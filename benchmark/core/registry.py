@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from .contracts import CAPABILITIES, Registered, find_capabilities
 from .errors import BenchError, did_you_mean, make_unknown_error, require_known
+from .signals import defer_signals
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -304,7 +305,8 @@ def import_target(target: str) -> Any:
         BenchError: there is no such file or attribute.
     """
     where, _, attribute = target.rpartition(":")
-    module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
+    with defer_signals():
+        module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     try:
         return getattr(module, attribute)
     except AttributeError:

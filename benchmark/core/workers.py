@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 from .errors import BenchError
+from .signals import STOPS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD = 3  # How many items a worker's share of the look-ahead is.
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that end a command as Ctrl-C does."""
 BROKEN = "broken"
 """A file in the pool's folder that says: nobody waits for results any more."""
 _resting = threading.Lock()  # In a worker: held all the time but while it computes.

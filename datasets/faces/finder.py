@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ...benchmark.core.errors import BenchError, make_unknown_error
+from ...benchmark.core.signals import defer_signals
 from .boxes import compute_iou
 from .models import DLIB81, RETINAFACE, find_local_file, short_hash
 
@@ -124,7 +125,8 @@ def load_finder(name: str) -> FaceFinder:
 
 def _import_attribute(target: str) -> Any:
     module, _, attribute = target.partition(":")
-    return getattr(import_module(module, __package__), attribute)
+    with defer_signals():
+        return getattr(import_module(module, __package__), attribute)
 
 
 def merge_overlapping(candidates: list[Candidate]) -> list[Candidate]:

@@ -20,6 +20,7 @@ from ...benchmark.core.checkpoints import check_checksum, is_safetensors
 from ...benchmark.core.display import say_once
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.readers import shorten
+from ...benchmark.core.signals import defer_signals
 from .fit import Content, Shaped, check_fit, find_weights, tell_found
 
 # What torch.save wrote up to torch 1.5 begins with: the pickle of a magic number.
@@ -162,7 +163,8 @@ _IGNORED = (
 
 def _unpickle(path: Path) -> Any:
     try:
-        import torch
+        with defer_signals():
+            import torch
     except ModuleNotFoundError:
         raise BenchError(
             f'{path} is a torch pickle, which needs torch: pip install "crossfake[torch]"; or give a .safetensors file'

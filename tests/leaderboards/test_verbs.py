@@ -54,6 +54,12 @@ def test_show_prints_every_number_of_a_run(toy_runs, capsys):
     assert "scored 5 of 5 videos" in " ".join(text.split())
 
 
+def test_of_scorecards_that_cant_be_read_it_is_said_what_is_wrong(tmp_path, capsys):
+    (tmp_path / "scorecard.json").write_text("{")
+    assert bench("leaderboard", runs=tmp_path) == 2
+    assert "scorecard.json can't be read as JSON" in capsys.readouterr().err
+
+
 def test_show_of_nothing_says_what_to_give(tmp_path, capsys):
     assert bench("show", tmp_path) == 2
     assert "no scorecards below" in capsys.readouterr().err

@@ -1,0 +1,30 @@
+"""Signals that stop a command wait for what can't be interrupted."""
+
+import signal
+
+import pytest
+from command_line import bench
+from crossfake.benchmark.core.signals import defer_signals
+
+
+def test_ctrl_c_waits_for_what_cannot_be_interrupted():
+    done = []
+
+    def work() -> None:
+        with defer_signals():
+            signal.raise_signal(signal.SIGINT)
+            done.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_is_stopped_after_the_import_that_it_is_at(tmp_path, capsys, number):
+    code = f"import signal\nsignal.raise_signal({int(number)})\nopen({str(tmp_path / 'done')!r}, 'w').close()\nclass Mine: ...\n"
+    (tmp_path / "mine.py").write_text(code)
+    assert bench("check", f"{tmp_path / 'mine.py'}:Mine") == 128 + number
+    assert capsys.readouterr().err.splitlines()[-1].startswith("bench: stopped; what is finished is kept")
+    assert (tmp_path / "done").exists()
