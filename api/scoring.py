@@ -105,15 +105,22 @@ def leaderboard(
     return board.write(cards, Path(out or runs), name), problems
 
 
-def show(run: Path | str) -> list[Card]:
-    """Return the scorecards and failures of a run's folder, of one of its test folders, or of an entry's .json.
+def show(run: Path | str, *, runs: Path | str = "runs") -> list[Card]:
+    """Return the scorecards and failures of a run or row.
+
+    Args:
+        run: a run's folder, one of its test folders, an entry's .json, or the key of a row or the start of it.
+        runs: where a row is sought.
 
     Raises:
         BenchError: there are none, or one can't be read.
     """
-    from .leaderboards.load import load_run
+    import re
 
-    return load_run(Path(run))
+    from .leaderboards.load import load_row, load_run
+
+    is_key = re.fullmatch("[0-9a-f]{3,}", str(run)) and not Path(run).exists()
+    return load_row(str(run), Path(runs)) if is_key else load_run(Path(run))
 
 
 def check_entries(folder: Path | str) -> tuple[int, list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..benchmark.core import scorecard
 from ..benchmark.core.display import say_once
-from ..benchmark.core.errors import BenchError, require_existing
+from ..benchmark.core.errors import BenchError, make_unknown_error, require_existing
 from ..benchmark.core.scorecard import Card, ScoreCard, find_missing
 from ..benchmark.core.storage import FAILURE, SCORECARD
 from ..benchmark.stats.scoring import refresh_scorecard
@@ -43,6 +43,21 @@ def load_run(run: Path) -> list[Card]:
     if not cards:
         raise BenchError(f"no scorecards below {run}. Give a run's folder, such as those that bench run prints last")
     return cards
+
+
+def load_row(key: str, runs: Path) -> list[Card]:
+    """Read the cards of the rows whose key, or one of whose training keys, begins with `key`.
+
+    Raises:
+        BenchError: there are none below `runs`.
+    """
+    cards = load_cards(runs)
+    keys = [card.cell.recipe_key for card in cards]
+    found = [c for c in cards if c.cell.recipe_key.startswith(key) or c.cell.train_key.startswith(key)]
+    if not found:
+        advice = f"Rows below {runs}: {', '.join(dict.fromkeys(keys)) or 'none'}. Or give a run's folder"
+        raise make_unknown_error(f"no run or row '{key}'", key, keys, advice)
+    return found
 
 
 def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:

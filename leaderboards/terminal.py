@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import isclose
 
 from ..benchmark.core.scorecard import Card, GroupCell, Level, LevelCell, ScoreCard
@@ -13,19 +14,35 @@ from .protocols import describe_protocol, display_name, mark_contaminated
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
 
 
-def format_summary(cards: list[Card]) -> str:
-    """Return a row a cell, and where there are several test sets or rows, the matrix of their video AUC before it."""
-    protocol = " | ".join(sorted({describe_protocol(c) for c in cards}))
+SUMMARY = (
+    *("video.auc", "video.ap", "video.eer", "video.tpr_at_fpr1", "video.acc", "video.ece", "frame.auc"),
+    *("video.fairness.intersection.auc_gap", "video.fairness.gender.auc_gap", "video.fairness.race.auc_gap"),
+)
+"""The metrics that `bench show` begins with."""
+
+
+def summarise_cells(cards: list[Card]) -> list[str | Grid]:
+    """Return what a run came to: the world, a row a cell, and at the end what failed.
+
+    Where there are several cells, the matrix of their video AUC comes before them.
+    """
     header = ["detector", "train", "test", "seed", "video AUC [95 % CI]", "frame AUC"]
     header += ["AUC gap of groups (n)", "scored", "img/s"]
-    parts = [f"world: {protocol}", format_grid(header, [_cell_row(card) for card in cards])]
-    tests = list(dict.fromkeys(c.cell.test for c in cards))
-    lines = list(dict.fromkeys(_line_key(c) for c in cards))
+    parts: list[str | Grid] = ["world: " + " | ".join(sorted({describe_protocol(c) for c in cards}))]
     if len(cards) > 1:
-        found = {(_line_key(c), c.cell.test): _format_auc(c) for c in cards}
-        matrix = [[*key[:3], *(found.get((key, t), "") for t in tests)] for key in lines]
-        parts.insert(1, format_grid(["video AUC", "train", "seed", *tests], matrix))
-    return "\n\n".join(parts)
+        parts.append(_make_matrix(cards))
+    parts.append((header, [_cell_row(card) for card in cards]))
+    failed = [c for c in cards if not isinstance(c, ScoreCard)]
+    told = [f"{c.status.upper()} {display_name(c)} -> {c.cell.test}, seed {c.cell.seed}: {c.error}" for c in failed]
+    return [*parts, "\n".join(told)] if told else parts
+
+
+def _make_matrix(cards: list[Card]) -> Grid:
+    tests = list(dict.fromkeys(c.cell.test for c in cards))
+    found = {(_line_key(c), c.cell.test): _format_auc(c) for c in cards}
+    lines = dict.fromkeys(_line_key(c) for c in cards)
+    rows = [[*key[:3], *(found.get((key, t), "") for t in tests)] for key in lines]
+    return ["video AUC", "train", "seed", *tests], rows
 
 
 def _line_key(card: Card) -> tuple[str, str, str, str]:
@@ -41,7 +58,7 @@ def _format_auc(card: Card) -> str:
 def _cell_row(card: Card) -> list[str]:
     names = [display_name(card), card.cell.train, card.cell.test, str(card.cell.seed)]
     if not isinstance(card, ScoreCard):
-        return [*names, card.status.upper(), card.error]
+        return [*names, card.status.upper(), *[""] * 4]
     return [
         *names,
         _format_auc(card),
@@ -63,27 +80,30 @@ def format_card(card: ScoreCard) -> str:
     return "\n\n".join(parts)
 
 
-def make_metrics_table(card: ScoreCard) -> Grid:
-    """Return every metric with its interval and n."""
-    rows = [[name, format_estimate(e), str(e.n)] for name, e in card.metrics.items()]
+def make_metrics_table(card: ScoreCard, names: Collection[str] = ()) -> Grid:
+    """Return every metric with its interval and n, or those of some `names` that have a value."""
+    chosen = {name: e for name, e in card.metrics.items() if not names or (name in names and e.value is not None)}
+    rows = [[name, format_estimate(e), str(e.n)] for name, e in chosen.items()]
     return ["metric", "value [95 % CI]", "n"], rows
 
 
-def make_card_tables(card: ScoreCard) -> list[Grid]:
-    """Return the tables by method and by group, where there are such."""
+def make_card_tables(card: ScoreCard, everybody: bool = True) -> list[Grid]:
+    """Return the tables by method and by group, where there are such; `everybody`: groups left out of gaps, too."""
     found: list[Grid] = []
     if card.methods:
         rows = [[m, format_estimate(cell.auc), str(cell.n_fake)] for m, cell in card.methods.items()]
         found.append((["method", "video AUC against all reals", "fakes"], rows))
     level = card.level or "video"
     header = ["real", "fake", f"{level} AUC", "FPR", "TPR", "left out of gaps"]
-    found += [([attribute, *header], _group_rows(groups, level)) for attribute, groups in card.groups.items()]
+    found += [
+        ([attribute, *header], _group_rows(groups, level, everybody)) for attribute, groups in card.groups.items()
+    ]
     return found
 
 
-def _group_rows(groups: dict[str, GroupCell], level: Level) -> list[list[str]]:
+def _group_rows(groups: dict[str, GroupCell], level: Level, everybody: bool) -> list[list[str]]:
     at_level = {g: c.video if level == "video" else c.frame for g, c in groups.items()}
-    return [_group_row(g, cell) for g, cell in at_level.items() if cell]
+    return [_group_row(g, cell) for g, cell in at_level.items() if cell and (everybody or not cell.left_out)]
 
 
 def _group_row(name: str, cell: LevelCell) -> list[str]:

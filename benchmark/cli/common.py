@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.display import escape_json, escape_line, say
+from ..core.display import escape, escape_json, escape_line, say
 from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ...leaderboards.markdown import Grid
     from ..core.progress import Reporter
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -276,6 +279,36 @@ def make_work_options(arguments: argparse.Namespace) -> Keywords:
         "command": arguments.command,
         "progress": make_reporter(arguments),
     }
+
+
+def print_parts(parts: Iterable[str | Grid]) -> None:
+    """Print texts, and tables: on a terminal such as fit it, else as markdown has them."""
+    from rich.console import Console
+
+    from ...leaderboards.markdown import format_grid
+
+    console = Console()
+    for part in parts:
+        if isinstance(part, str):
+            say(part)
+        elif console.is_terminal:
+            console.print(make_table(*part))
+        else:
+            say(format_grid(*part))
+        say()
+
+
+def make_table(header: list[str], rows: list[list[str]]) -> RenderableType:
+    """Return a table for a terminal; the first column isn't broken into lines."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    columns = [Column(Text(name), no_wrap=i == 0) for i, name in enumerate(header)]
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(escape(cell)) for cell in row))
+    return table
 
 
 def print_left_out(problems: list[str]) -> None:

@@ -53,22 +53,24 @@ def report_results(found: Results, runs: Path) -> int:
     """Print what came out, and write the leaderboard of all runs; 1 if a cell failed."""
     import crossfake
 
-    from ...leaderboards.terminal import format_summary
+    from ...leaderboards.terminal import summarise_cells
 
-    say("\n" + format_summary(list(found.cards)))
+    common.print_parts(summarise_cells(list(found.cards)))
     paths, problems = crossfake.leaderboard(runs)
     common.print_left_out(problems)
-    say(f"\nleaderboard: {', '.join(map(str, paths))}")
+    say(f"leaderboard: {', '.join(map(str, paths))}")
     for folder in found.folders:
         say(f"run: {folder}")
+    say(f"next: bench show {found.folders[0]}", aside=True)
     return int(bool(found.failures))
 
 
 def show_plan(planned: Plan, data: list[str]) -> int:
     """Print what would be run on the data asked for."""
+    import yaml
     from tabulate import tabulate
 
-    from ..stages.plan import describe_plan
+    from ..stages.plan import describe_plan, describe_recipes
     from ..stages.sources import choose_data, parse_demo
 
     if not planned.cells:
@@ -80,4 +82,6 @@ def show_plan(planned: Plan, data: list[str]) -> int:
         )
         return 0
     say(tabulate(describe_plan(list(planned.cells)), "keys", tablefmt="github"))
+    for name, recipe in describe_recipes(list(planned.cells)).items():
+        say(f"\nrecipe of {name}:\n{yaml.safe_dump(recipe, sort_keys=False).rstrip()}")
     return 0

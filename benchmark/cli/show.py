@@ -16,35 +16,46 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   bench show runs/demo/caddm.small/RUN
-  bench show runs/demo/caddm.small/RUN/test.celebdf.KEY
+  bench show runs/demo/caddm.small/RUN/test.celebdf.KEY --all
+  bench show 3f2a91c07b --runs runs --json
 """
+MOST_DROPPED = 5
 
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "show", show, "show a run: protocol, metrics, methods, groups, what was dropped", EPILOG)
-    p.add_argument("run", type=Path, metavar="RUN", help="a run's folder, one of its test folders, or an entry's .json")
+    p.add_argument(
+        "run", metavar="RUN|ROW", help="a run's folder, a test folder of it, an entry's .json, or a row's key"
+    )
+    p.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where a row is sought (default runs/)"
+    )
+    p.add_argument("--all", action="store_true", help="every metric, every video that was dropped")
+    common.add_json(p, "the scorecards")
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print every scorecard of the run."""
+    """Print the scorecards of a run or row."""
     import crossfake
     from rich.console import Console
 
-    cards = crossfake.show(arguments.run)
+    cards = crossfake.show(arguments.run, runs=arguments.runs)
+    if arguments.json:
+        common.write_json_to(arguments.json, [card.to_json() for card in cards])
     console = Console()
-    for card in cards:
-        for part in _render_card(card):
+    for card in cards if arguments.json != common.STDOUT else ():
+        for part in _render_card(card, arguments.all):
             console.print(part)
     return 0
 
 
-def _render_card(card: Card) -> list[RenderableType]:
+def _render_card(card: Card, everything: bool) -> list[RenderableType]:
     from rich.rule import Rule
     from rich.text import Text
 
     from ...leaderboards.protocols import describe_origin, describe_protocol, display_name
-    from ...leaderboards.terminal import format_footnote, make_card_tables, make_metrics_table
+    from ...leaderboards.terminal import SUMMARY, format_footnote, make_card_tables, make_metrics_table
     from ..core.scorecard import ScoreCard
 
     cell = card.cell
@@ -53,19 +64,11 @@ def _render_card(card: Card) -> list[RenderableType]:
     head.append(Text(describe_origin(card), "dim"))
     if not isinstance(card, ScoreCard):
         return [*head, Text(f"{card.status}: {card.error}", "red")]
-    dropped = [Text(f"not scored: {d.video} ({d.reason})", "yellow") for d in card.coverage.dropped]
-    tables = [_make_table(*grid) for grid in (make_metrics_table(card), *make_card_tables(card))]
+    dropped = [f"not scored: {d.video} ({d.reason})" for d in card.coverage.dropped]
+    if not everything and len(dropped) > MOST_DROPPED:
+        dropped[MOST_DROPPED:] = [f"not scored: {len(dropped) - MOST_DROPPED} more videos"]
+    grids = [make_metrics_table(card, () if everything else SUMMARY), *make_card_tables(card, everything)]
+    tables = [common.make_table(*grid) for grid in grids if grid[1]]
+    foot = [format_footnote(card), *([] if everything else ["all metrics and groups: --all"])]
     command = card.provenance.command if card.provenance else ""
-    return [*head, *tables, Text(format_footnote(card)), *dropped, Text(command, "dim"), Text()]
-
-
-def _make_table(header: list[str], rows: list[list[str]]) -> RenderableType:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    columns = [Column(Text(name), no_wrap=i == 0) for i, name in enumerate(header)]
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+    return [*head, *tables, *map(Text, foot), *(Text(d, "yellow") for d in dropped), Text(command, "dim"), Text()]

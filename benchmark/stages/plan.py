@@ -181,6 +181,19 @@ def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
     ]
 
 
+def describe_recipes(cells: list[Cell]) -> dict[str, dict[str, object]]:
+    """Return the settings of each detector as they were resolved, and check that its face models are there.
+
+    Raises:
+        BenchError: a face model can't be had.
+    """
+    from ...datasets.faces.finder import load_finder
+
+    for finder in dict.fromkeys(c.settings.faces.finder for c in cells):
+        load_finder(finder)
+    return {c.name: c.settings.model_dump(mode="json") for c in cells}
+
+
 def check_trainable(request: Request, entries: list[Entry]) -> None:
     """Check that weights will come of every detector: trained, or from the checkpoint given.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
 import yaml
@@ -66,7 +68,32 @@ class RunOptions:
 
 def run(cells: list[Cell], options: RunOptions) -> Iterator[Card]:
     """Run every cell and yield its scorecard; one that fails is recorded and yields its failure."""
-    return ENGINES[options.engine](partial(run_cell, options=options), cells)
+    return ENGINES[options.engine](partial(_run_numbered, cells=cells, options=options, pace=_Pace()), cells)
+
+
+@dataclass
+class _Pace:
+    """How long the cells took that weren't there already."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def tell(self, left: int) -> str:
+        """Say how long so many cells will take, once one was run."""
+        if not self.seconds:
+            return ""
+        minutes = mean(self.seconds) * left / 60
+        return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
+
+
+def _run_numbered(cell: Cell, cells: list[Cell], options: RunOptions, pace: _Pace) -> Card:
+    """Run a cell, and say which of how many it is."""
+    number, started = cells.index(cell), time.monotonic()
+    if len(cells) > 1:
+        options.reporter.say(f"cell {number + 1} of {len(cells)}{pace.tell(len(cells) - number)}")
+    there = read_finished(cell) is not None
+    card = run_cell(cell, options)
+    pace.seconds += [] if there else [time.monotonic() - started]
+    return card
 
 
 def run_cell(cell: Cell, options: RunOptions) -> Card:

@@ -9,9 +9,14 @@ from crossfake.benchmark.core.cell_description import CellDescription
 from crossfake.benchmark.core.scorecard import Coverage, Dropped, Throughput
 from crossfake.benchmark.stats import calibration
 from crossfake.benchmark.stats.scoring import make_scorecard
-from crossfake.leaderboards.terminal import format_card, format_footnote, format_summary
+from crossfake.leaderboards.markdown import format_grid
+from crossfake.leaderboards.terminal import format_card, format_footnote, summarise_cells
 
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
+
+
+def format_summary(cards):
+    return "\n\n".join(p if isinstance(p, str) else format_grid(*p) for p in summarise_cells(cards))
 
 
 @pytest.fixture
@@ -119,7 +124,7 @@ def test_the_summary_of_several_begins_with_the_matrix(card, make_failed):
     assert [c.strip() for c in first][:3] == ["meso4", "ff++:c23", "0"]
     assert first[-1].strip() == "FAILED"
     assert second[-2].strip() == ""
-    assert "no faces" in text.split("\n\n")[2]
+    assert text.split("\n\n")[-1] == "FAILED meso4 -> dfd, seed 0: no faces"
 
 
 def test_a_speed_of_one_batch_is_no_speed(card):

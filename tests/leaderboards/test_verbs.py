@@ -45,7 +45,12 @@ def test_show_prints_every_number_of_a_run(toy_runs, capsys):
     assert bench("show", card_path.parents[1]) == 0
     text = capsys.readouterr().out
     assert text.count("(any)  unknown -> ") == 2
-    assert bench("show", card_path.parent) == 0
+    assert "female" not in text  # Of too few videos; the summary has what qualifies.
+    assert bench("show --json", card_path.parent) == 0
+    assert json.loads(capsys.readouterr().out)[0]["metrics"].keys() == card["metrics"].keys()
+    assert bench("show", card["cell"]["train_key"], runs=toy_runs) == 0
+    assert capsys.readouterr().out.count("(any)  unknown -> ") == 2
+    assert bench("show --all", card_path.parent) == 0
     text = capsys.readouterr().out
     for name, e in card["metrics"].items():
         (line,) = [x for x in text.splitlines() if x.split()[:1] == [name]]
