@@ -46,7 +46,7 @@ def test_show_prints_every_number_of_a_run(toy_runs, capsys):
     text = capsys.readouterr().out
     assert text.count("(any)  unknown -> ") == 2
     assert "female" not in text  # Of too few videos; the summary has what qualifies.
-    assert bench("show --json", card_path.parent) == 0
+    assert bench("show", card_path.parent, "--json") == 0
     assert json.loads(capsys.readouterr().out)[0]["metrics"].keys() == card["metrics"].keys()
     assert bench("show", card["cell"]["train_key"], runs=toy_runs) == 0
     assert capsys.readouterr().out.count("(any)  unknown -> ") == 2
