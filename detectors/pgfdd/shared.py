@@ -103,7 +103,7 @@ class PgfddMixin:
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
         """Tell whether there is a pair of a real and a fake left in a training batch."""
-        return {REAL, FAKE} <= set(batch.get("label", np.empty(0)).tolist())
+        return has_pair(batch)
 
     def cropper(self) -> BoxCrop:
         """The square face box."""
@@ -170,11 +170,7 @@ class PgfddMixin:
         Raises:
             BenchError: the batches aren't balanced, or of odd size.
         """
-        if not settings.balance or settings.batch_size % 2:
-            raise BenchError(
-                f"pgfdd trains on pairs of a real and a fake, got balance={settings.balance} and "
-                f"batch_size={settings.batch_size}. Use --set train.balance=true and an even --set train.batch_size"
-            )
+        check_pairs("pgfdd", settings)
 
     def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> Any:
         """Start a training session.
@@ -184,6 +180,24 @@ class PgfddMixin:
         """
         self.check_training(settings)
         return super().training(settings, total_steps, steps_per_epoch)  # type: ignore[misc]
+
+
+def has_pair(batch: Mapping[str, np.ndarray]) -> bool:
+    """Tell whether a training batch has a real and a fake."""
+    return {REAL, FAKE} <= set(batch.get("label", np.empty(0)).tolist())
+
+
+def check_pairs(who: str, settings: TrainSettings) -> None:
+    """Refuse settings that don't make batches of pairs, for the detector `who`.
+
+    Raises:
+        BenchError: the batches aren't balanced, or of odd size.
+    """
+    if not settings.balance or settings.batch_size % 2:
+        raise BenchError(
+            f"{who} trains on pairs of a real and a fake, got balance={settings.balance} and "
+            f"batch_size={settings.batch_size}. Use --set train.balance=true and an even --set train.batch_size"
+        )
 
 
 def infer_family(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:

@@ -1,0 +1,101 @@
+"""F3-Net as a detector of the harness (PyTorch)."""
+
+from __future__ import annotations
+
+import re
+
+from torch import Tensor, nn
+
+from ...benchmark.core.errors import BenchError
+from ...benchmark.core.registry import detectors
+from ..baselines.xception_family import XceptionFamily
+from .network import F3Network
+
+_CONSTANT = re.compile(r"(\.base|\._DCT_\w+|\.ft_num)$|^(FAD|LFS)_xcep\.fc\.")
+
+
+@detectors.register(
+    "f3net",
+    backend="torch",
+    aliases=("f3-net",),
+    title="F3-Net (Thinking in Frequency)",
+    paper="Thinking in Frequency: Face Forgery Detection by Mining Frequency-Aware Clues",
+    venue="ECCV",
+    year=2020,
+    url="https://arxiv.org/abs/2007.09355",
+    license="original: none released; yyk-wew/F3Net has no licence; DeepfakeBench's is CC BY-NC 4.0",
+    weights="DeepfakeBench's (FAD at 256 px) and yyk-wew's (299 px); starts from legacy_xception.tf_in1k of timm",
+    input="299 px RGB; deepfakebench: 256. Weights are tied to the size",
+    crop="square face box, 1.3 of its side",
+    normalisation="-1..1 (mean = std = 0.5)",
+    pooling="mean over frames",
+    faithful_to="paper: FAD, LFS and MixBlock, whose places are as recalled, not verified; released: yyk-wew's FAD and "
+    "LFS, which its author calls broken; deepfakebench: FAD alone",
+    input_size=299,
+    defaults={"variant": "paper", "input_size": 299},
+    can=("crop", "load", "save", "sample", "train", "features", "parameters"),
+)
+class F3Net(XceptionFamily):
+    """Xceptions on parts of a picture's frequencies (FAD) and on how strong frequencies are where (LFS).
+
+    Args:
+        variant: `paper` (FAD, LFS, MixBlock), `released` (FAD, LFS) or `deepfakebench` (FAD).
+        input_size: side of the crop.
+        lfs: whether there is LFS beside FAD; the variant's own by default.
+        mixblock: whether the two are mixed; the variant's own by default.
+        augment: see `XceptionFamily`.
+        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+
+    Raises:
+        BenchError: an option isn't valid, or the weights can't be had.
+    """
+
+    who = "f3net"
+    variants = ("paper", "released", "deepfakebench")
+    takes_any_size = False
+
+    def __init__(
+        self,
+        variant: str = "paper",
+        input_size: int = 299,
+        lfs: bool | None = None,
+        mixblock: bool | None = None,
+        augment: str = "",
+        pretrained: bool = False,
+    ):
+        self.lfs = variant != "deepfakebench" if lfs is None else lfs
+        self.mixblock = (variant == "paper" and self.lfs) if mixblock is None else mixblock
+        if self.mixblock and not self.lfs:
+            raise BenchError("f3net's mixblock needs two branches: --set options.lfs=true, or options.mixblock=false")
+        super().__init__(variant, input_size, augment, pretrained)
+
+    def build_network(self, pretrained: bool) -> nn.Module:
+        """Return the network of the variant and the size."""
+        bench = self.variant == "deepfakebench"
+        return F3Network(
+            self.input_size,
+            lfs=self.lfs,
+            mixed=self.mixblock,
+            paper=self.variant == "paper",
+            classes=2 if bench else 1,
+            dropout=0.5 if bench else 0.2,
+            pretrained=pretrained,
+        )
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return every named output; see `F3Network`."""
+        return self.network(x)
+
+    def reference_name(self, name: str) -> str:
+        """Return the released code's name of one of our weights, or DeepfakeBench's."""
+        if self.variant != "deepfakebench":
+            return name
+        return (
+            name.replace("FAD_xcep.", "backbone.")
+            if not name.startswith("fc.")
+            else f"backbone.last_linear.1.{name[3:]}"
+        )
+
+    def is_unused(self, name: str) -> bool:
+        """Tell whether it is a constant, which the size tells, or of a layer that nothing uses."""
+        return _CONSTANT.search(name) is not None or super().is_unused(name)

@@ -1,0 +1,185 @@
+"""UCF as a detector of the harness (PyTorch)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...benchmark.core.registry import detectors
+from ...benchmark.core.types import FAKE, TrainSample, Video
+from ..baselines.xception_family import XceptionFamily
+from ..common import augmentations
+from ..common.augmentations import Augment
+from ..common.crops import BoxCrop
+from ..common.options import check_range
+from ..pgfdd.labels import METHODS, number_methods
+from ..pgfdd.objective import rotate_within_kinds, shuffle_within_kinds
+from ..pgfdd.shared import check_pairs, has_pair, split_halves
+from .network import UcfNet
+from .objective import compute_losses
+
+SHUFFLED = 0.7  # How often what is common is shuffled among the reals, and among the fakes.
+HEAD = "head_spe.mlp.2.weight"
+
+
+@dataclass(frozen=True)
+class MethodSampler:
+    """Makes `image` uint8 (S, S, 3) RGB, and int64 `label` and `label_spe`, the manipulation."""
+
+    crop: BoxCrop
+    augment: Augment
+    methods: Mapping[str, int] = field(default_factory=lambda: number_methods(METHODS))
+
+    def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return one example."""
+        method = self.methods[sample.method] if sample.label == FAKE else 0
+        codes = {"label": sample.label, "label_spe": method}
+        image = self.augment(self.crop(sample.face), rng)
+        return {"image": image, **{name: np.array(code, np.int64) for name, code in codes.items()}}
+
+
+@detectors.register(
+    "ucf",
+    backend="torch",
+    title="UCF (Uncovering Common Features)",
+    paper="UCF: Uncovering Common Features for Generalizable Deepfake Detection",
+    venue="ICCV",
+    year=2023,
+    url="https://arxiv.org/abs/2304.13949",
+    license="original (in DeepfakeBench, by the same authors): CC BY-NC 4.0",
+    weights="DeepfakeBench's (CC BY-NC 4.0); starts from legacy_xception.tf_in1k of timm",
+    input="256 px RGB",
+    crop="square face box, 1.3 of its side",
+    normalisation="-1..1 (mean = std = 0.5)",
+    pooling="mean over frames",
+    faithful_to="paper, released and deepfakebench are one code. The settings behind the paper's numbers aren't public",
+    input_size=256,
+    defaults={"variant": "paper", "input_size": 256},
+    can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters"),
+)
+class Ucf(XceptionFamily):
+    """Content and forgery told apart, and of the forgery what all manipulations have in common, which is scored.
+
+    Args:
+        variant: `paper`, `released` or `deepfakebench`, which are the same.
+        input_size: side of the crop.
+        methods: how many manipulations are told apart.
+        augment: see `XceptionFamily`; DeepfakeBench's by default.
+        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+
+    Raises:
+        BenchError: an option isn't valid, or the weights can't be had.
+    """
+
+    who = "ucf"
+    variants = ("paper", "released", "deepfakebench")
+    network: Any
+    codes: Mapping[str, int] | None = None
+
+    def __init__(
+        self,
+        variant: str = "paper",
+        input_size: int = 256,
+        methods: int = 4,
+        augment: str = "",
+        pretrained: bool = False,
+    ):
+        check_range("ucf", "methods", methods, 1, len(METHODS), 4)
+        self.methods = methods
+        super().__init__(variant, input_size, augment, pretrained)
+
+    def build_network(self, pretrained: bool) -> nn.Module:
+        """Return the network for so many manipulations."""
+        return UcfNet(self.methods, pretrained)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return `logits` (N, 2) and the `features` (N, 256) that they are computed from."""
+        outputs = self.network(x)
+        return {"logits": outputs["cls"], "features": outputs["feat"]}
+
+    # ---- training
+
+    def choose_augment(self) -> Augment:
+        """Return how a picture is augmented: as in DeepfakeBench, unless asked otherwise."""
+        named = {"none": augmentations.keep, "mild": augmentations.augment_mildly}
+        return named.get(self.augment, augmentations.augment_as_deepfakebench)
+
+    def sampler(self) -> MethodSampler:
+        """Face boxes with the number of their manipulation."""
+        known = {} if self.codes is None else {"methods": self.codes}
+        return MethodSampler(self.cropper(), self.choose_augment(), **known)
+
+    def inspect_training_set(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
+        """Number the manipulations of the training videos.
+
+        Raises:
+            BenchError: there are more than `number_methods` numbers.
+        """
+        self.codes = number_methods([v.method for v in videos if v.label == FAKE])
+        if (count := max(self.codes.values(), default=1)) > self.methods:
+            self.methods = count
+            self.network.head_spe.resize(count + 1)
+        return videos, ""
+
+    def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
+        """Tell whether there is a pair of a real and a fake left in a training batch."""
+        return has_pair(batch)
+
+    def check_training(self, settings: Any) -> None:
+        """Refuse settings that don't make batches of pairs.
+
+        Raises:
+            BenchError: the batches aren't balanced, or of odd size.
+        """
+        check_pairs("ucf", settings)
+
+    def training(self, settings: Any, total_steps: int, steps_per_epoch: int) -> Any:
+        """Start a training session.
+
+        Raises:
+            BenchError: see `check_training`.
+        """
+        self.check_training(settings)
+        return super().training(settings, total_steps, steps_per_epoch)
+
+    def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Leave out what has lost its partner."""
+        real, fake = split_halves(batch)
+        return {name: np.concatenate([real[name], fake[name]]) for name in real}
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `loss` and its parts for a batch of which the first half is real."""
+        label, method = batch["label"], batch["label_spe"]
+        order = shuffle_within_kinds(label) if float(torch.rand(())) < SHUFFLED else None
+        return self.learn(batch, order, (shuffle_within_kinds(label), shuffle_within_kinds(method)))[1]
+
+    def learn(
+        self, batch: dict[str, Tensor], order: Tensor | None, anchors: tuple[Tensor, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return outputs and losses of a batch, from what was drawn; see `UcfNet` and `compute_losses`."""
+        x = self.inputs(batch["image"])
+        outputs = self.network.training_outputs(x, order)
+        return outputs, compute_losses(outputs, x, batch["label"], batch["label_spe"], anchors)
+
+    def draw_nothing(self, batch: dict[str, Tensor], shuffled: bool) -> tuple[Tensor | None, tuple[Tensor, Tensor]]:
+        """Return what is drawn, without chance: each list rotated left by one, for comparing with the reference."""
+        label, method = batch["label"], batch["label_spe"]
+        order = rotate_within_kinds(label) if shuffled else None
+        return order, (rotate_within_kinds(label), rotate_within_kinds(method, popped=True))
+
+    # ---- checkpoints
+
+    def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Take the number of manipulations of a checkpoint."""
+        if (rows := shapes.get(HEAD, (0,))[0]) > 1:
+            self.methods = rows - 1
+            self.network.head_spe.resize(rows)
+
+    def reference_name(self, name: str) -> str:
+        """Return the released code's name of one of our weights."""
+        return name.replace(".body.fc.", ".last_linear.").replace(".body.", ".")
