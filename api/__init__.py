@@ -12,9 +12,11 @@ from pathlib import Path
 
 from .data import check_data, export_for_papers, fairness_power, list_datasets, load_faces, prepare, render_demo
 from .detecting import (
+    ModelCard,
     PluginInfo,
     check_plugin,
     describe,
+    describe_checkpoint,
     list_detectors,
     list_published,
     load_detector,
@@ -30,6 +32,7 @@ from .running import Plan, Results, plan, run, train
 from .scoring import check_entries, compare, leaderboard, score, show, submit
 
 __all__ = [
+    "ModelCard",
     "Plan",
     "PluginInfo",
     "Results",
@@ -38,6 +41,7 @@ __all__ = [
     "check_plugin",
     "compare",
     "describe",
+    "describe_checkpoint",
     "evaluate",
     "export_for_papers",
     "fairness_power",

@@ -80,6 +80,55 @@ def describe(name: str) -> PluginInfo:
     return PluginInfo(entry.name, entry.aliases, backends, entry.card, options, recipe, published)
 
 
+@dataclass(frozen=True)
+class ModelCard:
+    """What a checkpoint tells of itself; what it doesn't tell is `unknown`.
+
+    `videos` is how many training and validation videos it keeps the fingerprint of (None: unknown), `training_videos` a
+    hash of these, as rows have it.
+    """
+
+    detector: str
+    tag: str
+    options: Mapping[str, object]
+    trained_on: str
+    world: str
+    seed: int | None
+    selection: str
+    videos: int | None
+    training_videos: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+def describe_checkpoint(path: Path | str) -> ModelCard:
+    """Tell what a checkpoint was made from and trained on; no weights are read.
+
+    Raises:
+        BenchError: no such file, or its header isn't what crossfake writes.
+    """
+    from .benchmark.core.cell_description import NOT_KNOWN, SOURCE_VAL
+    from .benchmark.core.checkpoints import FINGERPRINT, read_header
+    from .benchmark.core.keys import hash_key
+
+    header = read_header(Path(path))
+    told = header.get("trained_on", {})
+    videos = told.get("videos")
+    return ModelCard(
+        header.get("detector", NOT_KNOWN),
+        header.get("tag", ""),
+        header.get("options", {}),
+        told.get("dataset", NOT_KNOWN),
+        told.get("world", NOT_KNOWN),
+        told.get("seed"),
+        told.get("selection", SOURCE_VAL if told else NOT_KNOWN),
+        None if videos is None else len(videos) // FINGERPRINT,
+        NOT_KNOWN if videos is None else hash_key(videos),
+    )
+
+
 def list_published(name: str = "") -> list[dict[str, str]]:
     """Return what papers and projects report of a detector or test set, a line a number; all of it without a name.
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..benchmark.core.cell_description import TEST_ORACLE, TRAINED_HERE, CellDescription
+from ..benchmark.core.cell_description import NOT_KNOWN, TEST_ORACLE, TRAINED_HERE, CellDescription
 from ..benchmark.core.keys import hash_key
 from ..benchmark.core.scorecard import Card, ScoreCard
 from ..benchmark.core.types import FAKE
@@ -100,7 +100,7 @@ def describe_origin(card: Card) -> str:
     """Say in a line where the weights come from, and whether the test set was kept from them."""
     cell = card.cell
     parts = [f"weights {cell.weights}, trained on {cell.train}", f"training videos {format_training_videos(cell)}"]
-    parts += [f"selected on {cell.selection}", f"threshold from {cell.source or cell.train} val"]
+    parts += [f"selected on {cell.selection}", f"threshold from {format_source(cell)}"]
     if cell.excluded:
         parts.append(f"{count_videos(len(cell.excluded))} left out as asked")
     return "; ".join(parts) + (mark_contaminated(card) if isinstance(card, ScoreCard) else "")
@@ -110,6 +110,11 @@ def mark_contaminated(card: ScoreCard) -> str:
     """Write ` (contaminated: trained on 3 of 40 videos)`; nothing where that isn't so, or isn't known."""
     n = card.cell.contaminated
     return f" (contaminated: trained on {n} of {count_videos(card.coverage.official)})" if n else ""
+
+
+def format_source(cell: CellDescription) -> str:
+    """Write which videos the threshold was fixed on, if any."""
+    return "no data" if cell.source == NOT_KNOWN else f"{cell.source or cell.train} val"
 
 
 def format_training_videos(cell: CellDescription) -> str:

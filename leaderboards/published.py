@@ -109,7 +109,8 @@ def match_published(table: Table) -> list[Reported]:
 
     Nothing for tables that aren't real, whole and selected on validation: their numbers mean something else.
     """
-    if not table.title.startswith("real;") or any(word in table.title for word in ("PARTIAL", "test-oracle")):
+    others = ("PARTIAL", "test-oracle", " without ")
+    if not table.title.startswith("real;") or any(word in table.title for word in others):
         return []
     pairs = {(row.train, test) for row in table.rows for test in row.results}
     found = [r for line in read_published() if (r := _parse_line(line)) and (r.train, r.test) in pairs]

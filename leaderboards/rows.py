@@ -24,7 +24,7 @@ from ..benchmark.stats.seed_pooling import (
 )
 from ..benchmark.stats.unscored import Bounds, bound_by_coverage
 from ..benchmark.stats.video_scores import VideoScores
-from .protocols import format_training_videos, make_row_key, sort_by_protocol
+from .protocols import format_source, format_training_videos, make_row_key, sort_by_protocol
 
 Fact = tuple[str, object]
 """What is told, and its name."""
@@ -135,7 +135,7 @@ class Row:
             ("detector", self.name),
             ("trained on", self.train),
             ("training videos", format_training_videos(cell)),
-            ("threshold from", f"{cell.source} val" if cell.source else ""),
+            ("threshold from", format_source(cell)),
             ("seeds", ", ".join(map(str, self.seeds))),
             ("weights", cell.weights),
             ("selection", cell.selection),

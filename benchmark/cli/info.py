@@ -1,21 +1,23 @@
-"""`bench info`: all there is to know about a detector or dataset before using it."""
+"""`bench info`: all there is to know about a detector, dataset or checkpoint before using it."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.display import say
 from . import common
 
 if TYPE_CHECKING:
-    from crossfake import PluginInfo
+    from crossfake import ModelCard, PluginInfo
 
 EPILOG = """\
 examples:
   bench info caddm
   bench info celebdf
   bench info ./mine.py:MyDetector --json
+  bench info runs/demo/caddm.small/RUN/checkpoint.safetensors
 """
 TITLES = {"paper": "paper", "venue": "venue", "year": "year", "url": "where", "license": "licence"}
 
@@ -23,9 +25,9 @@ TITLES = {"paper": "paper", "venue": "venue", "year": "year", "url": "where", "l
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
-        verbs, "info", show, "a detector's or dataset's card, options, recipe and published numbers", EPILOG
+        verbs, "info", show, "the card of a detector, dataset or checkpoint, and what is known of it", EPILOG
     )
-    p.add_argument("name", metavar="NAME", help="see: bench list")
+    p.add_argument("name", metavar="NAME|CHECKPOINT", help="see: bench list; or a file of weights")
     common.add_json(p, "all of it")
 
 
@@ -33,12 +35,23 @@ def show(arguments: argparse.Namespace) -> int:
     """Print a card, and what a detector can be given."""
     import crossfake
 
-    info = crossfake.describe(arguments.name)
+    is_file = Path(arguments.name).is_file() and not arguments.name.endswith(".py")
+    info = crossfake.describe_checkpoint(arguments.name) if is_file else crossfake.describe(arguments.name)
     if arguments.json:
         common.write_json_to(arguments.json, info.to_json())
     if arguments.json != common.STDOUT:
-        say("\n\n".join(filter(None, _format_info(info))))
+        told = _format_info(info) if isinstance(info, crossfake.PluginInfo) else [_format_model_card(info)]
+        say("\n\n".join(filter(None, told)))
     return 0
+
+
+def _format_model_card(card: ModelCard) -> str:
+    told = card.to_json() | {"options": ", ".join(f"{k} {v}" for k, v in card.options.items())}
+    return "\n".join(f"{name.replace('_', ' ')}: {_or_unknown(value)}" for name, value in told.items() if value != "")
+
+
+def _or_unknown(value: object) -> object:
+    return "unknown" if value is None else value
 
 
 def _format_info(info: PluginInfo) -> list[str]:

@@ -134,7 +134,7 @@ def load_settings(
         made_from: a checkpoint's header; its options and face settings belong to the weights.
         config: the user's recipe.
         overrides: the user's `key=value` settings.
-        tagged: whether the shipped recipes name the variant: not one that they don't train.
+        tagged: whether the shipped recipes name the variant. They don't where they train it in no epoch.
 
     Raises:
         BenchError: a file is missing or isn't YAML, or a key or value isn't valid; names file, key and nearest key.
@@ -143,8 +143,7 @@ def load_settings(
     merged: Layer = {}
     for file in shipped:
         merged = _merge(merged, _load_layer(file, detector) if file.exists() else {})
-    if not tagged:
-        merged.pop("tag", None)
+    tag = merged.pop("tag", "")
     own = {k: v for k, v in (made_from or {}).items() if k in ("tag", "options", "faces")}
     _check_keys(own, "the checkpoint's header")
     # Its options replace the recipes': an option left at its default then must not become a recipe's other value now.
@@ -154,7 +153,9 @@ def load_settings(
         layer = _parse_override(override)
         _check_keys(layer, f"--set {shorten(override)}")
         merged = _merge(merged, layer)
-    return Settings.model_validate(merged)
+    settings = Settings.model_validate(merged)
+    named = tagged and settings.train.epochs and "tag" not in merged
+    return settings.model_copy(update={"tag": tag}) if named else settings
 
 
 def find_recipe(given: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -9,8 +10,10 @@ import crossfake
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import bench
 from crossfake.detectors.common.in_memory import hash_object, make_entry
 from crossfake.plugin import BenchError
+from safetensors.numpy import save_file
 
 QUICK = {"settings": {"score.draws": 20}, "workers": 0, "progress": False}
 
@@ -159,3 +162,21 @@ def test_importing_takes_no_backend_and_no_pandas():
     code = "import sys, crossfake; print(sorted({'torch', 'jax', 'pandas', 'numpy', 'cv2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_checkpoint_tells_what_it_was_trained_on_or_that_this_is_unknown(tmp_path, capsys):
+    weights, path = {"w": np.zeros(1, np.float32)}, tmp_path / "c.safetensors"
+    told = {"dataset": "ff++:c23", "world": "demo", "seed": 3, "selection": "source val", "videos": "0" * 32}
+    header = {"detector": "meso4", "tag": "small", "options": {"input_size": 96}, "trained_on": told}
+    save_file(weights, path, metadata={"crossfake": json.dumps(header)})
+    card = crossfake.describe_checkpoint(path)
+    assert (card.detector, card.trained_on, card.selection, card.videos) == ("meso4", "ff++:c23", "source val", 2)
+    assert bench("info", path) == 0
+    said = capsys.readouterr().out
+    assert "trained on: ff++:c23" in said
+    assert "options: input_size 96" in said
+    save_file(weights, path)
+    assert bench("info", path) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert {"detector: unknown", "trained on: unknown", "selection: unknown", "training videos: unknown"} <= {*said}
+    assert bench("info", tmp_path / "gone.safetensors") == 2

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import bench
 from crossfake.leaderboards import board
+from crossfake.leaderboards.markdown import format_estimate
 
 
 def test_the_four_files_are_named_as_asked(tmp_path, make):
@@ -76,3 +79,24 @@ def test_the_json_says_which_row_a_published_number_is_compared_with(tmp_path, m
     found = [r for r in json.loads(path.read_text())["tables"][0]["reported"] if r["ours"]]
     assert found
     assert {(r["row"], r["name"]) for r in found} == {("rrr", "xception")}
+
+
+def test_a_groups_number_has_one_interval_wherever_it_stands(runs, tmp_path, capsys):
+    cards = [card for card in board.load_cards(runs) if card.status == "done"]
+    md, _, data, html = (path.read_text() for path in board.write(cards, tmp_path))
+    table = pd.read_csv(tmp_path / "leaderboard.csv")
+    rows = {row["row"]: row for t in json.loads(data)["tables"] for row in t["rows"]}
+    assert len(cards) == 4
+    for card, line in zip(cards, table.to_dict("records"), strict=True):
+        summary = rows[card.cell.recipe_key]["results"][card.cell.test]["worst_group"]
+        assert (summary["attribute"], summary["qualified"], summary["groups"]) == ("intersection", 4, 4)
+        own = card.groups["intersection"][summary["group"]].video.auc
+        assert [summary["worst"][end] for end in ("value", "lo", "hi")] == list(own[:3])
+        assert card.metrics["video.fairness.intersection.worst_auc"][:3] == own[:3]
+        of_line = [line[f"video.fairness.intersection.worst_auc{end}"] for end in ("", ".lo", ".hi")]
+        assert of_line == pytest.approx(list(own[:3]))
+        assert bench("show", card.folder) == 0
+        shown = format_estimate(own)
+        assert shown in capsys.readouterr().out
+        assert f"{summary['group']} {shown} (n 5; 4 of 4 groups)" in md
+        assert re.sub(r"<[^>]*>", "", html).count(shown) >= 2  # In the row and in the group's own.

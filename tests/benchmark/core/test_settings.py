@@ -22,6 +22,11 @@ def test_later_layers_win(tmp_path: Path):
 def test_the_demo_recipe_is_named_in_the_row():
     assert load_settings("caddm", demo=True).tag == "small"
     assert load_settings("caddm", demo=False).tag == ""
+    assert load_settings("caddm", demo=True, tagged=False).tag == ""
+    assert load_settings("caddm", demo=True, overrides=["train.epochs=0"]).tag == ""
+    assert load_settings("caddm", demo=True, overrides=["tag=mine"], tagged=False).tag == "mine"
+    assert load_settings("caddm", demo=True, overrides=["tag=''"]).tag == ""
+    assert load_settings("caddm", demo=True, made_from={"tag": "theirs"}, tagged=False).tag == "theirs"
 
 
 def test_a_checkpoint_brings_its_own_options_and_faces():
