@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -34,11 +35,22 @@ def installed(project: Path, site: Path) -> Path:
     return site
 
 
-def bench_with(site: Path, cwd: Path, line: str, **options: object) -> str:
-    """Run a command in a process of its own that finds what is installed in `site`."""
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from crossfake.benchmark.cli.main import main
+for command in json.loads(sys.argv[1]):
+    code = main(command)
+    print("=====")
+    if code:
+        sys.exit(code)
+"""
+
+
+def bench_with(site: Path, cwd: Path, *commands: list[str]) -> list[str]:
+    """Run commands in a process that finds what is installed in `site`; return what each of them prints."""
     places = [str(site), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, "-m", "crossfake.benchmark.cli.main", *words(line, **options)],
+        [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(commands)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
         cwd=cwd,
         capture_output=True,
@@ -46,7 +58,7 @@ def bench_with(site: Path, cwd: Path, line: str, **options: object) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.split("=====\n")[:-1]
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +95,22 @@ def test_the_detector_in_a_file_runs(tiny_world, tmp_path, monkeypatch, capsys):
 
 def test_the_detector_in_a_package_is_installed_listed_checked_and_run(packaging, tiny_world, tmp_path):
     site = installed(written("your_detector.md", tmp_path / "own"), tmp_path / "site")
-    assert "Smooth faces are fake" in bench_with(site, tmp_path, "list detectors")
-    out = bench_with(site, tmp_path, "check contrast")
-    assert "uint8 (5, 64, 64, 3)" in out  # the card's option, not the class's default
-    assert "1 arrays, same scores" in out
-    assert "uint8 (5, 96, 96, 3)" in bench_with(site, tmp_path, "check contrast --set options.size=96")
-    asked = "run --detector contrast --train ff++ --test celebdf --runs runs --set score.draws=10 --workers 0"
-    assert "contrast" in bench_with(site, tmp_path, asked, data=tiny_world)
+    listed, checked, larger, ran = bench_with(
+        site,
+        tmp_path,
+        words("list detectors"),
+        words("check contrast"),
+        words("check contrast --set options.size=96"),
+        words(
+            "run --detector contrast --train ff++ --test celebdf --runs runs --set score.draws=10 --workers 0",
+            data=tiny_world,
+        ),
+    )
+    assert "Smooth faces are fake" in listed
+    assert "uint8 (5, 64, 64, 3)" in checked  # the card's option, not the class's default
+    assert "1 arrays, same scores" in checked
+    assert "uint8 (5, 96, 96, 3)" in larger
+    assert "contrast" in ran
     assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1
 
 
@@ -98,9 +119,15 @@ def test_the_dataset_in_a_file_and_in_a_package(packaging, clips, tmp_path, caps
     assert bench("check", f"{folder}/clips.py:Clips", data=clips) == 0
     assert "local/clips keeps its contract" in capsys.readouterr().out
     site = installed(folder, tmp_path / "site")
-    assert "Clips (example)" in bench_with(site, tmp_path, "list datasets")
-    bench_with(site, tmp_path, "check clips", data=clips)
     toy = f"{Path(__file__).parent / 'benchmark' / 'toy.py'}:Brightness"
     asked = "run --train clips --test clips --runs runs --set score.draws=10 --workers 0"
-    assert "clips" in bench_with(site, tmp_path, asked, detector=toy, data=clips)
+    listed, _, ran = bench_with(
+        site,
+        tmp_path,
+        words("list datasets"),
+        words("check clips", data=clips),
+        words(asked, detector=toy, data=clips),
+    )
+    assert "Clips (example)" in listed
+    assert "clips" in ran
     assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1

@@ -35,7 +35,8 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         fast_bf16 = jax.default_backend() != "cpu"
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=fast_bf16)
         self.optimizer = make_optimizer(settings)
-        self.moments = jax.device_put(self.optimizer.init(detector.weights[0]), detector.whole)
+        # Compiled whole: by itself, each shape of weight would be.
+        self.moments = jax.jit(self.optimizer.init, out_shardings=detector.whole)(detector.weights[0])
         self.update = jax.jit(self._compute_update, donate_argnums=0, out_shardings=detector.whole)
 
     def _update(self, batch: Arrays) -> Named:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import importlib
 import pickle
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 from crossfake.benchmark.core.types import LostFrame
+from crossfake.old_paths import OLD_PATHS
 
 # What was documented, and what is now.
 DOCUMENTED = [
@@ -24,34 +24,28 @@ DOCUMENTED = [
     ("crossfake.detectors.torch_detector", "TorchDetector", "crossfake.plugin.torch"),
 ]
 
-IMPORT_BOTH = """
-import importlib, json, sys, warnings
 
-warnings.simplefilter("always")
-told = []
-for old, name, new in json.loads(sys.argv[1]):
-    with warnings.catch_warnings(record=True) as caught:
+@pytest.fixture(autouse=True)
+def never_imported(monkeypatch):
+    """Forget the old paths that this process has imported, as they are told once."""
+    for old, _, _ in DOCUMENTED:
+        for path in (old, old.rpartition(".")[0]):
+            if path in OLD_PATHS or path.rpartition(".")[0] in OLD_PATHS:
+                monkeypatch.delitem(sys.modules, path, raising=False)
+
+
+@pytest.mark.parametrize(("old", "name", "new"), DOCUMENTED)
+def test_old_paths_give_the_same_objects_and_say_once_what_to_import(old, name, new):
+    backend = new.removeprefix("crossfake.plugin").lstrip(".")
+    if backend in ("torch", "jax"):
+        pytest.importorskip(backend)
+    package = old.removesuffix(".layers")  # Whose modules aren't told one by one.
+    with pytest.warns(DeprecationWarning, match="goes with") as told:
         first, again = importlib.import_module(old), importlib.import_module(old)
-    assert first is again is sys.modules[first.__name__], old
+    assert [str(w.message) for w in told] == [f"{package} goes with the next version: import {new}"]
+    assert first is again is sys.modules[first.__name__]
     assert first.__spec__.name == first.__name__ != old
     assert getattr(first, name) is getattr(importlib.import_module(new), name)
-    told.append([f"{w.category.__name__}: {w.message}" for w in caught])
-print(json.dumps(told))
-"""
-
-
-def run_python(code: str, *argv: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_old_paths_give_the_same_objects_and_say_once_what_to_import():
-    missing = {f"crossfake.plugin.{backend}" for backend in ("torch", "jax") if not find_spec(backend)}
-    cases = [case for case in DOCUMENTED if case[2] not in missing]
-    for (old, _, new), told in zip(cases, json.loads(run_python(IMPORT_BOTH, json.dumps(cases))), strict=True):
-        package = old.removesuffix(".layers")  # Whose modules aren't told one by one.
-        assert told == [f"DeprecationWarning: {package} goes with the next version: import {new}"]
 
 
 def test_the_line_that_imports_is_the_one_that_is_told(tmp_path):

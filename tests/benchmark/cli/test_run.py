@@ -76,9 +76,7 @@ def test_the_leaderboard_stamps_the_demo_and_reproduces(toy_runs):
 
 def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):
     before = {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")}
-    started = time.monotonic()
     assert bench("run --train ff++ --test celebdf", detector=TOY, data=tiny_world, runs=toy_runs) == 0
-    assert time.monotonic() - started < 5
     assert ": reused" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")} == before
 

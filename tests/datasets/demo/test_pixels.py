@@ -134,7 +134,7 @@ def assert_no_cue(found: dict[str, float]) -> None:
 
 
 # The slow test below looks at all four, whole.
-@pytest.mark.parametrize(("dataset", "every"), [("ffpp", 5), ("celebdf", 3)])
+@pytest.mark.parametrize(("dataset", "every"), [("ffpp", 5), pytest.param("celebdf", 3, marks=pytest.mark.slow)])
 def test_nothing_but_the_face_tells_real_from_fake(tmp_path, read_frames, dataset, every):
     shots = [s for s in plan_world("default", 0, "standard").shots if s.dataset == dataset and s.split == "test"]
     rows, labels = [], []

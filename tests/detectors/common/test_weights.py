@@ -78,7 +78,8 @@ def test_arrays_that_cannot_be_written_to_load_and_are_left_alone(detector, weig
     for value in frozen.values():
         value.setflags(write=False)
     detector.load(frozen)
-    assert all(np.array_equal(detector.state()[k], v) for k, v in weights.items())
+    state = detector.state()
+    assert all(np.array_equal(state[k], v) for k, v in weights.items())
 
 
 @pytest.mark.parametrize(

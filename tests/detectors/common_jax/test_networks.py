@@ -22,7 +22,9 @@ from timm.models.xception import Block as TimmBlock
 
 def mbconv(stage: int, index: int, inner: int, outer: int, kernel: int, stride: int, expand: int) -> tuple[Any, Any]:
     ours = efficientnet.MBConv(inner, outer, kernel, expand, Init(0), stride=stride, momentum=0.01, drop=0.0)
-    return ours, timm.create_model("tf_efficientnet_b3", bn_momentum=0.01).blocks[stage][index]
+    with torch.device("meta"):  # Its weights are replaced.
+        theirs = timm.create_model("tf_efficientnet_b3", bn_momentum=0.01)
+    return ours, theirs.blocks[stage][index].to_empty(device="cpu")
 
 
 def basic(inner: int, outer: int, stride: int, pooled: bool) -> tuple[Any, Any]:

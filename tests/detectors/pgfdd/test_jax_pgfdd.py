@@ -126,8 +126,9 @@ def test_a_training_pass_matches_the_released_code(weights, golden, image, label
     for name, gradient in found.gradients.items():
         # Biases that a batch norm takes off again have gradients of rounding errors.
         assert np.linalg.norm(gradient) == pytest.approx(float(rows[name]), rel=0.02, abs=1e-6), name
+    state = detector.state()
     for name, value in facts["trainmode_B8_S64"]["bn_after_one_forward_first8"].items():
-        np.testing.assert_allclose(detector.state()[name].ravel()[:8], value, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(state[name].ravel()[:8], value, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.slow

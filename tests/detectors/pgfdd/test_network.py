@@ -72,6 +72,7 @@ def test_inference_matches_the_released_code_whatever_the_path(weights, golden, 
     assert not np.array_equal(short["cls_fused"], exact["cls_fused"])  # They are two computations.
 
 
+@pytest.mark.slow
 def test_training_outputs_and_losses_match_with_running_statistics(weights, golden, image, labels):
     detector = built().load(weights).freeze_noise()
     before = detector.state()["encoder_f.bn1.running_mean"]
@@ -199,7 +200,9 @@ def test_adain_matches(golden, signed):
     torch.testing.assert_close(adain(content, style).mean((2, 3)), style.mean((2, 3)))
 
 
-@pytest.mark.parametrize(("backbone", "checkpointing"), [("resnet34", False), ("efficientnet-b3", True)])
+@pytest.mark.parametrize(
+    ("backbone", "checkpointing"), [("resnet34", False), pytest.param("efficientnet-b3", True, marks=pytest.mark.slow)]
+)
 def test_other_backbones_have_the_same_interface(backbone, checkpointing, image):
     detector = Pgfdd(backbone=backbone, width=16, input_size=64, checkpointing=checkpointing).freeze_noise()
     found = detector.training_pass(image(2, 64), [0, 1], [0, 2], [3, 4])

@@ -125,7 +125,8 @@ def test_a_batch_without_a_pair_is_passed_over(backend):
         assert session.step(batch) == {}
         assert session.gradients(batch) == ({}, {})
     assert session.done == 0
-    assert all(np.array_equal(detector.state()[k], v) for k, v in before.items())
+    after = detector.state()
+    assert all(np.array_equal(after[k], v) for k, v in before.items())
     if backend == "torch":  # Elsewhere it would have to be compiled.
         assert np.isfinite(session.step({k: v[3:5] for k, v in make_batch().items()})["loss"])
         assert session.done == 1
