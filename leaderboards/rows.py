@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isclose
 
 from ..benchmark.core.cell_description import CellDescription
 from ..benchmark.core.errors import BenchError, make_unknown_error
@@ -274,7 +275,15 @@ def _find_standings(
     whole = [(i, row) for i, row in whole if not any(row.results[t].contaminated for t in tests)]
     compared = [columns[t] for t in tests] if columns.keys() >= {*tests} else []
     found = find_standings(compared, [i for i, _ in whole])
-    return [(row, found.get(i) or average_counted([bounds[row.key, t] for t in tests])) for i, row in whole]
+    standings = [found.get(i) or average_counted([bounds[row.key, t] for t in tests]) for i, row in whole]
+    return [(row, _show_one_interval(row, tests, one)) for (_, row), one in zip(whole, standings, strict=True)]
+
+
+def _show_one_interval(row: Row, tests: Sequence[str], standing: Standing) -> Standing:
+    """Give the mean over a single test set the interval that the same number has there, unless videos were missed."""
+    auc = row.results[tests[0]].metrics[AUC]
+    same = len(tests) == 1 and auc.value is not None and isclose(auc.value, standing.mean.value or 0)
+    return standing._replace(mean=auc) if same else standing
 
 
 def _make_row(key: str, name: str, backend: str, train: str, by_test: dict[str, list[Card]]) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import crossfake
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,4 +101,6 @@ def test_a_groups_number_has_one_interval_wherever_it_stands(runs, tmp_path, cap
         shown = format_estimate(own)
         assert shown in capsys.readouterr().out
         assert f"{summary['group']} {shown} (n 5; 4 of 4 groups)" in md
+        compared = crossfake.compare(card.folder, card.folder, draws=50)[0][card.cell.test]
+        assert compared.a == compared.b == card.video.auc
         assert re.sub(r"<[^>]*>", "", html).count(shown) >= 2  # In the row and in the group's own.

@@ -7,6 +7,7 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stages.sources import DataRoot
 from crossfake.datasets.demo.world import DemoWorld
+from crossfake.leaderboards.load import load_cards
 from crossfake.leaderboards.protocols import describe_origin
 from crossfake.leaderboards.rows import find_row, make_tables
 
@@ -205,3 +206,12 @@ def test_a_row_tells_where_its_weights_come_from(make):
         "weights trained here, trained on ff++:c23; training videos abc, without 1 video; selected on source val; "
         "threshold from ff++:c23 val (contaminated: trained on 3 of 20 videos)"
     )
+
+
+def test_the_mean_over_one_test_set_has_the_interval_that_stands_there(runs):
+    (table,) = make_tables(card for card in load_cards(runs) if card.status == "done")
+    means = {
+        row.key: (table.standings[row.key].mean, row.results["celebdf"].metrics["video.auc"]) for row in table.rows
+    }
+    assert len(means) == 2
+    assert all(mean == auc for mean, auc in means.values())
