@@ -132,7 +132,8 @@ def describe_checkpoint(path: Path | str) -> ModelCard:
 def list_published(name: str = "") -> list[dict[str, str]]:
     """Return what papers and projects report of a detector or test set, a line a number; all of it without a name.
 
-    Each line has source, detector, backbone, train, test, metric, level, value (0 to 1), citation and year.
+    Each line has source, detector, backbone, train, test, metric, level, value (0 to 1), protocol, selection (on what
+    the checkpoint was chosen), citation and year.
 
     Raises:
         BenchError: nothing is about a detector or test set of this name.

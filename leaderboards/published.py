@@ -53,7 +53,10 @@ class Reported:
 
 @cache
 def read_published() -> tuple[dict[str, str], ...]:
-    """Read published.csv: source, detector, backbone, train, test, metric, level, value (0 ... 1), citation."""
+    """Read published.csv: source, detector, backbone, train, test, metric, level, value (0..1), and what follows.
+
+    `protocol` and `selection` (on what the checkpoint was chosen) are empty where nobody has looked.
+    """
     with FILE.open(encoding="utf-8", newline="") as file:
         return tuple(csv.DictReader(file))
 

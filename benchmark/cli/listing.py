@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..core.display import say
@@ -12,6 +13,27 @@ if TYPE_CHECKING:
     from ..core.registry import Entry
 
 KINDS = ("detectors", "datasets")
+FIELDS = {
+    "paper": "paper",
+    "venue": "venue",
+    "year": "year",
+    "url": "where",
+    "license": "licence",
+    "weights": "weights",
+    "input": "input",
+    "crop": "crop",
+    "normalisation": "normalisation",
+    "pooling": "pooling",
+    "faithful_to": "a row is faithful to",
+}
+PAGE = """\
+# Detectors
+
+The cards of the detectors that come with crossfake, as `bench list detectors --markdown` prints them; a test compares.
+`variant` says whose detector it is: as in the paper, as its authors released it, or as in DeepfakeBench; one that isn't
+the default stands in the row's name. The papers' recipes are in `configs/`. `bench info NAME` shows a card with all
+options and published numbers.
+"""
 
 
 def add_parser(verbs: common.Verbs) -> None:
@@ -21,12 +43,16 @@ def add_parser(verbs: common.Verbs) -> None:
     )
     p.add_argument("kind", nargs="?", choices=KINDS, metavar="detectors|datasets", help="default: both")
     common.add_json(p, "names and cards")
+    p.add_argument("--markdown", action="store_true", help="the shipped detectors' cards as a page: docs/detectors.md")
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Print names with their titles, or all there is to know as JSON."""
     from ..core.registry import Registry, datasets, detectors
 
+    if arguments.markdown:
+        say(format_page(detectors.entries()))
+        return 0
     registries: list[Registry] = [r for r in (detectors, datasets) if arguments.kind in (None, r.kind)]
     if arguments.json:
         listed = {r.kind: [_entry_as_dict(e) for e in r.entries()] for r in registries}
@@ -38,6 +64,28 @@ def show(arguments: argparse.Namespace) -> int:
         width = max(len(name) for name, _ in found) + 2
         say("\n".join([f"{registry.kind}:", *(f"  {name:<{width}}{about}" for name, about in found)]))
     return 0
+
+
+def format_page(entries: Sequence[Entry]) -> str:
+    """Return docs/detectors.md: the cards of the shipped detectors among these."""
+    shipped = [e for e in entries if e.target.startswith("crossfake.")]
+    cards: dict[str, dict[str, object]] = {}
+    backends: dict[str, list[str]] = {}
+    for entry in sorted(shipped, key=lambda e: e.backend != "torch"):  # Ports repeat a part of PyTorch's card.
+        cards.setdefault(entry.name, dict(entry.card))
+        backends.setdefault(entry.name, []).append(entry.backend)
+    lines = [PAGE]
+    for name in sorted(cards):
+        lines += [f"## {name}", "", str(cards[name].get("title", "")), ""]
+        told = {title: cards[name].get(key) for key, title in FIELDS.items()}
+        defaults = ", ".join(f"{k} {v}" for k, v in _as_dict(cards[name].get("defaults")).items())
+        told |= {"defaults": defaults, "backends": ", ".join(backends[name])}
+        lines += [*(f"- {title}: {value}" for title, value in told.items() if value), ""]
+    return "\n".join(lines).rstrip()
+
+
+def _as_dict(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _format_plugin(entries: list[Entry]) -> tuple[str, str]:

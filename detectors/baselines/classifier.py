@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
+from ...benchmark.core.errors import BenchError, require_known
 from ...benchmark.core.registry import detectors
+from ..common import efficientnet_names
 from ..common.options import Options
+from ..common_torch import xception
+from ..common_torch.efficientnet import make_efficientnet_b4
 from ..common_torch.timm_models import create_timm_model
 from .plain import PlainClassifier
 from .shared import ClassifierMixin
+
+VARIANTS = ("paper", "deepfakebench")
+
+
+def _name_efficientnet(name: str) -> str:
+    theirs = efficientnet_names.to_lukemelas_name("efficientnet-b4", name)
+    return efficientnet_names.to_deepfakebench_name(theirs)
+
+
+_BENCH_NAMES: dict[str, Callable[[str], str]] = {
+    "legacy_xception": xception.to_deepfakebench_name,
+    "tf_efficientnet_b4": _name_efficientnet,
+}
 
 
 @detectors.register(
@@ -22,6 +40,7 @@ from .shared import ClassifierMixin
     url="https://arxiv.org/abs/1901.08971",
     input_size=256,
     options={"arch": "legacy_xception", "input_size": 256},
+    defaults={"variant": "paper"},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 @detectors.register(
@@ -34,6 +53,7 @@ from .shared import ClassifierMixin
     input_size=256,
     paper="EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
     options={"arch": "tf_efficientnet_b4", "input_size": 256},
+    defaults={"variant": "paper"},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 @detectors.register(
@@ -60,17 +80,43 @@ from .shared import ClassifierMixin
 class ImageClassifier(ClassifierMixin, PlainClassifier):
     """A timm model with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.
 
-    The options are those of `ClassifierMixin`.
+    The options are those of `ClassifierMixin`, and `variant`: `deepfakebench` for Xception and EfficientNet-B4 with its
+    names of weights and, of the latter, its stem and paddings.
 
     Raises:
         BenchError: an option isn't valid, or the network can't be had.
     """
 
+    def __init__(
+        self,
+        arch: str,
+        input_size: int = 224,
+        pretrained: bool = False,
+        arch_args: Options | None = None,
+        variant: str = "paper",
+    ):
+        require_known("classifier variant", variant, VARIANTS)
+        if variant == "deepfakebench" and arch not in _BENCH_NAMES:
+            raise BenchError(f"{arch} has no variant 'deepfakebench'; xception and efficientnet-b4 have")
+        self.arch, self.variant = arch, variant
+        super().__init__(arch, input_size, pretrained, arch_args)
+
     def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: Options) -> None:
-        """Start with timm's network."""
-        network: Any = create_timm_model(arch, pretrained, "arch_args", num_classes=2, **arch_args)
+        """Start with timm's network, or DeepfakeBench's of it."""
+        if self.variant == "deepfakebench" and arch == "tf_efficientnet_b4":
+            network: Any = make_efficientnet_b4("aa_in1k", pretrained, padded_stem=False)
+        else:
+            network = create_timm_model(arch, pretrained, "arch_args", num_classes=2, **arch_args)
         PlainClassifier.__init__(self, network, input_size)
         self.takes_any_size = not network.pretrained_cfg.get("fixed_input_size")  # As vision transformers have.
+
+    def reference_name(self, name: str) -> str:
+        """Return DeepfakeBench's name of one of our weights, where the variant is its own."""
+        return _BENCH_NAMES[self.arch](name) if self.variant == "deepfakebench" else name
+
+    def is_unused(self, name: str) -> bool:
+        """Tell whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
+        return self.variant == "deepfakebench" and name.startswith("backbone.adjust_channel.")
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` (N, 2), and the pooled `features` (N, C) that they are linear in."""
