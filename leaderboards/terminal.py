@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import isclose
 
-from ..benchmark.core.scorecard import Card, GroupCell, Level, LevelCell, ScoreCard
+from ..benchmark.core.scorecard import AttributeTests, Card, GroupCell, Level, LevelCell, MethodCell, ScoreCard
 from ..benchmark.stats.calibration import TEMPERATURES
 from ..benchmark.stats.seed_pooling import PooledMetrics, summarise_groups
 from .markdown import Grid, format_estimate, format_gap, format_grid
@@ -98,7 +98,41 @@ def make_card_tables(card: ScoreCard, everybody: bool = True) -> list[Grid]:
     found += [
         ([attribute, *header], _group_rows(groups, level, everybody)) for attribute, groups in card.groups.items()
     ]
+    if level == "video":
+        found += [_make_tests_table(card)] if card.group_tests else []
+        found += [_make_methods_table(a, groups) for a, groups in card.method_groups.items() if any(groups.values())]
     return found
+
+
+TESTED = {"fpr": "FPR", "tpr": "TPR", "odds": "FPR and TPR", "dp": "share called fake", "acc": "accuracy", "auc": "AUC"}
+
+
+def _make_tests_table(card: ScoreCard) -> Grid:
+    """Return whether groups of videos differ, in which pairs, and the smallest gap that would show."""
+    rows = [
+        [attribute, TESTED[rate], *_format_test(of, rate)]
+        for attribute, of in card.group_tests.items()
+        for rate in TESTED
+        if rate in of.tests
+    ]
+    return ["groups of videos", "differ in", "p (permutation)", "pairs (p, Holm)", "smallest gap that would show"], rows
+
+
+def _format_test(of: AttributeTests, rate: str) -> list[str]:
+    test = of.tests[rate]
+    differing = [f"{', '.join(p.groups)} ({p.p_holm:.3f})" for p in test.pairs if p.p_holm < 0.05]
+    gap = of.smallest_gap.get(rate)
+    shown = "none would" if gap is None else f"{gap:.2f}"
+    return [f"{test.p:.3f}", "; ".join(differing), shown if rate in of.smallest_gap else ""]
+
+
+def _make_methods_table(attribute: str, groups: dict[str, dict[str, MethodCell]]) -> Grid:
+    methods = sorted({m for cells in groups.values() for m in cells})
+    rows = [
+        [g, *(f"{format_estimate(cells[m].auc)} (n {cells[m].n_fake})" if m in cells else "" for m in methods)]
+        for g, cells in groups.items()
+    ]
+    return [f"video AUC by {attribute} and method", *methods], rows
 
 
 def _group_rows(groups: dict[str, GroupCell], level: Level, everybody: bool) -> list[list[str]]:

@@ -26,10 +26,11 @@ NO_THRESHOLD = "0.5"
 
 
 class MethodCell(Record):
-    """The videos of one manipulation against all real ones."""
+    """The videos of one manipulation against all real ones; `tpr` is at the threshold, and not in older files."""
 
     auc: EstimateField = Field(validation_alias="video.auc", serialization_alias="video.auc")
     n_fake: int
+    tpr: EstimateField = Field(UNKNOWN, validation_alias="video.tpr", serialization_alias="video.tpr")
 
 
 class LevelCell(Record):
@@ -98,6 +99,33 @@ class GroupCell(Record):
 
 Groups = dict[str, dict[str, GroupCell]]
 """By attribute and group."""
+
+
+class PairTest(Record):
+    """Whether two groups differ: `p_holm` is corrected for the number of pairs."""
+
+    groups: tuple[str, str] = Field(strict=False)
+    p: float
+    p_holm: float
+
+
+class RateTest(Record):
+    """Whether any of several groups differ in a rate, by permutation, and which two."""
+
+    p: float
+    pairs: list[PairTest]
+
+
+class AttributeTests(Record):
+    """Whether the groups of an attribute differ, and what gap could have been shown.
+
+    `tests` are by `fpr`, `tpr`, `odds` (both), `dp` (share called fake), `acc` and `auc`; `smallest_gap` (`fpr`, `auc`)
+    is the smallest between any two groups that is shown with a chance of 80 %, None where none is.
+    """
+
+    groups: list[str]
+    tests: dict[str, RateTest]
+    smallest_gap: dict[str, float | None]
 
 
 Point = Annotated[tuple[float, float], Field(strict=False)]
@@ -249,6 +277,7 @@ PathWithin = Annotated[str, AfterValidator(_require_within)]
 class ScoreCard(_Filed):
     """What was measured of a table of predictions, and where that comes from.
 
+    `group_tests` are by attribute; `method_groups` by attribute, group and method, against the group's real videos.
     `metrics` are by name, such as `video.auc`; `video` and `frame` have them by attribute, `card.video.auc.value`.
     `faces` is the folder of the face store, `artifacts` the outlines of what a detector takes for artifacts, by video.
     `predictions` is their file, beside the scorecard's, and `validation` that which the threshold was fixed on.
@@ -262,6 +291,8 @@ class ScoreCard(_Filed):
     metrics: dict[str, EstimateField]
     methods: dict[str, MethodCell]
     groups: Groups
+    group_tests: dict[str, AttributeTests] = Field(default_factory=dict)
+    method_groups: dict[str, dict[str, dict[str, MethodCell]]] = Field(default_factory=dict)
     curves: Curves
     threshold: Threshold
     temperature: float | None = None

@@ -80,15 +80,17 @@ def _fisher(n0: int, n1: int) -> NDArray[np.float64]:
     return p
 
 
-def power(n0: int, rate0: float, n1: int, rate1: float, alpha: float = ALPHA) -> float:
+def power(
+    n0: int, rate0: float, n1: int, rate1: float, alpha: float = ALPHA, most_outcomes: int = MAX_OUTCOMES
+) -> float:
     """Return the chance that rates of `n0` and `n1` videos are found different.
 
-    Boschloo's test by enumeration; with more than MAX_OUTCOMES outcomes the z-test of pooled rates, in the normal
+    Boschloo's test by enumeration; with more than `most_outcomes` outcomes the z-test of pooled rates, in the normal
     limit.
     """
     from scipy.stats import binom, norm
 
-    if n0 * n1 > MAX_OUTCOMES:
+    if n0 * n1 > most_outcomes:
         pooled = (n0 * rate0 + n1 * rate1) / (n0 + n1)
         critical = norm.ppf(1 - alpha / 2) * np.sqrt(pooled * (1 - pooled) * (1 / n0 + 1 / n1))
         deviation = np.sqrt(rate0 * (1 - rate0) / n0 + rate1 * (1 - rate1) / n1)
@@ -97,17 +99,19 @@ def power(n0: int, rate0: float, n1: int, rate1: float, alpha: float = ALPHA) ->
     return float(one @ find_rejections(n0, n1, alpha) @ other)
 
 
-def smallest_gap(n0: int, rate0: float, n1: int, wanted: float, alpha: float = ALPHA) -> float | None:
+def smallest_gap(
+    n0: int, rate0: float, n1: int, wanted: float, alpha: float = ALPHA, most_outcomes: int = MAX_OUTCOMES
+) -> float | None:
     """Return by how much the rate of `n1` videos must exceed `rate0` to be shown with power `wanted`; None: never."""
-    return _search_smallest(lambda gap: power(n0, rate0, n1, rate0 + gap, alpha) >= wanted, 1 - rate0)
+    return _search_smallest(lambda gap: power(n0, rate0, n1, rate0 + gap, alpha, most_outcomes) >= wanted, 1 - rate0)
 
 
 def auc_deviation(auc: float, n_real: int, n_fake: int) -> float:
     """Return the standard deviation of an AUC measured on so many videos."""
-    from scipy.stats import multivariate_normal, norm
+    from scipy.special import ndtri, owens_t
 
-    shift = float(norm.ppf(auc))
-    both = float(multivariate_normal.cdf([shift, shift], cov=[[1, 0.5], [0.5, 1]]))  # Two fakes above one real.
+    # Two fakes above one real: both of two normal variables of correlation 1/2 below the shift (Owen 1956).
+    both = auc - 2 * float(owens_t(ndtri(auc), 3**-0.5))
     pairs = n_real * n_fake
     return float(np.sqrt((auc * (1 - auc) + (n_real + n_fake - 2) * (both - auc**2)) / pairs))
 

@@ -24,7 +24,6 @@ from ..core.scorecard import (
     Groups,
     Histogram,
     Level,
-    MethodCell,
     ScoreCard,
     Threshold,
 )
@@ -39,12 +38,14 @@ from .attributes import (
     with_attributes,
 )
 from .group_gaps import SeedScores, measure_fairness
+from .group_rates import Scored
+from .group_tests import compare_attributes
 from .influence import Measured, Samples, measure_mean
 from .intervals import Parts, average_over_seeds, estimate_mean, estimate_ranking, estimate_share
+from .method_rates import measure_method_groups, measure_methods
 from .metrics import RANK_METRICS
 from .people import People, find_people, number_apart
 from .rankings import measure_ranking
-from .shares import share_tail
 
 _FLAT = ("logit", "dataset", "method", "identity")
 SOURCE_VAL = "largest TPR - FPR on the source val split"
@@ -168,31 +169,38 @@ def compute_scorecard(
     one = make_seed_scores(frames, threshold, temperature)
     videos, people = one.videos, find_shared_people([one])
     result, groups = measure_metrics([one], people, draws)
+    scored, known = Scored(videos, np.arange(len(videos)), people, one.at), attribute_columns(frames)
     metadata = metadata or PredictionsMetadata()
-    official = len(videos) if metadata.official is None else metadata.official
-    coverage = Coverage(official=official, scored=len(videos), dropped=metadata.dropped)
-    if metadata.several_people is not None:
-        coverage = coverage.model_copy(update={"several_people": metadata.several_people})
     return ScoreCard(
         schema_version=SCHEMA_VERSION,
         kind="scorecard",
         status="done",
         cell=metadata.cell,
         metrics=result,
-        methods=_measure_methods(videos, people),
+        methods=measure_methods(scored),
         groups=groups,
+        group_tests=compare_attributes(scored, known),
+        method_groups=measure_method_groups(scored, known),
         curves=_make_curves(videos),
         threshold=Threshold(value=one.at, rule=NO_THRESHOLD if threshold is None else rule),
         temperature=temperature,
         counts=_count_samples(videos, frames),
         remarks=[*collect_remarks(frames), *_remark_nobody_known(videos), *_remark_unscaled(frames, threshold)],
-        coverage=coverage,
+        coverage=_count_coverage(metadata, len(videos)),
         throughput=metadata.throughput,
         params=metadata.params,
         flops=metadata.flops,
         faces=metadata.faces,
         artifacts=metadata.artifacts,
     )
+
+
+def _count_coverage(metadata: PredictionsMetadata, scored: int) -> Coverage:
+    official = scored if metadata.official is None else metadata.official
+    coverage = Coverage(official=official, scored=scored, dropped=metadata.dropped)
+    if metadata.several_people is None:
+        return coverage
+    return coverage.model_copy(update={"several_people": metadata.several_people})
 
 
 def _remark_nobody_known(videos: pd.DataFrame) -> list[str]:
@@ -280,24 +288,6 @@ def estimate_metric(name: str, found: Measured, samples: Samples, *, n: int, par
     if name in RANK_METRICS:
         return estimate_ranking(found, samples.people, samples.classes, n=n, parts=parts)
     return (estimate_share if name == "acc" else estimate_mean)(found, samples.people, n=n, parts=parts)
-
-
-def _measure_methods(videos: pd.DataFrame, people: People) -> dict[str, MethodCell]:
-    """Score each manipulation against all real videos, with intervals that hold for all of them at once."""
-    if "method" not in videos:
-        return {}
-    methods = sorted(set(videos.loc[videos["label"] == FAKE, "method"]))
-    return {m: _measure_method(videos, m, people, share_tail(len(methods))) for m in methods}
-
-
-def _measure_method(videos: pd.DataFrame, method: str, people: People, tail: float) -> MethodCell:
-    chosen = np.flatnonzero((videos["label"] == REAL) | (videos["method"] == method))
-    part = videos.iloc[chosen]
-    label, score = part["label"].to_numpy(np.int64), part["score"].to_numpy(float)
-    samples = Samples(label, score, np.arange(len(part)), people.restrict(chosen))
-    auc = measure_ranking(samples, ["auc"])["auc"]
-    whole = estimate_ranking(auc, samples.people, samples.classes, n=len(label), tail=tail)
-    return MethodCell(auc=whole, n_fake=int((label == FAKE).sum()))
 
 
 def _make_curves(videos: pd.DataFrame) -> Curves:

@@ -1,0 +1,206 @@
+"""Tests of groups: against exact ones, their level and power, and gaps' intervals in worlds with few people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossfake.benchmark.core.scorecard import AttributeTests
+from crossfake.benchmark.stats.group_gaps import measure_groups
+from crossfake.benchmark.stats.group_rates import Scored
+from crossfake.benchmark.stats.group_tests import compare_attributes, compare_groups, fisher_p
+from crossfake.benchmark.stats.method_rates import measure_method_groups, measure_methods
+from crossfake.benchmark.stats.people import number_apart
+from hypothesis import given
+from hypothesis import strategies as st
+from people_worlds import SOURCE, make_ffpp, shift_of
+from scipy.stats import fisher_exact, kruskal, norm, permutation_test
+
+FF_CELLS = [45, 40, 7, 6]
+"""Real videos of the four largest groups of gender and race in FF++'s test split."""
+
+
+def alarms_of(cells: list[int], rates: list[float], rng: np.random.Generator) -> Scored:
+    """Reals alone, each of somebody else, of whom `rates` are called fake, and as many fakes that are all found."""
+    groups = np.repeat([f"g{i}" for i in range(len(cells))], cells)
+    n = len(groups)
+    score = np.r_[(rng.random(n) < np.repeat(rates, cells)).astype(float), np.ones(n)]
+    table = pd.DataFrame({"label": np.repeat([0, 1], n), "score": score, "group": np.r_[groups, groups].astype(object)})
+    return Scored(table, np.arange(2 * n), number_apart(np.arange(2 * n)), 0.5)
+
+
+def compare(scored: Scored) -> AttributeTests:
+    names = scored.table["group"].to_numpy()
+    return compare_groups([scored], names, sorted(set(names)))
+
+
+def pairs_that_differ(found: AttributeTests, rate: str) -> list[tuple[str, str]]:
+    return [p.groups for p in found.tests[rate].pairs if p.p_holm < 0.05]
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.data())
+def test_fishers_p_is_that_of_scipy(n0, n1, draw):
+    k0, k1 = draw.draw(st.integers(0, n0)), draw.draw(st.integers(0, n1))
+    expected = fisher_exact([[k0, n0 - k0], [k1, n1 - k1]])[1]
+    assert fisher_p(k0, n0, k1, n1) == pytest.approx(expected, abs=1e-9)
+
+
+def test_shares_of_small_groups_are_compared_exactly():
+    table = pd.DataFrame({"label": [0] * 14 + [1] * 14, "score": [1.0] * 6 + [0.0] + [0.0] * 7 + [1.0] * 14})
+    table["group"] = (["a"] * 7 + ["b"] * 7) * 2
+    found = compare(Scored(table, np.arange(28), number_apart(np.arange(28)), 0.5))
+    assert found.tests["fpr"].pairs[0].p == pytest.approx(fisher_exact([[6, 1], [0, 7]])[1])
+    assert found.tests["fpr"].p < 0.01
+    assert found.tests["tpr"].p == 1
+    assert pairs_that_differ(found, "fpr") == [("a", "b")]
+
+
+def test_few_people_with_several_videos_are_dealt_in_every_way():
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(8), 3)
+    score = rng.normal(size=24) + 1.5 * (person < 4)
+    table = pd.DataFrame({"label": [0] * 24 + [1] * 8, "score": np.r_[score, np.full(8, 9.0)]})
+    table["group"] = ["a"] * 12 + ["b"] * 12 + list("aaaabbbb")
+    people = number_apart(np.r_[person, 8 + np.arange(8)])
+    found = compare(Scored(table, np.arange(32), people, 0.5))
+    rate = np.bincount(person, score >= 0.5)
+    apart = permutation_test((rate[:4], rate[4:]), lambda a, b: abs(a.mean() - b.mean()), alternative="greater")
+    assert found.tests["fpr"].pairs[0].p == pytest.approx(apart.pvalue)
+
+
+def test_very_many_people_need_no_permutations():
+    rng = np.random.default_rng(0)
+    scored = alarms_of([3000, 2500], [0.10, 0.13], rng)
+    real = scored.table[scored.table["label"] == 0]
+    expected = kruskal(*(real.loc[real["group"] == g, "score"] for g in ("g0", "g1"))).pvalue
+    assert compare(scored).tests["fpr"].p == pytest.approx(expected, rel=0.02)
+
+
+def test_copies_of_videos_add_no_evidence():
+    rng = np.random.default_rng(1)
+    alone = alarms_of([30, 30], [0.1, 0.4], rng)
+    copies = pd.concat([alone.table] * 5, ignore_index=True)
+    people = number_apart(np.tile(np.arange(120), 5))
+    many = compare(Scored(copies, np.arange(600), people, 0.5))
+    assert many.tests["fpr"].p == pytest.approx(compare(alone).tests["fpr"].p, abs=0.01)
+
+
+def test_a_gap_that_could_not_have_been_shown_is_told():
+    found = compare(alarms_of([45, 40], [0.1, 0.1], np.random.default_rng(0)))
+    assert 0.2 < found.smallest_gap["fpr"] < 0.32
+    few = compare(alarms_of([5, 5], [0.2, 0.2], np.random.default_rng(0)))
+    assert few.smallest_gap["fpr"] is None or few.smallest_gap["fpr"] > 0.6
+
+
+def test_only_groups_that_are_large_enough_are_compared():
+    scored = alarms_of([9, 9, 3], [0.5] * 3, np.random.default_rng(0))
+    assert compare_attributes(scored, ["group"])["group"].groups == ["g0", "g1"]
+    assert compare_attributes(alarms_of([9, 3], [0.5] * 2, np.random.default_rng(0)), ["group"]) == {}
+
+
+def test_methods_of_groups_are_scored_against_the_groups_reals():
+    scored = alarms_of([10, 8], [0.0, 0.5], np.random.default_rng(0))
+    scored.table["method"] = np.where(scored.table["label"] == 0, "real", np.where(np.arange(36) % 2, "A", "B"))
+    cells = measure_method_groups(scored, ["group"])["group"]
+    assert {g: {m: c.n_fake for m, c in of.items()} for g, of in cells.items()} == {
+        "g0": {"A": 5, "B": 5},
+        "g1": {"A": 4, "B": 4},
+    }
+    assert cells["g0"]["A"].auc.value == 1
+    assert cells["g1"]["A"].auc.value < 1
+    assert cells["g1"]["A"].tpr.value == 1
+    whole = measure_methods(scored)["A"]
+    assert (whole.n_fake, whole.auc.n) == (9, 27)
+    assert whole.tpr.lo > cells["g1"]["A"].tpr.lo
+
+
+def level_of(cells: list[int], rates: list[float], worlds: int) -> dict[str, float]:
+    """Return how often the omnibus test, any pair and the gap's interval say that groups differ in FPR."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(worlds):
+        scored = alarms_of(cells, rates, rng)
+        tests = compare(scored)
+        gap = measure_groups("video", [scored], ["group"], 200)[0]["video.fairness.group.f_fpr_range"]
+        found.append((tests.tests["fpr"].p < 0.05, bool(pairs_that_differ(tests, "fpr")), gap.lo > 0))
+    return dict(zip(("omnibus", "pairs", "gap"), np.mean(found, axis=0).tolist(), strict=True))
+
+
+def test_a_group_that_fares_worse_is_seen_beside_small_ones():
+    found = level_of(FF_CELLS, [0.1, 0.4, 0.1, 0.1], worlds=15)
+    assert found["omnibus"] >= 0.6
+
+
+AUCS = [
+    ([78, 60], [0.95, 0.95]),
+    ([78, 60], [0.97, 0.88]),
+    (FF_CELLS, [0.95] * 4),
+    (FF_CELLS, [0.97, 0.82, 0.92, 0.92]),
+    (FF_CELLS, [0.99] * 4),
+    (FF_CELLS, [0.97, 0.97, 0.97, 0.8]),
+    ([45, 40], [0.97, 0.82]),
+]
+RATES = [
+    (FF_CELLS, [0.1] * 4),
+    (FF_CELLS, [0.1, 0.4, 0.1, 0.1]),
+    ([45, 40], [0.1, 0.4]),
+    ([78, 60], [0.1, 0.1]),
+    ([78, 60], [0.1, 0.3]),
+    (FF_CELLS, [0.02] * 4),
+    (FF_CELLS, [0.1, 0.1, 0.1, 0.5]),
+    ([6] * 8, [0.02] * 8),
+]
+
+
+def cover_gaps(cells: list[int], rates: list[float], metric: str, worlds: int) -> dict[str, tuple[float, float]]:
+    """Return how often the interval of a gap, and of the worst group's own rate, holds the truth, and how wide it is.
+
+    People of FF++'s test pairs are of these groups, or of none; their fakes are those of their clips.
+    """
+    s, rng = make_ffpp(), np.random.default_rng(3)
+    owner = np.full(140, -1)
+    owner[rng.permutation(140)[: sum(cells)]] = np.repeat(np.arange(len(cells)), cells)
+    group = owner[s.target]
+    names = np.where(group >= 0, np.char.add("g", group.astype(str)), "").astype(object)
+    shifts = np.array([shift_of(r) for r in rates])[np.maximum(group, 0)]
+    at, found = norm.isf(min(rates)), []
+    lifts = (at - norm.isf(rates))[np.maximum(group, 0)]
+    people, rows = s.people, np.arange(len(names))
+    of_gap, of_worst = ("auc_gap", "worst_auc") if metric == "auc" else ("f_fpr_range", "worst_fpr")
+    for score in s.draw_scores(rng, worlds, SOURCE):
+        own = score + s.label * shifts if metric == "auc" else score + np.where(s.label == 1, 3.0, lifts)
+        table = pd.DataFrame({"label": s.label, "score": own, "group": names})
+        e = measure_groups("video", [Scored(table, rows, people, at)], ["group"], 400)[0]
+        gap, worst = (e[f"video.fairness.group.{name}"] for name in (of_gap, of_worst))
+        true = rates[int(worst.note.partition(";")[0][1:])]
+        widths = gap.hi - gap.lo, worst.hi - worst.lo
+        found.append((gap.lo <= np.ptp(rates) <= gap.hi, worst.lo <= true <= worst.hi, *widths))
+    held, own_held, width, own_width = np.mean(found, axis=0)
+    return {"gap": (float(held), float(width)), "worst": (float(own_held), float(own_width))}
+
+
+def test_intervals_of_a_gap_hold_where_the_smallest_group_fares_worse():
+    assert cover_gaps(FF_CELLS, [0.97, 0.97, 0.97, 0.8], "auc", 15)["gap"][0] >= 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("metric", "cells", "rates"), [*(("auc", *world) for world in AUCS), *(("fpr", *world) for world in RATES)]
+)
+def test_gaps_are_held_in_every_world(metric, cells, rates):
+    found = cover_gaps(cells, rates, metric, 2000)
+    told = " | ".join(f"{held:.1%} | {width:.3f}" for held, width in found.values())
+    print(f"\n| {metric} | {', '.join(map(str, cells))} | {', '.join(map(str, rates))} | {told} |")
+    assert found["gap"][0] >= 0.93
+    assert found["worst"][0] >= 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rates", [[0.1] * 4, [0.1, 0.4, 0.1, 0.1], [0.1, 0.1, 0.1, 0.5]])
+def test_level_and_power_with_the_cells_of_ffpp(rates):
+    found = level_of(FF_CELLS, rates, worlds=5000 if len(set(rates)) == 1 else 2000)
+    print(f"\n| {', '.join(map(str, rates))} | " + " | ".join(f"{share:.1%}" for share in found.values()) + " |")
+    if len(set(rates)) == 1:
+        assert found["omnibus"] <= 0.065
+        assert found["pairs"] <= 0.065
+    if rates[1] == 0.4:
+        assert found["omnibus"] >= 0.8
