@@ -100,7 +100,8 @@ def make_card_tables(card: ScoreCard, everybody: bool = True) -> list[Grid]:
     ]
     if level == "video":
         found += [_make_tests_table(card)] if card.group_tests else []
-        found += [_make_methods_table(a, groups) for a, groups in card.method_groups.items() if any(groups.values())]
+        crossed = card.method_groups.items() if everybody else ()
+        found += [_make_methods_table(a, groups) for a, groups in crossed if any(groups.values())]
     return found
 
 
