@@ -161,7 +161,7 @@ class Cell:
 
     def _describe_protocol(self) -> str:
         if not self.train and self.trained_on.get("world") == "demo" and not self.test.home_root.demo:
-            return "demo, tested on other data"
+            return "demo world, tested on other data"
         return join_protocols((self.train or self.test).home_root, self.test.home_root)
 
 

@@ -17,6 +17,7 @@ from crossfake.benchmark.core.types import FAKE, REAL
 from crossfake.benchmark.stages.plan import Request, check_data, check_names, describe_plan, make_cells, make_plan
 from crossfake.datasets.demo.world import MARKER, DemoWorld
 from crossfake.detectors.common.in_memory import make_entry
+from crossfake.leaderboards.rows import make_tables
 from safetensors.numpy import save_file
 
 FACES = FaceSettings(finder="mediapipe")
@@ -305,3 +306,11 @@ def test_a_path_is_excluded_as_its_id_is(planned):
     source = replace(planned.source(), excluded=frozenset({path}))
     assert [v.id for v in source.split("test")] == ["fake/test.mp4"]
     assert [v.id for v in source.list_excluded("train", "test")] == ["real/test.mp4"]
+
+
+def test_a_checkpoint_of_the_demo_world_is_the_demos_wherever_it_is_tested(planned, make, tmp_path):
+    path = save_checkpoint(tmp_path / "a.safetensors", dataset="ff++:c23", world="demo")
+    told = planned.cell(train=None, checkpoint=path).describe()
+    assert (told.world, told.protocol) == ("demo", "demo world, tested on other data")
+    (table,) = make_tables([make(**{name: getattr(told, name) for name in ("world", "protocol")})])
+    assert table.is_synthetic
