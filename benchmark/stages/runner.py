@@ -46,6 +46,10 @@ SHARED = "contaminated.txt"
 """The test videos that a detector was trained on, as `--exclude` takes them."""
 
 
+OperatingPoint = tuple[float | None, float | None]
+"""Threshold and temperature; None where there is none."""
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How to do the work: nothing here changes a number."""
@@ -56,6 +60,8 @@ class RunOptions:
     engine: str = "inline"
     command: str = ""
     untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
+    stores: dict[tuple[Path, DataSource, str], FaceReader] = field(default_factory=dict)  # What was prepared here.
+    operating_points: dict[Path, OperatingPoint] = field(default_factory=dict)  # By the predictions they are fixed on.
 
     @cached_property
     def _provenance(self) -> Provenance:
@@ -112,7 +118,7 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
             return done
         with hold_lock(cell.folder):
             _describe_run(cell, options)
-            return remake_damaged(partial(_walk_stages, cell, options), options.reporter)
+            return remake_damaged(partial(_walk_stages, cell, options), options.reporter, options.stores.clear)
     except OSError:  # Where nothing can be written, no failure can be recorded either.
         raise
     except BenchError as error:
@@ -156,8 +162,12 @@ class Stages:
         self._ready: tuple[Scores, Cropper] | None = None
 
     def prepare(self, source: DataSource, splits: list[str]) -> FaceReader:
-        """Prepare the faces of some splits."""
-        return source.prepare(splits, self.cell.settings.faces, self.options.reporter, self.options.pool)
+        """Prepare the faces of some splits, once a run."""
+        faces, known = self.cell.settings.faces, self.options.stores
+        asked = source.store_folder(faces), source, "+".join(splits)
+        if asked not in known:
+            known[asked] = source.prepare(splits, faces, self.options.reporter, self.options.pool)
+        return known[asked]
 
     def load_or_train(self) -> tuple[Scores, Cropper]:
         """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
@@ -268,12 +278,18 @@ class Stages:
             f"first: {shared[0]}. To leave them out: --exclude {path}"
         )
 
-    def fit_operating_point(self) -> tuple[float | None, float | None]:
+    def fit_operating_point(self) -> OperatingPoint:
         """Return threshold and temperature fixed on the source validation split; None where that lacks a class."""
+        folder, known = self.cell.folder / "val", self.options.operating_points
+        if folder not in known:
+            known[folder] = self._fit_on(folder)
+        return known[folder]
+
+    def _fit_on(self, folder: Path) -> OperatingPoint:
         source = self.cell.val
         if source is None or len({v.label for v in source.split("val") if v.path.is_file()}) < 2:
             return None, None
-        table, _ = read_predictions(self.predict_split(source, "val", self.cell.folder / "val"))
+        table, _ = read_predictions(self.predict_split(source, "val", folder))
         return fit_operating_point(table) if table["label"].nunique() > 1 else (None, None)
 
     def score(self, path: Path, threshold: float | None, temperature: float | None) -> ScoreCard:
@@ -338,7 +354,9 @@ def train_cell(cell: Cell, options: RunOptions) -> Path:
         settle_key(cell, options)
         with hold_lock(cell.folder):
             _describe_run(cell, options)
-            made, _ = remake_damaged(lambda: Stages(cell, options).load_or_train(), options.reporter)
+            made, _ = remake_damaged(
+                lambda: Stages(cell, options).load_or_train(), options.reporter, options.stores.clear
+            )
             if not (cell.folder / CHECKPOINT).is_file():
                 raise make_contract_error(made, Trainable, cell.name, "training")
     finally:

@@ -118,13 +118,26 @@ class DataSource:
 
     def key(self, splits: Iterable[str]) -> str:
         """Hash which videos the splits hold."""
-        videos = [self.split(s) for s in splits]
-        masked = [v.id for split in videos for v in split if v.mask]
-        return hash_key([self.label, self.limit, [manifest_key(v) for v in videos], *([masked] if masked else [])])
+        asked = ("videos", *splits)
+        if asked not in self._hashes:
+            videos = [self.split(s) for s in asked[1:]]
+            masked = [v.id for split in videos for v in split if v.mask]
+            content = [self.label, self.limit, [manifest_key(v) for v in videos], *([masked] if masked else [])]
+            self._hashes[asked] = hash_key(content)
+        return self._hashes[asked]
+
+    @cached_property
+    def _hashes(self) -> dict[tuple[str, ...], str]:
+        """What was hashed so far: a run's cells ask for the same again and again, and videos never change."""
+        return {}
 
     def annotations_key(self, split: str) -> str:
         """Hash what predictions tell of a split's videos besides their scores: methods, people and groups."""
-        return hash_key([(v.id, v.method, v.identities, dict(v.groups)) for v in self.split(split)])
+        asked = ("annotations", split)
+        if asked not in self._hashes:
+            told = [(v.id, v.method, v.identities, dict(v.groups)) for v in self.split(split)]
+            self._hashes[asked] = hash_key(told)
+        return self._hashes[asked]
 
     def lost_key(self, splits: Iterable[str], faces: FaceSettings) -> str:
         """Hash which frames can't be used, as far as faces were looked for; empty where all can."""
@@ -138,10 +151,14 @@ class DataSource:
         """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
         from ...datasets.faces.finder import FINDER_VERSION
 
-        masked = ["masks"] if any(v.mask for v in self.videos) else []  # They say whose faces are taken.
+        masked = ["masks"] if self._has_masks else []  # They say whose faces are taken.
         key = hash_key([str(self.home.resolve()), faces.key_content(), FINDER_VERSION, *masked])
         name = strip_separators(self.name.replace("+", "p"))
         return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
+
+    @cached_property
+    def _has_masks(self) -> bool:
+        return any(v.mask for v in self.videos)
 
     def prepare(
         self, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, pool: WorkerPool = IN_PROCESS
@@ -155,10 +172,10 @@ class DataSource:
             return prepare(videos, faces, folder, pool, tick)
 
 
-def remake_damaged(use: Callable[[], T], reporter: Reporter) -> T:
+def remake_damaged(use: Callable[[], T], reporter: Reporter, forget: Callable[[], object] = lambda: None) -> T:
     """Do what prepares faces and reads them; once more, where a shard of the face store turns out to be damaged.
 
-    That shard is removed, so that it is made again.
+    That shard is removed, so that it is made again; `forget` is called before.
 
     Raises:
         DamagedShardError: another shard is damaged, too.
@@ -170,6 +187,7 @@ def remake_damaged(use: Callable[[], T], reporter: Reporter) -> T:
     except DamagedShardError as error:
         reporter.say(f"{error.finding}: its faces are made again")
         error.path.unlink(missing_ok=True)
+        forget()
     return use()
 
 
