@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -35,6 +37,8 @@ from .verdicts import make_verdicts
 from .worst_case_images import WorstCase, load_worst_cases
 
 TEMPLATES = Path(__file__).with_name("templates")
+TOP = 40
+"""Of a table with more rows than this, the page charts these first ones and tells their runs; its tables have all."""
 
 
 def render_page(made: list[Table]) -> str:
@@ -48,7 +52,6 @@ def render_page(made: list[Table]) -> str:
     )
     env.filters |= {
         "number": mark_up_number,
-        "anchor": lambda key, section: section.anchor(key),
         "title_of": _read_title,
     }
     files = ("style.css", "board.js")
@@ -79,6 +82,26 @@ class Section:
 
     index: int
     table: Table
+
+    @cached_property
+    def top(self) -> list[Row]:
+        """The first rows of each training set, which come the best first: as many of each as TOP allows."""
+        trains = dict.fromkeys(row.train for row in self.table.rows)
+        most = max(TOP // max(len(trains), 1), 1)
+        return [row for train in trains for row in [r for r in self.table.rows if r.train == train][:most]]
+
+    @property
+    def folded(self) -> str:
+        """What the page leaves out, and how it can be seen; empty where that is nothing."""
+        total = len(self.table.rows)
+        if len(self.top) == total:
+            return ""
+        return f"Charts and runs are of the first {len(self.top)} of {total} rows; of any other: bench show RUN."
+
+    def list_anchors(self, rows: Iterable[Row]) -> list[str]:
+        """Return the anchors of rows, empty for those whose runs aren't told."""
+        told = {row.key for row in self.top}
+        return [self.anchor(row.key) if row.key in told else "" for row in rows]
 
     def anchor(self, key: str) -> str:
         """Return the id of a row's part of the page."""
@@ -121,8 +144,8 @@ class Section:
 
     def charts(self) -> list[Markup]:
         """Return what compares all rows: the heat map, and AUC against speed."""
-        rows = [(self.label(r), [_heat_map_value(self.table, r, t) for t in self.table.tests]) for r in self.table.rows]
-        means = [(r, self.table.strength(r)) for r in self.table.rows]
+        rows = [(self.label(r), [_heat_map_value(self.table, r, t) for t in self.table.tests]) for r in self.top]
+        means = [(r, self.table.strength(r)) for r in self.top]
         fast = [(self.label(r), r.speed, mean) for r, mean in means if r.speed and mean is not None]
         pareto = (
             [charts.draw_scatter(fast, "Video AUC against throughput, of rows with every test set")] if fast else []
@@ -131,7 +154,7 @@ class Section:
 
     def test_charts(self, test: str) -> list[Markup]:
         """Return the forest plot and the ROC curves of one test set."""
-        rows = [row for row in self.table.on(test) if row.results[test].done]
+        rows = [row for row in self.top if test in row.results and row.results[test].done]
         if not rows:
             return []
         aucs = [(self.label(r), r.results[test].metrics[AUC]) for r in rows]

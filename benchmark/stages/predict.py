@@ -22,7 +22,8 @@ from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
 from .cost import ThroughputCounter
 from .detectors import DetectorRequest, LoadedDetector, load_detector
-from .sources import DataSource, remake_damaged
+from .remake import remake_damaged
+from .sources import DataSource
 from .video_crops import VideoCrops
 
 

@@ -33,7 +33,7 @@ from .cost import count_flops, count_parameters
 from .engines import ENGINES
 from .plan import read_finished
 from .predict import predict
-from .sources import remake_damaged
+from .remake import remake_damaged
 from .train import Training
 from .worst_cases import locate_artifacts
 

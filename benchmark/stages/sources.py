@@ -172,25 +172,6 @@ class DataSource:
             return prepare(videos, faces, folder, pool, tick)
 
 
-def remake_damaged(use: Callable[[], T], reporter: Reporter, forget: Callable[[], object] = lambda: None) -> T:
-    """Do what prepares faces and reads them; once more, where a shard of the face store turns out to be damaged.
-
-    That shard is removed, so that it is made again; `forget` is called before.
-
-    Raises:
-        DamagedShardError: another shard is damaged, too.
-    """
-    from ...datasets.faces.face_store import DamagedShardError
-
-    try:
-        return use()
-    except DamagedShardError as error:
-        reporter.say(f"{error.finding}: its faces are made again")
-        error.path.unlink(missing_ok=True)
-        forget()
-    return use()
-
-
 def demo_folder(size: str, seed: int, world: str) -> Path:
     """Return where the cache keeps a demo world."""
     from ...datasets.demo.world import GENERATOR_VERSION

@@ -158,3 +158,17 @@ def test_a_missing_interval_is_set_small_too():
     assert mark_up_number("0.5 (too few videos for an interval) (n 5)") == (
         '0.5 <span class="ci why">(too few videos for an interval)</span> <span class="ci">(n 5)</span>'
     )
+
+
+def test_a_page_of_many_rows_charts_the_best_and_tells_that_of_each_training_set(make, monkeypatch):
+    monkeypatch.setattr("crossfake.leaderboards.html.TOP", 4)
+    cards = [
+        make(auc=0.5 + i / 100, name=f"d{i}", recipe_key=f"r{i}", train_key=f"t{i}", train=train)
+        for i, train in enumerate(["ff++:c23"] * 5 + ["celebdf"] * 2)
+    ]
+    page = render_page(make_tables(cards))
+    assert "Charts and runs are of the first 4 of 7 rows; of any other: bench show RUN." in page
+    assert re.findall(r'<details class="run" id="run-0-(r\d)"', page) == ["r6", "r5", "r4", "r3"]
+    assert {f'href="#run-0-r{i}"' in page for i in (3, 4, 5, 6)} == {True}
+    assert 'href="#run-0-r0"' not in page
+    assert all(page.count(f"d{i}</th>") == 2 for i in range(3))  # In the matrix and in the test set's table.

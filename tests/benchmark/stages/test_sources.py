@@ -13,6 +13,7 @@ from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.storage import cache_home
 from crossfake.benchmark.core.types import FAKE, REAL
+from crossfake.benchmark.stages.remake import remake_damaged
 from crossfake.benchmark.stages.sources import (
     DataRoot,
     DataSource,
@@ -22,7 +23,6 @@ from crossfake.benchmark.stages.sources import (
     open_source,
     parse_demo,
     read_exclude_list,
-    remake_damaged,
 )
 from crossfake.datasets.demo.world import GENERATOR_VERSION, DemoWorld
 from crossfake.datasets.faces.face_store import DamagedShardError

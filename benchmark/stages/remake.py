@@ -1,0 +1,27 @@
+"""Damaged faces are made again, and what reads them is done once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..core.progress import Reporter
+from ..core.types import T
+
+
+def remake_damaged(use: Callable[[], T], reporter: Reporter, forget: Callable[[], object] = lambda: None) -> T:
+    """Do what prepares faces and reads them; once more, where a shard of the face store turns out to be damaged.
+
+    That shard is removed, so that it is made again; `forget` is called before.
+
+    Raises:
+        DamagedShardError: another shard is damaged, too.
+    """
+    from ...datasets.faces.face_store import DamagedShardError
+
+    try:
+        return use()
+    except DamagedShardError as error:
+        reporter.say(f"{error.finding}: its faces are made again")
+        error.path.unlink(missing_ok=True)
+        forget()
+    return use()
