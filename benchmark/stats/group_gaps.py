@@ -192,7 +192,7 @@ def _measure_gaps(level: str, family: Family, rates: Sequence[PointRates], kept:
     if len(kept) == 1:  # As the literature's code has it: against the whole, without a range.
         found = [compute_gaps(of.select(kept).observed) for of in rates]
         return {k: Estimate(float(np.mean([g[k] for g in found])), None, None, n, _join_notes(few, note)) for k in GAPS}
-    return {name: _measure_gap(name, rates, kept, n, note) for name in GAPS}
+    return {name: measure_gap(name, rates, kept, n, note) for name in GAPS}
 
 
 def _measure_large_gaps(family: Family, rates: Sequence[PointRates]) -> dict[str, Estimate]:
@@ -202,10 +202,11 @@ def _measure_large_gaps(family: Family, rates: Sequence[PointRates]) -> dict[str
         return {f"{name}_n{LARGE}": Estimate(None, None, None, 0, few) for name in LARGE_GAPS}
     n = int(_count_smallest(family)[kept].min())
     note = _describe_left_out(family, kept)
-    return {f"{name}_n{LARGE}": _measure_gap(name, rates, kept, n, note) for name in LARGE_GAPS}
+    return {f"{name}_n{LARGE}": measure_gap(name, rates, kept, n, note) for name in LARGE_GAPS}
 
 
-def _measure_gap(name: str, rates: Sequence[PointRates], kept: Sequence[int], n: int, note: str) -> Estimate:
+def measure_gap(name: str, rates: Sequence[PointRates], kept: Sequence[int], n: int, note: str) -> Estimate:
+    """Return a gap between the groups of these numbers, as each seed has their rates; see the top of this module."""
     chosen = [of.select(kept) for of in rates]
     values = np.array([compute_gaps(of.observed)[name] for of in chosen])
     drawn, errors = (

@@ -161,7 +161,8 @@ def _reach_from(found: Measured, n: int, parts: Parts) -> Estimate:
     below, above = (float(np.hypot(reach, of_seeds)) for reach in found.reach)
     if below + above < ROUNDING:
         return Estimate(found.value, None, None, n, ALIKE)
-    return Estimate(found.value, max(found.value - below, 0.0), min(found.value + above, 1.0), n)
+    lo = 0.0 if found.value - below < ROUNDING else found.value - below
+    return Estimate(found.value, lo, min(found.value + above, 1.0), n)
 
 
 def _find_share(found: Measured, classes: Classes) -> Measured | None:

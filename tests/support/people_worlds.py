@@ -101,11 +101,11 @@ def make_dfd() -> Structure:
     return _structure(rows + [fakes[i] for i in rng.choice(len(fakes), 3068, replace=False)])
 
 
-def make_dfdc(people: int = 300) -> Structure:
-    """DFDC: people nobody names, filmed five times each, with five fakes of faces of others."""
+def make_dfdc(people: int = 300, faces: int = 30) -> Structure:
+    """DFDC: people nobody names, filmed five times each; the fakes use the faces of a few."""
     rng = np.random.default_rng(3)
     rows = [(0, p, -1, 100 * p + k) for p in range(people) for k in range(5)]
-    rows += [(1, p, int((p + rng.integers(1, people)) % people), 100 * p + k) for p in range(people) for k in range(5)]
+    rows += [(1, p, int(rng.integers(people - faces, people)), 100 * p + k) for p in range(people) for k in range(5)]
     return _structure(rows, known=False)
 
 

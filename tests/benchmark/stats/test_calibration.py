@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from crossfake.benchmark.stats import calibration
 from crossfake.benchmark.stats.influence import Measured, Samples
+from crossfake.benchmark.stats.intervals import estimate_mean
 from crossfake.benchmark.stats.people import number_apart
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +77,8 @@ def test_the_calibration_error_of_a_calibrated_detector_may_be_none():
     found = measured(y, s, draws=400)["ece"]
     assert found.value > 0.03
     assert found.value - found.reach[0] < 0.01
+    sure = measured(y[:260], s[:260], draws=400)["ece"]
+    assert estimate_mean(sure, number_apart(np.arange(260)), n=260).lo == 0
     assert 0 < found.reach[1] < 0.1
     y, s = world(20_000, temperature=2.5)
     below, above = measured(y, s, draws=400)["ece"].reach

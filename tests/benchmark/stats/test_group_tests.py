@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.core.scorecard import AttributeTests
-from crossfake.benchmark.stats.group_gaps import measure_groups
-from crossfake.benchmark.stats.group_rates import Scored
+from crossfake.benchmark.core.types import Estimate
+from crossfake.benchmark.stats.group_gaps import measure_gap
+from crossfake.benchmark.stats.group_rates import GroupRates, Scored, find_rates, tabulate_groups
 from crossfake.benchmark.stats.group_tests import compare_attributes, compare_groups, fisher_p
+from crossfake.benchmark.stats.intervals import estimate_ranking, estimate_share
 from crossfake.benchmark.stats.method_rates import measure_method_groups, measure_methods
 from crossfake.benchmark.stats.people import number_apart
+from crossfake.benchmark.stats.shares import share_tail
 from hypothesis import given
 from hypothesis import strategies as st
 from people_worlds import SOURCE, make_ffpp, shift_of
@@ -120,7 +123,8 @@ def level_of(cells: list[int], rates: list[float], worlds: int) -> dict[str, flo
     for _ in range(worlds):
         scored = alarms_of(cells, rates, rng)
         tests = compare(scored)
-        gap = measure_groups("video", [scored], ["group"], 200)[0]["video.fairness.group.f_fpr_range"]
+        groups = tabulate_groups(scored, ["group"])["group"]
+        gap = measure_gap("f_fpr_range", [find_rates(groups, "at", 200)], range(len(cells)), min(cells), "")
         found.append((tests.tests["fpr"].p < 0.05, bool(pairs_that_differ(tests, "fpr")), gap.lo > 0))
     return dict(zip(("omnibus", "pairs", "gap"), np.mean(found, axis=0).tolist(), strict=True))
 
@@ -151,6 +155,13 @@ RATES = [
 ]
 
 
+def estimate_worst(group: GroupRates, metric: str, count: int) -> Estimate:
+    rate, n, tail = group.rates["at"][metric], sum(group.size), share_tail(count)
+    if metric == "auc":
+        return estimate_ranking(rate, group.people, group.classes, n=n, tail=tail)
+    return estimate_share(rate, group.people, n=n, tail=tail)
+
+
 def cover_gaps(cells: list[int], rates: list[float], metric: str, worlds: int) -> dict[str, tuple[float, float]]:
     """Return how often the interval of a gap, and of the worst group's own rate, holds the truth, and how wide it is.
 
@@ -164,16 +175,17 @@ def cover_gaps(cells: list[int], rates: list[float], metric: str, worlds: int) -
     shifts = np.array([shift_of(r) for r in rates])[np.maximum(group, 0)]
     at, found = norm.isf(min(rates)), []
     lifts = (at - norm.isf(rates))[np.maximum(group, 0)]
-    people, rows = s.people, np.arange(len(names))
-    of_gap, of_worst = ("auc_gap", "worst_auc") if metric == "auc" else ("f_fpr_range", "worst_fpr")
+    people, rows, kept = s.people, np.arange(len(names)), list(range(len(cells)))
+    name, choose = ("auc_gap", np.argmin) if metric == "auc" else ("f_fpr_range", np.argmax)
     for score in s.draw_scores(rng, worlds, SOURCE):
         own = score + s.label * shifts if metric == "auc" else score + np.where(s.label == 1, 3.0, lifts)
         table = pd.DataFrame({"label": s.label, "score": own, "group": names})
-        e = measure_groups("video", [Scored(table, rows, people, at)], ["group"], 400)[0]
-        gap, worst = (e[f"video.fairness.group.{name}"] for name in (of_gap, of_worst))
-        true = rates[int(worst.note.partition(";")[0][1:])]
-        widths = gap.hi - gap.lo, worst.hi - worst.lo
-        found.append((gap.lo <= np.ptp(rates) <= gap.hi, worst.lo <= true <= worst.hi, *widths))
+        groups = tabulate_groups(Scored(table, rows, people, at), ["group"])["group"]
+        gap = measure_gap(name, [find_rates(groups, "at", 400)], kept, min(cells), "")
+        worst = int(choose([g.rates["at"][metric].value for g in groups]))
+        rate = estimate_worst(groups[worst], metric, len(cells))
+        widths = gap.hi - gap.lo, rate.hi - rate.lo
+        found.append((gap.lo <= np.ptp(rates) <= gap.hi, rate.lo <= rates[worst] <= rate.hi, *widths))
     held, own_held, width, own_width = np.mean(found, axis=0)
     return {"gap": (float(held), float(width)), "worst": (float(own_held), float(own_width))}
 

@@ -165,6 +165,42 @@ def test_where_nobody_is_named_a_remark_says_what_that_hides():
     assert not compute_scorecard(table().assign(identity="a"), threshold=0.5, draws=0).remarks
 
 
+ODD_PEOPLE = {
+    "a face that nobody else uses": lambda v, y: f"{v // 4}" + ("+once" if v == 1 else ""),
+    "one face for all": lambda v, y: f"{v // 4}" + ("+all" if y else ""),
+    "one person": lambda v, y: "a",
+    "two who are swapped": lambda v, y: ("a+b" if v % 4 == 1 else "b+a") if y else "a",
+    "everybody with everybody": lambda v, y: f"{v % 7}+{v % 5}",
+}
+
+
+@pytest.mark.parametrize(
+    ("who", "spoiled"),
+    [*((who, "one person") for who in ODD_PEOPLE), ("one face for all", "nobody"), ("one face for all", "everybody")],
+)
+def test_odd_people_and_mistakes_leave_numbers_with_intervals_or_reasons(who, spoiled):
+    frames = probable(24)
+    frames["identity"] = [
+        ODD_PEOPLE[who](int(v[-7:-4]), y) for v, y in zip(frames["video"], frames["label"], strict=True)
+    ]
+    frames["gender"] = np.where(frames["video"] == "real/000.mp4", "alone", frames["gender"])
+    perfect = 0.2 + 0.6 * frames["label"]
+    wrong = frames["identity"].str.startswith("a" if who.startswith(("one p", "two")) else "1") | (
+        spoiled == "everybody"
+    )
+    card = compute_scorecard(
+        frames.assign(score=perfect if spoiled == "nobody" else np.where(wrong, 1 - perfect, perfect)),
+        threshold=0.5,
+        temperature=1.0,
+        draws=50,
+    )
+    json.dumps(card.to_json(), allow_nan=False)
+    cells = [c for by_group in card.groups.values() for cell in by_group.values() for c in (cell.video, cell.frame)]
+    rates = [getattr(c, rate) for c in cells for rate in ("auc", "fpr", "tpr", "fpr_at_fpr5")]
+    for e in (*card.metrics.values(), *rates, *(m.auc for m in card.methods.values())):
+        assert e.note if e.lo is None else e.lo < e.hi, e
+
+
 def test_people_of_two_datasets_are_told_apart():
     table = pd.DataFrame({"video": list("abcdef"), "identity": ["1", "1+2", "1", "1+2", "1+3", "2+1"]})
     named = table.assign(dataset=["ff++", "ff++", "dfd", "dfd", "dfd", "dfd"], label=[0, 1, 0, 1, 1, 1], score=0.5)
