@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
+from statistics import NormalDist
 
 from markupsafe import Markup, escape
 
@@ -48,6 +49,21 @@ class Axis:
             if len(found) > 2:
                 break
         return found
+
+
+@dataclass(frozen=True)
+class DeviateAxis(Axis):
+    """Maps rates by the normal distribution's quantiles."""
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a rate, kept within the axis."""
+        v = min(max(value, self.lo), self.hi)
+        lo, hi, v = (NormalDist().inv_cdf(x) for x in (self.lo, self.hi, v))
+        return round(self.start + (v - lo) / (hi - lo) * (self.end - self.start), 1)
+
+    def steps(self) -> list[float]:
+        """Return the rates to write beside the axis."""
+        return [v for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6) if self.lo <= v <= self.hi]
 
 
 def wrap_svg(height: float, title: str, parts: Iterable[str]) -> Markup:
@@ -106,6 +122,7 @@ def _format_brief(e: Estimate) -> str:
 
 
 SQUARE = Axis(0, 1, 40, WIDTH - 8), Axis(0, 1, 300, 8)
+DEVIATES = DeviateAxis(0.005, 0.7, 40, WIDTH - 8), DeviateAxis(0.005, 0.7, 300, 8)
 
 
 def _make_square_axes(names: tuple[str, str]) -> list[str]:
@@ -119,16 +136,29 @@ def _draw_curve(points: Iterable[Point], kind: str) -> str:
 
 
 def draw_roc(lines: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup:
-    """Draw ROC curves against chance, with a legend below."""
-    parts = _make_square_axes(("false positive rate", "true positive rate"))
+    """Draw ROC curves, (FPR, TPR), against chance, with a legend below."""
+    return _draw_lines(lines, SQUARE, _make_square_axes(("false positive rate", "true positive rate")), title)
+
+
+def draw_det(lines: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup:
+    """Draw detection error trade-offs (Martin et al. 1997) of curves (FPR, TPR): the lower and further left the better.
+
+    Both error rates are on the scale of normal deviates, where scores that are normal in both classes give a straight
+    line, and where low rates, at which detectors are used, have room.
+    """
+    turned = [(name, [(fpr, 1 - tpr) for fpr, tpr in points]) for name, points in lines]
+    return _draw_lines(turned, DEVIATES, _draw_frame(*DEVIATES, ("false positive rate", "false negative rate")), title)
+
+
+def _draw_lines(
+    lines: Sequence[tuple[str, Sequence[Point]]], axes: tuple[Axis, Axis], parts: list[str], title: str
+) -> Markup:
+    x, y = axes
     for i, (name, points) in enumerate(lines):
-        kind = f"s{i % COLOURS}" + (" dash" if i >= COLOURS else "")
-        parts.append(_draw_curve(points, kind))
+        kind = f"curve s{i % COLOURS}" + (" dash" if i >= COLOURS else "")
+        parts.append(draw_path([(x(a), y(b)) for a, b in points], kind))
         if len(lines) > 1:
-            parts += [
-                draw_line((40, 356 + i * 20), (62, 356 + i * 20), f"curve {kind}"),
-                draw_text(70, 360 + i * 20, name),
-            ]
+            parts += [draw_line((40, 356 + i * 20), (62, 356 + i * 20), kind), draw_text(70, 360 + i * 20, name)]
     return wrap_svg(342 + (8 + 20 * len(lines)) * (len(lines) > 1), title, parts)
 
 

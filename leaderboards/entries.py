@@ -17,11 +17,12 @@ from ..benchmark.core.cell_description import NOT_KNOWN, CellDescription
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.keys import file_hash
 from ..benchmark.core.predictions import read_predictions, write_predictions
-from ..benchmark.core.scorecard import NO_THRESHOLD, Card, ScoreCard, Scoring
+from ..benchmark.core.scorecard import Card, ScoreCard, Scoring
 from ..benchmark.core.settings import ScoreSettings
-from ..benchmark.core.storage import PREDICTIONS, SCORECARD, write_json
+from ..benchmark.core.storage import SCORECARD, write_json
 from ..benchmark.core.types import REAL
-from ..benchmark.stats.scoring import fit_operating_point, make_scorecard
+from ..benchmark.stats.operating_points import FittedPoint, fit_operating_point
+from ..benchmark.stats.scoring import make_scorecard
 from ..datasets.base import parse_name
 from .load import ENTRY, read_card
 from .protocols import describe_protocol
@@ -60,7 +61,7 @@ def _require_submittable(card: Card, entries: Path) -> ScoreCard:
         raise BenchError(f"{card.folder} is PARTIAL (--limit {card.cell.limit}). Submit a whole run")
     if card.cell.excluded:
         raise BenchError(f"{card.folder} was made with --exclude. Submit a run of the whole test split")
-    for path in (card.predictions_path, find_validation(card)):
+    for path in (card.predictions_path, card.validation_path):
         if path and not path.is_file():
             raise BenchError(f"{path} is gone, and a row is checked by its predictions. Run it again")
     path = locate_entry(card, entries)
@@ -69,15 +70,8 @@ def _require_submittable(card: Card, entries: Path) -> ScoreCard:
     return card
 
 
-def find_validation(card: ScoreCard) -> Path | None:
-    """Return where the predictions are that the threshold was fixed on; None where there was nothing to fix it on."""
-    if card.threshold.rule == NO_THRESHOLD:
-        return None
-    return card.folder / card.validation if card.validation else card.folder.parent / "val" / PREDICTIONS
-
-
 def _write_entry(card: ScoreCard, entries: Path) -> Path:
-    path, source = locate_entry(card, entries), find_validation(card)
+    path, source = locate_entry(card, entries), card.validation_path
     predictions, val = path.with_suffix(".parquet"), _validation_path(path) if source else None
     for file, copy in ((card.predictions_path, predictions), (source, val)):
         if file and copy:
@@ -96,8 +90,8 @@ def _validation_path(path: Path) -> Path:
 
 def _score_entry(predictions: Path, val: Path | None) -> ScoreCard:
     """Make the scorecard of an entry: all but where it comes from."""
-    threshold, temperature = fit_operating_point(read_predictions(val)[0]) if val else (None, None)
-    card = make_scorecard(predictions, threshold, DRAWS, temperature=temperature)
+    point = fit_operating_point(read_predictions(val)[0]) if val else FittedPoint()
+    card = make_scorecard(predictions, point.threshold, DRAWS, temperature=point.temperature, source=point.source)
     told = {"score": Scoring(draws=DRAWS), "validation": val.name if val else None}
     return card.without(_PRIVATE).model_copy(update=told)
 
@@ -181,7 +175,7 @@ def _check_counts(card: ScoreCard) -> Iterator[str]:
 
 def _check_numbers(card: ScoreCard, path: Path) -> Iterator[str]:
     """Score the predictions again and compare everything."""
-    predictions, val = path.with_suffix(".parquet"), find_validation(card)
+    predictions, val = path.with_suffix(".parquet"), card.validation_path
     for what, file, right in (
         ("predictions", card.predictions_path, predictions),
         ("validation", val, _validation_path(path)),

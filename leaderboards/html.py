@@ -159,7 +159,7 @@ class Section:
             return []
         aucs = [(self.label(r), r.results[test].metrics[AUC]) for r in rows]
         rocs = [(self.label(r), curves.roc) for r in rows if (curves := r.results[test].done[0].curves).roc]
-        plots = [charts.draw_roc(rocs, f"ROC on {test}")] if rocs else []
+        plots = [charts.draw_roc(rocs, f"ROC on {test}"), charts.draw_det(rocs, f"DET on {test}")] if rocs else []
         return [charts.draw_forest(aucs, f"Video AUC on {test} with 95 % intervals"), *plots]
 
     def runs(self, row: Row) -> list[Run]:

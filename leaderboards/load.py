@@ -9,7 +9,7 @@ from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError, make_unknown_error, require_existing
 from ..benchmark.core.scorecard import Card, ScoreCard, find_missing
 from ..benchmark.core.storage import FAILURE, SCORECARD
-from ..benchmark.stats.scoring import refresh_scorecard
+from ..benchmark.stats.operating_points import refresh_scorecard
 from .protocols import list_test_videos
 
 ENTRY = "*__*.json"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from tabulate import tabulate
 
 from ..benchmark.core.scorecard import Failure
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.attributes import INTERSECTION
+from ..benchmark.stats.prevalence import count_flagged
 from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC, GroupSummary
 from ..benchmark.stats.unscored import Bounds
 from .protocols import mark_contaminated
@@ -27,7 +29,10 @@ worse, but for a chance of 5 % that this is wrong anywhere in the table, or has 
 Mean AUC: over the test sets that the row wasn't trained on, all their videos counting: in each pair of a fake and a
 real with an unscored one, the score is a coin's, below 98 % a lost one; ¹ as above. Rank: by that mean, among rows
 trained on the same set. Duels won: against each other row on each test set. Both have in brackets what holds with a
-chance of 95 %. Drop: video AUC lost against the training set's own test split. Worst group and gap: over the
+chance of 95 %. Drop: video AUC lost against the training set's own test split. FPR at 5 % on source: of the threshold
+that calls 5 % of the reals of the training set's validation split fake, with its own error in the interval. Cost: the
+mean of FPR and FNR at the row's threshold, and the least that any would have here. Fakes of 1,000 flagged: where 1 % of
+all videos are fake, so many of 1,000 that the row's threshold calls fake would be. Worst group and gap: over the
 intersectional groups (such as gender x race) that have enough videos of each class; where fewer than two have, over
 gender alone, or race alone. n is the smallest cell; the intervals of an attribute's groups hold all at once.
 Scored: videos scored / videos on the official list (of those asked for, where PARTIAL), and between what bounds the AUC
@@ -123,7 +128,8 @@ def _make_overview_row(table: Table, row: Row) -> list[str]:
 
 
 DETAILS = ["detector", "backend", "train", "video AUC [95 % CI]", "drop"]
-DETAILS += ["frame AUC", "worst group (n)", "gap (n)", "scored"]
+DETAILS += ["frame AUC", "FPR at 5 % on source", "cost (least)", "fakes of 1,000 flagged"]
+DETAILS += ["worst group (n)", "gap (n)", "scored"]
 
 
 def make_details(table: Table, test: str) -> Grid:
@@ -139,7 +145,26 @@ def _format_metrics(table: Table, row: Row, test: str) -> list[str]:
         return [_format_missing(result)] * (len(DETAILS) - 4)
     drop, scored = row.drop(test), format_coverage(result, table.bounds.get((row.key, test)))
     facts = [format_estimate(drop) if drop else "", format_estimate(result.metrics.get(FRAME_AUC))]
+    facts += _format_use(result.metrics)
     return [*facts, format_worst_group(result.groups), format_gap(result.groups), scored]
+
+
+def _format_use(metrics: Mapping[str, Estimate]) -> list[str]:
+    """Write what somebody who uses the detector meets: rates at the source's thresholds, and what is flagged there."""
+    carried, cost, least = (metrics.get(f"video.{name}") for name in ("fpr_at_source_fpr5", "cost", "least_cost"))
+    precision = metrics.get("video.precision_at_prev1")
+    known = cost and least and cost.value is not None and least.value is not None
+    return [
+        format_estimate(carried) if carried else UNKNOWN,
+        f"{cost.value:.3f} ({least.value:.3f})" if known and cost and least else UNKNOWN,
+        format_flagged(precision) if precision else UNKNOWN,
+    ]
+
+
+def format_flagged(precision: Estimate) -> str:
+    """Write how many of 1,000 flagged videos are fake: `83 [41, 190]`."""
+    found = count_flagged(precision)
+    return f"{found.value} [{found.lo}, {found.hi}]" if found else format_estimate(precision)
 
 
 def format_names(row: Row) -> list[str]:

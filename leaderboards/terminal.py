@@ -8,7 +8,7 @@ from math import isclose
 from ..benchmark.core.scorecard import AttributeTests, Card, GroupCell, Level, LevelCell, MethodCell, ScoreCard
 from ..benchmark.stats.calibration import TEMPERATURES
 from ..benchmark.stats.seed_pooling import PooledMetrics, summarise_groups
-from .markdown import Grid, format_estimate, format_gap, format_grid
+from .markdown import Grid, format_estimate, format_flagged, format_gap, format_grid
 from .protocols import describe_protocol, display_name, mark_contaminated
 
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
@@ -150,8 +150,17 @@ def format_footnote(card: ScoreCard) -> str:
     """Say where the threshold comes from, at what temperature scores are scaled, and how much was scored."""
     threshold = f"threshold {card.threshold.value:.4f} ({card.threshold.rule})"
     several = f", {card.coverage.several_people} of them with several people" if card.coverage.several_people else ""
+    flagged = _format_flagged(card)
     scored = f"scored {card.coverage.scored} of {card.coverage.official} videos{several}"
-    return "; ".join(filter(None, [threshold, _format_temperature(card.temperature), scored]))
+    return "; ".join(filter(None, [threshold, _format_temperature(card.temperature), scored, flagged]))
+
+
+def _format_flagged(card: ScoreCard) -> str:
+    """Say what the threshold means for who must look at what it calls fake."""
+    precision = card.metrics.get("video.precision_at_prev1")
+    if precision is None or precision.lo is None:
+        return ""
+    return f"where 1 % of videos are fake, {format_flagged(precision)} of 1,000 flagged ones are"
 
 
 def _format_temperature(fitted: float | None) -> str:

@@ -28,7 +28,8 @@ from crossfake.benchmark.core.scorecard import (
     Throughput,
 )
 from crossfake.benchmark.core.types import Estimate, Face, PrepareResult
-from crossfake.benchmark.stats.scoring import fit_operating_point, make_scorecard
+from crossfake.benchmark.stats.operating_points import fit_operating_point
+from crossfake.benchmark.stats.scoring import make_scorecard
 from crossfake.datasets.faces.face_store import encode, write_shard
 from hypothesis import settings
 
@@ -229,8 +230,9 @@ def write_run(folder: Path, card: ScoreCard, seed: int, faces: Path | None = Non
     write_predictions(folder / "predictions.parquet", frames_of(seed), metadata)
     val = frames_of(card.cell.seed + 100)
     write_predictions(folder.parent / "val/predictions.parquet", val.assign(video="val/" + val["video"]), metadata)
-    threshold, temperature = fit_operating_point(val)
-    made = make_scorecard(folder / "predictions.parquet", threshold, 50, temperature=temperature)
+    point = fit_operating_point(val)
+    predictions = folder / "predictions.parquet"
+    made = make_scorecard(predictions, point.threshold, 50, temperature=point.temperature, source=point.source)
     told = {"score": Scoring(draws=50), "provenance": card.provenance}
     put(folder / "scorecard.json", made.model_copy(update=told))
 

@@ -65,6 +65,10 @@ def compare(arguments: argparse.Namespace) -> int:
         for name, runs in (("A", arguments.run_a), ("B", arguments.run_b)):
             say(f"{name}: {', '.join(map(str, runs))}")
         say("\n" + tabulate(rows, columns, tablefmt="github", disable_numparse=True))
+    for name, c in found.items():
+        for side, lacking in zip("AB", c.lacking, strict=True):
+            if lacking:
+                say(f"{name}: {side} lacks {lacking} videos, which count as failures", aside=True)
     for name, why in left.items():
         say(f"not compared: {name}: {why}", aside=True)
     if arguments.json:

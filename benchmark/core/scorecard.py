@@ -15,6 +15,7 @@ from .migrations import SCHEMA_VERSION, find_version, upgrade
 from .provenance import Provenance
 from .readers import read_json, safe_relative_path
 from .records import EstimateField, JsonValue, Record, as_json, describe_flaw
+from .source_validation import SourceValidation
 from .storage import FAILURE, PREDICTIONS, SCORECARD
 from .types import Estimate
 
@@ -296,6 +297,7 @@ class ScoreCard(_Filed):
     curves: Curves
     threshold: Threshold
     temperature: float | None = None
+    source_validation: SourceValidation | None = None
     counts: Counts = Counts()
     remarks: list[str] = Field(default_factory=list)
     coverage: Coverage
@@ -349,9 +351,17 @@ class ScoreCard(_Filed):
         return self.throughput.score_images_per_s if self.throughput else None
 
     @property
-    def operating_point(self) -> tuple[float | None, float | None]:
-        """The threshold and temperature it was made with; None where it had none."""
-        return None if self.threshold.rule == NO_THRESHOLD else self.threshold.value, self.temperature
+    def operating_point(self) -> tuple[float | None, float | None, float | None]:
+        """The threshold, temperature and prior it was made with; None where it had none."""
+        threshold = None if self.threshold.rule == NO_THRESHOLD else self.threshold.value
+        return threshold, self.temperature, self.source_validation.prior if self.source_validation else None
+
+    @property
+    def validation_path(self) -> Path | None:
+        """Where the predictions are that the threshold was fixed on; None where there was nothing to fix it on."""
+        if self.threshold.rule == NO_THRESHOLD:
+            return None
+        return self.folder / self.validation if self.validation else self.folder.parent / "val" / PREDICTIONS
 
 
 Card = ScoreCard | Failure

@@ -26,7 +26,8 @@ from ..core.provenance import Provenance, collect_provenance, describe_time
 from ..core.scorecard import Card, Failure, ScoreCard, Scoring
 from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, write_json, write_text
 from ..core.workers import IN_PROCESS, WorkerPool
-from ..stats.scoring import fit_operating_point, make_scorecard
+from ..stats.operating_points import FittedPoint, fit_operating_point
+from ..stats.scoring import make_scorecard
 from .cells import Cell
 from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
@@ -46,10 +47,6 @@ SHARED = "contaminated.txt"
 """The test videos that a detector was trained on, as `--exclude` takes them."""
 
 
-OperatingPoint = tuple[float | None, float | None]
-"""Threshold and temperature; None where there is none."""
-
-
 @dataclass(frozen=True)
 class RunOptions:
     """How to do the work: nothing here changes a number."""
@@ -61,7 +58,7 @@ class RunOptions:
     command: str = ""
     untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
     stores: dict[tuple[Path, DataSource, str], FaceReader] = field(default_factory=dict)  # What was prepared here.
-    operating_points: dict[Path, OperatingPoint] = field(default_factory=dict)  # By the predictions they are fixed on.
+    operating_points: dict[Path, FittedPoint] = field(default_factory=dict)  # By the predictions they are fixed on.
 
     @cached_property
     def _provenance(self) -> Provenance:
@@ -150,8 +147,8 @@ def settle_key(cell: Cell, options: RunOptions) -> bool:
 
 def _walk_stages(cell: Cell, options: RunOptions) -> Card:
     stage = Stages(cell, options)
-    threshold, temperature = stage.fit_operating_point()
-    return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), threshold, temperature)
+    point = stage.fit_operating_point()
+    return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), point)
 
 
 class Stages:
@@ -278,24 +275,24 @@ class Stages:
             f"first: {shared[0]}. To leave them out: --exclude {path}"
         )
 
-    def fit_operating_point(self) -> OperatingPoint:
-        """Return threshold and temperature fixed on the source validation split; None where that lacks a class."""
+    def fit_operating_point(self) -> FittedPoint:
+        """Return what the source validation split fixes; nothing where that lacks a class."""
         folder, known = self.cell.folder / "val", self.options.operating_points
         if folder not in known:
             known[folder] = self._fit_on(folder)
         return known[folder]
 
-    def _fit_on(self, folder: Path) -> OperatingPoint:
+    def _fit_on(self, folder: Path) -> FittedPoint:
         source = self.cell.val
         if source is None or len({v.label for v in source.split("val") if v.path.is_file()}) < 2:
-            return None, None
+            return FittedPoint()
         table, _ = read_predictions(self.predict_split(source, "val", folder))
-        return fit_operating_point(table) if table["label"].nunique() > 1 else (None, None)
+        return fit_operating_point(table) if table["label"].nunique() > 1 else FittedPoint()
 
-    def score(self, path: Path, threshold: float | None, temperature: float | None) -> ScoreCard:
+    def score(self, path: Path, point: FittedPoint) -> ScoreCard:
         """Write and return the scorecard of a predictions file."""
         draws = self.cell.settings.score.draws
-        card = make_scorecard(path, threshold, draws, temperature=temperature)
+        card = make_scorecard(path, point.threshold, draws, temperature=point.temperature, source=point.source)
         told = {
             "cell": card.cell.merge(self.describe()),  # As today, also where the predictions are older.
             "score": Scoring(draws=draws),

@@ -48,8 +48,8 @@ class SeedScores(NamedTuple):
     """The predictions of one training seed on a test set.
 
     `videos` has a row a video with `label`, `score`, `identity` and attributes, `frames` a row a frame, and `video_of`,
-    (frames,), the row of each frame's video. A score of at least `threshold` is called fake; `temperature` is for
-    calibration. Both were fixed on the source validation split, or are None.
+    (frames,), the row of each frame's video. A score of at least `threshold` is called fake; `temperature` and `prior`
+    are for calibration. All were fixed on the source validation split, or are None.
     """
 
     videos: pd.DataFrame
@@ -57,6 +57,7 @@ class SeedScores(NamedTuple):
     video_of: NDArray[np.int64]
     threshold: float | None = None
     temperature: float | None = None
+    prior: float | None = None
 
     @property
     def at(self) -> float:

@@ -175,6 +175,18 @@ def _find_share(found: Measured, classes: Classes) -> Measured | None:
     return None
 
 
+def estimate_positive(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
+    """Return a number from 0 up without end, such as Cllr, with its interval by Student's t on its logarithm."""
+    if none := _explain_none(found, n, people.count(found.among)):
+        return none
+    spread = people.measure_spread(found.influence, found.among)
+    error, freedom = join_variances(spread.variance, count_freedom(spread), parts, _add_seen(parts))
+    if error < ROUNDING or found.value <= 0:
+        return Estimate(found.value, None, None, n, ALIKE)
+    reach = float(special.stdtrit(freedom, 1 - TAIL)) * error / found.value
+    return Estimate(found.value, found.value * float(np.exp(-reach)), found.value * float(np.exp(reach)), n)
+
+
 def estimate_difference(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
     """Return a difference of two numbers of the same videos with its interval, by Student's t."""
     if none := _explain_none(found, n, people.count()):

@@ -6,7 +6,6 @@ the influences of all pairs of videos that show or use one person. docs/statisti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,30 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from .metrics import Array
-
-
-class People(NamedTuple):
-    """Who is in a test set's videos, as (videos, ...) tables of ones: each person, each two in one video, the first."""
-
-    person: csr_array
-    pair: csr_array
-    first: csr_array
-
-
-def find_people(identity: Sequence[str]) -> People:
-    """Number the people of `identity` (`target+source`); a video of nobody known has one of its own."""
-    named = [tuple(dict.fromkeys(p.split("+"))) if p else (i,) for i, p in enumerate(identity)]
-    pairs = [
-        tuple((a, b) for k, a in enumerate(sorted(p, key=str)) for b in sorted(p, key=str)[k + 1 :]) for p in named
-    ]
-    return People(_mark_members(named), _mark_members(pairs), _mark_members([p[:1] for p in named]))
-
-
-def _mark_members(members: Sequence[tuple[object, ...]]) -> csr_array:
-    numbers = {name: i for i, name in enumerate(dict.fromkeys(m for found in members for m in found))}
-    rows = np.repeat(np.arange(len(members)), [len(m) for m in members])
-    columns = np.array([numbers[m] for found in members for m in found], dtype=np.int64)
-    return csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(members), len(numbers)))
+from .people import People
 
 
 class Spread(NamedTuple):
@@ -78,11 +54,11 @@ class Spread(NamedTuple):
 
 def measure_spread(influence: Array, people: People) -> Spread:
     """Measure the spread of rows by their videos' influences on their AUCs, (rows, videos); see `place_videos`."""
-    persons, first = influence @ people.person, influence @ people.first
-    pairs = influence @ people.pair
-    count, firsts = persons.shape[1], first.shape[1]
-    dyadic = count / max(count - 1, 1) * (persons @ persons.T - pairs @ pairs.T)
-    cluster = firsts / max(firsts - 1, 1) * (first @ first.T)
+    first = csr_array((np.ones(len(people.first)), (np.arange(len(people.first)), people.first)))
+    shown, persons, pairs = influence @ first, influence @ people.person, influence @ people.pair
+    firsts, everybody = int(np.count_nonzero(first.sum(0))), int(np.count_nonzero(people.person.sum(0)))
+    dyadic = everybody / max(everybody - 1, 1) * (persons @ persons.T - pairs @ pairs.T)
+    cluster = firsts / max(firsts - 1, 1) * (shown @ shown.T)
     return Spread(persons, influence**2 @ people.person, (dyadic, cluster, influence @ influence.T))
 
 

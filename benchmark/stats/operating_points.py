@@ -7,24 +7,59 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from ..core.display import say_once
 from ..core.errors import BenchError
-from ..core.predictions import STANDARD_INPUT, name_table, read_score_table
+from ..core.keys import file_hash
+from ..core.predictions import STANDARD_INPUT, name_table, read_predictions, read_score_table
 from ..core.score_tables import NO_FRAMES, OURS, TableForm
 from ..core.scorecard import LEVELS, Level, ScoreCard, read_card
+from ..core.source_validation import SourceValidation
 from ..core.storage import PREDICTIONS, SCORECARD
+from ..core.types import REAL
+from . import calibration
+from .carried import fix_thresholds
 from .metrics import best_threshold
-from .scoring import check_predictions, fit_operating_point, make_scorecard
+from .prevalence import fit_prior
+from .scoring import check_predictions, find_shared_people, make_scorecard, make_seed_scores, take_samples
 
 VAL = "val"
 
 
 class OperatingPoint(NamedTuple):
-    """A threshold on P(fake), where it comes from in words, and the temperature; None where there is none."""
+    """A threshold on P(fake), where it comes from in words, the temperature and what else was fixed; None: nothing."""
 
     threshold: float | None = None
     rule: str = ""
     temperature: float | None = None
     remarks: tuple[str, ...] = ()
+    source: SourceValidation | None = None
+
+
+class FittedPoint(NamedTuple):
+    """What was fixed on the source validation split; None where that lacks a class, or scores are no probabilities."""
+
+    threshold: float | None = None
+    temperature: float | None = None
+    source: SourceValidation | None = None
+
+
+def fit_operating_point(frames: pd.DataFrame) -> FittedPoint:
+    """Fix on the source validation split what may not be tuned on a test set.
+
+    The threshold is that of the largest TPR - FPR over videos; the temperature is fitted to the videos' scores, and
+    None where they are no probabilities, as is the prior. See `carried` for the thresholds of stated rates.
+    """
+    one = make_seed_scores(frames)
+    samples = take_samples(one, "video", find_shared_people([one]))
+    label, score = samples.labels, samples.scores
+    sound = calibration.are_probabilities(score)
+    source = SourceValidation(
+        prior=fit_prior(label, score) if sound else None,
+        thresholds=fix_thresholds(samples),
+        reals=int((label == REAL).sum()),
+    )
+    fitted = calibration.fit_temperature(label, score) if sound else None
+    return FittedPoint(best_threshold(label, score), fitted, source)
 
 
 def score_predictions(
@@ -51,7 +86,7 @@ def score_predictions(
     point = choose_operating_point(predictions, threshold, val, level, form)
     if isinstance(predictions, Path) and predictions.is_dir():
         predictions /= PREDICTIONS
-    card = make_scorecard(predictions, point.threshold, draws, point.rule, point.temperature, form)
+    card = make_scorecard(predictions, point.threshold, draws, point.rule, point.temperature, form, point.source)
     if level == "frame" and not card.counts.frames:
         raise BenchError(f"--level frame: {NO_FRAMES}")
     remarks = [*point.remarks, *card.remarks, *_remark_inversion(card, form)]
@@ -120,9 +155,9 @@ def _read_operating_point(path: Path) -> OperatingPoint:
     """
     card = read_card(path, "Give a threshold: --threshold T")
     if isinstance(card, ScoreCard):
-        at, temperature = card.threshold.value, card.temperature
+        at, temperature, source = card.threshold.value, card.temperature, card.source_validation
         if 0 <= at <= 1 and (temperature is None or temperature > 0):
-            return OperatingPoint(at, card.threshold.rule, temperature)
+            return OperatingPoint(at, card.threshold.rule, temperature, source=source)
     raise BenchError(f"{path} tells no threshold from 0 to 1. Give one: --threshold T")
 
 
@@ -137,7 +172,7 @@ def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None, form: Tabl
     check_predictions(table, name)
     if table["label"].nunique() < 2:
         raise BenchError(f"{name} holds one class only: no threshold can be fixed on it")
-    at, temperature = fit_operating_point(table)
+    at, temperature, source = fit_operating_point(table)
     if level == "frame":
         at = best_threshold(table["label"], table["score"])
     return OperatingPoint(
@@ -145,6 +180,7 @@ def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None, form: Tabl
         f"largest TPR - FPR on the {level or 'video'}s of {name}",
         temperature,
         tuple(f"{name}: {r}" for r in remarks),
+        source,
     )
 
 
@@ -153,3 +189,39 @@ def keep_level(card: ScoreCard, level: Level) -> ScoreCard:
     (other,) = (name for name in LEVELS if name != level)
     metrics = {name: e for name, e in card.metrics.items() if not name.startswith(f"{other}.fairness")}
     return card.model_copy(update={"metrics": metrics, "level": level})
+
+
+def refresh_scorecard(card: ScoreCard) -> ScoreCard:
+    """Return an older schema's scorecard with the numbers that its predictions have today.
+
+    It comes back as it is where it is current, where its predictions are gone or not those that it was made of, or
+    where they can't be scored, which is said.
+    """
+    path = card.predictions_path
+    if card.is_current or not path.is_file() or card.predictions_sha256 not in ("", file_hash(path)):
+        return card
+    threshold, temperature, _ = card.operating_point
+    try:
+        source = card.source_validation or _fit_source(card.validation_path)
+        fresh = make_scorecard(path, threshold, card.draws, card.threshold.rule, temperature, source=source)
+    except BenchError as error:
+        say_once(f"not scored anew: {error}")
+        return card
+    told = {name: getattr(card, name) for name in _TOLD if name in card.model_fields_set}
+    return fresh.model_copy(update=told).place(card.path)
+
+
+def _fit_source(val: Path | None) -> SourceValidation | None:
+    """Fit what an older scorecard doesn't have to the validation predictions; None where they are gone."""
+    if val is None or not val.is_file():
+        return None
+    table, _ = read_predictions(val)
+    check_predictions(table, str(val))
+    return fit_operating_point(table).source if table["label"].nunique() > 1 else None
+
+
+_TOLD = (
+    *("cell", "coverage", "throughput", "params", "flops", "faces", "artifacts", "score", "validation", "provenance"),
+    *("predictions", "predictions_sha256", "level"),
+)
+"""The parts of a scorecard that aren't measured on its predictions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from ..core.errors import BenchError, make_unknown_error, require_existing
 from ..core.predictions import read_score_table
 from ..core.scorecard import Level
 from ..core.storage import PREDICTIONS
-from ..core.types import Estimate
+from ..core.types import FAKE, Estimate
 from . import calibration
 from .group_gaps import SeedScores
 from .influence import Measured, delong
@@ -23,6 +24,7 @@ from .intervals import SAME, Parts, average_over_seeds, estimate_difference, hol
 from .metrics import RANK_METRICS
 from .rankings import measure_ranking
 from .scoring import check_predictions, estimate_metric, find_shared_people, make_seed_scores, take_samples
+from .unscored import LOST, WON, choose_credit, measure_coverage
 
 LEVELS = ("video", "frame")
 METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANK_METRICS, "ece", "brier"))
@@ -34,7 +36,7 @@ class Comparison(NamedTuple):
     """Two detectors on the same videos, and their difference a - b.
 
     `p_delong` ignores clusters (video AUC only); `p_holm` is corrected for the number of test sets, where several are
-    compared.
+    compared. `lacking` are the videos that a and b didn't score, the most of a seed: they count as failures.
     """
 
     a: Estimate
@@ -43,33 +45,79 @@ class Comparison(NamedTuple):
     p: float
     p_delong: float | None = None
     p_holm: float | None = None
+    lacking: tuple[int, int] = (0, 0)
 
 
 def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
-    """Compare two detectors on the videos that both have, by what each video adds to their difference.
+    """Compare two detectors on all videos that one of them has, by what each video adds to their difference.
+
+    A video that a table lacks counts as a failure: half as one that is lost, half as one that is won, as in
+    `unscored.place_videos`, or as lost where less than 98 % of a class was scored.
 
     Raises:
         BenchError: no metric of that name, no video in common, or scores that it can't be taken of.
     """
     if metric not in METRICS:
         raise make_unknown_error(f"no metric '{metric}' to compare", metric, METRICS)
-    a, b = keep_shared_videos([a, b])
-    sides = [[make_seed_scores(table) for table in tables] for tables in (a, b)]
-    sample = _SharedVideos([*sides[0], *sides[1]], metric, draws)
+    keep_shared_videos([a, b])  # None in common is refused.
+    sides = [[_CompletedSeed(table, [*a, *b], metric) for table in tables] for tables in (a, b)]
+    sample = _SharedVideos([seed.lost for side in sides for seed in side], metric, draws)
     (first, parts), (second, others) = (
-        average_over_seeds([sample.measure(s) for s in of], sample.people) for of in sides
+        average_over_seeds([sample.measure_completed(s) for s in of], sample.people) for of in sides
     )
     difference, seeds = first.subtract(second), [*parts, *others]
     between = estimate_difference(difference, sample.people, n=sample.n, parts=seeds)
     if between.lo is None and between.note != SAME:
         raise BenchError(f"{metric} can't be compared on {between.n} {metric.partition('.')[0]}s: {between.note}")
+    lacking = (max(s.lacking for s in sides[0]), max(s.lacking for s in sides[1]))
+    whole = metric == "video.auc" and lacking == (0, 0)
     return Comparison(
-        sample.estimate(sides[0][0], first, parts),
-        sample.estimate(sides[1][0], second, others),
+        sample.estimate(sides[0][0].lost, first, parts),
+        sample.estimate(sides[1][0].lost, second, others),
         between,
         p_value(difference, sample.people, seeds),
-        _delong(*sides) if metric == "video.auc" else None,
+        _delong(*([s.lost for s in side] for side in sides)) if whole else None,
+        lacking=lacking,
     )
+
+
+class _CompletedSeed:
+    """A table with the videos that it lacks and others have, once with scores that are as wrong as can be, once right.
+
+    `lost` and `won` are one where it lacks nothing.
+    """
+
+    def __init__(self, table: pd.DataFrame, others: SeedTables, metric: str):
+        known = set(table["video"].unique())
+        extra = []
+        for other in others:
+            missing = other[~other["video"].isin(known)]
+            known |= set(missing["video"].unique())
+            extra += [missing] if len(missing) else []
+        self.lacking = len(known) - table["video"].nunique()
+        self.credit = _choose_credit(table, extra)
+        ends = (table["score"].min() - 1, table["score"].max() + 1)
+        if metric.rpartition(".")[2] not in RANK_METRICS:
+            ends = (0.0, 1.0)
+        self.lost, self.won = (make_seed_scores(_fill(table, extra, found)) for found in (ends, ends[::-1]))
+
+
+def _choose_credit(table: pd.DataFrame, extra: SeedTables) -> float:
+    if not extra:
+        return WON
+    labels = pd.concat([table, *extra]).drop_duplicates("video")
+    scored = labels["video"].isin(table["video"].unique())
+    return choose_credit(measure_coverage(labels["label"], np.where(scored, 0.0, np.nan)))
+
+
+def _fill(table: pd.DataFrame, extra: SeedTables, ends: tuple[float, float]) -> pd.DataFrame:
+    """Add the rows that a table lacks: fakes with the first score, reals with the second."""
+    if not extra:
+        return table
+    columns = [c for c in table.columns if c != "logit"]
+    rows = pd.concat(extra)
+    scored = rows.assign(score=np.where(rows["label"] == FAKE, *ends))
+    return pd.concat([table[columns], scored[[c for c in columns if c in scored]]], ignore_index=True)
 
 
 class _SharedVideos:
@@ -80,6 +128,15 @@ class _SharedVideos:
         self.level: Level = "frame" if level == "frame" else "video"
         self.people, self.draws = find_shared_people(seeds), draws
         self.n = len(seeds[0].videos) if self.level == "video" else min(len(s.frames) for s in seeds)
+
+    def measure_completed(self, seed: _CompletedSeed) -> Measured:
+        """Return the metric of a seed: between what it would be with what it lacks lost, and won."""
+        lost = self.measure(seed.lost)
+        if not seed.lacking or seed.credit == LOST:
+            return lost
+        won = self.measure(seed.won)
+        value, influence = (lost.value + won.value) / 2, (lost.influence + won.influence) / 2
+        return replace(lost, value=value, influence=influence)
 
     def measure(self, one: SeedScores) -> Measured:
         """Return the metric of one table."""
@@ -187,20 +244,22 @@ def compare_runs(
 
 
 def check_same_videos(paths: Sequence[Path], tables: SeedTables) -> None:
-    """Refuse tables of different videos or labels; `paths` says whose each is.
+    """Refuse tables of other labels, or of which one has less than half of the videos; `paths` says whose each is.
 
     Raises:
-        BenchError: a table isn't of the first one's videos.
+        BenchError: a table isn't of the same test set.
     """
-    a, first = paths[0], tables[0]
-    labels = dict(zip(first["video"], first["label"], strict=True))
-    for b, table in zip(paths[1:], tables[1:], strict=True):
-        others = dict(zip(table["video"], table["label"], strict=True))
-        if differing := sorted(labels.keys() ^ others.keys()):
-            found = f"{len(differing)} videos are in only one of {a} ({len(labels)} videos) and {b} ({len(others)})"
-            advice = "A paired test needs the same videos: score both on the same test set"
-            raise BenchError(f"{found}; first: {differing[0]}. {advice}")
-        if wrong := [v for v in labels if labels[v] != others[v]]:
+    labels: dict[str, int] = {}
+    for path, table in zip(paths, tables, strict=True):
+        own = dict(zip(table["video"], table["label"], strict=True))
+        if wrong := [v for v in own if labels.get(v, own[v]) != own[v]]:
+            raise BenchError(f"{len(wrong)} videos are of another label in {path} than before it; first: {wrong[0]}")
+        labels |= own
+    for path, table in zip(paths, tables, strict=True):
+        known = set(table["video"].unique())
+        if 2 * len(known) < len(labels):
+            first = min(labels.keys() - known)
             raise BenchError(
-                f"{len(wrong)} videos are real in one of {a} and {b}, fake in the other; first: {wrong[0]}"
+                f"{path} has {len(known)} of {len(labels)} videos, less than half; first that it lacks: {first}. "
+                "A paired test needs the same videos: score both on the same test set"
             )

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ..core.types import FAKE, REAL, Estimate
-from .joint_covariance import People, Spread, find_people, measure_spread
+from .joint_covariance import Spread, measure_spread
 from .metrics import Array
+from .people import People, find_people
 from .shares import LEVEL
 from .unscored import (
     MIN_COVERAGE,

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..core.display import say_once
 from ..core.errors import BenchError
-from ..core.keys import file_hash
 from ..core.migrations import SCHEMA_VERSION
 from ..core.predictions import PredictionsMetadata, name_table, read_score_table
 from ..core.score_tables import HINT, OURS, REQUIRED, TableForm, is_nested
@@ -27,6 +25,7 @@ from ..core.scorecard import (
     ScoreCard,
     Threshold,
 )
+from ..core.source_validation import SourceValidation
 from ..core.types import FAKE, REAL, Estimate
 from . import calibration, metrics
 from .attributes import (
@@ -37,14 +36,23 @@ from .attributes import (
     group_names,
     with_attributes,
 )
+from .carried import measure_carried
 from .group_gaps import SeedScores, measure_fairness
 from .group_rates import Scored
 from .group_tests import compare_attributes
 from .influence import Measured, Samples, measure_mean
-from .intervals import Parts, average_over_seeds, estimate_mean, estimate_ranking, estimate_share
+from .intervals import (
+    Parts,
+    average_over_seeds,
+    estimate_mean,
+    estimate_positive,
+    estimate_ranking,
+    estimate_share,
+)
 from .method_rates import measure_method_groups, measure_methods
 from .metrics import RANK_METRICS
 from .people import People, find_people, number_apart
+from .prevalence import OF_BOTH_CLASSES, estimate_precisions, measure_without_prevalence
 from .rankings import measure_ranking
 
 _FLAT = ("logit", "dataset", "method", "identity")
@@ -133,18 +141,6 @@ def _find_unlike_frames(frames: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.
             yield column, find_contradictions(frames, column) & (fake | (column != "method"))
 
 
-def fit_operating_point(frames: pd.DataFrame) -> tuple[float, float | None]:
-    """Fix on the source validation split what may not be tuned on a test set: threshold and temperature.
-
-    The threshold is that of the largest TPR - FPR over videos; the temperature is fitted to the videos' scores, and
-    None where they are no probabilities.
-    """
-    videos = pool_frames(frames)
-    label, score = videos["label"], videos["score"]
-    fitted = calibration.fit_temperature(label, score) if calibration.are_probabilities(score) else None
-    return metrics.best_threshold(label, score), fitted
-
-
 def compute_scorecard(
     frames: pd.DataFrame,
     *,
@@ -152,6 +148,7 @@ def compute_scorecard(
     draws: int = 1000,
     rule: str = SOURCE_VAL,
     temperature: float | None = None,
+    source: SourceValidation | None = None,
     metadata: PredictionsMetadata | None = None,
 ) -> ScoreCard:
     """Score a predictions table.
@@ -162,21 +159,20 @@ def compute_scorecard(
         threshold: the video-level operating point fixed on the source validation split; None if there is none.
         draws: how often to draw gaps and calibration errors, for their intervals.
         rule: where the threshold comes from, in words.
-        temperature: fitted on the source validation split; see `fit_operating_point`.
+        temperature, source: fitted on the source validation split; see `operating_points.fit_operating_point`.
         metadata: what there is to know of the predictions.
     """
-    frames = with_attributes(frames)
-    one = make_seed_scores(frames, threshold, temperature)
+    frames, metadata = with_attributes(frames), metadata or PredictionsMetadata()
+    one = make_seed_scores(frames, threshold, temperature, source.prior if source else None)
     videos, people = one.videos, find_shared_people([one])
     result, groups = measure_metrics([one], people, draws)
     scored, known = Scored(videos, np.arange(len(videos)), people, one.at), attribute_columns(frames)
-    metadata = metadata or PredictionsMetadata()
     return ScoreCard(
         schema_version=SCHEMA_VERSION,
         kind="scorecard",
         status="done",
         cell=metadata.cell,
-        metrics=result,
+        metrics=result | (_measure_carried(one, people, source) if source else {}),
         methods=measure_methods(scored),
         groups=groups,
         group_tests=compare_attributes(scored, known),
@@ -184,6 +180,7 @@ def compute_scorecard(
         curves=_make_curves(videos),
         threshold=Threshold(value=one.at, rule=NO_THRESHOLD if threshold is None else rule),
         temperature=temperature,
+        source_validation=source,
         counts=_count_samples(videos, frames),
         remarks=[*collect_remarks(frames), *_remark_nobody_known(videos), *_remark_unscaled(frames, threshold)],
         coverage=_count_coverage(metadata, len(videos)),
@@ -210,6 +207,11 @@ def _remark_nobody_known(videos: pd.DataFrame) -> list[str]:
     return [f"nobody is named in the {len(videos)} videos: each is taken to be of somebody else. {hidden}"]
 
 
+def _measure_carried(one: SeedScores, people: People, source: SourceValidation) -> dict[str, Estimate]:
+    found = measure_carried(take_samples(one, "video", people), source.thresholds, source.reals)
+    return {f"video.{name}": e for name, e in found.items()}
+
+
 def _remark_unscaled(frames: pd.DataFrame, threshold: float | None) -> list[str]:
     score = frames["score"].to_numpy(float)
     if threshold is not None or calibration.are_probabilities(score):
@@ -220,11 +222,14 @@ def _remark_unscaled(frames: pd.DataFrame, threshold: float | None) -> list[str]
 
 
 def make_seed_scores(
-    frames: pd.DataFrame, threshold: float | None = None, temperature: float | None = None
+    frames: pd.DataFrame,
+    threshold: float | None = None,
+    temperature: float | None = None,
+    prior: float | None = None,
 ) -> SeedScores:
     """Pool a predictions table into videos; see `compute_scorecard`."""
     videos, of_frame = pool_frames_with_index(frames)
-    return SeedScores(videos, frames, of_frame, threshold, temperature)
+    return SeedScores(videos, frames, of_frame, threshold, temperature, prior)
 
 
 def find_shared_people(seeds: Sequence[SeedScores]) -> People:
@@ -251,6 +256,9 @@ def measure_metrics(seeds: Sequence[SeedScores], people: People, draws: int) -> 
         for name in (name for name in found[0] if all(name in f for f in found)):
             mean, parts = average_over_seeds([f[name] for f in found], people)
             result[f"{level}.{name}"] = estimate_metric(name, mean, samples[0], n=n, parts=parts)
+    if "video.fpr" in result:
+        precisions = estimate_precisions(result["video.fpr"], result["video.tpr"])
+        result |= {f"video.{name}": e for name, e in precisions.items()}
     gaps, groups = measure_fairness(seeds, people, draws)
     return result | gaps, groups
 
@@ -272,7 +280,7 @@ def _measure_level(samples: Samples, seed: SeedScores, level: Level, draws: int)
             cooled = samples._replace(scores=calibration.apply_temperature(score, seed.temperature))
             scaled = calibration.measure_calibration(cooled, draws)
             found |= {f"{name}_scaled": measured for name, measured in scaled.items()}
-    return found
+    return found | (measure_without_prevalence(samples, seed.threshold, seed.prior, draws) if level == "video" else {})
 
 
 def estimate_metric(name: str, found: Measured, samples: Samples, *, n: int, parts: Parts = ()) -> Estimate:
@@ -285,9 +293,13 @@ def estimate_metric(name: str, found: Measured, samples: Samples, *, n: int, par
         n: the sample size to report.
         parts: what seeds add to its variance.
     """
-    if name in RANK_METRICS:
+    if name in RANK_METRICS or name in OF_BOTH_CLASSES:
         return estimate_ranking(found, samples.people, samples.classes, n=n, parts=parts)
-    return (estimate_share if name == "acc" else estimate_mean)(found, samples.people, n=n, parts=parts)
+    if name == "cllr":
+        return estimate_positive(found, samples.people, n=n, parts=parts)
+    if found.sizes is not None and name in ("acc", "fpr", "tpr"):
+        return estimate_share(found, samples.people, n=int(found.sizes.sum()), parts=parts)
+    return estimate_mean(found, samples.people, n=n, parts=parts)
 
 
 def _make_curves(videos: pd.DataFrame) -> Curves:
@@ -324,6 +336,7 @@ def make_scorecard(
     rule: str = SOURCE_VAL,
     temperature: float | None = None,
     form: TableForm = OURS,
+    source: SourceValidation | None = None,
 ) -> ScoreCard:
     """Score predictions, a table or a file that is written in this form; see `compute_scorecard` for the arguments.
 
@@ -333,36 +346,16 @@ def make_scorecard(
     found, metadata = read_score_table(predictions, form)
     check_predictions(found.table, name_table(predictions))
     card = compute_scorecard(
-        found.table, threshold=threshold, draws=draws, rule=rule, temperature=temperature, metadata=metadata
+        found.table,
+        threshold=threshold,
+        draws=draws,
+        rule=rule,
+        temperature=temperature,
+        source=source,
+        metadata=metadata,
     )
     card = card.model_copy(update={"remarks": [*found.remarks, *card.remarks]})
     return _leave_out_frames(card) if found.by_video else card
-
-
-def refresh_scorecard(card: ScoreCard) -> ScoreCard:
-    """Return an older schema's scorecard with the numbers that its predictions have today.
-
-    It comes back as it is where it is current, where its predictions are gone or not those that it was made of, or
-    where they can't be scored, which is said.
-    """
-    path = card.predictions_path
-    if card.is_current or not path.is_file() or card.predictions_sha256 not in ("", file_hash(path)):
-        return card
-    threshold, temperature = card.operating_point
-    try:
-        fresh = make_scorecard(path, threshold, card.draws, card.threshold.rule, temperature)
-    except BenchError as error:
-        say_once(f"not scored anew: {error}")
-        return card
-    told = {name: getattr(card, name) for name in _TOLD if name in card.model_fields_set}
-    return fresh.model_copy(update=told).place(card.path)
-
-
-_TOLD = (
-    *("cell", "coverage", "throughput", "params", "flops", "faces", "artifacts", "score", "validation", "provenance"),
-    *("predictions", "predictions_sha256", "level"),
-)
-"""The parts of a scorecard that aren't measured on its predictions."""
 
 
 def _leave_out_frames(card: ScoreCard) -> ScoreCard:

@@ -53,7 +53,10 @@ def pool_seeds(cards: Sequence[ScoreCard]) -> PooledMetrics:
 
 def _pool_predictions(cards: Sequence[ScoreCard], frames: Sequence[pd.DataFrame]) -> PooledMetrics:
     seeds = [make_seed_scores(with_attributes(t), *c.operating_point) for t, c in zip(frames, cards, strict=True)]
-    return PooledMetrics(*measure_metrics(seeds, find_shared_people(seeds), min(c.draws for c in cards)))
+    found, groups = measure_metrics(seeds, find_shared_people(seeds), min(c.draws for c in cards))
+    # Each seed has its own carried thresholds, and intervals that are no sums of influences.
+    carried = set.intersection(*({n for n in c.metrics if "_at_source_" in n} for c in cards))
+    return PooledMetrics(found | {n: merge_estimates([c.metrics[n] for c in cards]) for n in sorted(carried)}, groups)
 
 
 def _merge_cards(cards: Sequence[ScoreCard]) -> PooledMetrics:

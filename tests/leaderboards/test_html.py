@@ -108,6 +108,7 @@ def test_every_promised_chart_is_there(read):
             for test in ("ff++:c23", "celebdf")
             for what in (
                 "ROC on",
+                "DET on",
                 "False and true positive rate by group,",
                 "Scores of fakes and reals,",
                 "Calibration,",

@@ -37,6 +37,7 @@ def test_the_matrix_and_the_tables_below_it_hold_every_number(make):
     assert cells(text, "detector", "### celebdf") == md.DETAILS
     assert cells(text, "meso4", "### celebdf") == [
         *("meso4", "torch", "ff++:c23", "0.750 [0.700, 0.800]", "0.150 [0.079, 0.221]", "0.650 [0.600, 0.700]"),
+        *("unknown", "unknown", "unknown"),
         *(
             "f-a 0.700 [0.600, 0.800] (n 9; 2 of 3 groups)",
             "0.120 [0.000, 0.300] (n 9)",
@@ -51,7 +52,7 @@ def test_failed_skipped_and_not_run_look_different(make, make_failed):
     header, meso, other = (cells(text, start) for start in ("video AUC", "meso4", "b "))
     assert [meso[header.index(t)] for t in ("dfd", "dfdc", "dfdcp")] == ["ERR", "skipped", ""]
     assert [other[header.index(t)] for t in ("dfd", "dfdc", "celebdf")] == [""] * 3
-    assert cells(text, "meso4", "### dfd\n")[3:] == ["ERR"] * 6
+    assert cells(text, "meso4", "### dfd\n")[3:] == ["ERR"] * 9
 
 
 def test_a_row_of_failures_alone_knows_neither_speed_nor_size(make_failed):

@@ -63,7 +63,7 @@ def cells(text: str, start: str) -> list[str]:
 def test_a_card_shows_every_metric_with_interval_and_n(card):
     text = format_card(card)
     for name, e in card.metrics.items():
-        assert cells(text, name)[-1] == str(e.n)
+        assert cells(text, f"{name} ")[-1] == str(e.n)
     auc = card.video.auc
     assert cells(text, "video.auc")[1] == f"{auc.value:.3f} [{auc.lo:.3f}, {auc.hi:.3f}]"
     assert cells(text, "Swap")[-1] == "12"

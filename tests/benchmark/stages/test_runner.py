@@ -166,7 +166,7 @@ def test_no_threshold_is_fixed_on_the_one_class_that_is_left(planned, tmp_path, 
     table = pd.DataFrame({"video": ["a", "b"], "frame": 0, "label": 1, "score": [0.2, 0.9]})
     write_predictions(tmp_path / "val.parquet", table, PredictionsMetadata())
     monkeypatch.setattr(Stages, "predict_split", lambda *_: tmp_path / "val.parquet")
-    assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point() == (None, None)
+    assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point() == (None, None, None)
     write_predictions(tmp_path / "val.parquet", table.assign(label=[0, 1]), PredictionsMetadata())
     assert Stages(cell, RunOptions(Reporter(quiet=True))).fit_operating_point()[0] == pytest.approx(0.55)
 

@@ -15,6 +15,7 @@ from crossfake.benchmark.core.predictions import PredictionsMetadata, write_pred
 from crossfake.benchmark.stats.attributes import with_attributes
 from crossfake.benchmark.stats.influence import delong
 from crossfake.benchmark.stats.intervals import SAME
+from crossfake.benchmark.stats.metrics import auc
 from crossfake.benchmark.stats.paired import METRICS, check_same_videos, compare, pair_test_sets, read_run
 from crossfake.benchmark.stats.scoring import (
     compute_scorecard,
@@ -135,6 +136,26 @@ def test_seeds_are_averaged_and_widen_the_interval():
     assert compare(seeds, [POOR]).p_delong is None
 
 
+def test_a_video_that_one_lacks_counts_as_a_failure_and_pays_nothing():
+    fewer = POOR[POOR["video"] != "0/3.mp4"]
+    found = compare([GOOD], [fewer])
+    assert (found.lacking, found.b.n, found.p_delong) == ((0, 1), 100, None)
+    assert found.b.value == pytest.approx(bound_by_pairs(fewer, 0.98, 0.5))
+    less = POOR[~POOR["video"].isin([f"0/{i}.mp4" for i in range(5)])]  # Below 98 % all pairs are lost.
+    assert compare([GOOD], [less]).b.value == pytest.approx(bound_by_pairs(less, 0.9, 0))
+    wrong = POOR.assign(wrong=np.where(POOR["label"] == 1, -POOR["score"], POOR["score"]))
+    easy = POOR[POOR["video"].isin(wrong.groupby("video")["wrong"].mean().sort_values().index[:80])]
+    for metric in (m for m in METRICS if not m.endswith("fpr1")):  # That needs 300 reals.
+        whole, part = compare([GOOD], [POOR], metric, draws=50), compare([GOOD], [easy], metric, draws=50)
+        sign = -1 if metric.rpartition(".")[2] in ("eer", "ece", "brier") else 1
+        assert sign * part.b.value <= sign * whole.b.value, metric
+
+
+def bound_by_pairs(frames: pd.DataFrame, pairs: float, credit: float) -> float:
+    videos = pool_frames(frames)
+    return pairs * float(auc(videos["label"], videos["score"])) + (1 - pairs) * credit
+
+
 def test_a_run_folder_is_compared_on_every_test_set_that_both_have(run):
     a, b = run("a", celebdf=GOOD, dfdc=POOR), run("b", celebdf=POOR, dfd=GOOD)
     assert list(pair_test_sets([a], [b])) == ["celebdf"]
@@ -143,7 +164,7 @@ def test_a_run_folder_is_compared_on_every_test_set_that_both_have(run):
 
 
 def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
-    fewer = GOOD[~GOOD["video"].isin(["0/3.mp4", "1/7.mp4"])]
+    fewer = GOOD[GOOD["video"].isin(GOOD["video"].unique()[:49])]
     turned = GOOD.assign(label=np.where(GOOD["video"] == "0/3.mp4", 1, GOOD["label"]))
     a = run("a", celebdf=GOOD)
     for other, message in (
@@ -156,8 +177,8 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
         assert message in str(error.value)
         assert "\n" not in str(error.value)
     for other, message in (
-        (fewer, r"^2 videos are in only one of a \(100"),
-        (turned, "^1 videos are real in one of a and"),
+        (fewer, r"^b has 49 of 100 videos, less than half; first that it lacks: "),
+        (turned, "^1 videos are of another label in b than before it; first: 0/3.mp4"),
     ):
         with pytest.raises(BenchError, match=message):
             check_same_videos([Path("a"), Path("a2"), Path("b")], [GOOD, GOOD, other])
@@ -174,16 +195,17 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
 
 
 def test_a_test_set_that_cannot_be_compared_is_named_and_costs_no_other(run, tmp_path, capsys):
-    a, b = run("a", celebdf=GOOD, dfdc=GOOD), run("b", celebdf=POOR, dfdc=POOR[POOR["video"] != "0/3.mp4"])
+    few = POOR[POOR["video"].isin(POOR["video"].unique()[:40])]
+    a, b = run("a", celebdf=GOOD, dfdc=GOOD), run("b", celebdf=POOR, dfdc=few)
     out = tmp_path / "out.json"
     assert bench("compare --draws 50", a, b, json=out) == 1
     told = capsys.readouterr()
-    assert "not compared: dfdc: 1 videos are in only one of" in told.err
+    assert "has 40 of 100 videos, less than half" in told.err
     assert "| celebdf" in told.out
     content = json.loads(out.read_text())
     assert (list(content["tests"]), list(content["not_compared"])) == (["celebdf"], ["dfdc"])
     assert bench("compare", a / "test.dfdc.abc", b / "test.dfdc.abc") == 2
-    assert "bench: error: dfdc: 1 videos are in only" in capsys.readouterr().err
+    assert "has 40 of 100 videos, less than half" in capsys.readouterr().err
     assert bench("compare", a, tmp_path / "bb") == 2
     assert f"no run or predictions {tmp_path / 'bb'}. Did you mean 'b'?" in capsys.readouterr().err
 
@@ -196,8 +218,8 @@ def test_the_verb_pools_seeds_joined_by_commas(run, tmp_path, capsys):
     assert found["difference"]["value"] == pytest.approx(compare(tables, [POOR]).difference.value)
     assert found["p_delong"] is None
     assert f"A: {seeds.replace(',', ', ')}" in capsys.readouterr().out
-    assert bench("compare", f"{seeds},{run('c', celebdf=GOOD[GOOD['video'] != '0/3.mp4'])}", seeds) == 2
-    assert "1 videos are in only one of" in capsys.readouterr().err
+    assert bench("compare", f"{seeds},{run('c', celebdf=GOOD[GOOD['video'] != '0/3.mp4'])}", seeds) == 0
+    assert "celebdf: A lacks 1 videos, which count as failures" in capsys.readouterr().err
 
 
 def test_the_verb_prints_a_table_and_writes_the_numbers(run, tmp_path, capsys):

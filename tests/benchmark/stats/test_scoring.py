@@ -11,11 +11,11 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import read_predictions
 from crossfake.benchmark.core.scorecard import Counts, Coverage, Threshold
 from crossfake.benchmark.core.types import Estimate
+from crossfake.benchmark.stats.operating_points import fit_operating_point
 from crossfake.benchmark.stats.people import find_people
 from crossfake.benchmark.stats.scoring import (
     check_predictions,
     compute_scorecard,
-    fit_operating_point,
     make_scorecard,
     pool_frames,
 )
@@ -226,7 +226,7 @@ def probable(videos: int = 60, seed: int = 0) -> pd.DataFrame:
 
 def test_calibration_and_operating_points_are_in_the_scorecard():
     frames = probable()
-    threshold, temperature = fit_operating_point(probable(seed=1))
+    threshold, temperature, _ = fit_operating_point(probable(seed=1))
     card = compute_scorecard(frames, threshold=threshold, temperature=temperature, draws=50)
     found = card.metrics
     for level in ("video", "frame"):

@@ -1,0 +1,164 @@
+"""Numbers that don't hang on the share of fakes: the same whatever it is, and right where it is stated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from crossfake.benchmark.core.types import Estimate
+from crossfake.benchmark.stats.influence import Measured, Samples
+from crossfake.benchmark.stats.people import number_apart
+from crossfake.benchmark.stats.prevalence import (
+    PREVALENCES,
+    count_flagged,
+    estimate_precision,
+    fit_prior,
+    measure_average_precision,
+    measure_balanced_calibration,
+    measure_least_cost,
+    measure_operating_point,
+    measure_without_prevalence,
+    remove_prior,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from sklearn.metrics import average_precision_score, balanced_accuracy_score
+
+
+def apart(label: np.ndarray, score: np.ndarray) -> Samples:
+    return Samples(label, score, np.arange(len(label)), number_apart(np.arange(len(label))))
+
+
+def calibrated(reals: int, fakes: int, prior: float, seed: int = 0, strength: float = 2.0) -> Samples:
+    """Scores that are right where that share of all is fake."""
+    label = np.repeat([0, 1], [reals, fakes])
+    x = np.random.default_rng(seed).normal(size=len(label)) + strength * label
+    return apart(label, expit(strength * x - strength**2 / 2 + logit(prior)))
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000), st.integers(1, 5))
+def test_no_number_changes_when_fakes_are_there_several_times(seed, times):
+    one = calibrated(40, 30, 0.5, seed)
+    more = apart(
+        np.append(one.labels[:40], np.ones(30 * times, int)),
+        np.append(one.scores[:40], np.tile(one.scores[40:], times)),
+    )
+    for measure in (
+        lambda s: measure_operating_point(s, 0.5),
+        lambda s: {"least_cost": measure_least_cost(s)},
+        measure_average_precision,
+        lambda s: {k: v for k, v in measure_balanced_calibration(s, 0.3, 0).items() if k != "ece_balanced"},
+    ):
+        first, second = measure(one), measure(more)
+        for name, found in first.items():
+            assert second[name].value == pytest.approx(found.value), name
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000), st.floats(0.2, 0.8))
+def test_values_are_those_of_scikit_learn(seed, threshold):
+    samples = calibrated(40, 60, 0.5, seed)
+    label, score = samples.labels, np.round(samples.scores, 2)
+    samples = samples._replace(scores=score)
+    rates = measure_operating_point(samples, threshold)
+    assert rates["balanced_acc"].value == pytest.approx(balanced_accuracy_score(label, score >= threshold))
+    assert rates["cost"].value == pytest.approx(1 - rates["balanced_acc"].value)
+    for name, prevalence in PREVALENCES.items():
+        weight = np.where(label == 1, prevalence / 60, (1 - prevalence) / 40)
+        expected = average_precision_score(label, score, sample_weight=weight)
+        assert measure_average_precision(samples)[f"ap_at_{name}"].value == pytest.approx(expected)
+
+
+def measure_all(samples: Samples) -> dict[str, Measured]:
+    found = measure_without_prevalence(samples, 0.5, 0.4, 0)
+    return {name: m for name, m in found.items() if name not in ("ece_balanced", "least_cost") and "ap_at" not in name}
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 1000))
+def test_influences_are_what_leaving_a_video_out_changes(seed):
+    samples = calibrated(150, 200, 0.5, seed)
+    whole = measure_all(samples)
+    for out in (3, 340):
+        kept = np.arange(350) != out
+        less = measure_all(apart(samples.labels[kept], samples.scores[kept]))
+        for name, found in whole.items():
+            assert found.value - less[name].value == pytest.approx(found.influence[out], abs=2e-4), name
+            assert found.influence.sum() == pytest.approx(0, abs=1e-9), name
+
+
+@pytest.mark.parametrize("name", PREVALENCES)
+def test_the_influence_on_average_precision_is_what_a_little_more_weight_changes(name):
+    samples, step = calibrated(40, 60, 0.5), 1e-6
+    found = measure_average_precision(samples)[f"ap_at_{name}"]
+    for video in (3, 90, 99):
+        weight = np.ones(100)
+        weight[video] += step
+        for label, share in ((0, 1 - PREVALENCES[name]), (1, PREVALENCES[name])):
+            weight[samples.labels == label] *= share / weight[samples.labels == label].sum()
+        more = average_precision_score(samples.labels, samples.scores, sample_weight=weight)
+        assert (more - found.value) / step == pytest.approx(found.influence[video], rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("prior", [0.05, 0.5, 5 / 6])
+def test_the_prior_is_that_which_scores_are_made_for_whatever_the_split_has(prior):
+    samples = calibrated(4000, 1000, prior)
+    assert fit_prior(samples.labels, samples.scores) == pytest.approx(prior, abs=0.03)
+    balanced = remove_prior(samples.scores, prior)
+    assert fit_prior(samples.labels, balanced) == pytest.approx(0.5, abs=0.04)
+    assert (np.diff(balanced[np.argsort(samples.scores)]) >= 0).all()
+
+
+def test_a_calibrated_detector_has_no_error_and_one_that_is_not_has():
+    values, low = [], 0
+    for seed in range(40):
+        found = measure_balanced_calibration(calibrated(178, 340, 5 / 6, seed), 5 / 6, 200)["ece_balanced"]
+        values.append(found.value)
+        low += found.value - found.reach[0] <= 1e-12
+    assert np.mean(values) < 0.03  # ECE itself has .047 at so many videos.
+    assert low >= 35
+    off = measure_balanced_calibration(calibrated(178, 340, 5 / 6), 0.5, 200)["ece_balanced"]
+    assert off.value > 0.1
+    assert off.value - off.reach[0] > 0
+
+
+def test_cllr_is_1_for_what_tells_nothing_and_near_0_for_what_is_sure_and_right():
+    label = np.repeat([0, 1], 50)
+    assert measure_balanced_calibration(apart(label, np.full(100, 0.3)), 0.3, 0)["cllr"].value == pytest.approx(1)
+    sure = measure_balanced_calibration(apart(label, label * 1.0), 0.5, 0)["cllr"]
+    assert sure.value < 1e-4
+    assert measure_balanced_calibration(apart(label, 1.0 - label), 0.5, 0)["cllr"].value > 10
+    assert set(measure_balanced_calibration(apart(label, label * 1.0), None, 0)) == {"balanced_brier"}
+
+
+@settings(max_examples=60)
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.001, 0.1))
+def test_precision_follows_from_both_rates(fpr, tpr, prevalence):
+    rates = [Estimate(r, max(r - 0.05, 0), min(r + 0.05, 1), 100) for r in (fpr, tpr)]
+    found = estimate_precision(*rates, prevalence)
+    assert found.value == pytest.approx(prevalence * tpr / (prevalence * tpr + (1 - prevalence) * fpr))
+    assert 0 <= found.lo < found.value < found.hi <= 1
+
+
+def test_precision_without_false_alarms_is_no_surer_than_the_reals_are_many():
+    none, half = Estimate(0.0, 0.0, 0.026, 140), Estimate(0.8, 0.75, 0.85, 700)
+    found = estimate_precision(none, half, 0.01)
+    assert (found.value, found.hi, found.n) == (1, 1, 840)
+    assert found.lo == pytest.approx(0.01 * 0.75 / (0.01 * 0.75 + 0.99 * 0.026))
+    assert count_flagged(found) == (1000, 226, 1000)
+    nothing = estimate_precision(none, Estimate(0.0, 0.0, 0.01, 700), 0.01)
+    assert (nothing.value, nothing.note) == (None, "undefined (nothing is called fake)")
+    assert count_flagged(nothing) is None
+
+
+def test_one_class_leaves_all_undefined():
+    for label in (np.zeros(20, int), np.ones(20, int)):
+        samples = apart(label, np.linspace(0, 1, 20))
+        found = measure_average_precision(samples) | measure_balanced_calibration(samples, 0.5, 50)
+        found |= {
+            "balanced_acc": measure_operating_point(samples, 0.5)["balanced_acc"],
+            "least": measure_least_cost(samples),
+        }
+        for name, measured in found.items():
+            assert np.isnan(measured.value), name
