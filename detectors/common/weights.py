@@ -148,7 +148,7 @@ def to_array(value: Any) -> np.ndarray:
 
 
 class _Ignored:
-    """Stands for a numpy scalar or a Namespace that lies beside the weights: nothing that a file says of it is done."""
+    """Stands for what of numpy's, argparse's or pathlib's lies beside the weights: nothing that a file says is done."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -156,8 +156,10 @@ class _Ignored:
 
 
 _IGNORED = (
-    *("argparse.Namespace", "numpy.dtype"),
-    *("numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar"),
+    *("argparse.Namespace", "numpy.dtype", "numpy.ndarray"),
+    *(f"numpy.{core}.multiarray.{what}" for core in ("_core", "core") for what in ("scalar", "_reconstruct")),
+    *(f"pathlib.{kind}Path" for kind in ("Posix", "Windows", "PurePosix", "PureWindows")),
+    *(f"pathlib._local.{kind}Path" for kind in ("Posix", "Windows", "PurePosix", "PureWindows")),
 )
 
 

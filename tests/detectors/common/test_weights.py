@@ -146,6 +146,7 @@ LAYOUTS = {
     "model_state_dict": lambda w: {"model_state_dict": w, "epoch": 1, "optimizer": {"state": {}, "param_groups": []}},
     "params_ema": lambda w: {"params_ema": w},
     "numpy scalars": lambda w: {"net": w, "auc": np.float64(0.9), "step": np.int64(3), "name": np.str_("a")},
+    "an array and a path": lambda w: {"model": w, "rng": np.arange(3), "args": argparse.Namespace(out=Path("a/b"))},
     "namespace": lambda w: {"model": w, "args": argparse.Namespace(lr=1, more=argparse.Namespace(seed=np.int32(1)))},
     "without counters": lambda w: {k: v for k, v in w.items() if not k.endswith("num_batches_tracked")},
     "strided": lambda w: {k: v.new_zeros(*v.shape, 2)[..., 0].copy_(v) for k, v in w.items()},
