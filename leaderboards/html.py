@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from ..benchmark.core.scorecard import Card, ScoreCard
@@ -41,8 +41,8 @@ TOP = 40
 """Of a table with more rows than this, the page charts these first ones and tells their runs; its tables have all."""
 
 
-def render_page(made: list[Table]) -> str:
-    """Return the whole page. All that comes from scorecards is escaped."""
+@cache
+def _load_page() -> Template:
     env = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -54,13 +54,18 @@ def render_page(made: list[Table]) -> str:
         "number": mark_up_number,
         "title_of": _read_title,
     }
+    return env.get_template("board.html")
+
+
+def render_page(made: list[Table]) -> str:
+    """Return the whole page. All that comes from scorecards is escaped."""
     files = ("style.css", "board.js")
     static = {
         name.partition(".")[0]: Markup((TEMPLATES / name).read_text("utf-8"))  # our own files # nosec B704
         for name in files
     }
     sections = [Section(i, table) for i, table in enumerate(made)]
-    return env.get_template("board.html").render(
+    return _load_page().render(
         sections=sections,
         notes=NOTES.splitlines(),
         banner=SYNTHETIC,
