@@ -27,5 +27,5 @@ def show(arguments: argparse.Namespace) -> int:
 
     from .main import build_parser
 
-    say(shtab.complete(build_parser(), shell=arguments.shell))
+    say(shtab.complete(build_parser(), shell=arguments.shell))  # a shell's name, nothing is started # nosec B604
     return 0

@@ -20,7 +20,7 @@ _UNUSED = re.compile(
 )
 PROJECTION = "visual_projection.weight"
 _TOP = {
-    "cls_token": "embeddings.class_embedding",
+    "cls_token": "embeddings.class_embedding",  # a tensor's name # nosec B105
     "pos_embed": "embeddings.position_embedding.weight",
     "patch_embed.proj.weight": "embeddings.patch_embedding.weight",
 }
