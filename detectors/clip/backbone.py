@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.core.contracts import Cropper, Sampler
-from ...benchmark.core.errors import BenchError, require_known
+from ...benchmark.core.errors import require_known
 from ..common import augmentations
 from ..common.augmentations import Augment, AugmentedSampler
 from ..common.crops import BoxCrop
 from ..common.options import Options, check_multiple
-from ..common_torch.detector import TorchDetector
+from ..common_torch.lazy import LazyDetector
 from ..common_torch.timm_models import create_timm_model
 from . import names
 
@@ -51,7 +50,7 @@ class ClipNet(nn.Module):
         return self.projection(features) if self.projection is not None else features
 
 
-class ClipDetector(TorchDetector):
+class ClipDetector(LazyDetector):
     """Base of the detectors on CLIP's image encoder.
 
     Nothing is drawn or kept in memory before it is needed: a checkpoint may bring all weights, of another depth or
@@ -80,15 +79,13 @@ class ClipDetector(TorchDetector):
     def __init__(
         self, variant: str, input_size: int, arch: str, arch_args: Options | None, augment: str, pretrained: bool
     ):
-        super().__init__()
         require_known(f"{self.who} variant", variant, self.variants)
         require_known(f"{self.who} augment", augment, ("", "none", "mild"))
         check_multiple(self.who, "input_size", input_size, PATCH, 3 * PATCH, 224)
         self.variant, self.input_size, self.arch, self.augment = variant, input_size, arch, augment
         self.arch_args, self.pretrained = dict(arch_args or {}), pretrained
-        self.seed = int(torch.randint(2**31, ()))
         self.width = self.projected
-        self.network = self.build(pretrained=True) if pretrained else self._build_empty()
+        self.start(pretrained)
 
     def build(self, pretrained: bool) -> ClipNet:
         """Make the network, whose first weights are CLIP's or random; what isn't trained is frozen."""
@@ -102,47 +99,6 @@ class ClipDetector(TorchDetector):
         network.requires_grad_(False)
         network.head.requires_grad_(True)
         return network
-
-    def _build_empty(self) -> ClipNet:
-        with torch.device("meta"):
-            return self.build(pretrained=False)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the network has no numbers yet."""
-        return self.network.head.weight.is_meta  # type: ignore[union-attr,return-value]
-
-    def materialise(self) -> None:
-        """Draw random weights, the same for the same seed, unless there are some."""
-        if self.is_empty:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                self.network = self.build(pretrained=False)
-
-    def _place(self) -> None:
-        self.materialise()
-        super()._place()
-
-    def training(self, settings: Any, total_steps: int, steps_per_epoch: int) -> Any:
-        """Start a training session."""
-        self.materialise()
-        return super().training(settings, total_steps, steps_per_epoch)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the weights as arrays under the reference's key names."""
-        self.materialise()
-        return super().state()
-
-    def load(self, weights: Any) -> Self:
-        """Take weights; see `TorchDetector.load`."""
-        before = self.network, self.arch_args, self.width
-        try:
-            if self.is_empty:
-                self.network = self._build_empty().to_empty(device="cpu")
-            return super().load(weights)
-        except BenchError:
-            self.network, self.arch_args, self.width = before
-            raise
 
     # ---- images
 
@@ -224,4 +180,4 @@ class ClipDetector(TorchDetector):
         now = {"depth": len(backbone.blocks), "embed_dim": backbone.embed_dim}
         if now != {k: args[k] for k in now} or projected != self.width:
             self.arch_args, self.width = {**self.arch_args, **args}, projected
-            self.network = self._build_empty().to_empty(device="cpu")
+            self.network = self.build_empty().to_empty(device="cpu")

@@ -1,0 +1,73 @@
+"""Large networks that aren't drawn before they are needed, since a checkpoint may bring all their weights."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...benchmark.core.errors import BenchError
+from .detector import TorchDetector
+
+
+class LazyDetector(TorchDetector):
+    """Base of detectors whose network has no numbers until it is loaded, scored with, trained or saved.
+
+    A subclass calls `start` at the end of its `__init__`, and defines `build`.
+    """
+
+    seed: int
+
+    def start(self, pretrained: bool) -> None:
+        """Make the network: with published weights, or empty."""
+        super().__init__()
+        self.seed = int(torch.randint(2**31, ()))
+        self.network = self.build(pretrained=True) if pretrained else self.build_empty()
+
+    def build(self, pretrained: bool) -> nn.Module:
+        """Return the network, with published or random weights; what isn't trained is frozen."""
+        raise NotImplementedError
+
+    def build_empty(self) -> nn.Module:
+        """Return the network without numbers."""
+        with torch.device("meta"):
+            return self.build(pretrained=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the network has no numbers yet."""
+        return next(self.network.parameters()).is_meta
+
+    def materialise(self) -> None:
+        """Draw random weights, the same for the same seed, unless there are some."""
+        if self.is_empty:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                self.network = self.build(pretrained=False)
+
+    def _place(self) -> None:
+        self.materialise()
+        super()._place()
+
+    def training(self, settings: Any, total_steps: int, steps_per_epoch: int) -> Any:
+        """Start a training session."""
+        self.materialise()
+        return super().training(settings, total_steps, steps_per_epoch)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the weights as arrays under the reference's key names."""
+        self.materialise()
+        return super().state()
+
+    def load(self, weights: Any) -> Self:
+        """Take weights; see `TorchDetector.load`. What doesn't fit leaves everything as it was."""
+        before = dict(vars(self))
+        try:
+            if self.is_empty:
+                self.network = self.build_empty().to_empty(device="cpu")
+            return super().load(weights)
+        except BenchError:
+            vars(self).update(before)
+            raise
