@@ -27,11 +27,11 @@ class TestVideos(NamedTuple):
         return self.methods in ((), whole.methods) and self.excluded == whole.excluded
 
     def describe(self, test: str, usual: TestVideos) -> str:
-        """Say what differs from what is usual."""
+        """Say which methods it has, if others are usual, and always that some videos were left out."""
         told = ""
         if self.methods and self.methods != usual.methods:
             told += f"; {test} of {len(self.methods)} methods: {', '.join(self.methods)}"
-        if self.excluded and self.excluded != usual.excluded:
+        if self.excluded:
             told += f"; {test} without {count_videos(len(self.excluded))} (list {hash_key(self.excluded, 6)})"
         return told
 

@@ -185,6 +185,7 @@ def test_a_row_without_some_videos_stands_in_a_table_of_its_own(make):
         ("real; 32 frames a video", 1),
         ("real; 32 frames a video; celebdf without 2 videos (list ba01e5)", 1),
     ]
+    assert [t.title for t in make_tables([less])] == ["real; 32 frames a video; celebdf without 2 videos (list ba01e5)"]
     other = make("celebdf", excluded=["c.mp4"])
     assert len(make_tables([whole, less, other])) == 3
     assert len(make_tables([less, make("celebdf", name="b", recipe_key="b", excluded=["a.mp4", "b.mp4"])])) == 1
