@@ -20,7 +20,7 @@ demo: install
 	$(VENV)/bin/bench run --detector caddm --train ff++ --test ff++,celebdf,dfd,dfdc --data demo
 
 # Runs are kept: stopped and started again, it goes on where it was.
-BOARD := caddm,efficientnet-b4,meso4,pgfdd,pgfdd_fixed,resnet34,xception
+BOARD := caddm,efficientnet-b4,meso4,pgfdd,pgfdd_fixed,resnet34,xception,sbi,dag-fdd,daw-fdd,mesoinception4,spsl,core,clip-probe,dino-probe,gend,effort,f3net,recce,ucf,forensics-adapter
 board: install
 	$(VENV)/bin/bench run --detector $(BOARD) --train ff++ --test ff++,celebdf,dfd,dfdc --data demo --seed 0,1,2 \
 		--runs runs/board

@@ -45,7 +45,7 @@ def test_weights_of_the_other_variant_or_size_are_refused():
         bench.load(larger.state())
 
 
-@pytest.mark.parametrize("variant", ["paper", "deepfakebench"])
+@pytest.mark.parametrize("variant", ["paper", pytest.param("deepfakebench", marks=pytest.mark.slow)])
 def test_the_jax_port_is_pytorchs(ports, variant):
     pytest.importorskip("flax")
     first, second = ports("mesoinception4", variant=variant, input_size=32)

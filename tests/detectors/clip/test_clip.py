@@ -51,13 +51,14 @@ def add_head(weights, name):
     return {**weights, **{k: make_weight(k, shape, 1.0) for k, shape in shapes.items()}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "key"),
     [
         ("clip-probe", {}, "univfd_logit"),
-        pytest.param("gend", {}, "gend_logits_LinearNorm", marks=pytest.mark.slow),
-        pytest.param("gend", {"head": "linear"}, "gend_logits_linear", marks=pytest.mark.slow),
-        pytest.param("effort", {}, "effort_logits", marks=pytest.mark.slow),
+        ("gend", {}, "gend_logits_LinearNorm"),
+        ("gend", {"head": "linear"}, "gend_logits_linear"),
+        ("effort", {}, "effort_logits"),
     ],
 )
 def test_features_and_heads_are_the_references(weights, name, options, key):

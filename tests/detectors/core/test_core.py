@@ -32,6 +32,7 @@ def test_reals_weigh_four_times_as_much(expected):
     assert found.item() == pytest.approx(float(expected["tiny_ce_4_1"]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_network_and_its_gradients_are_the_released_ones(expected):
     x, label = smooth_input((8, 3, 64, 64), "core"), [0, 1, 1, 0] * 2
     detector = load_filled(create("core", input_size=64, consistency=1.0), 1.0)

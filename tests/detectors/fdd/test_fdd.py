@@ -65,6 +65,7 @@ def batch():
     return {"image": image, "label": torch.tensor(LABEL), "group": torch.tensor(GROUP)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dag_fdd", "daw_fdd"])
 def test_the_network_and_its_losses_are_the_released_ones(name, batch):
     expected = read_golden("dag_daw_model")
@@ -120,7 +121,7 @@ def test_impossible_options_say_why_in_a_line(options, message):
         create("daw-fdd", **{**NARROW, **options})
 
 
-@pytest.mark.parametrize("name", ["dag-fdd", "daw-fdd"])
+@pytest.mark.parametrize("name", [pytest.param("dag-fdd", marks=pytest.mark.slow), "daw-fdd"])
 def test_the_jax_ports_losses_and_gradients_are_pytorchs(name):
     pytest.importorskip("flax")
     import jax

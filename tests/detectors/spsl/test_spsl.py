@@ -13,7 +13,9 @@ from crossfake.detectors.spsl.detector import compute_phase
 from golden import assert_trains_as_released, load_filled, read_golden, smooth_input
 
 
-@pytest.mark.parametrize(("variant", "name"), [("deepfakebench", "spsl"), ("paper", "spsl_shallow")])
+@pytest.mark.parametrize(
+    ("variant", "name"), [pytest.param("deepfakebench", "spsl", marks=pytest.mark.slow), ("paper", "spsl_shallow")]
+)
 def test_the_network_and_its_gradients_are_the_released_ones(variant, name):
     expected, x = read_golden(name), smooth_input((2, 3, 64, 64), "spsl")
     detector = load_filled(create("spsl", variant=variant, input_size=64), 1.0)

@@ -40,7 +40,10 @@ def test_scoring_is_the_released_one(detector, batch):
 
 @pytest.mark.parametrize(
     ("shuffled", "key", "cls"),
-    [(False, "eval_losses_overall_sha_spe_rec_con", "cls"), (True, "shuffled_losses", "shuffled_cls")],
+    [
+        (False, "eval_losses_overall_sha_spe_rec_con", "cls"),
+        pytest.param(True, "shuffled_losses", "shuffled_cls", marks=pytest.mark.slow),
+    ],
 )
 def test_losses_are_the_released_ones(detector, batch, shuffled, key, cls):
     expected = read_golden("ucf")
