@@ -84,6 +84,7 @@ def _scorecard_row(card: Card) -> dict[str, object]:
         "temperature": done and done.temperature,
         "videos_scored": done and done.coverage.scored,
         "videos_official": done and done.coverage.official,
+        "videos_several_people": done and done.coverage.several_people,
         "images_per_s": done and done.speed,
         "params": done and done.params,
         "flops": done and done.flops,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
-from ..benchmark.core.scorecard import Failure
+from ..benchmark.core.scorecard import Coverage, Failure
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.prevalence import count_flagged
@@ -244,11 +244,16 @@ def _count_groups(groups: GroupSummary) -> str:
 def format_coverage(result: Result, bounds: Bounds | None) -> str:
     """Write `517/518, 3 with several people`, and what AUC all videos could have; where seeds differ, the lowest."""
     lowest = min((c.coverage for c in result.done), key=lambda c: c.scored)
-    several = f", {lowest.several_people} with several people" if lowest.several_people else ""
     excluded = f", {n} left out as asked" if (n := len(result.done[0].cell.excluded)) else ""
     partial = bounds is not None and bounds.worst < bounds.best
     within = f", AUC of all {bounds.worst:.3f} to {bounds.best:.3f}" if partial and bounds else ""
-    return f"{lowest.scored}/{lowest.official}{several}{excluded}{within}"
+    return f"{format_scored(lowest)}{excluded}{within}"
+
+
+def format_scored(coverage: Coverage) -> str:
+    """Write `517/518, 3 with several people`."""
+    several = f", {coverage.several_people} with several people" if coverage.several_people else ""
+    return f"{coverage.scored}/{coverage.official}{several}"
 
 
 STANDING = ["mean AUC", "rank", "duels won"]

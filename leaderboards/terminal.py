@@ -8,7 +8,7 @@ from math import isclose
 from ..benchmark.core.scorecard import AttributeTests, Card, GroupCell, Level, LevelCell, MethodCell, ScoreCard
 from ..benchmark.stats.calibration import TEMPERATURES
 from ..benchmark.stats.seed_pooling import PooledMetrics, summarise_groups
-from .markdown import Grid, format_estimate, format_flagged, format_gap, format_grid
+from .markdown import Grid, format_estimate, format_flagged, format_gap, format_grid, format_scored
 from .protocols import describe_protocol, display_name, mark_contaminated
 
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
@@ -64,7 +64,7 @@ def _cell_row(card: Card) -> list[str]:
         _format_auc(card),
         format_estimate(card.frame.auc),
         format_gap(summarise_groups(PooledMetrics(card.metrics, card.groups))),
-        f"{card.coverage.scored}/{card.coverage.official}",
+        format_scored(card.coverage),
         f"{card.speed:.0f}" if card.speed else "unknown",
     ]
 

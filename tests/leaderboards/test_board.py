@@ -30,6 +30,7 @@ def test_the_csv_has_plain_numbers_and_a_row_a_card(tmp_path, make, make_failed)
     )
     assert table.loc[0, "video.fairness.intersection.auc_gap.n"] == 9
     assert table.loc[0, ["videos_scored", "videos_official", "params", "flops"]].tolist() == [19, 20, 28e3, 2.5e9]
+    assert "videos_several_people" in table
     assert table.loc[1, "error"] == "out of luck"
     assert pd.isna(table.loc[1, "video.auc"])
     assert pd.isna(table.loc[0, "limit"])

@@ -80,6 +80,7 @@ def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
     assert "scored 24 of 26 videos" in text
     several = card.model_copy(update={"coverage": coverage.model_copy(update={"several_people": 3})})
     assert "scored 24 of 26 videos, 3 of them with several people" in format_card(several)
+    assert "24/26, 3 with several people" in format_summary([several])
     assert "not scored: x.mp4 (no_face)" in text
     assert cells(text, "f ")[-1] == "fewer than 5 videos of a class (real 3, fake 6)"
 
