@@ -75,3 +75,15 @@ def test_jpegs_of_every_shape_are_read(tmp_path, picture):
     content = cv2.imencode(".jpg", picture)[1].tobytes()
     assert read(tmp_path / "a.jpg", content) == []
     assert read(tmp_path / "a.jpg", content + bytes(99)) == []  # As some programs leave it.
+
+
+@pytest.mark.parametrize("harm", [b"'shape\xa3\x54\x68'", b"'shape':((81,2)", b"[" * 80, b"'shape': (81, 2) "])
+def test_landmarks_whose_header_is_damaged_are_none(tmp_path, harm):
+    np.save(tmp_path / "a.npy", np.zeros((81, 2)))
+    content = (tmp_path / "a.npy").read_bytes()
+    place = content.index(b"'shape'")
+    (tmp_path / "a.npy").write_bytes(content[:place] + harm + content[place + len(harm) :])
+    cv2.imwrite(str(tmp_path / "a.png"), PICTURE)
+    lost: list[LostFrame] = []
+    list(read_pictures([Picture(3, str(tmp_path / "a.png"), "", str(tmp_path / "a.npy"))], lost))
+    assert [frame for frame, _ in lost] == [3]
