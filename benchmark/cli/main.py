@@ -18,6 +18,7 @@ from ..core.display import escape_line, make_streams_lenient, say
 from ..core.errors import BenchError, did_you_mean
 from ..core.storage import WriteError
 from . import (
+    cache,
     check,
     compare,
     completion,
@@ -56,6 +57,7 @@ VERBS = (
     listing,
     info,
     published,
+    cache,
     completion,
 )
 

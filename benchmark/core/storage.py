@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -161,7 +162,14 @@ def sweep(folder: Path) -> None:
     _swept.add(folder)
     for path in folder.glob(".*.tmp*"):
         if (found := _TEMPORARY.fullmatch(path.name)) and _is_left_over(path, found["owner"]):
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():  # Half of a folder that was being removed.
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_left_over(path: Path, owner: str | None) -> bool:
@@ -189,10 +197,13 @@ def write_json(path: Path, content: object) -> None:
 
 
 @contextmanager
-def hold_lock(path: Path) -> Iterator[None]:
+def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold an inter-process lock named after `path`; the system frees it when its holder is killed.
 
     Who has to wait is told, on stderr, for whom and since when.
+
+    Raises:
+        BenchError: somebody else holds it, and this isn't to `wait`.
     """
     from filelock import FileLock, Timeout
 
@@ -203,7 +214,10 @@ def hold_lock(path: Path) -> Iterator[None]:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            say(f"waiting for {path}, which {_describe_holder(note)} is at work on", aside=True)
+            told = f"{path}, which {_describe_holder(note)} is at work on"
+            if not wait:
+                raise BenchError(f"left alone: {told}. Try again when that has ended") from None
+            say(f"waiting for {told}", aside=True)
             lock.acquire()
     try:
         with name_write_errors(note):

@@ -1,0 +1,46 @@
+"""`bench` with a fault in it: faulty.py FAULT ARGUMENTS. FAULT is `none`, `before N`, `after N` or `clock SECONDS`.
+
+`before N` and `after N` end the process (SIGKILL) around its N-th os.replace; with N = 0 nothing ends it, and how many
+there were is said last on stderr. `clock` sets the clock forward or back by so much with every reading of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+
+def main(fault: str, arguments: list[str]) -> int:
+    kind, _, number = fault.partition(" ")
+    done, replace, read_clock = 0, os.replace, time.time
+
+    def replace_and_die(*paths: str) -> None:
+        nonlocal done
+        done += 1
+        if kind == "before" and done == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(*paths)
+        if kind == "after" and done == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def jump() -> float:
+        nonlocal done
+        done += 1
+        return read_clock() + (int(number) if done % 2 else 0)
+
+    if kind in ("before", "after"):
+        os.replace = replace_and_die
+    if kind == "clock":
+        time.time = jump
+    from crossfake.benchmark.cli.main import main as bench
+
+    code = bench(arguments)
+    if number == "0":
+        print(done, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -1,0 +1,51 @@
+"""Reads a file again and again, each time changed: fuzz_worker.py FOLDER TARGET FIRST COUNT; says what went wrong.
+
+Each line on stdout is JSON: the seed at the start of an input, and a finding where reading ended otherwise than well or
+with an error for people.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fuzz_targets import TARGETS
+from mutations import mutate
+
+HANG = 10  # seconds
+
+
+def main(folder: Path, name: str, first: int, count: int) -> None:
+    """Read inputs first ... first + count - 1."""
+    from crossfake.benchmark.core.errors import BenchError
+
+    target = TARGETS[name]
+    path = target.make(folder / name)
+    sound = path.read_bytes()
+    target.read(path)
+    note = os.open(folder.parent / f"{name}.seed", os.O_WRONLY | os.O_CREAT)
+    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("a hang")))
+    for seed in range(first, first + count):
+        os.pwrite(note, b"%12d" % seed, 0)  # What a signal leaves to be found.
+        path.write_bytes(mutate(sound, seed))
+        signal.alarm(HANG)
+        try:
+            target.read(path)
+        except BenchError as error:
+            if "\n" in str(error) or len(str(error)) > 2000:
+                print(json.dumps({"seed": seed, "finding": f"an error of several lines, or long: {str(error)[:300]}"}))
+        except BaseException:
+            print(json.dumps({"seed": seed, "finding": traceback.format_exc()[-1500:]}), flush=True)
+        finally:
+            signal.alarm(0)
+    print(json.dumps({"done": count, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
