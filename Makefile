@@ -31,7 +31,7 @@ test: install
 
 # Full-size networks take memory: two at a time.
 test-slow: install
-	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(VENV)/bin/python -m pytest -m slow -n 2
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(VENV)/bin/python -m pytest -m "slow or hypothesis" --hypothesis-profile thorough -n 2
 
 install: $(VENV)/.installed
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -103,10 +104,15 @@ class Import(NamedTuple):
     early: bool
 
 
-def find_imports(module: str, source: str, is_package: bool = False) -> Iterator[Import]:
-    """Yield what a module imports of ours: in functions and for type checkers too."""
+@cache
+def find_imports(module: str, source: str, is_package: bool = False) -> list[Import]:
+    """Return what a module imports of ours: in functions and for type checkers too."""
+    return list(_find_imports(module, source, is_package))
+
+
+def _find_imports(module: str, source: str, is_package: bool) -> Iterator[Import]:
     base = module.split(".") if is_package else module.split(".")[:-1]
-    for node, early in walk_statements(ast.parse(source), True):
+    for node, early in list_import_statements(source):
         if isinstance(node, ast.Import):
             targets = [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -118,6 +124,13 @@ def find_imports(module: str, source: str, is_package: bool = False) -> Iterator
         for target in targets:
             if target.split(".")[0] == "crossfake":
                 yield Import(find_owner(target.partition(".")[2]), node.lineno, early)
+
+
+@cache
+def list_import_statements(source: str) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Return a module's import statements, and whether they run when it is imported."""
+    walked = walk_statements(ast.parse(source), True)
+    return [(node, early) for node, early in walked if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def walk_statements(node: ast.AST, early: bool) -> Iterator[tuple[ast.AST, bool]]:
@@ -232,8 +245,7 @@ BACKENDS = {"torch": {"torch", "timm", "torchvision"}, "jax": {"jax", "flax", "o
 
 def find_early_packages(module: str) -> set[str]:
     """Return the packages that importing a module imports."""
-    walked = walk_statements(ast.parse(MODULES[module].read_text(encoding="utf-8")), True)
-    nodes = [node for node, early in walked if early]
+    nodes = [node for node, early in list_import_statements(MODULES[module].read_text(encoding="utf-8")) if early]
     names = [a.name for node in nodes if isinstance(node, ast.Import) for a in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
     return {name.partition(".")[0] for name in names}

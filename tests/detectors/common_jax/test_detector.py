@@ -261,26 +261,31 @@ def test_operations_are_counted_by_the_compiler(batch):
     assert 1.5 * multiply_adds < one < 2 * multiply_adds  # What falls on padding isn't counted.
 
 
-def test_steps_lower_for_accelerators(batch):
+CADDM = {
+    "backbone": "timm:resnet10t",
+    "backbone_args": {"channels": [4, 4, 8, 8], "stem_width": 8},
+    "input_size": 112,
+}
+ANCHORS = {"loc_targets": np.zeros((2, 168, 4), np.float32), "conf_targets": np.zeros((2, 168), np.int64)}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "more"),
+    [("meso4", {"input_size": 32}, {}), pytest.param("caddm", CADDM, ANCHORS, marks=pytest.mark.slow)],
+)
+def test_steps_lower_for_accelerators(name, options, more):
     platforms = ("tpu", "cuda")
-    detector = create(
-        "caddm",
-        backend="jax",
-        backbone="timm:resnet10t",
-        backbone_args={"channels": [4, 4, 8, 8], "stem_width": 8},
-        input_size=112,
-    )
-    frames = np.zeros((2, 112, 112, 3), np.uint8)
+    detector = create(name, backend="jax", **options)
+    frames = np.zeros((2, detector.input_size, detector.input_size, 3), np.uint8)
     scoring = jax.export.export(jax.jit(detector.probabilities), platforms=platforms)(*detector.weights, frames)
     assert scoring.platforms == platforms
     assert scoring.out_avals[0].shape == (2,)
-    anchors = {"loc_targets": np.zeros((2, 168, 4), np.float32), "conf_targets": np.zeros((2, 168), np.int64)}
     session = detector.training(TrainSettings(batch_size=2, precision="bf16"), 1, 1)
-    given = session.make_step_arguments({"image": frames, "label": np.arange(2), **anchors})
-    step = jax.export.export(session.update, platforms=platforms)(*given)
-    assert "stablehlo.convolution" in step.mlir_module()
-    assert "bf16" in step.mlir_module()
-    assert "stablehlo.reduce_window" in step.mlir_module()  # Not the shifted images that processors pool with.
+    given = session.make_step_arguments({"image": frames, "label": np.arange(2), **more})
+    step = jax.export.export(session.update, platforms=platforms)(*given).mlir_module()
+    assert "stablehlo.convolution" in step
+    assert "bf16" in step
+    assert "stablehlo.reduce_window" in step  # Not the shifted images that processors pool with.
 
 
 TWO_DEVICES = """
