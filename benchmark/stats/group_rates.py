@@ -152,7 +152,7 @@ def _complete(rates: Mapping[str, Array], sizes: Array) -> dict[str, Array]:
 
 
 def _draw_rate(group: GroupRates, number: int, rate: str, point: str, draws: int) -> Array:
-    """Draw what a rate may truly be, (draws,): a share as Jeffreys' posterior says, of as many trials as it is worth.
+    """Draw what a rate may truly be, (draws,): a share by quantiles midway between Jeffreys' and Clopper and Pearson's.
 
     An AUC is drawn from Student's t on the logit scale; where it is 0 or 1, as a share of the smaller class's people.
     """
@@ -163,11 +163,13 @@ def _draw_rate(group: GroupRates, number: int, rate: str, point: str, draws: int
     uniform = np.random.default_rng(key).permutation((np.arange(draws) + 0.5) / max(draws, 1))
     if rate == "auc" and 0 < found.value < 1:
         spread = group.people.measure_spread(found.influence)
-        reach = special.stdtrit(count_freedom(spread), uniform) * spread.variance**0.5
+        reach = special.stdtrit(count_freedom(spread), uniform) * spread.of_level**0.5
         return np.asarray(special.expit(special.logit(found.value) + reach / (found.value * (1 - found.value))))
     trials = _count_trials(group, found)
-    a, b = found.value * trials + 0.5, (1 - found.value) * trials + 0.5
-    return np.asarray(np.interp(uniform, _GRID, special.betaincinv(a, b, _GRID)))
+    hits, misses = found.value * trials, (1 - found.value) * trials
+    above = special.betaincinv(hits + 0.75, misses + 0.25, _GRID)
+    below = special.betaincinv(hits + 0.25, misses + 0.75, _GRID)
+    return np.asarray(np.interp(uniform, _GRID, np.where(_GRID < 0.5, below, above)))
 
 
 def _count_people(group: GroupRates, found: Measured) -> int:
@@ -182,5 +184,5 @@ def _count_trials(group: GroupRates, found: Measured) -> float:
     if found.value in (0, 1):
         return people
     assert found.sizes is not None
-    variance = group.people.measure_spread(found.influence, found.among).variance
+    variance = group.people.measure_spread(found.influence, found.among).of_level
     return float(count_trials(found.value, variance, found.sizes.sum(), people))

@@ -68,7 +68,7 @@ def compare_groups(seeds: Sequence[Scored], names: NDArray[np.object_], kept: Se
     sums = {name: np.mean([_add_up(f[name], blocks) for f in found], axis=0) for name in found[0]}
     inside = {name: _add_sizes(found[0][name], blocks) for name in found[0]}
     tests = {
-        name: _test_rate(values[inside[name] > 0], of_block[inside[name] > 0], inside[name][inside[name] > 0], kept)
+        name: compare_rate(values[inside[name] > 0], of_block[inside[name] > 0], inside[name][inside[name] > 0], kept)
         for name, values in sums.items()
     }
     odds = np.column_stack([sums["fpr"], sums["tpr"]])
@@ -101,8 +101,8 @@ def _add_sizes(found: Measured, blocks: Codes) -> Array:
     return np.bincount(blocks, sizes).astype(float, copy=False)
 
 
-def _test_rate(values: Array, groups: Codes, sizes: Array, kept: Sequence[str]) -> RateTest:
-    """Test all groups, and each two of them."""
+def compare_rate(values: Array, groups: Codes, sizes: Array, kept: Sequence[str]) -> RateTest:
+    """Test all groups, and each two of them, by what people add to a rate, (people,), their groups and videos."""
     pairs = list(combinations(range(len(kept)), 2))
     p = [_test_pair(*(values[groups == g] for g in pair), *(sizes[groups == g] for g in pair)) for pair in pairs]
     adjusted = holm(p).tolist()

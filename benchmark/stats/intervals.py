@@ -139,7 +139,7 @@ def _estimate_by_logit(
         perfect = _bound_perfect(trials, tail)
         return Estimate(value, *((0.0, perfect) if value == 0 else (1 - perfect, 1.0)), n)
     spread = people.measure_spread(found.influence, found.among)
-    error, freedom = join_variances(spread.variance, count_freedom(spread), parts, _add_seen(parts))
+    error, freedom = join_variances(spread.of_level, count_freedom(spread), parts, _add_seen(parts))
     if error < ROUNDING:
         return Estimate(value, None, None, n, ALIKE)
     reach = float(special.stdtrit(freedom, 1 - tail)) * error / (value * (1 - value))

@@ -18,11 +18,16 @@ from .metrics import Array
 
 
 class Spread(NamedTuple):
-    """The variance of a number, of how many `people` it comes, and how many would be alike in weight, `effective`."""
+    """The variance of a number, of how many `people` it comes, and how many would be alike in weight, `effective`.
+
+    `of_level` is the variance for the interval of a value that isn't a difference: where each video has two people,
+    both take part in the value that its influence is measured against, which few people feel.
+    """
 
     variance: float
     people: int
     effective: float
+    of_level: float
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,13 @@ class People:
         count = self.count(among)
         variance = float((shown**2).sum()) * count / max(count - 1, 1)
         if not self.crossed:
-            return Spread(variance, count, _count_effective(self.add_up(influence**2)))
+            return Spread(variance, count, _count_effective(self.add_up(influence**2)), variance)
         sums, shared = influence @ self.person, influence @ self.pair
         present = np.ones(len(influence)) if among is None else among.astype(float)
         everybody = int(np.count_nonzero(present @ self.person))
-        dyadic = float((sums**2).sum() - (shared**2).sum()) * everybody / max(everybody - 1, 1)
-        return Spread(max(variance, dyadic), everybody, _count_effective(influence**2 @ self.person))
+        dyadic = float((sums**2).sum() - (shared**2).sum()) * everybody
+        ends = [max(variance, dyadic / max(everybody - lost, 1)) for lost in (1, 2)]
+        return Spread(ends[0], everybody, _count_effective(influence**2 @ self.person), ends[1])
 
     def add_up(self, values: Array) -> Array:
         """Sum (videos,) values over each person who is shown."""

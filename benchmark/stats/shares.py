@@ -31,7 +31,7 @@ def bound_share(found: Measured, people: People, more: float = 0.0, tail: float 
     are people: so it only ever moves with the share.
     """
     assert found.sizes is not None
-    variance = people.measure_spread(found.influence, found.among).variance + more
+    variance = people.measure_spread(found.influence, found.among).of_level + more
     hits = found.influence * found.sizes.sum() + found.sizes * found.value
     sizes = people.add_up(found.sizes)
     low, high = (_bound_above(people.add_up(of), sizes, variance, tail) for of in (found.sizes - hits, hits))

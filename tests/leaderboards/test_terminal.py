@@ -111,7 +111,7 @@ def test_the_summary_of_one_cell_is_its_row(card):
     assert text.startswith("world: real; 2 frames a video\n")
     row = cells(text, "meso4")
     assert row[:4] == ["meso4", "ff++:c23", "celebdf", "0"]
-    assert row[6:] == ["0.000 [0.000, 0.268] (n 6; gender alone)", "24/24", "13"]
+    assert row[6:] == ["0.000 [0.000, 0.328] (n 6; gender alone)", "24/24", "13"]
     assert text.count("| meso4") == 1
 
 

@@ -65,9 +65,16 @@ def test_the_variance_is_that_of_all_pairs_of_videos_that_share_a_person(rows, s
 
 def test_people_of_like_weight_count_in_full():
     apart = number_apart(np.arange(12))
-    assert apart.measure_spread(np.tile([1.0, -1.0], 6)) == pytest.approx((12 * 12 / 11, 12, 12))
+    assert apart.measure_spread(np.tile([1.0, -1.0], 6))[:3] == pytest.approx((12 * 12 / 11, 12, 12))
     assert apart.measure_spread(np.eye(12)[0]).effective == pytest.approx(1)
     assert number_apart([0, 0, 1, 1]).measure_spread(np.array([1.0, -1.0, 1.0, -1.0])).variance == 0
+
+
+def test_a_value_of_videos_with_two_people_each_is_known_a_little_less():
+    crossed = find_people(["b+a", "c+a", "d+a", "e"]).measure_spread(np.ones(4))
+    assert (crossed.variance, crossed.of_level) == pytest.approx((10 * 5 / 4, 10 * 5 / 3))  # five people
+    alone = number_apart(np.arange(5)).measure_spread(np.ones(5))
+    assert alone.of_level == alone.variance
 
 
 def test_a_part_keeps_its_people():
