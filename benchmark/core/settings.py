@@ -228,7 +228,7 @@ def _check_keys(layer: object, layer_name: str) -> None:
         Settings.model_validate(layer)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(p) for p in first["loc"]) or "it"
+        key = shorten(".".join(str(p) for p in first["loc"])) or "it"
         if first["type"] != "extra_forbidden":
             raise BenchError(f"{layer_name}: {key} = {shorten_value(first['input'])}: {first['msg']}") from None
         problem, known = f"{layer_name}: unknown key '{key}'", list_keys()

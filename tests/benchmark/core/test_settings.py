@@ -143,3 +143,11 @@ def test_numbers_beyond_all_use_are_refused(override):
 def test_the_largest_numbers_are_taken():
     overrides = ["faces.frames=1000", "train.batch_size=65536", "score.draws=100000"]
     assert load_settings("meso4", demo=False, overrides=overrides).faces.frames == 1000
+
+
+@pytest.mark.parametrize("key", ["t\r\nrain.lr", "t" * 5000])
+def test_an_odd_key_is_told_in_one_short_line(key):
+    with pytest.raises(BenchError, match="unknown key 't") as raised:
+        load_settings("meso4", demo=False, overrides=[f"{key}=1"])
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 2000
