@@ -164,7 +164,8 @@ def test_training_leaves_a_checkpoint_and_a_report(meso_runs):
     assert card["threshold"]["rule"].endswith("on the source val split")
 
 
-@pytest.mark.parametrize("how", ["--workers 2", "--workers 0 --batch-size 3"])
+# That workers change nothing is shown of each stage by itself, in tests/datasets/faces and tests/benchmark/stages.
+@pytest.mark.parametrize("how", [pytest.param("--workers 2", marks=pytest.mark.slow), "--workers 0 --batch-size 3"])
 def test_same_seed_same_predictions_whatever_the_workers_and_batch(meso_runs, tiny_world, tmp_path, how):
     assert bench(f"{MESO} {how}", data=tiny_world, runs=tmp_path) == 0
     first, again = predictions(meso_runs), predictions(tmp_path)

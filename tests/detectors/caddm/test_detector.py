@@ -180,7 +180,9 @@ def test_gradients_are_those_a_step_starts_from_and_change_nothing(small, batch)
         np.testing.assert_allclose(after[name][sure], expected[sure], atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16", "auto"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("float32", marks=pytest.mark.slow), pytest.param("bf16", marks=pytest.mark.slow), "auto"]
+)
 def test_a_resumed_session_goes_on_as_if_unbroken(small, batch, precision):
     arrays = {k: v.numpy() for k, v in batch.items()}
     settings = TrainSettings(optimizer="adamw", lr=1e-3, precision=precision, threads=1)
