@@ -164,6 +164,8 @@ def _format_use(metrics: Mapping[str, Estimate]) -> list[str]:
 def format_flagged(precision: Estimate) -> str:
     """Write how many of 1,000 flagged videos are fake: `83 [41, 190]`."""
     found = count_flagged(precision)
+    if found is None and precision.value is not None:
+        return f"{1000 * precision.value:.0f} ({_find_reason(precision)})"
     return f"{found.value} [{found.lo}, {found.hi}]" if found else format_estimate(precision)
 
 

@@ -25,7 +25,7 @@ def _make_verdict(table: Table, train: str) -> str:
     }
     targets = _join(list_targets(table.rows, train))
     if len(ranked) < 2:
-        return f"Trained on {train}: no ranks, as fewer than two rows have predictions on all of {targets}."
+        return f"Trained on {train}: no ranks, as fewer than two rows can be compared on all of {targets}."
     names = {key: _name_row(row, ranked.values()) for key, row in ranked.items()}
     partial = [key for key in ranked if table.standings[key].coverage < MIN_COVERAGE]
     best = [key for key in ranked if table.standings[key].best]

@@ -57,5 +57,5 @@ def test_why_there_are_no_ranks_is_said(row, make):
     assert verdicts(row("a", 1.0)) == []
     found = verdicts(row("b", 1.0), row("c", 1.0, test="dfdc"))
     assert found == [
-        "Trained on ff++:c23: no ranks, as fewer than two rows have predictions on all of celebdf and dfdc."
+        "Trained on ff++:c23: no ranks, as fewer than two rows can be compared on all of celebdf and dfdc."
     ]

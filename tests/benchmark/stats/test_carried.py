@@ -49,7 +49,7 @@ def test_too_few_reals_are_said():
     found = measure_carried(target, fix_thresholds(source), 60)
     assert found["fpr_at_source_fpr1"] == (
         *(None, None, None, 50),
-        "left out: a rate of 1% needs 100 reals on the source, here are 60",
+        "left out: a rate of 1 % needs 100 reals on the source, here are 60",
     )
     assert found["fpr_at_source_fpr5"].value is not None
     assert found["fnr_at_source_fpr10"].n == 50
@@ -115,6 +115,6 @@ def test_the_interval_holds_the_rate_of_the_sources_own_threshold():
 )
 def test_coverage_is_95_percent(source, target, name):
     share, width = cover(Reals(*source, 0, 1), Reals(*target, 0.4, 1.2), name, worlds=2000)
-    print(f"\n| {source[1]} reals of {source[0]} | {target[1]} of {target[0]} | {RATES[name]:.0%} ", end="")
+    print(f"\n| {source[1]} reals of {source[0]} | {target[1]} of {target[0]} | {100 * RATES[name]:.0f} % ", end="")
     print(f"| {share:.1%} | {width:.3f} |")
     assert share >= 0.93

@@ -1,4 +1,7 @@
-"""Numbers that don't hang on the share of fakes: the same whatever it is, and right where it is stated."""
+"""Numbers that don't hang on the share of fakes: the same whatever it is, and right where it is stated.
+
+python -m pytest tests/benchmark/stats/test_prevalence.py -n0 -m slow -s    # prints the table of docs/statistics.md
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ from crossfake.benchmark.stats.prevalence import (
     measure_without_prevalence,
     remove_prior,
 )
+from crossfake.benchmark.stats.scoring import estimate_metric
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from people_worlds import STRUCTURES, Structure
 from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 
@@ -162,3 +167,46 @@ def test_one_class_leaves_all_undefined():
         }
         for name, measured in found.items():
             assert np.isnan(measured.value), name
+
+
+NAMES = ("balanced_acc", "ap_at_prev10", "precision_at_prev1", "balanced_brier", "cllr", "ece_balanced")
+
+
+def cover(structure: Structure, strength: float, worlds: int) -> dict[str, tuple[float, float]]:
+    """Return how often intervals hold what a detector has that is calibrated for 5 fakes in 6, and their widths."""
+    label, people, prior = structure.label, structure.people, 5 / 6
+
+    def make(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return expit(strength * (score + strength * labels) - strength**2 / 2 + logit(prior))
+
+    many = np.repeat([0, 1], 200_000)
+    endless = apart(many, make(np.random.default_rng(1).normal(size=len(many)), many))
+    rates = measure_operating_point(endless, 0.8)
+    truth = {name: m.value for name, m in (rates | measure_average_precision(endless)).items()}
+    truth |= {"balanced_brier": float(np.mean((endless.scores - many) ** 2)), "ece_balanced": 0.0}
+    evidence = (1 - 2 * many) * logit(remove_prior(endless.scores, prior))
+    truth["cllr"] = float(np.logaddexp(0, evidence).mean() / np.log(2))
+    truth["precision_at_prev1"] = 0.01 * truth["tpr"] / (0.01 * truth["tpr"] + 0.99 * truth["fpr"])
+    held: dict[str, list[tuple[bool, float]]] = {name: [] for name in NAMES}
+    for score in structure.draw_scores(np.random.default_rng(0), worlds):
+        samples = Samples(label, make(score, label), np.arange(len(label)), people)
+        for name, e in estimate_all(samples, prior).items():
+            held[name].append((e.lo <= truth[name] <= e.hi, e.hi - e.lo))
+    return {name: tuple(np.mean(found, axis=0)) for name, found in held.items()}
+
+
+def estimate_all(samples: Samples, prior: float) -> dict[str, Estimate]:
+    found = measure_without_prevalence(samples, 0.8, prior, 300)
+    wanted = (*(name for name in NAMES if name in found), "fpr", "tpr")
+    e = {name: estimate_metric(name, found[name], samples, n=1) for name in wanted}
+    e["precision_at_prev1"] = estimate_precision(e["fpr"], e["tpr"], 0.01)
+    return {name: e[name] for name in NAMES}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("structure", ["FF++", "Celeb-DF", "DFD"])
+def test_coverage_is_95_percent(structure):
+    found = cover(STRUCTURES[structure](), 1.8, worlds=2000)
+    print(f"\n| {structure} | " + " | ".join(f"{share:.1%}, {width:.3f}" for share, width in found.values()) + " |")
+    for name, (share, _) in found.items():
+        assert share >= 0.93, name
