@@ -24,6 +24,9 @@ PREVALENCES = {"prev50": 0.5, "prev10": 0.1, "prev1": 0.01}
 """The shares of fakes among what is looked at, by their names in a scorecard."""
 OF_BOTH_CLASSES = ("balanced_acc", "cost", "least_cost", "balanced_brier", *(f"ap_at_{name}" for name in PREVALENCES))
 """What comes of both classes, and lies between 0 and 1."""
+OF_FEW = ("ap_at_prev10", "ap_at_prev1")
+"""What hangs on the few highest reals, so that no interval of ours holds it (docs/statistics.md)."""
+WITHOUT_INTERVAL = "no interval: it hangs on the few highest reals"
 
 
 def fit_prior(labels: ArrayLike, scores: ArrayLike) -> float:

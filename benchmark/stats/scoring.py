@@ -52,7 +52,13 @@ from .intervals import (
 from .method_rates import measure_method_groups, measure_methods
 from .metrics import RANK_METRICS
 from .people import People, find_people, number_apart
-from .prevalence import OF_BOTH_CLASSES, estimate_precisions, measure_without_prevalence
+from .prevalence import (
+    OF_BOTH_CLASSES,
+    OF_FEW,
+    WITHOUT_INTERVAL,
+    estimate_precisions,
+    measure_without_prevalence,
+)
 from .rankings import measure_ranking
 
 _FLAT = ("logit", "dataset", "method", "identity")
@@ -294,7 +300,9 @@ def estimate_metric(name: str, found: Measured, samples: Samples, *, n: int, par
         parts: what seeds add to its variance.
     """
     if name in RANK_METRICS or name in OF_BOTH_CLASSES:
-        return estimate_ranking(found, samples.people, samples.classes, n=n, parts=parts)
+        ranked = estimate_ranking(found, samples.people, samples.classes, n=n, parts=parts)
+        few = name in OF_FEW and ranked.lo is not None
+        return ranked._replace(lo=None, hi=None, note=WITHOUT_INTERVAL) if few else ranked
     if name == "cllr":
         return estimate_positive(found, samples.people, n=n, parts=parts)
     if found.sizes is not None and name in ("acc", "fpr", "tpr"):

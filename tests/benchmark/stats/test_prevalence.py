@@ -157,6 +157,14 @@ def test_precision_without_false_alarms_is_no_surer_than_the_reals_are_many():
     assert count_flagged(nothing) is None
 
 
+def test_average_precision_where_fakes_are_few_has_no_interval_and_says_why():
+    samples = calibrated(60, 60, 0.5)
+    found = measure_average_precision(samples)
+    half, tenth = (estimate_metric(n, found[n], samples, n=120) for n in ("ap_at_prev50", "ap_at_prev10"))
+    assert half.lo < half.value < half.hi
+    assert (tenth.lo, tenth.note) == (None, "no interval: it hangs on the few highest reals")
+
+
 def test_one_class_leaves_all_undefined():
     for label in (np.zeros(20, int), np.ones(20, int)):
         samples = apart(label, np.linspace(0, 1, 20))
@@ -169,7 +177,7 @@ def test_one_class_leaves_all_undefined():
             assert np.isnan(measured.value), name
 
 
-NAMES = ("balanced_acc", "ap_at_prev10", "precision_at_prev1", "balanced_brier", "cllr", "ece_balanced")
+NAMES = ("balanced_acc", "ap_at_prev50", "precision_at_prev1", "balanced_brier", "cllr", "ece_balanced")
 
 
 def cover(structure: Structure, strength: float, worlds: int) -> dict[str, tuple[float, float]]:
