@@ -142,7 +142,7 @@ def plant(folder: Path) -> None:
         ),
         ("import dataclasses as d; found[0] = d.replace(found[0], split='dev')", "splits", "in the split 'dev'"),
         ("found = found[1:]", "splits", "train has [1, 0] real and fake videos"),
-        ("import dataclasses as d; found[0] = d.replace(found[0], original='no.mp4')", "sources", "'no.mp4', is not"),
+        ("import dataclasses as d; found[0] = d.replace(found[0], original='no.mp4')", "originals", "'no.mp4', is not"),
         ("found = []", "listing", "no videos in"),
         ("found[0] = 'real/1.mp4'", "listing", "videos gave a str"),
         ("self.n = getattr(self, 'n', 0) + 1; found = found[: 7 - self.n] or found", "repeatable", "gave two lists"),

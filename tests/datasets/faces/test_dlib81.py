@@ -88,7 +88,7 @@ def test_a_file_given_to_prepare_is_kept_and_used(file, tiny_world, monkeypatch,
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     asked = "data prepare celebdf --split test --limit 1 --workers 0 --set faces.finder=auto --set faces.frames=1"
     assert bench(asked, data=tiny_world, weights=file) == 0
-    assert f"face model: kept as {tmp_path / 'models' / DLIB81.name}" in capsys.readouterr().out
+    assert f"face model: kept as {tmp_path / 'models' / DLIB81.name}" in capsys.readouterr().err
     (folder,) = (tmp_path / "faces").glob("celebdf-*/")
     (recorded,) = FaceStore(folder).settings()
     assert recorded["finder"] == resolve("mediapipe+dlib81")
