@@ -1,5 +1,6 @@
 # make demo   sets everything up and runs the main job on the demo world
-# make board  trains every detector three times on the demo world, tests it, and rewrites leaderboards/demo.*
+# make board  trains every detector three times on the demo world, tests it, and rewrites leaderboards/demo.*;
+#             make board BOARD=caddm,meso4 SEEDS=0 trains these, once
 # make test   sets everything up and runs the tests
 # make test-slow   runs the long ones: full-size networks, coverage of intervals (an hour, 8 GB of memory)
 # They need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
@@ -21,8 +22,9 @@ demo: install
 
 # Runs are kept: stopped and started again, it goes on where it was.
 BOARD := caddm,efficientnet-b4,meso4,pgfdd,pgfdd_fixed,resnet34,xception,sbi,dag-fdd,daw-fdd,mesoinception4,spsl,core,clip-probe,dino-probe,gend,effort,f3net,recce,ucf,forensics-adapter
+SEEDS := 0,1,2
 board: install
-	$(VENV)/bin/bench run --detector $(BOARD) --train ff++ --test ff++,celebdf,dfd,dfdc --data demo --seed 0,1,2 \
+	$(VENV)/bin/bench run --detector $(BOARD) --train ff++ --test ff++,celebdf,dfd,dfdc --data demo --seed $(SEEDS) \
 		--runs runs/board
 	$(VENV)/bin/bench leaderboard --runs runs/board --out leaderboards --name demo
 
