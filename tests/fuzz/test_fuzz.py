@@ -66,7 +66,7 @@ def test_what_goes_wrong_is_found(tmp_path, monkeypatch):
         "TARGETS = {'raises': of(lambda: 1 / 0), 'lines': of(lines), 'ends': of(lambda: os.abort())}\n"
         "TARGETS['hangs'] = of(lambda: time.sleep(9))\n"
     )
-    worker = (WORKER.read_text().replace("HANG = 10", "HANG = 1")).replace(
+    worker = (WORKER.read_text().replace("ASLEEP = 120", "ASLEEP = 1")).replace(
         "sys.path.insert(0, str(Path(__file__).parent))",
         f"sys.path[:0] = [{str(tmp_path)!r}, {str(WORKER.parent)!r}]",
     )

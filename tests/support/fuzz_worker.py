@@ -18,7 +18,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fuzz_targets import TARGETS
 from mutations import mutate
 
-HANG = 10  # seconds
+HANG = 10  # seconds of processor time: a busy machine makes nothing hang
+ASLEEP = 120  # seconds
+
+
+def _end_hang(*_: object) -> None:
+    raise TimeoutError("a hang")
 
 
 def main(folder: Path, name: str, first: int, count: int) -> None:
@@ -30,11 +35,13 @@ def main(folder: Path, name: str, first: int, count: int) -> None:
     sound = path.read_bytes()
     target.read(path)
     note = os.open(folder.parent / f"{name}.seed", os.O_WRONLY | os.O_CREAT)
-    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("a hang")))
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, _end_hang)
     for seed in range(first, first + count):
         os.pwrite(note, b"%12d" % seed, 0)  # What a signal leaves to be found.
         path.write_bytes(mutate(sound, seed))
-        signal.alarm(HANG)
+        signal.setitimer(signal.ITIMER_PROF, HANG)
+        signal.alarm(ASLEEP)
         try:
             target.read(path)
         except BenchError as error:
@@ -44,6 +51,7 @@ def main(folder: Path, name: str, first: int, count: int) -> None:
             print(json.dumps({"seed": seed, "finding": traceback.format_exc()[-1500:]}), flush=True)
         finally:
             signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
     print(json.dumps({"done": count, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}))
 
 
