@@ -205,11 +205,11 @@ def read_csv(table: Path, **options: Any) -> pd.DataFrame:
     """Read a CSV with pandas.
 
     Raises:
-        BenchError: a row has more cells than the first, or the text can't be decoded.
+        BenchError: it is empty, a row has more cells than the first, or the text can't be decoded.
     """
     try:
         frames = pd.read_csv(table, encoding="utf-8-sig", skipinitialspace=True, **options)
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise _make_read_error(table, error) from None
     if not isinstance(frames.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
         raise _make_read_error(table, "rows have more cells than the header")

@@ -45,9 +45,8 @@ class Place:
         return done.returncode, told
 
     def list_half_written(self) -> list[str]:
-        return [
-            str(p) for p in self.folder.rglob("*") if ".tmp" in p.name or p.name.endswith((".owner", ".unfinished"))
-        ]
+        """Return what was begun. A lock stays beside what it is of, as does the note of who held it when killed."""
+        return [str(p) for p in self.folder.rglob("*") if ".tmp" in p.name or p.name.endswith(".unfinished.parquet")]
 
     def read(self) -> dict[str, bytes]:
         """Return the predictions, and what a board tells of them but for speed and places."""

@@ -8,7 +8,7 @@ import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.types import Video
 from crossfake.datasets.demographics.annotations import find_ambiguous_videos, read_frames
-from crossfake.datasets.demographics.papers_csv import EIGHT, _make_flags
+from crossfake.datasets.demographics.papers_csv import EIGHT, _make_flags, read_paper_csv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -148,3 +148,10 @@ def test_every_table_reads_back(tmp_path, codes, named):
     frames = read_frames(write(tmp_path, *lines))
     assert list(zip(frames["gender"], frames["race"], strict=True)) == [NAMES8[c] for c in codes]
     assert frames.index.tolist() == list(range(1 + named, 1 + named + len(codes)))
+
+
+def test_an_empty_file_is_refused_in_a_line(tmp_path):
+    (tmp_path / "test.csv").write_bytes(b"")
+    with pytest.raises(BenchError, match=r"test\.csv") as raised:
+        read_paper_csv(tmp_path / "test.csv")
+    assert "\n" not in str(raised.value)
