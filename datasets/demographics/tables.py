@@ -68,7 +68,7 @@ def read_groups(table: Path) -> dict[str, dict[str, str]]:
             if cells and number > 1:
                 video, attributes = _parse_row(packed.names, cells, f"{table}, row {number}")
                 if groups.setdefault(video, attributes) != attributes:
-                    raise BenchError(f"{table}, row {number}: {video} has other groups in an earlier row")
+                    raise BenchError(f"{table}, row {number}: {shorten(video)} has other groups in an earlier row")
     except csv.Error as error:
         raise BenchError(f"{table}, row {rows.line_num}: can't be read as a table: {shorten(error)}") from None
     return groups
@@ -76,13 +76,13 @@ def read_groups(table: Path) -> dict[str, dict[str, str]]:
 
 def _check_header(header: list[str], table: Path) -> None:
     if "video" not in header or len(header) < 2:
-        found = ",".join(header) or "nothing"
+        found = shorten(",".join(header)) or "nothing"
         raise BenchError(f"{table}, row 1: expected a header such as video,gender,race; found {found}")
 
 
 def _parse_row(header: list[str], cells: list[str], where: str) -> tuple[str, dict[str, str]]:
     if len(cells) != len(header):
-        raise BenchError(f"{where}: {len(cells)} cells, but the header has {len(header)} ({','.join(header)})")
+        raise BenchError(f"{where}: {len(cells)} cells, but the header has {len(header)} ({shorten(','.join(header))})")
     row = dict(zip(header, (restore_formula(cell.strip()) for cell in cells), strict=True))
     video = row.pop("video")
     if not video:

@@ -102,7 +102,8 @@ def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    # What describes a model and its tensors: nothing that could be run.
+    # What describes a model and its tensors: nothing that could be run. No revision is pinned: the newest is what was
+    # asked for, and the key of its results holds the hash of what came.
     fetch = partial(snapshot_download, name, allow_patterns=["*.json", "*.safetensors"])
     try:
         try:

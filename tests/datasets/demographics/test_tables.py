@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.types import Video
-from crossfake.datasets.demographics.tables import add_groups
+from crossfake.datasets.demographics.tables import add_groups, read_groups
 
 VIDEOS = [Video(f"a/{i}.mp4", Path(f"a/{i}.mp4"), 0, "real", "test") for i in range(3)]
 
@@ -49,3 +49,12 @@ def test_a_table_names_transcoded_copies_as_the_publishers_do(tmp_path):
     (tmp_path / "demographics.csv").write_bytes("Video;gender\r\na\\0.MP4;male\r\n".encode("utf-16"))
     copy = [replace(v, id=v.id.replace(".mp4", ".avi")) for v in VIDEOS]
     assert [dict(v.groups) for v in add_groups(copy, tmp_path / "demographics.csv") if v.groups] == [{"gender": "male"}]
+
+
+@pytest.mark.parametrize("text", ["video,{}\na\n", "video,gender\n{},female\n{},male\n", "{}\na\n"])
+def test_a_long_cell_makes_no_long_error(tmp_path, text):
+    table = tmp_path / "demographics.csv"
+    table.write_text(text.replace("{}", "[" * 5000))
+    with pytest.raises(BenchError) as told:
+        read_groups(table)
+    assert len(str(told.value)) < 600
