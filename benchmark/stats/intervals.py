@@ -20,7 +20,7 @@ from .people import People, Spread
 from .shares import TAIL, bound_korn_graubard, bound_share, count_trials
 
 TOO_FEW = "too few videos for an interval"
-SAME = "no interval: both say the same of every video"
+SAME = "no interval: the difference is the same in every video"
 ALIKE = "no interval: every video says the same"
 ROUNDING = 1e-12
 """What is smaller comes of rounding alone."""
@@ -188,13 +188,14 @@ def estimate_positive(found: Measured, people: People, *, n: int, parts: Parts =
 
 
 def estimate_difference(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
-    """Return a difference of two numbers of the same videos with its interval, by Student's t."""
+    """Return a difference of two numbers of the same videos, each from 0 to 1, with its interval, by Student's t."""
     if none := _explain_none(found, n, people.count()):
         return none
     deviation = find_difference_deviation(found, people, parts)
     if deviation.error < ROUNDING:
         return Estimate(found.value, None, None, n, SAME)
-    return Estimate(found.value, found.value - deviation.reach, found.value + deviation.reach, n)
+    lo, hi = found.value - deviation.reach, found.value + deviation.reach
+    return Estimate(found.value, max(lo, -1.0), min(hi, 1.0), n)
 
 
 def find_difference_deviation(found: Measured, people: People, parts: Parts = ()) -> Deviation:

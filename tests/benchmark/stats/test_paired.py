@@ -234,3 +234,11 @@ def test_the_verb_prints_a_table_and_writes_the_numbers(run, tmp_path, capsys):
     assert first["p_holm"] == pytest.approx(2 * first["p"])
     assert second["p_holm"] == pytest.approx(second["p"])
     assert bench("compare --metric auc", a, b) == 2
+
+
+def test_a_difference_is_never_beyond_one():
+    good, bad = predictions(6, people=6), predictions(-3, seed=1, people=6)
+    found = compare([good], [bad]).difference
+    assert found.value > 0.9
+    assert found.hi == 1
+    assert compare([bad], [good]).difference.lo == -1
