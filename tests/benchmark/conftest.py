@@ -122,7 +122,7 @@ class Plan:
 
     def cell(self, **changes: Any) -> Cell:
         parts: dict[str, Any] = {
-            "entry": Entry("meso4", "crossfake.detectors.baselines.meso:Meso4", "", backend="torch"),
+            "entry": Entry("meso4", "crossfake.detectors.baselines.meso:Meso4", "", backend="torch", card=CARD),
             "settings": Settings(faces=FaceSettings(finder="mediapipe")),
             "train": self.source(),
             "test": self.source("celebdf", ""),
@@ -131,6 +131,9 @@ class Plan:
             "checkpoint": None,
         }
         return Cell(**{**parts, **changes})
+
+
+CARD = {"can": ("crop", "load", "save", "sample", "train", "features", "parameters")}  # So that no torch is needed.
 
 
 @pytest.fixture

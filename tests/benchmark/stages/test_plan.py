@@ -211,6 +211,7 @@ def test_unknown_names_come_with_the_nearest():
 
 
 def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_path):
+    pytest.importorskip("torch")  # What is to do is made once, to see that it can be.
     asked = Request(("meso4",), "ff++", ("ff++", "celebdf"), overrides=("options.input_size=32",), runs=tmp_path)
     cells = make_plan(asked, str(tiny_world), Reporter(quiet=True))
     rows = describe_plan(cells)
