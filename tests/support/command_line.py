@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Sequence
 
 import pytest
 from crossfake.benchmark.cli.main import main
@@ -28,3 +30,9 @@ def read_mistake(capsys: pytest.CaptureFixture[str]) -> str:
 def bench(line: str, *more: object, **options: object) -> int:
     """Run a command in this process, and return its exit code."""
     return main(words(line, *more, **options))
+
+
+def bench_with_cache(cache: str, typed: Sequence[str]) -> None:
+    """Run a command in a process of its own, whose environment may be that of an earlier test."""
+    os.environ["BENCH_CACHE"] = cache
+    main(typed)

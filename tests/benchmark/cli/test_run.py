@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import bench, words
+from command_line import bench, bench_with_cache, words
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
 from crossfake.datasets.demo.world import GENERATOR_VERSION
@@ -202,14 +202,13 @@ MOMENTS = ("*.arrow", "training_state.npz", "val/predictions.parquet")
 
 
 @pytest.mark.parametrize("moments", [MOMENTS[1:2], pytest.param(MOMENTS, marks=pytest.mark.slow)])
-def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_path, monkeypatch, moments):
+def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_path, moments):
     """SIGKILL once there are faces, half a training, validation scores; each goes on from what the one before left."""
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     context = multiprocessing.get_context("forkserver")  # What takes seconds to import is imported once.
     context.set_forkserver_preload(["torch", "cv2", "pandas", "scipy.stats", "sklearn.metrics", main.__module__])
     asked = words(f"{MESO} --workers 0", data=tiny_world, runs=tmp_path / "runs")
     for moment in (*moments, None):
-        process = context.Process(target=main, args=(asked,))
+        process = context.Process(target=bench_with_cache, args=(str(tmp_path / "cache"), asked))
         process.start()
         while moment and process.is_alive() and not any(tmp_path.rglob(moment)):
             time.sleep(0.005)
