@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -76,15 +76,24 @@ def run(cells: list[Cell], options: RunOptions) -> Iterator[Card]:
 
 @dataclass
 class _Pace:
-    """How long the cells took that weren't there already."""
+    """How long the cells took that weren't there already: the first of a run, which may train, and the others."""
 
-    seconds: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
 
-    def tell(self, left: int) -> str:
-        """Say how long so many cells will take, once one was run."""
-        if not self.seconds:
+    def add(self, cell: Cell, seconds: float) -> None:
+        """Note how long a cell took."""
+        (self.others if cell.folder in self.folders else self.first).append(seconds)
+        self.folders.add(cell.folder)
+
+    def tell(self, left: Sequence[Cell]) -> str:
+        """Say how long some cells will take, once one of each kind was run."""
+        trained = len({c.folder for c in left} - self.folders)
+        kinds = [(self.first, trained), (self.others, len(left) - trained)]
+        if not all(seconds or not count for seconds, count in kinds):
             return ""
-        minutes = mean(self.seconds) * left / 60
+        minutes = sum(mean(seconds) * count for seconds, count in kinds if count) / 60
         return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
 
 
@@ -92,10 +101,11 @@ def _run_numbered(cell: Cell, cells: list[Cell], options: RunOptions, pace: _Pac
     """Run a cell, and say which of how many it is."""
     number, started = cells.index(cell), time.monotonic()
     if len(cells) > 1:
-        options.reporter.say(f"cell {number + 1} of {len(cells)}{pace.tell(len(cells) - number)}")
+        options.reporter.say(f"cell {number + 1} of {len(cells)}{pace.tell(cells[number:])}")
     there = read_finished(cell) is not None
     card = run_cell(cell, options)
-    pace.seconds += [] if there else [time.monotonic() - started]
+    if not there:
+        pace.add(cell, time.monotonic() - started)
     return card
 
 

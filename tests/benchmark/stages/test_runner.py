@@ -20,7 +20,7 @@ from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.core.types import LostFrame, PrepareResult
 from crossfake.benchmark.stages.contamination import fingerprint_videos
-from crossfake.benchmark.stages.runner import RunOptions, Stages, read_finished, run, settle_key, train_cell
+from crossfake.benchmark.stages.runner import RunOptions, Stages, _Pace, read_finished, run, settle_key, train_cell
 from crossfake.benchmark.stages.sources import read_exclude_list
 from crossfake.datasets.faces.lost import note_lost
 from safetensors.numpy import save_file
@@ -228,3 +228,15 @@ def test_a_test_set_that_shares_videos_with_the_training_is_marked(planned, tmp_
     assert f"--exclude {names}" in said
     left = replace(cell.test, excluded=read_exclude_list(names))
     assert left.split("test") == []
+
+
+def test_the_time_left_is_that_of_trainings_and_of_what_uses_them(planned):
+    cells = [planned.cell(seed=seed, test=planned.source(name, "")) for seed in (0, 1) for name in ("celebdf", "dfdc")]
+    pace = _Pace()
+    assert pace.tell(cells) == ""
+    pace.add(cells[0], 600)
+    assert pace.tell(cells[1:]) == ""  # How long a test alone takes isn't known yet.
+    pace.add(cells[1], 60)
+    assert pace.tell(cells[2:]) == ", about 11 min left"
+    pace.add(cells[2], 600)
+    assert pace.tell(cells[3:]) == ", about 1 min left"
