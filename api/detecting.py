@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .benchmark.core.errors import BenchError
 from .data import check_dataset_names, check_splits
 from .running import list_overrides, make_pool, make_reporter
 
@@ -60,6 +59,7 @@ def describe(name: str) -> PluginInfo:
     Raises:
         BenchError: no such detector or dataset, or a package that it needs isn't installed.
     """
+    from .benchmark.core.errors import BenchError
     from .benchmark.core.registry import datasets, detectors
     from .benchmark.core.settings import load_settings
     from .benchmark.stages.plugin_check import find_plugin

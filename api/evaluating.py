@@ -11,6 +11,7 @@ from .running import run
 if TYPE_CHECKING:
     from .benchmark.core.progress import Reporter
     from .benchmark.stages.sources import Data
+    from .detectors.model_files import Inputs
     from .running import DetectorLike, Results, Settings
 
 
@@ -61,23 +62,14 @@ def evaluate(
     Raises:
         BenchError: something asked for is wrong, or the model isn't usable; told before any video is read.
     """
-    chosen, weights = choose_model(
-        model, checkpoint, size=size, mean=mean, std=std, fake=fake, crop=crop, margin=margin, output=output
-    )
+    from .detectors.model_files import Inputs
+
+    chosen, weights = choose_model(model, checkpoint, Inputs(size, mean, std, fake, crop, margin, output))
     return run(chosen, None, test, val=val, data=data, checkpoint=weights, **work)
 
 
 def choose_model(
-    model: DetectorLike,
-    checkpoint: Path | str | None = None,
-    *,
-    size: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    fake: int | None = None,
-    crop: str = "box",
-    margin: float = 1.3,
-    output: str | None = None,
+    model: DetectorLike, checkpoint: Path | str | None, inputs: Inputs
 ) -> tuple[DetectorLike, Path | str | None]:
     """Return what `run` takes for a model: a detector, and its checkpoint where it has one. See `evaluate`.
 
@@ -85,10 +77,9 @@ def choose_model(
         BenchError: the model can't be opened.
     """
     from .detectors.common.in_memory import is_torch_module
-    from .detectors.model_files import Inputs, names_model_file, open_model
+    from .detectors.model_files import names_model_file, open_model
     from .detectors.model_files.inputs import FileModel
 
-    inputs = Inputs(size, mean, std, fake, crop, margin, output)
     if isinstance(model, str) and names_model_file(model):
         return open_model(model, inputs), None
     if is_torch_module(model):

@@ -21,9 +21,6 @@ are none, and the card says so. A test set may be a folder or table of your own:
 """
 
 
-INPUTS = ("crop", "margin", "size", "mean", "std", "fake", "output")
-
-
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "eval", evaluate, "test a trained model of yours or anybody's, as it is", EPILOG)
@@ -60,14 +57,15 @@ def evaluate(arguments: argparse.Namespace) -> int:
     import crossfake
     from crossfake.evaluating import choose_model
 
+    from ...detectors.model_files import Inputs
     from ..core.typed_commands import remember_command
     from ..stages.sources import parse_data
 
     names = ("test", "val", "checkpoint", "backend", "config", "limit", "exclude", "runs", "engine")
     asked: common.Keywords = {name: getattr(arguments, name) for name in names}
     asked |= {"data": parse_data(arguments.data), "settings": arguments.overrides}
-    inputs = {name: getattr(arguments, name) for name in INPUTS}
-    model, asked["checkpoint"] = choose_model(arguments.model, arguments.checkpoint, **inputs)
+    inputs = Inputs(**{name: getattr(arguments, name) for name in Inputs._fields})
+    model, asked["checkpoint"] = choose_model(arguments.model, arguments.checkpoint, inputs)
     if arguments.dry_run:
         planned = crossfake.plan(model, None, **asked, progress=common.make_reporter(arguments))
         return show_plan(planned, arguments.data)

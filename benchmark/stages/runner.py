@@ -102,18 +102,16 @@ def _run_numbered(cell: Cell, cells: list[Cell], options: RunOptions, pace: _Pac
     number, started = cells.index(cell), time.monotonic()
     if len(cells) > 1:
         options.reporter.say(f"cell {number + 1} of {len(cells)}{pace.tell(cells[number:])}")
-    there = read_finished(cell) is not None
+    if (done := read_finished(cell)) is not None:
+        options.reporter.say(f"{cell.title}: reused")
+        return done
     card = run_cell(cell, options)
-    if not there:
-        pace.add(cell, time.monotonic() - started)
+    pace.add(cell, time.monotonic() - started)
     return card
 
 
 def run_cell(cell: Cell, options: RunOptions) -> Card:
-    """Walk one cell through prepare, train, predict and score; what exists already is reused."""
-    if (done := read_finished(cell)) is not None:
-        options.reporter.say(f"{cell.title}: reused")
-        return done
+    """Walk one cell through prepare, train, predict and score; what a stage left already is reused."""
     options.reporter.log = cell.folder / "log.txt"
     try:
         if cell.folder in options.untrained:

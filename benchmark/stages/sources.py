@@ -228,9 +228,7 @@ def find_root(
         folder = demo_folder(size, seed, "standard")
         mend_note(folder, size, seed, "standard")
         if render:
-            if not ((found := find_world(folder)) and found.complete):
-                before_render()
-            render_demo(folder, size, seed, "standard", reporter, pool)
+            render_demo(folder, size, seed, "standard", reporter, pool, before_render)
         planned = DemoWorld(size=size, seed=seed, generator_version=GENERATOR_VERSION)
         return DataRoot(folder, find_world(folder) or planned)
     path = expand_user(chosen)
@@ -317,14 +315,21 @@ def name_place(name: str) -> str:
 
 
 def render_demo(
-    folder: Path, size: str, seed: int, world: str, reporter: Reporter, pool: WorkerPool = IN_PROCESS
+    folder: Path,
+    size: str,
+    seed: int,
+    world: str,
+    reporter: Reporter,
+    pool: WorkerPool = IN_PROCESS,
+    before: Callable[[], object] = lambda: None,
 ) -> None:
-    """Render a demo world unless it is complete already."""
+    """Render a demo world unless it is complete already; `before` is called first where there is work to do."""
     from ...datasets.demo.world import find_world, render_world
 
     if (found := find_world(folder)) and found.complete:
         render_world(folder, size, seed, world)  # Refuses a folder that holds another world.
         return
+    before()
     with reporter.task(f"rendering the demo world into {folder}") as tick:
         render_world(folder, size, seed, world, pool, tick)
 
