@@ -119,6 +119,7 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
                 cell, options, "its training failed before, see the row's other test sets", "skipped"
             )
         options.reporter.say(cell.title)
+        options.reporter.say_detail(f"folder: {cell.test_folder}")
         if settle_key(cell, options) and (done := read_finished(cell)) is not None:
             return done
         with hold_lock(cell.folder):

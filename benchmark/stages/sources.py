@@ -168,6 +168,7 @@ class DataSource:
 
         videos = [v for name in splits for v in self.split(name)]
         folder = self.store_folder(faces)
+        reporter.say_detail(f"face store: {folder}")
         with hold_lock(folder), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
             return prepare(videos, faces, folder, pool, tick)
 

@@ -81,3 +81,9 @@ def test_on_a_terminal_the_bar_goes_to_stderr(capsys):
     with reporter.task("drawing") as tick:
         tick(1, 2)
     assert capsys.readouterr().out.startswith("drawing: done in")
+
+
+def test_details_are_for_those_who_ask(capsys):
+    for verbose in (False, True):
+        Reporter(verbose=verbose).say_detail("folder: here")
+    assert capsys.readouterr().out == "folder: here\n"
