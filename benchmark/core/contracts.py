@@ -263,7 +263,7 @@ class FaceReader(Protocol):
     def count_people(self, video_id: str) -> int:
         """Return how many people of a video have faces here, under the ids that `name_person` gives: 1, or 0 without.
 
-        More only where they were prepared with `faces.people: max`.
+        More only where they were prepared with another `faces.people` than `main`.
         """
 
     def frames(self, video_id: str) -> list[int]:

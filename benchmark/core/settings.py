@@ -43,10 +43,11 @@ class FaceSettings(FrozenSettings):
     finder: str = Field("auto", description="what finds faces and landmarks; see docs/faces.md")
     context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
     encoding: Literal["png", "jpeg95"] = Field("png", description="how context crops are stored; png loses nothing")
-    people: Literal["main", "max", "all"] = Field(
+    people: Literal["main", "max", "frame-max", "all"] = Field(
         "main",
-        description="who is scored: the main person, whoever of a video scores highest, or all, with rows of their own "
-        "that no metric counts but the main one's; training has the main",
+        description="who is scored: main, the main person; max, the person of a video with the highest mean score; "
+        "frame-max, the face with the highest score in each frame; all, everybody in rows of their own, of "
+        "which metrics use the main person's. Training always uses the main person",
     )
 
     def key_content(self) -> dict[str, object]:

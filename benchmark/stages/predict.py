@@ -46,7 +46,8 @@ def predict(
         The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
         `scored` video counts, `dropped` videos with the reason, `throughput`, the `origins` of faces that were
         imported, and which columns are people's `attributes`. Unless `people` is `main`, a column `person` (1: the main
-        one) tells whose row it is: with `max` those of the person whose mean is the highest, with `all` everybody's.
+        one) tells whose row it is: with `max` those of the person whose mean is the highest, with `frame-max` each
+        frame's highest face, with `all` everybody's.
     """
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
@@ -72,7 +73,7 @@ def predict(
         tick(len(scores[0]) + speed.images, len(table))
     speed.compile_seconds = _compile_seconds(detector) - compiled
     speed.seconds = time.perf_counter() - started - speed.compile_seconds
-    table = _choose_people(table.assign(score=np.concatenate(scores)), people)
+    table = _choose_people(table.assign(score=np.concatenate(scores)), people, store)
     known = PredictionsMetadata(throughput=speed.summarise(), people=people if people == "all" else "")
     return table, _describe_videos(videos, usable, outcomes).merge(known)
 
@@ -87,10 +88,17 @@ def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.Da
     return pd.DataFrame([{**_frame_row(v, frame), "video": p} for v, p in seen for frame in store.frames(p)])
 
 
-def _choose_people(table: pd.DataFrame, people: str) -> pd.DataFrame:
+def _choose_people(table: pd.DataFrame, people: str, store: FaceReader) -> pd.DataFrame:
     """Return the rows of whom the setting `faces.people` means, sorted."""
-    chosen = {"main": lambda rows: rows, "max": keep_highest, "all": number_people}[people](table)
-    return chosen.sort_values([name for name in ("video", "person", "frame") if name in chosen], ignore_index=True)
+    choices = {
+        "main": lambda rows: rows,
+        "max": keep_highest,
+        "frame-max": lambda rows: keep_highest_faces(drop_small_faces(rows, store)),
+        "all": number_people,
+    }
+    chosen = choices[people](table)
+    order = ["video", "person", "frame"] if people == "all" else ["video", "frame"]
+    return chosen.sort_values(order, ignore_index=True)
 
 
 def keep_highest(table: pd.DataFrame) -> pd.DataFrame:
@@ -102,6 +110,23 @@ def keep_highest(table: pd.DataFrame) -> pd.DataFrame:
     means = table.groupby("video", sort=False)["score"].mean()
     highest = means.groupby(means.index.str.partition("//").get_level_values(0), sort=False).idxmax()
     return number_people(table[table["video"].isin(highest)])
+
+
+def keep_highest_faces(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the row with the highest score of each frame of a video, the first of equal ones; see `keep_highest`."""
+    numbered = number_people(table)
+    return numbered.loc[numbered.groupby(["video", "frame"], sort=False)["score"].idxmax()]
+
+
+def drop_small_faces(table: pd.DataFrame, store: FaceReader) -> pd.DataFrame:
+    """Drop faces whose landmarks' box has less than half the area of the largest face's in the same frame.
+
+    As SBI's inference does with its detector's boxes: what is small is often no face.
+    """
+    boxes = np.concatenate([store.get_relative_boxes(video) for video in table["video"].unique()])
+    area = pd.Series((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), index=table.index)
+    largest = area.groupby([number_people(table)["video"], table["frame"]]).transform("max")
+    return table[area >= largest / 2]
 
 
 def number_people(table: pd.DataFrame) -> pd.DataFrame:

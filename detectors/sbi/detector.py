@@ -37,7 +37,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     input="380 px RGB, bilinear",
     crop="face box and 12.5 % on each side",
     normalisation="0..1, no mean or deviation",
-    pooling="mean over frames, of the person who scores highest (the paper: of each frame's highest face)",
+    pooling="highest face of each frame, mean over frames; faces under half the largest one's area are left out",
     faithful_to="paper: float mask of one of four hulls, eroded exactly; released: integer mask of the whole hull; "
     "deepfakebench: its EfficientNet-B4 (own stem, ImageNet mean and deviation). Selected by AUC on the source's own "
     "validation split instead of the last epoch",

@@ -100,6 +100,30 @@ def test_whoever_scores_highest_is_the_videos_where_that_is_asked_for(memory_sto
     assert "person" not in main
 
 
+def test_each_frames_highest_face_counts_where_that_is_asked_for(memory_store, make_video, monkeypatch):
+    content = {"real/a.mp4": [0, 4], "real/a.mp4//2": [0, 4, 7], "fake/a.mp4": [2]}
+    videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
+    sides = {
+        "real/a.mp4": [0.4, 0.4],
+        "real/a.mp4//2": [0.3, 0.2, 0.1],
+        "fake/a.mp4": [0.1],
+    }  # .2 squared is a quarter.
+
+    class Sized(memory_store):
+        def get_relative_boxes(self, video_id: str) -> np.ndarray:
+            return np.array([[0.5, 0.5, 0.5 + side, 0.5 + side] for side in sides[video_id]])
+
+    table, metadata = predict(Told(), whole, Sized(content), videos, people="frame-max")
+    everybody, _ = predict(Told(), whole, memory_store(content), videos, people="all")
+    score = everybody.set_index(["video", "frame", "person"])["score"]
+    first = max((1, 2), key=lambda person: score["real/a.mp4", 0, person])
+    assert table[["video", "frame", "person"]].values.tolist() == [
+        ["fake/a.mp4", 2, 1], ["real/a.mp4", 0, first], ["real/a.mp4", 4, 1], ["real/a.mp4", 7, 2],
+    ]  # fmt: skip
+    assert table["score"].tolist() == [score[tuple(row)] for row in table[["video", "frame", "person"]].values]
+    assert (metadata.scored, metadata.people) == (2, "")
+
+
 def test_everybody_has_rows_that_no_metric_counts_but_the_main_ones(memory_store, make_video, tmp_path):
     content = {"real/a.mp4": [0, 4], "real/a.mp4//2": [1, 4, 7], "fake/a.mp4": [2]}
     videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
