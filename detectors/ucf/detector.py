@@ -18,7 +18,7 @@ from ..common.augmentations import Augment
 from ..common.crops import BoxCrop
 from ..common.options import check_range
 from ..pgfdd.labels import METHODS, number_methods
-from ..pgfdd.objective import rotate_within_kinds, shuffle_within_kinds
+from ..pgfdd.objective import shuffle_within_kinds
 from ..pgfdd.shared import check_pairs, has_pair, split_halves
 from .network import UcfNet
 from .objective import compute_losses
@@ -165,12 +165,6 @@ class Ucf(XceptionFamily):
         x = self.inputs(batch["image"])
         outputs = self.network.training_outputs(x, order)
         return outputs, compute_losses(outputs, x, batch["label"], batch["label_spe"], anchors)
-
-    def draw_nothing(self, batch: dict[str, Tensor], shuffled: bool) -> tuple[Tensor | None, tuple[Tensor, Tensor]]:
-        """Return what is drawn, without chance: each list rotated left by one, for comparing with the reference."""
-        label, method = batch["label"], batch["label_spe"]
-        order = rotate_within_kinds(label) if shuffled else None
-        return order, (rotate_within_kinds(label), rotate_within_kinds(method, popped=True))
 
     # ---- checkpoints
 
