@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from ..benchmark.core import environment
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import shorten
 from ..benchmark.core.registry import datasets, detectors
@@ -16,7 +17,7 @@ from ..benchmark.core.typed_commands import was_typed_here
 from ..benchmark.stages.sources import Data, parse_data
 from .rows import Row
 
-DATA = "BENCH_DATA="
+DATA = f"{environment.DATA}="
 UNTYPED = "and wasn't typed here: nothing was run. If that class is here and trusted, type it"
 
 

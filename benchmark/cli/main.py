@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
 import sys
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from ..core import environment
 from ..core.display import escape_line, make_streams_lenient, say
 from ..core.errors import BenchError, did_you_mean
 from ..core.storage import WriteError
@@ -167,8 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _quote_command(argv: Sequence[str]) -> str:
     """Return the command that does the same again: where the environment names the data, with that."""
-    data = os.environ.get("BENCH_DATA")
-    return (f"BENCH_DATA={shlex.quote(data)} " if data else "") + shlex.join(["bench", *argv])
+    data = environment.read(environment.DATA)
+    return (f"{environment.DATA}={shlex.quote(data)} " if data else "") + shlex.join(["bench", *argv])
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

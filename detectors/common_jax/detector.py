@@ -18,6 +18,7 @@ from flax import nnx
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ...benchmark.core.environment import JAX_CACHE
 from ...benchmark.core.storage import cache_home
 from ..common.network_detector import NetworkDetector
 from .layers import EVALUATION, Init, Mode
@@ -207,5 +208,5 @@ def _fill_state(shapes: nnx.State, arrays: Mapping[str, np.ndarray]) -> nnx.Stat
 
 def _enable_compilation_cache() -> None:
     """Keep what XLA compiles in the cache folder, for later processes; JAX_COMPILATION_CACHE_DIR names another."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    if JAX_CACHE not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_home() / "xla"))

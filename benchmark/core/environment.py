@@ -1,0 +1,29 @@
+"""The environment variables that crossfake reads, and what each is for: docs are made of this table."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+DATA: Final = "BENCH_DATA"
+CACHE: Final = "BENCH_CACHE"
+MODELS: Final = "BENCH_MODELS"
+OFFLINE: Final = "BENCH_OFFLINE"
+CACHE_HOME: Final = "XDG_CACHE_HOME"
+JAX_CACHE: Final = "JAX_COMPILATION_CACHE_DIR"
+
+VARIABLES: Final = {
+    DATA: "data root used where `--data` isn't given; the command in a row records it",
+    CACHE: "folder for prepared faces, demo worlds and models; default: `XDG_CACHE_HOME/crossfake`, else "
+    "`~/.cache/crossfake`",
+    MODELS: "folder searched first for the face finder's model files",
+    OFFLINE: "if set to anything, face models are never downloaded; a missing one is an error that says where to get it",
+    CACHE_HOME: "where the default cache lies, as the XDG base directory specification defines it",
+    JAX_CACHE: "folder for JAX's compiled programs; default: `xla/` in the cache",
+}
+"""What each variable does, by its name."""
+
+
+def read(name: str) -> str:
+    """Return a variable's value, empty where it isn't set."""
+    return os.environ.get(name, "")
