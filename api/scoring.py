@@ -26,9 +26,10 @@ def score(
     """Return all metrics of a table of predictions, with intervals and sample sizes: `card.video.auc.value`.
 
     Args:
-        predictions: a table, a .parquet or .csv file, `-` for a CSV on standard input, or a run's test folder. A table
-            has one row per frame, with the columns `video`, `frame`, `label` (0 real, 1 fake) and `score` (P(fake)), or
-            without `frame` one row per video; see docs/scoring.md.
+        predictions: a table, a .parquet or .csv file, `-` for a CSV on standard input, a run's test folder, or
+            `example`, a table that comes with crossfake. A table has one row per frame, with the columns `video`,
+            `frame`, `label` (0 real, 1 fake) and `score` (P(fake)), or without `frame` one row per video; see
+            docs/scoring.md.
         threshold: the operating point on P(fake), or `val`: fixed on `val`, or as a run's folder has it.
         val: predictions of the source's validation split, to fix threshold and temperature on.
         level: groups and gaps of this level only.
@@ -42,11 +43,16 @@ def score(
     from .benchmark.core.score_tables import TableForm
     from .benchmark.stats.operating_points import score_predictions
 
-    table, form = (
-        Path(predictions) if isinstance(predictions, str) else predictions,
-        TableForm(columns or {}, str(fake_is)),
-    )
+    table = _find_predictions(predictions) if isinstance(predictions, str | Path) else predictions
+    form = TableForm(columns or {}, str(fake_is))
     return score_predictions(table, threshold, Path(val) if isinstance(val, str) else val, level, draws, form)
+
+
+def _find_predictions(named: Path | str) -> Path:
+    """Return the file that is meant; `example` is the shipped table, unless there is a file or folder of that name."""
+    from .leaderboards import EXAMPLE
+
+    return EXAMPLE if str(named) == EXAMPLE.stem and not Path(named).exists() else Path(named)
 
 
 def compare(

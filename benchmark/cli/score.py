@@ -12,6 +12,7 @@ LEVELS = ("frame", "video")
 VAL = "val"
 EPILOG = """\
 examples:
+  bench score example                                 # a table that comes with crossfake
   bench score predictions.csv
   bench score predictions.csv --level frame --threshold 0.5 --json card.json    # as the fairness papers measure
   bench score predictions.csv --threshold val --val val_predictions.csv
@@ -34,8 +35,8 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument(
         "file",
         type=Path,
-        metavar="FILE|FOLDER",
-        help="a .parquet or .csv file (- is standard input), or a run's test folder",
+        metavar="FILE|FOLDER|example",
+        help="a .parquet or .csv file (- is standard input), a run's test folder, or the example",
     )
     p.add_argument(
         "--threshold",

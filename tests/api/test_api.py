@@ -41,6 +41,16 @@ def run(detector, tiny_world, tmp_path, **options):
     return crossfake.run(detector, "ff++", "celebdf", data=tiny_world, runs=tmp_path, **QUICK, **options)
 
 
+def test_the_example_that_comes_along_is_scored_unless_something_else_has_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    card = crossfake.score("example", draws=10)
+    assert (card.video.auc.n, card.counts.frames) == (112, 448)
+    assert card.video.auc.value == pytest.approx(0.8389, abs=1e-4)
+    assert list(card.groups["race"]) == ["asian", "black", "others", "white"]
+    table().to_csv(tmp_path / "example", index=False)
+    assert crossfake.score("example", draws=10).video.auc.n == 6
+
+
 def test_an_object_is_reused_while_it_stays_the_same(tiny_world, tmp_path):
     first = run(Brightness(), tiny_world, tmp_path)
     again = run(Brightness(), tiny_world, tmp_path)
