@@ -17,7 +17,7 @@ VARIABLES: Final = {
     CACHE: "folder for prepared faces, demo worlds and models; default: `XDG_CACHE_HOME/crossfake`, else "
     "`~/.cache/crossfake`",
     MODELS: "folder searched first for the face finder's model files",
-    OFFLINE: "if set to anything, face models are never downloaded; a missing one is an error that says where to get it",
+    OFFLINE: "if set to anything, face models are never downloaded; the error of a missing one says where to get it",
     CACHE_HOME: "where the default cache lies, as the XDG base directory specification defines it",
     JAX_CACHE: "folder for JAX's compiled programs; default: `xla/` in the cache",
 }
