@@ -26,6 +26,10 @@ WRITTEN = [
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOLDERS = ("api", "benchmark", "datasets", "detectors", "leaderboards")
 CODE = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")]
+COMMAND = re.compile(r"(?:^|\s|`)bench ([^\n`#|&;)]+)")
+OPTION = re.compile(r"--?[a-z][\w-]*")
+NAMED_FILE = re.compile(rf"\b((?:{'|'.join(FOLDERS)}|benchmarks|configs|docs|tests)/[\w./-]+\.(?:py|yaml|md|csv|html))")
+MADE_UP = ("configs/NAME.yaml", "datasets/__init__.py")
 VARIABLE = re.compile(r"BENCH_[A-Z]+=?")
 
 
@@ -111,14 +115,38 @@ def test_the_readmes_example_prints_what_stands_below_it(capsys, tmp_path):
     assert run_cells({"cells": [cell]}, tmp_path) == [printed]
 
 
-def test_the_readmes_commands_are_those_of_the_command_line():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (verbs,) = [a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)]
-    asked = set(re.findall(r"bench ([a-z]+) [^`\n]", text))
-    assert len(asked) > 8
-    assert asked <= set(verbs.choices)
+@pytest.fixture(scope="module")
+def options() -> dict[str, set[str]]:
+    """Return each verb's options, by its name: `data check`."""
+
+    def walk(parser: argparse.ArgumentParser, name: str) -> dict[str, set[str]]:
+        found = {name: {option for action in parser._actions for option in action.option_strings}}
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for below, made in action.choices.items():
+                    found |= walk(made, f"{name} {below}".strip())
+        return found
+
+    return walk(build_parser(), "")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
+def test_commands_settings_and_files_that_a_page_names_are_there(page, options):
+    text = page.read_text(encoding="utf-8")
+    for command in COMMAND.findall(text):
+        words = command.split()
+        verb = max((name for n in range(3) if (name := " ".join(words[:n])) in options), key=len)
+        assert verb or OPTION.fullmatch(words[0]), command
+        assert {word for word in words if OPTION.fullmatch(word)} <= options[verb], command
+    assert set(re.findall(r"--set (?:')?((?:faces|train|score)\.\w+)=", text)) <= set(list_keys(Settings))
+    for named in NAMED_FILE.findall(text):
+        assert (ROOT / named).exists() or named in MADE_UP, named
+
+
+def test_the_readmes_make_commands_are_in_the_makefile():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"`?make ([a-z]+)\b", text)) - {"sure"} <= targets
+    asked = set(re.findall(r"(?:^    |`)make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"demo", "test", "docs", "board"} <= asked <= targets
 
 
 @pytest.mark.slow
