@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+# Collecting imports half a million objects that stay: looked through at each garbage collection, they cost seconds.
+gc.disable()
 
 # Each process of pytest-xdist has a core to itself; so do the processes that tests start. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -37,6 +41,12 @@ from hypothesis import settings
 settings.register_profile("crossfake", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=300)  # make test-slow
 settings.load_profile("crossfake")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the garbage collections to come."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from crossfake.leaderboards import board
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-WIDTHS = (1280, 390)
+SLOW = pytest.mark.slow  # All but a glance at the page and one click: each page that is opened takes half a second.
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +61,13 @@ def column(page: Any, name: str) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(390, "dark"), *(pytest.param(*p, marks=SLOW) for p in ((390, "light"), (1280, "dark"), (1280, "light")))],
+)
 def test_the_page_opens_and_fits(visit, width, scheme):
     page = visit(width, color_scheme=scheme)
-    assert page.title() == "crossfake leaderboard"
+    assert page.title() == "crossfake leaderboard (synthetic)"
     assert page.evaluate("document.documentElement.scrollWidth") == width
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, background[4:-1].split(","))) > 384) == (scheme == "light")
@@ -86,6 +88,7 @@ def test_a_click_on_a_column_sorts_by_number_and_back(visit):
     assert page.get_by_role("columnheader", name="ff++:c23").first.get_attribute("aria-sort") == "ascending"
 
 
+@SLOW
 def test_what_has_no_number_is_sorted_last_either_way(visit):
     page = visit()
     head = page.get_by_role("columnheader", name="dfdc").first.get_by_role("button")
@@ -94,6 +97,7 @@ def test_what_has_no_number_is_sorted_last_either_way(visit):
         assert column(page, "dfdc") in (["ERR", ""], ["", "ERR"])
 
 
+@SLOW
 def test_the_filter_leaves_the_rows_that_match_and_counts_them(visit):
     page = visit()
     assert len(column(page, "backend")) == 2
@@ -105,6 +109,7 @@ def test_the_filter_leaves_the_rows_that_match_and_counts_them(visit):
     assert len(column(page, "backend")) == 2
 
 
+@SLOW
 def test_a_rows_link_opens_its_run(visit):
     page = visit()
     run = page.locator("details.run").first
@@ -117,18 +122,20 @@ def test_a_rows_link_opens_its_run(visit):
     assert opened.get_by_text("To make it again").is_visible()
 
 
+@SLOW
 def test_an_address_with_a_run_opens_it(visit, runs):
     page = visit(390, "#run-0-row1")
     assert page.locator("details.run[open]").get_attribute("id") == "run-0-row1"
 
 
+@SLOW
 def test_the_keyboard_reaches_filter_sorting_and_runs(visit):
     page = visit()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the tables"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "filter"
-    page.locator("table.board thead button").nth(4).focus()
+    page.get_by_role("columnheader", name="ff++:c23").first.get_by_role("button").focus()
     page.keyboard.press("Enter")
     assert page.locator("table.board th[aria-sort=descending]").first.text_content() == "ff++:c23"
     page.locator("details.run summary").first.focus()
@@ -136,6 +143,7 @@ def test_the_keyboard_reaches_filter_sorting_and_runs(visit):
     assert page.locator("details.run[open]").count() == 1
 
 
+@SLOW
 def test_the_button_turns_light_into_dark(visit):
     page = visit(color_scheme="light")
     page.get_by_role("button", name="Dark").click()
@@ -144,6 +152,7 @@ def test_the_button_turns_light_into_dark(visit):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
 
 
+@SLOW
 def test_without_javascript_all_can_be_read(visit):
     page = visit(java_script_enabled=False)
     assert not page.get_by_label("Filter rows").is_visible()
@@ -152,6 +161,7 @@ def test_without_javascript_all_can_be_read(visit):
     assert page.locator("details.run").first.get_by_text("To make it again").is_visible()
 
 
+@SLOW
 def test_a_column_of_names_and_numbers_is_sorted_by_the_numbers(visit):
     page = visit()
     table = page.locator("section.test table.board").first
@@ -163,6 +173,7 @@ def test_a_column_of_names_and_numbers_is_sorted_by_the_numbers(visit):
     assert numbers == sorted(numbers, reverse=True)
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
@@ -190,6 +201,7 @@ def test_what_counts_as_a_number(visit, cells, expected):
     assert [int(i) for i in page.locator("table.board").first.locator("tbody th").all_text_contents()] == expected
 
 
+@SLOW
 def test_rules_and_the_filters_hint_are_seen_whole(visit):
     page = visit()
     assert page.evaluate("getComputedStyle(document.querySelector('table.board')).borderCollapse") == "separate"
@@ -203,6 +215,7 @@ def test_rules_and_the_filters_hint_are_seen_whole(visit):
     assert wide < place - 20  # A search field keeps a place for its button.
 
 
+@SLOW
 def test_the_filter_leaves_the_reported_numbers_that_match(visit, make, tmp_path):
     page = visit()
     card = make(name="xception", detector="xception")
