@@ -186,33 +186,43 @@ class ListedOnce:
             raise BenchError(f"{file}, {place}: {video} stands twice in this list (also in {where}). Remove one")
 
 
+class _Folder(NamedTuple):
+    """The videos of a folder: their names, and those of each stem, the one to read first."""
+
+    names: frozenset[str]
+    by_stem: dict[str, list[str]]
+
+
 class VideoFiles:
     """The video files of a dataset, found by folder and stem: transcoded or in capitals, a listed video is the same."""
 
     def __init__(self, home: Path):
         self.home = home
-        self._folders: dict[str, dict[str, list[str]]] = {}
+        self._folders: dict[str, _Folder] = {}
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the videos in a folder, one a stem."""
-        return sorted(names[0] for names in self._index(folder).values())
+        return sorted(names[0] for names in self._index(folder).by_stem.values())
 
     def find(self, video: str) -> str | None:
         """Return a listed video's path as it is spelled on disk; None where it isn't there."""
         folder, _, name = video.rpartition("/")
-        names = self._index(folder).get(make_stem_key(name), [])
-        return f"{folder}/{name if name in names else names[0]}" if names else None
+        index = self._index(folder)
+        if name in index.names:
+            return video
+        names = index.by_stem.get(make_stem_key(name), [])
+        return f"{folder}/{names[0]}" if names else None
 
     def locate(self, video: str) -> str:
         """Return a listed video's path as it is spelled on disk, or in the list where it isn't there."""
         return self.find(video) or video
 
-    def _index(self, folder: str) -> dict[str, list[str]]:
+    def _index(self, folder: str) -> _Folder:
         if folder not in self._folders:
-            index: dict[str, list[str]] = {}
-            for name in sorted(list_video_files(self.home / folder), key=lambda n: (not n.endswith(".mp4"), n)):
+            names, index = list_video_files(self.home / folder), dict[str, list[str]]()
+            for name in sorted(names, key=lambda n: (not n.endswith(".mp4"), n)):
                 index.setdefault(make_stem_key(name), []).append(name)
-            self._folders[folder] = index
+            self._folders[folder] = _Folder(frozenset(names), index)
             self._say_doubles(folder, [names for names in index.values() if len(names) > 1])
         return self._folders[folder]
 

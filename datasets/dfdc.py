@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError
@@ -90,8 +91,7 @@ def _find_kaggle_folders(home: Path) -> list[str]:
     return [name for name in ("train_sample_videos", "test_videos") if (home / name).is_dir()]
 
 
-@dataclass(frozen=True)
-class _Clip:
+class _Clip(NamedTuple):
     video: str
     fake: bool
     original: str
@@ -148,12 +148,12 @@ def _list_train(home: Path, tested: set[str]) -> Iterator[Video]:
 def _read_part(home: Path, part: Path) -> Iterator[_Clip]:
     within = part.relative_to(home).as_posix()
     listing = need_file([part / "metadata.json"], "the labels of a DFDC training part", f"It comes with it: {URL}")
-    listed = ListedOnce()
+    listed, check = ListedOnce(), cache(partial(check_listed_path, where=str(listing)))  # Five fakes share an original.
     for key, facts in read_json(listing, dict, DOWNLOAD_AGAIN).items():
-        name = check_listed_path(key, str(listing))
+        name = check(key)
         label = facts.get("label") if isinstance(facts, dict) else None
         if label not in ("REAL", "FAKE"):
             raise BenchError(f"{listing}: {shorten(key)} has label {shorten(label)}; expected REAL or FAKE")
         original = (facts.get("original") if label == "FAKE" else None) or name
         listed.add(name, shorten(key), listing)
-        yield _Clip(f"{within}/{name}", label == "FAKE", f"{within}/{check_listed_path(original, str(listing))}")
+        yield _Clip(f"{within}/{name}", label == "FAKE", f"{within}/{check(original)}")

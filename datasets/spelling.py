@@ -64,12 +64,13 @@ def get_suffix(name: str) -> str:
 def get_stem(path: str) -> str:
     """Return a file's name without folders and suffixes of videos and pictures: `a.b` for `x/a.b.mp4.AVI`."""
     name = path.rpartition("/")[2]
-    while get_suffix(name) in MEDIA_SUFFIXES:
-        name = name[: name.rindex(".")]
+    while (dot := name.rfind(".")) > 0 and name[dot:].lower() in MEDIA_SUFFIXES:
+        name = name[:dot]
     return name
 
 
 def make_stem_key(path: str) -> str:
     """Return what is the same for all spellings and encodings of one video: the path in small letters, no suffix."""
     folder, slash, _ = path.rpartition("/")
-    return unicodedata.normalize("NFC", f"{folder}{slash}{get_stem(path)}").casefold()
+    key = f"{folder}{slash}{get_stem(path)}"
+    return key.lower() if key.isascii() else unicodedata.normalize("NFC", key).casefold()

@@ -122,7 +122,9 @@ def list_folders(folder: Path) -> list[str]:
 
 def name_in_utf8(name: str) -> str:
     """Return a name that can be printed and written: `caf%E9.mp4` where the byte E9 isn't UTF-8."""
-    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
+    return (
+        name if name.isascii() else "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
+    )
 
 
 def stands_for_bytes(path: Path) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
+from stat import S_ISREG
 
 from .errors import BenchError
 from .registry import Entry, MemoryEntry
@@ -48,6 +50,15 @@ def manifest_key(videos: list[Video]) -> str:
 
 
 def _manifest_row(video: Video) -> tuple[object, ...]:
-    size = video.path.stat().st_size if video.path.is_file() else -1
+    size = _measure(video.path)
     pictures = ([p.frame for p in video.pictures],) if video.pictures else ()
     return video.id, video.label, video.split, video.original, size, *pictures
+
+
+def _measure(path: Path) -> int:
+    """Return a file's size in bytes; -1 where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return -1
+    return found.st_size if S_ISREG(found.st_mode) else -1

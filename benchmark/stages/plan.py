@@ -19,7 +19,8 @@ from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
 from .cells import Cell
 from .detectors import load_resolved_settings, refuse_weightless
-from .sources import Data, DataRoots, DataSource, check_excluded, find_root, open_source, read_exclude_list
+from .exclude_list import check_excluded, read_exclude_list
+from .sources import Data, DataRoots, DataSource, find_root, open_source
 
 BACKENDS = ("torch", "jax")
 

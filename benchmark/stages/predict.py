@@ -85,7 +85,11 @@ def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.Da
         for video in videos
         for number in range(store.count_people(video.id) if everybody else 1)
     ]
-    return pd.DataFrame([{**_frame_row(v, frame), "video": p} for v, p in seen for frame in store.frames(p)])
+    frames = [store.frames(person) for _, person in seen]
+    people = pd.DataFrame([{**_describe_video(video), "video": person} for video, person in seen])
+    table = people.take(np.repeat(np.arange(len(seen)), list(map(len, frames)))).reset_index(drop=True)
+    table.insert(1, "frame", np.fromiter((frame for one in frames for frame in one), np.int64, len(table)))
+    return table
 
 
 def _choose_people(table: pd.DataFrame, people: str, store: FaceReader) -> pd.DataFrame:
@@ -224,10 +228,9 @@ def _iterate_batches(
         yield np.stack(images)
 
 
-def _frame_row(video: Video, frame: int) -> dict[str, str | int]:
+def _describe_video(video: Video) -> dict[str, str | int]:
     return {
         "video": video.id,
-        "frame": frame,
         "label": video.label,
         "method": video.method,
         "identity": "+".join(video.identities),

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from ..core import environment
-from ..core.errors import BenchError, did_you_mean, make_unknown_error, require_existing
+from ..core.errors import BenchError, make_unknown_error, require_existing
 from ..core.keys import hash_key, manifest_key
 from ..core.limits import MOST_SEED
 from ..core.progress import Reporter
-from ..core.readers import read_text, shorten
 from ..core.registry import datasets
 from ..core.settings import FaceSettings
 from ..core.storage import cache_home, expand_user, hold_lock, strip_separators
@@ -67,6 +66,41 @@ def join_protocols(trained: DataRoot, tested: DataRoot) -> str:
     return f"{trained.protocol}, tested on other data"
 
 
+class Listing(Sequence[Video]):
+    """The videos of a dataset; another process is sent its name alone, and lists them anew if it needs them."""
+
+    def __init__(self, name: str, root: Path, videos: Sequence[Video] | None = None):
+        self.name, self.root, self._videos = name, root, videos
+
+    def __getstate__(self) -> tuple[str, Path]:
+        return self.name, self.root
+
+    def __setstate__(self, state: tuple[str, Path]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    @property
+    def videos(self) -> Sequence[Video]:
+        """The videos, listed now unless they were."""
+        from ...datasets.base import load_videos
+
+        if self._videos is None:
+            self._videos = load_videos(self.name, self.root).videos
+        return self._videos
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @overload
+    def __getitem__(self, index: int) -> Video: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Video]: ...
+    def __getitem__(self, index: int | slice) -> Video | Sequence[Video]:
+        return self.videos[index]
+
+    def __iter__(self) -> Iterator[Video]:
+        return iter(self.videos)
+
+
 @dataclass(frozen=True, eq=False)
 class DataSource:
     """One dataset at one compression: where it is and which videos it has, `limit`ed if asked.
@@ -81,6 +115,10 @@ class DataSource:
     root: DataRoot
     limit: int | None
     excluded: frozenset[str] = frozenset()
+
+    def __getstate__(self) -> dict[str, object]:
+        """What another process is sent: the keys, which took seconds, but no list of videos."""
+        return {name: value for name, value in vars(self).items() if name != "_videos_by_split"}
 
     @property
     def label(self) -> str:
@@ -346,41 +384,7 @@ def open_source(
     from ...datasets.base import load_videos
 
     entry, compression, home, videos = load_videos(name, root.path)
-    return DataSource(entry.name, compression, home, videos, root, limit, excluded)
-
-
-def read_exclude_list(path: Path) -> frozenset[str]:
-    """Read which videos take no part: an id or a path a line; `#` begins a remark.
-
-    Raises:
-        BenchError: there is no such file, it is no text, or it names no video.
-    """
-    if not path.is_file():
-        raise BenchError(f"no list {path}. --exclude takes a text file with the id or path of a video a line")
-    lines = map(str.strip, read_text(path).splitlines())
-    found = frozenset(line.removeprefix("./") for line in lines if line and not line.startswith("#"))
-    if not found:
-        raise BenchError(f"{path} names no video. --exclude takes a text file with the id or path of a video a line")
-    return found
-
-
-def check_excluded(path: Path, names: frozenset[str], sources: Iterable[DataSource], reporter: Reporter) -> None:
-    """Say which names of an exclude list are no video's here.
-
-    Raises:
-        BenchError: none is; tells one, and the nearest id.
-    """
-    ids = {name for source in sources for v in source.videos for name in (v.id, str(v.path))}
-    unknown = sorted(names - ids)
-    if not unknown:
-        return
-    ending = unknown[0].rpartition("/")[2]
-    near = [i for i in sorted(ids) if i.endswith(ending)] or sorted(ids)[:1000]  # All of a large set would take long.
-    first = f"first: {shorten(unknown[0])}.{did_you_mean(unknown[0], near)}"
-    told = f"{len(unknown)} of {len(names)} lines of {path} are no video of these datasets; {first}"
-    if len(unknown) == len(names):
-        raise BenchError(f"{told} Write ids as scorecards and predictions have them")
-    reporter.say(f"note: {told}")
+    return DataSource(entry.name, compression, home, Listing(name, root.path, videos), root, limit, excluded)
 
 
 def _limit_videos(videos: list[Video], limit: int) -> list[Video]:

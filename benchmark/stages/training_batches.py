@@ -60,15 +60,19 @@ def index_frames(videos: list[Video], store: FaceReader) -> tuple[FrameIndex, di
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
     place = {v.id: i for i, v in enumerate(usable)}
     frames_of = {v.id: np.asarray(store.frames(v.id)) for v in usable}
-    rows, pairs = [], {"found": 0, "replaced": 0, "lost": 0}
+    rows, pairs = [np.empty((5, 0), np.int64)], {"found": 0, "replaced": 0, "lost": 0}
     for video in usable:
         frames, original = frames_of[video.id], video.original or ""
         nearest = _find_nearest(store, video, frames_of) if video.label == FAKE else np.full(len(frames), -1)
-        for face, (frame, other) in enumerate(zip(frames, nearest, strict=True)):
-            if video.label == FAKE:
-                pairs["lost" if other < 0 else "found" if frames_of[original][other] == frame else "replaced"] += 1
-            rows.append((place[video.id], face, video.label, place[original] if other >= 0 else -1, other))
-    at, faces, labels, pair_at, pair_faces = np.asarray(rows, dtype=np.int64).reshape(-1, 5).T
+        has = nearest >= 0
+        if video.label == FAKE:
+            found = int((frames_of[original][nearest[has]] == frames[has]).sum()) if has.any() else 0
+            for name, count in (("found", found), ("replaced", has.sum() - found), ("lost", (~has).sum())):
+                pairs[name] += int(count)
+        pair_at = np.where(has, place.get(original, -1), -1)
+        columns = np.broadcast_arrays(place[video.id], np.arange(len(frames)), video.label, pair_at, nearest)
+        rows.append(np.stack(columns))
+    at, faces, labels, pair_at, pair_faces = np.concatenate(rows, axis=1)
     methods, groups = [v.method for v in usable], [v.groups for v in usable]
     return FrameIndex([v.id for v in usable], at, faces, labels, pair_at, pair_faces, methods, groups), pairs
 

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from ...benchmark.core.readers.images import UnreadableImage, decode_image
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, name_person
 from .checksums import compute_checksums
+from .store_index import Entry, Sizes, StoreIndex, measure_shards, read_index, write_index
 
 SCHEMA_VERSION = 1
 METADATA = b"crossfake"
@@ -126,21 +127,13 @@ def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]]) -> pa.RecordBat
     return pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
 
 
-class _Entry(NamedTuple):
-    """Where a video is: its shard, which of the shard's batches, and its rows' checksums, None for an old shard."""
-
-    path: Path
-    number: int
-    outcome: PrepareResult
-    checksums: list[int] | None
-
-
 class FaceStore:
     """Reads a folder of shards. Opened when first used, so it is cheap to make and to send to other processes."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self._index: dict[str, _Entry] | None = None
+        self._index: Mapping[str, Entry] | None = None
+        self._sizes = Sizes()
         self._settings: list[StoreSettings] = []
         self._checked: set[tuple[Path, int]] = set()
         self._open: OrderedDict[Path, pa.RecordBatchFileReader] = OrderedDict()
@@ -152,11 +145,11 @@ class FaceStore:
         self.__init__(state["folder"])  # type: ignore[misc]
 
     def __len__(self) -> int:
-        return sum(len(entry.outcome.frames) for entry in self._load_index().values())
+        return sum(len(entry.outcome.frames) for entry in self._list_entries().values())
 
     def outcomes(self) -> dict[str, PrepareResult]:
         """Return what became of each video that was prepared, by id; of several tries at one, the newest."""
-        return {video: entry.outcome for video, entry in self._load_index().items() if "//" not in video}
+        return {video: entry.outcome for video, entry in self._list_entries().items() if "//" not in video}
 
     def count_people(self, video_id: str) -> int:
         """Return how many people of a video have faces here, under the ids that `name_person` gives."""
@@ -190,7 +183,7 @@ class FaceStore:
         path, number, outcome, checksums = self._load_index()[video_id]
         frame, place = outcome.frames[index], index % len(outcome.frames)
         row = self._get_batch(path, number).slice(place, 1)
-        if len(row) != 1 or (checksums and compute_checksums(row) != checksums[place : place + 1]):
+        if len(row) != 1 or (checksums is not None and compute_checksums(row) != list(checksums[place : place + 1])):
             raise DamagedShardError(path, f"frame {frame} of {video_id} isn't what was written")
         value = {name: row.column(name)[0] for name in row.schema.names}
         landmarks, box = (np.array(value[name].values, np.float32) for name in ("landmarks", "box"))
@@ -223,19 +216,43 @@ class FaceStore:
         self._load_index()
         return self._settings
 
-    def _load_index(self) -> dict[str, _Entry]:
+    def write_index(self) -> None:
+        """Write the table of contents, unless it is as the shards are.
+
+        Raises:
+            WriteError: it can't be written.
+        """
+        index = self._load_index()
+        if not isinstance(index, StoreIndex):
+            write_index(self.folder, self._sizes, self._settings, index)
+
+    def _load_index(self) -> Mapping[str, Entry]:
         if self._index is None:
-            index: dict[str, _Entry] = {}
-            for path in list_shards(self.folder):
-                content = _read_metadata(path)
-                if (settings := content.get("settings", {})) not in self._settings:
-                    self._settings.append(settings)
-                for entry in _list_entries(path, content):
-                    known = index.get(entry.outcome.video)
-                    if known is None or entry.outcome.generation > known.outcome.generation:
-                        index[entry.outcome.video] = entry
-            self._index = index
+            paths = list_shards(self.folder)
+            self._sizes, known = measure_shards(paths), read_index(self.folder)
+            if known and not known.sizes.items() <= self._sizes.items():  # What it hides of older tries is needed.
+                known = None
+            new = [path for path in paths if not known or path.name not in known.sizes]
+            self._settings = list(known.settings) if known else []
+            self._index = self._add_shards(new, known.make_all() if known else {}) if new else known or {}
         return self._index
+
+    def _add_shards(self, paths: Sequence[Path], known: Mapping[str, Entry]) -> dict[str, Entry]:
+        """Return the known entries and those of some shards, of several tries at a video the newest."""
+        index = dict(known)
+        for path in paths:
+            content = _read_metadata(path)
+            if (settings := content.get("settings", {})) not in self._settings:
+                self._settings.append(settings)
+            for entry in _list_entries(path, content):
+                first = index.get(entry.outcome.video)
+                if first is None or entry.outcome.generation > first.outcome.generation:
+                    index[entry.outcome.video] = entry
+        return index
+
+    def _list_entries(self) -> Mapping[str, Entry]:
+        index = self._load_index()
+        return index.make_all() if isinstance(index, StoreIndex) else index
 
     def _get_batch(self, path: Path, number: int) -> pa.RecordBatch:
         """Return a video's rows, whose places in the file have been checked: damaged ones would end the process."""
@@ -270,12 +287,12 @@ def check_shard(path: Path) -> None:
             raise DamagedShardError(path, f"the faces of {entry.outcome.video} aren't what was written")
 
 
-def _list_entries(path: Path, content: dict[str, Any]) -> list[_Entry]:
+def _list_entries(path: Path, content: dict[str, Any]) -> list[Entry]:
     try:
         outcomes = [_parse_result(fields) for fields in content["outcomes"]]
         checksums = content.get("checksums") or [None] * len(outcomes)
         return [
-            _Entry(path, i, outcome, sums) for i, (outcome, sums) in enumerate(zip(outcomes, checksums, strict=True))
+            Entry(path, i, outcome, sums) for i, (outcome, sums) in enumerate(zip(outcomes, checksums, strict=True))
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedShardError(path, f"what became of its videos can't be read: {shorten(error)}") from None

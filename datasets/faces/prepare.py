@@ -86,6 +86,7 @@ def prepare(
         if progress:
             progress(done, len(tasks))
     prepared_store = FaceStore(folder)
+    prepared_store.write_index()
     note_lost(folder, prepared_store.outcomes())
     return prepared_store
 

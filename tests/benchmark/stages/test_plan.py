@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from crossfake.benchmark.core import keys
 from crossfake.benchmark.core.errors import BenchError, require_known
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.registry import Entry
@@ -40,6 +42,18 @@ def test_what_changes_the_weights_changes_both_keys(planned, changes):
     cell, other = planned.cell(), planned.cell(**changes)
     assert other.train_key != cell.train_key
     assert other.test_key != cell.test_key
+
+
+def test_a_video_is_measured_once_however_many_cells_ask_for_its_key(planned, monkeypatch):
+    measured = Counter[Path]()
+    measure = keys._measure
+    monkeypatch.setattr(keys, "_measure", lambda path: (measured.update([path]), measure(path))[1])
+    train, test = planned.source(), planned.source("celebdf", "")
+    for cell in [planned.cell(seed=seed, train=train, test=t) for seed in range(6) for t in (test, train)]:
+        for _ in range(3):
+            cell.describe(), cell.folder, cell.test_folder
+    # Both sets hold the same files here: the one is trained and tested on, the other tested on.
+    assert measured == {v.path: 2 if v.split == "test" else 1 for v in train.videos}
 
 
 def test_what_changes_no_number_changes_no_key(planned, tmp_path):

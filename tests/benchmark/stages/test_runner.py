@@ -20,8 +20,8 @@ from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.core.types import LostFrame, PrepareResult
 from crossfake.benchmark.stages.contamination import fingerprint_videos
+from crossfake.benchmark.stages.exclude_list import read_exclude_list
 from crossfake.benchmark.stages.runner import RunOptions, Stages, _Pace, read_finished, run, settle_key, train_cell
-from crossfake.benchmark.stages.sources import read_exclude_list
 from crossfake.datasets.faces.lost import note_lost
 from safetensors.numpy import save_file
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
@@ -17,12 +17,10 @@ from crossfake.benchmark.stages.remake import remake_damaged
 from crossfake.benchmark.stages.sources import (
     DataRoot,
     DataSource,
-    check_excluded,
     demo_folder,
     find_root,
     open_source,
     parse_demo,
-    read_exclude_list,
 )
 from crossfake.datasets.demo.world import GENERATOR_VERSION, DemoWorld
 from crossfake.datasets.faces.face_store import DamagedShardError
@@ -165,6 +163,18 @@ def test_a_limit_mixes_methods(planned, make_video):
     assert len({v.method for v in kept if v.label == FAKE}) > 1
 
 
+def test_a_source_is_sent_without_its_videos_and_lists_them_anew(tiny_world):
+    source = open_source("dfdc", DataRoot(tiny_world, None), limit=3)
+    key = source.key(["train", "val"])
+    packed = pickle.dumps(source)
+    assert b".mp4" not in packed
+    sent = pickle.loads(packed)
+    assert sent.key(["train", "val"]) == key
+    assert vars(sent)["videos"]._videos is None  # The key came with it.
+    assert sent.split("test") == source.split("test")
+    assert list(sent.videos) == list(source.videos)
+
+
 def test_open_source_finds_the_demo_worlds_sets(tiny_world):
     root = DataRoot(tiny_world, DemoWorld(size="tiny", seed=0))
     assert open_source("faceforensics++", root).label == "ff++:c23"
@@ -197,39 +207,3 @@ def test_masks_change_keys_and_the_store_only_where_there_are_some(tmp_path, mak
     assert plain.key(splits) == hash_key(["x", None, [manifest_key(plain.split(s)) for s in splits]])
     assert masked.key(splits) != plain.key(splits)
     assert masked.store_folder(faces) != plain.store_folder(faces)
-
-
-def test_an_exclude_list_has_an_id_a_line(tmp_path):
-    path = tmp_path / "list.txt"
-    path.write_text("# from a scorecard\n\n ./real/a.mp4 \nfake/b c.mp4\nreal/a.mp4\n")
-    assert read_exclude_list(path) == {"real/a.mp4", "fake/b c.mp4"}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "names no video"),
-        (b"# nothing\n", "names no video"),
-        (b"\xff\xfe\xff", "begins as UTF-16 but isn't"),
-        (b"a\x80", "not UTF-8"),
-        (None, "no list"),
-    ],
-)
-def test_an_exclude_list_that_is_none_is_refused(tmp_path, content, message):
-    path = tmp_path / "list.txt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(BenchError, match=message):
-        read_exclude_list(path)
-
-
-def test_names_that_no_dataset_has_are_told_and_refused_where_all_are_such(planned, capsys):
-    source, path = planned.source(), Path("list.txt")
-    check_excluded(path, frozenset({"real/test.mp4"}), [source], Reporter())
-    assert capsys.readouterr().out == ""
-    check_excluded(path, frozenset({"real/test.mp4", "real/tst.mp4"}), [source], Reporter())
-    assert (
-        "note: 1 of 2 lines of list.txt are no video of these datasets; first: real/tst.mp4." in capsys.readouterr().out
-    )
-    with pytest.raises(BenchError, match=r"1 of 1 lines .* first: real/tst\.mp4\. Did you mean 'real/test\.mp4'\?"):
-        check_excluded(path, frozenset({"real/tst.mp4"}), [source], Reporter())

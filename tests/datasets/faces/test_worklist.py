@@ -18,6 +18,7 @@ from crossfake.datasets.faces.lost import NOTE, read_lost
 from crossfake.datasets.faces.prepare import prepare
 from crossfake.datasets.faces.report import select_problem_videos, summarise_results, write_report
 from crossfake.datasets.faces.sampling import VideoFile, choose_frames
+from crossfake.datasets.faces.store_index import NAME as INDEX
 
 SETTINGS = FaceSettings(finder="mediapipe", frames=8)
 RING = np.stack([32 + 14 * np.cos(np.arange(81)), 24 + 14 * np.sin(np.arange(81))], axis=1).astype("<f4")
@@ -268,5 +269,5 @@ def test_the_report_names_lost_frames_with_their_reasons(tmp_path):
 def test_a_store_on_disk_tells_what_is_lost(tmp_path):
     prepare([frames_in(tmp_path, "v", range(4), frame_1=BAD["nan"][0])], SETTINGS, tmp_path / "store")
     assert FaceStore(tmp_path / "store").outcomes()["v"].lost == ((1, "it has no landmarks"),)
-    assert sorted(os.listdir(tmp_path / "store")) == [NOTE, list_shards(tmp_path / "store")[0].name]
+    assert sorted(os.listdir(tmp_path / "store")) == [INDEX, NOTE, list_shards(tmp_path / "store")[0].name]
     assert read_lost(tmp_path / "store") == {"v": [1]}
