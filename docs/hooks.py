@@ -32,7 +32,7 @@ FROM_ROOT = {
 COPIES = {"leaderboards/demo.html": "leaderboards/demo.html", "LICENSE": "LICENSE.txt", "CITATION.cff": "CITATION.cff"}
 """Files that pages link to."""
 ELSEWHERE = {**FROM_ROOT, **COPIES, "leaderboards/demo.md": "leaderboards/demo.html", "tutorial.ipynb": "tutorial.md"}
-WIDTH = "100"
+WIDTH = "88"
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
