@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
@@ -45,6 +46,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, path in COPIES.items():
         files.append(File.generated(config, path, abs_src_path=str(ROOT / source)))
     return files
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Refuse a page that would load anything from elsewhere: no other host learns who reads it."""
+    if loaded := find_loads_from_elsewhere(output):
+        raise ValueError(f"{page.file.src_path} loads {loaded[0]}")
+    return output
+
+
+def find_loads_from_elsewhere(html: str) -> list[str]:
+    """Return the tags that fetch from another host; links that are only followed by a click aren't among them."""
+    return re.findall(
+        r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*?(?:src|href)=[\"']?(?:https?:)?//[^>]*>", html
+    )
 
 
 def make_pages() -> dict[str, str]:

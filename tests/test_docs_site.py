@@ -60,6 +60,17 @@ def test_the_site_has_every_page_and_no_other(pages, nav):
     assert nav == {p.name for p in DOCS.glob("*.md")} | set(pages)
 
 
+def test_what_a_page_would_load_from_elsewhere_is_found(hooks):
+    own = '<script src="a.js"></script><a href="https://arxiv.org">x</a><img src="images/x.png">'
+    others = [
+        '<script async src="https://x.org/a.js">',
+        "<link rel=stylesheet href='//x.org/a.css'>",
+        "<img src=http://x.org/p>",
+    ]
+    assert hooks.find_loads_from_elsewhere(own) == []
+    assert hooks.find_loads_from_elsewhere(own + "".join(others)) == others
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
 def test_no_link_leads_nowhere(page):
     for target in LINK.findall(page.read_text(encoding="utf-8")):
