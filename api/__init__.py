@@ -66,7 +66,7 @@ __all__ = [
     "wrap_model",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Of pictures whose header crossfake doesn't look at itself. Must be set before OpenCV is first imported.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import crossfake
 import pytest
 import yaml
 from crossfake.benchmark.cli.main import VERBS, build_parser
@@ -152,6 +153,13 @@ def test_commands_settings_and_files_that_a_page_names_are_there(page, options):
     assert set(re.findall(r"--set (?:')?((?:faces|train|score)\.\w+)=", text)) <= set(list_keys(Settings))
     for named in NAMED_FILE.findall(text):
         assert (ROOT / named).exists() or named in MADE_UP, named
+
+
+def test_the_version_is_one_everywhere():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    released = re.findall(r"^## (\d\S*) - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert (cited["version"], cited["date-released"]) == released[0]
+    assert cited["version"] == crossfake.__version__
 
 
 def test_the_readmes_make_commands_are_in_the_makefile():
