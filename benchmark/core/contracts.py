@@ -213,6 +213,17 @@ class Seeded(Protocol):
     seed: int
 
 
+@runtime_checkable
+class TakesRuntime(Protocol):
+    """A detector whose network other runtimes can run, also in other precisions: see `detectors/runtimes`."""
+
+    def find_obstacle(self, runtime: str, precision: str) -> str:
+        """Return why it can't be scored with so here; "" where it can."""
+
+    def use_runtime(self, runtime: str, precision: str) -> None:
+        """Score so from now on."""
+
+
 CAPABILITIES: Mapping[str, type] = {
     "crop": CutsCrops,
     "load": LoadsWeights,
@@ -226,7 +237,10 @@ CAPABILITIES: Mapping[str, type] = {
     "parameters": CountsParameters,
     "flops": CountsFlops,
 }
-"""The words of a card's `can`. `Seeded`, `Compiles`, `HasNetwork` and `LearnsFromReals` are asked of instances."""
+"""The words of a card's `can`.
+
+`Seeded`, `Compiles`, `HasNetwork`, `TakesRuntime` and `LearnsFromReals` are asked of instances.
+"""
 
 
 def find_capabilities(detector: object) -> frozenset[str]:

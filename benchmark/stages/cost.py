@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.contracts import CountsFlops, CountsParameters, HasNetwork, Scores
+from ..core.contracts import CountsFlops, CountsParameters, HasNetwork, Scores, TellsFeatures
 from ..core.scorecard import Throughput
 
 
@@ -28,8 +28,10 @@ def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
         return None
     from torch.utils.flop_counter import FlopCounterMode
 
+    # Scoring may be another runtime's, whose operations torch doesn't see; its outputs are torch's own.
+    run = detector.outputs_of if isinstance(detector, TellsFeatures) else detector.score
     with FlopCounterMode(display=False) as counter:
-        detector.score(crop[None])
+        run(crop[None])
     return int(counter.get_total_flops())
 
 

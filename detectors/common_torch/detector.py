@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +16,7 @@ from ..common.network_detector import NetworkDetector
 
 if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
+    from ..runtimes.runners import Runner
     from .training import TorchTraining
 
 
@@ -25,6 +28,10 @@ class TorchDetector(NetworkDetector):
 
     network: nn.Module
     sharpness_counts_twice = False  # Whether batch norm's running statistics see SAM's second pass, too.
+    runtime, precision = "torch", "fp32"  # How scores are computed; `outputs` always are by torch in float32.
+    compile_seconds = 0.0  # What starting another runtime took so far.
+    _runner: Runner | None = None
+    _weights: Sequence[tuple[Tensor, int, int]] = ()
 
     def __init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -60,10 +67,38 @@ class TorchDetector(NetworkDetector):
 
     # ---- what the harness calls
 
+    def find_obstacle(self, runtime: str, precision: str) -> str:
+        """Return why it can't be scored with so here; "" where it can."""
+        from ..runtimes.runners import find_obstacle
+
+        return find_obstacle(self, runtime, precision)
+
+    def use_runtime(self, runtime: str, precision: str) -> None:
+        """Score so from now on."""
+        self.runtime, self.precision, self._runner = runtime, precision, None
+
     def _score(self, frames: np.ndarray) -> np.ndarray:
-        logits = self._evaluate(frames)["logits"].float()
+        logits = torch.from_numpy(self._find_runner(frames)(frames))
         fake = logits[:, 0].sigmoid() if logits.shape[1] == 1 else logits.softmax(-1)[:, 1]
-        return fake.cpu().numpy().astype(np.float32)
+        return fake.numpy()
+
+    def _find_runner(self, frames: np.ndarray) -> Runner:
+        """Return what runs the network as its weights are now; it is made anew once they have changed."""
+        from ..runtimes.runners import make_runner
+
+        self._place()
+        before, now = self._weights, _note_versions(self.network)
+        same = len(before) == len(now) and all(
+            a is b and old == new for (a, *old), (b, *new) in zip(before, now, strict=True)
+        )
+        # What a training session steps by itself may hide its changes from torch, but not that it trains.
+        if self._runner is None or not same or self.network.training:
+            self.network.eval()
+            started = time.perf_counter()
+            self._runner, self._weights = make_runner(self, self.runtime, self.precision, frames), now
+            if self.runtime != "torch":
+                self.compile_seconds += time.perf_counter() - started
+        return self._runner
 
     def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         return {name: value.float().cpu().numpy() for name, value in self._evaluate(images).items()}
@@ -114,3 +149,8 @@ class TorchDetector(NetworkDetector):
         # A file's tensors belong to nobody else: those that are never used then stay on the disk.
         self.network.load_state_dict(arrays, assign=not isinstance(weights, Mapping))
         return self
+
+
+def _note_versions(network: nn.Module) -> list[tuple[Tensor, int, int]]:
+    """Return a network's weights, with what changes when their numbers do."""
+    return [(t, t._version, t.data_ptr()) for t in chain(network.parameters(), network.buffers())]

@@ -1,0 +1,154 @@
+"""A copy of a network for scoring: batch norms folded into the convolutions before them, weights laid out as they run.
+
+Which convolution stands before which batch norm shows when an image goes through: names and order don't tell, and
+tracing by `torch.fx` stops at timm's paddings.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from copy import deepcopy
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+@torch.no_grad()
+def fold_network(
+    network: nn.Module,
+    run: Callable[[nn.Module], object],
+    layout: torch.memory_format,
+    dtype: torch.dtype | None = None,
+) -> nn.Module:
+    """Return a copy for scoring that shares with `network` all that isn't changed.
+
+    Args:
+        network: in evaluation mode.
+        run: sends an image through a network; only what it reaches is changed.
+        layout: of the convolutions' weights.
+        dtype: of the weights of convolutions and linear layers; by default theirs.
+    """
+    made: nn.Module = deepcopy(network, {id(t): t for t in chain(network.parameters(), network.buffers())})
+    seen = Passage(made)
+    with seen:
+        run(made)
+    seen.close()
+    for convolution, norm, remains in seen.list_pairs():
+        _fold(convolution, norm)
+        _replace(made, norm, remains)
+    for layer in seen.layers:
+        weight = layer.weight.to(dtype or layer.weight.dtype)
+        layer.weight = _freeze(weight.contiguous(memory_format=layout) if weight.ndim == 4 else weight)
+    return made
+
+
+def choose_layout(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """Return how maps are laid out best, as measured: benchmarks/test_runtimes.py has the figures.
+
+    On a processor, networks with squeeze-and-excitation (EfficientNets) are 1.2 times as quick on contiguous maps;
+    ResNets and Xception are 1.1 to 1.4 times as quick channels-last, as everything is on GPUs.
+    """
+    excited = any("SqueezeExcite" in type(module).__name__ for module in network.modules())
+    return torch.contiguous_format if excited and device.type == "cpu" else torch.channels_last
+
+
+def _fold(convolution: nn.Conv2d, norm: Any) -> None:
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    convolution.weight, convolution.bias = _freeze(weight), _freeze(bias)
+
+
+def _freeze(value: Tensor) -> nn.Parameter:
+    return nn.Parameter(value, requires_grad=False)
+
+
+def _replace(network: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    for module in network.modules():
+        for name, child in module.named_children():
+            if child is old:
+                setattr(module, name, new)
+
+
+class Passage(TorchDispatchMode):
+    """What happens while an image goes through a network: how often each tensor is used, and what made and took it."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.layers: list[Any] = []  # Convolutions and linear layers, in the order of their first use.
+        self._made: dict[int, tuple[nn.Conv2d, Tensor]] = {}
+        self._weights: dict[int, Tensor | None] = {}
+        self._taken: list[tuple[nn.Module, Tensor]] = []
+        self._uses: Counter[int] = Counter()
+        self._held: list[object] = []  # All results, so that none takes another's id.
+        self._runs: Counter[int] = Counter()
+        self._hooks = [hook for module in network.modules() for hook in self._watch(module)]
+
+    def _watch(self, module: nn.Module) -> list[Any]:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            return [module.register_forward_hook(self._note_layer)]
+        if _name_remains(module) is not None:
+            return [module.register_forward_pre_hook(self._note_norm)]
+        return []
+
+    def _note_layer(self, module: nn.Module, given: object, result: Tensor) -> None:
+        self._runs[id(module)] += 1
+        if "weight" in module._parameters and self._runs[id(module)] == 1:  # It isn't computed from others.
+            self.layers.append(module)
+        if isinstance(module, nn.Conv2d):
+            self._made[id(result)] = module, result
+
+    def _note_norm(self, module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        self._runs[id(module)] += 1
+        self._taken.append((module, given[0]))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and count its inputs."""
+        result = func(*args, **(kwargs or {}))
+        self._held.append(result)
+        self._uses.update(id(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
+        if func is torch.ops.aten.convolution.default:
+            self._weights[id(result)] = args[1]
+        return result
+
+    def list_pairs(self) -> list[tuple[nn.Conv2d, nn.Module, nn.Module]]:
+        """Return convolutions whose result goes to one batch norm and nowhere else, that norm, and what stays of it."""
+        pairs = []
+        for norm, tensor in self._taken:
+            convolution, _ = self._made.get(id(tensor), (None, None))
+            remains = _name_remains(norm)
+            if (
+                convolution is not None
+                and remains is not None
+                and "weight" in convolution._parameters
+                and self._weights.get(id(tensor)) is convolution.weight
+                and self._uses[id(tensor)] == 1
+                and self._runs[id(convolution)] == self._runs[id(norm)] == 1
+            ):
+                pairs.append((convolution, norm, remains))
+        return pairs
+
+    def close(self) -> None:
+        """Leave the network as it was."""
+        for hook in self._hooks:
+            hook.remove()
+
+
+def _name_remains(module: nn.Module) -> nn.Module | None:
+    """Return what is left of a batch norm once it is folded; None for one that can't be, or for another module."""
+    if getattr(module, "running_mean", None) is None:
+        return None
+    if type(module) is nn.BatchNorm2d:
+        return nn.Identity()
+    timm = sys.modules.get("timm.layers")
+    if timm is not None and type(module) is timm.BatchNormAct2d:
+        both: Any = module
+        return nn.Sequential(both.drop, both.act)
+    return None

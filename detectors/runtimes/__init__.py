@@ -1,0 +1,83 @@
+"""How a PyTorch network is run for scoring: by torch itself, compiled, or exported to ONNX Runtime or OpenVINO.
+
+Nothing here imports torch or a runtime before one is used.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from ...benchmark.core.contracts import Scores, TakesRuntime
+from ...benchmark.core.errors import BenchError, require_known
+
+PACKAGES = {"torch": "torch", "compile": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
+RUNTIMES = tuple(PACKAGES)
+"""What runs a network, `torch` as it is by default."""
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
+ALIASES = {"float32": "fp32"}
+AUTO = "auto"
+
+
+class Way(NamedTuple):
+    """A runtime, and the precision that it computes in; both may be `auto` where it isn't chosen yet."""
+
+    runtime: str = "torch"
+    precision: str = "fp32"
+
+    def __str__(self) -> str:
+        return f"{self.runtime} {self.precision}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be chosen."""
+        return AUTO in self
+
+
+DEFAULT = Way()
+
+
+def parse_way(runtime: str = "", precision: str = "") -> Way:
+    """Return the way that is meant by names as they are typed; empty ones are the default's.
+
+    Raises:
+        BenchError: no such runtime or precision.
+    """
+    named = Way(runtime or DEFAULT.runtime, ALIASES.get(precision, precision) or DEFAULT.precision)
+    require_known("runtime", named.runtime, (*RUNTIMES, AUTO))
+    require_known("precision", named.precision, (*PRECISIONS, AUTO))
+    if named.precision == "int8":
+        raise BenchError("precision int8 isn't offered: no runtime here quantises a network. Use bf16")
+    return named
+
+
+def list_ways(detector: Scores) -> dict[Way, str]:
+    """Return every runtime and precision, with why a detector can't be scored with by it here: "" where it can."""
+    return {Way(r, p): find_obstacle(detector, Way(r, p)) for r in RUNTIMES for p in PRECISIONS}
+
+
+def find_obstacle(detector: Scores, way: Way) -> str:
+    """Return why a detector can't be scored with in a way on this machine; "" where it can."""
+    if way == DEFAULT:
+        return ""
+    if way.precision == "int8":
+        return "no runtime here quantises a network"
+    if not isinstance(detector, TakesRuntime):
+        return f"{type(detector).__name__} runs its network itself"
+    if find_spec(PACKAGES[way.runtime]) is None:
+        package = PACKAGES[way.runtime]
+        return f'{package} isn\'t installed: pip install "crossfake[{package}]"'
+    return detector.find_obstacle(way.runtime, way.precision)
+
+
+def use_way(detector: Scores, way: Way) -> Scores:
+    """Have a detector score in a way from now on, and return it.
+
+    Raises:
+        BenchError: it can't be done here.
+    """
+    if obstacle := find_obstacle(detector, way):
+        raise BenchError(f"--runtime {way.runtime} --precision {way.precision}: {obstacle}")
+    if isinstance(detector, TakesRuntime):
+        detector.use_runtime(way.runtime, way.precision)
+    return detector
