@@ -26,6 +26,7 @@ from .detecting import (
     wrap_model,
 )
 from .evaluating import evaluate
+from .measuring import measure_speed
 from .old_paths import install as _install_old_paths
 from .reproducing import reproduce
 from .running import Plan, Results, plan, run, train
@@ -51,6 +52,7 @@ __all__ = [
     "list_published",
     "load_detector",
     "load_faces",
+    "measure_speed",
     "plan",
     "predict",
     "predict_dataset",

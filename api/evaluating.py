@@ -27,6 +27,7 @@ class Work(TypedDict, total=False):
     workers: int | None
     batch_size: int
     engine: str
+    speed: bool
     progress: bool | Reporter
     command: str
 

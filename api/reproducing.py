@@ -98,6 +98,7 @@ def _run_again(
         workers=workers,
         batch_size=command.batch_size,
         engine=command.engine,
+        speed=False,
         progress=reporter,
         command=command.text,
     )

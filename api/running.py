@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .benchmark.core.progress import Reporter
     from .benchmark.core.registry import Entry
     from .benchmark.core.scorecard import Card
+    from .benchmark.core.speeds import Speed
     from .benchmark.core.workers import WorkerPool
     from .benchmark.stages.cells import Cell
     from .benchmark.stages.plan import Request
@@ -41,10 +42,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Results:
-    """The scorecards of a run, and the failures of what has none; `folders` hold the trained detectors."""
+    """The scorecards of a run, and the failures of what has none; `folders` hold the trained detectors.
+
+    `speeds` are of the detectors, on this machine; see `crossfake.measure_speed`.
+    """
 
     cards: Sequence[Card]
     folders: Sequence[Path]
+    speeds: Sequence[Speed] = ()
 
     @property
     def failures(self) -> list[Card]:
@@ -64,7 +69,7 @@ class Results:
         """Write a board of these cells into the folder `out`, as .md, .csv, .json and .html; return the paths."""
         from .leaderboards.board import write
 
-        return write(list(self.cards), Path(out), name)
+        return write(list(self.cards), Path(out), name, self.speeds)
 
 
 def run(
@@ -85,6 +90,7 @@ def run(
     workers: int | None = None,
     batch_size: int = 32,
     engine: str = "inline",
+    speed: bool = True,
     progress: bool | Reporter = True,
     command: str = "",
 ) -> Results:
@@ -100,22 +106,37 @@ def run(
         exclude: a text file with the id or path of a video a line: these take no part, which rows say.
         runs, engine: where runs are kept, and where cells run.
         workers, batch_size: processes that prepare data, by default the cores; images scored at once.
+        speed: whether to measure for 20 s, once a machine, how fast a detector is.
         progress, command: whether (or to which reporter) to tell what goes on; what to record as having made this.
 
     Raises:
         BenchError: something asked for is wrong. A cell that fails costs no other: see `Results.failures`.
     """
-    from .benchmark.stages import runner
-
     asked = _make_request(
         detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val
     )
-    reporter = make_reporter(progress)
+    return _run_asked(asked, data, workers, batch_size, speed, make_reporter(progress), command)
+
+
+def _run_asked(
+    asked: Request,
+    data: Data | None,
+    workers: int | None,
+    batch_size: int,
+    speed: bool,
+    reporter: Reporter,
+    command: str,
+) -> Results:
+    from .benchmark.stages.runner import RunOptions
+    from .benchmark.stages.runner import run as run_cells
+    from .benchmark.stages.speed import measure_run
+
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool)
-        options = runner.RunOptions(reporter, pool, batch_size, engine, command or _remember_command(asked, data))
-        cards = list(runner.run(cells, options))
-    return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)))
+        options = RunOptions(reporter, pool, batch_size, asked.engine, command or _remember_command(asked, data))
+        cards = list(run_cells(cells, options))
+    speeds = measure_run(cells, cards, reporter, options.command) if speed else []
+    return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)), speeds)
 
 
 def plan(

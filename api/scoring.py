@@ -98,6 +98,7 @@ def leaderboard(
         BenchError: there are no scorecards, or none that can be read.
     """
     from .benchmark.core.errors import BenchError
+    from .benchmark.core.speeds import read_speeds
     from .leaderboards import board
     from .leaderboards.load import load_cards
 
@@ -108,7 +109,8 @@ def leaderboard(
             f"no scorecards below {runs}. Make one: bench run --detector caddm --train ff++ "
             f"--test celebdf --runs {runs}"
         )
-    return board.write(cards, Path(out or runs), name), problems
+    speeds, unread = read_speeds(Path(runs))
+    return board.write(cards, Path(out or runs), name, speeds), [*problems, *unread]
 
 
 def show(run: Path | str, *, runs: Path | str = "runs") -> list[Card]:

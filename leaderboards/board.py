@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,23 +12,26 @@ from ..benchmark.core.display import format_csv
 from ..benchmark.core.migrations import SCHEMA_VERSION
 from ..benchmark.core.records import JsonValue, as_json
 from ..benchmark.core.scorecard import Card, ScoreCard
+from ..benchmark.core.speeds import Speed
 from ..benchmark.core.storage import write_json, write_text
 from .html import render_page
 from .load import load_cards, load_cards_with_problems
 from .markdown import render_markdown
+from .pareto import Tradeoff, list_tradeoffs
 from .published import match_published
 from .rows import Row, Table, make_tables
+from .speeds import list_conditions, match_speeds
 from .verdicts import make_verdicts
 
 __all__ = ["load_cards", "load_cards_with_problems", "long_table", "make_tables", "write"]
 
 
-def write(cards: list[Card], out: Path, name: str = "leaderboard") -> list[Path]:
+def write(cards: list[Card], out: Path, name: str = "leaderboard", speeds: Sequence[Speed] = ()) -> list[Path]:
     """Write `name`.md, .csv, .json and .html into `out`, and return their paths."""
     paths = [out / f"{name}.{suffix}" for suffix in ("md", "csv", "json", "html")]
-    made = make_tables(cards)
+    made = make_tables(cards, speeds)
     write_text(paths[0], render_markdown(made))
-    write_text(paths[1], format_csv(long_table(cards)))
+    write_text(paths[1], format_csv(long_table(cards, speeds)))
     write_json(paths[2], as_data(made))
     write_text(paths[3], render_page(made))
     return paths
@@ -54,12 +57,15 @@ def list_metric_rows(cards: Iterable[Card]) -> list[dict[str, object]]:
     ]
 
 
-def long_table(cards: Iterable[Card]) -> pd.DataFrame:
-    """Return a row a scorecard, with plain numbers."""
-    return pd.DataFrame([_scorecard_row(card) for card in cards])
+def long_table(cards: Sequence[Card], speeds: Sequence[Speed] = ()) -> pd.DataFrame:
+    """Return a row a scorecard, with plain numbers; the speed is that under the condition that most have one under."""
+    known = [match_speeds(c.cell, c.params, speeds) if isinstance(c, ScoreCard) else {} for c in cards]
+    usual = next(iter(list_conditions(known)), None)
+    found = [one.get(usual) if usual else None for one in known]
+    return pd.DataFrame([_scorecard_row(card, speed) for card, speed in zip(cards, found, strict=True)])
 
 
-def _scorecard_row(card: Card) -> dict[str, object]:
+def _scorecard_row(card: Card, speed: Speed | None) -> dict[str, object]:
     cell, done = card.cell, card if isinstance(card, ScoreCard) else None
     return {
         "world": cell.protocol,
@@ -85,7 +91,8 @@ def _scorecard_row(card: Card) -> dict[str, object]:
         "videos_scored": done and done.coverage.scored,
         "videos_official": done and done.coverage.official,
         "videos_several_people": done and done.coverage.several_people,
-        "images_per_s": done and done.speed,
+        "images_per_s": speed and speed.best.value,
+        "images_per_s_on": speed and speed.condition.describe(),
         "params": done and done.params,
         "flops": done and done.flops,
         "command": card.provenance.command if card.provenance else "",
@@ -112,6 +119,7 @@ def as_data(made: list[Table]) -> JsonValue:
             "verdicts": make_verdicts(table),
             "rows": [_row_as_data(table, row) for row in table.rows],
             "reported": [asdict(r) for r in match_published(table)],
+            "tradeoffs": [_tradeoff_as_data(t) for t in list_tradeoffs(table, [(r, r.key) for r in table.rows])],
         }
         for table in made
     ]
@@ -144,10 +152,29 @@ def _row_as_data(table: Table, row: Row) -> dict[str, object]:
         "selection": row.cell.selection,
         "training_videos": row.cell.training_videos,
         "seeds": row.seeds,
-        "images_per_s": row.speed,
+        "speeds": [_speed_as_data(speed) for speed in row.speeds.values()],
         "params": row.params,
         "flops": row.flops,
         "standing": standing._asdict() if (standing := table.standings.get(row.key)) else None,
         "commands": row.commands,
         "results": results,
     }
+
+
+def _speed_as_data(speed: Speed) -> dict[str, object]:
+    """Return what tells a speed, without the runs that it is made of."""
+    best = speed.best
+    return {
+        **speed.condition._asdict(),
+        "runtime": speed.runtime,
+        "images_per_s": best.value,
+        "batch": best.batch,
+        "latency_p50_ms": speed.latency.p50_ms,
+        "videos_per_s": {way: rate.value for way, rate in speed.videos.items()},
+        "busy": speed.is_disturbed,
+    }
+
+
+def _tradeoff_as_data(tradeoff: Tradeoff) -> dict[str, object]:
+    told = {"axis": tradeoff.axis, "frontier": [p.label for p in tradeoff.frontier]}
+    return {**tradeoff.condition._asdict(), **told}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10
+from math import floor, log10
 from statistics import NormalDist
 
 from markupsafe import Markup, escape
@@ -127,7 +127,7 @@ DEVIATES = DeviateAxis(0.005, 0.7, 40, WIDTH - 8), DeviateAxis(0.005, 0.7, 300, 
 
 def _make_square_axes(names: tuple[str, str]) -> list[str]:
     x, y = SQUARE
-    return [*_draw_frame(x, y, names), draw_line((x(0), y(0)), (x(1), y(1)), "diagonal")]
+    return [*draw_frame(x, y, names), draw_line((x(0), y(0)), (x(1), y(1)), "diagonal")]
 
 
 def _draw_curve(points: Iterable[Point], kind: str) -> str:
@@ -147,7 +147,7 @@ def draw_det(lines: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup
     line, and where low rates, at which detectors are used, have room.
     """
     turned = [(name, [(fpr, 1 - tpr) for fpr, tpr in points]) for name, points in lines]
-    return _draw_lines(turned, DEVIATES, _draw_frame(*DEVIATES, ("false positive rate", "false negative rate")), title)
+    return _draw_lines(turned, DEVIATES, draw_frame(*DEVIATES, ("false positive rate", "false negative rate")), title)
 
 
 def _draw_lines(
@@ -176,42 +176,9 @@ def draw_reliability(points: Sequence[Point], counts: Sequence[int], title: str)
     x, y = SQUARE
     most = max(counts)
     for (a, b), n in zip(points, counts, strict=False):
-        parts.append(_draw_dot(x(a), y(b), "s0 area", LARGEST * (n / most) ** 0.5))
-    parts += [_draw_dot(52, 358, "s0 area", LARGEST), draw_text(72, 362, f"{most} videos, the most of a bin")]
+        parts.append(draw_dot(x(a), y(b), "s0 area", LARGEST * (n / most) ** 0.5))
+    parts += [draw_dot(52, 358, "s0 area", LARGEST), draw_text(72, 362, f"{most} videos, the most of a bin")]
     return wrap_svg(374, title, parts)
-
-
-def draw_scatter(points: Sequence[tuple[str, float, float]], title: str) -> Markup:
-    """Draw (name, images a second, AUC), the speed on a logarithmic axis; steps join what no other beats on both."""
-    speeds, aucs = [p[1] for p in points], [p[2] for p in points]
-    x = Axis(min(speeds) / 1.5, max(speeds) * 1.5, 46, WIDTH - 8, log=True)
-    y = Axis(floor(min(aucs) * 20 - 0.2) / 20, min(ceil(max(aucs) * 20 + 0.2) / 20, 1.0), 240, 12)
-    parts = _draw_frame(x, y, ("images a second", "mean video AUC on the other sets"))
-    best = find_frontier([(s, a) for _, s, a in points])
-    parts.append(draw_path([p for i, b in enumerate(best) for p in _draw_step(best, i, b, x, y)], "frontier"))
-    for i, (name, s, a) in enumerate(points):
-        below = 296 + i * 22
-        parts += [*_draw_numbered_dot(x(s), y(a), i), *_draw_numbered_dot(46, below - 4, i), draw_text(62, below, name)]
-    return wrap_svg(286 + 22 * len(points), title, parts)
-
-
-def _draw_numbered_dot(x: float, y: float, i: int) -> list[str]:
-    """Draw a dot with its number: there are more dots than colours."""
-    return [_draw_dot(x, y, f"s{i % COLOURS}", 8), draw_text(x, y + 3.5, str(i + 1), "inside", "middle")]
-
-
-def _draw_step(best: list[Point], i: int, b: Point, x: Axis, y: Axis) -> list[Point]:
-    corner = [(x(b[0]), y(best[i - 1][1]))] if i else []
-    return [*corner, (x(b[0]), y(b[1]))]
-
-
-def find_frontier(points: Iterable[Point]) -> list[Point]:
-    """Return the points that no other beats on both axes, from right to left."""
-    kept: list[Point] = []
-    for point in sorted(points, reverse=True):
-        if not kept or point[1] > kept[-1][1]:
-            kept.append(point)
-    return kept
 
 
 def draw_group_rates(groups: Sequence[tuple[str, Estimate, Estimate]], title: str) -> Markup:
@@ -251,13 +218,14 @@ def _draw_whisker(axis: Axis, e: Estimate, y: float, colour: str) -> list[str]:
     """Draw an estimate's interval and dot; where it is undefined, why."""
     if e.value is None:
         return [draw_text(axis.start, y + 4, e.note or "undefined", "tick")]
-    dot = _draw_dot(axis(e.value), y, colour)
+    dot = draw_dot(axis(e.value), y, colour)
     if e.lo is None or e.hi is None:
         return [dot]
     return [draw_line((axis(e.lo), y), (axis(e.hi), y), f"whisker {colour}"), dot]
 
 
-def _draw_dot(x: float, y: float, colour: str, radius: float = 4) -> str:
+def draw_dot(x: float, y: float, colour: str, radius: float = 4) -> str:
+    """Return a dot."""
     return f'<circle cx="{x:g}" cy="{y:g}" r="{radius:.3g}" class="dot {colour}"/>'
 
 
@@ -266,7 +234,8 @@ def _draw_ticks(axis: Axis, top: float, bottom: float) -> list[str]:
     return [*lines, *(draw_text(axis(v), bottom + 15, f"{v:.2g}", "tick", "middle") for v in axis.steps())]
 
 
-def _draw_frame(x: Axis, y: Axis, names: tuple[str, str]) -> list[str]:
+def draw_frame(x: Axis, y: Axis, names: tuple[str, str]) -> list[str]:
+    """Return the grid of two axes, their numbers and their names."""
     middle = (y.start + y.end) / 2
     return [
         *(draw_line((x.start, y(v)), (x.end, y(v)), "grid") for v in y.steps()),

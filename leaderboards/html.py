@@ -30,6 +30,7 @@ from .markdown import (
     make_overview,
     name_board,
 )
+from .pareto import draw_tradeoff, list_tradeoffs
 from .published import list_citations, match_published
 from .rows import Row, Table
 from .terminal import format_footnote, make_card_tables, make_metrics_table
@@ -150,12 +151,8 @@ class Section:
     def charts(self) -> list[Markup]:
         """Return what compares all rows: the heat map, and AUC against speed."""
         rows = [(self.label(r), [_heat_map_value(self.table, r, t) for t in self.table.tests]) for r in self.top]
-        means = [(r, self.table.strength(r)) for r in self.top]
-        fast = [(self.label(r), r.speed, mean) for r, mean in means if r.speed and mean is not None]
-        pareto = (
-            [charts.draw_scatter(fast, "Video AUC against throughput, of rows with every test set")] if fast else []
-        )
-        return [charts.draw_heat_map(rows, self.table.tests), *pareto]
+        tradeoffs = list_tradeoffs(self.table, [(row, self.label(row)) for row in self.top])
+        return [charts.draw_heat_map(rows, self.table.tests), *map(draw_tradeoff, tradeoffs)]
 
     def test_charts(self, test: str) -> list[Markup]:
         """Return the forest plot and the ROC curves of one test set."""

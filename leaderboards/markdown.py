@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from tabulate import tabulate
 
 from ..benchmark.core.scorecard import Coverage, Failure
+from ..benchmark.core.speeds import Condition, Speed
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.attributes import INTERSECTION
 from ..benchmark.stats.prevalence import count_flagged
@@ -38,8 +39,10 @@ gender alone, or race alone. n is the smallest cell; the intervals of an attribu
 Scored: videos scored / videos on the official list (of those asked for, where PARTIAL), and between what bounds the AUC
 of all would lie. Train and selection: what a row was trained on, and what its checkpoint was picked by (source val: the
 validation split of that set); unknown where its weights don't tell. Contaminated: it was trained on some of the test
-videos, and is never the best. GFLOPs: an image, a multiply-add being two. ERR: the cell failed; skipped: its training
-had failed already; empty: not run.
+videos, and is never the best. Img/s: images a second in the best batch, measured apart from scoring, on what the
+column names; only rows of one column can be compared. Busy: other work took more than a tenth of the machine meanwhile.
+GFLOPs: an image, a multiply-add being two. ERR: the cell failed; skipped: its training had failed already; empty: not
+run.
 """
 
 
@@ -118,13 +121,14 @@ def describe_failure(card: Failure) -> str:
 def make_overview(table: Table) -> Grid:
     """Return the matrix: video AUC of every row on every test set, and what the detector costs."""
     header = ["video AUC [95 % CI]", "backend", "train", "selection", "seed", *table.tests, *STANDING]
-    return [*header, "img/s", "M params", "GFLOPs", "row"], [_make_overview_row(table, row) for row in table.rows]
+    speeds = [f"img/s: {condition.describe()}" for condition in table.conditions] or ["img/s"]
+    return [*header, *speeds, "M params", "GFLOPs", "row"], [_make_overview_row(table, row) for row in table.rows]
 
 
 def _make_overview_row(table: Table, row: Row) -> list[str]:
     *names, seeds = format_names(row)
     aucs = [format_auc(table, row, test) for test in table.tests]
-    return [*names, row.cell.selection, seeds, *aucs, *format_standing(table, row), *format_cost(row), row.key]
+    return [*names, row.cell.selection, seeds, *aucs, *format_standing(table, row), *format_cost(table, row), row.key]
 
 
 DETAILS = ["detector", "backend", "train", "video AUC [95 % CI]", "drop"]
@@ -188,10 +192,25 @@ def _format_missing(result: Result | None) -> str:
     return {"failed": FAILED, "skipped": SKIPPED}[result.status] if result else NOT_RUN
 
 
-def format_cost(row: Row) -> list[str]:
-    """Write images a second, millions of parameters, GFLOPs an image."""
+def format_speed(speed: Speed | None) -> str:
+    """Write images a second: `34`, `34 (openvino)` of another runtime, `34 (busy)` where other work slowed it."""
+    if speed is None:
+        return UNKNOWN
+    remarks = [speed.runtime] if speed.backend not in (speed.runtime, "any") else []
+    remarks += ["busy"] if speed.is_disturbed else []
+    return format_digits(speed.best.value) + (f" ({', '.join(remarks)})" if remarks else "")
+
+
+def format_digits(value: float) -> str:
+    """Write a number with three digits that mean something: `2480`, `34.2`, `0.00751`."""
+    return f"{float(f'{value:.3g}'):.12g}"
+
+
+def format_cost(table: Table, row: Row) -> list[str]:
+    """Write images a second under each condition of the table, millions of parameters, GFLOPs an image."""
+    conditions: list[Condition | None] = [*table.conditions] or [None]
     return [
-        f"{row.speed:.0f}" if row.speed else UNKNOWN,
+        *(format_speed(row.speeds.get(condition) if condition else None) for condition in conditions),
         f"{row.params / 1e6:.2f}" if row.params else UNKNOWN,
         f"{row.flops / 1e9:.3g}" if row.flops else UNKNOWN,
     ]

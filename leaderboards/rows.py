@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isclose
 
@@ -12,6 +12,7 @@ from ..benchmark.core.cell_description import CellDescription
 from ..benchmark.core.errors import BenchError, make_unknown_error
 from ..benchmark.core.provenance import Provenance
 from ..benchmark.core.scorecard import Card, Failure, ScoreCard
+from ..benchmark.core.speeds import Condition, Speed
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.ranks import Column, Standing, average_counted, find_standings, mark_best, measure_columns
 from ..benchmark.stats.seed_pooling import (
@@ -26,6 +27,7 @@ from ..benchmark.stats.seed_pooling import (
 from ..benchmark.stats.unscored import Bounds, bound_by_coverage
 from ..benchmark.stats.video_scores import VideoScores
 from .protocols import format_source, format_training_videos, make_row_key, sort_by_protocol
+from .speeds import Speeds, list_conditions, match_speeds
 
 Fact = tuple[str, object]
 """What is told, and its name."""
@@ -82,7 +84,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Row:
-    """One detector trained on one set."""
+    """One detector trained on one set; `speeds` were measured apart from its results."""
 
     key: str
     name: str
@@ -90,6 +92,7 @@ class Row:
     train: str
     seeds: tuple[int, ...]
     results: dict[str, Result]
+    speeds: Speeds = field(default_factory=dict)
 
     @cached_property
     def cards(self) -> list[Card]:
@@ -115,12 +118,6 @@ class Row:
     def flops(self) -> int | None:
         """Floating-point operations an image, which no test set changes."""
         return next((c.flops for c in self.done if c.flops), None)
-
-    @property
-    def speed(self) -> float | None:
-        """Images a second of the detector alone, averaged over what was scored."""
-        known = [c.speed for c in self.done if c.speed]
-        return sum(known) / len(known) if known else None
 
     @property
     def commands(self) -> list[str]:
@@ -197,6 +194,11 @@ class Table:
         """The title, and whether that is synthetic."""
         return f"Synthetic: {self.title}" if self.is_synthetic else self.title
 
+    @property
+    def conditions(self) -> list[Condition]:
+        """The devices, precisions and threads that rows' speeds were measured with, that of the most rows first."""
+        return list_conditions(row.speeds for row in self.rows)
+
     def on(self, test: str) -> list[Row]:
         """Return the rows that have something to say of a test set."""
         return [row for row in self.rows if test in row.results]
@@ -207,19 +209,18 @@ class Table:
         return found.mean.value if found else None
 
 
-def make_tables(cards: Iterable[Card]) -> list[Table]:
+def make_tables(cards: Iterable[Card], speeds: Sequence[Speed] = ()) -> list[Table]:
     """Return a table for each protocol, real ones first: worlds, frame counts, limits and methods never mix."""
     members = sort_by_protocol(cards)
-    return [
-        _make_table(title, members[title]) for title in sorted(members, key=lambda t: (not t.startswith("real"), t))
-    ]
+    titles = sorted(members, key=lambda t: (not t.startswith("real"), t))
+    return [_make_table(title, members[title], speeds) for title in titles]
 
 
-def _make_table(title: str, cards: list[Card]) -> Table:
+def _make_table(title: str, cards: list[Card], speeds: Sequence[Speed]) -> Table:
     found: dict[tuple[str, str, str, str], dict[str, list[Card]]] = defaultdict(lambda: defaultdict(list))
     for card in cards:
         found[make_row_key(card)][card.cell.test].append(card)
-    rows = [_make_row(*key, by_test) for key, by_test in found.items()]
+    rows = [_add_speeds(_make_row(*key, by_test), speeds) for key, by_test in found.items()]
     trains = {row.train for row in rows}
     tests = sorted({t for row in rows for t in row.results}, key=lambda t: (t not in trains, t))
     columns = measure_columns({t: [_read_scores(row.results.get(t)) for row in rows] for t in tests})
@@ -289,6 +290,10 @@ def _show_one_interval(row: Row, tests: Sequence[str], standing: Standing) -> St
 def _make_row(key: str, name: str, backend: str, train: str, by_test: dict[str, list[Card]]) -> Row:
     seeds = sorted({c.cell.seed for cards in by_test.values() for c in cards})
     return Row(key, name, backend, train, tuple(seeds), {t: _make_result(cards) for t, cards in by_test.items()})
+
+
+def _add_speeds(row: Row, speeds: Sequence[Speed]) -> Row:
+    return replace(row, speeds=match_speeds(row.cell, row.params, speeds)) if speeds else row
 
 
 def _make_result(cards: list[Card]) -> Result:

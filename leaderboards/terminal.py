@@ -27,7 +27,7 @@ def summarise_cells(cards: list[Card]) -> list[str | Grid]:
     Where there are several cells, the matrix of their video AUC comes before them.
     """
     header = ["detector", "train", "test", "seed", "video AUC [95 % CI]", "frame AUC"]
-    header += ["AUC gap of groups (n)", "scored", "img/s"]
+    header += ["AUC gap of groups (n)", "scored"]
     parts: list[str | Grid] = ["world: " + " | ".join(sorted({describe_protocol(c) for c in cards}))]
     if len(cards) > 1:
         parts.append(_make_matrix(cards))
@@ -58,14 +58,13 @@ def _format_auc(card: Card) -> str:
 def _cell_row(card: Card) -> list[str]:
     names = [display_name(card), card.cell.train, card.cell.test, str(card.cell.seed)]
     if not isinstance(card, ScoreCard):
-        return [*names, card.status.upper(), *[""] * 4]
+        return [*names, card.status.upper(), *[""] * 3]
     return [
         *names,
         _format_auc(card),
         format_estimate(card.frame.auc),
         format_gap(summarise_groups(PooledMetrics(card.metrics, card.groups))),
         format_scored(card.coverage),
-        f"{card.speed:.0f}" if card.speed else "unknown",
     ]
 
 

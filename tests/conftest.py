@@ -31,7 +31,9 @@ from crossfake.benchmark.core.scorecard import (
     Scoring,
     Throughput,
 )
+from crossfake.benchmark.core.speeds import SPEED_VERSION, Speed
 from crossfake.benchmark.core.types import Estimate, Face, PrepareResult
+from crossfake.benchmark.stages import timing
 from crossfake.benchmark.stats.operating_points import fit_operating_point
 from crossfake.benchmark.stats.scoring import make_scorecard
 from crossfake.datasets.faces.face_store import encode, write_shard
@@ -63,6 +65,14 @@ def session_cache(shared_folder: Path) -> Iterator[Path]:
         patch.setenv("BENCH_CACHE", str(shared_folder / "cache"))
         patch.delenv("BENCH_DATA", raising=False)
         yield shared_folder / "cache"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasty_speeds() -> Iterator[None]:
+    """Runs end with a measurement of speed, which tests have no use for: of almost no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "SHORT", timing.Effort(0.01, 1))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -165,6 +175,50 @@ def make() -> Callable[..., ScoreCard]:
 @pytest.fixture(scope="session")
 def make_failed() -> Callable[..., Failure]:
     return failed_of
+
+
+def speed_of(images_per_s: float = 100.0, p50_ms: float = 20.0, **changes: Any) -> Speed:
+    """A speed of the detector that `card_of` is of, on an idle processor."""
+    rate = {"value": images_per_s, "lo": 0.9 * images_per_s, "hi": 1.1 * images_per_s, "runs": 5}
+    speed = {
+        "schema_version": SPEED_VERSION,
+        "kind": "speed",
+        "detector": "meso4",
+        "backend": "torch",
+        "options": {},
+        "code": None,
+        "weights": "random",
+        "runtime": "torch",
+        "device": "AMD EPYC",
+        "precision": "fp32",
+        "threads": 2,
+        "clock": "wall",
+        "image": (256, 256),
+        "latency": {"p50_ms": p50_ms, "p95_ms": 2 * p50_ms, "p99_ms": None, "runs": 20},
+        "images": [
+            {**rate, "value": images_per_s / 2, "batch": 1},
+            {**rate, "batch": 8, "per_core_s": images_per_s / 2},
+        ],
+        "videos": {},
+        "params": 28_000,
+        "flops": 2_500_000_000,
+        "activations": 1_000_000,
+        "memory": {"rss_peak": 5 * 10**8},
+        "load_s": 1.0,
+        "first_call_s": 0.1,
+        "compile_s": 0.0,
+        "load": {"own": 2.0, "others": 0.05, "cores": 2},
+        "seconds": 20.0,
+        "architecture": "aaa",
+        "host": "AMD EPYC, 2 cores",
+        "provenance": {"command": "bench speed meso4", "packages": {"crossfake": "0.1.0", "torch": "2.14.1"}},
+    }
+    return Speed.model_validate({**speed, **changes})
+
+
+@pytest.fixture(scope="session")
+def make_speed() -> Callable[..., Speed]:
+    return speed_of
 
 
 def put(path: Path, card: Record | Any) -> Path:

@@ -133,6 +133,12 @@ def add_places(p: argparse.ArgumentParser) -> None:
     add_work(p)
 
 
+def add_no_speed(p: argparse.ArgumentParser) -> None:
+    """Add --no-speed."""
+    told = "don't measure how fast the detectors are (20 s each at most, once a machine; bench speed takes longer)"
+    p.add_argument("--no-speed", dest="speed", action="store_false", help=told)
+
+
 def add_work(p: argparse.ArgumentParser) -> None:
     """Add what changes no number: --workers and --batch-size."""
     add_workers(p)

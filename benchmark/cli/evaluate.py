@@ -38,6 +38,7 @@ def add_parser(verbs: common.Verbs) -> None:
     inputs.add_argument("--std", type=parse_channels, metavar="R,G,B", help="the same (ImageNet's)")
     inputs.add_argument("--fake", type=int, choices=(0, 1), metavar="0|1", help="which output is fake (1)")
     inputs.add_argument("--output", metavar="KIND", help="logits (default) or probabilities")
+    common.add_no_speed(p)
     p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop")
 
 
@@ -70,5 +71,5 @@ def evaluate(arguments: argparse.Namespace) -> int:
         planned = crossfake.plan(model, None, **asked, progress=common.make_reporter(arguments))
         return show_plan(planned, arguments.data)
     remember_command(arguments.command)
-    found = crossfake.run(model, None, **asked, **common.make_work_options(arguments))
+    found = crossfake.run(model, None, **asked, speed=arguments.speed, **common.make_work_options(arguments))
     return report_results(found, arguments.runs)

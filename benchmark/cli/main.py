@@ -35,6 +35,7 @@ from . import (
     run,
     score,
     show,
+    speed,
     submit,
     train,
 )
@@ -49,6 +50,7 @@ VERBS = (
     compare,
     fairness,
     probe,
+    speed,
     check,
     leaderboard,
     show,

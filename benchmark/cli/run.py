@@ -30,6 +30,7 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_run(p)
+    common.add_no_speed(p)
     p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop")
 
 
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
             crossfake.plan(test=arguments.test, **asked, progress=common.make_reporter(arguments)), arguments.data
         )
     remember_command(arguments.command)
-    found = crossfake.run(test=arguments.test, **asked, **common.make_work_options(arguments))
+    found = crossfake.run(test=arguments.test, **asked, speed=arguments.speed, **common.make_work_options(arguments))
     return report_results(found, arguments.runs)
 
 
@@ -53,9 +54,10 @@ def report_results(found: Results, runs: Path) -> int:
     """Print what came out, and write the leaderboard of all runs; 1 if a cell failed."""
     import crossfake
 
+    from ...leaderboards.speed_tables import make_speed_parts
     from ...leaderboards.terminal import summarise_cells
 
-    common.print_parts(summarise_cells(list(found.cards)))
+    common.print_parts([*summarise_cells(list(found.cards)), *make_speed_parts(found.speeds)])
     paths, problems = crossfake.leaderboard(runs)
     common.print_left_out(problems)
     say(f"leaderboard: {', '.join(map(str, paths))}")

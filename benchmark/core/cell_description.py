@@ -7,7 +7,12 @@ from pydantic import Field
 from .records import Record
 
 NOT_KNOWN = "unknown"
-TRAINED_HERE, SOURCE_VAL, TEST_ORACLE = "trained here", "source val", "test-oracle"
+TRAINED_HERE, GIVEN_CHECKPOINT, SOURCE_VAL, TEST_ORACLE = (
+    "trained here",
+    "given checkpoint",
+    "source val",
+    "test-oracle",
+)
 """Where weights come from, and what a checkpoint was picked by."""
 _NOT_MISSED = {"scored", "split", "source", "training_videos", "contaminated", "excluded", "trained_without"}
 

@@ -200,6 +200,13 @@ class HasNetwork(Protocol):
 
 
 @runtime_checkable
+class PlacesNetwork(Protocol):
+    """A detector that moves its network to its `device` before it scores: a `torch.device`."""
+
+    device: object
+
+
+@runtime_checkable
 class Compiles(Protocol):
     """A detector that compiles its network when it first runs; `compile_seconds` is what that took so far."""
 
@@ -239,7 +246,7 @@ CAPABILITIES: Mapping[str, type] = {
 }
 """The words of a card's `can`.
 
-`Seeded`, `Compiles`, `HasNetwork`, `TakesRuntime` and `LearnsFromReals` are asked of instances.
+`Seeded`, `Compiles`, `HasNetwork`, `PlacesNetwork`, `TakesRuntime` and `LearnsFromReals` are asked of instances.
 """
 
 

@@ -68,10 +68,15 @@ def collect_provenance(command: str) -> Provenance:
         command=command,
         time=describe_time(),
         commit=read_commit(),
-        packages={name: found for name in PACKAGES if (found := _find_version(name))},
+        packages=list_packages(),
         python=platform.python_version(),
-        machine={"system": platform.platform(), "processor": _name_processor(), "cores": os.cpu_count()},
+        machine={"system": platform.platform(), "processor": name_processor(), "cores": os.cpu_count()},
     )
+
+
+def list_packages() -> dict[str, str]:
+    """Return the versions of the packages that may change a result; nothing is imported."""
+    return {name: found for name in PACKAGES if (found := _find_version(name))}
 
 
 def describe_time() -> str:
@@ -101,7 +106,8 @@ def _find_version(package: str) -> str | None:
         return None
 
 
-def _name_processor() -> str:
+def name_processor() -> str:
+    """Return the processor's name as the system has it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))

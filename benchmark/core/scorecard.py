@@ -190,7 +190,10 @@ class Coverage(Record):
 
 
 class Throughput(Record):
-    """Images scored, and how many a second: by the detector alone (None if unknown), and from store to score."""
+    """Images scored, and at what pace: by the detector alone (None if unknown), and from store to score.
+
+    That is how long this scoring took, whatever else ran beside it, and no speed to compare by: see `speeds.Speed`.
+    """
 
     images: int = 0
     score_images_per_s: float | None = None
@@ -344,11 +347,6 @@ class ScoreCard(_Filed):
     def draws(self) -> int:
         """How often gaps and calibration errors were drawn for their intervals."""
         return self.score.draws if self.score else 0
-
-    @property
-    def speed(self) -> float | None:
-        """Images a second of the detector alone; None if unknown."""
-        return self.throughput.score_images_per_s if self.throughput else None
 
     @property
     def operating_point(self) -> tuple[float | None, float | None, float | None]:

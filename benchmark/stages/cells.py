@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..core.cell_description import NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
+from ..core.cell_description import GIVEN_CHECKPOINT, NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
 from ..core.checkpoints import CheckpointHeader, TrainedOn, read_header
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.registry import Entry
@@ -120,7 +120,7 @@ class Cell:
 
     def _describe_weights(self) -> str:
         if self.checkpoint:
-            return "given checkpoint"
+            return GIVEN_CHECKPOINT
         if self.entry.is_made:
             return "given object"
         if not self.entry.is_trainable:

@@ -35,6 +35,20 @@ def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
     return int(counter.get_total_flops())
 
 
+def count_activations(detector: Scores, crop: np.ndarray) -> int | None:
+    """Count the numbers that convolutions and matrix products put out for one uint8 (H, W, 3) RGB crop.
+
+    That is what bounds a network's speed where memory does. Only torch's are counted; None for anything else.
+    """
+    if "torch" not in sys.modules or not _has_torch_network(detector):
+        return None
+    from ...detectors.common_torch.activations import ActivationCounter
+
+    with ActivationCounter() as counter:
+        detector.score(crop[None])
+    return counter.count
+
+
 def _has_torch_network(detector: Scores) -> bool:
     return isinstance(detector, HasNetwork) and isinstance(detector.network, sys.modules["torch"].nn.Module)
 

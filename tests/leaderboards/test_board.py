@@ -38,8 +38,8 @@ def test_the_csv_has_plain_numbers_and_a_row_a_card(tmp_path, make, make_failed)
     assert table.loc[0, "command"] == "bench run --detector meso4"
 
 
-def test_the_json_has_what_the_tables_show(tmp_path, make, make_failed):
-    path = board.write([make("ff++:c23", 0.9), make(), make_failed("dfd")], tmp_path)[2]
+def test_the_json_has_what_the_tables_show(tmp_path, make, make_failed, make_speed):
+    path = board.write([make("ff++:c23", 0.9), make(), make_failed("dfd")], tmp_path, speeds=[make_speed()])[2]
     content = json.loads(path.read_text())
     (table,) = content["tables"]
     (row,) = table["rows"]
@@ -48,7 +48,7 @@ def test_the_json_has_what_the_tables_show(tmp_path, make, make_failed):
         "real; 32 frames a video",
         ["ff++:c23", "celebdf", "dfd"],
     )
-    assert (row["row"], row["seeds"], row["images_per_s"]) == ("rrr", [0], 100.4)
+    assert (row["row"], row["seeds"], row["speeds"][0]["images_per_s"]) == ("rrr", [0], 100.0)
     assert row["results"]["celebdf"]["drop"]["value"] == pytest.approx(0.15)
     assert row["results"]["celebdf"]["metrics"]["video.auc"] == pytest.approx(
         {"value": 0.75, "lo": 0.7, "hi": 0.8, "n": 20}

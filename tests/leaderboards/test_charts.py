@@ -7,8 +7,6 @@ from xml.etree import ElementTree
 import pytest
 from crossfake.benchmark.core.types import Estimate
 from crossfake.leaderboards import charts
-from hypothesis import given
-from hypothesis import strategies as st
 
 NUMBER = Estimate(0.8, 0.7, 0.9, 20)
 NONE = Estimate(None, None, None, 0, "undefined (one class)")
@@ -27,20 +25,10 @@ def test_an_axis_maps_values_and_keeps_them_inside(axis, value, pixel):
     assert axis(value) == pytest.approx(pixel)
 
 
-@given(st.lists(st.tuples(st.floats(1, 1e4), st.floats(0, 1)), min_size=1, max_size=30))
-def test_the_frontier_is_what_no_other_point_beats(points):
-    kept = charts.find_frontier(points)
-    for p in points:
-        beaten = any(q[0] >= p[0] and q[1] >= p[1] and q != p for q in points)
-        assert (p in kept) == (not beaten)
-    assert [p[1] for p in kept] == sorted(p[1] for p in kept)
-
-
 PICTURES = {
     "heat": charts.draw_heat_map([("<b>", [0.9, "ERR", ""])], ["a&b", "c", "d"]),
     "forest": charts.draw_forest([("<b>", NUMBER), ("c", NONE)], "AUC on a&b"),
     "roc": charts.draw_roc([("<b>", [(0, 0), (0.2, 0.9), (1, 1)]), ("c", [(0, 0), (1, 1)])], "ROC"),
-    "scatter": charts.draw_scatter([("<b>", 100.0, 0.8), ("c", 900.0, 0.7)], "Speed"),
     "groups": charts.draw_group_rates([("<b>", NUMBER, NONE)], "Groups"),
     "reliability": charts.draw_reliability([(0.1, 0), (0.9, 1)], [3, 12], "Calibration"),
     "histogram": charts.draw_histogram([0.5, 0.5, 0.0], [0.0, 0.2, 0.8], 0.4, "Scores"),
@@ -88,13 +76,6 @@ def test_the_area_of_a_calibration_dot_grows_with_its_videos():
 def test_a_calibration_of_an_old_card_is_a_line_alone():
     assert circles(charts.draw_reliability([(0.1, 0), (0.9, 1)], [], "Calibration")) == []
     assert "polyline" in charts.draw_reliability([(0.1, 0), (0.9, 1)], [], "Calibration")
-
-
-def test_dots_of_one_colour_are_told_apart_by_their_number():
-    points = [(f"d{i}", 100.0 + i, 0.5 + i / 40) for i in range(9)]
-    root = ElementTree.fromstring(charts.draw_scatter(points, "Speed"))
-    written = [t.text for t in root.iter("text") if t.get("class") == "inside"]
-    assert written == [str(i // 2 + 1) for i in range(18)]  # On the dot, and in the legend.
 
 
 def test_the_labels_of_a_histogram_stand_beside_its_bars():

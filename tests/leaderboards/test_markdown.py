@@ -22,12 +22,12 @@ def cells(text: str, start: str, heading: str = "## ") -> list[str]:
     return [c.strip() for c in line.strip("|").split("|")]
 
 
-def test_the_matrix_and_the_tables_below_it_hold_every_number(make):
-    text = md.render_markdown(make_tables([make(), make("ff++:c23", 0.9)]))
+def test_the_matrix_and_the_tables_below_it_hold_every_number(make, make_speed):
+    text = md.render_markdown(make_tables([make(), make("ff++:c23", 0.9)], [make_speed()]))
     assert cells(text, "video AUC") == [
         *("video AUC [95 % CI]", "backend", "train", "selection", "seed", "ff++:c23", "celebdf"),
         *("mean AUC", "rank", "duels won"),
-        *("img/s", "M params", "GFLOPs", "row"),
+        *("img/s: AMD EPYC, fp32, 2 threads", "M params", "GFLOPs", "row"),
     ]
     assert cells(text, "meso4") == [
         *("meso4", "torch", "ff++:c23", "source val", "0", "0.900 [0.850, 0.950]", "0.750 [0.700, 0.800]"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossfake.benchmark.stages.cost import count_flops, count_parameters
+from crossfake.benchmark.stages.cost import count_activations, count_flops, count_parameters
 
 CROP = np.zeros((8, 8, 3), np.uint8)
 
@@ -24,7 +24,7 @@ class Knows(Plain):
 
 def test_a_detector_that_knows_is_believed_and_another_is_unknown():
     assert (count_parameters(Knows()), count_flops(Knows(), CROP)) == (7, 100 * 8 * 8 * 3)
-    assert (count_parameters(Plain()), count_flops(Plain(), CROP)) == (None, None)
+    assert (count_parameters(Plain()), count_flops(Plain(), CROP), count_activations(Plain(), CROP)) == (None,) * 3
 
 
 def test_a_torch_networks_multiply_adds_count_two():
@@ -38,11 +38,13 @@ def test_a_torch_networks_multiply_adds_count_two():
             return self.network(x)[:, 1].detach().numpy()
 
     assert count_flops(Net(), CROP) == 2 * (8 * 8 * 4 * 3 * 9 + 256 * 2)
+    assert count_activations(Net(), CROP) == 8 * 8 * 4 + 2
 
 
-def test_resnet34_has_the_flops_that_are_known_of_it():
+def test_resnet34_has_the_flops_and_activations_that_are_known_of_it():
     pytest.importorskip("torch", reason="needs torch")
     from crossfake.detectors import create
 
     made = create("resnet34", backend="torch", pretrained=False, input_size=224)
     assert count_flops(made, np.zeros((224, 224, 3), np.uint8)) == pytest.approx(2 * 3.66e9, rel=0.01)
+    assert count_activations(made, np.zeros((224, 224, 3), np.uint8)) == pytest.approx(3.74e6, rel=0.01)  # timm's

@@ -1,0 +1,76 @@
+"""How many videos a second go from a file to a score: from the video itself, and from faces that were prepared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+import numpy as np
+
+from ...datasets.faces.finder import load_finder
+from ..core.contracts import Cropper, Scores
+from ..core.errors import BenchError
+from ..core.progress import Reporter
+from ..core.settings import Settings
+from ..core.speeds import Pipeline
+from ..core.types import Video
+from .media import FileScorer
+from .predict import score_batch
+from .sources import DataSource
+from .timing import summarise_rate
+from .video_crops import VideoCrops
+
+VIDEOS, BATCH = 4, 32
+WARM_UP = 1  # Videos scored before those that are timed.
+
+
+@dataclass(frozen=True)
+class PipelineTimer:
+    """Times a detector on the test videos of a source, in one process: finding faces is part of the first way."""
+
+    source: DataSource
+    reporter: Reporter
+    seconds: float
+
+    def __call__(self, detector: Scores, cropper: Cropper, settings: Settings) -> dict[str, Pipeline]:
+        """Return videos a second: `mp4` from the files, `store` from the faces that the prepare stage left.
+
+        Raises:
+            BenchError: no video of the source has a face that was found.
+        """
+        store = self.source.prepare(["test"], settings.faces, self.reporter)
+        outcomes = store.outcomes()
+        videos = [v for v in self.source.split("test") if v.id in outcomes and outcomes[v.id].status == "ok"]
+        if not videos:
+            raise BenchError(f"{self.source.label} has no test video in which a face was found. Name another: --test")
+        scorer = FileScorer(detector, cropper, load_finder(settings.faces.finder), settings.faces, BATCH)
+        crops_of = VideoCrops(store, cropper)
+        ways: dict[str, Callable[[Video], int]] = {
+            "mp4": lambda video: sum(map(len, scorer(video.path).people)),
+            "store": partial(_score_prepared, detector, crops_of),
+        }
+        return {name: self._time(score, videos) for name, score in ways.items()}
+
+    def _time(self, score: Callable[[Video], int], videos: Sequence[Video]) -> Pipeline:
+        """Time one way: every video once, and all of them again until the time is up."""
+        score(videos[0])
+        taken, frames, started = [], [], time.perf_counter()
+        while True:
+            for video in videos:
+                before = time.perf_counter()
+                frames.append(score(video))
+                taken.append(time.perf_counter() - before)
+            if time.perf_counter() - started > self.seconds:
+                break
+        rate, world = summarise_rate(taken), f"{self.source.label}, {self.source.home_root.protocol}"
+        told = {name: getattr(rate, name) for name in ("value", "lo", "hi", "runs")}
+        return Pipeline(**told, frames=round(median(frames)), world=world)
+
+
+def _score_prepared(detector: Scores, crops_of: VideoCrops, video: Video) -> int:
+    crops = crops_of(video.id)
+    scores = [score_batch(detector, crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)]
+    return len(np.concatenate(scores))

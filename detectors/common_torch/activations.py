@@ -1,0 +1,31 @@
+"""Counting what a torch network's convolutions and matrix products put out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+
+class ActivationCounter(TorchDispatchMode):
+    """Adds up the size of every output of an operation that torch's own counter knows the FLOPs of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, and count its first output."""
+        found = func(*args, **(kwargs or {}))
+        if getattr(func, "overloadpacket", None) in _COUNTED:
+            first = found[0] if isinstance(found, tuple) else found
+            self.count += first.numel() if isinstance(first, Tensor) else 0
+        return found
+
+
+_COUNTED: Mapping[Callable[..., object], object] = flop_registry

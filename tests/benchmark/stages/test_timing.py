@@ -1,0 +1,110 @@
+"""Timing with a clock that tests turn on themselves, so that every number is known."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from crossfake.benchmark.stages import timing
+
+CROP = np.zeros((2, 2, 3), np.uint8)
+
+
+class Clock:
+    """Seconds pass only while something is scored: `cost(batch)` of them."""
+
+    def __init__(self, cost):
+        self.now, self.cost, self.sizes = 0.0, cost, []
+
+    def __call__(self):
+        return self.now
+
+    def score(self, frames):
+        self.sizes.append(len(frames))
+        self.now += self.cost(len(frames))
+
+
+def test_calls_go_on_for_so_long_but_never_too_few_nor_too_many():
+    clock = Clock(lambda n: 0.5)
+    count = lambda *asked: len(timing.time_calls(lambda: clock.score(CROP), *asked, clock=clock))  # noqa: E731
+    assert (count(3, 0.0), count(3, 5.0), count(3, 5.0, 4)) == (3, 10, 4)
+
+
+def test_latency_is_told_by_percentiles_and_the_99th_needs_a_hundred_runs():
+    taken = [i / 1000 for i in range(1, 102)]
+    found = timing.summarise_latency(taken)
+    assert (found.p50_ms, found.p95_ms, found.p99_ms, found.runs) == pytest.approx((51, 96, 100, 101))
+    assert timing.summarise_latency(taken[:99]).p99_ms is None
+
+
+def test_a_rate_is_the_median_runs_and_its_spread_the_middle_half():
+    found = timing.summarise_rate([1.0, 2.0, 4.0, 5.0, 10.0], each=20)
+    assert (found.value, found.lo, found.hi, found.runs) == (5.0, 4.0, 10.0, 5)
+
+
+def test_batches_grow_until_two_in_a_row_gain_nothing():
+    clock = Clock(lambda n: 1.0 + n / 4 if n <= 8 else n / 2)  # 0.8, 1.3, 2, 2.7, and then 2 images a second.
+    found = list(timing.time_batches(clock.score, CROP, 1e9, 0.0, clock=clock, wall=clock))
+    assert [rate.batch for rate in found] == [1, 2, 4, 8, 16, 32]
+    best = max(found, key=lambda rate: rate.value)
+    assert (best.batch, best.value, best.runs) == (8, pytest.approx(8 / 3), timing.LEAST_RUNS)
+    assert clock.sizes.count(16) == timing.LEAST_RUNS + 1  # Once to warm up.
+
+
+def test_batches_end_before_the_deadline_but_there_is_always_one():
+    clock = Clock(lambda n: 1.0)  # Twice as many images cost no more: it would go on to 512.
+    found = list(timing.time_batches(clock.score, CROP, 20.0, 0.0, clock=clock, wall=clock))
+    assert [rate.batch for rate in found] == [1, 2]
+    assert clock.now <= 20
+    assert len(list(timing.time_batches(clock.score, CROP, 0.0, 0.0, clock=clock, wall=clock))) == 1
+    assert [r.batch for r in timing.time_batches(clock.score, CROP, 0.0, 0.0, (64,), clock=clock, wall=clock)] == [64]
+
+
+def test_a_batch_that_there_is_no_memory_for_is_the_end_and_no_error():
+    def cost(n):
+        if n > 4:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return 1.0
+
+    clock = Clock(cost)
+    found = list(timing.time_batches(clock.score, CROP, 1e9, 0.0, clock=clock, wall=clock))
+    assert [rate.batch for rate in found] == [1, 2, 4]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(timing.time_batches(clock.score, CROP, 1e9, 0.0, (8,), clock=clock, wall=clock))
+
+
+def test_other_errors_of_a_batch_are_not_hidden():
+    def fail(frames):
+        if len(frames) > 1:
+            raise RuntimeError("sizes differ")
+
+    with pytest.raises(RuntimeError, match="sizes differ"):
+        list(timing.time_batches(fail, CROP, 1e9, 0.0))
+
+
+def test_the_load_of_others_is_what_this_process_did_not_do():
+    if not os.path.exists("/proc/stat"):
+        pytest.skip("only Linux tells")
+    meter = timing.LoadMeter()
+    code = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    found = meter.read()
+    wall = time.perf_counter() - meter.started
+    assert found.others * wall >= 0.2  # Ticks of the clock are 10 ms long.
+    assert found.own < found.others
+    assert found.cores >= 1
+
+
+def test_memory_at_its_highest_counts_what_was_freed_meanwhile():
+    if timing.read_rss() is None:
+        pytest.skip("only Linux tells")
+    timing.reset_peak()
+    before = timing.read_peak()
+    much = np.ones(8 * 2**20)  # 64 MiB
+    del much
+    assert timing.read_peak() - before > 60 * 2**20
+    assert timing.read_rss() < timing.read_peak()
