@@ -224,6 +224,9 @@ class Seeded(Protocol):
 class TakesRuntime(Protocol):
     """A detector whose network other runtimes can run, also in other precisions: see `detectors/runtimes`."""
 
+    runtime: str
+    precision: str
+
     def find_obstacle(self, runtime: str, precision: str) -> str:
         """Return why it can't be scored with so here; "" where it can."""
 

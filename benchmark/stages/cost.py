@@ -28,10 +28,8 @@ def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
         return None
     from torch.utils.flop_counter import FlopCounterMode
 
-    # Scoring may be another runtime's, whose operations torch doesn't see; its outputs are torch's own.
-    run = detector.outputs_of if isinstance(detector, TellsFeatures) else detector.score
     with FlopCounterMode(display=False) as counter:
-        run(crop[None])
+        _run_in_torch(detector, crop)
     return int(counter.get_total_flops())
 
 
@@ -45,8 +43,13 @@ def count_activations(detector: Scores, crop: np.ndarray) -> int | None:
     from ...detectors.common_torch.activations import ActivationCounter
 
     with ActivationCounter() as counter:
-        detector.score(crop[None])
+        _run_in_torch(detector, crop)
     return counter.count
+
+
+def _run_in_torch(detector: Scores, crop: np.ndarray) -> None:
+    """Run the network: scoring may be another runtime's, whose operations torch doesn't see; outputs are torch's."""
+    (detector.outputs_of if isinstance(detector, TellsFeatures) else detector.score)(crop[None])
 
 
 def _has_torch_network(detector: Scores) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.contracts import HasNetwork, PlacesNetwork, Scores
+from ..core.contracts import HasNetwork, PlacesNetwork, Scores, TakesRuntime
 from ..core.errors import BenchError
 from ..core.provenance import name_processor
 from ..core.workers import available_cores
@@ -45,13 +45,15 @@ def _find_torch_device(detector: Scores) -> Device:
     import torch
 
     device = _locate(detector)
+    precision = detector.precision if isinstance(detector, TakesRuntime) else "fp32"
     if device.type == PROCESSOR:
-        return Device(PROCESSOR, name_processor(), "fp32", torch.get_num_threads())
+        return Device(PROCESSOR, name_processor(), precision, torch.get_num_threads())
     if device.type != "cuda":
-        return Device(device.type, device.type, "fp32", 0)
-    # Convolutions multiply in TF32 unless told otherwise, where the device has it.
+        return Device(device.type, device.type, precision, 0)
+    # Where a detector doesn't decide, convolutions are in TF32 unless torch is told otherwise.
     quick = torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(device)[0] >= 8
-    return Device("cuda", torch.cuda.get_device_name(device), "tf32" if quick else "fp32", 0)
+    undecided = quick and not isinstance(detector, TakesRuntime)
+    return Device("cuda", torch.cuda.get_device_name(device), "tf32" if undecided else precision, 0)
 
 
 def _locate(detector: Scores) -> torch.device:

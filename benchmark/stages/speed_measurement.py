@@ -14,7 +14,7 @@ import numpy as np
 
 from ...detectors import create_from, get_cropper, load_from
 from ...detectors.common.options import list_options
-from ..core.contracts import Compiles, Cropper, LoadsWeights, Scores
+from ..core.contracts import Compiles, Cropper, LoadsWeights, Scores, TakesRuntime
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
 from ..core.provenance import Provenance, collect_provenance, name_processor
@@ -179,7 +179,7 @@ def _describe(subject: Subject, made: Scores, crop: np.ndarray, backend: str, de
         "options": subject.options,
         "code": code_hash(subject.entry),
         "weights": "its own" if own else subject.told if subject.weights else RANDOM_WEIGHTS,
-        "runtime": backend,
+        "runtime": made.runtime if isinstance(made, TakesRuntime) else backend,
         "device": device.name,
         "precision": device.precision,
         "threads": device.threads,
