@@ -71,6 +71,7 @@ def prepare(
     weights: Path | str | None = None,
     limit: int | None = None,
     workers: int | None = None,
+    part: str = "",
     progress: bool | Reporter = True,
 ) -> list[PreparedSource]:
     """Find the faces of datasets and store them, unless that was done; return how it went, by dataset.
@@ -80,23 +81,23 @@ def prepare(
         data: the folder that holds them; see `run`.
         splits: which splits.
         detector: whose face settings to use.
-        config: a recipe laid over its own.
-        settings: single settings, such as `{"faces.frames": 8}`.
+        config, settings: a recipe laid over its own, and single settings, such as `{"faces.frames": 8}`.
         weights: a face model to keep and use: RetinaFace's, or dlib's 81 points.
         limit: at most so many real and fake videos of each split.
-        workers: processes; by default the cores.
+        workers, part: processes, by default the cores; `2/8`: the second of eight parts, for as many machines.
         progress: see `run`.
 
     Raises:
         BenchError: a name or setting is wrong, or the data isn't there.
     """
+    from .benchmark.core.parts import parse_part
     from .benchmark.core.registry import detectors
     from .benchmark.stages.detectors import load_resolved_settings
     from .benchmark.stages.prepare import prepare_source
     from .benchmark.stages.sources import find_root, open_source
     from .datasets.faces.models import adopt_model
 
-    names, chosen = check_dataset_names(datasets), check_splits(splits)
+    names, chosen, share = check_dataset_names(datasets), check_splits(splits), parse_part(part) if part else None
     recipe_name = detectors.find(detector).name
     reporter, overrides = make_reporter(progress), list_overrides(settings)
     with make_pool(workers) as pool:
@@ -107,7 +108,7 @@ def prepare(
             recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
         )
         sources = [open_source(name, root, limit) for name in names]
-        return [prepare_source(source, chosen, recipe.faces, reporter, pool) for source in sources]
+        return [prepare_source(source, chosen, recipe.faces, reporter, pool, share) for source in sources]
 
 
 def load_faces(

@@ -154,6 +154,11 @@ def add_workers(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_part(p: argparse.ArgumentParser, help: str) -> None:
+    """Add --part I/N."""
+    p.add_argument("--part", default="", metavar="I/N", help=f"{help}; I is from 1")
+
+
 def add_json(p: argparse.ArgumentParser, what: str) -> None:
     """Add --json [FILE]: JSON on stdout instead of the text, or in a file besides it."""
     about = f"{what} as JSON, instead of the text; with FILE, written there too"

@@ -59,13 +59,14 @@ def add_parser(verbs: common.Verbs) -> None:
     prepare = common.add_verb(parts, "prepare", prepare_faces, "find faces and store them, ahead of a run", EPILOG)
     _add_datasets(prepare)
     _add_faces(prepare)
+    common.add_part(prepare, "the I-th of N parts of the videos, so that N machines can fill one store")
     common.add_data(prepare)
     brought = common.add_verb(parts, "import", import_faces, "store the faces that another tool has prepared", EPILOG)
     brought.add_argument("format", metavar="FORMAT", help="deepfakebench[:LIST], caddm-frames, crops-csv:FILE, folder")
     brought.add_argument("path", type=Path, metavar="PATH", help="the folder that the tool wrote")
     brought.add_argument("--landmarks", type=Path, metavar="FILE", help="CADDM's ldm.json, if it isn't in PATH")
     common.add_split(brought, "train,val,test", "default: all")
-    brought.set_defaults(limit=None)
+    brought.set_defaults(limit=None, part="")
     _add_faces(brought)
 
 
@@ -178,6 +179,7 @@ def _prepare(names: str | Sequence[str], data: Path | str | None, arguments: arg
         weights=arguments.weights,
         limit=arguments.limit,
         workers=arguments.workers,
+        part=arguments.part,
         progress=common.make_reporter(arguments),
     ):
         _print_prepared(found)

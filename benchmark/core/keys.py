@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from stat import S_ISREG
 
 from .errors import BenchError
 from .registry import Entry, MemoryEntry
-from .types import Video
+from .types import PrepareResult, Video
 
 
 def hash_key(content: object, length: int = 10) -> str:
@@ -44,18 +45,23 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def manifest_key(videos: list[Video]) -> str:
-    """Hash which videos there are: ids, labels, splits, sources, file sizes; not where they lie nor when written."""
-    return hash_key([_manifest_row(v) for v in videos])
+def manifest_key(videos: list[Video], recall: Callable[[Video], PrepareResult | None] | None = None) -> str:
+    """Hash which videos there are: ids, labels, splits, sources, file sizes; not where they lie nor when written.
+
+    `recall` tells what became of a video whose file isn't there: its size then counts.
+    """
+    return hash_key([_describe_video(v, recall) for v in videos])
 
 
-def _manifest_row(video: Video) -> tuple[object, ...]:
-    size = _measure(video.path)
+def _describe_video(video: Video, recall: Callable[[Video], PrepareResult | None] | None) -> tuple[object, ...]:
+    size = measure_file(video.path)
+    if size < 0 and recall and (known := recall(video)) and known.size:
+        size = known.size
     pictures = ([p.frame for p in video.pictures],) if video.pictures else ()
     return video.id, video.label, video.split, video.original, size, *pictures
 
 
-def _measure(path: Path) -> int:
+def measure_file(path: Path) -> int:
     """Return a file's size in bytes; -1 where there is none."""
     try:
         found = os.stat(path)

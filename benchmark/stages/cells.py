@@ -86,8 +86,8 @@ class Cell:
 
     def _data_key(self) -> str:
         if self.train:
-            return self.train.key(["train", "val"])
-        return f"val {self.evaluation.key(['val'])}" if self.evaluation else "none"
+            return self.train.key(["train", "val"], self.settings.faces)
+        return f"val {self.evaluation.key(['val'], self.settings.faces)}" if self.evaluation else "none"
 
     @property
     def train_key(self) -> str:
@@ -97,7 +97,7 @@ class Cell:
     @property
     def test_key(self) -> str:
         """Hash of what the test predictions depend on, their columns of methods and groups included."""
-        data = [self.test.key(["test"]), self.test.annotations_key("test")]
+        data = [self.test.key(["test"], self.settings.faces), self.test.annotations_key("test")]
         return hash_key([TEST_KEY_VERSION, self.train_key, *data])
 
     @property

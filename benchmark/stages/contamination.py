@@ -27,7 +27,8 @@ def find_shared_videos(videos: Iterable[Video], trained_on: CheckpointHeader) ->
     if joined is None:
         return None
     known = {joined[i : i + FINGERPRINT] for i in range(0, len(joined), FINGERPRINT)}
-    return [v for v in videos if fingerprint_video(v) in known]
+    told = [(v, found) for v in videos if (found := fingerprint_video(v))]
+    return [v for v, found in told if found in known] if told else None  # Of faces alone, it can't be told.
 
 
 def fingerprint_video(video: Video) -> str:

@@ -270,10 +270,10 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
     Raises:
         BenchError: names the split and what it lacks.
     """
-    needed = {(c.test, "test"): None for c in cells if tests}
-    needed |= {(c.train, s): None for c in cells for s in ("train", "val") if c.train and c.is_trained_here}
-    needed |= {(c.evaluation, "val"): None for c in cells if c.evaluation}
-    for source, split in needed:
+    needed = {(c.test, "test"): c.settings.faces for c in cells if tests}
+    needed |= {(c.train, s): c.settings.faces for c in cells for s in ("train", "val") if c.train and c.is_trained_here}
+    needed |= {(c.evaluation, "val"): c.settings.faces for c in cells if c.evaluation}
+    for (source, split), faces in needed.items():
         videos = source.split(split)
         counts = {label: sum(v.label == label for v in videos) for label in (REAL, FAKE)}
         if not all(counts.values()):
@@ -282,10 +282,10 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
                 f"in its {split} split: one class alone can't be "
                 f"{'scored' if split == 'test' else 'trained on'}. See docs/datasets.md for its layout"
             )
-        if not any(v.path.is_file() for v in videos):
+        if not any(source.has(v, faces) for v in videos):
             raise BenchError(
                 f"{source.label} in {source.home}: none of the {len(videos)} videos of the {split} split "
-                f"is there (first: {videos[0].id})"
+                f"is there (first: {videos[0].id}), and no store has their faces: {source.store_folder(faces)}"
             )
 
 

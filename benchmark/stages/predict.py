@@ -187,7 +187,7 @@ def _predict_source(
 ) -> Path:
     store = source.prepare([split], loaded.settings.faces, reporter, pool)
     path = out / strip_separators(f"{loaded.entry.name}__{source.label}.parquet")
-    made_by = [*loaded.key_content(), str(store.folder), source.key([split])]
+    made_by = [*loaded.key_content(), str(store.folder), source.key([split], loaded.settings.faces)]
     partial_predictions = PartialPredictions(path, hash_key(made_by))
     with reporter.task(f"scoring {source.label} {split}") as tick:
         table, metadata = predict(

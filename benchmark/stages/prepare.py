@@ -10,6 +10,7 @@ from ...datasets.base import make_adapter, parse_name
 from ...datasets.faces.report import REPORT, select_problem_videos, write_report
 from ..core.contracts import FaceReader, ListsParts
 from ..core.errors import BenchError
+from ..core.parts import Part
 from ..core.progress import Reporter
 from ..core.settings import FaceSettings
 from ..core.types import PrepareResult
@@ -33,14 +34,19 @@ class PreparedSource(NamedTuple):
 
 
 def prepare_source(
-    source: DataSource, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, pool: WorkerPool
+    source: DataSource,
+    splits: Sequence[str],
+    faces: FaceSettings,
+    reporter: Reporter,
+    pool: WorkerPool,
+    part: Part | None = None,
 ) -> PreparedSource:
-    """Prepare the faces of some splits, and write beside the store what was odd."""
-    store = source.prepare(splits, faces, reporter, pool)
+    """Prepare the faces of some splits, or a part of them, and write beside the store what was odd so far."""
+    store = source.prepare(splits, faces, reporter, pool, part)
     outcomes = store.outcomes()
-    results = [outcomes[v.id] for name in splits for v in source.split(name)]
+    results = [outcomes[v.id] for name in splits for v in source.split(name) if v.id in outcomes]
     problems = select_problem_videos(results)
-    report = source.store_folder(faces) / REPORT
+    report = store.folder / REPORT
     write_report(report, problems)
     return PreparedSource(source, store, results, problems, report)
 

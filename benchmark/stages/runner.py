@@ -224,8 +224,9 @@ class Stages:
             "world": source.home_root.world,
             "seed": cell.seed,
             "selection": SOURCE_VAL,
-            "videos": fingerprint_videos([*source.split("train"), *source.split("val")]),
         }
+        if fingerprints := fingerprint_videos([*source.split("train"), *source.split("val")]):
+            trained_on["videos"] = fingerprints  # Where there are faces alone, it isn't known.
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)
@@ -293,7 +294,7 @@ class Stages:
 
     def _fit_on(self, folder: Path) -> FittedPoint:
         source = self.cell.val
-        if source is None or len({v.label for v in source.split("val") if v.path.is_file()}) < 2:
+        if source is None or len({v.label for v in source.split("val") if source.has(v, self.cell.settings.faces)}) < 2:
             return FittedPoint()
         table, _ = read_predictions(self.predict_split(source, "val", folder))
         return fit_operating_point(table) if table["label"].nunique() > 1 else FittedPoint()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar
 
 from ..core import environment
 from ..core.errors import BenchError, make_unknown_error, require_existing
 from ..core.keys import hash_key, manifest_key
 from ..core.limits import MOST_SEED
+from ..core.parts import Part
 from ..core.progress import Reporter
 from ..core.registry import datasets
 from ..core.settings import FaceSettings
-from ..core.storage import cache_home, expand_user, hold_lock, strip_separators
-from ..core.types import FAKE, REAL, Video
+from ..core.storage import cache_home, expand_user, hold_lock
+from ..core.types import PrepareResult, Video
 from ..core.workers import IN_PROCESS, WorkerPool
+from .listing import Listing, limit_videos
+from .store_folders import adopt_store, find_store, name_store
 
 if TYPE_CHECKING:
     from ...datasets.demo.world import DemoWorld
@@ -46,13 +48,18 @@ class DataRoot:
         return "demo" if self.demo else "real"
 
     @property
+    def has_new_donors(self) -> bool:
+        """Whether it is the part of a demo world whose donors aren't those of its other part."""
+        return "new_donors" in self.path.absolute().parts[-2:]
+
+    @property
     def protocol(self) -> str:
         """The world with what distinguishes one demo world from another, so that their rows stand apart."""
         if not self.demo:
             return "real"
         d = self.demo
         world = "" if d.world == "standard" else f", {d.world} world"
-        donors = ", new donors" if "new_donors" in self.path.absolute().parts[-2:] else ""
+        donors = ", new donors" if self.has_new_donors else ""
         generator = f", generator {d.generator_version}" if d.generator_version > NEVER_NAMED else ""
         return f"demo {d.size}, seed {d.seed}{world}{donors}{generator}"
 
@@ -64,41 +71,6 @@ def join_protocols(trained: DataRoot, tested: DataRoot) -> str:
     if tested.demo:
         return f"{tested.protocol}, trained on {trained.protocol if trained.demo else 'other'} data"
     return f"{trained.protocol}, tested on other data"
-
-
-class Listing(Sequence[Video]):
-    """The videos of a dataset; another process is sent its name alone, and lists them anew if it needs them."""
-
-    def __init__(self, name: str, root: Path, videos: Sequence[Video] | None = None):
-        self.name, self.root, self._videos = name, root, videos
-
-    def __getstate__(self) -> tuple[str, Path]:
-        return self.name, self.root
-
-    def __setstate__(self, state: tuple[str, Path]) -> None:
-        self.__init__(*state)  # type: ignore[misc]
-
-    @property
-    def videos(self) -> Sequence[Video]:
-        """The videos, listed now unless they were."""
-        from ...datasets.base import load_videos
-
-        if self._videos is None:
-            self._videos = load_videos(self.name, self.root).videos
-        return self._videos
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    @overload
-    def __getitem__(self, index: int) -> Video: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Video]: ...
-    def __getitem__(self, index: int | slice) -> Video | Sequence[Video]:
-        return self.videos[index]
-
-    def __iter__(self) -> Iterator[Video]:
-        return iter(self.videos)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +109,7 @@ class DataSource:
     def split(self, name: str) -> list[Video]:
         """Return a split's videos; with `limit`, at most that many real and as many fake ones."""
         chosen = self._videos_by_split.get(name, [])
-        return list(chosen) if self.limit is None else _limit_videos(chosen, self.limit)
+        return list(chosen) if self.limit is None else limit_videos(chosen, self.limit)
 
     @cached_property
     def _videos_by_split(self) -> dict[str, list[Video]]:
@@ -154,15 +126,30 @@ class DataSource:
     def _excludes(self, video: Video) -> bool:
         return bool(self.excluded) and (video.id in self.excluded or str(video.path) in self.excluded)
 
-    def key(self, splits: Iterable[str]) -> str:
-        """Hash which videos the splits hold."""
-        asked = ("videos", *splits)
+    def key(self, splits: Iterable[str], faces: FaceSettings | None = None) -> str:
+        """Hash which videos the splits hold; where files aren't there, with the sizes in the store of these `faces`."""
+        asked = ("videos", hash_key(faces.key_content()) if faces else "", *splits)
         if asked not in self._hashes:
-            videos = [self.split(s) for s in asked[1:]]
+            videos = [self.split(s) for s in asked[2:]]
             masked = [v.id for split in videos for v in split if v.mask]
-            content = [self.label, self.limit, [manifest_key(v) for v in videos], *([masked] if masked else [])]
-            self._hashes[asked] = hash_key(content)
+            recall = self._make_recall(faces) if faces else None
+            keys = [manifest_key(v, recall) for v in videos]
+            self._hashes[asked] = hash_key([self.label, self.limit, keys, *([masked] if masked else [])])
         return self._hashes[asked]
+
+    def _make_recall(self, faces: FaceSettings) -> Callable[[Video], PrepareResult | None]:
+        """Return what tells what became of a video when its faces were looked for; the store is opened when asked."""
+        from ...datasets.faces.face_store import FaceStore
+
+        opened = cache(lambda: FaceStore(self.store_folder(faces)))
+        return lambda video: opened().find_outcome(video.id)
+
+    def has(self, video: Video, faces: FaceSettings) -> bool:
+        """Tell whether a video can be used: its file is there, or the store has its faces."""
+        if video.path.is_file():
+            return True
+        outcome = self._make_recall(faces)(video)
+        return outcome is not None and outcome.status == "ok"
 
     @cached_property
     def _hashes(self) -> dict[tuple[str, ...], str]:
@@ -186,29 +173,41 @@ class DataSource:
         return hash_key(found) if found else ""
 
     def store_folder(self, faces: FaceSettings) -> Path:
-        """Return where this dataset's prepared faces are kept; a change of the videos' place or settings changes it."""
-        from ...datasets.faces.finder import FINDER_VERSION
-
-        masked = ["masks"] if self._has_masks else []  # They say whose faces are taken.
-        key = hash_key([str(self.home.resolve()), faces.key_content(), FINDER_VERSION, *masked])
-        name = strip_separators(self.name.replace("+", "p"))
-        return cache_home() / "faces" / f"{name}-{self.compression or 'as-is'}-{key}"
+        """Return where this dataset's prepared faces are kept; see `find_store`."""
+        named = name_store(self, faces)
+        if named not in self._folders:
+            self._folders[named] = find_store(self, faces)
+        return self._folders[named]
 
     @cached_property
-    def _has_masks(self) -> bool:
+    def _folders(self) -> dict[Path, Path]:
+        return {}
+
+    @cached_property
+    def has_masks(self) -> bool:
+        """Whether masks say who was forged."""
         return any(v.mask for v in self.videos)
 
     def prepare(
-        self, splits: Sequence[str], faces: FaceSettings, reporter: Reporter, pool: WorkerPool = IN_PROCESS
+        self,
+        splits: Sequence[str],
+        faces: FaceSettings,
+        reporter: Reporter,
+        pool: WorkerPool = IN_PROCESS,
+        part: Part | None = None,
     ) -> FaceStore:
-        """Find the faces of some splits' videos, unless their store has them; others who want the same wait."""
+        """Find the faces of some splits' videos, unless their store has them; others who want the same wait.
+
+        With a `part`, those of every so manieth video: other parts may be prepared at the same time, also elsewhere.
+        """
         from ...datasets.faces.prepare import prepare
 
         videos = [v for name in splits for v in self.split(name)]
-        folder = self.store_folder(faces)
+        self._folders[name_store(self, faces)] = folder = adopt_store(self, faces)
         reporter.say_detail(f"face store: {folder}")
-        with hold_lock(folder), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
-            return prepare(videos, faces, folder, pool, tick)
+        locked = folder.with_name(f"{folder.name}.part{part.number}of{part.parts}") if part else folder
+        with hold_lock(locked), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
+            return prepare(videos, faces, folder, pool, tick, part)
 
 
 def demo_folder(size: str, seed: int, world: str) -> Path:
@@ -385,15 +384,3 @@ def open_source(
 
     entry, compression, home, videos = load_videos(name, root.path)
     return DataSource(entry.name, compression, home, Listing(name, root.path, videos), root, limit, excluded)
-
-
-def _limit_videos(videos: list[Video], limit: int) -> list[Video]:
-    """Take reals in order, then fakes whose real source was taken, in an order that mixes the methods."""
-    reals = [v for v in videos if v.label == REAL][:limit]
-    ids = {v.id for v in reals}
-
-    def order(v: Video) -> tuple[bool, str]:
-        return v.original not in ids, hashlib.sha256(v.id.encode()).hexdigest()
-
-    fakes = sorted((v for v in videos if v.label == FAKE), key=order)[:limit]
-    return sorted([*reals, *fakes], key=lambda v: v.id)

@@ -151,6 +151,17 @@ class FaceStore:
         """Return what became of each video that was prepared, by id; of several tries at one, the newest."""
         return {video: entry.outcome for video, entry in self._list_entries().items() if "//" not in video}
 
+    def find_outcome(self, video_id: str) -> PrepareResult | None:
+        """Return what became of one video; None of one that wasn't prepared."""
+        entry = self._load_index().get(video_id)
+        return entry.outcome if entry else None
+
+    def sample_outcomes(self, count: int) -> list[PrepareResult]:
+        """Return what became of at least so many videos, evenly chosen; of all where there aren't so many."""
+        index = self._load_index()
+        videos = list(index)
+        return [index[video].outcome for video in videos[:: max(1, len(videos) // count)]]
+
     def count_people(self, video_id: str) -> int:
         """Return how many people of a video have faces here, under the ids that `name_person` gives."""
         index, number = self._load_index(), 0

@@ -14,17 +14,20 @@ import numpy as np
 from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.keys import hash_key
+from ...benchmark.core.parts import Part
 from ...benchmark.core.settings import FaceSettings
 from ...benchmark.core.storage import sweep
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video, name_person
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_thread
 from ..walk import stands_for_bytes
 from .crop import cut_context_crop
+from .disk_space import check_space
 from .face_store import FaceStore, encode, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
 from .lost import note_lost
 from .masks import put_forged_first, stat_mask
 from .pictures import UNDECODABLE, read_pictures
+from .reading import find_transient_error, retry
 from .repair import remove_damaged
 from .sampling import UNNAMED, VideoFile, choose_frames
 from .tracking import group_faces_by_person
@@ -37,6 +40,14 @@ T = TypeVar("T")
 
 
 Encoded = tuple[Face, bytes]
+Prepared = tuple[PrepareResult, list[Encoded]]
+
+
+class Done(NamedTuple):
+    """How many videos were looked at, and which of them couldn't be read for a reason that may pass: no outcome."""
+
+    videos: int
+    unread: list[str]
 
 
 class FoundFaces(NamedTuple):
@@ -60,14 +71,17 @@ def prepare(
     folder: Path,
     pool: WorkerPool = IN_PROCESS,
     progress: Progress | None = None,
+    part: Part | None = None,
 ) -> FaceStore:
     """Find the faces of all videos that `folder` doesn't hold yet or holds damaged, or whose file has changed since.
 
     Each chunk of videos is written when it is done, so a killed run goes on where it stopped. What is found does not
-    depend on `pool`, whose processes do it. `progress` is called with the numbers of videos done and to be done.
+    depend on `pool`, whose processes do it. `progress` is called with the numbers of videos done and to be done. With a
+    `part`, only that part of the videos is looked at; other commands may do the others in the same folder.
 
     Raises:
-        BenchError: the finder is unknown or lacks its models, the store has other settings, or a worker was killed.
+        BenchError: the finder is unknown or lacks its models, the store has other settings, a worker was killed, the
+            disk is too small, or files couldn't be read for a reason that may pass.
     """
     remove_damaged(folder, partial(say, aside=True))
     store = FaceStore(folder)
@@ -75,19 +89,28 @@ def prepare(
     if other := [s for s in store.settings() if s != recorded]:
         raise BenchError(f"{folder} was prepared with other settings: {other[0]}. Choose another folder, or remove it")
     tasks = make_worklist(videos, store, settings.frames)
+    if part:
+        mine = {video.id for video in part.take(videos)}
+        tasks = [task for task in tasks if task.video in mine]
+    check_space(folder, store, len(tasks) * settings.frames, settings.encoding)
     if any(task.needs_finder for task in tasks):
         load_finder(settings.finder)  # So that what is missing is told at once, and not by a worker.
         sweep(folder)
     chunks = [tasks[i : i + CHUNK] for i in range(0, len(tasks), CHUNK)]
     done, prepared = 0, partial(prepare_chunk, settings=settings, folder=folder)
     counts = (pool if len(chunks) > 1 else IN_PROCESS).map(prepared, chunks, ordered=False)
-    for count in chain([0], counts):  # From 0 on, so that the first chunk has a rate.
-        done += count
+    left: list[str] = []
+    for videos_done, unread in chain([Done(0, [])], counts):  # From 0 on, so that the first chunk has a rate.
+        done += videos_done
+        left += unread
         if progress:
             progress(done, len(tasks))
     prepared_store = FaceStore(folder)
     prepared_store.write_index()
     note_lost(folder, prepared_store.outcomes())
+    if left:
+        told = f"{len(left)} of {len(tasks)} videos can't be read just now, first: {left[0]}"
+        raise BenchError(f"{told}. What is done is kept: type the command again")
     return prepared_store
 
 
@@ -97,24 +120,47 @@ def make_store_settings(settings: FaceSettings) -> dict[str, object]:
 
 
 @limit_to_one_thread()
-def prepare_chunk(tasks: Sequence[WorkItem], settings: FaceSettings, folder: Path) -> int:
-    """Prepare a few videos and write them as one shard, or as several if they are large; return how many they were."""
+def prepare_chunk(tasks: Sequence[WorkItem], settings: FaceSettings, folder: Path) -> Done:
+    """Prepare a few videos and write them as one shard, or as several if they are large."""
     finder = _finder(settings.finder) if any(t.needs_finder for t in tasks) else None
-    done: list[tuple[PrepareResult, list[Encoded]]] = []
-    first, size = 0, 0
+    done: list[Prepared] = []
+    written, left, size = list[WorkItem](), list[str](), 0
     for number, task in enumerate(tasks, start=1):
+        try:
+            prepared = _prepare_once_readable(task, settings, finder)
+        except OSError as error:
+            left.append(f"{task.video} ({error.strerror})")
+        else:
+            done += prepared
+            written.append(task)
+            size += sum(len(content) for _, faces in prepared for _, content in faces)
+        if written and (size > SHARD_BYTES or number == len(tasks)):
+            _write_shards(written, done, settings, folder)
+            written, size, done = [], 0, []
+    return Done(len(tasks), left)
+
+
+def _prepare_once_readable(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> list[Prepared]:
+    """Prepare a video; where something is broken, once more as long as its files can't be read whole.
+
+    Raises:
+        OSError: they still can't, for a reason that may pass.
+    """
+
+    def work() -> list[Prepared]:
         prepared = prepare_video(task, settings, finder)
-        done += prepared
-        size += sum(len(content) for _, faces in prepared for _, content in faces)
-        if size > SHARD_BYTES or number == len(tasks):
-            _write_shards(tasks[first:number], done, settings, folder)
-            first, size, done = number, 0, []
-    return len(tasks)
+        outcome = prepared[0][0]
+        files = [Path(p.file) for p in task.pictures] or [task.path]
+        broken = outcome.lost or outcome.status in ("missing", "unreadable")
+        if broken and (error := find_transient_error(files)):
+            raise error
+        return prepared
+
+    return retry(work)
 
 
-def _write_shards(
-    tasks: Sequence[WorkItem], done: list[tuple[PrepareResult, list[Encoded]]], settings: FaceSettings, folder: Path
-) -> None:
+def _write_shards(tasks: Sequence[WorkItem], done: list[Prepared], settings: FaceSettings, folder: Path) -> None:
+    """Write a shard that is named by which videos, in which state, are in it: whoever makes it, it has one name."""
     recorded = make_store_settings(settings)
     name = hash_key({"settings": recorded, "videos": [(t.video, t.size, t.mtime_ns, t.generation) for t in tasks]}, 20)
     write_shard(folder / f"{name}.arrow", recorded, done)
@@ -123,9 +169,7 @@ def _write_shards(
 _finder = lru_cache(maxsize=1)(load_finder)
 
 
-def prepare_video(
-    task: WorkItem, settings: FaceSettings, finder: FaceFinder | None
-) -> list[tuple[PrepareResult, list[Encoded]]]:
+def prepare_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> list[Prepared]:
     """Sample one video's frames, and find, follow and cut its main face. Never raises for what the file holds.
 
     `finder` is None where the task has pictures whose landmarks are all known. With `people: max`, what became of the

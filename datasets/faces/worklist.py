@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...benchmark.core.errors import BenchError
 from ...benchmark.core.types import FAKE, REAL, LostFrame, Picture, PrepareResult, Video
 from .face_store import FaceStore
 from .masks import stat_mask
 from .pictures import read_pictures
+from .reading import is_transient, retry
 from .sampling import choose_frames
 
 # How stores from before PyAV was tried tell of videos of which nothing was decoded: they are tried once more.
@@ -58,9 +60,11 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
     for video in videos:
         known, (size, mtime_ns), original = outcomes.get(video.id), _stat_video(video), _find_original(video, originals)
         follows = original.id if original else ""
+        if known and known.status != "missing" and not mtime_ns:  # Its file isn't visible here: what is known stays.
+            continue
         if (
             known is None
-            or (known.size, known.mtime_ns) != (size, mtime_ns)
+            or _is_changed(video, known, size, mtime_ns)
             or follows not in ("", known.follows)
             or known.mask_size != stat_mask(video.mask)
             or _is_repaired(video, known)
@@ -84,6 +88,17 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
                 )
             )
     return tasks
+
+
+def _is_changed(video: Video, known: PrepareResult, size: int, mtime_ns: int) -> bool:
+    """Tell whether a file isn't what it was. A copy's time is another: where all went well, the size alone counts.
+
+    A folder of pictures has no size, and where something was broken it may have been mended in place.
+    """
+    if size != known.size:
+        return True
+    went_well = known.status == "ok" and not known.lost and not video.pictures
+    return mtime_ns != known.mtime_ns and not went_well
 
 
 def _find_original(video: Video, originals: Mapping[str, Video]) -> Video | None:
@@ -119,7 +134,9 @@ def _stat_video(video: Video) -> tuple[int, int]:
 
 def _stat_path(path: Path) -> tuple[int, int]:
     try:
-        stat = path.stat()
-    except OSError:
+        stat = retry(path.stat)
+    except OSError as error:
+        if is_transient(error):
+            raise BenchError(f"{path} can't be read just now ({error.strerror}). Type the command again") from None
         return 0, 0
     return stat.st_size, stat.st_mtime_ns

@@ -46,8 +46,8 @@ def test_what_changes_the_weights_changes_both_keys(planned, changes):
 
 def test_a_video_is_measured_once_however_many_cells_ask_for_its_key(planned, monkeypatch):
     measured = Counter[Path]()
-    measure = keys._measure
-    monkeypatch.setattr(keys, "_measure", lambda path: (measured.update([path]), measure(path))[1])
+    measure = keys.measure_file
+    monkeypatch.setattr(keys, "measure_file", lambda path: (measured.update([path]), measure(path))[1])
     train, test = planned.source(), planned.source("celebdf", "")
     for cell in [planned.cell(seed=seed, train=train, test=t) for seed in range(6) for t in (test, train)]:
         for _ in range(3):

@@ -121,6 +121,7 @@ def test_of_a_damaged_checkpoint_of_a_run_it_is_told_what_to_remove(planned, tmp
 
 
 def test_weights_of_damaged_frames_are_another_runs(planned, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     cell, lost = planned.cell(entry=detectors.find("meso4"), runs=tmp_path / "runs"), [LostFrame(7, "damaged")]
     whole, folder = cell.train_key, cell.train.store_folder(cell.settings.faces)
 
@@ -142,7 +143,8 @@ def test_weights_of_damaged_frames_are_another_runs(planned, tmp_path, monkeypat
     assert cell.train_key == whole
 
 
-def test_lost_test_frames_are_no_other_weights(planned, tmp_path):
+def test_lost_test_frames_are_no_other_weights(planned, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     cell = planned.cell(runs=tmp_path / "runs")
     before, folder = cell.train_key, cell.train.store_folder(cell.settings.faces)
     note_lost(folder, {"real/test.mp4": PrepareResult("real/test.mp4", "ok", 4, lost=(LostFrame(7, "damaged"),))})

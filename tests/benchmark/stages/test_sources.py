@@ -115,7 +115,7 @@ def test_a_source_is_labelled_with_its_compression(planned):
     assert planned.source("celebdf", "").label == "celebdf"
 
 
-def test_faces_have_one_store_for_each_place_and_setting(planned, monkeypatch):
+def test_faces_have_one_store_for_each_dataset_and_setting(planned, monkeypatch):
     source, faces = planned.source(), FaceSettings(finder="mediapipe")
     first = source.store_folder(faces)
     assert first.parent == cache_home() / "faces"
@@ -124,7 +124,7 @@ def test_faces_have_one_store_for_each_place_and_setting(planned, monkeypatch):
     others = {
         source.store_folder(FaceSettings(finder="mediapipe", frames=8)),
         source.store_folder(FaceSettings(finder="mediapipe", encoding="jpeg95")),
-        replace(source, home=planned.home / "real").store_folder(faces),
+        planned.source("celebdf", "").store_folder(faces),
         planned.source(compression="c40").store_folder(faces),
     }
     monkeypatch.setattr("crossfake.datasets.faces.finder.FINDER_VERSION", 999)

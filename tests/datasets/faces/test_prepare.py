@@ -1,10 +1,13 @@
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.parts import Part
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.types import Video
 from crossfake.benchmark.core.workers import WorkerPool
@@ -171,8 +174,10 @@ def test_changed_file_is_prepared_again_and_the_newer_outcome_wins(film, videos,
     os.utime(path, ns=(1, 1))  # Older than before, as an unpacked archive may be.
     outcome = prepare([video], SETTINGS, store).outcomes()["clip.mp4"]
     assert (outcome.status, outcome.generation, outcome.mtime_ns) == ("ok", 1, 1)
-    path.unlink()
-    assert prepare([video], SETTINGS, store).outcomes()["clip.mp4"].status == "missing"
+    path.unlink()  # Or it isn't visible on this machine: its faces stay.
+    before = list_shards(store)
+    assert prepare([video], SETTINGS, store).outcomes()["clip.mp4"] == outcome
+    assert list_shards(store) == before
 
 
 def test_truncated_video_is_sampled_evenly_over_what_is_there(film, tmp_path):
@@ -226,3 +231,64 @@ def test_leftovers_of_killed_runs_are_removed_after_a_day(videos, tmp_path):
     prepare([replace(videos[0], path=tmp_path / "nowhere.mp4")], SETTINGS, tmp_path)
     assert not old.exists()
     assert young.exists()
+
+
+@pytest.fixture
+def flaky(monkeypatch):
+    """Let the file of this name fail with an error of the network so many times when it is read."""
+    left, opened, pauses = {}, Path.open, []
+    monkeypatch.setattr("crossfake.datasets.faces.reading.time.sleep", pauses.append)
+
+    def open_or_fail(self, *arguments, **options):
+        if left.get(self.name, 0):
+            left[self.name] -= 1
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(self))
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_or_fail)
+    return left, pauses
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_tried_again(tmp_path, flaky):
+    left, pauses = flaky
+    (tmp_path / "a.mp4").write_text("no video")
+    left["a.mp4"] = 2
+    outcome = prepare([as_video(tmp_path / "a.mp4")], SETTINGS, tmp_path / "store").outcomes()["a.mp4"]
+    assert outcome.status == "unreadable"  # It was read in the end, and is none.
+    assert pauses == [0.5]
+
+
+def test_one_that_stays_so_is_reported_and_has_no_outcome(tmp_path, flaky, videos):
+    left, _ = flaky
+    (tmp_path / "a.mp4").write_text("no video")
+    left["a.mp4"] = 99
+    both = [as_video(tmp_path / "a.mp4"), videos[0]]
+    told = r"1 of 2 videos can't be read just now, first: a\.mp4 \(.*\)\. What is done is kept: type the command again"
+    with pytest.raises(BenchError, match=told):
+        prepare(both, SETTINGS, tmp_path / "store")
+    assert list(FaceStore(tmp_path / "store").outcomes()) == [videos[0].id]
+    left.clear()
+    assert len(prepare(both, SETTINGS, tmp_path / "store").outcomes()) == 2
+
+
+def test_parts_fill_a_store_together_as_one_command_would(videos, tmp_path):
+    whole = prepare(videos[:5], SETTINGS, tmp_path / "whole").outcomes()
+    for number in (2, 1, 3):
+        prepare(videos[:5], SETTINGS, tmp_path / "parts", part=Part(number, 3))
+    assert FaceStore(tmp_path / "parts").outcomes() == whole
+    assert len(list_shards(tmp_path / "parts")) == 3
+    before = list_shards(tmp_path / "parts")
+    prepare(videos[:5], SETTINGS, tmp_path / "parts")
+    assert list_shards(tmp_path / "parts") == before
+
+
+@pytest.mark.parametrize(("free", "said"), [(1e12, ""), (1e6, "faces take about"), (1e5, None)])
+def test_a_disk_that_is_too_small_is_told_before_the_work(videos, tmp_path, monkeypatch, capsys, free, said):
+    monkeypatch.setattr("crossfake.datasets.faces.disk_space.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    if said is None:
+        with pytest.raises(BenchError, match=r"8 faces take about 0\.0 GB, and .* has 0\.0 GB free\. Make room"):
+            prepare(videos[:2], SETTINGS, tmp_path / "store")
+        assert list_shards(tmp_path / "store") == []
+        return
+    prepare(videos[:2], SETTINGS, tmp_path / "store")
+    assert said in capsys.readouterr().err

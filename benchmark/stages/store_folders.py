@@ -1,0 +1,89 @@
+"""Where a dataset's faces are kept. A store is named by what is in it, so that it can be copied to another machine."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import BenchError
+from ..core.keys import hash_key, measure_file
+from ..core.registry import datasets
+from ..core.settings import FaceSettings
+from ..core.storage import cache_home, hold_lock, name_write_errors, strip_separators
+
+if TYPE_CHECKING:
+    from .sources import DataSource
+
+SAMPLE = 64
+
+
+def name_store(source: DataSource, faces: FaceSettings) -> Path:
+    """Return the folder of a dataset's faces: its name, compression, world and settings tell it, not where videos lie.
+
+    Data of the user's own has no other identity than its place.
+    """
+    return _join(source, faces, _identify(source))
+
+
+def find_store(source: DataSource, faces: FaceSettings) -> Path:
+    """Return the folder that has, or will have, a dataset's faces.
+
+    It may still bear its former name, which held the place of the videos; and a second copy of a dataset with files of
+    other sizes, such as one that was encoded anew, has a store of its own.
+    """
+    named = name_store(source, faces)
+    former = _join(source, faces, str(source.home.resolve()))
+    if not named.exists() and former.is_dir():
+        return former
+    numbered = (named if i == 1 else named.with_name(f"{named.name}.{i}") for i in count(1))
+    return next(folder for folder in numbered if not folder.is_dir() or _is_made_of(folder, source.home))
+
+
+def adopt_store(source: DataSource, faces: FaceSettings) -> Path:
+    """Give a store of a former name its own, once, and leave a link there for what still asks for it; return it.
+
+    Raises:
+        WriteError: it can't be renamed.
+    """
+    found, named = find_store(source, faces), name_store(source, faces)
+    if found.name == named.name or found.name.startswith(f"{named.name}."):
+        return found
+    with hold_lock(named), hold_lock(found), name_write_errors(named):
+        if not named.exists():  # Nobody else did it meanwhile.
+            found.rename(named)
+            found.symlink_to(named.name, target_is_directory=True)
+    return named
+
+
+def _join(source: DataSource, faces: FaceSettings, identity: object) -> Path:
+    from ...datasets.faces.finder import FINDER_VERSION
+
+    masked = ["masks"] if source.has_masks else []  # They say whose faces are taken.
+    key = hash_key([identity, faces.key_content(), FINDER_VERSION, *masked])
+    name = strip_separators(source.name.replace("+", "p"))
+    return cache_home() / "faces" / f"{name}-{source.compression or 'as-is'}-{key}"
+
+
+def _identify(source: DataSource) -> object:
+    """Return which world a dataset is of; for what is no published dataset, its place."""
+    published = datasets.is_registered(source.name) and "takes" not in datasets.find_registered(source.name).card
+    if not published:
+        return str(source.home.resolve())
+    world = source.home_root.demo
+    if not world:
+        return "real"
+    return [world.size, world.seed, world.world, world.generator_version, source.home_root.has_new_donors]
+
+
+def _is_made_of(folder: Path, home: Path) -> bool:
+    """Tell whether a store may be of the videos in `home`: of those looked at, at least half are of the same size."""
+    from ...datasets.faces.face_store import FaceStore
+
+    try:
+        known = FaceStore(folder).sample_outcomes(SAMPLE)
+    except BenchError:  # It is mended, or refused with a reason, when it is prepared.
+        return True
+    sizes = [(outcome.size, measure_file(home / outcome.video)) for outcome in known if outcome.size]
+    there = [made == now for made, now in sizes if now >= 0]
+    return 2 * sum(there) >= len(there)
