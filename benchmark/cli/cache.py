@@ -26,10 +26,10 @@ All of it is made again when it is asked for; models are fetched again. BENCH_CA
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
-    p = common.add_verb(verbs, "cache", run, "what the cache keeps, how large it is, and its removal", EPILOG)
+    p = common.add_verb(verbs, "cache", run, "show what the cache keeps and how large it is, or remove it", EPILOG)
     p.add_argument("asked", nargs="?", choices=("list", "prune"), default="list", metavar="list|prune")
     p.add_argument("names", nargs="*", default=[], metavar="NAME", help="what to remove, as bench cache lists it")
-    p.add_argument("--unused", metavar="DAYS", help="remove what nobody has asked for since")
+    p.add_argument("--unused", metavar="DAYS", help="remove what nobody has used for so many days")
     p.add_argument("--dry-run", action="store_true", help="say what would be removed, and stop")
     common.add_json(p, "what is kept")
 

@@ -14,7 +14,7 @@ examples:
   bench check mypackage.detectors:MyDetector --set options.size=128
   bench check ./mine.py:MyDataset --data /datasets
 
-Ends with 0 if every part of the contract is kept, 1 if one isn't, 2 if there is nothing to check.
+Exit code 0 if every part of the contract is met, 1 if one isn't, 2 if there is nothing to check.
 """
 
 

@@ -36,9 +36,7 @@ def add_verb(
     made.set_defaults(action=action, parser=made)
     loudness = made.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="results and errors only, no progress")
-    loudness.add_argument(
-        "-v", "--verbose", action="store_true", help="more about the work; of an error, where it arose"
-    )
+    loudness.add_argument("-v", "--verbose", action="store_true", help="more about the work, and tracebacks of errors")
     return made
 
 
@@ -89,7 +87,7 @@ def add_exclude(p: argparse.ArgumentParser) -> None:
         "--exclude",
         type=Path,
         metavar="LIST",
-        help="text file with the id or path of a video a line: these take no part, which the rows say",
+        help="text file with one video id or path per line: these are left out of all splits, and the rows say so",
     )
 
 
@@ -223,7 +221,7 @@ def parse_workers(text: str) -> int:
 def _parse_whole(text: str, least: int, most: int) -> int:
     if not text.isdecimal() or len(text) > 20 or not least <= int(text) <= most:
         upper = f", at most {most:,}" if most < 10**12 else ""
-        raise argparse.ArgumentTypeError(f"'{text[:60]}' is no whole number of at least {least}{upper}")
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' is not a whole number of at least {least}{upper}")
     return int(text)
 
 
@@ -234,7 +232,7 @@ def parse_share(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
     return value
 
 
@@ -242,7 +240,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `0` or `0,1,2`."""
     parts = parse_names(text)
     if not parts or not all(p.isdecimal() for p in parts):
-        raise argparse.ArgumentTypeError(f"'{text[:60]}' is no list of seeds such as 0 or 0,1,2")
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' is not a list of seeds such as 0 or 0,1,2")
     return tuple(dict.fromkeys(map(parse_seed, parts)))
 
 

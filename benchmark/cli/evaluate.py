@@ -23,14 +23,14 @@ are none, and the card says so. A test set may be a folder or table of your own:
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
-    p = common.add_verb(verbs, "eval", evaluate, "test a trained model of yours or anybody's, as it is", EPILOG)
+    p = common.add_verb(verbs, "eval", evaluate, "test any trained model as it is", EPILOG)
     p.add_argument("model", metavar="MODEL", help="a checkpoint, FILE.py:CLASS, onnx:FILE, hf:FOLDER, timm:NAME@FILE")
     p.add_argument("--test", required=True, metavar="DATASET[,DATASET]", help="datasets, or folders, to test on")
     p.add_argument("--val", default="", metavar="DATASET", help="dataset whose val split fixes thresholds (none)")
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_places(p)
-    inputs = p.add_argument_group("of a model in a file, where it doesn't say itself")
+    inputs = p.add_argument_group("for a model in a file, if it doesn't say so itself")
     inputs.add_argument("--crop", default="box", metavar="CROP", help="box (default) or aligned, by five points")
     inputs.add_argument("--margin", type=float, default=1.3, metavar="M", help="crop's side in face boxes (1.3)")
     inputs.add_argument("--size", type=common.parse_image_size, metavar="S", help="pixels of the image (224)")

@@ -28,12 +28,12 @@ def add_parser(verbs: common.Verbs) -> None:
         verbs,
         "fairness",
         lambda a: a.parser.error("say which: power, videos or export"),
-        "what a test set can show about fairness; annotations; the papers' CSVs",
+        "what a test set can show about fairness; convert annotations; export CSVs",
         EPILOG,
     )
     parts = p.add_subparsers(dest="part", metavar="PART")
     power = common.add_verb(
-        parts, "power", show_power, "videos by group, interval widths, smallest gaps that show", EPILOG
+        parts, "power", show_power, "videos per group, interval widths, smallest gaps that can be found", EPILOG
     )
     power.add_argument("--annotations", type=Path, metavar="FILE", help="a published annotation table")
     power.add_argument("--test", metavar="DATASET", help="or a dataset with its groups; see: bench list datasets")
@@ -46,11 +46,13 @@ def add_parser(verbs: common.Verbs) -> None:
     )
     power.add_argument("--fpr", type=common.parse_share, default=0.1, metavar="P", help="FPR of the better group (0.1)")
     power.add_argument("--auc", type=common.parse_share, default=0.9, metavar="A", help="AUC of the better group (0.9)")
-    power.add_argument("--power", type=common.parse_share, default=0.8, metavar="P", help="chance to show a gap (0.8)")
+    power.add_argument(
+        "--power", type=common.parse_share, default=0.8, metavar="P", help="chance to find the gap (0.8)"
+    )
     common.add_json(power, "the report")
     _add_merge(power)
     videos = common.add_verb(
-        parts, "videos", show_videos, "a row a video from a table of frames, and what contradicts", EPILOG
+        parts, "videos", show_videos, "one row per video from a table of frames; names contradictions", EPILOG
     )
     videos.add_argument("annotations", type=Path, metavar="FILE", help="a published annotation table")
     videos.add_argument("--out", type=Path, required=True, metavar="CSV", help="where to write the videos")

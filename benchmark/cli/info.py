@@ -25,7 +25,7 @@ TITLES = {"paper": "paper", "venue": "venue", "year": "year", "url": "where", "l
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
-        verbs, "info", show, "the card of a detector, dataset or checkpoint, and what is known of it", EPILOG
+        verbs, "info", show, "the card of a detector, dataset or checkpoint, with all that is known about it", EPILOG
     )
     p.add_argument("name", metavar="NAME|CHECKPOINT", help="see: bench list; or a file of weights")
     common.add_json(p, "all of it")

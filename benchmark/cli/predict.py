@@ -20,7 +20,7 @@ examples:
   bench predict --detector caddm --checkpoint resnet34.pkl --set options.backbone=resnet34 --test celebdf --data /d
 
 A video's score is its main person's: the mean over evenly spaced frames. Every face of a picture has its own.
-Ends with 1 if a file couldn't be read; a file without a face is no mistake, and is said.
+Exit code 1 if a file couldn't be read. Files without a face are reported and aren't errors.
 """
 FORMATS = ("table", "csv", "json")
 

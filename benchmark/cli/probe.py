@@ -24,7 +24,7 @@ it the same on the features of a network of random weights.
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(verbs, "probe", probe, "how well a detector's frozen features tell who is in a video", EPILOG)
-    p.add_argument("what", choices=("identity",), help="what is to be told from the features")
+    p.add_argument("what", choices=("identity",), help="what to predict from the features")
     p.add_argument("--detector", default="", metavar="NAME", help="default: what the checkpoint says it is")
     p.add_argument("--test", required=True, metavar="DATASET", help="dataset whose people are told apart")
     p.add_argument("--split", default="test", metavar="SPLIT[,SPLIT]", help="train, val, test (default)")

@@ -20,7 +20,7 @@ examples:
   bench reproduce 3f2a --detector ./mine.py:MyDetector
 
 Both times are compared on the same videos. They are identical, the same within noise (what swapping their scores at
-random changes, and what other training seeds would), or different; then it ends with 1.
+random changes, and what other training seeds would), or different (exit code 1).
 
 The row's command is shown. One that wasn't typed here is asked about first, and runs registered detectors and datasets
 only; a class of your own that it names must be typed again: --detector FILE.py:CLASS, --dataset FILE.py:CLASS.
@@ -34,8 +34,10 @@ def add_parser(verbs: common.Verbs) -> None:
     )
     p.add_argument("row", metavar="ROW", help="the row's key, as the leaderboard shows it, or the start of it")
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where the runs are (default runs/)")
-    p.add_argument("--detector", default="", metavar="NAME", help="the row's, where it is a class of your own")
-    p.add_argument("--dataset", action="append", default=[], metavar="NAME", help="a dataset that is one")
+    p.add_argument("--detector", default="", metavar="NAME", help="the row's detector, if it is a class of your own")
+    p.add_argument(
+        "--dataset", action="append", default=[], metavar="NAME", help="the row's dataset, if it is a class of your own"
+    )
     p.add_argument("--yes", action="store_true", help="run a command that wasn't typed here without asking")
     common.add_workers(p)
 

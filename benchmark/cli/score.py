@@ -30,7 +30,7 @@ of few values as an attribute. docs/scoring.md names the keys of the JSON.
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
     p = common.add_verb(
-        verbs, "score", score, "metrics with intervals and sample sizes, from a predictions file", EPILOG
+        verbs, "score", score, "compute metrics with intervals and sample sizes from a predictions file", EPILOG
     )
     p.add_argument(
         "file",
@@ -54,7 +54,7 @@ def add_parser(verbs: common.Verbs) -> None:
         help="draws for gaps and calibration errors (1000)",
     )
     p.add_argument(
-        "--columns", type=parse_columns, default={}, metavar="OURS=THEIRS,...", help="what the table calls our columns"
+        "--columns", type=parse_columns, default={}, metavar="OURS=THEIRS,...", help="the table's names for our columns"
     )
     p.add_argument("--fake-is", default="", metavar="LABEL", help="the label that means fake (default: 1 or fake)")
     common.add_json(p, "the whole scorecard")
@@ -70,7 +70,7 @@ def parse_columns(text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in common.parse_names(text)]
     found = {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
     if not found or not all(ours and theirs for ours, theirs in found.items()) or len(found) < len(pairs):
-        raise argparse.ArgumentTypeError(f"'{text[:60]}' is no list such as score=pred,label=target")
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' is not a list such as score=pred,label=target")
     return found
 
 

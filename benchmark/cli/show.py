@@ -29,7 +29,7 @@ def add_parser(verbs: common.Verbs) -> None:
         "run", metavar="RUN|ROW", help="a run's folder, a test folder of it, an entry's .json, or a row's key"
     )
     p.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where a row is sought (default runs/)"
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where to look for a row (default runs/)"
     )
     p.add_argument("--all", action="store_true", help="every metric, every video that was dropped")
     common.add_json(p, "the scorecards")

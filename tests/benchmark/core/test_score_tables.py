@@ -251,7 +251,7 @@ def test_two_columns_of_one_name_are_refused():
 def test_what_is_given_as_columns_on_the_command_line_is_checked(capsys):
     for text in ("score", "score=", "=pred", "score=a,score=b"):
         assert bench("score t.csv", columns=text) == 2
-        assert "is no list such as score=pred,label=target" in capsys.readouterr().err
+        assert "is not a list such as score=pred,label=target" in capsys.readouterr().err
 
 
 def test_standard_input_and_output(monkeypatch, capsys):
