@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .benchmark.core.speeds import Speed
     from .benchmark.stages.pipeline_speed import PipelineTimer
     from .benchmark.stages.speed_measurement import Subject
+    from .detectors.runtimes import Way
     from .running import Settings
 
 
@@ -23,6 +24,8 @@ def measure_speed(
     backend: str = "",
     config: Path | str | None = None,
     settings: Settings = (),
+    runtime: str = "",
+    precision: str = "",
     device: str = "",
     threads: int | None = None,
     batch: int | None = None,
@@ -40,6 +43,7 @@ def measure_speed(
     Args:
         detectors: names, whose weights are then random; checkpoints; or folders of runs, whose weights are taken.
         backend, config, settings: see `run`; of detectors that are named.
+        runtime, precision: what runs torch's networks (or `all`), and in which precision; by default torch and fp32.
         device, threads: where torch scores, such as `cpu` or `cuda:1`, and with how many processor threads.
         batch: one batch size; by default those of 1 to 512, the best of which counts.
         seconds: about how long to time one detector without videos. Single images are timed 100 times at least.
@@ -50,14 +54,26 @@ def measure_speed(
     Raises:
         BenchError: no such detector, run, device or dataset, or one that can't be made here.
     """
-    from .benchmark.stages.speed import measure_subjects
+    from .benchmark.stages.speed import measure_ways
     from .benchmark.stages.speed_measurement import Measurement, make_effort
 
     reporter, effort = make_reporter(progress), make_effort(seconds)
     subjects = list(_list_subjects(detectors, backend, config, settings, reporter))
     timer = _make_timer(test, data, reporter, seconds) if videos else None
     how = Measurement(reporter, command, effort, device, threads, batch, again, timer)
-    return measure_subjects(subjects, Path(runs), how)
+    return measure_ways(subjects, _list_ways(runtime, precision), Path(runs), how)
+
+
+def _list_ways(runtime: str, precision: str) -> list[Way]:
+    from .benchmark.core.errors import BenchError
+    from .detectors.runtimes import RUNTIMES, parse_way
+
+    ways = [parse_way(one, precision) for one in (RUNTIMES if runtime == "all" else list_names(runtime) or ("",))]
+    if any(way.is_open for way in ways):
+        raise BenchError(
+            "auto is chosen for a run. To measure them all: --runtime all, or name one: " + ", ".join(RUNTIMES)
+        )
+    return ways
 
 
 def _list_subjects(

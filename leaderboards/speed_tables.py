@@ -39,7 +39,8 @@ def _make_grid(speeds: Sequence[Speed]) -> Grid:
 
 def _list_rates(speed: Speed) -> list[str]:
     best, size = speed.best, "x".join(map(str, speed.image))
-    name = f"{speed.detector} ({speed.backend})" if speed.backend != "any" else speed.detector
+    told = [part for part in dict.fromkeys((speed.backend, speed.runtime)) if part not in ("any", "python")]
+    name = speed.detector + (f" ({', '.join(told)})" if told else "")
     per_core = format_digits(best.per_core_s) if best.per_core_s else UNKNOWN
     return [name, size, f"{_format_rate(best)} ({best.batch})", per_core, *_format_latency(speed.latency)]
 

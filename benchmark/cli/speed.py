@@ -27,6 +27,9 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("names", nargs="+", metavar="NAME[,NAME]", help="a detector, a checkpoint, or a folder of runs")
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
     common.add_config(p)
+    ways = "torch (default), compile, onnxruntime, openvino, or all"
+    p.add_argument("--runtime", default="", metavar="NAME[,NAME]", help=f"what runs torch's networks: {ways}")
+    p.add_argument("--precision", default="", metavar="NAME", help="fp32 (default), tf32, bf16 or fp16")
     p.add_argument(
         "--device", default="", metavar="NAME", help="where torch scores: cpu, cuda, cuda:1 ... (cuda if any)"
     )
@@ -59,7 +62,8 @@ def speed(arguments: argparse.Namespace) -> int:
     from ..core.display import format_csv
     from ..core.storage import write_text
 
-    names = ("backend", "config", "device", "threads", "batch", "seconds", "test", "data", "again", "runs", "command")
+    names = ["backend", "config", "runtime", "precision", "device", "threads", "batch", "seconds"]
+    names += ["test", "data", "again", "runs", "command"]
     found = crossfake.measure_speed(
         arguments.names,
         **{name: getattr(arguments, name) for name in names},

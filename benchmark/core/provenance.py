@@ -22,6 +22,8 @@ PACKAGES = (
     "timm",
     "jax",
     "flax",
+    "onnxruntime",
+    "openvino",
     "numpy",
     "scipy",
     "pandas",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from ...detectors.runtimes import Way
 from ..core.cell_description import GIVEN_CHECKPOINT
 from ..core.checkpoints import read_header
 from ..core.errors import BenchError
@@ -18,6 +20,24 @@ from . import timing
 from .cells import Cell
 from .detectors import DetectorRequest, find_detector, load_resolved_settings
 from .speed_measurement import Measurement, Subject, measure
+
+
+def measure_ways(subjects: Sequence[Subject], ways: Sequence[Way], runs: Path, how: Measurement) -> list[Speed]:
+    """Measure each architecture by each runtime; where there are several, of those that can't run it is told why.
+
+    Raises:
+        BenchError: see `measure_subjects`; by the only runtime that is asked for.
+    """
+    found: list[Speed] = []
+    for subject in {subject.architecture: subject for subject in subjects}.values():
+        for way in ways:
+            try:
+                found += measure_subjects([subject], runs, replace(how, way=way))
+            except BenchError as error:
+                if len(ways) == 1:
+                    raise
+                how.reporter.say(f"{subject.entry.name} isn't measured by {way}: {error}")
+    return found
 
 
 def measure_subjects(subjects: Iterable[Subject], runs: Path, how: Measurement) -> list[Speed]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...detectors import create_from, get_cropper, load_from
 from ...detectors.common.options import list_options
+from ...detectors.runtimes import DEFAULT, Way, use_way
 from ..core.contracts import Compiles, Cropper, LoadsWeights, Scores, TakesRuntime
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
@@ -90,6 +91,7 @@ class Measurement:
     batch: int | None = None
     again: bool = False
     time_pipelines: TimePipelines | None = None
+    way: Way = DEFAULT
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -100,6 +102,7 @@ class Measurement:
     def host(self) -> str:
         """The machine and what was asked for, as far as it is known before any backend is imported."""
         asked = {"device": self.device, "threads": self.threads, "batch": self.batch}
+        asked |= {"by": str(self.way) if self.way != DEFAULT else ""}
         asked |= {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")}
         parts = [name_processor(), f"{available_cores()} cores", *(f"{k} {v}" for k, v in asked.items() if v)]
         return ", ".join(parts)
@@ -114,13 +117,14 @@ def measure(subject: Subject, how: Measurement) -> Speed:
     """Measure one detector in this process; see `Speed` for what comes out.
 
     Raises:
-        BenchError: it can't be made, moved to the device that is asked for, or doesn't score.
+        BenchError: it can't be made, moved to the device or run in the way that is asked for, or doesn't score.
     """
-    started, before = time.perf_counter(), read_rss()
+    started, began, before = time.perf_counter(), time.process_time(), read_rss()
     made = subject.make()
     backend = find_backend(made, subject.entry.backend)
     if how.device:
         move(made, how.device)
+    use_way(made, how.way)
     cropper = get_cropper(made, subject.entry)
     crop = np.asarray(cropper(make_test_faces()[0]))
     loaded = time.perf_counter()
@@ -128,8 +132,8 @@ def measure(subject: Subject, how: Measurement) -> Speed:
         device = find_device(made, backend)
         reset_peak()
         reset_device_peak(device)
-        clock = time.process_time if device.threads == 1 else time.perf_counter
-        timed = _time_scoring(made, crop, started + how.effort.seconds, how, clock)
+        clock, start = (time.process_time, began) if device.threads == 1 else (time.perf_counter, started)
+        timed = _time_scoring(made, crop, start + how.effort.seconds, how, clock)
         memory = Memory(rss_peak=read_peak(), rss_before=before, device_peak=read_device_peak(device, backend))
         videos = how.time_pipelines(made, cropper, subject.settings) if how.time_pipelines else {}
         told = _describe(subject, made, crop, backend, device)

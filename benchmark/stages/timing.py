@@ -68,25 +68,24 @@ def time_batches(
     seconds: float,
     sizes: Iterable[int] = BATCHES,
     clock: Clock = time.perf_counter,
-    wall: Clock = time.perf_counter,
 ) -> Iterator[BatchRate]:
     """Time batches of copies of a crop (H, W, 3), each larger than the one before.
 
-    It ends where two in a row gain nothing, where the next would pass the `deadline` of the wall clock, or where there
+    It ends where two in a row gain nothing, where the next would pass the `deadline` of the clock, or where there
     is no memory for it. Each size is called once before it is timed, and then for `seconds`, or LEAST_RUNS times.
     """
     best, idle, last, warming = 0.0, 0, 0.0, 0.0
     for size in sizes:
-        started = wall()
+        started = clock()
         if best and started + warming + 2 * last * LEAST_RUNS > deadline:
             return
         frames = np.repeat(crop[None], size, axis=0)
         try:
             score(frames)
-            warm, own = wall(), time.process_time()
+            warm, own = clock(), time.process_time()
             taken = time_calls(partial(score, frames), LEAST_RUNS, seconds, clock=clock)
             own = time.process_time() - own
-            warming, last = warm - started, (wall() - warm) / len(taken)
+            warming, last = warm - started, (clock() - warm) / len(taken)
         except (MemoryError, RuntimeError) as error:
             if not best or not _is_out_of_memory(error):
                 raise

@@ -46,6 +46,8 @@ def test_a_detector_is_measured_from_image_to_video(tiny_world, tmp_path, capsys
         ("speed meso4 --test ff++,dfd", "the videos of one dataset are scored"),
         (f"speed {TOY} --no-videos --device cuda", "decides itself where it scores"),
         (f"speed {TOY} --no-videos --threads 2", "--threads: python decides itself"),
+        ("speed meso4 --no-videos --runtime openvin", "Did you mean 'openvino'?"),
+        ("speed meso4 --no-videos --runtime auto", "To measure them all: --runtime all"),
         ("speed .", "no scorecards below ."),
     ],
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.registry import detectors
 from crossfake.benchmark.core.settings import FaceSettings, Settings
 from crossfake.benchmark.core.speeds import read_speeds
 from crossfake.benchmark.stages import speed as stage
@@ -15,6 +16,7 @@ from crossfake.benchmark.stages.devices import find_backend, find_device, move, 
 from crossfake.benchmark.stages.speed_measurement import Measurement, Subject, measure
 from crossfake.benchmark.stages.timing import Effort
 from crossfake.detectors.common.in_memory import make_entry
+from crossfake.detectors.runtimes import Way
 
 SETTINGS = Settings(faces=FaceSettings(finder="mediapipe"))
 
@@ -121,8 +123,6 @@ def test_other_options_are_another_architecture_and_other_weights_are_not(tmp_pa
 
 def test_a_network_of_torch_is_counted_and_has_as_many_threads_as_are_asked_for(how):
     torch = pytest.importorskip("torch", reason="needs torch")
-    from crossfake.benchmark.core.registry import detectors
-
     entry = detectors.find("meso4", "torch")
     subject = Subject(entry, Settings(options={"input_size": 32}, faces=FaceSettings(finder="mediapipe")))
     before = torch.get_num_threads()
@@ -134,6 +134,32 @@ def test_a_network_of_torch_is_counted_and_has_as_many_threads_as_are_asked_for(
     assert found.flops > found.activations > 0
     with pytest.raises(BenchError, match=r"no device cuda:99 here .* There are: cpu"):
         measure(subject, replace(how, device="cuda:99"))
+
+
+def test_each_runtime_is_measured_and_told_why_it_can_not(how, tmp_path, capsys):
+    how = replace(how, reporter=Reporter(), batch=2)
+    made = subject_of(Counting())
+    (found,) = stage.measure_ways([made, made], [Way(), Way("openvino")], tmp_path, how)
+    assert found.runtime == "python"
+    said = capsys.readouterr().out
+    assert "local/Counting isn't measured by openvino fp32: --runtime openvino" in said
+    assert "Counting runs its network itself" in said
+    with pytest.raises(BenchError, match="Counting runs its network itself"):
+        stage.measure_ways([made], [Way("openvino")], tmp_path, how)
+
+
+def test_the_same_network_by_another_runtime_is_another_speed(how, tmp_path):
+    pytest.importorskip("torch", reason="needs torch")
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    entry = detectors.find("meso4", "torch")
+    subject = Subject(entry, Settings(options={"input_size": 32}, faces=FaceSettings(finder="mediapipe")))
+    how = replace(how, batch=2, threads=1)
+    usual, other = stage.measure_ways([subject], [Way(), Way("onnxruntime")], tmp_path, how)
+    assert (usual.runtime, other.runtime) == ("torch", "onnxruntime")
+    assert usual.condition == other.condition  # So that they can be compared.
+    assert (usual.flops, usual.params) == (other.flops, other.params)
+    assert other.compile_s > 0
+    assert stage.measure_ways([subject], [Way("onnxruntime")], tmp_path, how) == [other]
 
 
 def test_what_decides_itself_takes_neither_device_nor_threads():

@@ -48,7 +48,7 @@ def test_a_rate_is_the_median_runs_and_its_spread_the_middle_half():
 
 def test_batches_grow_until_two_in_a_row_gain_nothing():
     clock = Clock(lambda n: 1.0 + n / 4 if n <= 8 else n / 2)  # 0.8, 1.3, 2, 2.7, and then 2 images a second.
-    found = list(timing.time_batches(clock.score, CROP, 1e9, 0.0, clock=clock, wall=clock))
+    found = list(timing.time_batches(clock.score, CROP, 1e9, 0.0, clock=clock))
     assert [rate.batch for rate in found] == [1, 2, 4, 8, 16, 32]
     best = max(found, key=lambda rate: rate.value)
     assert (best.batch, best.value, best.runs) == (8, pytest.approx(8 / 3), timing.LEAST_RUNS)
@@ -57,11 +57,11 @@ def test_batches_grow_until_two_in_a_row_gain_nothing():
 
 def test_batches_end_before_the_deadline_but_there_is_always_one():
     clock = Clock(lambda n: 1.0)  # Twice as many images cost no more: it would go on to 512.
-    found = list(timing.time_batches(clock.score, CROP, 20.0, 0.0, clock=clock, wall=clock))
+    found = list(timing.time_batches(clock.score, CROP, 20.0, 0.0, clock=clock))
     assert [rate.batch for rate in found] == [1, 2]
     assert clock.now <= 20
-    assert len(list(timing.time_batches(clock.score, CROP, 0.0, 0.0, clock=clock, wall=clock))) == 1
-    assert [r.batch for r in timing.time_batches(clock.score, CROP, 0.0, 0.0, (64,), clock=clock, wall=clock)] == [64]
+    assert len(list(timing.time_batches(clock.score, CROP, 0.0, 0.0, clock=clock))) == 1
+    assert [r.batch for r in timing.time_batches(clock.score, CROP, 0.0, 0.0, (64,), clock=clock)] == [64]
 
 
 def test_a_batch_that_there_is_no_memory_for_is_the_end_and_no_error():
@@ -71,10 +71,10 @@ def test_a_batch_that_there_is_no_memory_for_is_the_end_and_no_error():
         return 1.0
 
     clock = Clock(cost)
-    found = list(timing.time_batches(clock.score, CROP, 1e9, 0.0, clock=clock, wall=clock))
+    found = list(timing.time_batches(clock.score, CROP, 1e9, 0.0, clock=clock))
     assert [rate.batch for rate in found] == [1, 2, 4]
     with pytest.raises(RuntimeError, match="out of memory"):
-        list(timing.time_batches(clock.score, CROP, 1e9, 0.0, (8,), clock=clock, wall=clock))
+        list(timing.time_batches(clock.score, CROP, 1e9, 0.0, (8,), clock=clock))
 
 
 def test_other_errors_of_a_batch_are_not_hidden():
