@@ -40,7 +40,7 @@ from crossfake.datasets.faces.face_store import encode, write_shard
 from hypothesis import settings
 
 # No deadline: machines that are busy with other work are slow now and then.
-settings.register_profile("crossfake", deadline=None, max_examples=30)
+settings.register_profile("crossfake", deadline=None, max_examples=20)
 settings.register_profile("thorough", deadline=None, max_examples=300)  # make test-slow
 settings.load_profile("crossfake")
 

@@ -28,10 +28,10 @@ def written(page: str, folder: Path) -> Path:
     return folder
 
 
-def installed(project: Path, site: Path) -> Path:
-    """Install a project into a folder of its own, without the network."""
+def installed(site: Path, *projects: Path) -> Path:
+    """Install projects into a folder of its own, without the network."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, "--target", str(site), str(project)], check=True, capture_output=True)
+    subprocess.run([*pip, "--target", str(site), *map(str, projects)], check=True, capture_output=True)
     return site
 
 
@@ -93,41 +93,31 @@ def test_the_detector_in_a_file_runs(tiny_world, tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1
 
 
-def test_the_detector_in_a_package_is_installed_listed_checked_and_run(packaging, tiny_world, tmp_path):
-    site = installed(written("your_detector.md", tmp_path / "own"), tmp_path / "site")
-    listed, checked, larger, ran = bench_with(
-        site,
+def test_the_dataset_in_a_file_runs(clips, tmp_path, capsys):
+    assert bench("check", f"{written('your_dataset.md', tmp_path / 'own')}/clips.py:Clips", data=clips) == 0
+    assert "local/clips keeps its contract" in capsys.readouterr().out
+
+
+def test_both_in_packages_are_installed_listed_checked_and_run(packaging, tiny_world, clips, tmp_path):
+    own = [written(f"your_{what}.md", tmp_path / what) for what in ("detector", "dataset")]
+    toy = f"{Path(__file__).parent / 'benchmark' / 'toy.py'}:Brightness"
+    quick = "--set score.draws=10 --workers 0 --runs"
+    detectors, checked, larger, ran, datasets, _, ran_on_clips = bench_with(
+        installed(tmp_path / "site", *own),
         tmp_path,
         words("list detectors"),
         words("check contrast"),
         words("check contrast --set options.size=96"),
-        words(
-            "run --detector contrast --train ff++ --test celebdf --runs runs --set score.draws=10 --workers 0",
-            data=tiny_world,
-        ),
+        words(f"run --detector contrast --train ff++ --test celebdf {quick} contrast", data=tiny_world),
+        words("list datasets"),
+        words("check clips", data=clips),
+        words(f"run --train clips --test clips {quick} clips", detector=toy, data=clips),
     )
-    assert "Smooth faces are fake" in listed
+    assert "Smooth faces are fake" in detectors
     assert "uint8 (5, 64, 64, 3)" in checked  # the card's option, not the class's default
     assert "1 arrays, same scores" in checked
     assert "uint8 (5, 96, 96, 3)" in larger
     assert "contrast" in ran
-    assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1
-
-
-def test_the_dataset_in_a_file_and_in_a_package(packaging, clips, tmp_path, capsys):
-    folder = written("your_dataset.md", tmp_path / "own")
-    assert bench("check", f"{folder}/clips.py:Clips", data=clips) == 0
-    assert "local/clips keeps its contract" in capsys.readouterr().out
-    site = installed(folder, tmp_path / "site")
-    toy = f"{Path(__file__).parent / 'benchmark' / 'toy.py'}:Brightness"
-    asked = "run --train clips --test clips --runs runs --set score.draws=10 --workers 0"
-    listed, _, ran = bench_with(
-        site,
-        tmp_path,
-        words("list datasets"),
-        words("check clips", data=clips),
-        words(asked, detector=toy, data=clips),
-    )
-    assert "Clips (example)" in listed
-    assert "clips" in ran
-    assert len(list((tmp_path / "runs").rglob("scorecard.json"))) == 1
+    assert "Clips (example)" in datasets
+    assert "clips" in ran_on_clips
+    assert [len(list((tmp_path / runs).rglob("scorecard.json"))) for runs in ("contrast", "clips")] == [1, 1]

@@ -33,7 +33,7 @@ def write(root, files):
     return root
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_celebdf_never_trains_on_what_it_tests(tmp_path, data):
     tested = data.draw(st.sets(st.sampled_from(LISTED), min_size=1))

@@ -121,7 +121,7 @@ CELLS = st.sampled_from(
 ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=6), max_size=5)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["path,label", "path,label,split", "path,label,video,frame", "label;path", "path\tlabel\tsource"]),
     ROWS,
@@ -138,7 +138,7 @@ def test_any_table_is_read_or_refused_in_one_line(tmp_path, header, rows, junk, 
     assert all(v.label in (0, 1) and v.split in ("train", "val", "test") for v in videos)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
         st.sampled_from([None, True, 0, 1.5, "", "a.mp4", "../x", "REAL", "fake", "train", 10**400]),

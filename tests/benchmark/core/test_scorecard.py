@@ -63,7 +63,7 @@ SCORECARDS = st.builds(
 
 
 @given(SCORECARDS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_card_comes_back_as_it_was_written(card):
     content = json.loads(json.dumps(card.to_json(), allow_nan=False))
     again = ScoreCard.model_validate(content)

@@ -10,7 +10,7 @@ import pytest
 from crossfake.benchmark.stats.carried import RATES, fix_thresholds, measure_carried
 from crossfake.benchmark.stats.influence import Samples
 from crossfake.benchmark.stats.people import find_people, number_apart
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -23,7 +23,6 @@ def source_of(reals: np.ndarray) -> Samples:
     return apart(np.append(np.zeros(len(reals), int), 1), np.append(reals, reals.max() + 1))
 
 
-@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(10, 400), st.integers(0, 3))
 def test_a_threshold_calls_no_more_reals_fake_than_asked(seed, n, digits):
     reals = np.round(np.random.default_rng(seed).random(n), digits)  # Ties, and all alike.

@@ -22,7 +22,7 @@ from crossfake.benchmark.stats.intervals import (
 )
 from crossfake.benchmark.stats.people import People, find_people, number_apart
 from crossfake.benchmark.stats.rankings import measure_ranking
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import beta, t
 
@@ -91,7 +91,6 @@ SHAPES = st.integers(2, 12).flatmap(
 
 
 @given(SHAPES)
-@settings(max_examples=40, deadline=None)
 def test_ends_of_a_share_never_move_against_the_mistakes(shape):
     sizes, random = shape
     people = number_apart(np.repeat(np.arange(len(sizes)), sizes))
@@ -109,7 +108,6 @@ def test_ends_of_a_share_never_move_against_the_mistakes(shape):
 
 
 @given(SHAPES, st.sampled_from([0, 1]), st.integers(2, 30))
-@settings(max_examples=40, deadline=None)
 @example(([13] * 12, __import__("random").Random(0)), 0, 30)
 def test_ends_of_an_auc_never_move_against_the_mistakes(shape, which, others):
     """A mistake is a video on the wrong side of the whole other class."""

@@ -137,7 +137,6 @@ def test_cllr_is_1_for_what_tells_nothing_and_near_0_for_what_is_sure_and_right(
     assert set(measure_balanced_calibration(apart(label, label * 1.0), None, 0)) == {"balanced_brier"}
 
 
-@settings(max_examples=60)
 @given(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.001, 0.1))
 def test_precision_follows_from_both_rates(fpr, tpr, prevalence):
     rates = [Estimate(r, max(r - 0.05, 0), min(r + 0.05, 1), 100) for r in (fpr, tpr)]

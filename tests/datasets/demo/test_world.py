@@ -55,31 +55,23 @@ def test_another_seed_gives_other_people(tiny, tmp_path):
 
 
 def test_a_broken_off_world_is_completed_to_the_byte_whatever_the_number_of_processes(tiny, tmp_path):
-    out, seen = tmp_path / "world", []
-
     def breaks_off(done: int, total: int) -> None:
-        seen.append((done, total))
-        if done >= 20:
+        if done >= 2:
             raise KeyboardInterrupt
 
+    out = tmp_path / "world"
     with pytest.raises(KeyboardInterrupt):
         render_world(out, "tiny", progress=breaks_off)
     assert find_world(out) is None
-    written = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
-    assert 20 <= len(written) < seen[0][1]
+    written = {path.relative_to(out) for path in out.rglob("*.mp4")}
+    videos = sorted(path.relative_to(tiny) for path in tiny.rglob("*.mp4"))
+    assert 2 <= len(written) < len(videos)
+    for video in {*videos} - {*videos[::7]} - written:  # As if it had come farther.
+        (out / video).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tiny / video, out / video)
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
     with WorkerPool(2) as pool:
         render_world(out, "tiny", pool=pool)
-    assert contents(out) == contents(tiny)
-    assert {path: path.stat().st_mtime_ns for path in written} == written
-
-
-def test_missing_files_are_made_anew_and_others_kept(tiny, tmp_path):
-    out = Path(shutil.copytree(tiny, tmp_path / "copy"))
-    videos = sorted(out.rglob("*.mp4"))
-    for path in [out / MARKER, *videos[::7]]:
-        path.unlink()
-    kept = {path: path.stat().st_mtime_ns for path in videos if path.exists()}
-    render_world(out, "tiny")
     assert contents(out) == contents(tiny)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 

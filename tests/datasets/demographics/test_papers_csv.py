@@ -141,7 +141,7 @@ def test_a_video_of_an_undefined_group_is_exported_to_no_list():
     assert _make_flags(video, EIGHT) == "no gender"
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(codes=st.lists(st.integers(0, 7), min_size=1, max_size=12), named=st.booleans())
 def test_every_table_reads_back(tmp_path, codes, named):
     lines = [HEADER] * named + [row(code, number) for number, code in enumerate(codes)]
