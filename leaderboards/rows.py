@@ -276,8 +276,19 @@ def _find_standings(
     whole = [(i, row) for i, row in whole if not any(row.results[t].contaminated for t in tests)]
     compared = [columns[t] for t in tests] if columns.keys() >= {*tests} else []
     found = find_standings(compared, [i for i, _ in whole])
-    standings = [found.get(i) or average_counted([bounds[row.key, t] for t in tests]) for i, row in whole]
+    standings = [
+        found.get(i) or average_counted([bounds[row.key, t] for t in tests], _explain_lack(row, i, tests, columns))
+        for i, row in whole
+    ]
     return [(row, _show_one_interval(row, tests, one)) for (_, row), one in zip(whole, standings, strict=True)]
+
+
+def _explain_lack(row: Row, number: int, tests: Sequence[str], columns: Mapping[str, Column]) -> str:
+    """Say on which test sets a row can't be compared: where it has no interval, or else has lost its predictions."""
+    if few := [t for t in tests if any(c.video.auc.lo is None for c in row.results[t].done)]:
+        return f"too few videos of {', '.join(few)}"
+    lost = [t for t in tests if t not in columns or number not in columns[t].rows]
+    return f"no predictions on {', '.join(lost)}"
 
 
 def _show_one_interval(row: Row, tests: Sequence[str], standing: Standing) -> Standing:

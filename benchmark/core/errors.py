@@ -16,6 +16,11 @@ def describe_rows(numbers: Sequence[int], first: str) -> str:
     return f"in row{'s' * several} {named}. Mend or remove {'them' if several else 'it'} (row 1 is {first})"
 
 
+def add_article(noun: str) -> str:
+    """Return a noun after the article that it takes: "a method", "an identity"."""
+    return f"{'an' if noun[:1] in tuple('aeiou') else 'a'} {noun}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the closest known name, or the empty string."""
     by_folded = {k.casefold(): k for k in known}

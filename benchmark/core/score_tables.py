@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype, is_numeric_dtype, is_object_dtype
 
-from .errors import BenchError, describe_rows, make_unknown_error, require_known
+from .errors import BenchError, add_article, describe_rows, make_unknown_error, require_known
 from .readers import normalise_id, shorten, shorten_value
 from .readers.labels import LABELS
 from .types import FAKE, REAL
@@ -342,7 +342,8 @@ def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], tab
     known = pd.Series(texts != "", index=table.index).groupby(keys, dropna=False)
     gaps = (texts == "") & known.transform("any").to_numpy()
     if gaps.any():
-        raise BenchError(f"{table_name}: a {part} that the video's other frames have is missing {_describe_rows(gaps)}")
+        what = f"{add_article(part)} that the video's other frames have"
+        raise BenchError(f"{table_name}: {what} is missing {_describe_rows(gaps)}")
 
 
 def _number_rows(*codes: NDArray[np.intp]) -> NDArray[np.int64]:

@@ -258,10 +258,10 @@ def find_standings(columns: Sequence[Column], rows: Sequence[int], draws: int = 
     }
 
 
-def average_counted(bounds: Sequence[Bounds]) -> Standing:
-    """Return the mean of a row that can't be compared with others, since it has no predictions, or too few videos."""
+def average_counted(bounds: Sequence[Bounds], reason: str) -> Standing:
+    """Return the mean of a row that can't be compared with others, and why it has no interval."""
     mean = sum(b.counted for b in bounds) / len(bounds)
-    return Standing(Estimate(mean, None, None, len(bounds), "no interval: no predictions, or too few videos"))
+    return Standing(Estimate(mean, None, None, len(bounds), f"no interval: {reason}"))
 
 
 def _find_rank(contest: Contest, row: int) -> Estimate:

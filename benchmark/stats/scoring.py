@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..core.errors import BenchError
+from ..core.errors import BenchError, add_article
 from ..core.migrations import SCHEMA_VERSION
 from ..core.predictions import PredictionsMetadata, name_table, read_score_table
 from ..core.score_tables import HINT, OURS, REQUIRED, TableForm, is_nested
@@ -130,10 +130,13 @@ def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
         ("a frame that was there before", frames.duplicated(["video", "frame"]).to_numpy()),
         ("a logit that is no finite number", ~np.isfinite(logit)),
         *(
-            (f"a {c} that differs from the video's other frames", find_contradictions(named, c))
+            (f"{add_article(c)} that differs from the video's other frames", find_contradictions(named, c))
             for c in attribute_columns(named)
         ),
-        *((f"a {c} that differs from the video's other frames", bad) for c, bad in _find_unlike_frames(frames)),
+        *(
+            (f"{add_article(c)} that differs from the video's other frames", bad)
+            for c, bad in _find_unlike_frames(frames)
+        ),
     ):
         if bad.any():
             raise BenchError(f"{table_name}: {what} {describe_data_rows(bad)}")

@@ -31,7 +31,7 @@ def test_the_matrix_and_the_tables_below_it_hold_every_number(make, make_speed):
     ]
     assert cells(text, "meso4") == [
         *("meso4", "torch", "ff++:c23", "source val", "0", "0.900 [0.850, 0.950]", "0.750 [0.700, 0.800]"),
-        *("0.677 (no interval: no predictions, or too few videos)", "", ""),
+        *("0.677 (no interval: no predictions on celebdf)", "", ""),
         *("100", "0.03", "2.5", "rrr"),
     ]
     assert cells(text, "detector", "### celebdf") == md.DETAILS

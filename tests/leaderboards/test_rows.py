@@ -209,6 +209,17 @@ def test_a_row_tells_where_its_weights_come_from(make):
     )
 
 
+def test_a_mean_without_interval_says_which_test_sets_lack_what(make):
+    few = {"metrics": {"video.auc": Estimate(0.8, None, None, 4, "too few videos for an interval")}}
+    told = {
+        "no interval: too few videos of dfd": [make("celebdf"), make("dfd", **few)],
+        "no interval: no predictions on celebdf, dfd": [make("celebdf"), make("dfd")],
+    }
+    for note, cards in told.items():
+        (table,) = make_tables(cards)
+        assert [standing.mean.note for standing in table.standings.values()] == [note]
+
+
 def test_the_mean_over_one_test_set_has_the_interval_that_stands_there(runs):
     (table,) = make_tables(card for card in load_cards(runs) if card.status == "done")
     means = {

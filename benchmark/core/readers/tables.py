@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DELIMITERS = (",", ";", "\t", "|")
 MOST_COLUMNS, MOST_ROWS_A_BYTE = 10_000, 100
-PARQUET_SUFFIXES = (".parquet", ".pq")
+PARQUET_SUFFIXES, PARQUET_START = (".parquet", ".pq"), b"PAR1"
 
 
 class CsvText(NamedTuple):
@@ -51,7 +51,10 @@ def open_csv(path: Path, known: Collection[str] = (), content: bytes | None = No
     Raises:
         BenchError: it can't be read, is no text, is empty, or has a column twice.
     """
-    text = decode_text(read_bytes(path) if content is None else content, str(path))
+    content = read_bytes(path) if content is None else content
+    if content.startswith(PARQUET_START):
+        raise BenchError(f"{path} holds a parquet file, not a CSV. Give the path of a file named .parquet")
+    text = decode_text(content, str(path))
     first = text.lstrip("\r\n").partition("\n")[0].partition("\r")[0]
     if not first.strip():
         raise BenchError(f"{path} is empty: expected a table with a header")

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import bench
+from command_line import bench, read_mistake
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import PredictionsMetadata, read_score_table, write_predictions
 from crossfake.benchmark.core.score_tables import NO_FRAMES, OURS, TableForm, conform_table, parse_labels
@@ -91,9 +91,9 @@ def test_a_method_or_dataset_that_is_missing_in_a_videos_frames_is_refused(chang
 
 
 def test_people_and_methods_that_differ_within_a_video_are_refused():
-    for column in ("identity", "method", "dataset"):
+    for article, column in (("an", "identity"), ("a", "method"), ("a", "dataset")):
         table = base().assign(**{column: ["a", "a", "b"] * 12})
-        with pytest.raises(BenchError, match=f"a {column} that differs from the video's other frames"):
+        with pytest.raises(BenchError, match=f"t: {article} {column} that differs from the video's other frames"):
             check_predictions(table, "t")
 
 
@@ -266,6 +266,20 @@ def test_standard_input_and_output(monkeypatch, capsys):
     assert "standard input, which holds one table" in capsys.readouterr().err
 
 
+def test_parquet_where_a_csv_is_expected_is_told(monkeypatch, tmp_path, capsys):
+    base().to_parquet(tmp_path / "t.parquet")
+    content = (tmp_path / "t.parquet").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert bench("score -") == 2
+    told = read_mistake(capsys)
+    assert (
+        told == "bench: error: standard input holds a parquet file, not a CSV. Give the path of a file named .parquet"
+    )
+    (tmp_path / "t.csv").write_bytes(content)
+    assert bench("score", tmp_path / "t.csv") == 2
+    assert "t.csv holds a parquet file, not a CSV" in read_mistake(capsys)
+
+
 @pytest.mark.parametrize(
     "column",
     ["fps", "Width", "frame_count", "n_frames", "index", "Unnamed: 0", "fold", "file path", "video_id", "pred", "bbox"],
@@ -359,7 +373,7 @@ rows = st.lists(
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW, phases=[Phase.generate])
+@settings(suppress_health_check=SLOW, phases=[Phase.generate])
 @given(rows, st.sampled_from([",", ";", "\t"]), st.booleans())
 def test_any_table_is_scored_or_refused_in_a_line(tmp_path, content, mark, binary):
     names = ["video", "frame", "label", "score", "method", "dataset"]
@@ -371,7 +385,7 @@ def test_any_table_is_scored_or_refused_in_a_line(tmp_path, content, mark, binar
     assert videos is None or (0 < len(videos) <= len(table) and videos["video"].is_unique)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW, phases=[Phase.generate])
+@settings(suppress_health_check=SLOW, phases=[Phase.generate])
 @given(st.binary(max_size=200) | st.text(alphabet="video,frlabscoe01.\n;\t\"' é", max_size=200).map(str.encode))
 def test_any_bytes_are_a_table_or_refused_in_a_line(tmp_path, content):
     for name in ("t.csv", "t.parquet"):

@@ -106,8 +106,9 @@ def test_a_row_that_lacks_a_test_set_does_not_stand_and_one_alone_has_no_rank():
     assert (found[0].rank.lo, found[0].rank.note) == (None, "no other row to compare with")
     assert found[0].wins.value is None
     assert find_standings([], [0]) == {}
-    alone = average_counted([Bounds(0.7, 0.8, 0.9), Bounds(0.5, 0.6, 0.9)])
+    alone = average_counted([Bounds(0.7, 0.8, 0.9), Bounds(0.5, 0.6, 0.9)], "too few videos")
     assert (alone.mean.value, alone.mean.lo, alone.rank) == (pytest.approx(0.7), None, None)
+    assert alone.mean.note == "no interval: too few videos"
 
 
 def test_seeds_of_a_row_widen_its_interval_and_hide_differences():
