@@ -90,6 +90,7 @@ def run(
     workers: int | None = None,
     batch_size: int = 32,
     engine: str = "inline",
+    part: str = "",
     speed: bool = True,
     progress: bool | Reporter = True,
     command: str = "",
@@ -104,7 +105,7 @@ def run(
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
         checkpoint, limit: take these weights instead of training; at most so many reals and fakes of each split.
         exclude: a text file with the id or path of a video a line: these take no part, which rows say.
-        runs, engine: where runs are kept, and where cells run.
+        runs, engine, part: where runs are kept, where cells run, and which: `2/8` for the second of eight parts.
         workers, batch_size: processes that prepare data, by default the cores; images scored at once.
         speed: whether to measure for 20 s, once a machine, how fast a detector is.
         progress, command: whether (or to which reporter) to tell what goes on; what to record as having made this.
@@ -113,7 +114,7 @@ def run(
         BenchError: something asked for is wrong. A cell that fails costs no other: see `Results.failures`.
     """
     asked = _make_request(
-        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val
+        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
     )
     return _run_asked(asked, data, workers, batch_size, speed, make_reporter(progress), command)
 
@@ -155,6 +156,7 @@ def plan(
     exclude: Path | str | None = None,
     runs: Path | str = "runs",
     engine: str = "inline",
+    part: str = "",
     progress: bool | Reporter = True,
 ) -> Plan:
     """Check all that `run` would check, and return what it would do; a demo world that isn't there has no cells yet.
@@ -163,7 +165,7 @@ def plan(
         BenchError: something asked for is wrong.
     """
     asked = _make_request(
-        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val
+        detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
     )
     with make_pool(0) as pool:
         return Plan(_make_plan(asked, data, make_reporter(progress), pool, render=False))
@@ -260,8 +262,10 @@ def _make_request(
     engine: str,
     exclude: Path | str | None,
     val: str = "",
+    part: str = "",
 ) -> Request:
     from .benchmark.core.errors import BenchError
+    from .benchmark.core.parts import parse_part
     from .benchmark.stages.plan import Request
     from .benchmark.stages.sources import name_place
 
@@ -284,6 +288,7 @@ def _make_request(
         engine,
         Path(exclude) if exclude else None,
         val,
+        parse_part(part) if part else None,
     )
 
 

@@ -30,6 +30,7 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_run(p)
+    common.add_part(p, "every N-th training, from the I-th on: one line for an array of jobs (docs/scaling.md)")
     common.add_no_speed(p)
     p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop")
 
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..core.typed_commands import remember_command
 
-    asked = common.make_run_request(arguments)
+    asked = common.make_run_request(arguments) | {"part": arguments.part}
     if arguments.dry_run:
         return show_plan(
             crossfake.plan(test=arguments.test, **asked, progress=common.make_reporter(arguments)), arguments.data

@@ -197,6 +197,10 @@ def write_json(path: Path, content: object) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+class HeldElsewhereError(BenchError):
+    """Somebody else is at work on what a lock guards."""
+
+
 @contextmanager
 def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold an inter-process lock named after `path`; the system frees it when its holder is killed.
@@ -204,7 +208,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
     Who has to wait is told, on stderr, for whom and since when.
 
     Raises:
-        BenchError: somebody else holds it, and this isn't to `wait`.
+        HeldElsewhereError: somebody else holds it, and this isn't to `wait`.
     """
     from filelock import FileLock, Timeout
 
@@ -217,7 +221,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
         except Timeout:
             told = f"{path}, which {_describe_holder(note)} is at work on"
             if not wait:
-                raise BenchError(f"left alone: {told}. Try again when that has ended") from None
+                raise HeldElsewhereError(f"left alone: {told}. Try again when that has ended") from None
             say(f"waiting for {told}", aside=True)
             lock.acquire()
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ..core.cell_description import GIVEN_CHECKPOINT, NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
 from ..core.checkpoints import CheckpointHeader, TrainedOn, read_header
+from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash, hash_key
+from ..core.parts import Part
 from ..core.registry import Entry
 from ..core.settings import Settings
 from ..core.storage import strip_separators
@@ -163,6 +166,29 @@ class Cell:
         if not self.train and self.trained_on.get("world") == "demo" and not self.test.home_root.demo:
             return "demo world, tested on other data"
         return join_protocols((self.train or self.test).home_root, self.test.home_root)
+
+
+def group_cells(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Return the cells of each training together, in the order in which these come: what machines share out."""
+    groups: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.entry.name, cell.entry.target, cell.seed), []).append(cell)
+    return list(groups.values())
+
+
+def take_part(cells: list[Cell], part: Part | None) -> list[Cell]:
+    """Return every so manieth group of the cells.
+
+    Raises:
+        BenchError: there are fewer groups than parts.
+    """
+    if not part:
+        return cells
+    groups = group_cells(cells)
+    if part.number > len(groups):
+        told = f"this plan has {len(groups)} trainings, so that --part {part.number}/{part.parts} has nothing to do"
+        raise BenchError(f"{told}. The last part that has: {len(groups)}/{part.parts}")
+    return [cell for group in part.take(groups) for cell in group]
 
 
 def _make_safe(name: str) -> str:

@@ -10,6 +10,7 @@ from ..core.contracts import ChecksTraining, InspectsTrainingSet
 from ..core.display import say_once
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash
+from ..core.parts import Part
 from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
@@ -17,7 +18,7 @@ from ..core.scorecard import ScoreCard, read_card
 from ..core.storage import SCORECARD
 from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
-from .cells import Cell
+from .cells import Cell, take_part
 from .detectors import load_resolved_settings, refuse_weightless
 from .exclude_list import check_excluded, read_exclude_list
 from .sources import Data, DataRoots, DataSource, find_root, open_source
@@ -45,6 +46,7 @@ class Request:
     engine: str = "inline"
     exclude: Path | None = None
     val: str = ""
+    part: Part | None = None
 
     def list_datasets(self) -> list[str]:
         """Return the names of all datasets asked for, each once."""
@@ -125,6 +127,7 @@ def make_plan(
         check_excluded(request.exclude, excluded, sources.values(), reporter)
     cells = make_cells(request, entries, sources)
     check_data(cells, tests)
+    cells = take_part(cells, request.part)
     check_detectors([c for c in cells if read_finished(c) is None])
     return cells
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,7 +24,16 @@ from ..core.predictions import PartialPredictions, PredictionsMetadata, has_pred
 from ..core.progress import Reporter
 from ..core.provenance import Provenance, collect_provenance, describe_time
 from ..core.scorecard import Card, Failure, ScoreCard, Scoring
-from ..core.storage import CHECKPOINT, FAILURE, PREDICTIONS, SCORECARD, hold_lock, write_json, write_text
+from ..core.storage import (
+    CHECKPOINT,
+    FAILURE,
+    PREDICTIONS,
+    SCORECARD,
+    HeldElsewhereError,
+    hold_lock,
+    write_json,
+    write_text,
+)
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.operating_points import FittedPoint, fit_operating_point
 from ..stats.scoring import make_scorecard
@@ -69,9 +78,11 @@ class RunOptions:
         return self._provenance.model_copy(update={"time": describe_time()})
 
 
-def run(cells: list[Cell], options: RunOptions) -> Iterator[Card]:
-    """Run every cell and yield its scorecard; one that fails is recorded and yields its failure."""
-    return ENGINES[options.engine](partial(_run_numbered, cells=cells, options=options, pace=_Pace()), cells)
+def run(cells: list[Cell], options: RunOptions) -> list[Card]:
+    """Run every cell and return the scorecards; of one that fails, which is recorded, its failure."""
+    run_one = partial(_run_numbered, cells=cells, options=options, pace=_Pace())
+    found = dict(ENGINES[options.engine](run_one, cells))
+    return [found[cell] for cell in cells]
 
 
 @dataclass
@@ -97,21 +108,25 @@ class _Pace:
         return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
 
 
-def _run_numbered(cell: Cell, cells: list[Cell], options: RunOptions, pace: _Pace) -> Card:
-    """Run a cell, and say which of how many it is."""
+def _run_numbered(cell: Cell, *, cells: list[Cell], options: RunOptions, pace: _Pace, wait: bool) -> Card:
+    """Run a cell, and say which of how many it is; `wait`: also if another command is at work on it."""
     number, started = cells.index(cell), time.monotonic()
     if len(cells) > 1:
         options.reporter.say(f"cell {number + 1} of {len(cells)}{pace.tell(cells[number:])}")
     if (done := read_finished(cell)) is not None:
         options.reporter.say(f"{cell.title}: reused")
         return done
-    card = run_cell(cell, options)
+    card = run_cell(cell, options, wait)
     pace.add(cell, time.monotonic() - started)
     return card
 
 
-def run_cell(cell: Cell, options: RunOptions) -> Card:
-    """Walk one cell through prepare, train, predict and score; what a stage left already is reused."""
+def run_cell(cell: Cell, options: RunOptions, wait: bool = True) -> Card:
+    """Walk one cell through prepare, train, predict and score; what a stage left already is reused.
+
+    Raises:
+        HeldElsewhereError: another command is at work on it, and this isn't to `wait`.
+    """
     options.reporter.log = cell.folder / "log.txt"
     try:
         if cell.folder in options.untrained:
@@ -122,10 +137,15 @@ def run_cell(cell: Cell, options: RunOptions) -> Card:
         options.reporter.say_detail(f"folder: {cell.test_folder}")
         if settle_key(cell, options) and (done := read_finished(cell)) is not None:
             return done
-        with hold_lock(cell.folder):
+        with hold_lock(cell.folder, wait):
+            if (done := read_finished(cell)) is not None:  # Made elsewhere, while this waited.
+                return done
             _describe_run(cell, options)
             return remake_damaged(partial(_walk_stages, cell, options), options.reporter, options.stores.clear)
     except OSError:  # Where nothing can be written, no failure can be recorded either.
+        raise
+    except HeldElsewhereError as error:
+        options.reporter.say(f"{cell.title}: later. It was {error}")
         raise
     except BenchError as error:
         return _record_failure(cell, options, str(error))
