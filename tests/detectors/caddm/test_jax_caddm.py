@@ -85,6 +85,7 @@ def test_the_small_network_is_pytorchs(ports):
     np.testing.assert_allclose(second.score(frames), first.score(frames), atol=1e-4)
 
 
+@pytest.mark.slow  # Losses are compared below, gradients and statistics on smaller networks in baselines/ and fdd/
 def test_a_training_pass_is_pytorchs(ports, assert_same_pass):
     assert_same_pass(ports("caddm", **SMALL), examples())
 
