@@ -132,6 +132,8 @@ def _row_as_data(table: Table, row: Row) -> dict[str, object]:
             "status": result.status,
             "metrics": result.metrics,
             "groups": result.pooled.groups,
+            "group_tests": result.pooled.group_tests,
+            "method_groups": result.pooled.method_groups,
             "drop": row.drop(test),
             "worst_group": summary._asdict() if (summary := result.groups) else None,
             "coverage": [c.coverage for c in result.done],

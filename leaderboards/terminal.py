@@ -7,7 +7,7 @@ from math import isclose
 
 from ..benchmark.core.scorecard import AttributeTests, Card, GroupCell, Level, LevelCell, MethodCell, ScoreCard
 from ..benchmark.stats.calibration import TEMPERATURES
-from ..benchmark.stats.seed_pooling import PooledMetrics, summarise_groups
+from ..benchmark.stats.seed_pooling import pool_seeds, summarise_groups
 from .markdown import Grid, format_estimate, format_flagged, format_gap, format_grid, format_scored
 from .protocols import describe_protocol, display_name, mark_contaminated
 
@@ -63,7 +63,7 @@ def _cell_row(card: Card) -> list[str]:
         *names,
         _format_auc(card),
         format_estimate(card.frame.auc),
-        format_gap(summarise_groups(PooledMetrics(card.metrics, card.groups))),
+        format_gap(summarise_groups(pool_seeds([card]))),
         format_scored(card.coverage),
     ]
 

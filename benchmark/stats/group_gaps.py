@@ -27,7 +27,7 @@ from ..core.types import Estimate
 from .attributes import attribute_columns
 from .fairness_metrics import compute_gaps, sigmoid
 from .group_rates import GroupRates, PointRates, Scored, find_rates, tabulate_groups
-from .intervals import ALIKE, ROUNDING, TOO_FEW, average_over_seeds, estimate_ranking, estimate_share
+from .intervals import ALIKE, NO_DRAWS, ROUNDING, TOO_FEW, average_over_seeds, estimate_ranking, estimate_share
 from .metrics import Array
 from .people import People
 from .shares import LEVEL, share_tail
@@ -37,7 +37,6 @@ MIN_PER_CLASS = {"video": 5, "frame": 1}
 MIN_GROUPS = {"video": 2, "frame": 1}
 LARGE = 20
 """The fewest of each class with which a group enters the gaps between large groups."""
-NO_DRAWS = "no interval: nothing was drawn"
 LevelGroups = dict[str, dict[str, LevelCell]]
 """By attribute and group."""
 Family = Sequence[Sequence[GroupRates]]
@@ -76,14 +75,23 @@ def measure_fairness(seeds: Sequence[SeedScores], people: People, draws: int) ->
         people: those of the videos.
         draws: how often to draw the gaps.
     """
-    known = [a for a in attribute_columns(seeds[0].frames) if all(a in attribute_columns(s.frames) for s in seeds[1:])]
-    of_videos = [Scored(s.videos, np.arange(len(s.videos)), people, s.at) for s in seeds]
-    metrics, videos = measure_groups("video", of_videos, known, draws)
+    known = find_shared_attributes(seeds)
+    metrics, videos = measure_groups("video", take_videos(seeds, people), known, draws)
     more, frames = measure_groups("frame", [_take_frames(s, people) for s in seeds], known, draws)
     return metrics | more, {
         attribute: {group: GroupCell(video=cell, frame=frames[attribute][group]) for group, cell in cells.items()}
         for attribute, cells in videos.items()
     }
+
+
+def find_shared_attributes(seeds: Sequence[SeedScores]) -> list[str]:
+    """Return the attributes that all tables have."""
+    return [a for a in attribute_columns(seeds[0].frames) if all(a in attribute_columns(s.frames) for s in seeds[1:])]
+
+
+def take_videos(seeds: Sequence[SeedScores], people: People) -> list[Scored]:
+    """Return the videos as each seed scored them."""
+    return [Scored(s.videos, np.arange(len(s.videos)), people, s.at) for s in seeds]
 
 
 def _take_frames(seed: SeedScores, people: People) -> Scored:

@@ -36,17 +36,18 @@ WANTED_POWER = 0.8
 Codes = NDArray[np.int64]
 
 
-def compare_attributes(scored: Scored, known: Iterable[str]) -> dict[str, AttributeTests]:
+def compare_attributes(seeds: Sequence[Scored], known: Iterable[str]) -> dict[str, AttributeTests]:
     """Compare the groups of every attribute that are large enough, and of two crossed; see `compare_groups`."""
-    label, found = scored.table["label"].to_numpy(np.int64), {}
-    for attribute, column in cross_attributes(scored.table, known).items():
+    table, found = seeds[0].table, {}
+    label = table["label"].to_numpy(np.int64)
+    for attribute, column in cross_attributes(table, known).items():
         names = column.to_numpy()
         groups, codes = np.unique(names.astype(str), return_inverse=True)
         sizes = np.array([np.bincount(codes[label == k], minlength=len(groups)) for k in (REAL, FAKE)])
         large = sizes.min(axis=0) >= MIN_PER_CLASS["video"]
         kept = [str(g) for g, enough in zip(groups, large, strict=True) if g and enough]
         if len(kept) > 1:
-            found[attribute] = compare_groups([scored], names, kept)
+            found[attribute] = compare_groups(seeds, names, kept)
     return found
 
 
@@ -54,7 +55,8 @@ def compare_groups(seeds: Sequence[Scored], names: NDArray[np.object_], kept: Se
     """Test whether the groups of one attribute differ: in FPR, TPR, both (odds), share called fake, accuracy and AUC.
 
     Args:
-        seeds: the videos as each training seed scored them.
+        seeds: the videos as each training seed scored them; what a person adds is averaged over them, so that one
+            permutation is of all seeds.
         names: the group of each video, (videos,).
         kept: the groups to compare, two at least.
     """

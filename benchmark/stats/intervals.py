@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from ..core.types import Estimate
@@ -19,6 +20,7 @@ from .metrics import Array
 from .people import People, Spread
 from .shares import TAIL, bound_korn_graubard, bound_share, count_trials
 
+NO_DRAWS = "no interval: nothing was drawn"
 TOO_FEW = "too few videos for an interval"
 SAME = "no interval: the difference is the same in every video"
 ALIKE = "no interval: every video says the same"
@@ -81,15 +83,44 @@ def join_variances(variance: float, freedom: float, parts: Parts, added: float) 
     return Deviation((variance + added) ** 0.5, (variance + added) ** 2 / below)
 
 
-def _add_seen(parts: Parts) -> float:
-    return sum(p.seen for p in parts)
+def widen_variance(variance: ArrayLike, freedom: ArrayLike, seen: ArrayLike, seeds: ArrayLike, tail: float) -> Array:
+    """Return the variance with which Student's t of `freedom` allows for that of seeds as well.
+
+    Of two seeds, the quantile is the mean of those of both variances, each weighing as much as its variance (Cochran
+    and Cox 1957); of more, the mean of both 1 / freedom. Welch and Satterthwaite's degrees of freedom would be too many
+    where few seeds happen to agree.
+
+    Args:
+        variance: of the videos, (...,), with `freedom`, (...,).
+        seen: the variance of the mean of training seeds, (...,), known with `seeds`, (...,), degrees of freedom.
+        tail: what lies beyond each end of the interval.
+    """
+    own, of_seeds = np.asarray(variance, dtype=float), np.asarray(seen, dtype=float)
+    both = own + of_seeds
+    share = np.divide(of_seeds, both, out=np.zeros(both.shape), where=both > 0)
+    alone, few = (special.stdtrit(df, 1 - tail) for df in (np.asarray(freedom), np.asarray(seeds)))
+    joined = special.stdtrit(1 / ((1 - share) / freedom + share / seeds), 1 - tail)
+    quantile = np.where(np.asarray(seeds) < 2, (1 - share) * alone + share * few, joined)
+    return np.asarray(both * (quantile / alone) ** 2)
+
+
+def _widen(variance: float, freedom: float, parts: Parts, tail: float) -> float:
+    for part in parts:
+        variance = float(widen_variance(variance, freedom, part.seen, part.freedom, tail))
+    return variance
 
 
 def estimate_share(found: Measured, people: People, *, n: int, parts: Parts = (), tail: float = TAIL) -> Estimate:
     """Return a mean of what is 0 or 1 in `n` samples, with its interval; see `shares.bound_share`."""
     if none := _explain_none(found, n, people.count(found.among)):
         return none
-    return Estimate(found.value, *bound_share(found, people, _add_seen(parts), tail), n)
+    return Estimate(found.value, *_bound_share(found, people, parts, tail), n)
+
+
+def _bound_share(found: Measured, people: People, parts: Parts, tail: float) -> tuple[float, float]:
+    spread = people.measure_spread(found.influence, found.among)
+    more = _widen(spread.of_level, max(spread.people - 1, 1), parts, tail) - spread.of_level
+    return bound_share(found, people, more, tail)
 
 
 def estimate_mean(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
@@ -102,27 +133,42 @@ def estimate_mean(found: Measured, people: People, *, n: int, parts: Parts = ())
 
 
 def estimate_ranking(
-    found: Measured, people: People, classes: Classes, *, n: int, parts: Parts = (), tail: float = TAIL
+    found: Measured,
+    people: People,
+    classes: Classes,
+    *,
+    n: int,
+    parts: Parts = (),
+    tail: float = TAIL,
+    cut: bool = True,
 ) -> Estimate:
     """Return a number between 0 and 1 that comes of both classes, such as an AUC, with its interval.
 
     Student's t on the logit scale, cut at Korn and Graubard's for the samples of the smaller class. Where each mistake
     is one sample on the wrong side of the whole other class, an AUC is a share, and has a share's interval. A perfect
-    one has that of Jeffreys for as many trials as the smaller class has people. `tail` lies beyond each end.
+    one has that of Jeffreys for as many trials as the smaller class has people. `tail` lies beyond each end. What
+    weighs a few videos much more than others, as AP does, isn't `cut`: so many samples don't tell so much.
     """
     counts = [people.count(of > 0) for of in classes]
     if none := _explain_none(found, n, min(counts)):
         return none
-    most, trials = min(float(of.sum()) for of in classes), min(counts)
+    most, trials = min(float(of.sum()) for of in classes) if cut else 0.0, min(counts)
     if found.value in (0, 1):
         return _estimate_by_logit(found, people, n, most, trials, parts, tail)
     if found.reach:
         return _reach_from(found, n, parts)
     if share := _find_share(found, classes):
         perfect = _bound_perfect(trials, tail)
-        lo, hi = bound_share(share, people, _add_seen(parts), tail)
+        lo, hi = _bound_share(share, people, parts, tail)
         return Estimate(found.value, min(lo, 1 - perfect), max(hi, perfect), n)
     return _estimate_by_logit(found, people, n, most, trials, parts, tail)
+
+
+def estimate_drawn(found: Measured, people: People, classes: Classes, *, n: int, parts: Parts = ()) -> Estimate:
+    """Return a number that comes of both classes, with the interval that was drawn for it."""
+    if none := _explain_none(found, n, min(people.count(of > 0) for of in classes)):
+        return none
+    return _reach_from(found, n, parts) if found.reach else Estimate(found.value, None, None, n, NO_DRAWS)
 
 
 def _bound_perfect(trials: int, tail: float) -> float:
@@ -139,7 +185,8 @@ def _estimate_by_logit(
         perfect = _bound_perfect(trials, tail)
         return Estimate(value, *((0.0, perfect) if value == 0 else (1 - perfect, 1.0)), n)
     spread = people.measure_spread(found.influence, found.among)
-    error, freedom = join_variances(spread.of_level, count_freedom(spread), parts, _add_seen(parts))
+    freedom = count_freedom(spread)
+    error = _widen(spread.of_level, freedom, parts, tail) ** 0.5
     if error < ROUNDING:
         return Estimate(value, None, None, n, ALIKE)
     reach = float(special.stdtrit(freedom, 1 - tail)) * error / (value * (1 - value))
@@ -150,14 +197,18 @@ def _estimate_by_logit(
 
 
 def count_freedom(spread: Spread) -> float:
-    """Return the degrees of freedom of a skewed number's variance: two more than people of like weight, at least 1."""
-    return float(max(min(spread.effective + 2, spread.people - 1), 1))
+    """Return the degrees of freedom of a skewed number's variance, at least 1.
+
+    They are more than there are people of like weight, since it is chance who of all made most of the mistakes.
+    """
+    more = 2 if spread.crossed else spread.people / 4
+    return float(max(min(spread.effective + more, spread.people - 1), 1))
 
 
 def _reach_from(found: Measured, n: int, parts: Parts) -> Estimate:
     """Return the interval that a number brings along, joined with what seeds add."""
     assert found.reach
-    of_seeds = join_variances(0.0, 1, parts, _add_seen(parts)).reach
+    of_seeds = _widen(0.0, 1, parts, TAIL) ** 0.5 * float(special.stdtrit(1, 1 - TAIL))
     below, above = (float(np.hypot(reach, of_seeds)) for reach in found.reach)
     if below + above < ROUNDING:
         return Estimate(found.value, None, None, n, ALIKE)
@@ -180,7 +231,8 @@ def estimate_positive(found: Measured, people: People, *, n: int, parts: Parts =
     if none := _explain_none(found, n, people.count(found.among)):
         return none
     spread = people.measure_spread(found.influence, found.among)
-    error, freedom = join_variances(spread.variance, count_freedom(spread), parts, _add_seen(parts))
+    freedom = count_freedom(spread)
+    error = _widen(spread.of_level, freedom, parts, TAIL) ** 0.5
     if error < ROUNDING or found.value <= 0:
         return Estimate(found.value, None, None, n, ALIKE)
     reach = float(special.stdtrit(freedom, 1 - TAIL)) * error / found.value

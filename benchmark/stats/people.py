@@ -21,13 +21,15 @@ class Spread(NamedTuple):
     """The variance of a number, of how many `people` it comes, and how many would be alike in weight, `effective`.
 
     `of_level` is the variance for the interval of a value that isn't a difference: where each video has two people,
-    both take part in the value that its influence is measured against, which few people feel.
+    both take part in the value that its influence is measured against, and the more the more videos they have.
+    `crossed` tells whether any people stand in others' videos.
     """
 
     variance: float
     people: int
     effective: float
     of_level: float
+    crossed: bool
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,14 @@ class People:
         count = self.count(among)
         variance = float((shown**2).sum()) * count / max(count - 1, 1)
         if not self.crossed:
-            return Spread(variance, count, _count_effective(self.add_up(influence**2)), variance)
+            return Spread(variance, count, _count_effective(self.add_up(influence**2)), variance, False)
         sums, shared = influence @ self.person, influence @ self.pair
         present = np.ones(len(influence)) if among is None else among.astype(float)
-        everybody = int(np.count_nonzero(present @ self.person))
-        dyadic = float((sums**2).sum() - (shared**2).sum()) * everybody
-        ends = [max(variance, dyadic / max(everybody - lost, 1)) for lost in (1, 2)]
-        return Spread(ends[0], everybody, _count_effective(influence**2 @ self.person), ends[1])
+        videos = present @ self.person
+        everybody, alike = int(np.count_nonzero(videos)), _count_effective(videos)
+        dyadic = float((sums**2).sum() - (shared**2).sum())
+        whole, of_level = (max(variance, dyadic * n / max(n - lost, 1)) for n, lost in ((everybody, 1), (alike, 2)))
+        return Spread(whole, everybody, _count_effective(influence**2 @ self.person), of_level, True)
 
     def add_up(self, values: Array) -> Array:
         """Sum (videos,) values over each person who is shown."""

@@ -7,6 +7,7 @@ as a stated prevalence gives them. Scores are freed of the share of fakes that t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from .calibration import BINS, CLIP, are_probabilities, assign_bins
 from .influence import Measured, Samples, find_influence
 from .metrics import Array, make_roc_curve
 from .people import People
+from .precision_bounds import bound_average_precision
 from .shares import LEVEL, TAIL
 
 PREVALENCES = {"prev50": 0.5, "prev10": 0.1, "prev1": 0.01}
@@ -25,8 +27,7 @@ PREVALENCES = {"prev50": 0.5, "prev10": 0.1, "prev1": 0.01}
 OF_BOTH_CLASSES = ("balanced_acc", "cost", "least_cost", "balanced_brier", *(f"ap_at_{name}" for name in PREVALENCES))
 """What comes of both classes, and lies between 0 and 1."""
 OF_FEW = ("ap_at_prev10", "ap_at_prev1")
-"""What hangs on the few highest reals, so that no interval of ours holds it (docs/statistics.md)."""
-WITHOUT_INTERVAL = "no interval: it hangs on the few highest reals"
+"""What hangs on the few highest reals, so that its interval is drawn; see `precision_bounds`."""
 
 
 def fit_prior(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -65,9 +66,9 @@ def measure_without_prevalence(
         samples: videos.
         threshold: the operating point; without, there are no rates at it.
         prior: of the scores; see `fit_prior`.
-        draws: for the interval of the calibration error.
+        draws: for the intervals of the calibration error and of AP where fakes are few.
     """
-    found = measure_average_precision(samples) | {"least_cost": measure_least_cost(samples)}
+    found = measure_average_precision(samples, draws) | {"least_cost": measure_least_cost(samples)}
     if threshold is not None:
         found |= measure_operating_point(samples, threshold)
     if are_probabilities(samples.scores):
@@ -99,10 +100,11 @@ def measure_least_cost(samples: Samples) -> Measured:
     return measure_operating_point(samples, float(threshold))["cost"]
 
 
-def measure_average_precision(samples: Samples) -> dict[str, Measured]:
+def measure_average_precision(samples: Samples, draws: int = 0) -> dict[str, Measured]:
     """Return `ap_at_prev50` and so on: average precision if that share of the samples were fake.
 
-    Reals are weighed as if there were as many as that takes. Chance has the prevalence itself.
+    Reals are weighed as if there were as many as that takes. Chance has the prevalence itself. Where fakes are few it
+    brings along its interval, if that is to be drawn.
     """
     curve = make_roc_curve(samples.labels, samples.scores)
     place = np.searchsorted(-curve.thresholds, -samples.scores)
@@ -118,6 +120,13 @@ def measure_average_precision(samples: Samples) -> dict[str, Measured]:
         of_fakes, of_reals = find_influence("ap", weighted, value)
         each = np.where(samples.labels == FAKE, of_fakes[place], weight * of_reals[place])
         found[f"ap_at_{name}"] = Measured(value, samples.add_up(each))
+    if draws and fakes and reals:
+        ends = bound_average_precision(
+            samples, np.array([PREVALENCES[n.removeprefix("ap_at_")] for n in OF_FEW]), draws
+        )
+        for name, (lo, hi) in zip(OF_FEW, ends.tolist(), strict=True):
+            value = found[name].value
+            found[name] = replace(found[name], reach=(max(value - lo, 0.0), max(hi - value, 0.0)))
     return found
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ..core.types import FAKE, REAL, Estimate
+from .intervals import widen_variance
 from .joint_covariance import Spread, measure_spread
 from .metrics import Array
 from .people import People, find_people
@@ -296,10 +297,10 @@ def _estimate_means(columns: Sequence[Column], rows: NDArray[np.int64]) -> list[
     parts = [_floor_variance(c)[p] / count**2 for c, p in zip(columns, places, strict=True)]
     of_seeds = (_average_seeds(columns, places) ** 2).sum(1)
     seed_freedom = np.min([c.seed_freedom[p] for c, p in zip(columns, places, strict=True)], axis=0)
-    variance = sum(parts) + of_seeds
-    below = of_seeds**2 / np.maximum(seed_freedom, 1)
-    below = below + sum(v**2 / c.spread.freedom()[p] for v, c, p in zip(parts, columns, places, strict=True))
-    freedom = np.maximum(np.divide(variance**2, below, out=np.ones_like(below), where=below > 0), 1)
+    of_people = sum(parts)
+    below = sum(v**2 / c.spread.freedom()[p] for v, c, p in zip(parts, columns, places, strict=True))
+    freedom = np.maximum(np.divide(of_people**2, below, out=np.ones_like(below), where=below > 0), 1)
+    variance = widen_variance(of_people, freedom, of_seeds, np.maximum(seed_freedom, 1), _TAIL)
     smallest, n = sum(c.trials for c in columns), sum(c.videos for c in columns)
     return [
         _estimate_share(*found, smallest, n)

@@ -37,13 +37,13 @@ from .attributes import (
     with_attributes,
 )
 from .carried import measure_carried
-from .group_gaps import SeedScores, measure_fairness
-from .group_rates import Scored
+from .group_gaps import SeedScores, find_shared_attributes, measure_fairness, take_videos
 from .group_tests import compare_attributes
 from .influence import Measured, Samples, measure_mean
 from .intervals import (
     Parts,
     average_over_seeds,
+    estimate_drawn,
     estimate_mean,
     estimate_positive,
     estimate_ranking,
@@ -55,7 +55,6 @@ from .people import People, find_people, number_apart
 from .prevalence import (
     OF_BOTH_CLASSES,
     OF_FEW,
-    WITHOUT_INTERVAL,
     estimate_precisions,
     measure_without_prevalence,
 )
@@ -175,7 +174,7 @@ def compute_scorecard(
     one = make_seed_scores(frames, threshold, temperature, source.prior if source else None)
     videos, people = one.videos, find_shared_people([one])
     result, groups = measure_metrics([one], people, draws)
-    scored, known = Scored(videos, np.arange(len(videos)), people, one.at), attribute_columns(frames)
+    scored, known = take_videos([one], people), find_shared_attributes([one])
     return ScoreCard(
         schema_version=SCHEMA_VERSION,
         kind="scorecard",
@@ -302,10 +301,11 @@ def estimate_metric(name: str, found: Measured, samples: Samples, *, n: int, par
         n: the sample size to report.
         parts: what seeds add to its variance.
     """
+    if name in OF_FEW:
+        return estimate_drawn(found, samples.people, samples.classes, n=n, parts=parts)
     if name in RANK_METRICS or name in OF_BOTH_CLASSES:
-        ranked = estimate_ranking(found, samples.people, samples.classes, n=n, parts=parts)
-        few = name in OF_FEW and ranked.lo is not None
-        return ranked._replace(lo=None, hi=None, note=WITHOUT_INTERVAL) if few else ranked
+        cut = not name.startswith("ap_at_")
+        return estimate_ranking(found, samples.people, samples.classes, n=n, parts=parts, cut=cut)
     if name == "cllr":
         return estimate_positive(found, samples.people, n=n, parts=parts)
     if found.sizes is not None and name in ("acc", "fpr", "tpr"):

@@ -14,9 +14,12 @@ from scipy.special import stdtrit
 from ..core.display import say_once
 from ..core.errors import BenchError
 from ..core.predictions import read_predictions
-from ..core.scorecard import GroupCell, Groups, LevelCell, ScoreCard
+from ..core.scorecard import AttributeTests, GroupCell, Groups, LevelCell, MethodCell, ScoreCard
 from ..core.types import Estimate, T
 from .attributes import INTERSECTION, with_attributes
+from .group_gaps import find_shared_attributes, take_videos
+from .group_tests import compare_attributes
+from .method_rates import MethodGroups, measure_method_groups
 from .paired import keep_shared_videos
 from .scoring import check_predictions, find_shared_people, make_seed_scores, measure_metrics
 from .shares import LEVEL
@@ -30,20 +33,24 @@ SUMMARISED = (INTERSECTION, "gender", "race")
 
 
 class PooledMetrics(NamedTuple):
-    """The metrics of one row on one test set, and its tables of groups."""
+    """The metrics of one row on one test set, its tables of groups, and whether these differ; see `ScoreCard`."""
 
     metrics: dict[str, Estimate]
     groups: Groups
+    group_tests: dict[str, AttributeTests]
+    method_groups: MethodGroups
 
 
 def pool_seeds(cards: Sequence[ScoreCard]) -> PooledMetrics:
     """Average the scorecards of one row on one test set, a card a seed.
 
     By what each video adds where all predictions are there and (nearly) of the same videos, else by
-    `merge_estimates`.
+    `merge_estimates`, which leaves no tests of groups: p-values can't be joined.
     """
+    if not cards:
+        return PooledMetrics({}, {}, {}, {})
     if len(cards) < 2:
-        return PooledMetrics(cards[0].metrics, cards[0].groups) if cards else PooledMetrics({}, {})
+        return PooledMetrics(cards[0].metrics, cards[0].groups, cards[0].group_tests, cards[0].method_groups)
     frames = _read_all_predictions(cards)
     videos = [set(table["video"].unique()) for table in frames]
     if not frames or len(set.intersection(*videos)) < MIN_SHARED * max(map(len, videos)):
@@ -53,10 +60,13 @@ def pool_seeds(cards: Sequence[ScoreCard]) -> PooledMetrics:
 
 def _pool_predictions(cards: Sequence[ScoreCard], frames: Sequence[pd.DataFrame]) -> PooledMetrics:
     seeds = [make_seed_scores(with_attributes(t), *c.operating_point) for t, c in zip(frames, cards, strict=True)]
-    found, groups = measure_metrics(seeds, find_shared_people(seeds), min(c.draws for c in cards))
+    people = find_shared_people(seeds)
+    found, groups = measure_metrics(seeds, people, min(c.draws for c in cards))
     # Each seed has its own carried thresholds, and intervals that are no sums of influences.
     carried = set.intersection(*({n for n in c.metrics if "_at_source_" in n} for c in cards))
-    return PooledMetrics(found | {n: merge_estimates([c.metrics[n] for c in cards]) for n in sorted(carried)}, groups)
+    found |= {n: merge_estimates([c.metrics[n] for c in cards]) for n in sorted(carried)}
+    scored, known = take_videos(seeds, people), find_shared_attributes(seeds)
+    return PooledMetrics(found, groups, compare_attributes(scored, known), measure_method_groups(scored, known))
 
 
 def _merge_cards(cards: Sequence[ScoreCard]) -> PooledMetrics:
@@ -67,7 +77,27 @@ def _merge_cards(cards: Sequence[ScoreCard]) -> PooledMetrics:
     for attribute, table in cards[0].groups.items():
         known = [c.groups.get(attribute, {}) for c in cards]
         groups[attribute] = {g: _merge_cells([k[g] for k in known]) for g in table if all(g in k for k in known)}
-    return PooledMetrics({name: merge_estimates([c.metrics[name] for c in cards]) for name in names}, groups)
+    metrics = {name: merge_estimates([c.metrics[name] for c in cards]) for name in names}
+    return PooledMetrics(metrics, groups, {}, _merge_method_groups([c.method_groups for c in cards]))
+
+
+def _merge_method_groups(tables: Sequence[MethodGroups]) -> MethodGroups:
+    """Merge the cells that all tables have."""
+    merged: MethodGroups = {}
+    for attribute, groups in tables[0].items():
+        for group, cells in groups.items():
+            found = [t.get(attribute, {}).get(group, {}) for t in tables]
+            shared = {m: _merge_methods([f[m] for f in found]) for m in cells if all(m in f for f in found)}
+            merged.setdefault(attribute, {})[group] = shared
+    return merged
+
+
+def _merge_methods(cells: Sequence[MethodCell]) -> MethodCell:
+    return MethodCell(
+        auc=merge_estimates([c.auc for c in cells]),
+        n_fake=min(c.n_fake for c in cells),
+        tpr=merge_estimates([c.tpr for c in cells]),
+    )
 
 
 def _merge_cells(cells: Sequence[GroupCell]) -> GroupCell:

@@ -57,6 +57,8 @@ def test_the_json_has_what_the_tables_show(tmp_path, make, make_failed, make_spe
         "status": "failed",
         "metrics": {},
         "groups": {},
+        "group_tests": {},
+        "method_groups": {},
         "drop": None,
         "worst_group": None,
         "coverage": [],

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from crossfake.benchmark.stats.attributes import cross_attributes
 from crossfake.benchmark.stats.fairness_metrics import compute_gaps, reference_metrics, sigmoid
-from crossfake.benchmark.stats.group_gaps import GAPS, NO_DRAWS, measure_groups
+from crossfake.benchmark.stats.group_gaps import GAPS, measure_groups
 from crossfake.benchmark.stats.group_rates import Scored, threshold_at_fpr
 from crossfake.benchmark.stats.influence import Samples
-from crossfake.benchmark.stats.intervals import TOO_FEW, estimate_ranking
+from crossfake.benchmark.stats.intervals import NO_DRAWS, TOO_FEW, estimate_ranking
 from crossfake.benchmark.stats.people import number_apart
 from crossfake.benchmark.stats.rankings import measure_ranking
 from hypothesis import given

@@ -97,14 +97,14 @@ def test_a_gap_that_could_not_have_been_shown_is_told():
 
 def test_only_groups_that_are_large_enough_are_compared():
     scored = alarms_of([9, 9, 3], [0.5] * 3, np.random.default_rng(0))
-    assert compare_attributes(scored, ["group"])["group"].groups == ["g0", "g1"]
-    assert compare_attributes(alarms_of([9, 3], [0.5] * 2, np.random.default_rng(0)), ["group"]) == {}
+    assert compare_attributes([scored], ["group"])["group"].groups == ["g0", "g1"]
+    assert compare_attributes([alarms_of([9, 3], [0.5] * 2, np.random.default_rng(0))], ["group"]) == {}
 
 
 def test_methods_of_groups_are_scored_against_the_groups_reals():
     scored = alarms_of([10, 8], [0.0, 0.5], np.random.default_rng(0))
     scored.table["method"] = np.where(scored.table["label"] == 0, "real", np.where(np.arange(36) % 2, "A", "B"))
-    cells = measure_method_groups(scored, ["group"])["group"]
+    cells = measure_method_groups([scored], ["group"])["group"]
     assert {g: {m: c.n_fake for m, c in of.items()} for g, of in cells.items()} == {
         "g0": {"A": 5, "B": 5},
         "g1": {"A": 4, "B": 4},
@@ -112,17 +112,38 @@ def test_methods_of_groups_are_scored_against_the_groups_reals():
     assert cells["g0"]["A"].auc.value == 1
     assert cells["g1"]["A"].auc.value < 1
     assert cells["g1"]["A"].tpr.value == 1
-    whole = measure_methods(scored)["A"]
+    whole = measure_methods([scored])["A"]
     assert (whole.n_fake, whole.auc.n) == (9, 27)
     assert whole.tpr.lo > cells["g1"]["A"].tpr.lo
 
 
-def level_of(cells: list[int], rates: list[float], worlds: int) -> dict[str, float]:
-    """Return how often the omnibus test and any pair say that groups differ in FPR."""
+def test_seeds_are_dealt_to_groups_together():
+    """Where one seed calls the one group fake and another seed the other, no group fares worse on average."""
+    first, second = (alarms_of([20, 20], rates, np.random.default_rng(0)) for rates in ([1.0, 0.0], [0.0, 1.0]))
+    alone, both = (compare_attributes(seeds, ["group"])["group"].tests for seeds in ([first], [first, second]))
+    assert alone["fpr"].p < 0.01
+    assert alone["fpr"].pairs[0].p_holm < 0.01
+    assert (both["fpr"].p, both["odds"].p, both["fpr"].pairs[0].p_holm) == (1, 1, 1)
+
+
+def test_rates_of_methods_are_averaged_over_seeds():
+    seeds = [alarms_of([12, 12], rates, np.random.default_rng(0)) for rates in ([0.0, 1.0], [0.0, 0.0])]
+    for one in seeds:
+        one.table["method"] = np.where(one.table["label"] == 0, "real", "A")
+    one, both = (measure_method_groups(of, ["group"])["group"] for of in (seeds[:1], seeds))
+    assert (one["g1"]["A"].auc.value, both["g1"]["A"].auc.value) == (0.5, 0.75)
+    assert both["g1"]["A"].auc.lo < 0.3  # Two seeds that are so far apart say little.
+    assert both["g0"]["A"].auc == one["g0"]["A"].auc
+
+
+def level_of(cells: list[int], rates: list[float], worlds: int, seeds: int = 1) -> dict[str, float]:
+    """Return how often the omnibus test and any pair say that groups differ in FPR; seeds are alike in half of all."""
     rng, groups, found = np.random.default_rng(0), np.repeat(np.arange(len(cells)), cells), []
     names = [f"g{i}" for i in range(len(cells))]
     for _ in range(worlds):
-        alarms = (rng.random(len(groups)) < np.repeat(rates, cells)).astype(float)
+        drawn = rng.random((seeds, len(groups)))
+        drawn = np.where(rng.random(drawn.shape) < 0.5, drawn[0], drawn)
+        alarms = (drawn < np.repeat(rates, cells)).mean(0)
         tested = compare_rate(alarms - alarms.mean(), groups, np.ones(len(groups)), names)
         found.append((tested.p < 0.05, any(p.p_holm < 0.05 for p in tested.pairs)))
     return dict(zip(("omnibus", "pairs"), np.mean(found, axis=0).tolist(), strict=True))
@@ -206,10 +227,15 @@ def test_gaps_are_held_in_every_world(metric, cells, rates):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("rates", [[0.1] * 4, [0.1, 0.4, 0.1, 0.1], [0.1, 0.1, 0.1, 0.5]])
-def test_level_and_power_with_the_cells_of_ffpp(rates):
-    found = level_of(FF_CELLS, rates, worlds=5000 if len(set(rates)) == 1 else 2000)
-    print(f"\n| {', '.join(map(str, rates))} | " + " | ".join(f"{share:.1%}" for share in found.values()) + " |")
+def test_level_and_power_with_the_cells_of_ffpp(rates, seeds):
+    found = level_of(FF_CELLS, rates, 5000 if len(set(rates)) == 1 else 2000, seeds)
+    print(
+        f"\n| {', '.join(map(str, rates))} | {seeds} seeds | "
+        + " | ".join(f"{share:.1%}" for share in found.values())
+        + " |"
+    )
     if len(set(rates)) == 1:
         assert found["omnibus"] <= 0.065
         assert found["pairs"] <= 0.065

@@ -119,6 +119,32 @@ def test_a_seed_that_lost_most_videos_does_not_take_the_others_with_it(seeds):
     assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c.metrics[AUC] for c in seeds])
 
 
+def test_groups_are_compared_over_all_seeds_at_once(seeds):
+    found = pool_seeds(seeds)
+    assert found.group_tests.keys() == seeds[0].group_tests.keys()
+    assert found.group_tests
+    for attribute, of in found.group_tests.items():
+        assert of.groups == seeds[0].group_tests[attribute].groups
+        assert of.tests.keys() == seeds[0].group_tests[attribute].tests.keys()
+    for attribute, groups in found.method_groups.items():
+        for group, cells in groups.items():
+            for method, cell in cells.items():
+                own = [c.method_groups[attribute][group][method] for c in seeds]
+                assert cell.auc.value == pytest.approx(np.mean([o.auc.value for o in own]))
+                assert cell.tpr.value == pytest.approx(np.mean([o.tpr.value for o in own]))
+                assert cell.n_fake == own[0].n_fake
+    twins = pool_seeds([seeds[0], seeds[0]])
+    assert (twins.group_tests, twins.method_groups) == (seeds[0].group_tests, seeds[0].method_groups)
+
+
+def test_without_predictions_groups_of_methods_are_joined_and_not_tested(seeds):
+    found = pool_seeds([moved(c, "gone.parquet") for c in seeds])
+    assert found.group_tests == {}
+    one, other = (c.method_groups["gender"]["m"] for c in seeds)
+    for method, cell in found.method_groups["gender"]["m"].items():
+        assert cell.auc == merge_estimates([one[method].auc, other[method].auc])
+
+
 def test_seeds_of_other_videos_are_joined(seeds):
     path = seeds[1].predictions_path
     table, metadata = read_predictions(path)
@@ -127,8 +153,9 @@ def test_seeds_of_other_videos_are_joined(seeds):
 
 
 def test_one_seed_is_left_as_it_is(seeds):
-    assert pool_seeds(seeds[:1]) == (seeds[0].metrics, seeds[0].groups)
-    assert pool_seeds([]) == ({}, {})
+    (one,) = seeds[:1]
+    assert pool_seeds([one]) == (one.metrics, one.groups, one.group_tests, one.method_groups)
+    assert pool_seeds([]) == ({}, {}, {}, {})
 
 
 def test_the_scores_of_a_row_are_read_with_what_each_seed_dropped(seeds, tmp_path):
