@@ -183,7 +183,7 @@ class ListedOnce:
         first = self._places.setdefault(make_stem_key(video), (place, video))
         if first != (place, video):
             where = f"{first[0]}" if first[1] == video else f"{first[0]} as {first[1]}"
-            raise BenchError(f"{file}, {place}: {video} stands twice in this list (also in {where}). Remove one")
+            raise BenchError(f"{file}, {place}: {video} is listed twice (also in {where}). Remove one")
 
 
 class _Folder(NamedTuple):

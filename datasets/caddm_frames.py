@@ -158,7 +158,7 @@ def _check_entries(file: Path, by_video: dict[PurePosixPath, list[LandmarkEntry]
             raise BenchError(f"{file}: {shorten(str(folder))} is real in one entry and fake in another. Mend one")
         for entry in entries:
             if (name := str(entry.path).casefold()) in seen:
-                raise BenchError(f"{file}: the frame {shorten(str(entry.path))} stands twice. Remove one")
+                raise BenchError(f"{file}: the frame {shorten(str(entry.path))} is listed twice. Remove one")
             seen.add(name)
 
 

@@ -88,7 +88,7 @@ def _check_repeats(frames: pd.DataFrame) -> None:
         row = frames[twice].iloc[0]
         first = frames[key == key[twice].iloc[0]].iloc[0]
         raise BenchError(
-            f"{row['file']}, row {row.name}: {shorten(row['path'])} stands twice, also in {first['file']}, "
+            f"{row['file']}, row {row.name}: {shorten(row['path'])} is listed twice, also in {first['file']}, "
             f"row {first.name}. Remove one"
         )
 

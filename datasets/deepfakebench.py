@@ -205,7 +205,7 @@ def _parse_record(label: str, compression: str, paths: object, file: Path) -> Re
     frames = [f"{folders[folder]}/{name}" for folder, _, name in parts]
     if len(set(frames)) < len(frames):
         twice = next(frame for i, frame in enumerate(frames) if frame in frames[:i])
-        raise BenchError(f"{file}: the frame {shorten(twice)} stands twice. Remove one")
+        raise BenchError(f"{file}: the frame {shorten(twice)} is listed twice. Remove one")
     return Record(label, compression, sorted(frames, key=_parse_frame_number), prefix)
 
 

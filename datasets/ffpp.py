@@ -126,7 +126,7 @@ def read_pairs(home: Path) -> Pairs:
             if other := next((s for clip in (a, b) if (s := split_of.setdefault(clip, split)) != split), None):
                 raise BenchError(f"{file}: an id of {[a, b]} is in {other}.json, too: nobody may be in two splits")
             if (a, b) in pairs:
-                raise BenchError(f"{file}: the pair {[a, b]} stands twice. Remove one")
+                raise BenchError(f"{file}: the pair {[a, b]} is listed twice. Remove one")
             pairs[a, b] = pairs[b, a] = split
     return pairs
 

@@ -45,7 +45,7 @@ def submit(run: Path, entries: Path) -> list[Path]:
     """Write the entries of a run folder, of one of its test folders, or of older entries, and return their paths.
 
     Raises:
-        BenchError: there is no finished scorecard, it is PARTIAL, predictions are gone, or the place is taken.
+        BenchError: there is not a finished scorecard, it is PARTIAL, predictions are gone, or the place is taken.
     """
     paths = [path for name in (SCORECARD, ENTRY) for path in sorted(run.rglob(name))]
     cards = [card for path in paths if (card := read_card(path))]
@@ -127,7 +127,7 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
     try:
         card = read_card(path)
         if not isinstance(card, ScoreCard):
-            yield "is no finished scorecard. Write it with: bench submit RUN"
+            yield "is not a finished scorecard. Write it with: bench submit RUN"
             return
         if not card.is_current:
             old, today = card.written_version, card.schema_version

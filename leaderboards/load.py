@@ -37,7 +37,7 @@ def load_run(run: Path) -> list[Card]:
     require_existing(run, "run")
     if run.is_file() and run.suffix != ".json":
         raise BenchError(
-            f"{run} is no scorecard. Give a run's folder or an entry's .json; predictions: bench score {run}"
+            f"{run} is not a scorecard. Give a run's folder or an entry's .json; predictions: bench score {run}"
         )
     cards = [card for card in ([read_card(run)] if run.is_file() else load_cards(run)) if card]
     if not cards:

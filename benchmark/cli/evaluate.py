@@ -49,7 +49,7 @@ def parse_channels(text: str) -> tuple[float, ...]:
     except ValueError:
         values = ()
     if len(values) not in (1, 3):
-        raise argparse.ArgumentTypeError(f"'{text[:60]}' is no list of three numbers, such as 0.5,0.5,0.5")
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' is not a list of three numbers, such as 0.5,0.5,0.5")
     return values * (3 // len(values))
 
 

@@ -87,5 +87,5 @@ def parse_age(text: str) -> float:
         BenchError: it is none.
     """
     if not text.isdecimal() or len(text) > 5:
-        raise BenchError(f"'{text[:20]}' is no number of days. Example: --unused 90")
+        raise BenchError(f"'{text[:20]}' is not a number of days. Example: --unused 90")
     return int(text) * 86400.0

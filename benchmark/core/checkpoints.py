@@ -148,5 +148,7 @@ def find_named_detector(header: CheckpointHeader, checkpoint: Path | None, backe
     if not name:
         raise BenchError("say which detector this is: --detector NAME. See: bench list detectors")
     if not detectors.is_registered(name):
-        raise BenchError(f"{checkpoint} says it is of {shorten(name)}, which is no registered detector. {TYPE_CLASS}")
+        raise BenchError(
+            f"{checkpoint} says it is of {shorten(name)}, which is not a registered detector. {TYPE_CLASS}"
+        )
     return detectors.find_registered(name, backend)

@@ -27,7 +27,7 @@ PARTS = ("dataset", "method")
 """Columns that tell a video, beside its id."""
 KNOWN = (*REQUIRED, "logit", *PARTS, "identity", "gender", "race", "skin_tone", "age", "intersection")
 NUMBERS = ("score", "logit")
-NO_FRAMES = "there is no column frame: a row is a video, and nothing is measured of frames"
+NO_FRAMES = "there is no column frame: a row is a video, and frames aren't measured"
 HINT = "Where columns have other names: --columns score=pred,label=target,video=path"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 

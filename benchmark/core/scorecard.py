@@ -387,7 +387,7 @@ def read_card(path: Path, hint: str = "Remove it and rerun") -> Card | None:
     content = escape_texts(read_json(path, dict, hint))
     if content.get("kind") not in ("scorecard", "failure"):
         if path.name in (SCORECARD, FAILURE):
-            raise BenchError(f"{path} is no scorecard of crossfake's. {hint}")
+            raise BenchError(f"{path} is not a crossfake scorecard. {hint}")
         return None
     try:
         version = find_version(content, str(path))

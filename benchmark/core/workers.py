@@ -96,7 +96,7 @@ class WorkerPool:
             (Path(started.folder.name) / BROKEN).touch()
             self.close()
             raise BenchError(
-                "a worker process ended too soon: killed, perhaps for want of memory, or stopped by the error above. "
+                "a worker process ended too soon: killed, perhaps for lack of memory, or stopped by the error above. "
                 "What is finished is kept: type the command again, with fewer --workers"
             ) from None
         finally:

@@ -42,7 +42,7 @@ def check_excluded(path: Path, names: frozenset[str], sources: Iterable[DataSour
     ending = unknown[0].rpartition("/")[2]
     near = [i for i in sorted(ids) if i.endswith(ending)] or sorted(ids)[:1000]  # All of a large set would take long.
     first = f"first: {shorten(unknown[0])}.{did_you_mean(unknown[0], near)}"
-    told = f"{len(unknown)} of {len(names)} lines of {path} are no video of these datasets; {first}"
+    told = f"{len(unknown)} of {len(names)} lines of {path} name no video of these datasets; {first}"
     if len(unknown) == len(names):
         raise BenchError(f"{told} Write ids as scorecards and predictions have them")
     reporter.say(f"note: {told}")

@@ -201,5 +201,5 @@ def _expand_path(path: Path, skipped: Skipped) -> dict[Path, str]:
         raise BenchError(f"no file or folder {path}")
     if get_suffix(path.name) not in MEDIA_SUFFIXES:
         known = ", ".join(sorted(MEDIA_SUFFIXES))
-        raise BenchError(f"{path} is no picture or video by its name; known: {known}")
+        raise BenchError(f"{path} isn't named like a picture or video; known: {known}")
     return {path: path.name}

@@ -280,7 +280,7 @@ class DatasetCheck:
         twice = next((a for a, b in zip(sorted(ids), sorted(ids)[1:], strict=False) if a == b), None)
         require(twice is None, f"two videos have the id {twice}; an id is the path within the dataset, suffix included")
         odd = next((i for i in ids if not i or i.startswith("/") or "\\" in i or ".." in i.split("/")), None)
-        require(odd is None, f"the id {odd!r} is no path within the dataset, with '/' between its parts")
+        require(odd is None, f"the id {odd!r} is not a path within the dataset, with '/' between its parts")
         require(ids == sorted(ids), "the videos aren't sorted by id")
         return "unique, sorted"
 

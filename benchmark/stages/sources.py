@@ -225,7 +225,9 @@ def parse_demo(text: str) -> tuple[str, int]:
     if size not in SIZES:
         raise make_unknown_error(f"no demo world of size '{size}'", size, SIZES, f"Sizes: {', '.join(SIZES)}")
     if seed and (not seed.isdecimal() or len(seed) > 10 or int(seed) > MOST_SEED):
-        raise BenchError(f"--data {text}: the seed '{seed[:20]}' is no number below 2^32. Example: --data demo:tiny:7")
+        raise BenchError(
+            f"--data {text}: the seed '{seed[:20]}' is not a number below 2^32. Example: --data demo:tiny:7"
+        )
     return size, int(seed or 0)
 
 

@@ -150,5 +150,5 @@ def parse_group(text: str) -> tuple[str, ...]:
     """
     parts = tuple(p.strip() for p in text.split(","))
     if not all(parts):
-        raise BenchError(f"'{text}' is no group such as male,asian")
+        raise BenchError(f"'{text}' is not a group such as male,asian")
     return tuple("nonmale" if p == "nomale" else p for p in parts)

@@ -133,7 +133,7 @@ def choose_operating_point(
     if threshold == VAL:
         name = predictions if isinstance(predictions, Path) else "a table"
         raise BenchError(
-            f"--threshold val: {name} is no run's test folder with a threshold of its own. "
+            f"--threshold val: {name} is not a run's test folder with a threshold of its own. "
             "Give the predictions of the source validation split: --val FILE"
         )
     return OperatingPoint()

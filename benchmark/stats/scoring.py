@@ -123,11 +123,11 @@ def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
     for what, bad in (
         ("no video", (frames["video"].isna() | (frames["video"] == "")).to_numpy()),
         ("no frame", frames["frame"].isna().to_numpy()),
-        ("a score that is no finite number", ~np.isfinite(score)),
+        ("a score that is not a finite number", ~np.isfinite(score)),
         ("a label other than 0 and 1", ~frames["label"].isin([REAL, FAKE]).to_numpy()),
         ("a label that differs from the video's other frames", conflict),
         ("a frame that was there before", frames.duplicated(["video", "frame"]).to_numpy()),
-        ("a logit that is no finite number", ~np.isfinite(logit)),
+        ("a logit that is not a finite number", ~np.isfinite(logit)),
         *(
             (f"{add_article(c)} that differs from the video's other frames", find_contradictions(named, c))
             for c in attribute_columns(named)
@@ -225,7 +225,7 @@ def _remark_unscaled(frames: pd.DataFrame, threshold: float | None) -> list[str]
     if threshold is not None or calibration.are_probabilities(score):
         return []
     called = f"{(score >= 0.5).mean():.0%} of the frames are called fake"
-    said = f"scores from {score.min():g} to {score.max():g} are no probabilities, yet the threshold is 0.5: {called}"
+    said = f"scores from {score.min():g} to {score.max():g} are not probabilities, yet the threshold is 0.5: {called}"
     return [f"{said}. Fix it on predictions of the source validation split: --threshold val --val FILE"]
 
 

@@ -30,7 +30,7 @@ class Dlib81:
         try:
             self.predictor = dlib.shape_predictor(str(path))
         except RuntimeError as error:
-            raise BenchError(f"{path} is no predictor of dlib's: {error}. Give {DLIB81.name}") from None
+            raise BenchError(f"{path} is not a dlib predictor: {error}. Give {DLIB81.name}") from None
         self.rectangle = dlib.rectangle
         self.mesh = FaceMesh(twice)
 

@@ -122,7 +122,7 @@ def adopt_model(path: Path) -> Path:
     same = [m for m in KNOWN_MODELS if (found.startswith(m.sha256) if m.sha256 else path.suffix == ".dat")]
     if not same:
         raise BenchError(
-            f"{path} is no face model that crossfake knows: its sha256 is {found[:12]}.... "
+            f"{path} is not a face model that crossfake knows: its sha256 is {found[:12]}.... "
             f"Expected {RETINAFACE.name} (sha256 {RETINAFACE.sha256}..., from {RETINAFACE.url}) or {DLIB81.name}"
         )
     kept = _get_cache_path(same[0])

@@ -62,7 +62,9 @@ class ModelDetector:
         require_known("crop", crop, CROPS)
         require_known("output", output, OUTPUTS)
         if not callable(model):
-            raise BenchError(f"a {type(model).__name__} is no model: give a torch nn.Module, or a function of images")
+            raise BenchError(
+                f"a {type(model).__name__} is not a model: give a torch nn.Module, or a function of images"
+            )
         if fake not in (0, 1):
             raise BenchError(f"fake = {fake!r}: say which output is fake, 0 or 1")
         self.model, self.size, self.fake, self.margin, self.crop, self.output = model, size, fake, margin, crop, output
@@ -155,7 +157,9 @@ def _explain_unusable(given: object) -> str:
     is_module = _get_module(given) is not None
     if is_module or (callable(given) and not isinstance(given, type)):
         kind = "torch module" if is_module else "function"
-        return f"a bare {kind} is no detector: say what it takes, as in crossfake.wrap_model(model, size=224, fake=1)"
+        return (
+            f"a bare {kind} is not a detector: say what it takes, as in crossfake.wrap_model(model, size=224, fake=1)"
+        )
     name = given.__name__ if isinstance(given, type) else type(given).__name__
     return f"{name} has no method score(frames), which every detector needs"
 

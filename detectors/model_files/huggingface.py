@@ -112,4 +112,4 @@ def _fetch(name: str) -> Path:
             return Path(fetch(etag_timeout=SECONDS))
     except Exception as error:  # Of networks, names and permissions: a dozen types.
         reason = " ".join(str(error).split())[:160]
-        raise BenchError(f"hf:{name} is no folder here, and can't be had from the Hub: {reason}") from None
+        raise BenchError(f"hf:{name} is not a folder here, and can't be fetched from the Hub: {reason}") from None

@@ -107,9 +107,9 @@ def test_detectors_that_are_none_raise_what_the_command_line_says(tiny_world, tm
     torch = pytest.importorskip("torch")
     with pytest.raises(BenchError, match=r"Path has no method score\(frames\)"):
         run(type(tmp_path), tiny_world, tmp_path)
-    with pytest.raises(BenchError, match=r"a bare torch module is no detector: .* crossfake.wrap_model"):
+    with pytest.raises(BenchError, match=r"a bare torch module is not a detector: .* crossfake.wrap_model"):
         run(torch.nn.Identity(), tiny_world, tmp_path)
-    with pytest.raises(BenchError, match=r"a bare function is no detector"):
+    with pytest.raises(BenchError, match=r"a bare function is not a detector"):
         run(lambda x: x, tiny_world, tmp_path)
     with pytest.raises(BenchError, match="Did you mean 'caddm'"):
         run("cadm", tiny_world, tmp_path)

@@ -149,12 +149,12 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
     [
         # a video that stands twice, with one label or both
         ("celebdf", {CELEB: "1 Celeb-real/id0_0000.mp4\n1 Celeb-real\\ID0_0000.avi\n"}, "line 2: .*twice.*line 1"),
-        ("dfdc", {LABELS: "filename,label\na.mp4,0\nb.mp4,1\nA.mp4 ,1\n"}, "row 4: A.mp4 stands twice.*row 2 as a"),
-        ("dfdc", {META: '{"a.mp4": {"label": "REAL"}, "a.mp4": {"label": "FAKE"}}'}, "key a.mp4 stands twice"),
-        ("dfdcp", {SET: {"method_A/1/a.mp4": FAKE, "method_A/1/a.MP4": REAL}}, "stands twice"),
-        ("ff++", {**SPLITS, "test.json": [["004", "005"], ["005", "004"]]}, "the pair .*005.* stands twice"),
+        ("dfdc", {LABELS: "filename,label\na.mp4,0\nb.mp4,1\nA.mp4 ,1\n"}, "row 4: A.mp4 is listed twice.*row 2 as a"),
+        ("dfdc", {META: '{"a.mp4": {"label": "REAL"}, "a.mp4": {"label": "FAKE"}}'}, "key a.mp4 is given twice"),
+        ("dfdcp", {SET: {"method_A/1/a.mp4": FAKE, "method_A/1/a.MP4": REAL}}, "is listed twice"),
+        ("ff++", {**SPLITS, "test.json": [["004", "005"], ["005", "004"]]}, "the pair .*005.* is listed twice"),
         ("ff++", {**SPLITS, "test.json": [["004", "001"]]}, r"'001'.* is in train\.json, too"),
-        (CADDM, {LDM: {"a/frame_0": entry(0), "./a/frame_0": entry(0)}}, "frame_0 stands twice"),
+        (CADDM, {LDM: {"a/frame_0": entry(0), "./a/frame_0": entry(0)}}, "frame_0 is listed twice"),
         (CADDM, {LDM: {"a/frame_0": entry(0), "a/frame_1": entry(1)}}, "a is real in one entry and"),
         (BENCH, {DFB: {"F": crops("real", ["F/a/0.png"]) | crops("fake", ["F/A/0.png"])}}, "listed as real and fake"),
         ("crops-csv", {"test.csv": f"{ROWS}a/1.png,0,1,-1,1,-1,1\na/1.png,0,1,-1,1,-1,1\n"}, r"row 3: .*twice"),
@@ -176,7 +176,7 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
         (BENCH, {DFB: {"F": crops("real", ["F/a/0.png"]) | crops("fake", ["F/b/../a/0.png"])}}, "real and fake"),
         (BENCH, {DFB: {"F": crops("real", "x")}}, "frames are x; expected a list"),
         (BENCH, {DFB: {"F": crops("real", ["../../1.png"])}}, "climbs out of its folder"),
-        (BENCH, {DFB: {"F": crops("real", ["a/1.png", "a/1.png"])}}, "a/1.png stands twice"),
+        (BENCH, {DFB: {"F": crops("real", ["a/1.png", "a/1.png"])}}, "a/1.png is listed twice"),
         # too deep, not UTF-8, names that no file has
         ("ff++", {**SPLITS, "train.json": "[" * 50_000 + "]" * 50_000}, "is nested more than 100 levels deep"),
         ("celebdf", {CELEB: "1 Celeb-real/../../x.mp4\n"}, "line 1: the path ../x.mp4 climbs out"),

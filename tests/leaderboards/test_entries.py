@@ -121,8 +121,8 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
             lambda c: c.update(schema_version=2),
             f"is of schema 2, today's is {SCHEMA_VERSION}. Score it anew:",
         ),
-        (lambda c: c.update(kind="failure", status="failed", error="x"), "is no finished scorecard"),
-        (lambda c: c.update(kind="note"), "is no finished scorecard"),
+        (lambda c: c.update(kind="failure", status="failed", error="x"), "is not a finished scorecard"),
+        (lambda c: c.update(kind="note"), "is not a finished scorecard"),
         (lambda c: c.pop("provenance"), "has no provenance"),
         (lambda c: c["cell"].update(limit=5), "is PARTIAL"),
         (lambda c: c["cell"].update(excluded=["real/00.mp4"]), "was made with --exclude"),
@@ -152,7 +152,7 @@ def test_files_that_are_no_entries_are_named(entries):
     lonely.write_bytes(b"")
     count, problems = check_entries(entries)
     assert (count, len(problems)) == (3, 2)
-    assert problems[0].startswith(f"{stray}: is no finished scorecard")
+    assert problems[0].startswith(f"{stray}: is not a finished scorecard")
     assert problems[1] == f"{lonely}: no scorecard beside it is made from this"
 
 

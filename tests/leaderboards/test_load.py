@@ -51,7 +51,7 @@ def without(*path):
 @pytest.mark.parametrize(
     ("change", "flaw"),
     [
-        (without("kind"), "is no scorecard of crossfake's"),
+        (without("kind"), "is not a crossfake scorecard"),
         (without("cell"), "cell: field required"),
         (without("status"), "status: field required"),
         (without("cell", "backend"), "cell.backend: field required"),

@@ -70,7 +70,7 @@ def test_show_of_nothing_says_what_to_give(tmp_path, capsys):
     assert "no scorecards below" in capsys.readouterr().err
     (tmp_path / "predictions.parquet").write_bytes(b"\x90")
     assert bench("show", tmp_path / "predictions.parquet") == 2
-    assert "predictions.parquet is no scorecard" in (text := capsys.readouterr().err)
+    assert "predictions.parquet is not a scorecard" in (text := capsys.readouterr().err)
     assert "bench score" in text
 
 

@@ -59,7 +59,7 @@ def _make_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        raise ValueError(f"the key {shorten(twice)} stands twice")
+        raise ValueError(f"the key {shorten(twice)} is given twice")
     return found
 
 

@@ -30,7 +30,7 @@ def read_safetensors_header(path: Path) -> dict[str, Any]:
         header = parse_json(file.read(length), dict, f"the header of {path}")
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise BenchError(f"{path} is no .safetensors file: its __metadata__ aren't texts by name")
+        raise BenchError(f"{path} is not a .safetensors file: its __metadata__ aren't texts by name")
     ends = [_check_tensor(path, name, given) for name, given in header.items() if name != "__metadata__"]
     if max(ends, default=0) != size - 8 - length:
         raise BenchError(f"{path} is cut short or damaged: its tensors end elsewhere than the file ({size:,} bytes)")

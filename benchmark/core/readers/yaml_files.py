@@ -38,7 +38,7 @@ class _PlainLoader(yaml.SafeLoader):
         for key, _ in node.value:
             name = (key.tag, str(key.value))
             if name in seen:
-                problem = f"the key '{shorten(name[1])}' stands twice"
+                problem = f"the key '{shorten(name[1])}' is given twice"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)

@@ -94,7 +94,7 @@ def test_what_is_not_used_or_allows_no_gap_is_said(tmp_path, capsys):
     [
         (
             lambda t: t.assign(logit=np.where(t.index == 2, np.nan, t["logit"])),
-            "a logit that is no finite number in row 3",
+            "a logit that is not a finite number in row 3",
         ),
         (
             lambda t: t.assign(video="one.mp4", frame=range(356), label=1),

@@ -106,7 +106,7 @@ def test_list_json_is_for_tools(capsys):
         (f"{RUN} --limit 0", "not a whole number of at least 1"),
         (f"{RUN} --data /nowhere", "no folder /nowhere (from --data)"),
         (f"{RUN} --data demo:tny", "Did you mean 'tiny'?"),
-        (f"{RUN} --data demo:tiny:x", "the seed 'x' is no number"),
+        (f"{RUN} --data demo:tiny:x", "the seed 'x' is not a number"),
         (f"{RUN} --detector meso4 --checkpoint none.safetensors --data demo:tiny", "no checkpoint none"),
         ("run --detector meso4 --train dfd --test ff++", "dfd has no train split"),
         ("run --detector ./none.py:X --train ff++ --test dfd", "no file none.py"),

@@ -107,7 +107,7 @@ def test_a_header_never_chooses_code(tmp_path, monkeypatch, name):
     monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "c.safetensors"
     save(Weights(a=np.zeros(2, np.float32)), path, {"detector": name.format(file=file)})
-    with pytest.raises(BenchError, match=r"which is no registered detector.*type it: --detector FILE\.py:CLASS"):
+    with pytest.raises(BenchError, match=r"which is not a registered detector.*type it: --detector FILE\.py:CLASS"):
         find_named_detector(read_header(path), path)
     assert not mark.exists()
 

@@ -177,7 +177,7 @@ def test_names_to_write_to_are_never_shared(tmp_path, astronaut):
         "1-1-same.png",
         "in/same.png",
     ]
-    with pytest.raises(BenchError, match="is no picture or video by its name"):
+    with pytest.raises(BenchError, match="isn't named like a picture or video"):
         list_files([Path(__file__)])
 
 

@@ -47,10 +47,10 @@ def test_demo_names(text, expected):
     ("text", "message"),
     [
         ("demo:tny", "no demo world of size 'tny'. Did you mean 'tiny'? Sizes: tiny, default, large, fair"),
-        ("demo:tiny:x", "the seed 'x' is no number"),
-        ("demo:tiny:-1", "the seed '-1' is no number"),
-        ("demo:tiny:²", "the seed '²' is no number"),
-        ("demo:tiny:1:2", "the seed '1:2' is no number"),
+        ("demo:tiny:x", "the seed 'x' is not a number"),
+        ("demo:tiny:-1", "the seed '-1' is not a number"),
+        ("demo:tiny:²", "the seed '²' is not a number"),
+        ("demo:tiny:1:2", "the seed '1:2' is not a number"),
     ],
 )
 def test_wrong_demo_names(text, message):

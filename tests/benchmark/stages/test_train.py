@@ -406,7 +406,7 @@ def test_what_other_videos_lost_is_not_lost_to_training_nor_does_an_earlier_list
 
 
 def test_balance_wants_both_classes_in_a_batch(course):
-    with pytest.raises(BenchError, match=r"train\.balance wants real and fake frames in each batch: .*=2"):
+    with pytest.raises(BenchError, match=r"train\.balance needs real and fake frames in each batch: .*=2"):
         course(Student([True] * 3), balance=True, batch_size=1).run()
 
 

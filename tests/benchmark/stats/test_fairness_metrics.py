@@ -182,5 +182,5 @@ def test_group_strings_of_both_papers():
 
 @pytest.mark.parametrize("text", ["male,", ""])
 def test_group_strings_that_mean_nothing_are_refused(text):
-    with pytest.raises(BenchError, match=f"'{text}' is no group such as male,asian"):
+    with pytest.raises(BenchError, match=f"'{text}' is not a group such as male,asian"):
         parse_group(text)

@@ -65,7 +65,7 @@ def test_a_predictor_of_other_points_is_refused(astronaut, points, tmp_path):
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "some.dat").write_bytes(b"nothing of the kind")
-    with pytest.raises(BenchError, match=r"some\.dat is no predictor of dlib's"):
+    with pytest.raises(BenchError, match=r"some\.dat is not a dlib predictor"):
         Dlib81(file=tmp_path / "some.dat")
 
 

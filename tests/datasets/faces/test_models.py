@@ -82,7 +82,7 @@ def test_a_file_given_once_is_kept_and_found(monkeypatch, tmp_path):
 
 def test_a_given_file_that_is_no_model_is_refused_with_both_checksums(tmp_path):
     (tmp_path / "weights.pth").write_bytes(CONTENT)
-    with pytest.raises(BenchError, match=rf"is no face model .* sha256 is {MODEL.sha256[:12]}.* f168fae3c") as error:
+    with pytest.raises(BenchError, match=rf"is not a face model .* sha256 is {MODEL.sha256[:12]}.* f168fae3c") as error:
         models.adopt_model(tmp_path / "weights.pth")
     assert models.RETINAFACE.url in str(error.value)
     with pytest.raises(BenchError, match="no file nowhere"):
