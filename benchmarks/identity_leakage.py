@@ -23,7 +23,8 @@ from crossfake.benchmark.stats.rankings import measure_ranking
 from crossfake.benchmark.stats.scoring import pool_frames
 from crossfake.benchmark.stats.seed_pooling import merge_estimates
 from crossfake.datasets.demo.world import read_ground_truth
-from crossfake.leaderboards.markdown import format_estimate, format_grid
+from crossfake.leaderboards.formats import format_estimate
+from crossfake.leaderboards.markdown import format_grid
 
 PLAIN = "timm-resnet10t.plain"
 Seeds = dict[str, Measured]

@@ -30,10 +30,10 @@ def write(cards: list[Card], out: Path, name: str = "leaderboard", speeds: Seque
     """Write `name`.md, .csv, .json and .html into `out`, and return their paths."""
     paths = [out / f"{name}.{suffix}" for suffix in ("md", "csv", "json", "html")]
     made = make_tables(cards, speeds)
-    write_text(paths[0], render_markdown(made))
+    write_text(paths[0], render_markdown(made, name))
     write_text(paths[1], format_csv(long_table(cards, speeds)))
     write_json(paths[2], as_data(made))
-    write_text(paths[3], render_page(made))
+    write_text(paths[3], render_page(made, name))
     return paths
 
 
@@ -116,7 +116,7 @@ def as_data(made: list[Table]) -> JsonValue:
             "protocol": table.title,
             "synthetic": table.is_synthetic,
             "tests": table.tests,
-            "verdicts": make_verdicts(table),
+            "verdicts": [asdict(verdict) for verdict in make_verdicts(table)],
             "rows": [_row_as_data(table, row) for row in table.rows],
             "reported": [asdict(r) for r in match_published(table)],
             "tradeoffs": [_tradeoff_as_data(t) for t in list_tradeoffs(table, [(r, r.key) for r in table.rows])],

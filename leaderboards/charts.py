@@ -1,81 +1,185 @@
-"""Charts as inline SVG, each WIDTH wide, so that a telephone shows one and a desk several side by side.
+"""Charts as inline SVG.
 
-Colours are classes of the page's style sheet: they follow light and dark.
+Strips have no size of their own: places along an axis are percentages, so that a strip fills whatever line it stands in
+and its marks keep their size. Pictures (curves, scatter plots) are WIDTH wide and scale as a whole. Colours are classes
+of the page's style sheet; each also has its lightness and its mark, so that no hue has to be told from another. A mark
+carries its values as a `<title>`, and `data-row` tells whose it is, for the filter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import floor, log10
+from math import ceil, floor, log10
 from statistics import NormalDist
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
 from ..benchmark.core.types import Estimate
-from .markdown import NO_INTERVAL, format_estimate
+from .formats import format_estimate
 
 Point = tuple[float, float]
-LabelledEstimate = tuple[str, Estimate]  # A label and an estimate.
-WIDTH = 360
-COLOURS = 8
-LINE = 40  # height of a line with its label above
-LARGEST = 12  # radius of a dot whose area means something
-UNIT = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+WIDTH = 320
+SHAPES = ("circle", "square", "up", "diamond", "down")
+"""The marks' names; each is a symbol of the page."""
+NAMED = 5
+"""So many rows have a colour and a name in pictures; the others are grey lines."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Maps values lo ... hi to pixels start ... end, by their logarithm if `log`."""
+    """Maps values lo ... hi to places start ... end, by their logarithm if `log`."""
 
     lo: float
     hi: float
-    start: float
-    end: float
+    start: float = 0.0
+    end: float = 100.0
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Return the pixel of a value, kept within the axis."""
+        """Return the place of a value, kept within the axis."""
         v = min(max(value, self.lo), self.hi)
-        lo, hi, v = (log10(x) for x in (self.lo, self.hi, v)) if self.log else (self.lo, self.hi, v)
+        lo, hi, v = (self.transform(x) for x in (self.lo, self.hi, v))
         return round(self.start + (v - lo) / (hi - lo) * (self.end - self.start), 1)
 
+    def transform(self, value: float) -> float:
+        """Return what is drawn to scale: the value itself, or its logarithm."""
+        return log10(value) if self.log else value
+
     def steps(self) -> list[float]:
-        """Return the values to write beside the axis."""
+        """Return the values to write beside the axis, in steps of 1, 2 or 5 times a power of ten."""
         if not self.log:
-            return [self.lo + (self.hi - self.lo) * i / 5 for i in range(6)]
-        for digits in ((1,), (1, 2, 5), range(1, 10)):
-            found = [m * 10.0**k for k in range(-2, 7) for m in digits if self.lo <= m * 10.0**k <= self.hi]
-            if len(found) > 2:
-                break
-        return found
+            step = find_step(self.hi - self.lo)
+            return [round(i * step, 9) for i in range(ceil(self.lo / step - 1e-9), floor(self.hi / step + 1e-9) + 1)]
+        found = _list_round(self.lo, self.hi)
+        tens = [v for v in found if log10(v) % 1 < 1e-9]
+        return tens if len(found) > 7 and len(tens) > 1 else found
 
 
-@dataclass(frozen=True)
 class DeviateAxis(Axis):
     """Maps rates by the normal distribution's quantiles."""
 
-    def __call__(self, value: float) -> float:
-        """Return the pixel of a rate, kept within the axis."""
-        v = min(max(value, self.lo), self.hi)
-        lo, hi, v = (NormalDist().inv_cdf(x) for x in (self.lo, self.hi, v))
-        return round(self.start + (v - lo) / (hi - lo) * (self.end - self.start), 1)
+    def transform(self, value: float) -> float:
+        """Return the quantile of a rate between 0 and 1."""
+        return NormalDist().inv_cdf(value)
 
     def steps(self) -> list[float]:
         """Return the rates to write beside the axis."""
-        return [v for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6) if self.lo <= v <= self.hi]
+        return [v for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if self.lo <= v <= self.hi]
+
+
+def find_step(span: float, most: int = 5) -> float:
+    """Return the smallest step of 1, 2 or 5 times a power of ten that divides a span into at most so many."""
+    power = 10.0 ** floor(log10(span / most))
+    return next(m * power for m in (1, 2, 5, 10) if span / (m * power) <= most + 1e-9)
+
+
+def _list_round(lo: float, hi: float) -> list[float]:
+    """Return the 1, 2 and 5 times powers of ten between two values."""
+    found = (m * 10.0**k for k in range(floor(log10(lo)), ceil(log10(hi)) + 1) for m in (1, 2, 5))
+    return [v for v in found if lo * (1 - 1e-9) <= v <= hi * (1 + 1e-9)]
+
+
+def span_axis(estimates: Iterable[Estimate], low: float = 0.5, high: float = 1.0) -> Axis:
+    """Return an axis of strips on which all estimates and their intervals lie, from a round value to `high`."""
+    ends = [v for e in estimates for v in (e.lo, e.value) if v is not None]
+    lowest = min([low, *ends])
+    step = find_step(high - lowest)
+    return Axis(max(floor(lowest / step + 1e-9) * step, 0.0 if high == 1 else lowest), high)
+
+
+# ---- strips: marks and intervals along one line
+
+
+class Mark(NamedTuple):
+    """An estimate on a strip: what it is of, its shape, its class (such as `hollow`), and how far below the middle."""
+
+    estimate: Estimate
+    name: str = ""
+    shape: str = "circle"
+    kind: str = ""
+    down: int = 0
+
+    @property
+    def told(self) -> str:
+        """What a mouse over it, or a screen reader, is told."""
+        counted = f", n {self.estimate.n}" if self.estimate.n else ""
+        return f"{self.name} {format_estimate(self.estimate)}{counted}".strip()
+
+
+def draw_strip(axis: Axis, marks: Sequence[Mark], label: str = "", joined: bool = False) -> Markup:
+    """Draw marks with their intervals along an axis in per cent.
+
+    Args:
+        axis: from 0 to 100.
+        marks: what is drawn; an estimate without a value isn't.
+        label: what a screen reader says before the values; empty where a text beside the strip says the same.
+        joined: draw a line from the lowest mark to the highest, those of kind `out` left aside, not the intervals.
+    """
+    shown = [m for m in marks if m.estimate.value is not None]
+    parts = [_draw_mark(axis, m, interval=not joined) for m in shown]
+    if joined and (ends := [m.estimate.value for m in shown if m.kind != "out" and m.estimate.value is not None]):
+        parts.insert(0, _draw_span(axis, min(ends), max(ends), 0))
+    said = f"{label}: {'; '.join(m.told for m in marks)}"
+    hidden = f'role="img" aria-label="{escape(said)}"' if label else 'aria-hidden="true"'
+    return Markup(f'<svg class="strip" {hidden}>{"".join(parts)}</svg>')  # All is escaped. # nosec B704
+
+
+def _draw_mark(axis: Axis, mark: Mark, interval: bool) -> str:
+    value, lo, hi = mark.estimate.value, mark.estimate.lo, mark.estimate.hi
+    assert value is not None
+    span = _draw_span(axis, lo, hi, mark.down) if interval and lo is not None and hi is not None else ""
+    title = f"<title>{escape(mark.told)}</title>" if mark.name else ""
+    kind = f' class="{mark.kind}"' if mark.kind else ""
+    use = f'<use href="#{mark.shape}" x="{axis(value):g}%" y="{8 + mark.down}"/>'
+    return f"<g{kind}>{title}{span}{use}</g>"
+
+
+def _draw_span(axis: Axis, lo: float, hi: float, down: int) -> str:
+    y = 8 + down
+    return f'<line x1="{axis(lo):g}%" x2="{axis(hi):g}%" y1="{y}" y2="{y}"/>'
+
+
+def draw_scale(axis: Axis, percent: bool = False) -> Markup:
+    """Draw the values of a strip's axis, once for all strips below or above it."""
+    parts = []
+    for v in axis.steps():
+        x = axis(v)
+        anchor = "start" if x < 5 else "end" if x > 95 else "middle"
+        shown = f"{100 * v:g}" if percent else f"{v:g}".replace("0.", ".", 1)
+        parts.append(f'<text x="{x:g}%" y="11" text-anchor="{anchor}">{shown}</text>')
+    return Markup(f'<svg class="strip scale" aria-hidden="true">{"".join(parts)}</svg>')  # numbers alone # nosec B704
+
+
+def count_intervals(axis: Axis) -> int:
+    """Return into how many parts the values of a strip's axis divide it."""
+    return max(round((axis.hi - axis.lo) / find_step(axis.hi - axis.lo)), 1)
+
+
+# ---- pictures
+
+
+class Curve(NamedTuple):
+    """A line of points in a picture: its name, whose it is (`data-row`), and what a mouse over it is told."""
+
+    name: str
+    row: str
+    points: Sequence[Point]
+    told: str = ""
 
 
 def wrap_svg(height: float, title: str, parts: Iterable[str]) -> Markup:
     """Wrap parts into a picture; `title` is what a screen reader says."""
     label = escape(title)
     start = f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">'
-    return Markup(f"{start}<title>{label}</title>{''.join(parts)}</svg>")  # All is escaped. # nosec B704
+    return Markup(f"{start}{''.join(parts)}</svg>")  # All is escaped. # nosec B704
 
 
-def draw_text(x: float, y: float, content: str, kind: str = "label", anchor: str = "start") -> str:
+def draw_text(x: float, y: float, content: str, kind: str = "", anchor: str = "start") -> str:
     """Return a text whose baseline is at y."""
-    return f'<text x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}">{escape(content)}</text>'
+    classes = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:g}" y="{y:g}"{classes} text-anchor="{anchor}">{escape(content)}</text>'
 
 
 def draw_line(a: Point, b: Point, kind: str) -> str:
@@ -88,159 +192,180 @@ def draw_path(points: Iterable[Point], kind: str) -> str:
     return f'<polyline points="{" ".join(f"{a:g},{b:g}" for a, b in points)}" class="{kind}"/>'
 
 
-def draw_heat_map(rows: Sequence[tuple[str, Sequence[float | str]]], tests: Sequence[str]) -> Markup:
-    """Draw AUC by row and test set, the fainter the nearer to chance; a text in place of a number is shown as it is."""
-    cell = WIDTH / max(len(tests), 1)
-    parts = [draw_text(cell * (i + 0.5), 14, t, "tick", "middle") for i, t in enumerate(tests)]
-    for j, (name, values) in enumerate(rows):
-        y = 36 + j * 54
-        parts.append(draw_text(0, y, name))
-        for i, value in enumerate(values):
-            known = isinstance(value, float)
-            share = min(max((value - 0.5) * 2, 0), 1) if known else 0  # type: ignore[operator]
-            place = f'x="{cell * i + 1:g}" y="{y + 7}" width="{cell - 2:g}" height="28" rx="3"'
-            parts.append(f'<rect {place} class="heat{"" if known else " none"}" style="--v:{share:.3f}"/>')
-            shown = f"{value:.3f}" if known else str(value)
-            parts.append(draw_text(cell * (i + 0.5), y + 26, shown, "value", "middle"))
-    return wrap_svg(26 + 54 * len(rows), "Video AUC by detector and test set", parts)
+def draw_symbol(x: float, y: float, shape: str) -> str:
+    """Return a mark."""
+    return f'<use href="#{shape}" x="{x:g}" y="{y:g}"/>'
 
 
-def draw_forest(rows: Sequence[LabelledEstimate], title: str) -> Markup:
-    """Draw an estimate and its interval a line, on a common axis from 0.5, or lower where they go lower, to 1."""
-    ends = [v for _, e in rows for v in (e.lo, e.value) if v is not None]
-    axis, bottom = Axis(min([0.5, *(floor(v * 10) / 10 for v in ends)]), 1, 6, WIDTH - 8), 6 + LINE * len(rows)
-    parts = _draw_ticks(axis, 0, bottom)
-    for j, (name, e) in enumerate(rows):
-        parts += [draw_text(0, 16 + j * LINE, name), draw_text(WIDTH, 16 + j * LINE, _format_brief(e), "value", "end")]
-        parts += _draw_whisker(axis, e, 30 + j * LINE, "s0")
-    return wrap_svg(bottom + 22, title, parts)
+ROC = Axis(0.01, 1, 98, WIDTH - 38, log=True), Axis(0, 1, 250, 10)
+DET = DeviateAxis(0.01, 0.7, 98, WIDTH - 38), DeviateAxis(0.01, 0.7, 250, 10)
 
 
-def _format_brief(e: Estimate) -> str:
-    """Write an estimate where there is no place for the reason why it lacks an interval."""
-    return f"{e.value:.3f} ({NO_INTERVAL})" if e.value is not None and e.lo is None else format_estimate(e)
+def draw_roc(curves: Sequence[Curve], title: str) -> Markup:
+    """Draw ROC curves, (FPR, TPR): false alarms from 1 % on a logarithmic axis, where a detector is used."""
+    x, y = ROC
+    chance = [(x(v / 100), y(v / 100)) for v in range(1, 101)]
+    frame = draw_frame(x, y, ("real videos flagged, %", "fakes caught, %"))
+    return _draw_curves(curves, ROC, [*frame, draw_path(chance, "chance")], title)
 
 
-SQUARE = Axis(0, 1, 40, WIDTH - 8), Axis(0, 1, 300, 8)
-DEVIATES = DeviateAxis(0.005, 0.7, 40, WIDTH - 8), DeviateAxis(0.005, 0.7, 300, 8)
-
-
-def _make_square_axes(names: tuple[str, str]) -> list[str]:
-    x, y = SQUARE
-    return [*draw_frame(x, y, names), draw_line((x(0), y(0)), (x(1), y(1)), "diagonal")]
-
-
-def _draw_curve(points: Iterable[Point], kind: str) -> str:
-    x, y = SQUARE
-    return draw_path([(x(a), y(b)) for a, b in points], f"curve {kind}")
-
-
-def draw_roc(lines: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup:
-    """Draw ROC curves, (FPR, TPR), against chance, with a legend below."""
-    return _draw_lines(lines, SQUARE, _make_square_axes(("false positive rate", "true positive rate")), title)
-
-
-def draw_det(lines: Sequence[tuple[str, Sequence[Point]]], title: str) -> Markup:
+def draw_det(curves: Sequence[Curve], title: str) -> Markup:
     """Draw detection error trade-offs (Martin et al. 1997) of curves (FPR, TPR): the lower and further left the better.
 
     Both error rates are on the scale of normal deviates, where scores that are normal in both classes give a straight
     line, and where low rates, at which detectors are used, have room.
     """
-    turned = [(name, [(fpr, 1 - tpr) for fpr, tpr in points]) for name, points in lines]
-    return _draw_lines(turned, DEVIATES, draw_frame(*DEVIATES, ("false positive rate", "false negative rate")), title)
+    turned = [c._replace(points=[(fpr, 1 - tpr) for fpr, tpr in c.points]) for c in curves]
+    return _draw_curves(turned, DET, draw_frame(*DET, ("real videos flagged, %", "fakes missed, %")), title)
 
 
-def _draw_lines(
-    lines: Sequence[tuple[str, Sequence[Point]]], axes: tuple[Axis, Axis], parts: list[str], title: str
-) -> Markup:
-    x, y = axes
-    for i, (name, points) in enumerate(lines):
-        kind = f"curve s{i % COLOURS}" + (" dash" if i >= COLOURS else "")
-        parts.append(draw_path([(x(a), y(b)) for a, b in points], kind))
-        if len(lines) > 1:
-            parts += [draw_line((40, 356 + i * 20), (62, 356 + i * 20), kind), draw_text(70, 360 + i * 20, name)]
-    return wrap_svg(342 + (8 + 20 * len(lines)) * (len(lines) > 1), title, parts)
+def _draw_curves(curves: Sequence[Curve], axes: tuple[Axis, Axis], parts: list[str], title: str) -> Markup:
+    """Draw the first NAMED curves in colours, named where they begin, above the others in grey."""
+    named, (x, y) = curves[:NAMED], axes
+    begins = [_find_begin(c.points, x.lo, y) for c in named]
+    grey = [_wrap_row(c, draw_path(_place(c.points, x, y), "curve other")) for c in reversed(curves[NAMED:])]
+    parts = [*parts, *grey]
+    for i, (curve, at, label_y) in reversed(list(enumerate(zip(named, begins, _spread(begins), strict=True)))):
+        drawn = [
+            draw_path(_place(curve.points, x, y), "curve"),
+            draw_symbol(x.start, at, SHAPES[i]),
+            draw_line((x.start - 4, at), (x.start - 9, label_y), "leader"),
+            draw_text(x.start - 11, label_y + 4, _shorten(curve.name), "name", "end"),
+        ]
+        parts.append(_wrap_row(curve, "".join(drawn), f"s{i}"))
+    return wrap_svg(290, title, parts)
 
 
-def draw_reliability(points: Sequence[Point], counts: Sequence[int], title: str) -> Markup:
-    """Draw the share of fakes by mean score, a bin's dot the larger the more videos it has.
-
-    Args:
-        points: (mean score, share of fakes) of each bin.
-        counts: how many videos each bin has; empty where a card doesn't tell.
-        title: what a screen reader says.
-    """
-    parts = [*_make_square_axes(("mean score", "share of fakes")), _draw_curve(points, "s0 thin")]
-    if not counts:
-        return wrap_svg(342, title, parts)
-    x, y = SQUARE
-    most = max(counts)
-    for (a, b), n in zip(points, counts, strict=False):
-        parts.append(draw_dot(x(a), y(b), "s0 area", LARGEST * (n / most) ** 0.5))
-    parts += [draw_dot(52, 358, "s0 area", LARGEST), draw_text(72, 362, f"{most} videos, the most of a bin")]
-    return wrap_svg(374, title, parts)
+def _wrap_row(curve: Curve, drawn: str, kind: str = "") -> str:
+    title = f"<title>{escape(f'{curve.name} {curve.told}'.strip())}</title>"
+    return f'<g class="{kind}" data-row="{escape(curve.row)}">{title}{drawn}</g>'
 
 
-def draw_group_rates(groups: Sequence[tuple[str, Estimate, Estimate]], title: str) -> Markup:
-    """Draw false and true positive rate of every group with their intervals, a group a line."""
-    panels, bottom = (Axis(0, 1, 6, 168), Axis(0, 1, 190, WIDTH - 8)), 22 + LINE * len(groups)
-    parts = []
-    for axis, name in zip(panels, ("false positive rate", "true positive rate"), strict=True):
-        parts += [draw_text((axis.start + axis.end) / 2, 12, name, "tick", "middle"), *_draw_ticks(axis, 20, bottom)]
-    for j, (name, *rates) in enumerate(groups):
-        parts.append(draw_text(0, 34 + j * LINE, name))
-        for axis, e, colour in zip(panels, rates, ("s1", "s0"), strict=True):
-            parts += _draw_whisker(axis, e, 48 + j * LINE, colour)
-    return wrap_svg(bottom + 22, title, parts)
+def _place(points: Sequence[Point], x: Axis, y: Axis) -> list[Point]:
+    """Return the points' places; of those beyond the left edge the last alone, where the curve enters the picture."""
+    inside = sum(a <= x.lo for a, _ in points) - 1
+    return [(x(a), y(b)) for a, b in points[max(inside, 0) :]]
+
+
+def _find_begin(points: Sequence[Point], edge: float, y: Axis) -> float:
+    """Return the height at which a curve enters the picture at its left edge."""
+    return y(([b for a, b in points if a <= edge] or [points[0][1]])[-1])
+
+
+def _spread(heights: Sequence[float], gap: float = 14.0, bottom: float = 250.0) -> list[float]:
+    """Return heights for labels, as near as may be to those given, no two nearer than `gap`, none below `bottom`."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    placed = dict.fromkeys(order, 0.0)
+    above = -gap
+    for i in order:
+        above = placed[i] = max(heights[i], above + gap)
+    below = bottom + gap
+    for i in reversed(order):
+        below = placed[i] = min(placed[i], below - gap)
+    return [placed[i] for i in range(len(heights))]
+
+
+def _shorten(name: str, most: int = 14) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def draw_reliability(bins: Sequence[tuple[float, Estimate]], title: str) -> Markup:
+    """Draw the share of fakes by mean score with its interval, of bins that have enough videos."""
+    x, y = Axis(0, 1, 44, WIDTH - 12), Axis(0, 1, 196, 10)
+    parts = [
+        *draw_frame(x, y, ("mean score of a bin", "share of fakes")),
+        draw_line((x(0), y(0)), (x(1), y(1)), "chance"),
+    ]
+    for mean, e in bins:
+        told = escape(f"mean score {mean:.2f}: share of fakes {format_estimate(e)}, {e.n} videos")
+        whisker = draw_line((x(mean), y(e.lo or 0)), (x(mean), y(1 if e.hi is None else e.hi)), "whisker")
+        parts.append(
+            f'<g class="s0"><title>{told}</title>{whisker}{draw_symbol(x(mean), y(e.value or 0), "circle")}</g>'
+        )
+    return wrap_svg(236, title, parts)
+
+
+class Dot(NamedTuple):
+    """A row in a scatter plot: its name, whose it is, its class, where it stands, and what a mouse over it is told."""
+
+    name: str
+    row: str
+    kind: str
+    x: float
+    y: float
+    told: str
+
+
+def draw_scatter(dots: Sequence[Dot], names: tuple[str, str], line: Sequence[Point], title: str) -> Markup:
+    """Draw dots, x on a logarithmic axis, those named that have room for it, and a line in steps through points."""
+    xs, ys = [d.x for d in dots], [d.y for d in dots]
+    x = Axis(*_round_outwards(min(xs) / 1.2, max(xs) * 1.2), 44, WIDTH - 12, log=True)
+    step = find_step(max(max(ys) - min(ys), 0.05))
+    y = Axis(floor(min(ys) / step) * step, min(ceil(max(ys) / step + 0.2) * step, 1.0), 196, 10)
+    parts = [*draw_frame(x, y, names), draw_path([(x(a), y(b)) for a, b in line], "frontier")]
+    taken = [(x(a) - 5, y(b) - 5, x(a) + 5, y(b) + 5) for a, b in zip(xs, ys, strict=True)]
+    for dot in sorted(dots, key=lambda d: -d.y):
+        title_of = f"<title>{escape(f'{dot.name}: {dot.told}')}</title>"
+        drawn = draw_symbol(x(dot.x), y(dot.y), "circle") + _find_room(x(dot.x), y(dot.y), dot.name, taken)
+        parts.append(f'<g class="{dot.kind}" data-row="{escape(dot.row)}">{title_of}{drawn}</g>')
+    return wrap_svg(236, title, parts)
+
+
+def _find_room(x: float, y: float, name: str, taken: list[tuple[float, float, float, float]]) -> str:
+    """Return a dot's name beside it, where it covers nothing that is `taken`; nothing where there is no room."""
+    wide = 6.6 * len(name)
+    for dx, dy, anchor in ((8, 4, "start"), (-8, 4, "end"), (0, -8, "middle"), (0, 16, "middle")):
+        left = x + dx - {"start": 0.0, "end": wide, "middle": wide / 2}[anchor]
+        box = (left, y + dy - 10, left + wide, y + dy + 2)
+        inside = box[0] >= 46 and box[2] <= WIDTH and box[1] >= 4 and box[3] <= 196
+        if inside and not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken):
+            taken.append(box)
+            return draw_text(x + dx, y + dy, name, "", anchor)
+    return ""
+
+
+def _round_outwards(lo: float, hi: float) -> Point:
+    """Return the nearest 1, 2 or 5 times powers of ten beyond two values."""
+    return _list_round(lo / 10, lo)[-1], _list_round(hi, hi * 10)[0]
 
 
 def draw_histogram(real: Sequence[float], fake: Sequence[float], threshold: float, title: str) -> Markup:
     """Draw the shares of fakes (upwards) and reals (downwards) in equal bins of the scores 0 ... 1."""
-    top, middle = max([*real, *fake, 1e-9]), 100.0
-    x, up, down = Axis(0, 1, 40, WIDTH - 8), Axis(0, top, middle, 14), Axis(0, top, middle, 186)
+    top, middle = max([*real, *fake, 1e-9]), 102.0
+    x, up, down = Axis(0, 1, 44, WIDTH - 12), Axis(0, top, middle, 24), Axis(0, top, middle, 180)
     wide = (x.end - x.start) / len(real)
     parts = []
-    for kind, shares, axis in (("s1", fake, up), ("s0", real, down)):
+    for kind, shares, axis in (("fake", fake, up), ("real", real, down)):
         for i, share in enumerate(shares):
+            told = f"{100 * share:.0f} % of {kind}s score {i / len(real):.2f} to {(i + 1) / len(real):.2f}"
             y, tall = min(axis(share), middle), abs(axis(share) - middle)
             place = f'x="{x.start + i * wide + 0.5:.1f}" width="{wide - 1:.1f}" y="{y:g}" height="{tall:.1f}"'
-            parts.append(f'<rect {place} class="bar {kind}"/>')
+            parts.append(f'<rect {place} class="{kind}"><title>{told}</title></rect>' if share else "")
     parts += [
         draw_line((x.start, middle), (x.end, middle), "axis"),
-        draw_line((x(threshold), 4), (x(threshold), 196), "threshold"),
+        draw_line((x(threshold), 16), (x(threshold), 186), "threshold"),
+        draw_text(x(threshold), 11, f"threshold {threshold:.2f}", "threshold", "start" if threshold < 0.3 else "end"),
     ]
-    parts += [draw_text(x(v), 212, f"{v:g}", "tick", "middle") for v in UNIT]
-    parts += [draw_text(x.start - 8, y, name, "label", "end") for y, name in ((62, "fake"), (146, "real"))]
-    return wrap_svg(220, title, parts)
-
-
-def _draw_whisker(axis: Axis, e: Estimate, y: float, colour: str) -> list[str]:
-    """Draw an estimate's interval and dot; where it is undefined, why."""
-    if e.value is None:
-        return [draw_text(axis.start, y + 4, e.note or "undefined", "tick")]
-    dot = draw_dot(axis(e.value), y, colour)
-    if e.lo is None or e.hi is None:
-        return [dot]
-    return [draw_line((axis(e.lo), y), (axis(e.hi), y), f"whisker {colour}"), dot]
-
-
-def draw_dot(x: float, y: float, colour: str, radius: float = 4) -> str:
-    """Return a dot."""
-    return f'<circle cx="{x:g}" cy="{y:g}" r="{radius:.3g}" class="dot {colour}"/>'
-
-
-def _draw_ticks(axis: Axis, top: float, bottom: float) -> list[str]:
-    lines = [draw_line((axis(v), top), (axis(v), bottom), "grid") for v in axis.steps()]
-    return [*lines, *(draw_text(axis(v), bottom + 15, f"{v:.2g}", "tick", "middle") for v in axis.steps())]
+    parts += [draw_text(x(v), 202, f"{v:g}", "tick", "middle") for v in x.steps()]
+    parts += [draw_text(x.start - 8, y, name, "", "end") for y, name in ((66, "fake"), (146, "real"))]
+    return wrap_svg(236, title, [*parts, draw_text((x.start + x.end) / 2, 222, "score", "tick", "middle")])
 
 
 def draw_frame(x: Axis, y: Axis, names: tuple[str, str]) -> list[str]:
-    """Return the grid of two axes, their numbers and their names."""
-    middle = (y.start + y.end) / 2
+    """Return grid, values and names of two axes; where curves are named on the left, the values stand on the right."""
+    right = x.start > 90
+    at, anchor = (x.end + 5, "start") if right else (x.start - 6, "end")
+    percent = "%" in names[1]
+    middle, turned = (y.start + y.end) / 2, WIDTH - 2 if right else 10
     return [
         *(draw_line((x.start, y(v)), (x.end, y(v)), "grid") for v in y.steps()),
-        *(draw_text(x.start - 5, y(v) + 4, f"{v:.2g}", "tick", "end") for v in y.steps()),
-        *(draw_text(x(v), y.start + 15, f"{v:g}" if x.log else f"{v:.2g}", "tick", "middle") for v in x.steps()),
+        *(draw_line((x(v), y.start), (x(v), y.end), "grid") for v in x.steps()),
+        *(draw_text(at, y(v) + 4, _write_tick(v, percent), "tick", anchor) for v in y.steps()),
+        *(draw_text(x(v), y.start + 16, _write_tick(v, "%" in names[0]), "tick", "middle") for v in x.steps()),
         draw_text((x.start + x.end) / 2, y.start + 33, names[0], "tick", "middle"),
-        f'<g transform="translate(10 {middle:g}) rotate(-90)">{draw_text(0, 0, names[1], "tick", "middle")}</g>',
+        f'<g transform="translate({turned} {middle:g}) rotate(-90)">{draw_text(0, 0, names[1], "tick", "middle")}</g>',
     ]
+
+
+def _write_tick(value: float, percent: bool) -> str:
+    return f"{100 * value if percent else value:.6g}"

@@ -5,41 +5,44 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from ..benchmark.core.keys import hash_key
 from ..benchmark.core.scorecard import Card, ScoreCard
-from ..benchmark.stats.attributes import INTERSECTION
-from ..benchmark.stats.seed_pooling import AUC
-from . import charts
+from .formats import MARK, format_cost, format_rank, format_wins
 from .markdown import (
-    MARK,
     NOTES,
-    REPORTED,
+    REPORTED_ALL,
     REPORTED_NOTE,
     REPORTED_TITLE,
     SYNTHETIC,
     Grid,
     describe_failure,
-    format_auc,
     format_reported,
     make_details,
-    make_overview,
     name_board,
 )
-from .pareto import draw_tradeoff, list_tradeoffs
+from .overview import make_overviews
+from .page_board import PageBoard
+from .page_charts import Figure, Picture, chart_run
 from .published import list_citations, match_published
-from .rows import Row, Table
+from .recorded_command import narrow_commands
+from .rows import Fact, Row, Table
 from .terminal import format_footnote, make_card_tables, make_metrics_table
-from .verdicts import make_verdicts
 from .worst_case_images import WorstCase, load_worst_cases
 
 TEMPLATES = Path(__file__).with_name("templates")
 TOP = 40
 """Of a table with more rows than this, the page charts these first ones and tells their runs; its tables have all."""
+CELLS = 160
+"""So many runs on a test set the page tells, of all tables: each takes 40 kB, with the faces of its mistakes 80."""
 
 
 @cache
@@ -51,28 +54,42 @@ def _load_page() -> Template:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    env.filters |= {
-        "number": mark_up_number,
-        "title_of": _read_title,
-    }
+    env.filters["number"] = mark_up_number
     return env.get_template("board.html")
 
 
-def render_page(made: list[Table]) -> str:
-    """Return the whole page. All that comes from scorecards is escaped."""
-    files = ("style.css", "board.js")
+def render_page(made: list[Table], name: str = "leaderboard") -> str:
+    """Return the whole page. All that comes from scorecards is escaped.
+
+    Args:
+        made: the tables.
+        name: what the other three files are called, to which it links.
+    """
+    files = ("style.css", "board.js", "theme.js")
     static = {
         name.partition(".")[0]: Markup((TEMPLATES / name).read_text("utf-8"))  # our own files # nosec B704
         for name in files
     }
-    sections = [Section(i, table) for i, table in enumerate(made)]
     return _load_page().render(
-        sections=sections,
-        notes=NOTES.splitlines(),
+        sections=[Section(table, CELLS // len(made)) for table in made],
+        notes=NOTES,
         banner=SYNTHETIC,
         title=name_board("crossfake leaderboard", made),
+        synthetic=bool(made) and all(table.is_synthetic for table in made),
+        date=_find_date(row for table in made for row in table.rows),
+        version=version("crossfake"),
+        files=[(kind, f"{quote(name)}.{kind}") for kind in ("csv", "json", "md")],
         **static,
     )
+
+
+def _find_date(rows: Iterable[Row]) -> str:
+    """Return the day of the newest result: `28 November 2026`; empty where none is told."""
+    made = [c.provenance for row in rows for c in row.cards if c.provenance and c.provenance.time]
+    if not made:
+        return ""
+    day = datetime.fromisoformat(max(made, key=lambda p: p.timestamp or 0).time)
+    return f"{day.day} {day:%B %Y}"
 
 
 def mark_up_number(shown: str) -> Markup:
@@ -84,16 +101,23 @@ def mark_up_number(shown: str) -> Markup:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one table."""
+    """What the page shows of one table, of whose cells it tells no more than `cells`."""
 
-    index: int
     table: Table
+    cells: int
+    reported_title = REPORTED_TITLE
+    reported_note = REPORTED_NOTE
+
+    @property
+    def id(self) -> str:
+        """The table's place in the page, which stays the same whatever other tables there are."""
+        return f"table-{hash_key(self.table.title, 6)}"
 
     @cached_property
     def top(self) -> list[Row]:
-        """The first rows of each training set, which come the best first: as many of each as TOP allows."""
+        """The first rows of each training set, which come the best first: as many of each as TOP and `cells` allow."""
         trains = dict.fromkeys(row.train for row in self.table.rows)
-        most = max(TOP // max(len(trains), 1), 1)
+        most = max(min(TOP, self.cells // max(len(self.table.tests), 1)) // max(len(trains), 1), 1)
         return [row for train in trains for row in [r for r in self.table.rows if r.train == train][:most]]
 
     @property
@@ -104,65 +128,45 @@ class Section:
             return ""
         return f"Charts and runs are of the first {len(self.top)} of {total} rows; of any other: bench show RUN."
 
-    def list_anchors(self, rows: Iterable[Row]) -> list[str]:
-        """Return the anchors of rows, empty for those whose runs aren't told."""
-        told = {row.key for row in self.top}
-        return [self.anchor(row.key) if row.key in told else "" for row in rows]
+    @cached_property
+    def boards(self) -> list[PageBoard]:
+        """The rows of each training set."""
+        told = {id(row) for row in self.top}
+        return [
+            PageBoard(o, [row for row in o.rows if id(row) in told], self.anchor) for o in make_overviews(self.table)
+        ]
 
-    def anchor(self, key: str) -> str:
-        """Return the id of a row's part of the page."""
-        return f"run-{self.index}-{re.sub(r'[^0-9A-Za-z_-]', '-', key)}"
+    def anchor(self, row: Row) -> str:
+        """Return the permanent address of a row within the page."""
+        told = [self.table.title, row.key, row.name, row.backend, row.train]
+        return f"row-{re.sub(r'[^0-9A-Za-z_-]', '-', row.key)}-{hash_key(told, 4)}"
 
-    @property
-    def overview(self) -> Grid:
-        """The matrix of all test sets."""
-        return make_overview(self.table)
-
-    @property
-    def verdicts(self) -> list[str]:
-        """Which row is the best, or may be, in words."""
-        return make_verdicts(self.table)
+    def details(self, test: str) -> tuple[Grid, list[str]]:
+        """Return one test set's table, and whose its rows are."""
+        return make_details(self.table, test), [self.anchor(row) for row in self.table.on(test)]
 
     @property
     def reported(self) -> Grid:
         """Published numbers beside the table's own."""
-        return REPORTED, [format_reported(r) for r in match_published(self.table)]
+        return REPORTED_ALL, [format_reported(r) for r in match_published(self.table)]
 
     @property
     def citations(self) -> list[str]:
         """Where those stand."""
         return list_citations(match_published(self.table))
 
-    reported_title, reported_note = REPORTED_TITLE, REPORTED_NOTE
+    def commands(self, row: Row) -> list[str]:
+        """Return what to type to make a row again."""
+        return narrow_commands(row)
 
-    def details(self, test: str) -> Grid:
-        """One test set's table."""
-        return make_details(self.table, test)
-
-    def label(self, row: Row) -> str:
-        """Tell a row from the others in as few words as will do."""
-        others = [r for r in self.table.rows if r.name == row.name and r is not row]
-        parts = [row.name]
-        parts += [row.train] if len({r.train for r in self.table.rows}) > 1 else []
-        parts += [row.backend] if any(r.backend != row.backend for r in others) else []
-        alike = [r for r in others if (r.train, r.backend) == (row.train, row.backend)]
-        return " ".join([*parts, *([row.key[:6]] if alike else [])])
-
-    def charts(self) -> list[Markup]:
-        """Return what compares all rows: the heat map, and AUC against speed."""
-        rows = [(self.label(r), [_heat_map_value(self.table, r, t) for t in self.table.tests]) for r in self.top]
-        tradeoffs = list_tradeoffs(self.table, [(row, self.label(row)) for row in self.top])
-        return [charts.draw_heat_map(rows, self.table.tests), *map(draw_tradeoff, tradeoffs)]
-
-    def test_charts(self, test: str) -> list[Markup]:
-        """Return the forest plot and the ROC curves of one test set."""
-        rows = [row for row in self.top if test in row.results and row.results[test].done]
-        if not rows:
-            return []
-        aucs = [(self.label(r), r.results[test].metrics[AUC]) for r in rows]
-        rocs = [(self.label(r), curves.roc) for r in rows if (curves := r.results[test].done[0].curves).roc]
-        plots = [charts.draw_roc(rocs, f"ROC on {test}"), charts.draw_det(rocs, f"DET on {test}")] if rocs else []
-        return [charts.draw_forest(aucs, f"Video AUC on {test} with 95 % intervals"), *plots]
+    def facts(self, row: Row) -> list[Fact]:
+        """Return how a row was made and where it stands."""
+        standing = [
+            ("rank", format_rank(self.table, row)),
+            ("duels won", format_wins(self.table, row)),
+            ("GFLOPs", format_cost(row)[1]),
+        ]
+        return [*row.protocol, *standing]
 
     def runs(self, row: Row) -> list[Run]:
         """Return what there is to tell of a row, a test set each."""
@@ -209,33 +213,10 @@ class Run:
         """Threshold, temperature and coverage."""
         return format_footnote(self.scorecard)
 
-    def charts(self) -> list[Markup]:
+    def charts(self) -> list[Figure | Picture]:
         """Return group rates, score histograms and calibration, where the scorecard has them."""
-        card = self.scorecard
-        curves, made = card.curves, []
-        if groups := card.groups.get(INTERSECTION) or next(iter(card.groups.values()), None):
-            rates = [
-                (f"{g} ({c.video.n_real} real, {c.video.n_fake} fake)", c.video.fpr, c.video.tpr)
-                for g, c in groups.items()
-            ]
-            made.append(charts.draw_group_rates(rates, f"False and true positive rate by group, {self.test}"))
-        if h := curves.histogram:
-            title = f"Scores of fakes and reals, {self.test}"
-            made.append(charts.draw_histogram(h.real, h.fake, card.threshold.value, title))
-        if r := curves.reliability:
-            made.append(charts.draw_reliability(r, curves.reliability_n, f"Calibration, {self.test}"))
-        return made
+        return chart_run(self.scorecard, self.test)
 
     def mistakes(self) -> dict[str, list[WorstCase]]:
         """Return the worst mistakes."""
         return load_worst_cases(self.scorecard)
-
-
-def _read_title(chart: Markup) -> str:
-    return Markup(chart.partition("<title>")[2].partition("</title>")[0])  # escaped when it was drawn # nosec B704
-
-
-def _heat_map_value(table: Table, row: Row, test: str) -> float | str:
-    result = row.results.get(test)
-    value = result.metrics[AUC].value if result and result.done else None
-    return float(value) if value is not None else format_auc(table, row, test)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import ceil, floor
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from ..benchmark.core.speeds import Condition
-from .charts import (
-    COLOURS,
-    WIDTH,
-    Axis,
-    Point,
-    draw_dot,
-    draw_frame,
-    draw_path,
-    draw_text,
-    wrap_svg,
-)
+from .charts import Dot, Point, draw_scatter
+from .formats import format_digits
 from .rows import Row, Table
 
 QUICK, LATENT = "images a second", "milliseconds an image"
@@ -74,29 +64,24 @@ def find_frontier(points: Iterable[Cost], more_is_better: bool) -> list[Cost]:
     return kept
 
 
-def draw_tradeoff(tradeoff: Tradeoff) -> Markup:
-    """Draw cost (on a logarithmic axis) against AUC; steps join the frontier, and numbers tell the rows."""
-    costs, aucs = [p.cost for p in tradeoff.points], [p.auc for p in tradeoff.points]
-    x = Axis(min(costs) / 1.5, max(costs) * 1.5, 46, WIDTH - 8, log=True)
-    y = Axis(floor(min(aucs) * 20 - 0.2) / 20, min(ceil(max(aucs) * 20 + 0.2) / 20, 1.0), 240, 12)
-    parts = draw_frame(x, y, (tradeoff.axis, "mean video AUC on the other sets"))
-    parts.append(draw_path(_list_steps(tradeoff.frontier, x, y), "frontier"))
-    for i, (label, cost, auc) in enumerate(tradeoff.points):
-        below = 296 + i * 22
-        parts += [*_draw_numbered_dot(x(cost), y(auc), i), *_draw_numbered_dot(46, below - 4, i)]
-        parts.append(draw_text(62, below, label))
-    return wrap_svg(286 + 22 * len(tradeoff.points), tradeoff.title, parts)
+def draw_tradeoff(tradeoff: Tradeoff, find_mark: Callable[[str], tuple[str, str]]) -> Markup:
+    """Draw cost (on a logarithmic axis) against AUC; steps join the frontier.
+
+    Args:
+        tradeoff: what is drawn.
+        find_mark: tells of a row's label whose its mark is, and of what class.
+    """
+    dots = [
+        Dot(label, *find_mark(label), cost, auc, f"{format_digits(cost)} {tradeoff.axis}, mean AUC {auc:.3f}")
+        for label, cost, auc in tradeoff.points
+    ]
+    return draw_scatter(dots, (tradeoff.axis, "mean AUC elsewhere"), _list_steps(tradeoff.frontier), tradeoff.title)
 
 
-def _list_steps(frontier: Sequence[Cost], x: Axis, y: Axis) -> list[Point]:
+def _list_steps(frontier: Sequence[Cost]) -> list[Point]:
     """Return the corners of the line through the frontier: what costs as much as a point is no better than it."""
     corners: list[Point] = []
     for before, point in zip([None, *frontier], frontier, strict=False):
-        corners += [(x(point.cost), y(before.auc))] if before else []
-        corners.append((x(point.cost), y(point.auc)))
+        corners += [(point.cost, before.auc)] if before else []
+        corners.append((point.cost, point.auc))
     return corners
-
-
-def _draw_numbered_dot(x: float, y: float, i: int) -> list[str]:
-    """Draw a dot with its number: there are more dots than colours."""
-    return [draw_dot(x, y, f"s{i % COLOURS}", 8), draw_text(x, y + 3.5, str(i + 1), "inside", "middle")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -118,6 +118,53 @@ def _build_parser() -> _Parser:
     ):  # Not taken: the row's seeds count, and where and how is new.
         parser.add_argument(name)
     return parser
+
+
+def narrow_commands(row: Row) -> list[str]:
+    """Return what to type to make a row alone: its detector, test sets and seeds of a command that had more.
+
+    A command that isn't `bench run`, or that can't be split into words, stays as it was recorded.
+    """
+    commands = row.commands
+    try:
+        data, words = _split_command(commands[-1]) if commands else (None, [])
+    except BenchError:
+        return commands
+    if words[:2] != ["bench", "run"]:
+        return commands
+    options = _narrow_options(list(_pair_options(words[2:])), row, len(commands) > 1)
+    prefix = [f"{DATA}{shlex.quote(data)}"] if data else []
+    return [" ".join([*prefix, "bench run", shlex.join(word for pair in options for word in pair)])]
+
+
+def _pair_options(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Return each option with its value, `--seed=1` as `--seed 1`; an option without one, or a stray word, alone."""
+    place = 0
+    while place < len(words):
+        name, equals, value = words[place].partition("=")
+        place += 1
+        if name.startswith("--") and equals:
+            yield name, value
+        elif name.startswith("--") and place < len(words) and not words[place].startswith("--"):
+            yield name, words[place]
+            place += 1
+        else:
+            yield (words[place - 1],)
+
+
+def _narrow_options(options: list[tuple[str, ...]], row: Row, of_several: bool) -> list[tuple[str, ...]]:
+    """Put the row's own detector and seeds in place of all, its test sets where several commands ran them."""
+    named = [name for option, *value in options if option == "--detector" for name in _split_names(*value)]
+    own = {"--seed": ",".join(map(str, row.seeds))}
+    own |= {"--detector": row.cell.detector} if row.cell.detector in named else {}
+    own |= {"--test": ",".join(row.results)} if of_several else {}
+    kept = [
+        (option, own.get(option, value[0])) if value else (option, *value)
+        for option, *value in options
+        if option not in ("--runs", "--workers")  # Where and how doesn't change the row.
+    ]
+    told = any(option == "--seed" for option, *_ in kept) or row.seeds == (0,)
+    return kept if told else [*kept, ("--seed", own["--seed"])]
 
 
 def _split_names(text: str) -> tuple[str, ...]:

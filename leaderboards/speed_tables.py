@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..benchmark.core.speeds import Latency, Rate, Speed
-from .markdown import UNKNOWN, Grid, format_digits
+from .formats import UNKNOWN, format_digits
+from .markdown import Grid
 
 
 def make_speed_parts(speeds: Sequence[Speed]) -> list[str | Grid]:

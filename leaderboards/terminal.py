@@ -8,7 +8,8 @@ from math import isclose
 from ..benchmark.core.scorecard import AttributeTests, Card, GroupCell, Level, LevelCell, MethodCell, ScoreCard
 from ..benchmark.stats.calibration import TEMPERATURES
 from ..benchmark.stats.seed_pooling import pool_seeds, summarise_groups
-from .markdown import Grid, format_estimate, format_flagged, format_gap, format_grid, format_scored
+from .formats import format_estimate, format_flagged, format_gap, format_scored
+from .markdown import Grid, format_grid
 from .protocols import describe_protocol, display_name, mark_contaminated
 
 AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"

@@ -1,52 +1,179 @@
-"""Which row is the best over all test sets, or may be, in words."""
+"""What a board says in words: which row to choose, how far to trust it, for whom it fails, how fast it is.
+
+Each sentence is made from the numbers in the tables, and one that an interval leaves open says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from ..benchmark.core.types import Estimate
+from ..benchmark.stats.seed_pooling import GroupSummary
 from ..benchmark.stats.unscored import MIN_COVERAGE
-from .rows import Row, Table, list_targets
+from .formats import format_digits, format_estimate, format_range
+from .overview import Overview, label_row, make_overviews
+from .rows import Row, Table
+
+SOURCE_FPR = "video.fpr_at_source_fpr5"
+MOST_NAMED = 4
 
 
-def make_verdicts(table: Table) -> list[str]:
-    """Say of each training set with several rows which is the best, or which may be, or why there are no ranks."""
-    trains = dict.fromkeys(row.train for row in table.rows)
-    return [said for train in trains if (said := _make_verdict(table, train))]
+@dataclass(frozen=True)
+class Verdict:
+    """The answers to the four questions that a board is looked at with, and their sum in a `headline`."""
+
+    train: str
+    headline: str
+    choose: str
+    trust: str
+    fails_for: str
+    speed: str
 
 
-def _make_verdict(table: Table, train: str) -> str:
-    rows = [row for row in table.rows if row.train == train and row.done]
-    if len(rows) < 2:
-        return ""
-    ranked = {
-        row.key: row
-        for row in rows
-        if (found := table.standings.get(row.key)) and found.rank and found.rank.lo is not None
-    }
-    targets = _join(list_targets(table.rows, train))
-    if len(ranked) < 2:
-        return f"Trained on {train}: no ranks, as fewer than two rows can be compared on all of {targets}."
-    names = {key: _name_row(row, ranked.values()) for key, row in ranked.items()}
-    partial = [key for key in ranked if table.standings[key].coverage < MIN_COVERAGE]
-    best = [key for key in ranked if table.standings[key].best]
-    verdict = _compare_names([names[k] for k in best], len(ranked) - len(best) - len(partial))
-    left_out = [f" Not in question, with less than 98 % of the videos: {', '.join(names[k] for k in partial)}."]
-    said = f"Trained on {train}, by the mean AUC on {targets}: {verdict}."
-    return "".join([said, *(left_out if partial else [])])
+def make_verdicts(table: Table) -> list[Verdict]:
+    """Return what there is to say of the rows of each training set that has numbers."""
+    return [make_verdict(overview) for overview in make_overviews(table) if overview.looked_at]
 
 
-def _compare_names(best: Sequence[str], others: int) -> str:
+def make_verdict(overview: Overview) -> Verdict:
+    """Say what the numbers of some rows come to; at least one row has some."""
+    return Verdict(
+        overview.train,
+        _write_headline(overview),
+        _say_which(overview),
+        _say_trust(overview),
+        _say_whom(overview),
+        _say_speed(overview),
+    )
+
+
+def _write_headline(o: Overview) -> str:
+    if len(o.ranked) < 2:
+        return f"{_name(o, o.looked_at[0])} stands alone" if len(o.looked_at) == 1 else "No ranks"
+    best, count = o.best, len(o.ranked)
     if not best:
-        return "there is no best"
-    if not others:
-        return f"{best[0]} alone counts" if len(best) == 1 else f"none of {_join(best)} is surely better than another"
-    worse = "the other row is worse" if others == 1 else f"the other {others} are worse"
-    return f"{best[0]} is the best, {worse}" if len(best) == 1 else f"{_join(best)} can't be told apart, {worse}"
+        return "No row has scored enough videos to be called the best"
+    if len(best) == 1:
+        return f"{_name(o, best[0])} is the best of {count}"
+    if len(best) > MOST_NAMED:
+        return f"No detector stands out: {len(best)} of {count} can't be told from the best"
+    named = _join([_name(o, row) for row in best])
+    return f"{named} can't be told apart" if len(best) == count else f"{named} tie for first"
 
 
-def _name_row(row: Row, ranked: Iterable[Row]) -> str:
-    alone = sum(other.name == row.name for other in ranked) == 1
-    return row.name if alone else f"{row.name} ({row.key[:6]})"
+def _say_which(o: Overview) -> str:
+    where = _join(o.targets)
+    if len(o.ranked) < 2 and len(o.looked_at) > 1:
+        return f"No ranks, as fewer than two rows can be compared on all of {where}."
+    first, *others = o.best or o.looked_at
+    standing = o.table.standings.get(first.key)
+    if standing is None:
+        return f"There is no mean AUC, as it lacks a number on some of {where}, or was trained on some of the videos."
+    unseen = "its own training set" if o.targets == [o.train] else "which it wasn't trained on"
+    said = f"{_name(o, first)} has a mean AUC of {format_estimate(standing.mean)} on {where}, {unseen}"
+    named = [f"{_name(o, row)} {_read_mean(o, row):.3f}" for row in others[: MOST_NAMED - 1]]
+    return " ".join([f"{'; '.join([said, *named])}.", *_compare(o)])
+
+
+def _compare(o: Overview) -> list[str]:
+    """Say what the ranks allow to say of those that aren't named, and of those that scored too few videos."""
+    if len(o.ranked) < 2:
+        return []
+    partial = [row for row in o.ranked if o.table.standings[row.key].coverage < MIN_COVERAGE]
+    worse = len(o.ranked) - len(o.best) - len([row for row in partial if row not in o.best])
+    said = [f"No test tells these {len(o.best)} apart."] if len(o.best) > 1 else []
+    said += [f"The other {'row is' if worse == 1 else f'{worse} are'} worse."] if worse else []
+    left_out = ", ".join(_name(o, row) for row in partial)
+    return [*said, *([f"Not in question, with less than 98 % of the videos: {left_out}."] if partial else [])]
+
+
+def _read_mean(o: Overview, row: Row) -> float:
+    return o.table.standings[row.key].mean.value or 0.0
+
+
+def _say_trust(o: Overview) -> str:
+    return " ".join(filter(None, [_say_drop(o), _say_threshold(o)]))
+
+
+def _say_drop(o: Overview) -> str:
+    if o.targets == [o.train]:
+        return f"It was tested on {o.train} alone: that says nothing of other datasets."
+    drops = [e for row in o.looked_at for t in o.targets if (e := row.drop(t)) and e.value is not None]
+    if not drops:
+        return f"How much it loses away from {o.train} isn't known."
+    open_end = "" if all(e.lo is not None and e.lo > 0 for e in drops) else ", not always more than chance"
+    return (
+        f"Away from {o.train}, AUC falls by {format_range([e.value for e in drops if e.value is not None])}{open_end}."
+    )
+
+
+def _say_threshold(o: Overview) -> str:
+    """Say on which test set a threshold that is fixed at home flags the most reals, and how many."""
+    found = {t: [e for row in o.looked_at if (e := find_source_rate(row, t))] for t in o.targets}
+    means = {t: sum(e.value or 0.0 for e in rates) / len(rates) for t, rates in found.items() if rates}
+    if not means or o.targets == [o.train]:
+        return ""
+    worst = max(means, key=means.__getitem__)
+    rates, source = found[worst], o.looked_at[0].cell.source or o.train
+    flagged = format_range((100 * e.value for e in rates if e.value is not None), ".0f")
+    sure = all(e.lo is not None and e.lo > 0.05 for e in rates)
+    open_end = "" if sure else "; with so few videos it may still be 5 %"
+    return f"The threshold that flags 5 % of {source}'s real videos flags {flagged} % of {worst}'s{open_end}."
+
+
+def find_source_rate(row: Row, test: str) -> Estimate | None:
+    """Return the share of a test set's real videos that the threshold flags which flags 5 % of the source's."""
+    result = row.results.get(test)
+    found = result.metrics.get(SOURCE_FPR) if result and result.done else None
+    return found if found and found.value is not None else None
+
+
+def _say_whom(o: Overview) -> str:
+    found = [g for row in o.looked_at if (g := o.groups_of(row))]
+    worst = [g for g in found if g.worst]
+    if not found:
+        return "Nobody's gender or race is annotated."
+    if not worst:
+        return f"It can't be judged: fewer than two of {found[0].groups} groups have enough videos on {o.groups_test}."
+    (group, times), *_ = Counter(g.group for g in worst).most_common()
+    values = [g.worst.value for g in worst if g.worst and g.worst.value is not None and g.group == group]
+    rows = "" if len(worst) == 1 else f" in {times} of {len(worst)} rows"
+    counted = f"{worst[0].qualified} of {worst[0].groups} groups count"
+    return (
+        f"{group} scores lowest on {o.groups_test}{rows} (AUC {format_range(values)}; {counted}). {_hedge_gaps(worst)}"
+    )
+
+
+def _hedge_gaps(found: Sequence[GroupSummary]) -> str:
+    """Say whether the gaps between groups are more than chance."""
+    gaps = [g.gap for g in found if g.gap and g.gap.value is not None]
+    sure = sum(e.lo is not None and e.lo > 0 for e in gaps)
+    fewest = min((e.n for e in gaps), default=0)
+    if sure == len(gaps) > 0:
+        return "The gap between groups is more than chance."
+    if sure:
+        return f"The gap between groups is more than chance in {sure} of {len(gaps)} rows."
+    return f"With {fewest} videos in the smallest cell, the gap may be chance."
+
+
+def _say_speed(o: Overview) -> str:
+    """Name the fastest row under the condition that most rows were measured under, beside the first one's speed."""
+    condition = next((c for c in o.table.conditions if any(c in row.speeds for row in o.looked_at)), None)
+    if condition is None:
+        return "Not measured; bench speed does."
+    first, measured = o.looked_at[0], [(row, row.speeds[condition]) for row in o.looked_at if condition in row.speeds]
+    fastest, speed = max(measured, key=lambda pair: pair[1].best.value)
+    said = f"{_name(o, fastest)}: {format_digits(speed.best.value)} images a second"
+    if fastest is not first and condition in first.speeds:
+        said += f", {speed.best.value / first.speeds[condition].best.value:.1f} times {_name(o, first)}"
+    busy = " Other work slowed some of them down." if any(s.is_disturbed for _, s in measured) else ""
+    return f"{said} ({condition.describe()}).{busy}"
+
+
+def _name(o: Overview, row: Row) -> str:
+    return label_row(row, o.rows)
 
 
 def _join(names: Sequence[str]) -> str:

@@ -47,7 +47,7 @@ def compare(arguments: argparse.Namespace) -> int:
     import crossfake
     from tabulate import tabulate
 
-    from ...leaderboards.markdown import format_estimate
+    from ...leaderboards.formats import format_estimate
     from ..core.records import as_json
 
     found, left = crossfake.compare(arguments.run_a, arguments.run_b, metric=arguments.metric, draws=arguments.draws)

@@ -74,7 +74,8 @@ def _rename_who(who: str) -> str:
 
 
 def _format_result(result: IdentityProbe) -> str:
-    from ...leaderboards.markdown import format_estimate, format_grid
+    from ...leaderboards.formats import format_estimate
+    from ...leaderboards.markdown import format_grid
 
     found = {"accuracy": result.accuracy, "random": result.random, "difference": result.difference}
     rows = [[name, format_estimate(e)] for name, e in found.items()]

@@ -78,7 +78,7 @@ def _ask(_: str) -> bool:
 
 
 def _make_line(found: Comparison) -> list[str]:
-    from ...leaderboards.markdown import format_estimate
+    from ...leaderboards.formats import format_estimate
 
     before = format_estimate(found.recorded)
     if found.difference is None or not found.again or not found.repeat:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from ..core.types import Estimate
 from .influence import Measured, Samples, measure_mean
 from .metrics import Array
-from .shares import LEVEL, TAIL
+from .shares import LEVEL, TAIL, bound_korn_graubard
 
 BINS = 15
 TEMPERATURES = (1 / 20, 20)  # between which one is sought
+SHOWN = 10
+"""How many videos a bin of a calibration chart must have."""
 CLIP = 1e-6  # Keeps the logit of a score of exactly 0 or 1 finite.
 
 
@@ -70,6 +75,29 @@ def reliability_curve(labels: ArrayLike, scores: ArrayLike) -> list[tuple[float,
     bins, y, s = assign_bins(scores), np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
     n, fakes, total = (np.bincount(bins, w, BINS) for w in (np.ones(len(y)), y, s))
     return [(float(total[i] / n[i]), float(fakes[i] / n[i]), int(n[i])) for i in np.flatnonzero(n)]
+
+
+def estimate_bins(
+    points: Sequence[tuple[float, float]], counts: Sequence[int], least: int = SHOWN
+) -> list[tuple[float, Estimate]]:
+    """Return (mean score, share of fakes) of the bins with `least` videos, the share with its interval.
+
+    The interval is Clopper and Pearson's, as if no two videos of a bin showed the same person.
+
+    Args:
+        points: (mean score, share of fakes) of each bin.
+        counts: how many videos each bin has; bins beyond its end are left out.
+        least: how many a bin must have: the share of fewer says next to nothing.
+    """
+    found = [(*point, n) for point, n in zip(points, counts, strict=False) if n >= least]
+    if not found:
+        return []
+    mean, share, n = np.array(found).T
+    low, high = 1 - bound_korn_graubard(1 - share, n), bound_korn_graubard(share, n)
+    return [
+        (float(m), Estimate(float(s), float(lo), float(hi), int(k)))
+        for m, s, lo, hi, k in zip(mean, share, low, high, n, strict=True)
+    ]
 
 
 def assign_bins(scores: ArrayLike) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The page in a real browser: no errors, sorting, filtering, links, keyboard, wide and narrow, light and dark."""
+"""The page in a real browser: no errors, sorting, filtering, links, keyboard, wide and narrow, light, dark, printed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def visit(chromium, address) -> Iterator[Any]:
 def column(page: Any, name: str) -> list[str]:
     return page.evaluate(
         """name => { const t = document.querySelector("table.board");
-        const i = [...t.tHead.rows[0].cells].findIndex(c => c.textContent.trim() === name);
+        const told = cell => (cell.querySelector(".name") ?? cell).textContent.trim();
+        const i = [...t.tHead.rows[0].cells].findIndex(c => told(c) === name);
         return [...t.tBodies[0].rows].filter(r => r.offsetParent).map(r => r.cells[i].textContent.trim()); }""",
         name,
     )
@@ -72,41 +73,74 @@ def test_the_page_opens_and_fits(visit, width, scheme):
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, background[4:-1].split(","))) > 384) == (scheme == "light")
     sizes = page.evaluate(
-        "[...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect()).map(r => [r.left, r.right])"
+        "[...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect()).map(r => [r.left, r.right])"
     )
+    assert len(sizes) > 10
     assert all(0 <= left <= right <= width for left, right in sizes)
+
+
+@SLOW
+def test_a_telephone_shows_an_auc_on_its_first_screen(visit):
+    page = visit(390)
+    places = page.evaluate(
+        "[...document.querySelectorAll('.board td.mean, .board td.set')].map(c => c.getBoundingClientRect())"
+        ".map(r => [r.left, r.right, r.top, r.bottom])"
+    )
+    left, right, top, bottom = places[0]
+    assert 0 < top < bottom < 844
+    assert 0 <= left < right <= 390
+    assert page.locator("table.board td.mean").first.is_visible()
+
+
+@SLOW
+def test_charts_fill_the_width(visit):
+    page = visit()
+    grids = page.evaluate(
+        """[...document.querySelectorAll(".charts .grid:first-of-type")].map(g => [...g.children].map(c =>
+        c.getBoundingClientRect()).map(r => [r.left, r.right, r.top]))"""
+    )
+    first = [(left, right) for left, right, top in grids[0] if top == grids[0][0][2]]
+    assert first[0][0] == 24
+    assert first[-1][1] == pytest.approx(1256, abs=1)
 
 
 def test_a_click_on_a_column_sorts_by_number_and_back(visit):
     page = visit()
-    head = page.get_by_role("columnheader", name="ff++:c23").first.get_by_role("button")
+    head = page.locator("table.board").first.get_by_role("button", name="ff++:c23")
     head.click()
     down = [float(text.split()[0]) for text in column(page, "ff++:c23")]
     assert down == sorted(down, reverse=True)
     head.click()
     assert [float(text.split()[0]) for text in column(page, "ff++:c23")] == down[::-1]
-    assert page.get_by_role("columnheader", name="ff++:c23").first.get_attribute("aria-sort") == "ascending"
+    assert page.locator("table.board th.home").first.get_attribute("aria-sort") == "ascending"
 
 
 @SLOW
 def test_what_has_no_number_is_sorted_last_either_way(visit):
     page = visit()
-    head = page.get_by_role("columnheader", name="dfdc").first.get_by_role("button")
+    head = page.locator("table.board").first.get_by_role("button", name="dfdc")
     for _ in range(2):
         head.click()
         assert column(page, "dfdc") in (["ERR", ""], ["", "ERR"])
 
 
 @SLOW
-def test_the_filter_leaves_the_rows_that_match_and_counts_them(visit):
+def test_the_filter_leaves_the_rows_that_match_in_tables_and_charts_and_counts_them(visit):
     page = visit()
-    assert len(column(page, "backend")) == 2
-    page.get_by_label("Filter rows").fill("meso4 torch")
-    assert column(page, "video AUC [95 % CI]") == ["meso4"]
-    assert page.locator("#shown").text_content() == "4 of 7 lines"
+    assert len(column(page, "Detector")) == 2
+    marks = page.locator("section.charts [data-row]:visible")
+    all_marks = marks.count()
+    page.get_by_label("Filter").fill("meso4 torch")  # The backend is folded into the heading.
+    assert column(page, "Detector") == ["meso4"]
+    assert page.locator("#shown").text_content() == "1 of 2 rows"
     assert page.locator("details.run:visible").count() == 1
-    page.get_by_label("Filter rows").fill("")
-    assert len(column(page, "backend")) == 2
+    kept = {mark.get_attribute("data-row") for mark in marks.all()}
+    assert len(kept) == 1
+    assert kept.pop().startswith("row-row0-")
+    assert 2 * marks.count() == all_marks
+    page.get_by_label("Filter").fill("")
+    assert len(column(page, "Detector")) == 2
+    assert marks.count() == all_marks
 
 
 @SLOW
@@ -123,9 +157,9 @@ def test_a_rows_link_opens_its_run(visit):
 
 
 @SLOW
-def test_an_address_with_a_run_opens_it(visit, runs):
-    page = visit(390, "#run-0-row1")
-    assert page.locator("details.run[open]").get_attribute("id") == "run-0-row1"
+def test_an_address_with_a_run_opens_it(visit):
+    address = visit().locator("details.run").last.get_attribute("id")
+    assert visit(390, f"#{address}").locator("details.run[open]").get_attribute("id") == address
 
 
 @SLOW
@@ -133,29 +167,62 @@ def test_the_keyboard_reaches_filter_sorting_and_runs(visit):
     page = visit()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the tables"
-    page.keyboard.press("Tab")
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "filter":
+            break
     assert page.evaluate("document.activeElement.id") == "filter"
-    page.get_by_role("columnheader", name="ff++:c23").first.get_by_role("button").focus()
+    page.locator("table.board thead button", has_text="ff++:c23").focus()
     page.keyboard.press("Enter")
-    assert page.locator("table.board th[aria-sort=descending]").first.text_content() == "ff++:c23"
+    assert page.locator("table.board th[aria-sort=descending] .name").first.text_content() == "ff++:c23"
     page.locator("details.run summary").first.focus()
     page.keyboard.press("Enter")
     assert page.locator("details.run[open]").count() == 1
 
 
 @SLOW
-def test_the_button_turns_light_into_dark(visit):
+def test_the_button_turns_light_into_dark_and_a_reload_keeps_it(visit):
     page = visit(color_scheme="light")
+    background = "getComputedStyle(document.body).backgroundColor"
     page.get_by_role("button", name="Dark").click()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 23, 26)"
+    assert page.evaluate(background) == "rgb(18, 20, 23)"
+    page.reload()
+    assert page.evaluate(background) == "rgb(18, 20, 23)"
     page.get_by_role("button", name="Light").click()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
+    assert page.evaluate(background) == "rgb(255, 255, 255)"
+
+
+@SLOW
+def test_the_copy_button_copies_the_rows_own_command(visit):
+    page = visit()
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.locator("details.run summary").first.click()
+    page.locator("details.run button.copy").first.click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("window.copied") == "bench run --detector meso4"
+
+
+@SLOW
+@pytest.mark.parametrize(("width", "height"), [(1047, 718), (718, 1047)])  # A4 less its margins.
+def test_print_cuts_nothing(visit, width, height):
+    page = visit()
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    outside = page.evaluate(
+        """width => [...document.querySelectorAll("td, th, figure, pre, p, dd")].filter(e => e.offsetParent)
+        .filter(e => { const r = e.getBoundingClientRect(); return r.left < 0 || r.right > width + 1; })
+        .map(e => e.textContent)""",
+        width,
+    )
+    assert outside == []
+    assert page.locator("section.tests table").first.is_visible()  # What is folded on the screen.
 
 
 @SLOW
 def test_without_javascript_all_can_be_read(visit):
     page = visit(java_script_enabled=False)
-    assert not page.get_by_label("Filter rows").is_visible()
+    assert not page.get_by_label("Filter").is_visible()
     assert page.locator("table.board").first.get_by_role("link", name="<script>alert(1)</script>").is_visible()
     page.locator("details.run summary").first.click()
     assert page.locator("details.run").first.get_by_text("To make it again").is_visible()
@@ -164,7 +231,8 @@ def test_without_javascript_all_can_be_read(visit):
 @SLOW
 def test_a_column_of_names_and_numbers_is_sorted_by_the_numbers(visit):
     page = visit()
-    table = page.locator("section.test table.board").first
+    page.locator("section.tests summary").first.click()
+    table = page.locator("section.tests table").first
     at = [h.strip() for h in table.locator("thead th").all_text_contents()].index("worst group (n)")
     table.locator("thead th").nth(at).get_by_role("button").click()
     shown = table.locator(f"tbody tr td:nth-child({at + 1})").all_text_contents()
@@ -188,16 +256,16 @@ def test_a_column_of_names_and_numbers_is_sorted_by_the_numbers(visit):
     ],
 )
 def test_what_counts_as_a_number(visit, cells, expected):
-    """Of three cells, put into the page's second column, the order after one click: descending."""
+    """Of three cells, put into the page's third column, the order after one click: descending."""
     page = visit()
     page.evaluate(
         """cells => { const body = document.querySelector("table.board").tBodies[0];
         body.replaceChildren(...cells.map((text, i) => { const row = document.createElement("tr");
-        row.append(document.createElement("th"), document.createElement("td"));
-        row.cells[0].textContent = i; row.cells[1].textContent = text; return row; })); }""",
+        row.append(...["td", "th", "td"].map((kind) => document.createElement(kind)));
+        row.cells[1].textContent = i; row.cells[2].textContent = text; return row; })); }""",
         cells,
     )
-    page.locator("table.board thead button").nth(1).click()
+    page.locator("table.board thead button").nth(2).click()
     assert [int(i) for i in page.locator("table.board").first.locator("tbody th").all_text_contents()] == expected
 
 
@@ -222,7 +290,27 @@ def test_the_filter_leaves_the_reported_numbers_that_match(visit, make, tmp_path
     page.set_content(board.write([card], tmp_path)[3].read_text(encoding="utf-8"))
     lines = page.locator("section:has(> h3:text('Reported')) tbody tr")
     assert lines.count() > 20
-    page.get_by_label("Filter rows").fill("xception")
+    page.get_by_label("Filter").fill("xception")
     shown = lines.locator("visible=true").all_text_contents()
     assert 0 < len(shown) < lines.count()
     assert all("xception" in text.lower() for text in shown)
+
+
+AXE = os.environ.get("AXE", "/usr/share/javascript/axe-core/axe.min.js")
+"""The file axe.min.js of the npm package axe-core."""
+
+
+@SLOW
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+def test_axe_finds_no_serious_fault(visit, width, scheme):
+    if not os.path.exists(AXE):
+        pytest.skip(f"no {AXE}; npm install axe-core, and AXE=node_modules/axe-core/axe.min.js")
+    page = visit(width, color_scheme=scheme)
+    page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+    page.add_script_tag(path=AXE)
+    found = page.evaluate(
+        """axe.run(document, {resultTypes: ["violations"], preload: false}).then(({violations, testEngine}) =>
+        [testEngine.name, violations.map(v => [v.impact, v.id, v.nodes[0].html, v.nodes[0].failureSummary])])"""
+    )
+    assert found[0] == "axe-core"
+    assert [fault for fault in found[1] if fault[0] in ("serious", "critical")] == []

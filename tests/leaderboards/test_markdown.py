@@ -6,6 +6,7 @@ import pytest
 from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stats.seed_pooling import GroupSummary
 from crossfake.leaderboards import markdown as md
+from crossfake.leaderboards.formats import format_auc, format_cost, format_estimate, format_gap, format_worst_group
 from crossfake.leaderboards.rows import make_tables
 
 FEW = "too few videos for an interval"
@@ -22,46 +23,64 @@ def cells(text: str, start: str, heading: str = "## ") -> list[str]:
     return [c.strip() for c in line.strip("|").split("|")]
 
 
-def test_the_matrix_and_the_tables_below_it_hold_every_number(make, make_speed):
+def test_every_table_has_five_columns_which_hold_what_a_choice_hangs_on(make, make_speed):
     text = md.render_markdown(make_tables([make(), make("ff++:c23", 0.9)], [make_speed()]))
-    assert cells(text, "video AUC") == [
-        *("video AUC [95 % CI]", "backend", "train", "selection", "seed", "ff++:c23", "celebdf"),
-        *("mean AUC", "rank", "duels won"),
-        *("img/s: AMD EPYC, fp32, 2 threads", "M params", "GFLOPs", "row"),
+    assert cells(text, "detector") == [
+        *(
+            "detector",
+            "rank",
+            "mean AUC elsewhere [95 % CI]",
+            "worst group on celebdf (n; 2 of 3 groups)",
+            "img/s",
+        ),
     ]
     assert cells(text, "meso4") == [
-        *("meso4", "torch", "ff++:c23", "source val", "0", "0.900 [0.850, 0.950]", "0.750 [0.700, 0.800]"),
-        *("0.677 (no interval: no predictions on celebdf)", "", ""),
-        *("100", "0.03", "2.5", "rrr"),
+        *("meso4", "", "0.677 (no interval: no predictions on celebdf)"),
+        *("f-a 0.700 [0.600, 0.800] (n 9)", "100"),
     ]
-    assert cells(text, "detector", "### celebdf") == md.DETAILS
+    assert cells(text, "detector", "### celebdf") == md.BRIEF
     assert cells(text, "meso4", "### celebdf") == [
+        *("meso4", "0.750 [0.700, 0.800] (scored: 19/20, AUC of all 0.677 to 0.774)", "0.150 [0.079, 0.221]"),
+        *("f-a 0.700 [0.600, 0.800] (n 9; 2 of 3 groups)", "0.120 [0.000, 0.300] (n 9)"),
+    ]
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert widths == {6}
+    assert "[page](leaderboard.html), [CSV](leaderboard.csv), [JSON](leaderboard.json)" in text
+
+
+def test_the_page_has_a_test_sets_further_numbers(make):
+    (table,) = make_tables([make(), make("ff++:c23", 0.9)])
+    header, (row,) = md.make_details(table, "celebdf")
+    assert header == md.DETAILS
+    assert row == [
         *("meso4", "torch", "ff++:c23", "0.750 [0.700, 0.800]", "0.150 [0.079, 0.221]", "0.650 [0.600, 0.700]"),
-        *("unknown", "unknown", "unknown"),
-        *(
-            "f-a 0.700 [0.600, 0.800] (n 9; 2 of 3 groups)",
-            "0.120 [0.000, 0.300] (n 9)",
-            "19/20, AUC of all 0.677 to 0.774",
-        ),
+        *("unknown", "unknown", "unknown", "f-a 0.700 [0.600, 0.800] (n 9; 2 of 3 groups)"),
+        *("0.120 [0.000, 0.300] (n 9)", "19/20, AUC of all 0.677 to 0.774"),
     ]
 
 
 def test_failed_skipped_and_not_run_look_different(make, make_failed):
     cards = [make(), make_failed("dfd"), make_failed("dfdc", "skipped"), make("dfdcp", recipe_key="s", name="b")]
-    text = md.render_markdown(make_tables(cards))
-    header, meso, other = (cells(text, start) for start in ("video AUC", "meso4", "b "))
-    assert [meso[header.index(t)] for t in ("dfd", "dfdc", "dfdcp")] == ["ERR", "skipped", ""]
-    assert [other[header.index(t)] for t in ("dfd", "dfdc", "celebdf")] == [""] * 3
-    assert cells(text, "meso4", "### dfd\n")[3:] == ["ERR"] * 9
+    (table,) = make_tables(cards)
+    text = md.render_markdown([table])
+    assert cells(text, "meso4", "### dfd\n")[1:] == ["ERR"] * 4
+    assert cells(text, "meso4", "### dfdc\n")[1:] == ["skipped"] * 4
+    assert "| meso4" not in text.split("### dfdcp\n")[1].split("\n#")[0]
+    meso, other = table.rows if table.rows[0].name == "meso4" else table.rows[::-1]
+    assert [format_auc(table, meso, t) for t in ("dfd", "dfdc", "dfdcp")] == ["ERR", "skipped", ""]
+    assert [format_auc(table, other, t) for t in ("dfd", "dfdc", "celebdf")] == [""] * 3
 
 
 def test_a_row_of_failures_alone_knows_neither_speed_nor_size(make_failed):
-    assert cells(md.render_markdown(make_tables([make_failed()])), "meso4")[-4:-1] == ["unknown"] * 3
+    (table,) = make_tables([make_failed()])
+    assert format_cost(table.rows[0]) == ["unknown"] * 2
+    assert cells(md.render_markdown([table]), "meso4") == ["meso4", "", "", "", "unknown"]
 
 
 def test_seeds_that_failed_are_counted(make, make_failed):
     text = md.render_markdown(make_tables([make(), make_failed(seed=1, train_key="ccc")]))
-    assert cells(text, "meso4")[4:6] == ["0, 1", "0.750 [0.700, 0.800] (1 of 2 seeds)"]
+    assert cells(text, "meso4", "### celebdf")[1].startswith("0.750 [0.700, 0.800] (1 of 2 seeds)")
+    assert "seeds 0, 1" in text
 
 
 @pytest.mark.parametrize(
@@ -73,18 +92,18 @@ def test_seeds_that_failed_are_counted(make, make_failed):
     ],
 )
 def test_a_gap_never_comes_without_its_n(gap, text):
-    assert md.format_gap(GroupSummary("intersection", 2, 8, "f-a", number(0.7, 0.5, 0.8), gap)) == text
+    assert format_gap(GroupSummary("intersection", 2, 8, "f-a", number(0.7, 0.5, 0.8), gap)) == text
 
 
 def test_a_worst_group_says_of_how_many_and_of_what():
     whole = GroupSummary("intersection", 2, 8, "f-a", number(0.7, 0.5, 0.8, 7), number(0.12, n=5))
-    assert md.format_worst_group(whole) == "f-a 0.700 [0.500, 0.800] (n 7; 2 of 8 groups)"
+    assert format_worst_group(whole) == "f-a 0.700 [0.500, 0.800] (n 7; 2 of 8 groups)"
     alone = whole._replace(attribute="gender", groups=2, group="f")
-    assert md.format_worst_group(alone) == "f 0.700 [0.500, 0.800] (n 7; 2 of 2 groups of gender alone)"
-    assert md.format_gap(alone) == "0.120 (no interval) (n 5; gender alone)"
+    assert format_worst_group(alone) == "f 0.700 [0.500, 0.800] (n 7; 2 of 2 groups of gender alone)"
+    assert format_gap(alone) == "0.120 (no interval) (n 5; gender alone)"
     none = GroupSummary("intersection", 1, 8)
-    assert (md.format_worst_group(none), md.format_gap(none)) == ("too few (1 of 8 groups)",) * 2
-    assert (md.format_worst_group(None), md.format_gap(None)) == ("not annotated",) * 2
+    assert (format_worst_group(none), format_gap(none)) == ("too few (1 of 8 groups)",) * 2
+    assert (format_worst_group(None), format_gap(None)) == ("not annotated",) * 2
 
 
 @pytest.mark.parametrize(
@@ -103,15 +122,15 @@ def test_a_worst_group_says_of_how_many_and_of_what():
     ],
 )
 def test_an_estimate_comes_with_its_interval_or_says_why_not(estimate, text):
-    assert md.format_estimate(estimate) == text
+    assert format_estimate(estimate) == text
 
 
 def test_every_command_is_listed_once_and_the_tables_explain_themselves(make, make_failed):
-    other = make(recipe_key="sss", provenance={"command": "bench run --seed 1"})
+    other = make(recipe_key="sss", provenance={"command": "bench run --test dfd --seed 0"})
     text = md.render_markdown(make_tables([make(), make("dfdc"), other, make_failed("dfd")]))
-    commands = [line for line in text.split("Commands, by row:")[1].splitlines() if line]
-    assert commands == ["- rrr: `bench run --detector meso4`", "- sss: `bench run --seed 1`"]
-    for word in ("## real; 32 frames a video", "95 % interval", "n is the smallest cell", "ERR: the cell failed"):
+    commands = [line for line in text.split("## Commands")[1].splitlines() if line]
+    assert commands == ["- meso4 (rrr): `bench run --detector meso4`", "- meso4 (sss): `bench run --test dfd --seed 0`"]
+    for word in ("## real; 32 frames a video", "95 % interval", "n is the smallest cell", "ERR, skipped, empty**: the"):
         assert word in text
 
 
@@ -122,8 +141,8 @@ def test_given_weights_are_marked(make):
 
 def test_a_pipe_or_a_tag_in_a_name_does_not_break_the_table(make):
     text = md.render_markdown(make_tables([make(name="a|b <script>")]))
-    (row,) = [line for line in text.splitlines() if "script" in line and "0.03" in line]
-    assert row.count("|") - row.count("\\|") == len(cells(text, "video AUC")) + 1
+    row = next(line for line in text.splitlines() if "script" in line and line.startswith("|"))
+    assert row.count("|") - row.count("\\|") == 6
     assert "<script>" not in row
 
 
@@ -131,15 +150,18 @@ def test_headings_and_cells_stay_what_they_are_whatever_is_in_them(make):
     text = md.render_markdown(make_tables([make("folder:<b>", protocol="mine <i>", name="two\nlines")]))
     assert "## mine &lt;i>; 32 frames a video" in text
     assert "### folder:&lt;b>" in text
-    assert cells(text, "two lines")[-1] == "rrr"
+    assert cells(text, "two lines")[-1] == "unknown"
 
 
 def test_what_failed_is_listed_below_its_test_set_a_line_each(make, make_failed):
     lost = make_failed(seed=1, train_key="ccc", error="no\r\nfaces: *a* <b> ![i](http://x)")
     other = make_failed("dfd", "skipped", recipe_key="sss", name="b|c")
     text = md.render_markdown(make_tables([make(), make("dfd"), lost, other]))
-    celebdf, dfd = text.split("### celebdf\n")[1].split("### dfd\n")
-    listed = [[x for x in part.splitlines() if x.startswith("- ") and "seed" in x] for part in (celebdf, dfd)]
+    celebdf, dfd = text.split("## How to read it")[0].split("### celebdf\n")[1].split("### dfd\n")
+    listed = [
+        [x for x in part.splitlines() if x.startswith("- ") and "seed" in x]
+        for part in (celebdf, dfd.split("\n## ")[0])
+    ]
     assert listed == [
         [r"- meso4 (rrr), seed 1 failed: no faces: \*a\* &lt;b> ![i\](http://x)"],
         [r"- b\|c (sss), seed 0 skipped: out of luck"],
@@ -176,8 +198,8 @@ def test_a_command_is_code_whatever_is_in_it(command, shown):
 
 def test_a_carriage_return_splits_no_row_and_a_backtick_no_command(make):
     text = md.render_markdown(make_tables([make(name="a\rb", provenance={"command": "bench run --data 'a`b'"})]))
-    assert cells(text, "a b")[-1] == "rrr"
-    assert "- rrr: `` bench run --data 'a`b' ``" in text
+    assert cells(text, "a b")[-1] == "unknown"
+    assert "- a b (rrr): `` bench run --data 'a`b' ``" in text
     assert "\r" not in text
 
 
@@ -195,5 +217,5 @@ def test_a_demo_board_says_synthetic_in_its_title_and_beside_each_table(make):
 def test_what_was_trained_on_and_what_was_left_out_is_said(make):
     text = md.render_markdown(make_tables([make(contaminated=3), make("dfdc", contaminated=0, excluded=["a", "b"])]))
     assert "0.750 [0.700, 0.800] (contaminated: trained on 3 of 20 videos)" in text
-    assert cells(text, "meso4", "### dfdc")[3] == "0.750 [0.700, 0.800]"
-    assert cells(text, "meso4", "### dfdc")[-1].startswith("19/20, 2 left out as asked")
+    dfdc = cells(text, "meso4", "### dfdc")[1]
+    assert dfdc.startswith("0.750 [0.700, 0.800] (scored: 19/20, 2 left out as asked")

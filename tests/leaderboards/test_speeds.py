@@ -9,7 +9,7 @@ import crossfake
 import pytest
 from crossfake.benchmark.core.speeds import Condition
 from crossfake.leaderboards import pareto
-from crossfake.leaderboards.markdown import make_overview
+from crossfake.leaderboards.formats import format_speed
 from crossfake.leaderboards.rows import make_tables
 from crossfake.leaderboards.speed_tables import make_speed_parts, make_timm_table
 from crossfake.leaderboards.speeds import list_conditions, match_speeds
@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 EPYC, H200 = Condition("AMD EPYC", "fp32", 2), Condition("NVIDIA H200", "tf32", 0)
 
 
-def column(table, name):
-    header, rows = make_overview(table)
-    return [row[header.index(name)] for row in rows]
+def column(table, condition):
+    return [format_speed(row.speeds.get(condition)) for row in table.rows]
 
 
 def test_a_row_has_the_speed_of_its_own_architecture(make, make_speed):
@@ -35,7 +34,7 @@ def test_a_row_has_the_speed_of_its_own_architecture(make, make_speed):
 def test_the_quickest_way_to_run_it_counts_and_is_named(make, make_speed):
     quick = make_speed(300.0, runtime="openvino")
     (table,) = make_tables([make()], [make_speed(), quick])
-    assert column(table, "img/s: AMD EPYC, fp32, 2 threads") == ["300 (openvino)"]
+    assert column(table, EPYC) == ["300 (openvino)"]
 
 
 def test_devices_never_share_a_column_and_the_pace_of_scoring_is_in_none(make, make_speed):
@@ -43,13 +42,13 @@ def test_devices_never_share_a_column_and_the_pace_of_scoring_is_in_none(make, m
         make(),
         make(name="other", detector="xception", recipe_key="x"),
     ]  # Each says that 100 a second were scored.
-    assert column(make_tables(cards)[0], "img/s") == ["unknown", "unknown"]
+    assert column(make_tables(cards)[0], EPYC) == ["unknown", "unknown"]
     told = {"device": "NVIDIA H200", "precision": "tf32", "threads": 0}
     speeds = [make_speed(41.0), make_speed(9.0, detector="xception", load={"own": 1.0, "others": 0.9, "cores": 2})]
     (table,) = make_tables(cards, [*speeds, make_speed(4321.0, **told)])
     assert table.conditions == [EPYC, H200]
-    assert column(table, "img/s: AMD EPYC, fp32, 2 threads") == ["41", "9 (busy)"]
-    assert column(table, "img/s: NVIDIA H200, tf32") == ["4320", "unknown"]
+    assert column(table, EPYC) == ["41", "9 (busy)"]
+    assert column(table, H200) == ["4320", "unknown"]
     assert list_conditions([]) == []
 
 
@@ -98,16 +97,16 @@ def test_rows_trade_throughput_and_latency_apart_under_each_condition(make, make
     assert [p.label for p in quick.frontier] == [p.label for p in latent.frontier] == ["x", "meso4"]
 
 
-def test_the_chart_numbers_its_dots_and_steps_along_the_frontier():
+def test_the_chart_names_its_dots_and_steps_along_the_frontier():
     points = [pareto.Cost("<b>", 100.0, 0.8), pareto.Cost("c", 900.0, 0.7), pareto.Cost("d", 200.0, 0.6)]
     chart = pareto.Tradeoff(EPYC, pareto.QUICK, points, pareto.find_frontier(points, more_is_better=True))
-    root = ElementTree.fromstring(pareto.draw_tradeoff(chart))
-    texts = [t.text for t in root.iter("text")]
-    assert {"<b>", "c", "d"} <= set(texts)
-    assert texts.count("3") == 2  # On the dot, and in the legend: there are more dots than colours.
-    assert root.get("aria-label") == root[0].text == chart.title
+    root = ElementTree.fromstring(pareto.draw_tradeoff(chart, lambda label: (f"row-{label}", "best")))
+    assert {"<b>", "c", "d"} <= {t.text for t in root.iter("text")}
+    assert "c: 900 images a second, mean AUC 0.700" in [t.text for t in root.iter("title")]
+    assert {"row-<b>", "row-c", "row-d"} <= {g.get("data-row") for g in root.iter("g")}
+    assert root.get("aria-label") == chart.title
     assert not list(root.iter("b"))
-    (line,) = root.iter("polyline")
+    (line,) = (line for line in root.iter("polyline") if line.get("class") == "frontier")
     corners = [tuple(map(float, p.split(","))) for p in line.get("points").split()]
     assert len(corners) == 3
     assert corners[0][1] == corners[1][1]  # On to where the better one stands, no better until then.

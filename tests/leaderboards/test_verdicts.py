@@ -1,4 +1,4 @@
-"""What the board says in words: which row is the best over all test sets, or which may be."""
+"""What the board says in words: which row to choose, how far to trust it, for whom it fails, how fast it is."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.core.scorecard import Coverage, Dropped
+from crossfake.benchmark.core.types import Estimate
 from crossfake.leaderboards.rows import make_tables
-from crossfake.leaderboards.verdicts import make_verdicts
+from crossfake.leaderboards.verdicts import Verdict, make_verdicts
 from pandas import DataFrame
 
 
@@ -31,31 +32,100 @@ def row(make, tmp_path):
     return write
 
 
-def verdicts(*cards):
+def verdict(*cards) -> Verdict:
     (table,) = make_tables(cards)
-    return make_verdicts(table)
+    (said,) = make_verdicts(table)
+    return said
 
 
 def test_one_is_the_best_or_several_may_be(row):
-    where = "Trained on ff++:c23, by the mean AUC on celebdf: "
-    assert verdicts(row("a", 3.0), row("bb", 0.3)) == [f"{where}a is the best, the other row is worse."]
-    found = verdicts(row("c", 3.0), row("dd", 3.0), row("eee", 0.2))
-    assert found in (
-        [f"{where}c and dd can't be told apart, the other row is worse."],
-        [f"{where}dd and c can't be told apart, the other row is worse."],
-    )
-    (said,) = verdicts(row("f", 2.0), row("gg", 2.0))
-    assert said.endswith("is surely better than another.")
+    alone = verdict(row("a", 3.0), row("bb", 0.3))
+    assert alone.headline == "a is the best of 2"
+    assert alone.choose.startswith("a has a mean AUC of 0.98")
+    assert alone.choose.endswith(" on celebdf, which it wasn't trained on. The other row is worse.")
+    tied = verdict(row("c", 3.0), row("dd", 3.0), row("eee", 0.2))
+    assert tied.headline in ("c and dd tie for first", "dd and c tie for first")
+    assert tied.choose.endswith("No test tells these 2 apart. The other row is worse.")
+    assert "eee" not in tied.choose
+    equal = verdict(row("f", 2.0), row("gg", 2.0))
+    assert equal.headline.endswith("can't be told apart")
+    assert "worse" not in equal.choose
+
+
+def test_of_many_that_tie_it_is_said_that_none_stands_out(row):
+    said = verdict(*(row("x" * i, 1.0) for i in range(1, 7)))
+    assert said.headline == "No detector stands out: 6 of 6 can't be told from the best"
+    assert said.choose.count(";") == 3  # Four are named.
 
 
 def test_a_row_without_a_part_of_the_videos_is_not_in_question(row):
-    (said,) = verdicts(row("a", 1.0), row("bb", 1.1), row("cccc", 6.0, lost=20))
-    assert said.endswith("Not in question, with less than 98 % of the videos: cccc.")
+    said = verdict(row("a", 1.0), row("bb", 1.1), row("cccc", 6.0, lost=20))
+    assert said.choose.endswith("Not in question, with less than 98 % of the videos: cccc.")
+    assert "cccc" not in said.headline
 
 
-def test_why_there_are_no_ranks_is_said(row, make):
-    assert verdicts(row("a", 1.0)) == []
-    found = verdicts(row("b", 1.0), row("c", 1.0, test="dfdc"))
-    assert found == [
-        "Trained on ff++:c23: no ranks, as fewer than two rows can be compared on all of celebdf and dfdc."
-    ]
+def test_why_there_are_no_ranks_is_said(row, make_failed):
+    assert verdict(row("a", 1.0)).headline == "a stands alone"
+    said = verdict(row("b", 1.0), row("c", 1.0, test="dfdc"))
+    assert said.headline == "No ranks"
+    assert said.choose == "No ranks, as fewer than two rows can be compared on all of celebdf and dfdc."
+    (table,) = make_tables([make_failed()])
+    assert make_verdicts(table) == []
+
+
+def test_a_row_that_was_tested_at_home_alone_says_nothing_of_elsewhere(make):
+    said = verdict(make("ff++:c23", 0.9))
+    assert "on ff++:c23, its own training set" in said.choose
+    assert said.trust == "It was tested on ff++:c23 alone: that says nothing of other datasets."
+
+
+def test_the_drop_and_the_threshold_come_with_what_their_intervals_leave_open(make):
+    def measured(test: str, auc: float, half: float, rate: tuple[float, float, float]):
+        metrics = {
+            "video.auc": Estimate(auc, auc - half, auc + half, 20),
+            "video.fpr_at_source_fpr5": Estimate(*rate, 20),
+        }
+        return make(test, metrics=metrics)
+
+    home = measured("ff++:c23", 0.9, 0.02, (0.05, 0.01, 0.1))
+    sure = verdict(home, measured("celebdf", 0.7, 0.02, (0.3, 0.2, 0.4)), measured("dfdc", 0.6, 0.02, (0.5, 0.4, 0.6)))
+    assert sure.trust == (
+        "Away from ff++:c23, AUC falls by 0.20 to 0.30. "
+        "The threshold that flags 5 % of ff++:c23's real videos flags 50 % of dfdc's."
+    )
+    open_end = verdict(home, measured("celebdf", 0.8, 0.2, (0.3, 0.01, 0.6)))
+    assert open_end.trust == (
+        "Away from ff++:c23, AUC falls by 0.10, not always more than chance. "
+        "The threshold that flags 5 % of ff++:c23's real videos flags 30 % of celebdf's; "
+        "with so few videos it may still be 5 %."
+    )
+    assert verdict(make()).trust == "How much it loses away from ff++:c23 isn't known."
+
+
+def test_for_whom_it_fails_says_of_how_many_groups_and_whether_the_gap_may_be_chance(make):
+    gap = "video.fairness.intersection.auc_gap"
+    said = verdict(make()).fails_for
+    assert said.startswith("f-a scores lowest on celebdf (AUC 0.70; 2 of 3 groups count). ")
+    assert said.endswith("With 9 videos in the smallest cell, the gap may be chance.")
+    metrics = make().metrics | {gap: Estimate(0.12, 0.02, 0.3, 9)}
+    assert verdict(make(metrics=metrics)).fails_for.endswith("The gap between groups is more than chance.")
+    assert verdict(make(groups={})).fails_for == "Nobody's gender or race is annotated."
+    few = {"gender": {"f": make().groups["intersection"]["f-b"]}}
+    assert verdict(make(groups=few)).fails_for == (
+        "It can't be judged: fewer than two of 1 groups have enough videos on celebdf."
+    )
+
+
+def test_the_fastest_of_those_to_choose_from_is_named_with_where_it_was_measured(make, make_speed):
+    def say(*speeds) -> str:
+        cards = [make(), make(name="b", detector="xception", recipe_key="b", auc=0.7)]
+        (said,) = make_verdicts(*make_tables(cards, speeds))
+        return said.speed
+
+    own, other = make_speed(100.0), make_speed(250.0, detector="xception")
+    assert say(own, other) == "b: 250 images a second, 2.5 times meso4 (AMD EPYC, fp32, 2 threads)."
+    elsewhere = make_speed(9000.0, detector="xception", device="NVIDIA H200", precision="tf32", threads=0)
+    assert say(own, elsewhere) == "meso4: 100 images a second (AMD EPYC, fp32, 2 threads)."
+    busy = make_speed(250.0, detector="xception", load={"own": 1.0, "others": 0.9, "cores": 2})
+    assert say(own, busy).endswith(". Other work slowed some of them down.")
+    assert say() == "Not measured; bench speed does."

@@ -10,6 +10,7 @@ from crossfake.benchmark.stats.intervals import estimate_mean
 from crossfake.benchmark.stats.people import number_apart
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 samples = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=40)
 
@@ -56,6 +57,16 @@ def test_the_reliability_curve_tells_the_calibration_error(rows):
 
 def test_bins_hold_their_lower_edge_and_the_last_one_1():
     assert calibration.assign_bins([0, 0.0666, 1 / 15, 0.999, 1]).tolist() == [0, 0, 1, 14, 14]
+
+
+def test_a_shown_bin_has_enough_videos_and_an_exact_interval():
+    points, counts = [(0.1, 0.0), (0.5, 0.3), (0.7, 0.5), (0.9, 1.0)], [20, 10, 9, 40]
+    found = calibration.estimate_bins(points, counts)
+    assert [(mean, e.value, e.n) for mean, e in found] == [(0.1, 0.0, 20), (0.5, 0.3, 10), (0.9, 1.0, 40)]
+    for _, e in found:
+        exact = binomtest(round(e.value * e.n), e.n).proportion_ci(0.95, "exact")
+        assert (e.lo, e.hi) == pytest.approx((exact.low, exact.high))
+    assert calibration.estimate_bins(points, []) == []
 
 
 def test_influences_are_those_of_a_sample_that_counts_a_little_more():
