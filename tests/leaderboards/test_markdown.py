@@ -31,7 +31,7 @@ def test_every_table_has_five_columns_which_hold_what_a_choice_hangs_on(make, ma
             "rank",
             "mean AUC elsewhere [95 % CI]",
             "worst group on celebdf (n; 2 of 3 groups)",
-            "img/s",
+            "img/s: AMD EPYC, fp32, 2 threads",
         ),
     ]
     assert cells(text, "meso4") == [

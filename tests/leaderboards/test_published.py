@@ -35,7 +35,7 @@ def test_a_reported_frame_auc_is_compared_with_the_frame_auc_of_the_same_detecto
     assert "mean of top-3 test-time AUCs" in text
     (line,) = [x for x in text.splitlines() if x.startswith("| DeepfakeBench ") and "| Xception" in x]
     assert [c.strip() for c in line.strip("|").split("|")][2:] == [
-        *("ff++:c23", "celebdf", "frame", "0.737", "0.700 [0.650, 0.750]", "-0.036", "xception (rrr)"),
+        *("ff++:c23, celebdf", "0.737 (frame)", "0.700 [0.650, 0.750]; -0.036 by xception (rrr)"),
     ]
 
 
