@@ -7,6 +7,7 @@ import ast
 import importlib.util
 import json
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
@@ -28,6 +29,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOLDERS = ("api", "benchmark", "datasets", "detectors", "leaderboards")
 CODE = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py")]
 COMMAND = re.compile(r"(?:^|\s|`)bench ([^\n`#|&;)]+)")
+SHOWN_COMMAND = re.compile(r"^ *(?:[A-Z_]+=\S+ )*bench ([^\n]+)$", re.MULTILINE)
 OPTION = re.compile(r"--?[a-z][\w-]*")
 NAMED_FILE = re.compile(rf"\b((?:{'|'.join(FOLDERS)}|benchmarks|configs|docs|tests)/[\w./-]+\.(?:py|yaml|md|csv|html))")
 MADE_UP = ("configs/NAME.yaml", "datasets/__init__.py")
@@ -128,6 +130,11 @@ def test_the_readmes_example_prints_what_stands_below_it(capsys, tmp_path):
 
 
 @pytest.fixture(scope="module")
+def parser() -> argparse.ArgumentParser:
+    return build_parser()
+
+
+@pytest.fixture(scope="module")
 def options() -> dict[str, set[str]]:
     """Return each verb's options, by its name: `data check`."""
 
@@ -153,6 +160,16 @@ def test_commands_settings_and_files_that_a_page_names_are_there(page, options):
     assert set(re.findall(r"--set (?:')?((?:faces|train|score)\.\w+)=", text)) <= set(list_keys(Settings))
     for named in NAMED_FILE.findall(text):
         assert (ROOT / named).exists() or named in MADE_UP, named
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
+def test_commands_that_a_page_shows_are_taken(page, parser):
+    """Each as a whole, with its arguments; what only a shell can fill in is left out."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", "")
+    for shown in SHOWN_COMMAND.findall(text):
+        command = re.split(r"\s+(?:#|\||&$)", shown)[0]
+        if "$" not in command:
+            parser.parse_args(shlex.split(command))
 
 
 def test_the_version_is_one_everywhere():
