@@ -39,6 +39,19 @@ class Plan:
 
         return pd.DataFrame(describe_plan(list(self.cells)))
 
+    def describe(self) -> dict[str, object]:
+        """Return the plan as plain data: its cells, trainings with images and hours, and the faces to be found.
+
+        Hours are by what earlier runs of a detector took; None where there is none.
+        """
+        from .benchmark.stages.plan import describe_plan
+        from .benchmark.stages.plan_costs import estimate_groups, estimate_preparation
+
+        cells = list(self.cells)
+        rows = [row | {"folder": str(row["folder"])} for row in describe_plan(cells)]
+        faces = estimate_preparation(cells)._asdict() if cells else None
+        return {"cells": rows, "groups": [group.describe() for group in estimate_groups(cells)], "faces": faces}
+
 
 @dataclass(frozen=True)
 class Results:

@@ -22,8 +22,17 @@ examples:
 
 
 def add_parser(verbs: common.Verbs) -> None:
-    """Add the verb."""
+    """Add the verb, and `plan`, which is `run --dry-run`."""
     p = common.add_verb(verbs, "run", run, "prepare, train, predict, score, and write a leaderboard", EPILOG)
+    _add_request(p)
+    common.add_no_speed(p)
+    p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop: bench plan")
+    planned = common.add_verb(verbs, "plan", plan, "say what a run would do, and what it would take", EPILOG)
+    _add_request(planned)
+    common.add_json(planned, "the plan")
+
+
+def _add_request(p: argparse.ArgumentParser) -> None:
     p.add_argument("--detector", required=True, metavar="NAME[,NAME]", help="see: bench list detectors")
     p.add_argument("--train", required=True, metavar="DATASET", help="dataset to train on, such as ff++ or ff++:c40")
     p.add_argument("--test", required=True, metavar="DATASET[,DATASET]", help="datasets to test on")
@@ -31,8 +40,6 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_recipe(p)
     common.add_run(p)
     common.add_part(p, "every N-th training, from the I-th on: one line for an array of jobs (docs/scaling.md)")
-    common.add_no_speed(p)
-    p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,14 +48,21 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..core.typed_commands import remember_command
 
-    asked = common.make_run_request(arguments) | {"part": arguments.part}
     if arguments.dry_run:
-        return show_plan(
-            crossfake.plan(test=arguments.test, **asked, progress=common.make_reporter(arguments)), arguments.data
-        )
+        return plan(arguments)
+    asked = common.make_run_request(arguments) | {"part": arguments.part}
     remember_command(arguments.command)
     found = crossfake.run(test=arguments.test, **asked, speed=arguments.speed, **common.make_work_options(arguments))
     return report_results(found, arguments.runs)
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Check a request, and print what it would do and take."""
+    import crossfake
+
+    asked = common.make_run_request(arguments) | {"part": arguments.part}
+    planned = crossfake.plan(test=arguments.test, **asked, progress=common.make_reporter(arguments))
+    return show_plan(planned, arguments.data, getattr(arguments, "json", None))
 
 
 def report_results(found: Results, runs: Path) -> int:
@@ -68,14 +82,18 @@ def report_results(found: Results, runs: Path) -> int:
     return int(bool(found.failures))
 
 
-def show_plan(planned: Plan, data: list[str]) -> int:
-    """Print what would be run on the data asked for."""
+def show_plan(planned: Plan, data: list[str], json: Path | None = None) -> int:
+    """Print what would be run on the data asked for, what it would take, and the recipes."""
     import yaml
     from tabulate import tabulate
 
     from ..stages.plan import describe_plan, describe_recipes
     from ..stages.sources import choose_data, parse_demo
 
+    if json:
+        common.write_json_to(json, planned.describe())
+    if json == common.STDOUT:
+        return 0
     if not planned.cells:
         places = [text.rpartition("=")[2] for text in data]
         size, seed = parse_demo(next((p for p in places if p.startswith("demo")), "") or choose_data(None))
@@ -85,6 +103,22 @@ def show_plan(planned: Plan, data: list[str]) -> int:
         )
         return 0
     say(tabulate(describe_plan(list(planned.cells)), "keys", tablefmt="github"))
+    _say_costs(planned)
     for name, recipe in describe_recipes(list(planned.cells)).items():
         say(f"\nrecipe of {name}:\n{yaml.safe_dump(recipe, sort_keys=False).rstrip()}")
     return 0
+
+
+def _say_costs(planned: Plan) -> None:
+    from tabulate import tabulate
+
+    from ..stages.plan_costs import estimate_groups, estimate_preparation
+
+    groups, faces = estimate_groups(planned.cells), estimate_preparation(planned.cells)
+    say(f"\n{tabulate([g.describe() for g in groups], 'keys', tablefmt='github', missingval='?')}")
+    known = [g.hours for g in groups if g.hours is not None]
+    unknown = f"; of {len(groups) - len(known)} trainings no rate is known yet" if len(known) < len(groups) else ""
+    say(f"training and scoring: {sum(known):.1f} h by what earlier runs took{unknown}")
+    how = "as measured" if faces.is_measured else "at 1.3 s a video and core, for nothing was measured here"
+    size = f"{faces.bytes / 1e9:.1f} GB of {faces.free_bytes / 1e9:.1f} GB free"
+    say(f"faces to find: {faces.videos} videos, {faces.hours:.1f} h {how}; {size}")

@@ -92,10 +92,10 @@ class StoreIndex(Mapping[str, Entry]):
 
     def _make(self, first: int, count: int) -> None:
         rows = self._table.slice(first, count)
-        checksums = _split_lists(rows.column("checksums"))
-        columns = rows.drop_columns("checksums").to_pydict()
+        checksums, frames = (_split_lists(rows.column(name)) for name in ("checksums", "frames"))
+        columns = rows.drop_columns(["checksums", "frames"]).to_pydict()
         places = zip(columns.pop("shard"), columns.pop("number"), checksums, strict=True)
-        columns["frames"] = list(map(tuple, columns["frames"]))
+        columns["frames"] = [() if one is None else tuple(one.tolist()) for one in frames]
         columns["lost"] = [tuple(LostFrame(**one) for one in lost) for lost in columns["lost"]]
         for (shard, number, sums), *values in zip(places, *(columns[name] for name in _FIELDS), strict=True):
             outcome = PrepareResult(*values)
@@ -106,7 +106,7 @@ _FIELDS = [field.name for field in fields(PrepareResult)]
 
 
 def _split_lists(column: pa.ChunkedArray) -> list[np.ndarray | None]:
-    """Return each row's numbers, uint32, without making a Python object of any."""
+    """Return each row's numbers, without making a Python object of any."""
     array = column.combine_chunks()
     offsets, there = array.offsets.to_numpy(), array.is_valid().to_numpy(zero_copy_only=False)
     values = array.values.to_numpy()

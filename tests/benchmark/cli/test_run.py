@@ -92,6 +92,28 @@ def test_the_first_line_names_the_world(toy_runs, tiny_world, tmp_path, capsys, 
     assert not list(tmp_path.iterdir())
 
 
+def test_plan_is_run_without_running(toy_runs, tiny_world, tmp_path, capsys):
+    asked = "--train ff++ --test celebdf,dfd --seed 0,1"
+    told = []
+    for verb in ("plan", "run --dry-run"):
+        assert bench(f"{verb} {asked}", detector=TOY, data=tiny_world, runs=toy_runs) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert "faces to find: 0 videos" in told[0]
+    assert bench(f"plan {asked} --part 2/2 --json", detector=TOY, data=tiny_world, runs=toy_runs) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [(cell["test"], cell["seed"], cell["state"]) for cell in plan["cells"]] == [
+        ("celebdf", 1, "to do"),
+        ("dfd:c23", 1, "to do"),
+    ]
+    (group,) = plan["groups"]
+    assert (group["seed"], group["cells"], group["to_do"]) == (1, 2, 2)
+    assert group["images_per_s"] > 0  # As seed 0 took.
+    assert plan["faces"]["videos"] == 0
+    assert bench(f"plan {asked} --part 3/4", detector=TOY, data=tiny_world, runs=tmp_path) == 2
+    assert "this plan has 2 trainings, so that --part 3/4 has nothing to do" in capsys.readouterr().err
+
+
 def test_scores_come_back_from_predictions_alone(toy_runs, tmp_path, capsys):
     folder = next(toy_runs.rglob("test.dfdc.*"))
     assert bench("score", folder, json=tmp_path / "card.json") == 0
