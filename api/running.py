@@ -141,16 +141,25 @@ def _run_asked(
     reporter: Reporter,
     command: str,
 ) -> Results:
-    from .benchmark.stages.runner import RunOptions
-    from .benchmark.stages.runner import run as run_cells
+    from .benchmark.stages.plan import reuse_finished
     from .benchmark.stages.speed import measure_run
 
+    command = command or _remember_command(asked, data)
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool)
-        options = RunOptions(reporter, pool, batch_size, asked.engine, command or _remember_command(asked, data))
-        cards = list(run_cells(cells, options))
-    speeds = measure_run(cells, cards, reporter, options.command) if speed else []
+        cards: Sequence[Card] = reuse_finished(cells, reporter) or _run_cells(
+            cells, reporter, pool, batch_size, asked.engine, command
+        )
+    speeds = measure_run(cells, cards, reporter, command) if speed else []
     return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)), speeds)
+
+
+def _run_cells(
+    cells: list[Cell], reporter: Reporter, pool: WorkerPool, batch_size: int, engine: str, command: str
+) -> list[Card]:
+    from .benchmark.stages.runner import RunOptions, run
+
+    return list(run(cells, RunOptions(reporter, pool, batch_size, engine, command)))
 
 
 def plan(
@@ -307,13 +316,14 @@ def _make_request(
 
 def _list_detectors(detectors: DetectorLike | Sequence[DetectorLike]) -> tuple[str | Entry, ...]:
     """Return names as they are, and for classes and objects entries as a registry has them."""
+    several = detectors if isinstance(detectors, list | tuple) else [detectors]
+    return tuple(part for one in several for part in (list_names(one) if isinstance(one, str) else [_make_entry(one)]))
+
+
+def _make_entry(given: object) -> Entry:
     from .detectors.common.in_memory import make_entry
 
-    several = detectors if isinstance(detectors, list | tuple) else [detectors]
-    found: list[str | Entry] = []
-    for one in several:
-        found += list_names(one) if isinstance(one, str) else [make_entry(one)]
-    return tuple(found)
+    return make_entry(given)
 
 
 def _make_plan(

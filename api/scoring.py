@@ -101,7 +101,10 @@ def leaderboard(
     from .benchmark.core.speeds import read_speeds
     from .leaderboards import board
     from .leaderboards.load import load_cards
+    from .leaderboards.written import find_fingerprint, note_written
 
+    place = Path(out or runs)
+    fingerprint = find_fingerprint(place, name) if place.is_dir() and place == Path(runs) else ""
     cards, problems = board.load_cards_with_problems(Path(runs))
     if not cards:
         load_cards(Path(runs))  # Which says what is wrong with those that are there.
@@ -110,7 +113,24 @@ def leaderboard(
             f"--test celebdf --runs {runs}"
         )
     speeds, unread = read_speeds(Path(runs))
-    return board.write(cards, Path(out or runs), name, speeds), [*problems, *unread]
+    paths = board.write(cards, place, name, speeds)
+    if fingerprint:
+        note_written(place, name, fingerprint, problems + unread)
+    return paths, problems + unread
+
+
+def refresh_leaderboard(runs: Path | str = "runs") -> tuple[list[Path], list[str]]:
+    """Write the board of all runs below a folder, unless it is there as it would be written; see `leaderboard`.
+
+    Raises:
+        BenchError: see `leaderboard`.
+    """
+    from .leaderboards.written import find_fingerprint, list_outputs, read_written
+
+    folder, name = Path(runs), "leaderboard"
+    if folder.is_dir() and (problems := read_written(folder, name, find_fingerprint(folder, name))) is not None:
+        return list_outputs(folder, name), problems
+    return leaderboard(folder, name=name)
 
 
 def show(run: Path | str, *, runs: Path | str = "runs") -> list[Card]:

@@ -22,13 +22,14 @@ from .published import match_published
 from .rows import Row, Table, make_tables
 from .speeds import list_conditions, match_speeds
 from .verdicts import make_verdicts
+from .written import list_outputs
 
 __all__ = ["load_cards", "load_cards_with_problems", "long_table", "make_tables", "write"]
 
 
 def write(cards: list[Card], out: Path, name: str = "leaderboard", speeds: Sequence[Speed] = ()) -> list[Path]:
     """Write `name`.md, .csv, .json and .html into `out`, and return their paths."""
-    paths = [out / f"{name}.{suffix}" for suffix in ("md", "csv", "json", "html")]
+    paths = list_outputs(out, name)
     made = make_tables(cards, speeds)
     write_text(paths[0], render_markdown(made, name))
     write_text(paths[1], format_csv(long_table(cards, speeds)))

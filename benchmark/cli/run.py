@@ -67,13 +67,13 @@ def plan(arguments: argparse.Namespace) -> int:
 
 def report_results(found: Results, runs: Path) -> int:
     """Print what came out, and write the leaderboard of all runs; 1 if a cell failed."""
-    import crossfake
+    from crossfake.scoring import refresh_leaderboard
 
     from ...leaderboards.speed_tables import make_speed_parts
     from ...leaderboards.terminal import summarise_cells
 
     common.print_parts([*summarise_cells(list(found.cards)), *make_speed_parts(found.speeds)])
-    paths, problems = crossfake.leaderboard(runs)
+    paths, problems = refresh_leaderboard(runs)
     common.print_left_out(problems)
     say(f"leaderboard: {', '.join(map(str, paths))}")
     for folder in found.folders:

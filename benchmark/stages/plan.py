@@ -166,6 +166,16 @@ def read_finished(cell: Cell) -> ScoreCard | None:
     )
 
 
+def reuse_finished(cells: list[Cell], reporter: Reporter) -> list[ScoreCard]:
+    """Return the scorecards of a plan of which nothing is left to do, and say so; none where anything is."""
+    found = [card for cell in cells if (card := read_finished(cell)) is not None]
+    if len(found) < len(cells):
+        return []
+    for number, cell in enumerate(cells, 1):
+        reporter.say(f"cell {number} of {len(cells)}: {cell.title}: reused")
+    return found
+
+
 def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
     """Return what would be run, a row a cell: names, numbers of videos, `reused` or `to do`, and where it goes."""
     return [

@@ -25,8 +25,6 @@ from ..core.speeds import RANDOM_WEIGHTS, SPEED_VERSION, Memory, Pipeline, Speed
 from ..core.workers import available_cores
 from .cost import count_activations, count_flops, count_parameters
 from .devices import Device, find_backend, find_device, move, read_device_peak, reset_device_peak, use_threads
-from .plugin_check import make_test_faces
-from .predict import score_batch
 from .timing import (
     BATCHES,
     FULL,
@@ -119,6 +117,8 @@ def measure(subject: Subject, how: Measurement) -> Speed:
     Raises:
         BenchError: it can't be made, moved to the device or run in the way that is asked for, or doesn't score.
     """
+    from .plugin_check import make_test_faces
+
     started, began, before = time.perf_counter(), time.process_time(), read_rss()
     made = subject.make()
     backend = find_backend(made, subject.entry.backend)
@@ -152,6 +152,8 @@ def measure(subject: Subject, how: Measurement) -> Speed:
 
 def _time_scoring(made: Scores, crop: np.ndarray, deadline: float, how: Measurement, clock: Clock) -> dict[str, Any]:
     """Time single images, then batches, and count what else the machine does meanwhile."""
+    from .predict import score_batch
+
     score, effort, compiled = partial(score_batch, made), how.effort, _compile_seconds(made)
     single = partial(score, crop[None])
     (first,) = time_calls(single, 1, 0)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
@@ -107,6 +106,8 @@ def write_video(path: Path, frames: list[np.ndarray], crf: int) -> None:
 
     So one thread only, and no macroblock tree: with it, x264 (core 165, AVX code) gave other bytes in a third of runs.
     """
+    import av
+
     with write_atomically(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=RATE)
         stream.width = stream.height = FRAME

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeGuard, cast
 from uuid import uuid4
 
 import numpy as np
-from scipy.special import expit
 
 from ...benchmark.core.contracts import SavesWeights, Scores
 from ...benchmark.core.errors import BenchError, require_known
@@ -104,6 +103,8 @@ class ModelDetector:
                 raise BenchError(f"the model gave {output.min():.3g} to {output.max():.3g}, no probabilities")
             chosen = output[:, self.fake] if pair else output.reshape(-1)
             return chosen if pair or self.fake else 1 - chosen
+        from scipy.special import expit
+
         difference = output[:, self.fake] - output[:, 1 - self.fake] if pair else output.reshape(-1)
         return expit(difference if pair or self.fake else -difference)
 
