@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..benchmark.core.errors import BenchError
@@ -30,13 +31,13 @@ def find_fingerprint(runs: Path, name: str) -> str:
 
 
 def _list_files(folder: str) -> Iterator[tuple[str, int, int]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _list_files(entry.path)
-            elif entry.name.endswith(_READ) and not entry.name.startswith("."):
-                found = entry.stat()
-                yield entry.path, found.st_size, found.st_mtime_ns
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(_READ) and not name.startswith("."):
+                path = os.path.join(place, name)
+                with suppress(FileNotFoundError):  # Another process has just removed it.
+                    found = os.stat(path)
+                    yield path, found.st_size, found.st_mtime_ns
 
 
 def note_written(out: Path, name: str, fingerprint: str, problems: list[str]) -> None:
