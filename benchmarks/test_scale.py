@@ -25,7 +25,7 @@ from crossfake.benchmark.stages.plan import Request, make_plan
 from crossfake.datasets.faces.face_store import FaceStore
 from crossfake.datasets.faces.store_index import Entry, measure_shards, write_index
 
-COUNTS = (1_000, 11_000, 120_000)
+COUNTS = (1_000, 120_000)
 PARTS, FRAMES, CHUNK = 50, 32, 16
 MOST_GROWTH = 1.05
 

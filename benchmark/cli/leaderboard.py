@@ -24,6 +24,14 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: the runs' folder)")
     p.add_argument("--name", default="leaderboard", metavar="NAME", help="the files' name (default leaderboard)")
     p.add_argument(
+        "--add",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.zip",
+        help="first unpack what bench run --export wrote on another machine into the runs' folder; may be repeated",
+    )
+    p.add_argument(
         "--check",
         type=Path,
         nargs="?",
@@ -37,8 +45,12 @@ def leaderboard(arguments: argparse.Namespace) -> int:
     """Collect, write and print, 1 if a file had to be left out; or check."""
     import crossfake
 
+    from ..core.run_archives import unpack_runs
+
     if arguments.check:
         return check(arguments.check)
+    for archive in arguments.add:
+        say(f"{archive}: {len(unpack_runs(archive, arguments.runs))} files added to {arguments.runs}", aside=True)
     paths, problems = crossfake.leaderboard(arguments.runs, arguments.out, arguments.name)
     common.print_left_out(problems)
     say("\n".join(map(str, paths)) + "\n\n" + paths[0].read_text("utf-8"))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.display import say
 from . import common
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from crossfake import Plan, Results
 
 EPILOG = """\
@@ -27,6 +26,12 @@ def add_parser(verbs: common.Verbs) -> None:
     _add_request(p)
     common.add_no_speed(p)
     p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop: bench plan")
+    p.add_argument(
+        "--export",
+        type=Path,
+        metavar="FILE.zip",
+        help="pack the runs, cards and predictions included, for another machine's bench leaderboard --add",
+    )
     planned = common.add_verb(verbs, "plan", plan, "say what a run would do, and what it would take", EPILOG)
     _add_request(planned)
     common.add_json(planned, "the plan")
@@ -46,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a request, print its table, and write the leaderboard of all runs; 1 if a cell failed."""
     import crossfake
 
+    from ..core.run_archives import pack_runs
     from ..core.typed_commands import remember_command
 
     if arguments.dry_run:
@@ -53,7 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
     asked = common.make_run_request(arguments) | {"part": arguments.part}
     remember_command(arguments.command)
     found = crossfake.run(test=arguments.test, **asked, speed=arguments.speed, **common.make_work_options(arguments))
-    return report_results(found, arguments.runs)
+    code = report_results(found, arguments.runs)
+    if arguments.export:
+        count = pack_runs(found.folders, arguments.runs, arguments.export)
+        say(f"exported: {count} files of {len(found.folders)} runs in {arguments.export}")
+    return code
 
 
 def plan(arguments: argparse.Namespace) -> int:

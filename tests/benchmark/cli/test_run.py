@@ -116,6 +116,15 @@ def test_plan_is_run_without_running(toy_runs, tiny_world, tmp_path, capsys):
     assert "this plan has 2 trainings, so that --part 3/4 has nothing to do" in capsys.readouterr().err
 
 
+def test_an_exported_run_is_on_another_machines_board(toy_runs, tiny_world, tmp_path, capsys):
+    asked = f"run --train ff++ --test celebdf --export {tmp_path / 'a.zip'}"
+    assert bench(asked, detector=TOY, data=tiny_world, runs=toy_runs) == 0
+    assert f"files of 1 runs in {tmp_path / 'a.zip'}" in capsys.readouterr().out
+    assert bench(f"leaderboard --add {tmp_path / 'a.zip'}", runs=tmp_path / "other") == 0
+    theirs, ours = (pd.read_csv(folder / "leaderboard.csv") for folder in (tmp_path / "other", toy_runs))
+    assert theirs["video.auc"].tolist() == ours["video.auc"].tolist()
+
+
 def test_scores_come_back_from_predictions_alone(toy_runs, tmp_path, capsys):
     folder = next(toy_runs.rglob("test.dfdc.*"))
     assert bench("score", folder, json=tmp_path / "card.json") == 0
