@@ -142,7 +142,7 @@ def level_of(cells: list[int], rates: list[float], worlds: int, seeds: int = 1) 
     names = [f"g{i}" for i in range(len(cells))]
     for _ in range(worlds):
         drawn = rng.random((seeds, len(groups)))
-        drawn = np.where(rng.random(drawn.shape) < 0.5, drawn[0], drawn)
+        drawn[1:] = np.where(rng.random((seeds - 1, len(groups))) < 0.5, drawn[0], drawn[1:])
         alarms = (drawn < np.repeat(rates, cells)).mean(0)
         tested = compare_rate(alarms - alarms.mean(), groups, np.ones(len(groups)), names)
         found.append((tested.p < 0.05, any(p.p_holm < 0.05 for p in tested.pairs)))
