@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from ..core.cell_description import GIVEN_CHECKPOINT
 from ..core.checkpoints import read_header
 from ..core.errors import BenchError
 from ..core.progress import Reporter
-from ..core.provenance import list_packages
 from ..core.registry import detectors
 from ..core.scorecard import Card, ScoreCard
 from ..core.speeds import Speed, read_speeds, speed_folder
@@ -70,15 +69,17 @@ def _measure_or_reuse(subject: Subject, runs: Path, how: Measurement) -> Speed:
 
 def find_kept(subject: Subject, speeds: Sequence[Speed], how: Measurement) -> Speed | None:
     """Return what was measured of an architecture on this machine in the same way, and for as long, if it was."""
-    packages = list_packages()
     for speed in speeds:
         same = (speed.architecture, speed.host) == (subject.architecture, how.host)
-        told = speed.provenance.packages
-        current = all(told.get(name) == packages.get(name) for name in ("crossfake", speed.backend, speed.runtime))
         enough = speed.seconds >= how.effort.seconds and (speed.videos or not how.time_pipelines)
-        if same and current and enough:
+        if same and enough and _find_versions(speed, speed.provenance.packages) == _find_versions(speed, how.packages):
             return speed
     return None
+
+
+def _find_versions(speed: Speed, packages: Mapping[str, str]) -> list[str | None]:
+    """Return the versions that a speed hangs on."""
+    return [packages.get(name) for name in ("crossfake", speed.backend, speed.runtime)]
 
 
 def measure_run(cells: Sequence[Cell], cards: Sequence[Card], reporter: Reporter, command: str) -> list[Speed]:
@@ -88,10 +89,11 @@ def measure_run(cells: Sequence[Cell], cards: Sequence[Card], reporter: Reporter
     """
     done = [cell for cell, card in zip(cells, cards, strict=True) if isinstance(card, ScoreCard)]
     how = Measurement(reporter, command, timing.SHORT)
+    known = read_speeds(done[0].runs)[0] if done else []
     found: list[Speed] = []
     for subject in {s.architecture: s for s in map(describe_cell, reversed(done))}.values():
         try:
-            found += measure_subjects([subject], done[0].runs, how)
+            found.append(find_kept(subject, known, how) or _measure_or_reuse(subject, done[0].runs, how))
         except OSError:
             raise
         except Exception as error:  # Whatever a plugin raises for images that are noise.

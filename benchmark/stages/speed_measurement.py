@@ -18,7 +18,7 @@ from ...detectors.runtimes import DEFAULT, Way, use_way
 from ..core.contracts import Compiles, Cropper, LoadsWeights, Scores, TakesRuntime
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.progress import Reporter
-from ..core.provenance import Provenance, collect_provenance, name_processor
+from ..core.provenance import Provenance, collect_provenance, list_packages, name_processor
 from ..core.registry import Entry
 from ..core.settings import Settings
 from ..core.speeds import RANDOM_WEIGHTS, SPEED_VERSION, Memory, Pipeline, Speed
@@ -96,7 +96,12 @@ class Measurement:
         """Where its results come from; looked up once something is measured."""
         return collect_provenance(self.command)
 
-    @property
+    @cached_property
+    def packages(self) -> dict[str, str]:
+        """The versions of what is installed."""
+        return list_packages()
+
+    @cached_property
     def host(self) -> str:
         """The machine and what was asked for, as far as it is known before any backend is imported."""
         asked = {"device": self.device, "threads": self.threads, "batch": self.batch}
