@@ -102,7 +102,7 @@ def prepare(
     reporter, overrides = make_reporter(progress), list_overrides(settings)
     with make_pool(workers) as pool:
         root = find_root(data, reporter, pool)
-        if weights:  # Before the settings are read: they tell what is at hand.
+        if weights:  # Before the settings are read: they tell what is available.
             reporter.say(f"face model: kept as {adopt_model(Path(weights))}")
         recipe = load_resolved_settings(
             recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
@@ -220,7 +220,7 @@ def fairness_power(
         what = f"{dataset} {split or ''}".strip()
         raise BenchError(
             f"the world {root.protocol} is too small: {what} can show no gap between groups. In --data demo:fair the "
-            "test splits of ff++ and dfdc have 40 real videos a group"
+            "test splits of ff++ and dfdc have 40 real videos per group"
         )
     return report, videos.notes
 

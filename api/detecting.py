@@ -130,7 +130,7 @@ def describe_checkpoint(path: Path | str) -> ModelCard:
 
 
 def list_published(name: str = "") -> list[dict[str, str]]:
-    """Return what papers and projects report of a detector or test set, a line a number; all of it without a name.
+    """Return what papers and projects report of a detector or test set, one line per number; all of it without a name.
 
     Each line has source, detector, backbone, train, test, metric, level, value (0 to 1), protocol, selection (on what
     the checkpoint was chosen), citation and year.

@@ -32,7 +32,7 @@ class Plan:
     cells: Sequence[Cell]
 
     def table(self) -> pd.DataFrame:
-        """Return a row a cell: names, numbers of videos, whether it is done already, and its folder."""
+        """Return one row per cell: names, numbers of videos, whether it is done already, and its folder."""
         import pandas as pd
 
         from .benchmark.stages.plan import describe_plan
@@ -117,7 +117,7 @@ def run(
         seeds, backend: one seed or several; `torch` or `jax`, by default torch where there is a choice.
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
         checkpoint, limit: take these weights instead of training; at most so many reals and fakes of each split.
-        exclude: a text file with the id or path of a video a line: these take no part, which rows say.
+        exclude: a text file with the id or path of one video per line: these take no part, which rows say.
         runs, engine, part: where runs are kept, where cells run, and which: `2/8` for the second of eight parts.
         workers, batch_size: processes that prepare data, by default the cores; images scored at once.
         speed: whether to measure for 20 s, once a machine, how fast a detector is.

@@ -23,7 +23,7 @@ PLAIN = ("frame AUC", "video AUC", "AP", "EER", "ACC")
 
 
 def predictions(videos: int, frames: int) -> pd.DataFrame:
-    """Return a row a frame: half of the videos fake, those of five methods, of people of 2 x 4 groups."""
+    """Return one row per frame: half of the videos fake, those of five methods, of people of 2 x 4 groups."""
     rng = np.random.default_rng(0)
     number = np.arange(videos)
     label = number % 2

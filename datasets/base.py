@@ -169,7 +169,7 @@ def check_listed_path(path: object, where: str) -> str:
 
 
 class ListedOnce:
-    """Refuses a video that stands twice in a list, also in another spelling."""
+    """Refuses a video that appears twice in a list, also in another spelling."""
 
     def __init__(self) -> None:
         self._places: dict[str, tuple[str, str]] = {}

@@ -155,7 +155,7 @@ def _check_entries(file: Path, by_video: dict[PurePosixPath, list[LandmarkEntry]
     seen: set[str] = set()
     for folder, entries in by_video.items():
         if len({e.label for e in entries}) > 1:
-            raise BenchError(f"{file}: {shorten(str(folder))} is real in one entry and fake in another. Mend one")
+            raise BenchError(f"{file}: {shorten(str(folder))} is real in one entry and fake in another. Fix one")
         for entry in entries:
             if (name := str(entry.path).casefold()) in seen:
                 raise BenchError(f"{file}: the frame {shorten(str(entry.path))} is listed twice. Remove one")

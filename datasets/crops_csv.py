@@ -1,4 +1,4 @@
-"""The face crops of the papers on fair deepfake detection, as their CSVs list them: a row a crop, with who is seen.
+"""The face crops of the papers on fair deepfake detection, as their CSVs list them: one row per crop, with who is seen.
 
     faketrain.csv realtrain.csv fakeval.csv realval.csv test.csv    img_path,label,ismale,...,intersec_label[,spe_label]
 
@@ -81,7 +81,7 @@ class CropsCsv:
 
 
 def _check_repeats(frames: pd.DataFrame) -> None:
-    """Refuse a crop that stands twice in the CSVs: a `file` that names it in a row that is the frame's index."""
+    """Refuse a crop that appears twice in the CSVs: a `file` that names it in a row that is the frame's index."""
     key = frames["path"].map(lambda path: make_stem_key(normalise_id(str(path))))
     twice = key.duplicated()
     if twice.any():

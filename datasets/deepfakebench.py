@@ -6,7 +6,7 @@
 
 Crops without landmarks may show several people: there `masks/<video>/<NNN>.png`, beside frames/, tell who was forged.
 
-The lists are mended where they are known to be wrong. Celeb-DF's training list holds its test videos, and its
+The lists are fixed where they are known to be wrong. Celeb-DF's training list holds its test videos, and its
 validation list is the test list: so what is in a test list is in no other. DFDC's validation list is a single record,
 and left out. Where no validation videos are left, about a tenth of the training videos is held out, by a hash of the
 first part of the name (the target). Paths may be Windows', relative to several folders, or another machine's.
@@ -100,7 +100,7 @@ class DeepfakeBench:
         return [name for name in found if name not in METHODS or "FaceForensics++" not in found]
 
     def videos(self, home: Path, compression: str) -> list[Video]:
-        """List the videos of the JSON list, mended, each with its pictures.
+        """List the videos of the JSON list, fixed, each with its pictures.
 
         Raises:
             BenchError: the list isn't one of DeepfakeBench's, calls a video real and fake, or not one of its pictures
@@ -265,7 +265,7 @@ def _make_landmarks_path(frame: str) -> str:
 
 
 def _hold_out_val(splits: dict[str, str], records: dict[str, Record]) -> dict[str, str]:
-    """Hold out a tenth of the training targets where the list, once mended, has no validation videos."""
+    """Hold out a tenth of the training targets where the list, once fixed, has no validation videos."""
     if "val" in splits.values():
         return splits
     train = {folder: records[folder].name.partition("_")[0] for folder, split in splits.items() if split == "train"}

@@ -108,7 +108,7 @@ def read_pairs(home: Path) -> Pairs:
     """Read the official split: {(target, source): split}, both orders of each pair.
 
     Raises:
-        BenchError: a file is missing or holds no pairs, a pair stands twice, or an id in two splits.
+        BenchError: a file is missing or holds no pairs, a pair appears twice, or an id in two splits.
     """
     pairs: Pairs = {}
     split_of: dict[str, str] = {}

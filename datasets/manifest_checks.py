@@ -172,7 +172,7 @@ def _refuse_repeats(keys: pa.Array, table: pa.Table, path: Path, name: str, what
     for rows in _group_repeats(keys):
         first, second = sorted(table.select([ROW, name]).take(rows[:2]).to_pylist(), key=lambda row: int(row[ROW]))
         cell = shorten(second[name])
-        raise BenchError(f"{path}, row {second[ROW]}: {cell} {what} (see row {first[ROW]}). Remove or mend one")
+        raise BenchError(f"{path}, row {second[ROW]}: {cell} {what} (see row {first[ROW]}). Remove or fix one")
 
 
 def _group_repeats(keys: pa.Array) -> list[np.ndarray]:

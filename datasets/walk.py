@@ -128,13 +128,13 @@ def name_in_utf8(name: str) -> str:
 
 
 def stands_for_bytes(path: Path) -> bool:
-    """Tell whether a path that a walk gave stands for a file whose name isn't UTF-8."""
+    """Return whether a path that a walk gave stands for a file whose name isn't UTF-8."""
     raw = _ESCAPED.sub(lambda code: chr(0xDC00 + int(code[1], 16)), str(path))
     return raw != str(path) and not path.exists() and os.path.exists(raw)
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is one of the system's or is hidden."""
+    """Return whether a file or folder is one of the system's or is hidden."""
     return name.startswith(".") or name.casefold() in SYSTEM_NAMES
 
 
@@ -156,7 +156,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Tell whether it is a file, or a broken link, which is missed when it is read."""
+    """Return whether it is a file, or a broken link, which is missed when it is read."""
     try:
         return entry.is_file() or not os.path.exists(entry.path)
     except OSError:
@@ -164,7 +164,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_wanted(entry: os.DirEntry[str], step: _Step, suffixes: Collection[str], skipped: Skipped) -> bool:
-    """Tell whether a file is one of those asked for."""
+    """Return whether a file is one of those asked for."""
     if get_suffix(entry.name) not in suffixes:
         skipped.suffixes[get_suffix(step.inside)] += 1
         return False

@@ -59,7 +59,7 @@ def list_metric_rows(cards: Iterable[Card]) -> list[dict[str, object]]:
 
 
 def long_table(cards: Sequence[Card], speeds: Sequence[Speed] = ()) -> pd.DataFrame:
-    """Return a row a scorecard, with plain numbers; the speed is that under the condition that most have one under."""
+    """Return one row per scorecard, with plain numbers. The speed is that under the most common condition."""
     known = [match_speeds(c.cell, c.params, speeds) if isinstance(c, ScoreCard) else {} for c in cards]
     usual = next(iter(list_conditions(known)), None)
     found = [one.get(usual) if usual else None for one in known]

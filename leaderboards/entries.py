@@ -131,7 +131,7 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
             return
         if not card.is_current:
             old, today = card.written_version, card.schema_version
-            yield f"is of schema {old}, today's is {today}. Score it anew: bench submit {path.parent}"
+            yield f"is of schema {old}, today's is {today}. Score it again: bench submit {path.parent}"
             return
         if not card.provenance:
             yield "has no provenance: nobody could make it again"

@@ -66,7 +66,7 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
     Returns:
         The cards, and what is wrong with files that can't be read as one, a line each. A failure beside a scorecard is
         older news and left out, as is what a newer run of the same cell replaced. Scorecards of an older schema have
-        the numbers that their predictions have today, where these are at hand.
+        the numbers that their predictions have today, where these are available.
     """
     found = (path for name in (SCORECARD, FAILURE, ENTRY) for path in sorted(runs.rglob(name)))
     cards, problems = [], []
@@ -79,10 +79,10 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
 
 
 def _refresh_old(cards: list[Card]) -> list[Card]:
-    """Score anew, from their predictions, what an earlier schema's numbers are of, and say so."""
+    """Score again, from their predictions, what an earlier schema's numbers are of, and say so."""
     fresh = [refresh_scorecard(card) if isinstance(card, ScoreCard) else card for card in cards]
     if count := sum(new is not old for new, old in zip(fresh, cards, strict=True)):
-        say_once(f"{count} scorecards of an older schema are scored anew from their predictions; bench run writes them")
+        say_once(f"{count} scorecards of an older schema are scored again from their predictions; bench run saves them")
     return fresh
 
 

@@ -200,4 +200,4 @@ def find_typed_name(names: Sequence[str], row: Row) -> str:
         if detectors.find(name, backend).name == row.cell.detector:
             return name
     typed = ",".join(names)
-    raise BenchError(f"row {row.key} is of {row.cell.detector}, its command runs {typed}: mend one of them")
+    raise BenchError(f"row {row.key} is of {row.cell.detector}, its command runs {typed}: fix one of them")

@@ -23,7 +23,7 @@ SUMMARY = (
 
 
 def summarise_cells(cards: list[Card]) -> list[str | Grid]:
-    """Return what a run came to: the world, a row a cell, and at the end what failed.
+    """Return what a run came to: the world, one row per cell, and at the end what failed.
 
     Where there are several cells, the matrix of their video AUC comes before them.
     """

@@ -65,7 +65,7 @@ def _load_image(card: ScoreCard, video: str, frame: int, outlines: Sequence[Poly
     try:
         store = _open_store(card.faces)
         frames = store.frames(video)
-        if frame not in frames:  # The store was prepared anew since, with other frames.
+        if frame not in frames:  # The store was prepared again since, with other frames.
             return ""
         return encode_data_uri(cut_face(store.face(video, frames.index(frame)), outlines))
     except BenchError as error:

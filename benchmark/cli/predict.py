@@ -70,7 +70,7 @@ def predict_files(arguments: argparse.Namespace) -> int:
 
 
 def _format_scores(scored: list[FileResult], format: str) -> str:
-    """Write scores as JSON with every face, as CSV with a row a face, or as a table with a row a person."""
+    """Write scores as JSON with every face, as CSV with one row per face, or as a table with one row per person."""
     import json
 
     import pandas as pd

@@ -94,7 +94,7 @@ def check_checksum(path: Path) -> None:
     place = CHECKSUM.search(content)
     whole = place and content[: place.start()] + UNKNOWN.encode() + content[place.end() :]
     if not (place and whole) or b"%08x" % zlib.crc32(whole) != place[0]:
-        raise BenchError(f"{path} is damaged: it holds other bytes than were written; get it anew")
+        raise BenchError(f"{path} is damaged: its bytes aren't those that were written; download it again")
 
 
 def is_safetensors(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Mistakes that a user can mend, told in one line."""
+"""Mistakes that a user can fix, told in one line."""
 
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
@@ -10,10 +10,10 @@ class BenchError(Exception):
 
 
 def describe_rows(numbers: Sequence[int], first: str) -> str:
-    """Return where something is wrong, and what to do: "in rows 2, 5. Mend or remove them (row 1 is `first`)"."""
+    """Return where something is wrong, and what to do: "in rows 2, 5. Fix or remove them (row 1 is `first`)"."""
     several, more = len(numbers) > 1, len(numbers) - 5
     named = ", ".join(map(str, numbers[:5])) + (f" and {more} more" if more > 0 else "")
-    return f"in row{'s' * several} {named}. Mend or remove {'them' if several else 'it'} (row 1 is {first})"
+    return f"in row{'s' * several} {named}. Fix or remove {'them' if several else 'it'} (row 1 is {first})"
 
 
 def add_article(noun: str) -> str:

@@ -24,7 +24,7 @@ class Owner(NamedTuple):
         return f"{self.host}-{self.pid}-{self.token}"
 
     def is_gone(self) -> bool:
-        """Tell whether it has ended; of another host's it can't be told, and it counts as there."""
+        """Return whether it has ended. A process of another host can't be looked up and counts as running."""
         ours = get_owner()
         if self.host != ours.host:
             return False

@@ -1,4 +1,4 @@
-"""Predictions: a parquet table, a row a frame, with what made it in the metadata. CSVs from elsewhere are read too."""
+"""Predictions: a parquet table, one row per frame, with what made it in its metadata. CSVs of others are read too."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _read_csv(path: Path, form: TableForm, content: bytes | None = None) -> Conf
 
 
 def has_predictions(path: Path, say: Callable[[str], None]) -> bool:
-    """Tell whether predictions were written and can be read; say that they are made again where they are damaged."""
+    """Return whether predictions were written and can be read; say that they are made again where they are damaged."""
     if not path.is_file():
         return False
     try:

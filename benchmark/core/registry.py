@@ -166,7 +166,7 @@ class Registry:
         return self.find_registered(name, backend)
 
     def is_registered(self, name: str) -> bool:
-        """Tell whether a name or alias is that of a plugin, in-tree or of an installed package."""
+        """Return whether a name or alias is that of a plugin, in-tree or of an installed package."""
         return bool(self._match(name))
 
     def find_registered(self, name: str, backend: str = "") -> Entry:
@@ -291,7 +291,7 @@ def _make_target_entry(target: str) -> Entry:
     card = dict(next(iter(obj.cards.values()))) if isinstance(obj, Registered) else {}
     backend = card.pop("backend", "")
     card.pop("aliases", None)
-    card.pop("can", None)  # It may be a base class's; the class itself is at hand.
+    card.pop("can", None)  # It may be a base class's; the class itself is available.
     module, name = Path(where).stem if where.endswith(".py") else where, attribute.lower()
     # With the file's name, or the same class in another file would share its settings and its rows' name.
     name = name if module.lower() == name else f"{module.lower()}.{name}"

@@ -139,7 +139,7 @@ def _list_flat(table: pd.DataFrame) -> list[str]:
 
 
 def is_nested(column: pd.Series) -> bool:
-    """Tell whether a column holds a list, an array or a mapping, as parquet can."""
+    """Return whether a column holds a list, an array or a mapping, as parquet can."""
     if not is_object_dtype(column):
         return False
     return any(isinstance(v, list | tuple | set | dict | np.ndarray) for v in column)

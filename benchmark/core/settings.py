@@ -38,7 +38,7 @@ class FaceSettings(FrozenSettings):
     """
 
     frames: int = Field(
-        32, ge=1, le=MOST_FRAMES, description="evenly spaced frames a video: linspace(0, n - 1, frames), truncated"
+        32, ge=1, le=MOST_FRAMES, description="evenly spaced frames per video: linspace(0, n - 1, frames), truncated"
     )
     finder: str = Field("auto", description="what finds faces and landmarks; see docs/faces.md")
     context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
@@ -70,7 +70,7 @@ class TrainSettings(FrozenSettings):
 
     epochs: int = Field(10, ge=0, description="0 trains nothing: the detector is tested as it starts")
     steps_per_epoch: int | None = Field(None, ge=1, description="None: until each training frame was drawn once")
-    batch_size: int = Field(32, ge=1, le=MOST_BATCH, description="training frames a step")
+    batch_size: int = Field(32, ge=1, le=MOST_BATCH, description="training frames per step")
     balance: bool = Field(False, description="draw as many real as fake frames, instead of going through all in turn")
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
         "adam", description="adam adds weight decay to the gradient, adamw to the step"

@@ -28,7 +28,7 @@ def remember_command(command: str) -> None:
 
 
 def was_typed_here(command: str) -> bool:
-    """Tell whether this command was typed in this folder, by somebody with this cache."""
+    """Return whether this command was typed in this folder, by somebody with this cache."""
     try:
         return _hash(command) in _find_file().read_text(encoding="ascii").split()
     except (OSError, ValueError, BenchError):

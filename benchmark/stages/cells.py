@@ -81,7 +81,7 @@ class Cell:
             "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
             "data": self._data_key(),
             "seed": self.seed,
-            # What is broken at a time, and mended later, gives other weights.
+            # Frames that were broken then and are fixed now would give other weights.
             **({"lost": lost} if lost else {}),
             # Annotating a dataset changes what is learned by those alone that learn from its groups.
             **({"groups": self.train.annotations_key("train")} if self.train and learns_groups else {}),

@@ -21,7 +21,7 @@ def fingerprint_videos(videos: Iterable[Video]) -> str:
 def find_shared_videos(videos: Iterable[Video], trained_on: CheckpointHeader) -> list[Video] | None:
     """Return which of the videos a checkpoint was trained or selected on; None where it doesn't tell.
 
-    The same file counts wherever it lies and whatever it is called; one that was encoded anew is another one.
+    The same file counts wherever it lies and whatever it is called; one that was re-encoded is another one.
     """
     joined = trained_on.get("trained_on", {}).get("videos")
     if joined is None:

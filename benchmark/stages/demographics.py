@@ -24,7 +24,7 @@ from .sources import DataSource
 
 
 class AnnotatedVideos(NamedTuple):
-    """A `table` with `label`, `group`, `clip` and each of the `attributes`, a row a video, and `notes` on it."""
+    """A `table` with `label`, `group`, `clip` and each of the `attributes`, one row per video, and `notes` on it."""
 
     table: pd.DataFrame
     attributes: list[str]

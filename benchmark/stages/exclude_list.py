@@ -21,11 +21,11 @@ def read_exclude_list(path: Path) -> frozenset[str]:
         BenchError: there is no such file, it is no text, or it names no video.
     """
     if not path.is_file():
-        raise BenchError(f"no list {path}. --exclude takes a text file with the id or path of a video a line")
+        raise BenchError(f"no list {path}. --exclude takes a text file with one video's id or path per line")
     lines = map(str.strip, read_text(path).splitlines())
     found = frozenset(line.removeprefix("./") for line in lines if line and not line.startswith("#"))
     if not found:
-        raise BenchError(f"{path} names no video. --exclude takes a text file with the id or path of a video a line")
+        raise BenchError(f"{path} names no video. --exclude takes a text file with one video's id or path per line")
     return found
 
 

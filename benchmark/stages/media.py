@@ -78,7 +78,7 @@ class FileResult:
         return {**told, **main, "people": people}
 
     def list_person_rows(self) -> list[dict[str, object]]:
-        """Return a row a person; one that says why where there is nobody."""
+        """Return one row per person; one that says why where there is nobody."""
         note = self.reason or self.status
         rows = [
             {
@@ -96,7 +96,7 @@ class FileResult:
         return rows or [{"file": self.file, "person": None, "score": None, "verdict": "", "faces": 0, "note": note}]
 
     def list_face_rows(self) -> list[dict[str, object]]:
-        """Return a row a face; one that says why where there is none. `score` is the face's."""
+        """Return one row per face; one that says why where there is none. `score` is the face's."""
         rows = [
             [self.file, number, face.frame, face.score, score, *face.box, self.status, self.reason]
             for number, (person, score) in enumerate(zip(self.people, self.scores, strict=True), 1)

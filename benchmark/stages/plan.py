@@ -177,7 +177,7 @@ def reuse_finished(cells: list[Cell], reporter: Reporter) -> list[ScoreCard]:
 
 
 def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
-    """Return what would be run, a row a cell: names, numbers of videos, `reused` or `to do`, and where it goes."""
+    """Return what would be run, one row per cell: names, numbers of videos, `reused` or `to do`, and where it goes."""
     return [
         {
             "detector": c.name,
@@ -199,7 +199,7 @@ def describe_recipes(cells: list[Cell]) -> dict[str, dict[str, object]]:
     """Return the settings of each detector as they were resolved, and check that its face models are there.
 
     Raises:
-        BenchError: a face model can't be had.
+        BenchError: a face model isn't available.
     """
     from ...datasets.faces.finder import load_finder
 

@@ -43,7 +43,7 @@ def predict(
     """Score every face of `videos` that the store has, going on from what is `partial_predictions`.
 
     Returns:
-        The predictions, a row a frame sorted by video and frame, and what there is to know of them: `official` and
+        The predictions, one row per frame sorted by video and frame, and what there is to know of them: `official` and
         `scored` video counts, `dropped` videos with the reason, `throughput`, the `origins` of faces that were
         imported, and which columns are people's `attributes`. Unless `people` is `main`, a column `person` (1: the main
         one) tells whose row it is: with `max` those of the person whose mean is the highest, with `frame-max` each
@@ -79,7 +79,7 @@ def predict(
 
 
 def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
-    """Return a row a frame to score: the main person's, or everybody's, whose `video` is as `name_person` has it."""
+    """Return one row per frame to score: the main person's, or everybody's. `video` is what `name_person` returns."""
     seen = [
         (video, name_person(video.id, number + 1))
         for video in videos
@@ -109,7 +109,7 @@ def keep_highest(table: pd.DataFrame) -> pd.DataFrame:
     """Keep of each video the rows of the person whose mean score is the highest, the first of equal ones.
 
     Args:
-        table: a row a frame, `video` as `name_person` has it; that becomes the video's own id, and `person` is added.
+        table: one row per frame. `video`, as `name_person` returns it, becomes the video's own id; `person` is added.
     """
     means = table.groupby("video", sort=False)["score"].mean()
     highest = means.groupby(means.index.str.partition("//").get_level_values(0), sort=False).idxmax()

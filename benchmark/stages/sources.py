@@ -145,7 +145,7 @@ class DataSource:
         return lambda video: opened().find_outcome(video.id)
 
     def has(self, video: Video, faces: FaceSettings) -> bool:
-        """Tell whether a video can be used: its file is there, or the store has its faces."""
+        """Return whether a video can be used: its file is there, or the store has its faces."""
         if video.path.is_file():
             return True
         outcome = self._make_recall(faces)(video)

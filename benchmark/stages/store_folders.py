@@ -30,7 +30,7 @@ def find_store(source: DataSource, faces: FaceSettings) -> Path:
     """Return the folder that has, or will have, a dataset's faces.
 
     It may still bear its former name, which held the place of the videos; and a second copy of a dataset with files of
-    other sizes, such as one that was encoded anew, has a store of its own.
+    other sizes, such as one that was re-encoded, has a store of its own.
     """
     named = name_store(source, faces)
     former = _join(source, faces, str(source.home.resolve()))
@@ -77,12 +77,12 @@ def _identify(source: DataSource) -> object:
 
 
 def _is_made_of(folder: Path, home: Path) -> bool:
-    """Tell whether a store may be of the videos in `home`: of those looked at, at least half are of the same size."""
+    """Return whether a store may be of the videos in `home`: of those looked at, at least half are of the same size."""
     from ...datasets.faces.face_store import FaceStore
 
     try:
         known = FaceStore(folder).sample_outcomes(SAMPLE)
-    except BenchError:  # It is mended, or refused with a reason, when it is prepared.
+    except BenchError:  # It is fixed, or refused with a reason, when it is prepared.
         return True
     sizes = [(outcome.size, measure_file(home / outcome.video)) for outcome in known if outcome.size]
     there = [made == now for made, now in sizes if now >= 0]

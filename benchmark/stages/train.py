@@ -148,7 +148,7 @@ class Training:
         """Return the frames to train on and the counts of pairs; refuse what can't be trained on before it begins."""
         if self.settings.balance and self.settings.batch_size < 2:
             raise BenchError("train.balance needs real and fake frames in each batch: --set train.batch_size=2 or more")
-        self._lost_file.unlink(missing_ok=True)  # Of an earlier try, before what it lists was mended.
+        self._lost_file.unlink(missing_ok=True)  # Of an earlier try, before what it lists was fixed.
         frames, pairs = index_frames(videos, self.train_store)
         self.broken = list_lost_frames(videos, self.train_store)
         self.wanted = len(frames) + len(self.broken)

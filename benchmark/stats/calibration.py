@@ -21,7 +21,7 @@ CLIP = 1e-6  # Keeps the logit of a score of exactly 0 or 1 finite.
 
 
 def are_probabilities(scores: ArrayLike) -> bool:
-    """Tell whether all scores lie between 0 and 1."""
+    """Return whether all scores lie between 0 and 1."""
     s = np.asarray(scores)
     return bool(((s >= 0) & (s <= 1)).all())
 

@@ -46,9 +46,9 @@ Family = Sequence[Sequence[GroupRates]]
 class SeedScores(NamedTuple):
     """The predictions of one training seed on a test set.
 
-    `videos` has a row a video with `label`, `score`, `identity` and attributes, `frames` a row a frame, and `video_of`,
-    (frames,), the row of each frame's video. A score of at least `threshold` is called fake; `temperature` and `prior`
-    are for calibration. All were fixed on the source validation split, or are None.
+    `videos` has one row per video with `label`, `score`, `identity` and attributes; `frames` has one row per frame;
+    `video_of` (frames,) is the row of each frame's video. A score of at least `threshold` is called fake; `temperature`
+    and `prior` are for calibration. All three were fixed on the source validation split, or are None.
     """
 
     videos: pd.DataFrame

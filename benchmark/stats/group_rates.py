@@ -25,7 +25,7 @@ _GRID = special.ndtr(np.linspace(-4, 4, 65))  # where quantiles are computed; th
 
 
 class Scored(NamedTuple):
-    """One level of a seed's predictions, a row a sample: `label`, `score` and attributes ("" where not annotated).
+    """One level of a seed's predictions, one row per sample: `label`, `score` and attributes ("" where not annotated).
 
     `videos`, (n,), says which of those of `people` each sample is of; a score of at least `threshold` is called fake.
     `half`, (n,), are the scores that 0.5 is for, where they are others.

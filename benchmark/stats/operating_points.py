@@ -205,7 +205,7 @@ def refresh_scorecard(card: ScoreCard) -> ScoreCard:
         source = card.source_validation or _fit_source(card.validation_path)
         fresh = make_scorecard(path, threshold, card.draws, card.threshold.rule, temperature, source=source)
     except BenchError as error:
-        say_once(f"not scored anew: {error}")
+        say_once(f"not scored again: {error}")
         return card
     told = {name: getattr(card, name) for name in _TOLD if name in card.model_fields_set}
     return fresh.model_copy(update=told).place(card.path)

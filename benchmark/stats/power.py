@@ -160,7 +160,7 @@ def count_groups(videos: pd.DataFrame) -> pd.DataFrame:
     """Count the videos of each group.
 
     Args:
-        videos: a row a video with `label`, `group`, and `clip`: fakes of the same clip by several methods share it.
+        videos: one row per video with `label`, `group`, and `clip`: fakes of the same clip by several methods share it.
 
     Returns:
         A row a group, largest first: `real`, `fake`, `clips` (different clips among the fakes).
@@ -237,7 +237,7 @@ def report_power(videos: pd.DataFrame, attributes: Sequence[str], fpr: float, au
     """Say what a set of videos can show about fairness.
 
     Args:
-        videos: a row a video with `label`, `group`, `clip` and each attribute; see `count_groups`.
+        videos: one row per video with `label`, `group`, `clip` and each attribute; see `count_groups`.
         attributes: the columns that hold groups.
         fpr: the false positive rate of the better group.
         auc: the AUC of the better group.
@@ -261,7 +261,7 @@ def report_power(videos: pd.DataFrame, attributes: Sequence[str], fpr: float, au
 
 
 def can_show_any_gap(report: PowerReport) -> bool:
-    """Tell whether some gap between two groups, or two groups of one attribute, can be shown at all."""
+    """Return whether some gap between two groups, or two groups of one attribute, can be shown at all."""
     bests = [report["best"], *(attribute["best"] for attribute in report["attributes"].values())]
     return any(gap is not None for best in bests for gaps in best.values() for gap in gaps.values())
 

@@ -76,7 +76,7 @@ class Standing(NamedTuple):
 
 
 def measure_columns(tests: Mapping[str, Sequence[Seeds]]) -> dict[str, Column]:
-    """Measure, by test set, all rows that can be compared there: those with scores, of two videos a class at least."""
+    """Measure, by test set, all rows that can be compared there: those with scores of at least two videos per class."""
     found = {test: _measure_column(test, rows) for test, rows in tests.items()}
     return {test: column for test, column in found.items() if column}
 

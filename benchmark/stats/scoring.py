@@ -65,7 +65,7 @@ SOURCE_VAL = "largest TPR - FPR on the source val split"
 
 
 def pool_frames(frames: pd.DataFrame) -> pd.DataFrame:
-    """Pool frame scores into a row a video by their mean, sorted by video id; what isn't annotated becomes ""."""
+    """Pool frame scores into one row per video by their mean, sorted by video id; what isn't annotated becomes ""."""
     return pool_frames_with_index(frames)[0]
 
 
@@ -162,7 +162,7 @@ def compute_scorecard(
     """Score a predictions table.
 
     Args:
-        frames: a row a frame: `video`, `frame`, `label`, `score`, and where known `method`, `gender`, `race`, and
+        frames: one row per frame: `video`, `frame`, `label`, `score`, and where known `method`, `gender`, `race`, and
             `identity`, the people that videos are drawn by.
         threshold: the video-level operating point fixed on the source validation split; None if there is none.
         draws: how often to draw gaps and calibration errors, for their intervals.

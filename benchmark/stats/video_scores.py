@@ -82,7 +82,7 @@ def _read_checked(path: Path) -> pd.DataFrame:
 
 
 def _are_plain(table: pa.Table) -> bool:
-    """Tell whether the columns are there, without gaps, and of the types that are written."""
+    """Return whether the columns are there, without gaps, and of the types that are written."""
     import pyarrow as pa
 
     kinds = {"video": pa.types.is_dictionary, "frame": pa.types.is_integer, "label": pa.types.is_integer}
@@ -102,7 +102,7 @@ def _pack(table: pa.Table) -> FrameScores:
 
 
 def _are_sound(frames: FrameScores) -> bool:
-    """Tell whether scores are finite, labels 0 or 1 and the same within a video."""
+    """Return whether scores are finite, labels 0 or 1 and the same within a video."""
     if not np.isfinite(frames.score).all() or not np.isin(frames.label, (REAL, FAKE)).all():
         return False
     fakes, count = np.bincount(frames.video, frames.label), np.bincount(frames.video)

@@ -1,4 +1,4 @@
-"""How the fakes are made: one row a method.
+"""How the fakes are made: one row per method.
 
 The difficulty of the demo world is tuned here; whoever changes a number raises GENERATOR_VERSION in world.py.
 """

@@ -111,7 +111,7 @@ def mend_note(out: Path, size: str, seed: int, world: str) -> None:
 
 
 def read_ground_truth(root: Path) -> pd.DataFrame:
-    """Read the ground truth of a world: one row a frame.
+    """Read the ground truth of a world: one row per frame.
 
     Columns: video (path relative to the root), source (path of the real video behind a fake), dataset, split, label
     (1 = fake), method (`real` for real videos), target and donor (people), gender and race (the target's), companion
@@ -150,7 +150,7 @@ def _check_arguments(size: str, seed: int, world: str) -> None:
 
 
 def _is_complete(out: Path, wanted: DemoWorld) -> bool:
-    """Tell whether the wanted world is there already; refuse a folder that holds anything else."""
+    """Return whether the wanted world is there already; refuse a folder that holds anything else."""
     is_complete = (out / MARKER).is_file()
     note = out / MARKER if is_complete else out / STARTED
     if note.is_file():

@@ -2,15 +2,15 @@
 
 - A-FF++, A-Celeb-DF, A-DFD and A-DFDC (Xu, Terhörst, Pedersen, Raja: "Analyzing Fairness in Deepfake Detection With
   Massively Annotated Databases", CC BY-SA 4.0): 1 yes, -1 no, 0 undefined, as a classifier saw it. Race is the one of
-  asian, white and black that is 1; `others` where all are -1; `several` where more than one is 1, which videos have as
-  `undefined`, and told by `find_ambiguous_videos`; `undefined` otherwise, and not one of the others unless asked for
-  (`merge_undefined`). Age, where a table has all its columns, is the one of young, middle_aged and senior that is 1, in
-  the same way, but that nobody is of another age: where none is 1 it is `undefined`.
-- AI-Face, version 1 (race) and 2 (skin tone), by the names of their columns.
-- The CSVs of the papers on fairness: faircsv.py.
+  asian, white and black that is 1. It is `others` where all are -1, and `several` where more than one is 1: such videos
+  become `undefined`, and `find_ambiguous_videos` lists them. Anything else is `undefined`, unless `merge_undefined`
+  makes it `others`. Age is read in the same way where a table has all its columns: it is the one of young, middle_aged
+  and senior that is 1, and `undefined` where none is, since there are no other ages.
+- AI-Face, version 1 (race) and 2 (skin tone), recognised by the names of their columns.
+- The CSVs of the papers on fairness: papers_csv.py.
 
-Every reader gives a row a frame with `path`, `label` and the attributes, and refuses what it can't interpret, with rows
-(1 is the file's first line). Papers' intersection codes are checked against gender and race in every row.
+Every reader returns one row per frame with `path`, `label` and the attributes. It refuses what it can't interpret,
+and names the rows (1 is the first line). Papers' intersection codes are checked against gender and race in each row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Key = tuple[str, str]
 
 
 def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
-    """Read an annotation table of any known kind: a row a frame with `path`, `label`, `gender`, `race` or others.
+    """Read an annotation table of any known kind: one row per frame with `path`, `label`, `gender`, `race` or others.
 
     Args:
         table: the CSV file.
@@ -66,7 +66,7 @@ def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
 
 
 def aggregate_by_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return a row a video (the folder a frame is in), and a line for every value on which its frames disagree.
+    """Return one row per video (the folder a frame is in), and a line for every value on which its frames disagree.
 
     Where they do, the video has no value.
     """
@@ -114,7 +114,7 @@ def read_annotations(table: Path, merge_undefined: bool = False) -> dict[Key, di
     """
     videos, conflicts = aggregate_by_video(read_frames(table, merge_undefined))
     if conflicts:
-        raise BenchError(f"{table}: {conflicts[0]} ({len(conflicts)} such videos). Mend it, or write demographics.csv")
+        raise BenchError(f"{table}: {conflicts[0]} ({len(conflicts)} such videos). Fix it, or write demographics.csv")
     attributes = [c for c in videos if c in PEOPLE]
     rows = zip(videos["video"], *(videos[c] for c in attributes), strict=True)
     return {

@@ -51,7 +51,7 @@ def read_paper_csv(table: Path) -> pd.DataFrame:
     """Read one of the papers' CSVs, with or without a header, whatever its columns are called.
 
     Returns:
-        A row a frame: `path`, `label`, `gender`, `race`, `intersection` (the code), and `method` where it is told.
+        A row per frame: `path`, `label`, `gender`, `race`, `intersection` (the code), and `method` where it is told.
 
     Raises:
         BenchError: no such CSV, an unknown code, or rows whose intersection is not that of their gender and race.
@@ -95,7 +95,7 @@ def _guess_column_maps(names: list[str], width: int) -> Iterator[ColumnMap]:
 
 
 def _is_plausible(cells: pd.DataFrame, places: ColumnMap) -> bool:
-    """Tell whether most cells of the attributes' columns are codes at all."""
+    """Return whether most cells of the attributes' columns are codes at all."""
     flags = [cells[places[c]].isin(["1", "-1", "0"]).mean() for c in ("male", *_list_races(places))]
     codes = cells[places["intersection"]].isin([str(i) for i in range(2 * len(_list_races(places)) + 2)]).mean()
     return len(cells) > 0 and min([*flags, codes]) > 0.5

@@ -62,12 +62,12 @@ def _is_serious(extraneous: bytes | None, content: bytes) -> bool:
 
 
 def is_damaged(content: bytes) -> bool:
-    """Tell whether a JPEG or PNG file's data isn't what was written; of files of other kinds nothing can be told."""
+    """Return whether a JPEG or PNG file's data isn't what was written; of files of other kinds nothing can be told."""
     return is_damaged_jpeg(content) or is_damaged_png(content)
 
 
 def is_damaged_png(content: bytes) -> bool:
-    """Tell whether a PNG file's parts aren't what their checksums say, or its end is missing."""
+    """Return whether a PNG file's parts aren't what their checksums say, or its end is missing."""
     if not content.startswith(PNG):
         return False
     place, kind = len(PNG), b""
@@ -83,7 +83,7 @@ def is_damaged_png(content: bytes) -> bool:
 
 
 def is_damaged_jpeg(content: bytes) -> bool:
-    """Tell whether a JPEG file's data doesn't fit together.
+    """Return whether a JPEG file's data doesn't fit together.
 
     FFmpeg's decoder is the one here that can be told to be strict, though not about marks within the data. What it
     can't decode at all isn't damaged for that: it doesn't know every kind of JPEG. A few wrong bytes may still make a
@@ -95,7 +95,7 @@ def is_damaged_jpeg(content: bytes) -> bool:
 
 
 def _has_known_markers(content: bytes) -> bool:
-    """Tell whether all that marks a part, up to the end's mark, is one that there is."""
+    """Return whether all that marks a part, up to the end's mark, is one that there is."""
     place = len(BEGIN)
     while (mark := MARKER.search(content, place)) and mark[1] != END:
         if mark[1] < b"\xc0" or mark.end() + 2 > len(content):

@@ -19,7 +19,7 @@ POINTS = 81
 
 
 class Dlib81:
-    """Places dlib's 81 points; `file` is a predictor to use in place of the one at hand."""
+    """Places dlib's 81 points; `file` is a predictor to use in place of the one here."""
 
     def __init__(self, twice: bool = False, file: Path | None = None) -> None:
         try:

@@ -86,7 +86,7 @@ class Finder:
 def resolve(name: str) -> str:
     """Return a finder's full name, which is what keys hold: `auto` chosen, the hash of the user's dlib file added.
 
-    `auto` is `retinaface` where its weights are at hand, else `mediapipe`; with `+dlib81` where that file is.
+    `auto` is `retinaface` where its weights are available, else `mediapipe`; with `+dlib81` where that file is.
 
     Raises:
         BenchError: no finder is named so, or the dlib file that it needs isn't there, or not the one it was named for.
@@ -104,7 +104,7 @@ def resolve(name: str) -> str:
     found = short_hash(DLIB81)
     if hashed not in ("", found):
         raise BenchError(
-            f"{name} is of another {DLIB81.name}: the one at hand has {found}. Use --set faces.finder=auto"
+            f"{name} was made with another {DLIB81.name}: the one here is {found}. Use --set faces.finder=auto"
         )
     return f"{looker}+{placer}@{found}"
 
@@ -113,7 +113,7 @@ def load_finder(name: str) -> FaceFinder:
     """Load a finder's code and model files.
 
     Raises:
-        BenchError: no finder is named so, or its packages or model files can't be had.
+        BenchError: no finder is named so, or its packages or model files aren't available.
     """
     looker, _, placer = resolve(name).partition("+")
     look, place = (

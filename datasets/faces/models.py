@@ -78,7 +78,7 @@ def find_model(model: Model) -> Path:
     """Return a model's file, downloaded if need be, its checksum verified.
 
     Raises:
-        BenchError: it can't be had, or one that was found isn't the expected file.
+        BenchError: it isn't available, or one that was found isn't the expected file.
     """
     path = find_local_file(model) or _download(model)
     found = _hash(path)

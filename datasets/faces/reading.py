@@ -23,7 +23,7 @@ PIECE = 2**20  # bytes
 
 
 def is_transient(error: OSError) -> bool:
-    """Tell whether an error says nothing of the file: another try, or the next command, may find it whole."""
+    """Return whether an error says nothing of the file: another try, or the next command, may find it whole."""
     return error.errno in TRANSIENT
 
 

@@ -2,7 +2,7 @@
 
 Only the package's network, prior boxes and decoding are imported: the rest of it wants packages that nothing here uses,
 and it is installed with `--no-deps`, since its metadata asks for a torch of 2021. Surer than the default on small,
-turned and covered faces, at seconds a frame on a processor; on a GPU where there is one.
+turned and covered faces, at seconds per frame on a processor; on a GPU where there is one.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class VideoFile:
 
 
 def is_utf8(path: Path) -> bool:
-    """Tell whether a path's name is UTF-8, as those of old archives aren't: other programs can't take it."""
+    """Return whether a path's name is UTF-8, as those of old archives aren't: other programs can't take it."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

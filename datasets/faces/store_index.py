@@ -1,8 +1,8 @@
 """A face store's table of contents, kept beside its shards so that no process has to read them all to open the store.
 
-It is derived from the shards: removed, cut short or damaged, it is made anew from them. The file is 64 bytes (the magic
-word, the CRC-32 of what follows) and an Arrow file with a row a video, whose schema's metadata names the shards with
-their sizes and the settings they were made with.
+It is derived from the shards: if it is removed, cut short or damaged, it is made again from them. The file is 64 bytes
+(the magic word, the CRC-32 of what follows) and an Arrow file with one row per video. The metadata of its schema names
+the shards, their sizes and the settings they were made with.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def read_index(folder: Path) -> StoreIndex | None:
 
 
 def _is_sound(table: pa.Table, shards: int) -> bool:
-    """Tell whether every value is there, and every shard one of those named."""
+    """Return whether every value is there, and every shard one of those named."""
     whole = not any(table.column(name).null_count for name in table.column_names if name != "checksums")
     places = table.column("shard").to_numpy()
     return whole and (not len(places) or bool(places.min() >= 0 and places.max() < shards))

@@ -91,9 +91,9 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
 
 
 def _is_changed(video: Video, known: PrepareResult, size: int, mtime_ns: int) -> bool:
-    """Tell whether a file isn't what it was. A copy's time is another: where all went well, the size alone counts.
+    """Return whether a file isn't what it was. A copy's time is another: where all went well, the size alone counts.
 
-    A folder of pictures has no size, and where something was broken it may have been mended in place.
+    A folder of pictures has no size, and where something was broken it may have been fixed in place.
     """
     if size != known.size:
         return True
@@ -118,7 +118,7 @@ def _sample_pictures(video: Video, original: Video | None, frames: int) -> tuple
 
 
 def _is_repaired(video: Video, known: PrepareResult) -> bool:
-    """Tell whether pictures that were lost can be used now, or are lost in another way; no others are read."""
+    """Return whether pictures that were lost can be used now, or are lost in another way; no others are read."""
     if not known.lost:  # The usual case: nothing is looked at.
         return False
     frames, lost = {frame for frame, _ in known.lost}, list[LostFrame]()

@@ -84,7 +84,7 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
     names of weights and, of the latter, its stem and paddings.
 
     Raises:
-        BenchError: an option isn't valid, or the network can't be had.
+        BenchError: an option isn't valid, or the network isn't available.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
         return _BENCH_NAMES[self.arch](name) if self.variant == "deepfakebench" else name
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
+        """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
         return self.variant == "deepfakebench" and name.startswith("backbone.adjust_channel.")
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:

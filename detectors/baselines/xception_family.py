@@ -32,7 +32,7 @@ class XceptionFamily(TorchDetector):
         pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
 
     Raises:
-        BenchError: an option isn't valid, or the weights can't be had.
+        BenchError: an option isn't valid, or the weights aren't available.
     """
 
     who: ClassVar[str] = ""
@@ -77,7 +77,7 @@ class XceptionFamily(TorchDetector):
         return {"loss": compute_cross_entropy(logits, batch["label"])}
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
+        """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
         return name.startswith("backbone.adjust_channel.")
 
 

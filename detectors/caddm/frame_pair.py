@@ -75,7 +75,7 @@ def halve(pair: FramePair, whole_landmarks: bool) -> FramePair:
 
 
 def _contains(low: np.ndarray, high: np.ndarray, pair: FramePair) -> bool:
-    """Tell whether the rectangle holds the face, as far as the face is in the frame."""
+    """Return whether the rectangle holds the face, as far as the face is in the frame."""
     last = np.array(pair.frame_size) - 1
     first_point, last_point = (np.clip(p, 0, last) for p in (pair.landmarks.min(0), pair.landmarks.max(0)))
     return bool((first_point >= low).all() and (last_point <= high - 1).all() and (last_point > first_point).all())

@@ -29,7 +29,7 @@ class CaddmNet(nn.Module):
     (N, C, 7, 7), global_features and adm_features (N, C). Dropout acts on g alone (EfficientNets, training).
 
     Raises:
-        BenchError: the backbone isn't known, its weights can't be had, or its map isn't 7x7.
+        BenchError: the backbone isn't known, its weights aren't available, or its map isn't 7x7.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ class ClipDetector(LazyDetector):
         pretrained: start from CLIP's weights, which are downloaded; otherwise the frozen part is random.
 
     Raises:
-        BenchError: an option isn't valid, or the weights can't be had.
+        BenchError: an option isn't valid, or the weights aren't available.
     """
 
     who: ClassVar[str] = ""
@@ -158,7 +158,7 @@ class ClipDetector(LazyDetector):
         return {**{self.prefix + k: v for k, v in encoder.items()}, **others, **projection}
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether it is of CLIP's text encoder, or of a projection that this detector doesn't use."""
+        """Return whether it is of CLIP's text encoder, or of a projection that this detector doesn't use."""
         return names.is_unused(name) or (name == names.PROJECTION and not self.projected)
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:

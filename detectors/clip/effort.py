@@ -55,7 +55,7 @@ class Effort(ClipDetector):
         arch, arch_args, augment, pretrained: see `ClipDetector`.
 
     Raises:
-        BenchError: an option isn't valid, or the weights can't be had.
+        BenchError: an option isn't valid, or the weights aren't available.
     """
 
     who = "effort"
@@ -142,6 +142,6 @@ class Effort(ClipDetector):
         return found
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether it is of what CLIP has besides, or of what only the regularisers need."""
+        """Return whether it is of what CLIP has besides, or of what only the regularisers need."""
         released = self.variant == "released" and _MAIN.search(name) is not None
         return released or super().is_unused(name)

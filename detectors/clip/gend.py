@@ -65,7 +65,7 @@ class GenD(ClipDetector):
         arch, arch_args, augment, pretrained: see `ClipDetector`.
 
     Raises:
-        BenchError: an option isn't valid, or the weights can't be had.
+        BenchError: an option isn't valid, or the weights aren't available.
     """
 
     who = "gend"

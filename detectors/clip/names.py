@@ -53,7 +53,7 @@ QKV = ("q_proj", "k_proj", "v_proj")
 
 
 def is_unused(name: str) -> bool:
-    """Tell whether a name is of what CLIP has besides its image encoder."""
+    """Return whether a name is of what CLIP has besides its image encoder."""
     return _UNUSED.search(name) is not None
 
 

@@ -80,7 +80,7 @@ class Probe(ClipDetector):
         """Return the weights expected, of a checkpoint of the head alone as the released ones are, too.
 
         Raises:
-            BenchError: it is the head alone, and the ViT's weights aren't at hand.
+            BenchError: it is the head alone, and the ViT's weights aren't available.
         """
         start = f"{self.head_name}."
         head = {k.removeprefix(start): v for k, v in given.items()}
@@ -88,7 +88,7 @@ class Probe(ClipDetector):
             return super().translate(given)
         if not self.pretrained:
             raise BenchError(
-                f"{self.who}: the checkpoint holds the head alone, and the ViT's weights aren't at hand. "
+                f"{self.who}: the checkpoint holds the head alone, and the ViT's weights aren't available. "
                 "Fetch them with --set options.pretrained=true"
             )
         own = self.to_reference(self.names())

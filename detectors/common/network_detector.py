@@ -37,7 +37,7 @@ class NetworkDetector:
         raise NotImplementedError
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
-        """Tell whether a training batch, from which examples may have been lost, is one to take a step on."""
+        """Return whether a training batch, from which examples may have been lost, is one to take a step on."""
         return len(next(iter(batch.values()), ())) > 0
 
     def crop(self, face: Face) -> np.ndarray:
@@ -139,7 +139,7 @@ class NetworkDetector:
         return name
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether the reference keeps a weight of this name that nothing uses; checkpoints may have it or not."""
+        """Return whether the reference has a weight of this name that nothing uses; checkpoints may lack it."""
         return False
 
     def translate(self, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -216,7 +216,7 @@ def _make_read_error(path: Path, error: Exception) -> BenchError:
 
 
 def _ends_early(path: Path) -> bool:
-    """Tell whether a legacy file, five pickles and then the numbers, ends within the pickles."""
+    """Return whether a legacy file, five pickles and then the numbers, ends within the pickles."""
     with path.open("rb") as file:
         try:
             for _ in range(5):

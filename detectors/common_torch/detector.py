@@ -83,7 +83,7 @@ class TorchDetector(NetworkDetector):
         return fake.numpy()
 
     def _find_runner(self, frames: np.ndarray) -> Runner:
-        """Return what runs the network as its weights are now; it is made anew once they have changed."""
+        """Return what runs the network as its weights are now; it is made again once they have changed."""
         from ..runtimes.runners import make_runner
 
         self._place()

@@ -44,7 +44,7 @@ def make_efficientnet_b4(tag: str, pretrained: bool, padded_stem: bool = True) -
         padded_stem: False for DeepfakeBench's stem, a convolution without padding that starts at random.
 
     Raises:
-        BenchError: the weights can't be had.
+        BenchError: the weights aren't available.
     """
     name = f"tf_efficientnet_b4.{tag}"
     made: Any = create_timm_model(

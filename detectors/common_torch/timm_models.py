@@ -1,4 +1,4 @@
-"""timm's models, and why one can't be had, in a line."""
+"""timm's models, and why one isn't available."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def create_timm_model(name: str, pretrained: bool, given_as: str, **arguments: A
 
     Raises:
         BenchError: an argument names a file; timm has no such model or doesn't take the arguments; or its ImageNet
-            weights can't be had here.
+            weights aren't available.
     """
     if code := sorted(LOADS_FILES & arguments.keys()):
         raise BenchError(f"{given_as}: {code[0]} isn't taken: it names a file that timm would load, code and all")

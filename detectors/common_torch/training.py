@@ -117,7 +117,7 @@ def limit_threads(count: int | None) -> Iterator[None]:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Tell whether a device multiplies bfloat16 itself: where it is emulated, it is slower than float32."""
+    """Return whether a device multiplies bfloat16 itself: where it is emulated, it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # Older versions of torch don't tell.

@@ -22,7 +22,7 @@ def make_xception(classes: int, pretrained: bool, channels: int = 3, dropout: fl
     else repeated for each three and divided by their number.
 
     Raises:
-        BenchError: the weights can't be had.
+        BenchError: the weights aren't available.
     """
     made: Any = create_timm_model(TAG, pretrained, "options", num_classes=classes, drop_rate=dropout)
     if channels != 3:

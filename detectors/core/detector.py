@@ -66,7 +66,7 @@ class Core(XceptionFamily):
         pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
 
     Raises:
-        BenchError: an option isn't valid, or the weights can't be had.
+        BenchError: an option isn't valid, or the weights aren't available.
     """
 
     who = "core"

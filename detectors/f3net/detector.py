@@ -47,7 +47,7 @@ class F3Net(XceptionFamily):
         pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
 
     Raises:
-        BenchError: an option isn't valid, or the weights can't be had.
+        BenchError: an option isn't valid, or the weights aren't available.
     """
 
     who = "f3net"
@@ -97,5 +97,5 @@ class F3Net(XceptionFamily):
         )
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether it is a constant, which the size tells, or of a layer that nothing uses."""
+        """Return whether it is a constant, which the size tells, or of a layer that nothing uses."""
         return _CONSTANT.search(name) is not None or super().is_unused(name)

@@ -29,7 +29,7 @@ class F3Network(nn.Module):
         pretrained: start both Xceptions from ImageNet weights.
 
     Raises:
-        BenchError: the branches can't be mixed at this size, since their maps differ, or the weights can't be had.
+        BenchError: the branches can't be mixed at this size, since their maps differ, or the weights aren't available.
     """
 
     LFS_head: Any

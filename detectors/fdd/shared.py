@@ -98,7 +98,7 @@ class FddMixin:
         return "backbone." + name.replace("fc.", "last_linear.") if self.backbone == "xception" else name
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
+        """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
         return name.startswith("backbone.adjust_channel.")
 
 

@@ -60,7 +60,7 @@ class ForensicsAdapter(LazyDetector):
         pretrained: start from CLIP's weights, which are downloaded; otherwise the frozen part is random.
 
     Raises:
-        BenchError: an option isn't valid, or the weights can't be had.
+        BenchError: an option isn't valid, or the weights aren't available.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class ForensicsAdapter(LazyDetector):
     # ---- checkpoints
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether it is of CLIP's other copies, its text encoder, or the adapter's unused blocks."""
+        """Return whether it is of CLIP's other copies, its text encoder, or the adapter's unused blocks."""
         block = _BLOCK.match(name)
         return _UNUSED.match(name) is not None or (block is not None and int(block[1]) >= USED)
 

@@ -97,7 +97,7 @@ def _fetch(name: str) -> Path:
     """Return the folder of a model of the Hub, downloaded unless it is there.
 
     Raises:
-        BenchError: it can't be had.
+        BenchError: it isn't available.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError

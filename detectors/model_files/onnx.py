@@ -74,5 +74,5 @@ def _check_input(session: InferenceSession, path: Path) -> int | None:
         raise BenchError(f"{path} takes {told}; expected one input of images, float (N, 3, S, S)")
     sides = {side for side in shape[2:] if isinstance(side, int)}
     if len(sides) > 1:
-        raise BenchError(f"{path} takes images of {shape[2]}x{shape[3]}; only square ones are cut. Export it anew")
+        raise BenchError(f"{path} takes images of {shape[2]}x{shape[3]}; only square ones are cut. Export it again")
     return sides.pop() if sides else None

@@ -42,7 +42,7 @@ class FairnessNet(nn.Module):
         backbone_args: passed to timm for `timm:NAME`.
 
     Raises:
-        BenchError: the backbone isn't known, or its weights can't be had.
+        BenchError: the backbone isn't known, or its weights aren't available.
     """
 
     def __init__(

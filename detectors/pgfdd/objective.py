@@ -53,7 +53,7 @@ def contrastive_loss(features: Tensor, anchors: Tensor, margin: float = 3.0) -> 
 
 
 def shuffle_within_kinds(kinds: Tensor) -> Tensor:
-    """Return a random permutation (N,) within each kind (N,): drawn anew in each pass, from torch's generator."""
+    """Return a random permutation (N,) within each kind (N,): drawn again in each pass, from torch's generator."""
     within = (torch.rand(kinds.shape, device=kinds.device) + kinds).argsort()
     return torch.empty_like(within).scatter_(0, kinds.argsort(stable=True), within)
 

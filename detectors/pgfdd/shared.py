@@ -102,7 +102,7 @@ class PgfddMixin:
         raise NotImplementedError
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
-        """Tell whether there is a pair of a real and a fake left in a training batch."""
+        """Return whether there is a pair of a real and a fake left in a training batch."""
         return has_pair(batch)
 
     def cropper(self) -> BoxCrop:
@@ -183,7 +183,7 @@ class PgfddMixin:
 
 
 def has_pair(batch: Mapping[str, np.ndarray]) -> bool:
-    """Tell whether a training batch has a real and a fake."""
+    """Return whether a training batch has a real and a fake."""
     return {REAL, FAKE} <= set(batch.get("label", np.empty(0)).tolist())
 
 
@@ -207,7 +207,7 @@ def infer_family(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | Non
 
 
 def is_ai_face(outputs: Mapping[str, Shaped]) -> bool:
-    """Tell whether outputs are the AI-Face family's, whose fused head has a single logit."""
+    """Return whether outputs are the AI-Face family's, whose fused head has a single logit."""
     return outputs["cls_fused"].shape[1] == 1
 
 

@@ -66,5 +66,5 @@ class RecceDetector(XceptionFamily):
         return f"model.{name}" if self.variant == "deepfakebench" else name
 
     def is_unused(self, name: str) -> bool:
-        """Tell whether it is of ImageNet's classes, or of DeepfakeBench's second Xception."""
+        """Return whether it is of ImageNet's classes, or of DeepfakeBench's second Xception."""
         return name.startswith(("encoder.fc.", "model.encoder.fc.", "backbone."))

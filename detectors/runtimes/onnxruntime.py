@@ -9,7 +9,7 @@ import numpy as np
 
 
 def find_obstacle(precision: str) -> str:
-    """Return why a precision can't be had here; "" where it can."""
+    """Return why a precision isn't available here; "" where it can."""
     return "" if precision == "fp32" else "ONNX Runtime computes an exported network in fp32. Use --runtime openvino"
 
 

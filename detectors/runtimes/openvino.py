@@ -20,7 +20,7 @@ def _open_core() -> Any:
 
 
 def find_obstacle(precision: str) -> str:
-    """Return why a precision can't be had on this processor; "" where it can."""
+    """Return why a precision isn't available on this processor; "" where it can."""
     if precision == "fp32":
         return ""
     able = _open_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -73,7 +73,7 @@ class Ucf(XceptionFamily):
         pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
 
     Raises:
-        BenchError: an option isn't valid, or the weights can't be had.
+        BenchError: an option isn't valid, or the weights aren't available.
     """
 
     who = "ucf"
@@ -127,7 +127,7 @@ class Ucf(XceptionFamily):
         return videos, ""
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
-        """Tell whether there is a pair of a real and a fake left in a training batch."""
+        """Return whether there is a pair of a real and a fake left in a training batch."""
         return has_pair(batch)
 
     def check_training(self, settings: Any) -> None:

@@ -147,7 +147,7 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
 @pytest.mark.parametrize(
     ("name", "files", "message"),
     [
-        # a video that stands twice, with one label or both
+        # a video that appears twice, with one label or both
         ("celebdf", {CELEB: "1 Celeb-real/id0_0000.mp4\n1 Celeb-real\\ID0_0000.avi\n"}, "line 2: .*twice.*line 1"),
         ("dfdc", {LABELS: "filename,label\na.mp4,0\nb.mp4,1\nA.mp4 ,1\n"}, "row 4: A.mp4 is listed twice.*row 2 as a"),
         ("dfdc", {META: '{"a.mp4": {"label": "REAL"}, "a.mp4": {"label": "FAKE"}}'}, "key a.mp4 is given twice"),

@@ -85,7 +85,7 @@ def test_a_kill_before_and_after_each_rename(place, sound):
             shutil.rmtree(place.folder)
             assert place.finish(f"{when} {number}")[0] == -signal.SIGKILL
             place.check(sound)
-    print(f"faults: {2 * count} kills before and after each of {count} renames, each mended")
+    print(f"faults: {2 * count} kills before and after each of {count} renames, each fixed")
 
 
 def test_kills_at_random(place, sound):

@@ -119,7 +119,7 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
         (lambda c: c.update(schema_version=99), "has schema version 99"),
         (
             lambda c: c.update(schema_version=2),
-            f"is of schema 2, today's is {SCHEMA_VERSION}. Score it anew:",
+            f"is of schema 2, today's is {SCHEMA_VERSION}. Score it again:",
         ),
         (lambda c: c.update(kind="failure", status="failed", error="x"), "is not a finished scorecard"),
         (lambda c: c.update(kind="note"), "is not a finished scorecard"),
@@ -185,7 +185,7 @@ def test_other_predictions_are_found_out_even_with_their_hash_mended(entries, ch
 
 
 def rewritten(entries: Path, table: Any = None, suffix: str = ".parquet", **told: Any) -> list[str]:
-    """Return what is found of an entry whose numbers were all made anew from predictions that were tampered with."""
+    """Return what is found of an entry whose numbers were all made again from predictions that were tampered with."""
     card = next(entries.rglob("*__celebdf.json"))
     path = card.with_suffix(suffix)
     found, metadata = read_predictions(path)

@@ -27,7 +27,7 @@ def read_json(path: Path, expected: type[T], hint: str = "", most: int = MOST_BY
         most: the largest size in bytes that is taken.
 
     Raises:
-        BenchError: no such file, not JSON, a key that stands twice, something else than `expected`, nested too deeply,
+        BenchError: no such file, not JSON, a key that appears twice, something else than `expected`, nested too deeply,
             or too large; one line that names the file.
     """
     return parse_json(read_bytes(path, most), expected, str(path), hint)

@@ -16,7 +16,7 @@ MOST_BYTES, MOST_VALUES = 2**20, 100_000
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Refuses what lets a small file stand for a large or endless one, and what would be lost in silence."""
+    """Refuses what lets a small file stand for a large or endless one, and what would be lost silently."""
 
     depth = 0
 

@@ -66,7 +66,7 @@ def test_the_literatures_group_strings_are_taken_apart():
     found = with_attributes(table)
     assert found["gender"].tolist() == ["male", "nonmale", "nonmale", ""]
     assert found["race"].tolist() == ["asian", "white", "others", ""]
-    with pytest.raises(BenchError, match=r"t.csv: an intersection \('male'\) that is not of .*, in rows 2, 4\. Mend"):
+    with pytest.raises(BenchError, match=r"t.csv: an intersection \('male'\) that is not of .*, in rows 2, 4\. Fix"):
         with_attributes(table.assign(intersection=["male,asian", "male", "male,white", "male"]), "t.csv")
 
 

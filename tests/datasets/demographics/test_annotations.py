@@ -106,7 +106,7 @@ def test_undefined_is_not_others_unless_asked(tmp_path, codes, apart, merged):
         (["a/b/1.png,0,1,-1,1,-1"] * 2, r"a frame that was there before in row 3\."),
         (
             ["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1,-1,1,-1,3"],
-            r"A\.csv: 7 cells instead of 6 in row 3\. Mend or remove",
+            r"A\.csv: 7 cells instead of 6 in row 3\. Fix or remove",
         ),
         (["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1"], r"A\.csv: 3 cells instead of 6 in row 3\."),
         ([], "has a header but no rows"),
@@ -216,9 +216,9 @@ def test_an_ai_face_table_without_rows_is_refused(tmp_path):
         ("a/1.png,1,5,7,1,dark,5", "a value of Predicted Age that is none of 0, 1, 2, 3, 4"),
         ("a/1.png,1,0,11,1,dark,5", "a value of Skin Tone that is none of 1, .*10 in row 2"),
         ("a/1.png,x,0,7,1,dark,5", "a value of Predicted Gender that is none of 0, 1"),
-        ("a/1.png,1,0,7,1,light,5", r"a Skin Tone Group that contradicts the skin tone in row 2\. Mend"),
+        ("a/1.png,1,0,7,1,light,5", r"a Skin Tone Group that contradicts the skin tone in row 2\. Fix"),
         ("a/1.png,1,0,7,1,dark,5\na/2.png,0,4,3,0,purple,0", r"a Skin Tone Group that contradicts .* in row 3\."),
-        ("a/1.png,1,0,7,1,dark,5\na/2.png,0,4,3,0,light,0,9,9", r"A\.csv: 9 cells instead of 7 in row 3\. Mend"),
+        ("a/1.png,1,0,7,1,dark,5\na/2.png,0,4,3,0,light,0,9,9", r"A\.csv: 9 cells instead of 7 in row 3\. Fix"),
         ("a/1.png,1,0,7,1,dark,5,9", r"A\.csv: 8 cells instead of 7 in row 2\."),
     ],
 )

@@ -97,7 +97,7 @@ def test_a_file_given_to_prepare_is_kept_and_used(file, tiny_world, monkeypatch,
 def test_another_file_than_the_one_named_is_refused(own):
     name = resolve("auto")
     own.write_bytes(own.read_bytes() + b"\0")
-    with pytest.raises(BenchError, match=r"is of another shape_predictor_81_face_landmarks\.dat: the one at hand has"):
+    with pytest.raises(BenchError, match=r"was made with another shape_predictor_81\S*\.dat: the one here is"):
         resolve(name)
 
 

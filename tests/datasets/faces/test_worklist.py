@@ -211,8 +211,8 @@ def test_mended_pictures_are_used_and_broken_ones_not_tried_for_ever(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     outcome = prepare([video], SETTINGS, tmp_path / "store").outcomes()["v"]
     assert (outcome.frames, outcome.lost, outcome.generation) == ((0, 1, 2), ((3, "it has no landmarks"),), 1)
-    mended = frames_in(tmp_path, "v", range(4))
-    assert prepare([mended], SETTINGS, tmp_path / "store").frames("v") == [0, 1, 2, 3]
+    fixed = frames_in(tmp_path, "v", range(4))
+    assert prepare([fixed], SETTINGS, tmp_path / "store").frames("v") == [0, 1, 2, 3]
 
 
 def test_a_file_that_cannot_be_read_is_lost_once_for_nobody_knows_its_frames(tmp_path):

@@ -66,7 +66,7 @@ def test_efficientnet_b3_matches_the_released_code(golden, weight, assert_golden
 
 @pytest.mark.slow
 def test_efficientnet_b4_gives_what_it_gave(make_input, weight):
-    """Its vectors of the released code weren't at hand: these logits are our own, and guard against changes."""
+    """Its vectors of the released code weren't available: these logits are our own, and guard against changes."""
     logits = filled("efficientnet-b4", 1.4, weight).outputs(make_input((2, 3, 224, 224)))["logits"]
     np.testing.assert_allclose(logits, [[-0.884710, 0.438711], [-0.859584, 0.427281]], atol=2e-5)
 

@@ -210,7 +210,7 @@ def test_gends_crop_is_the_references(case):
 @pytest.mark.parametrize(
     ("name", "options", "weights", "message"),
     [
-        ("clip-probe", TINY, {"weight": np.zeros((1, 768)), "bias": np.zeros(1)}, "the ViT's weights aren't at hand"),
+        ("clip-probe", TINY, {"weight": np.zeros((1, 768)), "bias": np.zeros(1)}, "the ViT's weights aren't available"),
         ("effort", TINY, {"head.weight": np.zeros((2, 64))}, "another architecture"),
         ("gend", TINY, {"model.linear.weight": np.zeros((2, 64))}, "another architecture"),
     ],

@@ -166,7 +166,7 @@ def test_files_as_people_save_them_load(detector, weights, tmp_path, layout, leg
 
 
 def test_a_prefix_that_some_names_lack_is_not_taken_off(detector, weights):
-    """Else two weights would get one name, and the last would be taken in silence."""
+    """Else two weights would get one name, and the last would be taken silently."""
     with pytest.raises(BenchError, match=r"1 keys not known \(first: module.fc1.bias\)"):
         detector.load({**weights, "module.fc1.bias": weights["fc1.bias"] + 1})
 
