@@ -300,7 +300,7 @@ def draw_scatter(dots: Sequence[Dot], names: tuple[str, str], line: Sequence[Poi
     """Draw dots, x on a logarithmic axis, those named that have room for it, and a line in steps through points."""
     xs, ys = [d.x for d in dots], [d.y for d in dots]
     x = Axis(*_round_outwards(min(xs) / 1.2, max(xs) * 1.2), 44, WIDTH - 12, log=True)
-    step = find_step(max(max(ys) - min(ys), 0.05))
+    step = find_step(max(max(ys) - min(ys), 0.1))
     y = Axis(floor(min(ys) / step) * step, min(ceil(max(ys) / step + 0.2) * step, 1.0), 196, 10)
     parts = [*draw_frame(x, y, names), draw_path([(x(a), y(b)) for a, b in line], "frontier")]
     taken = [(x(a) - 5, y(b) - 5, x(a) + 5, y(b) + 5) for a, b in zip(xs, ys, strict=True)]

@@ -121,8 +121,9 @@ def _describe(overview: Overview) -> list[str]:
 
 def describe_shared(overview: Overview) -> str:
     """Say in a line what is the same for all rows."""
-    shared = "; ".join(f"{name} {value}" for name, value in overview.shared)
-    return f"Trained on {overview.train}; {shared}"
+    conditions = overview.table.conditions
+    measured = [f"speed on {conditions[0].describe()}"] if len(conditions) == 1 else []
+    return "; ".join([f"Trained on {overview.train}", *(f"{n} {value}" for n, value in overview.shared), *measured])
 
 
 def _escape_cells(table: Grid) -> str:
@@ -177,7 +178,7 @@ def make_summary(overview: Overview) -> Grid:
         for row in overview.rows
     ]
     where = f"worst group on {test} (n{f'; {counted}' if counted else ''})" if test else "worst group"
-    return [*header, where, f"img/s: {usual.describe()}" if usual else "img/s"], rows
+    return [*header, where, f"img/s: {usual.describe()}" if len(table.conditions) > 1 and usual else "img/s"], rows
 
 
 BRIEF = ["detector", "video AUC [95 % CI]", "drop", "worst group (n)", "gap (n)"]

@@ -108,7 +108,8 @@ class PageBoard:
         drop = [Column("Drop", "home less mean")] if mean and o.train in o.tests else []
         where = ", ".join(filter(None, [f"on {o.groups_test}" if o.groups_test else "", o.groups_counted]))
         groups = [Column("Worst group", where), Column("Gap", "each group’s AUC", "", draw_scale(self.groups_axis))]
-        speeds = [Column("Speed", f"img/s, {c.describe()}") for c in o.table.conditions]
+        alone = len(o.table.conditions) == 1  # Then it is said above the table.
+        speeds = [Column("Speed", "img/s" if alone else f"img/s, {c.describe()}") for c in o.table.conditions]
         made = [Column(name) for name in o.varying]
         return [*mean, *tests, *drop, *groups, *speeds, Column("Params", "millions"), *made]
 

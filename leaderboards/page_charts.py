@@ -31,7 +31,7 @@ from .charts import (
 )
 from .formats import format_estimate, format_gap, format_range
 from .overview import Overview, label_row
-from .pareto import QUICK, draw_tradeoff, list_tradeoffs
+from .pareto import draw_tradeoff, list_tradeoffs
 from .rows import Row
 from .verdicts import find_source_rate
 
@@ -92,11 +92,11 @@ def chart_carrying(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name) -
 def _chart_speeds(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name) -> list[Picture]:
     labels = {label_row(row, o.rows): row for row in rows}
     found = list_tradeoffs(o.table, [(row, label) for label, row in labels.items()])
-    note = "Nothing beyond the dashes: no row is both better and"
+    note = "Nothing is beyond the dashes: no row is both better and faster."
     return [
         Picture(
             f"Mean AUC by {t.axis}",
-            f"{t.condition.describe()}. {note} {'faster' if t.axis == QUICK else 'quicker with one'}.",
+            f"{t.condition.describe()}. {note}",
             draw_tradeoff(t, lambda label: (anchor(labels[label]), tier(labels[label]))),
         )
         for t in found
@@ -140,7 +140,7 @@ def _chart_threshold(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name)
         marks = [Mark(e, t, shapes[t]) for t in o.targets if (e := find_source_rate(row, t))]
         if marks:
             name = label_row(row, o.rows)
-            shown = format_range((100 * (m.estimate.value or 0) for m in marks), ".0f")
+            shown = format_range((100 * (m.estimate.value or 0) for m in marks), ".0f").replace(" to ", "–")
             strip = draw_strip(axis, marks, name, joined=True)
             lines.append(FigureLine(name, strip, f"{shown} %", tier(row), anchor(row)))
     if not lines:

@@ -162,7 +162,7 @@ def _say_speed(o: Overview) -> str:
     """Name the fastest row under the condition that most rows were measured under, beside the first one's speed."""
     condition = next((c for c in o.table.conditions if any(c in row.speeds for row in o.looked_at)), None)
     if condition is None:
-        return "Not measured; bench speed does."
+        return "Not measured. To measure it: bench speed."
     first, measured = o.looked_at[0], [(row, row.speeds[condition]) for row in o.looked_at if condition in row.speeds]
     fastest, speed = max(measured, key=lambda pair: pair[1].best.value)
     said = f"{_name(o, fastest)}: {format_digits(speed.best.value)} images a second"

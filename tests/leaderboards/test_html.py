@@ -213,10 +213,12 @@ def test_what_all_rows_share_is_said_once_above_the_table_and_what_they_do_not_i
         return re.search(r'class="shared">(.*?)</p>', page)[1], re.findall(r'class="name">(.*?)<', table)
 
     shared, names = head(make(), make(recipe_key="b", name="b"))
-    assert shared.endswith("Trained on ff++:c23; backend torch; seeds 0; selected on source val.")
+    assert shared.endswith(
+        "Trained on ff++:c23; backend torch; seeds 0; selected on source val; speed on AMD EPYC, fp32, 2 threads."
+    )
     assert names == ["Mean", "celebdf", "Worst group", "Gap", "Speed", "Params"]
     shared, names = head(make(), make(recipe_key="b", name="b", backend="jax"))
-    assert shared.endswith("Trained on ff++:c23; seeds 0; selected on source val.")
+    assert "Trained on ff++:c23; seeds 0; selected on source val;" in shared
     assert names[-1] == "backend"
 
 

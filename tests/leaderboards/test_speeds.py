@@ -57,7 +57,7 @@ def test_the_board_reads_speeds_beside_the_runs(make, make_speed, save, tmp_path
     make_speed(41.0).write(tmp_path)
     (tmp_path / "speed/amd-epyc/broken.json").write_text("{}")
     (md, csv, data, html), problems = crossfake.leaderboard(tmp_path)
-    assert "img/s: AMD EPYC, fp32, 2 threads" in md.read_text()
+    assert "speed on AMD EPYC, fp32, 2 threads" in md.read_text()
     assert "Mean video AUC against images a second: AMD EPYC, fp32, 2 threads" in html.read_text()
     assert '41.0,"AMD EPYC, fp32, 2 threads"' in csv.read_text()
     (table,) = json.loads(data.read_text())["tables"]

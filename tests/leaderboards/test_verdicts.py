@@ -128,4 +128,4 @@ def test_the_fastest_of_those_to_choose_from_is_named_with_where_it_was_measured
     assert say(own, elsewhere) == "meso4: 100 images a second (AMD EPYC, fp32, 2 threads)."
     busy = make_speed(250.0, detector="xception", load={"own": 1.0, "others": 0.9, "cores": 2})
     assert say(own, busy).endswith(". Other work slowed some of them down.")
-    assert say() == "Not measured; bench speed does."
+    assert say() == "Not measured. To measure it: bench speed."
