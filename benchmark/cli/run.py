@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.display import say
+from ..core.storage import WriteError
 from . import common
 
 if TYPE_CHECKING:
@@ -77,19 +79,31 @@ def plan(arguments: argparse.Namespace) -> int:
 
 def report_results(found: Results, runs: Path) -> int:
     """Print what came out, and write the leaderboard of all runs; 1 if a cell failed."""
-    from crossfake.scoring import refresh_leaderboard
-
     from ...leaderboards.speed_tables import make_speed_parts
     from ...leaderboards.terminal import summarise_cells
 
     common.print_parts([*summarise_cells(list(found.cards)), *make_speed_parts(found.speeds)])
-    paths, problems = refresh_leaderboard(runs)
-    common.print_left_out(problems)
-    say(f"leaderboard: {', '.join(map(str, paths))}")
+    _write_board(runs)
     for folder in found.folders:
         say(f"run: {folder}")
     say(f"next: bench show {found.folders[0]}", aside=True)
     return int(bool(found.failures))
+
+
+def _write_board(runs: Path) -> None:
+    """Write the leaderboard of all runs; where nothing may be written, complete runs are read all the same."""
+    from crossfake.scoring import refresh_leaderboard
+
+    try:
+        paths, problems = refresh_leaderboard(runs)
+    except WriteError as error:
+        if not error.is_refused:
+            raise
+        elsewhere = f"bench leaderboard --runs {shlex.quote(str(runs))} --out DIR"
+        say(f"no leaderboard: {error.filename} can't be written ({error.strerror}). Elsewhere: {elsewhere}", aside=True)
+        return
+    common.print_left_out(problems)
+    say(f"leaderboard: {', '.join(map(str, paths))}")
 
 
 def show_plan(planned: Plan, data: list[str], json: Path | None = None) -> int:

@@ -10,9 +10,10 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from . import environment
 from .display import escape_line, say
@@ -33,6 +34,11 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 class WriteError(OSError):
     """A file or folder that can't be written, as on a full disk: which one, why, and what to do."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing may be written there, rather than nothing more."""
+        return self.errno in _CLOSED
 
     def __str__(self) -> str:
         home = _find_cache_home()
@@ -154,9 +160,9 @@ def _flush(file: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that are gone left half-written in a folder, the first time this one writes there.
+    """Remove what processes that are gone left in a folder: half-written files, and notes beside locks; once a folder.
 
-    Of those that can't be asked, such as another host's, that is what is a day old.
+    Of those that can't be asked, such as another host's, files go that are a day old. A lock may be held for longer.
     """
     if folder in _swept:
         return
@@ -164,12 +170,17 @@ def sweep(folder: Path) -> None:
     for path in folder.glob(".*.tmp*"):
         if (found := _TEMPORARY.fullmatch(path.name)) and _is_left_over(path, found["owner"]):
             _remove(path)
+    for note in folder.glob(f".*{_NOTE}"):
+        if (written := _read_note(note)) and (owner := parse_owner(written.owner)) and owner.is_gone():
+            _remove(note)
 
 
 def _remove(path: Path) -> None:
+    """Remove what is left over; on a read-only disk it stays."""
     if path.is_dir() and not path.is_symlink():  # Half of a folder that was being removed.
         shutil.rmtree(path, ignore_errors=True)
-    else:
+        return
+    with suppress(OSError):
         path.unlink(missing_ok=True)
 
 
@@ -213,8 +224,9 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     make_folder(path.parent)
+    sweep(path.parent)
     lock = FileLock(str(path.with_name(f".{path.name}.lock")), mode=0o644)
-    note = path.with_name(f".{path.name}.owner")
+    note = path.with_name(f".{path.name}{_NOTE}")
     with name_write_errors(Path(lock.lock_file)):
         try:
             lock.acquire(blocking=False)
@@ -233,16 +245,35 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
         lock.release()
 
 
+class _Note(NamedTuple):
+    """Who holds a lock, as it is written beside it: the user, the owner, and since when."""
+
+    user: str
+    owner: str
+    since: float
+
+
+_NOTE = ".owner"
+
+
+def _read_note(path: Path) -> _Note | None:
+    """Read a lock's note; None where its holder has just begun, or has just finished."""
+    try:
+        user, owner = path.read_text(encoding="utf-8").split()
+        return _Note(user, owner, path.stat().st_mtime)
+    except (OSError, ValueError):
+        return None
+
+
 def _describe_holder(note: Path) -> str:
     """Say who holds a lock, where, and since when, as far as its note tells."""
-    try:
-        user, holder = note.read_text(encoding="utf-8").split()
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(note.stat().st_mtime))
-    except (OSError, ValueError):  # Its holder has just begun, or has just finished.
+    written = _read_note(note)
+    if written is None:
         return "another process"
-    known = parse_owner(holder)
+    known = parse_owner(written.owner)
     where = f"process {known.pid} on {known.host.partition('+')[0]}" if known else "another process"
-    return f"{where} ({escape_line(user)}, since {since})"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(written.since))
+    return f"{where} ({escape_line(written.user)}, since {since})"
 
 
 def _name_user() -> str:

@@ -31,6 +31,7 @@ from ..core.storage import (
     SCORECARD,
     HeldElsewhereError,
     hold_lock,
+    sweep,
     write_json,
     write_text,
 )
@@ -114,6 +115,7 @@ def _run_numbered(cell: Cell, *, cells: list[Cell], options: RunOptions, pace: _
     if len(cells) > 1:
         options.reporter.say(f"cell {number + 1} of {len(cells)}{pace.tell(cells[number:])}")
     if (done := read_finished(cell)) is not None:
+        sweep(cell.folder.parent)  # Who was killed after its last file left its note there.
         options.reporter.say(f"{cell.title}: reused")
         return done
     card = run_cell(cell, options, wait)

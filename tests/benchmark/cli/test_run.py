@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +18,7 @@ import pytest
 from command_line import bench, bench_with_cache, words
 from crossfake.benchmark.cli.main import main
 from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
+from crossfake.benchmark.core.storage import WriteError
 from crossfake.datasets.demo.world import GENERATOR_VERSION
 
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
@@ -81,6 +84,19 @@ def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):
     assert bench("run --train ff++ --test celebdf", detector=TOY, data=tiny_world, runs=toy_runs) == 0
     assert ": reused" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")} == before
+
+
+@pytest.mark.parametrize(("code", "ends"), [(errno.EROFS, 0), (errno.ENOSPC, 2)])
+def test_complete_runs_are_read_where_nothing_may_be_written(toy_runs, tiny_world, capsys, monkeypatch, code, ends):
+    def refuse(path, text):
+        raise WriteError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr("crossfake.leaderboards.board.write_text", refuse)
+    assert bench("run --train ff++ --test celebdf", detector=TOY, data=tiny_world, runs=toy_runs) == ends
+    told = capsys.readouterr()
+    assert f"leaderboard.md can't be written{' (Read-only' if ends == 0 else ': No space'}" in told.err
+    assert "celebdf" in told.out
+    assert ("run: " in told.out) == (ends == 0)
 
 
 def test_the_first_line_names_the_world(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):

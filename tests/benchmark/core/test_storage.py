@@ -114,6 +114,20 @@ def test_what_is_half_written_stays_while_its_owner_may_be_at_work_on_it(tmp_pat
     assert [p.name for p in tmp_path.iterdir()] == [names["no file of ours"]]
 
 
+def test_the_note_of_a_killed_holder_is_swept_away_and_others_stay(tmp_path, monkeypatch):
+    ours = get_owner()
+    owners = {"ours": ours, "elsewhere": ours._replace(host="other"), "gone": ours._replace(token="0" * 8)}
+    for name, owner in owners.items():
+        (tmp_path / f".{name}.owner").write_text(f"me\n{owner}\n")
+        os.utime(tmp_path / f".{name}.owner", (0, 0))  # A training takes days.
+    (tmp_path / ".theirs.owner").write_text("no note of ours")
+    monkeypatch.setattr(storage, "_swept", set())
+    with hold_lock(tmp_path / "new"):
+        assert not (tmp_path / ".gone.owner").exists()
+    left = {p.name for p in tmp_path.iterdir()}
+    assert left == {".ours.owner", ".elsewhere.owner", ".theirs.owner", ".new.lock"}
+
+
 @pytest.mark.parametrize("text", ["", "a-1", "a-b-00000000", "a.b-1-00000000", "a-1-0000000g", f"a-1-{'0' * 9}"])
 def test_names_that_are_of_no_owner(text):
     assert parse_owner(text) is None
