@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pandas as pd
 
 from ..benchmark.core.display import format_csv
 from ..benchmark.core.migrations import SCHEMA_VERSION
-from ..benchmark.core.records import JsonValue, as_json
+from ..benchmark.core.records import as_json
 from ..benchmark.core.scorecard import Card, ScoreCard
 from ..benchmark.core.speeds import Speed
-from ..benchmark.core.storage import write_json, write_text
+from ..benchmark.core.storage import write_atomically, write_text
 from .html import render_page
 from .load import load_cards, load_cards_with_problems
 from .markdown import render_markdown
@@ -33,7 +34,8 @@ def write(cards: list[Card], out: Path, name: str = "leaderboard", speeds: Seque
     made = make_tables(cards, speeds)
     write_text(paths[0], render_markdown(made, name))
     write_text(paths[1], format_csv(long_table(cards, speeds)))
-    write_json(paths[2], as_data(made))
+    with write_atomically(paths[2]) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(format_data(made))
     write_text(paths[3], render_page(made, name))
     return paths
 
@@ -110,21 +112,30 @@ def _list_metrics(card: ScoreCard) -> dict[str, float | int | None]:
     return row
 
 
-def as_data(made: list[Table]) -> JsonValue:
-    """Return the tables as plain data: what the other forms show, seeds pooled."""
-    content = [
-        {
-            "protocol": table.title,
-            "synthetic": table.is_synthetic,
-            "tests": table.tests,
-            "verdicts": [asdict(verdict) for verdict in make_verdicts(table)],
-            "rows": [_row_as_data(table, row) for row in table.rows],
-            "reported": [asdict(r) for r in match_published(table)],
-            "tradeoffs": [_tradeoff_as_data(t) for t in list_tradeoffs(table, [(r, r.key) for r in table.rows])],
-        }
-        for table in made
-    ]
-    return as_json({"schema_version": SCHEMA_VERSION, "kind": "leaderboard", "tables": content})
+def format_data(made: list[Table]) -> Iterator[str]:
+    """Yield the tables as JSON, a row a line: what the other forms show, seeds pooled."""
+    yield f'{{"schema_version": {SCHEMA_VERSION}, "kind": "leaderboard", "tables": ['
+    for i, table in enumerate(made):
+        yield f"{',' if i else ''}\n{_dump(_table_as_data(table))[:-1]}, \"rows\": ["
+        for j, row in enumerate(table.rows):
+            yield f"{',' if j else ''}\n{_dump(_row_as_data(table, row))}"
+        yield "]}"
+    yield "]}\n"
+
+
+def _dump(content: Mapping[str, object]) -> str:
+    return json.dumps(as_json(content), allow_nan=False, ensure_ascii=False)
+
+
+def _table_as_data(table: Table) -> dict[str, object]:
+    return {
+        "protocol": table.title,
+        "synthetic": table.is_synthetic,
+        "tests": table.tests,
+        "verdicts": make_verdicts(table),
+        "reported": [asdict(r) for r in match_published(table)],
+        "tradeoffs": [_tradeoff_as_data(t) for t in list_tradeoffs(table, [(r, r.key) for r in table.rows])],
+    }
 
 
 def _row_as_data(table: Table, row: Row) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..benchmark.core import scorecard
@@ -68,14 +70,24 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
         older news and left out, as is what a newer run of the same cell replaced. Scorecards of an older schema have
         the numbers that their predictions have today, where these are available.
     """
-    found = (path for name in (SCORECARD, FAILURE, ENTRY) for path in sorted(runs.rglob(name)))
     cards, problems = [], []
-    for path in (p for p in found if p.name != FAILURE or not p.with_name(SCORECARD).is_file()):
+    for path in _list_files(runs):
         try:
             cards += [card] if (card := read_card(path)) else []
         except BenchError as error:
             problems.append(str(error))
     return _refresh_old(_keep_newest(cards)), problems
+
+
+def _list_files(runs: Path) -> list[Path]:
+    """Return the scorecards below a folder, then failures without one beside them, then entries, each sorted."""
+    found: dict[str, list[Path]] = {SCORECARD: [], FAILURE: [], ENTRY: []}
+    for folder, _, names in os.walk(runs):
+        for name in names:
+            kind = name if name in (SCORECARD, FAILURE) else ENTRY if fnmatchcase(name, ENTRY) else ""
+            if kind and (kind != FAILURE or SCORECARD not in names):
+                found[kind].append(Path(folder, name))
+    return [path for paths in found.values() for path in sorted(paths)]
 
 
 def _refresh_old(cards: list[Card]) -> list[Card]:

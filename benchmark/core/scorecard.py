@@ -13,7 +13,8 @@ from .display import escape_texts
 from .errors import BenchError
 from .migrations import SCHEMA_VERSION, find_version, upgrade
 from .provenance import Provenance
-from .readers import read_json, safe_relative_path
+from .readers import parse_json, read_text, safe_relative_path
+from .readers.json_files import MOST_BYTES
 from .records import EstimateField, JsonValue, Record, as_json, describe_flaw
 from .source_validation import SourceValidation
 from .storage import FAILURE, PREDICTIONS, SCORECARD
@@ -384,7 +385,8 @@ def read_card(path: Path, hint: str = "Remove it and rerun") -> Card | None:
     Raises:
         BenchError: it is not JSON, from a later version, or lacks what a card has; names the file and the place in it.
     """
-    content = escape_texts(read_json(path, dict, hint))
+    text = read_text(path, MOST_BYTES)
+    content = escape_texts(parse_json(text, dict, str(path), hint), text)
     if content.get("kind") not in ("scorecard", "failure"):
         if path.name in (SCORECARD, FAILURE):
             raise BenchError(f"{path} is not a crossfake scorecard. {hint}")

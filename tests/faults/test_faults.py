@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow
 TOY = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"
 FAULTY = Path(__file__).parents[1] / "support" / "faulty.py"
 KILLS, STOPS = 50, 12
+PARTS = 5
+"""A test of many kills is this many tests, of minutes each."""
 STOPPED = "bench: stopped; what is finished is kept, the same command goes on from there"
 
 
@@ -76,25 +78,28 @@ def place(tiny_world, tmp_path) -> Place:
     return Place(tiny_world, tmp_path / "place")
 
 
-def test_a_kill_before_and_after_each_rename(place, sound):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_kill_before_and_after_each_rename(place, sound, part):
     code, told = place.finish("after 0")
     count = int(told.split()[-1])
     assert code == 0
     assert count >= 8
-    for number in range(1, count + 1):
+    chosen = range(1 + part, count + 1, PARTS)
+    for number in chosen:
         for when in ("before", "after"):
             shutil.rmtree(place.folder)
             assert place.finish(f"{when} {number}")[0] == -signal.SIGKILL
             place.check(sound)
-    print(f"faults: {2 * count} kills before and after each of {count} renames, each fixed")
+    print(f"faults: {2 * len(chosen)} kills before and after renames {[*chosen]} of {count}, each fixed")
 
 
-def test_kills_at_random(place, sound):
-    rng, finished, killed = random.Random(7), 0, 0
+@pytest.mark.parametrize("part", range(PARTS))
+def test_kills_at_random(place, sound, part):
+    rng, finished, killed = random.Random(part), 0, 0
     began = time.monotonic()
     place.finish()
     usual = time.monotonic() - began
-    while killed < KILLS:
+    while killed < KILLS // PARTS:
         if rng.random() < 0.3:
             shutil.rmtree(place.folder)
             place.folder.mkdir()

@@ -58,13 +58,13 @@ def make_card(path: Path) -> Path:
 
 def make_board(path: Path) -> None:
     """Read the folder's cards and make a board of those that can be read."""
-    from crossfake.leaderboards.board import as_data, load_cards_with_problems, long_table, make_tables
+    from crossfake.leaderboards.board import format_data, load_cards_with_problems, long_table, make_tables
     from crossfake.leaderboards.html import render_page
     from crossfake.leaderboards.markdown import render_markdown
 
     cards, _ = load_cards_with_problems(path.parent)
     made = make_tables(cards)
-    render_markdown(made), render_page(made), as_data(made), long_table(cards)
+    render_markdown(made), render_page(made), [*format_data(made)], long_table(cards)
 
 
 def write(text: str) -> Callable[[Path], Path]:

@@ -50,7 +50,17 @@ def test_a_csv_has_no_formula_and_no_terminal_code():
 
 
 def test_texts_are_escaped_at_any_depth():
-    assert escape_texts({"a\x1b": [{"b": "\x9b"}, 1, None]}) == {"a\\x1b": [{"b": "\\x9b"}, 1, None]}
+    content, escaped = {"a\x1b": [{"b": "\x9b"}, 1, None]}, {"a\\x1b": [{"b": "\\x9b"}, 1, None]}
+    assert escape_texts(content) == escaped
+    for ascii_only in (True, False):
+        assert escape_texts(content, json.dumps(content, ensure_ascii=ascii_only)) == escaped
+
+
+@pytest.mark.parametrize("text", ["\x1b", "\x7f", "\x85", "\u202e", "\r", "\b", "\f", "\x00", "\\", '"', "\n", "é", "\U0001f600"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_look_at_the_json_misses_nothing_that_is_escaped(text, ascii_only):
+    content = [f"a{text}u"]
+    assert escape_texts(content, json.dumps(content, ensure_ascii=ascii_only)) == escape_texts(content)
 
 
 def test_json_stays_json():
