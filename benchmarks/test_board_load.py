@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 from crossfake.benchmark.core.cell_description import CellDescription
-from crossfake.benchmark.core.predictions import PredictionsMetadata, read_predictions, write_predictions
+from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.core.scorecard import Scoring
 from crossfake.benchmark.core.storage import PREDICTIONS, SCORECARD
 from crossfake.benchmark.stats.operating_points import fit_operating_point

@@ -116,7 +116,7 @@ def format_data(made: list[Table]) -> Iterator[str]:
     """Yield the tables as JSON, a row a line: what the other forms show, seeds pooled."""
     yield f'{{"schema_version": {SCHEMA_VERSION}, "kind": "leaderboard", "tables": ['
     for i, table in enumerate(made):
-        yield f"{',' if i else ''}\n{_dump(_table_as_data(table))[:-1]}, \"rows\": ["
+        yield f'{"," if i else ""}\n{_dump(_table_as_data(table))[:-1]}, "rows": ['
         for j, row in enumerate(table.rows):
             yield f"{',' if j else ''}\n{_dump(_row_as_data(table, row))}"
         yield "]}"
@@ -132,7 +132,7 @@ def _table_as_data(table: Table) -> dict[str, object]:
         "protocol": table.title,
         "synthetic": table.is_synthetic,
         "tests": table.tests,
-        "verdicts": make_verdicts(table),
+        "verdicts": [asdict(verdict) for verdict in make_verdicts(table)],
         "reported": [asdict(r) for r in match_published(table)],
         "tradeoffs": [_tradeoff_as_data(t) for t in list_tradeoffs(table, [(r, r.key) for r in table.rows])],
     }

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from ..benchmark.core.scorecard import Card, ScoreCard
 from ..benchmark.core.types import Estimate
+from ..benchmark.stages.cell_scores import read_scores
 from ..benchmark.stats.metrics import auc
 from ..benchmark.stats.repeats import DIFFERENT, IDENTICAL, Repeat, compare_repeats
-from ..benchmark.stats.seed_pooling import AUC, read_scores
+from ..benchmark.stats.seed_pooling import AUC
 from .rows import Result, Row, make_tables
 
 ROUNDING = 1e-6

@@ -14,13 +14,13 @@ from ..benchmark.core.provenance import Provenance
 from ..benchmark.core.scorecard import Card, Failure, ScoreCard
 from ..benchmark.core.speeds import Condition, Speed
 from ..benchmark.core.types import Estimate
+from ..benchmark.stages.cell_scores import read_scores
 from ..benchmark.stats.ranks import Column, Standing, average_counted, find_standings, mark_best, measure_columns
 from ..benchmark.stats.seed_pooling import (
     AUC,
     GroupSummary,
     PooledMetrics,
     pool_seeds,
-    read_scores,
     subtract_estimates,
     summarise_groups,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,8 +16,8 @@ from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.scorecard import Polygon, ScoreCard
 from ..benchmark.core.types import FAKE, REAL, Face
-from ..benchmark.stages.worst_cases import WorstFrame, find_worst_cases
-from ..benchmark.stats.seed_pooling import read_card_frames
+from ..benchmark.stages.cell_scores import read_cell_scores
+from ..benchmark.stages.worst_cases import WorstFrame
 from ..datasets.faces.face_store import FaceStore
 
 SIZE = 96  # pixels
@@ -43,10 +44,10 @@ def load_worst_cases(card: ScoreCard) -> dict[str, list[WorstCase]]:
 
     Empty where the predictions are gone; without images where the face store is.
     """
-    table = read_card_frames(card)
-    if table is None:
+    scores = read_cell_scores(card)
+    if scores is None:
         return {}
-    found, threshold = find_worst_cases(table), card.threshold.value
+    found, threshold = scores.worst, card.threshold.value
     return {
         "misses": [_make_worst_case(card, r) for r in found[FAKE] if r.score < threshold],
         "false alarms": [_make_worst_case(card, r) for r in found[REAL] if r.score >= threshold],
@@ -60,7 +61,7 @@ def _make_worst_case(card: ScoreCard, row: WorstFrame) -> WorstCase:
 
 
 def _load_image(card: ScoreCard, video: str, frame: int, outlines: Sequence[Polygon]) -> str:
-    if not card.faces or not Path(card.faces).is_dir():
+    if not card.faces or not os.path.isdir(card.faces):  # Path's own way ends with an error where the name is too long.
         return ""
     try:
         store = _open_store(card.faces)

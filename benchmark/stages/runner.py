@@ -38,6 +38,7 @@ from ..core.storage import (
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.operating_points import FittedPoint, fit_operating_point
 from ..stats.scoring import make_scorecard
+from .cell_scores import keep_cell_scores
 from .cells import Cell
 from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
@@ -331,6 +332,7 @@ class Stages:
             "provenance": self.options.make_provenance(),
         }
         card = card.model_copy(update=told)
+        keep_cell_scores(path)
         write_json(path.with_name(SCORECARD), card.to_json())
         (path.with_name(FAILURE)).unlink(missing_ok=True)
         for dropped in card.coverage.dropped:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import hypot
-from pathlib import Path
 from statistics import stdev
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from ..core.display import say_once
 from ..core.errors import BenchError
 from ..core.predictions import read_predictions
 from ..core.scorecard import AttributeTests, GroupCell, Groups, LevelCell, MethodCell, ScoreCard
-from ..core.types import Estimate, T
+from ..core.types import Estimate
 from .attributes import INTERSECTION, with_attributes
 from .group_gaps import find_shared_attributes, take_videos
 from .group_tests import compare_attributes
@@ -23,7 +22,6 @@ from .method_rates import MethodGroups, measure_method_groups
 from .paired import keep_shared_videos
 from .scoring import check_predictions, find_shared_people, make_seed_scores, measure_metrics
 from .shares import LEVEL
-from .video_scores import FrameScores, VideoScores, read_frame_scores, read_video_scores
 
 MIN_SHARED = 0.95
 """The share of its videos that each seed must have in common with the others; what one lacks is left out of all."""
@@ -187,20 +185,6 @@ def _summarise_attribute(pooled: PooledMetrics, attribute: str) -> GroupSummary:
     return counts._replace(group=group, worst=worst, gap=gap)
 
 
-def read_scores(cards: Sequence[ScoreCard]) -> list[VideoScores]:
-    """Read the videos' scores of all cards of a row; none where one's predictions are gone or can't be used."""
-    found = [scores for card in cards if (scores := _read_card(card, read_video_scores)) is not None]
-    dropped = [{d.video: d.label for d in card.coverage.dropped} for card in cards]
-    if len(found) < len(cards):
-        return []
-    return [scores._replace(dropped=lost) for scores, lost in zip(found, dropped, strict=True)]
-
-
-def read_card_frames(card: ScoreCard) -> FrameScores | None:
-    """Return the scores of frames that a scorecard was made from; None where they are gone, or can't be used."""
-    return _read_card(card, read_frame_scores)
-
-
 def _read_all_predictions(cards: Sequence[ScoreCard]) -> list[pd.DataFrame]:
     """Read the predictions of all cards; none where one's are gone or can't be used."""
     tables = [table for c in cards if (table := read_card_predictions(c)) is not None]
@@ -209,22 +193,13 @@ def _read_all_predictions(cards: Sequence[ScoreCard]) -> list[pd.DataFrame]:
 
 def read_card_predictions(card: ScoreCard) -> pd.DataFrame | None:
     """Return what a scorecard was made from; None where it is gone, or can't be used, which is said."""
-    return _read_card(card, _read_checked)
-
-
-def _read_checked(path: Path) -> pd.DataFrame:
-    table, _ = read_predictions(path)
-    check_predictions(table, str(path))
-    return table
-
-
-def _read_card(card: ScoreCard, read: Callable[[Path], T]) -> T | None:
-    """Read a card's predictions; None where they are gone, or can't be used, which is said."""
     path = card.predictions_path
     if not path.is_file():
         return None
     try:
-        return read(path)
+        table, _ = read_predictions(path)
+        check_predictions(table, str(path))
     except BenchError as error:
         say_once(f"left out: {error}")
         return None
+    return table

@@ -261,7 +261,10 @@ TARGETS = {
     "dfdc-labels": Target(make_tree(DFDC, "DFDC/test/labels.csv"), list_videos("dfdc", 2), 6000),
     "dfdc-metadata": Target(make_tree(DFDC, PART), list_videos("dfdc", 3), 6000),
     "deepfakebench": Target(
-        make_tree({"dataset_json/FaceForensics++.json": json.dumps(BENCH)}, "dataset_json/FaceForensics++.json"),
+        make_tree(
+            {"dataset_json/FaceForensics++.json": json.dumps(BENCH), **dict.fromkeys(FRAMES, "")},
+            "dataset_json/FaceForensics++.json",
+        ),
         list_videos("deepfakebench:FaceForensics++", 1),
         7000,
     ),

@@ -9,6 +9,7 @@ from ..errors import BenchError
 from .text import shorten
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
+MOST_BYTES, MOST_BYTES_OF_NAME = 4000, 255  # What systems take of a path, and of each name in it.
 
 
 def normalise_id(text: str) -> str:
@@ -28,7 +29,7 @@ def safe_relative_path(text: str, where: str) -> str:
         where: of what the error speaks, such as "labels.csv, row 3".
 
     Raises:
-        BenchError: it is empty, absolute, climbs out with `..`, or holds a NUL.
+        BenchError: it is empty, absolute, climbs out with `..`, holds a NUL, or is longer than any file's.
     """
     path = normalise_id(text)
     if path in ("", "."):
@@ -37,4 +38,7 @@ def safe_relative_path(text: str, where: str) -> str:
     if absolute or path == ".." or path.startswith("../") or "\0" in path:
         what = "is absolute" if absolute else "holds a NUL" if "\0" in path else "climbs out of its folder"
         raise BenchError(f"{where}: the path {shorten(path)} {what}; write it relative to the folder, without ..")
+    written = path.encode(errors="replace")
+    if len(written) > MOST_BYTES or max(map(len, written.split(b"/"))) > MOST_BYTES_OF_NAME:
+        raise BenchError(f"{where}: the path {shorten(path)} is longer than any file's")
     return path

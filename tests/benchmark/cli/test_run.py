@@ -62,7 +62,8 @@ def test_the_run_folder_tells_its_story(toy_runs):
     folder = only(toy_runs, "demo/local-toy.brightness/ff++-c23.seed0.*")
     assert {"config.yaml", "plan.json", "log.txt", "provenance.json", "val"} <= {p.name for p in folder.iterdir()}
     test = only(folder, "test.celebdf.*")
-    assert {p.name for p in test.iterdir()} == {"predictions.parquet", "predictions.local.json", "scorecard.json"}
+    predictions = {"predictions.parquet", "predictions.local.json", "video_scores.safetensors"}
+    assert {p.name for p in test.iterdir()} == {*predictions, "scorecard.json"}
     table = pd.read_parquet(test / "predictions.parquet")
     assert {"video", "frame", "label", "method", "score", "gender", "race"} <= set(table.columns)
     assert json.loads((folder / "provenance.json").read_text())["seed"] == 0

@@ -56,7 +56,7 @@ def test_texts_are_escaped_at_any_depth():
         assert escape_texts(content, json.dumps(content, ensure_ascii=ascii_only)) == escaped
 
 
-@pytest.mark.parametrize("text", ["\x1b", "\x7f", "\x85", "\u202e", "\r", "\b", "\f", "\x00", "\\", '"', "\n", "é", "\U0001f600"])
+@pytest.mark.parametrize("text", [*'\x1b\x7f\x85\u202e\r\b\f\x00\\"\né\U0001f600'])
 @pytest.mark.parametrize("ascii_only", [True, False])
 def test_a_look_at_the_json_misses_nothing_that_is_escaped(text, ascii_only):
     content = [f"a{text}u"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossfake.benchmark.core.predictions import read_predictions, write_predictions
-from crossfake.benchmark.core.scorecard import Coverage, Dropped, Threshold
+from crossfake.benchmark.core.scorecard import Threshold
 from crossfake.benchmark.core.types import Estimate
-from crossfake.benchmark.stats.seed_pooling import AUC, merge_estimates, pool_seeds, read_scores, subtract_estimates
+from crossfake.benchmark.stats.seed_pooling import AUC, merge_estimates, pool_seeds, subtract_estimates
 from crossfake.leaderboards.load import read_card
 from crossfake.leaderboards.rows import make_tables
 from scipy.stats import t
@@ -156,12 +156,3 @@ def test_one_seed_is_left_as_it_is(seeds):
     (one,) = seeds[:1]
     assert pool_seeds([one]) == (one.metrics, one.groups, one.group_tests, one.method_groups)
     assert pool_seeds([]) == ({}, {}, {}, {})
-
-
-def test_the_scores_of_a_row_are_read_with_what_each_seed_dropped(seeds, tmp_path):
-    lost = Coverage(official=41, scored=40, dropped=[Dropped(video="x.mp4", reason="no_face", label=1)])
-    one, other = read_scores([seeds[0].model_copy(update={"coverage": lost}), seeds[1]])
-    assert (one.dropped, other.dropped, len(one.ids)) == ({"x.mp4": 1}, {}, 40)
-    assert read_scores([seeds[0], moved(seeds[1], "gone.parquet")]) == []
-    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
-    assert read_scores([moved(seeds[0], tmp_path / "broken.parquet")]) == []
