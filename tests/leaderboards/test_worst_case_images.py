@@ -46,6 +46,8 @@ def test_without_store_or_predictions_there_are_fewer_things_to_show(card, tmp_p
     shutil.copy(card.predictions_path, tmp_path / "p.parquet")
     moved = card.model_copy(update={"predictions": str(tmp_path / "p.parquet"), "faces": str(tmp_path / "gone")})
     assert all(m.image == "" for kind in load_worst_cases(moved).values() for m in kind)
+    long = card.model_copy(update={"faces": "a" * 5000})
+    assert all(m.image == "" for kind in load_worst_cases(long).values() for m in kind)
     assert load_worst_cases(card.model_copy(update={"predictions": str(tmp_path / "none.parquet")})) == {}
 
 

@@ -167,6 +167,19 @@ def test_paths_that_leave_their_folder_are_refused(text):
     assert "labels.csv, row 3: the path" in refusal(safe_relative_path, text, "labels.csv, row 3")
 
 
+LONG = [("é" * 127, True), ("é" * 128, False), ("a/" * 1999, True), ("a/" * 2001, False)]
+
+
+@pytest.mark.parametrize(("text", "fits"), LONG)
+    ("text", "fits"), [("é" * 127, True), ("é" * 128, False), ("a/" * 1999, True), ("a/" * 2001, False)]
+)
+def test_paths_that_no_system_takes_are_refused(text, fits):
+    if fits:
+        assert safe_relative_path(text, "a card") == text.rstrip("/")
+    else:
+        assert "is longer than any file's" in refusal(safe_relative_path, text, "a card")
+
+
 def test_tensors_are_held_against_the_size_of_their_file(write):
     def packed(shape, end, numbers=16, start=0):
         header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}}).encode()

@@ -62,9 +62,8 @@ def rewrite(change):
 
     def spoil(path):
         content = path.read_bytes()
-        told = json.loads(
-            json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["crossfake"]
-        )
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        told = json.loads(header["__metadata__"]["crossfake"])
         arrays = {name: array.copy() for name, array in load(content).items()}
         change(arrays, told)
         if set(arrays) == set(cell_scores.KINDS):
