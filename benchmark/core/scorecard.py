@@ -11,6 +11,7 @@ from pydantic_core.core_schema import SerializerFunctionWrapHandler
 from .cell_description import CellDescription
 from .display import escape_texts
 from .errors import BenchError
+from .group_comparisons import AttributeTests
 from .migrations import SCHEMA_VERSION, find_version, upgrade
 from .provenance import Provenance
 from .readers import parse_json, read_text, safe_relative_path
@@ -101,33 +102,6 @@ class GroupCell(Record):
 
 Groups = dict[str, dict[str, GroupCell]]
 """By attribute and group."""
-
-
-class PairTest(Record):
-    """Whether two groups differ: `p_holm` is corrected for the number of pairs."""
-
-    groups: tuple[str, str] = Field(strict=False)
-    p: float
-    p_holm: float
-
-
-class RateTest(Record):
-    """Whether any of several groups differ in a rate, by permutation, and which two."""
-
-    p: float
-    pairs: list[PairTest]
-
-
-class AttributeTests(Record):
-    """Whether the groups of an attribute differ, and what gap could have been shown.
-
-    `tests` are by `fpr`, `tpr`, `odds` (both), `dp` (share called fake), `acc` and `auc`; `smallest_gap` (`fpr`, `auc`)
-    is the smallest between any two groups that is shown with a chance of 80 %, None where none is.
-    """
-
-    groups: list[str]
-    tests: dict[str, RateTest]
-    smallest_gap: dict[str, float | None]
 
 
 Point = Annotated[tuple[float, float], Field(strict=False)]

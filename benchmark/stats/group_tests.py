@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from ..core.scorecard import AttributeTests, PairTest, RateTest
+from ..core.group_comparisons import AttributeTests, PairTest, RateTest
 from ..core.types import FAKE, REAL
 from .attributes import cross_attributes
 from .group_gaps import MIN_PER_CLASS

@@ -41,7 +41,8 @@ Seeds = Sequence[VideoScores]
 """What the seeds of one row scored on one test set; none for a row that can't be compared there."""
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Column:
     """The rows that can be compared on one test set.
 
     `rows` (n,) are their numbers, `value` their AUCs, `seeds` (n, seeds) what each training seed adds to their errors,
@@ -59,6 +60,17 @@ class Column(NamedTuple):
     bounds: list[Bounds]
     trials: int
     videos: int
+
+    def hold_contest(self, rows: NDArray[np.int64], draws: int) -> Contest:
+        """Compare rows on this test set; the same ones once."""
+        asked = rows.tobytes(), draws
+        if asked not in self._contests:
+            self._contests[asked] = hold_contest([self], rows, draws)
+        return self._contests[asked]
+
+    @cached_property
+    def _contests(self) -> dict[tuple[bytes, int], Contest]:
+        return {}
 
 
 class Standing(NamedTuple):
@@ -145,8 +157,16 @@ class Contest:
 
     def draw_largest(self, chosen: NDArray[np.bool_]) -> Array:
         """Return in each draw the largest standardised difference of two chosen rows, (draws,)."""
-        found = self.largest if chosen.all() else self._find_largest(np.flatnonzero(chosen))
-        return np.asarray(found.max(0, initial=0))
+        rows = chosen.tobytes()
+        if rows not in self._drawn:
+            found = self.largest if chosen.all() else self._find_largest(np.flatnonzero(chosen))
+            self._drawn[rows] = np.asarray(found.max(0, initial=0))
+        return self._drawn[rows]
+
+    @cached_property
+    def _drawn(self) -> dict[bytes, Array]:
+        """What `draw_largest` returned, by the rows."""
+        return {}
 
     def _find_largest(self, rows: NDArray[np.int64]) -> Array:
         found = np.zeros((len(rows), self.errors.shape[1]), self.errors.dtype)
@@ -216,7 +236,7 @@ def mark_best(columns: Sequence[Column], draws: int = DRAWS) -> set[tuple[int, s
     isn't; or it scored less than MIN_COVERAGE of a class.
     """
     held = [c for c in columns if len(c.rows) > 1]
-    kept = _find_confidence_sets([hold_contest([c], c.rows, draws) for c in held])
+    kept = _find_confidence_sets([c.hold_contest(c.rows, draws) for c in held])
     return {
         (int(row), column.test)
         for column, among in zip(held, kept, strict=True)
@@ -248,7 +268,7 @@ def find_standings(columns: Sequence[Column], rows: Sequence[int], draws: int = 
         return {}
     chosen = np.array(sorted(shared))
     whole = hold_contest(columns, chosen, draws)
-    single = [hold_contest([c], chosen, draws) for c in columns] if len(columns) > 1 else [whole]
+    single = [c.hold_contest(chosen, draws) for c in columns] if len(columns) > 1 else [whole]
     coverage = np.min([c.coverage[np.searchsorted(c.rows, chosen)] for c in columns], axis=0)
     (kept,) = _find_confidence_sets([whole])
     best = kept & (coverage >= MIN_COVERAGE) & (len(chosen) > 1)

@@ -7,12 +7,15 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic_core import from_json
+
 from ..errors import BenchError
 from .text import decode_text, read_bytes, shorten
 
 MOST_DEPTH = 100
 MOST_BYTES = 4 * 2**30
 KINDS: dict[type, str] = {dict: "keys and values ({...})", list: "a list ([...])"}
+_KEY_ENDS = re.compile(r'"\s*:')
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 T = TypeVar("T", bound=dict[Any, Any] | list[Any])
 
@@ -42,7 +45,7 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
     advice = f". {hint}" if hint else ""
     text = content if isinstance(content, str) else decode_text(content, name)
     try:
-        found = json.loads(text, object_pairs_hook=_make_dict)
+        found = _load(text)
         if _HALF_CHARACTER.search(text):
             json.dumps(found, ensure_ascii=False).encode()  # Half a character can be neither printed nor written.
     except RecursionError:
@@ -53,6 +56,29 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
         raise BenchError(f"{name} holds {shorten(found)}; expected {KINDS[expected]}{advice}")
     check_depth(found, name, advice)
     return found
+
+
+def _load(text: str) -> object:
+    """Parse JSON, in half of the time that it takes with a look at each key, where no key stands twice.
+
+    That is known by counting: only keys have a colon behind the quote that ends them. So has a text that begins with a
+    colon, which costs time and no more.
+    """
+    try:
+        found = from_json(text)
+    except ValueError:  # The other one says what is wrong.
+        return json.loads(text, object_pairs_hook=_make_dict)
+    if _count_keys(found) == len(_KEY_ENDS.findall(text)):
+        return found
+    return json.loads(text, object_pairs_hook=_make_dict)
+
+
+def _count_keys(content: object) -> int:
+    level, keys = [content], 0
+    while level := [value for value in level if type(value) is dict or type(value) is list]:
+        keys += sum([len(value) for value in level if type(value) is dict])
+        level = [inner for value in level for inner in (value.values() if type(value) is dict else value)]
+    return keys
 
 
 def _make_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
