@@ -35,6 +35,7 @@ LMDBS = ("datasets/lmdb", "lmdb", ".")
 FOLDERS = r"FaceForensics\+\+|Celeb-DF-v[12]|DFDCP?|DeeperForensics-1\.0|UADFV"
 # What may come before the dataset's own folder.
 PATH_PREFIX = re.compile(rf"^(?:(?:.*/)?(?:rgb|datasets)/|.*?/(?=(?:{FOLDERS})/)|(?:\./|/)+)")
+_FRAME_NAME = re.compile(r"[0-9]{1,15}\.[^.]{1,10}")
 # What is a list by its name, also where what is in it isn't one.
 LIST_NAME = re.compile(rf"(?:{FOLDERS}|DeepFakeDetection|FF-[A-Z0-9]+)(?:_c\d\d|_raw)?")
 MAX_FRAMES_TRIED = 50
@@ -197,7 +198,7 @@ def _parse_record(label: str, compression: str, paths: object, file: Path) -> Re
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise BenchError(f"{file}: frames are {shorten(paths)}; expected a list of paths")
     frames = [PATH_PREFIX.sub("", path.replace("\\", "/")) for path in paths]
-    if odd := [frame for frame in frames if not re.fullmatch(r"[0-9]{1,15}", _get_stem(frame))]:
+    if odd := [frame for frame in frames if not _FRAME_NAME.fullmatch(frame.rpartition("/")[2])]:
         raise BenchError(f"{file}: the frame {shorten(odd[0])} isn't named by its number, as 000.png is")
     prefix = paths[0].replace("\\", "/").removesuffix(frames[0])
     parts = [frame.rpartition("/") for frame in frames]

@@ -22,7 +22,7 @@ import pandas as pd
 
 from ...benchmark.core.contracts import Cropper
 from ...benchmark.core.errors import BenchError
-from ...benchmark.core.readers import safe_relative_path
+from ...benchmark.core.readers import safe_relative_path, shorten
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import FAKE, REAL, Video
 from ...benchmark.stats.attributes import UNDEFINED
@@ -148,7 +148,7 @@ def _decode_frames(table: Path, cells: pd.DataFrame, places: ColumnMap) -> pd.Da
 
 
 def _make_format_error(table: Path, cells: pd.DataFrame, names: list[str]) -> BenchError:
-    seen = ",".join(names) if names else f"{cells.shape[1]} columns without a header"
+    seen = shorten(",".join(names), 300) if names else f"{cells.shape[1]} columns without a header"
     return BenchError(
         f"{table} isn't one of the published annotation tables: found {seen} and {len(cells)} rows. Expected columns "
         "such as img_path,label,ismale,isasian,iswhite,isblack,intersec_label, or path,label,male,asian,white,black"

@@ -204,7 +204,7 @@ def _make_read_error(path: Path, error: Exception) -> BenchError:
         reason = _CUT
     elif code:
         reason = f"it holds {code[1]}, which is neither tensor nor plain data; code in pickles is never run"
-    elif zipfile.is_zipfile(path):
+    elif _is_zip(path):
         reason = "it is a zip archive, and only those of torch.save, named .pkl or .pth, are read"
     elif head.startswith((b"PK", _LEGACY)):
         reason = _CUT
@@ -213,6 +213,13 @@ def _make_read_error(path: Path, error: Exception) -> BenchError:
     else:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
     return BenchError(f"{path} ({path.stat().st_size} bytes) can't be read as a checkpoint: {reason}")
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # One whose end says that it goes on in another file.
+        return False
 
 
 def _ends_early(path: Path) -> bool:

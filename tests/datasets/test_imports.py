@@ -244,6 +244,15 @@ def test_masks_tell_who_was_forged_where_landmarks_dont(plant):
     assert not any(v.mask for v in load_videos("deepfakebench:FaceForensics++", root).videos)
 
 
+@pytest.mark.parametrize("name", ["x.png", "000", f"000.{'p' * 300}", f"{'p' * 300}/000.png"])
+def test_frames_whose_names_no_file_has_are_told(plant, name):
+    videos = {"000": {"label": "FF-real", "frames": [f"rgb/FaceForensics++/{name}"]}}
+    content = json.dumps({"FaceForensics++": {"FF-real": {"test": {"c23": videos}}}})
+    root = plant({"dataset_json/FaceForensics++.json": content})
+    with pytest.raises(BenchError, match=r"isn't named by its number|is longer than any file's"):
+        load_videos("deepfakebench:FaceForensics++", root)
+
+
 @pytest.mark.parametrize("content", ["[", "[]", "{}", '{"FaceForensics++": {"FF-real": []}}', "[" * 10_000])
 def test_a_list_that_isnt_one_is_told_by_what_is_wrong_with_it(plant, capsys, content):
     root = plant({"dataset_json/FaceForensics++.json": content})

@@ -139,6 +139,12 @@ def test_other_archives_are_told(detector, weights, tmp_path):
         detector.load(tmp_path / "weights.npz")
 
 
+def test_an_archive_that_goes_on_in_another_file_is_told(detector, tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"PK\3\4" + b"PK\6\7" + bytes(12) + b"\2\0\0\0" + b"PK\5\6" + bytes(18))
+    with pytest.raises(BenchError, match=r"w\.pth \(46 bytes\) can't be read as a checkpoint: its end is missing"):
+        detector.load(tmp_path / "w.pth")
+
+
 LAYOUTS = {
     "compiled": lambda w: {f"_orig_mod.{k}": v for k, v in w.items()},
     "compiled, data-parallel": lambda w: {f"module._orig_mod.{k}": v for k, v in w.items()},
