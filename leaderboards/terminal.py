@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import isclose
 
-from ..benchmark.core.scorecard import AttributeTests, Card, GroupCell, Level, LevelCell, MethodCell, ScoreCard
+from ..benchmark.core.group_comparisons import AttributeTests
+from ..benchmark.core.scorecard import Card, GroupCell, Level, LevelCell, MethodCell, ScoreCard
 from ..benchmark.stats.calibration import TEMPERATURES
 from ..benchmark.stats.seed_pooling import pool_seeds, summarise_groups
 from .formats import format_estimate, format_flagged, format_gap, format_scored

@@ -12,8 +12,9 @@ from scipy.special import stdtrit
 
 from ..core.display import say_once
 from ..core.errors import BenchError
+from ..core.group_comparisons import AttributeTests
 from ..core.predictions import read_predictions
-from ..core.scorecard import AttributeTests, GroupCell, Groups, LevelCell, MethodCell, ScoreCard
+from ..core.scorecard import GroupCell, Groups, LevelCell, MethodCell, ScoreCard
 from ..core.types import Estimate
 from .attributes import INTERSECTION, with_attributes
 from .group_gaps import find_shared_attributes, take_videos

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from crossfake.benchmark.core.scorecard import AttributeTests
+from crossfake.benchmark.core.group_comparisons import AttributeTests
 from crossfake.benchmark.core.types import Estimate
 from crossfake.benchmark.stats.group_gaps import measure_gap
 from crossfake.benchmark.stats.group_rates import GroupRates, Scored, find_rates, tabulate_groups
