@@ -155,5 +155,7 @@ def _read_part(home: Path, part: Path) -> Iterator[_Clip]:
         if label not in ("REAL", "FAKE"):
             raise BenchError(f"{listing}: {shorten(key)} has label {shorten(label)}; expected REAL or FAKE")
         original = (facts.get("original") if label == "FAKE" else None) or name
+        if not isinstance(original, str):
+            raise BenchError(f"{listing}: {shorten(key)} has original {shorten(original)}; expected a video's name")
         listed.add(name, shorten(key), listing)
         yield _Clip(f"{within}/{name}", label == "FAKE", f"{within}/{check(original)}")

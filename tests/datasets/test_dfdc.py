@@ -76,3 +76,9 @@ def test_part_without_metadata_is_named(plant):
     home = plant({"dfdc_train_part_7/r.mp4": None})
     with pytest.raises(BenchError, match=r"no metadata\.json, the labels of a DFDC training part: .*part_7"):
         Dfdc().videos(home, "")
+
+
+def test_an_original_that_is_no_name_is_told(plant):
+    home = plant({"dfdc_train_part_0/metadata.json": {"x.mp4": {"label": "FAKE", "original": {"a": 1}}}})
+    with pytest.raises(BenchError, match=r"metadata\.json: x\.mp4 has original .*; expected a video's name"):
+        Dfdc().videos(home, "")

@@ -92,6 +92,7 @@ def test_complete_runs_are_read_where_nothing_may_be_written(toy_runs, tiny_worl
     def refuse(path, text):
         raise WriteError(code, os.strerror(code), str(path))
 
+    (toy_runs / "leaderboard.md").unlink(missing_ok=True)  # Or it would be left as it is.
     monkeypatch.setattr("crossfake.leaderboards.board.write_text", refuse)
     assert bench("run --train ff++ --test celebdf", detector=TOY, data=tiny_world, runs=toy_runs) == ends
     told = capsys.readouterr()
