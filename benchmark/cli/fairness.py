@@ -32,6 +32,12 @@ def add_parser(verbs: common.Verbs) -> None:
         EPILOG,
     )
     parts = p.add_subparsers(dest="part", metavar="PART")
+    _add_power(parts)
+    _add_videos(parts)
+    _add_export(parts)
+
+
+def _add_power(parts: common.Verbs) -> None:
     power = common.add_verb(
         parts, "power", show_power, "videos per group, interval widths, smallest gaps that can be found", EPILOG
     )
@@ -51,12 +57,18 @@ def add_parser(verbs: common.Verbs) -> None:
     )
     common.add_json(power, "the report")
     _add_merge(power)
+
+
+def _add_videos(parts: common.Verbs) -> None:
     videos = common.add_verb(
         parts, "videos", show_videos, "one row per video from a table of frames; names contradictions", EPILOG
     )
     videos.add_argument("annotations", type=Path, metavar="FILE", help="a published annotation table")
     videos.add_argument("--out", type=Path, required=True, metavar="CSV", help="where to write the videos")
     _add_merge(videos)
+
+
+def _add_export(parts: common.Verbs) -> None:
     export = common.add_verb(
         parts, "export", export_csvs, "write prepared faces as the fairness papers' code reads them", EPILOG
     )
