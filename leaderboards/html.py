@@ -54,7 +54,7 @@ def _load_page() -> Template:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    env.filters["number"] = mark_up_number
+    env.filters |= {"number": mark_up_number, "breakable": mark_up_name}
     return env.get_template("board.html")
 
 
@@ -97,6 +97,11 @@ def mark_up_number(shown: str) -> Markup:
     written = str(escape(shown)).replace(MARK, '<sup title="can’t be told from the best">1</sup>')
     written = re.sub(r"(\([^()]*\binterval\b[^()]*\))", r'<span class="ci why">\1</span>', written)
     return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+[^()]*\))", r'<span class="ci">\1</span>', written))  # escaped above # nosec B704
+
+
+def mark_up_name(name: str) -> Markup:
+    """Let a long name break after its dots, hyphens and underscores."""
+    return Markup(re.sub(r"([._-])(?=\w)", r"\1<wbr>", str(escape(name))))  # escaped before # nosec B704
 
 
 @dataclass(frozen=True)

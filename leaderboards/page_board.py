@@ -134,6 +134,11 @@ class PageBoard:
         rank = format_rank(o.table, row)
         return Line(self.anchor(row), told, self.find_tier(row), words, label_row(row, o.rows), rank, cells)
 
+    @cached_property
+    def compared(self) -> frozenset[str]:
+        """The test sets on which rows are compared, so that one without a mark is worse than another."""
+        return frozenset(test for _, test in self.overview.table.best)
+
     def find_tier(self, row: Row) -> str:
         """Return the class of a row: `best`, not to be told from it; `worse`, surely; or `unranked`."""
         if row in self.overview.ranked:
@@ -146,7 +151,7 @@ class PageBoard:
         cells = []
         if o.targets != [o.train]:
             standing = o.table.standings.get(row.key)
-            mean = self._strip(standing.mean, "" if standing.best else "hollow") if standing else ""
+            mean = self._strip(standing.mean, "hollow" if self.find_tier(row) == "worse" else "") if standing else ""
             cells.append(Cell(format_mean(o.table, row), "auc mean", mean, "mean elsewhere"))
         cells += [self._score_on(row, test) for test in o.tests]
         if o.targets != [o.train] and o.train in o.tests:
@@ -159,9 +164,9 @@ class PageBoard:
         shown = format_auc(o.table, row, test) + format_partial(result, o.table.bounds.get((row.key, test)))
         if result is None or not result.done:
             return Cell(shown, {"ERR": "auc err", "skipped": "auc skipped"}.get(shown, "auc"), label=test)
-        tied = (row.key, test) in o.table.best
+        worse = test in self.compared and (row.key, test) not in o.table.best
         home = " home" if test == o.train and o.targets != [test] else ""
-        return Cell(shown, f"auc set{home}", self._strip(result.metrics[AUC], "" if tied else "hollow"), test)
+        return Cell(shown, f"auc set{home}", self._strip(result.metrics[AUC], "hollow" if worse else ""), test)
 
     def _strip(self, e: Estimate, kind: str = "") -> Markup:
         return draw_strip(self.axis, [Mark(e, kind=kind)])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.seed_pooling import GroupSummary
 from ..benchmark.stats.unscored import MIN_COVERAGE
-from .formats import format_digits, format_estimate, format_range
+from .formats import count_groups, format_digits, format_estimate, format_range
 from .overview import Overview, label_row, make_overviews
 from .rows import Row, Table
 
@@ -103,7 +103,7 @@ def _say_drop(o: Overview) -> str:
     drops = [e for row in o.looked_at for t in o.targets if (e := row.drop(t)) and e.value is not None]
     if not drops:
         return f"How much it loses away from {o.train} isn't known."
-    open_end = "" if all(e.lo is not None and e.lo > 0 for e in drops) else ", not always more than chance"
+    open_end = "" if all(e.lo is not None and e.lo > 0 for e in drops) else ", which is not always more than chance"
     return (
         f"Away from {o.train}, AUC falls by {format_range([e.value for e in drops if e.value is not None])}{open_end}."
     )
@@ -131,19 +131,20 @@ def find_source_rate(row: Row, test: str) -> Estimate | None:
 
 
 def _say_whom(o: Overview) -> str:
-    found = [g for row in o.looked_at if (g := o.groups_of(row))]
-    worst = [g for g in found if g.worst]
-    if not found:
+    annotated = [g for row in o.looked_at if (g := o.groups_of(row))]
+    worst = [g for g in annotated if g.worst]
+    if not annotated:
         return "Nobody's gender or race is annotated."
     if not worst:
-        return f"It can't be judged: fewer than two of {found[0].groups} groups have enough videos on {o.groups_test}."
+        return (
+            f"It can't be judged: fewer than two of {annotated[0].groups} groups have enough videos on {o.groups_test}."
+        )
     (group, times), *_ = Counter(g.group for g in worst).most_common()
     values = [g.worst.value for g in worst if g.worst and g.worst.value is not None and g.group == group]
-    rows = "" if len(worst) == 1 else f" in {times} of {len(worst)} rows"
-    counted = f"{worst[0].qualified} of {worst[0].groups} groups count"
-    return (
-        f"{group} scores lowest on {o.groups_test}{rows} (AUC {format_range(values)}; {counted}). {_hedge_gaps(worst)}"
-    )
+    of_rows = f" in all {times} rows" if times == len(worst) else f" in {times} of {len(worst)} rows"
+    rows = "" if len(worst) == 1 else of_rows
+    found = f"AUC {format_range(values)}; {count_groups(worst[0])} count"
+    return f"The group {group} scores lowest on {o.groups_test}{rows} ({found}). {_hedge_gaps(worst)}"
 
 
 def _hedge_gaps(found: Sequence[GroupSummary]) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
-from crossfake.leaderboards.html import mark_up_number, render_page
+from crossfake.leaderboards.html import mark_up_name, mark_up_number, render_page
 from crossfake.leaderboards.load import load_cards
 from crossfake.leaderboards.rows import make_tables
 
-VOID = {"meta", "link", "img", "input", "br"}
+VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
 class Reader(HTMLParser):
@@ -125,7 +126,8 @@ def test_groups_that_are_left_out_are_grey_and_not_the_worst(make):
     page = render_page(make_tables([make()]))
     panel = page.split("For whom it fails")[1].split("</figure>")[0]
     lines = re.findall(r'<li class="([^"]*)"><span>(.*?)</span>', panel)
-    assert [(kind.split(), group) for kind, group in lines] == [(["worst"], "f-a"), (["out"], "f-b"), ([], "m-a")]
+    found = [(kind.split(), group.replace("<wbr>", "")) for kind, group in lines]
+    assert found == [(["worst"], "f-a"), (["out"], "f-b"), ([], "m-a")]
     assert "f-b (2 real, 3 fake) 0.500 [0.400, 0.600], n 5" in panel
 
 
@@ -167,6 +169,10 @@ def test_reported_numbers_name_the_row_and_are_filtered_too(make):
     assert '<table class="sortable reported">' in part.split("<ul")[0]
 
 
+def test_a_long_name_may_break_after_its_parts():
+    assert mark_up_name("a-b.c_<d>") == "a-<wbr>b.<wbr>c_&lt;d&gt;"
+
+
 def test_a_missing_interval_is_set_small_too():
     assert mark_up_number("0.5 (too few videos for an interval) (n 5)") == (
         '0.5 <span class="ci why">(too few videos for an interval)</span> <span class="ci">(n 5)</span>'
@@ -194,6 +200,16 @@ def test_a_page_tells_no_more_cells_than_it_has_room_for(make, monkeypatch):
     page = render_page(make_tables(cards))
     assert page.count("Charts and runs are of the first 3 of 5 rows") == 2
     assert page.count('<section class="cell">') == 12
+
+
+def test_a_mark_is_hollow_only_where_another_row_is_better(make, runs):
+    assert 'class="hollow"' not in render_page(make_tables([make(), make("ff++:c23")])).split("</table>")[0]
+    (table,) = make_tables(load_cards(runs))
+    marked = Counter(test for _, test in table.best)
+    page = render_page([table]).split("</table>")[0]
+    for test in ("celebdf", "ff++:c23"):
+        cells = re.findall(rf'data-label="{re.escape(test)}">(.*?)</td>', page)
+        assert sum("hollow" in cell for cell in cells) == len(table.rows) - marked[test]
 
 
 def test_a_row_keeps_its_address_whatever_stands_beside_it(make):

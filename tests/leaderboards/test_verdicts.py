@@ -95,7 +95,7 @@ def test_the_drop_and_the_threshold_come_with_what_their_intervals_leave_open(ma
     )
     open_end = verdict(home, measured("celebdf", 0.8, 0.2, (0.3, 0.01, 0.6)))
     assert open_end.trust == (
-        "Away from ff++:c23, AUC falls by 0.10, not always more than chance. "
+        "Away from ff++:c23, AUC falls by 0.10, which is not always more than chance. "
         "The threshold that flags 5 % of ff++:c23's real videos flags 30 % of celebdf's; "
         "with so few videos it may still be 5 %."
     )
@@ -105,7 +105,7 @@ def test_the_drop_and_the_threshold_come_with_what_their_intervals_leave_open(ma
 def test_for_whom_it_fails_says_of_how_many_groups_and_whether_the_gap_may_be_chance(make):
     gap = "video.fairness.intersection.auc_gap"
     said = verdict(make()).fails_for
-    assert said.startswith("f-a scores lowest on celebdf (AUC 0.70; 2 of 3 groups count). ")
+    assert said.startswith("The group f-a scores lowest on celebdf (AUC 0.70; 2 of 3 groups count). ")
     assert said.endswith("With 9 videos in the smallest cell, the gap may be chance.")
     metrics = make().metrics | {gap: Estimate(0.12, 0.02, 0.3, 9)}
     assert verdict(make(metrics=metrics)).fails_for.endswith("The gap between groups is more than chance.")
