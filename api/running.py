@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,7 @@ def run(
     batch_size: int = 32,
     engine: str = "inline",
     part: str = "",
+    faces_only: bool = False,
     speed: bool = True,
     progress: bool | Reporter = True,
     command: str = "",
@@ -120,6 +121,7 @@ def run(
         exclude: a text file with the id or path of one video per line: these take no part, which rows say.
         runs, engine, part: where runs are kept, where cells run, and which: `2/8` for the second of eight parts.
         workers, batch_size: processes that prepare data, by default the cores; images scored at once.
+        faces_only: take the faces that were found before, and look at no video.
         speed: whether to measure for 20 s, once a machine, how fast a detector is.
         progress, command: whether (or to which reporter) to tell what goes on; what to record as having made this.
 
@@ -129,6 +131,7 @@ def run(
     asked = _make_request(
         detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
     )
+    asked = replace(asked, faces_only=faces_only)
     return _run_asked(asked, data, workers, batch_size, speed, make_reporter(progress), command)
 
 
@@ -179,6 +182,7 @@ def plan(
     runs: Path | str = "runs",
     engine: str = "inline",
     part: str = "",
+    faces_only: bool = False,
     progress: bool | Reporter = True,
 ) -> Plan:
     """Check all that `run` would check, and return what it would do; a demo world that isn't there has no cells yet.
@@ -189,6 +193,7 @@ def plan(
     asked = _make_request(
         detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
     )
+    asked = replace(asked, faces_only=faces_only)
     with make_pool(0) as pool:
         return Plan(_make_plan(asked, data, make_reporter(progress), pool, render=False))
 

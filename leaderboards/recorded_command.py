@@ -110,6 +110,7 @@ def _build_parser() -> _Parser:
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--engine", default="inline")
+    parser.add_argument("--faces-only", action="store_true")
     # Not taken: the row's seeds count, and where and how is new.
     for name in ("--seed", "--runs", "--workers", "--part", "--export"):
         parser.add_argument(name)

@@ -12,7 +12,7 @@ from stat import S_ISREG
 
 from .errors import BenchError
 from .registry import Entry, MemoryEntry
-from .types import PrepareResult, Video
+from .types import Video
 
 
 def hash_key(content: object, length: int = 10) -> str:
@@ -45,18 +45,23 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def manifest_key(videos: list[Video], recall: Callable[[Video], PrepareResult | None] | None = None) -> str:
+def manifest_key(videos: list[Video], recall: Callable[[Video], int] | None = None, faces_only: bool = False) -> str:
     """Hash which videos there are: ids, labels, splits, sources, file sizes; not where they lie nor when written.
 
-    `recall` tells what became of a video whose file isn't there: its size then counts.
+    Args:
+        videos: the videos.
+        recall: tells the size that a video's file had when its faces were looked for, 0 where they weren't; asked where
+            the file isn't there.
+        faces_only: to ask that first, so that files are looked at only where it doesn't know.
     """
-    return hash_key([_describe_video(v, recall) for v in videos])
+    return hash_key([_describe_video(v, recall, faces_only) for v in videos])
 
 
-def _describe_video(video: Video, recall: Callable[[Video], PrepareResult | None] | None) -> tuple[object, ...]:
-    size = measure_file(video.path)
-    if size < 0 and recall and (known := recall(video)) and known.size:
-        size = known.size
+def _describe_video(video: Video, recall: Callable[[Video], int] | None, faces_only: bool) -> tuple[object, ...]:
+    size = recall(video) if recall and faces_only else 0
+    size = size or measure_file(video.path)
+    if size < 0 and recall and not faces_only:
+        size = recall(video) or size
     pictures = ([p.frame for p in video.pictures],) if video.pictures else ()
     return video.id, video.label, video.split, video.original, size, *pictures
 

@@ -47,6 +47,7 @@ class Request:
     exclude: Path | None = None
     val: str = ""
     part: Part | None = None
+    faces_only: bool = False
 
     def list_datasets(self) -> list[str]:
         """Return the names of all datasets asked for, each once."""
@@ -122,7 +123,9 @@ def make_plan(
     root_of = {name: roots.of(name) for name in request.list_datasets()}
     if not render and any(root.demo is not None and not root.demo.complete for root in root_of.values()):
         return []
-    sources = {name: open_source(name, root, request.limit, excluded) for name, root in root_of.items()}
+    sources = {
+        name: open_source(name, root, request.limit, excluded, request.faces_only) for name, root in root_of.items()
+    }
     if request.exclude:
         check_excluded(request.exclude, excluded, sources.values(), reporter)
     cells = make_cells(request, entries, sources)

@@ -20,7 +20,7 @@ from ..core.storage import cache_home, expand_user, hold_lock
 from ..core.types import PrepareResult, Video
 from ..core.workers import IN_PROCESS, WorkerPool
 from .listing import Listing, limit_videos
-from .store_folders import adopt_store, find_store, name_store
+from .store_folders import adopt_store, find_store, name_store, require_store
 
 if TYPE_CHECKING:
     from ...datasets.demo.world import DemoWorld
@@ -77,7 +77,7 @@ def join_protocols(trained: DataRoot, tested: DataRoot) -> str:
 class DataSource:
     """One dataset at one compression: where it is and which videos it has, `limit`ed if asked.
 
-    `excluded` are the ids and paths of videos that take no part.
+    `excluded` are the ids and paths of videos that take no part. With `faces_only`, no video's file is looked at.
     """
 
     name: str
@@ -87,6 +87,7 @@ class DataSource:
     root: DataRoot
     limit: int | None
     excluded: frozenset[str] = frozenset()
+    faces_only: bool = False
 
     def __getstate__(self) -> dict[str, object]:
         """What another process is sent: the keys, which took seconds, but no list of videos."""
@@ -133,7 +134,8 @@ class DataSource:
             videos = [self.split(s) for s in asked[2:]]
             masked = [v.id for split in videos for v in split if v.mask]
             recall = self._make_recall(faces) if faces else None
-            keys = [manifest_key(v, recall) for v in videos]
+            size = (lambda video: found.size if (found := recall(video)) else 0) if recall else None
+            keys = [manifest_key(v, size, self.faces_only) for v in videos]
             self._hashes[asked] = hash_key([self.label, self.limit, keys, *([masked] if masked else [])])
         return self._hashes[asked]
 
@@ -146,7 +148,7 @@ class DataSource:
 
     def has(self, video: Video, faces: FaceSettings) -> bool:
         """Return whether a video can be used: its file is there, or the store has its faces."""
-        if video.path.is_file():
+        if not self.faces_only and video.path.is_file():
             return True
         outcome = self._make_recall(faces)(video)
         return outcome is not None and outcome.status == "ok"
@@ -205,6 +207,8 @@ class DataSource:
         videos = [v for name in splits for v in self.split(name)]
         self._folders[name_store(self, faces)] = folder = adopt_store(self, faces)
         reporter.say_detail(f"face store: {folder}")
+        if self.faces_only:
+            return require_store(folder, self.label)
         locked = folder.with_name(f"{folder.name}.part{part.number}of{part.parts}") if part else folder
         with hold_lock(locked), reporter.task(f"preparing {self.label} {'+'.join(splits)}") as tick:
             return prepare(videos, faces, folder, pool, tick, part)
@@ -375,7 +379,11 @@ def render_demo(
 
 
 def open_source(
-    name: str, root: DataRoot, limit: int | None = None, excluded: frozenset[str] = frozenset()
+    name: str,
+    root: DataRoot,
+    limit: int | None = None,
+    excluded: frozenset[str] = frozenset(),
+    faces_only: bool = False,
 ) -> DataSource:
     """Find a dataset (`ff++`, `celebdf`, `ff++:c40`, ...) under a root and list its videos.
 
@@ -385,4 +393,5 @@ def open_source(
     from ...datasets.base import load_videos
 
     entry, compression, home, videos = load_videos(name, root.path)
-    return DataSource(entry.name, compression, home, Listing(name, root.path, videos), root, limit, excluded)
+    listing = Listing(name, root.path, videos)
+    return DataSource(entry.name, compression, home, listing, root, limit, excluded, faces_only)

@@ -13,6 +13,7 @@ from ..core.settings import FaceSettings
 from ..core.storage import cache_home, hold_lock, name_write_errors, strip_separators
 
 if TYPE_CHECKING:
+    from ...datasets.faces.face_store import FaceStore
     from .sources import DataSource
 
 SAMPLE = 64
@@ -54,6 +55,19 @@ def adopt_store(source: DataSource, faces: FaceSettings) -> Path:
             found.rename(named)
             found.symlink_to(named.name, target_is_directory=True)
     return named
+
+
+def require_store(folder: Path, label: str) -> FaceStore:
+    """Return a dataset's store as it is.
+
+    Raises:
+        BenchError: there is none.
+    """
+    from ...datasets.faces.face_store import FaceStore
+
+    if not folder.is_dir():
+        raise BenchError(f"no faces of {label}: no {folder}. Copy the store there, or leave out --faces-only")
+    return FaceStore(folder)
 
 
 def _join(source: DataSource, faces: FaceSettings, identity: object) -> Path:

@@ -7,10 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from crossfake.benchmark.core import keys
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.storage import cache_home
 from crossfake.benchmark.core.types import PrepareResult
+from crossfake.benchmark.stages import store_folders
+from crossfake.benchmark.stages.plan import check_data
 from crossfake.benchmark.stages.sources import DataRoot, DataSource
 from crossfake.benchmark.stages.store_folders import _join, adopt_store, find_store, name_store
 from crossfake.datasets.demo.world import DemoWorld
@@ -119,3 +123,29 @@ def test_a_copied_files_time_alone_changes_nothing(planned):
     store = source.prepare(["train", "val", "test"], FACES, Reporter(quiet=True))
     assert {o.generation for o in store.outcomes().values()} == {0}
     assert len(list_shards(store.folder)) == 1
+
+
+def test_with_faces_only_no_video_is_looked_at(planned, monkeypatch):
+    source = planned.source()
+    key = source.key(["train", "val"], FACES)
+    fill(name_store(source, FACES), source)
+    only = replace(planned.source(), faces_only=True)
+    for video in source.videos:
+        video.path.write_bytes(b"another content")
+    monkeypatch.setattr(keys, "measure_file", lambda path: pytest.fail(f"{path} was looked at"))
+    monkeypatch.setattr(store_folders, "measure_file", lambda path: 4)
+    assert only.key(["train", "val"], FACES) == key
+    before = list_shards(name_store(source, FACES))
+    store = only.prepare(["test"], FACES, Reporter(quiet=True))
+    assert list_shards(store.folder) == before
+    assert all(only.has(v, FACES) for v in source.videos)
+
+
+def test_faces_only_without_a_store_is_told_in_a_line(planned):
+    only = replace(planned.source(), faces_only=True)
+    with pytest.raises(
+        BenchError, match=r"no faces of ff\+\+:c23: no .*ffpp-c23-.*\. Copy the store there, or leave out"
+    ):
+        only.prepare(["test"], FACES, Reporter(quiet=True))
+    with pytest.raises(BenchError, match="and no store has their faces"):
+        check_data([planned.cell(train=only, test=only)])

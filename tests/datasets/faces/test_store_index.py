@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def test_a_store_is_the_same_with_and_without_its_contents(folder, monkeypatch):
     monkeypatch.setattr(module, "_read_metadata", lambda path: pytest.fail(f"{path} was read"))
     assert read(folder) == before
     assert before[1]["x.mp4"] == [3]
+
+
+def test_the_garbage_collector_is_as_it_was(indexed):
+    for collects in (False, True):
+        (gc.enable if collects else gc.disable)()
+        FaceStore(indexed).outcomes()
+        assert gc.isenabled() == collects
 
 
 def test_a_shard_that_came_later_is_read_besides(indexed):
