@@ -1,4 +1,7 @@
-"""A board of 5,000 cells: what its processor time, memory and page are, against reading the frames it was made from."""
+"""A board of 5,000 cells, 1,000 rows on 5 test sets: from what scoring left beside the scorecards, and from frames.
+
+`-s` shows the processor time and memory of a process of its own, and the page's size.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from crossfake.benchmark.core.cell_description import CellDescription
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.core.scorecard import Scoring
 from crossfake.benchmark.core.storage import PREDICTIONS, SCORECARD
+from crossfake.benchmark.stages.cell_scores import FILE
 from crossfake.benchmark.stats.operating_points import fit_operating_point
 from crossfake.benchmark.stats.scoring import make_scorecard
 
 VIDEOS, FRAMES = 500, 32
 TESTS = ("ff++:c23", "celebdf", "dfd:c23", "dfdc", "dfdcp")
-SHAPES = {"1,000 rows of one seed on 5 test sets": (1000, 1), "200 rows of 5 seeds on 5 test sets": (200, 5)}
+ROWS, SEEDS = 1000, 1
 SCORED = 4
 """Scorecards made of predictions; the others are these, under another name and with other predictions."""
 
@@ -95,3 +100,26 @@ def make_board(runs: Path, out: Path) -> dict[str, float]:
         [sys.executable, "-c", BOARD, str(runs), str(out)], capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout) | {"page MB": (out / "leaderboard.html").stat().st_size / 1e6}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs; the first board of them leaves beside each scorecard what later ones read, as scoring does."""
+    folder = tmp_path_factory.mktemp("runs")
+    make_runs(folder, ROWS, SEEDS)
+    make_board(folder, folder.parent / "first")
+    return folder
+
+
+@pytest.mark.benchmark(group="a board of 5,000 cells", warmup=False)
+@pytest.mark.parametrize("way", ["what scoring left", "frames"])
+def test_a_board_of_5000_cells(benchmark, runs: Path, way: str, tmp_path: Path) -> None:
+    """Both ways give one board."""
+    if way == "frames":
+        for kept in runs.rglob(FILE):
+            kept.unlink()
+    found = benchmark.pedantic(make_board, args=(runs, tmp_path), rounds=1)
+    benchmark.extra_info |= found
+    print(f"  {way}: {found}")
+    first = runs.parent / "first" / "leaderboard.json"
+    assert (tmp_path / "leaderboard.json").read_bytes() == first.read_bytes()
