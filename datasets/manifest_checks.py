@@ -11,8 +11,8 @@ import numpy as np
 from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import normalise_id, shorten
+from ..benchmark.core.readers.paths import MOST_NAME_BYTES
 from ..benchmark.core.types import SPLITS
-from .base import MOST_NAME_BYTES
 from .spelling import MEDIA_SUFFIXES, get_suffix
 
 if TYPE_CHECKING:

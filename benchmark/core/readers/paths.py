@@ -9,7 +9,7 @@ from ..errors import BenchError
 from .text import shorten
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
-MOST_BYTES, MOST_BYTES_OF_NAME = 4000, 255  # What systems take of a path, and of each name in it.
+MOST_PATH_BYTES, MOST_NAME_BYTES = 4000, 255  # What systems take of a path, and of each name in it.
 
 
 def normalise_id(text: str) -> str:
@@ -39,6 +39,8 @@ def safe_relative_path(text: str, where: str) -> str:
         what = "is absolute" if absolute else "holds a NUL" if "\0" in path else "climbs out of its folder"
         raise BenchError(f"{where}: the path {shorten(path)} {what}; write it relative to the folder, without ..")
     written = path.encode(errors="replace")
-    if len(written) > MOST_BYTES or max(map(len, written.split(b"/"))) > MOST_BYTES_OF_NAME:
-        raise BenchError(f"{where}: the path {shorten(path)} is longer than any file's")
+    if max(map(len, written.split(b"/"))) > MOST_NAME_BYTES:
+        raise BenchError(f"{where}: the path {shorten(path)} has a name of over {MOST_NAME_BYTES} bytes: no file has")
+    if len(written) > MOST_PATH_BYTES:
+        raise BenchError(f"{where}: the path {shorten(path)} has over {MOST_PATH_BYTES} bytes: no file's has")
     return path
