@@ -209,7 +209,11 @@ def write_json(path: Path, content: object) -> None:
 
 
 class HeldElsewhereError(BenchError):
-    """Somebody else is at work on what a lock guards."""
+    """Somebody else is at work on what a lock guards; `told` says on what, who, where and since when."""
+
+    def __init__(self, told: str):
+        super().__init__(f"left alone: {told}. Try again when that has ended")
+        self.told = told
 
 
 @contextmanager
@@ -233,7 +237,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
         except Timeout:
             told = f"{path}, which {_describe_holder(note)} is at work on"
             if not wait:
-                raise HeldElsewhereError(f"left alone: {told}. Try again when that has ended") from None
+                raise HeldElsewhereError(told) from None
             say(f"waiting for {told}", aside=True)
             lock.acquire()
     try:

@@ -148,7 +148,7 @@ def run_cell(cell: Cell, options: RunOptions, wait: bool = True) -> Card:
     except OSError:  # Where nothing can be written, no failure can be recorded either.
         raise
     except HeldElsewhereError as error:
-        options.reporter.say(f"{cell.title}: later. It was {error}")
+        options.reporter.say(f"{cell.title}: left for later: {error.told}")
         raise
     except BenchError as error:
         return _record_failure(cell, options, str(error))

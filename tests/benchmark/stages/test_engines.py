@@ -92,4 +92,4 @@ def test_a_held_run_is_passed_over_and_taken_when_it_is_free(cells, monkeypatch,
     assert begun == [*cells[2:], *cells[:2]]
     assert [card.cell.seed for card in cards] == [0, 0, 1, 1, 2, 2]  # As they were asked for.
     assert all(isinstance(card, Failure) for card in cards)
-    assert f"{cells[0].title}: later. It was left alone: {cells[0].folder}, which process" in capsys.readouterr().out
+    assert f"{cells[0].title}: left for later: {cells[0].folder}, which process" in capsys.readouterr().out
