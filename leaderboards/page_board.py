@@ -161,12 +161,14 @@ class PageBoard:
 
     def _score_on(self, row: Row, test: str) -> Cell:
         o, result = self.overview, row.results.get(test)
-        shown = format_auc(o.table, row, test) + format_partial(result, o.table.bounds.get((row.key, test)))
+        shown, partial = format_auc(o.table, row, test), format_partial(result, o.table.bounds.get((row.key, test)))
         if result is None or not result.done:
             return Cell(shown, {"ERR": "auc err", "skipped": "auc skipped"}.get(shown, "auc"), label=test)
         worse = test in self.compared and (row.key, test) not in o.table.best
         home = " home" if test == o.train and o.targets != [test] else ""
-        return Cell(shown, f"auc set{home}", self._strip(result.metrics[AUC], "hollow" if worse else ""), test)
+        return Cell(
+            shown, f"auc set{home}", self._strip(result.metrics[AUC], "hollow" if worse else ""), test, partial.strip()
+        )
 
     def _strip(self, e: Estimate, kind: str = "") -> Markup:
         return draw_strip(self.axis, [Mark(e, kind=kind)])

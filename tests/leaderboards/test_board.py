@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from command_line import bench
 from crossfake.leaderboards import board
-from crossfake.leaderboards.markdown import format_estimate
+from crossfake.leaderboards.formats import format_estimate
 
 
 def test_the_four_files_are_named_as_asked(tmp_path, make):

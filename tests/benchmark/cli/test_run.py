@@ -156,9 +156,9 @@ def test_limit_is_marked_and_kept_apart(toy_runs, tiny_world, tmp_path):
     asked = "run --train ff++ --test ff++ --limit 2 --workers 0"
     assert bench(asked, detector=TOY, data=tiny_world, runs=tmp_path / "runs") == 0
     text = (tmp_path / "runs" / "leaderboard.md").read_text()
-    assert text.count("\n## ") == 2
+    assert text.count("\n## Synthetic: ") == 2
     assert "PARTIAL: at most 2 real and 2 fake videos a split" in text
-    assert "4/4" in text
+    assert "<td>4/4</td>" in (tmp_path / "runs" / "leaderboard.html").read_text()
 
 
 def test_an_unreadable_video_lowers_coverage_and_is_named(tiny_world, tmp_path, capsys):

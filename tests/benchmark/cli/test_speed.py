@@ -65,7 +65,7 @@ def test_a_run_ends_with_the_speed_of_what_it_scored_unless_told_otherwise(tiny_
     assert "| img/s | " in " ".join((tmp_path / "leaderboard.md").read_text().split())
     assert bench(asked, data=tiny_world, runs=tmp_path) == 0
     ((speed,), _) = read_speeds(tmp_path)
-    assert f"img/s: {speed.condition.describe()}" in (tmp_path / "leaderboard.md").read_text()
+    assert f"speed on {speed.condition.describe()}" in (tmp_path / "leaderboard.md").read_text()
     assert "speed on " in capsys.readouterr().out
     assert bench(asked, data=tiny_world, runs=tmp_path) == 0
     assert read_speeds(tmp_path) == ([speed], [])
