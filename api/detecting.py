@@ -199,6 +199,8 @@ def predict(
     settings: Settings = (),
     annotate: Path | str | None = None,
     batch_size: int = 32,
+    runtime: str = "",
+    precision: str = "",
     progress: bool | Reporter = True,
 ) -> list[FileResult]:
     """Score pictures and videos: every face of a picture, every person of a video.
@@ -212,6 +214,7 @@ def predict(
         settings: single settings.
         annotate: a folder to write the files to, with boxes and scores drawn in.
         batch_size: images scored at once.
+        runtime, precision: what scores; `auto` is what a run chose for the checkpoint. See `run`.
         progress: see `run`.
 
     Returns:
@@ -230,7 +233,7 @@ def predict(
     found = list_files(paths, skipped)
     for line in skipped.describe():
         reporter.say(line)
-    loaded = load(_make_request(detector, checkpoint, backend, config, settings), demo=False)
+    loaded = load(_make_request(detector, checkpoint, backend, config, settings, runtime, precision), demo=False)
     return predict_files(found, loaded, reporter, batch_size, Path(annotate) if annotate else None)
 
 
@@ -248,6 +251,8 @@ def predict_dataset(
     out: Path | str = ".",
     workers: int | None = None,
     batch_size: int = 32,
+    runtime: str = "",
+    precision: str = "",
     progress: bool | Reporter = True,
 ) -> list[Path]:
     """Score a split of datasets, and return the prediction files, one a dataset; see `predict` and `run`.
@@ -262,7 +267,10 @@ def predict_dataset(
     from .benchmark.stages.sources import find_root, open_source
 
     require_known("split", split, SPLITS)
-    names, request = check_dataset_names(test), _make_request(detector, checkpoint, backend, config, settings)
+    names, request = (
+        check_dataset_names(test),
+        _make_request(detector, checkpoint, backend, config, settings, runtime, precision),
+    )
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
@@ -318,7 +326,13 @@ def probe_identity(
 
 
 def check_plugin(
-    plugin: str, *, data: Path | str | None = None, backend: str = "", settings: Settings = ()
+    plugin: str,
+    *,
+    data: Path | str | None = None,
+    backend: str = "",
+    settings: Settings = (),
+    runtime: str = "",
+    precision: str = "",
 ) -> Iterator[Verdict]:
     """Try a detector or dataset of your own on tiny data, and yield a verdict for each part of its contract.
 
@@ -327,22 +341,31 @@ def check_plugin(
         data: for a dataset, the folder that holds it.
         backend: `torch` or `jax`.
         settings: single settings, such as `{"options.size": 96}`.
+        runtime, precision: try a detector with these, too; `auto`: with all that can be had here.
 
     Raises:
-        BenchError: there is no such plugin, or a dataset's folder isn't given.
+        BenchError: there is no such plugin or runtime, or a dataset's folder isn't given.
     """
     from .benchmark.stages.detectors import load_resolved_settings
     from .benchmark.stages.plugin_check import find_plugin, make_check
+    from .detectors.runtimes import parse_way
 
     entry, kind = find_plugin(plugin, backend)
     options = load_resolved_settings(entry.name, demo=False, overrides=list_overrides(settings)).options
-    yield from make_check(entry, kind, Path(data) if data else None, options).run_checks()
+    asked = parse_way(runtime, precision)
+    yield from make_check(entry, kind, Path(data) if data else None, options, asked).run_checks()
 
 
 def _make_request(
-    name: str, checkpoint: Path | str | None, backend: str, config: Path | str | None, settings: Settings
+    name: str,
+    checkpoint: Path | str | None,
+    backend: str,
+    config: Path | str | None,
+    settings: Settings,
+    runtime: str = "",
+    precision: str = "",
 ) -> DetectorRequest:
     from .benchmark.stages.detectors import DetectorRequest
 
     weights, recipe = (Path(p) if p else None for p in (checkpoint, config))
-    return DetectorRequest(name, backend, weights, recipe, list_overrides(settings))
+    return DetectorRequest(name, backend, weights, recipe, list_overrides(settings), runtime, precision)

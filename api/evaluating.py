@@ -28,6 +28,8 @@ class Work(TypedDict, total=False):
     batch_size: int
     engine: str
     speed: bool
+    runtime: str
+    precision: str
     progress: bool | Reporter
     command: str
 

@@ -98,6 +98,8 @@ def _run_again(
         workers=workers,
         batch_size=command.batch_size,
         engine=command.engine,
+        runtime=command.runtime,
+        precision=command.precision,
         speed=False,
         progress=reporter,
         command=command.text,

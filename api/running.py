@@ -106,6 +106,8 @@ def run(
     part: str = "",
     faces_only: bool = False,
     speed: bool = True,
+    runtime: str = "",
+    precision: str = "",
     progress: bool | Reporter = True,
     command: str = "",
 ) -> Results:
@@ -118,11 +120,10 @@ def run(
         seeds, backend: one seed or several; `torch` or `jax`, by default torch where there is a choice.
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
         checkpoint, limit: take these weights instead of training; at most so many reals and fakes of each split.
-        exclude: a text file with the id or path of one video per line: these take no part, which rows say.
+        exclude, faces_only: a file with one video's id or path per line, left out; look at known faces, at no video.
         runs, engine, part: where runs are kept, where cells run, and which: `2/8` for the second of eight parts.
-        workers, batch_size: processes that prepare data, by default the cores; images scored at once.
-        faces_only: take the faces that were found before, and look at no video.
-        speed: whether to measure for 20 s, once a machine, how fast a detector is.
+        workers, batch_size, speed: processes that prepare data (the cores); images at once; measure speed, 20 s.
+        runtime, precision: what scores, by default `torch` in `fp32`; `auto`: the fastest that agrees with these.
         progress, command: whether (or to which reporter) to tell what goes on; what to record as having made this.
 
     Raises:
@@ -131,7 +132,7 @@ def run(
     asked = _make_request(
         detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
     )
-    asked = replace(asked, faces_only=faces_only)
+    asked = replace(asked, faces_only=faces_only, runtime=runtime, precision=precision)
     return _run_asked(asked, data, workers, batch_size, speed, make_reporter(progress), command)
 
 
@@ -183,6 +184,8 @@ def plan(
     engine: str = "inline",
     part: str = "",
     faces_only: bool = False,
+    runtime: str = "",
+    precision: str = "",
     progress: bool | Reporter = True,
 ) -> Plan:
     """Check all that `run` would check, and return what it would do; a demo world that isn't there has no cells yet.
@@ -193,7 +196,7 @@ def plan(
     asked = _make_request(
         detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
     )
-    asked = replace(asked, faces_only=faces_only)
+    asked = replace(asked, faces_only=faces_only, runtime=runtime, precision=precision)
     with make_pool(0) as pool:
         return Plan(_make_plan(asked, data, make_reporter(progress), pool, render=False))
 
@@ -371,6 +374,8 @@ def _describe_command(asked: Request, data: Data | None) -> str:
         "--runs": asked.runs,
         "--seed": ",".join(map(str, asked.seeds)) if asked.train else "",
         "--val": asked.val,
+        "--runtime": asked.runtime,
+        "--precision": asked.precision,
     }
     places = data if isinstance(data, Mapping) else {"": data} if data else {}
     words += [word for name, place in places.items() for word in ("--data", f"{name}={place}" if name else str(place))]

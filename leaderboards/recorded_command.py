@@ -41,6 +41,8 @@ class RecordedCommand:
     exclude: Path | None
     batch_size: int
     engine: str
+    runtime: str
+    precision: str
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +85,8 @@ def read_command(row: Row) -> RecordedCommand:
         asked.exclude if any(c.cell.excluded or c.cell.trained_without for c in row.cards) else None,
         asked.batch_size,
         asked.engine,
+        asked.runtime,
+        asked.precision,
     )
 
 
@@ -105,7 +109,8 @@ def _build_parser() -> _Parser:
         ("--exclude", Path),
     ):
         parser.add_argument(name, type=kind)
-    parser.add_argument("--backend", default="")
+    for name in ("--backend", "--runtime", "--precision"):
+        parser.add_argument(name, default="")
     parser.add_argument("--data", action="append", default=[])
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -114,6 +119,7 @@ def _build_parser() -> _Parser:
     # Not taken: the row's seeds count, and where and how is new.
     for name in ("--seed", "--runs", "--workers", "--part", "--export"):
         parser.add_argument(name)
+    parser.add_argument("--no-speed", action="store_true")
     return parser
 
 

@@ -26,6 +26,7 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("plugin", metavar="PLUGIN", help="file.py:Class, package.module:Class, or a registered name")
     p.add_argument("--data", type=Path, metavar="ROOT", help="for a dataset: the folder that holds it")
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax, where there is a choice")
+    common.add_runtime(p)
     common.add_json(p, "the verdicts")
     common.add_set(p)
 
@@ -39,12 +40,16 @@ def check(arguments: argparse.Namespace) -> int:
     entry, kind = find_plugin(arguments.plugin, arguments.backend)
     verdicts = []
     for verdict in crossfake.check_plugin(
-        arguments.plugin, data=arguments.data, backend=arguments.backend, settings=arguments.overrides
+        arguments.plugin,
+        data=arguments.data,
+        backend=arguments.backend,
+        settings=arguments.overrides,
+        **common.make_runtime_request(arguments),
     ):
         verdicts.append(verdict)
         if arguments.json != common.STDOUT:
             state, told = ("FAIL", verdict.failure) if verdict.failure else ("ok", verdict.seen)
-            say(f"{state:<5}{verdict.part:<13}{told}")
+            say(f"{state:<5}{verdict.part:<12} {told}")
     failed = [v.part for v in verdicts if v.failure]
     if arguments.json:
         parts = [v._asdict() for v in verdicts]

@@ -137,6 +137,18 @@ def add_no_speed(p: argparse.ArgumentParser) -> None:
     p.add_argument("--no-speed", dest="speed", action="store_false", help=told)
 
 
+def add_runtime(p: argparse.ArgumentParser) -> None:
+    """Add what a torch network is scored by: --runtime and --precision."""
+    p.add_argument(
+        "--runtime",
+        default="",
+        metavar="NAME",
+        help="what runs a torch network in scoring: torch (default), compile, onnxruntime, openvino, or auto: the "
+        "fastest that agrees with torch on the source's val split",
+    )
+    p.add_argument("--precision", default="", metavar="NAME", help="of scoring: fp32 (default), tf32, bf16, fp16, auto")
+
+
 def add_work(p: argparse.ArgumentParser) -> None:
     """Add what changes no number: --workers and --batch-size."""
     add_workers(p)
@@ -258,6 +270,11 @@ def make_detector_request(arguments: argparse.Namespace) -> Keywords:
         "config": arguments.config,
         "settings": arguments.overrides,
     }
+
+
+def make_runtime_request(arguments: argparse.Namespace) -> Keywords:
+    """Return what is to score, as functions of the Python API take it."""
+    return {"runtime": arguments.runtime, "precision": arguments.precision}
 
 
 def make_run_request(arguments: argparse.Namespace) -> Keywords:

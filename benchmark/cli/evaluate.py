@@ -30,6 +30,7 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_places(p)
+    common.add_runtime(p)
     inputs = p.add_argument_group("for a model in a file, if it doesn't say so itself")
     inputs.add_argument("--crop", default="box", metavar="CROP", help="box (default) or aligned, by five points")
     inputs.add_argument("--margin", type=float, default=1.3, metavar="M", help="crop's side in face boxes (1.3)")
@@ -65,6 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     names = ("test", "val", "checkpoint", "backend", "config", "limit", "exclude", "runs", "engine")
     asked: common.Keywords = {name: getattr(arguments, name) for name in names}
     asked |= {"data": parse_data(arguments.data), "settings": arguments.overrides}
+    asked |= common.make_runtime_request(arguments)
     inputs = Inputs(**{name: getattr(arguments, name) for name in Inputs._fields})
     model, asked["checkpoint"] = choose_model(arguments.model, arguments.checkpoint, inputs)
     if arguments.dry_run:

@@ -38,6 +38,7 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_data(p)
     common.add_recipe(p)
     common.add_work(p)
+    common.add_runtime(p)
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -61,6 +62,7 @@ def predict_files(arguments: argparse.Namespace) -> int:
     scored = crossfake.predict(
         arguments.files,
         **common.make_detector_request(arguments),
+        **common.make_runtime_request(arguments),
         annotate=arguments.annotate,
         batch_size=arguments.batch_size,
         progress=common.make_reporter(arguments),
@@ -91,6 +93,7 @@ def predict_datasets(arguments: argparse.Namespace) -> int:
     for path in crossfake.predict_dataset(
         arguments.test,
         **common.make_detector_request(arguments),
+        **common.make_runtime_request(arguments),
         data=arguments.data,
         split=arguments.split,
         limit=arguments.limit,

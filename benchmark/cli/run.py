@@ -48,6 +48,7 @@ def _add_request(p: argparse.ArgumentParser) -> None:
     common.add_run(p)
     p.add_argument("--faces-only", action="store_true", help="take the faces found before, and look at no video")
     common.add_part(p, "every N-th training, from the I-th on: one line for an array of jobs (docs/scaling.md)")
+    common.add_runtime(p)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.dry_run:
         return plan(arguments)
-    asked = common.make_run_request(arguments) | {"part": arguments.part, "faces_only": arguments.faces_only}
+    asked = common.make_run_request(arguments) | _name_own(arguments)
     remember_command(arguments.command)
     found = crossfake.run(test=arguments.test, **asked, speed=arguments.speed, **common.make_work_options(arguments))
     code = report_results(found, arguments.runs)
@@ -69,11 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _name_own(arguments: argparse.Namespace) -> common.Keywords:
+    """Return what a run has besides what trainings have, too."""
+    return {"part": arguments.part, "faces_only": arguments.faces_only, **common.make_runtime_request(arguments)}
+
+
 def plan(arguments: argparse.Namespace) -> int:
     """Check a request, and print what it would do and take."""
     import crossfake
 
-    asked = common.make_run_request(arguments) | {"part": arguments.part, "faces_only": arguments.faces_only}
+    asked = common.make_run_request(arguments) | _name_own(arguments)
     planned = crossfake.plan(test=arguments.test, **asked, progress=common.make_reporter(arguments))
     return show_plan(planned, arguments.data, getattr(arguments, "json", None))
 

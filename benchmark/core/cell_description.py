@@ -14,7 +14,26 @@ TRAINED_HERE, GIVEN_CHECKPOINT, SOURCE_VAL, TEST_ORACLE = (
     "test-oracle",
 )
 """Where weights come from, and what a checkpoint was picked by."""
-_NOT_MISSED = {"scored", "split", "source", "training_videos", "contaminated", "excluded", "trained_without"}
+_NOT_MISSED = {"runtime", "scored", "split", "source", "training_videos", "contaminated", "excluded", "trained_without"}
+
+
+class RuntimeUse(Record):
+    """How a detector was run: all empty where it runs its network itself.
+
+    `asked` is what was asked for, such as `auto fp32`. Of another way than PyTorch in fp32: by how much the frame AUC
+    and the 99.9 % quantile of scores moved on `frames` of the source validation split (None: nothing to compare on),
+    how many times as quick it is, and the seconds that it took to start.
+    """
+
+    runtime: str = ""
+    precision: str = ""
+    asked: str = ""
+    device: str = ""
+    auc_shift: float | None = None
+    score_shift: float | None = None
+    frames: int = 0
+    speedup: float | None = None
+    start_s: float | None = None
 
 
 class CellDescription(Record):
@@ -23,7 +42,8 @@ class CellDescription(Record):
     `train` is what it was trained on, `training_videos` a hash of these videos' content, `selection` what it was picked
     by: each `unknown` where nobody tells. Thresholds are fixed on the validation split of `source`. It was trained on
     `contaminated` of the test videos (None: unknown); `excluded` are those that were left out as asked, as were
-    `trained_without` of the training's. `scored` and `split` are what the predictions are of.
+    `trained_without` of the training's. `scored` and `split` are what the predictions are of, `runtime` is what
+    computed them.
     """
 
     detector: str = ""
@@ -49,6 +69,7 @@ class CellDescription(Record):
     contaminated: int | None = None
     excluded: list[str] = Field(default_factory=list)
     trained_without: int = 0
+    runtime: RuntimeUse = RuntimeUse()
 
     @property
     def is_known(self) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, TypeAdapter
@@ -20,6 +21,8 @@ PACKAGES = (
     "torch",
     "torchvision",
     "timm",
+    "onnxruntime",
+    "openvino",
     "jax",
     "flax",
     "onnxruntime",
@@ -106,6 +109,15 @@ def _find_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def name_device() -> str:
+    """Return the model of what networks run on here: the GPU that NVIDIA's driver lists first, else the processor."""
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return name_processor()
 
 
 def name_processor() -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..core.cell_description import GIVEN_CHECKPOINT, NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
+from ...detectors.runtimes import DEFAULT, Way
+from ..core.cell_description import GIVEN_CHECKPOINT, NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription, RuntimeUse
 from ..core.checkpoints import CheckpointHeader, TrainedOn, read_header
 from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash, hash_key
@@ -15,6 +16,7 @@ from ..core.parts import Part
 from ..core.registry import Entry
 from ..core.settings import Settings
 from ..core.storage import strip_separators
+from .runtime_records import read_choice
 from .sources import DataSource, join_protocols
 
 # Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
@@ -39,6 +41,7 @@ class Cell:
     runs: Path
     checkpoint: Path | None
     evaluation: DataSource | None = None  # Whose val split fixes thresholds where there is no train set.
+    asked: Way = DEFAULT
 
     @property
     def val(self) -> DataSource | None:
@@ -101,7 +104,23 @@ class Cell:
     def test_key(self) -> str:
         """Hash of what the test predictions depend on, their columns of methods and groups included."""
         data = [self.test.key(["test"], self.settings.faces), self.test.annotations_key("test")]
-        return hash_key([TEST_KEY_VERSION, self.train_key, *data])
+        run_by = [] if self.way == DEFAULT else [str(self.way)]
+        return hash_key([TEST_KEY_VERSION, self.train_key, *data, *run_by])
+
+    @property
+    def way(self) -> Way:
+        """How it is scored: as asked, or as was chosen for these weights on this machine, once that was done."""
+        if not self.asked.is_open:
+            return self.asked
+        if self.val is None:  # What is quicker can't be compared on anything.
+            return DEFAULT
+        choice = read_choice(self.folder, self.asked)
+        return (choice.decide(self.images) if choice else None) or self.asked
+
+    @property
+    def images(self) -> int:
+        """How many images its test set may have to score."""
+        return len(self.test.split("test")) * self.settings.faces.frames
 
     @property
     def folder(self) -> Path:
@@ -154,13 +173,28 @@ class Cell:
             weights=self._describe_weights(),
             selection=trained_on.get("selection", SOURCE_VAL) if trained_on else NOT_KNOWN,
             options=self.options,
-            recipe_key=hash_key({k: v for k, v in self.train_content().items() if k != "seed"}),
+            recipe_key=self._recipe_key(),
             train_key=self.train_key,
             test_key=self.test_key,
             source=self.val.label if self.val else NOT_KNOWN,
             excluded=sorted(v.id for v in self.test.list_excluded("test")),
             trained_without=len(self.train.list_excluded("train", "val")) if self.train and self.is_trained_here else 0,
+            runtime=self._describe_runtime(),
         )
+
+    def _recipe_key(self) -> str:
+        """Hash what rows that are pooled have in common: all but the seed, and what scores them."""
+        content: dict[str, object] = {k: v for k, v in self.train_content().items() if k != "seed"}
+        return hash_key(content if self.way == DEFAULT else {**content, "scored with": str(self.way)})
+
+    def _describe_runtime(self) -> RuntimeUse:
+        choice = read_choice(self.folder, self.asked) if self.asked != DEFAULT else None
+        if choice and self.way == choice.way:
+            return choice.use
+        if self.way == DEFAULT and self.entry.backend != "torch":
+            return RuntimeUse()
+        asked = str(self.asked) if self.asked != DEFAULT else ""
+        return RuntimeUse(runtime=self.way.runtime, precision=self.way.precision, asked=asked)
 
     def _describe_protocol(self) -> str:
         if not self.train and self.trained_on.get("world") == "demo" and not self.test.home_root.demo:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...detectors import create_from, get_cropper, load_from
+from ...detectors.runtimes import DEFAULT, Way, parse_way, use_way
 from ..core.checkpoints import CheckpointHeader, find_named_detector, read_header
 from ..core.contracts import Cropper, LoadsWeights, Scores
 from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash
+from ..core.progress import Reporter
 from ..core.registry import Entry, detectors
 from ..core.settings import Settings, load_settings
+from .runtime_records import read_choice
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class DetectorRequest:
     checkpoint: Path | None = None
     config: Path | None = None
     overrides: tuple[str, ...] = ()
+    runtime: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +40,31 @@ class LoadedDetector:
     detector: Scores
     cropper: Cropper
     checkpoint: Path | None
+    asked: Way = DEFAULT
 
-    def key_content(self) -> list[object]:
+    def key_content(self, way: Way = DEFAULT) -> list[object]:
         """Return what the scores depend on besides the faces."""
         weights = file_hash(self.checkpoint) if self.checkpoint else None
-        return [weights, code_hash(self.entry), self.entry.backend, self.entry.drop_defaults(self.settings.options)]
+        options = self.entry.drop_defaults(self.settings.options)
+        run_by = [] if way == DEFAULT else [str(way)]
+        return [weights, code_hash(self.entry), self.entry.backend, options, *run_by]
+
+    def settle_runtime(self, images: int, reporter: Reporter) -> Way:
+        """Have so many images scored as asked, and return how; of `auto`, as a run chose for the checkpoint here.
+
+        Raises:
+            BenchError: what was asked for can't be had here.
+        """
+        choice = read_choice(self.checkpoint.parent, self.asked) if self.checkpoint else None
+        way = self.asked if not self.asked.is_open else (choice and choice.decide(images)) or DEFAULT
+        use_way(self.detector, way)
+        if self.asked.is_open:
+            reporter.say(
+                f"scored with {way}: {'as a run chose' if choice else 'no run has chosen for this checkpoint'}"
+            )
+        elif way != DEFAULT and not choice:
+            reporter.say(f"scored with {way}, which no run has compared with torch fp32 for this checkpoint")
+        return way
 
 
 def load_resolved_settings(
@@ -71,8 +96,9 @@ def find_detector(request: DetectorRequest) -> tuple[Entry, CheckpointHeader]:
     """Return the detector that is asked for, and what the checkpoint says it was made from.
 
     Raises:
-        BenchError: no such checkpoint or detector, or neither is named, or the header names code.
+        BenchError: no such checkpoint, detector or runtime, no detector is named, or the header names code.
     """
+    parse_way(request.runtime, request.precision)
     made_from = read_header(request.checkpoint) if request.checkpoint else {}
     if request.name:
         return detectors.find(request.name, request.backend), made_from
@@ -96,7 +122,8 @@ def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
         detector = create_from(entry, None, **settings.options)
         if isinstance(detector, LoadsWeights):  # A card that doesn't say, or a function that makes detectors.
             raise _make_weightless_error(entry)
-    return LoadedDetector(entry, settings, detector, get_cropper(detector, entry), request.checkpoint)
+    asked = parse_way(request.runtime, request.precision)
+    return LoadedDetector(entry, settings, detector, get_cropper(detector, entry), request.checkpoint, asked)
 
 
 def refuse_weightless(entry: Entry) -> None:

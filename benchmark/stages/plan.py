@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...detectors.runtimes import parse_way
 from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, read_header
 from ..core.contracts import ChecksTraining, InspectsTrainingSet
 from ..core.display import say_once
@@ -48,6 +49,8 @@ class Request:
     val: str = ""
     part: Part | None = None
     faces_only: bool = False
+    runtime: str = ""
+    precision: str = ""
 
     def list_datasets(self) -> list[str]:
         """Return the names of all datasets asked for, each once."""
@@ -66,6 +69,7 @@ def check_names(request: Request) -> list[Entry]:
 
     require_known("backend", request.backend or "torch", BACKENDS)
     require_known("engine", request.engine, ENGINES)
+    parse_way(request.runtime, request.precision)
     entries = [d if isinstance(d, Entry) else detectors.find(d, request.backend) for d in request.detectors]
     if request.checkpoint and len(request.seeds) > 1:
         raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
@@ -247,8 +251,9 @@ def make_cells(request: Request, entries: list[Entry], sources: dict[str, DataSo
         )
         for e in entries
     }
+    way = parse_way(request.runtime, request.precision)
     return [
-        Cell(e, settings[e.name], train, sources[test], seed, request.runs, request.checkpoint, evaluation)
+        Cell(e, settings[e.name], train, sources[test], seed, request.runs, request.checkpoint, evaluation, way)
         for e in entries
         for seed in request.seeds
         for test in tests

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...datasets.base import make_adapter, parse_name
+from ...detectors.runtimes import DEFAULT, Way, use_way
 from ..core.contracts import (
     Cropper,
     CutsCrops,
@@ -26,6 +27,7 @@ from ..core.errors import BenchError
 from ..core.registry import Entry, datasets, detectors
 from ..core.types import FAKE, REAL, SPLITS, Face, TrainSample, Video
 from ..core.workers import WorkerPool
+from .runtime_choice import get_score_limit, list_candidates
 from .sources import DataRoot, DataSource
 
 FACES = 5
@@ -89,6 +91,7 @@ class DetectorCheck:
 
     entry: Entry
     options: dict[str, object] = field(default_factory=dict)
+    asked: Way = DEFAULT
 
     def run_checks(self) -> Iterator[Verdict]:
         """Judge each part in turn; without a number for every image the rest can't be judged, and is left out."""
@@ -117,7 +120,20 @@ class DetectorCheck:
             rest["samples"] = partial(self.check_samples, self.detector)
         if isinstance(self.detector, KeepsWeights):
             rest["checkpoint"] = partial(self.check_checkpoint, self.detector)
+        if self.asked != DEFAULT:
+            ways = list_candidates(self.detector, self.asked) if self.asked.is_open else [self.asked]
+            rest |= {f"{way}": partial(self.check_way, way) for way in ways if way != DEFAULT}
         yield from (judge(part, test) for part, test in rest.items())
+
+    def check_way(self, way: Way) -> str:
+        """Another runtime or precision gives nearly the same scores, for batches of any size."""
+        scores = np.asarray(use_way(self.detector, way).score(self.frames.copy()))
+        alone = np.concatenate([self.detector.score(f[None].copy()) for f in self.frames])
+        use_way(self.detector, DEFAULT)
+        apart = max(self._describe_difference(scores), self._describe_difference(alone))
+        most = get_score_limit(way.precision)
+        require(apart <= most, f"scores are {apart:.2g} apart from those of torch fp32; at most {most:g} is allowed")
+        return f"within {apart:.1g}"
 
     def check_making(self) -> str:
         """It can be made of its options alone, has a method score, and can do what its card says, no less, no more."""
@@ -334,7 +350,9 @@ class DatasetCheck:
         return list(self.adapter.videos(self.home, self.entry.card.get("default_compression", "")))
 
 
-def make_check(entry: Entry, kind: str, root: Path | None, options: dict[str, object]) -> DetectorCheck | DatasetCheck:
+def make_check(
+    entry: Entry, kind: str, root: Path | None, options: dict[str, object], asked: Way = DEFAULT
+) -> DetectorCheck | DatasetCheck:
     """Return the check of a plugin.
 
     Raises:
@@ -343,7 +361,7 @@ def make_check(entry: Entry, kind: str, root: Path | None, options: dict[str, ob
     if kind == "detectors":
         options = {**entry.card.get("options", {}), **options}
         # Random weights do: a check fetches nothing.
-        return DetectorCheck(entry, {**options, "pretrained": False} if "pretrained" in options else options)
+        return DetectorCheck(entry, {**options, "pretrained": False} if "pretrained" in options else options, asked)
     if root is None:
         raise BenchError(f"{entry.name} is a dataset: say where its files are, with --data ROOT")
     if not root.is_dir():

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...detectors.runtimes import DEFAULT
+from ..core.cell_description import CellDescription, RuntimeUse
 from ..core.contracts import Compiles, Cropper, FaceReader, Scores
 from ..core.errors import BenchError
 from ..core.keys import hash_key
@@ -187,7 +189,8 @@ def _predict_source(
 ) -> Path:
     store = source.prepare([split], loaded.settings.faces, reporter, pool)
     path = out / strip_separators(f"{loaded.entry.name}__{source.label}.parquet")
-    made_by = [*loaded.key_content(), str(store.folder), source.key([split], loaded.settings.faces)]
+    way = loaded.settle_runtime(len(source.split(split)) * loaded.settings.faces.frames, reporter)
+    made_by = [*loaded.key_content(way), str(store.folder), source.key([split], loaded.settings.faces)]
     partial_predictions = PartialPredictions(path, hash_key(made_by))
     with reporter.task(f"scoring {source.label} {split}") as tick:
         table, metadata = predict(
@@ -202,7 +205,11 @@ def _predict_source(
             partial_predictions=partial_predictions,
             people=loaded.settings.faces.people,
         )
-    partial_predictions.finish(table, metadata.merge(PredictionsMetadata(scored=source.label, split=split)))
+    known = PredictionsMetadata(scored=source.label, split=split)
+    if way != DEFAULT:
+        run_by = RuntimeUse(runtime=way.runtime, precision=way.precision)
+        known = known.merge(PredictionsMetadata(cell=CellDescription(runtime=run_by)))
+    partial_predictions.finish(table, metadata.merge(known))
     return path
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
 import yaml
 
 from ...detectors import create_from, get_cropper, load_from
+from ...detectors.runtimes import DEFAULT, Way, use_way
 from ..core.cell_description import NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
 from ..core.checkpoints import TrainedOn, read_header, save
 from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
@@ -43,9 +42,11 @@ from .cells import Cell
 from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
 from .engines import ENGINES
+from .pace import Pace
 from .plan import read_finished
 from .predict import predict
 from .remake import remake_damaged
+from .runtime_choice import settle_runtime
 from .train import Training
 from .worst_cases import locate_artifacts
 
@@ -82,35 +83,12 @@ class RunOptions:
 
 def run(cells: list[Cell], options: RunOptions) -> list[Card]:
     """Run every cell and return the scorecards; of one that fails, which is recorded, its failure."""
-    run_one = partial(_run_numbered, cells=cells, options=options, pace=_Pace())
+    run_one = partial(_run_numbered, cells=cells, options=options, pace=Pace())
     found = dict(ENGINES[options.engine](run_one, cells))
     return [found[cell] for cell in cells]
 
 
-@dataclass
-class _Pace:
-    """How long the cells took that weren't there already: the first of a run, which may train, and the others."""
-
-    first: list[float] = field(default_factory=list)
-    others: list[float] = field(default_factory=list)
-    folders: set[Path] = field(default_factory=set)
-
-    def add(self, cell: Cell, seconds: float) -> None:
-        """Note how long a cell took."""
-        (self.others if cell.folder in self.folders else self.first).append(seconds)
-        self.folders.add(cell.folder)
-
-    def tell(self, left: Sequence[Cell]) -> str:
-        """Say how long some cells will take, once one of each kind was run."""
-        trained = len({c.folder for c in left} - self.folders)
-        kinds = [(self.first, trained), (self.others, len(left) - trained)]
-        if not all(seconds or not count for seconds, count in kinds):
-            return ""
-        minutes = sum(mean(seconds) * count for seconds, count in kinds if count) / 60
-        return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
-
-
-def _run_numbered(cell: Cell, *, cells: list[Cell], options: RunOptions, pace: _Pace, wait: bool) -> Card:
+def _run_numbered(cell: Cell, *, cells: list[Cell], options: RunOptions, pace: Pace, wait: bool) -> Card:
     """Run a cell, and say which of how many it is; `wait`: also if another command is at work on it."""
     number, started = cells.index(cell), time.monotonic()
     if len(cells) > 1:
@@ -179,6 +157,9 @@ def settle_key(cell: Cell, options: RunOptions) -> bool:
 
 def _walk_stages(cell: Cell, options: RunOptions) -> Card:
     stage = Stages(cell, options)
+    settle_runtime(stage)  # From here on the cell's key is that of how it is scored.
+    if cell.asked.is_open and (done := read_finished(cell)) is not None:
+        return done
     point = stage.fit_operating_point()
     return stage.score(stage.predict_split(cell.test, "test", cell.test_folder), point)
 
@@ -254,11 +235,12 @@ class Stages:
         training.forget()
         self.options.untrained.remove(cell.folder)
 
-    def predict_split(self, source: DataSource, split: str, folder: Path) -> Path:
-        """Score a split into `folder`, unless that was done before and can still be read."""
+    def predict_split(self, source: DataSource, split: str, folder: Path, way: Way | None = None) -> Path:
+        """Score a split into `folder`, unless that was done before and can still be read; `way`: not the cell's."""
         path = folder / PREDICTIONS
         if not has_predictions(path, self.options.reporter.say):
             made, cropper = self.load_or_train()
+            use_way(made, way or self.cell.way)
             store, partial_predictions = self.prepare(source, [split]), PartialPredictions(path)
             with self.options.reporter.task(f"scoring {source.label} {split}") as tick:
                 table, metadata = predict(
@@ -310,17 +292,29 @@ class Stages:
 
     def fit_operating_point(self) -> FittedPoint:
         """Return what the source validation split fixes; nothing where that lacks a class."""
-        folder, known = self.cell.folder / "val", self.options.operating_points
+        folder, known = self._locate_validation(self.cell.way), self.options.operating_points
         if folder not in known:
-            known[folder] = self._fit_on(folder)
+            known[folder] = self._fit_on(self.find_validation())
         return known[folder]
 
-    def _fit_on(self, folder: Path) -> FittedPoint:
+    def find_validation(self) -> DataSource | None:
+        """Return the dataset whose val split fixes thresholds, where it has files of both classes."""
         source = self.cell.val
-        if source is None or len({v.label for v in source.split("val") if source.has(v, self.cell.settings.faces)}) < 2:
+        both = source and len({v.label for v in source.split("val") if source.has(v, self.cell.settings.faces)}) == 2
+        return source if both else None
+
+    def _fit_on(self, source: DataSource | None) -> FittedPoint:
+        if source is None:
             return FittedPoint()
-        table, _ = read_predictions(self.predict_split(source, "val", folder))
+        table, _ = read_predictions(self.predict_validation(source, self.cell.way))
         return fit_operating_point(table) if table["label"].nunique() > 1 else FittedPoint()
+
+    def predict_validation(self, source: DataSource, way: Way) -> Path:
+        """Score the source validation split in a way."""
+        return self.predict_split(source, "val", self._locate_validation(way), way)
+
+    def _locate_validation(self, way: Way) -> Path:
+        return self.cell.folder / ("val" if way == DEFAULT else f"val.{way.runtime}.{way.precision}")
 
     def score(self, path: Path, point: FittedPoint) -> ScoreCard:
         """Write and return the scorecard of a predictions file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from crossfake.leaderboards.recorded_command import narrow_commands
+from crossfake.leaderboards.recorded_command import narrow_commands, read_command
 from crossfake.leaderboards.rows import make_tables
 
 
@@ -58,3 +58,12 @@ def test_of_several_commands_one_is_made_that_has_all_test_sets_and_seeds(make):
 
 def test_a_row_without_a_command_has_none(make):
     assert narrow(make(provenance=None)) == []
+
+
+def test_what_scored_a_row_is_read_and_what_changes_no_number_left_out(make):
+    typed = "bench run --detector meso4 --train ff++ --test dfdc"
+    (table,) = make_tables([make(provenance={"command": f"{typed} --runtime openvino --precision bf16 --no-speed"})])
+    command = read_command(table.rows[0])
+    assert (command.runtime, command.precision) == ("openvino", "bf16")
+    (plain,) = make_tables([make(provenance={"command": typed})])
+    assert (read_command(plain.rows[0]).runtime, read_command(plain.rows[0]).precision) == ("", "")

@@ -21,7 +21,8 @@ from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.core.types import LostFrame, PrepareResult
 from crossfake.benchmark.stages.contamination import fingerprint_videos
 from crossfake.benchmark.stages.exclude_list import read_exclude_list
-from crossfake.benchmark.stages.runner import RunOptions, Stages, _Pace, read_finished, run, settle_key, train_cell
+from crossfake.benchmark.stages.pace import Pace
+from crossfake.benchmark.stages.runner import RunOptions, Stages, read_finished, run, settle_key, train_cell
 from crossfake.datasets.faces.lost import note_lost
 from safetensors.numpy import save_file
 
@@ -234,7 +235,7 @@ def test_a_test_set_that_shares_videos_with_the_training_is_marked(planned, tmp_
 
 def test_the_time_left_is_that_of_trainings_and_of_what_uses_them(planned):
     cells = [planned.cell(seed=seed, test=planned.source(name, "")) for seed in (0, 1) for name in ("celebdf", "dfdc")]
-    pace = _Pace()
+    pace = Pace()
     assert pace.tell(cells) == ""
     pace.add(cells[0], 600)
     assert pace.tell(cells[1:]) == ""  # How long a test alone takes isn't known yet.

@@ -1,0 +1,35 @@
+"""How long the cells of a run take, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .cells import Cell
+
+
+@dataclass
+class Pace:
+    """How long the cells took that weren't there already: the first of a run, which may train, and the others."""
+
+    first: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
+
+    def add(self, cell: Cell, seconds: float) -> None:
+        """Note how long a cell took."""
+        (self.others if cell.folder in self.folders else self.first).append(seconds)
+        self.folders.add(cell.folder)
+
+    def tell(self, left: Sequence[Cell]) -> str:
+        """Say how long some cells will take, once one of each kind was run."""
+        trained = len({c.folder for c in left} - self.folders)
+        kinds = [(self.first, trained), (self.others, len(left) - trained)]
+        if not all(seconds or not count for seconds, count in kinds):
+            return ""
+        minutes = sum(mean(seconds) * count for seconds, count in kinds if count) / 60
+        return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"

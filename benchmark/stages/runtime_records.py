@@ -1,0 +1,63 @@
+"""What was chosen to score some weights with on this machine, kept beside the checkpoint: same command, same key."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from ...detectors.runtimes import DEFAULT, Way, parse_way
+from ..core.cell_description import RuntimeUse
+from ..core.display import say_once
+from ..core.errors import BenchError
+from ..core.keys import hash_key
+from ..core.provenance import name_device
+from ..core.records import Record
+from ..core.storage import write_json
+
+MOST_BYTES = 100_000
+find_device = cache(name_device)
+
+
+class Choice(Record):
+    """A way of scoring, and from how many images on it saves more than its start costs (None: it never does).
+
+    Before it `is_compared` with PyTorch in fp32 on the source validation split, it isn't used.
+    """
+
+    use: RuntimeUse
+    worth_from: int | None = None
+    is_compared: bool = False
+
+    @property
+    def way(self) -> Way:
+        """The way itself."""
+        return Way(self.use.runtime, self.use.precision)
+
+    def decide(self, images: int) -> Way | None:
+        """Return how so many images are scored; None where it has to be compared first."""
+        if self.worth_from is None or images < self.worth_from:
+            return DEFAULT
+        return self.way if self.is_compared else None
+
+
+def read_choice(folder: Path, asked: Way) -> Choice | None:
+    """Return what was chosen for the weights in a run folder on this machine; None before, or where it is damaged."""
+    path = _locate(folder, asked)
+    if not path.is_file():
+        return None
+    try:
+        choice = Choice.read(path, "It is chosen again", MOST_BYTES)
+        parse_way(*choice.way)
+    except BenchError as error:
+        say_once(str(error))
+        return None
+    return None if choice.way.is_open else choice
+
+
+def write_choice(folder: Path, asked: Way, choice: Choice) -> None:
+    """Keep what was chosen."""
+    write_json(_locate(folder, asked), choice.to_json())
+
+
+def _locate(folder: Path, asked: Way) -> Path:
+    return folder / f"runtime.{hash_key([find_device(), *asked])}.json"
