@@ -18,6 +18,7 @@ from ..benchmark.stages.sources import Data, parse_data
 from .rows import Row
 
 DATA = f"{environment.DATA}="
+WHERE_AND_HOW = ("--runs", "--workers", "--part", "--export")  # Options that don't change a row.
 UNTYPED = "and wasn't typed here: nothing was run. If that class is here and trusted, type it"
 
 
@@ -117,7 +118,7 @@ def _build_parser() -> _Parser:
     parser.add_argument("--engine", default="inline")
     parser.add_argument("--faces-only", action="store_true")
     # Not taken: the row's seeds count, and where and how is new.
-    for name in ("--seed", "--runs", "--workers", "--part", "--export"):
+    for name in ("--seed", *WHERE_AND_HOW):
         parser.add_argument(name)
     parser.add_argument("--no-speed", action="store_true")
     return parser
@@ -164,7 +165,7 @@ def _narrow_options(options: list[tuple[str, ...]], row: Row, of_several: bool) 
     kept = [
         (option, own.get(option, value[0])) if value else (option, *value)
         for option, *value in options
-        if option not in ("--runs", "--workers")  # Where and how doesn't change the row.
+        if option not in WHERE_AND_HOW
     ]
     told = any(option == "--seed" for option, *_ in kept) or row.seeds == (0,)
     return kept if told else [*kept, ("--seed", own["--seed"])]

@@ -19,6 +19,7 @@ def narrow(*cards) -> list[str]:
             "bench run --detector caddm,meso4 --train ff++ --test ff++,celebdf --seed 0,1,2 --runs r --workers 4",
             "bench run --detector meso4 --train ff++ --test ff++,celebdf --seed 3",
         ),
+        ("bench run --detector meso4 --part 2/3 --export out.zip --seed 3", "bench run --detector meso4 --seed 3"),
         ("bench run --detector=caddm,meso4 --seed=1", "bench run --detector meso4 --seed 3"),
         ("bench run --detector meso4", "bench run --detector meso4 --seed 3"),
         (
