@@ -1,4 +1,4 @@
-"""Data from Python: what there is, what is missing, faces. Bodies are lazy."""
+"""Data from Python: datasets, what is missing from them, faces. Bodies are lazy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPLITS = ("train", "val", "test")
 
 
 def list_datasets() -> list[Entry]:
-    """Return the datasets there are, each with its name, aliases and card; nothing is imported."""
+    """Return all datasets, each with its name, aliases and card; nothing is imported."""
     from .benchmark.core.registry import datasets
 
     return datasets.entries()
@@ -41,7 +41,7 @@ def check_data(
     Args:
         datasets: `ff++`, `ff++:c23`, ...
         data: the folder that holds them; see `run`.
-        splits: which splits.
+        splits: the splits to look at.
         deep: decode every video, too.
         workers: processes for that; by default the cores.
         progress: see `run`.
@@ -74,16 +74,16 @@ def prepare(
     part: str = "",
     progress: bool | Reporter = True,
 ) -> list[PreparedSource]:
-    """Find the faces of datasets and store them, unless that was done; return how it went, by dataset.
+    """Find the faces of datasets and store them, if that isn't done yet; return the outcome by dataset.
 
     Args:
         datasets: `ff++`, `ff++:c23`, ...
         data: the folder that holds them; see `run`.
-        splits: which splits.
-        detector: whose face settings to use.
+        splits: the splits to look at.
+        detector: the one whose face settings to use.
         config, settings: a recipe laid over its own, and single settings, such as `{"faces.frames": 8}`.
         weights: a face model to keep and use: RetinaFace's, or dlib's 81 points.
-        limit: at most so many real and fake videos of each split.
+        limit: at most this many real and fake videos of each split.
         workers, part: processes, by default the cores; `2/8`: the second of eight parts, for as many machines.
         progress: see `run`.
 
@@ -102,7 +102,7 @@ def prepare(
     reporter, overrides = make_reporter(progress), list_overrides(settings)
     with make_pool(workers) as pool:
         root = find_root(data, reporter, pool)
-        if weights:  # Before the settings are read: they tell what is available.
+        if weights:  # Before the settings are read: they depend on what is available.
             reporter.say(f"face model: kept as {adopt_model(Path(weights))}")
         recipe = load_resolved_settings(
             recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
@@ -122,7 +122,7 @@ def load_faces(
     workers: int | None = None,
     progress: bool | Reporter = True,
 ) -> FaceReader:
-    """Return the faces of one dataset, prepared now unless they were: `faces.faces(video_id)`; see `prepare`.
+    """Return the faces of one dataset, after preparing them if needed: `faces.faces(video_id)`; see `prepare`.
 
     Raises:
         BenchError: a name or setting is wrong, or the data isn't there.
@@ -152,7 +152,7 @@ def render_demo(
     """Render the synthetic demo world in the official layouts, unless it is there; return its folder.
 
     Args:
-        out: where to; by default the cache, where runs look for it.
+        out: the folder; by default in the cache, where runs look for it.
         size: `tiny`, `default`, `large` or `fair`, which has 40 people of each gender and race in two test sets.
         seed: another seed, another world.
         world: `standard`, or `leak`: fakes from three donors.
@@ -195,7 +195,7 @@ def fairness_power(
         split: FaceForensics++'s list of pairs (.json), a list of videos (.txt), or the dataset's train, val or test.
         merge_undefined: count an undefined race as others.
         fpr, auc: those of the better group.
-        power: the chance to show a gap.
+        power: the probability of showing a gap.
         progress: see `run`.
 
     Raises:
@@ -245,17 +245,17 @@ def export_for_papers(
         dataset: one with groups: `ff++`, ...
         out: the folder that images and CSVs go to.
         data: the folder that holds the dataset; see `run`.
-        detector: whose face settings to use.
+        detector: the one whose face settings to use.
         config: a recipe laid over its own.
         settings: single settings.
         size: pixels of an image's side.
         seed: of the training pairs.
-        limit: at most so many real and fake videos of each split.
+        limit: at most this many real and fake videos of each split.
         workers: processes that prepare faces; by default the cores.
         progress: see `run`.
 
     Returns:
-        How many frames each list has, and a line for every video that is in none.
+        The number of frames in each list, and a line for every video that is in no list.
 
     Raises:
         BenchError: a name or setting is wrong, or the data isn't there.
@@ -275,10 +275,10 @@ def export_for_papers(
 
 
 def check_dataset_names(datasets: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the datasets named, all of them known.
+    """Return the names of datasets, checked.
 
     Raises:
-        BenchError: one isn't, or none is named.
+        BenchError: one is unknown, or none is given.
     """
     from .benchmark.core.errors import BenchError
     from .datasets.base import parse_name
@@ -292,10 +292,10 @@ def check_dataset_names(datasets: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def check_splits(splits: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the splits named, all of them known.
+    """Return the names of splits, checked.
 
     Raises:
-        BenchError: one isn't.
+        BenchError: one is unknown.
     """
     from .benchmark.core.errors import require_known
     from .benchmark.core.types import SPLITS as KNOWN

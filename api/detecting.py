@@ -1,4 +1,4 @@
-"""Detectors from Python: what there is, with weights, their scores, what their features tell. Bodies are lazy."""
+"""Detectors from Python: cards, weights, scores, and what their features encode. Bodies are lazy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def list_detectors() -> list[Entry]:
-    """Return the detectors there are, one entry a backend, each with name, aliases and card; nothing is imported."""
+    """Return all detectors, one entry per backend, each with name, aliases and card; nothing is imported."""
     from .benchmark.core.registry import detectors
 
     return detectors.entries()
@@ -34,10 +34,10 @@ def list_detectors() -> list[Entry]:
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """What there is to know of a detector or dataset before using it.
+    """What is known about a detector or dataset before using it.
 
     `options` are (name, type, default) as they are typed; `recipe` holds the settings it is trained with on real data;
-    `published` are the lines about it of what papers report.
+    `published` holds what papers report about it.
     """
 
     name: str
@@ -54,7 +54,7 @@ class PluginInfo:
 
 
 def describe(name: str) -> PluginInfo:
-    """Tell all about a detector or dataset: its card, options, recipe and published numbers.
+    """Describe a detector or dataset: its card, options, recipe and published numbers.
 
     Raises:
         BenchError: no such detector or dataset, or a package that it needs isn't installed.
@@ -82,10 +82,10 @@ def describe(name: str) -> PluginInfo:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a checkpoint tells of itself; what it doesn't tell is `unknown`.
+    """What a checkpoint says about itself; anything missing is `unknown`.
 
-    `videos` is how many training and validation videos it keeps the fingerprint of (None: unknown), `training_videos` a
-    hash of these, as rows have it.
+    `videos` is the number of training and validation videos with a stored fingerprint (None: unknown);
+    `training_videos` is a hash of these, as in rows.
     """
 
     detector: str
@@ -104,7 +104,7 @@ class ModelCard:
 
 
 def describe_checkpoint(path: Path | str) -> ModelCard:
-    """Tell what a checkpoint was made from and trained on; no weights are read.
+    """Describe what a checkpoint was made from and trained on; no weights are read.
 
     Raises:
         BenchError: no such file, or its header isn't what crossfake writes.
@@ -130,13 +130,13 @@ def describe_checkpoint(path: Path | str) -> ModelCard:
 
 
 def list_published(name: str = "") -> list[dict[str, str]]:
-    """Return what papers and projects report of a detector or test set, one line per number; all of it without a name.
+    """Return what papers and projects report on a detector or test set, one line per number; all if no name is given.
 
-    Each line has source, detector, backbone, train, test, metric, level, value (0 to 1), protocol, selection (on what
-    the checkpoint was chosen), citation and year.
+    Each line has source, detector, backbone, train, test, metric, level, value (0 to 1), protocol, selection (what the
+    checkpoint was chosen on), citation and year.
 
     Raises:
-        BenchError: nothing is about a detector or test set of this name.
+        BenchError: there is nothing on a detector or test set of this name.
     """
     from .leaderboards.published import find_published
 
@@ -171,10 +171,10 @@ def wrap_model(
     fake: int = 1,
     margin: float = 1.3,
 ) -> ModelDetector:
-    """Make a detector of a torch `nn.Module`, or of any function of images, to be given to `run`.
+    """Make a detector from a torch `nn.Module`, or from any function of images, to pass to `run`.
 
     Args:
-        model: takes float32 (N, 3, S, S), normalised, and returns logits (N, 2), or one logit an image, (N, 1) or (N,).
+        model: takes float32 (N, 3, S, S), normalised, and returns logits: (N, 2), or one per image, (N, 1) or (N,).
         size: S, pixels of a face crop's side.
         mean: of each channel, red first, of pixels from 0 to 1.
         std: the same, of the standard deviation.
@@ -218,7 +218,7 @@ def predict(
         progress: see `run`.
 
     Returns:
-        What became of each file: `status`, `reason`, and the scores of each person.
+        The outcome for each file: `status`, `reason`, and the scores of each person.
 
     Raises:
         BenchError: no such file, or no such detector or checkpoint.
@@ -255,10 +255,10 @@ def predict_dataset(
     precision: str = "",
     progress: bool | Reporter = True,
 ) -> list[Path]:
-    """Score a split of datasets, and return the prediction files, one a dataset; see `predict` and `run`.
+    """Score a split of datasets, and return the prediction files, one per dataset; see `predict` and `run`.
 
     Raises:
-        BenchError: a name is wrong, data is missing, or none of it could be scored.
+        BenchError: a name is wrong, data is missing, or nothing could be scored.
     """
     from .benchmark.core.errors import require_known
     from .benchmark.core.types import SPLITS
@@ -295,18 +295,18 @@ def probe_identity(
     workers: int | None = None,
     progress: bool | Reporter = True,
 ) -> IdentityProbe:
-    """Measure how well a detector's frozen features tell who is in a video, beside random weights.
+    """Measure how well a detector's frozen features identify who is in a video, compared with random weights.
 
     Args:
-        test: the dataset whose people are told apart.
-        checkpoint, detector: the trained weights, and what they are of, by default what the checkpoint says.
+        test: the dataset whose people are identified.
+        checkpoint, detector: the trained weights, and their detector, by default what the checkpoint says.
         backend, config, settings, data, limit, workers, progress: see `run`.
         split: `train`, `val`, `test`, or several.
         who: `target`, whom real videos show, or `source`, whose face was put into fakes.
         seed: of the random weights.
 
     Raises:
-        BenchError: a name is wrong, the detector tells no features, or too few people are in several originals.
+        BenchError: a name is wrong, the detector gives no features, or too few people are in several originals.
     """
     from .benchmark.core.errors import BenchError, require_known
     from .benchmark.stages.detectors import find_detector

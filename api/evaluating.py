@@ -1,4 +1,4 @@
-"""Testing a model of whatever origin, as it is, from Python. Bodies are lazy."""
+"""Testing any trained model as it is, from Python. Bodies are lazy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Work(TypedDict, total=False):
-    """The options of `run` that `evaluate` hands on to it."""
+    """The options that `evaluate` passes on to `run`."""
 
     backend: str
     config: Path | str | None
@@ -54,16 +54,16 @@ def evaluate(
 
     Args:
         model: a checkpoint's path; `onnx:FILE`, `hf:FOLDER`, `hf:ORGANISATION/MODEL` or `timm:NAME@FILE`; a torch
-            `nn.Module`; a detector's name, class or object, with its `checkpoint` where it takes one.
+            `nn.Module`; a detector's name, class or object, with a `checkpoint` if it takes one.
         test: one or several datasets, or folders and tables of your own, such as `./my_videos`.
-        val: a dataset whose val split fixes thresholds and temperature; without it there are none.
-        checkpoint: the weights of a detector that was named.
+        val: a dataset whose val split fixes thresholds and temperature; by default there are none.
+        checkpoint: the weights, if `model` is a detector.
         size, mean, std, fake, crop, margin, output: what a module or a model in a file takes and gives, where it
             doesn't say itself; see `wrap_model`.
         data, work: see `run`.
 
     Raises:
-        BenchError: something asked for is wrong, or the model isn't usable; told before any video is read.
+        BenchError: something asked for is wrong, or the model can't be used; raised before any video is read.
     """
     from .detectors.model_files import Inputs
 
@@ -74,7 +74,7 @@ def evaluate(
 def choose_model(
     model: DetectorLike, checkpoint: Path | str | None, inputs: Inputs
 ) -> tuple[DetectorLike, Path | str | None]:
-    """Return what `run` takes for a model: a detector, and its checkpoint where it has one. See `evaluate`.
+    """Return what `run` needs for a model: a detector, and its checkpoint if there is one. See `evaluate`.
 
     Raises:
         BenchError: the model can't be opened.

@@ -38,17 +38,17 @@ def measure_speed(
     progress: bool | Reporter = True,
     command: str = "",
 ) -> list[Speed]:
-    """Measure how fast detectors are on this machine, one after another, and keep it in `speed/` of the runs.
+    """Measure how fast detectors are on this machine, one after another, and store it in `speed/` of the runs.
 
     Args:
-        detectors: names, whose weights are then random; checkpoints; or folders of runs, whose weights are taken.
-        backend, config, settings: see `run`; of detectors that are named.
+        detectors: names (with random weights), checkpoints, or folders of runs (with their weights).
+        backend, config, settings: see `run`; for detectors given by name.
         runtime, precision: what runs torch's networks (or `all`), and in which precision; by default torch and fp32.
         device, threads: where torch scores, such as `cpu` or `cuda:1`, and with how many processor threads.
         batch: one batch size; by default those of 1 to 512, the best of which counts.
         seconds: about how long to time one detector without videos. Single images are timed 100 times at least.
         test, data, videos: whose test videos are scored end to end, by default the tiny demo world's, and whether.
-        again, runs: whether to measure what was measured here before in the same way, and where speeds are kept.
+        again, runs: whether to repeat measurements that were already made here, and where speeds are kept.
         progress, command: see `run`.
 
     Raises:
@@ -83,7 +83,7 @@ def _list_subjects(
     settings: Settings,
     reporter: Reporter,
 ) -> Iterator[Subject]:
-    """Find out what is asked for, so that a wrong name shows before anything is measured."""
+    """Resolve all names, so that a wrong one shows before anything is measured."""
     from .benchmark.core.errors import BenchError
     from .benchmark.stages.detectors import DetectorRequest
     from .benchmark.stages.speed import describe_asked
@@ -104,7 +104,7 @@ def _list_subjects(
 
 
 def _list_runs(folder: Path, reporter: Reporter) -> Iterator[Subject]:
-    """Return what is measured of the runs below a folder; of a class of one's own, what is lacking is said."""
+    """Return what to measure of the runs below a folder; say what is missing for a class of one's own."""
     from .benchmark.core.errors import BenchError
     from .benchmark.core.scorecard import ScoreCard
     from .benchmark.stages.speed import describe_card

@@ -42,7 +42,7 @@ class OldPathFinder:
         old = module.__name__
         if old in OLD_PATHS:
             new, instead = OLD_PATHS[old]
-            warnings.warn(f"{old} goes with the next version: import {instead}", DeprecationWarning, stacklevel=2)
+            warnings.warn(f"{old} is removed in the next version: import {instead}", DeprecationWarning, stacklevel=2)
         else:
             package, _, name = old.rpartition(".")
             new = f"{OLD_PATHS[package][0]}.{name}"

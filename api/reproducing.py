@@ -1,4 +1,4 @@
-"""Making a row again from Python. The body is lazy."""
+"""Reproducing a row from Python. The body is lazy."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def reproduce(
     workers: int | None = None,
     progress: bool | Reporter = True,
 ) -> list[Comparison]:
-    """Run a row's command again, narrowed down to the row, into a temporary folder; compare on each test set.
+    """Run a row's command again, narrowed to that row, in a temporary folder; compare on each test set.
 
     Args:
         row: the row's key, as the leaderboard shows it, or the start of it.
         runs: where the runs are.
         detector: the row's detector, where it is a class of your own.
         datasets: datasets that are classes of your own.
-        confirm: whether to run a command that wasn't typed here, or a function that is asked with it.
+        confirm: whether to run a command that wasn't typed here, or a function that is called with it to decide.
         workers: processes; by default the cores.
         progress: see `run`.
 
@@ -52,7 +52,7 @@ def reproduce(
     for problem in problems:
         reporter.say(f"left out: {problem}")
     if not recorded:
-        raise BenchError(f"no scorecards below {runs}. Say where the row's are: --runs DIR")
+        raise BenchError(f"no scorecards below {runs}. Give the folder that has the row: --runs DIR")
     table, found = find_row(recorded, row)
     command = read_command(found)
     reporter.say(f"command: {command.text}")
@@ -72,14 +72,14 @@ def _run_again(
     workers: int | None,
     reporter: Reporter,
 ) -> None:
-    """Run the command for the row alone, once all that it names is trusted."""
+    """Run the command for this row only, once everything that it names is trusted."""
     from .benchmark.core.errors import BenchError
     from .leaderboards.recorded_command import find_typed_name, require_registered
 
     require_registered(command, detector, datasets)
     name = find_typed_name([detector] if detector else command.detectors, row)
     if not command.is_own and not (confirm(command.text) if callable(confirm) else confirm):
-        raise BenchError("this command wasn't typed here, and nobody agreed to run it. To run it: --yes")
+        raise BenchError("this command wasn't typed here and wasn't confirmed. To run it: --yes")
     seeds = ", ".join(map(str, command.seeds))
     reporter.say(f"again: {row.name} {row.train} -> {','.join(command.tests)}, seed {seeds}")
     run(

@@ -1,4 +1,4 @@
-"""Running a benchmark from Python: plan, run, train, and look at what came out. Bodies are lazy."""
+"""Running a benchmark from Python: plan, run, train, and read the results. Bodies are lazy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Plan:
     def describe(self) -> dict[str, object]:
         """Return the plan as plain data: its cells, trainings with images and hours, and the faces to be found.
 
-        Hours are by what earlier runs of a detector took; None where there is none.
+        Hours are estimated from earlier runs of a detector; None if there are none.
         """
         from .benchmark.stages.plan import describe_plan
         from .benchmark.stages.plan_costs import estimate_groups, estimate_preparation
@@ -55,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Results:
-    """The scorecards of a run, and the failures of what has none; `folders` hold the trained detectors.
+    """The scorecards of a run, and the cells that failed; `folders` hold the trained detectors.
 
     `speeds` are of the detectors, on this machine; see `crossfake.measure_speed`.
     """
@@ -66,7 +66,7 @@ class Results:
 
     @property
     def failures(self) -> list[Card]:
-        """The cells that have no scorecard; each tells its `error`."""
+        """The cells without a scorecard; each has its `error`."""
         return [card for card in self.cards if card.status != "done"]
 
     def table(self) -> pd.DataFrame:
@@ -111,7 +111,7 @@ def run(
     progress: bool | Reporter = True,
     command: str = "",
 ) -> Results:
-    """Train each detector on one dataset, test it on others, and score; what exists already is reused.
+    """Train each detector on one dataset, test it on others, and score; existing results are reused.
 
     Args:
         detectors: one or several: names, classes, or objects made already, which are tested as they are.
@@ -119,15 +119,15 @@ def run(
         data: their folder, or `demo`, or `{"celebdf": "/here", "": "/there"}`; by default BENCH_DATA, else demo.
         seeds, backend: one seed or several; `torch` or `jax`, by default torch where there is a choice.
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
-        checkpoint, limit: take these weights instead of training; at most so many reals and fakes of each split.
+        checkpoint, limit: take these weights instead of training; at most this many reals and fakes of each split.
         exclude, faces_only: a file with one video's id or path per line, left out; look at known faces, at no video.
         runs, engine, part: where runs are kept, where cells run, and which: `2/8` for the second of eight parts.
         workers, batch_size, speed: processes that prepare data (the cores); images at once; measure speed, 20 s.
         runtime, precision: what scores, by default `torch` in `fp32`; `auto`: the fastest that agrees with these.
-        progress, command: whether (or to which reporter) to tell what goes on; what to record as having made this.
+        progress, command: whether (or to which reporter) to report progress; the command to record.
 
     Raises:
-        BenchError: something asked for is wrong. A cell that fails costs no other: see `Results.failures`.
+        BenchError: something asked for is wrong. A failed cell doesn't stop the others: see `Results.failures`.
     """
     asked = _make_request(
         detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
@@ -188,7 +188,7 @@ def plan(
     precision: str = "",
     progress: bool | Reporter = True,
 ) -> Plan:
-    """Check all that `run` would check, and return what it would do; a demo world that isn't there has no cells yet.
+    """Check everything that `run` checks, and return what it would do; a demo world not yet rendered has no cells.
 
     Raises:
         BenchError: something asked for is wrong.
@@ -227,7 +227,7 @@ def train(
     """
     from .benchmark.stages.runner import RunOptions, train_cell
 
-    # A cell needs a test set; for training alone the train set stands in, and its test split is never looked at.
+    # A cell needs a test set; for training only, the train set takes its place, and its test split is never read.
     asked = _make_request(
         detectors, train, train, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
     )
@@ -239,7 +239,7 @@ def train(
 
 
 def make_reporter(progress: bool | Reporter) -> Reporter:
-    """Return what tells progress: the one given, or a new one that prints, or keeps quiet."""
+    """Return the reporter given, or a new one that prints or stays quiet."""
     from .benchmark.core.progress import Reporter
 
     quiet_libraries()
@@ -247,14 +247,14 @@ def make_reporter(progress: bool | Reporter) -> Reporter:
 
 
 def make_pool(workers: int | None) -> WorkerPool:
-    """Return a pool of as many worker processes as are asked for, by default as there are cores."""
+    """Return a pool of this many worker processes, by default one per core."""
     from .benchmark.core.workers import WorkerPool, available_cores
 
     return WorkerPool(available_cores() if workers is None else max(0, workers))
 
 
 def quiet_libraries() -> None:
-    """Keep OpenCV's and ffmpeg's own notices off the terminal: unreadable videos are reported by name instead."""
+    """Keep messages of OpenCV and FFmpeg off the terminal: unreadable videos are reported by name instead."""
     import os
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
@@ -262,7 +262,7 @@ def quiet_libraries() -> None:
 
 
 def list_overrides(settings: Settings) -> tuple[str, ...]:
-    """Return settings as they are typed: `train.epochs=3`."""
+    """Return settings as they are typed on the command line: `train.epochs=3`."""
     import json
 
     if isinstance(settings, str):
@@ -323,7 +323,7 @@ def _make_request(
 
 
 def _list_detectors(detectors: DetectorLike | Sequence[DetectorLike]) -> tuple[str | Entry, ...]:
-    """Return names as they are, and for classes and objects entries as a registry has them."""
+    """Return names as they are, and registry entries for classes and objects."""
     several = detectors if isinstance(detectors, list | tuple) else [detectors]
     return tuple(part for one in several for part in (list_names(one) if isinstance(one, str) else [_make_entry(one)]))
 
@@ -348,7 +348,7 @@ def _make_plan(
 
 
 def _remember_command(asked: Request, data: Data | None) -> str:
-    """Return the command that does the same, and note that it was asked for here."""
+    """Return the equivalent command, and note that it was typed here."""
     from .benchmark.core.typed_commands import remember_command
 
     command = _describe_command(asked, data)
@@ -357,7 +357,7 @@ def _remember_command(asked: Request, data: Data | None) -> str:
 
 
 def _describe_command(asked: Request, data: Data | None) -> str:
-    """Return the command line that does the same as a call from Python, so that a row tells how it was made."""
+    """Return the command line equivalent to a call from Python, so that a row says how it was made."""
     import shlex
 
     from .benchmark.core.registry import Entry

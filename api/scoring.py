@@ -38,7 +38,7 @@ def score(
         fake_is: the label that means fake, where it isn't 1 or fake.
 
     Raises:
-        BenchError: the table lacks a column or holds what can't be scored; names the rows.
+        BenchError: the table lacks a column or has values that can't be scored; the message names the rows.
     """
     from .benchmark.core.score_tables import TableForm
     from .benchmark.stats.operating_points import score_predictions
@@ -49,7 +49,7 @@ def score(
 
 
 def _find_predictions(named: Path | str) -> Path:
-    """Return the file that is meant; `example` is the shipped table, unless there is a file or folder of that name."""
+    """Return the file to score; `example` is the shipped table, unless a file or folder has that name."""
     from .leaderboards import EXAMPLE
 
     return EXAMPLE if str(named) == EXAMPLE.stem and not Path(named).exists() else Path(named)
@@ -66,12 +66,12 @@ def compare(
 
     Args:
         a: a run's folder, one of its test folders, or a predictions file; several are seeds of one detector, pooled.
-        b: the same of the other one.
+        b: the same for the other detector.
         metric: what to compare: `video.auc`, `video.eer`, `frame.auc` ...
         draws: how often to draw gaps and calibration errors, for their intervals.
 
     Returns:
-        The comparison by test set, and by test set why others couldn't be compared.
+        The comparison by test set, and for other test sets why they couldn't be compared.
 
     Raises:
         BenchError: no such run or metric, or no test set in common.
@@ -92,7 +92,7 @@ def leaderboard(
         name: the files' name.
 
     Returns:
-        The paths written, and a line for each file that had to be left out.
+        The paths written, and a line for each file that was left out.
 
     Raises:
         BenchError: there are no scorecards, or none that can be read.
@@ -120,7 +120,7 @@ def leaderboard(
 
 
 def refresh_leaderboard(runs: Path | str = "runs") -> tuple[list[Path], list[str]]:
-    """Write the board of all runs below a folder, unless it is there as it would be written; see `leaderboard`.
+    """Write the board of all runs below a folder, unless it is up to date; see `leaderboard`.
 
     Raises:
         BenchError: see `leaderboard`.
@@ -138,7 +138,7 @@ def show(run: Path | str, *, runs: Path | str = "runs") -> list[Card]:
 
     Args:
         run: a run's folder, one of its test folders, an entry's .json, or the key of a row or the start of it.
-        runs: where a row is sought.
+        runs: where to look for a row.
 
     Raises:
         BenchError: there are none, or one can't be read.
@@ -169,7 +169,7 @@ def submit(run: Path | str, entries: Path | str = "leaderboards/entries") -> lis
     """Write a run's rows as leaderboard entries, predictions included; return the paths.
 
     Raises:
-        BenchError: no such run, or its rows can't be submitted; says why.
+        BenchError: no such run, or its rows can't be submitted.
     """
     from .leaderboards.entries import submit as write_entries
 

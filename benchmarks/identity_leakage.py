@@ -108,9 +108,9 @@ def cell(column: Column, name: str, against: str = "", bounded: bool = False) ->
 
 
 def table(columns: dict[str, Column], first: str, second: str) -> str:
-    """Return a row a detector: its AUCs, its drop from one column to another, and both less the plain one's."""
+    """Return one row per detector: its AUCs, its drop from one column to another, and both minus the plain one's."""
     fall = drop(columns[first], columns[second])
-    head = ["detector", "seeds", *columns, "drop", "drop, less the plain one's", f"{second}, less the plain one's"]
+    head = ["detector", "seeds", *columns, "drop", "drop, minus the plain one's", f"{second}, minus the plain one's"]
     rows = [
         [
             name,

@@ -86,7 +86,7 @@ def find_home(root: Path, title: str, names: Sequence[str], markers: Sequence[st
     """Return the first of `root` and `root/<name>` that holds one of the `markers` (paths or globs within it).
 
     Raises:
-        BenchError: none does; tells what was looked for, what is there, where nearby it is, or where to get it.
+        BenchError: none does. The message says what was looked for, what is there, and where to find it.
     """
     for folder in (root, *(root / name for name in names)):
         if _has_marker(folder, markers):
@@ -109,7 +109,7 @@ def _list_nearby_folders(root: Path) -> Iterator[Path]:
 
 
 def describe_folder(folder: Path, most: int = 5) -> str:
-    """Tell in a few words what a folder holds, for error messages."""
+    """Describe what a folder holds, for error messages."""
     if not folder.is_dir():
         return "no such folder"
     names = sorted(map(name_in_utf8, os.listdir(folder)))
@@ -136,7 +136,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file that came with a dataset, whether a list or keys and values.
 
     Raises:
-        BenchError: it isn't JSON (an interrupted download, say), or nothing but a number or a text.
+        BenchError: it isn't JSON (after an interrupted download, say), or only a number or a string.
     """
     text = read_text(path)
     return parse_json(text, list if text.lstrip().startswith("[") else dict, str(path), DOWNLOAD_AGAIN)
@@ -148,14 +148,14 @@ def list_video_files(folder: Path) -> list[str]:
 
 
 def check_listed_path(path: object, where: str) -> str:
-    """Return a path that stands in a list, in the one spelling, where a file can have it.
+    """Check a path from a list, and return it in its normal spelling.
 
     Args:
-        path: what stands there.
-        where: of what errors speak, such as "dataset.json" or "labels.csv, row 3".
+        path: the entry in the list.
+        where: the place that errors name, such as "dataset.json" or "labels.csv, row 3".
 
     Raises:
-        BenchError: it is no text, is empty, leaves the dataset's folder, or is longer than names of files can be.
+        BenchError: it isn't text, is empty, leads out of the dataset's folder, or is too long for a file's name.
     """
     if not isinstance(path, str):
         raise BenchError(f"{where}: expected the path of a video, found {shorten(path)}")
@@ -163,16 +163,16 @@ def check_listed_path(path: object, where: str) -> str:
 
 
 class ListedOnce:
-    """Refuses a video that appears twice in a list, also in another spelling."""
+    """Refuses a video that is listed twice, even in another spelling."""
 
     def __init__(self) -> None:
         self._places: dict[str, tuple[str, str]] = {}
 
     def add(self, video: str, place: str, file: Path) -> None:
-        """Note that `video` stands at `place` ("row 3") of `file`.
+        """Note that `video` is listed at `place` ("row 3") of `file`.
 
         Raises:
-            BenchError: it stood in the list before.
+            BenchError: it was listed before.
         """
         first = self._places.setdefault(make_stem_key(video), (place, video))
         if first != (place, video):
@@ -181,21 +181,21 @@ class ListedOnce:
 
 
 class _Folder(NamedTuple):
-    """The videos of a folder: their names, and those of each stem, the one to read first."""
+    """The videos of a folder: all names, and the names with each stem, the one to read first."""
 
     names: frozenset[str]
     by_stem: dict[str, list[str]]
 
 
 class VideoFiles:
-    """The video files of a dataset, found by folder and stem: transcoded or in capitals, a listed video is the same."""
+    """The video files of a dataset, found by folder and stem, whatever their suffix or capitals."""
 
     def __init__(self, home: Path):
         self.home = home
         self._folders: dict[str, _Folder] = {}
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of the videos in a folder, one a stem."""
+        """Return the names of the videos in a folder, one per stem."""
         return sorted(names[0] for names in self._index(folder).by_stem.values())
 
     def find(self, video: str) -> str | None:
@@ -223,14 +223,14 @@ class VideoFiles:
     def _say_doubles(self, folder: str, doubles: list[list[str]]) -> None:
         if doubles:
             named = name_some([" = ".join(names) for names in doubles])
-            say_once(f"{self.home / folder}: files of one name count as one video, of which one is read: {named}")
+            say_once(f"{self.home / folder}: files of the same name count as one video; the first is read: {named}")
 
 
 def add_masks(videos: Iterable[Video], files: VideoFiles) -> list[Video]:
     """Name the masks of FaceForensics++'s tree: `<method>/masks/videos/<name>` beside `<method>/<compression>/videos`.
 
     A real video has the mask of the first of its fakes that has one, so that both show the same person, and so has a
-    fake without a mask of its own: which face is taken must not hang on the label.
+    fake without a mask of its own: which face is used must not depend on the label.
     """
     videos = list(videos)
     return share_masks(videos, {v.id: mask for v in videos if v.label == FAKE and (mask := _find_mask(v.id, files))})
@@ -262,9 +262,9 @@ def finish_listing(
 def hold_out(real: Iterable[str], fake: Iterable[str], seed: str) -> set[str]:
     """Choose about a tenth of the people (or originals) seen in a training set to select checkpoints on.
 
-    `real` and `fake` are the groups of the real and of the fake videos. Each group's fate hangs on a hash of its own
-    name only, so a missing file moves nobody else; where chance picks no group with both real and fake videos, the
-    next such group is taken.
+    `real` and `fake` are the groups of the real and of the fake videos. Whether a group is held out depends on
+    a hash of its name only, so a missing file moves no other group. If no group with both real and fake videos is
+    picked by chance, the next such group is taken.
     """
     reals, fakes = set(real), set(fake)
     chosen = {g for g in reals | fakes if _hash_to_unit(seed, g) < HELD_OUT_SHARE}

@@ -145,7 +145,7 @@ def _parse_entry(file: Path, key: str, facts: Any) -> LandmarkEntry:
         landmarks, source, label = np.empty(0), None, None
     if landmarks.shape != (81, 2) or label is None or not isinstance(source, str):
         form = '{"landmark": [[x, y] x 81], "source_path", "label"}'
-        raise BenchError(f"{file}: the entry {shorten(key)} isn't as CADDM writes it: {form}")
+        raise BenchError(f"{file}: the entry {shorten(key)} isn't in CADDM's format: {form}")
     path = check_listed_path(str(_trim_to_tree(key)), f"{file}, the entry {shorten(key)}")
     return LandmarkEntry(PurePosixPath(path), _trim_to_tree(source), label, landmarks.tobytes())
 

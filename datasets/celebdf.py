@@ -96,7 +96,7 @@ class CelebDF:
         if other and lines != own:
             causes.append(f"{LIST} has {lines} lines, as that of Celeb-DF {other} has; this version's has {own}")
         if "Youtube-real" in folders.values():
-            causes.append("Youtube-real is officially spelt YouTube-real: some mirrors differ, it is read all the same")
+            causes.append("Youtube-real is officially spelt YouTube-real: some mirrors differ; it is read anyway")
         return Release(self.official, [folders.get(f.casefold(), f) for f in FOLDERS], causes=causes)
 
 

@@ -174,7 +174,7 @@ def _parse_records(content: Mapping[str, object], split: str, wanted: str, file:
 def _need_mapping(content: object, name: str, file: Path) -> Mapping[str, object]:
     if not isinstance(content, Mapping):
         form = '{dataset: {label: {split: {video: {"frames": [...]}}}}}'
-        raise BenchError(f"{file}: {shorten(name)} holds {shorten(content)}; a list of DeepfakeBench's is {form}")
+        raise BenchError(f"{file}: {shorten(name)} holds {shorten(content)}; expected DeepfakeBench's {form}")
     return content
 
 
@@ -313,6 +313,6 @@ def _find_mask(video: Video) -> Path | None:
 
 
 def _parse_people(name: str) -> tuple[str, ...]:
-    """Return who is seen, target first, where the name tells."""
+    """Return who is seen, target first, if the name says so."""
     match = PEOPLE.match(name)
     return tuple(filter(None, match.groups())) if match else ()

@@ -103,7 +103,7 @@ class _Clip(NamedTuple):
 
 
 def _get_name(video: str) -> str:
-    """Return what tells a video: names are random letters, so that one name is one video wherever it lies."""
+    """Return a video's key: names are random letters, so one name is one video, wherever it is."""
     return get_stem(video).casefold()
 
 

@@ -101,11 +101,11 @@ def _check_entry(listing: Path, video: str, facts: object) -> Clip:
     people = [given.get("target_id"), given.get("swapped_id")]
     if not all(person is None or isinstance(person, str | int) for person in people):
         raise BenchError(
-            f"{listing}: {shorten(video)} has the people {shorten(people)}; expected a number or a name each"
+            f"{listing}: {shorten(video)} has the people {shorten(people)}; expected a number or a name for each"
         )
     if "/" not in video:
         raise BenchError(
-            f"{listing}: {shorten(video)} lies in no folder; expected {REALS}/<actor>/<name>.mp4 or the like"
+            f"{listing}: {shorten(video)} isn't in a folder; expected {REALS}/<actor>/<name>.mp4 or the like"
         )
     return {"label": found[0], "set": found[1], "target_id": people[0], "swapped_id": people[1]}
 
@@ -120,6 +120,6 @@ def _make_video(files: VideoFiles, video: str, facts: Clip, val: set[str]) -> Vi
 
 
 def _get_actor(video: str, facts: Clip) -> str:
-    """Return whose video it is: real ones may name nobody, but lie in their actor's folder."""
+    """Return who is in a video: real ones may name nobody, but are in their actor's folder."""
     target = facts.get("target_id")
     return str(target) if target is not None else video.split("/")[1]

@@ -30,7 +30,7 @@ COMPRESSIONS = ("raw", "c23", "c40")
 REALS = "original_sequences/youtube"
 FAKES = "manipulated_sequences"
 KAGGLE_REALS = "original"
-# What tells Kaggle's folder from any other that holds one named `original`.
+# What distinguishes Kaggle's folder from others that have one named `original`.
 KAGGLE_MARKERS = (f"{KAGGLE_REALS}/[0-9][0-9][0-9].*", "Deepfakes/[0-9][0-9][0-9]_[0-9][0-9][0-9].*")
 KAGGLE_HOMES = tuple(f"FaceForensics++_{c}" for c in ("C23", "C40", "c23", "c40"))
 ID = re.compile(r"\w{1,100}")

@@ -94,7 +94,7 @@ class Folder:
         return finish_listing(found, home)
 
     def release(self, home: Path, compression: str) -> Release:
-        """Return no counts, for nobody published any, but what was passed over and which class folders are empty."""
+        """Return what was skipped and which class folders are empty; no counts, since none were published."""
         if home.is_file():
             return Release({}, [])
         skipped = Skipped()
@@ -109,14 +109,14 @@ class Folder:
             yield from _list_place(home, place, self.pictures_alone)
 
     def _describe_frames(self, videos: list[Video]) -> list[str]:
-        """Tell of folders whose pictures were taken as frames of one video, for they may be none."""
+        """Report folders whose pictures were taken as frames of one video, since they may not be."""
         folders = [f"{v.id} ({len(v.pictures)})" for v in videos if len(v.pictures) > 1]
         if not folders:
             return []
         own = f"pictures:{self.name}" if self.name else "pictures"
         return [
             f"numbered pictures count as frames of one video each: {name_some(folders)}. "
-            f"If every picture stands for itself, name it {own} instead of folder"
+            f"If they are separate pictures, use {own} instead of folder"
         ]
 
 
@@ -131,18 +131,18 @@ class Folder:
     license="your own",
 )
 class Pictures(Folder):
-    """As `folder`, but for pictures that are nobody's frames: each is a video of one frame."""
+    """Like `folder`, for pictures that aren't frames of a video: each is a video of one frame."""
 
     pictures_alone = True
 
 
 def _describe_doubles(videos: list[Video]) -> list[str]:
-    """Tell of files in one folder that differ in suffix or case alone: a transcoded copy would count twice."""
+    """Report files in one folder that differ only in suffix or case: a transcoded copy would count twice."""
     by_key: dict[str, list[str]] = defaultdict(list)
     for video in videos:
         by_key[make_stem_key(video.id)].append(video.id)
     doubles = [" = ".join(same) for same in by_key.values() if len(same) > 1]
-    return [f"files of one name count as videos of their own: {name_some(doubles)}"] if doubles else []
+    return [f"files with the same name count as separate videos: {name_some(doubles)}"] if doubles else []
 
 
 def _get_name(video: Video) -> str:

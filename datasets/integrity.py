@@ -23,7 +23,7 @@ from .walk import Skipped, name_some, walk_folders
 
 COMPLETE, INCOMPLETE, NOTHING = "complete", "incomplete", "nothing"
 EXIT = {COMPLETE: 0, INCOMPLETE: 1, NOTHING: 2}
-# How the videos of the datasets are named, to tell a stray one's home.
+# How the videos of each dataset are named, to guess where a stray one belongs.
 NAME_PATTERNS = {
     "FaceForensics++": r"\d{3}(_\d{3})?",
     "DeepFakeDetection": r"\d\d(_\d\d)?__\w+",
@@ -224,28 +224,28 @@ def _find_foreign_files(
 def _guess_dataset(video: str) -> str:
     stem = get_stem(video)
     dataset = next((title for title, form in NAME_PATTERNS.items() if re.fullmatch(form, stem)), None)
-    return "in no list" + (f"; named as those of {dataset} are" if dataset else "")
+    return "not in any list" + (f"; named like videos of {dataset}" if dataset else "")
 
 
 def _find_lone_classes(videos: Sequence[Video]) -> Iterator[str]:
-    """Tell of splits in which all videos are real, or all fake."""
+    """Yield a line for each split whose videos are all real or all fake."""
     labels: dict[str, set[int]] = defaultdict(set)
     for video in videos:
         labels[video.split].add(video.label)
     for split in (s for s in SPLITS if len(labels[s]) == 1):
         only, other = ("fake", "real") if FAKE in labels[split] else ("real", "fake")
-        yield f"all videos of {split} are {only}: nothing can be told from that without {other} ones"
+        yield f"all videos of {split} are {only}: there must be {other} ones, too"
 
 
 def _describe_leaks(groups: Iterable[Sequence[Video]]) -> Iterator[str]:
-    """Tell of the same content in the test set and out of it, or as real and as fake."""
+    """Return a line for content that is in the test set and in another split, or labelled real and fake."""
     leaks: dict[str, list[str]] = defaultdict(list)
     for videos in groups:
         same = " = ".join(v.id for v in videos)
         if len({v.split == "test" for v in videos}) > 1:
-            leaks["the same file is in the test set and out of it"].append(same)
+            leaks["the same file is in the test set and elsewhere"].append(same)
         if len({v.label for v in videos}) > 1:
-            leaks["the same file is real and fake"].append(same)
+            leaks["the same file is labelled both real and fake"].append(same)
     return (f"{what}: {name_some(same)}" for what, same in leaks.items())
 
 

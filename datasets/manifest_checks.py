@@ -90,7 +90,7 @@ def _find_flaw(text: str, folder: str, root: str) -> str:
     if any(character < " " for character in text):
         return "has a control character in it"
     if any(len(part.encode()) > MOST_NAME_BYTES for part in text.split("/")):
-        return f"has a name of over {MOST_NAME_BYTES} bytes: no file has"
+        return f"has a name of over {MOST_NAME_BYTES} bytes, which no file can have"
     full = normalise_id(str(Path(folder) / text))
     return "" if f"{full}/".startswith(root) else f"leads out of {root}. Name a --data folder that holds all"
 
@@ -98,7 +98,7 @@ def _find_flaw(text: str, folder: str, root: str) -> str:
 def check_videos(table: pa.Table, starts: np.ndarray, name: str, path: Path) -> None:
     """Refuse a video with two labels or splits, or one that is listed twice; rows are sorted by `name`.
 
-    Ids that differ in case alone are said, and refused where one is in the test set and another isn't.
+    Ids that differ only in case are reported, and refused if only one of them is in the test set.
 
     Raises:
         BenchError: there is such a video; names the row.
@@ -109,10 +109,10 @@ def check_videos(table: pa.Table, starts: np.ndarray, name: str, path: Path) -> 
     inside[starts[:-1]] = False
     for column in {"label", "split"} & set(table.column_names):
         differs = pa.array(inside & ~mark_repeats(table[column]))
-        _reject(table, differs, path, name, f"{{}} has another {column} in another row")
+        _reject(table, differs, path, name, f"{{}} has a different {column} in another row")
     if "frame" in table.column_names and name == "video":
         twice = pa.array(inside & mark_repeats(table["frame"]))
-        _reject(table, twice, path, name, "{} has a frame twice")
+        _reject(table, twice, path, name, "{} has the same frame twice")
     _refuse_repeats(_normalise(table["path"]), table, path, "path", "is listed twice")
     heads = table.take(starts[:-1])
     _check_spellings(heads, _normalise(heads[name]), name, path)
@@ -131,13 +131,13 @@ def _check_spellings(heads: pa.Table, ids: pa.Array, name: str, path: Path) -> N
     for rows in [*same_case, *_group_repeats(_strip_suffixes(folded))]:
         if len(set(tested[rows])) > 1:
             raise BenchError(
-                f"{path}: by their names {_name_two(heads, name, rows)} are one video, in the test set and out of it. "
-                "Give both one split, or other names"
+                f"{path}: {_name_two(heads, name, rows)} have the name of one video; only one is in the test set. "
+                "Put both into one split, or rename one"
             )
     if same_case:
-        more = f", and {len(same_case) - 1} more so" if len(same_case) > 1 else ""
+        more = f", as do {len(same_case) - 1} more" if len(same_case) > 1 else ""
         first = _name_two(heads, name, same_case[0])
-        say_once(f"{path}: {first} differ in case alone, and count as two videos{more}")
+        say_once(f"{path}: {first} differ only in case and count as two videos{more}")
 
 
 def _name_two(heads: pa.Table, name: str, rows: np.ndarray) -> str:
@@ -163,7 +163,7 @@ def _strip_suffixes(folded: pa.Array) -> pa.Array:
 
     suffix = get_suffix(folded[0].as_py())
     if suffix in MEDIA_SUFFIXES and pc.all(pc.ends_with(folded, suffix)).as_py():
-        return folded  # One suffix for all tells nothing apart.
+        return folded  # One suffix for all distinguishes nothing.
     return pc.replace_substring_regex(folded, _SUFFIXES, "")
 
 
@@ -190,7 +190,7 @@ def _group_repeats(keys: pa.Array) -> list[np.ndarray]:
 
 
 def mark_repeats(column: pa.ChunkedArray) -> np.ndarray:
-    """Tell of every row whether its cell is that of the row before; of the first, that it isn't."""
+    """Return for each row whether its cell equals the one above; False for the first row."""
     import pyarrow.compute as pc
 
     same = pc.equal(column.slice(1), column.slice(0, len(column) - 1))

@@ -88,6 +88,6 @@ def _check_levels(places: list[Place]) -> None:
         if odd and any(kinds.values()):
             named = name_some(sorted(name for name, is_split in kinds.items() if is_split))
             raise BenchError(
-                f"{folder or 'the tree'} holds the splits {named} and beside them {name_some(odd)}, which name none. "
-                f"Rename or move what doesn't; known are {', '.join(SPLIT_WORDS)}"
+                f"{folder or 'the tree'} holds the splits {named} and also {name_some(odd)}, which isn't a split. "
+                f"Rename or move it; known splits: {', '.join(SPLIT_WORDS)}"
             )

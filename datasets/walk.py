@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .spelling import MEDIA_SUFFIXES, get_suffix
 
-# What systems put beside people's files; and all that begins with a dot.
+# What systems put beside people's files, and everything that begins with a dot.
 SYSTEM_NAMES = frozenset(
     name.casefold()
     for name in (
@@ -44,7 +44,7 @@ class Skipped:
         counts = name_some([f"{n} {suffix or 'without suffix'}" for suffix, n in self.suffixes.most_common()], 10)
         kinds = {
             "links to folders that are read already": self.repeated,
-            "folders left out, for their path names no class such as real or fake": self.classless,
+            "folders left out: their paths name no class, such as real or fake": self.classless,
             "folders that can't be opened": self.closed,
             "pipes, sockets or devices left out": self.special,
             "names that aren't UTF-8, which count as unreadable (rename them)": self.unnamed,
@@ -76,7 +76,7 @@ def walk_folders(
 
     Args:
         root: where to begin.
-        skipped: is told what is passed over.
+        skipped: collects what is skipped.
         suffixes: which files are wanted, in small letters with the dot.
     """
     skipped = Skipped() if skipped is None else skipped

@@ -76,7 +76,7 @@ def test_check_prepare_train_predict_and_score(root, tmp_path, capsys):
     few = "--set faces.frames=4 --set options.input_size=96 --set train.epochs=2"
     few = f"{few} --set train.steps_per_epoch=4 --set train.batch_size=8 --workers 1"
     assert bench(f"data prepare ff++ --detector meso4 {few}", data=root) == 0
-    assert "24 videos, 0 of them with something to tell" in capsys.readouterr().out
+    assert "24 videos, 0 of them with remarks" in capsys.readouterr().out
 
     assert bench(f"train meso4 --train ff++ {few}", data=root, runs=tmp_path) == 0
     checkpoint = capsys.readouterr().out.split()[-1]

@@ -6,7 +6,7 @@
     class Mine: ...
 
 These names stay. Neither torch nor jax is imported here: their bases are in `crossfake.plugin.torch` and
-`crossfake.plugin.jax`. docs/plugins.md tells what each method of a contract must do.
+`crossfake.plugin.jax`. docs/plugins.md says what each method of a contract must do.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def _print_prepared(found: PreparedSource) -> None:
     from ...datasets.faces.report import summarise_results
 
     say(tabulate(summarise_results(found.results), headers="keys", tablefmt="github"))
-    told = f"{len(found.problems)} of them with something to tell: {found.report}"
+    told = f"{len(found.problems)} of them with remarks: {found.report}"
     say(f"{found.source.label}: {len(found.results)} videos, {told}")
     for result in [r for r in found.problems if r.status != "ok"][:MAX_SHOWN]:
         say(f"  {result.video}: {result.status} {result.reason}".rstrip())

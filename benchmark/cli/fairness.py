@@ -52,9 +52,7 @@ def _add_power(parts: common.Verbs) -> None:
     )
     power.add_argument("--fpr", type=common.parse_share, default=0.1, metavar="P", help="FPR of the better group (0.1)")
     power.add_argument("--auc", type=common.parse_share, default=0.9, metavar="A", help="AUC of the better group (0.9)")
-    power.add_argument(
-        "--power", type=common.parse_share, default=0.8, metavar="P", help="chance to find the gap (0.8)"
-    )
+    power.add_argument("--power", type=common.parse_share, default=0.8, metavar="P", help="power of the test (0.8)")
     common.add_json(power, "the report")
     _add_merge(power)
 

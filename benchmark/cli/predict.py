@@ -50,7 +50,7 @@ def predict(arguments: argparse.Namespace) -> int:
         raise BenchError(
             "name what to score: files or folders, or else --test DATASET. See: bench predict --help"
             if not arguments.files
-            else "files and --test are two things to score: give one of them"
+            else "files and --test can't be scored together: give one of them"
         )
     return predict_files(arguments) if arguments.files else predict_datasets(arguments)
 

@@ -1,1 +1,1 @@
-"""What everything else stands on: types, contracts, files and keys. No torch, no jax, no statistics."""
+"""What everything else builds on: types, contracts, files and keys. No torch, no jax, no statistics."""

@@ -56,7 +56,7 @@ def find_kept(names: Sequence[str]) -> list[Kept]:
     known = {kept.name: kept for kept in list_kept()}
     for name in names:
         if name not in known:
-            raise make_unknown_error(f"the cache keeps no '{name}'", name, known, "See: bench cache")
+            raise make_unknown_error(f"the cache has no '{name}'", name, known, "See: bench cache")
     return [known[name] for name in dict.fromkeys(names)]
 
 

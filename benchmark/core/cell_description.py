@@ -18,7 +18,7 @@ _NOT_MISSED = {"runtime", "scored", "split", "source", "training_videos", "conta
 
 
 class RuntimeUse(Record):
-    """How a detector was run: all empty where it runs its network itself.
+    """How a detector was run: all empty where it runs its network on its own.
 
     `asked` is what was asked for, such as `auto fp32`. Of another way than PyTorch in fp32: by how much the frame AUC
     and the 99.9 % quantile of scores moved on `frames` of the source validation split (None: nothing to compare on),
@@ -40,7 +40,7 @@ class CellDescription(Record):
     """Which detector, trained and tested on what: nothing of it is set where predictions come from elsewhere.
 
     `train` is what it was trained on, `training_videos` a hash of these videos' content, `selection` what it was picked
-    by: each `unknown` where nobody tells. Thresholds are fixed on the validation split of `source`. It was trained on
+    by: each `unknown` where it isn't given. Thresholds are fixed on the validation split of `source`. It was trained on
     `contaminated` of the test videos (None: unknown); `excluded` are those that were left out as asked, as were
     `trained_without` of the training's. `scored` and `split` are what the predictions are of, `runtime` is what
     computed them.
@@ -73,7 +73,7 @@ class CellDescription(Record):
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is told."""
+        """Whether anything is known."""
         return bool(self.model_fields_set)
 
     def list_missing(self) -> list[str]:

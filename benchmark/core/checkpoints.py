@@ -34,7 +34,7 @@ class TrainedOn(TypedDict, total=False):
 
 
 class CheckpointHeader(TypedDict, total=False):
-    """What a checkpoint was made from; nothing is told by one that crossfake didn't write.
+    """What a checkpoint was made from; empty for one that crossfake didn't write.
 
     What the trained weights depend on (see `Cell.train_content`), and what they were trained on.
     """
@@ -98,7 +98,7 @@ def check_checksum(path: Path) -> None:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Tell a .safetensors file by its content; by its name where it isn't torch's either, such as one that is empty."""
+    """Recognise a .safetensors file by its content, or by its name if it isn't torch's either (it may be empty)."""
     with path.open("rb") as file:
         start = file.read(9)
     if start[8:] == b"{":
@@ -127,7 +127,7 @@ def read_header(path: Path) -> CheckpointHeader:
     _check_kinds(trained_on, TRAINED_ON_KINDS, path)
     if not re.fullmatch(rf"([0-9a-f]{{{FINGERPRINT}}})*", trained_on.get("videos", "")):
         raise BenchError(
-            f"the header of {path} has videos = {shorten(trained_on['videos'])}, as crossfake never writes"
+            f"the header of {path} has videos = {shorten(trained_on['videos'])}, which crossfake never writes"
         )
     return cast(CheckpointHeader, content)
 
@@ -135,7 +135,9 @@ def read_header(path: Path) -> CheckpointHeader:
 def _check_kinds(content: Mapping[str, object], kinds: Mapping[str, type], path: Path) -> None:
     for name, kind in kinds.items():
         if not isinstance(content.get(name, kind()), kind):
-            raise BenchError(f"the header of {path} has {name} = {shorten(content[name])}, as crossfake never writes")
+            raise BenchError(
+                f"the header of {path} has {name} = {shorten(content[name])}, which crossfake never writes"
+            )
 
 
 def find_named_detector(header: CheckpointHeader, checkpoint: Path | None, backend: str = "") -> Entry:

@@ -1,7 +1,7 @@
-"""What the harness asks of plugins: a small Protocol for every capability, checked by `isinstance` when one is made.
+"""What the harness expects of plugins: a small Protocol per capability, checked by `isinstance` when one is made.
 
-A detector is a `Scores`; all else is optional. What a detector can do also stands on its card, as `can=(...)` with the
-words of `CAPABILITIES`, so that planning needs no import. A card without `can` is as good: the class is asked.
+Only `Scores` is required of a detector. What else it can do is also on its card, as `can=(...)` with the words of
+`CAPABILITIES`, so that planning needs no import. Without `can` the class itself is inspected.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Arrays = Mapping[str, "np.ndarray"]
 class Sampler(Protocol):
     """Turns a `TrainSample` into named arrays of fixed shapes, in a worker process. Picklable; imports no backend.
 
-    None means that no example can be made of this sample; it is then counted and named, never replaced. Empty means
-    that the recipe leaves it out of this batch, which is counted too.
+    None means that no example can be made of this sample: it is counted and listed, never replaced. An empty mapping
+    means that the recipe leaves it out of this batch, which is counted too.
     """
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None: ...
@@ -46,14 +46,14 @@ class Cropper(Protocol):
 
 @runtime_checkable
 class Scores(Protocol):
-    """The least that a detector is: uint8 (N, H, W, 3) RGB crops in, float32 (N,) probabilities of fake out."""
+    """The one thing every detector does: uint8 (N, H, W, 3) RGB crops in, float32 (N,) probabilities of fake out."""
 
     def score(self, frames: np.ndarray) -> np.ndarray: ...
 
 
 @runtime_checkable
 class CutsCrops(Protocol):
-    """A detector with a crop of its own; others get the square face box at the card's `input_size`."""
+    """A detector that cuts its own crop; others get the square face box at the card's `input_size`."""
 
     def cropper(self) -> Cropper:
         """Return what cuts this detector's own crop from the context crop."""
@@ -82,7 +82,7 @@ class KeepsWeights(Scores, LoadsWeights, SavesWeights, Protocol):
 
 @runtime_checkable
 class MakesSamples(Protocol):
-    """A detector that says what its training examples are made of."""
+    """A detector that says how its training examples are made."""
 
     def sampler(self) -> Sampler:
         """Return what makes training examples for this detector."""
@@ -90,35 +90,35 @@ class MakesSamples(Protocol):
 
 @runtime_checkable
 class TrainingSession(Protocol):
-    """One training in progress: optimizer, learning rate, a step, and all that a resume needs."""
+    """One training in progress: optimizer, learning rate, a step, and the state that resuming needs."""
 
     def step(self, batch: dict[str, np.ndarray]) -> dict[str, float]:
         """Take one optimisation step on a batch from the detector's sampler; return the losses, by name."""
 
     def state(self) -> bytes:
-        """Pack all that `restore` needs."""
+        """Return everything that `restore` needs."""
 
     def restore(self, packed: bytes) -> None:
-        """Go back to where `state` was taken."""
+        """Go back to the point at which `state` was called."""
 
 
 @runtime_checkable
 class TellsPrecision(Protocol):
-    """A training session that tells what its steps are computed in, resolved: `float32` or `bf16`."""
+    """A training session that says in which precision its steps are computed: `float32` or `bf16`."""
 
     precision: str
 
 
 @runtime_checkable
 class TellsThreads(Protocol):
-    """A training session that tells how many processor threads its steps take: sums differ with it."""
+    """A training session that says how many processor threads its steps use: sums depend on the number."""
 
     threads: int
 
 
 @runtime_checkable
 class StartsTraining(Protocol):
-    """What starts training sessions: the half of `Trainable` that is of no use without the other."""
+    """What starts training sessions: one half of `Trainable`, of no use without the other."""
 
     def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TrainingSession:
         """Start a training session."""
@@ -139,7 +139,7 @@ class InspectsTrainingSet(Protocol):
 
 @runtime_checkable
 class StudiesTrainingSet(Protocol):
-    """`InspectsTrainingSet` under the name that its method had before; such a detector is called for one version."""
+    """`InspectsTrainingSet` under its method's former name, which is still called for one version."""
 
     def study(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
         """See `InspectsTrainingSet.inspect_training_set`."""
@@ -147,22 +147,22 @@ class StudiesTrainingSet(Protocol):
 
 @runtime_checkable
 class LearnsFromReals(Protocol):
-    """A detector that may learn from real videos alone: it does where `learns_from_reals_alone`."""
+    """A detector that learns from real videos only, if `learns_from_reals_alone` is true."""
 
     learns_from_reals_alone: bool
 
 
 @runtime_checkable
 class ChecksTraining(Protocol):
-    """A detector that not every training setting suits."""
+    """A detector that doesn't support every training setting."""
 
     def check_training(self, settings: TrainSettings) -> None:
-        """Refuse settings that it can't be trained with. Raises BenchError."""
+        """Raise a BenchError for settings that it can't be trained with."""
 
 
 @runtime_checkable
 class TellsFeatures(Protocol):
-    """A detector whose network's named outputs can be looked at, `features` among them."""
+    """A detector that returns its network's named outputs, `features` among them."""
 
     def outputs_of(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Return every named output for uint8 (N, S, S, 3) RGB crops."""
@@ -208,14 +208,14 @@ class PlacesNetwork(Protocol):
 
 @runtime_checkable
 class Compiles(Protocol):
-    """A detector that compiles its network when it first runs; `compile_seconds` is what that took so far."""
+    """A detector that compiles its network on first use; `compile_seconds` is the time spent on that so far."""
 
     compile_seconds: float
 
 
 @runtime_checkable
 class Seeded(Protocol):
-    """A detector that draws its first weights and dropout from a `seed` of its own, instead of the process's."""
+    """A detector that draws initial weights and dropout from its own `seed`, not from the process's."""
 
     seed: int
 
@@ -228,10 +228,10 @@ class TakesRuntime(Protocol):
     precision: str
 
     def find_obstacle(self, runtime: str, precision: str) -> str:
-        """Return why it can't be scored with so here; "" where it can."""
+        """Return why it can't be scored that way here, or "" if it can."""
 
     def use_runtime(self, runtime: str, precision: str) -> None:
-        """Score so from now on."""
+        """Score with this runtime and precision from now on."""
 
 
 CAPABILITIES: Mapping[str, type] = {
@@ -249,7 +249,7 @@ CAPABILITIES: Mapping[str, type] = {
 }
 """The words of a card's `can`.
 
-`Seeded`, `Compiles`, `HasNetwork`, `PlacesNetwork`, `TakesRuntime` and `LearnsFromReals` are asked of instances.
+`Seeded`, `Compiles`, `HasNetwork`, `PlacesNetwork`, `TakesRuntime` and `LearnsFromReals` are checked on instances.
 """
 
 
@@ -260,7 +260,7 @@ def find_capabilities(detector: object) -> frozenset[str]:
 
 
 def make_contract_error(made: object, contract: type, who: str, needed_by: str) -> BenchError:
-    """Return the error for what lacks a method: "mine.py:Mine has no method sampler(), which training needs"."""
+    """Return the error for a missing method: "mine.py:Mine has no method sampler(), which training needs"."""
     there = set(dir(made))
     methods = {name: method for part in contract.__mro__ for name, method in _list_methods(part).items()}
     lacking = next(name for name in methods if name not in there)
@@ -282,16 +282,16 @@ class FaceReader(Protocol):
     folder: Path
 
     def outcomes(self) -> dict[str, PrepareResult]:
-        """Return what became of each video that was prepared, by id."""
+        """Return the outcome of each prepared video, by id."""
 
     def count_people(self, video_id: str) -> int:
-        """Return how many people of a video have faces here, under the ids that `name_person` gives: 1, or 0 without.
+        """Return how many people of a video have faces here, under the ids that `name_person` gives: 0 or 1.
 
-        More only where they were prepared with another `faces.people` than `main`.
+        More than one only if the faces were prepared with a `faces.people` other than `main`.
         """
 
     def frames(self, video_id: str) -> list[int]:
-        """Return the indices of the video's frames with a face, ascending; none for a video that isn't there."""
+        """Return the indices of the video's frames with a face, ascending; an empty list for an unknown video."""
 
     def faces(self, video_id: str) -> list[Face]:
         """Return the video's faces in the order of `frames`."""
@@ -305,7 +305,7 @@ class FaceReader(Protocol):
 
 @runtime_checkable
 class ListsVideos(Protocol):
-    """The half of a `Dataset` that tells its class from a detector's."""
+    """The half of a `Dataset` by which its class is told from a detector's."""
 
     def videos(self, home: Path, compression: str) -> Sequence[Video]:
         """List every video of the official layout, with its official split, sorted by id."""
@@ -316,12 +316,12 @@ class Dataset(ListsVideos, Protocol):
     """An adapter for one official layout."""
 
     def home(self, root: Path) -> Path:
-        """Find the dataset's folder in or under `root`. Raises BenchError telling what was looked for and found."""
+        """Find the dataset's folder in or under `root`. The BenchError says what was looked for and found."""
 
 
 @runtime_checkable
 class KnowsRelease(Protocol):
-    """An adapter that knows what was published."""
+    """An adapter that knows what the official release contains."""
 
     def release(self, home: Path, compression: str) -> Release:
         """Return what should be there, for `bench data check`."""
@@ -332,7 +332,7 @@ class ListsParts(Protocol):
     """An adapter for a folder that may hold several datasets, each of which is imported as `format:NAME`."""
 
     def names(self, root: Path) -> list[str]:
-        """Return the names of those that are there."""
+        """Return the names of the datasets that are there."""
 
 
 # ---- every plugin
@@ -340,6 +340,6 @@ class ListsParts(Protocol):
 
 @runtime_checkable
 class Registered(Protocol):
-    """What `register` has marked: `cards` are the arguments that it was registered with, by name."""
+    """A registered class: `cards` holds the arguments of `register`, by name."""
 
     cards: dict[str, dict[str, Any]]

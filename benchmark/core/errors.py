@@ -1,4 +1,4 @@
-"""Mistakes that a user can fix, told in one line."""
+"""Mistakes that a user can fix, explained in one line."""
 
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""What results are addressed by: short hashes of all that changes the numbers, and of nothing else."""
+"""What results are addressed by: short hashes of everything that changes the numbers, and of nothing else."""
 
 from __future__ import annotations
 

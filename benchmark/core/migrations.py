@@ -12,7 +12,7 @@ Content = dict[str, JsonValue]
 
 
 def _from_1(card: Content) -> Content:
-    """Version 2 knows which runs differ by the seed alone, options and curves; `fpr_gap` is called `f_fpr_range`."""
+    """Version 2 knows which runs differ only by the seed, options and curves; `fpr_gap` is called `f_fpr_range`."""
     cell, metrics = card.get("cell"), card.get("metrics", {})
     if isinstance(cell, dict):
         cell = {"recipe_key": cell.get("train_key"), "selection": "source val", "options": {}, **cell}

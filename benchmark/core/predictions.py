@@ -136,7 +136,7 @@ def _read_file(path: Path, form: TableForm) -> tuple[ConformedTable, Predictions
     packed = packed.drop_columns([name for name in packed.column_names if name.startswith(PANDAS_INDEX)])
     ours = (packed.schema.metadata or {}).get(b"crossfake")
     try:
-        # What pandas says there of its own types is left out: it can be anything, and we take plain ones.
+        # Pandas' own notes on types are dropped: they can be anything, and only plain types are accepted.
         table = packed.replace_schema_metadata(None).to_pandas()
     except Exception as error:  # Arrow's, and what pandas makes of times and numbers beyond its range.
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
@@ -188,7 +188,7 @@ def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:
 
 
 def _read_local(path: Path) -> PredictionsMetadata:
-    """Return what lies beside predictions; nothing where it is gone or damaged, since no number hangs on it."""
+    """Return what lies beside predictions; nothing if it is gone or damaged, since no number depends on it."""
     file = locate_local(path)
     if not file.is_file():
         return PredictionsMetadata()
@@ -200,7 +200,7 @@ def _read_local(path: Path) -> PredictionsMetadata:
 
 
 class PartialPredictions:
-    """What is scored so far, kept in a file, so that a killed scoring goes on where it was.
+    """What is scored so far, kept in a file, so that a killed scoring continues where it stopped.
 
     Args:
         path: of the predictions to come; the unfinished ones lie hidden beside it.

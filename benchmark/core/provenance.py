@@ -63,7 +63,7 @@ class Provenance(Record):
 
     @property
     def timestamp(self) -> float | None:
-        """When, in seconds since 1970; None where that isn't told."""
+        """When, in seconds since 1970; None where that isn't known."""
         return _TIME.validate_python(self.time).timestamp() if self.time else None
 
 

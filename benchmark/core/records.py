@@ -41,7 +41,7 @@ class Record(BaseModel):
             raise BenchError(f"{path}: {describe_flaw(error)}. {hint}") from None
 
     def merge(self, other: Self) -> Self:
-        """Return this record with all that `other` sets."""
+        """Return this record, updated with everything that `other` sets."""
         return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
 
     def without(self, names: Collection[str]) -> Self:
@@ -110,4 +110,4 @@ def as_json(content: object) -> JsonValue:
         return content
     if isinstance(content, Sequence):
         return [as_json(v) for v in content]
-    raise TypeError(f"{type(content).__name__} has no form in JSON")
+    raise TypeError(f"{type(content).__name__} can't be written as JSON")

@@ -102,7 +102,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class MemoryEntry(Entry):
-    """A class or an object given in memory; `code` stands in keys for all that it scores with."""
+    """A class or an object given in memory; in keys, `code` represents everything that it scores with."""
 
     given: object = None
     code: str = ""

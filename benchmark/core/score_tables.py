@@ -221,7 +221,7 @@ def _compare_labels(texts: Sequence[str], fake: str, table_name: str) -> list[in
     if len(others) > 1 or (fake not in texts and fake not in ("0", "1")):
         found = shorten(", ".join(sorted(set(texts))) or "none", 300)
         raise BenchError(
-            f"{table_name}: --fake-is {shorten(fake)} takes a table of that label and one other; found {found}"
+            f"{table_name}: --fake-is {shorten(fake)} needs a table of that label and one other; found {found}"
         )
     return [FAKE if text == fake else REAL for text in texts]
 
@@ -263,8 +263,8 @@ def _remark_lookalikes(ids: Sequence[str]) -> list[str]:
         return []
     told = " and ".join(map(repr, several[0][:2]))
     return [
-        f"{_count(sum(map(len, several)), 'video')} told apart by case, blanks or invisible characters alone, such as "
-        f"{told}: taken as different ones"
+        f"{_count(sum(map(len, several)), 'video')} that differ only in case, blanks or invisible characters, such as "
+        f"{told}: taken as different"
     ]
 
 
@@ -310,7 +310,7 @@ def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], table_name: st
     named = pd.DataFrame({"id": ids, "whole": whole})[videos >= 0].drop_duplicates()
     if clash := named["id"].duplicated(keep=False).to_numpy().nonzero()[0].tolist():
         what = f"{shorten(named['id'].iloc[clash[0]])} is the id of one video, and the {' and '.join(parts)} of another"
-        raise BenchError(f"{table_name}: {what}. Give every video an id of its own")
+        raise BenchError(f"{table_name}: {what}. Give every video a unique id")
     count, total = int((several > 1).sum()), int(several[several > 1].sum())
     example = shorten(ids[rows[0]])
     remark = f"{_count(count, 'id')} shared by {total} videos of different {' or '.join(parts)}: taken as {example} ..."
@@ -335,7 +335,7 @@ def _forget_methods_of_reals(methods: NDArray[np.object_], real: NDArray[np.bool
 
 
 def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], table_name: str) -> None:
-    """Refuse a part that stands in some rows of a video and lacks in others: whose are those?"""
+    """Refuse a part that is given in some rows of a video and missing in others: what are those?"""
     keys = [table[c] for c in ("video", "label") if c in table]
     if part == "method" and "label" in table:
         texts = np.where((table["label"] == REAL).to_numpy(), "", texts)
@@ -364,7 +364,7 @@ def _number_single_rows(videos: pd.Series, table_name: str) -> int:
     if again.any():
         where = _describe_rows(again)
         raise BenchError(
-            f"{table_name} has no column frame, so that a row is a video, and has a video again {where}. "
+            f"{table_name} has no column frame, so each row is a video, but a video is repeated {where}. "
             "Or name the frames' column: --columns frame=NAME"
         )
     return 0

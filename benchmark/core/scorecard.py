@@ -94,7 +94,7 @@ class GroupCell(Record):
         return flat
 
     def describe_level(self, level: Level) -> dict[str, JsonValue]:
-        """Return what is written where one level alone was asked for: `n_real` and `n_fake` are its own."""
+        """Return what is written where only one level was asked for: `n_real` and `n_fake` are its own."""
         (other,) = (name for name in LEVELS if name != level)
         own = {key: value for key, value in self.to_json().items() if not key.startswith(f"{other}.")}
         return own | {n: own.pop(f"{level}.{n}") for n in ("n_real", "n_fake") if f"{level}.{n}" in own}

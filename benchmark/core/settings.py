@@ -46,8 +46,8 @@ class FaceSettings(FrozenSettings):
     people: Literal["main", "max", "frame-max", "all"] = Field(
         "main",
         description="who is scored: main, the main person; max, the person of a video with the highest mean score; "
-        "frame-max, the face with the highest score in each frame; all, everybody in rows of their own, of "
-        "which metrics use the main person's. Training always uses the main person",
+        "frame-max, the face with the highest score in each frame; all, everybody, in rows of their own (metrics "
+        "use the main person's). Training always uses the main person",
     )
 
     def key_content(self) -> dict[str, object]:
@@ -78,7 +78,7 @@ class TrainSettings(FrozenSettings):
     lr: float = Field(2e-4, gt=0, description="learning rate of the first epoch, after warm-up")
     lr_steps: list[tuple[int, float]] = Field([], description="(epoch, lr): from this epoch on, this learning rate")
     schedule: Literal["steps", "cosine"] = Field(
-        "steps", description="steps: lr and lr_steps as they stand; cosine: that, falling to 0 over the training"
+        "steps", description="steps: lr and lr_steps as given; cosine: the same, falling to 0 over the training"
     )
     warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises linearly")
     weight_decay: float = Field(5e-4, ge=0, description="decay of all weights, for each optimizer")
@@ -87,11 +87,11 @@ class TrainSettings(FrozenSettings):
     sharpness: Literal["none", "sam", "asam"] = Field(
         "none", description="flatten the loss: step with the gradients of the worst point within rho (two passes)"
     )
-    rho: float = Field(0.05, gt=0, description="of sam; asam, which measures in units of each weight, wants about 0.5")
+    rho: float = Field(0.05, gt=0, description="radius of sam; asam, which scales it by each weight, needs about 0.5")
     precision: Literal["float32", "bf16", "auto"] = Field(
         "float32", description="auto: bf16 where the processor has it"
     )
-    threads: int | None = Field(None, ge=1, description="processor threads; sums differ with it, so it is in the key")
+    threads: int | None = Field(None, ge=1, description="processor threads; sums depend on it, so it is in the key")
 
     def learning_rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
         """Return the learning rate of a step (from 0 on), the same for every backend."""

@@ -22,7 +22,7 @@ class CarriedThreshold(Record):
 class SourceValidation(Record):
     """What else the source validation split fixes: the share of fakes that scores are made for, and thresholds by FPR.
 
-    `prior` is None where scores are no probabilities; `reals` are the split's.
+    `prior` is None where scores aren't probabilities; `reals` are the split's.
     """
 
     prior: float | None = None

@@ -151,7 +151,7 @@ class Speed(Record):
 
     @property
     def key(self) -> str:
-        """What its file is called: a hash of all that makes it another measurement."""
+        """The name of its file: a hash of everything that makes it a different measurement."""
         packages = self.provenance.packages
         versions = [packages.get(name) for name in ("crossfake", self.backend, self.runtime)]
         return hash_key([self.schema_version, self.architecture, *self.condition, self.runtime, versions])

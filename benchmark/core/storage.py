@@ -24,7 +24,7 @@ from .owners import get_owner, parse_owner
 CHECKPOINT = "checkpoint.safetensors"
 PREDICTIONS, SCORECARD, FAILURE = "predictions.parquet", "scorecard.json", "failure.json"
 STALE_SECONDS = 24 * 3600.0
-"""The age from which on a half-written file is nobody's work any more, where its owner can't be asked."""
+"""The age at which a half-written file counts as abandoned, if its owner can't be checked."""
 
 
 _ERRNO = re.compile(r"\b(?:errno|os error) (\d+)", re.IGNORECASE)  # As Arrow, FFmpeg and safetensors write it.
@@ -193,7 +193,7 @@ def _is_left_over(path: Path, owner: str | None) -> bool:
 
 
 _swept: set[Path] = set()
-# Versions before this one wrote the process's number alone.
+# Versions before this one wrote only the process's number.
 _TEMPORARY = re.compile(r"\..*\.(?:(?P<owner>[^.]+)-\d+|\d+)\.tmp(?:\.[^.]*)?", re.DOTALL)
 
 
@@ -220,7 +220,7 @@ class HeldElsewhereError(BenchError):
 def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold an inter-process lock named after `path`; the system frees it when its holder is killed.
 
-    Who has to wait is told, on stderr, for whom and since when.
+    A waiting process says on stderr for whom, and since when.
 
     Raises:
         HeldElsewhereError: somebody else holds it, and this isn't to `wait`.
@@ -235,7 +235,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            told = f"{path}, which {_describe_holder(note)} is at work on"
+            told = f"{path}, which {_describe_holder(note)} is using"
             if not wait:
                 raise HeldElsewhereError(told) from None
             say(f"waiting for {told}", aside=True)

@@ -1,4 +1,4 @@
-"""Which commands were typed here, so that those of foreign scorecards can be told from one's own.
+"""Which commands were typed here, to distinguish one's own from those of foreign scorecards.
 
 A line of the cache's file is the hash of a command and of the folder it was typed in. A scorecard can claim any command
 and any machine, but it can't write there.

@@ -55,7 +55,7 @@ class Video:
 
     `id` is the posix path within the dataset's home folder, suffix included, so that no two videos ever share one.
     `label` is 0 (real) or 1 (fake); `method` names the manipulation (`real` for real videos); `split` is `train`,
-    `val` or `test`. `original` is the id of the real video that a fake was made from, where the layout tells it.
+    `val` or `test`. `original` is the id of the real video that a fake was made from, where the layout says so.
     `identities` are the people seen or used, target first. `groups` maps attributes (`gender`, `race`) to values.
     With `pictures`, faces come from them, `path` is the first one's file, and `origin` tells whose work they are.
     `mask` is a video that is white where a fake was forged, or a folder of such pictures; a real one has that of one

@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 AHEAD = 3  # How many items a worker's share of the look-ahead is.
 BROKEN = "broken"
-"""A file in the pool's folder that says: nobody waits for results any more."""
+"""A file in the pool's folder that says: nobody is waiting for results any more."""
 _resting = threading.Lock()  # In a worker: held all the time but while it computes.
 
 

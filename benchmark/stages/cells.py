@@ -86,7 +86,7 @@ class Cell:
             "seed": self.seed,
             # Frames that were broken then and are fixed now would give other weights.
             **({"lost": lost} if lost else {}),
-            # Annotating a dataset changes what is learned by those alone that learn from its groups.
+            # Annotating a dataset changes only what detectors that learn from its groups learn.
             **({"groups": self.train.annotations_key("train")} if self.train and learns_groups else {}),
         }
 

@@ -1,4 +1,4 @@
-"""Which videos a detector was trained on, told by their content, and which of a test set are among them."""
+"""Which videos a detector was trained on, recognised by content, and which of a test set are among them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_shared_videos(videos: Iterable[Video], trained_on: CheckpointHeader) ->
         return None
     known = {joined[i : i + FINGERPRINT] for i in range(0, len(joined), FINGERPRINT)}
     told = [(v, found) for v in videos if (found := fingerprint_video(v))]
-    return [v for v, found in told if found in known] if told else None  # Of faces alone, it can't be told.
+    return [v for v, found in told if found in known] if told else None  # It can't be known from faces only.
 
 
 def fingerprint_video(video: Video) -> str:
@@ -50,7 +50,7 @@ def _fingerprint_file(path: Path) -> str:
     try:
         found = path.stat()
         return _fingerprint_content(path, found.st_size, found.st_mtime_ns)
-    except OSError:  # Missing, or not to be read, which preparing has told.
+    except OSError:  # Missing or unreadable, which preparing has reported.
         return ""
 
 

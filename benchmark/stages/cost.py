@@ -71,7 +71,7 @@ class ThroughputCounter:
     compile_seconds: float = 0.0
 
     def summarise(self) -> Throughput:
-        """Return images a second: of the detector alone (first batch left out as warm-up), and from store to score."""
+        """Return images per second: of the detector alone (without the first batch), and from store to score."""
         alone = self.timed_images / self.score_seconds if self.score_seconds else None
         return Throughput(
             images=self.images,

@@ -99,13 +99,13 @@ def export_for_papers(
         source: the dataset.
         faces: how videos become faces.
         out: where images and CSVs go.
-        reporter: is told how far it is.
+        reporter: is told the progress.
         pool: the processes that prepare faces.
         size: pixels of an image's side.
         seed: of the training pairs.
 
     Returns:
-        How many frames each list has, and a line for every video that is in none.
+        The number of frames in each list, and a line for every video that is in no list.
     """
     splits = sorted({v.split for v in source.videos})
     store = source.prepare(splits, faces, reporter, pool)

@@ -90,7 +90,7 @@ def move(detector: Scores, device: str) -> None:
         BenchError: there is no such device here, or the detector decides that itself.
     """
     if not isinstance(detector, PlacesNetwork):
-        raise BenchError(f"{type(detector).__name__} decides itself where it scores. Leave out --device")
+        raise BenchError(f"{type(detector).__name__} chooses its device itself. Leave out --device")
     import torch
 
     try:
@@ -113,7 +113,7 @@ def use_threads(backend: str, threads: int | None) -> Iterator[None]:
         yield
         return
     if backend != "torch":
-        raise BenchError(f"--threads: {backend} decides itself how many it takes. Leave it out")
+        raise BenchError(f"--threads: {backend} chooses their number itself. Leave it out")
     import torch
 
     before = torch.get_num_threads()
@@ -131,7 +131,7 @@ def reset_device_peak(device: Device) -> None:
 
 
 def read_device_peak(device: Device, backend: str) -> int | None:
-    """Return the bytes of a device's memory in use at the highest; None for a processor, and where nobody tells."""
+    """Return the bytes of a device's memory in use at the highest; None for a processor, or where unknown."""
     if device.kind == "cuda":
         return int(sys.modules["torch"].cuda.max_memory_allocated())
     if backend == "jax" and device.kind != PROCESSOR:

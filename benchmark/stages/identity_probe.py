@@ -154,7 +154,7 @@ def probe_source(
         source: the dataset.
         splits: of `train`, `val`, `test`.
         who: the person to tell: `target` or `source`, see `name_people`.
-        reporter: is told how far it is.
+        reporter: is told the progress.
         pool: the processes that prepare data.
         seed: of the random weights.
 
@@ -197,7 +197,7 @@ def extract_features(
 ) -> list[NDArray[np.float32]]:
     """Return the pooled features (frames, C) of each video."""
     if not isinstance(detector, TellsFeatures):
-        raise BenchError(f"this detector tells no features: it has no method outputs_of(frames). See {PAGE}")
+        raise BenchError(f"this detector gives no features: it has no method outputs_of(frames). See {PAGE}")
     crops = pool.map(VideoCrops(store, cropper), [v.id for v in videos], plugin)
     return [pool_features(detector.outputs_of(cut)) for cut in crops]
 
@@ -205,7 +205,7 @@ def extract_features(
 def pool_features(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return a network's `features`, (N, C) or (N, C, H, W), as (N, C): the mean over the map."""
     if "features" not in outputs:
-        raise BenchError(f"this detector tells no features: its outputs are {', '.join(outputs)}. See {PAGE}")
+        raise BenchError(f"this detector gives no features: its outputs are {', '.join(outputs)}. See {PAGE}")
     features = outputs["features"]
     return features.reshape(*features.shape[:2], -1).mean(-1)
 

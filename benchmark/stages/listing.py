@@ -11,7 +11,7 @@ from ..core.types import FAKE, REAL, Video
 
 
 class Listing(Sequence[Video]):
-    """The videos of a dataset; another process is sent its name alone, and lists them anew if it needs them."""
+    """The videos of a dataset; another process is sent only its name, and lists them again if it needs them."""
 
     def __init__(self, name: str, root: Path, videos: Sequence[Video] | None = None):
         self.name, self.root, self._videos = name, root, videos

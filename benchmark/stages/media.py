@@ -163,7 +163,7 @@ def _split_batches(items: list[Face], size: int) -> Iterator[list[Face]]:
 
 
 def is_picture(path: Path) -> bool:
-    """Tell pictures from videos by the file's name."""
+    """Return whether a file is a picture, by its name."""
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
@@ -172,7 +172,7 @@ def list_files(paths: Iterable[Path], skipped: Skipped | None = None) -> dict[Pa
 
     Args:
         paths: files, and folders, which are walked as datasets are.
-        skipped: is told what is passed over in folders.
+        skipped: collects what is skipped in folders.
 
     Raises:
         BenchError: there is no such file or folder, or it is, or holds, neither pictures nor videos.

@@ -280,8 +280,8 @@ def _check_trained_on(
         raise BenchError(f"{request.checkpoint} was trained on {dataset}. Use --train {dataset}")
     if trained_on.get("world") == "demo" and train.home_root.world == "real":
         raise BenchError(
-            f"{request.checkpoint} was trained on the demo world: its scores can't stand among real rows. "
-            "To look at them all the same: bench predict --checkpoint, then bench score"
+            f"{request.checkpoint} was trained on the demo world: its scores can't be compared with real rows. "
+            "To see them anyway: bench predict --checkpoint, then bench score"
         )
 
 

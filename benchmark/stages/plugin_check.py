@@ -41,7 +41,7 @@ def find_plugin(name: str, backend: str = "") -> tuple[Entry, str]:
     if any(head in (e.name.casefold(), *map(str.casefold, e.aliases)) for e in datasets.entries()):
         return parse_name(name)[0], "datasets"
     entry = detectors.find(name, backend)
-    own = entry.name.startswith("local/")  # Of no registry: only the class can tell.
+    own = entry.name.startswith("local/")  # Not in a registry: only the class can say.
     return entry, "datasets" if own and isinstance(entry.load(), ListsVideos) else "detectors"
 
 
@@ -136,7 +136,7 @@ class DetectorCheck:
         return f"within {apart:.1g}"
 
     def check_making(self) -> str:
-        """It can be made of its options alone, has a method score, and can do what its card says, no less, no more."""
+        """It can be made from its options, has a method score, and can do exactly what its card says."""
         from ...detectors import create_from, get_cropper
 
         self.detector = create_from(self.entry, 0, **self.options)
@@ -198,7 +198,7 @@ class DetectorCheck:
         return "same twice"
 
     def check_batch_size(self) -> str:
-        """Scores don't hang on what else is in the batch."""
+        """Scores don't depend on what else is in the batch."""
         alone = np.concatenate([np.atleast_1d(self.detector.score(f[None].copy())) for f in self.frames])
         apart = self._describe_difference(alone)
         require(apart <= TOLERANCE, f"scored one by one, scores are {apart:.2g} apart from those of the whole batch")
@@ -215,7 +215,7 @@ class DetectorCheck:
         pickle.dumps(self.cropper)  # A pool would do without processes for what can't be sent to them.
         with WorkerPool(1) as pool:
             (there,) = pool.map(self.cropper, [face], self.entry.plugin)
-        require(np.array_equal(there, self.frames[0]), "the cropper gives another crop in a worker process")
+        require(np.array_equal(there, self.frames[0]), "the cropper gives a different crop in a worker process")
         return "works in a worker process"
 
     def check_samples(self, detector: MakesSamples) -> str:
@@ -230,7 +230,7 @@ class DetectorCheck:
                 isinstance(first, dict), f"the sampler gives a {type(first).__name__}, expected named arrays or None"
             )
             same = all(np.array_equal(first[name], second[name]) for name in first)
-            require(same, "the sampler gives other arrays for the same sample and the same random numbers")
+            require(same, "the sampler gives different arrays for the same sample and random numbers")
         return "same for the same draws"
 
     def check_checkpoint(self, detector: KeepsWeights) -> str:
@@ -246,7 +246,7 @@ class DetectorCheck:
 
     def _describe_difference(self, other: np.ndarray) -> float:
         require(other.shape == self.answer.shape, f"score gave shape {other.shape}, then {self.answer.shape}")
-        both = np.isfinite(other) & np.isfinite(self.answer)  # NaN is a failure of its own, told once.
+        both = np.isfinite(other) & np.isfinite(self.answer)  # NaN is a separate failure, reported once.
         return float(np.max(np.abs(other - self.answer, dtype=np.float64), where=both, initial=0))
 
 

@@ -45,7 +45,7 @@ def predict(
     """Score every face of `videos` that the store has, going on from what is `partial_predictions`.
 
     Returns:
-        The predictions, one row per frame sorted by video and frame, and what there is to know of them: `official` and
+        The predictions, one row per frame sorted by video and frame, and their metadata: `official` and
         `scored` video counts, `dropped` videos with the reason, `throughput`, the `origins` of faces that were
         imported, and which columns are people's `attributes`. Unless `people` is `main`, a column `person` (1: the main
         one) tells whose row it is: with `max` those of the person whose mean is the highest, with `frame-max` each
@@ -164,7 +164,7 @@ def predict_sources(
     pool: WorkerPool = IN_PROCESS,
     batch_size: int = 32,
 ) -> Iterator[Path]:
-    """Score a split of each dataset into a file in `out`, and yield its path; one that was begun is gone on with.
+    """Score a split of each dataset into a file in `out`, and yield its path; one that was begun is continued.
 
     Raises:
         BenchError: see `load_detector`; or a split has no videos, or none that could be read and has a face.
@@ -222,7 +222,7 @@ def _iterate_batches(
 ) -> Iterator[np.ndarray]:
     """Yield the crops of `wanted`, a video's name an image: full batches across videos, the last one smaller.
 
-    Of the first video the last images may be wanted alone: the others are those that were scored before.
+    Of the first video only the last images may be wanted: the others were scored before.
     """
     counts = wanted.groupby(wanted, sort=False).size()
     images: list[np.ndarray] = []
@@ -256,7 +256,7 @@ def score_batch(detector: Scores, batch: np.ndarray) -> np.ndarray:
         raise BenchError(
             f"{type(detector).__name__}.score gave shape {scores.shape} for {len(batch)} images"
             f"{'' if np.isfinite(scores).all() else ', with NaN or infinity'}; "
-            "expected one finite number an image"
+            "expected one finite number per image"
         )
     return scores
 

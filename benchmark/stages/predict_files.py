@@ -35,7 +35,7 @@ def predict_files(
     """
     for path, name in files.items() if annotate_into else ():
         if annotate_into and (out := annotate_into / name).exists() and out.samefile(path):
-            raise BenchError(f"--annotate {annotate_into} would write over {path}. Give another folder")
+            raise BenchError(f"--annotate {annotate_into} would overwrite {path}. Give another folder")
     loaded.settle_runtime(len(files) * loaded.settings.faces.frames, reporter)
     finder = load_finder(loaded.settings.faces.finder)
     threshold = find_threshold(loaded.checkpoint)

@@ -19,7 +19,7 @@ from .sources import DataSource
 
 
 class PreparedSource(NamedTuple):
-    """What became of a dataset's videos, those of them with something to tell, and the CSV that tells it."""
+    """The outcomes of a dataset's videos, those with problems, and the CSV that lists them."""
 
     source: DataSource
     store: FaceReader

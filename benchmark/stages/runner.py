@@ -230,7 +230,7 @@ class Stages:
             "selection": SOURCE_VAL,
         }
         if fingerprints := fingerprint_videos([*source.split("train"), *source.split("val")]):
-            trained_on["videos"] = fingerprints  # Where there are faces alone, it isn't known.
+            trained_on["videos"] = fingerprints  # Where there are only faces, it isn't known.
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)

@@ -31,8 +31,8 @@ Data = Path | str | Mapping[str, Path | str]
 """A data root as --data takes it, or several: by the dataset that is there, and under "" for all others."""
 SIZES = ("tiny", "default", "large", "fair")
 WORLDS = ("standard", "leak")
-OWN_DATA = ("folder", "pictures")  # Datasets that are named by where they lie.
-NEVER_NAMED = 4  # No row tells which generator made its demo world, if it was this one or one before.
+OWN_DATA = ("folder", "pictures")  # Datasets that are named by their place.
+NEVER_NAMED = 4  # Rows don't say which generator made their demo world, if it was this one or an earlier one.
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def choose_data(given: Path | str | None) -> str:
 
 
 def require_data(given: Path | str | None) -> None:
-    """Refuse to look into a demo world that nobody asked for.
+    """Refuse to look into a demo world that wasn't asked for.
 
     Raises:
         BenchError: neither --data nor BENCH_DATA is given.
@@ -268,7 +268,7 @@ def find_root(
     if not chosen or chosen == "demo" or chosen.startswith("demo:"):
         size, seed = parse_demo(chosen)
         why = "no --data and no BENCH_DATA given" if not chosen else "as asked"
-        reporter.say(f"world: demo ({size}, seed {seed}; {why}): synthetic videos, results say nothing of real ones")
+        reporter.say(f"world: demo ({size}, seed {seed}; {why}): synthetic videos, results say nothing about real ones")
         folder = demo_folder(size, seed, "standard")
         mend_note(folder, size, seed, "standard")
         if render:
@@ -285,7 +285,7 @@ def find_root(
     reporter.say(f"world: {root.protocol} ({path})")
     if found and found.generator_version != GENERATOR_VERSION:
         made, ours = f"made by generator {found.generator_version}", f"this version's is {GENERATOR_VERSION}"
-        reporter.say(f"{path} was {made}, and {ours}: it is read as it is, and its rows stand apart")
+        reporter.say(f"{path} was {made}, and {ours}: it is read as it is, and its rows have tables of their own")
     return root
 
 
@@ -300,7 +300,7 @@ def parse_data(given: Sequence[str]) -> Data | None:
         name, equals, path = text.partition("=")
         key, place = (_name_dataset(name), path) if equals and not expand_user(text).exists() else ("", text)
         if key in found:
-            raise BenchError(f"--data {text}: {key or 'the root'} was given as {found[key]} before. Leave one out")
+            raise BenchError(f"--data {text}: {key or 'the root'} was already given as {found[key]}. Leave one out")
         found[key] = place
     return found.get("") if found.keys() <= {""} else found
 

@@ -100,7 +100,7 @@ def time_batches(
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Tell it from other errors: libraries have types of their own for it, and some say it in words alone."""
+    """Recognise it among other errors: libraries have their own types for it, and some only say it in words."""
     return isinstance(error, MemoryError) or "memory" in f"{type(error).__name__} {error}".lower()
 
 
@@ -121,7 +121,7 @@ class LoadMeter:
 
 
 def _machine_seconds() -> float | None:
-    """Return the seconds that all processors were at work since the start, by whomever; None where nobody tells."""
+    """Return the seconds that all processors were at work since the start, by any process; None where unknown."""
     try:
         words = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
     except OSError:
@@ -139,12 +139,12 @@ def reset_peak() -> None:
 
 
 def read_peak() -> int | None:
-    """Return the bytes of memory that this process had at its highest; None where nobody tells."""
+    """Return the bytes of memory that this process had at its highest; None where unknown."""
     return _read_status("VmHWM")
 
 
 def read_rss() -> int | None:
-    """Return the bytes of memory that this process has now; None where nobody tells."""
+    """Return the bytes of memory that this process has now; None where unknown."""
     return _read_status("VmRSS")
 
 

@@ -113,7 +113,7 @@ class Batches:
             flaw = find_quality_flaw(sample.face)
             example = None if flaw else self.sampler(sample, rng)
             if example is None:
-                lost.append(f"{self._name_frame(i)}: {flaw or 'nothing could be made of it'}")
+                lost.append(f"{self._name_frame(i)}: {flaw or 'no example could be made of it'}")
             elif example:
                 examples.append(example)
         if not examples:

@@ -26,7 +26,7 @@ class Threshold(NamedTuple):
     def judge(self, scores: Sequence[float]) -> str:
         """Return `fake` or `real`, or `uncertain` where the threshold lies in the interval of the frames' mean.
 
-        The interval is Student's, 95 %, of the frames as independent draws: it tells how far the frames agree, not how
+        The interval is Student's, 95 %, of the frames as independent draws: it says how far the frames agree, not how
         often the detector errs. A picture and fewer than three frames have none.
         """
         mean, half = float(np.mean(scores)), 0.0
@@ -52,8 +52,8 @@ def find_threshold(checkpoint: Path | None) -> Threshold | None:
 
 
 def describe_scores(threshold: Threshold | None) -> str:
-    """Say what the numbers are, and what verdicts hang on."""
+    """Say what the numbers are, and what verdicts depend on."""
     told = "score: P(fake), from 0 to 1, the mean over a person's frames; "
     if threshold is None:
-        return f"{told}no verdict, as no run with a threshold lies beside these weights"
+        return f"{told}no verdict: there is no run with a threshold beside these weights"
     return f"{told}threshold {threshold.value:.3f} ({threshold.source}); uncertain: the frames disagree about it"

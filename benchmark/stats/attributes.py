@@ -59,7 +59,7 @@ def _explain_unusable(frames: pd.DataFrame, column: str) -> str:
     if column.startswith("Unnamed"):
         return "it has no name"
     if known is None and column not in PEOPLE and _is_technical(column):
-        return "by its name it tells of files or runs, not of people"
+        return "by its name it describes files or runs, not people"
     if is_nested(frames[column]):
         return "it holds lists"
     values = set(frames[column].dropna().unique()) - {""}
@@ -100,7 +100,7 @@ def with_attributes(frames: pd.DataFrame, table_name: str = "predictions") -> pd
         spelled: dict[str, str] = {}
         for name in names.unique():
             if (other := spelled.setdefault(name.casefold(), name)) != name:
-                raise BenchError(f"{table_name}: {column} is written both '{other}' and '{name}'. Write it in one way")
+                raise BenchError(f"{table_name}: {column} is written both '{other}' and '{name}'. Use one spelling")
     return frames.assign(**named)
 
 
@@ -159,7 +159,7 @@ def collect_remarks(frames: pd.DataFrame) -> list[str]:
             said.append(f"{one}: there is no gap to measure")
         if len(unknown := np.flatnonzero(names == "")):
             some = f"{len(unknown)} of {total} rows, row {unknown[0] + 1} the first"
-            said.append(f"{column} isn't known in {some}: in none of its groups, but in the overall metrics")
+            said.append(f"{column} isn't known in {some}: these count in the overall metrics only")
     return said
 
 

@@ -36,7 +36,7 @@ class OperatingPoint(NamedTuple):
 
 
 class FittedPoint(NamedTuple):
-    """What was fixed on the source validation split; None where that lacks a class, or scores are no probabilities."""
+    """What was fixed on the source validation split; None where that lacks a class, or scores aren't probabilities."""
 
     threshold: float | None = None
     temperature: float | None = None
@@ -47,7 +47,7 @@ def fit_operating_point(frames: pd.DataFrame) -> FittedPoint:
     """Fix on the source validation split what may not be tuned on a test set.
 
     The threshold is that of the largest TPR - FPR over videos; the temperature is fitted to the videos' scores, and
-    None where they are no probabilities, as is the prior. See `carried` for the thresholds of stated rates.
+    None where they aren't probabilities, as is the prior. See `carried` for the thresholds of stated rates.
     """
     one = make_seed_scores(frames)
     samples = take_samples(one, "video", find_shared_people([one]))
@@ -125,7 +125,7 @@ def choose_operating_point(
         return OperatingPoint(threshold, "given")
     if val is not None:
         if all(isinstance(table, Path) and table == STANDARD_INPUT for table in (predictions, val)):
-            raise BenchError("- is standard input, which holds one table: give the other as a file")
+            raise BenchError("- is standard input and holds one table only: give the other as a file")
         return _fit_on_validation(val, level, form)
     path = _find_scorecard(predictions)
     if path is not None:
@@ -158,7 +158,7 @@ def _read_operating_point(path: Path) -> OperatingPoint:
         at, temperature, source = card.threshold.value, card.temperature, card.source_validation
         if 0 <= at <= 1 and (temperature is None or temperature > 0):
             return OperatingPoint(at, card.threshold.rule, temperature, source=source)
-    raise BenchError(f"{path} tells no threshold from 0 to 1. Give one: --threshold T")
+    raise BenchError(f"{path} has no threshold from 0 to 1. Give one: --threshold T")
 
 
 def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None, form: TableForm) -> OperatingPoint:

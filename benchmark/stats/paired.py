@@ -147,7 +147,7 @@ class _SharedVideos:
         if not calibration.are_probabilities(score):
             raise BenchError(
                 f"{self.level}.ece and {self.level}.brier need scores from 0 to 1; found {score.min():g} to "
-                f"{score.max():g}. Compare what needs their order alone: --metric {self.level}.auc"
+                f"{score.max():g}. Compare what needs only their order: --metric {self.level}.auc"
             )
         return calibration.measure_calibration(samples, self.draws)[self.name]
 
@@ -253,13 +253,13 @@ def check_same_videos(paths: Sequence[Path], tables: SeedTables) -> None:
     for path, table in zip(paths, tables, strict=True):
         own = dict(zip(table["video"], table["label"], strict=True))
         if wrong := [v for v in own if labels.get(v, own[v]) != own[v]]:
-            raise BenchError(f"{len(wrong)} videos are of another label in {path} than before it; first: {wrong[0]}")
+            raise BenchError(f"{len(wrong)} videos have a different label in {path} than before; first: {wrong[0]}")
         labels |= own
     for path, table in zip(paths, tables, strict=True):
         known = set(table["video"].unique())
         if 2 * len(known) < len(labels):
             first = min(labels.keys() - known)
             raise BenchError(
-                f"{path} has {len(known)} of {len(labels)} videos, less than half; first that it lacks: {first}. "
+                f"{path} has {len(known)} of {len(labels)} videos, less than half; first missing one: {first}. "
                 "A paired test needs the same videos: score both on the same test set"
             )

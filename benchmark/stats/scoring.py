@@ -114,7 +114,7 @@ def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
         raise BenchError(f"{table_name} has no rows: nothing to score")
     if lists := [c for c in (*REQUIRED, *_FLAT) if c in frames and is_nested(frames[c])]:
         raise BenchError(
-            f"{table_name} has lists in its column {lists[0]}: a row is a frame, and has one value of each"
+            f"{table_name} has lists in its column {lists[0]}: each row is a frame and needs single values"
         )
     score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
     logit = pd.to_numeric(frames.get("logit", pd.Series(0.0, frames.index)), errors="coerce").to_numpy(float)
@@ -212,7 +212,7 @@ def _remark_nobody_known(videos: pd.DataFrame) -> list[str]:
     if "identity" in videos and (videos["identity"] != "").any():
         return []
     hidden = "Where several show, or use the face of, the same person, intervals are too narrow and p too small"
-    return [f"nobody is named in the {len(videos)} videos: each is taken to be of somebody else. {hidden}"]
+    return [f"nobody is named in the {len(videos)} videos: each is taken to show a different person. {hidden}"]
 
 
 def _measure_carried(one: SeedScores, people: People, source: SourceValidation) -> dict[str, Estimate]:

@@ -25,7 +25,7 @@ from .face_grid import (
 
 GENDERS = ("male", "female")
 RACES = ("white", "asian", "others", "black")
-# The labels are those of the public annotation tables; here they stand for a rendered skin tone and nobody at all.
+# The labels are those of the public annotation tables; here they mean a rendered skin tone, not people.
 SKIN = {"white": (226, 186, 164), "asian": (204, 160, 124), "others": (156, 108, 78), "black": (98, 66, 50)}
 HAIR = np.array([(28, 22, 20), (62, 42, 28), (120, 84, 48), (168, 132, 84), (110, 108, 106)], np.float32)
 IRIS = np.array([(70, 45, 28), (60, 90, 120), (80, 100, 70), (45, 32, 24)], np.float32)

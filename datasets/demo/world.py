@@ -91,7 +91,7 @@ def _read_note(path: Path) -> DemoWorld:
     Raises:
         BenchError: it is no such file.
     """
-    how = f"It marks a demo world; render that again: bench data demo DIR, or remove {path.name} where it is none"
+    how = f"It marks a demo world: render it again with bench data demo DIR, or remove {path.name} if it isn't one"
     found = DemoWorld.read(path, how, most=2**20)
     if found.size not in SIZES or found.world not in WORLDS:
         raise BenchError(f"{path} doesn't say which world this is (size, seed, world). {how}")

@@ -126,7 +126,7 @@ def read_annotations(table: Path, merge_undefined: bool = False) -> dict[Key, di
 
 
 def match_split_file(videos: pd.Series, split: Path) -> tuple[NDArray[np.bool_], list[str]]:
-    """Tell which videos (folders of frames) a split file names, (n,), and which of its names no video has.
+    """Return which videos (folders of frames) a split file names, (n,), and which of its names match no video.
 
     Args:
         videos: paths such as FaceForensics++/manipulated_sequences/Deepfakes/raw/face_images/000_003.
@@ -152,14 +152,14 @@ def _read_split_file(split: Path) -> tuple[dict[Key | str, str], bool]:
     except (OSError, ValueError, TypeError) as error:
         raise BenchError(
             f"{split} can't be read as a split: {error}. "
-            "Give a FaceForensics++ list of pairs (test.json), or a list of videos, a line each (.txt)"
+            "Give a FaceForensics++ list of pairs (test.json), or a list of one video per line (.txt)"
         ) from None
     paths = [line.split()[-1] for line in text.splitlines() if line.strip()]
     return {make_video_key(path): path for path in paths}, False
 
 
 def make_video_key(video_id: str) -> Key:
-    """Return what tells a video in these tables, the same for all compressions: `("Deepfakes", "000_003")`."""
+    """Return a video's key in these tables, the same for all compressions: `("Deepfakes", "000_003")`."""
     return _make_key(PurePosixPath(video_id).with_suffix(""))
 
 
@@ -188,7 +188,7 @@ def read_codes(table: Path, frames: pd.DataFrame, column: str, known: dict[int, 
     """
     found = pd.to_numeric(frames[column], errors="coerce")
     choices = ", ".join(map(str, sorted(known)))
-    reject_rows(table, f"a value of {column} that is none of {choices}", ~found.isin(list(known)), frames)
+    reject_rows(table, f"a value of {column} other than {choices}", ~found.isin(list(known)), frames)
     return found.astype(int)
 
 

@@ -51,7 +51,7 @@ def read_paper_csv(table: Path) -> pd.DataFrame:
     """Read one of the papers' CSVs, with or without a header, whatever its columns are called.
 
     Returns:
-        A row per frame: `path`, `label`, `gender`, `race`, `intersection` (the code), and `method` where it is told.
+        A row per frame: `path`, `label`, `gender`, `race`, `intersection` (the code), and `method` where it is given.
 
     Raises:
         BenchError: no such CSV, an unknown code, or rows whose intersection is not that of their gender and race.
@@ -119,7 +119,7 @@ def _decode_races(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
 
 
 def _check_intersection(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
-    """Tell in which rows the intersection's code is that of gender and race, (n,)."""
+    """Return in which rows the code of the intersection matches gender and race, (n,)."""
     races = (*_list_races(places), OTHERS)
     order = {race: i for i, race in enumerate(races)} | {UNDEFINED: races.index(OTHERS)}
     gender, race = _decode_genders(cells, places), pd.Series(_decode_races(cells, places))
@@ -177,7 +177,7 @@ def export(
     and trainpairs.csv: every fake of faketrain.csv with a random real.
 
     Returns:
-        How many frames each list has, and a line for every video that is in none.
+        The number of frames in each list, and a line for every video that is in no list.
     """
     videos = list(videos)
     for video in videos:

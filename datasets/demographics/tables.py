@@ -47,7 +47,7 @@ def _merge_groups(
 ) -> list[Video]:
     if videos and all(groups is None for groups in found):
         raise BenchError(
-            f"{table}: not one of its {rows} videos is one of this dataset; the column 'video' holds paths "
+            f"{table}: none of its {rows} videos is in this dataset; the column 'video' must hold paths "
             f"within the dataset's folder, such as {videos[0].id}"
         )
     return [replace(v, groups=groups or {}) for v, groups in zip(videos, found, strict=True)]
@@ -68,7 +68,7 @@ def read_groups(table: Path) -> dict[str, dict[str, str]]:
             if cells and number > 1:
                 video, attributes = _parse_row(packed.names, cells, f"{table}, row {number}")
                 if groups.setdefault(video, attributes) != attributes:
-                    raise BenchError(f"{table}, row {number}: {shorten(video)} has other groups in an earlier row")
+                    raise BenchError(f"{table}, row {number}: {shorten(video)} has different groups in an earlier row")
     except csv.Error as error:
         raise BenchError(f"{table}, row {rows.line_num}: can't be read as a table: {shorten(error)}") from None
     return groups
@@ -86,5 +86,5 @@ def _parse_row(header: list[str], cells: list[str], where: str) -> tuple[str, di
     row = dict(zip(header, (restore_formula(cell.strip()) for cell in cells), strict=True))
     video = row.pop("video")
     if not video:
-        raise BenchError(f"{where}: the cell 'video' is empty; it holds the path within the dataset's folder")
+        raise BenchError(f"{where}: the cell 'video' is empty; expected a path within the dataset's folder")
     return video, {attribute: value for attribute, value in row.items() if value}

@@ -1,4 +1,4 @@
-"""Telling damaged JPEG and PNG files from good ones.
+"""Distinguishing damaged JPEG and PNG files from good ones.
 
 libjpeg paints over wrong bytes in grey or in stripes, and decodes on; libpng stops. Both say so on stderr alone.
 """
@@ -62,7 +62,7 @@ def _is_serious(extraneous: bytes | None, content: bytes) -> bool:
 
 
 def is_damaged(content: bytes) -> bool:
-    """Return whether a JPEG or PNG file's data isn't what was written; of files of other kinds nothing can be told."""
+    """Return whether a JPEG or PNG file's data isn't what was written; False for other kinds of files."""
     return is_damaged_jpeg(content) or is_damaged_png(content)
 
 

@@ -1,4 +1,4 @@
-"""What a face store will take on the disk, told before hours of work, and refused where it can't fit."""
+"""How much disk space a face store needs: said before hours of work, and refused if it can't fit."""
 
 from __future__ import annotations
 

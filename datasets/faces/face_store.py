@@ -173,7 +173,7 @@ class FaceStore:
         return number
 
     def frames(self, video_id: str) -> list[int]:
-        """Return the indices of the video's frames with a face, ascending; none for a video that isn't there."""
+        """Return the indices of the video's frames with a face, ascending; an empty list for an unknown video."""
         entry = self._load_index().get(video_id)
         return list(entry.outcome.frames) if entry else []
 
@@ -306,7 +306,7 @@ def _list_entries(path: Path, content: dict[str, Any]) -> list[Entry]:
             Entry(path, i, outcome, sums) for i, (outcome, sums) in enumerate(zip(outcomes, checksums, strict=True))
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedShardError(path, f"what became of its videos can't be read: {shorten(error)}") from None
+        raise DamagedShardError(path, f"its record of the videos can't be read: {shorten(error)}") from None
 
 
 def _parse_result(fields: dict[str, Any]) -> PrepareResult:
@@ -345,7 +345,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     metadata = _open(path).schema.metadata or {}
     text = metadata.get(METADATA, b"{}")
     if metadata.get(CHECKSUM, b"%d" % zlib.crc32(text)) != b"%d" % zlib.crc32(text):
-        raise DamagedShardError(path, "what it says of itself isn't what was written")
+        raise DamagedShardError(path, "its metadata isn't what was written")
     try:
         content = parse_json(text, dict, "what it says of itself")
     except BenchError as error:

@@ -39,7 +39,7 @@ def _read_mask(mask: Path, frames: Sequence[int]) -> Iterator[tuple[int, np.ndar
     for frame in frames:
         try:
             yield frame, read_image(files[frame])
-        except (KeyError, UnreadableImage):  # Another frame will tell, if one does.
+        except (KeyError, UnreadableImage):  # Another frame may show it.
             continue
 
 

@@ -56,7 +56,7 @@ MESH = Model(
     "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
     f"{ASSETS}/models/face_landmark.tflite?generation=1782183345452003",
 )
-# retinaface-pytorch, MIT. Its release tells the beginning of the checksum in the file's name, and no more.
+# retinaface-pytorch, MIT. Only the beginning of the checksum is published, in the file's name.
 RETINAFACE = Model(
     "retinaface_resnet50_2020-07-20-f168fae3c.zip",
     "f168fae3c",
@@ -89,14 +89,14 @@ def find_model(model: Model) -> Path:
 
 
 def _record_first_use(model: Model, path: Path, found: str) -> None:
-    """Note the checksum of a file that nobody publishes one of, and say that it can't be verified; once for each."""
+    """Record the checksum of a file without a published one, and say once that it can't be verified."""
     record = cache_home() / "models" / FIRST_USE
     known = read_json(record, dict, f"Remove {record}") if record.is_file() else {}
     seen = known.get(model.name, [])
     if found in seen:
         return
-    other = f"; it is another file than the one first used here (sha256 {shorten(seen[0], 12)})" if seen else ""
-    say(f"note: {path} is unverified, since no whole checksum of it is published: sha256 {found}{other}", aside=True)
+    other = f"; it differs from the one first used here (sha256 {shorten(seen[0], 12)})" if seen else ""
+    say(f"note: {path} can't be verified, since no full checksum of it is published: sha256 {found}{other}", aside=True)
     write_json(record, {**known, model.name: [*seen, found]})
 
 
@@ -106,7 +106,7 @@ def find_local_file(model: Model) -> Path | None:
 
 
 def short_hash(model: Model) -> str:
-    """Return the beginning of the hash of a model's file, which tells apart files of one name."""
+    """Return the beginning of the hash of a model's file, which distinguishes files of one name."""
     return _hash(find_model(model))[:10]
 
 
@@ -164,11 +164,9 @@ def _check_hash(found: str, model: Model, where: str) -> None:
 
 
 def _download(model: Model) -> Path:
-    ways = (
-        f"no face model {model.name}. Type: {model.remedy}. Or put the file into a folder and name that in BENCH_MODELS"
-    )
+    ways = f"no face model {model.name}. Type: {model.remedy}. Or put the file into a folder and set BENCH_MODELS to it"
     if not model.download:
-        raise BenchError(f"{ways}. It is found at {model.url}")
+        raise BenchError(f"{ways}. Get it from {model.url}")
     try:
         if environment.read(environment.OFFLINE):
             raise OSError(f"{environment.OFFLINE} is set")

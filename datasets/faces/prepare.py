@@ -75,7 +75,7 @@ def prepare(
 ) -> FaceStore:
     """Find the faces of all videos that `folder` doesn't hold yet or holds damaged, or whose file has changed since.
 
-    Each chunk of videos is written when it is done, so a killed run goes on where it stopped. What is found does not
+    Each chunk of videos is written when it is done, so a killed run continues where it stopped. What is found does not
     depend on `pool`, whose processes do it. `progress` is called with the numbers of videos done and to be done. With a
     `part`, only that part of the videos is looked at; other commands may do the others in the same folder.
 
@@ -94,7 +94,7 @@ def prepare(
         tasks = [task for task in tasks if task.video in mine]
     check_space(folder, store, len(tasks) * settings.frames, settings.encoding)
     if any(task.needs_finder for task in tasks):
-        load_finder(settings.finder)  # So that what is missing is told at once, and not by a worker.
+        load_finder(settings.finder)  # So that anything missing is reported at once, and not by a worker.
         sweep(folder)
     chunks = [tasks[i : i + CHUNK] for i in range(0, len(tasks), CHUNK)]
     done, prepared = 0, partial(prepare_chunk, settings=settings, folder=folder)
@@ -207,7 +207,7 @@ def _find_in_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | 
     find = partial(find_faces, settings=settings, finder=finder, mask=task.mask)
     found = sample_frames(clip, settings.frames, find, leading)
     trouble, theirs = clip.describe_problem(), choose_frames(leading, settings.frames)
-    if not found.decoded:  # It counts once: how many frames there should be, such a file may not even tell.
+    if not found.decoded:  # It counts once: such a file may not even say how many frames it has.
         return found._replace(lost=(LostFrame(0, trouble or UNDECODABLE),), reason=trouble)
     past = sum(i >= clip.total for i in theirs)
     note = f"its original is longer: {past} of {len(theirs)} frames aren't in it" if past else ""

@@ -1,4 +1,4 @@
-"""Telling a file that is broken or missing from one that can't be read just now, as when a server doesn't answer."""
+"""Distinguishing a broken or missing file from one that can't be read right now, as when a server doesn't answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `bench data prepare` tells: a summary of each folder, and a file with every video that was out of order."""
+"""What `bench data prepare` reports: a summary of each folder, and a file with every video that had a problem."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .fallback import CONTAINERS, PROTOCOLS, FallbackVideo
 
-# Broken files are told of in the outcome, not by the decoder's own lines on stderr. Must be set before the first video.
+# Broken files are reported in the outcome, not by the decoder's lines on stderr. Must be set before the first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{CONTAINERS}|protocol_whitelist;{PROTOCOLS}"
 
@@ -63,7 +63,7 @@ class VideoFile:
                 self.total += 1
 
     def describe_problem(self) -> str:
-        """Tell in a few words what is wrong with the file, once it was read; empty if nothing is."""
+        """Describe what is wrong with the file once it was read; empty if nothing is."""
         if not self.named:
             return UNNAMED
         if not self.readable:

@@ -25,9 +25,9 @@ def group_faces_by_person(frames: Sequence[Sequence[Face]]) -> list[list[Face]]:
 def track_people(frames: Sequence[np.ndarray]) -> list[Track]:
     """Tell the people of a video apart; the main one comes first, to whom the first frame's largest face belongs.
 
-    A face goes on with the track whose last face it overlaps most; one that overlaps none, with a track left over whose
+    A face continues the track whose last face it overlaps most; one that overlaps none, with a track left over whose
     last face's side is most like its own, up to twice. Tracks that are never seen together count as one person: so a
-    cut or a leap loses nobody, and in a video with one face a frame all faces are one person's.
+    cut or a leap loses nobody, and in a video with one face per frame all faces belong to one person.
 
     Args:
         frames: the boxes (N, 4) of each frame's faces, N from 0 on.

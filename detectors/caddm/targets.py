@@ -48,7 +48,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def assign(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tell each anchor its offsets and class: (168, 4) float32 and (168,) int64 (1 an artifact, 0 background).
+    """Return each anchor's offsets and class: (168, 4) float32 and (168,) int64 (1 an artifact, 0 background).
 
     `boxes` is (N, 4). Each anchor takes the box it overlaps most; it is positive from an IoU of 0.5 on, or if it's
     some box's best. Without boxes (a real face) all targets are zero.

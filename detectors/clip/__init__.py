@@ -1,1 +1,1 @@
-"""Detectors on a vision transformer that is frozen, or of which little is trained: CLIP's ViT-L/14, and DINOv2's."""
+"""Detectors on a vision transformer that is mostly or fully frozen: CLIP's ViT-L/14, and DINOv2's."""

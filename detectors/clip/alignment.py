@@ -43,7 +43,7 @@ class TemplateCrop:
     scale: float = 1.3
 
     def __call__(self, face: Face) -> np.ndarray:
-        """Return uint8 (size, size, 3) RGB; a face whose points are no face's is cut as it stands."""
+        """Return uint8 (size, size, 3) RGB; without plausible points the face is cut unaligned."""
         marks = face.landmarks
         points = np.stack([*(marks[eye].mean(0) for eye in EYES), marks[30], marks[48], marks[54]])
         matrix = find_similarity(points, place_template(self.size, self.scale))

@@ -54,7 +54,7 @@ def augment_as_gend(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class GenD(ClipDetector):
-    """CLIP's ViT-L/14, of which only the LayerNorms are tuned, 0.03 % of all parameters.
+    """CLIP's ViT-L/14 with only its LayerNorms tuned, 0.03 % of all parameters.
 
     Args:
         variant: `paper` or `released`, which are the same.

@@ -105,7 +105,7 @@ def from_hugging(given: Mapping[str, np.ndarray], split: bool = False) -> dict[s
 
 
 def to_canonical(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the image encoder's weights by Hugging Face's names, whoever named them, and all others as they are."""
+    """Return the image encoder's weights under Hugging Face's names, and all others as they are."""
     encoder: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for name, value in given.items():

@@ -1,4 +1,4 @@
-"""A linear layer of which only the last singular directions are trained: Effort (Yan et al. 2025), section 3.2."""
+"""A linear layer in which only the last singular directions are trained: Effort (Yan et al. 2025), section 3.2."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def tell_found(found: Found, others: list[Found], weights_name: str) -> str:
     if not others:
         return line
     named = " and ".join(one.describe() for one in others)
-    return f"{line}; those {named} would fit as well: to take them, save them to a file of their own"
+    return f"{line}; those {named} would fit as well: to use them, save them to a separate file"
 
 
 def _iterate_mappings(

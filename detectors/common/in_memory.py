@@ -1,4 +1,4 @@
-"""Detectors that exist in memory alone: a class or object of the user's session, or a network with what it takes."""
+"""Detectors that exist only in memory: a class or object of the user's session, or a network with what it takes."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ class ModelDetector:
         if output.shape not in ((count, 2), (count, 1), (count,)):
             raise BenchError(
                 f"the model gave shape {output.shape} for {count} images; "
-                f"expected logits ({count}, 2) or one logit an image ({count},)"
+                f"expected logits ({count}, 2) or one logit per image ({count},)"
             )
         pair = output.shape == (count, 2)
         if self.output == "probabilities":
             if not ((output >= 0) & (output <= 1)).all():
-                raise BenchError(f"the model gave {output.min():.3g} to {output.max():.3g}, no probabilities")
+                raise BenchError(f"the model gave {output.min():.3g} to {output.max():.3g}: these aren't probabilities")
             chosen = output[:, self.fake] if pair else output.reshape(-1)
             return chosen if pair or self.fake else 1 - chosen
         from scipy.special import expit
@@ -150,7 +150,7 @@ def _name_given(given: object, cls: type) -> str:
 
 
 def is_torch_module(given: object) -> TypeGuard[nn.Module]:
-    """Tell a torch `nn.Module`; torch isn't imported to find out."""
+    """Return whether it is a torch `nn.Module`, without importing torch."""
     return _get_module(given) is not None
 
 

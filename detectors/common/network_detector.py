@@ -72,7 +72,7 @@ class NetworkDetector:
         return self._compute_outputs(self.check_frames(frames))
 
     def _compute_outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        # Of nothing there are no outputs, but their names and shapes are told by those of a black image.
+        # Without images there are no outputs, but a black image gives their names and shapes.
         some = images if len(images) else np.zeros((1, *images.shape[1:]), images.dtype)
         return {name: value[: len(images)] for name, value in self._outputs(some).items()}
 
@@ -169,6 +169,6 @@ class NetworkDetector:
 
 
 def _describe_array(given: np.ndarray) -> str:
-    """Say what an array is: its type, its shape, and the range of its numbers, which tells what scale they have."""
+    """Say what an array is: its type, its shape, and the range of its numbers, which shows their scale."""
     numbers = given.size and given.dtype.kind in "fiu"
     return f"{given.dtype} {given.shape}" + (f" of {given.min():g} to {given.max():g}" if numbers else "")

@@ -34,7 +34,7 @@ class Option(NamedTuple):
 def list_options(maker: Callable[..., Any], *, keyword_only: bool = False) -> dict[str, Option]:
     """Return the options of a class or function by its signature, or only those that must be named.
 
-    Where annotations can't be resolved, as of names that are imported for type checkers alone, they say nothing.
+    Annotations that can't be resolved, such as names imported for type checkers only, are ignored.
     """
     try:
         signature = inspect.signature(maker, eval_str=True)

@@ -69,11 +69,11 @@ class NetworkTraining(Generic[D]):
         raise NotImplementedError
 
     def state(self) -> bytes:
-        """Pack all that `restore` needs."""
+        """Return everything that `restore` needs."""
         raise NotImplementedError
 
     def restore(self, packed: bytes) -> None:
-        """Go back to where `state` was taken."""
+        """Go back to the point at which `state` was called."""
         raise NotImplementedError
 
 

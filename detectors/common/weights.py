@@ -25,7 +25,7 @@ from .fit import Content, Shaped, check_fit, find_weights, tell_found
 
 # What torch.save wrote up to torch 1.5 begins with: the pickle of a magic number.
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-_CUT = "its end is missing or damaged, as of a download cut short"
+_CUT = "its end is missing or damaged, as after an interrupted download"
 _EXPECTED = "Give a mapping of names to arrays, as detector.state() returns and checkpoints hold"
 
 
@@ -45,8 +45,8 @@ def load_weights(
         weights: the file, or names and arrays.
         framework: `torch` or `numpy`, as which .safetensors are read; of torch's, those never used take no memory.
         expect: returns the names expected, and what has the shape of each.
-        adapt: is told the shapes found, before they are compared with those expected.
-        is_unused: tells whether a name is one that the reference keeps and nothing uses; how many are left out is said.
+        adapt: gets the shapes found, before they are compared with the expected ones.
+        is_unused: says whether the reference has a weight of this name that nothing uses; their number is reported.
         translate: turns another release of the same weights into the names and shapes expected.
 
     Raises:
@@ -191,7 +191,7 @@ def _refuse_compressed(path: Path) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return  # Of another kind, or damaged: reading it will say so.
     if size > path.stat().st_size:
-        raise BenchError(f"{path} holds {size:,} bytes in {path.stat().st_size:,}: torch.save compresses nothing")
+        raise BenchError(f"{path} holds {size:,} bytes in {path.stat().st_size:,}: torch.save doesn't compress")
 
 
 def _make_read_error(path: Path, error: Exception) -> BenchError:
@@ -209,7 +209,7 @@ def _make_read_error(path: Path, error: Exception) -> BenchError:
     elif head.startswith((b"PK", _LEGACY)):
         reason = _CUT
     elif path.suffix != ".safetensors":
-        reason = f"it begins with {head!r}, as no file that torch.save wrote"
+        reason = f"it begins with {head!r}, which no file of torch.save does"
     else:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
     return BenchError(f"{path} ({path.stat().st_size} bytes) can't be read as a checkpoint: {reason}")

@@ -1,4 +1,4 @@
-"""ImageNet's weights for the JAX networks: timm's, fetched once through the PyTorch port in a process of its own."""
+"""ImageNet's weights for the JAX networks: timm's, fetched once through the PyTorch port, in a separate process."""
 
 from __future__ import annotations
 

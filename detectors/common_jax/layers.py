@@ -50,7 +50,7 @@ EVALUATION = Mode()
 
 
 class Init:
-    """Draws initial weights with numpy, so that nothing has to be compiled; without a seed, gives shapes alone."""
+    """Draws initial weights with numpy, so that nothing has to be compiled; without a seed, returns shapes only."""
 
     def __init__(self, seed: int | None = None):
         self.rng = None if seed is None else np.random.default_rng(seed)

@@ -96,7 +96,7 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         return buffer.getvalue()
 
     def restore(self, packed: bytes) -> None:
-        """Go back to where `state` was taken."""
+        """Go back to the point at which `state` was called."""
         now = (self.detector.weights, self.moments)
         with np.load(io.BytesIO(packed)) as content:
             leaves = [content[f"arr_{i}"] for i in range(len(content.files) - 1)]

@@ -68,13 +68,13 @@ class TorchDetector(NetworkDetector):
     # ---- what the harness calls
 
     def find_obstacle(self, runtime: str, precision: str) -> str:
-        """Return why it can't be scored with so here; "" where it can."""
+        """Return why it can't be scored that way here, or "" if it can."""
         from ..runtimes.runners import find_obstacle
 
         return find_obstacle(self, runtime, precision)
 
     def use_runtime(self, runtime: str, precision: str) -> None:
-        """Score so from now on."""
+        """Score with this runtime and precision from now on."""
         self.runtime, self.precision, self._runner = runtime, precision, None
 
     def _score(self, frames: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""EfficientNet-B4 with efficientnet_pytorch 0.7.1's paddings, which are timm's at 380 px alone."""
+"""EfficientNet-B4 with efficientnet_pytorch 0.7.1's paddings, which equal timm's only at 380 px."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PADDINGS = {
 
 
 class PaddedConv(nn.Conv2d):
-    """A convolution whose padding (left, right, top, bottom) hangs on nothing."""
+    """A convolution with a fixed padding (left, right, top, bottom)."""
 
     def __init__(self, like: nn.Conv2d, padding: tuple[int, int, int, int]):
         super().__init__(

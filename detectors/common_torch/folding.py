@@ -27,7 +27,7 @@ def fold_network(
     layout: torch.memory_format,
     dtype: torch.dtype | None = None,
 ) -> nn.Module:
-    """Return a copy for scoring that shares with `network` all that isn't changed.
+    """Return a copy for scoring that shares everything unchanged with `network`.
 
     Args:
         network: in evaluation mode.

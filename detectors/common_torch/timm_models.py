@@ -27,7 +27,7 @@ def create_timm_model(name: str, pretrained: bool, given_as: str, **arguments: A
             weights aren't available.
     """
     if code := sorted(LOADS_FILES & arguments.keys()):
-        raise BenchError(f"{given_as}: {code[0]} isn't taken: it names a file that timm would load, code and all")
+        raise BenchError(f"{given_as}: {code[0]} isn't accepted: it names a file that timm would load, code included")
     if not timm.is_model(name):
         raise BenchError(f"timm {timm.__version__} has no model '{name}'.{did_you_mean(name, timm.list_models())}")
     try:

@@ -1,4 +1,4 @@
-"""One training session of a PyTorch detector: optimizer, learning rate, a step, and all that a resume needs."""
+"""One training session of a PyTorch detector: optimizer, learning rate, a step, and the state that resuming needs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         return buffer.getvalue()
 
     def restore(self, packed: bytes) -> None:
-        """Go back to where `state` was taken."""
+        """Go back to the point at which `state` was called."""
         content = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
         self.detector.network.load_state_dict(content["network"])
         self.optimizer.load_state_dict(content["optimizer"])
@@ -120,5 +120,5 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Return whether a device multiplies bfloat16 itself: where it is emulated, it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # Older versions of torch don't tell.
+    has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # Older versions of torch don't say.
     return any(has.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))

@@ -30,7 +30,7 @@ from .torch_base import Fdd
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class DagFdd(Fdd):
-    """Minimises the mean of the worst share `alpha` of a batch, whoever is seen in it.
+    """Minimises the mean of the worst share `alpha` of a batch, regardless of who is shown.
 
     The options are those of `FddMixin`.
     """

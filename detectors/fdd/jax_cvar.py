@@ -31,7 +31,7 @@ def compute_group_cvar(errors: Array, group: Array, alpha: float, alpha_group: f
 
 
 def list_members(group: Array) -> Array:
-    """Tell which of the groups (codes -1 to 7) each sample (N,) is in, (9, N); with `ABSENT`, none."""
+    """Return which of the groups (codes -1 to 7) each sample (N,) is in, (9, N); with `ABSENT`, none."""
     return group == jnp.arange(-1, GROUPS)[:, None]
 
 

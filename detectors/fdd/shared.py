@@ -112,4 +112,4 @@ class GroupsMixin:
             BenchError: see `keep_annotated`.
         """
         kept = keep_annotated(videos, "daw-fdd")
-        return kept, "gender or race isn't known (demographics.csv in the dataset's folder tells them)"
+        return kept, "gender or race isn't known (add them in demographics.csv in the dataset's folder)"

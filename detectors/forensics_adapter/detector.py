@@ -119,7 +119,7 @@ class ForensicsAdapter(LazyDetector):
                 f"forensics-adapter learns where a fake was forged by its original, and none of {len(videos)} training "
                 "videos is a fake whose original is among them. Train on a set such as ff++"
             )
-        return kept, "their original isn't among them, so that nobody knows where they were forged"
+        return kept, "their original isn't among them, so the forged region isn't known"
 
     # ---- checkpoints
 

@@ -20,7 +20,7 @@ CLIP_SIDE, PATCH = 16, 16
 class ForensicsSampler:
     """Makes `image` uint8 (S, S, 3) RGB, `label` int64, `boundary` float32 (S, S), `patches` and `clip_patches` (256,).
 
-    Empty for a fake whose original isn't known, or doesn't show the place: nobody knows where it was forged.
+    Empty for a fake whose original isn't known, or doesn't show the place: so the forged region isn't known.
     """
 
     crop: BoxCrop

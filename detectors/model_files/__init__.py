@@ -1,4 +1,4 @@
-"""Models in files, whoever made them: `onnx:FILE`, `hf:FOLDER_OR_ID`, `timm:NAME@FILE`. Nothing in them runs as code.
+"""Models in files, from any source: `onnx:FILE`, `hf:FOLDER_OR_ID`, `timm:NAME@FILE`. Nothing in them runs as code.
 
 `open_model` returns a `ModelDetector` that knows its name and the hash of its file; what the file doesn't tell of the
 faces that it takes, options do (`Inputs`).
@@ -17,7 +17,7 @@ PACKAGES = {"onnxruntime": "onnx", "transformers": "hf", "torch": "torch", "timm
 
 
 def names_model_file(name: str) -> bool:
-    """Tell `onnx:...`, `hf:...` and `timm:...@...` from detectors' names."""
+    """Return whether it is `onnx:...`, `hf:...` or `timm:...@...`, not a detector's name."""
     kind, colon, rest = name.partition(":")
     return bool(colon) and kind in KINDS and (kind != "timm" or "@" in rest)
 
@@ -27,7 +27,7 @@ def open_model(name: str, inputs: Inputs | None = None) -> FileModel:
 
     Args:
         name: `onnx:FILE`, `hf:FOLDER`, `hf:ORGANISATION/MODEL` or `timm:NAME@FILE`.
-        inputs: what to know of the model's inputs and outputs, where the file doesn't tell or tells something else.
+        inputs: what to know of the model's inputs and outputs, where the file doesn't say or is wrong.
 
     Raises:
         BenchError: there is no such file, it can't be opened, its output isn't one or two numbers an image, its classes

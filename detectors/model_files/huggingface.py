@@ -43,7 +43,7 @@ def open_model(where: str, inputs: Inputs) -> FileModel:
 
 
 class Classifier(nn.Module):
-    """A transformers classifier that returns its logits alone."""
+    """A transformers classifier that returns only its logits."""
 
     def __init__(self, model: nn.Module):
         super().__init__()

@@ -85,7 +85,7 @@ class FileModel(ModelDetector):
             output = np.asarray(self.run(images), np.float64)
         except BenchError:
             raise
-        except Exception as error:  # Any runtime fails in ways of its own.
+        except Exception as error:  # Every runtime fails in its own ways.
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise BenchError(
                 f"{self.name} can't score images of {self.size}x{self.size}: {reason}. Say what it takes with --size"
@@ -109,7 +109,7 @@ def find_fake_class(labels: Sequence[str], name: str) -> int:
     kinds = [_find_kind(label) for label in labels]
     if set(kinds) not in ({"real", "fake"}, {"real", ""}, {"fake", ""}):
         raise BenchError(
-            f"{name} calls its classes {labels[0]} and {labels[1]}: neither says which is fake. Say it: --fake 0 or 1"
+            f"{name} calls its classes {labels[0]} and {labels[1]}: neither says which is fake. Give --fake 0 or 1"
         )
     return kinds.index("fake") if "fake" in kinds else 1 - kinds.index("real")
 

@@ -60,7 +60,7 @@ def _start_session(path: Path) -> InferenceSession:
     onnxruntime.set_default_logger_severity(4)  # What it says of graphs isn't for people.
     try:
         return onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
-    except Exception as error:  # It raises a dozen types of its own.
+    except Exception as error:  # It raises a dozen of its own types.
         reason = " ".join(str(error).split())[:200]
         raise BenchError(f"{path} can't be opened as an ONNX model: {reason}") from None
 

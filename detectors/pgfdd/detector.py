@@ -31,7 +31,7 @@ from .shared import PgfddMixin, infer_family, rename_outputs, split_halves
     can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters"),
 )
 class Pgfdd(PgfddMixin, TorchDetector):
-    """Forgery, content and demographics told apart, trained for the group that is worst off.
+    """Separates forgery, content and demographics; trained for the worst-off group.
 
     The options are those of `PgfddMixin`.
 
@@ -95,7 +95,7 @@ class Pgfdd(PgfddMixin, TorchDetector):
         return outputs, losses(outputs, x, batch, margins, anchors)
 
     def freeze_noise(self) -> Self:
-        """Switch off all that is random in training; see `PairLearner.freeze_noise`."""
+        """Switch off everything random in training; see `PairLearner.freeze_noise`."""
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
@@ -143,7 +143,7 @@ class Pgfdd(PgfddMixin, TorchDetector):
 class PgfddFixed(Pgfdd):
     """PG-FDD whose demographic branch reaches the decision: the maps are joined by `block_fused` before pooling.
 
-    Options are those of `pgfdd`; the content encoder alone can be spared in scoring.
+    Options are those of `pgfdd`; only the content encoder can be skipped in scoring.
     """
 
     repaired = True

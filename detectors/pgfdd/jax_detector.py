@@ -35,7 +35,7 @@ from .shared import FAMILIES, PgfddMixin, infer_family, is_ai_face, rename_outpu
     can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters", "flops"),
 )
 class JaxPgfdd(PgfddMixin, JaxDetector):
-    """Forgery, content and demographics told apart, trained for the group that is worst off.
+    """Separates forgery, content and demographics; trained for the worst-off group.
 
     The options are those of `PgfddMixin`; `timm:resnet10t` is the only `timm:NAME` backbone.
 
@@ -135,7 +135,7 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
 class JaxPgfddFixed(JaxPgfdd):
     """PG-FDD whose demographic branch reaches the decision: the maps are joined by `block_fused` before pooling.
 
-    Options are those of `pgfdd`; the content encoder alone can be spared in scoring.
+    Options are those of `pgfdd`; only the content encoder can be skipped in scoring.
     """
 
     repaired = True

@@ -82,7 +82,7 @@ class FairnessNet(nnx.Module):
         return self.block_fused(jnp.concatenate([styled, shared], 3)) if self.repaired else styled
 
     def training_outputs(self, x: Array, mode: Mode) -> dict[str, Array]:
-        """Return all that the losses need; the first half of `x` (N, S, S, 3) is real, the second fake.
+        """Return everything that the losses need; the first half of `x` (N, S, S, 3) is real, the second fake.
 
         For each head: `cls*` (N, classes) and the pooled `feat*` (N, 256). Then `feat_content` (N, h, w, 512), and four
         reconstructions (N / 2, S, S, 3): `self_recon_1` (fake) and `_2` (real) from their own content and forgery,

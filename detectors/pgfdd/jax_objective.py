@@ -24,7 +24,7 @@ def losses(outputs: Named, x: Array, batch: Named, margins: Array, anchors: Sequ
         batch: `label`, `label_spe` and `intersec_label`, integers (N,).
         margins: each demographic group's margin, (8,).
         anchors: for the common and the specific features, the sample that each of the N is to be close to.
-        mode: tells which rows count.
+        mode: says which rows count.
     """
     out = {k: v.astype(jnp.float32) for k, v in outputs.items()}
     label, group = batch["label"], batch["intersec_label"]

@@ -100,7 +100,7 @@ class FairnessNet(nn.Module):
         return self.block_fused(torch.cat([styled, shared], 1)) if self.repaired else styled
 
     def training_outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """Return all that the losses need; the first half of `x` (N, 3, S, S) is real, the second fake.
+        """Return everything that the losses need; the first half of `x` (N, 3, S, S) is real, the second fake.
 
         For each head: `cls*` (N, classes) and the pooled `feat*` (N, 256). Then `feat_content` (N, 512, h, w), and four
         reconstructions (N / 2, 3, S, S): `self_recon_1` (fake) and `_2` (real) from their own content and forgery,

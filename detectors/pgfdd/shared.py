@@ -118,7 +118,7 @@ class PgfddMixin:
             BenchError: see `labels.inspect_training_set`.
         """
         kept, self.training_stats = labels.inspect_training_set(videos, frames)
-        return kept, "gender or race isn't known (demographics.csv in the dataset's folder tells them)"
+        return kept, "gender or race isn't known (add them in demographics.csv in the dataset's folder)"
 
     def sampler(self) -> FairnessSampler:
         """Face boxes with their codes, as `inspect_training_set` numbered the manipulations."""
@@ -131,7 +131,7 @@ class PgfddMixin:
         return compute_ldam_margins(counts).astype(np.float32)
 
     def freeze_noise(self) -> Self:
-        """Switch off all that is random in training: dropout, and the draw of the contrastive loss's anchors."""
+        """Switch off everything random in training: dropout, and the draw of the contrastive loss's anchors."""
         self.noisy = False
         return self
 

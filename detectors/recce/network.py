@@ -1,4 +1,4 @@
-"""RECCE's network: an Xception whose middle is also decoded to the picture, and what the decoder tells is looked at."""
+"""RECCE's network: an Xception whose middle is also decoded to the picture; the decoder guides attention."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def find_obstacle(detector: Scores, way: Way) -> str:
     if way.precision == "int8":
         return "no runtime here quantises a network"
     if not isinstance(detector, TakesRuntime):
-        return f"{type(detector).__name__} runs its network itself"
+        return f"{type(detector).__name__} runs its network on its own"
     if find_spec(PACKAGES[way.runtime]) is None:
         package = PACKAGES[way.runtime]
         return f'{package} isn\'t installed: pip install "crossfake[{package}]"'

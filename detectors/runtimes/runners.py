@@ -50,7 +50,7 @@ def _start_session(detector: TorchDetector, runtime: str, precision: str, frames
         except Exception as error:
             reason = " ".join(str(error).split())[:160]
             who = type(detector).__name__
-            raise BenchError(f"{runtime} doesn't take {who}'s network: {reason}. Use --runtime torch") from error
+            raise BenchError(f"{runtime} can't run {who}'s network: {reason}. Use --runtime torch") from error
     return made
 
 
@@ -58,7 +58,7 @@ def find_obstacle(detector: TorchDetector, runtime: str, precision: str) -> str:
     """Return why a detector can't be scored with so here; "" where it can. See `TakesRuntime`."""
     kind = detector.device.type
     if type(detector)._score is not TorchDetector._score:
-        return f"{type(detector).__name__} scores in a way of its own"
+        return f"{type(detector).__name__} has its own way of scoring"
     if runtime in ("torch", "compile"):
         return _find_torch_obstacle(kind, precision, detector.device)
     if kind != "cpu":
@@ -69,7 +69,7 @@ def find_obstacle(detector: TorchDetector, runtime: str, precision: str) -> str:
 
 def _find_torch_obstacle(kind: str, precision: str, device: torch.device) -> str:
     if precision in ("tf32", "fp16") and kind != "cuda":
-        return f"PyTorch has {precision} on CUDA devices alone"
+        return f"PyTorch has {precision} on CUDA devices only"
     if precision == "bf16" and not has_fast_bf16(device):
         return "this device doesn't multiply in bf16 itself"
     return ""

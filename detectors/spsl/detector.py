@@ -12,7 +12,7 @@ from ..baselines.xception_family import XceptionFamily
 from ..common.augmentations import augment_as_deepfakebench
 from ..common_torch.xception import BLOCKS, compute_map, make_xception, to_deepfakebench_name
 
-SHALLOW = (1, 2, 3, 12)  # Of Xception's blocks; what lies between sees too much of the face.
+SHALLOW = (1, 2, 3, 12)  # Of Xception's blocks; those between see too much of the face.
 
 
 @detectors.register(

@@ -63,12 +63,12 @@ class MethodSampler:
     can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters"),
 )
 class Ucf(XceptionFamily):
-    """Content and forgery told apart, and of the forgery what all manipulations have in common, which is scored.
+    """Separates content from forgery, and scores what all manipulations have in common.
 
     Args:
         variant: `paper`, `released` or `deepfakebench`, which are the same.
         input_size: side of the crop.
-        methods: how many manipulations are told apart.
+        methods: the number of manipulations to distinguish.
         augment: see `XceptionFamily`; DeepfakeBench's by default.
         pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
 

@@ -17,7 +17,7 @@ class UcfNet(nn.Module):
     """Two encoders, two small heads on the forgery's map, and a decoder that swaps content and forgery.
 
     Args:
-        methods: how many manipulations the head for specific traits tells apart.
+        methods: the number of manipulations that the head for specific traits distinguishes.
         pretrained: start from ImageNet weights.
     """
 
@@ -34,7 +34,7 @@ class UcfNet(nn.Module):
         return {"cls": cls, "feat": feat}
 
     def training_outputs(self, x: Tensor, order: Tensor | None = None) -> dict[str, Tensor]:
-        """Return all that the losses need; the first half of `x` (N, 3, S, S) is real, the second fake.
+        """Return everything that the losses need; the first half of `x` (N, 3, S, S) is real, the second fake.
 
         For each head `cls*` (N, classes) and the pooled `feat*` (N, 256); `feat_content` (N, 512, h, w); and four
         pictures (N / 2, 3, S, S): `self_recon_1` (fake) and `_2` (real) of their own content and forgery, `recon_1`

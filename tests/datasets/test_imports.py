@@ -361,7 +361,7 @@ def test_landmarks_elsewhere_are_named(tmp_path, capsys):
 
 def test_entries_that_are_none_of_caddms_are_refused(tmp_path):
     (tmp_path / "ldm.json").write_text(json.dumps({"a/frame_0": {"landmark": [[1, 2]], "label": 0}}))
-    with pytest.raises(BenchError, match=r"ldm\.json: the entry a/frame_0 isn't as CADDM writes it"):
+    with pytest.raises(BenchError, match=r"ldm\.json: the entry a/frame_0 isn't in CADDM's format"):
         load_videos("caddm-frames", tmp_path)
 
 

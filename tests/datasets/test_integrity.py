@@ -107,7 +107,7 @@ def test_fakes_without_the_real_videos_are_incomplete(plant):
 def test_files_of_other_datasets_are_strays_where_no_list_names_its_own(plant, name, own, stray, named):
     root = plant({"List_of_testing_videos.txt": LIST, own: "own", stray: "stray", "Celeb-synthesis/x": "x"})
     report = check(name, root, ALL)
-    assert report.foreign == {stray: f"in no list; named as those of {named} are"}
+    assert report.foreign == {stray: f"not in any list; named like videos of {named}"}
     assert sum(c.found for c in report.counts) == 1
 
 
@@ -122,7 +122,7 @@ def test_strays_are_told_with_what_they_are_named_like(plant):
     strays = {"000_003": "FaceForensics++", "id0_0000": "Celeb-DF", "01__podium": "DeepFakeDetection", "holiday": None}
     root = plant({**SPLITS, f"{YOUTUBE}/000.mp4": "0", **full(f"{DEEPFAKES}/{name}.mp4" for name in strays)})
     assert check("ff++", root, ALL).foreign == {
-        f"{DEEPFAKES}/{name}.mp4": "in no list" + (f"; named as those of {of} are" if of else "")
+        f"{DEEPFAKES}/{name}.mp4": "not in any list" + (f"; named like videos of {of}" if of else "")
         for name, of in strays.items()
     }
 

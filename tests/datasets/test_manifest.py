@@ -59,9 +59,9 @@ def test_paths_may_be_windows_and_absolute_within_the_data(tmp_path):
         ("path,label,video\na.png,0,v\na.png,0,v\n", r"row 3: a\.png is listed twice"),
         ("path,label,video\na.png,0,v\na.png,1,w\n", r"row 3: a\.png is listed twice"),
         ("path,label,video\na.png,0,v\nb.png,0,./v\n", r"v is one video in two spellings"),
-        ("path,label,split\na.mp4,0,train\nA.MP4,0,test\n", r"A\.MP4 \(row 3\) and a\.mp4 \(row 2\) are one video"),
-        ("path,label,split\nx/a.mp4,0,val\nx/a.avi,0,test\nq.mp4,1,test\n", "are one video, in the test set and"),
-        ("path,label,video,split\na.png,0,V 1,train\nb.png,0,v 1,test\n", "are one video, in the test set and"),
+        ("path,label,split\na.mp4,0,train\nA.MP4,0,test\n", r"A\.MP4 \(row 3\) and a\.mp4 \(row 2\) have the name"),
+        ("path,label,split\nx/a.mp4,0,val\nx/a.avi,0,test\nq.mp4,1,test\n", "have the name of one video"),
+        ("path,label,video,split\na.png,0,V 1,train\nb.png,0,v 1,test\n", "have the name of one video"),
         ("path,label\n/etc/passwd,0\n", "row 2: the path /etc/passwd leads out of"),
         ("path,label\n../x.mp4,0\n", r"row 2: the path \.\./x\.mp4 leads out of"),
         ("path,label\na/../../x.mp4,0\n", "leads out of"),
@@ -85,14 +85,14 @@ def test_ids_that_differ_in_case_alone_are_said_and_stay_two(tmp_path, capsys):
     (tmp_path / "list.csv").write_text("path,label\na.mp4,0\nA.mp4,1\nb.mp4,1\nB.mp4,1\nc.avi,0\nc.mp4,1\n")
     assert len(read_manifest(tmp_path / "list.csv")) == 6
     said = capsys.readouterr().err
-    assert "A.mp4 (row 3) and a.mp4 (row 2) differ in case alone, and count as two videos, and 1 more so" in said
+    assert "A.mp4 (row 3) and a.mp4 (row 2) differ only in case and count as two videos, as do 1 more" in said
 
 
 def test_columns_named_as_ours_or_with_braces(tmp_path):
     folder = tmp_path / "{x}"
     folder.mkdir()
     (folder / "list.csv").write_text("path,label,row,{label}\na,0,5,q\na,1,5,q\n")
-    with pytest.raises(BenchError, match="row 3: a has another label"):
+    with pytest.raises(BenchError, match="row 3: a has a different label"):
         read_manifest(folder / "list.csv")
     (folder / "list.csv").write_text("path,label,row,{label}\na,0,5,q\n")
     assert read_manifest(folder / "list.csv")[0].groups == {"row": "5", "{label}": "q"}

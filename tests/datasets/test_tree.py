@@ -26,8 +26,8 @@ def test_every_spelling_of_the_splits(plant, val):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["train/real/a.mp4", "test/fake/b.mp4", "holdout/real/c.mp4"], "splits test/, train/ and beside them hold"),
-        (["real/train/a.mp4", "real/b.mp4", "fake/c.mp4"], "real holds the splits train/ and beside them files"),
+        (["train/real/a.mp4", "test/fake/b.mp4", "holdout/real/c.mp4"], "splits test/, train/ and also hold"),
+        (["real/train/a.mp4", "real/b.mp4", "fake/c.mp4"], "real holds the splits train/ and also files"),
         (["fake/swap/test/a.mp4", "fake/swap/new/b.mp4", "real/c.mp4"], "fake/swap holds the splits test/ and .* new/"),
         (["train/real/test/a.mp4"], "train/real/test is test and train by its name"),
         (["real/fake/a.mp4"], "real/fake is both real and fake by its name"),
@@ -69,7 +69,7 @@ def test_a_certain_class_decides_and_folders_without_one_are_told(plant, capsys)
         "fake/original/b.mp4": (1, "original"),
         "ai/c.mp4": (1, "fake"),
     }
-    assert "their path names no class such as real or fake: extra\n" in capsys.readouterr().err
+    assert "their paths name no class, such as real or fake: extra\n" in capsys.readouterr().err
 
 
 def test_the_folder_below_fake_is_the_method_of_pictures_too(plant, capsys):
@@ -82,7 +82,7 @@ def test_the_folder_below_fake_is_the_method_of_pictures_too(plant, capsys):
     }
     said = capsys.readouterr().err
     assert "numbered pictures count as frames of one video each: " in said
-    assert "name it pictures instead of folder" in said
+    assert "use pictures instead of folder" in said
     alone = listed(root, "pictures")
     assert alone.keys() == set(names)
     assert {row[1:] for row in alone.values()} == {(m, "test", 0) for m in ("real", "stylegan2", "sdxl")}
@@ -103,7 +103,7 @@ def test_pictures_of_several_videos_are_grouped_by_prefix_and_others_are_alone(p
 
 def test_files_of_one_name_in_one_folder_are_told(plant, capsys):
     assert len(listed(plant(dict.fromkeys(["real/a.mp4", "real/A.avi", "fake/a.mp4"])))) == 3
-    assert "files of one name count as videos of their own: real/A.avi = real/a.mp4" in capsys.readouterr().err
+    assert "files with the same name count as separate videos: real/A.avi = real/a.mp4" in capsys.readouterr().err
 
 
 def test_frames_are_grouped_by_what_comes_before_their_number():
@@ -121,9 +121,12 @@ def test_frames_are_grouped_by_what_comes_before_their_number():
         ({"train/real/a.mp4": "a", "test/real/b.mp4": "a", "test/fake/c.mp4": "c"}, "all videos of train are real"),
         (
             {f"{s}/{c}/{i}.mp4": f"{c}{i}{s * (i > 0)}" for s in ALL for c in ("real", "fake") for i in range(2)},
-            "the same file is in the test set and out of it: test/fake/0.mp4 = train/fake/0.mp4 = val/fake/0.mp4",
+            "the same file is in the test set and elsewhere: test/fake/0.mp4 = train/fake/0.mp4 = val/fake/0.mp4",
         ),
-        ({"real/a.mp4": "a", "fake/b.mp4": "a"}, "the same file is real and fake: fake/b.mp4 = real/a.mp4"),
+        (
+            {"real/a.mp4": "a", "fake/b.mp4": "a"},
+            "the same file is labelled both real and fake: fake/b.mp4 = real/a.mp4",
+        ),
     ],
 )
 def test_what_makes_a_score_wrong_is_a_problem(plant, capsys, files, fault):
@@ -138,7 +141,7 @@ def test_frames_are_compared_if_deep(plant):
     root = plant({f"{s}/{c}/clip/f_{i}.png": f"{c}{i}{s * (c == 'fake')}" for s, c, i in frames})
     assert check("folder", root, ("train", "test")).faults == []
     (fault,) = check("folder", root, ("train", "test"), deep=True).faults
-    assert fault.startswith("the same file is in the test set and out of it: test/real/clip = train/real/clip")
+    assert fault.startswith("the same file is in the test set and elsewhere: test/real/clip = train/real/clip")
 
 
 def test_what_is_left_out_is_a_note_and_no_problem(plant, capsys):

@@ -76,7 +76,7 @@ class LmdbFile:
                 node = self._read_node(page, at) if at < count else None
                 return self._read_value(page, node) if node and node.key == key else None
             if not kind & BRANCH or not count:
-                raise self._make_error(f"page {number} is of no known kind")
+                raise self._make_error(f"page {number} is of an unknown kind")
             at = self._find(page, 1, count, key)  # A branch's first key counts as smaller than all.
             exact = at < count and self._read_node(page, at).key == key
             number = self._read_node(page, at if exact else at - 1).page
@@ -102,7 +102,7 @@ class LmdbFile:
             raise self._make_error("it doesn't begin as an LMDB file of a 64-bit machine")
         meta = max(metas, key=lambda m: m.transaction)
         if meta.flags:
-            raise BenchError(f"{self.path}: LMDBs with sorted duplicates or whole numbers for keys aren't read")
+            raise BenchError(f"{self.path}: LMDBs with sorted duplicates or integer keys aren't supported")
         if (meta.last_page + 1) * meta.page_size > self._size:
             whole = (meta.last_page + 1) * meta.page_size
             raise self._make_error(f"it has {self._size:,} bytes of {whole:,}; copy it again")
@@ -148,7 +148,7 @@ class LmdbFile:
 
     def _read_value(self, page: bytes, node: _Node) -> bytes:
         if node.flags & ~BIG_VALUE:
-            raise self._make_error("a value is of another kind than numbers of bytes")
+            raise self._make_error("a value isn't plain bytes")
         if not node.flags & BIG_VALUE:
             if node.start + node.size > len(page):
                 raise self._make_error("a value lies outside its page")

@@ -40,7 +40,9 @@ def safe_relative_path(text: str, where: str) -> str:
         raise BenchError(f"{where}: the path {shorten(path)} {what}; write it relative to the folder, without ..")
     written = path.encode(errors="replace")
     if max(map(len, written.split(b"/"))) > MOST_NAME_BYTES:
-        raise BenchError(f"{where}: the path {shorten(path)} has a name of over {MOST_NAME_BYTES} bytes: no file has")
+        raise BenchError(
+            f"{where}: the path {shorten(path)} has a name of over {MOST_NAME_BYTES} bytes, which no file can have"
+        )
     if len(written) > MOST_PATH_BYTES:
         raise BenchError(f"{where}: the path {shorten(path)} has over {MOST_PATH_BYTES} bytes: no file's has")
     return path

@@ -26,14 +26,14 @@ def read_safetensors_header(path: Path) -> dict[str, Any]:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > min(size - 8, MOST_HEADER):
-            raise BenchError(f"{path} ({size:,} bytes) is cut short, or no .safetensors file: its header doesn't fit")
+            raise BenchError(f"{path} ({size:,} bytes) is cut short or no .safetensors file: its header doesn't fit")
         header = parse_json(file.read(length), dict, f"the header of {path}")
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise BenchError(f"{path} is not a .safetensors file: its __metadata__ aren't texts by name")
+        raise BenchError(f"{path} is not a .safetensors file: its __metadata__ isn't a mapping of strings")
     ends = [_check_tensor(path, name, given) for name, given in header.items() if name != "__metadata__"]
     if max(ends, default=0) != size - 8 - length:
-        raise BenchError(f"{path} is cut short or damaged: its tensors end elsewhere than the file ({size:,} bytes)")
+        raise BenchError(f"{path} is cut short or damaged: its tensors don't end where the file does ({size:,} bytes)")
     return header
 
 
@@ -46,4 +46,4 @@ def _check_tensor(path: Path, name: str, given: Any) -> int:
             return int(end)
     except (KeyError, TypeError, ValueError):
         pass
-    raise BenchError(f"{path} is damaged: the tensor {name[:60]!r} has another size than its shape")
+    raise BenchError(f"{path} is damaged: the size of the tensor {name[:60]!r} doesn't match its shape")

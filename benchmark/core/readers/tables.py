@@ -36,7 +36,7 @@ class CsvRow(NamedTuple):
 
 
 def is_parquet(path: Path) -> bool:
-    """Tell by its name whether a table is parquet."""
+    """Return whether a table is parquet, by its name."""
     return path.suffix.lower() in PARQUET_SUFFIXES
 
 
@@ -215,8 +215,8 @@ def read_parquet(path: Path, columns: list[str] | None = None, texts: Sequence[s
 
 
 def _refuse_inflation(metadata: Any, path: Path) -> None:
-    """Refuse a small file that stands for a huge table: runs of one value pack any number of rows into some bytes."""
+    """Refuse a small file that expands to a huge table: runs of one value pack any number of rows into a few bytes."""
     size = path.stat().st_size
     if metadata.num_rows > MOST_ROWS_A_BYTE * size or metadata.num_columns > MOST_COLUMNS:
         rows, columns = f"{metadata.num_rows:,}", f"{metadata.num_columns:,}"
-        raise BenchError(f"{path} says it holds {rows} rows of {columns} columns in {size:,} bytes; that isn't read")
+        raise BenchError(f"{path} claims {rows} rows of {columns} columns in {size:,} bytes; such files aren't read")

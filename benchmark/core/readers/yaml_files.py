@@ -45,7 +45,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def _measure(node: yaml.Node | None, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
-    """Return how many values a node stands for once its aliases are written out, and how deep they lie.
+    """Return how many values a node has once its aliases are expanded, and how deeply they are nested.
 
     Raises:
         YAMLError: too many, too deep, or a node that holds itself.
@@ -61,7 +61,7 @@ def _measure(node: yaml.Node | None, known: dict[int, tuple[int, int] | None]) -
     count, depth = 1 + sum(n for n, _ in inner), 1 + max((d for _, d in inner), default=0)
     if count > MOST_VALUES or depth > MOST_DEPTH:
         what = f"{MOST_VALUES:,} values" if count > MOST_VALUES else f"{MOST_DEPTH} levels"
-        raise yaml.YAMLError(f"it stands for more than {what} once its aliases are written out")
+        raise yaml.YAMLError(f"it has more than {what} once its aliases are expanded")
     known[id(node)] = count, depth
     return count, depth
 

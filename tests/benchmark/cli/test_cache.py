@@ -82,7 +82,7 @@ def test_a_removal_that_was_killed_is_ended_by_the_next(cache, monkeypatch, caps
     ("asked", "told"),
     [
         ("cache prune", "say what to remove: names from bench cache, or --unused DAYS"),
-        ("cache prune faces/odl", "the cache keeps no 'faces/odl'. Did you mean 'faces/old'"),
+        ("cache prune faces/odl", "the cache has no 'faces/odl'. Did you mean 'faces/old'"),
         ("cache prune --unused soon", "'soon' is not a number of days. Example: --unused 90"),
     ],
 )

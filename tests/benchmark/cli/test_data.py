@@ -31,7 +31,7 @@ def test_prepare_sums_up_every_folder_and_reports_what_was_odd(films, capsys):
     assert rows["fake/swap"]["ok"] == rows["real"]["ok"] == rows["real"]["unreadable"] == "1"
     assert (rows["real"]["videos"], rows["real"]["frames"], rows["real"]["faces"]) == ("2", "3", "3")
     assert "real/broken.mp4: unreadable the file can't be opened as a video" in said
-    path = said.split("something to tell: ")[1].splitlines()[0]
+    path = said.split("with remarks: ")[1].splitlines()[0]
     with open(path, encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["video"], row["status"], row["frames_wanted"], row["frames_decoded"]) == (

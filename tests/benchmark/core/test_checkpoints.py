@@ -147,5 +147,5 @@ def test_a_header_of_another_shape_is_told(tmp_path, packed, told):
 def test_what_it_was_trained_on_is_told_as_crossfake_writes_it(tmp_path, trained_on, told):
     path = tmp_path / "c.safetensors"
     save(Weights(a=np.zeros(2, np.float32)), path, {"detector": "meso4", "trained_on": trained_on})
-    with pytest.raises(BenchError, match=f"the header of .* has {told}.*as crossfake never writes"):
+    with pytest.raises(BenchError, match=f"the header of .* has {told}.*which crossfake never writes"):
         read_header(path)

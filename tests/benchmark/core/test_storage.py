@@ -162,7 +162,7 @@ def test_who_waits_for_a_lock_is_told_for_whom_and_since_when(tmp_path, capsys):
     waiting.join(20)
     host = get_owner().host.partition("+")[0]
     assert re.fullmatch(
-        rf"waiting for {path}, which process {os.getpid()} on {host} \(\S+, since [\d :-]{{19}}\) is at work on\n", said
+        rf"waiting for {path}, which process {os.getpid()} on {host} \(\S+, since [\d :-]{{19}}\) is using\n", said
     )
     assert [p.name for p in tmp_path.iterdir()] == [".store.lock"]
 

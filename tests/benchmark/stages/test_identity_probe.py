@@ -115,7 +115,7 @@ def test_maps_are_pooled_and_a_detector_without_features_is_told():
     maps = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
     np.testing.assert_array_equal(pool_features({"features": maps}), [[5.5, 17.5]])
     np.testing.assert_array_equal(pool_features({"features": maps[..., 0, 0]}), maps[..., 0, 0])
-    with pytest.raises(BenchError, match="tells no features: its outputs are logits"):
+    with pytest.raises(BenchError, match="gives no features: its outputs are logits"):
         pool_features({"logits": maps})
     with pytest.raises(BenchError, match=r"no method outputs_of\(frames\)"):
         extract_features(object(), None, None, [])

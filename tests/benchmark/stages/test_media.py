@@ -154,7 +154,7 @@ def test_boxes_are_green_for_real_and_red_for_fake():
         ("nowhere.jpg", "no file or folder nowhere.jpg"),
         (".", "no pictures or videos in ."),
         ("", "name what to score: files or folders, or else --test DATASET"),
-        ("x.jpg --test dfd", "files and --test are two things to score"),
+        ("x.jpg --test dfd", "files and --test can't be scored together"),
         ("x.jpg --format yaml", "no format named 'yaml'"),
     ],
 )
@@ -192,7 +192,7 @@ def test_annotated_pictures_of_two_folders_are_all_written(tmp_path, capsys, ast
 def test_no_file_is_drawn_over_itself(tmp_path, hopper):
     path = save(tmp_path / "a.png", hopper)
     before = path.read_bytes()
-    with pytest.raises(BenchError, match="would write over"):
+    with pytest.raises(BenchError, match="would overwrite"):
         crossfake.predict(path, detector=TOY, annotate=tmp_path, progress=False)
     assert path.read_bytes() == before
 

@@ -287,7 +287,7 @@ def test_the_speed_leaves_the_first_batch_out(memory_store, videos):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda n: np.zeros((n, 2)), r"gave shape \(6, 2\) for 6 images; expected one finite number an image"),
+        (lambda n: np.zeros((n, 2)), r"gave shape \(6, 2\) for 6 images; expected one finite number per image"),
         (lambda n: np.zeros(n - 1), r"gave shape \(5,\) for 6 images; expected"),
         (lambda n: np.where(np.arange(n) == 2, np.nan, 0), r"gave shape \(6,\) for 6 images, with NaN or infinity"),
         (lambda n: np.where(np.arange(n) == 2, np.inf, 0), r"gave shape \(6,\) for 6 images, with NaN or infinity"),

@@ -142,8 +142,8 @@ def test_each_runtime_is_measured_and_told_why_it_can_not(how, tmp_path, capsys)
     assert found.runtime == "python"
     said = capsys.readouterr().out
     assert "local/Counting isn't measured by openvino fp32: --runtime openvino" in said
-    assert "Counting runs its network itself" in said
-    with pytest.raises(BenchError, match="Counting runs its network itself"):
+    assert "Counting runs its network on its own" in said
+    with pytest.raises(BenchError, match="Counting runs its network on its own"):
         stage.measure_ways([made], [Way("openvino")], tmp_path, how)
 
 
@@ -165,9 +165,9 @@ def test_what_decides_itself_takes_neither_device_nor_threads():
     made = Counting()
     assert find_backend(made, "") == "python"
     assert find_device(made, "python").precision == "fp32"
-    with pytest.raises(BenchError, match="Counting decides itself where it scores"):
+    with pytest.raises(BenchError, match="Counting chooses its device itself"):
         move(made, "cpu")
-    with pytest.raises(BenchError, match="--threads: jax decides itself"), use_threads("jax", 2):
+    with pytest.raises(BenchError, match="--threads: jax chooses their number itself"), use_threads("jax", 2):
         pass
 
 

@@ -103,7 +103,7 @@ def test_lost_samples_are_named_and_never_replaced(memory_store, make_video):
     store = memory_store(CONTENT)
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
     batch, lost = Batches(frames, store, Tell(hopeless=(16,)), len(frames), False, 0)(0)
-    assert lost == ["fake/a.mp4 face 2: nothing could be made of it"]
+    assert lost == ["fake/a.mp4 face 2: no example could be made of it"]
     assert len(batch["told"]) == len(frames) - 1
     every = tuple(range(30))
     assert Batches(frames, store, Tell(hopeless=every), 2, False, 0)(0)[0] == {}
@@ -325,7 +325,7 @@ def test_more_than_a_twentieth_of_samples_lost_stops_and_lists_them(course, tmp_
     path = tmp_path / "lost_samples.json"
     assert str(path) in str(error.value)
     lost = json.loads(path.read_text())
-    assert set(lost) == {"fake/a.mp4 face 2: nothing could be made of it"}
+    assert set(lost) == {"fake/a.mp4 face 2: no example could be made of it"}
     assert f" {len(lost)} samples" in str(error.value)
 
 
@@ -337,7 +337,7 @@ def test_a_few_lost_samples_are_reported(memory_store, make_video, tmp_path):
     report = training(student, memory_store(content), videos, tmp_path, epochs=1, steps_per_epoch=60, batch_size=1)
     assert report.run()["lost"] == 1
     assert json.loads((tmp_path / "lost_samples.json").read_text()) == [
-        "fake/z.mp4 face 0: nothing could be made of it"
+        "fake/z.mp4 face 0: no example could be made of it"
     ]
     assert f"1 samples were lost; they are listed in {tmp_path / 'lost_samples.json'}" in report.reporter.lines
 

@@ -76,9 +76,9 @@ def test_undefined_is_no_group_and_is_told():
     assert set(card.groups["gender"]) == {"m"}
     assert card.counts.frames == 16
     assert card.remarks[1:-1] == [
-        "gender isn't known in 8 of 16 rows, row 2 the first: in none of its groups, but in the overall metrics",
+        "gender isn't known in 8 of 16 rows, row 2 the first: these count in the overall metrics only",
         "race is 'a' in every annotated row (rows 1 to 16): there is no gap to measure",
-        "race isn't known in 1 of 16 rows, row 16 the first: in none of its groups, but in the overall metrics",
+        "race isn't known in 1 of 16 rows, row 16 the first: these count in the overall metrics only",
     ]
 
 
@@ -176,7 +176,7 @@ def test_zero_beside_yes_and_no_is_undefined():
 
 def test_one_group_in_two_spellings_is_refused():
     assert set(with_attributes(frames(["male ", "male", "female", ""], ["a"] * 4))["gender"]) == {"male", "female", ""}
-    with pytest.raises(BenchError, match=r"t.csv: gender is written both 'male' and 'MALE'\. Write it in one way"):
+    with pytest.raises(BenchError, match=r"t.csv: gender is written both 'male' and 'MALE'\. Use one spelling"):
         with_attributes(frames(["male", "MALE"], ["a"] * 2), "t.csv")
 
 

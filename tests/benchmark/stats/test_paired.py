@@ -177,8 +177,8 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
         assert message in str(error.value)
         assert "\n" not in str(error.value)
     for other, message in (
-        (fewer, r"^b has 49 of 100 videos, less than half; first that it lacks: "),
-        (turned, "^1 videos are of another label in b than before it; first: 0/3.mp4"),
+        (fewer, r"^b has 49 of 100 videos, less than half; first missing one: "),
+        (turned, "^1 videos have a different label in b than before; first: 0/3.mp4"),
     ):
         with pytest.raises(BenchError, match=message):
             check_same_videos([Path("a"), Path("a2"), Path("b")], [GOOD, GOOD, other])

@@ -160,7 +160,7 @@ DAMAGED = ["", "junk", "[" * 50_000, "[]", "{}", '{"size": "tiny", "world": "sta
 @pytest.mark.parametrize("content", DAMAGED)
 def test_a_damaged_marker_is_told(tmp_path, content):
     (tmp_path / MARKER).write_text(content)
-    with pytest.raises(BenchError, match=r"crossfake-demo\.json.*render that again"):
+    with pytest.raises(BenchError, match=r"crossfake-demo\.json.*render it again"):
         find_world(tmp_path)
 
 

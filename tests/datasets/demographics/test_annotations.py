@@ -102,9 +102,9 @@ def test_undefined_is_not_others_unless_asked(tmp_path, codes, apart, merged):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["a/b/1.png,0,2,-1,1,-1"], r"a value of male that is none of -1, 0, 1 in row 2\."),
-        (["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1,-1,5,-1"], r"a value of white that is none of -1, 0, 1 .*in row 3"),
-        (["a/b/1.png,3,1,-1,1,-1"], r"a value of label that is none of 0, 1 in row 2\."),
+        (["a/b/1.png,0,2,-1,1,-1"], r"a value of male other than -1, 0, 1 in row 2\."),
+        (["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1,-1,5,-1"], r"a value of white other than -1, 0, 1 .*in row 3"),
+        (["a/b/1.png,3,1,-1,1,-1"], r"a value of label other than 0, 1 in row 2\."),
         ([",0,1,-1,1,-1"], r"no path in row 2\."),
         (["a/b/1.png,0,1,-1,1,-1"] * 2, r"a frame that was there before in row 3\."),
         (
@@ -216,9 +216,9 @@ def test_an_ai_face_table_without_rows_is_refused(tmp_path):
     ("row", "message"),
     [
         ("a/1.png,1,0,7,1,dark,2", r"an intersection that contradicts the other columns in row 2\."),
-        ("a/1.png,1,5,7,1,dark,5", "a value of Predicted Age that is none of 0, 1, 2, 3, 4"),
-        ("a/1.png,1,0,11,1,dark,5", "a value of Skin Tone that is none of 1, .*10 in row 2"),
-        ("a/1.png,x,0,7,1,dark,5", "a value of Predicted Gender that is none of 0, 1"),
+        ("a/1.png,1,5,7,1,dark,5", "a value of Predicted Age other than 0, 1, 2, 3, 4"),
+        ("a/1.png,1,0,11,1,dark,5", "a value of Skin Tone other than 1, .*10 in row 2"),
+        ("a/1.png,x,0,7,1,dark,5", "a value of Predicted Gender other than 0, 1"),
         ("a/1.png,1,0,7,1,light,5", r"a Skin Tone Group that contradicts the skin tone in row 2\. Fix"),
         ("a/1.png,1,0,7,1,dark,5\na/2.png,0,4,3,0,purple,0", r"a Skin Tone Group that contradicts .* in row 3\."),
         ("a/1.png,1,0,7,1,dark,5\na/2.png,0,4,3,0,light,0,9,9", r"A\.csv: 9 cells instead of 7 in row 3\. Fix"),

@@ -33,11 +33,11 @@ def test_without_a_table_videos_stay_as_they_are(tmp_path):
         ("video,gender\na/0.mp4,male\na/1.mp4\n", "row 3: 1 cells, but the header has 2"),
         ("video,gender\na/0.mp4,male,white\n", "row 2: 3 cells"),
         ("video,gender\n,male\n", "row 2: the cell 'video' is empty"),
-        ("video,gender\na/0.mp4,male\na/0.mp4,female\n", "row 3: a/0.mp4 has other groups in an earlier row"),
+        ("video,gender\na/0.mp4,male\na/0.mp4,female\n", "row 3: a/0.mp4 has different groups in an earlier row"),
         ("path,gender\na/0.mp4,male\n", "row 1: expected a header such as video,gender,race; found path,gender"),
         ("video,gender,gender\na/0.mp4,male,male\n", "has the column 'gender' twice"),
         ("", "is empty: expected a table with a header"),
-        ("video,gender\n0.mp4,male\n", "not one of its 1 videos is one of this dataset.*such as a/0.mp4"),
+        ("video,gender\n0.mp4,male\n", "none of its 1 videos is in this dataset.*such as a/0.mp4"),
     ],
 )
 def test_bad_tables_are_refused_with_the_row(tmp_path, text, message):

@@ -252,7 +252,7 @@ def test_wrong_numbers_beside_a_picture_are_noticed(tmp_path, what):
 def test_wrong_letters_in_what_a_shard_says_of_itself_are_noticed(tmp_path):
     _, path = jpeg_store(tmp_path)
     damage(path, b'"frames": [2, 3]', 0, b'"frames": [2, 4]')
-    with pytest.raises(DamagedShardError, match="what it says of itself isn't what was written"):
+    with pytest.raises(DamagedShardError, match="its metadata isn't what was written"):
         FaceStore(tmp_path).outcomes()
 
 

@@ -127,9 +127,9 @@ def test_the_reference_pickle_layout_loads(frames, tmp_path):
     ("content", "suffix", "message"),
     [
         (b"", ".pkl", "(0 bytes) can't be read as a checkpoint: it is empty"),
-        (b"", ".safetensors", "(0 bytes) is cut short, or no .safetensors file"),
+        (b"", ".safetensors", "(0 bytes) is cut short or no .safetensors file"),
         (b"not a checkpoint at all", ".pkl", "(23 bytes) can't be read as a checkpoint"),
-        (b"not a checkpoint at all", ".safetensors", "(23 bytes) is cut short, or no .safetensors file"),
+        (b"not a checkpoint at all", ".safetensors", "(23 bytes) is cut short or no .safetensors file"),
     ],
 )
 def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes, suffix: str, message: str):
