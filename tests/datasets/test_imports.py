@@ -249,7 +249,7 @@ def test_frames_whose_names_no_file_has_are_told(plant, name):
     videos = {"000": {"label": "FF-real", "frames": [f"rgb/FaceForensics++/{name}"]}}
     content = json.dumps({"FaceForensics++": {"FF-real": {"test": {"c23": videos}}}})
     root = plant({"dataset_json/FaceForensics++.json": content})
-    with pytest.raises(BenchError, match=r"isn't named by its number|bytes: no file has"):
+    with pytest.raises(BenchError, match=r"isn't named by its number|bytes, which no file can have"):
         load_videos("deepfakebench:FaceForensics++", root)
 
 

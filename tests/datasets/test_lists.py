@@ -160,7 +160,7 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
         ("crops-csv", {"test.csv": f"{ROWS}a/1.png,0,1,-1,1,-1,1\na/1.png,0,1,-1,1,-1,1\n"}, r"row 3: .*twice"),
         # JSON of another shape
         ("dfdc", {META: "[]"}, r"metadata\.json holds \[\]; expected keys and values"),
-        ("dfdc", {META: {"a.mp4": {"label": "FAKE", "original": 5}}}, "has original 5; expected a video's name"),
+        ("dfdc", {META: {"a.mp4": {"label": "FAKE", "original": 5}}}, "expected the path of a video, found 5"),
         ("ff++", {**SPLITS, "train.json": "5"}, r"train\.json holds 5; expected a list"),
         ("ff++", {**SPLITS, "train.json": [[71, 54]]}, r"expected pairs of ids .*, found \[71, 54\]"),
         ("ff++", {**SPLITS, "train.json": [["../x", "1"]]}, "expected pairs of ids"),
@@ -180,7 +180,7 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
         # too deep, not UTF-8, names that no file has
         ("ff++", {**SPLITS, "train.json": "[" * 50_000 + "]" * 50_000}, "is nested more than 100 levels deep"),
         ("celebdf", {CELEB: "1 Celeb-real/../../x.mp4\n"}, "line 1: the path ../x.mp4 climbs out"),
-        ("celebdf", {CELEB: f"1 Celeb-real/{'é' * 130}.mp4\n"}, "is too long for a file"),
+        ("celebdf", {CELEB: f"1 Celeb-real/{'é' * 130}.mp4\n"}, "over 255 bytes"),
         ("dfdc", {LABELS: "filename,label\n/etc/a.mp4,0\n"}, "row 2: the path /etc/a.mp4 is absolute"),
     ],
 )  # fmt: skip

@@ -44,5 +44,5 @@ def safe_relative_path(text: str, where: str) -> str:
             f"{where}: the path {shorten(path)} has a name of over {MOST_NAME_BYTES} bytes, which no file can have"
         )
     if len(written) > MOST_PATH_BYTES:
-        raise BenchError(f"{where}: the path {shorten(path)} has over {MOST_PATH_BYTES} bytes: no file's has")
+        raise BenchError(f"{where}: the path {shorten(path)} has over {MOST_PATH_BYTES} bytes, which no file can have")
     return path
