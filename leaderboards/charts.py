@@ -301,7 +301,7 @@ def draw_scatter(dots: Sequence[Dot], names: tuple[str, str], line: Sequence[Poi
     xs, ys = [d.x for d in dots], [d.y for d in dots]
     x = Axis(*_round_outwards(min(xs) / 1.2, max(xs) * 1.2), 44, WIDTH - 12, log=True)
     step = find_step(max(max(ys) - min(ys), 0.1))
-    y = Axis(floor(min(ys) / step) * step, min(ceil(max(ys) / step + 0.2) * step, 1.0), 196, 10)
+    y = Axis(max(ceil(min(ys) / step - 1e-9) - 1, 0) * step, min(ceil(max(ys) / step + 0.2) * step, 1.0), 196, 10)
     parts = [*draw_frame(x, y, names), draw_path([(x(a), y(b)) for a, b in line], "frontier")]
     taken = [(x(a) - 5, y(b) - 5, x(a) + 5, y(b) + 5) for a, b in zip(xs, ys, strict=True)]
     for dot in sorted(dots, key=lambda d: -d.y):

@@ -103,7 +103,7 @@ def test_sets_in_several_places(tiny_world, tmp_path, capsys):
         ("onnx:none.onnx --test dfd", "no ONNX file none.onnx"),
         ("TOY --test ./nowhere", "no folder or table nowhere"),
         ("TOY --test celebfd", "Did you mean 'celebdf'?"),
-        ("TOY --test dfd --mean a,b", "no list of three numbers"),
+        ("TOY --test dfd --mean a,b", "not a list of three numbers"),
         ("TOY --test dfd --val celebfd", "Did you mean 'celebdf'?"),
         ("onnx:m.onnx --test dfd --crop boxed", "Did you mean 'box'?"),
         ("timm:resnet10t@none.safetensors --test dfd", "no weights none.safetensors"),

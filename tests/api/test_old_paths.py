@@ -40,9 +40,9 @@ def test_old_paths_give_the_same_objects_and_say_once_what_to_import(old, name, 
     if backend in ("torch", "jax"):
         pytest.importorskip(backend)
     package = old.removesuffix(".layers")  # Whose modules aren't told one by one.
-    with pytest.warns(DeprecationWarning, match="goes with") as told:
+    with pytest.warns(DeprecationWarning, match="is removed in") as told:
         first, again = importlib.import_module(old), importlib.import_module(old)
-    assert [str(w.message) for w in told] == [f"{package} goes with the next version: import {new}"]
+    assert [str(w.message) for w in told] == [f"{package} is removed in the next version: import {new}"]
     assert first is again is sys.modules[first.__name__]
     assert first.__spec__.name == first.__name__ != old
     assert getattr(first, name) is getattr(importlib.import_module(new), name)
@@ -52,7 +52,7 @@ def test_the_line_that_imports_is_the_one_that_is_told(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("import os\nfrom crossfake.benchmark import types\n")
     done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=True)
-    assert f"{file}:2: DeprecationWarning: crossfake.benchmark.types goes" in done.stderr
+    assert f"{file}:2: DeprecationWarning: crossfake.benchmark.types is removed" in done.stderr
 
 
 def test_what_was_pickled_under_an_old_path_is_read():

@@ -143,6 +143,14 @@ def test_names_of_curves_stand_where_they_begin_and_never_on_each_other():
     assert min(gaps) >= 14
 
 
+@pytest.mark.parametrize("auc", [0.0, 0.5, 1.0])
+def test_dots_at_one_height_have_an_axis_all_the_same(auc):
+    dots = [Dot(name, name, "best", cost, auc, "") for name, cost in (("a", 10.0), ("b", 10.0))]
+    drawn = charts.draw_scatter(dots, ("images a second", "mean AUC"), [], "speed")
+    assert drawn.count("<title>a: ") == 1
+    assert "nan" not in drawn
+
+
 def test_dots_have_names_beside_them_where_there_is_room():
     alone = ElementTree.fromstring(scatter(("a", 10, 0.9), ("b", 900, 0.6)))
     assert {"a", "b"} <= {t.text for t in alone.iter("text")}

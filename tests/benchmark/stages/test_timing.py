@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def test_memory_at_its_highest_counts_what_was_freed_meanwhile():
         pytest.skip("only Linux tells")
     timing.reset_peak()
     before = timing.read_peak()
-    much = np.ones(8 * 2**20)  # 64 MiB
-    del much
+    with mmap.mmap(-1, 64 * 2**20) as much:  # Fresh pages: memory that was freed before may be used again.
+        much.write(bytes(b"1" * len(much)))
     assert timing.read_peak() - before > 60 * 2**20
     assert timing.read_rss() < timing.read_peak()

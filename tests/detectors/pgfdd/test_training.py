@@ -55,7 +55,9 @@ def test_trains_on_the_annotated_videos_and_scores(world, tmp_path, capsys):
     )
     left_out = [line for line in (folder / "log.txt").read_text().splitlines() if "left out" in line]
     assert len(left_out) == 1
-    assert "4 of 18 training videos are left out: gender or race isn't known (demographics.csv" in left_out[0]
+    assert (
+        "4 of 18 training videos are left out: gender or race isn't known (add them in demographics.csv" in left_out[0]
+    )
     again = create("pgfdd", **OPTIONS).load(folder / "checkpoint.safetensors")
     assert again.state()["head_spe.mlp.2.weight"].shape == (6, 512)
 
