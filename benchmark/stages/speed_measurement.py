@@ -31,6 +31,7 @@ from .timing import (
     Clock,
     Effort,
     LoadMeter,
+    ShowNewPictures,
     read_peak,
     read_rss,
     reset_peak,
@@ -159,8 +160,8 @@ def _time_scoring(made: Scores, crop: np.ndarray, deadline: float, how: Measurem
     """Time single images, then batches, and count what else the machine does meanwhile."""
     from .predict import score_batch
 
-    score, effort, compiled = partial(score_batch, made), how.effort, _compile_seconds(made)
-    single = partial(score, crop[None])
+    score, effort, compiled = ShowNewPictures(partial(score_batch, made)), how.effort, _compile_seconds(made)
+    single = partial(score, crop[None].copy())
     (first,) = time_calls(single, 1, 0)
     meter, runs = LoadMeter(), effort.latency_runs
     latency = summarise_latency(time_calls(single, runs, effort.seconds / 5, 5 * runs, clock))

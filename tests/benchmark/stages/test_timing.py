@@ -78,6 +78,15 @@ def test_a_batch_that_there_is_no_memory_for_is_the_end_and_no_error():
         list(timing.time_batches(clock.score, CROP, 1e9, 0.0, (8,), clock=clock))
 
 
+def test_no_picture_is_shown_twice_since_some_detectors_remember():
+    seen: list[bytes] = []
+    score = timing.ShowNewPictures(lambda frames: seen.extend(frame.tobytes() for frame in frames))
+    same = np.zeros((300, 2, 2, 3), np.uint8)
+    for frames in (same, same, CROP[None].copy()):
+        score(frames)
+    assert len(seen) == len(set(seen)) == 601
+
+
 def test_other_errors_of_a_batch_are_not_hidden():
     def fail(frames):
         if len(frames) > 1:
