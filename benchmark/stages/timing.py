@@ -50,7 +50,7 @@ def time_calls(
 
 
 class ShowNewPictures:
-    """Scores pictures (N, H, W, 3) uint8 that were never shown before: it writes a running number into their first bytes.
+    """Scores pictures (N, H, W, 3) uint8, none of them twice: a running number is written into their first bytes.
 
     Some detectors remember what they computed of a picture, and would be timed at remembering.
     """
