@@ -27,7 +27,8 @@ BOARD := caddm,efficientnet-b4,meso4,pgfdd,pgfdd_fixed,resnet34,xception,sbi,dag
 SEEDS := 0,1,2
 board: install
 	$(VENV)/bin/bench run --detector $(BOARD) --train ff++ --test ff++,celebdf,dfd,dfdc --data demo --seed $(SEEDS) \
-		--runs runs/board
+		--runs runs/board --no-speed
+	OMP_NUM_THREADS=1 $(VENV)/bin/bench speed runs/board --no-videos --threads 1 --seconds 20 --runs runs/board
 	$(VENV)/bin/bench leaderboard --runs runs/board --out leaderboards --name demo
 
 test: install
