@@ -196,3 +196,8 @@ def test_masks_of_actors(plant):
     assert {v.id: v.mask for v in DeepFakeDetection().videos(home, "c23")} == dict.fromkeys(
         files, home / folder / "masks" / "videos" / name
     )
+
+
+def test_a_split_may_be_empty_as_in_the_leak_worlds_new_donors(plant):
+    home = plant({**SPLITS, "train.json": [], "val.json": []})
+    assert read_pairs(home) == {("004", "005"): "test", ("005", "004"): "test"}

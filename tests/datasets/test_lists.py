@@ -171,7 +171,7 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
         (CADDM, {LDM: json.dumps({"a/frame_0": entry(0)}).replace('label": 0', 'label": 1e400')}, "in CADDM's format"),
         (CADDM, {LDM: {"../../a/frame_0": entry(0)}}, "climbs out of its folder"),
         (BENCH, {DFB: {"F": {"FF-real": []}}}, r"FF-real holds \[\]; expected DeepfakeBench's"),
-        ("ff++", {**SPLITS, "train.json": []}, r"train\.json lists no pairs"),
+        ("ff++", {"train.json": [], "val.json": [], "test.json": []}, r"test\.json and the other split files list no"),
         (BENCH, {DFB: {"F": {"FF-real": {"test": {"a": 5, "b": {"frames": ["F/b/0.png"]}}}}}}, "FF-real, a holds 5"),
         (BENCH, {DFB: {"F": crops("real", ["F/a/0.png"]) | crops("fake", ["F/b/../a/0.png"])}}, "real and fake"),
         (BENCH, {DFB: {"F": crops("real", "x")}}, "frames are x; expected a list"),
