@@ -1,7 +1,7 @@
-"""Print the tables of docs/identity_leakage.md: python benchmarks/identity_leakage.py STUDY LEAK_WORLD STANDARD_WORLD.
+"""Print the tables of docs/identity_leakage.md: python benchmarks/identity_leakage.py STUDY LEAK [STANDARD].
 
-STUDY holds the runs of that page's commands: `leak` (the donors of training), `new` (new donors) and `standard`, and in
-`probe` the probes' JSON files.
+LEAK and STANDARD are demo worlds. STUDY holds the runs of that page's commands: `leak` (the donors of training), `new`
+(new donors) and `standard`, and in `probe` the probes' JSON files.
 Averages over training seeds, with intervals over seeds and people filmed; detectors are compared on the same people.
 """
 
@@ -102,9 +102,9 @@ def cell(column: Column, name: str, against: str = "", bounded: bool = False) ->
         other, more = average_over_seeds(list(column.runs[against].values()), people)
         value, parts = value.subtract(other), [*parts, *more]
     if not bounded:
-        return format_estimate(estimate_difference(value, people, n=people.count(), parts=parts)._asdict())
+        return format_estimate(estimate_difference(value, people, n=people.count(), parts=parts))
     classes = Classes(*((np.array(column.label) == k).astype(float) for k in (REAL, FAKE)))
-    return format_estimate(estimate_ranking(value, people, classes, n=people.count(), parts=parts)._asdict())
+    return format_estimate(estimate_ranking(value, people, classes, n=people.count(), parts=parts))
 
 
 def table(columns: dict[str, Column], first: str, second: str) -> str:
@@ -148,10 +148,12 @@ def probes(folder: Path) -> str:
     return format_grid(head, rows)
 
 
-def main(study: Path, leak: Path, standard: Path) -> None:
-    """Print the tables of (a), (b) and (c)."""
+def main(study: Path, leak: Path, standard: Path | None = None) -> None:
+    """Print the tables of (a), (b) and (c); without a standard world, (a) alone."""
     donors = {"same donors": measured(study / "leak", leak, SAME), "new donors": measured(study / "new", leak, NEW)}
     print(table(donors, "same donors", "new donors"), "\n")
+    if standard is None:
+        return
     print(probes(study / "probe"), "\n")
     sets = {"ff++": SAME, **OTHERS}
     columns = {name: measured(study / "standard", standard, test) for name, test in sets.items()}
