@@ -143,13 +143,13 @@ def show_plan(planned: Plan, data: list[str], json: Path | None = None) -> int:
 def _say_costs(planned: Plan) -> None:
     from tabulate import tabulate
 
-    from ..stages.plan_costs import estimate_groups, estimate_preparation
+    from ..stages.plan_costs import PREPARED_S, estimate_groups, estimate_preparation
 
     groups, faces = estimate_groups(planned.cells), estimate_preparation(planned.cells)
     say(f"\n{tabulate([g.describe() for g in groups], 'keys', tablefmt='github', missingval='?')}")
     known = [g.hours for g in groups if g.hours is not None]
     unknown = f"; of {len(groups) - len(known)} trainings no rate is known yet" if len(known) < len(groups) else ""
     say(f"training and scoring: {sum(known):.1f} h by what earlier runs took{unknown}")
-    how = "as measured" if faces.is_measured else "at 1.3 s a video and core, for nothing was measured here"
+    how = "as measured" if faces.is_measured else f"at {PREPARED_S} s a video and core, for nothing was measured here"
     size = f"{faces.bytes / 1e9:.1f} GB of {faces.free_bytes / 1e9:.1f} GB free"
     say(f"faces to find: {faces.videos} videos, {faces.hours:.1f} h {how}; {size}")

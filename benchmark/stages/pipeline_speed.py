@@ -24,7 +24,6 @@ from .timing import summarise_rate
 from .video_crops import VideoCrops
 
 VIDEOS, BATCH = 4, 32
-WARM_UP = 1  # Videos scored before those that are timed.
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class PipelineTimer:
 
     def _time(self, score: Callable[[Video], int], videos: Sequence[Video]) -> Pipeline:
         """Time one way: every video once, and all of them again until the time is up."""
-        score(videos[0])
+        score(videos[0])  # To warm up.
         taken, frames, started = [], [], time.perf_counter()
         while True:
             for video in videos:

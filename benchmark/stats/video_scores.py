@@ -120,15 +120,6 @@ def _read_texts(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str
     return codes, [str(text) for text in column.dictionary.to_pylist()]
 
 
-def read_video_scores(path: Path) -> VideoScores:
-    """Read the videos' scores of predictions that crossfake wrote.
-
-    Raises:
-        BenchError: see `read_frame_scores`.
-    """
-    return pool_video_scores(read_frame_scores(path))
-
-
 def pool_video_scores(frames: FrameScores) -> VideoScores:
     """Pool frames into videos; see `scoring.pool_frames`."""
     first = np.zeros(len(frames.ids), np.int64)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...benchmark.core.errors import BenchError, require_known
 from ...benchmark.core.registry import detectors
 from ..common import efficientnet_names
+from ..common.network_detector import UNUSED_IN_XCEPTION
 from ..common.options import Options
 from ..common_torch import xception
 from ..common_torch.efficientnet import make_efficientnet_b4
@@ -116,7 +117,7 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
 
     def is_unused(self, name: str) -> bool:
         """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
-        return self.variant == "deepfakebench" and name.startswith("backbone.adjust_channel.")
+        return self.variant == "deepfakebench" and name.startswith(UNUSED_IN_XCEPTION)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return `logits` (N, 2), and the pooled `features` (N, C) that they are linear in."""

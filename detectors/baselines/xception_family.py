@@ -14,7 +14,7 @@ from ...benchmark.core.errors import require_known
 from ..common import augmentations
 from ..common.augmentations import Augment, AugmentedSampler
 from ..common.crops import BoxCrop
-from ..common.network_detector import LEAST_SIZE
+from ..common.network_detector import LEAST_SIZE, UNUSED_IN_XCEPTION
 from ..common.options import check_multiple
 from ..common_torch.detector import TorchDetector
 from .augment import ClassifierSampler
@@ -78,7 +78,7 @@ class XceptionFamily(TorchDetector):
 
     def is_unused(self, name: str) -> bool:
         """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
-        return name.startswith("backbone.adjust_channel.")
+        return name.startswith(UNUSED_IN_XCEPTION)
 
 
 def compute_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from .weights import load_weights
 
 T = TypeVar("T")
 LEAST_SIZE = 32  # Pixels: what takes any size makes maps 32 times smaller.
+UNUSED_IN_XCEPTION = "backbone.adjust_channel."  # DeepfakeBench's class always has it; its checkpoints so too.
 
 
 class NetworkDetector:

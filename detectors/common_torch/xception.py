@@ -12,7 +12,6 @@ from .timm_models import create_timm_model
 
 TAG = "legacy_xception.tf_in1k"  # The weights of xception-b5690688, which the released codes start from.
 BLOCKS = range(1, 13)
-UNUSED = "adjust_channel."  # DeepfakeBench's class always has it; its checkpoints so too.
 
 
 def make_xception(classes: int, pretrained: bool, channels: int = 3, dropout: float = 0.0) -> nn.Module:

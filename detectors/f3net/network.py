@@ -11,7 +11,6 @@ from ...benchmark.core.errors import BenchError
 from ..common_torch.xception import compute_map, make_xception
 from .frequency import BANDS, DecomposedImages, LocalStatistics, MixBlock, count_windows
 
-MIXED = (7, 12)  # After which blocks the branches are mixed.
 STAGES = (range(1, 8), range(8, 13))
 CHANNELS = (728, 1024)  # Of the maps there.
 

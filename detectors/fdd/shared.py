@@ -12,7 +12,7 @@ from ...benchmark.core.errors import require_known
 from ...benchmark.core.types import TrainSample, Video
 from ..baselines.augment import ClassifierSampler
 from ..common.crops import BoxCrop
-from ..common.network_detector import LEAST_SIZE
+from ..common.network_detector import LEAST_SIZE, UNUSED_IN_XCEPTION
 from ..common.options import Options, check_multiple, check_range
 from ..pgfdd.labels import encode_group, keep_annotated
 
@@ -99,7 +99,7 @@ class FddMixin:
 
     def is_unused(self, name: str) -> bool:
         """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
-        return name.startswith("backbone.adjust_channel.")
+        return name.startswith(UNUSED_IN_XCEPTION)
 
 
 class GroupsMixin:

@@ -13,7 +13,7 @@ from crossfake.benchmark.core.storage import WriteError
 from crossfake.benchmark.stages import cell_scores
 from crossfake.benchmark.stages.cell_scores import FILE, keep_cell_scores, read_cell_scores, read_scores
 from crossfake.benchmark.stages.worst_cases import find_worst_cases
-from crossfake.benchmark.stats.video_scores import read_video_scores
+from crossfake.benchmark.stats.video_scores import pool_video_scores, read_frame_scores
 from crossfake.leaderboards.load import read_card
 from safetensors.numpy import load, save
 
@@ -26,7 +26,7 @@ def card(tmp_path, make, scored, monkeypatch):
 
 
 def assert_same(found, card):
-    expected = read_video_scores(card.predictions_path)
+    expected = pool_video_scores(read_frame_scores(card.predictions_path))
     assert (found.videos.ids, found.videos.identity) == (expected.ids, expected.identity)
     assert np.array_equal(found.videos.score, expected.score)
     assert np.array_equal(found.videos.label, expected.label)

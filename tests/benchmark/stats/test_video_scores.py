@@ -10,7 +10,7 @@ import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.stats.scoring import pool_frames
-from crossfake.benchmark.stats.video_scores import read_frame_scores, read_video_scores
+from crossfake.benchmark.stats.video_scores import pool_video_scores, read_frame_scores
 
 RNG = np.random.default_rng(0)
 FRAMES = pd.DataFrame(
@@ -34,7 +34,8 @@ def written(path: Path, frames: pd.DataFrame) -> Path:
     "frames", [FRAMES, FRAMES.drop(columns=["identity", "method"]), FRAMES.sample(frac=1, random_state=1)]
 )
 def test_it_reads_what_pooling_gives(tmp_path, frames):
-    found, slow = read_video_scores(written(tmp_path / "p.parquet", frames)), pool_frames(frames).set_index("video")
+    found = pool_video_scores(read_frame_scores(written(tmp_path / "p.parquet", frames)))
+    slow = pool_frames(frames).set_index("video")
     assert sorted(found.ids) == ["a/1.mp4", "b/2.mp4", "c/3.mp4"]
     assert found.label.tolist() == slow.loc[found.ids, "label"].tolist()
     assert found.score.tolist() == pytest.approx(slow.loc[found.ids, "score"].tolist(), rel=1e-6)
