@@ -66,8 +66,10 @@ def _load(text: str) -> object:
     """
     try:
         found = from_json(text)
-    except ValueError:  # The other one says what is wrong.
-        return json.loads(text, object_pairs_hook=_make_dict)
+    except ValueError as error:
+        if "recursion limit" in str(error):  # Python's own reader would go on to the end of the stack.
+            raise RecursionError from None
+        return json.loads(text, object_pairs_hook=_make_dict)  # This one says what is wrong.
     if _count_keys(found) == len(_KEY_ENDS.findall(text)):
         return found
     return json.loads(text, object_pairs_hook=_make_dict)

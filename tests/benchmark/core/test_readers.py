@@ -74,6 +74,11 @@ def test_hostile_json_is_told_in_one_line(write, content, told):
     assert text.endswith("Download it again")
 
 
+def test_deep_json_never_reaches_the_end_of_the_stack(write, monkeypatch):
+    monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("Python's own reader recurses to the end"))
+    assert "nested more than 100 levels" in refusal(read_json, write("a.json", "[" * 50_000), dict)
+
+
 def test_json_of_the_expected_type_is_returned(write):
     assert read_json(write("a.json", '{"a": "\\ud83d\\ude00"}'), dict) == {"a": "😀"}
     assert read_json(write("a.json", json.dumps([1]).encode("utf-16")), list) == [1]
