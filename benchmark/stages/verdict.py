@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t
+import scipy
 
 from ..core.errors import BenchError
 from ..core.scorecard import ScoreCard, read_card
@@ -31,7 +31,8 @@ class Threshold(NamedTuple):
         """
         mean, half = float(np.mean(scores)), 0.0
         if len(scores) >= FEWEST_FRAMES:
-            half = float(t.ppf((1 + LEVEL) / 2, len(scores) - 1) * np.std(scores, ddof=1) / len(scores) ** 0.5)
+            reach = scipy.stats.t.ppf((1 + LEVEL) / 2, len(scores) - 1)
+            half = float(reach * np.std(scores, ddof=1) / len(scores) ** 0.5)
         if abs(mean - self.value) < half:
             return "uncertain"
         return "fake" if mean >= self.value else "real"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from ..core.types import Estimate
 from .influence import Measured, Samples, measure_mean
@@ -55,7 +55,7 @@ def _reach_of_ece(samples: Samples, bins: NDArray[np.int64], excess: Array, draw
     of_bins = np.stack([samples.add_up(np.where(bins == k, excess, 0)) for k in range(BINS)], axis=1) / n
     off = of_bins.sum(0)
     centred = of_bins - off * samples.add_up(np.ones(n))[:, None] / n
-    few = special.stdtrit(max(people.count() - 1, 1), 1 - TAIL) / special.ndtri(1 - TAIL)
+    few = scipy.special.stdtrit(max(people.count() - 1, 1), 1 - TAIL) / scipy.special.ndtri(1 - TAIL)
     errors = few * draw_normal(people.measure_covariance(centred), draws)
     value = np.abs(off).sum()
     reach = float(np.quantile(np.abs(errors).sum(1), LEVEL))

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from ..core.types import FAKE, REAL
 from .attributes import cross_attributes
@@ -21,7 +21,7 @@ from .people import People
 from .rankings import measure_ranking
 from .shares import count_trials
 
-_GRID = special.ndtr(np.linspace(-4, 4, 65))  # where quantiles are computed; those between are interpolated
+_DEVIATES = np.linspace(-4, 4, 65)  # where quantiles are computed; those between are interpolated
 
 
 class Scored(NamedTuple):
@@ -163,13 +163,15 @@ def _draw_rate(group: GroupRates, number: int, rate: str, point: str, draws: int
     uniform = np.random.default_rng(key).permutation((np.arange(draws) + 0.5) / max(draws, 1))
     if rate == "auc" and 0 < found.value < 1:
         spread = group.people.measure_spread(found.influence)
-        reach = special.stdtrit(count_freedom(spread), uniform) * spread.of_level**0.5
-        return np.asarray(special.expit(special.logit(found.value) + reach / (found.value * (1 - found.value))))
+        reach = scipy.special.stdtrit(count_freedom(spread), uniform) * spread.of_level**0.5
+        middle = scipy.special.logit(found.value)
+        return np.asarray(scipy.special.expit(middle + reach / (found.value * (1 - found.value))))
     trials = _count_trials(group, found)
     hits, misses = found.value * trials, (1 - found.value) * trials
-    above = special.betaincinv(hits + 0.75, misses + 0.25, _GRID)
-    below = special.betaincinv(hits + 0.25, misses + 0.75, _GRID)
-    return np.asarray(np.interp(uniform, _GRID, np.where(_GRID < 0.5, below, above)))
+    levels = scipy.special.ndtr(_DEVIATES)
+    above = scipy.special.betaincinv(hits + 0.75, misses + 0.25, levels)
+    below = scipy.special.betaincinv(hits + 0.25, misses + 0.75, levels)
+    return np.asarray(np.interp(uniform, levels, np.where(levels < 0.5, below, above)))
 
 
 def _count_people(group: GroupRates, found: Measured) -> int:

@@ -14,8 +14,8 @@ from math import comb
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from ..core.group_comparisons import AttributeTests, PairTest, RateTest
 from ..core.types import FAKE, REAL
@@ -136,7 +136,7 @@ def _permute(values: Array, groups: Codes, count: int) -> float:
 
     observed = float(measure(np.argsort(groups, kind="stable")[None])[0])
     if n > _MANY:
-        return float(special.chdtrc((np.count_nonzero(sizes) - 1) * np.count_nonzero(spread), observed))
+        return float(scipy.special.chdtrc((np.count_nonzero(sizes) - 1) * np.count_nonzero(spread), observed))
     orders = _draw_orders(n)
     return float((1 + np.count_nonzero(measure(orders) >= observed - 1e-9)) / (1 + len(orders)))
 
@@ -173,7 +173,9 @@ def fisher_p(k0: int, n0: int, k1: int, n1: int) -> float:
     k = np.arange(max(0, total - n1), min(n0, total) + 1)
 
     def log_ways(n: int, of: NDArray[np.int64]) -> Array:
-        return np.asarray(special.gammaln(n + 1) - special.gammaln(of + 1) - special.gammaln(n - of + 1))
+        return np.asarray(
+            scipy.special.gammaln(n + 1) - scipy.special.gammaln(of + 1) - scipy.special.gammaln(n - of + 1)
+        )
 
     chance = np.exp(log_ways(n0, k) + log_ways(n1, total - k) - log_ways(n0 + n1, np.array([total])))
     return float(min(chance[chance <= chance[k == k0] * (1 + 1e-7)].sum(), 1.0))

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from ..core.types import Estimate
 from .influence import Classes, Measured
@@ -72,7 +72,7 @@ class Deviation(NamedTuple):
     @property
     def reach(self) -> float:
         """How far its interval goes."""
-        return float(special.stdtrit(self.freedom, 1 - TAIL)) * self.error
+        return float(scipy.special.stdtrit(self.freedom, 1 - TAIL)) * self.error
 
 
 def join_variances(variance: float, freedom: float, parts: Parts, added: float) -> Deviation:
@@ -98,8 +98,8 @@ def widen_variance(variance: ArrayLike, freedom: ArrayLike, seen: ArrayLike, see
     own, of_seeds = np.asarray(variance, dtype=float), np.asarray(seen, dtype=float)
     both = own + of_seeds
     share = np.divide(of_seeds, both, out=np.zeros(both.shape), where=both > 0)
-    alone, few = (special.stdtrit(df, 1 - tail) for df in (np.asarray(freedom), np.asarray(seeds)))
-    joined = special.stdtrit(1 / ((1 - share) / freedom + share / seeds), 1 - tail)
+    alone, few = (scipy.special.stdtrit(df, 1 - tail) for df in (np.asarray(freedom), np.asarray(seeds)))
+    joined = scipy.special.stdtrit(1 / ((1 - share) / freedom + share / seeds), 1 - tail)
     quantile = np.where(np.asarray(seeds) < 2, (1 - share) * alone + share * few, joined)
     return np.asarray(both * (quantile / alone) ** 2)
 
@@ -173,7 +173,7 @@ def estimate_drawn(found: Measured, people: People, classes: Classes, *, n: int,
 
 def _bound_perfect(trials: int, tail: float) -> float:
     """Return how many mistakes there may be, where so many people made none: the upper end of Jeffreys' interval."""
-    return float(1 - special.betaincinv(trials + 0.5, 0.5, tail))
+    return float(1 - scipy.special.betaincinv(trials + 0.5, 0.5, tail))
 
 
 def _estimate_by_logit(
@@ -189,8 +189,8 @@ def _estimate_by_logit(
     error = _widen(spread.of_level, freedom, parts, tail) ** 0.5
     if error < ROUNDING:
         return Estimate(value, None, None, n, ALIKE)
-    reach = float(special.stdtrit(freedom, 1 - tail)) * error / (value * (1 - value))
-    lo, hi = special.expit(special.logit(value) + np.array([-reach, reach]))
+    reach = float(scipy.special.stdtrit(freedom, 1 - tail)) * error / (value * (1 - value))
+    lo, hi = scipy.special.expit(scipy.special.logit(value) + np.array([-reach, reach]))
     shares = np.array([1 - value, value])
     least, highest = bound_korn_graubard(shares, count_trials(shares, np.full(2, error**2), most, spread.people), tail)
     return Estimate(value, float(min(max(lo, 1 - least), value)), float(max(min(hi, highest), value)), n)
@@ -208,7 +208,7 @@ def count_freedom(spread: Spread) -> float:
 def _reach_from(found: Measured, n: int, parts: Parts) -> Estimate:
     """Return the interval that a number brings along, joined with what seeds add."""
     assert found.reach
-    of_seeds = _widen(0.0, 1, parts, TAIL) ** 0.5 * float(special.stdtrit(1, 1 - TAIL))
+    of_seeds = _widen(0.0, 1, parts, TAIL) ** 0.5 * float(scipy.special.stdtrit(1, 1 - TAIL))
     below, above = (float(np.hypot(reach, of_seeds)) for reach in found.reach)
     if below + above < ROUNDING:
         return Estimate(found.value, None, None, n, ALIKE)
@@ -235,7 +235,7 @@ def estimate_positive(found: Measured, people: People, *, n: int, parts: Parts =
     error = _widen(spread.of_level, freedom, parts, TAIL) ** 0.5
     if error < ROUNDING or found.value <= 0:
         return Estimate(found.value, None, None, n, ALIKE)
-    reach = float(special.stdtrit(freedom, 1 - TAIL)) * error / found.value
+    reach = float(scipy.special.stdtrit(freedom, 1 - TAIL)) * error / found.value
     return Estimate(found.value, found.value * float(np.exp(-reach)), found.value * float(np.exp(reach)), n)
 
 
@@ -269,7 +269,7 @@ def p_value(found: Measured, people: People, parts: Parts = ()) -> float:
     error, freedom = find_difference_deviation(found, people, parts)
     if abs(found.value) < ROUNDING or error < ROUNDING:
         return 1.0 if abs(found.value) < ROUNDING else 2.0 ** (1 - people.count())
-    return float(2 * special.stdtr(freedom, -abs(found.value) / error))
+    return float(2 * scipy.special.stdtr(freedom, -abs(found.value) / error))
 
 
 def holm(p: Array | Sequence[float]) -> Array:

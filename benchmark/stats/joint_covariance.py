@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from .metrics import Array
 from .people import People
@@ -54,7 +54,7 @@ class Spread(NamedTuple):
 
 def measure_spread(influence: Array, people: People) -> Spread:
     """Measure the spread of rows by their videos' influences on their AUCs, (rows, videos); see `place_videos`."""
-    first = csr_array((np.ones(len(people.first)), (np.arange(len(people.first)), people.first)))
+    first = scipy.sparse.csr_array((np.ones(len(people.first)), (np.arange(len(people.first)), people.first)))
     shown, persons, pairs = influence @ first, influence @ people.person, influence @ people.pair
     firsts, everybody = int(np.count_nonzero(first.sum(0))), int(np.count_nonzero(people.person.sum(0)))
     dyadic = everybody / max(everybody - 1, 1) * (persons @ persons.T - pairs @ pairs.T)

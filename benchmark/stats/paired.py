@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
+import scipy
 
 from ..core.display import say_once
 from ..core.errors import BenchError, make_unknown_error, require_existing
@@ -163,7 +163,7 @@ def _delong(a: Sequence[SeedScores], b: Sequence[SeedScores]) -> float | None:
     first, second = a[0].videos, b[0].videos
     aucs, covariance = delong(first["label"], [first["score"], second["score"]])
     error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    return float(2 * ndtr(-abs(aucs[0] - aucs[1]) / error)) if error > 0 else None
+    return float(2 * scipy.special.ndtr(-abs(aucs[0] - aucs[1]) / error)) if error > 0 else None
 
 
 def keep_shared_videos(groups: Sequence[SeedTables]) -> list[list[pd.DataFrame]]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 from .metrics import Array
 
@@ -41,8 +41,8 @@ class People:
     """
 
     first: NDArray[np.int64]
-    person: csr_array
-    pair: csr_array
+    person: scipy.sparse.csr_array
+    pair: scipy.sparse.csr_array
 
     @property
     def crossed(self) -> bool:
@@ -106,8 +106,8 @@ def _count_effective(weights: Array) -> float:
 def number_apart(clusters: ArrayLike) -> People:
     """Return people of whom each stands in videos of its own alone, by the number of each video's, (videos,)."""
     first = np.unique(np.asarray(clusters, dtype=np.int64), return_inverse=True)[1].astype(np.int64)
-    none = csr_array((len(first), 0))
-    return People(first, csr_array((np.ones(len(first)), (np.arange(len(first)), first))), none)
+    none = scipy.sparse.csr_array((len(first), 0))
+    return People(first, scipy.sparse.csr_array((np.ones(len(first)), (np.arange(len(first)), first))), none)
 
 
 def find_people(identity: Sequence[str]) -> People:
@@ -143,7 +143,7 @@ def _find_pairs(videos: Iterable[tuple[str, ...]]) -> dict[str, str]:
     return {person: min(person, other) for person, other in only.items() if only.get(other) == person}
 
 
-def _mark(members: Sequence[Sequence[int]], size: int) -> csr_array:
+def _mark(members: Sequence[Sequence[int]], size: int) -> scipy.sparse.csr_array:
     ends = np.concatenate([[0], np.cumsum([len(m) for m in members])]).astype(np.int64)
     columns = np.array([c for m in members for c in m], dtype=np.int64)
-    return csr_array((np.ones(len(columns)), columns, ends), shape=(len(members), size))
+    return scipy.sparse.csr_array((np.ones(len(columns)), columns, ends), shape=(len(members), size))

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from ..core.types import FAKE, REAL
 from .influence import Samples
@@ -25,8 +25,8 @@ _ELEMENTS = 500_000  # of one array at a time
 class _Ranked(NamedTuple):
     """Samples, highest first: who stands in the reals and the fakes, and how many reals score as high as each fake."""
 
-    reals: csr_array
-    fakes: csr_array
+    reals: scipy.sparse.csr_array
+    fakes: scipy.sparse.csr_array
     above: NDArray[np.int64]
     videos_of_one: float
 

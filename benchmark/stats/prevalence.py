@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from ..core.types import FAKE, REAL, Estimate
 from .calibration import BINS, CLIP, are_probabilities, assign_bins
@@ -44,17 +44,17 @@ def fit_prior(labels: ArrayLike, scores: ArrayLike) -> float:
     def loss(shift: float) -> float:
         return float(np.logaddexp(0, shift - z[y]).mean() + np.logaddexp(0, z[~y] - shift).mean())
 
-    end = -float(special.logit(CLIP))
-    return float(special.expit(minimize_scalar(loss, bounds=(-end, end), method="bounded").x))
+    end = -float(scipy.special.logit(CLIP))
+    return float(scipy.special.expit(minimize_scalar(loss, bounds=(-end, end), method="bounded").x))
 
 
 def remove_prior(scores: ArrayLike, prior: float) -> Array:
     """Return what scores would be if they were made for as many fakes as reals."""
-    return np.asarray(special.expit(_logit(scores) - special.logit(prior)))
+    return np.asarray(scipy.special.expit(_logit(scores) - scipy.special.logit(prior)))
 
 
 def _logit(scores: ArrayLike) -> Array:
-    return np.asarray(special.logit(np.clip(np.asarray(scores, dtype=float), CLIP, 1 - CLIP)))
+    return np.asarray(scipy.special.logit(np.clip(np.asarray(scores, dtype=float), CLIP, 1 - CLIP)))
 
 
 def measure_without_prevalence(
@@ -141,7 +141,7 @@ def measure_balanced_calibration(samples: Samples, prior: float | None, draws: i
     if prior is None:
         return found
     fair = remove_prior(s, prior)
-    bits = np.logaddexp(0, np.where(y == 1, -1, 1) * special.logit(fair)) / np.log(2)
+    bits = np.logaddexp(0, np.where(y == 1, -1, 1) * scipy.special.logit(fair)) / np.log(2)
     return found | {"cllr": _average_classes(samples, bits), "ece_balanced": _measure_error(samples, fair, draws)}
 
 
@@ -177,7 +177,7 @@ def _centre(samples: Samples, bins: NDArray[np.int64], excess: Array, used: NDAr
 
 
 def _reach(off: Array, spread: Array, whole: float, value: float, people: People, draws: int) -> tuple[float, float]:
-    few = special.stdtrit(max(people.count() - 1, 1), 1 - TAIL) / special.ndtri(1 - TAIL)
+    few = scipy.special.stdtrit(max(people.count() - 1, 1), 1 - TAIL) / scipy.special.ndtri(1 - TAIL)
     size, axes = np.linalg.eigh(spread)
     normal = np.random.default_rng(0).normal(size=(draws, len(off)))
     errors = few * (normal * np.sqrt(np.maximum(size, 0))) @ axes.T
@@ -226,9 +226,9 @@ def estimate_precision(fpr: Estimate, tpr: Estimate, prevalence: float) -> Estim
     with np.errstate(divide="ignore"):
         ratio = np.log([tpr.value / fpr.value, tpr.lo / tpr.value, fpr.hi / fpr.value, tpr.hi / tpr.value])
         up_to = -np.log(fpr.lo / fpr.value)
-    odds = special.logit(prevalence) + ratio[0]
+    odds = scipy.special.logit(prevalence) + ratio[0]
     lo, hi = odds - np.hypot(ratio[1], ratio[2]), odds + np.hypot(ratio[3], up_to)
-    return Estimate(value, float(special.expit(lo)), float(special.expit(hi)), n)
+    return Estimate(value, float(scipy.special.expit(lo)), float(scipy.special.expit(hi)), n)
 
 
 def _find_precision(fpr: float, tpr: float, prevalence: float) -> float:

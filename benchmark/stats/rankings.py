@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from ..core.types import FAKE, REAL
 from .influence import Measured, Samples, find_influence, measure_mean
@@ -70,7 +70,7 @@ def _find_thresholds(fpr: Array, level: float, trials: float) -> tuple[int, int]
 
     The true FPR of the threshold that k of n reals pass is distributed as Beta(k + 1, n - k), as an order statistic is.
     """
-    below = special.betainc(fpr * trials + 1, np.maximum((1 - fpr) * trials, 1e-9), level)
+    below = scipy.special.betainc(fpr * trials + 1, np.maximum((1 - fpr) * trials, 1e-9), level)
     ends = [max(int(np.count_nonzero(below > tail)) - 1, 0) for tail in (1 - TAIL, TAIL)]
     highest, lowest = (int(np.count_nonzero(fpr <= fpr[end])) - 1 for end in ends)
     return highest, lowest

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from ..core.types import FAKE, REAL, Estimate
 from .intervals import widen_variance
@@ -214,9 +214,9 @@ def _standardise(value: Array, variance: Array, below: Array, trials: int) -> Ar
     apart = value[:, None] - value
     freedom = np.divide(variance**2, below, out=np.ones_like(variance), where=below > 0)
     t = np.divide(np.abs(apart), np.sqrt(variance), out=np.zeros_like(apart), where=variance > 0)
-    p = special.stdtr(np.maximum(freedom, 1), -t)
+    p = scipy.special.stdtr(np.maximum(freedom, 1), -t)
     p = np.where((variance <= 0) & (apart != 0), 0.5**trials, p)  # What so many signs can say at most.
-    return np.asarray(np.sign(apart) * -special.ndtri(np.maximum(p, 1e-300)))
+    return np.asarray(np.sign(apart) * -scipy.special.ndtri(np.maximum(p, 1e-300)))
 
 
 def _draw_people(column: Column, spread: Spread, draws: int) -> Array:
@@ -332,18 +332,18 @@ def _floor_variance(column: Column) -> Array:
     """Return the rows' variances; of an AUC of 0 or 1, whose videos all agree, what so many trials leave open."""
     variance, edge = column.spread.variance(), np.isin(column.value, (0, 1))
     open_end = 1 - _TAIL ** (1 / column.trials)
-    return np.where(edge, np.maximum(variance, (open_end / special.ndtri(1 - _TAIL)) ** 2), variance)
+    return np.where(edge, np.maximum(variance, (open_end / scipy.special.ndtri(1 - _TAIL)) ** 2), variance)
 
 
 def _estimate_share(value: float, variance: float, freedom: float, trials: int, n: int) -> Estimate:
     if variance <= 0:
         return Estimate(value, None, None, n, "no interval: every video says the same")
-    reach = float(special.stdtrit(freedom, 1 - _TAIL)) * variance**0.5
+    reach = float(scipy.special.stdtrit(freedom, 1 - _TAIL)) * variance**0.5
     if not 0 < value < 1:
         return Estimate(value, max(value - reach, 0.0), min(value + reach, 1.0), n)
-    middle, wide = special.logit(value), reach / (value * (1 - value))
-    lo, hi = float(special.expit(middle - wide)), float(special.expit(middle + wide))
+    middle, wide = scipy.special.logit(value), reach / (value * (1 - value))
+    lo, hi = float(scipy.special.expit(middle - wide)), float(scipy.special.expit(middle + wide))
     sample = min(value * (1 - value) / variance, trials)
-    exact_lo = float(special.betaincinv(value * sample, (1 - value) * sample + 1, _TAIL))
-    exact_hi = float(special.betaincinv(value * sample + 1, (1 - value) * sample, 1 - _TAIL))
+    exact_lo = float(scipy.special.betaincinv(value * sample, (1 - value) * sample + 1, _TAIL))
+    exact_hi = float(scipy.special.betaincinv(value * sample + 1, (1 - value) * sample, 1 - _TAIL))
     return Estimate(value, min(max(lo, exact_lo), value), max(min(hi, exact_hi), value), n)

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
-from scipy.stats import rankdata
 
 from ..core.types import FAKE
 from .metrics import Array
@@ -105,7 +104,7 @@ def find_score_noise(pairs: Sequence[Pair], level: float) -> float:
 def _measure_many(fake: NDArray[np.bool_], scores: Array) -> Array:
     """Return the AUC of each row of (k, n) scores; 0 without both classes, where there is nothing to tell."""
     fakes, reals = int(fake.sum()), int((~fake).sum())
-    ranks = rankdata(scores, axis=1)[:, fake].sum(1)
+    ranks = scipy.stats.rankdata(scores, axis=1)[:, fake].sum(1)
     return np.asarray((ranks - fakes * (fakes + 1) / 2) / max(fakes * reals, 1))
 
 
@@ -114,4 +113,4 @@ def find_seed_noise(values: Array, level: float) -> float:
     count = len(values)
     if count < 2:
         return 0.0
-    return float(special.stdtrit(count - 1, 1 - level / 2) * np.std(values, ddof=1) * np.sqrt(2 / count))
+    return float(scipy.special.stdtrit(count - 1, 1 - level / 2) * np.std(values, ddof=1) * np.sqrt(2 / count))

@@ -8,7 +8,7 @@ from statistics import stdev
 from typing import NamedTuple
 
 import pandas as pd
-from scipy.special import stdtrit
+import scipy
 
 from ..core.display import say_once
 from ..core.errors import BenchError
@@ -127,7 +127,7 @@ def merge_estimates(estimates: Sequence[Estimate], bounded: bool = True) -> Esti
     ends = [(e.lo, e.hi) for e in estimates if e.lo is not None and e.hi is not None]
     if len(ends) < count:
         return Estimate(value, None, None, n, next(e.note for e in estimates if e.lo is None))
-    spread = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * stdev(values) / count**0.5 if count > 1 else 0.0
+    spread = float(scipy.special.stdtrit(count - 1, (1 + LEVEL) / 2)) * stdev(values) / count**0.5 if count > 1 else 0.0
     below, above = (
         hypot(sum(abs(v - e) for v, e in zip(values, end, strict=True)) / count, spread)
         for end in zip(*ends, strict=True)

@@ -6,8 +6,8 @@ That is Clopper and Pearson's for as many samples as would be as sure if each we
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from .influence import Measured
 from .metrics import Array
@@ -72,11 +72,11 @@ def count_trials(shares: ArrayLike, variances: ArrayLike, most: float, people: i
     """Return as how many samples that are each alone tell as much: at most so many, fewer where people are few."""
     p, v = np.asarray(shares, dtype=float), np.asarray(variances, dtype=float)
     fair = np.divide(p * (1 - p), v, out=np.full(p.shape, float(most)), where=v > 0)
-    few = special.stdtrit(max(most - 1, 1), 1 - TAIL) / special.stdtrit(max(people - 1, 1), 1 - TAIL)
+    few = scipy.special.stdtrit(max(most - 1, 1), 1 - TAIL) / scipy.special.stdtrit(max(people - 1, 1), 1 - TAIL)
     return np.asarray(np.minimum(fair, most) * min(few, 1.0) ** 2)
 
 
 def bound_korn_graubard(shares: Array, trials: Array, tail: float = TAIL) -> Array:
     """Return the upper ends of shares that are known from so many trials."""
     rest = trials * (1 - shares)
-    return np.where(rest > 0, special.betaincinv(shares * trials + 1, np.maximum(rest, 1e-12), 1 - tail), 1.0)
+    return np.where(rest > 0, scipy.special.betaincinv(shares * trials + 1, np.maximum(rest, 1e-12), 1 - tail), 1.0)
