@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ..benchmark.core.display import format_csv
 from ..benchmark.core.migrations import SCHEMA_VERSION
@@ -24,6 +23,9 @@ from .rows import Row, Table, make_tables
 from .speeds import list_conditions, match_speeds
 from .verdicts import make_verdicts
 from .written import list_outputs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["load_cards", "load_cards_with_problems", "long_table", "make_tables", "write"]
 
@@ -62,6 +64,8 @@ def list_metric_rows(cards: Iterable[Card]) -> list[dict[str, object]]:
 
 def long_table(cards: Sequence[Card], speeds: Sequence[Speed] = ()) -> pd.DataFrame:
     """Return one row per scorecard, with plain numbers. The speed is that under the most common condition."""
+    import pandas as pd
+
     known = [match_speeds(c.cell, c.params, speeds) if isinstance(c, ScoreCard) else {} for c in cards]
     usual = next(iter(list_conditions(known)), None)
     found = [one.get(usual) if usual else None for one in known]

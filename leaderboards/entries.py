@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ..benchmark.core.cell_description import NOT_KNOWN, CellDescription
 from ..benchmark.core.errors import BenchError
@@ -26,6 +25,9 @@ from ..benchmark.stats.scoring import make_scorecard
 from ..datasets.base import parse_name
 from .load import ENTRY, read_card
 from .protocols import describe_protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOLERANCE = 1e-9
 DRAWS = ScoreSettings().draws  # The same intervals for everybody, whatever their recipe sets.

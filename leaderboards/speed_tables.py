@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ..benchmark.core.speeds import Latency, Rate, Speed
 from .formats import UNKNOWN, format_digits
 from .markdown import Grid
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def make_speed_parts(speeds: Sequence[Speed]) -> list[str | Grid]:
@@ -79,6 +81,8 @@ def _describe_conditions(speed: Speed) -> str:
 
 def make_timm_table(speeds: Sequence[Speed]) -> pd.DataFrame:
     """Return a row a speed, with the columns of timm's benchmark tables, and what tells the rows apart."""
+    import pandas as pd
+
     return pd.DataFrame([_make_timm_row(speed) for speed in speeds])
 
 

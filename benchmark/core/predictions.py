@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pydantic import Field, ValidationError
 
 from .cell_description import CellDescription
@@ -21,6 +21,9 @@ from .records import Record, describe_flaw
 from .score_tables import OURS, ConformedTable, TableForm, conform_table, conform_values, name_columns
 from .scorecard import Dropped, Polygon, Throughput
 from .storage import write_atomically, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 1
 ATTRIBUTES = "attributes"

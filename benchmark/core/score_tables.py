@@ -10,17 +10,18 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype, is_numeric_dtype, is_object_dtype
 
 from .errors import BenchError, add_article, describe_rows, make_unknown_error, require_known
 from .readers import normalise_id, shorten, shorten_value
 from .readers.labels import LABELS
 from .types import FAKE, REAL
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REQUIRED = ("video", "frame", "label", "score")
 PARTS = ("dataset", "method")
@@ -140,6 +141,8 @@ def _list_flat(table: pd.DataFrame) -> list[str]:
 
 def is_nested(column: pd.Series) -> bool:
     """Return whether a column holds a list, an array or a mapping, as parquet can."""
+    from pandas.api.types import is_object_dtype
+
     if not is_object_dtype(column):
         return False
     return any(isinstance(v, list | tuple | set | dict | np.ndarray) for v in column)
@@ -147,6 +150,9 @@ def is_nested(column: pd.Series) -> bool:
 
 def _make_plain(column: pd.Series) -> pd.Series:
     """Return a column of numpy's types, or of text: what pandas adds to them behaves otherwise."""
+    import pandas as pd
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_object_dtype
+
     kind = column.dtype
     if kind == np.float16:
         return column.astype(np.float32)  # Pandas groups by no half numbers.
@@ -166,6 +172,9 @@ def _decode(value: object) -> object:
 
 def _parse_numbers(column: pd.Series) -> tuple[pd.Series, list[str]]:
     """Read numbers written as text, also with a decimal comma; what is none becomes NaN, which is refused later."""
+    import pandas as pd
+    from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype
+
     if is_bool_dtype(column) or is_integer_dtype(column):
         return column.astype(float), []
     if is_float_dtype(column):
@@ -190,6 +199,9 @@ def parse_labels(column: pd.Series, fake_is: str = "", table_name: str = "the ta
     Raises:
         BenchError: a text is no label, or with `fake_is` there are two others.
     """
+    import pandas as pd
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
     codes, values = pd.factorize(column)
     texts = [_write_label(value) for value in values]
     if fake_is:
@@ -231,6 +243,9 @@ def _unite_spellings(column: pd.Series) -> tuple[pd.Series, list[str]]:
 
     A table without such ids stays as it is.
     """
+    import pandas as pd
+    from pandas.api.types import is_numeric_dtype
+
     if is_numeric_dtype(column):
         return column, []
     codes, values = pd.factorize(column)
@@ -289,6 +304,8 @@ def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], table_name: st
     Raises:
         BenchError: a part is missing in some rows of a video, or the names would be those of other videos.
     """
+    import pandas as pd
+
     videos = pd.factorize(table["video"])[0]
     if not parts or len(table) == 0:
         return table, []
@@ -319,12 +336,16 @@ def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], table_name: st
 
 def _write_texts(column: pd.Series) -> NDArray[np.object_]:
     """Return a column as text, (n,): "" where nothing is written, 1 for 1.0."""
+    import pandas as pd
+
     codes, values = pd.factorize(column)
     texts = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values]
     return np.array([*texts, ""], dtype=object)[codes]
 
 
 def _fold(texts: NDArray[np.object_]) -> NDArray[np.object_]:
+    import pandas as pd
+
     codes, values = pd.factorize(texts)
     return np.array([text.casefold() for text in values], dtype=object)[codes]
 
@@ -336,6 +357,8 @@ def _forget_methods_of_reals(methods: NDArray[np.object_], real: NDArray[np.bool
 
 def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], table_name: str) -> None:
     """Refuse a part that is given in some rows of a video and missing in others: what are those?"""
+    import pandas as pd
+
     keys = [table[c] for c in ("video", "label") if c in table]
     if part == "method" and "label" in table:
         texts = np.where((table["label"] == REAL).to_numpy(), "", texts)
@@ -348,6 +371,8 @@ def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], tab
 
 def _number_rows(*codes: NDArray[np.intp]) -> NDArray[np.int64]:
     """Number the different rows of several columns of codes, (n,)."""
+    import pandas as pd
+
     whole = codes[0].astype(np.int64)
     for column in codes[1:]:
         whole = pd.factorize(whole * (int(column.max()) + 2) + column)[0].astype(np.int64)

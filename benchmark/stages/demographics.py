@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...datasets.demographics.annotations import (
     aggregate_by_video,
@@ -21,6 +19,9 @@ from ..core.settings import FaceSettings
 from ..core.workers import WorkerPool
 from ..stats.attributes import PEOPLE, UNDEFINED, choose_main_pair
 from .sources import DataSource
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class AnnotatedVideos(NamedTuple):
@@ -66,6 +67,8 @@ def read_dataset_videos(source: DataSource, split: str | None = None) -> Annotat
     Raises:
         BenchError: it has no such split, or no annotation.
     """
+    import pandas as pd
+
     splits = {v.split for v in source.videos}
     if split and split not in splits:
         raise BenchError(f"{source.label} has no split '{split}'; it has {', '.join(sorted(splits))}")

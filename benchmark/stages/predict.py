@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ...detectors.runtimes import DEFAULT
 from ..core.cell_description import CellDescription, RuntimeUse
@@ -27,6 +27,9 @@ from .detectors import DetectorRequest, LoadedDetector, load_detector
 from .remake import remake_damaged
 from .sources import DataSource
 from .video_crops import VideoCrops
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def predict(
@@ -82,6 +85,8 @@ def predict(
 
 def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
     """Return one row per frame to score: the main person's, or everybody's. `video` is what `name_person` returns."""
+    import pandas as pd
+
     seen = [
         (video, name_person(video.id, number + 1))
         for video in videos
@@ -129,6 +134,8 @@ def drop_small_faces(table: pd.DataFrame, store: FaceReader) -> pd.DataFrame:
 
     As SBI's inference does with its detector's boxes: what is small is often no face.
     """
+    import pandas as pd
+
     boxes = np.concatenate([store.get_relative_boxes(video) for video in table["video"].unique()])
     area = pd.Series((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), index=table.index)
     largest = area.groupby([number_people(table)["video"], table["frame"]]).transform("max")
@@ -137,6 +144,8 @@ def drop_small_faces(table: pd.DataFrame, store: FaceReader) -> pd.DataFrame:
 
 def number_people(table: pd.DataFrame) -> pd.DataFrame:
     """Split `video`, as `name_person` has it, into the video's own id and the column `person`."""
+    import pandas as pd
+
     parts = table["video"].str.partition("//")
     return table.assign(video=parts[0], person=pd.to_numeric(parts[2]).fillna(1).astype(np.int64))
 

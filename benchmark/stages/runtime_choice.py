@@ -13,7 +13,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from ...detectors.runtimes import AUTO, DEFAULT, PRECISIONS, RUNTIMES, Way, find_obstacle, use_way
 from ..core.cell_description import RuntimeUse
@@ -26,6 +25,8 @@ from .runtime_records import Choice, find_device, read_choice, write_choice
 from .video_crops import VideoCrops
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .runner import Stages
     from .sources import DataSource
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..core.contracts import FaceReader, LocatesArtifacts, Scores
 from ..core.scorecard import Polygon
 from ..core.types import FAKE, REAL, name_person
 from ..stats.video_scores import FrameScores, pack_frames
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class WorstFrame(NamedTuple):
@@ -40,6 +42,8 @@ def find_worst_cases(frames: pd.DataFrame | FrameScores) -> dict[int, list[Worst
 
     `score` is the mean of the video's frames.
     """
+    import pandas as pd
+
     packed = pack_frames(frames) if isinstance(frames, pd.DataFrame) else frames
     fake = np.bincount(packed.video, packed.label == FAKE) > 0
     return {label: _find_worst(packed, fake == label, wrong) for label, wrong in ((FAKE, -1), (REAL, 1))}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import BenchError, describe_rows
 from ..core.predictions import ATTRIBUTES
 from ..core.score_tables import is_nested
 from .fairness_metrics import parse_group
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INTERSECTION = "intersection"
 MAX_GROUPS = 20
@@ -81,6 +84,8 @@ def group_names(column: pd.Series) -> pd.Series:
 
     Beside 1 and -1, as A-FF++ and its kin write yes and no, 0 is undefined.
     """
+    import pandas as pd
+
     codes, values = pd.factorize(column)
     names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values]
     same = SAME_AS | ({"0": ""} if "-1" in names else {})
@@ -140,6 +145,8 @@ def describe_data_rows(marked: ArrayLike) -> str:
 
 def find_contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
     """Mark the rows whose value of a column isn't that of their video's first row, (n,)."""
+    import pandas as pd
+
     videos, values = pd.factorize(frames["video"])[0], pd.factorize(group_names(frames[column]))[0]
     first = np.zeros(videos.max(initial=-1) + 2, dtype=np.int64)
     first[videos[::-1]] = values[::-1]

@@ -16,10 +16,9 @@ what the mean of so few seeds may miss (`draw_seed_errors`), drawn beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.scorecard import GroupCell, Groups, LevelCell
@@ -31,6 +30,9 @@ from .intervals import ALIKE, NO_DRAWS, ROUNDING, TOO_FEW, average_over_seeds, e
 from .metrics import Array
 from .people import People
 from .shares import LEVEL, share_tail
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_PER_CLASS = {"video": 5, "frame": 1}
 """The fewest reals and fakes with which a group enters the gaps; at frame level it is as in the literature."""

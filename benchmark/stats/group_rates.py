@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,6 +19,9 @@ from .metrics import Array
 from .people import People
 from .rankings import measure_ranking
 from .shares import count_trials
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DEVIATES = np.linspace(-4, 4, 65)  # where quantiles are computed; those between are interpolated
 
@@ -76,6 +78,8 @@ def tabulate_groups(scored: Scored, known: Iterable[str]) -> dict[str, list[Grou
 
 def _split(names: NDArray[np.object_]) -> list[tuple[str, NDArray[np.int64]]]:
     """Return each group with the numbers of its samples, sorted by name."""
+    import pandas as pd
+
     inside = np.flatnonzero(names != "")
     codes, found = pd.factorize(names[inside], sort=True)
     order, ends = np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))

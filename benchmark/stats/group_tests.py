@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import combinations, permutations
 from math import comb
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import scipy
 from numpy.typing import NDArray
 
@@ -27,6 +27,9 @@ from .intervals import holm
 from .metrics import Array
 from .power import ALPHA, smallest_auc_gap, smallest_gap
 from .rankings import measure_ranking
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERMUTATIONS = 1000
 _MANY = 4000  # people from which the limit of very many is taken
@@ -60,6 +63,8 @@ def compare_groups(seeds: Sequence[Scored], names: NDArray[np.object_], kept: Se
         names: the group of each video, (videos,).
         kept: the groups to compare, two at least.
     """
+    import pandas as pd
+
     chosen = np.flatnonzero(np.isin(names, list(kept)))
     groups = pd.Categorical(names[chosen], categories=list(kept)).codes.astype(np.int64)
     people = seeds[0].people.restrict(chosen)
@@ -189,6 +194,8 @@ def _find_smallest_gap(
     They are sought between the three groups with most reals. Fakes of the same people are made of the same videos, and
     count once.
     """
+    import pandas as pd
+
     label, clips = part["label"].to_numpy(np.int64), np.arange(len(part))
     if "identity" in part:
         clips = np.where(part["identity"] == "", clips, len(part) + pd.factorize(part["identity"])[0])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..core.scorecard import MethodCell
@@ -16,6 +16,9 @@ from .influence import Samples, measure_mean
 from .intervals import average_over_seeds, estimate_ranking, estimate_share
 from .rankings import measure_ranking
 from .shares import share_tail
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MethodGroups = dict[str, dict[str, dict[str, MethodCell]]]
 """By attribute, group and method."""

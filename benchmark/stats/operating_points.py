@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..core.display import say_once
 from ..core.errors import BenchError
@@ -21,6 +19,9 @@ from .carried import fix_thresholds
 from .metrics import best_threshold
 from .prevalence import fit_prior
 from .scoring import check_predictions, find_shared_people, make_scorecard, make_seed_scores, take_samples
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VAL = "val"
 

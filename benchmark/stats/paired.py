@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import scipy
 
 from ..core.display import say_once
@@ -26,9 +25,12 @@ from .rankings import measure_ranking
 from .scoring import check_predictions, estimate_metric, find_shared_people, make_seed_scores, take_samples
 from .unscored import LOST, WON, choose_credit, measure_coverage
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 LEVELS = ("video", "frame")
 METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANK_METRICS, "ece", "brier"))
-SeedTables = Sequence[pd.DataFrame]
+SeedTables = Sequence["pd.DataFrame"]
 """The predictions of one detector on one test set: a table for each seed that it was trained with."""
 
 
@@ -103,6 +105,8 @@ class _CompletedSeed:
 
 
 def _choose_credit(table: pd.DataFrame, extra: SeedTables) -> float:
+    import pandas as pd
+
     if not extra:
         return WON
     labels = pd.concat([table, *extra]).drop_duplicates("video")
@@ -112,6 +116,8 @@ def _choose_credit(table: pd.DataFrame, extra: SeedTables) -> float:
 
 def _fill(table: pd.DataFrame, extra: SeedTables, ends: tuple[float, float]) -> pd.DataFrame:
     """Add the rows that a table lacks: fakes with the first score, reals with the second."""
+    import pandas as pd
+
     if not extra:
         return table
     columns = [c for c in table.columns if c != "logit"]

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import permutations
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import BenchError
 from ..core.types import FAKE, REAL
 from .attributes import UNDEFINED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALPHA = 0.05
 MIN_SAMPLES = 5  # of each class, for an AUC: with fewer its distribution is nothing like a normal one
@@ -165,6 +167,8 @@ def count_groups(videos: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row a group, largest first: `real`, `fake`, `clips` (different clips among the fakes).
     """
+    import pandas as pd
+
     fakes = videos[videos["label"] == FAKE].groupby("group")
     found = {"real": videos[videos["label"] == REAL].groupby("group").size(), "fake": fakes.size()}
     table = pd.DataFrame({**found, "clips": fakes["clip"].nunique()}).fillna(0).astype(int)
@@ -301,6 +305,8 @@ def find_smallest_gaps(table: pd.DataFrame, fpr: float, auc: float, wanted: floa
     Returns:
         `one pair`, tested at 5 %, and if there are several `any pair`, tested at 5 % divided by their number.
     """
+    import pandas as pd
+
     pairs = _count_pairs(table)
     tests = ({"one pair": ALPHA} if pairs else {}) | ({"any pair": ALPHA / pairs} if pairs > 1 else {})
     both = list(permutations([cell for _, cell in table.head(GROUPS_TRIED).iterrows()], 2))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..core.errors import BenchError, add_article
@@ -60,6 +60,9 @@ from .prevalence import (
 )
 from .rankings import measure_ranking
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _FLAT = ("logit", "dataset", "method", "identity")
 SOURCE_VAL = "largest TPR - FPR on the source val split"
 
@@ -71,6 +74,8 @@ def pool_frames(frames: pd.DataFrame) -> pd.DataFrame:
 
 def pool_frames_with_index(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Return the videos, and for each frame the row of its video."""
+    import pandas as pd
+
     members, ids = pd.factorize(frames["video"], sort=True)
     first = np.zeros(len(ids), dtype=np.int64)
     first[members[::-1]] = np.arange(len(members))[::-1]
@@ -104,6 +109,8 @@ def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
     Raises:
         BenchError: names the column, and the first offending rows (1 is the first row of data).
     """
+    import pandas as pd
+
     missing = [c for c in REQUIRED if c not in frames]
     if missing:
         raise BenchError(

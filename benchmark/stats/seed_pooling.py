@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import hypot
 from statistics import stdev
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pandas as pd
 import scipy
 
 from ..core.display import say_once
@@ -23,6 +22,9 @@ from .method_rates import MethodGroups, measure_method_groups
 from .paired import keep_shared_videos
 from .scoring import check_predictions, find_shared_people, make_seed_scores, measure_metrics
 from .shares import LEVEL
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_SHARED = 0.95
 """The share of its videos that each seed must have in common with the others; what one lacks is left out of all."""

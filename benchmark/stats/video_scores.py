@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..core.predictions import read_predictions
@@ -18,6 +17,7 @@ from .metrics import Array
 from .scoring import check_predictions, round_averages
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 _TEXTS = ("video", "method", "identity")
@@ -122,6 +122,8 @@ def _read_texts(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str
 
 def pool_video_scores(frames: FrameScores) -> VideoScores:
     """Pool frames into videos; see `scoring.pool_frames`."""
+    import pandas as pd
+
     first = np.zeros(len(frames.ids), np.int64)
     first[frames.video[::-1]] = np.arange(len(frames.video))[::-1]
     identity = [""] * len(first)

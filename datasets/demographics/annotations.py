@@ -19,15 +19,17 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...benchmark.core.errors import BenchError, describe_rows
 from ...benchmark.stats.attributes import PEOPLE, UNDEFINED, find_contradictions
 from .groups import AGES, FEMALE, MALE, OTHERS, RACES, SEVERAL, forget_ambiguous_values, merge_undefined_races
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GENDER_CODES = {1: MALE, -1: FEMALE, 0: UNDEFINED}
 AIFACE_RACES = dict(enumerate((*RACES, OTHERS)))
@@ -186,6 +188,8 @@ def read_codes(table: Path, frames: pd.DataFrame, column: str, known: dict[int, 
     Raises:
         BenchError: a cell is none of the `known` codes.
     """
+    import pandas as pd
+
     found = pd.to_numeric(frames[column], errors="coerce")
     choices = ", ".join(map(str, sorted(known)))
     reject_rows(table, f"a value of {column} other than {choices}", ~found.isin(list(known)), frames)
@@ -193,6 +197,8 @@ def read_codes(table: Path, frames: pd.DataFrame, column: str, known: dict[int, 
 
 
 def _read_header(table: Path) -> list[str]:
+    import pandas as pd
+
     try:
         return [str(c) for c in pd.read_csv(table, nrows=0, encoding="utf-8-sig", skipinitialspace=True)]
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -207,6 +213,8 @@ def read_csv(table: Path, **options: Any) -> pd.DataFrame:
     Raises:
         BenchError: it is empty, a row has more cells than the first, or the text can't be decoded.
     """
+    import pandas as pd
+
     try:
         frames = pd.read_csv(table, encoding="utf-8-sig", skipinitialspace=True, **options)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -241,12 +249,15 @@ def _index_by_row_number(table: Path, frames: pd.DataFrame) -> pd.DataFrame:
     Raises:
         BenchError: there are none.
     """
+    import pandas as pd
+
     if frames.empty:
         raise BenchError(f"{table} has a header but no rows: nothing to read")
     return frames.set_axis(pd.RangeIndex(2, 2 + len(frames)), axis=0)
 
 
 def _read_public(table: Path, header: list[str]) -> pd.DataFrame:
+    import pandas as pd
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -279,6 +290,8 @@ def decode_one_hot(yes: Mapping[str, ArrayLike], otherwise: ArrayLike) -> NDArra
 
 
 def _read_aiface(table: Path) -> pd.DataFrame:
+    import pandas as pd
+
     frames = _index_by_row_number(table, read_csv(table))
     columns = {c.casefold(): c for c in map(str, frames)}
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ...benchmark.stats.attributes import UNDEFINED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MALE, FEMALE = GENDERS = ("male", "female")
 RACES = ("asian", "white", "black")

@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ...benchmark.core.contracts import Cropper
 from ...benchmark.core.errors import BenchError
@@ -30,6 +29,8 @@ from .annotations import decode_one_hot, read_codes, read_csv, reject_rows
 from .groups import FEMALE, MALE, OTHERS, RACES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..faces.face_store import FaceStore
 
 METHODS = ("real", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
@@ -69,6 +70,8 @@ def read_paper_csv(table: Path) -> pd.DataFrame:
 
 def _read_cells(table: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return the data as text with line numbers as index, and the header's names (none without a header)."""
+    import pandas as pd
+
     cells = read_csv(table, header=None, dtype=str, keep_default_na=False)
     codes = cells.columns[1:]
     cells[codes] = cells[codes].replace(r"\.0+$", "", regex=True)  # As pandas writes codes beside an empty cell.
@@ -120,6 +123,8 @@ def _decode_races(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
 
 def _check_intersection(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
     """Return in which rows the code of the intersection matches gender and race, (n,)."""
+    import pandas as pd
+
     races = (*_list_races(places), OTHERS)
     order = {race: i for i, race in enumerate(races)} | {UNDEFINED: races.index(OTHERS)}
     gender, race = _decode_genders(cells, places), pd.Series(_decode_races(cells, places))
@@ -129,6 +134,8 @@ def _check_intersection(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
 
 
 def _decode_frames(table: Path, cells: pd.DataFrame, places: ColumnMap) -> pd.DataFrame:
+    import pandas as pd
+
     races = (*_list_races(places), OTHERS)
     frames = cells[list(places.values())].set_axis(list(places), axis=1)
     for flag in ("male", *races[:-1]):
@@ -232,5 +239,7 @@ def _write_images(video: Video, faces: FaceStore, cropper: Cropper, folder: Path
 
 
 def _write_csv(path: Path, header: list[str], rows: list[list[object]]) -> None:
+    import pandas as pd
+
     with write_atomically(path) as temporary:
         pd.DataFrame(rows, columns=header).to_csv(temporary, index=False)

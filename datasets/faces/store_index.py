@@ -121,10 +121,10 @@ _FIELDS = [field.name for field in fields(PrepareResult)]
 
 
 def _split_lists(column: pa.ChunkedArray) -> list[np.ndarray | None]:
-    """Return each row's numbers, without making a Python object of any."""
+    """Return each row's numbers, without making a Python object of any; `to_numpy` would import pandas."""
     array = column.combine_chunks()
-    offsets, there = array.offsets.to_numpy(), array.is_valid().to_numpy(zero_copy_only=False)
-    values = array.values.to_numpy()
+    offsets, values = np.from_dlpack(array.offsets), np.from_dlpack(array.values)
+    there = array.is_valid().to_numpy(zero_copy_only=False) if array.null_count else np.ones(len(array), dtype=bool)
     return [values[a:b] if ok else None for a, b, ok in zip(offsets[:-1], offsets[1:], there, strict=True)]
 
 
@@ -185,5 +185,5 @@ def read_index(folder: Path) -> StoreIndex | None:
 def _is_sound(table: pa.Table, shards: int) -> bool:
     """Return whether every value is there, and every shard one of those named."""
     whole = not any(table.column(name).null_count for name in table.column_names if name != "checksums")
-    places = table.column("shard").to_numpy()
+    places = np.from_dlpack(table.column("shard").combine_chunks())
     return whole and (not len(places) or bool(places.min() >= 0 and places.max() < shards))
