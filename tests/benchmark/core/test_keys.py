@@ -1,0 +1,53 @@
+"""Keys: a file is read once for its hash, and again once it has changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from crossfake.benchmark.core import keys
+from crossfake.benchmark.core.errors import BenchError
+
+OLD = 1_600_000_000
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were read for a hash; those of this test count as old at once."""
+    found: list[Path] = []
+    read = keys._read_hash
+    monkeypatch.setattr(keys, "_FRESH", 0)
+    monkeypatch.setattr(keys, "_read_hash", lambda path: (found.append(path), read(path))[1])
+    return found
+
+
+def test_a_file_is_read_once_for_its_hash(tmp_path, reads):
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
+    assert {keys.file_hash(path) for _ in range(3)} == {keys.hashlib.sha256(b"one").hexdigest()}
+    assert reads == [path]
+
+
+def test_a_file_that_was_written_again_is_read_again(tmp_path, reads):
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
+    os.utime(path, (OLD, OLD))
+    first = keys.file_hash(path)
+    path.write_bytes(b"two")  # As long, and under the same inode.
+    assert keys.file_hash(path) != first
+
+
+def test_a_fresh_file_is_never_recalled(tmp_path):
+    """Two writes within a tick of the file system's clock leave the same times."""
+    path = tmp_path / "weights"
+    found = []
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        found.append(keys.file_hash(path))
+    assert found[0] != found[1]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(BenchError, match="no checkpoint"):
+        keys.file_hash(tmp_path / "weights")
