@@ -117,7 +117,7 @@ def _list_metrics(card: ScoreCard) -> dict[str, float | int | None]:
 
 
 def format_data(made: list[Table]) -> Iterator[str]:
-    """Yield the tables as JSON, a row a line: what the other forms show, seeds pooled."""
+    """Yield the tables as JSON, one row per line: what the other forms show, seeds pooled."""
     yield f'{{"schema_version": {SCHEMA_VERSION}, "kind": "leaderboard", "tables": ['
     for i, table in enumerate(made):
         yield f'{"," if i else ""}\n{_dump(_table_as_data(table))[:-1]}, "rows": ['
@@ -180,7 +180,7 @@ def _row_as_data(table: Table, row: Row) -> dict[str, object]:
 
 
 def _speed_as_data(speed: Speed) -> dict[str, object]:
-    """Return what tells a speed, without the runs that it is made of."""
+    """Return a speed as plain data, without its single runs."""
     best = speed.best
     return {
         **speed.condition._asdict(),

@@ -1,9 +1,9 @@
 """Charts as inline SVG.
 
-Strips have no size of their own: places along an axis are percentages, so that a strip fills whatever line it stands in
-and its marks keep their size. Pictures (curves, scatter plots) are WIDTH wide and scale as a whole. Colours are classes
-of the page's style sheet; each also has its lightness and its mark, so that no hue has to be told from another. A mark
-carries its values as a `<title>`, and `data-row` tells whose it is, for the filter.
+Strips have no fixed size: positions along an axis are percentages, so that a strip fills its line while its marks keep
+their size. Pictures (curves, scatter plots) are WIDTH wide and scale as a whole. Colours are classes of the page's
+style sheet; each also has its own lightness and mark, so that nobody has to distinguish hues. A mark carries its values
+as a `<title>`, and `data-row` names its row, for the filter.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .formats import format_estimate
 Point = tuple[float, float]
 WIDTH = 320
 SHAPES = ("circle", "square", "up", "diamond", "down")
-"""The marks' names; each is a symbol of the page."""
+"""The names of the marks; each is a symbol in the page."""
 NAMED = 5
-"""So many rows have a colour and a name in pictures; the others are grey lines."""
+"""The number of rows with a colour and a name in pictures; the others are grey lines."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Maps values lo ... hi to places start ... end, by their logarithm if `log`."""
+    """Maps values lo ... hi to positions start ... end, logarithmically if `log`."""
 
     lo: float
     hi: float
@@ -38,13 +38,13 @@ class Axis:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value, kept within the axis."""
+        """Return the position of a value, clipped to the axis."""
         v = min(max(value, self.lo), self.hi)
         lo, hi, v = (self.transform(x) for x in (self.lo, self.hi, v))
         return round(self.start + (v - lo) / (hi - lo) * (self.end - self.start), 1)
 
     def transform(self, value: float) -> float:
-        """Return what is drawn to scale: the value itself, or its logarithm."""
+        """Return the value or its logarithm, which is drawn to scale."""
         return log10(value) if self.log else value
 
     def steps(self) -> list[float]:
@@ -70,7 +70,7 @@ class DeviateAxis(Axis):
 
 
 def find_step(span: float, most: int = 5) -> float:
-    """Return the smallest step of 1, 2 or 5 times a power of ten that divides a span into at most so many."""
+    """Return the smallest step of 1, 2 or 5 times a power of ten that gives at most this many intervals."""
     power = 10.0 ** floor(log10(span / most))
     return next(m * power for m in (1, 2, 5, 10) if span / (m * power) <= most + 1e-9)
 
@@ -93,7 +93,7 @@ def span_axis(estimates: Iterable[Estimate], low: float = 0.5, high: float = 1.0
 
 
 class Mark(NamedTuple):
-    """An estimate on a strip: what it is of, its shape, its class (such as `hollow`), and how far below the middle."""
+    """An estimate on a strip: its name, shape, class (such as `hollow`), and how far below the middle it is drawn."""
 
     estimate: Estimate
     name: str = ""
@@ -103,7 +103,7 @@ class Mark(NamedTuple):
 
     @property
     def told(self) -> str:
-        """What a mouse over it, or a screen reader, is told."""
+        """The text on hover and for screen readers."""
         counted = f", n {self.estimate.n}" if self.estimate.n else ""
         return f"{self.name} {format_estimate(self.estimate)}{counted}".strip()
 
@@ -113,9 +113,9 @@ def draw_strip(axis: Axis, marks: Sequence[Mark], label: str = "", joined: bool 
 
     Args:
         axis: from 0 to 100.
-        marks: what is drawn; an estimate without a value isn't.
-        label: what a screen reader says before the values; empty where a text beside the strip says the same.
-        joined: draw a line from the lowest mark to the highest, those of kind `out` left aside, not the intervals.
+        marks: what to draw; estimates without a value are skipped.
+        label: what a screen reader says before the values; empty if a text beside the strip says the same.
+        joined: draw a line from the lowest mark to the highest (except kind `out`) instead of the intervals.
     """
     shown = [m for m in marks if m.estimate.value is not None]
     parts = [_draw_mark(axis, m, interval=not joined) for m in shown]
@@ -142,7 +142,7 @@ def _draw_span(axis: Axis, lo: float, hi: float, down: int) -> str:
 
 
 def draw_scale(axis: Axis, percent: bool = False) -> Markup:
-    """Draw the values of a strip's axis, once for all strips below or above it."""
+    """Draw the tick values of an axis, once for all strips below or above it."""
     parts = []
     for v in axis.steps():
         x = axis(v)
@@ -153,7 +153,7 @@ def draw_scale(axis: Axis, percent: bool = False) -> Markup:
 
 
 def count_intervals(axis: Axis) -> int:
-    """Return into how many parts the values of a strip's axis divide it."""
+    """Return the number of intervals between the ticks of a strip's axis."""
     return max(round((axis.hi - axis.lo) / find_step(axis.hi - axis.lo)), 1)
 
 
@@ -161,7 +161,7 @@ def count_intervals(axis: Axis) -> int:
 
 
 class Curve(NamedTuple):
-    """A line of points in a picture: its name, whose it is (`data-row`), and what a mouse over it is told."""
+    """A line of points in a picture: its name, its row (`data-row`), and the text on hover."""
 
     name: str
     row: str
@@ -188,7 +188,7 @@ def draw_line(a: Point, b: Point, kind: str) -> str:
 
 
 def draw_path(points: Iterable[Point], kind: str) -> str:
-    """Return joined straight lines."""
+    """Return a polyline."""
     return f'<polyline points="{" ".join(f"{a:g},{b:g}" for a, b in points)}" class="{kind}"/>'
 
 
@@ -202,7 +202,7 @@ DET = DeviateAxis(0.01, 0.7, 98, WIDTH - 38), DeviateAxis(0.01, 0.7, 250, 10)
 
 
 def draw_roc(curves: Sequence[Curve], title: str) -> Markup:
-    """Draw ROC curves, (FPR, TPR): false alarms from 1 % on a logarithmic axis, where a detector is used."""
+    """Draw ROC curves, (FPR, TPR), with false alarms from 1 % on a logarithmic axis: the range of practical use."""
     x, y = ROC
     chance = [(x(v / 100), y(v / 100)) for v in range(1, 101)]
     frame = draw_frame(x, y, ("real videos flagged, %", "fakes caught, %"))
@@ -210,17 +210,17 @@ def draw_roc(curves: Sequence[Curve], title: str) -> Markup:
 
 
 def draw_det(curves: Sequence[Curve], title: str) -> Markup:
-    """Draw detection error trade-offs (Martin et al. 1997) of curves (FPR, TPR): the lower and further left the better.
+    """Draw detection error trade-offs (Martin et al. 1997) of curves (FPR, TPR): lower and further left is better.
 
-    Both error rates are on the scale of normal deviates, where scores that are normal in both classes give a straight
-    line, and where low rates, at which detectors are used, have room.
+    Both error rates are on a normal-deviate scale: normally distributed scores give a straight line, and low rates, at
+    which detectors are used, get room.
     """
     turned = [c._replace(points=[(fpr, 1 - tpr) for fpr, tpr in c.points]) for c in curves]
     return _draw_curves(turned, DET, draw_frame(*DET, ("real videos flagged, %", "fakes missed, %")), title)
 
 
 def _draw_curves(curves: Sequence[Curve], axes: tuple[Axis, Axis], parts: list[str], title: str) -> Markup:
-    """Draw the first NAMED curves in colours, named where they begin, above the others in grey."""
+    """Draw the first NAMED curves in colours, labelled at their start, above the others in grey."""
     named, (x, y) = curves[:NAMED], axes
     begins = [_find_begin(c.points, x.lo, y) for c in named]
     grey = [_wrap_row(c, draw_path(_place(c.points, x, y), "curve other")) for c in reversed(curves[NAMED:])]
@@ -242,7 +242,7 @@ def _wrap_row(curve: Curve, drawn: str, kind: str = "") -> str:
 
 
 def _place(points: Sequence[Point], x: Axis, y: Axis) -> list[Point]:
-    """Return the points' places; of those beyond the left edge the last alone, where the curve enters the picture."""
+    """Return the points' positions; of those beyond the left edge only the last, where the curve enters."""
     inside = sum(a <= x.lo for a, _ in points) - 1
     return [(x(a), y(b)) for a, b in points[max(inside, 0) :]]
 
@@ -253,7 +253,7 @@ def _find_begin(points: Sequence[Point], edge: float, y: Axis) -> float:
 
 
 def _spread(heights: Sequence[float], gap: float = 14.0, bottom: float = 250.0) -> list[float]:
-    """Return heights for labels, as near as may be to those given, no two nearer than `gap`, none below `bottom`."""
+    """Return heights for labels, as near as possible to those given, at least `gap` apart and none below `bottom`."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     placed = dict.fromkeys(order, 0.0)
     above = -gap
@@ -270,7 +270,7 @@ def _shorten(name: str, most: int = 14) -> str:
 
 
 def draw_reliability(bins: Sequence[tuple[float, Estimate]], title: str) -> Markup:
-    """Draw the share of fakes by mean score with its interval, of bins that have enough videos."""
+    """Draw the share of fakes by mean score with its interval, for bins with enough videos."""
     x, y = Axis(0, 1, 44, WIDTH - 12), Axis(0, 1, 196, 10)
     parts = [
         *draw_frame(x, y, ("mean score of a bin", "share of fakes")),
@@ -286,7 +286,7 @@ def draw_reliability(bins: Sequence[tuple[float, Estimate]], title: str) -> Mark
 
 
 class Dot(NamedTuple):
-    """A row in a scatter plot: its name, whose it is, its class, where it stands, and what a mouse over it is told."""
+    """A row in a scatter plot: its name, its address, its class, its position, and the text on hover."""
 
     name: str
     row: str
@@ -297,7 +297,7 @@ class Dot(NamedTuple):
 
 
 def draw_scatter(dots: Sequence[Dot], names: tuple[str, str], line: Sequence[Point], title: str) -> Markup:
-    """Draw dots, x on a logarithmic axis, those named that have room for it, and a line in steps through points."""
+    """Draw dots, x on a logarithmic axis, named if there is room, and a stepped line through points."""
     xs, ys = [d.x for d in dots], [d.y for d in dots]
     x = Axis(*_round_outwards(min(xs) / 1.2, max(xs) * 1.2), 44, WIDTH - 12, log=True)
     step = find_step(max(max(ys) - min(ys), 0.1))
@@ -312,7 +312,7 @@ def draw_scatter(dots: Sequence[Dot], names: tuple[str, str], line: Sequence[Poi
 
 
 def _find_room(x: float, y: float, name: str, taken: list[tuple[float, float, float, float]]) -> str:
-    """Return a dot's name beside it, where it covers nothing that is `taken`; nothing where there is no room."""
+    """Return a dot's name beside it, where it covers nothing that is `taken`; nothing if there is no room."""
     wide = 6.6 * len(name)
     for dx, dy, anchor in ((8, 4, "start"), (-8, 4, "end"), (0, -8, "middle"), (0, 16, "middle")):
         left = x + dx - {"start": 0.0, "end": wide, "middle": wide / 2}[anchor]
@@ -352,7 +352,7 @@ def draw_histogram(real: Sequence[float], fake: Sequence[float], threshold: floa
 
 
 def draw_frame(x: Axis, y: Axis, names: tuple[str, str]) -> list[str]:
-    """Return grid, values and names of two axes; where curves are named on the left, the values stand on the right."""
+    """Return grid, ticks and names of two axes; if curves are labelled on the left, the ticks are on the right."""
     right = x.start > 90
     at, anchor = (x.end + 5, "start") if right else (x.start - 6, "end")
     percent = "%" in names[1]

@@ -1,8 +1,8 @@
 """Rows that people contribute: a scorecard and its predictions, written by `bench submit` and checked without any data.
 
 `entries/<suite>/<detector>/<train>__<test>.json`, with `.seed<N>` before the suffix for seeds other than 0. Beside it
-lie its predictions (.parquet), and those of the source validation split, which the operating point is fixed on
-(.val.parquet). All numbers of an entry follow from these two. The suite is the protocol, such as `real-32-frames`.
+are its predictions (.parquet) and those of the source validation split, on which the operating point is fixed
+(.val.parquet). All numbers of an entry follow from these two files. The suite is the protocol, e.g. `real-32-frames`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def submit(run: Path, entries: Path) -> list[Path]:
     """Write the entries of a run folder, of one of its test folders, or of older entries, and return their paths.
 
     Raises:
-        BenchError: there is not a finished scorecard, it is PARTIAL, predictions are gone, or the place is taken.
+        BenchError: there is no finished scorecard, it is PARTIAL, predictions are missing, or the place is taken.
     """
     paths = [path for name in (SCORECARD, ENTRY) for path in sorted(run.rglob(name))]
     cards = [card for path in paths if (card := read_card(path))]
@@ -65,7 +65,7 @@ def _require_submittable(card: Card, entries: Path) -> ScoreCard:
         raise BenchError(f"{card.folder} was made with --exclude. Submit a run of the whole test split")
     for path in (card.predictions_path, card.validation_path):
         if path and not path.is_file():
-            raise BenchError(f"{path} is gone, and a row is checked by its predictions. Run it again")
+            raise BenchError(f"{path} is missing, and a row is checked against its predictions. Run it again")
     path = locate_entry(card, entries)
     if path.is_file() and ((old := read_card(path)) is None or old.cell.recipe_key != card.cell.recipe_key):
         raise BenchError(f"{path} is another run's row. Remove it, or give yours a tag: --set tag=NAME")
@@ -91,7 +91,7 @@ def _validation_path(path: Path) -> Path:
 
 
 def _score_entry(predictions: Path, val: Path | None) -> ScoreCard:
-    """Make the scorecard of an entry: all but where it comes from."""
+    """Make the scorecard of an entry: everything but where it comes from."""
     point = fit_operating_point(read_predictions(val)[0]) if val else FittedPoint()
     card = make_scorecard(predictions, point.threshold, DRAWS, temperature=point.temperature, source=point.source)
     told = {"score": Scoring(draws=DRAWS), "validation": val.name if val else None}
@@ -109,7 +109,7 @@ def locate_entry(card: Card, entries: Path) -> Path:
 
 def name_suite(card: Card) -> str:
     """Name the protocol so that it can be a folder: `real-32-frames`."""
-    return re.sub(r"[^0-9a-z.]+", "-", describe_protocol(card).lower().removesuffix(" a video")).strip("-")
+    return re.sub(r"[^0-9a-z.]+", "-", describe_protocol(card).lower().removesuffix(" per video")).strip("-")
 
 
 def _slug(name: str) -> str:
@@ -117,7 +117,7 @@ def _slug(name: str) -> str:
 
 
 def check_entries(entries: Path) -> tuple[int, list[str]]:
-    """Check every entry; return how many there are, and what is wrong, a line each."""
+    """Check every entry; return how many there are, and one line for each problem."""
     paths = sorted(entries.rglob("*.json"))
     problems = [f"{path}: {problem}" for path in paths for problem in _find_problems(path, entries)]
     wanted = {file for path in paths for file in (path.with_suffix(".parquet"), _validation_path(path))}
@@ -136,7 +136,7 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
             yield f"is of schema {old}, today's is {today}. Score it again: bench submit {path.parent}"
             return
         if not card.provenance:
-            yield "has no provenance: nobody could make it again"
+            yield "has no provenance: nobody could reproduce it"
         if path != (right := locate_entry(card, entries)):
             yield f"belongs in {right}"
         if card.cell.limit:
@@ -151,7 +151,7 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
 
 
 def _check_names(cell: CellDescription) -> Iterator[str]:
-    """Refuse worlds and sets that nobody has, which the official counts couldn't be held against."""
+    """Refuse unknown worlds and datasets: there are no official counts to check them against."""
     if cell.world not in ("real", "demo") or cell.protocol.partition(" ")[0] != cell.world:
         yield f"its world '{cell.world}', protocol '{cell.protocol}', is neither real nor a demo"
     for name in sorted({cell.source or cell.train, cell.train, cell.test} - {NOT_KNOWN}):
@@ -161,7 +161,7 @@ def _check_names(cell: CellDescription) -> Iterator[str]:
 
 
 def _check_counts(card: ScoreCard) -> Iterator[str]:
-    """Hold the numbers of videos against the official test split."""
+    """Compare the numbers of videos with the official test split."""
     counts, coverage, cell = card.counts, card.coverage, card.cell
     real, fake = counts.real_videos, counts.fake_videos
     if coverage.scored != counts.videos or counts.videos != real + fake:
@@ -189,24 +189,24 @@ def _check_numbers(card: ScoreCard, path: Path) -> Iterator[str]:
         yield f"{predictions.name} is not the file it was made with: the SHA-256 differs"
     yield from _check_consistency(card, read_predictions(predictions)[0], val)
     again = _score_entry(predictions, val)
-    # That a checkpoint was selected on a test set, its maker alone can say.
+    # Whether a checkpoint was selected on a test set, only its maker can say.
     again = again.model_copy(update={"cell": again.cell.merge(CellDescription(selection=card.cell.selection))})
     given, expected = card.to_json(), again.to_json()
-    telling = ("counts", "coverage", "threshold")  # Where these differ, so do hundreds of numbers.
+    telling = ("counts", "coverage", "threshold")  # If these differ, so do hundreds of numbers.
     found = list(_find_differences({k: given.get(k) for k in (*telling, *expected)}, expected))
     if found:
         yield found[0] + (f" (and {len(found) - 1} more differences)" if len(found) > 1 else "")
 
 
 def _check_consistency(card: ScoreCard, table: pd.DataFrame, val: Path | None) -> Iterator[str]:
-    """Say what of the predictions contradicts itself."""
+    """Describe contradictions within the predictions."""
     videos = set(table["video"])
     if "method" in table and ((table["method"] == "real") != (table["label"] == REAL)).any():
         yield "its predictions have videos whose label contradicts their method"
     if both := videos & {d.video for d in card.coverage.dropped}:
         yield f"{len(both)} videos are scored, and named as dropped; first: {min(both)}"
     if val and (both := videos & set(read_predictions(val)[0]["video"])):
-        yield f"{len(both)} videos are both in the test set and what the threshold was fixed on; first: {min(both)}"
+        yield f"{len(both)} videos are in the test set and in the threshold's split; first: {min(both)}"
 
 
 def _find_differences(given: object, found: object, where: str = "") -> Iterator[str]:

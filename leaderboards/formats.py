@@ -1,4 +1,4 @@
-"""How numbers are written wherever they are shown: with their interval and n, or why they have none."""
+"""How numbers are written everywhere: with their interval and n, or the reason why they have none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def format_flagged(precision: Estimate) -> str:
 
 
 def format_auc(table: Table, row: Row, test: str) -> str:
-    """Write a cell of the matrix: AUC with interval and rank mark, or why there is none."""
+    """Write a cell of the matrix: AUC with its interval and mark, or why there is none."""
     result = row.results.get(test)
     if result is None or result.status != "done":
         return format_missing(result)
@@ -42,7 +42,7 @@ def format_missing(result: Result | None) -> str:
 
 
 def format_speed(speed: Speed | None) -> str:
-    """Write images a second: `34`, `34 (openvino)` of another runtime, `34 (busy)` where other work slowed it."""
+    """Write images per second: `34`, `34 (openvino)` for another runtime, `34 (busy)` if other work slowed it."""
     if speed is None:
         return UNKNOWN
     remarks = [speed.runtime] if speed.backend not in (speed.runtime, "any") else []
@@ -51,12 +51,12 @@ def format_speed(speed: Speed | None) -> str:
 
 
 def format_digits(value: float) -> str:
-    """Write a number with three digits that mean something: `2480`, `34.2`, `0.00751`."""
+    """Write a number with three significant digits: `2480`, `34.2`, `0.00751`."""
     return f"{float(f'{value:.3g}'):.12g}"
 
 
 def format_cost(row: Row) -> list[str]:
-    """Write millions of parameters, GFLOPs an image."""
+    """Write millions of parameters, and GFLOPs per image."""
     return [
         f"{row.params / 1e6:.2f}" if row.params else UNKNOWN,
         f"{row.flops / 1e9:.3g}" if row.flops else UNKNOWN,
@@ -69,7 +69,7 @@ NO_INTERVAL = "no interval"
 def format_estimate(e: Estimate | None) -> str:
     """Write `0.931 [0.890, 0.965]`, or why it has no interval: `0.500 (too few videos for an interval)`.
 
-    An interval that three digits would close is written with more.
+    It gets more digits if three would make both ends look equal.
     """
     if e is None or e.value is None:
         return (e and e.note) or "undefined"
@@ -80,12 +80,12 @@ def format_estimate(e: Estimate | None) -> str:
 
 
 def _find_reason(e: Estimate) -> str:
-    """Return the part of a note that is of the interval; the others are of the groups."""
+    """Return the part of a note that concerns the interval; the others concern the groups."""
     return next((part for part in e.note.split("; ") if "interval" in part), NO_INTERVAL)
 
 
 def format_gap(groups: GroupSummary | None) -> str:
-    """Write `0.120 [0.04, 0.31] (n 9)`; n is the smallest cell, without which a gap means nothing."""
+    """Write `0.120 [0.04, 0.31] (n 9)`; n is the smallest cell: without it, a gap means nothing."""
     if groups is None or groups.gap is None or groups.gap.value is None:
         return format_too_few(groups)
     alone = "" if groups.attribute == INTERSECTION else f"; {groups.attribute} alone"
@@ -93,7 +93,7 @@ def format_gap(groups: GroupSummary | None) -> str:
 
 
 def format_worst_group(groups: GroupSummary | None, counted: bool = True) -> str:
-    """Write `female-asian 0.81 [0.70, 0.93] (n 24; 3 of 8 groups)`; not of how many, unless `counted`."""
+    """Write `female-asian 0.81 [0.70, 0.93] (n 24; 3 of 8 groups)`, the number of groups only if `counted`."""
     if groups is None or groups.worst is None:
         return format_too_few(groups)
     of = f"; {count_groups(groups)}" if counted else ""
@@ -106,13 +106,13 @@ def format_too_few(groups: GroupSummary | None) -> str:
 
 
 def count_groups(groups: GroupSummary) -> str:
-    """Say of how many groups the worst is the worst, and whose, where it isn't the intersection's."""
+    """Say how many groups were compared, and of which attribute if it isn't the intersection."""
     alone = "" if groups.attribute == INTERSECTION else f" of {groups.attribute} alone"
     return f"{groups.qualified} of {groups.groups} groups{alone}"
 
 
 def format_partial(result: Result | None, bounds: Bounds | None) -> str:
-    """Write ` (517/518 scored)` where videos are missing, of all or of those asked for; nothing where none are."""
+    """Write ` (517/518 scored)` if any requested videos are missing; nothing if none are."""
     if result is None or not result.done:
         return ""
     lowest = min((c.coverage for c in result.done), key=lambda c: c.scored)
@@ -121,9 +121,9 @@ def format_partial(result: Result | None, bounds: Bounds | None) -> str:
 
 
 def format_coverage(result: Result, bounds: Bounds | None) -> str:
-    """Write `517/518, 3 with several people`, and what AUC all videos could have; where seeds differ, the lowest."""
+    """Write `517/518, 3 with several people`, and the bounds of the AUC over all videos; the lowest if seeds differ."""
     lowest = min((c.coverage for c in result.done), key=lambda c: c.scored)
-    excluded = f", {n} left out as asked" if (n := len(result.done[0].cell.excluded)) else ""
+    excluded = f", {n} excluded on request" if (n := len(result.done[0].cell.excluded)) else ""
     partial = bounds is not None and bounds.worst < bounds.best
     within = f", AUC of all {bounds.worst:.3f} to {bounds.best:.3f}" if partial and bounds else ""
     return f"{format_scored(lowest)}{excluded}{within}"
@@ -136,25 +136,25 @@ def format_scored(coverage: Coverage) -> str:
 
 
 def format_mean(table: Table, row: Row) -> str:
-    """Write the mean AUC and whether it can't be told from the best one: `0.931 [0.890, 0.965] ¹`."""
+    """Write the mean AUC, marked if it isn't significantly worse than the best: `0.931 [0.890, 0.965] ¹`."""
     found = table.standings.get(row.key)
     return format_estimate(found.mean) + (MARK if found.best else "") if found else NOT_RUN
 
 
 def format_rank(table: Table, row: Row) -> str:
-    """Write `2 [1, 4]`, or nothing where the row has no rank."""
+    """Write `2 [1, 4]`, or nothing if the row has no rank."""
     rank = found.rank if (found := table.standings.get(row.key)) else None
     return "" if rank is None or rank.lo is None else f"{rank.value:.0f} [{rank.lo:.0f}, {rank.hi:.0f}]"
 
 
 def format_wins(table: Table, row: Row) -> str:
-    """Write the share of duels that a row wins: `0.75 [0.50, 1.00]`; nothing where it has no rank."""
+    """Write the share of duels that a row wins: `0.75 [0.50, 1.00]`; nothing if it has no rank."""
     wins = found.wins if (found := table.standings.get(row.key)) else None
     return "" if wins is None or wins.lo is None else f"{wins.value:.2f} [{wins.lo:.2f}, {wins.hi:.2f}]"
 
 
 def format_range(values: Iterable[float], form: str = ".2f") -> str:
-    """Write `0.14 to 0.31`, or one number where both ends are written alike."""
+    """Write `0.14 to 0.31`, or one number if both ends look the same."""
     found = sorted(values)
     low, high = f"{found[0]:{form}}", f"{found[-1]:{form}}"
     return low if low == high else f"{low} to {high}"

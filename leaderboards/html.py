@@ -40,9 +40,9 @@ from .worst_case_images import WorstCase, load_worst_cases
 
 TEMPLATES = Path(__file__).with_name("templates")
 TOP = 40
-"""Of a table with more rows than this, the page charts these first ones and tells their runs; its tables have all."""
+"""The page has charts and details of at most this many rows of a table; its tables have all of them."""
 CELLS = 160
-"""So many runs on a test set the page tells, of all tables: each takes 40 kB, with the faces of its mistakes 80."""
+"""At most this many runs on a test set are detailed, over all tables: each takes 40 kB, or 80 with its faces."""
 
 
 @cache
@@ -59,7 +59,7 @@ def _load_page() -> Template:
 
 
 def render_page(made: list[Table], name: str = "leaderboard") -> str:
-    """Return the whole page. All that comes from scorecards is escaped.
+    """Return the whole page. Everything from scorecards is escaped.
 
     Args:
         made: the tables.
@@ -84,7 +84,7 @@ def render_page(made: list[Table], name: str = "leaderboard") -> str:
 
 
 def _find_date(rows: Iterable[Row]) -> str:
-    """Return the day of the newest result: `28 November 2026`; empty where none is told."""
+    """Return the day of the newest result: `28 November 2026`; empty if no card has a date."""
     made = [c.provenance for row in rows for c in row.cards if c.provenance and c.provenance.time]
     if not made:
         return ""
@@ -93,8 +93,8 @@ def _find_date(rows: Iterable[Row]) -> str:
 
 
 def mark_up_number(shown: str) -> Markup:
-    """Set an interval, or why there is none, and a sample size smaller than the value they belong to."""
-    written = str(escape(shown)).replace(MARK, '<sup title="can’t be told from the best">1</sup>')
+    """Mark up an interval (or the reason for none) and a sample size in smaller print than their value."""
+    written = str(escape(shown)).replace(MARK, '<sup title="not significantly worse than the best">1</sup>')
     written = re.sub(r"(\([^()]*\binterval\b[^()]*\))", r'<span class="ci why">\1</span>', written)
     return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+[^()]*\))", r'<span class="ci">\1</span>', written))  # escaped above # nosec B704
 
@@ -106,7 +106,7 @@ def mark_up_name(name: str) -> Markup:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one table, of whose cells it tells no more than `cells`."""
+    """What the page shows of one table, with details of at most `cells` cells."""
 
     table: Table
     cells: int
@@ -120,18 +120,18 @@ class Section:
 
     @cached_property
     def top(self) -> list[Row]:
-        """The first rows of each training set, which come the best first: as many of each as TOP and `cells` allow."""
+        """The best rows of each training set, as many of each as TOP and `cells` allow."""
         trains = dict.fromkeys(row.train for row in self.table.rows)
         most = max(min(TOP, self.cells // max(len(self.table.tests), 1)) // max(len(trains), 1), 1)
         return [row for train in trains for row in [r for r in self.table.rows if r.train == train][:most]]
 
     @property
     def folded(self) -> str:
-        """What the page leaves out, and how it can be seen; empty where that is nothing."""
+        """What the page leaves out, and how to see it; empty if it leaves out nothing."""
         total = len(self.table.rows)
         if len(self.top) == total:
             return ""
-        return f"Charts and runs are of the first {len(self.top)} of {total} rows; of any other: bench show RUN."
+        return f"Charts and details cover the first {len(self.top)} of {total} rows; for any other: bench show RUN."
 
     @cached_property
     def boards(self) -> list[PageBoard]:
@@ -147,7 +147,7 @@ class Section:
         return f"row-{re.sub(r'[^0-9A-Za-z_-]', '-', row.key)}-{hash_key(told, 4)}"
 
     def details(self, test: str) -> tuple[Grid, list[str]]:
-        """Return one test set's table, and whose its rows are."""
+        """Return one test set's table, and the addresses of its rows."""
         return make_details(self.table, test), [self.anchor(row) for row in self.table.on(test)]
 
     @property
@@ -157,15 +157,15 @@ class Section:
 
     @property
     def citations(self) -> list[str]:
-        """Where those stand."""
+        """The sources of the published numbers."""
         return list_citations(match_published(self.table))
 
     def commands(self, row: Row) -> list[str]:
-        """Return what to type to make a row again."""
+        """Return the commands that reproduce a row."""
         return narrow_commands(row)
 
     def facts(self, row: Row) -> list[Fact]:
-        """Return how a row was made and where it stands."""
+        """Return how a row was made, and its rank."""
         standing = [
             ("rank", format_rank(self.table, row)),
             ("duels won", format_wins(self.table, row)),
@@ -174,14 +174,14 @@ class Section:
         return [*row.protocol, *standing]
 
     def runs(self, row: Row) -> list[Run]:
-        """Return what there is to tell of a row, a test set each."""
+        """Return a row's details, one item per test set."""
         found = [(test, row.results[test]) for test in self.table.tests if test in row.results]
         return [Run(row, test, (result.done or result.cards)[0]) for test, result in found]
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the page shows of one row on one test set: its first seed's scorecard in full, and why others have none."""
+    """A row's details on one test set: its first seed's scorecard in full, and why other seeds have none."""
 
     row: Row
     test: str
@@ -219,7 +219,7 @@ class Run:
         return format_footnote(self.scorecard)
 
     def charts(self) -> list[Figure | Picture]:
-        """Return group rates, score histograms and calibration, where the scorecard has them."""
+        """Return group rates, score histograms and calibration, if the scorecard has them."""
         return chart_run(self.scorecard, self.test)
 
     def mistakes(self) -> dict[str, list[WorstCase]]:

@@ -1,4 +1,4 @@
-"""Scorecards from a folder of runs or submitted entries, in today's schema, without what newer ones replaced."""
+"""Scorecards from a folder of runs or submitted entries, in today's schema, without those that newer ones replace."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
     """Read every scorecard, failure and entry below `runs`.
 
     Returns:
-        The cards, and what is wrong with files that can't be read as one, a line each. A failure beside a scorecard is
-        older news and left out, as is what a newer run of the same cell replaced. Scorecards of an older schema have
-        the numbers that their predictions have today, where these are available.
+        The cards, and one line for each file that can't be read as one. A failure beside a scorecard is outdated and
+        left out, as is a card that a newer run of the same cell replaced. Scorecards of an older schema are scored
+        again from their predictions, if those are available.
     """
     cards, problems = [], []
     for path in _list_files(runs):
@@ -91,18 +91,18 @@ def _list_files(runs: Path) -> list[Path]:
 
 
 def _refresh_old(cards: list[Card]) -> list[Card]:
-    """Score again, from their predictions, what an earlier schema's numbers are of, and say so."""
+    """Score cards of an older schema again from their predictions, and say so."""
     fresh = [refresh_scorecard(card) if isinstance(card, ScoreCard) else card for card in cards]
     if count := sum(new is not old for new, old in zip(fresh, cards, strict=True)):
-        say_once(f"{count} scorecards of an older schema are scored again from their predictions; bench run saves them")
+        say_once(f"{count} scorecards of an older schema were rescored from their predictions; bench run saves them")
     return fresh
 
 
 def read_card(path: Path) -> Card | None:
-    """Read one scorecard, failure or entry; None for JSON of another kind, and where no detector is told.
+    """Read one scorecard, failure or entry; None for JSON of another kind, or without a detector.
 
     Raises:
-        BenchError: see `benchmark.core.scorecard.read_card`; or it doesn't tell all that the card of a run does.
+        BenchError: see `benchmark.core.scorecard.read_card`; or it lacks what the card of a run has.
     """
     card = scorecard.read_card(path)
     if card is None or not card.cell.is_known:  # Of predictions from elsewhere.
@@ -113,15 +113,15 @@ def read_card(path: Path) -> Card | None:
 
 
 def _find_time(card: Card) -> float:
-    """Return when a card was made; a file's own time, which copies and checkouts change, only where it doesn't say."""
+    """Return when a card was made; the file's time, which copying changes, only if the card has none."""
     told = card.provenance.timestamp if card.provenance else None
     return card.path.stat().st_mtime if told is None else told
 
 
 def _keep_newest(cards: list[Card]) -> list[Card]:
-    """Leave out what a newer run of the same cell replaced: failures, and scorecards of the same weights."""
+    """Leave out cards that a newer run of the same cell replaced: failures, and scorecards of the same weights."""
     newest: dict[Key, tuple[float, int]] = {}
-    made = [(_find_time(card), -i) for i, card in enumerate(cards)]  # Of two of one time, the first.
+    made = [(_find_time(card), -i) for i, card in enumerate(cards)]  # Of two with the same time, the first.
     for card, when in zip(cards, made, strict=True):
         for key in (_request_key(card), _replacement_key(card)):
             newest[key] = max(newest.get(key, when), when)
@@ -129,7 +129,7 @@ def _keep_newest(cards: list[Card]) -> list[Card]:
 
 
 def _replacement_key(card: Card) -> Key:
-    """Return what two cards share of which only the newer counts; of a failure that is all that was asked for."""
+    """Return a key: of two cards that share it, only the newer counts. A failure's key is its whole request."""
     if not isinstance(card, ScoreCard):
         return _request_key(card)
     return *_request_key(card), card.cell.train_key, *list_test_videos(card).methods

@@ -34,37 +34,36 @@ from .verdicts import make_verdict
 Grid = tuple[list[str], list[list[str]]]  # A table's header and rows, as they are shown.
 
 NOTES = {
-    "Video AUC": "a video's score is pooled from its frames, fake against real; in brackets the 95 % interval over "
-    "videos (people, where they are known) and seeds.",
-    "¹": "the best of the table on that test set, or not to be told from the best. What has no mark is worse, but for "
-    "a chance of 5 % that this is wrong anywhere in the table, or it has scored less than 98 % of the videos.",
-    "Mean AUC": "over the test sets that the row wasn't trained on. All their videos count: in a pair of a fake and a "
-    "real of which one has no score, the score is a coin's; below 98 % scored, it is a lost one.",
-    "Rank": "by the mean AUC, among rows trained on the same set. The true rank lies in the brackets with a chance of "
-    "95 %.",
-    "Duels won": "against each other row on each test set; the true share lies in the brackets with a chance of 95 %.",
-    "Drop": "AUC on the training set's own test split less the AUC (or mean AUC) beside it.",
-    "Worst group, gap": "the lowest AUC of a group, and how far the groups are apart. Groups are of gender x race "
-    "where at least two have 5 videos of each class; else of gender alone, then race alone. n is the smallest cell. "
-    "The intervals of an attribute's groups hold all at once.",
+    "Video AUC": "fake against real videos; a video's score is the mean over its frames. In brackets: the 95 % "
+    "interval over videos (over people, if they are known) and seeds.",
+    "¹": "the best in the table on that test set, or not significantly worse. Rows without the mark are worse (the "
+    "chance of any error in the table is 5 %), or scored less than 98 % of the videos.",
+    "Mean AUC": "over the test sets that the row wasn't trained on. All their videos count: a pair of a fake and a "
+    "real video of which one has no score counts half, or as an error if less than 98 % of the videos were scored.",
+    "Rank": "by mean AUC, among rows trained on the same set. In brackets, the 95 % interval of the true rank.",
+    "Duels won": "the share won against each other row on each test set, with its 95 % interval.",
+    "Drop": "AUC on the training set's own test split minus the AUC (or mean AUC) beside it.",
+    "Worst group, gap": "the lowest AUC of any group, and the difference between the highest and the lowest. Groups "
+    "are gender x race if at least two of them have 5 videos of each class; otherwise gender alone, then race alone. n "
+    "is the smallest cell. The intervals of an attribute's groups hold simultaneously.",
     "FPR at 5 % on source": "the share of real videos called fake at the threshold that calls 5 % fake in the training "
-    "set's validation split; the threshold's own error is in the interval.",
-    "Cost": "the mean of FPR and FNR at the row's threshold, and the least that any threshold would have here.",
-    "Fakes of 1,000 flagged": "how many of 1,000 videos that the row's threshold flags are fake where 1 % of all are.",
-    "Scored": "videos scored / videos on the official list (of those asked for, where PARTIAL), and between what "
-    "bounds the AUC of all lies.",
-    "Selected on": "what the checkpoint was picked by: source val is the validation split of the training set; unknown "
-    "where weights don't tell.",
-    "Contaminated": "the row was trained on some of the test videos; it is never the best.",
-    "img/s": "images a second in the best batch, measured apart from scoring, on what the column names; only rows of "
-    "one column can be compared. Busy: other work took more than a tenth of the machine meanwhile.",
-    "GFLOPs": "of one image, a multiply-add being two.",
+    "set's validation split; the interval includes the threshold's own error.",
+    "Cost": "the mean of FPR and FNR at the row's threshold, and the lowest that any threshold would give here.",
+    "Fakes of 1,000 flagged": "how many of 1,000 videos flagged at the row's threshold are fake if 1 % of all are.",
+    "Scored": "videos scored / videos on the official list (or requested, if PARTIAL), and the bounds of the AUC over "
+    "all of them.",
+    "Selected on": "what the checkpoint was selected on: source val is the validation split of the training set; "
+    "unknown if the weights don't say.",
+    "Contaminated": "the row was trained on some of the test videos; it is never marked as the best.",
+    "img/s": "images per second at the best batch size, measured apart from scoring, on the hardware in the heading. "
+    "Only rows of one column can be compared. Busy: other work took more than a tenth of the machine meanwhile.",
+    "GFLOPs": "per image; a multiply-add counts as two.",
     "ERR, skipped, empty": "the cell failed; its training had failed already; nobody ran it.",
 }
-"""What stands in the tables, by the words that stand there."""
+"""What the words in the tables mean."""
 
 SYNTHETIC = """\
-Synthetic: a program drew these videos. The numbers show that everything works; they say nothing of real videos, \
+Synthetic: a program drew these videos. The numbers show that everything works; they say nothing about real videos, \
 people or detectors."""
 
 
@@ -94,7 +93,7 @@ def _link_files(name: str) -> str:
 
 
 def name_board(title: str, made: list[Table]) -> str:
-    """Return a board's title, which says so where all of it is synthetic."""
+    """Return a board's title, which says so if all of it is synthetic."""
     return f"{title} (synthetic)" if made and all(table.is_synthetic for table in made) else title
 
 
@@ -120,7 +119,7 @@ def _describe(overview: Overview) -> list[str]:
 
 
 def describe_shared(overview: Overview) -> str:
-    """Say in a line what is the same for all rows."""
+    """Say in one line what is the same for all rows."""
     conditions = overview.table.conditions
     measured = [f"speed on {conditions[0].describe()}"] if len(conditions) == 1 else []
     return "; ".join([f"Trained on {overview.train}", *(f"{n} {value}" for n, value in overview.shared), *measured])
@@ -138,19 +137,19 @@ _MARKUP = re.compile(r"[\\`*|~]|\](?=\()|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 
 
 def escape_markdown(content: str) -> str:
-    """Return one line that markdown shows as it is. An interval's brackets, and `_` within a name, say nothing."""
+    """Return one line that markdown shows as it is. An interval's brackets, and `_` within a name, need no escape."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(content.split())).replace("<", "&lt;")
 
 
 def format_code(content: str) -> str:
-    """Return one line of code, fenced by more backticks than stand together in it."""
+    """Return one line of code, fenced by more backticks than it has in a row."""
     content = " ".join(content.splitlines())
     fence = "`" * (max(map(len, re.findall("`+", content)), default=0) + 1)
     return f"{fence} {content} {fence}" if "`" in content else f"{fence}{content}{fence}"
 
 
 def _list_failures(table: Table, test: str) -> list[str]:
-    """Return a list of what failed on a test set, a line each; nothing where nothing did."""
+    """Return a list of what failed on a test set, one line each; nothing if nothing did."""
     found = [(row, card) for row in table.on(test) for card in row.results[test].lost]
     lines = [f"- {escape_markdown(f'{row.name} ({row.key}), {describe_failure(card)}')}" for row, card in found]
     return ["\n".join(lines)] if lines else []
@@ -162,7 +161,7 @@ def describe_failure(card: Failure) -> str:
 
 
 def make_summary(overview: Overview) -> Grid:
-    """Return the table of the rows over all test sets: which one, with what rank, for whom it fails, how fast it is."""
+    """Return the table over all test sets: each row's rank, mean AUC, worst group and speed."""
     table, test, counted = overview.table, overview.groups_test, overview.groups_counted
     usual = next(iter(table.conditions), None)
     ranks = f"rank of {len(overview.ranked)}" if overview.ranked else "rank"
@@ -223,7 +222,7 @@ def _format_metrics(table: Table, row: Row, test: str) -> list[str]:
 
 
 def _format_use(metrics: Mapping[str, Estimate]) -> list[str]:
-    """Write what somebody who uses the detector meets: rates at the source's thresholds, and what is flagged there."""
+    """Write what users of the detector will see: rates at the source's thresholds, and what is flagged there."""
     carried, cost, least = (metrics.get(f"video.{name}") for name in ("fpr_at_source_fpr5", "cost", "least_cost"))
     precision = metrics.get("video.precision_at_prev1")
     known = cost and least and cost.value is not None and least.value is not None
@@ -234,7 +233,7 @@ def _format_use(metrics: Mapping[str, Estimate]) -> list[str]:
     ]
 
 
-REPORTED_TITLE = "Reported by papers, beside what was reproduced here"
+REPORTED_TITLE = "Reported by papers, beside the results reproduced here"
 REPORTED_NOTE = """\
 Reported numbers come from other code and protocols, and some from checkpoints selected on the test set, as their
 sources say. FF++ here has five methods; most tables have four, without FaceShifter."""
@@ -250,7 +249,7 @@ def _shorten_reported(r: Reported) -> list[str]:
 
 
 def format_reported(r: Reported) -> list[str]:
-    """Write a published number, and where the board has the same, that, the difference and whose it is."""
+    """Write a published number, and if the board has the same, that number, the difference and its row."""
     ours = format_estimate(r.ours) if r.ours else "not run"
     away = f"{r.ours.value - r.value:+.3f}" if r.ours and r.ours.value is not None else ""
     name = f"{r.detector} ({r.backbone})" if r.backbone else r.detector

@@ -1,4 +1,4 @@
-"""The rows of a table that were trained on one set: what they share, and what tells them apart."""
+"""The rows of a table that were trained on one set: what they share, and how they differ."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class Overview:
 
     @cached_property
     def targets(self) -> list[str]:
-        """The test sets that the mean is over: all others with numbers, or the training set's own if it is alone."""
+        """The test sets of the mean: all other ones with numbers, or the training set's own if there are none."""
         return list_targets(self.table.rows, self.train)
 
     @cached_property
     def tests(self) -> list[str]:
-        """Every test set of the rows: those of the mean, those where all failed, and the training set's own."""
+        """Every test set of the rows: those of the mean, those on which all failed, and the training set's own."""
         found = [t for t in self.table.tests if any(t in row.results for row in self.rows)]
         return sorted(found, key=lambda t: (t not in self.targets, t == self.train))
 
     @cached_property
     def varying(self) -> list[str]:
-        """The names of the facts that tell rows apart; each is a column of the table."""
+        """The names of the facts that differ between rows; each is a column of the table."""
         return [name for name, values in self._facts.items() if len(values) > 1]
 
     @cached_property
     def shared(self) -> list[Fact]:
-        """What is the same for all rows, and is said once, above the table."""
+        """What is the same for all rows, and is stated once above the table."""
         return [(name, next(iter(values))) for name, values in self._facts.items() if len(values) == 1]
 
     @cached_property
@@ -58,23 +58,23 @@ class Overview:
 
     @cached_property
     def best(self) -> list[Row]:
-        """The ranked rows that can't be told from the best."""
+        """The ranked rows that aren't significantly worse than the best."""
         return [row for row in self.ranked if self.table.standings[row.key].best]
 
     @cached_property
     def looked_at(self) -> list[Row]:
-        """The rows that a choice is between: the best, or where nothing ranks them all that have numbers."""
+        """The rows to choose from: the best, or all that have numbers if there are no ranks."""
         return self.best or [row for row in self.rows if row.done]
 
     def videos_of(self, test: str) -> int | None:
-        """Return how many videos the official list of a test set has, where all rows agree."""
+        """Return the number of videos on a test set's official list, if all rows agree."""
         counts = {c.coverage.official for row in self.rows if test in row.results for c in row.results[test].done}
         return counts.pop() if len(counts) == 1 else None
 
     def drop(self, row: Row) -> Estimate | None:
-        """Return video AUC on the training set's own test split less the mean; None where either is missing.
+        """Return video AUC on the training set's own test split minus the mean; None if either is missing.
 
-        So it is where seeds failed on some of the sets: a seed that does worse may be missing from one of the two.
+        It is None, too, if seeds failed on some of the sets: the two means would then be over different seeds.
         """
         standing, tests = self.table.standings.get(row.key), {self.train, *self.targets}
         if not standing or self.train in self.targets or not tests <= row.results.keys():
@@ -85,9 +85,9 @@ class Overview:
 
     @cached_property
     def groups_test(self) -> str:
-        """The test set of the mean on which groups are shown first: where most of them count, in the largest cells.
+        """The test set whose groups are shown first: that on which most groups count, in the largest cells.
 
-        Where they are equal, the first: never by how detectors do there. Empty where nobody is annotated.
+        Of equal ones it is the first: results never decide. Empty if nobody is annotated.
         """
         known = {t: [g for row in self.rows if (g := self._groups(row, t))] for t in self.targets}
         weights = {t: max((_weigh_groups(g) for g in found), default=(0, 0)) for t, found in known.items() if found}
@@ -95,12 +95,12 @@ class Overview:
 
     @cached_property
     def groups_counted(self) -> str:
-        """Of how many groups the worst is the worst, `8 of 8 groups`, where that is the same for all rows."""
+        """How many groups were compared, `8 of 8 groups`, if that is the same for all rows."""
         found = {count_groups(g) for row in self.rows if (g := self.groups_of(row)) and g.worst}
         return found.pop() if len(found) == 1 else ""
 
     def groups_of(self, row: Row) -> GroupSummary | None:
-        """Return how a row's groups fare on `groups_test`."""
+        """Return a row's worst group and gap on `groups_test`."""
         return self._groups(row, self.groups_test)
 
     @staticmethod
@@ -110,12 +110,12 @@ class Overview:
 
 
 def make_overviews(table: Table) -> list[Overview]:
-    """Return the rows by what they were trained on."""
+    """Group the rows by their training set."""
     return [Overview(table, train) for train in dict.fromkeys(row.train for row in table.rows)]
 
 
 def label_row(row: Row, rows: Iterable[Row]) -> str:
-    """Tell a row from the others in as few words as will do."""
+    """Return a row's name, with as much detail as distinguishes it from the others."""
     others = [other for other in rows if other.name == row.name and other is not row]
     if not others:
         return row.name
@@ -126,7 +126,7 @@ def label_row(row: Row, rows: Iterable[Row]) -> str:
 
 
 def describe_making(row: Row) -> dict[str, str]:
-    """Return how a row was made, as far as it may differ between rows that are compared."""
+    """Return the facts about how a row was made that may differ between compared rows."""
     return {"backend": row.backend, "seeds": ", ".join(map(str, row.seeds)), "selected on": row.cell.selection}
 
 

@@ -1,4 +1,4 @@
-"""The page's table of one training set's rows: cells as text with a strip below, and the charts after it."""
+"""The page's table for one training set: cells as text with a strip below, and the charts after it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .verdicts import Verdict, make_verdict
 
 
 class Column(NamedTuple):
-    """A column's heading: its name, what stands below it in small letters, its class, and the axis of its strips."""
+    """A column's heading: its name, the small text below it, its class, and the axis of its strips."""
 
     name: str
     below: str = ""
@@ -40,7 +40,7 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What stands in a cell, the strip and text below, its class, and what it is called where there is no heading."""
+    """A cell's text, the strip and small text below it, its class, and its label where there is no heading."""
 
     shown: str
     kind: str = ""
@@ -50,7 +50,7 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A row of the table: its address, whether its runs are told, its class, the words that find it, and its cells."""
+    """A row of the table: its address, whether it has details, its class, the words that find it, and its cells."""
 
     row: str
     told: bool
@@ -63,7 +63,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class PageBoard:
-    """The rows that were trained on one set; `top` are those whose charts and runs are shown."""
+    """The rows that were trained on one set; `top` are those with charts and details."""
 
     overview: Overview
     top: list[Row]
@@ -71,7 +71,7 @@ class PageBoard:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the numbers say in words, where there are any."""
+        """The verdict in words, if there are numbers."""
         return make_verdict(self.overview) if self.overview.looked_at else None
 
     @property
@@ -88,12 +88,12 @@ class PageBoard:
 
     @property
     def intervals(self) -> int:
-        """Into how many parts the common axis is divided."""
+        """The number of intervals on the common axis."""
         return count_intervals(self.axis)
 
     @property
     def groups_axis(self) -> Axis:
-        """The axis of groups' AUCs, which may be anything."""
+        """The axis of groups' AUCs, which can take any value."""
         return Axis(0, 1)
 
     @cached_property
@@ -105,10 +105,10 @@ class PageBoard:
             Column(t, self._describe_test(t), "set home" if t == o.train and mean else "set", scale if known else "")
             for t, known in ((t, any(t in row.results and row.results[t].done for row in o.rows)) for t in o.tests)
         ]
-        drop = [Column("Drop", "home less mean")] if mean and o.train in o.tests else []
+        drop = [Column("Drop", "home minus mean")] if mean and o.train in o.tests else []
         where = ", ".join(filter(None, [f"on {o.groups_test}" if o.groups_test else "", o.groups_counted]))
         groups = [Column("Worst group", where), Column("Gap", "each group’s AUC", "", draw_scale(self.groups_axis))]
-        alone = len(o.table.conditions) == 1  # Then it is said above the table.
+        alone = len(o.table.conditions) == 1  # Then the text above the table says it.
         speeds = [Column("Speed", "img/s" if alone else f"img/s, {c.describe()}") for c in o.table.conditions]
         made = [Column(name) for name in o.varying]
         return [*mean, *tests, *drop, *groups, *speeds, Column("Params", "millions"), *made]
@@ -136,17 +136,17 @@ class PageBoard:
 
     @cached_property
     def compared(self) -> frozenset[str]:
-        """The test sets on which rows are compared, so that one without a mark is worse than another."""
+        """The test sets on which rows are compared, so that a row without a mark is worse than another."""
         return frozenset(test for _, test in self.overview.table.best)
 
     def find_tier(self, row: Row) -> str:
-        """Return the class of a row: `best`, not to be told from it; `worse`, surely; or `unranked`."""
+        """Return the class of a row: `best` (or not significantly worse), `worse`, or `unranked`."""
         if row in self.overview.ranked:
             return "best" if self.overview.table.standings[row.key].best else "worse"
         return "unranked"
 
     def _score(self, row: Row) -> list[Cell]:
-        """Return the mean, the AUC on each test set, and the drop, as far as the table has them."""
+        """Return the mean, the AUC on each test set, and the drop, if the table has them."""
         o = self.overview
         cells = []
         if o.targets != [o.train]:
@@ -194,7 +194,7 @@ class PageBoard:
 
     @property
     def groups(self) -> list[tuple[str, list[Figure]]]:
-        """A chart of each row's groups, by test set, that which is shown first before the others."""
+        """A chart of each row's groups, by test set; the one to show first comes first."""
         o = self.overview
         tests = sorted(o.tests, key=lambda t: t != o.groups_test)
         found = [(t, chart_groups(o, self.top, t, self.anchor, self.find_tier)) for t in tests]

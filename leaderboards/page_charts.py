@@ -1,4 +1,4 @@
-"""Which charts the page has, from rows and scorecards."""
+"""The page's charts, made from rows and scorecards."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Name = Callable[[Row], str]
 
 
 class FigureLine(NamedTuple):
-    """A line of a figure: its name, strip, what stands on its right, its class, and whose it is."""
+    """A line of a figure: its name, strip, the text on its right, its class, and the row that it belongs to."""
 
     name: str
     strip: Markup
@@ -49,7 +49,7 @@ class FigureLine(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Strips below each other on one axis. `key` says what shapes mean; `row`: whose it is, where it is one row's."""
+    """Strips below each other on one axis. `key` explains the shapes; `row` is the row's address, if there is one."""
 
     title: str
     note: str
@@ -70,7 +70,7 @@ class Picture(NamedTuple):
 
 
 def mark_groups(cells: Mapping[str, GroupCell]) -> list[Mark]:
-    """Return a mark for each group's AUC; those that are left out of gaps are `out`, so that they are grey."""
+    """Return a mark for each group's AUC; groups left out of gaps are `out`, so that they are grey."""
     return [
         Mark(
             c.video.auc,
@@ -82,7 +82,7 @@ def mark_groups(cells: Mapping[str, GroupCell]) -> list[Mark]:
 
 
 def chart_carrying(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name) -> list[Figure | Picture]:
-    """Return what leaving home costs: AUC at home and elsewhere, false alarms at the home threshold, and speed."""
+    """Return charts of what leaving the source costs: AUC, false alarms at the source's threshold, and speed."""
     made: list[Figure | Picture] = []
     if o.targets != [o.train]:
         made += [*_chart_drop(o, rows, anchor, tier), *_chart_threshold(o, rows, anchor, tier)]
@@ -92,7 +92,7 @@ def chart_carrying(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name) -
 def _chart_speeds(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name) -> list[Picture]:
     labels = {label_row(row, o.rows): row for row in rows}
     found = list_tradeoffs(o.table, [(row, label) for label, row in labels.items()])
-    note = "Nothing is beyond the dashes: no row is both better and faster."
+    note = "The dashes mark the frontier: no row is both better and faster."
     return [
         Picture(
             f"Mean AUC by {t.axis}",
@@ -122,7 +122,7 @@ def _chart_drop(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name) -> l
     return [
         Figure(
             title,
-            "With 95 % intervals; on the right the difference.",
+            "With 95 % intervals; the difference is on the right.",
             lines,
             draw_scale(axis),
             count_intervals(axis),
@@ -146,13 +146,13 @@ def _chart_threshold(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name)
     if not lines:
         return []
     title = "Real videos flagged at the home threshold, %"
-    note = f"It flags 5 % of those of {o.train}’s validation split. Intervals: hover, or the tables by dataset."
+    note = f"This threshold flags 5 % of {o.train}’s validation split. Intervals: hover, or see the tables by dataset."
     scale = draw_scale(axis, percent=True)
     return [Figure(title, note, lines, scale, count_intervals(axis), [(shapes[t], t) for t in o.targets])]
 
 
 def chart_groups(o: Overview, rows: Sequence[Row], test: str, anchor: Name, tier: Name) -> list[Figure]:
-    """Return a figure for each row: its groups' AUC on a test set, of the attribute that its gap is of."""
+    """Return a figure for each row: its groups' AUC on a test set, for the attribute that its gap refers to."""
     axis, made = Axis(0, 1), []
     for row in rows:
         result = row.results.get(test)
@@ -176,7 +176,7 @@ def chart_groups(o: Overview, rows: Sequence[Row], test: str, anchor: Name, tier
 
 
 def chart_curves(o: Overview, rows: Sequence[Row], test: str, anchor: Name) -> list[Picture]:
-    """Return the ROC and DET curves of one test set, of each row's first seed."""
+    """Return the ROC and DET curves on one test set, for each row's first seed."""
     found = [(row, row.results[test].done[0]) for row in rows if test in row.results and row.results[test].done]
     curves = [
         Curve(label_row(row, o.rows), anchor(row), card.curves.roc, f"AUC {format_estimate(card.video.auc)}")
@@ -188,15 +188,15 @@ def chart_curves(o: Overview, rows: Sequence[Row], test: str, anchor: Name) -> l
     more = len(curves) - NAMED
     grey = f" The first {NAMED} by rank are named; grey: the other {more}." if more > 0 else ""
     reals = found[0][1].counts.real_videos
-    steps = f"One real video is {100 / reals:.2g} % of false alarms." if reals else ""
+    steps = f"One real video is a false alarm rate of {100 / reals:.2g} %." if reals else ""
     return [
         Picture(f"ROC on {test}", f"{steps}{grey}".strip(), draw_roc(curves, f"ROC on {test}")),
-        Picture(f"DET on {test}", "The lower, the better.", draw_det(curves, f"DET on {test}")),
+        Picture(f"DET on {test}", "Lower is better.", draw_det(curves, f"DET on {test}")),
     ]
 
 
 def chart_run(card: ScoreCard, test: str) -> list[Figure | Picture]:
-    """Return group rates, score histogram and calibration of a scorecard, where it has them."""
+    """Return a scorecard's group rates, score histogram and calibration, if it has them."""
     curves, made = card.curves, list[Figure | Picture]()
     if groups := card.groups.get(INTERSECTION) or next(iter(card.groups.values()), None):
         made.append(_chart_rates(groups, test))
@@ -206,7 +206,7 @@ def chart_run(card: ScoreCard, test: str) -> list[Figure | Picture]:
     if curves.reliability_n:
         title = f"Calibration, {test}"
         bins = estimate_bins(curves.reliability, curves.reliability_n)
-        note = f"Bins of at least {SHOWN} videos: {len(bins)} of {len(curves.reliability_n)}."
+        note = f"{len(bins)} of {len(curves.reliability_n)} bins have at least {SHOWN} videos."
         picture = draw_reliability(bins, title) if bins else Markup("")
         made.append(Picture(title, note, picture))
     return made
@@ -219,7 +219,7 @@ def _chart_rates(groups: Mapping[str, GroupCell], test: str) -> Figure:
         marks = [Mark(v.fpr, "FPR", "up", "fpr", -4), Mark(v.tpr, "TPR", "circle", "tpr", 4)]
         name = f"{group} ({v.n_real}, {v.n_fake})"
         lines.append(FigureLine(name, draw_strip(axis, marks, name), _write_rates(v.fpr, v.tpr), kind))
-    title, note = f"False and true positive rate by group, {test}", "In brackets real and fake videos."
+    title, note = f"False and true positive rate by group, {test}", "In brackets: real and fake videos."
     key = [("up", "FPR"), ("circle", "TPR")]
     return Figure(title, note, lines, draw_scale(axis), count_intervals(axis), key)
 

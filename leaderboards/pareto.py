@@ -1,4 +1,4 @@
-"""What a detector's accuracy costs: mean AUC against images a second, and against the time that one image takes."""
+"""What a detector's accuracy costs: mean AUC against images per second, and against the time per image."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .charts import Dot, Point, draw_scatter
 from .formats import format_digits
 from .rows import Row, Table
 
-QUICK, LATENT = "images a second", "milliseconds an image"
+QUICK, LATENT = "images per second", "milliseconds per image"
 
 
 class Cost(NamedTuple):
-    """A row on the chart: its label, what it costs, and its mean AUC on the other sets."""
+    """A row on the chart: its label, its cost, and its mean AUC on the other sets."""
 
     label: str
     cost: float
@@ -24,7 +24,7 @@ class Cost(NamedTuple):
 
 
 class Tradeoff(NamedTuple):
-    """The rows that were measured under one condition; on the frontier is what no other beats on both axes."""
+    """The rows that were measured under one condition; those on the frontier are beaten by none on both axes."""
 
     condition: Condition
     axis: str
@@ -38,7 +38,7 @@ class Tradeoff(NamedTuple):
 
 
 def list_tradeoffs(table: Table, labels: Sequence[tuple[Row, str]]) -> list[Tradeoff]:
-    """Return two for each condition, of the labelled rows that have a mean AUC: by throughput, and by latency."""
+    """Return two trade-offs for each condition, by throughput and by latency, of the rows that have a mean AUC."""
     found = []
     for condition in table.conditions:
         measured = [
@@ -65,11 +65,11 @@ def find_frontier(points: Iterable[Cost], more_is_better: bool) -> list[Cost]:
 
 
 def draw_tradeoff(tradeoff: Tradeoff, find_mark: Callable[[str], tuple[str, str]]) -> Markup:
-    """Draw cost (on a logarithmic axis) against AUC; steps join the frontier.
+    """Draw AUC against cost (on a logarithmic axis); steps join the frontier.
 
     Args:
         tradeoff: what is drawn.
-        find_mark: tells of a row's label whose its mark is, and of what class.
+        find_mark: returns, for a row's label, the row that its mark belongs to, and the mark's class.
     """
     dots = [
         Dot(label, *find_mark(label), cost, auc, f"{format_digits(cost)} {tradeoff.axis}, mean AUC {auc:.3f}")
@@ -79,7 +79,7 @@ def draw_tradeoff(tradeoff: Tradeoff, find_mark: Callable[[str], tuple[str, str]
 
 
 def _list_steps(frontier: Sequence[Cost]) -> list[Point]:
-    """Return the corners of the line through the frontier: what costs as much as a point is no better than it."""
+    """Return the corners of the line through the frontier: no row with a point's cost is better than it."""
     corners: list[Point] = []
     for before, point in zip([None, *frontier], frontier, strict=False):
         corners += [(point.cost, before.auc)] if before else []

@@ -1,4 +1,4 @@
-"""What rows must have in common to stand in one table, and in what words they say how they were made."""
+"""What rows must have in common to share a table, and how they describe the way they were made."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..benchmark.core.types import FAKE
 
 
 class TestVideos(NamedTuple):
-    """What tells the videos of two cards of one test set apart: methods (none of a failure), and what was left out."""
+    """Which videos of a test set a card covers: its methods (none for a failure), and the videos that were excluded."""
 
     methods: tuple[str, ...]
     excluded: tuple[str, ...]
 
     def rank(self) -> tuple[object, ...]:
-        """Return what is larger the more there is, and never the same for two that differ."""
+        """Return a sort key: larger for more videos, and different for different sets."""
         return not self.excluded, len(self.methods), -len(self.excluded), self
 
     def is_part_of(self, whole: TestVideos) -> bool:
-        """Whether it may stand beside the others of a row: it has the same videos, or failed with them."""
+        """Whether the card can share a row with others: it has the same videos, or failed on them."""
         return self.methods in ((), whole.methods) and self.excluded == whole.excluded
 
     def describe(self, test: str, usual: TestVideos) -> str:
-        """Say which methods it has, if others are usual, and always that some videos were left out."""
+        """Name the methods if they aren't the usual ones, and the excluded videos if there are any."""
         told = ""
         if self.methods and self.methods != usual.methods:
             told += f"; {test} of {len(self.methods)} methods: {', '.join(self.methods)}"
@@ -49,9 +49,9 @@ def sort_by_protocol(cards: Iterable[Card]) -> dict[str, list[Card]]:
 
 
 def _describe_other_videos(cards: list[Card]) -> list[str]:
-    """Say of each card which test sets its row has other videos of than is usual: four methods aren't five.
+    """Say for each card on which test sets its row has unusual videos: four methods aren't comparable with five.
 
-    Usual are no excluded videos, and the most methods that a test set was scored with.
+    A test set is usual if no video is excluded and it has as many methods as any card has for it.
     """
     usual: dict[str, TestVideos] = {}
     own: dict[tuple[str, ...], dict[str, TestVideos]] = defaultdict(dict)
@@ -70,7 +70,7 @@ def _describe_other_videos(cards: list[Card]) -> list[str]:
 
 
 def list_test_videos(card: Card) -> TestVideos:
-    """Return the methods of a card's fakes, those that couldn't be scored too, and what was left out as asked."""
+    """Return the methods of a card's fakes, unscored ones included, and the videos that were excluded on request."""
     if not isinstance(card, ScoreCard):
         return TestVideos((), tuple(card.cell.excluded))
     dropped = {d.method for d in card.coverage.dropped if d.label == FAKE and d.method}
@@ -78,36 +78,36 @@ def list_test_videos(card: Card) -> TestVideos:
 
 
 def make_row_key(card: Card) -> tuple[str, str, str, str]:
-    """Return what the cards of a row have in common, besides their protocol."""
+    """Return what the cards of a row have in common besides their protocol."""
     return card.cell.recipe_key, display_name(card), card.cell.backend, card.cell.train
 
 
 def describe_protocol(card: Card) -> str:
-    """Say what rows must have in common to stand in one table."""
+    """Describe what rows must have in common to share a table."""
     cell, n = card.cell, card.cell.limit
-    limited = f", PARTIAL: at most {n} real and {n} fake videos a split" if n else ""
+    limited = f", PARTIAL: at most {n} real and {n} fake videos per split" if n else ""
     oracle = f"; selected on the test set ({TEST_ORACLE})" if cell.selection == TEST_ORACLE else ""
-    return f"{cell.protocol}; {cell.frames} frames a video{limited}{oracle}"
+    return f"{cell.protocol}; {cell.frames} frames per video{limited}{oracle}"
 
 
 def display_name(card: Card) -> str:
-    """Return the detector's name, marked where its weights were given and not trained by this run."""
+    """Return the detector's name, marked if its weights were given and not trained by this run."""
     cell = card.cell
     return cell.name if cell.weights in (TRAINED_HERE, "its own") else f"{cell.name} ({cell.weights})"
 
 
 def describe_origin(card: Card) -> str:
-    """Say in a line where the weights come from, and whether the test set was kept from them."""
+    """Say in one line where the weights come from, and whether they were kept apart from the test set."""
     cell = card.cell
     parts = [f"weights {cell.weights}, trained on {cell.train}", f"training videos {format_training_videos(cell)}"]
     parts += [f"selected on {cell.selection}", f"threshold from {format_source(cell)}"]
     if cell.excluded:
-        parts.append(f"{count_videos(len(cell.excluded))} left out as asked")
+        parts.append(f"{count_videos(len(cell.excluded))} excluded on request")
     return "; ".join(parts) + (mark_contaminated(card) if isinstance(card, ScoreCard) else "")
 
 
 def mark_contaminated(card: ScoreCard) -> str:
-    """Write ` (contaminated: trained on 3 of 40 videos)`; nothing where that isn't so, or isn't known."""
+    """Write ` (contaminated: trained on 3 of 40 videos)`; nothing if it isn't contaminated, or that isn't known."""
     n = card.cell.contaminated
     return f" (contaminated: trained on {n} of {count_videos(card.coverage.official)})" if n else ""
 
@@ -118,7 +118,7 @@ def format_source(cell: CellDescription) -> str:
 
 
 def format_training_videos(cell: CellDescription) -> str:
-    """Write the hash of the content of a row's training videos, and how many it was asked to go without."""
+    """Write the hash of a row's training videos' content, and how many were excluded on request."""
     without = f", without {count_videos(cell.trained_without)}" if cell.trained_without else ""
     return f"{cell.training_videos}{without}"
 

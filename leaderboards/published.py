@@ -16,7 +16,7 @@ from .rows import Row, Table
 
 FILE = Path(__file__).with_name("published.csv")
 METRICS = {"video": AUC, "frame": FRAME_AUC}
-# Only what says exactly which data it means: DFD without its compression, say, is compared with nothing.
+# Only names that say exactly which data they mean: DFD without its compression, say, is compared with nothing.
 TRAINS = {"FF++ c23": "ff++:c23", "FF++ c40": "ff++:c40", "FF++ (raw layout)": "ff++:raw"}
 TESTS = {
     "FF++ c23": "ff++:c23",
@@ -27,7 +27,7 @@ TESTS = {
     "DFD c23": "dfd:c23",
     "DFDC": "dfdc",
 }
-ALIASES = {"efficientb4": "efficientnet-b4", "pg-fdd": "pgfdd"}  # What lower case alone doesn't turn into our name.
+ALIASES = {"efficientb4": "efficientnet-b4", "pg-fdd": "pgfdd"}  # Names that lower case alone doesn't turn into ours.
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,19 @@ class Reported:
 
 @cache
 def read_published() -> tuple[dict[str, str], ...]:
-    """Read published.csv: source, detector, backbone, train, test, metric, level, value (0..1), and what follows.
+    """Read published.csv: source, detector, backbone, train, test, metric, level, value (0..1), and further columns.
 
-    `protocol` and `selection` (on what the checkpoint was chosen) are empty where nobody has looked.
+    `protocol` and `selection` (what the checkpoint was selected on) are empty if nobody has checked.
     """
     with FILE.open(encoding="utf-8", newline="") as file:
         return tuple(csv.DictReader(file))
 
 
 def find_published(query: str = "") -> list[dict[str, str]]:
-    """Return the lines of published.csv about a detector or a test set, by anybody's spelling of it; all without.
+    """Return the lines of published.csv about a detector or a test set, in any common spelling; all by default.
 
     Raises:
-        BenchError: no line is about that; names the nearest.
+        BenchError: no line matches; names the nearest.
     """
     lines = [{**line, "year": _find_year(line["citation"])} for line in read_published()]
     wanted = {_fold(query), *(_fold(theirs) for theirs, ours in TESTS.items() if ours.startswith(query.casefold()))}
@@ -87,7 +87,7 @@ def _fold(name: str) -> str:
 
 
 def _find_year(citation: str) -> str:
-    """Return the year that a citation tells, by its words or an arXiv number; empty where it tells none."""
+    """Return a citation's year, from its text or arXiv number; empty if it has none."""
     if preprint := re.search(r"arXiv:(\d\d)\d\d\.", citation):
         return f"20{preprint[1]}"
     told = re.search(r"\b20[012]\d\b", citation)
@@ -108,9 +108,9 @@ def make_published_grid(lines: Iterable[Mapping[str, str]], tests: Iterable[str]
 
 
 def match_published(table: Table) -> list[Reported]:
-    """Return the published AUCs on a table's train and test sets, the board's own number beside each that has one.
+    """Return the published AUCs on a table's train and test sets, with the board's own number if it has one.
 
-    Nothing for tables that aren't real, whole and selected on validation: their numbers mean something else.
+    Only for tables of real, whole test sets with selection on validation: other numbers mean something else.
     """
     others = ("PARTIAL", "test-oracle", " without ")
     if not table.title.startswith("real;") or any(word in table.title for word in others):
@@ -122,7 +122,7 @@ def match_published(table: Table) -> list[Reported]:
 
 
 def list_citations(found: list[Reported]) -> list[str]:
-    """Return where published numbers stand, each source once."""
+    """Return the sources of published numbers, each once."""
     return list(dict.fromkeys(f"{r.source}: {r.citation}" for r in found))
 
 
@@ -137,7 +137,7 @@ def _parse_line(line: dict[str, str]) -> Reported | None:
 
 
 def _match_rows(r: Reported, rows: list[Row]) -> list[Reported]:
-    """Return it once beside every row of the same detector, backbone and train set that has the test set and level."""
+    """Pair it with every row of the same detector, backbone and train set that has the test set and level."""
     name, backbone = r.detector.lower(), r.backbone.lower().replace("resnet-", "resnet")
     return [
         replace(r, ours=row.results[r.test].metrics[METRICS[r.level]], row=row.key, name=row.name)

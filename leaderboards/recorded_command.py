@@ -1,4 +1,4 @@
-"""The command that a row was made by: read without trusting it, and narrowed down to the row."""
+"""The command that made a row: parsed without trusting it, and narrowed down to the row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNTYPED = "and wasn't typed here: nothing was run. If that class is here and tru
 
 @dataclass(frozen=True)
 class RecordedCommand:
-    """What a `bench run` asked for; `is_own`: it was typed here. `tests` and `seeds` are the row's own."""
+    """The request of a `bench run`; `is_own`: it was typed here. `tests` and `seeds` are the row's own."""
 
     text: str
     is_own: bool
@@ -47,7 +47,7 @@ class RecordedCommand:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Knows what a run is asked for, and nothing that does something by being parsed."""
+    """A parser that knows the options of a run, and none that acts while it is parsed (such as --help)."""
 
     def error(self, message: str) -> NoReturn:
         raise BenchError(message)
@@ -60,11 +60,11 @@ def read_command(row: Row) -> RecordedCommand:
         BenchError: it has none, it isn't `bench run`, or it can't be read.
     """
     if not row.commands:
-        raise BenchError(f"row {row.key} has no command: it can't be made again")
+        raise BenchError(f"row {row.key} has no command, so it can't be reproduced")
     text = row.commands[-1]
     data, words = _split_command(text)
     if words[:2] != ["bench", "run"]:
-        raise BenchError(f"row {row.key} was made by '{text}': only bench run can be run again")
+        raise BenchError(f"row {row.key} was made by '{text}': only bench run can be repeated")
     try:
         asked = _build_parser().parse_args(words[2:])
     except BenchError as error:
@@ -117,7 +117,7 @@ def _build_parser() -> _Parser:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--engine", default="inline")
     parser.add_argument("--faces-only", action="store_true")
-    # Not taken: the row's seeds count, and where and how is new.
+    # Dropped: the row's seeds count, and the folder and the way of working are new.
     for name in ("--seed", *WHERE_AND_HOW):
         parser.add_argument(name)
     parser.add_argument("--no-speed", action="store_true")
@@ -125,7 +125,7 @@ def _build_parser() -> _Parser:
 
 
 def narrow_commands(row: Row) -> list[str]:
-    """Return what to type to make a row alone: its detector, test sets and seeds of a command that had more.
+    """Return the command for one row: that which made it, narrowed to the row's detector, test sets and seeds.
 
     A command that isn't `bench run`, or that can't be split into words, stays as it was recorded.
     """
@@ -157,7 +157,7 @@ def _pair_options(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _narrow_options(options: list[tuple[str, ...]], row: Row, of_several: bool) -> list[tuple[str, ...]]:
-    """Put the row's own detector and seeds in place of all, its test sets where several commands ran them."""
+    """Replace detectors and seeds by the row's own, and the test sets if several commands ran them."""
     named = [name for option, *value in options if option == "--detector" for name in _split_names(*value)]
     own = {"--seed": ",".join(map(str, row.seeds))}
     own |= {"--detector": row.cell.detector} if row.cell.detector in named else {}
@@ -176,11 +176,11 @@ def _split_names(text: str) -> tuple[str, ...]:
 
 
 def require_registered(command: RecordedCommand, detector: str, typed: Collection[str]) -> None:
-    """Refuse code that wasn't typed: in a foreign command, and in the test sets that a scorecard names.
+    """Refuse code that the user didn't type: in a foreign command, and in the test sets that a scorecard names.
 
     Args:
         command: the row's.
-        detector: the row's detector as the user typed it now; empty where it wasn't.
+        detector: the row's detector as the user typed it now; empty if it wasn't typed.
         typed: datasets that the user typed now.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether a row made again gives the numbers that were recorded."""
+"""Whether a reproduced row gives the recorded numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDING = 1e-6
 
 
 class Comparison(NamedTuple):
-    """Video AUC on one test set as it was `recorded`, and made `again`, and what to make of it (None: it failed)."""
+    """Video AUC on one test set as `recorded` and from running it `again`, and their comparison (None: it failed)."""
 
     test: str
     recorded: Estimate
@@ -26,7 +26,7 @@ class Comparison(NamedTuple):
 
     @property
     def difference(self) -> float | None:
-        """The new value less the recorded one; None where either is missing."""
+        """The new value minus the recorded one; None if either is missing."""
         if not self.again or self.again.value is None or self.recorded.value is None:
             return None
         return self.again.value - self.recorded.value
@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
 
 
 def compare_with_recorded(row: Row, test: str, cards: Iterable[Card], title: str) -> Comparison:
-    """Compare a recorded row on one test set with the scorecards of the row made again, in the table of that title."""
+    """Compare a recorded row on one test set with the scorecards of its new run, in the table of that title."""
     rows = [r for table in make_tables(cards) if table.title == title for r in table.rows]
     found = [r.results[test] for r in rows if test in r.results and r.results[test].done]
     before = row.results[test]
@@ -60,7 +60,7 @@ def _compare_results(before: Result, again: Result, trained: bool, tests: int) -
     if recorded and any(_is_other(c, float(auc(s.label, s.score))) for c, s in zip(before.done, recorded, strict=True)):
         return _judge_values(before, again, "the recorded AUC isn't what its predictions give")
     if not recorded or not made:
-        return _judge_values(before, again, "the recorded predictions are gone: only equal numbers count")
+        return _judge_values(before, again, "the recorded predictions are missing: only equal numbers count")
     return compare_repeats(recorded, made, trained, tests)
 
 

@@ -1,4 +1,4 @@
-"""What stands on the board: tables of rows. A row is one detector trained on one set, its seeds pooled."""
+"""The board's content: tables of rows. A row is one detector trained on one set, its seeds pooled."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from .protocols import format_source, format_training_videos, make_row_key, sort
 from .speeds import Speeds, list_conditions, match_speeds
 
 Fact = tuple[str, object]
-"""What is told, and its name."""
+"""Facts about a row, by name."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What is known of one row on one test set: a card a seed, and their pooled metrics."""
+    """One row on one test set: a card per seed, and their pooled metrics."""
 
     cards: list[Card]
     pooled: PooledMetrics
@@ -47,7 +47,7 @@ class Result:
 
     @property
     def status(self) -> str:
-        """`done` where a seed is; else `failed`, or `skipped`."""
+        """`done` if any seed is; else `failed`, or `skipped`."""
         found = {c.status for c in self.cards}
         return next(s for s in ("done", "failed", "skipped") if s in found)
 
@@ -67,18 +67,18 @@ class Result:
         return {c.cell.seed for c in self.done}
 
     def auc_of(self, seeds: set[int]) -> Estimate | None:
-        """Return video AUC over some of the seeds that have numbers; None if over none."""
+        """Return video AUC over some of the seeds that have numbers; None without any."""
         kept = [c for c in self.done if c.cell.seed in seeds]
         return (self.pooled if len(kept) == len(self.done) else pool_seeds(kept)).metrics.get(AUC)
 
     @property
     def contaminated(self) -> int:
-        """How many of the test videos a seed was trained on, as far as is known."""
+        """How many of the test videos a seed was trained on, if known."""
         return max((c.cell.contaminated or 0 for c in self.done), default=0)
 
     @property
     def groups(self) -> GroupSummary | None:
-        """The worst group and the gap, of the intersection, or of gender or race alone where that is too small."""
+        """The worst group and the gap: of the intersection, or of gender or race alone if its groups are too small."""
         return summarise_groups(self.pooled)
 
 
@@ -106,22 +106,22 @@ class Row:
 
     @property
     def cell(self) -> CellDescription:
-        """What the first card says of the row's making."""
+        """How the row was made, by its first card."""
         return self.cards[0].cell
 
     @property
     def params(self) -> int | None:
-        """How many parameters are trained, which no test set changes."""
+        """The number of trained parameters, the same on every test set."""
         return next((c.params for c in self.done if c.params), None)
 
     @property
     def flops(self) -> int | None:
-        """Floating-point operations an image, which no test set changes."""
+        """Floating-point operations per image, the same on every test set."""
         return next((c.flops for c in self.done if c.flops), None)
 
     @property
     def commands(self) -> list[str]:
-        """The commands that make the row again."""
+        """The commands that reproduce the row."""
         found = (c.provenance.command for c in self.cards if c.provenance)
         return list(dict.fromkeys(c for c in found if c))
 
@@ -161,7 +161,7 @@ class Row:
 
     @cached_property
     def _drops(self) -> dict[str, Estimate | None]:
-        """The drop on other test sets, over the seeds that have both: who fails on one may be the best on the other."""
+        """The drop on each other test set, over the seeds that have both numbers: a seed may have failed on one."""
         home, found = self.results.get(self.train), {}
         for test, away in self.results.items():
             if home and away is not home and (both := home.seeds & away.seeds):
@@ -173,8 +173,8 @@ class Row:
 class Table:
     """Rows made under one protocol, the best on the mean of all test sets first.
 
-    `best` holds (row key, test) of what can't be told from a test set's best, `standings` by row key where rows stand
-    over all test sets but their own, `bounds` by (row key, test) the AUC over all videos, scored or not.
+    `best` holds (row key, test) of rows that aren't significantly worse than a test set's best, `standings` the ranks
+    over all test sets but a row's own, by row key, `bounds` by (row key, test) the AUC over all videos, scored or not.
     """
 
     title: str
@@ -186,25 +186,25 @@ class Table:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the demo world has a part in its rows."""
+        """Whether any of its rows were trained or tested on the demo world."""
         return self.title.startswith("demo ")
 
     @property
     def heading(self) -> str:
-        """The title, and whether that is synthetic."""
+        """The title, marked if the data is synthetic."""
         return f"Synthetic: {self.title}" if self.is_synthetic else self.title
 
     @property
     def conditions(self) -> list[Condition]:
-        """The devices, precisions and threads that rows' speeds were measured with, that of the most rows first."""
+        """The devices, precisions and threads that speeds were measured with, the most common first."""
         return list_conditions(row.speeds for row in self.rows)
 
     def on(self, test: str) -> list[Row]:
-        """Return the rows that have something to say of a test set."""
+        """Return the rows that have a result or a failure on a test set."""
         return [row for row in self.rows if test in row.results]
 
     def strength(self, row: Row) -> float | None:
-        """Return a row's mean video AUC on all sets but its own; None where others have a number and it has none."""
+        """Return a row's mean video AUC on all sets but its own; None if it lacks a number that other rows have."""
         found = self.standings.get(row.key)
         return found.mean.value if found else None
 
@@ -233,9 +233,9 @@ def _make_table(title: str, cards: list[Card], speeds: Sequence[Speed]) -> Table
 
 
 def _read_scores(result: Result | None) -> list[VideoScores]:
-    """Read the videos' scores of all seeds; none of rows that can't be compared.
+    """Read the videos' scores of all seeds; none for rows that can't be compared.
 
-    These are too small for an interval, lack predictions, or were trained on some of the videos.
+    Those are too small for an interval, lack predictions, or were trained on some of the videos.
     """
     if result is None or not result.done or result.contaminated or any(c.video.auc.lo is None for c in result.done):
         return []
@@ -243,7 +243,7 @@ def _read_scores(result: Result | None) -> list[VideoScores]:
 
 
 def _bound_results(rows: Sequence[Row], columns: Mapping[str, Column]) -> dict[tuple[str, str], Bounds]:
-    """Return the AUC over all videos of every result; by the share that was scored, where predictions don't tell."""
+    """Return the AUC over all videos for every result; estimated from the scored share if predictions are missing."""
     found = {}
     for row in rows:
         for test, result in row.results.items():
@@ -266,9 +266,9 @@ def _find_standings(
     columns: Mapping[str, Column],
     bounds: Mapping[tuple[str, str], Bounds],
 ) -> list[tuple[Row, Standing]]:
-    """Return where the rows trained on one set stand over the test sets that any of them has, their own left out.
+    """Rank the rows trained on one set over the test sets that any of them has, without the training set.
 
-    A row that lacks one of the test sets, or was trained on some of it, stands nowhere; see `list_targets`.
+    A row that lacks one of the test sets, or was trained on some of it, has no rank; see `list_targets`.
     """
     own = [(i, row) for i, row in enumerate(rows) if row.train == train]
     tests = list_targets([row for _, row in own], train)
@@ -284,7 +284,7 @@ def _find_standings(
 
 
 def _explain_lack(row: Row, number: int, tests: Sequence[str], columns: Mapping[str, Column]) -> str:
-    """Say on which test sets a row can't be compared: where it has no interval, or else has lost its predictions."""
+    """Say on which test sets a row can't be compared: it has no interval there, or its predictions are missing."""
     if few := [t for t in tests if any(c.video.auc.lo is None for c in row.results[t].done)]:
         return f"too few videos of {', '.join(few)}"
     lost = [t for t in tests if t not in columns or number not in columns[t].rows]
@@ -324,7 +324,7 @@ def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:
             rows[(title, *make_row_key(card))].append(card)
     found = [row for row, members in rows.items() if any(k.startswith(key) for c in members for k in _keys(c))]
     if len(found) == 1:
-        (table,) = make_tables(rows[found[0]])  # Of this row alone: the others' statistics take their time.
+        (table,) = make_tables(rows[found[0]])  # This row alone: the statistics of the others take time.
         return table, table.rows[0]
     if not found:
         raise make_unknown_error(f"no row '{key}'", key, [row[1] for row in rows], f"Rows: {_list_rows(rows)}")

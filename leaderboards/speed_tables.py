@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def make_speed_parts(speeds: Sequence[Speed]) -> list[str | Grid]:
-    """Return a table of speeds for each condition, and after it whose weights they had and how busy the machine was."""
+    """Return a table of speeds for each condition, followed by the weights used and how busy the machine was."""
     found: list[str | Grid] = []
     for condition in dict.fromkeys(speed.condition for speed in speeds):
         alike = [speed for speed in speeds if speed.condition == condition]
@@ -58,7 +58,7 @@ def _format_way(speed: Speed, way: str) -> str:
 
 
 def _format_rate(rate: Rate) -> str:
-    """Write `34.2 [33.9, 34.6]`: the median run, and the middle half of them."""
+    """Write `34.2 [33.9, 34.6]`: the median run and the interquartile range."""
     return f"{format_digits(rate.value)} [{format_digits(rate.lo)}, {format_digits(rate.hi)}]"
 
 
@@ -80,7 +80,7 @@ def _describe_conditions(speed: Speed) -> str:
 
 
 def make_timm_table(speeds: Sequence[Speed]) -> pd.DataFrame:
-    """Return a row a speed, with the columns of timm's benchmark tables, and what tells the rows apart."""
+    """Return one row per speed, with the columns of timm's benchmark tables and those that distinguish the rows."""
     import pandas as pd
 
     return pd.DataFrame([_make_timm_row(speed) for speed in speeds])

@@ -1,4 +1,4 @@
-"""Which speeds are a row's own."""
+"""Which speeds belong to a row."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..benchmark.core.keys import hash_key
 from ..benchmark.core.speeds import Condition, Speed
 
 Speeds = Mapping[Condition, Speed]
-"""A row's speed under each condition: the quickest, where it was measured in several ways."""
+"""A row's speed under each condition: the fastest, if it was measured in several ways."""
 
 
 def match_speeds(cell: CellDescription, params: int | None, speeds: Iterable[Speed]) -> Speeds:
-    """Return the speeds of a row's architecture, told by its detector, backend, options and number of parameters."""
+    """Return the speeds of a row's architecture, identified by detector, backend, options and parameter count."""
     own = (cell.detector, cell.backend, hash_key(cell.options))
     found: dict[Condition, Speed] = {}
     for speed in speeds:
@@ -27,6 +27,6 @@ def match_speeds(cell: CellDescription, params: int | None, speeds: Iterable[Spe
 
 
 def list_conditions(rows: Iterable[Speeds]) -> list[Condition]:
-    """Return the conditions that rows were measured under, that of the most rows first."""
+    """Return the conditions that rows were measured under, the most common first."""
     counted = Counter(condition for speeds in rows for condition in speeds)
     return sorted(counted, key=lambda condition: (-counted[condition], condition))

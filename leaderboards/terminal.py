@@ -13,7 +13,7 @@ from .formats import format_estimate, format_flagged, format_gap, format_scored
 from .markdown import Grid, format_grid
 from .protocols import describe_protocol, display_name, mark_contaminated
 
-AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
+AT_THE_END = "at the end of its range: scores separate the classes of the validation split, or carry no information"
 
 
 SUMMARY = (
@@ -24,9 +24,9 @@ SUMMARY = (
 
 
 def summarise_cells(cards: list[Card]) -> list[str | Grid]:
-    """Return what a run came to: the world, one row per cell, and at the end what failed.
+    """Return a run's results: the world, one row per cell, and at the end what failed.
 
-    Where there are several cells, the matrix of their video AUC comes before them.
+    If there are several cells, the matrix of their video AUC comes first.
     """
     header = ["detector", "train", "test", "seed", "video AUC [95 % CI]", "frame AUC"]
     header += ["AUC gap of groups (n)", "scored"]
@@ -89,7 +89,7 @@ def make_metrics_table(card: ScoreCard, names: Collection[str] = ()) -> Grid:
 
 
 def make_card_tables(card: ScoreCard, everybody: bool = True) -> list[Grid]:
-    """Return the tables by method and by group, where there are such; `everybody`: groups left out of gaps, too."""
+    """Return the tables by method and by group, if there are any; `everybody`: also groups left out of gaps."""
     found: list[Grid] = []
     if card.methods:
         rows = [[m, format_estimate(cell.auc), str(cell.n_fake)] for m, cell in card.methods.items()]
@@ -110,7 +110,7 @@ TESTED = {"fpr": "FPR", "tpr": "TPR", "odds": "FPR and TPR", "dp": "share called
 
 
 def _make_tests_table(card: ScoreCard) -> Grid:
-    """Return whether groups of videos differ, in which pairs, and the smallest gap that would show."""
+    """Return whether groups of videos differ, which pairs do, and the smallest gap that could be detected."""
     rows = [
         [attribute, TESTED[rate], *_format_test(of, rate)]
         for attribute, of in card.group_tests.items()
@@ -148,7 +148,7 @@ def _group_row(name: str, cell: LevelCell) -> list[str]:
 
 
 def format_footnote(card: ScoreCard) -> str:
-    """Say where the threshold comes from, at what temperature scores are scaled, and how much was scored."""
+    """Say where the threshold comes from, which temperature scales the scores, and how much was scored."""
     threshold = f"threshold {card.threshold.value:.4f} ({card.threshold.rule})"
     several = f", {card.coverage.several_people} of them with several people" if card.coverage.several_people else ""
     flagged = _format_flagged(card)
@@ -157,7 +157,7 @@ def format_footnote(card: ScoreCard) -> str:
 
 
 def _format_flagged(card: ScoreCard) -> str:
-    """Say what the threshold means for who must look at what it calls fake."""
+    """Say how many false alarms reviewers of flagged videos must expect."""
     precision = card.metrics.get("video.precision_at_prev1")
     if precision is None or precision.lo is None:
         return ""

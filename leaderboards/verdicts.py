@@ -1,6 +1,6 @@
-"""What a board says in words: which row to choose, how far to trust it, for whom it fails, how fast it is.
+"""A board's verdict in words: which row to choose, how far to trust it, for whom it fails, how fast it is.
 
-Each sentence is made from the numbers in the tables, and one that an interval leaves open says so.
+Each sentence is made from the numbers in the tables, and says so if the interval leaves the question open.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_NAMED = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answers to the four questions that a board is looked at with, and their sum in a `headline`."""
+    """The answers to the four questions that readers bring to a board, summed up in a `headline`."""
 
     train: str
     headline: str
@@ -33,12 +33,12 @@ class Verdict:
 
 
 def make_verdicts(table: Table) -> list[Verdict]:
-    """Return what there is to say of the rows of each training set that has numbers."""
+    """Return a verdict for each training set whose rows have numbers."""
     return [make_verdict(overview) for overview in make_overviews(table) if overview.looked_at]
 
 
 def make_verdict(overview: Overview) -> Verdict:
-    """Say what the numbers of some rows come to; at least one row has some."""
+    """Sum up the numbers of some rows; at least one row must have some."""
     return Verdict(
         overview.train,
         _write_headline(overview),
@@ -66,11 +66,11 @@ def _write_headline(o: Overview) -> str:
 def _say_which(o: Overview) -> str:
     where = _join(o.targets)
     if len(o.ranked) < 2 and len(o.looked_at) > 1:
-        return f"No ranks, as fewer than two rows can be compared on all of {where}."
+        return f"No ranks: fewer than two rows can be compared on all of {where}."
     first, *others = o.best or o.looked_at
     standing = o.table.standings.get(first.key)
     if standing is None:
-        return f"There is no mean AUC, as it lacks a number on some of {where}, or was trained on some of the videos."
+        return f"It has no mean AUC: it lacks a result on some of {where}, or was trained on some of the videos."
     unseen = "its own training set" if o.targets == [o.train] else "which it wasn't trained on"
     said = f"{_name(o, first)} has a mean AUC of {format_estimate(standing.mean)} on {where}, {unseen}"
     named = [f"{_name(o, row)} {_read_mean(o, row):.3f}" for row in others[: MOST_NAMED - 1]]
@@ -78,7 +78,7 @@ def _say_which(o: Overview) -> str:
 
 
 def _compare(o: Overview) -> list[str]:
-    """Say what the ranks allow to say of those that aren't named, and of those that scored too few videos."""
+    """Say what the ranks show about the rows that aren't named, and about those that scored too few videos."""
     if len(o.ranked) < 2:
         return []
     partial = [row for row in o.ranked if o.table.standings[row.key].coverage < MIN_COVERAGE]
@@ -86,7 +86,7 @@ def _compare(o: Overview) -> list[str]:
     said = [f"No test tells these {len(o.best)} apart."] if len(o.best) > 1 else []
     said += [f"The other {'row is' if worse == 1 else f'{worse} are'} worse."] if worse else []
     left_out = ", ".join(_name(o, row) for row in partial)
-    return [*said, *([f"Not in question, with less than 98 % of the videos: {left_out}."] if partial else [])]
+    return [*said, *([f"Not considered (less than 98 % of the videos scored): {left_out}."] if partial else [])]
 
 
 def _read_mean(o: Overview, row: Row) -> float:
@@ -99,18 +99,20 @@ def _say_trust(o: Overview) -> str:
 
 def _say_drop(o: Overview) -> str:
     if o.targets == [o.train]:
-        return f"It was tested on {o.train} alone: that says nothing of other datasets."
+        return f"It was tested on {o.train} alone, which says nothing about other datasets."
     drops = [e for row in o.looked_at for t in o.targets if (e := row.drop(t)) and e.value is not None]
     if not drops:
         return f"How much it loses away from {o.train} isn't known."
-    open_end = "" if all(e.lo is not None and e.lo > 0 for e in drops) else ", which is not always more than chance"
-    return (
-        f"Away from {o.train}, AUC falls by {format_range([e.value for e in drops if e.value is not None])}{open_end}."
-    )
+    shown = format_range([e.value for e in drops if e.value is not None])
+    sure = sum(e.lo is not None and e.lo > 0 for e in drops)
+    if not sure:
+        return f"Away from {o.train}, AUC doesn't fall significantly ({shown})."
+    extent = "" if sure == len(drops) else f"; {sure} of {len(drops)} drops are significant"
+    return f"Away from {o.train}, AUC falls by {shown}{extent}."
 
 
 def _say_threshold(o: Overview) -> str:
-    """Say on which test set a threshold that is fixed at home flags the most reals, and how many."""
+    """Say on which test set a threshold fixed on the source flags the most reals, and how many."""
     found = {t: [e for row in o.looked_at if (e := find_source_rate(row, t))] for t in o.targets}
     means = {t: sum(e.value or 0.0 for e in rates) / len(rates) for t, rates in found.items() if rates}
     if not means or o.targets == [o.train]:
@@ -119,12 +121,12 @@ def _say_threshold(o: Overview) -> str:
     rates, source = found[worst], o.looked_at[0].cell.source or o.train
     flagged = format_range((100 * e.value for e in rates if e.value is not None), ".0f")
     sure = all(e.lo is not None and e.lo > 0.05 for e in rates)
-    open_end = "" if sure else "; with so few videos it may still be 5 %"
+    open_end = "" if sure else "; with this few videos the true rate may still be 5 %"
     return f"The threshold that flags 5 % of {source}'s real videos flags {flagged} % of {worst}'s{open_end}."
 
 
 def find_source_rate(row: Row, test: str) -> Estimate | None:
-    """Return the share of a test set's real videos that the threshold flags which flags 5 % of the source's."""
+    """Return the share of a test set's real videos flagged at the threshold that flags 5 % of the source's."""
     result = row.results.get(test)
     found = result.metrics.get(SOURCE_FPR) if result and result.done else None
     return found if found and found.value is not None else None
@@ -148,27 +150,27 @@ def _say_whom(o: Overview) -> str:
 
 
 def _hedge_gaps(found: Sequence[GroupSummary]) -> str:
-    """Say whether the gaps between groups are more than chance."""
+    """Say whether the gaps between groups are significant."""
     gaps = [g.gap for g in found if g.gap and g.gap.value is not None]
     sure = sum(e.lo is not None and e.lo > 0 for e in gaps)
     fewest = min((e.n for e in gaps), default=0)
     if sure == len(gaps) > 0:
-        return "The gap between groups is more than chance."
+        return "The gap between groups is significant."
     if sure:
-        return f"The gap between groups is more than chance in {sure} of {len(gaps)} rows."
+        return f"The gap between groups is significant in {sure} of {len(gaps)} rows."
     return f"With {fewest} videos in the smallest cell, the gap may be chance."
 
 
 def _say_speed(o: Overview) -> str:
-    """Name the fastest row under the condition that most rows were measured under, beside the first one's speed."""
+    """Name the fastest row under the condition that most rows were measured under, compared with the first one."""
     condition = next((c for c in o.table.conditions if any(c in row.speeds for row in o.looked_at)), None)
     if condition is None:
         return "Not measured. To measure it: bench speed."
     first, measured = o.looked_at[0], [(row, row.speeds[condition]) for row in o.looked_at if condition in row.speeds]
     fastest, speed = max(measured, key=lambda pair: pair[1].best.value)
-    said = f"{_name(o, fastest)}: {format_digits(speed.best.value)} images a second"
+    said = f"{_name(o, fastest)}: {format_digits(speed.best.value)} images per second"
     if fastest is not first and condition in first.speeds:
-        said += f", {speed.best.value / first.speeds[condition].best.value:.1f} times {_name(o, first)}"
+        said += f", {speed.best.value / first.speeds[condition].best.value:.1f} times as many as {_name(o, first)}"
     busy = " Other work slowed some of them down." if any(s.is_disturbed for _, s in measured) else ""
     return f"{said} ({condition.describe()}).{busy}"
 

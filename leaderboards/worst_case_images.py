@@ -1,4 +1,4 @@
-"""A run's worst mistakes, with the faces that were seen: the most confident misses and false alarms."""
+"""A run's worst mistakes, with their faces: the most confident misses and false alarms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OUTLINE = (255, 140, 0)
 class WorstCase:
     """A video on the wrong side of the threshold. `score` is the video's; `image` a data URI, "" without its face.
 
-    `outlined` tells whether the image has the outlines of what the detector takes for artifacts.
+    `outlined` says whether the image outlines what the detector takes for artifacts.
     """
 
     video: str
@@ -42,7 +42,7 @@ class WorstCase:
 def load_worst_cases(card: ScoreCard) -> dict[str, list[WorstCase]]:
     """Return the most confident misses (fakes that score low) and false alarms (reals that score high), worst first.
 
-    Empty where the predictions are gone; without images where the face store is.
+    Empty if the predictions are missing; without images if the face store is missing.
     """
     scores = read_cell_scores(card)
     if scores is None:
@@ -61,12 +61,12 @@ def _make_worst_case(card: ScoreCard, row: WorstFrame) -> WorstCase:
 
 
 def _load_image(card: ScoreCard, video: str, frame: int, outlines: Sequence[Polygon]) -> str:
-    if not card.faces or not os.path.isdir(card.faces):  # Path's own way ends with an error where the name is too long.
+    if not card.faces or not os.path.isdir(card.faces):  # Path's own method raises an error if the name is too long.
         return ""
     try:
         store = _open_store(card.faces)
         frames = store.frames(video)
-        if frame not in frames:  # The store was prepared again since, with other frames.
+        if frame not in frames:  # The store has been prepared again since, with other frames.
             return ""
         return encode_data_uri(cut_face(store.face(video, frames.index(frame)), outlines))
     except BenchError as error:

@@ -1,4 +1,4 @@
-"""Whether a board is there already as it would be written again: of the same files, by the same code."""
+"""Whether a board is up to date: made from the same files, by the same code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def list_outputs(out: Path, name: str) -> list[Path]:
 
 
 def find_fingerprint(runs: Path, name: str) -> str:
-    """Hash names, sizes and times of all that the board of a folder of runs is made of, and of the code that does."""
+    """Hash the names, sizes and times of the files that a board is made from, and of the code that makes it."""
     outputs = {str(path) for path in list_outputs(runs, name)}
     found = [entry for folder in (runs, *(ROOT / name for name in _CODE)) for entry in _list_files(str(folder))]
     return hash_key(sorted(entry for entry in found if entry[0] not in outputs))
@@ -41,17 +41,17 @@ def _list_files(folder: str) -> Iterator[tuple[str, int, int]]:
 
 
 def note_written(out: Path, name: str, fingerprint: str, problems: list[str]) -> None:
-    """Note what a board was made of, and which files it was made without."""
+    """Record what a board was made from, and which files were left out."""
     write_json(_locate_note(out, name), {"fingerprint": fingerprint, "problems": problems})
 
 
 def read_written(out: Path, name: str, fingerprint: str) -> list[str] | None:
-    """Return which files the board was made without; None where it isn't there, or would be another one now."""
+    """Return which files were left out of the board; None if it is missing or out of date."""
     if not all(path.is_file() for path in (_locate_note(out, name), *list_outputs(out, name))):
         return None
     try:
         note = read_json(_locate_note(out, name), dict)
-    except BenchError:  # It is nobody's but ours; the board is written again.
+    except BenchError:  # The note is ours alone; without it, the board is written again.
         return None
     problems = note.get("problems")
     told = isinstance(problems, list) and note.get("fingerprint") == fingerprint

@@ -45,7 +45,7 @@ def test_the_json_has_what_the_tables_show(tmp_path, make, make_failed, make_spe
     (row,) = table["rows"]
     assert (content["kind"], table["protocol"], table["tests"]) == (
         "leaderboard",
-        "real; 32 frames a video",
+        "real; 32 frames per video",
         ["ff++:c23", "celebdf", "dfd"],
     )
     assert (row["row"], row["seeds"], row["speeds"][0]["images_per_s"]) == ("rrr", [0], 100.0)

@@ -100,7 +100,7 @@ def curves(count: int) -> list[Curve]:
 
 def scatter(*dots: tuple[str, float, float]) -> str:
     made = [Dot(name, f"row-{name}", "best", x, y, f"AUC {y:g}") for name, x, y in dots]
-    return charts.draw_scatter(made, ("images a second", "AUC"), [(x, y) for _, x, y in dots], "Speed")
+    return charts.draw_scatter(made, ("images per second", "AUC"), [(x, y) for _, x, y in dots], "Speed")
 
 
 PICTURES = {
@@ -146,7 +146,7 @@ def test_names_of_curves_stand_where_they_begin_and_never_on_each_other():
 @pytest.mark.parametrize("auc", [0.0, 0.5, 1.0])
 def test_dots_at_one_height_have_an_axis_all_the_same(auc):
     dots = [Dot(name, name, "best", cost, auc, "") for name, cost in (("a", 10.0), ("b", 10.0))]
-    drawn = charts.draw_scatter(dots, ("images a second", "mean AUC"), [], "speed")
+    drawn = charts.draw_scatter(dots, ("images per second", "mean AUC"), [], "speed")
     assert drawn.count("<title>a: ") == 1
     assert "nan" not in drawn
 

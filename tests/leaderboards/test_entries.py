@@ -207,7 +207,7 @@ def test_what_the_predictions_contradict_themselves_in_is_found_where_all_number
 def test_a_threshold_fixed_on_the_test_set_is_found(entries):
     test = read_predictions(next(entries.rglob("*__celebdf.parquet")))[0]
     (problem,) = rewritten(entries, test, ".val.parquet")
-    assert "40 videos are both in the test set and what the threshold was fixed on; first: fake/01.mp4" in problem
+    assert "40 videos are in the test set and in the threshold's split; first: fake/01.mp4" in problem
 
 
 @pytest.mark.parametrize(
@@ -249,10 +249,10 @@ def test_a_partial_run_an_old_one_and_one_without_predictions_are_refused(runs, 
     with pytest.raises(BenchError, match=r"was made with --exclude\. Submit a run of the whole test split"):
         submit(run, tmp_path / "entries")
     edit(card, lambda c: c["cell"].update(excluded=[]))
-    with pytest.raises(BenchError, match=r"val/predictions.parquet is gone"):
+    with pytest.raises(BenchError, match=r"val/predictions.parquet is missing"):
         submit(run, tmp_path / "entries")
     (run / "predictions.parquet").unlink()
-    with pytest.raises(BenchError, match=r"run/predictions.parquet is gone"):
+    with pytest.raises(BenchError, match=r"run/predictions.parquet is missing"):
         submit(run, tmp_path / "entries")
     with pytest.raises(BenchError, match="no scorecards below"):
         submit(tmp_path / "nowhere", tmp_path / "entries")

@@ -105,7 +105,7 @@ def test_every_promised_chart_is_there(html):
     first = captions[: captions.index("False and true positive rate by group, ff++:c23")]
     rows = ["meso4", "&lt;script&gt;alert(1)&lt;/script&gt;"]
     assert re.fullmatch(r"Leaving ff\+\+:c23 costs .* AUC|AUC on ff\+\+:c23 and elsewhere", first[0])
-    speeds = ["Mean AUC by images a second", "Mean AUC by milliseconds an image"]
+    speeds = ["Mean AUC by images per second", "Mean AUC by milliseconds per image"]
     assert first[1:4] == ["Real videos flagged at the home threshold, %", *speeds]
     assert sorted(first[4:8]) == sorted([*rows, *rows])  # The groups, on two test sets.
     assert first[8:] == ["ROC on celebdf", "DET on celebdf", "ROC on ff++:c23", "DET on ff++:c23"]
@@ -117,7 +117,7 @@ def test_every_promised_chart_is_there(html):
 def test_a_calibration_has_no_bin_of_few_videos(make):
     curves = {"roc": [[0, 0], [1, 1]], "reliability": [[0.1, 0.0], [0.9, 0.8]], "reliability_n": [9, 40]}
     page = render_page(make_tables([make(curves=curves)]))
-    assert "Bins of at least 10 videos: 1 of 2." in page
+    assert "1 of 2 bins have at least 10 videos." in page
     assert "mean score 0.90: share of fakes 0.800 [0.6" in page
     assert "mean score 0.10" not in page
 
@@ -140,7 +140,7 @@ def test_faces_of_mistakes_are_small_pictures_in_the_file(read):
 def test_an_interval_is_set_small_and_its_text_escaped():
     assert mark_up_number("0.9 [0.8, 1.0] (n 5) ¹") == (
         '0.9 <span class="ci">[0.8, 1.0]</span> <span class="ci">(n 5)</span>'
-        '<sup title="can’t be told from the best">1</sup>'
+        '<sup title="not significantly worse than the best">1</sup>'
     )
     assert mark_up_number("<b>") == "&lt;b&gt;"
 
@@ -148,8 +148,8 @@ def test_an_interval_is_set_small_and_its_text_escaped():
 def test_regions_have_labels_of_their_own(read):
     labels = [a["aria-label"] for _, a in read.tags if a.get("role") == "region"]
     assert len(labels) == len(set(labels)) > 10
-    assert "demo tiny, seed 0; 32 frames a video, celebdf: video AUC by detector" in labels
-    assert "demo tiny, seed 0; 32 frames a video: detectors trained on ff++:c23" in labels
+    assert "demo tiny, seed 0; 32 frames per video, celebdf: video AUC by detector" in labels
+    assert "demo tiny, seed 0; 32 frames per video: detectors trained on ff++:c23" in labels
 
 
 def test_seeds_that_failed_say_why_beside_the_one_that_did_not(make, make_failed):
@@ -186,7 +186,7 @@ def test_a_page_of_many_rows_charts_the_best_and_tells_that_of_each_training_set
         for i, train in enumerate(["ff++:c23"] * 5 + ["celebdf"] * 2)
     ]
     page = render_page(make_tables(cards))
-    assert "Charts and runs are of the first 4 of 7 rows; of any other: bench show RUN." in page
+    assert "Charts and details cover the first 4 of 7 rows; for any other: bench show RUN." in page
     told = re.findall(r'<details class="run" id="row-(r\d)-(\w{4})"', page)
     assert [key for key, _ in told] == ["r6", "r5", "r4", "r3"]
     assert all(f'<a href="#row-{key}-{end}">d{key[1]}</a>' in page for key, end in told)
@@ -198,7 +198,7 @@ def test_a_page_tells_no_more_cells_than_it_has_room_for(make, monkeypatch):
     monkeypatch.setattr("crossfake.leaderboards.html.CELLS", 12)
     cards = [make(t, recipe_key=f"r{i}", protocol=p) for i in range(5) for t in ("a", "b") for p in ("x", "y")]
     page = render_page(make_tables(cards))
-    assert page.count("Charts and runs are of the first 3 of 5 rows") == 2
+    assert page.count("Charts and details cover the first 3 of 5 rows") == 2
     assert page.count('<section class="cell">') == 12
 
 

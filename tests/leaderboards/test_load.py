@@ -163,7 +163,7 @@ def test_an_old_card_has_the_numbers_of_its_predictions_today(tmp_path, make, sc
     (card,) = load_cards(tmp_path)
     assert card == today
     assert card.is_current
-    assert "1 scorecards of an older schema are scored again" in capsys.readouterr().err
+    assert "1 scorecards of an older schema were rescored" in capsys.readouterr().err
     today.predictions_path.unlink()
     (card,) = load_cards(tmp_path)
     assert (card.video.auc.lo, card.is_current) == (0.0, False)

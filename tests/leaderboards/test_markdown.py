@@ -131,7 +131,12 @@ def test_every_command_is_listed_once_and_the_tables_explain_themselves(make, ma
     text = md.render_markdown(make_tables([make(), make("dfdc"), other, make_failed("dfd")]))
     commands = [line for line in text.split("## Commands")[1].splitlines() if line]
     assert commands == ["- meso4 (rrr): `bench run --detector meso4`", "- meso4 (sss): `bench run --test dfd --seed 0`"]
-    for word in ("## real; 32 frames a video", "95 % interval", "n is the smallest cell", "ERR, skipped, empty**: the"):
+    for word in (
+        "## real; 32 frames per video",
+        "95 % interval",
+        "n is the smallest cell",
+        "ERR, skipped, empty**: the",
+    ):
         assert word in text
 
 
@@ -149,7 +154,7 @@ def test_a_pipe_or_a_tag_in_a_name_does_not_break_the_table(make):
 
 def test_headings_and_cells_stay_what_they_are_whatever_is_in_them(make):
     text = md.render_markdown(make_tables([make("folder:<b>", protocol="mine <i>", name="two\nlines")]))
-    assert "## mine &lt;i>; 32 frames a video" in text
+    assert "## mine &lt;i>; 32 frames per video" in text
     assert "### folder:&lt;b>" in text
     assert cells(text, "two lines")[-1] == "unknown"
 
@@ -210,7 +215,7 @@ def test_a_demo_board_says_synthetic_in_its_title_and_beside_each_table(make):
     assert alone.splitlines()[0] == "# Leaderboard (synthetic)"
     assert mixed.splitlines()[0] == "# Leaderboard"
     for text in (alone, mixed):
-        assert f"## Synthetic: demo tiny, seed 0; 32 frames a video\n\n> {md.SYNTHETIC}" in text
+        assert f"## Synthetic: demo tiny, seed 0; 32 frames per video\n\n> {md.SYNTHETIC}" in text
     assert "ynthetic" not in md.render_markdown(make_tables([make()]))
     assert "\n" not in md.SYNTHETIC
 
@@ -219,4 +224,4 @@ def test_what_was_trained_on_and_what_was_left_out_is_said(make):
     text = md.render_markdown(make_tables([make(contaminated=3), make("dfdc", contaminated=0, excluded=["a", "b"])]))
     assert "0.750 [0.700, 0.800] (contaminated: trained on 3 of 20 videos)" in text
     dfdc = cells(text, "meso4", "### dfdc")[1]
-    assert dfdc.startswith("0.750 [0.700, 0.800] (scored: 19/20, 2 left out as asked")
+    assert dfdc.startswith("0.750 [0.700, 0.800] (scored: 19/20, 2 excluded on request")

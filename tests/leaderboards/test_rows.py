@@ -17,18 +17,18 @@ ALL = {"scored": 20, "official": 20, "dropped": []}
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
-        ({"protocol": "demo tiny, seed 0"}, "demo tiny, seed 0; 32 frames a video"),
+        ({"protocol": "demo tiny, seed 0"}, "demo tiny, seed 0; 32 frames per video"),
         ({"protocol": "demo default, seed 0, leak world, new donors"}, None),
-        ({"frames": 8}, "real; 8 frames a video"),
-        ({"limit": 5}, "real; 32 frames a video, PARTIAL: at most 5 real and 5 fake videos a split"),
-        ({"selection": "test-oracle"}, "real; 32 frames a video; selected on the test set (test-oracle)"),
+        ({"frames": 8}, "real; 8 frames per video"),
+        ({"limit": 5}, "real; 32 frames per video, PARTIAL: at most 5 real and 5 fake videos per split"),
+        ({"selection": "test-oracle"}, "real; 32 frames per video; selected on the test set (test-oracle)"),
     ],
 )
 def test_other_protocols_never_share_a_table(changes, title, make):
     made = make_tables([make("dfdc"), make(auc=0.9, **changes)])
-    real, other = sorted(made, key=lambda t: t.title != "real; 32 frames a video")
-    assert real.title == "real; 32 frames a video"
-    assert other.title == (title or f"{changes['protocol']}; 32 frames a video")
+    real, other = sorted(made, key=lambda t: t.title != "real; 32 frames per video")
+    assert real.title == "real; 32 frames per video"
+    assert other.title == (title or f"{changes['protocol']}; 32 frames per video")
     assert (real.tests, other.tests) == (["dfdc"], ["celebdf"])
 
 
@@ -42,8 +42,8 @@ def test_four_methods_and_five_never_share_a_table(make, make_failed):
     part = [make(test, recipe_key="r4", methods=m) for test, m in (("ff++:c23", four), ("celebdf", of_methods("x")))]
     lacking = [make("celebdf", recipe_key="r0", methods=of_methods("x")), make_failed("ff++:c23", recipe_key="r0")]
     usual, other = make_tables([*part, *whole, *lacking])
-    assert (usual.title, {r.key for r in usual.rows}) == ("real; 32 frames a video", {"rrr", "r0"})
-    assert other.title == "real; 32 frames a video; ff++:c23 of 4 methods: a, b, c, d"
+    assert (usual.title, {r.key for r in usual.rows}) == ("real; 32 frames per video", {"rrr", "r0"})
+    assert other.title == "real; 32 frames per video; ff++:c23 of 4 methods: a, b, c, d"
     ((row,),) = [other.rows]
     assert (row.key, set(row.results)) == ("r4", {"ff++:c23", "celebdf"})
     assert find_row([*part, *whole], "r4")[1].key == "r4"
@@ -54,7 +54,7 @@ def test_four_methods_and_five_never_share_a_table(make, make_failed):
 def test_tables_of_the_demo_world_say_synthetic(make):
     real, demo = make_tables([make(), make(protocol="demo tiny, seed 0", world="demo")])
     assert (real.is_synthetic, real.heading) == (False, real.title)
-    assert (demo.is_synthetic, demo.heading) == (True, "Synthetic: demo tiny, seed 0; 32 frames a video")
+    assert (demo.is_synthetic, demo.heading) == (True, "Synthetic: demo tiny, seed 0; 32 frames per video")
 
 
 def test_seeds_of_one_recipe_are_one_row_and_other_recipes_are_not(make):
@@ -182,10 +182,12 @@ def test_a_method_that_could_not_be_scored_is_still_one_of_the_rows_methods(make
 def test_a_row_without_some_videos_stands_in_a_table_of_its_own(make):
     whole, less = make("celebdf"), make("celebdf", excluded=["a.mp4", "b.mp4"], test_key="less")
     assert [(t.title, len(t.rows)) for t in make_tables([less, whole])] == [
-        ("real; 32 frames a video", 1),
-        ("real; 32 frames a video; celebdf without 2 videos (list ba01e5)", 1),
+        ("real; 32 frames per video", 1),
+        ("real; 32 frames per video; celebdf without 2 videos (list ba01e5)", 1),
     ]
-    assert [t.title for t in make_tables([less])] == ["real; 32 frames a video; celebdf without 2 videos (list ba01e5)"]
+    assert [t.title for t in make_tables([less])] == [
+        "real; 32 frames per video; celebdf without 2 videos (list ba01e5)"
+    ]
     other = make("celebdf", excluded=["c.mp4"])
     assert len(make_tables([whole, less, other])) == 3
     assert len(make_tables([less, make("celebdf", name="b", recipe_key="b", excluded=["a.mp4", "b.mp4"])])) == 1

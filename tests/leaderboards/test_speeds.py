@@ -58,7 +58,7 @@ def test_the_board_reads_speeds_beside_the_runs(make, make_speed, save, tmp_path
     (tmp_path / "speed/amd-epyc/broken.json").write_text("{}")
     (md, csv, data, html), problems = crossfake.leaderboard(tmp_path)
     assert "speed on AMD EPYC, fp32, 2 threads" in md.read_text()
-    assert "Mean video AUC against images a second: AMD EPYC, fp32, 2 threads" in html.read_text()
+    assert "Mean video AUC against images per second: AMD EPYC, fp32, 2 threads" in html.read_text()
     assert '41.0,"AMD EPYC, fp32, 2 threads"' in csv.read_text()
     (table,) = json.loads(data.read_text())["tables"]
     assert table["rows"][0]["speeds"][0]["images_per_s"] == 41.0
@@ -91,7 +91,7 @@ def test_rows_trade_throughput_and_latency_apart_under_each_condition(make, make
     ]
     (table,) = make_tables(cards, [make_speed(10.0, 90.0), make_speed(50.0, 30.0, detector="x")])
     quick, latent = pareto.list_tradeoffs(table, [(row, row.name) for row in table.rows])
-    assert (quick.axis, latent.axis) == ("images a second", "milliseconds an image")
+    assert (quick.axis, latent.axis) == ("images per second", "milliseconds per image")
     assert {(p.label, p.cost) for p in quick.points} == {("meso4", 10.0), ("x", 50.0)}
     assert {(p.label, p.cost) for p in latent.points} == {("meso4", 90.0), ("x", 30.0)}
     assert [p.label for p in quick.frontier] == [p.label for p in latent.frontier] == ["x", "meso4"]
@@ -102,7 +102,7 @@ def test_the_chart_names_its_dots_and_steps_along_the_frontier():
     chart = pareto.Tradeoff(EPYC, pareto.QUICK, points, pareto.find_frontier(points, more_is_better=True))
     root = ElementTree.fromstring(pareto.draw_tradeoff(chart, lambda label: (f"row-{label}", "best")))
     assert {"<b>", "c", "d"} <= {t.text for t in root.iter("text")}
-    assert "c: 900 images a second, mean AUC 0.700" in [t.text for t in root.iter("title")]
+    assert "c: 900 images per second, mean AUC 0.700" in [t.text for t in root.iter("title")]
     assert {"row-<b>", "row-c", "row-d"} <= {g.get("data-row") for g in root.iter("g")}
     assert root.get("aria-label") == chart.title
     assert not list(root.iter("b"))

@@ -12,7 +12,7 @@ from crossfake.benchmark.stats.scoring import make_scorecard
 from crossfake.leaderboards.markdown import format_grid
 from crossfake.leaderboards.terminal import format_card, format_footnote, summarise_cells
 
-AT_THE_END = "at the end of its range: scores part the classes of the validation split, or tell nothing"
+AT_THE_END = "at the end of its range: scores separate the classes of the validation split, or carry no information"
 
 
 def format_summary(cards):
@@ -108,7 +108,7 @@ def test_a_temperature_that_was_sought_in_vain_is_told(card):
 
 def test_the_summary_of_one_cell_is_its_row(card):
     text = format_summary([card])
-    assert text.startswith("world: real; 2 frames a video\n")
+    assert text.startswith("world: real; 2 frames per video\n")
     row = cells(text, "meso4")
     assert row[:4] == ["meso4", "ff++:c23", "celebdf", "0"]
     assert row[6:] == ["0.000 [0.000, 0.328] (n 6; gender alone)", "24/24"]
@@ -142,4 +142,4 @@ def test_rows_of_one_name_stay_apart_in_the_matrix(card):
 
 def test_a_limited_run_is_marked(card):
     limited = changed_cell(card, limit=2)
-    assert "PARTIAL: at most 2 real and 2 fake videos a split" in format_summary([limited])
+    assert "PARTIAL: at most 2 real and 2 fake videos per split" in format_summary([limited])

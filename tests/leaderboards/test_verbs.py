@@ -97,7 +97,7 @@ def test_reproduce_needs_a_row_and_a_command(toy_runs, tmp_path, capsys):
     assert "no row 'nothing'" in capsys.readouterr().err
     runs = Path(shutil.copytree(toy_runs, tmp_path / "runs"))
     for command, problem in (
-        ("bench train caddm --train ff++", "only bench run can be run again"),
+        ("bench train caddm --train ff++", "only bench run can be repeated"),
         ("bench run --detector meso4 --train ff++ --test celebdf", "its command runs meso4"),
         ("bench run --detector 'meso4", "command can't be read (No closing quotation)"),
     ):

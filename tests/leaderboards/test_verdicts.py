@@ -60,7 +60,7 @@ def test_of_many_that_tie_it_is_said_that_none_stands_out(row):
 
 def test_a_row_without_a_part_of_the_videos_is_not_in_question(row):
     said = verdict(row("a", 1.0), row("bb", 1.1), row("cccc", 6.0, lost=20))
-    assert said.choose.endswith("Not in question, with less than 98 % of the videos: cccc.")
+    assert said.choose.endswith("Not considered (less than 98 % of the videos scored): cccc.")
     assert "cccc" not in said.headline
 
 
@@ -68,7 +68,7 @@ def test_why_there_are_no_ranks_is_said(row, make_failed):
     assert verdict(row("a", 1.0)).headline == "a stands alone"
     said = verdict(row("b", 1.0), row("c", 1.0, test="dfdc"))
     assert said.headline == "No ranks"
-    assert said.choose == "No ranks, as fewer than two rows can be compared on all of celebdf and dfdc."
+    assert said.choose == "No ranks: fewer than two rows can be compared on all of celebdf and dfdc."
     (table,) = make_tables([make_failed()])
     assert make_verdicts(table) == []
 
@@ -76,7 +76,7 @@ def test_why_there_are_no_ranks_is_said(row, make_failed):
 def test_a_row_that_was_tested_at_home_alone_says_nothing_of_elsewhere(make):
     said = verdict(make("ff++:c23", 0.9))
     assert "on ff++:c23, its own training set" in said.choose
-    assert said.trust == "It was tested on ff++:c23 alone: that says nothing of other datasets."
+    assert said.trust == "It was tested on ff++:c23 alone, which says nothing about other datasets."
 
 
 def test_the_drop_and_the_threshold_come_with_what_their_intervals_leave_open(make):
@@ -95,10 +95,12 @@ def test_the_drop_and_the_threshold_come_with_what_their_intervals_leave_open(ma
     )
     open_end = verdict(home, measured("celebdf", 0.8, 0.2, (0.3, 0.01, 0.6)))
     assert open_end.trust == (
-        "Away from ff++:c23, AUC falls by 0.10, which is not always more than chance. "
+        "Away from ff++:c23, AUC doesn't fall significantly (0.10). "
         "The threshold that flags 5 % of ff++:c23's real videos flags 30 % of celebdf's; "
-        "with so few videos it may still be 5 %."
+        "with this few videos the true rate may still be 5 %."
     )
+    some = verdict(home, measured("celebdf", 0.7, 0.02, (0.3, 0.2, 0.4)), measured("dfdc", 0.8, 0.2, (0.2, 0.1, 0.4)))
+    assert some.trust.startswith("Away from ff++:c23, AUC falls by 0.10 to 0.20; 1 of 2 drops are significant. ")
     assert verdict(make()).trust == "How much it loses away from ff++:c23 isn't known."
 
 
@@ -108,7 +110,7 @@ def test_for_whom_it_fails_says_of_how_many_groups_and_whether_the_gap_may_be_ch
     assert said.startswith("The group f-a scores lowest on celebdf (AUC 0.70; 2 of 3 groups count). ")
     assert said.endswith("With 9 videos in the smallest cell, the gap may be chance.")
     metrics = make().metrics | {gap: Estimate(0.12, 0.02, 0.3, 9)}
-    assert verdict(make(metrics=metrics)).fails_for.endswith("The gap between groups is more than chance.")
+    assert verdict(make(metrics=metrics)).fails_for.endswith("The gap between groups is significant.")
     assert verdict(make(groups={})).fails_for == "Nobody's gender or race is annotated."
     few = {"gender": {"f": make().groups["intersection"]["f-b"]}}
     assert verdict(make(groups=few)).fails_for == (
@@ -123,9 +125,9 @@ def test_the_fastest_of_those_to_choose_from_is_named_with_where_it_was_measured
         return said.speed
 
     own, other = make_speed(100.0), make_speed(250.0, detector="xception")
-    assert say(own, other) == "b: 250 images a second, 2.5 times meso4 (AMD EPYC, fp32, 2 threads)."
+    assert say(own, other) == "b: 250 images per second, 2.5 times as many as meso4 (AMD EPYC, fp32, 2 threads)."
     elsewhere = make_speed(9000.0, detector="xception", device="NVIDIA H200", precision="tf32", threads=0)
-    assert say(own, elsewhere) == "meso4: 100 images a second (AMD EPYC, fp32, 2 threads)."
+    assert say(own, elsewhere) == "meso4: 100 images per second (AMD EPYC, fp32, 2 threads)."
     busy = make_speed(250.0, detector="xception", load={"own": 1.0, "others": 0.9, "cores": 2})
     assert say(own, busy).endswith(". Other work slowed some of them down.")
     assert say() == "Not measured. To measure it: bench speed."

@@ -71,7 +71,7 @@ def test_the_run_folder_tells_its_story(toy_runs):
 
 def test_the_leaderboard_stamps_the_demo_and_reproduces(toy_runs):
     text = (toy_runs / "leaderboard.md").read_text()
-    assert f"## Synthetic: demo tiny, seed 0, generator {GENERATOR_VERSION}; 4 frames a video" in text
+    assert f"## Synthetic: demo tiny, seed 0, generator {GENERATOR_VERSION}; 4 frames per video" in text
     assert "bench " in text
     csv = pd.read_csv(toy_runs / "leaderboard.csv")
     assert len(csv) == 4
@@ -157,7 +157,7 @@ def test_limit_is_marked_and_kept_apart(toy_runs, tiny_world, tmp_path):
     assert bench(asked, detector=TOY, data=tiny_world, runs=tmp_path / "runs") == 0
     text = (tmp_path / "runs" / "leaderboard.md").read_text()
     assert text.count("\n## Synthetic: ") == 2
-    assert "PARTIAL: at most 2 real and 2 fake videos a split" in text
+    assert "PARTIAL: at most 2 real and 2 fake videos per split" in text
     assert "<td>4/4</td>" in (tmp_path / "runs" / "leaderboard.html").read_text()
 
 

@@ -48,7 +48,7 @@ def test_a_rate_is_the_median_runs_and_its_spread_the_middle_half():
 
 
 def test_batches_grow_until_two_in_a_row_gain_nothing():
-    clock = Clock(lambda n: 1.0 + n / 4 if n <= 8 else n / 2)  # 0.8, 1.3, 2, 2.7, and then 2 images a second.
+    clock = Clock(lambda n: 1.0 + n / 4 if n <= 8 else n / 2)  # 0.8, 1.3, 2, 2.7, and then 2 images per second.
     found = list(timing.time_batches(clock.score, CROP, 1e9, 0.0, clock=clock))
     assert [rate.batch for rate in found] == [1, 2, 4, 8, 16, 32]
     best = max(found, key=lambda rate: rate.value)
