@@ -98,6 +98,7 @@ def test_the_dataset_in_a_file_runs(clips, tmp_path, capsys):
     assert "local/clips keeps its contract" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_both_in_packages_are_installed_listed_checked_and_run(packaging, tiny_world, clips, tmp_path):
     own = [written(f"your_{what}.md", tmp_path / what) for what in ("detector", "dataset")]
     toy = f"{Path(__file__).parent / 'benchmark' / 'toy.py'}:Brightness"

@@ -151,6 +151,7 @@ def test_faces_are_loaded_by_video(tiny_world):
     assert faces.face(video, 0).landmarks.shape == (81, 2)
 
 
+@pytest.mark.slow
 def test_an_object_of_the_main_module_needs_no_guard(tiny_world, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

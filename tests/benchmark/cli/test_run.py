@@ -269,13 +269,13 @@ def test_a_given_checkpoint_replaces_training(meso_runs, tiny_world, tmp_path):
 MOMENTS = ("*.arrow", "training_state.npz", "val/predictions.parquet")
 
 
-@pytest.mark.parametrize("moments", [MOMENTS[1:2], pytest.param(MOMENTS, marks=pytest.mark.slow)])
-def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_path, moments):
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_path):
     """SIGKILL once there are faces, half a training, validation scores; each goes on from what the one before left."""
     context = multiprocessing.get_context("forkserver")  # What takes seconds to import is imported once.
     context.set_forkserver_preload(["torch", "cv2", "pandas", "scipy.stats", "sklearn.metrics", main.__module__])
     asked = words(f"{MESO} --workers 0", data=tiny_world, runs=tmp_path / "runs")
-    for moment in (*moments, None):
+    for moment in (*MOMENTS, None):
         process = context.Process(target=bench_with_cache, args=(str(tmp_path / "cache"), asked))
         process.start()
         while moment and process.is_alive() and not any(tmp_path.rglob(moment)):

@@ -80,6 +80,7 @@ def measured_auc(rng: np.random.Generator, auc: float, reals: int, fakes: int) -
     return float(found[0]), float(covariance[0, 0])
 
 
+@pytest.mark.slow
 def test_deviation_of_an_auc_is_that_of_repetitions():
     rng = np.random.default_rng(0)
     found = np.array([measured_auc(rng, 0.9, 40, 60)[0] for _ in range(2000)])
@@ -87,6 +88,7 @@ def test_deviation_of_an_auc_is_that_of_repetitions():
     assert auc_deviation(0.5, 8, 5) == pytest.approx(np.sqrt((8 + 5 + 1) / (12 * 8 * 5)))  # Mann and Whitney's formula
 
 
+@pytest.mark.slow
 def test_the_smallest_auc_gap_shows_about_as_often_as_asked():
     rng = np.random.default_rng(0)
     gap = smallest_auc_gap(0.9, (45, 66), (40, 54), 0.8)

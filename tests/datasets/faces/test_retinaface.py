@@ -73,6 +73,7 @@ def test_the_picture_is_normalised_and_large_ones_are_made_smaller():
     assert face.box == pytest.approx([512, 12, 1280, 32], abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_real_network_runs_with_seeded_random_weights_and_takes_its_file_either_way(tmp_path):
     torch.manual_seed(0)
     net = load_net(None)

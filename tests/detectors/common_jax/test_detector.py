@@ -303,6 +303,7 @@ print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_two_devices_take_the_step_of_one_and_need_no_torch(batch, tmp_path, monkeypatch):
     """Five rows on two devices: filled up to six, statistics over the five, the same dropout."""
     np.savez(tmp_path / "batch.npz", **batch)

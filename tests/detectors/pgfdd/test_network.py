@@ -121,6 +121,7 @@ def test_one_sam_step_of_the_whole_model_matches(weights, golden, image, labels)
     assert bn1["num_batches_tracked"] == 2
 
 
+@pytest.mark.slow
 def test_the_ai_face_family_is_told_by_its_shapes(weights, image, labels, filled, narrow):
     ai_face = dict(weights)
     for name, shape in {"head_spe": (4, 512), "head_fused": (1, 512)}.items():
