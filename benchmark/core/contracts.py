@@ -35,6 +35,13 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
+class TellsOriginals(Protocol):
+    """A sampler that says whether it looks at `TrainSample.original`; others are given it wherever there is one."""
+
+    uses_original: bool
+
+
+@runtime_checkable
 class Cropper(Protocol):
     """Cuts a detector's uint8 (S, S, 3) RGB crop from a face, in a worker process. Picklable; imports no backend."""
 

@@ -92,6 +92,15 @@ class TrainSettings(FrozenSettings):
         "float32", description="auto: bf16 where the processor has it"
     )
     threads: int | None = Field(None, ge=1, description="processor threads; sums depend on it, so it is in the key")
+    val_frames: int | None = Field(
+        None, ge=1, le=MOST_FRAMES, description="frames of each validation video that select the epoch; None: all"
+    )
+    val_every: int = Field(1, ge=1, description="validate after every so manieth epoch, and after the last")
+
+    def key_content(self) -> dict[str, object]:
+        """Return what goes into keys: what came later only where it isn't as it always was."""
+        later = {"val_frames": self.val_frames is None, "val_every": self.val_every == 1}
+        return self.model_dump(exclude={name for name, usual in later.items() if usual})
 
     def learning_rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
         """Return the learning rate of a step (from 0 on), the same for every backend."""

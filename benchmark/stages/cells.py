@@ -80,7 +80,7 @@ class Cell:
             "tag": s.tag,
             "faces": s.faces.key_content(),
             "finder": FINDER_VERSION,
-            "train": s.train.model_dump() if not self.checkpoint else None,
+            "train": s.train.key_content() if not self.checkpoint else None,
             "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
             "data": self._data_key(),
             "seed": self.seed,

@@ -61,7 +61,7 @@ def predict(
             f"none of {len(videos)} videos could be read and has a face; first: {videos[0].path} "
             f"({outcomes[videos[0].id].reason if videos[0].id in outcomes else 'not prepared'})"
         )
-    table = _list_rows(usable, store, everybody=people != "main")
+    table = list_rows(usable, store, everybody=people != "main")
     scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
     speed, started, compiled = ThroughputCounter(), time.perf_counter(), _compile_seconds(detector)
     for batch in _iterate_batches(
@@ -83,7 +83,7 @@ def predict(
     return table, _describe_videos(videos, usable, outcomes).merge(known)
 
 
-def _list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
+def list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
     """Return one row per frame to score: the main person's, or everybody's. `video` is what `name_person` returns."""
     import pandas as pd
 

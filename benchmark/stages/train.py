@@ -33,10 +33,8 @@ from ..core.settings import TrainSettings
 from ..core.storage import write_atomically, write_json
 from ..core.types import FAKE, REAL, Video
 from ..core.workers import WorkerPool
-from ..stats import metrics
-from ..stats.scoring import pool_frames
-from .predict import predict
 from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
+from .validation import Validation
 
 SAVE_EVERY = 60.0
 MAX_LOST = 0.05
@@ -59,7 +57,7 @@ class TrainingReport(TypedDict):
     """How a training went, as it is written to training.json.
 
     `pairs` counts fakes with their original at the same frame (`found`), at the nearest with a face (`replaced`), or
-    `lost`; `epochs` hold `val.video.auc` and the mean losses; `lost` counts samples that no example could be made of,
+    `lost`; `epochs` hold the mean losses and, where validated, `val.video.auc`; `lost` counts samples that no example could be made of,
     `left_out` those that the recipe left out. `threads` is None where the session doesn't tell.
     """
 
@@ -108,13 +106,16 @@ class Training:
         if self.broken:
             self.reporter.say(f"{self._describe_broken()}; they are listed in {self._write_lost(progress)}")
         batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
+        validation = Validation(
+            self.cropper, self.train_store, self.val_videos, s.val_frames, self.folder, self.pool, self.plugin
+        )
         saved = time.monotonic()
         with self.reporter.task(f"training, {total} steps of {s.batch_size}") as tick:
             for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin):
                 self._step(session, batch, lost, progress)
                 tick(progress.step, total)
                 if progress.step % per_epoch == 0:
-                    best = self._end_epoch(progress, per_epoch, best)
+                    best = self._end_epoch(progress, per_epoch, best, validation)
                 if progress.step % per_epoch == 0 or time.monotonic() - saved > SAVE_EVERY:
                     self._save(session, progress, best)
                     saved = time.monotonic()
@@ -212,15 +213,19 @@ class Training:
     def _lost_file(self) -> Path:
         return self.folder / "lost_samples.json"
 
-    def _end_epoch(self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Measure on the validation split; later epochs win ties."""
-        table, _ = predict(self.detector, self.cropper, self.train_store, self.val_videos)
-        videos = pool_frames(table)
-        auc = float(metrics.auc(videos["label"], videos["score"]))
+    def _end_epoch(
+        self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray], validation: Validation
+    ) -> dict[str, np.ndarray]:
+        """Measure on the validation split, where this epoch's turn is; later epochs win ties."""
         epoch = progress.step // per_epoch
         means = {name: total / per_epoch for name, total in progress.losses.items()}
-        progress.history.append({"epoch": epoch, "val.video.auc": auc, **means})
         progress.losses = {}
+        if epoch % self.settings.val_every and epoch < self.settings.epochs:
+            progress.history.append({"epoch": epoch, **means})
+            self.reporter.say(f"epoch {epoch}: loss {means.get('loss', float('nan')):.4f}")
+            return best
+        auc = validation.compute_auc(self.detector)
+        progress.history.append({"epoch": epoch, "val.video.auc": auc, **means})
         self.reporter.say(f"epoch {epoch}: loss {means.get('loss', float('nan')):.4f}, val video AUC {auc:.4f}")
         if auc >= progress.best_auc:
             progress.best_auc, progress.best_epoch = auc, epoch

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...datasets.faces.boxes import compute_iou
 from ...datasets.faces.quality import find_quality_flaw
-from ..core.contracts import FaceReader, Sampler
+from ..core.contracts import FaceReader, Sampler, TellsOriginals
 from ..core.types import FAKE, REAL, TrainSample, Video
 
 _ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
@@ -41,9 +41,9 @@ class FrameIndex:
         """Return how many frames are drawn until each was once; with `balance`, twice the larger class."""
         return 2 * int(np.bincount(self.label).max()) if balance else len(self)
 
-    def load_sample(self, store: FaceReader, i: int) -> TrainSample:
-        """Load a frame and its pair."""
-        video, pair = self.video[i], self.pair_video[i]
+    def load_sample(self, store: FaceReader, i: int, paired: bool = True) -> TrainSample:
+        """Load a frame, and its pair unless it isn't to be `paired`."""
+        video, pair = self.video[i], self.pair_video[i] if paired else -1
         face = store.face(self.videos[video], int(self.face[i]))
         original = store.face(self.videos[pair], int(self.pair_face[i])) if pair >= 0 else None
         return TrainSample(face, int(self.label[i]), original, self.methods[video], self.groups[video])
@@ -107,9 +107,10 @@ class Batches:
     def __call__(self, step: int) -> tuple[dict[str, np.ndarray], list[str]]:
         """Return the batch and the names of the frames no example could be made of."""
         examples, lost = [], []
+        paired = not isinstance(self.sampler, TellsOriginals) or self.sampler.uses_original
         for place, i in enumerate(self.choose_frames(step)):
             rng = np.random.default_rng([self.seed, _DRAW, step, place])
-            sample = self.frames.load_sample(self.store, i)
+            sample = self.frames.load_sample(self.store, i, paired)
             flaw = find_quality_flaw(sample.face)
             example = None if flaw else self.sampler(sample, rng)
             if example is None:
@@ -134,9 +135,16 @@ class Batches:
         ]
 
     def _frame_at(self, label: int, position: int) -> int:
-        members = np.arange(len(self.frames)) if label < 0 else np.flatnonzero(self.frames.label == label)
-        turn, within = divmod(position, len(members))
-        return int(members[_shuffle(self.seed, label + 1, turn, len(members))[within]])
+        members = self._members.get(label)
+        count = len(self.frames) if members is None else len(members)
+        turn, within = divmod(position, count)
+        place = int(_shuffle(self.seed, label + 1, turn, count)[within])
+        return place if members is None else int(members[place])
+
+    @cached_property
+    def _members(self) -> dict[int, NDArray[np.int64]]:
+        """The frames of each class: looking for them at each draw would take milliseconds of millions."""
+        return {label: np.flatnonzero(self.frames.label == label) for label in (REAL, FAKE)} if self.balance else {}
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ class ClassifierSampler:
     weak traces that recent manipulations leave.
     """
 
+    uses_original: ClassVar[bool] = False
     crop: BoxCrop
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -138,6 +139,7 @@ class AugmentedSampler:
     With `views`, so many differently augmented pictures of it: (views, S, S, 3).
     """
 
+    uses_original: ClassVar[bool] = False
     crop: Cropper
     augment: Augment
     views: int = 0

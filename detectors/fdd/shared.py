@@ -25,6 +25,7 @@ HEAD = "backbone.last_linear.weight"  # 1 row in AI-Face's code, 2 in DeepfakeBe
 class GroupSampler:
     """Makes `image` uint8 (S, S, 3) RGB and int64 `label` and `group`, the intersection's code or -1 if unknown."""
 
+    uses_original: ClassVar[bool] = False
     crop: BoxCrop
     augment: bool = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +95,7 @@ class FairnessSampler:
     The papers augment nothing (`augment` false); otherwise the image is a plain classifier's example.
     """
 
+    uses_original: ClassVar[bool] = False
     crop: BoxCrop
     methods: Mapping[str, int]
     augment: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -42,6 +43,7 @@ class SelfBlendSampler:
         integer_mask: the mask of the code released without Face X-ray's library: one hull of all points, not eroded.
     """
 
+    uses_original: ClassVar[bool] = False
     size: int
     integer_mask: bool = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ HEAD = "head_spe.mlp.2.weight"
 class MethodSampler:
     """Makes `image` uint8 (S, S, 3) RGB, and int64 `label` and `label_spe`, the manipulation."""
 
+    uses_original: ClassVar[bool] = False
     crop: BoxCrop
     augment: Augment
     methods: Mapping[str, int] = field(default_factory=lambda: number_methods(METHODS))

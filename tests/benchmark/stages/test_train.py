@@ -454,3 +454,25 @@ def test_an_epoch_draws_each_frame_once_and_with_balance_the_larger_class():
     frames = frames_of([REAL, FAKE, FAKE, FAKE])
     assert frames.epoch_length(balance=False) == 4
     assert frames.epoch_length(balance=True) == 6
+
+
+def test_validation_reads_each_face_once_for_all_epochs(course):
+    student = Student([True, True, False])
+    made, cut = course(student), []
+    made.cropper = lambda face: cut.append(face.frame) or face.crop
+    assert [e["val.video.auc"] for e in made.run()["epochs"]] == [1.0, 1.0, 0.0]
+    assert len(cut) == sum(map(len, CONTENT.values()))
+
+
+def test_validation_may_take_fewer_frames_and_epochs(course):
+    made, cut = course(Student([False, True, True]), val_frames=2, val_every=2), []
+    made.cropper = lambda face: cut.append(face.frame) or face.crop
+    report = made.run()
+    assert [e.get("val.video.auc") for e in report["epochs"]] == [None, 1.0, 1.0]
+    assert report["best_epoch"] == 3
+    assert sorted(cut) == sorted([0, 20, 0, 0, 16, 7, 9])
+
+
+def test_what_selects_as_it_always_did_changes_no_key():
+    assert TrainSettings().key_content().keys() == TrainSettings.model_fields.keys() - {"val_frames", "val_every"}
+    assert TrainSettings(val_frames=8, val_every=2).key_content()["val_frames"] == 8

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from crossfake.benchmark.core.types import PrepareResult
-from crossfake.benchmark.stages.training_batches import index_frames
+from crossfake.benchmark.stages.training_batches import Batches, index_frames
 from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
 
 CONTENT = {"real/a.mp4": [0, 10, 20], "real/b.mp4": [0], "fake/a.mp4": [0, 10, 16], "fake/b.mp4": [7, 9]}
@@ -63,3 +64,22 @@ def test_no_videos_give_no_frames(memory_store):
     frames, pairs = index_frames([], memory_store({}))
     assert len(frames) == 0
     assert pairs == {"found": 0, "replaced": 0, "lost": 0}
+
+
+def test_an_original_is_read_only_for_who_looks_at_it(memory_store, make_video):
+    store, asked = memory_store(CONTENT), []
+    frames, _ = index_frames([make_video(v) for v in CONTENT], store)
+    read = store.face
+    store.face = lambda video, index: asked.append(video) or read(video, index)
+
+    class Plain:
+        uses_original = False
+
+        def __call__(self, sample, rng):
+            assert sample.original is None
+            return {"frame": np.array(sample.face.frame)}
+
+    Batches(frames, store, Plain(), len(frames), False, 0)(0)
+    assert len(asked) == len(frames)
+    Batches(frames, store, lambda sample, rng: {"frame": np.array(sample.face.frame)}, len(frames), False, 0)(0)
+    assert len(asked) == 2 * len(frames) + 5

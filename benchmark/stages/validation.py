@@ -1,0 +1,86 @@
+"""Validation amid training: the crops are cut once, by the worker processes, and scored after each epoch."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..core.contracts import Cropper, FaceReader, Scores
+from ..core.errors import BenchError
+from ..core.storage import make_folder, name_write_errors
+from ..core.types import Video
+from ..core.workers import WorkerPool
+from ..stats import metrics
+from ..stats.scoring import pool_frames
+from .predict import list_rows, score_batch
+from .video_crops import Chosen, VideoCrops
+
+BATCH = 32
+
+
+@dataclass
+class Validation:
+    """The validation split of a training, of each video at most `frames` evenly spaced faces (None: all).
+
+    The crops lie in a file of `folder` without a name: the system frees it when the process ends, however it ends.
+    """
+
+    cropper: Cropper
+    store: FaceReader
+    videos: list[Video]
+    frames: int | None
+    folder: Path
+    pool: WorkerPool
+    plugin: str = ""
+
+    def compute_auc(self, detector: Scores) -> float:
+        """Return the AUC of the videos' scores.
+
+        Raises:
+            BenchError: a score isn't a finite number.
+            WriteError: the crops can't be kept, as on a full disk.
+        """
+        crops, table = self._crops, self._rows
+        starts = range(0, len(crops), BATCH)
+        scores = np.concatenate([score_batch(detector, np.array(crops[i : i + BATCH])) for i in starts])
+        videos = pool_frames(table.assign(score=scores).sort_values(["video", "frame"], ignore_index=True))
+        return float(metrics.auc(videos["label"], videos["score"]))
+
+    @cached_property
+    def _chosen(self) -> list[Chosen]:
+        chosen = []
+        for video in self.videos:
+            count = len(self.store.frames(video.id))
+            wanted = min(count, self.frames or count)
+            if wanted:
+                places = np.linspace(0, count - 1, wanted).astype(int)
+                chosen.append(Chosen(video.id, tuple(places.tolist())))
+        return chosen
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        kept = {one.video: one.places for one in self._chosen}
+        rows = list_rows([v for v in self.videos if v.id in kept], self.store, everybody=False)
+        places = rows.groupby("video", sort=False).cumcount()
+        wanted = [place in kept[video] for video, place in zip(rows["video"], places, strict=True)]
+        return rows[wanted].reset_index(drop=True)
+
+    @cached_property
+    def _crops(self) -> np.ndarray:
+        """The crops (n, S, S, 3), mapped from the file that they were written to."""
+        made = self.pool.map(VideoCrops(self.store, self.cropper), self._chosen, self.plugin)
+        make_folder(self.folder)
+        shape, dtype, count = (0, 0, 0), np.dtype(np.uint8), 0
+        with tempfile.TemporaryFile(dir=self.folder) as file, name_write_errors(self.folder / "validation crops"):
+            for crops in made:
+                if count and (crops.shape[1:], crops.dtype) != (shape, dtype):
+                    raise BenchError(f"the crops of a detector are of one shape, not of {shape} and {crops.shape[1:]}")
+                shape, dtype, count = crops.shape[1:], crops.dtype, count + len(crops)
+                file.write(np.ascontiguousarray(crops).data)
+            file.flush()
+            return np.memmap(file, dtype, "r", shape=(count, *shape))
