@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from crossfake.benchmark.core.types import FAKE, Face, TrainSample
-from crossfake.datasets.faces.face_store import decode, encode
+from crossfake.datasets.faces.encodings import decode, encode
 from crossfake.detectors.caddm import sampler as module
 from crossfake.detectors.caddm.sampler import POLICIES, CaddmSampler
 from scipy.ndimage import gaussian_filter, map_coordinates

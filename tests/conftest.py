@@ -37,7 +37,8 @@ from crossfake.benchmark.core.types import Estimate, Face, PrepareResult
 from crossfake.benchmark.stages import timing
 from crossfake.benchmark.stats.operating_points import fit_operating_point
 from crossfake.benchmark.stats.scoring import make_scorecard
-from crossfake.datasets.faces.face_store import encode, write_shard
+from crossfake.datasets.faces.encodings import encode
+from crossfake.datasets.faces.face_store import write_shard
 from hypothesis import settings
 
 # No deadline: machines that are busy with other work are slow now and then.

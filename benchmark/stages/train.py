@@ -57,8 +57,8 @@ class TrainingReport(TypedDict):
     """How a training went, as it is written to training.json.
 
     `pairs` counts fakes with their original at the same frame (`found`), at the nearest with a face (`replaced`), or
-    `lost`; `epochs` hold the mean losses and, where validated, `val.video.auc`; `lost` counts samples that no example could be made of,
-    `left_out` those that the recipe left out. `threads` is None where the session doesn't tell.
+    `lost`; `epochs` hold the mean losses and, where validated, `val.video.auc`; `lost` counts samples that no example
+    could be made of, `left_out` those that the recipe left out. `threads` is None where the session doesn't tell.
     """
 
     frames: int

@@ -2,7 +2,7 @@
 
 A file (shard) has one record batch for each of its videos, in the order of the `outcomes` that its schema's metadata
 holds as JSON under the key `crossfake`; a video in which no face was found has an empty batch. The columns are in
-`SCHEMA`: `image` is a PNG (or JPEG) file's content, `landmarks` and `box` are in pixels of that image. The JSON has the
+`SCHEMA`: `image` is what `encodings.encode` made, `landmarks` and `box` are in pixels of that image. The JSON has the
 checksums of all rows, and the metadata the JSON's own; files from before there were any are read as they are.
 """
 
@@ -16,19 +16,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.readers import parse_json, shorten
-from ...benchmark.core.readers.images import UnreadableImage, decode_image
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, name_person
 from .checksums import compute_checksums
+from .encodings import MAGIC, decode
 from .store_index import Entry, Sizes, StoreIndex, measure_shards, read_index, write_index
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSIONS = (1, 2)  # The second for shards with images that older versions of crossfake can't read.
 METADATA = b"crossfake"
 CHECKSUM = b"crossfake_crc32"
 POINTS = 81
@@ -45,19 +44,7 @@ SCHEMA = pa.schema(
         ("box", pa.list_(pa.float32(), 4)),
     ]
 )
-ENCODINGS: dict[str, tuple[str, list[int]]] = {
-    "png": (".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]),
-    "jpeg95": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
-}
 OPEN_SHARDS = 64
-
-
-def encode(image: np.ndarray, encoding: str) -> bytes:
-    """Encode a (H, W, 3) uint8 RGB image: `png` loses nothing, `jpeg95` is smaller and faster."""
-    suffix, options = ENCODINGS[encoding]
-    ok, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    assert ok, f"OpenCV could not encode a {image.shape} image"
-    return content.tobytes()
 
 
 class DamagedShardError(BenchError):
@@ -69,18 +56,6 @@ class DamagedShardError(BenchError):
 
     def __str__(self) -> str:
         return f"{self.finding}. Remove that file and rerun: it will be made again"
-
-
-def decode(content: bytes | memoryview) -> np.ndarray:
-    """Decode to (H, W, 3) uint8 RGB.
-
-    Raises:
-        BenchError: it is no image.
-    """
-    try:
-        return decode_image(content)
-    except UnreadableImage as error:
-        raise BenchError(f"the face store holds {len(content)} bytes that can't be used as an image: {error}") from None
 
 
 StoreSettings = Mapping[str, object]
@@ -97,7 +72,7 @@ def write_shard(
     """
     batches = [_make_batch(outcome.video, faces) for outcome, faces in results]
     content = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSIONS[any(image[:4] == MAGIC for _, faces in results for _, image in faces)],
         "settings": settings,
         "outcomes": [asdict(o) for o, _ in results],
         "checksums": [compute_checksums(batch) for batch in batches],
@@ -350,6 +325,6 @@ def _read_metadata(path: Path) -> dict[str, Any]:
         content = parse_json(text, dict, "what it says of itself")
     except BenchError as error:
         raise DamagedShardError(path, str(error)) from None
-    if content.get("schema_version") != SCHEMA_VERSION:
+    if content.get("schema_version") not in SCHEMA_VERSIONS:
         raise BenchError(f"{path} was written by another version of crossfake. Remove {path.parent} and rerun")
     return content

@@ -22,7 +22,8 @@ from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_threa
 from ..walk import stands_for_bytes
 from .crop import cut_context_crop
 from .disk_space import check_space
-from .face_store import FaceStore, encode, write_shard
+from .encodings import encode
+from .face_store import FaceStore, write_shard
 from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
 from .lost import note_lost
 from .masks import put_forged_first, stat_mask

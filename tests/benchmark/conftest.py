@@ -14,7 +14,8 @@ from crossfake.benchmark.core.settings import FaceSettings, Settings
 from crossfake.benchmark.core.types import FAKE, REAL, Face, LostFrame, PrepareResult, Video
 from crossfake.benchmark.stages.cells import Cell
 from crossfake.benchmark.stages.sources import DataRoot, DataSource
-from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
+from crossfake.datasets.faces.encodings import encode
+from crossfake.datasets.faces.face_store import FaceStore, write_shard
 
 
 def face_of(video: int, frame: int) -> Face:

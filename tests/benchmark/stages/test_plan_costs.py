@@ -53,7 +53,7 @@ def test_hours_are_by_the_median_of_earlier_runs(cells, make):
 def test_faces_are_counted_once_and_only_where_no_store_has_them(cells):
     cost = estimate_preparation(cells)
     assert cost.videos == 4 + 2 + 2  # To train and select on, once; two test sets.
-    assert cost.bytes == 8 * FRAMES * TYPICAL["png"]
+    assert cost.bytes == 8 * FRAMES * TYPICAL["zstd"]
     assert not cost.is_measured
     folder = cells[0].test.store_folder(FACES)
     test = [v for v in cells[0].test.videos if v.split == "test"]

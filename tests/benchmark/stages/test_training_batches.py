@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from crossfake.benchmark.core.types import PrepareResult
 from crossfake.benchmark.stages.training_batches import Batches, index_frames
-from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
+from crossfake.datasets.faces.encodings import encode
+from crossfake.datasets.faces.face_store import FaceStore, write_shard
 
 CONTENT = {"real/a.mp4": [0, 10, 20], "real/b.mp4": [0], "fake/a.mp4": [0, 10, 16], "fake/b.mp4": [7, 9]}
 

@@ -11,15 +11,8 @@ import pyarrow as pa
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.types import Face, LostFrame, PrepareResult
-from crossfake.datasets.faces.face_store import (
-    DamagedShardError,
-    FaceStore,
-    check_shard,
-    decode,
-    encode,
-    list_shards,
-    write_shard,
-)
+from crossfake.datasets.faces.encodings import decode, encode
+from crossfake.datasets.faces.face_store import DamagedShardError, FaceStore, check_shard, list_shards, write_shard
 
 RNG = np.random.default_rng(0)
 
@@ -140,7 +133,7 @@ def test_broken_shard_is_named(tmp_path):
 
 
 def test_shard_of_another_version_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("crossfake.datasets.faces.face_store.SCHEMA_VERSION", 0)
+    monkeypatch.setattr("crossfake.datasets.faces.face_store.SCHEMA_VERSIONS", (0, 0))
     write(tmp_path, "a", {"x.mp4": [face(3)]})
     monkeypatch.undo()
     with pytest.raises(BenchError, match="another version of crossfake"):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from crossfake.benchmark.core.types import Face, LostFrame, PrepareResult
 from crossfake.datasets.faces import face_store as module
-from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
+from crossfake.datasets.faces.encodings import encode
+from crossfake.datasets.faces.face_store import FaceStore, write_shard
 from crossfake.datasets.faces.store_index import NAME
 
 SETTINGS = {"frames": 4}

@@ -15,7 +15,8 @@ from crossfake.benchmark.core.types import PrepareResult, Video
 from crossfake.benchmark.core.workers import IN_PROCESS
 from crossfake.benchmark.stages.train import Training
 from crossfake.benchmark.stages.training_batches import Batches, index_frames
-from crossfake.datasets.faces.face_store import FaceStore, encode, write_shard
+from crossfake.datasets.faces.encodings import encode
+from crossfake.datasets.faces.face_store import FaceStore, write_shard
 from crossfake.detectors.caddm.sampler import POLICIES, CaddmSampler
 
 MISSING = {"landmarks": np.full((81, 2), np.nan, np.float32)}

@@ -1,0 +1,58 @@
+"""How crops are kept: lossless where that is promised, and never more memory than a header allows."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.settings import FaceSettings
+from crossfake.datasets.faces.encodings import MAGIC, decode, encode
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (37, 23, 3), np.uint8)
+LOSSLESS = ["zstd", "png"]
+
+
+@pytest.mark.parametrize("encoding", LOSSLESS)
+@pytest.mark.parametrize("image", [IMAGE, IMAGE[:1], IMAGE[:, :1], IMAGE[::2, ::-1]])
+def test_nothing_is_lost(encoding, image):
+    found = decode(encode(image, encoding))
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, image)
+
+
+def test_jpeg_with_all_of_the_colour_is_nearer():
+    x = np.linspace(0, 255, 64)
+    smooth = np.stack(np.broadcast_arrays(x[:, None], 255 - x[None], 255 * (x[:, None] > 128)), -1).astype(np.uint8)
+    near, far = (np.abs(decode(encode(smooth, e)).astype(int) - smooth).mean() for e in ("jpeg444", "jpeg95"))
+    assert near < far < 10
+
+
+PACKED = encode(IMAGE, "zstd")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PACKED[:8],
+        PACKED[:20],
+        PACKED[:-1],
+        MAGIC + struct.pack("<II", 37, 24) + PACKED[12:],
+        MAGIC + struct.pack("<II", 37, 22) + PACKED[12:],
+        MAGIC + struct.pack("<II", 2**32 - 1, 2**32 - 1) + PACKED[12:],
+        MAGIC + struct.pack("<II", 0, 5) + PACKED[12:],
+        b"",
+        b"junk" * 20,
+    ],
+)
+def test_what_is_no_image_is_refused(content):
+    with pytest.raises(BenchError, match=r"the face store holds \d+ bytes that can't be used as an image"):
+        decode(content)
+
+
+def test_lossless_encodings_share_their_keys():
+    keys = [FaceSettings(finder="mediapipe", encoding=e).key_content() for e in LOSSLESS]
+    assert keys[0] == keys[1]
+    assert keys[0]["encoding"] == "png"
+    assert FaceSettings(finder="mediapipe", encoding="jpeg444").key_content()["encoding"] == "jpeg444"
