@@ -109,6 +109,25 @@ class TrainingSession(Protocol):
         """Go back to the point at which `state` was called."""
 
 
+class TakesBytes(Protocol):
+    """What a state is written to: a file, or what stands for one."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some bytes."""
+
+
+WriteState = Callable[[TakesBytes], object]
+"""Writes a training session's state, as `restore` takes it."""
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """A training session that copies its state in memory, for another thread to write while it goes on."""
+
+    def snapshot(self) -> WriteState:
+        """Return what writes the state as it is now."""
+
+
 @runtime_checkable
 class TellsPrecision(Protocol):
     """A training session that says in which precision its steps are computed: `float32` or `bf16`."""

@@ -5,15 +5,12 @@ Backend-free: a detector's `training(settings, ...)` session does the optimisati
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from ..core.contracts import (
     Cropper,
@@ -30,27 +27,15 @@ from ..core.errors import BenchError
 from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.settings import TrainSettings
-from ..core.storage import write_atomically, write_json
+from ..core.storage import write_json
 from ..core.types import FAKE, REAL, Video
 from ..core.workers import WorkerPool
 from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
+from .training_state import Progress, StateKeeper
 from .validation import Validation
 
-SAVE_EVERY = 60.0
 MAX_LOST = 0.05
-
-
-@dataclass
-class Progress:
-    """How far training is, and what it has found: all of it survives a kill."""
-
-    step: int = 0
-    best_epoch: int = -1
-    best_auc: float = -1.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    left_out: int = 0
-    losses: dict[str, float] = field(default_factory=dict)
+Weights = dict[str, np.ndarray]
 
 
 class TrainingReport(TypedDict):
@@ -93,6 +78,9 @@ class Training:
     broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
     wanted: int = field(default=0, init=False)  # of so many.
 
+    def __post_init__(self) -> None:
+        self.keeper = StateKeeper(self.folder)
+
     def run(self) -> TrainingReport:
         """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
         s = self.settings
@@ -106,19 +94,7 @@ class Training:
         if self.broken:
             self.reporter.say(f"{self._describe_broken()}; they are listed in {self._write_lost(progress)}")
         batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
-        validation = Validation(
-            self.cropper, self.train_store, self.val_videos, s.val_frames, self.folder, self.pool, self.plugin
-        )
-        saved = time.monotonic()
-        with self.reporter.task(f"training, {total} steps of {s.batch_size}") as tick:
-            for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin):
-                self._step(session, batch, lost, progress)
-                tick(progress.step, total)
-                if progress.step % per_epoch == 0:
-                    best = self._end_epoch(progress, per_epoch, best, validation)
-                if progress.step % per_epoch == 0 or time.monotonic() - saved > SAVE_EVERY:
-                    self._save(session, progress, best)
-                    saved = time.monotonic()
+        best = self._learn(session, batches, progress, best, total, per_epoch)
         self._check_lost(progress)
         if count := len(self.broken) + len(progress.lost):
             self.reporter.say(f"{count} samples were lost; they are listed in {self._write_lost(progress)}")
@@ -138,6 +114,26 @@ class Training:
             "precision": session.precision if isinstance(session, TellsPrecision) else s.precision,
             "threads": session.threads if isinstance(session, TellsThreads) else None,
         }
+
+    def _learn(
+        self, session: TrainingSession, batches: Batches, progress: Progress, best: Weights, total: int, per_epoch: int
+    ) -> Weights:
+        """Take the steps that are left, and return the best weights."""
+        validation = Validation(
+            *(self.cropper, self.train_store, self.val_videos, self.settings.val_frames),
+            *(self.folder, self.pool, self.plugin),
+        )
+        told = f"training, {total} steps of {self.settings.batch_size}"
+        with self.keeper, self.reporter.task(told) as tick:
+            for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin):
+                self._step(session, batch, lost, progress)
+                tick(progress.step, total)
+                epoch_ends = progress.step % per_epoch == 0
+                if epoch_ends:
+                    best = self._end_epoch(progress, per_epoch, best, validation)
+                if self.keeper.is_due(epoch_ends) or progress.step == total:
+                    self.keeper.save(session, progress, best)
+        return best
 
     def _start_session(self, total_steps: int, steps_per_epoch: int) -> TrainingSession:
         session = self.detector.training(self.settings, total_steps, steps_per_epoch)
@@ -213,9 +209,7 @@ class Training:
     def _lost_file(self) -> Path:
         return self.folder / "lost_samples.json"
 
-    def _end_epoch(
-        self, progress: Progress, per_epoch: int, best: dict[str, np.ndarray], validation: Validation
-    ) -> dict[str, np.ndarray]:
+    def _end_epoch(self, progress: Progress, per_epoch: int, best: Weights, validation: Validation) -> Weights:
         """Measure on the validation split, where this epoch's turn is; later epochs win ties."""
         epoch = progress.step // per_epoch
         means = {name: total / per_epoch for name, total in progress.losses.items()}
@@ -232,45 +226,33 @@ class Training:
             return self.detector.state()
         return best
 
-    @property
-    def _state_file(self) -> Path:
-        return self.folder / "training_state.npz"
-
-    def _save(self, session: TrainingSession, progress: Progress, best: dict[str, np.ndarray]) -> None:
-        with write_atomically(self._state_file) as temporary, temporary.open("wb") as file:
-            arrays = {f"best/{k}": v for k, v in best.items()}
-            arrays["session"] = np.frombuffer(session.state(), np.uint8)
-            arrays["progress"] = np.array(json.dumps(vars(progress)))
-            np.savez(file, allow_pickle=False, **arrays)
-
-    def _restore(self, session: TrainingSession) -> tuple[Progress, dict[str, np.ndarray]]:
-        for half_written in self.folder.glob(".training_state.*.tmp.npz"):  # Of killed runs; the folder is locked.
-            half_written.unlink(missing_ok=True)
-        if not self._state_file.is_file():
+    def _restore(self, session: TrainingSession) -> tuple[Progress, Weights]:
+        self.keeper.sweep()
+        if not self.keeper.file.is_file():
             return Progress(), {}
         untouched = session.state()
         try:
-            progress, best, packed = self._read_state()
+            progress, best, packed = self.keeper.read()
             session.restore(packed)
+        except FileNotFoundError as error:  # Of the best weights.
+            return self._start_over(error)
         except (OSError, MemoryError):  # What is wrong isn't the file.
             raise
         except Exception as error:  # On damaged files zipfile, numpy and the backends raise a dozen types.
             session.restore(untouched)
-            problem = f"{type(error).__name__}: {shorten(error)}"
-            self.reporter.say(f"{self._state_file} can't be read ({problem}): training starts over")
-            return Progress(), {}
+            return self._start_over(error)
         self.reporter.say(f"resuming training at step {progress.step}")
         return progress, best
 
-    def _read_state(self) -> tuple[Progress, dict[str, np.ndarray], bytes]:
-        with self._state_file.open("rb") as file, np.load(file) as packed:
-            progress = TypeAdapter(Progress).validate_python(json.loads(str(packed["progress"])))
-            best = {k.removeprefix("best/"): packed[k] for k in packed.files if k.startswith("best/")}
-            return progress, best, packed["session"].tobytes()
+    def _start_over(self, error: Exception) -> tuple[Progress, Weights]:
+        self.keeper = StateKeeper(self.folder)  # It has read which weights are the best.
+        problem = f"{type(error).__name__}: {shorten(error)}"
+        self.reporter.say(f"{self.keeper.file} can't be read ({problem}): training starts over")
+        return Progress(), {}
 
     def forget(self) -> None:
         """Remove what was kept for resuming, once the checkpoint is written."""
-        self._state_file.unlink(missing_ok=True)
+        self.keeper.forget()
 
 
 def _describe_pairs(pairs: dict[str, int]) -> str:

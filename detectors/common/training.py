@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Generic, SupportsFloat, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from .network_detector import NetworkDetector
 
 if TYPE_CHECKING:
+    from ...benchmark.core.contracts import WriteState
     from ...benchmark.core.settings import TrainSettings
 
 D = TypeVar("D", bound=NetworkDetector)
@@ -19,8 +21,8 @@ Arrays = dict[str, np.ndarray]
 class NetworkTraining(Generic[D]):
     """Steps through batches of named arrays. `state` and `restore` make a resumed session equal to an unbroken one.
 
-    Base of `TorchTraining` and `JaxTraining`, which define `_update`, `_differentiate`, `state` and `restore`. `done`
-    counts the steps taken; `precision` is what they are computed in, `float32` or `bf16`.
+    Base of `TorchTraining` and `JaxTraining`, which define `_update`, `_differentiate`, `snapshot` and `restore`.
+    `done` counts the steps taken; `precision` is what they are computed in, `float32` or `bf16`.
     """
 
     def __init__(
@@ -58,6 +60,12 @@ class NetworkTraining(Generic[D]):
         losses, gradients = self._differentiate(batch)
         return _to_floats(losses), {k: np.asarray(v) for k, v in self.detector.to_reference(gradients).items()}
 
+    def state(self) -> bytes:
+        """Return everything that `restore` needs."""
+        buffer = io.BytesIO()
+        self.snapshot()(buffer)
+        return buffer.getvalue()
+
     # ---- what a backend defines
 
     def _update(self, batch: Arrays) -> Mapping[str, SupportsFloat]:
@@ -68,8 +76,8 @@ class NetworkTraining(Generic[D]):
         """Return the losses, and the gradients by our weights' names."""
         raise NotImplementedError
 
-    def state(self) -> bytes:
-        """Return everything that `restore` needs."""
+    def snapshot(self) -> WriteState:
+        """Copy everything that `restore` needs, and return what writes it; see `Snapshots`."""
         raise NotImplementedError
 
     def restore(self, packed: bytes) -> None:

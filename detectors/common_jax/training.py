@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+import zipfile
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from .detector import Named, Weights, flatten_state
 from .layers import Mode
 
 if TYPE_CHECKING:
+    from ...benchmark.core.contracts import TakesBytes, WriteState
     from ...benchmark.core.settings import TrainSettings
     from .detector import JaxDetector
 
@@ -88,12 +91,11 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         grads, (losses, rest) = jax.grad(loss, has_aux=True)(*weights)
         return losses, grads, rest
 
-    def state(self) -> bytes:
-        """Pack weights, optimizer and step for `restore`; dropout's draws follow from the step."""
-        buffer = io.BytesIO()
-        leaves = jax.tree.leaves((self.detector.weights, self.moments))
-        np.savez(buffer, *map(np.asarray, leaves), done=self.done)
-        return buffer.getvalue()
+    def snapshot(self) -> WriteState:
+        """Copy weights, optimizer and step for `restore`; dropout's draws follow from the step."""
+        leaves = [np.array(leaf) for leaf in jax.tree.leaves((self.detector.weights, self.moments))]
+        named = {f"arr_{i}": leaf for i, leaf in enumerate(leaves)}
+        return partial(_write_arrays, {**named, "done": np.array(self.done)})
 
     def restore(self, packed: bytes) -> None:
         """Go back to the point at which `state` was called."""
@@ -103,6 +105,14 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
             self.done = int(content["done"])
         before = jax.tree.unflatten(jax.tree.structure(now), leaves)
         self.detector.weights, self.moments = jax.device_put(before, self.detector.whole)
+
+
+def _write_arrays(arrays: Arrays, file: TakesBytes) -> None:
+    """Write what `np.load` reads, into what can only be written to: `np.savez` wants files that can be read."""
+    with zipfile.ZipFile(cast(IO[bytes], file), "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def climb_to_sharpest(params: nnx.State, grads: nnx.State, rho: float, adaptive: bool = False) -> nnx.State:

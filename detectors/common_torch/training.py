@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ..common.training import Arrays, NetworkTraining
 from .sharpness import override_batch_norms, perturb_weights
 
 if TYPE_CHECKING:
+    from ...benchmark.core.contracts import WriteState
     from ...benchmark.core.settings import TrainSettings
     from .detector import TorchDetector
 
@@ -77,17 +79,15 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         losses["loss"].backward()
         return {name: value.detach() for name, value in losses.items()}
 
-    def state(self) -> bytes:
-        """Pack weights, optimizer, step and random state (dropout's) for `restore`."""
-        buffer = io.BytesIO()
+    def snapshot(self) -> WriteState:
+        """Copy weights, optimizer, step and random state (dropout's) for `restore`, off the device."""
         content = {
             "network": self.detector.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "done": self.done,
             "rng": {name: module.get_rng_state() for name, module in self._list_generators().items()},
         }
-        torch.save(content, buffer)
-        return buffer.getvalue()
+        return partial(torch.save, _copy_to_memory(content))
 
     def restore(self, packed: bytes) -> None:
         """Go back to the point at which `state` was called."""
@@ -103,6 +103,14 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         """Return what draws random numbers: the processor's generator, and the device's where that is another."""
         kind = self.detector.device.type
         return {"cpu": torch} | ({kind: torch.get_device_module(kind)} if kind != "cpu" else {})
+
+
+def _copy_to_memory(value: object) -> object:
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {name: _copy_to_memory(one) for name, one in value.items()}
+    return [_copy_to_memory(one) for one in value] if isinstance(value, list) else value
 
 
 @contextmanager

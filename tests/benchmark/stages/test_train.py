@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.benchmark.core.storage import WriteError
 from crossfake.benchmark.core.types import FAKE, REAL, LostFrame
 from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
 from crossfake.benchmark.stages.train import Training
 from crossfake.benchmark.stages.training_batches import Batches, FrameIndex, index_frames
+from crossfake.benchmark.stages.training_state import StateKeeper
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -236,10 +240,11 @@ def test_the_report_tells_the_sessions_threads(course):
 
 @pytest.mark.parametrize("killed_at", [1, 2, 3, 4, 5])
 def test_a_killed_training_goes_on_to_the_same_end(course, killed_at, monkeypatch):
-    monkeypatch.setattr("crossfake.benchmark.stages.train.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("crossfake.benchmark.stages.training_state.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("crossfake.benchmark.stages.training_state.SHARE", math.inf)
     whole = Student([True, False, False])
     expected = course(whole).run()
-    (course(whole)._state_file).unlink()
+    course(whole).forget()
 
     def killed(n: int) -> float:
         if n > killed_at:
@@ -476,3 +481,77 @@ def test_validation_may_take_fewer_frames_and_epochs(course):
 def test_what_selects_as_it_always_did_changes_no_key():
     assert TrainSettings().key_content().keys() == TrainSettings.model_fields.keys() - {"val_frames", "val_every"}
     assert TrainSettings(val_frames=8, val_every=2).key_content()["val_frames"] == 8
+
+
+def test_the_best_weights_are_written_once_they_change_and_resumed_with(course, tmp_path):
+    made, written = course(Student([True, False, False])), []
+    made.keeper._write = lambda *asked: written.append(asked[2]) or StateKeeper._write(made.keeper, *asked)
+    made.run()
+    assert set(written) == {1}
+    assert [p.name for p in tmp_path.glob("training_best.*")] == ["training_best.1.npz"]
+    again = course(Student([True, False, False]))
+    assert again.run()["best_epoch"] == 1
+    assert again.detector.weight == 2
+
+
+def test_without_its_best_weights_a_training_starts_over(course, tmp_path):
+    expected = course(Student([True, False, False])).run()
+    (tmp_path / "training_best.1.npz").unlink()
+    again = course(Student([True, False, False]))
+    assert again.run() == expected
+    assert again.reporter.lines[0].endswith("training starts over")
+
+
+def test_states_of_one_archive_are_resumed_from(course, tmp_path):
+    progress = {"step": 4, "best_epoch": 1, "best_auc": 1.0, "history": [{"epoch": 1}, {"epoch": 2}]}
+    content = {"session": np.frombuffer(b"4", np.uint8), "progress": np.array(json.dumps(progress))}
+    (tmp_path / "training_state.npz").write_bytes(pack(**content, **{"best/weight": np.array(2)}))
+    made = course(Student([True, False, False]))
+    assert made.run()["best_epoch"] == 1
+    assert made.reporter.lines[0] == "resuming training at step 4"
+    assert made.detector.weight == 2
+
+
+def test_a_full_disk_stops_in_one_line_and_the_state_before_stays(course, tmp_path, monkeypatch):
+    monkeypatch.setattr("crossfake.benchmark.stages.training_state.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("crossfake.benchmark.stages.training_state.SHARE", math.inf)
+
+    full = os.open("/dev/full", os.O_WRONLY)
+
+    class Full(Session):
+        def snapshot(self):
+            if self.detector.weight < 4:
+                return lambda file: file.write(self.state())
+
+            def fill(file):
+                file.file = type("FullFile", (), {"write": staticmethod(lambda data: os.write(full, data))})
+                try:
+                    file.write(b"0" * 9999)
+                except OSError:
+                    raise RuntimeError("torch doesn't say") from None
+
+            return fill
+
+    student = Student([True] * 3)
+    student.training = lambda settings, total, per_epoch: Full(student)
+    with pytest.raises(WriteError, match=r"training_state\.npz can't be written: No space left on device\. Make room"):
+        course(student).run()
+    os.close(full)
+    again = course(Student([True] * 3))
+    again.run()
+    assert again.reporter.lines[0] == "resuming training at step 3"
+    assert not list(tmp_path.glob("*.tmp*"))
+
+
+def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("crossfake.benchmark.stages.training_state.time.monotonic", lambda: now[0])
+    keeper = StateKeeper(tmp_path)
+    assert keeper.is_due(epoch_ends=True)
+    assert not keeper.is_due(epoch_ends=False)
+    keeper._cost = 12.0
+    now[0] = 239.0
+    assert not keeper.is_due(epoch_ends=True)
+    now[0] = 241.0
+    assert keeper.is_due(epoch_ends=True)
+    assert keeper.is_due(epoch_ends=False)
