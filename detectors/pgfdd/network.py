@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...benchmark.core.errors import BenchError, make_unknown_error
 from ..common.options import Options
+from ..common_torch.memory import measure_free_memory
 from ..common_torch.sharpness import override_batch_norms
 from ..common_torch.timm_models import create_timm_model
 from .labels import GROUPS, METHODS
@@ -29,6 +30,8 @@ BACKBONES = {
     "efficientnet-b4": "tf_efficientnet_b4.aa_in1k",
 }
 
+_BYTES_A_PIXEL = 10_000  # Of three Xceptions and the decoder, kept for the way back: 20 GB for 16 pairs of 256 px.
+
 
 class FairnessNet(nn.Module):
     """Forgery (`encoder_f`), content (`encoder_c`) and demographics (`encoder_fair`), and what is made of them.
@@ -37,7 +40,8 @@ class FairnessNet(nn.Module):
         backbone: one of `BACKBONES`, or `timm:NAME`.
         width: channels of the encoders' maps; the paper's is 512.
         repaired: fuse so that the demographic map reaches the decision; see `fuse`.
-        checkpointing: in training, compute each encoder's activations again on the way back instead of keeping them.
+        checkpointing: in training, compute each encoder's activations again on the way back instead of keeping them,
+            where they would take more than half of the memory that is left.
         pretrained: start from timm's ImageNet weights.
         backbone_args: passed to timm for `timm:NAME`.
 
@@ -123,11 +127,16 @@ class FairnessNet(nn.Module):
         }
 
     def _encode(self, encoder: nn.Module, x: Tensor) -> Tensor:
-        if not (self.checkpointing and self.training and torch.is_grad_enabled()):
+        if not (self.checkpointing and self.training and torch.is_grad_enabled() and _takes_half(x)):
             return encoder(x)
         # The second run over the same batch mustn't count in batch norm's running statistics.
         again = partial(override_batch_norms, encoder, momentum=0.0, num_batches_tracked=None)
         return checkpoint(encoder, x, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
+
+
+def _takes_half(x: Tensor) -> bool:
+    """Return whether the activations of a batch (N, 3, S, S) would take more than half of the memory that is left."""
+    return 2 * _BYTES_A_PIXEL * x.numel() // x.shape[1] > measure_free_memory(x.device)
 
 
 class Encoder(nn.Module):

@@ -65,7 +65,8 @@ class PgfddMixin:
         exact: score with all encoders, as the released code does; the scores are the same.
         reference_score: `softmax`, or `logit1` for the sigmoid of the fake logit alone, as the paper was evaluated.
         augment: augment training images mildly; the paper doesn't.
-        checkpointing: train in less memory and a third more time; gradients are the same.
+        checkpointing: train in less memory and a third more time, in PyTorch only where memory is short; gradients are
+            the same.
         pretrained: start from timm's ImageNet weights, which are downloaded; otherwise nothing is.
 
     Raises:

@@ -10,6 +10,7 @@ timm = pytest.importorskip("timm")
 
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.detectors.pgfdd import network
 from crossfake.detectors.pgfdd.detector import Pgfdd, PgfddFixed
 from crossfake.detectors.pgfdd.network import adain
 
@@ -38,9 +39,11 @@ def labels(golden):
 
 @pytest.fixture(scope="module")
 def trained_once(weights, image, labels):
-    """The pass in training mode, and the detector after it."""
+    """The pass in training mode with activations computed again, and the detector after it."""
     detector = built().load(weights).freeze_noise()
-    return detector.training_pass(image(8, 64), **labels), detector
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "measure_free_memory", lambda device: 0)
+        return detector.training_pass(image(8, 64), **labels), detector
 
 
 def assert_training_outputs(found, expected):
@@ -212,10 +215,23 @@ def test_other_backbones_have_the_same_interface(backbone, checkpointing, image)
     assert np.isfinite(found.losses["overall"])
 
 
-def test_recomputing_changes_no_gradient(image, labels, narrow):
-    plain, again = (
-        narrow(checkpointing=c).freeze_noise().training_pass(image(8, 64), **labels).gradients for c in (False, True)
-    )
+def test_recomputing_changes_no_gradient_and_is_done_only_where_memory_is_short(image, labels, narrow, monkeypatch):
+    computed: list[object] = []
+    checkpoint = network.checkpoint
+    monkeypatch.setattr(network, "checkpoint", lambda *a, **k: (computed.append(a), checkpoint(*a, **k))[1])
+
+    def differentiate(free: int, **options: bool):
+        monkeypatch.setattr(network, "measure_free_memory", lambda device: free)
+        computed.clear()
+        return narrow(**options).freeze_noise().training_pass(image(8, 64), **labels).gradients
+
+    needed = 2 * network._BYTES_A_PIXEL * 8 * 64 * 64
+    plain = differentiate(needed)
+    assert not computed
+    again = differentiate(needed - 1)
+    assert len(computed) == 3
+    differentiate(0, checkpointing=False)
+    assert not computed
     assert plain.keys() == again.keys()
     for name in plain:
         np.testing.assert_allclose(again[name], plain[name], atol=1e-5, err_msg=name)
