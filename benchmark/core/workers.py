@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 from .errors import BenchError
+from .shared_arrays import Lender, Slot, pack
 from .signals import STOPS
 
 Item = TypeVar("Item")
@@ -28,6 +29,10 @@ Result = TypeVar("Result")
 AHEAD = 3  # How many items a worker's share of the look-ahead is.
 BROKEN = "broken"
 """A file in the pool's folder that says: nobody is waiting for results any more."""
+ENDED = (
+    "a worker process ended too soon: killed, perhaps for lack of memory, or stopped by the error above. "
+    "What is finished is kept: type the command again, with fewer --workers"
+)
 _resting = threading.Lock()  # In a worker: held all the time but while it computes.
 
 
@@ -63,7 +68,13 @@ class WorkerPool:
         self.close()
 
     def map(
-        self, function: Callable[[Item], Result], items: Iterable[Item], plugin: str = "", *, ordered: bool = True
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        plugin: str = "",
+        *,
+        ordered: bool = True,
+        shares: bool = False,
     ) -> Iterator[Result]:
         """Yield function(item) for every item, computed a few items ahead.
 
@@ -72,6 +83,8 @@ class WorkerPool:
             items: what to work on, one message each; asked for only as far as is computed ahead.
             plugin: the `file.py:Name` that the function's classes come from, if any; imported before unpickling.
             ordered: in the items' order, not as they are finished.
+            shares: a result's arrays come through shared memory, which is used again once two further results, or an
+                end, were asked for.
 
         Raises:
             BenchError: a worker process was killed. The pool can be used again.
@@ -81,27 +94,26 @@ class WorkerPool:
         if packed is None:
             yield from map(function, items)
             return
-        started, waiting = self._start(), list[Future[Result]]()
+        started, waiting, lender = self._start(), list[_Call](), Lender(shares)
         file = Path(started.folder.name) / f"{next(self._functions)}.pickle"
         file.write_bytes(packed)
         try:
             for item in items:
+                slot = lender.lend()
                 with _block_interrupts(), _hide_main():
-                    waiting.append(started.executor.submit(_call, file, plugin, item))
+                    waiting.append(_Call(started.executor.submit(_call, file, plugin, item, slot), slot))
                 if len(waiting) > AHEAD * self.workers:
-                    yield _take(waiting, ordered).result()
+                    yield lender.receive(*_take(waiting, ordered))
             while waiting:
-                yield _take(waiting, ordered).result()
+                yield lender.receive(*_take(waiting, ordered))
         except BrokenProcessPool:
             (Path(started.folder.name) / BROKEN).touch()
             self.close()
-            raise BenchError(
-                "a worker process ended too soon: killed, perhaps for lack of memory, or stopped by the error above. "
-                "What is finished is kept: type the command again, with fewer --workers"
-            ) from None
+            raise BenchError(ENDED) from None
         finally:
-            for future in waiting:
-                future.cancel()
+            for call in waiting:
+                call.future.cancel()
+            lender.close()
             file.unlink(missing_ok=True)
 
     def _start(self) -> _Started:
@@ -173,10 +185,18 @@ def _block_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _take(waiting: list[Future[Result]], ordered: bool) -> Future[Result]:
-    future = waiting[0] if ordered else next(as_completed(waiting))
-    waiting.remove(future)
-    return future
+class _Call(NamedTuple):
+    """A result that will come, and where its arrays will be."""
+
+    future: Future[Any]
+    slot: Slot | None
+
+
+def _take(waiting: list[_Call], ordered: bool) -> tuple[Any, Slot | None]:
+    """Wait for the next result, and return it with its slot."""
+    first = waiting[0].future if ordered else next(as_completed([call.future for call in waiting]))
+    call = waiting.pop(next(i for i, call in enumerate(waiting) if call.future is first))
+    return first.result(), call.slot
 
 
 def _start_worker(watched: Connection, folder: str) -> None:
@@ -218,11 +238,11 @@ def _end(folder: str) -> None:
     os._exit(1)
 
 
-def _call(file: Path, plugin: str, item: object) -> Any:
+def _call(file: Path, plugin: str, item: object, slot: Slot | None) -> Any:
     function = _load_function(file, plugin)
     _resting.release()
     try:
-        return function(item)
+        return pack(function(item), slot)
     finally:
         _resting.acquire()
 

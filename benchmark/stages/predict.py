@@ -235,8 +235,8 @@ def _iterate_batches(
     """
     counts = wanted.groupby(wanted, sort=False).size()
     images: list[np.ndarray] = []
-    for crops, count in zip(pool.map(crops_of, counts.index, plugin), counts, strict=True):
-        images += list(crops[-count:])
+    for crops, count in zip(pool.map(crops_of, counts.index, plugin, shares=True), counts, strict=True):
+        images += list(crops[-count:].copy())  # They are kept for longer than their memory is.
         while len(images) >= size:
             yield np.stack(images[:size])
             images = images[size:]

@@ -125,7 +125,7 @@ class Training:
         )
         told = f"training, {total} steps of {self.settings.batch_size}"
         with self.keeper, self.reporter.task(told) as tick:
-            for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin):
+            for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin, shares=True):
                 self._step(session, batch, lost, progress)
                 tick(progress.step, total)
                 epoch_ends = progress.step % per_epoch == 0

@@ -73,7 +73,7 @@ class Validation:
     @cached_property
     def _crops(self) -> np.ndarray:
         """The crops (n, S, S, 3), mapped from the file that they were written to."""
-        made = self.pool.map(VideoCrops(self.store, self.cropper), self._chosen, self.plugin)
+        made = self.pool.map(VideoCrops(self.store, self.cropper), self._chosen, self.plugin, shares=True)
         make_folder(self.folder)
         shape, dtype, count = (0, 0, 0), np.dtype(np.uint8), 0
         with tempfile.TemporaryFile(dir=self.folder) as file, name_write_errors(self.folder / "validation crops"):

@@ -227,7 +227,7 @@ def _make_flags(video: Video, races: tuple[str, ...]) -> list[int] | str:
 
 
 def _write_images(video: Video, faces: FaceStore, cropper: Cropper, folder: Path) -> Iterator[Path]:
-    from ..faces.face_store import encode
+    from ..faces.encodings import encode
 
     for number, frame in enumerate(faces.frames(video.id)):
         name = PurePosixPath(safe_relative_path(video.id, "a video of this dataset"))
