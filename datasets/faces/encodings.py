@@ -51,9 +51,9 @@ def decode(content: bytes | memoryview | pa.Buffer) -> np.ndarray:
     Raises:
         BenchError: it is no image.
     """
-    view = memoryview(content)
+    view = memoryview(content).cast("B")  # Arrow's is of signed bytes.
     try:
-        return _unpack(view) if bytes(view[:4]) == MAGIC else decode_image(view)
+        return _unpack(view) if view[:4] == MAGIC else decode_image(view)
     except UnreadableImage as error:
         raise BenchError(f"the face store holds {len(view)} bytes that can't be used as an image: {error}") from None
 

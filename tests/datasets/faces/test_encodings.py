@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.settings import FaceSettings
@@ -20,6 +21,19 @@ def test_nothing_is_lost(encoding, image):
     found = decode(encode(image, encoding))
     assert found.dtype == np.uint8
     assert np.array_equal(found, image)
+
+
+@pytest.mark.parametrize("encoding", ["zstd", "png", "jpeg95", "jpeg444"])
+def test_arrows_bytes_are_read_as_pythons(encoding):
+    content = encode(IMAGE, encoding)
+    assert np.array_equal(decode(pa.py_buffer(content)), decode(content))
+
+
+def test_an_image_in_arrows_bytes_is_refused_by_its_header_too():
+    whole = bytearray(encode(IMAGE, "png"))
+    whole[16:24] = struct.pack(">II", 30_000, 30_000)
+    with pytest.raises(BenchError, match="30000 x 30000 pixels, more than 100 megapixels"):
+        decode(pa.py_buffer(bytes(whole)))
 
 
 def test_jpeg_with_all_of_the_colour_is_nearer():

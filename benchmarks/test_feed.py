@@ -1,0 +1,135 @@
+"""What a core feeds: a face store's encodings, training examples, scoring crops, and batches on their way.
+
+Faces of 200 and 300 pixels in 720p, with their context. The old way reads PNGs, a fake's original whoever trains, and
+sends batches through a pipe. Processor seconds of this process, the ways in turn, medians; other work may go on.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from crossfake.benchmark.core.types import REAL, Face, PrepareResult, TrainSample
+from crossfake.benchmark.core.workers import WorkerPool
+from crossfake.datasets.faces.encodings import decode, encode
+from crossfake.datasets.faces.face_store import FaceStore, write_shard
+from crossfake.detectors.baselines.augment import ClassifierSampler
+from crossfake.detectors.caddm.alignment import align_face
+from crossfake.detectors.caddm.sampler import CaddmSampler
+from crossfake.detectors.common.crops import BoxCrop
+
+SIZES, ENCODINGS, ROUNDS = (200, 300), ("png", "zstd", "jpeg95", "jpeg444"), 5
+GRAIN = 1.2  # Grey levels of noise, so that a PNG of these faces is as large as one of a video's.
+REALS, FAKES = 5, 25  # CADDM's mix of FF++: five manipulations of each real video.
+BATCH, STEPS = 128, 100
+NAMES = ("real", "fake")
+
+
+@cache
+def make_faces(data: Path, size: int) -> dict[str, Face]:
+    """Return a fake face, whose landmarks are `size` pixels high, and its original."""
+    rng, made = np.random.default_rng(0), {}
+    with np.load(data / "caddm" / "preprocessing.npz") as packed:
+        scale = size / np.ptp(packed["landmarks"], axis=0).max()
+        landmarks = packed["landmarks"] * scale
+        frames = {"real": decode(packed["source.png"].tobytes()), "fake": decode(packed["fake.png"].tobytes())}
+    x, y = (int(v) for v in np.maximum((landmarks.min(0) + landmarks.max(0)) / 2 - size, 0))
+    for name, image in frames.items():
+        frame = cv2.resize(image, None, fx=scale, fy=scale)
+        crop = frame[y : y + 2 * size, x : x + 2 * size]
+        noisy = np.clip(np.rint(crop + rng.normal(0, GRAIN, crop.shape)), 0, 255).astype(np.uint8)
+        points = (landmarks - [x, y]).astype(np.float32)
+        box = np.concatenate([points.min(0), points.max(0)])
+        made[name] = Face(noisy, points, box, 0, (x, y), (1280, 720))
+    return made
+
+
+def make_stores(data: Path, folder: Path, size: int) -> dict[str, FaceStore]:
+    """Write a store of both faces in each encoding."""
+    for name in ENCODINGS:
+        rows = [
+            (PrepareResult(v, "ok", 1, 1, (0,)), [(face, encode(face.crop, name))])
+            for v, face in make_faces(data, size).items()
+        ]
+        write_shard(folder / name / "a.arrow", {}, rows)
+    return {name: FaceStore(folder / name) for name in ENCODINGS}
+
+
+def compare(ways: dict[str, Callable[[], object]], each: int) -> dict[str, float]:
+    """Return the milliseconds of one of `each` things that a way does: the ways in turn, the median of the rounds."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(ROUNDS + 1):
+        for name, way in ways.items():
+            started = time.process_time()
+            way()
+            if number:  # The first is a warm-up.
+                taken[name].append(1000 * (time.process_time() - started) / each)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def report(benchmark, what: str, found: dict[str, float]) -> None:
+    """Print what was found, and keep it; what pytest-benchmark times itself is nothing."""
+    first = next(iter(found.values()))
+    benchmark.extra_info |= {f"{what}, {name}, ms": ms for name, ms in found.items()}
+    for name, ms in found.items():
+        print(f"  {what}, {name}: {ms:.2f} ms, {1000 / ms:.0f} a second, {first / ms:.2f} times the first way's")
+
+
+@pytest.fixture(autouse=True)
+def timed_by_itself(benchmark):
+    yield
+    benchmark.pedantic(lambda: None)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_encodings(benchmark, data, size):
+    crop = make_faces(data, size)["fake"].crop
+    packed = {name: encode(crop, name) for name in ENCODINGS}
+    print(f"\n  bytes of a crop of {crop.shape[1]} px:", {name: len(content) for name, content in packed.items()})
+    report(benchmark, f"encoding at {size} px", compare({e: lambda e=e: encode(crop, e) for e in ENCODINGS}, 1))
+    ways = {e: lambda e=e: [decode(packed[e]) for _ in range(10)] for e in ENCODINGS}
+    report(benchmark, f"decoding at {size} px", compare(ways, 10))
+
+
+def make_examples(store: FaceStore, sampler, fakes: int, paired: bool) -> None:
+    for seed in range(REALS + fakes):
+        label = int(seed >= REALS)
+        original = store.face("real", 0) if label and paired else None
+        sampler(TrainSample(store.face(NAMES[label], 0), label, original), np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("who", ["caddm", "plain"])
+def test_training_examples(benchmark, data, tmp_path, size, who):
+    stores, plain = make_stores(data, tmp_path, size), who == "plain"
+    sampler = ClassifierSampler(BoxCrop(224)) if plain else CaddmSampler()
+    ways = {"the old way": lambda: make_examples(stores["png"], sampler, FAKES, True)}
+    for name in ENCODINGS:
+        ways[name] = lambda name=name: make_examples(stores[name], sampler, FAKES, not plain)
+    report(benchmark, f"{who} example at {size} px", compare(ways, REALS + FAKES))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_scoring_crops(benchmark, data, tmp_path, size):
+    stores = make_stores(data, tmp_path, size)
+    ways = {e: lambda e=e: [align_face(stores[e].face("fake", 0)) for _ in range(20)] for e in ENCODINGS}
+    report(benchmark, f"crop to score at {size} px", compare(ways, 20))
+
+
+def make_batch(step: int) -> tuple[dict[str, np.ndarray], list[str]]:
+    return {"image": np.full((BATCH, 224, 224, 3), step % 256, np.uint8), "label": np.full(BATCH, REAL)}, []
+
+
+def test_batches(benchmark):
+    with WorkerPool(1) as pool:
+        ways = {
+            name: lambda shares=shares: sum(1 for _ in pool.map(make_batch, range(STEPS), shares=shares))
+            for name, shares in (("through a pipe", False), ("shared memory", True))
+        }
+        report(benchmark, "main process's time for a batch of 128 x 224", compare(ways, STEPS))
