@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crossfake.benchmark.core.types import REAL, Face, PrepareResult, TrainSample
+from crossfake.benchmark.core.types import FAKE, REAL, Face, PrepareResult, TrainSample
 from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.datasets.faces.encodings import decode, encode
 from crossfake.datasets.faces.face_store import FaceStore, write_shard
@@ -113,6 +113,34 @@ def test_training_examples(benchmark, data, tmp_path, size, who):
     for name in ENCODINGS:
         ways[name] = lambda name=name: make_examples(stores[name], sampler, FAKES, not plain)
     report(benchmark, f"{who} example at {size} px", compare(ways, REALS + FAKES))
+
+
+def test_caddm_fakes_at_720p(benchmark, data, tmp_path):
+    stores, sampler = make_stores(data, tmp_path, 340), CaddmSampler()
+
+    def make(store: FaceStore) -> None:
+        for seed in range(FAKES):
+            sample = TrainSample(store.face("fake", 0), FAKE, store.face("real", 0))
+            sampler(sample, np.random.default_rng(seed))
+
+    ways = {name: lambda name=name: make(stores[name]) for name in ENCODINGS}
+    report(benchmark, "caddm fake and original, crops of 680 px", compare(ways, FAKES))
+
+
+def test_crops_of_256_px(benchmark, data):
+    """What a network takes of faces cut before: here bytes, which the device normalises; a PNG loader's are floats."""
+    crop = cv2.resize(make_faces(data, 200)["fake"].crop, (256, 256), interpolation=cv2.INTER_AREA)
+    packed = {name: encode(crop, name) for name in ENCODINGS}
+
+    def load_floats() -> None:
+        image = decode(packed["png"])
+        scaled = cv2.resize(image, (256, 256), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
+        np.ascontiguousarray(((scaled - 0.5) / 0.5).transpose(2, 0, 1), np.float32)
+
+    ways = {"a PNG loader": lambda: [load_floats() for _ in range(20)]}
+    for name in ENCODINGS:
+        ways[name] = lambda name=name: [decode(packed[name]) for _ in range(20)]
+    report(benchmark, "crop of 256 px", compare(ways, 20))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -10,7 +10,7 @@ from ...benchmark.core.errors import BenchError
 from .face_store import FaceStore, list_shards
 
 # Bytes of a face of 200 pixels with its context, as measured on videos of 720p; twice as much at 300 pixels.
-TYPICAL = {"zstd": 155_000, "png": 172_000, "jpeg95": 43_000, "jpeg444": 55_000}
+TYPICAL = {"zstd": 155_000, "png": 172_000, "jpeg95": 43_000, "jpeg444": 62_000}
 CERTAIN = 0.1  # Of the estimate: what any faces take, such as those of 60 pixels.
 
 

