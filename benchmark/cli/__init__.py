@@ -1,1 +1,1 @@
-"""The `bench` command: one small module a verb."""
+"""The `bench` command: one small module per verb."""

@@ -1,4 +1,4 @@
-"""`bench cache`: what is kept of prepared faces, demo worlds and models, how large it is, and how to be rid of it."""
+"""`bench cache`: list the cached faces, demo worlds and models with their sizes, and remove them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ examples:
   bench cache prune faces/celebdf-as-is-3f2a91c07b
   bench cache prune --unused 90 --dry-run
 
-All of it is made again when it is asked for; models are fetched again. BENCH_CACHE=DIR keeps it elsewhere.
+Whatever is removed is rebuilt when needed; models are downloaded again. BENCH_CACHE=DIR moves the cache.
 """
 
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
-    p = common.add_verb(verbs, "cache", run, "show what the cache keeps and how large it is, or remove it", EPILOG)
+    p = common.add_verb(verbs, "cache", run, "list the cache with sizes, or remove parts of it", EPILOG)
     p.add_argument("asked", nargs="?", choices=("list", "prune"), default="list", metavar="list|prune")
     p.add_argument("names", nargs="*", default=[], metavar="NAME", help="what to remove, as bench cache lists it")
-    p.add_argument("--unused", metavar="DAYS", help="remove what nobody has used for so many days")
-    p.add_argument("--dry-run", action="store_true", help="say what would be removed, and stop")
+    p.add_argument("--unused", metavar="DAYS", help="remove what nobody has used for this many days")
+    p.add_argument("--dry-run", action="store_true", help="list what would be removed, and stop")
     common.add_json(p, "what is kept")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List what the cache keeps, or remove some of it."""
+    """List the cache, or remove some of it."""
     return prune(arguments) if arguments.asked == "prune" else show(arguments)
 
 
@@ -60,7 +60,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def prune(arguments: argparse.Namespace) -> int:
-    """Remove what is named, or was not used for long; 1 where some of it is in use."""
+    """Remove what is named, or hasn't been used for long; 1 if some of it is in use."""
     from ..core.cache import remove_kept, sweep_cache
 
     sweep_cache()
@@ -78,10 +78,10 @@ def prune(arguments: argparse.Namespace) -> int:
 
 
 def choose_kept(arguments: argparse.Namespace) -> list[Kept]:
-    """Return what is to be removed.
+    """Return what to remove.
 
     Raises:
-        BenchError: nothing was chosen, or the cache doesn't keep what was.
+        BenchError: nothing was chosen, or the cache doesn't have it.
     """
     from ..core.cache import find_kept, list_kept, parse_age
 

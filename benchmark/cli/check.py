@@ -1,4 +1,4 @@
-"""`bench check`: whether a detector or dataset of one's own keeps its contract."""
+"""`bench check`: whether your own detector or dataset meets its contract."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ examples:
   bench check mypackage.detectors:MyDetector --set options.size=128
   bench check ./mine.py:MyDataset --data /datasets
 
-Exit code 0 if every part of the contract is met, 1 if one isn't, 2 if there is nothing to check.
+Exit code: 0 if every part of the contract is met, 1 if one isn't, 2 if there is nothing to check.
 """
 
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
-    p = common.add_verb(
-        verbs, "check", check, "try a detector or dataset of your own on tiny data, part by part", EPILOG
-    )
+    p = common.add_verb(verbs, "check", check, "test your own detector or dataset on tiny data, part by part", EPILOG)
     p.add_argument("plugin", metavar="PLUGIN", help="file.py:Class, package.module:Class, or a registered name")
     p.add_argument("--data", type=Path, metavar="ROOT", help="for a dataset: the folder that holds it")
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax, where there is a choice")

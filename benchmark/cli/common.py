@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what they mean."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 Keywords = dict[str, Any]
-"""Arguments of a function of the Python API, by name; what they hold comes from argparse."""
+"""Arguments of a function of the Python API, by name; the values come from argparse."""
 ENTRIES = Path("leaderboards/entries")
 """Where submitted rows are."""
 STDOUT = Path("-")
-"""What --json means without a file."""
+"""The meaning of --json without a file."""
 
 
 def add_verb(
@@ -36,12 +36,12 @@ def add_verb(
     made.set_defaults(action=action, parser=made)
     loudness = made.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="results and errors only, no progress")
-    loudness.add_argument("-v", "--verbose", action="store_true", help="more about the work, and tracebacks of errors")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="more detail, and tracebacks of errors")
     return made
 
 
 def make_reporter(arguments: argparse.Namespace) -> Reporter:
-    """Return what tells progress, on stderr: stdout is for results."""
+    """Return a reporter that writes progress to stderr: stdout is for results."""
     from ..core.progress import Reporter
 
     return Reporter(quiet=arguments.quiet, aside=True, verbose=arguments.verbose)
@@ -68,14 +68,14 @@ def _add_limit(p: argparse.ArgumentParser) -> None:
 
 
 def add_several_data(p: argparse.ArgumentParser) -> None:
-    """Add --data, once or for each dataset, --limit and --exclude."""
+    """Add --data (repeatable, for single datasets), --limit and --exclude."""
     p.add_argument(
         "--data",
         action="append",
         default=[],
         metavar="[DATASET=]ROOT|demo",
         help="folder that holds the datasets, or the synthetic demo world (demo, demo:tiny, demo:large, demo:fair, "
-        "demo:SIZE:SEED); default: $BENCH_DATA, else demo; repeat it as celebdf=ROOT for a dataset that lies elsewhere",
+        "demo:SIZE:SEED); default: $BENCH_DATA, else demo; repeat it as celebdf=ROOT for a dataset in another folder",
     )
     _add_limit(p)
     add_exclude(p)
@@ -92,16 +92,19 @@ def add_exclude(p: argparse.ArgumentParser) -> None:
 
 
 def add_recipe(p: argparse.ArgumentParser) -> None:
-    """Add what chooses a recipe: --backend, --config, --set, --checkpoint."""
+    """Add the options that choose a recipe: --backend, --config, --set, --checkpoint."""
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
     add_config(p)
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
 
 
 def add_config(p: argparse.ArgumentParser) -> None:
-    """Add what changes a recipe: --config and --set."""
+    """Add the options that change a recipe: --config and --set."""
     p.add_argument(
-        "--config", type=Path, metavar="FILE|NAME", help="a recipe laid over the detector's own; NAME: one of configs/"
+        "--config",
+        type=Path,
+        metavar="FILE|NAME",
+        help="a recipe that overrides the detector's own; NAME: one of configs/",
     )
     add_set(p)
 
@@ -119,13 +122,13 @@ def add_set(p: argparse.ArgumentParser) -> None:
 
 
 def add_run(p: argparse.ArgumentParser) -> None:
-    """Add --seed, --runs and how the work is done."""
+    """Add --seed, --runs and the options for how the work is done."""
     p.add_argument("--seed", type=parse_seeds, default=(0,), metavar="N[,N]", help="one run for each seed (default 0)")
     add_places(p)
 
 
 def add_places(p: argparse.ArgumentParser) -> None:
-    """Add --runs, --engine and how the work is done."""
+    """Add --runs, --engine and the options for how the work is done."""
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (default runs/)")
     p.add_argument("--engine", default="inline", metavar="NAME", help="where cells run (default inline)")
     add_work(p)
@@ -133,12 +136,12 @@ def add_places(p: argparse.ArgumentParser) -> None:
 
 def add_no_speed(p: argparse.ArgumentParser) -> None:
     """Add --no-speed."""
-    told = "don't measure how fast the detectors are (20 s each at most, once a machine; bench speed takes longer)"
+    told = "don't measure how fast the detectors are (at most 20 s each, once per machine; bench speed takes longer)"
     p.add_argument("--no-speed", dest="speed", action="store_false", help=told)
 
 
 def add_runtime(p: argparse.ArgumentParser) -> None:
-    """Add what a torch network is scored by: --runtime and --precision."""
+    """Add the options for what runs a torch network in scoring: --runtime and --precision."""
     p.add_argument(
         "--runtime",
         default="",
@@ -150,7 +153,7 @@ def add_runtime(p: argparse.ArgumentParser) -> None:
 
 
 def add_work(p: argparse.ArgumentParser) -> None:
-    """Add what changes no number: --workers and --batch-size."""
+    """Add the options that change no number: --workers and --batch-size."""
     add_workers(p)
     p.add_argument(
         "--batch-size", type=parse_batch_size, default=32, metavar="N", help="images scored at once (default 32)"
@@ -160,17 +163,17 @@ def add_work(p: argparse.ArgumentParser) -> None:
 def add_workers(p: argparse.ArgumentParser) -> None:
     """Add --workers."""
     p.add_argument(
-        "--workers", type=parse_workers, metavar="N", help="processes that prepare data (default: the cores)"
+        "--workers", type=parse_workers, metavar="N", help="processes that prepare data (default: one per core)"
     )
 
 
 def add_part(p: argparse.ArgumentParser, help: str) -> None:
     """Add --part I/N."""
-    p.add_argument("--part", default="", metavar="I/N", help=f"{help}; I is from 1")
+    p.add_argument("--part", default="", metavar="I/N", help=f"{help}; I starts at 1")
 
 
 def add_json(p: argparse.ArgumentParser, what: str) -> None:
-    """Add --json [FILE]: JSON on stdout instead of the text, or in a file besides it."""
+    """Add --json [FILE]: JSON on stdout instead of text, or in a file in addition to it."""
     about = f"{what} as JSON, instead of the text; with FILE, written there too"
     p.add_argument("--json", type=parse_json_file, nargs="?", const=STDOUT, metavar="FILE", help=about)
 
@@ -182,7 +185,7 @@ def add_split(p: argparse.ArgumentParser, default: str, help: str) -> None:
 
 
 def write_json_to(to: Path, content: object) -> None:
-    """Print JSON, or write it into a file, as --json asks for."""
+    """Print JSON, or write it to the file given with --json."""
     import json
 
     from ..core.storage import write_json
@@ -201,12 +204,12 @@ def parse_json_file(text: str) -> Path:
 
 
 def parse_positive(text: str) -> int:
-    """Read a whole number of at least 1."""
+    """Read a positive integer."""
     return _parse_whole(text, 1, 10**12)
 
 
 def parse_batch_size(text: str) -> int:
-    """Read a batch's size, up to what a recipe may set."""
+    """Read a batch size, up to a recipe's maximum."""
     return _parse_whole(text, 1, MOST_BATCH)
 
 
@@ -216,7 +219,7 @@ def parse_image_size(text: str) -> int:
 
 
 def parse_draws(text: str) -> int:
-    """Read a number of draws, up to what a recipe may set."""
+    """Read a number of draws, up to a recipe's maximum."""
     return _parse_whole(text, 1, MOST_DRAWS)
 
 
@@ -226,14 +229,14 @@ def parse_seed(text: str) -> int:
 
 
 def parse_workers(text: str) -> int:
-    """Read a number of processes; 0 is none besides this one."""
+    """Read a number of processes; 0 means none besides this one."""
     return _parse_whole(text, 0, MOST_WORKERS)
 
 
 def _parse_whole(text: str, least: int, most: int) -> int:
     if not text.isdecimal() or len(text) > 20 or not least <= int(text) <= most:
         upper = f", at most {most:,}" if most < 10**12 else ""
-        raise argparse.ArgumentTypeError(f"'{text[:60]}' is not a whole number of at least {least}{upper}")
+        raise argparse.ArgumentTypeError(f"'{text[:60]}' is not an integer of at least {least}{upper}")
     return int(text)
 
 
@@ -262,7 +265,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def make_detector_request(arguments: argparse.Namespace) -> Keywords:
-    """Return which detector parsed options ask for, as functions of the Python API take it."""
+    """Return the detector that parsed options name, as arguments of the Python API."""
     return {
         "detector": arguments.detector,
         "backend": arguments.backend,
@@ -273,12 +276,12 @@ def make_detector_request(arguments: argparse.Namespace) -> Keywords:
 
 
 def make_runtime_request(arguments: argparse.Namespace) -> Keywords:
-    """Return what is to score, as functions of the Python API take it."""
+    """Return the runtime and precision, as arguments of the Python API."""
     return {"runtime": arguments.runtime, "precision": arguments.precision}
 
 
 def make_run_request(arguments: argparse.Namespace) -> Keywords:
-    """Return what parsed options ask for, as `crossfake.run`, `plan` and `train` take it."""
+    """Return the request in parsed options, as arguments of `crossfake.run`, `plan` and `train`."""
     from ..stages.sources import parse_data
 
     return {
@@ -298,7 +301,7 @@ def make_run_request(arguments: argparse.Namespace) -> Keywords:
 
 
 def make_work_options(arguments: argparse.Namespace) -> Keywords:
-    """Return how parsed options want the work done, as `crossfake.run` takes it."""
+    """Return how to do the work, as arguments of `crossfake.run`."""
     return {
         "workers": arguments.workers,
         "batch_size": arguments.batch_size,
@@ -308,7 +311,7 @@ def make_work_options(arguments: argparse.Namespace) -> Keywords:
 
 
 def print_parts(parts: Iterable[str | Grid]) -> None:
-    """Print texts, and tables: on a terminal such as fit it, else as markdown has them."""
+    """Print texts and tables: tables that fit the terminal if there is one, else markdown."""
     from rich.console import Console
 
     from ...leaderboards.markdown import format_grid
@@ -325,7 +328,7 @@ def print_parts(parts: Iterable[str | Grid]) -> None:
 
 
 def make_table(header: list[str], rows: list[list[str]]) -> RenderableType:
-    """Return a table for a terminal; the first column isn't broken into lines."""
+    """Return a table for a terminal; the first column isn't wrapped."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
     from rich.text import Text
@@ -338,6 +341,6 @@ def make_table(header: list[str], rows: list[list[str]]) -> RenderableType:
 
 
 def print_left_out(problems: list[str]) -> None:
-    """Say on stderr which files a board is made without, and why."""
+    """Say on stderr which files were left out of a board, and why."""
     for problem in problems:
         say(f"left out: {escape_line(problem)}", aside=True)

@@ -14,10 +14,10 @@ examples:
   bench compare runs/demo/caddm.small/SEED0,runs/demo/caddm.small/SEED1 runs/demo/meso4/SEED0,runs/demo/meso4/SEED1
   bench compare theirs.csv runs/demo/caddm.small/RUN/test.celebdf.KEY --metric video.eer
 
-A RUN is a run's folder (every test set that both have is compared), one of its test folders, or a predictions file;
-several joined by commas are seeds of one detector, and pooled.
-p is of a paired test over clusters of videos, p (Holm) is corrected for the number of test sets, and p (DeLong) takes
-videos as independent. docs/statistics.md tells how.
+A RUN is a run's folder (every test set that both have is compared), one of its test folders, or a predictions file.
+Several, joined by commas, are pooled as seeds of one detector.
+p comes from a paired test over clusters of videos; p (Holm) is corrected for the number of test sets; p (DeLong)
+treats videos as independent. docs/statistics.md explains both tests.
 """
 
 
@@ -68,7 +68,7 @@ def compare(arguments: argparse.Namespace) -> int:
     for name, c in found.items():
         for side, lacking in zip("AB", c.lacking, strict=True):
             if lacking:
-                say(f"{name}: {side} lacks {lacking} videos, which count as failures", aside=True)
+                say(f"{name}: {side} lacks {lacking} videos; they count as failures", aside=True)
     for name, why in left.items():
         say(f"not compared: {name}: {why}", aside=True)
     if arguments.json:

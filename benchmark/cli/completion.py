@@ -1,4 +1,4 @@
-"""`bench completion`: the script that lets a shell complete verbs and options."""
+"""`bench completion`: the script with which a shell completes verbs and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bench data`: the demo world, checking datasets, preparing faces ahead of a run, importing what others prepared."""
+"""`bench data`: render the demo world, check datasets, prepare faces ahead of a run, import other tools' faces."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ def add_parser(verbs: common.Verbs) -> None:
         verbs,
         "data",
         lambda a: a.parser.error("say which: demo, check, prepare or import"),
-        "render the demo world; check, prepare and import data",
+        "render the demo world; check, prepare or import data",
         EPILOG,
     )
     parts = p.add_subparsers(dest="part", metavar="PART")
     demo = common.add_verb(parts, "demo", render, "render the synthetic demo world, in the official dataset layouts")
-    demo.add_argument("--out", type=Path, metavar="ROOT", help="where to (default: the cache, where runs look for it)")
+    demo.add_argument(
+        "--out", type=Path, metavar="ROOT", help="output folder (default: the cache, where runs look for it)"
+    )
     demo.add_argument("--size", default="default", metavar="SIZE", help="tiny, default, large or fair")
     demo.add_argument(
         "--seed", type=common.parse_seed, default=0, metavar="N", help="another seed, another world (default 0)"
@@ -48,10 +50,12 @@ def add_parser(verbs: common.Verbs) -> None:
         help="standard, or leak: fakes from three donors, to measure identity leakage",
     )
     demo.add_argument("--workers", type=common.parse_workers, metavar="N", help="processes (default: the cores)")
-    check = common.add_verb(parts, "check", check_data, "compare what is on disk with what was published", EPILOG)
+    check = common.add_verb(
+        parts, "check", check_data, "compare the files on disk with the official counts and lists", EPILOG
+    )
     _add_datasets(check)
     check.add_argument("--data", metavar="ROOT|demo", help="folder that holds the datasets; default: $BENCH_DATA")
-    check.add_argument("--deep", action="store_true", help="decode every video, too")
+    check.add_argument("--deep", action="store_true", help="also decode every video")
     common.add_json(check, "everything, lists in full,")
     check.add_argument(
         "--workers", type=common.parse_workers, metavar="N", help="processes for --deep (default: the cores)"
@@ -59,7 +63,7 @@ def add_parser(verbs: common.Verbs) -> None:
     prepare = common.add_verb(parts, "prepare", prepare_faces, "find faces and store them, ahead of a run", EPILOG)
     _add_datasets(prepare)
     _add_faces(prepare)
-    common.add_part(prepare, "the I-th of N parts of the videos, so that N machines can fill one store")
+    common.add_part(prepare, "prepare the I-th of N parts of the videos, so that N machines can fill one store")
     common.add_data(prepare)
     brought = common.add_verb(parts, "import", import_faces, "store the faces that another tool has prepared", EPILOG)
     brought.add_argument("format", metavar="FORMAT", help="deepfakebench[:LIST], caddm-frames, crops-csv:FILE, folder")
@@ -78,7 +82,7 @@ def _add_datasets(p: argparse.ArgumentParser) -> None:
 def _add_faces(p: argparse.ArgumentParser) -> None:
     p.add_argument("--detector", default="caddm", metavar="NAME", help="whose face settings to use")
     p.add_argument(
-        "--weights", type=Path, metavar="FILE", help="a face model to keep and use: RetinaFace's, or dlib's 81 points"
+        "--weights", type=Path, metavar="FILE", help="a face model to store and use: RetinaFace's, or dlib's 81 points"
     )
     common.add_config(p)
     common.add_workers(p)
@@ -98,7 +102,7 @@ def render(arguments: argparse.Namespace) -> int:
 
 
 def check_data(arguments: argparse.Namespace) -> int:
-    """Check some datasets; 0 if all are complete, 1 if something is missing or wrong, 2 if of one there is nothing."""
+    """Check some datasets; 0 if all are complete, 1 if something is missing or wrong, 2 if a dataset isn't there."""
     import crossfake
 
     from ...datasets.integrity import EXIT
@@ -150,12 +154,12 @@ def _print_list(title: str, lines: list[str]) -> None:
 
 
 def prepare_faces(arguments: argparse.Namespace) -> int:
-    """Prepare the faces of some datasets, and tell how it went; 1 if one has no video with a face."""
+    """Prepare the faces of some datasets, and report the outcome; 1 if one has no video with a face."""
     return _prepare(arguments.datasets, arguments.data, arguments)
 
 
 def import_faces(arguments: argparse.Namespace) -> int:
-    """Store the faces that another tool has prepared, and tell how to use them; 1 if one list has no face."""
+    """Store the faces that another tool has prepared, and say how to use them; 1 if a list has no face."""
     from ..stages.prepare import list_import_names
 
     names = list_import_names(arguments.format, arguments.path, arguments.landmarks)

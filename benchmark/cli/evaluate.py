@@ -1,4 +1,4 @@
-"""`bench eval`: a model of whatever origin, tested as it is."""
+"""`bench eval`: test any trained model as it is."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ examples:
   bench eval ./mine.py:MyDetector --checkpoint weights.pth --test dfd --val ff++ --data /datasets
 
 MODEL is a checkpoint, FILE.py:CLASS, a detector's name with --checkpoint, or a model in a file: onnx:FILE, hf:FOLDER,
-hf:ORGANISATION/MODEL, timm:NAME@FILE. Thresholds and temperature are fixed on the val split of --val; without it there
-are none, and the card says so. A test set may be a folder or table of your own: docs/your_dataset.md.
+hf:ORGANISATION/MODEL, timm:NAME@FILE. Thresholds and temperature are fixed on the val split of --val; without --val
+there are none, and the card says so. A test set may be your own folder or table: docs/your_dataset.md.
 """
 
 
@@ -31,12 +31,14 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_recipe(p)
     common.add_places(p)
     common.add_runtime(p)
-    inputs = p.add_argument_group("for a model in a file, if it doesn't say so itself")
+    inputs = p.add_argument_group("for a model in a file that doesn't specify them itself")
     inputs.add_argument("--crop", default="box", metavar="CROP", help="box (default) or aligned, by five points")
-    inputs.add_argument("--margin", type=float, default=1.3, metavar="M", help="crop's side in face boxes (1.3)")
-    inputs.add_argument("--size", type=common.parse_image_size, metavar="S", help="pixels of the image (224)")
-    inputs.add_argument("--mean", type=parse_channels, metavar="R,G,B", help="of pixels from 0 to 1 (ImageNet's)")
-    inputs.add_argument("--std", type=parse_channels, metavar="R,G,B", help="the same (ImageNet's)")
+    inputs.add_argument("--margin", type=float, default=1.3, metavar="M", help="crop side in face boxes (1.3)")
+    inputs.add_argument("--size", type=common.parse_image_size, metavar="S", help="image side in pixels (224)")
+    inputs.add_argument(
+        "--mean", type=parse_channels, metavar="R,G,B", help="channel means, for pixels from 0 to 1 (ImageNet's)"
+    )
+    inputs.add_argument("--std", type=parse_channels, metavar="R,G,B", help="channel standard deviations (ImageNet's)")
     inputs.add_argument("--fake", type=int, choices=(0, 1), metavar="0|1", help="which output is fake (1)")
     inputs.add_argument("--output", metavar="KIND", help="logits (default) or probabilities")
     common.add_no_speed(p)

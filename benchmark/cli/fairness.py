@@ -1,4 +1,4 @@
-"""`bench fairness`: what a test set can show about fairness, per-video annotations, and the papers' CSVs."""
+"""`bench fairness`: what a test set can show about fairness, per-video annotations, and CSVs for the papers' code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def add_parser(verbs: common.Verbs) -> None:
 
 def _add_power(parts: common.Verbs) -> None:
     power = common.add_verb(
-        parts, "power", show_power, "videos per group, interval widths, smallest gaps that can be found", EPILOG
+        parts, "power", show_power, "videos per group, interval widths, smallest detectable gaps", EPILOG
     )
     power.add_argument("--annotations", type=Path, metavar="FILE", help="a published annotation table")
     power.add_argument("--test", metavar="DATASET", help="or a dataset with its groups; see: bench list datasets")
@@ -59,7 +59,7 @@ def _add_power(parts: common.Verbs) -> None:
 
 def _add_videos(parts: common.Verbs) -> None:
     videos = common.add_verb(
-        parts, "videos", show_videos, "one row per video from a table of frames; names contradictions", EPILOG
+        parts, "videos", show_videos, "make one row per video from a table of frames; reports contradictions", EPILOG
     )
     videos.add_argument("annotations", type=Path, metavar="FILE", help="a published annotation table")
     videos.add_argument("--out", type=Path, required=True, metavar="CSV", help="where to write the videos")
@@ -73,10 +73,10 @@ def _add_export(parts: common.Verbs) -> None:
     export.add_argument("dataset", metavar="DATASET", help="see: bench list datasets")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="where images and CSVs go")
     export.add_argument(
-        "--size", type=common.parse_image_size, default=256, metavar="N", help="pixels of an image (256)"
+        "--size", type=common.parse_image_size, default=256, metavar="N", help="image side in pixels (256)"
     )
     export.add_argument(
-        "--seed", type=common.parse_seed, default=0, metavar="N", help="of the training pairs (default 0)"
+        "--seed", type=common.parse_seed, default=0, metavar="N", help="seed of the training pairs (default 0)"
     )
     export.add_argument("--detector", default="caddm", metavar="NAME", help="whose face settings to use")
     common.add_data(export)
@@ -89,7 +89,7 @@ def _add_merge(p: argparse.ArgumentParser) -> None:
 
 
 def show_power(arguments: argparse.Namespace) -> int:
-    """Print group sizes and what they can show."""
+    """Print group sizes and the gaps that can be detected."""
     import crossfake
 
     found, notes = crossfake.fairness_power(
@@ -131,12 +131,14 @@ def format_power(found: PowerReport) -> str:
     largest = found["groups"][0]["group"]
     lines = [
         tabulate(rows, header, tablefmt="github", disable_numparse=True),
-        f"gaps: how far a group's FPR must lie above {found['fpr']:g}, or its AUC below {found['auc']:g}, to be shown "
+        f"gaps: how far a group's FPR must be above {found['fpr']:g}, or its AUC below {found['auc']:g}, to be found "
         f"different from {largest} in {100 * found['power']:.0f} % of repetitions (two-sided, 5 %)",
         *_format_best_gaps(found),
     ]
     for name, (mean, high) in found["chance"].items():
-        lines.append(f"by chance alone, with the same FPR in all groups: {name} {mean:.2f}, in 5 % over {high:.2f}")
+        lines.append(
+            f"by chance alone, with the same FPR in all groups: {name} {mean:.2f} on average, over {high:.2f} in 5 %"
+        )
     return "\n".join([*lines, *(_format_attribute(name, one) for name, one in found["attributes"].items())])
 
 
@@ -146,7 +148,7 @@ def _format_best_gaps(found: PowerReport) -> list[str]:
         pairs = found["pairs"]
         why = "named in advance" if name == "one pair" else f"of the {pairs}, each tested at 5 % / {pairs}"
         what = f"smallest gap between two groups, whichever is worse, {name} {why}"
-        at_best = f"{_format_number(gap['auc_gap_at_best'], '-')} were all fakes of a clip independent"
+        at_best = f"{_format_number(gap['auc_gap_at_best'], '-')} if all fakes of a clip were independent"
         lines.append(f"{what}: {_format_gap(gap)} ({at_best})")
     return lines
 
@@ -167,7 +169,7 @@ def _format_number(value: float | None, sign: str = "") -> str:
 
 
 def show_videos(arguments: argparse.Namespace) -> int:
-    """Write the per-video table; exit code 1 where frames of a video contradict each other."""
+    """Write the per-video table; exit code 1 if frames of a video contradict each other."""
     from ...datasets.demographics.annotations import aggregate_by_video, find_ambiguous_videos, read_frames
     from ..core.storage import write_text
 
@@ -183,7 +185,7 @@ def show_videos(arguments: argparse.Namespace) -> int:
 
 
 def export_csvs(arguments: argparse.Namespace) -> int:
-    """Prepare faces where they aren't, and write images and CSVs."""
+    """Prepare missing faces, and write images and CSVs."""
     import crossfake
 
     counts, left_out = crossfake.export_for_papers(

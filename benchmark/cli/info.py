@@ -1,4 +1,4 @@
-"""`bench info`: all there is to know about a detector, dataset or checkpoint before using it."""
+"""`bench info`: everything known about a detector, dataset or checkpoint."""
 
 from __future__ import annotations
 
@@ -24,15 +24,13 @@ TITLES = {"paper": "paper", "venue": "venue", "year": "year", "url": "where", "l
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
-    p = common.add_verb(
-        verbs, "info", show, "the card of a detector, dataset or checkpoint, with all that is known about it", EPILOG
-    )
+    p = common.add_verb(verbs, "info", show, "show everything known about a detector, dataset or checkpoint", EPILOG)
     p.add_argument("name", metavar="NAME|CHECKPOINT", help="see: bench list; or a file of weights")
     common.add_json(p, "all of it")
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print a card, and what a detector can be given."""
+    """Print a card, and a detector's options."""
     import crossfake
 
     is_file = Path(arguments.name).is_file() and not arguments.name.endswith(".py")

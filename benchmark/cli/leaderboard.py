@@ -29,7 +29,7 @@ def add_parser(verbs: common.Verbs) -> None:
         action="append",
         default=[],
         metavar="FILE.zip",
-        help="first unpack what bench run --export wrote on another machine into the runs' folder; may be repeated",
+        help="first unpack runs from another machine (its bench run --export) into the runs' folder; repeatable",
     )
     p.add_argument(
         "--check",
@@ -42,7 +42,7 @@ def add_parser(verbs: common.Verbs) -> None:
 
 
 def leaderboard(arguments: argparse.Namespace) -> int:
-    """Collect, write and print, 1 if a file had to be left out; or check."""
+    """Collect, write and print the board (1 if a file had to be left out), or check entries."""
     import crossfake
 
     from ..core.run_archives import unpack_runs

@@ -1,4 +1,4 @@
-"""`bench list`: what there is, without importing any of it."""
+"""`bench list`: all detectors and datasets, without importing any of them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def add_parser(verbs: common.Verbs) -> None:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print names with their titles, or all there is to know as JSON."""
+    """Print names with their titles, or everything as JSON."""
     from ..core.registry import Registry, datasets, detectors
 
     if arguments.markdown:
@@ -67,7 +67,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def format_page(entries: Sequence[Entry]) -> str:
-    """Return docs/detectors.md: the cards of the shipped detectors among these."""
+    """Return docs/detectors.md: the cards of those of these detectors that are shipped."""
     shipped = [e for e in entries if e.target.startswith("crossfake.")]
     cards: dict[str, dict[str, object]] = {}
     backends: dict[str, list[str]] = {}
@@ -89,7 +89,7 @@ def _as_dict(value: object) -> dict[str, object]:
 
 
 def _format_plugin(entries: list[Entry]) -> tuple[str, str]:
-    """Return a plugin's name, and what there is to say of its backends' entries."""
+    """Return a plugin's name, and one line about the entries of its backends."""
     first = entries[0]
     backends = ", ".join(filter(None, (e.backend for e in entries)))
     also = f" (also {', '.join(first.aliases)})" if first.aliases else ""

@@ -1,4 +1,4 @@
-"""The `bench` command. Verbs are built without heavy imports; each imports its work when it runs."""
+"""The `bench` command. Verbs are built without heavy imports; each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def build_parser() -> Parser:
 
 
 class _Version(argparse.Action):
-    """Prints the installed version, looked up only when asked for."""
+    """Prints the installed version, looked up only on request."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
@@ -122,7 +122,7 @@ class _Stopped(KeyboardInterrupt):
 
 @contextmanager
 def _stop_on_signals() -> Iterator[None]:
-    """Let SIGTERM (schedulers send it) and SIGHUP (of a closed terminal; not after nohup) do what Ctrl-C does."""
+    """Let SIGTERM (from schedulers) and SIGHUP (a closed terminal; not after nohup) do what Ctrl-C does."""
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
         error = _Stopped()
@@ -141,7 +141,7 @@ def _stop_on_signals() -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the result is the exit code (2: the user's mistake, told in one line)."""
+    """Run the command line; returns the exit code (2: a user's mistake, explained in one line)."""
     make_streams_lenient()
     arguments = argparse.Namespace(verbose=False)
     try:
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(traceback.format_exc(), aside=True)
         say(f"bench: error: {escape_line(error)}", aside=True)
         return 2
-    except BrokenPipeError:  # The reader of our output (such as `head`) has gone.
+    except BrokenPipeError:  # The reader of our output (such as `head`) has exited.
         sys.stderr.close()
         return 141
     except OSError as error:
@@ -163,18 +163,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"bench: error: {escape_line(told)}", aside=True)
         return 2
     except KeyboardInterrupt as stopped:
-        say("bench: stopped; what is finished is kept, the same command goes on from there", aside=True)
+        say("bench: stopped; finished work is kept, and the same command continues from there", aside=True)
         return stopped.code if isinstance(stopped, _Stopped) else _Stopped.code
 
 
 def _quote_command(argv: Sequence[str]) -> str:
-    """Return the command that does the same again: where the environment names the data, with that."""
+    """Return the command that repeats this one, with --data if the environment names the data."""
     data = environment.read(environment.DATA)
     return (f"{environment.DATA}={shlex.quote(data)} " if data else "") + shlex.join(["bench", *argv])
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse, so that an unknown option is reported by the verb it was given to."""
+    """Parse, reporting an unknown option under the verb that it was given to."""
     top = build_parser()
     arguments, unknown = top.parse_known_args(argv)
     if unknown:

@@ -19,8 +19,8 @@ examples:
   bench predict --checkpoint runs/demo/caddm.small/RUN/checkpoint.safetensors --test dfdc
   bench predict --detector caddm --checkpoint resnet34.pkl --set options.backbone=resnet34 --test celebdf --data /d
 
-A video's score is its main person's: the mean over evenly spaced frames. Every face of a picture has its own.
-Exit code 1 if a file couldn't be read. Files without a face are reported and aren't errors.
+A video's score is that of its main person: the mean over evenly spaced frames. In a picture, every face has a score.
+Exit code 1 if a file couldn't be read. Files without a face are reported, but aren't errors.
 """
 FORMATS = ("table", "csv", "json")
 
@@ -30,11 +30,17 @@ def add_parser(verbs: common.Verbs) -> None:
     p = common.add_verb(verbs, "predict", predict, "score pictures and videos, or a dataset, with a checkpoint", EPILOG)
     p.add_argument("files", nargs="*", type=Path, metavar="FILE|FOLDER", help="pictures, videos, folders of them")
     p.add_argument("--detector", default="", metavar="NAME", help="default: what the checkpoint says it is")
-    p.add_argument("--format", default="table", metavar="FORMAT", help="of files' scores: table (default), csv or json")
-    p.add_argument("--annotate", type=Path, metavar="DIR", help="write the files there with boxes and scores drawn in")
+    p.add_argument(
+        "--format", default="table", metavar="FORMAT", help="format of the files' scores: table (default), csv or json"
+    )
+    p.add_argument(
+        "--annotate", type=Path, metavar="DIR", help="write copies of the files there, with boxes and scores drawn in"
+    )
     p.add_argument("--test", default="", metavar="DATASET[,DATASET]", help="score datasets instead of files")
-    p.add_argument("--split", default="test", metavar="SPLIT", help="of a dataset: train, val or test (default)")
-    p.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="where its .parquet goes (default .)")
+    p.add_argument("--split", default="test", metavar="SPLIT", help="split of a dataset: train, val or test (default)")
+    p.add_argument(
+        "--out", type=Path, default=Path("."), metavar="DIR", help="output folder of its .parquet (default .)"
+    )
     common.add_data(p)
     common.add_recipe(p)
     common.add_work(p)
@@ -50,7 +56,7 @@ def predict(arguments: argparse.Namespace) -> int:
         raise BenchError(
             "name what to score: files or folders, or else --test DATASET. See: bench predict --help"
             if not arguments.files
-            else "files and --test can't be scored together: give one of them"
+            else "files and --test can't be scored together: give only one of them"
         )
     return predict_files(arguments) if arguments.files else predict_datasets(arguments)
 
@@ -72,7 +78,7 @@ def predict_files(arguments: argparse.Namespace) -> int:
 
 
 def _format_scores(scored: list[FileResult], format: str) -> str:
-    """Write scores as JSON with every face, as CSV with one row per face, or as a table with one row per person."""
+    """Write scores as JSON with every face, CSV with one row per face, or a table with one row per person."""
     import json
 
     import pandas as pd

@@ -1,4 +1,4 @@
-"""`bench probe`: what a detector's frozen features tell besides real or fake."""
+"""`bench probe`: what a detector's frozen features encode besides real or fake."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ examples:
   bench probe identity --checkpoint runs/demo/caddm.small/RUN/checkpoint.safetensors --test dfd
   bench probe identity --checkpoint RUN/checkpoint.safetensors --test ff++ --who source --data leak
 
-A linear classifier of people is trained on the pooled features of some videos and tested on others, five times; beside
-it the same on the features of a network of random weights.
+A linear classifier of people is trained on the pooled features of some videos and tested on others, five times. The
+same is done with the features of a network with random weights, for comparison.
 """
 
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
-    p = common.add_verb(verbs, "probe", probe, "how well a detector's frozen features tell who is in a video", EPILOG)
+    p = common.add_verb(
+        verbs, "probe", probe, "measure how well a detector's frozen features identify who is in a video", EPILOG
+    )
     p.add_argument("what", choices=("identity",), help="what to predict from the features")
     p.add_argument("--detector", default="", metavar="NAME", help="default: what the checkpoint says it is")
-    p.add_argument("--test", required=True, metavar="DATASET", help="dataset whose people are told apart")
+    p.add_argument("--test", required=True, metavar="DATASET", help="dataset whose people are to be identified")
     p.add_argument("--split", default="test", metavar="SPLIT[,SPLIT]", help="train, val, test (default)")
     p.add_argument("--who", default="target", metavar="WHO", help="target: in real videos (default); source: in fakes")
-    p.add_argument("--seed", type=common.parse_seed, default=0, metavar="N", help="of the random weights (default 0)")
+    p.add_argument(
+        "--seed", type=common.parse_seed, default=0, metavar="N", help="seed of the random weights (default 0)"
+    )
     common.add_json(p, "the result")
     common.add_data(p)
     common.add_recipe(p)
@@ -63,7 +67,7 @@ def probe(arguments: argparse.Namespace) -> int:
 
 
 def _rename_who(who: str) -> str:
-    """Return today's word for whom to tell; the words that --who took before are still taken."""
+    """Return the current word for whom to identify; --who still accepts the former words."""
     from ..stages.identity_probe import FORMER_WHO
 
     if who not in FORMER_WHO:

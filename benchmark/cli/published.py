@@ -1,4 +1,4 @@
-"""`bench published`: what papers and projects report, as a matrix."""
+"""`bench published`: results reported by papers and projects, as a matrix."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ examples:
   bench published celebdf
   bench published --json | jq '.[] | select(.test == "DFDC")'
 
-Without a name: the AUCs on FF++, Celeb-DF, DFD and DFDC. The numbers are their authors' own, under protocols that
-differ: compare one with a row of a board only where train set, test set and level are the same.
+Without a name: the AUCs on FF++, Celeb-DF, DFD and DFDC. The numbers are the authors' own, under different protocols:
+compare one with a row of a board only if train set, test set and level are the same.
 """
 USUAL = ("FF++ c23", "Celeb-DF-v2", "DFD", "DFDC")
 
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
-    p = common.add_verb(verbs, "published", show, "published numbers of a detector or test set, with sources", EPILOG)
+    p = common.add_verb(
+        verbs, "published", show, "show published numbers of a detector or test set, with sources", EPILOG
+    )
     p.add_argument("name", nargs="?", default="", metavar="DETECTOR|DATASET", help="default: the four usual test sets")
     common.add_json(p, "all lines, other metrics too,")
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print a matrix of AUCs, and where they stand."""
+    """Print a matrix of AUCs, and their sources."""
     import crossfake
 
     from ...leaderboards.markdown import format_grid

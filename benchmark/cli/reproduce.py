@@ -1,4 +1,4 @@
-"""`bench reproduce`: make a row of the leaderboard again, and show the difference."""
+"""`bench reproduce`: run a row of the leaderboard again, and show the difference."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ examples:
   bench reproduce 3f2a --runs leaderboards/entries --yes
   bench reproduce 3f2a --detector ./mine.py:MyDetector
 
-Both times are compared on the same videos. They are identical, the same within noise (what swapping their scores at
-random changes, and what other training seeds would), or different (exit code 1).
+Both results are compared on the same videos. They are identical, the same within noise (of swapping their scores at
+random, and of other training seeds), or different (exit code 1).
 
-The row's command is shown. One that wasn't typed here is asked about first, and runs registered detectors and datasets
-only; a class of your own that it names must be typed again: --detector FILE.py:CLASS, --dataset FILE.py:CLASS.
+The row's command is shown first. A command that wasn't typed here must be confirmed, and runs only registered
+detectors and datasets; if it names a class of your own, type that again: --detector FILE.py:CLASS or --dataset
+FILE.py:CLASS.
 """
 
 
@@ -32,13 +33,13 @@ def add_parser(verbs: common.Verbs) -> None:
     p = common.add_verb(
         verbs, "reproduce", reproduce, "run a row's command again, into a temporary folder, and compare", EPILOG
     )
-    p.add_argument("row", metavar="ROW", help="the row's key, as the leaderboard shows it, or the start of it")
+    p.add_argument("row", metavar="ROW", help="the row's key as the leaderboard shows it, or its first characters")
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where the runs are (default runs/)")
-    p.add_argument("--detector", default="", metavar="NAME", help="the row's detector, if it is a class of your own")
+    p.add_argument("--detector", default="", metavar="NAME", help="the row's detector, if it is your own class")
     p.add_argument(
-        "--dataset", action="append", default=[], metavar="NAME", help="the row's dataset, if it is a class of your own"
+        "--dataset", action="append", default=[], metavar="NAME", help="the row's dataset, if it is your own class"
     )
-    p.add_argument("--yes", action="store_true", help="run a command that wasn't typed here without asking")
+    p.add_argument("--yes", action="store_true", help="don't ask before running a command that wasn't typed here")
     common.add_workers(p)
 
 
@@ -66,7 +67,7 @@ def _ask(_: str) -> bool:
     """Ask whether to run a command that wasn't typed here.
 
     Raises:
-        BenchError: the answer is no, or there is nobody to ask.
+        BenchError: the answer is no, or there is no terminal.
     """
     from ..core.errors import BenchError
 

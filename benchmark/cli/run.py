@@ -32,9 +32,9 @@ def add_parser(verbs: common.Verbs) -> None:
         "--export",
         type=Path,
         metavar="FILE.zip",
-        help="pack the runs, cards and predictions included, for another machine's bench leaderboard --add",
+        help="pack the runs with their cards and predictions, for bench leaderboard --add on another machine",
     )
-    planned = common.add_verb(verbs, "plan", plan, "say what a run would do, and what it would take", EPILOG)
+    planned = common.add_verb(verbs, "plan", plan, "show what a run would do, and its cost", EPILOG)
     _add_request(planned)
     common.add_json(planned, "the plan")
 
@@ -46,8 +46,8 @@ def _add_request(p: argparse.ArgumentParser) -> None:
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_run(p)
-    p.add_argument("--faces-only", action="store_true", help="take the faces found before, and look at no video")
-    common.add_part(p, "every N-th training, from the I-th on: one line for an array of jobs (docs/scaling.md)")
+    p.add_argument("--faces-only", action="store_true", help="use the faces found before, without opening any video")
+    common.add_part(p, "run every N-th training, from the I-th on: one line for an array of jobs (docs/scaling.md)")
     common.add_runtime(p)
 
 
@@ -71,12 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _name_own(arguments: argparse.Namespace) -> common.Keywords:
-    """Return what a run has besides what trainings have, too."""
+    """Return the arguments that a run has in addition to a training's."""
     return {"part": arguments.part, "faces_only": arguments.faces_only, **common.make_runtime_request(arguments)}
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    """Check a request, and print what it would do and take."""
+    """Check a request, and print what it would do and its cost."""
     import crossfake
 
     asked = common.make_run_request(arguments) | _name_own(arguments)
@@ -85,7 +85,7 @@ def plan(arguments: argparse.Namespace) -> int:
 
 
 def report_results(found: Results, runs: Path) -> int:
-    """Print what came out, and write the leaderboard of all runs; 1 if a cell failed."""
+    """Print the results, and write the leaderboard of all runs; 1 if a cell failed."""
     from ...leaderboards.speed_tables import make_speed_parts
     from ...leaderboards.terminal import summarise_cells
 
@@ -98,7 +98,7 @@ def report_results(found: Results, runs: Path) -> int:
 
 
 def _write_board(runs: Path) -> None:
-    """Write the leaderboard of all runs; where nothing may be written, complete runs are read all the same."""
+    """Write the leaderboard of all runs; in a read-only folder, say so: complete runs can still be read."""
     from crossfake.scoring import refresh_leaderboard
 
     try:
@@ -114,7 +114,7 @@ def _write_board(runs: Path) -> None:
 
 
 def show_plan(planned: Plan, data: list[str], json: Path | None = None) -> int:
-    """Print what would be run on the data asked for, what it would take, and the recipes."""
+    """Print what would be run, its cost, and the recipes."""
     import yaml
     from tabulate import tabulate
 
@@ -148,8 +148,12 @@ def _say_costs(planned: Plan) -> None:
     groups, faces = estimate_groups(planned.cells), estimate_preparation(planned.cells)
     say(f"\n{tabulate([g.describe() for g in groups], 'keys', tablefmt='github', missingval='?')}")
     known = [g.hours for g in groups if g.hours is not None]
-    unknown = f"; of {len(groups) - len(known)} trainings no rate is known yet" if len(known) < len(groups) else ""
-    say(f"training and scoring: {sum(known):.1f} h by what earlier runs took{unknown}")
-    how = "as measured" if faces.is_measured else f"at {PREPARED_S} s a video and core, for nothing was measured here"
+    unknown = f"; no rate is known yet for {len(groups) - len(known)} trainings" if len(known) < len(groups) else ""
+    say(f"training and scoring: {sum(known):.1f} h at the pace of earlier runs{unknown}")
+    how = (
+        "as measured"
+        if faces.is_measured
+        else f"at {PREPARED_S} s per video and core (assumed: nothing was measured here)"
+    )
     size = f"{faces.bytes / 1e9:.1f} GB of {faces.free_bytes / 1e9:.1f} GB free"
     say(f"faces to find: {faces.videos} videos, {faces.hours:.1f} h {how}; {size}")

@@ -1,4 +1,4 @@
-"""`bench score`: metrics of predictions, crossfake's or anybody's."""
+"""`bench score`: metrics of predictions, from crossfake or any other source."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ examples:
   zcat scores.csv.gz | bench score - --json - | jq .metrics
   bench score runs/demo/caddm.small/RUN/test.celebdf.KEY --json card.json
 
-A table needs the columns video, frame, label (0 or real, 1 or fake) and score (P(fake)), in any case and order; without
-frame, a row is a video. Used where they are there: method and dataset, which tell videos of one id apart, identity,
-logit (its sigmoid stands in for the score in the fairness metrics at frame level), gender, race, and any other column
-of few values as an attribute. docs/scoring.md names the keys of the JSON.
+A table needs the columns video, frame, label (0 or real, 1 or fake) and score (P(fake)), in any order and letter case;
+without frame, each row is a video. Optional columns: method and dataset, which distinguish videos with the same id;
+identity; logit (its sigmoid replaces the score in the frame-level fairness metrics); gender, race, and any other
+column with few values as an attribute. docs/scoring.md lists the keys of the JSON.
 """
 
 
@@ -42,9 +42,11 @@ def add_parser(verbs: common.Verbs) -> None:
         "--threshold",
         type=parse_threshold,
         metavar="T|val",
-        help="operating point on P(fake): a number, or val: that fixed on the source val split (--val, or the run's)",
+        help="operating point on P(fake): a number, or val: that of the source val split (--val, or the run's)",
     )
-    p.add_argument("--val", type=Path, metavar="FILE", help="predictions of the source validation split, for that")
+    p.add_argument(
+        "--val", type=Path, metavar="FILE", help="predictions of the source validation split, for --threshold val"
+    )
     p.add_argument("--level", choices=LEVELS, help="groups and gaps of this level only (default: both)")
     p.add_argument(
         "--draws",
@@ -54,7 +56,7 @@ def add_parser(verbs: common.Verbs) -> None:
         help="draws for gaps and calibration errors (1000)",
     )
     p.add_argument(
-        "--columns", type=parse_columns, default={}, metavar="OURS=THEIRS,...", help="the table's names for our columns"
+        "--columns", type=parse_columns, default={}, metavar="OURS=THEIRS,...", help="the table's names of the columns"
     )
     p.add_argument("--fake-is", default="", metavar="LABEL", help="the label that means fake (default: 1 or fake)")
     common.add_json(p, "the whole scorecard")
@@ -90,7 +92,7 @@ def score(arguments: argparse.Namespace) -> int:
         columns=arguments.columns,
         fake_is=arguments.fake_is,
     )
-    if arguments.json:  # By key alone too, for jq and pandas.
+    if arguments.json:  # Also by key alone, for jq and pandas.
         common.write_json_to(arguments.json, {**as_json(card.metrics), **card.to_json()})
     if arguments.json != common.STDOUT:
         say(format_card(card))

@@ -24,14 +24,14 @@ MOST_DROPPED = 5
 
 def add_parser(verbs: common.Verbs) -> None:
     """Add the verb."""
-    p = common.add_verb(verbs, "show", show, "show a run: protocol, metrics, methods, groups, what was dropped", EPILOG)
+    p = common.add_verb(verbs, "show", show, "show a run: protocol, metrics, methods, groups, dropped videos", EPILOG)
     p.add_argument(
         "run", metavar="RUN|ROW", help="a run's folder, a test folder of it, an entry's .json, or a row's key"
     )
     p.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where to look for a row (default runs/)"
     )
-    p.add_argument("--all", action="store_true", help="every metric, every video that was dropped")
+    p.add_argument("--all", action="store_true", help="every metric, and every dropped video")
     common.add_json(p, "the scorecards")
 
 

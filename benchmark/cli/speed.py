@@ -15,9 +15,9 @@ examples:
   bench speed caddm --set options.backbone=resnet34 --device cuda --json
   bench speed runs/real/caddm/RUN/checkpoint.safetensors --test celebdf --data /datasets
 
-A detector that is named has random weights, which changes no speed; a run's folder or a checkpoint has its own. Results
-go to speed/ of the folder of runs, where leaderboards find them. Leave the machine alone meanwhile: what other work
-took of it is counted, and told. docs/performance.md says what is measured, and how.
+A detector given by name has random weights, which doesn't affect speed; a run's folder or a checkpoint has its own.
+Results go to speed/ in the folder of runs, where leaderboards find them. Leave the machine idle meanwhile: the load of
+other work is measured and reported. docs/performance.md says what is measured, and how.
 """
 
 
@@ -28,24 +28,32 @@ def add_parser(verbs: common.Verbs) -> None:
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
     common.add_config(p)
     ways = "torch (default), compile, onnxruntime, openvino, or all"
-    p.add_argument("--runtime", default="", metavar="NAME[,NAME]", help=f"what runs torch's networks: {ways}")
+    p.add_argument("--runtime", default="", metavar="NAME[,NAME]", help=f"runtime for torch networks: {ways}")
     p.add_argument("--precision", default="", metavar="NAME", help="fp32 (default), tf32, bf16 or fp16")
     p.add_argument(
         "--device", default="", metavar="NAME", help="where torch scores: cpu, cuda, cuda:1 ... (cuda if any)"
     )
-    p.add_argument("--threads", type=common.parse_positive, metavar="N", help="processor threads (as torch takes)")
     p.add_argument(
-        "--batch", type=parse_batch, default=None, metavar="auto|N", help="the best of 1 to 512, or one size"
+        "--threads", type=common.parse_positive, metavar="N", help="processor threads (default: torch's choice)"
     )
     p.add_argument(
-        "--seconds", type=common.parse_positive, default=60, metavar="N", help="about how long to time each (60)"
+        "--batch",
+        type=parse_batch,
+        default=None,
+        metavar="auto|N",
+        help="batch size: auto (the best of 1 to 512), or a number",
     )
-    p.add_argument("--test", default="ff++", metavar="DATASET", help="whose test videos are scored end to end (ff++)")
+    p.add_argument(
+        "--seconds", type=common.parse_positive, default=60, metavar="N", help="approximate seconds per detector (60)"
+    )
+    p.add_argument(
+        "--test", default="ff++", metavar="DATASET", help="dataset whose test videos are scored end to end (ff++)"
+    )
     p.add_argument("--data", metavar="ROOT|demo", help="folder that holds it; default: $BENCH_DATA, else demo:tiny")
     p.add_argument("--no-videos", action="store_true", help="don't score videos end to end")
-    p.add_argument("--again", action="store_true", help="measure again what was measured here before")
+    p.add_argument("--again", action="store_true", help="repeat measurements already made here")
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (default runs/)")
-    p.add_argument("--csv", type=Path, metavar="FILE", help="write a table too, with the columns of timm's")
+    p.add_argument("--csv", type=Path, metavar="FILE", help="also write a table with timm's columns")
     common.add_json(p, "the results")
 
 

@@ -1,4 +1,4 @@
-"""`bench submit`: a run as leaderboard entries, for a pull request."""
+"""`bench submit`: write a run as leaderboard entries, for a pull request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_parser(verbs: common.Verbs) -> None:
 
 
 def submit(arguments: argparse.Namespace) -> int:
-    """Write, and say what comes next."""
+    """Write the entries, and print the next step."""
     import crossfake
 
     for path in crossfake.submit(arguments.run, arguments.entries):

@@ -1,4 +1,4 @@
-"""What the cache keeps: face stores, worlds, models; how large each is, when it was used, and how it is removed."""
+"""The cache's content: face stores, worlds and models, with size and last use; and their removal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .owners import get_owner
 from .storage import cache_home, hold_lock, name_write_errors, sweep
 
 SHARED = ("faces", "demo")
-"""Folders whose folders are kept, and removed, one by one."""
+"""Folders whose subfolders are listed and removed one by one."""
 
 
 class Kept(NamedTuple):
-    """A folder of the cache: `name` is its path there, `used` when it was last asked for or written (seconds)."""
+    """A folder of the cache: `name` is its path there, `used` when it was last read or written (seconds)."""
 
     name: str
     path: Path
@@ -26,7 +26,7 @@ class Kept(NamedTuple):
 
 
 def list_kept() -> list[Kept]:
-    """Return what the cache keeps, the largest first."""
+    """Return the cache's folders, the largest first."""
     return sorted((_measure(path) for path in _list_folders(cache_home())), key=lambda kept: (-kept.size, kept.name))
 
 
@@ -37,9 +37,9 @@ def _list_folders(home: Path) -> Iterator[Path]:
 
 
 def _measure(path: Path) -> Kept:
-    """Add up a folder's files, as large as they are on the disk; no link is followed."""
+    """Add up a folder's files by their size on disk; links aren't followed."""
     size, lock = 0, path.with_name(f".{path.name}.lock")
-    used = [path.stat().st_mtime, *([lock.stat().st_mtime] if lock.is_file() else [])]  # Whoever asks opens the lock.
+    used = [path.stat().st_mtime, *([lock.stat().st_mtime] if lock.is_file() else [])]  # Users open the lock.
     for folder, _, files in os.walk(path):
         for stat in (os.lstat(os.path.join(folder, name)) for name in files):
             size += stat.st_blocks * 512
@@ -48,10 +48,10 @@ def _measure(path: Path) -> Kept:
 
 
 def find_kept(names: Sequence[str]) -> list[Kept]:
-    """Return what is kept under some names.
+    """Return the folders of these names.
 
     Raises:
-        BenchError: nothing is kept under one of them.
+        BenchError: there is no folder of one of the names.
     """
     known = {kept.name: kept for kept in list_kept()}
     for name in names:
@@ -61,7 +61,7 @@ def find_kept(names: Sequence[str]) -> list[Kept]:
 
 
 def remove_kept(kept: Kept) -> None:
-    """Remove a folder of the cache, whole or not at all: a world that lacks videos would be taken for one that has all.
+    """Remove a folder of the cache, whole or not at all: half a world could be mistaken for a complete one.
 
     Raises:
         BenchError: another process is at work on it.
@@ -74,7 +74,7 @@ def remove_kept(kept: Kept) -> None:
 
 
 def sweep_cache() -> None:
-    """Remove what killed processes left half-written or half-removed, wherever the cache keeps folders."""
+    """Remove what killed processes left half-written or half-removed in the cache."""
     home = cache_home()
     for folder in (home, *(home / name for name in SHARED), *_list_folders(home)):
         sweep(folder)

@@ -1,4 +1,4 @@
-"""What a scorecard, a failure and predictions say of the cell that made them."""
+"""How scorecards, failures and predictions describe the cell that made them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ TRAINED_HERE, GIVEN_CHECKPOINT, SOURCE_VAL, TEST_ORACLE = (
     "source val",
     "test-oracle",
 )
-"""Where weights come from, and what a checkpoint was picked by."""
+"""Where weights come from, and what a checkpoint was selected on."""
 _NOT_MISSED = {"runtime", "scored", "split", "source", "training_videos", "contaminated", "excluded", "trained_without"}
 
 
 class RuntimeUse(Record):
-    """How a detector was run: all empty where it runs its network on its own.
+    """How a detector was run: all empty if it runs its network itself.
 
-    `asked` is what was asked for, such as `auto fp32`. Of another way than PyTorch in fp32: by how much the frame AUC
-    and the 99.9 % quantile of scores moved on `frames` of the source validation split (None: nothing to compare on),
-    how many times as quick it is, and the seconds that it took to start.
+    `asked` is the request, such as `auto fp32`. For anything but PyTorch in fp32: by how much the frame AUC and the
+    99.9 % quantile of scores moved on `frames` frames of the source validation split (None: nothing to compare on),
+    how many times as fast it is, and the seconds that it took to start.
     """
 
     runtime: str = ""
@@ -37,13 +37,13 @@ class RuntimeUse(Record):
 
 
 class CellDescription(Record):
-    """Which detector, trained and tested on what: nothing of it is set where predictions come from elsewhere.
+    """Which detector, trained and tested on which data; nothing is set for predictions from elsewhere.
 
-    `train` is what it was trained on, `training_videos` a hash of these videos' content, `selection` what it was picked
-    by: each `unknown` where it isn't given. Thresholds are fixed on the validation split of `source`. It was trained on
-    `contaminated` of the test videos (None: unknown); `excluded` are those that were left out as asked, as were
-    `trained_without` of the training's. `scored` and `split` are what the predictions are of, `runtime` is what
-    computed them.
+    `train` is the training set, `training_videos` a hash of its videos' content, `selection` what the checkpoint was
+    selected on: each is `unknown` if it isn't given. Thresholds are fixed on the validation split of `source`. The
+    detector was trained on `contaminated` of the test videos (None: unknown). `excluded` are the test videos excluded
+    on request, `trained_without` the number of training videos excluded so. `scored` and `split` say which data the
+    predictions are for, `runtime` what computed them.
     """
 
     detector: str = ""
@@ -73,9 +73,9 @@ class CellDescription(Record):
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is known."""
+        """Whether nothing is unknown."""
         return bool(self.model_fields_set)
 
     def list_missing(self) -> list[str]:
-        """Return the fields that a run's cell has and that this one doesn't tell, but for those that came later."""
+        """Return the fields of a run's cell that this one lacks, except those added by later versions."""
         return [name for name in type(self).model_fields if name not in {*self.model_fields_set, *_NOT_MISSED}]

@@ -1,4 +1,4 @@
-"""crossfake's checkpoints: safetensors under the reference's key names, with what made them in the header."""
+"""crossfake's checkpoints: safetensors under the reference's key names, with their origin in the header."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .registry import Entry, detectors
 from .storage import write_atomically
 
 FINGERPRINT = 16
-"""Hexadecimal digits that stand for a video's content."""
+"""Hexadecimal digits of the fingerprint of a video's content."""
 
 
 class TrainedOn(TypedDict, total=False):
     """What a checkpoint was trained on.
 
-    `selection` is what it was picked by, `videos` the joined fingerprints of its training and validation videos, which
-    earlier checkpoints lack.
+    `selection` is what it was selected on, `videos` the joined fingerprints of its training and validation videos
+    (missing in earlier checkpoints).
     """
 
     dataset: str
@@ -34,9 +34,9 @@ class TrainedOn(TypedDict, total=False):
 
 
 class CheckpointHeader(TypedDict, total=False):
-    """What a checkpoint was made from; empty for one that crossfake didn't write.
+    """What a checkpoint was made from; empty if crossfake didn't write it.
 
-    What the trained weights depend on (see `Cell.train_content`), and what they were trained on.
+    It holds everything that the trained weights depend on (see `Cell.train_content`), and the training data.
     """
 
     version: int
@@ -58,9 +58,9 @@ class CheckpointHeader(TypedDict, total=False):
 
 TYPE_CLASS = "If it is a class of your own, type it: --detector FILE.py:CLASS"
 KINDS: dict[str, type] = {"detector": str, "tag": str, "options": dict, "faces": dict, "trained_on": dict}
-"""What a header's values are, where they are read."""
+"""The types of a header's values."""
 TRAINED_ON_KINDS: dict[str, type] = {"dataset": str, "world": str, "selection": str, "videos": str}
-"""The same of its `trained_on`."""
+"""The types of the values of its `trained_on`."""
 
 
 CHECKSUM = re.compile(rb'(?<=\\"crc32\\": \\")[0-9a-f]{8}(?=\\"})')
@@ -69,7 +69,7 @@ UNKNOWN = "0" * 8
 
 
 def save(detector: SavesWeights, path: Path, content: CheckpointHeader) -> None:
-    """Write a detector's weights, with what they were made from in the header, and a checksum of the file."""
+    """Write a detector's weights, with their origin and a checksum of the file in the header."""
     from safetensors.numpy import save_file
 
     with write_atomically(path) as temporary:
@@ -82,10 +82,10 @@ def save(detector: SavesWeights, path: Path, content: CheckpointHeader) -> None:
 
 
 def check_checksum(path: Path) -> None:
-    """Check that a .safetensors file is what `save` wrote; others, and those of before there were checksums, pass.
+    """Check a .safetensors file against its checksum; files without one pass.
 
     Raises:
-        BenchError: it has a checksum, which is another file's.
+        BenchError: the checksum doesn't match.
     """
     header = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "")
     if '"crc32": ' not in header:
@@ -94,11 +94,11 @@ def check_checksum(path: Path) -> None:
     place = CHECKSUM.search(content)
     whole = place and content[: place.start()] + UNKNOWN.encode() + content[place.end() :]
     if not (place and whole) or b"%08x" % zlib.crc32(whole) != place[0]:
-        raise BenchError(f"{path} is damaged: its bytes aren't those that were written; download it again")
+        raise BenchError(f"{path} is damaged: its checksum doesn't match; download it again")
 
 
 def is_safetensors(path: Path) -> bool:
-    """Recognise a .safetensors file by its content, or by its name if it isn't torch's either (it may be empty)."""
+    """Recognise a .safetensors file by its content, or by its name if the content isn't torch's either."""
     with path.open("rb") as file:
         start = file.read(9)
     if start[8:] == b"{":
@@ -107,7 +107,7 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_header(path: Path) -> CheckpointHeader:
-    """Return what a checkpoint was made from; {} for one that crossfake didn't write.
+    """Return what a checkpoint was made from; {} if crossfake didn't write it.
 
     Raises:
         BenchError: no such file, or its header isn't what crossfake writes.
@@ -119,7 +119,7 @@ def read_header(path: Path) -> CheckpointHeader:
     try:
         packed = read_safetensors_header(path).get("__metadata__", {}).get("crossfake", "{}")
     except BenchError:
-        return {}  # Loading it will say what is wrong.
+        return {}  # Loading it reports the problem.
     content = parse_json(packed, dict, f"the header of {path}")
     content.pop("crc32", None)
     _check_kinds(content, KINDS, path)
@@ -144,7 +144,7 @@ def find_named_detector(header: CheckpointHeader, checkpoint: Path | None, backe
     """Return the registered detector that a checkpoint's header names: a file never chooses code to run.
 
     Raises:
-        BenchError: it names none, or a class of somebody's own, which must be typed again.
+        BenchError: it names none, or a user's own class, which must be typed again.
     """
     name = header.get("detector", "")
     if not name:

@@ -1,4 +1,4 @@
-"""What the harness expects of plugins: a small Protocol per capability, checked by `isinstance` when one is made.
+"""What the harness expects of plugins: a small Protocol per capability, checked with `isinstance` on creation.
 
 Only `Scores` is required of a detector. What else it can do is also on its card, as `can=(...)` with the words of
 `CAPABILITIES`, so that planning needs no import. Without `can` the class itself is inspected.

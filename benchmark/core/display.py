@@ -1,4 +1,4 @@
-"""Names from files as they are shown: no terminal codes, no formulas of spreadsheets."""
+"""Names from files, made safe to show: no terminal codes, no spreadsheet formulas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-# What moves a cursor, clears a screen, hides or turns text around, or can't be encoded.
+# Characters that move the cursor, clear the screen, hide or reverse text, or can't be encoded.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _JSON_CONTROLS = re.compile(r"\\[ubfr]")  # As JSON spells them.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -27,12 +27,12 @@ def _spell_out(found: re.Match[str]) -> str:
 
 
 def say(text: object = "", aside: bool = False) -> None:
-    """Print text from files or people, escaped; `aside`: on stderr."""
+    """Print text from files or users, escaped; `aside`: on stderr."""
     print(escape(str(text)), file=sys.stderr if aside else sys.stdout, flush=True)
 
 
 def escape_line(text: object) -> str:
-    """Return text escaped on one line, such as an error's: a name with a line's end in it makes no second one."""
+    """Return text escaped on one line, as for an error: line breaks in a name are escaped, too."""
     return escape(str(text)).replace("\n", "\\n")
 
 
@@ -42,7 +42,7 @@ def escape_json(text: str) -> str:
 
 
 def make_streams_lenient() -> None:
-    """Let stdout and stderr spell out what their encoding lacks, instead of ending with an error."""
+    """Let stdout and stderr escape characters that their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -53,7 +53,7 @@ def escape_texts(content: Any, json_text: str | None = None) -> Any:
 
     Args:
         content: the data.
-        json_text: what it was read from; looking whether there is anything to escape takes a hundredth of the time.
+        json_text: the text it was read from; checking whether anything needs escaping takes a hundredth of the time.
     """
     if json_text is not None and not _JSON_CONTROLS.search(json_text) and not _CONTROLS.search(json_text):
         return content
@@ -65,19 +65,19 @@ def escape_texts(content: Any, json_text: str | None = None) -> Any:
 
 
 def neutralise_formula(cell: object) -> object:
-    """Return a text cell of a CSV with `'` before what a spreadsheet would calculate; numbers stay as they are."""
+    """Return a CSV cell's text with `'` before anything that a spreadsheet would evaluate; numbers stay as they are."""
     if not isinstance(cell, str) or not cell.startswith(FORMULA_STARTS) or _is_number(cell):
         return cell
     return f"'{cell}"
 
 
 def restore_formula(cell: str) -> str:
-    """Return a cell of a CSV as it was before `neutralise_formula`."""
+    """Undo `neutralise_formula`."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
 def format_csv(table: pd.DataFrame) -> str:
-    """Write a table as CSV, without an index, that a spreadsheet shows and doesn't calculate."""
+    """Write a table as CSV, without an index, with formulas neutralised."""
     texts = table.select_dtypes(exclude=["number", "bool", "datetime"]).columns
     safe = table.assign(**{name: table[name].map(_make_safe, na_action="ignore") for name in texts})
     return safe.rename(columns=_make_safe).to_csv(index=False)
@@ -92,7 +92,7 @@ def _is_number(text: str) -> bool:
 
 
 def say_once(line: str) -> None:
-    """Say on stderr, once a process, what was done that a person might not expect: to library users, too."""
+    """Say something unexpected on stderr, once per process, to library users as well."""
     if line not in _said:
         _said.add(line)
         print(escape(line), file=sys.stderr, flush=True)

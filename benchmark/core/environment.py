@@ -13,17 +13,17 @@ CACHE_HOME: Final = "XDG_CACHE_HOME"
 JAX_CACHE: Final = "JAX_COMPILATION_CACHE_DIR"
 
 VARIABLES: Final = {
-    DATA: "data root used where `--data` isn't given; the command in a row records it",
+    DATA: "data root used if `--data` isn't given; the command in a row records it",
     CACHE: "folder for prepared faces, demo worlds and models; default: `XDG_CACHE_HOME/crossfake`, else "
     "`~/.cache/crossfake`",
     MODELS: "folder searched first for the face finder's model files",
     OFFLINE: "if set to anything, face models are never downloaded; the error of a missing one says where to get it",
-    CACHE_HOME: "where the default cache lies, as the XDG base directory specification defines it",
+    CACHE_HOME: "location of the default cache, as defined by the XDG base directory specification",
     JAX_CACHE: "folder for JAX's compiled programs; default: `xla/` in the cache",
 }
 """What each variable does, by its name."""
 
 
 def read(name: str) -> str:
-    """Return a variable's value, empty where it isn't set."""
+    """Return a variable's value, or an empty string if it isn't set."""
     return os.environ.get(name, "")

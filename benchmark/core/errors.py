@@ -1,4 +1,4 @@
-"""Mistakes that a user can fix, explained in one line."""
+"""Mistakes that users can fix, explained in one line."""
 
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
@@ -10,14 +10,14 @@ class BenchError(Exception):
 
 
 def describe_rows(numbers: Sequence[int], first: str) -> str:
-    """Return where something is wrong, and what to do: "in rows 2, 5. Fix or remove them (row 1 is `first`)"."""
+    """Return the bad rows, and the advice: "in rows 2, 5. Fix or remove them (row 1 is `first`)"."""
     several, more = len(numbers) > 1, len(numbers) - 5
     named = ", ".join(map(str, numbers[:5])) + (f" and {more} more" if more > 0 else "")
     return f"in row{'s' * several} {named}. Fix or remove {'them' if several else 'it'} (row 1 is {first})"
 
 
 def add_article(noun: str) -> str:
-    """Return a noun after the article that it takes: "a method", "an identity"."""
+    """Return a noun with its article: "a method", "an identity"."""
     return f"{'an' if noun[:1] in tuple('aeiou') else 'a'} {noun}"
 
 
@@ -35,16 +35,16 @@ def make_unknown_error(problem: str, name: str, names: Iterable[str], advice: st
 
 
 def require_known(kind: str, name: str, names: Collection[str], more: str = "") -> None:
-    """Refuse a name that isn't among `names`, with the nearest one; `more` follows the list of them."""
+    """Refuse a name that isn't among `names`, suggesting the nearest; `more` is added after the list."""
     if name not in names:
         raise make_unknown_error(f"no {kind} named '{name}'", name, names, f"Known: {', '.join(names)}{more}")
 
 
 def require_existing(path: Path, what: str) -> Path:
-    """Return a path that is there.
+    """Return a path that exists.
 
     Raises:
-        BenchError: it isn't; names the nearest in its folder.
+        BenchError: it doesn't exist; names the nearest in its folder.
     """
     if path.exists():
         return path

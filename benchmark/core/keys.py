@@ -1,4 +1,4 @@
-"""What results are addressed by: short hashes of everything that changes the numbers, and of nothing else."""
+"""The keys of results: short hashes of everything that changes the numbers, and of nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hash_key(content: object, length: int = 10) -> str:
 
 
 def code_hash(entry: Entry) -> str | None:
-    """Hash a plugin's file, or what was given in memory; None for the project's own code, which has versions."""
+    """Hash a plugin's file, or an object given in memory; None for the project's own code, which has versions."""
     if isinstance(entry, MemoryEntry):
         return entry.code
     module = entry.target.rpartition(":")[0]
@@ -65,13 +65,12 @@ def _read_hash(path: Path) -> str:
 
 
 def manifest_key(videos: list[Video], recall: Callable[[Video], int] | None = None, faces_only: bool = False) -> str:
-    """Hash which videos there are: ids, labels, splits, sources, file sizes; not where they lie nor when written.
+    """Hash a list of videos: ids, labels, splits, sources, file sizes; not their location or time.
 
     Args:
         videos: the videos.
-        recall: tells the size that a video's file had when its faces were looked for, 0 where they weren't; asked where
-            the file isn't there.
-        faces_only: to ask that first, so that files are looked at only where it doesn't know.
+        recall: returns the size that a video's file had when its faces were found, or 0; used if the file is missing.
+            faces_only: use `recall` first, and look at a file only if that doesn't know it.
     """
     return hash_key([_describe_video(v, recall, faces_only) for v in videos])
 
@@ -86,7 +85,7 @@ def _describe_video(video: Video, recall: Callable[[Video], int] | None, faces_o
 
 
 def measure_file(path: Path) -> int:
-    """Return a file's size in bytes; -1 where there is none."""
+    """Return a file's size in bytes; -1 if it doesn't exist."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Upper bounds of settings and options: beyond them is a slip of the keyboard, or a machine brought down."""
+"""Upper bounds of settings and options: anything above is a typo, or would bring the machine down."""
 
 MOST_FRAMES = 1000  # of a video
 MOST_BATCH = 65_536  # images at once

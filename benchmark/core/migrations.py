@@ -12,7 +12,7 @@ Content = dict[str, JsonValue]
 
 
 def _from_1(card: Content) -> Content:
-    """Version 2 knows which runs differ only by the seed, options and curves; `fpr_gap` is called `f_fpr_range`."""
+    """Version 2 adds the pooling key, options and curves; `fpr_gap` becomes `f_fpr_range`."""
     cell, metrics = card.get("cell"), card.get("metrics", {})
     if isinstance(cell, dict):
         cell = {"recipe_key": cell.get("train_key"), "selection": "source val", "options": {}, **cell}
@@ -22,12 +22,12 @@ def _from_1(card: Content) -> Content:
 
 
 def _from_2(card: Content) -> Content:
-    """Version 3 has the same content; its intervals near 0 and 1 and those of perfect groups are wider."""
+    """Version 3 has the same fields; intervals near 0 and 1, and those of perfect groups, are wider."""
     return card
 
 
 def _from_3(card: Content) -> Content:
-    """Version 4 has the same content and more of it; its intervals allow for people who stand in many videos."""
+    """Version 4 adds fields; its intervals allow for people who appear in many videos."""
     return card
 
 
@@ -38,7 +38,7 @@ def find_version(card: Content, file: str) -> int:
     """Return the schema version of a scorecard or failure.
 
     Raises:
-        BenchError: it was written by a later version of crossfake, or tells no version.
+        BenchError: it was written by a later version of crossfake, or has no version.
     """
     version = card.get("schema_version")
     if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:

@@ -1,4 +1,4 @@
-"""Who is at work on a file: the host, the process on it, and a random part, since numbers of processes come again."""
+"""Who is working on a file: host, process, and a random token, since process ids are reused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Owner(NamedTuple):
 
 
 def parse_owner(text: str) -> Owner | None:
-    """Read an owner as it is written into a name; None where that is none."""
+    """Parse an owner from a file name; None if it has none."""
     found = _WRITTEN.fullmatch(text)
     return Owner(found[1], int(found[2]), found[3]) if found else None
 
@@ -47,11 +47,11 @@ _TOKEN = secrets.token_hex(4)
 
 @lru_cache(maxsize=1)
 def _name_host() -> str:
-    """Return the host's name; where processes are numbered apart, as in a container, with which numbers those are."""
+    """Return the host's name, with the PID namespace if processes are numbered separately, as in a container."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", socket.gethostname().partition(".")[0])[:32] or "host"
     try:
         return f"{name}+{os.stat('/proc/self/ns/pid').st_ino:x}"
-    except OSError:  # No Linux.
+    except OSError:  # Not Linux.
         return name
 
 
@@ -60,6 +60,6 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # It is somebody else's.
+    except PermissionError:  # Another user's process.
         return True
     return True

@@ -1,4 +1,4 @@
-"""Sharing work out: several commands, on one machine or on many, each do every so manieth piece of it."""
+"""Sharing work: of several commands, on one machine or many, each does every n-th piece."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Part(NamedTuple):
     parts: int
 
     def take(self, items: Sequence[T]) -> Sequence[T]:
-        """Return this part's items: together, the parts have each item once."""
+        """Return this part's items: together, the parts cover each item once."""
         return items[self.number - 1 :: self.parts]
 
 
@@ -27,7 +27,7 @@ def parse_part(text: str) -> Part:
     """Read `2/8`, the second of eight parts.
 
     Raises:
-        BenchError: it isn't so written, or there is no such part.
+        BenchError: it has another form, or there is no such part.
     """
     found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
     if not found:

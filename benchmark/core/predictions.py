@@ -1,4 +1,4 @@
-"""Predictions: a parquet table, one row per frame, with what made it in its metadata. CSVs of others are read too."""
+"""Predictions: a parquet table, one row per frame, with its origin in the metadata. Other tools' CSVs are read, too."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 ATTRIBUTES = "attributes"
-"""Which columns say who is seen: a key of a table's `attrs`, as of the metadata."""
+"""Which columns describe people: a key of a table's `attrs`, as of the metadata."""
 STANDARD_INPUT = Path("-")
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]
-PANDAS_INDEX = "__index_level_"  # What pandas calls row numbers that it writes.
+PANDAS_INDEX = "__index_level_"  # The name that pandas gives to a written index.
 TEXTS = ("video", "method", "dataset", "identity", "gender", "race")
-KEEP_EVERY = 60.0  # seconds between what is kept of an unfinished scoring: as much as a kill can cost
+KEEP_EVERY = 60.0  # seconds between saves of an unfinished scoring: at most this much work is lost
 
 
 class PredictionsMetadata(Record):
-    """What there is to know of predictions; nothing is set of a table from elsewhere.
+    """The metadata of predictions; nothing is set for a table from elsewhere.
 
-    `official` and `scored` count videos, but where a dataset was scored by itself, `scored` names it; `dropped` are the
-    videos that couldn't be scored. `origins` are those of faces that were imported, `attributes` the columns that say
-    who is seen (None in older files), `faces` the folder of the face store, `artifacts` the outlines of what a detector
-    takes for artifacts, by video. `made_by` is what unfinished predictions come from. `several_people` counts the
-    scored videos with frames that show more than one face (None in older files): one person's are scored. `people` is
-    `all` where there are rows of everybody, told by the column `person`: only those of 1 are read.
+    `official` and `scored` count videos (if `bench predict` scored a dataset, `scored` is its name); `dropped` are the
+    videos that couldn't be scored. `origins` are those of imported faces, `attributes` the columns that describe
+    people (None in older files), `faces` the folder of the face store, `artifacts` the outlines of what a detector
+    takes for artifacts, by video. `made_by` says what unfinished predictions come from. `several_people` counts the
+    scored videos with more than one face in a frame (None in older files): only one person is scored. `people` is
+    `all` if there are rows for everybody, numbered in the column `person`: only those of person 1 are read.
     """
 
     official: int | None = None
@@ -64,16 +64,16 @@ class PredictionsMetadata(Record):
 
 
 def keep_main(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep the rows of each video's main person, of a table with everybody's."""
+    """Keep the rows of each video's main person."""
     return table[table["person"] == 1].drop(columns="person").reset_index(drop=True)
 
 
 LOCAL = ("throughput", "faces")
-"""What differs between equal runs, in time or on another machine: it lies beside the predictions."""
+"""Metadata that differs between equal runs, such as times and machines: kept in a file beside the predictions."""
 
 
 def locate_local(path: Path) -> Path:
-    """Return the file that has the `LOCAL` part of the metadata of the predictions `path`."""
+    """Return the file with the `LOCAL` part of the metadata of the predictions `path`."""
     return path.with_suffix(".local.json")
 
 
@@ -90,7 +90,7 @@ def write_predictions(path: Path, table: pd.DataFrame, metadata: PredictionsMeta
 
 
 def read_predictions(path: Path) -> tuple[pd.DataFrame, PredictionsMetadata]:
-    """Read predictions as `read_score_table` does, in our own form, and their metadata.
+    """Read predictions in our own form, and their metadata; see `read_score_table`.
 
     Raises:
         BenchError: see `read_score_table`.
@@ -100,7 +100,7 @@ def read_predictions(path: Path) -> tuple[pd.DataFrame, PredictionsMetadata]:
 
 
 def name_table(predictions: Path | pd.DataFrame) -> str:
-    """Return what errors call predictions."""
+    """Return the name of predictions in errors."""
     if not isinstance(predictions, Path):
         return "the table"
     return "standard input" if predictions == STANDARD_INPUT else str(predictions)
@@ -111,8 +111,8 @@ def read_score_table(
 ) -> tuple[ConformedTable, PredictionsMetadata]:
     """Read predictions, parquet or CSV in any dialect, and their metadata.
 
-    Those that we wrote stay as they are; see `conform_table` for tables from elsewhere. The table's `attrs` have the
-    columns that say who is seen, as `attributes`, where the metadata name them.
+    Our own predictions stay as they are; see `conform_table` for tables from elsewhere. If the metadata name the
+    columns that describe people, the table's `attrs` have them as `attributes`.
 
     Args:
         predictions: the file, `-` for a CSV on standard input, or a table.
@@ -135,13 +135,13 @@ def _read_file(path: Path, form: TableForm) -> tuple[ConformedTable, Predictions
     if not is_parquet(path):
         return _read_csv(path, form), PredictionsMetadata()
     packed = read_parquet(path)
-    name_columns(packed.column_names, {}, str(path))  # No name twice.
+    name_columns(packed.column_names, {}, str(path))  # Names are unique.
     packed = packed.drop_columns([name for name in packed.column_names if name.startswith(PANDAS_INDEX)])
     ours = (packed.schema.metadata or {}).get(b"crossfake")
     try:
-        # Pandas' own notes on types are dropped: they can be anything, and only plain types are accepted.
+        # Pandas' notes on types are dropped: they can be anything, and only plain types are accepted.
         table = packed.replace_schema_metadata(None).to_pandas()
-    except Exception as error:  # Arrow's, and what pandas makes of times and numbers beyond its range.
+    except Exception as error:  # Errors from Arrow, and from pandas for times and numbers out of range.
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
     if ours is None or form != OURS:
         return conform_table(table, form, str(path)), _read_metadata(path, ours or b"{}")
@@ -167,16 +167,16 @@ def _read_csv(path: Path, form: TableForm, content: bytes | None = None) -> Conf
 
 
 def has_predictions(path: Path, say: Callable[[str], None]) -> bool:
-    """Return whether predictions were written and can be read; say that they are made again where they are damaged."""
+    """Return whether predictions exist and can be read; say that damaged ones are recomputed."""
     if not path.is_file():
         return False
     try:
         table, _ = read_predictions(path)
     except BenchError as error:
-        say(f"{error}: made again")
+        say(f"{error}: recomputed")
         return False
     if lacking := [name for name in ("video", "frame", "label", "score") if name not in table]:
-        say(f"{path} has no column {lacking[0]}: made again")
+        say(f"{path} has no column {lacking[0]}: recomputed")
     return not lacking
 
 
@@ -191,7 +191,7 @@ def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:
 
 
 def _read_local(path: Path) -> PredictionsMetadata:
-    """Return what lies beside predictions; nothing if it is gone or damaged, since no number depends on it."""
+    """Return the metadata beside predictions; nothing if the file is missing or damaged: no number depends on it."""
     file = locate_local(path)
     if not file.is_file():
         return PredictionsMetadata()
@@ -203,11 +203,11 @@ def _read_local(path: Path) -> PredictionsMetadata:
 
 
 class PartialPredictions:
-    """What is scored so far, kept in a file, so that a killed scoring continues where it stopped.
+    """The scores so far, saved in a file so that a killed scoring continues where it stopped.
 
     Args:
-        path: of the predictions to come; the unfinished ones lie hidden beside it.
-        made_by: what the scores come from, where the path doesn't tell it; those of anything else aren't taken.
+        path: the final predictions; the unfinished ones are in a hidden file beside them.
+        made_by: what the scores come from, if the path doesn't say; saved scores from anything else are ignored.
     """
 
     def __init__(self, path: Path, made_by: str = ""):
@@ -216,7 +216,7 @@ class PartialPredictions:
         self.kept = time.monotonic()
 
     def read_scores(self, rows: pd.DataFrame) -> np.ndarray:
-        """Return the scores there are of the first n rows, (n,); n is 0 where nothing, or something else, was begun."""
+        """Return the saved scores of the first n rows, (n,); n is 0 if there are none, or none of the same origin."""
         if self.path.is_file():
             try:
                 table, metadata = read_predictions(self.path)
@@ -231,7 +231,7 @@ class PartialPredictions:
         return np.empty(0, np.float32)
 
     def keep(self, rows: pd.DataFrame, scores: list[np.ndarray]) -> None:
-        """Keep the scores of the first rows, once a minute, until all have one."""
+        """Save the scores of the first rows once per minute, until all rows have one."""
         if time.monotonic() - self.kept < KEEP_EVERY:
             return
         known = np.concatenate(scores)
@@ -242,7 +242,7 @@ class PartialPredictions:
         self.kept = time.monotonic()
 
     def finish(self, table: pd.DataFrame, metadata: PredictionsMetadata) -> None:
-        """Write the predictions, the same bytes for the same scores, and remove what was kept."""
+        """Write the predictions, the same bytes for the same scores, and remove the unfinished file."""
         told = metadata.to_json()
         write_json(locate_local(self.whole), {name: told[name] for name in LOCAL if name in told})
         write_predictions(self.whole, table, metadata.without(LOCAL))

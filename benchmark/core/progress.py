@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: a live bar on a terminal, else one line every 30 seconds; all of it logged."""
+"""Progress reports: a live bar on a terminal, else one line every 30 seconds; everything is logged."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .storage import make_folder, name_write_errors
 REPORT_EVERY = 30.0
 
 Tick = Callable[[int, int], None]
-"""Called as tick(done, total) while a task goes on."""
+"""Called as tick(done, total) during a task."""
 
 
 class Reporter:
-    """Says lines on stdout, shows progress on stderr, and appends the lines to the run's log once there is one.
+    """Prints lines on stdout and progress on stderr, and appends the lines to the run's log once there is one.
 
     Args:
-        quiet: says and shows nothing.
-        aside: says lines on stderr, too: stdout is for what was asked for.
-        verbose: says details as well.
+        quiet: print nothing.
+        aside: print lines on stderr as well: stdout is for results.
+        verbose: print details as well.
     """
 
     def __init__(self, quiet: bool = False, aside: bool = False, verbose: bool = False):
@@ -41,7 +41,7 @@ class Reporter:
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {escape(line)}\n")
 
     def say_detail(self, line: str) -> None:
-        """Print a line for those who want to know more; nothing logs it."""
+        """Print a detail with --verbose; it isn't logged."""
         if self.verbose:
             say(line, self.aside)
 
@@ -83,13 +83,13 @@ class Reporter:
             now, rate = time.monotonic(), pace(done)
             if now - last >= REPORT_EVERY and rate and done < total:
                 last = now
-                self.say(f"{label}: {done} of {total}, {rate:.3g} a second, about {(total - done) / rate:.0f} s left")
+                self.say(f"{label}: {done} of {total}, {rate:.3g} per second, about {(total - done) / rate:.0f} s left")
 
         yield tick
 
 
 class _Pace:
-    """Steps a second since the first tick: in a resumed task that is far from 0, and what came before isn't counted."""
+    """Steps per second since the first tick, which in a resumed task may be far from 0."""
 
     def __init__(self) -> None:
         self.first: tuple[float, int] | None = None

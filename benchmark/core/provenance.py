@@ -37,7 +37,7 @@ PACKAGES = (
 
 
 class Commit(Record):
-    """The source tree's commit, and whether files differ from it; empty where git can't tell."""
+    """The source tree's commit, and whether files differ from it; empty if git doesn't know."""
 
     id: str = ""
     dirty: bool = False
@@ -52,7 +52,7 @@ _TIME = TypeAdapter(datetime)
 
 
 class Provenance(Record):
-    """Where a result comes from. None of it enters a key."""
+    """Where a result comes from. None of it is part of a key."""
 
     command: str
     time: Annotated[str, AfterValidator(_check_time)] = ""
@@ -63,7 +63,7 @@ class Provenance(Record):
 
     @property
     def timestamp(self) -> float | None:
-        """When, in seconds since 1970; None where that isn't known."""
+        """The time in seconds since 1970; None if unknown."""
         return _TIME.validate_python(self.time).timestamp() if self.time else None
 
 
@@ -80,17 +80,17 @@ def collect_provenance(command: str) -> Provenance:
 
 
 def list_packages() -> dict[str, str]:
-    """Return the versions of the packages that may change a result; nothing is imported."""
+    """Return the versions of the packages that may affect a result; nothing is imported."""
     return {name: found for name in PACKAGES if (found := _find_version(name))}
 
 
 def describe_time() -> str:
-    """Return the time as results tell it."""
+    """Return the current time in the format of results."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def read_commit() -> Commit:
-    """Return the source tree's commit and whether files differ from it; empty where git can't tell."""
+    """Return the source tree's commit and whether files differ from it; empty if git doesn't know."""
     if not (ROOT / ".git").exists():
         return Commit()
 
@@ -112,7 +112,7 @@ def _find_version(package: str) -> str | None:
 
 
 def name_device() -> str:
-    """Return the model of what networks run on here: the GPU that NVIDIA's driver lists first, else the processor."""
+    """Return the model name of the device for networks: NVIDIA's first GPU, else the processor."""
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith("Model:"):
@@ -121,7 +121,7 @@ def name_device() -> str:
 
 
 def name_processor() -> str:
-    """Return the processor's name as the system has it."""
+    """Return the processor's name as the system reports it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))

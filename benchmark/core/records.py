@@ -1,4 +1,4 @@
-"""Typed content of our JSON files: each is written and read through the same model."""
+"""Typed content of our JSON files: each is written and read with the same model."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["EstimateField", "JsonValue", "Record", "as_json", "describe_flaw"]
 
 
 class Record(BaseModel):
-    """A part of a JSON file. Keys that are unknown are kept; what was never set is not written."""
+    """A part of a JSON file. Unknown keys are kept; fields that were never set aren't written."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow", frozen=True, populate_by_name=True)
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return the record as plain data, under the keys of the file."""
+        """Return the record as plain data, with the file's keys."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     @classmethod
     def read(cls, path: Path, hint: str, most: int = MOST_BYTES) -> Self:
-        """Read a file of at most `most` bytes that holds one record; `hint` is what to do where it doesn't.
+        """Read a file of at most `most` bytes that holds one record; `hint` says what to do if it doesn't.
 
         Raises:
-            BenchError: it is not JSON, or lacks what the record has; names the file and the place in it.
+            BenchError: it is not JSON, or lacks a field; names the file and the place in it.
         """
         content = read_json(path, dict, hint, most)
         try:
@@ -41,17 +41,17 @@ class Record(BaseModel):
             raise BenchError(f"{path}: {describe_flaw(error)}. {hint}") from None
 
     def merge(self, other: Self) -> Self:
-        """Return this record, updated with everything that `other` sets."""
+        """Return this record, updated with the fields that `other` sets."""
         return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
 
     def without(self, names: Collection[str]) -> Self:
-        """Return this record with some fields not set."""
+        """Return this record with some fields unset."""
         kept = {name: getattr(self, name) for name in self.model_fields_set if name not in names}
         return type(self).model_validate(kept)
 
 
 def describe_flaw(error: ValidationError, skip: int = 0) -> str:
-    """Say in one line the first thing that is wrong, without the first `skip` parts of its place, and how many more."""
+    """Describe the first flaw in one line, without the first `skip` parts of its place, and count the others."""
     found = error.errors(include_url=False)
     more = f" (and {len(found) - 1} more flaws)" if len(found) > 1 else ""
     place = ".".join(map(str, found[0]["loc"][skip:]))
@@ -59,7 +59,7 @@ def describe_flaw(error: ValidationError, skip: int = 0) -> str:
 
 
 class _Number(Record):
-    """An Estimate as it is written."""
+    """An Estimate as it is written to files."""
 
     value: float | None
     lo: float | None
@@ -69,7 +69,7 @@ class _Number(Record):
 
 
 def _read_plain(content: dict[str, object]) -> Estimate | None:
-    """Return an estimate as nearly all are written, in a third of the time; None where it has to be looked at."""
+    """Parse an estimate in its usual form, in a third of the time; None if it needs full validation."""
     value, lo, hi, n = map(content.get, ("value", "lo", "hi", "n"))
     if not (type(value) is type(lo) is type(hi) is float and type(n) is int and "note" not in content):
         return None

@@ -57,7 +57,7 @@ def read_scores(cards: Sequence[ScoreCard]) -> list[VideoScores]:
 def read_cell_scores(card: ScoreCard) -> CellScores | None:
     """Read what a board needs of a card's predictions; None where they are gone or can't be used, which is said.
 
-    What lies beside a run's scorecard counts if it is of these predictions. Else it is made again, which is said, and
+    What lies beside a run's scorecard counts if it is of these predictions. Otherwise it is recomputed, which is said, and
     kept where that can be written.
     """
     predictions = card.predictions_path
@@ -68,7 +68,7 @@ def read_cell_scores(card: ScoreCard) -> CellScores | None:
         try:
             return _read_file(kept, file_hash(predictions))
         except BenchError as error:
-            say_once(f"{error}: made again")
+            say_once(f"{error}: recomputed")
     try:
         found = _summarise(predictions)
     except BenchError as error:

@@ -163,7 +163,7 @@ def read_finished(cell: Cell) -> ScoreCard | None:
     if not path.is_file():
         return None
     try:
-        card = read_card(path, "It is made again")
+        card = read_card(path, "It is recomputed")
     except BenchError as error:  # Damaged, or something else under its name.
         say_once(str(error))
         return None

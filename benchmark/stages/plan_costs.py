@@ -99,7 +99,7 @@ def _find_rate(cell: Cell) -> float | None:
 def _read_cards(cell: Cell) -> Iterator[ScoreCard]:
     for path in cell.folder.parent.glob(f"*/test.*/{SCORECARD}"):
         try:
-            card = read_card(path, "It is made again")
+            card = read_card(path, "It is recomputed")
         except BenchError:  # The run itself says so.
             continue
         if isinstance(card, ScoreCard):

@@ -1,4 +1,4 @@
-"""Damaged faces are made again, and what reads them is done once more."""
+"""Damaged faces are prepared again, and the work that reads them is repeated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.types import T
 def remake_damaged(use: Callable[[], T], reporter: Reporter, forget: Callable[[], object] = lambda: None) -> T:
     """Do what prepares faces and reads them; once more, where a shard of the face store turns out to be damaged.
 
-    That shard is removed, so that it is made again; `forget` is called before.
+    That shard is removed, so that it is prepared again; `forget` is called before.
 
     Raises:
         DamagedShardError: another shard is damaged, too.
@@ -21,7 +21,7 @@ def remake_damaged(use: Callable[[], T], reporter: Reporter, forget: Callable[[]
     try:
         return use()
     except DamagedShardError as error:
-        reporter.say(f"{error.finding}: its faces are made again")
+        reporter.say(f"{error.finding}: its faces are prepared again")
         error.path.unlink(missing_ok=True)
         forget()
     return use()

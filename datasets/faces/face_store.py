@@ -48,14 +48,14 @@ OPEN_SHARDS = 64
 
 
 class DamagedShardError(BenchError):
-    """A shard that is cut short, damaged, or holds what isn't a face store's: once removed, it can be made again."""
+    """A shard that is cut short, damaged, or holds what isn't a face store's: once removed, it is prepared again."""
 
     def __init__(self, path: Path, why: str):
         super().__init__(path, why)
         self.path, self.finding = path, f"{path} is damaged ({why})"
 
     def __str__(self) -> str:
-        return f"{self.finding}. Remove that file and rerun: it will be made again"
+        return f"{self.finding}. Remove that file and rerun: it will be prepared again"
 
 
 StoreSettings = Mapping[str, object]

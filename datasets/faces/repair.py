@@ -1,4 +1,4 @@
-"""Finding damaged shards of a face store, so that they are made again instead of costing frames, or the run."""
+"""Finding damaged shards of a face store, so that they are prepared again instead of losing frames, or the run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def remove_damaged(folder: Path, say: Callable[[str], None]) -> None:
             good[path.name] = stamp
         except DamagedShardError as error:
             path.unlink()
-            say(f"{error.finding}: its faces are made again")
+            say(f"{error.finding}: its faces are prepared again")
     if good != known:
         write_json(folder / CHECKED, good)
 

@@ -1,6 +1,6 @@
 """A face store's table of contents, kept beside its shards so that no process has to read them all to open the store.
 
-It is derived from the shards: if it is removed, cut short or damaged, it is made again from them. The file is 64 bytes
+It is derived from the shards: if it is removed, cut short or damaged, it is rebuilt from them. The file is 64 bytes
 (the magic word, the CRC-32 of what follows) and an Arrow file with one row per video. The metadata of its schema names
 the shards, their sizes and the settings they were made with.
 """
@@ -178,7 +178,7 @@ def read_index(folder: Path) -> StoreIndex | None:
     except FileNotFoundError:
         return None
     except (BenchError, OSError, ValueError, KeyError, TypeError, struct.error, pa.ArrowException) as error:
-        say_once(f"{folder / NAME} is damaged ({error}): it is made again from the faces beside it")
+        say_once(f"{folder / NAME} is damaged ({error}): it is rebuilt from the faces beside it")
         return None
 
 

@@ -1,6 +1,6 @@
 """Networks as ONNX files: what a detector's `forward` makes of uint8 crops, normalisation inside, kept by its weights.
 
-Nothing in such a file chooses code to run; a file that is damaged is made again.
+Nothing in such a file chooses code to run; a damaged file is exported again.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ FAULTY = Path(__file__).parents[1] / "support" / "faulty.py"
 KILLS, STOPS = 50, 12
 PARTS = 5
 """A test of many kills is this many tests, of minutes each."""
-STOPPED = "bench: stopped; what is finished is kept, the same command goes on from there"
+STOPPED = "bench: stopped; finished work is kept, and the same command continues from there"
 
 
 class Place:

@@ -1,4 +1,4 @@
-"""One reader a format. Files are hostile until read here: limits on size and depth, and errors of one line."""
+"""One reader per format. Files are untrusted: sizes and depths are limited, and errors are one line."""
 
 from .json_files import parse_json, read_json
 from .labels import parse_label

@@ -1,4 +1,4 @@
-"""Pictures, whose header is looked at before anything is decoded: a small file can stand for gigabytes of pixels."""
+"""Pictures, checked by their header before decoding: a small file can expand to gigabytes of pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIFF_TYPES = {1: 1, 3: 2, 4: 4, 16: 8}
 
 
 class UnreadableImage(BenchError):
-    """A picture that can't be read; its text says why, as the reason beside a file's name."""
+    """A picture that can't be read; its message is the reason."""
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -56,7 +56,7 @@ def decode_image(content: bytes | memoryview) -> np.ndarray:
     check_image_size(content)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # Of no content, or, in formats whose header isn't looked at above, of too many pixels.
+    except cv2.error:  # Empty, or, in formats whose header isn't checked above, too many pixels.
         image = None
     if image is None:
         raise UnreadableImage("it can't be decoded")
@@ -64,7 +64,7 @@ def decode_image(content: bytes | memoryview) -> np.ndarray:
 
 
 def check_image_size(content: bytes | memoryview) -> None:
-    """Refuse what has too many pixels by its header, so that it is never decoded.
+    """Refuse a picture whose header claims too many pixels, so that it is never decoded.
 
     Raises:
         UnreadableImage: it is larger than 100 megapixels.
@@ -75,9 +75,9 @@ def check_image_size(content: bytes | memoryview) -> None:
 
 
 def find_image_size(content: bytes | memoryview) -> Size | None:
-    """Return (width, height) as the header of a PNG, JPEG, BMP, WebP, TIFF, GIF or netpbm file has it; None: unknown.
+    """Return (width, height) from the header of a PNG, JPEG, BMP, WebP, TIFF, GIF or netpbm file; None: unknown.
 
-    OpenCV goes by the content, not by a file's name, and so does this.
+    Like OpenCV, this goes by a file's content, not by its name.
     """
     head = bytes(content[:64])
     find = next((find for magic, find in _FORMATS.items() if head.startswith(magic)), None)
@@ -104,7 +104,7 @@ def _find_bmp(content: bytes | memoryview) -> Size:
 
 
 def _find_jpeg(content: bytes | memoryview) -> Size | None:
-    """Return the largest of the sizes that frames of the file are said to have."""
+    """Return the largest size that the file's frame headers claim."""
     place, found = 2, None
     while place + 4 <= len(content):
         if content[place] != 0xFF or content[place + 1] in _JPEG_ALONE or content[place + 1] == 0xFF:

@@ -1,4 +1,4 @@
-"""JSON, with a limit on depth and the type that is expected."""
+"""JSON with limited depth and an expected type."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read_json(path: Path, expected: type[T], hint: str = "", most: int = MOST_BY
 
     Args:
         path: the file.
-        expected: `dict` or `list`, what it must hold.
+        expected: `dict` or `list`, the type of its content.
         hint: what to do about a file that can't be read, such as "Download it again".
-        most: the largest size in bytes that is taken.
+        most: the largest accepted size in bytes.
 
     Raises:
-        BenchError: no such file, not JSON, a key that appears twice, something else than `expected`, nested too deeply,
+        BenchError: no such file, not JSON, a repeated key, not the `expected` type, nested too deeply,
             or too large; one line that names the file.
     """
     return parse_json(read_bytes(path, most), expected, str(path), hint)
@@ -47,7 +47,7 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
     try:
         found = _load(text)
         if _HALF_CHARACTER.search(text):
-            json.dumps(found, ensure_ascii=False).encode()  # Half a character can be neither printed nor written.
+            json.dumps(found, ensure_ascii=False).encode()  # A lone surrogate can be neither printed nor written.
     except RecursionError:
         raise BenchError(f"{name} is nested more than {MOST_DEPTH} levels deep{advice}") from None
     except ValueError as error:
@@ -59,17 +59,17 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
 
 
 def _load(text: str) -> object:
-    """Parse JSON, in half of the time that it takes with a look at each key, where no key stands twice.
+    """Parse JSON and refuse repeated keys, in half the time of a check of each key if none is repeated.
 
-    That is known by counting: only keys have a colon behind the quote that ends them. So has a text that begins with a
-    colon, which costs time and no more.
+    Counting decides: only keys have a colon after their closing quote. So does a text that begins with a colon, which
+    only costs time.
     """
     try:
         found = from_json(text)
     except ValueError as error:
-        if "recursion limit" in str(error):  # Python's own reader would go on to the end of the stack.
+        if "recursion limit" in str(error):  # Python's own parser would exhaust the stack.
             raise RecursionError from None
-        return json.loads(text, object_pairs_hook=_make_dict)  # This one says what is wrong.
+        return json.loads(text, object_pairs_hook=_make_dict)  # This one reports the key.
     if _count_keys(found) == len(_KEY_ENDS.findall(text)):
         return found
     return json.loads(text, object_pairs_hook=_make_dict)
@@ -92,7 +92,7 @@ def _make_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def check_depth(content: object, name: str, advice: str = "") -> None:
-    """Refuse lists and mappings within each other that would end other code's recursion.
+    """Refuse nesting so deep that recursive code would fail.
 
     Raises:
         BenchError: there are more than 100 levels.

@@ -1,4 +1,4 @@
-"""Labels as people write them."""
+"""Labels in the spellings that people use."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ LABELS = {"0": REAL, "0.0": REAL, "false": REAL, "real": REAL, "1": FAKE, "1.0":
 
 
 def parse_label(value: object) -> int | None:
-    """Return 0 (real) or 1 (fake) for 0, 1, 0.0, true, `REAL` and the like; None for what is no label."""
+    """Return 0 (real) or 1 (fake) for 0, 1, 0.0, true, `REAL` and similar; None for anything else."""
     return LABELS.get(str(value).strip().casefold()) if isinstance(value, str | int | float) else None

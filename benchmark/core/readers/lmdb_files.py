@@ -1,8 +1,8 @@
 """LMDB files, read without a memory map: every page, key and value is checked against the file's size.
 
-The library maps the file, and ends the process with a signal where a damaged page or a cut file leads it past the end.
-Here a page is read as the bytes that it is, so that damage is an error in one line. Databases of 64-bit little-endian
-machines are read, with keys in the order of their bytes, as LMDB makes them unless told otherwise.
+The library maps the file, and a damaged page or truncated file that leads it past the end kills the process. Here pages
+are read as bytes, so that damage is a one-line error. Databases of 64-bit little-endian machines are read, with keys
+in LMDB's default order, by their bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAGIC, VERSION, NO_PAGE = 0xBEEFC0DE, 1, 2**64 - 1
 HEADER = 16  # bytes of a page's header
 BRANCH, LEAF = 0x01, 0x02
 BIG_VALUE = 0x01
-MOST_LEVELS = 32  # as the library has them
+MOST_LEVELS = 32  # as in the library
 PAGE_SIZES = range(256, 65_536 + 1)
 
 
@@ -44,7 +44,7 @@ class LmdbFile:
     """The main database of an LMDB folder, or of its `data.mdb`.
 
     Raises:
-        BenchError: there is none, it is cut short or damaged, or of a kind that isn't read.
+        BenchError: there is none, it is truncated or damaged, or of an unsupported kind.
     """
 
     def __init__(self, path: Path):
@@ -59,7 +59,7 @@ class LmdbFile:
         self._read_page = lru_cache(maxsize=256)(self._read_page_now)
 
     def get(self, key: bytes) -> bytes | None:
-        """Return a key's value; None where there is none.
+        """Return a key's value; None if it has none.
 
         Raises:
             BenchError: a page on the way is damaged.
@@ -77,13 +77,13 @@ class LmdbFile:
                 return self._read_value(page, node) if node and node.key == key else None
             if not kind & BRANCH or not count:
                 raise self._make_error(f"page {number} is of an unknown kind")
-            at = self._find(page, 1, count, key)  # A branch's first key counts as smaller than all.
+            at = self._find(page, 1, count, key)  # A branch's first key counts as smaller than all others.
             exact = at < count and self._read_node(page, at).key == key
             number = self._read_node(page, at if exact else at - 1).page
         raise self._make_error("its pages lead in a circle")
 
     def _find(self, page: bytes, low: int, high: int, key: bytes) -> int:
-        """Return the first node whose key isn't smaller."""
+        """Return the first node whose key is not smaller."""
         while low < high:
             middle = (low + high) // 2
             if self._read_node(page, middle).key < key:
@@ -93,7 +93,7 @@ class LmdbFile:
         return low
 
     def _read_meta(self) -> _Meta:
-        """Return the newer of the two pages that say where all else is."""
+        """Return the newer of the two meta pages."""
         first = self._parse_meta(0)
         metas = [first] if first else []
         for size in [first.page_size] if first else [4096]:
@@ -139,10 +139,10 @@ class LmdbFile:
     def _read_node(self, page: bytes, number: int) -> _Node:
         (place,) = struct.unpack_from("<H", page, HEADER + 2 * number)
         if place + 8 > len(page):
-            raise self._make_error("a key lies outside its page")
+            raise self._make_error("a key is outside its page")
         low, high, flags, length = struct.unpack_from("<HHHH", page, place)
         if place + 8 + length > len(page):
-            raise self._make_error("a key lies outside its page")
+            raise self._make_error("a key is outside its page")
         key = page[place + 8 : place + 8 + length]
         return _Node(key, low | high << 16 | flags << 32, low | high << 16, flags, place + 8 + length)
 

@@ -1,4 +1,4 @@
-"""Paths and ids that stand in files: one spelling, and none that leaves its folder."""
+"""Paths and ids from files: one spelling, and none that leads out of its folder."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from ..errors import BenchError
 from .text import shorten
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
-MOST_PATH_BYTES, MOST_NAME_BYTES = 4000, 255  # What systems take of a path, and of each name in it.
+MOST_PATH_BYTES, MOST_NAME_BYTES = 4000, 255  # The longest path, and name within it, that systems accept.
 
 
 def normalise_id(text: str) -> str:
-    """Return an id or path in the one spelling: `/` for `\\`, without blanks around it, `./`, `//` or a last `/`.
+    """Return an id or path in its normal spelling: `/` for `\\`, without surrounding blanks, `./`, `//` or a final `/`.
 
-    An absolute path stays one, and `..` that climbs stays; `safe_relative_path` refuses both.
+    Absolute paths and leading `..` stay; `safe_relative_path` refuses both.
     """
     slashed = text.strip().replace("\\", "/")
     return posixpath.normpath(slashed) if slashed else ""
 
 
 def safe_relative_path(text: str, where: str) -> str:
-    """Return `normalise_id(text)` where that names something within a folder.
+    """Return `normalise_id(text)` if it is a path within a folder.
 
     Args:
-        text: a path or an id as it stands in a file.
-        where: of what the error speaks, such as "labels.csv, row 3".
+        text: a path or an id from a file.
+        where: the place that errors name, such as "labels.csv, row 3".
 
     Raises:
-        BenchError: it is empty, absolute, climbs out with `..`, holds a NUL, or is longer than any file's.
+        BenchError: it is empty, absolute, leads out with `..`, contains a NUL, or is too long for a file.
     """
     path = normalise_id(text)
     if path in ("", "."):

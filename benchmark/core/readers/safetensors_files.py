@@ -19,7 +19,7 @@ def read_safetensors_header(path: Path) -> dict[str, Any]:
     """Return the header: `__metadata__` (names and texts) and each tensor's `dtype`, `shape` and `data_offsets`.
 
     Raises:
-        BenchError: it is no such file, or a length, shape or place contradicts the file's size.
+        BenchError: it is not a .safetensors file, or a length, shape or offset contradicts the file's size.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -38,7 +38,7 @@ def read_safetensors_header(path: Path) -> dict[str, Any]:
 
 
 def _check_tensor(path: Path, name: str, given: Any) -> int:
-    """Return where a tensor's numbers end."""
+    """Return the end of a tensor's data."""
     try:
         shape, (start, end) = given["shape"], given["data_offsets"]
         fits = all(isinstance(n, int) and n >= 0 for n in (*shape, start, end))

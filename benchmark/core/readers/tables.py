@@ -1,4 +1,4 @@
-"""Tables: CSV in the dialects that people have (comma, semicolon, tab or bar; UTF-8 or UTF-16), and parquet."""
+"""Tables: CSV in common dialects (comma, semicolon, tab or bar; UTF-8 or UTF-16), and parquet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CsvText(NamedTuple):
 
 
 class CsvRow(NamedTuple):
-    """A row: its number (the header's is 1) and its cells by column, without blanks around them."""
+    """A row: its number (the header's is 1) and its cells by column, without surrounding blanks."""
 
     number: int
     cells: dict[str, str]
@@ -41,15 +41,15 @@ def is_parquet(path: Path) -> bool:
 
 
 def open_csv(path: Path, known: Collection[str] = (), content: bytes | None = None) -> CsvText:
-    """Find out how a CSV is written.
+    """Detect a CSV's dialect.
 
     Args:
         path: the file.
-        known: columns whose names are taken in any case; those of other columns stay as they are, without blanks.
-        content: its bytes, where they have been read.
+        known: columns whose names are accepted in any case; other names stay as they are, without blanks.
+        content: its bytes, if they have been read.
 
     Raises:
-        BenchError: it can't be read, is no text, is empty, or has a column twice.
+        BenchError: it can't be read, isn't text, is empty, or has a column twice.
     """
     content = read_bytes(path) if content is None else content
     if content.startswith(PARQUET_START):
@@ -66,7 +66,7 @@ def open_csv(path: Path, known: Collection[str] = (), content: bytes | None = No
 
 
 def _split_header(line: str, path: Path) -> tuple[str, list[str]]:
-    """Split a header by the delimiter that makes the most columns of it; by blanks where there is no other."""
+    """Split a header by the delimiter that gives the most columns; by blanks if there is no other."""
     try:
         splits = {mark: next(csv.reader([line], delimiter=mark)) for mark in DELIMITERS}
     except csv.Error as error:
@@ -87,7 +87,7 @@ def require_columns(names: Collection[str], wanted: Collection[str], path: Path)
     """Refuse a table that lacks a column.
 
     Raises:
-        BenchError: it lacks one; names the nearest column and those there are.
+        BenchError: a column is missing; names the nearest and all columns.
     """
     for name in wanted:
         if name not in names:
@@ -96,15 +96,15 @@ def require_columns(names: Collection[str], wanted: Collection[str], path: Path)
 
 
 def read_csv_rows(path: Path, columns: Collection[str] = (), optional: Collection[str] = ()) -> list[CsvRow]:
-    """Read a CSV into rows of text; rows without any cell are left out.
+    """Read a CSV into rows of text; empty rows are left out.
 
     Args:
         path: the file.
         columns: the columns that it must have, in any case.
-        optional: further columns whose names are taken in any case.
+        optional: further columns whose names are accepted in any case.
 
     Raises:
-        BenchError: it can't be read, lacks a column, or a row has another number of cells than the header.
+        BenchError: it can't be read, lacks a column, or a row's number of cells differs from the header's.
     """
     packed = open_csv(path, (*columns, *optional))
     require_columns(packed.names, columns, path)
@@ -127,12 +127,12 @@ def read_csv_rows(path: Path, columns: Collection[str] = (), optional: Collectio
 
 
 def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Any) -> pd.DataFrame:
-    """Read a CSV with pandas, which gets `options`.
+    """Read a CSV with pandas and its `options`.
 
     Args:
-        path: what errors call it.
+        path: its name in errors.
         packed: its text.
-        names: of its columns, all different, in their order.
+        names: its columns' names, unique and in order.
         options: such as `dtype`, by these names.
 
     Raises:
@@ -146,7 +146,7 @@ def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Any
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
-    if not isinstance(table.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
+    if not isinstance(table.index, pd.RangeIndex):  # Where pandas puts cells beyond the header's.
         raise BenchError(f"{path} can't be read as a table: rows have more cells than the header")
     return table
 
@@ -156,8 +156,8 @@ def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | 
 
     Args:
         path: the file; parquet by its suffix.
-        known: columns whose names are taken in any case.
-        types: Arrow types of a CSV's columns; text without.
+        known: columns whose names are accepted in any case.
+        types: Arrow types of a CSV's columns; text by default.
 
     Raises:
         BenchError: see `open_csv`; or it is damaged, or a cell isn't of its column's type.
@@ -186,15 +186,15 @@ def read_arrow(path: Path, known: Collection[str] = (), types: dict[str, Any] | 
 
 
 def read_parquet(path: Path, columns: list[str] | None = None, texts: Sequence[str] = ()) -> pa.Table:
-    """Read a parquet file, or some of its columns; those that it lacks are left out.
+    """Read a parquet file, or some of its columns; missing ones are left out.
 
     Args:
         path: the file.
         columns: their names; all by default.
-        texts: columns of few texts, which come as dictionaries: a tenth of the time.
+        texts: columns with few different texts, read as dictionaries in a tenth of the time.
 
     Raises:
-        BenchError: it is missing, cut short or damaged; one line that names the file.
+        BenchError: it is missing, truncated or damaged; one line that names the file.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -215,7 +215,7 @@ def read_parquet(path: Path, columns: list[str] | None = None, texts: Sequence[s
 
 
 def _refuse_inflation(metadata: Any, path: Path) -> None:
-    """Refuse a small file that expands to a huge table: runs of one value pack any number of rows into a few bytes."""
+    """Refuse a small file that expands to a huge table: a repeated value packs any number of rows into a few bytes."""
     size = path.stat().st_size
     if metadata.num_rows > MOST_ROWS_A_BYTE * size or metadata.num_columns > MOST_COLUMNS:
         rows, columns = f"{metadata.num_rows:,}", f"{metadata.num_columns:,}"

@@ -1,4 +1,4 @@
-"""Text files in the encodings that people have, and values shortened for messages."""
+"""Text files in common encodings, and values shortened for messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ..display import escape
 from ..errors import BenchError
 
-MOST_LETTERS = 100  # of a value or a parser's message in an error line
+MOST_LETTERS = 100  # letters of a value or a parser's message in an error
 
 
 def read_bytes(path: Path, most: int | None = None) -> bytes:
@@ -17,10 +17,10 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
 
     Args:
         path: the file.
-        most: the largest size in bytes that is taken; None: any.
+        most: the largest accepted size in bytes; None: any.
 
     Raises:
-        BenchError: no such file, a folder, no right to read it, or it is larger.
+        BenchError: no such file, a folder, no permission, or it is larger.
     """
     try:
         size = path.stat().st_size
@@ -32,16 +32,16 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
 
 
 def read_text(path: Path, most: int | None = None) -> str:
-    """Return the text of a file in UTF-8, or in UTF-16 where it begins with the mark of that; the mark is taken off.
+    """Return the text of a file in UTF-8, or in UTF-16 if it begins with a byte order mark, which is removed.
 
     Raises:
-        BenchError: it can't be read, is larger than `most` bytes, or is no such text; names file and row.
+        BenchError: it can't be read, is larger than `most` bytes, or isn't such text; names file and row.
     """
     return decode_text(read_bytes(path, most), str(path))
 
 
 def decode_text(content: bytes, name: str) -> str:
-    """Decode text as `read_text` does; `name` is what errors call it.
+    """Decode text as `read_text` does; `name` is its name in errors.
 
     Raises:
         BenchError: it is neither UTF-8 nor marked as UTF-16.
@@ -56,17 +56,17 @@ def decode_text(content: bytes, name: str) -> str:
         raise BenchError(f"{name}, row {row}: not UTF-8 (byte 0x{byte:02x}). Save it as UTF-8") from None
     if "\0" in text:
         row = text.count("\n", 0, text.index("\0")) + 1
-        raise BenchError(f"{name}, row {row}: holds a NUL character, which no text does. Save it as UTF-8")
+        raise BenchError(f"{name}, row {row}: contains a NUL character, so it isn't text. Save it as UTF-8")
     return text
 
 
 def shorten_value(value: object) -> str:
-    """Return a value as it is written in Python, for a message, however large or deep it is."""
+    """Return a value's Python notation for a message, shortened however large or deep it is."""
     return shorten(_REPR.repr(value))
 
 
 def shorten(text: object, most: int = MOST_LETTERS) -> str:
-    """Return a text, or a parser's message, as one line of at most `most` letters, without control characters."""
+    """Return a text or a parser's message as one line of at most `most` letters, without control characters."""
     text = text if isinstance(text, str | Exception) else _REPR.repr(text)
     flat = escape(" ".join(str(text)[: 10 * most].split()))
     return flat if len(flat) <= most else flat[: most - 1] + "…"

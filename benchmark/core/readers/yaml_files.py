@@ -1,4 +1,4 @@
-"""YAML for recipes: plain data of limited size and depth, with aliases written out; every key once, finite numbers."""
+"""YAML for recipes: plain data of limited size and depth after expanding aliases; unique keys, finite numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_BYTES, MOST_VALUES = 2**20, 100_000
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Refuses what lets a small file stand for a large or endless one, and what would be lost silently."""
+    """Refuses a small file that expands to a large or endless one, and values that would be lost silently."""
 
     depth = 0
 
@@ -48,12 +48,12 @@ def _measure(node: yaml.Node | None, known: dict[int, tuple[int, int] | None]) -
     """Return how many values a node has once its aliases are expanded, and how deeply they are nested.
 
     Raises:
-        YAMLError: too many, too deep, or a node that holds itself.
+        YAMLError: too many, too deep, or a node that contains itself.
     """
     if id(node) in known:
         found = known[id(node)]
         if found is None:
-            raise yaml.YAMLError("an alias holds itself")
+            raise yaml.YAMLError("an alias contains itself")
         return found
     known[id(node)] = None
     children = node.value if isinstance(node, yaml.CollectionNode) else []
@@ -67,7 +67,7 @@ def _measure(node: yaml.Node | None, known: dict[int, tuple[int, int] | None]) -
 
 
 def read_yaml(path: Path) -> object:
-    """Read a YAML file of at most 1 MiB; None where it is empty.
+    """Read a YAML file of at most 1 MiB; None if it is empty.
 
     Raises:
         BenchError: it can't be read or isn't plain YAML; one line that names the file.

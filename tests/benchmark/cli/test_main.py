@@ -103,7 +103,7 @@ def test_list_json_is_for_tools(capsys):
         (f"{RUN} --config none.yaml", "no config file none.yaml"),
         (f"{RUN} --config caddm_referense", "Did you mean 'caddm_reference'?"),
         (f"{RUN} --seed one", "not a list of seeds"),
-        (f"{RUN} --limit 0", "not a whole number of at least 1"),
+        (f"{RUN} --limit 0", "not an integer of at least 1"),
         (f"{RUN} --data /nowhere", "no folder /nowhere (from --data)"),
         (f"{RUN} --data demo:tny", "Did you mean 'tiny'?"),
         (f"{RUN} --data demo:tiny:x", "the seed 'x' is not a number"),
@@ -278,7 +278,7 @@ def test_what_stops_a_command_is_told_in_one_line_and_leaves_nothing_half_writte
     given = {"detector": f"{mine}:Mine", "data": tiny_world, "out": tmp_path}
     assert bench("predict --test dfdc --workers 0 --set faces.frames=4", **given) == code
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told == "bench: stopped; what is finished is kept, the same command goes on from there"
+    assert told == "bench: stopped; finished work is kept, and the same command continues from there"
     assert [*tmp_path.iterdir()] == [mine]
     assert signal.getsignal(number) is before
 

@@ -42,7 +42,7 @@ def test_a_detector_is_measured_from_image_to_video(tiny_world, tmp_path, capsys
         ("speed caddn", "Did you mean 'caddm'?"),
         ("speed ,", "no detector is named"),
         ("speed meso4 --backend torhc", "no backend 'torhc'"),
-        ("speed meso4 --batch many", "'many' is not a whole number"),
+        ("speed meso4 --batch many", "'many' is not an integer"),
         ("speed meso4 --test ff++,dfd", "the videos of one dataset are scored"),
         (f"speed {TOY} --no-videos --device cuda", "chooses its device itself"),
         (f"speed {TOY} --no-videos --threads 2", "--threads: python chooses their number itself"),

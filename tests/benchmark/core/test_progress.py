@@ -43,9 +43,9 @@ def test_without_a_terminal_there_is_a_line_every_30_seconds_and_one_at_the_end(
             tick(done, 100)
     out = capsys.readouterr().out.splitlines()
     assert out == [
-        "scoring: 30 of 100, 1 a second, about 70 s left",
-        "scoring: 60 of 100, 1 a second, about 40 s left",
-        "scoring: 90 of 100, 1 a second, about 10 s left",
+        "scoring: 30 of 100, 1 per second, about 70 s left",
+        "scoring: 60 of 100, 1 per second, about 40 s left",
+        "scoring: 90 of 100, 1 per second, about 10 s left",
         "scoring: done in 100.0 s",
     ]
 
@@ -62,7 +62,7 @@ def test_a_resumed_task_is_timed_by_its_own_work(clock, capsys):
         for done in range(901, 1000):
             clock[0] += 1
             tick(done, 1000)
-    assert capsys.readouterr().out.startswith("training: 930 of 1000, 1 a second, about 70 s left\n")
+    assert capsys.readouterr().out.startswith("training: 930 of 1000, 1 per second, about 70 s left\n")
 
 
 def test_a_failed_task_is_not_called_done(clock, capsys):

@@ -26,5 +26,5 @@ def test_a_command_is_stopped_after_the_import_that_it_is_at(tmp_path, capsys, n
     stop, leave_mark = f"signal.raise_signal({int(number)})", f"open({str(tmp_path / 'done')!r}, 'w').close()"
     (tmp_path / "mine.py").write_text("\n".join(["import signal", stop, leave_mark, "class Mine: ..."]))
     assert bench("check", f"{tmp_path / 'mine.py'}:Mine") == 128 + number
-    assert capsys.readouterr().err.splitlines()[-1].startswith("bench: stopped; what is finished is kept")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("bench: stopped; finished work is kept")
     assert (tmp_path / "done").exists()

@@ -52,7 +52,7 @@ def test_that_of_other_predictions_is_made_again_which_is_said(card, capsys):
     table, metadata = read_predictions(card.predictions_path)
     write_predictions(card.predictions_path, table.assign(score=1 - table["score"]), metadata)
     assert_same(read_cell_scores(card), card)
-    assert capsys.readouterr().err == f"{card.folder / FILE} is of other predictions: made again\n"
+    assert capsys.readouterr().err == f"{card.folder / FILE} is of other predictions: recomputed\n"
     assert_same(read_cell_scores(card), card)
     assert capsys.readouterr().err == ""
 
@@ -107,7 +107,7 @@ def test_what_is_damaged_or_made_up_is_made_again(card, capsys, spoil, told):
     assert_same(read_cell_scores(card), card)
     said = capsys.readouterr().err
     assert told in said
-    assert said.endswith(": made again\n")
+    assert said.endswith(": recomputed\n")
     assert said.count("\n") == 1
     assert_same(read_cell_scores(card), card)
     assert capsys.readouterr().err == ""
@@ -117,7 +117,7 @@ def test_one_that_is_too_large_is_not_read(card, capsys, monkeypatch):
     read_cell_scores(card)
     monkeypatch.setattr(cell_scores, "MOST_BYTES", 100)
     assert_same(read_cell_scores(card), card)
-    assert "at most 100 are read: made again" in capsys.readouterr().err
+    assert "at most 100 are read: recomputed" in capsys.readouterr().err
 
 
 def test_where_nothing_can_be_written_the_board_is_right_all_the_same(card, monkeypatch, capsys):

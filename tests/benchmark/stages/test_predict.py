@@ -248,11 +248,11 @@ def test_damaged_predictions_are_told_and_count_as_none(memory_store, videos, tm
     assert said == []
     assert not has_predictions(path, said.append)
     assert said[0].startswith(str(path))
-    assert said[0].endswith(": made again")
+    assert said[0].endswith(": recomputed")
     assert "\n" not in said[0]
     write_predictions(path, table.drop(columns="score"), metadata)
     assert not has_predictions(path, said.append)
-    assert said[1:] == [f"{path} has no column score: made again"]
+    assert said[1:] == [f"{path} has no column score: recomputed"]
 
 
 def test_damaged_unfinished_predictions_are_told_and_made_again(memory_store, videos, tmp_path, capsys):

@@ -99,8 +99,8 @@ def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path,
         capsys.readouterr()
         assert bench(asked, detector=TOY, **where) == 0
         lines = capsys.readouterr().err.splitlines()
-        assert sum(line.endswith(": made again") for line in lines) == (2 if content == "[]" else 0)
-        assert [line for line in lines if line.endswith("It is made again") and str(card) in line]
+        assert sum(line.endswith(": recomputed") for line in lines) == (2 if content == "[]" else 0)
+        assert [line for line in lines if line.endswith("It is recomputed") and str(card) in line]
         after = json.loads(card.read_text())
         assert after["metrics"] == before["metrics"]
     assert [path.read_bytes() for path in files] == predicted

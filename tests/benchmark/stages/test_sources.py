@@ -195,7 +195,7 @@ def test_what_a_damaged_shard_held_is_made_again_and_read_once_more(tmp_path, ca
 
     assert remake_damaged(use, Reporter()) == "done"
     assert calls == [True, False]
-    assert capsys.readouterr().out == f"{path} is damaged (why): its faces are made again\n"
+    assert capsys.readouterr().out == f"{path} is damaged (why): its faces are prepared again\n"
 
 
 def test_masks_change_keys_and_the_store_only_where_there_are_some(tmp_path, make_video):

@@ -219,7 +219,7 @@ def test_the_verb_pools_seeds_joined_by_commas(run, tmp_path, capsys):
     assert found["p_delong"] is None
     assert f"A: {seeds.replace(',', ', ')}" in capsys.readouterr().out
     assert bench("compare", f"{seeds},{run('c', celebdf=GOOD[GOOD['video'] != '0/3.mp4'])}", seeds) == 0
-    assert "celebdf: A lacks 1 videos, which count as failures" in capsys.readouterr().err
+    assert "celebdf: A lacks 1 videos; they count as failures" in capsys.readouterr().err
 
 
 def test_the_verb_prints_a_table_and_writes_the_numbers(run, tmp_path, capsys):

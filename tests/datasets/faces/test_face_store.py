@@ -253,7 +253,7 @@ def test_damage_travels_from_other_processes(tmp_path):
     error = pickle.loads(pickle.dumps(DamagedShardError(tmp_path, "why")))
     assert (error.path, str(error)) == (
         tmp_path,
-        f"{tmp_path} is damaged (why). Remove that file and rerun: it will be made again",
+        f"{tmp_path} is damaged (why). Remove that file and rerun: it will be prepared again",
     )
 
 

@@ -124,7 +124,7 @@ def test_a_damaged_shard_is_made_again_with_a_line(videos, tmp_path, small_chunk
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert told[0].startswith(f"{path} is damaged (")
-    assert told[0].endswith("): its faces are made again")
+    assert told[0].endswith("): its faces are prepared again")
 
 
 def test_shards_are_read_whole_once(videos, tmp_path, monkeypatch):
