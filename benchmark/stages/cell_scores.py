@@ -57,8 +57,8 @@ def read_scores(cards: Sequence[ScoreCard]) -> list[VideoScores]:
 def read_cell_scores(card: ScoreCard) -> CellScores | None:
     """Read what a board needs of a card's predictions; None where they are gone or can't be used, which is said.
 
-    The file beside a run's scorecard counts if it belongs to these predictions. Otherwise it is recomputed (and saved if
-    the folder is writable), which is said.
+    The file beside a run's scorecard counts if it belongs to these predictions. Otherwise it is recomputed, which is
+    said, and saved if the folder is writable.
     """
     predictions = card.predictions_path
     if not predictions.is_file():
