@@ -1,4 +1,4 @@
-"""Whether groups of people differ, as a scorecard tells it."""
+"""Whether groups of people differ, as recorded in a scorecard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .records import Record
 class PairTest:
     """Whether two groups differ: `p_holm` is corrected for the number of pairs.
 
-    A card has hundreds, and a Record takes four times the memory.
+    Not a Record: a card has hundreds of these, and a Record takes four times the memory.
     """
 
     groups: tuple[str, str]
@@ -30,10 +30,10 @@ class RateTest(Record):
 
 
 class AttributeTests(Record):
-    """Whether the groups of an attribute differ, and what gap could have been shown.
+    """Whether the groups of an attribute differ, and which gap could have been detected.
 
     `tests` are by `fpr`, `tpr`, `odds` (both), `dp` (share called fake), `acc` and `auc`; `smallest_gap` (`fpr`, `auc`)
-    is the smallest between any two groups that is shown with a chance of 80 %, None where none is.
+    is the smallest gap between any two groups that is detected with 80 % power, None if there is none.
     """
 
     groups: list[str]

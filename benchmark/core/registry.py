@@ -1,4 +1,4 @@
-"""One generic registry of plugins, whose names and cards are known without importing any of them.
+"""A generic registry of plugins, whose names and cards are known without importing them.
 
 In-tree plugins are found by reading the source for a decorator such as
 
@@ -60,8 +60,8 @@ class Entry:
     def capabilities(self) -> frozenset[str]:
         """What a detector can do besides scoring, in the words of `CAPABILITIES`.
 
-        The card's `can` is believed, and nothing imported; without it the class is asked. A function that makes
-        detectors tells nothing before it is called, so it is taken to make such as can do everything.
+        The card's `can` is trusted, and nothing imported; without it the class is inspected. A function that makes
+        detectors can't be inspected before it is called, so its detectors are assumed to have all capabilities.
 
         Raises:
             BenchError: `can` holds an unknown word, or the class can't be imported.
@@ -74,35 +74,35 @@ class Entry:
         return frozenset(self.card["can"])
 
     def drop_defaults(self, options: Mapping[str, object]) -> dict[str, object]:
-        """Return the options without those that are the card's `defaults`: given or not, nothing differs."""
+        """Return the options that differ from the card's `defaults`: giving a default explicitly changes nothing."""
         defaults = self.card.get("defaults", {})
         return {k: v for k, v in options.items() if k not in defaults or v != defaults[k]}
 
     @property
     def is_made(self) -> bool:
-        """Whether the detector was given as an object, which is tested as it is."""
+        """Whether the detector was given as an object, to be tested as it is."""
         return False
 
     @property
     def is_trainable(self) -> bool:
-        """Whether it has a training."""
+        """Whether it can be trained."""
         return not self.is_made and "train" in self.capabilities
 
     @property
     def file(self) -> Path | None:
-        """The user's own file that a `file.py:Name` plugin lives in; None for every other."""
+        """The user's own file of a `file.py:Name` plugin; None for any other."""
         where = self.target.rpartition(":")[0]
         return Path(where) if where.endswith(".py") else None
 
     @property
     def plugin(self) -> str:
-        """What worker processes must import before they can unpickle this plugin's classes; usually nothing."""
+        """The module that worker processes must import before unpickling this plugin's classes; usually none."""
         return self.target if self.file else ""
 
 
 @dataclass(frozen=True)
 class MemoryEntry(Entry):
-    """A class or an object given in memory; in keys, `code` represents everything that it scores with."""
+    """A class or an object given in memory; in keys, `code` stands for everything it scores with."""
 
     given: object = None
     code: str = ""
@@ -113,17 +113,17 @@ class MemoryEntry(Entry):
 
     @property
     def is_made(self) -> bool:
-        """Whether it is an object, which is tested as it is."""
+        """Whether it is an object, to be tested as it is."""
         return not isinstance(self.given, type)
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What it can do besides scoring; an object that is made already isn't trained."""
+        """What it can do besides scoring; an existing object isn't trained."""
         return find_capabilities(self.given) - ({"train"} if self.is_made else set())
 
 
 class Registry:
-    """The plugins of one kind (`detectors`, `datasets`), by name and, where it matters, by backend."""
+    """The plugins of one kind (`detectors`, `datasets`), by name and, for detectors, by backend."""
 
     def __init__(self, kind: str, folder: Path | None = None, package: str | None = None):
         self.kind = kind
@@ -166,7 +166,7 @@ class Registry:
         return self.find_registered(name, backend)
 
     def is_registered(self, name: str) -> bool:
-        """Return whether a name or alias is that of a plugin, in-tree or of an installed package."""
+        """Return whether a name or alias belongs to a plugin, in-tree or of an installed package."""
         return bool(self._match(name))
 
     def find_registered(self, name: str, backend: str = "") -> Entry:
@@ -215,7 +215,7 @@ class Registry:
             path = _source_file(point.module)
             source = path.read_text(encoding="utf-8") if path else ""
             calls = [call for node, call in _find_registered(path, source, self.kind) if node.name == point.attr]
-            # The name that the package was installed under is the one that users know.
+            # Users know the name that the package declares.
             yield replace(_make_entry(calls[0], plain.target, plain.location), name=point.name) if calls else plain
 
 
@@ -223,7 +223,7 @@ def _find_registered(path: Path | None, source: str, kind: str) -> Iterator[tupl
     """Yield the classes of a source file that are registered, with the calls that register them."""
     try:
         tree = ast.parse(source)
-    except SyntaxError as error:  # A broken plugin must not take the others down; using it will say why.
+    except SyntaxError as error:  # A broken plugin must not affect the others; using it reports the error.
         print(f"warning: {path} does not parse ({error.msg}, line {error.lineno}); skipped", file=sys.stderr)
         return
     for node in tree.body:
@@ -233,7 +233,7 @@ def _find_registered(path: Path | None, source: str, kind: str) -> Iterator[tupl
 
 
 def _source_file(module: str) -> Path | None:
-    """Return a module's source file without importing it or its packages; None where it has none, or isn't there."""
+    """Return a module's source file without importing it or its packages; None if there is none."""
     top, *inner = module.split(".")
     spec = importlib.util.find_spec(top)
     if spec is None:
@@ -291,9 +291,9 @@ def _make_target_entry(target: str) -> Entry:
     card = dict(next(iter(obj.cards.values()))) if isinstance(obj, Registered) else {}
     backend = card.pop("backend", "")
     card.pop("aliases", None)
-    card.pop("can", None)  # It may be a base class's; the class itself is available.
+    card.pop("can", None)  # It may be a base class's; then the class itself is inspected.
     module, name = Path(where).stem if where.endswith(".py") else where, attribute.lower()
-    # With the file's name, or the same class in another file would share its settings and its rows' name.
+    # With the file's name: otherwise the same class in another file would share settings and the name of rows.
     name = name if module.lower() == name else f"{module.lower()}.{name}"
     return Entry(f"local/{name}", target, where, (), backend, card)
 
@@ -318,7 +318,7 @@ def _import_module(name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
-            raise  # Something that the module itself needs.
+            raise  # A module that this module needs.
         raise BenchError(f"no module '{error.name}' for {name}: is its package installed here?") from None
 
 
@@ -330,15 +330,15 @@ def _import_file(path: Path) -> Any:
     stamp = where.stat().st_mtime_ns
     known = sys.modules.get(name)
     if known is not None and known.__dict__.get("__stamp__") == stamp:
-        return known  # Executed again, its classes would no longer be those of the objects made before.
+        return known  # If it were executed again, its classes would differ from those of existing objects.
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # Before execution, so that the module's classes can be pickled for workers.
+    sys.modules[name] = module  # Before execution, so that its classes can be pickled for workers.
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # Whatever a user's file does wrong when it is imported.
+    except Exception as error:  # Whatever goes wrong in a user's file on import.
         del sys.modules[name]
         raise BenchError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
     module.__dict__["__stamp__"] = stamp

@@ -1,7 +1,7 @@
-"""Runs in one file, for another machine's board: cards, predictions and what they were made from, without weights.
+"""Runs in one file, for another machine's board: cards, predictions and settings, without weights.
 
-The file is a zip whose members are paths within a folder of runs. One that comes from elsewhere is checked whole before
-anything of it is written: names that stay within the folder, kinds that runs have, bounded numbers and sizes.
+The file is a zip whose members are paths within a folder of runs. A foreign archive is checked completely before
+anything is unpacked: names that stay within the folder, kinds of files that runs have, limited numbers and sizes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ SUFFIXES = (".json", ".yaml", ".txt", ".parquet")
 MOST_FILES = 200_000
 MOST_BYTES = 8 * 2**30
 MOST_FILE_BYTES = 2**30
-MOST_RATIO = 1000  # Of a member's size to what it takes in the archive.
+MOST_RATIO = 1000  # Ratio of a member's size to its size in the archive.
 MOST_DEPTH = 6
 
 
 def pack_runs(folders: Iterable[Path], runs: Path, out: Path) -> int:
-    """Pack some run folders below `runs` into a zip, and return how many files it has.
+    """Pack run folders below `runs` into a zip, and return the number of files.
 
     Raises:
         WriteError: it can't be written.
@@ -37,7 +37,7 @@ def pack_runs(folders: Iterable[Path], runs: Path, out: Path) -> int:
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
-    """Yield what another machine's board needs of a run: no weights, no state of a training, nothing half-written."""
+    """Yield the files of a run that another machine's board needs: no weights, training state or half-written file."""
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.is_file() and not path.is_symlink() and not hidden and path.suffix in SUFFIXES:
@@ -45,12 +45,12 @@ def _list_files(folder: Path) -> Iterator[Path]:
 
 
 def unpack_runs(path: Path, runs: Path) -> list[Path]:
-    """Unpack an archive of runs into a folder of runs, and return the files that weren't there.
+    """Unpack an archive of runs into a folder of runs, and return the new files.
 
-    What is there already stays as it is: results of one key are the same wherever they were made.
+    Existing files stay as they are: results with the same key are the same wherever they were made.
 
     Raises:
-        BenchError: it is no archive, is cut short, or has a member that no run has; nothing is written then.
+        BenchError: it isn't an archive, is truncated, or has a member that no run has; nothing is written then.
         WriteError: a file can't be written.
     """
     try:
@@ -91,7 +91,7 @@ def _check_whole(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], 
 
 
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> Path | None:
-    """Write a member unless it is there, and return where; a stream's own size counts, not what it says of itself."""
+    """Write a member unless it exists, and return its path; the actual size counts, not the declared one."""
     if target.exists():
         return None
     make_folder(target.parent)

@@ -1,7 +1,7 @@
-"""Score tables from anywhere, in the one form that is scored: columns, labels, numbers, and which video is which.
+"""Score tables from any source, converted to one form: columns, labels, numbers, and video ids.
 
-A video is told by `dataset`, `method` and `video`, as far as the table has them. Ids that mean one path, such as `a`
-and `./a `, are one video. Whatever is read otherwise than it is written is remarked.
+A video is identified by `dataset`, `method` and `video`, as far as the table has them. Ids that mean the same path,
+such as `a` and `./a `, are one video. Every reinterpretation is reported as a remark.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 REQUIRED = ("video", "frame", "label", "score")
 PARTS = ("dataset", "method")
-"""Columns that tell a video, beside its id."""
+"""Columns that identify a video in addition to its id."""
 KNOWN = (*REQUIRED, "logit", *PARTS, "identity", "gender", "race", "skin_tone", "age", "intersection")
 NUMBERS = ("score", "logit")
-NO_FRAMES = "there is no column frame: a row is a video, and frames aren't measured"
-HINT = "Where columns have other names: --columns score=pred,label=target,video=path"
+NO_FRAMES = "there is no column frame: each row is a video, and frames aren't measured"
+HINT = "If columns have other names: --columns score=pred,label=target,video=path"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
 class TableForm(NamedTuple):
-    """How a table is written: its names for our columns ({"score": "pred"}), and the label that means fake."""
+    """A table's form: its names of our columns ({"score": "pred"}), and the label that means fake."""
 
     columns: Mapping[str, str] = {}
     fake_is: str = ""
@@ -44,7 +44,7 @@ OURS = TableForm()
 
 
 class ConformedTable(NamedTuple):
-    """A table in the form that is scored, and what is to be said of it; with `by_video`, a row is a video."""
+    """A table in the form that is scored, and remarks about it; with `by_video`, a row is a video."""
 
     table: pd.DataFrame
     remarks: list[str]
@@ -52,15 +52,15 @@ class ConformedTable(NamedTuple):
 
 
 def name_columns(found: Sequence[object], columns: Mapping[str, str], table_name: str) -> list[str | None]:
-    """Return our names for a table's columns, in their order; None for one that another one replaces.
+    """Return our names of a table's columns, in order; None for a column that another one replaces.
 
     Args:
-        found: the names in the table. Those of columns that are known are taken in any case.
+        found: the names in the table. Known names are accepted in any case.
         columns: the table's names by ours.
-        table_name: what errors call the table.
+        table_name: the table's name in errors.
 
     Raises:
-        BenchError: a column isn't there, or two would have one name.
+        BenchError: a column is missing, or two would have the same name.
     """
     names = [str(name).strip() or f"Unnamed: {place}" for place, name in enumerate(found)]
     given: dict[int, str] = {}
@@ -93,15 +93,15 @@ def _find_column(names: Sequence[str], wanted: str, table_name: str) -> int:
 
 
 def conform_table(found: pd.DataFrame, form: TableForm, table_name: str) -> ConformedTable:
-    """Bring a table that somebody made into the form that is scored; what it lacks is refused elsewhere.
+    """Convert anybody's table to the form that is scored; missing content is refused elsewhere.
 
     Args:
-        found: it stays as it is.
-        form: how it is written.
-        table_name: what errors call it.
+        found: the table, which isn't changed.
+        form: its form.
+        table_name: its name in errors.
 
     Raises:
-        BenchError: a column, a label, or which video is meant can't be told; names it, and the first rows.
+        BenchError: a column, label or video id is ambiguous; names it, and the first rows.
     """
     names = name_columns(list(found.columns), form.columns, table_name)
     kept = [i for i, name in enumerate(names) if name is not None]
@@ -119,7 +119,7 @@ def conform_table(found: pd.DataFrame, form: TableForm, table_name: str) -> Conf
 
 
 def conform_values(table: pd.DataFrame, fake_is: str, table_name: str) -> tuple[pd.DataFrame, list[str]]:
-    """Return a table with plain columns, its scores as numbers and its labels as 0 and 1, and what is to be said.
+    """Return a table with plain columns, numeric scores and labels 0 and 1, and remarks.
 
     Raises:
         BenchError: see `parse_labels`.
@@ -135,7 +135,7 @@ def conform_values(table: pd.DataFrame, fake_is: str, table_name: str) -> tuple[
 
 
 def _list_flat(table: pd.DataFrame) -> list[str]:
-    """Return the columns that are known and hold single values."""
+    """Return the known columns with single values."""
     return [name for name in KNOWN if name in table and not is_nested(table[name])]
 
 
@@ -149,13 +149,13 @@ def is_nested(column: pd.Series) -> bool:
 
 
 def _make_plain(column: pd.Series) -> pd.Series:
-    """Return a column of numpy's types, or of text: what pandas adds to them behaves otherwise."""
+    """Return a column of numpy types or text: pandas' own types behave differently."""
     import pandas as pd
     from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_object_dtype
 
     kind = column.dtype
     if kind == np.float16:
-        return column.astype(np.float32)  # Pandas groups by no half numbers.
+        return column.astype(np.float32)  # Pandas can't group by float16.
     if isinstance(kind, np.dtype):
         return column.map(_decode, na_action="ignore") if is_object_dtype(kind) else column
     if isinstance(kind, pd.StringDtype):
@@ -171,7 +171,7 @@ def _decode(value: object) -> object:
 
 
 def _parse_numbers(column: pd.Series) -> tuple[pd.Series, list[str]]:
-    """Read numbers written as text, also with a decimal comma; what is none becomes NaN, which is refused later."""
+    """Read numbers written as text, also with a decimal comma; anything else becomes NaN, which is refused later."""
     import pandas as pd
     from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype
 
@@ -189,15 +189,15 @@ def _parse_numbers(column: pd.Series) -> tuple[pd.Series, list[str]]:
 
 
 def parse_labels(column: pd.Series, fake_is: str = "", table_name: str = "the table") -> pd.Series:
-    """Read labels: 0 (real) or 1 (fake) in any spelling; what is missing stays so.
+    """Read labels: 0 (real) or 1 (fake) in any spelling; missing ones stay missing.
 
     Args:
-        column: of numbers or text.
+        column: numbers or text.
         fake_is: the label that means fake; the only other one then means real.
-        table_name: what errors call the table.
+        table_name: the table's name in errors.
 
     Raises:
-        BenchError: a text is no label, or with `fake_is` there are two others.
+        BenchError: a text isn't a label, or with `fake_is` there are two others.
     """
     import pandas as pd
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
@@ -223,7 +223,7 @@ def parse_labels(column: pd.Series, fake_is: str = "", table_name: str = "the ta
 
 
 def _write_label(value: object) -> str:
-    """Return a label as text in small letters, 0 and 1 for whatever means those."""
+    """Return a label in lower case, or as 0 or 1 if it has that meaning."""
     text = str(value).strip().casefold()
     return str(LABELS.get(text, text))
 
@@ -239,9 +239,9 @@ def _compare_labels(texts: Sequence[str], fake: str, table_name: str) -> list[in
 
 
 def _unite_spellings(column: pd.Series) -> tuple[pd.Series, list[str]]:
-    """Give ids that mean one path one spelling, and say so; say, too, which ones differ by no more than case or blanks.
+    """Unify the spelling of ids that mean the same path, with a remark; remark on ids that differ in case or blanks.
 
-    A table without such ids stays as it is.
+    A table without such ids isn't changed.
     """
     import pandas as pd
     from pandas.api.types import is_numeric_dtype
@@ -284,7 +284,7 @@ def _remark_lookalikes(ids: Sequence[str]) -> list[str]:
 
 
 def _make_loose_key(name: str) -> str:
-    """Return what is the same for ids that a person might take for one."""
+    """Return a key that is equal for ids that people might confuse."""
     if name.isascii():
         return "".join(normalise_id(name).split()).casefold()
     folded = unicodedata.normalize("NFKC", normalise_id(name)).casefold()
@@ -296,13 +296,13 @@ def _count(number: int, what: str) -> str:
 
 
 def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], table_name: str) -> tuple[pd.DataFrame, list[str]]:
-    """Give videos of one id but several datasets or methods names of their own, `method/id`, and say so.
+    """Rename videos that share an id but differ in dataset or method to `method/id`, with a remark.
 
-    A real video has no method: where fakes bear the one beside it, as in lists that repeat the reals for every method,
-    it is passed over.
+    A real video has no method: one that only says which fakes it is listed with, as in lists that repeat the reals for
+    every method, is ignored.
 
     Raises:
-        BenchError: a part is missing in some rows of a video, or the names would be those of other videos.
+        BenchError: a part is missing in some rows of a video, or a new name is already another video's id.
     """
     import pandas as pd
 
@@ -321,7 +321,7 @@ def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], table_name: st
     if not shared.any():
         return table, []
     rows = np.flatnonzero(shared)
-    first = pd.Series(rows).groupby(whole[rows]).transform("first").to_numpy()  # One spelling of a method for a video.
+    first = pd.Series(rows).groupby(whole[rows]).transform("first").to_numpy()  # One spelling of the method per video.
     ids = table["video"].astype(object).to_numpy().copy()
     ids[rows] = ["/".join(filter(None, [*(texts[p][i] for p in parts), str(ids[i])])) for i in first.tolist()]
     named = pd.DataFrame({"id": ids, "whole": whole})[videos >= 0].drop_duplicates()
@@ -335,7 +335,7 @@ def _tell_videos_apart(table: pd.DataFrame, parts: Sequence[str], table_name: st
 
 
 def _write_texts(column: pd.Series) -> NDArray[np.object_]:
-    """Return a column as text, (n,): "" where nothing is written, 1 for 1.0."""
+    """Return a column as text, (n,): "" for missing values, 1 for 1.0."""
     import pandas as pd
 
     codes, values = pd.factorize(column)
@@ -356,7 +356,7 @@ def _forget_methods_of_reals(methods: NDArray[np.object_], real: NDArray[np.bool
 
 
 def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], table_name: str) -> None:
-    """Refuse a part that is given in some rows of a video and missing in others: what are those?"""
+    """Refuse a part that is given in some rows of a video and missing in others: those rows are ambiguous."""
     import pandas as pd
 
     keys = [table[c] for c in ("video", "label") if c in table]
@@ -370,7 +370,7 @@ def _refuse_gaps(table: pd.DataFrame, part: str, texts: NDArray[np.object_], tab
 
 
 def _number_rows(*codes: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Number the different rows of several columns of codes, (n,)."""
+    """Number the distinct rows of several columns of codes, (n,)."""
     import pandas as pd
 
     whole = codes[0].astype(np.int64)
@@ -380,10 +380,10 @@ def _number_rows(*codes: NDArray[np.intp]) -> NDArray[np.int64]:
 
 
 def _number_single_rows(videos: pd.Series, table_name: str) -> int:
-    """Return the frame number of all rows of a table whose rows are videos.
+    """Return the frame numbers of a table whose rows are videos.
 
     Raises:
-        BenchError: a video has two.
+        BenchError: a video has two rows.
     """
     again = videos.duplicated().to_numpy()
     if again.any():

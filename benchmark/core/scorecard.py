@@ -1,4 +1,4 @@
-"""Scorecards and failures: what is known of one cell. Each is written and read through the same model."""
+"""Scorecards and failures: the results of one cell. Each is written and read with the same model."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Level = Literal["frame", "video"]
 LEVELS: tuple[Level, ...] = ("frame", "video")
 UNKNOWN = Estimate(None, None, None, 0, "not measured")
 NO_THRESHOLD = "0.5"
-"""The rule of a threshold that was fixed on nothing."""
+"""The rule of a threshold that wasn't fixed on any data."""
 
 
 class MethodCell(Record):
-    """The videos of one manipulation against all real ones; `tpr` is at the threshold, and not in older files."""
+    """The videos of one manipulation against all real ones; `tpr` is at the threshold, and missing in older files."""
 
     auc: EstimateField = Field(validation_alias="video.auc", serialization_alias="video.auc")
     n_fake: int
@@ -39,7 +39,7 @@ class MethodCell(Record):
 class LevelCell(Record):
     """A group at one level: how many real and fake videos or frames, and its rates.
 
-    `fpr_at_fpr5` is its FPR where that is 5 % overall; `left_out` says why it doesn't enter the gaps, if it doesn't.
+    `fpr_at_fpr5` is its FPR at 5 % overall FPR; `left_out` says why it isn't part of the gaps, if so.
     """
 
     n_real: int
@@ -54,8 +54,8 @@ class LevelCell(Record):
 class GroupCell(Record):
     """A group of people: its videos, and their frames.
 
-    In files both lie beside each other: `n_real`, `n_fake` and `left_out` are of videos, `frame.n_real` of frames, and
-    each rate has its level before it (`video.auc`).
+    In files both are side by side: `n_real`, `n_fake` and `left_out` count videos, `frame.n_real` frames, and each rate
+    is prefixed with its level (`video.auc`).
     """
 
     video: LevelCell
@@ -94,7 +94,7 @@ class GroupCell(Record):
         return flat
 
     def describe_level(self, level: Level) -> dict[str, JsonValue]:
-        """Return what is written where only one level was asked for: `n_real` and `n_fake` are its own."""
+        """Return the cell as written if only one level was requested: `n_real` and `n_fake` are that level's."""
         (other,) = (name for name in LEVELS if name != level)
         own = {key: value for key, value in self.to_json().items() if not key.startswith(f"{other}.")}
         return own | {n: own.pop(f"{level}.{n}") for n in ("n_real", "n_fake") if f"{level}.{n}" in own}
@@ -116,7 +116,7 @@ class Histogram(Record):
 
 
 class Curves(Record):
-    """What charts are drawn from; the last three only where scores are probabilities.
+    """The data of charts; the last three only if scores are probabilities.
 
     `roc` is (FPR, TPR); `reliability` (mean score, share of fakes) of bins with `reliability_n` videos.
     """
@@ -128,7 +128,7 @@ class Curves(Record):
 
 
 class Threshold(Record):
-    """The operating point on P(fake), and where it comes from in words."""
+    """The operating point on P(fake), and its origin in words."""
 
     value: float
     rule: str
@@ -144,7 +144,7 @@ class Counts(Record):
 
 
 class Dropped(Record):
-    """A video that couldn't be scored, and why; label and method aren't in older files."""
+    """A video that couldn't be scored, and why; label and method are missing in older files."""
 
     video: str
     reason: str
@@ -153,9 +153,9 @@ class Dropped(Record):
 
 
 class Coverage(Record):
-    """How many videos were to be scored, how many were, and what became of the others.
+    """How many videos are on the official list, how many were scored, and what happened to the others.
 
-    Of those scored, `several_people` have frames with more than one face; None in older files.
+    `several_people` of the scored videos have frames with more than one face; None in older files.
     """
 
     official: int
@@ -165,9 +165,9 @@ class Coverage(Record):
 
 
 class Throughput(Record):
-    """Images scored, and at what pace: by the detector alone (None if unknown), and from store to score.
+    """The number of images scored, and the pace: of the detector alone (None if unknown), and from store to score.
 
-    That is how long this scoring took, whatever else ran beside it, and no speed to compare by: see `speeds.Speed`.
+    The pace depends on whatever else ran at the time. For speeds that can be compared, see `speeds.Speed`.
     """
 
     images: int = 0
@@ -177,13 +177,13 @@ class Throughput(Record):
 
 
 class Scoring(Record):
-    """How predictions became a scorecard: how often what has no closed interval was drawn."""
+    """How predictions became a scorecard: the number of draws for intervals without a closed form."""
 
     draws: int
 
 
 class LevelMetrics(NamedTuple):
-    """The metrics of videos, or of frames; each without a value where it wasn't measured."""
+    """The metrics of videos, or of frames; a metric that wasn't measured has no value."""
 
     auc: Estimate = UNKNOWN
     ap: Estimate = UNKNOWN
@@ -198,24 +198,24 @@ class LevelMetrics(NamedTuple):
 
 
 class _Filed(Record):
-    """What may lie in a file."""
+    """The content of a result file."""
 
     _path: Path = PrivateAttr(default=Path())
     _written_version: int = PrivateAttr(default=SCHEMA_VERSION)
 
     @property
     def path(self) -> Path:
-        """The file that it was read from."""
+        """The file it was read from."""
         return self._path
 
     @property
     def folder(self) -> Path:
-        """Where that lies."""
+        """The folder of that file."""
         return self._path.parent
 
     @property
     def written_version(self) -> int:
-        """The schema that it was written in."""
+        """The schema it was written in."""
         return self._written_version
 
     @property
@@ -231,7 +231,7 @@ class _Filed(Record):
 
 
 class Failure(_Filed):
-    """Why a cell has no scorecard: it `failed`, or was `skipped` since its training had failed before."""
+    """Why a cell has no scorecard: it `failed`, or was `skipped` because its training had failed."""
 
     schema_version: int
     kind: Literal["failure"]
@@ -242,7 +242,7 @@ class Failure(_Filed):
 
 
 def _require_within(path: str) -> str:
-    """Refuse a file's name that would lead out of the card's folder."""
+    """Refuse a file name that leads out of the card's folder."""
     try:
         return safe_relative_path(path, "it")
     except BenchError as error:
@@ -254,13 +254,13 @@ PathWithin = Annotated[str, AfterValidator(_require_within)]
 
 
 class ScoreCard(_Filed):
-    """What was measured of a table of predictions, and where that comes from.
+    """The metrics of a table of predictions, and their origin.
 
-    `group_tests` are by attribute; `method_groups` by attribute, group and method, against the group's real videos.
+    `group_tests` are by attribute, `method_groups` by attribute, group and method, against the group's real videos.
     `metrics` are by name, such as `video.auc`; `video` and `frame` have them by attribute, `card.video.auc.value`.
     `faces` is the folder of the face store, `artifacts` the outlines of what a detector takes for artifacts, by video.
-    `predictions` is their file, beside the scorecard's, and `validation` that which the threshold was fixed on.
-    `level` is the one that groups and gaps were asked for, where it wasn't both.
+    `predictions` is their file, beside the scorecard's, and `validation` the file that the threshold was fixed on.
+    `level` is that of groups and gaps, if only one was requested.
     """
 
     schema_version: int
@@ -292,7 +292,7 @@ class ScoreCard(_Filed):
     level: Level | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return the card as it is written; of one `level`, its groups are without the other one's numbers."""
+        """Return the card as it is written; with a `level`, groups lack the other level's numbers."""
         content = super().to_json()
         if self.level is None:
             return content
@@ -315,23 +315,23 @@ class ScoreCard(_Filed):
 
     @property
     def predictions_path(self) -> Path:
-        """Where the predictions are, unless they are gone."""
+        """The path of the predictions; None if they are missing."""
         return self.folder / self.predictions
 
     @property
     def draws(self) -> int:
-        """How often gaps and calibration errors were drawn for their intervals."""
+        """The number of draws for the intervals of gaps and calibration errors."""
         return self.score.draws if self.score else 0
 
     @property
     def operating_point(self) -> tuple[float | None, float | None, float | None]:
-        """The threshold, temperature and prior it was made with; None where it had none."""
+        """The threshold, temperature and prior it was made with; None if it had none."""
         threshold = None if self.threshold.rule == NO_THRESHOLD else self.threshold.value
         return threshold, self.temperature, self.source_validation.prior if self.source_validation else None
 
     @property
     def validation_path(self) -> Path | None:
-        """Where the predictions are that the threshold was fixed on; None where there was nothing to fix it on."""
+        """The path of the predictions that the threshold was fixed on; None if there are none."""
         if self.threshold.rule == NO_THRESHOLD:
             return None
         return self.folder / self.validation if self.validation else self.folder.parent / "val" / PREDICTIONS
@@ -342,7 +342,7 @@ _CARD: TypeAdapter[Card] = TypeAdapter(Annotated[Card, Field(discriminator="kind
 
 
 def find_missing(card: Card) -> str:
-    """Say the first thing that a run's card has and this one lacks, and how many more; empty if nothing is."""
+    """Name the first field of a run's card that this one lacks, and count the others; empty if it lacks none."""
     missing = [f"cell.{name}" for name in card.cell.list_missing()]
     missing += ["score"] if isinstance(card, ScoreCard) and card.score is None else []
     more = f" (and {len(missing) - 1} more flaws)" if len(missing) > 1 else ""
@@ -353,11 +353,11 @@ def read_card(path: Path, hint: str = "Remove it and rerun") -> Card | None:
     """Read a scorecard or a failure of any schema so far; None for JSON of another kind.
 
     Args:
-        path: the file. What is no plain text in its texts is escaped.
-        hint: what to do about one that can't be read.
+        path: the file. Control characters in its texts are escaped.
+        hint: what to do about a file that can't be read.
 
     Raises:
-        BenchError: it is not JSON, from a later version, or lacks what a card has; names the file and the place in it.
+        BenchError: it is not JSON, is from a later version, or lacks a field; names the file and the place in it.
     """
     text = read_text(path, MOST_BYTES)
     content = escape_texts(parse_json(text, dict, str(path), hint), text)

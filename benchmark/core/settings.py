@@ -1,7 +1,7 @@
 """Recipes: configs/*.yaml merged into typed settings, where an unknown key is an error that names its neighbour.
 
 The layers, each over the one before: the defaults below, `configs/<detector>.yaml`, `configs/demo.yaml` on the demo
-world, what a checkpoint says of itself, `--config` with a file or the name of one of configs/, `--set key=value`. A
+world, a checkpoint's header, `--config` with a file or the name of one of configs/, `--set key=value`. A
 recipe may hold a `detectors:` section with settings for one detector.
 """
 
@@ -21,9 +21,9 @@ from .readers import check_finite, parse_yaml, read_yaml, shorten, shorten_value
 from .registry import ROOT
 
 CONFIGS = ROOT / "configs"
-MOST_PARTS = 20  # of a key such as train.epochs
+MOST_PARTS = 20  # parts of a key such as train.epochs
 LOSSLESS = "png"
-"""What every lossless encoding of faces is called in keys: an image is the same whichever it was."""
+"""The name of all lossless encodings of faces in keys: images are identical with any of them."""
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
@@ -34,20 +34,20 @@ class FrozenSettings(BaseModel):
 
 
 class FaceSettings(FrozenSettings):
-    """How videos become faces. All of it changes the numbers, so all of it is in the face store's key.
+    """How videos become faces. All of it changes the numbers, so all of it is part of the face store's key.
 
-    Recipes may leave the finder at `auto`; it is chosen where settings are loaded for work (stages/detectors.py).
+    Recipes may leave the finder at `auto`; it is chosen when settings are loaded for work (stages/detectors.py).
     """
 
     frames: int = Field(
         32, ge=1, le=MOST_FRAMES, description="evenly spaced frames per video: linspace(0, n - 1, frames), truncated"
     )
     finder: str = Field("auto", description="what finds faces and landmarks; see docs/faces.md")
-    context: float = Field(2.0, gt=1, description="side of the context crop, in sides of the landmarks' square box")
+    context: float = Field(2.0, gt=1, description="side of the context crop, relative to the landmarks' square box")
     encoding: Literal["zstd", "png", "jpeg95", "jpeg444"] = Field(
         "zstd",
-        description="how context crops are stored; zstd (the quickest) and png lose nothing, so they have the same "
-        "keys; jpeg95 takes about a quarter, jpeg444, with all of the colour, about a third",
+        description="how context crops are stored; zstd (the fastest) and png are lossless and share keys; "
+        "jpeg95 takes about a quarter of the space, jpeg444, with full colour, about a third",
     )
     people: Literal["main", "max", "frame-max", "all"] = Field(
         "main",
@@ -60,7 +60,7 @@ class FaceSettings(FrozenSettings):
         """Return what goes into keys, and into a store beside its faces.
 
         Raises:
-            ValueError: the finder is still `auto`, which stands for another one on another machine.
+            ValueError: the finder is still `auto`, whose meaning depends on the machine.
         """
         if self.finder == "auto":
             raise ValueError("the face finder is not chosen yet: see stages/detectors.py, load_resolved_settings")
@@ -75,10 +75,12 @@ class TrainSettings(FrozenSettings):
     The defaults are DeepfakeBench's recipe for plain classifiers.
     """
 
-    epochs: int = Field(10, ge=0, description="0 trains nothing: the detector is tested as it starts")
-    steps_per_epoch: int | None = Field(None, ge=1, description="None: until each training frame was drawn once")
+    epochs: int = Field(10, ge=0, description="0: no training; the detector is tested with its initial weights")
+    steps_per_epoch: int | None = Field(None, ge=1, description="None: until each training frame has been drawn once")
     batch_size: int = Field(32, ge=1, le=MOST_BATCH, description="training frames per step")
-    balance: bool = Field(False, description="draw as many real as fake frames, instead of going through all in turn")
+    balance: bool = Field(
+        False, description="draw equal numbers of real and fake frames, instead of all frames in turn"
+    )
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
         "adam", description="adam adds weight decay to the gradient, adamw to the step"
     )
@@ -88,7 +90,7 @@ class TrainSettings(FrozenSettings):
         "steps", description="steps: lr and lr_steps as given; cosine: the same, falling to 0 over the training"
     )
     warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises linearly")
-    weight_decay: float = Field(5e-4, ge=0, description="decay of all weights, for each optimizer")
+    weight_decay: float = Field(5e-4, ge=0, description="decay of all weights, with any optimizer")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     clip_value: float | None = Field(None, gt=0, description="clip each gradient entry to +- this")
     sharpness: Literal["none", "sam", "asam"] = Field(
@@ -98,14 +100,14 @@ class TrainSettings(FrozenSettings):
     precision: Literal["float32", "bf16", "auto"] = Field(
         "float32", description="auto: bf16 where the processor has it"
     )
-    threads: int | None = Field(None, ge=1, description="processor threads; sums depend on it, so it is in the key")
+    threads: int | None = Field(None, ge=1, description="processor threads; part of the key, since sums depend on it")
     val_frames: int | None = Field(
         None, ge=1, le=MOST_FRAMES, description="frames of each validation video that select the epoch; None: all"
     )
-    val_every: int = Field(1, ge=1, description="validate after every so manieth epoch, and after the last")
+    val_every: int = Field(1, ge=1, description="validate after every n-th epoch, and after the last")
 
     def key_content(self) -> dict[str, object]:
-        """Return what goes into keys: what came later only where it isn't as it always was."""
+        """Return what goes into keys: later settings only if they differ from their default."""
         later = {"val_frames": self.val_frames is None, "val_every": self.val_every == 1}
         return self.model_dump(exclude={name for name, usual in later.items() if usual})
 
@@ -125,7 +127,7 @@ class ScoreSettings(FrozenSettings):
 
 
 Layer = dict[str, object]
-"""Settings by key, some of them nested: what one recipe, header or `--set` says."""
+"""Settings by key, possibly nested, from one recipe, header or `--set`."""
 
 
 class Settings(FrozenSettings):
@@ -155,7 +157,7 @@ def load_settings(
         made_from: a checkpoint's header; its options and face settings belong to the weights.
         config: the user's recipe.
         overrides: the user's `key=value` settings.
-        tagged: whether the shipped recipes name the variant. They don't where they train it in no epoch.
+        tagged: whether the shipped recipes name the variant. They don't if nothing is trained.
 
     Raises:
         BenchError: a file is missing or isn't YAML, or a key or value isn't valid; names file, key and nearest key.
@@ -169,7 +171,7 @@ def load_settings(
     _check_keys(own, "the checkpoint's header")
     if isinstance(faces := own.get("faces"), Mapping) and faces.get("encoding") == LOSSLESS:
         own["faces"] = {**faces, "encoding": FaceSettings().encoding}
-    # Its options replace the recipes': an option left at its default then must not become a recipe's other value now.
+    # Its options replace those of recipes: an option left at its default then must not change by a recipe now.
     merged = _merge({k: v for k, v in merged.items() if k != "options" or k not in own}, own)
     merged = _merge(merged, _load_layer(find_recipe(config), detector) if config else {})
     for override in overrides:
@@ -182,10 +184,10 @@ def load_settings(
 
 
 def find_recipe(given: Path) -> Path:
-    """Return the file that --config means: that file, else the recipe of this name that ships with crossfake.
+    """Return the file given with --config, or the shipped recipe of this name.
 
     Raises:
-        BenchError: there is neither; names the nearest recipe.
+        BenchError: neither exists; names the nearest recipe.
     """
     shipped = CONFIGS / f"{given.name}.yaml"
     if given.is_file():
@@ -223,7 +225,7 @@ def _parse_override(text: str) -> Layer:
     given = _parse_number(parse_yaml(value, f"--set {shorten(path)}: '{shorten(value)}'"))
     *sections, name = path.split(".")
     if len(sections) >= MOST_PARTS:
-        raise BenchError(f"--set {shorten(path)}: at most {MOST_PARTS} names can follow each other")
+        raise BenchError(f"--set {shorten(path)}: a key has at most {MOST_PARTS} parts")
     layer: Layer = {name: given}
     for section in reversed(sections):
         layer = {section: layer}
@@ -231,7 +233,7 @@ def _parse_override(text: str) -> Layer:
 
 
 def _parse_number(value: object) -> object:
-    """Read 1e-4 as the number that everybody but YAML takes it for."""
+    """Read 1e-4 as a number, which YAML doesn't."""
     if isinstance(value, str) and EXPONENT.fullmatch(value):
         return float(value)
     return value

@@ -1,4 +1,4 @@
-"""Signals that stop a command, and letting them wait."""
+"""Signals that stop a command, and deferring them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Let what stops a command wait until the block is done: an exception within torch's import aborts the process."""
+    """Defer stop signals until the block is done: an exception within torch's import aborts the process."""
     came: list[int] = []
     main = threading.current_thread() is threading.main_thread()
     before = {n: signal.getsignal(n) for n in STOPS if main and callable(signal.getsignal(n))}

@@ -1,4 +1,4 @@
-"""What the source validation split fixes for a test set, besides threshold and temperature."""
+"""What is fixed on the source validation split for a test set, besides threshold and temperature."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from .records import Record
 
 
 class CarriedThreshold(Record):
-    """A threshold of a stated false positive rate on the source validation split, and between what ends it may lie.
+    """A threshold with a stated false positive rate on the source validation split, and its interval.
 
-    `hi` is None where it may be any above the highest of the `reals`.
+    `hi` is None if the threshold may be anywhere above the highest of the `reals`.
     """
 
     value: float
@@ -20,9 +20,9 @@ class CarriedThreshold(Record):
 
 
 class SourceValidation(Record):
-    """What else the source validation split fixes: the share of fakes that scores are made for, and thresholds by FPR.
+    """What is fixed on the source validation split: the prior that scores assume, and thresholds by FPR.
 
-    `prior` is None where scores aren't probabilities; `reals` are the split's.
+    `prior` is None if scores aren't probabilities; `reals` is the split's number of real videos.
     """
 
     prior: float | None = None

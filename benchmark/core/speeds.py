@@ -1,4 +1,4 @@
-"""How fast a detector is on one device: what the speed stage writes, and the boards read."""
+"""How fast a detector is on one device: written by the speed stage, read by the boards."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .records import Record, describe_flaw
 from .storage import strip_separators, write_json
 
 SPEED_VERSION = 1
-"""Raise when the way of measuring changes: what an earlier one wrote is measured again, and read no more."""
+"""Raise when the way of measuring changes: earlier results are ignored and measured again."""
 BUSY = 0.1
-"""The share of a machine that other work may take before its speeds are marked."""
+"""The share of a machine that other work may take before speeds are marked as busy."""
 RANDOM_WEIGHTS = "random"
 MOST_BYTES = 2**20
 
 
 class Condition(NamedTuple):
-    """What two speeds must have in common to be compared."""
+    """The conditions that two speeds must share to be compared."""
 
     device: str
     precision: str
     threads: int
 
     def describe(self) -> str:
-        """Write `AMD EPYC, fp32, 2 threads`; threads only where a processor does the work."""
+        """Write `AMD EPYC, fp32, 2 threads`; threads only if a processor does the work."""
         threads = f", {self.threads} thread{'' if self.threads == 1 else 's'}" if self.threads else ""
         return f"{self.device}, {self.precision}{threads}"
 
@@ -46,7 +46,7 @@ class Latency(Record):
 
 
 class Rate(Record):
-    """How many a second, the median of `runs`; the middle half of them lies between `lo` and `hi`."""
+    """Items per second: the median of `runs`, and their quartiles `lo` and `hi`."""
 
     value: PositiveFloat
     lo: PositiveFloat
@@ -55,21 +55,21 @@ class Rate(Record):
 
 
 class BatchRate(Rate):
-    """Images a second in batches of one size; `per_core_s` is of a second of the process's own processor time."""
+    """Images per second in batches of one size; `per_core_s` is per second of the process's own processor time."""
 
     batch: int
     per_core_s: PositiveFloat | None = None
 
 
 class Pipeline(Rate):
-    """Videos a second from a file to a score, one process, a video a run; `frames` of each are scored."""
+    """Videos per second from file to score, in one process, one video per run; `frames` of each are scored."""
 
     frames: int
     world: str
 
 
 class Memory(Record):
-    """Bytes: of the process at its highest and before the detector was made, and of the device at its highest."""
+    """Bytes: the process's peak and its size before the detector was made, and the device's peak."""
 
     rss_peak: int | None = None
     rss_before: int | None = None
@@ -77,7 +77,7 @@ class Memory(Record):
 
 
 class Load(Record):
-    """Processor cores in use while it was measured: by the measurement, by everything else, and how many there are."""
+    """Processor cores used during the measurement: by it, by everything else, and the total number."""
 
     own: float
     others: float | None
@@ -89,20 +89,19 @@ class Load(Record):
         return self.others is not None and self.others > BUSY * self.cores
 
     def describe(self) -> str:
-        """Say how much of the machine was others'."""
+        """Say how much of the machine other work took."""
         if self.others is None:
-            return "what else ran on the machine isn't known here"
+            return "the load of other work isn't known here"
         return f"other work took {self.others:.1f} of {self.cores} cores"
 
 
 class Speed(Record):
     """How fast one architecture is under one condition.
 
-    `images` are by batch size, the smallest first; `image` is a crop's height and width. They are timed by the `clock`
-    on the wall; where a single thread of a processor does all the work, by the processor's, which stands still while
-    others have it. `weights` is `random`, or says whose they were. `activations` are the numbers that convolutions and
-    matrix products put out for one image. `seconds` is what the measurement was given, `host` the machine as it is
-    known without any backend.
+    `images` are by batch size, the smallest first; `image` is a crop's height and width. The `clock` is the wall clock,
+    or, if a single processor thread does all the work, the processor's, which stops while other work runs. `weights` is
+    `random`, or says whose they were. `activations` counts the outputs of convolutions and matrix products for one
+    image. `seconds` is the time given to the measurement, `host` the machine as known without any backend.
     """
 
     schema_version: int
@@ -136,45 +135,45 @@ class Speed(Record):
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other work on the machine has slowed it down: a processor's own clock hardly notices."""
+        """Whether other work slowed it down, which hardly affects a processor's own clock."""
         return self.clock == "wall" and self.load.is_busy
 
     @property
     def condition(self) -> Condition:
-        """What it can be compared under."""
+        """The conditions under which it can be compared."""
         return Condition(self.device, self.precision, self.threads)
 
     @property
     def best(self) -> BatchRate:
-        """The batch that gives the most images a second."""
+        """The batch with the most images per second."""
         return max(self.images, key=lambda rate: rate.value)
 
     @property
     def key(self) -> str:
-        """The name of its file: a hash of everything that makes it a different measurement."""
+        """The name of its file: a hash of everything that distinguishes measurements."""
         packages = self.provenance.packages
         versions = [packages.get(name) for name in ("crossfake", self.backend, self.runtime)]
         return hash_key([self.schema_version, self.architecture, *self.condition, self.runtime, versions])
 
     def locate(self, runs: Path) -> Path:
-        """Return its file below a folder of runs."""
+        """Return the path of its file in a folder of runs."""
         device = "".join(c if c.isalnum() else "-" for c in strip_separators(self.device).lower())
         return speed_folder(runs) / "-".join(filter(None, device.split("-"))) / f"{self.key}.json"
 
     def write(self, runs: Path) -> Path:
-        """Write its file, and return where that is."""
+        """Write its file, and return the path."""
         path = self.locate(runs)
         write_json(path, self.to_json())
         return path
 
 
 def speed_folder(runs: Path) -> Path:
-    """Return where speeds are kept below a folder of runs."""
+    """Return the folder of speeds in a folder of runs."""
     return runs / "speed"
 
 
 def read_speeds(runs: Path) -> tuple[list[Speed], list[str]]:
-    """Read all speeds of a folder of runs; return them, and what is wrong with files that hold none, a line each."""
+    """Read all speeds in a folder of runs; return them, and one line per file that can't be read."""
     found, problems = [], []
     for path in sorted(speed_folder(runs).glob("*/*.json")):
         try:

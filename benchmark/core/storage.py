@@ -1,4 +1,4 @@
-"""Where things are kept, and how they are written so that a kill at any moment leaves nothing half-written."""
+"""Where files are kept, and how they are written so that a kill at any moment leaves nothing half-written."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WriteError(OSError):
 
     @property
     def is_refused(self) -> bool:
-        """Whether nothing may be written there, rather than nothing more."""
+        """Whether writing isn't allowed there, as opposed to a full disk."""
         return self.errno in _CLOSED
 
     def __str__(self) -> str:
@@ -50,11 +50,11 @@ class WriteError(OSError):
 
 @contextmanager
 def name_write_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Turn what goes wrong while `path` is written into an error that names it, whatever library wrote.
+    """Turn any library's failure to write `path` into an error that names it.
 
     Args:
-        path: what the file will be called.
-        temporary: what it is called meanwhile.
+        path: the file's final name.
+        temporary: its temporary name.
 
     Raises:
         WriteError: it can't be written.
@@ -65,7 +65,7 @@ def name_write_errors(path: Path, temporary: Path | None = None) -> Iterator[Non
         raise
     except Exception as error:
         code = _find_errno(error)
-        other = error.filename if isinstance(error, OSError) else None  # Such as a file that is read.
+        other = error.filename if isinstance(error, OSError) else None  # For example, an input file.
         ours = (str(path), str(temporary), *map(str, path.parents))
         if code is None or (other not in ours if other else code not in (*_FULL, *_CLOSED)):
             raise
@@ -104,12 +104,12 @@ def expand_user(path: str) -> Path:
 
 
 def strip_separators(label: str) -> str:
-    """Return a dataset's or detector's label as a part of a file's name."""
+    """Return a dataset's or detector's label as a part of a file name."""
     return label.replace(":", "-").replace("/", "-")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder with those above it; the cache's own is closed to others, whatever the umask."""
+    """Make a folder and its parents; the cache is private, whatever the umask."""
     home = _find_cache_home()
     with name_write_errors(folder):
         if home and not home.exists() and folder.absolute().is_relative_to(home.absolute()):
@@ -120,22 +120,22 @@ def make_folder(folder: Path) -> None:
 def _find_cache_home() -> Path | None:
     try:
         return cache_home()
-    except BenchError:  # What is written elsewhere needs no cache.
+    except BenchError:  # Writing elsewhere needs no cache.
         return None
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes the name `path` in one step, else it is removed.
+    """Yield a temporary path beside `path`; on success it is renamed to `path` in one step, else removed.
 
-    Where the power fails, `path` is what it was before, or whole.
+    After a power failure, `path` is either unchanged or complete.
 
     Raises:
         WriteError: it can't be written.
     """
     make_folder(path.parent)
     sweep(path.parent)
-    # The suffix stays last, since writers such as PyAV and OpenCV choose the format by it.
+    # The suffix comes last, since writers such as PyAV and OpenCV choose the format by it.
     temporary = path.with_name(f".{path.stem[:32]}.{get_owner()}-{next(_numbers)}.tmp{path.suffix}")
     try:
         with name_write_errors(path, temporary):
@@ -143,7 +143,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
             _flush(temporary)
             os.replace(temporary, path)
     finally:
-        if temporary.exists():  # On a read-only file system, removing what isn't there fails as well.
+        if temporary.exists():  # On a read-only file system, removing a missing file fails as well.
             temporary.unlink()
 
 
@@ -151,7 +151,7 @@ _numbers = count()
 
 
 def _flush(file: Path) -> None:
-    """Have the disk hold what was written."""
+    """Flush a file to disk."""
     handle = os.open(file, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -160,9 +160,9 @@ def _flush(file: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that are gone left in a folder: half-written files, and notes beside locks; once a folder.
+    """Remove the half-written files and lock notes that dead processes left in a folder; once per folder.
 
-    Of those that can't be asked, such as another host's, files go that are a day old. A lock may be held for longer.
+    If an owner can't be checked, as on another host, its files are removed after a day. Locks may be held for longer.
     """
     if folder in _swept:
         return
@@ -176,8 +176,8 @@ def sweep(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove what is left over; on a read-only disk it stays."""
-    if path.is_dir() and not path.is_symlink():  # Half of a folder that was being removed.
+    """Remove a leftover; on a read-only disk it stays."""
+    if path.is_dir() and not path.is_symlink():  # A folder that was half-removed.
         shutil.rmtree(path, ignore_errors=True)
         return
     with suppress(OSError):
@@ -188,12 +188,12 @@ def _is_left_over(path: Path, owner: str | None) -> bool:
     known = parse_owner(owner or "")
     try:
         return (known is not None and known.is_gone()) or time.time() - path.stat().st_mtime > STALE_SECONDS
-    except FileNotFoundError:  # It was finished meanwhile.
+    except FileNotFoundError:  # It has been finished meanwhile.
         return False
 
 
 _swept: set[Path] = set()
-# Versions before this one wrote only the process's number.
+# Earlier versions wrote only the process id.
 _TEMPORARY = re.compile(r"\..*\.(?:(?P<owner>[^.]+)-\d+|\d+)\.tmp(?:\.[^.]*)?", re.DOTALL)
 
 
@@ -209,10 +209,10 @@ def write_json(path: Path, content: object) -> None:
 
 
 class HeldElsewhereError(BenchError):
-    """Somebody else is at work on what a lock guards; `told` says on what, who, where and since when."""
+    """Somebody else holds a lock; `told` says on what, who, where and since when."""
 
     def __init__(self, told: str):
-        super().__init__(f"left alone: {told}. Try again when that has ended")
+        super().__init__(f"skipped: {told}. Try again when that has ended")
         self.told = told
 
 
@@ -223,7 +223,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
     A waiting process says on stderr for whom, and since when.
 
     Raises:
-        HeldElsewhereError: somebody else holds it, and this isn't to `wait`.
+        HeldElsewhereError: somebody else holds it, and `wait` is false.
     """
     from filelock import FileLock, Timeout
 
@@ -250,7 +250,7 @@ def hold_lock(path: Path, wait: bool = True) -> Iterator[None]:
 
 
 class _Note(NamedTuple):
-    """Who holds a lock, as it is written beside it: the user, the owner, and since when."""
+    """The note beside a lock: the user, the owner, and since when they hold it."""
 
     user: str
     owner: str
@@ -261,7 +261,7 @@ _NOTE = ".owner"
 
 
 def _read_note(path: Path) -> _Note | None:
-    """Read a lock's note; None where its holder has just begun, or has just finished."""
+    """Read a lock's note; None if its holder has just begun or just finished."""
     try:
         user, owner = path.read_text(encoding="utf-8").split()
         return _Note(user, owner, path.stat().st_mtime)
@@ -270,7 +270,7 @@ def _read_note(path: Path) -> _Note | None:
 
 
 def _describe_holder(note: Path) -> str:
-    """Say who holds a lock, where, and since when, as far as its note tells."""
+    """Say who holds a lock, where, and since when, as far as its note says."""
     written = _read_note(note)
     if written is None:
         return "another process"
@@ -283,5 +283,5 @@ def _describe_holder(note: Path) -> str:
 def _name_user() -> str:
     try:
         return getpass.getuser().replace(" ", "_")
-    except (OSError, KeyError):  # A number that has no name here.
+    except (OSError, KeyError):  # A user id without a name here.
         return str(os.getuid())

@@ -1,7 +1,7 @@
-"""Which commands were typed here, to distinguish one's own from those of foreign scorecards.
+"""Which commands were typed here, to distinguish them from those in foreign scorecards.
 
-A line of the cache's file is the hash of a command and of the folder it was typed in. A scorecard can claim any command
-and any machine, but it can't write there.
+Each line of the cache's file is the hash of a command and of the folder it was typed in. A scorecard can claim any
+command and any machine, but it can't write there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .storage import cache_home, make_folder
 
 
 def remember_command(command: str) -> None:
-    """Note that this command was typed here; where the cache can't be written, it will count as a foreign one."""
+    """Record that this command was typed here; if the cache isn't writable, it will count as foreign."""
     if was_typed_here(command):
         return
     try:
@@ -28,7 +28,7 @@ def remember_command(command: str) -> None:
 
 
 def was_typed_here(command: str) -> bool:
-    """Return whether this command was typed in this folder, by somebody with this cache."""
+    """Return whether this command was typed in this folder, by a user of this cache."""
     try:
         return _hash(command) in _find_file().read_text(encoding="ascii").split()
     except (OSError, ValueError, BenchError):

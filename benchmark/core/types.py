@@ -1,4 +1,4 @@
-"""What flows between the stages: frozen dataclasses, and the protocols that plugins fulfil."""
+"""The data that flows between stages: frozen dataclasses, and the protocols that plugins implement."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SPLITS = ("train", "val", "test")
 
 
 class Picture(NamedTuple):
-    """A frame that somebody has already taken out of its video: the image `file`, or `key` in the LMDB folder `file`.
+    """A frame that has already been extracted: the image `file`, or `key` in the LMDB folder `file`.
 
     `frame` is its index in the video. `landmarks` are (81, 2) little-endian float32 in its pixels, or the name of the
-    .npy file (with `key`, the LMDB key) that holds them; where they are empty, a finder looks for the face.
+    .npy file (with `key`, the LMDB key) that holds them; if they are empty, a finder looks for the face.
     """
 
     frame: int
@@ -31,7 +31,7 @@ class Picture(NamedTuple):
 
 
 def _take_former_name(old: str, new: str) -> Callable[[type[T]], type[T]]:
-    """Let a dataclass's field be given and read by its name in the last version; this goes with the next one."""
+    """Let a dataclass's field be set and read by its former name; removed in the next version."""
 
     def add(made: type[T]) -> type[T]:
         make = made.__init__
@@ -53,11 +53,11 @@ def _take_former_name(old: str, new: str) -> Callable[[type[T]], type[T]]:
 class Video:
     """One video file of a dataset, or the `pictures` that are left of one.
 
-    `id` is the posix path within the dataset's home folder, suffix included, so that no two videos ever share one.
+    `id` is the posix path within the dataset's home folder, with suffix, so that no two videos share one.
     `label` is 0 (real) or 1 (fake); `method` names the manipulation (`real` for real videos); `split` is `train`,
-    `val` or `test`. `original` is the id of the real video that a fake was made from, where the layout says so.
+    `val` or `test`. `original` is the id of the real video that a fake was made from, if the layout says so.
     `identities` are the people seen or used, target first. `groups` maps attributes (`gender`, `race`) to values.
-    With `pictures`, faces come from them, `path` is the first one's file, and `origin` tells whose work they are.
+    With `pictures`, faces come from them, `path` is the first one's file, and `origin` says which tool made them.
     `mask` is a video that is white where a fake was forged, or a folder of such pictures; a real one has that of one
     of its fakes.
     """
@@ -114,7 +114,7 @@ class TrainSample(NamedTuple):
 
     @property
     def source(self) -> Face | None:
-        """What `original` was called in the last version; it goes with the next one."""
+        """The former name of `original`; removed in the next version."""
         return self.original
 
 
@@ -129,28 +129,28 @@ class Estimate(NamedTuple):
 
 
 class LostFrame(NamedTuple):
-    """A frame that was wanted and can't be used: its index in the video, and why."""
+    """A frame that was selected but can't be used: its index in the video, and why."""
 
     frame: int
     reason: str
 
 
 def name_person(video: str, person: int) -> str:
-    """Return under which id a face store has the faces of a video's person: 1 is the main one. No path has `//`."""
+    """Return the id of one person's faces in a face store: person 1 is the main one. No path contains `//`."""
     return video if person == 1 else f"{video}//{person}"
 
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """What became of one video.
+    """The outcome of preparing one video.
 
-    `status` is `ok`, `no_face`, `unreadable` or `missing`, `reason` says more where there is more to say. Of `wanted`
-    frames, `decoded` could be read; `frames` are the indices of those with a face, `several` had more than one.
-    `size` (bytes) and `mtime_ns` are the file's, 0 for a missing one; `generation` counts how often a changed file
-    was prepared again. `origin` tells whose pictures these were, where the faces don't come from the video itself.
-    `follows` is the original whose frames a fake to train on took. `lost` are the frames that couldn't be used
-    because something is broken, of a file that can't be read the first one; those without a face aren't among them.
-    `mask_size` (bytes) is the size of the mask that told who was forged, 0 without one.
+    `status` is `ok`, `no_face`, `unreadable` or `missing`; `reason` explains it. Of the `wanted` frames, `decoded`
+    could be read; `frames` are the indices of those with a face; `several` had more than one. `size` (bytes) and
+    `mtime_ns` are the file's, 0 if it is missing; `generation` counts how often a changed file was prepared again.
+    `origin` says which tool made the pictures, if the faces don't come from the video itself. `follows` is the original
+    whose frames a training fake uses. `lost` are the frames that couldn't be used because something is broken (for an
+    unreadable file, the first one); frames without a face aren't among them. `mask_size` (bytes) is the size of the
+    mask that shows who was forged, 0 without one.
     """
 
     video: str
@@ -170,12 +170,12 @@ class PrepareResult:
 
 
 class Release(NamedTuple):
-    """What a published dataset has, for `bench data check`.
+    """The content of a published dataset, for `bench data check`.
 
     `counts` are the official numbers of videos by split and by `real`, `fake` or a method's name; `folders` (within the
-    home) are where they should lie; `listed` are the ids, with their splits, that official lists name besides the
-    adapter's videos; `causes` tell what is odd about this copy, and what to do about it, `faults` what makes a score
-    wrong; `unnamed` are ids whose files can't be read, for their names aren't UTF-8.
+    home) are where they belong; `listed` are the ids, with their splits, that official lists name besides the
+    adapter's videos; `causes` describe oddities of this copy and their remedy, `faults` what makes scores wrong;
+    `unnamed` are ids whose files can't be read, because their names aren't UTF-8.
     """
 
     counts: dict[tuple[str, str], int]

@@ -1,4 +1,4 @@
-"""The worker processes of a run: the same results in the same order whatever their number."""
+"""The worker processes of a run: the same results in the same order, whatever their number."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .signals import STOPS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-AHEAD = 3  # How many items a worker's share of the look-ahead is.
+AHEAD = 3  # How many items per worker are computed ahead.
 BROKEN = "broken"
-"""A file in the pool's folder that says: nobody is waiting for results any more."""
+"""A file in the pool's folder that says that nobody waits for results any more."""
 ENDED = (
     "a worker process ended too soon: killed, perhaps for lack of memory, or stopped by the error above. "
-    "What is finished is kept: type the command again, with fewer --workers"
+    "Finished work is kept: repeat the command with fewer --workers"
 )
-_resting = threading.Lock()  # In a worker: held all the time but while it computes.
+_resting = threading.Lock()  # In a worker: held except while it computes.
 
 
 def available_cores() -> int:
@@ -42,7 +42,7 @@ def available_cores() -> int:
 
 
 class _Started(NamedTuple):
-    """What a pool has while its processes run: they watch the lifeline, and read functions from the folder."""
+    """The state of a pool whose processes run: they watch the lifeline, and read functions from the folder."""
 
     executor: ProcessPoolExecutor
     lifeline: Connection
@@ -50,13 +50,13 @@ class _Started(NamedTuple):
 
 
 class WorkerPool:
-    """Processes that compute for this one, started when there is something to do, and kept until the pool is closed.
+    """Worker processes, started when there is work, and kept until the pool is closed.
 
-    One pool serves a whole run: starting a process and importing what it needs takes longer than much of its work.
+    One pool serves a whole run: starting a process and importing modules takes longer than much of its work.
     """
 
     def __init__(self, workers: int = 0):
-        """Make a pool of `workers` processes; with 0, everything is computed in this one."""
+        """Make a pool of `workers` processes; with 0, everything runs in this one."""
         self.workers = workers
         self._started: _Started | None = None
         self._functions = count()
@@ -79,12 +79,12 @@ class WorkerPool:
         """Yield function(item) for every item, computed a few items ahead.
 
         Args:
-            function: read by each process once; one that can't be sent to it is run in this one.
-            items: what to work on, one message each; asked for only as far as is computed ahead.
+            function: read once by each process; one that can't be pickled runs in this process.
+            items: the work, one message per item; consumed only as far as is computed ahead.
             plugin: the `file.py:Name` that the function's classes come from, if any; imported before unpickling.
-            ordered: in the items' order, not as they are finished.
-            shares: a result's arrays come through shared memory, which is used again once two further results, or an
-                end, were asked for.
+            ordered: yield in the items' order, not as they finish.
+            shares: a result's arrays come through shared memory, which is reused once two further results, or the end,
+                have been requested.
 
         Raises:
             BenchError: a worker process was killed. The pool can be used again.
@@ -126,7 +126,7 @@ class WorkerPool:
         return self._started
 
     def close(self) -> None:
-        """End the processes, also those that compute; another `map` starts new ones."""
+        """End the processes, even busy ones; another `map` starts new ones."""
         if self._started:
             started, self._started = self._started, None
             started.lifeline.close()
@@ -135,7 +135,7 @@ class WorkerPool:
 
 
 def _pack(function: Callable[[Any], Any]) -> bytes | None:
-    """Pickle a function; None if it can't be, or is of the user's script, which workers don't import."""
+    """Pickle a function; None if that fails, or if it is from the user's script, which workers don't import."""
     try:
         packed = pickle.dumps(function)
     except (pickle.PicklingError, AttributeError, TypeError):
@@ -145,7 +145,7 @@ def _pack(function: Callable[[Any], Any]) -> bytes | None:
 
 @contextmanager
 def _hide_main() -> Iterator[None]:
-    """Let processes that start meanwhile not run the user's script again, which may have no guard against that."""
+    """Keep processes that start meanwhile from running the user's script again, which may lack a `__main__` guard."""
     main = vars(sys.modules["__main__"])
     hidden: dict[str, Any] = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
     main["__spec__"] = None
@@ -161,7 +161,7 @@ IN_PROCESS = WorkerPool(0)
 
 @contextmanager
 def limit_to_one_thread() -> Iterator[None]:
-    """Let OpenCV use one thread: for work that is shared out over processes, and then is the same in this one."""
+    """Let OpenCV use one thread: the work is shared among processes, and results then don't depend on where it runs."""
     import cv2
 
     threads = cv2.getNumThreads()
@@ -174,9 +174,9 @@ def limit_to_one_thread() -> Iterator[None]:
 
 @contextmanager
 def _block_interrupts() -> Iterator[None]:
-    """Keep from the processes that are started meanwhile what stops a command: it reaches the parent, too.
+    """Block stop signals in processes that start meanwhile: the parent gets them, too.
 
-    That closes the pool, which ends them without a half-sent result.
+    The parent then closes the pool, which ends the processes without a half-sent result.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
@@ -201,14 +201,14 @@ def _take(waiting: list[_Call], ordered: bool) -> tuple[Any, Slot | None]:
 
 def _start_worker(watched: Connection, folder: str) -> None:
     """Make this process a worker, which ends with its parent or with the pool, whichever is first."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # For a face finder that runs on torch, which is imported later.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # For a face finder that runs on torch, imported later.
     _resting.acquire()
 
     def end_if_closed(*_: object) -> None:
         if watched.poll(0):
             _end(folder)
 
-    # The pool's own means to end who waits for work; anybody else's, such as a scheduler's, is the parent's affair.
+    # The pool uses this signal to end idle workers; from anyone else, such as a scheduler, it concerns the parent.
     signal.signal(signal.SIGTERM, end_if_closed)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     for watch in (lambda: _end_with_parent(folder), lambda: _end_with_pool(watched, folder)):
@@ -225,7 +225,7 @@ def _end_with_parent(folder: str) -> None:
 
 
 def _end_with_pool(watched: Connection, folder: str) -> None:
-    """End this process when the pool is closed, but never while it sends a result: half of one, the parent waits on."""
+    """End this process when the pool is closed, but not while it sends a result: the parent would wait for the rest."""
     watched.poll(None)
     if (Path(folder) / BROKEN).exists():
         _end(folder)
@@ -247,7 +247,7 @@ def _call(file: Path, plugin: str, item: object, slot: Slot | None) -> Any:
         _resting.acquire()
 
 
-@lru_cache(maxsize=2)  # One may be used while another is, such as for validation amid training.
+@lru_cache(maxsize=2)  # One may be used during another, such as for validation during training.
 def _load_function(file: Path, plugin: str) -> Callable[[object], object]:
     if plugin:
         from .registry import import_target

@@ -153,7 +153,7 @@ def test_a_rows_link_opens_its_run(visit):
     opened = page.locator("details.run[open]")
     assert opened.count() == 1
     assert page.locator("table.board").first.get_by_role("link").first.text_content() in opened.text_content()
-    assert opened.get_by_text("To make it again").is_visible()
+    assert opened.get_by_text("To reproduce it").is_visible()
 
 
 @SLOW
@@ -225,7 +225,7 @@ def test_without_javascript_all_can_be_read(visit):
     assert not page.get_by_label("Filter").is_visible()
     assert page.locator("table.board").first.get_by_role("link", name="<script>alert(1)</script>").is_visible()
     page.locator("details.run summary").first.click()
-    assert page.locator("details.run").first.get_by_text("To make it again").is_visible()
+    assert page.locator("details.run").first.get_by_text("To reproduce it").is_visible()
 
 
 @SLOW

@@ -51,7 +51,7 @@ def test_text_is_read_with_or_without_a_mark(write, encoding):
 
 def test_other_text_is_refused_by_row(write):
     assert "a.txt, row 2: not UTF-8 (byte 0xeb)" in refusal(read_text, write("a.txt", "a\nZoë".encode("latin-1")))
-    assert "row 1: holds a NUL" in refusal(read_text, write("a.txt", "ab".encode("utf-16-le")))
+    assert "row 1: contains a NUL" in refusal(read_text, write("a.txt", "ab".encode("utf-16-le")))
     assert "b.txt can't be read: No such file" in refusal(read_text, write("a.txt", "").with_name("b.txt"))
     assert "at most 3 are read" in refusal(read_text, write("a.txt", "abcd"), 3)
 
