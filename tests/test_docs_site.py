@@ -112,7 +112,7 @@ def test_the_settings_page_describes_every_setting(pages):
     assert [row for row in rows if not row[3]] == []
     shown = {row[0].strip("`"): row[1:3] for row in rows}
     assert shown["train.batch_size"] == ["`int`, at least 1, at most 65,536", "`32`"]
-    assert shown["faces.encoding"] == ["`png` \\| `jpeg95`", '`"png"`']
+    assert shown["faces.encoding"] == ["`zstd` \\| `png` \\| `jpeg95` \\| `jpeg444`", '`"zstd"`']
 
 
 def test_every_variable_that_the_code_reads_is_documented(pages):
