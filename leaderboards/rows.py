@@ -15,12 +15,12 @@ from ..benchmark.core.scorecard import Card, Failure, ScoreCard
 from ..benchmark.core.speeds import Condition, Speed
 from ..benchmark.core.types import Estimate
 from ..benchmark.stages.cell_scores import read_scores
+from ..benchmark.stages.pooled_seeds import read_pooled
 from ..benchmark.stats.ranks import Column, Standing, average_counted, find_standings, mark_best, measure_columns
 from ..benchmark.stats.seed_pooling import (
     AUC,
     GroupSummary,
     PooledMetrics,
-    pool_seeds,
     subtract_estimates,
     summarise_groups,
 )
@@ -69,7 +69,7 @@ class Result:
     def auc_of(self, seeds: set[int]) -> Estimate | None:
         """Return video AUC over some of the seeds that have numbers; None without any."""
         kept = [c for c in self.done if c.cell.seed in seeds]
-        return (self.pooled if len(kept) == len(self.done) else pool_seeds(kept)).metrics.get(AUC)
+        return (self.pooled if len(kept) == len(self.done) else read_pooled(kept)).metrics.get(AUC)
 
     @property
     def contaminated(self) -> int:
@@ -309,7 +309,7 @@ def _add_speeds(row: Row, speeds: Sequence[Speed]) -> Row:
 
 def _make_result(cards: list[Card]) -> Result:
     cards = sorted(cards, key=lambda c: c.cell.seed)
-    return Result(cards, pool_seeds([c for c in cards if isinstance(c, ScoreCard)]))
+    return Result(cards, read_pooled([c for c in cards if isinstance(c, ScoreCard)]))
 
 
 def find_row(cards: Iterable[Card], key: str) -> tuple[Table, Row]:

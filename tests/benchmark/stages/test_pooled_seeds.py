@@ -1,0 +1,71 @@
+"""Seeds are pooled once; what was kept counts only where it is of these cards and predictions."""
+
+from __future__ import annotations
+
+import pytest
+from crossfake.benchmark.core import display
+from crossfake.benchmark.core.predictions import read_predictions, write_predictions
+from crossfake.benchmark.core.scorecard import Threshold
+from crossfake.benchmark.core.storage import WriteError, cache_home
+from crossfake.benchmark.stages import pooled_seeds
+from crossfake.benchmark.stages.pooled_seeds import FOLDER, read_pooled
+from crossfake.benchmark.stats.seed_pooling import pool_seeds
+from crossfake.leaderboards.load import read_card
+
+
+@pytest.fixture
+def seeds(tmp_path, make, scored, monkeypatch):
+    monkeypatch.setattr(display, "_said", set())
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    for seed in (0, 1):
+        scored(tmp_path / str(seed), make("celebdf", seed=seed, train_key=f"t{seed}", recipe_key="same"), seed)
+    return [read_card(tmp_path / str(seed) / "scorecard.json") for seed in (0, 1)]
+
+
+def list_files():
+    return sorted((cache_home() / FOLDER).glob("*.json"))
+
+
+def test_what_was_pooled_is_read_to_the_last_digit(seeds, monkeypatch):
+    expected = pool_seeds(seeds)
+    assert read_pooled(seeds) == expected
+    monkeypatch.setattr(pooled_seeds, "pool_seeds", lambda cards: pytest.fail("pooled again"))
+    assert read_pooled(seeds) == expected
+
+
+def test_other_cards_predictions_or_code_are_pooled_anew(seeds, monkeypatch):
+    first = read_pooled(seeds)
+    strict = seeds[0].model_copy(update={"threshold": Threshold(value=2.0, rule="no score is as high")})
+    assert read_pooled([strict, seeds[1]]) == pool_seeds([strict, seeds[1]]) != first
+    table, metadata = read_predictions(seeds[0].predictions_path)
+    write_predictions(seeds[0].predictions_path, table.assign(score=1 - table["score"]), metadata)
+    assert read_pooled(seeds) == pool_seeds(seeds) != first
+    monkeypatch.setattr(pooled_seeds, "_hash_code", lambda: "other")
+    read_pooled(seeds)
+    assert len(list_files()) == 4
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"metrics": {}}', '{"metrics": {"video.auc": 3}}'])
+def test_a_damaged_file_is_made_again_which_is_said(seeds, capsys, content):
+    expected = read_pooled(seeds)
+    (path,) = list_files()
+    path.write_text(content)
+    assert read_pooled(seeds) == expected
+    assert str(path) in capsys.readouterr().err
+    assert read_pooled(seeds) == expected
+    assert capsys.readouterr().err == ""
+
+
+def test_one_seed_or_predictions_that_are_gone_leave_no_file(seeds):
+    assert read_pooled(seeds[:1]).metrics == seeds[0].metrics
+    seeds[1].predictions_path.unlink()
+    assert read_pooled(seeds) == pool_seeds(seeds)
+    assert list_files() == []
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(seeds, monkeypatch):
+    def refuse(path, content):
+        raise WriteError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(pooled_seeds, "write_json", refuse)
+    assert read_pooled(seeds) == pool_seeds(seeds)
