@@ -31,6 +31,7 @@ class TrainedOn(TypedDict, total=False):
     seed: int
     selection: str
     videos: str
+    precision: str
 
 
 class CheckpointHeader(TypedDict, total=False):
@@ -59,7 +60,7 @@ class CheckpointHeader(TypedDict, total=False):
 TYPE_CLASS = "If it is a class of your own, type it: --detector FILE.py:CLASS"
 KINDS: dict[str, type] = {"detector": str, "tag": str, "options": dict, "faces": dict, "trained_on": dict}
 """The types of a header's values."""
-TRAINED_ON_KINDS: dict[str, type] = {"dataset": str, "world": str, "selection": str, "videos": str}
+TRAINED_ON_KINDS: dict[str, type] = {"dataset": str, "world": str, "selection": str, "videos": str, "precision": str}
 """The types of the values of its `trained_on`."""
 
 

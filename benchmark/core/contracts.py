@@ -130,7 +130,7 @@ class Snapshots(Protocol):
 
 @runtime_checkable
 class TellsPrecision(Protocol):
-    """A training session that says in which precision its steps are computed: `float32` or `bf16`."""
+    """A training session that says in which precision its steps are computed: `fp32`, `tf32` or `bf16`."""
 
     precision: str
 

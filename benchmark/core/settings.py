@@ -11,12 +11,13 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .errors import BenchError, make_unknown_error
 from .limits import MOST_BATCH, MOST_DRAWS, MOST_FRAMES
+from .precisions import TrainingPrecision, keep_key, read_alias
 from .readers import check_finite, parse_yaml, read_yaml, shorten, shorten_value
 from .registry import ROOT
 
@@ -97,8 +98,8 @@ class TrainSettings(FrozenSettings):
         "none", description="flatten the loss: step with the gradients of the worst point within rho (two passes)"
     )
     rho: float = Field(0.05, gt=0, description="radius of sam; asam, which scales it by each weight, needs about 0.5")
-    precision: Literal["float32", "bf16", "auto"] = Field(
-        "float32", description="auto: bf16 where the processor has it"
+    precision: Annotated[TrainingPrecision, BeforeValidator(read_alias)] = Field(
+        "fp32", description="of training; auto: bf16 where the device has it. --precision is that of scoring"
     )
     threads: int | None = Field(None, ge=1, description="processor threads; part of the key, since sums depend on it")
     val_frames: int | None = Field(
@@ -109,7 +110,8 @@ class TrainSettings(FrozenSettings):
     def key_content(self) -> dict[str, object]:
         """Return what goes into keys: later settings only if they differ from their default."""
         later = {"val_frames": self.val_frames is None, "val_every": self.val_every == 1}
-        return self.model_dump(exclude={name for name, usual in later.items() if usual})
+        content = self.model_dump(exclude={name for name, usual in later.items() if usual})
+        return content | {"precision": keep_key(self.precision)}
 
     def learning_rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
         """Return the learning rate of a step (from 0 on), the same for every backend."""

@@ -173,7 +173,7 @@ class Cell:
             weights=self._describe_weights(),
             selection=trained_on.get("selection", SOURCE_VAL) if trained_on else NOT_KNOWN,
             options=self.options,
-            recipe_key=self._recipe_key(),
+            recipe_key=self.make_recipe_key(),
             train_key=self.train_key,
             test_key=self.test_key,
             source=self.val.label if self.val else NOT_KNOWN,
@@ -182,10 +182,11 @@ class Cell:
             runtime=self._describe_runtime(),
         )
 
-    def _recipe_key(self) -> str:
-        """Hash what rows that are pooled have in common: all but the seed, and what scores them."""
+    def make_recipe_key(self, trained_in: str = "") -> str:
+        """Hash what rows that are pooled have in common: all but the seed, what scores them, what `auto` trained in."""
         content: dict[str, object] = {k: v for k, v in self.train_content().items() if k != "seed"}
-        return hash_key(content if self.way == DEFAULT else {**content, "scored with": str(self.way)})
+        content |= {} if self.way == DEFAULT else {"scored with": str(self.way)}
+        return hash_key(content | ({"trained in": trained_in} if trained_in else {}))
 
     def _describe_runtime(self) -> RuntimeUse:
         choice = read_choice(self.folder, self.asked) if self.asked != DEFAULT else None

@@ -19,6 +19,7 @@ from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainabl
 from ..core.errors import BenchError
 from ..core.keys import hash_key
 from ..core.migrations import SCHEMA_VERSION
+from ..core.precisions import AUTO
 from ..core.predictions import PartialPredictions, PredictionsMetadata, has_predictions, keep_main, read_predictions
 from ..core.progress import Reporter
 from ..core.provenance import Provenance, collect_provenance, describe_time
@@ -231,6 +232,8 @@ class Stages:
         }
         if fingerprints := fingerprint_videos([*source.split("train"), *source.split("val")]):
             trained_on["videos"] = fingerprints  # Where there are only faces, it isn't known.
+        if cell.settings.train.precision == AUTO and report["precision"] != "fp32":
+            trained_on["precision"] = report["precision"]
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)
@@ -274,6 +277,8 @@ class Stages:
             lacking = {"weights": "its own", "train": NOT_KNOWN, "selection": NOT_KNOWN, "trained_without": 0}
             return described.model_copy(update=lacking)
         header = read_header(files[0]) if files else {}
+        if trained_in := cell.is_trained_here and header.get("trained_on", {}).get("precision", ""):
+            described = described.model_copy(update={"recipe_key": cell.make_recipe_key(trained_in)})
         shared = find_shared_videos(cell.test.split("test"), header)
         if shared is None:
             return described

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...detectors.runtimes import AUTO, DEFAULT, PRECISIONS, RUNTIMES, Way, find_obstacle, use_way
+from ...detectors.runtimes import DEFAULT, RUNTIMES, Way, find_obstacle, use_way
 from ..core.cell_description import RuntimeUse
 from ..core.contracts import Compiles, Scores
 from ..core.errors import BenchError
+from ..core.precisions import AUTO, PRECISIONS
 from ..core.predictions import read_predictions
 from ..stats.metrics import auc
 from .predict import score_batch

@@ -24,6 +24,7 @@ from ..core.contracts import (
     make_contract_error,
 )
 from ..core.errors import BenchError
+from ..core.precisions import read_alias
 from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.settings import TrainSettings
@@ -111,7 +112,7 @@ class Training:
             "lost": count,
             "lost_in_preparing": len(self.broken),
             "left_out": progress.left_out,
-            "precision": session.precision if isinstance(session, TellsPrecision) else s.precision,
+            "precision": str(read_alias(session.precision if isinstance(session, TellsPrecision) else s.precision)),
             "threads": session.threads if isinstance(session, TellsThreads) else None,
         }
 

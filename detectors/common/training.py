@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, SupportsFloat, TypeVar
 
 import numpy as np
 
+from ...benchmark.core.precisions import AUTO
 from .network_detector import NetworkDetector
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class NetworkTraining(Generic[D]):
     """Steps through batches of named arrays. `state` and `restore` make a resumed session equal to an unbroken one.
 
     Base of `TorchTraining` and `JaxTraining`, which define `_update`, `_differentiate`, `snapshot` and `restore`.
-    `done` counts the steps taken; `precision` is what they are computed in, `float32` or `bf16`.
+    `done` counts the steps taken; `precision` is what they are computed in: `fp32`, `tf32` or `bf16`.
     """
 
     def __init__(
@@ -31,8 +32,8 @@ class NetworkTraining(Generic[D]):
         self.detector, self.settings = detector, settings
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.done = 0
-        fast = settings.precision == "auto" and fast_bf16
-        self.precision = "bf16" if fast or settings.precision == "bf16" else "float32"
+        automatic = "bf16" if fast_bf16 else "fp32"
+        self.precision = automatic if settings.precision == AUTO else settings.precision
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""

@@ -14,6 +14,7 @@ import optax
 from flax import nnx
 from jax import Array
 
+from ...benchmark.core.errors import BenchError
 from ..common.training import Arrays, NetworkTraining
 from .detector import Named, Weights, flatten_state
 from .layers import Mode
@@ -37,6 +38,8 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         # On a processor, XLA only pretends to compute in bfloat16.
         fast_bf16 = jax.default_backend() != "cpu"
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=fast_bf16)
+        if self.precision == "tf32":
+            raise BenchError("train.precision=tf32 is PyTorch's on CUDA, and this is JAX. Use fp32, bf16 or auto")
         self.optimizer = make_optimizer(settings)
         # Compiled whole: by itself, each shape of weight would be.
         self.moments = jax.jit(self.optimizer.init, out_shardings=detector.whole)(detector.weights[0])

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...benchmark.core.errors import BenchError
 from ..common.training import Arrays, NetworkTraining
+from .cuda_settings import choose_tf32
 from .sharpness import override_batch_norms, perturb_weights
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
 
     def __init__(self, detector: TorchDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=has_fast_bf16(detector.device))
+        if self.precision == "tf32" and detector.device.type != "cuda":
+            raise BenchError(f"train.precision=tf32 is CUDA's, and this is {detector.device.type}. Use fp32 or auto")
         detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
         self.optimizer = self._make_optimizer()
         self.threads = settings.threads or torch.get_num_threads()
@@ -37,7 +41,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         return kind(parameters, s.lr, weight_decay=s.weight_decay)
 
     def _update(self, batch: Arrays) -> dict[str, float]:
-        with limit_threads(self.settings.threads):
+        with limit_threads(self.settings.threads), choose_tf32(self.precision == "tf32"):
             return self._take_step(self._to_tensors(batch))
 
     def _take_step(self, tensors: dict[str, torch.Tensor]) -> dict[str, float]:

@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 from ...benchmark.core.contracts import Scores, TakesRuntime
 from ...benchmark.core.errors import BenchError, require_known
+from ...benchmark.core.precisions import ALIASES, AUTO, PRECISIONS
 
 PACKAGES = {"torch": "torch", "compile": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
 RUNTIMES = tuple(PACKAGES)
 """What runs a network, `torch` as it is by default."""
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
-ALIASES = {"float32": "fp32"}
-AUTO = "auto"
 
 
 class Way(NamedTuple):

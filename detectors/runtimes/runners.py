@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.core.errors import BenchError
+from ..common_torch.cuda_settings import choose_tf32
 from ..common_torch.detector import TorchDetector
 from ..common_torch.folding import choose_layout, fold_network
 from ..common_torch.training import has_fast_bf16
@@ -109,23 +109,6 @@ class TorchRunner:
             return other.forward(self._make_input(frames))
 
         return run
-
-
-@contextmanager
-def choose_tf32(wanted: bool) -> Iterator[None]:
-    """Have CUDA multiply float32 in TF32 or not, and as before afterwards; elsewhere nothing happens."""
-    if not torch.cuda.is_available():
-        yield
-        return
-    parts: tuple[Any, Any] = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = [part.allow_tf32 for part in parts]
-    try:
-        for part in parts:
-            part.allow_tf32 = wanted
-        yield
-    finally:
-        for part, value in zip(parts, before, strict=True):
-            part.allow_tf32 = value
 
 
 class FileRunner:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
-from crossfake.benchmark.core.settings import CONFIGS, Settings, list_keys, load_settings
+from crossfake.benchmark.core.settings import CONFIGS, Settings, TrainSettings, list_keys, load_settings
 
 
 def test_later_layers_win(tmp_path: Path):
@@ -151,3 +151,15 @@ def test_an_odd_key_is_told_in_one_short_line(key):
         load_settings("meso4", demo=False, overrides=[f"{key}=1"])
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 2000
+
+
+def test_keys_hold_fp32_under_its_former_name():
+    assert Settings.model_validate({"train": {"precision": "float32"}}) == Settings()
+    assert TrainSettings().precision == "fp32"
+    assert TrainSettings().key_content()["precision"] == "float32"
+    assert TrainSettings(precision="bf16").key_content()["precision"] == "bf16"
+
+
+def test_a_precision_that_nothing_trains_in_is_refused():
+    with pytest.raises(BenchError, match=r"train.precision = 'fp16': Input should be 'fp32', 'tf32', 'bf16' or 'auto'"):
+        load_settings("meso4", demo=True, overrides=["train.precision=fp16"])

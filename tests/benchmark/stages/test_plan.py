@@ -329,3 +329,8 @@ def test_a_checkpoint_of_the_demo_world_is_the_demos_wherever_it_is_tested(plann
     assert (told.world, told.protocol) == ("demo", "demo world, tested on other data")
     (table,) = make_tables([make(**{name: getattr(told, name) for name in ("world", "protocol")})])
     assert table.is_synthetic
+
+
+def test_seeds_that_auto_trained_in_other_precisions_are_never_pooled(planned):
+    cell = planned.cell()
+    assert cell.make_recipe_key("bf16") != cell.make_recipe_key() == cell.describe().recipe_key

@@ -228,7 +228,7 @@ def test_the_report_tells_the_sessions_precision_or_the_one_asked_for(course, pr
     student = Student([True])
     session = type("Precise", (Session,), {"precision": precision} if precision else {})
     student.training = lambda settings, total, per_epoch: session(student)
-    assert course(student, epochs=1).run()["precision"] == (precision or "float32")
+    assert course(student, epochs=1).run()["precision"] == (precision or "fp32")
 
 
 def test_the_report_tells_the_sessions_threads(course):

@@ -201,9 +201,9 @@ def test_auto_takes_bf16_where_the_processor_has_it(small, monkeypatch):
     for has, taken in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": False}, "float32"), ({}, "float32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has, raising=False)
         assert small.training(TrainSettings(precision="auto"), 1, 1).precision == taken
-    assert small.training(TrainSettings(), 1, 1).precision == "float32"
+    assert small.training(TrainSettings(), 1, 1).precision == "fp32"
     assert load_settings("caddm", demo=False).train.precision == "auto"
-    assert load_settings("caddm", demo=True).train.precision == "float32"  # Its figures are the same everywhere.
+    assert load_settings("caddm", demo=True).train.precision == "fp32"  # Its figures are the same everywhere.
 
 
 def test_reference_policy_and_size_reach_the_sampler():

@@ -54,7 +54,7 @@ def test_gradients_have_the_references_names_and_count_no_step():
 
 @pytest.mark.parametrize(
     ("asked", "fast_bf16", "precision"),
-    [("auto", True, "bf16"), ("auto", False, "float32"), ("bf16", False, "bf16"), ("float32", True, "float32")],
+    [("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16"), ("fp32", True, "fp32")],
 )
 def test_auto_takes_bf16_where_it_is_fast(asked, fast_bf16, precision):
     assert start(fast_bf16, precision=asked).precision == precision

@@ -239,7 +239,7 @@ def test_training_fits_a_handful_of_frames(precision):
     session = detector.training(TrainSettings(lr=1e-2, batch_size=8, precision=precision), 30, 30)
     losses = [session.step({"image": frames.astype(np.uint8), "label": labels})["loss"] for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.4 < losses[0]
-    assert session.precision == ("bf16" if precision == "bf16" else "float32")  # On a processor.
+    assert session.precision == ("bf16" if precision == "bf16" else "fp32")  # On a processor.
     assert {v.dtype for v in detector.state().values()} == {np.dtype("float32"), np.dtype("int64")}
 
 
