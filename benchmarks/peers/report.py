@@ -11,7 +11,7 @@ from crossfake.benchmark.stages.plan_costs import PREPARED_S
 from tabulate import tabulate
 
 START, END = "<!-- made by benchmarks/compare.py -->\n", "<!-- end -->"
-SETS = {"FF++": 840, "Celeb-DF": 518, "DFD": 3_431, "DFDC": 5_000}
+SETS = {"FF++": 700, "Celeb-DF": 518, "DFD": 3_431, "DFDC": 5_000}
 """Test videos: FF++'s four methods and originals, Celeb-DF v2's list, all of DFD, DFDC's public test set."""
 FRAMES = 32
 Results = Mapping[str, Any]
