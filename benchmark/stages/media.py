@@ -21,7 +21,7 @@ from ..core.errors import BenchError
 from ..core.readers.images import UnreadableImage, read_image_file
 from ..core.settings import FaceSettings
 from ..core.types import Face
-from .predict import score_batch
+from .out_of_memory import BatchScorer
 from .verdict import Threshold
 
 if TYPE_CHECKING:
@@ -144,8 +144,9 @@ class FileScorer:
         if not people:
             return FileResult(str(path), "no_face", f"{none}; {trouble}" if trouble else none)
         faces = [face for person in people for face in person]
+        scorer = BatchScorer(self.detector)
         crops = (np.stack([self.cropper(f) for f in part]) for part in _split_batches(faces, self.batch_size))
-        scores = iter(np.concatenate([score_batch(self.detector, batch) for batch in crops]).tolist())
+        scores = iter(np.concatenate([scorer.score(batch) for batch in crops]).tolist())
         scored = tuple(
             tuple(ScoredFace(f.frame, tuple(round(v, 2) for v in f.frame_box), next(scores)) for f in person)
             for person in people

@@ -18,7 +18,7 @@ from ..core.settings import Settings
 from ..core.speeds import Pipeline
 from ..core.types import Video
 from .media import FileScorer
-from .predict import score_batch
+from .predict_batch import score_batch
 from .sources import DataSource
 from .timing import summarise_rate
 from .video_crops import VideoCrops

@@ -24,6 +24,7 @@ from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
 from .cost import ThroughputCounter
 from .detectors import DetectorRequest, LoadedDetector, load_detector
+from .out_of_memory import BatchScorer
 from .remake import remake_damaged
 from .sources import DataSource
 from .video_crops import VideoCrops
@@ -63,12 +64,12 @@ def predict(
         )
     table = list_rows(usable, store, everybody=people != "main")
     scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
-    speed, started, compiled = ThroughputCounter(), time.perf_counter(), _compile_seconds(detector)
-    for batch in _iterate_batches(
-        table["video"][len(scores[0]) :], VideoCrops(store, cropper), batch_size, pool, plugin
-    ):
+    scorer, speed = BatchScorer(detector), ThroughputCounter()
+    started, compiled = time.perf_counter(), _compile_seconds(detector)
+    wanted = table["video"][len(scores[0]) :]
+    for batch in _iterate_batches(wanted, VideoCrops(store, cropper), batch_size, pool, plugin):
         before = time.perf_counter()
-        scores.append(score_batch(detector, batch))
+        scores.append(scorer.score(batch))
         speed.images += len(batch)
         if len(scores) > 2:  # What was kept comes first, and then a batch that warms up.
             speed.timed_images += len(batch)
@@ -252,22 +253,6 @@ def _describe_video(video: Video) -> dict[str, str | int]:
         "identity": "+".join(video.identities),
         **video.groups,
     }
-
-
-def score_batch(detector: Scores, batch: np.ndarray) -> np.ndarray:
-    """Return a batch's scores, float32 (N,).
-
-    Raises:
-        BenchError: they aren't one finite number an image.
-    """
-    scores = np.asarray(detector.score(batch), dtype=np.float32)
-    if scores.shape != (len(batch),) or not np.isfinite(scores).all():
-        raise BenchError(
-            f"{type(detector).__name__}.score gave shape {scores.shape} for {len(batch)} images"
-            f"{'' if np.isfinite(scores).all() else ', with NaN or infinity'}; "
-            "expected one finite number per image"
-        )
-    return scores
 
 
 def _describe_dropped(video: Video, outcomes: Mapping[str, PrepareResult]) -> Dropped:

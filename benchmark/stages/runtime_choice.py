@@ -21,7 +21,7 @@ from ..core.errors import BenchError
 from ..core.precisions import AUTO, PRECISIONS
 from ..core.predictions import read_predictions
 from ..stats.metrics import auc
-from .predict import score_batch
+from .predict_batch import score_batch
 from .runtime_records import Choice, find_device, read_choice, write_choice
 from .video_crops import VideoCrops
 

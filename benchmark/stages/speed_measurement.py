@@ -158,7 +158,7 @@ def measure(subject: Subject, how: Measurement) -> Speed:
 
 def _time_scoring(made: Scores, crop: np.ndarray, deadline: float, how: Measurement, clock: Clock) -> dict[str, Any]:
     """Time single images, then batches, and count what else the machine does meanwhile."""
-    from .predict import score_batch
+    from .predict_batch import score_batch
 
     score, effort, compiled = ShowNewPictures(partial(score_batch, made)), how.effort, _compile_seconds(made)
     single = partial(score, crop[None].copy())

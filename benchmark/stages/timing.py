@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.speeds import BatchRate, Latency, Load, Rate
 from ..core.workers import available_cores
+from .out_of_memory import is_out_of_memory
 
 BATCHES = tuple(2**i for i in range(10))
 """1 to 512."""
@@ -104,7 +105,7 @@ def time_batches(
             own = time.process_time() - own
             warming, last = warm - started, (clock() - warm) / len(taken)
         except (MemoryError, RuntimeError) as error:
-            if not best or not _is_out_of_memory(error):
+            if not best or not is_out_of_memory(error):
                 raise
             return
         rate = summarise_rate(taken, size)
@@ -114,11 +115,6 @@ def time_batches(
         best = max(best, rate.value)
         if idle == 2:
             return
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Recognise it among other errors: libraries have their own types for it, and some only say it in words."""
-    return isinstance(error, MemoryError) or "memory" in f"{type(error).__name__} {error}".lower()
 
 
 class LoadMeter:

@@ -5,6 +5,7 @@ Backend-free: a detector's `training(settings, ...)` session does the optimisati
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -31,6 +32,7 @@ from ..core.settings import TrainSettings
 from ..core.storage import write_json
 from ..core.types import FAKE, REAL, Video
 from ..core.workers import WorkerPool
+from .out_of_memory import explain_training, is_out_of_memory
 from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
 from .training_state import Progress, StateKeeper
 from .validation import Validation
@@ -175,7 +177,7 @@ class Training:
         self, session: TrainingSession, batch: dict[str, np.ndarray], lost: list[str], progress: Progress
     ) -> None:
         if batch:
-            for name, value in session.step(batch).items():
+            for name, value in _take_step(session, batch).items():
                 progress.losses[name] = progress.losses.get(name, 0.0) + value
         made = len(next(iter(batch.values()), ()))
         progress.left_out += self.settings.batch_size - made - len(lost)
@@ -254,6 +256,15 @@ class Training:
     def forget(self) -> None:
         """Remove what was kept for resuming, once the checkpoint is written."""
         self.keeper.forget()
+
+
+def _take_step(session: TrainingSession, batch: dict[str, np.ndarray]) -> Mapping[str, float]:
+    try:
+        return session.step(batch)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise explain_training(len(next(iter(batch.values())))) from error
 
 
 def _describe_pairs(pairs: dict[str, int]) -> str:

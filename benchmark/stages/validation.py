@@ -17,7 +17,8 @@ from ..core.types import Video
 from ..core.workers import WorkerPool
 from ..stats import metrics
 from ..stats.scoring import pool_frames
-from .predict import list_rows, score_batch
+from .out_of_memory import BatchScorer
+from .predict import list_rows
 from .video_crops import Chosen, VideoCrops
 
 BATCH = 32
@@ -46,8 +47,8 @@ class Validation:
             WriteError: the crops can't be kept, as on a full disk.
         """
         crops, table = self._crops, self._rows
-        starts = range(0, len(crops), BATCH)
-        scores = np.concatenate([score_batch(detector, np.array(crops[i : i + BATCH])) for i in starts])
+        starts, scorer = range(0, len(crops), BATCH), BatchScorer(detector)
+        scores = np.concatenate([scorer.score(np.array(crops[i : i + BATCH])) for i in starts])
         videos = pool_frames(table.assign(score=scores).sort_values(["video", "frame"], ignore_index=True))
         return float(metrics.auc(videos["label"], videos["score"]))
 

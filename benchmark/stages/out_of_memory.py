@@ -1,0 +1,53 @@
+"""What to do where a batch is more than memory holds: score it by halves; of a training step, say what would help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.contracts import Scores
+from ..core.display import say_once
+from ..core.errors import BenchError
+from .predict_batch import score_batch
+
+SIGNS = ("out of memory", "outofmemory", "resource_exhausted", "allocate memory", "failed to allocate", "bad_alloc")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Recognise it among other errors: libraries have their own types for it, and some only say it in words."""
+    told = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, MemoryError) or any(sign in told for sign in SIGNS)
+
+
+@dataclass
+class BatchScorer:
+    """Scores batches of any size, in parts of at most `most` images, which is halved where memory is short."""
+
+    detector: Scores
+    most: int | None = None
+
+    def score(self, batch: np.ndarray) -> np.ndarray:
+        """Return a batch's scores, float32 (N,).
+
+        Raises:
+            BenchError: see `score_batch`.
+        """
+        size = min(self.most or len(batch), len(batch))
+        try:
+            return np.concatenate([score_batch(self.detector, batch[i : i + size]) for i in range(0, len(batch), size)])
+        except (MemoryError, RuntimeError) as error:
+            if size < 2 or not is_out_of_memory(error):
+                raise
+        # Out here the error is gone, and with it what it held of the failed try.
+        self.most = size // 2
+        say_once(f"memory is too short to score {size} images at once: it goes on with {self.most}")
+        return self.score(batch)
+
+
+def explain_training(size: int) -> BenchError:
+    """Return what is said where a training step of so many images doesn't fit."""
+    return BenchError(
+        f"memory is too short for a training step of {size} images. Use a smaller batch, which is another recipe and "
+        f"so another row: --set train.batch_size={max(size // 2, 1)}"
+    )
