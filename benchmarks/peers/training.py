@@ -66,11 +66,11 @@ def make_own_steps(detector: Any, arrays: Arrays, settings: TrainSettings) -> di
     """Return crossfake's step by precision, each on a copy."""
 
     def make(precision: str) -> Step:
-        own = settings.model_copy(update={"precision": precision})
+        own = TrainSettings.model_validate(settings.model_dump() | {"precision": precision})
         session = deepcopy(detector).training(own, 100, 100)
         return lambda: session.step(arrays)
 
-    return {"fp32": make("float32"), "bf16": make("bfloat16")}
+    return {precision: make(precision) for precision in ("fp32", "bf16")}
 
 
 def make_plain_step(detector: Any, arrays: Arrays, sam: bool = False) -> Step:
