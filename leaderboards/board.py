@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..benchmark.core.collector import pause_collector
 from ..benchmark.core.display import format_csv
 from ..benchmark.core.migrations import SCHEMA_VERSION
 from ..benchmark.core.records import as_json
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["load_cards", "load_cards_with_problems", "long_table", "make_tables", "write"]
 
 
+@pause_collector()
 def write(cards: list[Card], out: Path, name: str = "leaderboard", speeds: Sequence[Speed] = ()) -> list[Path]:
     """Write `name`.md, .csv, .json and .html into `out`, and return their paths."""
     paths = list_outputs(out, name)

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..benchmark.core import scorecard
+from ..benchmark.core.collector import pause_collector
 from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError, make_unknown_error, require_existing
 from ..benchmark.core.scorecard import Card, ScoreCard, find_missing
@@ -62,6 +63,7 @@ def load_row(key: str, runs: Path) -> list[Card]:
     return found
 
 
+@pause_collector()
 def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
     """Read every scorecard, failure and entry below `runs`.
 

@@ -76,7 +76,7 @@ class Result:
         """How many of the test videos a seed was trained on, if known."""
         return max((c.cell.contaminated or 0 for c in self.done), default=0)
 
-    @property
+    @cached_property
     def groups(self) -> GroupSummary | None:
         """The worst group and the gap: of the intersection, or of gender or race alone if its groups are too small."""
         return summarise_groups(self.pooled)

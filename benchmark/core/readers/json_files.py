@@ -45,7 +45,9 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
     advice = f". {hint}" if hint else ""
     text = content if isinstance(content, str) else decode_text(content, name)
     try:
-        found = _load(text)
+        found, levels = _load(text)
+        if levels > MOST_DEPTH:
+            raise RecursionError
         if _HALF_CHARACTER.search(text):
             json.dumps(found, ensure_ascii=False).encode()  # A lone surrogate can be neither printed nor written.
     except RecursionError:
@@ -54,33 +56,45 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
         raise BenchError(f"{name} can't be read as JSON ({shorten(error)}){advice}") from None
     if not isinstance(found, expected):
         raise BenchError(f"{name} holds {shorten(found)}; expected {KINDS[expected]}{advice}")
-    check_depth(found, name, advice)
     return found
 
 
-def _load(text: str) -> object:
+def _load(text: str) -> tuple[object, int]:
     """Parse JSON and refuse repeated keys, in half the time of a check of each key if none is repeated.
 
     Counting decides: only keys have a colon after their closing quote. So does a text that begins with a colon, which
     only costs time.
+
+    Returns:
+        What was parsed, and how many levels deep it is.
     """
     try:
         found = from_json(text)
     except ValueError as error:
         if "recursion limit" in str(error):  # Python's own parser would exhaust the stack.
             raise RecursionError from None
-        return json.loads(text, object_pairs_hook=_make_dict)  # This one reports the key.
-    if _count_keys(found) == len(_KEY_ENDS.findall(text)):
-        return found
-    return json.loads(text, object_pairs_hook=_make_dict)
+        found = json.loads(text, object_pairs_hook=_make_dict)  # This one reports the key.
+        return found, _count(found)[0]
+    levels, keys = _count(found)
+    if keys != len(_KEY_ENDS.findall(text)):
+        found = json.loads(text, object_pairs_hook=_make_dict)
+    return found, levels
 
 
-def _count_keys(content: object) -> int:
-    level, keys = [content], 0
-    while level := [value for value in level if type(value) is dict or type(value) is list]:
-        keys += sum([len(value) for value in level if type(value) is dict])
-        level = [inner for value in level for inner in (value.values() if type(value) is dict else value)]
-    return keys
+def _count(content: object) -> tuple[int, int]:
+    """Count the levels of lists and mappings, and the keys of all mappings."""
+    levels = keys = 0
+    level = [content] if isinstance(content, dict | list) else []
+    while level:
+        levels += 1
+        keys += sum([len(outer) for outer in level if type(outer) is dict])
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+    return levels, keys
 
 
 def _make_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -89,22 +103,3 @@ def _make_dict(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
         raise ValueError(f"the key {shorten(twice)} is given twice")
     return found
-
-
-def check_depth(content: object, name: str, advice: str = "") -> None:
-    """Refuse nesting so deep that recursive code would fail.
-
-    Raises:
-        BenchError: there are more than 100 levels.
-    """
-    level = [content]
-    for _ in range(MOST_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)  # type: ignore[attr-defined]
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return
-    raise BenchError(f"{name} is nested more than {MOST_DEPTH} levels deep{advice}")

@@ -1,0 +1,29 @@
+"""The collector is as it was before, whatever happened."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+from crossfake.benchmark.core.collector import pause_collector
+
+
+def test_it_is_paused_and_goes_on_after_an_error():
+    @pause_collector()
+    def fail():
+        assert not gc.isenabled()
+        raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        fail()
+    assert gc.isenabled()
+
+
+def test_what_was_off_stays_off():
+    gc.disable()
+    try:
+        with pause_collector():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
