@@ -42,6 +42,8 @@ from .cell_scores import keep_cell_scores
 from .cells import Cell
 from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
+from .device_report import describe_device, describe_line
+from .devices import find_backend
 from .engines import ENGINES
 from .pace import Pace
 from .plan import read_finished
@@ -222,8 +224,10 @@ class Stages:
             self.options.pool,
             cell.entry.plugin,
         )
+        device = describe_device(made, find_backend(made, cell.entry.backend))
+        self.options.reporter.say(f"training on {describe_line(device)}")
         report = training.run()
-        write_json(cell.folder / "training.json", report)
+        write_json(cell.folder / "training.json", {**report, "device": device})
         trained_on: TrainedOn = {
             "dataset": source.label,
             "world": source.home_root.world,
