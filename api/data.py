@@ -72,20 +72,20 @@ def prepare(
     limit: int | None = None,
     workers: int | None = None,
     part: str = "",
+    engine: str = "inline",
     progress: bool | Reporter = True,
 ) -> list[PreparedSource]:
     """Find the faces of datasets and store them, if that isn't done yet; return the outcome by dataset.
 
     Args:
         datasets: `ff++`, `ff++:c23`, ...
-        data: the folder that holds them; see `run`.
-        splits: the splits to look at.
+        data, splits: the folder that holds them, see `run`; the splits to look at.
         detector: the one whose face settings to use.
         config, settings: a recipe laid over its own, and single settings, such as `{"faces.frames": 8}`.
         weights: a face model to keep and use: RetinaFace's, or dlib's 81 points.
         limit: at most this many real and fake videos of each split.
         workers, part: processes, by default the cores; `2/8`: the second of eight parts, for as many machines.
-        progress: see `run`.
+        engine, progress: see `run`.
 
     Raises:
         BenchError: a name or setting is wrong, or the data isn't there.
@@ -100,7 +100,7 @@ def prepare(
     names, chosen, share = check_dataset_names(datasets), check_splits(splits), parse_part(part) if part else None
     recipe_name = detectors.find(detector).name
     reporter, overrides = make_reporter(progress), list_overrides(settings)
-    with make_pool(workers) as pool:
+    with make_pool(workers, engine) as pool:
         root = find_root(data, reporter, pool)
         if weights:  # Before the settings are read: they depend on what is available.
             reporter.say(f"face model: kept as {adopt_model(Path(weights))}")

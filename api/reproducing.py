@@ -97,7 +97,6 @@ def _run_again(
         runs=folder,
         workers=workers,
         batch_size=command.batch_size,
-        engine=command.engine,
         runtime=command.runtime,
         precision=command.precision,
         speed=False,

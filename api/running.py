@@ -121,7 +121,7 @@ def run(
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
         checkpoint, limit: take these weights instead of training; at most this many reals and fakes of each split.
         exclude, faces_only: a file with one video's id or path per line, left out; look at known faces, at no video.
-        runs, engine, part: where runs are kept, where cells run, and which: `2/8` for the second of eight parts.
+        runs, engine, part: where runs are kept; `inline`, `ray` or `ray:ADDRESS?gpus=2`; `2/8`: the second part of 8.
         workers, batch_size, speed: processes that prepare data (the cores); images at once; measure speed, 20 s.
         runtime, precision: what scores, by default `torch` in `fp32`; `auto`: the fastest that agrees with these.
         progress, command: whether (or to which reporter) to report progress; the command to record.
@@ -145,6 +145,7 @@ def _run_asked(
     reporter: Reporter,
     command: str,
 ) -> Results:
+    from .benchmark.stages.engines import parse_engine
     from .benchmark.stages.plan import reuse_finished
     from .benchmark.stages.speed import measure_run
 
@@ -154,7 +155,8 @@ def _run_asked(
         cards: Sequence[Card] = reuse_finished(cells, reporter) or _run_cells(
             cells, reporter, pool, batch_size, asked.engine, command
         )
-    speeds = measure_run(cells, cards, reporter, command) if speed else []
+    here = not parse_engine(asked.engine).address  # Where a cluster is asked from, nothing is scored.
+    speeds = measure_run(cells, cards, reporter, command) if speed and here else []
     return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)), speeds)
 
 
@@ -246,10 +248,16 @@ def make_reporter(progress: bool | Reporter) -> Reporter:
     return progress if isinstance(progress, Reporter) else Reporter(quiet=not progress)
 
 
-def make_pool(workers: int | None) -> WorkerPool:
-    """Return a pool of this many worker processes, by default one per core."""
+def make_pool(workers: int | None, engine: str = "inline") -> WorkerPool:
+    """Return a pool of this many worker processes, by default one per core; with Ray, of all its processors."""
     from .benchmark.core.workers import WorkerPool, available_cores
+    from .benchmark.stages.engines import check_engine, parse_engine
 
+    if parse_engine(engine).name == "ray":
+        from .benchmark.stages.ray_engine import RayPool
+
+        check_engine(engine)
+        return RayPool(parse_engine(engine))
     return WorkerPool(available_cores() if workers is None else max(0, workers))
 
 

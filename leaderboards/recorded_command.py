@@ -18,7 +18,8 @@ from ..benchmark.stages.sources import Data, parse_data
 from .rows import Row
 
 DATA = f"{environment.DATA}="
-WHERE_AND_HOW = ("--runs", "--workers", "--part", "--export")  # Options that don't change a row.
+# Options that don't change a row.
+WHERE_AND_HOW = ("--runs", "--workers", "--part", "--export", "--engine", "--address", "--gpus-per-group")
 UNTYPED = "and wasn't typed here: nothing was run. If that class is here and trusted, type it"
 
 
@@ -41,7 +42,6 @@ class RecordedCommand:
     limit: int | None
     exclude: Path | None
     batch_size: int
-    engine: str
     runtime: str
     precision: str
 
@@ -85,7 +85,6 @@ def read_command(row: Row) -> RecordedCommand:
         asked.limit,
         asked.exclude if any(c.cell.excluded or c.cell.trained_without for c in row.cards) else None,
         asked.batch_size,
-        asked.engine,
         asked.runtime,
         asked.precision,
     )
@@ -115,7 +114,6 @@ def _build_parser() -> _Parser:
     parser.add_argument("--data", action="append", default=[])
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--engine", default="inline")
     parser.add_argument("--faces-only", action="store_true")
     # Dropped: the row's seeds count, and the folder and the way of working are new.
     for name in ("--seed", *WHERE_AND_HOW):

@@ -130,8 +130,22 @@ def add_run(p: argparse.ArgumentParser) -> None:
 def add_places(p: argparse.ArgumentParser) -> None:
     """Add --runs, --engine and the options for how the work is done."""
     p.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (default runs/)")
-    p.add_argument("--engine", default="inline", metavar="NAME", help="where cells run (default inline)")
+    add_engine(p)
     add_work(p)
+
+
+def add_engine(p: argparse.ArgumentParser) -> None:
+    """Add where the work is done: --engine, --address and --gpus-per-group."""
+    p.add_argument("--engine", default="inline", metavar="NAME", help="where it runs: inline (default) or ray")
+    p.add_argument("--address", default="", metavar="ADDR", help="of a Ray cluster, such as 10.0.0.1:6379; or auto")
+    p.add_argument("--gpus-per-group", type=parse_positive, metavar="N", help="GPUs that a training gets (default 1)")
+
+
+def name_engine(arguments: argparse.Namespace) -> str:
+    """Return the engine in one word, as functions of the Python API take it: `ray:10.0.0.1:6379?gpus=2`."""
+    address = f":{arguments.address}" if arguments.address else ""
+    gpus = f"?gpus={arguments.gpus_per_group}" if arguments.gpus_per_group else ""
+    return f"{arguments.engine}{address}{gpus}"
 
 
 def add_no_speed(p: argparse.ArgumentParser) -> None:
@@ -296,7 +310,7 @@ def make_run_request(arguments: argparse.Namespace) -> Keywords:
         "limit": arguments.limit,
         "exclude": arguments.exclude,
         "runs": arguments.runs,
-        "engine": arguments.engine,
+        "engine": name_engine(arguments),
     }
 
 

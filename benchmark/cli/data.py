@@ -64,13 +64,14 @@ def add_parser(verbs: common.Verbs) -> None:
     _add_datasets(prepare)
     _add_faces(prepare)
     common.add_part(prepare, "prepare the I-th of N parts of the videos, so that N machines can fill one store")
+    common.add_engine(prepare)
     common.add_data(prepare)
     brought = common.add_verb(parts, "import", import_faces, "store the faces that another tool has prepared", EPILOG)
     brought.add_argument("format", metavar="FORMAT", help="deepfakebench[:LIST], caddm-frames, crops-csv:FILE, folder")
     brought.add_argument("path", type=Path, metavar="PATH", help="the folder that the tool wrote")
     brought.add_argument("--landmarks", type=Path, metavar="FILE", help="CADDM's ldm.json, if it isn't in PATH")
     common.add_split(brought, "train,val,test", "default: all")
-    brought.set_defaults(limit=None, part="")
+    brought.set_defaults(limit=None, part="", engine="inline", address="", gpus_per_group=None)
     _add_faces(brought)
 
 
@@ -184,6 +185,7 @@ def _prepare(names: str | Sequence[str], data: Path | str | None, arguments: arg
         limit=arguments.limit,
         workers=arguments.workers,
         part=arguments.part,
+        engine=common.name_engine(arguments),
         progress=common.make_reporter(arguments),
     ):
         _print_prepared(found)

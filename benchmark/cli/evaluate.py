@@ -65,9 +65,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from ..core.typed_commands import remember_command
     from ..stages.sources import parse_data
 
-    names = ("test", "val", "checkpoint", "backend", "config", "limit", "exclude", "runs", "engine")
+    names = ("test", "val", "checkpoint", "backend", "config", "limit", "exclude", "runs")
     asked: common.Keywords = {name: getattr(arguments, name) for name in names}
     asked |= {"data": parse_data(arguments.data), "settings": arguments.overrides}
+    asked["engine"] = common.name_engine(arguments)
     asked |= common.make_runtime_request(arguments)
     inputs = Inputs(**{name: getattr(arguments, name) for name in Inputs._fields})
     model, asked["checkpoint"] = choose_model(arguments.model, arguments.checkpoint, inputs)

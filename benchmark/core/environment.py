@@ -11,6 +11,7 @@ MODELS: Final = "BENCH_MODELS"
 OFFLINE: Final = "BENCH_OFFLINE"
 CACHE_HOME: Final = "XDG_CACHE_HOME"
 JAX_CACHE: Final = "JAX_COMPILATION_CACHE_DIR"
+RAY_ADDRESS: Final = "RAY_ADDRESS"
 
 VARIABLES: Final = {
     DATA: "data root used if `--data` isn't given; the command in a row records it",
@@ -20,6 +21,7 @@ VARIABLES: Final = {
     OFFLINE: "if set to anything, face models are never downloaded; the error of a missing one says where to get it",
     CACHE_HOME: "location of the default cache, as defined by the XDG base directory specification",
     JAX_CACHE: "folder for JAX's compiled programs; default: `xla/` in the cache",
+    RAY_ADDRESS: "the cluster of `--engine ray` where `--address` isn't given; `ray job submit` sets it",
 }
 """What each variable does, by its name."""
 

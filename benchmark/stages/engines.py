@@ -5,10 +5,12 @@ Several commands may run the same cells in one folder: each takes the groups tha
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ..core.errors import BenchError, require_known
 from ..core.storage import HeldElsewhereError
 from .cells import Cell, group_cells
 
@@ -44,5 +46,41 @@ def inline(run: Run, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Card]]:
             held = 0
 
 
-Engine = Callable[[Run, Sequence[Cell]], Iterator[tuple[Cell, "Card"]]]
-ENGINES: dict[str, Engine] = {"inline": inline}
+class EngineChoice(NamedTuple):
+    """Where cells run: `inline`, or on `ray` at an `address` (empty: this machine), so many GPUs to a training."""
+
+    name: str = "inline"
+    address: str = ""
+    gpus: int = 1
+
+
+ENGINES = ("inline", "ray")
+
+
+def parse_engine(text: str) -> EngineChoice:
+    """Read `inline`, `ray`, `ray:10.0.0.1:6379` or `ray:10.0.0.1:6379?gpus=2`.
+
+    Raises:
+        BenchError: no such engine, or something given that it doesn't take.
+    """
+    name, rest = re.fullmatch(r"([^:?]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    require_known("engine", name, ENGINES)
+    address, _, gpus = rest.removeprefix(":").partition("?gpus=")
+    if name != "ray" and rest:
+        raise BenchError(f"--engine {name} takes no --address and no --gpus-per-group. Add --engine ray")
+    if gpus and not (gpus.isdecimal() and 1 <= int(gpus[:4]) <= 1000 and len(gpus) < 5):
+        raise BenchError(f"--engine {text[:60]}: gpus={gpus[:20]} is not a whole number from 1 to 1000")
+    return EngineChoice(name, address, int(gpus or 1))
+
+
+def check_engine(text: str) -> None:
+    """Check before any work that an engine can be used.
+
+    Raises:
+        BenchError: see `parse_engine`; or it isn't installed, or nothing answers at its address.
+    """
+    choice = parse_engine(text)
+    if choice.name == "ray":
+        from .ray_engine import check_ray
+
+        check_ray(choice)

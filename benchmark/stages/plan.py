@@ -65,10 +65,10 @@ def check_names(request: Request) -> list[Entry]:
             checkpoint for a detector that takes none.
     """
     from ...datasets.base import parse_name
-    from .engines import ENGINES
+    from .engines import check_engine
 
     require_known("backend", request.backend or "torch", BACKENDS)
-    require_known("engine", request.engine, ENGINES)
+    check_engine(request.engine)
     parse_way(request.runtime, request.precision)
     entries = [d if isinstance(d, Entry) else detectors.find(d, request.backend) for d in request.detectors]
     if request.checkpoint and len(request.seeds) > 1:

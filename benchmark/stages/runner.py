@@ -44,7 +44,7 @@ from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
 from .device_report import describe_device, describe_line
 from .devices import find_backend
-from .engines import ENGINES
+from .engines import inline, parse_engine
 from .pace import Pace
 from .plan import read_finished
 from .predict import predict
@@ -86,8 +86,12 @@ class RunOptions:
 
 def run(cells: list[Cell], options: RunOptions) -> list[Card]:
     """Run every cell and return the scorecards; of one that fails, which is recorded, its failure."""
-    run_one = partial(_run_numbered, cells=cells, options=options, pace=Pace())
-    found = dict(ENGINES[options.engine](run_one, cells))
+    if parse_engine(options.engine).name == "ray":
+        from .ray_engine import run_on_ray
+
+        found = dict(run_on_ray(cells, options))
+    else:
+        found = dict(inline(partial(_run_numbered, cells=cells, options=options, pace=Pace()), cells))
     return [found[cell] for cell in cells]
 
 
@@ -114,9 +118,7 @@ def run_cell(cell: Cell, options: RunOptions, wait: bool = True) -> Card:
     options.reporter.log = cell.folder / "log.txt"
     try:
         if cell.folder in options.untrained:
-            return _record_failure(
-                cell, options, "its training failed before, see the row's other test sets", "skipped"
-            )
+            return record_failure(cell, options, "its training failed before, see the row's other test sets", "skipped")
         options.reporter.say(cell.title)
         options.reporter.say_detail(f"folder: {cell.test_folder}")
         if settle_key(cell, options) and (done := read_finished(cell)) is not None:
@@ -132,10 +134,10 @@ def run_cell(cell: Cell, options: RunOptions, wait: bool = True) -> Card:
         options.reporter.say(f"{cell.title}: left for later: {error.told}")
         raise
     except BenchError as error:
-        return _record_failure(cell, options, str(error))
+        return record_failure(cell, options, str(error))
     except Exception as error:  # One cell's crash must not cost the others; the run still ends with exit code 1.
         options.reporter.say(traceback.format_exc())
-        return _record_failure(cell, options, f"{type(error).__name__}: {error}")
+        return record_failure(cell, options, f"{type(error).__name__}: {error}")
     finally:
         options.reporter.log = None
 
@@ -361,9 +363,10 @@ def _describe_run(cell: Cell, options: RunOptions) -> None:
     )
 
 
-def _record_failure(
+def record_failure(
     cell: Cell, options: RunOptions, error: str, status: Literal["failed", "skipped"] = "failed"
 ) -> Failure:
+    """Say that a cell failed, and leave that in its folder."""
     options.reporter.say(f"{status.upper()} {cell.title}: {error}")
     failure = Failure(
         schema_version=SCHEMA_VERSION,

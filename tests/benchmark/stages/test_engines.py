@@ -73,7 +73,7 @@ def test_a_held_run_is_passed_over_and_taken_when_it_is_free(cells, monkeypatch,
         begun.append(cell)
         if len(begun) == 4:
             free.set()
-        return runner._record_failure(cell, options, "nothing to do")
+        return runner.record_failure(cell, options, "nothing to do")
 
     monkeypatch.setattr(runner, "_walk_stages", walk)
     monkeypatch.setattr(runner, "settle_key", lambda cell, options: False)
