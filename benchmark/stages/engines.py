@@ -69,7 +69,7 @@ def parse_engine(text: str) -> EngineChoice:
     if name != "ray" and rest:
         raise BenchError(f"--engine {name} takes no --address and no --gpus-per-group. Add --engine ray")
     if gpus and not (gpus.isdecimal() and 1 <= int(gpus[:4]) <= 1000 and len(gpus) < 5):
-        raise BenchError(f"--engine {text[:60]}: gpus={gpus[:20]} is not a whole number from 1 to 1000")
+        raise BenchError(f"--engine {text[:60]}: gpus={gpus[:20]} is not an integer from 1 to 1000")
     return EngineChoice(name, address, int(gpus or 1))
 
 
