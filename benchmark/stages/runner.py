@@ -48,6 +48,7 @@ from .engines import inline, parse_engine
 from .pace import Pace
 from .plan import read_finished
 from .predict import predict
+from .ray_engine import run_on_ray
 from .remake import remake_damaged
 from .runtime_choice import settle_runtime
 from .train import Training
@@ -86,12 +87,9 @@ class RunOptions:
 
 def run(cells: list[Cell], options: RunOptions) -> list[Card]:
     """Run every cell and return the scorecards; of one that fails, which is recorded, its failure."""
-    if parse_engine(options.engine).name == "ray":
-        from .ray_engine import run_on_ray
-
-        found = dict(run_on_ray(cells, options))
-    else:
-        found = dict(inline(partial(_run_numbered, cells=cells, options=options, pace=Pace()), cells))
+    run_one = partial(_run_numbered, cells=cells, options=options, pace=Pace())
+    on_ray = parse_engine(options.engine).name == "ray"
+    found = dict(run_on_ray(cells, options) if on_ray else inline(run_one, cells))
     return [found[cell] for cell in cells]
 
 
