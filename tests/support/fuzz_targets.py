@@ -177,7 +177,8 @@ def read_weights(path: Path) -> None:
 
 def make_shard(path: Path) -> Path:
     from crossfake.benchmark.core.types import Face, PrepareResult
-    from crossfake.datasets.faces.face_store import encode, write_shard
+    from crossfake.datasets.faces.encodings import encode
+    from crossfake.datasets.faces.face_store import write_shard
 
     crop = np.arange(48 * 48 * 3, dtype=np.uint8).reshape(48, 48, 3)
     face = Face(crop, np.full((81, 2), 9, np.float32), np.array([1, 1, 40, 40], np.float32), 0, (3, 4), (99, 99))
