@@ -33,11 +33,13 @@ from ..benchmark.core.contracts import (
     SavesWeights,
     Scores,
     Seeded,
+    Snapshots,
     TellsFeatures,
     TellsPrecision,
     TellsThreads,
     Trainable,
     TrainingSession,
+    WriteState,
 )
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.registry import datasets, detectors
@@ -78,6 +80,7 @@ __all__ = [
     "SavesWeights",
     "Scores",
     "Seeded",
+    "Snapshots",
     "TellsFeatures",
     "TellsPrecision",
     "TellsThreads",
@@ -86,6 +89,7 @@ __all__ = [
     "Trainable",
     "TrainingSession",
     "Video",
+    "WriteState",
     "check_input_size",
     "datasets",
     "detectors",
