@@ -138,5 +138,6 @@ CARD = {"can": ("crop", "load", "save", "sample", "train", "features", "paramete
 
 
 @pytest.fixture
-def planned(tmp_path: Path) -> Plan:
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))  # Other tests' stores know the sizes of the same videos.
     return Plan(tmp_path / "data")
