@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from copy import copy
 from typing import Any
 
 import numpy as np
 import pytest
 from crossfake.detectors import create
-from crossfake.detectors.runtimes import Way, list_ways, use_way
+from crossfake.detectors.runtimes import Way, list_ways
+from peers.scoring import score_as_released, start
 from tabulate import tabulate
 
 torch = pytest.importorskip("torch")
@@ -41,7 +41,7 @@ def test_scoring(case: str) -> None:
     take_statistics(plain, frames)
     ways = list_ways(plain)
     own = {way: start(plain, way, frames) for way in ways if is_tried(way, ways)}
-    runs: dict[str, Callable[[], np.ndarray]] = {"the released code's way": lambda: score_plainly(plain, frames)}
+    runs: dict[str, Callable[[], np.ndarray]] = {"the released code's way": lambda: score_as_released(plain, frames)}
     runs |= {str(way): lambda made=made: made.score(frames) for way, made in own.items()}
     seconds, scores = measure(runs)
     expected = scores["the released code's way"]
@@ -70,22 +70,6 @@ def take_statistics(detector: Any, frames: np.ndarray) -> None:
         detector.network.train()
         detector.network(x)
         detector.network.eval()
-
-
-def start(plain: Any, way: Way, frames: np.ndarray) -> Any:
-    """Return a copy on the same weights that scores in a way."""
-    made = copy(plain)
-    use_way(made, way).score(frames)
-    return made
-
-
-def score_plainly(detector: Any, frames: np.ndarray) -> np.ndarray:
-    """Score as the released code does."""
-    whole = copy(detector)
-    whole.exact = True
-    with torch.no_grad():
-        x = whole.normalise(torch.from_numpy(frames)).contiguous()
-        return whole.forward(x)["logits"].softmax(-1)[:, 1].numpy()
 
 
 def measure(runs: dict[str, Callable[[], np.ndarray]]) -> tuple[dict[str, list[float]], dict[str, np.ndarray]]:

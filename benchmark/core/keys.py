@@ -53,9 +53,9 @@ _FRESH = 2 * 10**9
 """Nanoseconds within which a file may be written again without its times telling."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2**16)
 def _recall_hash(path: Path, state: tuple[int, ...]) -> str:
-    """Hash a file once for as long as it stays as it is: a run asks for its checkpoint's in every key."""
+    """Hash a file once while it stays the same: every key needs a checkpoint's hash, a board those of all cells."""
     return _read_hash(path)
 
 
@@ -70,7 +70,7 @@ def manifest_key(videos: list[Video], recall: Callable[[Video], int] | None = No
     Args:
         videos: the videos.
         recall: returns the size that a video's file had when its faces were found, or 0; used if the file is missing.
-            faces_only: use `recall` first, and look at a file only if that doesn't know it.
+        faces_only: use `recall` first, and look at a file only if that doesn't know it.
     """
     return hash_key([_describe_video(v, recall, faces_only) for v in videos])
 

@@ -27,7 +27,8 @@ def describe_device(detector: Scores, backend: str) -> DeviceReport:
     device = find_device(detector, backend)
     if device.kind == PROCESSOR:
         warn_unused_gpu(backend)
-    told: DeviceReport = {"kind": device.kind, "name": device.name, "count": _count_devices(backend)}
+    count = _count_devices(backend)
+    told: DeviceReport = {"kind": device.kind, "name": device.name.removeprefix(f"{count} x "), "count": count}
     told |= {"driver": read_driver() if device.kind in ("cuda", "gpu") else "", "runtime": _find_runtime(backend)}
     told |= {"threads": device.threads}
     return {name: value for name, value in told.items() if value}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +124,11 @@ class FileScorer:
             return FileResult(name_in_utf8(str(path)), "unreadable", UNNAMED)
         return self._score_picture(path) if is_picture(path) else self._score_video(path)
 
+    @cached_property
+    def _scorer(self) -> BatchScorer:
+        """One for all files: how large a batch may be is found out once."""
+        return BatchScorer(self.detector)
+
     def _score_picture(self, path: Path) -> FileResult:
         try:
             picture = decode_whole(read_image_file(path))
@@ -144,9 +150,8 @@ class FileScorer:
         if not people:
             return FileResult(str(path), "no_face", f"{none}; {trouble}" if trouble else none)
         faces = [face for person in people for face in person]
-        scorer = BatchScorer(self.detector)
         crops = (np.stack([self.cropper(f) for f in part]) for part in _split_batches(faces, self.batch_size))
-        scores = iter(np.concatenate([scorer.score(batch) for batch in crops]).tolist())
+        scores = iter(np.concatenate([self._scorer.score(batch) for batch in crops]).tolist())
         scored = tuple(
             tuple(ScoredFace(f.frame, tuple(round(v, 2) for v in f.frame_box), next(scores)) for f in person)
             for person in people

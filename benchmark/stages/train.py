@@ -122,10 +122,8 @@ class Training:
         self, session: TrainingSession, batches: Batches, progress: Progress, best: Weights, total: int, per_epoch: int
     ) -> Weights:
         """Take the steps that are left, and return the best weights."""
-        validation = Validation(
-            *(self.cropper, self.train_store, self.val_videos, self.settings.val_frames),
-            *(self.folder, self.pool, self.plugin),
-        )
+        frames, workers = self.settings.val_frames, (self.pool, self.plugin)
+        validation = Validation(self.cropper, self.train_store, self.val_videos, frames, self.folder, *workers)
         told = f"training, {total} steps of {self.settings.batch_size}"
         with self.keeper, self.reporter.task(told) as tick:
             for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin, shares=True):

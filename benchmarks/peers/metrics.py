@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from crossfake.benchmark.stats.scoring import compute_scorecard
-
-sys.path.append(str(Path(__file__).parents[1]))
 from test_scoring import ours, predictions, theirs
 
 from .measuring import PEER, Row, make_rows, time_in_turn

@@ -7,13 +7,11 @@ the shards, their sizes and the settings they were made with.
 
 from __future__ import annotations
 
-import gc
 import json
 import mmap
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from ...benchmark.core.collector import pause_collector
 from ...benchmark.core.display import say_once
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.readers import parse_json
@@ -89,7 +88,7 @@ class StoreIndex(Mapping[str, Entry]):
     def make_all(self) -> Mapping[str, Entry]:
         """Return all entries, made by columns, in a small part of the time that one after the other takes."""
         if len(self._made) < len(self):
-            with _collect_later():
+            with pause_collector():
                 self._make(0, len(self))
         return self._made
 
@@ -103,18 +102,6 @@ class StoreIndex(Mapping[str, Entry]):
         for (shard, number, sums), *values in zip(places, *(columns[name] for name in _FIELDS), strict=True):
             outcome = PrepareResult(*values)
             self._made[outcome.video] = Entry(self._paths[shard], number, outcome, sums)
-
-
-@contextmanager
-def _collect_later() -> Iterator[None]:
-    """Make objects by the million, none of them garbage: looking for some in between would double the time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 _FIELDS = [field.name for field in fields(PrepareResult)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from crossfake.benchmark.stages import device_report
 from crossfake.benchmark.stages.device_report import describe_device, describe_line, read_driver, warn_unused_gpu
+from crossfake.benchmark.stages.devices import Device
 
 
 class Plain:
@@ -16,6 +17,13 @@ def test_a_line_tells_model_threads_driver_and_runtime():
     told = {"kind": "cuda", "name": "NVIDIA H100", "count": 2, "driver": "550.54.14", "runtime": "torch 2.9.0"}
     assert describe_line(told) == "2 x NVIDIA H100, driver 550.54.14, torch 2.9.0"
     assert describe_line({"name": "EPYC", "count": 1, "threads": 2}) == "EPYC, 2 threads"
+
+
+def test_accelerators_are_counted_once(monkeypatch):
+    monkeypatch.setattr(device_report, "find_device", lambda *_: Device("tpu", "4 x TPU v4", "bf16", 0))
+    monkeypatch.setattr(device_report, "_count_devices", lambda backend: 4)
+    monkeypatch.setattr(device_report, "_find_runtime", lambda backend: "")
+    assert describe_line(describe_device(Plain(), "jax")) == "4 x TPU v4"
 
 
 def test_the_processor_has_no_driver():
