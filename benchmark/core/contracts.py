@@ -179,6 +179,13 @@ class LearnsFromReals(Protocol):
 
 
 @runtime_checkable
+class LearnsInPieces(Protocol):
+    """A detector that trains on pieces of a batch as on the whole, unless `needs_whole_batch` says why it can't."""
+
+    needs_whole_batch: str
+
+
+@runtime_checkable
 class ChecksTraining(Protocol):
     """A detector that doesn't support every training setting."""
 
@@ -275,7 +282,8 @@ CAPABILITIES: Mapping[str, type] = {
 }
 """The words of a card's `can`.
 
-`Seeded`, `Compiles`, `HasNetwork`, `PlacesNetwork`, `TakesRuntime` and `LearnsFromReals` are checked on instances.
+`Seeded`, `Compiles`, `HasNetwork`, `PlacesNetwork`, `TakesRuntime`, `LearnsFromReals` and `LearnsInPieces` are checked
+on instances.
 """
 
 
@@ -283,6 +291,20 @@ def find_capabilities(detector: object) -> frozenset[str]:
     """Return the words of `CAPABILITIES` that hold for a detector, or for a class of detectors."""
     held = issubclass if isinstance(detector, type) else isinstance
     return frozenset(word for word, contract in CAPABILITIES.items() if held(detector, contract))  # type: ignore[arg-type]
+
+
+def check_pieces(detector: object, who: str, settings: TrainSettings) -> None:
+    """Check that a detector, called `who`, can be trained with a `micro_batch`, if there is one.
+
+    Raises:
+        BenchError: it can't.
+    """
+    if not settings.micro_batch:
+        return
+    if not isinstance(detector, LearnsInPieces):
+        raise BenchError(f"{who} takes no train.micro_batch, which is for detectors in PyTorch. Leave it out")
+    if detector.needs_whole_batch:
+        raise BenchError(f"{who} takes no train.micro_batch: {detector.needs_whole_batch}. Leave it out")
 
 
 def make_contract_error(made: object, contract: type, who: str, needed_by: str) -> BenchError:

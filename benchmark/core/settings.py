@@ -102,15 +102,22 @@ class TrainSettings(FrozenSettings):
         "fp32", description="of training; auto: bf16 where the device has it. --precision is that of scoring"
     )
     threads: int | None = Field(None, ge=1, description="processor threads; part of the key, since sums depend on it")
+    micro_batch: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_BATCH,
+        description="frames of a step that are computed at once, to fit into memory: gradients of such pieces are "
+        "added up to the whole batch's, and no key changes; but batch norms see a piece, not the batch. None: all",
+    )
     val_frames: int | None = Field(
         None, ge=1, le=MOST_FRAMES, description="frames of each validation video that select the epoch; None: all"
     )
     val_every: int = Field(1, ge=1, description="validate after every n-th epoch, and after the last")
 
     def key_content(self) -> dict[str, object]:
-        """Return what goes into keys: later settings only if they differ from their default."""
+        """Return what goes into keys: later settings only if they differ from their default, micro_batch never."""
         later = {"val_frames": self.val_frames is None, "val_every": self.val_every == 1}
-        content = self.model_dump(exclude={name for name, usual in later.items() if usual})
+        content = self.model_dump(exclude={"micro_batch", *(name for name, usual in later.items() if usual)})
         return content | {"precision": keep_key(self.precision)}
 
     def learning_rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:

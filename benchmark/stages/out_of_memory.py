@@ -45,9 +45,11 @@ class BatchScorer:
         return self.score(batch)
 
 
-def explain_training(size: int) -> BenchError:
-    """Return what is said where a training step of so many images doesn't fit."""
+def explain_training(size: int, in_pieces: bool = False) -> BenchError:
+    """Return what is said where a training step doesn't fit, of so many images at once; `in_pieces`: it can be cut."""
+    told, half = f"memory is too short to train on {size} images at once", max(size // 2, 1)
+    if in_pieces and size > 1:
+        return BenchError(f"{told}. Take a step in pieces, which is the same recipe: --set train.micro_batch={half}")
     return BenchError(
-        f"memory is too short for a training step of {size} images. Use a smaller batch, which is another recipe and "
-        f"so another row: --set train.batch_size={max(size // 2, 1)}"
+        f"{told}. Use a smaller batch, which is another recipe and so another row: --set train.batch_size={half}"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...detectors.runtimes import parse_way
 from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, read_header
-from ..core.contracts import ChecksTraining, InspectsTrainingSet
+from ..core.contracts import ChecksTraining, InspectsTrainingSet, check_pieces
 from ..core.display import say_once
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash
@@ -330,3 +330,5 @@ def check_detectors(cells: list[Cell]) -> None:
             made.inspect_training_set(cell.train.split("train"), {})
         if cell.train and isinstance(made, ChecksTraining):
             made.check_training(cell.settings.train)
+        if cell.is_trained_here:
+            check_pieces(made, cell.entry.name, cell.settings.train)

@@ -18,6 +18,7 @@ from ..core.contracts import (
     FaceReader,
     InspectsTrainingSet,
     LearnsFromReals,
+    LearnsInPieces,
     TellsPrecision,
     TellsThreads,
     Trainable,
@@ -61,6 +62,7 @@ class TrainingReport(TypedDict):
     left_out: int
     precision: str
     threads: int | None
+    micro_batch: int | None
 
 
 @dataclass
@@ -94,6 +96,9 @@ class Training:
         session = self._start_session(total, per_epoch)
         progress, best = self._restore(session)
         self.reporter.say(f"training on {len(frames)} frames; {_describe_pairs(pairs)}")
+        if s.micro_batch and s.micro_batch < s.batch_size:
+            told = f"each step of {s.batch_size} frames is taken in pieces of at most {s.micro_batch}"
+            self.reporter.say(f"{told}; batch norms, where there are any, see a piece at a time")
         if self.broken:
             self.reporter.say(f"{self._describe_broken()}; they are listed in {self._write_lost(progress)}")
         batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
@@ -116,6 +121,7 @@ class Training:
             "left_out": progress.left_out,
             "precision": str(read_alias(session.precision if isinstance(session, TellsPrecision) else s.precision)),
             "threads": session.threads if isinstance(session, TellsThreads) else None,
+            "micro_batch": s.micro_batch,
         }
 
     def _learn(
@@ -175,7 +181,7 @@ class Training:
         self, session: TrainingSession, batch: dict[str, np.ndarray], lost: list[str], progress: Progress
     ) -> None:
         if batch:
-            for name, value in _take_step(session, batch).items():
+            for name, value in self._take_step(session, batch).items():
                 progress.losses[name] = progress.losses.get(name, 0.0) + value
         made = len(next(iter(batch.values()), ()))
         progress.left_out += self.settings.batch_size - made - len(lost)
@@ -187,6 +193,16 @@ class Training:
             )
         if progress.step >= 20:  # Before, a few bad ones could be chance.
             self._check_lost(progress)
+
+    def _take_step(self, session: TrainingSession, batch: dict[str, np.ndarray]) -> Mapping[str, float]:
+        try:
+            return session.step(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size = min(self.settings.micro_batch or len(next(iter(batch.values()))), self.settings.batch_size)
+            in_pieces = isinstance(self.detector, LearnsInPieces) and not self.detector.needs_whole_batch
+            raise explain_training(size, in_pieces) from error
 
     def _check_lost(self, progress: Progress) -> None:
         """Stop where more than a twentieth is lost, of the frames while they were prepared and of the draws since."""
@@ -254,15 +270,6 @@ class Training:
     def forget(self) -> None:
         """Remove what was kept for resuming, once the checkpoint is written."""
         self.keeper.forget()
-
-
-def _take_step(session: TrainingSession, batch: dict[str, np.ndarray]) -> Mapping[str, float]:
-    try:
-        return session.step(batch)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise explain_training(len(next(iter(batch.values())))) from error
 
 
 def _describe_pairs(pairs: dict[str, int]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,13 +50,19 @@ class Caddm(CaddmMixin, TorchDetector):
         """Return logits, loc, conf, features, global_features and adm_features of float32 (N, 3, S, S)."""
         return self.network(x)
 
+    def count_terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the number of positive `anchors`, over which the MultiBox loss is a mean."""
+        return {"anchors": (batch["conf_targets"] > 0).sum()}
+
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return cross entropy plus `detection_weight` times the MultiBox loss, and its parts.
 
         `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` makes it.
         """
-        out = self.forward(self.inputs(batch["image"]))
+        out, rows = self.forward(self.inputs(batch["image"])), len(batch["label"])
+        count = batch["anchors"] * rows if "anchors" in batch else None
         loss_cls = F.cross_entropy(out["logits"].float(), batch["label"])
-        loss_loc, loss_conf = multibox_loss(out["loc"], out["conf"], batch["loc_targets"], batch["conf_targets"])
+        targets = batch["loc_targets"], batch["conf_targets"]
+        loss_loc, loss_conf = multibox_loss(out["loc"], out["conf"], *targets, count)
         loss = loss_cls + self.detection_weight * (loss_loc + loss_conf)
         return {"loss": loss, "loss_cls": loss_cls, "loss_loc": loss_loc, "loss_conf": loss_conf}

@@ -9,15 +9,17 @@ from torch.nn import functional as F
 from .shared import NEGATIVES_PER_POSITIVE
 
 
-def multibox_loss(loc: Tensor, conf: Tensor, loc_targets: Tensor, conf_targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the box and the class loss, two scalars, each over the number of positive anchors in the batch.
+def multibox_loss(
+    loc: Tensor, conf: Tensor, loc_targets: Tensor, conf_targets: Tensor, count: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the box and the class loss, two scalars, each over the number of positive anchors: `count`, or their own.
 
     `loc` and `loc_targets` are (N, 168, 4), `conf` (N, 168, 2), `conf_targets` (N, 168) of 0 and 1. An image without a
     positive anchor, as every real one, adds nothing: so does the released code.
     """
     loc, conf = loc.float(), conf.float()  # Sums over half-precision outputs would lose digits.
     positive = conf_targets > 0
-    count = positive.sum().clamp(min=1)
+    count = positive.sum().clamp(min=1) if count is None else count
     loss_loc = F.smooth_l1_loss(loc[positive], loc_targets[positive], reduction="sum")
     chosen = positive | hard_negatives(conf, conf_targets)
     loss_conf = F.cross_entropy(conf[chosen], conf_targets[chosen], reduction="sum")

@@ -88,6 +88,8 @@ class GenD(ClipDetector):
         for name, weight in (("uniformity", uniformity), ("alignment", alignment)):
             check_range("gend", name, weight, 0, example=0.5)
         self.head, self.uniformity, self.alignment = head, uniformity, alignment
+        if uniformity or alignment:
+            self.needs_whole_batch = "its uniformity and alignment losses compare all faces of a batch"
         super().__init__(variant, input_size, arch, arch_args, augment, pretrained)
 
     def cropper(self) -> TemplateCrop:

@@ -14,6 +14,7 @@ import optax
 from flax import nnx
 from jax import Array
 
+from ...benchmark.core.contracts import check_pieces
 from ...benchmark.core.errors import BenchError
 from ..common.training import Arrays, NetworkTraining
 from .detector import Named, Weights, flatten_state
@@ -38,6 +39,7 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         # On a processor, XLA only pretends to compute in bfloat16.
         fast_bf16 = jax.default_backend() != "cpu"
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=fast_bf16)
+        check_pieces(detector, type(detector).__name__, settings)
         if self.precision == "tf32":
             raise BenchError("train.precision=tf32 is PyTorch's on CUDA, and this is JAX. Use fp32, bf16 or auto")
         self.optimizer = make_optimizer(settings)

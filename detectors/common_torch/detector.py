@@ -27,6 +27,7 @@ class TorchDetector(NetworkDetector):
     """
 
     network: nn.Module
+    needs_whole_batch = ""  # Why its losses can't be added up from pieces of a batch; empty where they can.
     sharpness_counts_twice = False  # Whether batch norm's running statistics see SAM's second pass, too.
     runtime, precision = "torch", "fp32"  # How scores are computed; `outputs` always are by torch in float32.
     compile_seconds = 0.0  # What starting another runtime took so far.
@@ -47,8 +48,20 @@ class TorchDetector(NetworkDetector):
         raise NotImplementedError
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised."""
+        """Return named scalar losses of a batch made by `sampler`; `loss` is the one that is minimised.
+
+        Of a piece of a batch, they are what it adds to the whole's, divided by its share of the rows: means over rows
+        are that by themselves, and so is what depends on weights alone. For means over something else see
+        `count_terms`; a detector whose losses are neither says so in `needs_whole_batch`.
+        """
         raise NotImplementedError
+
+    def count_terms(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return how many of what its losses are means over, besides rows, are in a batch, by name.
+
+        Where `losses` is given a piece, it finds under that name how many there are to a row of the whole batch.
+        """
+        return {}
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return a training batch, from which examples may have been lost, as `losses` takes it."""

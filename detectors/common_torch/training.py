@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...benchmark.core.contracts import check_pieces
 from ...benchmark.core.errors import BenchError
 from ..common.training import Arrays, NetworkTraining
 from .cuda_settings import choose_tf32
+from .pieces import cut_batch
 from .sharpness import override_batch_norms, perturb_weights
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
 
     def __init__(self, detector: TorchDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=has_fast_bf16(detector.device))
+        check_pieces(detector, type(detector).__name__, settings)
         if self.precision == "tf32" and detector.device.type != "cuda":
             raise BenchError(f"train.precision=tf32 is CUDA's, and this is {detector.device.type}. Use fp32 or auto")
         detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
@@ -77,11 +80,15 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
 
     def _compute_gradients(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Set the parameters' gradients, and return the losses, which are no longer tied to them."""
-        with torch.autocast(self.detector.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses = self.detector.losses(tensors)
         self.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        return {name: value.detach() for name, value in losses.items()}
+        found: dict[str, torch.Tensor] = {}
+        for piece, share in cut_batch(tensors, self.settings.micro_batch, self.detector.count_terms):
+            with torch.autocast(self.detector.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                losses = self.detector.losses(piece)
+            (losses["loss"] * share).backward()
+            for name, value in losses.items():
+                found[name] = found.get(name, 0) + value.detach() * share
+        return found
 
     def snapshot(self) -> WriteState:
         """Copy weights, optimizer, step and random state (dropout's) for `restore`, off the device."""

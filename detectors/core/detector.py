@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +16,7 @@ from ..common import augmentations
 from ..common.augmentations import Augment, AugmentedSampler
 from ..common.options import check_range
 from ..common_torch.xception import compute_map, make_xception, pool_map, to_deepfakebench_name
-from .objective import DISTANCES, consistency_loss, weighted_cross_entropy
+from .objective import DISTANCES, add_weights, consistency_loss, weighted_cross_entropy
 
 VIEWS = ("raaug", "erase", "selim", "mild")
 
@@ -87,6 +89,8 @@ class Core(XceptionFamily):
         check_range("core", "consistency", consistency, 0, example=1.0)
         super().__init__(variant, input_size, augment, pretrained)
         self.views, self.consistency, self.distance = views, consistency, distance
+        if variant == "deepfakebench":
+            self.needs_whole_batch = "its consistency loss compares one half of a batch with the other"
 
     def build_network(self, pretrained: bool) -> nn.Module:
         """Return an Xception."""
@@ -109,6 +113,10 @@ class Core(XceptionFamily):
         features = pool_map(compute_map(self.network, x))
         return {"logits": self.network.fc(features), "features": features}  # type: ignore[operator]
 
+    def count_terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the sum of the images' `weights`, over which cross-entropy is a mean."""
+        return {"weights": add_weights(batch["label"])}
+
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return `ce` plus `consistency` times `cons`.
 
@@ -123,7 +131,8 @@ class Core(XceptionFamily):
         features = outputs["features"][: len(label) // 2 * 2]
         cons = consistency_loss(features, self.distance)
         logits = outputs["logits"]
-        ce = F.cross_entropy(logits.float(), label) if bench else weighted_cross_entropy(logits, label)
+        total = batch["weights"] * len(label) if "weights" in batch else None
+        ce = F.cross_entropy(logits.float(), label) if bench else weighted_cross_entropy(logits, label, total)
         return {"loss": ce + (1.0 if bench else self.consistency) * cons, "ce": ce, "cons": cons}
 
     def reference_name(self, name: str) -> str:

@@ -25,6 +25,16 @@ def consistency_loss(features: Tensor, distance: str = "cosine") -> Tensor:
     return (1 - F.cosine_similarity(first, second)).square().mean()
 
 
-def weighted_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Return the cross-entropy of two logits (N, 2), in which reals weigh four times as much."""
-    return F.cross_entropy(logits.float(), label, torch.tensor(CLASS_WEIGHTS, device=logits.device))
+def weighted_cross_entropy(logits: Tensor, label: Tensor, total: Tensor | None = None) -> Tensor:
+    """Return the cross-entropy of two logits (N, 2), in which reals weigh four times as much: over all their weights,
+    or over a `total` of them.
+    """
+    weights = torch.tensor(CLASS_WEIGHTS, device=logits.device)
+    if total is None:
+        return F.cross_entropy(logits.float(), label, weights)
+    return F.cross_entropy(logits.float(), label, weights, reduction="sum") / total
+
+
+def add_weights(label: Tensor) -> Tensor:
+    """Return what labels (N,) weigh together."""
+    return torch.tensor(CLASS_WEIGHTS, device=label.device)[label].sum()

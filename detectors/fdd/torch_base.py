@@ -19,6 +19,8 @@ from .shared import HEAD, FddMixin
 class Fdd(FddMixin, TorchDetector):
     """A backbone with one logit, high if fake; a detector adds its loss. The options are those of `FddMixin`."""
 
+    needs_whole_batch = "its loss is that of the worst faces of a batch"
+
     def build_network(self, backbone_args: Options, pretrained: bool) -> None:
         """Start with the network of `backbone`."""
         super(FddMixin, self).__init__()

@@ -63,6 +63,8 @@ class ForensicsAdapter(LazyDetector):
         BenchError: an option isn't valid, or the weights aren't available.
     """
 
+    needs_whole_batch = "its losses compare patches of all faces of a batch"
+
     def __init__(
         self, variant: str = "paper", input_size: int = 256, sizes: Options | None = None, pretrained: bool = False
     ):

@@ -39,6 +39,7 @@ class Pgfdd(PgfddMixin, TorchDetector):
         BenchError: an option isn't valid.
     """
 
+    needs_whole_batch = "its losses are of the demographic groups in a batch"
     network: FairnessNet
 
     def build_network(self, network: Options, checkpointing: bool, pretrained: bool) -> None:

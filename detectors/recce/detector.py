@@ -40,6 +40,8 @@ class RecceDetector(XceptionFamily):
 
     def __init__(self, variant: str = "paper", input_size: int = 299, augment: str = "", pretrained: bool = False):
         super().__init__(variant, input_size, augment, pretrained)
+        if variant != "deepfakebench":
+            self.needs_whole_batch = "its metric loss compares all faces of a batch"
 
     def build_network(self, pretrained: bool) -> nn.Module:
         """Return the network: one logit, or two as in DeepfakeBench."""

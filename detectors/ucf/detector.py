@@ -79,6 +79,7 @@ class Ucf(XceptionFamily):
 
     who = "ucf"
     variants = ("paper", "released", "deepfakebench")
+    needs_whole_batch = "its contrastive loss compares faces from all over a batch"
     network: Any
     codes: Mapping[str, int] | None = None
 

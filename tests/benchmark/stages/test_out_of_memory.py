@@ -61,7 +61,9 @@ def test_it_is_recognised_whoever_says_it(error):
     assert is_out_of_memory(error)
 
 
-def test_a_training_step_names_a_batch_to_try():
+def test_a_training_step_names_what_to_try():
     assert isinstance(explain_training(32), BenchError)
-    assert "a training step of 32 images" in str(explain_training(32))
+    assert "to train on 32 images at once" in str(explain_training(32))
     assert str(explain_training(32)).endswith("--set train.batch_size=16")
+    assert str(explain_training(32, in_pieces=True)).endswith("--set train.micro_batch=16")
+    assert str(explain_training(1, in_pieces=True)).endswith("--set train.batch_size=1")

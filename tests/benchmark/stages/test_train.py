@@ -231,6 +231,38 @@ def test_the_report_tells_the_sessions_precision_or_the_one_asked_for(course, pr
     assert course(student, epochs=1).run()["precision"] == (precision or "fp32")
 
 
+def test_steps_in_pieces_are_told_once_and_reported(course):
+    made = course(Student([True]), epochs=1, micro_batch=3)
+    assert made.run()["micro_batch"] == 3
+    (told,) = [line for line in made.reporter.lines if "pieces" in line]
+    assert told.startswith("each step of 4 frames is taken in pieces of at most 3; batch norms")
+    whole = course(Student([True]), epochs=1, micro_batch=4)
+    whole.run()
+    assert not any("pieces" in line for line in whole.reporter.lines)
+
+
+@pytest.mark.parametrize(
+    ("needs_whole_batch", "told"),
+    [
+        ("", "--set train.micro_batch=1"),
+        ("it compares", "--set train.batch_size=2"),
+        (None, "--set train.batch_size=2"),
+    ],
+)
+def test_a_step_that_does_not_fit_says_what_would(course, needs_whole_batch, told):
+    student = Student([True])
+    if needs_whole_batch is not None:
+        student.needs_whole_batch = needs_whole_batch
+
+    def step(self, batch):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    student.training = lambda settings, total, per_epoch: type("Large", (Session,), {"step": step})(student)
+    pieces = {"micro_batch": 2} if needs_whole_batch == "" else {}
+    with pytest.raises(BenchError, match=f"{told}$"):
+        course(student, epochs=1, **pieces).run()
+
+
 def test_the_report_tells_the_sessions_threads(course):
     student = Student([True])
     student.training = lambda settings, total, per_epoch: type("Told", (Session,), {"threads": 3})(student)
@@ -478,8 +510,10 @@ def test_validation_may_take_fewer_frames_and_epochs(course):
     assert sorted(cut) == sorted([0, 20, 0, 0, 16, 7, 9])
 
 
-def test_what_selects_as_it_always_did_changes_no_key():
-    assert TrainSettings().key_content().keys() == TrainSettings.model_fields.keys() - {"val_frames", "val_every"}
+def test_what_selects_as_it_always_did_changes_no_key_nor_does_taking_steps_in_pieces():
+    later = {"val_frames", "val_every", "micro_batch"}
+    assert TrainSettings().key_content().keys() == TrainSettings.model_fields.keys() - later
+    assert TrainSettings(micro_batch=2).key_content() == TrainSettings().key_content()
     assert TrainSettings(val_frames=8, val_every=2).key_content()["val_frames"] == 8
 
 
