@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,8 @@ class Classes(NamedTuple):
     fakes: Array
 
 
-class Samples(NamedTuple):
+@dataclass(frozen=True)
+class Samples:
     """What is measured: `labels` and `scores` (n,), and `videos`, (n,): which of those of `people` each one is of."""
 
     labels: NDArray[np.int64]
@@ -34,7 +36,7 @@ class Samples(NamedTuple):
     videos: NDArray[np.int64]
     people: People
 
-    @property
+    @cached_property
     def classes(self) -> Classes:
         """How many samples of each class there are in each video."""
         return Classes(*(self.add_up(self.labels == k) for k in (REAL, FAKE)))
@@ -104,7 +106,7 @@ def _influence_ap(curve: Curve, _: float) -> tuple[Array, Array]:
 
 def _influence_eer(curve: Curve, value: float) -> tuple[Array, Array]:
     """Weigh the two rates where they meet by how fast each changes there: what moves one moves the other against it."""
-    fpr, tpr = curve.rates()
+    fpr, tpr = curve.rates
     after = int(np.argmax(fpr >= 1 - tpr))
     gap, next_gap = 1 - tpr[after - 1] - fpr[after - 1], tpr[after] + fpr[after] - 1
     called = (np.arange(len(fpr) - 1) < after - 1).astype(float)
@@ -117,7 +119,7 @@ def _influence_eer(curve: Curve, value: float) -> tuple[Array, Array]:
 
 def _influence_tpr(curve: Curve, value: float, level: float) -> tuple[Array, Array]:
     """Move the threshold as the reals do: by the curve's slope between one standard error of their rate and another."""
-    fpr, tpr = curve.rates()
+    fpr, tpr = curve.rates
     allowed = np.count_nonzero(fpr <= level) - 1
     called = (np.arange(len(fpr) - 1) < allowed).astype(float)
     reals = curve.reals[-1]

@@ -7,7 +7,8 @@ matrix of weights gives the metric of each row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
-class Curve(NamedTuple):
+@dataclass(frozen=True)
+class Curve:
     """An ROC curve as weights at or above each threshold, from the highest score down: shape (..., thresholds).
 
     Every metric that ranks scores is a function of it: one sort serves them all, and the leading axes come back, so
@@ -46,7 +48,7 @@ class Curve(NamedTuple):
         """The rate at which false positives equal false negatives, on the curve joined by straight lines."""
         if not self.thresholds.size:
             return self._make_undefined()
-        fpr, tpr = self.rates()
+        fpr, tpr = self.rates
         after = np.argmax(fpr >= 1 - tpr, axis=-1)[..., None]
         before = np.maximum(after - 1, 0)
         (x0, y0), (x1, y1) = ([np.take_along_axis(r, i, -1)[..., 0] for r in (fpr, tpr)] for i in (before, after))
@@ -58,19 +60,20 @@ class Curve(NamedTuple):
         """The largest TPR of a threshold whose FPR is at most `level`: what can be had, so nothing is interpolated."""
         if not self.thresholds.size:
             return self._make_undefined()
-        last = np.count_nonzero(_ratio(self.reals, self.reals[..., -1:]) <= level, axis=-1)[..., None] - 1
+        last = np.count_nonzero(self.rates[0] <= level, axis=-1)[..., None] - 2
         fakes = np.where(last < 0, 0, np.take_along_axis(self.fakes, np.maximum(last, 0), -1))
         return _ratio(fakes, self.fakes[..., -1:])[..., 0] + 0 * _ratio(self.reals[..., -1], self.reals[..., -1])
 
+    @cached_property
     def rates(self) -> tuple[Array, Array]:
-        """Return FPR and TPR, (..., thresholds + 1), from (0, 0), where nothing is called fake, to (1, 1)."""
+        """FPR and TPR, (..., thresholds + 1), from (0, 0), where nothing is called fake, to (1, 1)."""
         pad = [(0, 0)] * (self.fakes.ndim - 1) + [(1, 0)]
         fpr, tpr = (np.pad(_ratio(count, count[..., -1:]), pad) for count in (self.reals, self.fakes))
         return fpr, tpr
 
     def outline(self, points: int = 101) -> list[tuple[float, float]]:
         """Return (FPR, TPR) along the curve, in about equal steps; none without samples of both classes."""
-        fpr, tpr = self.rates()
+        fpr, tpr = self.rates
         if np.isnan(fpr + tpr).any():
             return []
         steps = np.unique(np.searchsorted(fpr + tpr, np.linspace(0, 2, points)))
@@ -82,10 +85,29 @@ class Curve(NamedTuple):
 
 def make_roc_curve(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Curve:
     """Count, for every distinct score, the fakes and reals that score at least that much; ties count together."""
-    y, s = np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
+    return _make_curve(np.asarray(labels, dtype=float), *_sort(scores), weights)
+
+
+def make_roc_curve_with_places(labels: ArrayLike, scores: ArrayLike) -> tuple[Curve, NDArray[np.int64]]:
+    """Return the curve, and for each sample the number of its threshold, (n,)."""
+    s, order, last = _sort(scores)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
+    return _make_curve(np.asarray(labels, dtype=float), s, order, last), place
+
+
+def _sort(scores: ArrayLike) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the scores from the highest down, their order, and where the last of each distinct one is."""
+    s = np.asarray(scores, dtype=float)
     order = np.argsort(-s)
-    y, s = y[order], s[order]
-    last = np.flatnonzero(np.append(np.diff(s) != 0, True)) if len(s) else np.array([], dtype=int)
+    s = s[order]
+    return s, order, np.flatnonzero(np.append(np.diff(s) != 0, True)) if len(s) else np.array([], dtype=int)
+
+
+def _make_curve(
+    y: Array, s: Array, order: NDArray[np.int64], last: NDArray[np.int64], weights: ArrayLike | None = None
+) -> Curve:
+    y = y[order]
     if weights is None:
         fakes, total = np.cumsum(y)[last], last + 1.0
     else:
@@ -112,7 +134,8 @@ RANK_METRICS: dict[str, Callable[[Curve], Array]] = {
 
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     """Return the threshold with the largest TPR - FPR (Youden), midway to the next score; 0.5 on one-class data."""
-    thresholds, fakes, reals = make_roc_curve(labels, scores)
+    curve = make_roc_curve(labels, scores)
+    thresholds, fakes, reals = curve.thresholds, curve.fakes, curve.reals
     if len(thresholds) == 0 or fakes[-1] == 0 or reals[-1] == 0:
         return 0.5
     best = int(np.argmax(fakes / fakes[-1] - reals / reals[-1]))

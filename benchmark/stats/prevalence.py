@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.types import FAKE, REAL, Estimate
 from .calibration import BINS, CLIP, are_probabilities, assign_bins
 from .influence import Measured, Samples, find_influence
-from .metrics import Array, make_roc_curve
+from .metrics import Array, make_roc_curve, make_roc_curve_with_places
 from .people import People
 from .precision_bounds import bound_average_precision
 from .shares import LEVEL, TAIL
@@ -92,7 +92,7 @@ def measure_operating_point(samples: Samples, threshold: float) -> dict[str, Mea
 def measure_least_cost(samples: Samples) -> Measured:
     """Return the least mean of FPR and FNR that a threshold has on these samples themselves."""
     curve = make_roc_curve(samples.labels, samples.scores)
-    fpr, tpr = curve.rates()
+    fpr, tpr = curve.rates
     if np.isnan(fpr + tpr).any() or not curve.thresholds.size:
         return Measured(np.nan, np.zeros(len(samples.people.first)))
     best = int(np.argmin(fpr + 1 - tpr))
@@ -106,8 +106,7 @@ def measure_average_precision(samples: Samples, draws: int = 0) -> dict[str, Mea
     Reals are weighed as if there were as many as that takes. Chance has the prevalence itself. Where fakes are few it
     brings along its interval, if that is to be drawn.
     """
-    curve = make_roc_curve(samples.labels, samples.scores)
-    place = np.searchsorted(-curve.thresholds, -samples.scores)
+    curve, place = make_roc_curve_with_places(samples.labels, samples.scores)
     fakes, reals = (int((samples.labels == k).sum()) for k in (FAKE, REAL))
     found = {}
     for name, prevalence in PREVALENCES.items():
@@ -115,7 +114,7 @@ def measure_average_precision(samples: Samples, draws: int = 0) -> dict[str, Mea
             found[f"ap_at_{name}"] = Measured(np.nan, np.zeros(len(samples.people.first)))
             continue
         weight = (1 - prevalence) / prevalence * fakes / reals
-        weighted = curve._replace(reals=curve.reals * weight)
+        weighted = replace(curve, reals=curve.reals * weight)
         value = float(weighted.average_precision())
         of_fakes, of_reals = find_influence("ap", weighted, value)
         each = np.where(samples.labels == FAKE, of_fakes[place], weight * of_reals[place])

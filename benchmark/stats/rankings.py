@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.types import FAKE, REAL
 from .influence import Measured, Samples, find_influence, measure_mean
-from .metrics import LEVELS_OF_FPR, RANK_METRICS, Array, make_roc_curve
+from .metrics import LEVELS_OF_FPR, RANK_METRICS, Array, make_roc_curve_with_places
 from .shares import TAIL, bound_share
 
 LEAST_FALSE_ALARMS = 3
@@ -20,8 +21,7 @@ LEAST_FALSE_ALARMS = 3
 
 def measure_ranking(samples: Samples, names: Iterable[str] = RANK_METRICS) -> dict[str, Measured]:
     """Measure how well scores rank: the metrics of `metrics.RANK_METRICS`; NaN without both classes."""
-    curve = make_roc_curve(samples.labels, samples.scores)
-    place = np.searchsorted(-curve.thresholds, -samples.scores)
+    curve, place = make_roc_curve_with_places(samples.labels, samples.scores)
     found = {}
     for name in names:
         value = float(RANK_METRICS[name](curve))
@@ -32,7 +32,7 @@ def measure_ranking(samples: Samples, names: Iterable[str] = RANK_METRICS) -> di
         each = np.where(samples.labels == FAKE, of_fakes[place], of_reals[place])
         found[name] = Measured(value, samples.add_up(each))
         if name in LEVELS_OF_FPR:
-            found[name] = _allow_for_threshold(found[name], LEVELS_OF_FPR[name], curve.rates(), samples, place)
+            found[name] = _allow_for_threshold(found[name], LEVELS_OF_FPR[name], curve.rates, samples, place)
     return found
 
 
@@ -70,7 +70,10 @@ def _find_thresholds(fpr: Array, level: float, trials: float) -> tuple[int, int]
 
     The true FPR of the threshold that k of n reals pass is distributed as Beta(k + 1, n - k), as an order statistic is.
     """
-    below = scipy.special.betainc(fpr * trials + 1, np.maximum((1 - fpr) * trials, 1e-9), level)
-    ends = [max(int(np.count_nonzero(below > tail)) - 1, 0) for tail in (1 - TAIL, TAIL)]
+
+    def miss(i: int) -> float:  # It falls along the curve.
+        return -float(scipy.special.betainc(fpr[i] * trials + 1, max((1 - fpr[i]) * trials, 1e-9), level))
+
+    ends = [max(bisect_left(range(len(fpr)), -tail, key=miss) - 1, 0) for tail in (1 - TAIL, TAIL)]
     highest, lowest = (int(np.count_nonzero(fpr <= fpr[end])) - 1 for end in ends)
     return highest, lowest

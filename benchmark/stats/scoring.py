@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -292,7 +293,7 @@ def _measure_level(samples: Samples, seed: SeedScores, level: Level, draws: int)
     if calibration.are_probabilities(score):
         found |= calibration.measure_calibration(samples, draws)
         if seed.temperature is not None and level == "video":
-            cooled = samples._replace(scores=calibration.apply_temperature(score, seed.temperature))
+            cooled = replace(samples, scores=calibration.apply_temperature(score, seed.temperature))
             scaled = calibration.measure_calibration(cooled, draws)
             found |= {f"{name}_scaled": measured for name, measured in scaled.items()}
     return found | (measure_without_prevalence(samples, seed.threshold, seed.prior, draws) if level == "video" else {})

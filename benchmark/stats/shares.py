@@ -56,7 +56,9 @@ def _find_most_variance(hits: Array, sizes: Array, fewer: Array) -> Array:
 
     It is largest where hits gather: people are filled in the order of what a hit of theirs adds.
     """
-    kinds, counts = np.unique(np.column_stack([hits, sizes]), axis=0, return_counts=True)
+    # Complex numbers sort several times as fast as rows.
+    both, counts = np.unique(hits + 1j * sizes, return_counts=True)
+    kinds = np.column_stack([both.real, both.imag])
     total, people = sizes.sum(), len(sizes)
     shares = fewer[:, None] / total
     adds = kinds[:, 0] - 2 * shares * kinds[:, 1]  # a hit, where all of a person's are taken

@@ -86,7 +86,7 @@ def test_the_interval_of_a_tpr_reaches_to_where_the_threshold_could_lie():
     y, s = data(400, shift=2.0)
     found = measure_ranking(samples(y, s))["tpr_at_fpr5"]
     own = 1.96 * np.sqrt(found.value * (1 - found.value) / 200)
-    fpr, tpr = metrics.make_roc_curve(y, s).rates()
+    fpr, tpr = metrics.make_roc_curve(y, s).rates
     low, high = (tpr[np.count_nonzero(fpr <= at) - 1] for at in (0.02, 0.08))  # one and a half standard errors of 5 %
     assert np.hypot(found.value - low, own) < found.reach[0] < 3 * own
     assert np.hypot(high - found.value, own) < 1.1 * found.reach[1] < 3 * own

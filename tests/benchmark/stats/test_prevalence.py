@@ -5,6 +5,8 @@ python -m pytest tests/benchmark/stats/test_prevalence.py -n0 -m slow -s    # pr
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from crossfake.benchmark.core.types import Estimate
@@ -66,7 +68,7 @@ def test_no_number_changes_when_fakes_are_there_several_times(seed, times):
 def test_values_are_those_of_scikit_learn(seed, threshold):
     samples = calibrated(40, 60, 0.5, seed)
     label, score = samples.labels, np.round(samples.scores, 2)
-    samples = samples._replace(scores=score)
+    samples = replace(samples, scores=score)
     rates = measure_operating_point(samples, threshold)
     assert rates["balanced_acc"].value == pytest.approx(balanced_accuracy_score(label, score >= threshold))
     assert rates["cost"].value == pytest.approx(1 - rates["balanced_acc"].value)
