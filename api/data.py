@@ -72,6 +72,7 @@ def prepare(
     limit: int | None = None,
     workers: int | None = None,
     part: str = "",
+    faces_only: bool = False,
     engine: str = "inline",
     progress: bool | Reporter = True,
 ) -> list[PreparedSource]:
@@ -80,10 +81,9 @@ def prepare(
     Args:
         datasets: `ff++`, `ff++:c23`, ...
         data, splits: the folder that holds them, see `run`; the splits to look at.
-        detector: the one whose face settings to use.
-        config, settings: a recipe laid over its own, and single settings, such as `{"faces.frames": 8}`.
+        detector, config, settings: whose face settings; a recipe laid over them; single ones: `{"faces.frames": 8}`.
         weights: a face model to keep and use: RetinaFace's, or dlib's 81 points.
-        limit: at most this many real and fake videos of each split.
+        limit, faces_only: at most this many real and fake videos of each split; look at known faces, at no video.
         workers, part: processes, by default the cores; `2/8`: the second of eight parts, for as many machines.
         engine, progress: see `run`.
 
@@ -107,7 +107,7 @@ def prepare(
         recipe = load_resolved_settings(
             recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
         )
-        sources = [open_source(name, root, limit) for name in names]
+        sources = [open_source(name, root, limit, faces_only=faces_only) for name in names]
         return [prepare_source(source, chosen, recipe.faces, reporter, pool, share) for source in sources]
 
 

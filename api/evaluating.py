@@ -23,6 +23,7 @@ class Work(TypedDict, total=False):
     settings: Settings
     limit: int | None
     exclude: Path | str | None
+    faces_only: bool
     runs: Path | str
     workers: int | None
     batch_size: int

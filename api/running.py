@@ -215,6 +215,7 @@ def train(
     checkpoint: Path | str | None = None,
     limit: int | None = None,
     exclude: Path | str | None = None,
+    faces_only: bool = False,
     runs: Path | str = "runs",
     workers: int | None = None,
     batch_size: int = 32,
@@ -233,7 +234,7 @@ def train(
     asked = _make_request(
         detectors, train, train, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
     )
-    reporter = make_reporter(progress)
+    asked, reporter = replace(asked, faces_only=faces_only), make_reporter(progress)
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool, tests=False)
         options = RunOptions(reporter, pool, batch_size, engine, command or _remember_command(asked, data))
@@ -388,4 +389,5 @@ def _describe_command(asked: Request, data: Data | None) -> str:
     places = data if isinstance(data, Mapping) else {"": data} if data else {}
     words += [word for name, place in places.items() for word in ("--data", f"{name}={place}" if name else str(place))]
     words += [word for name, value in options.items() if value not in (None, "") for word in (name, str(value))]
+    words += ["--faces-only"] if asked.faces_only else []
     return shlex.join([*words, *(word for one in asked.overrides for word in ("--set", one))])

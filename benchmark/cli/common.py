@@ -68,7 +68,7 @@ def _add_limit(p: argparse.ArgumentParser) -> None:
 
 
 def add_several_data(p: argparse.ArgumentParser) -> None:
-    """Add --data (repeatable, for single datasets), --limit and --exclude."""
+    """Add --data (repeatable, for single datasets), --limit, --exclude and --faces-only."""
     p.add_argument(
         "--data",
         action="append",
@@ -79,6 +79,12 @@ def add_several_data(p: argparse.ArgumentParser) -> None:
     )
     _add_limit(p)
     add_exclude(p)
+    add_faces_only(p)
+
+
+def add_faces_only(p: argparse.ArgumentParser) -> None:
+    """Add --faces-only."""
+    p.add_argument("--faces-only", action="store_true", help="use the faces found before, without opening any video")
 
 
 def add_exclude(p: argparse.ArgumentParser) -> None:
@@ -309,6 +315,7 @@ def make_run_request(arguments: argparse.Namespace) -> Keywords:
         "checkpoint": arguments.checkpoint,
         "limit": arguments.limit,
         "exclude": arguments.exclude,
+        "faces_only": arguments.faces_only,
         "runs": arguments.runs,
         "engine": name_engine(arguments),
     }

@@ -66,12 +66,13 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_part(prepare, "prepare the I-th of N parts of the videos, so that N machines can fill one store")
     common.add_engine(prepare)
     common.add_data(prepare)
+    common.add_faces_only(prepare)
     brought = common.add_verb(parts, "import", import_faces, "store the faces that another tool has prepared", EPILOG)
     brought.add_argument("format", metavar="FORMAT", help="deepfakebench[:LIST], caddm-frames, crops-csv:FILE, folder")
     brought.add_argument("path", type=Path, metavar="PATH", help="the folder that the tool wrote")
     brought.add_argument("--landmarks", type=Path, metavar="FILE", help="CADDM's ldm.json, if it isn't in PATH")
     common.add_split(brought, "train,val,test", "default: all")
-    brought.set_defaults(limit=None, part="", engine="inline", address="", gpus_per_group=None)
+    brought.set_defaults(limit=None, part="", faces_only=False, engine="inline", address="", gpus_per_group=None)
     _add_faces(brought)
 
 
@@ -185,6 +186,7 @@ def _prepare(names: str | Sequence[str], data: Path | str | None, arguments: arg
         limit=arguments.limit,
         workers=arguments.workers,
         part=arguments.part,
+        faces_only=arguments.faces_only,
         engine=common.name_engine(arguments),
         progress=common.make_reporter(arguments),
     ):

@@ -65,7 +65,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from ..core.typed_commands import remember_command
     from ..stages.sources import parse_data
 
-    names = ("test", "val", "checkpoint", "backend", "config", "limit", "exclude", "runs")
+    names = ("test", "val", "checkpoint", "backend", "config", "limit", "exclude", "faces_only", "runs")
     asked: common.Keywords = {name: getattr(arguments, name) for name in names}
     asked |= {"data": parse_data(arguments.data), "settings": arguments.overrides}
     asked["engine"] = common.name_engine(arguments)

@@ -46,7 +46,6 @@ def _add_request(p: argparse.ArgumentParser) -> None:
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_run(p)
-    p.add_argument("--faces-only", action="store_true", help="use the faces found before, without opening any video")
     common.add_part(p, "run every N-th training, from the I-th on: one line for an array of jobs (docs/scaling.md)")
     common.add_runtime(p)
 
@@ -72,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _name_own(arguments: argparse.Namespace) -> common.Keywords:
     """Return the arguments that a run has in addition to a training's."""
-    return {"part": arguments.part, "faces_only": arguments.faces_only, **common.make_runtime_request(arguments)}
+    return {"part": arguments.part, **common.make_runtime_request(arguments)}
 
 
 def plan(arguments: argparse.Namespace) -> int:
