@@ -144,7 +144,12 @@ def list_published(name: str = "") -> list[dict[str, str]]:
 
 
 def load_detector(
-    name: str = "", *, checkpoint: Path | str | None = None, backend: str = "", settings: Settings = ()
+    name: str = "",
+    *,
+    checkpoint: Path | str | None = None,
+    backend: str = "",
+    settings: Settings = (),
+    device: str = "auto",
 ) -> Scores:
     """Return a detector with its weights: `detector.score(crops)`.
 
@@ -153,13 +158,14 @@ def load_detector(
         checkpoint: a file of weights; without it, the detector must be one that needs none.
         backend: `torch` or `jax`.
         settings: single settings, such as `{"options.backbone": "resnet34"}`.
+        device: where it works; see `run`.
 
     Raises:
-        BenchError: no such detector or checkpoint, or it needs weights.
+        BenchError: no such detector, checkpoint or device, or it needs weights.
     """
     from .benchmark.stages.detectors import load_detector as load
 
-    return load(_make_request(name, checkpoint, backend, None, settings), demo=False).detector
+    return load(_make_request(name, checkpoint, backend, None, settings, device=device), demo=False).detector
 
 
 def wrap_model(
@@ -201,6 +207,7 @@ def predict(
     batch_size: int = 32,
     runtime: str = "",
     precision: str = "",
+    device: str = "auto",
     progress: bool | Reporter = True,
 ) -> list[FileResult]:
     """Score pictures and videos: every face of a picture, every person of a video.
@@ -215,6 +222,7 @@ def predict(
         annotate: a folder to write the files to, with boxes and scores drawn in.
         batch_size: images scored at once.
         runtime, precision: what scores; `auto` is what a run chose for the checkpoint. See `run`.
+        device: where; see `run`.
         progress: see `run`.
 
     Returns:
@@ -233,7 +241,8 @@ def predict(
     found = list_files(paths, skipped)
     for line in skipped.describe():
         reporter.say(line)
-    loaded = load(_make_request(detector, checkpoint, backend, config, settings, runtime, precision), demo=False)
+    request = _make_request(detector, checkpoint, backend, config, settings, runtime, precision, device)
+    loaded = load(request, demo=False)
     return predict_files(found, loaded, reporter, batch_size, Path(annotate) if annotate else None)
 
 
@@ -253,6 +262,7 @@ def predict_dataset(
     batch_size: int = 32,
     runtime: str = "",
     precision: str = "",
+    device: str = "auto",
     progress: bool | Reporter = True,
 ) -> list[Path]:
     """Score a split of datasets, and return the prediction files, one per dataset; see `predict` and `run`.
@@ -269,7 +279,7 @@ def predict_dataset(
     require_known("split", split, SPLITS)
     names, request = (
         check_dataset_names(test),
-        _make_request(detector, checkpoint, backend, config, settings, runtime, precision),
+        _make_request(detector, checkpoint, backend, config, settings, runtime, precision, device),
     )
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
     reporter = make_reporter(progress)
@@ -293,6 +303,7 @@ def probe_identity(
     seed: int = 0,
     limit: int | None = None,
     workers: int | None = None,
+    device: str = "auto",
     progress: bool | Reporter = True,
 ) -> IdentityProbe:
     """Measure how well a detector's frozen features identify who is in a video, compared with random weights.
@@ -300,7 +311,7 @@ def probe_identity(
     Args:
         test: the dataset whose people are identified.
         checkpoint, detector: the trained weights, and their detector, by default what the checkpoint says.
-        backend, config, settings, data, limit, workers, progress: see `run`.
+        backend, config, settings, data, limit, workers, device, progress: see `run`.
         split: `train`, `val`, `test`, or several.
         who: `target`, whom real videos show, or `source`, whose face was put into fakes.
         seed: of the random weights.
@@ -317,7 +328,7 @@ def probe_identity(
     if len(names) != 1:
         raise BenchError(f"--test {test}: the probe takes one dataset, such as dfd")
     require_known("person to tell", who, WHO)
-    request = _make_request(detector, checkpoint, backend, config, settings)
+    request = _make_request(detector, checkpoint, backend, config, settings, device=device)
     find_detector(request)  # Before a world is rendered: a wrong name shows at once.
     reporter = make_reporter(progress)
     with make_pool(workers) as pool:
@@ -333,6 +344,7 @@ def check_plugin(
     settings: Settings = (),
     runtime: str = "",
     precision: str = "",
+    device: str = "auto",
 ) -> Iterator[Verdict]:
     """Try a detector or dataset of your own on tiny data, and yield a verdict for each part of its contract.
 
@@ -342,6 +354,7 @@ def check_plugin(
         backend: `torch` or `jax`.
         settings: single settings, such as `{"options.size": 96}`.
         runtime, precision: try a detector with these, too; `auto`: with all that can be had here.
+        device: where a detector is tried; see `run`.
 
     Raises:
         BenchError: there is no such plugin or runtime, or a dataset's folder isn't given.
@@ -353,7 +366,7 @@ def check_plugin(
     entry, kind = find_plugin(plugin, backend)
     options = load_resolved_settings(entry.name, demo=False, overrides=list_overrides(settings)).options
     asked = parse_way(runtime, precision)
-    yield from make_check(entry, kind, Path(data) if data else None, options, asked).run_checks()
+    yield from make_check(entry, kind, Path(data) if data else None, options, asked, device).run_checks()
 
 
 def _make_request(
@@ -364,8 +377,9 @@ def _make_request(
     settings: Settings,
     runtime: str = "",
     precision: str = "",
+    device: str = "auto",
 ) -> DetectorRequest:
     from .benchmark.stages.detectors import DetectorRequest
 
     weights, recipe = (Path(p) if p else None for p in (checkpoint, config))
-    return DetectorRequest(name, backend, weights, recipe, list_overrides(settings), runtime, precision)
+    return DetectorRequest(name, backend, weights, recipe, list_overrides(settings), runtime, precision, device)

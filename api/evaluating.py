@@ -31,6 +31,7 @@ class Work(TypedDict, total=False):
     speed: bool
     runtime: str
     precision: str
+    device: str
     progress: bool | Reporter
     command: str
 

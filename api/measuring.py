@@ -26,7 +26,7 @@ def measure_speed(
     settings: Settings = (),
     runtime: str = "",
     precision: str = "",
-    device: str = "",
+    device: str = "auto",
     threads: int | None = None,
     batch: int | None = None,
     seconds: float = 60.0,
@@ -44,7 +44,7 @@ def measure_speed(
         detectors: names (with random weights), checkpoints, or folders of runs (with their weights).
         backend, config, settings: see `run`; for detectors given by name.
         runtime, precision: what runs torch's networks (or `all`), and in which precision; by default torch and fp32.
-        device, threads: where torch scores, such as `cpu` or `cuda:1`, and with how many processor threads.
+        device, threads: where it scores, see `run`, and with how many processor threads torch does.
         batch: one batch size; by default those of 1 to 512, the best of which counts.
         seconds: about how long to time one detector without videos. Single images are timed 100 times at least.
         test, data, videos: whose test videos are scored end to end, by default the tiny demo world's, and whether.
@@ -54,11 +54,13 @@ def measure_speed(
     Raises:
         BenchError: no such detector, run, device or dataset, or one that can't be made here.
     """
+    from .benchmark.stages.devices import check_device
     from .benchmark.stages.speed import measure_ways
     from .benchmark.stages.speed_measurement import Measurement, make_effort
 
     reporter, effort = make_reporter(progress), make_effort(seconds)
     subjects = list(_list_subjects(detectors, backend, config, settings, reporter))
+    check_device(device, {subject.entry.backend for subject in subjects})
     timer = _make_timer(test, data, reporter, seconds) if videos else None
     how = Measurement(reporter, command, effort, device, threads, batch, again, timer)
     return measure_ways(subjects, _list_ways(runtime, precision), Path(runs), how)

@@ -108,23 +108,23 @@ def run(
     speed: bool = True,
     runtime: str = "",
     precision: str = "",
+    device: str = "auto",
     progress: bool | Reporter = True,
     command: str = "",
 ) -> Results:
     """Train each detector on one dataset, test it on others, and score; existing results are reused.
 
     Args:
-        detectors: one or several: names, classes, or objects made already, which are tested as they are.
-        train, test: the dataset to train on, and whose val split fixes thresholds (None and `val`: see `evaluate`).
+        detectors: names, classes, or objects made already, which are tested as they are.
+        train, test, val: what to train on, whose val split fixes thresholds (None and `val`: see `evaluate`).
         data: their folder, or `demo`, or `{"celebdf": "/here", "": "/there"}`; by default BENCH_DATA, else demo.
-        seeds, backend: one seed or several; `torch` or `jax`, by default torch where there is a choice.
+        seeds, backend, checkpoint: one seed or several; `torch` (where there is a choice) or `jax`; weights to take.
         config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
-        checkpoint, limit: take these weights instead of training; at most this many reals and fakes of each split.
-        exclude, faces_only: a file with one video's id or path per line, left out; look at known faces, at no video.
+        limit, exclude: at most this many reals and fakes of each split; a file of videos' ids or paths to leave out.
+        faces_only, workers, batch_size, speed: open no video; processes; images at once; measure speed for 20 s.
         runs, engine, part: where runs are kept; `inline`, `ray` or `ray:ADDRESS?gpus=2`; `2/8`: the second part of 8.
-        workers, batch_size, speed: processes that prepare data (the cores); images at once; measure speed, 20 s.
         runtime, precision: what scores, by default `torch` in `fp32`; `auto`: the fastest that agrees with these.
-        progress, command: whether (or to which reporter) to report progress; the command to record.
+        device, progress, command: `cpu`, `cuda`, `cuda:1`, `mps`, `tpu`; whether to report, or to whom; to record.
 
     Raises:
         BenchError: something asked for is wrong. A failed cell doesn't stop the others: see `Results.failures`.
@@ -132,7 +132,7 @@ def run(
     asked = _make_request(
         detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
     )
-    asked = replace(asked, faces_only=faces_only, runtime=runtime, precision=precision)
+    asked = replace(asked, faces_only=faces_only, runtime=runtime, precision=precision, device=device)
     return _run_asked(asked, data, workers, batch_size, speed, make_reporter(progress), command)
 
 
@@ -188,6 +188,7 @@ def plan(
     faces_only: bool = False,
     runtime: str = "",
     precision: str = "",
+    device: str = "auto",
     progress: bool | Reporter = True,
 ) -> Plan:
     """Check everything that `run` checks, and return what it would do; a demo world not yet rendered has no cells.
@@ -198,7 +199,7 @@ def plan(
     asked = _make_request(
         detectors, train, test, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude, val, part
     )
-    asked = replace(asked, faces_only=faces_only, runtime=runtime, precision=precision)
+    asked = replace(asked, faces_only=faces_only, runtime=runtime, precision=precision, device=device)
     with make_pool(0) as pool:
         return Plan(_make_plan(asked, data, make_reporter(progress), pool, render=False))
 
@@ -220,6 +221,7 @@ def train(
     workers: int | None = None,
     batch_size: int = 32,
     engine: str = "inline",
+    device: str = "auto",
     progress: bool | Reporter = True,
     command: str = "",
 ) -> list[Path]:
@@ -234,7 +236,8 @@ def train(
     asked = _make_request(
         detectors, train, train, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
     )
-    asked, reporter = replace(asked, faces_only=faces_only), make_reporter(progress)
+    asked = replace(asked, faces_only=faces_only, device=device)
+    reporter = make_reporter(progress)
     with make_pool(workers) as pool:
         cells = _make_plan(asked, data, reporter, pool, tests=False)
         options = RunOptions(reporter, pool, batch_size, engine, command or _remember_command(asked, data))
@@ -385,6 +388,7 @@ def _describe_command(asked: Request, data: Data | None) -> str:
         "--val": asked.val,
         "--runtime": asked.runtime,
         "--precision": asked.precision,
+        "--device": "" if asked.device == "auto" else asked.device,
     }
     places = data if isinstance(data, Mapping) else {"": data} if data else {}
     words += [word for name, place in places.items() for word in ("--data", f"{name}={place}" if name else str(place))]

@@ -161,7 +161,8 @@ def add_no_speed(p: argparse.ArgumentParser) -> None:
 
 
 def add_runtime(p: argparse.ArgumentParser) -> None:
-    """Add the options for what runs a torch network in scoring: --runtime and --precision."""
+    """Add the options for what runs a network, and where: --runtime and --precision (in scoring), --device."""
+    add_device(p)
     p.add_argument(
         "--runtime",
         default="",
@@ -170,6 +171,16 @@ def add_runtime(p: argparse.ArgumentParser) -> None:
         "fastest that agrees with torch on the source's val split",
     )
     p.add_argument("--precision", default="", metavar="NAME", help="of scoring: fp32 (default), tf32, bf16, fp16, auto")
+
+
+def add_device(p: argparse.ArgumentParser) -> None:
+    """Add --device."""
+    p.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="where networks run: auto (default: a GPU or TPU where there is one), cpu, cuda, cuda:1, mps, tpu",
+    )
 
 
 def add_work(p: argparse.ArgumentParser) -> None:
@@ -296,8 +307,8 @@ def make_detector_request(arguments: argparse.Namespace) -> Keywords:
 
 
 def make_runtime_request(arguments: argparse.Namespace) -> Keywords:
-    """Return the runtime and precision, as arguments of the Python API."""
-    return {"runtime": arguments.runtime, "precision": arguments.precision}
+    """Return the runtime, precision and device, as arguments of the Python API."""
+    return {name: getattr(arguments, name) for name in ("runtime", "precision", "device")}
 
 
 def make_run_request(arguments: argparse.Namespace) -> Keywords:

@@ -38,6 +38,7 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_data(p)
     common.add_recipe(p)
     common.add_work(p)
+    common.add_device(p)
 
 
 def probe(arguments: argparse.Namespace) -> int:
@@ -57,6 +58,7 @@ def probe(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         limit=arguments.limit,
         workers=arguments.workers,
+        device=arguments.device,
         progress=common.make_reporter(arguments),
     )
     if arguments.json:

@@ -30,9 +30,7 @@ def add_parser(verbs: common.Verbs) -> None:
     ways = "torch (default), compile, onnxruntime, openvino, or all"
     p.add_argument("--runtime", default="", metavar="NAME[,NAME]", help=f"runtime for torch networks: {ways}")
     p.add_argument("--precision", default="", metavar="NAME", help="fp32 (default), tf32, bf16 or fp16")
-    p.add_argument(
-        "--device", default="", metavar="NAME", help="where torch scores: cpu, cuda, cuda:1 ... (cuda if any)"
-    )
+    common.add_device(p)
     p.add_argument(
         "--threads", type=common.parse_positive, metavar="N", help="processor threads (default: torch's choice)"
     )

@@ -24,6 +24,7 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_several_data(p)
     common.add_recipe(p)
     common.add_run(p)
+    common.add_device(p)
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -31,6 +32,6 @@ def train(arguments: argparse.Namespace) -> int:
     import crossfake
 
     asked = common.make_run_request(arguments)
-    for checkpoint in crossfake.train(**asked, **common.make_work_options(arguments)):
+    for checkpoint in crossfake.train(**asked, device=arguments.device, **common.make_work_options(arguments)):
         say(checkpoint)
     return 0

@@ -233,6 +233,14 @@ class HasNetwork(Protocol):
 
 
 @runtime_checkable
+class TakesDevice(Protocol):
+    """A detector that can be told where to work: see `benchmark/core/device_names.py` for the names."""
+
+    def use_device(self, name: str) -> None:
+        """Work there from now on, or raise a BenchError that says which devices there are."""
+
+
+@runtime_checkable
 class PlacesNetwork(Protocol):
     """A detector that moves its network to its `device` before it scores: a `torch.device`."""
 
@@ -282,8 +290,8 @@ CAPABILITIES: Mapping[str, type] = {
 }
 """The words of a card's `can`.
 
-`Seeded`, `Compiles`, `HasNetwork`, `PlacesNetwork`, `TakesRuntime`, `LearnsFromReals` and `LearnsInPieces` are checked
-on instances.
+`Seeded`, `Compiles`, `HasNetwork`, `TakesDevice`, `PlacesNetwork`, `TakesRuntime`, `LearnsFromReals` and
+`LearnsInPieces` are checked on instances.
 """
 
 

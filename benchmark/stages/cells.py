@@ -13,6 +13,7 @@ from ..core.checkpoints import CheckpointHeader, TrainedOn, read_header
 from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash, hash_key
 from ..core.parts import Part
+from ..core.precisions import AUTO
 from ..core.registry import Entry
 from ..core.settings import Settings
 from ..core.storage import strip_separators
@@ -29,8 +30,8 @@ class Cell:
     """One detector, trained (or loaded) once with one seed, on one test set.
 
     The keys hold all that changes the numbers; a user's own file counts, the project's code has versions instead.
-    Left out on purpose: where the data and runs lie, the number of workers, the scoring batch, the engine, the machine,
-    package versions (recorded in provenance.json instead).
+    Left out on purpose: where the data and runs lie, the number of workers, the scoring batch, the engine, the device,
+    the machine, package versions (recorded in provenance.json instead).
     """
 
     entry: Entry
@@ -42,6 +43,7 @@ class Cell:
     checkpoint: Path | None
     evaluation: DataSource | None = None  # Whose val split fixes thresholds where there is no train set.
     asked: Way = DEFAULT
+    device: str = AUTO
 
     @property
     def val(self) -> DataSource | None:
@@ -114,7 +116,7 @@ class Cell:
             return self.asked
         if self.val is None:  # What is quicker can't be compared on anything.
             return DEFAULT
-        choice = read_choice(self.folder, self.asked)
+        choice = read_choice(self.folder, self.asked, self.device)
         return (choice.decide(self.images) if choice else None) or self.asked
 
     @property
@@ -189,7 +191,7 @@ class Cell:
         return hash_key(content | ({"trained in": trained_in} if trained_in else {}))
 
     def _describe_runtime(self) -> RuntimeUse:
-        choice = read_choice(self.folder, self.asked) if self.asked != DEFAULT else None
+        choice = read_choice(self.folder, self.asked, self.device) if self.asked != DEFAULT else None
         if choice and self.way == choice.way:
             return choice.use
         if self.way == DEFAULT and self.entry.backend != "torch":

@@ -12,9 +12,11 @@ from ..core.checkpoints import CheckpointHeader, find_named_detector, read_heade
 from ..core.contracts import Cropper, LoadsWeights, Scores
 from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash
+from ..core.precisions import AUTO
 from ..core.progress import Reporter
 from ..core.registry import Entry, detectors
 from ..core.settings import Settings, load_settings
+from .devices import check_device, place
 from .runtime_records import read_choice
 
 
@@ -29,6 +31,7 @@ class DetectorRequest:
     overrides: tuple[str, ...] = ()
     runtime: str = ""
     precision: str = ""
+    device: str = AUTO
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,7 @@ class LoadedDetector:
     cropper: Cropper
     checkpoint: Path | None
     asked: Way = DEFAULT
+    device: str = AUTO
 
     def key_content(self, way: Way = DEFAULT) -> list[object]:
         """Return what the scores depend on besides the faces."""
@@ -55,7 +59,7 @@ class LoadedDetector:
         Raises:
             BenchError: what was asked for can't be had here.
         """
-        choice = read_choice(self.checkpoint.parent, self.asked) if self.checkpoint else None
+        choice = read_choice(self.checkpoint.parent, self.asked, self.device) if self.checkpoint else None
         way = self.asked if not self.asked.is_open else (choice and choice.decide(images)) or DEFAULT
         use_way(self.detector, way)
         if self.asked.is_open:
@@ -96,13 +100,17 @@ def find_detector(request: DetectorRequest) -> tuple[Entry, CheckpointHeader]:
     """Return the detector that is asked for, and what the checkpoint says it was made from.
 
     Raises:
-        BenchError: no such checkpoint, detector or runtime, no detector is named, or the header names code.
+        BenchError: no such checkpoint, detector, runtime or device, no detector is named, or the header names code.
     """
     parse_way(request.runtime, request.precision)
     made_from = read_header(request.checkpoint) if request.checkpoint else {}
-    if request.name:
-        return detectors.find(request.name, request.backend), made_from
-    return find_named_detector(made_from, request.checkpoint, request.backend), made_from
+    found = (
+        detectors.find(request.name, request.backend)
+        if request.name
+        else find_named_detector(made_from, request.checkpoint, request.backend)
+    )
+    check_device(request.device, [found.backend])
+    return found, made_from
 
 
 def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
@@ -122,8 +130,10 @@ def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
         detector = create_from(entry, None, **settings.options)
         if isinstance(detector, LoadsWeights):  # A card that doesn't say, or a function that makes detectors.
             raise _make_weightless_error(entry)
+    place(detector, request.device)
     asked = parse_way(request.runtime, request.precision)
-    return LoadedDetector(entry, settings, detector, get_cropper(detector, entry), request.checkpoint, asked)
+    cropper = get_cropper(detector, entry)
+    return LoadedDetector(entry, settings, detector, cropper, request.checkpoint, asked, request.device)
 
 
 def refuse_weightless(entry: Entry) -> None:

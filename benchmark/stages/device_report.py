@@ -8,14 +8,11 @@ import sys
 from pathlib import Path
 
 from ..core.contracts import Scores
+from ..core.device_names import CPU, CUDA, INSTALL
 from ..core.display import say_once
-from .devices import PROCESSOR, find_device
+from .devices import find_device, list_jax_devices
 
 NVIDIA = Path("/proc/driver/nvidia/version")
-INSTALL = {
-    "torch": "a build of torch with CUDA: https://pytorch.org/get-started/locally",
-    "jax": 'JAX for CUDA: pip install "crossfake[jax-cuda]"',
-}
 HIDING = ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
 """Variables by which somebody may have chosen the processor."""
 
@@ -25,11 +22,11 @@ DeviceReport = dict[str, str | int]
 def describe_device(detector: Scores, backend: str) -> DeviceReport:
     """Return where a detector works: its device, how many there are, driver, runtime, and processor threads."""
     device = find_device(detector, backend)
-    if device.kind == PROCESSOR:
+    if device.kind == CPU:
         warn_unused_gpu(backend)
-    count = _count_devices(backend)
+    count = len(list_jax_devices(detector)) if backend == "jax" else 1  # Torch takes one.
     told: DeviceReport = {"kind": device.kind, "name": device.name.removeprefix(f"{count} x "), "count": count}
-    told |= {"driver": read_driver() if device.kind in ("cuda", "gpu") else "", "runtime": _find_runtime(backend)}
+    told |= {"driver": read_driver() if device.kind == CUDA else "", "runtime": _find_runtime(backend)}
     told |= {"threads": device.threads}
     return {name: value for name, value in told.items() if value}
 
@@ -59,12 +56,6 @@ def warn_unused_gpu(backend: str) -> None:
             f"a GPU is there (NVIDIA driver {driver}), but this {backend} can't use it: the processor does the work. "
             f"Install {INSTALL[backend]}"
         )
-
-
-def _count_devices(backend: str) -> int:
-    if backend == "jax":
-        return int(sys.modules["jax"].local_device_count())
-    return 1  # Torch takes one, however many there are.
 
 
 def _find_runtime(backend: str) -> str:

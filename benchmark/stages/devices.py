@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.contracts import HasNetwork, PlacesNetwork, Scores, TakesRuntime
+from ..core.contracts import HasNetwork, PlacesNetwork, Scores, TakesDevice, TellsPrecision
+from ..core.device_names import CPU, CUDA, parse_device
 from ..core.errors import BenchError
+from ..core.precisions import AUTO
 from ..core.provenance import name_processor
 from ..core.workers import available_cores
 
 if TYPE_CHECKING:
+    import jax
     import torch
-
-PROCESSOR = "cpu"
 
 
 class Device(NamedTuple):
@@ -37,23 +38,23 @@ def find_device(detector: Scores, backend: str) -> Device:
     if backend == "torch":
         return _find_torch_device(detector)
     if backend == "jax":
-        return _find_jax_device()
-    return Device(PROCESSOR, name_processor(), "fp32", available_cores())
+        return _find_jax_device(detector)
+    return Device(CPU, name_processor(), "fp32", available_cores())
 
 
 def _find_torch_device(detector: Scores) -> Device:
     import torch
 
     device = _locate(detector)
-    precision = detector.precision if isinstance(detector, TakesRuntime) else "fp32"
-    if device.type == PROCESSOR:
-        return Device(PROCESSOR, name_processor(), precision, torch.get_num_threads())
-    if device.type != "cuda":
+    decided = isinstance(detector, TellsPrecision)
+    precision = detector.precision if isinstance(detector, TellsPrecision) else "fp32"
+    if device.type == CPU:
+        return Device(CPU, name_processor(), precision, torch.get_num_threads())
+    if device.type != CUDA:
         return Device(device.type, device.type, precision, 0)
     # Where a detector doesn't decide, convolutions are in TF32 unless torch is told otherwise.
     quick = torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(device)[0] >= 8
-    undecided = quick and not isinstance(detector, TakesRuntime)
-    return Device("cuda", torch.cuda.get_device_name(device), "tf32" if undecided else precision, 0)
+    return Device(CUDA, torch.cuda.get_device_name(device), precision if decided or not quick else "tf32", 0)
 
 
 def _locate(detector: Scores) -> torch.device:
@@ -62,18 +63,28 @@ def _locate(detector: Scores) -> torch.device:
     if isinstance(detector, PlacesNetwork):
         return torch.device(str(detector.device))
     module = _find_module(detector)
-    return next((p.device for p in module.parameters()), torch.device(PROCESSOR)) if module else torch.device(PROCESSOR)
+    return next((p.device for p in module.parameters()), torch.device(CPU)) if module else torch.device(CPU)
 
 
-def _find_jax_device() -> Device:
+def _find_jax_device(detector: Scores) -> Device:
+    devices = list_jax_devices(detector)
+    first, count = devices[0], len(devices)
+    if first.platform == CPU:
+        return Device(CPU, name_processor(), "fp32", available_cores())
+    # What a detector's own code leaves undecided is jax.lax.Precision.DEFAULT.
+    usual = {"gpu": "tf32", "tpu": "bf16"}.get(first.platform, "fp32")
+    precision = detector.precision if isinstance(detector, TellsPrecision) else usual
+    kind = CUDA if first.platform == "gpu" else first.platform
+    return Device(kind, (f"{count} x " if count > 1 else "") + first.device_kind, precision, 0)
+
+
+def list_jax_devices(detector: Scores) -> Sequence[jax.Device]:
+    """Return the devices that share a JAX detector's work: all of this machine, where it doesn't say."""
     import jax
 
-    first, count = jax.local_devices()[0], jax.local_device_count()
-    if first.platform == PROCESSOR:
-        return Device(PROCESSOR, name_processor(), "fp32", available_cores())
-    # What jax.lax.Precision.DEFAULT means there.
-    precision = {"gpu": "tf32", "tpu": "bf16"}.get(first.platform, "fp32")
-    return Device(first.platform, (f"{count} x " if count > 1 else "") + first.device_kind, precision, 0)
+    from ...detectors.common_jax.detector import JaxDetector
+
+    return detector.devices if isinstance(detector, JaxDetector) else jax.local_devices()
 
 
 def _find_module(detector: Scores) -> torch.nn.Module | None:
@@ -83,23 +94,41 @@ def _find_module(detector: Scores) -> torch.nn.Module | None:
     return found if torch is not None and isinstance(found, torch.nn.Module) else None
 
 
-def move(detector: Scores, device: str) -> None:
-    """Have a torch detector score on `cpu`, `cuda`, `cuda:1` ...
+def place(detector: Scores, device: str) -> Scores:
+    """Have a detector work on `cpu`, `cuda`, `cuda:1`, `mps` or `tpu`, and return it; `auto`: where it does by itself.
 
     Raises:
         BenchError: there is no such device here, or the detector decides that itself.
     """
-    if not isinstance(detector, PlacesNetwork):
-        raise BenchError(f"{type(detector).__name__} chooses its device itself. Leave out --device")
-    import torch
+    if parse_device(device).kind == AUTO:
+        return detector
+    if isinstance(detector, TakesDevice):
+        detector.use_device(device)
+    elif isinstance(detector, PlacesNetwork):
+        from ...detectors.common_torch.places import find_torch_device
 
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        reason = str(error).splitlines()[0]
-        raise BenchError(f"no device {device} here ({reason}). There are: {', '.join(here)}") from None
-    detector.device = torch.device(device)
+        detector.device = find_torch_device(device)
+    else:
+        raise BenchError(f"{type(detector).__name__} chooses its device itself. Leave out --device")
+    return detector
+
+
+def check_device(device: str, backends: Iterable[str]) -> None:
+    """Check that backends can use a device here; one that anybody has, or that is chosen later, costs no import.
+
+    Raises:
+        BenchError: one of them can't.
+    """
+    if parse_device(device).kind in (AUTO, CPU):
+        return
+    if "torch" in backends:
+        from ...detectors.common_torch.places import find_torch_device
+
+        find_torch_device(device)
+    if "jax" in backends:
+        from ...detectors.common_jax.places import find_jax_devices
+
+        find_jax_devices(device)
 
 
 @contextmanager
@@ -124,17 +153,15 @@ def use_threads(backend: str, threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def reset_device_peak(device: Device) -> None:
-    """Count the device's memory at its highest from now on."""
-    if device.kind == "cuda":
+def reset_device_peak(device: Device, backend: str) -> None:
+    """Count the device's memory at its highest from now on; JAX counts from its start."""
+    if device.kind == CUDA and backend != "jax":
         sys.modules["torch"].cuda.reset_peak_memory_stats()
 
 
 def read_device_peak(device: Device, backend: str) -> int | None:
     """Return the bytes of a device's memory in use at the highest; None for a processor, or where unknown."""
-    if device.kind == "cuda":
-        return int(sys.modules["torch"].cuda.max_memory_allocated())
-    if backend == "jax" and device.kind != PROCESSOR:
+    if backend == "jax" and device.kind != CPU:
         told = sys.modules["jax"].local_devices()[0].memory_stats() or {}
         return told.get("peak_bytes_in_use")
-    return None
+    return int(sys.modules["torch"].cuda.max_memory_allocated()) if device.kind == CUDA else None

@@ -23,6 +23,7 @@ from ..stats.influence import Samples, measure_mean
 from ..stats.intervals import estimate_difference, estimate_share
 from ..stats.people import number_apart
 from .detectors import DetectorRequest, load_detector
+from .devices import place
 from .sources import DataSource
 from .video_crops import VideoCrops
 
@@ -166,6 +167,7 @@ def probe_source(
     loaded = load_detector(request, demo=source.home_root.demo is not None)
     entry, options = loaded.entry, loaded.settings.options
     random = create_from(entry, seed, **{k: v for k, v in options.items() if k != "pretrained"})
+    place(random, request.device)
     store = source.prepare(splits, loaded.settings.faces, reporter, pool)
     told = name_people([v for v in videos if store.frames(v.id)], who)
     with reporter.task(f"recognising people in {source.label}"):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...detectors.runtimes import parse_way
+from ...detectors.runtimes import parse_way, use_way
 from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, read_header
-from ..core.contracts import ChecksTraining, InspectsTrainingSet, check_pieces
+from ..core.contracts import ChecksTraining, InspectsTrainingSet, Scores, check_pieces
+from ..core.device_names import MPS, TPU, parse_device
 from ..core.display import say_once
 from ..core.errors import BenchError, require_known
 from ..core.keys import code_hash
 from ..core.parts import Part
+from ..core.precisions import AUTO, check_training_precision
 from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
@@ -21,6 +23,8 @@ from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
 from .cells import Cell, take_part
 from .detectors import load_resolved_settings, refuse_weightless
+from .devices import check_device, find_backend, find_device, place
+from .engines import check_engine, parse_engine
 from .exclude_list import check_excluded, read_exclude_list
 from .sources import Data, DataRoots, DataSource, find_root, open_source
 
@@ -51,6 +55,7 @@ class Request:
     faces_only: bool = False
     runtime: str = ""
     precision: str = ""
+    device: str = AUTO
 
     def list_datasets(self) -> list[str]:
         """Return the names of all datasets asked for, each once."""
@@ -65,12 +70,12 @@ def check_names(request: Request) -> list[Entry]:
             checkpoint for a detector that takes none.
     """
     from ...datasets.base import parse_name
-    from .engines import check_engine
 
     require_known("backend", request.backend or "torch", BACKENDS)
     check_engine(request.engine)
     parse_way(request.runtime, request.precision)
     entries = [d if isinstance(d, Entry) else detectors.find(d, request.backend) for d in request.detectors]
+    check_place(request, entries)
     if request.checkpoint and len(request.seeds) > 1:
         raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
     for entry in entries if request.checkpoint else ():
@@ -90,6 +95,19 @@ def check_names(request: Request) -> list[Entry]:
             f"{train.name} has no train split, only {', '.join(splits)}. Sets to train on: {', '.join(others)}"
         )
     return entries
+
+
+def check_place(request: Request, entries: list[Entry]) -> None:
+    """Check before any work that detectors can work on the device that is asked for, as far as it is chosen here.
+
+    Raises:
+        BenchError: they can't, or Ray chooses it.
+    """
+    asked = parse_device(request.device)
+    if parse_engine(request.engine).name != "ray":
+        check_device(request.device, {entry.backend for entry in entries})
+    elif asked.number is not None or asked.kind in (MPS, TPU):
+        raise BenchError(f"--device {asked}: Ray gives each training its GPUs. Use --device cuda, cpu, or none")
 
 
 def make_plan(
@@ -135,7 +153,7 @@ def make_plan(
     cells = make_cells(request, entries, sources)
     check_data(cells, tests)
     cells = take_part(cells, request.part)
-    check_detectors([c for c in cells if read_finished(c) is None])
+    check_detectors([c for c in cells if read_finished(c) is None], here=parse_engine(request.engine).name != "ray")
     return cells
 
 
@@ -253,7 +271,18 @@ def make_cells(request: Request, entries: list[Entry], sources: dict[str, DataSo
     }
     way = parse_way(request.runtime, request.precision)
     return [
-        Cell(e, settings[e.name], train, sources[test], seed, request.runs, request.checkpoint, evaluation, way)
+        Cell(
+            e,
+            settings[e.name],
+            train,
+            sources[test],
+            seed,
+            request.runs,
+            request.checkpoint,
+            evaluation,
+            way,
+            request.device,
+        )
         for e in entries
         for seed in request.seeds
         for test in tests
@@ -310,18 +339,24 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
             )
 
 
-def check_detectors(cells: list[Cell]) -> None:
+def check_detectors(cells: list[Cell], here: bool = True) -> None:
     """Make every detector once, and load the checkpoint given, so that a wrong option or file shows at once.
 
+    Args:
+        cells: those that are still to be run.
+        here: whether they run on this machine, so that its devices are theirs.
+
     Raises:
-        BenchError: see `crossfake.detectors.create` and the detector's `load`, `inspect_training_set` and
-            `check_training`.
+        BenchError: see `crossfake.detectors.create`, the detector's `load`, `inspect_training_set` and
+            `check_training`, and `check_way`.
     """
     from ...detectors import create_from, load_from
 
     for cell in {(c.entry.name, c.entry.target): c for c in cells}.values():
         if cell.checkpoint:
-            load_from(cell.entry, cell.checkpoint, **cell.settings.options)
+            made = load_from(cell.entry, cell.checkpoint, **cell.settings.options)
+            if here:
+                check_way(made, cell)
             continue
         if not cell.train:
             refuse_weightless(cell.entry)
@@ -332,3 +367,20 @@ def check_detectors(cells: list[Cell]) -> None:
             made.check_training(cell.settings.train)
         if cell.is_trained_here:
             check_pieces(made, cell.entry.name, cell.settings.train)
+        if here:
+            check_way(made, cell)
+
+
+def check_way(made: Scores, cell: Cell) -> None:
+    """Check that a detector can be trained and scored with on the device and in the precisions asked for.
+
+    Raises:
+        BenchError: it can't be moved there, or doesn't compute so there.
+    """
+    place(made, cell.device)
+    if not cell.asked.is_open:
+        use_way(made, cell.asked)
+    if cell.is_trained_here:
+        check_training_precision(
+            cell.settings.train.precision, find_device(made, find_backend(made, cell.entry.backend)).kind
+        )

@@ -24,9 +24,11 @@ from ..core.contracts import (
     find_capabilities,
 )
 from ..core.errors import BenchError
+from ..core.precisions import AUTO
 from ..core.registry import Entry, datasets, detectors
 from ..core.types import FAKE, REAL, SPLITS, Face, TrainSample, Video
 from ..core.workers import WorkerPool
+from .devices import check_device, place
 from .runtime_choice import get_score_limit, list_candidates
 from .sources import DataRoot, DataSource
 
@@ -92,6 +94,7 @@ class DetectorCheck:
     entry: Entry
     options: dict[str, object] = field(default_factory=dict)
     asked: Way = DEFAULT
+    device: str = AUTO
 
     def run_checks(self) -> Iterator[Verdict]:
         """Judge each part in turn; without a number for every image the rest can't be judged, and is left out."""
@@ -139,7 +142,7 @@ class DetectorCheck:
         """It can be made from its options, has a method score, and can do exactly what its card says."""
         from ...detectors import create_from, get_cropper
 
-        self.detector = create_from(self.entry, 0, **self.options)
+        self.detector = place(create_from(self.entry, 0, **self.options), self.device)
         self.cropper: Cropper = get_cropper(self.detector, self.entry)
         can = find_capabilities(self.detector)
         told = self.entry.capabilities if "can" in self.entry.card else can
@@ -237,7 +240,7 @@ class DetectorCheck:
         """Its weights, saved and loaded into another one, give the same scores."""
         from ...detectors import create_from
 
-        other = create_from(self.entry, 1, **self.options)
+        other = place(create_from(self.entry, 1, **self.options), self.device)
         assert isinstance(other, KeepsWeights)  # As the first one, which is of the same class.
         other.load({name: np.array(value) for name, value in detector.state().items()})
         apart = self._describe_difference(np.asarray(other.score(self.frames.copy())))
@@ -351,17 +354,24 @@ class DatasetCheck:
 
 
 def make_check(
-    entry: Entry, kind: str, root: Path | None, options: dict[str, object], asked: Way = DEFAULT
+    entry: Entry,
+    kind: str,
+    root: Path | None,
+    options: dict[str, object],
+    asked: Way = DEFAULT,
+    device: str = AUTO,
 ) -> DetectorCheck | DatasetCheck:
     """Return the check of a plugin.
 
     Raises:
-        BenchError: a dataset without a folder to look at.
+        BenchError: a dataset without a folder to look at, or a device that isn't here.
     """
     if kind == "detectors":
+        check_device(device, [entry.backend])
         options = {**entry.card.get("options", {}), **options}
         # Random weights do: a check fetches nothing.
-        return DetectorCheck(entry, {**options, "pretrained": False} if "pretrained" in options else options, asked)
+        options |= {"pretrained": False} if "pretrained" in options else {}
+        return DetectorCheck(entry, options, asked, device)
     if root is None:
         raise BenchError(f"{entry.name} is a dataset: say where its files are, with --data ROOT")
     if not root.is_dir():

@@ -15,7 +15,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core import environment
+from ..core.device_names import CPU, CUDA, parse_device
 from ..core.errors import BenchError
+from ..core.precisions import AUTO
 from ..core.progress import REPORT_EVERY, Reporter, Tick
 from ..core.workers import Item, Result, WorkerPool, available_cores
 from .cells import Cell, group_cells
@@ -94,18 +96,21 @@ class Need(NamedTuple):
     num_gpus: int
 
 
-def find_need(nodes: Sequence[dict[str, Any]], gpus: int, workers: int) -> Need:
+def find_need(nodes: Sequence[dict[str, Any]], gpus: int, workers: int, device: str = AUTO) -> Need:
     """Return what a training needs: its GPUs with their share of a node's processors, or else a whole node's.
 
     Args:
         nodes: the resources of each node.
         gpus: GPUs that a training gets, where there are any.
         workers: the processes asked for; as many as the cores here say nothing about other nodes.
+        device: the kind that it is to work on: `cpu` leaves GPUs alone, `cuda` insists on them.
 
     Raises:
-        BenchError: no node has so many GPUs.
+        BenchError: no node has so many GPUs, or any.
     """
-    most = int(max((node.get("GPU", 0) for node in nodes), default=0))
+    most = 0 if device == CPU else int(max((node.get("GPU", 0) for node in nodes), default=0))
+    if device == CUDA and not most:
+        raise BenchError("no device cuda here: no node of the Ray cluster has a GPU. Use --device cpu")
     if most and most < gpus:
         raise BenchError(f"no node has {gpus} GPUs, the largest has {most}. Use --gpus-per-group {most} or fewer")
     if most:
@@ -203,7 +208,7 @@ def run_on_ray(cells: Sequence[Cell], options: RunOptions) -> Iterator[tuple[Cel
     choice, groups = parse_engine(options.engine), group_cells(cells)
     with connect(choice) as ray:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        need = find_need(nodes, choice.gpus, options.pool.workers)
+        need = find_need(nodes, choice.gpus, options.pool.workers, parse_device(cells[0].device).kind)
         options.reporter.say(
             f"Ray: {len(nodes)} nodes; each of {len(groups)} trainings gets {need.num_cpus} processors and "
             f"{need.num_gpus} GPUs"

@@ -43,7 +43,7 @@ from .cells import Cell
 from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
 from .device_report import describe_device, describe_line
-from .devices import find_backend
+from .devices import find_backend, place
 from .engines import inline, parse_engine
 from .pace import Pace
 from .plan import read_finished
@@ -185,7 +185,7 @@ class Stages:
     def load_or_train(self) -> tuple[Scores, Cropper]:
         """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
         if self._ready is None:
-            made = self._make(self.cell.folder / CHECKPOINT)
+            made = place(self._make(self.cell.folder / CHECKPOINT), self.cell.device)
             self._ready = made, get_cropper(made, self.cell.entry)
         return self._ready
 
@@ -202,7 +202,7 @@ class Stages:
             if isinstance(made, SavesWeights):
                 save(made, checkpoint, {**read_header(cell.checkpoint), **cell.train_content()})
             return made
-        made = create_from(cell.entry, cell.seed, **cell.settings.options)
+        made = place(create_from(cell.entry, cell.seed, **cell.settings.options), cell.device)
         if cell.train and isinstance(made, Trainable) and not cell.entry.is_made:
             self._train(made, cell.train, checkpoint)
         return made

@@ -22,12 +22,13 @@ from ..core.precisions import AUTO, PRECISIONS
 from ..core.predictions import read_predictions
 from ..stats.metrics import auc
 from .predict_batch import score_batch
-from .runtime_records import Choice, find_device, read_choice, write_choice
+from .runtime_records import Choice, find_device_name, read_choice, write_choice
 from .video_crops import VideoCrops
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .cells import Cell
     from .runner import Stages
     from .sources import DataSource
 
@@ -82,7 +83,7 @@ def settle_runtime(stages: Stages) -> None:
     if asked == DEFAULT:
         return
     if not asked.is_open:
-        if read_choice(stages.cell.folder, asked) is None:
+        if read_choice(stages.cell.folder, asked, stages.cell.device) is None:
             _check(stages, asked)
     elif stages.cell.way.is_open:
         _choose(stages)
@@ -105,7 +106,10 @@ def _check(stages: Stages, asked: Way) -> None:
             f"{asked} differs too much from torch fp32 on {source.label} val: {shift.describe(asked.precision)}. "
             "Use --runtime torch --precision fp32"
         )
-    _keep(stages, Choice(use=_describe_use(asked, asked).merge(shift.describe_use()), worth_from=0, is_compared=True))
+    _keep(
+        stages,
+        Choice(use=_describe_use(asked, stages.cell).merge(shift.describe_use()), worth_from=0, is_compared=True),
+    )
 
 
 def _choose(stages: Stages) -> None:
@@ -118,7 +122,7 @@ def _choose(stages: Stages) -> None:
         for way in sorted((way for way in speeds if speeds[way].image < plain), key=lambda way: speeds[way].image):
             if choice := _try_way(stages, source, way, speeds[way], plain):
                 return _keep(stages, choice)
-    return _keep(stages, Choice(use=_describe_use(DEFAULT, cell.asked)))
+    return _keep(stages, Choice(use=_describe_use(DEFAULT, cell)))
 
 
 def _try_way(stages: Stages, source: DataSource, way: Way, speed: Speed, plain: float) -> Choice | None:
@@ -126,7 +130,7 @@ def _try_way(stages: Stages, source: DataSource, way: Way, speed: Speed, plain: 
     images, say = stages.cell.images, stages.options.reporter.say
     worth_from = math.ceil(speed.start / (plain - speed.image))
     told = RuntimeUse(speedup=plain / speed.image, start_s=speed.start)
-    use = _describe_use(way, stages.cell.asked).merge(told)
+    use = _describe_use(way, stages.cell).merge(told)
     if images < worth_from:
         say(f"{way} pays from {worth_from:,} images on; {images:,} are scored with {DEFAULT}")
         return Choice(use=use, worth_from=worth_from)
@@ -139,7 +143,7 @@ def _try_way(stages: Stages, source: DataSource, way: Way, speed: Speed, plain: 
 
 
 def _keep(stages: Stages, choice: Choice) -> None:
-    write_choice(stages.cell.folder, stages.cell.asked, choice)
+    write_choice(stages.cell.folder, stages.cell.asked, choice, stages.cell.device)
 
 
 def list_candidates(detector: Scores, asked: Way) -> list[Way]:
@@ -194,5 +198,6 @@ def compare_scores(plain: pd.DataFrame, other: pd.DataFrame) -> Shift:
     return Shift(moved, float(np.quantile(np.abs(first - second), 0.999)), len(both))
 
 
-def _describe_use(way: Way, asked: Way) -> RuntimeUse:
-    return RuntimeUse(runtime=way.runtime, precision=way.precision, asked=str(asked), device=find_device())
+def _describe_use(way: Way, cell: Cell) -> RuntimeUse:
+    device = find_device_name(cell.device)
+    return RuntimeUse(runtime=way.runtime, precision=way.precision, asked=str(cell.asked), device=device)

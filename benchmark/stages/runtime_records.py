@@ -10,12 +10,13 @@ from ..core.cell_description import RuntimeUse
 from ..core.display import say_once
 from ..core.errors import BenchError
 from ..core.keys import hash_key
+from ..core.precisions import AUTO
 from ..core.provenance import name_device
 from ..core.records import Record
 from ..core.storage import write_json
 
 MOST_BYTES = 100_000
-find_device = cache(name_device)
+find_device_name = cache(name_device)
 
 
 class Choice(Record):
@@ -40,9 +41,9 @@ class Choice(Record):
         return self.way if self.is_compared else None
 
 
-def read_choice(folder: Path, asked: Way) -> Choice | None:
+def read_choice(folder: Path, asked: Way, device: str = AUTO) -> Choice | None:
     """Return what was chosen for the weights in a run folder on this machine; None before, or where it is damaged."""
-    path = _locate(folder, asked)
+    path = _locate(folder, asked, device)
     if not path.is_file():
         return None
     try:
@@ -54,10 +55,10 @@ def read_choice(folder: Path, asked: Way) -> Choice | None:
     return None if choice.way.is_open else choice
 
 
-def write_choice(folder: Path, asked: Way, choice: Choice) -> None:
+def write_choice(folder: Path, asked: Way, choice: Choice, device: str = AUTO) -> None:
     """Keep what was chosen."""
-    write_json(_locate(folder, asked), choice.to_json())
+    write_json(_locate(folder, asked, device), choice.to_json())
 
 
-def _locate(folder: Path, asked: Way) -> Path:
-    return folder / f"runtime.{hash_key([find_device(), *asked])}.json"
+def _locate(folder: Path, asked: Way, device: str) -> Path:
+    return folder / f"runtime.{hash_key([find_device_name(device), *asked])}.json"

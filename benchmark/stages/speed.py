@@ -10,6 +10,7 @@ from ...detectors.runtimes import Way
 from ..core.cell_description import GIVEN_CHECKPOINT
 from ..core.checkpoints import read_header
 from ..core.errors import BenchError
+from ..core.precisions import AUTO
 from ..core.progress import Reporter
 from ..core.registry import detectors
 from ..core.scorecard import Card, ScoreCard
@@ -88,7 +89,7 @@ def measure_run(cells: Sequence[Cell], cards: Sequence[Card], reporter: Reporter
     One that can't be measured costs no other, and no result: it is told why.
     """
     done = [cell for cell, card in zip(cells, cards, strict=True) if isinstance(card, ScoreCard)]
-    how = Measurement(reporter, command, timing.SHORT)
+    how = Measurement(reporter, command, timing.SHORT, cells[0].device if cells else AUTO)
     known = read_speeds(done[0].runs)[0] if done else []
     found: list[Speed] = []
     for subject in {s.architecture: s for s in map(describe_cell, reversed(done))}.values():

@@ -17,6 +17,7 @@ from ...detectors.common.options import list_options
 from ...detectors.runtimes import DEFAULT, Way, use_way
 from ..core.contracts import Compiles, Cropper, LoadsWeights, Scores, TakesRuntime
 from ..core.keys import code_hash, file_hash, hash_key
+from ..core.precisions import AUTO
 from ..core.progress import Reporter
 from ..core.provenance import Provenance, collect_provenance, list_packages, name_processor
 from ..core.registry import Entry
@@ -24,7 +25,7 @@ from ..core.settings import Settings
 from ..core.speeds import RANDOM_WEIGHTS, SPEED_VERSION, Memory, Pipeline, Speed
 from ..core.workers import available_cores
 from .cost import count_activations, count_flops, count_parameters
-from .devices import Device, find_backend, find_device, move, read_device_peak, reset_device_peak, use_threads
+from .devices import Device, find_backend, find_device, place, read_device_peak, reset_device_peak, use_threads
 from .timing import (
     BATCHES,
     FULL,
@@ -85,7 +86,7 @@ class Measurement:
     reporter: Reporter
     command: str
     effort: Effort = FULL
-    device: str = ""
+    device: str = AUTO
     threads: int | None = None
     batch: int | None = None
     again: bool = False
@@ -105,7 +106,7 @@ class Measurement:
     @cached_property
     def host(self) -> str:
         """The machine and what was asked for, as far as it is known before any backend is imported."""
-        asked = {"device": self.device, "threads": self.threads, "batch": self.batch}
+        asked = {"device": self.device if self.device != AUTO else "", "threads": self.threads, "batch": self.batch}
         asked |= {"by": str(self.way) if self.way != DEFAULT else ""}
         asked |= {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")}
         parts = [name_processor(), f"{available_cores()} cores", *(f"{k} {v}" for k, v in asked.items() if v)]
@@ -128,16 +129,14 @@ def measure(subject: Subject, how: Measurement) -> Speed:
     started, began, before = time.perf_counter(), time.process_time(), read_rss()
     made = subject.make()
     backend = find_backend(made, subject.entry.backend)
-    if how.device:
-        move(made, how.device)
-    use_way(made, how.way)
+    use_way(place(made, how.device), how.way)
     cropper = get_cropper(made, subject.entry)
     crop = np.asarray(cropper(make_test_faces()[0]))
     loaded = time.perf_counter()
     with use_threads(backend, how.threads):
         device = find_device(made, backend)
         reset_peak()
-        reset_device_peak(device)
+        reset_device_peak(device, backend)
         clock, start = (time.process_time, began) if device.threads == 1 else (time.perf_counter, started)
         timed = _time_scoring(made, crop, start + how.effort.seconds, how, clock)
         memory = Memory(rss_peak=read_peak(), rss_before=before, device_peak=read_device_peak(device, backend))

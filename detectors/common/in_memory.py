@@ -44,6 +44,7 @@ class ModelDetector:
         BenchError: the model can't be called, or `fake`, `crop` or `output` is something else.
     """
 
+    precision = "fp32"
     name = ""  # What its row is called; by default the model's class.
     content = ""  # The hash of the file that it was made of, if it was.
 
@@ -68,6 +69,19 @@ class ModelDetector:
             raise BenchError(f"fake = {fake!r}: say which output is fake, 0 or 1")
         self.model, self.size, self.fake, self.margin, self.crop, self.output = model, size, fake, margin, crop, output
         self.mean, self.std = np.array(mean, np.float32), np.array(std, np.float32)
+
+    def use_device(self, name: str) -> None:
+        """Move a torch module to this device.
+
+        Raises:
+            BenchError: it is a function, whose device nobody here knows; or see `find_torch_device`.
+        """
+        module = _get_module(self.model)
+        if module is None:
+            raise BenchError(f"{self.name or 'this function'} chooses its device itself. Leave out --device")
+        from ..common_torch.places import find_torch_device
+
+        module.to(find_torch_device(name))
 
     def cropper(self) -> BoxCrop | AlignedCrop:
         """Return what cuts the square face box, or the aligned face."""
@@ -121,8 +135,10 @@ class ModelDetector:
             return np.asarray(self.model(images))
         import torch
 
+        from ..common_torch.cuda_settings import choose_tf32
+
         device = next((p.device for p in module.parameters()), torch.device("cpu"))
-        with torch.no_grad():
+        with torch.no_grad(), choose_tf32(False):
             output: torch.Tensor = module.eval()(torch.from_numpy(images).to(device))
         return output.float().cpu().numpy()
 

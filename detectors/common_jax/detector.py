@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from ...benchmark.core.environment import JAX_CACHE
 from ...benchmark.core.storage import cache_home
 from ..common.network_detector import NetworkDetector
 from .layers import EVALUATION, Init, Mode
+from .places import find_jax_devices, multiply_in
 
 if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
@@ -39,10 +40,11 @@ class JaxDetector(NetworkDetector):
     start at random; it defines `cropper`, `normalise`, `forward`, `losses` and `sampler`. Weights have the names and
     shapes of the PyTorch detector's.
 
-    The work is spread over all local devices: each holds the weights and a part of the batch. `compile_seconds` is what
-    compiling took so far, which is never part of a throughput.
+    The work is spread over all local devices, or those that are asked for: each holds the weights and a part of the
+    batch. `compile_seconds` is what compiling took so far, which is never part of a throughput.
     """
 
+    precision = "fp32"  # Of scores and outputs.
     seed = 0  # Of the first weights, which are drawn when they're first needed, and of dropout.
 
     def __init__(
@@ -51,9 +53,14 @@ class JaxDetector(NetworkDetector):
         _enable_compilation_cache()
         self.start = start
         self.rebuild(build)
-        mesh = Mesh(np.array(jax.local_devices()), ("data",))
-        self.whole, self.split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
+        self._spread(find_jax_devices())
         self.compile_seconds = 0.0
+
+    def _spread(self, devices: Sequence[jax.Device]) -> None:
+        """Have the work shared by some devices: `whole` is what each holds, `split` what each has a part of."""
+        self.devices = devices
+        mesh = Mesh(np.array(devices), ("data",))
+        self.whole, self.split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
 
     def rebuild(self, build: Callable[[Init], nnx.Module]) -> None:
         """Take another network; what was made of the one before is dropped."""
@@ -83,6 +90,17 @@ class JaxDetector(NetworkDetector):
         return {name: pad_rows(rows, size) for name, rows in whole.items()}
 
     # ---- what the harness calls
+
+    def use_device(self, name: str) -> None:
+        """Work on the devices of this name from now on.
+
+        Raises:
+            BenchError: see `find_jax_devices`.
+        """
+        self._spread(find_jax_devices(name))
+        self._compiled, self._largest = {}, {}
+        if "weights" in self.__dict__:
+            self.weights = jax.device_put(self.weights, self.whole)
 
     def _score(self, frames: np.ndarray) -> np.ndarray:
         return np.asarray(self._run(self.probabilities, frames))[: len(frames)]
@@ -117,7 +135,8 @@ class JaxDetector(NetworkDetector):
         if key not in self._compiled:
             started = time.perf_counter()
             images = jax.ShapeDtypeStruct(shape, dtype, sharding=self.split)
-            self._compiled[key] = jax.jit(function).lower(*self.weights, images).compile()
+            with multiply_in(self.precision, self.devices[0].platform):
+                self._compiled[key] = jax.jit(function).lower(*self.weights, images).compile()
             self.compile_seconds += time.perf_counter() - started
         return self._compiled[key]
 

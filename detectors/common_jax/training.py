@@ -15,10 +15,12 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.core.contracts import check_pieces
-from ...benchmark.core.errors import BenchError
+from ...benchmark.core.device_names import CPU, CUDA
+from ...benchmark.core.precisions import check_training_precision
 from ..common.training import Arrays, NetworkTraining
 from .detector import Named, Weights, flatten_state
 from .layers import Mode
+from .places import multiply_in
 
 if TYPE_CHECKING:
     from ...benchmark.core.contracts import TakesBytes, WriteState
@@ -29,7 +31,7 @@ Carry = tuple[nnx.State, nnx.State, Any]  # Trained weights, the rest, the optim
 
 
 class JaxTraining(NetworkTraining["JaxDetector"]):
-    """A training session over all local devices; see `NetworkTraining`.
+    """A training session over the detector's devices; see `NetworkTraining`.
 
     A batch smaller than the settings' is filled up with rows that count for nothing, so that it compiles nothing. The
     settings' `threads` has no effect: XLA takes its processor threads when it starts.
@@ -37,18 +39,18 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
 
     def __init__(self, detector: JaxDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
         # On a processor, XLA only pretends to compute in bfloat16.
-        fast_bf16 = jax.default_backend() != "cpu"
-        super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=fast_bf16)
+        self.platform = detector.devices[0].platform
+        super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=self.platform != CPU)
         check_pieces(detector, type(detector).__name__, settings)
-        if self.precision == "tf32":
-            raise BenchError("train.precision=tf32 is PyTorch's on CUDA, and this is JAX. Use fp32, bf16 or auto")
+        check_training_precision(self.precision, CUDA if self.platform == "gpu" else self.platform)
         self.optimizer = make_optimizer(settings)
         # Compiled whole: by itself, each shape of weight would be.
         self.moments = jax.jit(self.optimizer.init, out_shardings=detector.whole)(detector.weights[0])
         self.update = jax.jit(self._compute_update, donate_argnums=0, out_shardings=detector.whole)
 
     def _update(self, batch: Arrays) -> Named:
-        carry, losses = self.update(*self.make_step_arguments(batch))
+        with multiply_in(self.precision, self.platform):  # It is compiled in the first step.
+            carry, losses = self.update(*self.make_step_arguments(batch))
         self.detector.weights, self.moments = carry[:2], carry[2]
         return jax.device_get(losses)  # One wait for all.
 
@@ -74,9 +76,9 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
 
     def _differentiate(self, batch: Arrays) -> tuple[Named, Arrays]:
         (params, rest, _), placed, *_ = self.make_step_arguments(batch)
-        losses, grads, _ = jax.jit(self._differentiate_losses)(
-            (params, rest), placed, jax.random.key(self.detector.seed)
-        )
+        key = jax.random.key(self.detector.seed)
+        with multiply_in(self.precision, self.platform):
+            losses, grads, _ = jax.jit(self._differentiate_losses)((params, rest), placed, key)
         return losses, flatten_state(grads)
 
     def _differentiate_losses(self, weights: Weights, batch: Named, key: Array) -> tuple[Named, nnx.State, nnx.State]:

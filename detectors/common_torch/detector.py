@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..common.network_detector import NetworkDetector
+from .places import find_torch_device
 
 if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
@@ -35,7 +36,7 @@ class TorchDetector(NetworkDetector):
     _weights: Sequence[tuple[Tensor, int, int]] = ()
 
     def __init__(self) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = find_torch_device()
 
     # ---- what a subclass defines
 
@@ -79,6 +80,14 @@ class TorchDetector(NetworkDetector):
         return image if image.is_floating_point() else self.normalise(image)
 
     # ---- what the harness calls
+
+    def use_device(self, name: str) -> None:
+        """Work on this device from now on.
+
+        Raises:
+            BenchError: see `find_torch_device`.
+        """
+        self.device, self._runner = find_torch_device(name), None
 
     def find_obstacle(self, runtime: str, precision: str) -> str:
         """Return why it can't be scored that way here, or "" if it can."""

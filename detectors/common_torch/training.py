@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ...benchmark.core.contracts import check_pieces
-from ...benchmark.core.errors import BenchError
+from ...benchmark.core.precisions import check_training_precision
 from ..common.training import Arrays, NetworkTraining
 from .cuda_settings import choose_tf32
 from .pieces import cut_batch
@@ -30,8 +30,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
     def __init__(self, detector: TorchDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=has_fast_bf16(detector.device))
         check_pieces(detector, type(detector).__name__, settings)
-        if self.precision == "tf32" and detector.device.type != "cuda":
-            raise BenchError(f"train.precision=tf32 is CUDA's, and this is {detector.device.type}. Use fp32 or auto")
+        check_training_precision(self.precision, detector.device.type)
         detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
         self.optimizer = self._make_optimizer()
         self.threads = settings.threads or torch.get_num_threads()

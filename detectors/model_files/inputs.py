@@ -9,7 +9,8 @@ import numpy as np
 
 from ...benchmark.core.display import say_once
 from ...benchmark.core.errors import BenchError
-from ..common.in_memory import IMAGENET_MEAN, IMAGENET_STD, ModelDetector
+from ...benchmark.core.precisions import AUTO
+from ..common.in_memory import IMAGENET_MEAN, IMAGENET_STD, ModelDetector, is_torch_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +61,8 @@ class FileModel(ModelDetector):
         inputs: what it takes and gives.
     """
 
+    _placed = False
+
     def __init__(self, name: str, content: str, model: nn.Module | Callable[[np.ndarray], np.ndarray], inputs: Inputs):
         mean, std = inputs.mean, inputs.std
         super().__init__(
@@ -73,6 +76,17 @@ class FileModel(ModelDetector):
             inputs.output or "logits",
         )
         self.name, self.content, self.told_output = name, content, inputs.output is not None
+
+    def score(self, frames: np.ndarray) -> np.ndarray:
+        """Return P(fake); see `ModelDetector`. A network of a file is moved to the GPU first, where there is one."""
+        if self.content and is_torch_module(self.model) and not self._placed:
+            self.use_device(AUTO)
+        return super().score(frames)
+
+    def use_device(self, name: str) -> None:
+        """Move a torch module to this device; see `ModelDetector`."""
+        super().use_device(name)
+        self._placed = True
 
     def try_out(self) -> None:
         """Score random images: once two classes' outputs sum to one, they are taken as probabilities.

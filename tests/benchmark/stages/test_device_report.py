@@ -21,7 +21,7 @@ def test_a_line_tells_model_threads_driver_and_runtime():
 
 def test_accelerators_are_counted_once(monkeypatch):
     monkeypatch.setattr(device_report, "find_device", lambda *_: Device("tpu", "4 x TPU v4", "bf16", 0))
-    monkeypatch.setattr(device_report, "_count_devices", lambda backend: 4)
+    monkeypatch.setattr(device_report, "list_jax_devices", lambda detector: [None] * 4)
     monkeypatch.setattr(device_report, "_find_runtime", lambda backend: "")
     assert describe_line(describe_device(Plain(), "jax")) == "4 x TPU v4"
 

@@ -128,8 +128,9 @@ def test_unknown_names_are_refused_before_any_work(options, told, mine, tmp_path
 
 
 def test_what_cant_be_had_here_is_told(mine, tiny_world, tmp_path, capsys):
-    assert run(mine, tiny_world, tmp_path / "runs", "--precision fp16") == 1
-    assert "--runtime torch --precision fp16: no such way here" in capsys.readouterr().err
+    assert run(mine, tiny_world, tmp_path / "runs", "--precision fp16") == 2
+    assert "--runtime torch --precision fp16: no such way here" in read_mistake(capsys)
+    assert not (tmp_path / "runs").exists()  # It shows before any work.
 
 
 def test_default_keys_know_no_runtime(planned):
