@@ -234,10 +234,9 @@ class HasNetwork(Protocol):
 
 @runtime_checkable
 class TakesDevice(Protocol):
-    """A detector that can be told where to work: see `benchmark/core/device_names.py` for the names."""
+    """A detector that works where it is told (core/device_names.py), or raises a BenchError that says what is there."""
 
-    def use_device(self, name: str) -> None:
-        """Work there from now on, or raise a BenchError that says which devices there are."""
+    def use_device(self, name: str) -> None: ...
 
 
 @runtime_checkable
@@ -288,11 +287,7 @@ CAPABILITIES: Mapping[str, type] = {
     "parameters": CountsParameters,
     "flops": CountsFlops,
 }
-"""The words of a card's `can`.
-
-`Seeded`, `Compiles`, `HasNetwork`, `TakesDevice`, `PlacesNetwork`, `TakesRuntime`, `LearnsFromReals` and
-`LearnsInPieces` are checked on instances.
-"""
+"""The words of a card's `can`. What other protocols here ask of detectors is checked on instances."""
 
 
 def find_capabilities(detector: object) -> frozenset[str]:
