@@ -33,8 +33,8 @@ class LoadedDataset(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The dataset's name with its compression: `ff++:c23`, `dfdc`."""
-        return f"{self.entry.name}:{self.compression}" if self.compression else self.entry.name
+        """The dataset's name with its compression: `ff++:c23`, `dfdc`; see `label_dataset`."""
+        return label_dataset(self.entry, self.compression)
 
 
 def load_videos(name: str, root: Path) -> LoadedDataset:
@@ -61,13 +61,28 @@ def make_adapter(entry: Entry) -> Dataset:
     return made
 
 
+def label_dataset(entry: Entry, compression: str) -> str:
+    """Return how rows name a dataset: `ff++:c23`, `dfdc`, and `ff++:c23:4m` with another part than the usual."""
+    return ":".join(filter(None, (entry.name, compression, entry.card.get("mark", ""))))
+
+
+def strip_part(label: str) -> str:
+    """Return how rows name the whole of a dataset: `ff++:c23` for `ff++:c23:4m`."""
+    name, _, mark = label.rpartition(":")
+    marks = {mark for entry in datasets.entries() for mark in entry.card.get("parts", {}).values()}
+    return name if name and mark in marks - {""} else label
+
+
 def parse_name(name: str) -> tuple[Entry, str]:
     """Split `ff++:c40` into the plugin and its compression; without one, its default.
 
+    `ff++:c40:methods=4`, or `ff++:c40:4m` as rows write it, sets an option that the card's `parts` list; the plugin's
+    card then has it under `options`, and what marks it under `mark`.
+
     Raises:
-        BenchError: the dataset or the compression is unknown, with the nearest one.
+        BenchError: the dataset, the compression or the option is unknown, with the nearest one.
     """
-    head, _, tail = name.rpartition(":")
+    head, *parts = name.split(":")
     known = {
         spelling.casefold() for e in datasets.entries() if "takes" not in e.card for spelling in (e.name, *e.aliases)
     }
@@ -75,11 +90,38 @@ def parse_name(name: str) -> tuple[Entry, str]:
         entry = datasets.find(name)
         return entry, entry.card.get("default_compression", "")
     entry = datasets.find(head)
+    marks = {mark: chosen for chosen, mark in entry.card.get("parts", {}).items() if mark}
+    chosen = [marks.get(part, part) for part in parts if part in marks or "=" in part]
+    others = [part for part in parts if part not in marks and "=" not in part]
+    for compression in others:
+        _check_compression(entry, compression, marks)
+    parted = [_choose_part(entry, part) for part in chosen]
+    for what, given in (("compressions", others), ("numbers of methods", chosen)):
+        if len(given) > 1:
+            raise BenchError(f"{name} names two {what}. Leave one out")
+    return [entry, *parted][-1], [entry.card.get("default_compression", ""), *others][-1]
+
+
+def _check_compression(entry: Entry, compression: str, marks: Iterable[str]) -> None:
     choices = entry.card.get("compressions", ())
-    if tail not in choices:
+    if compression not in choices:
         have = f"It has {', '.join(choices)}" if choices else f"It comes in one quality: write '{entry.name}'"
-        raise make_unknown_error(f"{entry.name} has no compression '{tail}'", tail, choices, have)
-    return entry, tail
+        problem = f"{entry.name} has no compression '{compression}'"
+        raise make_unknown_error(problem, compression, [*choices, *marks], have)
+
+
+def _choose_part(entry: Entry, chosen: str) -> Entry:
+    """Return a plugin that reads a part of its dataset: `methods=4`."""
+    parts: Mapping[str, str] = entry.card.get("parts", {})
+    option, _, value = chosen.partition("=")
+    have = f"It has {', '.join(parts)}" if parts else "Leave it out"
+    if option not in (names := {part.partition("=")[0] for part in parts}):
+        raise make_unknown_error(f"{entry.name} has no option '{option}'", option, names, have)
+    if chosen not in parts:
+        raise make_unknown_error(f"{entry.name} has no {chosen}", chosen, parts, have)
+    if not parts[chosen]:
+        return entry
+    return replace(entry, card={**entry.card, "options": {option: int(value)}, "mark": parts[chosen]})
 
 
 def find_home(root: Path, title: str, names: Sequence[str], markers: Sequence[str], url: str) -> Path:

@@ -6,6 +6,8 @@
 
 A pair [a, b] stands for the real videos a and b and the fakes a_b and b_a: 720, 140 and 140 of each.
 
+Named ff++:<compression>:methods=4, it is without FaceShifter, as in most papers; rows call that ff++:c23:4m.
+
 Kaggle's copies (FaceForensics++_C23) are flat, and lack the lists of pairs: original/<id>.mp4, <method>/<a>_<b>.mp4.
 """
 
@@ -14,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import read_json, shorten
@@ -29,6 +31,7 @@ OFFICIAL = {"train": 720, "val": 140, "test": 140}
 COMPRESSIONS = ("raw", "c23", "c40")
 REALS = "original_sequences/youtube"
 FAKES = "manipulated_sequences"
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")  # The paper's four, and a later one.
 KAGGLE_REALS = "original"
 # What distinguishes Kaggle's folder from others that have one named `original`.
 KAGGLE_MARKERS = (f"{KAGGLE_REALS}/[0-9][0-9][0-9].*", "Deepfakes/[0-9][0-9][0-9]_[0-9][0-9][0-9].*")
@@ -44,29 +47,45 @@ Pairs = dict[tuple[str, str], str]
     compressions=("raw", "c23", "c40"),
     default_compression="c23",
     splits=("train", "val", "test"),
+    parts={"methods=5": "", "methods=4": "4m"},
     url="https://github.com/ondyari/FaceForensics",
     license="FaceForensics terms of use: non-commercial research, on request",
 )
 class FaceForensics:
-    """All reals of the split, and those of its fakes that are on disk: the paper's four methods and FaceShifter."""
+    """All reals of the split, and those of its fakes that are on disk: the paper's four methods and FaceShifter.
 
-    methods: ClassVar[tuple[str, ...]] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
+    With `methods=4`, the four of the paper alone, and all of them must be there.
+    """
+
+    def __init__(self, methods: int = len(METHODS)) -> None:
+        self.methods = METHODS[:methods]
 
     def home(self, root: Path) -> Path:
         """Find the folder that holds original_sequences/youtube, or fakes, or Kaggle's copy, in or under `root`."""
-        markers = (REALS, *(f"{FAKES}/{m}" for m in self.methods), *KAGGLE_MARKERS)
+        markers = (REALS, *(f"{FAKES}/{m}" for m in METHODS), *KAGGLE_MARKERS)
         return find_home(root, "FaceForensics++", (*HOMES, *KAGGLE_HOMES), markers, URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
         """List the videos of the three official splits; a real one that is missing on disk is listed all the same.
 
         Raises:
-            BenchError: a split file is missing, or there is nothing in this compression.
+            BenchError: a split file is missing, there is nothing in this compression, or one of four methods lacks.
         """
         layout = find_layout(home, compression)
         pairs, files = read_pairs(home), VideoFiles(home)
         videos = [*_list_reals(files, layout, pairs), *_list_fakes(files, layout, pairs, self.methods)]
+        if self.methods != METHODS:
+            self._require_methods(videos, home, compression)
         return finish_listing(add_masks(videos, files), home, published="A-FF++.csv")
+
+    def _require_methods(self, videos: list[Video], home: Path, compression: str) -> None:
+        """Refuse what is called four methods and has fewer."""
+        found = {v.method for v in videos}
+        if missing := [m for m in self.methods if m not in found]:
+            raise BenchError(
+                f"ff++:{compression}:4m has four methods, and {home} has no videos of {', '.join(missing)}. "
+                f"Get them with the download script ({URL}), or use ff++:{compression}, which takes what is there"
+            )
 
     def release(self, home: Path, compression: str) -> Release:
         """Return the official counts and the names of all fakes; FaceShifter's only where that was downloaded."""

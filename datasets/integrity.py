@@ -13,6 +13,7 @@ from ..benchmark.core.contracts import Dataset, KnowsRelease
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.progress import Reporter
 from ..benchmark.core.readers import read_parquet
+from ..benchmark.core.registry import Entry
 from ..benchmark.core.types import FAKE, SPLITS, Release, Video
 from ..benchmark.core.workers import IN_PROCESS, WorkerPool
 from .base import describe_folder, make_adapter, parse_name
@@ -106,7 +107,7 @@ def check(
     report.home = str(home)
     asked = ":" in name or not compression
     others = [] if asked else [c for c in entry.card["compressions"] if c != compression]
-    found = _compare(entry.name, adapter, home, [compression, *others], splits, report)
+    found = _compare(entry, adapter, home, [compression, *others], splits, report)
     report.unreadable |= dict(_find_unreadable_files(found, deep, pool, tick))
     same = [videos for videos in _find_duplicates(found, deep) if videos[0].id not in report.unreadable]
     report.duplicates = [[v.id for v in videos] for videos in same]
@@ -129,7 +130,7 @@ def check_all(
 
 
 def _compare(
-    name: str, adapter: Dataset, home: Path, compressions: Sequence[str], splits: Collection[str], report: Report
+    entry: Entry, adapter: Dataset, home: Path, compressions: Sequence[str], splits: Collection[str], report: Report
 ) -> list[Video]:
     """Put into the report what is there of each compression; one that isn't there counts only if there is no other."""
     found: list[Video] = []
@@ -137,7 +138,7 @@ def _compare(
     for compression in compressions:
         try:
             videos = list(adapter.videos(home, compression))
-            release = _get_release(name, adapter, home, compression)
+            release = _get_release(entry, adapter, home, compression)
         except BenchError as error:
             errors.append(str(error))
             continue
@@ -147,24 +148,28 @@ def _compare(
     return found
 
 
-def _get_release(name: str, adapter: Dataset, home: Path, compression: str) -> Release:
+def _get_release(entry: Entry, adapter: Dataset, home: Path, compression: str) -> Release:
     """Return what should be there: in the demo world what was rendered, else what the adapter knows, if anything."""
     for root in (home, *home.parents[:2]):
         if (root / MARKER).is_file():
-            return _read_rendered_release(name, root, home)
+            rendered = _list_rendered(entry.name, root, home)
+            if entry.card.get("mark") and isinstance(adapter, KnowsRelease):  # A part of it, in folders of its own.
+                part = adapter.release(home, compression).folders
+                rendered = {v: what for v, what in rendered.items() if str(PurePosixPath(v).parent) in part}
+            folders = sorted({str(PurePosixPath(video).parent) for video in rendered})
+            return Release(dict(Counter(rendered.values())), folders, {v: split for v, (split, _) in rendered.items()})
     return adapter.release(home, compression) if isinstance(adapter, KnowsRelease) else Release({}, [])
 
 
-def _read_rendered_release(name: str, root: Path, home: Path) -> Release:
+def _list_rendered(name: str, root: Path, home: Path) -> dict[str, tuple[str, str]]:
+    """Return the split and the kind of a rendered dataset's videos, by id."""
     within = "" if home == root else f"{home.relative_to(root).as_posix()}/"
     rows = read_parquet(root / GROUND_TRUTH, columns=["video", "dataset", "split", "label"])
-    videos = {
+    return {
         row["video"].removeprefix(within): (row["split"], "fake" if row["label"] == FAKE else "real")
         for row in rows.group_by(rows.column_names).aggregate([]).to_pylist()
         if row["video"].startswith(within) and row["dataset"].partition("-")[0] == name.replace("+", "p")
     }
-    folders = sorted({str(PurePosixPath(video).parent) for video in videos})
-    return Release(dict(Counter(videos.values())), folders, {video: split for video, (split, _) in videos.items()})
 
 
 def _compare_lists(

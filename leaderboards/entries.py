@@ -22,7 +22,7 @@ from ..benchmark.core.storage import SCORECARD, write_json
 from ..benchmark.core.types import REAL
 from ..benchmark.stats.operating_points import FittedPoint, fit_operating_point
 from ..benchmark.stats.scoring import make_scorecard
-from ..datasets.base import parse_name
+from ..datasets.base import label_dataset, parse_name
 from .load import ENTRY, read_card
 from .protocols import describe_protocol
 
@@ -35,6 +35,7 @@ _PRIVATE = {"faces", "artifacts"}  # Of this machine alone.
 # Real and fake videos of the official test splits; FaceForensics++ without and with FaceShifter.
 OFFICIAL = {
     "ff++": ((140, 560), (140, 700)),
+    "ff++:4m": ((140, 560),),
     "celebdf": ((178, 340),),
     "celebdf-v1": ((38, 62),),
     "dfd": ((363, 3068),),
@@ -156,7 +157,7 @@ def _check_names(cell: CellDescription) -> Iterator[str]:
         yield f"its world '{cell.world}', protocol '{cell.protocol}', is neither real nor a demo"
     for name in sorted({cell.source or cell.train, cell.train, cell.test} - {NOT_KNOWN}):
         plugin, compression = parse_name(name)
-        if "takes" not in plugin.card and name != (right := f"{plugin.name}:{compression}".removesuffix(":")):
+        if "takes" not in plugin.card and name != (right := label_dataset(plugin, compression)):
             yield f"its dataset '{name}' is written '{right}'"
 
 
@@ -169,7 +170,7 @@ def _check_counts(card: ScoreCard) -> Iterator[str]:
     named = len({d.video for d in coverage.dropped if d.reason.strip()})
     if coverage.scored + named != coverage.official or named != len(coverage.dropped):
         yield f"{coverage.official} official videos are not {coverage.scored} scored + {named} named as dropped"
-    allowed = OFFICIAL.get(cell.test.partition(":")[0], ()) if cell.world == "real" else ()
+    allowed = OFFICIAL.get(label_dataset(parse_name(cell.test)[0], ""), ()) if cell.world == "real" else ()
     if allowed and not any(coverage.official == r + f and real <= r and fake <= f for r, f in allowed):
         lists = " or ".join(f"{r} real + {f} fake" for r, f in allowed)
         yield f"{real} real + {fake} fake of {coverage.official} videos; the official test split has {lists}"

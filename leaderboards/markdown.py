@@ -236,7 +236,8 @@ def _format_use(metrics: Mapping[str, Estimate]) -> list[str]:
 REPORTED_TITLE = "Reported by papers, beside the results reproduced here"
 REPORTED_NOTE = """\
 Reported numbers come from other code and protocols, and some from checkpoints selected on the test set, as their
-sources say. FF++ here has five methods; most tables have four, without FaceShifter."""
+sources say. Labels say which compression and which methods of FF++ a number is of: ff++:c23 has five, ff++:c23:4m
+the four of most papers, without FaceShifter."""
 REPORTED = ["source", "detector", "train, test", "reported AUC", "reproduced [95 % CI]"]
 REPORTED_ALL = ["source", "detector", "train", "test", "level"]
 REPORTED_ALL += ["reported AUC", "reproduced [95 % CI]", "difference", "reproduced by"]
@@ -245,12 +246,13 @@ REPORTED_ALL += ["reported AUC", "reproduced [95 % CI]", "difference", "reproduc
 def _shorten_reported(r: Reported) -> list[str]:
     """Write a published number in five columns."""
     source, name, train, test, level, value, ours, away, by = format_reported(r)
-    return [source, name, f"{train}, {test}", f"{value} ({level})", f"{ours}; {away} by {by}" if by else ours]
+    beside = f"{ours}; {away} by {by}" if away else f"{ours}; by {by}" if by else ours
+    return [source, name, f"{train}, {test}", f"{value} ({level})", beside]
 
 
 def format_reported(r: Reported) -> list[str]:
     """Write a published number, and if the board has the same, that number, the difference and its row."""
-    ours = format_estimate(r.ours) if r.ours else "not run"
+    ours = format_estimate(r.ours) if r.ours else f"not the same: {r.differs}" if r.differs else "not run"
     away = f"{r.ours.value - r.value:+.3f}" if r.ours and r.ours.value is not None else ""
     name = f"{r.detector} ({r.backbone})" if r.backbone else r.detector
     by = f"{r.name} ({r.row})" if r.row else ""

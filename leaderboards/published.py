@@ -12,6 +12,7 @@ from pathlib import Path
 from ..benchmark.core.errors import make_unknown_error
 from ..benchmark.core.types import Estimate
 from ..benchmark.stats.seed_pooling import AUC, FRAME_AUC
+from ..datasets.base import strip_part
 from .rows import Row, Table
 
 FILE = Path(__file__).with_name("published.csv")
@@ -27,6 +28,8 @@ TESTS = {
     "DFD c23": "dfd:c23",
     "DFDC": "dfdc",
 }
+NOT_STATED = " (methods not stated)"
+METHODS = {"5": "", "4": ":4m", "": NOT_STATED}  # Of FF++, as rows mark them.
 ALIASES = {"efficientb4": "efficientnet-b4", "pg-fdd": "pgfdd"}  # Names that lower case alone doesn't turn into ours.
 
 
@@ -35,7 +38,8 @@ class Reported:
     """One published AUC.
 
     `ours` is what the same detector, train set, test set and level have here, if they do, `row` the key of the row that
-    has it and `name` that row's detector.
+    has it and `name` that row's detector. `differs` says how that row's compression or methods of FF++ are others; then
+    there is no `ours`.
     """
 
     source: str
@@ -49,13 +53,15 @@ class Reported:
     ours: Estimate | None = None
     row: str = ""
     name: str = ""
+    differs: str = ""
 
 
 @cache
 def read_published() -> tuple[dict[str, str], ...]:
     """Read published.csv: source, detector, backbone, train, test, metric, level, value (0..1), and further columns.
 
-    `protocol` and `selection` (what the checkpoint was selected on) are empty if nobody has checked.
+    `methods` is how many of FF++ the source trained and tested on, as its code or text says: 4 is without FaceShifter.
+    It, `protocol` and `selection` (what the checkpoint was selected on) are empty if nobody has checked.
     """
     with FILE.open(encoding="utf-8", newline="") as file:
         return tuple(csv.DictReader(file))
@@ -101,7 +107,8 @@ def make_published_grid(lines: Iterable[Mapping[str, str]], tests: Iterable[str]
     for line in lines:
         if line["metric"] == "AUC" and line["test"] in tests:
             name = f"{line['detector']} ({line['backbone']})" if line["backbone"] else line["detector"]
-            key = (name, line["train"], line["level"], line["source"], line["year"])
+            train = f"{line['train']}, {line['methods']} methods" if line["methods"] else line["train"]
+            key = (name, train, line["level"], line["source"], line["year"])
             rows.setdefault(key, {})[line["test"]] = f"{float(line['value']):.3f}"
     header = ["detector", "train", "level", *tests, "source", "year"]
     return header, [[*key[:3], *(values.get(t, "") for t in tests), *key[3:]] for key, values in sorted(rows.items())]
@@ -110,15 +117,21 @@ def make_published_grid(lines: Iterable[Mapping[str, str]], tests: Iterable[str]
 def match_published(table: Table) -> list[Reported]:
     """Return the published AUCs on a table's train and test sets, with the board's own number if it has one.
 
+    Beside a row also stand those of its detector on another compression or other methods of FF++, with what differs.
     Only for tables of real, whole test sets with selection on validation: other numbers mean something else.
     """
     others = ("PARTIAL", "test-oracle", " without ")
     if not table.title.startswith("real;") or any(word in table.title for word in others):
         return []
     pairs = {(row.train, test) for row in table.rows for test in row.results}
-    found = [r for line in read_published() if (r := _parse_line(line)) and (r.train, r.test) in pairs]
-    beside = [shown for r in found for shown in _match_rows(r, table.rows) or [r]]
-    return sorted(beside, key=lambda r: (r.ours is None, r.test, r.level, -r.value))
+    found = [r for line in read_published() if (r := _parse_line(line))]
+    beside = [
+        shown
+        for r in found
+        for shown in _match_rows(r, table.rows) or _find_near_rows(r, table.rows) or [r]
+        if shown.row or (r.train, r.test) in pairs
+    ]
+    return sorted(beside, key=lambda r: (r.ours is None, not r.row, r.test, r.level, -r.value))
 
 
 def list_citations(found: list[Reported]) -> list[str]:
@@ -132,19 +145,40 @@ def _parse_line(line: dict[str, str]) -> Reported | None:
         test = train  # Tested as trained.
     if line["metric"] != "AUC" or line["level"] not in METRICS or not train or not test:
         return None
+    train, test = (s + METHODS[line["methods"]] if s.startswith("ff++") else s for s in (train, test))
     source, detector, backbone = line["source"], line["detector"], line["backbone"]
     return Reported(source, detector, backbone, train, test, line["level"], float(line["value"]), line["citation"])
 
 
 def _match_rows(r: Reported, rows: list[Row]) -> list[Reported]:
     """Pair it with every row of the same detector, backbone and train set that has the test set and level."""
-    name, backbone = r.detector.lower(), r.backbone.lower().replace("resnet-", "resnet")
     return [
         replace(r, ours=row.results[r.test].metrics[METRICS[r.level]], row=row.key, name=row.name)
         for row in rows
-        if row.cell.detector == ALIASES.get(name, name)
-        and row.train == r.train
-        and row.cell.options.get("backbone", backbone) == backbone
-        and r.test in row.results
-        and row.results[r.test].done
+        if _is_of_detector(row, r) and row.train == r.train and r.test in row.results and row.results[r.test].done
     ]
+
+
+def _find_near_rows(r: Reported, rows: list[Row]) -> list[Reported]:
+    """Pair it with the rows of the same detector and datasets whose compression or methods are others."""
+    found = []
+    for row in rows:
+        test = next((t for t in row.results if _is_near(t, row.train, r) and row.results[t].done), None)
+        if test and _is_of_detector(row, r):
+            pairs = (("trained", r.train, row.train), ("tested", r.test, test))
+            told = "; ".join(f"{what} on {theirs}, ours on {ours}" for what, theirs, ours in pairs if theirs != ours)
+            found.append(replace(r, row=row.key, name=row.name, differs=told))
+    return found
+
+
+def _is_near(test: str, train: str, r: Reported) -> bool:
+    """Whether the datasets are the same: at the test set's compression, or both tested as they were trained."""
+    ours, theirs, home = (strip_part(label.removesuffix(NOT_STATED)) for label in (test, r.test, r.train))
+    same = ours == theirs or (theirs == home and ours == strip_part(train))
+    return same and train.partition(":")[0] == r.train.partition(":")[0]
+
+
+def _is_of_detector(row: Row, r: Reported) -> bool:
+    name, backbone = r.detector.lower(), r.backbone.lower().replace("resnet-", "resnet")
+    same = row.cell.detector == ALIASES.get(name, name)
+    return same and row.cell.options.get("backbone", backbone) == backbone

@@ -190,7 +190,7 @@ def require_registered(command: RecordedCommand, detector: str, typed: Collectio
     named = (command.train, *command.named_tests)
     trusted = {*typed, *(named if command.is_own else ())}
     for name in (*named, *command.tests):
-        spellings = (name, name.rpartition(":")[0])
+        spellings = (name, name.partition(":")[0])
         if name not in trusted and not any(map(datasets.is_registered, spellings)):
             raise BenchError(f"the row's command names code, {shorten(name)}, {UNTYPED}: --dataset {shorten(name)}")
 

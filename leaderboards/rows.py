@@ -26,6 +26,7 @@ from ..benchmark.stats.seed_pooling import (
 )
 from ..benchmark.stats.unscored import Bounds, bound_by_coverage
 from ..benchmark.stats.video_scores import VideoScores
+from ..datasets.base import strip_part
 from .protocols import format_source, format_training_videos, make_row_key, sort_by_protocol
 from .speeds import Speeds, list_conditions, match_speeds
 
@@ -255,9 +256,12 @@ def _bound_results(rows: Sequence[Row], columns: Mapping[str, Column]) -> dict[t
 
 
 def list_targets(rows: Iterable[Row], train: str) -> list[str]:
-    """Return the test sets that any of the rows trained on this one has, without it if there are others."""
+    """Return the test sets that any of the rows trained on this one has, without it if there are others.
+
+    Nor are the other parts of it elsewhere: neither of `ff++:c23` and `ff++:c23:4m` is.
+    """
     measured = sorted({t for row in rows if row.train == train for t, result in row.results.items() if result.done})
-    return [t for t in measured if t != train] or measured
+    return [t for t in measured if strip_part(t) != strip_part(train)] or measured
 
 
 def _find_standings(

@@ -77,4 +77,6 @@ def _format_info(info: PluginInfo) -> list[str]:
 
 
 def _format_value(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({told})" if told else str(name) for name, told in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

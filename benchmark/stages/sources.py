@@ -77,6 +77,7 @@ def join_protocols(trained: DataRoot, tested: DataRoot) -> str:
 class DataSource:
     """One dataset at one compression: where it is and which videos it has, `limit`ed if asked.
 
+    A `mark` such as `4m` says which part of it this is, if it isn't the usual one.
     `excluded` are the ids and paths of videos that take no part. With `faces_only`, no video's file is looked at.
     """
 
@@ -88,6 +89,7 @@ class DataSource:
     limit: int | None
     excluded: frozenset[str] = frozenset()
     faces_only: bool = False
+    mark: str = ""
 
     def __getstate__(self) -> dict[str, object]:
         """What another process is sent: the keys, which took seconds, but no list of videos."""
@@ -95,8 +97,8 @@ class DataSource:
 
     @property
     def label(self) -> str:
-        """`ff++:c23`, or the bare name where there is one compression."""
-        return f"{self.name}:{self.compression}" if self.compression else self.name
+        """`ff++:c23`, or the bare name where there is one compression; `ff++:c23:4m` with a mark."""
+        return ":".join(filter(None, (self.name, self.compression, self.mark)))
 
     @cached_property
     def home_root(self) -> DataRoot:
@@ -307,7 +309,7 @@ def parse_data(given: Sequence[str]) -> Data | None:
 
 def _name_dataset(name: str) -> str:
     """Return a dataset's registered name, without a compression; a class of one's own keeps its name, unseen."""
-    head = name.rpartition(":")[0]
+    head = name.partition(":")[0]
     for spelling in (name, head):
         if spelling and datasets.is_registered(spelling):
             return datasets.find_registered(spelling).name
@@ -393,5 +395,5 @@ def open_source(
     from ...datasets.base import load_videos
 
     entry, compression, home, videos = load_videos(name, root.path)
-    listing = Listing(name, root.path, videos)
-    return DataSource(entry.name, compression, home, listing, root, limit, excluded, faces_only)
+    listing, mark = Listing(name, root.path, videos), entry.card.get("mark", "")
+    return DataSource(entry.name, compression, home, listing, root, limit, excluded, faces_only, mark)

@@ -7,7 +7,7 @@ import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.registry import datasets
 from crossfake.benchmark.core.types import Face, Video
-from crossfake.datasets.base import hold_out, load_videos, parse_name
+from crossfake.datasets.base import hold_out, label_dataset, load_videos, parse_name
 
 FFPP = {
     "original_sequences/youtube/c40/videos/000.mp4": None,
@@ -27,6 +27,8 @@ FFPP = {
         ("celeb-df-v2", "celebdf", ""),
         ("DFDC", "dfdc", ""),
         ("dfd:c23", "dfd", "c23"),
+        ("ff++:methods=4", "ff++", "c23"),
+        ("ff++:methods=4:raw", "ff++", "raw"),
     ],
 )
 def test_names_aliases_and_compressions(name, entry, compression):
@@ -40,11 +42,34 @@ def test_names_aliases_and_compressions(name, entry, compression):
         ("ff++:c32", r"ff\+\+ has no compression 'c32'\. Did you mean 'c23'\? It has raw, c23, c40"),
         ("celebdf:c23", "celebdf has no compression 'c23'.*write 'celebdf'"),
         ("celebdg", r"no dataset named 'celebdg'\. Did you mean 'celebdf'"),
+        ("ff++:c23:methods=3", r"ff\+\+ has no methods=3\. Did you mean 'methods=[45]'\? It has methods=5, methods=4"),
+        ("ff++:c23:method=4", r"ff\+\+ has no option 'method'\. Did you mean 'methods'\? It has methods=5, methods=4"),
+        ("ff++:c23:5m", r"ff\+\+ has no compression '5m'\. Did you mean '4m'"),
+        ("ff++:c23:c40", r"ff\+\+:c23:c40 names two compressions"),
+        ("ff++:4m:methods=5", r"ff\+\+:4m:methods=5 names two numbers of methods"),
+        ("dfd:c23:methods=4", r"dfd has no option 'methods'\. Leave it out"),
+        ("celebdf:methods=4", r"celebdf has no option 'methods'\. Leave it out"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(name, text):
     with pytest.raises(BenchError, match=text):
         parse_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("ff++:c23:methods=4", "ff++:c23:4m"),
+        ("ffpp:methods=4:c40", "ff++:c40:4m"),
+        ("ff++:c23:4m", "ff++:c23:4m"),
+        ("ff++:4m", "ff++:c23:4m"),
+        ("ff++:methods=5", "ff++:c23"),
+        ("celeb-df", "celebdf"),
+    ],
+)
+def test_a_label_holds_what_is_not_usual(name, label):
+    assert label_dataset(*parse_name(name)) == label
+    assert label_dataset(*parse_name(label)) == label
 
 
 def test_every_adapter_card_is_complete():

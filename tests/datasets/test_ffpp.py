@@ -51,6 +51,19 @@ def test_split_and_label_come_from_the_pairs(videos):
     }
 
 
+def test_four_methods_are_the_papers_without_faceshifter(plant):
+    home = plant({**FILES, fake("FaceSwap", "001_000"): None})
+    four = FaceForensics(methods=4).videos(home, "c23")
+    assert {v.method for v in four} == {"real", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"}
+    assert four == [v for v in FaceForensics().videos(home, "c23") if v.method != "FaceShifter"]
+
+
+def test_four_methods_must_all_be_there(plant):
+    told = r"ff\+\+:c23:4m has four methods, .* no videos of FaceSwap\. Get them .*, or use ff\+\+:c23"
+    with pytest.raises(BenchError, match=told):
+        FaceForensics(methods=4).videos(plant(FILES), "c23")
+
+
 def test_same_name_under_two_methods_stays_two_videos(videos):
     assert fake("Deepfakes", "000_001") in videos
     assert fake("Face2Face", "000_001") in videos

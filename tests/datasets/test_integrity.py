@@ -52,6 +52,15 @@ def test_every_compression_that_is_there_is_checked_unless_one_is_named(plant):
     assert check("ff++:raw", root, ALL).causes[0].startswith("no raw videos")
 
 
+def test_four_methods_are_checked_without_the_fifth(tiny_world):
+    four, five = (check(name, tiny_world, ("train",)) for name in ("ff++:c23:4m", "ff++:c23"))
+    assert four.status == five.status == "complete"
+    assert not four.foreign
+    (found,) = [c for c in four.counts if c.kind == "fake"]
+    (whole,) = [c for c in five.counts if c.kind == "fake"]
+    assert found.found == found.official < whole.found == whole.official
+
+
 @pytest.mark.parametrize(
     ("files", "cause"),
     [

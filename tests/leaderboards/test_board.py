@@ -79,7 +79,7 @@ def test_the_csv_has_the_operating_point(tmp_path, make, make_failed):
 
 
 def test_the_json_says_which_row_a_published_number_is_compared_with(tmp_path, make):
-    path = board.write([make(name="xception", detector="xception")], tmp_path)[2]
+    path = board.write([make(name="xception", detector="xception", train="ff++:c23:4m")], tmp_path)[2]
     found = [r for r in json.loads(path.read_text())["tables"][0]["reported"] if r["ours"]]
     assert found
     assert {(r["row"], r["name"]) for r in found} == {("rrr", "xception")}

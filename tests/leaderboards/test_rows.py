@@ -9,7 +9,7 @@ from crossfake.benchmark.stages.sources import DataRoot
 from crossfake.datasets.demo.world import DemoWorld
 from crossfake.leaderboards.load import load_cards
 from crossfake.leaderboards.protocols import describe_origin
-from crossfake.leaderboards.rows import find_row, make_tables
+from crossfake.leaderboards.rows import find_row, list_targets, make_tables
 
 ALL = {"scored": 20, "official": 20, "dropped": []}
 
@@ -79,6 +79,12 @@ def test_a_row_that_lacks_a_test_set_has_no_mean_to_compare_and_stands_below(mak
     lacking = [make("celebdf", 0.95, name="b", recipe_key="b"), make_failed("dfdc", name="b", recipe_key="b")]
     (table,) = make_tables([*lacking, *whole])
     assert [(r.name, table.strength(r)) for r in table.rows] == [("meso4", 0.75), ("b", None)]
+
+
+def test_another_part_of_the_training_set_is_not_elsewhere(make):
+    cards = [make(test, auc) for test, auc in (("ff++:c23:4m", 0.9), ("ff++:c40", 0.8), ("celebdf", 0.7))]
+    (table,) = make_tables([*cards, make("ff++:c23", 0.95)])
+    assert list_targets(table.rows, "ff++:c23") == ["celebdf", "ff++:c40"]
 
 
 def test_the_drop_is_against_the_training_sets_own_test_split(make):

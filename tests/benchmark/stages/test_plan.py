@@ -239,6 +239,26 @@ def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_
         make_plan(replace(asked, overrides=("faces.finder=nobody",)), None, Reporter(quiet=True))
 
 
+def test_four_methods_are_a_dataset_of_their_own_with_the_same_faces(tiny_world, tmp_path):
+    def plan(train, tests):
+        asked = Request(("meso4",), train, tests, overrides=("options.input_size=32",), runs=tmp_path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("crossfake.benchmark.stages.plan.check_detectors", lambda cells: None)
+            return make_plan(asked, {"ff++": str(tiny_world), "celebdf": str(tiny_world)}, Reporter(quiet=True))
+
+    four, (five, *_) = plan("ff++:c23:methods=4", ("ff++:methods=4", "celebdf")), plan("ff++:methods=5", ("ff++:c23",))
+    assert [(r["train"], r["test"]) for r in describe_plan(four)] == [
+        ("ff++:c23:4m", "ff++:c23:4m"),
+        ("ff++:c23:4m", "celebdf"),
+    ]
+    assert (five.train.label, four[0].folder.name.partition(".")[0]) == ("ff++:c23", "ff++-c23-4m")
+    methods = [{v.method for v in cell.train.split("train")} for cell in (four[0], five)]
+    assert methods[1] - methods[0] == {"FaceShifter"}
+    assert len({c.train_key for c in (four[0], five)}) == len({c.test_key for c in (four[0], five)}) == 2
+    faces = four[0].settings.faces
+    assert four[0].train.store_folder(faces) == five.train.store_folder(faces)
+
+
 def test_data_from_elsewhere_never_counts_as_the_demo_worlds(planned, tmp_path):
     """`folder:/path` leads out of the data root, which a demo world may be."""
     world, own = DemoWorld(size="tiny", seed=0), tmp_path / "own"
