@@ -1,7 +1,7 @@
-"""Detectors: one folder a family. `create` makes one by its registered name, or by `file.py:Class`.
+"""Detectors: one folder per family. `create` makes one from its registered name or from `file.py:Class`.
 
 A detector's two ports take their options from one constructor, in their folder's `shared.py`; Meso4, the documented
-example of a port, repeats its single option. Cards stand with each port, since they are read from its source; a test
+example of a port, repeats its single option. Each port has its own card, since cards are read from the source; a test
 compares them.
 """
 
@@ -39,11 +39,11 @@ def create(name: str, backend: str = "", **options: object) -> Scores:
     Args:
         name: a registered name or alias, `timm:NAME`, `file.py:Class` or `package.module:Class`.
         backend: `torch` or `jax`; by default torch where there is a choice.
-        options: the detector's own, such as `backbone="resnet34"`.
+        options: the detector's options, such as `backbone="resnet34"`.
 
     Raises:
-        BenchError: unknown name, backend or option, a value of another type than its option's annotation, a package
-            that isn't installed, or a class that lacks a method of what it is meant to do.
+        BenchError: unknown name, backend or option, a value that doesn't match its option's annotation, a package that
+            isn't installed, or a class that lacks a required method.
     """
     return create_from(detectors.find(name, backend), None, **options)
 
@@ -51,7 +51,7 @@ def create(name: str, backend: str = "", **options: object) -> Scores:
 def create_from(entry: Entry, seed: int | None = None, **options: object) -> Scores:
     """Make the detector of a registry entry; its card's `options` are the defaults. See `create`.
 
-    With `seed`, random initial weights, and dropout from there on, are the same every time.
+    With `seed`, random initial weights and later dropout are the same every time.
     """
     cls = entry.load()
     merged = {**entry.card.get("options", {}), **options}
@@ -72,7 +72,7 @@ def create_from(entry: Entry, seed: int | None = None, **options: object) -> Sco
 
 
 def _check_contract(made: object, entry: Entry) -> Scores:
-    """Refuse what can't score, what can be trained by half, and what lacks something that its card says it can."""
+    """Reject a detector that can't score, is only half trainable, or lacks an ability that its card lists."""
     if not isinstance(made, Scores):
         raise make_contract_error(made, Scores, entry.target, "every detector")
     if isinstance(made, StartsTraining) and not isinstance(made, Trainable):
@@ -84,7 +84,7 @@ def _check_contract(made: object, entry: Entry) -> Scores:
 
 
 def _rename_hook(made: object, target: str) -> None:
-    """Give a detector that defines `study` the method's new name."""
+    """Rename the method `study` of an older detector to its new name."""
     if isinstance(made, StudiesTrainingSet) and not isinstance(made, InspectsTrainingSet):
         _warn_of_old_hook(target)
         renamed: Any = made
@@ -101,7 +101,7 @@ def _warn_of_old_hook(target: str) -> None:
 
 
 def _instantiate(name: str, cls: Callable[..., object], options: Mapping[str, object]) -> object:
-    """Make a detector, and tell in a line if what it passes on of a mapping, such as backbone_args, isn't taken."""
+    """Make a detector; report in one line which entry of a mapping that it passes on (backbone_args) isn't accepted."""
     try:
         return cls(**options)
     except TypeError as error:
@@ -111,7 +111,7 @@ def _instantiate(name: str, cls: Callable[..., object], options: Mapping[str, ob
             for key in value if isinstance(value, Mapping) else ():
                 if (found and key == found[1]) or (nameless and not isinstance(key, str)):
                     raise BenchError(
-                        f"{name} takes no {option} '{key}': {error}. Leave it out of options.{option}"
+                        f"{name} doesn't accept {option} '{key}': {error}. Leave it out of options.{option}"
                     ) from None
         raise  # A mistake in the detector's own code.
 
@@ -120,7 +120,7 @@ def load_from(entry: Entry, checkpoint: Path, **options: object) -> Scores:
     """Make a detector with a checkpoint's weights, without fetching the ImageNet weights it may have started from.
 
     Raises:
-        BenchError: see `create`; or the detector takes no checkpoint, or not this one.
+        BenchError: see `create`; also if the detector can't load checkpoints, or not this one.
     """
     if options.get("pretrained") and not entry.card.get("frozen"):  # A frozen part may not be in the checkpoint.
         options["pretrained"] = False
@@ -132,7 +132,7 @@ def load_from(entry: Entry, checkpoint: Path, **options: object) -> Scores:
 
 
 def get_cropper(detector: Scores, entry: Entry) -> Cropper:
-    """Return what cuts a detector's crops: its own, or the square face box at the card's `input_size` (224)."""
+    """Return the detector's own cropper, or one for the square face box at the card's `input_size` (224)."""
     from .common.crops import BoxCrop
 
     if isinstance(detector, CutsCrops):

@@ -1,1 +1,1 @@
-"""Plain image classifiers to compare the published detectors with."""
+"""Plain image classifiers, as baselines for the published detectors."""

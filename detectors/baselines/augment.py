@@ -14,11 +14,11 @@ from ..common.crops import BoxCrop
 
 @dataclass(frozen=True)
 class ClassifierSampler:
-    """Makes `image` uint8 (S, S, 3) RGB and `label` int64 of a frame.
+    """Turns a frame into `image` uint8 (S, S, 3) RGB and `label` int64.
 
-    Every draw comes from the generator passed in: flip (1/2), a box 0.9 to 1 of the size, moved within the full one,
-    brightness and contrast (+-10 %), blur (1/10), JPEG quality 70 to 95 (1/7). Stronger compression and blur hide the
-    weak traces that recent manipulations leave.
+    Every draw comes from the generator passed in: flip (1/2), a box of 0.9 to 1 times the size inside the full one,
+    brightness and contrast (+-10 %), blur (1/10), JPEG quality 70 to 95 (1/7). Stronger compression and blur would hide
+    the weak traces that recent manipulations leave.
     """
 
     uses_original: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Image classifiers of timm with two classes: Xception, EfficientNet-B4, ResNet-34, and any other as `timm:NAME`."""
+"""timm's image classifiers with two classes: Xception, EfficientNet-B4, ResNet-34, any other as `timm:NAME`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _BENCH_NAMES: dict[str, Callable[[str], str]] = {
     "timm",
     backend="torch",
     takes="arch",
-    title="any image model of timm, as timm:NAME",
+    title="any timm image model, as timm:NAME",
     url="https://github.com/huggingface/pytorch-image-models",
     input_size=224,
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
@@ -81,8 +81,8 @@ _BENCH_NAMES: dict[str, Callable[[str], str]] = {
 class ImageClassifier(ClassifierMixin, PlainClassifier):
     """A timm model with two outputs, cross-entropy, and the face box crop; inputs scaled to -1..1.
 
-    The options are those of `ClassifierMixin`, and `variant`: `deepfakebench` for Xception and EfficientNet-B4 with its
-    names of weights and, of the latter, its stem and paddings.
+    The options are those of `ClassifierMixin`, and `variant`: `deepfakebench` for Xception and EfficientNet-B4 with
+    DeepfakeBench's weight names and, for EfficientNet-B4, its stem and padding.
 
     Raises:
         BenchError: an option isn't valid, or the network isn't available.
@@ -98,29 +98,29 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
     ):
         require_known("classifier variant", variant, VARIANTS)
         if variant == "deepfakebench" and arch not in _BENCH_NAMES:
-            raise BenchError(f"{arch} has no variant 'deepfakebench'; xception and efficientnet-b4 have")
+            raise BenchError(f"{arch} has no variant 'deepfakebench'; only xception and efficientnet-b4 have one")
         self.arch, self.variant = arch, variant
         super().__init__(arch, input_size, pretrained, arch_args)
 
     def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: Options) -> None:
-        """Start with timm's network, or DeepfakeBench's of it."""
+        """Start with timm's network, or with DeepfakeBench's version of it."""
         if self.variant == "deepfakebench" and arch == "tf_efficientnet_b4":
             network: Any = make_efficientnet_b4("aa_in1k", pretrained, padded_stem=False)
         else:
             network = create_timm_model(arch, pretrained, "arch_args", num_classes=2, **arch_args)
         PlainClassifier.__init__(self, network, input_size)
-        self.takes_any_size = not network.pretrained_cfg.get("fixed_input_size")  # As vision transformers have.
+        self.takes_any_size = not network.pretrained_cfg.get("fixed_input_size")  # Vision transformers have one.
 
     def reference_name(self, name: str) -> str:
-        """Return DeepfakeBench's name of one of our weights, where the variant is its own."""
+        """Return DeepfakeBench's name for one of our weights if the variant is DeepfakeBench's."""
         return _BENCH_NAMES[self.arch](name) if self.variant == "deepfakebench" else name
 
     def is_unused(self, name: str) -> bool:
-        """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
+        """Return whether the weight belongs to an unused layer of DeepfakeBench's Xception."""
         return self.variant == "deepfakebench" and name.startswith(UNUSED_IN_XCEPTION)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `logits` (N, 2), and the pooled `features` (N, C) that they are linear in."""
+        """Return `logits` (N, 2) and the pooled `features` (N, C) from which a linear layer computes them."""
         network: Any = self.network
         features = network.forward_head(network.forward_features(x), pre_logits=True)
         return {"logits": network.get_classifier()(features), "features": features}

@@ -1,4 +1,4 @@
-"""Xception, EfficientNet-B4 and ResNet-34 in JAX, under timm's names for their weights."""
+"""Xception, EfficientNet-B4 and ResNet-34 in JAX, with timm's names for their weights."""
 
 from __future__ import annotations
 

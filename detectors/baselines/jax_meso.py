@@ -23,7 +23,7 @@ from .shared import MESO_BLOCKS, MESO_STRIDE, check_input_size
     can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),
 )
 class JaxMeso4(JaxPlainClassifier):
-    """The paper's Meso4 (section 3.1), with two logits in place of the one sigmoid unit.
+    """The paper's Meso4 (section 3.1), with two logits instead of one sigmoid unit.
 
     `input_size` is a multiple of 32; the paper's is 256.
     """

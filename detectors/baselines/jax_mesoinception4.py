@@ -32,7 +32,7 @@ from .shared import (
     can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),
 )
 class JaxMesoInception4(JaxPlainClassifier):
-    """The paper's MesoInception4 (section 3.2), or DeepfakeBench's; the options are the PyTorch port's."""
+    """The paper's MesoInception4 (section 3.2), or DeepfakeBench's; same options as the PyTorch port."""
 
     def __init__(self, variant: str = "paper", input_size: int = 256):
         require_known("mesoinception4 variant", variant, MESO_VARIANTS)
@@ -54,12 +54,12 @@ class JaxMesoInception4(JaxPlainClassifier):
         return {"loss": mode.mean(errors)}
 
     def reference_name(self, name: str) -> str:
-        """Return DeepfakeBench's name of one of our weights."""
+        """Return DeepfakeBench's name for one of our weights."""
         return to_deepfakebench_meso_name(name) if self.variant == "deepfakebench" else name
 
 
 class Inception(nnx.Module):
-    """Four branches side by side: a 1x1 convolution alone, and followed by 3x3 ones of dilation 1, 2 and 3."""
+    """Four parallel branches: a 1x1 convolution, alone or followed by 3x3 ones with dilation 1, 2 or 3."""
 
     def __init__(self, inner: int, widths: tuple[int, ...], active: bool, init: Init):
         self.active = active
@@ -83,7 +83,7 @@ class Inception(nnx.Module):
 
 
 class MesoInceptionNet(nnx.Module):
-    """Two inception layers, two 5x5 convolutions, two linear layers; see the PyTorch port's."""
+    """Two inception layers, two 5x5 convolutions, two linear layers; see the PyTorch port."""
 
     def __init__(self, input_size: int, paper: bool, init: Init):
         first, second = INCEPTION_WIDTHS

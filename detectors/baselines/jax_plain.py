@@ -49,7 +49,7 @@ class JaxPlainClassifier(JaxDetector):
         return (frames.astype(jnp.float32) - 127.5) / 127.5
 
     def forward(self, network: Any, x: Array, mode: Mode) -> Named:
-        """Return `logits` (N, 2), and the `features` (N, C) that they are linear in."""
+        """Return `logits` (N, 2) and the `features` (N, C) from which a linear layer computes them."""
         return network(x, mode)
 
     def losses(self, network: Any, batch: Named, mode: Mode) -> Named:

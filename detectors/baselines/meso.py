@@ -26,10 +26,10 @@ from .shared import MESO_BLOCKS, MESO_STRIDE, MESO_VARIANTS, check_input_size, t
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class Meso4(PlainClassifier):
-    """The paper's Meso4 (section 3.1), with two logits in place of the one sigmoid unit.
+    """The paper's Meso4 (section 3.1), with two logits instead of one sigmoid unit.
 
     `input_size` is a multiple of 32; the paper's is 256. With `variant` `deepfakebench`, blocks 1 and 2 share a batch
-    norm, and so do 3 and 4, and weights have its names.
+    norm, so do blocks 3 and 4, and weights have DeepfakeBench's names.
     """
 
     def __init__(self, input_size: int = 256, variant: str = "paper"):
@@ -39,7 +39,7 @@ class Meso4(PlainClassifier):
         super().__init__(network(input_size) if variant == "paper" else SharedNormNet(input_size), input_size)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `logits` (N, 2), the last hidden layer as `features` (N, 16); DeepfakeBench's has `feat` as well."""
+        """Return `logits` (N, 2) and the last hidden layer as `features` (N, 16); DeepfakeBench's also gives `feat`."""
         if self.variant == "deepfakebench":
             return self.network(x)
         assert isinstance(self.network, nn.Sequential)
@@ -47,7 +47,7 @@ class Meso4(PlainClassifier):
         return {"logits": self.network[-1](features), "features": features}
 
     def reference_name(self, name: str) -> str:
-        """Return DeepfakeBench's name of one of our weights."""
+        """Return DeepfakeBench's name for one of our weights."""
         return to_deepfakebench_meso_name(name) if self.variant == "deepfakebench" else name
 
 

@@ -1,4 +1,4 @@
-"""MesoInception4: dilated convolutions of several widths side by side; about 28,600 parameters."""
+"""MesoInception4: parallel dilated convolutions of several widths; about 28,600 parameters."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from .xception_family import compute_cross_entropy
     year=2018,
     url="https://arxiv.org/abs/1809.00888",
     license="original: Apache-2.0; DeepfakeBench's: CC BY-NC 4.0",
-    weights="the authors' (Keras) aren't read; DeepfakeBench's are",
+    weights="DeepfakeBench's; the authors' (Keras) can't be read",
     input="256 px RGB",
-    crop="square face box, 1.3 of its side",
+    crop="square face box, enlarged 1.3 times",
     normalisation="paper: 0..1; deepfakebench: -1..1",
     pooling="mean over frames",
     faithful_to="paper: ReLU after each convolution, one logit, 28,615 parameters as published; deepfakebench: no "
-    "activation within the inception layers, a batch norm shared by two convolutions, two logits",
+    "activation inside the inception layers, a batch norm shared by two convolutions, two logits",
     input_size=256,
     defaults={"variant": "paper", "input_size": 256},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
@@ -70,12 +70,12 @@ class MesoInception4(PlainClassifier):
         return {"loss": compute_cross_entropy(logits, batch["label"])}
 
     def reference_name(self, name: str) -> str:
-        """Return DeepfakeBench's name of one of our weights."""
+        """Return DeepfakeBench's name for one of our weights."""
         return to_deepfakebench_meso_name(name) if self.variant == "deepfakebench" else name
 
 
 class Inception(nn.Module):
-    """Four branches side by side: a 1x1 convolution alone, and followed by 3x3 ones of dilation 1, 2 and 3."""
+    """Four parallel branches: a 1x1 convolution, alone or followed by 3x3 ones with dilation 1, 2 or 3."""
 
     def __init__(self, inner: int, widths: tuple[int, ...], active: bool):
         super().__init__()
@@ -100,8 +100,8 @@ class MesoInceptionNet(nn.Module):
     """Two inception layers, two 5x5 convolutions, two linear layers.
 
     Args:
-        input_size: side of the pictures.
-        paper: as published; otherwise as in DeepfakeBench, whose second convolution shares the first one's batch norm.
+        input_size: side of the images.
+        paper: as published; otherwise as in DeepfakeBench, where both convolutions share one batch norm.
     """
 
     def __init__(self, input_size: int, paper: bool):

@@ -7,9 +7,9 @@ from ..common.options import Options, check_multiple
 
 # Meso4's blocks: channels in and out, kernel, and pooling.
 MESO_BLOCKS = ((3, 8, 3, 2), (8, 8, 5, 2), (8, 16, 5, 2), (16, 16, 5, 4))
-INCEPTION_WIDTHS = ((1, 4, 4, 2), (2, 4, 4, 2))  # Of MesoInception4's branches, in its two inception layers.
+INCEPTION_WIDTHS = ((1, 4, 4, 2), (2, 4, 4, 2))  # Widths of MesoInception4's branches in its two inception layers.
 MESO_VARIANTS = ("paper", "deepfakebench")
-MESO_STRIDE = 32  # What the four poolings come to.
+MESO_STRIDE = 32  # The four poolings together.
 
 
 def check_input_size(input_size: int, step: int = 1) -> None:
@@ -18,7 +18,7 @@ def check_input_size(input_size: int, step: int = 1) -> None:
 
 
 def to_deepfakebench_meso_name(name: str) -> str:
-    """Return DeepfakeBench's name (its spelling) of one of the weights of MesoInception4 or Meso4."""
+    """Return DeepfakeBench's name (as it spells it) for one of the weights of MesoInception4 or Meso4."""
     return "backbone." + name.replace("inception1.", "Incption1_").replace("inception2.", "Incption2_")
 
 
@@ -26,10 +26,10 @@ class ClassifierMixin:
     """The options of image classifiers; to be mixed in before a backend's base class. A port defines `build_network`.
 
     Args:
-        arch: the network's name: timm's in PyTorch, that of one of `NETWORKS` in JAX.
+        arch: the network's name: timm's in PyTorch, one of `NETWORKS` in JAX.
         input_size: side of the crop.
-        pretrained: start from timm's ImageNet weights, which need to be in the local cache or downloadable.
-        arch_args: passed to `timm.create_model`, or to the network in JAX, such as `channels` of a ResNet.
+        pretrained: start from timm's ImageNet weights, from the local cache or downloaded.
+        arch_args: passed to `timm.create_model`, or to the network in JAX, such as `channels` for a ResNet.
 
     Raises:
         BenchError: an option isn't valid, or the network can't be built.

@@ -1,4 +1,4 @@
-"""What the detectors built on an Xception share: options, the square face box, inputs in -1..1, names of weights."""
+"""What the detectors built on an Xception share: options, the square face box, inputs in -1..1, weight names."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ AUGMENTS = ("", "none", "mild", "deepfakebench")
 
 
 class XceptionFamily(TorchDetector):
-    """Base of detectors with variants on an Xception.
+    """Base of the detectors that are variants of an Xception.
 
     Args:
         variant: one of the detector's `variants`.
         input_size: side of the crop.
-        augment: `none`, `mild` as the plain classifiers', or `deepfakebench`; the variant's own by default.
-        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        augment: `none`, `mild` (as for the plain classifiers) or `deepfakebench`; by default as the variant does.
+        pretrained: start from ImageNet weights, downloaded if needed; otherwise start from random weights.
 
     Raises:
         BenchError: an option isn't valid, or the weights aren't available.
@@ -37,7 +37,7 @@ class XceptionFamily(TorchDetector):
 
     who: ClassVar[str] = ""
     variants: ClassVar[tuple[str, ...]] = ("paper", "deepfakebench")
-    own_augments: ClassVar[Mapping[str, Augment]] = MappingProxyType({})  # By variant; the others augment nothing.
+    own_augments: ClassVar[Mapping[str, Augment]] = MappingProxyType({})  # By variant; the others don't augment.
     takes_any_size = True
 
     def __init__(self, variant: str, input_size: int, augment: str, pretrained: bool):
@@ -49,7 +49,7 @@ class XceptionFamily(TorchDetector):
         self.network = self.build_network(pretrained)
 
     def build_network(self, pretrained: bool) -> nn.Module:
-        """Return the network of the variant and the size."""
+        """Return the network for a variant and size."""
         raise NotImplementedError
 
     def cropper(self) -> BoxCrop:
@@ -57,13 +57,13 @@ class XceptionFamily(TorchDetector):
         return BoxCrop(self.input_size)
 
     def sampler(self) -> Sampler:
-        """Face boxes, augmented as the variant's recipe does, or as asked."""
+        """Face boxes, augmented as the options say or else as in the variant's recipe."""
         if self.augment == "mild":
             return ClassifierSampler(self.cropper())
         return AugmentedSampler(self.cropper(), self.choose_augment())
 
     def choose_augment(self) -> Augment:
-        """Return how a picture is augmented."""
+        """Return how an image is augmented."""
         named = {"none": augmentations.keep, "deepfakebench": augmentations.augment_as_deepfakebench}
         return named.get(self.augment) or self.own_augments.get(self.variant, augmentations.keep)
 
@@ -72,17 +72,17 @@ class XceptionFamily(TorchDetector):
         return frames.permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cross-entropy over real and fake, of two logits or of one."""
+        """Cross-entropy over real and fake, from one logit or two."""
         logits = self.forward(self.inputs(batch["image"]))["logits"]
         return {"loss": compute_cross_entropy(logits, batch["label"])}
 
     def is_unused(self, name: str) -> bool:
-        """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
+        """Return whether the weight belongs to an unused layer of DeepfakeBench's Xception."""
         return name.startswith(UNUSED_IN_XCEPTION)
 
 
 def compute_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Return the mean cross-entropy of one logit (N, 1) or two (N, 2)."""
+    """Return the mean cross-entropy from one logit (N, 1) or two (N, 2)."""
     if logits.shape[1] == 1:
         return F.binary_cross_entropy_with_logits(logits[:, 0].float(), label.float())
     return F.cross_entropy(logits.float(), label)

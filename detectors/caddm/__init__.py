@@ -1,1 +1,1 @@
-"""CADDM, "Implicit Identity Leakage" (CVPR 2023): artifact detection module and multi-scale facial swap."""
+"""CADDM, "Implicit Identity Leakage" (CVPR 2023): an artifact detection module and multi-scale facial swaps."""

@@ -25,10 +25,10 @@ _EYES_AND_MOUTH = [0, 1, 3, 4]
 
 
 class Jitter(NamedTuple):
-    """How a crop departs from the upright one. Translation is in pixels of the 224 px canvas, rotation in degrees.
+    """How a crop differs from the upright one. Translation is in pixels of the 224 px canvas, rotation in degrees.
 
-    `stretch_x` pulls the two eyes apart and the mouth corners together, `stretch_y` the left pair apart and the
-    right pair together; 1 leaves them. The defaults are those of the released test.
+    `stretch_x` pulls the eyes apart and the mouth corners together, `stretch_y` the left pair apart and the right pair
+    together; 1 changes nothing. The defaults are those of the released test code.
     """
 
     scale: float = 0.9
@@ -42,7 +42,7 @@ UPRIGHT = Jitter()
 
 
 def draw_jitter(rng: np.random.Generator) -> Jitter:
-    """Draw the training jitter, in the released code's order of draws."""
+    """Draw the training jitter, in the same order as the released code."""
     scale = rng.standard_normal() * 0.1 + 0.9
     translation = rng.uniform(-25, 25), rng.uniform(-25, 25)
     rotation = 30 * rng.uniform(-1, 1) ** 3
@@ -56,7 +56,7 @@ def _draw_stretch(rng: np.random.Generator) -> float:
 def reduce_to_five_points(landmarks: np.ndarray) -> np.ndarray:
     """Reduce (81, 2) landmarks to (5, 2): eyes, nose tip, mouth corners.
 
-    The eyes' middles are truncated to whole pixels, as in the released code: the official weights expect it, and so
+    The eyes' centres are truncated to whole pixels, as in the released code: the official weights expect it. So
     landmarks must be given in pixels of the frame, not of a crop.
     """
     eyes = np.stack([landmarks[36:42].mean(0), landmarks[42:48].mean(0)]).astype(np.int64)
@@ -64,9 +64,9 @@ def reduce_to_five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def make_template(scale: float, size: int = REFERENCE_SIZE) -> np.ndarray:
-    """Return where the five points go: (5, 2) float64, pixels of a `size` x `size` canvas."""
+    """Return the five target points: (5, 2) float64, pixels of a `size` x `size` canvas."""
     points = _TEMPLATE * scale
-    ratio = FACE_WIDTH / (REFERENCE_SIZE * 0.34967)  # The face's width scales with the canvas: no `size` in here.
+    ratio = FACE_WIDTH / (REFERENCE_SIZE * 0.34967)  # The face's width scales with the canvas: no `size` needed.
     stretch = (points[0, 1] * ratio + 0.5) * (1 + 1.42)
     placed = (points * ratio + 0.5) * size
     placed[:, 1] /= stretch
@@ -87,10 +87,10 @@ def compute_align_matrix(landmarks: np.ndarray, jitter: Jitter = UPRIGHT, size: 
 
 
 def _stretch_corners(corners: np.ndarray, jitter: Jitter) -> np.ndarray:
-    """Stretch pairs of the (4, 2) float32 corners about their middles, one pair after the other.
+    """Stretch pairs of the (4, 2) float32 corners about their midpoints, one pair after the other.
 
-    In float32 and in this order of operations even when nothing is stretched: its rounding moves landmarks by 1e-4
-    pixels, and only so are the released code's crops met exactly.
+    Done in float32 and in this order even when nothing is stretched: rounding moves landmarks by 1e-4 pixels, and only
+    this reproduces the released code's crops exactly.
     """
     points = corners.copy()
     pairs = [
@@ -111,7 +111,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int = REFERENCE_SIZE) -> n
 
 
 def shift_to_crop(matrix: np.ndarray, top_left: tuple[int, int]) -> np.ndarray:
-    """Make a map from frame pixels into one from the pixels of a crop whose top left is `top_left` (x, y)."""
+    """Turn a map from frame pixels into a map from the pixels of a crop whose top left corner is `top_left` (x, y)."""
     return matrix @ np.array([(1, 0, top_left[0]), (0, 1, top_left[1]), (0, 0, 1)], float)
 
 
@@ -121,7 +121,7 @@ def to_frame_landmarks(face: Face) -> np.ndarray:
 
 
 def align_face(face: Face, size: int = REFERENCE_SIZE) -> np.ndarray:
-    """Cut the test crop, uint8 (size, size, 3) RGB: equal to aligning the whole frame, where the context suffices."""
+    """Cut the test crop, uint8 (size, size, 3) RGB: the same as from the whole frame if the context is large enough."""
     return warp(
         face.crop, shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=size), face.top_left), size
     )

@@ -1,6 +1,6 @@
-"""Where CADDM sees artifacts: the anchors it calls so, moved as it says, drawn back into the face's crop.
+"""Where CADDM sees artifacts: the anchors it marks, shifted by its predicted offsets, as boxes in the face's crop.
 
-The released code trains these boxes and never looks at them; they explain a score, and don't enter it.
+The released code trains these boxes but never uses them. They explain a score without being part of it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ MAX_BOXES = 3
 
 
 def locate_artifacts(detector: Any, faces: Sequence[Face]) -> list[np.ndarray]:
-    """Return for each face the (k, 4, 2) corners of what the detector takes for artifacts, in pixels of its crop."""
+    """Return, for each face, the (k, 4, 2) corners of supposed artifacts, in pixels of its crop."""
     out = detector.outputs_of(np.stack([detector.crop(face) for face in faces]))
     found = []
     for face, loc, conf in zip(faces, out["loc"], out["conf"], strict=True):
         boxes = select_strongest(loc, conf) * detector.input_size
-        if not detector.policy.boxes_xy:  # Trained on rows and columns in each other's place.
+        if not detector.policy.boxes_xy:  # Trained with rows and columns exchanged.
             boxes = boxes[:, [1, 0, 3, 2]]
         matrix = shift_to_crop(compute_align_matrix(to_frame_landmarks(face), size=detector.input_size), face.top_left)
         points = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
@@ -35,13 +35,13 @@ def locate_artifacts(detector: Any, faces: Sequence[Face]) -> list[np.ndarray]:
 
 
 def select_strongest(loc: np.ndarray, conf: np.ndarray) -> np.ndarray:
-    """Return the boxes, (k, 4) corners as fractions of the crop, of the anchors most surely an artifact.
+    """Return the boxes, (k, 4) corners as fractions of the crop, of the anchors most likely to be an artifact.
 
-    At most MAX_BOXES, each at least MIN_PROBABILITY sure, none overlapping a surer one by more than MAX_IOU.
+    At most MAX_BOXES, each with at least MIN_PROBABILITY, none overlapping a likelier one by more than MAX_IOU.
 
     Args:
         loc: (168, 4) offsets.
-        conf: (168, 2) logits of background and artifact.
+        conf: (168, 2) logits for background and artifact.
     """
     sure = 1 / (1 + np.exp(conf[:, 0].astype(float) - conf[:, 1]))
     boxes = np.clip(to_corners(decode(loc, priors())), 0, 1).astype(float)

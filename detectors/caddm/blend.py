@@ -1,4 +1,4 @@
-"""Pasting by a mask: alpha blending, and two ways of Poisson blending.
+"""Pasting with a mask: alpha blending and two kinds of Poisson blending.
 
 Images are uint8 (H, W, 3); masks are uint8 (H, W), 0..255.
 """
@@ -10,8 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-_SEAM = 4  # Pixels worked on around a mask: its 5x5 blur reaches 2, and Poisson blending must meet the background.
-_SWEEPS = 4  # Of the membrane at each resolution. Four end within half a grey level of four hundred.
+_SEAM = 4  # Pixels processed around a mask: its 5x5 blur reaches 2, and Poisson blending must join the background.
+_SWEEPS = 4  # Of the membrane at each resolution. Four get within half a grey level of four hundred.
 
 
 class Box(NamedTuple):
@@ -23,7 +23,7 @@ class Box(NamedTuple):
     height: int
 
     def crop(self, image: np.ndarray) -> np.ndarray:
-        """Return that part of an image, a view."""
+        """Return that part of an image, as a view."""
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
 
     def widen(self, margin: int, shape: tuple[int, ...]) -> Box:
@@ -34,17 +34,17 @@ class Box(NamedTuple):
 
 
 def find_mask_box(mask: np.ndarray) -> Box:
-    """Return the box of what isn't 0."""
+    """Return the bounding box of the non-zero pixels."""
     return Box(*cv2.boundingRect(mask))
 
 
 def soften_mask(mask: np.ndarray) -> np.ndarray:
-    """Blur a mask's border (5x5, sigma 3); float32 0..255, in the whole steps of a uint8 mask."""
+    """Blur a mask's border (5x5, sigma 3); float32 0..255, in whole steps, as in a uint8 mask."""
     return cv2.GaussianBlur(mask, (5, 5), 3).astype(np.float32)
 
 
 def alpha_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mix two images by the softened mask, grey levels truncated."""
+    """Mix two images with the softened mask, truncating grey levels."""
     share = soften_mask(mask)[..., None] / 255
     return (share * pasted + (1 - share) * background).astype(np.uint8)
 
@@ -52,7 +52,7 @@ def alpha_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) ->
 def poisson_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Paste gradients instead of grey levels (Perez et al. 2003) wherever the mask is over half.
 
-    Nine times as quick as OpenCV's seamless cloning in place, and nearer to the exact solution (docs/caddm.md).
+    Nine times as fast as OpenCV's seamless cloning in place, and closer to the exact solution (docs/caddm.md).
     """
     inside = (mask > 127).astype(np.uint8)
     shift = solve_membrane(background.astype(np.float32) - pasted, inside)
@@ -60,7 +60,7 @@ def poisson_blend(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray) 
 
 
 def solve_membrane(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Fill float32 (H, W, 3) `values` where `inside` (uint8 0 or 1) as a membrane held by the others: harmonically.
+    """Fill float32 (H, W, 3) `values` where `inside` (uint8 0 or 1) harmonically, like a membrane held at the border.
 
     Coarse to fine: half the resolution gives the start, a few sweeps of averaging the rest.
     """
@@ -79,7 +79,7 @@ def solve_membrane(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def paste(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, poisson: bool) -> np.ndarray:
-    """Blend two images by a mask, in place, working on its surroundings alone."""
+    """Blend two images with a mask, in place, processing only its surroundings."""
     part = find_mask_box(mask).widen(_SEAM, mask.shape)
     result = background.copy()
     if mask.any():
@@ -91,11 +91,11 @@ def paste(pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, poisson:
 def poisson_clone(
     pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, centre: tuple[int, int]
 ) -> np.ndarray | None:
-    """Clone with OpenCV so that the middle of the mask's bounding box comes to `centre` (x, y).
+    """Clone with OpenCV so that the centre of the mask's bounding box moves to `centre` (x, y).
 
-    None where OpenCV refuses: an empty mask, or one that `centre` moves over the border.
+    None if OpenCV refuses: an empty mask, or one that `centre` moves across the border.
     """
-    mask = cv2.merge([mask, mask, mask])  # With a mask of one channel OpenCV (5.0.0) reads memory it didn't set.
+    mask = cv2.merge([mask, mask, mask])  # With a one-channel mask OpenCV (5.0.0) reads uninitialised memory.
     try:
         return cv2.seamlessClone(pasted, background, mask, centre, cv2.NORMAL_CLONE)
     except cv2.error:
@@ -105,10 +105,10 @@ def poisson_clone(
 def clone_misplaced(
     pasted: np.ndarray, background: np.ndarray, mask: np.ndarray, top_left: tuple[int, int], frame_size: tuple[int, int]
 ) -> np.ndarray | None:
-    """Clone as the released code does: to the middle of the mask with x and y exchanged, in pixels of the frame.
+    """Clone as the released code does: to the centre of the mask with x and y exchanged, in pixels of the frame.
 
-    None where that lies over the frame's border (the released code then alpha-blends). The images are the rectangle
-    of the frame at `top_left`; what would land outside of it, but inside the frame, is lost.
+    None if that crosses the frame's border (the released code then alpha-blends). The images are the rectangle of the
+    frame at `top_left`; pixels that would land outside it, but inside the frame, are lost.
     """
     box = find_mask_box(mask)
     x, y = int(box.y + top_left[1] + (box.height - 1) / 2), int(box.x + top_left[0] + (box.width - 1) / 2)

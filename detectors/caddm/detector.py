@@ -55,9 +55,9 @@ class Caddm(CaddmMixin, TorchDetector):
         return {"anchors": (batch["conf_targets"] > 0).sum()}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return cross entropy plus `detection_weight` times the MultiBox loss, and its parts.
+        """Return cross entropy plus `detection_weight` times the MultiBox loss, and its components.
 
-        `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` makes it.
+        `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` returns it.
         """
         out, rows = self.forward(self.inputs(batch["image"])), len(batch["label"])
         count = batch["anchors"] * rows if "anchors" in batch else None

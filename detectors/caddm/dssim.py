@@ -1,4 +1,4 @@
-"""Where two images differ: structural dissimilarity, and the window that holds most of it."""
+"""Where two images differ: structural dissimilarity, and the window with the most of it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _GAUSSIAN = cv2.getGaussianKernel(11, 1.5)
 
 
 def dssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the (H, W, C) float32 map of (1 - SSIM) / 2, without its sign, for two uint8 (H, W, C) images.
+    """Return the (H, W, C) float32 map of |1 - SSIM| / 2 for two uint8 (H, W, C) images.
 
-    11x11 Gaussian windows of sigma 1.5, channel by channel (Wang et al. 2004). Grey levels are taken from 128 up,
-    which changes no variance but leaves them four more bits: within 1e-4 of float64 at a third of the time.
+    11x11 Gaussian windows of sigma 1.5, per channel (Wang et al. 2004). 128 is subtracted from grey levels first, which
+    leaves variances unchanged but gains four bits: within 1e-4 of float64 in a third of the time.
     """
     a, b = np.subtract(a, 128, dtype=np.float32), np.subtract(b, 128, dtype=np.float32)
     mean_a, mean_b = _mean(a), _mean(b)
     covariance, variances = _mean(a * b), _mean(a * a + b * b)
-    covariance -= mean_a * mean_b  # In place from here on: new arrays would cost more than the sums.
+    covariance -= mean_a * mean_b  # In place from here on: allocating new arrays would take longer than the sums.
     variances -= mean_a * mean_a + mean_b * mean_b
     mean_a += 128
     mean_b += 128
@@ -32,7 +32,8 @@ def _mean(image: np.ndarray) -> np.ndarray:
 
 
 def find_best_window(heat: np.ndarray, window: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int] | None:
-    """Return (row, column) of the `window` (height, width) with the largest sum of `heat`; of equals the first.
+    """Return (row, column) of the `window` (height, width) with the largest sum of `heat`; the first if several are
+    equal.
 
     Windows start at multiples of `stride` and stay inside; None if none fits.
     """

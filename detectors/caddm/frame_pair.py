@@ -1,4 +1,4 @@
-"""A fake's context crop and its original's, brought to one rectangle of the frame."""
+"""The context crops of a fake and its original, reduced to the same rectangle of the frame."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .alignment import Jitter, compute_align_matrix, shift_to_crop, to_frame_lan
 class FramePair(NamedTuple):
     """`image` and, for a fake with a pair, `original`: uint8 (H, W, 3) RGB, the same rectangle of the same frame.
 
-    `top_left` (x, y) is its top left in the frame, `frame_size` the frame's (width, height); `landmarks`, (81, 2)
-    float64, are in pixels of the frame.
+    `top_left` (x, y) is its top left corner in the frame, `frame_size` the frame's (width, height); `landmarks`, (81,
+    2) float64, are in pixels of the frame.
     """
 
     image: np.ndarray
@@ -36,10 +36,10 @@ class FramePair(NamedTuple):
 
 
 def make_frame_pair(sample: TrainSample) -> FramePair:
-    """Make a pair: the part of the frame that both context crops show. A real face is on its own.
+    """Make a pair: the part of the frame that both context crops show. A real face has no partner.
 
-    A original frame of another size is first resized to the fake's. A original crop that doesn't show the place of the
-    fake's face (the tracker followed somebody else) can't be swapped with, and is left out.
+    An original frame of another size is first resized to the fake's. If the original's crop doesn't show the fake's
+    face region (the tracker followed somebody else), it can't be used for swaps and is left out.
     """
     face = sample.face
     alone = FramePair(face.crop, None, to_frame_landmarks(face), face.top_left, face.frame_size)
@@ -59,7 +59,7 @@ def make_frame_pair(sample: TrainSample) -> FramePair:
 
 def halve(pair: FramePair, whole_landmarks: bool) -> FramePair:
     """Return the pair as if its frame had half the width and height; `whole_landmarks` truncates them to pixels."""
-    skip = np.array(pair.top_left) % 2  # The crop starts between two pixels of the smaller frame: start one later.
+    skip = np.array(pair.top_left) % 2  # Don't start between two pixels of the smaller frame: start one later.
     size = (np.array(pair.image.shape[1::-1]) - skip) // 2
     small = [
         cv2.resize(_cut_part(i, skip, size * 2), (int(size[0]), int(size[1])))
@@ -75,7 +75,7 @@ def halve(pair: FramePair, whole_landmarks: bool) -> FramePair:
 
 
 def _contains(low: np.ndarray, high: np.ndarray, pair: FramePair) -> bool:
-    """Return whether the rectangle holds the face, as far as the face is in the frame."""
+    """Return whether the rectangle contains the part of the face that is inside the frame."""
     last = np.array(pair.frame_size) - 1
     first_point, last_point = (np.clip(p, 0, last) for p in (pair.landmarks.min(0), pair.landmarks.max(0)))
     return bool((first_point >= low).all() and (last_point <= high - 1).all() and (last_point > first_point).all())

@@ -52,7 +52,7 @@ class JaxCaddm(CaddmMixin, JaxDetector):
         return network(x, mode)
 
     def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
-        """Return cross entropy plus `detection_weight` times the MultiBox loss, and its parts."""
+        """Return cross entropy plus `detection_weight` times the MultiBox loss, and its components."""
         out = self.forward(network, self.inputs(batch["image"], mode), mode)
         logits = out["logits"].astype(jnp.float32)
         loss_cls = mode.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]))

@@ -17,7 +17,7 @@ from ..common_jax.resnet import STRIDES, ResNet
 from .shared import MAP, MAPS, check_plain, make_map_error
 
 DROPOUT = {"efficientnet-b3": 0.3, "efficientnet-b4": 0.4}
-CLASSES = 1000  # Of ImageNet, whose unused classifier is in the released checkpoints.
+CLASSES = 1000  # ImageNet's; its unused classifier is in the released checkpoints.
 BACKBONES = ("resnet34", *DROPOUT, "timm:resnet10t")
 
 
@@ -25,7 +25,7 @@ class CaddmNet(nnx.Module):
     """Backbone -> 7x7 map F; g = pooled F, a = the ADM's last vector; logits = fc(g + a).
 
     Takes (N, S, S, 3). Returns logits (N, 2), loc (N, 168, 4), conf (N, 168, 2), features (N, 7, 7, C),
-    global_features and adm_features (N, C). Dropout acts on g alone (EfficientNets, training).
+    global_features and adm_features (N, C). Dropout acts only on g (EfficientNets, in training).
 
     Raises:
         BenchError: the backbone has no port, or its map isn't 7x7.
@@ -53,7 +53,7 @@ class CaddmNet(nnx.Module):
 
 
 class ArtifactDetection(nnx.Module):
-    """Four maps (7, 5, 3, 1) with two anchors a cell: where, and whether, something was pasted.
+    """Four maps (7, 5, 3, 1) with two anchors per cell: whether and where something was pasted.
 
     Takes (N, 7, 7, C); returns loc (N, 168, 4), conf (N, 168, 2) logits, and the last map's vector (N, C).
     """
@@ -94,7 +94,7 @@ class Shrink(nnx.Module):
 
 
 class LastShrink(nnx.Module):
-    """The last residual block, 3x3 to 1x1: a single value a channel leaves batch norm nothing to do."""
+    """The last residual block, 3x3 to 1x1, without batch norm: each channel has a single value."""
 
     def __init__(self, channels: int, init: Init):
         self.conv1 = Conv(channels, channels, 3, init)
@@ -107,7 +107,7 @@ class LastShrink(nnx.Module):
 
 
 class Heads(nnx.Module):
-    """A box and a class convolution for each map; two anchors a cell."""
+    """A box convolution and a class convolution for each map; two anchors per cell."""
 
     def __init__(self, channels: int, init: Init):
         self.ms_dets = nnx.List([_make_head(channels, 2 * 4, size, init) for size in MAPS])
@@ -138,7 +138,7 @@ class ReleasedResNet(ResNet):
 
 
 class ReleasedEfficientNet(EfficientNet):
-    """An EfficientNet with ImageNet's classifier, unused, and the momentum and drop rate of the released training."""
+    """An EfficientNet with ImageNet's classifier, unused, and the released training's momentum and drop rate."""
 
     def __init__(self, arch: str, init: Init):
         super().__init__(arch, init, momentum=0.01, drop=0.2)

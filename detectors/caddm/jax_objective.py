@@ -10,10 +10,10 @@ from .shared import NEGATIVES_PER_POSITIVE
 
 
 def multibox_loss(loc: Array, conf: Array, loc_targets: Array, conf_targets: Array) -> tuple[Array, Array]:
-    """Return the box and the class loss, two scalars, each over the number of positive anchors in the batch.
+    """Return the box loss and the class loss, two scalars, each divided by the number of positive anchors in the batch.
 
     `loc` and `loc_targets` are (N, 168, 4), `conf` (N, 168, 2), `conf_targets` (N, 168) of 0 and 1. An image without a
-    positive anchor adds nothing: neither does a row of zeros that only fills the batch up.
+    positive anchor adds nothing, and neither do the zero rows that pad a batch.
     """
     loc, conf = loc.astype(jnp.float32), conf.astype(jnp.float32)
     positive = conf_targets > 0
@@ -25,7 +25,7 @@ def multibox_loss(loc: Array, conf: Array, loc_targets: Array, conf_targets: Arr
 
 
 def hard_negatives(loss: Array, positive: Array) -> Array:
-    """Mark, in each image, the background anchors with the largest class loss, two for each positive one.
+    """Mark in each image the background anchors with the largest class loss, two for each positive anchor.
 
     `loss` (N, 168) and `positive` bool (N, 168); returns bool (N, 168).
     """

@@ -26,7 +26,7 @@ class CaddmNet(nn.Module):
     """Backbone -> 7x7 map F; g = pooled F, a = the ADM's last vector; logits = fc(g + a).
 
     Input is float32 (N, 3, S, S). `forward` returns logits (N, 2), loc (N, 168, 4), conf (N, 168, 2), features
-    (N, C, 7, 7), global_features and adm_features (N, C). Dropout acts on g alone (EfficientNets, training).
+    (N, C, 7, 7), global_features and adm_features (N, C). Dropout acts only on g (EfficientNets, in training).
 
     Raises:
         BenchError: the backbone isn't known, its weights aren't available, or its map isn't 7x7.
@@ -65,7 +65,7 @@ class CaddmNet(nn.Module):
 
 
 class ArtifactDetection(nn.Module):
-    """Four maps (7, 5, 3, 1) with two anchors a cell: where, and whether, something was pasted.
+    """Four maps (7, 5, 3, 1) with two anchors per cell: whether and where something was pasted.
 
     Takes (N, C, 7, 7); returns loc (N, 168, 4), conf (N, 168, 2) logits, and the last map's vector (N, C).
     """
@@ -104,7 +104,7 @@ class Shrink(nn.Module):
 
 
 class LastShrink(nn.Module):
-    """The last residual block, 3x3 to 1x1: a single value a channel leaves batch norm nothing to do."""
+    """The last residual block, 3x3 to 1x1, without batch norm: each channel has a single value."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -118,7 +118,7 @@ class LastShrink(nn.Module):
 
 
 class Heads(nn.Module):
-    """A box and a class convolution for each map; two anchors a cell."""
+    """A box convolution and a class convolution for each map; two anchors per cell."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -155,7 +155,7 @@ def _build(backbone: str, size: int, stage: int | None, args: Options, pretraine
 
 
 def _find_fitting_stage(name: str, size: int, args: Options) -> int:
-    """Find the last stage with a 7x7 map. Its network is thrown away: the layers behind the tap shouldn't exist."""
+    """Find the last stage with a 7x7 map. The network is discarded: later layers shouldn't exist in the real one."""
     info: Any = _create(name, False, features_only=True, **args).feature_info
     strides = info.reduction()
     maps = [-(-size // stride) for stride in strides]
@@ -173,7 +173,7 @@ def _create(name: str, pretrained: bool, **args: object) -> nn.Module:
 
 
 def _extract_features(model: nn.Module, x: Tensor) -> Tensor:
-    """Return the last map, of a whole timm model or of one that only has the stages up to the tap."""
+    """Return the last map of a timm model, whole or cut after the chosen stage."""
     whole = getattr(model, "forward_features", None)
     return whole(x) if whole else model(x)[-1]
 

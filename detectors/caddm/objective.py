@@ -15,7 +15,7 @@ def multibox_loss(
     """Return the box and the class loss, two scalars, each over the number of positive anchors: `count`, or their own.
 
     `loc` and `loc_targets` are (N, 168, 4), `conf` (N, 168, 2), `conf_targets` (N, 168) of 0 and 1. An image without a
-    positive anchor, as every real one, adds nothing: so does the released code.
+    positive anchor, such as every real one, adds nothing, as in the released code.
     """
     loc, conf = loc.float(), conf.float()  # Sums over half-precision outputs would lose digits.
     positive = conf_targets > 0
@@ -28,7 +28,7 @@ def multibox_loss(
 
 @torch.no_grad()
 def hard_negatives(conf: Tensor, conf_targets: Tensor) -> Tensor:
-    """Mark, in each image, the background anchors with the largest loss, two for each positive one: bool (N, 168)."""
+    """Mark in each image the background anchors with the largest loss, two for each positive one: bool (N, 168)."""
     positive = conf_targets > 0
     loss = F.cross_entropy(conf.transpose(1, 2), conf_targets, reduction="none").masked_fill(positive, 0)
     rank = loss.argsort(dim=1, descending=True, stable=True).argsort(dim=1)

@@ -1,6 +1,6 @@
 """Photometric augmentation, step by step. The steps are functions of their parameters; `augment` draws them.
 
-Images are (H, W, 3) BGR, grey levels 0..255, uint8 or float32 as the step before left them.
+Images are (H, W, 3) BGR, grey levels 0..255, uint8 or float32, as the previous step left them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTE
 def augment(image: np.ndarray, rng: np.random.Generator, resize: bool, often: float = 1.0) -> np.ndarray:
     """Apply the released code's sequence of random steps to a uint8 BGR image; returns uint8.
 
-    `resize` also applies the last one, whose result the released code throws away; `often` scales the probability of
+    `resize` also applies the last step, whose result the released code discards; `often` scales the probability of
     every step.
     """
     if flip_coin(rng, 0.3 * often):
@@ -70,7 +70,7 @@ def compress_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 def stretch_levels(image: np.ndarray) -> np.ndarray:
     """Stretch the grey levels over the whole range; float32.
 
-    The 1 is added as a float: on uint8 a full range would wrap to 0, and the released code then divides by it
+    The 1 is added as a float: in uint8 a full range would wrap around to 0, and the released code then divides by zero
     (NumPy 2; NumPy 1 computed 256).
     """
     low, high = float(image.min()), float(image.max())
@@ -78,7 +78,7 @@ def stretch_levels(image: np.ndarray) -> np.ndarray:
 
 
 def add_grain(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Add coarse grey grain: `noise` (h, w), standard normal, doubled and enlarged to the image; float32."""
+    """Add coarse grey grain: `noise` (h, w), standard normal, doubled and enlarged to the image size; float32."""
     enlarged = cv2.resize(noise.astype(np.float32) * 2, image.shape[1::-1])
     return np.clip(image + enlarged[..., None], 0, 255, dtype=np.float32)
 
@@ -98,9 +98,9 @@ def apply_gamma(image: np.ndarray, g: float) -> np.ndarray:
 
 
 def make_motion_kernel(angle: int, length: int) -> np.ndarray:
-    """Return the kernel of a motion by `length` pixels at `angle` degrees: a line from the middle to one side only.
+    """Return the kernel for a motion of `length` pixels at `angle` degrees: a line from the centre to one side only.
 
-    It therefore shifts the image too, by half the length, as in the released code.
+    So it also shifts the image by half the length, as in the released code.
     """
     x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     side = max(int(2 * length * max(abs(x), abs(y))), 1)
@@ -116,12 +116,12 @@ def add_noise(image: np.ndarray, sigma: float, noise: np.ndarray) -> np.ndarray:
 
 
 def mix_tone(image: np.ndarray, colour: np.ndarray, share: float) -> np.ndarray:
-    """Mix a `share` of one colour (3,) into the image; uint8."""
+    """Mix a `share` of a colour (3,) into the image; uint8."""
     return _clip(image * (1 - share) + colour * share)
 
 
 def shrink_and_enlarge(image: np.ndarray, factor: float, shrink: int, enlarge: int) -> np.ndarray:
-    """Shrink an image by `factor` and enlarge it again, with OpenCV's interpolations `shrink` and `enlarge`."""
+    """Shrink an image by `factor` and enlarge it again; `shrink` and `enlarge` are OpenCV interpolations."""
     height, width = image.shape[:2]
     small = cv2.resize(image, (int(width / factor), int(height / factor)), interpolation=int(shrink))
     return cv2.resize(small, (width, height), interpolation=int(enlarge))

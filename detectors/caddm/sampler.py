@@ -1,7 +1,7 @@
-"""Training examples: real faces, fakes, and multi-scale facial swaps between the two. numpy and OpenCV, no backend.
+"""Training examples: real faces, fakes and multi-scale facial swaps between them. NumPy and OpenCV, no backend.
 
-Three policies: `paper` does what the paper describes, `reference` what the released code does, its slips included, and
-`gentle` is the paper's for small crops of small faces. docs/caddm.md tells of each difference, with its evidence.
+Three policies: `paper` does what the paper describes, `reference` what the released code does, bugs included, and
+`gentle` adapts the paper's to small crops of small faces. docs/caddm.md documents each difference with evidence.
 """
 
 from __future__ import annotations
@@ -36,35 +36,35 @@ Corners = tuple[float, ...]
 
 @dataclass(frozen=True)
 class SwapPolicy:
-    """What the released code does differently from the paper, a flag each; True is the paper's way. Then the shares."""
+    """A flag for each difference between the released code and the paper (True is the paper's way), then the shares."""
 
-    boxes_xy: bool = True  # Boxes are (x0, y0, x1, y1), not (y0, x0, y1, x1) matched with (x, y) anchors.
-    poisson_in_place: bool = True  # Poisson blending pastes in place, of any mask.
+    boxes_xy: bool = True  # Boxes are (x0, y0, x1, y1), not (y0, x0, y1, x1) matched against (x, y) anchors.
+    poisson_in_place: bool = True  # Poisson blending pastes in place, with any mask.
     patch_in_place: bool = True  # A partial swap goes where the difference was measured.
     flip: bool = True  # Mirror half of the examples.
     resize: bool = True  # Apply the random shrinking and enlarging.
-    fallback: bool = True  # Try a global swap where a partial one changes too little, instead of dropping the example.
+    fallback: bool = True  # Try a global swap if a partial one changes too little, instead of dropping the example.
     exact_landmarks: bool = True  # Don't truncate landmarks when the frame is halved.
     halved: float = 0.3  # Share of examples at half the resolution.
     photometric: float = 1.0  # Factor on the probability of each photometric step.
-    partial: float = 0.2  # Share of the fakes with an original that get a partial swap; the others a global one:
-    genuine_in_fake: float = 0.5  # of those, the share that has the genuine face pasted into the fake frame,
-    fake_in_genuine: float = 0.5  # and of the rest, the share that has it the other way round. What is left stays raw.
+    partial: float = 0.2  # Share of the fakes with an original that get a partial swap; the others get a global one:
+    genuine_in_fake: float = 0.5  # of those, the share with the genuine face pasted into the fake frame,
+    fake_in_genuine: float = 0.5  # and of the rest, the share the other way round. The remainder stays raw.
 
 
 PAPER = SwapPolicy()
 REFERENCE = SwapPolicy(*[False] * 7)
-# Faces 100 pixels wide have no resolution to lose; and where all that was manipulated lies within the hull, the genuine
-# face pasted into the fake frame gives back the genuine frame, under the label fake.
+# Faces 100 pixels wide have no resolution to spare; and if the whole manipulation is inside the hull, pasting the
+# genuine face into the fake frame restores the genuine frame, labelled fake.
 GENTLE = SwapPolicy(halved=0.0, photometric=0.05, genuine_in_fake=0.0)
 POLICIES = {"paper": PAPER, "reference": REFERENCE, "gentle": GENTLE}
 
 
 def make_policy(name: str, changes: Options | None = None) -> SwapPolicy:
-    """Return a policy by its name, with some of its fields changed.
+    """Return the policy of this name, with some fields changed.
 
     Raises:
-        BenchError: there is no such policy or field, or a value is none for it.
+        BenchError: there is no such policy or field, or a value isn't valid for its field.
     """
     require_known("CADDM recipe", name, POLICIES)
     known, changes = list_options(SwapPolicy), changes or {}
@@ -80,14 +80,14 @@ def make_policy(name: str, changes: Options | None = None) -> SwapPolicy:
 class CaddmSampler:
     """Makes `image` uint8 (S, S, 3) RGB, `label` int64, `loc_targets` float32 (168, 4), `conf_targets` int64 (168,).
 
-    A fake without an original (or whose original can't be matched) is used as it is. All randomness comes from `rng`.
+    A fake without a matching original is used as it is. All randomness comes from `rng`.
     """
 
     size: int = REFERENCE_SIZE
     policy: SwapPolicy = PAPER
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
-        """Make one example; empty (reference policy only) where a partial swap changed too little."""
+        """Make one example; empty if a partial swap changed too little (reference policy only)."""
         pair = make_frame_pair(sample)
         if flip_coin(rng, self.policy.halved):
             pair = halve(pair, whole_landmarks=not self.policy.exact_landmarks)
@@ -105,7 +105,7 @@ class CaddmSampler:
     ) -> tuple[np.ndarray, list[Corners]] | None:
         """Swap and align: a uint8 (S, S, 3) RGB crop and its boxes, (x0, y0, x1, y1) as fractions of the crop.
 
-        Without `train` masks aren't shaken and the crop is upright. None if a partial swap changed too little.
+        Without `train`, masks aren't deformed and the crop is upright. None if a partial swap changed too little.
         """
         poisson = flip_coin(rng, 0.5)
         if pair.original is not None and not flip_coin(rng, 1 - self.policy.partial):
@@ -137,7 +137,7 @@ class CaddmSampler:
     def _swap_partially(
         self, pair: FramePair, poisson: bool, rng: np.random.Generator, train: bool
     ) -> tuple[np.ndarray, list[Corners]] | None:
-        """Paste a window of the fake into the genuine frame; None where it changes too little."""
+        """Paste a window of the fake into the genuine frame; None if it changes too little."""
         assert pair.original is not None
         window = WINDOWS[int(rng.integers(len(WINDOWS)))]
         patch = choose_patch(pair.image, pair.original, pair.points, window)
@@ -153,14 +153,14 @@ class CaddmSampler:
         return None if box is None else (image, [WHOLE, tuple(n / self.size for n in box)])
 
     def make_targets(self, boxes: list[Corners]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the anchors should predict (see `assign`), of boxes taken in the policy's order of axes."""
+        """Return the anchors' targets (see `assign`), with boxes in the policy's axis order."""
         corners = np.array(boxes, np.float32).reshape(-1, 4)
         return assign(corners if self.policy.boxes_xy else corners[:, [1, 0, 3, 2]])
 
     def _augment(
         self, image: np.ndarray, boxes: list[Corners], rng: np.random.Generator
     ) -> tuple[np.ndarray, list[Corners]]:
-        """Mirror, and augment in BGR, which is what JPEG's weights expect of OpenCV."""
+        """Mirror, and augment in BGR, as OpenCV's JPEG encoder expects."""
         if self.policy.flip and flip_coin(rng, 0.5):
             image = image[:, ::-1]
             boxes = [(1 - x1, y0, 1 - x0, y1) for x0, y0, x1, y1 in boxes]
@@ -173,7 +173,7 @@ def _draw_jitter(rng: np.random.Generator, train: bool) -> Jitter:
 
 
 def _displace_patch(patch: Box, pair: FramePair) -> Box:
-    """Shift a patch as the released code does: found in the widened face, applied from the landmarks' own corner."""
+    """Shift a patch as the released code does: found in the widened box, applied from the landmarks' own corner."""
     face = find_widened_face(pair.points, pair.image.shape)
     x, y = (int(v) for v in pair.points.min(0))
     return patch._replace(x=patch.x - face.x + x, y=patch.y - face.y + y)

@@ -1,4 +1,4 @@
-"""What both ports of CADDM share: options, crops, training examples, names. No backend."""
+"""What both CADDM ports share: options, crops, training examples, names. No backend."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from .keys import to_reference_key
 from .sampler import CaddmSampler, make_policy
 from .targets import LEVELS
 
-MAPS = tuple(cells for cells, *_ in LEVELS)  # The sides of the ADM's maps, in cells.
-MAP = MAPS[0]  # Of the backbone's: the ADM's unpadded convolutions reach 1x1 from 7x7 only.
-NEGATIVES_PER_POSITIVE = 2  # Background anchors in the loss, for each one that should see something.
+MAPS = tuple(cells for cells, *_ in LEVELS)  # Side lengths of the ADM's maps, in cells.
+MAP = MAPS[0]  # The backbone's: the ADM's unpadded convolutions reach 1x1 only from 7x7.
+NEGATIVES_PER_POSITIVE = 2  # Background anchors in the loss for each positive one.
 
 
 class CaddmMixin:
-    """What both ports of CADDM do alike; to be mixed in before a backend's base class. A port defines `build_network`.
+    """What both CADDM ports have in common; mix in before a backend's base class. A port defines `build_network`.
 
     Args:
         backbone: `resnet34`, `efficientnet-b3`, `efficientnet-b4` (the released ones), or `timm:NAME`.
         backbone_args: passed to timm for `timm:NAME`, such as `channels`.
-        stage: which of a `timm:NAME` backbone's stages to use; None: the last with a 7x7 map.
+        stage: which stage of a `timm:NAME` backbone to use; None: the last one with a 7x7 map.
         input_size: side of the crop; 224 for the released ones.
         recipe: the swap policy: `paper`, `reference` to train as the released code does, or `gentle` for small faces.
         recipe_args: fields of that policy to change (`SwapPolicy` in sampler.py), such as `{partial: 0.5}`.
-        detection_weight: the share of the anchors' loss; 0 leaves a classifier trained on swaps.
-        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        detection_weight: weight of the anchors' loss; 0 leaves a classifier trained on swaps.
+        pretrained: start from ImageNet weights, downloaded if needed; otherwise start from random weights.
         scale_input: give the network (grey level - 127.5) / 64 instead of the raw 0..255 that the released weights
-            expect; small networks learn faster from scratch so.
+            expect; small networks then learn faster from scratch.
 
     Raises:
-        BenchError: an option isn't valid, such as a policy that there isn't, or the network can't be built.
+        BenchError: an option isn't valid, such as an unknown policy, or the network can't be built.
     """
 
     def __init__(
@@ -66,32 +66,32 @@ class CaddmMixin:
         raise NotImplementedError
 
     def cropper(self) -> Cropper:
-        """Return what cuts the aligned uint8 (S, S, 3) RGB test crop (five points, scale 0.9)."""
+        """Return the cropper for the aligned uint8 (S, S, 3) RGB test crop (five points, scale 0.9)."""
         return partial(align_face, size=self.input_size)
 
     def sampler(self) -> CaddmSampler:
-        """Return the multi-scale facial swap of this detector's policy and size."""
+        """Return the multi-scale facial swap for this detector's policy and size."""
         return CaddmSampler(self.input_size, self.policy)
 
     def artifacts(self, faces: Sequence[Face]) -> list[np.ndarray]:
-        """Return for each face the (k, 4, 2) corners of what looks like an artifact, in pixels of its crop."""
+        """Return, for each face, the (k, 4, 2) corners of what looks like an artifact, in pixels of its crop."""
         return locate_artifacts(self, faces)
 
     def reference_name(self, name: str) -> str:
-        """Return the released code's name of one of our weights."""
+        """Return the released code's name for one of our weights."""
         return to_reference_key(self.backbone, name)
 
 
 def make_map_error(backbone: str, cells: tuple[int, ...], input_size: int, remedy: str) -> BenchError:
-    """Return the error for a backbone whose map, of `cells` (rows, columns), isn't the ADM's."""
+    """Return the error for a backbone whose map of `cells` (rows, columns) doesn't fit the ADM."""
     found = "x".join(map(str, cells))
     return BenchError(
         f"backbone {backbone} gives a {found} map at input_size {input_size}; the ADM needs {MAP}x{MAP}. {remedy}, "
-        "or tap another stage"
+        "or choose another stage"
     )
 
 
 def check_plain(backbone: str, stage: int | None, args: Options) -> None:
-    """Raise a BenchError if a released backbone is given what only `timm:NAME` takes."""
+    """Raise a BenchError if a released backbone is given options that only `timm:NAME` takes."""
     if args or stage is not None:
-        raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' takes none")
+        raise BenchError(f"backbone_args and stage are for backbone timm:NAME; '{backbone}' has neither")

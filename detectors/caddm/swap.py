@@ -22,7 +22,7 @@ def make_hull_mask(landmarks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def shake_hull(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
-    """Shake a mask's outline (see `deform_elastically`), working on its surroundings alone; uint8 (H, W)."""
+    """Deform a mask's outline (see `deform_elastically`), processing only its surroundings; uint8 (H, W)."""
     reach = 4 * alpha * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * sigma)  # Four standard deviations of the displacement.
     part = find_mask_box(mask).widen(int(np.ceil(reach)), mask.shape)
     shaken = np.zeros_like(mask)
@@ -31,11 +31,11 @@ def shake_hull(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Gene
 
 
 def deform_elastically(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
-    """Shake a mask's outline by smooth random displacements; float32 (H, W).
+    """Deform a mask's outline by smooth random displacements; float32 (H, W).
 
-    The displacement is uniform noise in -1..1 at each pixel, blurred by `sigma` pixels, times `alpha`. Four cells a
-    sigma carry all of it: each holds the mean of the noise it covers, which is as good as normal. That makes it a
-    thousand times cheaper than blurring noise the size of a frame, with the same distribution.
+    The displacement is uniform noise in -1..1 at each pixel, blurred by `sigma` pixels, times `alpha`. Four cells per
+    sigma are enough: each holds the mean of the noise it covers, which is practically normal. This is a thousand times
+    cheaper than blurring noise of the frame's size, and has the same distribution.
     """
     cell = max(sigma / 4, 1.0)
     blur = sigma / cell
@@ -59,7 +59,7 @@ def make_patch_mask(patch: Box, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def find_widened_face(landmarks: np.ndarray, shape: tuple[int, ...]) -> Box:
-    """Return the landmarks' box, 1.2 times as wide and high, cut to the image: where partial swaps look."""
+    """Return the landmarks' box, enlarged 1.2 times and clipped to the image: where partial swaps search."""
     x0, y0 = (int(v) for v in landmarks.min(0))
     x1, y1 = (int(v) for v in landmarks.max(0))
     width, height = int((x1 - x0) * 1.2), int((y1 - y0) * 1.2)
@@ -86,7 +86,7 @@ def choose_patch(
 
 
 def find_changed_box(blended: np.ndarray, background: np.ndarray, window: tuple[int, int]) -> tuple[int, ...] | None:
-    """Find the window of an aligned (S, S, 3) crop that changed most: (x0, y0, x1, y1) pixels.
+    """Find the window of an aligned (S, S, 3) crop that changed most: (x0, y0, x1, y1) in pixels.
 
     None if too little changed: no more than a patch of 40 x 40 of 224 x 224 pixels, in all three channels.
     """

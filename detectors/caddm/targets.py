@@ -1,4 +1,4 @@
-"""Anchors of the artifact detection module, and what each of them should predict (SSD matching).
+"""Anchors of the artifact detection module and their targets (SSD matching).
 
 Boxes are fractions of the crop, (x0, y0, x1, y1); anchors are (centre x, centre y, width, height). float32, no backend.
 """
@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-IOU_THRESHOLD = 0.5  # In the released code too, whatever its configuration says.
+IOU_THRESHOLD = 0.5  # Also in the released code, whatever its configuration says.
 VARIANCES = (0.1, 0.2)
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -50,15 +50,15 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def assign(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each anchor's offsets and class: (168, 4) float32 and (168,) int64 (1 an artifact, 0 background).
 
-    `boxes` is (N, 4). Each anchor takes the box it overlaps most; it is positive from an IoU of 0.5 on, or if it's
-    some box's best. Without boxes (a real face) all targets are zero.
+    `boxes` is (N, 4). Each anchor takes the box it overlaps most. It is positive from an IoU of 0.5, or if it is the
+    best anchor for a box. Without boxes (a real face) all targets are zero.
     """
     anchors, boxes = priors(), np.asarray(boxes, np.float32).reshape(-1, 4)
     if not len(boxes):
         return np.zeros((len(anchors), 4), np.float32), np.zeros(len(anchors), np.int64)
     overlaps = iou(boxes, to_corners(anchors))
     best_box, best_overlap = overlaps.argmax(0), overlaps.max(0)
-    for box, anchor in enumerate(overlaps.argmax(1)):  # In order: a later box wins an anchor that two like best.
+    for box, anchor in enumerate(overlaps.argmax(1)):  # If two boxes prefer the same anchor, the later gets it.
         best_box[anchor], best_overlap[anchor] = box, 2
     return encode(boxes[best_box], anchors), (best_overlap >= IOU_THRESHOLD).astype(np.int64)
 

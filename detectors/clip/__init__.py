@@ -1,1 +1,1 @@
-"""Detectors on a vision transformer that is mostly or fully frozen: CLIP's ViT-L/14, and DINOv2's."""
+"""Detectors on a vision transformer that is mostly or fully frozen: ViT-L/14 of CLIP or DINOv2."""

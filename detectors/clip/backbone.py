@@ -1,4 +1,4 @@
-"""The frozen backbone and loader that all detectors on CLIP share: timm's ViT, made once it is needed."""
+"""The frozen backbone and loader shared by all CLIP detectors: timm's ViT, built when it is first needed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ..common_torch.lazy import LazyDetector
 from ..common_torch.timm_models import create_timm_model
 from . import names
 
-CLIP = "vit_large_patch14_clip_quickgelu_224.openai"  # The one with QuickGELU, as OpenAI trained it.
+CLIP = "vit_large_patch14_clip_quickgelu_224.openai"  # With QuickGELU, as OpenAI trained it.
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-HEAD_WIDTH = 64  # Of every head of attention, in all of CLIP's encoders.
+HEAD_WIDTH = 64  # Of every attention head in all CLIP encoders.
 PATCH = 14
 
 
 class ClipNet(nn.Module):
-    """A ViT whose class token is read by a linear head, projected before where there is a projection.
+    """A ViT with a linear head on its class token, or on the projected class token if there is a projection.
 
-    `forward` takes float32 (N, 3, S, S) and returns `features` (N, W), what the head sees.
+    `forward` takes float32 (N, 3, S, S) and returns `features` (N, W), the head's input.
     """
 
     def __init__(self, backbone: Any, projected: int, classes: int):
@@ -53,16 +53,16 @@ class ClipNet(nn.Module):
 class ClipDetector(LazyDetector):
     """Base of the detectors on CLIP's image encoder.
 
-    Nothing is drawn or kept in memory before it is needed: a checkpoint may bring all weights, of another depth or
-    width, too. Then the network becomes that one.
+    No weights are drawn or kept in memory before they are needed: a checkpoint may bring all of them, even for another
+    depth or width. The network then takes that depth and width.
 
     Args:
         variant: one of the detector's `variants`.
         input_size: side of the crop, a multiple of 14.
         arch: timm's name of the ViT, with the tag of its weights.
         arch_args: passed to timm, such as `{depth: 2, embed_dim: 128, num_heads: 2}` for small experiments.
-        augment: `none`, `mild`, or the detector's own by default.
-        pretrained: start from CLIP's weights, which are downloaded; otherwise the frozen part is random.
+        augment: `none` or `mild`; by default as the detector does.
+        pretrained: start from CLIP's weights, downloaded if needed; otherwise the frozen part is random.
 
     Raises:
         BenchError: an option isn't valid, or the weights aren't available.
@@ -71,9 +71,9 @@ class ClipDetector(LazyDetector):
     who: ClassVar[str] = ""
     variants: ClassVar[tuple[str, ...]] = ("paper", "released")
     classes: ClassVar[int] = 2
-    projected: ClassVar[int] = 0  # Width of the projection that the head sees; 0 without.
-    prefix: ClassVar[str] = "backbone."  # What the reference's names of the encoder begin with,
-    head_name: ClassVar[str] = "head"  # and the head's.
+    projected: ClassVar[int] = 0  # Width of the projection before the head; 0 without.
+    prefix: ClassVar[str] = "backbone."  # Prefix of the reference's names for the encoder,
+    head_name: ClassVar[str] = "head"  # and for the head.
     mean, std = CLIP_MEAN, CLIP_STD
 
     def __init__(
@@ -88,14 +88,14 @@ class ClipDetector(LazyDetector):
         self.start(pretrained)
 
     def build(self, pretrained: bool) -> ClipNet:
-        """Make the network, whose first weights are CLIP's or random; what isn't trained is frozen."""
+        """Make the network with CLIP's or random initial weights; freeze what isn't trained."""
         backbone = create_timm_model(
             self.arch, pretrained, "arch_args", num_classes=self.width, img_size=self.input_size, **self.arch_args
         )
         return self.freeze(ClipNet(backbone, self.width, self.classes))
 
     def freeze(self, network: ClipNet) -> ClipNet:
-        """Return the network with only what is to be trained left trainable: here, the head."""
+        """Return the network with only the trained parts left trainable: here, the head."""
         network.requires_grad_(False)
         network.head.requires_grad_(True)
         return network
@@ -112,23 +112,23 @@ class ClipDetector(LazyDetector):
         return AugmentedSampler(self.cropper(), named.get(self.augment) or self.own_augment())
 
     def own_augment(self) -> Augment:
-        """Return how the detector's recipe augments a picture."""
+        """Return how the detector's recipe augments an image."""
         return augmentations.keep
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """Scale 0..255 by the mean and deviation of what the ViT was trained on."""
+        """Normalise 0..255 by the mean and standard deviation of the ViT's training data."""
         mean, std = (torch.tensor(v, device=frames.device)[:, None, None] for v in (self.mean, self.std))
         return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `logits` and the `features` (N, W) that they are linear in."""
+        """Return `logits` and the `features` (N, W) from which a linear layer computes them."""
         features = self.network(x)
         return {"logits": self.network.head(features), "features": features}  # type: ignore[operator]
 
-    # ---- names of weights
+    # ---- weight names
 
     def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return our weights by the reference's names and in its shapes."""
+        """Return our weights with the reference's names and shapes."""
         found: dict[str, Any] = {}
         for name, value in state.items():
             if name.startswith("backbone."):
@@ -141,7 +141,7 @@ class ClipDetector(LazyDetector):
         return found
 
     def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the reference's weights by our names and in our shapes."""
+        """Return the reference's weights with our names and shapes."""
         encoder = {k.removeprefix(self.prefix): v for k, v in state.items() if k.startswith(self.prefix)}
         found = {f"backbone.{k}": v for k, v in names.from_hugging(encoder, self.splits_qkv).items()}
         if names.PROJECTION in state:
@@ -149,20 +149,20 @@ class ClipDetector(LazyDetector):
         start = f"{self.head_name}."
         return found | {f"head.{k.removeprefix(start)}": v for k, v in state.items() if k.startswith(start)}
 
-    splits_qkv = False  # Whether queries, keys and values are layers of their own.
+    splits_qkv = False  # Whether queries, keys and values are separate layers.
 
     def translate(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return an encoder's weights under the names expected, be they OpenAI's or Hugging Face's."""
+        """Return an encoder's weights under the expected names, given OpenAI's or Hugging Face's."""
         encoder, others = names.to_canonical(given)
         projection = {k: encoder.pop(k) for k in (names.PROJECTION,) if k in encoder}
         return {**{self.prefix + k: v for k, v in encoder.items()}, **others, **projection}
 
     def is_unused(self, name: str) -> bool:
-        """Return whether it is of CLIP's text encoder, or of a projection that this detector doesn't use."""
+        """Return whether the weight belongs to CLIP's text encoder or to a projection unused by this detector."""
         return names.is_unused(name) or (name == names.PROJECTION and not self.projected)
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Become the ViT of a checkpoint's depth and width."""
+        """Take the depth and width of a checkpoint."""
         start = re.escape(self.prefix) + r"encoder\.layers\.(\d+)\."
         layers = {int(found[1]) for name in shapes if (found := re.match(start, name))}
         width = shapes.get(f"{self.prefix}embeddings.class_embedding", (0,))[0]

@@ -21,11 +21,11 @@ from .probe import Probe
     weights="the authors' head (MIT, trained on ProGAN); CLIP's by OpenAI (MIT), "
     "vit_large_patch14_clip_quickgelu_224.openai",
     input="224 px RGB",
-    crop="square face box, 1.3 of its side (the paper: the picture's centre)",
-    normalisation="CLIP's mean and deviation",
+    crop="square face box, enlarged 1.3 times (the paper: the image's centre)",
+    normalisation="CLIP's mean and standard deviation",
     pooling="mean over frames",
-    faithful_to="paper: the head on the projected 768 features, computed once a crop; released: with its blur and JPEG "
-    "in training. The head is trained on faces here",
+    faithful_to="paper: the head on the 768 projected features, computed once per crop; released: with its blur and "
+    "JPEG in training. Here the head is trained on faces",
     input_size=224,
     defaults={"variant": "paper", "input_size": 224},
     frozen=True,

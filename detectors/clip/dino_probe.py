@@ -22,12 +22,12 @@ DINO = "vit_large_patch14_dinov2.lvd142m"
     year=2024,
     url="https://arxiv.org/abs/2304.07193",
     license="original: Apache-2.0",
-    weights="Meta's (Apache-2.0), vit_large_patch14_dinov2.lvd142m of timm",
+    weights="Meta's (Apache-2.0), timm's vit_large_patch14_dinov2.lvd142m",
     input="224 px RGB",
-    crop="square face box, 1.3 of its side",
-    normalisation="ImageNet's mean and deviation",
+    crop="square face box, enlarged 1.3 times",
+    normalisation="ImageNet's mean and standard deviation",
     pooling="mean over frames",
-    faithful_to="no detector's paper: the floor that a detector on a ViT has to beat, trained as clip-probe",
+    faithful_to="no paper: a baseline that every detector on a ViT should beat, trained like clip-probe",
     input_size=224,
     defaults={"variant": "paper", "input_size": 224},
     frozen=True,
@@ -51,9 +51,9 @@ class DinoProbe(Probe):
         super().__init__(variant, input_size, arch, arch_args, augment, pretrained)
 
     def to_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return our weights under timm's names, behind `backbone.`, and `fc` for the head."""
+        """Return our weights under timm's names, prefixed with `backbone.`, and `fc` for the head."""
         return {(k.replace("head.", "fc.", 1) if k.startswith("head.") else k): v for k, v in state.items()}
 
     def from_reference(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the weights by our names."""
+        """Return the weights under our names."""
         return {(k.replace("fc.", "head.", 1) if k.startswith("fc.") else k): v for k, v in state.items()}

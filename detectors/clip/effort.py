@@ -34,22 +34,22 @@ _MAIN = re.compile(r"\.(S|U|V)_r$")
     weights="the authors' and DeepfakeBench's (CC BY-NC 4.0); CLIP's by OpenAI (MIT), "
     "vit_large_patch14_clip_quickgelu_224.openai",
     input="224 px RGB",
-    crop="square face box, 1.3 of its side",
-    normalisation="CLIP's mean and deviation",
+    crop="square face box, enlarged 1.3 times",
+    normalisation="CLIP's mean and standard deviation",
     pooling="mean over frames",
-    faithful_to="paper: cross-entropy, orthogonality and kept energy; released and deepfakebench: cross-entropy alone, "
-    "as both codes train",
+    faithful_to="paper: cross-entropy, orthogonality and energy losses; released and deepfakebench: cross-entropy "
+    "only, as in both codes",
     input_size=224,
     defaults={"variant": "paper", "input_size": 224},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class Effort(ClipDetector):
-    """CLIP's ViT-L/14, of whose attention only the last singular directions are trained.
+    """CLIP's ViT-L/14, in which only the last singular directions of the attention layers are trained.
 
     Args:
-        variant: `paper`, `released` (cross-entropy alone) or `deepfakebench` (so too, and its names).
+        variant: `paper`, `released` (cross-entropy only) or `deepfakebench` (the same, with its names).
         input_size: side of the crop, a multiple of 14.
-        trained_rank: how many singular directions of each layer are trained; 1 in paper and released code.
+        trained_rank: how many singular directions of each layer are trained; 1 in the paper and the released code.
         orthogonality: the weight of the loss that keeps singular vectors orthonormal, in `paper`.
         energy: the weight of the loss that keeps each weight's norm, in `paper`.
         arch, arch_args, augment, pretrained: see `ClipDetector`.
@@ -82,15 +82,15 @@ class Effort(ClipDetector):
 
     @property
     def regularised(self) -> bool:
-        """Whether the paper's two regularisers are in the loss, and what they need in the network."""
+        """Whether the loss includes the paper's two regularisers, and the network what they need."""
         return self.variant == "paper"
 
     def own_augment(self) -> Augment:
-        """Return DeepfakeBench's augmentation, with which the released code trains."""
+        """Return DeepfakeBench's augmentation, which the released code uses."""
         return augmentations.augment_as_deepfakebench
 
     def build(self, pretrained: bool) -> ClipNet:
-        """Make the network, with each layer of attention split by its singular values."""
+        """Make the network, with each attention layer split by its singular values."""
         network = super().build(pretrained)
         backbone: Any = network.backbone
         for block in backbone.blocks:
@@ -107,7 +107,7 @@ class Effort(ClipDetector):
         return ResidualLinear.from_linear(weight.detach(), bias.detach(), rank, self.regularised)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return cross-entropy and, in `paper`, the layers' mean of both regularisers."""
+        """Return cross-entropy and, in `paper`, both regularisers averaged over the layers."""
         logits = self.forward(self.inputs(batch["image"]))["logits"]
         ce = F.cross_entropy(logits.float(), batch["label"])
         if not self.regularised:
@@ -119,18 +119,18 @@ class Effort(ClipDetector):
         return {"loss": loss, "ce": ce, "orthogonality": orthogonality, "energy": energy}
 
     def list_layers(self) -> Iterator[ResidualLinear]:
-        """Yield the layers that are trained, four a block."""
+        """Yield the trained layers, four per block."""
         return (module for module in self.network.modules() if isinstance(module, ResidualLinear))
 
     def load(self, weights: Any) -> Any:
-        """Take weights of Effort, or CLIP's own with a head, which are then split; see `TorchDetector.load`."""
+        """Load Effort's weights, or CLIP's own with a head, which are then split; see `TorchDetector.load`."""
         super().load(weights)
         for layer in self.list_layers():
             layer.remember_energy()
         return self
 
     def translate(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the weights expected; CLIP's own are split by their singular values."""
+        """Return the expected weights; CLIP's own are split by their singular values."""
         found: dict[str, Any] = {}
         for name, value in super().translate(given).items():
             if plain := _PLAIN.match(name):
@@ -142,6 +142,6 @@ class Effort(ClipDetector):
         return found
 
     def is_unused(self, name: str) -> bool:
-        """Return whether it is of what CLIP has besides, or of what only the regularisers need."""
+        """Return whether the weight belongs to the rest of CLIP or is only needed by the regularisers."""
         released = self.variant == "released" and _MAIN.search(name) is not None
         return released or super().is_unused(name)

@@ -20,7 +20,7 @@ HEADS = ("linear_norm", "linear")
 
 
 def augment_as_gend(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror half; rotate, move and scale; blur one in ten; change brightness and contrast; compress."""
+    """Mirror half; rotate, shift and scale; blur one in ten; change brightness and contrast; compress."""
     image = augmentations.mirror(image, rng)
     angle, scale, shift = rng.uniform(-10, 10), rng.uniform(0.9, 1.1), rng.uniform(-0.1, 0.1, 2)
     image = augmentations.transform(image, angle, scale, shift, "black")
@@ -44,22 +44,22 @@ def augment_as_gend(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     weights="the authors' (MIT, yermandy/GenD_CLIP_L_14); CLIP's by OpenAI (MIT), "
     "vit_large_patch14_clip_quickgelu_224.openai",
     input="224 px RGB",
-    crop="upright by five points, 1.3 of the template",
-    normalisation="CLIP's mean and deviation",
+    crop="aligned by five points, 1.3 times the template",
+    normalisation="CLIP's mean and standard deviation",
     pooling="mean over frames",
-    faithful_to="paper and released alike: only LayerNorms and the head are trained, alignment 0.1 and uniformity 0.5 "
-    "on the normalised class token. Selected on the source's validation split: the paper selects on other datasets",
+    faithful_to="paper and released (the same): only LayerNorms and the head are trained, alignment 0.1 and uniformity "
+    "0.5 on the normalised class token. Selected on the source's validation split; the paper selects on other datasets",
     input_size=224,
     defaults={"variant": "paper", "input_size": 224},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class GenD(ClipDetector):
-    """CLIP's ViT-L/14 with only its LayerNorms tuned, 0.03 % of all parameters.
+    """CLIP's ViT-L/14 with only its LayerNorms trained, 0.03 % of all parameters.
 
     Args:
         variant: `paper` or `released`, which are the same.
         input_size: side of the crop, a multiple of 14.
-        head: `linear_norm`, of features of length 1, or `linear`, of the features as they are.
+        head: `linear_norm` on features normalised to length 1, or `linear` on the features as they are.
         uniformity: the weight of the uniformity loss.
         alignment: the weight of the alignment loss.
         arch, arch_args, augment, pretrained: see `ClipDetector`.
@@ -93,7 +93,7 @@ class GenD(ClipDetector):
         super().__init__(variant, input_size, arch, arch_args, augment, pretrained)
 
     def cropper(self) -> TemplateCrop:
-        """The face upright on the paper's template."""
+        """The face aligned with the paper's template."""
         return TemplateCrop(self.input_size)
 
     def own_augment(self) -> Augment:
@@ -124,7 +124,7 @@ class GenD(ClipDetector):
 def compute_losses(
     logits: Tensor, normalised: Tensor, label: Tensor, uniformity: float = 0.5, alignment: float = 0.1
 ) -> dict[str, Tensor]:
-    """Return `loss`, and its parts `ce`, `uniformity` and `alignment` without their weights.
+    """Return `loss` and its components `ce`, `uniformity` and `alignment`, unweighted.
 
     Args:
         logits: (N, 2).

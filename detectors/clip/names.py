@@ -1,6 +1,6 @@
-"""The names of CLIP's image encoder: timm's, which are ours, Hugging Face's and OpenAI's. No backend.
+"""Weight names of CLIP's image encoder: timm's (which are ours), Hugging Face's and OpenAI's. No backend.
 
-Hugging Face's are the canonical ones here, without what they begin with: `embeddings.class_embedding`.
+Hugging Face's are the canonical ones here, without their prefix: `embeddings.class_embedding`.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ QKV = ("q_proj", "k_proj", "v_proj")
 
 
 def is_unused(name: str) -> bool:
-    """Return whether a name is of what CLIP has besides its image encoder."""
+    """Return whether a name belongs to a part of CLIP other than its image encoder."""
     return _UNUSED.search(name) is not None
 
 
 def to_hugging(name: str, value: Any) -> dict[str, Any]:
-    """Return one of timm's weights as Hugging Face's: one, or three of queries, keys and values."""
+    """Return one of timm's weights as Hugging Face's: one weight, or three for queries, keys and values."""
     if name in _TOP:
         flat = (
             value
@@ -78,7 +78,7 @@ def to_hugging(name: str, value: Any) -> dict[str, Any]:
 
 
 def from_hugging(given: Mapping[str, np.ndarray], split: bool = False) -> dict[str, np.ndarray]:
-    """Return Hugging Face's weights as timm's; with `split`, queries, keys and values stay apart."""
+    """Return Hugging Face's weights as timm's; with `split`, queries, keys and values stay separate."""
     found: dict[str, np.ndarray] = {}
     tops = {theirs: ours for ours, theirs in _TOP.items()}
     norms = {theirs: ours for ours, theirs in _NORMS.items()}
@@ -105,7 +105,7 @@ def from_hugging(given: Mapping[str, np.ndarray], split: bool = False) -> dict[s
 
 
 def to_canonical(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the image encoder's weights under Hugging Face's names, and all others as they are."""
+    """Return the image encoder's weights under Hugging Face's names, and all others unchanged."""
     encoder: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for name, value in given.items():

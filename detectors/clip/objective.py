@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LEAST = 1e-6  # What uniformity's mean is at least, before its logarithm.
+LEAST = 1e-6  # Lower bound of uniformity's mean before the logarithm.
 
 
 def alignment_loss(features: Tensor, label: Tensor) -> Tensor:
-    """Return the mean squared distance of all pairs of one label, of features (N, C) of length 1; 0 without a pair."""
+    """Return the mean squared distance over all same-label pairs of features (N, C) of length 1; 0 without pairs."""
     rows, columns = _list_pairs(features)
     same = (label[rows] == label[columns]).float()
     distances = _square_distances(features, rows, columns)
@@ -17,7 +17,7 @@ def alignment_loss(features: Tensor, label: Tensor) -> Tensor:
 
 
 def uniformity_loss(features: Tensor) -> Tensor:
-    """Return the logarithm of the mean of exp(-2 d^2) over all pairs of features (N, C) of length 1; 0 of a single."""
+    """Return the log of the mean of exp(-2 d^2) over all pairs of features (N, C) of length 1; 0 without pairs."""
     rows, columns = _list_pairs(features)
     if not len(rows):
         return features.sum() * 0

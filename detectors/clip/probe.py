@@ -1,4 +1,4 @@
-"""What both probes share: a logistic head on frozen features, which are computed once a picture."""
+"""What both probes share: a logistic head on frozen features, which are computed once per image."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..common import pixel_operators as pixels
 from ..common.augmentations import Augment, keep, mirror
 from .backbone import ClipDetector
 
-MOST_KEPT = 200_000  # Pictures whose features stay in memory: 0.6 GB.
+MOST_KEPT = 200_000  # Images whose features are kept in memory: 0.6 GB.
 
 
 def augment_as_univfd(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blur and compress, each half of the time, and mirror half."""
+    """Blur, compress and mirror, each half of the time."""
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (0, 0), max(0.01, rng.uniform(0, 3)))
     if rng.random() < 0.5:
@@ -30,23 +30,23 @@ def augment_as_univfd(image: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 
 class Probe(ClipDetector):
-    """A frozen ViT with one logit, high if fake. Of what isn't augmented, features are computed once."""
+    """A frozen ViT with one logit, high if fake. Without augmentation, features are computed once."""
 
     classes = 1
     head_name = "fc"
 
     def build(self, pretrained: bool) -> Any:
-        """Make the network; what was computed with another one is forgotten."""
+        """Make the network; features computed with another one are dropped."""
         self.kept: dict[bytes, Tensor] = {}
         return super().build(pretrained)
 
     def own_augment(self) -> Augment:
-        """Return UnivFD's augmentation, as released, or none, so that features are computed once."""
+        """Return UnivFD's augmentation (`released`) or none, so that features are computed once."""
         return augment_as_univfd if self.variant == "released" else keep
 
     @torch.no_grad()
     def compute_features(self, image: Tensor) -> Tensor:
-        """Return the features (N, W) of uint8 (N, S, S, 3) RGB or float (N, 3, S, S) pictures, kept ones again."""
+        """Return the features (N, W) of uint8 (N, S, S, 3) RGB or float (N, 3, S, S) images, from memory if kept."""
         keys = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in image.cpu().numpy()]
         new = [i for i, key in enumerate(keys) if key not in self.kept]
         computed = dict(zip(new, self.network(self.inputs(image[new])).cpu(), strict=True)) if new else {}
@@ -71,16 +71,16 @@ class Probe(ClipDetector):
     # ---- checkpoints
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the head's weights; those of a ViT that isn't the published one, too."""
+        """Return the head's weights, and the ViT's unless it is the published one."""
         whole = super().state()
         start = f"{self.head_name}."
         return {k: v for k, v in whole.items() if k.startswith(start)} if self.pretrained else whole
 
     def translate(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the weights expected, of a checkpoint of the head alone as the released ones are, too.
+        """Return the expected weights, also from a checkpoint of the head alone, as the released ones are.
 
         Raises:
-            BenchError: it is the head alone, and the ViT's weights aren't available.
+            BenchError: it has only the head, and the ViT's weights aren't available.
         """
         start = f"{self.head_name}."
         head = {k.removeprefix(start): v for k, v in given.items()}
@@ -88,13 +88,13 @@ class Probe(ClipDetector):
             return super().translate(given)
         if not self.pretrained:
             raise BenchError(
-                f"{self.who}: the checkpoint holds the head alone, and the ViT's weights aren't available. "
+                f"{self.who}: the checkpoint has only the head, and the ViT's weights aren't available. "
                 "Fetch them with --set options.pretrained=true"
             )
         own = self.to_reference(self.names())
         return {**own, **{start + k: v for k, v in head.items()}}
 
     def load(self, weights: Any) -> Self:
-        """Take weights; see `TorchDetector.load`."""
+        """Load weights; see `TorchDetector.load`."""
         self.kept = {}
         return super().load(weights)

@@ -10,13 +10,13 @@ from torch.nn import functional as F
 
 
 class ResidualLinear(nn.Module):
-    """y = x (main + U S V)^T + b, of which U (out, k), S (k,) and V (k, in) are trained.
+    """y = x (main + U S V)^T + b, where U (out, k), S (k,) and V (k, in) are trained.
 
     Args:
         inner: width of the input.
         outer: width of the output.
-        rank: of the frozen main part; k is what is left of the smaller width.
-        whole: whether the main part's singular vectors are kept, which only the regularisers need.
+        rank: of the frozen main part; k is the smaller width minus this.
+        whole: whether to keep the main part's singular vectors, which only the regularisers need.
     """
 
     def __init__(self, inner: int, outer: int, rank: int, whole: bool):
@@ -35,7 +35,7 @@ class ResidualLinear(nn.Module):
 
     @classmethod
     def from_linear(cls, weight: Tensor, bias: Tensor, rank: int, whole: bool = True) -> Self:
-        """Split a layer's weight (out, in) by its singular values: the first `rank` are frozen; y stays as it was."""
+        """Split a layer's weight (out, in) by its singular values: the first `rank` are frozen; y stays the same."""
         made = cls(weight.shape[1], weight.shape[0], rank, whole)
         made.load_state_dict(split_weight(weight, rank, whole) | {"bias": bias})
         made.remember_energy()
@@ -52,11 +52,11 @@ class ResidualLinear(nn.Module):
 
     @torch.no_grad()
     def remember_energy(self) -> None:
-        """Take the weight as it is now for the one whose energy is to be kept."""
+        """Use the current weight as the reference for the energy loss."""
         self.energy = float((self.weight_main + self.residual).square().sum())
 
     def orthogonality(self) -> Tensor:
-        """Return how far all singular vectors, frozen and trained ones together, are from being orthonormal."""
+        """Return how far all singular vectors, frozen and trained together, are from orthonormal."""
         u, v = torch.cat([self.U_r, self.U_residual], 1), torch.cat([self.V_r, self.V_residual], 0)
         return sum(((m @ m.T - torch.eye(len(m), device=m.device)).norm() / 2 for m in (u, v)), u.new_zeros(()))
 
@@ -66,7 +66,7 @@ class ResidualLinear(nn.Module):
 
 
 def split_weight(weight: Tensor, rank: int, whole: bool) -> dict[str, Tensor]:
-    """Return the parts of a weight (out, in), by `ResidualLinear`'s names: its first `rank` singular values, the rest.
+    """Split a weight (out, in) after its first `rank` singular values; names as in `ResidualLinear`.
 
     Signs, and the basis of equal singular values, are the library's.
     """
@@ -81,7 +81,7 @@ def split_weight(weight: Tensor, rank: int, whole: bool) -> dict[str, Tensor]:
 
 
 class SplitQkv(nn.Module):
-    """Queries, keys and values by a layer each, side by side: in place of timm's single one."""
+    """Separate layers for queries, keys and values, replacing timm's single one."""
 
     def __init__(self, make: list[ResidualLinear]):
         super().__init__()

@@ -1,1 +1,1 @@
-"""What detectors of every backend share."""
+"""Code shared by detectors of all backends."""

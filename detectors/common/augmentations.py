@@ -1,6 +1,6 @@
-"""The augmentations that several published recipes share, on uint8 (S, S, 3) RGB face crops. No backend.
+"""Augmentations shared by several published recipes, on uint8 (S, S, 3) RGB face crops. No backend.
 
-Every draw comes from the generator passed in. Where a recipe resizes a square crop to its own size, nothing is done.
+Every draw comes from the generator passed in. If a recipe resizes a square crop to its own size, nothing is done.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ...benchmark.core.types import TrainSample
 from . import pixel_operators as pixels
 
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""Returns a changed copy of a picture."""
+"""Returns a changed copy of an image."""
 
 
 def mirror(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror half of the pictures."""
+    """Mirror half of the images."""
     return np.ascontiguousarray(image[:, ::-1]) if rng.random() < 0.5 else image
 
 
@@ -31,7 +31,7 @@ def keep(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def augment_as_deepfakebench(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror, rotate by up to 10 degrees, blur, change colours and compress: each half of the time."""
+    """Mirror, rotate by up to 10 degrees, blur, change colours and compress, each half of the time."""
     image = mirror(image, rng)
     if rng.random() < 0.5:
         image = transform(image, angle=rng.uniform(-10, 10))
@@ -43,7 +43,7 @@ def augment_as_deepfakebench(image: np.ndarray, rng: np.random.Generator) -> np.
 
 
 def augment_as_selim(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Do what the winner of DFDC did: compress, add noise, blur, mirror, change colours, turn grey, move."""
+    """Augment like the DFDC winner: compress, add noise, blur, mirror, change colours, turn grey, move."""
     if rng.random() < 0.5:
         image = pixels.compress_jpeg(image, int(rng.integers(60, 101)))
     if rng.random() < 0.1:
@@ -62,7 +62,7 @@ def augment_as_selim(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def erase(image: np.ndarray, rng: np.random.Generator, probability: float = 0.8) -> np.ndarray:
-    """Blacken a rectangle of 2 to 20 % of the area, up to twice as high as wide or the reverse."""
+    """Blacken a rectangle of 2 to 20 % of the area, with an aspect ratio of up to 2."""
     if rng.random() >= probability:
         return image
     height, width = image.shape[:2]
@@ -78,7 +78,7 @@ def erase(image: np.ndarray, rng: np.random.Generator, probability: float = 0.8)
 
 
 def crop_and_resize(image: np.ndarray, rng: np.random.Generator, least: float, ratio: float) -> np.ndarray:
-    """Cut a part of `least` to 1 of the area, of sides up to `ratio` apart, and enlarge it to the whole."""
+    """Crop a part of `least` to 1 of the area, with an aspect ratio of up to `ratio`, and enlarge it to full size."""
     height, width = image.shape[:2]
     area, shape = rng.uniform(least, 1), np.exp(rng.uniform(-np.log(ratio), np.log(ratio)))
     h, w = (
@@ -100,7 +100,7 @@ def change_colours(image: np.ndarray, rng: np.random.Generator, limit: float) ->
 
 
 def shift_principal_colours(image: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-    """Add to each pixel the principal components of the picture's colours, in so many (3,) of their variances.
+    """Add to each pixel the principal components of the image's colours, times their variances and factors (3,).
 
     "Fancy PCA" of Krizhevsky et al. 2012, section 4.1.
     """
@@ -116,9 +116,9 @@ def transform(
     shift: np.ndarray | tuple[float, float] = (0.0, 0.0),
     border: str = "reflected",
 ) -> np.ndarray:
-    """Rotate by degrees and scale about the centre, then shift by shares of the sides.
+    """Rotate (in degrees) and scale about the centre, then shift by fractions of the sides.
 
-    What comes in from outside is `reflected` or `black`.
+    Pixels from outside are `reflected` or `black`.
     """
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), float(angle), float(scale))
@@ -128,15 +128,15 @@ def transform(
 
 
 def blur(image: np.ndarray, kernel: int, sigma: float = 0.0) -> np.ndarray:
-    """Blur by a Gaussian; a sigma of 0 is OpenCV's own for the kernel."""
+    """Apply a Gaussian blur; sigma 0 lets OpenCV choose it from the kernel size."""
     return cv2.GaussianBlur(image, (kernel, kernel), sigma)
 
 
 @dataclass(frozen=True)
 class AugmentedSampler:
-    """Makes `image` uint8 (S, S, 3) RGB of a face, augmented, and `label` int64.
+    """Makes `image` uint8 (S, S, 3) RGB, an augmented face, and `label` int64.
 
-    With `views`, so many differently augmented pictures of it: (views, S, S, 3).
+    With `views`, makes that many differently augmented images of it: (views, S, S, 3).
     """
 
     uses_original: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Crops that several detectors share, cut from a face's context crop. Numpy and OpenCV only."""
+"""Crops shared by several detectors, cut from a face's context crop. NumPy and OpenCV only."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from ...benchmark.core.types import Face
 
-# Eyes, nose tip and corners of the mouth on the 112 px canvas of ArcFace, as DeepfakeBench shifts it by 8 px.
+# Eyes, nose tip and corners of the mouth on ArcFace's 112 px canvas, shifted by 8 px as in DeepfakeBench.
 _ARCFACE = [(30.2946, 51.6963), (65.5318, 51.5014), (48.0252, 71.7366), (33.5493, 92.3655), (62.7299, 92.2041)]
 FIVE_POINTS = (np.array(_ARCFACE) + np.array([8.0, 0.0])) / 112
 FIVE_LANDMARKS = [37, 44, 30, 49, 55]
-"""Which of the landmarks DeepfakeBench takes for them."""
+"""The landmarks that DeepfakeBench uses for them."""
 
 
 def fit_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Fit the (2, 3) rotation, scale and shift that bring (N, 2) `points` nearest to `target` (least squares)."""
+    """Fit the (2, 3) rotation, scale and shift that bring (N, 2) `points` closest to `target` (least squares)."""
     p_mean, t_mean = points.mean(0), target.mean(0)
     p, t = points - p_mean, target - t_mean
     norm = (p**2).sum()
@@ -29,7 +29,7 @@ def fit_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class AlignedCrop:
-    """The face turned upright and scaled by five points, as DeepfakeBench cuts it at a margin of 1.3.
+    """The face rotated upright and scaled by five points, as DeepfakeBench crops it at a margin of 1.3.
 
     Bilinear; black outside the context crop.
     """
@@ -48,8 +48,8 @@ class AlignedCrop:
 class BoxCrop:
     """The square around the 68 face landmarks, `margin` times their larger side, resized to `size` pixels.
 
-    Parts outside the context crop (at the border of the frame) are filled by reflection. The margin of 1.3 is the one
-    of the FaceForensics++ paper.
+    Parts outside the context crop (at the border of the frame) are filled by reflection. The margin of 1.3 is that of
+    the FaceForensics++ paper.
     """
 
     size: int
@@ -61,13 +61,13 @@ class BoxCrop:
         return self.cut(face.crop, corner, side)
 
     def square(self, face: Face) -> tuple[np.ndarray, int]:
-        """Return the square's top left corner (x, y) and its side, whole pixels of the context crop."""
+        """Return the square's top left corner (x, y) and its side, in whole pixels of the context crop."""
         low, high = face.landmarks[:68].min(0), face.landmarks[:68].max(0)
         side = max(4, round(float((high - low).max()) * self.margin))
         return np.rint((low + high) / 2 - side / 2).astype(int), side
 
     def cut(self, image: np.ndarray, corner: np.ndarray, side: int) -> np.ndarray:
-        """Return the square of `side` pixels at `corner`, resized."""
+        """Return the resized square of `side` pixels at `corner`."""
         height, width = image.shape[:2]
         left, top = (int(v) for v in corner)
         beyond = max(0, -left, -top, left + side - width, top + side - height)

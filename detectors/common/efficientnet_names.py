@@ -1,4 +1,4 @@
-"""What timm's EfficientNet-B3 and B4 call their weights, under the names of efficientnet_pytorch. No backend."""
+"""Translates weight names of timm's EfficientNet-B3 and B4 to those of efficientnet_pytorch. No backend."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXPANDING = {
 
 
 def to_lukemelas_name(backbone: str, name: str) -> str:
-    """Return efficientnet_pytorch's name of one of the weights of timm's network."""
+    """Return efficientnet_pytorch's name for a weight of timm's network."""
     path, _, leaf = name.rpartition(".")
     if not path.startswith("blocks."):
         return f"{_TOP[path]}.{leaf}"
@@ -31,5 +31,5 @@ def to_lukemelas_name(backbone: str, name: str) -> str:
 
 
 def to_deepfakebench_name(name: str) -> str:
-    """Return what DeepfakeBench calls a weight of efficientnet_pytorch's name."""
+    """Return DeepfakeBench's name for a weight with efficientnet_pytorch's name."""
     return "backbone." + (name.replace("_fc", "last_layer") if name.startswith("_fc.") else f"efficientnet.{name}")

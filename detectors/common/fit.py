@@ -1,4 +1,4 @@
-"""Finding a network's weights in what a checkpoint holds, under a wrapper or behind a prefix, or telling why not."""
+"""Finds a network's weights in a checkpoint, inside wrappers or under prefixes, or explains why it can't."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WRAPPERS = (
     *("network", "state_dict", "model_state_dict", "model", "net", "params", "weights", "module"),
     *("params_ema", "ema", "state_dict_ema", "ema_state_dict", "model_ema"),
 )
-"""What weights are kept under. Where those under several fit, the first is taken: the trained before the averaged."""
-COUNTER = "num_batches_tracked"  # Of batch norm, which no score depends on; PyTorch before 0.4.1 had none.
+"""Keys that weights are stored under. If several fit, the first is taken: trained before averaged weights."""
+COUNTER = "num_batches_tracked"  # In batch norm; no score depends on it; PyTorch before 0.4.1 had none.
 MOST_DEPTH, MOST_PREFIXES = 4, 8
-NAMED = 3  # names of each kind in an error
+NAMED = 3  # Names of each kind listed in an error.
 
 
 Content = Mapping[Any, Any]
-"""What a checkpoint file holds: names and arrays, such mappings by name, or anything else."""
+"""The content of a checkpoint file: names and arrays, nested mappings of these, or anything else."""
 
 
 class Shaped(Protocol):
@@ -29,7 +29,7 @@ class Shaped(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its size along each axis."""
+        """The size along each axis."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Found:
     """A mapping of names to weights in a checkpoint.
 
     Args:
-        place: the keys that lead to it; none for the checkpoint itself.
-        prefix: what was taken off every name.
-        weights: by the names that are left.
+        place: the keys that lead to it; empty for the checkpoint itself.
+        prefix: what was removed from every name.
+        weights: by their remaining names.
     """
 
     place: tuple[str, ...]
@@ -47,16 +47,16 @@ class Found:
     weights: Content
 
     def describe(self) -> str:
-        """Say what was taken off; empty where nothing was."""
+        """Describe what was removed; empty if nothing was."""
         under = f"under {_quote('.'.join(self.place))}" if self.place else ""
         without = f"without the prefix {_quote(self.prefix)}" if self.prefix else ""
         return ", ".join(filter(None, (under, without)))
 
 
 def find_weights(content: Content, expected: Mapping[str, Shaped]) -> tuple[Found, list[Found]]:
-    """Return the weights in a checkpoint whose names are the nearest to those expected, and others that fit as well.
+    """Return the weights in a checkpoint whose names come closest to those expected, and others that fit equally well.
 
-    Wrappers are looked into, and prefixes that all names share are taken off where more names are expected ones then.
+    Wrappers are searched, and prefixes shared by all names are removed if more names then match.
     """
     found = [
         strip_prefix(Found(place, "", weights), expected) for place, weights in _iterate_mappings(content, (), set())
@@ -69,11 +69,11 @@ def find_weights(content: Content, expected: Mapping[str, Shaped]) -> tuple[Foun
 
 
 def strip_prefix(found: Found, expected: Mapping[str, Shaped]) -> Found:
-    """Take off what all names begin with, such as `module._orig_mod.`, where more of them are expected ones then."""
+    """Remove a prefix of all names, such as `module._orig_mod.`, if more of them then match."""
     if not all(isinstance(name, str) for name in found.weights):
         return found
     paths = [name.split(".", MOST_PREFIXES)[:-1] for name in found.weights]
-    # Whatever the first and the last in order share, all those between them share.
+    # A prefix shared by the first and last name in sorted order is shared by all.
     common = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(paths), max(paths), strict=False))]
     prefixes = ["", *(".".join(common[:n]) + "." for n in range(1, len(common) + 1))]
     best = max(prefixes, key=lambda prefix: sum(name[len(prefix) :] in expected for name in found.weights))
@@ -81,7 +81,7 @@ def strip_prefix(found: Found, expected: Mapping[str, Shaped]) -> Found:
 
 
 def check_fit(given: Mapping[str, Shaped], expected: Mapping[str, Shaped], weights_name: str) -> None:
-    """Check that names and shapes are the ones expected; batch norm's counters may be missing.
+    """Check that names and shapes are as expected; batch norm's counters may be missing.
 
     Raises:
         BenchError: they aren't; one line with the first of each kind.
@@ -94,7 +94,7 @@ def check_fit(given: Mapping[str, Shaped], expected: Mapping[str, Shaped], weigh
 
 
 def tell_found(found: Found, others: list[Found], weights_name: str) -> str:
-    """Return the line that says what was taken off, and what else would have fitted; empty where there is nothing."""
+    """Return a line that says what was removed, and what else would have fit; empty if there is nothing to say."""
     if not (found.place or found.prefix or others):
         return ""
     line = f"{weights_name}: took the weights {found.describe() or 'beside them'}"
@@ -107,7 +107,7 @@ def tell_found(found: Found, others: list[Found], weights_name: str) -> str:
 def _iterate_mappings(
     content: Content, place: tuple[str, ...], seen: set[int]
 ) -> Iterator[tuple[tuple[str, ...], Content]]:
-    """Yield each mapping that holds something else than mappings, once, with the keys that lead to it."""
+    """Yield each mapping that holds more than just mappings, once, with the keys that lead to it."""
     seen.add(id(content))
     if any(not isinstance(value, Mapping) for value in content.values()):
         yield place, content
@@ -117,7 +117,7 @@ def _iterate_mappings(
 
 
 def _measure_distance(weights: Content, expected: Mapping[str, Shaped]) -> tuple[int, int, int]:
-    """Return how far names, and then shapes, are from those expected; the same for all where no name is expected."""
+    """Return the number of names, and then shapes, that don't match; the same for all if no name does."""
     known = [name for name in weights if name in expected and not name.endswith(COUNTER)]
     other = sum(_shape(weights[name]) != _shape(expected[name]) for name in known)
     return (-len(known), len(_list_names(weights, expected)[1]), other) if known else (0, 0, 0)
@@ -128,7 +128,7 @@ def _rank_place(place: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def _list_differences(given: Content, expected: Mapping[str, Shaped]) -> list[str]:
-    """Return how many names are missing, unknown, or of another shape, with the first ones."""
+    """Return how many names are missing, unknown or of another shape, with the first few."""
     missing, unknown = _list_names(given, expected)
     shapes = [
         f"{k}, {_shape(given[k])} instead of {_shape(expected[k])}"
@@ -140,16 +140,16 @@ def _list_differences(given: Content, expected: Mapping[str, Shaped]) -> list[st
 
 
 def _list_names(given: Content, expected: Mapping[str, Shaped]) -> tuple[list[str], list[Any]]:
-    """Return the names that are missing, counters aside, and those that aren't known."""
+    """Return the names that are missing (except counters) and those that are unknown."""
     missing = [name for name in expected if name not in given and not name.endswith(COUNTER)]
     return missing, [name for name in given if name not in expected]
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    """Return the shape of an array or tensor; None of anything else."""
+    """Return the shape of an array or tensor; None for anything else."""
     try:
         return tuple(value.shape)
-    except (AttributeError, TypeError, RuntimeError):  # torch's nested tensors have none and raise.
+    except (AttributeError, TypeError, RuntimeError):  # torch's nested tensors have no shape and raise.
         return None
 
 

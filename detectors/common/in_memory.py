@@ -1,4 +1,4 @@
-"""Detectors that exist only in memory: a class or object of the user's session, or a network with what it takes."""
+"""Detectors that exist only in memory: a class or object of the user's session, or a network and its input format."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class ModelDetector:
-    """A network as a detector: it cuts square face boxes, normalises them, and reads P(fake) from the output.
+    """A network as a detector: it crops and normalises faces and computes P(fake) from the output.
 
     Args:
-        model: a torch `nn.Module`, which takes and returns tensors, or any function, which takes and returns arrays:
-            float32 (N, 3, S, S), normalised, to logits (N, 2), or to one logit an image, (N, 1) or (N,).
-        size: S, pixels of a crop's side.
-        mean: of each channel, red first, of pixels from 0 to 1.
-        std: the same, of the standard deviation.
-        fake: which of two outputs is fake; of one logit, 1 if large means fake, 0 if large means real.
-        margin: the crop's side in sides of the face box.
-        crop: `box`, the square face box, or `aligned`, turned and scaled by five points of the face.
+        model: a torch `nn.Module`, which takes and returns tensors, or any function of arrays: from normalised float32
+            (N, 3, S, S) to logits (N, 2), or one logit per image, (N, 1) or (N,).
+        size: S, the crop's side in pixels.
+        mean: mean of each channel, red first, for pixels from 0 to 1.
+        std: standard deviation, likewise.
+        fake: which of two outputs is fake; for one logit, 1 if large means fake, 0 if large means real.
+        margin: the crop's side relative to the face box.
+        crop: `box`, the square face box, or `aligned`, rotated and scaled by five points of the face.
         output: what the model returns, `logits` or `probabilities`.
 
     Raises:
-        BenchError: the model can't be called, or `fake`, `crop` or `output` is something else.
+        BenchError: the model can't be called, or `fake`, `crop` or `output` isn't valid.
     """
 
     precision = "fp32"
-    name = ""  # What its row is called; by default the model's class.
-    content = ""  # The hash of the file that it was made of, if it was.
+    name = ""  # The name in tables; by default the model's class.
+    content = ""  # The hash of the file it was made from, if any.
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class ModelDetector:
         require_known("output", output, OUTPUTS)
         if not callable(model):
             raise BenchError(
-                f"a {type(model).__name__} is not a model: give a torch nn.Module, or a function of images"
+                f"a {type(model).__name__} is not a model: pass a torch nn.Module, or a function of images"
             )
         if fake not in (0, 1):
-            raise BenchError(f"fake = {fake!r}: say which output is fake, 0 or 1")
+            raise BenchError(f"fake = {fake!r}: expected 0 or 1, the output that means fake")
         self.model, self.size, self.fake, self.margin, self.crop, self.output = model, size, fake, margin, crop, output
         self.mean, self.std = np.array(mean, np.float32), np.array(std, np.float32)
 
@@ -84,14 +84,14 @@ class ModelDetector:
         module.to(find_torch_device(name))
 
     def cropper(self) -> BoxCrop | AlignedCrop:
-        """Return what cuts the square face box, or the aligned face."""
+        """Return the cropper for the square face box or the aligned face."""
         return CROPS[self.crop](self.size, self.margin)
 
     def score(self, frames: np.ndarray) -> np.ndarray:
         """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops.
 
         Raises:
-            BenchError: the model's output has another shape than it should.
+            BenchError: the model's output has the wrong shape.
         """
         return self.read_output(np.asarray(self.run(frames), np.float64), len(frames)).astype(np.float32)
 
@@ -104,7 +104,7 @@ class ModelDetector:
         """Return P(fake), float64 (N,), of the model's output for `count` images.
 
         Raises:
-            BenchError: it has another shape than it should, or is no probability where it should be.
+            BenchError: it has the wrong shape, or should be probabilities and isn't.
         """
         if output.shape not in ((count, 2), (count, 1), (count,)):
             raise BenchError(
@@ -144,9 +144,9 @@ class ModelDetector:
 
 
 def make_entry(given: object) -> MemoryEntry:
-    """Return an entry for a class or object given in memory, as a registry has them for names.
+    """Return a registry entry for a class or object given in memory.
 
-    Its results are keyed by its source and weights; what has neither is never taken for the same again.
+    Its results are keyed by its source and weights; an object without either never counts as the same twice.
 
     Raises:
         BenchError: it has no method `score(frames)`.
@@ -175,7 +175,7 @@ def _explain_unusable(given: object) -> str:
     if is_module or (callable(given) and not isinstance(given, type)):
         kind = "torch module" if is_module else "function"
         return (
-            f"a bare {kind} is not a detector: say what it takes, as in crossfake.wrap_model(model, size=224, fake=1)"
+            f"a bare {kind} is not a detector: describe its input, as in crossfake.wrap_model(model, size=224, fake=1)"
         )
     name = given.__name__ if isinstance(given, type) else type(given).__name__
     return f"{name} has no method score(frames), which every detector needs"
@@ -184,7 +184,7 @@ def _explain_unusable(given: object) -> str:
 def hash_object(given: object) -> str:
     """Hash the source of an object's classes, its weights and its other attributes.
 
-    Empty where something that it scores with can't be seen: another one might look the same.
+    Empty if part of what it scores with can't be inspected: a different object might look the same.
     """
     try:
         if isinstance(given, ModelDetector) and given.content:
@@ -198,11 +198,11 @@ def hash_object(given: object) -> str:
 
 
 class _UnseenError(Exception):
-    """A part of an object has neither source nor weights."""
+    """Part of an object has neither source nor weights."""
 
 
 def _pack_function(model: object) -> list[bytes]:
-    """Return the source of a function, with what it takes from around it; of a network its classes'."""
+    """Return a function's source with the variables it captures; for a network, its classes' source."""
     if not inspect.isfunction(model):
         return _pack_classes(model)
     around = inspect.getclosurevars(model)
@@ -210,7 +210,7 @@ def _pack_function(model: object) -> list[bytes]:
 
 
 def _select_plain(values: Mapping[str, object]) -> dict[str, object]:
-    """Leave out modules, classes and functions, which stand for their own code."""
+    """Leave out modules, classes and functions, which are represented by their own code."""
     return {k: v for k, v in values.items() if not (inspect.ismodule(v) or inspect.isroutine(v) or isinstance(v, type))}
 
 
@@ -244,11 +244,11 @@ def _pack_attributes(given: object) -> bytes:
 def _pickle(values: Mapping[str, object]) -> bytes:
     try:
         return pickle.dumps(sorted(values.items(), key=lambda item: item[0]))
-    except Exception:  # Any type may refuse in its own way.
+    except Exception:  # Any type may fail in its own way.
         raise _UnseenError from None
 
 
 def _get_module(given: object) -> nn.Module | None:
-    """Return what is a torch module, and None for anything else; torch isn't imported to find out."""
+    """Return the object if it is a torch module, else None; torch isn't imported to find out."""
     torch = sys.modules.get("torch")
     return cast("nn.Module", given) if torch is not None and isinstance(given, torch.nn.Module) else None

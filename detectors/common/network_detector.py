@@ -1,4 +1,4 @@
-"""What the trained detectors of both backends share: their data, what they take, and the reference's weight names."""
+"""What the trained detectors of both backends share: data, input checks, and the reference's weight names."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from .fit import Shaped
 from .weights import load_weights
 
 T = TypeVar("T")
-LEAST_SIZE = 32  # Pixels: what takes any size makes maps 32 times smaller.
-UNUSED_IN_XCEPTION = "backbone.adjust_channel."  # DeepfakeBench's class always has it; its checkpoints so too.
+LEAST_SIZE = 32  # Pixels: networks for any size make maps 32 times smaller.
+UNUSED_IN_XCEPTION = "backbone.adjust_channel."  # DeepfakeBench's class always has it, and so do its checkpoints.
 
 
 class NetworkDetector:
-    """Base of `TorchDetector` and `JaxDetector`, which define `_score` and `_outputs` of what is checked here.
+    """Base of `TorchDetector` and `JaxDetector`, which define `_score` and `_outputs` for input checked here.
 
-    Weights are saved and loaded under the reference's names; where our modules are called otherwise, a subclass
-    overrides `reference_name`. Without an `input_size`, images of any size are taken.
+    Weights are saved and loaded under the reference's names; if our modules have other names, a subclass overrides
+    `reference_name`. Without an `input_size`, images of any size are accepted.
     """
 
     input_size: int
-    takes_any_size = False  # Whether the network can also be run on other sizes than `input_size`.
+    takes_any_size = False  # Whether the network also runs on sizes other than `input_size`.
 
     def cropper(self) -> Cropper:
-        """Return what cuts the uint8 (S, S, 3) RGB crop that `score` takes from a context crop."""
+        """Return the cropper that cuts the uint8 (S, S, 3) RGB crop for `score` from a context crop."""
         raise NotImplementedError
 
     def sampler(self) -> Sampler:
-        """Return what makes training examples."""
+        """Return the sampler, which makes training examples."""
         raise NotImplementedError
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
-        """Return whether a training batch, from which examples may have been lost, is one to take a step on."""
+        """Return whether a training batch, which may have lost examples, is good enough for a step."""
         return len(next(iter(batch.values()), ())) > 0
 
     def crop(self, face: Face) -> np.ndarray:
         """Cut this detector's uint8 (S, S, 3) RGB crop from a context crop."""
         return self.cropper()(face)
 
-    # ---- what the harness calls
+    # ---- called by the harness
 
     def score(self, frames: np.ndarray) -> np.ndarray:
         """Return P(fake), float32 (N,), of uint8 (N, S, S, 3) RGB crops.
@@ -57,7 +57,7 @@ class NetworkDetector:
         return self._score(checked) if len(checked) else np.empty(0, np.float32)
 
     def outputs(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Return every named output for float32 (N, 3, S, S) input, normalised as the network takes it.
+        """Return every named output for float32 (N, 3, S, S) input, normalised as the network expects.
 
         Raises:
             BenchError: see `check_input`.
@@ -73,7 +73,7 @@ class NetworkDetector:
         return self._compute_outputs(self.check_frames(frames))
 
     def _compute_outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        # Without images there are no outputs, but a black image gives their names and shapes.
+        # With no images there are no outputs, but a black image gives their names and shapes.
         some = images if len(images) else np.zeros((1, *images.shape[1:]), images.dtype)
         return {name: value[: len(images)] for name, value in self._outputs(some).items()}
 
@@ -81,14 +81,14 @@ class NetworkDetector:
         raise NotImplementedError
 
     def _outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return every named output for float32 (N, 3, S, S), normalised, or uint8 (N, S, S, 3) RGB; N isn't 0."""
+        """Return every named output for normalised float32 (N, 3, S, S) or uint8 (N, S, S, 3) RGB; N > 0."""
         raise NotImplementedError
 
     def check_frames(self, frames: np.ndarray) -> np.ndarray:
         """Return uint8 (N, S, S, 3) RGB crops as an array.
 
         Raises:
-            BenchError: they are something else, or of another size than this detector's.
+            BenchError: they are something else, or don't have this detector's size.
         """
         given = np.asarray(frames)
         if given.dtype != np.uint8 or given.shape[3:] != (3,) or not self._has_right_size(given.shape[1:3]):
@@ -102,7 +102,7 @@ class NetworkDetector:
         """Return normalised input as a float32 (N, 3, S, S) array; other floating types are converted.
 
         Raises:
-            BenchError: it is something else, or of another size than this detector's.
+            BenchError: it is something else, or doesn't have this detector's size.
         """
         given = np.asarray(x)
         if (
@@ -132,44 +132,44 @@ class NetworkDetector:
     # ---- weights
 
     def names(self) -> Mapping[str, Shaped]:
-        """Return the names of our weights, with what has the shape of each."""
+        """Return the names of our weights, each with something of its shape."""
         raise NotImplementedError
 
     def reference_name(self, name: str) -> str:
-        """Return the reference's name of one of our weights."""
+        """Return the reference's name for one of our weights."""
         return name
 
     def is_unused(self, name: str) -> bool:
-        """Return whether the reference has a weight of this name that nothing uses; checkpoints may lack it."""
+        """Return whether this name is an unused weight of the reference; checkpoints may lack it."""
         return False
 
     def translate(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return weights of another release, by name, under the reference's names and in its shapes."""
+        """Translate another release's weights to the reference's names and shapes."""
         return given
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Make the network the one of a checkpoint's shapes, by the reference's names, where there are several."""
+        """Adapt the network to a checkpoint's shapes (by the reference's names), if there are several forms."""
 
     def load_arrays(
         self, weights: Path | str | Mapping[str, object], framework: str = "numpy"
     ) -> dict[str, np.ndarray]:
-        """Return the weights of a checkpoint or a mapping, by our names, once they fit; see `load_weights`."""
+        """Return the checked weights of a checkpoint or a mapping under our names; see `load_weights`."""
         found = load_weights(
             weights, framework, lambda: self.to_reference(self.names()), self.adapt, self.is_unused, self.translate
         )
         return self.from_reference(found)
 
     def to_reference(self, state: Mapping[str, T]) -> dict[str, T]:
-        """Rename our weights to the reference's names."""
+        """Give our weights the reference's names."""
         return {self.reference_name(k): v for k, v in state.items()}
 
     def from_reference(self, state: Mapping[str, T]) -> dict[str, T]:
-        """Rename the reference's weights to our names."""
+        """Give the reference's weights our names."""
         ours = {self.reference_name(k): k for k in self.names()}
         return {ours[k]: v for k, v in state.items()}
 
 
 def _describe_array(given: np.ndarray) -> str:
-    """Say what an array is: its type, its shape, and the range of its numbers, which shows their scale."""
+    """Describe an array: its type, shape and range of values, which shows their scale."""
     numbers = given.size and given.dtype.kind in "fiu"
     return f"{given.dtype} {given.shape}" + (f" of {given.min():g} to {given.max():g}" if numbers else "")

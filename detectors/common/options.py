@@ -1,4 +1,4 @@
-"""Options against the signature they are given to: unknown names, wrong types and ranges, in a line. No backend."""
+"""Checks options against a signature: unknown names, wrong types and ranges, reported in one line. No backend."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from pydantic.errors import PydanticUserError
 
 from ...benchmark.core.errors import BenchError, make_unknown_error
 
-UNKNOWN = inspect.Parameter.empty  # An annotation that says nothing.
-OTHERS = "**"  # The name of options that may have any.
-_YAML = {"an object": "a mapping {name: value}", "a valid array": "a list"}  # What JSON calls otherwise.
+UNKNOWN = inspect.Parameter.empty  # A missing annotation.
+OTHERS = "**"  # Stands for options of any name.
+_YAML = {"an object": "a mapping {name: value}", "a valid array": "a list"}  # JSON's words, as YAML users know them.
 
 
 Options = Mapping[str, Any]
-"""What a detector passes on to its network or sampler, as YAML gives it. Whoever takes it checks names and values."""
+"""What a detector passes on to its network or sampler, as read from YAML. The receiver checks names and values."""
 
 
 class Option(NamedTuple):
-    """What may be given: its annotation, and a value to show as an example."""
+    """An option that may be set: its annotation, and a value to show as an example."""
 
     kind: Any = UNKNOWN
     example: Any = None
 
 
 def list_options(maker: Callable[..., Any], *, keyword_only: bool = False) -> dict[str, Option]:
-    """Return the options of a class or function by its signature, or only those that must be named.
+    """Return the options in the signature of a class or function, or only the keyword-only ones.
 
     Annotations that can't be resolved, such as names imported for type checkers only, are ignored.
     """
@@ -50,7 +50,7 @@ def list_options(maker: Callable[..., Any], *, keyword_only: bool = False) -> di
 
 
 def tabulate_options(maker: Callable[..., Any], given: Mapping[str, object]) -> list[tuple[str, str, str]]:
-    """Return name, type and default of each option, as people read them; `given`: the defaults of a card."""
+    """Return each option's name, type and default as readable text; `given`: the defaults of a card."""
     return [
         (name, _name_kind(option.kind), _name_default(given.get(name, option.example)))
         for name, option in list_options(maker).items()
@@ -70,16 +70,16 @@ def _name_default(value: object) -> str:
 
 
 def check_options(who: str, given: Mapping[str, object], known: Mapping[str, Option], within: str = "") -> None:
-    """Check names and types of what is given.
+    """Check the names and types of options.
 
     Args:
-        who: what takes the options, such as `caddm`.
+        who: what the options are for, such as `caddm`.
         given: values by name, as YAML or a caller gives them.
         known: see `list_options`.
-        within: the option that holds these, where they aren't options of their own.
+        within: the option that contains these, if they aren't options themselves.
 
     Raises:
-        BenchError: one isn't known, or its value isn't of its annotation's type.
+        BenchError: one is unknown, or its value doesn't match its annotation.
     """
     for name, value in given.items():
         if name not in known and OTHERS in known:
@@ -93,10 +93,10 @@ def check_options(who: str, given: Mapping[str, object], known: Mapping[str, Opt
 
 
 def describe_misfit(value: Any, kind: Any) -> str:
-    """Say what a value has to be for an annotation, such as `a valid integer`; empty where it is that.
+    """Describe what an annotation expects, such as `a valid integer`; empty if the value matches.
 
-    Values are taken as YAML gives them (lists for tuples), or a caller (numpy's numbers). Annotations that pydantic
-    doesn't know are none of our business.
+    Values may come from YAML (lists for tuples) or from a caller (NumPy numbers). Annotations that pydantic doesn't
+    know aren't checked.
     """
     if kind in (UNKNOWN, Any):
         return ""
@@ -105,13 +105,13 @@ def describe_misfit(value: Any, kind: Any) -> str:
     except ValidationError as error:
         _, said, expected = error.errors()[0]["msg"].partition("Input should be ")
         return _YAML.get(expected, expected) if said else str(kind)
-    except (AttributeError, TypeError, PydanticUserError):  # The value is no plain data, or the annotation no type.
+    except (AttributeError, TypeError, PydanticUserError):  # Value isn't plain data, or annotation isn't a type.
         return ""
     return ""
 
 
 def make_value_error(who: str, name: str, value: Any, expected: str, example: Any = None) -> BenchError:
-    """Return the error for an option's value; `name` may be one within another, such as `recipe_args.partial`."""
+    """Return the error for an option's value; `name` may be nested, such as `recipe_args.partial`."""
     text = "null" if value is None else repr(value)
     shown = "{name: value}" if "{" in expected else "VALUE"
     if isinstance(example, bool | int | float | str | list | tuple):
@@ -130,7 +130,7 @@ def check_range(who: str, name: str, value: float, low: float, high: float = mat
 
 
 def check_multiple(who: str, name: str, value: int, step: int, least: int, example: int) -> None:
-    """Raise a BenchError unless the value is a multiple of `step`, from `least` on."""
+    """Raise a BenchError unless the value is a multiple of `step` and at least `least`."""
     if value % step or value < least:
-        expected = f"a multiple of {step} from {least} on" if step > 1 else f"{least} or more"
+        expected = f"a multiple of {step}, at least {least}" if step > 1 else f"{least} or more"
         raise make_value_error(who, name, value, expected, example)

@@ -1,4 +1,4 @@
-"""What training sessions of both backends share: learning rate, count of steps, what a batch must hold. No backend."""
+"""What training sessions of both backends share: learning rate, step count, batch contents. No backend."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Arrays = dict[str, np.ndarray]
 
 
 class NetworkTraining(Generic[D]):
-    """Steps through batches of named arrays. `state` and `restore` make a resumed session equal to an unbroken one.
+    """Steps through batches of named arrays. `state` and `restore` make a resumed session equal an uninterrupted one.
 
     Base of `TorchTraining` and `JaxTraining`, which define `_update`, `_differentiate`, `snapshot` and `restore`.
-    `done` counts the steps taken; `precision` is what they are computed in: `fp32`, `tf32` or `bf16`.
+    `done` counts the steps taken; `precision` is how they are computed: `fp32`, `tf32` or `bf16`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class NetworkTraining(Generic[D]):
     def step(self, batch: Arrays) -> dict[str, float]:
         """Take one optimisation step on a batch from the detector's sampler; return the losses, by name.
 
-        A batch that isn't `usable` is passed over: no step, no losses.
+        A batch that isn't `usable` is skipped: no step, no losses.
         """
         if not self.detector.usable(batch):
             return {}
@@ -51,10 +51,10 @@ class NetworkTraining(Generic[D]):
         return _to_floats(losses)
 
     def gradients(self, batch: Arrays) -> tuple[dict[str, float], Arrays]:
-        """Return the losses and the gradients that `step` would start from, before any clipping; nothing is changed.
+        """Return the losses and the gradients that `step` would use, before any clipping; nothing is changed.
 
-        Gradients have the reference's key names; in PyTorch, parameters that the loss doesn't reach have none. Of a
-        batch that isn't `usable` there are neither.
+        Gradients have the reference's key names; in PyTorch, parameters that the loss doesn't reach have none. Both are
+        empty for a batch that isn't `usable`.
         """
         if not self.detector.usable(batch):
             return {}, {}
@@ -67,18 +67,18 @@ class NetworkTraining(Generic[D]):
         self.snapshot()(buffer)
         return buffer.getvalue()
 
-    # ---- what a backend defines
+    # ---- defined by each backend
 
     def _update(self, batch: Arrays) -> Mapping[str, SupportsFloat]:
         """Take a step at `learning_rate()`, and return the losses."""
         raise NotImplementedError
 
     def _differentiate(self, batch: Arrays) -> tuple[Mapping[str, SupportsFloat], Arrays]:
-        """Return the losses, and the gradients by our weights' names."""
+        """Return the losses and the gradients, by our weights' names."""
         raise NotImplementedError
 
     def snapshot(self) -> WriteState:
-        """Copy everything that `restore` needs, and return what writes it; see `Snapshots`."""
+        """Copy everything that `restore` needs, and return a function that writes it; see `Snapshots`."""
         raise NotImplementedError
 
     def restore(self, packed: bytes) -> None:

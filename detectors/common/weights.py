@@ -1,4 +1,4 @@
-"""Reading checkpoint files, and telling in a line why one doesn't fit. Only torch's own pickles need torch."""
+"""Reads checkpoint files, and says in one line why one doesn't fit. Only torch pickles need torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ...benchmark.core.readers import shorten
 from ...benchmark.core.signals import defer_signals
 from .fit import Content, Shaped, check_fit, find_weights, tell_found
 
-# What torch.save wrote up to torch 1.5 begins with: the pickle of a magic number.
+# Files that torch.save wrote up to torch 1.5 begin with the pickle of a magic number.
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _CUT = "its end is missing or damaged, as after an interrupted download"
 _EXPECTED = "Give a mapping of names to arrays, as detector.state() returns and checkpoints hold"
@@ -37,20 +37,20 @@ def load_weights(
     is_unused: Callable[[str], bool] = lambda _: False,
     translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> dict[str, np.ndarray]:
-    """Return a network's weights, by the names it expects, from a checkpoint file or a mapping.
+    """Return a network's weights, under the names it expects, from a checkpoint file or a mapping.
 
-    What was taken off, a wrapper such as `state_dict` or a prefix such as `module.`, is said on stderr.
+    Removed wrappers such as `state_dict` and prefixes such as `module.` are reported on stderr.
 
     Args:
         weights: the file, or names and arrays.
-        framework: `torch` or `numpy`, as which .safetensors are read; of torch's, those never used take no memory.
-        expect: returns the names expected, and what has the shape of each.
-        adapt: gets the shapes found, before they are compared with the expected ones.
-        is_unused: says whether the reference has a weight of this name that nothing uses; their number is reported.
-        translate: turns another release of the same weights into the names and shapes expected.
+        framework: `torch` or `numpy`: how .safetensors are read. Torch tensors that are never used take no memory.
+        expect: returns the expected names, each with something of its shape.
+        adapt: called with the shapes found, before they are compared with the expected ones.
+        is_unused: tells whether a name is an unused weight of the reference; their number is reported.
+        translate: converts another release of the same weights to the expected names and shapes.
 
     Raises:
-        BenchError: no such file, it can't be read, or its names or shapes are others.
+        BenchError: no such file, it can't be read, or its names or shapes don't match.
     """
     content, weights_name = _open_weights(weights, framework)
     found, others = find_weights(content, expect())
@@ -69,19 +69,19 @@ def load_weights(
 
 
 def _open_weights(weights: Path | str | Mapping[str, object], framework: str) -> tuple[Content, str]:
-    """Return what a file holds or a mapping is, and what to call it in messages."""
+    """Return the content of a file or mapping, and its name in messages."""
     if isinstance(weights, Mapping):
         return weights, "the given mapping"
     if not isinstance(weights, str | os.PathLike):
-        raise BenchError(f"weights are a path, or a mapping of names to arrays, got a {type(weights).__name__}")
+        raise BenchError(f"weights must be a path or a mapping of names to arrays, got a {type(weights).__name__}")
     return read_checkpoint(Path(weights), framework), str(weights)
 
 
 def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
-    """Read a .safetensors file or what torch.save wrote, whatever its name; code in pickles is never run.
+    """Read a .safetensors file or a file of torch.save, whatever its name; code in pickles is never run.
 
     Raises:
-        BenchError: no such file, not a checkpoint, or a pickle where torch isn't installed.
+        BenchError: no such file, not a checkpoint, or a pickle and torch isn't installed.
     """
     if not path.is_file():
         raise BenchError(f"no checkpoint {path}. Give a .safetensors file, or the reference's .pkl or .pth")
@@ -93,7 +93,7 @@ def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
             content = _unpickle(path)
     except BenchError:
         raise
-    except Exception as error:  # On damaged files torch, pickle and safetensors raise a dozen types.
+    except Exception as error:  # For damaged files, torch, pickle and safetensors raise a dozen types.
         raise _make_read_error(path, error) from None
     if not isinstance(content, Mapping):
         raise BenchError(f"{path} holds a {type(content).__name__}, not a mapping of names to tensors")
@@ -101,7 +101,7 @@ def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
 
 
 def _name_arrays(weights: Content, weights_name: str) -> dict[str, Shaped]:
-    """Return weights whose shapes can be asked for: tensors as they are, so that no number is read yet, or arrays."""
+    """Return weights that have shapes: tensors as they are, so that no numbers are read yet, or arrays."""
     found: dict[str, Shaped] = {}
     for name, value in weights.items():
         if not isinstance(name, str):
@@ -111,7 +111,7 @@ def _name_arrays(weights: Content, weights_name: str) -> dict[str, Shaped]:
 
 
 def _is_tensor(value: object) -> bool:
-    torch = sys.modules.get("torch")  # Where it isn't imported, nothing is a tensor of it.
+    torch = sys.modules.get("torch")  # If torch isn't imported, nothing is a tensor.
     return torch is not None and isinstance(value, torch.Tensor) and not value.is_nested
 
 
@@ -119,7 +119,7 @@ def to_named_arrays(weights: Mapping[str, object], weights_name: str) -> dict[st
     """Return weights of any framework as numpy arrays.
 
     Raises:
-        BenchError: one is no numbers.
+        BenchError: one isn't numeric.
     """
     return {name: _to_numbers(name, value, weights_name) for name, value in weights.items()}
 
@@ -127,7 +127,7 @@ def to_named_arrays(weights: Mapping[str, object], weights_name: str) -> dict[st
 def _to_numbers(name: str, value: Any, weights_name: str) -> np.ndarray:
     try:
         array = to_array(value)
-    except (TypeError, ValueError, RuntimeError, NotImplementedError):  # No array, or none that memory holds.
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):  # Not an array, or too large for memory.
         array = np.array(None)
     if array.dtype.kind not in "fiub":
         raise BenchError(
@@ -137,8 +137,8 @@ def _to_numbers(name: str, value: Any, weights_name: str) -> np.ndarray:
 
 
 def to_array(value: Any) -> np.ndarray:
-    """Return an array or tensor of any framework as numpy's, without a copy if possible; half precision as float32."""
-    if _is_tensor(value):  # Which may have a gradient, be on a device, or in bfloat16.
+    """Convert an array or tensor of any framework to NumPy, without a copy if possible; half precision to float32."""
+    if _is_tensor(value):  # It may have a gradient, be on a device, or be bfloat16.
         value = value.detach().cpu()
         value = value.float() if value.is_floating_point() and value.element_size() < 4 else value
         found: np.ndarray = value.numpy()
@@ -148,7 +148,7 @@ def to_array(value: Any) -> np.ndarray:
 
 
 class _Ignored:
-    """Stands for what of numpy's, argparse's or pathlib's lies beside the weights: nothing that a file says is done."""
+    """Replaces NumPy, argparse and pathlib objects stored beside the weights: nothing in a file is executed."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -173,14 +173,14 @@ def _unpickle(path: Path) -> Any:
         ) from None
     _refuse_compressed(path)
     ignored = torch.serialization.safe_globals([(_Ignored, name) for name in _IGNORED])
-    # Opened here, since by a name that ends in .safetensors torch takes it for one.
+    # Opened here, since torch treats a file named .safetensors as one.
     with warnings.catch_warnings(), ignored, path.open("rb") as file:
-        warnings.simplefilter("ignore")  # Of unusual pickle protocols: whether it can be read will show.
+        warnings.simplefilter("ignore")  # About unusual pickle protocols: reading will show whether they work.
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _refuse_compressed(path: Path) -> None:
-    """Refuse an archive that is larger than its file: torch.save compresses nothing, and a small one may hold much.
+    """Reject an archive that is larger than its file: torch.save doesn't compress, and a small file could expand a lot.
 
     Raises:
         BenchError: it is.
@@ -189,9 +189,9 @@ def _refuse_compressed(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             size = sum(part.file_size for part in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return  # Of another kind, or damaged: reading it will say so.
+        return  # Another format, or damaged: reading it will show.
     if size > path.stat().st_size:
-        raise BenchError(f"{path} holds {size:,} bytes in {path.stat().st_size:,}: torch.save doesn't compress")
+        raise BenchError(f"{path} unpacks to {size:,} bytes from {path.stat().st_size:,}: torch.save doesn't compress")
 
 
 def _make_read_error(path: Path, error: Exception) -> BenchError:
@@ -203,13 +203,13 @@ def _make_read_error(path: Path, error: Exception) -> BenchError:
     elif _LEGACY.startswith(head[: len(_LEGACY)]) and _ends_early(path):
         reason = _CUT
     elif code:
-        reason = f"it holds {code[1]}, which is neither tensor nor plain data; code in pickles is never run"
+        reason = f"it holds {code[1]}, which is neither a tensor nor plain data; code in pickles is never run"
     elif _is_zip(path):
-        reason = "it is a zip archive, and only those of torch.save, named .pkl or .pth, are read"
+        reason = "it is a zip archive, and only archives from torch.save, named .pkl or .pth, can be read"
     elif head.startswith((b"PK", _LEGACY)):
         reason = _CUT
     elif path.suffix != ".safetensors":
-        reason = f"it begins with {head!r}, which no file of torch.save does"
+        reason = f"it begins with {head!r}, unlike any file from torch.save"
     else:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
     return BenchError(f"{path} ({path.stat().st_size} bytes) can't be read as a checkpoint: {reason}")
@@ -218,16 +218,16 @@ def _make_read_error(path: Path, error: Exception) -> BenchError:
 def _is_zip(path: Path) -> bool:
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # One whose end says that it goes on in another file.
+    except zipfile.BadZipFile:  # An archive that continues in another file.
         return False
 
 
 def _ends_early(path: Path) -> bool:
-    """Return whether a legacy file, five pickles and then the numbers, ends within the pickles."""
+    """Return whether a legacy file (five pickles, then the numbers) ends inside the pickles."""
     with path.open("rb") as file:
         try:
             for _ in range(5):
                 deque(pickletools.genops(file), maxlen=0)
-        except Exception:  # Several types, and which of them doesn't matter.
+        except Exception:  # Several types; which one doesn't matter.
             return True
     return False

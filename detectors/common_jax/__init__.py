@@ -1,1 +1,1 @@
-"""Networks in Flax NNX whose weights have the names and shapes of their PyTorch counterparts (timm's)."""
+"""Flax NNX networks whose weights have the names and shapes of their PyTorch counterparts (timm's)."""

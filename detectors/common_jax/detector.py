@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
     from .training import JaxTraining
 
-Weights = tuple[nnx.State, nnx.State]  # What is trained, and the rest: running statistics and idle layers.
+Weights = tuple[nnx.State, nnx.State]  # Trained weights, and the rest: running statistics and unused layers.
 Named = dict[str, Array]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -36,16 +36,16 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 class JaxDetector(NetworkDetector):
     """Base of the JAX detectors.
 
-    A subclass gives a function that builds its network, and `start`, the weights (by the reference's names) that don't
-    start at random; it defines `cropper`, `normalise`, `forward`, `losses` and `sampler`. Weights have the names and
-    shapes of the PyTorch detector's.
+    A subclass passes a function that builds its network, and `start`, the weights (by the reference's names) that don't
+    start at random. It defines `cropper`, `normalise`, `forward`, `losses` and `sampler`. Weights have the names and
+    shapes of the PyTorch detector.
 
     The work is spread over all local devices, or those that are asked for: each holds the weights and a part of the
     batch. `compile_seconds` is what compiling took so far, which is never part of a throughput.
     """
 
     precision = "fp32"  # Of scores and outputs.
-    seed = 0  # Of the first weights, which are drawn when they're first needed, and of dropout.
+    seed = 0  # For the initial weights, drawn when first needed, and for dropout.
 
     def __init__(
         self, build: Callable[[Init], nnx.Module], start: Mapping[str, np.ndarray] = MappingProxyType({})
@@ -63,14 +63,14 @@ class JaxDetector(NetworkDetector):
         self.whole, self.split = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
 
     def rebuild(self, build: Callable[[Init], nnx.Module]) -> None:
-        """Take another network; what was made of the one before is dropped."""
+        """Switch to another network and drop what was compiled for the previous one."""
         self._build = build
         self.graph, *self.shapes = nnx.split(build(Init()), nnx.Param, ...)
         self._compiled: dict[tuple[str, tuple[int, ...], np.dtype], Any] = {}
-        self._largest: dict[tuple[str, tuple[int, ...]], int] = {}  # Batch, by what was run and on which images.
+        self._largest: dict[tuple[str, tuple[int, ...]], int] = {}  # Batch size by function and image shape.
         self.__dict__.pop("weights", None)
 
-    # ---- what a subclass defines
+    # ---- defined by subclasses
 
     def normalise(self, frames: Array) -> Array:
         """Turn uint8 (N, H, W, 3) RGB into float32 (N, H, W, 3) as the network takes it."""
@@ -85,11 +85,11 @@ class JaxDetector(NetworkDetector):
         raise NotImplementedError
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-        """Fill a training batch up to `size` rows, and add `present`: 1 for the rows that count, 0 for the others."""
+        """Pad a training batch to `size` rows, and add `present`: 1 for the rows that count, 0 for the others."""
         whole = {**batch, "present": np.ones(len(next(iter(batch.values()))), np.float32)}
         return {name: pad_rows(rows, size) for name, rows in whole.items()}
 
-    # ---- what the harness calls
+    # ---- called by the harness
 
     def use_device(self, name: str) -> None:
         """Work on the devices of this name from now on.
@@ -112,7 +112,7 @@ class JaxDetector(NetworkDetector):
     def _run(self, function: Callable[..., Any], images: np.ndarray) -> Any:
         """Run a pure function of the weights and a batch, compiled.
 
-        The batch is filled up to the largest one seen, so that a smaller one compiles nothing.
+        The batch is padded to the largest one so far, so that a smaller one needs no compilation.
         """
         kind = function.__name__, images.shape[1:]
         self._largest[kind] = max(self._largest.get(kind, 0), self.fit_batch_size(len(images)))
@@ -120,12 +120,12 @@ class JaxDetector(NetworkDetector):
         return self.compile_once(function, given.shape, given.dtype)(*self.weights, given)
 
     def name_outputs(self, params: nnx.State, rest: nnx.State, images: Array) -> Named:
-        """Run the network, as a pure function of the weights and a batch; see `inputs` for what it may be."""
+        """Run the network, as a pure function of the weights and a batch; see `inputs` for the batch."""
         network = nnx.merge(self.graph, params, rest)
         return self.forward(network, self.inputs(images, EVALUATION), EVALUATION)
 
     def probabilities(self, params: nnx.State, rest: nnx.State, frames: Array) -> Array:
-        """Do what `score` does, as a pure function of the weights and a batch."""
+        """Compute what `score` returns, as a pure function of the weights and a batch."""
         logits = self.name_outputs(params, rest, frames)["logits"]
         return jax.nn.sigmoid(logits[:, 0]) if logits.shape[1] == 1 else jax.nn.softmax(logits)[:, 1]
 
@@ -141,11 +141,11 @@ class JaxDetector(NetworkDetector):
         return self._compiled[key]
 
     def compile_scoring(self, shape: tuple[int, ...]) -> Any:
-        """Compile `probabilities` for frames of this shape, once; the result tells its `cost_analysis()`."""
+        """Compile `probabilities` for frames of this shape, once; the result has a `cost_analysis()`."""
         return self.compile_once(self.probabilities, shape, np.uint8)
 
     def flops(self, frames: np.ndarray) -> float:
-        """Return the floating-point operations of scoring these frames, as the compiler counts them."""
+        """Return the number of floating-point operations to score these frames, as counted by the compiler."""
         batch = self._largest.get(("probabilities", frames.shape[1:])) or self.fit_batch_size(len(frames))
         a_device = self.compile_scoring((batch, *frames.shape[1:])).cost_analysis()[
             "flops"
@@ -153,7 +153,7 @@ class JaxDetector(NetworkDetector):
         return a_device * self.split.num_devices * len(frames) / batch
 
     def fit_batch_size(self, count: int) -> int:
-        """Return the smallest batch, from `count` on, that all devices have an equal share of."""
+        """Return the smallest batch size of at least `count` that divides evenly among the devices."""
         return -(-count // self.split.num_devices) * self.split.num_devices
 
     def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> JaxTraining:
@@ -163,7 +163,7 @@ class JaxDetector(NetworkDetector):
         return JaxTraining(self, settings, total_steps, steps_per_epoch)
 
     def inputs(self, image: Array, mode: Mode) -> Array:
-        """Make the network's input of a batch's `image`: uint8 (N, S, S, 3) RGB, or float (N, 3, S, S), normalised."""
+        """Make the network's input from `image` of a batch: uint8 (N, S, S, 3) RGB or normalised float (N, 3, S, S)."""
         floating = jnp.issubdtype(image.dtype, jnp.floating)
         return (image.transpose(0, 2, 3, 1) if floating else self.normalise(image)).astype(mode.dtype)
 
@@ -179,11 +179,11 @@ class JaxDetector(NetworkDetector):
         return params, rest
 
     def names(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """Return the names of our weights, with what each is."""
+        """Return our weights by name."""
         return {k: v for part in self.shapes for k, v in flatten_state(part).items()}
 
     def parameters_count(self) -> int:
-        """Return the number of parameters, idle ones included, as PyTorch counts them."""
+        """Return the number of parameters as PyTorch counts them, unused ones included."""
         return sum(math.prod(v.shape) for k, v in self.names().items() if not k.endswith(STATISTICS))
 
     def state(self) -> dict[str, np.ndarray]:
@@ -193,7 +193,7 @@ class JaxDetector(NetworkDetector):
         return self.to_reference({k: v.astype(np.int64) if v.dtype == np.int32 else v for k, v in own.items()})
 
     def load(self, weights: Path | str | Mapping[str, object]) -> Self:
-        """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
+        """Load weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; all must match.
 
         Raises:
             BenchError: see `crossfake.detectors.common.weights.load_weights`.
@@ -209,7 +209,7 @@ def pad_rows(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def to_channels_first(outputs: Named) -> dict[str, np.ndarray]:
-    """Return outputs as PyTorch lays them out: maps (N, H, W, C) become (N, C, H, W)."""
+    """Return outputs in PyTorch's layout: maps (N, H, W, C) become (N, C, H, W)."""
     return {k: np.asarray(v.transpose(0, 3, 1, 2) if v.ndim == 4 else v) for k, v in outputs.items()}
 
 
@@ -226,6 +226,6 @@ def _fill_state(shapes: nnx.State, arrays: Mapping[str, np.ndarray]) -> nnx.Stat
 
 
 def _enable_compilation_cache() -> None:
-    """Keep what XLA compiles in the cache folder, for later processes; JAX_COMPILATION_CACHE_DIR names another."""
+    """Keep XLA's compiled code in the cache folder for later processes, or in JAX_COMPILATION_CACHE_DIR."""
     if JAX_CACHE not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_home() / "xla"))

@@ -1,4 +1,4 @@
-"""EfficientNets as TensorFlow pads and normalises them (timm's tf_efficientnet_b3 and _b4), without the classifier."""
+"""EfficientNets with TensorFlow's padding and normalisation (timm's tf_efficientnet_b3, _b4), without classifier."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from jax import Array
 
 from .layers import BatchNorm, Conv, Init, Mode, drop_path
 
-SCALES = {"efficientnet-b3": (1.2, 1.4), "efficientnet-b4": (1.4, 1.8)}  # Of widths and depths.
-# Blocks, kernel, stride, expansion and channels of the stages of B0.
+SCALES = {"efficientnet-b3": (1.2, 1.4), "efficientnet-b4": (1.4, 1.8)}  # Of width and depth.
+# Blocks, kernel, stride, expansion and channels of B0's stages.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -66,9 +66,10 @@ class EfficientNet(nnx.Module):
 
 
 class MBConv(nnx.Module):
-    """Expansion, depthwise convolution, squeeze and excitation, projection; without the first where nothing expands.
+    """Expansion (if any), depthwise convolution, squeeze and excitation, projection.
 
-    timm's names hang on that: the projection is `conv_pw` there, and `conv_pwl` after an expansion `conv_pw`.
+    timm's names depend on the expansion: without it the projection is `conv_pw`; with it, the expansion is `conv_pw`
+    and the projection `conv_pwl`.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class MBConv(nnx.Module):
 
 
 class SqueezeExcite(nnx.Module):
-    """Scale each channel by what the mean of all says."""
+    """Scale each channel by a factor computed from the means of all channels."""
 
     def __init__(self, channels: int, reduced: int, init: Init):
         self.conv_reduce = Conv(channels, reduced, 1, init, fan_out=1)
@@ -123,7 +124,7 @@ class SqueezeExcite(nnx.Module):
 
 
 def round_channels(channels: float) -> int:
-    """Round to a multiple of 8, but not by more than a tenth down."""
+    """Round to a multiple of 8, but never down by more than a tenth."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near if near >= 0.9 * channels else near + 8
 

@@ -1,4 +1,4 @@
-"""ImageNet's weights for the JAX networks: timm's, fetched once through the PyTorch port, in a separate process."""
+"""ImageNet weights for the JAX networks: timm's, fetched once through the PyTorch port in a separate process."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ except BenchError as error:
 
 
 def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options: object) -> dict[str, np.ndarray]:
-    """Return the weights that the PyTorch port of `detector` starts from, under the reference's names, where `keep`.
+    """Return the weights that the PyTorch port of `detector` starts from, under the reference's names, if `keep`
+    accepts them.
 
-    They stay in the cache folder as safetensors, so that torch and timm are needed the first time only.
+    They are kept in the cache folder as safetensors, so that torch and timm are needed only the first time.
 
     Raises:
-        BenchError: torch isn't installed, or timm can't get the weights.
+        BenchError: torch isn't installed, or timm can't fetch the weights.
     """
     path = cache_home() / "imagenet" / f"{detector}.{hash_key(options)}.safetensors"
     if not path.is_file():

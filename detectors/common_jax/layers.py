@@ -1,7 +1,7 @@
-"""Flax NNX layers that compute, start and are named as PyTorch's, on images laid out (N, H, W, C).
+"""Flax NNX layers that compute like PyTorch's, with its initialisation and names, on images (N, H, W, C).
 
-Weights keep PyTorch's shapes, (out, in, height, width) and (out, in), so that a checkpoint needs no conversion. A
-layer works in the number format of its input; batch statistics are float32, or float64 where the input is.
+Weights keep PyTorch's shapes, (out, in, height, width) and (out, in), so that a checkpoint needs no conversion. A layer
+computes in its input's number format; batch statistics are float32, or float64 if the input is.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 from flax import nnx
 from jax import Array, lax
 
-Padding = int | str  # Pixels on each side, or "SAME": as TensorFlow pads, the odd pixel at the right and bottom.
+Padding = int | str  # Pixels on each side, or "SAME": TensorFlow's padding, with the odd pixel at the right and bottom.
 
 
 class Idle(nnx.Variable):
-    """A weight that is in the checkpoint but never used: neither trained nor decayed."""
+    """A weight in the checkpoint that is never used: neither trained nor decayed."""
 
 
 @dataclass(frozen=True)
 class Mode:
     """How a network is run.
 
-    `present` (N,) is 1 for the rows that count and 0 for those that only fill a batch up: the latter stay out of batch
-    statistics and of `mean`. `rngs` gives dropout its keys; without them nothing is dropped.
+    `present` (N,) is 1 for the rows that count and 0 for padding, which batch statistics and `mean` ignore. `rngs`
+    gives dropout its keys; without them nothing is dropped.
     """
 
     train: bool = False
@@ -42,7 +42,7 @@ class Mode:
         return values.mean() if self.present is None else (values * self.present).sum() / self.present.sum()
 
     def where_present(self, values: Array, other: int) -> Array:
-        """Return (N,) values, and `other` in rows that don't count."""
+        """Return (N,) values, with `other` in rows that don't count."""
         return jnp.asarray(values) if self.present is None else jnp.where(self.present > 0, values, other)
 
 
@@ -50,7 +50,7 @@ EVALUATION = Mode()
 
 
 class Init:
-    """Draws initial weights with numpy, so that nothing has to be compiled; without a seed, returns shapes only."""
+    """Draws initial weights with NumPy, so that nothing has to be compiled; without a seed, returns only shapes."""
 
     def __init__(self, seed: int | None = None):
         self.rng = None if seed is None else np.random.default_rng(seed)
@@ -75,8 +75,8 @@ class Init:
 class Conv(nnx.Module):
     """A convolution; `groups` is 1 or, for a depthwise one, the number of channels.
 
-    It starts as PyTorch's own, or with `fan_out`, as timm's networks, from a normal of variance 2 / (outputs a weight
-    reaches), where `fan_out` divides these (1, or the groups).
+    It is initialised like PyTorch's, or, with `fan_out`, like timm's networks: from a normal distribution of variance 2
+    / (outputs that a weight reaches), where `fan_out` (1 or the groups) divides that number.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ def _convolve(
 
 
 def _convolve_depthwise(x: Array, weight: Array, stride: int, pads: list[tuple[int, int]]) -> Array:
-    """Convolve each channel by itself; on CPU as a sum of shifted images: XLA's own is many times slower there."""
+    """Convolve each channel separately; on CPU as a sum of shifted images, since XLA's own is many times slower."""
     return lax.platform_dependent(
         x,
         weight,
@@ -154,7 +154,7 @@ def _sum_shifted(x: Array, weight: Array, stride: int, pads: list[tuple[int, int
 def slide_windows(
     x: Array, size: int, stride: int, pads: list[tuple[int, int]], fill: float
 ) -> dict[tuple[int, int], Array]:
-    """Return, for each place (i, j) in a sliding window, what lies there in all windows: (N, H', W', C)."""
+    """Return, for each position (i, j) in a sliding window, the values there in all windows: (N, H', W', C)."""
     x = jnp.pad(x, [(0, 0), *pads, (0, 0)], constant_values=fill)
     height, width = ((n - size) // stride + 1 for n in x.shape[1:3])
     return {
@@ -165,7 +165,7 @@ def slide_windows(
 
 
 def max_pool(x: Array, size: int, stride: int, padding: int = 0) -> Array:
-    """Take the largest in each window of (N, H, W, C); on CPU of shifted images, whose gradient is quicker there."""
+    """Max-pool (N, H, W, C); on CPU via shifted images, whose gradient is faster there."""
     pads = [(padding, padding)] * 2
     window = (1, size, size, 1), (1, stride, stride, 1), [(0, 0), *pads, (0, 0)]
     return lax.platform_dependent(
@@ -176,12 +176,12 @@ def max_pool(x: Array, size: int, stride: int, padding: int = 0) -> Array:
 
 
 def _take_larger(a: Array, b: Array) -> Array:
-    """Take the larger; the gradient of `jnp.maximum` asks what equals the result, which a compiled step may miss."""
+    """Return the larger; `jnp.maximum`'s gradient tests for equality with the result, which may fail when compiled."""
     return jnp.where(b > a, b, a)
 
 
 def avg_pool(x: Array, size: int) -> Array:
-    """Average windows of `size` pixels; those that stick out at the right and bottom, over the pixels they have."""
+    """Average windows of `size` pixels; those beyond the right and bottom edges over the pixels they contain."""
     window = (1, size, size, 1)
     total = lax.reduce_window(x, 0.0, lax.add, window, window, "SAME")
     ones = np.ones((1, *x.shape[1:3], 1), np.float32)
@@ -199,7 +199,7 @@ class BatchNorm(nnx.Module):
         self.eps, self.momentum = eps, momentum
 
     def __call__(self, x: Array, mode: Mode) -> Array:
-        """Normalise (N, ..., C) by the batch (training, where it also updates the running statistics) or by those."""
+        """Normalise (N, ..., C) by the batch (in training, updating the running statistics) or by those statistics."""
         mean, var = (
             self._compute_batch_statistics(x, mode) if mode.train else (self.running_mean[...], self.running_var[...])
         )
@@ -214,19 +214,19 @@ class BatchNorm(nnx.Module):
         mean = (x * share).sum(axes) / count
         var = (jnp.square(x - mean) * share).sum(axes) / count
         for running, value in ((self.running_mean, mean), (self.running_var, var * count / jnp.maximum(count - 1, 1))):
-            # Not by `+=`, which looks for where each value came from: most of the time that tracing a network took.
+            # Not with `+=`, which searches for each value's origin: that took most of the time to trace a network.
             running.set_value(running[...] + self.momentum * (lax.stop_gradient(value) - running[...]))
         self.num_batches_tracked.set_value(self.num_batches_tracked[...] + 1)
         return mean, var
 
 
 def to_full_precision(x: Array) -> Array:
-    """Return bfloat16 and float16 as float32; float64, which tests compare ports in, stays."""
+    """Convert bfloat16 and float16 to float32; keep float64, in which tests compare ports."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 class Linear(nnx.Module):
-    """A linear layer, started as PyTorch's own, or with zero bias and weights from -bound..bound."""
+    """A linear layer, initialised like PyTorch's, or with zero bias and weights from -bound..bound."""
 
     def __init__(self, inner: int, outer: int, init: Init, *, bound: float = 0, kind: type[nnx.Variable] = nnx.Param):
         self.weight = kind(init.uniform((outer, inner), bound or 1 / math.sqrt(inner)))
@@ -238,7 +238,7 @@ class Linear(nnx.Module):
 
 
 def dropout(x: Array, rate: float, mode: Mode, shape: tuple[int, ...] | None = None) -> Array:
-    """Zero a share of the values in training and scale up the rest; `shape` is that of the draw, if not each value."""
+    """Zero a share of the values in training and scale up the rest; `shape` is the draw's if not one per value."""
     if not (mode.train and rate and mode.rngs):
         return x
     kept = jax.random.bernoulli(mode.rngs.dropout(), 1 - rate, shape or x.shape)

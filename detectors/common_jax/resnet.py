@@ -9,13 +9,13 @@ from jax import Array
 from .layers import BatchNorm, Conv, Init, Mode, avg_pool, max_pool
 
 BLOCKS = {"resnet34": (3, 4, 6, 3), "resnet10t": (1, 1, 1, 1)}
-STRIDES = (2, 4, 8, 16, 32)  # Of the stem and the four stages.
+STRIDES = (2, 4, 8, 16, 32)  # After the stem and the four stages.
 
 
 class ResNet(nnx.Module):
     """The convolutional part of a ResNet: (N, H, W, 3) to the map of its last stage, `width` channels wide.
 
-    `channels` are the stages' widths; the layers of resnet10t's stem have 3/4, 1 and 2 times `stem_width`.
+    `channels` are the stages' widths; the layers of resnet10t's stem are 3/4, 1 and 2 times `stem_width` wide.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ResNet(nnx.Module):
 
 
 class TieredStem(nnx.Dict):
-    """Three 3x3 convolutions, the first of stride 2, batch norm and ReLU between them."""
+    """Three 3x3 convolutions, the first with stride 2, with batch norm and ReLU between them."""
 
     def __init__(self, width: int, init: Init):
         first = 3 * (width // 4)
@@ -71,7 +71,7 @@ class TieredStem(nnx.Dict):
 
 
 class BasicBlock(nnx.Module):
-    """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution if the shape changes."""
 
     def __init__(self, inner: int, outer: int, init: Init, *, stride: int, pooled: bool):
         self.conv1, self.bn1 = _make_conv(inner, outer, 3, init, stride=stride), BatchNorm(outer, init)
@@ -87,11 +87,11 @@ class BasicBlock(nnx.Module):
 
 
 class Shortcut(nnx.Dict):
-    """A 1x1 convolution and batch norm; the stride is the convolution's, or that of an average pooling before it."""
+    """A 1x1 convolution and batch norm; the convolution, or an average pooling before it, has the stride."""
 
     def __init__(self, inner: int, outer: int, init: Init, stride: int, pooled: bool):
         conv = Conv(inner, outer, 1, init, stride=1 if pooled else stride, bias=False, fan_out=1)
-        first = int(pooled)  # The pooling has a number, too.
+        first = int(pooled)  # The pooling is numbered too.
         super().__init__({str(first): conv, str(first + 1): BatchNorm(outer, init)})
         self.first, self.pool = first, stride if pooled else 1
 

@@ -1,4 +1,4 @@
-"""One training session of a JAX detector: optimizer, a compiled step over all local devices, resume."""
+"""One training session of a JAX detector: optimizer, a compiled step over all local devices, resuming."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from ...benchmark.core.settings import TrainSettings
     from .detector import JaxDetector
 
-Carry = tuple[nnx.State, nnx.State, Any]  # Trained weights, the rest, the optimizer's moments.
+Carry = tuple[nnx.State, nnx.State, Any]  # Trained weights, other weights, the optimizer's moments.
 
 
 class JaxTraining(NetworkTraining["JaxDetector"]):
     """A training session over the detector's devices; see `NetworkTraining`.
 
-    A batch smaller than the settings' is filled up with rows that count for nothing, so that it compiles nothing. The
-    settings' `threads` has no effect: XLA takes its processor threads when it starts.
+    A batch smaller than the setting is padded with rows that don't count, so that it needs no compilation. The setting
+    `threads` has no effect: XLA chooses its processor threads when it starts.
     """
 
     def __init__(self, detector: JaxDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
-        # On a processor, XLA only pretends to compute in bfloat16.
+        # On a processor, XLA only emulates bfloat16.
         self.platform = detector.devices[0].platform
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=self.platform != CPU)
         check_pieces(detector, type(detector).__name__, settings)
         check_training_precision(self.precision, CUDA if self.platform == "gpu" else self.platform)
         self.optimizer = make_optimizer(settings)
-        # Compiled whole: by itself, each shape of weight would be.
+        # Compiled as a whole; otherwise each weight shape would be compiled separately.
         self.moments = jax.jit(self.optimizer.init, out_shardings=detector.whole)(detector.weights[0])
         self.update = jax.jit(self._compute_update, donate_argnums=0, out_shardings=detector.whole)
 
@@ -52,10 +52,10 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         with multiply_in(self.precision, self.platform):  # It is compiled in the first step.
             carry, losses = self.update(*self.make_step_arguments(batch))
         self.detector.weights, self.moments = carry[:2], carry[2]
-        return jax.device_get(losses)  # One wait for all.
+        return jax.device_get(losses)  # Waits once for all.
 
     def make_step_arguments(self, batch: Arrays) -> tuple[Carry, Named, np.float32, np.int32]:
-        """Return what the compiled `update` takes for the next step."""
+        """Return the inputs of the compiled `update` for the next step."""
         count = len(next(iter(batch.values())))
         size = self.detector.fit_batch_size(max(count, self.settings.batch_size))
         arranged = self.detector.arrange_batch(batch, size)
@@ -84,7 +84,7 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
     def _differentiate_losses(self, weights: Weights, batch: Named, key: Array) -> tuple[Named, nnx.State, nnx.State]:
         """Return the losses, the gradient of `loss`, and the rest of the weights with new running statistics.
 
-        Pure, so that a second pass can leave the statistics alone by dropping the third result.
+        Pure, so that a second pass can leave the statistics unchanged by ignoring the third result.
         """
         detector = self.detector
         dtype = jnp.bfloat16 if self.precision == "bf16" else jnp.float32
@@ -99,7 +99,7 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         return losses, grads, rest
 
     def snapshot(self) -> WriteState:
-        """Copy weights, optimizer and step for `restore`; dropout's draws follow from the step."""
+        """Copy weights, optimizer and step for `restore`; dropout's draws depend only on the step."""
         leaves = [np.array(leaf) for leaf in jax.tree.leaves((self.detector.weights, self.moments))]
         named = {f"arr_{i}": leaf for i, leaf in enumerate(leaves)}
         return partial(_write_arrays, {**named, "done": np.array(self.done)})
@@ -115,7 +115,7 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
 
 
 def _write_arrays(arrays: Arrays, file: TakesBytes) -> None:
-    """Write what `np.load` reads, into what can only be written to: `np.savez` wants files that can be read."""
+    """Write an archive for `np.load` to a write-only stream: `np.savez` needs readable files."""
     with zipfile.ZipFile(cast(IO[bytes], file), "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -123,7 +123,7 @@ def _write_arrays(arrays: Arrays, file: TakesBytes) -> None:
 
 
 def climb_to_sharpest(params: nnx.State, grads: nnx.State, rho: float, adaptive: bool = False) -> nnx.State:
-    """Return the weights where, within `rho`, the loss rises most (Foret et al. 2021; adaptive: Kwon et al. 2021).
+    """Return the weights within `rho` where the loss is highest (Foret et al. 2021; adaptive: Kwon et al. 2021).
 
     `adaptive` measures distance in units of each weight's size.
     """
@@ -133,14 +133,14 @@ def climb_to_sharpest(params: nnx.State, grads: nnx.State, rho: float, adaptive:
 
 
 def _keep_first_statistics(statistic: Array, again: Array) -> Array:
-    """Keep the first pass's statistics; PyTorch's batch norms count the second pass all the same."""
+    """Keep the first pass's statistics; PyTorch's batch norms still count the second pass."""
     return again if jnp.issubdtype(again.dtype, jnp.integer) else statistic
 
 
 def make_optimizer(s: TrainSettings) -> optax.GradientTransformation:
-    """Return PyTorch's optimizer of this name as a transformation whose result, times the learning rate, is subtracted.
+    """Return PyTorch's optimizer of this name as a transformation; its result times the learning rate is subtracted.
 
-    AdamW decays the weights beside the step; Adam and SGD decay through the gradient.
+    AdamW decays the weights directly; Adam and SGD decay them through the gradient.
     """
     clip = optax.clip(s.clip_value) if s.clip_value else optax.identity()
     decay = optax.add_decayed_weights(s.weight_decay)

@@ -10,11 +10,11 @@ from jax import Array
 
 from .layers import BatchNorm, Conv, Init, Mode, max_pool
 
-WIDTHS = (64, 128, 256, 728, 728, 728, 728, 728, 728, 728, 728, 728, 1024)  # Into block 1, out of blocks 1 to 12.
+WIDTHS = (64, 128, 256, 728, 728, 728, 728, 728, 728, 728, 728, 728, 1024)  # Block 1's input, then blocks' outputs.
 
 
 class Xception(nnx.Module):
-    """(N, H, W, 3) to (N, H / 32, W / 32, 2048), batch norm's output: the final ReLU is left to the caller."""
+    """(N, H, W, 3) to (N, H / 32, W / 32, 2048), batch norm's output: the caller applies the final ReLU."""
 
     width = 2048
 
@@ -49,11 +49,11 @@ class Separable(nnx.Module):
 
 
 class Block(nnx.Module):
-    """The `number`th block, from 1 on: two or three separable convolutions beside a shortcut.
+    """Block `number`, counted from 1: two or three separable convolutions and a shortcut.
 
     Blocks 1 to 3 and 12 halve the map, and their shortcut is a 1x1 convolution. The first starts without a ReLU; the
-    last widens in its second convolution, the others in the first. Layers bear the numbers of the whole sequence,
-    ReLUs and pooling included.
+    last widens in its second convolution, the others in the first. Layers are numbered within the whole sequence,
+    including ReLUs and pooling.
     """
 
     def __init__(self, number: int, inner: int, outer: int, init: Init):

@@ -1,1 +1,1 @@
-"""What the PyTorch detectors share."""
+"""Code shared by the PyTorch detectors."""

@@ -1,4 +1,4 @@
-"""Counting what a torch network's convolutions and matrix products put out."""
+"""Counts the outputs of a torch network's convolutions and matrix products."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils.flop_counter import flop_registry
 
 
 class ActivationCounter(TorchDispatchMode):
-    """Adds up the size of every output of an operation that torch's own counter knows the FLOPs of."""
+    """Adds up the output sizes of all operations whose FLOPs torch's own counter knows."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How CUDA multiplies, chosen for a while and put back: torch keeps it for the whole process."""
+"""Chooses temporarily how CUDA multiplies: torch has one setting for the whole process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 @contextmanager
 def choose_tf32(wanted: bool) -> Iterator[None]:
-    """Have CUDA multiply float32 in TF32 or not, and as before afterwards; elsewhere nothing happens."""
+    """Switch TF32 for float32 products on CUDA on or off, and restore it afterwards; has no effect elsewhere."""
     if not torch.cuda.is_available():
         yield
         return

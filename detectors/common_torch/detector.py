@@ -29,16 +29,16 @@ class TorchDetector(NetworkDetector):
 
     network: nn.Module
     needs_whole_batch = ""  # Why its losses can't be added up from pieces of a batch; empty where they can.
-    sharpness_counts_twice = False  # Whether batch norm's running statistics see SAM's second pass, too.
-    runtime, precision = "torch", "fp32"  # How scores are computed; `outputs` always are by torch in float32.
-    compile_seconds = 0.0  # What starting another runtime took so far.
+    sharpness_counts_twice = False  # Whether batch norm's running statistics include SAM's second pass.
+    runtime, precision = "torch", "fp32"  # How scores are computed; `outputs` always uses torch in float32.
+    compile_seconds = 0.0  # Time spent so far on starting other runtimes.
     _runner: Runner | None = None
     _weights: Sequence[tuple[Tensor, int, int]] = ()
 
     def __init__(self) -> None:
         self.device = find_torch_device()
 
-    # ---- what a subclass defines
+    # ---- defined by subclasses
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Turn uint8 (N, H, W, 3) RGB into float32 (N, 3, H, W) as the network takes it."""
@@ -65,21 +65,21 @@ class TorchDetector(NetworkDetector):
         return {}
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return a training batch, from which examples may have been lost, as `losses` takes it."""
+        """Return a training batch, which may have lost examples, as `losses` expects it."""
         return batch
 
     def inputs(self, image: Tensor) -> Tensor:
-        """Make the network's input of a batch's `image`: uint8 (N, S, S, 3) RGB, or float (N, 3, S, S), normalised.
+        """Make the network's input from a batch's `image`: uint8 (N, S, S, 3) RGB or normalised float (N, 3, S, S).
 
-        Contiguous, as `normalise` leaves no permuted image: on a processor, batch norm adds up channels-last maps in
-        single precision, and gradients would be off by up to 1 %; contiguous ones it adds up in double.
+        It is contiguous: on a processor, batch norm sums channels-last maps in single precision, which puts gradients
+        off by up to 1 %, but contiguous maps in double precision.
         """
         return self._normalise_bytes(image).contiguous()
 
     def _normalise_bytes(self, image: Tensor) -> Tensor:
         return image if image.is_floating_point() else self.normalise(image)
 
-    # ---- what the harness calls
+    # ---- called by the harness
 
     def use_device(self, name: str) -> None:
         """Work on this device from now on.
@@ -90,13 +90,13 @@ class TorchDetector(NetworkDetector):
         self.device, self._runner = find_torch_device(name), None
 
     def find_obstacle(self, runtime: str, precision: str) -> str:
-        """Return why it can't be scored that way here, or "" if it can."""
+        """Return why scoring that way isn't possible here, or "" if it is."""
         from ..runtimes.runners import find_obstacle
 
         return find_obstacle(self, runtime, precision)
 
     def use_runtime(self, runtime: str, precision: str) -> None:
-        """Score with this runtime and precision from now on."""
+        """Use this runtime and precision for scoring from now on."""
         self.runtime, self.precision, self._runner = runtime, precision, None
 
     def _score(self, frames: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ class TorchDetector(NetworkDetector):
         return fake.numpy()
 
     def _find_runner(self, frames: np.ndarray) -> Runner:
-        """Return what runs the network as its weights are now; it is made again once they have changed."""
+        """Return the runner for the network's current weights; it is made again when they change."""
         from ..runtimes.runners import make_runner
 
         self._place()
@@ -113,7 +113,7 @@ class TorchDetector(NetworkDetector):
         same = len(before) == len(now) and all(
             a is b and old == new for (a, *old), (b, *new) in zip(before, now, strict=True)
         )
-        # What a training session steps by itself may hide its changes from torch, but not that it trains.
+        # A training session that updates weights itself may hide this from torch, but not that it is training.
         if self._runner is None or not same or self.network.training:
             self.network.eval()
             started = time.perf_counter()
@@ -129,7 +129,7 @@ class TorchDetector(NetworkDetector):
     def _evaluate(self, images: np.ndarray) -> dict[str, Tensor]:
         self._place()
         self.network.eval()
-        # Frames stay channels-last, as they are: up to twice as quick, and no batch is summed up here.
+        # Frames stay channels-last: up to twice as fast, and no batch statistics are summed here.
         return self.forward(self._normalise_bytes(torch.from_numpy(np.ascontiguousarray(images)).to(self.device)))
 
     def _place(self) -> None:
@@ -151,28 +151,28 @@ class TorchDetector(NetworkDetector):
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the weights as arrays under the reference's key names."""
-        # Copies, since training goes on in place; in C order, since safetensors writes memory as it lies, and whose
-        # network this is may have laid convolutions out channels-last.
+        # Copies, since training changes weights in place; in C order, since safetensors writes memory as it is, and
+        # convolutions may be stored channels-last.
         own = {k: np.array(v.detach().cpu().numpy(), order="C") for k, v in self.network.state_dict().items()}
         return self.to_reference(own)
 
     def load(self, weights: Path | str | Mapping[str, object]) -> Self:
-        """Take weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; strict.
+        """Load weights from a .safetensors file, a torch pickle, or a mapping of names to arrays; all must match.
 
         Raises:
             BenchError: see `crossfake.detectors.common.weights.load_weights`.
         """
         found = self.load_arrays(weights, "torch")
         own = self.network.state_dict()
-        # Writable, and in C order: a checkpoint may hold convolutions that were laid out channels-last.
+        # Writable, and in C order: a checkpoint may contain convolutions stored channels-last.
         arrays = {
             k: torch.from_numpy(np.require(v, requirements=["C", "W"])).to(own[k].dtype) for k, v in found.items()
         }
-        # A file's tensors belong to nobody else: those that are never used then stay on the disk.
+        # Nothing else uses a file's tensors: those that are never needed stay on disk.
         self.network.load_state_dict(arrays, assign=not isinstance(weights, Mapping))
         return self
 
 
 def _note_versions(network: nn.Module) -> list[tuple[Tensor, int, int]]:
-    """Return a network's weights, with what changes when their numbers do."""
+    """Return a network's weights with their version counters, which change when their values do."""
     return [(t, t._version, t.data_ptr()) for t in chain(network.parameters(), network.buffers())]

@@ -1,4 +1,4 @@
-"""EfficientNet-B4 with efficientnet_pytorch 0.7.1's paddings, which equal timm's only at 380 px."""
+"""EfficientNet-B4 with the padding of efficientnet_pytorch 0.7.1, which equals timm's only at 380 px."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .timm_models import create_timm_model
 
 WIDTH = 1792
-# Before each strided convolution (left, right, top, bottom), as they come out for pictures of 380 px: fixed from there.
+# Before each strided convolution (left, right, top, bottom): the values for images of 380 px, fixed for all sizes.
 _PADDINGS = {
     "conv_stem": (0, 1, 0, 1),
     "blocks.1.0.conv_dw": (0, 1, 0, 1),
@@ -22,7 +22,7 @@ _PADDINGS = {
 
 
 class PaddedConv(nn.Conv2d):
-    """A convolution with a fixed padding (left, right, top, bottom)."""
+    """A convolution with fixed padding (left, right, top, bottom)."""
 
     def __init__(self, like: nn.Conv2d, padding: tuple[int, int, int, int]):
         super().__init__(
@@ -39,9 +39,9 @@ def make_efficientnet_b4(tag: str, pretrained: bool, padded_stem: bool = True) -
     """Make timm's EfficientNet-B4 with two classes, dropout 0.4 and drop-connect 0.2.
 
     Args:
-        tag: of timm's weights, such as `ap_in1k`.
-        pretrained: start from them.
-        padded_stem: False for DeepfakeBench's stem, a convolution without padding that starts at random.
+        tag: tag of timm's weights, such as `ap_in1k`.
+        pretrained: start from these weights.
+        padded_stem: False for DeepfakeBench's stem, a convolution without padding, randomly initialised.
 
     Raises:
         BenchError: the weights aren't available.

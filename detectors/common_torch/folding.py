@@ -1,7 +1,7 @@
-"""A copy of a network for scoring: batch norms folded into the convolutions before them, weights laid out as they run.
+"""A copy of a network for scoring: batch norms folded into preceding convolutions, weights in the fastest layout.
 
-Which convolution stands before which batch norm shows when an image goes through: names and order don't tell, and
-tracing by `torch.fx` stops at timm's paddings.
+Which convolution precedes which batch norm is found by running an image through the network: names and order don't show
+it, and `torch.fx` can't trace timm's padding.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def fold_network(
     layout: torch.memory_format,
     dtype: torch.dtype | None = None,
 ) -> nn.Module:
-    """Return a copy for scoring that shares everything unchanged with `network`.
+    """Return a copy for scoring that shares all unchanged parts with `network`.
 
     Args:
         network: in evaluation mode.
-        run: sends an image through a network; only what it reaches is changed.
-        layout: of the convolutions' weights.
-        dtype: of the weights of convolutions and linear layers; by default theirs.
+        run: sends an image through a network; only layers that it reaches are changed.
+        layout: memory layout of the convolutions' weights.
+        dtype: number type of the weights of convolutions and linear layers; by default unchanged.
     """
     made: nn.Module = deepcopy(network, {id(t): t for t in chain(network.parameters(), network.buffers())})
     seen = Passage(made)
@@ -50,10 +50,10 @@ def fold_network(
 
 
 def choose_layout(network: nn.Module, device: torch.device) -> torch.memory_format:
-    """Return how maps are laid out best, as measured: benchmarks/test_runtimes.py has the figures.
+    """Return the fastest memory layout for maps; benchmarks/test_runtimes.py measures it.
 
-    On a processor, networks with squeeze-and-excitation (EfficientNets) are 1.2 times as quick on contiguous maps;
-    ResNets and Xception are 1.1 to 1.4 times as quick channels-last, as everything is on GPUs.
+    On a processor, networks with squeeze-and-excitation (EfficientNets) are 1.2 times as fast with contiguous maps;
+    ResNets and Xception are 1.1 to 1.4 times as fast with channels-last ones, as is everything on GPUs.
     """
     excited = any("SqueezeExcite" in type(module).__name__ for module in network.modules())
     return torch.contiguous_format if excited and device.type == "cpu" else torch.channels_last
@@ -78,7 +78,7 @@ def _replace(network: nn.Module, old: nn.Module, new: nn.Module) -> None:
 
 
 class Passage(TorchDispatchMode):
-    """What happens while an image goes through a network: how often each tensor is used, and what made and took it."""
+    """Records an image's way through a network: how often each tensor is used, and which layers made and used it."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -87,7 +87,7 @@ class Passage(TorchDispatchMode):
         self._weights: dict[int, Tensor | None] = {}
         self._taken: list[tuple[nn.Module, Tensor]] = []
         self._uses: Counter[int] = Counter()
-        self._held: list[object] = []  # All results, so that none takes another's id.
+        self._held: list[object] = []  # All results, so that no id is reused.
         self._runs: Counter[int] = Counter()
         self._hooks = [hook for module in network.modules() for hook in self._watch(module)]
 
@@ -119,7 +119,7 @@ class Passage(TorchDispatchMode):
         return result
 
     def list_pairs(self) -> list[tuple[nn.Conv2d, nn.Module, nn.Module]]:
-        """Return convolutions whose result goes to one batch norm and nowhere else, that norm, and what stays of it."""
+        """Return convolutions whose result only goes to one batch norm, that norm, and what replaces it."""
         pairs = []
         for norm, tensor in self._taken:
             convolution, _ = self._made.get(id(tensor), (None, None))
@@ -142,7 +142,7 @@ class Passage(TorchDispatchMode):
 
 
 def _name_remains(module: nn.Module) -> nn.Module | None:
-    """Return what is left of a batch norm once it is folded; None for one that can't be, or for another module."""
+    """Return what replaces a folded batch norm; None if it can't be folded or isn't one."""
     if getattr(module, "running_mean", None) is None:
         return None
     if type(module) is nn.BatchNorm2d:

@@ -1,4 +1,4 @@
-"""Large networks that aren't drawn before they are needed, since a checkpoint may bring all their weights."""
+"""Large networks that are initialised only when needed, since a checkpoint may bring all their weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .detector import TorchDetector
 
 
 class LazyDetector(TorchDetector):
-    """Base of detectors whose network has no numbers until it is loaded, scored with, trained or saved.
+    """Base of detectors whose network has no values until it is loaded, scored with, trained or saved.
 
     A subclass calls `start` at the end of its `__init__`, and defines `build`.
     """
@@ -21,27 +21,27 @@ class LazyDetector(TorchDetector):
     seed: int
 
     def start(self, pretrained: bool) -> None:
-        """Make the network: with published weights, or empty."""
+        """Make the network, with published weights or empty."""
         super().__init__()
         self.seed = int(torch.randint(2**31, ()))
         self.network = self.build(pretrained=True) if pretrained else self.build_empty()
 
     def build(self, pretrained: bool) -> nn.Module:
-        """Return the network, with published or random weights; what isn't trained is frozen."""
+        """Return the network with published or random weights; untrained parts are frozen."""
         raise NotImplementedError
 
     def build_empty(self) -> nn.Module:
-        """Return the network without numbers."""
+        """Return the network without values."""
         with torch.device("meta"):
             return self.build(pretrained=False)
 
     @property
     def is_empty(self) -> bool:
-        """Whether the network has no numbers yet."""
+        """Whether the network has no values yet."""
         return next(self.network.parameters()).is_meta
 
     def materialise(self) -> None:
-        """Draw random weights, the same for the same seed, unless there are some."""
+        """Draw random weights, the same for the same seed, unless there are weights already."""
         if self.is_empty:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
@@ -62,7 +62,7 @@ class LazyDetector(TorchDetector):
         return super().state()
 
     def load(self, weights: Any) -> Self:
-        """Take weights; see `TorchDetector.load`. What doesn't fit leaves everything as it was."""
+        """Load weights; see `TorchDetector.load`. If they don't fit, nothing changes."""
         before = dict(vars(self))
         try:
             if self.is_empty:

@@ -1,4 +1,4 @@
-"""How much memory a training may still take, so that what costs time is done only where memory asks for it."""
+"""How much memory training may still use, so that slower, smaller methods are used only when memory is short."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def measure_free_memory(device: torch.device) -> int:
-    """Return the bytes that can be had on a device, within the limit of a container; 0 where nobody knows."""
+    """Return the free bytes on a device, within a container's limit; 0 if unknown."""
     if device.type == "cuda":
         own = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + own
@@ -24,7 +24,7 @@ def measure_free_memory(device: torch.device) -> int:
 
 
 def _measure_container() -> list[int]:
-    """Return what a container has left; nothing where there is no limit."""
+    """Return what a container has left; empty if there is no limit."""
     try:
         limit, used = ((_CGROUP / f"memory.{name}").read_text().strip() for name in ("max", "current"))
     except OSError:

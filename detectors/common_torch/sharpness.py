@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation (Foret et al. 2021, and adaptive: Kwon et al. 2021), whatever the optimizer."""
+"""Sharpness-aware minimisation (Foret et al. 2021; adaptive: Kwon et al. 2021) for any optimizer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 @contextmanager
 def perturb_weights(parameters: Iterable[Tensor], rho: float, adaptive: bool = False) -> Iterator[None]:
-    """Move parameters that have gradients to where, within `rho`, the loss rises most; and back in the end.
+    """Move parameters that have gradients to the highest loss within `rho`, and back at the end.
 
-    Gradients taken meanwhile are those to step with. `adaptive` measures distance in units of each weight's size.
+    Use the gradients computed in between for the step. `adaptive` measures distance in units of each weight's size.
     """
     moved = [(p, p.detach().clone(), p.grad) for p in parameters if p.grad is not None]
     with torch.no_grad():
@@ -31,7 +31,7 @@ def perturb_weights(parameters: Iterable[Tensor], rho: float, adaptive: bool = F
 
 @contextmanager
 def override_batch_norms(module: nn.Module, **attributes: object) -> Iterator[None]:
-    """Set attributes of all batch norms for a while, such as `momentum=0`: then running statistics stay as they are."""
+    """Set attributes of all batch norms temporarily; `momentum=0` keeps the running statistics unchanged."""
     layers: list[nn.Module] = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     before = [{name: getattr(m, name) for name in attributes} for m in layers]
     try:

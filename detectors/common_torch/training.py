@@ -1,4 +1,4 @@
-"""One training session of a PyTorch detector: optimizer, learning rate, a step, and the state that resuming needs."""
+"""One training session of a PyTorch detector: optimizer, learning rate, steps, and state for resuming."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         if s.clip_value:
             torch.nn.utils.clip_grad_value_(network.parameters(), s.clip_value)
         self.optimizer.step()
-        values = torch.stack([value.float() for value in losses.values()]).tolist()  # One wait for the device.
+        values = torch.stack([value.float() for value in losses.values()]).tolist()  # Waits once for the device.
         return dict(zip(losses, values, strict=True))
 
     def _differentiate(self, batch: Arrays) -> tuple[dict[str, torch.Tensor], Arrays]:
@@ -78,7 +78,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         return {k: torch.from_numpy(v).to(self.detector.device, non_blocking=True) for k, v in whole.items()}
 
     def _compute_gradients(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Set the parameters' gradients, and return the losses, which are no longer tied to them."""
+        """Set the parameters' gradients, and return the detached losses."""
         self.optimizer.zero_grad(set_to_none=True)
         found: dict[str, torch.Tensor] = {}
         for piece, share in cut_batch(tensors, self.settings.micro_batch, self.detector.count_terms):
@@ -90,7 +90,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         return found
 
     def snapshot(self) -> WriteState:
-        """Copy weights, optimizer, step and random state (dropout's) for `restore`, off the device."""
+        """Copy weights, optimizer, step and random state (for dropout) off the device, for `restore`."""
         content = {
             "network": self.detector.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -106,11 +106,11 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         self.optimizer.load_state_dict(content["optimizer"])
         self.done = content["done"]
         for name, module in self._list_generators().items():
-            if name in content["rng"]:  # A state that was taken on another device has none of this one's.
+            if name in content["rng"]:  # A state from another device has none for this one.
                 module.set_rng_state(content["rng"][name])
 
     def _list_generators(self) -> dict[str, ModuleType]:
-        """Return what draws random numbers: the processor's generator, and the device's where that is another."""
+        """Return the random generators: the processor's, and the device's if it has its own."""
         kind = self.detector.device.type
         return {"cpu": torch} | ({kind: torch.get_device_module(kind)} if kind != "cpu" else {})
 
@@ -125,7 +125,7 @@ def _copy_to_memory(value: object) -> object:
 
 @contextmanager
 def limit_threads(count: int | None) -> Iterator[None]:
-    """Work with so many processor threads, and as before afterwards: what follows is no part of this training."""
+    """Use this many processor threads during training, and restore the number afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -135,7 +135,7 @@ def limit_threads(count: int | None) -> Iterator[None]:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Return whether a device multiplies bfloat16 itself: where it is emulated, it is slower than float32."""
+    """Return whether a device multiplies bfloat16 natively: emulated, it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # Older versions of torch don't say.

@@ -1,4 +1,4 @@
-"""Xception as deepfake detectors use it: timm's, under the names of the released code, with stems of other widths."""
+"""Xception as deepfake detectors use it: timm's, with the released codes' names and stems for other inputs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from .timm_models import create_timm_model
 
-TAG = "legacy_xception.tf_in1k"  # The weights of xception-b5690688, which the released codes start from.
+TAG = "legacy_xception.tf_in1k"  # The weights of xception-b5690688, from which the released codes start.
 BLOCKS = range(1, 13)
 
 
 def make_xception(classes: int, pretrained: bool, channels: int = 3, dropout: float = 0.0) -> nn.Module:
-    """Make an Xception for images of so many channels.
+    """Make an Xception for images with this many channels.
 
-    The filters of the first convolution are ImageNet's, averaged over red, green and blue where there are 4 channels,
-    else repeated for each three and divided by their number.
+    The filters of the first convolution are ImageNet's: for 4 channels averaged over red, green and blue, otherwise
+    repeated for every three channels and divided by the number of repeats.
 
     Raises:
         BenchError: the weights aren't available.
@@ -37,7 +37,7 @@ def make_xception(classes: int, pretrained: bool, channels: int = 3, dropout: fl
 
 
 def compute_map(network: Any, x: Tensor, blocks: Iterable[int] = BLOCKS) -> Tensor:
-    """Return batch norm's last map (N, 2048, h, w), before any ReLU, through the given of the twelve blocks."""
+    """Run the given ones of the twelve blocks; return the last batch norm's map (N, 2048, h, w), before any ReLU."""
     x = network.bn1(network.conv1(x)).relu()
     x = network.bn2(network.conv2(x)).relu()
     for block in blocks:
@@ -47,10 +47,10 @@ def compute_map(network: Any, x: Tensor, blocks: Iterable[int] = BLOCKS) -> Tens
 
 
 def pool_map(last: Tensor) -> Tensor:
-    """Return what is left of a map (N, C, h, w) after ReLU and pooling, (N, C)."""
+    """Apply ReLU and pooling to a map (N, C, h, w); returns (N, C)."""
     return last.relu().mean((2, 3))
 
 
 def to_deepfakebench_name(name: str) -> str:
-    """Return DeepfakeBench's name of one of an Xception's weights."""
+    """Return DeepfakeBench's name for a weight of an Xception."""
     return "backbone." + name.replace("fc.", "last_linear.")

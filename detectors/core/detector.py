@@ -22,12 +22,12 @@ VIEWS = ("raaug", "erase", "selim", "mild")
 
 
 def mirror_and_erase(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror half, and erase a rectangle of four out of five."""
+    """Mirror half, and erase a rectangle in four out of five."""
     return augmentations.erase(augmentations.mirror(image, rng), rng)
 
 
 def augment_randomly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror half, and one time in three each erase a rectangle, or cut a part and enlarge it."""
+    """Mirror half; erase a rectangle in a third, and crop and enlarge in a third."""
     image, kind = augmentations.mirror(image, rng), rng.integers(3)
     if kind == 1:
         return augmentations.erase(image, rng, 1.0)
@@ -43,29 +43,29 @@ def augment_randomly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     year=2022,
     url="https://arxiv.org/abs/2206.02749",
     license="original: MIT; DeepfakeBench's: CC BY-NC 4.0",
-    weights="the authors' (MIT) and DeepfakeBench's; starts from legacy_xception.tf_in1k of timm",
+    weights="the authors' (MIT) and DeepfakeBench's; starts from timm's legacy_xception.tf_in1k",
     input="299 px RGB; deepfakebench: 256",
-    crop="square face box, 1.3 of its side (the paper: MTCNN, checked against the masks)",
+    crop="square face box, enlarged 1.3 times (the paper: MTCNN, checked against the masks)",
     normalisation="-1..1 (mean = std = 0.5)",
     pooling="mean over frames",
-    faithful_to="paper and released: two views of the same image, reals weighted 4; deepfakebench: the halves of a "
-    "batch, that is other images, are drawn together, unweighted. Selected on the source's validation split: the "
-    "released code tests every epoch on the test set",
+    faithful_to="paper and released: two views of the same image, reals weighted 4; deepfakebench: the consistency "
+    "loss compares the two halves of a batch, which are different images; unweighted. Selected on the source's "
+    "validation split; the released code tests every epoch on the test set",
     input_size=299,
     defaults={"variant": "paper", "input_size": 299},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class Core(XceptionFamily):
-    """An Xception that has to see the same in two differently augmented views of a face.
+    """An Xception trained to see the same in two differently augmented views of a face.
 
     Args:
         variant: `paper`, `released` (the same network and loss) or `deepfakebench`.
         input_size: side of the crop.
-        views: how they are made: `raaug` or `selim` (the paper's across datasets), `erase` (its within one), `mild`.
-        consistency: the weight of the consistency loss: 100 across datasets, 1 within one and in DeepfakeBench.
+        views: augmentation: `raaug` or `selim` (the paper's across datasets), `erase` (the paper's within one), `mild`.
+        consistency: weight of the consistency loss: 100 across datasets; 1 within one and in DeepfakeBench.
         distance: `cosine`, `l2` or `l1`.
-        augment: see `XceptionFamily`; for `deepfakebench` alone.
-        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        augment: see `XceptionFamily`; only for `deepfakebench`.
+        pretrained: start from ImageNet weights, downloaded if needed; otherwise start from random weights.
 
     Raises:
         BenchError: an option isn't valid, or the weights aren't available.
@@ -97,7 +97,7 @@ class Core(XceptionFamily):
         return make_xception(2, pretrained)
 
     def sampler(self) -> Sampler:
-        """Two views of each face box; as in DeepfakeBench, single ones."""
+        """Two views of each face box, or a single one as in DeepfakeBench."""
         if self.variant == "deepfakebench":
             return super().sampler()
         kinds: dict[str, Augment] = {
@@ -120,8 +120,8 @@ class Core(XceptionFamily):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return `ce` plus `consistency` times `cons`.
 
-        `image` is uint8 (N, 2, S, S, 3) RGB from the sampler, with `label` (N,); or single pictures, uint8 (2 N, S, S,
-        3) or float (2 N, 3, S, S): all first views, then all second ones, with `label` (2 N,).
+        `image` is uint8 (N, 2, S, S, 3) RGB from the sampler, with `label` (N,); or single images, uint8 (2 N, S, S, 3)
+        or float (2 N, 3, S, S): all first views, then all second ones, with `label` (2 N,).
         """
         image, label = batch["image"], batch["label"]
         if image.ndim == 5:
@@ -136,5 +136,5 @@ class Core(XceptionFamily):
         return {"loss": ce + (1.0 if bench else self.consistency) * cons, "ce": ce, "cons": cons}
 
     def reference_name(self, name: str) -> str:
-        """Return the released code's name of one of our weights, or DeepfakeBench's."""
+        """Return the released code's name for one of our weights, or DeepfakeBench's."""
         return to_deepfakebench_name(name) if self.variant == "deepfakebench" else name

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CLASS_WEIGHTS = (4.0, 1.0)  # Real, fake: FF++ has four fakes a real.
+CLASS_WEIGHTS = (4.0, 1.0)  # Real, fake: FF++ has four fakes per real video.
 DISTANCES = ("cosine", "l2", "l1")
 
 
@@ -14,7 +14,7 @@ def consistency_loss(features: Tensor, distance: str = "cosine") -> Tensor:
     """Return how far apart the features of two views of the same images are.
 
     Args:
-        features: (2 N, C), those of all first views, then those of all second ones.
+        features: (2 N, C), all first views, then all second views.
         distance: `cosine`, the mean of (1 - cosine) squared; `l2` or `l1`, the mean squared or absolute difference.
     """
     first, second = features.float().chunk(2)

@@ -23,28 +23,28 @@ _CONSTANT = re.compile(r"(\.base|\._DCT_\w+|\.ft_num)$|^(FAD|LFS)_xcep\.fc\.")
     venue="ECCV",
     year=2020,
     url="https://arxiv.org/abs/2007.09355",
-    license="original: none released; yyk-wew/F3Net has no licence; DeepfakeBench's is CC BY-NC 4.0",
-    weights="DeepfakeBench's (FAD at 256 px) and yyk-wew's (299 px); starts from legacy_xception.tf_in1k of timm",
-    input="299 px RGB; deepfakebench: 256. Weights are tied to the size",
-    crop="square face box, 1.3 of its side",
+    license="original: no code released; yyk-wew/F3Net has no licence; DeepfakeBench's is CC BY-NC 4.0",
+    weights="DeepfakeBench's (FAD at 256 px) and yyk-wew's (299 px); starts from timm's legacy_xception.tf_in1k",
+    input="299 px RGB; deepfakebench: 256. Weights depend on the size",
+    crop="square face box, enlarged 1.3 times",
     normalisation="-1..1 (mean = std = 0.5)",
     pooling="mean over frames",
-    faithful_to="paper: FAD, LFS and MixBlock, whose places are as recalled, not verified; released: yyk-wew's FAD and "
-    "LFS, which its author calls broken; deepfakebench: FAD alone",
+    faithful_to="paper: FAD, LFS and MixBlock, whose positions haven't been verified; released: yyk-wew's FAD and "
+    "LFS, which its author calls broken; deepfakebench: only FAD",
     input_size=299,
     defaults={"variant": "paper", "input_size": 299},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class F3Net(XceptionFamily):
-    """Xceptions on parts of a picture's frequencies (FAD) and on how strong frequencies are where (LFS).
+    """Xceptions on an image's frequency bands (FAD) and on local frequency statistics (LFS).
 
     Args:
         variant: `paper` (FAD, LFS, MixBlock), `released` (FAD, LFS) or `deepfakebench` (FAD).
         input_size: side of the crop.
-        lfs: whether there is LFS beside FAD; the variant's own by default.
-        mixblock: whether the two are mixed; the variant's own by default.
+        lfs: whether to use LFS besides FAD; by default as in the variant.
+        mixblock: whether to mix the two; by default as in the variant.
         augment: see `XceptionFamily`.
-        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        pretrained: start from ImageNet weights, downloaded if needed; otherwise start from random weights.
 
     Raises:
         BenchError: an option isn't valid, or the weights aren't available.
@@ -70,7 +70,7 @@ class F3Net(XceptionFamily):
         super().__init__(variant, input_size, augment, pretrained)
 
     def build_network(self, pretrained: bool) -> nn.Module:
-        """Return the network of the variant and the size."""
+        """Return the network for a variant and size."""
         bench = self.variant == "deepfakebench"
         return F3Network(
             self.input_size,
@@ -87,7 +87,7 @@ class F3Net(XceptionFamily):
         return self.network(x)
 
     def reference_name(self, name: str) -> str:
-        """Return the released code's name of one of our weights, or DeepfakeBench's."""
+        """Return the released code's name for one of our weights, or DeepfakeBench's."""
         if self.variant != "deepfakebench":
             return name
         return (
@@ -97,5 +97,5 @@ class F3Net(XceptionFamily):
         )
 
     def is_unused(self, name: str) -> bool:
-        """Return whether it is a constant, which the size tells, or of a layer that nothing uses."""
+        """Return whether it is a constant that follows from the size, or belongs to an unused layer."""
         return _CONSTANT.search(name) is not None or super().is_unused(name)

@@ -1,4 +1,4 @@
-"""What F3-Net sees of a picture: parts of its frequencies (FAD), and how strong they are where (LFS)."""
+"""What F3-Net sees of an image: its frequency bands (FAD) and local frequency statistics (LFS)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def make_dct(n: int) -> Tensor:
 
 
 class BandFilter(nn.Module):
-    """A mask (n, n) of the coefficients (i, j) with low <= i + j <= high, and what is learned to add, within -1..1."""
+    """A mask (n, n) of the coefficients (i, j) with low <= i + j <= high, plus a learned term within -1..1."""
 
     base: Tensor
 
@@ -39,9 +39,9 @@ class BandFilter(nn.Module):
 
 
 class DecomposedImages(nn.Module):
-    """Frequency-aware decomposition (FAD): (N, 3, n, n) to (N, 12, n, n), of low, middle, high and all frequencies.
+    """Frequency-aware decomposition (FAD): (N, 3, n, n) to (N, 12, n, n): low, middle, high and all frequencies.
 
-    Diagonals where two bands meet are in both.
+    Diagonals where two bands meet belong to both.
     """
 
     dct: Tensor
@@ -54,16 +54,16 @@ class DecomposedImages(nn.Module):
         self.filters = nn.ModuleList(BandFilter(n, *pair) for pair in limits)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the parts, one after the other."""
+        """Return the bands, concatenated."""
         spectrum = self.dct @ x @ self.dct.T
         return torch.cat([self.dct.T @ (spectrum * band()) @ self.dct for band in self.filters], 1)
 
 
 class LocalStatistics(nn.Module):
-    """Local frequency statistics (LFS): (N, 3, n, n) in -1..1 to (N, 6, side, side), of windows of 10 pixels.
+    """Local frequency statistics (LFS): (N, 3, n, n) in -1..1 to (N, 6, side, side), in windows of 10 pixels.
 
     Args:
-        paper: take the logarithm of a band's sum, as in the paper; otherwise of each coefficient, as released.
+        paper: take the logarithm of each band's sum, as in the paper; otherwise of each coefficient, as released.
     """
 
     dct: Tensor
@@ -78,7 +78,7 @@ class LocalStatistics(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the statistics."""
-        # Where a window hardly has a frequency, its logarithm shows how this was rounded: by 1e-4 in what comes out.
+        # If a window has almost none of a frequency, the logarithm amplifies rounding: 1e-4 in the output.
         grey = GREY[0] * x[:, :1] + GREY[1] * x[:, 1:2] + GREY[2] * x[:, 2:]
         grey = grey * 122.5 + 122.5  # Up to 245, as released.
         side = count_windows(x.shape[-1])
@@ -95,14 +95,14 @@ class LocalStatistics(nn.Module):
 
 
 def count_windows(n: int) -> int:
-    """Return how many windows of LFS fit along the side of a picture."""
+    """Return how many LFS windows fit along an image's side."""
     return (n + 2 * PAD - WINDOW) // STRIDE + 1
 
 
 class MixBlock(nn.Module):
-    """Lets both branches look at where the other one sees something, maps (N, C, S, S) each.
+    """Lets each branch attend to where the other one responds; maps (N, C, S, S) each.
 
-    At first it adds only the bias of a convolution: both `gamma` start at 0.
+    Initially it adds only a convolution's bias, since both `gamma` start at 0.
     """
 
     def __init__(self, channels: int):
@@ -115,7 +115,7 @@ class MixBlock(nn.Module):
             setattr(self, f"{branch}_bn", nn.BatchNorm2d(channels))
 
     def forward(self, fad: Tensor, lfs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both maps, each with what the other one adds."""
+        """Return both maps, each with the other's contribution."""
         maps = {"FAD": fad, "LFS": lfs}
         query = torch.cat([self._get(f"{name}_query")(x) for name, x in maps.items()], 3)
         key = torch.cat([self._get(f"{name}_key")(x).transpose(2, 3) for name, x in maps.items()], 2)

@@ -1,4 +1,4 @@
-"""F3-Net's network: an Xception on FAD's pictures, one on LFS's statistics if wanted, mixed if wanted."""
+"""F3-Net's network: an Xception on FAD's images, optionally another on LFS's statistics, optionally mixed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ CHANNELS = (728, 1024)  # Of the maps there.
 
 
 class F3Network(nn.Module):
-    """Pictures (N, 3, n, n) to named outputs; FAD's weights are tied to n.
+    """Images (N, 3, n, n) to named outputs; FAD's weights depend on n.
 
     Args:
         size: n.
-        lfs: whether there is the second branch.
+        lfs: whether there is a second branch.
         mixed: whether the branches are mixed after blocks 7 and 12.
-        paper: the logarithm of LFS as in the paper; see `LocalStatistics`.
-        classes: logits.
-        dropout: before the linear layer.
+        paper: LFS's logarithm as in the paper; see `LocalStatistics`.
+        classes: number of logits.
+        dropout: share dropped before the linear layer.
         pretrained: start both Xceptions from ImageNet weights.
 
     Raises:
-        BenchError: the branches can't be mixed at this size, since their maps differ, or the weights aren't available.
+        BenchError: the branches can't be mixed because their maps differ at this size, or the weights aren't available.
     """
 
     LFS_head: Any

@@ -11,18 +11,18 @@ GRADIENTS = ("exact", "released")
 
 
 def compute_errors(logits: Tensor, label: Tensor) -> Tensor:
-    """Return each sample's cross-entropy (N,), of one logit (N, 1) or two (N, 2)."""
+    """Return each sample's cross-entropy (N,) from one logit (N, 1) or two (N, 2)."""
     alone = logits[:, -1] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
     return F.binary_cross_entropy_with_logits(alone.float(), label.float(), reduction="none")
 
 
 def compute_cvar(errors: Tensor, alpha: float, gradient: str = "exact") -> Tensor:
-    """Return the mean of the worst share `alpha` of errors (N,); 1 is their mean, exactly.
+    """Return the mean of the worst share `alpha` of errors (N,); with 1 it is exactly their mean.
 
     Args:
-        errors: a loss a sample.
+        errors: one loss per sample.
         alpha: within 0..1.
-        gradient: `exact`, or `released`: of the point where the released code's search for the threshold stops, so that
+        gradient: `exact`, or `released`: at the point where the released code's search for the threshold stops, so that
             a sample at the threshold counts fully or not at all, by accident.
     """
     if gradient == "released":
@@ -34,13 +34,13 @@ def compute_cvar(errors: Tensor, alpha: float, gradient: str = "exact") -> Tenso
 def compute_group_cvar(
     errors: Tensor, group: Tensor, alpha: float, alpha_group: float, gradient: str = "exact"
 ) -> Tensor:
-    """Return the mean of the worst share `alpha` of groups of what the worst `alpha_group` of each loses on average.
+    """Return the mean over the worst share `alpha` of groups, each the mean of its worst share `alpha_group`.
 
     Each group that is present counts once, however large it is.
 
     Args:
-        errors: a loss a sample, (N,).
-        group: codes (N,).
+        errors: one loss per sample, (N,).
+        group: group codes (N,).
         alpha: share of the groups.
         alpha_group: share of a group's samples.
         gradient: see `compute_cvar`.
@@ -54,9 +54,9 @@ def compute_group_cvar(
 
 
 def compute_weights(errors: Tensor, members: Tensor, alpha: float) -> Tensor:
-    """Return what each error counts in its row's CVaR, (G, N): 0 of those that aren't members, and 1 altogether.
+    """Return the weight of each error in its row's CVaR, (G, N): 0 for non-members; each row sums to 1.
 
-    The ones above the threshold count 1 / (alpha n), and those at it share what is left.
+    Errors above the threshold have weight 1 / (alpha n); those at the threshold share the rest.
     """
     count = members.sum(1, keepdim=True)
     ordered = errors.masked_fill(~members, torch.inf).sort(1).values

@@ -1,4 +1,4 @@
-"""DAW-FDD as a detector of the harness (PyTorch): where demographics are known."""
+"""DAW-FDD as a detector of the harness (PyTorch), for training with known demographics."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .torch_base import Fdd
     year=2024,
     url="https://arxiv.org/abs/2306.16635",
     license="original: never released; the co-author's code in AI-Face-FairnessBench is CC BY-NC",
-    weights="none published; starts from legacy_xception.tf_in1k of timm",
+    weights="none published; starts from timm's legacy_xception.tf_in1k",
     input="256 px RGB",
-    crop="square face box, 1.3 of its side",
+    crop="square face box, enlarged 1.3 times",
     normalisation="-1..1 (mean = std = 0.5)",
     pooling="mean over frames",
     faithful_to="paper: the loss in closed form, with its exact gradient; released: the gradient where the co-author's "
-    "search for the threshold stops. One logit. The paper's recipe isn't public: that of the co-author's code",
+    "search for the threshold stops. One logit. The paper's recipe isn't public; the co-author's is used",
     input_size=256,
     defaults={"variant": "paper", "input_size": 256},
     learns_groups=True,
@@ -41,7 +41,7 @@ class DawFdd(GroupsMixin, Fdd):
     who = "daw-fdd"
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the loss of the worst, the mean of all (`erm`), and of how many `groups` the batch is."""
+        """Return the loss of the worst, the mean over all (`erm`), and how many `groups` the batch has."""
         return {**super().losses(batch), "groups": torch.tensor(len(batch["group"].unique()))}
 
     def pool_errors(self, errors: Tensor, batch: dict[str, Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What both detectors share in JAX: an Xception, or the small ResNet, with one logit."""
+"""What both detectors share in JAX: an Xception or the small ResNet with one logit."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class JaxFdd(FddMixin, JaxDetector):
     def build_network(self, backbone_args: Options, pretrained: bool) -> None:
         """Start with the network of `backbone`."""
         if self.gradient == "released":
-            raise BenchError(f"{self.who} has the released gradient in PyTorch alone: --backend torch")
+            raise BenchError(f"{self.who} has the released gradient only in PyTorch. Use --backend torch")
         require_known(f"{self.who} backbone in JAX", self.backbone, BACKBONES, ". Use --backend torch for others")
         if self.backbone == "xception" and backbone_args:
-            raise BenchError("backbone_args are for backbone timm:NAME; 'xception' takes none")
+            raise BenchError("backbone_args are for backbone timm:NAME; 'xception' has none")
         check_options(self.backbone, backbone_args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")
         self.backbone_args = dict(backbone_args)
         options = {"backbone": self.backbone, "backbone_args": self.backbone_args, "pretrained": True}
@@ -51,23 +51,23 @@ class JaxFdd(FddMixin, JaxDetector):
         return (frames.astype(jnp.float32) - 127.5) / 127.5
 
     def forward(self, network: Any, x: Array, mode: Mode) -> Named:
-        """Return `logits` (N, 1) and the pooled `features` (N, C) that they are linear in."""
+        """Return `logits` (N, 1) and the pooled `features` (N, C) from which a linear layer computes them."""
         last = network.features(x, mode)
         features = (jax.nn.relu(last) if self.backbone == "xception" else last).mean((1, 2))
         return {"logits": network.fc(features), "features": features}
 
     def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
-        """Return the loss of the worst, and for comparison the mean of all (`erm`)."""
+        """Return the loss of the worst samples, and for comparison the mean over all (`erm`)."""
         logits = self.forward(network, self.inputs(batch["image"], mode), mode)["logits"]
         errors = compute_errors(logits, batch["label"])
         return {"loss": self.pool_errors(errors, batch, mode), "erm": mode.mean(errors)}
 
     def pool_errors(self, errors: Array, batch: Named, mode: Mode) -> Array:
-        """Return the loss of a batch from each sample's, (N,)."""
+        """Return a batch's loss from its samples' losses (N,)."""
         raise NotImplementedError
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Take the one logit of AI-Face's code, or the two of DeepfakeBench's Xception, whichever a checkpoint has."""
+        """Take one logit (AI-Face's code) or two (DeepfakeBench's Xception), as the checkpoint has them."""
         rows = shapes.get(HEAD, (0,))[0]
         if self.backbone == "xception" and rows in (1, 2) and self.names()["fc.weight"].shape[0] != rows:
             self.rebuild(partial(self._make, classes=rows))

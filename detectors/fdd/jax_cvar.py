@@ -8,11 +8,11 @@ from jax import Array, lax
 
 from ..pgfdd.labels import GROUPS
 
-ABSENT = -2  # The group of rows that only fill a batch up.
+ABSENT = -2  # The group of padding rows.
 
 
 def compute_errors(logits: Array, label: Array) -> Array:
-    """Return each sample's cross-entropy (N,), of one logit (N, 1) or two (N, 2)."""
+    """Return each sample's cross-entropy (N,) from one logit (N, 1) or two (N, 2)."""
     alone = logits[:, -1] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
     return optax.sigmoid_binary_cross_entropy(alone.astype(jnp.float32), label)
 
@@ -24,7 +24,7 @@ def compute_cvar(errors: Array, members: Array, alpha: float) -> Array:
 
 
 def compute_group_cvar(errors: Array, group: Array, alpha: float, alpha_group: float) -> Array:
-    """Return the mean of the worst share of groups of their worst samples; see `list_members`."""
+    """Return the mean over the worst groups of each group's worst samples; see `list_members`."""
     members = list_members(group)
     weights = compute_weights(jnp.broadcast_to(errors, members.shape), members, alpha_group)
     return compute_cvar((weights * errors).sum(1), members.any(1), alpha)
@@ -36,7 +36,7 @@ def list_members(group: Array) -> Array:
 
 
 def compute_weights(errors: Array, members: Array, alpha: float) -> Array:
-    """Return what each error counts in its row's CVaR, (G, N): see the PyTorch port's."""
+    """Return the weight of each error in its row's CVaR, (G, N); see the PyTorch port."""
     errors = lax.stop_gradient(errors)
     count = jnp.maximum(members.sum(1, keepdims=True), 1)
     ordered = jnp.sort(jnp.where(members, errors, jnp.inf), 1)

@@ -22,7 +22,7 @@ from .jax_cvar import compute_cvar
     can=("crop", "load", "save", "sample", "train", "features", "parameters", "flops"),
 )
 class JaxDagFdd(JaxFdd):
-    """Minimises the mean of the worst share `alpha` of a batch, regardless of who is shown.
+    """Minimises the mean of the worst share `alpha` of a batch, whatever the group.
 
     The options are those of `FddMixin`.
     """

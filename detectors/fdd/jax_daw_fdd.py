@@ -33,7 +33,7 @@ class JaxDawFdd(GroupsMixin, JaxFdd):
     who = "daw-fdd"
 
     def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
-        """Return the loss of the worst, the mean of all (`erm`), and of how many `groups` the batch is."""
+        """Return the loss of the worst, the mean over all (`erm`), and how many `groups` the batch has."""
         groups = list_members(mode.where_present(batch["group"], ABSENT)).any(1).sum()
         return {**super().losses(network, batch, mode), "groups": groups}
 

@@ -23,14 +23,14 @@ HEAD = "backbone.last_linear.weight"  # 1 row in AI-Face's code, 2 in DeepfakeBe
 
 @dataclass(frozen=True)
 class GroupSampler:
-    """Makes `image` uint8 (S, S, 3) RGB and int64 `label` and `group`, the intersection's code or -1 if unknown."""
+    """Makes `image` uint8 (S, S, 3) RGB and int64 `label` and `group` (the intersection's code, -1 if unknown)."""
 
     uses_original: ClassVar[bool] = False
     crop: BoxCrop
     augment: bool = False
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return one example, as it is unless `augment`."""
+        """Return one example, unchanged unless `augment`."""
         image = ClassifierSampler(self.crop)(sample, rng)["image"] if self.augment else self.crop(sample.face)
         group = encode_group(sample.groups)
         codes = {"label": sample.label, "group": -1 if group is None else group}
@@ -38,18 +38,18 @@ class GroupSampler:
 
 
 class FddMixin:
-    """What both ports do alike; to be mixed in before a backend's base class. A port defines `build_network`.
+    """What both ports have in common; mix in before a backend's base class. A port defines `build_network`.
 
     Args:
-        variant: `paper`, or `released` as the co-author's code in AI-Face-FairnessBench trains.
+        variant: `paper`, or `released` (the co-author's code in AI-Face-FairnessBench).
         input_size: side of the crop.
         backbone: `xception`, or `timm:NAME`.
         backbone_args: passed to timm for `timm:NAME`.
-        alpha: the share of samples (dag-fdd) or groups (daw-fdd) that the loss is of; 1 is the mean.
-        alpha_group: of daw-fdd, the share of each group's samples.
-        gradient: `exact`, or `released`, in PyTorch; the variant's own by default.
-        augment: augment training images mildly; neither paper nor released code does.
-        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        alpha: the worst share of samples (dag-fdd) or groups (daw-fdd) that the loss averages; 1 is the mean.
+        alpha_group: for daw-fdd, the worst share of each group's samples.
+        gradient: `exact`, or `released` (PyTorch only); by default as in the variant.
+        augment: augment training images mildly; neither the paper nor the released code does.
+        pretrained: start from ImageNet weights, downloaded if needed; otherwise start from random weights.
 
     Raises:
         BenchError: an option isn't valid, or the network can't be built.
@@ -91,20 +91,20 @@ class FddMixin:
         return BoxCrop(self.input_size)
 
     def sampler(self) -> GroupSampler:
-        """Face boxes with the code of their group."""
+        """Face boxes with their group's code."""
         return GroupSampler(self.cropper(), self.augment)
 
     def reference_name(self, name: str) -> str:
-        """Return the released code's name of one of our weights."""
+        """Return the released code's name for one of our weights."""
         return "backbone." + name.replace("fc.", "last_linear.") if self.backbone == "xception" else name
 
     def is_unused(self, name: str) -> bool:
-        """Return whether it is of a layer that DeepfakeBench's Xception has and doesn't use."""
+        """Return whether the weight belongs to an unused layer of DeepfakeBench's Xception."""
         return name.startswith(UNUSED_IN_XCEPTION)
 
 
 class GroupsMixin:
-    """What daw-fdd adds: it learns from groups."""
+    """What daw-fdd adds: learning from groups."""
 
     def inspect_training_set(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
         """Keep the annotated videos.
@@ -113,4 +113,4 @@ class GroupsMixin:
             BenchError: see `keep_annotated`.
         """
         kept = keep_annotated(videos, "daw-fdd")
-        return kept, "gender or race isn't known (add them in demographics.csv in the dataset's folder)"
+        return kept, "gender or race is unknown (add them in demographics.csv in the dataset's folder)"

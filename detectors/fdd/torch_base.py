@@ -36,22 +36,22 @@ class Fdd(FddMixin, TorchDetector):
         return frames.permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `logits` (N, 1) and the pooled `features` (N, C) that they are linear in."""
+        """Return `logits` (N, 1) and the pooled `features` (N, C) from which a linear layer computes them."""
         network: Any = self.network
         features = network.forward_head(network.forward_features(x), pre_logits=True)
         return {"logits": network.get_classifier()(features), "features": features}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the loss of the worst, and for comparison the mean of all (`erm`)."""
+        """Return the loss of the worst samples, and for comparison the mean over all (`erm`)."""
         errors = compute_errors(self.forward(self.inputs(batch["image"]))["logits"], batch["label"])
         return {"loss": self.pool_errors(errors, batch), "erm": errors.mean()}
 
     def pool_errors(self, errors: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Return the loss of a batch from each sample's, (N,)."""
+        """Return a batch's loss from its samples' losses (N,)."""
         raise NotImplementedError
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Take the one logit of AI-Face's code, or the two of DeepfakeBench's Xception, whichever a checkpoint has."""
+        """Take one logit (AI-Face's code) or two (DeepfakeBench's Xception), as the checkpoint has them."""
         rows = shapes.get(HEAD, (0,))[0]
         network: Any = self.network
         if self.backbone == "xception" and rows in (1, 2) and network.fc.out_features != rows:

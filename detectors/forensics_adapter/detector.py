@@ -23,7 +23,7 @@ from .objective import compute_losses
 from .sampler import PATCH, ForensicsSampler
 
 VARIANTS = ("paper", "released")
-# CLIP again, its text encoder, what the adapter's ViT has and doesn't use.
+# CLIP's copies, its text encoder, and unused parts of the adapter's ViT.
 _UNUSED = re.compile(
     r"^clip_model\.|^rec_attn_clip\.(proj$|intra_scale$|vit\.(transformer|ln_post)\.)|^adapter\.vit_model\.patch_embed\."
 )
@@ -40,24 +40,24 @@ _BLOCK = re.compile(r"^adapter\.vit_model\.blocks\.(\d+)\.")
     url="https://arxiv.org/abs/2411.19715",
     license="original: CC BY-NC 4.0",
     weights="the authors' (CC BY-NC 4.0); CLIP's by OpenAI (MIT), vit_large_patch14_clip_quickgelu_224.openai",
-    input="256 px RGB, which CLIP sees at 224",
-    crop="square face box, 1.3 of its side",
-    normalisation="CLIP's mean and deviation",
+    input="256 px RGB; CLIP gets it at 224",
+    crop="square face box, enlarged 1.3 times",
+    normalisation="CLIP's mean and standard deviation",
     pooling="mean over frames",
-    faithful_to="paper and released alike, without the fusion of CLIP's features into the adapter: as released that is "
-    "a new random layer in every pass, never trained. Masks are where a fake differs from its original",
+    faithful_to="paper and released (the same), without fusing CLIP's features into the adapter: in the released code "
+    "that is a new random layer in every pass, never trained. Masks are where a fake differs from its original",
     input_size=256,
     defaults={"variant": "paper", "input_size": 256},
     can=("crop", "load", "save", "sample", "train", "inspect", "features", "parameters"),
 )
 class ForensicsAdapter(LazyDetector):
-    """A small ViT beside a frozen CLIP that tells it where to look for blending.
+    """A small ViT that tells a frozen CLIP where to look for traces of blending.
 
     Args:
         variant: `paper` or `released`, which are the same.
         input_size: side of the crop, a multiple of 16.
         sizes: fields of `Sizes` to change for small experiments, such as `{layers: 8, width: 128}`.
-        pretrained: start from CLIP's weights, which are downloaded; otherwise the frozen part is random.
+        pretrained: start from CLIP's weights, downloaded if needed; otherwise the frozen part is random.
 
     Raises:
         BenchError: an option isn't valid, or the weights aren't available.
@@ -72,7 +72,7 @@ class ForensicsAdapter(LazyDetector):
         check_multiple("forensics-adapter", "input_size", input_size, PATCH, 4 * PATCH, 256)
         check_options("forensics-adapter", dict(sizes or {}), list_options(Sizes), "sizes")
         if pretrained and sizes:
-            raise BenchError("forensics-adapter: CLIP's weights are of the published sizes. Leave out options.sizes")
+            raise BenchError("forensics-adapter: CLIP's weights only fit the published sizes. Leave out options.sizes")
         self.variant, self.input_size, self.sizes = variant, input_size, Sizes(**(sizes or {}))
         self.start(pretrained)
 
@@ -90,11 +90,11 @@ class ForensicsAdapter(LazyDetector):
         return BoxCrop(self.input_size)
 
     def sampler(self) -> ForensicsSampler:
-        """Face boxes, and where fakes were forged."""
+        """Face boxes and the forged regions of fakes."""
         return ForensicsSampler(self.cropper())
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """Scale 0..255 by CLIP's mean and deviation."""
+        """Normalise 0..255 by CLIP's mean and standard deviation."""
         mean, std = (torch.tensor(v, device=frames.device)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
         return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
@@ -103,7 +103,7 @@ class ForensicsAdapter(LazyDetector):
         return self.network(x)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return `loss` and its four parts; see `compute_losses`."""
+        """Return `loss` and its four components; see `compute_losses`."""
         side = self.input_size // PATCH
         outputs = self.network(self.inputs(batch["image"]), batch["patches"].unflatten(1, (side, side)))
         return compute_losses(outputs, batch)
@@ -112,26 +112,26 @@ class ForensicsAdapter(LazyDetector):
         """Leave out fakes whose original isn't among the videos.
 
         Raises:
-            BenchError: no fake's original is.
+            BenchError: there is no fake with its original.
         """
         known = {v.id for v in videos}
         kept = [v for v in videos if v.label != FAKE or v.original in known]
         if not any(v.label == FAKE for v in kept):
             raise BenchError(
-                f"forensics-adapter learns where a fake was forged by its original, and none of {len(videos)} training "
-                "videos is a fake whose original is among them. Train on a set such as ff++"
+                "forensics-adapter finds the forged region by comparing a fake with its original, and none of "
+                f"{len(videos)} training videos is a fake whose original is among them. Train on a set such as ff++"
             )
-        return kept, "their original isn't among them, so the forged region isn't known"
+        return kept, "their original isn't among the videos, so the forged region is unknown"
 
     # ---- checkpoints
 
     def is_unused(self, name: str) -> bool:
-        """Return whether it is of CLIP's other copies, its text encoder, or the adapter's unused blocks."""
+        """Return whether it belongs to CLIP's other copies, its text encoder, or the adapter's unused blocks."""
         block = _BLOCK.match(name)
         return _UNUSED.match(name) is not None or (block is not None and int(block[1]) >= USED)
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Become the network of a checkpoint's sizes."""
+        """Take the sizes of a checkpoint's network."""
         width = shapes.get("rec_attn_clip.vit.class_embedding", (0,))[0]
         decoder = "adapter.mask_decoder.query_mlp.layers"
         layers = [name for name in shapes if re.fullmatch(r"rec_attn_clip\.resblocks\.\d+\.ln_1\.weight", name)]
@@ -153,7 +153,7 @@ class ForensicsAdapter(LazyDetector):
 
 @torch.no_grad()
 def copy_clip(guided: GuidedClip, clip: Any) -> None:
-    """Copy the weights of timm's CLIP, its projection included, into ours."""
+    """Copy the weights of timm's CLIP, including its projection, into ours."""
     vit: Any = guided.vit
     vit.class_embedding.copy_(clip.cls_token.flatten())
     vit.positional_embedding.copy_(clip.pos_embed[0])

@@ -1,7 +1,7 @@
-"""The network: a small ViT beside a frozen CLIP, which tells CLIP where to look for traces of blending.
+"""The network: a small ViT that tells a frozen CLIP where to look for traces of blending.
 
-The names of modules are the released code's, which holds CLIP three times; here it is once. Its fusion of CLIP's
-features into the adapter, a new random layer in every pass, is left out.
+Module names are the released code's, which contains CLIP three times; here there is one. Its fusion of CLIP's features
+into the adapter, a new random layer in every pass, is left out.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ADAPTER, ADAPTER_HEADS, ADAPTER_PATCH, ADAPTER_GRID = 192, 3, 16, 14  # A ViT-Tiny, whose positions are for 224 px.
-BLOCKS, USED = 12, 8  # Of the adapter: so many are in the checkpoint, and so many are used.
-WATCHED = (4, 5, 6)  # The adapter's blocks whose patches of fakes are to be told apart, counted from 1.
+ADAPTER, ADAPTER_HEADS, ADAPTER_PATCH, ADAPTER_GRID = 192, 3, 16, 14  # A ViT-Tiny with positions for 224 px.
+BLOCKS, USED = 12, 8  # The adapter's blocks in the checkpoint, and those in use.
+WATCHED = (4, 5, 6)  # The adapter's blocks in which genuine and forged patches are separated, counted from 1.
 CLIP_PATCH, CLIP_SIZE, HEAD_WIDTH = 14, 224, 64
 INTRA_SHARE = 0.05
-INTRA_AFTER = 6  # The block of CLIP, counted from 0, after which patches get something of their own.
-HIDDEN_FROM = -100.0  # Added to attention where a token isn't to be seen.
+INTRA_AFTER = 6  # The block of CLIP, counted from 0, after which features are added to patches.
+HIDDEN_FROM = -100.0  # Added to attention to hide a token.
 
 
 @dataclass(frozen=True)
 class Sizes:
     """Widths of a Forensics Adapter; the defaults are the published ones.
 
-    `width`, `layers` and `projected` are CLIP's; `queries` ask the adapter, `hidden` and `out` are its decoder's.
+    `width`, `layers` and `projected` are CLIP's; `queries` is the adapter's, `hidden` and `out` are its decoder's.
     """
 
     width: int = 1024
@@ -40,12 +40,12 @@ class Sizes:
 
     @property
     def heads(self) -> int:
-        """CLIP's heads of attention."""
+        """CLIP's number of attention heads."""
         return self.width // HEAD_WIDTH
 
 
 class ForensicsNet(nn.Module):
-    """Pictures (N, 3, S, S), S a multiple of 16, to named outputs: see `forward`."""
+    """Images (N, 3, S, S), S a multiple of 16, to named outputs; see `forward`."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -55,14 +55,14 @@ class ForensicsNet(nn.Module):
         self.clip_post_process = ClassHead(sizes)
 
     def forward(self, x: Tensor, boundary: Tensor | None = None) -> dict[str, Tensor]:
-        """Return `logits` (N, 2), `features` (N, projected), and what the losses look at.
+        """Return `logits` (N, 2), `features` (N, projected), and what the losses need.
 
-        `xray` (N, 1, S, S) is where a blending's boundary is seen; `attn_bias` (N, heads, queries, h, w) is what guides
-        CLIP; `adapter_4` to `adapter_6` (N, h w, 192) are patches' features, `clip_6` (N, 256, 192) those in CLIP.
+        `xray` (N, 1, S, S) is the predicted blending boundary; `attn_bias` (N, heads, queries, h, w) guides CLIP;
+        `adapter_4` to `adapter_6` (N, h w, 192) are patch features, `clip_6` (N, 256, 192) those in CLIP.
 
         Args:
-            x: the pictures.
-            boundary: which patches (N, h, w) are on a boundary, 0 or 1; the others don't count for `xray`. Without it
+            x: the images.
+            boundary: which patches (N, h, w) are on a boundary, 0 or 1; the others don't count for `xray`. By default
                 all do.
         """
         found = self.adapter(x)
@@ -82,7 +82,7 @@ class ForensicsNet(nn.Module):
 
 
 class Adapter(nn.Module):
-    """A ViT-Tiny of which eight blocks are used, with queries beside its patches, and a decoder of both."""
+    """A ViT-Tiny, of which eight blocks are used, with queries besides its patches, and a decoder for both."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -96,7 +96,7 @@ class Adapter(nn.Module):
         self.mask_decoder = MaskDecoder(sizes)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `xray_query` (N, queries, h, w), `attn_bias` (N, heads, queries, h, w), and watched patches."""
+        """Return `xray_query` (N, queries, h, w), `attn_bias` (N, heads, queries, h, w), and the watched patches."""
         patches = self.patch_conv(x)
         grid = patches.shape[2:]
         place = self._make_positions(grid).expand(len(x), -1, -1)
@@ -136,7 +136,7 @@ class Mlp(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """Tells, for each query, where in the picture what it asks for is, and where CLIP should look for it."""
+    """Predicts, for each query, where in the image its target is and where CLIP should look for it."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -147,7 +147,7 @@ class MaskDecoder(nn.Module):
         self.bias_scaling = nn.Linear(1, 1)
 
     def forward(self, query: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (N, queries, h, w) and (N, heads, queries, h, w) of queries (N, queries, 192), maps (N, 192, h, w)."""
+        """Map queries (N, queries, 192), maps (N, 192, h, w) to (N, queries, h, w) and (N, heads, queries, h, w)."""
         asked = self.query_mlp(query)
         seen = torch.einsum("nqc,nchw->nqhw", asked, self.xray_mlp(maps))
         keys = self.attn_mlp(maps).unflatten(1, (self.heads, -1))
@@ -156,7 +156,7 @@ class MaskDecoder(nn.Module):
 
 
 class GuidedClip(nn.Module):
-    """CLIP's image encoder with copies of its class token, which see patches by how much the adapter tells them to."""
+    """CLIP's image encoder with copies of its class token, which attend to patches as the adapter tells them."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -172,7 +172,7 @@ class GuidedClip(nn.Module):
         self.clip_intra_blocks = nn.ModuleList([IntraBlock(width)])
 
     def forward(self, x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the copies say (N, queries, projected), of length 1, and patches' own features (N, 256, 192)."""
+        """Return the copies' embeddings (N, queries, projected), of length 1, and patch features (N, 256, 192)."""
         vit: Any = self.vit
         patches = vit.conv1(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([vit.class_embedding.expand(len(x), 1, -1), patches], 1) + vit.positional_embedding
@@ -210,14 +210,14 @@ class ResidualBlock(nn.Module):
 
 
 class IntraBlock(nn.Module):
-    """What patches get of their own within CLIP: two convolutions of one patch each."""
+    """Features added to each patch within CLIP: two 1x1 convolutions."""
 
     def __init__(self, width: int):
         super().__init__()
         self.conv_first, self.conv_second = nn.Conv1d(width, ADAPTER, 1), nn.Conv1d(ADAPTER, width, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the narrow features (N, L, 192) and what is added (N, L, C) of patches (N, L, C)."""
+        """Return the narrow features (N, L, 192) of patches (N, L, C), and what is added to them (N, L, C)."""
         narrow = self.conv_first(x.transpose(1, 2)).relu()
         return narrow.transpose(1, 2), self.conv_second(narrow).transpose(1, 2)
 
@@ -240,12 +240,12 @@ class XrayHead(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the picture."""
+        """Return the boundary image."""
         return self.process(x)
 
 
 class ClassHead(nn.Module):
-    """Classifies what the queries say, (N, queries, C): logits (N, 2) and the vector (N, C) before them."""
+    """Classifies the queries' embeddings (N, queries, C): logits (N, 2) and the vector (N, C) before them."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -274,13 +274,13 @@ class ClassHead(nn.Module):
 
 
 def build_attention_mask(bias: Tensor, side: int) -> Tensor:
-    """Return what is added to CLIP's attention, (N heads, L, L), of tokens: copies, the class token, patches.
+    """Return what is added to CLIP's attention, (N heads, L, L); tokens are copies, the class token, patches.
 
-    A copy sees itself and the patches, by `bias` (N, heads, queries, h, w); nobody else sees a copy.
+    A copy sees itself and the patches, weighted by `bias` (N, heads, queries, h, w); nothing else sees a copy.
 
     Args:
-        bias: how much each copy is to look where, for each head.
-        side: of CLIP's square of patches; other grids of `bias` are resized.
+        bias: how much each copy should look where, for each head.
+        side: side of CLIP's square of patches; `bias` is resized to it.
     """
     count, heads, queries = bias.shape[:3]
     if bias.shape[3:] != (side, side):

@@ -13,10 +13,10 @@ TEMPERATURE = 0.5
 
 
 def compute_losses(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weighted sum as `loss`, and its four parts.
+    """Return the weighted sum as `loss`, and its four components.
 
     Args:
-        outputs: from `ForensicsNet`.
+        outputs: output of `ForensicsNet`.
         batch: `label` (N,), `boundary` (N, S, S), `patches` (N, h w) and `clip_patches` (N, 256), 1 where forged.
     """
     label = batch["label"]
@@ -30,9 +30,9 @@ def compute_losses(outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict
 
 
 def within_loss(features: Tensor, forged: Tensor, label: Tensor) -> Tensor:
-    """Return how alike the genuine and the forged patches of fakes are; 0 without fakes.
+    """Return how similar the genuine and forged patches of fakes are; 0 without fakes.
 
-    Patches of the other part count as vectors of zeros, which are alike to nothing, and yet stand in the sums.
+    Patches of the other kind count as zero vectors, which are similar to nothing but still enter the sums.
 
     Args:
         features: (N, L, C).
@@ -47,14 +47,14 @@ def within_loss(features: Tensor, forged: Tensor, label: Tensor) -> Tensor:
 
 
 def across_loss(features: Tensor, label: Tensor) -> Tensor:
-    """Return how alike patches (N, L, C) of real pictures and of fakes are, as many of each, the first ones."""
+    """Return how similar patches (N, L, C) of reals and fakes are; uses the same number of each, the first ones."""
     reals, fakes = features[label == 0].float(), features[label == 1].float()
     count = min(len(reals), len(fakes))
     return contrast(reals[:count], fakes[:count]) if count else features.sum() * 0
 
 
 def contrast(genuine: Tensor, forged: Tensor) -> Tensor:
-    """Return -log(P / (P + N)), P of genuine patches (B, L, C) with each other, N with forged ones, within pictures."""
+    """Return -log(P / (P + N)) within images: P compares genuine patches (B, L, C), N genuine with forged ones."""
     genuine, forged = F.normalize(genuine, dim=-1), F.normalize(forged, dim=-1)
     alike, unlike = (((a @ genuine.transpose(1, 2)) / TEMPERATURE).exp().sum() for a in (genuine, forged))
     return -(alike / (alike + unlike)).log()

@@ -1,4 +1,4 @@
-"""Training examples: face boxes, and where fakes were forged, which their originals tell. No backend."""
+"""Training examples: face boxes, and forged regions, found by comparison with originals. No backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..caddm.frame_pair import make_frame_pair
 from ..common.crops import BoxCrop
 from .targets import label_patches, make_boundary
 
-CHANGED = 12  # Grey levels that a forged pixel differs from its original by, once both are blurred.
+CHANGED = 12  # Grey levels by which a forged pixel differs from its original after blurring both.
 CLIP_SIDE, PATCH = 16, 16
 
 
@@ -20,13 +20,13 @@ CLIP_SIDE, PATCH = 16, 16
 class ForensicsSampler:
     """Makes `image` uint8 (S, S, 3) RGB, `label` int64, `boundary` float32 (S, S), `patches` and `clip_patches` (256,).
 
-    Empty for a fake whose original isn't known, or doesn't show the place: so the forged region isn't known.
+    Empty for a fake whose original is unknown or doesn't show the region: its forged region is then unknown.
     """
 
     crop: BoxCrop
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return one example; nothing is drawn, since the paper augments nothing."""
+        """Return one example; nothing is random, since the paper doesn't augment."""
         pair = make_frame_pair(sample)
         if sample.label and pair.original is None:
             return {}
@@ -47,7 +47,7 @@ class ForensicsSampler:
 
 
 def find_forgery(image: np.ndarray, original: np.ndarray) -> np.ndarray:
-    """Return where two pictures of one place differ, uint8 (H, W), 255 where they do."""
+    """Return where two images of the same region differ, uint8 (H, W), 255 where they do."""
     blurred = (cv2.GaussianBlur(picture, (5, 5), 0).astype(np.int16) for picture in (image, original))
     first, second = blurred
     changed = (np.abs(first - second).max(2) > CHANGED).astype(np.uint8) * 255

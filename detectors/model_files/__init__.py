@@ -1,7 +1,7 @@
-"""Models in files, from any source: `onnx:FILE`, `hf:FOLDER_OR_ID`, `timm:NAME@FILE`. Nothing in them runs as code.
+"""Model files from any source: `onnx:FILE`, `hf:FOLDER_OR_ID`, `timm:NAME@FILE`. No code in them is run.
 
-`open_model` returns a `ModelDetector` that knows its name and the hash of its file; what the file doesn't tell of the
-faces that it takes, options do (`Inputs`).
+`open_model` returns a `ModelDetector` that knows its name and its file's hash. Options (`Inputs`) describe what the
+file doesn't say about its input.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from ...benchmark.core.errors import BenchError, require_known
 from .inputs import FileModel, Inputs
 
 KINDS = {"onnx": "onnx", "hf": "huggingface", "timm": "timm_weights"}
-"""What a name begins with, and the module that opens it."""
+"""Prefixes of names, and the modules that open them."""
 PACKAGES = {"onnxruntime": "onnx", "transformers": "hf", "torch": "torch", "timm": "torch"}
 
 
 def names_model_file(name: str) -> bool:
-    """Return whether it is `onnx:...`, `hf:...` or `timm:...@...`, not a detector's name."""
+    """Return whether a name is `onnx:...`, `hf:...` or `timm:...@...` and not a detector's."""
     kind, colon, rest = name.partition(":")
     return bool(colon) and kind in KINDS and (kind != "timm" or "@" in rest)
 
 
 def open_model(name: str, inputs: Inputs | None = None) -> FileModel:
-    """Open a model, and try it on random images, so that what doesn't fit shows before any video is read.
+    """Open a model and try it on random images, so that problems show before any video is read.
 
     Args:
         name: `onnx:FILE`, `hf:FOLDER`, `hf:ORGANISATION/MODEL` or `timm:NAME@FILE`.
-        inputs: what to know of the model's inputs and outputs, where the file doesn't say or is wrong.
+        inputs: describes the model's inputs and outputs where the file doesn't, or is wrong.
 
     Raises:
-        BenchError: there is no such file, it can't be opened, its output isn't one or two numbers an image, its classes
-            don't say which is fake, or a package that it needs isn't installed.
+        BenchError: there is no such file, it can't be opened, its output isn't one or two numbers per image, its
+            classes don't say which is fake, or a package that it needs isn't installed.
     """
     kind, _, where = name.partition(":")
     require_known("kind of model", kind, KINDS)

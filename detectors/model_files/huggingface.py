@@ -1,6 +1,6 @@
-"""Image classifiers of Hugging Face's transformers: `hf:FOLDER`, or `hf:ORGANISATION/MODEL`, fetched once.
+"""Image classifiers from Hugging Face transformers: `hf:FOLDER`, or `hf:ORGANISATION/MODEL`, fetched once.
 
-Weights are read from safetensors alone, and code beside them is never run (`trust_remote_code=False`).
+Weights are read only from safetensors, and code next to them is never run (`trust_remote_code=False`).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ...benchmark.core.readers import parse_json, read_text
 from .inputs import FileModel, Inputs, find_fake_class
 
 PREPROCESSOR = "preprocessor_config.json"
-SECONDS = 10  # to wait for an answer, where there may be no network
+SECONDS = 10  # to wait for an answer, in case there is no network
 
 
 def open_model(where: str, inputs: Inputs) -> FileModel:
-    """Open an image classifier, with the size and normalisation that its image processor is set to.
+    """Open an image classifier, with its image processor's size and normalisation.
 
     Raises:
-        BenchError: no such model, no safetensors, no image processor and none of its settings given, or its classes
-            don't say which is fake.
+        BenchError: no such model, no safetensors, no image processor and no settings in its place, or its classes don't
+            say which is fake.
     """
     folder = Path(where) if Path(where).exists() else _fetch(where)
     files = sorted(folder.glob("*.safetensors"))
     if not files or not (folder / "config.json").is_file():
-        raise BenchError(f"{folder} has no config.json with model.safetensors beside it, as image classifiers have")
+        raise BenchError(f"{folder} isn't an image classifier: expected config.json and model.safetensors in it")
     name = f"hf:{where if folder != Path(where) else folder.resolve().name}"
     network = _load(folder)
     classes: Any = network.model.config
@@ -62,22 +62,22 @@ def _load(folder: Path) -> Classifier:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        model = AutoModelForImageClassification.from_pretrained(  # a folder here, no code # nosec B615
+        model = AutoModelForImageClassification.from_pretrained(  # a local folder, no code # nosec B615
             str(folder), trust_remote_code=False, use_safetensors=True, local_files_only=True
         )
-    except Exception as error:  # Any of a dozen types.
+    except Exception as error:  # One of a dozen types.
         reason = " ".join(str(error).split())[:200]
         raise BenchError(f"{folder} can't be opened as an image classifier: {reason}") from None
     return Classifier(model)
 
 
 def _read_processor(folder: Path, inputs: Inputs) -> tuple[int | None, list[float] | None, list[float] | None]:
-    """Return the size, mean and std that the image processor is set to."""
+    """Return the image processor's size, mean and std."""
     path = folder / PREPROCESSOR
     if not path.is_file():
         if inputs.size is None or inputs.mean is None or inputs.std is None:
             raise BenchError(
-                f"{folder} has no {PREPROCESSOR}: say what the model takes, --size S --mean R,G,B --std R,G,B"
+                f"{folder} has no {PREPROCESSOR}. Describe the model's input: --size S --mean R,G,B --std R,G,B"
             )
         return None, None, None
     said = parse_json(read_text(path), dict, str(path))
@@ -94,7 +94,7 @@ def _read_size(said: object) -> int | None:
 
 
 def _fetch(name: str) -> Path:
-    """Return the folder of a model of the Hub, downloaded unless it is there.
+    """Return the folder of a model from the Hub, downloaded if needed.
 
     Raises:
         BenchError: it isn't available.
@@ -102,14 +102,14 @@ def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    # What describes a model and its tensors: nothing that could be run. No revision is pinned: the newest is what was
-    # asked for, and the key of its results holds the hash of what came.
+    # Only descriptions of a model and its tensors, nothing that could be run. No revision is pinned: the user asked
+    # for the newest, and its results' key contains the hash of what was fetched.
     fetch = partial(snapshot_download, name, allow_patterns=["*.json", "*.safetensors"])
     try:
         try:
             return Path(fetch(local_files_only=True))
         except LocalEntryNotFoundError:
             return Path(fetch(etag_timeout=SECONDS))
-    except Exception as error:  # Of networks, names and permissions: a dozen types.
+    except Exception as error:  # Network, name and permission errors: a dozen types.
         reason = " ".join(str(error).split())[:160]
-        raise BenchError(f"hf:{name} is not a folder here, and can't be fetched from the Hub: {reason}") from None
+        raise BenchError(f"hf:{name} is not a local folder and can't be fetched from the Hub: {reason}") from None

@@ -1,4 +1,4 @@
-"""What a model in a file takes and gives, and the detector made of it."""
+"""A model file's input and output format, and the detector made from it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FAKE_WORDS = {"fake", "deepfake", "spoof", "manipulated", "synthetic", "generate
 
 
 class Inputs(NamedTuple):
-    """What to know of a model; None: as its file says, else the usual value.
+    """A model's input and output format; None: as its file says, else the default.
 
     Args:
-        size: pixels of the square image, 224.
-        mean, std: of each channel, red first, of pixels from 0 to 1; those of ImageNet.
-        fake: which of two outputs is fake, 1; of one output, 1 if large means fake, 0 if large means real.
-        crop: `box`, the square face box, or `aligned`, turned and scaled by five points of the face.
-        margin: the crop's side in sides of the face box.
+        size: side of the square image in pixels; default 224.
+        mean, std: mean and standard deviation of each channel, red first, for pixels from 0 to 1; default ImageNet's.
+        fake: which of two outputs is fake, default 1; for one output, 1 if large means fake, 0 if large means real.
+        crop: `box`, the square face box, or `aligned`, rotated and scaled by five points of the face.
+        margin: the crop's side relative to the face box.
         output: `logits` or `probabilities`.
     """
 
@@ -42,7 +42,7 @@ class Inputs(NamedTuple):
     def over(
         self, size: int | None, mean: Sequence[float] | None, std: Sequence[float] | None, fake: int | None
     ) -> Inputs:
-        """Return what was asked for, laid over what a file says."""
+        """Return these settings, completed with what a file says."""
         return self._replace(
             size=self.size or size,
             mean=self.mean if self.mean is not None else mean,
@@ -52,13 +52,13 @@ class Inputs(NamedTuple):
 
 
 class FileModel(ModelDetector):
-    """A model of a file as a detector.
+    """A model file as a detector.
 
     Args:
-        name: what its row is called, such as `onnx:model`.
-        content: the hash of all files that it was made of.
+        name: its name in tables, such as `onnx:model`.
+        content: the hash of all files it was made from.
         model: float32 (N, 3, S, S), normalised, to (N, 2), (N, 1) or (N,).
-        inputs: what it takes and gives.
+        inputs: its input and output format.
     """
 
     _placed = False
@@ -89,20 +89,20 @@ class FileModel(ModelDetector):
         self._placed = True
 
     def try_out(self) -> None:
-        """Score random images: once two classes' outputs sum to one, they are taken as probabilities.
+        """Score random images; two outputs that sum to one are taken as probabilities.
 
         Raises:
-            BenchError: the model fails on images of this size, or gives another shape than it should.
+            BenchError: the model fails on images of this size, or its output has the wrong shape.
         """
         images = np.random.default_rng(0).integers(0, 256, (3, self.size, self.size, 3), np.uint8)
         try:
             output = np.asarray(self.run(images), np.float64)
         except BenchError:
             raise
-        except Exception as error:  # Every runtime fails in its own ways.
+        except Exception as error:  # Each runtime fails in its own way.
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise BenchError(
-                f"{self.name} can't score images of {self.size}x{self.size}: {reason}. Say what it takes with --size"
+                f"{self.name} can't score images of {self.size}x{self.size}: {reason}. Give its input size with --size"
             ) from None
         self.read_output(output, len(images))
         is_distribution = output.ndim == 2 and np.allclose(output.sum(1), 1, atol=1e-3) and (output >= 0).all()
@@ -112,7 +112,7 @@ class FileModel(ModelDetector):
 
 
 def find_fake_class(labels: Sequence[str], name: str) -> int:
-    """Return which of two classes is fake, by their names.
+    """Return which of two classes is fake, judging by their names.
 
     Raises:
         BenchError: there aren't two, or their names don't say.

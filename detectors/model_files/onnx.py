@@ -1,4 +1,4 @@
-"""Models in the ONNX format, run by ONNX Runtime: `onnx:FILE`."""
+"""ONNX models, run by ONNX Runtime: `onnx:FILE`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 def open_model(where: str, inputs: Inputs) -> FileModel:
-    """Open an ONNX file; its fixed image size is used where there is one.
+    """Open an ONNX file; its fixed image size, if any, is used.
 
     Raises:
         BenchError: no such file, or ONNX Runtime can't open it, or it doesn't take images (N, 3, S, S).
@@ -33,7 +33,7 @@ def open_model(where: str, inputs: Inputs) -> FileModel:
 
 
 class OnnxModel:
-    """A session as a function of images; a file with a fixed batch gets such batches, the last one filled up."""
+    """A session as a function of images; a file with a fixed batch size gets such batches, the last one padded."""
 
     def __init__(self, session: InferenceSession):
         self.session, (self.input,) = session, session.get_inputs()
@@ -57,7 +57,7 @@ class OnnxModel:
 def _start_session(path: Path) -> InferenceSession:
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(4)  # What it says of graphs isn't for people.
+    onnxruntime.set_default_logger_severity(4)  # Its messages about graphs don't help users.
     try:
         return onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
     except Exception as error:  # It raises a dozen of its own types.
@@ -66,7 +66,7 @@ def _start_session(path: Path) -> InferenceSession:
 
 
 def _check_input(session: InferenceSession, path: Path) -> int | None:
-    """Return the fixed side of the images, None where the file leaves it open."""
+    """Return the fixed side of the images, None if the file leaves it open."""
     taken = session.get_inputs()
     shape = taken[0].shape
     if len(taken) != 1 or taken[0].type not in TYPES or len(shape) != 4 or shape[1] == 1:
@@ -74,5 +74,5 @@ def _check_input(session: InferenceSession, path: Path) -> int | None:
         raise BenchError(f"{path} takes {told}; expected one input of images, float (N, 3, S, S)")
     sides = {side for side in shape[2:] if isinstance(side, int)}
     if len(sides) > 1:
-        raise BenchError(f"{path} takes images of {shape[2]}x{shape[3]}; only square ones are cut. Export it again")
+        raise BenchError(f"{path} takes images of {shape[2]}x{shape[3]}; only square ones work. Export it again")
     return sides.pop() if sides else None

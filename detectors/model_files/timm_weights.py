@@ -1,4 +1,4 @@
-"""A timm model with weights of one's own: `timm:NAME@FILE`."""
+"""A timm model with the user's own weights: `timm:NAME@FILE`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .inputs import FileModel, Inputs
 
 
 def open_model(where: str, inputs: Inputs) -> FileModel:
-    """Make the model with one or two outputs, as its weights have them; size and normalisation are timm's for it.
+    """Make the model with one or two outputs, as in its weights; size and normalisation are timm's.
 
     Raises:
-        BenchError: timm has no such model, no such file, or its weights are another model's.
+        BenchError: timm has no such model, there is no such file, or its weights belong to another model.
     """
     name, _, file = where.partition("@")
     path = require_existing(Path(file), "weights")

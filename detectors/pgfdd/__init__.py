@@ -1,1 +1,1 @@
-"""The fairness detector of "Preserving Fairness Generalization in Deepfake Detection" (CVPR 2024), and its repair."""
+"""The detector of "Preserving Fairness Generalization in Deepfake Detection" (CVPR 2024), and a fixed version."""

@@ -1,4 +1,4 @@
-"""The fairness detectors of the harness (PyTorch): `pgfdd` as its code was released, and `pgfdd_fixed`."""
+"""PG-FDD as a detector of the harness (PyTorch): `pgfdd` as released, and `pgfdd_fixed`."""
 
 from __future__ import annotations
 
@@ -66,20 +66,20 @@ class Pgfdd(PgfddMixin, TorchDetector):
         if self.exact or self.repaired:
             super()._place()
         else:
-            for name in ("encoder_f", "block_sha", "head_sha", "head_fused"):  # The rest needn't be on the device.
+            for name in ("encoder_f", "block_sha", "head_sha", "head_fused"):  # The rest isn't needed on the device.
                 getattr(self.network, name).to(self.device)
 
     # ---- training
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Leave out what has lost its partner."""
+        """Leave out examples that have lost their partner."""
         real, fake = split_halves(batch)
         return {name: np.concatenate([real[name], fake[name]]) for name in real}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return `loss` and its parts for a batch of which the first half is real.
+        """Return `loss` and its components for a batch whose first half is real.
 
-        `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` makes it.
+        `image` is uint8 (N, S, S, 3) RGB from the sampler, or float (N, 3, S, S) as `normalise` returns it.
         """
         return self._learn(batch)[1]
 
@@ -96,7 +96,7 @@ class Pgfdd(PgfddMixin, TorchDetector):
         return outputs, losses(outputs, x, batch, margins, anchors)
 
     def freeze_noise(self) -> Self:
-        """Switch off everything random in training; see `PairLearner.freeze_noise`."""
+        """Turn off all randomness in training; see `PairLearner.freeze_noise`."""
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
@@ -121,12 +121,12 @@ class Pgfdd(PgfddMixin, TorchDetector):
     # ---- checkpoints
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Take the family, CVPR 2024's or AI-Face's, that a checkpoint's heads tell."""
+        """Switch to a checkpoint's family, CVPR 2024's or AI-Face's, judging by its heads."""
         if family := infer_family(shapes):
             self.network.resize(*family)
 
     def reference_name(self, name: str) -> str:
-        """Return the released code's name of one of our weights."""
+        """Return the released code's name for one of our weights."""
         return name.replace(".body.fc.", ".last_linear.").replace(".body.", ".")
 
 
@@ -142,9 +142,9 @@ class Pgfdd(PgfddMixin, TorchDetector):
     can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters"),
 )
 class PgfddFixed(Pgfdd):
-    """PG-FDD whose demographic branch reaches the decision: the maps are joined by `block_fused` before pooling.
+    """PG-FDD whose demographic branch affects the decision: `block_fused` joins the maps before pooling.
 
-    Options are those of `pgfdd`; only the content encoder can be skipped in scoring.
+    Options are those of `pgfdd`; scoring can only skip the content encoder.
     """
 
     repaired = True

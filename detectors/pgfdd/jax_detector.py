@@ -1,4 +1,4 @@
-"""The fairness detectors of the harness (JAX): `pgfdd` as its code was released, and `pgfdd_fixed`."""
+"""PG-FDD as a detector of the harness (JAX): `pgfdd` as released, and `pgfdd_fixed`."""
 
 from __future__ import annotations
 
@@ -66,24 +66,24 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
     # ---- training
 
     def fit_batch_size(self, count: int) -> int:
-        """Return the smallest batch of whole pairs, from `count` on, that all devices have an equal share of."""
+        """Return the smallest batch size of at least `count` whose pairs divide evenly among the devices."""
         share = math.lcm(2, self.split.num_devices)
         return -(-count // share) * share
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-        """Fill each half of a training batch up, so that pairs stay pairs; see `JaxDetector.arrange_batch`."""
+        """Pad each half of a training batch, so that pairs stay pairs; see `JaxDetector.arrange_batch`."""
         real, fake = (JaxDetector.arrange_batch(self, half, size // 2) for half in split_halves(batch))
         return {name: np.concatenate([real[name], fake[name]]) for name in real}
 
     def losses(self, network: Any, batch: Named, mode: Mode) -> Named:
-        """Return `loss` and its parts for a batch of which the first half is real."""
+        """Return `loss` and its components for a batch whose first half is real."""
         return self._learn(network, batch, mode)[1]
 
     def _learn(self, network: Any, batch: Named, mode: Mode) -> tuple[Named, Named]:
         mode = mode if self.noisy else replace(mode, rngs=None)
         x = self.inputs(batch["image"], mode)
         outputs = network.training_outputs(x, mode)
-        # Rows that only fill the batch up are a kind of their own: nothing is to be close to them.
+        # Padding rows are a separate kind: nothing should be close to them.
         common, specific = (mode.where_present(batch[name], -1) for name in ("label", "label_spe"))
         if mode.rngs:
             anchors = (
@@ -116,7 +116,7 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
     # ---- checkpoints
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Take the family, CVPR 2024's or AI-Face's, that a checkpoint's heads tell."""
+        """Switch to a checkpoint's family, CVPR 2024's or AI-Face's, judging by its heads."""
         family = infer_family(shapes) or self.family
         if family != self.family:
             self.family = family
@@ -133,9 +133,9 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
     can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters", "flops"),
 )
 class JaxPgfddFixed(JaxPgfdd):
-    """PG-FDD whose demographic branch reaches the decision: the maps are joined by `block_fused` before pooling.
+    """PG-FDD whose demographic branch affects the decision: `block_fused` joins the maps before pooling.
 
-    Options are those of `pgfdd`; only the content encoder can be skipped in scoring.
+    Options are those of `pgfdd`; scoring can only skip the content encoder.
     """
 
     repaired = True

@@ -23,15 +23,15 @@ BACKBONES = ("xception", "resnet34", "efficientnet-b3", "efficientnet-b4", "timm
 
 
 class FairnessNet(nnx.Module):
-    """Forgery (`encoder_f`), content (`encoder_c`) and demographics (`encoder_fair`), and what is made of them.
+    """Encoders of forgery (`encoder_f`), content (`encoder_c`), demographics (`encoder_fair`); heads and decoder.
 
     Args:
         init: draws the first weights.
         backbone: one of `BACKBONES`.
         width: channels of the encoders' maps; the paper's is 512.
         classes: widths of `head_spe` and `head_fused`.
-        repaired: fuse so that the demographic map reaches the decision; see `fuse`.
-        checkpointing: in training, compute each encoder's activations again on the way back instead of keeping them.
+        repaired: fuse so that the demographic map affects the decision; see `fuse`.
+        checkpointing: in training, recompute each encoder's activations in the backward pass instead of keeping them.
         backbone_args: `channels` and `stem_width` of `timm:resnet10t`.
 
     Raises:
@@ -62,10 +62,10 @@ class FairnessNet(nnx.Module):
         self.block_fused = Block(width, half, init, kind=nnx.Param if repaired else Idle)
 
     def __call__(self, x: Array, mode: Mode, exact: bool) -> dict[str, Array]:
-        """Return `cls`, `feat`, `cls_fused` and `feat_fused` of (N, S, S, 3), by all three encoders if `exact`.
+        """Return `cls`, `feat`, `cls_fused` and `feat_fused` of (N, S, S, 3), with all three encoders if `exact`.
 
-        Then `feat_content` (N, h, w, 512) is there, too. Without, the encoder for forgery alone is run (repaired, also
-        the demographic one): pooling leaves nothing of the demographic map.
+        Then there is also `feat_content` (N, h, w, 512). Otherwise only the forgery encoder runs (and, if repaired, the
+        demographic one): pooling leaves nothing of the demographic map.
         """
         shared = self.block_sha(_encode(self.encoder_f, x, mode))
         fused = shared
@@ -77,14 +77,14 @@ class FairnessNet(nnx.Module):
         return outputs
 
     def fuse(self, demographic: Array, shared: Array) -> Array:
-        """Join two (N, h, w, 256) maps into one: as released, which pooling undoes, or repaired, by `block_fused`."""
+        """Join two (N, h, w, 256) maps into one: as released, which pooling undoes, or repaired, with `block_fused`."""
         styled = adain(demographic, shared)
         return self.block_fused(jnp.concatenate([styled, shared], 3)) if self.repaired else styled
 
     def training_outputs(self, x: Array, mode: Mode) -> dict[str, Array]:
         """Return everything that the losses need; the first half of `x` (N, S, S, 3) is real, the second fake.
 
-        For each head: `cls*` (N, classes) and the pooled `feat*` (N, 256). Then `feat_content` (N, h, w, 512), and four
+        For each head: `cls*` (N, classes) and the pooled `feat*` (N, 256). Also `feat_content` (N, h, w, 512), and four
         reconstructions (N / 2, S, S, 3): `self_recon_1` (fake) and `_2` (real) from their own content and forgery,
         `recon_1` (the real content with the fake's forgery) and `recon_2` (the reverse).
         """
@@ -101,7 +101,7 @@ class FairnessNet(nnx.Module):
         for name, head in heads.items():
             outputs[f"cls{name}"], outputs[f"feat{name}"] = head(maps[name], mode)
         code = jnp.concatenate([specific, shared], 3)
-        styled = content if outputs["cls_fused"].shape[1] == 1 else adain(fair, content)  # AI-Face's code is one logit.
+        styled = content if outputs["cls_fused"].shape[1] == 1 else adain(fair, content)  # AI-Face's has one logit.
         outputs["self_recon_2"], outputs["self_recon_1"] = jnp.split(self.con_gan(code, styled, mode), 2)
         others = jnp.roll(styled, len(x) // 2, 0)
         outputs["recon_2"], outputs["recon_1"] = jnp.split(self.con_gan(code, others, mode), 2)
@@ -112,7 +112,7 @@ def _make_encoder(backbone: str, width: int, init: Init, args: Options) -> Any:
     """Make a backbone that also holds, under the checkpoint's names, a 1x1 convolution to `width` channels."""
     require_known("pgfdd backbone in JAX", backbone, BACKBONES, ". Use --backend torch for others")
     if args and not backbone.startswith("timm:"):
-        raise BenchError(f"backbone_args are for backbone timm:NAME; '{backbone}' takes none")
+        raise BenchError(f"backbone_args are for backbone timm:NAME; '{backbone}' has none")
     check_options(backbone, args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")
     encoder: Any
     if backbone == "xception":
@@ -146,7 +146,7 @@ class Block(nnx.Module):
 
 
 class Head(nnx.Module):
-    """Pools a map, and classifies what is left: logits (N, classes), pooled (N, channels). Dropout is on the logits."""
+    """Pools a map and classifies the result: logits (N, classes), pooled (N, channels). Dropout acts on the logits."""
 
     def __init__(self, channels: int, classes: int, init: Init):
         self.mlp = nnx.Dict({"0": Linear(channels, HIDDEN, init), "2": Linear(HIDDEN, classes, init)})
@@ -158,7 +158,7 @@ class Head(nnx.Module):
 
 
 class Decoder(nnx.Module):
-    """Draws an image from a forgery code, for the style, and a content: two (N, h, w, C) to (N, 32 h, 32 w, 3)."""
+    """Decodes an image from forgery (as style) and content: two (N, h, w, C) to (N, 32 h, 32 w, 3)."""
 
     def __init__(self, width: int, init: Init):
         self.dconv_up3 = _make_double_conv(width, width // 2, init)
@@ -184,7 +184,7 @@ def _make_double_conv(inner: int, outer: int, init: Init) -> nnx.Dict:
 
 
 def upsample(x: Array, factor: int) -> Array:
-    """Enlarge (N, h, w, C) bilinearly, corner pixels onto corner pixels (PyTorch's `align_corners`)."""
+    """Enlarge (N, h, w, C) bilinearly, mapping corner pixels to corner pixels (PyTorch's `align_corners`)."""
     rows, columns = (jnp.asarray(_make_stretch_weights(n, factor), x.dtype) for n in x.shape[1:3])
     return jnp.einsum("yh,xw,nhwc->nyxc", rows, columns, x)
 
@@ -195,7 +195,7 @@ def _make_stretch_weights(n: int, factor: int) -> np.ndarray:
 
 
 def adain(content: Array, style: Array) -> Array:
-    """Give each channel of `content` (N, h, w, C) the spatial mean and deviation of `style`'s.
+    """Give each channel of `content` (N, h, w, C) the spatial mean and standard deviation of `style`.
 
     Huang and Belongie 2017, equation 8; variances are unbiased, with 1e-5 added.
     """

@@ -16,15 +16,15 @@ from .shared import INNER, OUTER, REACH, TAU1, TAU2, WEIGHTS
 
 
 def losses(outputs: Named, x: Array, batch: Named, margins: Array, anchors: Sequence[Array], mode: Mode) -> Named:
-    """Return the weighted sum as `loss`, and its six parts.
+    """Return the weighted sum as `loss`, and its six components.
 
     Args:
-        outputs: from `FairnessNet.training_outputs`.
-        x: (N, S, S, 3), what the network was given: real, then fake; only rows that are `mode.present` count.
+        outputs: output of `FairnessNet.training_outputs`.
+        x: (N, S, S, 3), the network's input: real, then fake; only rows with `mode.present` count.
         batch: `label`, `label_spe` and `intersec_label`, integers (N,).
         margins: each demographic group's margin, (8,).
-        anchors: for the common and the specific features, the sample that each of the N is to be close to.
-        mode: says which rows count.
+        anchors: for the common and the specific features, the sample that each of the N should be close to.
+        mode: tells which rows count.
     """
     out = {k: v.astype(jnp.float32) for k, v in outputs.items()}
     label, group = batch["label"], batch["intersec_label"]
@@ -42,22 +42,22 @@ def losses(outputs: Named, x: Array, batch: Named, margins: Array, anchors: Sequ
 
 
 def reconstruction_loss(outputs: Named, x: Array, mode: Mode) -> Array:
-    """Return the sum of four mean absolute differences, each from the image that has the content."""
+    """Return the sum of four mean absolute differences, each from the image with the same content."""
     real, fake = jnp.split(x, 2)
     targets = {"self_recon_1": fake, "self_recon_2": real, "recon_1": real, "recon_2": fake}
     errors = sum(jnp.abs(outputs[k] - image).mean((1, 2, 3)) for k, image in targets.items())
-    return mode.mean(jnp.tile(errors, 2))  # Both of a pair are present, or neither.
+    return mode.mean(jnp.tile(errors, 2))  # Both images of a pair are present, or neither.
 
 
 def compute_fused_errors(logits: Array, label: Array) -> Array:
-    """Return each sample's cross-entropy (N,), of two logits or (AI-Face) of one."""
+    """Return each sample's cross-entropy (N,) from two logits or (AI-Face) of one."""
     if logits.shape[1] == 2:
         return optax.softmax_cross_entropy_with_integer_labels(logits, label)
     return optax.sigmoid_binary_cross_entropy(logits[:, 0], label)
 
 
 def contrastive_loss(features: Array, anchors: Array, mode: Mode, margin: float = 3.0) -> Array:
-    """Pull each feature (N, C) to its anchor, away from the other half's: a sum over both halves of their means."""
+    """Pull each feature (N, C) to its anchor, away from the other half's: the sum of both halves' means."""
     near = features[anchors]
     far = jnp.roll(near, len(near) // 2, 0)
     return 2 * mode.mean(jax.nn.relu(_distance(features, near) - _distance(features, far) + margin))
@@ -74,9 +74,9 @@ def shuffle_within_kinds(kinds: Array, key: Array) -> Array:
 
 
 def rotate_within_kinds(kinds: Array, popped: bool = False) -> Array:
-    """Return `shuffle_within_kinds`'s counterpart without chance, for comparing: each kind's list rotated left by one.
+    """Deterministic counterpart of `shuffle_within_kinds`, for comparisons: rotates each kind's list left by one.
 
-    The released code takes the specific anchors from the end of such a list (`popped`), the common ones from its start.
+    The released code takes specific anchors from the end of such a list (`popped`), common ones from its start.
     """
     order = kinds.argsort(stable=True)
     ordered = kinds[order]
@@ -87,7 +87,10 @@ def rotate_within_kinds(kinds: Array, popped: bool = False) -> Array:
 
 
 def compute_ldam_errors(logits: Array, target: Array, margins: Array, scale: float = 30.0) -> Array:
-    """Return cross-entropies (N,) with each class's own margin taken off its logit: LDAM (Cao et al. 2019), eq. 12."""
+    """Return cross-entropies (N,) after subtracting each class's margin from its logit: LDAM (Cao et al.
+
+    2019), eq. 12.
+    """
     moved = scale * (logits - jax.nn.one_hot(target, len(margins)) * margins)
     return optax.softmax_cross_entropy_with_integer_labels(moved, target)
 
@@ -95,10 +98,10 @@ def compute_ldam_errors(logits: Array, target: Array, margins: Array, scale: flo
 def bilevel_cvar(errors: Array, group: Array) -> Array:
     """Return CVaR over groups of the CVaR within groups, of errors (N,) and group codes (N,) (the paper's equation 8).
 
-    Samples with code 8 count for nothing. Lambdas come in closed form or by bisection, as in the PyTorch port;
-    the outer one relative to the worst group's value, where float32 is fine enough.
+    Samples with code 8 don't count. Lambdas come in closed form or by bisection, as in the PyTorch port; the outer one
+    relative to the worst group's value, where float32 is precise enough.
     """
-    # Computed once: two roundings of the same error would tell it apart from the threshold that it is itself.
+    # Computed once: two roundings of the same error would make it differ from a threshold that it equals.
     inner, present = _compute_cvar_within(lax.optimization_barrier(errors), group)
     fixed = lax.stop_gradient(inner)
     worst, groups = jnp.where(present, fixed, -jnp.inf).max(), present.sum()
@@ -116,12 +119,12 @@ def bilevel_cvar(errors: Array, group: Array) -> Array:
 
 
 def _compute_cvar_within(errors: Array, group: Array) -> tuple[Array, Array]:
-    """Return each group's CVaR (8,), and whether it has members (8,); what it is without members means nothing."""
+    """Return each group's CVaR (8,) and whether it has members (8,); without members the value is meaningless."""
     count = jax.ops.segment_sum(jnp.ones_like(group), group, GROUPS)
     fixed = lax.stop_gradient(errors)
     ordered = fixed[jnp.lexsort((fixed, group))]
     threshold = ordered[jnp.cumsum(count) - count + count // 10]
-    # At the kink itself every sample counts, as in most of the released code's searches, which stop just below it.
+    # Exactly at the kink every sample counts, as in most of the released code's searches, which stop just below it.
     over = errors - threshold[group]
     above = jax.ops.segment_sum((over >= 0) * over, group, GROUPS)
     return threshold + above / (INNER * jnp.maximum(count, 1)), count > 0

@@ -1,4 +1,4 @@
-"""What the fairness detectors learn besides real and fake: the manipulation and the demographic group. No backend."""
+"""Labels for PG-FDD besides real and fake: the manipulation and the demographic group. No backend."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ AIFACE_COUNTS = (37276, 718535, 58543, 64593, 67552, 674406, 35115, 33384)
 
 
 def encode_group(groups: Mapping[str, str]) -> int | None:
-    """Return the intersection's code, 0 (male, asian) to 7 (not male, others); None where one of the two isn't known.
+    """Return the intersection's code, 0 (male, asian) to 7 (not male, others); None if either is unknown.
 
-    The order is the one of the papers' FF++ and DFDC tables.
+    The order is that of the papers' FF++ and DFDC tables.
     """
     gender, race = GENDERS.get(groups.get("gender", "")), groups.get("race", "")
     return None if gender is None or race not in RACES else len(RACES) * gender + RACES.index(race)
 
 
 def number_methods(methods: Sequence[str]) -> dict[str, int]:
-    """Number the manipulations from 1, 0 being real: FF++'s in the paper's order, then others by name.
+    """Number the manipulations from 1 (0 is real): FF++'s in the paper's order, then others by name.
 
     Raises:
-        BenchError: more than five; the head that tells them apart has no more outputs.
+        BenchError: there are more than five, the head's number of outputs.
     """
     others = sorted(set(methods) - set(METHODS))
     known = [*METHODS, *others] if set(methods) & set(METHODS) else others
     if len(known) > len(METHODS):
         raise BenchError(
-            f"pgfdd tells {len(METHODS)} manipulations apart, and the training videos have {len(known)}: "
+            f"pgfdd can distinguish {len(METHODS)} manipulations, and the training videos have {len(known)}: "
             f"{', '.join(known)}. Train on a set with fewer"
         )
     return {method: code for code, method in enumerate(known, 1)}
@@ -49,21 +49,21 @@ def number_methods(methods: Sequence[str]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class TrainingSetStats:
-    """What can be learned from a training set: its manipulations' codes, and how many frames each group has."""
+    """What a training set tells: its manipulations' codes, and each group's number of frames."""
 
     methods: Mapping[str, int]
     counts: NDArray[np.int64]
 
 
 def inspect_training_set(videos: Sequence[Video], frames: Mapping[str, int]) -> tuple[list[Video], TrainingSetStats]:
-    """Return the videos with known gender and race, and what is to be learned from them.
+    """Return the videos with known gender and race, and a summary of them.
 
     Args:
         videos: the training videos.
         frames: how many frames with a face each video has.
 
     Raises:
-        BenchError: no video of a class is annotated, or there are too many manipulations.
+        BenchError: a class has no annotated video, or there are too many manipulations.
     """
     kept = keep_annotated(videos, "pgfdd")
     counts = np.zeros(GROUPS, np.int64)
@@ -73,16 +73,16 @@ def inspect_training_set(videos: Sequence[Video], frames: Mapping[str, int]) -> 
 
 
 def keep_annotated(videos: Sequence[Video], who: str) -> list[Video]:
-    """Return the training videos of known gender and race, for the detector `who`.
+    """Return the training videos with known gender and race, for the detector `who`.
 
     Raises:
-        BenchError: no video of a class is annotated.
+        BenchError: a class has no annotated video.
     """
     kept = [v for v in videos if encode_group(v.groups) is not None]
     if len({v.label for v in kept}) < 2:
         raise BenchError(
-            f"{who} learns from gender ({', '.join(GENDERS)}) and race ({', '.join(RACES)}), known of "
-            f"{len(kept)} of {len(videos)} training videos, and needs both real and fake ones. "
+            f"{who} learns from gender ({', '.join(GENDERS)}) and race ({', '.join(RACES)}), known for "
+            f"{len(kept)} of {len(videos)} training videos; it needs both real and fake ones. "
             "Put a table video,gender,race named demographics.csv into the dataset's folder"
         )
     return kept
@@ -92,7 +92,7 @@ def keep_annotated(videos: Sequence[Video], who: str) -> list[Video]:
 class FairnessSampler:
     """Makes `image` uint8 (S, S, 3) RGB, and int64 `label`, `label_spe` (manipulation) and `intersec_label` (group).
 
-    The papers augment nothing (`augment` false); otherwise the image is a plain classifier's example.
+    The papers don't augment (`augment` false); otherwise the image is augmented as for the plain classifiers.
     """
 
     uses_original: ClassVar[bool] = False
@@ -101,7 +101,7 @@ class FairnessSampler:
     augment: bool = False
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return one example; its video is one that `inspect_training_set` kept, and its manipulation a known one."""
+        """Return one example; `inspect_training_set` must have kept its video."""
         image = ClassifierSampler(self.crop)(sample, rng)["image"] if self.augment else self.crop(sample.face)
         codes = {
             "label": sample.label,

@@ -1,6 +1,6 @@
 """The network: three encoders, small heads on their maps, and a decoder that swaps content and forgery.
 
-The names of modules and outputs are the released code's, its misspelling of "reconstruction" left out.
+The names of modules and outputs are the released code's, without its misspelling of "reconstruction".
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ BACKBONES = {
     "efficientnet-b4": "tf_efficientnet_b4.aa_in1k",
 }
 
-_BYTES_A_PIXEL = 10_000  # Of three Xceptions and the decoder, kept for the way back: 20 GB for 16 pairs of 256 px.
+_BYTES_A_PIXEL = 10_000  # For the backward pass of three Xceptions and the decoder: 20 GB for 16 pairs of 256 px.
 
 
 class FairnessNet(nn.Module):
-    """Forgery (`encoder_f`), content (`encoder_c`) and demographics (`encoder_fair`), and what is made of them.
+    """Encoders of forgery (`encoder_f`), content (`encoder_c`), demographics (`encoder_fair`); heads and decoder.
 
     Args:
         backbone: one of `BACKBONES`, or `timm:NAME`.
         width: channels of the encoders' maps; the paper's is 512.
-        repaired: fuse so that the demographic map reaches the decision; see `fuse`.
-        checkpointing: in training, compute each encoder's activations again on the way back instead of keeping them,
-            where they would take more than half of the memory that is left.
+        repaired: fuse so that the demographic map affects the decision; see `fuse`.
+        checkpointing: in training, recompute each encoder's activations in the backward pass instead of keeping them,
+            if they would take more than half of the free memory.
         pretrained: start from timm's ImageNet weights.
         backbone_args: passed to timm for `timm:NAME`.
 
     Raises:
-        BenchError: the backbone isn't known, or its weights aren't available.
+        BenchError: the backbone is unknown, or its weights aren't available.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class FairnessNet(nn.Module):
     def forward(self, x: Tensor, exact: bool = True) -> dict[str, Tensor]:
         """Return `cls` (N, 2), `feat` (N, 256), `cls_fused` (N, 2 or 1) and `feat_fused` (N, 256) of (N, 3, S, S).
 
-        `exact` runs all three encoders, as the released code does, and adds `feat_content` (N, 512, h, w). Without, the
-        one for forgery alone is run: pooling leaves nothing of the demographic map, since AdaIN's spatial mean is the
+        `exact` runs all three encoders, as the released code does, and adds `feat_content` (N, 512, h, w). Otherwise
+        only the forgery encoder runs: pooling leaves nothing of the demographic map, since AdaIN's spatial mean is the
         mean of its style, the forgery map.
         """
         shared = self.block_sha(self.encoder_f(x))
@@ -96,9 +96,9 @@ class FairnessNet(nn.Module):
     def fuse(self, demographic: Tensor, shared: Tensor) -> Tensor:
         """Join two (N, 256, h, w) maps into one.
 
-        The released code gives the demographic map the forgery map's mean and deviation, then pools: which undoes it.
-        Repaired, `block_fused` (in every checkpoint, but unused there) looks at both before pooling; its bends let
-        where the demographic map is high, and not just how high on average, change the pooled vector.
+        The released code gives the demographic map the forgery map's mean and deviation, then pools, which removes it.
+        Repaired, `block_fused` (in every checkpoint, but unused there) sees both before pooling; being non-linear, it
+        lets the demographic map's pattern, not just its mean, change the pooled vector.
         """
         styled = adain(demographic, shared)
         return self.block_fused(torch.cat([styled, shared], 1)) if self.repaired else styled
@@ -106,7 +106,7 @@ class FairnessNet(nn.Module):
     def training_outputs(self, x: Tensor) -> dict[str, Tensor]:
         """Return everything that the losses need; the first half of `x` (N, 3, S, S) is real, the second fake.
 
-        For each head: `cls*` (N, classes) and the pooled `feat*` (N, 256). Then `feat_content` (N, 512, h, w), and four
+        For each head: `cls*` (N, classes) and the pooled `feat*` (N, 256). Also `feat_content` (N, 512, h, w), and four
         reconstructions (N / 2, 3, S, S): `self_recon_1` (fake) and `_2` (real) from their own content and forgery,
         `recon_1` (the real content with the fake's forgery) and `recon_2` (the reverse).
         """
@@ -129,13 +129,13 @@ class FairnessNet(nn.Module):
     def _encode(self, encoder: nn.Module, x: Tensor) -> Tensor:
         if not (self.checkpointing and self.training and torch.is_grad_enabled() and _takes_half(x)):
             return encoder(x)
-        # The second run over the same batch mustn't count in batch norm's running statistics.
+        # The second run over the same batch must not count in batch norm's running statistics.
         again = partial(override_batch_norms, encoder, momentum=0.0, num_batches_tracked=None)
         return checkpoint(encoder, x, use_reentrant=False, context_fn=lambda: (nullcontext(), again()))
 
 
 def _takes_half(x: Tensor) -> bool:
-    """Return whether the activations of a batch (N, 3, S, S) would take more than half of the memory that is left."""
+    """Return whether the activations of a batch (N, 3, S, S) would take more than half of the free memory."""
     return 2 * _BYTES_A_PIXEL * x.numel() // x.shape[1] > measure_free_memory(x.device)
 
 
@@ -187,7 +187,7 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """Pools a map, and classifies what is left: logits (N, classes), pooled (N, channels). Dropout is on the logits."""
+    """Pools a map and classifies the result: logits (N, classes), pooled (N, channels). Dropout acts on the logits."""
 
     def __init__(self, channels: int, classes: int):
         super().__init__()
@@ -196,7 +196,7 @@ class Head(nn.Module):
         self.dropout = nn.Dropout(0.2)
 
     def resize(self, classes: int) -> None:
-        """Change the number of classes; the new layer's weights are to be loaded."""
+        """Change the number of classes; the new layer's weights must then be loaded."""
         if classes != self.classes:
             self.classes, self.mlp[2] = classes, nn.Linear(HIDDEN, classes)
 
@@ -206,7 +206,7 @@ class Head(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Draws an image from a forgery code, for the style, and a content: two (N, C, h, w) to (N, 3, 32 h, 32 w)."""
+    """Decodes an image from forgery (as style) and content: two (N, C, h, w) to (N, 3, 32 h, 32 w)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -234,7 +234,7 @@ def _make_double_conv(inner: int, outer: int) -> nn.Sequential:
 
 
 def adain(content: Tensor, style: Tensor) -> Tensor:
-    """Give each channel of `content` (N, C, h, w) the spatial mean and deviation of `style`'s.
+    """Give each channel of `content` (N, C, h, w) the spatial mean and standard deviation of `style`.
 
     Huang and Belongie 2017, equation 8; variances are unbiased, with 1e-5 added.
     """

@@ -13,14 +13,14 @@ from .shared import INNER, OUTER, REACH, TAU1, TAU2, WEIGHTS
 def losses(
     outputs: dict[str, Tensor], x: Tensor, batch: dict[str, Tensor], margins: Tensor, anchors: tuple[Tensor, Tensor]
 ) -> dict[str, Tensor]:
-    """Return the weighted sum as `loss`, and its six parts.
+    """Return the weighted sum as `loss`, and its six components.
 
     Args:
-        outputs: from `FairnessNet.training_outputs`.
-        x: float32 (N, 3, S, S), what the network was given: real, then fake.
+        outputs: output of `FairnessNet.training_outputs`.
+        x: float32 (N, 3, S, S), the network's input: real, then fake.
         batch: `label`, `label_spe` and `intersec_label`, int64 (N,).
         margins: each demographic group's margin, (8,).
-        anchors: for the common and the specific features, the sample that each of the N is to be close to.
+        anchors: for the common and the specific features, the sample that each of the N should be close to.
     """
     real, fake = x.chunk(2)
     targets = {"self_recon_1": fake, "self_recon_2": real, "recon_1": real, "recon_2": fake}
@@ -39,14 +39,14 @@ def losses(
 
 
 def compute_fused_errors(logits: Tensor, label: Tensor) -> Tensor:
-    """Return each sample's cross-entropy (N,), of two logits or (AI-Face) of one."""
+    """Return each sample's cross-entropy (N,) from two logits or (AI-Face) of one."""
     if logits.shape[1] == 2:
         return F.cross_entropy(logits, label, reduction="none")
     return F.binary_cross_entropy_with_logits(logits[:, 0], label.float(), reduction="none")
 
 
 def contrastive_loss(features: Tensor, anchors: Tensor, margin: float = 3.0) -> Tensor:
-    """Pull each feature (N, C) to its anchor, away from the other half's: a sum over both halves of their means."""
+    """Pull each feature (N, C) to its anchor, away from the other half's: the sum of both halves' means."""
     near = features[anchors]
     far = near.roll(len(near) // 2, 0)
     return 2 * F.relu(F.pairwise_distance(features, near) - F.pairwise_distance(features, far) + margin).mean()
@@ -59,9 +59,9 @@ def shuffle_within_kinds(kinds: Tensor) -> Tensor:
 
 
 def rotate_within_kinds(kinds: Tensor, popped: bool = False) -> Tensor:
-    """Return `shuffle_within_kinds`'s counterpart without chance, for comparing: each kind's list rotated left by one.
+    """Deterministic counterpart of `shuffle_within_kinds`, for comparisons: rotates each kind's list left by one.
 
-    The released code takes the specific anchors from the end of such a list (`popped`), the common ones from its start.
+    The released code takes specific anchors from the end of such a list (`popped`), common ones from its start.
     """
     anchors = torch.empty_like(kinds)
     for kind in kinds.unique():
@@ -72,15 +72,15 @@ def rotate_within_kinds(kinds: Tensor, popped: bool = False) -> Tensor:
 
 
 def ldam_loss(logits: Tensor, target: Tensor, margins: Tensor, scale: float = 30.0) -> Tensor:
-    """Cross-entropy with each class's own margin taken off its logit: LDAM (Cao et al. 2019), equation 12."""
+    """Cross-entropy after subtracting each class's margin from its logit: LDAM (Cao et al. 2019), equation 12."""
     return F.cross_entropy(scale * (logits - F.one_hot(target, len(margins)) * margins), target)
 
 
 def bilevel_cvar(errors: Tensor, group: Tensor) -> Tensor:
     """Return CVaR over groups of the CVaR within groups, of errors (N,) and group codes (N,) (the paper's equation 8).
 
-    The released code finds each lambda by a search, which stops short of the outer optimum as soon as exp overflows:
-    the outer CVaR then is nearly the worst group's. Here both come in closed form or by bisection, to the same values.
+    The released code searches for each lambda, and stops short of the outer optimum as soon as exp overflows: the outer
+    CVaR is then nearly the worst group's. Here both come in closed form or by bisection, with the same values.
     """
     members = group == torch.arange(GROUPS, device=group.device)[:, None]
     inner, present = _compute_cvar_within(errors.double(), members), members.any(1)
@@ -97,10 +97,10 @@ def bilevel_cvar(errors: Tensor, group: Tensor) -> Tensor:
 
 
 def _compute_cvar_within(errors: Tensor, members: Tensor) -> Tensor:
-    """Return each group's CVaR (G,), 0 where it has no members (G, N)."""
+    """Return each group's CVaR (G,), 0 if it has no members (G, N)."""
     count = members.sum(1, keepdim=True)
     ordered = errors.detach().masked_fill(~members, torch.inf).sort(1).values
     threshold = ordered.gather(1, count // 10).masked_fill(count == 0, 0)
-    # At the kink itself every sample counts, as in most of the released code's searches, which stop just below it.
+    # Exactly at the kink every sample counts, as in most of the released code's searches, which stop just below it.
     above = (members & (errors >= threshold)) * (errors - threshold)
     return (threshold + above.sum(1, keepdim=True) / (INNER * count.clamp(min=1))).squeeze(1)

@@ -1,4 +1,4 @@
-"""What both ports of the fairness detectors share: options, data, rules and constants. No backend."""
+"""What both PG-FDD ports share: options, data, rules and constants. No backend."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Shaped)
 SCORES = ("softmax", "logit1")
 FAMILIES = ((len(METHODS) + 1, 2), (4, 1))  # CVPR 2024 and AI-Face: widths of head_spe and head_fused.
-HIDDEN = 512  # Of the heads.
+HIDDEN = 512  # Width of the heads.
 STRIDE = 32  # The decoder enlarges an encoder's map by this much.
 
-# ---- of the losses
+# ---- losses
 
 WEIGHTS = {"common": 1.0, "specific": 0.1, "reconstruction": 0.3, "contrastive": 0.05, "fairness": 0.1, "fusion": 1.0}
 INNER, OUTER = 0.9, 0.5  # The shares of samples and of groups that CVaR averages over.
 TAU1, TAU2 = 1e-3, 1e-4
-REACH = 88.72284 * TAU1  # exp overflows float32 beyond: where the released code's search for lambda ends.
+REACH = 88.72284 * TAU1  # Beyond this, exp overflows float32 and the released code's search for lambda ends.
 
 
 class TrainingPass(NamedTuple):
-    """One pass in training mode, under the released code's names: outputs, losses, and gradients of the overall one."""
+    """One pass in training mode, under the released code's names: outputs, losses, and the total loss's gradients."""
 
     outputs: dict[str, np.ndarray]
     losses: dict[str, float]
@@ -44,7 +44,7 @@ class TrainingPass(NamedTuple):
     def from_outputs(
         cls, outputs: Mapping[str, np.ndarray], losses: Mapping[str, float], gradients: dict[str, np.ndarray]
     ) -> Self:
-        """Add the released code's `prob*` to (CVPR 2024's) logits, and give outputs and losses its names."""
+        """Add the released code's `prob*` to CVPR 2024's logits, and use its names for outputs and losses."""
         probabilities = (
             {}
             if is_ai_face(outputs)
@@ -55,7 +55,7 @@ class TrainingPass(NamedTuple):
 
 
 class PgfddMixin:
-    """What both ports do alike; to be mixed in before a backend's base class. A port defines `build_network`.
+    """What both ports have in common; mix in before a backend's base class. A port defines `build_network`.
 
     Args:
         backbone: `xception`, `resnet34`, `resnet50`, `efficientnet-b3`, `efficientnet-b4`, or `timm:NAME`.
@@ -63,11 +63,11 @@ class PgfddMixin:
         width: channels of the encoders' maps; 512 in the paper.
         input_size: side of the crop, 32 times the side of the encoders' maps.
         exact: score with all encoders, as the released code does; the scores are the same.
-        reference_score: `softmax`, or `logit1` for the sigmoid of the fake logit alone, as the paper was evaluated.
+        reference_score: `softmax`, or `logit1` for the sigmoid of the fake logit alone, as in the paper's evaluation.
         augment: augment training images mildly; the paper doesn't.
-        checkpointing: train in less memory and a third more time, in PyTorch only where memory is short; gradients are
+        checkpointing: train with less memory in a third more time, in PyTorch only if memory is short; gradients are
             the same.
-        pretrained: start from timm's ImageNet weights, which are downloaded; otherwise nothing is.
+        pretrained: start from timm's ImageNet weights, downloaded if needed; otherwise start from random weights.
 
     Raises:
         BenchError: an option isn't valid, or the network can't be built.
@@ -76,7 +76,7 @@ class PgfddMixin:
     repaired = False
     noisy = True
     training_stats: TrainingSetStats | None = None
-    takes_any_size = True  # Only the decoder, which scoring has no use for, needs multiples of 32.
+    takes_any_size = True  # Only the decoder, which scoring doesn't use, needs multiples of 32.
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class PgfddMixin:
         raise NotImplementedError
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
-        """Return whether there is a pair of a real and a fake left in a training batch."""
+        """Return whether a training batch still has a pair of a real and a fake image."""
         return has_pair(batch)
 
     def cropper(self) -> BoxCrop:
@@ -111,15 +111,15 @@ class PgfddMixin:
         return BoxCrop(self.input_size)
 
     def inspect_training_set(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
-        """Take manipulations and group sizes from the training videos.
+        """Read manipulations and group sizes from the training videos.
 
-        Returns the annotated ones, and what the others lack.
+        Returns the annotated videos, and what the others lack.
 
         Raises:
             BenchError: see `labels.inspect_training_set`.
         """
         kept, self.training_stats = labels.inspect_training_set(videos, frames)
-        return kept, "gender or race isn't known (add them in demographics.csv in the dataset's folder)"
+        return kept, "gender or race is unknown (add them in demographics.csv in the dataset's folder)"
 
     def sampler(self) -> FairnessSampler:
         """Face boxes with their codes, as `inspect_training_set` numbered the manipulations."""
@@ -127,12 +127,12 @@ class PgfddMixin:
         return FairnessSampler(self.cropper(), methods, self.augment)
 
     def compute_margins(self, ai_face: bool) -> NDArray[np.float32]:
-        """Return each group's margin (8,), by the training set's group sizes or, not inspected yet, the papers'."""
+        """Return each group's margin (8,) from the training set's group sizes, or the papers' if not inspected yet."""
         counts = self.training_stats.counts if self.training_stats else AIFACE_COUNTS if ai_face else FFPP_COUNTS
         return compute_ldam_margins(counts).astype(np.float32)
 
     def freeze_noise(self) -> Self:
-        """Switch off everything random in training: dropout, and the draw of the contrastive loss's anchors."""
+        """Turn off all randomness in training: dropout, and the choice of the contrastive loss's anchors."""
         self.noisy = False
         return self
 
@@ -145,14 +145,15 @@ class PgfddMixin:
         *,
         batch_statistics: bool = True,
     ) -> TrainingPass:
-        """Run the network and its losses forth and back, without a step: for comparing with other implementations.
+        """Run the network and its losses forward and backward without a step, to compare with other implementations.
 
         Args:
             x: float32 (N, 3, S, S), normalised; the first half real, the second fake.
             label: 0 or 1, (N,).
             label_spe: 0 (real) to 5, (N,).
             intersec_label: 0 to 7, (N,).
-            batch_statistics: batch norm uses the batch's statistics and updates the running ones; else it uses those.
+            batch_statistics: batch norm uses the batch's statistics and updates the running ones; else it uses the
+                latter.
         """
         given = {"label": label, "label_spe": label_spe, "intersec_label": intersec_label}
         batch = {k: np.asarray(v, np.int64) for k, v in given.items()}
@@ -166,10 +167,10 @@ class PgfddMixin:
         raise NotImplementedError
 
     def check_training(self, settings: TrainSettings) -> None:
-        """Refuse settings that don't make batches of pairs; called before any work, and by `training`.
+        """Reject settings that don't make batches of pairs; called before any work, and by `training`.
 
         Raises:
-            BenchError: the batches aren't balanced, or of odd size.
+            BenchError: the batches aren't balanced, or their size is odd.
         """
         check_pairs("pgfdd", settings)
 
@@ -189,10 +190,10 @@ def has_pair(batch: Mapping[str, np.ndarray]) -> bool:
 
 
 def check_pairs(who: str, settings: TrainSettings) -> None:
-    """Refuse settings that don't make batches of pairs, for the detector `who`.
+    """Reject settings that don't make batches of pairs, for the detector `who`.
 
     Raises:
-        BenchError: the batches aren't balanced, or of odd size.
+        BenchError: the batches aren't balanced, or their size is odd.
     """
     if not settings.balance or settings.batch_size % 2:
         raise BenchError(
@@ -202,25 +203,25 @@ def check_pairs(who: str, settings: TrainSettings) -> None:
 
 
 def infer_family(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
-    """Return the widths of head_spe and head_fused that a checkpoint's shapes tell; None if no family has them."""
+    """Return the widths of head_spe and head_fused in a checkpoint; None if they match no family."""
     methods, fused = ((*shapes.get(f"head_{name}.mlp.2.weight", ()), 0)[0] for name in ("spe", "fused"))
     return (methods, fused) if (methods, fused) in FAMILIES else None
 
 
 def is_ai_face(outputs: Mapping[str, Shaped]) -> bool:
-    """Return whether outputs are the AI-Face family's, whose fused head has a single logit."""
+    """Return whether outputs are from the AI-Face family, whose fused head has a single logit."""
     return outputs["cls_fused"].shape[1] == 1
 
 
 def rename_outputs(outputs: Mapping[str, S]) -> dict[str, S]:
-    """Name outputs as their family does: AI-Face calls the fused logit `cls`, and the common ones `cls_ag`."""
+    """Name outputs as their family does: AI-Face calls the fused logit `cls` and the common ones `cls_ag`."""
     if not is_ai_face(outputs):
         return dict(outputs)
     return {**outputs, "cls_ag": outputs["cls"], "cls": outputs["cls_fused"]}
 
 
 def split_halves(batch: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Return the pairs of a batch: as many reals as fakes, in order; what has no partner is left out."""
+    """Return the pairs of a batch: as many reals as fakes, in order; unpaired examples are left out."""
     rows = [np.flatnonzero(batch["label"] == label) for label in (REAL, FAKE)]
     count = min(map(len, rows))
     return [{k: v[row[:count]] for k, v in batch.items()} for row in rows]

@@ -21,19 +21,22 @@ from .objective import compute_losses
     url="https://openaccess.thecvf.com/content/CVPR2022/html/Cao_End-to-End_Reconstruction-Classification_Learning_"
     "for_Face_Forgery_Detection_CVPR_2022_paper.html",
     license="original: MIT; DeepfakeBench's: CC BY-NC 4.0",
-    weights="the authors' (MIT) and DeepfakeBench's; starts from legacy_xception.tf_in1k of timm",
+    weights="the authors' (MIT) and DeepfakeBench's; starts from timm's legacy_xception.tf_in1k",
     input="299 px RGB; deepfakebench: 256",
-    crop="square face box, 1.3 of its side (the paper doesn't tell its margin)",
+    crop="square face box, enlarged 1.3 times (the paper doesn't state its margin)",
     normalisation="-1..1 (mean = std = 0.5)",
-    pooling="mean over frames (the paper: frames alone)",
+    pooling="mean over frames (the paper: single frames)",
     faithful_to="paper and released: flooded cross-entropy, reconstruction of reals, metric loss; deepfakebench: "
-    "cross-entropy alone. Selected on the source's validation split: the released code selects on the test split",
+    "cross-entropy only. Selected on the source's validation split; the released code selects on the test split",
     input_size=299,
     defaults={"variant": "paper", "input_size": 299},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class RecceDetector(XceptionFamily):
-    """An Xception that also learns to draw real faces, and looks where it can't. Options: `XceptionFamily`'s."""
+    """An Xception that also learns to reconstruct real faces, and attends to where it fails.
+
+    Options: `XceptionFamily`'s.
+    """
 
     who = "recce"
     variants = ("paper", "released", "deepfakebench")
@@ -44,11 +47,11 @@ class RecceDetector(XceptionFamily):
             self.needs_whole_batch = "its metric loss compares all faces of a batch"
 
     def build_network(self, pretrained: bool) -> nn.Module:
-        """Return the network: one logit, or two as in DeepfakeBench."""
+        """Return the network, with one logit, or two as in DeepfakeBench."""
         return Recce(2 if self.variant == "deepfakebench" else 1, pretrained)
 
     def choose_augment(self) -> Augment:
-        """Return how a picture is augmented: mirrored; not at all in DeepfakeBench."""
+        """Return how an image is augmented: mirrored, or not at all in DeepfakeBench."""
         return super().choose_augment() if self.augment or self.variant == "deepfakebench" else mirror
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -56,7 +59,7 @@ class RecceDetector(XceptionFamily):
         return self.network(x)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the paper's losses, or cross-entropy alone as in DeepfakeBench."""
+        """Return the paper's losses, or only cross-entropy as in DeepfakeBench."""
         x = self.inputs(batch["image"])
         outputs = self.forward(x)
         if self.variant == "deepfakebench":
@@ -64,9 +67,9 @@ class RecceDetector(XceptionFamily):
         return compute_losses(outputs, x, batch["label"])
 
     def reference_name(self, name: str) -> str:
-        """Return the released code's name of one of our weights, or DeepfakeBench's."""
+        """Return the released code's name for one of our weights, or DeepfakeBench's."""
         return f"model.{name}" if self.variant == "deepfakebench" else name
 
     def is_unused(self, name: str) -> bool:
-        """Return whether it is of ImageNet's classes, or of DeepfakeBench's second Xception."""
+        """Return whether it belongs to ImageNet's classifier or to DeepfakeBench's second Xception."""
         return name.startswith(("encoder.fc.", "model.encoder.fc.", "backbone."))

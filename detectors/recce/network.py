@@ -1,4 +1,4 @@
-"""RECCE's network: an Xception whose middle is also decoded to the picture; the decoder guides attention."""
+"""RECCE's network: an Xception whose middle is also decoded back to the image; the decoder guides attention."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from ..common_torch.xception import make_xception
 
-NOISE = 1e-6  # Deviation of what is added to half of the pictures in training: too little to have an effect.
+NOISE = 1e-6  # Standard deviation of the noise added to half of the images in training: too small to have an effect.
 
 
 class Recce(nn.Module):
-    """Pictures (N, 3, S, S) in -1..1 to named outputs: see `forward`."""
+    """Images (N, 3, S, S) in -1..1 to named outputs; see `forward`."""
 
     def __init__(self, classes: int, pretrained: bool):
         super().__init__()
@@ -29,11 +29,11 @@ class Recce(nn.Module):
         self.fc = nn.Linear(2048, classes)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `logits` and pooled `features` (N, 2048), and what the losses and vectors look at.
+        """Return `logits`, pooled `features` (N, 2048), and what the losses and test vectors need.
 
-        `recons` (N, 3, S, S) is the picture as the decoder draws it; `corr_embedding`, `corr_d2` and `corr_d4` (N, N)
-        tell how alike pictures are at three places, within 0..1; `embedding`, `reason`, `att` are maps, `gate` (N, 1,
-        h, w) is where the picture wasn't drawn well.
+        `recons` (N, 3, S, S) is the decoder's reconstruction; `corr_embedding`, `corr_d2` and `corr_d4` (N, N) are the
+        images' similarities at three layers, within 0..1; `embedding`, `reason`, `att` are maps, `gate` (N, 1, h, w)
+        shows where the reconstruction is poor.
         """
         embedding = self._run_blocks(self._run_stem(_add_noise(x) if self.training else x), 1, 5)
         d2 = self.decoder2(self.decoder1(self.dropout(embedding)))
@@ -71,13 +71,13 @@ class Recce(nn.Module):
 
 
 class GraphReasoning(nn.Module):
-    """Tells each place of a map what its surroundings in two finer maps hold.
+    """Gives each position of a map information on its surroundings in two finer maps.
 
     Args:
-        a: channels of the coarse map, and of all embeddings.
-        b: channels of the finer map, and of its embedding.
-        c: channels of the finest map, and of its embedding.
-        patches: how many times as wide as the coarse map both are.
+        a: channels of the coarse map and of all embeddings.
+        b: channels of the finer map and of its embedding.
+        c: channels of the finest map and of its embedding.
+        patches: how many times wider both are than the coarse map.
     """
 
     def __init__(self, a: tuple[int, int], b: tuple[int, int], c: tuple[int, int], patches: tuple[int, int]):
@@ -92,7 +92,7 @@ class GraphReasoning(nn.Module):
         self.reproject = nn.Sequential(*_make_convs(a[1] + b[1] + c[1], a[0]), nn.Dropout(0.2))
 
     def forward(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        """Return (N, C, h, w) to be added to `a`, of (N, C, h, w), and finer maps of `patches` times its side."""
+        """Return (N, C, h, w) to be added to `a` (N, C, h, w), from finer maps of `patches` times its side."""
         own = self.va_embedding(a)
         from_b = self._gather(own, b, self.patches[0], self.vb_embedding, self.reweight_ab)
         from_c = self._gather(own, c, self.patches[1], self.vc_embedding, self.reweight_ac)
@@ -100,17 +100,17 @@ class GraphReasoning(nn.Module):
         return self.reproject(torch.cat(parts, 1).sigmoid())
 
     def _gather(self, own: Tensor, fine: Tensor, patch: int, embed: nn.Module, weigh: nn.Module) -> Tensor:
-        """Return at each place the weighted mean of what lies there in a finer map, (N, C', h, w)."""
+        """Return, at each position, the weighted mean of a finer map's values there, (N, C', h, w)."""
         height, width = own.shape[2:]
         near = F.unfold(fine, patch, stride=patch).unflatten(1, (fine.shape[1], patch**2)).permute(0, 3, 2, 1)
-        near = embed(near)  # (N, places, neighbours, C')
+        near = embed(near)  # (N, positions, neighbours, C')
         mine = own.flatten(2).transpose(1, 2)[:, :, None].expand(-1, -1, patch**2, -1)
         weights = weigh(torch.cat([mine, near], -1)).softmax(2)
         return (weights * near).sum(2).transpose(1, 2).unflatten(2, (height, width))
 
 
 class GuidedAttention(nn.Module):
-    """Looks closer where the picture and what was drawn of it differ."""
+    """Attends to where the image and its reconstruction differ."""
 
     def __init__(self, depth: int):
         super().__init__()
@@ -121,14 +121,14 @@ class GuidedAttention(nn.Module):
         self.dropout = nn.Dropout(0.2)
 
     def forward(self, x: Tensor, recons: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the map (N, C, h, w) with more of it where it counts, and how much it counts where, (N, 1, h, w)."""
+        """Return the weighted map (N, C, h, w) and the weights (N, 1, h, w)."""
         residual = F.interpolate((x - recons).abs(), embedding.shape[2:], mode="bilinear", align_corners=True)
         gate = self.gated(residual)
         return gate * self.h(embedding) + self.dropout(embedding), gate
 
 
 def compare_all(maps: Tensor) -> Tensor:
-    """Return how alike the pooled maps (N, C, h, w) are, all with all: the cosine (N, N), brought to 0..1."""
+    """Return the pairwise similarity of the pooled maps (N, C, h, w): the cosine (N, N), scaled to 0..1."""
     pooled = F.normalize(maps.mean((2, 3)), dim=1)
     return (pooled @ pooled.T + 1) / 2
 

@@ -9,15 +9,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 FLOOD = 0.04
-WEIGHT = 0.1  # Of the reconstruction and of the metric loss.
+WEIGHT = 0.1  # Of the reconstruction loss and of the metric loss.
 
 
 def compute_losses(outputs: dict[str, Tensor], x: Tensor, label: Tensor) -> dict[str, Tensor]:
-    """Return `loss` and its parts: `bce`, `flooded`, `rec` of reals alone, and `ml`.
+    """Return `loss` and its components: `bce`, `flooded`, `rec` (reals only) and `ml`.
 
     Args:
-        outputs: from `Recce`, of one logit.
-        x: float32 (N, 3, S, S), what the network was given.
+        outputs: output of `Recce` with one logit.
+        x: float32 (N, 3, S, S), the network's input.
         label: 0 or 1, (N,).
     """
     bce = F.binary_cross_entropy_with_logits(outputs["logits"][:, 0].float(), label.float())
@@ -28,15 +28,15 @@ def compute_losses(outputs: dict[str, Tensor], x: Tensor, label: Tensor) -> dict
 
 
 def reconstruction_loss(recons: Tensor, x: Tensor, label: Tensor) -> Tensor:
-    """Return the mean absolute difference of real pictures (N, 3, S, S) from what was drawn of them; 0 without any."""
+    """Return the mean absolute error of reconstructed real images (N, 3, S, S); 0 if there are none."""
     real = label == 0
     return (recons[real].float() - x[real]).abs().mean() if real.any() else recons.sum() * 0
 
 
 def metric_loss(alike: Sequence[Tensor], label: Tensor) -> Tensor:
-    """Return how far reals are from being alike, and unlike fakes; of matrices (N, N), within 0..1, a sum.
+    """Return how far reals are from being similar to each other and dissimilar to fakes; a sum over matrices (N, N).
 
-    Fakes needn't be alike. With fewer than two reals nothing is alike, so each matrix costs at least 1.
+    Fakes needn't be similar. With fewer than two reals nothing is similar, so each matrix adds at least 1.
     """
     real, fake = (label == 0).float(), (label != 0).float()
     pairs = real[:, None] * real * (1 - torch.eye(len(label), device=label.device))

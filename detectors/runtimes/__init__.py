@@ -14,11 +14,11 @@ from ...benchmark.core.precisions import ALIASES, AUTO, PRECISIONS
 
 PACKAGES = {"torch": "torch", "compile": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
 RUNTIMES = tuple(PACKAGES)
-"""What runs a network, `torch` as it is by default."""
+"""The runtimes; `torch` is the default."""
 
 
 class Way(NamedTuple):
-    """A runtime, and the precision that it computes in; both may be `auto` where it isn't chosen yet."""
+    """A runtime and its precision; both may be `auto` before they are chosen."""
 
     runtime: str = "torch"
     precision: str = "fp32"
@@ -28,7 +28,7 @@ class Way(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still to be chosen."""
+        """Whether it is yet to be chosen."""
         return AUTO in self
 
 
@@ -36,7 +36,7 @@ DEFAULT = Way()
 
 
 def parse_way(runtime: str = "", precision: str = "") -> Way:
-    """Return the way that is meant by names as they are typed; empty ones are the default's.
+    """Return the runtime and precision for names as typed; empty ones mean the default.
 
     Raises:
         BenchError: no such runtime or precision.
@@ -45,23 +45,23 @@ def parse_way(runtime: str = "", precision: str = "") -> Way:
     require_known("runtime", named.runtime, (*RUNTIMES, AUTO))
     require_known("precision", named.precision, (*PRECISIONS, AUTO))
     if named.precision == "int8":
-        raise BenchError("precision int8 isn't offered: no runtime here quantises a network. Use bf16")
+        raise BenchError("precision int8 isn't available: no runtime here quantises networks. Use bf16")
     return named
 
 
 def list_ways(detector: Scores) -> dict[Way, str]:
-    """Return every runtime and precision, with why a detector can't be scored with by it here: "" where it can."""
+    """Return every runtime and precision, with the reason why a detector can't use it here, or "" if it can."""
     return {Way(r, p): find_obstacle(detector, Way(r, p)) for r in RUNTIMES for p in PRECISIONS}
 
 
 def find_obstacle(detector: Scores, way: Way) -> str:
-    """Return why a detector can't be scored with in a way on this machine; "" where it can."""
+    """Return why a detector can't be scored this way on this machine; "" if it can."""
     if way == DEFAULT:
         return ""
     if way.precision == "int8":
-        return "no runtime here quantises a network"
+        return "no runtime here quantises networks"
     if not isinstance(detector, TakesRuntime):
-        return f"{type(detector).__name__} runs its network on its own"
+        return f"{type(detector).__name__} runs its own network"
     if find_spec(PACKAGES[way.runtime]) is None:
         package = PACKAGES[way.runtime]
         return f'{package} isn\'t installed: pip install "crossfake[{package}]"'
@@ -69,10 +69,10 @@ def find_obstacle(detector: Scores, way: Way) -> str:
 
 
 def use_way(detector: Scores, way: Way) -> Scores:
-    """Have a detector score in a way from now on, and return it.
+    """Set how a detector scores from now on, and return it.
 
     Raises:
-        BenchError: it can't be done here.
+        BenchError: that isn't possible here.
     """
     if obstacle := find_obstacle(detector, way):
         raise BenchError(f"--runtime {way.runtime} --precision {way.precision}: {obstacle}")

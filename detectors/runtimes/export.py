@@ -1,6 +1,6 @@
-"""Networks as ONNX files: what a detector's `forward` makes of uint8 crops, normalisation inside, kept by its weights.
+"""Networks as ONNX files: a detector's `forward` on uint8 crops, including normalisation, cached by its weights.
 
-Nothing in such a file chooses code to run; a damaged file is exported again.
+Nothing in such a file selects code to run; a damaged file is exported again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXPORT_VERSION = 1
 OPSET = 17
 MOST_BYTES = 4 << 30
-"""What all files together may take; those that weren't used for longest are removed."""
+"""Total size limit of these files; the least recently used are removed."""
 
 
 class Logits(nn.Module):
@@ -34,7 +34,7 @@ class Logits(nn.Module):
 
     def __init__(self, detector: TorchDetector):
         super().__init__()
-        self.network, self.detector = detector.network, [detector]  # In a list, so that it is no module's business.
+        self.network, self.detector = detector.network, [detector]  # In a list, to hide it from torch's modules.
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return `logits`."""
@@ -43,11 +43,11 @@ class Logits(nn.Module):
 
 
 def export_network(detector: TorchDetector, frames: np.ndarray) -> Path:
-    """Return the ONNX file of a detector's network, made now unless the cache has it.
+    """Return the ONNX file of a detector's network, from the cache or exported now.
 
     Args:
         detector: placed on the processor, in evaluation mode.
-        frames: uint8 (N, S, S, 3) RGB crops, one at least.
+        frames: uint8 (N, S, S, 3) RGB crops, at least one.
 
     Raises:
         BenchError: the network can't be exported.
@@ -81,7 +81,7 @@ _NO_OPTIONS = {"runtime", "precision", "compile_seconds"}
 
 
 def _hash_code(classes: Iterable[type]) -> list[str]:
-    """Hash the files that classes and those that they derive from are written in, Python's own left out."""
+    """Hash the source files of classes and their base classes, except Python's own."""
     modules = {name for cls in classes for base in cls.__mro__ if (name := base.__module__) != "builtins"}
     files = {getattr(sys.modules.get(name), "__file__", None) for name in modules}
     return sorted(file_hash(Path(file)) for file in files if file and Path(file).is_file())
@@ -90,8 +90,8 @@ def _hash_code(classes: Iterable[type]) -> list[str]:
 @torch.no_grad()
 def _write(detector: TorchDetector, frames: Tensor, path: Path) -> None:
     with write_atomically(path) as temporary, warnings.catch_warnings():
-        # Of what is fixed by the size of crops; and that this exporter will be removed one day: the other takes
-        # seconds instead of a tenth of one, and a package more.
+        # About values fixed by the crop size, and that this exporter will be removed: the other one takes seconds
+        # instead of a tenth of a second, and one more package.
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
@@ -104,7 +104,7 @@ def _write(detector: TorchDetector, frames: Tensor, path: Path) -> None:
                 opset_version=OPSET,
                 dynamo=False,
             )
-        except Exception as error:  # Tracing meets whatever a network's own code raises.
+        except Exception as error:  # Tracing may raise anything that a network's code raises.
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise BenchError(
                 f"{type(detector).__name__} can't be exported to ONNX: {reason}. Use --runtime torch"
@@ -112,7 +112,7 @@ def _write(detector: TorchDetector, frames: Tensor, path: Path) -> None:
 
 
 def _make_room(folder: Path, newest: Path) -> None:
-    """Remove the files that weren't used for longest, until the rest fits."""
+    """Remove the least recently used files until the rest fits."""
     left = MOST_BYTES
     for path in _sort_by_use(folder.glob("*.onnx")):
         left -= path.stat().st_size

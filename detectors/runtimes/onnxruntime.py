@@ -9,8 +9,8 @@ import numpy as np
 
 
 def find_obstacle(precision: str) -> str:
-    """Return why a precision isn't available here; "" where it can."""
-    return "" if precision == "fp32" else "ONNX Runtime computes an exported network in fp32. Use --runtime openvino"
+    """Return why a precision isn't available here; "" if it is."""
+    return "" if precision == "fp32" else "ONNX Runtime runs exported networks in fp32 only. Use --runtime openvino"
 
 
 def start_session(path: Path, precision: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -19,7 +19,7 @@ def start_session(path: Path, precision: str, threads: int) -> Callable[[np.ndar
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # Waiting isn't to cost processor time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # Waiting shouldn't cost processor time.
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(frames: np.ndarray) -> np.ndarray:

@@ -20,12 +20,12 @@ def _open_core() -> Any:
 
 
 def find_obstacle(precision: str) -> str:
-    """Return why a precision isn't available on this processor; "" where it can."""
+    """Return why a precision isn't available on this processor; "" if it is."""
     if precision == "fp32":
         return ""
     able = _open_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     known = [name for name in NAMES if name.upper() in able]
-    return "" if precision in known else f"OpenVINO has {', '.join(known)} on this processor"
+    return "" if precision in known else f"OpenVINO supports {', '.join(known)} on this processor"
 
 
 def start_session(path: Path, precision: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,4 +1,4 @@
-"""What runs a detector's network: each is made for a detector with its weights, and maps crops to logits."""
+"""Runners of a detector's network: each is made for a detector with its weights and maps crops to logits."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Runner(Protocol):
 
 
 def make_runner(detector: TorchDetector, runtime: str, precision: str, frames: np.ndarray) -> Runner:
-    """Make what runs a detector's network as its weights are now; `frames` are some of the crops to come.
+    """Make the runner for a detector's network with its current weights; `frames` are sample crops.
 
     Raises:
-        BenchError: the network can't be exported, or the runtime doesn't take it.
+        BenchError: the network can't be exported, or the runtime doesn't accept it.
     """
     if runtime in ("torch", "compile"):
         return TorchRunner(detector, precision, frames, compiled=runtime == "compile")
@@ -43,7 +43,7 @@ def _start_session(detector: TorchDetector, runtime: str, precision: str, frames
     path, threads = export_network(detector, frames), torch.get_num_threads()
     try:
         made: Runner = start(path, precision, threads)
-    except Exception:  # A runtime raises what it likes; it may be that the file is damaged.
+    except Exception:  # A runtime may raise anything; the file may be damaged.
         path.unlink(missing_ok=True)
         try:
             made = start(export_network(detector, frames), precision, threads)
@@ -55,7 +55,7 @@ def _start_session(detector: TorchDetector, runtime: str, precision: str, frames
 
 
 def find_obstacle(detector: TorchDetector, runtime: str, precision: str) -> str:
-    """Return why a detector can't be scored with so here; "" where it can. See `TakesRuntime`."""
+    """Return why a detector can't be scored this way here; "" if it can. See `TakesRuntime`."""
     kind = detector.device.type
     if type(detector)._score is not TorchDetector._score:
         return f"{type(detector).__name__} has its own way of scoring"
@@ -69,9 +69,9 @@ def find_obstacle(detector: TorchDetector, runtime: str, precision: str) -> str:
 
 def _find_torch_obstacle(kind: str, precision: str, device: torch.device) -> str:
     if precision in ("tf32", "fp16") and kind != "cuda":
-        return f"PyTorch has {precision} on CUDA devices only"
+        return f"PyTorch supports {precision} only on CUDA devices"
     if precision == "bf16" and not has_fast_bf16(device):
-        return "this device doesn't multiply in bf16 itself"
+        return "this device has no native bf16 multiplication"
     return ""
 
 
@@ -89,7 +89,7 @@ class TorchRunner:
     @torch.no_grad()
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         kind, count = self.detector.device.type, len(frames)
-        if self.compiled:  # For one size of batch: a smaller one is filled up.
+        if self.compiled:  # For one batch size: smaller batches are padded.
             self.batch = max(self.batch, count)
             frames = np.resize(frames, (self.batch, *frames.shape[1:]))
         with torch.autocast(kind, self.dtype, enabled=self.dtype is not None), choose_tf32(self.precision == "tf32"):

@@ -1,7 +1,7 @@
-"""A self-blended image from recorded draws: everything that section 3 of the paper does, and nothing random.
+"""A self-blended image from recorded draws: everything in section 3 of the paper, without randomness.
 
-The mask is float and eroded exactly, as with the Face X-ray library that the paper used. An integer mask goes the way
-of the code released without it, where the first blur is rounded and hardly anything is eroded.
+The mask is float and eroded exactly, as with the Face X-ray library that the paper used. With an integer mask, as in
+the code released without that library, the first blur is rounded and hardly anything is eroded.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from scipy.ndimage import gaussian_filter
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 ELASTIC_SIGMA, ELASTIC_SIZE = 7, 50
 Change = Callable[[np.ndarray], np.ndarray]
-"""A change of a uint8 (H, W, 3) RGB picture's colours."""
+"""A colour change of a uint8 (H, W, 3) RGB image."""
 
 
 @dataclass(frozen=True)
 class MaskDraws:
-    """What is drawn to soften a mask: the size it is worked on at, both blurs' kernels, the second one's sigma."""
+    """Random parameters for softening a mask: the working size, both blur kernels, the second one's sigma."""
 
     height: int
     width: int
@@ -32,10 +32,10 @@ class MaskDraws:
 
 @dataclass(frozen=True)
 class BlendDraws:
-    """What is drawn for one self-blended image.
+    """Random parameters of one self-blended image.
 
-    `change` is done to the source or, unless `changes_source`, to the target. `matrix` (2, 3) moves source and mask,
-    from old pixels to new ones; `elastic_seed` seeds numpy's legacy generator; `ratio` scales the mask.
+    `change` is applied to the source if `changes_source`, else to the target. `matrix` (2, 3) moves source and mask,
+    from old pixels to new ones; `elastic_seed` seeds NumPy's legacy generator; `ratio` scales the mask.
     """
 
     changes_source: bool
@@ -47,19 +47,19 @@ class BlendDraws:
 
 
 def make_affine(width: int, height: int, shift: tuple[float, float], scale: tuple[float, float]) -> np.ndarray:
-    """Return the (2, 3) matrix that scales about the picture's centre, then shifts by so many pixels (x, y)."""
+    """Return the (2, 3) matrix that scales about the image's centre, then shifts by pixels (x, y)."""
     centre = np.array([width / 2 - 0.5, height / 2 - 0.5])
     return np.column_stack([np.diag(scale), centre - centre * scale + shift])
 
 
 def self_blend(image: np.ndarray, hull: np.ndarray, draws: BlendDraws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the real picture, the fake one, both uint8 (H, W, 3), and the final mask float32 (H, W).
+    """Return the real and the fake image, both uint8 (H, W, 3), and the final mask float32 (H, W).
 
-    The real one is changed where the fake's source isn't.
+    The real one is changed if the fake's source isn't.
 
     Args:
         image: uint8 (H, W, 3) RGB.
-        hull: (H, W), 1 within the face: float, or uint8 for the code released without Face X-ray's library.
+        hull: (H, W), 1 inside the face: float, or uint8 as in the code released without Face X-ray's library.
         draws: see `BlendDraws`.
     """
     changed = draws.change(image)
@@ -71,7 +71,7 @@ def self_blend(image: np.ndarray, hull: np.ndarray, draws: BlendDraws) -> tuple[
 
 
 def move(source: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return source (bilinear) and mask (nearest), moved by a (2, 3) matrix; what comes in from outside is 0."""
+    """Return source (bilinear) and mask (nearest), moved by a (2, 3) matrix; pixels from outside are 0."""
     size = mask.shape[1], mask.shape[0]
     return (
         cv2.warpAffine(source, matrix, size, flags=cv2.INTER_LINEAR),
@@ -80,9 +80,9 @@ def move(source: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> tuple[np.n
 
 
 def distort_mask(mask: np.ndarray, seed: int) -> np.ndarray:
-    """Return the mask (H, W), each pixel taken from about a pixel beside."""
+    """Return the mask (H, W), with each pixel taken from about one pixel away."""
     state = np.random.RandomState(seed)
-    state.uniform(size=6)  # The released code draws an affine transform of no extent first.
+    state.uniform(size=6)  # The released code first draws an affine transform of zero extent.
     noise = [state.uniform(size=mask.shape) * 2 - 1 for _ in "xy"]
     dx, dy = (gaussian_filter(n, ELASTIC_SIGMA) * ELASTIC_SIZE for n in noise)
     rows, columns = np.indices(mask.shape)
@@ -91,9 +91,9 @@ def distort_mask(mask: np.ndarray, seed: int) -> np.ndarray:
 
 
 def soften_mask(mask: np.ndarray, draws: MaskDraws) -> np.ndarray:
-    """Erode a mask (H, W) by the first kernel and blur its edge by the second: float32, 0..1.
+    """Erode a mask (H, W) with the first kernel and blur its edge with the second: float32, 0..1.
 
-    A mask that is empty, or is so once eroded, stays empty.
+    A mask that is empty before or after erosion stays empty.
     """
     size = mask.shape[1], mask.shape[0]
     mask = cv2.resize(mask, (draws.width, draws.height))
@@ -110,9 +110,9 @@ def _normalise(mask: np.ndarray) -> np.ndarray:
 def blend(
     source: np.ndarray, target: np.ndarray, mask: np.ndarray, ratio: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the source laid over the target, float32 (H, W, 3), and the mask (H, W) times `ratio` that it was done by.
+    """Return the source blended into the target, float32 (H, W, 3), and the mask (H, W) used, scaled by `ratio`.
 
-    The paper's equation 1: the source counts by the mask, the target by what is left.
+    The paper's equation 1: the source is weighted by the mask, the target by one minus the mask.
     """
     mask = (mask * ratio).astype(np.float32)
     weight = mask[..., None]

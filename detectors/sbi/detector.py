@@ -32,35 +32,35 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     venue="CVPR",
     year=2022,
     url="https://arxiv.org/abs/2204.08376",
-    license="original: academic and non-profit research only, redistribution restricted; this code shares none of it",
-    weights="terms as of the original; starts from tf_efficientnet_b4.ap_in1k (AdvProp) of timm",
+    license="original: academic and non-profit research only, redistribution restricted; this code contains none of it",
+    weights="same terms as the original; starts from timm's tf_efficientnet_b4.ap_in1k (AdvProp)",
     input="380 px RGB, bilinear",
     crop="face box and 12.5 % on each side",
-    normalisation="0..1, no mean or deviation",
-    pooling="highest face of each frame, mean over frames; faces under half the largest one's area are left out",
+    normalisation="0..1, no mean or standard deviation",
+    pooling="highest score in each frame, mean over frames; faces under half the largest's area are left out",
     faithful_to="paper: float mask of one of four hulls, eroded exactly; released: integer mask of the whole hull; "
-    "deepfakebench: its EfficientNet-B4 (own stem, ImageNet mean and deviation). Selected by AUC on the source's own "
-    "validation split instead of the last epoch",
+    "deepfakebench: its EfficientNet-B4 (own stem, ImageNet mean and standard deviation). Selected by AUC on the "
+    "source's validation split; the paper takes the last epoch",
     input_size=380,
     defaults={"variant": "paper", "input_size": 380},
     can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters"),
 )
 class Sbi(TorchDetector):
-    """EfficientNet-B4 that learns from real faces and what becomes of them when they are blended into themselves.
+    """EfficientNet-B4 that learns from real faces and the same faces blended into themselves.
 
     Args:
-        variant: `paper`, `released` (an integer mask, of which hardly anything is eroded) or `deepfakebench`.
+        variant: `paper`, `released` (an integer mask, hardly eroded) or `deepfakebench`.
         input_size: side of the crop.
         backbone: `efficientnet-b4`, or `timm:NAME` for small experiments.
         backbone_args: passed to timm for `timm:NAME`.
-        pretrained: start from AdvProp weights, which are downloaded; otherwise nothing is.
+        pretrained: start from AdvProp weights, downloaded if needed; otherwise start from random weights.
 
     Raises:
         BenchError: an option isn't valid, or the network can't be built.
     """
 
     learns_from_reals_alone = True
-    sharpness_counts_twice = True  # Batch norm's running statistics see both passes of SAM.
+    sharpness_counts_twice = True  # Batch norm's running statistics include both passes of SAM.
     takes_any_size = True
 
     def __init__(
@@ -85,15 +85,15 @@ class Sbi(TorchDetector):
             self.network = create_timm_model(name, pretrained, "backbone_args", num_classes=2, **arguments)
 
     def cropper(self) -> TightCrop:
-        """The face's box and an eighth of it on each side."""
+        """The face box, extended by an eighth on each side."""
         return TightCrop(self.input_size)
 
     def sampler(self) -> SelfBlendSampler:
-        """Pairs of a real face and its self-blended one."""
+        """Pairs of a real face and its self-blended version."""
         return SelfBlendSampler(self.input_size, integer_mask=self.variant == "released")
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """Scale 0..255 to 0..1; as in DeepfakeBench, also by ImageNet's mean and deviation."""
+        """Scale 0..255 to 0..1; as in DeepfakeBench, also normalise by ImageNet's mean and standard deviation."""
         x = frames.permute(0, 3, 1, 2).float() / 255
         if self.variant != "deepfakebench":
             return x
@@ -135,10 +135,10 @@ class Sbi(TorchDetector):
         return reals, "they are fake, and sbi makes its own fakes of the real ones"
 
     def check_training(self, settings: TrainSettings) -> None:
-        """Refuse to draw fakes, of which none are kept.
+        """Reject settings that draw fakes, since none are kept.
 
         Raises:
-            BenchError: batches are to be balanced.
+            BenchError: batches should be balanced.
         """
         if settings.balance:
             raise BenchError(
@@ -146,7 +146,7 @@ class Sbi(TorchDetector):
             )
 
     def reference_name(self, name: str) -> str:
-        """Return the released code's name of one of our weights, or DeepfakeBench's."""
+        """Return the released code's name for one of our weights, or DeepfakeBench's."""
         if self.backbone != "efficientnet-b4":
             return name
         theirs = to_lukemelas_name("efficientnet-b4", name)

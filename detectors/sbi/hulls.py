@@ -1,4 +1,4 @@
-"""Masks of a face from its landmarks: four shapes, as of the Face X-ray library, each a float array of 0 and 1."""
+"""Face masks from landmarks: four shapes, as in the Face X-ray library, each a float array of 0 and 1."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ KINDS = ("parts", "raised", "components", "whole")
 
 
 def draw_hull(landmarks: np.ndarray, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    """Return the mask float32 (H, W), 1 within the face.
+    """Return the mask float32 (H, W), 1 inside the face.
 
     Args:
         landmarks: (68, 2) or (81, 2), x and y; truncated to whole pixels.
-        shape: of the picture, (H, W, ...).
-        kind: `whole`, the convex hull of all points; `parts`, those of face, nose and brows; `components`, of eight
-            smaller parts; `raised`, these with the brows half as far again from the eyes.
+        shape: shape of the image, (H, W, ...).
+        kind: `whole`, the convex hull of all points; `parts`, the hulls of face, nose and brows; `components`, those of
+            eight smaller parts; `raised`, the same with the brows half as far again from the eyes.
     """
     points = landmarks.astype(np.int32)
     mask = np.zeros(shape[:2], np.float32)
@@ -53,9 +53,9 @@ def _list_parts(points: np.ndarray, kind: str) -> list[np.ndarray]:
 
 
 def raise_brows(points: np.ndarray) -> np.ndarray:
-    """Return whole-pixel landmarks with each point of the brows lifted by half its distance to the line of the eyes.
+    """Return whole-pixel landmarks with each brow point raised by half its distance to the eye line.
 
-    That line runs through the eye's upper points and, outside, a quarter of the way from its corner to the jaw.
+    That line runs through the eye's upper points and, on the outside, a quarter of the way from its corner to the jaw.
     """
     raised = points.copy()
     right, left = ((points[eye] + (points[eye] + points[jaw]) // 2) // 2 for eye, jaw in ((36, 0), (45, 16)))

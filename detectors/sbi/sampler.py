@@ -1,4 +1,4 @@
-"""Training examples of SBI: a real face, and the same one blended into itself. numpy, OpenCV and SciPy, no backend."""
+"""SBI's training examples: a real face, and the same face blended into itself. NumPy, OpenCV and SciPy only."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .blending import RATIOS, BlendDraws, Change, MaskDraws, make_affine, self_b
 from .geometry import find_context, find_face, mirror_box, mirror_landmarks
 from .hulls import KINDS, draw_hull
 
-POINTS = 68  # The least that a face's hull is drawn of.
-LEAST_SIDE = 8  # Pixels of a context too small to blend in.
+POINTS = 68  # Fewest landmarks for a face's hull.
+LEAST_SIDE = 8  # In pixels: a smaller context is too small to blend in.
 
 
 @dataclass(frozen=True)
 class TightCrop:
-    """The face's box and an eighth of it on each side, resized to (size, size)."""
+    """The face box extended by an eighth on each side, resized to (size, size)."""
 
     size: int
 
@@ -34,13 +34,14 @@ class TightCrop:
 
 @dataclass(frozen=True)
 class SelfBlendSampler:
-    """Makes `image` uint8 (2, S, S, 3) RGB, a real face and its self-blended one, and `label` int64 (2,).
+    """Makes `image` uint8 (2, S, S, 3) RGB, a real face and its self-blended version, and `label` int64 (2,).
 
-    Empty for a fake, which this method doesn't learn from; None where the face's landmarks enclose nothing.
+    Empty for a fake, from which this method doesn't learn; None if the face's landmarks enclose nothing.
 
     Args:
         size: S.
-        integer_mask: the mask of the code released without Face X-ray's library: one hull of all points, not eroded.
+        integer_mask: use the mask of the code released without Face X-ray's library: one hull of all points, not
+            eroded.
     """
 
     uses_original: ClassVar[bool] = False
@@ -54,8 +55,8 @@ class SelfBlendSampler:
         image, landmarks, box = sample.face.crop, sample.face.landmarks, sample.face.box
         if len(landmarks) < POINTS:
             raise BenchError(
-                f"sbi blends by {POINTS} or 81 landmarks, and a face has {len(landmarks)}. Prepare with another "
-                "--set faces.finder"
+                f"sbi needs {POINTS} or 81 landmarks per face to blend it, and a face has {len(landmarks)}. "
+                "Prepare with another --set faces.finder"
             )
         if rng.random() < 0.5 and len(landmarks) == 81:
             width = image.shape[1]
@@ -83,12 +84,12 @@ class SelfBlendSampler:
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Return a picture bilinearly resized to (size, size)."""
+    """Return an image bilinearly resized to (size, size)."""
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def draw_blend(shape: tuple[int, ...], rng: np.random.Generator) -> BlendDraws:
-    """Draw everything for a self-blended image of a picture of this shape (H, W, ...)."""
+    """Draw everything for a self-blended image of this shape (H, W, ...)."""
     height, width = shape[:2]
     changes_source = rng.random() < 0.5
     change = draw_source_change(rng)
@@ -102,7 +103,7 @@ def draw_blend(shape: tuple[int, ...], rng: np.random.Generator) -> BlendDraws:
 
 
 def draw_source_change(rng: np.random.Generator) -> Change:
-    """Draw how a source (or target) differs from the picture: colours, and then coarser or sharper."""
+    """Draw how a source (or target) differs from the image: in colour, then coarser or sharper."""
     steps: list[Change] = []
     if rng.random() < 0.3:
         steps.append(partial(pixels.shift_rgb, shifts=rng.uniform(-20, 20, 3).tolist()))
@@ -117,7 +118,7 @@ def draw_source_change(rng: np.random.Generator) -> Change:
 
 
 def draw_joint_change(rng: np.random.Generator) -> Change:
-    """Draw what is done to both pictures of a pair alike: colours and JPEG."""
+    """Draw what is applied to both images of a pair: colours and JPEG."""
     steps: list[Change] = []
     if rng.random() < 0.3:
         steps.append(partial(pixels.shift_rgb, shifts=rng.uniform(-20, 20, 3).tolist()))

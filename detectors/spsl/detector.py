@@ -12,7 +12,7 @@ from ..baselines.xception_family import XceptionFamily
 from ..common.augmentations import augment_as_deepfakebench
 from ..common_torch.xception import BLOCKS, compute_map, make_xception, to_deepfakebench_name
 
-SHALLOW = (1, 2, 3, 12)  # Of Xception's blocks; those between see too much of the face.
+SHALLOW = (1, 2, 3, 12)  # Xception's blocks; those in between see too much of the face.
 
 
 @detectors.register(
@@ -24,19 +24,19 @@ SHALLOW = (1, 2, 3, 12)  # Of Xception's blocks; those between see too much of t
     year=2021,
     url="https://arxiv.org/abs/2103.01856",
     license="original: no training code found; DeepfakeBench's is CC BY-NC 4.0",
-    weights="DeepfakeBench's; starts from legacy_xception.tf_in1k of timm, colours averaged in the first layer",
+    weights="DeepfakeBench's; starts from timm's legacy_xception.tf_in1k, colours averaged in the first layer",
     input="256 px RGB and its phase spectrum",
-    crop="square face box, 1.3 of its side",
+    crop="square face box, enlarged 1.3 times",
     normalisation="-1..1 (mean = std = 0.5)",
     pooling="mean over frames",
-    faithful_to="paper: a shallow Xception (blocks 1 to 3 and 12; which ones the paper keeps isn't verified); "
+    faithful_to="paper: a shallow Xception (blocks 1 to 3 and 12; which ones the paper keeps hasn't been verified); "
     "deepfakebench: all twelve blocks",
     input_size=256,
     defaults={"variant": "paper", "input_size": 256},
     can=("crop", "load", "save", "sample", "train", "features", "parameters"),
 )
 class Spsl(XceptionFamily):
-    """An Xception that sees where a picture's waves begin, beside the picture itself.
+    """An Xception that sees an image's phase spectrum besides the image itself.
 
     The options are those of `XceptionFamily`.
     """
@@ -48,7 +48,7 @@ class Spsl(XceptionFamily):
         super().__init__(variant, input_size, augment, pretrained)
 
     def build_network(self, pretrained: bool) -> nn.Module:
-        """Return an Xception for four channels."""
+        """Return an Xception with four input channels."""
         return make_xception(2, pretrained, channels=4)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -60,14 +60,16 @@ class Spsl(XceptionFamily):
         return {"logits": self.network.fc(features), "phase": phase, "feat": feat, "features": features}  # type: ignore[operator]
 
     def reference_name(self, name: str) -> str:
-        """Return DeepfakeBench's name of one of our weights."""
+        """Return DeepfakeBench's name for one of our weights."""
         return to_deepfakebench_name(name)
 
 
 def compute_phase(x: Tensor) -> Tensor:
-    """Return the picture (N, 1, H, W) of which all waves have the same strength, and the phases of x (N, 3, H, W).
+    """Return the phase-only image (N, 1, H, W): all frequencies have the same amplitude, and the phase of x (N, 3, H,
+    W).
 
-    Equation 3 of the paper, of the mean of the normalised channels. Where a wave has no strength its phase is rounding.
+    Equation 3 of the paper, on the mean of the normalised channels. The phase of a frequency with no amplitude is
+    rounding noise.
     """
     spectrum = torch.fft.fft2(x.float().mean(1, keepdim=True))
     return torch.fft.ifft2(torch.polar(torch.ones_like(spectrum.real), spectrum.angle())).real

@@ -23,7 +23,7 @@ from ..pgfdd.shared import check_pairs, has_pair, split_halves
 from .network import UcfNet
 from .objective import compute_losses
 
-SHUFFLED = 0.7  # How often what is common is shuffled among the reals, and among the fakes.
+SHUFFLED = 0.7  # How often common features are shuffled among the reals and among the fakes.
 HEAD = "head_spe.mlp.2.weight"
 
 
@@ -53,25 +53,25 @@ class MethodSampler:
     year=2023,
     url="https://arxiv.org/abs/2304.13949",
     license="original (in DeepfakeBench, by the same authors): CC BY-NC 4.0",
-    weights="DeepfakeBench's (CC BY-NC 4.0); starts from legacy_xception.tf_in1k of timm",
+    weights="DeepfakeBench's (CC BY-NC 4.0); starts from timm's legacy_xception.tf_in1k",
     input="256 px RGB",
-    crop="square face box, 1.3 of its side",
+    crop="square face box, enlarged 1.3 times",
     normalisation="-1..1 (mean = std = 0.5)",
     pooling="mean over frames",
-    faithful_to="paper, released and deepfakebench are one code. The settings behind the paper's numbers aren't public",
+    faithful_to="paper, released and deepfakebench are the same code. The paper's settings aren't public",
     input_size=256,
     defaults={"variant": "paper", "input_size": 256},
     can=("crop", "load", "save", "sample", "train", "inspect", "check", "features", "parameters"),
 )
 class Ucf(XceptionFamily):
-    """Separates content from forgery, and scores what all manipulations have in common.
+    """Separates content from forgery, and scores by what all manipulations have in common.
 
     Args:
         variant: `paper`, `released` or `deepfakebench`, which are the same.
         input_size: side of the crop.
         methods: the number of manipulations to distinguish.
         augment: see `XceptionFamily`; DeepfakeBench's by default.
-        pretrained: start from ImageNet weights, which are downloaded; otherwise nothing is.
+        pretrained: start from ImageNet weights, downloaded if needed; otherwise start from random weights.
 
     Raises:
         BenchError: an option isn't valid, or the weights aren't available.
@@ -96,7 +96,7 @@ class Ucf(XceptionFamily):
         super().__init__(variant, input_size, augment, pretrained)
 
     def build_network(self, pretrained: bool) -> nn.Module:
-        """Return the network for so many manipulations."""
+        """Return the network for this number of manipulations."""
         return UcfNet(self.methods, pretrained)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -107,12 +107,12 @@ class Ucf(XceptionFamily):
     # ---- training
 
     def choose_augment(self) -> Augment:
-        """Return how a picture is augmented: as in DeepfakeBench, unless asked otherwise."""
+        """Return how an image is augmented: as in DeepfakeBench unless set otherwise."""
         named = {"none": augmentations.keep, "mild": augmentations.augment_mildly}
         return named.get(self.augment, augmentations.augment_as_deepfakebench)
 
     def sampler(self) -> MethodSampler:
-        """Face boxes with the number of their manipulation."""
+        """Face boxes with their manipulation's number."""
         known = {} if self.codes is None else {"methods": self.codes}
         return MethodSampler(self.cropper(), self.choose_augment(), **known)
 
@@ -129,14 +129,14 @@ class Ucf(XceptionFamily):
         return videos, ""
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
-        """Return whether there is a pair of a real and a fake left in a training batch."""
+        """Return whether a training batch still has a pair of a real and a fake image."""
         return has_pair(batch)
 
     def check_training(self, settings: Any) -> None:
-        """Refuse settings that don't make batches of pairs.
+        """Reject settings that don't make batches of pairs.
 
         Raises:
-            BenchError: the batches aren't balanced, or of odd size.
+            BenchError: the batches aren't balanced, or their size is odd.
         """
         check_pairs("ucf", settings)
 
@@ -150,12 +150,12 @@ class Ucf(XceptionFamily):
         return super().training(settings, total_steps, steps_per_epoch)
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Leave out what has lost its partner."""
+        """Leave out examples that have lost their partner."""
         real, fake = split_halves(batch)
         return {name: np.concatenate([real[name], fake[name]]) for name in real}
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return `loss` and its parts for a batch of which the first half is real."""
+        """Return `loss` and its components for a batch whose first half is real."""
         label, method = batch["label"], batch["label_spe"]
         order = shuffle_within_kinds(label) if float(torch.rand(())) < SHUFFLED else None
         return self.learn(batch, order, (shuffle_within_kinds(label), shuffle_within_kinds(method)))[1]
@@ -163,7 +163,7 @@ class Ucf(XceptionFamily):
     def learn(
         self, batch: dict[str, Tensor], order: Tensor | None, anchors: tuple[Tensor, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return outputs and losses of a batch, from what was drawn; see `UcfNet` and `compute_losses`."""
+        """Return outputs and losses of a batch for given random draws; see `UcfNet` and `compute_losses`."""
         x = self.inputs(batch["image"])
         outputs = self.network.training_outputs(x, order)
         return outputs, compute_losses(outputs, x, batch["label"], batch["label_spe"], anchors)
@@ -171,11 +171,11 @@ class Ucf(XceptionFamily):
     # ---- checkpoints
 
     def adapt(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Take the number of manipulations of a checkpoint."""
+        """Take a checkpoint's number of manipulations."""
         if (rows := shapes.get(HEAD, (0,))[0]) > 1:
             self.methods = rows - 1
             self.network.head_spe.resize(rows)
 
     def reference_name(self, name: str) -> str:
-        """Return the released code's name of one of our weights."""
+        """Return the released code's name for one of our weights."""
         return name.replace(".body.fc.", ".last_linear.").replace(".body.", ".")

@@ -1,4 +1,4 @@
-"""UCF's network: forgery and content apart, forgery again into what is common to all manipulations and what isn't."""
+"""UCF's network: separates forgery from content, and common forgery features from specific ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLASSES = 2
 
 
 class UcfNet(nn.Module):
-    """Two encoders, two small heads on the forgery's map, and a decoder that swaps content and forgery.
+    """Two encoders, two small heads on the forgery map, and a decoder that swaps content and forgery.
 
     Args:
         methods: the number of manipulations that the head for specific traits distinguishes.
@@ -29,7 +29,7 @@ class UcfNet(nn.Module):
         self.block_spe, self.block_sha = Block(WIDTH, half), Block(WIDTH, half)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Return `cls` (N, 2) and the pooled `feat` (N, 256) of pictures (N, 3, S, S): what scoring needs."""
+        """Return `cls` (N, 2) and the pooled `feat` (N, 256) of images (N, 3, S, S): what scoring needs."""
         cls, feat = self.head_sha(self.block_sha(self.encoder_f(x)))
         return {"cls": cls, "feat": feat}
 
@@ -37,12 +37,12 @@ class UcfNet(nn.Module):
         """Return everything that the losses need; the first half of `x` (N, 3, S, S) is real, the second fake.
 
         For each head `cls*` (N, classes) and the pooled `feat*` (N, 256); `feat_content` (N, 512, h, w); and four
-        pictures (N / 2, 3, S, S): `self_recon_1` (fake) and `_2` (real) of their own content and forgery, `recon_1`
+        images (N / 2, 3, S, S): `self_recon_1` (fake) and `_2` (real) from their own content and forgery, `recon_1`
         (the real content with the fake's forgery) and `recon_2` (the reverse).
 
         Args:
-            x: the pictures.
-            order: a permutation (N,) within the halves, of what is common; it is done before anything uses it.
+            x: the images.
+            order: a permutation (N,) of the common features within each half, applied before they are used.
         """
         forgery, content = self.encoder_f(x), self.encoder_c(x)
         specific, shared = self.block_spe(forgery), self.block_sha(forgery)

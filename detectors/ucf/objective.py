@@ -14,14 +14,14 @@ WEIGHTS = {"sha": 1.0, "spe": 0.1, "rec": 0.3, "con": 0.05}
 def compute_losses(
     outputs: dict[str, Tensor], x: Tensor, label: Tensor, method: Tensor, anchors: tuple[Tensor, Tensor]
 ) -> dict[str, Tensor]:
-    """Return the weighted sum as `loss`, and its four parts.
+    """Return the weighted sum as `loss`, and its four components.
 
     Args:
-        outputs: from `UcfNet.training_outputs`.
-        x: float32 (N, 3, S, S), what the network was given: real, then fake.
+        outputs: output of `UcfNet.training_outputs`.
+        x: float32 (N, 3, S, S), the network's input: real, then fake.
         label: 0 or 1, (N,).
-        method: 0 for real, and a number for each manipulation, (N,).
-        anchors: for the common and the specific features, the sample that each of the N is to be close to.
+        method: 0 for real, else the manipulation's number, (N,).
+        anchors: for the common and the specific features, the sample that each of the N should be close to.
     """
     real, fake = x.chunk(2)
     drawn = {"self_recon_1": fake, "self_recon_2": real, "recon_2": fake, "recon_1": real}

@@ -144,7 +144,7 @@ def test_rows_of_padding_add_nothing_to_the_detection_loss(golden):
         ),
         ({**SMALL, "input_size": 160}, "5x5 map at input_size 160; the ADM needs 7x7. Change input_size to 224"),
         ({**SMALL, "stage": 2}, "14x14 map at input_size 112; the ADM needs 7x7. Change input_size to 56"),
-        ({"backbone": "resnet34", "stage": 4}, "are for backbone timm:NAME; 'resnet34' takes none"),
+        ({"backbone": "resnet34", "stage": 4}, "are for backbone timm:NAME; 'resnet34' has neither"),
         ({"recipe": "papr"}, "Did you mean 'paper'"),
     ],
 )

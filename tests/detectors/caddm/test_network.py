@@ -98,7 +98,7 @@ def test_real_faces_alone_lose_nothing():
         ),
         ({"backbone": "timm:test_resnet", "input_size": 112, "stage": 9}, "can't be built"),
         ({"backbone": "timm:test_resnet", "input_size": 112, "backbone_args": {"chanels": [8]}}, "Check backbone_args"),
-        ({"backbone": "resnet34", "stage": 3}, "takes none"),
+        ({"backbone": "resnet34", "stage": 3}, "has neither"),
     ],
 )
 def test_impossible_networks_say_why_in_a_line(arguments, message):

@@ -38,12 +38,12 @@ OF_BOTH = [
     ("caddm", {"backbone": "resnet43"}, "no CADDM backbone.* 'resnet43'. Did you mean 'resnet34'"),
     ("caddm", {"backbone_args": {"foo": 3}}, "foo"),
     ("caddm", {"backbone_args": {"channels": "abc"}}, "resnet10t.*backbone_args"),
-    ("caddm", {"backbone_args": {3: 3}}, "no backbone_args '3'"),
+    ("caddm", {"backbone_args": {3: 3}}, "backbone_args '3'"),
     ("caddm", {"stage": "last"}, "stage must be a valid integer, got 'last'"),
     ("meso4", {"input_size": "abc"}, "meso4: input_size must be a valid integer, got 'abc'"),
-    ("meso4", {"input_size": 40}, "input_size must be a multiple of 32 from 32 on, got 40"),
+    ("meso4", {"input_size": 40}, "input_size must be a multiple of 32, at least 32, got 40"),
     ("pgfdd", {"width": "abc"}, "width must be a valid integer, got 'abc'. Give it as --set options.width=512"),
-    ("pgfdd", {"width": 5}, "width must be a multiple of 8 from 8 on, got 5"),
+    ("pgfdd", {"width": 5}, "width must be a multiple of 8, at least 8, got 5"),
     ("pgfdd", {"exact": "yes"}, "exact must be a valid boolean, got 'yes'"),
     ("pgfdd", {"backbone_args": {"foo": 3}}, "foo"),
     ("resnet34", {"arch": "resnet43"}, "no .*'resnet43'. Did you mean 'resnet34'"),
@@ -68,7 +68,7 @@ OF_TORCH = [
     (
         "resnet34",
         {"arch_args": {"num_classes": 3}},
-        "takes no arch_args 'num_classes'.*Leave it out of options.arch_args",
+        "doesn't accept arch_args 'num_classes'.*Leave it out of options.arch_args",
     ),
 ]
 
@@ -148,7 +148,7 @@ def test_a_mistake_in_a_users_own_code_is_not_taken_for_a_wrong_option(tmp_path)
         create_from(entry, args={"other": 1})
     entry = written(tmp_path, "args=None): (lambda known=1: known)(**args)")
     with pytest.raises(
-        BenchError, match=r"mine takes no args 'other': .*unexpected keyword.* Leave it out of options.args"
+        BenchError, match=r"mine doesn't accept args 'other': .*unexpected keyword.* Leave it out of options.args"
     ):
         create_from(entry, args={"other": 1})
 

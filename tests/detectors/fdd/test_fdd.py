@@ -104,7 +104,7 @@ def test_scores_are_the_sigmoid_of_the_one_logit():
 
 def test_daw_needs_groups_and_says_so():
     video = Video("a.mp4", None, 0, "real", "train")
-    with pytest.raises(BenchError, match=r"daw-fdd learns from gender .* known of 0 of 1 training videos"):
+    with pytest.raises(BenchError, match=r"daw-fdd learns from gender .* known for 0 of 1 training videos"):
         create("daw-fdd", **NARROW).inspect_training_set([video], {})
 
 
@@ -158,5 +158,5 @@ def test_a_training_pass_in_jax_is_pytorchs(ports, assert_same_pass, name):
 
 def test_jax_has_no_released_gradient():
     pytest.importorskip("flax")
-    with pytest.raises(BenchError, match="in PyTorch alone"):
+    with pytest.raises(BenchError, match="only in PyTorch"):
         create("dag-fdd", "jax", variant="released")

@@ -73,13 +73,13 @@ def test_what_a_hugging_face_folder_lacks_is_told(tmp_path):
     folder = save_classifier(tmp_path / "mine", ["LABEL_0", "LABEL_1"], None)
     with pytest.raises(BenchError, match="neither says which is fake"):
         open_model(f"hf:{folder}")
-    with pytest.raises(BenchError, match=r"has no preprocessor_config\.json: say what the model takes, --size"):
+    with pytest.raises(BenchError, match=r"has no preprocessor_config\.json\. Describe the model's input: --size"):
         open_model(f"hf:{folder}", Inputs(fake=1))
     assert open_model(f"hf:{folder}", PLAIN._replace(fake=1, size=32)).score(
         IMAGES.repeat(2, 1).repeat(2, 2)
     ).shape == (5,)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(BenchError, match=r"has no config\.json with model\.safetensors"):
+    with pytest.raises(BenchError, match=r"expected config\.json and model\.safetensors"):
         open_model(f"hf:{folder}", PLAIN._replace(fake=1, size=32))
 
 

@@ -385,8 +385,8 @@ def test_trains_and_scores_on_the_demo_world(tiny_world, tmp_path, capsys):
     ("options", "message"),
     [
         ({"backbone": "resnet50"}, "no pgfdd backbone in JAX named 'resnet50'.*xception, .*Use --backend torch"),
-        ({"backbone": "resnet34", "backbone_args": {"a": 1}}, "are for backbone timm:NAME; 'resnet34' takes none"),
-        ({"input_size": 100}, "input_size must be a multiple of 32 from 64 on, got 100"),
+        ({"backbone": "resnet34", "backbone_args": {"a": 1}}, "are for backbone timm:NAME; 'resnet34' has none"),
+        ({"input_size": 100}, "input_size must be a multiple of 32, at least 64, got 100"),
         ({"reference_score": "logit"}, "Did you mean 'logit1'"),
     ],
 )

@@ -38,7 +38,7 @@ def test_manipulations_are_numbered_as_in_the_paper_then_by_name():
         "FaceShifter": 5,
     }
     assert number_methods(["b", "a", "b"]) == {"a": 1, "b": 2}
-    with pytest.raises(BenchError, match="tells 5 manipulations apart, and the training videos have 6"):
+    with pytest.raises(BenchError, match="can distinguish 5 manipulations, and the training videos have 6"):
         number_methods(["FaceSwap", "a"])
 
 
@@ -48,7 +48,7 @@ def test_study_keeps_annotated_videos_and_counts_their_frames():
     assert [v.id for v in kept] == ["a", "b"]
     assert training_stats.counts.tolist() == [0, 3, 0, 0, 5, 0, 0, 0]
     assert training_stats.methods == {"x": 1}
-    with pytest.raises(BenchError, match=r"known of 1 of 2 training videos.*demographics.csv"):
+    with pytest.raises(BenchError, match=r"known for 1 of 2 training videos.*demographics.csv"):
         inspect_training_set([video("a", 0, "real"), video("b", 1, "x", race="")], {})
 
 

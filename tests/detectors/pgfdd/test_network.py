@@ -244,7 +244,7 @@ def test_wrong_options_are_refused_in_a_line(narrow):
         Pgfdd(backbone="resnet34", backbone_args={"in_chans": 1})
     with pytest.raises(BenchError, match="Did you mean 'logit1'"):
         Pgfdd(reference_score="logit")
-    with pytest.raises(BenchError, match="input_size must be a multiple of 32 from 64 on, got 100"):
+    with pytest.raises(BenchError, match="input_size must be a multiple of 32, at least 64, got 100"):
         Pgfdd(**NARROW, input_size=100)
     with pytest.raises(BenchError, match=r"balance=False and batch_size=32.*train.balance=true"):
         narrow().training(TrainSettings(), 1, 1)

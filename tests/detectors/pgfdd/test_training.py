@@ -56,7 +56,7 @@ def test_trains_on_the_annotated_videos_and_scores(world, tmp_path, capsys):
     left_out = [line for line in (folder / "log.txt").read_text().splitlines() if "left out" in line]
     assert len(left_out) == 1
     assert (
-        "4 of 18 training videos are left out: gender or race isn't known (add them in demographics.csv" in left_out[0]
+        "4 of 18 training videos are left out: gender or race is unknown (add them in demographics.csv" in left_out[0]
     )
     again = create("pgfdd", **OPTIONS).load(folder / "checkpoint.safetensors")
     assert again.state()["head_spe.mlp.2.weight"].shape == (6, 512)
@@ -68,7 +68,7 @@ def test_without_annotations_nothing_starts(world, tmp_path, capsys):
     (bare / "FaceForensics++" / "demographics.csv").unlink()
     assert run("--detector pgfdd_fixed", bare, tmp_path / "runs") == 2
     error = capsys.readouterr().err
-    assert "known of 0 of 18 training videos" in error
+    assert "known for 0 of 18 training videos" in error
     assert "demographics.csv" in error
     assert not (tmp_path / "runs").exists()
 

@@ -135,7 +135,7 @@ def test_ways_are_listed_with_why_not():
 
     own = list_ways(Own())
     assert [way for way, obstacle in own.items() if not obstacle] == [DEFAULT]
-    assert own[Way("openvino", "fp32")] == "Own runs its network on its own"
+    assert own[Way("openvino", "fp32")] == "Own runs its own network"
 
 
 def test_what_isnt_installed_is_told_with_what_to_type(monkeypatch):

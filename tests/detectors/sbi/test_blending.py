@@ -171,7 +171,7 @@ def test_fakes_are_left_out_and_faces_without_landmarks_refused(face):
     sampler, rng = SelfBlendSampler(48), np.random.default_rng(0)
     assert sampler(TrainSample(face, 1), rng) == {}
     five = Face(face.crop, face.landmarks[:5], face.box, 0, (0, 0), (200, 220))
-    with pytest.raises(BenchError, match="68 or 81 landmarks, and a face has 5"):
+    with pytest.raises(BenchError, match="68 or 81 landmarks per face to blend it, and a face has 5"):
         sampler(TrainSample(five, 0), rng)
 
 
