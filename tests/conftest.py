@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfake.benchmark.core.cell_description import CellDescription
+from crossfake.benchmark.core.keys import file_hash
 from crossfake.benchmark.core.migrations import SCHEMA_VERSION
 from crossfake.benchmark.core.predictions import PredictionsMetadata, write_predictions
 from crossfake.benchmark.core.records import Record
@@ -305,11 +306,23 @@ def write_run(folder: Path, card: ScoreCard, seed: int, faces: Path | None = Non
     write_predictions(folder / "predictions.parquet", frames_of(seed), metadata)
     val = frames_of(card.cell.seed + 100)
     write_predictions(folder.parent / "val/predictions.parquet", val.assign(video="val/" + val["video"]), metadata)
-    point = fit_operating_point(val)
-    predictions = folder / "predictions.parquet"
-    made = make_scorecard(predictions, point.threshold, 50, temperature=point.temperature, source=point.source)
+    made = score_once(folder / "predictions.parquet", val, metadata.model_dump_json())
     told = {"score": Scoring(draws=50), "provenance": card.provenance}
     put(folder / "scorecard.json", made.model_copy(update=told))
+
+
+SCORED: dict[tuple[str, str], ScoreCard] = {}
+
+
+def score_once(predictions: Path, val: pd.DataFrame, metadata: str) -> ScoreCard:
+    """Make the scorecard, once for all tests that write the same predictions."""
+    key = (file_hash(predictions), metadata)
+    if key not in SCORED:
+        point = fit_operating_point(val)
+        SCORED[key] = make_scorecard(
+            predictions, point.threshold, 50, temperature=point.temperature, source=point.source
+        )
+    return SCORED[key]
 
 
 @pytest.fixture(scope="session")

@@ -17,42 +17,63 @@ from crossfake.leaderboards.load import read_card
 def seeds(tmp_path, make, scored, monkeypatch):
     monkeypatch.setattr(display, "_said", set())
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    return write_seeds(tmp_path, make, scored)
+
+
+def write_seeds(folder, make, scored):
     for seed in (0, 1):
-        scored(tmp_path / str(seed), make("celebdf", seed=seed, train_key=f"t{seed}", recipe_key="same"), seed)
-    return [read_card(tmp_path / str(seed) / "scorecard.json") for seed in (0, 1)]
+        scored(folder / str(seed), make("celebdf", seed=seed, train_key=f"t{seed}", recipe_key="same"), seed)
+    return [read_card(folder / str(seed) / "scorecard.json") for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory, make, scored):
+    """What pooling `seeds` gives."""
+    return pool_seeds(write_seeds(tmp_path_factory.mktemp("seeds"), make, scored))
+
+
+@pytest.fixture
+def pooling(pooled, monkeypatch):
+    """Pooling is counted, and costs nothing."""
+    calls = []
+    monkeypatch.setattr(pooled_seeds, "pool_seeds", lambda cards: (calls.append(cards), pooled)[1])
+    return calls
 
 
 def list_files():
     return sorted((cache_home() / FOLDER).glob("*.json"))
 
 
-def test_what_was_pooled_is_read_to_the_last_digit(seeds, monkeypatch):
-    expected = pool_seeds(seeds)
-    assert read_pooled(seeds) == expected
+def test_what_was_pooled_is_read_to_the_last_digit(seeds, pooled, monkeypatch):
+    assert read_pooled(seeds) == pooled
     monkeypatch.setattr(pooled_seeds, "pool_seeds", lambda cards: pytest.fail("pooled again"))
-    assert read_pooled(seeds) == expected
+    assert read_pooled(seeds) == pooled
 
 
-def test_other_cards_predictions_or_code_are_pooled_anew(seeds, monkeypatch):
-    first = read_pooled(seeds)
+def test_other_cards_predictions_or_code_are_pooled_anew(seeds, pooled, monkeypatch):
+    made = [pooled]
+    monkeypatch.setattr(pooled_seeds, "pool_seeds", lambda cards: (made.append(pool_seeds(cards)), made[-1])[1])
     strict = seeds[0].model_copy(update={"threshold": Threshold(value=2.0, rule="no score is as high")})
-    assert read_pooled([strict, seeds[1]]) == pool_seeds([strict, seeds[1]]) != first
+    assert read_pooled([strict, seeds[1]]) == made[1] != pooled
     table, metadata = read_predictions(seeds[0].predictions_path)
     write_predictions(seeds[0].predictions_path, table.assign(score=1 - table["score"]), metadata)
-    assert read_pooled(seeds) == pool_seeds(seeds) != first
+    assert read_pooled(seeds) == made[2] != pooled
     monkeypatch.setattr(pooled_seeds, "_hash_code", lambda: "other")
     read_pooled(seeds)
-    assert len(list_files()) == 4
+    assert len(made) == 4
+    assert len(list_files()) == 3
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"metrics": {}}', '{"metrics": {"video.auc": 3}}'])
-def test_a_damaged_file_is_made_again_which_is_said(seeds, capsys, content):
-    expected = read_pooled(seeds)
+def test_a_damaged_file_is_made_again_which_is_said(seeds, pooled, pooling, capsys, content):
+    read_pooled(seeds)
     (path,) = list_files()
     path.write_text(content)
-    assert read_pooled(seeds) == expected
+    assert read_pooled(seeds) == pooled
+    assert pooling == [seeds, seeds]
     assert str(path) in capsys.readouterr().err
-    assert read_pooled(seeds) == expected
+    assert read_pooled(seeds) == pooled
+    assert pooling == [seeds, seeds]
     assert capsys.readouterr().err == ""
 
 
@@ -63,9 +84,11 @@ def test_one_seed_or_predictions_that_are_gone_leave_no_file(seeds):
     assert list_files() == []
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(seeds, monkeypatch):
+def test_a_cache_that_cannot_be_written_costs_time_only(seeds, pooled, pooling, monkeypatch):
     def refuse(path, content):
         raise WriteError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(pooled_seeds, "write_json", refuse)
-    assert read_pooled(seeds) == pool_seeds(seeds)
+    assert read_pooled(seeds) == pooled
+    assert read_pooled(seeds) == pooled
+    assert pooling == [seeds, seeds]

@@ -52,18 +52,29 @@ def test_a_difference_without_an_interval_keeps_the_reason():
 @pytest.fixture
 def seeds(tmp_path, make, scored):
     """Two seeds of one detector on the same videos."""
+    return write_seeds(tmp_path, make, scored)
+
+
+def write_seeds(folder, make, scored):
     for seed in (0, 1):
         changes = {"seed": seed, "train_key": f"t{seed}", "recipe_key": "same"}
-        scored(tmp_path / str(seed), make("celebdf", **changes), seed)
-    return [read_card(tmp_path / str(seed) / "scorecard.json") for seed in (0, 1)]
+        scored(folder / str(seed), make("celebdf", **changes), seed)
+    return [read_card(folder / str(seed) / "scorecard.json") for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory, make, scored):
+    """Both seeds pooled; and the first one pooled with itself."""
+    cards = write_seeds(tmp_path_factory.mktemp("seeds"), make, scored)
+    return pool_seeds(cards), pool_seeds([cards[0], cards[0]])
 
 
 def moved(card, path):
     return card.model_copy(update={"predictions": str(path)})
 
 
-def test_every_metric_is_pooled_from_the_seeds_predictions(seeds):
-    found = pool_seeds(seeds)
+def test_every_metric_is_pooled_from_the_seeds_predictions(seeds, pooled):
+    found, _ = pooled
     assert found.metrics.keys() == seeds[0].metrics.keys()
     for name, e in found.metrics.items():
         own = [c.metrics[name] for c in seeds]
@@ -79,9 +90,9 @@ def test_every_metric_is_pooled_from_the_seeds_predictions(seeds):
     assert (row.seeds, row.results["celebdf"].metrics) == ((0, 1), found.metrics)
 
 
-def test_seeds_that_agree_are_no_surer_than_one(seeds):
+def test_seeds_that_agree_are_no_surer_than_one(seeds, pooled):
     """Their test set is the same: a second copy adds nothing, and the accuracy is at each one's own threshold."""
-    twins = pool_seeds([seeds[0], seeds[0]])
+    _, twins = pooled
     for name, e in seeds[0].metrics.items():
         assert twins.metrics[name][:3] == pytest.approx(e[:3]), name
     assert twins.groups["gender"].keys() == seeds[0].groups["gender"].keys()
@@ -91,8 +102,8 @@ def test_seeds_that_agree_are_no_surer_than_one(seeds):
     assert acc == pytest.approx((seeds[0].video.acc.value + share_of_reals) / 2)
 
 
-def test_the_worst_group_is_the_one_that_is_lowest_on_average(seeds):
-    found = pool_seeds(seeds)
+def test_the_worst_group_is_the_one_that_is_lowest_on_average(seeds, pooled):
+    found, _ = pooled
     cells = found.groups["gender"]
     worst = min(cells, key=lambda g: cells[g].video.auc.value)
     for group, cell in cells.items():
@@ -119,8 +130,8 @@ def test_a_seed_that_lost_most_videos_does_not_take_the_others_with_it(seeds):
     assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c.metrics[AUC] for c in seeds])
 
 
-def test_groups_are_compared_over_all_seeds_at_once(seeds):
-    found = pool_seeds(seeds)
+def test_groups_are_compared_over_all_seeds_at_once(seeds, pooled):
+    found, twins = pooled
     assert found.group_tests.keys() == seeds[0].group_tests.keys()
     assert found.group_tests
     for attribute, of in found.group_tests.items():
@@ -133,7 +144,6 @@ def test_groups_are_compared_over_all_seeds_at_once(seeds):
                 assert cell.auc.value == pytest.approx(np.mean([o.auc.value for o in own]))
                 assert cell.tpr.value == pytest.approx(np.mean([o.tpr.value for o in own]))
                 assert cell.n_fake == own[0].n_fake
-    twins = pool_seeds([seeds[0], seeds[0]])
     assert (twins.group_tests, twins.method_groups) == (seeds[0].group_tests, seeds[0].method_groups)
 
 
