@@ -9,6 +9,7 @@ checksums of all rows, and the metadata the JSON's own; files from before there 
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, name_person
 from .checksums import compute_checksums
 from .encodings import MAGIC, decode
+from .reading import retry
 from .store_index import Entry, Sizes, StoreIndex, measure_shards, read_index, write_index
 
 SCHEMA_VERSIONS = (1, 2)  # The second for shards with images that older versions of crossfake can't read.
@@ -55,7 +57,7 @@ class DamagedShardError(BenchError):
         self.path, self.finding = path, f"{path} is damaged ({why})"
 
     def __str__(self) -> str:
-        return f"{self.finding}. Remove that file and rerun: it will be prepared again"
+        return f"{self.finding}. Copy it anew, or remove it and rerun: it will be prepared again"
 
 
 StoreSettings = Mapping[str, object]
@@ -232,7 +234,7 @@ class FaceStore:
                 self._settings.append(settings)
             for entry in _list_entries(path, content):
                 first = index.get(entry.outcome.video)
-                if first is None or entry.outcome.generation > first.outcome.generation:
+                if first is None or _rank(entry) > _rank(first):
                     index[entry.outcome.video] = entry
         return index
 
@@ -253,6 +255,17 @@ class FaceStore:
                 self._open.popitem(last=False)
         self._open.move_to_end(path)
         return self._open[path]
+
+
+def _rank(entry: Entry) -> tuple[int, bool]:
+    """Return what counts of two tries at a video: the newer; of two as new, one by a machine that had its file."""
+    return entry.outcome.generation, entry.outcome.status != "missing"
+
+
+def read_settings(path: Path) -> StoreSettings:
+    """Return the settings that a shard was made with."""
+    settings: StoreSettings = _read_metadata(path).get("settings", {})
+    return settings
 
 
 def check_shard(path: Path) -> None:
@@ -296,8 +309,10 @@ def list_shards(folder: Path) -> list[Path]:
 
 def _open(path: Path) -> pa.RecordBatchFileReader:
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        reader = pa.ipc.open_file(retry(lambda: pa.memory_map(str(path))))
     except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:  # It says nothing of what is in the file.
+            raise BenchError(f"{path} can't be read: {os.strerror(error.errno)}. Type the command again") from None
         raise DamagedShardError(path, shorten(error)) from None
     if not reader.schema.equals(SCHEMA):
         raise DamagedShardError(path, "its columns aren't a face store's")
@@ -325,6 +340,8 @@ def _read_metadata(path: Path) -> dict[str, Any]:
         content = parse_json(text, dict, "what it says of itself")
     except BenchError as error:
         raise DamagedShardError(path, str(error)) from None
-    if content.get("schema_version") not in SCHEMA_VERSIONS:
-        raise BenchError(f"{path} was written by another version of crossfake. Remove {path.parent} and rerun")
+    if (version := content.get("schema_version")) not in SCHEMA_VERSIONS:
+        ours = f"{shorten(version)}; this one reads {', '.join(map(str, SCHEMA_VERSIONS))}"
+        remedy = "Update crossfake, or remove that file and rerun: it will be prepared again"
+        raise BenchError(f"{path} was written by another version of crossfake ({ours}). {remedy}")
     return content

@@ -29,7 +29,7 @@ from .lost import note_lost
 from .masks import put_forged_first, stat_mask
 from .pictures import UNDECODABLE, read_pictures
 from .reading import find_transient_error, retry
-from .repair import remove_damaged
+from .repair import refuse_mixture, remove_damaged
 from .sampling import UNNAMED, VideoFile, choose_frames
 from .tracking import group_faces_by_person
 from .worklist import WorkItem, make_worklist
@@ -84,11 +84,10 @@ def prepare(
         BenchError: the finder is unknown or lacks its models, the store has other settings, a worker was killed, the
             disk is too small, or files couldn't be read for a reason that may pass.
     """
-    remove_damaged(folder, partial(say, aside=True))
-    store = FaceStore(folder)
-    recorded = make_store_settings(settings)
-    if other := [s for s in store.settings() if s != recorded]:
-        raise BenchError(f"{folder} was prepared with other settings: {other[0]}. Choose another folder, or remove it")
+    remove_damaged(folder, partial(say, aside=True), lambda: any(video.path.exists() for video in videos))
+    store, recorded = FaceStore(folder), make_store_settings(settings)
+    if any(other != recorded for other in store.settings()):
+        refuse_mixture(folder, recorded)
     tasks = make_worklist(videos, store, settings.frames)
     if part:
         mine = {video.id for video in part.take(videos)}

@@ -1,4 +1,4 @@
-"""Finding damaged shards of a face store, so that they are prepared again instead of losing frames, or the run."""
+"""Finding shards of a face store that are damaged, so that they are prepared again, or that don't belong there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...benchmark.core.errors import BenchError
-from ...benchmark.core.readers import parse_json
+from ...benchmark.core.readers import parse_json, shorten
 from ...benchmark.core.storage import write_json
-from .face_store import DamagedShardError, check_shard, list_shards
+from .face_store import DamagedShardError, StoreSettings, check_shard, list_shards, read_settings
 
 CHECKED = ".checked.json"
 """Which shards were read whole and found good, with their size and time then: they aren't read whole again."""
@@ -16,11 +16,11 @@ CHECKED = ".checked.json"
 Stamps = dict[str, list[int]]
 
 
-def remove_damaged(folder: Path, say: Callable[[str], None]) -> None:
+def remove_damaged(folder: Path, say: Callable[[str], None], can_replace: Callable[[], bool]) -> None:
     """Remove the shards of a store that are cut short or damaged inside, each with a line.
 
     Raises:
-        BenchError: a shard was written by another version of crossfake.
+        BenchError: a shard was written by another version of crossfake, or it is damaged and can't be replaced.
     """
     known, good = _read_stamps(folder), Stamps()
     for path in list_shards(folder):
@@ -30,10 +30,30 @@ def remove_damaged(folder: Path, say: Callable[[str], None]) -> None:
                 check_shard(path)
             good[path.name] = stamp
         except DamagedShardError as error:
-            path.unlink()
+            if not can_replace():
+                remedy = "no video is here to prepare it again. Copy that file anew"
+                raise BenchError(f"{error.finding}, and {remedy}") from None
+            path.unlink(missing_ok=True)  # Another part may have found it, too.
             say(f"{error.finding}: its faces are prepared again")
     if good != known:
         write_json(folder / CHECKED, good)
+
+
+def refuse_mixture(folder: Path, recorded: StoreSettings) -> None:
+    """Refuse a store that has faces made with other settings than those `recorded` with new ones.
+
+    Raises:
+        BenchError: names one of those files, and what differs.
+    """
+    paths = list_shards(folder)
+    others = [(path, found) for path in paths if (found := read_settings(path)) != recorded]
+    if not others:
+        return
+    path, found = others[0]
+    names = [name for name in {**recorded, **found} if found.get(name) != recorded.get(name)]
+    differing = ", ".join(f"{name} {shorten(found.get(name))} instead of {recorded.get(name)}" for name in names)
+    told = f"{len(others)} of {len(paths)} files, such as {path.name}, with {differing}"
+    raise BenchError(f"{folder} was prepared with other settings: {told}. Name another folder, or remove those files")
 
 
 def _stamp(path: Path) -> list[int]:

@@ -128,7 +128,7 @@ def test_broken_shard_is_named(tmp_path):
     write(tmp_path, "a", {"x.mp4": [face(3)]})
     path = tmp_path / "a.arrow"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BenchError, match=r"a\.arrow is damaged .*Remove that file and rerun"):
+    with pytest.raises(BenchError, match=r"a\.arrow is damaged .*Copy it anew, or remove it and rerun"):
         FaceStore(tmp_path).outcomes()
 
 
@@ -253,7 +253,7 @@ def test_damage_travels_from_other_processes(tmp_path):
     error = pickle.loads(pickle.dumps(DamagedShardError(tmp_path, "why")))
     assert (error.path, str(error)) == (
         tmp_path,
-        f"{tmp_path} is damaged (why). Remove that file and rerun: it will be prepared again",
+        f"{tmp_path} is damaged (why). Copy it anew, or remove it and rerun: it will be prepared again",
     )
 
 
