@@ -11,12 +11,12 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core import environment
 from ..core.device_names import CPU, CUDA, parse_device
 from ..core.errors import BenchError
+from ..core.packages import find_package
 from ..core.precisions import AUTO
 from ..core.progress import REPORT_EVERY, Reporter, Tick
 from ..core.workers import Item, Result, WorkerPool, available_cores
@@ -40,7 +40,7 @@ def check_ray(choice: EngineChoice) -> None:
     Raises:
         BenchError: it isn't, or it doesn't.
     """
-    if find_spec("ray") is None:
+    if find_package("ray") is None:
         raise BenchError("--engine ray needs Ray: pip install 'crossfake[ray]', on every node")
     address = choice.address or environment.read(environment.RAY_ADDRESS)
     place = address.removeprefix("ray://")

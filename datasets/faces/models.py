@@ -8,7 +8,6 @@ was given. Last, it is downloaded from its official address.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import shutil
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from ...benchmark.core import environment
 from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.packages import find_package
 from ...benchmark.core.readers import read_json, shorten
 from ...benchmark.core.storage import cache_home, write_atomically, write_json
 
@@ -134,7 +134,7 @@ def adopt_model(path: Path) -> Path:
 def _list_candidate_paths(model: Model) -> Iterator[Path]:
     if given := environment.read(environment.MODELS):
         yield Path(given) / model.name
-    spec = importlib.util.find_spec(MODULE)
+    spec = find_package(MODULE)
     for folder in (spec and spec.submodule_search_locations) or ():
         yield Path(folder) / "data" / model.name
     yield _get_cache_path(model)

@@ -7,7 +7,6 @@ turned and covered faces, at seconds per frame on a processor; on a GPU where th
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import warnings
 import zipfile
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.packages import find_package
 from .boxes import suppress_non_maxima
 from .finder import Candidate
 from .models import RETINAFACE, find_model
@@ -112,9 +112,9 @@ def require_package() -> None:
     Raises:
         BenchError: it isn't; says what to type.
     """
-    if importlib.util.find_spec("torch") is None:
+    if find_package("torch") is None:
         raise BenchError('the face finder retinaface needs torch: pip install "crossfake[torch]"')
-    spec = importlib.util.find_spec("retinaface")
+    spec = find_package("retinaface")
     if spec is None:
         raise BenchError(f"the face finder retinaface needs a package: pip install --no-deps {PACKAGE}")
     if not any((Path(folder) / "prior_box.py").is_file() for folder in spec.submodule_search_locations or ()):

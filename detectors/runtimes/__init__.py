@@ -5,11 +5,11 @@ Nothing here imports torch or a runtime before one is used.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import NamedTuple
 
 from ...benchmark.core.contracts import Scores, TakesRuntime
 from ...benchmark.core.errors import BenchError, require_known
+from ...benchmark.core.packages import find_package
 from ...benchmark.core.precisions import ALIASES, AUTO, PRECISIONS
 
 PACKAGES = {"torch": "torch", "compile": "torch", "onnxruntime": "onnxruntime", "openvino": "openvino"}
@@ -62,7 +62,7 @@ def find_obstacle(detector: Scores, way: Way) -> str:
         return "no runtime here quantises networks"
     if not isinstance(detector, TakesRuntime):
         return f"{type(detector).__name__} runs its own network"
-    if find_spec(PACKAGES[way.runtime]) is None:
+    if find_package(PACKAGES[way.runtime]) is None:
         package = PACKAGES[way.runtime]
         return f'{package} isn\'t installed: pip install "crossfake[{package}]"'
     return detector.find_obstacle(way.runtime, way.precision)

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from command_line import bench, read_mistake
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.packages import find_package
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.workers import available_cores
 from crossfake.benchmark.stages import ray_engine
@@ -46,13 +46,13 @@ def test_an_engine_is_one_word():
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(typed, told, monkeypatch, capsys):
-    monkeypatch.setattr(ray_engine, "find_spec", lambda name: name)
+    monkeypatch.setattr(ray_engine, "find_package", lambda name: name)
     assert bench(f"{RUN} {typed}") == 2
     assert told in read_mistake(capsys)
 
 
 def test_without_ray_the_command_that_installs_it_is_told(monkeypatch, capsys):
-    monkeypatch.setattr(ray_engine, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray_engine, "find_package", lambda name: None)
     assert bench(f"{RUN} --engine ray") == 2
     assert "pip install 'crossfake[ray]'" in read_mistake(capsys)
     assert bench("data prepare ff++ --data demo:tiny --engine ray") == 2
@@ -60,7 +60,7 @@ def test_without_ray_the_command_that_installs_it_is_told(monkeypatch, capsys):
 
 
 def test_a_server_that_says_nothing_is_no_cluster(monkeypatch):
-    monkeypatch.setattr(ray_engine, "find_spec", lambda name: name)
+    monkeypatch.setattr(ray_engine, "find_package", lambda name: name)
     monkeypatch.setattr(ray_engine, "ANSWERS_WITHIN", 0.1)
     told = r"no Ray cluster answers at .* \(timed out\)"
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(BenchError, match=told):
@@ -184,7 +184,7 @@ def test_a_pool_of_ray_maps_as_others_do(fake):
     assert fake.declared[0] == {"num_cpus": 1, "max_retries": 3}
 
 
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="ray isn't installed: pip install 'crossfake[ray]'")
+needs_ray = pytest.mark.skipif(find_package("ray") is None, reason="ray isn't installed: pip install 'crossfake[ray]'")
 
 
 class Place:

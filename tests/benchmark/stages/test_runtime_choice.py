@@ -36,7 +36,7 @@ class Mine:
 
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("crossfake.detectors.runtimes.find_spec", lambda name: name)
+    monkeypatch.setattr("crossfake.detectors.runtimes.find_package", lambda name: name)
     (tmp_path / "mine.py").write_text(MINE)
     return f"{tmp_path / 'mine.py'}:Mine"
 

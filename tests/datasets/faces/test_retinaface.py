@@ -128,7 +128,7 @@ def test_the_other_project_of_that_name_is_told_apart(files, message, monkeypatc
     monkeypatch.setattr(sys, "path", [str(tmp_path), *elsewhere])
     for name in [m for m in sys.modules if m.partition(".")[0] == "retinaface"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr("importlib.util.find_spec", find_on_path)
+    monkeypatch.setattr("crossfake.datasets.faces.retinaface.find_package", find_on_path)
     with pytest.raises(BenchError, match=message):
         RetinaFaceLocator(Heads())
 

@@ -139,7 +139,7 @@ def test_ways_are_listed_with_why_not():
 
 
 def test_what_isnt_installed_is_told_with_what_to_type(monkeypatch):
-    monkeypatch.setattr("crossfake.detectors.runtimes.find_spec", lambda name: None)
+    monkeypatch.setattr("crossfake.detectors.runtimes.find_package", lambda name: None)
     with pytest.raises(BenchError, match=r'openvino isn\'t installed: pip install "crossfake\[openvino\]"'):
         use_way(make(), Way("openvino", "fp32"))
 
