@@ -62,6 +62,8 @@ def _render_card(card: Card, everything: bool) -> list[RenderableType]:
     title = Text(f"{display_name(card)} ({cell.backend})  {cell.train} -> {cell.test}, seed {cell.seed}", "bold")
     head: list[RenderableType] = [Rule(title, align="left"), Text(describe_protocol(card), "dim")]
     head.append(Text(describe_origin(card), "dim"))
+    if card.provenance and card.provenance.device.name:
+        head.append(Text(f"scored on {card.provenance.device.describe()}", "dim"))
     if not isinstance(card, ScoreCard):
         return [*head, Text(f"{card.status}: {card.error}", "red")]
     dropped = [f"not scored: {d.video} ({d.reason})" for d in card.coverage.dropped]

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from .cell_description import CellDescription
+from .device_use import DeviceUse
 from .display import say_once
 from .errors import BenchError
 from .readers import parse_json, read_parquet, shorten
@@ -44,6 +45,7 @@ class PredictionsMetadata(Record):
     takes for artifacts, by video. `made_by` says what unfinished predictions come from. `several_people` counts the
     scored videos with more than one face in a frame (None in older files): only one person is scored. `people` is
     `all` if there are rows for everybody, numbered in the column `person`: only those of person 1 are read.
+    `device` is what computed them.
     """
 
     official: int | None = None
@@ -61,6 +63,7 @@ class PredictionsMetadata(Record):
     made_by: str = ""
     several_people: int | None = None
     people: str = ""
+    device: DeviceUse = DeviceUse()
 
 
 def keep_main(table: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +71,7 @@ def keep_main(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["person"] == 1].drop(columns="person").reset_index(drop=True)
 
 
-LOCAL = ("throughput", "faces")
+LOCAL = ("throughput", "faces", "device")
 """Metadata that differs between equal runs, such as times and machines: kept in a file beside the predictions."""
 
 
@@ -145,7 +148,7 @@ def _read_file(path: Path, form: TableForm) -> tuple[ConformedTable, Predictions
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
     if ours is None or form != OURS:
         return conform_table(table, form, str(path)), _read_metadata(path, ours or b"{}")
-    metadata = _read_metadata(path, ours).merge(_read_local(path))
+    metadata = _read_metadata(path, ours).merge(read_local(path))
     if metadata.people == "all" and "person" in table:
         table = keep_main(table)
     table, _ = conform_values(table, "", str(path))
@@ -190,7 +193,7 @@ def _read_metadata(path: Path, packed: bytes) -> PredictionsMetadata:
         raise BenchError(f"{path}'s metadata: {describe_flaw(error)}. {hint}") from None
 
 
-def _read_local(path: Path) -> PredictionsMetadata:
+def read_local(path: Path) -> PredictionsMetadata:
     """Return the metadata beside predictions; nothing if the file is missing or damaged: no number depends on it."""
     file = locate_local(path)
     if not file.is_file():

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from .device_names import CPU, CUDA, parse_device
+from .device_use import DeviceUse
 from .precisions import AUTO
 from .records import Record
 from .registry import ROOT
@@ -57,7 +58,7 @@ _TIME = TypeAdapter(datetime)
 
 
 class Provenance(Record):
-    """Where a result comes from. None of it is part of a key."""
+    """Where a result comes from. None of it is part of a key; `device` is what a card's scores were computed on."""
 
     command: str
     time: Annotated[str, AfterValidator(_check_time)] = ""
@@ -65,6 +66,7 @@ class Provenance(Record):
     packages: dict[str, str] = Field(default_factory=dict)
     python: str = ""
     machine: dict[str, str | int | None] = Field(default_factory=dict)
+    device: DeviceUse = DeviceUse()
 
     @property
     def timestamp(self) -> float | None:

@@ -184,11 +184,15 @@ class Cell:
             runtime=self._describe_runtime(),
         )
 
-    def make_recipe_key(self, trained_in: str = "") -> str:
-        """Hash what rows that are pooled have in common: all but the seed, what scores them, what `auto` trained in."""
+    def make_recipe_key(self, trained_in: str = "", scored_in: str = "") -> str:
+        """Hash what rows that are pooled have in common: all but the seed, what scores them, what `auto` trained in.
+
+        `scored_in` is a precision that a detector chose itself, other than that of `way`.
+        """
         content: dict[str, object] = {k: v for k, v in self.train_content().items() if k != "seed"}
         content |= {} if self.way == DEFAULT else {"scored with": str(self.way)}
-        return hash_key(content | ({"trained in": trained_in} if trained_in else {}))
+        content |= {"trained in": trained_in} if trained_in else {}
+        return hash_key(content | ({"scored in": scored_in} if scored_in else {}))
 
     def _describe_runtime(self) -> RuntimeUse:
         choice = read_choice(self.folder, self.asked, self.device) if self.asked != DEFAULT else None

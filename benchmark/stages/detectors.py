@@ -10,13 +10,15 @@ from ...detectors import create_from, get_cropper, load_from
 from ...detectors.runtimes import DEFAULT, Way, parse_way, use_way
 from ..core.checkpoints import CheckpointHeader, find_named_detector, read_header
 from ..core.contracts import Cropper, LoadsWeights, Scores
+from ..core.device_use import DeviceUse
 from ..core.errors import BenchError
 from ..core.keys import code_hash, file_hash
 from ..core.precisions import AUTO
 from ..core.progress import Reporter
 from ..core.registry import Entry, detectors
 from ..core.settings import Settings, load_settings
-from .devices import check_device, place
+from .device_report import describe_device
+from .devices import check_device, find_backend, place
 from .runtime_records import read_choice
 
 
@@ -69,6 +71,12 @@ class LoadedDetector:
         elif way != DEFAULT and not choice:
             reporter.say(f"scored with {way}, which no run has compared with torch fp32 for this checkpoint")
         return way
+
+    def tell_device(self, batch: int, reporter: Reporter) -> DeviceUse:
+        """Say what it scores on, batches of so many images, and return it."""
+        device = describe_device(self.detector, find_backend(self.detector, self.entry.backend), batch)
+        reporter.say(f"scoring on {device.describe()}")
+        return device
 
 
 def load_resolved_settings(

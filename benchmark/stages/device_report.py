@@ -1,4 +1,4 @@
-"""What the work is done on, in a line and as training.json has it; and a warning where a GPU is left unused."""
+"""What the work is done on, as results have it; and a warning where a GPU is left unused."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 import sys
 from pathlib import Path
 
-from ..core.contracts import Scores
+from ..core.contracts import Scores, TellsPrecision, TellsThreads, TrainingSession
 from ..core.device_names import CPU, CUDA, INSTALL
+from ..core.device_use import DeviceUse, TellsLayout
 from ..core.display import say_once
 from .devices import find_device, list_jax_devices
 
@@ -16,27 +17,33 @@ NVIDIA = Path("/proc/driver/nvidia/version")
 HIDING = ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
 """Variables by which somebody may have chosen the processor."""
 
-DeviceReport = dict[str, str | int]
 
-
-def describe_device(detector: Scores, backend: str) -> DeviceReport:
-    """Return where a detector works: its device, how many there are, driver, runtime, and processor threads."""
+def describe_device(detector: Scores, backend: str, batch: int | None = None) -> DeviceUse:
+    """Return what a detector scores on, and how; `batch`: of so many images."""
     device = find_device(detector, backend)
     if device.kind == CPU:
         warn_unused_gpu(backend)
     count = len(list_jax_devices(detector)) if backend == "jax" else 1  # Torch takes one.
-    told: DeviceReport = {"kind": device.kind, "name": device.name.removeprefix(f"{count} x "), "count": count}
+    told: dict[str, str | int | None] = {"kind": device.kind, "name": device.name.removeprefix(f"{count} x ")}
+    told |= {"count": count, "precision": device.precision, "batch": batch, "threads": device.threads}
     told |= {"driver": read_driver() if device.kind == CUDA else "", "runtime": _find_runtime(backend)}
-    told |= {"threads": device.threads}
-    return {name: value for name, value in told.items() if value}
+    told |= {"layout": detector.layout if isinstance(detector, TellsLayout) else ""}
+    told |= {"tf32": device.precision == "tf32" if device.kind == CUDA else None}
+    return DeviceUse.model_validate({k: v for k, v in told.items() if v or v is False})
 
 
-def describe_line(told: DeviceReport) -> str:
-    """Say it in a line: `2 x NVIDIA H100, driver 550.54.14, torch 2.9.0 with CUDA 12.8`."""
-    count = f"{told['count']} x " if int(told.get("count", 1)) > 1 else ""
-    driver = f"driver {told['driver']}" if "driver" in told else ""
-    threads = f"{told['threads']} threads" if "threads" in told else ""
-    return ", ".join(filter(None, [f"{count}{told['name']}", threads, driver, str(told.get("runtime", ""))]))
+def describe_training(detector: Scores, backend: str, session: TrainingSession, batch: int) -> DeviceUse:
+    """Return what a session trains on, and how, as far as it tells; see `describe_device`."""
+    known = describe_device(detector, backend, batch).without(("precision", "layout", "tf32"))
+    told: dict[str, str | int | bool] = {}
+    if isinstance(session, TellsPrecision):
+        told |= {"precision": session.precision}
+        told |= {"tf32": session.precision == "tf32"} if known.kind == CUDA else {}
+    if isinstance(session, TellsThreads) and known.kind == CPU:
+        told |= {"threads": session.threads}
+    if isinstance(session, TellsLayout):
+        told |= {"layout": session.layout}
+    return known.merge(DeviceUse.model_validate(told))
 
 
 def read_driver() -> str:

@@ -202,6 +202,7 @@ def _predict_source(
     way = loaded.settle_runtime(len(source.split(split)) * loaded.settings.faces.frames, reporter)
     made_by = [*loaded.key_content(way), str(store.folder), source.key([split], loaded.settings.faces)]
     partial_predictions = PartialPredictions(path, hash_key(made_by))
+    device = loaded.tell_device(batch_size, reporter)
     with reporter.task(f"scoring {source.label} {split}") as tick:
         table, metadata = predict(
             loaded.detector,
@@ -215,7 +216,7 @@ def _predict_source(
             partial_predictions=partial_predictions,
             people=loaded.settings.faces.people,
         )
-    known = PredictionsMetadata(scored=source.label, split=split)
+    known = PredictionsMetadata(scored=source.label, split=split, device=device)
     if way != DEFAULT:
         run_by = RuntimeUse(runtime=way.runtime, precision=way.precision)
         known = known.merge(PredictionsMetadata(cell=CellDescription(runtime=run_by)))

@@ -37,6 +37,7 @@ def predict_files(
         if annotate_into and (out := annotate_into / name).exists() and out.samefile(path):
             raise BenchError(f"--annotate {annotate_into} would overwrite {path}. Give another folder")
     loaded.settle_runtime(len(files) * loaded.settings.faces.frames, reporter)
+    loaded.tell_device(batch_size, reporter)
     finder = load_finder(loaded.settings.faces.finder)
     threshold = find_threshold(loaded.checkpoint)
     scorer = FileScorer(loaded.detector, loaded.cropper, finder, loaded.settings.faces, batch_size, threshold)

@@ -239,7 +239,7 @@ def _start_notes(ray: Any) -> Any:
 
 def _fetch(ray: Any, task: Any, group: Sequence[Cell], options: RunOptions) -> list[Card]:
     """Return a task's scorecards; where it was lost for good, failures that say why."""
-    from .runner import record_failure
+    from .run_folder import record_failure
 
     try:
         cards: list[Card] = ray.get(task)

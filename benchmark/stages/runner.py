@@ -7,23 +7,28 @@ import traceback
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-import yaml
+from typing import TYPE_CHECKING
 
 from ...detectors import create_from, get_cropper, load_from
 from ...detectors.runtimes import DEFAULT, Way, use_way
 from ..core.cell_description import NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription
 from ..core.checkpoints import TrainedOn, read_header, save
 from ..core.contracts import Cropper, FaceReader, SavesWeights, Scores, Trainable, make_contract_error
+from ..core.device_use import DeviceUse
 from ..core.errors import BenchError
 from ..core.keys import hash_key
-from ..core.migrations import SCHEMA_VERSION
 from ..core.precisions import AUTO
-from ..core.predictions import PartialPredictions, PredictionsMetadata, has_predictions, keep_main, read_predictions
+from ..core.predictions import (
+    PartialPredictions,
+    PredictionsMetadata,
+    has_predictions,
+    keep_main,
+    read_local,
+    read_predictions,
+)
 from ..core.progress import Reporter
 from ..core.provenance import Provenance, collect_provenance, describe_time
-from ..core.scorecard import Card, Failure, ScoreCard, Scoring
+from ..core.scorecard import Card, ScoreCard, Scoring
 from ..core.storage import (
     CHECKPOINT,
     FAILURE,
@@ -42,7 +47,7 @@ from .cell_scores import keep_cell_scores
 from .cells import Cell
 from .contamination import find_shared_videos, fingerprint_videos
 from .cost import count_flops, count_parameters
-from .device_report import describe_device, describe_line
+from .device_report import describe_device
 from .devices import find_backend, place
 from .engines import inline, parse_engine
 from .pace import Pace
@@ -50,6 +55,7 @@ from .plan import read_finished
 from .predict import predict
 from .ray_engine import run_on_ray
 from .remake import remake_damaged
+from .run_folder import describe_run, note_device, record_failure
 from .runtime_choice import settle_runtime
 from .train import Training
 from .worst_cases import locate_artifacts
@@ -75,14 +81,16 @@ class RunOptions:
     untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
     stores: dict[tuple[Path, DataSource, str], FaceReader] = field(default_factory=dict)  # What was prepared here.
     operating_points: dict[Path, FittedPoint] = field(default_factory=dict)  # By the predictions they are fixed on.
+    told: set[str] = field(default_factory=set)  # What was said of devices.
 
     @cached_property
     def _provenance(self) -> Provenance:
         return collect_provenance(self.command)
 
-    def make_provenance(self) -> Provenance:
+    def make_provenance(self, device: DeviceUse | None = None) -> Provenance:
         """Return where a result of now comes from; what doesn't change meanwhile is looked up once a run."""
-        return self._provenance.model_copy(update={"time": describe_time()})
+        now = {"time": describe_time()} | ({"device": device} if device and device.name else {})
+        return self._provenance.model_copy(update=now)
 
 
 def run(cells: list[Cell], options: RunOptions) -> list[Card]:
@@ -124,7 +132,7 @@ def run_cell(cell: Cell, options: RunOptions, wait: bool = True) -> Card:
         with hold_lock(cell.folder, wait):
             if (done := read_finished(cell)) is not None:  # Made elsewhere, while this waited.
                 return done
-            _describe_run(cell, options)
+            describe_run(cell, options)
             return remake_damaged(partial(_walk_stages, cell, options), options.reporter, options.stores.clear)
     except OSError:  # Where nothing can be written, no failure can be recorded either.
         raise
@@ -223,11 +231,10 @@ class Stages:
             self.options.reporter,
             self.options.pool,
             cell.entry.plugin,
+            cell.entry.backend,
         )
-        device = describe_device(made, find_backend(made, cell.entry.backend))
-        self.options.reporter.say(f"training on {describe_line(device)}")
         report = training.run()
-        write_json(cell.folder / "training.json", {**report, "device": device})
+        write_json(cell.folder / "training.json", report)
         trained_on: TrainedOn = {
             "dataset": source.label,
             "world": source.home_root.world,
@@ -248,6 +255,7 @@ class Stages:
         if not has_predictions(path, self.options.reporter.say):
             made, cropper = self.load_or_train()
             use_way(made, way or self.cell.way)
+            device = self._note_device(made)
             store, partial_predictions = self.prepare(source, [split]), PartialPredictions(path)
             with self.options.reporter.task(f"scoring {source.label} {split}") as tick:
                 table, metadata = predict(
@@ -268,9 +276,19 @@ class Stages:
                 artifacts=locate_artifacts(made, store, keep_main(table) if metadata.people else table),
                 faces=str(store.folder),
                 cell=self.cell.describe().merge(CellDescription(scored=source.label, split=split)),
+                device=device,
             )
             partial_predictions.finish(table, metadata.merge(known))
         return path
+
+    def _note_device(self, made: Scores) -> DeviceUse:
+        """Return what the detector scores on; it is said once a run, and kept with where the run comes from."""
+        device = describe_device(made, find_backend(made, self.cell.entry.backend), self.options.batch_size)
+        if (told := f"scoring on {device.describe()}") not in self.options.told:
+            self.options.told.add(told)
+            self.options.reporter.say(told)
+        note_device(self.cell, device)
+        return device
 
     def describe(self) -> CellDescription:
         """Describe the cell, with what its checkpoint tells of the training and who of the test set was in it."""
@@ -281,8 +299,11 @@ class Stages:
             lacking = {"weights": "its own", "train": NOT_KNOWN, "selection": NOT_KNOWN, "trained_without": 0}
             return described.model_copy(update=lacking)
         header = read_header(files[0]) if files else {}
-        if trained_in := cell.is_trained_here and header.get("trained_on", {}).get("precision", ""):
-            described = described.model_copy(update={"recipe_key": cell.make_recipe_key(trained_in)})
+        trained_in = header.get("trained_on", {}).get("precision", "") if cell.is_trained_here else ""
+        scored_in = read_local(cell.test_folder / PREDICTIONS).device.precision
+        if trained_in or scored_in not in ("", cell.way.precision):
+            own = "" if scored_in == cell.way.precision else scored_in
+            described = described.model_copy(update={"recipe_key": cell.make_recipe_key(trained_in, own)})
         shared = find_shared_videos(cell.test.split("test"), header)
         if shared is None:
             return described
@@ -332,7 +353,7 @@ class Stages:
         told = {
             "cell": card.cell.merge(self.describe()),  # As today, also where the predictions are older.
             "score": Scoring(draws=draws),
-            "provenance": self.options.make_provenance(),
+            "provenance": self.options.make_provenance(read_local(path).device),
         }
         card = card.model_copy(update=told)
         keep_cell_scores(path)
@@ -347,37 +368,6 @@ def _first_face(store: FaceReader) -> Face:
     return next(store.face(video, 0) for video, outcome in store.outcomes().items() if outcome.frames)
 
 
-def _describe_run(cell: Cell, options: RunOptions) -> None:
-    """Leave in the run folder, the first time it is used, what the run is: settings, plan, where it comes from."""
-    if (cell.folder / "provenance.json").is_file():
-        return
-    write_text(cell.folder / "config.yaml", yaml.safe_dump(cell.settings.model_dump(mode="json"), sort_keys=False))
-    write_json(cell.folder / "plan.json", cell.describe().to_json() | {"key_content": cell.train_content()})
-    write_json(
-        cell.folder / "provenance.json",
-        options.make_provenance().to_json()
-        | {"seed": cell.seed, "train_home": str(cell.train.home) if cell.train else None}
-        | {"test_home": str(cell.test.home)},
-    )
-
-
-def record_failure(
-    cell: Cell, options: RunOptions, error: str, status: Literal["failed", "skipped"] = "failed"
-) -> Failure:
-    """Say that a cell failed, and leave that in its folder."""
-    options.reporter.say(f"{status.upper()} {cell.title}: {error}")
-    failure = Failure(
-        schema_version=SCHEMA_VERSION,
-        kind="failure",
-        status=status,
-        error=error,
-        cell=cell.describe(),
-        provenance=options.make_provenance(),
-    )
-    write_json(cell.test_folder / FAILURE, failure.to_json())
-    return failure
-
-
 def train_cell(cell: Cell, options: RunOptions) -> Path:
     """Prepare and train one cell, unless its checkpoint is there, and return where that is.
 
@@ -388,7 +378,7 @@ def train_cell(cell: Cell, options: RunOptions) -> Path:
     try:
         settle_key(cell, options)
         with hold_lock(cell.folder):
-            _describe_run(cell, options)
+            describe_run(cell, options)
             made, _ = remake_damaged(
                 lambda: Stages(cell, options).load_or_train(), options.reporter, options.stores.clear
             )

@@ -25,14 +25,18 @@ from ..core.contracts import (
     TrainingSession,
     make_contract_error,
 )
+from ..core.device_use import DeviceUse
 from ..core.errors import BenchError
 from ..core.precisions import read_alias
 from ..core.progress import Reporter
 from ..core.readers import shorten
+from ..core.records import JsonValue
 from ..core.settings import TrainSettings
 from ..core.storage import write_json
 from ..core.types import FAKE, REAL, Video
 from ..core.workers import WorkerPool
+from .device_report import describe_training
+from .devices import find_backend
 from .out_of_memory import explain_training, is_out_of_memory
 from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
 from .training_state import Progress, StateKeeper
@@ -48,6 +52,7 @@ class TrainingReport(TypedDict):
     `pairs` counts fakes with their original at the same frame (`found`), at the nearest with a face (`replaced`), or
     `lost`; `epochs` hold the mean losses and, where validated, `val.video.auc`; `lost` counts samples that no example
     could be made of, `left_out` those that the recipe left out. `threads` is None where the session doesn't tell.
+    `device` is a `DeviceUse`.
     """
 
     frames: int
@@ -63,6 +68,7 @@ class TrainingReport(TypedDict):
     precision: str
     threads: int | None
     micro_batch: int | None
+    device: dict[str, JsonValue]
 
 
 @dataclass
@@ -80,6 +86,7 @@ class Training:
     reporter: Reporter
     pool: WorkerPool
     plugin: str = ""
+    backend: str = ""
     broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
     wanted: int = field(default=0, init=False)  # of so many.
 
@@ -94,6 +101,7 @@ class Training:
         per_epoch = s.steps_per_epoch or max(1, frames.epoch_length(s.balance) // s.batch_size)
         total = s.epochs * per_epoch
         session = self._start_session(total, per_epoch)
+        self.reporter.say(f"training on {self._describe_device(session).describe()}")
         progress, best = self._restore(session)
         self.reporter.say(f"training on {len(frames)} frames; {_describe_pairs(pairs)}")
         if s.micro_batch and s.micro_batch < s.batch_size:
@@ -122,7 +130,12 @@ class Training:
             "precision": str(read_alias(session.precision if isinstance(session, TellsPrecision) else s.precision)),
             "threads": session.threads if isinstance(session, TellsThreads) else None,
             "micro_batch": s.micro_batch,
+            "device": self._describe_device(session).to_json(),
         }
+
+    def _describe_device(self, session: TrainingSession) -> DeviceUse:
+        backend = find_backend(self.detector, self.backend)
+        return describe_training(self.detector, backend, session, self.settings.batch_size)
 
     def _learn(
         self, session: TrainingSession, batches: Batches, progress: Progress, best: Weights, total: int, per_epoch: int

@@ -44,7 +44,7 @@ class JaxDetector(NetworkDetector):
     batch. `compile_seconds` is what compiling took so far, which is never part of a throughput.
     """
 
-    precision = "fp32"  # Of scores and outputs.
+    precision, layout = "fp32", "channels-last"  # Of scores and outputs.
     seed = 0  # For the initial weights, drawn when first needed, and for dropout.
 
     def __init__(

@@ -37,6 +37,8 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
     `threads` has no effect: XLA chooses its processor threads when it starts.
     """
 
+    layout = "channels-last"
+
     def __init__(self, detector: JaxDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
         # On a processor, XLA only emulates bfloat16.
         self.platform = detector.devices[0].platform

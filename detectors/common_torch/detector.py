@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..common.network_detector import NetworkDetector
+from .folding import choose_layout, name_layout
 from .places import find_torch_device
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class TorchDetector(NetworkDetector):
         return image if image.is_floating_point() else self.normalise(image)
 
     # ---- called by the harness
+
+    @property
+    def layout(self) -> str:
+        """How maps lie in memory while it scores."""
+        return name_layout(choose_layout(self.network, self.device))
 
     def use_device(self, name: str) -> None:
         """Work on this device from now on.

@@ -59,6 +59,11 @@ def choose_layout(network: nn.Module, device: torch.device) -> torch.memory_form
     return torch.contiguous_format if excited and device.type == "cpu" else torch.channels_last
 
 
+def name_layout(layout: torch.memory_format) -> str:
+    """Return a layout's name in results."""
+    return "channels-last" if layout == torch.channels_last else "contiguous"
+
+
 def _fold(convolution: nn.Conv2d, norm: Any) -> None:
     weight, bias = fuse_conv_bn_weights(
         convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias

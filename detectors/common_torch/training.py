@@ -15,6 +15,7 @@ from ...benchmark.core.contracts import check_pieces
 from ...benchmark.core.precisions import check_training_precision
 from ..common.training import Arrays, NetworkTraining
 from .cuda_settings import choose_tf32
+from .folding import name_layout
 from .pieces import cut_batch
 from .sharpness import override_batch_norms, perturb_weights
 
@@ -32,6 +33,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         check_pieces(detector, type(detector).__name__, settings)
         check_training_precision(self.precision, detector.device.type)
         detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
+        self.layout = name_layout(torch.contiguous_format)
         self.optimizer = self._make_optimizer()
         self.threads = settings.threads or torch.get_num_threads()
 

@@ -215,6 +215,25 @@ def test_training_leaves_a_checkpoint_and_a_report(meso_runs):
     assert card["threshold"]["rule"].endswith("on the source val split")
 
 
+def test_a_run_says_what_it_was_computed_on(meso_runs, capsys):
+    folder = only(meso_runs, "demo/meso4.small/ff++-c23.seed0.*")
+    trained = json.loads((folder / "training.json").read_text())["device"]
+    scored = json.loads(only(folder, "test.*/scorecard.json").read_text())["provenance"]["device"]
+    for told in (trained, scored):
+        assert told["name"]
+        assert told["runtime"].startswith("torch ")
+        assert (told["precision"], told["batch"]) == ("fp32", 32)
+    assert (trained["layout"], scored["layout"]) == ("contiguous", "channels-last")
+    assert json.loads((folder / "provenance.json").read_text())["device"] == scored
+    local = json.loads(only(folder, "test.*/predictions.local.json").read_text())
+    assert local["device"] == scored  # Not in the predictions themselves, which equal runs leave byte for byte.
+    log = (folder / "log.txt").read_text()
+    assert f"training on {trained['name']}" in log
+    assert log.count(f"scoring on {scored['name']}") == 1
+    assert bench(f"show {folder}") == 0
+    assert f"scored on {scored['name']}" in " ".join(capsys.readouterr().out.split())
+
+
 # That workers change nothing is shown of each stage by itself, in tests/datasets/faces and tests/benchmark/stages.
 @pytest.mark.parametrize("how", [pytest.param("--workers 2", marks=pytest.mark.slow), "--workers 0 --batch-size 3"])
 def test_same_seed_same_predictions_whatever_the_workers_and_batch(meso_runs, tiny_world, tmp_path, how):

@@ -12,7 +12,7 @@ from crossfake.benchmark.core.parts import Part
 from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.scorecard import Failure
 from crossfake.benchmark.core.storage import HeldElsewhereError, hold_lock
-from crossfake.benchmark.stages import runner
+from crossfake.benchmark.stages import run_folder, runner
 from crossfake.benchmark.stages.cells import group_cells, take_part
 from crossfake.benchmark.stages.engines import inline
 from crossfake.benchmark.stages.runner import RunOptions, run
@@ -73,7 +73,7 @@ def test_a_held_run_is_passed_over_and_taken_when_it_is_free(cells, monkeypatch,
         begun.append(cell)
         if len(begun) == 4:
             free.set()
-        return runner.record_failure(cell, options, "nothing to do")
+        return run_folder.record_failure(cell, options, "nothing to do")
 
     monkeypatch.setattr(runner, "_walk_stages", walk)
     monkeypatch.setattr(runner, "settle_key", lambda cell, options: False)
