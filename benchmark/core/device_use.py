@@ -18,8 +18,8 @@ class DeviceUse(Record):
     """A device, and how it was used; nothing is set where nothing is known.
 
     `kind` is `cpu`, `cuda`, `tpu` ..., `count` how many share a batch. `driver` is NVIDIA's, `runtime` the backend with
-    its version. `precision` is what was computed in, once `auto` is resolved; `tf32`, of CUDA alone, whether float32 was
-    multiplied in TF32; `threads`, of a processor alone, how many. `batch` is the number of images at once.
+    its version. `precision` is what was computed in, once `auto` is resolved; `tf32`, of CUDA alone, whether float32
+    was multiplied in TF32; `threads`, of a processor alone, how many. `batch` is the number of images at once.
     """
 
     kind: str = ""

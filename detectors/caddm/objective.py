@@ -15,15 +15,16 @@ def multibox_loss(
     """Return the box and the class loss, two scalars, each over the number of positive anchors: `count`, or their own.
 
     `loc` and `loc_targets` are (N, 168, 4), `conf` (N, 168, 2), `conf_targets` (N, 168) of 0 and 1. An image without a
-    positive anchor, such as every real one, adds nothing, as in the released code.
+    positive anchor, such as every real one, adds nothing, as in the released code. Anchors that don't count are masked,
+    not left out: a GPU would have to be waited for to know how many there are.
     """
     loc, conf = loc.float(), conf.float()  # Sums over half-precision outputs would lose digits.
     positive = conf_targets > 0
     count = positive.sum().clamp(min=1) if count is None else count
-    loss_loc = F.smooth_l1_loss(loc[positive], loc_targets[positive], reduction="sum")
+    loss_loc = F.smooth_l1_loss(loc, loc_targets, reduction="none").masked_fill(~positive[..., None], 0)
+    loss_conf = F.cross_entropy(conf.flatten(0, 1), conf_targets.flatten(), reduction="none").view_as(conf_targets)
     chosen = positive | hard_negatives(conf, conf_targets)
-    loss_conf = F.cross_entropy(conf[chosen], conf_targets[chosen], reduction="sum")
-    return loss_loc / count, loss_conf / count
+    return loss_loc.sum() / count, loss_conf.masked_fill(~chosen, 0).sum() / count
 
 
 @torch.no_grad()

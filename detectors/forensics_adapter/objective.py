@@ -39,22 +39,24 @@ def within_loss(features: Tensor, forged: Tensor, label: Tensor) -> Tensor:
         forged: 1 for forged patches, (N, L).
         label: (N,).
     """
-    fakes = label == 1
-    if not fakes.any():
-        return features.sum() * 0
-    chosen, part = features[fakes].float(), forged[fakes, :, None].float()
-    return contrast(chosen * (1 - part), chosen * part)
+    whole, part = features.float(), forged[..., None].float()
+    return contrast(whole * (1 - part), whole * part, label == 1)
 
 
 def across_loss(features: Tensor, label: Tensor) -> Tensor:
     """Return how similar patches (N, L, C) of reals and fakes are; uses the same number of each, the first ones."""
-    reals, fakes = features[label == 0].float(), features[label == 1].float()
-    count = min(len(reals), len(fakes))
-    return contrast(reals[:count], fakes[:count]) if count else features.sum() * 0
+    most = len(label) // 2  # There can't be more pairs. How many there are isn't asked: a GPU would have to be waited for.
+    reals, fakes = (features[kind.argsort(stable=True)[:most]].float() for kind in (label, 1 - label))
+    pairs = torch.minimum(label.sum(), (1 - label).sum())
+    return contrast(reals, fakes, torch.arange(most, device=label.device) < pairs)
 
 
-def contrast(genuine: Tensor, forged: Tensor) -> Tensor:
-    """Return -log(P / (P + N)) within images: P compares genuine patches (B, L, C), N genuine with forged ones."""
+def contrast(genuine: Tensor, forged: Tensor, counts: Tensor) -> Tensor:
+    """Return -log(P / (P + N)) within images: P compares genuine patches (B, L, C), N genuine with forged ones.
+
+    `counts`, bool (B,), says which images count; if none do, the loss is 0.
+    """
     genuine, forged = F.normalize(genuine, dim=-1), F.normalize(forged, dim=-1)
-    alike, unlike = (((a @ genuine.transpose(1, 2)) / TEMPERATURE).exp().sum() for a in (genuine, forged))
-    return -(alike / (alike + unlike)).log()
+    nearness = (((a @ genuine.transpose(1, 2)) / TEMPERATURE).exp() for a in (genuine, forged))
+    alike, unlike = (one.masked_fill(~counts[:, None, None], 0).sum() for one in nearness)
+    return -torch.where(counts.any(), alike / (alike + unlike).clamp(min=1e-12), 1.0).log()
