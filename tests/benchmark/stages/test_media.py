@@ -101,7 +101,7 @@ def test_progress_is_told_aside_of_the_scores(folder, capsys):
     bench("predict --format json --set faces.frames=4", folder, detector=TOY)
     shown = capsys.readouterr()
     assert json.loads(shown.out)
-    told = r"files left out, by suffix: 1 \.txt\nscoring 6 files: done in [\d.]+ s\nscore: P\(fake\).*\n"
+    told = r"files left out, by suffix: 1 \.txt\nscoring on .*\nscoring 6 files: done in [\d.]+ s\nscore: P\(fake\).*\n"
     assert re.fullmatch(told, shown.err)
 
 

@@ -157,12 +157,17 @@ class Student:
 
 
 class Recorder(Reporter):
+    """Notes what is said after the first line, which tells the device: another one on every machine."""
+
     def __init__(self):
         super().__init__(quiet=True)
+        self.first: str = ""
         self.lines: list[str] = []
 
     def say(self, line):
-        self.lines.append(line)
+        if self.first:
+            self.lines.append(line)
+        self.first = self.first or line
 
 
 def training(student, store, videos, folder: Path, **settings: Any) -> Training:
