@@ -45,7 +45,7 @@ def within_loss(features: Tensor, forged: Tensor, label: Tensor) -> Tensor:
 
 def across_loss(features: Tensor, label: Tensor) -> Tensor:
     """Return how similar patches (N, L, C) of reals and fakes are; uses the same number of each, the first ones."""
-    most = len(label) // 2  # There can't be more pairs. How many there are isn't asked: a GPU would have to be waited for.
+    most = len(label) // 2  # There can't be more pairs; a GPU would have to be waited for to know how many there are.
     reals, fakes = (features[kind.argsort(stable=True)[:most]].float() for kind in (label, 1 - label))
     pairs = torch.minimum(label.sum(), (1 - label).sum())
     return contrast(reals, fakes, torch.arange(most, device=label.device) < pairs)

@@ -161,7 +161,7 @@ def test_a_loaded_detector_is_where_it_was_asked_for(two_gpus):
     ],
 )
 def test_a_wrong_device_is_told_before_any_work(typed, told, monkeypatch, capsys):
-    monkeypatch.setattr(ray_engine, "find_spec", lambda name: name)
+    monkeypatch.setattr(ray_engine, "find_package", lambda name: name)
     assert bench(typed) == 2
     assert told in read_mistake(capsys)
 
@@ -170,7 +170,7 @@ def test_tf32_off_cuda_is_told_before_any_training(tiny_world, tmp_path, capsys)
     pytest.importorskip("torch", reason="needs torch")
     asked = f"run --detector meso4 --train ff++ --test dfdc --data {tiny_world} --runs {tmp_path} --workers 0"
     assert bench(f"{asked} --device cpu --precision tf32") == 2
-    assert "PyTorch has tf32 on CUDA devices only" in read_mistake(capsys)
+    assert "PyTorch supports tf32 only on CUDA devices" in read_mistake(capsys)
     assert bench(f"{asked} --device cpu --set train.precision=tf32") == 2
     assert "train.precision=tf32 is CUDA's, and this is cpu. Use fp32 or auto" in read_mistake(capsys)
     assert not list(tmp_path.rglob("log.txt"))
