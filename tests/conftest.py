@@ -19,6 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1":
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 
+# What one test has compiled others load, whatever it took.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +38,7 @@ from crossfake.benchmark.core.scorecard import (
 )
 from crossfake.benchmark.core.speeds import SPEED_VERSION, Speed
 from crossfake.benchmark.core.types import Estimate, Face, PrepareResult
+from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.benchmark.stages import timing
 from crossfake.benchmark.stats.operating_points import fit_operating_point
 from crossfake.benchmark.stats.scoring import make_scorecard
@@ -43,7 +47,7 @@ from crossfake.datasets.faces.face_store import write_shard
 from hypothesis import settings
 
 # No deadline: machines that are busy with other work are slow now and then.
-settings.register_profile("crossfake", deadline=None, max_examples=20)
+settings.register_profile("crossfake", deadline=None, max_examples=10)
 settings.register_profile("thorough", deadline=None, max_examples=300)  # make test-slow
 settings.load_profile("crossfake")
 
@@ -84,6 +88,13 @@ def hasty_speeds() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timing, "SHORT", timing.Effort(0.01, 1))
         yield
+
+
+@pytest.fixture(scope="session")
+def two_workers() -> Iterator[WorkerPool]:
+    """Two processes for all tests: starting one and importing modules costs a second."""
+    with WorkerPool(2) as pool:
+        yield pool
 
 
 @pytest.fixture(scope="session")

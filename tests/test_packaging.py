@@ -91,9 +91,12 @@ def test_type_checkers_find_the_folders():
 def test_files_and_functions_fit_on_a_page(path):
     source = path.read_text(encoding="utf-8")
     assert len(source.splitlines()) < MAX_LINES
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno + 1 < MAX_FUNCTION, f"{node.name} in line {node.lineno}"
+
+
+parse = cache(ast.parse)
 
 
 class Import(NamedTuple):
@@ -129,7 +132,7 @@ def _find_imports(module: str, source: str, is_package: bool) -> Iterator[Import
 @cache
 def list_import_statements(source: str) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
     """Return a module's import statements, and whether they run when it is imported."""
-    walked = walk_statements(ast.parse(source), True)
+    walked = walk_statements(parse(source), True)
     return [(node, early) for node, early in walked if isinstance(node, ast.Import | ast.ImportFrom)]
 
 

@@ -19,7 +19,7 @@ from crossfake.benchmark.core.predictions import (
     read_predictions,
     write_predictions,
 )
-from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
+from crossfake.benchmark.core.workers import IN_PROCESS
 from crossfake.benchmark.stages.predict import predict
 from crossfake.benchmark.stats.scoring import compute_scorecard, make_scorecard
 from crossfake.detectors.common.crops import BoxCrop
@@ -147,11 +147,10 @@ def test_batches_go_across_videos_and_change_nothing(memory_store, videos, size,
     assert table.equals(predict(Told(), whole, store, videos)[0])
 
 
-def test_worker_processes_change_nothing(real_store, make_video):
+def test_worker_processes_change_nothing(real_store, make_video, two_workers):
     content = {v: c for v, c in CONTENT.items() if not isinstance(c, str)}
     store, videos = real_store(content), [make_video(v) for v in content]
-    with WorkerPool(1) as one:
-        here, there = (predict(Told(), BoxCrop(8), store, videos, pool=p)[0] for p in (IN_PROCESS, one))
+    here, there = (predict(Told(), BoxCrop(8), store, videos, pool=p)[0] for p in (IN_PROCESS, two_workers))
     assert len(here) == 6
     assert there.equals(here)
 

@@ -17,7 +17,7 @@ from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.core.settings import TrainSettings
 from crossfake.benchmark.core.storage import WriteError
 from crossfake.benchmark.core.types import FAKE, REAL, LostFrame
-from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
+from crossfake.benchmark.core.workers import IN_PROCESS
 from crossfake.benchmark.stages.train import Training
 from crossfake.benchmark.stages.training_batches import Batches, FrameIndex, index_frames
 from crossfake.benchmark.stages.training_state import StateKeeper
@@ -88,15 +88,14 @@ def test_a_batch_hangs_on_its_step_alone(batches):
     assert len(np.unique(draws)) == draws.size  # No two examples share their draws.
 
 
-def test_batches_are_the_same_in_other_processes(real_store, make_video):
+def test_batches_are_the_same_in_other_processes(real_store, make_video, two_workers):
     from crossfake.detectors.baselines.augment import ClassifierSampler
     from crossfake.detectors.common.crops import BoxCrop
 
     store = real_store(CONTENT)
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
     made = Batches(frames, store, ClassifierSampler(BoxCrop(8)), 4, True, 0)
-    with WorkerPool(1) as pool:
-        here, there = list(map(made, range(5))), list(pool.map(made, range(5)))
+    here, there = list(map(made, range(5))), list(two_workers.map(made, range(5)))
     assert len(here) == 5
     for (a, _), (b, _) in zip(here, there, strict=True):
         assert a.keys() == {"image", "label"}

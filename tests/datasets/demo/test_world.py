@@ -7,7 +7,6 @@ import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.readers import read_json
 from crossfake.benchmark.core.storage import write_json
-from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.datasets.demo.world import (
     GENERATOR_VERSION,
     MARKER,
@@ -54,7 +53,7 @@ def test_another_seed_gives_other_people(tiny, tmp_path):
     assert (tmp_path / "other" / video).read_bytes() != (tiny / video).read_bytes()
 
 
-def test_a_broken_off_world_is_completed_to_the_byte_whatever_the_number_of_processes(tiny, tmp_path):
+def test_a_broken_off_world_is_completed_to_the_byte_whatever_the_number_of_processes(tiny, tmp_path, two_workers):
     def breaks_off(done: int, total: int) -> None:
         if done >= 2:
             raise KeyboardInterrupt
@@ -70,8 +69,7 @@ def test_a_broken_off_world_is_completed_to_the_byte_whatever_the_number_of_proc
         (out / video).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(tiny / video, out / video)
     kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
-    with WorkerPool(2) as pool:
-        render_world(out, "tiny", pool=pool)
+    render_world(out, "tiny", pool=two_workers)
     assert contents(out) == contents(tiny)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 

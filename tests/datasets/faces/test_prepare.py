@@ -10,7 +10,6 @@ from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.parts import Part
 from crossfake.benchmark.core.settings import FaceSettings
 from crossfake.benchmark.core.types import Video
-from crossfake.benchmark.core.workers import WorkerPool
 from crossfake.datasets.base import load_videos
 from crossfake.datasets.faces import prepare as module
 from crossfake.datasets.faces.face_store import FaceStore, list_shards
@@ -63,10 +62,9 @@ def test_stored_crop_is_the_frames_pixels(videos, tmp_path):
         assert np.array_equal(face.crop, frames[face.frame][y : y + height, x : x + width])
 
 
-def test_workers_change_nothing(videos, tmp_path, small_chunks):
+def test_workers_change_nothing(videos, tmp_path, small_chunks, two_workers):
     one = prepare(videos[:6], SETTINGS, tmp_path / "one")
-    with WorkerPool(2) as pool:
-        two = prepare(videos[:6], SETTINGS, tmp_path / "two", pool)
+    two = prepare(videos[:6], SETTINGS, tmp_path / "two", two_workers)
     assert everything(one) == everything(two)
     files = [{p.name: p.read_bytes() for p in list_shards(tmp_path / name)} for name in ("one", "two")]
     assert files[0] == files[1]

@@ -352,8 +352,21 @@ def test_what_is_compiled_is_kept_in_the_cache_folder():
     assert jax.config.jax_compilation_cache_dir == str(Path(os.environ["BENCH_CACHE"]) / "xla")
 
 
-def test_imagenet_weights_come_from_the_pytorch_port_once(monkeypatch):
+def run_here(command, **_):
+    """Do what a Python process would in this one, which has imported PyTorch already."""
+    python, flag, code, *given = command
+    assert (python, flag) == (sys.executable, "-c")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [flag, *given])
+        exec(code, {})
+    return subprocess.CompletedProcess(command, 0)
+
+
+@pytest.mark.parametrize("elsewhere", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_imagenet_weights_come_from_the_pytorch_port_once(elsewhere, tmp_path, monkeypatch):
     pytest.importorskip("torch")
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(subprocess, "run", subprocess.run if elsewhere else run_here)
     start = load_imagenet_weights("meso4", lambda name: name.startswith("conv"), input_size=32)
     assert sorted(start) == ["conv1.weight", "conv2.weight", "conv3.weight", "conv4.weight"]
     monkeypatch.setattr(subprocess, "run", None)

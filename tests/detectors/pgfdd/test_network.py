@@ -13,6 +13,7 @@ from crossfake.benchmark.core.settings import TrainSettings
 from crossfake.detectors.pgfdd import network
 from crossfake.detectors.pgfdd.detector import Pgfdd, PgfddFixed
 from crossfake.detectors.pgfdd.network import adain
+from crossfake.detectors.pgfdd.shared import TrainingPass
 
 NARROW = {"backbone": "timm:resnet10t", "backbone_args": {"channels": [8, 8, 16, 16], "stem_width": 8}, "width": 32}
 PARTS = ("recon_1", "recon_2", "self_recon_1", "self_recon_2")
@@ -57,6 +58,11 @@ def assert_training_outputs(found, expected):
     assert len([name for name in expected if name in found]) == 13
 
 
+def assert_running_statistics(state, expected):
+    for name, value in expected["bn_after_one_forward_first8"].items():
+        np.testing.assert_allclose(state[name].ravel()[:8], value, atol=1e-6, err_msg=name)
+
+
 def test_keys_and_shapes_are_the_released_code_s(weights, golden):
     expected = {row["key"]: row["shape"] for row in golden("keys.tsv")}
     assert {k: "x".join(map(str, v.shape)) or "scalar" for k, v in weights.items()} == expected
@@ -86,6 +92,20 @@ def test_training_outputs_and_losses_match_with_running_statistics(weights, gold
     assert np.array_equal(detector.state()["encoder_f.bn1.running_mean"], before)
 
 
+def test_training_outputs_and_losses_match_with_batch_statistics(weights, golden, image, labels):
+    detector, expected = built().load(weights).freeze_noise(), golden("model.json")["trainmode_B8_S64"]
+    detector.network.train()
+    batch = {"image": image(8, 64), **{k: np.array(v) for k, v in labels.items()}}
+    with torch.no_grad():
+        outputs, losses = detector._learn({k: torch.from_numpy(v) for k, v in batch.items()})
+    outputs, losses = {k: v.numpy() for k, v in outputs.items()}, {k: v.item() for k, v in losses.items()}
+    found = TrainingPass.from_outputs(outputs, losses, {})
+    assert_training_outputs(found.outputs, golden("trainmode.npz"))
+    assert found.losses == pytest.approx(expected["losses"], rel=1e-4)
+    assert_running_statistics(detector.state(), expected)
+
+
+@pytest.mark.slow
 def test_training_outputs_losses_and_gradients_match_with_batch_statistics(trained_once, golden):
     found = trained_once[0]
     assert_training_outputs(found.outputs, golden("trainmode.npz"))
@@ -97,11 +117,10 @@ def test_training_outputs_losses_and_gradients_match_with_batch_statistics(train
         assert np.linalg.norm(gradient) == pytest.approx(float(rows[name]), rel=0.02, abs=1e-7), name
 
 
+@pytest.mark.slow
 def test_running_statistics_count_a_recomputed_batch_once(trained_once, golden):
-    state = trained_once[1].state()
     assert trained_once[1].network.checkpointing
-    for name, value in golden("model.json")["trainmode_B8_S64"]["bn_after_one_forward_first8"].items():
-        np.testing.assert_allclose(state[name].ravel()[:8], value, atol=1e-6, err_msg=name)
+    assert_running_statistics(trained_once[1].state(), golden("model.json")["trainmode_B8_S64"])
 
 
 @pytest.mark.slow
@@ -215,7 +234,9 @@ def test_other_backbones_have_the_same_interface(backbone, checkpointing, image)
     assert np.isfinite(found.losses["overall"])
 
 
-def test_recomputing_changes_no_gradient_and_is_done_only_where_memory_is_short(image, labels, narrow, monkeypatch):
+def test_recomputing_changes_no_gradient_or_running_statistic_and_is_done_only_where_memory_is_short(
+    image, labels, narrow, monkeypatch
+):
     computed: list[object] = []
     checkpoint = network.checkpoint
     monkeypatch.setattr(network, "checkpoint", lambda *a, **k: (computed.append(a), checkpoint(*a, **k))[1])
@@ -223,7 +244,9 @@ def test_recomputing_changes_no_gradient_and_is_done_only_where_memory_is_short(
     def differentiate(free: int, **options: bool):
         monkeypatch.setattr(network, "measure_free_memory", lambda device: free)
         computed.clear()
-        return narrow(**options).freeze_noise().training_pass(image(8, 64), **labels).gradients
+        detector = narrow(**options).freeze_noise()
+        gradients = detector.training_pass(image(8, 64), **labels).gradients
+        return gradients | {k: v for k, v in detector.state().items() if "running" in k or "tracked" in k}
 
     needed = 2 * network._BYTES_A_PIXEL * 8 * 64 * 64
     plain = differentiate(needed)
