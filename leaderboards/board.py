@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
 
 from ..benchmark.core.collector import pause_collector
 from ..benchmark.core.display import format_csv
@@ -130,7 +131,7 @@ def format_data(made: list[Table]) -> Iterator[str]:
 
 
 def _dump(content: Mapping[str, object]) -> str:
-    return json.dumps(as_json(content), allow_nan=False, ensure_ascii=False)
+    return to_json(as_json(content), inf_nan_mode="null").decode()
 
 
 def _table_as_data(table: Table) -> dict[str, object]:

@@ -55,13 +55,18 @@ def escape_texts(content: Any, json_text: str | None = None) -> Any:
         content: the data.
         json_text: the text it was read from; checking whether anything needs escaping takes a hundredth of the time.
     """
-    if json_text is not None and not _JSON_CONTROLS.search(json_text) and not _CONTROLS.search(json_text):
+    if json_text is not None and not _JSON_CONTROLS.search(json_text) and not _holds_controls(json_text):
         return content
     if isinstance(content, dict):
         return {escape_texts(key): escape_texts(value) for key, value in content.items()}
     if isinstance(content, list):
         return [escape_texts(value) for value in content]
     return escape(content) if isinstance(content, str) else content
+
+
+def _holds_controls(json_text: str) -> bool:
+    """Whether texts in JSON may hold control characters as they are: of those in ASCII, JSON allows only DEL."""
+    return "\x7f" in json_text if json_text.isascii() else _CONTROLS.search(json_text) is not None
 
 
 def neutralise_formula(cell: object) -> object:

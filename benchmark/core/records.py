@@ -7,15 +7,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Self, overload
 
-from pydantic import BaseModel, ConfigDict, JsonValue, PlainSerializer, ValidationError, WrapValidator
-from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+from pydantic import BaseModel, ConfigDict, JsonValue, PlainSerializer, PlainValidator, ValidationError
 
 from .errors import BenchError
 from .readers import read_json
 from .readers.json_files import MOST_BYTES
 from .types import Estimate
 
-__all__ = ["EstimateField", "JsonValue", "Record", "as_json", "describe_flaw"]
+__all__ = ["EstimateField", "JsonValue", "Record", "as_json", "describe_flaw", "list_set_fields"]
 
 
 class Record(BaseModel):
@@ -50,6 +49,12 @@ class Record(BaseModel):
         return type(self).model_validate(kept)
 
 
+def list_set_fields(record: Record) -> list[tuple[str, object]]:
+    """Return the fields that were set and the unknown keys, with what they hold, in the order of the model."""
+    known = record.model_fields_set
+    return [(name, held) for name, held in record if name in known]
+
+
 def describe_flaw(error: ValidationError, skip: int = 0) -> str:
     """Describe the first flaw in one line, without the first `skip` parts of its place, and count the others."""
     found = error.errors(include_url=False)
@@ -68,21 +73,22 @@ class _Number(Record):
     note: str = ""
 
 
-def _read_plain(content: dict[str, object]) -> Estimate | None:
-    """Parse an estimate in its usual form, in a third of the time; None if it needs full validation."""
-    value, lo, hi, n = map(content.get, ("value", "lo", "hi", "n"))
-    if not (type(value) is type(lo) is type(hi) is float and type(n) is int and "note" not in content):
-        return None
-    return Estimate(value, lo, hi, n) if isfinite(value) and isfinite(lo) and isfinite(hi) else None
-
-
-def _read_estimate(content: object, _: ValidatorFunctionWrapHandler) -> Estimate:
-    if isinstance(content, Estimate):
-        return content
+def _read_estimate(content: object) -> Estimate:
     if type(content) is dict and (plain := _read_plain(content)):
         return plain
+    if isinstance(content, Estimate):
+        return content
     e = _Number.model_validate(content)
     return Estimate(e.value, e.lo, e.hi, e.n, e.note)
+
+
+def _read_plain(content: dict[str, object]) -> Estimate | None:
+    """Parse an estimate in its usual form, in a third of the time; None if it needs full validation."""
+    get = content.get
+    value, lo, hi, n = get("value"), get("lo"), get("hi"), get("n")
+    if type(value) is float and type(lo) is float and type(hi) is float and type(n) is int and len(content) == 4:
+        return Estimate(value, lo, hi, n) if isfinite(value + lo + hi) else None
+    return None
 
 
 def _write_estimate(e: Estimate) -> dict[str, JsonValue]:
@@ -90,7 +96,7 @@ def _write_estimate(e: Estimate) -> dict[str, JsonValue]:
     return plain | ({"note": e.note} if e.note else {})
 
 
-EstimateField = Annotated[Estimate, WrapValidator(_read_estimate), PlainSerializer(_write_estimate)]
+EstimateField = Annotated[Estimate, PlainValidator(_read_estimate), PlainSerializer(_write_estimate)]
 """An Estimate; in files it is `{"value", "lo", "hi", "n"[, "note"]}`."""
 
 

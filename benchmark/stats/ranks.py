@@ -36,6 +36,8 @@ from .unscored import (
 from .video_scores import VideoScores
 
 DRAWS = 2000
+_BLOCK = 64
+"""The rows that are compared with another one at once."""
 _TAIL = (1 - LEVEL) / 2
 Seeds = Sequence[VideoScores]
 """What the seeds of one row scored on one test set; none for a row that can't be compared there."""
@@ -153,30 +155,35 @@ class Contest:
     @cached_property
     def largest(self) -> Array:
         """The largest standardised difference of each row to another in each draw, (rows, draws)."""
-        return self._find_largest(np.arange(len(self.value)))
+        found, weight = np.zeros_like(self.errors), 1 / self.scale
+        for first in range(0, len(found), _BLOCK):
+            errors, most = self.errors[first : first + _BLOCK], found[first : first + _BLOCK]
+            room = np.empty_like(errors)  # Of a size that stays in the processor's cache.
+            for k in range(first + 1, len(found)):
+                among = slice(min(k - first, _BLOCK))
+                apart = np.abs(np.subtract(errors[among], self.errors[k], out=room[among]), out=room[among])
+                apart *= weight[first:k, k, None][among]
+                np.maximum(most[among], apart, out=most[among])
+                np.maximum(found[k], apart.max(0), out=found[k])
+        return found
 
     def draw_largest(self, chosen: NDArray[np.bool_]) -> Array:
-        """Return in each draw the largest standardised difference of two chosen rows, (draws,)."""
-        rows = chosen.tobytes()
-        if rows not in self._drawn:
-            found = self.largest if chosen.all() else self._find_largest(np.flatnonzero(chosen))
-            self._drawn[rows] = np.asarray(found.max(0, initial=0))
-        return self._drawn[rows]
+        """Return in each draw the largest standardised difference of two chosen rows, (draws,).
 
-    @cached_property
-    def _drawn(self) -> dict[bytes, Array]:
-        """What `draw_largest` returned, by the rows."""
-        return {}
-
-    def _find_largest(self, rows: NDArray[np.int64]) -> Array:
-        found = np.zeros((len(rows), self.errors.shape[1]), self.errors.dtype)
-        errors, weight = self.errors[rows], 1 / self.scale[np.ix_(rows, rows)]
-        for k in range(1, len(rows)):
-            apart = np.abs(errors[:k] - errors[k])
-            apart *= weight[:k, k, None]
-            np.maximum(found[:k], apart, out=found[:k])
-            np.maximum(found[k], apart.max(0), out=found[k])
-        return found
+        No row of them is further from another than from one of all rows. So the row that is furthest from any is
+        compared with the chosen ones, then the next, until none of the others can be further apart.
+        """
+        rows = np.flatnonzero(chosen)
+        bound, errors, weight = self.largest[rows], self.errors[rows], 1 / self.scale[np.ix_(rows, rows)]
+        found, draws = np.zeros_like(self.errors[0]), np.arange(self.errors.shape[1])
+        while len(rows) and len(draws):
+            top = bound[:, draws].argmax(0)
+            open_ = bound[top, draws] > found[draws]
+            draws, top = draws[open_], top[open_]
+            apart = np.abs(errors[:, draws] - errors[top, draws]) * weight[:, top]
+            found[draws] = np.maximum(found[draws], apart.max(0, initial=0))
+            bound[top, draws] = 0
+        return np.asarray(found)
 
 
 def hold_contest(columns: Sequence[Column], rows: NDArray[np.int64], draws: int = DRAWS) -> Contest:
@@ -211,12 +218,15 @@ def _average_seeds(columns: Sequence[Column], places: Sequence[NDArray[np.int64]
 
 def _standardise(value: Array, variance: Array, below: Array, trials: int) -> Array:
     """Return how far each row is above each other, as a normal deviate of Student's p (Welch and Satterthwaite)."""
-    apart = value[:, None] - value
+    pairs = np.triu_indices(len(value), 1)  # The others are these with the other sign.
+    apart, variance, below = (value[:, None] - value)[pairs], variance[pairs], below[pairs]
     freedom = np.divide(variance**2, below, out=np.ones_like(variance), where=below > 0)
     t = np.divide(np.abs(apart), np.sqrt(variance), out=np.zeros_like(apart), where=variance > 0)
     p = scipy.special.stdtr(np.maximum(freedom, 1), -t)
     p = np.where((variance <= 0) & (apart != 0), 0.5**trials, p)  # What so many signs can say at most.
-    return np.asarray(np.sign(apart) * -scipy.special.ndtri(np.maximum(p, 1e-300)))
+    z = np.zeros((len(value), len(value)))
+    z[pairs] = np.sign(apart) * -scipy.special.ndtri(np.maximum(p, 1e-300))
+    return z - z.T
 
 
 def _draw_people(column: Column, spread: Spread, draws: int) -> Array:

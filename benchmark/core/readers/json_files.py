@@ -16,6 +16,7 @@ MOST_DEPTH = 100
 MOST_BYTES = 4 * 2**30
 KINDS: dict[type, str] = {dict: "keys and values ({...})", list: "a list ([...])"}
 _KEY_ENDS = re.compile(r'"\s*:')
+_SPACED_COLON = re.compile(r":(?<=\s:)")
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 T = TypeVar("T", bound=dict[Any, Any] | list[Any])
 
@@ -76,9 +77,14 @@ def _load(text: str) -> tuple[object, int]:
         found = json.loads(text, object_pairs_hook=_make_dict)  # This one reports the key.
         return found, _count(found)[0]
     levels, keys = _count(found)
-    if keys != len(_KEY_ENDS.findall(text)):
+    if keys != _count_key_ends(text):
         found = json.loads(text, object_pairs_hook=_make_dict)
     return found, levels
+
+
+def _count_key_ends(text: str) -> int:
+    """Count the quotes before a colon; where no colon has space before it, in half the time."""
+    return len(_KEY_ENDS.findall(text)) if _SPACED_COLON.search(text) else text.count('":')
 
 
 def _count(content: object) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossfake.benchmark.stats.ranks import (
+    Contest,
     Seeds,
     average_counted,
     find_standings,
@@ -56,6 +57,20 @@ def test_only_what_can_not_be_told_from_the_best_is_marked():
     assert mark_best(list(columns.values())) == {(0, "a"), (1, "a")}
     assert mark_best(list(measure_columns({"a": rows[:1]}).values())) == set()
     assert mark_best(list(measure_columns({"a": [rows[0], rows[0]]}).values())) == {(0, "a"), (1, "a")}
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.03, 0.5, 1.0])
+def test_the_largest_difference_of_some_rows_is_that_of_all_their_pairs(kept):
+    rng = np.random.default_rng(0)
+    errors = rng.normal(size=(150, 20)).astype(np.float32)
+    scale = rng.uniform(0.5, 2, (150, 150)).astype(np.float32)
+    scale = np.maximum(scale, scale.T)
+    np.fill_diagonal(scale, np.inf)
+    contest = Contest(np.zeros(150), np.zeros((150, 150)), errors, scale)
+    pairs = np.abs(errors[:, None] - errors) * (1 / scale)[..., None]
+    assert np.array_equal(contest.largest, pairs.max(1))
+    chosen = rng.random(150) < kept
+    assert np.array_equal(contest.draw_largest(chosen), pairs[chosen][:, chosen].max((0, 1), initial=0))
 
 
 def test_less_than_98_percent_of_a_class_has_no_mark_whatever_the_auc():
