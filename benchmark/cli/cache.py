@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from ..core.display import say
+from ..core.display import format_size, say
 from ..core.errors import BenchError
 from . import common
 
@@ -91,13 +91,3 @@ def choose_kept(arguments: argparse.Namespace) -> list[Kept]:
         raise BenchError("say what to remove: names from bench cache, or --unused DAYS. Example: --unused 90")
     oldest = time.time() - parse_age(arguments.unused)
     return [kept for kept in list_kept() if kept.used < oldest]
-
-
-def format_size(size: int) -> str:
-    """Write bytes as `1.6 TB`."""
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"

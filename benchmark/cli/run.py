@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.display import say
+from ..core.display import format_size, say
 from ..core.storage import WriteError
 from . import common
 
@@ -154,5 +154,5 @@ def _say_costs(planned: Plan) -> None:
         if faces.is_measured
         else f"at {PREPARED_S} s per video and core (assumed: nothing was measured here)"
     )
-    size = f"{faces.bytes / 1e9:.1f} GB of {faces.free_bytes / 1e9:.1f} GB free"
+    size = f"{format_size(faces.bytes)} of {format_size(faces.free_bytes)} free"
     say(f"faces to find: {faces.videos} videos, {faces.hours:.1f} h {how}; {size}")

@@ -104,3 +104,13 @@ def say_once(line: str) -> None:
 
 
 _said: set[str] = set()
+
+
+def format_size(size: int) -> str:
+    """Write bytes as `1.6 TB`."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"

@@ -18,7 +18,7 @@ from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
 from ..core.scorecard import ScoreCard, read_card
-from ..core.storage import SCORECARD
+from ..core.storage import SCORECARD, sweep
 from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
 from .cells import Cell, take_part
@@ -197,6 +197,7 @@ def reuse_finished(cells: list[Cell], reporter: Reporter) -> list[ScoreCard]:
     if len(found) < len(cells):
         return []
     for number, cell in enumerate(cells, 1):
+        sweep(cell.folder.parent)  # A command killed after its last file left its note there.
         reporter.say(f"cell {number} of {len(cells)}: {cell.title}: reused")
     return found
 

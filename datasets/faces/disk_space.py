@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ...benchmark.core.display import say
+from ...benchmark.core.display import format_size, say
 from ...benchmark.core.errors import BenchError
 from .face_store import FaceStore, list_shards
 
@@ -33,7 +33,7 @@ def check_space(folder: Path, store: FaceStore, faces: int, encoding: str) -> No
     needed, free = estimate_bytes(store, faces, encoding), measure_free(folder)
     if needed <= free:
         return
-    told = f"{faces} faces take about {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free"
+    told = f"{faces} faces take about {format_size(needed)}, and {folder} has {format_size(free)} free"
     remedy = "Make room, name another folder with BENCH_CACHE=DIR, or use --set faces.encoding=jpeg95"
     if len(store) or free < CERTAIN * needed:
         raise BenchError(f"{told}. {remedy}")

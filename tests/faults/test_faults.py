@@ -174,14 +174,13 @@ def test_full_disks(place, sound, part):
         left = f'find {where} -name ".*.tmp*" -printf "LEFT %f" >&2'
         script = f'mount -t tmpfs -o size={size}k tmpfs {where} && "$@"; code=$?; {left}; exit $code'
         code, told = place.finish(prefix=("unshare", "-m", "sh", "-c", script, "sh"))
-        assert code in (0, 2), told
+        assert code in (0, 1, 2), told  # 1: a cell has failed, as its faces can't fit.
         assert "LEFT" not in told
         assert "Traceback" not in told
         if code:
-            last = told.rstrip().splitlines()[-1]
-            assert str(where) in last
-            assert "No space left on device" in last
-            assert ("--runs" if part == "runs" else "BENCH_CACHE") in last
+            why = next(line for line in told.splitlines() if "No space left on device" in line or "Make room" in line)
+            assert str(where) in why
+            assert ("--runs" if part == "runs" else "BENCH_CACHE") in why
             full += 1
     assert full >= 2
     place.check(sound)
@@ -191,6 +190,7 @@ def test_full_disks(place, sound, part):
 @needs_mount
 def test_a_read_only_disk(place, sound):
     place.check(sound)
+    (place.runs / "leaderboard.md").unlink()
     script = f'mount --bind {place.folder} {place.folder} && mount -o remount,ro,bind {place.folder} && "$@"'
     code, told = place.finish(prefix=("unshare", "-m", "sh", "-c", script, "sh"))
     assert code == 0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from command_line import bench
-from crossfake.benchmark.cli.cache import format_size
 from crossfake.benchmark.core.cache import find_kept, remove_kept
+from crossfake.benchmark.core.display import format_size
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.storage import hold_lock
 

@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 from command_line import bench, bench_with_cache, words
 from crossfake.benchmark.cli.main import main
+from crossfake.benchmark.core import storage
+from crossfake.benchmark.core.owners import get_owner
 from crossfake.benchmark.core.scorecard import SCHEMA_VERSION
 from crossfake.benchmark.core.storage import WriteError
 from crossfake.datasets.demo.world import GENERATOR_VERSION
@@ -82,7 +84,11 @@ def test_the_leaderboard_stamps_the_demo_and_reproduces(toy_runs):
 
 def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):
     before = {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")}
+    note = next(toy_runs.rglob("plan.json")).parent.parent / ".killed.owner"
+    note.write_text(f"somebody\n{get_owner()._replace(token='00000000')}\n")
+    storage._swept.clear()  # As in a new process.
     assert bench("run --train ff++ --test celebdf", detector=TOY, data=tiny_world, runs=toy_runs) == 0
+    assert not note.exists()  # What a command left that was killed at its end.
     assert ": reused" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")} == before
 

@@ -284,7 +284,7 @@ def test_parts_fill_a_store_together_as_one_command_would(videos, tmp_path):
 def test_a_disk_that_is_too_small_is_told_before_the_work(videos, tmp_path, monkeypatch, capsys, free, said):
     monkeypatch.setattr("crossfake.datasets.faces.disk_space.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     if said is None:
-        with pytest.raises(BenchError, match=r"8 faces take about 0\.0 GB, and .* has 0\.0 GB free\. Make room"):
+        with pytest.raises(BenchError, match=r"8 faces take about 1\.2 MB, and .* has 100\.0 kB free\. Make room"):
             prepare(videos[:2], SETTINGS, tmp_path / "store")
         assert list_shards(tmp_path / "store") == []
         return
