@@ -46,6 +46,7 @@ from ..benchmark.core.contracts import (
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.registry import datasets, detectors
 from ..benchmark.core.settings import FaceSettings, TrainSettings
+from ..benchmark.core.training_steps import LaunchesSteps
 from ..benchmark.core.types import FAKE, REAL, SPLITS, Face, Picture, Release, TrainSample, Video
 from ..datasets.base import find_home, finish_listing, hold_out, list_video_files, need_file, read_json
 from ..detectors.baselines.shared import check_input_size
@@ -70,6 +71,7 @@ __all__ = [
     "HasNetwork",
     "InspectsTrainingSet",
     "KnowsRelease",
+    "LaunchesSteps",
     "LearnsFromReals",
     "LearnsInPieces",
     "ListsParts",

@@ -109,6 +109,9 @@ class TrainSettings(FrozenSettings):
         description="frames of a step that are computed at once, to fit into memory: gradients of such pieces are "
         "added up to the whole batch's, and no key changes; but batch norms see a piece, not the batch. None: all",
     )
+    compile: bool = Field(
+        False, description="PyTorch: torch.compile the losses; minutes to start, and other last digits: part of the key"
+    )
     val_frames: int | None = Field(
         None, ge=1, le=MOST_FRAMES, description="frames of each validation video that select the epoch; None: all"
     )
@@ -116,8 +119,9 @@ class TrainSettings(FrozenSettings):
 
     def key_content(self) -> dict[str, object]:
         """Return what goes into keys: later settings only if they differ from their default, micro_batch never."""
-        later = {"val_frames": self.val_frames is None, "val_every": self.val_every == 1}
-        content = self.model_dump(exclude={"micro_batch", *(name for name, usual in later.items() if usual)})
+        later = {"val_frames": self.val_frames is None, "val_every": self.val_every == 1, "compile": not self.compile}
+        usual = {name for name, is_usual in later.items() if is_usual}
+        content = self.model_dump(exclude={"micro_batch", *usual})
         return content | {"precision": keep_key(self.precision)}
 
     def learning_rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:

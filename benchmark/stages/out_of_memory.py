@@ -45,11 +45,15 @@ class BatchScorer:
         return self.score(batch)
 
 
-def explain_training(size: int, in_pieces: bool = False) -> BenchError:
-    """Return what is said where a training step doesn't fit, of so many images at once; `in_pieces`: it can be cut."""
+def explain_training(size: int, in_pieces: bool = False, fits: int | None = None) -> BenchError:
+    """Return what is said where a training step doesn't fit, of so many images at once.
+
+    `in_pieces`: it can be cut; `fits`: so many were tried, and fit.
+    """
     told, half = f"memory is too short to train on {size} images at once", max(size // 2, 1)
     if in_pieces and size > 1:
-        return BenchError(f"{told}. Take a step in pieces, which is the same recipe: --set train.micro_batch={half}")
+        advice = f"{fits} at once fit" if fits else "Take a step in pieces"
+        return BenchError(f"{told}. {advice}, and it is the same recipe: --set train.micro_batch={fits or half}")
     return BenchError(
         f"{told}. Use a smaller batch, which is another recipe and so another row: --set train.batch_size={half}"
     )

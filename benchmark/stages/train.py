@@ -5,7 +5,6 @@ Backend-free: a detector's `training(settings, ...)` session does the optimisati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -18,7 +17,6 @@ from ..core.contracts import (
     FaceReader,
     InspectsTrainingSet,
     LearnsFromReals,
-    LearnsInPieces,
     TellsPrecision,
     TellsThreads,
     Trainable,
@@ -37,9 +35,9 @@ from ..core.types import FAKE, REAL, Video
 from ..core.workers import WorkerPool
 from .device_report import describe_training
 from .devices import find_backend
-from .out_of_memory import explain_training, is_out_of_memory
 from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
 from .training_state import Progress, StateKeeper
+from .training_steps import StepTaker
 from .validation import Validation
 
 MAX_LOST = 0.05
@@ -144,14 +142,19 @@ class Training:
         frames, workers = self.settings.val_frames, (self.pool, self.plugin)
         validation = Validation(self.cropper, self.train_store, self.val_videos, frames, self.folder, *workers)
         told = f"training, {total} steps of {self.settings.batch_size}"
+        steps = StepTaker(session, self.detector, self.settings, progress)
         with self.keeper, self.reporter.task(told) as tick:
             for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin, shares=True):
-                self._step(session, batch, lost, progress)
+                steps.take(batch)
+                self._count_lost(len(next(iter(batch.values()), ())), lost, progress)
                 tick(progress.step, total)
                 epoch_ends = progress.step % per_epoch == 0
+                is_due = self.keeper.is_due(epoch_ends) or progress.step == total
+                if epoch_ends or is_due:
+                    steps.collect()
                 if epoch_ends:
                     best = self._end_epoch(progress, per_epoch, best, validation)
-                if self.keeper.is_due(epoch_ends) or progress.step == total:
+                if is_due:
                     self.keeper.save(session, progress, best)
         return best
 
@@ -190,32 +193,13 @@ class Training:
             self.reporter.say(f"{lost} of {len(self.train_videos)} training videos are left out: {lacking}")
         return kept
 
-    def _step(
-        self, session: TrainingSession, batch: dict[str, np.ndarray], lost: list[str], progress: Progress
-    ) -> None:
-        if batch:
-            for name, value in self._take_step(session, batch).items():
-                progress.losses[name] = progress.losses.get(name, 0.0) + value
-        made = len(next(iter(batch.values()), ()))
+    def _count_lost(self, made: int, lost: list[str], progress: Progress) -> None:
+        """Count what a step lacked of its batch."""
         progress.left_out += self.settings.batch_size - made - len(lost)
         progress.lost += lost
         progress.step += 1
-        if wrong := [name for name, value in progress.losses.items() if not np.isfinite(value)]:
-            raise BenchError(
-                f"{wrong[0]} is no longer finite at step {progress.step}. Try a lower rate, such as --set train.lr=1e-5"
-            )
         if progress.step >= 20:  # Before, a few bad ones could be chance.
             self._check_lost(progress)
-
-    def _take_step(self, session: TrainingSession, batch: dict[str, np.ndarray]) -> Mapping[str, float]:
-        try:
-            return session.step(batch)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            size = min(self.settings.micro_batch or len(next(iter(batch.values()))), self.settings.batch_size)
-            in_pieces = isinstance(self.detector, LearnsInPieces) and not self.detector.needs_whole_batch
-            raise explain_training(size, in_pieces) from error
 
     def _check_lost(self, progress: Progress) -> None:
         """Stop where more than a twentieth is lost, of the frames while they were prepared and of the draws since."""

@@ -135,10 +135,10 @@ class ModelDetector:
             return np.asarray(self.model(images))
         import torch
 
-        from ..common_torch.cuda_settings import choose_tf32
+        from ..common_torch.cuda_settings import choose_cuda_settings
 
         device = next((p.device for p in module.parameters()), torch.device("cpu"))
-        with torch.no_grad(), choose_tf32(False):
+        with torch.no_grad(), choose_cuda_settings(tf32=False, benchmark=False):
             output: torch.Tensor = module.eval()(torch.from_numpy(images).to(device))
         return output.float().cpu().numpy()
 

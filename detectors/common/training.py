@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Generic, SupportsFloat, TypeVar
 
 import numpy as np
@@ -44,11 +44,15 @@ class NetworkTraining(Generic[D]):
 
         A batch that isn't `usable` is skipped: no step, no losses.
         """
+        return self.launch(batch)()
+
+    def launch(self, batch: Arrays) -> Callable[[], dict[str, float]]:
+        """Start what `step` does, and return what waits for the losses: an accelerator may still be at work on it."""
         if not self.detector.usable(batch):
-            return {}
-        losses = self._update(batch)
+            return dict
+        read = self._update(batch)
         self.done += 1
-        return _to_floats(losses)
+        return lambda: _to_floats(read())
 
     def gradients(self, batch: Arrays) -> tuple[dict[str, float], Arrays]:
         """Return the losses and the gradients that `step` would use, before any clipping; nothing is changed.
@@ -69,8 +73,8 @@ class NetworkTraining(Generic[D]):
 
     # ---- defined by each backend
 
-    def _update(self, batch: Arrays) -> Mapping[str, SupportsFloat]:
-        """Take a step at `learning_rate()`, and return the losses."""
+    def _update(self, batch: Arrays) -> Callable[[], Mapping[str, SupportsFloat]]:
+        """Start a step at `learning_rate()`, and return what reads its losses."""
         raise NotImplementedError
 
     def _differentiate(self, batch: Arrays) -> tuple[Mapping[str, SupportsFloat], Arrays]:

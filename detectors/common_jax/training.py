@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -50,11 +51,11 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         self.moments = jax.jit(self.optimizer.init, out_shardings=detector.whole)(detector.weights[0])
         self.update = jax.jit(self._compute_update, donate_argnums=0, out_shardings=detector.whole)
 
-    def _update(self, batch: Arrays) -> Named:
+    def _update(self, batch: Arrays) -> Callable[[], Named]:
         with multiply_in(self.precision, self.platform):  # It is compiled in the first step.
             carry, losses = self.update(*self.make_step_arguments(batch))
         self.detector.weights, self.moments = carry[:2], carry[2]
-        return jax.device_get(losses)  # Waits once for all.
+        return lambda: jax.device_get(losses)  # Until then, JAX computes beside what is done here.
 
     def make_step_arguments(self, batch: Arrays) -> tuple[Carry, Named, np.float32, np.int32]:
         """Return the inputs of the compiled `update` for the next step."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..common.network_detector import NetworkDetector
-from .folding import choose_layout, name_layout
+from .folding import choose_layout, choose_training_layout, name_layout
 from .places import find_torch_device
 
 if TYPE_CHECKING:
@@ -72,10 +72,9 @@ class TorchDetector(NetworkDetector):
     def inputs(self, image: Tensor) -> Tensor:
         """Make the network's input from a batch's `image`: uint8 (N, S, S, 3) RGB or normalised float (N, 3, S, S).
 
-        It is contiguous: on a processor, batch norm sums channels-last maps in single precision, which puts gradients
-        off by up to 1 %, but contiguous maps in double precision.
+        It is laid out as `choose_training_layout` says, in which gradients are exact on a processor and fast on CUDA.
         """
-        return self._normalise_bytes(image).contiguous()
+        return self._normalise_bytes(image).contiguous(memory_format=choose_training_layout(self.device))
 
     def _normalise_bytes(self, image: Tensor) -> Tensor:
         return image if image.is_floating_point() else self.normalise(image)

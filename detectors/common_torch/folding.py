@@ -59,6 +59,15 @@ def choose_layout(network: nn.Module, device: torch.device) -> torch.memory_form
     return torch.contiguous_format if excited and device.type == "cpu" else torch.channels_last
 
 
+def choose_training_layout(device: torch.device) -> torch.memory_format:
+    """Return how maps are laid out in training: channels-last on CUDA, contiguous elsewhere.
+
+    On a processor, batch norm sums channels-last maps in single precision, contiguous ones in double: gradients would
+    be off by up to 1 %. CUDA sums in the same precision either way, and convolves channels-last maps faster.
+    """
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
 def name_layout(layout: torch.memory_format) -> str:
     """Return a layout's name in results."""
     return "channels-last" if layout == torch.channels_last else "contiguous"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import ModuleType
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from ...benchmark.core.contracts import check_pieces
+from ...benchmark.core.device_names import CUDA
 from ...benchmark.core.precisions import check_training_precision
 from ..common.training import Arrays, NetworkTraining
-from .cuda_settings import choose_tf32
-from .folding import name_layout
+from .cuda_settings import choose_cuda_settings
+from .folding import choose_training_layout, name_layout
 from .pieces import cut_batch
 from .sharpness import override_batch_norms, perturb_weights
+from .transfers import Feed, fetch_later
 
 if TYPE_CHECKING:
     from ...benchmark.core.contracts import WriteState
@@ -32,23 +34,30 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=has_fast_bf16(detector.device))
         check_pieces(detector, type(detector).__name__, settings)
         check_training_precision(self.precision, detector.device.type)
-        detector.network.to(detector.device).to(memory_format=torch.contiguous_format)  # See `TorchDetector.inputs`.
-        self.layout = name_layout(torch.contiguous_format)
+        layout = choose_training_layout(detector.device)
+        detector.network.to(detector.device).to(memory_format=layout)
+        self.layout = name_layout(layout)
         self.optimizer = self._make_optimizer()
+        self.feed = Feed(detector.device)
+        self.compiled = torch.compile(detector.losses, dynamic=False) if settings.compile else None
         self.threads = settings.threads or torch.get_num_threads()
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         s, parameters = self.settings, self.detector.network.parameters()
+        fused = True if self.detector.device.type == CUDA else None  # One kernel for all weights instead of many.
         if s.optimizer == "sgd":
-            return torch.optim.SGD(parameters, s.lr, momentum=s.momentum, weight_decay=s.weight_decay)
+            return torch.optim.SGD(parameters, s.lr, momentum=s.momentum, weight_decay=s.weight_decay, fused=fused)
         kind = torch.optim.AdamW if s.optimizer == "adamw" else torch.optim.Adam
-        return kind(parameters, s.lr, weight_decay=s.weight_decay)
+        return kind(parameters, s.lr, weight_decay=s.weight_decay, fused=fused)
 
-    def _update(self, batch: Arrays) -> dict[str, float]:
-        with limit_threads(self.settings.threads), choose_tf32(self.precision == "tf32"):
-            return self._take_step(self._to_tensors(batch))
+    def _update(self, batch: Arrays) -> Callable[[], dict[str, float]]:
+        tf32 = self.precision == "tf32"
+        with limit_threads(self.settings.threads), choose_cuda_settings(tf32=tf32, benchmark=True):
+            losses = self._take_step(self._to_tensors(batch))
+        names, read = list(losses), fetch_later(torch.stack([value.float() for value in losses.values()]))
+        return lambda: dict(zip(names, read(), strict=True))
 
-    def _take_step(self, tensors: dict[str, torch.Tensor]) -> dict[str, float]:
+    def _take_step(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         detector, s = self.detector, self.settings
         network = detector.network.train()
         for group in self.optimizer.param_groups:
@@ -62,8 +71,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         if s.clip_value:
             torch.nn.utils.clip_grad_value_(network.parameters(), s.clip_value)
         self.optimizer.step()
-        values = torch.stack([value.float() for value in losses.values()]).tolist()  # Waits once for the device.
-        return dict(zip(losses, values, strict=True))
+        return losses
 
     def _differentiate(self, batch: Arrays) -> tuple[dict[str, torch.Tensor], Arrays]:
         network = self.detector.network.train()
@@ -76,8 +84,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         return losses, {k: grad.detach().cpu().numpy().copy() for k, grad in reached.items()}
 
     def _to_tensors(self, batch: Arrays) -> dict[str, torch.Tensor]:
-        whole = self.detector.arrange_batch(batch)
-        return {k: torch.from_numpy(v).to(self.detector.device, non_blocking=True) for k, v in whole.items()}
+        return self.feed.send(self.detector.arrange_batch(batch))
 
     def _compute_gradients(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Set the parameters' gradients, and return the detached losses."""
@@ -85,7 +92,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         found: dict[str, torch.Tensor] = {}
         for piece, share in cut_batch(tensors, self.settings.micro_batch, self.detector.count_terms):
             with torch.autocast(self.detector.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                losses = self.detector.losses(piece)
+                losses = (self.compiled or self.detector.losses)(piece)
             (losses["loss"] * share).backward()
             for name, value in losses.items():
                 found[name] = found.get(name, 0) + value.detach() * share
@@ -106,10 +113,18 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         content = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
         self.detector.network.load_state_dict(content["network"])
         self.optimizer.load_state_dict(content["optimizer"])
+        self._lay_out_moments()
         self.done = content["done"]
         for name, module in self._list_generators().items():
             if name in content["rng"]:  # A state from another device has none for this one.
                 module.set_rng_state(content["rng"][name])
+
+    def _lay_out_moments(self) -> None:
+        """Lay the optimizer's state out as the weights: what another device saved may lie otherwise in memory."""
+        for parameter, moments in self.optimizer.state.items():
+            for name, value in moments.items():
+                if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                    moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
     def _list_generators(self) -> dict[str, ModuleType]:
         """Return the random generators: the processor's, and the device's if it has its own."""

@@ -136,7 +136,10 @@ class FairnessNet(nn.Module):
 
 def _takes_half(x: Tensor) -> bool:
     """Return whether the activations of a batch (N, 3, S, S) would take more than half of the free memory."""
-    return 2 * _BYTES_A_PIXEL * x.numel() // x.shape[1] > measure_free_memory(x.device)
+    size = (
+        _BYTES_A_PIXEL // 2 if torch.is_autocast_enabled(x.device.type) else _BYTES_A_PIXEL
+    )  # bf16 has half the bytes.
+    return 2 * size * x.numel() // x.shape[1] > measure_free_memory(x.device)
 
 
 class Encoder(nn.Module):

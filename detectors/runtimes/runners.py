@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...benchmark.core.errors import BenchError
-from ..common_torch.cuda_settings import choose_tf32
+from ..common_torch.cuda_settings import choose_cuda_settings
 from ..common_torch.detector import TorchDetector
 from ..common_torch.folding import choose_layout, fold_network
 from ..common_torch.training import has_fast_bf16
@@ -92,7 +92,9 @@ class TorchRunner:
         if self.compiled:  # For one batch size: smaller batches are padded.
             self.batch = max(self.batch, count)
             frames = np.resize(frames, (self.batch, *frames.shape[1:]))
-        with torch.autocast(kind, self.dtype, enabled=self.dtype is not None), choose_tf32(self.precision == "tf32"):
+        # What is compared with must be the same every time; what is there to be fast needn't.
+        ways = choose_cuda_settings(tf32=self.precision == "tf32", benchmark=self.precision != "fp32")
+        with torch.autocast(kind, self.dtype, enabled=self.dtype is not None), ways:
             logits = self.forward(self._make_input(frames))["logits"]
         found: np.ndarray = logits.float().cpu().numpy()[:count]
         return found

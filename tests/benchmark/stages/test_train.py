@@ -515,7 +515,7 @@ def test_validation_may_take_fewer_frames_and_epochs(course):
 
 
 def test_what_selects_as_it_always_did_changes_no_key_nor_does_taking_steps_in_pieces():
-    later = {"val_frames", "val_every", "micro_batch"}
+    later = {"val_frames", "val_every", "micro_batch", "compile"}
     assert TrainSettings().key_content().keys() == TrainSettings.model_fields.keys() - later
     assert TrainSettings(micro_batch=2).key_content() == TrainSettings().key_content()
     assert TrainSettings(val_frames=8, val_every=2).key_content()["val_frames"] == 8

@@ -131,6 +131,21 @@ def test_twenty_steps_and_a_smaller_one_compile_once(batch, compilations):
     assert compilations() == first > 0
 
 
+def test_steps_that_are_read_late_are_the_same(batch):
+    """Each batch is changed as soon as its step has started, as worker processes do with the memory they share."""
+    settings, steps = TrainSettings(batch_size=6), 3
+    prompt, late = (TinyJax().training(settings, steps, steps) for _ in range(2))
+    expected = [prompt.step(batch) for _ in range(steps)]
+    reads = []
+    for _ in range(steps):
+        lent = {name: rows.copy() for name, rows in batch.items()}
+        reads.append(late.launch(lent))
+        for rows in lent.values():
+            rows[:] = 0
+    assert [read() for read in reads] == expected
+    assert all(np.array_equal(rows, late.detector.state()[name]) for name, rows in prompt.detector.state().items())
+
+
 def test_rows_that_fill_a_batch_up_change_nothing(batch):
     """The step of a whole batch of four is that of four in a batch of six; without dropout, whose draws differ."""
     states = []
@@ -171,7 +186,7 @@ def test_optimizers_step_as_pytorchs(name):
     linear = torch.nn.Linear(7, 5, bias=False)
     linear.weight.data = torch.from_numpy(start.copy())
     theirs = TorchTraining.__new__(TorchTraining)
-    theirs.settings, theirs.detector = s, type("Holder", (), {"network": linear})
+    theirs.settings, theirs.detector = s, type("Holder", (), {"network": linear, "device": torch.device("cpu")})
     theirs = theirs._make_optimizer()
     ours, weights = make_optimizer(s), jnp.asarray(start)
     moments = ours.init(weights)
