@@ -24,6 +24,7 @@ from crossfake.benchmark.stages.cells import Cell
 from crossfake.benchmark.stages.plan import Request, make_plan
 from crossfake.datasets.faces.face_store import FaceStore
 from crossfake.datasets.faces.store_index import Entry, measure_shards, write_index
+from crossfake.datasets.ffpp import FAKES, METHODS, REALS
 
 COUNTS = (1_000, 120_000)
 PARTS, FRAMES, CHUNK = 50, 32, 16
@@ -31,7 +32,7 @@ MOST_GROWTH = 1.05
 
 
 class World(NamedTuple):
-    """A data root with so many training videos of DFDC, and a store with what became of them."""
+    """A root with so many training videos of DFDC, FaceForensics++ in proportion, and a store of what became of them."""
 
     videos: int
     root: Path
@@ -41,11 +42,14 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[World]]:
     home = tmp_path_factory.mktemp("scale")
-    yield [World(n, _write_dfdc(home / f"{n}", n), _write_store(home / f"store{n}", n)) for n in COUNTS]
+    for count in COUNTS:
+        _write_dfdc(home / f"{count}", count)
+        _write_ffpp(home / f"{count}" / "FaceForensics++", count // 120)
+    yield [World(n, home / f"{n}", _write_store(home / f"store{n}", n)) for n in COUNTS]
     shutil.rmtree(home)
 
 
-def _write_dfdc(root: Path, count: int) -> Path:
+def _write_dfdc(root: Path, count: int) -> None:
     names = [f"v{i:06d}.mp4" for i in range(count)]
     for part in range(PARTS):
         folder = root / "DFDC" / f"dfdc_train_part_{part}"
@@ -61,7 +65,25 @@ def _write_dfdc(root: Path, count: int) -> Path:
     (root / "DFDC" / "test" / "labels.csv").write_text("filename,label\n" + "".join(f"{v},{y}\n" for v, y in rows))
     for name, _ in rows:
         (root / "DFDC" / "test" / name).write_bytes(b"x")
-    return root
+
+
+def _write_ffpp(home: Path, count: int) -> None:
+    """Write so many originals (at least eight), each with a fake by five methods: 1,000 are as many as there are."""
+    names = [f"{i:03d}" for i in range(max(8, count))]
+    pairs = list(zip(names[::2], names[1::2], strict=False))
+    tenth = max(1, len(pairs) // 7)
+    fakes = [f"{a}_{b}" for pair in pairs for a, b in (pair, pair[::-1])]
+    _touch(home / REALS / "c23" / "videos", names)
+    for method in METHODS:
+        _touch(home / FAKES / method / "c23" / "videos", fakes)
+    for split, part in (("val", pairs[:tenth]), ("test", pairs[tenth : 2 * tenth]), ("train", pairs[2 * tenth :])):
+        (home / f"{split}.json").write_text(json.dumps(part))
+
+
+def _touch(folder: Path, names: list[str]) -> None:
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / f"{name}.mp4").write_bytes(b"x")
 
 
 def _write_store(folder: Path, count: int) -> Path:
@@ -81,9 +103,9 @@ def _write_store(folder: Path, count: int) -> Path:
 
 
 def plan(world: World) -> list[Cell]:
-    request = Request(("meso4", "mesoinception4"), "dfdc", ("dfdc",), seeds=(0, 1, 2))
+    request = Request(("meso4", "mesoinception4"), "dfdc", ("ff++", "dfdc"), seeds=(0, 1, 2))
     cells = make_plan(request, world.root, Reporter(quiet=True))
-    assert len({cell.test_folder for cell in cells}) == 6
+    assert len({cell.test_folder for cell in cells}) == 12
     return cells
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..benchmark.core.collector import pause_collector
 from ..benchmark.core.contracts import Dataset, make_contract_error
 from ..benchmark.core.display import say_once
 from ..benchmark.core.errors import BenchError, make_unknown_error
@@ -37,6 +38,7 @@ class LoadedDataset(NamedTuple):
         return label_dataset(self.entry, self.compression)
 
 
+@pause_collector()
 def load_videos(name: str, root: Path) -> LoadedDataset:
     """List a dataset's videos: `ff++`, `ff++:c40`, `folder:pictures`, `my.py:MyDataset`; `root` is where its files are.
 
@@ -211,15 +213,15 @@ class ListedOnce:
         self._places: dict[str, tuple[str, str]] = {}
 
     def add(self, video: str, place: str, file: Path) -> None:
-        """Note that `video` is listed at `place` ("row 3") of `file`.
+        """Note that `video` is listed at `place` ("row 3", or any key) of `file`.
 
         Raises:
             BenchError: it was listed before.
         """
         first = self._places.setdefault(make_stem_key(video), (place, video))
         if first != (place, video):
-            where = f"{first[0]}" if first[1] == video else f"{first[0]} as {first[1]}"
-            raise BenchError(f"{file}, {place}: {video} is listed twice (also in {where}). Remove one")
+            where = shorten(first[0]) if first[1] == video else f"{shorten(first[0])} as {first[1]}"
+            raise BenchError(f"{file}, {shorten(place)}: {video} is listed twice (also in {where}). Remove one")
 
 
 class _Folder(NamedTuple):

@@ -157,5 +157,5 @@ def _read_part(home: Path, part: Path) -> Iterator[_Clip]:
         original = (facts.get("original") if label == "FAKE" else None) or name
         if not isinstance(original, str):
             check_listed_path(original, str(listing))  # Which says so; `check` can't look up whatever may stand there.
-        listed.add(name, shorten(key), listing)
+        listed.add(name, key, listing)
         yield _Clip(f"{within}/{name}", label == "FAKE", f"{within}/{check(original)}")

@@ -88,7 +88,7 @@ def _read_entries(listing: Path) -> Iterator[tuple[str, Clip]]:
     listed = ListedOnce()
     for key, facts in read_json(listing, dict, DOWNLOAD_AGAIN).items():
         video = check_listed_path(key, str(listing))
-        listed.add(video, shorten(key), listing)
+        listed.add(video, key, listing)
         yield video, _check_entry(listing, video, facts)
 
 

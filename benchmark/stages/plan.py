@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...detectors.runtimes import parse_way, use_way
 from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, read_header
+from ..core.collector import pause_collector
 from ..core.contracts import ChecksTraining, InspectsTrainingSet, Scores, check_pieces
 from ..core.device_names import MPS, TPU, parse_device
 from ..core.display import say_once
@@ -110,6 +111,7 @@ def check_place(request: Request, entries: list[Entry]) -> None:
         raise BenchError(f"--device {asked}: Ray gives each training its GPUs. Use --device cuda, cpu, or none")
 
 
+@pause_collector()
 def make_plan(
     request: Request,
     data: Data | None,

@@ -95,9 +95,13 @@ class StoreIndex(Mapping[str, Entry]):
     def _make(self, first: int, count: int) -> None:
         rows = self._table.slice(first, count)
         checksums, frames = (_split_lists(rows.column(name)) for name in ("checksums", "frames"))
+        shared: dict[bytes, tuple[int, ...]] = {}  # Most videos of a dataset have the same frames.
         columns = rows.drop_columns(["checksums", "frames"]).to_pydict()
         places = zip(columns.pop("shard"), columns.pop("number"), checksums, strict=True)
-        columns["frames"] = [() if one is None else tuple(one.tolist()) for one in frames]
+        columns["frames"] = [
+            () if one is None else shared.get(key := one.tobytes()) or shared.setdefault(key, tuple(one.tolist()))
+            for one in frames
+        ]
         columns["lost"] = [tuple(LostFrame(**one) for one in lost) for lost in columns["lost"]]
         for (shard, number, sums), *values in zip(places, *(columns[name] for name in _FIELDS), strict=True):
             outcome = PrepareResult(*values)

@@ -38,6 +38,8 @@ def safe_relative_path(text: str, where: str) -> str:
     if absolute or path == ".." or path.startswith("../") or "\0" in path:
         what = "is absolute" if absolute else "holds a NUL" if "\0" in path else "climbs out of its folder"
         raise BenchError(f"{where}: the path {shorten(path)} {what}; write it relative to the folder, without ..")
+    if 4 * len(path) <= MOST_NAME_BYTES:  # A character has at most so many bytes.
+        return path
     written = path.encode(errors="replace")
     if max(map(len, written.split(b"/"))) > MOST_NAME_BYTES:
         raise BenchError(
