@@ -32,7 +32,7 @@ MOST_GROWTH = 1.05
 
 
 class World(NamedTuple):
-    """A root with so many training videos of DFDC, FaceForensics++ in proportion, and a store of what became of them."""
+    """A root with so many training videos of DFDC, FaceForensics++ in proportion, and a store of the former."""
 
     videos: int
     root: Path
