@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ..benchmark.core.transient_errors import read_patiently
 from .spelling import MEDIA_SUFFIXES, get_suffix
 
 # What systems put beside people's files, and everything that begins with a dot.
@@ -139,13 +140,18 @@ def is_hidden(name: str) -> bool:
 
 
 def _identify(path: str | Path) -> tuple[int, int]:
-    stat = os.stat(path)
+    stat = read_patiently(path, lambda: os.stat(path))
     return stat.st_dev, stat.st_ino
 
 
 def _list_entries(folder: str) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted((e for e in entries if not is_hidden(e.name)), key=lambda e: e.name)
+    """Return a folder's entries; where they can't be read just now, a BenchError: a dataset without them is another."""
+
+    def scan() -> list[os.DirEntry[str]]:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not is_hidden(e.name)), key=lambda e: e.name)
+
+    return read_patiently(folder, scan)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -14,6 +14,7 @@ from stat import S_ISREG
 
 from .errors import BenchError
 from .registry import Entry, MemoryEntry
+from .transient_errors import read_patiently
 from .types import Video
 
 
@@ -85,9 +86,13 @@ def _describe_video(video: Video, recall: Callable[[Video], int] | None, faces_o
 
 
 def measure_file(path: Path) -> int:
-    """Return a file's size in bytes; -1 if it doesn't exist."""
+    """Return a file's size in bytes; -1 if it doesn't exist.
+
+    Raises:
+        BenchError: it can't be read for a reason that may pass: without its size, the key would be another.
+    """
     try:
-        found = os.stat(path)
+        found = read_patiently(path, lambda: os.stat(path))
     except (OSError, ValueError):
         return -1
     return found.st_size if S_ISREG(found.st_mode) else -1

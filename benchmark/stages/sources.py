@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..core import environment
 from ..core.errors import BenchError, make_unknown_error, require_existing
-from ..core.keys import hash_key, manifest_key
+from ..core.keys import hash_key, manifest_key, measure_file
 from ..core.limits import MOST_SEED
 from ..core.parts import Part
 from ..core.progress import Reporter
@@ -150,7 +150,7 @@ class DataSource:
 
     def has(self, video: Video, faces: FaceSettings) -> bool:
         """Return whether a video can be used: its file is there, or the store has its faces."""
-        if not self.faces_only and video.path.is_file():
+        if not self.faces_only and measure_file(video.path) >= 0:
             return True
         outcome = self._make_recall(faces)(video)
         return outcome is not None and outcome.status == "ok"

@@ -23,10 +23,10 @@ import pyarrow as pa
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.readers import parse_json, shorten
 from ...benchmark.core.storage import write_atomically
+from ...benchmark.core.transient_errors import retry
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, name_person
 from .checksums import compute_checksums
 from .encodings import MAGIC, decode
-from .reading import retry
 from .store_index import Entry, Sizes, StoreIndex, measure_shards, read_index, write_index
 
 SCHEMA_VERSIONS = (1, 2)  # The second for shards with images that older versions of crossfake can't read.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...benchmark.core.readers.images import UnreadableImage, read_image
+from ...benchmark.core.transient_errors import is_transient
 from ...benchmark.core.types import Face
 from .sampling import VideoFile
 
@@ -51,8 +52,14 @@ def _count_forged(picture: np.ndarray, face: Face) -> int:
 
 
 def stat_mask(mask: Path | None) -> int:
-    """Return a mask file's size in bytes, 0 where there is none."""
+    """Return a mask file's size in bytes, 0 where there is none.
+
+    Raises:
+        OSError: it can't be read for a reason that may pass.
+    """
     try:
         return mask.stat().st_size if mask else 0
-    except OSError:
+    except OSError as error:
+        if is_transient(error):
+            raise
         return 0

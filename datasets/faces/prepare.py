@@ -17,6 +17,7 @@ from ...benchmark.core.keys import hash_key
 from ...benchmark.core.parts import Part
 from ...benchmark.core.settings import FaceSettings
 from ...benchmark.core.storage import sweep
+from ...benchmark.core.transient_errors import retry
 from ...benchmark.core.types import Face, LostFrame, PrepareResult, Video, name_person
 from ...benchmark.core.workers import IN_PROCESS, WorkerPool, limit_to_one_thread
 from ..walk import stands_for_bytes
@@ -28,7 +29,7 @@ from .finder import FINDER_VERSION, Detection, FaceFinder, load_finder
 from .lost import note_lost
 from .masks import put_forged_first, stat_mask
 from .pictures import UNDECODABLE, read_pictures
-from .reading import find_transient_error, retry
+from .reading import find_transient_error
 from .repair import refuse_mixture, remove_damaged
 from .sampling import UNNAMED, VideoFile, choose_frames
 from .tracking import group_faces_by_person

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...benchmark.core.errors import BenchError
+from ...benchmark.core.transient_errors import read_patiently
 from ...benchmark.core.types import FAKE, REAL, LostFrame, Picture, PrepareResult, Video
 from .face_store import FaceStore
 from .masks import stat_mask
 from .pictures import read_pictures
-from .reading import is_transient, retry
 from .sampling import choose_frames
 
 # How stores from before PyAV was tried tell of videos of which nothing was decoded: they are tried once more.
@@ -66,7 +65,7 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
             known is None
             or _is_changed(video, known, size, mtime_ns)
             or follows not in ("", known.follows)
-            or known.mask_size != stat_mask(video.mask)
+            or known.mask_size != _stat_mask(video.mask)
             or _is_repaired(video, known)
             or known.reason.endswith(DECODED_BY_OPENCV_ALONE)
         ):
@@ -132,11 +131,13 @@ def _stat_video(video: Video) -> tuple[int, int]:
     return stats[0][0], max(mtime_ns for _, mtime_ns in stats)
 
 
+def _stat_mask(mask: Path | None) -> int:
+    return read_patiently(mask, lambda: stat_mask(mask)) if mask else 0
+
+
 def _stat_path(path: Path) -> tuple[int, int]:
     try:
-        stat = retry(path.stat)
-    except OSError as error:
-        if is_transient(error):
-            raise BenchError(f"{path} can't be read just now ({error.strerror}). Type the command again") from None
+        stat = read_patiently(path, path.stat)
+    except OSError:
         return 0, 0
     return stat.st_size, stat.st_mtime_ns

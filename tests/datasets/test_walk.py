@@ -1,8 +1,10 @@
 """The walk over folders: each real folder once, nothing of the system's, and what is passed over is told."""
 
+import errno
 import os
 
 import pytest
+from crossfake.benchmark.core.errors import BenchError
 from crossfake.datasets.walk import Skipped, list_files, walk_folders
 
 
@@ -84,3 +86,20 @@ def test_names_of_255_letters_and_with_colons(tmp_path):
         (tmp_path / name).touch()
     assert walk(tmp_path)[0] == sorted(names) == list_files(tmp_path, {".mp4"})
     assert list_files(tmp_path / "nowhere", {".mp4"}) == []
+
+
+def test_a_folder_that_cant_be_read_for_a_moment_is_no_empty_folder(plant, monkeypatch):
+    root, failures, scan = plant({"real/a.mp4": None}), [errno.ESTALE], os.scandir
+    monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", lambda seconds: None)
+
+    def scan_or_fail(folder):
+        if failures and str(folder).endswith("real"):
+            raise OSError(code := failures.pop(), os.strerror(code), folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scan_or_fail)
+    assert walk(root)[0] == ["real/a.mp4"]
+    for ask in (lambda: list_files(root / "real", {".mp4"}), lambda: walk(root)):
+        failures += [errno.ESTALE] * 3
+        with pytest.raises(BenchError, match=r"real can't be read just now \(Stale file handle\)"):
+            ask()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -51,3 +52,24 @@ def test_a_fresh_file_is_never_recalled(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BenchError, match="no checkpoint"):
         keys.file_hash(tmp_path / "weights")
+
+
+def test_a_size_that_cant_be_read_for_a_moment_is_asked_for_again_and_never_taken_for_a_missing_file(
+    tmp_path, monkeypatch
+):
+    path, failures, stat = tmp_path / "a.mp4", [errno.ESTALE, errno.EIO], os.stat
+    path.write_bytes(b"1234")
+    monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", lambda seconds: None)
+
+    def stat_or_fail(asked, *arguments, **options):
+        if asked == path and failures:
+            code = failures.pop()
+            raise OSError(code, os.strerror(code), str(asked))
+        return stat(asked, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", stat_or_fail)
+    assert keys.measure_file(path) == 4
+    failures += [errno.EIO] * 3
+    with pytest.raises(BenchError, match=r"a\.mp4 can't be read just now \(Input/output error\)\. Type the command"):
+        keys.measure_file(path)
+    assert keys.measure_file(tmp_path / "b.mp4") == -1

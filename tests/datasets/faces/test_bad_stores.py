@@ -148,7 +148,7 @@ def test_a_damaged_shard_stays_where_its_videos_arent_there_to_prepare_it_again(
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
 def test_a_shard_that_cant_be_opened_is_not_damaged(store, videos, monkeypatch, code):
-    monkeypatch.setattr("crossfake.datasets.faces.reading.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", lambda seconds: None)
     opened = pa.memory_map
 
     def refuse(path: str) -> pa.MemoryMappedFile:

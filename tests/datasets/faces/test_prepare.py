@@ -235,7 +235,7 @@ def test_leftovers_of_killed_runs_are_removed_after_a_day(videos, tmp_path):
 def flaky(monkeypatch):
     """Let the file of this name fail with an error of the network so many times when it is read."""
     left, opened, pauses = {}, Path.open, []
-    monkeypatch.setattr("crossfake.datasets.faces.reading.time.sleep", pauses.append)
+    monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", pauses.append)
 
     def open_or_fail(self, *arguments, **options):
         if left.get(self.name, 0):
