@@ -53,8 +53,9 @@ settings.load_profile("crossfake")
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported out of the garbage collections to come."""
+    """Leave what was imported out of the garbage collections to come, and have few of them."""
     gc.freeze()
+    gc.set_threshold(10_000)
     gc.enable()
 
 

@@ -283,7 +283,7 @@ def coverage_over_seeds(seeds: int, runs: int, draws: int) -> float:
 
 
 def test_the_gap_of_several_seeds_is_in_its_interval():
-    assert coverage_over_seeds(3, runs=60, draws=200) >= 0.9
+    assert coverage_over_seeds(3, runs=30, draws=100) >= 0.9
 
 
 @pytest.mark.slow

@@ -101,6 +101,7 @@ def test_resnet34s_gradients_round_as_pytorchs(ports, assert_rounds_alike):
     assert_rounds_alike(ports("caddm", backbone="resnet34"), [examples(2, 224, seed) for seed in range(4)])
 
 
+@pytest.mark.slow  # Taken so by all ports, whose training passes are compared in baselines/ and fdd/
 def test_normalised_images_are_taken_channels_first_as_pytorch_does(ports):
     first, second = ports("caddm", **SMALL)
     batch = examples()
