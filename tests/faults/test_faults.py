@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_line import words
 
 pytestmark = pytest.mark.slow
 TOY = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"
@@ -32,8 +33,8 @@ class Place:
         self.runs, self.cache = folder / "runs", folder / "cache"
 
     def ask(self, fault: str = "none", workers: int = 0, prefix: tuple[str, ...] = ()) -> list[str]:
-        asked = ["run", "--detector", TOY, "--train", "ff++", "--test", "dfdc", "--data", str(self.world)]
-        asked += ["--runs", str(self.runs), "--workers", str(workers), "--set", "score.draws=50", "--no-speed"]
+        line = "run --train ff++ --test dfdc --set score.draws=50 --no-speed"
+        asked = words(line, detector=TOY, data=self.world, runs=self.runs, workers=workers)
         return [*prefix, sys.executable, str(FAULTY), fault, *asked]
 
     def start(self, fault: str = "none", workers: int = 0, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from command_line import bench, read_mistake
+from command_line import bench, read_mistake, words
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.packages import find_package
 from crossfake.benchmark.core.progress import Reporter
@@ -195,18 +195,8 @@ class Place:
         self.environment = {**os.environ, "BENCH_CACHE": str(folder / "cache"), "RAY_AUTH_MODE": "disabled"}
 
     def start(self, *more: str) -> subprocess.Popen[str]:
-        asked = ["run", "--detector", TOY, "--train", "ff++", "--test", "dfdc,celebdf", "--data", str(self.world)]
-        asked += [
-            "--seed",
-            "0,1,2",
-            "--runs",
-            str(self.runs),
-            "--workers",
-            "0",
-            "--set",
-            "score.draws=50",
-            "--no-speed",
-        ]
+        line = "run --train ff++ --test dfdc,celebdf --seed 0,1,2 --workers 0 --set score.draws=50 --no-speed"
+        asked = words(line, detector=TOY, data=self.world, runs=self.runs)
         return subprocess.Popen(
             [sys.executable, "-m", "crossfake", *asked, *more],
             env=self.environment,
