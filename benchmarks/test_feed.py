@@ -9,25 +9,33 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from crossfake.benchmark.core.types import FAKE, REAL, Face, PrepareResult, TrainSample
-from crossfake.benchmark.core.workers import WorkerPool
+from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.settings import FaceSettings
+from crossfake.benchmark.core.types import FAKE, REAL, Face, PrepareResult, TrainSample, Video
+from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
+from crossfake.benchmark.stages.kept_crops import keep_crops
+from crossfake.benchmark.stages.training_batches import Batches, index_frames
+from crossfake.benchmark.stages.video_crops import VideoCrops
 from crossfake.datasets.faces.encodings import decode, encode
 from crossfake.datasets.faces.face_store import FaceStore, write_shard
 from crossfake.detectors.baselines.augment import ClassifierSampler
 from crossfake.detectors.caddm.alignment import align_face
 from crossfake.detectors.caddm.sampler import CaddmSampler
+from crossfake.detectors.common.augmentations import AugmentedSampler, mirror
 from crossfake.detectors.common.crops import BoxCrop
 
 SIZES, ENCODINGS, ROUNDS = (200, 300), ("png", "zstd", "jpeg95", "jpeg444"), 5
 GRAIN = 1.2  # Grey levels of noise, so that a PNG of these faces is as large as one of a video's.
 REALS, FAKES = 5, 25  # CADDM's mix of FF++: five manipulations of each real video.
 BATCH, STEPS = 128, 100
+FRAMES = 32
 NAMES = ("real", "fake")
 
 
@@ -148,6 +156,28 @@ def test_scoring_crops(benchmark, data, tmp_path, size):
     stores = make_stores(data, tmp_path, size)
     ways = {e: lambda e=e: [align_face(stores[e].face("fake", 0)) for _ in range(20)] for e in ENCODINGS}
     report(benchmark, f"crop to score at {size} px", compare(ways, 20))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_kept_crops(benchmark, data, tmp_path, size):
+    """Crops of a video read as `faces.crops: keep` leaves them, against cut ones; to score, and to train on."""
+    face, cropper = make_faces(data, size)["fake"], partial(align_face, size=224)
+    rows = [(replace(face, frame=i), encode(face.crop, "zstd")) for i in range(FRAMES)]
+    outcome = PrepareResult("fake", "ok", FRAMES, FRAMES, tuple(range(FRAMES)))
+    write_shard(tmp_path / "store" / "a.arrow", {}, [(outcome, rows)])
+    store = FaceStore(tmp_path / "store")
+    video = Video("fake", Path("fake.mp4"), FAKE, "any", "train")
+    kept = keep_crops(FaceSettings(crops="keep"), store, cropper, [video], Reporter(quiet=True), IN_PROCESS)
+    assert kept is not None
+    ways = {name: partial(VideoCrops(store, cropper, crops), "fake") for name, crops in (("cut", None), ("kept", kept))}
+    assert np.array_equal(ways["cut"](), ways["kept"]())
+    report(benchmark, f"crop to score at {size} px", compare(ways | {"keeping": partial(kept, "fake")}, FRAMES))
+    frames, sampler = index_frames([video], store)[0], AugmentedSampler(cropper, mirror)
+    ways = {
+        name: partial(Batches(frames, store, sampler, FRAMES, False, 0, crops), 0)
+        for name, crops in (("cut", None), ("kept", kept))
+    }
+    report(benchmark, f"crop to train on at {size} px", compare(ways, FRAMES))
 
 
 def make_batch(step: int) -> tuple[dict[str, np.ndarray], list[str]]:

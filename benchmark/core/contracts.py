@@ -347,8 +347,11 @@ class FaceReader(Protocol):
     def faces(self, video_id: str) -> list[Face]:
         """Return the video's faces in the order of `frames`."""
 
-    def face(self, video_id: str, index: int) -> Face:
-        """Return the face in the frame `frames(video_id)[index]`."""
+    def face(self, video_id: str, index: int, crop: np.ndarray | None = None) -> Face:
+        """Return the face in the frame `frames(video_id)[index]`; with another `crop`, its own isn't decoded."""
+
+    def hash_faces(self, video_id: str) -> str:
+        """Hash which video it is and what its faces are: others, found anew, have another hash."""
 
     def get_relative_boxes(self, video_id: str) -> np.ndarray:
         """Return the boxes (n, 4) around the landmarks of the video's faces, in shares of their frames."""

@@ -35,7 +35,7 @@ class FrozenSettings(BaseModel):
 
 
 class FaceSettings(FrozenSettings):
-    """How videos become faces. All of it changes the numbers, so all of it is part of the face store's key.
+    """How videos become faces. All but `crops` changes the numbers, and so is part of the face store's key.
 
     Recipes may leave the finder at `auto`; it is chosen when settings are loaded for work (stages/detectors.py).
     """
@@ -49,6 +49,11 @@ class FaceSettings(FrozenSettings):
         "zstd",
         description="how context crops are stored; zstd (the fastest) and png are lossless and share keys; "
         "jpeg95 takes about a quarter of the space, jpeg444, with full colour, about a third",
+    )
+    crops: Literal["cut", "keep"] = Field(
+        "cut",
+        description="keep: each detector's own crops are kept beside the faces, so that they are cut once for all that "
+        "scores them; changes no number",
     )
     people: Literal["main", "max", "frame-max", "all"] = Field(
         "main",
@@ -65,9 +70,9 @@ class FaceSettings(FrozenSettings):
         """
         if self.finder == "auto":
             raise ValueError("the face finder is not chosen yet: see stages/detectors.py, load_resolved_settings")
-        later = {"people"} if self.people == "main" else set()  # Keys of before there was a choice stay.
+        left_out = {"crops"} | ({"people"} if self.people == "main" else set())  # Keys of before that choice stay.
         lossless = {"encoding": LOSSLESS} if self.encoding in ("zstd", LOSSLESS) else {}
-        return self.model_dump(exclude=later) | lossless
+        return self.model_dump(exclude=left_out) | lossless
 
 
 class TrainSettings(FrozenSettings):

@@ -103,7 +103,8 @@ class Face:
 class TrainSample(NamedTuple):
     """What a detector makes a training example of. `original` is the same frame of the real video behind a fake.
 
-    `method` and `groups` are the video's.
+    `method` and `groups` are the video's. `kept` is the detector's own crop, where it was read instead of the face's
+    picture; `face.crop` is then the same.
     """
 
     face: Face
@@ -111,6 +112,11 @@ class TrainSample(NamedTuple):
     original: Face | None = None
     method: str = ""
     groups: Mapping[str, str] = MappingProxyType({})
+    kept: np.ndarray | None = None
+
+    def cut(self, cropper: Callable[[Face], np.ndarray]) -> np.ndarray:
+        """Return the detector's own crop (S, S, 3), uint8: as it was kept, or cut now."""
+        return cropper(self.face) if self.kept is None else self.kept
 
     @property
     def source(self) -> Face | None:

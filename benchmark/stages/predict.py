@@ -24,6 +24,7 @@ from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.attributes import name_attributes
 from .cost import ThroughputCounter
 from .detectors import DetectorRequest, LoadedDetector, load_detector
+from .kept_crops import KeptCrops, keep_crops
 from .out_of_memory import BatchScorer
 from .remake import remake_damaged
 from .sources import DataSource
@@ -45,8 +46,9 @@ def predict(
     tick: Tick = lambda done, total: None,
     partial_predictions: PartialPredictions | None = None,
     people: str = "main",
+    kept: KeptCrops | None = None,
 ) -> tuple[pd.DataFrame, PredictionsMetadata]:
-    """Score every face of `videos` that the store has, going on from what is `partial_predictions`.
+    """Score every face of `videos` that the store has, by its `kept` or cut crop; go on from `partial_predictions`.
 
     Returns:
         The predictions, one row per frame sorted by video and frame, and their metadata: `official` and
@@ -64,10 +66,9 @@ def predict(
         )
     table = list_rows(usable, store, everybody=people != "main")
     scores = [partial_predictions.read_scores(table) if partial_predictions else np.empty(0, np.float32)]
-    scorer, speed = BatchScorer(detector), ThroughputCounter()
+    scorer, speed, wanted = BatchScorer(detector), ThroughputCounter(), table["video"][len(scores[0]) :]
     started, compiled = time.perf_counter(), _compile_seconds(detector)
-    wanted = table["video"][len(scores[0]) :]
-    for batch in _iterate_batches(wanted, VideoCrops(store, cropper), batch_size, pool, plugin):
+    for batch in _iterate_batches(wanted, VideoCrops(store, cropper, kept), batch_size, pool, plugin):
         before = time.perf_counter()
         scores.append(scorer.score(batch))
         speed.images += len(batch)
@@ -197,24 +198,27 @@ def _predict_source(
     pool: WorkerPool,
     batch_size: int,
 ) -> Path:
-    store = source.prepare([split], loaded.settings.faces, reporter, pool)
+    faces, videos = loaded.settings.faces, source.split(split)
+    store = source.prepare([split], faces, reporter, pool)
     path = out / strip_separators(f"{loaded.entry.name}__{source.label}.parquet")
-    way = loaded.settle_runtime(len(source.split(split)) * loaded.settings.faces.frames, reporter)
-    made_by = [*loaded.key_content(way), str(store.folder), source.key([split], loaded.settings.faces)]
+    way = loaded.settle_runtime(len(videos) * faces.frames, reporter)
+    made_by = [*loaded.key_content(way), str(store.folder), source.key([split], faces)]
     partial_predictions = PartialPredictions(path, hash_key(made_by))
     device = loaded.tell_device(batch_size, reporter)
+    kept = keep_crops(faces, store, loaded.cropper, videos, reporter, pool, loaded.entry.plugin)
     with reporter.task(f"scoring {source.label} {split}") as tick:
         table, metadata = predict(
             loaded.detector,
             loaded.cropper,
             store,
-            source.split(split),
+            videos,
             batch_size=batch_size,
             pool=pool,
             plugin=loaded.entry.plugin,
             tick=tick,
             partial_predictions=partial_predictions,
-            people=loaded.settings.faces.people,
+            people=faces.people,
+            kept=kept,
         )
     known = PredictionsMetadata(scored=source.label, split=split, device=device)
     if way != DEFAULT:

@@ -50,6 +50,7 @@ from .cost import count_flops, count_parameters
 from .device_report import describe_device
 from .devices import find_backend, place
 from .engines import inline, parse_engine
+from .kept_crops import keep_crops
 from .pace import Pace
 from .plan import read_finished
 from .predict import predict
@@ -218,21 +219,10 @@ class Stages:
     def _train(self, made: Trainable, source: DataSource, checkpoint: Path) -> None:
         cell = self.cell
         self.options.untrained.add(cell.folder)
-        store = self.prepare(source, ["train", "val"])
-        training = Training(
-            made,
-            get_cropper(made, cell.entry),
-            cell.settings.train,
-            cell.seed,
-            store,
-            source.split("train"),
-            source.split("val"),
-            cell.folder,
-            self.options.reporter,
-            self.options.pool,
-            cell.entry.plugin,
-            cell.entry.backend,
-        )
+        store, train, val = self.prepare(source, ["train", "val"]), source.split("train"), source.split("val")
+        workers = (self.options.reporter, self.options.pool, cell.entry.plugin, cell.entry.backend)
+        cropper, s = get_cropper(made, cell.entry), cell.settings
+        training = Training(made, cropper, s.train, cell.seed, store, train, val, cell.folder, *workers, s.faces)
         report = training.run()
         write_json(cell.folder / "training.json", report)
         trained_on: TrainedOn = {
@@ -257,18 +247,22 @@ class Stages:
             use_way(made, way or self.cell.way)
             device = self._note_device(made)
             store, partial_predictions = self.prepare(source, [split]), PartialPredictions(path)
-            with self.options.reporter.task(f"scoring {source.label} {split}") as tick:
+            o, faces, plugin = self.options, self.cell.settings.faces, self.cell.entry.plugin
+            videos = source.split(split)
+            kept = keep_crops(faces, store, cropper, videos, o.reporter, o.pool, plugin)
+            with o.reporter.task(f"scoring {source.label} {split}") as tick:
                 table, metadata = predict(
                     made,
                     cropper,
                     store,
-                    source.split(split),
-                    batch_size=self.options.batch_size,
-                    pool=self.options.pool,
-                    plugin=self.cell.entry.plugin,
+                    videos,
+                    batch_size=o.batch_size,
+                    pool=o.pool,
+                    plugin=plugin,
                     tick=tick,
                     partial_predictions=partial_predictions,
-                    people=self.cell.settings.faces.people,
+                    people=faces.people,
+                    kept=kept,
                 )
             known = PredictionsMetadata(
                 params=count_parameters(made),

@@ -17,6 +17,7 @@ from ..core.contracts import (
     FaceReader,
     InspectsTrainingSet,
     LearnsFromReals,
+    Sampler,
     TellsPrecision,
     TellsThreads,
     Trainable,
@@ -29,12 +30,13 @@ from ..core.precisions import read_alias
 from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.records import JsonValue
-from ..core.settings import TrainSettings
+from ..core.settings import FaceSettings, TrainSettings
 from ..core.storage import write_json
 from ..core.types import FAKE, REAL, Video
 from ..core.workers import WorkerPool
 from .device_report import describe_training
 from .devices import find_backend
+from .kept_crops import KeptCrops, TakesKeptCrops, keep_crops
 from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
 from .training_state import Progress, StateKeeper
 from .training_steps import StepTaker
@@ -85,6 +87,7 @@ class Training:
     pool: WorkerPool
     plugin: str = ""
     backend: str = ""
+    faces: FaceSettings = field(default_factory=FaceSettings)
     broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
     wanted: int = field(default=0, init=False)  # of so many.
 
@@ -107,7 +110,9 @@ class Training:
             self.reporter.say(f"{told}; batch norms, where there are any, see a piece at a time")
         if self.broken:
             self.reporter.say(f"{self._describe_broken()}; they are listed in {self._write_lost(progress)}")
-        batches = Batches(frames, self.train_store, self.detector.sampler(), s.batch_size, s.balance, self.seed)
+        sampler = self.detector.sampler()
+        kept = self._keep(videos) if self._takes_kept_crops(sampler) else None
+        batches = Batches(frames, self.train_store, sampler, s.batch_size, s.balance, self.seed, kept)
         best = self._learn(session, batches, progress, best, total, per_epoch)
         self._check_lost(progress)
         if count := len(self.broken) + len(progress.lost):
@@ -140,7 +145,8 @@ class Training:
     ) -> Weights:
         """Take the steps that are left, and return the best weights."""
         frames, workers = self.settings.val_frames, (self.pool, self.plugin)
-        validation = Validation(self.cropper, self.train_store, self.val_videos, frames, self.folder, *workers)
+        store, videos, kept = self.train_store, self.val_videos, self._keep(self.val_videos)
+        validation = Validation(self.cropper, store, videos, frames, self.folder, *workers, kept)
         told = f"training, {total} steps of {self.settings.batch_size}"
         steps = StepTaker(session, self.detector, self.settings, progress)
         with self.keeper, self.reporter.task(told) as tick:
@@ -157,6 +163,13 @@ class Training:
                 if is_due:
                     self.keeper.save(session, progress, best)
         return best
+
+    def _keep(self, videos: list[Video]) -> KeptCrops | None:
+        store, cropper = self.train_store, self.cropper
+        return keep_crops(self.faces, store, cropper, videos, self.reporter, self.pool, self.plugin)
+
+    def _takes_kept_crops(self, sampler: Sampler) -> bool:
+        return isinstance(sampler, TakesKeptCrops) and not sampler.uses_face and sampler.crop == self.cropper
 
     def _start_session(self, total_steps: int, steps_per_epoch: int) -> TrainingSession:
         session = self.detector.training(self.settings, total_steps, steps_per_epoch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from ...datasets.faces.boxes import compute_iou
 from ...datasets.faces.quality import find_quality_flaw
 from ..core.contracts import FaceReader, Sampler, TellsOriginals
 from ..core.types import FAKE, REAL, TrainSample, Video
+
+if TYPE_CHECKING:
+    from .kept_crops import KeptCrops
 
 _ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
 SAME_PLACE = 0.5  # Intersection over union of a fake's face and its original's: any less, and it is somebody else's.
@@ -41,12 +45,14 @@ class FrameIndex:
         """Return how many frames are drawn until each was once; with `balance`, twice the larger class."""
         return 2 * int(np.bincount(self.label).max()) if balance else len(self)
 
-    def load_sample(self, store: FaceReader, i: int, paired: bool = True) -> TrainSample:
-        """Load a frame, and its pair unless it isn't to be `paired`."""
+    def load_sample(self, store: FaceReader, i: int, paired: bool = True, kept: KeptCrops | None = None) -> TrainSample:
+        """Load a frame, or of what is `kept` its crop, and its pair unless it isn't to be `paired`."""
         video, pair = self.video[i], self.pair_video[i] if paired else -1
-        face = store.face(self.videos[video], int(self.face[i]))
+        crops = kept.read(self.videos[video], [int(self.face[i])]) if kept else None
+        crop = None if crops is None else crops[0]
+        face = store.face(self.videos[video], int(self.face[i]), crop)
         original = store.face(self.videos[pair], int(self.pair_face[i])) if pair >= 0 else None
-        return TrainSample(face, int(self.label[i]), original, self.methods[video], self.groups[video])
+        return TrainSample(face, int(self.label[i]), original, self.methods[video], self.groups[video], crop)
 
 
 def index_frames(videos: list[Video], store: FaceReader) -> tuple[FrameIndex, dict[str, int]]:
@@ -103,6 +109,7 @@ class Batches:
     batch_size: int
     balance: bool
     seed: int
+    kept: KeptCrops | None = None
 
     def __call__(self, step: int) -> tuple[dict[str, np.ndarray], list[str]]:
         """Return the batch and the names of the frames no example could be made of."""
@@ -110,7 +117,7 @@ class Batches:
         paired = not isinstance(self.sampler, TellsOriginals) or self.sampler.uses_original
         for place, i in enumerate(self.choose_frames(step)):
             rng = np.random.default_rng([self.seed, _DRAW, step, place])
-            sample = self.frames.load_sample(self.store, i, paired)
+            sample = self.frames.load_sample(self.store, i, paired, self.kept)
             flaw = find_quality_flaw(sample.face)
             example = None if flaw else self.sampler(sample, rng)
             if example is None:

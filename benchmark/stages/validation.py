@@ -17,6 +17,7 @@ from ..core.types import Video
 from ..core.workers import WorkerPool
 from ..stats import metrics
 from ..stats.scoring import pool_frames
+from .kept_crops import KeptCrops
 from .out_of_memory import BatchScorer
 from .predict import list_rows
 from .video_crops import Chosen, VideoCrops
@@ -38,6 +39,7 @@ class Validation:
     folder: Path
     pool: WorkerPool
     plugin: str = ""
+    kept: KeptCrops | None = None
 
     def compute_auc(self, detector: Scores) -> float:
         """Return the AUC of the videos' scores.
@@ -74,7 +76,7 @@ class Validation:
     @cached_property
     def _crops(self) -> np.ndarray:
         """The crops (n, S, S, 3), mapped from the file that they were written to."""
-        made = self.pool.map(VideoCrops(self.store, self.cropper), self._chosen, self.plugin, shares=True)
+        made = self.pool.map(VideoCrops(self.store, self.cropper, self.kept), self._chosen, self.plugin, shares=True)
         make_folder(self.folder)
         shape, dtype, count = (0, 0, 0), np.dtype(np.uint8), 0
         with tempfile.TemporaryFile(dir=self.folder) as file, name_write_errors(self.folder / "validation crops"):

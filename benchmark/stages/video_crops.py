@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..core.contracts import Cropper, FaceReader
+
+if TYPE_CHECKING:
+    from .kept_crops import KeptCrops
 
 
 class Chosen(NamedTuple):
@@ -19,15 +22,16 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoCrops:
-    """Cuts all crops of a video, or those of its chosen faces."""
+    """Cuts all crops of a video, or those of its chosen faces, unless they are `kept`."""
 
     store: FaceReader
     cropper: Cropper
+    kept: KeptCrops | None = None
 
     def __call__(self, asked: str | Chosen) -> np.ndarray:
         """Return the crops (n, S, S, 3) of its frames, in the store's order."""
-        if isinstance(asked, str):
-            faces = self.store.faces(asked)
-        else:
-            faces = [self.store.face(asked.video, place) for place in asked.places]
+        video, places = (asked, None) if isinstance(asked, str) else asked
+        if self.kept and (crops := self.kept.read(video, places)) is not None:
+            return crops
+        faces = self.store.faces(video) if places is None else [self.store.face(video, place) for place in places]
         return np.stack([self.cropper(face) for face in faces])

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.keys import hash_key
 from ...benchmark.core.readers import parse_json, shorten
 from ...benchmark.core.storage import write_atomically
 from ...benchmark.core.transient_errors import retry
@@ -158,8 +159,8 @@ class FaceStore:
         """Return the video's faces in the order of `frames`."""
         return [self.face(video_id, i) for i in range(len(self.frames(video_id)))]
 
-    def face(self, video_id: str, index: int) -> Face:
-        """Return the face in the frame `frames(video_id)[index]`.
+    def face(self, video_id: str, index: int, crop: np.ndarray | None = None) -> Face:
+        """Return the face in the frame `frames(video_id)[index]`; with another `crop`, its own isn't decoded.
 
         Raises:
             BenchError: the store has no such video.
@@ -177,10 +178,18 @@ class FaceStore:
         landmarks, box = (np.array(value[name].values, np.float32) for name in ("landmarks", "box"))
         x, y, width, height = (value[n].as_py() for n in ("origin_x", "origin_y", "frame_width", "frame_height"))
         try:
-            crop = decode(value["image"].as_buffer())
+            crop = decode(value["image"].as_buffer()) if crop is None else crop
         except BenchError as error:
             raise DamagedShardError(path, f"frame {frame} of {video_id}: {error}") from None
         return Face(crop, landmarks.reshape(POINTS, 2), box, frame, (x, y), (width, height))
+
+    def hash_faces(self, video_id: str) -> str:
+        """Hash which video it is and what its faces are, by their checksums; by the shard's where those lack."""
+        path, number, outcome, checksums = self._load_index()[video_id]
+        if checksums is not None:
+            return hash_key([video_id, outcome.frames, [int(one) for one in checksums]], 32)
+        shard = path.stat()
+        return hash_key([video_id, outcome.frames, path.name, shard.st_size, shard.st_mtime_ns, number], 32)
 
     def get_relative_boxes(self, video_id: str) -> np.ndarray:
         """Return the boxes (n, 4) around the landmarks of the video's faces, in shares of their frames.

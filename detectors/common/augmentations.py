@@ -140,13 +140,14 @@ class AugmentedSampler:
     """
 
     uses_original: ClassVar[bool] = False
+    uses_face: ClassVar[bool] = False
     crop: Cropper
     augment: Augment
     views: int = 0
 
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return one example."""
-        image = self.crop(sample.face)
+        image = sample.cut(self.crop)
         made = [self.augment(image, rng) for _ in range(self.views or 1)]
         return {"image": np.stack(made) if self.views else made[0], "label": np.array(sample.label, np.int64)}
 

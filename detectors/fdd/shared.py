@@ -29,9 +29,14 @@ class GroupSampler:
     crop: BoxCrop
     augment: bool = False
 
+    @property
+    def uses_face(self) -> bool:
+        """Whether it needs more than the crop: the box that it moves when it augments."""
+        return self.augment
+
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return one example, unchanged unless `augment`."""
-        image = ClassifierSampler(self.crop)(sample, rng)["image"] if self.augment else self.crop(sample.face)
+        image = ClassifierSampler(self.crop)(sample, rng)["image"] if self.augment else sample.cut(self.crop)
         group = encode_group(sample.groups)
         codes = {"label": sample.label, "group": -1 if group is None else group}
         return {"image": image, **{name: np.array(code, np.int64) for name, code in codes.items()}}

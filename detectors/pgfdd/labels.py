@@ -100,9 +100,14 @@ class FairnessSampler:
     methods: Mapping[str, int]
     augment: bool = False
 
+    @property
+    def uses_face(self) -> bool:
+        """Whether it needs more than the crop: the box that it moves when it augments."""
+        return self.augment
+
     def __call__(self, sample: TrainSample, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return one example; `inspect_training_set` must have kept its video."""
-        image = ClassifierSampler(self.crop)(sample, rng)["image"] if self.augment else self.crop(sample.face)
+        image = ClassifierSampler(self.crop)(sample, rng)["image"] if self.augment else sample.cut(self.crop)
         codes = {
             "label": sample.label,
             "label_spe": self.methods[sample.method] if sample.label == FAKE else 0,

@@ -32,6 +32,7 @@ class MethodSampler:
     """Makes `image` uint8 (S, S, 3) RGB, and int64 `label` and `label_spe`, the manipulation."""
 
     uses_original: ClassVar[bool] = False
+    uses_face: ClassVar[bool] = False
     crop: BoxCrop
     augment: Augment
     methods: Mapping[str, int] = field(default_factory=lambda: number_methods(METHODS))
@@ -40,7 +41,7 @@ class MethodSampler:
         """Return one example."""
         method = self.methods[sample.method] if sample.label == FAKE else 0
         codes = {"label": sample.label, "label_spe": method}
-        image = self.augment(self.crop(sample.face), rng)
+        image = self.augment(sample.cut(self.crop), rng)
         return {"image": image, **{name: np.array(code, np.int64) for name, code in codes.items()}}
 
 

@@ -56,7 +56,7 @@ class MemoryStore:
     def get_relative_boxes(self, video: str) -> np.ndarray:
         return np.tile([0.2, 0.2, 0.6, 0.6], (len(self.frames(video)), 1))
 
-    def face(self, video: str, index: int) -> Face:
+    def face(self, video: str, index: int, crop: None = None) -> Face:
         return face_of(list(self.content).index(video), self.frames(video)[index])
 
     def faces(self, video: str) -> list[Face]:

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.progress import Reporter
-from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.benchmark.core.settings import FaceSettings, TrainSettings
 from crossfake.benchmark.core.storage import WriteError
 from crossfake.benchmark.core.types import FAKE, REAL, LostFrame
 from crossfake.benchmark.core.workers import IN_PROCESS
+from crossfake.benchmark.stages.kept_crops import keep_crops
 from crossfake.benchmark.stages.train import Training
 from crossfake.benchmark.stages.training_batches import Batches, FrameIndex, index_frames
 from crossfake.benchmark.stages.training_state import StateKeeper
+from crossfake.detectors.common.crops import BoxCrop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,7 +92,6 @@ def test_a_batch_hangs_on_its_step_alone(batches):
 
 def test_batches_are_the_same_in_other_processes(real_store, make_video, two_workers):
     from crossfake.detectors.baselines.augment import ClassifierSampler
-    from crossfake.detectors.common.crops import BoxCrop
 
     store = real_store(CONTENT)
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
@@ -503,6 +504,16 @@ def test_validation_reads_each_face_once_for_all_epochs(course):
     made.cropper = lambda face: cut.append(face.frame) or face.crop
     assert [e["val.video.auc"] for e in made.run()["epochs"]] == [1.0, 1.0, 0.0]
     assert len(cut) == sum(map(len, CONTENT.values()))
+
+
+def test_crops_kept_for_validation_are_those_that_scoring_reads(real_store, make_video, tmp_path, monkeypatch):
+    store, videos, found = real_store(CONTENT), [make_video(v) for v in CONTENT], []
+    for faces in (FaceSettings(), FaceSettings(crops="keep")):
+        made = training(Student([True, False]), store, videos, tmp_path / faces.crops, epochs=2)
+        made.faces, made.cropper = faces, BoxCrop(8)
+        found.append([e["val.video.auc"] for e in made.run()["epochs"]])
+    assert found == [[1.0, 0.0]] * 2
+    assert not keep_crops(made.faces, store, BoxCrop(8), [], made.reporter, IN_PROCESS).list_lacking(CONTENT)
 
 
 def test_validation_may_take_fewer_frames_and_epochs(course):

@@ -71,7 +71,7 @@ def test_an_original_is_read_only_for_who_looks_at_it(memory_store, make_video):
     store, asked = memory_store(CONTENT), []
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
     read = store.face
-    store.face = lambda video, index: asked.append(video) or read(video, index)
+    store.face = lambda video, index, crop=None: asked.append(video) or read(video, index)
 
     class Plain:
         uses_original = False
