@@ -13,7 +13,7 @@ from ..benchmark.core import environment
 from ..benchmark.core.errors import BenchError
 from ..benchmark.core.readers import shorten
 from ..benchmark.core.registry import datasets, detectors
-from ..benchmark.core.typed_commands import was_typed_here
+from ..benchmark.core.typed_commands import start_from, was_typed_here
 from ..benchmark.stages.sources import Data, parse_data
 from .rows import Row
 
@@ -113,6 +113,7 @@ def _build_parser() -> _Parser:
         parser.add_argument(name, default="")
     parser.add_argument("--data", action="append", default=[])
     parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--pretrained", action="append", default=[], type=start_from, dest="overrides")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--faces-only", action="store_true")
     # Dropped: the row's seeds count, and the folder and the way of working are new.

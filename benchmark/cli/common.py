@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.display import escape, escape_json, escape_line, say
 from ..core.limits import MOST_BATCH, MOST_DRAWS, MOST_SEED, MOST_WORKERS
+from ..core.typed_commands import start_from
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -102,6 +103,15 @@ def add_recipe(p: argparse.ArgumentParser) -> None:
     p.add_argument("--backend", default="", metavar="NAME", help="torch or jax; default: torch where there is a choice")
     add_config(p)
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="take these weights instead of training")
+    p.add_argument(
+        "--pretrained",
+        action="append",
+        default=[],
+        type=start_from,
+        metavar="FILE",
+        dest="overrides",
+        help="start training from this file's weights, under timm's names, not from published ones",
+    )
 
 
 def add_config(p: argparse.ArgumentParser) -> None:

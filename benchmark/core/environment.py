@@ -17,8 +17,9 @@ VARIABLES: Final = {
     DATA: "data root used if `--data` isn't given; the command in a row records it",
     CACHE: "folder for prepared faces, demo worlds and models; default: `XDG_CACHE_HOME/crossfake`, else "
     "`~/.cache/crossfake`",
-    MODELS: "folder searched first for the face finder's model files",
-    OFFLINE: "if set to anything, face models are never downloaded; the error of a missing one says where to get it",
+    MODELS: "folder searched first for the face finder's model files and for published weights",
+    OFFLINE: "if set to anything, nothing is downloaded: no face model, no published weights, no model of the Hub; the "
+    "error of a missing one says where to get it and where to put it",
     CACHE_HOME: "location of the default cache, as defined by the XDG base directory specification",
     JAX_CACHE: "folder for JAX's compiled programs; default: `xla/` in the cache",
     RAY_ADDRESS: "the cluster of `--engine ray` where `--address` isn't given; `ray job submit` sets it",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from stat import S_ISREG
 
 from .errors import BenchError
 from .registry import Entry, MemoryEntry
+from .storage import expand_user
 from .transient_errors import read_patiently
 from .types import Video
 
@@ -48,6 +49,16 @@ def file_hash(path: Path) -> str:
     if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) < _FRESH:
         return _read_hash(path)
     return _recall_hash(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+
+
+START, SHA = "pretrained", "sha256:"  # the option of a detector that may name a file to start from
+
+
+def name_start(options: Mapping[str, object]) -> dict[str, object]:
+    """Return options that say what is in the file that training starts from, wherever it lies: `sha256:...`."""
+    given = options.get(START)
+    path = expand_user(given) if isinstance(given, str) and given else None
+    return {**options, START: f"{SHA}{file_hash(path)}"} if path and path.is_file() else dict(options)
 
 
 _FRESH = 2 * 10**9

@@ -7,6 +7,7 @@ command and any machine, but it can't write there.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -41,3 +42,8 @@ def _find_file() -> Path:
 
 def _hash(command: str) -> str:
     return hashlib.sha256(f"{os.getcwd()}\0{command}".encode(errors="surrogateescape")).hexdigest()
+
+
+def start_from(file: str) -> str:
+    """Return `--pretrained FILE` as the setting that it is short for, of the form of --set."""
+    return f"options.pretrained={json.dumps(file)}"

@@ -11,7 +11,7 @@ from ...detectors.runtimes import DEFAULT, Way
 from ..core.cell_description import GIVEN_CHECKPOINT, NOT_KNOWN, SOURCE_VAL, TRAINED_HERE, CellDescription, RuntimeUse
 from ..core.checkpoints import CheckpointHeader, TrainedOn, read_header
 from ..core.errors import BenchError
-from ..core.keys import code_hash, file_hash, hash_key
+from ..core.keys import code_hash, file_hash, hash_key, name_start
 from ..core.parts import Part
 from ..core.precisions import AUTO
 from ..core.registry import Entry
@@ -63,8 +63,8 @@ class Cell:
 
     @property
     def options(self) -> dict[str, object]:
-        """The detector's options that aren't its card's defaults."""
-        return self.entry.drop_defaults(self.settings.options)
+        """The detector's options that aren't its card's defaults; a file to start from is named by its content."""
+        return name_start(self.entry.drop_defaults(self.settings.options))
 
     def train_content(self) -> CheckpointHeader:
         """Return what the trained weights depend on."""

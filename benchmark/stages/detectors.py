@@ -12,7 +12,7 @@ from ..core.checkpoints import CheckpointHeader, find_named_detector, read_heade
 from ..core.contracts import Cropper, LoadsWeights, Scores
 from ..core.device_use import DeviceUse
 from ..core.errors import BenchError
-from ..core.keys import code_hash, file_hash
+from ..core.keys import SHA, START, code_hash, file_hash, name_start
 from ..core.precisions import AUTO
 from ..core.progress import Reporter
 from ..core.registry import Entry, detectors
@@ -51,7 +51,7 @@ class LoadedDetector:
     def key_content(self, way: Way = DEFAULT) -> list[object]:
         """Return what the scores depend on besides the faces."""
         weights = file_hash(self.checkpoint) if self.checkpoint else None
-        options = self.entry.drop_defaults(self.settings.options)
+        options = name_start(self.entry.drop_defaults(self.settings.options))
         run_by = [] if way == DEFAULT else [str(way)]
         return [weights, code_hash(self.entry), self.entry.backend, options, *run_by]
 
@@ -100,8 +100,28 @@ def load_resolved_settings(
     settings = load_settings(
         detector, demo=demo, made_from=made_from, config=config, overrides=overrides, tagged=tagged
     )
+    _check_start(made_from or {}, settings)
     faces = settings.faces.model_copy(update={"finder": resolve(settings.faces.finder)})
     return settings.model_copy(update={"faces": faces})
+
+
+def _check_start(made_from: Mapping[str, object], settings: Settings) -> None:
+    """Check that a checkpoint gets the file that it was trained from, if any, and names no other itself.
+
+    Raises:
+        BenchError: another file is given, or the checkpoint's header names one.
+    """
+    options = made_from.get("options", {})
+    told = options.get(START) if isinstance(options, Mapping) else None
+    if not isinstance(told, str):
+        return
+    given = name_start(settings.options).get(START)
+    if name_start({START: told})[START] != told:
+        raise BenchError(f"the checkpoint's header names a file, {told[:60]}, which crossfake never writes")
+    if told.startswith(SHA) and isinstance(given, str) and given != told:
+        raise BenchError(
+            f"the checkpoint was trained from another file than --pretrained: {told[:19]}..., not {given[:19]}..."
+        )
 
 
 def find_detector(request: DetectorRequest) -> tuple[Entry, CheckpointHeader]:

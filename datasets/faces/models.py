@@ -18,6 +18,7 @@ from pathlib import Path
 from ...benchmark.core import environment
 from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.fetching import check_online
 from ...benchmark.core.packages import find_package
 from ...benchmark.core.readers import read_json, shorten
 from ...benchmark.core.storage import cache_home, write_atomically, write_json
@@ -164,12 +165,12 @@ def _check_hash(found: str, model: Model, where: str) -> None:
 
 
 def _download(model: Model) -> Path:
-    ways = f"no face model {model.name}. Type: {model.remedy}. Or put the file into a folder and set BENCH_MODELS to it"
+    kept = _get_cache_path(model).parent
+    ways = f"no face model {model.name}. Type: {model.remedy}. Or put the file into {kept}, or a folder in BENCH_MODELS"
     if not model.download:
         raise BenchError(f"{ways}. Get it from {model.url}")
     try:
-        if environment.read(environment.OFFLINE):
-            raise OSError(f"{environment.OFFLINE} is set")
+        check_online(model.url)
         with urllib.request.urlopen(model.url, timeout=20) as response:  # https, above # nosec B310
             content = response.read(MOST_BYTES)
     except OSError as error:

@@ -92,7 +92,7 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
         self,
         arch: str,
         input_size: int = 224,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         arch_args: Options | None = None,
         variant: str = "paper",
     ):
@@ -102,7 +102,7 @@ class ImageClassifier(ClassifierMixin, PlainClassifier):
         self.arch, self.variant = arch, variant
         super().__init__(arch, input_size, pretrained, arch_args)
 
-    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: Options) -> None:
+    def build_network(self, arch: str, input_size: int, pretrained: bool | str, arch_args: Options) -> None:
         """Start with timm's network, or with DeepfakeBench's version of it."""
         if self.variant == "deepfakebench" and arch == "tf_efficientnet_b4":
             network: Any = make_efficientnet_b4("aa_in1k", pretrained, padded_stem=False)

@@ -109,11 +109,15 @@ class JaxImageClassifier(ClassifierMixin, JaxPlainClassifier):
 
     takes_any_size = True
 
-    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: Options) -> None:
+    def build_network(self, arch: str, input_size: int, pretrained: bool | str, arch_args: Options) -> None:
         """Start with the network of `NETWORKS`."""
         require_known("network in JAX", arch, NETWORKS, ". Use --backend torch for others")
         check_options(arch, arch_args, list_options(NETWORKS[arch].below.__init__, keyword_only=True), "arch_args")
-        start = load_imagenet_weights(arch, _is_below_head, pretrained=True, arch_args=arch_args) if pretrained else {}
+        start = (
+            load_imagenet_weights(arch, _is_below_head, pretrained=pretrained, arch_args=arch_args)
+            if pretrained
+            else {}
+        )
         JaxPlainClassifier.__init__(self, lambda init: NETWORKS[arch](arch, init, **arch_args), input_size, start)
 
 

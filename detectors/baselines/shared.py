@@ -35,9 +35,11 @@ class ClassifierMixin:
         BenchError: an option isn't valid, or the network can't be built.
     """
 
-    def __init__(self, arch: str, input_size: int = 224, pretrained: bool = False, arch_args: Options | None = None):
+    def __init__(
+        self, arch: str, input_size: int = 224, pretrained: bool | str = False, arch_args: Options | None = None
+    ):
         self.build_network(arch, input_size, pretrained, dict(arch_args or {}))
 
-    def build_network(self, arch: str, input_size: int, pretrained: bool, arch_args: Options) -> None:
+    def build_network(self, arch: str, input_size: int, pretrained: bool | str, arch_args: Options) -> None:
         """Start the backend's base class with the network."""
         raise NotImplementedError

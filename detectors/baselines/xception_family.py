@@ -40,7 +40,7 @@ class XceptionFamily(TorchDetector):
     own_augments: ClassVar[Mapping[str, Augment]] = MappingProxyType({})  # By variant; the others don't augment.
     takes_any_size = True
 
-    def __init__(self, variant: str, input_size: int, augment: str, pretrained: bool):
+    def __init__(self, variant: str, input_size: int, augment: str, pretrained: bool | str):
         super().__init__()
         require_known(f"{self.who} variant", variant, self.variants)
         require_known(f"{self.who} augment", augment, AUGMENTS)
@@ -48,7 +48,7 @@ class XceptionFamily(TorchDetector):
         self.variant, self.input_size, self.augment = variant, input_size, augment
         self.network = self.build_network(pretrained)
 
-    def build_network(self, pretrained: bool) -> nn.Module:
+    def build_network(self, pretrained: bool | str) -> nn.Module:
         """Return the network for a variant and size."""
         raise NotImplementedError
 

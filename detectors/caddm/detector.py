@@ -34,7 +34,7 @@ class Caddm(CaddmMixin, TorchDetector):
         BenchError: an option isn't valid, or the backbone's map isn't 7x7.
     """
 
-    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool) -> None:
+    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool | str) -> None:
         """Start with the network of `backbone` and `input_size`."""
         TorchDetector.__init__(self)
         self.network = CaddmNet(

@@ -35,11 +35,11 @@ class JaxCaddm(CaddmMixin, JaxDetector):
         BenchError: an option isn't valid, or the backbone has no port, or its map isn't 7x7.
     """
 
-    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool) -> None:
+    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool | str) -> None:
         """Start with the network of `backbone` and `input_size`."""
         network = partial(CaddmNet, self.backbone, self.input_size, stage=stage, backbone_args=backbone_args)
         options = {"backbone": self.backbone, "input_size": self.input_size, **network.keywords}
-        start = load_imagenet_weights("caddm", _is_in_backbone, pretrained=True, **options) if pretrained else {}
+        start = load_imagenet_weights("caddm", _is_in_backbone, pretrained=pretrained, **options) if pretrained else {}
         JaxDetector.__init__(self, network, start)
 
     def normalise(self, frames: Array) -> Array:

@@ -37,7 +37,7 @@ class CaddmNet(nn.Module):
         backbone: str,
         input_size: int,
         *,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         stage: int | None = None,
         backbone_args: Options | None = None,
     ):
@@ -141,7 +141,9 @@ def _make_head(channels: int, out: int, size: int) -> nn.Conv2d:
 # ---- backbones
 
 
-def _build(backbone: str, size: int, stage: int | None, args: Options, pretrained: bool) -> tuple[nn.Module, float]:
+def _build(
+    backbone: str, size: int, stage: int | None, args: Options, pretrained: bool | str
+) -> tuple[nn.Module, float]:
     if backbone in _REFERENCE:
         check_plain(backbone, stage, args)
         name, fixed, dropout = _REFERENCE[backbone]
@@ -168,7 +170,7 @@ def _find_fitting_stage(name: str, size: int, args: Options) -> int:
     return len(maps) - 1 - maps[::-1].index(MAP)
 
 
-def _create(name: str, pretrained: bool, **args: object) -> nn.Module:
+def _create(name: str, pretrained: bool | str, **args: object) -> nn.Module:
     return create_timm_model(name, pretrained, "backbone_args, stage", **args)
 
 

@@ -52,7 +52,7 @@ class CaddmMixin:
         recipe: str = "paper",
         recipe_args: Options | None = None,
         detection_weight: float = 0.1,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         scale_input: bool = False,
     ):
         check_multiple("caddm", "input_size", input_size, 1, LEAST_SIZE, REFERENCE_SIZE)
@@ -61,7 +61,7 @@ class CaddmMixin:
         self.detection_weight, self.scale_input = detection_weight, scale_input
         self.build_network(stage, dict(backbone_args or {}), pretrained)
 
-    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool) -> None:
+    def build_network(self, stage: int | None, backbone_args: Options, pretrained: bool | str) -> None:
         """Start the backend's base class, with the network of `backbone` and `input_size`."""
         raise NotImplementedError
 

@@ -77,7 +77,7 @@ class ClipDetector(LazyDetector):
     mean, std = CLIP_MEAN, CLIP_STD
 
     def __init__(
-        self, variant: str, input_size: int, arch: str, arch_args: Options | None, augment: str, pretrained: bool
+        self, variant: str, input_size: int, arch: str, arch_args: Options | None, augment: str, pretrained: bool | str
     ):
         require_known(f"{self.who} variant", variant, self.variants)
         require_known(f"{self.who} augment", augment, ("", "none", "mild"))
@@ -87,7 +87,7 @@ class ClipDetector(LazyDetector):
         self.width = self.projected
         self.start(pretrained)
 
-    def build(self, pretrained: bool) -> ClipNet:
+    def build(self, pretrained: bool | str) -> ClipNet:
         """Make the network with CLIP's or random initial weights; freeze what isn't trained."""
         backbone = create_timm_model(
             self.arch, pretrained, "arch_args", num_classes=self.width, img_size=self.input_size, **self.arch_args

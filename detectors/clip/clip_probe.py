@@ -45,6 +45,6 @@ class ClipProbe(Probe):
         arch: str = CLIP,
         arch_args: Options | None = None,
         augment: str = "",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         super().__init__(variant, input_size, arch, arch_args, augment, pretrained)

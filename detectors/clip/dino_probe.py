@@ -46,7 +46,7 @@ class DinoProbe(Probe):
         arch: str = DINO,
         arch_args: Options | None = None,
         augment: str = "",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         super().__init__(variant, input_size, arch, arch_args, augment, pretrained)
 

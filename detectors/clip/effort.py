@@ -72,7 +72,7 @@ class Effort(ClipDetector):
         arch: str = CLIP,
         arch_args: Options | None = None,
         augment: str = "",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         check_range("effort", "trained_rank", trained_rank, 1, example=1)
         for name, weight in (("orthogonality", orthogonality), ("energy", energy)):
@@ -89,7 +89,7 @@ class Effort(ClipDetector):
         """Return DeepfakeBench's augmentation, which the released code uses."""
         return augmentations.augment_as_deepfakebench
 
-    def build(self, pretrained: bool) -> ClipNet:
+    def build(self, pretrained: bool | str) -> ClipNet:
         """Make the network, with each attention layer split by its singular values."""
         network = super().build(pretrained)
         backbone: Any = network.backbone

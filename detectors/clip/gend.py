@@ -82,7 +82,7 @@ class GenD(ClipDetector):
         arch: str = CLIP,
         arch_args: Options | None = None,
         augment: str = "",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         require_known("gend head", head, HEADS)
         for name, weight in (("uniformity", uniformity), ("alignment", alignment)):

@@ -35,7 +35,7 @@ class Probe(ClipDetector):
     classes = 1
     head_name = "fc"
 
-    def build(self, pretrained: bool) -> Any:
+    def build(self, pretrained: bool | str) -> Any:
         """Make the network; features computed with another one are dropped."""
         self.kept: dict[bytes, Tensor] = {}
         return super().build(pretrained)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...benchmark.core.errors import BenchError
-from ...benchmark.core.keys import hash_key
+from ...benchmark.core.keys import hash_key, name_start
 from ...benchmark.core.storage import cache_home
 from ..common.weights import read_checkpoint, to_named_arrays
 
@@ -36,7 +36,7 @@ def load_imagenet_weights(detector: str, keep: Callable[[str], bool], **options:
     Raises:
         BenchError: torch isn't installed, or timm can't fetch the weights.
     """
-    path = cache_home() / "imagenet" / f"{detector}.{hash_key(options)}.safetensors"
+    path = cache_home() / "imagenet" / f"{detector}.{hash_key(name_start(options))}.safetensors"
     if not path.is_file():
         command = [sys.executable, "-c", _FETCH, detector, json.dumps(options), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

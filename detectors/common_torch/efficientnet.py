@@ -35,7 +35,7 @@ class PaddedConv(nn.Conv2d):
         return super().forward(F.pad(x, self.sides))
 
 
-def make_efficientnet_b4(tag: str, pretrained: bool, padded_stem: bool = True) -> nn.Module:
+def make_efficientnet_b4(tag: str, pretrained: bool | str, padded_stem: bool = True) -> nn.Module:
     """Make timm's EfficientNet-B4 with two classes, dropout 0.4 and drop-connect 0.2.
 
     Args:

@@ -20,13 +20,13 @@ class LazyDetector(TorchDetector):
 
     seed: int
 
-    def start(self, pretrained: bool) -> None:
+    def start(self, pretrained: bool | str) -> None:
         """Make the network, with published weights or empty."""
         super().__init__()
         self.seed = int(torch.randint(2**31, ()))
-        self.network = self.build(pretrained=True) if pretrained else self.build_empty()
+        self.network = self.build(pretrained) if pretrained else self.build_empty()
 
-    def build(self, pretrained: bool) -> nn.Module:
+    def build(self, pretrained: bool | str) -> nn.Module:
         """Return the network with published or random weights; untrained parts are frozen."""
         raise NotImplementedError
 

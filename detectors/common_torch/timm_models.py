@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import timm
 from torch import nn
 
 from ...benchmark.core.errors import BenchError, did_you_mean
+from ...benchmark.core.keys import SHA
+from ...benchmark.core.storage import expand_user
+from .start_weights import find_start_weights, read_own_weights
 
 # Arguments of timm.create_model that name files or addresses: options also come from checkpoints' headers.
 LOADS_FILES = {"checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}
 
 
-def create_timm_model(name: str, pretrained: bool, given_as: str, **arguments: Any) -> nn.Module:
+# The weights that names without a tag have meant so far: timm may choose others some day.
+_TAGGED = {
+    "legacy_xception": "legacy_xception.tf_in1k",
+    "resnet34": "resnet34.a1_in1k",
+    "tf_efficientnet_b4": "tf_efficientnet_b4.ns_jft_in1k",
+}
+
+
+def create_timm_model(name: str, pretrained: bool | str, given_as: str, **arguments: Any) -> nn.Module:
     """Make a timm model.
 
     Args:
         name: timm's name, with or without the tag of its weights.
-        pretrained: start from ImageNet weights, which timm downloads.
+        pretrained: start from the published weights that the name's tag means, or from those in a file.
         given_as: the options that `arguments` come from, such as `arch_args`.
         arguments: arguments of `timm.create_model`.
 
     Raises:
-        BenchError: an argument names a file; timm has no such model or doesn't accept the arguments; or its ImageNet
-            weights aren't available.
+        BenchError: an argument names a file; timm has no such model or doesn't accept the arguments; its weights
+            aren't available; the name says not which; or the file's are of another model.
     """
     if code := sorted(LOADS_FILES & arguments.keys()):
         raise BenchError(f"{given_as}: {code[0]} isn't accepted: it names a file, and timm would run code in it")
     if not timm.is_model(name):
         raise BenchError(f"timm {timm.__version__} has no model '{name}'.{did_you_mean(name, timm.list_models())}")
+    start = _choose_start(name, pretrained, arguments) if pretrained else None
     try:
-        return timm.create_model(name, pretrained=pretrained, **arguments)
-    except Exception as error:  # Downloads fail with a dozen types, wrong arguments with three more.
+        made: nn.Module = timm.create_model(
+            name, pretrained=bool(pretrained), pretrained_cfg_overlay=start, **arguments
+        )
+    except Exception as error:  # Wrong arguments raise three types, weights that don't fit a fourth.
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         hint = "To start from random weights: --set options.pretrained=false" if pretrained else f"Check {given_as}"
         raise BenchError(f"timm's {name} can't be built: {reason}. {hint}") from error
+    for config in (getattr(made, "pretrained_cfg", {}), getattr(made, "default_cfg", {})):
+        config.pop("state_dict", None)  # A second copy of all weights.
+    return made
+
+
+def _choose_start(name: str, pretrained: bool | str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells timm where the weights are: a checked file of timm's, or what a file of the user's holds."""
+    if isinstance(pretrained, str):
+        if pretrained.startswith(SHA):  # In a checkpoint's header, which has no paths.
+            raise BenchError(f"its frozen part was in a file ({pretrained[:19]}...). Give that: --pretrained FILE")
+        return {"state_dict": read_own_weights(name, expand_user(pretrained), arguments)}
+    return {"file": str(find_start_weights(_TAGGED.get(name, name)))}

@@ -14,7 +14,7 @@ TAG = "legacy_xception.tf_in1k"  # The weights of xception-b5690688, from which 
 BLOCKS = range(1, 13)
 
 
-def make_xception(classes: int, pretrained: bool, channels: int = 3, dropout: float = 0.0) -> nn.Module:
+def make_xception(classes: int, pretrained: bool | str, channels: int = 3, dropout: float = 0.0) -> nn.Module:
     """Make an Xception for images with this many channels.
 
     The filters of the first convolution are ImageNet's: for 4 channels averaged over red, green and blue, otherwise

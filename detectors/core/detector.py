@@ -82,7 +82,7 @@ class Core(XceptionFamily):
         consistency: float = 100.0,
         distance: str = "cosine",
         augment: str = "",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         require_known("core views", views, VIEWS)
         require_known("core distance", distance, DISTANCES)
@@ -92,7 +92,7 @@ class Core(XceptionFamily):
         if variant == "deepfakebench":
             self.needs_whole_batch = "its consistency loss compares one half of a batch with the other"
 
-    def build_network(self, pretrained: bool) -> nn.Module:
+    def build_network(self, pretrained: bool | str) -> nn.Module:
         """Return an Xception."""
         return make_xception(2, pretrained)
 

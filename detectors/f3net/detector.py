@@ -61,7 +61,7 @@ class F3Net(XceptionFamily):
         lfs: bool | None = None,
         mixblock: bool | None = None,
         augment: str = "",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         self.lfs = variant != "deepfakebench" if lfs is None else lfs
         self.mixblock = (variant == "paper" and self.lfs) if mixblock is None else mixblock
@@ -69,7 +69,7 @@ class F3Net(XceptionFamily):
             raise BenchError("f3net's mixblock needs two branches: --set options.lfs=true, or options.mixblock=false")
         super().__init__(variant, input_size, augment, pretrained)
 
-    def build_network(self, pretrained: bool) -> nn.Module:
+    def build_network(self, pretrained: bool | str) -> nn.Module:
         """Return the network for a variant and size."""
         bench = self.variant == "deepfakebench"
         return F3Network(

@@ -35,7 +35,7 @@ class F3Network(nn.Module):
     LFS_xcep: Any
 
     def __init__(
-        self, size: int, *, lfs: bool, mixed: bool, paper: bool, classes: int, dropout: float, pretrained: bool
+        self, size: int, *, lfs: bool, mixed: bool, paper: bool, classes: int, dropout: float, pretrained: bool | str
     ):
         super().__init__()
         self.FAD_head: Any = DecomposedImages(size)

@@ -26,7 +26,7 @@ BACKBONES = ("xception", "timm:resnet10t")
 class JaxFdd(FddMixin, JaxDetector):
     """A backbone with one logit, high if fake; a detector adds its loss. The options are those of `FddMixin`."""
 
-    def build_network(self, backbone_args: Options, pretrained: bool) -> None:
+    def build_network(self, backbone_args: Options, pretrained: bool | str) -> None:
         """Start with the network of `backbone`."""
         if self.gradient == "released":
             raise BenchError(f"{self.who} has the released gradient only in PyTorch. Use --backend torch")
@@ -35,7 +35,7 @@ class JaxFdd(FddMixin, JaxDetector):
             raise BenchError("backbone_args are for backbone timm:NAME; 'xception' has none")
         check_options(self.backbone, backbone_args, list_options(ResNet.__init__, keyword_only=True), "backbone_args")
         self.backbone_args = dict(backbone_args)
-        options = {"backbone": self.backbone, "backbone_args": self.backbone_args, "pretrained": True}
+        options = {"backbone": self.backbone, "backbone_args": self.backbone_args, "pretrained": pretrained}
         start = load_imagenet_weights(self.who, _is_below_head, **options) if pretrained else {}
         JaxDetector.__init__(self, partial(self._make, classes=1), start)
 

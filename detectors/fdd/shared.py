@@ -75,7 +75,7 @@ class FddMixin:
         alpha_group: float = 0.9,
         gradient: str = "",
         augment: bool = False,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         require_known(f"{self.who} variant", variant, VARIANTS)
         chosen = gradient or ("released" if variant == "released" else "exact")
@@ -87,7 +87,7 @@ class FddMixin:
         self.alpha, self.alpha_group = alpha, alpha_group
         self.build_network(dict(backbone_args or {}), pretrained)
 
-    def build_network(self, backbone_args: Options, pretrained: bool) -> None:
+    def build_network(self, backbone_args: Options, pretrained: bool | str) -> None:
         """Start the backend's base class with the network of `backbone`."""
         raise NotImplementedError
 

@@ -21,7 +21,7 @@ class Fdd(FddMixin, TorchDetector):
 
     needs_whole_batch = "its loss is that of the worst faces of a batch"
 
-    def build_network(self, backbone_args: Options, pretrained: bool) -> None:
+    def build_network(self, backbone_args: Options, pretrained: bool | str) -> None:
         """Start with the network of `backbone`."""
         super(FddMixin, self).__init__()
         if self.backbone == "xception":

@@ -66,7 +66,11 @@ class ForensicsAdapter(LazyDetector):
     needs_whole_batch = "its losses compare patches of all faces of a batch"
 
     def __init__(
-        self, variant: str = "paper", input_size: int = 256, sizes: Options | None = None, pretrained: bool = False
+        self,
+        variant: str = "paper",
+        input_size: int = 256,
+        sizes: Options | None = None,
+        pretrained: bool | str = False,
     ):
         require_known("forensics-adapter variant", variant, VARIANTS)
         check_multiple("forensics-adapter", "input_size", input_size, PATCH, 4 * PATCH, 256)
@@ -76,11 +80,11 @@ class ForensicsAdapter(LazyDetector):
         self.variant, self.input_size, self.sizes = variant, input_size, Sizes(**(sizes or {}))
         self.start(pretrained)
 
-    def build(self, pretrained: bool) -> nn.Module:
+    def build(self, pretrained: bool | str) -> nn.Module:
         """Make the network, with CLIP's weights or random ones, and freeze CLIP."""
         network = ForensicsNet(self.sizes)
         if pretrained:
-            copy_clip(network.rec_attn_clip, create_timm_model(CLIP, True, "options"))
+            copy_clip(network.rec_attn_clip, create_timm_model(CLIP, pretrained, "options"))
         network.rec_attn_clip.requires_grad_(False)
         network.rec_attn_clip.clip_intra_blocks.requires_grad_(True)
         return network

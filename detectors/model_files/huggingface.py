@@ -13,12 +13,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...benchmark.core.errors import BenchError
+from ...benchmark.core.fetching import check_online
 from ...benchmark.core.keys import file_hash
 from ...benchmark.core.readers import parse_json, read_text
 from .inputs import FileModel, Inputs, find_fake_class
 
 PREPROCESSOR = "preprocessor_config.json"
-SECONDS = 10  # to wait for an answer, in case there is no network
 
 
 def open_model(where: str, inputs: Inputs) -> FileModel:
@@ -99,7 +99,7 @@ def _fetch(name: str) -> Path:
     Raises:
         BenchError: it isn't available.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import hf_hub_url, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     # Only descriptions of a model and its tensors, nothing that could be run. No revision is pinned: the user asked
@@ -109,7 +109,12 @@ def _fetch(name: str) -> Path:
         try:
             return Path(fetch(local_files_only=True))
         except LocalEntryNotFoundError:
-            return Path(fetch(etag_timeout=SECONDS))
+            check_online(hf_hub_url(name, "config.json"))
+            return Path(fetch())
     except Exception as error:  # Network, name and permission errors: a dozen types.
         reason = " ".join(str(error).split())[:160]
-        raise BenchError(f"hf:{name} is not a local folder and can't be fetched from the Hub: {reason}") from None
+        raise BenchError(
+            f"hf:{name} is not a local folder and can't be fetched from the Hub: {reason}. "
+            f"Put config.json, {PREPROCESSOR} and model.safetensors of https://huggingface.co/{name} into a folder, "
+            "and give hf:FOLDER"
+        ) from None

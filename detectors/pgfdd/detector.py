@@ -42,7 +42,7 @@ class Pgfdd(PgfddMixin, TorchDetector):
     needs_whole_batch = "its losses are of the demographic groups in a batch"
     network: FairnessNet
 
-    def build_network(self, network: Options, checkpointing: bool, pretrained: bool) -> None:
+    def build_network(self, network: Options, checkpointing: bool, pretrained: bool | str) -> None:
         """Start with the network of these options."""
         TorchDetector.__init__(self)
         self.network = FairnessNet(

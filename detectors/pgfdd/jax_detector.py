@@ -43,11 +43,11 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
         BenchError: an option isn't valid, or the backbone has no port.
     """
 
-    def build_network(self, network: Options, checkpointing: bool, pretrained: bool) -> None:
+    def build_network(self, network: Options, checkpointing: bool, pretrained: bool | str) -> None:
         """Start with the network of these options."""
         self._network = partial(FairnessNet, repaired=self.repaired, checkpointing=checkpointing, **network)
         self.family = FAMILIES[0]
-        start = load_imagenet_weights("pgfdd", _is_in_body, pretrained=True, **network) if pretrained else {}
+        start = load_imagenet_weights("pgfdd", _is_in_body, pretrained=pretrained, **network) if pretrained else {}
         JaxDetector.__init__(self, partial(self._network, classes=self.family), start)
 
     def normalise(self, frames: Array) -> Array:

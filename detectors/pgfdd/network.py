@@ -56,7 +56,7 @@ class FairnessNet(nn.Module):
         *,
         repaired: bool = False,
         checkpointing: bool = True,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         backbone_args: Options | None = None,
     ):
         super().__init__()
@@ -145,7 +145,7 @@ def _takes_half(x: Tensor) -> bool:
 class Encoder(nn.Module):
     """A backbone without pooling, and a 1x1 convolution to `width` channels: (N, 3, S, S) to (N, width, S/32, S/32)."""
 
-    def __init__(self, backbone: str, width: int, pretrained: bool, args: Options):
+    def __init__(self, backbone: str, width: int, pretrained: bool | str, args: Options):
         super().__init__()
         name = BACKBONES.get(backbone, backbone.removeprefix("timm:"))
         if name == backbone or (args and backbone in BACKBONES):

@@ -89,7 +89,7 @@ class PgfddMixin:
         reference_score: str = "softmax",
         augment: bool = False,
         checkpointing: bool = True,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         require_known("pgfdd reference_score", reference_score, SCORES)
         check_multiple("pgfdd", "input_size", input_size, STRIDE, 2 * STRIDE, 256)
@@ -98,7 +98,7 @@ class PgfddMixin:
         network = {"backbone": backbone, "width": width, "backbone_args": dict(backbone_args or {})}
         self.build_network(network, checkpointing, pretrained)
 
-    def build_network(self, network: Options, checkpointing: bool, pretrained: bool) -> None:
+    def build_network(self, network: Options, checkpointing: bool, pretrained: bool | str) -> None:
         """Start the backend's base class; `network` holds the options `backbone`, `width` and `backbone_args`."""
         raise NotImplementedError
 

@@ -41,12 +41,14 @@ class RecceDetector(XceptionFamily):
     who = "recce"
     variants = ("paper", "released", "deepfakebench")
 
-    def __init__(self, variant: str = "paper", input_size: int = 299, augment: str = "", pretrained: bool = False):
+    def __init__(
+        self, variant: str = "paper", input_size: int = 299, augment: str = "", pretrained: bool | str = False
+    ):
         super().__init__(variant, input_size, augment, pretrained)
         if variant != "deepfakebench":
             self.needs_whole_batch = "its metric loss compares all faces of a batch"
 
-    def build_network(self, pretrained: bool) -> nn.Module:
+    def build_network(self, pretrained: bool | str) -> nn.Module:
         """Return the network, with one logit, or two as in DeepfakeBench."""
         return Recce(2 if self.variant == "deepfakebench" else 1, pretrained)
 

@@ -17,7 +17,7 @@ NOISE = 1e-6  # Standard deviation of the noise added to half of the images in t
 class Recce(nn.Module):
     """Images (N, 3, S, S) in -1..1 to named outputs; see `forward`."""
 
-    def __init__(self, classes: int, pretrained: bool):
+    def __init__(self, classes: int, pretrained: bool | str):
         super().__init__()
         self.encoder: Any = make_xception(0, pretrained)
         self.decoder1, self.decoder3, self.decoder5 = _enlarge(728, 256), _enlarge(256, 128), _enlarge(128, 64)

@@ -69,7 +69,7 @@ class Sbi(TorchDetector):
         input_size: int = 380,
         backbone: str = "efficientnet-b4",
         backbone_args: Options | None = None,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         super().__init__()
         require_known("sbi variant", variant, VARIANTS)

@@ -44,10 +44,12 @@ class Spsl(XceptionFamily):
     who = "spsl"
     own_augments = MappingProxyType(dict.fromkeys(("paper", "deepfakebench"), augment_as_deepfakebench))
 
-    def __init__(self, variant: str = "paper", input_size: int = 256, augment: str = "", pretrained: bool = False):
+    def __init__(
+        self, variant: str = "paper", input_size: int = 256, augment: str = "", pretrained: bool | str = False
+    ):
         super().__init__(variant, input_size, augment, pretrained)
 
-    def build_network(self, pretrained: bool) -> nn.Module:
+    def build_network(self, pretrained: bool | str) -> nn.Module:
         """Return an Xception with four input channels."""
         return make_xception(2, pretrained, channels=4)
 

@@ -90,13 +90,13 @@ class Ucf(XceptionFamily):
         input_size: int = 256,
         methods: int = 4,
         augment: str = "",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
     ):
         check_range("ucf", "methods", methods, 1, len(METHODS), 4)
         self.methods = methods
         super().__init__(variant, input_size, augment, pretrained)
 
-    def build_network(self, pretrained: bool) -> nn.Module:
+    def build_network(self, pretrained: bool | str) -> nn.Module:
         """Return the network for this number of manipulations."""
         return UcfNet(self.methods, pretrained)
 

@@ -21,7 +21,7 @@ class UcfNet(nn.Module):
         pretrained: start from ImageNet weights.
     """
 
-    def __init__(self, methods: int, pretrained: bool):
+    def __init__(self, methods: int, pretrained: bool | str):
         super().__init__()
         half, encoder = WIDTH // 2, partial(Encoder, "xception", WIDTH, pretrained, {})
         self.encoder_f, self.encoder_c, self.con_gan = encoder(), encoder(), Decoder(WIDTH)

@@ -68,3 +68,11 @@ def test_what_scored_a_row_is_read_and_what_changes_no_number_left_out(make):
     assert (command.runtime, command.precision) == ("openvino", "bf16")
     (plain,) = make_tables([make(provenance={"command": typed})])
     assert (read_command(plain.rows[0]).runtime, read_command(plain.rows[0]).precision) == ("", "")
+
+
+def test_the_file_that_a_training_started_from_is_read(make):
+    command = (
+        "bench run --detector caddm --train ff++ --test celebdf --pretrained 'my weights.pth' --set train.epochs=3"
+    )
+    (table,) = make_tables([make(provenance={"command": command})])
+    assert read_command(table.rows[0]).overrides == ('options.pretrained="my weights.pth"', "train.epochs=3")

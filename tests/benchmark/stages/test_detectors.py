@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.keys import name_start
 from crossfake.benchmark.core.settings import FaceSettings, load_settings
+from crossfake.benchmark.core.typed_commands import start_from
 from crossfake.benchmark.stages.detectors import DetectorRequest, find_detector, load_detector, load_resolved_settings
 
 
@@ -37,3 +39,27 @@ def test_a_detector_of_the_users_own_is_loaded_with_its_crops(tmp_path):
     assert loaded.entry.name == "local/mine"
     assert loaded.settings.faces.finder == "mediapipe"
     assert loaded.key_content()[0] is None  # No checkpoint.
+
+
+def test_a_checkpoint_keeps_to_the_file_that_it_was_trained_from(tmp_path):
+    def load(told, *overrides):
+        header = {"options": {"pretrained": told}}
+        return load_resolved_settings("clip-probe", demo=False, made_from=header, overrides=overrides).options
+
+    one, other = tmp_path / "one.pth", tmp_path / "other.pth"
+    one.write_bytes(b"1")
+    other.write_bytes(b"2")
+    told = name_start({"pretrained": str(one)})["pretrained"]
+    assert load(told)["pretrained"] == told
+    assert load(told, start_from(str(one)))["pretrained"] == str(one)
+    with pytest.raises(BenchError, match=r"was trained from another file than --pretrained: sha256:6b86b273ff34"):
+        load(told, start_from(str(other)))
+    with pytest.raises(BenchError, match=r"header names a file, .*which crossfake never writes"):
+        load(str(one))
+    assert load(told, "options.pretrained=false") == {"pretrained": False}
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "with space.pth", "a: b, 'c' \"d\".pth", "true"])
+def test_a_file_to_start_from_is_taken_as_it_is_typed(name):
+    settings = load_resolved_settings("clip-probe", demo=False, overrides=(start_from(name),))
+    assert settings.options["pretrained"] == name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -130,6 +131,19 @@ def test_a_given_checkpoint_counts_by_its_content_and_training_settings_no_longe
     assert a == b != c
     slow = Settings(faces=FACES, train=TrainSettings(lr=0.1))
     assert planned.cell(checkpoint=tmp_path / "a.pkl", settings=slow).train_key == a
+
+
+def test_a_file_to_start_from_counts_by_its_content_wherever_it_lies(planned, tmp_path):
+    def plan(name, content):
+        (tmp_path / name).write_bytes(content)
+        settings = Settings(faces=FaceSettings(finder="mediapipe"), options={"pretrained": str(tmp_path / name)})
+        return planned.cell(settings=settings)
+
+    one, copy, other = plan("one.pth", b"1"), plan("copy.pth", b"1"), plan("other.pth", b"2")
+    assert one.train_key == copy.train_key != other.train_key
+    assert one.options == one.describe().options == {"pretrained": f"sha256:{hashlib.sha256(b'1').hexdigest()}"}
+    published = planned.cell(settings=Settings(faces=FaceSettings(finder="mediapipe"), options={"pretrained": True}))
+    assert published.options == {"pretrained": True}
 
 
 def test_a_missing_checkpoint_is_told_before_a_world_is_rendered(tmp_path, monkeypatch):

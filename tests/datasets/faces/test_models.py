@@ -19,6 +19,7 @@ def nowhere(monkeypatch, tmp_path):
     monkeypatch.delenv("BENCH_MODELS", raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(models, "MODULE", "no_such_package_at_all")
+    monkeypatch.setattr(models, "check_online", lambda url: None)
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
 
 
@@ -38,14 +39,17 @@ def test_installed_package_is_used_without_being_imported(monkeypatch):
 
 
 def test_download_is_kept_and_used_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "check_online", lambda url: None)
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(CONTENT))
     path = find_model(MODEL)
     assert path == tmp_path / "cache" / "models" / "tiny.tflite"
+    monkeypatch.setattr(models, "check_online", lambda url: None)
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     assert find_model(MODEL).read_bytes() == CONTENT
 
 
 def test_download_of_something_else_is_refused_and_not_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "check_online", lambda url: None)
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(b"<html>sign in</html>"))
     with pytest.raises(BenchError, match=r"models\.invalid/tiny\.tflite is not the expected file: sha256"):
         find_model(MODEL)

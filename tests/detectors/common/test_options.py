@@ -50,7 +50,7 @@ OF_BOTH = [
     ("resnet34", {"input_size": -5}, "input_size must be 32 or more, got -5"),
     ("xception", {"arch_args": {"a": 1}}, "'a'"),
     ("xception", {"arch_args": "a"}, "arch_args must be a mapping {name: value}, got 'a'"),
-    ("xception", {"pretrained": "no"}, "pretrained must be a valid boolean, got 'no'"),
+    ("xception", {"pretrained": 2}, "pretrained must be a valid boolean, got 2"),
 ]
 OF_JAX = [
     ("caddm", {"stage": 9}, "stage must be from 1 to 4, got 9"),

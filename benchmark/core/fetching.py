@@ -1,0 +1,72 @@
+"""Files from the network: whether they can be had is known within two seconds, and never asked with BENCH_OFFLINE."""
+
+from __future__ import annotations
+
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from . import environment
+from .storage import write_atomically
+
+ANSWERS_WITHIN = 2.0  # seconds
+SILENCE_S = 20  # after which a download is given up
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Takes a redirection for an answer."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Don't follow."""
+
+
+def check_online(url: str) -> None:
+    """Ask a server for a file's header, through the proxy if there is one; any answer will do.
+
+    The names of hosts are looked up in a thread, since that alone may take many seconds without a network.
+
+    Raises:
+        OSError: BENCH_OFFLINE is set, or nobody answers in time; says why.
+    """
+    if environment.read(environment.OFFLINE):
+        raise OSError(f"{environment.OFFLINE} is set")
+    told: SimpleQueue[str] = SimpleQueue()
+    Thread(target=lambda: told.put(_find_silence(url)), daemon=True).start()
+    try:
+        problem = told.get(timeout=ANSWERS_WITHIN)
+    except Empty:
+        problem = f"no answer within {ANSWERS_WITHIN:g} s"
+    if problem:
+        raise OSError(problem)
+
+
+def _find_silence(url: str) -> str:
+    """Return why a server doesn't answer; empty where it does."""
+    try:
+        asked = urllib.request.Request(url, method="HEAD")  # https, as all callers' are # nosec B310
+        urllib.request.build_opener(_Stay).open(asked, timeout=ANSWERS_WITHIN).close()
+    except urllib.error.HTTPError as answer:
+        answer.close()
+    except Exception as error:  # Of networks, proxies and protocols.
+        return " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+    return ""
+
+
+def download(url: str, path: Path) -> None:
+    """Download a file to a path, which exists only once it is whole.
+
+    Raises:
+        OSError: see `check_online`; or the download breaks off.
+    """
+    check_online(url)
+    with (
+        write_atomically(path) as temporary,
+        urllib.request.urlopen(url, timeout=SILENCE_S) as response,  # https, as all callers' are # nosec B310
+        temporary.open("wb") as file,
+    ):
+        shutil.copyfileobj(response, file)
+        if response.length:
+            raise OSError(f"{url} broke off: {response.length} bytes are missing")

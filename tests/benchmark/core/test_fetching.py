@@ -1,0 +1,105 @@
+"""What can't be fetched is known within seconds; what can is whole."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import ClassVar
+
+import pytest
+from crossfake.benchmark.core import fetching
+from crossfake.benchmark.core.fetching import check_online, download
+
+CONTENT = b"weights" * 1000
+
+
+class Handler(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def do_HEAD(self):
+        self.asked.append(self.command)
+        self.send_response(302)
+        self.send_header("Location", "http://127.0.0.1:9/nowhere")
+        self.end_headers()
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT) + (100 if "broken" in self.path else 0)))
+        self.end_headers()
+        self.wfile.write(CONTENT)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serve() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def nobody_between(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "BENCH_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_an_answer_is_enough_and_is_not_followed(tmp_path):
+    with serve() as address:
+        check_online(f"{address}/weights.pth")
+        download(f"{address}/weights.pth", tmp_path / "deep" / "weights.pth")
+    assert (tmp_path / "deep" / "weights.pth").read_bytes() == CONTENT
+
+
+def test_nothing_is_asked_with_bench_offline(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_OFFLINE", "1")
+    with serve() as address:
+        Handler.asked.clear()
+        with pytest.raises(OSError, match="BENCH_OFFLINE is set"):
+            download(f"{address}/weights.pth", tmp_path / "weights.pth")
+    assert Handler.asked == []
+
+
+def test_a_closed_port_is_told_at_once():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match="refused"):
+            check_online(f"http://127.0.0.1:{free.getsockname()[1]}/weights.pth")
+
+
+def test_a_server_that_says_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr(fetching, "ANSWERS_WITHIN", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(OSError, match=r"no answer within 0\.2 s|timed out"):
+            check_online(f"http://127.0.0.1:{silent.getsockname()[1]}/weights.pth")
+
+
+def test_a_name_that_takes_long_to_look_up_is_given_up(monkeypatch):
+    monkeypatch.setattr(fetching, "ANSWERS_WITHIN", 0.1)
+    monkeypatch.setattr(fetching, "_find_silence", lambda url: time.sleep(5) or "")
+    with pytest.raises(OSError, match=r"no answer within 0\.1 s"):
+        check_online("https://example.invalid")
+
+
+def test_a_proxy_that_refuses_is_told(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with pytest.raises(OSError, match="refused"):
+            check_online("http://example.invalid/weights.pth")
+
+
+def test_half_a_download_leaves_nothing(tmp_path):
+    with serve() as address, pytest.raises(OSError, match="broke off: 100 bytes are missing"):
+        download(f"{address}/broken.pth", tmp_path / "weights.pth")
+    assert list(tmp_path.iterdir()) == []
