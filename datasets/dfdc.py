@@ -137,10 +137,11 @@ def _list_train(home: Path, tested: set[str]) -> Iterator[Video]:
         say_once(f"{home}: in the test set, so not trained on: {name_some(held)}")
         clips = [clip for clip in clips if _get_name(clip.video) not in tested]
     val = hold_out((c.group for c in clips if not c.fake), (c.group for c in clips if c.fake), seed="dfdc")
-    files = VideoFiles(home)
+    files, listed = VideoFiles(home), {clip.video for clip in clips}
     for clip in clips:
         split = "val" if clip.group in val else "train"
-        source = files.find(clip.original) if clip.fake else None
+        find = files.locate if clip.original in listed else files.find  # Where no file is visible, a key is the same.
+        source = find(clip.original) if clip.fake else None
         method, video = "DFDC" if clip.fake else "real", files.locate(clip.video)
         yield Video(video, home / video, to_label(clip.fake), method, split, original=source)
 

@@ -28,6 +28,7 @@ from .devices import check_device, find_backend, find_device, place
 from .engines import check_engine, parse_engine
 from .exclude_list import check_excluded, read_exclude_list
 from .sources import Data, DataRoots, DataSource, find_root, open_source
+from .store_folders import advise_on_names
 
 BACKENDS = ("torch", "jax")
 
@@ -333,7 +334,7 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
             raise BenchError(
                 f"{source.label} in {source.home} has {counts[REAL]} real and {counts[FAKE]} fake videos "
                 f"in its {split} split: one class alone can't be "
-                f"{'scored' if split == 'test' else 'trained on'}. See docs/datasets.md for its layout"
+                f"{'scored' if split == 'test' else 'trained on'}. {advise_on_names(source, faces)}"
             )
         if not any(source.has(v, faces) for v in videos):
             raise BenchError(

@@ -70,6 +70,20 @@ def require_store(folder: Path, label: str) -> FaceStore:
     return FaceStore(folder)
 
 
+def advise_on_names(source: DataSource, faces: FaceSettings) -> str:
+    """Say what to do about videos that aren't listed: where a store has their faces, their names alone are needed."""
+    from ...datasets.faces.face_store import FaceStore
+
+    listed = {v.id for v in source.videos}
+    known = [video for video in FaceStore(source.store_folder(faces)).outcomes() if video not in listed]
+    if not known:
+        return "See docs/datasets.md for its layout"
+    return (
+        f"The store has faces of {len(known)} videos that aren't listed there, such as {known[0]}. "
+        "Make their names visible: docs/scaling.md, Faces travel"
+    )
+
+
 def _join(source: DataSource, faces: FaceSettings, identity: object) -> Path:
     from ...datasets.faces.finder import FINDER_VERSION
 

@@ -34,8 +34,19 @@ def test_training_parts_give_labels_and_sources(plant, prefix):
     assert len(videos) == 60
     fake = videos[f"{folder}/f0x1.mp4"]
     assert (fake.label, fake.original) == (1, f"{folder}/r0x1.mp4")
-    assert videos[f"{folder}/f0x2.mp4"].original is None
+    assert videos[f"{folder}/f0x2.mp4"].original == f"{folder}/r0x2.mp4"  # Listed, though its file isn't there.
     assert videos[f"{folder}/r0x1.mp4"].label == 0
+
+
+def test_videos_are_the_same_where_their_files_arent_visible(plant):
+    lists = {"dfdc_train_part_0/metadata.json": {**part(0, 3), "x.mp4": {"label": "FAKE", "original": "nowhere.mp4"}}}
+    there = plant({f"there/{name}": content for name, content in lists.items()}) / "there"
+    for name in lists["dfdc_train_part_0/metadata.json"]:
+        (there / "dfdc_train_part_0" / name).touch()
+    bare = plant({f"bare/{name}": content for name, content in lists.items()}) / "bare"
+    seen, blind = ([(v.id, v.label, v.split, v.original) for v in Dfdc().videos(home, "")] for home in (there, bare))
+    assert seen == blind
+    assert {video: original for video, *_, original in seen}["dfdc_train_part_0/x.mp4"] is None
 
 
 def test_held_out_originals_are_few_and_keep_their_fakes(plant):

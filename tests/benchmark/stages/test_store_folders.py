@@ -149,3 +149,12 @@ def test_faces_only_without_a_store_is_told_in_a_line(planned):
         only.prepare(["test"], FACES, Reporter(quiet=True))
     with pytest.raises(BenchError, match="and no store has their faces"):
         check_data([planned.cell(train=only, test=only)])
+
+
+def test_faces_of_videos_whose_names_arent_visible_are_told(planned):
+    source = planned.source()
+    fill(name_store(source, FACES), source)
+    reals = [v for v in source.videos if not v.label]
+    told = r"0 fake videos .*The store has faces of 3 videos that aren't listed there, such as fake/.*Make their names"
+    with pytest.raises(BenchError, match=told):
+        check_data([planned.cell(test=planned.source(videos=reals))])
