@@ -25,7 +25,7 @@ from .formats import (
     format_speed,
     format_worst_group,
 )
-from .overview import Overview, label_row, make_overviews
+from .overview import Overview, label_rows, make_overviews
 from .published import Reported, list_citations, match_published
 from .recorded_command import narrow_commands
 from .rows import Row, Table
@@ -168,13 +168,13 @@ def make_summary(overview: Overview) -> Grid:
     header = ["detector", ranks, "mean AUC elsewhere [95 % CI]"]
     rows = [
         [
-            label_row(row, overview.rows),
+            label,
             format_rank(table, row),
             format_mean(table, row),
             format_worst_group(groups, not counted) if (groups := overview.groups_of(row)) else "",
             format_speed(row.speeds.get(usual) if usual else None),
         ]
-        for row in overview.rows
+        for row, label in zip(overview.rows, label_rows(overview.rows), strict=True)
     ]
     where = f"worst group on {test} (n{f'; {counted}' if counted else ''})" if test else "worst group"
     return [*header, where, f"img/s: {usual.describe()}" if len(table.conditions) > 1 and usual else "img/s"], rows
@@ -186,7 +186,8 @@ BRIEF = ["detector", "video AUC [95 % CI]", "drop", "worst group (n)", "gap (n)"
 def make_brief(table: Table, test: str) -> Grid:
     """Return one test set's table in five columns; rows that weren't run on it are left out."""
     rows = table.on(test)
-    return BRIEF, [[label_row(row, rows), *_format_brief(table, row, test)] for row in rows]
+    labelled = zip(rows, label_rows(rows), strict=True)
+    return BRIEF, [[label, *_format_brief(table, row, test)] for row, label in labelled]
 
 
 def _format_brief(table: Table, row: Row, test: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -123,6 +123,14 @@ def label_row(row: Row, rows: Iterable[Row]) -> str:
     parts += [row.backend] if any(r.backend != row.backend for r in others) else []
     alike = any((r.train, r.backend) == (row.train, row.backend) for r in others)
     return " ".join([*parts, *([row.key[:6]] if alike else [])])
+
+
+def label_rows(rows: Sequence[Row]) -> list[str]:
+    """Return what `label_row` does of each row among the others."""
+    alike: dict[str, list[Row]] = {}
+    for row in rows:
+        alike.setdefault(row.name, []).append(row)
+    return [label_row(row, alike[row.name]) for row in rows]
 
 
 def describe_making(row: Row) -> dict[str, str]:

@@ -24,7 +24,7 @@ from .formats import (
     format_too_few,
 )
 from .markdown import describe_shared
-from .overview import Overview, describe_making, label_row
+from .overview import Overview, describe_making, label_rows
 from .page_charts import Figure, Picture, chart_carrying, chart_curves, chart_groups, mark_groups
 from .rows import Row
 from .verdicts import Verdict, make_verdict
@@ -122,9 +122,10 @@ class PageBoard:
     def lines(self) -> list[Line]:
         """The rows of the table."""
         told = {id(row) for row in self.top}
-        return [self._make_line(row, id(row) in told) for row in self.overview.rows]
+        rows = self.overview.rows
+        return [self._make_line(row, name, id(row) in told) for row, name in zip(rows, label_rows(rows), strict=True)]
 
-    def _make_line(self, row: Row, told: bool) -> Line:
+    def _make_line(self, row: Row, name: str, told: bool) -> Line:
         o = self.overview
         words = " ".join([row.name, *describe_making(row).values(), row.train, row.key])
         cells = [*self._score(row), *self._judge_groups(row)]
@@ -132,7 +133,7 @@ class PageBoard:
         cells.append(Cell(format_cost(row)[0], label="M params"))
         cells += [Cell(describe_making(row)[name], "made", label=name) for name in o.varying]
         rank = format_rank(o.table, row)
-        return Line(self.anchor(row), told, self.find_tier(row), words, label_row(row, o.rows), rank, cells)
+        return Line(self.anchor(row), told, self.find_tier(row), words, name, rank, cells)
 
     @cached_property
     def compared(self) -> frozenset[str]:

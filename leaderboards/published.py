@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -125,10 +125,12 @@ def match_published(table: Table) -> list[Reported]:
         return []
     pairs = {(row.train, test) for row in table.rows for test in row.results}
     found = [r for line in read_published() if (r := _parse_line(line))]
+    rows, whole = _sort_by_detector(table.rows), cache(strip_part)
     beside = [
         shown
         for r in found
-        for shown in _match_rows(r, table.rows) or _find_near_rows(r, table.rows) or [r]
+        for alike in [_find_rows(r, rows)]
+        for shown in _match_rows(r, alike) or _find_near_rows(r, alike, whole) or [r]
         if shown.row or (r.train, r.test) in pairs
     ]
     return sorted(beside, key=lambda r: (r.ours is None, not r.row, r.test, r.level, -r.value))
@@ -150,35 +152,43 @@ def _parse_line(line: dict[str, str]) -> Reported | None:
     return Reported(source, detector, backbone, train, test, line["level"], float(line["value"]), line["citation"])
 
 
+def _sort_by_detector(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.cell.detector, []).append(row)
+    return found
+
+
+def _find_rows(r: Reported, rows: Mapping[str, list[Row]]) -> list[Row]:
+    """Return the rows of the same detector and backbone."""
+    name, backbone = r.detector.lower(), r.backbone.lower().replace("resnet-", "resnet")
+    alike = rows.get(ALIASES.get(name, name), [])
+    return [row for row in alike if row.cell.options.get("backbone", backbone) == backbone]
+
+
 def _match_rows(r: Reported, rows: list[Row]) -> list[Reported]:
-    """Pair it with every row of the same detector, backbone and train set that has the test set and level."""
+    """Pair it with every row of the same train set that has the test set and level."""
     return [
         replace(r, ours=row.results[r.test].metrics[METRICS[r.level]], row=row.key, name=row.name)
         for row in rows
-        if _is_of_detector(row, r) and row.train == r.train and r.test in row.results and row.results[r.test].done
+        if row.train == r.train and r.test in row.results and row.results[r.test].done
     ]
 
 
-def _find_near_rows(r: Reported, rows: list[Row]) -> list[Reported]:
-    """Pair it with the rows of the same detector and datasets whose compression or methods are others."""
+def _find_near_rows(r: Reported, rows: list[Row], whole: Callable[[str], str]) -> list[Reported]:
+    """Pair it with the rows of the same datasets whose compression or methods are others; `whole` is `strip_part`."""
     found = []
     for row in rows:
-        test = next((t for t in row.results if _is_near(t, row.train, r) and row.results[t].done), None)
-        if test and _is_of_detector(row, r):
+        test = next((t for t in row.results if _is_near(t, row.train, r, whole) and row.results[t].done), None)
+        if test:
             pairs = (("trained", r.train, row.train), ("tested", r.test, test))
             told = "; ".join(f"{what} on {theirs}, ours on {ours}" for what, theirs, ours in pairs if theirs != ours)
             found.append(replace(r, row=row.key, name=row.name, differs=told))
     return found
 
 
-def _is_near(test: str, train: str, r: Reported) -> bool:
+def _is_near(test: str, train: str, r: Reported, whole: Callable[[str], str]) -> bool:
     """Whether the datasets are the same: at the test set's compression, or both tested as they were trained."""
-    ours, theirs, home = (strip_part(label.removesuffix(NOT_STATED)) for label in (test, r.test, r.train))
-    same = ours == theirs or (theirs == home and ours == strip_part(train))
+    ours, theirs, home = (whole(label.removesuffix(NOT_STATED)) for label in (test, r.test, r.train))
+    same = ours == theirs or (theirs == home and ours == whole(train))
     return same and train.partition(":")[0] == r.train.partition(":")[0]
-
-
-def _is_of_detector(row: Row, r: Reported) -> bool:
-    name, backbone = r.detector.lower(), r.backbone.lower().replace("resnet-", "resnet")
-    same = row.cell.detector == ALIASES.get(name, name)
-    return same and row.cell.options.get("backbone", backbone) == backbone
