@@ -38,8 +38,8 @@ from crossfake.detectors.common_torch.transfers import Feed
 from crossfake.detectors.runtimes import Way, find_obstacle, use_way
 from tabulate import tabulate
 
-LIMITS = {"fp32": 1e-4, "tf32": 0.02, "bf16": 0.05}
-"""How far scores of random weights may be from the processor's in fp32."""
+LIMITS = {"fp32": 1e-4, "tf32": 0.03, "bf16": 0.2}
+"""How far scores of random weights, which exaggerate rounding, may be from the processor's in fp32."""
 QUICK = {"meso4": {"input_size": 32}, "timm:resnet10t": {"input_size": 32, "arch_args": {"channels": (8, 8, 16, 16)}}}
 TRAINED = ("resnet34", "xception", "efficientnet-b4")
 STEPS = 3
@@ -343,8 +343,8 @@ def make_setting(device: str, quick: bool) -> Setting:
     """Return what is checked."""
     if quick:
         return Setting(device, QUICK, ("timm:resnet10t",), 4, 4, 0.05)
-    plain = [e for e in registry.entries() if e.backend == "torch" and "load" in e.card.get("can", ())]
-    subjects: dict[str, Options] = {e.name: {} for e in plain}
+    torch_ones = [e for e in registry.entries() if e.backend == "torch" and "takes" not in e.card]
+    subjects: dict[str, Options] = {e.name: {} for e in torch_ones}
     return Setting(device, subjects, TRAINED, 8, 64, 2.0)
 
 
