@@ -1,4 +1,4 @@
-"""Pictures and videos with a box around each face and its score beside it."""
+"""Pictures and videos with a box around each face and its score."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .media import FileResult, ScoredFace, is_picture
 
 WRITTEN_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 WRITTEN_VIDEOS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
-"""By suffix, what FFmpeg calls the container."""
+"""FFmpeg's name for the container, by suffix."""
 Mark = tuple[np.ndarray, float]
-"""A box (4,) and the score beside it."""
+"""A box (4,) and its score."""
 
 
 def annotate(path: Path, scored: FileResult, folder: Path, name: str) -> Path:
     """Write the picture or video at `path` into a folder with its faces marked, and return where.
 
-    The name keeps its suffix where such files can be written here; else .png or .mp4 is added.
+    The name keeps its suffix if such files can be written here; otherwise .png or .mp4 is added.
     """
     picture, suffix = is_picture(path), path.suffix.lower()
     kept = suffix in (WRITTEN_PICTURES if picture else WRITTEN_VIDEOS)
@@ -32,7 +32,7 @@ def annotate(path: Path, scored: FileResult, folder: Path, name: str) -> Path:
     if picture:
         marked = draw(read_image(path), [(np.array(face.box), face.score) for (face,) in scored.people])
         packed = cv2.imencode(suffix if kept else ".png", cv2.cvtColor(marked, cv2.COLOR_RGB2BGR))[1]
-        with write_atomically(out) as temporary:  # OpenCV's own writing says nothing of a full disk.
+        with write_atomically(out) as temporary:  # OpenCV's writer doesn't report a full disk.
             temporary.write_bytes(packed.tobytes())
     else:
         write_video(out, _draw_frames(path, scored), _read_rate(path))
@@ -62,7 +62,7 @@ def _draw_frames(path: Path, scored: FileResult) -> Iterator[np.ndarray]:
 
 
 def interpolate_mark(index: int, person: tuple[ScoredFace, ...]) -> Mark | None:
-    """Return a person's box in a frame, on a straight line between those looked at, with the nearest's score."""
+    """Return a person's box in a frame, interpolated linearly between examined frames, with the nearest one's score."""
     frames = np.array([face.frame for face in person])
     if not frames[0] <= index <= frames[-1]:
         return None
@@ -76,7 +76,7 @@ def _read_rate(path: Path) -> int:
 
 
 def write_video(path: Path, frames: Iterator[np.ndarray], rate: int) -> None:
-    """Write (H, W, 3) uint8 RGB frames of one size as H.264; an odd last row or column is left out."""
+    """Write (H, W, 3) uint8 RGB frames of one size as H.264; an odd last row or column is dropped."""
     container_format = WRITTEN_VIDEOS.get(path.suffix.lower(), "mp4")
     with write_atomically(path) as temporary, av.open(str(temporary), "w", format=container_format) as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})

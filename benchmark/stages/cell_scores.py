@@ -1,7 +1,7 @@
-"""What a board needs of a cell's predictions, in a small file beside its scorecard: a board reads no frames.
+"""What a board needs from a cell's predictions, in a small file next to its scorecard: a board reads no frames.
 
-These are the videos' scores, labels and people, and the worst frames. What each video adds to a metric isn't among
-them: from the scores it is computed sooner than it would be read.
+These are the videos' scores, labels and people, and the worst frames. Videos' influences on metrics aren't stored:
+computing them from the scores is faster than reading them.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _WORST = TypeAdapter(tuple[list[WorstFrame], list[WorstFrame]])
 
 
 class CellScores(NamedTuple):
-    """The scores of one cell's videos, and by label those that it is most wrong about."""
+    """The scores of one cell's videos, and by label those on which it is most wrong."""
 
     videos: VideoScores
     worst: dict[int, list[WorstFrame]]
 
 
 def read_scores(cards: Sequence[ScoreCard]) -> list[VideoScores]:
-    """Read the videos' scores of all cards of a row; none where one's predictions are gone or can't be used."""
+    """Read the videos' scores for all cards of a row; empty if one's predictions are gone or can't be used."""
     found = [scores.videos for card in cards if (scores := read_cell_scores(card)) is not None]
     dropped = [{d.video: d.label for d in card.coverage.dropped} for card in cards]
     if len(found) < len(cards):
@@ -55,10 +55,10 @@ def read_scores(cards: Sequence[ScoreCard]) -> list[VideoScores]:
 
 
 def read_cell_scores(card: ScoreCard) -> CellScores | None:
-    """Read what a board needs of a card's predictions; None where they are gone or can't be used, which is said.
+    """Read what a board needs from a card's predictions; None if they are gone or can't be used, which is reported.
 
-    The file beside a run's scorecard counts if it belongs to these predictions. Otherwise it is recomputed, which is
-    said, and saved if the folder is writable.
+    The file next to a run's scorecard is used if it belongs to these predictions. Otherwise it is recomputed, which is
+    reported, and saved if the folder is writable.
     """
     predictions = card.predictions_path
     if not predictions.is_file():
@@ -75,13 +75,13 @@ def read_cell_scores(card: ScoreCard) -> CellScores | None:
         say_once(f"left out: {error}")
         return None
     if kept is not None:
-        with suppress(WriteError):  # The board is right without, if slower.
+        with suppress(WriteError):  # The board is correct without it, only slower.
             _write_file(kept, predictions, found)
     return found
 
 
 def keep_cell_scores(predictions: Path) -> None:
-    """Leave beside predictions what a board needs of them: the same bytes for the same ones.
+    """Save next to predictions what a board needs from them: the same bytes for the same predictions.
 
     Raises:
         BenchError: see `read_frame_scores`.
@@ -124,16 +124,16 @@ def _hash(arrays: Arrays) -> str:
 
 
 def _read_file(path: Path, predictions_hash: str) -> CellScores:
-    """Read a file that `_write_file` wrote of the predictions of this hash.
+    """Read a file of `_write_file` for the predictions with this hash.
 
     Raises:
-        BenchError: it is of others, of another version, too large, or damaged.
+        BenchError: it belongs to other predictions or another version, is too large, or is damaged.
     """
     arrays, told = _read_arrays(path)
     if told.get("version") != VERSION:
-        raise BenchError(f"{FILE} of another version")
+        raise BenchError(f"{FILE} has another version")
     if told.get("predictions") != predictions_hash:
-        raise BenchError(f"{path} is of other predictions")
+        raise BenchError(f"{path} belongs to other predictions")
     if told.get("content") != _hash(arrays):
         raise BenchError(f"{path} is damaged")
     try:
@@ -145,7 +145,7 @@ def _read_file(path: Path, predictions_hash: str) -> CellScores:
     sound = len({*ids}) == len(ids) == len(identities) == len(label) == len(score) > 0
     known = np.isin(label, (REAL, FAKE)).all() and np.isfinite([*score, *(w.score for w in (*fakes, *reals))]).all()
     if not sound or not known:
-        raise BenchError(f"{path} is damaged (its videos, labels and scores don't fit)")
+        raise BenchError(f"{path} is damaged (its videos, labels and scores don't match)")
     return CellScores(VideoScores(ids, label, score, identities), {FAKE: fakes, REAL: reals})
 
 
@@ -161,11 +161,11 @@ def _read_arrays(path: Path) -> tuple[Arrays, dict[str, object]]:
     except SafetensorError as error:
         raise BenchError(f"{path} is damaged ({shorten(error)})") from None
     if {name: array.dtype.str for name, array in arrays.items()} != KINDS or any(a.ndim != 1 for a in arrays.values()):
-        raise BenchError(f"{path} is damaged (it holds other arrays)")
+        raise BenchError(f"{path} is damaged (it has unexpected arrays)")
     return arrays, told
 
 
 @lru_cache(maxsize=64)
 def _parse_names(packed: bytes) -> list[str]:
-    """Return a list of names, the same one for the same names: cells of one test set share theirs."""
+    """Return a shared list for equal names: cells of one test set share theirs."""
     return _NAMES.validate_json(packed)

@@ -1,4 +1,4 @@
-"""A cell of a plan: one detector, trained or given, on one test set, and the keys that it is kept under."""
+"""A cell of a plan: one detector, trained or given, on one test set, and the keys of its results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..core.storage import strip_separators
 from .runtime_records import read_choice
 from .sources import DataSource, join_protocols
 
-# Raise when the meaning of a key's parts, or the code behind a stage, changes the numbers.
+# Increase when a change in a key's parts or in a stage's code changes the numbers.
 TRAIN_KEY_VERSION = 1
 TEST_KEY_VERSION = 1
 
@@ -29,9 +29,9 @@ TEST_KEY_VERSION = 1
 class Cell:
     """One detector, trained (or loaded) once with one seed, on one test set.
 
-    The keys hold all that changes the numbers; a user's own file counts, the project's code has versions instead.
-    Left out on purpose: where the data and runs lie, the number of workers, the scoring batch, the engine, the device,
-    the machine, package versions (recorded in provenance.json instead).
+    The keys contain everything that changes the numbers: a user's own code by its content, the project's code by
+    versions. Left out on purpose: the location of data and runs, the number of workers, the scoring batch, the engine,
+    the device, the machine, and package versions (recorded in provenance.json instead).
     """
 
     entry: Entry
@@ -41,7 +41,7 @@ class Cell:
     seed: int
     runs: Path
     checkpoint: Path | None
-    evaluation: DataSource | None = None  # Whose val split fixes thresholds where there is no train set.
+    evaluation: DataSource | None = None  # Its val split fixes thresholds if there is no train set.
     asked: Way = DEFAULT
     device: str = AUTO
 
@@ -52,12 +52,12 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """What it is, in a line: detector, what it was trained on, test set and seed."""
+        """A one-line description: detector, train set, test set and seed."""
         return f"{self.name} {self.trained_on.get('dataset', NOT_KNOWN)} -> {self.test.label}, seed {self.seed}"
 
     @property
     def name(self) -> str:
-        """The row's name: `detector`, with another `variant` than its default and the `tag` behind dots."""
+        """The row's name: `detector`, then a `variant` other than its default and the `tag`, separated by dots."""
         variant = self.options.get("variant") if "variant" in self.entry.card.get("defaults", {}) else None
         return ".".join(str(part) for part in (self.entry.name, variant, self.settings.tag) if part)
 
@@ -86,9 +86,9 @@ class Cell:
             "checkpoint": file_hash(self.checkpoint) if self.checkpoint else None,
             "data": self._data_key(),
             "seed": self.seed,
-            # Frames that were broken then and are fixed now would give other weights.
+            # Frames that were broken then and are fixed now would give different weights.
             **({"lost": lost} if lost else {}),
-            # Annotating a dataset changes only what detectors that learn from its groups learn.
+            # Annotations affect only detectors that learn from groups.
             **({"groups": self.train.annotations_key("train")} if self.train and learns_groups else {}),
         }
 
@@ -111,17 +111,17 @@ class Cell:
 
     @property
     def way(self) -> Way:
-        """How it is scored: as asked, or as was chosen for these weights on this machine, once that was done."""
+        """How it is scored: as requested, or, once chosen, as chosen for these weights on this machine."""
         if not self.asked.is_open:
             return self.asked
-        if self.val is None:  # What is quicker can't be compared on anything.
+        if self.val is None:  # There is nothing to compare a faster way on.
             return DEFAULT
         choice = read_choice(self.folder, self.asked, self.device)
         return (choice.decide(self.images) if choice else None) or self.asked
 
     @property
     def images(self) -> int:
-        """How many images its test set may have to score."""
+        """The largest number of images to score in its test set."""
         return len(self.test.split("test")) * self.settings.faces.frames
 
     @property
@@ -133,12 +133,12 @@ class Cell:
 
     @property
     def test_folder(self) -> Path:
-        """Where this cell's predictions and scorecard go, within the run folder."""
+        """The folder for this cell's predictions and scorecard, inside the run folder."""
         return self.folder / f"test.{strip_separators(self.test.label)}.{self.test_key}"
 
     @property
     def is_trained_here(self) -> bool:
-        """Whether its run trains it: not where weights are given, it can't be trained, or there are no epochs."""
+        """Whether its run trains it: not if weights are given, it can't be trained, or there are no epochs."""
         trainable = self.train and not self.checkpoint and self.entry.is_trainable
         return bool(trainable) and self.settings.train.epochs > 0
 
@@ -153,7 +153,7 @@ class Cell:
 
     @cached_property
     def trained_on(self) -> TrainedOn:
-        """What is known of where the weights come from; nothing of those that somebody else made."""
+        """What is known about the origin of the weights; nothing for somebody else's."""
         if self.train and self.is_trained_here:
             return {"dataset": self.train.label, "selection": SOURCE_VAL}
         return read_header(self.checkpoint).get("trained_on", {}) if self.checkpoint else {}
@@ -210,7 +210,7 @@ class Cell:
 
 
 def group_cells(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Return the cells of each training together, in the order in which these come: what machines share out."""
+    """Group the cells by training, in order: the units that machines share."""
     groups: dict[tuple[str, str, int], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.entry.name, cell.entry.target, cell.seed), []).append(cell)
@@ -218,7 +218,7 @@ def group_cells(cells: Iterable[Cell]) -> list[list[Cell]]:
 
 
 def take_part(cells: list[Cell], part: Part | None) -> list[Cell]:
-    """Return every so manieth group of the cells.
+    """Return the groups of cells that belong to one part of several.
 
     Raises:
         BenchError: there are fewer groups than parts.
@@ -227,8 +227,8 @@ def take_part(cells: list[Cell], part: Part | None) -> list[Cell]:
         return cells
     groups = group_cells(cells)
     if part.number > len(groups):
-        told = f"this plan has {len(groups)} trainings, so that --part {part.number}/{part.parts} has nothing to do"
-        raise BenchError(f"{told}. The last part that has: {len(groups)}/{part.parts}")
+        told = f"this plan has {len(groups)} trainings, so --part {part.number}/{part.parts} has nothing to do"
+        raise BenchError(f"{told}. The last part with work: {len(groups)}/{part.parts}")
     return [cell for group in part.take(groups) for cell in group]
 
 

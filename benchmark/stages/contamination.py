@@ -1,4 +1,4 @@
-"""Which videos a detector was trained on, recognised by content, and which of a test set are among them."""
+"""Recognises, by content, which videos of a test set a detector was trained on."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ PIECE = 2**16  # bytes
 
 
 def fingerprint_videos(videos: Iterable[Video]) -> str:
-    """Return the fingerprints of all videos that are there, sorted and joined, as a checkpoint's header keeps them."""
+    """Return the fingerprints of all available videos, sorted and joined, as stored in a checkpoint's header."""
     return "".join(sorted({found for v in videos if (found := fingerprint_video(v))}))
 
 
 def find_shared_videos(videos: Iterable[Video], trained_on: CheckpointHeader) -> list[Video] | None:
-    """Return which of the videos a checkpoint was trained or selected on; None where it doesn't tell.
+    """Return which of the videos a checkpoint was trained or selected on; None if it doesn't say.
 
-    The same file counts wherever it lies and whatever it is called; one that was re-encoded is another one.
+    The same file counts whatever its place and name; a re-encoded file is a different one.
     """
     joined = trained_on.get("trained_on", {}).get("videos")
     if joined is None:
         return None
     known = {joined[i : i + FINGERPRINT] for i in range(0, len(joined), FINGERPRINT)}
     told = [(v, found) for v in videos if (found := fingerprint_video(v))]
-    return [v for v, found in told if found in known] if told else None  # It can't be known from faces only.
+    return [v for v, found in told if found in known] if told else None  # Faces alone can't tell.
 
 
 def fingerprint_video(video: Video) -> str:
-    """Return 16 hexadecimal digits of a video's size and content; empty where its file isn't there.
+    """Return 16 hexadecimal digits for a video's size and content; empty if its file is missing.
 
-    Read are the first, middle and last 64 KiB, which tells a large collection in minutes; of pictures, how many there
-    are, and the first, middle and last one.
+    It reads the first, middle and last 64 KiB, so a large collection takes minutes; for pictures, it uses their number
+    and the first, middle and last one.
     """
     if not video.pictures:
         return _fingerprint_file(video.path)

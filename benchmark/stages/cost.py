@@ -1,4 +1,4 @@
-"""What a detector costs: parameters, and floating-point operations an image."""
+"""What a detector costs: parameters, and floating-point operations per image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..core.scorecard import Throughput
 
 
 def count_parameters(detector: Scores) -> int | None:
-    """Return the number of trained parameters; None where the detector doesn't tell."""
+    """Return the number of trained parameters; None if the detector doesn't say."""
     return detector.parameters_count() if isinstance(detector, CountsParameters) else None
 
 
 def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
     """Count the operations of scoring one uint8 (H, W, 3) RGB crop; a multiply-add is two, as compilers count.
 
-    A detector's own `flops(crops)` is believed (JAX detectors ask their compiler's cost analysis); a torch network is
-    counted by torch's counter, which knows convolutions, matrix products and attention. None for anything else.
+    A detector's own `flops(crops)` is trusted (JAX detectors use their compiler's cost analysis); for a torch network,
+    torch's counter is used, which knows convolutions, matrix products and attention. None for anything else.
     """
     if isinstance(detector, CountsFlops):
         return int(detector.flops(crop[None]))
@@ -34,9 +34,9 @@ def count_flops(detector: Scores, crop: np.ndarray) -> int | None:
 
 
 def count_activations(detector: Scores, crop: np.ndarray) -> int | None:
-    """Count the numbers that convolutions and matrix products put out for one uint8 (H, W, 3) RGB crop.
+    """Count the output values of convolutions and matrix products for one uint8 (H, W, 3) RGB crop.
 
-    That is what bounds a network's speed where memory does. Only torch's are counted; None for anything else.
+    They limit a network's speed if it is memory-bound. Only torch networks are counted; None for anything else.
     """
     if "torch" not in sys.modules or not _has_torch_network(detector):
         return None
@@ -48,7 +48,7 @@ def count_activations(detector: Scores, crop: np.ndarray) -> int | None:
 
 
 def _run_in_torch(detector: Scores, crop: np.ndarray) -> None:
-    """Run the network: scoring may be another runtime's, whose operations torch doesn't see; outputs are torch's."""
+    """Run the network through `outputs`, which uses torch: scoring may use a runtime that torch can't observe."""
     (detector.outputs_of if isinstance(detector, TellsFeatures) else detector.score)(crop[None])
 
 
@@ -58,10 +58,10 @@ def _has_torch_network(detector: Scores) -> bool:
 
 @dataclass
 class ThroughputCounter:
-    """How fast scoring went, since it was last begun.
+    """How fast scoring has been since it last started.
 
-    Images, seconds inside `score` after the first batch, seconds in all, and of compiling. The latter is what the
-    detector's `compile_seconds` grew by, where it has one, and is part of nothing else.
+    Images, seconds inside `score` after the first batch, total seconds, and seconds of compiling. The last is the
+    increase of the detector's `compile_seconds`, if it has any, and isn't included in the others.
     """
 
     images: int = 0
@@ -71,7 +71,7 @@ class ThroughputCounter:
     compile_seconds: float = 0.0
 
     def summarise(self) -> Throughput:
-        """Return images per second: of the detector alone (without the first batch), and from store to score."""
+        """Return images per second: for the detector alone (without the first batch), and from store to score."""
         alone = self.timed_images / self.score_seconds if self.score_seconds else None
         return Throughput(
             images=self.images,

@@ -1,4 +1,4 @@
-"""Who is seen in the videos of a test set, for what it can show about fairness, and for the papers' own code."""
+"""Who is shown in a test set's videos: for what it can show about fairness, and for the papers' own code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class AnnotatedVideos(NamedTuple):
-    """A `table` with `label`, `group`, `clip` and each of the `attributes`, one row per video, and `notes` on it."""
+    """A `table` with `label`, `group`, `clip` and each of the `attributes`, one row per video, with `notes`."""
 
     table: pd.DataFrame
     attributes: list[str]
@@ -52,9 +52,9 @@ def read_annotated_videos(
         named, lacking = match_split_file(videos["video"], split)
         videos = videos[named]
         if videos.empty:
-            raise BenchError(f"not one video of {annotations} is in {split}")
+            raise BenchError(f"no video of {annotations} is in {split}")
         if lacking:
-            what = f"{annotations} has none of {len(lacking)} videos that {split} names"
+            what = f"{annotations} lacks {len(lacking)} videos named in {split}"
             notes.append(f"{what}: {lacking[0]} is the first")
     attributes = [c for c in videos if c in PEOPLE]
     videos = videos.assign(clip=videos["video"].str.rpartition("/")[2])
@@ -62,7 +62,7 @@ def read_annotated_videos(
 
 
 def read_dataset_videos(source: DataSource, split: str | None = None) -> AnnotatedVideos:
-    """Read the videos of a dataset with its groups; without a `split`, of all splits.
+    """Read a dataset's videos with their groups; all splits unless `split` is given.
 
     Raises:
         BenchError: it has no such split, or no annotation.
@@ -75,13 +75,13 @@ def read_dataset_videos(source: DataSource, split: str | None = None) -> Annotat
     videos = [v for v in source.videos if split in (None, v.split)]
     known = sorted({a for v in videos for a in v.groups})
     if not known:
-        raise BenchError(f"{source.label} has no annotation: put demographics.csv or a published table beside it")
+        raise BenchError(f"{source.label} has no annotations. Put demographics.csv or a published table in its folder")
     rows = [{"label": v.label, "clip": Path(v.id).stem, **{a: v.groups.get(a, "") for a in known}} for v in videos]
     return AnnotatedVideos(_assign_groups(pd.DataFrame(rows), known), known, [])
 
 
 def _assign_groups(videos: pd.DataFrame, attributes: list[str]) -> pd.DataFrame:
-    """Name each video's group, by gender and race where both are known attributes, as scores' intersections are."""
+    """Name each video's group: by gender and race if both are known, like the intersections in scorecards."""
     videos = videos.assign(**{a: videos[a].replace("", UNDEFINED) for a in attributes})
     return videos.assign(group=videos[list(choose_main_pair(attributes))].agg("-".join, axis=1))
 
@@ -96,16 +96,16 @@ def export_for_papers(
     size: int = 256,
     seed: int = 0,
 ) -> tuple[dict[str, int], list[str]]:
-    """Prepare a dataset's faces where they aren't, and write them as the fairness papers' code reads them.
+    """Prepare a dataset's faces if needed, and write them in the format that the fairness papers' code reads.
 
     Args:
         source: the dataset.
-        faces: how videos become faces.
-        out: where images and CSVs go.
-        reporter: is told the progress.
+        faces: how faces are extracted from videos.
+        out: the folder for images and CSVs.
+        reporter: receives progress.
         pool: the processes that prepare faces.
-        size: pixels of an image's side.
-        seed: of the training pairs.
+        size: an image's side in pixels.
+        seed: random seed of the training pairs.
 
     Returns:
         The number of frames in each list, and a line for every video that is in no list.

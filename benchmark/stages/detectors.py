@@ -1,4 +1,4 @@
-"""Which detector a request means, with which settings: found by name or checkpoint, and loaded with its weights."""
+"""Finds the requested detector by name or checkpoint, with its settings, and loads its weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .runtime_records import read_choice
 
 @dataclass(frozen=True)
 class DetectorRequest:
-    """Which detector is asked for, and what of its recipe is changed, as typed; no `name`: the checkpoint's."""
+    """The requested detector and changes to its recipe, as typed; without `name`, the checkpoint's detector."""
 
     name: str = ""
     backend: str = ""
@@ -38,7 +38,7 @@ class DetectorRequest:
 
 @dataclass(frozen=True, eq=False)
 class LoadedDetector:
-    """A detector with its weights, what cuts its crops, and where it comes from."""
+    """A detector with its weights, its cropper, and its origin."""
 
     entry: Entry
     settings: Settings
@@ -56,10 +56,11 @@ class LoadedDetector:
         return [weights, code_hash(self.entry), self.entry.backend, options, *run_by]
 
     def settle_runtime(self, images: int, reporter: Reporter) -> Way:
-        """Have so many images scored as asked, and return how; of `auto`, as a run chose for the checkpoint here.
+        """Set up scoring of `images` images as requested, and return how; `auto` uses a run's choice for the
+        checkpoint.
 
         Raises:
-            BenchError: what was asked for can't be had here.
+            BenchError: the requested way isn't available here.
         """
         choice = read_choice(self.checkpoint.parent, self.asked, self.device) if self.checkpoint else None
         way = self.asked if not self.asked.is_open else (choice and choice.decide(images)) or DEFAULT
@@ -88,12 +89,12 @@ def load_resolved_settings(
     overrides: Iterable[str] = (),
     tagged: bool = True,
 ) -> Settings:
-    """Load a detector's settings to work with: the face finder `auto` becomes what it stands for here and now.
+    """Load a detector's resolved settings: the face finder `auto` becomes the one that it currently means here.
 
-    Keys, face stores and rows hold these settings, and so never `auto`. See `load_settings` for the arguments.
+    Keys, face stores and rows contain these settings, so never `auto`. See `load_settings` for the arguments.
 
     Raises:
-        BenchError: see `load_settings`; or no face finder has the name, or it lacks its file.
+        BenchError: see `load_settings`; or the face finder is unknown or its file is missing.
     """
     from ...datasets.faces.finder import resolve
 
@@ -125,10 +126,10 @@ def _check_start(made_from: Mapping[str, object], settings: Settings) -> None:
 
 
 def find_detector(request: DetectorRequest) -> tuple[Entry, CheckpointHeader]:
-    """Return the detector that is asked for, and what the checkpoint says it was made from.
+    """Return the requested detector, and what the checkpoint says about its origin.
 
     Raises:
-        BenchError: no such checkpoint, detector, runtime or device, no detector is named, or the header names code.
+        BenchError: no such checkpoint, detector, runtime or device; no detector is named; or the header names code.
     """
     parse_way(request.runtime, request.precision)
     made_from = read_header(request.checkpoint) if request.checkpoint else {}
@@ -142,7 +143,7 @@ def find_detector(request: DetectorRequest) -> tuple[Entry, CheckpointHeader]:
 
 
 def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
-    """Load the detector that is asked for with its weights, and its settings; `demo`: for data of the demo world.
+    """Load the requested detector with its weights and settings; `demo`: for data of the demo world.
 
     Raises:
         BenchError: see `find_detector`, `load_resolved_settings` and `crossfake.detectors.create`; or it needs weights.
@@ -156,7 +157,7 @@ def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
     else:
         refuse_weightless(entry)
         detector = create_from(entry, None, **settings.options)
-        if isinstance(detector, LoadsWeights):  # A card that doesn't say, or a function that makes detectors.
+        if isinstance(detector, LoadsWeights):  # The card doesn't say, or a function makes the detector.
             raise _make_weightless_error(entry)
     place(detector, request.device)
     asked = parse_way(request.runtime, request.precision)
@@ -165,10 +166,10 @@ def load_detector(request: DetectorRequest, demo: bool) -> LoadedDetector:
 
 
 def refuse_weightless(entry: Entry) -> None:
-    """Refuse to use a detector without weights whose card says that it takes some, before any are fetched for it.
+    """Reject a detector without weights if its card says that it needs some, before any are downloaded.
 
     Raises:
-        BenchError: it says so.
+        BenchError: it needs weights.
     """
     if "can" in entry.card and "load" in entry.capabilities:
         raise _make_weightless_error(entry)

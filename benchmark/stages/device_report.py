@@ -15,7 +15,7 @@ from .devices import find_device, list_jax_devices
 
 NVIDIA = Path("/proc/driver/nvidia/version")
 HIDING = ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
-"""Variables by which somebody may have chosen the processor."""
+"""Environment variables with which a user may have chosen the processor."""
 
 
 def describe_device(detector: Scores, backend: str, batch: int | None = None) -> DeviceUse:
@@ -47,7 +47,7 @@ def describe_training(detector: Scores, backend: str, session: TrainingSession, 
 
 
 def read_driver() -> str:
-    """Return the version of NVIDIA's driver; empty where there is none."""
+    """Return the version of NVIDIA's driver; empty if there is none."""
     try:
         found = re.search(r"\b\d+\.\d+(\.\d+)?\b", NVIDIA.read_text(encoding="utf-8"))
     except OSError:
@@ -56,11 +56,11 @@ def read_driver() -> str:
 
 
 def warn_unused_gpu(backend: str) -> None:
-    """Warn where a driver shows a GPU and the backend works on the processor, unless somebody chose that."""
+    """Warn if there is a GPU with a driver but the backend runs on the processor, unless the user chose that."""
     driver = read_driver()
     if driver and backend in INSTALL and not any(name in os.environ for name in HIDING):
         say_once(
-            f"a GPU is there (NVIDIA driver {driver}), but this {backend} can't use it: the processor does the work. "
+            f"there is a GPU (NVIDIA driver {driver}), but this {backend} can't use it and runs on the processor. "
             f"Install {INSTALL[backend]}"
         )
 

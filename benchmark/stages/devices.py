@@ -79,7 +79,7 @@ def _find_jax_device(detector: Scores) -> Device:
 
 
 def list_jax_devices(detector: Scores) -> Sequence[jax.Device]:
-    """Return the devices that share a JAX detector's work: all of this machine, where it doesn't say."""
+    """Return the devices that share a JAX detector's work: by default all of this machine."""
     import jax
 
     from ...detectors.common_jax.detector import JaxDetector
@@ -88,7 +88,7 @@ def list_jax_devices(detector: Scores) -> Sequence[jax.Device]:
 
 
 def _find_module(detector: Scores) -> torch.nn.Module | None:
-    """Return the torch module that a detector scores with, where it shows one; torch isn't imported to find out."""
+    """Return the torch module with which a detector scores, if it exposes one; doesn't import torch."""
     torch = sys.modules.get("torch")
     found = detector.network if isinstance(detector, HasNetwork) else getattr(detector, "model", None)
     return found if torch is not None and isinstance(found, torch.nn.Module) else None
@@ -133,10 +133,10 @@ def check_device(device: str, backends: Iterable[str]) -> None:
 
 @contextmanager
 def use_threads(backend: str, threads: int | None) -> Iterator[None]:
-    """Let torch work with so many processor threads meanwhile; None: as many as it takes.
+    """Limit torch's processor threads inside the block; None: torch's default.
 
     Raises:
-        BenchError: another backend is asked for a number of threads.
+        BenchError: a number of threads is given for another backend.
     """
     if threads is None:
         yield
@@ -154,13 +154,13 @@ def use_threads(backend: str, threads: int | None) -> Iterator[None]:
 
 
 def reset_device_peak(device: Device, backend: str) -> None:
-    """Count the device's memory at its highest from now on; JAX counts from its start."""
+    """Track the device's peak memory from now on; JAX tracks from its start."""
     if device.kind == CUDA and backend != "jax":
         sys.modules["torch"].cuda.reset_peak_memory_stats()
 
 
 def read_device_peak(device: Device, backend: str) -> int | None:
-    """Return the bytes of a device's memory in use at the highest; None for a processor, or where unknown."""
+    """Return a device's peak memory in bytes; None for a processor or if unknown."""
     if backend == "jax" and device.kind != CPU:
         told = sys.modules["jax"].local_devices()[0].memory_stats() or {}
         return told.get("peak_bytes_in_use")

@@ -1,6 +1,6 @@
-"""Where cells run. A cell shares nothing with another but the result folder.
+"""Where cells run. Cells share only the result folder.
 
-Several commands may run the same cells in one folder: each takes the groups that no other is at work on.
+Several commands may run the same cells in one folder: each takes the groups that no other is working on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Run(Protocol):
-    """Runs a cell; without `wait`, a cell that another command is at work on raises HeldElsewhereError."""
+    """Runs a cell; without `wait`, a cell that another command is running raises HeldElsewhereError."""
 
     def __call__(self, cell: Cell, /, *, wait: bool) -> Card:
         """Return the cell's scorecard, or its failure."""
@@ -27,10 +27,10 @@ class Run(Protocol):
 
 
 def inline(run: Run, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Card]]:
-    """One cell after the other in this process; each uses the worker processes for its data.
+    """Runs one cell after another in this process; each uses the worker processes for its data.
 
-    A group of cells that another command is at work on is left for later; where all that are left are, the first is
-    waited for.
+    A group of cells that another command is running is left for later; if only such groups are left, waits for the
+    first.
     """
     waiting, held = deque(group_cells(cells)), 0
     while waiting:
@@ -47,7 +47,7 @@ def inline(run: Run, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Card]]:
 
 
 class EngineChoice(NamedTuple):
-    """Where cells run: `inline`, or on `ray` at an `address` (empty: this machine), so many GPUs to a training."""
+    """Where cells run: `inline`, or on `ray` at an `address` (empty: this machine), and GPUs per training."""
 
     name: str = "inline"
     address: str = ""
@@ -61,13 +61,13 @@ def parse_engine(text: str) -> EngineChoice:
     """Read `inline`, `ray`, `ray:10.0.0.1:6379` or `ray:10.0.0.1:6379?gpus=2`.
 
     Raises:
-        BenchError: no such engine, or something given that it doesn't take.
+        BenchError: no such engine, or it doesn't accept an argument.
     """
     name, rest = re.fullmatch(r"([^:?]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     require_known("engine", name, ENGINES)
     address, _, gpus = rest.removeprefix(":").partition("?gpus=")
     if name != "ray" and rest:
-        raise BenchError(f"--engine {name} takes no --address and no --gpus-per-group. Add --engine ray")
+        raise BenchError(f"--engine {name} has no --address or --gpus-per-group. Add --engine ray")
     if gpus and not (gpus.isdecimal() and 1 <= int(gpus[:4]) <= 1000 and len(gpus) < 5):
         raise BenchError(f"--engine {text[:60]}: gpus={gpus[:20]} is not an integer from 1 to 1000")
     return EngineChoice(name, address, int(gpus or 1))

@@ -1,4 +1,4 @@
-"""The list of videos that take no part, as `--exclude` names it."""
+"""The list of videos to leave out, from `--exclude`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def read_exclude_list(path: Path) -> frozenset[str]:
-    """Read which videos take no part: an id or a path a line; `#` begins a remark.
+    """Read which videos to leave out: one id or path per line; `#` starts a comment.
 
     Raises:
-        BenchError: there is no such file, it is no text, or it names no video.
+        BenchError: there is no such file, it isn't text, or it names no video.
     """
     if not path.is_file():
         raise BenchError(f"no list {path}. --exclude takes a text file with one video's id or path per line")
@@ -30,19 +30,19 @@ def read_exclude_list(path: Path) -> frozenset[str]:
 
 
 def check_excluded(path: Path, names: frozenset[str], sources: Iterable[DataSource], reporter: Reporter) -> None:
-    """Say which names of an exclude list are no video's here.
+    """Report names in an exclude list that match no video here.
 
     Raises:
-        BenchError: none is; tells one, and the nearest id.
+        BenchError: none matches; shows one name and the closest id.
     """
     ids = {name for source in sources for v in source.videos for name in (v.id, str(v.path))}
     unknown = sorted(names - ids)
     if not unknown:
         return
     ending = unknown[0].rpartition("/")[2]
-    near = [i for i in sorted(ids) if i.endswith(ending)] or sorted(ids)[:1000]  # All of a large set would take long.
+    near = [i for i in sorted(ids) if i.endswith(ending)] or sorted(ids)[:1000]  # All would be slow.
     first = f"first: {shorten(unknown[0])}.{did_you_mean(unknown[0], near)}"
-    told = f"{len(unknown)} of {len(names)} lines of {path} name no video of these datasets; {first}"
+    told = f"{len(unknown)} of {len(names)} lines of {path} match no video of these datasets; {first}"
     if len(unknown) == len(names):
-        raise BenchError(f"{told} Write ids as scorecards and predictions have them")
+        raise BenchError(f"{told} Write ids as in scorecards and predictions")
     reporter.say(f"note: {told}")

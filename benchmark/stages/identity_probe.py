@@ -1,6 +1,6 @@
-"""What frozen features tell of who is in a video: a linear classifier of people, tested on videos it hasn't seen.
+"""How well frozen features identify people: a linear classifier of people, tested on unseen videos.
 
-After "Implicit Identity Leakage" (CVPR 2023), whose protocol isn't published: this one is ours.
+After "Implicit Identity Leakage" (CVPR 2023), whose protocol isn't published; this one is ours.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ FOLDS = 5
 PAGE = "docs/identity_leakage.md"
 WHO = ("target", "source")
 FORMER_WHO = {"filmed": "target", "donor": "source"}
-"""What `who` was called before."""
+"""Earlier names of `who`."""
 VideoPeople = list[tuple[Video, str]]
-"""Videos, and the person to tell in each."""
+"""Videos, and the person to identify in each."""
 
 
 def name_people(videos: Sequence[Video], who: str) -> VideoPeople:
-    """Name the person to tell in each video that can take part.
+    """Name the person to identify in each usable video.
 
     Args:
-        videos: of any kind; those that can't take part are left out.
-        who: `target`, whom a real video shows, or `source`, whose face was pasted into a fake one.
+        videos: any videos; unusable ones are left out.
+        who: `target`, the person shown in a real video, or `source`, whose face was pasted into a fake one.
 
     Raises:
-        BenchError: fewer than two people are in two originals each, so that none can be told on an unseen one.
+        BenchError: fewer than two people appear in two originals each, so nobody can be identified on an unseen one.
     """
     label, place = (REAL, 0) if who == "target" else (FAKE, 1)
     named = [(v, v.identities[place]) for v in videos if v.label == label and len(v.identities) > place]
@@ -53,15 +53,15 @@ def name_people(videos: Sequence[Video], who: str) -> VideoPeople:
     if len(several := {person for _, person in kept}) < 2:
         kind = "real" if label == REAL else "fake"
         raise BenchError(
-            f"nobody to tell apart: of {len(videos)} videos, {len(named)} {kind} ones say who is in them "
-            f"({len(originals)} people), and {len(several)} people are in two originals or more. "
+            f"no people to identify: of {len(videos)} videos, {len(named)} {kind} ones name who is in them "
+            f"({len(originals)} people), and {len(several)} people appear in two or more originals. "
             + f"Use a dataset with several originals a {'person, such as dfd' if label == REAL else 'source person'}"
         )
     return kept
 
 
 class Accuracies(NamedTuple):
-    """The share of videos whose person is recognised: by a trained network, by a random one, and the difference."""
+    """The share of videos whose person is recognised by a trained network, by a random one, and the difference."""
 
     accuracy: Estimate
     random: Estimate
@@ -69,7 +69,7 @@ class Accuracies(NamedTuple):
 
 
 class Recognition(NamedTuple):
-    """How many people and videos there were, the share that chance alone recognises, and what networks do."""
+    """The numbers of people and videos, chance level, and the networks' accuracies."""
 
     people: int
     videos: int
@@ -78,7 +78,7 @@ class Recognition(NamedTuple):
 
 
 class IdentityProbe(Record):
-    """What was found of a detector on some splits of a dataset; see `Recognition` and `Accuracies`."""
+    """Results for a detector on some splits of a dataset; see `Recognition` and `Accuracies`."""
 
     schema_version: int
     kind: Literal["identity probe"]
@@ -98,14 +98,14 @@ class IdentityProbe(Record):
 
 
 def original_id(video: Video) -> str:
-    """Return what was filmed: all fakes of one real video share it, and so it is never on both sides of a test."""
+    """Return the original: all fakes of a real video share it, so it is never on both sides of a test."""
     return video.original or video.id
 
 
 def assign_folds(told: VideoPeople) -> NDArray[np.int64]:
-    """Deal the originals out over the folds, so that every test leaves some of each person to learn from, (videos,).
+    """Distribute the originals over folds so that training always includes some of each person, (videos,).
 
-    One that several people are in, as where one clip got several people's faces, goes where they have been least.
+    An original with several people, such as a clip that got several people's faces, goes where they appear least.
     """
     people_in: dict[str, set[str]] = defaultdict(set)
     for video, person in told:
@@ -127,10 +127,10 @@ def probe_identities(
     pool: WorkerPool = IN_PROCESS,
     plugin: str = "",
 ) -> Recognition:
-    """Recognise people by the features of a trained network and of a random one.
+    """Recognise people from the features of a trained network and of a random one.
 
     Raises:
-        BenchError: the detector tells no features.
+        BenchError: the detector has no features.
     """
     folds, names = assign_folds(told), [person for _, person in told]
     videos = [v for v, _ in told]
@@ -148,22 +148,22 @@ def probe_source(
     pool: WorkerPool = IN_PROCESS,
     seed: int = 0,
 ) -> IdentityProbe:
-    """Probe a trained detector, and one of random weights, on some splits of a dataset.
+    """Probe a trained detector, and one with random weights, on some splits of a dataset.
 
     Args:
         request: the detector, with its checkpoint.
         source: the dataset.
-        splits: of `train`, `val`, `test`.
-        who: the person to tell: `target` or `source`, see `name_people`.
-        reporter: is told the progress.
+        splits: some of `train`, `val`, `test`.
+        who: the person to identify, `target` or `source`; see `name_people`.
+        reporter: receives progress.
         pool: the processes that prepare data.
-        seed: of the random weights.
+        seed: seed of the random weights.
 
     Raises:
         BenchError: see `load_detector`, `name_people` and `probe_identities`.
     """
     videos = [v for s in splits for v in source.split(s)]
-    name_people(videos, who)  # Before the faces are sought: a wrong dataset shows at once.
+    name_people(videos, who)  # Before looking for faces, so that a wrong dataset is reported at once.
     loaded = load_detector(request, demo=source.home_root.demo is not None)
     entry, options = loaded.entry, loaded.settings.options
     random = create_from(entry, seed, **{k: v for k, v in options.items() if k != "pretrained"})
@@ -205,7 +205,7 @@ def extract_features(
 
 
 def pool_features(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return a network's `features`, (N, C) or (N, C, H, W), as (N, C): the mean over the map."""
+    """Return a network's `features`, (N, C) or (N, C, H, W), as (N, C) by averaging over the map."""
     if "features" not in outputs:
         raise BenchError(f"this detector gives no features: its outputs are {', '.join(outputs)}. See {PAGE}")
     features = outputs["features"]
@@ -215,10 +215,10 @@ def pool_features(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.floa
 def classify_people(
     features: Sequence[NDArray[np.float32]], told: Sequence[str], folds: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Tell for each video whether a classifier trained on the other folds names its person.
+    """Return, for each video, whether a classifier trained on the other folds recognises its person.
 
     Args:
-        features: (frames, C) of each video, whose frames' probabilities are averaged.
+        features: (frames, C) of each video; frames' probabilities are averaged.
         told: the person in each video.
         folds: the fold of each video.
     """
@@ -240,7 +240,7 @@ def classify_people(
 
 
 def compare_accuracies(told: VideoPeople, right: NDArray[np.bool_], chance: NDArray[np.bool_]) -> Accuracies:
-    """Return the accuracy, a control's, and their difference, with intervals over the targets."""
+    """Return the accuracy, a control's accuracy, and their difference, with intervals over the targets."""
     people = number_apart(np.unique([v.identities[0] for v, _ in told], return_inverse=True)[1])
     n = len(right)
     samples = Samples(np.zeros(n, np.int64), np.zeros(n), np.arange(n), people)

@@ -1,4 +1,4 @@
-"""A dataset's list of videos, which costs nothing to send to another process."""
+"""A dataset's list of videos, cheap to send to another process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.types import FAKE, REAL, Video
 
 
 class Listing(Sequence[Video]):
-    """The videos of a dataset; another process is sent only its name, and lists them again if it needs them."""
+    """The videos of a dataset; other processes get only its name, and list the videos again if needed."""
 
     def __init__(self, name: str, root: Path, videos: Sequence[Video] | None = None):
         self.name, self.root, self._videos = name, root, videos
@@ -24,7 +24,7 @@ class Listing(Sequence[Video]):
 
     @property
     def videos(self) -> Sequence[Video]:
-        """The videos, listed now unless they were."""
+        """The videos, listed on first use."""
         from ...datasets.base import load_videos
 
         if self._videos is None:
@@ -46,7 +46,7 @@ class Listing(Sequence[Video]):
 
 
 def limit_videos(videos: list[Video], limit: int) -> list[Video]:
-    """Take reals in order, then fakes whose real source was taken, in an order that mixes the methods."""
+    """Take reals in order, then fakes of these reals, alternating between methods."""
     reals = [v for v in videos if v.label == REAL][:limit]
     ids = {v.id for v in reals}
 

@@ -1,4 +1,4 @@
-"""Scoring pictures and videos that belong to no dataset: every face of a picture, every person of a video."""
+"""Scores pictures and videos that belong to no dataset: every face in a picture, every person in a video."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class ScoredFace:
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of a file: `ok`, `no_face` or `unreadable`, with the `reason`, and the faces of each person in it.
+    """The result for a file: `ok`, `no_face` or `unreadable`, with the `reason`, and each person's faces.
 
-    In a picture every face is somebody else's. In a video the main person, scored as in a benchmark, comes first.
+    In a picture every face is a different person. In a video the main person, scored as in a benchmark, comes first.
     """
 
     file: str
@@ -55,12 +55,12 @@ class FileResult:
 
     @property
     def verdicts(self) -> list[str]:
-        """What each person's scores say: `real`, `fake` or `uncertain`; empty without a threshold."""
+        """Each person's verdict: `real`, `fake` or `uncertain`; empty without a threshold."""
         return [self.threshold.judge([f.score for f in p]) if self.threshold else "" for p in self.people]
 
     @property
     def scores(self) -> list[float]:
-        """Each person's score: the mean of his or her faces'."""
+        """Each person's score: the mean over their faces."""
         return [float(np.mean([face.score for face in person])) for person in self.people]
 
     def to_dict(self) -> dict[str, object]:
@@ -79,7 +79,7 @@ class FileResult:
         return {**told, **main, "people": people}
 
     def list_person_rows(self) -> list[dict[str, object]]:
-        """Return one row per person; one that says why where there is nobody."""
+        """Return one row per person; if there is nobody, one row that says why."""
         note = self.reason or self.status
         rows = [
             {
@@ -97,7 +97,7 @@ class FileResult:
         return rows or [{"file": self.file, "person": None, "score": None, "verdict": "", "faces": 0, "note": note}]
 
     def list_face_rows(self) -> list[dict[str, object]]:
-        """Return one row per face; one that says why where there is none. `score` is the face's."""
+        """Return one row per face; if there is none, one row that says why. `score` is the face's."""
         rows = [
             [self.file, number, face.frame, face.score, score, *face.box, self.status, self.reason]
             for number, (person, score) in enumerate(zip(self.people, self.scores, strict=True), 1)
@@ -109,7 +109,7 @@ class FileResult:
 
 @dataclass(frozen=True)
 class FileScorer:
-    """Scores files with one detector. `frames` of a video are looked at, as when a dataset is prepared."""
+    """Scores files with one detector; examines `frames` frames of a video, as when preparing a dataset."""
 
     detector: Scores
     cropper: Cropper
@@ -126,7 +126,7 @@ class FileScorer:
 
     @cached_property
     def _scorer(self) -> BatchScorer:
-        """One for all files: how large a batch may be is found out once."""
+        """One for all files: the possible batch size is found only once."""
         return BatchScorer(self.detector)
 
     def _score_picture(self, path: Path) -> FileResult:
@@ -174,14 +174,14 @@ def is_picture(path: Path) -> bool:
 
 
 def list_files(paths: Iterable[Path], skipped: Skipped | None = None) -> dict[Path, str]:
-    """Return the pictures and videos meant by files and folders, each with a name of its own to write to.
+    """Return the pictures and videos in files and folders, each with a unique name for output.
 
     Args:
-        paths: files, and folders, which are walked as datasets are.
+        paths: files and folders; folders are searched like datasets.
         skipped: collects what is skipped in folders.
 
     Raises:
-        BenchError: there is no such file or folder, or it is, or holds, neither pictures nor videos.
+        BenchError: there is no such file or folder, or it is or contains neither pictures nor videos.
     """
     found: dict[Path, str] = {}
     taken: set[str] = set()
@@ -194,7 +194,7 @@ def list_files(paths: Iterable[Path], skipped: Skipped | None = None) -> dict[Pa
 
 
 def _expand_path(path: Path, skipped: Skipped) -> dict[Path, str]:
-    """Return the files that are meant by a path, each with its name within it."""
+    """Return the files under a path, each with its name inside it."""
     if path.is_dir():
         inside = [
             f"{folder}/{name}" if folder else name for folder, names in walk_folders(path, skipped) for name in names

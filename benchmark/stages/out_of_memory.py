@@ -1,4 +1,4 @@
-"""What to do where a batch is more than memory holds: score it by halves; of a training step, say what would help."""
+"""Handles batches that don't fit in memory: scoring halves them; training says what would help."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SIGNS = ("out of memory", "outofmemory", "resource_exhausted", "allocate memory"
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Recognise it among other errors: libraries have their own types for it, and some only say it in words."""
+    """Recognise out-of-memory errors: libraries have their own types for them, and some only a message."""
     told = f"{type(error).__name__} {error}".lower()
     return isinstance(error, MemoryError) or any(sign in told for sign in SIGNS)
 
 
 @dataclass
 class BatchScorer:
-    """Scores batches of any size, in parts of at most `most` images, which is halved where memory is short."""
+    """Scores batches of any size in parts of at most `most` images, halved when memory is short."""
 
     detector: Scores
     most: int | None = None
@@ -39,9 +39,9 @@ class BatchScorer:
         except (MemoryError, RuntimeError) as error:
             if size < 2 or not is_out_of_memory(error):
                 raise
-        # Out here the error is gone, and with it what it held of the failed try.
+        # Out here the error is gone, and with it the memory held by the failed attempt.
         self.most = size // 2
-        say_once(f"memory is too short to score {size} images at once: it goes on with {self.most}")
+        say_once(f"not enough memory to score {size} images at once: continuing with {self.most}")
         return self.score(batch)
 
 
@@ -50,10 +50,10 @@ def explain_training(size: int, in_pieces: bool = False, fits: int | None = None
 
     `in_pieces`: it can be cut; `fits`: so many were tried, and fit.
     """
-    told, half = f"memory is too short to train on {size} images at once", max(size // 2, 1)
+    told, half = f"not enough memory to train on {size} images at once", max(size // 2, 1)
     if in_pieces and size > 1:
         advice = f"{fits} at once fit" if fits else "Take a step in pieces"
         return BenchError(f"{told}. {advice}, and it is the same recipe: --set train.micro_batch={fits or half}")
     return BenchError(
-        f"{told}. Use a smaller batch, which is another recipe and so another row: --set train.batch_size={half}"
+        f"{told}. Use a smaller batch, which is a different recipe and row: --set train.batch_size={half}"
     )

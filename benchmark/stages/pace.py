@@ -1,4 +1,4 @@
-"""How long the cells of a run take, and what is left."""
+"""How long the cells of a run take, and how long is left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Pace:
-    """How long the cells took that weren't there already: the first of a run, which may train, and the others."""
+    """How long new cells took: the first of a run, which may train, and the others."""
 
     first: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Pace:
         self.folders.add(cell.folder)
 
     def tell(self, left: Sequence[Cell]) -> str:
-        """Say how long some cells will take, once one of each kind was run."""
+        """Estimate the remaining time, once one cell of each kind has run."""
         trained = len({c.folder for c in left} - self.folders)
         kinds = [(self.first, trained), (self.others, len(left) - trained)]
         if not all(seconds or not count for seconds, count in kinds):

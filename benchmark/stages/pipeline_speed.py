@@ -1,4 +1,4 @@
-"""How many videos a second go from a file to a score: from the video itself, and from faces that were prepared."""
+"""Videos per second to a score: from the video file, and from prepared faces."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ VIDEOS, BATCH = 4, 32
 
 @dataclass(frozen=True)
 class PipelineTimer:
-    """Times a detector on the test videos of a source, in one process: finding faces is part of the first way."""
+    """Times a detector on a source's test videos in one process; the first way includes finding faces."""
 
     source: DataSource
     reporter: Reporter
     seconds: float
 
     def __call__(self, detector: Scores, cropper: Cropper, settings: Settings) -> dict[str, Pipeline]:
-        """Return videos a second: `mp4` from the files, `store` from the faces that the prepare stage left.
+        """Return videos per second: `mp4` from the files, `store` from prepared faces.
 
         Raises:
-            BenchError: no video of the source has a face that was found.
+            BenchError: no face was found in any video of the source.
         """
         store = self.source.prepare(["test"], settings.faces, self.reporter)
         outcomes = store.outcomes()
         videos = [v for v in self.source.split("test") if v.id in outcomes and outcomes[v.id].status == "ok"]
         if not videos:
-            raise BenchError(f"{self.source.label} has no test video in which a face was found. Name another: --test")
+            raise BenchError(f"no face was found in any test video of {self.source.label}. Name another set: --test")
         scorer = FileScorer(detector, cropper, load_finder(settings.faces.finder), settings.faces, BATCH)
         crops_of = VideoCrops(store, cropper)
         ways: dict[str, Callable[[Video], int]] = {
@@ -54,7 +54,7 @@ class PipelineTimer:
         return {name: self._time(score, videos) for name, score in ways.items()}
 
     def _time(self, score: Callable[[Video], int], videos: Sequence[Video]) -> Pipeline:
-        """Time one way: every video once, and all of them again until the time is up."""
+        """Time one way: score every video, and repeat until the time is up."""
         score(videos[0])  # To warm up.
         taken, frames, started = [], [], time.perf_counter()
         while True:

@@ -1,4 +1,4 @@
-"""From a request to frozen cells, every name, data root and checkpoint checked before any work starts."""
+"""Turns a request into frozen cells; checks every name, data root and checkpoint before any work starts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BACKENDS = ("torch", "jax")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed; a detector that exists in memory alone is an entry already.
+    """The user's request, as typed; a detector that exists only in memory is already an entry.
 
     Without `train`, detectors are tested as they are, and thresholds are fixed on the val split of `val`, if given.
     """
@@ -60,16 +60,16 @@ class Request:
     device: str = AUTO
 
     def list_datasets(self) -> list[str]:
-        """Return the names of all datasets asked for, each once."""
+        """Return the names of all requested datasets, each once."""
         return list(dict.fromkeys(filter(None, (self.train, self.val, *self.tests))))
 
 
 def check_names(request: Request) -> list[Entry]:
-    """Check every name that needs no data, and return the detectors' entries.
+    """Check every name that doesn't need data, and return the detectors' entries.
 
     Raises:
         BenchError: an unknown detector, dataset, compression, backend or engine; a train set without a train split; a
-            checkpoint for a detector that takes none.
+            checkpoint for a detector that can't load one.
     """
     from ...datasets.base import parse_name
 
@@ -79,18 +79,18 @@ def check_names(request: Request) -> list[Entry]:
     entries = [d if isinstance(d, Entry) else detectors.find(d, request.backend) for d in request.detectors]
     check_place(request, entries)
     if request.checkpoint and len(request.seeds) > 1:
-        raise BenchError("--checkpoint gives one detector: several seeds would repeat it. Use one --seed")
+        raise BenchError("--checkpoint is one detector, so several seeds would give the same result. Use one --seed")
     for entry in entries if request.checkpoint else ():
         if "load" not in entry.capabilities:
             raise BenchError(
-                f"{entry.name} takes no checkpoint: it has no method load(weights). Leave out --checkpoint"
+                f"{entry.name} can't load a checkpoint: it has no method load(weights). Leave out --checkpoint"
             )
     for name in request.list_datasets():
         parse_name(name)
     if not request.train:
         return entries
     train = parse_name(request.train)[0]
-    splits = train.card.get("splits", ("train",))  # A dataset of the user's own may not say; its videos will.
+    splits = train.card.get("splits", ("train",))  # A user's dataset may not say; its videos will.
     if "train" not in splits and not request.checkpoint:
         others = [e.name for e in datasets.entries() if "train" in e.card.get("splits", ())]
         raise BenchError(
@@ -126,11 +126,11 @@ def make_plan(
 
     Args:
         request: what is asked for.
-        data: the data root or roots; None for BENCH_DATA, else the demo world.
-        reporter: is told which data it is.
+        data: the data root or roots; None for BENCH_DATA, or else the demo world.
+        reporter: told which data is used.
         pool: the processes that render a demo world.
-        render: whether to render a demo world that isn't there; else there is no data to check, and no cells.
-        tests: whether cells will be tested; else their test splits are not checked, and weights must come of each.
+        render: whether to render a missing demo world; otherwise there is no data to check, and no cells.
+        tests: whether cells will be tested; otherwise test splits aren't checked, and each must produce weights.
 
     Raises:
         BenchError: a name, setting, checkpoint or option is wrong, or data is missing.
@@ -161,7 +161,7 @@ def make_plan(
 
 
 def check_settings(request: Request, entries: list[Entry]) -> set[str]:
-    """Read recipes and checkpoint once before the data, so that what is wrong shows before a world is rendered.
+    """Read recipes and checkpoint before the data, so that errors show before a world is rendered.
 
     Returns:
         The face finders that they name.
@@ -179,7 +179,7 @@ def check_settings(request: Request, entries: list[Entry]) -> set[str]:
 
 
 def read_finished(cell: Cell) -> ScoreCard | None:
-    """Return a cell's scorecard if it is there, complete, and scored with the settings asked for."""
+    """Return a cell's scorecard if it exists, is complete, and was scored with the requested settings."""
     path = cell.test_folder / SCORECARD
     if not path.is_file():
         return None
@@ -195,7 +195,7 @@ def read_finished(cell: Cell) -> ScoreCard | None:
 
 
 def reuse_finished(cells: list[Cell], reporter: Reporter) -> list[ScoreCard]:
-    """Return the scorecards of a plan of which nothing is left to do, and say so; none where anything is."""
+    """Return the scorecards of a finished plan, and say so; empty if anything is left to do."""
     found = [card for cell in cells if (card := read_finished(cell)) is not None]
     if len(found) < len(cells):
         return []
@@ -206,7 +206,7 @@ def reuse_finished(cells: list[Cell], reporter: Reporter) -> list[ScoreCard]:
 
 
 def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
-    """Return what would be run, one row per cell: names, numbers of videos, `reused` or `to do`, and where it goes."""
+    """Return what would run, one row per cell: names, numbers of videos, `reused` or `to do`, and the folder."""
     return [
         {
             "detector": c.name,
@@ -225,7 +225,7 @@ def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:
 
 
 def describe_recipes(cells: list[Cell]) -> dict[str, dict[str, object]]:
-    """Return the settings of each detector as they were resolved, and check that its face models are there.
+    """Return each detector's resolved settings, and check that its face models are available.
 
     Raises:
         BenchError: a face model isn't available.
@@ -238,7 +238,7 @@ def describe_recipes(cells: list[Cell]) -> dict[str, dict[str, object]]:
 
 
 def check_trainable(request: Request, entries: list[Entry]) -> None:
-    """Check that weights will come of every detector: trained, or from the checkpoint given.
+    """Check that every detector will have weights: trained, or from the given checkpoint.
 
     Raises:
         BenchError: names a detector that can't be trained, or whose weights can't be saved.
@@ -253,7 +253,7 @@ def check_trainable(request: Request, entries: list[Entry]) -> None:
 
 
 def make_cells(request: Request, entries: list[Entry], sources: dict[str, DataSource]) -> list[Cell]:
-    """Expand a request whose names were checked into cells: detectors x seeds x test sets."""
+    """Expand a checked request into cells: detectors x seeds x test sets."""
     entries = list({(e.name, e.target): e for e in entries}.values())  # An alias is not a second detector.
     tests = list({sources[t].label: t for t in request.tests}.values())
     made_from = read_header(request.checkpoint) if request.checkpoint else None
@@ -268,7 +268,7 @@ def make_cells(request: Request, entries: list[Entry], sources: dict[str, DataSo
             made_from=made_from,
             config=request.config,
             overrides=request.overrides,
-            # A recipe names what it trains: neither weights that are given nor a class of somebody's own.
+            # A recipe applies to what it trains: neither to given weights nor to a user's class.
             tagged=bool(train) and not request.checkpoint and e.is_trainable and code_hash(e) is None,
         )
         for e in entries
@@ -294,14 +294,14 @@ def make_cells(request: Request, entries: list[Entry], sources: dict[str, DataSo
 
 
 def _name_recipe(entry: Entry) -> str:
-    """Return whose recipe is meant; none is of an object, whatever it is called."""
+    """Return whose recipe to use; an object has none, whatever its name."""
     return "" if entry.is_made else entry.name
 
 
 def _check_trained_on(
     request: Request, entries: list[Entry], made_from: CheckpointHeader, train: DataSource | None
 ) -> None:
-    """Refuse to label a checkpoint of ours as another detector's, or as trained on what it wasn't trained on."""
+    """Reject labelling one of our checkpoints as another detector's or as trained on another dataset."""
     found, wrong = made_from.get("detector"), [e.name for e in entries if e.name != made_from.get("detector")]
     if found and wrong:
         hint = f"Use --detector {found}" if detectors.is_registered(found) else TYPE_CLASS
@@ -322,7 +322,7 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
     """Check that every split that a cell needs (without `tests`, only for training) has files of both classes.
 
     Raises:
-        BenchError: names the split and what it lacks.
+        BenchError: names the split and what is missing.
     """
     needed = {(c.test, "test"): c.settings.faces for c in cells if tests}
     needed |= {(c.train, s): c.settings.faces for c in cells for s in ("train", "val") if c.train and c.is_trained_here}
@@ -339,16 +339,16 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
         if not any(source.has(v, faces) for v in videos):
             raise BenchError(
                 f"{source.label} in {source.home}: none of the {len(videos)} videos of the {split} split "
-                f"is there (first: {videos[0].id}), and no store has their faces: {source.store_folder(faces)}"
+                f"exists (first: {videos[0].id}), and no store has their faces: {source.store_folder(faces)}"
             )
 
 
 def check_detectors(cells: list[Cell], here: bool = True) -> None:
-    """Make every detector once, and load the checkpoint given, so that a wrong option or file shows at once.
+    """Make every detector once, and load the given checkpoint, so that a wrong option or file shows at once.
 
     Args:
-        cells: those that are still to be run.
-        here: whether they run on this machine, so that its devices are theirs.
+        cells: the cells that still have to run.
+        here: whether they run on this machine, with its devices.
 
     Raises:
         BenchError: see `crossfake.detectors.create`, the detector's `load`, `inspect_training_set` and
@@ -376,10 +376,10 @@ def check_detectors(cells: list[Cell], here: bool = True) -> None:
 
 
 def check_way(made: Scores, cell: Cell) -> None:
-    """Check that a detector can be trained and scored with on the device and in the precisions asked for.
+    """Check that a detector can be trained and scored on the requested device and in the requested precisions.
 
     Raises:
-        BenchError: it can't be moved there, or doesn't compute so there.
+        BenchError: it can't be moved there, or doesn't support the precision there.
     """
     place(made, cell.device)
     if not cell.asked.is_open:

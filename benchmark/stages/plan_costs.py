@@ -1,4 +1,4 @@
-"""What a plan will take, in hours and on the disk, by rates that were measured on earlier runs."""
+"""What a plan will take in hours and disk space, from rates measured in earlier runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .plan import read_finished
 from .sources import DataSource
 
 TRAINED = 3.0  # One image's forward and backward pass, in forward passes.
-PREPARED_S = 1.3  # A core's seconds for a video of 10 s at 720p with 32 frames, where nothing was measured.
-CARDS = 20  # How many earlier ones of a detector are asked.
+PREPARED_S = 1.3  # Core seconds for a video of 10 s at 720p with 32 frames, if nothing was measured.
+CARDS = 20  # How many of a detector's earlier cards are read.
 
 
 class GroupCost(NamedTuple):
-    """A training with its test sets: images to train on and to score, and the rate of scoring that is known."""
+    """A training with its test sets: images to train on and to score, and the known scoring rate."""
 
     detector: str
     seed: int
@@ -36,19 +36,19 @@ class GroupCost(NamedTuple):
 
     @property
     def hours(self) -> float | None:
-        """How long it takes; None where no rate is known."""
+        """How long it takes; None if no rate is known."""
         work = TRAINED * self.train_images + self.score_images
         if not work:
             return 0.0
         return work / self.images_per_s / 3600 if self.images_per_s else None
 
     def describe(self) -> dict[str, object]:
-        """Return it as a row of a table, or of JSON."""
+        """Return it as a row for a table or JSON."""
         return {**self._asdict(), "hours": None if self.hours is None else round(self.hours, 2)}
 
 
 class PreparationCost(NamedTuple):
-    """Videos whose faces have to be found: hours on this machine's cores, bytes they take, and bytes that are free."""
+    """Videos whose faces must be found: hours on this machine's cores, bytes needed, and bytes free."""
 
     videos: int
     hours: float
@@ -88,7 +88,7 @@ def _count_epoch(cell: Cell, videos: Sequence[Video]) -> int:
 
 
 def _find_rate(cell: Cell) -> float | None:
-    """Return the images a second at which earlier runs of a detector scored, or at which it was measured."""
+    """Return a detector's images per second, from earlier runs or from a speed measurement."""
     cards = islice(_read_cards(cell), CARDS)
     rates = [c.throughput.pipeline_images_per_s for c in cards if c.throughput and c.throughput.pipeline_images_per_s]
     if not rates:
@@ -100,14 +100,14 @@ def _read_cards(cell: Cell) -> Iterator[ScoreCard]:
     for path in cell.folder.parent.glob(f"*/test.*/{SCORECARD}"):
         try:
             card = read_card(path, "It is recomputed")
-        except BenchError:  # The run itself says so.
+        except BenchError:  # The run itself will report it.
             continue
         if isinstance(card, ScoreCard):
             yield card
 
 
 def estimate_preparation(cells: Sequence[Cell]) -> PreparationCost:
-    """Return what finding the faces will take that no store has yet."""
+    """Return what finding the faces that no store has yet will take."""
     from ...datasets.faces.disk_space import estimate_bytes, measure_free
     from ...datasets.faces.face_store import FaceStore
 
@@ -140,6 +140,6 @@ def _list_splits(cell: Cell) -> Iterator[tuple[DataSource, str]]:
 
 
 def _find_preparing_rate(runs: Path) -> float | None:
-    """Return how many videos a second one process took from a file to scores, where that was measured."""
+    """Return how many videos per second one process took from file to score, if that was measured."""
     rates = [speed.videos["mp4"].value for speed in read_speeds(runs)[0] if "mp4" in speed.videos]
     return max(rates, default=None)

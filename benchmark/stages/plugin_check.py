@@ -1,4 +1,4 @@
-"""Whether a plugin keeps its contract: tried on a few made-up faces, or on the dataset's own listing, part by part."""
+"""Checks a plugin's contract part by part, on a few artificial faces or on the dataset's own listing."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ TOLERANCE = 1e-4
 
 
 def find_plugin(name: str, backend: str = "") -> tuple[Entry, str]:
-    """Return the plugin and its kind: what has a method `videos` is a dataset."""
+    """Return the plugin and its kind: a class with a method `videos` is a dataset."""
     head = name.partition(":")[0].casefold()
     if any(head in (e.name.casefold(), *map(str.casefold, e.aliases)) for e in datasets.entries()):
         return parse_name(name)[0], "datasets"
     entry = detectors.find(name, backend)
-    own = entry.name.startswith("local/")  # Not in a registry: only the class can say.
+    own = entry.name.startswith("local/")  # Not in a registry: only the class can tell.
     return entry, "datasets" if own and isinstance(entry.load(), ListsVideos) else "detectors"
 
 
@@ -56,28 +56,28 @@ class Verdict(NamedTuple):
 
 
 class ContractError(Exception):
-    """A part of the contract isn't kept."""
+    """A part of the contract is violated."""
 
 
 def require(kept: bool, failure: str) -> None:
-    """Raise ContractError with what is wrong unless `kept`."""
+    """Raise ContractError with the problem unless `kept`."""
     if not kept:
         raise ContractError(failure)
 
 
 def judge(part: str, test: Callable[[], str]) -> Verdict:
-    """Run one test, which returns what it saw; whatever it raises is a failure of that part."""
+    """Run one test, which returns what it saw; any exception is a failure of that part."""
     try:
         return Verdict(part, "", test())
     except (ContractError, BenchError) as error:
         return Verdict(part, str(error), "")
-    except Exception as error:  # The plugin's own: any kind.
+    except Exception as error:  # The plugin may raise anything.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return Verdict(part, f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})", "")
 
 
 def make_test_faces(count: int = FACES) -> list[Face]:
-    """Return faces whose crops are noise, black, white and stripes; what matters is their shape, not their look."""
+    """Return faces whose crops are noise, black, white and stripes; only their shape matters, not their content."""
     rng = np.random.default_rng(0)
     angle = np.linspace(0, 2 * np.pi, 81)
     ring = (SIDE / 2 + SIDE / 5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(np.float32)
@@ -89,7 +89,7 @@ def make_test_faces(count: int = FACES) -> list[Face]:
 
 @dataclass
 class DetectorCheck:
-    """The parts of a detector's contract, each of which leans on those before it."""
+    """The parts of a detector's contract, each of which builds on the previous ones."""
 
     entry: Entry
     options: dict[str, object] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class DetectorCheck:
     device: str = AUTO
 
     def run_checks(self) -> Iterator[Verdict]:
-        """Judge each part in turn; without a number for every image the rest can't be judged, and is left out."""
+        """Check each part in turn; without a number for every image the rest can't be checked and is left out."""
         first = {
             "making": self.check_making,
             "crops": self.check_crops,
@@ -139,14 +139,14 @@ class DetectorCheck:
         return f"within {apart:.1g}"
 
     def check_making(self) -> str:
-        """It can be made from its options, has a method score, and can do exactly what its card says."""
+        """It can be made from its options, has a method score, and has exactly the abilities on its card."""
         from ...detectors import create_from, get_cropper
 
         self.detector = place(create_from(self.entry, 0, **self.options), self.device)
         self.cropper: Cropper = get_cropper(self.detector, self.entry)
         can = find_capabilities(self.detector)
         told = self.entry.capabilities if "can" in self.entry.card else can
-        require(told == can, f"its card leaves out what it can: add {', '.join(sorted(can - told))} to the card's can")
+        require(told == can, f"its card omits abilities: add {', '.join(sorted(can - told))} to the card's can")
         return type(self.detector).__name__
 
     def check_crops(self) -> str:
@@ -166,7 +166,7 @@ class DetectorCheck:
         return f"{self.answer.dtype} {self.answer.shape}"
 
     def check_shape(self) -> str:
-        """One number an image."""
+        """One number per image."""
         expected = (len(self.frames),)
         require(
             self.answer.shape == expected, f"score gave shape {self.answer.shape} for {FACES} images, not {expected}"
@@ -181,7 +181,7 @@ class DetectorCheck:
         return str(self.answer.dtype)
 
     def check_finite(self) -> str:
-        """Neither NaN nor infinity, also for a black and a white picture."""
+        """No NaN or infinity, even for a black and a white image."""
         bad = np.flatnonzero(~np.isfinite(self.answer))
         looks = ["noise", "black", "white", "stripes", "noise"]
         require(not len(bad), f"NaN or infinity for {len(bad)} of {FACES} images: {', '.join(looks[i] for i in bad)}")
@@ -191,11 +191,11 @@ class DetectorCheck:
         """A probability."""
         told = self.answer[np.isfinite(self.answer)]
         low, high = (float(told.min()), float(told.max())) if told.size else (0.0, 0.0)
-        require(low >= 0 and high <= 1, f"scores from {low:.4g} to {high:.4g}; P(fake) lies in [0, 1]")
+        require(low >= 0 and high <= 1, f"scores from {low:.4g} to {high:.4g}; P(fake) must be from 0 to 1")
         return f"{low:.4g} to {high:.4g}"
 
     def check_determinism(self) -> str:
-        """The same images, the same scores."""
+        """The same images give the same scores."""
         apart = self._describe_difference(np.asarray(self.detector.score(self.frames.copy())))
         require(apart == 0, f"scoring the same images twice gave scores {apart:.2g} apart")
         return "same twice"
@@ -208,14 +208,14 @@ class DetectorCheck:
         return f"one by one within {apart:.1g}"
 
     def check_input(self) -> str:
-        """It leaves the images that it is given as they are."""
+        """It doesn't change the images that it is given."""
         require(np.array_equal(self.given, self.frames), "score changed the images that it was given")
         return "unchanged"
 
     def check_pickling(self) -> str:
         """Its cropper works in a worker process."""
         face = make_test_faces()[0]
-        pickle.dumps(self.cropper)  # A pool would do without processes for what can't be sent to them.
+        pickle.dumps(self.cropper)  # A pool would avoid processes for objects that can't be sent to them.
         with WorkerPool(1) as pool:
             (there,) = pool.map(self.cropper, [face], self.entry.plugin)
         require(np.array_equal(there, self.frames[0]), "the cropper gives a different crop in a worker process")
@@ -237,14 +237,14 @@ class DetectorCheck:
         return "same for the same draws"
 
     def check_checkpoint(self, detector: KeepsWeights) -> str:
-        """Its weights, saved and loaded into another one, give the same scores."""
+        """Its weights, saved and loaded into another instance, give the same scores."""
         from ...detectors import create_from
 
         other = place(create_from(self.entry, 1, **self.options), self.device)
-        assert isinstance(other, KeepsWeights)  # As the first one, which is of the same class.
+        assert isinstance(other, KeepsWeights)  # Like the first one, which has the same class.
         other.load({name: np.array(value) for name, value in detector.state().items()})
         apart = self._describe_difference(np.asarray(other.score(self.frames.copy())))
-        require(apart <= TOLERANCE, f"with the same weights another one gives scores {apart:.2g} apart")
+        require(apart <= TOLERANCE, f"with the same weights another instance gives scores {apart:.2g} apart")
         return f"{len(detector.state())} arrays, same scores"
 
     def _describe_difference(self, other: np.ndarray) -> float:
@@ -261,7 +261,7 @@ class DatasetCheck:
     root: Path
 
     def run_checks(self) -> Iterator[Verdict]:
-        """Judge each part in turn; without a listing the rest can't be judged, and is left out."""
+        """Check each part in turn; without a listing the rest can't be checked and is left out."""
         for part, test in (("making", self.check_making), ("listing", self.check_listing)):
             verdict = judge(part, test)
             yield verdict
@@ -294,17 +294,17 @@ class DatasetCheck:
         return f"{len(self.videos)} videos in {self.home}"
 
     def check_ids(self) -> str:
-        """Paths within the dataset, no two the same, sorted."""
+        """Paths within the dataset, unique and sorted."""
         ids = [v.id for v in self.videos]
         twice = next((a for a, b in zip(sorted(ids), sorted(ids)[1:], strict=False) if a == b), None)
         require(twice is None, f"two videos have the id {twice}; an id is the path within the dataset, suffix included")
         odd = next((i for i in ids if not i or i.startswith("/") or "\\" in i or ".." in i.split("/")), None)
-        require(odd is None, f"the id {odd!r} is not a path within the dataset, with '/' between its parts")
+        require(odd is None, f"the id {odd!r} is not a path within the dataset with '/' between its parts")
         require(ids == sorted(ids), "the videos aren't sorted by id")
         return "unique, sorted"
 
     def check_labels(self) -> str:
-        """0 for real, 1 for fake, and real videos' method is `real`."""
+        """0 for real, 1 for fake; the method of real videos is `real`."""
         odd = next((v for v in self.videos if v.label not in (REAL, FAKE)), None)
         require(odd is None, f"{odd and odd.id} has the label {odd and odd.label!r}; 0 is real, 1 is fake")
         odd = next((v for v in self.videos if (v.method == "real") != (v.label == REAL)), None)
@@ -312,7 +312,7 @@ class DatasetCheck:
         return f"{sum(v.label == REAL for v in self.videos)} real, {sum(v.label == FAKE for v in self.videos)} fake"
 
     def check_splits(self) -> str:
-        """Known ones, each with both classes."""
+        """Known names, each with both classes."""
         odd = next((v for v in self.videos if v.split not in SPLITS), None)
         require(odd is None, f"{odd and odd.id} is in the split '{odd and odd.split}'; there are {', '.join(SPLITS)}")
         counts = {s: [sum(v.split == s and v.label == label for v in self.videos) for label in (0, 1)] for s in SPLITS}
@@ -331,13 +331,13 @@ class DatasetCheck:
         return f"{sum(v.original is not None for v in self.videos)} fakes have one"
 
     def check_files(self) -> str:
-        """Some are there; a listed one that is missing is no mistake, and lowers the coverage."""
+        """Some exist; a missing file isn't an error but lowers the coverage."""
         there = sum(v.path.is_file() for v in self.videos)
-        require(there > 0, f"none of the files is there; the first is {self.videos[0].path}")
-        return f"{there} of {len(self.videos)} are there"
+        require(there > 0, f"none of the files exists; the first is {self.videos[0].path}")
+        return f"{there} of {len(self.videos)} exist"
 
     def check_repeatable(self) -> str:
-        """The same listing every time."""
+        """The listing is the same every time."""
         require(self._list_videos() == self.videos, "listing the videos twice gave two lists")
         root = DataRoot(self.root, None)
         sources = [DataSource("x", "", self.home, videos, root, None) for videos in (self.videos, self._list_videos())]
@@ -364,16 +364,16 @@ def make_check(
     """Return the check of a plugin.
 
     Raises:
-        BenchError: a dataset without a folder to look at, or a device that isn't here.
+        BenchError: a dataset without a folder, or a device that doesn't exist here.
     """
     if kind == "detectors":
         check_device(device, [entry.backend])
         options = {**entry.card.get("options", {}), **options}
-        # Random weights do: a check fetches nothing.
+        # Random weights are enough: a check downloads nothing.
         options |= {"pretrained": False} if "pretrained" in options else {}
         return DetectorCheck(entry, options, asked, device)
     if root is None:
-        raise BenchError(f"{entry.name} is a dataset: say where its files are, with --data ROOT")
+        raise BenchError(f"{entry.name} is a dataset. Say where its files are: --data ROOT")
     if not root.is_dir():
         raise BenchError(f"no folder {root} (from --data)")
     return DatasetCheck(entry, root)

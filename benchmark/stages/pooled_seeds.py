@@ -1,4 +1,4 @@
-"""Rows of several seeds, pooled once for all boards: the cache keeps them by what they were made from."""
+"""Rows with several seeds, pooled once for all boards: the cache keys them by what they were made from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_BYTES = 2**26
 
 
 class PooledRecord(Record):
-    """`PooledMetrics` as they are kept."""
+    """`PooledMetrics` as stored."""
 
     metrics: dict[str, EstimateField]
     groups: Groups
@@ -35,7 +35,7 @@ class PooledRecord(Record):
 
 
 def read_pooled(cards: Sequence[ScoreCard]) -> PooledMetrics:
-    """Return what `pool_seeds` does; from the cache, where these cards of these predictions were pooled before."""
+    """Return the result of `pool_seeds`, from the cache if these cards and predictions were pooled before."""
     files = [path for card in cards for path in (card.path, card.predictions_path)]
     if len(cards) < 2 or not all(path.is_file() for path in files):
         return pool_seeds(cards)
@@ -56,14 +56,14 @@ def _read_kept(path: Path) -> PooledMetrics | None:
 
 def _pool_and_keep(cards: Sequence[ScoreCard], path: Path) -> PooledMetrics:
     pooled = pool_seeds(cards)
-    with suppress(WriteError):  # The board is right without, if slower.
+    with suppress(WriteError):  # The board is correct without it, only slower.
         write_json(path, PooledRecord(**pooled._asdict()).to_json())
     return pooled
 
 
 @cache
 def _hash_code() -> str:
-    """Hash the statistics' code: numbers that another version kept aren't used."""
+    """Hash the statistics' code: numbers stored by another version aren't used."""
     found = hashlib.sha256()
     for path in sorted(Path(stats.__path__[0]).glob("*.py")):
         found.update(path.read_bytes())

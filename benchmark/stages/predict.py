@@ -1,4 +1,4 @@
-"""The predict stage: score every prepared face of a split, and say which videos couldn't be scored."""
+"""The predict stage: scores every prepared face of a split, and reports which videos couldn't be scored."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def predict(
         The predictions, one row per frame sorted by video and frame, and their metadata: `official` and
         `scored` video counts, `dropped` videos with the reason, `throughput`, the `origins` of faces that were
         imported, and which columns are people's `attributes`. Unless `people` is `main`, a column `person` (1: the main
-        one) tells whose row it is: with `max` those of the person whose mean is the highest, with `frame-max` each
-        frame's highest face, with `all` everybody's.
+        one) tells whose row it is: with `max`, only the person with the highest mean; with `frame-max`, each frame's
+        highest face; with `all`, everybody.
     """
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
@@ -72,7 +72,7 @@ def predict(
         before = time.perf_counter()
         scores.append(scorer.score(batch))
         speed.images += len(batch)
-        if len(scores) > 2:  # What was kept comes first, and then a batch that warms up.
+        if len(scores) > 2:  # Stored scores come first, then a warm-up batch.
             speed.timed_images += len(batch)
             speed.score_seconds += time.perf_counter() - before
         if partial_predictions:
@@ -86,7 +86,7 @@ def predict(
 
 
 def list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.DataFrame:
-    """Return one row per frame to score: the main person's, or everybody's. `video` is what `name_person` returns."""
+    """Return one row per frame to score, for the main person or everybody; `video` is from `name_person`."""
     import pandas as pd
 
     seen = [
@@ -102,7 +102,7 @@ def list_rows(videos: list[Video], store: FaceReader, everybody: bool) -> pd.Dat
 
 
 def _choose_people(table: pd.DataFrame, people: str, store: FaceReader) -> pd.DataFrame:
-    """Return the rows of whom the setting `faces.people` means, sorted."""
+    """Return the rows of the people chosen by the setting `faces.people`, sorted."""
     choices = {
         "main": lambda rows: rows,
         "max": keep_highest,
@@ -115,10 +115,10 @@ def _choose_people(table: pd.DataFrame, people: str, store: FaceReader) -> pd.Da
 
 
 def keep_highest(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep of each video the rows of the person whose mean score is the highest, the first of equal ones.
+    """Keep, for each video, the rows of the person with the highest mean score (the first if equal).
 
     Args:
-        table: one row per frame. `video`, as `name_person` returns it, becomes the video's own id; `person` is added.
+        table: one row per frame. `video`, as from `name_person`, becomes the video's id; `person` is added.
     """
     means = table.groupby("video", sort=False)["score"].mean()
     highest = means.groupby(means.index.str.partition("//").get_level_values(0), sort=False).idxmax()
@@ -126,15 +126,15 @@ def keep_highest(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def keep_highest_faces(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep the row with the highest score of each frame of a video, the first of equal ones; see `keep_highest`."""
+    """Keep the row with the highest score in each frame of a video (the first if equal); see `keep_highest`."""
     numbered = number_people(table)
     return numbered.loc[numbered.groupby(["video", "frame"], sort=False)["score"].idxmax()]
 
 
 def drop_small_faces(table: pd.DataFrame, store: FaceReader) -> pd.DataFrame:
-    """Drop faces whose landmarks' box has less than half the area of the largest face's in the same frame.
+    """Drop faces whose landmark box has less than half the area of the largest one in the same frame.
 
-    As SBI's inference does with its detector's boxes: what is small is often no face.
+    SBI's inference does the same with its detector's boxes: small ones often aren't faces.
     """
     import pandas as pd
 
@@ -145,7 +145,7 @@ def drop_small_faces(table: pd.DataFrame, store: FaceReader) -> pd.DataFrame:
 
 
 def number_people(table: pd.DataFrame) -> pd.DataFrame:
-    """Split `video`, as `name_person` has it, into the video's own id and the column `person`."""
+    """Split `video`, as from `name_person`, into the video's id and the column `person`."""
     import pandas as pd
 
     parts = table["video"].str.partition("//")
@@ -175,10 +175,10 @@ def predict_sources(
     pool: WorkerPool = IN_PROCESS,
     batch_size: int = 32,
 ) -> Iterator[Path]:
-    """Score a split of each dataset into a file in `out`, and yield its path; one that was begun is continued.
+    """Score a split of each dataset into a file in `out`, and yield its path; continues partial files.
 
     Raises:
-        BenchError: see `load_detector`; or a split has no videos, or none that could be read and has a face.
+        BenchError: see `load_detector`; or a split has no videos, or none that can be read and has a face.
     """
     for source in sources:
         if not source.split(split):
@@ -235,14 +235,14 @@ def _compile_seconds(detector: Scores) -> float:
 def _iterate_batches(
     wanted: pd.Series, crops_of: VideoCrops, size: int, pool: WorkerPool, plugin: str
 ) -> Iterator[np.ndarray]:
-    """Yield the crops of `wanted`, a video's name an image: full batches across videos, the last one smaller.
+    """Yield the crops of `wanted`, with a video name per image: full batches across videos, the last one smaller.
 
-    Of the first video only the last images may be wanted: the others were scored before.
+    For the first video only the last images may be wanted: the others were scored before.
     """
     counts = wanted.groupby(wanted, sort=False).size()
     images: list[np.ndarray] = []
     for crops, count in zip(pool.map(crops_of, counts.index, plugin, shares=True), counts, strict=True):
-        images += list(crops[-count:].copy())  # They are kept for longer than their memory is.
+        images += list(crops[-count:].copy())  # They outlive their memory.
         while len(images) >= size:
             yield np.stack(images[:size])
             images = images[size:]

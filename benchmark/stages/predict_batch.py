@@ -1,4 +1,4 @@
-"""Scoring one batch, and checking what a detector gives for it."""
+"""Scores one batch and checks the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def score_batch(detector: Scores, batch: np.ndarray) -> np.ndarray:
     """Return a batch's scores, float32 (N,).
 
     Raises:
-        BenchError: they aren't one finite number an image.
+        BenchError: they aren't one finite number per image.
     """
     scores = np.asarray(detector.score(batch), dtype=np.float32)
     if scores.shape != (len(batch),) or not np.isfinite(scores).all():

@@ -1,4 +1,4 @@
-"""The predict stage for pictures and videos of no dataset: a detector, files, and their scores."""
+"""The predict stage for pictures and videos that belong to no dataset."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def predict_files(
     batch_size: int = 32,
     annotate_into: Path | None = None,
 ) -> list[FileResult]:
-    """Score pictures and videos, and write them with boxes and scores drawn in where that is asked for.
+    """Score pictures and videos and, if requested, write them with boxes and scores drawn in.
 
     Args:
-        files: as `media.list_files` returns them, each with the name to write it by.
+        files: from `media.list_files`, each with its output name.
         loaded: the detector.
-        reporter: is told how far it is.
+        reporter: receives progress.
         batch_size: images scored at once.
-        annotate_into: the folder that drawn files go to.
+        annotate_into: the folder for annotated files.
 
     Raises:
-        BenchError: a file would be drawn over itself.
+        BenchError: a file would be overwritten by its annotated version.
     """
     for path, name in files.items() if annotate_into else ():
         if annotate_into and (out := annotate_into / name).exists() and out.samefile(path):

@@ -1,4 +1,4 @@
-"""The prepare stage ahead of a run: faces of whole datasets, or of what another tool has prepared, and how it went."""
+"""The prepare stage ahead of a run: faces of whole datasets or from another tool, with a report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PreparedSource(NamedTuple):
 
     @property
     def usable(self) -> int:
-        """How many videos have a face."""
+        """The number of videos with a face."""
         return sum(result.status == "ok" for result in self.results)
 
 
@@ -41,7 +41,7 @@ def prepare_source(
     pool: WorkerPool,
     part: Part | None = None,
 ) -> PreparedSource:
-    """Prepare the faces of some splits, or a part of them, and write beside the store what was odd so far."""
+    """Prepare the faces of some splits, or a part of them, and write a list of problems next to the store."""
     store = source.prepare(splits, faces, reporter, pool, part)
     outcomes = store.outcomes()
     results = [outcomes[v.id] for name in splits for v in source.split(name) if v.id in outcomes]
@@ -52,11 +52,11 @@ def prepare_source(
 
 
 def list_import_names(format: str, path: Path, landmarks: Path | None = None) -> list[str]:
-    """Return by which dataset names the faces that another tool has written can be used.
+    """Return the dataset names under which faces from another tool can be used.
 
     Args:
         format: `deepfakebench[:LIST]`, `caddm-frames`, `crops-csv:FILE` or `folder`.
-        path: the folder that the tool wrote.
+        path: the folder written by the tool.
         landmarks: CADDM's ldm.json, if it isn't in `path`.
 
     Raises:

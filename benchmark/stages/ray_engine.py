@@ -1,7 +1,7 @@
-"""Trainings, and chunks of other work, as tasks of Ray: on all GPUs of this machine, or of a cluster.
+"""Trainings and chunks of other work as Ray tasks, on all GPUs of this machine or a cluster.
 
-A task that a worker or a node takes down with it runs again elsewhere: what it finished is reused, and a training goes
-on from its last state. Nodes share the folders of runs, data and cache, and the one that the command is started in.
+If a worker or node dies, its task runs again elsewhere: finished work is reused, and a training resumes from its last
+state. Nodes share the folders for runs, data and cache, and the one in which the command is started.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from ..core.scorecard import Card
     from .runner import RunOptions
 
-RETRIES = 3  # How often a task runs again whose worker or node died.
+RETRIES = 3  # How often a task is repeated after its worker or node died.
 ANSWERS_WITHIN = 3.0  # Seconds.
 POLL_S = 0.5
-AHEAD = 2  # How many items a processor's share of the look-ahead is.
-_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # And empty settings (RFC 9113).
+AHEAD = 2  # Items in flight per processor.
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # With empty settings (RFC 9113).
 
 
 def check_ray(choice: EngineChoice) -> None:
@@ -54,7 +54,7 @@ def check_ray(choice: EngineChoice) -> None:
 
 
 def _find_silence(host: str, port: int) -> str:
-    """Return why nobody answers as gRPC servers do, with frames of HTTP/2; empty where one does."""
+    """Return why nothing answers like a gRPC server, with HTTP/2 frames; empty if one does."""
     try:
         with socket.create_connection((host, port), ANSWERS_WITHIN) as connection:
             connection.settimeout(ANSWERS_WITHIN)
@@ -66,7 +66,7 @@ def _find_silence(host: str, port: int) -> str:
 
 @contextmanager
 def connect(choice: EngineChoice) -> Iterator[Any]:
-    """Yield the module `ray`, connected to its cluster, or to one of this machine alone that ends with the block.
+    """Yield the module `ray`, connected to its cluster or to a local one that ends with the block.
 
     Raises:
         BenchError: there is no cluster.
@@ -90,23 +90,23 @@ def connect(choice: EngineChoice) -> Iterator[Any]:
 
 
 class Need(NamedTuple):
-    """What a task declares, under Ray's names."""
+    """The resources that a task requests, under Ray's names."""
 
     num_cpus: int
     num_gpus: int
 
 
 def find_need(nodes: Sequence[dict[str, Any]], gpus: int, workers: int, device: str = AUTO) -> Need:
-    """Return what a training needs: its GPUs with their share of a node's processors, or else a whole node's.
+    """Return what a training needs: its GPUs with their share of a node's processors, or a whole node's processors.
 
     Args:
         nodes: the resources of each node.
-        gpus: GPUs that a training gets, where there are any.
-        workers: the processes asked for; as many as the cores here say nothing about other nodes.
-        device: the kind that it is to work on: `cpu` leaves GPUs alone, `cuda` insists on them.
+        gpus: GPUs per training, if there are any.
+        workers: the requested processes; the default, the number of cores here, doesn't apply to other nodes.
+        device: the kind of device to use: `cpu` ignores GPUs, `cuda` requires them.
 
     Raises:
-        BenchError: no node has so many GPUs, or any.
+        BenchError: no node has that many GPUs, or any.
     """
     most = 0 if device == CPU else int(max((node.get("GPU", 0) for node in nodes), default=0))
     if device == CUDA and not most:
@@ -123,7 +123,7 @@ def find_need(nodes: Sequence[dict[str, Any]], gpus: int, workers: int, device: 
 
 
 class Note(NamedTuple):
-    """What a group tells: a line, or how far a task of it is."""
+    """A group's message: a line, or a task's progress."""
 
     group: int
     text: str
@@ -132,30 +132,30 @@ class Note(NamedTuple):
 
 
 class Notes:
-    """Holds what groups tell until the command takes it; an actor on the command's own node."""
+    """Holds groups' messages until the command reads them; an actor on the command's own node."""
 
     def __init__(self) -> None:
         self.held: list[Note] = []
 
     def tell(self, note: Note) -> None:
-        """Hold a note."""
+        """Store a note."""
         self.held.append(note)
 
     def take(self) -> list[Note]:
-        """Return what is held, and forget it."""
+        """Return and clear the stored notes."""
         taken, self.held = self.held, []
         return taken
 
 
 class RelayedReporter(Reporter):
-    """Logs as others do, and has what it would print told to `tell`."""
+    """Logs like other reporters, but passes what it would print to `tell`."""
 
     def __init__(self, group: int, tell: Callable[[Note], object]):
         super().__init__(quiet=True)
         self.group, self.tell = group, tell
 
     def say(self, line: str) -> None:
-        """Tell a line, and log it."""
+        """Pass on a line, and log it."""
         super().say(line)
         self.tell(Note(self.group, line))
 
@@ -173,7 +173,7 @@ class RelayedReporter(Reporter):
 
 
 class View:
-    """Shows all groups in one: their lines after their names, and every 30 seconds how far each is."""
+    """Shows all groups together: their lines after their names, and every 30 seconds each one's progress."""
 
     def __init__(self, reporter: Reporter, names: Sequence[str]):
         self.reporter, self.names = reporter, names
@@ -182,7 +182,7 @@ class View:
         self.last = time.monotonic()
 
     def show(self, notes: Iterable[Note]) -> None:
-        """Take in what groups told since."""
+        """Read new messages from groups."""
         for note in notes:
             if note.total:
                 self.at[note.group] = note
@@ -198,7 +198,7 @@ class View:
         self.at.pop(group, None)
 
     def describe(self) -> str:
-        """Say how far all are, in a line."""
+        """Describe everyone's progress in one line."""
         running = [f"{self.names[i]}: {n.text}, {n.done} of {n.total}" for i, n in sorted(self.at.items())]
         return "; ".join([f"{len(self.done)} of {len(self.names)} trainings done", *running])
 
@@ -238,7 +238,7 @@ def _start_notes(ray: Any) -> Any:
 
 
 def _fetch(ray: Any, task: Any, group: Sequence[Cell], options: RunOptions) -> list[Card]:
-    """Return a task's scorecards; where it was lost for good, failures that say why."""
+    """Return a task's scorecards; if it was lost for good, failures that say why."""
     from .run_folder import record_failure
 
     try:
@@ -249,15 +249,15 @@ def _fetch(ray: Any, task: Any, group: Sequence[Cell], options: RunOptions) -> l
 
 
 def _describe(error: Exception) -> str:
-    """Say in a line what a task ended with."""
+    """Describe in one line how a task ended."""
     cause = getattr(error, "cause", None) or error
-    return f"on Ray: {type(cause).__name__}: {(str(cause).strip() or 'no more is known').splitlines()[0]}"
+    return f"on Ray: {type(cause).__name__}: {(str(cause).strip() or 'no details').splitlines()[0]}"
 
 
 def run_group(
     group: list[Cell], number: int, notes: Any, workers: int, batch_size: int, command: str, folder: str
 ) -> list[Card]:
-    """Run the cells of a training in this process, one of Ray's, as `--engine inline` does."""
+    """Run the cells of a training in this Ray process, as `--engine inline` does."""
     from .runner import RunOptions, run
 
     _enter(folder)
@@ -267,7 +267,7 @@ def run_group(
 
 
 def _enter(folder: str) -> None:
-    """Go where the command was started: paths may be relative to it."""
+    """Change to the folder in which the command was started: paths may be relative to it."""
     try:
         os.chdir(folder)
     except OSError:
@@ -276,7 +276,7 @@ def _enter(folder: str) -> None:
 
 
 class RayPool(WorkerPool):
-    """All processors of a Ray cluster as worker processes; connected when there is something to do."""
+    """All processors of a Ray cluster as worker processes; connects when there is work."""
 
     def __init__(self, choice: EngineChoice):
         super().__init__(1)
@@ -293,12 +293,12 @@ class RayPool(WorkerPool):
         ordered: bool = True,
         shares: bool = False,
     ) -> Iterator[Result]:
-        """Yield function(item) for every item, each a task of one processor; see `WorkerPool.map`.
+        """Yield function(item) for every item, each as a task on one processor; see `WorkerPool.map`.
 
-        What a task returns comes through Ray's own shared memory, whatever `shares` says.
+        Results come through Ray's own shared memory, whatever `shares` says.
 
         Raises:
-            BenchError: a task was lost, and so were its retries.
+            BenchError: a task and its retries were lost.
             Exception: whatever the function raises.
         """
         ray = self._connect()
@@ -330,17 +330,17 @@ class RayPool(WorkerPool):
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except self._ray.exceptions.RayError as error:
-            raise BenchError(f"{_describe(error)}. What is finished is kept: type the command again") from None
+            raise BenchError(f"{_describe(error)}. Finished work is kept: repeat the command") from None
 
     def close(self) -> None:
-        """Leave the cluster; another `map` connects again."""
+        """Disconnect from the cluster; another `map` reconnects."""
         if self._ray is not None:
             self._ray = None
             self._connection.__exit__(None, None, None)
 
 
 def _apply(function: Callable[[Any], Any], item: object, plugin: str, folder: str) -> Any:
-    """Do one piece of work in a process of Ray's."""
+    """Do one piece of work in a Ray process."""
     if plugin:
         from ..core.registry import import_target
 

@@ -1,4 +1,4 @@
-"""Damaged faces are prepared again, and the work that reads them is repeated."""
+"""Prepares damaged faces again and repeats the work that reads them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..core.types import T
 
 
 def remake_damaged(use: Callable[[], T], reporter: Reporter, forget: Callable[[], object] = lambda: None) -> T:
-    """Do what prepares faces and reads them; once more, where a shard of the face store turns out to be damaged.
+    """Run work that prepares and reads faces; repeat it once if a shard of the face store turns out to be damaged.
 
-    That shard is removed, so that it is prepared again; `forget` is called before.
+    That shard is removed, so that it is prepared again; `forget` is called first.
 
     Raises:
-        DamagedShardError: another shard is damaged, too.
+        DamagedShardError: another shard is damaged too.
     """
     from ...datasets.faces.face_store import DamagedShardError
 

@@ -1,4 +1,4 @@
-"""The run: cells in, scorecards out. Each stage is skipped where its output exists, and resumes where it was killed."""
+"""The run: cells in, scorecards out. A stage is skipped if its output exists, and resumes if it was killed."""
 
 from __future__ import annotations
 
@@ -67,21 +67,21 @@ if TYPE_CHECKING:
 
 
 SHARED = "contaminated.txt"
-"""The test videos that a detector was trained on, as `--exclude` takes them."""
+"""The test videos on which a detector was trained, in the format of `--exclude`."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to do the work: nothing here changes a number."""
+    """How to do the work: nothing here changes results."""
 
     reporter: Reporter
     pool: WorkerPool = IN_PROCESS
     batch_size: int = 32
     engine: str = "inline"
     command: str = ""
-    untrained: set[Path] = field(default_factory=set)  # Run folders whose training was begun here and not finished.
-    stores: dict[tuple[Path, DataSource, str], FaceReader] = field(default_factory=dict)  # What was prepared here.
-    operating_points: dict[Path, FittedPoint] = field(default_factory=dict)  # By the predictions they are fixed on.
+    untrained: set[Path] = field(default_factory=set)  # Run folders with a training started here and unfinished.
+    stores: dict[tuple[Path, DataSource, str], FaceReader] = field(default_factory=dict)  # Stores prepared here.
+    operating_points: dict[Path, FittedPoint] = field(default_factory=dict)  # By their predictions.
     told: set[str] = field(default_factory=set)  # What was said of devices.
 
     @cached_property
@@ -89,13 +89,13 @@ class RunOptions:
         return collect_provenance(self.command)
 
     def make_provenance(self, device: DeviceUse | None = None) -> Provenance:
-        """Return where a result of now comes from; what doesn't change meanwhile is looked up once a run."""
+        """Return the provenance of a result made now; unchanging facts are looked up once per run."""
         now = {"time": describe_time()} | ({"device": device} if device and device.name else {})
         return self._provenance.model_copy(update=now)
 
 
 def run(cells: list[Cell], options: RunOptions) -> list[Card]:
-    """Run every cell and return the scorecards; of one that fails, which is recorded, its failure."""
+    """Run every cell and return the scorecards, or the recorded failures of cells that fail."""
     run_one = partial(_run_numbered, cells=cells, options=options, pace=Pace())
     on_ray = parse_engine(options.engine).name == "ray"
     found = dict(run_on_ray(cells, options) if on_ray else inline(run_one, cells))
@@ -103,12 +103,12 @@ def run(cells: list[Cell], options: RunOptions) -> list[Card]:
 
 
 def _run_numbered(cell: Cell, *, cells: list[Cell], options: RunOptions, pace: Pace, wait: bool) -> Card:
-    """Run a cell, and say which of how many it is; `wait`: also if another command is at work on it."""
+    """Run a cell, and print its number; `wait`: also if another command is running it."""
     number, started = cells.index(cell), time.monotonic()
     if len(cells) > 1:
         options.reporter.say(f"cell {number + 1} of {len(cells)}{pace.tell(cells[number:])}")
     if (done := read_finished(cell)) is not None:
-        sweep(cell.folder.parent)  # Who was killed after its last file left its note there.
+        sweep(cell.folder.parent)  # A command killed after its last file leaves its note there.
         options.reporter.say(f"{cell.title}: reused")
         return done
     card = run_cell(cell, options, wait)
@@ -117,10 +117,10 @@ def _run_numbered(cell: Cell, *, cells: list[Cell], options: RunOptions, pace: P
 
 
 def run_cell(cell: Cell, options: RunOptions, wait: bool = True) -> Card:
-    """Walk one cell through prepare, train, predict and score; what a stage left already is reused.
+    """Take one cell through prepare, train, predict and score; existing outputs are reused.
 
     Raises:
-        HeldElsewhereError: another command is at work on it, and this isn't to `wait`.
+        HeldElsewhereError: another command is running it, and `wait` is false.
     """
     options.reporter.log = cell.folder / "log.txt"
     try:
@@ -131,18 +131,18 @@ def run_cell(cell: Cell, options: RunOptions, wait: bool = True) -> Card:
         if settle_key(cell, options) and (done := read_finished(cell)) is not None:
             return done
         with hold_lock(cell.folder, wait):
-            if (done := read_finished(cell)) is not None:  # Made elsewhere, while this waited.
+            if (done := read_finished(cell)) is not None:  # Finished elsewhere while this waited.
                 return done
             describe_run(cell, options)
             return remake_damaged(partial(_walk_stages, cell, options), options.reporter, options.stores.clear)
-    except OSError:  # Where nothing can be written, no failure can be recorded either.
+    except OSError:  # If nothing can be written, failures can't be recorded either.
         raise
     except HeldElsewhereError as error:
         options.reporter.say(f"{cell.title}: left for later: {error.told}")
         raise
     except BenchError as error:
         return record_failure(cell, options, str(error))
-    except Exception as error:  # One cell's crash must not cost the others; the run still ends with exit code 1.
+    except Exception as error:  # One cell's crash must not stop the others; the run still ends with exit code 1.
         options.reporter.say(traceback.format_exc())
         return record_failure(cell, options, f"{type(error).__name__}: {error}")
     finally:
@@ -150,10 +150,10 @@ def run_cell(cell: Cell, options: RunOptions, wait: bool = True) -> Card:
 
 
 def settle_key(cell: Cell, options: RunOptions) -> bool:
-    """Find the faces to train on before anything is written: frames that turn out to be lost change the run's key.
+    """Find the faces to train on before writing anything: lost frames change the run's key.
 
     Returns:
-        Whether they did.
+        Whether it changed.
     """
     folder, entry = cell.folder, cell.entry
     can_train = not (cell.checkpoint or entry.is_made or "train" not in entry.capabilities)
@@ -163,13 +163,13 @@ def settle_key(cell: Cell, options: RunOptions) -> bool:
     if cell.folder == folder:
         return False
     options.reporter.log = cell.folder / "log.txt"
-    options.reporter.say(f"some frames to train on are lost, so this is another run: {cell.folder}")
+    options.reporter.say(f"some training frames are lost, so this is a different run: {cell.folder}")
     return True
 
 
 def _walk_stages(cell: Cell, options: RunOptions) -> Card:
     stage = Stages(cell, options)
-    settle_runtime(stage)  # From here on the cell's key is that of how it is scored.
+    settle_runtime(stage)  # From here on the cell's key includes how it is scored.
     if cell.asked.is_open and (done := read_finished(cell)) is not None:
         return done
     point = stage.fit_operating_point()
@@ -177,14 +177,14 @@ def _walk_stages(cell: Cell, options: RunOptions) -> Card:
 
 
 class Stages:
-    """The stages of one cell, with the detector made only once something has to be computed."""
+    """The stages of one cell; the detector is made only when something must be computed."""
 
     def __init__(self, cell: Cell, options: RunOptions):
         self.cell, self.options = cell, options
         self._ready: tuple[Scores, Cropper] | None = None
 
     def prepare(self, source: DataSource, splits: list[str]) -> FaceReader:
-        """Prepare the faces of some splits, once a run."""
+        """Prepare the faces of some splits, once per run."""
         faces, known = self.cell.settings.faces, self.options.stores
         asked = source.store_folder(faces), source, "+".join(splits)
         if asked not in known:
@@ -192,7 +192,7 @@ class Stages:
         return known[asked]
 
     def load_or_train(self) -> tuple[Scores, Cropper]:
-        """Return the detector with its weights, and what cuts its crops: from the checkpoint, or trained now."""
+        """Return the detector with its weights and its cropper: from the checkpoint, or trained now."""
         if self._ready is None:
             made = place(self._make(self.cell.folder / CHECKPOINT), self.cell.device)
             self._ready = made, get_cropper(made, self.cell.entry)
@@ -232,7 +232,7 @@ class Stages:
             "selection": SOURCE_VAL,
         }
         if fingerprints := fingerprint_videos([*source.split("train"), *source.split("val")]):
-            trained_on["videos"] = fingerprints  # Where there are only faces, it isn't known.
+            trained_on["videos"] = fingerprints  # Unknown if there are only faces.
         if cell.settings.train.precision == AUTO and report["precision"] != "fp32":
             trained_on["precision"] = report["precision"]
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
@@ -240,7 +240,7 @@ class Stages:
         self.options.untrained.remove(cell.folder)
 
     def predict_split(self, source: DataSource, split: str, folder: Path, way: Way | None = None) -> Path:
-        """Score a split into `folder`, unless that was done before and can still be read; `way`: not the cell's."""
+        """Score a split into `folder`, unless that exists and is readable; `way`: instead of the cell's."""
         path = folder / PREDICTIONS
         if not has_predictions(path, self.options.reporter.say):
             made, cropper = self.load_or_train()
@@ -285,11 +285,11 @@ class Stages:
         return device
 
     def describe(self) -> CellDescription:
-        """Describe the cell, with what its checkpoint tells of the training and who of the test set was in it."""
+        """Describe the cell, with its checkpoint's facts on the training and the test videos seen in it."""
         cell = self.cell
         described = cell.describe()
         files = [p for p in (cell.folder / CHECKPOINT, cell.checkpoint) if p and p.is_file()]
-        if described.weights == TRAINED_HERE and not files:  # A function may make what has no training.
+        if described.weights == TRAINED_HERE and not files:  # A function may make an untrainable detector.
             lacking = {"weights": "its own", "train": NOT_KNOWN, "selection": NOT_KNOWN, "trained_without": 0}
             return described.model_copy(update=lacking)
         header = read_header(files[0]) if files else {}
@@ -315,14 +315,14 @@ class Stages:
         )
 
     def fit_operating_point(self) -> FittedPoint:
-        """Return what the source validation split fixes; nothing where that lacks a class."""
+        """Return what is fixed on the source validation split; nothing if it lacks a class."""
         folder, known = self._locate_validation(self.cell.way), self.options.operating_points
         if folder not in known:
             known[folder] = self._fit_on(self.find_validation())
         return known[folder]
 
     def find_validation(self) -> DataSource | None:
-        """Return the dataset whose val split fixes thresholds, where it has files of both classes."""
+        """Return the dataset whose val split fixes thresholds, if it has files of both classes."""
         source = self.cell.val
         both = source and len({v.label for v in source.split("val") if source.has(v, self.cell.settings.faces)}) == 2
         return source if both else None
@@ -334,7 +334,7 @@ class Stages:
         return fit_operating_point(table) if table["label"].nunique() > 1 else FittedPoint()
 
     def predict_validation(self, source: DataSource, way: Way) -> Path:
-        """Score the source validation split in a way."""
+        """Score the source validation split with a runtime and precision."""
         return self.predict_split(source, "val", self._locate_validation(way), way)
 
     def _locate_validation(self, way: Way) -> Path:
@@ -345,7 +345,7 @@ class Stages:
         draws = self.cell.settings.score.draws
         card = make_scorecard(path, point.threshold, draws, temperature=point.temperature, source=point.source)
         told = {
-            "cell": card.cell.merge(self.describe()),  # As today, also where the predictions are older.
+            "cell": card.cell.merge(self.describe()),  # As of today, even if the predictions are older.
             "score": Scoring(draws=draws),
             "provenance": self.options.make_provenance(read_local(path).device),
         }
@@ -363,10 +363,10 @@ def _first_face(store: FaceReader) -> Face:
 
 
 def train_cell(cell: Cell, options: RunOptions) -> Path:
-    """Prepare and train one cell, unless its checkpoint is there, and return where that is.
+    """Prepare and train one cell unless its checkpoint exists, and return the checkpoint's path.
 
     Raises:
-        BenchError: the detector can't be trained; plans tell it before, but of what a function makes.
+        BenchError: the detector can't be trained; plans report this earlier, except for a function's result.
     """
     options.reporter.log = cell.folder / "log.txt"
     try:

@@ -1,7 +1,7 @@
-"""Which runtime and precision score a cell: those asked for, if they agree with PyTorch in fp32, or the fastest such.
+"""Chooses runtime and precision for a cell: the requested or fastest one that agrees with PyTorch in fp32.
 
-The rule: on the source validation split the frame AUC moves by less than 0.001, and of all differences of a frame's
-scores the 99.9 % quantile is below 1e-4 in fp32, below 0.02 in other precisions.
+The rule: on the source validation split the frame AUC changes by less than 0.001, and the 99.9 % quantile of the
+frames' score differences is below 1e-4 in fp32, below 0.02 in other precisions.
 """
 
 from __future__ import annotations
@@ -35,49 +35,49 @@ if TYPE_CHECKING:
 MOST_AUC_SHIFT = 0.001
 ROUNDS = 3
 NOT_TRIED = ("compile",)
-"""What `auto` leaves out: to start it alone can take minutes."""
+"""What `auto` doesn't try: just starting it can take minutes."""
 
 
 def get_score_limit(precision: str) -> float:
-    """Return how far the 99.9 % quantile of score differences may go."""
+    """Return the limit for the 99.9 % quantile of score differences."""
     return 1e-4 if precision == "fp32" else 0.02
 
 
 class Shift(NamedTuple):
-    """By how much the frame AUC and the 99.9 % quantile of scores differ between two ways, on so many frames."""
+    """The change in frame AUC and the 99.9 % quantile of score differences between two ways, and the frames."""
 
     auc: float
     score: float
     frames: int
 
     def agrees(self, precision: str) -> bool:
-        """Whether it is small enough for rows to be compared."""
+        """Whether it is small enough for comparable rows."""
         return self.auc < MOST_AUC_SHIFT and self.score < get_score_limit(precision)
 
     def describe(self, precision: str) -> str:
-        """Say it with what is allowed."""
+        """Describe it with the limits."""
         return (
-            f"the frame AUC moves by {self.auc:.2g} (less than {MOST_AUC_SHIFT:g} is allowed), "
+            f"the frame AUC changes by {self.auc:.2g} (allowed: less than {MOST_AUC_SHIFT:g}), "
             f"scores by {self.score:.2g} (less than {get_score_limit(precision):g})"
         )
 
     def describe_use(self) -> RuntimeUse:
-        """Return it as rows hold it."""
+        """Return it as stored in rows."""
         return RuntimeUse(auc_shift=self.auc, score_shift=self.score, frames=self.frames)
 
 
 class Speed(NamedTuple):
-    """Seconds an image, and seconds to start."""
+    """Seconds per image, and seconds to start."""
 
     image: float
     start: float
 
 
 def settle_runtime(stages: Stages) -> None:
-    """Choose how a cell is scored, or hold what was asked for against the rule, once for its weights on this machine.
+    """Choose how a cell is scored, or check the request against the rule, once for its weights on this machine.
 
     Raises:
-        BenchError: what was asked for can't be had here, breaks the rule, or can't be held against it.
+        BenchError: the request isn't available here, violates the rule, or can't be checked against it.
     """
     asked = stages.cell.asked
     if asked == DEFAULT:
@@ -95,7 +95,7 @@ def _check(stages: Stages, asked: Way) -> None:
     source = stages.find_validation()
     if source is None and asked.precision != "fp32":
         raise BenchError(
-            f"{asked.precision} can't be compared with fp32: there is no source validation split of both classes. "
+            f"{asked.precision} can't be compared with fp32: there is no source validation split with both classes. "
             "Name one with --val DATASET, or use --precision fp32"
         )
     if source is None:
@@ -113,7 +113,7 @@ def _check(stages: Stages, asked: Way) -> None:
 
 
 def _choose(stages: Stages) -> None:
-    """Take the fastest way that agrees; PyTorch in fp32 where none does, or too few images wait to pay its start."""
+    """Return the fastest way that agrees; PyTorch in fp32 if none does or too few images justify its start."""
     cell, source = stages.cell, stages.find_validation()
     if source is not None:
         detector, _ = stages.load_or_train()
@@ -126,19 +126,19 @@ def _choose(stages: Stages) -> None:
 
 
 def _try_way(stages: Stages, source: DataSource, way: Way, speed: Speed, plain: float) -> Choice | None:
-    """Return a faster way as a choice, compared only where it is worth it; None where it doesn't agree."""
+    """Return a faster way as a choice, compared only if it is worth it; None if it doesn't agree."""
     images, say = stages.cell.images, stages.options.reporter.say
     worth_from = math.ceil(speed.start / (plain - speed.image))
     told = RuntimeUse(speedup=plain / speed.image, start_s=speed.start)
     use = _describe_use(way, stages.cell).merge(told)
     if images < worth_from:
-        say(f"{way} pays from {worth_from:,} images on; {images:,} are scored with {DEFAULT}")
+        say(f"{way} is faster only from {worth_from:,} images; {images:,} are scored with {DEFAULT}")
         return Choice(use=use, worth_from=worth_from)
     shift = _measure_shift(stages, source, way)
     if not shift.agrees(way.precision):
         say(f"not scored with {way}: {shift.describe(way.precision)}")
         return None
-    say(f"scored with {way}, {use.speedup:.1f} times as quick as {DEFAULT}: {shift.describe(way.precision)}")
+    say(f"scored with {way}, {use.speedup:.1f} times as fast as {DEFAULT}: {shift.describe(way.precision)}")
     return Choice(use=use.merge(shift.describe_use()), worth_from=worth_from, is_compared=True)
 
 
@@ -147,7 +147,7 @@ def _keep(stages: Stages, choice: Choice) -> None:
 
 
 def list_candidates(detector: Scores, asked: Way) -> list[Way]:
-    """Return the ways that are meant by one that is open, and can be had here."""
+    """Return the available ways that an undecided one may mean."""
     runtimes = [r for r in RUNTIMES if r not in NOT_TRIED] if asked.runtime == AUTO else [asked.runtime]
     precisions = PRECISIONS if asked.precision == AUTO else [asked.precision]
     ways = [Way(r, p) for r in runtimes for p in precisions]
@@ -155,7 +155,7 @@ def list_candidates(detector: Scores, asked: Way) -> list[Way]:
 
 
 def measure_speeds(detector: Scores, ways: Sequence[Way], crops: np.ndarray) -> dict[Way, Speed]:
-    """Time some ways, and PyTorch in fp32, in turn on the same crops; the best of a few rounds counts."""
+    """Time some ways and PyTorch in fp32 in turn on the same crops; returns the best of a few rounds."""
     starts, best = {}, {}
     for way in dict.fromkeys([DEFAULT, *ways]):
         use_way(detector, way)
@@ -191,7 +191,7 @@ def _measure_shift(stages: Stages, source: DataSource, way: Way) -> Shift:
 
 
 def compare_scores(plain: pd.DataFrame, other: pd.DataFrame) -> Shift:
-    """Return by how much two tables of predictions of the same frames differ."""
+    """Return how much two tables of predictions on the same frames differ."""
     both = plain.merge(other[["video", "frame", "score"]], on=["video", "frame"], suffixes=("", "_other"))
     labels, first, second = both["label"].to_numpy(), both["score"].to_numpy(), both["score_other"].to_numpy()
     moved = abs(float(auc(labels, first)) - float(auc(labels, second)))

@@ -1,4 +1,4 @@
-"""What was chosen to score some weights with on this machine, kept beside the checkpoint: same command, same key."""
+"""The runtime chosen for some weights on this machine, stored next to the checkpoint: same command, same key."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ find_device_name = cache(name_device)
 
 
 class Choice(Record):
-    """A way of scoring, and from how many images on it saves more than its start costs (None: it never does).
+    """A way of scoring, and the number of images from which it saves more than its start costs (None: never).
 
-    Before it `is_compared` with PyTorch in fp32 on the source validation split, it isn't used.
+    It isn't used before it `is_compared` with PyTorch in fp32 on the source validation split.
     """
 
     use: RuntimeUse
@@ -35,14 +35,14 @@ class Choice(Record):
         return Way(self.use.runtime, self.use.precision)
 
     def decide(self, images: int) -> Way | None:
-        """Return how so many images are scored; None where it has to be compared first."""
+        """Return how this many images are scored; None if it must be compared first."""
         if self.worth_from is None or images < self.worth_from:
             return DEFAULT
         return self.way if self.is_compared else None
 
 
 def read_choice(folder: Path, asked: Way, device: str = AUTO) -> Choice | None:
-    """Return what was chosen for the weights in a run folder on this machine; None before, or where it is damaged."""
+    """Return the choice for the weights in a run folder on this machine; None if there is none or it is damaged."""
     path = _locate(folder, asked, device)
     if not path.is_file():
         return None
@@ -56,7 +56,7 @@ def read_choice(folder: Path, asked: Way, device: str = AUTO) -> Choice | None:
 
 
 def write_choice(folder: Path, asked: Way, choice: Choice, device: str = AUTO) -> None:
-    """Keep what was chosen."""
+    """Store the choice."""
     write_json(_locate(folder, asked, device), choice.to_json())
 
 

@@ -1,4 +1,4 @@
-"""Which data a request means: a root on disk or the demo world, its datasets, their videos and face stores."""
+"""The data of a request: a root on disk or the demo world, its datasets, their videos and face stores."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Data = Path | str | Mapping[str, Path | str]
-"""A data root as --data takes it, or several: by the dataset that is there, and under "" for all others."""
+"""A data root as for --data, or several: by dataset, and under "" for all others."""
 SIZES = ("tiny", "default", "large", "fair")
 WORLDS = ("standard", "leak")
-OWN_DATA = ("folder", "pictures")  # Datasets that are named by their place.
-NEVER_NAMED = 4  # Rows don't say which generator made their demo world, if it was this one or an earlier one.
+OWN_DATA = ("folder", "pictures")  # Datasets named by their location.
+NEVER_NAMED = 4  # Rows don't name the generator of their demo world if it was this one or an earlier one.
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class DataRoot:
 
     @property
     def world(self) -> str:
-        """Where rows made from this data belong: `real`, or `demo`."""
+        """The protocol of rows made from this data: `real` or `demo`."""
         return "demo" if self.demo else "real"
 
     @property
     def has_new_donors(self) -> bool:
-        """Whether it is the part of a demo world whose donors aren't those of its other part."""
+        """Whether it is the part of a demo world with donors of its own."""
         return "new_donors" in self.path.absolute().parts[-2:]
 
     @property
     def protocol(self) -> str:
-        """The world with what distinguishes one demo world from another, so that their rows stand apart."""
+        """The world's full name, so that rows of different demo worlds stay separate."""
         if not self.demo:
             return "real"
         d = self.demo
@@ -65,7 +65,7 @@ class DataRoot:
 
 
 def join_protocols(trained: DataRoot, tested: DataRoot) -> str:
-    """Say where the data to train and to test on is from, a demo world first: rows of others never share a table."""
+    """Describe the origin of training and test data, a demo world first: different origins never share a table."""
     if trained.protocol == tested.protocol:
         return tested.protocol
     if tested.demo:
@@ -75,10 +75,10 @@ def join_protocols(trained: DataRoot, tested: DataRoot) -> str:
 
 @dataclass(frozen=True, eq=False)
 class DataSource:
-    """One dataset at one compression: where it is and which videos it has, `limit`ed if asked.
+    """One dataset at one compression: its place and its videos, `limit`ed if requested.
 
     A `mark` such as `4m` says which part of it this is, if it isn't the usual one.
-    `excluded` are the ids and paths of videos that take no part. With `faces_only`, no video's file is looked at.
+    `excluded` are the ids and paths of videos to leave out. With `faces_only`, video files are never opened.
     """
 
     name: str
@@ -92,7 +92,7 @@ class DataSource:
     mark: str = ""
 
     def __getstate__(self) -> dict[str, object]:
-        """What another process is sent: the keys, which took seconds, but no list of videos."""
+        """What is sent to another process: the keys, which took seconds, but no list of videos."""
         return {name: value for name, value in vars(self).items() if name != "_videos_by_split"}
 
     @property
@@ -102,7 +102,7 @@ class DataSource:
 
     @cached_property
     def home_root(self) -> DataRoot:
-        """The root that its videos are from: another one than was asked for where `folder:/path` leads out of that."""
+        """The root of its videos: differs from the requested one if `folder:/path` leads outside it."""
         from ...datasets.demo.world import find_world
 
         if self.home.resolve().is_relative_to(self.root.path.resolve()):
@@ -110,7 +110,7 @@ class DataSource:
         return DataRoot(self.home, find_world(self.home))
 
     def split(self, name: str) -> list[Video]:
-        """Return a split's videos; with `limit`, at most that many real and as many fake ones."""
+        """Return a split's videos; with `limit`, at most that many real and that many fake ones."""
         chosen = self._videos_by_split.get(name, [])
         return list(chosen) if self.limit is None else limit_videos(chosen, self.limit)
 
@@ -123,14 +123,14 @@ class DataSource:
         return found
 
     def list_excluded(self, *splits: str) -> list[Video]:
-        """Return the videos of some splits that take no part."""
+        """Return the videos of some splits that are left out."""
         return [v for v in self.videos if v.split in splits and self._excludes(v)] if self.excluded else []
 
     def _excludes(self, video: Video) -> bool:
         return bool(self.excluded) and (video.id in self.excluded or str(video.path) in self.excluded)
 
     def key(self, splits: Iterable[str], faces: FaceSettings | None = None) -> str:
-        """Hash which videos the splits hold; where files aren't there, with the sizes in the store of these `faces`."""
+        """Hash the splits' videos; missing files count with the sizes recorded in the store of these `faces`."""
         asked = ("videos", hash_key(faces.key_content()) if faces else "", *splits)
         if asked not in self._hashes:
             videos = [self.split(s) for s in asked[2:]]
@@ -142,14 +142,14 @@ class DataSource:
         return self._hashes[asked]
 
     def _make_recall(self, faces: FaceSettings) -> Callable[[Video], PrepareResult | None]:
-        """Return what tells what became of a video when its faces were looked for; the store is opened when asked."""
+        """Return a function that gives a video's outcome in the face store; the store is opened on first use."""
         from ...datasets.faces.face_store import FaceStore
 
         opened = cache(lambda: FaceStore(self.store_folder(faces)))
         return lambda video: opened().find_outcome(video.id)
 
     def has(self, video: Video, faces: FaceSettings) -> bool:
-        """Return whether a video can be used: its file is there, or the store has its faces."""
+        """Return whether a video can be used: its file exists, or the store has its faces."""
         if not self.faces_only and measure_file(video.path) >= 0:
             return True
         outcome = self._make_recall(faces)(video)
@@ -157,11 +157,11 @@ class DataSource:
 
     @cached_property
     def _hashes(self) -> dict[tuple[str, ...], str]:
-        """What was hashed so far: a run's cells ask for the same again and again, and videos never change."""
+        """Hashes so far: a run's cells need the same ones repeatedly, and videos never change."""
         return {}
 
     def annotations_key(self, split: str) -> str:
-        """Hash what predictions tell of a split's videos besides their scores: methods, people and groups."""
+        """Hash what predictions contain about a split's videos besides scores: methods, people and groups."""
         asked = ("annotations", split)
         if asked not in self._hashes:
             told = [(v.id, v.method, v.identities, dict(v.groups)) for v in self.split(split)]
@@ -169,7 +169,7 @@ class DataSource:
         return self._hashes[asked]
 
     def lost_key(self, splits: Iterable[str], faces: FaceSettings) -> str:
-        """Hash which frames can't be used, as far as faces were looked for; empty where all can."""
+        """Hash which frames can't be used, as far as faces have been prepared; empty if all can."""
         from ...datasets.faces.lost import read_lost
 
         lost = read_lost(self.store_folder(faces))
@@ -177,7 +177,7 @@ class DataSource:
         return hash_key(found) if found else ""
 
     def store_folder(self, faces: FaceSettings) -> Path:
-        """Return where this dataset's prepared faces are kept; see `find_store`."""
+        """Return the folder of this dataset's prepared faces; see `find_store`."""
         named = name_store(self, faces)
         if named not in self._folders:
             self._folders[named] = find_store(self, faces)
@@ -189,7 +189,7 @@ class DataSource:
 
     @cached_property
     def has_masks(self) -> bool:
-        """Whether masks say who was forged."""
+        """Whether masks show who was forged."""
         return any(v.mask for v in self.videos)
 
     def prepare(
@@ -200,9 +200,9 @@ class DataSource:
         pool: WorkerPool = IN_PROCESS,
         part: Part | None = None,
     ) -> FaceStore:
-        """Find the faces of some splits' videos, unless their store has them; others who want the same wait.
+        """Find the faces of some splits' videos unless their store has them; other commands that want them wait.
 
-        With a `part`, those of every so manieth video: other parts may be prepared at the same time, also elsewhere.
+        With a `part`, only every n-th video's: other parts may be prepared at the same time, also on other machines.
         """
         from ...datasets.faces.prepare import prepare
 
@@ -217,14 +217,14 @@ class DataSource:
 
 
 def demo_folder(size: str, seed: int, world: str) -> Path:
-    """Return where the cache keeps a demo world."""
+    """Return a demo world's folder in the cache."""
     from ...datasets.demo.world import GENERATOR_VERSION
 
     return cache_home() / "demo" / f"{world}-{size}-seed{seed}-v{GENERATOR_VERSION}"
 
 
 def parse_demo(text: str) -> tuple[str, int]:
-    """Read `demo`, `demo:tiny` or `demo:tiny:7` into size and seed."""
+    """Parse `demo`, `demo:tiny` or `demo:tiny:7` into size and seed."""
     _, _, rest = text.partition(":")
     size, _, seed = rest.partition(":")
     size = size or "default"
@@ -238,12 +238,12 @@ def parse_demo(text: str) -> tuple[str, int]:
 
 
 def choose_data(given: Path | str | None) -> str:
-    """Return what --data says, else BENCH_DATA; empty for neither."""
+    """Return the value of --data, else of BENCH_DATA; empty without either."""
     return str(given or environment.read(environment.DATA))
 
 
 def require_data(given: Path | str | None) -> None:
-    """Refuse to look into a demo world that wasn't asked for.
+    """Reject using a demo world that wasn't requested.
 
     Raises:
         BenchError: neither --data nor BENCH_DATA is given.
@@ -259,17 +259,17 @@ def find_root(
     render: bool = True,
     before_render: Callable[[], object] = lambda: None,
 ) -> DataRoot:
-    """Return the data root asked for by --data or BENCH_DATA; with neither, or `demo`, the demo world, rendered once.
+    """Return the data root of --data or BENCH_DATA; with neither, or `demo`, the demo world, rendered once.
 
     Raises:
-        BenchError: the folder doesn't exist; or what `before_render` raises, which is called if there is work to do.
+        BenchError: the folder doesn't exist; or from `before_render`, which is called if there is work to do.
     """
     from ...datasets.demo.world import GENERATOR_VERSION, DemoWorld, find_world, mend_note
 
     chosen = choose_data(given)
     if not chosen or chosen == "demo" or chosen.startswith("demo:"):
         size, seed = parse_demo(chosen)
-        why = "no --data and no BENCH_DATA given" if not chosen else "as asked"
+        why = "neither --data nor BENCH_DATA is given" if not chosen else "as requested"
         reporter.say(f"world: demo ({size}, seed {seed}; {why}): synthetic videos, results say nothing about real ones")
         folder = demo_folder(size, seed, "standard")
         mend_note(folder, size, seed, "standard")
@@ -286,16 +286,16 @@ def find_root(
     root = DataRoot(path, found := find_world(path))
     reporter.say(f"world: {root.protocol} ({path})")
     if found and found.generator_version != GENERATOR_VERSION:
-        made, ours = f"made by generator {found.generator_version}", f"this version's is {GENERATOR_VERSION}"
-        reporter.say(f"{path} was {made}, and {ours}: it is read as it is, and its rows have tables of their own")
+        made, ours = f"made by generator {found.generator_version}", f"this version has {GENERATOR_VERSION}"
+    reporter.say(f"{path} was {made}, and {ours}: it is used as it is, and its rows get separate tables")
     return root
 
 
 def parse_data(given: Sequence[str]) -> Data | None:
-    """Read what was typed as --data, once or several times: `ROOT`, `celebdf=ROOT`.
+    """Parse one or several --data options: `ROOT`, `celebdf=ROOT`.
 
     Raises:
-        BenchError: two for the same datasets, or no such dataset.
+        BenchError: two roots for the same dataset, or no such dataset.
     """
     found: dict[str, str] = {}
     for text in given:
@@ -308,7 +308,7 @@ def parse_data(given: Sequence[str]) -> Data | None:
 
 
 def _name_dataset(name: str) -> str:
-    """Return a dataset's registered name, without a compression; a class of one's own keeps its name, unseen."""
+    """Return a dataset's registered name, without a compression; a user's class keeps its name, unchecked."""
     head = name.partition(":")[0]
     for spelling in (name, head):
         if spelling and datasets.is_registered(spelling):
@@ -317,10 +317,10 @@ def _name_dataset(name: str) -> str:
 
 
 class DataRoots:
-    """Finds the root of each dataset, once it is needed: that given for it, its own place, or the one for all others.
+    """Finds each dataset's root when needed: the one given for it, its own location, or the root for all others.
 
     Args:
-        given: see `Data`; None: BENCH_DATA, else the demo world.
+        given: see `Data`; None: BENCH_DATA, or else the demo world.
         find: finds a root, as `find_root` does.
     """
 
@@ -332,7 +332,7 @@ class DataRoots:
         """Return a dataset's root; that of `folder:/an/absolute/path` is the folder itself.
 
         Raises:
-            BenchError: see `find_root`; or roots were given for other datasets alone.
+            BenchError: see `find_root`; or roots were given only for other datasets.
         """
         from ...datasets.demo.world import find_world
 
@@ -349,10 +349,10 @@ class DataRoots:
 
 
 def name_place(name: str) -> str:
-    """Return the dataset that a typed name means: a folder or table on disk, such as ./videos, is `folder:/.../videos`.
+    """Return the dataset for a typed name: a folder or table on disk, such as ./videos, is `folder:/.../videos`.
 
     Raises:
-        BenchError: it is a path, and nothing is there.
+        BenchError: it is a path that doesn't exist.
     """
     path = expand_user(name)
     if not name.startswith((".", "/", "~")) or ".py:" in name:
@@ -369,11 +369,11 @@ def render_demo(
     pool: WorkerPool = IN_PROCESS,
     before: Callable[[], object] = lambda: None,
 ) -> None:
-    """Render a demo world unless it is complete already; `before` is called first where there is work to do."""
+    """Render a demo world unless it is already complete; `before` is called first if there is work to do."""
     from ...datasets.demo.world import find_world, render_world
 
     if (found := find_world(folder)) and found.complete:
-        render_world(folder, size, seed, world)  # Refuses a folder that holds another world.
+        render_world(folder, size, seed, world)  # Rejects a folder with another world.
         return
     before()
     with reporter.task(f"rendering the demo world into {folder}") as tick:

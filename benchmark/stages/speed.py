@@ -1,4 +1,4 @@
-"""The speed stage: how fast detectors are here, measured apart from all other work, and kept beside the runs."""
+"""The speed stage: how fast detectors are here, measured separately from other work, stored next to the runs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .speed_measurement import Measurement, Subject, measure
 
 
 def measure_ways(subjects: Sequence[Subject], ways: Sequence[Way], runs: Path, how: Measurement) -> list[Speed]:
-    """Measure each architecture by each runtime; where there are several, of those that can't run it is told why.
+    """Measure each architecture with each runtime; with several runtimes, report why one can't run it.
 
     Raises:
-        BenchError: see `measure_subjects`; by the only runtime that is asked for.
+        BenchError: see `measure_subjects`; only if a single runtime is requested.
     """
     found: list[Speed] = []
     for subject in {subject.architecture: subject for subject in subjects}.values():
@@ -36,12 +36,12 @@ def measure_ways(subjects: Sequence[Subject], ways: Sequence[Way], runs: Path, h
             except BenchError as error:
                 if len(ways) == 1:
                     raise
-                how.reporter.say(f"{subject.entry.name} isn't measured by {way}: {error}")
+                how.reporter.say(f"{subject.entry.name} isn't measured with {way}: {error}")
     return found
 
 
 def measure_subjects(subjects: Iterable[Subject], runs: Path, how: Measurement) -> list[Speed]:
-    """Measure each architecture once, and write its speed below `runs`; what is there already is taken from there.
+    """Measure each architecture once and write its speed below `runs`; existing measurements are reused.
 
     Raises:
         BenchError: a detector can't be made, or doesn't score.
@@ -60,7 +60,7 @@ def _measure_or_reuse(subject: Subject, runs: Path, how: Measurement) -> Speed:
     if kept := find():
         return kept
     with hold_lock(speed_folder(runs) / "measuring"):  # Two at once would slow each other down.
-        if kept := find():  # Who held the lock has measured it.
+        if kept := find():  # The lock's holder has measured it.
             return kept
         how.reporter.say(f"measuring the speed of {subject.entry.name}, at most about {how.effort.seconds:.0f} s")
         speed = measure(subject, how)
@@ -69,7 +69,7 @@ def _measure_or_reuse(subject: Subject, runs: Path, how: Measurement) -> Speed:
 
 
 def find_kept(subject: Subject, speeds: Sequence[Speed], how: Measurement) -> Speed | None:
-    """Return what was measured of an architecture on this machine in the same way, and for as long, if it was."""
+    """Return an architecture's measurement on this machine, made in the same way and for as long, if there is one."""
     for speed in speeds:
         same = (speed.architecture, speed.host) == (subject.architecture, how.host)
         enough = speed.seconds >= how.effort.seconds and (speed.videos or not how.time_pipelines)
@@ -79,14 +79,14 @@ def find_kept(subject: Subject, speeds: Sequence[Speed], how: Measurement) -> Sp
 
 
 def _find_versions(speed: Speed, packages: Mapping[str, str]) -> list[str | None]:
-    """Return the versions that a speed hangs on."""
+    """Return the versions that a speed depends on."""
     return [packages.get(name) for name in ("crossfake", speed.backend, speed.runtime)]
 
 
 def measure_run(cells: Sequence[Cell], cards: Sequence[Card], reporter: Reporter, command: str) -> list[Speed]:
-    """Measure the detectors of cells that have a scorecard, for a short time; what was measured before is taken.
+    """Measure briefly the detectors of cells that have a scorecard; existing measurements are reused.
 
-    One that can't be measured costs no other, and no result: it is told why.
+    A detector that can't be measured affects no other and no result: the reason is reported.
     """
     done = [cell for cell, card in zip(cells, cards, strict=True) if isinstance(card, ScoreCard)]
     how = Measurement(reporter, command, timing.SHORT, cells[0].device if cells else AUTO)
@@ -97,21 +97,21 @@ def measure_run(cells: Sequence[Cell], cards: Sequence[Card], reporter: Reporter
             found.append(find_kept(subject, known, how) or _measure_or_reuse(subject, done[0].runs, how))
         except OSError:
             raise
-        except Exception as error:  # Whatever a plugin raises for images that are noise.
+        except Exception as error:  # A plugin may raise anything for noise images.
             told = error if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
             reporter.say(f"the speed of {subject.entry.name} isn't measured: {told}")
     return found[::-1]
 
 
 def describe_cell(cell: Cell) -> Subject:
-    """Return what is measured of a cell: its own weights, where it has any in a file."""
+    """Return what to measure for a cell: with its own weights, if it has any in a file."""
     kept = cell.folder / CHECKPOINT
     weights = kept if kept.is_file() else cell.checkpoint
     return Subject(cell.entry, cell.settings, weights, f"run {cell.folder.name}", cell.checkpoint is not None)
 
 
 def describe_asked(request: DetectorRequest) -> Subject:
-    """Return what is measured of a detector that was named, or of a checkpoint.
+    """Return what to measure for a named detector or a checkpoint.
 
     Raises:
         BenchError: see `find_detector` and `load_resolved_settings`.
@@ -125,10 +125,10 @@ def describe_asked(request: DetectorRequest) -> Subject:
 
 
 def describe_card(card: ScoreCard) -> Subject:
-    """Return what is measured of a run's card: the weights beside it, else random ones.
+    """Return what to measure for a run's card: with the weights next to it, else random ones.
 
     Raises:
-        BenchError: no detector is registered under its name; a file can't choose code to run.
+        BenchError: no detector is registered under its name; a file can't select code to run.
     """
     cell, kept = card.cell, card.folder.parent / CHECKPOINT
     entry = detectors.find_registered(cell.detector, cell.backend if cell.backend != "any" else "")

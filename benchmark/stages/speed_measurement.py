@@ -1,4 +1,4 @@
-"""Measuring the speed of one detector, in this process."""
+"""Measures the speed of one detector in this process."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ from .timing import (
 )
 
 TimePipelines = Callable[[Scores, Cropper, Settings], dict[str, Pipeline]]
-"""Times a detector with its cropper end to end, see `pipeline_speed`."""
+"""Times a detector with its cropper end to end; see `pipeline_speed`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is measured: an architecture, with weights from a file or random ones; `told` says whose they are."""
+    """What to measure: an architecture, with weights from a file or random ones; `told` describes the weights."""
 
     entry: Entry
     settings: Settings
     weights: Path | None = None
     told: str = RANDOM_WEIGHTS
-    decides: bool = False  # Whether the weights decide on the architecture: somebody else's may.
+    decides: bool = False  # Whether the weights determine the architecture: other people's may.
 
     @property
     def options(self) -> dict[str, object]:
-        """The options that aren't the card's defaults, as rows have them."""
+        """The options that differ from the card's defaults, as in rows."""
         return self.entry.drop_defaults(self.settings.options)
 
     @property
     def architecture(self) -> str:
-        """A hash of what is measured, the same for all weights."""
+        """A hash of what is measured, independent of the weights."""
         decided = file_hash(self.weights) if self.decides and self.weights else None
         code = code_hash(self.entry)
         return hash_key([SPEED_VERSION, self.entry.name, self.entry.backend, self.options, code, decided])
@@ -81,7 +81,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How to measure. `batch` None: the best of 1 to 512; `again`: also what is there already."""
+    """How to measure. `batch` None: the best of 1 to 512; `again`: repeat existing measurements."""
 
     reporter: Reporter
     command: str
@@ -95,7 +95,7 @@ class Measurement:
 
     @cached_property
     def provenance(self) -> Provenance:
-        """Where its results come from; looked up once something is measured."""
+        """The results' provenance; looked up when something is measured."""
         return collect_provenance(self.command)
 
     @cached_property
@@ -105,7 +105,7 @@ class Measurement:
 
     @cached_property
     def host(self) -> str:
-        """The machine and what was asked for, as far as it is known before any backend is imported."""
+        """The machine and the request, as far as known before any backend is imported."""
         asked = {"device": self.device if self.device != AUTO else "", "threads": self.threads, "batch": self.batch}
         asked |= {"by": str(self.way) if self.way != DEFAULT else ""}
         asked |= {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")}
@@ -114,7 +114,7 @@ class Measurement:
 
 
 def make_effort(seconds: float) -> Effort:
-    """Return what `bench speed` takes, for another time."""
+    """Return the effort of `bench speed`, for another duration."""
     return FULL._replace(seconds=seconds)
 
 
@@ -122,7 +122,7 @@ def measure(subject: Subject, how: Measurement) -> Speed:
     """Measure one detector in this process; see `Speed` for what comes out.
 
     Raises:
-        BenchError: it can't be made, moved to the device or run in the way that is asked for, or doesn't score.
+        BenchError: it can't be made, moved to the device or run in the requested way, or doesn't score.
     """
     from .plugin_check import make_test_faces
 
@@ -156,7 +156,7 @@ def measure(subject: Subject, how: Measurement) -> Speed:
 
 
 def _time_scoring(made: Scores, crop: np.ndarray, deadline: float, how: Measurement, clock: Clock) -> dict[str, Any]:
-    """Time single images, then batches, and count what else the machine does meanwhile."""
+    """Time single images, then batches, and count other activity on the machine meanwhile."""
     from .predict_batch import score_batch
 
     score, effort, compiled = ShowNewPictures(partial(score_batch, made)), how.effort, _compile_seconds(made)
@@ -180,7 +180,7 @@ def _compile_seconds(made: Scores) -> float:
 
 
 def _describe(subject: Subject, made: Scores, crop: np.ndarray, backend: str, device: Device) -> dict[str, Any]:
-    """Return what a speed says of what was measured."""
+    """Return a speed record's description of what was measured."""
     own = subject.weights is None and not isinstance(made, LoadsWeights)
     return {
         "schema_version": SPEED_VERSION,

@@ -1,4 +1,4 @@
-"""Where a dataset's faces are kept. A store is named by what is in it, so that it can be copied to another machine."""
+"""Where a dataset's faces are stored. A store is named by its content, so it can be copied to another machine."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ SAMPLE = 64
 
 
 def name_store(source: DataSource, faces: FaceSettings) -> Path:
-    """Return the folder of a dataset's faces: its name, compression, world and settings tell it, not where videos lie.
+    """Return the folder of a dataset's faces, from its name, compression, world and settings, not the videos' place.
 
-    Data of the user's own has no other identity than its place.
+    A user's own data is identified only by its place.
     """
     return _join(source, faces, _identify(source))
 
 
 def find_store(source: DataSource, faces: FaceSettings) -> Path:
-    """Return the folder that has, or will have, a dataset's faces.
+    """Return the folder that contains, or will contain, a dataset's faces.
 
-    It may still bear its former name, which held the place of the videos; and a second copy of a dataset with files of
-    other sizes, such as one that was re-encoded, has a store of its own.
+    It may still have its former name, which included the videos' place. A second copy of a dataset with other file
+    sizes, such as a re-encoded one, has a separate store.
     """
     named = name_store(source, faces)
     former = _join(source, faces, str(source.home.resolve()))
@@ -42,7 +42,7 @@ def find_store(source: DataSource, faces: FaceSettings) -> Path:
 
 
 def adopt_store(source: DataSource, faces: FaceSettings) -> Path:
-    """Give a store of a former name its own, once, and leave a link there for what still asks for it; return it.
+    """Rename a store with a former name, once, and leave a link for code that still uses it; return the new folder.
 
     Raises:
         WriteError: it can't be renamed.
@@ -51,7 +51,7 @@ def adopt_store(source: DataSource, faces: FaceSettings) -> Path:
     if found.name == named.name or found.name.startswith(f"{named.name}."):
         return found
     with hold_lock(named), hold_lock(found), name_write_errors(named):
-        if not named.exists():  # Nobody else did it meanwhile.
+        if not named.exists():  # Nobody else has done it meanwhile.
             found.rename(named)
             found.symlink_to(named.name, target_is_directory=True)
     return named
@@ -66,7 +66,9 @@ def require_store(folder: Path, label: str) -> FaceStore:
     from ...datasets.faces.face_store import FaceStore
 
     if not folder.is_dir():
-        raise BenchError(f"no faces of {label}: no {folder}. Copy the store there, or leave out --faces-only")
+        raise BenchError(
+            f"no faces of {label}: {folder} doesn't exist. Copy the store there, or leave out --faces-only"
+        )
     return FaceStore(folder)
 
 
@@ -87,14 +89,14 @@ def advise_on_names(source: DataSource, faces: FaceSettings) -> str:
 def _join(source: DataSource, faces: FaceSettings, identity: object) -> Path:
     from ...datasets.faces.finder import FINDER_VERSION
 
-    masked = ["masks"] if source.has_masks else []  # They say whose faces are taken.
+    masked = ["masks"] if source.has_masks else []  # They determine whose faces are taken.
     key = hash_key([identity, faces.key_content(), FINDER_VERSION, *masked])
     name = strip_separators(source.name.replace("+", "p"))
     return cache_home() / "faces" / f"{name}-{source.compression or 'as-is'}-{key}"
 
 
 def _identify(source: DataSource) -> object:
-    """Return which world a dataset is of; for what is no published dataset, its place."""
+    """Return a dataset's world; for data that isn't a published dataset, its place."""
     published = datasets.is_registered(source.name) and "takes" not in datasets.find_registered(source.name).card
     if not published:
         return str(source.home.resolve())
@@ -105,12 +107,12 @@ def _identify(source: DataSource) -> object:
 
 
 def _is_made_of(folder: Path, home: Path) -> bool:
-    """Return whether a store may be of the videos in `home`: of those looked at, at least half are of the same size."""
+    """Return whether a store may belong to the videos in `home`: at least half of those checked have the same size."""
     from ...datasets.faces.face_store import FaceStore
 
     try:
         known = FaceStore(folder).sample_outcomes(SAMPLE)
-    except BenchError:  # It is fixed, or refused with a reason, when it is prepared.
+    except BenchError:  # Preparing will fix it, or reject it with a reason.
         return True
     sizes = [(outcome.size, measure_file(home / outcome.video)) for outcome in known if outcome.size]
     there = [made == now for made, now in sizes if now >= 0]

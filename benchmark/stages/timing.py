@@ -1,4 +1,4 @@
-"""How long calls take, how fast batches of each size are, and what else the machine was doing meanwhile."""
+"""How long calls take, how fast batches of each size are, and what else the machine does meanwhile."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from .out_of_memory import is_out_of_memory
 BATCHES = tuple(2**i for i in range(10))
 """1 to 512."""
 LEAST_RUNS = 5
-"""Of each batch size."""
+"""For each batch size."""
 GAIN = 1.03
-"""What a larger batch must gain, or two in a row end the search."""
+"""The least gain from a larger batch; two sizes in a row without it end the search."""
 FOR_P99 = 100
-"""Runs that a 99th percentile needs."""
+"""Runs needed for a 99th percentile."""
 Clock = Callable[[], float]
 
 
 class Effort(NamedTuple):
-    """How long to measure one detector: `seconds` in all, and at least so many runs of a single image."""
+    """How long to measure one detector: `seconds` in all, and at least this many runs of a single image."""
 
     seconds: float
     latency_runs: int
 
 
 FULL, SHORT = Effort(60.0, FOR_P99), Effort(20.0, 20)
-"""What `bench speed` takes, and `bench run` at its end; a detector that is quick is done sooner."""
+"""The efforts of `bench speed` and of `bench run` at its end; fast detectors finish sooner."""
 
 
 def time_calls(
     call: Callable[[], object], least: int, seconds: float, most: int | None = None, clock: Clock = time.perf_counter
 ) -> list[float]:
-    """Return the seconds of each call: of `least`, and of as many more as begin within `seconds`, `most` in all."""
+    """Return the seconds of each call: `least` calls, and more that start within `seconds`, at most `most`."""
     taken: list[float] = []
     started = now = clock()
     while len(taken) < least or (now - started < seconds and (most is None or len(taken) < most)):
@@ -51,16 +51,16 @@ def time_calls(
 
 
 class ShowNewPictures:
-    """Scores pictures (N, H, W, 3) uint8, none of them twice: a running number is written into their first bytes.
+    """Scores images (N, H, W, 3) uint8, none of them twice: a running number is written into their first bytes.
 
-    Some detectors remember what they computed of a picture, and would be timed at remembering.
+    Some detectors cache results per image, and the cache would be timed instead.
     """
 
     def __init__(self, score: Callable[[np.ndarray], object]) -> None:
         self.score, self.shown = score, 0
 
     def __call__(self, frames: np.ndarray) -> object:
-        """Number the pictures in place, and score them."""
+        """Number the images in place, and score them."""
         numbers = np.arange(self.shown, self.shown + len(frames), dtype="<u4")
         frames.reshape(len(frames), -1)[:, :4] = numbers.view(np.uint8).reshape(-1, 4)
         self.shown += len(frames)
@@ -68,13 +68,13 @@ class ShowNewPictures:
 
 
 def summarise_latency(taken: list[float]) -> Latency:
-    """Return the percentiles of how long single images took, in seconds."""
+    """Return the percentiles of single images' durations, in seconds."""
     p50, p95, p99 = (float(q) * 1000 for q in np.percentile(taken, (50, 95, 99)))
     return Latency(p50_ms=p50, p95_ms=p95, p99_ms=p99 if len(taken) >= FOR_P99 else None, runs=len(taken))
 
 
 def summarise_rate(taken: list[float], each: int = 1) -> Rate:
-    """Return how many a second, where each run of so many seconds did `each`."""
+    """Return the rate per second, given runs' durations and `each` items per run."""
     slow, middle, fast = (each / float(q) for q in np.percentile(taken, (75, 50, 25)))
     return Rate(value=middle, lo=slow, hi=fast, runs=len(taken))
 
@@ -87,10 +87,10 @@ def time_batches(
     sizes: Iterable[int] = BATCHES,
     clock: Clock = time.perf_counter,
 ) -> Iterator[BatchRate]:
-    """Time batches of copies of a crop (H, W, 3), each larger than the one before.
+    """Time batches of copies of a crop (H, W, 3), each larger than the previous one.
 
-    It ends where two in a row gain nothing, where the next would pass the `deadline` of the clock, or where there
-    is no memory for it. Each size is called once before it is timed, and then for `seconds`, or LEAST_RUNS times.
+    Stops when two in a row gain nothing, when the next would pass the clock's `deadline`, or when memory runs out. Each
+    size is called once before timing, then for `seconds`, or LEAST_RUNS times.
     """
     best, idle, last, warming = 0.0, 0, 0.0, 0.0
     for size in sizes:
@@ -118,13 +118,13 @@ def time_batches(
 
 
 class LoadMeter:
-    """Counts the processor time of this process, and of the whole machine, since it was made."""
+    """Counts the processor time of this process and of the whole machine since its creation."""
 
     def __init__(self) -> None:
         self.started, self.own, self.machine = time.perf_counter(), time.process_time(), _machine_seconds()
 
     def read(self) -> Load:
-        """Return the cores in use since then; `others` is None where the system doesn't tell."""
+        """Return the cores in use since then; `others` is None if the system doesn't say."""
         wall = time.perf_counter() - self.started
         own, machine = time.process_time() - self.own, _machine_seconds()
         others = None
@@ -134,7 +134,7 @@ class LoadMeter:
 
 
 def _machine_seconds() -> float | None:
-    """Return the seconds that all processors were at work since the start, by any process; None where unknown."""
+    """Return all processors' busy seconds since the start, for any process; None if unknown."""
     try:
         words = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
     except OSError:
@@ -144,20 +144,20 @@ def _machine_seconds() -> float | None:
 
 
 def reset_peak() -> None:
-    """Let the process's memory at its highest be counted from now on, where the system can."""
+    """Reset the process's peak memory, if the system can."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:  # Not this system, or not allowed: the highest is then since the process began.
+    except OSError:  # Not supported or not allowed: the peak is then since the process began.
         return
 
 
 def read_peak() -> int | None:
-    """Return the bytes of memory that this process had at its highest; None where unknown."""
+    """Return this process's peak memory in bytes; None if unknown."""
     return _read_status("VmHWM")
 
 
 def read_rss() -> int | None:
-    """Return the bytes of memory that this process has now; None where unknown."""
+    """Return this process's current memory in bytes; None if unknown."""
     return _read_status("VmRSS")
 
 

@@ -1,4 +1,4 @@
-"""The train stage: batches that depend on nothing but the seed, selection on the validation split, resume to the step.
+"""The train stage: batches that depend only on the seed, selection on the validation split, exact resuming.
 
 Backend-free: a detector's `training(settings, ...)` session does the optimisation steps.
 """
@@ -47,11 +47,11 @@ Weights = dict[str, np.ndarray]
 
 
 class TrainingReport(TypedDict):
-    """How a training went, as it is written to training.json.
+    """A report on a training, as written to training.json.
 
-    `pairs` counts fakes with their original at the same frame (`found`), at the nearest with a face (`replaced`), or
-    `lost`; `epochs` hold the mean losses and, where validated, `val.video.auc`; `lost` counts samples that no example
-    could be made of, `left_out` those that the recipe left out. `threads` is None where the session doesn't tell.
+    `pairs` counts fakes with their original at the same frame (`found`), at the nearest one with a face (`replaced`),
+    or `lost`; `epochs` has the mean losses and, if validated, `val.video.auc`; `lost` counts samples from which no
+    example could be made, `left_out` those that the recipe left out. `threads` is None if the session doesn't say.
     `device` is a `DeviceUse`.
     """
 
@@ -88,14 +88,14 @@ class Training:
     plugin: str = ""
     backend: str = ""
     faces: FaceSettings = field(default_factory=FaceSettings)
-    broken: list[str] = field(default_factory=list, init=False)  # Frames lost while faces were prepared,
-    wanted: int = field(default=0, init=False)  # of so many.
+    broken: list[str] = field(default_factory=list, init=False)  # Frames lost while preparing faces,
+    wanted: int = field(default=0, init=False)  # out of this many.
 
     def __post_init__(self) -> None:
         self.keeper = StateKeeper(self.folder)
 
     def run(self) -> TrainingReport:
-        """Train (or go on where a killed run stopped), leave the detector with the best weights, and report."""
+        """Train (or resume a killed run), leave the detector with the best weights, and report."""
         s = self.settings
         videos = self._select_videos()
         frames, pairs = self._index_frames(videos)
@@ -106,8 +106,8 @@ class Training:
         progress, best = self._restore(session)
         self.reporter.say(f"training on {len(frames)} frames; {_describe_pairs(pairs)}")
         if s.micro_batch and s.micro_batch < s.batch_size:
-            told = f"each step of {s.batch_size} frames is taken in pieces of at most {s.micro_batch}"
-            self.reporter.say(f"{told}; batch norms, where there are any, see a piece at a time")
+            told = f"each step of {s.batch_size} frames is split into pieces of at most {s.micro_batch}"
+            self.reporter.say(f"{told}; batch norms, if any, see one piece at a time")
         if self.broken:
             self.reporter.say(f"{self._describe_broken()}; they are listed in {self._write_lost(progress)}")
         sampler = self.detector.sampler()
@@ -143,7 +143,7 @@ class Training:
     def _learn(
         self, session: TrainingSession, batches: Batches, progress: Progress, best: Weights, total: int, per_epoch: int
     ) -> Weights:
-        """Take the steps that are left, and return the best weights."""
+        """Take the remaining steps, and return the best weights."""
         frames, workers = self.settings.val_frames, (self.pool, self.plugin)
         store, videos, kept = self.train_store, self.val_videos, self._keep(self.val_videos)
         validation = Validation(self.cropper, store, videos, frames, self.folder, *workers, kept)
@@ -178,10 +178,10 @@ class Training:
         return session
 
     def _index_frames(self, videos: list[Video]) -> tuple[FrameIndex, dict[str, int]]:
-        """Return the frames to train on and the counts of pairs; refuse what can't be trained on before it begins."""
+        """Return the training frames and the counts of pairs; rejects unusable data before training starts."""
         if self.settings.balance and self.settings.batch_size < 2:
             raise BenchError("train.balance needs real and fake frames in each batch: --set train.batch_size=2 or more")
-        self._lost_file.unlink(missing_ok=True)  # Of an earlier try, before what it lists was fixed.
+        self._lost_file.unlink(missing_ok=True)  # From an earlier attempt, before its problems were fixed.
         frames, pairs = index_frames(videos, self.train_store)
         self.broken = list_lost_frames(videos, self.train_store)
         self.wanted = len(frames) + len(self.broken)
@@ -195,7 +195,7 @@ class Training:
         return frames, pairs
 
     def _select_videos(self) -> list[Video]:
-        """Return the videos to train on: where the detector has a say in it, those that it can learn from."""
+        """Return the training videos: if the detector chooses, those that it can learn from."""
         if not isinstance(self.detector, InspectsTrainingSet):
             return self.train_videos
         kept, lacking = self.detector.inspect_training_set(
@@ -211,22 +211,22 @@ class Training:
         progress.left_out += self.settings.batch_size - made - len(lost)
         progress.lost += lost
         progress.step += 1
-        if progress.step >= 20:  # Before, a few bad ones could be chance.
+        if progress.step >= 20:  # Earlier, a few bad ones could be chance.
             self._check_lost(progress)
 
     def _check_lost(self, progress: Progress) -> None:
-        """Stop where more than a twentieth is lost, of the frames while they were prepared and of the draws since."""
+        """Stop if more than a twentieth is lost, of the frames during preparation and of the draws since."""
         before = len(self.broken) / max(self.wanted, 1)
         since = len(progress.lost) / max(progress.step * self.settings.batch_size, 1)
         if before + (1 - before) * since > MAX_LOST:
-            drawn = f"no example could be made of {len(progress.lost)} samples in {progress.step} steps"
+            drawn = f"no example could be made from {len(progress.lost)} samples in {progress.step} steps"
             told = [*([self._describe_broken()] if self.broken else []), *([drawn] if progress.lost else [])]
             raise BenchError(
                 f"{', and '.join(told)}, more than {MAX_LOST:.0%}; they are listed in {self._write_lost(progress)}"
             )
 
     def _describe_broken(self) -> str:
-        return f"{len(self.broken)} of {self.wanted} frames to train on were lost while faces were prepared"
+        return f"{len(self.broken)} of {self.wanted} training frames were lost while preparing faces"
 
     def _write_lost(self, progress: Progress) -> Path:
         write_json(self._lost_file, [*self.broken, *progress.lost])
@@ -237,7 +237,7 @@ class Training:
         return self.folder / "lost_samples.json"
 
     def _end_epoch(self, progress: Progress, per_epoch: int, best: Weights, validation: Validation) -> Weights:
-        """Measure on the validation split, where this epoch's turn is; later epochs win ties."""
+        """Measure on the validation split, if it is this epoch's turn; later epochs win ties."""
         epoch = progress.step // per_epoch
         means = {name: total / per_epoch for name, total in progress.losses.items()}
         progress.losses = {}
@@ -261,24 +261,24 @@ class Training:
         try:
             progress, best, packed = self.keeper.read()
             session.restore(packed)
-        except FileNotFoundError as error:  # Of the best weights.
+        except FileNotFoundError as error:  # The best weights.
             return self._start_over(error)
-        except (OSError, MemoryError):  # What is wrong isn't the file.
+        except (OSError, MemoryError):  # The file isn't the problem.
             raise
-        except Exception as error:  # On damaged files zipfile, numpy and the backends raise a dozen types.
+        except Exception as error:  # For damaged files zipfile, NumPy and the backends raise a dozen types.
             session.restore(untouched)
             return self._start_over(error)
         self.reporter.say(f"resuming training at step {progress.step}")
         return progress, best
 
     def _start_over(self, error: Exception) -> tuple[Progress, Weights]:
-        self.keeper = StateKeeper(self.folder)  # It has read which weights are the best.
+        self.keeper = StateKeeper(self.folder)  # It has read which weights are best.
         problem = f"{type(error).__name__}: {shorten(error)}"
         self.reporter.say(f"{self.keeper.file} can't be read ({problem}): training starts over")
         return Progress(), {}
 
     def forget(self) -> None:
-        """Remove what was kept for resuming, once the checkpoint is written."""
+        """Remove the resume files, once the checkpoint is written."""
         self.keeper.forget()
 
 

@@ -1,4 +1,4 @@
-"""What a training step sees: which frames come when, each fake's pair, and the batch of any step in any process."""
+"""What a training step sees: the order of frames, each fake's pair, and any step's batch in any process."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ..core.types import FAKE, REAL, TrainSample, Video
 if TYPE_CHECKING:
     from .kept_crops import KeptCrops
 
-_ORDER, _DRAW = 1, 2  # Branches of the seed: which frames come when, and what happens to each.
-SAME_PLACE = 0.5  # Intersection over union of a fake's face and its original's: any less, and it is somebody else's.
+_ORDER, _DRAW = 1, 2  # Branches of the seed: the order of frames, and what happens to each.
+SAME_PLACE = 0.5  # Least intersection over union of a fake's face and its original's: below, it is somebody else's.
 
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """Every training frame: where it is in the store, its label, and its pair (-1: none), as columns of one length.
+    """Every training frame: its place in the store, its label, and its pair (-1: none), as columns of equal length.
 
-    `videos`, `methods` and `groups` are lists of another length, which `video` and `pair_video` point into.
+    `videos`, `methods` and `groups` are lists of other lengths, into which `video` and `pair_video` point.
     """
 
     videos: list[str]
@@ -42,7 +42,7 @@ class FrameIndex:
         return len(self.video)
 
     def epoch_length(self, balance: bool) -> int:
-        """Return how many frames are drawn until each was once; with `balance`, twice the larger class."""
+        """Return how many frames are drawn until each has occurred once; with `balance`, twice the larger class."""
         return 2 * int(np.bincount(self.label).max()) if balance else len(self)
 
     def load_sample(self, store: FaceReader, i: int, paired: bool = True, kept: KeptCrops | None = None) -> TrainSample:
@@ -56,11 +56,11 @@ class FrameIndex:
 
 
 def index_frames(videos: list[Video], store: FaceReader) -> tuple[FrameIndex, dict[str, int]]:
-    """List the frames to train on, each fake with the same frame of its real original, or else the nearest one.
+    """List the training frames, each fake with the same frame of its real original, or else the nearest one.
 
     Returns:
-        The frames, and how many fakes' pairs were `found` at the same frame, `replaced` by a near one, or `lost`:
-        the original has no face, or it is elsewhere in the frame.
+        The frames, and how many fakes' pairs were `found` at the same frame, `replaced` by a nearby one, or `lost`: the
+        original has no face, or it is elsewhere in the frame.
     """
     outcomes = store.outcomes()
     usable = [v for v in videos if v.id in outcomes and outcomes[v.id].status == "ok"]
@@ -84,7 +84,7 @@ def index_frames(videos: list[Video], store: FaceReader) -> tuple[FrameIndex, di
 
 
 def _find_nearest(store: FaceReader, video: Video, frames_of: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return which frame of its original is nearest to each of a fake's n, (n,): -1 where that shows no such face."""
+    """Return, for each of a fake's n frames, the original's nearest frame, (n,): -1 if that doesn't show the face."""
     frames, original = frames_of[video.id], video.original or ""
     if original not in frames_of:
         return np.full(len(frames), -1)
@@ -94,14 +94,14 @@ def _find_nearest(store: FaceReader, video: Video, frames_of: Mapping[str, NDArr
 
 
 def list_lost_frames(videos: list[Video], store: FaceReader) -> list[str]:
-    """Name the frames to train on that were broken, with the reason. Those without a face are another matter."""
+    """Name broken training frames, with the reason. Frames without a face don't count."""
     outcomes = store.outcomes()
     return [f"{v.id} frame {n}: {why}" for v in videos if v.id in outcomes for n, why in outcomes[v.id].lost]
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Makes the batch of any step, in any process: all that is random comes from (seed, step, place in the batch)."""
+    """Makes any step's batch in any process: all randomness comes from (seed, step, position in the batch)."""
 
     frames: FrameIndex
     store: FaceReader
@@ -112,7 +112,7 @@ class Batches:
     kept: KeptCrops | None = None
 
     def __call__(self, step: int) -> tuple[dict[str, np.ndarray], list[str]]:
-        """Return the batch and the names of the frames no example could be made of."""
+        """Return the batch and the names of frames from which no example could be made."""
         examples, lost = [], []
         paired = not isinstance(self.sampler, TellsOriginals) or self.sampler.uses_original
         for place, i in enumerate(self.choose_frames(step)):
@@ -121,7 +121,7 @@ class Batches:
             flaw = find_quality_flaw(sample.face)
             example = None if flaw else self.sampler(sample, rng)
             if example is None:
-                lost.append(f"{self._name_frame(i)}: {flaw or 'no example could be made of it'}")
+                lost.append(f"{self._name_frame(i)}: {flaw or 'no example could be made from it'}")
             elif example:
                 examples.append(example)
         if not examples:
@@ -132,7 +132,7 @@ class Batches:
         return f"{self.frames.videos[self.frames.video[i]]} face {self.frames.face[i]}"
 
     def choose_frames(self, step: int) -> list[int]:
-        """Return the frames of a step: from an endless row of shuffles of all frames, or of each class by half."""
+        """Return a step's frames: from an endless sequence of shuffles of all frames, or half from each class."""
         size = self.batch_size
         if not self.balance:
             return [self._frame_at(-1, step * size + k) for k in range(size)]
@@ -150,7 +150,7 @@ class Batches:
 
     @cached_property
     def _members(self) -> dict[int, NDArray[np.int64]]:
-        """The frames of each class: looking for them at each draw would take milliseconds of millions."""
+        """The frames of each class: searching millions for each draw would take milliseconds."""
         return {label: np.flatnonzero(self.frames.label == label) for label in (REAL, FAKE)} if self.balance else {}
 
 

@@ -1,7 +1,7 @@
-"""What a killed training goes on from: written by a thread, from a copy in memory, while the next steps are taken.
+"""The state from which a killed training resumes: a thread writes a copy while the next steps are taken.
 
-`training_state.npz` is a zip of `progress.json` and `session`, as the training session writes itself. The best weights
-so far are in a file of their own, `training_best.EPOCH.npz`, written once they have changed, and before the state.
+`training_state.npz` is a zip of `progress.json` and `session`, which the training session writes. The best weights so
+far are in a separate file, `training_best.EPOCH.npz`, written when they change, before the state.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ..core.contracts import Arrays, Snapshots, TrainingSession, WriteState
 from ..core.storage import write_atomically
 
 SAVE_EVERY = 60.0
-"""Seconds between states within an epoch, at least; the end of an epoch is saved sooner."""
+"""Minimum seconds between states within an epoch; the end of an epoch is saved sooner."""
 SHARE = 0.05
-"""How much of the time saving may take, whatever it costs."""
+"""The largest share of time that saving may take."""
 
 
 @dataclass
 class Progress:
-    """How far training is, and what it has found: all of it survives a kill."""
+    """Training's progress and findings, all of which survive a kill."""
 
     step: int = 0
     best_epoch: int = -1
@@ -41,7 +41,7 @@ class Progress:
 
 
 class SavedState(NamedTuple):
-    """What was saved: how far it was, the best weights until then, and what the session's `restore` takes."""
+    """A saved state: the progress, the best weights so far, and the input of the session's `restore`."""
 
     progress: Progress
     best: dict[str, np.ndarray]
@@ -49,7 +49,7 @@ class SavedState(NamedTuple):
 
 
 class StateKeeper:
-    """Saves a training's state in its folder. To be closed by `with`, so that what is being written is finished."""
+    """Saves a training's state in its folder. Use it in a `with` block, so that pending writes finish."""
 
     def __init__(self, folder: Path):
         self.folder, self.file = folder, folder / "training_state.npz"
@@ -67,15 +67,15 @@ class StateKeeper:
             self._raise_failure()
 
     def is_due(self, epoch_ends: bool) -> bool:
-        """Return whether to save now: as often as may be without its taking more than a small share of the time."""
+        """Return whether to save now: as often as possible while taking only a small share of the time."""
         passed = time.monotonic() - self._saved
         return passed >= self._cost / SHARE and (epoch_ends or passed > SAVE_EVERY)
 
     def save(self, session: TrainingSession, progress: Progress, best: Arrays) -> None:
-        """Copy the state, and have it written.
+        """Copy the state and write it in the background.
 
         Raises:
-            WriteError: the state before this one couldn't be written. What was saved before that stays.
+            WriteError: the previous state couldn't be written. Earlier states stay.
         """
         self._join()
         self._raise_failure()
@@ -88,7 +88,7 @@ class StateKeeper:
     def _work(self, write: WriteState, told: str, epoch: int, best: Arrays) -> None:
         try:
             self._write(write, told, epoch, best)
-        except BaseException as error:  # It is raised where the training is.
+        except BaseException as error:  # Raised in the training's thread.
             self._failure = error
         self._cost = time.monotonic() - self._saved
 
@@ -102,7 +102,7 @@ class StateKeeper:
             archive.writestr("progress.json", told)
             with archive.open("session", "w", force_zip64=True) as member:
                 _Sink(member).take(write)
-        for older in self.folder.glob("training_best.*.npz"):  # Only now does no state need it.
+        for older in self.folder.glob("training_best.*.npz"):  # Only now no state needs it.
             if older != kept:
                 older.unlink()
 
@@ -120,10 +120,10 @@ class StateKeeper:
         return self.folder / f"training_best.{epoch}.npz"
 
     def read(self) -> SavedState:
-        """Return what was saved last; states of versions that kept all in one archive can be read, too.
+        """Return the last saved state; can also read states of versions that used a single archive.
 
         Raises:
-            Exception: of a damaged file, whatever zipfile, numpy and json raise.
+            Exception: for a damaged file, anything that zipfile, NumPy and json raise.
         """
         with self.file.open("rb") as file, np.load(file) as packed:
             session = packed["session"]
@@ -141,18 +141,18 @@ class StateKeeper:
             return dict(packed)
 
     def sweep(self) -> None:
-        """Remove what killed runs left half-written; the folder is locked, so that nobody else is writing."""
+        """Remove half-written files of killed runs; the folder is locked, so nobody else is writing."""
         for half_written in self.folder.glob(".training_*.tmp.npz"):
             half_written.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Remove what was kept for resuming."""
+        """Remove the resume files."""
         for file in (self.file, *self.folder.glob("training_best.*.npz")):
             file.unlink(missing_ok=True)
 
 
 class _Sink:
-    """A file to write to, which remembers what went wrong: torch turns it into an error that doesn't say."""
+    """A writable file that remembers the error: torch replaces it with an uninformative one."""
 
     def __init__(self, file: IO[bytes]):
         self.file = file
@@ -170,7 +170,7 @@ class _Sink:
         """Do nothing: the archive flushes."""
 
     def take(self, write: WriteState) -> None:
-        """Have a session write itself here."""
+        """Let a session write itself here."""
         try:
             write(self)
         except Exception:

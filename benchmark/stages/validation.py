@@ -1,4 +1,4 @@
-"""Validation amid training: the crops are cut once, by the worker processes, and scored after each epoch."""
+"""Validation during training: worker processes cut the crops once, and they are scored after each epoch."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ BATCH = 32
 
 @dataclass
 class Validation:
-    """The validation split of a training, of each video at most `frames` evenly spaced faces (None: all).
+    """A training's validation split, with at most `frames` evenly spaced faces per video (None: all).
 
-    The crops lie in a file of `folder` without a name: the system frees it when the process ends, however it ends.
+    The crops are in an unnamed file in `folder`, which the system frees whenever and however the process ends.
     """
 
     cropper: Cropper
@@ -46,7 +46,7 @@ class Validation:
 
         Raises:
             BenchError: a score isn't a finite number.
-            WriteError: the crops can't be kept, as on a full disk.
+            WriteError: the crops can't be stored, for example because the disk is full.
         """
         crops, table = self._crops, self._rows
         starts, scorer = range(0, len(crops), BATCH), BatchScorer(detector)
@@ -82,7 +82,7 @@ class Validation:
         with tempfile.TemporaryFile(dir=self.folder) as file, name_write_errors(self.folder / "validation crops"):
             for crops in made:
                 if count and (crops.shape[1:], crops.dtype) != (shape, dtype):
-                    raise BenchError(f"the crops of a detector are of one shape, not of {shape} and {crops.shape[1:]}")
+                    raise BenchError(f"a detector's crops must have one shape, got {shape} and {crops.shape[1:]}")
                 shape, dtype, count = crops.shape[1:], crops.dtype, count + len(crops)
                 file.write(np.ascontiguousarray(crops).data)
             file.flush()

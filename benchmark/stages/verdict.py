@@ -1,4 +1,4 @@
-"""What a score means: real or fake by the threshold of the run that a checkpoint is from, or uncertain."""
+"""What a score means: real or fake by the threshold of the checkpoint's run, or uncertain."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ FEWEST_FRAMES = 3  # for an interval of their mean
 
 
 class Threshold(NamedTuple):
-    """The score from which on something counts as fake, and where that was fixed, in words."""
+    """The lowest score that counts as fake, and the threshold's origin in words."""
 
     value: float
     source: str
 
     def judge(self, scores: Sequence[float]) -> str:
-        """Return `fake` or `real`, or `uncertain` where the threshold lies in the interval of the frames' mean.
+        """Return `fake` or `real`, or `uncertain` if the threshold is inside the interval of the frames' mean.
 
-        The interval is Student's, 95 %, of the frames as independent draws: it says how far the frames agree, not how
+        The interval is Student's, 95 %, treating frames as independent: it says how well the frames agree, not how
         often the detector errs. A picture and fewer than three frames have none.
         """
         mean, half = float(np.mean(scores)), 0.0
@@ -39,13 +39,13 @@ class Threshold(NamedTuple):
 
 
 def find_threshold(checkpoint: Path | None) -> Threshold | None:
-    """Return the threshold of the run in whose folder a checkpoint lies; None where there is none."""
+    """Return the threshold of the run whose folder contains a checkpoint; None if there is none."""
     if checkpoint is None:
         return None
     for path in sorted(checkpoint.parent.glob(f"test.*/{SCORECARD}")):
         try:
             card = read_card(path)
-        except BenchError:  # An odd card beside a checkpoint is no reason not to score with it.
+        except BenchError:  # A bad card next to a checkpoint shouldn't prevent scoring.
             continue
         if isinstance(card, ScoreCard) and card.operating_point[0] is not None:
             return Threshold(card.operating_point[0], f"{card.threshold.rule} of {card.cell.train}")
@@ -53,8 +53,8 @@ def find_threshold(checkpoint: Path | None) -> Threshold | None:
 
 
 def describe_scores(threshold: Threshold | None) -> str:
-    """Say what the numbers are, and what verdicts depend on."""
+    """Explain the numbers and the basis of verdicts."""
     told = "score: P(fake), from 0 to 1, the mean over a person's frames; "
     if threshold is None:
-        return f"{told}no verdict: there is no run with a threshold beside these weights"
+        return f"{told}no verdict: there is no run with a threshold next to these weights"
     return f"{told}threshold {threshold.value:.3f} ({threshold.source}); uncertain: the frames disagree about it"

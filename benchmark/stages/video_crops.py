@@ -1,4 +1,4 @@
-"""What worker processes do while videos are scored. Nothing heavy is imported here, since each of them does."""
+"""Work for worker processes while videos are scored. Imports nothing heavy, since each of them imports this."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Chosen(NamedTuple):
-    """Some of a video's faces: their places in the store's order."""
+    """Some of a video's faces: their positions in the store's order."""
 
     video: str
     places: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""The videos that a detector is most wrong about: fakes that score low, reals that score high."""
+"""The videos on which a detector is most wrong: fakes that score low, reals that score high."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class WorstFrame(NamedTuple):
-    """A frame of a video on the wrong side: the video, the frame's index, how it was made, and the video's score.
+    """A frame of a misclassified video: the video, the frame's index, how it was made, and the video's score.
 
-    `person` numbers who is scored, 1 for the main one.
+    `person` is the number of the scored person, 1 for the main one.
     """
 
     video: str
@@ -30,15 +30,15 @@ class WorstFrame(NamedTuple):
 
     @property
     def faces_id(self) -> str:
-        """Under which id the face store has that person's faces."""
+        """The id of that person's faces in the face store."""
         return name_person(self.video, self.person)
 
 
-CASES_PER_LABEL = 4  # of each class: a page of many runs stays small
+CASES_PER_LABEL = 4  # of each class, so that a page of many runs stays small
 
 
 def find_worst_cases(frames: pd.DataFrame | FrameScores) -> dict[int, list[WorstFrame]]:
-    """Return by label the CASES_PER_LABEL videos furthest on the wrong side, worst first, each by its furthest frame.
+    """Return, by label, the CASES_PER_LABEL most wrong videos, worst first, each with its most wrong frame.
 
     `score` is the mean of the video's frames.
     """
@@ -50,7 +50,7 @@ def find_worst_cases(frames: pd.DataFrame | FrameScores) -> dict[int, list[Worst
 
 
 def _find_worst(frames: FrameScores, members: NDArray[np.bool_], wrong: int) -> list[WorstFrame]:
-    """Return the worst of some videos, whose scores lie `wrong` (1: too high, -1: too low)."""
+    """Return the worst of some videos, whose scores are wrong in the direction `wrong` (1: too high, -1: too low)."""
     rate = np.where(members, wrong * frames.means, -np.inf)
     least = np.sort(rate)[-CASES_PER_LABEL:][0]
     candidates = np.flatnonzero(members & (rate >= least)).tolist()
@@ -65,10 +65,10 @@ def _find_worst(frames: FrameScores, members: NDArray[np.bool_], wrong: int) -> 
 
 
 def locate_artifacts(detector: Scores, store: FaceReader, frames: pd.DataFrame) -> dict[str, list[Polygon]]:
-    """Ask a detector that locates artifacts where it sees them in the extremes' frames; nothing of one that doesn't.
+    """Return where a detector that locates artifacts sees them in the worst cases' frames; empty for others.
 
     Returns:
-        By video, polygons as lists of (x, y) in pixels of the stored crop.
+        By video: polygons as lists of (x, y) in pixels of the stored crop.
     """
     if not isinstance(detector, LocatesArtifacts):
         return {}

@@ -1,1 +1,1 @@
-"""From predictions to numbers with intervals. numpy, scipy and pandas alone."""
+"""From predictions to numbers with intervals. Uses only NumPy, SciPy and pandas."""

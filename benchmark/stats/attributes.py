@@ -1,4 +1,4 @@
-"""Which columns of a predictions table say whom a video shows, and the groups that they make."""
+"""Which columns of a predictions table describe people, and the groups that they form."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ TECHNICAL = re.compile(
     r"|codec|bitrate|(cv)?fold|seed|epoch|batch|rank|run|model|detector|checkpoint|time(stamp)?|date|url|md5|sha(1|256)"
     r"|pred(iction|icted|s|class|label)?s?|target|prob(ability|abilitie)?s?|correct|threshold|logits|x[01]|y[01]|bbox"
 )
-"""Names, without blanks and marks, of columns that tell of files and runs: no groups, however few values they have."""
+"""Names, without spaces and punctuation, of columns about files and runs: never groups, however few values."""
 PAIRS = (("gender", "race"), ("gender", "skin_tone"))
-"""Whose intersection is meant in the literature."""
+"""The attributes whose intersection the literature uses."""
 PEOPLE = ("gender", "race", "skin_tone", "age")
-"""Columns that say who is seen, so that a video can't have two values; any other that varies within one says else."""
+"""Columns that say who is shown, so a video can't have two values; another column that varies isn't an attribute."""
 UNDEFINED = "undefined"
 SAME_AS = {"nomale": "nonmale", UNDEFINED: ""}
-"""AI-Face's name of a group, and what tables derived from A-FF++ and its kin call unknown."""
+"""AI-Face's spelling of a group, and what tables derived from A-FF++ and similar ones call unknown."""
 
 
 def attribute_columns(frames: pd.DataFrame) -> list[str]:
-    """Return which columns of a predictions table hold groups: 1 to MAX_GROUPS values, one a video.
+    """Return which columns of a predictions table hold groups: 1 to MAX_GROUPS values, one per video.
 
-    Our own predictions name them (`read_predictions`); in tables from elsewhere, and older ones, they are guessed.
+    Our own predictions name them (`read_predictions`); in older tables and tables from elsewhere they are inferred.
     """
     return [c for c in map(str, frames) if c not in NO_ATTRIBUTE and not _explain_unusable(frames, c)]
 
 
 def name_attributes(groups: Iterable[str]) -> list[str]:
-    """Return which of the videos' groups predictions name as attributes; `intersection` tells gender and race."""
+    """Return which of the videos' groups predictions name as attributes; `intersection` gives gender and race."""
     named = dict.fromkeys(groups)
     if INTERSECTION in named:
         named |= dict.fromkeys(("gender", "race"))
@@ -55,21 +55,21 @@ def name_attributes(groups: Iterable[str]) -> list[str]:
 
 
 def _explain_unusable(frames: pd.DataFrame, column: str) -> str:
-    """Say why a column holds no groups; empty if it does."""
+    """Say why a column doesn't hold groups; empty if it does."""
     known = frames.attrs.get(ATTRIBUTES)
     if known is not None and column not in known:
         return "the predictions don't name it among people's attributes"
     if column.startswith("Unnamed"):
         return "it has no name"
     if known is None and column not in PEOPLE and _is_technical(column):
-        return "by its name it describes files or runs, not people"
+        return "its name describes files or runs, not people"
     if is_nested(frames[column]):
         return "it holds lists"
     values = set(frames[column].dropna().unique()) - {""}
     if not values:
         return "it is empty"
     if len(values) > MAX_GROUPS:
-        return f"{len(values)} different values, an attribute has at most {MAX_GROUPS}"
+        return f"it has {len(values)} different values; an attribute has at most {MAX_GROUPS}"
     guessed = known is None and column not in PEOPLE
     varies = guessed and "video" in frames and find_contradictions(frames, column).any()
     return "it varies within a video" if varies else ""
@@ -80,9 +80,9 @@ def _is_technical(column: str) -> bool:
 
 
 def group_names(column: pd.Series) -> pd.Series:
-    """Write a column's values as names: "" where not annotated or `undefined`, 1 for 1.0, `nomale` as `nonmale`.
+    """Convert a column's values to names: "" if not annotated or `undefined`, 1 for 1.0, `nonmale` for `nomale`.
 
-    Beside 1 and -1, as A-FF++ and its kin write yes and no, 0 is undefined.
+    In a column of 1 and -1, which A-FF++ and similar tables use for yes and no, 0 is undefined.
     """
     import pandas as pd
 
@@ -93,11 +93,11 @@ def group_names(column: pd.Series) -> pd.Series:
 
 
 def with_attributes(frames: pd.DataFrame, table_name: str = "predictions") -> pd.DataFrame:
-    """Return a predictions table with its attributes as names; a column `intersection` of `male,asian` is taken apart.
+    """Return a predictions table with its attributes as names; a column `intersection` such as `male,asian` is split.
 
     Raises:
-        BenchError: a cell of that column isn't of the form gender,race, or contradicts those; or an attribute's value
-            is spelled in two ways. Names the table as `table_name`.
+        BenchError: a cell of that column doesn't have the form gender,race or contradicts those columns; or an
+            attribute's value is spelled in two ways. Messages call the table `table_name`.
     """
     frames = _split_intersection(frames, table_name) if INTERSECTION in frames else frames
     named = {c: group_names(frames[c]) for c in attribute_columns(frames)}
@@ -129,7 +129,7 @@ def _split_intersection(frames: pd.DataFrame, table_name: str) -> pd.DataFrame:
 
 
 def _find_clashes(names: pd.Series, told: pd.Series) -> pd.Series:
-    """Mark where two columns that mean the same differ: by name, or where one has codes, by what a code first meant."""
+    """Mark rows where two equivalent columns differ: by name or, if one has codes, by each code's first meaning."""
     alike = {"female": "nonmale"}
     names, told = names.replace(alike), told.replace(alike)
     known = (names != "") & (told != "")
@@ -139,12 +139,12 @@ def _find_clashes(names: pd.Series, told: pd.Series) -> pd.Series:
 
 
 def describe_data_rows(marked: ArrayLike) -> str:
-    """Return where rows of a predictions table are marked, (n,), and what to do."""
+    """Describe the marked rows, (n,), of a predictions table."""
     return describe_rows((np.flatnonzero(marked) + 1).tolist(), "the first of the data")
 
 
 def find_contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
-    """Mark the rows whose value of a column isn't that of their video's first row, (n,)."""
+    """Mark the rows whose value differs from that of their video's first row, (n,)."""
     import pandas as pd
 
     videos, values = pd.factorize(frames["video"])[0], pd.factorize(group_names(frames[column]))[0]
@@ -154,7 +154,7 @@ def find_contradictions(frames: pd.DataFrame, column: str) -> NDArray[np.bool_]:
 
 
 def collect_remarks(frames: pd.DataFrame) -> list[str]:
-    """Say, a line each, which columns of a predictions table are no attribute, allow no gap, or leave rows out."""
+    """Report, one line each, columns that aren't attributes, allow no gap, or leave rows out."""
     said, total = [], len(frames)
     for column in (str(c) for c in frames if str(c) not in NO_ATTRIBUTE):
         if why := _explain_unusable(frames, column):
@@ -166,20 +166,20 @@ def collect_remarks(frames: pd.DataFrame) -> list[str]:
             said.append(f"{one}: there is no gap to measure")
         if len(unknown := np.flatnonzero(names == "")):
             some = f"{len(unknown)} of {total} rows, row {unknown[0] + 1} the first"
-            said.append(f"{column} isn't known in {some}: these count in the overall metrics only")
+            said.append(f"{column} is unknown in {some}: these count only in the overall metrics")
     return said
 
 
 def choose_main_pair(present: Sequence[str]) -> tuple[str, ...]:
-    """Return the two attributes whose groups are crossed as `intersection`: those of the literature, or the first."""
+    """Return the two attributes to cross as `intersection`: those of the literature, or the first two."""
     return next((pair for pair in PAIRS if set(pair) <= set(present)), tuple(present[:2]))
 
 
 def cross_attributes(table: pd.DataFrame, known: Iterable[str]) -> dict[str, pd.Series]:
     """Return each annotated attribute, and each intersection of two, as a column of group names.
 
-    The one of gender and race (or skin tone, or of the first two where these aren't there) is called `intersection`,
-    others `gender+age`. It is "" where either isn't annotated.
+    That of gender and race (or skin tone, or of the first two attributes) is called `intersection`, others
+    `gender+age`. It is "" if either isn't annotated.
     """
     present = [a for a in known if a in table and (table[a] != "").any()]
     columns = {a: table[a] for a in present}

@@ -14,10 +14,10 @@ from .metrics import Array
 from .shares import LEVEL, TAIL, bound_korn_graubard
 
 BINS = 15
-TEMPERATURES = (1 / 20, 20)  # between which one is sought
+TEMPERATURES = (1 / 20, 20)  # the range that is searched
 SHOWN = 10
-"""How many videos a bin of a calibration chart must have."""
-CLIP = 1e-6  # Keeps the logit of a score of exactly 0 or 1 finite.
+"""The fewest videos in a bin of a calibration chart."""
+CLIP = 1e-6  # Keeps the logits of scores of exactly 0 or 1 finite.
 
 
 def are_probabilities(scores: ArrayLike) -> bool:
@@ -34,7 +34,7 @@ def measure_calibration(samples: Samples, draws: int) -> dict[str, Measured]:
 
     Args:
         samples: with scores between 0 and 1.
-        draws: how many to draw for the interval of the first; it has none without.
+        draws: number of draws for the interval of `ece`; 0 gives no interval.
     """
     y, s = np.asarray(samples.labels, dtype=float), samples.scores
     bins, excess = assign_bins(s), s - y
@@ -46,10 +46,10 @@ def measure_calibration(samples: Samples, draws: int) -> dict[str, Measured]:
 
 
 def _reach_of_ece(samples: Samples, bins: NDArray[np.int64], excess: Array, draws: int) -> tuple[float, float]:
-    """Return how far below and above its value the calibration error may lie.
+    """Return how far below and above its value the true calibration error may be.
 
-    It is a norm of what the bins are off, so it is off by no more than the norm of their errors; where there is no
-    error at all, bins are still off by chance, so that quantiles of what is drawn would lie too high.
+    The error is a norm of the bins' deviations, so it is off by at most the norm of their sampling errors. Quantiles of
+    drawn values would be too high: even a perfectly calibrated detector's bins deviate by chance.
     """
     n, people = len(bins), samples.people
     of_bins = np.stack([samples.add_up(np.where(bins == k, excess, 0)) for k in range(BINS)], axis=1) / n
@@ -64,7 +64,7 @@ def _reach_of_ece(samples: Samples, bins: NDArray[np.int64], excess: Array, draw
 
 
 def draw_normal(covariance: Array, draws: int) -> Array:
-    """Draw normal errors of this covariance (k, k), the same ones each time: (draws, k)."""
+    """Draw normal errors with this covariance (k, k), the same each time: (draws, k)."""
     size, axes = np.linalg.eigh(covariance)
     normal = np.random.default_rng(0).normal(size=(draws, len(size)))
     return np.asarray((normal * np.sqrt(np.maximum(size, 0))) @ axes.T)
@@ -80,14 +80,14 @@ def reliability_curve(labels: ArrayLike, scores: ArrayLike) -> list[tuple[float,
 def estimate_bins(
     points: Sequence[tuple[float, float]], counts: Sequence[int], least: int = SHOWN
 ) -> list[tuple[float, Estimate]]:
-    """Return (mean score, share of fakes) of the bins with `least` videos, the share with its interval.
+    """Return (mean score, share of fakes) of the bins with at least `least` videos, the share with its interval.
 
-    The interval is Clopper and Pearson's, as if no two videos of a bin showed the same person.
+    The interval is Clopper and Pearson's, which assumes that no two videos in a bin show the same person.
 
     Args:
         points: (mean score, share of fakes) of each bin.
-        counts: how many videos each bin has; bins beyond its end are left out.
-        least: how many a bin must have: the share of fewer says next to nothing.
+        counts: number of videos in each bin; bins beyond its end are left out.
+        least: the fewest videos per bin: the share of fewer says next to nothing.
     """
     found = [(*point, n) for point, n in zip(points, counts, strict=False) if n >= least]
     if not found:
@@ -101,15 +101,15 @@ def estimate_bins(
 
 
 def assign_bins(scores: ArrayLike) -> NDArray[np.int64]:
-    """Return the bin of each score, 0 to BINS - 1; a bin holds its lower edge, and the last one 1 as well."""
+    """Return the bin of each score, 0 to BINS - 1; a bin includes its lower edge, and the last bin also includes 1."""
     return np.minimum((np.asarray(scores, dtype=float) * BINS).astype(np.int64), BINS - 1)
 
 
 def fit_temperature(labels: ArrayLike, scores: ArrayLike) -> float:
     """Fit T so that sigmoid(logit(score) / T) has the least cross-entropy (Guo et al. 2017, section 4.2).
 
-    T above 1 says that the scores were too sure of themselves. It is sought between 1/20 and 20: where scores part the
-    classes, or tell nothing, the least lies at infinity.
+    T above 1 means that the scores were overconfident. It is searched between 1/20 and 20: if scores separate the
+    classes perfectly, or carry no information, the minimum is at the end of the range.
     """
     from scipy.optimize import minimize_scalar
 
@@ -124,7 +124,7 @@ def fit_temperature(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def apply_temperature(scores: ArrayLike, by: float) -> Array:
-    """Return the scores at a temperature."""
+    """Return the scores after temperature scaling."""
     from scipy.special import expit
 
     return np.asarray(expit(_logit(scores) / by))

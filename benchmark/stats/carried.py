@@ -15,14 +15,14 @@ from .prevalence import measure_operating_point
 from .shares import TAIL, count_trials
 
 RATES = {"fpr1": 0.01, "fpr5": 0.05, "fpr10": 0.1}
-"""The false positive rates on the source, by their names in a scorecard. A rate of p needs 1 / p reals there."""
+"""The false positive rates on the source, with their names in a scorecard. A rate of p needs 1 / p reals there."""
 
 
 def fix_thresholds(samples: Samples) -> dict[str, CarriedThreshold]:
-    """Fix a threshold for each of RATES that the source validation split has enough reals for.
+    """Fix a threshold for each of RATES for which the source validation split has enough reals.
 
-    Its ends are those of a quantile (Woodruff 1952): where the reals' rate would be a chance away from what is asked.
-    Above the highest real there is no end.
+    Its interval is that of a quantile (Woodruff 1952): its ends are where the reals' rate differs from the stated one
+    by sampling error. Above the highest real it has no end.
     """
     reals = np.sort(samples.scores[samples.labels == REAL])[::-1]
     return {name: _fix_threshold(samples, reals, rate) for name, rate in RATES.items() if len(reals) * rate >= 1 - 1e-9}
@@ -43,10 +43,10 @@ def _fix_threshold(samples: Samples, reals: Array, rate: float) -> CarriedThresh
 
 
 def _find_threshold(reals: Array, rate: float) -> float:
-    """Return the lowest threshold that calls at most such a share of the reals fake, midway to the next one above.
+    """Return the lowest threshold that calls at most this share of the reals fake, midway to the next score above.
 
     Args:
-        reals: their scores, falling.
+        reals: their scores, in descending order.
         rate: the share.
     """
     allowed = int(rate * len(reals) + 1e-9)
@@ -59,9 +59,9 @@ def _find_threshold(reals: Array, rate: float) -> float:
 def measure_carried(
     samples: Samples, thresholds: Mapping[str, CarriedThreshold], source_reals: int
 ) -> dict[str, Estimate]:
-    """Return what FPR and FNR the thresholds give here: `fpr_at_source_fpr5`, `fnr_at_source_fpr5` and so on.
+    """Return the thresholds' FPR and FNR on this set: `fpr_at_source_fpr5`, `fnr_at_source_fpr5` and so on.
 
-    Their intervals join what these videos leave open with what the threshold's own do (MOVER, Zou and Donner 2008).
+    Their intervals combine the uncertainty from these videos with that of the threshold (MOVER, Zou and Donner 2008).
     """
     found = {}
     for name, rate in RATES.items():
@@ -89,7 +89,7 @@ def _measure_rate(samples: Samples, threshold: CarriedThreshold, label: int, n: 
 
 
 def _rate_at(samples: Samples, threshold: float | None, label: int) -> float:
-    """Return FPR or FNR at one end of a threshold; None is above all scores."""
+    """Return FPR or FNR at one end of a threshold; None means above all scores."""
     called = np.zeros(len(samples.scores)) if threshold is None else samples.scores >= threshold
     share = float(called[samples.labels == label].mean())
     return share if label == REAL else 1 - share

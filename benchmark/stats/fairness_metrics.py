@@ -1,4 +1,4 @@
-"""The fairness metrics of the literature: how far groups' error rates lie apart. Plain functions of arrays.
+"""The fairness metrics of the literature: how much groups' error rates differ. Plain functions of arrays.
 
 The names are those of PG-FDD ("Preserving Fairness Generalization in Deepfake Detection", CVPR 2024) and of the AI-Face
 benchmark (CVPR 2025), whose evaluation code they follow. All are fractions (not percent), 0 or more, lower is fairer:
@@ -11,7 +11,7 @@ benchmark (CVPR 2025), whose evaluation code they follow. All are fractions (not
     f_eo         sum over groups of |FPR_group - FPR_all| + |TPR_group - TPR_all|
     auc_gap      range of AUC
 
-Each is a seminorm of the vector of rates, which benchmark/groups.py builds its intervals on.
+Each is a seminorm of the vector of rates; benchmark/stats/group_gaps.py builds its intervals on that.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from .metrics import auc
 
 Array = NDArray[np.float64]
 Rates = Mapping[str, Array]
-"""`fpr`, `tpr`, `pr` (share called fake), `acc` and maybe `auc`: (..., groups + 1), the last being of all samples."""
+"""`fpr`, `tpr`, `pr` (share called fake), `acc` and maybe `auc`: (..., groups + 1), the last one for all samples."""
 
 
 def compute_gaps(rates: Rates) -> dict[str, Array]:
-    """Return every gap that the given rates allow; the shape is what is left of theirs without the last axis."""
+    """Return every gap that the given rates allow, with their shape without the last axis."""
     off = {k: np.abs(rates[k][..., :-1] - rates[k][..., -1:]).sum(-1) for k in ("fpr", "tpr")}
     width = {k: np.ptp(r[..., :-1], axis=-1) for k, r in rates.items()}
     found = {
@@ -46,7 +46,7 @@ def compute_gaps(rates: Rates) -> dict[str, Array]:
 
 
 def compute_rates(real: Array, fake: Array, false_alarms: Array, hits: Array) -> dict[str, Array]:
-    """Turn (weighted) counts of reals, fakes, and those of each that are called fake into rates; NaN where 0 / 0."""
+    """Turn (weighted) counts of reals, fakes, and those of each called fake into rates; NaN for 0 / 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         total = real + fake
         right = real - false_alarms + hits
@@ -59,7 +59,7 @@ def compute_rates(real: Array, fake: Array, false_alarms: Array, hits: Array) ->
 
 
 def sigmoid(logits: ArrayLike) -> Array:
-    """Return P(fake) as the reference makes it of its stored class-1 logits, in double precision."""
+    """Return P(fake) as the reference computes it from its stored class-1 logits, in double precision."""
     with np.errstate(over="ignore"):
         return np.asarray(1 / (1 + np.exp(-np.asarray(logits, dtype=float))))
 
@@ -71,17 +71,18 @@ def reference_metrics(
 
     Args:
         labels: (n,) 0 real, 1 fake.
-        scores: (n,) P(fake); of the reference's stored logits it is `sigmoid(logits)`.
-        groups: (n,) the group of each sample, names or numbers.
-        threshold: a score of at least that much is called fake.
+        scores: (n,) P(fake); for the reference's stored logits, `sigmoid(logits)`.
+        groups: (n,) the group of each sample, as names or numbers.
+        threshold: samples with at least this score are called fake.
 
     Returns:
-        The gaps named at the top of this module, then what else its code reports: `error_rate_gap` (range of
+        The gaps named at the top of this module, and the others that its code reports: `error_rate_gap` (range of
         1 - (TPR + 1 - FPR) / 2), `f_g` (largest |PR_group - PR_all|), `f_s` (the same as f_dp), and the overall `auc`,
-        `fpr`, `tpr`, `acc`. A group without both classes enters no gap, yet its samples stay in what is overall.
+        `fpr`, `tpr`, `acc`. A group without both classes doesn't enter gaps, but its samples count in the overall
+        values.
 
     Raises:
-        BenchError: not one group has both classes.
+        BenchError: no group has both classes.
     """
     y, s, names = np.asarray(labels), np.asarray(scores, dtype=float), np.asarray(groups)
     masks = [m for g in np.unique(names) if np.ptp(y[m := names == g]) > 0]
@@ -106,19 +107,20 @@ def reference_metrics(
 def training_metrics(
     labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, count: int = 8, one_class_auc: bool = True
 ) -> dict[str, float]:
-    """Return the metrics that the reference prints while it trains; their definitions differ from those above.
+    """Return the metrics that the reference prints during training; their definitions differ from those above.
 
     Args:
         labels: (n,) 0 real, 1 fake.
-        scores: (n,) the softmax P(fake); the class is the larger probability's, real on a tie.
+        scores: (n,) the softmax P(fake); the predicted class is the more probable one, real on a tie.
         groups: (n,) intersection codes from 0 to `count` - 1.
-        count: the number of codes; in `cal_feo` one without samples has FPR and TPR 0, and so adds the overall rates.
-        one_class_auc: what roc_auc_score does with one class: NaN with a warning (True, scikit-learn 1.6 and later; the
-            group's accuracy then counts), or an error that leaves the group out (False, up to 1.5).
+        count: the number of codes; in `cal_feo` a code without samples has FPR and TPR 0, and so adds the overall
+            rates.
+        one_class_auc: what roc_auc_score does if there is one class: NaN with a warning (True, scikit-learn 1.6 and
+            later; the group's accuracy then counts), or an error that leaves the group out (False, up to 1.5).
 
     Returns:
         `cal_ffpr` (present groups only), `cal_feo`, `cal_foae` (range of accuracy) and `auc_gap`; as in the reference,
-        the last is NaN where the first group that counts has an undefined AUC, and skips such groups otherwise.
+        the last is NaN if the first group that counts has an undefined AUC, and otherwise skips such groups.
     """
     y, s, g = np.asarray(labels), np.asarray(scores, dtype=float), np.asarray(groups)
     called = (s > 0.5).astype(int)

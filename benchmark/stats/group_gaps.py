@@ -1,16 +1,16 @@
-"""Who a detector fails for: per-group and intersectional tables, each cell with its n, and the gaps between groups.
+"""For whom a detector fails: per-group and intersectional tables, each cell with its n, and gaps between groups.
 
-Intervals of groups hold for all groups of an attribute at once (Sidak 1967), so that whichever is picked for being the
-worst has an interval as good as it says, and one number the same wherever it stands.
+Intervals of groups hold simultaneously for all groups of an attribute (Sidak 1967). So the interval stays valid for a
+group that is picked because it is the worst, and a number is the same everywhere.
 
-A gap leans upward when groups are small, and more so in draws, so that percentiles of drawn gaps would sit too high.
+Gaps are biased upward for small groups, and more so in draws, so percentiles of drawn gaps would be too high.
 Instead, every gap f here is a seminorm of the vector of rates, so |f(estimate) - f(truth)| is at most
 f(estimate - truth): the interval is the value plus and minus the 95 % quantile of f(drawn truth - estimate), not below
-0. It covers at least 95 % also where the true gap is 0, and starts above 0 only where Tukey's way of comparing all
-groups at once would call them different. Its upper end is never above 97.5 % of the drawn gaps, since those lean up.
+0. It covers at least 95 % even if the true gap is 0, and starts above 0 only if Tukey's simultaneous comparison of all
+groups would call them different. Its upper end is never above 97.5 % of the drawn gaps, since those are biased upward.
 
-Of several training seeds, a gap is the mean of their gaps, and its errors are the mean of theirs, in the same draw, and
-what the mean of so few seeds may miss (`draw_seed_errors`), drawn beside it.
+For several training seeds, a gap is the mean of their gaps. Its errors are the mean of theirs in the same draw, plus
+the error of a mean of so few seeds (`draw_seed_errors`), drawn separately.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_PER_CLASS = {"video": 5, "frame": 1}
-"""The fewest reals and fakes with which a group enters the gaps; at frame level it is as in the literature."""
+"""The fewest reals and fakes with which a group enters the gaps; at frame level as in the literature."""
 MIN_GROUPS = {"video": 2, "frame": 1}
 LARGE = 20
 """The fewest of each class with which a group enters the gaps between large groups."""
 LevelGroups = dict[str, dict[str, LevelCell]]
 """By attribute and group."""
 Family = Sequence[Sequence[GroupRates]]
-"""The groups of one attribute, as each training seed scored them."""
+"""The groups of one attribute as scored by each training seed."""
 
 
 class SeedScores(NamedTuple):
     """The predictions of one training seed on a test set.
 
     `videos` has one row per video with `label`, `score`, `identity` and attributes; `frames` has one row per frame;
-    `video_of` (frames,) is the row of each frame's video. A score of at least `threshold` is called fake; `temperature`
+    `video_of` (frames,) is the row of each frame's video. Scores of at least `threshold` are called fake; `temperature`
     and `prior` are for calibration. All three were fixed on the source validation split, or are None.
     """
 
@@ -69,13 +69,13 @@ class SeedScores(NamedTuple):
 def measure_fairness(seeds: Sequence[SeedScores], people: People, draws: int) -> tuple[dict[str, Estimate], Groups]:
     """Measure groups and gaps at both levels, averaged over training seeds on the same videos; see `measure_groups`.
 
-    Where frames have a `logit`, its sigmoid is taken for their score at 0.5, as in the literature's code; a threshold
-    that was fixed on scores is for scores.
+    If frames have a `logit`, its sigmoid is their score at 0.5, as in the literature's code; a threshold fixed on
+    scores applies to scores.
 
     Args:
-        seeds: a table a seed, attributes as names (`with_attributes`); one counts where all have it.
-        people: those of the videos.
-        draws: how often to draw the gaps.
+        seeds: one table per seed, attributes as names (`with_attributes`); an attribute counts if all tables have it.
+        people: the people in the videos.
+        draws: number of draws of the gaps.
     """
     known = find_shared_attributes(seeds)
     metrics, videos = measure_groups("video", take_videos(seeds, people), known, draws)
@@ -92,7 +92,7 @@ def find_shared_attributes(seeds: Sequence[SeedScores]) -> list[str]:
 
 
 def take_videos(seeds: Sequence[SeedScores], people: People) -> list[Scored]:
-    """Return the videos as each seed scored them."""
+    """Return the videos as scored by each seed."""
     return [Scored(s.videos, np.arange(len(s.videos)), people, s.at) for s in seeds]
 
 
@@ -110,15 +110,15 @@ def measure_groups(
     """Measure every attribute's groups and the gaps between them.
 
     Args:
-        level: `video` or `frame`; the keys begin with it, and it sets how small a group may be (MIN_PER_CLASS).
-        seeds: the samples as each training seed scored them.
+        level: `video` or `frame`; keys begin with it, and it sets the smallest group size (MIN_PER_CLASS).
+        seeds: the samples as scored by each training seed.
         known: the attributes to look for.
-        draws: how often to draw the gaps; they have no interval without.
+        draws: number of draws of the gaps; 0 gives no intervals.
 
     Returns:
-        The gaps, as `<level>.fairness.<attribute>.<metric>` (at 0.5 too, as `<level>.fairness_at_half...`, where that
-        isn't the threshold; between large groups alone, with `_n20`), and for every attribute its groups with n, AUC,
-        FPR, TPR and FPR at 5 % overall FPR. An attribute of which the seeds' samples have other groups is left out.
+        The gaps, as `<level>.fairness.<attribute>.<metric>` (also at 0.5, as `<level>.fairness_at_half...`, if that
+        isn't the threshold; between large groups only, with `_n20`), and for every attribute its groups with n, AUC,
+        FPR, TPR and FPR at 5 % overall FPR. An attribute whose groups differ between seeds is left out.
     """
     first, *others = (tabulate_groups(scored, known) for scored in seeds)
     metrics: dict[str, Estimate] = {}
@@ -145,12 +145,12 @@ def measure_groups(
 
 
 def _count_smallest(family: Family) -> NDArray[np.int64]:
-    """Return the reals and fakes of each group, (groups, 2), the fewest of any seed: one may have lost frames."""
+    """Return each group's number of reals and fakes, (groups, 2), the fewest of any seed: one may have lost frames."""
     return np.asarray(np.min([[g.size for g in of] for of in family], axis=0), dtype=np.int64)
 
 
 def _find_large(family: Family, least: int) -> list[int]:
-    """Return which groups have so many of each class."""
+    """Return which groups have at least this many of each class."""
     return [i for i, n in enumerate(_count_smallest(family)) if n.min() >= least]
 
 
@@ -200,14 +200,14 @@ def _measure_gaps(level: str, family: Family, rates: Sequence[PointRates], kept:
     if len(kept) < MIN_GROUPS[level]:
         return dict.fromkeys(GAPS, Estimate(None, None, None, 0, _join_notes(few, note)))
     n = int(size[kept].min())
-    if len(kept) == 1:  # As the literature's code has it: against the whole, without a range.
+    if len(kept) == 1:  # As in the literature's code: against the whole, without a range.
         found = [compute_gaps(of.select(kept).observed) for of in rates]
         return {k: Estimate(float(np.mean([g[k] for g in found])), None, None, n, _join_notes(few, note)) for k in GAPS}
     return {name: measure_gap(name, rates, kept, n, note) for name in GAPS}
 
 
 def _measure_large_gaps(family: Family, rates: Sequence[PointRates]) -> dict[str, Estimate]:
-    """Return the gaps between the groups that are large enough to show something."""
+    """Return the gaps between groups that are large enough for a reliable result."""
     kept, few = _find_large(family, LARGE), f"fewer than two groups with {LARGE} videos of each class"
     if len(kept) < 2:
         return {f"{name}_n{LARGE}": Estimate(None, None, None, 0, few) for name in LARGE_GAPS}
@@ -217,7 +217,7 @@ def _measure_large_gaps(family: Family, rates: Sequence[PointRates]) -> dict[str
 
 
 def measure_gap(name: str, rates: Sequence[PointRates], kept: Sequence[int], n: int, note: str) -> Estimate:
-    """Return a gap between the groups of these numbers, as each seed has their rates; see the top of this module."""
+    """Return a gap between the groups with these indices, from each seed's rates; see the top of this module."""
     chosen = [of.select(kept) for of in rates]
     values = np.array([compute_gaps(of.observed)[name] for of in chosen])
     drawn, errors = (
@@ -230,12 +230,12 @@ def measure_gap(name: str, rates: Sequence[PointRates], kept: Sequence[int], n: 
 
 
 def draw_seed_errors(values: ArrayLike, draws: int, seed: int = 0) -> Array:
-    """Draw by how much the mean of some training seeds may miss that of all: their standard error times Student's t.
+    """Draw the error of the mean over some training seeds: their standard error times Student's t.
 
     Args:
-        values: (seeds,); of one seed nothing is known, and all that is drawn is 0.
-        draws: how many to draw, (draws,).
-        seed: of the draws.
+        values: (seeds,); for one seed nothing is known, and all draws are 0.
+        draws: number of draws, (draws,).
+        seed: the draws' random seed.
     """
     of_seeds = np.asarray(values, dtype=float)
     count = len(of_seeds)
@@ -246,7 +246,7 @@ def draw_seed_errors(values: ArrayLike, draws: int, seed: int = 0) -> Array:
 
 
 def _find_worst_cells(level: str, cells: dict[str, LevelCell], left_out: str) -> dict[str, Estimate]:
-    """Return the worst rates with the interval that they have in the group's cell; the note names the group."""
+    """Return the worst rates with the interval of the group's cell; the note names the group."""
     kept = {name: cell for name, cell in cells.items() if not cell.left_out}
     if len(kept) < 2:
         few = _explain_too_few(level)
@@ -269,7 +269,7 @@ WORST: dict[str, tuple[str, Callable[..., str]]] = {
 
 
 def _interval_around(value: float, errors: Array, drawn: Array, n: int, note: str) -> Estimate:
-    """Return a value with the interval that the errors of its draws allow (see the top of this module)."""
+    """Return a value with the interval from the errors of its draws (see the top of this module)."""
     sound = ~np.isnan(errors)
     if sound.sum() <= len(errors) / 2:
         return Estimate(value, None, None, n, _join_notes(TOO_FEW if len(errors) else NO_DRAWS, note))

@@ -1,4 +1,4 @@
-"""What a detector does for each group of people: rates with what each video adds, and draws of what they may be."""
+"""A detector's rates for each group of people, with each video's influence, and draws of their true values."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .shares import count_trials
 if TYPE_CHECKING:
     import pandas as pd
 
-_DEVIATES = np.linspace(-4, 4, 65)  # where quantiles are computed; those between are interpolated
+_DEVIATES = np.linspace(-4, 4, 65)  # where quantiles are computed; values in between are interpolated
 
 
 class Scored(NamedTuple):
     """One level of a seed's predictions, one row per sample: `label`, `score` and attributes ("" where not annotated).
 
-    `videos`, (n,), says which of those of `people` each sample is of; a score of at least `threshold` is called fake.
-    `half`, (n,), are the scores that 0.5 is for, where they are others.
+    `videos`, (n,), gives the video in `people` that each sample belongs to; scores of at least `threshold` are called
+    fake. `half`, (n,), are the scores to compare with 0.5, if different.
     """
 
     table: pd.DataFrame
@@ -42,10 +42,10 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True)
 class GroupRates:
-    """One group as one seed scored it.
+    """One group as scored by one seed.
 
-    `people` are those of its videos, which are numbered from 0; `rates` maps operating points to `fpr` and `tpr`, and
-    the first one to `auc` as well.
+    `people` are those in its videos, which are numbered from 0; `rates` maps operating points to `fpr` and `tpr`, and
+    the first one also to `auc`.
     """
 
     name: str
@@ -55,12 +55,12 @@ class GroupRates:
 
     @property
     def size(self) -> tuple[int, int]:
-        """How many real and fake samples there are."""
+        """The numbers of real and fake samples."""
         return int(self.classes.reals.sum()), int(self.classes.fakes.sum())
 
 
 def tabulate_groups(scored: Scored, known: Iterable[str]) -> dict[str, list[GroupRates]]:
-    """Measure the groups of every attribute, and of two crossed."""
+    """Measure the groups of every attribute and of every two crossed."""
     table, threshold = scored.table, scored.threshold
     label, score = table["label"].to_numpy(np.int64), table["score"].to_numpy(float)
     half = score if scored.half is None else np.asarray(scored.half)
@@ -77,7 +77,7 @@ def tabulate_groups(scored: Scored, known: Iterable[str]) -> dict[str, list[Grou
 
 
 def _split(names: NDArray[np.object_]) -> list[tuple[str, NDArray[np.int64]]]:
-    """Return each group with the numbers of its samples, sorted by name."""
+    """Return each group with the indices of its samples, sorted by name."""
     import pandas as pd
 
     inside = np.flatnonzero(names != "")
@@ -108,18 +108,18 @@ def threshold_at_fpr(label: ArrayLike, score: ArrayLike, rate: float) -> float:
 
 
 class PointRates(NamedTuple):
-    """Rates of groups and, last, of all: `observed`, (groups + 1), and `drawn` as they may truly be, (draws, ...)."""
+    """Rates of groups and, last, of all: `observed`, (groups + 1), and `drawn` true values, (draws, ...)."""
 
     observed: dict[str, Array]
     drawn: dict[str, Array]
 
     @property
     def errors(self) -> dict[str, Array]:
-        """By how much what was observed may miss the truth, (draws, groups + 1)."""
+        """The drawn errors of the observed rates, (draws, groups + 1)."""
         return {name: drawn - self.observed[name] for name, drawn in self.drawn.items()}
 
     def select(self, kept: Sequence[int]) -> PointRates:
-        """Return those of some groups, and of all."""
+        """Return the rates of some groups, and of all."""
         at = [*kept, -1]
         return PointRates(
             {name: rate[at] for name, rate in self.observed.items()},
@@ -128,9 +128,9 @@ class PointRates(NamedTuple):
 
 
 def find_rates(groups: Sequence[GroupRates], point: str, draws: int) -> PointRates:
-    """Return all rates of the groups at an operating point, and draws of what they may truly be.
+    """Return all rates of the groups at an operating point, and draws of their true values.
 
-    Each group's draws are the same whatever the others are, and whichever seed they are of.
+    Each group's draws don't depend on the other groups or on the seed.
     """
     fair = {name: np.array([_value_of(g, name, point) for g in groups]) for name in ("fpr", "tpr", "auc")}
     drawn = {
@@ -146,7 +146,7 @@ def _value_of(group: GroupRates, rate: str, point: str) -> float:
 
 
 def _complete(rates: Mapping[str, Array], sizes: Array) -> dict[str, Array]:
-    """Append to FPR, TPR and AUC, (..., groups), that of all, and add what follows from them; AUCs have none of all."""
+    """Append the overall value to FPR and TPR, (..., groups), and add derived rates; AUC has no overall value."""
     real, fake = sizes
     alarms, hits = np.nan_to_num(rates["fpr"] * real), np.nan_to_num(rates["tpr"] * fake)
     counts = [np.broadcast_to(n, alarms.shape) for n in (real, fake)] + [alarms, hits]
@@ -156,12 +156,12 @@ def _complete(rates: Mapping[str, Array], sizes: Array) -> dict[str, Array]:
 
 
 def _draw_rate(group: GroupRates, number: int, rate: str, point: str, draws: int) -> Array:
-    """Draw what a rate may truly be, (draws,): a share by quantiles midway between Jeffreys' and Clopper and Pearson's.
+    """Draw a rate's true value, (draws,): a share by quantiles midway between Jeffreys' and Clopper and Pearson's.
 
-    An AUC is drawn from Student's t on the logit scale; where it is 0 or 1, as a share of the smaller class's people.
+    An AUC is drawn from Student's t on the logit scale; if it is 0 or 1, as a share of the smaller class's people.
     """
     found = group.rates["at" if rate == "auc" else point][rate]
-    if np.isnan(found.value) or _count_people(group, found) < 2:  # Of one person nobody knows what others would do.
+    if np.isnan(found.value) or _count_people(group, found) < 2:  # One person says nothing about others.
         return np.full(draws, np.nan)
     key = [("fpr", "tpr", "auc").index(rate), number]
     uniform = np.random.default_rng(key).permutation((np.arange(draws) + 0.5) / max(draws, 1))
@@ -179,13 +179,13 @@ def _draw_rate(group: GroupRates, number: int, rate: str, point: str, draws: int
 
 
 def _count_people(group: GroupRates, found: Measured) -> int:
-    """Return of how many people of the (smaller) class a rate is."""
+    """Return the number of people of the (smaller) class behind a rate."""
     among = [found.sizes > 0] if found.sizes is not None else [of > 0 for of in group.classes]
     return min(group.people.count(mask) for mask in among)
 
 
 def _count_trials(group: GroupRates, found: Measured) -> float:
-    """Return as how many trials a rate is known: where all agree, as many as people."""
+    """Return the number of trials that a rate is worth: if all agree, the number of people."""
     people = _count_people(group, found)
     if found.value in (0, 1):
         return people

@@ -1,8 +1,8 @@
-"""Whether groups differ at all, which pairs do, and what gap this many videos could have shown.
+"""Whether groups differ at all, which pairs differ, and which gap this many videos could have detected.
 
-A gap and its interval say how far groups lie apart, and lose their power to the smallest group. Tests don't: there is
-one permutation test of all groups, and pairs of groups corrected by Holm. What is permuted is whose group is whose: all
-videos of a person in a group stay together, so that copies of a video add no certainty.
+A gap and its interval say how much groups differ, but the smallest group limits their power. Tests don't have that
+problem: there is one permutation test for all groups, and tests of pairs corrected by Holm. Permutations reassign
+people to groups: all videos of a person in a group stay together, so that copies of a video add no certainty.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PERMUTATIONS = 1000
-_MANY = 4000  # people from which the limit of very many is taken
-_ENUMERATED = 5000  # ways to deal two groups that are all tried
-_EXACT_OUTCOMES = 4000  # outcomes of two groups that are enumerated for the smallest gap
+_MANY = 4000  # from this many people, the asymptotic distribution is used
+_ENUMERATED = 5000  # up to this many ways to split people into two groups, all are tried
+_EXACT_OUTCOMES = 4000  # up to this many outcomes of two groups are enumerated for the smallest gap
 WANTED_POWER = 0.8
 Codes = NDArray[np.int64]
 
 
 def compare_attributes(seeds: Sequence[Scored], known: Iterable[str]) -> dict[str, AttributeTests]:
-    """Compare the groups of every attribute that are large enough, and of two crossed; see `compare_groups`."""
+    """Compare the large enough groups of every attribute and of every two crossed; see `compare_groups`."""
     table, found = seeds[0].table, {}
     label = table["label"].to_numpy(np.int64)
     for attribute, column in cross_attributes(table, known).items():
@@ -58,10 +58,10 @@ def compare_groups(seeds: Sequence[Scored], names: NDArray[np.object_], kept: Se
     """Test whether the groups of one attribute differ: in FPR, TPR, both (odds), share called fake, accuracy and AUC.
 
     Args:
-        seeds: the videos as each training seed scored them; what a person adds is averaged over them, so that one
-            permutation is of all seeds.
+        seeds: the videos as scored by each training seed; a person's influence is averaged over them, so that one
+            permutation applies to all seeds.
         names: the group of each video, (videos,).
-        kept: the groups to compare, two at least.
+        kept: the groups to compare, at least two.
     """
     import pandas as pd
 
@@ -85,7 +85,7 @@ def compare_groups(seeds: Sequence[Scored], names: NDArray[np.object_], kept: Se
 
 
 def _measure_pooled(scored: Scored, chosen: Codes) -> dict[str, Measured]:
-    """Measure the rates of the chosen videos together: what each adds is what is dealt to groups anew."""
+    """Measure the rates of all chosen videos together: permutations redistribute each video's influence."""
     part = scored.table.iloc[chosen]
     label, score = part["label"].to_numpy(np.int64), part["score"].to_numpy(float)
     samples = Samples(label, score, np.arange(len(part)), scored.people.restrict(chosen))
@@ -109,7 +109,7 @@ def _add_sizes(found: Measured, blocks: Codes) -> Array:
 
 
 def compare_rate(values: Array, groups: Codes, sizes: Array, kept: Sequence[str]) -> RateTest:
-    """Test all groups, and each two of them, by what people add to a rate, (people,), their groups and videos."""
+    """Test all groups, and each pair, by people's influence on a rate, (people,), their groups and videos."""
     pairs = list(combinations(range(len(kept)), 2))
     p = [_test_pair(*(values[groups == g] for g in pair), *(sizes[groups == g] for g in pair)) for pair in pairs]
     adjusted = holm(p).tolist()
@@ -123,10 +123,11 @@ def compare_rate(values: Array, groups: Codes, sizes: Array, kept: Sequence[str]
 
 
 def _permute(values: Array, groups: Codes, count: int) -> float:
-    """Return the p of a permutation test that all groups are alike in their values, (people, rates).
+    """Return the p-value of a permutation test that all groups have the same values, (people, rates).
 
     The statistic is the sum over rates of the sum over groups of (sum of values)^2 / people, over the values' variance:
-    of one rate the chi-squared of Kruskal and Wallis, which for many people is that of `count` - 1 degrees of freedom.
+    for one rate, Kruskal and Wallis's statistic, which for many people is chi-squared with `count` - 1 degrees of
+    freedom.
     """
     n, sizes = len(values), np.bincount(groups, minlength=count)
     spread = values.var(axis=0, ddof=1) if n > 1 else np.zeros(values.shape[1])
@@ -148,14 +149,14 @@ def _permute(values: Array, groups: Codes, count: int) -> float:
 
 @lru_cache(maxsize=2)
 def _draw_orders(n: int) -> NDArray[np.int32]:
-    """Draw orders of so many people, (permutations, people), the same ones each time."""
+    """Draw permutations of this many people, (permutations, people), the same each time."""
     return np.random.default_rng(0).permuted(np.tile(np.arange(n, dtype=np.int32), (PERMUTATIONS, 1)), axis=1)
 
 
 def _test_pair(a: Array, b: Array, sizes_a: Array, sizes_b: Array) -> float:
-    """Return the p of a test that two groups are alike: exact for small ones, and for shares of people with one video.
+    """Return the p-value of a test that two groups are equal: exact for small groups and for one video per person.
 
-    The latter is Fisher's; else all ways to deal the people are tried where they are few, and some where they are many.
+    The latter is Fisher's; otherwise all ways to split the people are tried if there are few, else a sample of them.
     """
     if not len(a) or not len(b):
         return 1.0
@@ -173,7 +174,7 @@ def _test_pair(a: Array, b: Array, sizes_a: Array, sizes_b: Array) -> float:
 
 
 def fisher_p(k0: int, n0: int, k1: int, n1: int) -> float:
-    """Return the two-sided p of Fisher's exact test: the share of tables with these margins that are no likelier."""
+    """Return Fisher's exact two-sided p: the total probability of tables with these margins that are no likelier."""
     total = k0 + k1
     k = np.arange(max(0, total - n1), min(n0, total) + 1)
 
@@ -189,10 +190,10 @@ def fisher_p(k0: int, n0: int, k1: int, n1: int) -> float:
 def _find_smallest_gap(
     part: pd.DataFrame, groups: Codes, count: int, pooled: Mapping[str, Measured]
 ) -> dict[str, float | None]:
-    """Return the smallest gaps in FPR and AUC between any two groups that a test has a chance of 80 % to show.
+    """Return the smallest gaps in FPR and AUC between any two groups that a test detects with a power of 80 %.
 
-    They are sought between the three groups with most reals. Fakes of the same people are made of the same videos, and
-    count once.
+    They are searched among the three groups with most reals. Fakes of the same people are made from the same videos,
+    and count once.
     """
     import pandas as pd
 
@@ -218,5 +219,5 @@ def _find_smallest_gap(
 
 @cache
 def find_gap_in_rates(better: int, rate: float, worse: int, alpha: float) -> float | None:
-    """Return the smallest gap in a rate that is shown with the power wanted; see `power.smallest_gap`."""
+    """Return the smallest gap in a rate that is detected with the wanted power; see `power.smallest_gap`."""
     return smallest_gap(better, rate, worse, WANTED_POWER, alpha, _EXACT_OUTCOMES)

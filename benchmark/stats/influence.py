@@ -1,8 +1,8 @@
-"""What each video adds to a metric's deviation, to first order: influence functions.
+"""Each video's first-order contribution to a metric's deviation: influence functions.
 
-The sum of influences over the videos of a person, squared, says how far a metric may be off because of that person
-(`people.People.measure_spread`). Of a ranking they are the weighted metric's derivatives: for the AUC DeLong's
-placements, for what is read off at a point of the ROC curve (EER, TPR) that and how the point moves.
+The squared sum of influences over a person's videos says how far a metric may be off because of that person
+(`people.People.measure_spread`). For ranking metrics they are the weighted metric's derivatives: DeLong's placements
+for the AUC; for values at a point of the ROC curve (EER, TPR), also the effect of that point moving.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .people import People
 
 
 class Classes(NamedTuple):
-    """How many samples of each class there are in each video, (videos,)."""
+    """The number of samples of each class in each video, (videos,)."""
 
     reals: Array
     fakes: Array
@@ -29,7 +29,7 @@ class Classes(NamedTuple):
 
 @dataclass(frozen=True)
 class Samples:
-    """What is measured: `labels` and `scores` (n,), and `videos`, (n,): which of those of `people` each one is of."""
+    """What is measured: `labels` and `scores` (n,), and `videos` (n,), the video in `people` of each sample."""
 
     labels: NDArray[np.int64]
     scores: Array
@@ -38,7 +38,7 @@ class Samples:
 
     @cached_property
     def classes(self) -> Classes:
-        """How many samples of each class there are in each video."""
+        """The number of samples of each class in each video."""
         return Classes(*(self.add_up(self.labels == k) for k in (REAL, FAKE)))
 
     def add_up(self, values: ArrayLike) -> Array:
@@ -49,11 +49,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Measured:
-    """A number, and what each video adds to its deviation, (videos,).
+    """A number, and each video's contribution to its deviation, (videos,).
 
-    Of a mean, `sizes`, (videos,), are how many samples each video has in it; None where it is of all. `reach` is how
-    far below and above its interval goes, where that doesn't come of the influences, and `without` says why there is
-    no number.
+    For a mean, `sizes`, (videos,), are the numbers of samples in each video; None if it is over all. `reach` is how far
+    below and above its interval extends, if that doesn't follow from the influences, and `without` says why there is no
+    number.
     """
 
     value: float
@@ -64,17 +64,17 @@ class Measured:
 
     @property
     def among(self) -> NDArray[np.bool_] | None:
-        """The videos that it is of, (videos,); None: all."""
+        """The videos that it covers, (videos,); None: all."""
         return None if self.sizes is None else self.sizes > 0
 
     def subtract(self, other: Measured) -> Measured:
-        """Return the difference of two numbers of the same videos."""
+        """Return the difference of two numbers on the same videos."""
         without = self.without or other.without
         return Measured(self.value - other.value, self.influence - other.influence, without=without)
 
 
 def measure_mean(samples: Samples, values: ArrayLike, chosen: NDArray[np.bool_] | None = None) -> Measured:
-    """Measure the mean of (n,) values of samples, or of those `chosen`, (n,); NaN of none."""
+    """Measure the mean of (n,) values of samples, or of those `chosen`, (n,); NaN if there are none."""
     v = np.asarray(values, dtype=float)
     mask = np.ones(len(v)) if chosen is None else chosen.astype(float)
     total = float(mask.sum())
@@ -83,7 +83,7 @@ def measure_mean(samples: Samples, values: ArrayLike, chosen: NDArray[np.bool_] 
 
 
 def find_influence(name: str, curve: Curve, value: float) -> tuple[Array, Array]:
-    """Return what a fake adds to a metric of `metrics.RANK_METRICS` at each threshold, and what a real does."""
+    """Return the influence of a fake, and of a real, at each threshold on a metric of `metrics.RANK_METRICS`."""
     return _INFLUENCES[name](curve, value)
 
 
@@ -95,7 +95,7 @@ def _influence_auc(curve: Curve, value: float) -> tuple[Array, Array]:
 
 
 def _influence_ap(curve: Curve, _: float) -> tuple[Array, Array]:
-    """Take the classes' sizes as given: without what more fakes among all would add."""
+    """Treat the class sizes as fixed: remove the effect of a larger share of fakes."""
     fakes, reals = (np.diff(count, prepend=0) for count in (curve.fakes, curve.reals))
     called = curve.fakes + curve.reals
     more, less = (np.cumsum((fakes * n / called**2)[::-1])[::-1] for n in (curve.reals, curve.fakes))
@@ -105,7 +105,7 @@ def _influence_ap(curve: Curve, _: float) -> tuple[Array, Array]:
 
 
 def _influence_eer(curve: Curve, value: float) -> tuple[Array, Array]:
-    """Weigh the two rates where they meet by how fast each changes there: what moves one moves the other against it."""
+    """Weight the two rates where they meet by how fast each changes there: moving one moves the other in opposition."""
     fpr, tpr = curve.rates
     after = int(np.argmax(fpr >= 1 - tpr))
     gap, next_gap = 1 - tpr[after - 1] - fpr[after - 1], tpr[after] + fpr[after] - 1
@@ -118,7 +118,7 @@ def _influence_eer(curve: Curve, value: float) -> tuple[Array, Array]:
 
 
 def _influence_tpr(curve: Curve, value: float, level: float) -> tuple[Array, Array]:
-    """Move the threshold as the reals do: by the curve's slope between one standard error of their rate and another."""
+    """Move the threshold with the reals: by the curve's slope within one standard error of their rate."""
     fpr, tpr = curve.rates
     allowed = np.count_nonzero(fpr <= level) - 1
     called = (np.arange(len(fpr) - 1) < allowed).astype(float)
@@ -142,7 +142,7 @@ _INFLUENCES: Mapping[str, Callable[[Curve, float], tuple[Array, Array]]] = {
 def delong(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     """Return the AUC of k detectors on the same independent samples, and their covariance, in O(k n log n).
 
-    DeLong et al. 1988, by the midranks of Sun and Xu 2014 (algorithm 2). Clusters are not regarded.
+    DeLong et al. 1988, by the midranks of Sun and Xu 2014 (algorithm 2). Clusters are ignored.
 
     Args:
         labels: (n,) 0 real, 1 fake; at least two of each.

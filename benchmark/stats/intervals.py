@@ -1,7 +1,7 @@
 """95 % intervals, tests and averages over seeds, from influences.
 
-Everything comes from one variance, that of `people.People.measure_spread`, with what training seeds add to it.
-docs/statistics.md has the coverage.
+Everything is based on one variance, that of `people.People.measure_spread`, plus that of training seeds.
+docs/statistics.md reports the coverage.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ TOO_FEW = "too few videos for an interval"
 SAME = "no interval: the difference is the same in every video"
 ALIKE = "no interval: every video says the same"
 ROUNDING = 1e-12
-"""What is smaller comes of rounding alone."""
+"""Anything smaller is just rounding."""
 
 
 class Seeds(NamedTuple):
-    """What of a variance comes from training seeds: their values differ by `seen`, with so many degrees of freedom.
+    """The part of a variance that comes from training seeds: their spread is `seen`, with `freedom` degrees of freedom.
 
-    `variance` is that without what the videos have in it. An interval counts what is seen, as two seeds may happen to
-    agree; a test, whose errors are to be as many as it says, the variance.
+    `variance` excludes the videos' part. An interval uses `seen`, since two seeds may happen to agree; a test, whose
+    error rate must be as stated, uses `variance`.
     """
 
     variance: float
@@ -41,11 +41,11 @@ class Seeds(NamedTuple):
 
 
 Parts = Sequence[Seeds]
-"""None of a number of one seed, two of a difference of rows of seeds."""
+"""None for a number from one seed, two for a difference of rows with seeds."""
 
 
 def average_over_seeds(found: Sequence[Measured], people: People) -> tuple[Measured, Parts]:
-    """Average a number over training seeds that scored the same videos, and say what the seeds add to its variance."""
+    """Average a number over training seeds on the same videos, and return the seeds' part of its variance."""
     if len(found) == 1:
         return found[0], ()
     count, values = len(found), [f.value for f in found]
@@ -71,12 +71,12 @@ class Deviation(NamedTuple):
 
     @property
     def reach(self) -> float:
-        """How far its interval goes."""
+        """How far its interval extends."""
         return float(scipy.special.stdtrit(self.freedom, 1 - TAIL)) * self.error
 
 
 def join_variances(variance: float, freedom: float, parts: Parts, added: float) -> Deviation:
-    """Join the videos' variance, with these degrees of freedom, and what seeds add (Welch and Satterthwaite)."""
+    """Combine the videos' variance, with these degrees of freedom, and the seeds' (Welch and Satterthwaite)."""
     if not added:
         return Deviation(variance**0.5, freedom)
     below = variance**2 / freedom + sum(p.seen**2 / p.freedom for p in parts)
@@ -84,16 +84,16 @@ def join_variances(variance: float, freedom: float, parts: Parts, added: float) 
 
 
 def widen_variance(variance: ArrayLike, freedom: ArrayLike, seen: ArrayLike, seeds: ArrayLike, tail: float) -> Array:
-    """Return the variance with which Student's t of `freedom` allows for that of seeds as well.
+    """Return the variance with which Student's t with `freedom` also covers the seeds' variance.
 
-    Of two seeds, the quantile is the mean of those of both variances, each weighing as much as its variance (Cochran
-    and Cox 1957); of more, the mean of both 1 / freedom. Welch and Satterthwaite's degrees of freedom would be too many
-    where few seeds happen to agree.
+    For two seeds, the quantile is the mean of both variances' quantiles, weighted by variance (Cochran and Cox 1957);
+    for more, 1 / freedom is averaged. Welch and Satterthwaite's degrees of freedom would be too many if a few seeds
+    happen to agree.
 
     Args:
-        variance: of the videos, (...,), with `freedom`, (...,).
-        seen: the variance of the mean of training seeds, (...,), known with `seeds`, (...,), degrees of freedom.
-        tail: what lies beyond each end of the interval.
+        variance: the videos' variance, (...,), with `freedom`, (...,).
+        seen: the variance of the mean over training seeds, (...,), with `seeds`, (...,), degrees of freedom.
+        tail: the probability beyond each end of the interval.
     """
     own, of_seeds = np.asarray(variance, dtype=float), np.asarray(seen, dtype=float)
     both = own + of_seeds
@@ -111,7 +111,7 @@ def _widen(variance: float, freedom: float, parts: Parts, tail: float) -> float:
 
 
 def estimate_share(found: Measured, people: People, *, n: int, parts: Parts = (), tail: float = TAIL) -> Estimate:
-    """Return a mean of what is 0 or 1 in `n` samples, with its interval; see `shares.bound_share`."""
+    """Return a share (a mean of zeros and ones in `n` samples) with its interval; see `shares.bound_share`."""
     if none := _explain_none(found, n, people.count(found.among)):
         return none
     return Estimate(found.value, *_bound_share(found, people, parts, tail), n)
@@ -124,7 +124,7 @@ def _bound_share(found: Measured, people: People, parts: Parts, tail: float) -> 
 
 
 def estimate_mean(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
-    """Return a mean of what lies between 0 and 1, such as a Brier score, with its interval by Student's t."""
+    """Return a mean of values between 0 and 1, such as a Brier score, with its interval by Student's t."""
     if none := _explain_none(found, n, people.count(found.among)):
         return none
     if found.reach:
@@ -142,12 +142,13 @@ def estimate_ranking(
     tail: float = TAIL,
     cut: bool = True,
 ) -> Estimate:
-    """Return a number between 0 and 1 that comes of both classes, such as an AUC, with its interval.
+    """Return a number between 0 and 1 that depends on both classes, such as an AUC, with its interval.
 
-    Student's t on the logit scale, cut at Korn and Graubard's for the samples of the smaller class. Where each mistake
-    is one sample on the wrong side of the whole other class, an AUC is a share, and has a share's interval. A perfect
-    one has that of Jeffreys for as many trials as the smaller class has people. `tail` lies beyond each end. What
-    weighs a few videos much more than others, as AP does, isn't `cut`: so many samples don't tell so much.
+    Student's t on the logit scale, limited by Korn and Graubard's interval for the smaller class. If each mistake is
+    one sample on the wrong side of the whole other class, an AUC is a share and has a share's interval. A perfect AUC
+    has Jeffreys' interval, with the number of people in the smaller class as trials. `tail` is the probability beyond
+    each end. Metrics that weight a few videos much more than others, such as AP, aren't `cut`: the sample size then
+    overstates the information.
     """
     counts = [people.count(of > 0) for of in classes]
     if none := _explain_none(found, n, min(counts)):
@@ -165,21 +166,21 @@ def estimate_ranking(
 
 
 def estimate_drawn(found: Measured, people: People, classes: Classes, *, n: int, parts: Parts = ()) -> Estimate:
-    """Return a number that comes of both classes, with the interval that was drawn for it."""
+    """Return a number that depends on both classes, with the interval drawn for it."""
     if none := _explain_none(found, n, min(people.count(of > 0) for of in classes)):
         return none
     return _reach_from(found, n, parts) if found.reach else Estimate(found.value, None, None, n, NO_DRAWS)
 
 
 def _bound_perfect(trials: int, tail: float) -> float:
-    """Return how many mistakes there may be, where so many people made none: the upper end of Jeffreys' interval."""
+    """Return the highest plausible error rate if this many people show no errors: Jeffreys' upper end."""
     return float(1 - scipy.special.betaincinv(trials + 0.5, 0.5, tail))
 
 
 def _estimate_by_logit(
     found: Measured, people: People, n: int, most: float, trials: int, parts: Parts, tail: float
 ) -> Estimate:
-    """Return the interval that a variance gives, cut at that of `most` samples; at 0 and 1 that of so many trials."""
+    """Return the interval from a variance, limited by that of `most` samples; at 0 and 1 that of `trials`."""
     value = found.value
     if value in (0, 1):
         perfect = _bound_perfect(trials, tail)
@@ -199,14 +200,14 @@ def _estimate_by_logit(
 def count_freedom(spread: Spread) -> float:
     """Return the degrees of freedom of a skewed number's variance, at least 1.
 
-    They are more than there are people of like weight, since it is chance who of all made most of the mistakes.
+    They exceed the effective number of people, since chance decides who makes most of the mistakes.
     """
     more = 2 if spread.crossed else spread.people / 4
     return float(max(min(spread.effective + more, spread.people - 1), 1))
 
 
 def _reach_from(found: Measured, n: int, parts: Parts) -> Estimate:
-    """Return the interval that a number brings along, joined with what seeds add."""
+    """Return a number's own interval, combined with the seeds' variance."""
     assert found.reach
     of_seeds = _widen(0.0, 1, parts, TAIL) ** 0.5 * float(scipy.special.stdtrit(1, 1 - TAIL))
     below, above = (float(np.hypot(reach, of_seeds)) for reach in found.reach)
@@ -217,7 +218,7 @@ def _reach_from(found: Measured, n: int, parts: Parts) -> Estimate:
 
 
 def _find_share(found: Measured, classes: Classes) -> Measured | None:
-    """Return the same as a share of one class, where its samples say yes or no, and the other one's all the same."""
+    """Return the number as a share of one class, if its samples are yes or no and the other class's are all equal."""
     for own, other in (classes, classes[::-1]):
         hits = found.influence[own > 0] * own.sum() + own[own > 0] * found.value
         whole = np.abs(hits - np.round(hits)).max() < 1e-6 and (hits < own[own > 0] + 0.5).all()
@@ -227,7 +228,7 @@ def _find_share(found: Measured, classes: Classes) -> Measured | None:
 
 
 def estimate_positive(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
-    """Return a number from 0 up without end, such as Cllr, with its interval by Student's t on its logarithm."""
+    """Return a non-negative number without an upper limit, such as Cllr; interval by Student's t on its logarithm."""
     if none := _explain_none(found, n, people.count(found.among)):
         return none
     spread = people.measure_spread(found.influence, found.among)
@@ -240,7 +241,7 @@ def estimate_positive(found: Measured, people: People, *, n: int, parts: Parts =
 
 
 def estimate_difference(found: Measured, people: People, *, n: int, parts: Parts = ()) -> Estimate:
-    """Return a difference of two numbers of the same videos, each from 0 to 1, with its interval, by Student's t."""
+    """Return a difference of two numbers in 0..1 on the same videos, with its interval by Student's t."""
     if none := _explain_none(found, n, people.count()):
         return none
     deviation = find_difference_deviation(found, people, parts)
@@ -253,8 +254,8 @@ def estimate_difference(found: Measured, people: People, *, n: int, parts: Parts
 def find_difference_deviation(found: Measured, people: People, parts: Parts = ()) -> Deviation:
     """Return how far a difference may be off.
 
-    Where people stand in others' videos its variance is known less well, with as many degrees of freedom as people
-    would be alike in weight.
+    If people appear in others' videos, its variance is less certain, with the effective number of people as degrees of
+    freedom.
     """
     spread = people.measure_spread(found.influence)
     freedom = count_freedom(spread) if people.crossed else max(spread.people - 1, 1)
@@ -264,7 +265,7 @@ def find_difference_deviation(found: Measured, people: People, parts: Parts = ()
 def p_value(found: Measured, people: People, parts: Parts = ()) -> float:
     """Return the two-sided p of a difference against 0, by Student's t.
 
-    Where it is the same in every video, it is 2^(1 - people), the least that a test of so many signs can give.
+    If it is the same in every video, p is 2^(1 - people), the smallest that a sign test can give.
     """
     error, freedom = find_difference_deviation(found, people, parts)
     if abs(found.value) < ROUNDING or error < ROUNDING:
@@ -273,7 +274,7 @@ def p_value(found: Measured, people: People, parts: Parts = ()) -> float:
 
 
 def holm(p: Array | Sequence[float]) -> Array:
-    """Adjust p-values for their number (Holm 1979), in the order given."""
+    """Adjust p-values for multiple testing (Holm 1979); keeps their order."""
     values = np.asarray(p, dtype=float)
     order = np.argsort(values)
     steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
@@ -283,7 +284,7 @@ def holm(p: Array | Sequence[float]) -> Array:
 
 
 def _explain_none(found: Measured, n: int, people: int) -> Estimate | None:
-    """Return an estimate without an interval where there can be none: undefined, or of fewer than two people."""
+    """Return an estimate without an interval if there can't be one: undefined, or fewer than two people."""
     if found.without or np.isnan(found.value):
         return Estimate(None, None, None, n, found.without or "undefined (one class)")
     return Estimate(found.value, None, None, n, TOO_FEW) if people < 2 else None

@@ -1,7 +1,7 @@
-"""How far the AUCs of several rows on one test set are off together: videos that share a person aren't independent.
+"""Joint errors of several rows' AUCs on one test set: videos that share a person aren't independent.
 
-The dyadic sandwich (Aronow, Samii and Assenova 2015; Cameron and Miller 2014) for the linearised AUC: the products of
-the influences of all pairs of videos that show or use one person. docs/statistics.md has its coverage.
+The dyadic sandwich (Aronow, Samii and Assenova 2015; Cameron and Miller 2014) for the linearised AUC: products of
+influences over all pairs of videos that show or use the same person. docs/statistics.md has its coverage.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .people import People
 
 
 class Spread(NamedTuple):
-    """What one test set says of how far rows are off.
+    """The joint uncertainty of rows on one test set.
 
-    `persons` (rows, people) are the sums of each person's influences; `weights` (rows, people) of their squares;
-    `forms` are covariances (rows, rows), of which the largest variance of a difference counts.
+    `persons` (rows, people) are sums of each person's influences; `weights` (rows, people) are sums of their squares;
+    `forms` are covariances (rows, rows): for a difference, the one with the largest variance counts.
     """
 
     persons: Array
@@ -28,7 +28,7 @@ class Spread(NamedTuple):
     forms: tuple[Array, ...]
 
     def select(self, rows: NDArray[np.int64]) -> Spread:
-        """Return the same of some rows."""
+        """Return the same for some of the rows."""
         forms = tuple(form[np.ix_(rows, rows)] for form in self.forms)
         return Spread(self.persons[rows], self.weights[rows], forms)
 
@@ -37,15 +37,15 @@ class Spread(NamedTuple):
         return np.asarray(np.max([np.diag(form) for form in self.forms], axis=0))
 
     def difference_variance(self) -> Array:
-        """Return the variance of the difference of each two rows, (rows, rows)."""
+        """Return the variance of the difference of every two rows, (rows, rows)."""
         return np.asarray(np.max([_difference_of(form) for form in self.forms], axis=0).clip(0))
 
     def freedom(self) -> Array:
-        """Return the degrees of freedom of each row's variance, (rows,): people, the fewer the more unlike they are."""
+        """Return the degrees of freedom of each row's variance, (rows,), from the effective number of people."""
         return _count_freedom(self.weights.sum(1), (self.weights**2).sum(1))
 
     def difference_freedom(self) -> Array:
-        """Return those of each two rows' difference, (rows, rows), as if both weighed on people alone."""
+        """Return the degrees of freedom of every two rows' difference, (rows, rows), as if people alone mattered."""
         total = self.weights.sum(1)
         squares = self.weights @ self.weights.T
         own = np.diag(squares)
@@ -53,7 +53,7 @@ class Spread(NamedTuple):
 
 
 def measure_spread(influence: Array, people: People) -> Spread:
-    """Measure the spread of rows by their videos' influences on their AUCs, (rows, videos); see `place_videos`."""
+    """Measure the spread of rows from their videos' influences on their AUCs, (rows, videos); see `place_videos`."""
     first = scipy.sparse.csr_array((np.ones(len(people.first)), (np.arange(len(people.first)), people.first)))
     shown, persons, pairs = influence @ first, influence @ people.person, influence @ people.pair
     firsts, everybody = int(np.count_nonzero(first.sum(0))), int(np.count_nonzero(people.person.sum(0)))

@@ -1,4 +1,4 @@
-"""What a detector does for each manipulation, against all real videos, and for each of every group of people."""
+"""A detector's rates for each manipulation against all real videos, overall and for each group of people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MethodGroups = dict[str, dict[str, dict[str, MethodCell]]]
 def measure_methods(seeds: Sequence[Scored]) -> dict[str, MethodCell]:
     """Score each manipulation against all real videos, averaged over training seeds on the same videos.
 
-    The intervals hold for all manipulations at once.
+    The intervals hold simultaneously for all manipulations.
     """
     table = seeds[0].table
     if "method" not in table:
@@ -38,7 +38,7 @@ def measure_methods(seeds: Sequence[Scored]) -> dict[str, MethodCell]:
 
 
 def measure_method_groups(seeds: Sequence[Scored], known: Iterable[str]) -> MethodGroups:
-    """Score each manipulation of each group against its real videos; intervals hold for all of an attribute's."""
+    """Score each group's manipulations against its real videos; intervals hold simultaneously within an attribute."""
     table = seeds[0].table
     if "method" not in table:
         return {}

@@ -1,7 +1,7 @@
 """Metrics: plain functions of labels (0 real, 1 fake) and scores (P(fake)), NaN where undefined.
 
-Each takes optional sample weights of shape (..., n); the leading axes come back, so that one call with a (draws, n)
-matrix of weights gives the metric of each row.
+Each takes optional sample weights of shape (..., n) and keeps the leading axes, so that one call with a (draws, n)
+matrix of weights gives the metric for each row.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """An ROC curve as weights at or above each threshold, from the highest score down: shape (..., thresholds).
+    """An ROC curve as total weights at or above each threshold, from the highest score down: shape (..., thresholds).
 
-    Every metric that ranks scores is a function of it: one sort serves them all, and the leading axes come back, so
-    that the curves of many weights are measured at once. NaN without samples of both classes.
+    Every ranking metric is a function of it: one sort serves them all, and leading axes are kept, so that the curves of
+    many weights are measured at once. NaN without samples of both classes.
     """
 
     thresholds: Array
@@ -45,7 +45,7 @@ class Curve:
         return np.where(self.reals[..., -1] > 0, _ratio(area, self.fakes[..., -1]), np.nan)
 
     def equal_error_rate(self) -> Array:
-        """The rate at which false positives equal false negatives, on the curve joined by straight lines."""
+        """The rate at which false positives equal false negatives, on the linearly interpolated curve."""
         if not self.thresholds.size:
             return self._make_undefined()
         fpr, tpr = self.rates
@@ -57,7 +57,7 @@ class Curve:
         return x0 + share * (x1 - x0) + 0 * (fpr + tpr)[..., -1]
 
     def tpr_at_fpr(self, level: float) -> Array:
-        """The largest TPR of a threshold whose FPR is at most `level`: what can be had, so nothing is interpolated."""
+        """The largest TPR of a threshold whose FPR is at most `level`: without interpolation, so it is achievable."""
         if not self.thresholds.size:
             return self._make_undefined()
         last = np.count_nonzero(self.rates[0] <= level, axis=-1)[..., None] - 2
@@ -72,7 +72,7 @@ class Curve:
         return fpr, tpr
 
     def outline(self, points: int = 101) -> list[tuple[float, float]]:
-        """Return (FPR, TPR) along the curve, in about equal steps; none without samples of both classes."""
+        """Return (FPR, TPR) along the curve, in roughly equal steps; empty without samples of both classes."""
         fpr, tpr = self.rates
         if np.isnan(fpr + tpr).any():
             return []
@@ -84,7 +84,7 @@ class Curve:
 
 
 def make_roc_curve(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Curve:
-    """Count, for every distinct score, the fakes and reals that score at least that much; ties count together."""
+    """Count, for every distinct score, the fakes and reals with at least that score; ties count together."""
     return _make_curve(np.asarray(labels, dtype=float), *_sort(scores), weights)
 
 
@@ -129,7 +129,7 @@ RANK_METRICS: dict[str, Callable[[Curve], Array]] = {
     "tpr_at_fpr1": lambda c: c.tpr_at_fpr(LEVELS_OF_FPR["tpr_at_fpr1"]),
     "tpr_at_fpr5": lambda c: c.tpr_at_fpr(LEVELS_OF_FPR["tpr_at_fpr5"]),
 }
-"""The metrics of a ranking, by their name in a scorecard."""
+"""The ranking metrics, by their name in a scorecard."""
 
 
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> float:

@@ -1,4 +1,4 @@
-"""Scoring a predictions file at the operating point asked for: a threshold given, a run's own, or one fixed now."""
+"""Scores a predictions file at a chosen operating point: a given threshold, a run's own, or one fixed now."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VAL = "val"
 
 
 class OperatingPoint(NamedTuple):
-    """A threshold on P(fake), where it comes from in words, the temperature and what else was fixed; None: nothing."""
+    """A threshold on P(fake), its origin in words, the temperature and other fixed values; None: not fixed."""
 
     threshold: float | None = None
     rule: str = ""
@@ -37,7 +37,7 @@ class OperatingPoint(NamedTuple):
 
 
 class FittedPoint(NamedTuple):
-    """What was fixed on the source validation split; None where that lacks a class, or scores aren't probabilities."""
+    """What was fixed on the source validation split; None if it lacks a class, or scores aren't probabilities."""
 
     threshold: float | None = None
     temperature: float | None = None
@@ -47,8 +47,8 @@ class FittedPoint(NamedTuple):
 def fit_operating_point(frames: pd.DataFrame) -> FittedPoint:
     """Fix on the source validation split what may not be tuned on a test set.
 
-    The threshold is that of the largest TPR - FPR over videos; the temperature is fitted to the videos' scores, and
-    None where they aren't probabilities, as is the prior. See `carried` for the thresholds of stated rates.
+    The threshold is that of the largest TPR - FPR over videos. The temperature and the prior are fitted to the videos'
+    scores, and None if those aren't probabilities. See `carried` for the thresholds at stated rates.
     """
     one = make_seed_scores(frames)
     samples = take_samples(one, "video", find_shared_people([one]))
@@ -77,9 +77,9 @@ def score_predictions(
         predictions: a table, a .parquet or .csv file, `-` for a CSV on standard input, or a run's test folder.
         threshold: the operating point on P(fake), 0 to 1; `val`: the one fixed on the source validation split.
         val: predictions of the source validation split.
-        level: `frame` or `video`: keep the groups and gaps of this level alone.
-        draws: how often to draw gaps and calibration errors, for their intervals.
-        form: how the tables are written.
+        level: `frame` or `video`: keep only the groups and gaps of this level.
+        draws: number of draws of gaps and calibration errors, for their intervals.
+        form: the format of the tables.
 
     Raises:
         BenchError: they can't be scored; see also `choose_operating_point`.
@@ -96,15 +96,15 @@ def score_predictions(
 
 
 def _remark_inversion(card: ScoreCard, form: TableForm) -> list[str]:
-    """Say that reals score higher than fakes, beyond chance."""
+    """Warn if reals score significantly higher than fakes."""
     measured = {"video": card.video.auc, "frame": card.frame.auc}
     below = [(level, e) for level, e in measured.items() if e.value is not None and e.hi is not None and e.hi < 0.5]
     if not below:
         return []
     level, auc = below[0]
-    scores = "scores that mean P(real) have to be turned into 1 - score"
-    advice = f"{scores}; or leave out --fake-is" if form.fake_is else f"--fake-is 0 if label 0 means fake; {scores}"
-    told = f"{level} AUC {auc.value:.3f} [{auc.lo:.3f}, {auc.hi:.3f}] lies below 0.5"
+    scores = "if scores mean P(real), convert them to 1 - score"
+    advice = f"{scores}, or leave out --fake-is" if form.fake_is else f"--fake-is 0 if label 0 means fake; {scores}"
+    told = f"{level} AUC {auc.value:.3f} [{auc.lo:.3f}, {auc.hi:.3f}] is below 0.5"
     return [f"{told}: are the scores or labels flipped? {advice}"]
 
 
@@ -115,18 +115,18 @@ def choose_operating_point(
     level: Level | None = None,
     form: TableForm = OURS,
 ) -> OperatingPoint:
-    """Return the operating point asked for; a run's folder knows its own. See `score_predictions` for the arguments.
+    """Return the chosen operating point; a run's folder knows its own. See `score_predictions` for the arguments.
 
     Raises:
-        BenchError: two thresholds are given, or `val` without anything to fix it on.
+        BenchError: two thresholds are given, or `val` without predictions to fix it on.
     """
     if isinstance(threshold, float | int):
         if val is not None:
-            raise BenchError(f"--threshold {threshold:g} and --val are two thresholds: give one of them")
+            raise BenchError(f"--threshold {threshold:g} and --val both set the threshold: give one of them")
         return OperatingPoint(threshold, "given")
     if val is not None:
         if all(isinstance(table, Path) and table == STANDARD_INPUT for table in (predictions, val)):
-            raise BenchError("- is standard input and holds one table only: give the other as a file")
+            raise BenchError("standard input (-) can hold only one table: give the other as a file")
         return _fit_on_validation(val, level, form)
     path = _find_scorecard(predictions)
     if path is not None:
@@ -152,7 +152,7 @@ def _read_operating_point(path: Path) -> OperatingPoint:
     """Read a run's own threshold and temperature.
 
     Raises:
-        BenchError: the scorecard doesn't tell them.
+        BenchError: the scorecard doesn't contain them.
     """
     card = read_card(path, "Give a threshold: --threshold T")
     if isinstance(card, ScoreCard):
@@ -166,13 +166,13 @@ def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None, form: Tabl
     """Fix threshold and temperature on predictions of the source validation split; over frames at frame level.
 
     Raises:
-        BenchError: they can't be scored, or are of one class.
+        BenchError: they can't be scored, or have only one class.
     """
     name = name_table(val) if isinstance(val, Path) else "the validation table"
     (table, remarks, _), _ = read_score_table(val, form)
     check_predictions(table, name)
     if table["label"].nunique() < 2:
-        raise BenchError(f"{name} holds one class only: no threshold can be fixed on it")
+        raise BenchError(f"{name} has only one class: no threshold can be fixed on it")
     at, temperature, source = fit_operating_point(table)
     if level == "frame":
         at = best_threshold(table["label"], table["score"])
@@ -186,17 +186,17 @@ def _fit_on_validation(val: Path | pd.DataFrame, level: Level | None, form: Tabl
 
 
 def keep_level(card: ScoreCard, level: Level) -> ScoreCard:
-    """Return a scorecard without the gaps of the other level, whose group cells are neither shown nor written."""
+    """Return a scorecard without the other level's gaps; its group cells are neither shown nor written."""
     (other,) = (name for name in LEVELS if name != level)
     metrics = {name: e for name, e in card.metrics.items() if not name.startswith(f"{other}.fairness")}
     return card.model_copy(update={"metrics": metrics, "level": level})
 
 
 def refresh_scorecard(card: ScoreCard) -> ScoreCard:
-    """Return an older schema's scorecard with the numbers that its predictions have today.
+    """Return a scorecard of an older schema with numbers recomputed from its predictions.
 
-    It comes back as it is where it is current, where its predictions are gone or not those that it was made of, or
-    where they can't be scored, which is said.
+    It is returned unchanged if it is current, if its predictions are gone or have changed, or if they can't be scored,
+    which is reported.
     """
     path = card.predictions_path
     if card.is_current or not path.is_file() or card.predictions_sha256 not in ("", file_hash(path)):
@@ -213,7 +213,7 @@ def refresh_scorecard(card: ScoreCard) -> ScoreCard:
 
 
 def _fit_source(val: Path | None) -> SourceValidation | None:
-    """Fit what an older scorecard doesn't have to the validation predictions; None where they are gone."""
+    """Fit what an older scorecard lacks to the validation predictions; None if they are gone."""
     if val is None or not val.is_file():
         return None
     table, _ = read_predictions(val)

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 LEVELS = ("video", "frame")
 METRICS = tuple(f"{level}.{name}" for level in LEVELS for name in (*RANK_METRICS, "ece", "brier"))
 SeedTables = Sequence["pd.DataFrame"]
-"""The predictions of one detector on one test set: a table for each seed that it was trained with."""
+"""One detector's predictions on one test set: a table for each training seed."""
 
 
 class Comparison(NamedTuple):
     """Two detectors on the same videos, and their difference a - b.
 
-    `p_delong` ignores clusters (video AUC only); `p_holm` is corrected for the number of test sets, where several are
-    compared. `lacking` are the videos that a and b didn't score, the most of a seed: they count as failures.
+    `p_delong` ignores clusters (video AUC only); `p_holm` is corrected for the number of test sets, if there are
+    several. `lacking` are the videos that a and b didn't score, the most of any seed: they count as failures.
     """
 
     a: Estimate
@@ -51,17 +51,17 @@ class Comparison(NamedTuple):
 
 
 def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int = 1000) -> Comparison:
-    """Compare two detectors on all videos that one of them has, by what each video adds to their difference.
+    """Compare two detectors on all videos that either of them has, by each video's influence on their difference.
 
-    A video that a table lacks counts as a failure: half as one that is lost, half as one that is won, as in
-    `unscored.place_videos`, or as lost where less than 98 % of a class was scored.
+    A video missing from a table counts as a failure: midway between wrong and right, as in `unscored.place_videos`, or
+    as wrong if less than 98 % of a class was scored.
 
     Raises:
-        BenchError: no metric of that name, no video in common, or scores that it can't be taken of.
+        BenchError: no metric of that name, no video in common, or scores that the metric doesn't allow.
     """
     if metric not in METRICS:
         raise make_unknown_error(f"no metric '{metric}' to compare", metric, METRICS)
-    keep_shared_videos([a, b])  # None in common is refused.
+    keep_shared_videos([a, b])  # Raises if none is in common.
     sides = [[_CompletedSeed(table, [*a, *b], metric) for table in tables] for tables in (a, b)]
     sample = _SharedVideos([seed.lost for side in sides for seed in side], metric, draws)
     (first, parts), (second, others) = (
@@ -84,9 +84,9 @@ def compare(a: SeedTables, b: SeedTables, metric: str = "video.auc", draws: int 
 
 
 class _CompletedSeed:
-    """A table with the videos that it lacks and others have, once with scores that are as wrong as can be, once right.
+    """A table completed with the videos that others have, once with all-wrong and once with all-right scores.
 
-    `lost` and `won` are one where it lacks nothing.
+    `lost` and `won` are the same if nothing is missing.
     """
 
     def __init__(self, table: pd.DataFrame, others: SeedTables, metric: str):
@@ -115,7 +115,7 @@ def _choose_credit(table: pd.DataFrame, extra: SeedTables) -> float:
 
 
 def _fill(table: pd.DataFrame, extra: SeedTables, ends: tuple[float, float]) -> pd.DataFrame:
-    """Add the rows that a table lacks: fakes with the first score, reals with the second."""
+    """Add a table's missing rows: fakes with the first score, reals with the second."""
     import pandas as pd
 
     if not extra:
@@ -127,7 +127,7 @@ def _fill(table: pd.DataFrame, extra: SeedTables, ends: tuple[float, float]) -> 
 
 
 class _SharedVideos:
-    """The videos that several tables share: of the people whom one of the tables names."""
+    """The videos that several tables share, with the people that one of the tables names."""
 
     def __init__(self, seeds: Sequence[SeedScores], metric: str, draws: int):
         level, _, self.name = metric.partition(".")
@@ -136,7 +136,7 @@ class _SharedVideos:
         self.n = len(seeds[0].videos) if self.level == "video" else min(len(s.frames) for s in seeds)
 
     def measure_completed(self, seed: _CompletedSeed) -> Measured:
-        """Return the metric of a seed: between what it would be with what it lacks lost, and won."""
+        """Return a seed's metric: between its values with missing videos counted as wrong and as right."""
         lost = self.measure(seed.lost)
         if not seed.lacking or seed.credit == LOST:
             return lost
@@ -153,17 +153,17 @@ class _SharedVideos:
         if not calibration.are_probabilities(score):
             raise BenchError(
                 f"{self.level}.ece and {self.level}.brier need scores from 0 to 1; found {score.min():g} to "
-                f"{score.max():g}. Compare what needs only their order: --metric {self.level}.auc"
+                f"{score.max():g}. Compare a metric that needs only their order: --metric {self.level}.auc"
             )
         return calibration.measure_calibration(samples, self.draws)[self.name]
 
     def estimate(self, one: SeedScores, found: Measured, parts: Parts) -> Estimate:
-        """Return the metric, of which `one` is a table, with its interval."""
+        """Return the metric with its interval; `one` is one of the tables."""
         return estimate_metric(self.name, found, take_samples(one, self.level, self.people), n=self.n, parts=parts)
 
 
 def _delong(a: Sequence[SeedScores], b: Sequence[SeedScores]) -> float | None:
-    """Return DeLong's p for one seed each, as if no two videos had to do with each other."""
+    """Return DeLong's p for one seed each, as if all videos were independent."""
     if len(a) > 1 or len(b) > 1:
         return None
     first, second = a[0].videos, b[0].videos
@@ -173,11 +173,11 @@ def _delong(a: Sequence[SeedScores], b: Sequence[SeedScores]) -> float | None:
 
 
 def keep_shared_videos(groups: Sequence[SeedTables]) -> list[list[pd.DataFrame]]:
-    """Leave out of every table the videos that not all of them have."""
+    """Remove videos that not all tables have from each of them."""
     ids = [set(table["video"].unique()) for tables in groups for table in tables]
     shared = set.intersection(*ids)
     if not shared:
-        raise BenchError("no video in common: a paired test needs the same videos. Score all on the same test set")
+        raise BenchError("no video in common: a paired test needs the same videos. Score both on the same test set")
     if all(len(i) == len(shared) for i in ids):
         return [list(tables) for tables in groups]
     return [[table[table["video"].isin(shared)] for table in tables] for tables in groups]
@@ -205,16 +205,16 @@ def read_run(path: Path) -> dict[str, pd.DataFrame]:
 
 
 def pair_test_sets(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list[pd.DataFrame], list[pd.DataFrame]]]:
-    """Pair the test sets of two detectors, each given by a run or by several that differ by the seed.
+    """Pair the test sets of two detectors, each given as one run or several with different seeds.
 
     Returns:
-        {test set: their predictions, a table a run}.
+        {test set: their predictions, one table per run}.
 
     Raises:
         BenchError: they share no test set.
     """
     runs = {path: read_run(path) for path in (*a, *b)}
-    if all(len(found) == 1 for found in runs.values()):  # Files from elsewhere don't tell their test set.
+    if all(len(found) == 1 for found in runs.values()):  # Files from elsewhere don't name their test set.
         name = next(iter(runs[a[0]]))
         runs = {path: {name: next(iter(found.values()))} for path, found in runs.items()}
     shared = [test for test in runs[a[0]] if all(test in found for found in runs.values())]
@@ -227,13 +227,13 @@ def pair_test_sets(a: Sequence[Path], b: Sequence[Path]) -> dict[str, tuple[list
 def compare_runs(
     a: Sequence[Path], b: Sequence[Path], metric: str = "video.auc", draws: int = 1000
 ) -> tuple[dict[str, Comparison], dict[str, str]]:
-    """Compare two detectors on each test set that both have; see `pair_test_sets` for what the paths may be.
+    """Compare two detectors on each test set that both have; see `pair_test_sets` for the paths.
 
     Returns:
         {test set: comparison}, and why others have none.
 
     Raises:
-        BenchError: there is no such run, or not one test set could be compared.
+        BenchError: there is no such run, or no test set could be compared.
     """
     paths = [require_existing(path, "run or predictions") for path in (*a, *b)]
     found, left = {}, {}
@@ -250,7 +250,7 @@ def compare_runs(
 
 
 def check_same_videos(paths: Sequence[Path], tables: SeedTables) -> None:
-    """Refuse tables of other labels, or of which one has less than half of the videos; `paths` says whose each is.
+    """Reject tables with different labels, or with less than half of the videos; `paths` names each table.
 
     Raises:
         BenchError: a table isn't of the same test set.

@@ -1,7 +1,7 @@
-"""Who stands in which videos, and how far a number can be off because of it.
+"""Who appears in which videos, and how far a number can be off because of it.
 
-Videos that show or use the same person are alike, and a person whose face goes to many stands in the videos of all of
-these. What two videos of different people share is taken to be nothing.
+Videos that show or use the same person are correlated, and a person whose face is swapped into many videos appears in
+all of them. Videos of different people are taken to be independent.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .metrics import Array
 
 
 class Spread(NamedTuple):
-    """The variance of a number, of how many `people` it comes, and how many would be alike in weight, `effective`.
+    """The variance of a number, the number of `people` behind it, and their `effective` number.
 
-    `of_level` is the variance for the interval of a value that isn't a difference: where each video has two people,
-    both take part in the value that its influence is measured against, and the more the more videos they have.
-    `crossed` tells whether any people stand in others' videos.
+    `of_level` is the variance for the interval of a value that isn't a difference: if each video has two people, both
+    contribute to the value against which its influence is measured, more so the more videos they have. `crossed` tells
+    whether any people appear in others' videos.
     """
 
     variance: float
@@ -34,10 +34,10 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class People:
-    """The people of some videos; a pair that is only ever swapped with each other counts as one person.
+    """The people in some videos; two people who are only swapped with each other count as one.
 
     `first` (videos,) numbers who is shown. `person` (videos, people) marks who is shown or used, and `pair` (videos,
-    pairs) every two people of a video; it has no columns where nobody stands in another's videos.
+    pairs) every two people of a video; it has no columns if nobody appears in another's videos.
     """
 
     first: NDArray[np.int64]
@@ -46,26 +46,26 @@ class People:
 
     @property
     def crossed(self) -> bool:
-        """Whether a person stands in videos of several others."""
+        """Whether a person appears in videos of several others."""
         return bool(self.pair.shape[1])
 
     def restrict(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> People:
-        """Return those of some videos, given by a mask or by their numbers; people keep theirs."""
+        """Return the people of some videos, given by mask or index; people keep their numbers."""
         return People(self.first[chosen], self.person[chosen], self.pair[chosen])
 
     def count(self, among: NDArray[np.bool_] | None = None) -> int:
-        """Return how many people are shown in the videos, or `among` some of them."""
+        """Return how many people are shown in the videos, or in those `among` them."""
         return int(np.count_nonzero(np.bincount(self.first if among is None else self.first[among])))
 
     def measure_spread(self, influence: Array, among: NDArray[np.bool_] | None = None) -> Spread:
-        """Return the variance of a sum of influences by the dyadic sandwich, at least that of who is shown alone.
+        """Return the variance of a sum of influences by the dyadic sandwich, at least that from the shown people alone.
 
-        Fafchamps and Gubert 2007; Cameron and Miller 2014; Aronow, Samii and Assenova 2015: the products of the
-        influences of all pairs of videos that share a person, which is the sum over people of the square of what theirs
-        add up to, less what two people share, which was counted twice.
+        Fafchamps and Gubert 2007; Cameron and Miller 2014; Aronow, Samii and Assenova 2015: products of influences over
+        all pairs of videos that share a person. That is the sum over people of their squared total influence, minus the
+        part that two people share, which was counted twice.
 
         Args:
-            influence: (videos,) what each adds to the number's deviation.
+            influence: (videos,) each video's contribution to the number's deviation.
             among: the videos that the number is of (default: all).
         """
         shown = self.add_up(influence)
@@ -82,7 +82,7 @@ class People:
         return Spread(whole, everybody, _count_effective(influence**2 @ self.person), of_level, True)
 
     def add_up(self, values: Array) -> Array:
-        """Sum (videos,) values over each person who is shown."""
+        """Sum (videos,) values for each person who is shown."""
         return np.bincount(self.first, values).astype(float, copy=False)
 
     def measure_covariance(self, influences: Array) -> Array:
@@ -104,17 +104,17 @@ def _count_effective(weights: Array) -> float:
 
 
 def number_apart(clusters: ArrayLike) -> People:
-    """Return people of whom each stands in videos of its own alone, by the number of each video's, (videos,)."""
+    """Return people who appear only in their own videos, given each video's person number, (videos,)."""
     first = np.unique(np.asarray(clusters, dtype=np.int64), return_inverse=True)[1].astype(np.int64)
     none = scipy.sparse.csr_array((len(first), 0))
     return People(first, scipy.sparse.csr_array((np.ones(len(first)), (np.arange(len(first)), first))), none)
 
 
 def find_people(identity: Sequence[str]) -> People:
-    """Number the people of videos by their `identity` (`target+source`, the target first; empty where nobody is known).
+    """Number the people in videos by their `identity` (`target+source`, the target first; empty if unknown).
 
-    Of people who are linked by any chain of videos, each is one, unless they are two who are only ever swapped with
-    each other: these are one. A video of nobody known has a person of its own.
+    Each name is one person, except that two who are only swapped with each other are one. A video with unknown people
+    has its own person.
     """
     split = {name: tuple(dict.fromkeys(p for p in name.split("+") if p)) for name in dict.fromkeys(identity)}
     named = {name: people for name, people in split.items() if people}
@@ -134,7 +134,7 @@ def find_people(identity: Sequence[str]) -> People:
 
 
 def _find_pairs(videos: Iterable[tuple[str, ...]]) -> dict[str, str]:
-    """Return one name for each of two people who have no other partner."""
+    """Return one common name for two people who have no other partner."""
     partners: dict[str, set[str]] = {}
     for people in videos:
         for person in people:

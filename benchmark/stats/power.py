@@ -1,8 +1,8 @@
-"""What a test set can show about fairness before any detector is run: interval widths and detectable gaps, from counts.
+"""What a test set can show about fairness before running any detector: interval widths, detectable gaps, from counts.
 
-All rates are taken as binomial (videos independent), AUCs as those of two normal distributions of equal spread.
+Rates are assumed binomial (videos independent), AUCs those of two normal distributions of equal variance.
 Sources: Clopper & Pearson 1934 (exact interval of a share); Boschloo 1970 (exact test of two shares that is never less
-powerful than Fisher's); Bamber 1975 (variance of the AUC). docs/fairness_power.md says what is assumed.
+powerful than Fisher's); Bamber 1975 (variance of the AUC). docs/fairness_power.md lists the assumptions.
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALPHA = 0.05
-MIN_SAMPLES = 5  # of each class, for an AUC: with fewer its distribution is nothing like a normal one
-MAX_OUTCOMES = 250_000  # outcomes of two groups that are enumerated
-GROUPS_TRIED = (
-    8  # groups, those with most reals, of which all pairs are tried: exact tests jump, and can favour fewer videos
-)
+MIN_SAMPLES = 5  # of each class, for an AUC: with fewer its distribution is far from normal
+MAX_OUTCOMES = 250_000  # up to this many outcomes of two groups are enumerated
+GROUPS_TRIED = 8  # groups with most reals, of which all pairs are tried: exact tests jump, and can favour fewer videos
 _NUISANCE = np.linspace(0.0025, 0.9975, 200)
 
 
 def compute_expected_interval(n: int, rate: float) -> tuple[float, float]:
-    """Return the mean lower and upper end of the exact 95 % interval of a share of `n` videos whose truth is `rate`."""
+    """Return the mean lower and upper end of the exact 95 % interval of a share of `n` videos with true rate `rate`."""
     from scipy.special import betaincinv
 
     k = np.arange(n + 1)
@@ -43,7 +41,7 @@ def compute_expected_interval(n: int, rate: float) -> tuple[float, float]:
 
 
 def _compute_binomial(n: int, rate: float) -> NDArray[np.float64]:
-    """Return the chance of 0 to n hits in n trials, (n + 1,); scipy.stats takes 0.4 s to import."""
+    """Return the probabilities of 0 to n hits in n trials, (n + 1,); scipy.stats takes 0.4 s to import."""
     from scipy.special import betaln, xlog1py, xlogy
 
     k = np.arange(n + 1)
@@ -55,8 +53,8 @@ def _compute_binomial(n: int, rate: float) -> NDArray[np.float64]:
 def find_rejections(n0: int, n1: int, alpha: float = ALPHA) -> NDArray[np.bool_]:
     """Return which outcomes (k0 of n0, k1 of n1) Boschloo's test calls different, shape (n0 + 1, n1 + 1).
 
-    Its statistic is Fisher's two-sided p; the limit on it is the largest that is passed with a probability of at most
-    `alpha`, whatever the common rate (200 rates are tried).
+    Its statistic is Fisher's two-sided p; its critical value is the largest with a rejection probability of at most
+    `alpha` for any common rate (200 rates are tried).
     """
     if n0 > n1:
         return find_rejections(n1, n0, alpha).T
@@ -74,7 +72,7 @@ def find_rejections(n0: int, n1: int, alpha: float = ALPHA) -> NDArray[np.bool_]
 
 @cache
 def _fisher(n0: int, n1: int) -> NDArray[np.float64]:
-    """Return Fisher's two-sided p of every outcome: the share of tables with its total that are no likelier."""
+    """Return Fisher's two-sided p of every outcome: the total probability of tables that are no likelier."""
     from scipy.special import betaln
 
     p = np.empty((n0 + 1, n1 + 1))
@@ -92,9 +90,9 @@ def _fisher(n0: int, n1: int) -> NDArray[np.float64]:
 def power(
     n0: int, rate0: float, n1: int, rate1: float, alpha: float = ALPHA, most_outcomes: int = MAX_OUTCOMES
 ) -> float:
-    """Return the chance that rates of `n0` and `n1` videos are found different.
+    """Return the probability that rates of `n0` and `n1` videos are found to differ.
 
-    Boschloo's test by enumeration; with more than `most_outcomes` outcomes the z-test of pooled rates, in the normal
+    Boschloo's test by enumeration; with more than `most_outcomes` outcomes, the z-test of pooled rates in the normal
     limit.
     """
     from scipy.special import ndtr, ndtri
@@ -116,10 +114,10 @@ def smallest_gap(
 
 
 def auc_deviation(auc: float, n_real: int, n_fake: int) -> float:
-    """Return the standard deviation of an AUC measured on so many videos."""
+    """Return the standard deviation of an AUC measured on this many videos."""
     from scipy.special import ndtri, owens_t
 
-    # Two fakes above one real: both of two normal variables of correlation 1/2 below the shift (Owen 1956).
+    # Two fakes above one real: two normal variables with correlation 1/2 are both below the shift (Owen 1956).
     both = auc - 2 * float(owens_t(ndtri(auc), 3**-0.5))
     pairs = n_real * n_fake
     return float(np.sqrt((auc * (1 - auc) + (n_real + n_fake - 2) * (both - auc**2)) / pairs))
@@ -139,7 +137,7 @@ def smallest_auc_gap(
 
 
 def _search_smallest(shown: Callable[[float], bool], most: float) -> float | None:
-    """Return the smallest gap that is shown, to 0.001."""
+    """Return the smallest detectable gap, to 0.001."""
     steps = np.arange(1, int(most * 1000) + 1) / 1000
     if not len(steps) or not shown(steps[-1]):
         return None
@@ -151,12 +149,12 @@ def _search_smallest(shown: Callable[[float], bool], most: float) -> float | Non
 
 
 def simulate_chance_gaps(reals: ArrayLike, fpr: float, draws: int = 20_000) -> dict[str, tuple[float, float]]:
-    """Return what gaps a perfectly fair detector shows: mean and 95 % quantile of f_fpr_range and f_fpr_sum, simulated.
+    """Simulate a perfectly fair detector's gaps: mean and 95 % quantile of f_fpr_range and f_fpr_sum.
 
     Args:
         reals: (groups,) real videos.
         fpr: the FPR of every group.
-        draws: repetitions.
+        draws: number of repetitions.
     """
     n = np.asarray(reals)
     alarms = np.random.default_rng(0).binomial(n, fpr, (draws, len(n)))
@@ -169,10 +167,11 @@ def count_groups(videos: pd.DataFrame) -> pd.DataFrame:
     """Count the videos of each group.
 
     Args:
-        videos: one row per video with `label`, `group`, and `clip`: fakes of the same clip by several methods share it.
+        videos: one row per video with `label`, `group`, and `clip`, which fakes of the same clip by several methods
+            share.
 
     Returns:
-        A row a group, largest first: `real`, `fake`, `clips` (different clips among the fakes).
+        One row per group, largest first: `real`, `fake`, `clips` (different clips among the fakes).
     """
     import pandas as pd
 
@@ -185,12 +184,12 @@ def count_groups(videos: pd.DataFrame) -> pd.DataFrame:
 
 
 def select_comparable(sizes: pd.DataFrame) -> pd.DataFrame:
-    """Return those rows of `count_groups` between which a gap can be measured: known groups with real videos."""
+    """Return the rows of `count_groups` between which gaps can be measured: known groups with real videos."""
     return sizes[~sizes["group"].str.contains(UNDEFINED) & (sizes["real"] > 0)]
 
 
 class SmallestGaps(TypedDict):
-    """The smallest gaps that can be shown, None where none can; `auc_gap_at_best` were all fakes independent."""
+    """The smallest detectable gaps, None if there is none; `auc_gap_at_best` assumes independent fakes."""
 
     fpr_gap: float | None
     auc_gap: float | None
@@ -198,7 +197,7 @@ class SmallestGaps(TypedDict):
 
 
 class GroupSize(TypedDict):
-    """How many real and fake videos a group has, and how many clips the fakes are of."""
+    """A group's number of real and fake videos, and of clips behind the fakes."""
 
     group: str
     real: int
@@ -207,7 +206,7 @@ class GroupSize(TypedDict):
 
 
 class GroupPower(GroupSize, total=False):
-    """What can be known of a group: the interval of its FPR, the width of its AUC's, and gaps to the largest group."""
+    """What a group can show: the interval of its FPR, the width of its AUC's, and gaps to the largest group."""
 
     fpr_interval: tuple[float, float]
     auc_width: float | None
@@ -226,7 +225,7 @@ class AttributePower(TypedDict):
 
 
 class GroupsPower(TypedDict):
-    """What groups can show; `best` by `one pair` and `any pair`, `chance` the mean and 95 % quantile of gaps."""
+    """What groups can show; `best` for `one pair` and `any pair`; `chance`: mean and 95 % quantile of gaps."""
 
     fpr: float
     auc: float
@@ -255,7 +254,7 @@ def report_power(videos: pd.DataFrame, attributes: Sequence[str], fpr: float, au
         wanted: the power, such as 0.8.
 
     Returns:
-        What `report` says of the groups that can be compared, `attributes`, and the groups `not_compared`.
+        The result of `report` for the groups that can be compared, `attributes`, and the groups `not_compared`.
 
     Raises:
         BenchError: fewer than two groups have real videos.
@@ -272,7 +271,7 @@ def report_power(videos: pd.DataFrame, attributes: Sequence[str], fpr: float, au
 
 
 def can_show_any_gap(report: PowerReport) -> bool:
-    """Return whether some gap between two groups, or two groups of one attribute, can be shown at all."""
+    """Return whether any gap between two groups, or two groups of one attribute, is detectable at all."""
     bests = [report["best"], *(attribute["best"] for attribute in report["attributes"].values())]
     return any(gap is not None for best in bests for gaps in best.values() for gap in gaps.values())
 
@@ -281,7 +280,7 @@ def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> Groups
     """Say what groups of these sizes can show: each, if worse, against the one with the most reals; and the `best`.
 
     Args:
-        table: two or more rows as `count_groups` returns them: the groups to compare, all with real videos.
+        table: two or more rows of `count_groups`: the groups to compare, all with real videos.
         fpr: the false positive rate of the better group.
         auc: the AUC of the better group.
         wanted: the power, such as 0.8.
@@ -301,16 +300,16 @@ def report(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> Groups
 
 
 def find_smallest_gaps(table: pd.DataFrame, fpr: float, auc: float, wanted: float) -> dict[str, SmallestGaps]:
-    """Return the smallest gaps that two of the groups can show, with either as the worse one.
+    """Return the smallest detectable gaps between two of the groups, with either as the worse one.
 
     Args:
-        table: rows as `count_groups` returns them; the first GROUPS_TRIED are.
+        table: rows of `count_groups`; the first GROUPS_TRIED are tried.
         fpr: the false positive rate of the better group.
         auc: the AUC of the better group.
         wanted: the power.
 
     Returns:
-        `one pair`, tested at 5 %, and if there are several `any pair`, tested at 5 % divided by their number.
+        `one pair`, tested at 5 %, and, if there are several, `any pair`, tested at 5 % divided by their number.
     """
     import pandas as pd
 
@@ -330,7 +329,7 @@ def find_smallest_gaps(table: pd.DataFrame, fpr: float, auc: float, wanted: floa
 def report_by_attribute(
     videos: pd.DataFrame, attributes: Sequence[str], fpr: float, auc: float, wanted: float
 ) -> dict[str, AttributePower]:
-    """Say of each attribute alone which groups it makes, `count_groups` of them, and what the best pair can show.
+    """For each attribute alone, return its groups (as `count_groups` does) and what the best pair can show.
 
     Args:
         videos: as for `count_groups`, with a column of values for each of the `attributes`.

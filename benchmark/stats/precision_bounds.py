@@ -1,9 +1,9 @@
-"""How far average precision may be off where fakes are few, so that it hangs on the few highest reals.
+"""How far average precision may be off if fakes are rare, so that it depends on the few highest reals.
 
-What share of all reals scores above one of ours is distributed as an order statistic is, whatever their scores: so the
-shares are drawn, all at once, as sums of exponential deviates, one more than there are people (the Bayesian bootstrap,
-Rubin 1981, with what lies above the highest). Between two reals the true share lies between theirs: the lower end takes
-the upper one, and the upper end the lower one, so that both err on the wide side.
+The share of all reals that score above one of ours is distributed like an order statistic, whatever the scores. So the
+shares are drawn jointly as sums of exponential deviates, one more than there are people (the Bayesian bootstrap, Rubin
+1981, including the part above the highest). Between two reals the true share is between theirs: the lower end uses the
+upper one and the upper end the lower one, so both err on the wide side.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ELEMENTS = 500_000  # of one array at a time
 
 
 class _Ranked(NamedTuple):
-    """Samples, highest first: who stands in the reals and the fakes, and how many reals score as high as each fake."""
+    """Samples, highest first: who appears in the reals and the fakes, and how many reals score as high as each fake."""
 
     reals: scipy.sparse.csr_array
     fakes: scipy.sparse.csr_array
@@ -32,14 +32,14 @@ class _Ranked(NamedTuple):
 
 
 def bound_average_precision(samples: Samples, prevalences: Array, draws: int) -> Array:
-    """Return the ends of average precision where such shares of all are fake, (prevalences, 2).
+    """Return the interval of average precision at these shares of fakes, (prevalences, 2).
 
-    Each person has an exponential deviate, and a video the product of those of the people whom it shows or uses.
+    Each person has an exponential deviate, and a video has the product over the people whom it shows or uses.
 
     Args:
         samples: videos of both classes.
         prevalences: (prevalences,), above 0 and below 1.
-        draws: how often to draw, at least once.
+        draws: number of draws, at least one.
     """
     ranked, rng = _rank(samples), np.random.default_rng(0)
     size = max(_ELEMENTS // len(samples.labels), 1)

@@ -1,8 +1,8 @@
-"""Numbers that don't hang on how many of a test set's videos are fake, and what follows where few are.
+"""Metrics that don't depend on the share of fakes in a test set, and metrics for when fakes are rare.
 
-The share of fakes is .83 in FaceForensics++'s test set, .5 in DFDC's and perhaps .01 where a detector is used.
-Accuracy, average precision, calibration and Brier score change with it; here both classes weigh the same, or as much
-as a stated prevalence gives them. Scores are freed of the share of fakes that they were made for by `remove_prior`.
+The share of fakes is .83 in FaceForensics++'s test set, .5 in DFDC's and perhaps .01 in practice. Accuracy, average
+precision, calibration and Brier score change with it. Here both classes have the same weight, or that of a stated
+prevalence. `remove_prior` removes the share of fakes that scores assume.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from .precision_bounds import bound_average_precision
 from .shares import LEVEL, TAIL
 
 PREVALENCES = {"prev50": 0.5, "prev10": 0.1, "prev1": 0.01}
-"""The shares of fakes among what is looked at, by their names in a scorecard."""
+"""The prevalences of fakes, by their names in a scorecard."""
 OF_BOTH_CLASSES = ("balanced_acc", "cost", "least_cost", "balanced_brier", *(f"ap_at_{name}" for name in PREVALENCES))
-"""What comes of both classes, and lies between 0 and 1."""
+"""Metrics that depend on both classes and are between 0 and 1."""
 OF_FEW = ("ap_at_prev10", "ap_at_prev1")
-"""What hangs on the few highest reals, so that its interval is drawn; see `precision_bounds`."""
+"""Metrics that depend on the few highest reals, so that their intervals are drawn; see `precision_bounds`."""
 
 
 def fit_prior(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Return the share of fakes that scores are made for, fitted on the source validation split.
+    """Return the share of fakes that the scores assume, fitted on the source validation split.
 
-    It is the p whose logit, taken off the scores' logits, leaves the least cross-entropy with both classes weighing the
-    same: the correction of Saerens, Latinne and Decaestecker (2002) with a fitted prior, since a detector that saw both
-    classes equally often is made for 0.5, whatever the share of fakes in the split is.
+    It is the p whose logit, subtracted from the scores' logits, minimises the cross-entropy with equal class weights:
+    the correction of Saerens, Latinne and Decaestecker (2002) with a fitted prior, since a detector that saw both
+    classes equally often assumes 0.5, whatever the share of fakes in the split.
     """
     from scipy.optimize import minimize_scalar
 
@@ -49,7 +49,7 @@ def fit_prior(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def remove_prior(scores: ArrayLike, prior: float) -> Array:
-    """Return what scores would be if they were made for as many fakes as reals."""
+    """Return the scores adjusted to equal numbers of fakes and reals."""
     return np.asarray(scipy.special.expit(_logit(scores) - scipy.special.logit(prior)))
 
 
@@ -60,13 +60,13 @@ def _logit(scores: ArrayLike) -> Array:
 def measure_without_prevalence(
     samples: Samples, threshold: float | None, prior: float | None, draws: int
 ) -> dict[str, Measured]:
-    """Return all of the below that the samples allow.
+    """Return all of the metrics below that the samples allow.
 
     Args:
         samples: videos.
-        threshold: the operating point; without, there are no rates at it.
-        prior: of the scores; see `fit_prior`.
-        draws: for the intervals of the calibration error and of AP where fakes are few.
+        threshold: the operating point; without it, there are no rates.
+        prior: the scores' prior; see `fit_prior`.
+        draws: number of draws for the intervals of the calibration error and of AP when fakes are rare.
     """
     found = measure_average_precision(samples, draws) | {"least_cost": measure_least_cost(samples)}
     if threshold is not None:
@@ -77,7 +77,7 @@ def measure_without_prevalence(
 
 
 def measure_operating_point(samples: Samples, threshold: float) -> dict[str, Measured]:
-    """Return `fpr`, `tpr`, `balanced_acc` and `cost`, their mean error, where scores of at least so much are fakes."""
+    """Return `fpr`, `tpr`, `balanced_acc` and `cost` (the mean error) at a threshold."""
     called = (samples.scores >= threshold).astype(float)
     right = np.where(samples.labels == FAKE, called, 1 - called)
     accuracy = _average_classes(samples, right)
@@ -90,7 +90,7 @@ def measure_operating_point(samples: Samples, threshold: float) -> dict[str, Mea
 
 
 def measure_least_cost(samples: Samples) -> Measured:
-    """Return the least mean of FPR and FNR that a threshold has on these samples themselves."""
+    """Return the lowest mean of FPR and FNR over all thresholds on these samples themselves."""
     curve = make_roc_curve(samples.labels, samples.scores)
     fpr, tpr = curve.rates
     if np.isnan(fpr + tpr).any() or not curve.thresholds.size:
@@ -103,8 +103,8 @@ def measure_least_cost(samples: Samples) -> Measured:
 def measure_average_precision(samples: Samples, draws: int = 0) -> dict[str, Measured]:
     """Return `ap_at_prev50` and so on: average precision if that share of the samples were fake.
 
-    Reals are weighed as if there were as many as that takes. Chance has the prevalence itself. Where fakes are few it
-    brings along its interval, if that is to be drawn.
+    Reals are reweighted accordingly. Chance level is the prevalence itself. If fakes are rare, the interval is drawn,
+    if draws are wanted.
     """
     curve, place = make_roc_curve_with_places(samples.labels, samples.scores)
     fakes, reals = (int((samples.labels == k).sum()) for k in (FAKE, REAL))
@@ -130,10 +130,10 @@ def measure_average_precision(samples: Samples, draws: int = 0) -> dict[str, Mea
 
 
 def measure_balanced_calibration(samples: Samples, prior: float | None, draws: int) -> dict[str, Measured]:
-    """Return `balanced_brier`, and where the scores' prior is known `ece_balanced` and `cllr`.
+    """Return `balanced_brier` and, if the scores' prior is known, `ece_balanced` and `cllr`.
 
-    The first is the mean over both classes of that of (score - label)^2. Cllr (Brümmer and du Preez 2006) is the mean
-    over both classes of the bits that the likelihood ratios lack: 0 is perfect, 1 says nothing, and more misleads.
+    The first is the mean of (score - label)^2 with equal class weights. Cllr (Brümmer and du Preez 2006) is the loss in
+    bits of the likelihood ratios with equal class weights: 0 is perfect, 1 is uninformative, more is misleading.
     """
     y, s = (samples.labels == FAKE).astype(float), samples.scores
     found = {"balanced_brier": _average_classes(samples, (s - y) ** 2)}
@@ -145,11 +145,11 @@ def measure_balanced_calibration(samples: Samples, prior: float | None, draws: i
 
 
 def _measure_error(samples: Samples, fair: Array, draws: int) -> Measured:
-    """Return by how much scores miss the share of fakes, the root of the mean square over bins, chance's part left out.
+    """Return how far scores deviate from the share of fakes: the root mean square over bins, corrected for chance.
 
-    Both classes weigh the same. What people's variance makes of the square on average is taken off it (Kumar, Liang
-    and Ma 2019, for bins), so that a calibrated detector has 0 and not what its number of videos gives. It is a norm of
-    what bins are off, so it is off by no more than the norm of their errors: that is its interval.
+    Both classes have the same weight. The expected contribution of sampling variance is subtracted (Kumar, Liang and Ma
+    2019, for bins), so that a calibrated detector has 0 whatever its number of videos. It is a norm of the bins'
+    deviations, so it is off by at most the norm of their errors: that is its interval.
     """
     y = (samples.labels == FAKE).astype(float)
     counts = np.array([(y == k).sum() for k in (0, 1)])
@@ -168,7 +168,7 @@ def _measure_error(samples: Samples, fair: Array, draws: int) -> Measured:
 
 
 def _centre(samples: Samples, bins: NDArray[np.int64], excess: Array, used: NDArray[np.int64], y: Array) -> Array:
-    """Return what each video adds to what bins are off, (videos, bins), less its class's mean."""
+    """Return each video's contribution to the bins' deviations, (videos, bins), minus its class's mean."""
     each = np.where(bins[:, None] == used, excess[:, None], 0.0)
     for label in (0, 1):
         each[y == label] -= each[y == label].mean(0)
@@ -195,7 +195,7 @@ def _average_class(samples: Samples, values: Array, label: int) -> Measured:
 
 
 def _average_classes(samples: Samples, values: Array) -> Measured:
-    """Return the mean of both classes' means."""
+    """Return the mean of the two class means."""
     reals, fakes = (_average_class(samples, values, label) for label in (REAL, FAKE))
     return Measured((reals.value + fakes.value) / 2, (reals.influence + fakes.influence) / 2)
 
@@ -206,9 +206,9 @@ def estimate_precisions(fpr: Estimate, tpr: Estimate) -> dict[str, Estimate]:
 
 
 def estimate_precision(fpr: Estimate, tpr: Estimate, prevalence: float) -> Estimate:
-    """Return which share of what is called fake is fake where so few of all are, with its interval.
+    """Return the precision at a prevalence, with its interval.
 
-    The ratio of both rates has an interval that joins theirs on the logarithm's scale (MOVER, Zou and Donner 2008).
+    The ratio of the two rates has an interval that combines theirs on the log scale (MOVER, Zou and Donner 2008).
     """
     n = fpr.n + tpr.n
     if fpr.value is None or tpr.value is None:
@@ -244,7 +244,7 @@ class Flagged(NamedTuple):
 
 
 def count_flagged(precision: Estimate) -> Flagged | None:
-    """Put a precision in the words of who must look at what was flagged; None where it has no interval."""
+    """Express a precision in words for whoever reviews flagged videos; None if it has no interval."""
     if precision.value is None or precision.lo is None or precision.hi is None:
         return None
     return Flagged(*(round(1000 * share) for share in (precision.value, precision.lo, precision.hi)))

@@ -1,4 +1,4 @@
-"""How well scores rank, with what each video adds to it, and how far a threshold fixed on few reals may be off."""
+"""Ranking metrics with each video's influence, and the error of a threshold fixed on few reals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .metrics import LEVELS_OF_FPR, RANK_METRICS, Array, make_roc_curve_with_pla
 from .shares import TAIL, bound_share
 
 LEAST_FALSE_ALARMS = 3
-"""How many false alarms the lowest rate must allow: below, one or two reals place its threshold."""
+"""The fewest false alarms that a rate must allow: with fewer, one or two reals set its threshold."""
 
 
 def measure_ranking(samples: Samples, names: Iterable[str] = RANK_METRICS) -> dict[str, Measured]:
@@ -39,10 +39,10 @@ def measure_ranking(samples: Samples, names: Iterable[str] = RANK_METRICS) -> di
 def _allow_for_threshold(
     found: Measured, level: float, rates: tuple[Array, Array], samples: Samples, place: NDArray[np.int64]
 ) -> Measured:
-    """Return a TPR at an FPR with an interval that allows for the threshold's own error, or why it isn't given.
+    """Return a TPR at an FPR with an interval that includes the threshold's own error, or why it isn't given.
 
-    How far the TPR moves between the thresholds that could be the true one joins its own interval at the one measured,
-    as in MOVER (Zou and Donner 2008).
+    The range of the TPR over the plausible thresholds is combined with its interval at the measured one, as in MOVER
+    (Zou and Donner 2008).
     """
     reals = int((samples.labels == REAL).sum())
     if level == min(LEVELS_OF_FPR.values()) and level * reals < LEAST_FALSE_ALARMS - 1e-9:
@@ -59,16 +59,16 @@ def _allow_for_threshold(
 
 
 def _count_trials(alarms: Measured, samples: Samples, reals: int) -> float:
-    """Return as how many reals that were each alone the reals place a threshold."""
+    """Return the effective number of independent reals behind a threshold."""
     rate = float(np.clip(alarms.value, 1 / reals, 1 - 1 / reals))
     variance = samples.people.measure_spread(alarms.influence, alarms.among).variance
     return min(rate * (1 - rate) / variance, reals) if variance else float(reals)
 
 
 def _find_thresholds(fpr: Array, level: float, trials: float) -> tuple[int, int]:
-    """Return the numbers of the highest and lowest threshold whose true FPR could be `level`.
+    """Return the indices of the highest and lowest threshold whose true FPR could be `level`.
 
-    The true FPR of the threshold that k of n reals pass is distributed as Beta(k + 1, n - k), as an order statistic is.
+    The true FPR of a threshold that k of n reals pass is distributed as Beta(k + 1, n - k), like an order statistic.
     """
 
     def miss(i: int) -> float:  # It falls along the curve.

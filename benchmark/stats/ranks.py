@@ -1,8 +1,8 @@
-"""Which rows can't be told from the best, and where each one ranks over all test sets: one set of draws for all rows.
+"""Which rows are indistinguishable from the best, and each row's rank over all test sets: one set of draws for all.
 
-Rows are compared by video AUC over the whole list of a test set's videos (`unscored`), on the same people
+Rows are compared by video AUC over a test set's whole list of videos (`unscored`), on the same people
 (`joint_covariance`) and with their training seeds. Marks are a model confidence set (Hansen, Lunde and Nason 2011),
-ranks those of Mogstad, Romano, Shaikh and Wilhelm (2024). docs/statistics.md says what they hold.
+ranks follow Mogstad, Romano, Shaikh and Wilhelm (2024). docs/statistics.md reports their coverage.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _BLOCK = 64
 """The rows that are compared with another one at once."""
 _TAIL = (1 - LEVEL) / 2
 Seeds = Sequence[VideoScores]
-"""What the seeds of one row scored on one test set; none for a row that can't be compared there."""
+"""The scores of one row's seeds on one test set; empty for a row that can't be compared there."""
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
     """The rows that can be compared on one test set.
 
-    `rows` (n,) are their numbers, `value` their AUCs, `seeds` (n, seeds) what each training seed adds to their errors,
-    in standard errors of the mean, `seed_freedom` how many seeds there are less one, `spread` what the people add;
-    `trials` counts the videos of the smaller class, `videos` all.
+    `rows` (n,) are their indices, `value` their AUCs, `seeds` (n, seeds) each training seed's contribution to their
+    errors, in standard errors of the mean, `seed_freedom` the number of seeds minus one, `spread` the people's
+    contribution; `trials` counts the videos of the smaller class, `videos` all.
     """
 
     test: str
@@ -64,7 +64,7 @@ class Column:
     videos: int
 
     def hold_contest(self, rows: NDArray[np.int64], draws: int) -> Contest:
-        """Compare rows on this test set; the same ones once."""
+        """Compare rows on this test set; cached for the same rows."""
         asked = rows.tobytes(), draws
         if asked not in self._contests:
             self._contests[asked] = hold_contest([self], rows, draws)
@@ -76,10 +76,10 @@ class Column:
 
 
 class Standing(NamedTuple):
-    """Where a row stands over all test sets: mean AUC, its rank among `n` rows, and the share of duels that it wins.
+    """A row's standing over all test sets: mean AUC, its rank among `n` rows, and the share of duels that it wins.
 
-    A duel is with another row on one test set. `best`: no row is surely better; `coverage` is the lowest of all test
-    sets. Rows that can't be compared have the mean alone.
+    A duel is a comparison with another row on one test set. `best`: no row is significantly better; `coverage` is the
+    lowest over all test sets. Rows that can't be compared have only the mean.
     """
 
     mean: Estimate
@@ -90,7 +90,7 @@ class Standing(NamedTuple):
 
 
 def measure_columns(tests: Mapping[str, Sequence[Seeds]]) -> dict[str, Column]:
-    """Measure, by test set, all rows that can be compared there: those with scores of at least two videos per class."""
+    """Measure, by test set, all comparable rows: those with scores for at least two videos per class."""
     found = {test: _measure_column(test, rows) for test, rows in tests.items()}
     return {test: column for test, column in found.items() if column}
 
@@ -108,7 +108,7 @@ def _measure_column(test: str, rows: Sequence[Seeds]) -> Column | None:
 def make_column(
     test: str, rows: NDArray[np.int64], label: NDArray[np.int64], people: People, scores: Sequence[Sequence[Array]]
 ) -> Column:
-    """Measure rows by the scores of each one's seeds, (videos,), NaN where a video has none."""
+    """Measure rows from the scores of their seeds, (videos,), NaN if a video has none."""
     coverage = [min(measure_coverage(label, s) for s in seeds) for seeds in scores]
     credits = [choose_credit(covered) for covered in coverage]
     placed = [[place_videos(label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
@@ -130,7 +130,7 @@ def make_column(
 
 
 def _scale_seeds(values: Sequence[Array]) -> Array:
-    """Return how far seeds are from their mean, so that their squares add up to its variance; (rows, most seeds)."""
+    """Return seeds' deviations from their mean, scaled so that squares sum to its variance; (rows, most seeds)."""
     scaled = np.zeros((len(values), max(map(len, values))))
     for row, found in zip(scaled, values, strict=True):
         count = len(found)
@@ -142,8 +142,8 @@ def _scale_seeds(values: Sequence[Array]) -> Array:
 class Contest:
     """Rows against each other, on one test set or on the mean of several.
 
-    `value` (rows,) are AUCs; `z` (rows, rows) by how many standard errors a row is above another, as if people and
-    seeds were many; `errors` (rows, draws) joint errors, and `scale` (rows, rows) the standard deviations of their
+    `value` (rows,) are AUCs; `z` (rows, rows) by how many standard errors a row is above another, on the scale of many
+    people and seeds; `errors` (rows, draws) are joint errors, and `scale` (rows, rows) the standard deviations of their
     differences.
     """
 
@@ -154,7 +154,7 @@ class Contest:
 
     @cached_property
     def largest(self) -> Array:
-        """The largest standardised difference of each row to another in each draw, (rows, draws)."""
+        """The largest standardised difference between each row and any other in each draw, (rows, draws)."""
         found, weight = np.zeros_like(self.errors), 1 / self.scale
         for first in range(0, len(found), _BLOCK):
             errors, most = self.errors[first : first + _BLOCK], found[first : first + _BLOCK]
@@ -187,7 +187,7 @@ class Contest:
 
 
 def hold_contest(columns: Sequence[Column], rows: NDArray[np.int64], draws: int = DRAWS) -> Contest:
-    """Compare rows by the mean of their AUCs in some columns, all of which have them."""
+    """Compare rows by their mean AUC over some columns that all of them have."""
     count = len(columns)
     places = [np.searchsorted(column.rows, rows) for column in columns]
     value = np.mean([c.value[p] for c, p in zip(columns, places, strict=True)], axis=0)
@@ -205,25 +205,25 @@ def hold_contest(columns: Sequence[Column], rows: NDArray[np.int64], draws: int 
     shared = sum(s.persons @ s.persons.T for s in people) / count**2 + np.diag(of_seeds)
     own = np.diag(shared)
     scale = np.sqrt(np.maximum(own[:, None] + own - 2 * shared, 0))
-    scale[scale <= 1e-12] = np.inf  # Rows that are one in all draws never differ.
+    scale[scale <= 1e-12] = np.inf  # Rows that are equal in all draws never differ.
     return Contest(value, z, errors.astype(np.float32), scale.astype(np.float32))
 
 
 def _average_seeds(columns: Sequence[Column], places: Sequence[NDArray[np.int64]]) -> Array:
-    """Average what seeds add to errors: a seed is one training, whatever it is tested on."""
+    """Average seeds' contributions to errors: a seed is one training, whatever it is tested on."""
     most = max(c.seeds.shape[1] for c in columns)
     padded = [np.pad(c.seeds, [(0, 0), (0, most - c.seeds.shape[1])])[p] for c, p in zip(columns, places, strict=True)]
     return np.asarray(np.mean(padded, axis=0))
 
 
 def _standardise(value: Array, variance: Array, below: Array, trials: int) -> Array:
-    """Return how far each row is above each other, as a normal deviate of Student's p (Welch and Satterthwaite)."""
+    """Return how far each row is above each other, as the normal deviate of Student's p (Welch and Satterthwaite)."""
     pairs = np.triu_indices(len(value), 1)  # The others are these with the other sign.
     apart, variance, below = (value[:, None] - value)[pairs], variance[pairs], below[pairs]
     freedom = np.divide(variance**2, below, out=np.ones_like(variance), where=below > 0)
     t = np.divide(np.abs(apart), np.sqrt(variance), out=np.zeros_like(apart), where=variance > 0)
     p = scipy.special.stdtr(np.maximum(freedom, 1), -t)
-    p = np.where((variance <= 0) & (apart != 0), 0.5**trials, p)  # What so many signs can say at most.
+    p = np.where((variance <= 0) & (apart != 0), 0.5**trials, p)  # The least that a sign test can give.
     z = np.zeros((len(value), len(value)))
     z[pairs] = np.sign(apart) * -scipy.special.ndtri(np.maximum(p, 1e-300))
     return z - z.T
@@ -240,10 +240,10 @@ def _draw_seeds(rows: NDArray[np.int64], seeds: Array, draws: int) -> Array:
 
 
 def mark_best(columns: Sequence[Column], draws: int = DRAWS) -> set[tuple[int, str]]:
-    """Return (row, test set) of all that can't be told from a test set's best, where two rows or more are compared.
+    """Return (row, test set) of all rows indistinguishable from a test set's best, if two or more are compared.
 
-    An unmarked row is worse than another one, but for a chance of 5 % that one of all unmarked rows of all columns
-    isn't; or it scored less than MIN_COVERAGE of a class.
+    An unmarked row is worse than another one, with a 5 % risk that any unmarked row in any column isn't; or it scored
+    less than MIN_COVERAGE of a class.
     """
     held = [c for c in columns if len(c.rows) > 1]
     kept = _find_confidence_sets([c.hold_contest(c.rows, draws) for c in held])
@@ -255,7 +255,7 @@ def mark_best(columns: Sequence[Column], draws: int = DRAWS) -> set[tuple[int, s
 
 
 def _find_confidence_sets(contests: Sequence[Contest]) -> list[NDArray[np.bool_]]:
-    """Leave out rows that are worse than another, until no more are found; what is left decides how much is enough."""
+    """Remove rows that are worse than another until no more are found; the remaining rows set the critical value."""
     among = [np.ones(len(c.value), bool) for c in contests]
     while contests:
         largest = np.max([c.draw_largest(kept) for c, kept in zip(contests, among, strict=True)], axis=0)
@@ -268,10 +268,11 @@ def _find_confidence_sets(contests: Sequence[Contest]) -> list[NDArray[np.bool_]
 
 
 def find_standings(columns: Sequence[Column], rows: Sequence[int], draws: int = DRAWS) -> dict[int, Standing]:
-    """Return where each row stands among those of `rows` that all columns have, by their mean AUC.
+    """Return each row's standing among those of `rows` that all columns have, by mean AUC.
 
-    The ends of a rank are 1 and the rows that are surely better, and the last but for those that are surely worse, each
-    row's with a chance of 95 %; so are those of the duels (another row on one test set) that it wins.
+    A rank's lower end is 1 plus the number of significantly better rows, its upper end the last rank minus the number
+    of significantly worse ones, with 95 % confidence for each row; likewise for the duels (another row on one test set)
+    that it wins.
     """
     shared = [r for r in rows if all(r in c.rows for c in columns)]
     if not columns or not shared:
@@ -320,7 +321,7 @@ def _split(contests: Sequence[Contest], row: int) -> tuple[list[Array], list[Arr
 
 
 def _estimate_means(columns: Sequence[Column], rows: NDArray[np.int64]) -> list[Estimate]:
-    """Return each row's mean AUC with its interval, on the logit scale and no wider than an exact one of a share."""
+    """Return each row's mean AUC with its interval, on the logit scale, no wider than a share's exact interval."""
     count = len(columns)
     places = [np.searchsorted(c.rows, rows) for c in columns]
     value = np.mean([c.value[p] for c, p in zip(columns, places, strict=True)], axis=0)
@@ -339,7 +340,7 @@ def _estimate_means(columns: Sequence[Column], rows: NDArray[np.int64]) -> list[
 
 
 def _floor_variance(column: Column) -> Array:
-    """Return the rows' variances; of an AUC of 0 or 1, whose videos all agree, what so many trials leave open."""
+    """Return the rows' variances; for an AUC of 0 or 1, where all videos agree, that of `trials`."""
     variance, edge = column.spread.variance(), np.isin(column.value, (0, 1))
     open_end = 1 - _TAIL ** (1 / column.trials)
     return np.where(edge, np.maximum(variance, (open_end / scipy.special.ndtri(1 - _TAIL)) ** 2), variance)

@@ -1,7 +1,7 @@
-"""Whether a row made again is the same: on the same videos, within what rounding and other training seeds change.
+"""Whether a repeated row is the same: on the same videos, within the noise of rounding and training seeds.
 
-How few videos there are is no excuse here, since both times they are the same ones. What remains is noise in the scores
-(another machine, other kernels) and, where the detector is trained, what another seed would give.
+A small number of videos doesn't matter here, since both times they are the same. What remains is noise in the scores
+(another machine, other kernels) and, if the detector is trained, the effect of another seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SAME: Final = "same within noise"
 DIFFERENT: Final = "different"
 Verdict = Literal["identical", "same within noise", "different"]
 ALPHA = 0.01
-"""The chance that a row which is only as noisy as it looks is called different, over all its test sets."""
+"""The probability that a row with only the observed noise is called different, over all its test sets."""
 SWAPS = 1000
 _AT_ONCE = 100
 _ROUNDING = 1e-9
@@ -32,7 +32,7 @@ Pair = tuple[NDArray[np.int64], Array, Array]
 
 
 class Repeat(NamedTuple):
-    """What became of a row's AUC: the difference, what noise allows, how many of the videos' scores differ, and why."""
+    """A repeated row's AUC: the difference, the noise tolerance, how many videos' scores differ, and why."""
 
     verdict: Verdict
     difference: float
@@ -44,13 +44,13 @@ class Repeat(NamedTuple):
 def compare_repeats(
     recorded: Sequence[VideoScores], again: Sequence[VideoScores], trained: bool, tests: int = 1
 ) -> Repeat:
-    """Compare a row's seeds with the same seeds made again.
+    """Compare a row's seeds with the same seeds repeated.
 
     Args:
         recorded: what each seed scored.
-        again: the same.
-        trained: whether the seeds were trained; weights that were given have no seeds' noise.
-        tests: on how many test sets the row is compared; the level is divided by it.
+        again: what each scored when repeated.
+        trained: whether the seeds were trained; given weights have no seed noise.
+        tests: number of test sets on which the row is compared; the level is divided by it.
     """
     level = ALPHA / tests
     if any(set(a.ids) != set(b.ids) for a, b in zip(recorded, again, strict=True)):
@@ -76,19 +76,19 @@ def _average(tables: Sequence[VideoScores]) -> float:
 
 
 def _align(a: VideoScores, b: VideoScores) -> Pair:
-    """Return labels, and both scores, of the same videos in the same order."""
+    """Return labels and both scores of the same videos in the same order."""
     place = {video: i for i, video in enumerate(b.ids)}
     return a.label, a.score, b.score[[place[video] for video in a.ids]]
 
 
 def find_score_noise(pairs: Sequence[Pair], level: float) -> float:
-    """Return the difference in AUC that noise of the size seen in the scores exceeds with a chance of `level`.
+    """Return the difference in AUC that noise as seen in the scores exceeds with probability `level`.
 
-    If only noise parts the two times, which score came first is chance: so they are swapped at random, video by video.
+    If the two differ only by noise, their order is random: so they are swapped at random, video by video.
 
     Args:
-        pairs: of each seed the labels, and the scores of both times, (n,) each.
-        level: the chance.
+        pairs: for each seed the labels and both scores, (n,) each.
+        level: the probability.
     """
     rng = np.random.default_rng(0)
     totals = np.zeros(SWAPS)
@@ -102,14 +102,14 @@ def find_score_noise(pairs: Sequence[Pair], level: float) -> float:
 
 
 def _measure_many(fake: NDArray[np.bool_], scores: Array) -> Array:
-    """Return the AUC of each row of (k, n) scores; 0 without both classes, where there is nothing to tell."""
+    """Return the AUC of each row of (k, n) scores; 0 without both classes, where there is nothing to compare."""
     fakes, reals = int(fake.sum()), int((~fake).sum())
     ranks = scipy.stats.rankdata(scores, axis=1)[:, fake].sum(1)
     return np.asarray((ranks - fakes * (fakes + 1) / 2) / max(fakes * reals, 1))
 
 
 def find_seed_noise(values: Array, level: float) -> float:
-    """Return how far means of as many other seeds would lie apart with a chance of `level`; 0 where one seed is all."""
+    """Return how much means of as many other seeds would differ with probability `level`; 0 for a single seed."""
     count = len(values)
     if count < 2:
         return 0.0

@@ -69,7 +69,7 @@ SOURCE_VAL = "largest TPR - FPR on the source val split"
 
 
 def pool_frames(frames: pd.DataFrame) -> pd.DataFrame:
-    """Pool frame scores into one row per video by their mean, sorted by video id; what isn't annotated becomes ""."""
+    """Pool frame scores by their mean into one row per video, sorted by video id; missing annotations become ""."""
     return pool_frames_with_index(frames)[0]
 
 
@@ -89,7 +89,7 @@ def pool_frames_with_index(frames: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[
 
 
 def _name_by_dataset(videos: pd.DataFrame) -> pd.DataFrame:
-    """Tell people of two datasets apart: one name in both is two people."""
+    """Keep people of two datasets apart: the same name in both is two people."""
     if not {"dataset", "identity"} <= set(videos) or videos["dataset"].nunique() < 2:
         return videos
     both = zip(videos["dataset"], videos["identity"], strict=True)
@@ -98,14 +98,14 @@ def _name_by_dataset(videos: pd.DataFrame) -> pd.DataFrame:
 
 
 def round_averages(averages: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round to 12 digits: the last ones hang on the frames' order, and would tell videos of equal scores apart."""
+    """Round to 12 digits: the last ones depend on the frames' order, and would separate videos with equal scores."""
     size = np.maximum(np.abs(averages), 1e-290)
     unit = 10.0 ** np.floor(np.log10(size))
     return np.asarray(np.round(averages / unit, 11) * unit)
 
 
 def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
-    """Refuse a table that can't be scored: missing columns, no rows, NaN scores, labels other than 0 and 1.
+    """Reject a table that can't be scored: missing columns, no rows, NaN scores, labels other than 0 and 1.
 
     Raises:
         BenchError: names the column, and the first offending rows (1 is the first row of data).
@@ -122,7 +122,7 @@ def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
         raise BenchError(f"{table_name} has no rows: nothing to score")
     if lists := [c for c in (*REQUIRED, *_FLAT) if c in frames and is_nested(frames[c])]:
         raise BenchError(
-            f"{table_name} has lists in its column {lists[0]}: each row is a frame and needs single values"
+            f"{table_name} has lists in its column {lists[0]}: each row is one frame and needs single values"
         )
     score = pd.to_numeric(frames["score"], errors="coerce").to_numpy(float)
     logit = pd.to_numeric(frames.get("logit", pd.Series(0.0, frames.index)), errors="coerce").to_numpy(float)
@@ -134,7 +134,7 @@ def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
         ("a score that is not a finite number", ~np.isfinite(score)),
         ("a label other than 0 and 1", ~frames["label"].isin([REAL, FAKE]).to_numpy()),
         ("a label that differs from the video's other frames", conflict),
-        ("a frame that was there before", frames.duplicated(["video", "frame"]).to_numpy()),
+        ("a duplicate frame", frames.duplicated(["video", "frame"]).to_numpy()),
         ("a logit that is not a finite number", ~np.isfinite(logit)),
         *(
             (f"{add_article(c)} that differs from the video's other frames", find_contradictions(named, c))
@@ -150,7 +150,7 @@ def check_predictions(frames: pd.DataFrame, table_name: str) -> None:
 
 
 def _find_unlike_frames(frames: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield the columns that say what a video is, with the rows that differ from its first; reals have no method."""
+    """Yield the columns that describe a video, with the rows that differ from its first; reals have no method."""
     fake = (frames["label"] == FAKE).to_numpy()
     for column in ("dataset", "method", "identity"):
         if column in frames:
@@ -170,13 +170,13 @@ def compute_scorecard(
     """Score a predictions table.
 
     Args:
-        frames: one row per frame: `video`, `frame`, `label`, `score`, and where known `method`, `gender`, `race`, and
-            `identity`, the people that videos are drawn by.
+        frames: one row per frame: `video`, `frame`, `label`, `score`, and if known `method`, `gender`, `race`, and
+            `identity`, the people by which videos are clustered.
         threshold: the video-level operating point fixed on the source validation split; None if there is none.
-        draws: how often to draw gaps and calibration errors, for their intervals.
-        rule: where the threshold comes from, in words.
+        draws: number of draws of gaps and calibration errors, for their intervals.
+        rule: the threshold's origin, in words.
         temperature, source: fitted on the source validation split; see `operating_points.fit_operating_point`.
-        metadata: what there is to know of the predictions.
+        metadata: facts about the predictions.
     """
     frames, metadata = with_attributes(frames), metadata or PredictionsMetadata()
     one = make_seed_scores(frames, threshold, temperature, source.prior if source else None)
@@ -219,8 +219,8 @@ def _count_coverage(metadata: PredictionsMetadata, scored: int) -> Coverage:
 def _remark_nobody_known(videos: pd.DataFrame) -> list[str]:
     if "identity" in videos and (videos["identity"] != "").any():
         return []
-    hidden = "Where several show, or use the face of, the same person, intervals are too narrow and p too small"
-    return [f"nobody is named in the {len(videos)} videos: each is taken to show a different person. {hidden}"]
+    hidden = "If several show the same person or use their face, intervals are too narrow and p-values too small"
+    return [f"no people are named in the {len(videos)} videos: each is assumed to show a different person. {hidden}"]
 
 
 def _measure_carried(one: SeedScores, people: People, source: SourceValidation) -> dict[str, Estimate]:
@@ -233,7 +233,7 @@ def _remark_unscaled(frames: pd.DataFrame, threshold: float | None) -> list[str]
     if threshold is not None or calibration.are_probabilities(score):
         return []
     called = f"{(score >= 0.5).mean():.0%} of the frames are called fake"
-    said = f"scores from {score.min():g} to {score.max():g} are not probabilities, yet the threshold is 0.5: {called}"
+    said = f"scores from {score.min():g} to {score.max():g} are not probabilities, but the threshold is 0.5: {called}"
     return [f"{said}. Fix it on predictions of the source validation split: --threshold val --val FILE"]
 
 
@@ -249,7 +249,7 @@ def make_seed_scores(
 
 
 def find_shared_people(seeds: Sequence[SeedScores]) -> People:
-    """Return the people of the videos that all seeds have scored: of the table that names most of them."""
+    """Return the people in the videos that all seeds scored, from the table that names most of them."""
     named = [s.videos["identity"] for s in seeds if "identity" in s.videos]
     if not named:
         return number_apart(np.arange(len(seeds[0].videos)))
@@ -261,8 +261,8 @@ def measure_metrics(seeds: Sequence[SeedScores], people: People, draws: int) -> 
 
     Args:
         seeds: each seed's predictions of the same videos, attributes as names, each with its own operating point.
-        people: those of the videos; see `find_shared_people`.
-        draws: how often to draw what has no closed interval: gaps, and calibration errors.
+        people: the people in the videos; see `find_shared_people`.
+        draws: number of draws for metrics without a closed-form interval: gaps and calibration errors.
     """
     result = {}
     for level in LEVELS[::-1]:
@@ -280,7 +280,7 @@ def measure_metrics(seeds: Sequence[SeedScores], people: People, draws: int) -> 
 
 
 def take_samples(seed: SeedScores, level: Level, people: People) -> Samples:
-    """Return what a seed scored at one level: its videos, or their frames."""
+    """Return a seed's samples at one level: its videos or their frames."""
     table, of = (seed.videos, np.arange(len(seed.videos))) if level == "video" else (seed.frames, seed.video_of)
     return Samples(table["label"].to_numpy(np.int64), table["score"].to_numpy(float), of, people)
 
@@ -300,14 +300,14 @@ def _measure_level(samples: Samples, seed: SeedScores, level: Level, draws: int)
 
 
 def estimate_metric(name: str, found: Measured, samples: Samples, *, n: int, parts: Parts = ()) -> Estimate:
-    """Return a metric with the interval that is its own: of a share, of a mean, or of a ranking of both classes.
+    """Return a metric with the right kind of interval: for a share, a mean, or a ranking of both classes.
 
     Args:
         name: the metric's, without its level.
         found: the metric.
-        samples: what it was measured on, for their people and classes.
+        samples: the samples it was measured on, with their people and classes.
         n: the sample size to report.
-        parts: what seeds add to its variance.
+        parts: the seeds' part of its variance.
     """
     if name in OF_FEW:
         return estimate_drawn(found, samples.people, samples.classes, n=n, parts=parts)
@@ -322,7 +322,7 @@ def estimate_metric(name: str, found: Measured, samples: Samples, *, n: int, par
 
 
 def _make_curves(videos: pd.DataFrame) -> Curves:
-    """Return what charts of the videos' scores are drawn from, in at most 101 points or 20 bins."""
+    """Return the data for charts of the videos' scores, in at most 101 points or 20 bins."""
     label, score = videos["label"].to_numpy(), videos["score"].to_numpy()
     roc = metrics.make_roc_curve(label, score).outline()
     if not calibration.are_probabilities(score):
@@ -357,7 +357,7 @@ def make_scorecard(
     form: TableForm = OURS,
     source: SourceValidation | None = None,
 ) -> ScoreCard:
-    """Score predictions, a table or a file that is written in this form; see `compute_scorecard` for the arguments.
+    """Score predictions, a table or a file in this format; see `compute_scorecard` for the arguments.
 
     Raises:
         BenchError: they can't be scored; see `read_score_table` and `check_predictions`.

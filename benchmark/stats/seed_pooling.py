@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_SHARED = 0.95
-"""The share of its videos that each seed must have in common with the others; what one lacks is left out of all."""
+"""The share of videos that each seed must have in common with the others; others are left out of all."""
 AUC, FRAME_AUC = "video.auc", "frame.auc"
 SUMMARISED = (INTERSECTION, "gender", "race")
-"""What a worst group is looked for in, in this order."""
+"""The attributes in which to look for the worst group, in this order."""
 
 
 class PooledMetrics(NamedTuple):
@@ -43,10 +43,10 @@ class PooledMetrics(NamedTuple):
 
 
 def pool_seeds(cards: Sequence[ScoreCard]) -> PooledMetrics:
-    """Average the scorecards of one row on one test set, a card a seed.
+    """Average the scorecards of one row on one test set, one per seed.
 
-    By what each video adds where all predictions are there and (nearly) of the same videos, else by
-    `merge_estimates`, which leaves no tests of groups: p-values can't be joined.
+    Uses the videos' influences if all predictions exist and cover (nearly) the same videos, else `merge_estimates`,
+    which drops the tests of groups: p-values can't be combined.
     """
     if not cards:
         return PooledMetrics({}, {}, {}, {})
@@ -63,7 +63,7 @@ def _pool_predictions(cards: Sequence[ScoreCard], frames: Sequence[pd.DataFrame]
     seeds = [make_seed_scores(with_attributes(t), *c.operating_point) for t, c in zip(frames, cards, strict=True)]
     people = find_shared_people(seeds)
     found, groups = measure_metrics(seeds, people, min(c.draws for c in cards))
-    # Each seed has its own carried thresholds, and intervals that are no sums of influences.
+    # Each seed has its own carried thresholds, with intervals that aren't sums of influences.
     carried = set.intersection(*({n for n in c.metrics if "_at_source_" in n} for c in cards))
     found |= {n: merge_estimates([c.metrics[n] for c in cards]) for n in sorted(carried)}
     scored, known = take_videos(seeds, people), find_shared_attributes(seeds)
@@ -71,7 +71,7 @@ def _pool_predictions(cards: Sequence[ScoreCard], frames: Sequence[pd.DataFrame]
 
 
 def _merge_cards(cards: Sequence[ScoreCard]) -> PooledMetrics:
-    """Merge what the scorecards have in common, but for the worst groups, which may be another one in each."""
+    """Merge what the scorecards have in common, except the worst groups, which may differ."""
     shared = set.intersection(*(set(c.metrics) for c in cards))
     names = [name for name in cards[0].metrics if name in shared and not name.rpartition(".")[2].startswith("worst")]
     groups: Groups = {}
@@ -113,11 +113,11 @@ def _merge_cells(cells: Sequence[GroupCell]) -> GroupCell:
 
 
 def merge_estimates(estimates: Sequence[Estimate], bounded: bool = True) -> Estimate:
-    """Return the mean over seeds with an interval; undefined where one is, and n the smallest.
+    """Return the mean over seeds with an interval; undefined if one is, with the smallest n.
 
-    Its ends join, as in MOVER (Zou and Donner 2008), the mean distance of the seeds' own ends, since all saw the same
-    videos, and the spread between seeds, by Student's t. A rate's or gap's ends stay within 0 ... 1, or what they were;
-    those of a difference, which isn't `bounded`, lie where they lie.
+    Its ends combine, as in MOVER (Zou and Donner 2008), the mean distance of the seeds' own ends, since all saw the
+    same videos, and the spread between seeds, by Student's t. The ends of a rate or gap stay within 0 ... 1, or as they
+    were; those of a difference, which isn't `bounded`, aren't clipped.
     """
     values = []
     for e in estimates:
@@ -140,7 +140,7 @@ def merge_estimates(estimates: Sequence[Estimate], bounded: bool = True) -> Esti
 
 
 def subtract_estimates(a: Estimate | None, b: Estimate | None) -> Estimate | None:
-    """Return a - b of two independent estimates; the interval joins theirs (MOVER, Zou and Donner 2008)."""
+    """Return a - b of two independent estimates; the interval combines theirs (MOVER, Zou and Donner 2008)."""
     if not a or not b or a.value is None or b.value is None:
         return None
     value, n = a.value - b.value, min(a.n, b.n)
@@ -152,10 +152,10 @@ def subtract_estimates(a: Estimate | None, b: Estimate | None) -> Estimate | Non
 
 
 class GroupSummary(NamedTuple):
-    """How an attribute's groups fare: the one with the lowest video AUC, and the gap.
+    """How an attribute's groups compare: the group with the lowest video AUC, and the gap.
 
-    `qualified` of `groups` have enough videos of each class. Below two there is no `worst`, and no `group`.
-    `worst` has the interval of the group's own row, and its smaller class for n.
+    `qualified` of `groups` have enough videos of each class. With fewer than two there is no `worst` and no `group`.
+    `worst` has the interval of the group's own row, and the size of its smaller class as n.
     """
 
     attribute: str
@@ -167,9 +167,9 @@ class GroupSummary(NamedTuple):
 
 
 def summarise_groups(pooled: PooledMetrics) -> GroupSummary | None:
-    """Summarise the groups of the first of SUMMARISED of which two are large enough; None where nothing is annotated.
+    """Summarise the first attribute of SUMMARISED with two large enough groups; None if nothing is annotated.
 
-    Where none has two, it is told of the first that is annotated.
+    If none has two, describes the first annotated one.
     """
     known = [a for a in (*SUMMARISED, *pooled.groups) if pooled.groups.get(a)]
     found = [_summarise_attribute(pooled, attribute) for attribute in known]
@@ -189,13 +189,13 @@ def _summarise_attribute(pooled: PooledMetrics, attribute: str) -> GroupSummary:
 
 
 def _read_all_predictions(cards: Sequence[ScoreCard]) -> list[pd.DataFrame]:
-    """Read the predictions of all cards; none where one's are gone or can't be used."""
+    """Read the predictions of all cards; empty if any are gone or can't be used."""
     tables = [table for c in cards if (table := read_card_predictions(c)) is not None]
     return tables if len(tables) == len(cards) else []
 
 
 def read_card_predictions(card: ScoreCard) -> pd.DataFrame | None:
-    """Return what a scorecard was made from; None where it is gone, or can't be used, which is said."""
+    """Return the predictions behind a scorecard; None if they are gone or can't be used, which is reported."""
     path = card.predictions_path
     if not path.is_file():
         return None

@@ -1,6 +1,6 @@
-"""Intervals of shares: Korn and Graubard's (1998), with ends that never move against the share.
+"""Intervals of shares: Korn and Graubard's (1998), made monotone in the share.
 
-That is Clopper and Pearson's for as many samples as would be as sure if each were alone, p (1 - p) / variance.
+That is Clopper and Pearson's with the effective number of independent samples, p (1 - p) / variance.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from .people import People
 
 LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
-_MOST_STEPS = 200  # mistakes up to which every fewer ones are looked at
+_MOST_STEPS = 200  # up to this many mistakes, every smaller number is checked
 
 
 def share_tail(count: int) -> float:
-    """Return what lies beyond each end of an interval that is one of so many that hold at once (Sidak 1967)."""
+    """Return the tail probability for one of several simultaneous intervals (Sidak 1967)."""
     return float(1 - LEVEL ** (1 / max(count, 1))) / 2
 
 
 def bound_share(found: Measured, people: People, more: float = 0.0, tail: float = TAIL) -> tuple[float, float]:
-    """Return the interval of a mean of what is 0 or 1, with `more` variance from elsewhere and `tail` beyond each end.
+    """Return the interval of a mean of zeros and ones, with `more` variance from elsewhere and `tail` beyond each end.
 
-    The variance of few mistakes jumps with whose they are, so that one more could give a lower end. An end therefore is
-    the largest of all fewer mistakes, were they where they tell least, and of none at all, which tells as much as there
-    are people: so it only ever moves with the share.
+    With few mistakes the variance depends strongly on whose they are, so one more mistake could lower an end. An end is
+    therefore the largest over all smaller numbers of mistakes, placed where they are least informative, and over none
+    at all, which is worth as many trials as there are people. This makes it monotone in the share.
     """
     assert found.sizes is not None
     variance = people.measure_spread(found.influence, found.among).of_level + more
@@ -39,7 +39,7 @@ def bound_share(found: Measured, people: People, more: float = 0.0, tail: float 
 
 
 def _bound_above(hits: Array, sizes: Array, variance: float, tail: float) -> float:
-    """Return the upper end for people with so many hits among so many samples, (people,)."""
+    """Return the upper end for people with these numbers of hits and samples, (people,)."""
     hits, sizes = np.maximum(hits[sizes > 0], 0.0), sizes[sizes > 0]
     count, total, people = float(hits.sum()), float(sizes.sum()), len(sizes)
     none = float(1 - tail ** (1 / people))
@@ -52,16 +52,16 @@ def _bound_above(hits: Array, sizes: Array, variance: float, tail: float) -> flo
 
 
 def _find_most_variance(hits: Array, sizes: Array, fewer: Array) -> Array:
-    """Return the largest variance that a share of so many `fewer` hits of these people could have, (fewer,).
+    """Return the largest possible variance of a share with `fewer` hits among these people, (fewer,).
 
-    It is largest where hits gather: people are filled in the order of what a hit of theirs adds.
+    It is largest if hits are concentrated: people are filled in the order of what one of their hits adds.
     """
     # Complex numbers sort several times as fast as rows.
     both, counts = np.unique(hits + 1j * sizes, return_counts=True)
     kinds = np.column_stack([both.real, both.imag])
     total, people = sizes.sum(), len(sizes)
     shares = fewer[:, None] / total
-    adds = kinds[:, 0] - 2 * shares * kinds[:, 1]  # a hit, where all of a person's are taken
+    adds = kinds[:, 0] - 2 * shares * kinds[:, 1]  # per hit, if all of a person's samples are hits
     order = np.argsort(-adds, axis=1)
     room = np.take_along_axis(np.broadcast_to(kinds[:, 0] * counts, adds.shape), order, 1)
     before = np.cumsum(room, axis=1) - room
@@ -71,7 +71,7 @@ def _find_most_variance(hits: Array, sizes: Array, fewer: Array) -> Array:
 
 
 def count_trials(shares: ArrayLike, variances: ArrayLike, most: float, people: int) -> Array:
-    """Return as how many samples that are each alone tell as much: at most so many, fewer where people are few."""
+    """Return the effective number of independent samples: at most `samples`, fewer if there are few people."""
     p, v = np.asarray(shares, dtype=float), np.asarray(variances, dtype=float)
     fair = np.divide(p * (1 - p), v, out=np.full(p.shape, float(most)), where=v > 0)
     few = scipy.special.stdtrit(max(most - 1, 1), 1 - TAIL) / scipy.special.stdtrit(max(people - 1, 1), 1 - TAIL)
@@ -79,6 +79,6 @@ def count_trials(shares: ArrayLike, variances: ArrayLike, most: float, people: i
 
 
 def bound_korn_graubard(shares: Array, trials: Array, tail: float = TAIL) -> Array:
-    """Return the upper ends of shares that are known from so many trials."""
+    """Return the upper ends of shares known from these numbers of trials."""
     rest = trials * (1 - shares)
     return np.where(rest > 0, scipy.special.betaincinv(shares * trials + 1, np.maximum(rest, 1e-12), 1 - tail), 1.0)

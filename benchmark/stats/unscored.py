@@ -1,7 +1,7 @@
-"""What a row didn't score counts against it: a test set's whole list of videos, and AUC over all of them.
+"""Unscored videos count against a row: a test set's whole list of videos, and the AUC over all of them.
 
-A video that can't be scored is a failure to process, which NIST's evaluations count as an error. In each pair with such
-a video, the score is a coin's (`HALF`), lost (`LOST`) or won (`WON`); the last two bound what the AUC can be.
+A video that can't be scored is a failure to process, which NIST's evaluations count as an error. Each pair with such a
+video counts as a coin flip (`HALF`), wrong (`LOST`) or right (`WON`); the last two bound the possible AUC.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .metrics import Array
 from .video_scores import VideoScores
 
 LOST, HALF, WON = 0.0, 0.5, 1.0
-"""What a pair of a fake and a real counts for, where one of them has no score."""
+"""The credit for a pair of a fake and a real if one of them has no score."""
 MIN_COVERAGE = 0.98
-"""The share of each class that a row must have scored to be marked, and to have its unscored videos count HALF."""
+"""The share of each class that a row must score to be marked and for its unscored videos to count HALF."""
 
 
 class VideoList(NamedTuple):
-    """All videos of a test set: where each stands, and its label and identity."""
+    """All videos of a test set: the position, label and identity of each."""
 
     place: dict[str, int]
     label: NDArray[np.int64]
@@ -31,7 +31,7 @@ class VideoList(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """The AUC over all videos of a test set: the least and largest that it can be, and what counts in a rank."""
+    """The AUC over all videos of a test set: its smallest and largest possible value, and the one used for ranks."""
 
     worst: float
     counted: float
@@ -41,7 +41,7 @@ class Bounds(NamedTuple):
 def list_videos(tables: Iterable[VideoScores]) -> VideoList:
     """Return every video that one of the tables scored or dropped.
 
-    Of what all dropped and no table labels, videos are taken to be of the scarcer class, where they cost most.
+    Videos that all dropped and no table labels are assigned to the smaller class, where they cost most.
     """
     label: dict[str, int] = {}
     identity: dict[str, str] = {}
@@ -69,7 +69,7 @@ def align_scores(videos: VideoList, table: VideoScores) -> Array:
 
 
 def measure_coverage(label: ArrayLike, score: Array) -> float:
-    """Return the share that was scored of the class of which less was; NaN without both classes."""
+    """Return the scored share of the class with the lower share; NaN without both classes."""
     known, y = np.isfinite(score), np.asarray(label)
     shares = [known[y == k].mean() if (y == k).any() else np.nan for k in (REAL, FAKE)]
     return float(np.min(shares))
@@ -78,16 +78,17 @@ def measure_coverage(label: ArrayLike, score: Array) -> float:
 def place_videos(label: ArrayLike, score: Array, credit: float) -> tuple[float, Array]:
     """Return the AUC over all videos, and each one's influence on it.
 
-    The AUC is the mean over fakes of the share of reals below (DeLong et al. 1988: its placement), and as well the mean
-    over reals of the share of fakes above; a video's influence is its placement less the AUC, by the size of its class.
+    The AUC is the mean over fakes of the share of reals below (DeLong et al. 1988: its placement), and also the mean
+    over reals of the share of fakes above; a video's influence is its placement minus the AUC, divided by the size of
+    its class.
 
     Args:
-        label: (n,) 0 real, 1 fake; both are there.
-        score: (n,) NaN where a video has none.
-        credit: what a pair with such a video counts for.
+        label: (n,) 0 real, 1 fake; both must occur.
+        score: (n,) NaN if a video has none.
+        credit: what a pair with such a video counts.
 
     Returns:
-        The AUC, and (n,) of sum 0 in each class.
+        The AUC, and influences (n,) that sum to 0 in each class.
     """
     fake = np.asarray(label) == FAKE
     known = np.isfinite(score)
@@ -104,21 +105,21 @@ def place_videos(label: ArrayLike, score: Array, credit: float) -> tuple[float, 
 
 
 def bound_auc(label: ArrayLike, score: Array, credit: float) -> Bounds:
-    """Return the AUC over all videos, with `credit` for what wasn't scored, and its bounds; see `place_videos`."""
+    """Return the AUC over all videos, with `credit` for unscored videos, and its bounds; see `place_videos`."""
     if np.isfinite(score).all():
         return Bounds(*(place_videos(label, score, credit)[:1] * 3))
     return Bounds(*(place_videos(label, score, c)[0] for c in (LOST, credit, WON)))
 
 
 def bound_by_coverage(auc: float, share: float) -> Bounds:
-    """Return the same from an AUC on what was scored, where only the `share` of the videos is known."""
+    """Return the same from an AUC on the scored videos, if only their `share` is known."""
     pairs = share**2
     return Bounds(*(pairs * auc + (1 - pairs) * credit for credit in (LOST, choose_credit(share), WON)))
 
 
 def choose_credit(coverage: float) -> float:
-    """Return what an unscored video's pairs count for in a rank: HALF, or LOST below MIN_COVERAGE.
+    """Return what an unscored video's pairs count in a rank: HALF, or LOST below MIN_COVERAGE.
 
-    HALF alone would reward a weak detector for leaving out what it gets wrong more often than a coin would.
+    HALF alone would reward a weak detector for skipping videos on which it is worse than a coin flip.
     """
     return HALF if coverage >= MIN_COVERAGE else LOST

@@ -1,4 +1,4 @@
-"""The scores of videos alone, without frames, groups and curves: what comparing many rows needs, read quickly."""
+"""Only the videos' scores, without frames, groups and curves: what comparing many rows needs, read quickly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TEXTS = ("video", "method", "identity")
 class VideoScores(NamedTuple):
     """What one seed of a row scored: ids, labels, scores and `identity` (n,), and the labels of what it dropped.
 
-    `identity` is `target+source`, empty where nobody is known; a dropped video's label is None where nothing tells it.
+    `identity` is `target+source`, empty if unknown; a dropped video's label is None if unknown.
     """
 
     ids: Sequence[str]
@@ -37,7 +37,7 @@ class VideoScores(NamedTuple):
 
 
 class FrameScores(NamedTuple):
-    """The scores of frames, (n,) each: which of `ids` a frame's video is, its label and score; `table` has the rest."""
+    """The scores of frames, (n,) each: a frame's video (index in `ids`), label and score; `table` has the rest."""
 
     ids: list[str]
     video: NDArray[np.int64]
@@ -52,13 +52,13 @@ class FrameScores(NamedTuple):
 
 
 def read_frame_scores(path: Path) -> FrameScores:
-    """Read what there is of `video`, `frame`, `label`, `score`, `method`, `identity` and `person`.
+    """Read the columns `video`, `frame`, `label`, `score`, `method`, `identity` and `person`, if present.
 
-    For boards of many rows: it takes a tenth of the time of `read_predictions` and `check_predictions`, and leaves to
-    them what can't be used.
+    For boards with many rows: it takes a tenth of the time of `read_predictions` and `check_predictions`, and leaves
+    unusable files to them.
 
     Raises:
-        BenchError: the file is damaged, or isn't predictions.
+        BenchError: the file is damaged, or doesn't contain predictions.
     """
     packed = read_parquet(path, [*_TEXTS, "frame", "label", "score", "person"], _TEXTS)
     if not _are_plain(packed):
@@ -68,7 +68,7 @@ def read_frame_scores(path: Path) -> FrameScores:
 
 
 def pack_frames(frames: pd.DataFrame) -> FrameScores:
-    """Return the same of a table that can be scored."""
+    """Return the same from a table that can be scored."""
     import pyarrow as pa
 
     kept = [c for c in (*_TEXTS, "frame", "label", "score", "person") if c in frames]
@@ -82,7 +82,7 @@ def _read_checked(path: Path) -> pd.DataFrame:
 
 
 def _are_plain(table: pa.Table) -> bool:
-    """Return whether the columns are there, without gaps, and of the types that are written."""
+    """Return whether the columns exist, have no gaps, and have the types that we write."""
     import pyarrow as pa
 
     kinds = {"video": pa.types.is_dictionary, "frame": pa.types.is_integer, "label": pa.types.is_integer}
@@ -110,7 +110,7 @@ def _are_sound(frames: FrameScores) -> bool:
 
 
 def _read_texts(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
-    """Return a column of texts as numbers, -1 where there is none, of the texts that come with them."""
+    """Return a text column as codes, -1 for missing values, with the texts."""
     import pyarrow as pa
 
     column = table[name].combine_chunks()

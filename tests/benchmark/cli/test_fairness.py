@@ -75,7 +75,7 @@ def test_a_threshold_fixed_on_val_is_used_and_told(tmp_path, capsys):
     assert "--val FILE" in mistake(capsys, "score --threshold val", tmp_path / "p.csv")
     val[val["label"] == 0].to_csv(tmp_path / "val.csv", index=False)
     told = mistake(capsys, "score", tmp_path / "p.csv", val=tmp_path / "val.csv")
-    assert "holds one class only" in told
+    assert "has only one class" in told
 
 
 def test_what_is_not_used_or_allows_no_gap_is_said(tmp_path, capsys):
@@ -83,7 +83,7 @@ def test_what_is_not_used_or_allows_no_gap_is_said(tmp_path, capsys):
     card = scored(tmp_path, table)
     assert card["remarks"][:-1] == [
         "race is 'white' in every annotated row (rows 1 to 356): there is no gap to measure",
-        "column pose is not used: 356 different values, an attribute has at most 20",
+        "column pose is not used: it has 356 different values; an attribute has at most 20",
     ]
     assert "bench: note: race is 'white'" in capsys.readouterr().err
     assert card["metrics"]["video.fairness.race.f_eo"]["value"] is None

@@ -172,7 +172,7 @@ def test_checkpoints_are_never_mislabelled(tiny_world, tmp_path, capsys):
     save(create("meso4", input_size=32), path, {**made_from, "trained_on": {"dataset": "ff++:c23", "world": "demo"}})
     line = mistake(capsys, f"{asked} --train celebdf", **given)
     assert "was trained on ff++:c23. Use --train ff++:c23" in line
-    assert "several seeds would repeat it" in mistake(capsys, f"{asked} --train ff++ --seed 0,1", **given)
+    assert "so several seeds would give the same result" in mistake(capsys, f"{asked} --train ff++ --seed 0,1", **given)
     shutil.copytree(tiny_world / "FaceForensics++", tmp_path / "real" / "FaceForensics++")
     line = mistake(capsys, f"{asked} --train ff++", checkpoint=path, data=tmp_path / "real")
     assert "was trained on the demo world" in line

@@ -76,9 +76,9 @@ def test_undefined_is_no_group_and_is_told():
     assert set(card.groups["gender"]) == {"m"}
     assert card.counts.frames == 16
     assert card.remarks[1:-1] == [
-        "gender isn't known in 8 of 16 rows, row 2 the first: these count in the overall metrics only",
+        "gender is unknown in 8 of 16 rows, row 2 the first: these count only in the overall metrics",
         "race is 'a' in every annotated row (rows 1 to 16): there is no gap to measure",
-        "race isn't known in 1 of 16 rows, row 16 the first: these count in the overall metrics only",
+        "race is unknown in 1 of 16 rows, row 16 the first: these count only in the overall metrics",
     ]
 
 

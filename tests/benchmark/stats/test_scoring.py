@@ -123,7 +123,7 @@ def test_half_annotated_videos_enter_only_what_they_are_annotated_for():
         (lambda t: t.assign(frame=t["frame"].where(t.index != 3)), "no frame in row 4"),
         (lambda t: t.assign(video=t["video"].where(t.index != 3, "")), "no video in row 4"),
         (lambda t: t.assign(label=t["label"] + 1), "a label other than 0 and 1"),
-        (lambda t: pd.concat([t, t.iloc[:1]]), "a frame that was there before in row 121"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "a duplicate frame in row 121"),
         (lambda t: t.assign(label=np.where(t.index == 0, 1, t["label"])), "differs from the video's other frames"),
     ],
 )
@@ -161,7 +161,7 @@ def test_ids_that_differ_by_leading_zeros_stay_apart(tmp_path):
 
 def test_where_nobody_is_named_a_remark_says_what_that_hides():
     told = compute_scorecard(table(), threshold=0.5, draws=0).remarks[0]
-    assert told.startswith("nobody is named in the 40 videos: each is taken to show a different person.")
+    assert told.startswith("no people are named in the 40 videos: each is assumed to show a different person.")
     assert not compute_scorecard(table().assign(identity="a"), threshold=0.5, draws=0).remarks
 
 
@@ -287,7 +287,7 @@ def test_video_scores_keep_twelve_digits():
 def test_scores_that_are_no_probabilities_are_told_at_half():
     frames = table().assign(score=lambda t: 100 * t["score"])
     (remark,) = [r for r in compute_scorecard(frames, threshold=None, draws=0).remarks if "not probabilities" in r]
-    assert "yet the threshold is 0.5: 78% of the frames are called fake" in remark
+    assert "but the threshold is 0.5: 78% of the frames are called fake" in remark
     assert "--threshold val --val FILE" in remark
     assert not any("probabilities" in r for r in compute_scorecard(frames, threshold=20.0, draws=0).remarks)
 

@@ -106,7 +106,7 @@ def test_undefined_is_not_others_unless_asked(tmp_path, codes, apart, merged):
         (["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1,-1,5,-1"], r"a value of white other than -1, 0, 1 .*in row 3"),
         (["a/b/1.png,3,1,-1,1,-1"], r"a value of label other than 0, 1 in row 2\."),
         ([",0,1,-1,1,-1"], r"no path in row 2\."),
-        (["a/b/1.png,0,1,-1,1,-1"] * 2, r"a frame that was there before in row 3\."),
+        (["a/b/1.png,0,1,-1,1,-1"] * 2, r"a duplicate frame in row 3\."),
         (
             ["a/b/1.png,0,1,-1,1,-1", "a/b/2.png,0,1,-1,1,-1,3"],
             r"A\.csv: 7 cells instead of 6 in row 3\. Fix or remove",

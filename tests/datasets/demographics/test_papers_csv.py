@@ -91,7 +91,7 @@ def test_codes_and_rows_as_pandas_writes_them(tmp_path):
         ([HEADER, *eight(), "p/9.png,0,7,-1,1,-1,1"], r"a value of male other than -1, 0, 1 in row 10\."),
         ([HEADER, *eight(), "p/9.png,0,1,-1,1,-1,8"], r"a value of intersection other than 0, .*in row 10"),
         ([HEADER, *eight(), "p/9.png,2,1,-1,1,-1,1"], r"a value of label other than 0, 1 in row 10\."),
-        ([*eight(), row(0)], r"a frame that was there before in row 9\."),
+        ([*eight(), row(0)], r"a duplicate frame in row 9\."),
         ([HEADER, *eight(), f"{row(0, 9)},3,4"], r"t\.csv: 9 cells instead of 7 in row 10\. Fix or remove it"),
         ([*eight(), f"{row(0, 9)},3,4"], r"t\.csv: 9 cells instead of 7 in row 9\."),
         ([HEADER, *eight(), "p/9.png,0,0,-1,1,-1,2"], r"contradicts gender and race in row 10\."),
