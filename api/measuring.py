@@ -44,11 +44,11 @@ def measure_speed(
         detectors: names (with random weights), checkpoints, or folders of runs (with their weights).
         backend, config, settings: see `run`; for detectors given by name.
         runtime, precision: what runs torch's networks (or `all`), and in which precision; by default torch and fp32.
-        device, threads: where it scores, see `run`, and with how many processor threads torch does.
-        batch: one batch size; by default those of 1 to 512, the best of which counts.
-        seconds: about how long to time one detector without videos. Single images are timed 100 times at least.
-        test, data, videos: whose test videos are scored end to end, by default the tiny demo world's, and whether.
-        again, runs: whether to repeat measurements that were already made here, and where speeds are kept.
+        device, threads: where to score, see `run`, and torch's number of processor threads.
+        batch: one batch size; by default the best of 1 to 512.
+        seconds: about how long to time one detector without videos. Single images are timed at least 100 times.
+        test, data, videos: the dataset to score end to end, by default the tiny demo world's, and whether to do so.
+        again, runs: whether to repeat measurements already made here, and where speeds are stored.
         progress, command: see `run`.
 
     Raises:
@@ -106,7 +106,7 @@ def _list_subjects(
 
 
 def _list_runs(folder: Path, reporter: Reporter) -> Iterator[Subject]:
-    """Return what to measure of the runs below a folder; say what is missing for a class of one's own."""
+    """Return what to measure for the runs below a folder; report what is missing for a user's own class."""
     from .benchmark.core.errors import BenchError
     from .benchmark.core.scorecard import ScoreCard
     from .benchmark.stages.speed import describe_card

@@ -1,7 +1,6 @@
-"""Import paths that the last version documented. They go with the next one: then delete this module and its import.
+"""Import paths of the last version. They are removed in the next one: then delete this module and its import.
 
-Importing an old path gives the very module that has the name's place now, so that classes, pickles and `isinstance`
-can't tell the difference, and warns once.
+Importing an old path warns once and gives the module at the new path, so that classes, pickles and `isinstance` work.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# What an old path is now, and what its users should import in its place.
+# Old paths, their new ones, and what to import instead.
 OLD_PATHS = {
     "crossfake.benchmark.config": ("crossfake.benchmark.core.settings", "crossfake.plugin"),
     "crossfake.benchmark.errors": ("crossfake.benchmark.core.errors", "crossfake.plugin"),
@@ -27,7 +26,7 @@ OLD_PATHS = {
 
 
 class OldPathFinder:
-    """Finds the modules above, and those within the packages above. A finder and its own loader."""
+    """Finds the modules above and those inside the packages above. It is a finder and its own loader."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """Return a spec for an old path, None for any other."""
@@ -38,7 +37,7 @@ class OldPathFinder:
         """Let Python make an empty module, which `exec_module` replaces."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module of the new place under the old path. Warns, but not again for what is within a package."""
+        """Put the new module under the old path. Warns, but only once per package."""
         old = module.__name__
         if old in OLD_PATHS:
             new, instead = OLD_PATHS[old]
@@ -50,5 +49,5 @@ class OldPathFinder:
 
 
 def install() -> None:
-    """Ask this finder before those that look in folders, which would load an old package's modules a second time."""
+    """Put this finder before those that search folders, which would load an old package's modules twice."""
     sys.meta_path.insert(0, OldPathFinder())

@@ -28,10 +28,10 @@ def reproduce(
     """Run a row's command again, narrowed to that row, in a temporary folder; compare on each test set.
 
     Args:
-        row: the row's key, as the leaderboard shows it, or the start of it.
+        row: the row's key on the leaderboard, or the start of it.
         runs: where the runs are.
-        detector: the row's detector, where it is a class of your own.
-        datasets: datasets that are classes of your own.
+        detector: the row's detector, if it is your own class.
+        datasets: datasets that are your own classes.
         confirm: whether to run a command that wasn't typed here, or a function that is called with it to decide.
         workers: processes; by default the cores.
         progress: see `run`.
@@ -52,7 +52,7 @@ def reproduce(
     for problem in problems:
         reporter.say(f"left out: {problem}")
     if not recorded:
-        raise BenchError(f"no scorecards below {runs}. Give the folder that has the row: --runs DIR")
+        raise BenchError(f"no scorecards below {runs}. Give the folder with the row: --runs DIR")
     table, found = find_row(recorded, row)
     command = read_command(found)
     reporter.say(f"command: {command.text}")
@@ -72,7 +72,7 @@ def _run_again(
     workers: int | None,
     reporter: Reporter,
 ) -> None:
-    """Run the command for this row only, once everything that it names is trusted."""
+    """Run the command for this row only, once everything in it is trusted."""
     from .benchmark.core.errors import BenchError
     from .leaderboards.recorded_command import find_typed_name, require_registered
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 DetectorLike = object
 """A name (`caddm`, `file.py:Class`), a class, or an object with `score(frames)`; see `crossfake.wrap_model`."""
 Settings = Mapping[str, object] | Iterable[str]
-"""Settings by dotted name, `{"train.epochs": 3}`, or as they are typed, `["train.epochs=3"]`."""
+"""Settings by dotted name, `{"train.epochs": 3}`, or as typed, `["train.epochs=3"]`."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of a request, checked: one detector, train set, seed and test set each."""
+    """The checked cells of a request: one detector, train set, seed and test set each."""
 
     cells: Sequence[Cell]
 
@@ -57,7 +57,7 @@ class Plan:
 class Results:
     """The scorecards of a run, and the cells that failed; `folders` hold the trained detectors.
 
-    `speeds` are of the detectors, on this machine; see `crossfake.measure_speed`.
+    `speeds` are the detectors' speeds on this machine; see `crossfake.measure_speed`.
     """
 
     cards: Sequence[Card]
@@ -115,16 +115,18 @@ def run(
     """Train each detector on one dataset, test it on others, and score; existing results are reused.
 
     Args:
-        detectors: names, classes, or objects made already, which are tested as they are.
-        train, test, val: what to train on, whose val split fixes thresholds (None and `val`: see `evaluate`).
+        detectors: names, classes, or objects, which are tested as they are.
+        train, test, val: the train set, whose val split also fixes thresholds (None and `val`: see `evaluate`); test
+            sets.
         data: their folder, or `demo`, or `{"celebdf": "/here", "": "/there"}`; by default BENCH_DATA, else demo.
-        seeds, backend, checkpoint: one seed or several; `torch` (where there is a choice) or `jax`; weights to take.
-        config, settings: a recipe laid over the detector's, and single settings over it: `{"train.epochs": 3}`.
+        seeds, backend, checkpoint: one seed or several; `torch` (the default) or `jax`; weights to use.
+        config, settings: a recipe over the detector's own, and single settings over it: `{"train.epochs": 3}`.
         limit, exclude: at most this many reals and fakes of each split; a file of videos' ids or paths to leave out.
-        faces_only, workers, batch_size, speed: open no video; processes; images at once; measure speed for 20 s.
-        runs, engine, part: where runs are kept; `inline`, `ray` or `ray:ADDRESS?gpus=2`; `2/8`: the second part of 8.
-        runtime, precision: what scores, by default `torch` in `fp32`; `auto`: the fastest that agrees with these.
-        device, progress, command: `cpu`, `cuda`, `cuda:1`, `mps`, `tpu`; whether to report, or to whom; to record.
+        faces_only, workers, batch_size, speed: open no video; processes; images per batch; measure speed for 20 s.
+        runs, engine, part: folder of runs; `inline`, `ray` or `ray:ADDRESS?gpus=2`; `2/8`: the second part of 8.
+        runtime, precision: how to score, by default `torch` in `fp32`; `auto`: the fastest that agrees with it.
+        device, progress, command: `cpu`, `cuda`, `cuda:1`, `mps`, `tpu`; whether and to whom to report; the command to
+            record.
 
     Raises:
         BenchError: something asked for is wrong. A failed cell doesn't stop the others: see `Results.failures`.
@@ -155,7 +157,7 @@ def _run_asked(
         cards: Sequence[Card] = reuse_finished(cells, reporter) or _run_cells(
             cells, reporter, pool, batch_size, asked.engine, command
         )
-    here = not parse_engine(asked.engine).address  # Where a cluster is asked from, nothing is scored.
+    here = not parse_engine(asked.engine).address  # The machine that only submits to a cluster scores nothing.
     speeds = measure_run(cells, cards, reporter, command) if speed and here else []
     return Results(cards, list(dict.fromkeys(cell.folder for cell in cells)), speeds)
 
@@ -232,7 +234,7 @@ def train(
     """
     from .benchmark.stages.runner import RunOptions, train_cell
 
-    # A cell needs a test set; for training only, the train set takes its place, and its test split is never read.
+    # A cell needs a test set; when only training, the train set stands in, and its test split is never read.
     asked = _make_request(
         detectors, train, train, seeds, backend, config, settings, checkpoint, limit, runs, engine, exclude
     )
@@ -266,7 +268,7 @@ def make_pool(workers: int | None, engine: str = "inline") -> WorkerPool:
 
 
 def quiet_libraries() -> None:
-    """Keep messages of OpenCV and FFmpeg off the terminal: unreadable videos are reported by name instead."""
+    """Silence messages of OpenCV and FFmpeg: unreadable videos are reported by name instead."""
     import os
 
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
@@ -274,7 +276,7 @@ def quiet_libraries() -> None:
 
 
 def list_overrides(settings: Settings) -> tuple[str, ...]:
-    """Return settings as they are typed on the command line: `train.epochs=3`."""
+    """Return settings as typed on the command line: `train.epochs=3`."""
     import json
 
     if isinstance(settings, str):
@@ -285,7 +287,7 @@ def list_overrides(settings: Settings) -> tuple[str, ...]:
 
 
 def list_names(names: str | Sequence[str]) -> tuple[str, ...]:
-    """Return one name or several, also `a,b`, each once and in order."""
+    """Return one or several names, also from `a,b`, without duplicates and in order."""
     parts = names.split(",") if isinstance(names, str) else names
     return tuple(dict.fromkeys(p.strip() for p in parts if p.strip()))
 
@@ -360,7 +362,7 @@ def _make_plan(
 
 
 def _remember_command(asked: Request, data: Data | None) -> str:
-    """Return the equivalent command, and note that it was typed here."""
+    """Return the equivalent command, and record that it was typed here."""
     from .benchmark.core.typed_commands import remember_command
 
     command = _describe_command(asked, data)
@@ -369,7 +371,7 @@ def _remember_command(asked: Request, data: Data | None) -> str:
 
 
 def _describe_command(asked: Request, data: Data | None) -> str:
-    """Return the command line equivalent to a call from Python, so that a row says how it was made."""
+    """Return the command line equivalent to a Python call, so that a row says how it was made."""
     import shlex
 
     from .benchmark.core.registry import Entry

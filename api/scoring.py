@@ -30,12 +30,12 @@ def score(
             `example`, a table that comes with crossfake. A table has one row per frame, with the columns `video`,
             `frame`, `label` (0 real, 1 fake) and `score` (P(fake)), or without `frame` one row per video; see
             docs/scoring.md.
-        threshold: the operating point on P(fake), or `val`: fixed on `val`, or as a run's folder has it.
+        threshold: the operating point on P(fake), or `val`: fixed on `val`, or taken from a run's folder.
         val: predictions of the source's validation split, to fix threshold and temperature on.
         level: groups and gaps of this level only.
         draws: how often to draw gaps and calibration errors, for their intervals.
         columns: the table's names for our columns, such as `{"score": "pred", "video": "path"}`.
-        fake_is: the label that means fake, where it isn't 1 or fake.
+        fake_is: the label that means fake, if it isn't 1 or fake.
 
     Raises:
         BenchError: the table lacks a column or has values that can't be scored; the message names the rows.
@@ -88,7 +88,7 @@ def leaderboard(
 
     Args:
         runs: the folder of runs, or of submitted entries.
-        out: where to write; by default there.
+        out: where to write; by default into `runs`.
         name: the files' name.
 
     Returns:
@@ -107,7 +107,7 @@ def leaderboard(
     fingerprint = find_fingerprint(place, name) if place.is_dir() and place == Path(runs) else ""
     cards, problems = board.load_cards_with_problems(Path(runs))
     if not cards:
-        load_cards(Path(runs))  # Which says what is wrong with those that are there.
+        load_cards(Path(runs))  # Raises with the problems of existing ones.
         raise BenchError(
             f"no scorecards below {runs}. Make one: bench run --detector caddm --train ff++ "
             f"--test celebdf --runs {runs}"
@@ -137,7 +137,7 @@ def show(run: Path | str, *, runs: Path | str = "runs") -> list[Card]:
     """Return the scorecards and failures of a run or row.
 
     Args:
-        run: a run's folder, one of its test folders, an entry's .json, or the key of a row or the start of it.
+        run: a run's folder, one of its test folders, an entry's .json, or a row's key or its start.
         runs: where to look for a row.
 
     Raises:
@@ -152,7 +152,7 @@ def show(run: Path | str, *, runs: Path | str = "runs") -> list[Card]:
 
 
 def check_entries(folder: Path | str) -> tuple[int, list[str]]:
-    """Check submitted entries against their predictions; return how many there are, and a line for each problem.
+    """Check submitted entries against their predictions; return their number, and a line for each problem.
 
     Raises:
         BenchError: no such folder.

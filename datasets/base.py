@@ -25,7 +25,7 @@ HELD_OUT_SHARE = 0.1
 
 
 class LoadedDataset(NamedTuple):
-    """A dataset as it was asked for: its plugin, compression (empty where it has none), folder and videos."""
+    """A requested dataset: its plugin, compression (empty if it has none), folder and videos."""
 
     entry: Entry
     compression: str
@@ -40,7 +40,7 @@ class LoadedDataset(NamedTuple):
 
 @pause_collector()
 def load_videos(name: str, root: Path) -> LoadedDataset:
-    """List a dataset's videos: `ff++`, `ff++:c40`, `folder:pictures`, `my.py:MyDataset`; `root` is where its files are.
+    """List a dataset's videos: `ff++`, `ff++:c40`, `folder:pictures`, `my.py:MyDataset`; `root` holds its files.
 
     Raises:
         BenchError: the name or its compression is unknown, or the files aren't there.
@@ -52,7 +52,7 @@ def load_videos(name: str, root: Path) -> LoadedDataset:
 
 
 def make_adapter(entry: Entry) -> Dataset:
-    """Make the adapter of a dataset's entry, with what its name says (`folder:pictures`).
+    """Make the adapter for a dataset's entry, with the options in its name (`folder:pictures`).
 
     Raises:
         BenchError: it lacks the method `home` or `videos`.
@@ -64,25 +64,25 @@ def make_adapter(entry: Entry) -> Dataset:
 
 
 def label_dataset(entry: Entry, compression: str) -> str:
-    """Return how rows name a dataset: `ff++:c23`, `dfdc`, and `ff++:c23:4m` with another part than the usual."""
+    """Return a dataset's name in rows: `ff++:c23`, `dfdc`, or `ff++:c23:4m` for a part other than the usual one."""
     return ":".join(filter(None, (entry.name, compression, entry.card.get("mark", ""))))
 
 
 def strip_part(label: str) -> str:
-    """Return how rows name the whole of a dataset: `ff++:c23` for `ff++:c23:4m`."""
+    """Return the name in rows of the whole dataset: `ff++:c23` for `ff++:c23:4m`."""
     name, _, mark = label.rpartition(":")
     marks = {mark for entry in datasets.entries() for mark in entry.card.get("parts", {}).values()}
     return name if name and mark in marks - {""} else label
 
 
 def parse_name(name: str) -> tuple[Entry, str]:
-    """Split `ff++:c40` into the plugin and its compression; without one, its default.
+    """Split `ff++:c40` into the plugin and its compression, by default its usual one.
 
-    `ff++:c40:methods=4`, or `ff++:c40:4m` as rows write it, sets an option that the card's `parts` list; the plugin's
-    card then has it under `options`, and what marks it under `mark`.
+    `ff++:c40:methods=4`, written `ff++:c40:4m` in rows, sets an option listed in the card's `parts`; the plugin's card
+    then has it under `options`, and its mark under `mark`.
 
     Raises:
-        BenchError: the dataset, the compression or the option is unknown, with the nearest one.
+        BenchError: the dataset, compression or option is unknown; suggests the closest one.
     """
     head, *parts = name.split(":")
     known = {
@@ -113,7 +113,7 @@ def _check_compression(entry: Entry, compression: str, marks: Iterable[str]) -> 
 
 
 def _choose_part(entry: Entry, chosen: str) -> Entry:
-    """Return a plugin that reads a part of its dataset: `methods=4`."""
+    """Return a plugin that reads part of its dataset: `methods=4`."""
     parts: Mapping[str, str] = entry.card.get("parts", {})
     option, _, value = chosen.partition("=")
     have = f"It has {', '.join(parts)}" if parts else "Leave it out"
@@ -127,10 +127,10 @@ def _choose_part(entry: Entry, chosen: str) -> Entry:
 
 
 def find_home(root: Path, title: str, names: Sequence[str], markers: Sequence[str], url: str) -> Path:
-    """Return the first of `root` and `root/<name>` that holds one of the `markers` (paths or globs within it).
+    """Return the first of `root` and `root/<name>` that contains one of the `markers` (paths or globs inside it).
 
     Raises:
-        BenchError: none does. The message says what was looked for, what is there, and where to find it.
+        BenchError: none does. The message says what was searched for, what is there, and where to get it.
     """
     for folder in (root, *(root / name for name in names)):
         if _has_marker(folder, markers):
@@ -146,14 +146,14 @@ def _has_marker(folder: Path, markers: Sequence[str]) -> bool:
 
 
 def _list_nearby_folders(root: Path) -> Iterator[Path]:
-    """Yield the folders that may have been meant: up to four levels above, and two below."""
+    """Yield folders that the user may have meant: up to four levels above and two below."""
     yield from root.absolute().parents[:4]
     for pattern in ("*/", "*/*/"):
         yield from sorted(path for path in root.glob(pattern) if path.is_dir())
 
 
 def describe_folder(folder: Path, most: int = 5) -> str:
-    """Describe what a folder holds, for error messages."""
+    """Describe a folder's content, for error messages."""
     if not folder.is_dir():
         return "no such folder"
     names = sorted(map(name_in_utf8, os.listdir(folder)))
@@ -167,7 +167,7 @@ def need_file(candidates: Sequence[Path], what: str, how: str) -> Path:
     """Return the first of `candidates` that is a file.
 
     Raises:
-        BenchError: none is; `what` says which file of which release it is, `how` where to get it.
+        BenchError: none is; `what` describes the file, `how` says where to get it.
     """
     for path in candidates:
         if path.is_file():
@@ -177,17 +177,17 @@ def need_file(candidates: Sequence[Path], what: str, how: str) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that came with a dataset, whether a list or keys and values.
+    """Read a JSON file that came with a dataset, a list or an object.
 
     Raises:
-        BenchError: it isn't JSON (after an interrupted download, say), or only a number or a string.
+        BenchError: it isn't JSON (for example after an interrupted download), or is only a number or string.
     """
     text = read_text(path)
     return parse_json(text, list if text.lstrip().startswith("[") else dict, str(path), DOWNLOAD_AGAIN)
 
 
 def list_video_files(folder: Path) -> list[str]:
-    """Return the sorted names of the video files in a folder; none where it doesn't exist."""
+    """Return the sorted names of the video files in a folder; empty if it doesn't exist."""
     return list_files(folder, VIDEO_SUFFIXES)
 
 
@@ -196,10 +196,10 @@ def check_listed_path(path: object, where: str) -> str:
 
     Args:
         path: the entry in the list.
-        where: the place that errors name, such as "dataset.json" or "labels.csv, row 3".
+        where: the place to name in errors, such as "dataset.json" or "labels.csv, row 3".
 
     Raises:
-        BenchError: it isn't text, is empty, leads out of the dataset's folder, or is too long for a file's name.
+        BenchError: it isn't text, is empty, leads out of the dataset's folder, or is too long for a file name.
     """
     if not isinstance(path, str):
         raise BenchError(f"{where}: expected the path of a video, found {shorten(path)}")
@@ -207,7 +207,7 @@ def check_listed_path(path: object, where: str) -> str:
 
 
 class ListedOnce:
-    """Refuses a video that is listed twice, even in another spelling."""
+    """Rejects a video that is listed twice, even in another spelling."""
 
     def __init__(self) -> None:
         self._places: dict[str, tuple[str, str]] = {}
@@ -225,14 +225,14 @@ class ListedOnce:
 
 
 class _Folder(NamedTuple):
-    """The videos of a folder: all names, and the names with each stem, the one to read first."""
+    """The videos of a folder: all names, and the names per stem, the one to read first."""
 
     names: frozenset[str]
     by_stem: dict[str, list[str]]
 
 
 class VideoFiles:
-    """The video files of a dataset, found by folder and stem, whatever their suffix or capitals."""
+    """The video files of a dataset, found by folder and stem, whatever their suffix and case."""
 
     def __init__(self, home: Path):
         self.home = home
@@ -243,7 +243,7 @@ class VideoFiles:
         return sorted(names[0] for names in self._index(folder).by_stem.values())
 
     def find(self, video: str) -> str | None:
-        """Return a listed video's path as it is spelled on disk; None where it isn't there."""
+        """Return a listed video's path as spelled on disk; None if it is missing."""
         folder, _, name = video.rpartition("/")
         index = self._index(folder)
         if name in index.names:
@@ -252,7 +252,7 @@ class VideoFiles:
         return f"{folder}/{names[0]}" if names else None
 
     def locate(self, video: str) -> str:
-        """Return a listed video's path as it is spelled on disk, or in the list where it isn't there."""
+        """Return a listed video's path as spelled on disk, or as in the list if it is missing."""
         return self.find(video) or video
 
     def _index(self, folder: str) -> _Folder:
@@ -273,15 +273,15 @@ class VideoFiles:
 def add_masks(videos: Iterable[Video], files: VideoFiles) -> list[Video]:
     """Name the masks of FaceForensics++'s tree: `<method>/masks/videos/<name>` beside `<method>/<compression>/videos`.
 
-    A real video has the mask of the first of its fakes that has one, so that both show the same person, and so has a
-    fake without a mask of its own: which face is used must not depend on the label.
+    A real video, and a fake without a mask of its own, gets the mask of the original's first fake that has one, so that
+    both show the same person: the choice of face must not depend on the label.
     """
     videos = list(videos)
     return share_masks(videos, {v.id: mask for v in videos if v.label == FAKE and (mask := _find_mask(v.id, files))})
 
 
 def share_masks(videos: Iterable[Video], masks: Mapping[str, Path]) -> list[Video]:
-    """Give fakes their `masks`, by id, and others the mask of the first fake of the same original that has one."""
+    """Give fakes their `masks`, by id, and other videos the mask of the first fake of the same original."""
     videos = sorted(videos, key=lambda v: v.id)
     shared: dict[str, Path] = {}
     for video in videos:
@@ -299,16 +299,16 @@ def _find_mask(video: str, files: VideoFiles) -> Path | None:
 def finish_listing(
     videos: Iterable[Video], home: Path, table: str = "demographics.csv", published: str | None = None
 ) -> list[Video]:
-    """Sort by id, and add the demographics where `home` has a table of them, ours or a `published` one."""
+    """Sort by id, and add demographics if `home` has a table of them, ours or a `published` one."""
     return add_groups(sorted(videos, key=lambda v: v.id), home / table, home / published if published else None)
 
 
 def hold_out(real: Iterable[str], fake: Iterable[str], seed: str) -> set[str]:
-    """Choose about a tenth of the people (or originals) seen in a training set to select checkpoints on.
+    """Choose about a tenth of a training set's people (or originals) for selecting checkpoints.
 
-    `real` and `fake` are the groups of the real and of the fake videos. Whether a group is held out depends on
-    a hash of its name only, so a missing file moves no other group. If no group with both real and fake videos is
-    picked by chance, the next such group is taken.
+    `real` and `fake` are the groups of the real and fake videos. Whether a group is held out depends only on a hash of
+    its name, so a missing file moves no other group. If chance picks no group with both real and fake videos, the next
+    such group is taken.
     """
     reals, fakes = set(real), set(fake)
     chosen = {g for g in reals | fakes if _hash_to_unit(seed, g) < HELD_OUT_SHARE}

@@ -1,11 +1,11 @@
-"""Frames and landmarks as CADDM's extractor leaves them: whole frames, and `ldm.json` with dlib's 81 points of each.
+"""Frames and landmarks from CADDM's extractor: whole frames, and `ldm.json` with dlib's 81 points for each.
 
     <root>/{original_sequences,manipulated_sequences}/<name>/<compression>/frames/<video>/frame_<n>.png
     <root>/ldm.json: {"./<root>/original_sequences/.../frame_0": {"landmark": [[x, y] x 81], "source_path", "label"}}
 
-`root` is one such folder, or holds `train_images/` and `test_images/`. The extractor gave all frames of a video the
-landmarks of its last one, unless it took a single frame: landmarks that are the same in all frames are believed in the
-last one only, and looked for in the others.
+`root` is one such folder, or contains `train_images/` and `test_images/`. The extractor gave all frames of a video the
+landmarks of its last one, unless it took a single frame. So landmarks that are the same in all frames are used only for
+the last one, and found again for the others.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TREES = ("original_sequences", "manipulated_sequences")
     default_compression="",
     splits=("train", "val", "test"),
     url="https://github.com/megvii-research/CADDM",
-    license="that of the dataset the frames are of",
+    license="that of the frames' dataset",
 )
 class CaddmFrames:
     """`caddm-frames` reads ldm.json in the root, `caddm-frames:FILE` another file, relative to the root or absolute."""
@@ -49,7 +49,7 @@ class CaddmFrames:
         self.landmarks = landmarks
 
     def home(self, root: Path) -> Path:
-        """Return `root`, if a file with landmarks is in it.
+        """Return `root` if it contains a file with landmarks.
 
         Raises:
             BenchError: there is none.
@@ -63,17 +63,17 @@ class CaddmFrames:
         return root
 
     def _find_files(self, root: Path) -> dict[Path, str]:
-        """Return the files with landmarks and the splits of what they list."""
+        """Return the files with landmarks, and the splits of their entries."""
         places = {root / (self.landmarks or LANDMARKS): FOLDERS.get(root.name, "test")}
         if not self.landmarks:
             places |= {root / folder / LANDMARKS: split for folder, split in FOLDERS.items()}
         return {path: split for path, split in places.items() if path.is_file()}
 
     def videos(self, home: Path, compression: str) -> list[Video]:
-        """List the videos whose frames the files name, with those that are missing on disk.
+        """List the videos whose frames are in the files, including those missing on disk.
 
         Raises:
-            BenchError: a file isn't as CADDM's extractor writes it; names the entry.
+            BenchError: a file isn't in the format of CADDM's extractor; names the entry.
         """
         files = self._find_files(home).items()
         videos = _drop_tested(
@@ -88,7 +88,7 @@ class CaddmFrames:
 
 
 def _drop_tested(home: Path, videos: list[Video]) -> list[Video]:
-    """Leave out videos to train on that the test folder has, too: the same path below the tree, in any case."""
+    """Leave out training videos that are also in the test folder: the same path below the tree, in any case."""
     tested = {_make_key(v.id) for v in videos if v.split == "test"}
     held = [v.id for v in videos if v.split != "test" and _make_key(v.id) in tested]
     if held:
@@ -138,7 +138,7 @@ def _make_pictures(base: Path, entries: list[LandmarkEntry]) -> tuple[Picture, .
 
 def _parse_entry(file: Path, key: str, facts: Any) -> LandmarkEntry:
     try:
-        with np.errstate(over="ignore"):  # What float32 can't hold becomes infinite, and is a flaw of that frame.
+        with np.errstate(over="ignore"):  # Values too large for float32 become infinite: a flaw of that frame.
             landmarks = np.array(facts["landmark"], "<f4")
         source, label = facts["source_path"], parse_label(facts["label"])
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -151,7 +151,7 @@ def _parse_entry(file: Path, key: str, facts: Any) -> LandmarkEntry:
 
 
 def _check_entries(file: Path, by_video: dict[PurePosixPath, list[LandmarkEntry]]) -> None:
-    """A video has one label, and no frame twice, in whatever spelling."""
+    """Check that a video has one label and no duplicate frame in any spelling."""
     seen: set[str] = set()
     for folder, entries in by_video.items():
         if len({e.label for e in entries}) > 1:

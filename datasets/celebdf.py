@@ -3,10 +3,10 @@
     Celeb-real/id<A>_<NNNN>.mp4    YouTube-real/<NNNNN>.mp4    Celeb-synthesis/id<A>_id<B>_<NNNN>.mp4
     List_of_testing_videos.txt: lines such as `1 Celeb-real/id1_0005.mp4`, where 1 is REAL and 0 is fake
 
-A listed video is known by its folder and name alone, whatever its suffix and case. All else is the training set. It has
-no official validation split: about a tenth of its people (of its videos in YouTube-real, whose people aren't named) is
-held out as `val`, chosen by a hash of the name; fakes go with the person whose video was altered. The test list is by
-video, not by person, so people do occur on both sides of it, and a held-out person's face may have been put into
+A listed video is identified by its folder and name, whatever its suffix and case. All others are the training set.
+There is no official validation split: about a tenth of the people (of the videos in YouTube-real, whose people aren't
+named) is held out as `val`, chosen by a hash of the name; fakes go with the person whose video was altered. The test
+list is by video, not by person, so people occur on both sides of it, and a held-out person's face may appear in
 training fakes.
 """
 
@@ -36,7 +36,7 @@ from .spelling import get_stem, make_stem_key
 URL = "https://github.com/yuezunli/celeb-deepfakeforensics"
 LIST = "List_of_testing_videos.txt"
 FAKES = "Celeb-synthesis"
-# The folders, and how the videos in them are named; other files there are not the dataset's.
+# The folders and the names of the videos in them; other files there aren't part of the dataset.
 FOLDERS = {"Celeb-real": r"id\d+_\d+", "YouTube-real": r"\d+", FAKES: r"id\d+_id\d+_\d+"}
 NAME = re.compile(r"(id\d+)(?:_(id\d+))?_(\d+)$")
 
@@ -52,7 +52,7 @@ NAME = re.compile(r"(id\d+)(?:_(id\d+))?_(\d+)$")
     license="Celeb-DF terms of use: non-commercial research, on request",
 )
 class CelebDF:
-    """590 + 300 real videos and 5,639 fakes; 178 + 340 of them are the official test list."""
+    """590 + 300 real videos and 5,639 fakes; 178 + 340 of them are in the official test list."""
 
     homes: ClassVar[tuple[str, ...]] = ("Celeb-DF-v2", "Celeb-DF", "CelebDF", "celebdf")
     published: ClassVar[str | None] = "A-Celeb-DF.csv"
@@ -64,7 +64,7 @@ class CelebDF:
     }
 
     def home(self, root: Path) -> Path:
-        """Find the folder that holds Celeb-synthesis, Celeb-real or the test list, in or under `root`."""
+        """Find the folder with Celeb-synthesis, Celeb-real or the test list, in or under `root`."""
         return find_home(root, "Celeb-DF", self.homes, (FAKES, "Celeb-real", LIST), URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
@@ -85,7 +85,7 @@ class CelebDF:
         return finish_listing(_make_videos(files, train | test, split), home, published=self.published)
 
     def release(self, home: Path, compression: str) -> Release:
-        """Return the official counts, and whether the test list is that of the other version."""
+        """Return the official counts, and whether the test list belongs to the other version."""
         folders = {path.name.casefold(): path.name for path in home.iterdir()}
         lines, own = (
             len(list(_read_test_list(home))),
@@ -94,7 +94,7 @@ class CelebDF:
         other = {518: "v2", 100: "v1"}.get(lines)
         causes = []
         if other and lines != own:
-            causes.append(f"{LIST} has {lines} lines, as that of Celeb-DF {other} has; this version's has {own}")
+            causes.append(f"{LIST} has {lines} lines, like that of Celeb-DF {other}; this version's has {own}")
         if "Youtube-real" in folders.values():
             causes.append("Youtube-real is officially spelt YouTube-real: some mirrors differ; it is read anyway")
         return Release(self.official, [folders.get(f.casefold(), f) for f in FOLDERS], causes=causes)
@@ -111,7 +111,7 @@ class CelebDF:
     license="Celeb-DF terms of use: non-commercial research, on request",
 )
 class CelebDFv1(CelebDF):
-    """158 + 250 real videos and 795 fakes; 38 + 62 of them are the official test list."""
+    """158 + 250 real videos and 795 fakes; 38 + 62 of them are in the official test list."""
 
     homes = ("Celeb-DF-v1", "Celeb-DF", "CelebDF", "celebdf")
     published = None
@@ -157,13 +157,13 @@ def _list_all_on_disk(files: VideoFiles, folders: dict[str, str]) -> Iterator[tu
 
 
 def _spell_as_on_disk(video: str, folders: dict[str, str]) -> str:
-    """Some copies spell a folder Youtube-real: take the spelling on disk."""
+    """Some copies spell a folder Youtube-real: use the spelling on disk."""
     folder, _, name = video.partition("/")
     return f"{folders.get(folder.casefold(), folder)}/{name}"
 
 
 def _parse_people(video: str) -> tuple[tuple[str, ...], str]:
-    """Return the people, target first, and the clip's number: `id0_id1_0002` gives (id0, id1) and 0002."""
+    """Return the people, target first, and the clip's number: (id0, id1) and 0002 for `id0_id1_0002`."""
     match = NAME.match(get_stem(video).casefold())
     if not match:
         return (), ""

@@ -1,9 +1,9 @@
-"""The face crops of the papers on fair deepfake detection, as their CSVs list them: one row per crop, with who is seen.
+"""Face crops of the papers on fair deepfake detection, from their CSVs: one row per crop, with demographics.
 
     faketrain.csv realtrain.csv fakeval.csv realval.csv test.csv    img_path,label,ismale,...,intersec_label[,spe_label]
 
-The crops of one folder are one video's frames, unless it has real and fake ones: then each is a video of its own. No
-landmarks come with them, so that the finder looks for the face in each.
+The crops in one folder are one video's frames, unless some are real and some fake: then each is a separate video. They
+have no landmarks, so the finder looks for a face in each.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ TABLES = {
     default_compression="",
     splits=("train", "val", "test"),
     url="https://github.com/Purdue-M2/Fairness-Generalization",
-    license="that of the dataset the crops are of",
+    license="that of the crops' dataset",
 )
 class CropsCsv:
-    """`crops-csv` reads the papers' five CSVs in the root, `crops-csv:FILE` one of another name, which is test."""
+    """`crops-csv` reads the papers' five CSVs in the root, `crops-csv:FILE` a CSV of another name, as test."""
 
     def __init__(self, file: str = ""):
         self.file = file
@@ -62,10 +62,10 @@ class CropsCsv:
         return {root / name: split for name, split in names.items() if (root / name).is_file()}
 
     def videos(self, home: Path, compression: str) -> Manifest:
-        """List what the CSVs list.
+        """List the videos in the CSVs.
 
         Raises:
-            BenchError: a CSV isn't one of those, or its crops aren't there; tells which.
+            BenchError: a CSV has another format, or its crops are missing; names it.
         """
         import pandas as pd
         import pyarrow as pa
@@ -81,7 +81,7 @@ class CropsCsv:
 
 
 def _check_repeats(frames: pd.DataFrame) -> None:
-    """Refuse a crop that appears twice in the CSVs: a `file` that names it in a row that is the frame's index."""
+    """Reject a crop that appears twice in the CSVs; `file` and the frame's index give its place."""
     key = frames["path"].map(lambda path: make_stem_key(normalise_id(str(path))))
     twice = key.duplicated()
     if twice.any():
@@ -94,12 +94,14 @@ def _check_repeats(frames: pd.DataFrame) -> None:
 
 
 def _trim_to_existing(paths: pd.Series[str], home: Path) -> pd.Series[str]:
-    """Cut from paths of another machine what comes before the part that is here."""
+    """Remove from another machine's paths the part that doesn't exist here."""
     parts = PurePosixPath(paths.iloc[0]).parts
     for drop in range(len(parts)):
         if home.joinpath(*parts[drop:]).is_file():
             return paths.str.split("/").str[drop:].str.join("/") if drop else paths
-    raise BenchError(f"the crop {paths.iloc[0]} isn't in {home}, whole or in part: found {describe_folder(home)}")
+    raise BenchError(
+        f"the crop {paths.iloc[0]} isn't in {home}, not even by part of its path: found {describe_folder(home)}"
+    )
 
 
 def _assign_videos(frames: pd.DataFrame) -> pd.DataFrame:

@@ -1,15 +1,15 @@
-"""What DeepfakeBench has prepared: its JSON lists, with 256 px face crops in folders or in an LMDB.
+"""DeepfakeBench's preprocessed data: its JSON lists, with 256 px face crops in folders or an LMDB.
 
     preprocessing/dataset_json/<NAME>.json    also in dataset_json/ or in the root itself
     datasets/rgb/<Dataset>/.../frames/<video>/<NNN>.png, .../landmarks/<video>/<NNN>.npy    also in rgb/ or the root
     datasets/lmdb/<Dataset>_lmdb/    also in lmdb/ or the root
 
-Crops without landmarks may show several people: there `masks/<video>/<NNN>.png`, beside frames/, tell who was forged.
+Crops without landmarks may show several people: then `masks/<video>/<NNN>.png`, next to frames/, shows who was forged.
 
-The lists are fixed where they are known to be wrong. Celeb-DF's training list holds its test videos, and its
-validation list is the test list: so what is in a test list is in no other. DFDC's validation list is a single record,
-and left out. Where no validation videos are left, about a tenth of the training videos is held out, by a hash of the
-first part of the name (the target). Paths may be Windows', relative to several folders, or another machine's.
+Known errors in the lists are fixed. Celeb-DF's training list includes its test videos, and its validation list is the
+test list: so videos in a test list are in no other. DFDC's validation list is a single record and is left out. If no
+validation videos remain, about a tenth of the training videos is held out, by a hash of the first part of the name (the
+target). Paths may be Windows paths, relative to several folders, or from another machine.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ LISTS = ("preprocessing/dataset_json", "dataset_json", ".")
 PICTURES = ("datasets/rgb", "rgb", "datasets", ".")
 LMDBS = ("datasets/lmdb", "lmdb", ".")
 FOLDERS = r"FaceForensics\+\+|Celeb-DF-v[12]|DFDCP?|DeeperForensics-1\.0|UADFV"
-# What may come before the dataset's own folder.
+# What may precede the dataset's own folder.
 PATH_PREFIX = re.compile(rf"^(?:(?:.*/)?(?:rgb|datasets)/|.*?/(?=(?:{FOLDERS})/)|(?:\./|/)+)")
 _FRAME_NAME = re.compile(r"[0-9]{1,15}\.[^.]{1,10}")
-# What is a list by its name, also where what is in it isn't one.
+# What counts as a list by its name, even if its content isn't one.
 LIST_NAME = re.compile(rf"(?:{FOLDERS}|DeepFakeDetection|FF-[A-Z0-9]+)(?:_c\d\d|_raw)?")
 MAX_FRAMES_TRIED = 50
 COMPRESSIONS = ("raw", "c23", "c40")
@@ -49,7 +49,7 @@ METHODS = {
     "FF-FH": "FaceShifter",
 }
 PUBLISHED = {"FaceForensics++": "A-FF++.csv", "Celeb-DF-v2": "A-Celeb-DF.csv"}
-# How fakes are named after the target's real video: FaceForensics++, Celeb-DF, DeepFakeDetection.
+# Fakes' names, after the target's real video: FaceForensics++, Celeb-DF, DeepFakeDetection.
 FROM_TARGET = (
     (re.compile(r"(\d{3})_(\d{3})"), r"\1"),
     (re.compile(r"(id\d+)_(id\d+)_(\d+)"), r"\1_\3"),
@@ -71,20 +71,20 @@ PEOPLE = re.compile(r"(\d{3}|id\d+|\d\d(?=_\d\d__|__))(?:_(\d{3}|id\d+|\d\d(?=__
     license="CC BY-NC 4.0, and that of each dataset",
 )
 class DeepfakeBench:
-    """`deepfakebench:Celeb-DF-v2`, `deepfakebench:FaceForensics++_c40`: named as its lists are."""
+    """`deepfakebench:Celeb-DF-v2`, `deepfakebench:FaceForensics++_c40`: named after its lists."""
 
     def __init__(self, name: str = ""):
         self.name = name
 
     def home(self, root: Path) -> Path:
-        """Return `root`, if it holds the list.
+        """Return `root` if it contains the list.
 
         Raises:
-            BenchError: it doesn't; names the lists that are there.
+            BenchError: it doesn't; names the lists that it has.
         """
         if self._find_list(root) is None:
             known = self.names(root)
-            looked = f"looked in it, and there in {' and '.join(LISTS[:-1])}"
+            looked = f"looked in it and its {' and '.join(LISTS[:-1])}"
             problem = f"no list {self.name or 'NAME'}.json of DeepfakeBench in {root}: {looked}"
             named = f". Name one: deepfakebench:{known[0]}" if known else ""
             there = (", ".join(known) or f"none ({describe_folder(root)})") + named
@@ -96,16 +96,16 @@ class DeepfakeBench:
         return next((path for n in names for f in LISTS if (path := root / f / f"{n}.json").is_file()), None)
 
     def names(self, root: Path) -> list[str]:
-        """Return the lists there are, but for those of single methods where FaceForensics++ as a whole is one."""
+        """Return the available lists, except those of single methods if there is one for all of FaceForensics++."""
         found = sorted({path.stem for folder in LISTS for path in (root / folder).glob("*.json") if _is_list(path)})
         return [name for name in found if name not in METHODS or "FaceForensics++" not in found]
 
     def videos(self, home: Path, compression: str) -> list[Video]:
-        """List the videos of the JSON list, fixed, each with its pictures.
+        """List the videos of the corrected JSON list, each with its pictures.
 
         Raises:
-            BenchError: the list isn't one of DeepfakeBench's, calls a video real and fake, or not one of its pictures
-                can be found.
+            BenchError: the list isn't DeepfakeBench's, calls a video both real and fake, or none of its pictures can be
+                found.
         """
         file, wanted = self._find_list(home), _split_name(self.name)[1]
         assert file is not None
@@ -122,9 +122,9 @@ class DeepfakeBench:
 
 
 class Record(NamedTuple):
-    """A video of a list: its label's name, its compression, and its frames' paths from the dataset's folder on.
+    """A video in a list: its label's name, its compression, and its frames' paths from the dataset's folder on.
 
-    `prefix` is what the list had before them.
+    `prefix` is what preceded them in the list.
     """
 
     label: str
@@ -134,7 +134,7 @@ class Record(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """The folder of the frames, which no other video has."""
+        """The folder of the frames, unique to this video."""
         return str(PurePosixPath(self.frames[0]).parent)
 
     @property
@@ -179,7 +179,7 @@ def _need_mapping(content: object, name: str, file: Path) -> Mapping[str, object
 
 
 def _merge_splits(records: Mapping[str, list[Record]], file: Path) -> tuple[dict[str, Record], dict[str, str]]:
-    """Return the videos and their splits by folder: what is in the test list is in no other, however it is spelled."""
+    """Return the videos and their splits by folder: test videos are in no other split, whatever their spelling."""
     by_folder: dict[str, Record] = {}
     splits: dict[str, str] = {}
     first: dict[str, Record] = {}
@@ -219,7 +219,7 @@ def _parse_frame_number(frame: str) -> int:
 
 
 def _find_picture_maker(home: Path, records: list[Record]) -> Callable[[str], Picture]:
-    """Return what makes a picture of a frame's path, by where the first frames are found: a folder or an LMDB."""
+    """Return a function from a frame's path to a picture, in the folder or LMDB where the first frames are found."""
     tried = [record.frames[0] for record in records[:: 1 + len(records) // MAX_FRAMES_TRIED]]
     for folder in _list_picture_folders(home, records[0].prefix):
         if any((folder / frame).is_file() for frame in tried):
@@ -239,7 +239,7 @@ def _find_picture_maker(home: Path, records: list[Record]) -> Callable[[str], Pi
 
 
 def _list_picture_folders(home: Path, prefix: str) -> list[Path]:
-    """Return where pictures may lie: the usual folders, and what the list itself has before the paths, if in `home`."""
+    """Return where pictures may be: the usual folders, and the list's own path prefix if it is in `home`."""
     given, inside = Path(os.path.normpath(home.absolute() / prefix)), home.absolute()
     return [*(home / name for name in PICTURES), *([given] if given.is_relative_to(inside) else [])]
 
@@ -266,7 +266,7 @@ def _make_landmarks_path(frame: str) -> str:
 
 
 def _hold_out_val(splits: dict[str, str], records: dict[str, Record]) -> dict[str, str]:
-    """Hold out a tenth of the training targets where the list, once fixed, has no validation videos."""
+    """Hold out a tenth of the training targets if the corrected list has no validation videos."""
     if "val" in splits.values():
         return splits
     train = {folder: records[folder].name.partition("_")[0] for folder, split in splits.items() if split == "train"}
@@ -305,7 +305,7 @@ def _make_videos(
 
 
 def _find_mask(video: Video) -> Path | None:
-    """Return the folder of a video's masks, where the faces in its pictures aren't known already."""
+    """Return the folder of a video's masks, unless the faces in its pictures are already known."""
     first = video.pictures[0]
     folder = Path(first.file.replace("/frames/", "/masks/")).parent
     known = first.key or all(picture.landmarks for picture in video.pictures)
@@ -313,6 +313,6 @@ def _find_mask(video: Video) -> Path | None:
 
 
 def _parse_people(name: str) -> tuple[str, ...]:
-    """Return who is seen, target first, if the name says so."""
+    """Return the people shown, target first, if the name gives them."""
     match = PEOPLE.match(name)
     return tuple(filter(None, match.groups())) if match else ()

@@ -3,8 +3,8 @@
     original_sequences/actors/<compression>/videos/<actor>__<scene>.mp4
     manipulated_sequences/DeepFakeDetection/<compression>/videos/<target>_<source>__<scene>__<8 characters>.mp4
 
-There is no official split and no official list: everything on disk that is named so is test (363 real and 3,068 fake
-videos if complete).
+There is no official split and no official list: all files with such names are test (363 real and 3,068 fake videos if
+complete).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ FAKE_NAME = re.compile(r"\d+_\d+__[a-z_]+__\w+", re.IGNORECASE)
     license="FaceForensics terms of use: non-commercial research, on request",
 )
 class DeepFakeDetection:
-    """28 actors in 16 scenes, each of whom is seen in real videos, in fakes, and with others' faces."""
+    """28 actors in 16 scenes, who appear in real videos and in fakes, as targets and as sources."""
 
     def home(self, root: Path) -> Path:
-        """Find the folder that holds original_sequences/actors, or the fakes, in or under `root`."""
+        """Find the folder with original_sequences/actors or the fakes, in or under `root`."""
         return find_home(root, "DeepFakeDetection", (*HOMES, "DFD", "DeepFakeDetection"), (REALS, FAKES), URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
@@ -77,7 +77,7 @@ def _list_fakes(files: VideoFiles, compression: str) -> Iterator[Video]:
 
 
 def _list_matching(files: VideoFiles, folder: str, form: re.Pattern[str]) -> list[str]:
-    """Return DFD's files in a folder: others may have got into the tree that it shares with FaceForensics++."""
+    """Return DFD's files in a folder: the tree that it shares with FaceForensics++ may contain others."""
     return [name for name in files.names(folder) if form.fullmatch(get_stem(name))]
 
 

@@ -1,6 +1,6 @@
 """DFDC, the full dataset of the Deepfake Detection Challenge, in its official layout.
 
-    test/ or dfdc_test/: labels.csv (`filename,label`, 1 = fake) and the videos beside it or in videos/
+    test/ or dfdc_test/: labels.csv (`filename,label`, 1 = fake) and the videos next to it or in videos/
     dfdc_train_part_<n>/ (also found under train/): metadata.json and the videos
 
 The training parts have no official validation split: about a tenth of the originals is held out as `val`, chosen by a
@@ -51,25 +51,25 @@ PARTS = ("dfdc_train_part_*", "train/dfdc_train_part_*")
     license="DFDC dataset agreement",
 )
 class Dfdc:
-    """119,154 training videos in 50 parts and 5,000 test videos; what is absent as a whole is left out."""
+    """119,154 training videos in 50 parts and 5,000 test videos; parts that are missing entirely are left out."""
 
     def home(self, root: Path) -> Path:
-        """Find the folder that holds the test folder or the training parts, in or under `root`."""
+        """Find the folder with the test folder or the training parts, in or under `root`."""
         tests = ("labels.csv", "*.mp4", "videos/*.mp4")
         markers = (*(f"{folder}/{name}" for folder in TEST_FOLDERS for name in tests), *PARTS)
         return find_home(root, "DFDC", ("DFDC", "dfdc"), markers, URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
-        """List what labels.csv and every metadata.json name, even videos that are missing on disk.
+        """List the videos in labels.csv and every metadata.json, even those missing on disk.
 
         Raises:
-            BenchError: one of those files is missing, names a video twice, or has a row that can't be understood.
+            BenchError: one of those files is missing, names a video twice, or has an invalid row.
         """
         test = list(_list_test(home))
         return finish_listing([*test, *_list_train(home, {_get_name(v.id) for v in test})], home)
 
     def release(self, home: Path, compression: str) -> Release:
-        """Return the official counts, the training parts that are missing, and Kaggle's samples if those are here."""
+        """Return the official counts, the missing training parts, and Kaggle's samples if present."""
         parts = _find_parts(home)
         numbers = {int(found.group()) for part in parts if (found := re.search(r"\d+$", part.name))}
         causes = [
@@ -98,12 +98,12 @@ class _Clip(NamedTuple):
 
     @property
     def group(self) -> str:
-        """The original's name alone: the same wherever the parts are kept."""
+        """The original's name alone: independent of where the parts are."""
         return self.original.rpartition("/")[2]
 
 
 def _get_name(video: str) -> str:
-    """Return a video's key: names are random letters, so one name is one video, wherever it is."""
+    """Return a video's key: names are random letters, so the same name is the same video, wherever it is."""
     return get_stem(video).casefold()
 
 
@@ -157,6 +157,6 @@ def _read_part(home: Path, part: Path) -> Iterator[_Clip]:
             raise BenchError(f"{listing}: {shorten(key)} has label {shorten(label)}; expected REAL or FAKE")
         original = (facts.get("original") if label == "FAKE" else None) or name
         if not isinstance(original, str):
-            check_listed_path(original, str(listing))  # Which says so; `check` can't look up whatever may stand there.
+            check_listed_path(original, str(listing))  # Raises; `check` can't cache every possible value.
         listed.add(name, key, listing)
         yield _Clip(f"{within}/{name}", label == "FAKE", f"{within}/{check(original)}")

@@ -3,8 +3,8 @@
     original_videos/<actor>/*.mp4    method_A/<actor>/.../*.mp4    method_B/<actor>/.../*.mp4
     dataset.json: {"method_A/<actor>/<name>.mp4": {"label": "fake", "set": "train", "target_id": ..., ...}, ...}
 
-The same name occurs under both methods, so the whole path tells a video. There is no validation split: about a tenth of
-the actors in the training set is held out as `val`, chosen by a hash of their numbers, with all fakes of them.
+The same name occurs under both methods, so the whole path identifies a video. There is no validation split: about a
+tenth of the actors in the training set is held out as `val`, chosen by a hash of their numbers, with all their fakes.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class DfdcPreview:
     """1,131 real videos and 4,119 fakes by two methods; 276 + 501 of them are the official test set."""
 
     def home(self, root: Path) -> Path:
-        """Find the folder that holds original_videos, method_A or method_B, in or under `root`."""
+        """Find the folder with original_videos, method_A or method_B, in or under `root`."""
         return find_home(root, "DFDC preview", ("DFDCP", "dfdc_preview", "dfdc-preview"), FOLDERS, URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
-        """List what dataset.json names, even videos that are missing on disk.
+        """List the videos in dataset.json, even those missing on disk.
 
         Raises:
-            BenchError: dataset.json is missing, names a video twice, or has an entry that can't be understood.
+            BenchError: dataset.json is missing, names a video twice, or has an invalid entry.
         """
         how = f"It comes with the videos, beside {REALS}: {URL}"
         listing = need_file([home / LIST], "the labels and sets of the DFDC preview", how)
@@ -76,7 +76,7 @@ class DfdcPreview:
 
 
 class Clip(TypedDict):
-    """What dataset.json says of a video: real or fake, train or test, who is seen, and whose face was put on."""
+    """An entry of dataset.json: real or fake, train or test, who is shown, and whose face was pasted."""
 
     label: str
     set: str
@@ -120,6 +120,6 @@ def _make_video(files: VideoFiles, video: str, facts: Clip, val: set[str]) -> Vi
 
 
 def _get_actor(video: str, facts: Clip) -> str:
-    """Return who is in a video: real ones may name nobody, but are in their actor's folder."""
+    """Return the people in a video: real ones may name nobody, but are in their actor's folder."""
     target = facts.get("target_id")
     return str(target) if target is not None else video.split("/")[1]

@@ -6,7 +6,7 @@
 
 A pair [a, b] stands for the real videos a and b and the fakes a_b and b_a: 720, 140 and 140 of each.
 
-Named ff++:<compression>:methods=4, it is without FaceShifter, as in most papers; rows call that ff++:c23:4m.
+ff++:<compression>:methods=4 is without FaceShifter, as in most papers; in rows it is ff++:c23:4m.
 
 Kaggle's copies (FaceForensics++_C23) are flat, and lack the lists of pairs: original/<id>.mp4, <method>/<a>_<b>.mp4.
 """
@@ -33,7 +33,7 @@ REALS = "original_sequences/youtube"
 FAKES = "manipulated_sequences"
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")  # The paper's four, and a later one.
 KAGGLE_REALS = "original"
-# What distinguishes Kaggle's folder from others that have one named `original`.
+# What distinguishes Kaggle's folder from others with a folder named `original`.
 KAGGLE_MARKERS = (f"{KAGGLE_REALS}/[0-9][0-9][0-9].*", "Deepfakes/[0-9][0-9][0-9]_[0-9][0-9][0-9].*")
 KAGGLE_HOMES = tuple(f"FaceForensics++_{c}" for c in ("C23", "C40", "c23", "c40"))
 ID = re.compile(r"\w{1,100}")
@@ -52,24 +52,25 @@ Pairs = dict[tuple[str, str], str]
     license="FaceForensics terms of use: non-commercial research, on request",
 )
 class FaceForensics:
-    """All reals of the split, and those of its fakes that are on disk: the paper's four methods and FaceShifter.
+    """All reals of the split, and its fakes on disk: the paper's four methods and FaceShifter.
 
-    With `methods=4`, the four of the paper alone, and all of them must be there.
+    With `methods=4`, only the paper's four, all of which must exist.
     """
 
     def __init__(self, methods: int = len(METHODS)) -> None:
         self.methods = METHODS[:methods]
 
     def home(self, root: Path) -> Path:
-        """Find the folder that holds original_sequences/youtube, or fakes, or Kaggle's copy, in or under `root`."""
+        """Find the folder with original_sequences/youtube, fakes, or Kaggle's copy, in or under `root`."""
         markers = (REALS, *(f"{FAKES}/{m}" for m in METHODS), *KAGGLE_MARKERS)
         return find_home(root, "FaceForensics++", (*HOMES, *KAGGLE_HOMES), markers, URL)
 
     def videos(self, home: Path, compression: str) -> list[Video]:
-        """List the videos of the three official splits; a real one that is missing on disk is listed all the same.
+        """List the videos of the three official splits, including reals that are missing on disk.
 
         Raises:
-            BenchError: a split file is missing, there is nothing in this compression, or one of four methods lacks.
+            BenchError: a split file is missing, there is nothing in this compression, or one of the four methods is
+                missing.
         """
         layout = find_layout(home, compression)
         pairs, files = read_pairs(home), VideoFiles(home)
@@ -79,16 +80,16 @@ class FaceForensics:
         return finish_listing(add_masks(videos, files), home, published="A-FF++.csv")
 
     def _require_methods(self, videos: list[Video], home: Path, compression: str) -> None:
-        """Refuse what is called four methods and has fewer."""
+        """Reject a four-method set that has fewer."""
         found = {v.method for v in videos}
         if missing := [m for m in self.methods if m not in found]:
             raise BenchError(
                 f"ff++:{compression}:4m has four methods, and {home} has no videos of {', '.join(missing)}. "
-                f"Get them with the download script ({URL}), or use ff++:{compression}, which takes what is there"
+                f"Get them with the download script ({URL}), or use ff++:{compression}, which uses what is there"
             )
 
     def release(self, home: Path, compression: str) -> Release:
-        """Return the official counts and the names of all fakes; FaceShifter's only where that was downloaded."""
+        """Return the official counts and the names of all fakes; FaceShifter's only if it was downloaded."""
         layout = find_layout(home, compression)
         folders = {m: layout.fakes.format(method=m) for m in self.methods}
         there = {m: f for m, f in folders.items() if m != "FaceShifter" or (home / f).is_dir()}
@@ -100,7 +101,7 @@ class FaceForensics:
 
 
 class Layout(NamedTuple):
-    """Where the videos of a compression lie within the home: the reals, and the fakes of a `{method}`."""
+    """A compression's folders inside the home: for the reals, and for the fakes of a `{method}`."""
 
     reals: str
     fakes: str
@@ -108,7 +109,7 @@ class Layout(NamedTuple):
 
 
 def find_layout(home: Path, compression: str) -> Layout:
-    """Return the official layout, or that of Kaggle's copies, whose folder says which compression they are (or c23).
+    """Return the official layout, or that of Kaggle's copies, whose folder names their compression (or c23).
 
     Raises:
         BenchError: there is nothing in this compression.
@@ -140,11 +141,11 @@ def read_pairs(home: Path) -> Pairs:
         for pair in read_json(file, list, DOWNLOAD_AGAIN):
             a, b = _check_pair(pair, file)
             if other := next((s for clip in (a, b) if (s := split_of.setdefault(clip, split)) != split), None):
-                raise BenchError(f"{file}: an id of {[a, b]} is in {other}.json, too: nobody may be in two splits")
+                raise BenchError(f"{file}: an id of {[a, b]} is also in {other}.json: nobody may be in two splits")
             if (a, b) in pairs:
                 raise BenchError(f"{file}: the pair {[a, b]} is listed twice. Remove one")
             pairs[a, b] = pairs[b, a] = split
-    if not pairs:  # One alone may be empty: the leak world's new donors have a test split only.
+    if not pairs:  # One may be empty: the leak world's new donors have only a test split.
         raise BenchError(f"{file} and the other split files list no pairs of ids. {DOWNLOAD_AGAIN}")
     return pairs
 
@@ -157,7 +158,7 @@ def _check_pair(pair: object, file: Path) -> tuple[str, str]:
 
 
 def check_compression(name: str, folder: Path, compression: str) -> None:
-    """Refuse a compression of which not even the real videos' folder is there, naming those that are."""
+    """Reject a compression without even a folder of real videos, naming those that exist."""
     if not (folder / compression / "videos").is_dir():
         there = [f"{name}:{c}" for c in COMPRESSIONS if (folder / c / "videos").is_dir()]
         instead = f"Name what is there ({', '.join(there)}), or get" if there else "Get"

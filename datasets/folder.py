@@ -1,13 +1,13 @@
-"""Data of one's own without any code: a tree with folders named real and fake, or a CSV.
+"""The user's own data without any code: a tree with folders named real and fake, or a CSV.
 
-A tree: below `real/` and `fake/` everything is of that class, the folder below `fake/` names the method, and folders
-named `train`, `val`, `test` above or below are the splits, in any of their spellings; without them all is test. A file
-is a video; so is a picture directly in `real/`, `fake/` or a split. In a deeper folder, pictures whose names are one
-prefix and a number are a video's frames, and several prefixes are several videos; `pictures` takes each for itself.
+A tree: everything below `real/` and `fake/` belongs to that class, the folder below `fake/` names the method, and
+folders named `train`, `val`, `test` above or below are the splits, in any common spelling; without them all is test. A
+file is a video; so is a picture directly in `real/`, `fake/` or a split. In a deeper folder, pictures named by a common
+prefix and a number are a video's frames, and several prefixes are several videos; `pictures` takes each on its own.
 
-A CSV (or parquet): `path` and `label` (0 or real, 1 or fake), and what else is known: `video` (rows with the same are
-one video's pictures), `frame`, `split`, `method`, `source`, `identity` (a+b). Every other column is an attribute of who
-is seen, such as `gender`. Paths are relative to the file's folder, or absolute, and stay within the data's root.
+A CSV (or parquet): `path` and `label` (0 or real, 1 or fake), and optional columns: `video` (rows with the same value
+are one video's pictures), `frame`, `split`, `method`, `source`, `identity` (a+b). Every other column is a person's
+attribute, such as `gender`. Paths are relative to the file's folder, or absolute, and stay inside the data's root.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Folder:
         self.root = Path()
 
     def home(self, root: Path) -> Path:
-        """Return the tree or the CSV that was named.
+        """Return the named tree or CSV.
 
         Raises:
-            BenchError: there is none, or nothing in it is named real or fake.
+            BenchError: it doesn't exist, or nothing in it is named real or fake.
         """
         home = root / self.name if self.name else root
         self.root = root
@@ -75,10 +75,10 @@ class Folder:
         return home
 
     def videos(self, home: Path, compression: str) -> list[Video] | Manifest:
-        """List what the tree holds, or the CSV says.
+        """List the videos of the tree or CSV.
 
         Raises:
-            BenchError: the CSV can't be understood (tells which row), or a level of folders is only partly splits.
+            BenchError: the CSV is invalid (names the row), or a level of folders is only partly splits.
         """
         if home.is_file():
             return read_manifest(home, self.root)
@@ -94,7 +94,7 @@ class Folder:
         return finish_listing(found, home)
 
     def release(self, home: Path, compression: str) -> Release:
-        """Return what was skipped and which class folders are empty; no counts, since none were published."""
+        """Return what was skipped and which class folders are empty; there are no published counts."""
         if home.is_file():
             return Release({}, [])
         skipped = Skipped()
@@ -109,7 +109,7 @@ class Folder:
             yield from _list_place(home, place, self.pictures_alone)
 
     def _describe_frames(self, videos: list[Video]) -> list[str]:
-        """Report folders whose pictures were taken as frames of one video, since they may not be."""
+        """Report folders whose pictures were treated as frames of one video, since that may be wrong."""
         folders = [f"{v.id} ({len(v.pictures)})" for v in videos if len(v.pictures) > 1]
         if not folders:
             return []
@@ -123,7 +123,7 @@ class Folder:
 @datasets.register(
     "pictures",
     takes="name",
-    title="your own pictures: a tree as of folder, in which each stands for itself",
+    title="your own pictures: a tree as for folder, in which each picture is separate",
     compressions=(),
     default_compression="",
     splits=("train", "val", "test"),
@@ -155,7 +155,7 @@ def _list_parents(video: str) -> Iterator[str]:
 
 
 def _list_place(home: Path, place: Place, alone: bool) -> Iterator[Video]:
-    """List a folder's videos, and its pictures: alone if asked to, or directly in a class or split."""
+    """List a folder's videos, and its pictures as separate items if requested or directly in a class or split."""
     method = place.below[0] if place.below and place.label == FAKE else "fake" if place.label == FAKE else "real"
     films = [name for name in place.names if get_suffix(name) in VIDEO_SUFFIXES]
     pictures = [name for name in place.names if get_suffix(name) not in VIDEO_SUFFIXES]
@@ -171,10 +171,10 @@ def _list_place(home: Path, place: Place, alone: bool) -> Iterator[Video]:
 
 
 def group_frames(names: list[str]) -> dict[str, list[str]]:
-    """Group pictures that are frames of one video: those whose names are one prefix and a number each.
+    """Group pictures that are frames of one video: those named by a common prefix and a number.
 
-    A picture that is alone in its folder is a video's only frame. Otherwise a name without a number, and one whose
-    prefix no other has, belong to none.
+    A picture alone in its folder is a video's only frame. Otherwise names without a number, or with a unique prefix,
+    belong to no group.
 
     >>> group_frames(["a_1.png", "a_2.png", "b_1.png", "b_2.png", "me.png"])
     {'a_': ['a_1.png', 'a_2.png'], 'b_': ['b_1.png', 'b_2.png']}
@@ -189,7 +189,7 @@ def group_frames(names: list[str]) -> dict[str, list[str]]:
 
 
 def number_pictures(folder: Path, names: list[str]) -> tuple[Picture, ...]:
-    """Return a video's pictures by their numbers: `frame_12.png` is frame 12; without numbers they are 0, 1, ..."""
+    """Return a video's pictures by number: `frame_12.png` is frame 12; without numbers they are 0, 1, ..."""
     numbers = [n for name in names if (n := parse_frame_number(name)) is not None]
     if len(set(numbers)) < len(names):
         numbers = list(range(len(names)))
@@ -197,7 +197,7 @@ def number_pictures(folder: Path, names: list[str]) -> tuple[Picture, ...]:
 
 
 def parse_frame_number(name: str) -> int | None:
-    """Return the number at the end of a picture's name without suffix: `frame_012.png` gives 12; None without one."""
+    """Return the number at the end of a picture's name without suffix: 12 for `frame_012.png`; None without one."""
     stem = _cut_suffix(name)
     digits = stem[len(stem.rstrip(DIGITS)) :]
     return int(digits) if digits and len(digits) <= MOST_DIGITS else None

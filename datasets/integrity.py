@@ -1,4 +1,4 @@
-"""What there is of a dataset, against what its publishers say there should be: `bench data check`."""
+"""Compares a dataset on disk with what its publishers say it should contain: `bench data check`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .walk import Skipped, name_some, walk_folders
 
 COMPLETE, INCOMPLETE, NOTHING = "complete", "incomplete", "nothing"
 EXIT = {COMPLETE: 0, INCOMPLETE: 1, NOTHING: 2}
-# How the videos of each dataset are named, to guess where a stray one belongs.
+# The naming schemes of each dataset's videos, to guess where a foreign one belongs.
 NAME_PATTERNS = {
     "FaceForensics++": r"\d{3}(_\d{3})?",
     "DeepFakeDetection": r"\d\d(_\d\d)?__\w+",
@@ -38,7 +38,7 @@ Tick = Callable[[int, int], None]
 
 @dataclass
 class Count:
-    """Videos of one compression, split and kind (`real`, `fake` or a method): found, and official where known."""
+    """Videos of one compression, split and kind (`real`, `fake` or a method): found, and official if known."""
 
     compression: str
     split: str
@@ -51,7 +51,7 @@ class Count:
 class Report:
     """The result of a check. `missing` and `foreign` files and the rest are paths within `home`.
 
-    `faults` are lines on what would make a score wrong, `causes` on what else is odd.
+    `faults` are lines on problems that would make a score wrong, `causes` on other irregularities.
     """
 
     dataset: str
@@ -72,7 +72,7 @@ class Report:
         return asdict(self)
 
     def set_status(self) -> Report:
-        """Set the status by what was found."""
+        """Set the status according to the findings."""
         short = any(c.official is not None and c.found < c.official for c in self.counts)
         if self.status == COMPLETE and not any(c.found for c in self.counts):
             self.status = NOTHING
@@ -89,9 +89,9 @@ def check(
     pool: WorkerPool = IN_PROCESS,
     tick: Tick = lambda d, t: None,
 ) -> Report:
-    """Check a dataset: `ff++:c23`, or `ff++` for all compressions that are there.
+    """Check a dataset: `ff++:c23`, or `ff++` for all compressions on disk.
 
-    `deep` also decodes every video, in the pool's processes. What is wrong with the data is in the report.
+    `deep` also decodes every video, in the pool's processes. Problems with the data are in the report.
 
     Raises:
         BenchError: the name or its compression is unknown.
@@ -132,7 +132,7 @@ def check_all(
 def _compare(
     entry: Entry, adapter: Dataset, home: Path, compressions: Sequence[str], splits: Collection[str], report: Report
 ) -> list[Video]:
-    """Put into the report what is there of each compression; one that isn't there counts only if there is no other."""
+    """Add each compression's content to the report; a missing compression counts only if there is no other."""
     found: list[Video] = []
     errors = []
     for compression in compressions:
@@ -149,11 +149,11 @@ def _compare(
 
 
 def _get_release(entry: Entry, adapter: Dataset, home: Path, compression: str) -> Release:
-    """Return what should be there: in the demo world what was rendered, else what the adapter knows, if anything."""
+    """Return the expected content: in the demo world what was rendered, else what the adapter knows, if anything."""
     for root in (home, *home.parents[:2]):
         if (root / MARKER).is_file():
             rendered = _list_rendered(entry.name, root, home)
-            if entry.card.get("mark") and isinstance(adapter, KnowsRelease):  # A part of it, in folders of its own.
+            if entry.card.get("mark") and isinstance(adapter, KnowsRelease):  # A part of it, in its own folders.
                 part = adapter.release(home, compression).folders
                 rendered = {v: what for v, what in rendered.items() if str(PurePosixPath(v).parent) in part}
             folders = sorted({str(PurePosixPath(video).parent) for video in rendered})
@@ -176,15 +176,13 @@ def _compare_lists(
     home: Path, compression: str, videos: list[Video], release: Release, splits: Collection[str], report: Report
 ) -> list[Video]:
     official = {split for split, _ in release.counts} or set(SPLITS)
-    # Where the publishers have no validation split, ours is a part of their training set.
+    # If there is no official validation split, ours is part of the training set.
     split_of = {v.id: v.split if v.split in official else "train" for v in videos}
     listed = {**release.listed, **split_of}
     chosen = [v for v in videos if split_of[v.id] in splits]
     found = [v for v in chosen if v.path.is_file()]
     there, skipped = {v.id for v in found} | set(release.unnamed), Skipped()
-    known = {
-        make_stem_key(video) for video in split_of
-    }  # The adapter's own are on disk or missing as they are spelled.
+    known = {make_stem_key(video) for video in split_of}  # The adapter's own use the spelling on disk.
     report.looked_for += release.folders
     report.missing += sorted(
         video
@@ -217,7 +215,7 @@ def _is_of_kind(video: Video, kind: str) -> bool:
 def _find_foreign_files(
     home: Path, folders: Iterable[str], listed: Collection[str], skipped: Skipped
 ) -> Iterator[tuple[str, str]]:
-    """Yield the video files in the dataset's folders that are no part of it, and what they may be."""
+    """Yield video files in the dataset's folders that aren't part of it, and what they may be."""
     by_key = {make_stem_key(video): video for video in listed}
     for folder in (f for f in folders if (home / f).is_dir()):
         for inside, names in walk_folders(home / folder, skipped, VIDEO_SUFFIXES):
@@ -239,7 +237,7 @@ def _find_lone_classes(videos: Sequence[Video]) -> Iterator[str]:
         labels[video.split].add(video.label)
     for split in (s for s in SPLITS if len(labels[s]) == 1):
         only, other = ("fake", "real") if FAKE in labels[split] else ("real", "fake")
-        yield f"all videos of {split} are {only}: there must be {other} ones, too"
+        yield f"all videos of {split} are {only}: there must also be {other} ones"
 
 
 def _describe_leaks(groups: Iterable[Sequence[Video]]) -> Iterator[str]:
@@ -268,7 +266,7 @@ def _find_unreadable_files(
 
 
 def _try_decoding(path: Path) -> str:
-    """Decode a whole video; return what is wrong with it, in a few words, or nothing."""
+    """Decode a whole video; return its problem in a few words, or an empty string."""
     clip = VideoFile(path)
     for _ in clip.frames([]):
         pass
@@ -276,7 +274,7 @@ def _try_decoding(path: Path) -> str:
 
 
 def _find_duplicates(videos: Sequence[Video], deep: bool) -> list[list[Video]]:
-    """Return groups of videos with a file that is the same to the byte; only files of one size are read.
+    """Return groups of videos whose files are byte-identical; only files of equal size are read.
 
     Pictures that are frames of videos are compared if `deep`.
     """

@@ -1,4 +1,4 @@
-"""A table of videos, or of their pictures, kept as columns: each video is made when it is asked for."""
+"""A table of videos or their pictures, stored as columns: each video object is made on demand."""
 
 from __future__ import annotations
 
@@ -81,20 +81,20 @@ def read_manifest(path: Path, root: Path | None = None) -> Manifest:
 
     Args:
         path: a CSV in any dialect, or parquet.
-        root: the folder that no path may lead out of; without, that of the table.
+        root: the folder that no path may lead out of; by default the table's folder.
 
     Raises:
-        BenchError: see `make_manifest`; or it is no table.
+        BenchError: see `make_manifest`; or it isn't a table.
     """
     return make_manifest(_read(path), path, root=root)
 
 
 def make_manifest(table: pa.Table, path: Path, origin: str = "pictures", root: Path | None = None) -> Manifest:
-    """Check and sort a table that `path`, or files in this folder, hold; its columns are text and the number `frame`.
+    """Check and sort a table from `path`, or from files in this folder; columns are text, `frame` is a number.
 
     Raises:
-        BenchError: a column is missing, a value can't be understood (tells the row), a path leads out of `root`, a
-            video has two labels or is listed twice.
+        BenchError: a column is missing, a value is invalid (names the row), a path leads out of `root`, or a video has
+            two labels or is listed twice.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""What is checked of a table of videos: cells that make sense, and videos that stand in it once, in one split."""
+"""Checks a table of videos: valid cells, and each video listed once, in one split."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SUFFIXES = rf"(\.({'|'.join(sorted(s[1:] for s in MEDIA_SUFFIXES))}))+$"
 
 
 def respell(column: pa.ChunkedArray, words: Mapping[str, object]) -> pa.ChunkedArray:
-    """Return a column with what `words` makes of each cell, in any case and with blanks; unknown ones as they are."""
+    """Translate a column's cells with `words`, ignoring case and spaces; unknown ones stay unchanged."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -35,7 +35,7 @@ def respell(column: pa.ChunkedArray, words: Mapping[str, object]) -> pa.ChunkedA
 
 
 def trim_paths(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column without blanks around its cells and with `/` for the backslash."""
+    """Return a column without surrounding spaces and with `/` for backslashes."""
     import pyarrow.compute as pc
 
     if not pc.any(pc.match_substring_regex(column, r"\\|^\s|\s$")).as_py():
@@ -44,7 +44,7 @@ def trim_paths(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def check_cells(table: pa.Table, path: Path) -> None:
-    """Refuse cells that are empty or can't be understood.
+    """Reject cells that are empty or invalid.
 
     Raises:
         BenchError: there is such a cell; names the row.
@@ -67,7 +67,7 @@ def check_cells(table: pa.Table, path: Path) -> None:
 
 
 def check_paths(table: pa.Table, path: Path, root: Path) -> None:
-    """Refuse paths and ids that lead out of `root`, which the data was said to be in, or that no file can have.
+    """Reject paths and ids that lead out of `root`, the data's folder, or that no file can have.
 
     Raises:
         BenchError: there is such a path; names the row.
@@ -96,9 +96,9 @@ def _find_flaw(text: str, folder: str, root: str) -> str:
 
 
 def check_videos(table: pa.Table, starts: np.ndarray, name: str, path: Path) -> None:
-    """Refuse a video with two labels or splits, or one that is listed twice; rows are sorted by `name`.
+    """Reject a video with two labels or splits, or one that is listed twice; rows are sorted by `name`.
 
-    Ids that differ only in case are reported, and refused if only one of them is in the test set.
+    Ids that differ only in case are reported, and rejected if only one of them is in the test set.
 
     Raises:
         BenchError: there is such a video; names the row.
@@ -119,7 +119,7 @@ def check_videos(table: pa.Table, starts: np.ndarray, name: str, path: Path) -> 
 
 
 def _check_spellings(heads: pa.Table, ids: pa.Array, name: str, path: Path) -> None:
-    """Compare the ids of videos: in the one spelling they are different, in small letters and as stems they should."""
+    """Compare videos' ids: normalised, they must differ; in lower case and as stems, they should differ."""
     import pyarrow.compute as pc
 
     _refuse_repeats(ids, heads, path, name, "is one video in two spellings")
@@ -146,7 +146,7 @@ def _name_two(heads: pa.Table, name: str, rows: np.ndarray) -> str:
 
 
 def _normalise(column: pa.ChunkedArray) -> pa.Array:
-    """Return paths and ids in the one spelling; most tables have no other."""
+    """Return normalised paths and ids; most tables need no change."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -163,12 +163,12 @@ def _strip_suffixes(folded: pa.Array) -> pa.Array:
 
     suffix = get_suffix(folded[0].as_py())
     if suffix in MEDIA_SUFFIXES and pc.all(pc.ends_with(folded, suffix)).as_py():
-        return folded  # One suffix for all distinguishes nothing.
+        return folded  # A common suffix distinguishes nothing.
     return pc.replace_substring_regex(folded, _SUFFIXES, "")
 
 
 def _refuse_repeats(keys: pa.Array, table: pa.Table, path: Path, name: str, what: str) -> None:
-    """Refuse the first row whose key an earlier one has."""
+    """Reject the first row whose key occurred before."""
     for rows in _group_repeats(keys):
         first, second = sorted(table.select([ROW, name]).take(rows[:2]).to_pylist(), key=lambda row: int(row[ROW]))
         cell = shorten(second[name])
@@ -176,12 +176,12 @@ def _refuse_repeats(keys: pa.Array, table: pa.Table, path: Path, name: str, what
 
 
 def _group_repeats(keys: pa.Array) -> list[np.ndarray]:
-    """Return the places of each key that there is more than once."""
+    """Return the positions of each key that occurs more than once."""
     import pyarrow.compute as pc
 
     keys = _flatten(keys)
     if pc.all(pc.less(keys.slice(0, len(keys) - 1), keys.slice(1))).as_py():
-        return []  # In order, as most tables are: a tenth of the time that hashing takes.
+        return []  # Sorted, like most tables: takes a tenth of the time of hashing.
     encoded = pc.dictionary_encode(keys)
     codes, counts = encoded.indices.to_numpy(), np.bincount(encoded.indices.to_numpy())
     repeated = np.flatnonzero(counts[codes] > 1)
@@ -190,7 +190,7 @@ def _group_repeats(keys: pa.Array) -> list[np.ndarray]:
 
 
 def mark_repeats(column: pa.ChunkedArray) -> np.ndarray:
-    """Return for each row whether its cell equals the one above; False for the first row."""
+    """Return, for each row, whether its cell equals the one above; False for the first row."""
     import pyarrow.compute as pc
 
     same = pc.equal(column.slice(1), column.slice(0, len(column) - 1))
@@ -198,7 +198,7 @@ def mark_repeats(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _reject(table: pa.Table, wrong: pa.Array, path: Path, name: str, text: str) -> None:
-    """Refuse the first wrong row; `{}` in the text becomes its cell in the column `name`."""
+    """Reject the first wrong row; `{}` in the text becomes its cell in the column `name`."""
     rows = table.select([ROW, name]).filter(wrong)
     if len(rows):
         row = rows.slice(0, 1).to_pylist()[0]

@@ -1,4 +1,4 @@
-"""How people spell splits, labels, folders and file names: one reading for all adapters."""
+"""How people spell splits, labels, folders and file names: one interpretation for all adapters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..benchmark.core.types import FAKE, REAL
 
-# What OpenCV and FFmpeg decode. No .gif: is it a picture or a video? Its 256 colours hide what detectors look for.
+# What OpenCV and FFmpeg decode. No .gif: it may be a picture or a video, and its 256 colours hide artifacts.
 _FILMS = "mp4 m4v mov avi mkv webm mpg mpeg vob ts mts m2ts wmv asf flv f4v 3gp 3g2 ogv y4m"
 _PICTURES = "jpg jpeg jpe jfif jp2 png bmp dib webp avif tif tiff ppm pgm pnm"
 VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _FILMS.split())
@@ -25,18 +25,18 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
-# What names a class beyond doubt; and what does so where nothing else in the path does (GenImage, Kaggle).
+# Words that clearly name a class, and words that do if nothing else in the path does (GenImage, Kaggle).
 CLASS_WORDS = {"real": REAL, "reals": REAL, "fake": FAKE, "fakes": FAKE}
 OTHER_CLASS_WORDS = {
     **dict.fromkeys(("original", "originals", "nature", "natural", "genuine", "pristine", "authentic"), REAL),
     **dict.fromkeys(("manipulated", "ai", "synthetic", "generated", "forged", "deepfake", "deepfakes"), FAKE),
 }
-# Words that say nothing of class or split: `real_images`, `0_real`, `train_set`.
+# Words without meaning for class or split: `real_images`, `0_real`, `train_set`.
 FILLERS = frozenset(("0", "1", "video", "videos", "image", "images", "frames", "face", "faces", "data", "set"))
 
 
 class FolderName(NamedTuple):
-    """What a folder's name says: the split, the label, and whether it is one of CLASS_WORDS; None where it doesn't."""
+    """What a folder's name says: the split, the label, and whether it is one of CLASS_WORDS; None if nothing."""
 
     split: str | None = None
     label: int | None = None
@@ -55,14 +55,14 @@ def parse_folder_name(name: str) -> FolderName:
 
 
 def get_suffix(name: str) -> str:
-    """Return the suffix in small letters: `.mp4` for `x/a.MP4`."""
-    name = name.rpartition("/")[2]  # Plain text: pathlib would take seconds for a million frames.
+    """Return the suffix in lower case: `.mp4` for `x/a.MP4`."""
+    name = name.rpartition("/")[2]  # Plain strings: pathlib would take seconds for a million frames.
     dot = name.rfind(".")
     return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
 
 
 def get_stem(path: str) -> str:
-    """Return a file's name without folders and suffixes of videos and pictures: `a.b` for `x/a.b.mp4.AVI`."""
+    """Return a file's name without folders and media suffixes: `a.b` for `x/a.b.mp4.AVI`."""
     name = path.rpartition("/")[2]
     while (dot := name.rfind(".")) > 0 and name[dot:].lower() in MEDIA_SUFFIXES:
         name = name[:dot]
@@ -70,7 +70,7 @@ def get_stem(path: str) -> str:
 
 
 def make_stem_key(path: str) -> str:
-    """Return what is the same for all spellings and encodings of one video: the path in small letters, no suffix."""
+    """Return what all spellings and encodings of one video share: the path in lower case, without suffix."""
     folder, slash, _ = path.rpartition("/")
     key = f"{folder}{slash}{get_stem(path)}"
     return key.lower() if key.isascii() else unicodedata.normalize("NFC", key).casefold()

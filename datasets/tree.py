@@ -1,4 +1,4 @@
-"""What the names of a tree's folders say: which class, split and method the files in them are of."""
+"""Infers class, split and method of files from the names of their folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEVELS = 3
 
 
 class Place(NamedTuple):
-    """A folder with files in it: label and split by its path, and the folders `below` the class that are no splits."""
+    """A folder with files: label and split from its path, and the folders `below` the class that aren't splits."""
 
     inside: str
     label: int
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 def find_class_folders(home: Path) -> list[str]:
-    """Return the folders in a tree, and up to two levels below, that name a class; none within another."""
+    """Return the folders in a tree, up to two levels below, that name a class; none inside another."""
     found: list[str] = []
     level = [""]
     for _ in range(LEVELS):
@@ -37,10 +37,10 @@ def find_class_folders(home: Path) -> list[str]:
 
 
 def read_places(home: Path, skipped: Skipped) -> Iterator[Place]:
-    """Yield the folders of a tree that name a class and hold files, in order.
+    """Yield the folders of a tree that name a class and contain files, in order.
 
     Raises:
-        BenchError: a path is of two classes or two splits, or folders of one level are partly splits.
+        BenchError: a path has two classes or two splits, or folders on one level are only partly splits.
     """
     places, elsewhere = [], []
     for inside, names in walk_folders(home, skipped):
@@ -68,7 +68,7 @@ def _read_place(inside: str, names: list[str]) -> Place | None:
 
 
 def _find_class(inside: str, read: list[FolderName]) -> int | None:
-    """Return which part of the path names the class: `real` and `fake` beyond doubt, else the first that may."""
+    """Return which part of the path names the class: a clear name such as `real` or `fake`, else the first possible."""
     certain = [i for i, name in enumerate(read) if name.certain]
     if len({read[i].label for i in certain}) > 1:
         raise BenchError(f"the folder {inside} is both real and fake by its name. Rename or move it")
@@ -76,7 +76,7 @@ def _find_class(inside: str, read: list[FolderName]) -> int | None:
 
 
 def _check_levels(places: list[Place]) -> None:
-    """Refuse a folder that holds splits and what is in none: it would be test without a word."""
+    """Reject a folder with both splits and other files: those would silently become test."""
     levels: dict[str, dict[str, bool]] = defaultdict(dict)
     for place in places:
         parts = place.inside.split("/")

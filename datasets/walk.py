@@ -1,4 +1,4 @@
-"""The one walk over folders: which files of a tree are videos and pictures, and what is passed over."""
+"""Walks folders: which files in a tree are videos and pictures, and what is skipped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..benchmark.core.transient_errors import read_patiently
 from .spelling import MEDIA_SUFFIXES, get_suffix
 
-# What systems put beside people's files, and everything that begins with a dot.
+# Files that systems add, and everything that begins with a dot.
 SYSTEM_NAMES = frozenset(
     name.casefold()
     for name in (
@@ -26,11 +26,11 @@ _ESCAPED = re.compile("%([89A-F][0-9A-F])")  # See `name_in_utf8`.
 
 @dataclass
 class Skipped:
-    """What a walk passed over: files by suffix, and paths within the root of the rest.
+    """What a walk skipped: files by suffix, and paths inside the root for the rest.
 
-    `repeated` are links to folders that were seen already, `closed` folders that can't be opened, `special` pipes,
-    sockets and devices, `unnamed` media whose names aren't UTF-8, with `%E9` for a byte that isn't, and `classless`
-    folders with media whose path names no class.
+    `repeated` are links to folders already visited, `closed` folders that can't be opened, `special` pipes, sockets and
+    devices, `unnamed` media whose names aren't UTF-8 (invalid bytes as `%E9`), and `classless` folders with media whose
+    path names no class.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
@@ -41,7 +41,7 @@ class Skipped:
     classless: list[str] = field(default_factory=list)
 
     def describe(self) -> list[str]:
-        """Return a line for each kind that there is."""
+        """Return a line for each kind that occurs."""
         counts = name_some([f"{n} {suffix or 'without suffix'}" for suffix, n in self.suffixes.most_common()], 10)
         kinds = {
             "links to folders that are read already": self.repeated,
@@ -69,16 +69,16 @@ class _Step(NamedTuple):
 def walk_folders(
     root: Path, skipped: Skipped | None = None, suffixes: Collection[str] = MEDIA_SUFFIXES
 ) -> Iterator[FolderListing]:
-    """Yield every folder below `root` with the files of these suffixes, whatever their case.
+    """Yield every folder below `root` with files of these suffixes, in any case.
 
     Each real folder comes once: under its own name, or else under the first link to it. Hidden and system names are
-    left out, and so are links to the folders around the root. A name that isn't UTF-8 is given with `%E9` for a byte
-    that isn't: there is no such file, so that it counts as one that can't be read.
+    left out, and so are links to folders above the root. In a name that isn't UTF-8, invalid bytes become `%E9`: no
+    such file exists, so it counts as unreadable.
 
     Args:
-        root: where to begin.
+        root: where to start.
         skipped: collects what is skipped.
-        suffixes: which files are wanted, in small letters with the dot.
+        suffixes: the wanted files' suffixes, in lower case with the dot.
     """
     skipped = Skipped() if skipped is None else skipped
     seen = {_identify(parent) for parent in root.resolve().parents}
@@ -103,7 +103,7 @@ def walk_folders(
 
 
 def list_files(folder: Path, suffixes: Collection[str], skipped: Skipped | None = None) -> list[str]:
-    """Return the sorted names of a folder's own files of these suffixes; none where it doesn't exist."""
+    """Return the sorted names of a folder's own files with these suffixes; empty if it doesn't exist."""
     skipped = Skipped() if skipped is None else skipped
     try:
         entries = _list_entries(str(folder))
@@ -114,7 +114,7 @@ def list_files(folder: Path, suffixes: Collection[str], skipped: Skipped | None 
 
 
 def list_folders(folder: Path) -> list[str]:
-    """Return the sorted names of the folders in a folder, without those of the system; none where it doesn't exist."""
+    """Return the sorted names of a folder's subfolders, without system folders; empty if it doesn't exist."""
     try:
         return [entry.name for entry in _list_entries(str(folder)) if _is_folder(entry)]
     except OSError:
@@ -122,20 +122,20 @@ def list_folders(folder: Path) -> list[str]:
 
 
 def name_in_utf8(name: str) -> str:
-    """Return a name that can be printed and written: `caf%E9.mp4` where the byte E9 isn't UTF-8."""
+    """Return a name that can be printed and written: `caf%E9.mp4` if the byte E9 isn't UTF-8."""
     return (
         name if name.isascii() else "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
     )
 
 
 def stands_for_bytes(path: Path) -> bool:
-    """Return whether a path that a walk gave stands for a file whose name isn't UTF-8."""
+    """Return whether a path from a walk stands for a file whose name isn't UTF-8."""
     raw = _ESCAPED.sub(lambda code: chr(0xDC00 + int(code[1], 16)), str(path))
     return raw != str(path) and not path.exists() and os.path.exists(raw)
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder is one of the system's or is hidden."""
+    """Return whether a file or folder is hidden or belongs to the system."""
     return name.startswith(".") or name.casefold() in SYSTEM_NAMES
 
 
@@ -162,7 +162,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Return whether it is a file, or a broken link, which is missed when it is read."""
+    """Return whether it is a file or a broken link, which is reported when read."""
     try:
         return entry.is_file() or not os.path.exists(entry.path)
     except OSError:
@@ -170,7 +170,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_wanted(entry: os.DirEntry[str], step: _Step, suffixes: Collection[str], skipped: Skipped) -> bool:
-    """Return whether a file is one of those asked for."""
+    """Return whether a file is one of those wanted."""
     if get_suffix(entry.name) not in suffixes:
         skipped.suffixes[get_suffix(step.inside)] += 1
         return False
@@ -187,6 +187,6 @@ def _join(folder: str, name: str) -> str:
 
 
 def name_some(names: Sequence[str], most: int = 3) -> str:
-    """Return the first names for a message, and how many more there are."""
+    """Return the first names for a message, and the number of others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,11 +1,11 @@
-"""What authors of detectors and datasets import: the two registries, what flows through them, and the contracts.
+"""What authors of detectors and datasets import: the two registries, their data types, and the contracts.
 
     from crossfake.plugin import detectors
 
     @detectors.register("mine", title="Mine")
     class Mine: ...
 
-These names stay. Neither torch nor jax is imported here: their bases are in `crossfake.plugin.torch` and
+These names are stable. Neither torch nor jax is imported here: their bases are in `crossfake.plugin.torch` and
 `crossfake.plugin.jax`. docs/plugins.md says what each method of a contract must do.
 """
 

@@ -1,4 +1,4 @@
-"""What authors of JAX detectors import besides `crossfake.plugin`: the base classes, and layers named as PyTorch's."""
+"""What authors of JAX detectors also import: the base classes, and layers named like PyTorch's."""
 
 from __future__ import annotations
 

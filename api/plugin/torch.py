@@ -1,4 +1,4 @@
-"""What authors of PyTorch detectors import besides `crossfake.plugin`."""
+"""What authors of PyTorch detectors also import."""
 
 from __future__ import annotations
 

@@ -110,22 +110,22 @@ class TrainingSession(Protocol):
 
 
 class TakesBytes(Protocol):
-    """What a state is written to: a file, or what stands for one."""
+    """What a state is written to: a file or a file-like object."""
 
     def write(self, data: bytes, /) -> object:
-        """Take some bytes."""
+        """Write some bytes."""
 
 
 WriteState = Callable[[TakesBytes], object]
-"""Writes a training session's state, as `restore` takes it."""
+"""Writes a training session's state, for `restore`."""
 
 
 @runtime_checkable
 class Snapshots(Protocol):
-    """A training session that copies its state in memory, for another thread to write while it goes on."""
+    """A training session that copies its state in memory, so that another thread can write it meanwhile."""
 
     def snapshot(self) -> WriteState:
-        """Return what writes the state as it is now."""
+        """Return a function that writes the current state."""
 
 
 @runtime_checkable
@@ -144,7 +144,7 @@ class TellsThreads(Protocol):
 
 @runtime_checkable
 class StartsTraining(Protocol):
-    """What starts training sessions: one half of `Trainable`, of no use without the other."""
+    """Starts training sessions: one half of `Trainable`, useless without the other."""
 
     def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TrainingSession:
         """Start a training session."""
@@ -157,7 +157,7 @@ class Trainable(StartsTraining, MakesSamples, KeepsWeights, Protocol):
 
 @runtime_checkable
 class InspectsTrainingSet(Protocol):
-    """A detector that looks at the training videos before it learns from them."""
+    """A detector that inspects the training videos before it learns from them."""
 
     def inspect_training_set(self, videos: list[Video], frames: Mapping[str, int]) -> tuple[list[Video], str]:
         """Return the videos that it can learn from, and what the others lack; `frames` counts each video's faces."""
@@ -227,14 +227,14 @@ class CountsFlops(Protocol):
 
 @runtime_checkable
 class HasNetwork(Protocol):
-    """A detector with a `network`: where that is a `torch.nn.Module`, torch counts its operations."""
+    """A detector with a `network`: if that is a `torch.nn.Module`, torch counts its operations."""
 
     network: object
 
 
 @runtime_checkable
 class TakesDevice(Protocol):
-    """A detector that works where it is told (core/device_names.py), or raises a BenchError that says what is there."""
+    """A detector that can be moved to a device (core/device_names.py), or raises a BenchError that lists devices."""
 
     def use_device(self, name: str) -> None: ...
 
@@ -268,10 +268,10 @@ class TakesRuntime(Protocol):
     precision: str
 
     def find_obstacle(self, runtime: str, precision: str) -> str:
-        """Return why it can't be scored that way here, or "" if it can."""
+        """Return why scoring that way isn't possible here, or "" if it is."""
 
     def use_runtime(self, runtime: str, precision: str) -> None:
-        """Score with this runtime and precision from now on."""
+        """Use this runtime and precision for scoring from now on."""
 
 
 CAPABILITIES: Mapping[str, type] = {
@@ -305,9 +305,9 @@ def check_pieces(detector: object, who: str, settings: TrainSettings) -> None:
     if not settings.micro_batch:
         return
     if not isinstance(detector, LearnsInPieces):
-        raise BenchError(f"{who} takes no train.micro_batch, which is for detectors in PyTorch. Leave it out")
+        raise BenchError(f"{who} has no train.micro_batch, which is for PyTorch detectors. Leave it out")
     if detector.needs_whole_batch:
-        raise BenchError(f"{who} takes no train.micro_batch: {detector.needs_whole_batch}. Leave it out")
+        raise BenchError(f"{who} can't use train.micro_batch: {detector.needs_whole_batch}. Leave it out")
 
 
 def make_contract_error(made: object, contract: type, who: str, needed_by: str) -> BenchError:
@@ -354,12 +354,12 @@ class FaceReader(Protocol):
         """Hash which video it is and what its faces are: others, found anew, have another hash."""
 
     def get_relative_boxes(self, video_id: str) -> np.ndarray:
-        """Return the boxes (n, 4) around the landmarks of the video's faces, in shares of their frames."""
+        """Return the boxes (n, 4) around the landmarks of the video's faces, relative to their frames."""
 
 
 @runtime_checkable
 class ListsVideos(Protocol):
-    """The half of a `Dataset` by which its class is told from a detector's."""
+    """The half of a `Dataset` that distinguishes its class from a detector's."""
 
     def videos(self, home: Path, compression: str) -> Sequence[Video]:
         """List every video of the official layout, with its official split, sorted by id."""

@@ -287,7 +287,7 @@ def find_root(
     reporter.say(f"world: {root.protocol} ({path})")
     if found and found.generator_version != GENERATOR_VERSION:
         made, ours = f"made by generator {found.generator_version}", f"this version has {GENERATOR_VERSION}"
-    reporter.say(f"{path} was {made}, and {ours}: it is used as it is, and its rows get separate tables")
+        reporter.say(f"{path} was {made}, and {ours}: it is used as it is, and its rows get separate tables")
     return root
 
 

@@ -1,4 +1,4 @@
-"""What lies around the faces: light, background, the camera's blur and noise, and the video file."""
+"""What surrounds the faces: light, background, the camera's blur and noise, and the video file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOISE_SHEET = 640  # pixels
 
 @dataclass(frozen=True)
 class Camera:
-    """How a dataset was filmed; pairs are the ends of uniform ranges.
+    """How a dataset was filmed; pairs are ends of uniform ranges.
 
     `noise` and `blur` are standard deviations, of intensities 0..1 and in pixels; `exposure` scales the light;
     `crf` is the H.264 quality (lower is better); `liveliness` scales the poses.
@@ -85,7 +85,7 @@ def draw_background(rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_muted_colour(rng: np.random.Generator) -> np.ndarray:
-    """Draw a colour such as rooms have, 0..1: mostly grey, seldom vivid."""
+    """Draw a typical colour of a room, 0..1: mostly grey, rarely vivid."""
     return np.clip(rng.uniform(0.15, 0.8) * (1 + 0.2 * rng.normal(size=3).clip(-2, 2)), 0.03, 0.95)
 
 
@@ -95,16 +95,17 @@ def _make_noise_sheet() -> Image:
 
 
 def expose(image: Image, rng: np.random.Generator, noise: float, blur: float) -> Image:
-    """Blur an image and add sensor noise; noise comes from a window of one large sheet, which is cheaper."""
+    """Blur an image and add sensor noise, taken from a window of one large sheet, which is cheaper."""
     image = cv2.GaussianBlur(image, (0, 0), blur)
     y, x = rng.integers(0, NOISE_SHEET - FRAME, 2)
     return np.clip(image + np.float32(noise) * _make_noise_sheet()[y : y + FRAME, x : x + FRAME], 0, 1)
 
 
 def write_video(path: Path, frames: list[np.ndarray], crf: int) -> None:
-    """Write uint8 RGB frames as H.264, atomically, and always the same bytes.
+    """Write uint8 RGB frames as H.264, atomically, with reproducible bytes.
 
-    So one thread only, and no macroblock tree: with it, x264 (core 165, AVX code) gave other bytes in a third of runs.
+    So it uses one thread and no macroblock tree: with it, x264 (core 165, AVX code) gave different bytes in a third of
+    runs.
     """
     import av
 

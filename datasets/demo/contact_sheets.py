@@ -1,7 +1,7 @@
 """Contact sheets of the demo world: `python -m crossfake.datasets.demo.contact_sheets FOLDER` writes four JPEG files.
 
-Only the videos that are shown are filmed, into a temporary folder; the frames are decoded from the files, so they look
-as a detector sees them.
+Only the videos shown are rendered, into a temporary folder; frames are decoded from the files, so they look as a
+detector sees them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def make_faces_sheet(folder: Path) -> np.ndarray:
 
 
 def make_fakes_sheet(folder: Path) -> np.ndarray:
-    """Show two fakes of each method beside their real sources, with the manipulated box."""
+    """Show two fakes of each method next to their real sources, with the manipulated box."""
     shots = plan_world("default", 0, "standard").shots
     strips = []
     for method in (name for name in METHODS if not name.startswith("Leak")):
@@ -53,7 +53,7 @@ def make_fakes_sheet(folder: Path) -> np.ndarray:
 
 
 def make_leak_sheet(folder: Path) -> np.ndarray:
-    """Show a target of the leak world, real and with old and new donors (the donors stand above)."""
+    """Show a target of the leak world, real and with old and new donors (donors above)."""
     shots = plan_world("default", 0, "leak").shots
     old, new = ([s for s in shots if s.dataset == d and s.split == "test"] for d in ("ffpp", "ffpp-new-donors"))
     rows = []
@@ -69,7 +69,7 @@ def make_leak_sheet(folder: Path) -> np.ndarray:
 
 
 def make_company_sheet(folder: Path) -> np.ndarray:
-    """Show videos of two people, real and fake, and the masks: the forged one is the nearer on the left."""
+    """Show videos of two people, real and fake, and the masks: on the left the forged person is the nearer one."""
     shots = plan_world("default", 0, "standard").shots
     rows = []
     for dataset in ("ffpp", "dfd", "dfdc"):
@@ -113,7 +113,7 @@ def _read_frames(path: Path) -> list[np.ndarray]:
 
 
 def _make_still(folder: Path, known: GroundTruth) -> np.ndarray:
-    """Return the frame of a video in which the eyes are widest open, with the manipulated box drawn if there is one."""
+    """Return the frame of a video with the eyes widest open, with the manipulated box drawn if there is one."""
     lids = known.landmarks[:, [37, 38, 43, 44, 40, 41, 46, 47], 1]
     index = int(np.argmax(lids[:, 4:].sum(axis=1) - lids[:, :4].sum(axis=1)))
     image = _read_frames(folder / known.video)[index]
@@ -124,7 +124,7 @@ def _make_still(folder: Path, known: GroundTruth) -> np.ndarray:
 
 
 def _render_real_frame(folder: Path, shot: Shot) -> np.ndarray:
-    """Return a frame of the real video of a shot, without filming its fakes."""
+    """Return a frame of a shot's real video, without rendering its fakes."""
     (known,) = render_shot(folder, Shot(shot.dataset, shot.split, shot.clip, shot.real))
     return _make_still(folder, known)
 

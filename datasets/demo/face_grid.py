@@ -1,7 +1,7 @@
-"""The canvas on which a face is modelled: a square grid in face units, and the few smooth things drawn on it.
+"""The canvas on which a face is modelled: a square grid in face units, and the smooth shapes drawn on it.
 
 A face unit is about half the height of the bare face. x grows to the right, y downwards, z towards the camera, and the
-origin lies between nose bridge and nose tip. All random numbers of the demo world come from `make_rng`.
+origin is between nose bridge and nose tip. All random numbers of the demo world come from `make_rng`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ X, Y = np.meshgrid(_line, _line)
 
 
 def make_rng(*key: str | int) -> np.random.Generator:
-    """Return a generator that depends on the key alone, so that nothing depends on the order of rendering."""
+    """Return a generator that depends only on the key, so that nothing depends on the order of rendering."""
     return np.random.default_rng([part if isinstance(part, int) else crc32(part.encode()) for part in key])
 
 
@@ -65,5 +65,5 @@ def to_fixed_point(points: np.ndarray) -> np.ndarray:
 
 
 def to_colour_tuple(values: npt.ArrayLike) -> tuple[float, ...]:
-    """Turn a colour into the plain tuple that OpenCV wants."""
+    """Turn a colour into the plain tuple that OpenCV expects."""
     return tuple(float(v) for v in np.atleast_1d(np.asarray(values)))

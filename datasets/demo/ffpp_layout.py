@@ -1,7 +1,7 @@
 """The layout of FaceForensics++, for the standard world and for the leak world.
 
-The official layout has one real video an id, and fakes `target_source` of each of the listed pairs of ids. Here an id
-is a take of a person, since people recur in the original, too; and not every method is applied to every pair.
+The official layout has one real video per id, and fakes `target_source` for each listed pair of ids. Here an id is a
+take of a person, since people also recur in the original; and not every method is applied to every pair.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .shots import Shot
 
 NEW_DONORS = f"new_donors/{FFPP}"
 LEAK_TAKES = 2
-# Old and new donors of the leak world are of the same groups, so that only the people change.
+# Old and new donors of the leak world have the same groups, so that only the people change.
 DONOR_GROUPS = (("male", "white"), ("female", "others"), ("female", "white"))
 
 
@@ -57,8 +57,8 @@ def _deal_pairs(
 ) -> Iterator[tuple[tuple[Person, int], tuple[Person, int], list[str]]]:
     """Yield pairs of (person, take), and the methods applied to both.
 
-    A person's methods are dealt out over the takes, so that each is used once a person, however many takes there are.
-    With fewer methods than there are, the next pair has the next ones.
+    A person's methods are distributed over the takes, so that each is used once per person, however many takes there
+    are. If a person gets fewer methods than exist, the next pair gets the following ones.
     """
     turn = 0
     for people, takes in _list_circles(part, name, seed):
@@ -69,7 +69,7 @@ def _deal_pairs(
 
 
 def _list_circles(part: FfppPart, name: str, seed: int) -> Iterator[tuple[list[Person], int]]:
-    """Yield the people among whom pairs are made, those of a gender and as many takes, with their number of takes."""
+    """Yield groups of people for making pairs (same gender, same number of takes), with their number of takes."""
     takes = {race: part.majority_takes if race == "white" else part.minority_takes for race in RACES}
     everybody = part.population.people(name, seed)
     for most in sorted(set(takes.values()), reverse=True):
@@ -79,7 +79,7 @@ def _list_circles(part: FfppPart, name: str, seed: int) -> Iterator[tuple[list[P
 
 
 def plan_leak(size: LeakSize, seed: int) -> list[Layout]:
-    """Plan the leak world: each fake has one of three donors, who are nothing but donors.
+    """Plan the leak world: each fake has one of three donors, who appear only as donors.
 
     A second root has the same real test videos and methods, but fakes of three other donors. The donors' ids are in
     the lists, since the names of the fakes need them, but have no videos: a detector never sees a donor as real.
@@ -108,7 +108,7 @@ def _make_leak_layout(home: str, listed: Pairs, filming: Filming) -> Layout:
 
 
 def _make_shot(home: str, split: str, target: Role, donor: Role, folders: dict[str, str], filming: Filming) -> Shot:
-    """Film a target's real video, and the fakes with the donor; `folders` maps methods to the folders they lie in."""
+    """Film a target's real video, and the fakes with the donor; `folders` maps methods to their folders."""
     name = f"{target.number:03d}_{donor.number:03d}.mp4"
     clip, source = (make_clip(role.person, role.take, "ffpp", filming) for role in (target, donor))
     fakes = [make_ffpp_fake(home, folder, name, method, clip, source) for method, folder in folders.items()]

@@ -1,6 +1,6 @@
-"""The 81 landmarks of a face: dlib's 68 in their order, then 13 along the hairline from the left to the right.
+"""The 81 landmarks of a face: dlib's 68 in their order, then 13 along the hairline from left to right.
 
-They are the very points that the face is painted from, pushed through the same pose, so they are exact.
+The face is painted from the same points in the same pose, so they are exact.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def make_canonical_landmarks(shape: Shape, expression: Expression) -> np.ndarray
 
 
 def compute_jaw_drop(expression: Expression, y: np.ndarray) -> np.ndarray:
-    """Return how far points at height y sink for the opened mouth, face units."""
+    """Return how far points at height y sink when the mouth opens, in face units."""
     return JAW_DROP * expression.open * smoothstep(0.40, 0.95, y)
 
 

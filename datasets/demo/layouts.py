@@ -1,4 +1,4 @@
-"""What a layout is, and those of DeepFakeDetection, Celeb-DF v2 and the DFDC.
+"""Defines layouts, and those of DeepFakeDetection, Celeb-DF v2 and the DFDC.
 
 A layout is the plan of a dataset: every video with its official path, and the text of the official lists. It is plain
 data; `film` turns it into files.
@@ -31,7 +31,7 @@ class Layout(NamedTuple):
 
 
 def make_demographics_table(home: str, shots: Iterable[Shot]) -> str:
-    """Return the table of the groups of a dataset's videos; a fake has the group of its target."""
+    """Return the table of groups for a dataset's videos; a fake has its target's group."""
     rows = [
         f"{video.removeprefix(home + '/')},{shot.clip.person.gender},{shot.clip.person.race}"
         for shot in shots
@@ -41,7 +41,7 @@ def make_demographics_table(home: str, shots: Iterable[Shot]) -> str:
 
 
 def make_ffpp_fake(home: str, folder: str, name: str, method: str, clip: Clip, donor: Clip) -> Fake:
-    """Return a fake in the tree of FaceForensics++; where two people are seen, its mask tells who was forged."""
+    """Return a fake in the FaceForensics++ tree; if two people are shown, its mask tells who was forged."""
     parent = f"{home}/manipulated_sequences/{folder}"
     mask = f"{parent}/masks/videos/{name}" if clip.companion else None
     return Fake(f"{parent}/c23/videos/{name}", method, donor, mask)
@@ -51,7 +51,7 @@ def make_ffpp_fake(home: str, folder: str, name: str, method: str, clip: Clip, d
 
 
 def plan_dfd(size: Size, seed: int) -> Layout:
-    """Plan DeepFakeDetection, which lives in the tree of FaceForensics++ and has no splits."""
+    """Plan DeepFakeDetection, which is in the FaceForensics++ tree and has no splits."""
     actors, rng = size.dfd.actors.people("dfd", seed), make_rng(seed, "dfd names")
     shots = [_make_dfd_shot(actors, actor, take, size, rng) for actor in actors for take in range(size.dfd.scenes)]
     return Layout(shots, {f"{FFPP}/demographics_dfd.csv": make_demographics_table(FFPP, shots)})
@@ -75,7 +75,7 @@ def _make_dfd_shot(actors: list[Person], actor: Person, take: int, size: Size, r
 
 
 def plan_celebdf(size: Size, seed: int) -> Layout:
-    """Plan Celeb-DF v2: its test list, and a training rest of other videos of some of the same celebrities."""
+    """Plan Celeb-DF v2: its test list, and training videos of some of the same celebrities."""
     people = size.celeb.celebrities.people("celebdf", seed)
     tested = [_make_celeb_shot("test", people, person, 0, size.celeb.donors, size) for person in people]
     for k, person in enumerate(size.celeb.youtube.people("celebdf-youtube", seed)):
@@ -103,7 +103,7 @@ def _make_celeb_shot(split: str, people: list[Person], person: Person, take: int
 
 
 def _choose_people(people: list[Person], population: Population) -> list[Person]:
-    """Choose as many of the people as the population has, the first of each group."""
+    """Choose as many people as in the population, the first of each group."""
     chosen: list[Person] = []
     for wanted in population.people("", 0):
         group = (wanted.gender, wanted.race)
@@ -130,7 +130,7 @@ def plan_dfdc(size: Size, seed: int) -> Layout:
 
 
 def _plan_dfdc_train(size: Size, seed: int, rng: np.random.Generator) -> tuple[list[Shot], dict[str, str]]:
-    """Deal the people out over the parts; a fake and its original are in the same part, as in the DFDC."""
+    """Distribute the people over the parts; a fake and its original are in the same part, as in the DFDC."""
     people, shots, texts = size.dfdc.train.people("dfdc-train", seed), [], {}
     for part in range(DFDC_PARTS):
         folder, metadata = f"train/dfdc_train_part_{part}", {}
@@ -156,7 +156,7 @@ def _make_dfdc_shot(
     size: Size,
     rng: np.random.Generator,
 ) -> Shot:
-    """Film a person under random names, which tell nothing."""
+    """Film a person under random, uninformative names."""
     fakes = [
         Fake(_draw_dfdc_path(folder, rng), method, make_clip(donor, 0, "dfdc", size.filming))
         for method, donor in zip(methods, choose_donors(people, person, len(methods)), strict=True)

@@ -12,7 +12,7 @@ from .landmarks import FOREHEAD, JAW, LIPS
 from .methods import Method
 from .motion import FRAME
 
-FACE = slice(17, 68)  # brows, eyes, nose, mouth: what a face is aligned by
+FACE = slice(17, 68)  # brows, eyes, nose, mouth: used to align a face
 NOSE_TIP = 30
 _CHEQUERS = (np.indices((FRAME, FRAME)).sum(0) % 2 * 2 - 1).astype(np.float32)[..., None]
 
@@ -30,7 +30,7 @@ def make_blending_mask(method: Method, landmarks: np.ndarray) -> Image:
 
 
 def find_manipulated_box(mask: Image) -> np.ndarray:
-    """Return the (4,) float32 box x0, y0, x1, y1 of the visibly manipulated pixels; x1 and y1 lie just outside."""
+    """Return the (4,) float32 box x0, y0, x1, y1 of the visibly manipulated pixels; x1 and y1 are just outside."""
     x, y, width, height = cv2.boundingRect((mask > 0.3).astype(np.uint8))
     return np.array([x, y, x + width, y + height], np.float32)
 
@@ -52,7 +52,7 @@ def forge(method: Method, target: Image, mask: Image, source: Image, face_width:
 
 
 def align(source: Image, source_landmarks: np.ndarray, landmarks: np.ndarray, affine: bool) -> Image:
-    """Move a frame so that its face covers the target's: a similarity of the inner face, or an affine map of it all."""
+    """Move a frame so that its face covers the target's: a similarity of the inner face, or a full affine map."""
     if affine:
         matrix = _fit_affine(source_landmarks[:68], landmarks[:68])
     else:
@@ -61,12 +61,12 @@ def align(source: Image, source_landmarks: np.ndarray, landmarks: np.ndarray, af
 
 
 def _fit_affine(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """Return the (2, 3) affine map of least squared error."""
+    """Return the (2, 3) affine map with the least squared error."""
     return np.linalg.lstsq(np.column_stack([points, np.ones(len(points))]), onto, rcond=None)[0].T
 
 
 def _fit_similarity(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """Return the (2, 3) rotation, scale and shift of least squared error; points are complex numbers here."""
+    """Return the (2, 3) rotation, scale and shift with the least squared error; points are complex numbers here."""
     a, b = points[:, 0] + 1j * points[:, 1], onto[:, 0] + 1j * onto[:, 1]
     spread = a - a.mean()
     turn = np.vdot(spread, b) / np.vdot(spread, spread).real
@@ -75,7 +75,7 @@ def _fit_similarity(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
 
 
 def _squeeze(method: Method, image: Image, scale: float) -> Image:
-    """Resynthesise an image as a network would: at a low resolution, and with a chequered trace of the way back up."""
+    """Resynthesise an image as a network would: at low resolution, with a chequered upsampling trace."""
     height, width = image.shape[:2]
     small = max(4, int(width * scale)), max(4, int(height * scale))
     low = cv2.resize(image, small, interpolation=cv2.INTER_AREA)

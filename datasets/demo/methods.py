@@ -1,6 +1,6 @@
 """How the fakes are made: one row per method.
 
-The difficulty of the demo world is tuned here; whoever changes a number raises GENERATOR_VERSION in world.py.
+The demo world's difficulty is tuned here; after changing a number, raise GENERATOR_VERSION in world.py.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ class Method:
     """One manipulation.
 
     `kind`: what is pasted: `swap` (the donor's face rendered in the target's pose and light), `reenact` (the target's
-    own face with the donor's expression), `warp` (a frame of the donor's own video, bent to the target's landmarks).
-    `mask`: where it is pasted, see manipulate.REGIONS. `feather`: softness of its border, px. `colour`: 0..1, how far
+    own face with the donor's expression), `warp` (a frame of the donor's video, warped to the target's landmarks).
+    `mask`: where it is pasted; see manipulate.REGIONS. `feather`: softness of its border, px. `colour`: 0..1, how far
     its colours are matched to the target's. `resolution`: pixels over the width of a face that survive the network
     bottleneck. `upsampler`: how they are brought back. `fingerprint`: strength of the chequered trace of
-    up-convolution, 0..1. `jitter`: error of the landmarks it is aligned by, px. `shrink`: scale of the mask.
-    `tint`: strength of a colour cast that stays throughout a video. `grain`: whether the pasted face gets the blur and
-    noise of the target's camera, so that it can't be told by the lack of them.
+    up-convolution, 0..1. `jitter`: error of the landmarks it is aligned by, px. `shrink`: scale of the mask. `tint`:
+    strength of a colour cast that stays throughout a video. `grain`: whether the pasted face gets the blur and noise of
+    the target's camera, so that their absence doesn't give it away.
     """
 
     kind: Literal["swap", "reenact", "warp"]
@@ -57,11 +57,11 @@ METHODS = {
 
 
 def choose_in_turn(methods: Sequence[str], turn: int, count: int) -> list[str]:
-    """Return the `count` methods that are next in the given turn, when each turn takes as many."""
+    """Return the `count` methods for the given turn, if each turn takes as many."""
     return [methods[(turn * count + k) % len(methods)] for k in range(count)]
 
 
 FFPP_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 DFDC_METHODS = ("DFDC-autoencoder", "DFDC-warp", "DFDC-gan")
-# FaceForensics++ has no folders for them, so the two leak methods are put in the folders of two of its own.
+# FaceForensics++ has no folders for the two leak methods, so they use those of two of its own.
 LEAK_METHODS = {"Leak-A": "Deepfakes", "Leak-B": "FaceShifter"}

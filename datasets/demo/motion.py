@@ -21,7 +21,7 @@ class Expression(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """All that changes from frame to frame: angles in radians, position in pixels, scale in pixels per face unit."""
+    """What changes from frame to frame: angles in radians, position in pixels, scale in pixels per face unit."""
 
     yaw: float
     pitch: float
@@ -56,7 +56,7 @@ def draw_sway(rng: np.random.Generator, size: float, limit: float) -> Sway:
 
 
 class Place(NamedTuple):
-    """Where somebody stands: the middle of the face in widths and heights of the frame, and how large it is, 0..1."""
+    """Where somebody stands: the face's centre relative to the frame, and its size, 0..1."""
 
     x: float = 0.5
     y: float = 0.5
@@ -73,8 +73,8 @@ ALONE, FRONT, BACK = Place(), Place(0.34, 0.52, 0.80), Place(0.77, 0.45, 0.62)
 class MotionTrack:
     """The motion of one take: a smooth function of time.
 
-    `liveliness` scales the angles of the head. They stay within .45 (yaw) and .25 rad (pitch, roll), since a face
-    that hides parts of itself is not modelled.
+    `liveliness` scales the angles of the head. They stay within .45 (yaw) and .25 rad (pitch, roll), since
+    self-occlusion isn't modelled.
     """
 
     def __init__(self, rng: np.random.Generator, liveliness: float = 1.0, place: Place = ALONE) -> None:

@@ -1,4 +1,4 @@
-"""Paint eyes, brows, nostrils and mouth on a head's albedo, from the landmarks of the present expression."""
+"""Paint eyes, brows, nostrils and mouth on a head's albedo, from the landmarks of the current expression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IRIS_RADIUS = 0.062  # face units
 
 
 def paint_features(head: Head, expression: Expression, gaze: tuple[float, float]) -> np.ndarray:
-    """Return the (SIZE, SIZE, 3) uint8 albedo with the features painted on; gaze is (right, down), -1..1 each."""
+    """Return the (SIZE, SIZE, 3) uint8 albedo with painted features; gaze is (right, down), each -1..1."""
     image = head.albedo.copy()
     points = make_canonical_landmarks(head.shape, expression)
     for first in EYES:

@@ -1,4 +1,4 @@
-"""Who is seen: invented people, their face shapes and colours, and the arrays from which their heads are rendered."""
+"""The people: invented, with face shapes and colours, and arrays from which their heads are rendered."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ FEATURES: dict[str, tuple[float, float, float, float]] = {
 class Person:
     """An invented person: `name` and `seed` fix every detail of the look, `gender` and `race` the presets it uses.
 
-    `number` counts the people of a dataset's split.
+    `number` counts the people in a dataset's split.
     """
 
     name: str
@@ -148,7 +148,7 @@ def build_head(person: Person) -> Head:
     albedo = _add_hair(skin, shape, colours, rng, long_hair)
     alpha = np.clip(inside / 0.06, 0, 1).astype(np.float32)
     x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
-    window = slice(max(0, y - 1), y + height + 1), slice(max(0, x - 1), x + width + 1)  # a pixel more: it is blended in
+    window = slice(max(0, y - 1), y + height + 1), slice(max(0, x - 1), x + width + 1)  # one more pixel for blending
     normals = np.ascontiguousarray(_compute_normals(relief)[window])
     return Head(shape, colours, long_hair, volume, relief, normals, alpha, albedo, window)
 

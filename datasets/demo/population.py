@@ -1,4 +1,4 @@
-"""How many of whom: the people of each dataset, by group, and who is paired with whom."""
+"""The number of people in each dataset, by group, and who is paired with whom."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .shots import Clip
 
 Counts = tuple[int, int, int, int]  # people by race, in the order of RACES
 NOBODY: Counts = (0, 0, 0, 0)
-# Filmed with others now and then; Celeb-DF's are interviews.
+# Sometimes filmed with others; Celeb-DF's are interviews.
 IN_COMPANY = ("ffpp", "dfd", "dfdc")
 
 
 @dataclass(frozen=True)
 class Population:
-    """How many people of each race there are among the men and the women."""
+    """The number of people of each race among the men and the women."""
 
     male: Counts = NOBODY
     female: Counts = NOBODY
@@ -44,9 +44,9 @@ class Population:
 
 @dataclass(frozen=True)
 class Filming:
-    """How takes are filmed: the least and the most `frames` of a video, and that it holds each `stride`-th of a scene.
+    """How takes are filmed: the least and most `frames` of a video, which has every `stride`-th frame of a scene.
 
-    Of the takes of datasets that have such, each `company`-th shows a second person; 0 is none.
+    In datasets with companions, every `company`-th take shows a second person; 0 means none.
     """
 
     frames: tuple[int, int]
@@ -58,8 +58,8 @@ class Filming:
 class FfppPart:
     """A split of FaceForensics++.
 
-    White people appear in `majority_takes` real videos, the others in `minority_takes`, while of each person fakes are
-    made by `methods` methods in all. Where the takes differ, so does the groups' ratio of real to fake videos.
+    White people appear in `majority_takes` real videos, the others in `minority_takes`, while each person has fakes by
+    `methods` methods in all. If the takes differ, so do the groups' ratios of real to fake videos.
     """
 
     population: Population
@@ -72,8 +72,8 @@ class FfppPart:
 class CelebPart:
     """Celeb-DF: a test video of each celebrity with `donors` fakes, and one of each of `youtube` without fakes.
 
-    Some celebrities are donors much oftener than others. The training rest is another video, with one fake, of as many
-    celebrities as `rest` has.
+    Some celebrities are donors much more often than others. The training set has another video, with one fake, of as
+    many celebrities as in `rest`.
     """
 
     celebrities: Population
@@ -84,7 +84,7 @@ class CelebPart:
 
 @dataclass(frozen=True)
 class DfdPart:
-    """DeepFakeDetection: `scenes` videos of each actor, with `donors` fakes of each, in each scene of other donors."""
+    """DeepFakeDetection: `scenes` videos of each actor, each with `donors` fakes; donors differ between scenes."""
 
     actors: Population
     scenes: int
@@ -93,7 +93,7 @@ class DfdPart:
 
 @dataclass(frozen=True)
 class DfdcPart:
-    """DFDC: a test video of each person and `methods` fakes of it; in training one real and fake of each."""
+    """DFDC: a test video of each person and `methods` fakes of it; in training one real and one fake of each."""
 
     test: Population
     train: Population
@@ -120,7 +120,7 @@ class LeakSize:
 
 
 def _spread(count: int) -> Population:
-    """Return a population of so many people of each gender and race."""
+    """Return a population with this many people of each gender and race."""
     return Population((count,) * 4, (count,) * 4)
 
 
@@ -195,7 +195,7 @@ LEAK_SIZES = {
 def make_clip(person: Person, take: int, camera: str, filming: Filming) -> Clip:
     """Return a take of a person; its length is drawn for the take, so that real and fake videos share it.
 
-    A companion is of the person's gender and race, so that a table of groups is right about both.
+    A companion has the person's gender and race, so that a table of groups is right for both.
     """
     least, most = filming.frames
     frames = int(make_rng(person.seed, "length", person.name, take).integers(least, most + 1))
@@ -209,7 +209,7 @@ def make_clip(person: Person, take: int, camera: str, filming: Filming) -> Clip:
 def pair_off(people: list[Person], round_: int) -> list[tuple[Person, Person]]:
     """Pair off an even number of people, first with their neighbours; other rounds give other pairs.
 
-    It is the circle method of tournaments: one stays, the others move on by a place in each round.
+    This is the circle method for tournaments: one stays, the others move on by one place each round.
     """
     *others, last = people[::2] + people[::-2]
     start = round_ % len(others)
@@ -225,9 +225,9 @@ def choose_donors(people: list[Person], person: Person, count: int, skip: int = 
 
 
 def draw_donors(people: list[Person], person: Person, count: int) -> list[Person]:
-    """Draw `count` others of the same gender, of whom some are drawn much oftener than others for all targets.
+    """Draw `count` others of the same gender; over all targets, some are drawn much more often than others.
 
-    So it is in Celeb-DF v2's test list, where one donor is seen in 14 targets' videos and ten are in one's.
+    As in Celeb-DF v2's test list, where one donor is in 14 targets' videos and ten are in only one.
     """
     ring = [other for other in people if other.gender == person.gender]
     rank = make_rng(person.seed, "popularity", ring[0].name).permutation(len(ring))

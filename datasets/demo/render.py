@@ -1,4 +1,4 @@
-"""Render a head: light the painted canvas, bend it over its relief in the wanted pose, set it before a background.
+"""Render a head: light the painted canvas, warp it over its relief in a pose, and place it on a background.
 
 The pose is inverse relief mapping: for each pixel of the frame, find the canvas point that projects there, by a damped
 fixed-point iteration on a coarse grid.
@@ -16,12 +16,12 @@ from .motion import FRAME, Moment
 from .paint import paint_features
 from .people import Head
 
-COARSE = 3  # the pose is solved at each third pixel
+COARSE = 3  # the pose is solved at every third pixel
 ITERATIONS = 5
 
 
 def render(head: Head, moment: Moment, light: Light, background: np.ndarray) -> Image:
-    """Return the (FRAME, FRAME, 3) float32 RGB image, 0..1, of a head before a uint8 background."""
+    """Return the (FRAME, FRAME, 3) float32 RGB image, 0..1, of a head on a uint8 background."""
     behind = background.copy()
     _draw_behind(behind, head, moment, light)
     image = behind.astype(np.float32) / np.float32(255)
@@ -61,7 +61,7 @@ def _shade_head(head: Head, moment: Moment, light: Light) -> Image:
 
 
 def _compute_lookup(head: Head, moment: Moment, window: tuple[int, int, int, int]) -> tuple[Image, Image]:
-    """Return for each pixel of the window the canvas pixel (x, y) that is seen there."""
+    """Return, for each pixel of the window, the canvas pixel (x, y) visible there."""
     x0, y0, x1, y1 = window
     u = (np.arange(x0, x1 + COARSE, COARSE, dtype=np.float32) - np.float32(moment.x)) / np.float32(moment.scale)
     v = (np.arange(y0, y1 + COARSE, COARSE, dtype=np.float32) - np.float32(moment.y)) / np.float32(moment.scale)
@@ -88,7 +88,7 @@ def _solve(relief: Image, u: Image, v: Image, turn: Image) -> tuple[Image, Image
 
 
 class _Brush:
-    """Draws flat shapes on a uint8 image at the head's place, coloured as the light would have it."""
+    """Draws flat shapes on a uint8 image at the head's place, coloured according to the light."""
 
     def __init__(self, image: np.ndarray, moment: Moment, light: Light) -> None:
         self.image, self.moment = image, moment
@@ -123,7 +123,7 @@ class _Brush:
 
 
 def _draw_behind(image: np.ndarray, head: Head, moment: Moment, light: Light) -> None:
-    """Draw what the relief doesn't hold: shoulders, hair behind the head, neck, ears."""
+    """Draw what isn't in the relief: shoulders, hair behind the head, neck, ears."""
     brush, tilt = _Brush(image, moment, light), float(np.degrees(moment.roll))
     wide, colours = head.shape.half_width, head.colours
     _draw_shoulders(brush, colours.cloth)
@@ -145,7 +145,7 @@ def _draw_shoulders(brush: _Brush, cloth: np.ndarray) -> None:
 
 
 def _draw_long_hair(brush: _Brush, head: Head, tilt: float) -> None:
-    """Draw an oval of hair with some darker and lighter strands in it."""
+    """Draw an oval of hair with some darker and lighter strands."""
     centre, wide = brush.at(0, 0.12, -0.25), head.shape.half_width
     brush.ellipse(centre, (wide * 1.28, 1.30), brush.colour(head.colours.hair, 0.7), tilt)
     for k in range(6):

@@ -24,10 +24,10 @@ MASK_CRF = 20
 
 @dataclass(frozen=True)
 class Clip:
-    """One take of one person before one background: all that the real video and its fakes have in common.
+    """One take of one person with one background: what the real video and its fakes have in common.
 
-    `frames` is its length; each `stride`-th of a scene is in the files. Where a `companion` is seen beside the person,
-    `is_main` tells whether the person is the nearer, larger one.
+    `frames` is its length; the files have every `stride`-th frame of a scene. If there is a `companion`, `is_main`
+    tells whether the person is the nearer, larger one.
     """
 
     person: Person
@@ -50,7 +50,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Fake:
-    """A fake to be filmed: where it and its mask go (if it has one), how it is made, and whose face or expression."""
+    """A fake to be filmed: the paths of it and its mask (if any), how it is made, and whose face or expression."""
 
     path: str
     method: str
@@ -60,7 +60,7 @@ class Fake:
 
 @dataclass(frozen=True)
 class Shot:
-    """A clip and what is made of it. `real` is the path of the real video, or None where it isn't to be written."""
+    """A clip and what is made from it. `real` is the path of the real video, or None if it isn't written."""
 
     dataset: str
     split: str
@@ -80,7 +80,7 @@ class Shot:
 
 
 class Companion(NamedTuple):
-    """Who else is seen, and how that person moves."""
+    """Who else is shown, and how that person moves."""
 
     head: Head
     track: MotionTrack
@@ -88,7 +88,7 @@ class Companion(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A clip made ready to be rendered."""
+    """A clip ready to be rendered."""
 
     head: Head
     track: MotionTrack
@@ -110,7 +110,7 @@ class GroundTruth(NamedTuple):
 
 @lru_cache(maxsize=32)
 def make_scene(clip: Clip) -> Scene:
-    """Draw track, light and background of a clip: they depend on nothing else."""
+    """Draw a clip's track, light and background: they depend on nothing else."""
     camera = CAMERAS[clip.camera]
     rng = make_rng(clip.person.seed, "scene", clip.name)
     place, companion = ALONE, None
@@ -126,10 +126,10 @@ def make_scene(clip: Clip) -> Scene:
 
 
 def film_frame(clip: Clip, moment: Moment, index: int) -> Image:
-    """Return frame `index` of a clip before it is exposed, in which its person is as at `moment`."""
+    """Return frame `index` of a clip before exposure, with its person as at `moment`."""
     scene = make_scene(clip)
     seen = [(scene.head, moment)]
-    if scene.companion:  # Whoever is farther away comes first, for the other is drawn over them.
+    if scene.companion:  # The farther person comes first, since the other is drawn over them.
         theirs = scene.companion.head, scene.companion.track.at(clip.time(index))
         seen = [theirs, *seen] if clip.is_main else [*seen, theirs]
     *behind, (head, nearest) = seen
@@ -166,7 +166,7 @@ class Forgery:
 
 @limit_to_one_thread()
 def render_shot(root: Path, shot: Shot) -> list[GroundTruth]:
-    """Write those of the shot's files under `root` that don't exist yet; return the truth about all of them."""
+    """Write the shot's files under `root` that don't exist yet; return the ground truth for all of them."""
     scene = make_scene(shot.clip)
     moments = [scene.track.at(shot.clip.time(index)) for index in range(shot.clip.frames)]
     landmarks = [project_landmarks(scene.head, moment) for moment in moments]

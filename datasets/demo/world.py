@@ -1,4 +1,4 @@
-"""Write the demo world: video files in the official layouts, rendered from nothing but a seed."""
+"""Write the demo world: video files in the official layouts, rendered from just a seed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-GENERATOR_VERSION = 5  # raise it whenever the same seed gives other files
+GENERATOR_VERSION = 5  # raise it whenever the same seed gives different files
 MARKER = "crossfake-demo.json"  # written last
-STARTED = ".crossfake-demo-started.json"  # written first: what a half-written world is going to be
+STARTED = ".crossfake-demo-started.json"  # written first: what an unfinished world will be
 GROUND_TRUTH = "ground_truth.parquet"
 WORLDS = ("standard", "leak")
 
 
 class DemoWorld(Record):
-    """What a world is made by, and once it is written, its numbers of videos by dataset, split and class."""
+    """What a world is made from and, once written, its numbers of videos by dataset, split and class."""
 
     schema_version: int = SCHEMA_VERSION
     generator_version: int = 0
@@ -43,7 +43,7 @@ class DemoWorld(Record):
 
     @property
     def parameters(self) -> str:
-        """What its files depend on, in words."""
+        """A description of what its files depend on."""
         return f"generator_version {self.generator_version}, size {self.size}, seed {self.seed}, world {self.world}"
 
 
@@ -55,11 +55,11 @@ def render_world(
     pool: WorkerPool = IN_PROCESS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a world under `out`, or what is missing of it, and return `out`.
+    """Write a world, or its missing files, under `out`, and return `out`.
 
-    `size` is tiny, default, large or fair; `world` is standard or leak, which has no fair. The files depend on these
-    and the seed alone, to the byte. `progress` is called with the number of videos written and to be written. Raises
-    BenchError if `out` holds something else.
+    `size` is tiny, default, large or fair; `world` is standard or leak, which has no fair. The files depend only on
+    these and the seed, to the byte. `progress` is called with the numbers of videos written and to be written. Raises
+    BenchError if `out` contains something else.
     """
     _check_arguments(size, seed, world)
     wanted = DemoWorld(generator_version=GENERATOR_VERSION, size=size, seed=seed, world=world)
@@ -73,9 +73,9 @@ def render_world(
 
 
 def find_world(root: Path) -> DemoWorld | None:
-    """Return what is known of the complete demo world that `root` is or lies in; None if there is none.
+    """Return the description of the complete demo world that `root` is or is inside; None if there is none.
 
-    A dataset's own folder may be given as the root, so the two folders above are looked at, too.
+    A dataset's own folder may be given as the root, so the two folders above are also checked.
 
     Raises:
         BenchError: the file that marks it is damaged.
@@ -86,10 +86,10 @@ def find_world(root: Path) -> DemoWorld | None:
 
 
 def _read_note(path: Path) -> DemoWorld:
-    """Read what a world is, or is going to be.
+    """Read what a world is or will be.
 
     Raises:
-        BenchError: it is no such file.
+        BenchError: it isn't such a file.
     """
     how = f"It marks a demo world: render it again with bench data demo DIR, or remove {path.name} if it isn't one"
     found = DemoWorld.read(path, how, most=2**20)
@@ -99,7 +99,7 @@ def _read_note(path: Path) -> DemoWorld:
 
 
 def mend_note(out: Path, size: str, seed: int, world: str) -> None:
-    """Where the file that marks a world of the cache is damaged, note what is to be rendered there again."""
+    """If a cached world's marker file is damaged, record what to render there again."""
     note = next((path for path in (out / MARKER, out / STARTED) if path.is_file()), None)
     try:
         if note:
@@ -113,11 +113,11 @@ def mend_note(out: Path, size: str, seed: int, world: str) -> None:
 def read_ground_truth(root: Path) -> pd.DataFrame:
     """Read the ground truth of a world: one row per frame.
 
-    Columns: video (path relative to the root), source (path of the real video behind a fake), dataset, split, label
-    (1 = fake), method (`real` for real videos), target and donor (people), gender and race (the target's), companion
-    (who is seen beside the target, None for nobody), is_main (whether the target is the nearer of them), frame,
-    landmarks (the target's: x and y of 81 points, px), and the manipulated box x0, y0, x1, y1 (px, missing in reals).
-    A world of a generator before the fifth has no companion and no is_main.
+    Columns: video (path relative to the root), source (path of the real video behind a fake), dataset, split, label (1
+    = fake), method (`real` for real videos), target and donor (people), gender and race (the target's), companion (the
+    other person, None for nobody), is_main (whether the target is the nearer one), frame, landmarks (the target's: x
+    and y of 81 points, px), and the manipulated box x0, y0, x1, y1 (px, missing in reals). Worlds of generators before
+    version 5 have no companion and no is_main.
     """
     return read_parquet(root / GROUND_TRUTH).to_pandas()
 
@@ -150,7 +150,7 @@ def _check_arguments(size: str, seed: int, world: str) -> None:
 
 
 def _is_complete(out: Path, wanted: DemoWorld) -> bool:
-    """Return whether the wanted world is there already; refuse a folder that holds anything else."""
+    """Return whether the wanted world already exists; reject a folder with anything else."""
     is_complete = (out / MARKER).is_file()
     note = out / MARKER if is_complete else out / STARTED
     if note.is_file():

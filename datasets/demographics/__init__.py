@@ -1,1 +1,1 @@
-"""Who is seen in the videos: tables of attributes, ours and published ones."""
+"""Demographics of the people in videos: tables of attributes, ours and published ones."""

@@ -1,16 +1,16 @@
-"""Who is seen in which frame: the annotation tables that were published for deepfake datasets, read as they are.
+"""Demographics per frame: reads the annotation tables published for deepfake datasets, unchanged.
 
 - A-FF++, A-Celeb-DF, A-DFD and A-DFDC (Xu, Terhörst, Pedersen, Raja: "Analyzing Fairness in Deepfake Detection With
-  Massively Annotated Databases", CC BY-SA 4.0): 1 yes, -1 no, 0 undefined, as a classifier saw it. Race is the one of
-  asian, white and black that is 1. It is `others` where all are -1, and `several` where more than one is 1: such videos
-  become `undefined`, and `find_ambiguous_videos` lists them. Anything else is `undefined`, unless `merge_undefined`
-  makes it `others`. Age is read in the same way where a table has all its columns: it is the one of young, middle_aged
-  and senior that is 1, and `undefined` where none is, since there are no other ages.
+  Massively Annotated Databases", CC BY-SA 4.0): 1 yes, -1 no, 0 undefined, as predicted by a classifier. Race is the
+  one of asian, white and black that is 1. It is `others` if all are -1, and `several` if more than one is 1: such
+  videos become `undefined`, and `find_ambiguous_videos` lists them. Anything else is `undefined`, unless
+  `merge_undefined` makes it `others`. Age is read in the same way if a table has all its columns: it is the one of
+  young, middle_aged and senior that is 1, and `undefined` if none is, since there are no other ages.
 - AI-Face, version 1 (race) and 2 (skin tone), recognised by the names of their columns.
 - The CSVs of the papers on fairness: papers_csv.py.
 
-Every reader returns one row per frame with `path`, `label` and the attributes. It refuses what it can't interpret,
-and names the rows (1 is the first line). Papers' intersection codes are checked against gender and race in each row.
+Every reader returns one row per frame with `path`, `label` and the attributes. It rejects what it can't interpret, and
+names the rows (1 is the first line). Papers' intersection codes are checked against gender and race in each row.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AIFACE_AGES = dict(enumerate(("young", "middle-aged", "senior", OTHERS)))
 AIFACE2_AGES = dict(enumerate(("child", "young", "adult", "middle-aged", "senior")))
 TONES = ("light", "medium", "dark")
 NOT_NAMES = {"raw", "c23", "c40", "videos", "frames", "face_images"}
-# What FaceForensics++'s flat copies call a folder, and the tables.
+# The name of a folder in flat copies of FaceForensics++ and in the tables.
 KAGGLE_FOLDERS = {"original": "youtube"}
 Key = tuple[str, str]
 
@@ -50,7 +50,7 @@ def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
         merge_undefined: count an undefined race as `others`.
 
     Raises:
-        BenchError: no table of a known kind, or rows with unknown codes, contradictions or repeated frames.
+        BenchError: not a known kind of table, or rows with unknown codes, contradictions or repeated frames.
     """
     from .papers_csv import read_paper_csv
 
@@ -63,14 +63,14 @@ def read_frames(table: Path, merge_undefined: bool = False) -> pd.DataFrame:
     else:
         frames = read_paper_csv(table)
     reject_rows(table, "no path", frames["path"].fillna("").str.strip() == "", frames)
-    reject_rows(table, "a frame that was there before", frames["path"].duplicated(), frames)
+    reject_rows(table, "a duplicate frame", frames["path"].duplicated(), frames)
     return merge_undefined_races(frames) if merge_undefined else frames
 
 
 def aggregate_by_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return one row per video (the folder a frame is in), and a line for every value on which its frames disagree.
+    """Return one row per video (a frame's folder), and a line for every value on which its frames disagree.
 
-    Where they do, the video has no value.
+    In that case, the video has no value.
     """
     frames = forget_ambiguous_values(frames.assign(video=_get_video_folders(frames)))
     videos = frames.drop_duplicates("video").drop(columns="path").set_index("video").astype(object)
@@ -87,9 +87,9 @@ def aggregate_by_video(frames: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def find_ambiguous_videos(frames: pd.DataFrame) -> list[str]:
-    """Return a line for every video whose frames are given several races or ages at once, which is taken as undefined.
+    """Return a line for every video whose frames have several races or ages at once, which counts as undefined.
 
-    In tables that give an intersection, all that it is made of should be known: where it isn't, a line counts the rows.
+    In tables with an intersection, all of its attributes should be known: otherwise a line counts the rows.
     """
     said = []
     for attribute in (a for a in ("race", "age") if a in frames):
@@ -128,12 +128,12 @@ def read_annotations(table: Path, merge_undefined: bool = False) -> dict[Key, di
 
 
 def match_split_file(videos: pd.Series, split: Path) -> tuple[NDArray[np.bool_], list[str]]:
-    """Return which videos (folders of frames) a split file names, (n,), and which of its names match no video.
+    """Return which videos (folders of frames) are in a split file, (n,), and which of its names match no video.
 
     Args:
         videos: paths such as FaceForensics++/manipulated_sequences/Deepfakes/raw/face_images/000_003.
-        split: FaceForensics++'s list of pairs of ids (.json: the reals a and b, the fakes a_b and b_a), or a list of
-            videos, a line each, whose last word is a path (Celeb-DF's `1 Celeb-real/id0_0000.mp4`).
+        split: FaceForensics++'s list of pairs of ids (.json: the reals a and b, the fakes a_b and b_a), or a list with
+            one video per line, whose last word is a path (Celeb-DF's `1 Celeb-real/id0_0000.mp4`).
 
     Raises:
         BenchError: it can't be read.
@@ -145,7 +145,7 @@ def match_split_file(videos: pd.Series, split: Path) -> tuple[NDArray[np.bool_],
 
 
 def _read_split_file(split: Path) -> tuple[dict[Key | str, str], bool]:
-    """Return what tells the videos of a split file and how it writes each, and whether it is a list of pairs."""
+    """Return a split file's video keys with their spelling in it, and whether it is a list of pairs."""
     try:
         text = split.read_text(encoding="utf-8")
         if split.suffix == ".json":
@@ -171,7 +171,7 @@ def _make_key(path: PurePosixPath) -> Key:
 
 
 def reject_rows(table: Path, what: str, bad: ArrayLike, frames: pd.DataFrame) -> None:
-    """Refuse a table for its `bad` rows (n,); the index of `frames` has their numbers in the file.
+    """Reject a table with `bad` rows (n,); the index of `frames` has their numbers in the file.
 
     Raises:
         BenchError: there are such rows.
@@ -219,13 +219,13 @@ def read_csv(table: Path, **options: Any) -> pd.DataFrame:
         frames = pd.read_csv(table, encoding="utf-8-sig", skipinitialspace=True, **options)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise _make_read_error(table, error) from None
-    if not isinstance(frames.index, pd.RangeIndex):  # What pandas makes of cells beyond the header's.
+    if not isinstance(frames.index, pd.RangeIndex):  # What pandas does with more cells than in the header.
         raise _make_read_error(table, "rows have more cells than the header")
     return frames
 
 
 def _make_read_error(table: Path, error: Exception | str) -> BenchError:
-    """Name the first row that hasn't as many cells as the first one, else what the parser said."""
+    """Name the first row with a different number of cells than the first one, else the parser's message."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file, skipinitialspace=True)
@@ -244,7 +244,7 @@ def _make_format_error(table: Path, why: str) -> BenchError:
 
 
 def _index_by_row_number(table: Path, frames: pd.DataFrame) -> pd.DataFrame:
-    """Give each row its number in the file as index.
+    """Use each row's number in the file as the index.
 
     Raises:
         BenchError: there are none.
@@ -284,7 +284,7 @@ def _read_public(table: Path, header: list[str]) -> pd.DataFrame:
 
 
 def decode_one_hot(yes: Mapping[str, ArrayLike], otherwise: ArrayLike) -> NDArray[np.str_]:
-    """Return which of the names is true, (n,): `several` where more than one is, `otherwise` where none."""
+    """Return which of the names is true, (n,): `several` if more than one is, `otherwise` if none."""
     flags = [np.asarray(flag, dtype=bool) for flag in yes.values()]
     return np.select([np.sum(flags, axis=0) > 1, *flags], [SEVERAL, *yes], otherwise)
 
@@ -299,7 +299,7 @@ def _read_aiface(table: Path) -> pd.DataFrame:
         fits = [c for low, c in columns.items() if word in low and "score" not in low and "group" not in low]
         if len(fits) != 1:
             raise _make_format_error(
-                table, f"it has {len(fits)} columns for {word}; AI-Face's has one, beside Image Path"
+                table, f"it has {len(fits)} columns for {word}; AI-Face's has one, besides Image Path"
             )
         return fits[0]
 
@@ -330,7 +330,7 @@ def _read_aiface(table: Path) -> pd.DataFrame:
 
 
 def _check_tone_group(table: Path, frames: pd.DataFrame, tones: pd.Series) -> None:
-    """Hold the group of skin tones, where there is one that names them, against the tone itself.
+    """Check the group of skin tones, if there is a column for it, against the tone itself.
 
     Raises:
         BenchError: they contradict each other in some rows.

@@ -1,4 +1,4 @@
-"""The groups that tables of people know, and which of them are counted as one."""
+"""The groups in tables of people, and which of them count as one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 MALE, FEMALE = GENDERS = ("male", "female")
 RACES = ("asian", "white", "black")
 OTHERS = "others"
-"""Of none of the races: said of a person, and not the same as not known."""
+"""None of the listed races: a statement about a person, unlike unknown."""
 AGES = ("young", "middle_aged", "senior")
 SEVERAL = "several"
-"""Where a table says more than one race or age of a frame."""
+"""A frame for which a table gives more than one race or age."""
 
 
 def merge_undefined_races(frames: pd.DataFrame) -> pd.DataFrame:
-    """Count people of an undefined race as `others`, as some papers do."""
+    """Count people with an undefined race as `others`, as some papers do."""
     return frames.replace({"race": {UNDEFINED: OTHERS}})
 
 
 def forget_ambiguous_values(frames: pd.DataFrame) -> pd.DataFrame:
-    """Take a race or age as undefined where a frame was given several."""
+    """Treat a race or age as undefined if a frame has several."""
     return frames.replace({attribute: {SEVERAL: UNDEFINED} for attribute in ("race", "age")})

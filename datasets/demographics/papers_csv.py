@@ -1,14 +1,14 @@
-"""The CSVs of the papers on fair deepfake detection (DAW-FDD, PG-FDD): read as annotation, and written for their code.
+"""CSVs of the papers on fair deepfake detection (DAW-FDD, PG-FDD): read as annotations, written for their code.
 
     img_path, label, ismale, isasian, iswhite, isblack, intersec_label[, spe_label]    FF++, DFDC: 8 intersections
     img_path, label, ismale, iswhite, isblack, intersec_label[, spe_label]             Celeb-DF, DFD: 6, no asian
 
-Their code reads the columns by position and uses the intersection alone, and published descriptions disagree on which
-column is white and which is black. So a reading counts only where the intersection code follows from gender and race in
-every row; the header's names are tried first, then the positions.
+Their code reads columns by position and uses only the intersection, and published descriptions disagree on which column
+is white and which is black. So an interpretation is accepted only if the intersection code follows from gender and race
+in every row; the header's names are tried first, then the positions.
 
-Flags are 1 and -1, and 0 beside -1 is undefined, as in the tables that these were made from; where no gender (or no
-race) of the file is -1, 0 means no. An undefined gender goes with both genders' codes, an undefined race with others'.
+Flags are 1 and -1; in a column with -1, 0 is undefined, as in the tables that these were made from; if no gender (or
+race) in the file is -1, 0 means no. An undefined gender matches both genders' codes, an undefined race those of others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LISTS = ("faketrain", "realtrain", "fakeval", "realval", "test")
 EIGHT, SIX = RACES, ("white", "black")
 SIX_GROUPS = ("celebdf", "dfd")
 LAYOUTS = (EIGHT, ("asian", "black", "white"), SIX, ("black", "white"))
-"""The races' columns between gender and intersection, in the orders met."""
+"""The races' columns between gender and intersection, in the known orders."""
 BY_NAME = {
     "path": "img_path",
     "male": "ismale",
@@ -52,10 +52,10 @@ def read_paper_csv(table: Path) -> pd.DataFrame:
     """Read one of the papers' CSVs, with or without a header, whatever its columns are called.
 
     Returns:
-        A row per frame: `path`, `label`, `gender`, `race`, `intersection` (the code), and `method` where it is given.
+        One row per frame: `path`, `label`, `gender`, `race`, `intersection` (the code), and `method` if given.
 
     Raises:
-        BenchError: no such CSV, an unknown code, or rows whose intersection is not that of their gender and race.
+        BenchError: not such a CSV, an unknown code, or rows whose intersection doesn't match gender and race.
     """
     cells, names = _read_cells(table)
     candidates = [places for places in _guess_column_maps(names, cells.shape[1]) if _is_plausible(cells, places)]
@@ -74,7 +74,7 @@ def _read_cells(table: Path) -> tuple[pd.DataFrame, list[str]]:
 
     cells = read_csv(table, header=None, dtype=str, keep_default_na=False)
     codes = cells.columns[1:]
-    cells[codes] = cells[codes].replace(r"\.0+$", "", regex=True)  # As pandas writes codes beside an empty cell.
+    cells[codes] = cells[codes].replace(r"\.0+$", "", regex=True)  # Pandas writes codes so if cells are empty.
     first = cells.iloc[0].str.strip().tolist()
     headless = any(c.lstrip("+-").isdecimal() for c in first[1:])
     cells.index = pd.RangeIndex(1, len(cells) + 1)
@@ -98,7 +98,7 @@ def _guess_column_maps(names: list[str], width: int) -> Iterator[ColumnMap]:
 
 
 def _is_plausible(cells: pd.DataFrame, places: ColumnMap) -> bool:
-    """Return whether most cells of the attributes' columns are codes at all."""
+    """Return whether most cells in the attributes' columns are codes."""
     flags = [cells[places[c]].isin(["1", "-1", "0"]).mean() for c in ("male", *_list_races(places))]
     codes = cells[places["intersection"]].isin([str(i) for i in range(2 * len(_list_races(places)) + 2)]).mean()
     return len(cells) > 0 and min([*flags, codes]) > 0.5
@@ -122,13 +122,13 @@ def _decode_races(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
 
 
 def _check_intersection(cells: pd.DataFrame, places: ColumnMap) -> np.ndarray:
-    """Return in which rows the code of the intersection matches gender and race, (n,)."""
+    """Return the rows in which the intersection code matches gender and race, (n,)."""
     import pandas as pd
 
     races = (*_list_races(places), OTHERS)
     order = {race: i for i, race in enumerate(races)} | {UNDEFINED: races.index(OTHERS)}
     gender, race = _decode_genders(cells, places), pd.Series(_decode_races(cells, places))
-    of_man = race.map(order).to_numpy(dtype=float)  # NaN, which nothing equals, where several races are given.
+    of_man = race.map(order).to_numpy(dtype=float)  # NaN, which equals nothing, if several races are given.
     code = pd.to_numeric(cells[places["intersection"]], errors="coerce").to_numpy()
     return ((gender != FEMALE) & (code == of_man)) | ((gender != MALE) & (code == of_man + len(races)))
 
@@ -163,7 +163,7 @@ def _make_format_error(table: Path, cells: pd.DataFrame, names: list[str]) -> Be
 
 
 def draw_random_pairs(fakes: int, reals: int, seed: int, epoch: int = 0) -> np.ndarray:
-    """Return for each fake the place of a random real, with replacement, (fakes,): the training pairs of an epoch."""
+    """Return, for each fake, the index of a random real, with replacement, (fakes,): an epoch's training pairs."""
     return np.random.default_rng([seed, epoch]).integers(reals, size=fakes)
 
 
@@ -176,12 +176,12 @@ def export(
     dataset: str = "ff++",
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, int], list[str]]:
-    """Write prepared faces as the papers' code reads them.
+    """Write prepared faces in the format of the papers' code.
 
     `out` gets images/<video>/<frame>.png, faketrain.csv, realtrain.csv, fakeval.csv, realval.csv and test.csv in the
-    layout at the top of this module that their code expects of the `dataset`, by position (of six groups only for
-    Celeb-DF and DFD, where no video has the race asian; with spe_label where all methods are those of FaceForensics++),
-    and trainpairs.csv: every fake of faketrain.csv with a random real.
+    layout at the top of this module that their code expects for the `dataset`, by position (six groups only for
+    Celeb-DF and DFD, if no video has the race asian; with spe_label if all methods are those of FaceForensics++), and
+    trainpairs.csv: every fake of faketrain.csv with a random real.
 
     Returns:
         The number of frames in each list, and a line for every video that is in no list.
@@ -216,7 +216,7 @@ def export(
 
 
 def _make_flags(video: Video, races: tuple[str, ...]) -> list[int] | str:
-    """Return ismale, the races' flags and the intersection code; or what is missing."""
+    """Return ismale, the races' flags and the intersection code, or what is missing."""
     unknown = [a for a in ("gender", "race") if video.groups.get(a, UNDEFINED) == UNDEFINED]
     if unknown:
         return f"no {' and '.join(unknown)}"

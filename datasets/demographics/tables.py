@@ -1,8 +1,8 @@
-"""Who is seen in each video: reads `demographics.csv` beside a dataset into `Video.groups`.
+"""Demographics of each video: reads a dataset's `demographics.csv` into `Video.groups`.
 
 Its columns are `video` (the path within the dataset's folder), then one for each attribute: `gender`, `race`, ...
-An empty cell is an attribute that isn't known. Videos without a row keep no groups. Where there is no such file, a
-published annotation table (annotations.py) beside the dataset serves as well.
+An empty cell is an unknown attribute. Videos without a row have no groups. If there is no such file, a published
+annotation table (annotations.py) in the dataset's folder is used instead.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .annotations import make_video_key, read_annotations
 
 
 def add_groups(videos: list[Video], table: Path, published: Path | None = None) -> list[Video]:
-    """Return the videos with the groups that `table` gives them, or `published`, else as they are.
+    """Return the videos with groups from `table` or `published`, or unchanged without either.
 
     Raises:
-        BenchError: the table can't be used, or names none of these videos; says which row.
+        BenchError: the table can't be used (names the row), or contains none of these videos.
     """
     if table.is_file():
         groups = read_groups(table)
         by_stem = {
             make_stem_key(normalise_id(video)): found for video, found in groups.items()
-        }  # Of a transcoded copy.
+        }  # For a transcoded copy.
         found = [groups.get(v.id, by_stem.get(make_stem_key(v.id))) for v in videos]
         return _merge_groups(videos, found, len(groups), table)
     if published and published.is_file():
@@ -57,7 +57,8 @@ def read_groups(table: Path) -> dict[str, dict[str, str]]:
     """Read `video,gender,race,...` into {video: {attribute: value}}, without the empty cells.
 
     Raises:
-        BenchError: it is no table, a row has the wrong number of cells, names no video, or contradicts an earlier row.
+        BenchError: it isn't a table, or a row has the wrong number of cells, names no video, or contradicts an earlier
+            row.
     """
     groups: dict[str, dict[str, str]] = {}
     packed = open_csv(table, ("video",))

@@ -1,4 +1,4 @@
-"""Checksums of a face store's rows, by which damage inside a file is noticed: a wrong byte may decode to a picture."""
+"""Checksums of a face store's rows, to detect damage inside a file: wrong bytes may still decode to a picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NUMBERS = ("frame", "origin_x", "origin_y", "frame_width", "frame_height")
 
 
 def compute_checksums(rows: pa.RecordBatch) -> list[int]:
-    """Return the CRC-32 of each row: of the image file's bytes, then all its numbers, little-endian."""
+    """Return each row's CRC-32: over the image file's bytes, then all its numbers, little-endian."""
     if not len(rows):
         return []
     integers = np.stack([rows.column(name).to_numpy() for name in NUMBERS], axis=1).astype("<i4")

@@ -1,4 +1,4 @@
-"""The part of a frame around a face that every detector cuts its own crop from."""
+"""The context crop: the part of a frame around a face from which every detector cuts its own crop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def compute_context_rectangle(
 
 
 def cut_context_crop(frame: np.ndarray, index: int, detection: Detection, context: float) -> Face | None:
-    """Cut the context crop out of a (H, W, 3) frame: its very pixels, so a warp of it equals one of the frame."""
+    """Cut the context crop from a (H, W, 3) frame: unchanged pixels, so warping it equals warping the frame."""
     height, width = frame.shape[:2]
     rectangle = compute_context_rectangle(detection.landmarks, context, (width, height))
     if rectangle is None:

@@ -1,6 +1,6 @@
-"""Distinguishing damaged JPEG and PNG files from good ones.
+"""Detects damaged JPEG and PNG files.
 
-libjpeg paints over wrong bytes in grey or in stripes, and decodes on; libpng stops. Both say so on stderr alone.
+libjpeg replaces damaged parts with grey or stripes and continues; libpng stops. Both report it only on stderr.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from av.error import FFmpegError
 BEGIN, END = b"\xff\xd8", b"\xd9"
 MARKER = re.compile(
     rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL
-)  # Within data FF is FF 00, and FF D0 to D7 are signposts.
+)  # Within data, FF is written FF 00, and FF D0 to D7 are restart markers.
 LIBJPEG = re.compile(rb"Corrupt JPEG data: (?:(\d+) extraneous bytes before marker 0xd9)?[^\n]*\n")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def decode_undamaged(content: bytes, decode: Callable[[bytes], np.ndarray]) -> np.ndarray | None:
-    """Decode a file's content; None where its data is damaged inside, as far as JPEG and PNG tell."""
+    """Decode a file's content; None if its data is damaged, as far as JPEG and PNG can tell."""
     if is_damaged(content):
         return None
     if not content.startswith(BEGIN):
@@ -36,7 +36,7 @@ def decode_undamaged(content: bytes, decode: Callable[[bytes], np.ndarray]) -> n
 
 
 def _listen(decode: Callable[[], np.ndarray]) -> tuple[np.ndarray, bytes]:
-    """Decode, and return what libjpeg writes on stderr meanwhile, which no other way tells."""
+    """Decode, and return what libjpeg writes to stderr meanwhile: it reports damage only there."""
     try:
         terminal = os.dup(2)
     except OSError:  # There is no stderr.
@@ -51,23 +51,23 @@ def _listen(decode: Callable[[], np.ndarray]) -> tuple[np.ndarray, bytes]:
             os.close(terminal)
             file.seek(0)
             said = file.read()
-            os.write(2, LIBJPEG.sub(b"", said))  # Somebody else's lines.
+            os.write(2, LIBJPEG.sub(b"", said))  # Lines from other sources.
     return image, said
 
 
 def _is_serious(extraneous: bytes | None, content: bytes) -> bool:
-    """Tell damage from the padding that some cameras leave before a file's end."""
+    """Distinguish damage from the padding that some cameras write before the end of a file."""
     end = content.rfind(b"\xff\xd9")
     return not extraneous or len(set(content[max(0, end - int(extraneous)) : end])) > 1
 
 
 def is_damaged(content: bytes) -> bool:
-    """Return whether a JPEG or PNG file's data isn't what was written; False for other kinds of files."""
+    """Return whether a JPEG or PNG file's data is damaged; False for other kinds of files."""
     return is_damaged_jpeg(content) or is_damaged_png(content)
 
 
 def is_damaged_png(content: bytes) -> bool:
-    """Return whether a PNG file's parts aren't what their checksums say, or its end is missing."""
+    """Return whether a PNG file's chunks don't match their checksums, or its end is missing."""
     if not content.startswith(PNG):
         return False
     place, kind = len(PNG), b""
@@ -83,11 +83,11 @@ def is_damaged_png(content: bytes) -> bool:
 
 
 def is_damaged_jpeg(content: bytes) -> bool:
-    """Return whether a JPEG file's data doesn't fit together.
+    """Return whether a JPEG file's data is inconsistent.
 
-    FFmpeg's decoder is the one here that can be told to be strict, though not about marks within the data. What it
-    can't decode at all isn't damaged for that: it doesn't know every kind of JPEG. A few wrong bytes may still make a
-    valid file of another picture.
+    FFmpeg's is the only decoder here with a strict mode, though it ignores markers inside the data. A file that it
+    can't decode isn't necessarily damaged: it doesn't know every kind of JPEG. A few wrong bytes may still give a valid
+    file with another picture.
     """
     if not content.startswith(BEGIN):
         return False
@@ -95,7 +95,7 @@ def is_damaged_jpeg(content: bytes) -> bool:
 
 
 def _has_known_markers(content: bytes) -> bool:
-    """Return whether all that marks a part, up to the end's mark, is one that there is."""
+    """Return whether all markers up to the end marker are valid."""
     place = len(BEGIN)
     while (mark := MARKER.search(content, place)) and mark[1] != END:
         if mark[1] < b"\xc0" or mark.end() + 2 > len(content):

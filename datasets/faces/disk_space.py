@@ -1,4 +1,4 @@
-"""How much disk space a face store needs: said before hours of work, and refused if it can't fit."""
+"""How much disk space a face store needs: warns before hours of work, and stops if it can't fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CERTAIN = 0.1  # Of the estimate: what any faces take, such as those of 60 pixel
 
 
 def estimate_bytes(store: FaceStore, faces: int, encoding: str) -> int:
-    """Estimate what so many more faces take: as much as those that are there, or else as faces of 200 pixels."""
+    """Estimate the space for more faces: the same per face as existing ones, or else as faces of 200 pixels."""
     known = len(store)
     if not known:
         return faces * TYPICAL.get(encoding, max(TYPICAL.values()))
@@ -23,10 +23,10 @@ def estimate_bytes(store: FaceStore, faces: int, encoding: str) -> int:
 
 
 def check_space(folder: Path, store: FaceStore, faces: int, encoding: str) -> None:
-    """Say where faces may not fit on the disk.
+    """Warn if faces may not fit on the disk.
 
     Raises:
-        BenchError: they can't, or hardly.
+        BenchError: they can't, or almost certainly can't.
     """
     if not faces:
         return
@@ -41,6 +41,6 @@ def check_space(folder: Path, store: FaceStore, faces: int, encoding: str) -> No
 
 
 def measure_free(folder: Path) -> int:
-    """Return the bytes that are free on the disk that a folder lies on, or will lie on."""
+    """Return the free bytes on the disk of a folder that exists or will be made."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     return shutil.disk_usage(there).free

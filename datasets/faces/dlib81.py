@@ -1,7 +1,7 @@
-"""dlib's 81-point predictor (Kazemi and Sullivan 2014), from a file that the user brings.
+"""dlib's 81-point predictor (Kazemi and Sullivan 2014), from a file that the user provides.
 
-dlib's points are learned within the boxes of dlib's own face detector. Those are drawn here from Face Mesh's points
-instead of being searched for, which takes a hundredth of the time (docs/faces.md tells how near they are).
+dlib's predictor was trained on the boxes of dlib's face detector. Here these boxes are derived from Face Mesh's points,
+which takes a hundredth of the time (docs/faces.md says how close they are).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ POINTS = 81
 
 
 class Dlib81:
-    """Places dlib's 81 points; `file` is a predictor to use in place of the one here."""
+    """Places dlib's 81 points; `file` is a predictor to use instead of the installed one."""
 
     def __init__(self, twice: bool = False, file: Path | None = None) -> None:
         try:
@@ -35,7 +35,7 @@ class Dlib81:
         self.mesh = FaceMesh(twice)
 
     def predict(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None:
-        """Return the points (81, 2) float32 in frame pixels; None where Face Mesh sees no face."""
+        """Return the points (81, 2) float32 in frame pixels; None if Face Mesh finds no face."""
         mesh = self.mesh.predict(frame, candidate)
         if mesh is None:
             return None
@@ -46,9 +46,9 @@ class Dlib81:
 
 
 def compute_dlib_box(landmarks: np.ndarray) -> np.ndarray:
-    """Return the square (4,) that dlib's detector would draw around a face with these (81, 2) landmarks.
+    """Return the square (4,) that dlib's detector would return for a face with these (81, 2) landmarks.
 
-    A little larger than the box of the first 68, and higher up; the shares are means of 34 faces.
+    It is slightly larger than the box of the first 68 and higher up; the factors are means over 34 faces.
     """
     low, high = landmarks[:68].min(axis=0), landmarks[:68].max(axis=0)
     side = float((high - low).max())

@@ -1,7 +1,7 @@
-"""How a face store keeps its crops: as PNG or JPEG files, or as differences between rows, packed by Zstandard.
+"""How a face store encodes crops: as PNG or JPEG files, or as row differences compressed with Zstandard.
 
-The last is lossless as PNG is, smaller, and about eight times as quick to read: Arrow's own Zstandard unpacks it, and
-adding up rows is one vectorised addition each. A crop so packed begins with `MAGIC`, its height and its width.
+The last is lossless like PNG, smaller, and about eight times as fast to read: Arrow's own Zstandard unpacks it, and
+adding a row is one vectorised addition. Such a crop begins with `MAGIC`, its height and its width.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HEADER = struct.Struct("<4sII")
 
 
 def encode(image: np.ndarray, encoding: str) -> bytes:
-    """Encode a (H, W, 3) uint8 RGB image: `zstd` and `png` lose nothing, the others are smaller."""
+    """Encode a (H, W, 3) uint8 RGB image: `zstd` and `png` are lossless, the others are smaller."""
     if encoding == PACKED:
         return _pack(image)
     suffix, options = FILES[encoding]
@@ -46,12 +46,12 @@ def encode(image: np.ndarray, encoding: str) -> bytes:
 
 
 def decode(content: bytes | memoryview | pa.Buffer) -> np.ndarray:
-    """Decode what `encode` made to (H, W, 3) uint8 RGB; what it is shows by its first bytes.
+    """Decode the result of `encode` to (H, W, 3) uint8 RGB; its first bytes identify the encoding.
 
     Raises:
-        BenchError: it is no image.
+        BenchError: it isn't an image.
     """
-    view = memoryview(content).cast("B")  # Arrow's is of signed bytes.
+    view = memoryview(content).cast("B")  # Arrow's has signed bytes.
     try:
         return _unpack(view) if view[:4] == MAGIC else decode_image(view)
     except UnreadableImage as error:

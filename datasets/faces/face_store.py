@@ -1,9 +1,9 @@
 """The face store: a folder of Arrow files that any Arrow tool can open, memory-mapped, prepared once for all detectors.
 
-A file (shard) has one record batch for each of its videos, in the order of the `outcomes` that its schema's metadata
-holds as JSON under the key `crossfake`; a video in which no face was found has an empty batch. The columns are in
-`SCHEMA`: `image` is what `encodings.encode` made, `landmarks` and `box` are in pixels of that image. The JSON has the
-checksums of all rows, and the metadata the JSON's own; files from before there were any are read as they are.
+A file (shard) has one record batch per video, in the order of the `outcomes` in its schema's metadata (JSON under the
+key `crossfake`); a video without a face has an empty batch. The columns are in `SCHEMA`: `image` is from
+`encodings.encode`, `landmarks` and `box` are in pixels of that image. The JSON has the checksums of all rows, and the
+metadata that of the JSON; older files without checksums can still be read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .checksums import compute_checksums
 from .encodings import MAGIC, decode
 from .store_index import Entry, Sizes, StoreIndex, measure_shards, read_index, write_index
 
-SCHEMA_VERSIONS = (1, 2)  # The second for shards with images that older versions of crossfake can't read.
+SCHEMA_VERSIONS = (1, 2)  # Version 2 has images that older versions of crossfake can't read.
 METADATA = b"crossfake"
 CHECKSUM = b"crossfake_crc32"
 POINTS = 81
@@ -51,7 +51,7 @@ OPEN_SHARDS = 64
 
 
 class DamagedShardError(BenchError):
-    """A shard that is cut short, damaged, or holds what isn't a face store's: once removed, it is prepared again."""
+    """A shard is truncated, damaged, or not part of a face store; after removal it is prepared again."""
 
     def __init__(self, path: Path, why: str):
         super().__init__(path, why)
@@ -62,7 +62,7 @@ class DamagedShardError(BenchError):
 
 
 StoreSettings = Mapping[str, object]
-"""What faces were made with: the fields of FaceSettings, and `finder_version`."""
+"""The settings that faces were made with: the fields of FaceSettings, and `finder_version`."""
 
 
 def write_shard(
@@ -71,7 +71,7 @@ def write_shard(
     """Write one shard atomically: each video's outcome, and its faces with their encoded crops.
 
     Raises:
-        WriteError: it can't be written, as on a full disk; nothing half-written stays.
+        WriteError: it can't be written, for example because the disk is full; nothing half-written remains.
     """
     batches = [_make_batch(outcome.video, faces) for outcome, faces in results]
     content = {
@@ -106,7 +106,7 @@ def _make_batch(video: str, faces: Sequence[tuple[Face, bytes]]) -> pa.RecordBat
 
 
 class FaceStore:
-    """Reads a folder of shards. Opened when first used, so it is cheap to make and to send to other processes."""
+    """Reads a folder of shards. Opened on first use, so cheap to make and to send to other processes."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
@@ -126,32 +126,32 @@ class FaceStore:
         return sum(len(entry.outcome.frames) for entry in self._list_entries().values())
 
     def outcomes(self) -> dict[str, PrepareResult]:
-        """Return what became of each video that was prepared, by id; of several tries at one, the newest."""
+        """Return the outcome of each prepared video, by id; the newest if there were several attempts."""
         return {video: entry.outcome for video, entry in self._list_entries().items() if "//" not in video}
 
     def find_outcome(self, video_id: str) -> PrepareResult | None:
-        """Return what became of one video; None of one that wasn't prepared."""
+        """Return a video's outcome; None if it wasn't prepared."""
         entry = self._load_index().get(video_id)
         return entry.outcome if entry else None
 
     def sample_outcomes(self, count: int) -> list[PrepareResult]:
-        """Return what became of at least so many videos, evenly chosen; of all where there aren't so many."""
+        """Return the outcomes of at least this many evenly chosen videos, or of all if there are fewer."""
         index = self._load_index()
         videos = list(index)
         return [index[video].outcome for video in videos[:: max(1, len(videos) // count)]]
 
     def count_people(self, video_id: str) -> int:
-        """Return how many people of a video have faces here, under the ids that `name_person` gives."""
+        """Return how many people in a video have faces here, under ids from `name_person`."""
         index, number = self._load_index(), 0
         first = index.get(video_id)
         while (entry := index.get(name_person(video_id, number + 1))) and first and entry.outcome.frames:
-            if entry.outcome.generation != first.outcome.generation:  # Of a file from before it changed.
+            if entry.outcome.generation != first.outcome.generation:  # From an earlier state of the file.
                 break
             number += 1
         return number
 
     def frames(self, video_id: str) -> list[int]:
-        """Return the indices of the video's frames with a face, ascending; an empty list for an unknown video."""
+        """Return the indices of the video's frames with a face, ascending; empty for an unknown video."""
         entry = self._load_index().get(video_id)
         return list(entry.outcome.frames) if entry else []
 
@@ -164,8 +164,8 @@ class FaceStore:
 
         Raises:
             BenchError: the store has no such video.
-            DamagedShardError: its shard can't be read, or the face isn't what was written.
-            IndexError: it has, but not so many faces.
+            DamagedShardError: its shard can't be read, or the face doesn't match its checksum.
+            IndexError: the video has fewer faces.
         """
         if video_id not in self._load_index():
             raise BenchError(f"{self.folder} has no faces of {video_id}; prepare it first")
@@ -192,9 +192,9 @@ class FaceStore:
         return hash_key([video_id, outcome.frames, path.name, shard.st_size, shard.st_mtime_ns, number], 32)
 
     def get_relative_boxes(self, video_id: str) -> np.ndarray:
-        """Return the boxes (n, 4) around the landmarks of the video's faces, in shares of their frames.
+        """Return the boxes (n, 4) around the landmarks of the video's faces, relative to their frames.
 
-        No image is touched, so this is quick.
+        No image is read, so this is fast.
         """
         if not self.frames(video_id):
             return np.empty((0, 4))
@@ -209,12 +209,12 @@ class FaceStore:
         return np.concatenate([low, high], axis=1)
 
     def settings(self) -> list[StoreSettings]:
-        """Return the different settings that the shards were made with: one at most, unless stores were mixed."""
+        """Return the different settings of the shards: at most one, unless stores were mixed."""
         self._load_index()
         return self._settings
 
     def write_index(self) -> None:
-        """Write the table of contents, unless it is as the shards are.
+        """Write the table of contents, unless it is up to date.
 
         Raises:
             WriteError: it can't be written.
@@ -227,7 +227,7 @@ class FaceStore:
         if self._index is None:
             paths = list_shards(self.folder)
             self._sizes, known = measure_shards(paths), read_index(self.folder)
-            if known and not known.sizes.items() <= self._sizes.items():  # What it hides of older tries is needed.
+            if known and not known.sizes.items() <= self._sizes.items():  # Older attempts that it hides are needed.
                 known = None
             new = [path for path in paths if not known or path.name not in known.sizes]
             self._settings = list(known.settings) if known else []
@@ -235,7 +235,7 @@ class FaceStore:
         return self._index
 
     def _add_shards(self, paths: Sequence[Path], known: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Return the known entries and those of some shards, of several tries at a video the newest."""
+        """Return the known entries and those of some shards; the newest if a video was attempted several times."""
         index = dict(known)
         for path in paths:
             content = _read_metadata(path)
@@ -252,7 +252,7 @@ class FaceStore:
         return index.make_all() if isinstance(index, StoreIndex) else index
 
     def _get_batch(self, path: Path, number: int) -> pa.RecordBatch:
-        """Return a video's rows, whose places in the file have been checked: damaged ones would end the process."""
+        """Return a video's rows after checking their offsets in the file: damaged ones would crash the process."""
         batch = _read_batch(path, self._get_reader(path), number, check=(path, number) not in self._checked)
         self._checked.add((path, number))
         return batch
@@ -278,10 +278,10 @@ def read_settings(path: Path) -> StoreSettings:
 
 
 def check_shard(path: Path) -> None:
-    """Read a shard whole.
+    """Read a whole shard.
 
     Raises:
-        DamagedShardError: it is cut short, damaged, or holds what isn't a face store's.
+        DamagedShardError: it is truncated, damaged, or not part of a face store.
         BenchError: it was written by another version of crossfake.
     """
     reader = _open(path)
@@ -312,7 +312,7 @@ def _parse_result(fields: dict[str, Any]) -> PrepareResult:
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """Return the finished shards in a folder, sorted; temporary files of killed runs are not among them."""
+    """Return the finished shards in a folder, sorted, without temporary files of killed runs."""
     return sorted(p for p in folder.glob("*.arrow") if not p.name.startswith("."))
 
 

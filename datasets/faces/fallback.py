@@ -1,4 +1,4 @@
-"""Decoding with PyAV what OpenCV can't: its wheel lacks some decoders, AV1's among them."""
+"""Decodes with PyAV what OpenCV can't: OpenCV's wheel lacks some decoders, including AV1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 
-# Containers of one file. Playlists and lists of files are left out: they name others, which may lie anywhere.
+# Single-file containers. Playlists and file lists are left out: they refer to other files, which may be anywhere.
 CONTAINERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,asf_o,ogg,ivf,obu,mxf,mxf_opatom,m4v,h264,hevc,vvc,av1,"
     "h263,vc1,mjpeg,dv,yuv4mpegpipe,nut,rm,gif,wtv"
@@ -24,9 +24,9 @@ TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTAT
 
 
 class FallbackVideo:
-    """A video file's first video stream: its `codec` (empty where there is none), and how many frames it says it has.
+    """A video file's first video stream: its `codec` (empty if there is none), and its stated number of frames.
 
-    A codec that PyAV doesn't know has the name that the file calls it by, such as `apv1`.
+    A codec unknown to PyAV has its name in the file, such as `apv1`.
     """
 
     def __init__(self, path: Path):
@@ -42,7 +42,7 @@ class FallbackVideo:
             pass
 
     def frames(self) -> Iterator[Callable[[], np.ndarray]]:
-        """Decode the whole file; yield for each frame what makes it an upright (H, W, 3) uint8 RGB array."""
+        """Decode the whole file; yield, for each frame, a function that returns it upright, (H, W, 3) uint8 RGB."""
         if not self.codec:
             return
         with self._open() as container:
@@ -62,7 +62,7 @@ class FallbackVideo:
 
 
 def _read_packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
-    """Yield the packets as far as the file can be read, and the empty one that ends them."""
+    """Yield the packets as far as the file can be read, and the final empty one."""
     try:
         yield from container.demux(stream)
     except FFmpegError:
@@ -82,7 +82,7 @@ def _estimate_frames(stream: av.VideoStream, container: av.container.InputContai
 
 
 def find_codec_tag(path: Path) -> str:
-    """Return what an MP4, AVI or Matroska file calls its video's codec, `unknown` where that isn't found."""
+    """Return the codec's name in an MP4, AVI or Matroska file, `unknown` if it isn't found."""
     with path.open("rb") as file:
         content = file.read(TAG_WITHIN)
         file.seek(max(len(content), path.stat().st_size - TAG_WITHIN))

@@ -1,7 +1,7 @@
-"""What finds faces: a small protocol, and the finders known by name, imported when first used.
+"""Face finders: a small protocol, and the finders known by name, imported when first used.
 
-A finder is something that looks for faces, and something that places 81 points on each: `mediapipe` and `retinaface`
-look, and Face Mesh places the points unless `+dlib81` asks for dlib's own predictor: `retinaface+dlib81`.
+A finder combines a detector of faces (`mediapipe` or `retinaface`) with a predictor of 81 landmarks: Face Mesh, or
+dlib's own with `+dlib81`, as in `retinaface+dlib81`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...benchmark.core.signals import defer_signals
 from .boxes import compute_iou
 from .models import DLIB81, RETINAFACE, find_local_file, short_hash
 
-# Part of every face store's key: raise it whenever a change here or in a finder changes what is found or cut.
+# Part of every face store's key: raise it whenever a change here or in a finder changes faces or crops.
 FINDER_VERSION = 1
 
 FACE_LOCATORS = {"mediapipe": ".mediapipe:BlazeFaceLocator", "retinaface": ".retinaface:RetinaFaceLocator"}
@@ -27,7 +27,7 @@ SAME_FACE_IOU = 0.3
 
 
 class Candidate(NamedTuple):
-    """Where a face may be: score, box (4,) x0, y0, x1, y1, eyes (2, 2), the picture's left one first; frame pixels."""
+    """A possible face: score, box (4,) x0, y0, x1, y1, eyes (2, 2) with the image's left one first; frame pixels."""
 
     score: float
     box: np.ndarray
@@ -43,33 +43,33 @@ class Detection(NamedTuple):
 
 
 class FaceFinder(Protocol):
-    """Finds faces in one frame, (H, W, 3) uint8 RGB, on its own: nothing is kept from frame to frame."""
+    """Finds faces in a single frame, (H, W, 3) uint8 RGB, independently of other frames."""
 
     def find(self, frame: np.ndarray, thorough: bool = False) -> list[Detection]:
-        """Return the faces, most certain first; `thorough` takes its time to find all of a crowd."""
+        """Return the faces, most certain first; `thorough` is slower and finds all faces in a crowd."""
 
 
 class FaceLocator(Protocol):
-    """Looks for faces in a frame, in one or more ways, the quickest first."""
+    """Looks for faces in a frame, in one or more ways, the fastest first."""
 
     def locate(self, frame: np.ndarray) -> Iterator[list[Candidate]]: ...
 
 
 class LandmarkModel(Protocol):
-    """Places points (81, 2) float32 on a candidate; None where there is no face."""
+    """Places points (81, 2) float32 on a candidate; None if there is no face."""
 
     def predict(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None: ...
 
 
 class Finder:
-    """The faces that a looker sees and a placer can place points on."""
+    """Combines a detector of faces with a predictor of landmarks."""
 
     def __init__(self, face_locator: FaceLocator, landmark_model: LandmarkModel):
         self.face_locator = face_locator
         self.landmark_model = landmark_model
 
     def find(self, frame: np.ndarray, thorough: bool = False) -> list[Detection]:
-        """Return what the first successful look shows, at most 4 faces; `thorough`: what all looks together show."""
+        """Return the first successful look's faces, at most 4; `thorough`: the faces of all looks together."""
         looks = self.face_locator.locate(frame)
         if thorough:
             return self._add_landmarks(frame, merge_overlapping([c for look in looks for c in look]))
@@ -84,12 +84,12 @@ class Finder:
 
 
 def resolve(name: str) -> str:
-    """Return a finder's full name, which is what keys hold: `auto` chosen, the hash of the user's dlib file added.
+    """Return a finder's full name, as used in keys: with `auto` resolved and the hash of the user's dlib file.
 
-    `auto` is `retinaface` where its weights are available, else `mediapipe`; with `+dlib81` where that file is.
+    `auto` is `retinaface` if its weights are available, else `mediapipe`; with `+dlib81` if that file is available.
 
     Raises:
-        BenchError: no finder is named so, or the dlib file that it needs isn't there, or not the one it was named for.
+        BenchError: there is no such finder, or its dlib file is missing or has another hash.
     """
     looker, plus, given = name.partition("+")
     if name == "auto":
@@ -113,7 +113,7 @@ def load_finder(name: str) -> FaceFinder:
     """Load a finder's code and model files.
 
     Raises:
-        BenchError: no finder is named so, or its packages or model files aren't available.
+        BenchError: there is no such finder, or its packages or model files aren't available.
     """
     looker, _, placer = resolve(name).partition("+")
     look, place = (
@@ -130,7 +130,7 @@ def _import_attribute(target: str) -> Any:
 
 
 def merge_overlapping(candidates: list[Candidate]) -> list[Candidate]:
-    """Melt candidates that overlap the surest one into their mean, weighted by score, and so on; surest first."""
+    """Merge overlapping candidates into their score-weighted mean, starting from the most certain; sorted by score."""
     merged = []
     left = sorted(candidates, key=lambda c: -c.score)
     while left:

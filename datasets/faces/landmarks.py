@@ -1,9 +1,9 @@
-"""From the 468 points of MediaPipe's face mesh to 81: dlib's 68 in their order, and 13 of the forehead.
+"""Converts the 468 points of MediaPipe's face mesh to 81: dlib's 68 in their order, and 13 on the forehead.
 
-Left and right are the picture's. Not every point of dlib's has its like in the mesh: where one lies between two of the
-mesh's, the table has both and their mean is taken. The forehead points run along the mesh's upper oval from left to
-right, which ends below the hairline: an approximation of the 81-point models' last 13 points, whose own order differs.
-docs/faces.md tells how far these points are from dlib's.
+Left and right are the image's. Not every dlib point has a counterpart in the mesh: if one is between two mesh points,
+the table has both and their mean is used. The forehead points run along the mesh's upper oval from left to right, which
+ends below the hairline: an approximation of the 81-point models' last 13 points, which have another order.
+docs/faces.md reports how far these points are from dlib's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which frames of a store's videos couldn't be used: noted beside the faces, since they enter a training's key."""
+"""Lists a store's unusable frames next to the faces, since they are part of a training's key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTE = ".lost.json"
 
 
 def note_lost(folder: Path, outcomes: Mapping[str, PrepareResult]) -> None:
-    """Write which frames of which videos are lost, where that isn't what is written already."""
+    """Write the lost frames of each video, unless the file is up to date."""
     lost = _list_lost(outcomes)
     if lost != _read_note(folder):
         write_json(folder / NOTE, lost)

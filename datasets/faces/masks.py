@@ -1,4 +1,4 @@
-"""Who was forged: the face that overlaps the most of a mask: a video as FaceForensics++ and DFD have, or pictures."""
+"""Finds who was forged: the face that overlaps a mask most. Masks are videos (FaceForensics++, DFD) or pictures."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ...benchmark.core.transient_errors import is_transient
 from ...benchmark.core.types import Face
 from .sampling import VideoFile
 
-FORGED = 16  # Of 255: what is darker is noise of the mask's compression.
+FORGED = 16  # Of 255: anything darker is compression noise.
 
 
 def put_forged_first(people: list[list[Face]], mask: Path | None) -> list[list[Face]]:
-    """Return the people of a video with the one first whose faces hold the most of the mask; the order else stays.
+    """Move the person whose faces cover most of the mask to the front; the order is otherwise unchanged.
 
-    Only frames in which several people are seen tell. Where the mask can't be read, or is empty there, nothing changes.
+    Only frames with several people count. If the mask can't be read or is empty there, nothing changes.
     """
     frames = [face.frame for person in people for face in person]
     shared = sorted({frame for frame in frames if frames.count(frame) > 1})
@@ -32,7 +32,7 @@ def put_forged_first(people: list[list[Face]], mask: Path | None) -> list[list[F
 
 
 def _read_mask(mask: Path, frames: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield frames of a mask: of a video, or of a folder of pictures that are named by their frames' numbers."""
+    """Yield frames of a mask: a video, or a folder of pictures named by frame number."""
     if not mask.is_dir():
         yield from VideoFile(mask).frames(frames)
         return
@@ -45,7 +45,7 @@ def _read_mask(mask: Path, frames: Sequence[int]) -> Iterator[tuple[int, np.ndar
 
 
 def _count_forged(picture: np.ndarray, face: Face) -> int:
-    """Count the forged pixels within a face's box, in pixels of the mask."""
+    """Count the forged pixels inside a face's box, in pixels of the mask."""
     scale = np.divide(picture.shape[1::-1], face.frame_size)
     x0, y0, x1, y1 = np.clip(np.rint(np.array(face.frame_box) * [*scale, *scale]), 0, None).astype(int)
     return int((picture[y0:y1, x0:x1].max(axis=2, initial=0) > FORGED).sum())

@@ -1,8 +1,8 @@
-"""MediaPipe's models run by OpenCV: BlazeFace finds faces, Face Mesh places 468 points on each, of which 81 are kept.
+"""MediaPipe's models, run by OpenCV: BlazeFace finds faces; Face Mesh places 468 points, converted to 81.
 
-No package of MediaPipe or TensorFlow is needed. Faces are sought at short range first, which is fast and sure for a
-face that fills a good part of the frame; where that finds none, at full range; then at full range in ever smaller
-squares of the frame. The decoding follows the models' published constants.
+MediaPipe and TensorFlow aren't needed. Faces are first searched with the short-range model, which is fast and reliable
+for a large face; if it finds none, with the full-range model; then with the full-range model in ever smaller squares of
+the frame. The decoding follows the models' published constants.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEAST_SQUARE = 192
 
 
 class Square(NamedTuple):
-    """A square part of a frame, which it may exceed: its top left corner and side in pixels."""
+    """A square that may extend beyond the frame: its top left corner and side in pixels."""
 
     x: float
     y: float
@@ -37,7 +37,7 @@ class Square(NamedTuple):
 
 @dataclass(frozen=True)
 class AnchorLayout:
-    """How one BlazeFace model lays out its answers: (stride, anchors in each cell), and what score counts."""
+    """The output layout of a BlazeFace model: (stride, anchors per cell), and its score threshold."""
 
     side: int
     grids: tuple[tuple[int, int], ...]
@@ -79,7 +79,7 @@ class BlazeFace:
 
 
 class BlazeFaceLocator:
-    """Looks for faces offline, on one core, in a few milliseconds a frame."""
+    """Looks for faces offline, on one core, in a few milliseconds per frame."""
 
     def __init__(self) -> None:
         self.short = BlazeFace(SHORT_RANGE, AnchorLayout(128, ((8, 2), (16, 6)), least_score=0.5))
@@ -96,19 +96,20 @@ class BlazeFaceLocator:
 
 
 class FaceMesh:
-    """Places 81 points on a face. With `twice`, always from a second look: for boxes drawn unlike BlazeFace's."""
+    """Places 81 points on a face. `twice` always uses a second pass, for boxes unlike BlazeFace's."""
 
     def __init__(self, twice: bool = False) -> None:
         self.net = load_net(MESH)
         self.twice = twice
 
     def predict(self, frame: np.ndarray, candidate: Candidate) -> np.ndarray | None:
-        """Return the points (81, 2) float32 in frame pixels; None where the mesh sees no face."""
+        """Return the points (81, 2) float32 in frame pixels; None if the mesh finds no face."""
         x0, y0, x1, y1 = candidate.box
         centre = np.array([x0 + x1, y0 + y1]) / 2
         mesh, score = self._run_in_square(frame, centre, max(x1 - x0, y1 - y0), candidate.eyes)
         if score >= LEAST_MESH_SCORE and (self.twice or abs(compute_tilt(candidate.eyes)) > TILTED):
-            # BlazeFace's box is less sure on a tilted head: the first look's points make a better square for a second.
+            # BlazeFace's box is less reliable on a tilted head: the first pass's points give a better square for a
+            # second.
             low, high = mesh.min(axis=0), mesh.max(axis=0)
             mesh, score = self._run_in_square(frame, (low + high) / 2, (high - low).max(), mesh[OUTER_EYE_CORNERS])
         return convert_mesh(mesh) if score >= LEAST_MESH_SCORE else None
@@ -134,7 +135,7 @@ def load_net(model: Model) -> Any:
 
 
 def run_net(net: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Run a network on one (S, S, 3) float32 picture; return its two outputs, the smaller one first."""
+    """Run a network on one (S, S, 3) float32 image; return its two outputs, the smaller one first."""
     net.setInput(np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])
     first, second = net.forward(net.getUnconnectedOutLayersNames())
     return (first, second) if first.size < second.size else (second, first)
@@ -146,26 +147,26 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def enclose_frame(frame: np.ndarray) -> Square:
-    """Return the square that holds the whole frame, centred."""
+    """Return the centred square that contains the whole frame."""
     height, width = frame.shape[:2]
     side = max(height, width)
     return Square((width - side) / 2, (height - side) / 2, side)
 
 
 def choose_smaller_sides(frame: np.ndarray) -> list[int]:
-    """Return the sides of the squares to look at after the whole frame, while that shows more than the whole does."""
+    """Return the sides of the squares to search after the whole frame, as long as they show more detail."""
     short, long = sorted(frame.shape[:2])
     return [side for side in (short, short // 2) if LEAST_SQUARE <= side <= 0.8 * long]
 
 
 def tile_squares(frame: np.ndarray, side: int) -> list[Square]:
-    """Return squares that cover the frame evenly and overlap by a third or more, so that no face is always cut."""
+    """Return squares that cover the frame evenly and overlap by a third or more, so every face is whole in one."""
     steps = [np.linspace(0, size - side, 1 + math.ceil((size - side) / (side * 2 / 3))) for size in frame.shape[:2]]
     return [Square(x, y, side) for y in steps[0] for x in steps[1]]
 
 
 def cut_square(frame: np.ndarray, square: Square, side: int) -> np.ndarray:
-    """Return the square scaled to (side, side, 3) uint8; what lies outside of the frame is black."""
+    """Return the square scaled to (side, side, 3) uint8; pixels outside the frame are black."""
     height, width = frame.shape[:2]
     x, y, size = (round(v) for v in square)
     part = frame[max(y, 0) : min(y + size, height), max(x, 0) : min(x + size, width)]
@@ -180,13 +181,13 @@ def cut_square(frame: np.ndarray, square: Square, side: int) -> np.ndarray:
 
 
 def compute_tilt(eyes: np.ndarray) -> float:
-    """Return the angle of the line from the left to the right eye (2, 2) against the horizontal, in radians."""
+    """Return the angle between the line from the left to the right eye (2, 2) and the horizontal, in radians."""
     dx, dy = eyes[1] - eyes[0]
     return math.atan2(dy, dx)
 
 
 def compute_upright_map(centre: np.ndarray, side: float, eyes: np.ndarray) -> np.ndarray:
-    """Return the (2, 3) affine map from the mesh's input to frame pixels, with the line of the eyes level."""
+    """Return the (2, 3) affine map from the mesh's input to frame pixels, with the eyes level."""
     angle, scale, half = compute_tilt(eyes), side / MESH_SIDE, MESH_SIDE / 2
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     return np.array([[cos, -sin, centre[0] - half * (cos - sin)], [sin, cos, centre[1] - half * (sin + cos)]])

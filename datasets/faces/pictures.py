@@ -1,4 +1,4 @@
-"""Frames that somebody has taken out of their videos: pictures in files or in an LMDB, with or without landmarks."""
+"""Frames already extracted from their videos: pictures in files or an LMDB, with or without landmarks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .quality import find_landmark_flaw
 
 UNDECODABLE = "it can't be decoded"
 DAMAGED = "its data is damaged inside"
-# Values that whoever wrote the LMDB had in an array: the bytes don't tell their type, but their number does.
+# The LMDB's values come from arrays: the bytes don't show their type, but their number does.
 WIDTHS = {POINTS * 2 * 4: np.int32, POINTS * 2 * 8: np.int64}
 
 
 def read_pictures(
     pictures: Sequence[Picture], lost: list[LostFrame] | None = None
 ) -> Iterator[tuple[int, np.ndarray, *tuple[Detection | None, ...]]]:
-    """Yield (frame, (H, W, 3) uint8 RGB) of what can be read, and the face where landmarks are given.
+    """Yield (frame, (H, W, 3) uint8 RGB) for readable pictures, and the face if landmarks are given.
 
-    What can't be read is added to `lost`; so are frames with unusable landmarks, which come with None for a face.
+    Unreadable ones are added to `lost`; so are frames with unusable landmarks, which have None as the face.
     """
     lost = [] if lost is None else lost
     for picture in pictures:
@@ -51,10 +51,10 @@ def read_pictures(
 
 
 def decode_whole(content: bytes) -> np.ndarray:
-    """Decode a picture as `decode_image` does, unless its data is damaged inside.
+    """Decode a picture like `decode_image`, unless its data is damaged.
 
     Raises:
-        UnreadableImage: see `decode_image`; or it is.
+        UnreadableImage: see `decode_image`; or its data is damaged.
     """
     check_image_size(content)
     image = decode_undamaged(content, decode_image)
@@ -64,7 +64,7 @@ def decode_whole(content: bytes) -> np.ndarray:
 
 
 def _read_landmarks(picture: Picture) -> np.ndarray | None:
-    """Return the landmarks (81, 2) float32 that were given, None where they can't be read as such."""
+    """Return the given landmarks (81, 2) float32, None if they can't be read."""
     given = picture.landmarks
     if isinstance(given, bytes):
         return np.frombuffer(given, "<f4").reshape(POINTS, 2)
@@ -74,9 +74,9 @@ def _read_landmarks(picture: Picture) -> np.ndarray | None:
             points = np.load(io.BytesIO(content), allow_pickle=False)
         else:
             points = np.frombuffer(content, WIDTHS[len(content)]) if len(content) in WIDTHS else np.empty(0)
-        with np.errstate(over="ignore"):  # What float32 can't hold becomes infinite: a flaw.
+        with np.errstate(over="ignore"):  # Values too large for float32 become infinite: a flaw.
             return points.reshape(POINTS, 2).astype(np.float32)
-    except Exception:  # Cut short, or other than 81 points; of a damaged header numpy raises what its tokenizer does.
+    except Exception:  # Truncated, or not 81 points; for a damaged header NumPy raises whatever its tokenizer does.
         return None
 
 
@@ -85,7 +85,7 @@ def _make_detection(landmarks: np.ndarray) -> Detection:
 
 
 def read_content(file: str, key: str) -> bytes | None:
-    """Return what a file holds, or what an LMDB (the folder `file`) has under a key; None where there is no such."""
+    """Return the content of a file, or of an LMDB (the folder `file`) under a key; None if it doesn't exist."""
     if key:
         return read_lmdb_value(file, key)
     try:
@@ -95,7 +95,7 @@ def read_content(file: str, key: str) -> bytes | None:
 
 
 def read_lmdb_value(folder: str, key: str) -> bytes | None:
-    """Return the value of a key of posix form, which DeepfakeBench wrote with one or more backslashes in it."""
+    """Return the value of a POSIX key that DeepfakeBench wrote with one or more backslashes."""
     values = open_lmdb(folder)
     spellings = (key.replace("/", "\\"), key.replace("/", "\\", 1), key)
     return next((v for s in spellings if (v := values.get(s.encode())) is not None), None)
@@ -103,9 +103,9 @@ def read_lmdb_value(folder: str, key: str) -> bytes | None:
 
 @lru_cache(maxsize=4)
 def open_lmdb(folder: str) -> LmdbFile:
-    """Open an LMDB folder to read, once a process.
+    """Open an LMDB folder for reading, once per process.
 
     Raises:
-        BenchError: this is no such folder, or it is damaged.
+        BenchError: it isn't such a folder, or it is damaged.
     """
     return LmdbFile(Path(folder))

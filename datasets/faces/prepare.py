@@ -36,7 +36,7 @@ from .tracking import group_faces_by_person
 from .worklist import WorkItem, make_worklist
 
 CHUNK = 16
-SHARD_BYTES = 256 << 20  # What a worker holds in memory, at most, besides the video it is at.
+SHARD_BYTES = 256 << 20  # What a worker keeps in memory, at most, besides its current video.
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
@@ -46,17 +46,16 @@ Prepared = tuple[PrepareResult, list[Encoded]]
 
 
 class Done(NamedTuple):
-    """How many videos were looked at, and which of them couldn't be read for a reason that may pass: no outcome."""
+    """How many videos were processed, and which couldn't be read for a temporary reason and have no outcome."""
 
     videos: int
     unread: list[str]
 
 
 class FoundFaces(NamedTuple):
-    """The main person's faces with their encoded crops; how many frames were decoded, how many had several faces.
+    """The main person's faces with encoded crops, and how many frames were decoded and had several faces.
 
-    `others` are the other people's, where they are wanted. `lost` are the frames that couldn't be used, and `reason`
-    says what else there is to say.
+    `others` are the other people's faces, if wanted. `lost` are the unusable frames, and `reason` has other remarks.
     """
 
     faces: list[Encoded]
@@ -75,15 +74,15 @@ def prepare(
     progress: Progress | None = None,
     part: Part | None = None,
 ) -> FaceStore:
-    """Find the faces of all videos that `folder` doesn't hold yet or holds damaged, or whose file has changed since.
+    """Find the faces of all videos that `folder` doesn't contain, or contains damaged, or whose file has changed.
 
-    Each chunk of videos is written when it is done, so a killed run continues where it stopped. What is found does not
-    depend on `pool`, whose processes do it. `progress` is called with the numbers of videos done and to be done. With a
-    `part`, only that part of the videos is looked at; other commands may do the others in the same folder.
+    Each chunk of videos is written when it is done, so a killed run continues where it stopped. The result doesn't
+    depend on `pool`, whose processes do the work. `progress` is called with the numbers of videos done and to do. With
+    a `part`, only that part of the videos is processed; other commands may do the others in the same folder.
 
     Raises:
         BenchError: the finder is unknown or lacks its models, the store has other settings, a worker was killed, the
-            disk is too small, or files couldn't be read for a reason that may pass.
+            disk is too small, or files couldn't be read for a temporary reason.
     """
     remove_damaged(folder, partial(say, aside=True), lambda: any(video.path.exists() for video in videos))
     store, recorded = FaceStore(folder), make_store_settings(settings)
@@ -95,13 +94,13 @@ def prepare(
         tasks = [task for task in tasks if task.video in mine]
     check_space(folder, store, len(tasks) * settings.frames, settings.encoding)
     if any(task.needs_finder for task in tasks):
-        load_finder(settings.finder)  # So that anything missing is reported at once, and not by a worker.
+        load_finder(settings.finder)  # So that missing files are reported at once, not by a worker.
         sweep(folder)
     chunks = [tasks[i : i + CHUNK] for i in range(0, len(tasks), CHUNK)]
     done, prepared = 0, partial(prepare_chunk, settings=settings, folder=folder)
     counts = (pool if len(chunks) > 1 else IN_PROCESS).map(prepared, chunks, ordered=False)
     left: list[str] = []
-    for videos_done, unread in chain([Done(0, [])], counts):  # From 0 on, so that the first chunk has a rate.
+    for videos_done, unread in chain([Done(0, [])], counts):  # Starts at 0, so that the first chunk has a rate.
         done += videos_done
         left += unread
         if progress:
@@ -111,7 +110,7 @@ def prepare(
     note_lost(folder, prepared_store.outcomes())
     if left:
         told = f"{len(left)} of {len(tasks)} videos can't be read just now, first: {left[0]}"
-        raise BenchError(f"{told}. What is done is kept: type the command again")
+        raise BenchError(f"{told}. Finished work is kept: repeat the command")
     return prepared_store
 
 
@@ -142,10 +141,10 @@ def prepare_chunk(tasks: Sequence[WorkItem], settings: FaceSettings, folder: Pat
 
 
 def _prepare_once_readable(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> list[Prepared]:
-    """Prepare a video; where something is broken, once more as long as its files can't be read whole.
+    """Prepare a video; if something is broken, try again while its files can't be read completely.
 
     Raises:
-        OSError: they still can't, for a reason that may pass.
+        OSError: they still can't, for a temporary reason.
     """
 
     def work() -> list[Prepared]:
@@ -161,7 +160,7 @@ def _prepare_once_readable(task: WorkItem, settings: FaceSettings, finder: FaceF
 
 
 def _write_shards(tasks: Sequence[WorkItem], done: list[Prepared], settings: FaceSettings, folder: Path) -> None:
-    """Write a shard that is named by which videos, in which state, are in it: whoever makes it, it has one name."""
+    """Write a shard named by its videos and their state, so that its name is the same whoever makes it."""
     recorded = make_store_settings(settings)
     name = hash_key({"settings": recorded, "videos": [(t.video, t.size, t.mtime_ns, t.generation) for t in tasks]}, 20)
     write_shard(folder / f"{name}.arrow", recorded, done)
@@ -171,10 +170,10 @@ _finder = lru_cache(maxsize=1)(load_finder)
 
 
 def prepare_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | None) -> list[Prepared]:
-    """Sample one video's frames, and find, follow and cut its main face. Never raises for what the file holds.
+    """Sample one video's frames, and find, track and crop its main face. Never raises because of the file's content.
 
-    `finder` is None where the task has pictures whose landmarks are all known. With `people: max`, what became of the
-    other people in it follows.
+    `finder` is None if the task has pictures whose landmarks are all known. With `people: max`, the other people's
+    outcomes follow.
     """
     outcome = PrepareResult(
         task.video,
@@ -208,7 +207,7 @@ def _find_in_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | 
     find = partial(find_faces, settings=settings, finder=finder, mask=task.mask)
     found = sample_frames(clip, settings.frames, find, leading)
     trouble, theirs = clip.describe_problem(), choose_frames(leading, settings.frames)
-    if not found.decoded:  # It counts once: such a file may not even say how many frames it has.
+    if not found.decoded:  # It counts once: such a file may not even state its number of frames.
         return found._replace(lost=(LostFrame(0, trouble or UNDECODABLE),), reason=trouble)
     past = sum(i >= clip.total for i in theirs)
     note = f"its original is longer: {past} of {len(theirs)} frames aren't in it" if past else ""
@@ -219,9 +218,9 @@ def _find_in_video(task: WorkItem, settings: FaceSettings, finder: FaceFinder | 
 def sample_frames(
     clip: VideoFile, count: int, use: Callable[[Iterable[tuple[int, np.ndarray]]], T], leading: int = 0
 ) -> T:
-    """Use a clip's evenly spaced frames; a second time where the file had told a wrong number of frames.
+    """Use a clip's evenly spaced frames; repeat if the file had stated a wrong number of frames.
 
-    With `leading`, those of a clip of so many frames, as far as this one has them.
+    With `leading`, use those of a clip with that many frames, as far as this one has them.
     """
     used = use(clip.frames(choose_frames(leading or clip.reported_frames, count)))
     return used if leading or clip.total == clip.reported_frames else use(clip.frames(choose_frames(clip.total, count)))
@@ -241,9 +240,9 @@ def find_faces(
     finder: FaceFinder | None,
     mask: Path | None = None,
 ) -> FoundFaces:
-    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, faces known already), cut and encode it.
+    """Find the main person's face in each of (index, (H, W, 3) uint8 RGB, known faces), crop and encode it.
 
-    With a `mask` of the video, that is who was forged.
+    With a `mask` of the video, the main person is the forged one.
     """
     cuts, several = cut_faces(frames, settings.context, finder)
     people = put_forged_first(group_faces_by_person(cuts), mask)[: 1 if settings.people == "main" else None]
@@ -256,7 +255,7 @@ def cut_faces(
 ) -> tuple[list[list[Face]], int]:
     """Return every face of each frame with its context, and how many frames have several.
 
-    None among the faces known already stands for one that can't be used.
+    None among the known faces means an unusable one.
     """
     cuts, several = [], 0
     for index, frame, *known in frames:

@@ -1,4 +1,4 @@
-"""Why a face is none to learn from: landmarks that are none, in one place or elsewhere, pictures of a few pixels."""
+"""Why a face can't be used: invalid, degenerate or misplaced landmarks, or a picture of a few pixels."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import numpy as np
 from ...benchmark.core.types import Face
 
 LEAST_FACE = 4  # Pixels: any smaller, and eyes and mouth are in the same place.
-FEATURES = slice(27, 68)  # Nose, eyes and mouth, which crops are aligned by.
+FEATURES = slice(27, 68)  # Nose, eyes and mouth, by which crops are aligned.
 
 
 def find_quality_flaw(face: Face) -> str:
-    """Say why a face is none to learn from; empty where it is one. Faces over the frame's border are."""
+    """Say why a face can't be used; empty if it can. Faces across the frame's border are usable."""
     flaw = find_landmark_flaw(face.landmarks.astype(float) + face.top_left, face.frame_size)
     return flaw or _describe_too_small("picture", face.crop.shape[1], face.crop.shape[0])
 
 
 def find_landmark_flaw(points: np.ndarray, frame_size: tuple[int, int]) -> str:
-    """Say why no face can be where (81, 2) landmarks are in a frame of (width, height); all are in its pixels."""
+    """Say why (81, 2) landmarks can't be a face in a frame of (width, height); all in its pixels."""
     if not np.isfinite(points).all():
         return "it has no landmarks"
     low, high = points.min(0).astype(float), points.max(0).astype(float)

@@ -11,7 +11,7 @@ PIECE = 2**20  # bytes
 
 
 def find_transient_error(paths: Iterable[Path]) -> OSError | None:
-    """Read files whole, and return the first error that may pass; None where there is none, or another one."""
+    """Read files completely, and return the first temporary error; None if there is none, or a permanent one."""
     for path in paths:
         try:
             with path.open("rb") as file:

@@ -11,13 +11,13 @@ from ...benchmark.core.storage import write_json
 from .face_store import DamagedShardError, StoreSettings, check_shard, list_shards, read_settings
 
 CHECKED = ".checked.json"
-"""Which shards were read whole and found good, with their size and time then: they aren't read whole again."""
+"""Shards that were fully read and found intact, with their size and time, so that they aren't checked again."""
 
 Stamps = dict[str, list[int]]
 
 
 def remove_damaged(folder: Path, say: Callable[[str], None], can_replace: Callable[[], bool]) -> None:
-    """Remove the shards of a store that are cut short or damaged inside, each with a line.
+    """Remove a store's truncated or damaged shards, each with a message.
 
     Raises:
         BenchError: a shard was written by another version of crossfake, or it is damaged and can't be replaced.

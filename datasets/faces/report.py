@@ -1,4 +1,4 @@
-"""What `bench data prepare` reports: a summary of each folder, and a file with every video that had a problem."""
+"""The report of `bench data prepare`: a summary per folder, and a file with every problematic video."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ COUNTED: dict[str, Callable[[PrepareResult], int]] = {
 
 
 def summarise_results(outcomes: Iterable[PrepareResult]) -> list[dict[str, int | str]]:
-    """Count what became of the videos of each folder.
+    """Count the outcomes of the videos in each folder.
 
-    `frames` could be decoded, `faces` were found in them, `lost` frames can't be used because something is broken.
+    `frames` were decoded, `faces` were found in them, `lost` frames can't be used because something is broken.
     """
     rows: dict[str, dict[str, int | str]] = {}
     for o in outcomes:
@@ -44,7 +44,7 @@ def summarise_results(outcomes: Iterable[PrepareResult]) -> list[dict[str, int |
 
 
 def select_problem_videos(outcomes: Iterable[PrepareResult]) -> list[PrepareResult]:
-    """Return those without a face, with several, with fewer frames than wanted, or with frames without a face."""
+    """Return the videos without a face, with several, with fewer frames than wanted, or with frames without a face."""
     return [
         o
         for o in outcomes
@@ -64,7 +64,7 @@ def write_report(path: Path, outcomes: Sequence[PrepareResult]) -> None:
 
 
 def _name_lost_frames(lost: Sequence[LostFrame]) -> str:
-    """Name the frames that are lost, those of one reason together: `frames 0, 8: why; frame 4: why`."""
+    """List the lost frames, grouped by reason: `frames 0, 8: why; frame 4: why`."""
     frames: dict[str, list[str]] = {}
     for frame, reason in lost:
         frames.setdefault(reason, []).append(str(frame))

@@ -1,8 +1,8 @@
 """RetinaFace (Deng et al. 2020, ResNet-50), with the network and weights of the package retinaface-pytorch.
 
-Only the package's network, prior boxes and decoding are imported: the rest of it wants packages that nothing here uses,
-and it is installed with `--no-deps`, since its metadata asks for a torch of 2021. Surer than the default on small,
-turned and covered faces, at seconds per frame on a processor; on a GPU where there is one.
+Only the package's network, prior boxes and decoding are imported: the rest needs packages that nothing here uses, and
+it is installed with `--no-deps`, since its metadata requires a torch from 2021. It is more reliable than the default on
+small, turned and covered faces, and takes seconds per frame on a processor; it uses a GPU if there is one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VARIANCES = (0.1, 0.2)
 
 
 class RetinaFaceLocator:
-    """Looks for faces with RetinaFace; `net` is one to use in place of the released one."""
+    """Looks for faces with RetinaFace; `net` replaces the released network."""
 
     def __init__(self, net: Any = None) -> None:
         require_package()
@@ -44,7 +44,7 @@ class RetinaFaceLocator:
         self.net = (net or load_net(find_model(RETINAFACE))).eval().to(self.device)
 
     def locate(self, frame: np.ndarray) -> Iterator[list[Candidate]]:
-        """Look once at the whole (H, W, 3) uint8 RGB frame, its longer side at most 1280 pixels."""
+        """Look once at the whole (H, W, 3) uint8 RGB frame, scaled to at most 1280 pixels on its longer side."""
         scale = min(1.0, LONGEST_SIDE / max(frame.shape[:2]))
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else frame
         scores, boxes, eyes = self._decode(small)
@@ -53,7 +53,7 @@ class RetinaFaceLocator:
         yield [Candidate(float(scores[i]), boxes[i] * np.tile(size, 2), eyes[i] * size) for i in kept]
 
     def _decode(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return scores (N,), boxes (N, 4) and eyes (N, 2, 2) of the sure priors; coordinates in [0, 1]."""
+        """Return scores (N,), boxes (N, 4) and eyes (N, 2, 2) of the confident priors; coordinates in [0, 1]."""
         import torch
         from retinaface.box_utils import decode, decode_landm
 
@@ -70,7 +70,7 @@ class RetinaFaceLocator:
 
 @lru_cache(maxsize=8)
 def make_priors(size: tuple[int, int]) -> Any:
-    """Return the prior boxes (N, 4) of a picture of height, width: centre x, y, width, height in [0, 1]."""
+    """Return the prior boxes (N, 4) for an image of (height, width): centre x, y, width, height in [0, 1]."""
     from retinaface.prior_box import priorbox
 
     return priorbox(**PRIORS, image_size=size)
@@ -87,7 +87,7 @@ def load_net(weights: Path | None) -> Any:
 
     layers = {"layer2": 1, "layer3": 2, "layer4": 3}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # It calls torchvision as one did in 2021.
+        warnings.simplefilter("ignore")  # It uses torchvision's API of 2021.
         net = RetinaFace("Resnet50", pretrained=False, in_channels=256, return_layers=layers, out_channels=256)
     if weights:
         try:
@@ -98,7 +98,7 @@ def load_net(weights: Path | None) -> Any:
 
 
 def _unpack(path: Path) -> Path | io.BytesIO:
-    """Return the one file in an archive; torch's own files are archives of many."""
+    """Return the single file in an archive; torch's own files are archives of many."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if len(names := archive.namelist()) == 1:
@@ -107,10 +107,10 @@ def _unpack(path: Path) -> Path | io.BytesIO:
 
 
 def require_package() -> None:
-    """Check that the right one of two projects that install a package named `retinaface` is there, and torch.
+    """Check for torch and for the right one of two projects that install a package named `retinaface`.
 
     Raises:
-        BenchError: it isn't; says what to type.
+        BenchError: one is missing; says what to type.
     """
     if find_package("torch") is None:
         raise BenchError('the face finder retinaface needs torch: pip install "crossfake[torch]"')
@@ -119,6 +119,6 @@ def require_package() -> None:
         raise BenchError(f"the face finder retinaface needs a package: pip install --no-deps {PACKAGE}")
     if not any((Path(folder) / "prior_box.py").is_file() for folder in spec.submodule_search_locations or ()):
         raise BenchError(
-            f"the package 'retinaface' at {spec.origin} is of the other project of that name, retina-face: "
+            f"the package 'retinaface' at {spec.origin} is from another project with that name, retina-face: "
             f"pip uninstall retina-face && pip install --no-deps {PACKAGE}"
         )

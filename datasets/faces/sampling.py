@@ -1,4 +1,4 @@
-"""Which frames of a video are looked at, and decoding just those, in sequence."""
+"""Chooses the frames of a video to examine, and decodes just those, in sequence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from .fallback import CONTAINERS, PROTOCOLS, FallbackVideo
 
-# Broken files are reported in the outcome, not by the decoder's lines on stderr. Must be set before the first video.
+# Broken files are reported in the outcome, not by the decoder on stderr. Must be set before the first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"format_whitelist;{CONTAINERS}|protocol_whitelist;{PROTOCOLS}"
 
@@ -33,23 +33,23 @@ def choose_frames(count: int, frames: int) -> list[int]:
 
 
 class VideoFile:
-    """A video file. `reported_frames` is how many frames it says it has.
+    """A video file. `reported_frames` is the number of frames that it states.
 
-    Of when it was last read, `total` is how many there were, and `lost` are those asked for that couldn't be decoded.
-    What OpenCV decodes nothing of, such as AV1, is read with PyAV.
+    From the last reading, `total` is the number of frames found, and `lost` are requested ones that couldn't be
+    decoded. Files of which OpenCV decodes nothing, such as AV1, are read with PyAV.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.total = 0
         self.lost: list[int] = []
-        self.named = is_utf8(path)  # OpenCV crashes on any other name.
+        self.named = is_utf8(path)  # OpenCV crashes on other names.
         self.readable, self.reported_frames = self._read_header() if self.named else (False, 0)
 
     def frames(self, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Decode the whole file; yield the index and (H, W, 3) uint8 RGB of the frames asked for, upright.
+        """Decode the whole file; yield the index and (H, W, 3) uint8 RGB of the requested frames, upright.
 
-        Frames that can't be decoded are left out. Nothing is sought: that is slower, and not exact in every file.
+        Frames that can't be decoded are left out. It doesn't seek: that is slower, and inexact in some files.
         """
         asked = set(indices)
         self.total, self.lost = 0, []
@@ -63,7 +63,7 @@ class VideoFile:
                 self.total += 1
 
     def describe_problem(self) -> str:
-        """Describe what is wrong with the file once it was read; empty if nothing is."""
+        """Describe the file's problem after reading it; empty if there is none."""
         if not self.named:
             return UNNAMED
         if not self.readable:
@@ -74,7 +74,7 @@ class VideoFile:
         return ""
 
     def _read_header(self) -> tuple[bool, int]:
-        """Return whether the file can be opened as a video, and how many frames it says it has."""
+        """Return whether the file can be opened as a video, and its stated number of frames."""
         with self._open_capture() as video:
             if video.isOpened():
                 return True, max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -97,7 +97,7 @@ class VideoFile:
 
     @contextmanager
     def _open_capture(self) -> Iterator[cv2.VideoCapture]:
-        # One thread: the work is spread over videos. FFmpeg only: other backends take a name for a camera or a pattern.
+        # One thread: the work is spread over videos. FFmpeg only: other backends treat a name as a camera or pattern.
         with _silence():
             video = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         try:
@@ -108,7 +108,7 @@ class VideoFile:
 
 
 def is_utf8(path: Path) -> bool:
-    """Return whether a path's name is UTF-8, as those of old archives aren't: other programs can't take it."""
+    """Return whether a path's name is UTF-8; names from old archives may not be, and other programs reject them."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -118,7 +118,7 @@ def is_utf8(path: Path) -> bool:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has these two functions at the top.
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has these two functions at top level.
     level = log.getLogLevel()
     log.setLogLevel(0)
     try:

@@ -1,8 +1,8 @@
-"""A face store's table of contents, kept beside its shards so that no process has to read them all to open the store.
+"""A face store's table of contents, so that a process needn't read all shards to open the store.
 
-It is derived from the shards: if it is removed, cut short or damaged, it is rebuilt from them. The file is 64 bytes
-(the magic word, the CRC-32 of what follows) and an Arrow file with one row per video. The metadata of its schema names
-the shards, their sizes and the settings they were made with.
+It is derived from the shards: if it is missing, truncated or damaged, it is rebuilt from them. The file has 64 bytes
+(the magic word, the CRC-32 of the rest) and an Arrow file with one row per video. The metadata of its schema names the
+shards, their sizes and the settings they were made with.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Sizes = dict[str, int]
 
 
 class Entry(NamedTuple):
-    """Where a video is: its shard, which of the shard's batches, and its rows' checksums, None for an old shard."""
+    """Where a video is: its shard, the batch in it, and its rows' checksums (None for an old shard)."""
 
     path: Path
     number: int
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 
 class StoreIndex(Mapping[str, Entry]):
-    """The videos of the shards named in `sizes`, by id; an entry is made when it is first asked for."""
+    """The videos of the shards in `sizes`, by id; entries are made on first use."""
 
     def __init__(self, folder: Path, table: pa.Table, sizes: Sizes, settings: list[dict[str, object]]):
         self.sizes, self.settings = sizes, settings
@@ -86,7 +86,7 @@ class StoreIndex(Mapping[str, Entry]):
         return self._made[video]
 
     def make_all(self) -> Mapping[str, Entry]:
-        """Return all entries, made by columns, in a small part of the time that one after the other takes."""
+        """Return all entries, made by columns, much faster than one after another."""
         if len(self._made) < len(self):
             with pause_collector():
                 self._make(0, len(self))
@@ -112,7 +112,7 @@ _FIELDS = [field.name for field in fields(PrepareResult)]
 
 
 def _split_lists(column: pa.ChunkedArray) -> list[np.ndarray | None]:
-    """Return each row's numbers, without making a Python object of any; `to_numpy` would import pandas."""
+    """Return each row's numbers without making Python objects; `to_numpy` would import pandas."""
     array = column.combine_chunks()
     offsets, values = np.from_dlpack(array.offsets), np.from_dlpack(array.values)
     there = array.is_valid().to_numpy(zero_copy_only=False) if array.null_count else np.ones(len(array), dtype=bool)
@@ -130,7 +130,7 @@ def write_index(
     """Write the table of contents of all a store's shards.
 
     Raises:
-        WriteError: it can't be written; what was there before stays.
+        WriteError: it can't be written; the old one stays.
     """
     places = {name: place for place, name in enumerate(sizes)}
     outcomes = [entry.outcome for entry in entries.values()]
@@ -151,12 +151,12 @@ def write_index(
 
 
 def read_index(folder: Path) -> StoreIndex | None:
-    """Return a store's table of contents; None where there is none, or, with a line, where it is damaged."""
+    """Return a store's table of contents; None if there is none or, with a message, if it is damaged."""
     try:
         with (folder / NAME).open("rb") as file:
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         magic, checksum = struct.unpack("<8sI", content[:12])
-        if magic != MAGIC:  # Of another version.
+        if magic != MAGIC:  # From another version.
             return None
         if zlib.crc32(content[HEADER:]) != checksum:
             raise ValueError("it isn't what was written")
@@ -169,12 +169,12 @@ def read_index(folder: Path) -> StoreIndex | None:
     except FileNotFoundError:
         return None
     except (BenchError, OSError, ValueError, KeyError, TypeError, struct.error, pa.ArrowException) as error:
-        say_once(f"{folder / NAME} is damaged ({error}): it is rebuilt from the faces beside it")
+        say_once(f"{folder / NAME} is damaged ({error}): it is rebuilt from the faces next to it")
         return None
 
 
 def _is_sound(table: pa.Table, shards: int) -> bool:
-    """Return whether every value is there, and every shard one of those named."""
+    """Return whether no value is missing and every shard is known."""
     whole = not any(table.column(name).null_count for name in table.column_names if name != "checksums")
     places = np.from_dlpack(table.column("shard").combine_chunks())
     return whole and (not len(places) or bool(places.min() >= 0 and places.max() < shards))

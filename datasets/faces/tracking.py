@@ -1,4 +1,4 @@
-"""Who is who in a video: faces linked from frame to frame into people, by overlap and then by size."""
+"""Links faces from frame to frame into people, by overlap and then by size."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ SAME_PERSON_IOU = 0.1
 LIKE_SIZE = 2.0
 
 Track = dict[int, int]
-"""Where somebody is: by the frame's place in the sequence, the place of the face among that frame's."""
+"""A person's faces: by the frame's position in the sequence, the face's index in that frame."""
 
 
 def group_faces_by_person(frames: Sequence[Sequence[Face]]) -> list[list[Face]]:
-    """Sort the faces cut from each frame by person, the main one first; see `track_people`."""
+    """Sort the faces from each frame by person, the main one first; see `track_people`."""
     boxes = [np.array([face.frame_box for face in faces]).reshape(-1, 4) for faces in frames]
     return [[frames[number][i] for number, i in person.items()] for person in track_people(boxes)]
 
 
 def track_people(frames: Sequence[np.ndarray]) -> list[Track]:
-    """Tell the people of a video apart; the main one comes first, to whom the first frame's largest face belongs.
+    """Separate the people in a video; the first is the main one, to whom the first frame's largest face belongs.
 
-    A face continues the track whose last face it overlaps most; one that overlaps none, with a track left over whose
-    last face's side is most like its own, up to twice. Tracks that are never seen together count as one person: so a
-    cut or a leap loses nobody, and in a video with one face per frame all faces belong to one person.
+    A face continues the track whose last face it overlaps most. A face that overlaps none continues a remaining track
+    whose last face has the most similar size (up to twice). Tracks that never appear together count as one person: so
+    nobody is lost at a cut or jump, and in a video with one face per frame all faces belong to one person.
 
     Args:
-        frames: the boxes (N, 4) of each frame's faces, N from 0 on.
+        frames: the boxes (N, 4) of each frame's faces; N may be 0.
     """
     left = sorted(_link_faces(frames), key=lambda track: _get_entrance(track, frames))
     found = []

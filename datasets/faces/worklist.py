@@ -1,4 +1,4 @@
-"""What is to be done before a face store holds some videos: a task for each that it lacks, or holds as it isn't now."""
+"""Lists the work to prepare some videos: a task for each that the store lacks or has in an outdated state."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .masks import stat_mask
 from .pictures import read_pictures
 from .sampling import choose_frames
 
-# How stores from before PyAV was tried tell of videos of which nothing was decoded: they are tried once more.
+# How older stores, from before PyAV was used, describe videos that couldn't be decoded: they are tried again.
 DECODED_BY_OPENCV_ALONE = "but 0 could be decoded"
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """One video to prepare: its file's size and time when the work was planned, and the pictures sampled of it.
+    """One video to prepare: its file's size and time at planning, and the pictures sampled from it.
 
-    A fake to train on `follows` its original, whose file (if it is one) is `leader`.
+    A training fake `follows` its original, whose file (if it is a file) is `leader`.
     """
 
     video: str
@@ -43,15 +43,14 @@ class WorkItem:
 
     @property
     def needs_finder(self) -> bool:
-        """Whether a finder has to look for its faces."""
+        """Whether a finder must look for its faces."""
         return not self.pictures or not all(p.landmarks for p in self.pictures)
 
 
 def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> list[WorkItem]:
-    """Return what is to be done: videos without an outcome, whose file isn't what it was then, or with new frames.
+    """Return the work to do: videos without an outcome, whose file has changed, or with new frames.
 
-    A fake to train on is compared with its original frame by frame: where that is prepared with it, the same frames are
-    taken of both.
+    A training fake is compared with its original frame by frame: if both are prepared, the same frames are used.
     """
     outcomes = store.outcomes()
     originals = {v.id: v for v in videos if v.split == "train" and v.label == REAL}
@@ -59,7 +58,7 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
     for video in videos:
         known, (size, mtime_ns), original = outcomes.get(video.id), _stat_video(video), _find_original(video, originals)
         follows = original.id if original else ""
-        if known and known.status != "missing" and not mtime_ns:  # Its file isn't visible here: what is known stays.
+        if known and known.status != "missing" and not mtime_ns:  # Its file isn't visible here: the outcome stays.
             continue
         if (
             known is None
@@ -90,9 +89,9 @@ def make_worklist(videos: Sequence[Video], store: FaceStore, frames: int) -> lis
 
 
 def _is_changed(video: Video, known: PrepareResult, size: int, mtime_ns: int) -> bool:
-    """Return whether a file isn't what it was. A copy's time is another: where all went well, the size alone counts.
+    """Return whether a file has changed. Copies have different times: if all went well, only the size counts.
 
-    A folder of pictures has no size, and where something was broken it may have been fixed in place.
+    A folder of pictures has no size, and if something was broken it may have been fixed in place.
     """
     if size != known.size:
         return True
@@ -101,13 +100,13 @@ def _is_changed(video: Video, known: PrepareResult, size: int, mtime_ns: int) ->
 
 
 def _find_original(video: Video, originals: Mapping[str, Video]) -> Video | None:
-    """Return the original of a fake to train on, if it is in `originals` and there. Test videos depend on no other."""
+    """Return a training fake's original, if it is in `originals` and exists. Test videos depend on no others."""
     original = originals.get(video.original or "") if video.split == "train" and video.label == FAKE else None
     return original if original and (original.pictures or original.path.is_file()) else None
 
 
 def _sample_pictures(video: Video, original: Video | None, frames: int) -> tuple[Picture, ...]:
-    """Return evenly spaced pictures; where others are left out, those of the original's frames, if most are there."""
+    """Return evenly spaced pictures; if some are left out, those of the original's frames if most exist."""
     own = tuple(video.pictures[i] for i in choose_frames(len(video.pictures), frames))
     if original is None or len(own) == len(video.pictures):
         return own
@@ -117,8 +116,8 @@ def _sample_pictures(video: Video, original: Video | None, frames: int) -> tuple
 
 
 def _is_repaired(video: Video, known: PrepareResult) -> bool:
-    """Return whether pictures that were lost can be used now, or are lost in another way; no others are read."""
-    if not known.lost:  # The usual case: nothing is looked at.
+    """Return whether lost pictures are now usable or lost for another reason; reads no others."""
+    if not known.lost:  # The usual case: nothing to check.
         return False
     frames, lost = {frame for frame, _ in known.lost}, list[LostFrame]()
     deque(read_pictures([p for p in video.pictures if p.frame in frames], lost), maxlen=0)
@@ -126,7 +125,7 @@ def _is_repaired(video: Video, known: PrepareResult) -> bool:
 
 
 def _stat_video(video: Video) -> tuple[int, int]:
-    """Return what tells that a file changed; for pictures, those of the first, and of their folder if that is newer."""
+    """Return what shows that a file changed; for pictures, that of the first, or of their folder if newer."""
     stats = [_stat_path(path) for path in (video.path, *([video.path.parent] if video.pictures else []))]
     return stats[0][0], max(mtime_ns for _, mtime_ns in stats)
 

@@ -153,7 +153,7 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
         ("dfdc", {META: '{"a.mp4": {"label": "REAL"}, "a.mp4": {"label": "FAKE"}}'}, "key a.mp4 is given twice"),
         ("dfdcp", {SET: {"method_A/1/a.mp4": FAKE, "method_A/1/a.MP4": REAL}}, "is listed twice"),
         ("ff++", {**SPLITS, "test.json": [["004", "005"], ["005", "004"]]}, "the pair .*005.* is listed twice"),
-        ("ff++", {**SPLITS, "test.json": [["004", "001"]]}, r"'001'.* is in train\.json, too"),
+        ("ff++", {**SPLITS, "test.json": [["004", "001"]]}, r"'001'.* is also in train\.json"),
         (CADDM, {LDM: {"a/frame_0": entry(0), "./a/frame_0": entry(0)}}, "frame_0 is listed twice"),
         (CADDM, {LDM: {"a/frame_0": entry(0), "a/frame_1": entry(1)}}, "a is real in one entry and"),
         (BENCH, {DFB: {"F": crops("real", ["F/a/0.png"]) | crops("fake", ["F/A/0.png"])}}, "listed as real and fake"),

@@ -158,7 +158,7 @@ def test_power_tells_which_listed_videos_the_table_lacks(annotations, tmp_path, 
     (tmp_path / "more.json").write_text(json.dumps([*pairs, ["990001", "990002"], ["990003", "990004"]]))
     given = {"annotations": annotations, "split": tmp_path / "more.json"}
     assert bench("fairness power", **given, json=tmp_path / "o.json") == 0
-    note = f"{annotations} has none of 8 videos that {tmp_path / 'more.json'} names: 990001 is the first"
+    note = f"{annotations} lacks 8 videos named in {tmp_path / 'more.json'}: 990001 is the first"
     assert f"note: {note}" in capsys.readouterr().out
     assert json.loads((tmp_path / "o.json").read_text())["notes"] == [note]
 
@@ -216,7 +216,7 @@ def test_power_of_a_dataset_with_groups(tiny_world, tmp_path, capsys):
         ("", "give either --annotations FILE or --dataset NAME"),
         ("--annotations nowhere.csv", "no annotation table nowhere.csv"),
         ("--annotations A.csv --split nowhere.json", "nowhere.json can't be read as a split"),
-        ("--annotations A.csv --split other.json", "not one video of A.csv is in other.json"),
+        ("--annotations A.csv --split other.json", "no video of A.csv is in other.json"),
         ("--annotations A.csv --split one.txt", "fewer than two groups have real videos"),
     ],
 )

@@ -109,7 +109,7 @@ def test_complete_runs_are_read_where_nothing_may_be_written(toy_runs, tiny_worl
 
 def test_the_first_line_names_the_world(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):
     bench("run --train ff++ --test celebdf --data demo:tiny --dry-run", detector=TOY, runs=tmp_path)
-    assert capsys.readouterr().err.splitlines()[0].startswith("world: demo (tiny, seed 0; as asked): synthetic videos")
+    assert capsys.readouterr().err.splitlines()[0].startswith("world: demo (tiny, seed 0; as requested)")
     monkeypatch.setenv("BENCH_DATA", str(tiny_world))
     bench("run --train ff++ --test celebdf --dry-run", detector=TOY, runs=tmp_path)
     said = capsys.readouterr()
@@ -137,7 +137,7 @@ def test_plan_is_run_without_running(toy_runs, tiny_world, tmp_path, capsys):
     assert group["images_per_s"] > 0  # As seed 0 took.
     assert plan["faces"]["videos"] == 0
     assert bench(f"plan {asked} --part 3/4", detector=TOY, data=tiny_world, runs=tmp_path) == 2
-    assert "this plan has 2 trainings, so that --part 3/4 has nothing to do" in capsys.readouterr().err
+    assert "this plan has 2 trainings, so --part 3/4 has nothing to do" in capsys.readouterr().err
 
 
 def test_an_exported_run_is_on_another_machines_board(toy_runs, tiny_world, tmp_path, capsys):

@@ -263,7 +263,7 @@ def test_standard_input_and_output(monkeypatch, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["counts"]["videos"] == 12
     assert bench("score - --val -") == 2
-    assert "standard input and holds one table" in capsys.readouterr().err
+    assert "standard input (-) can hold only one table" in capsys.readouterr().err
 
 
 def test_parquet_where_a_csv_is_expected_is_told(monkeypatch, tmp_path, capsys):

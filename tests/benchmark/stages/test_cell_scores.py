@@ -52,7 +52,7 @@ def test_that_of_other_predictions_is_made_again_which_is_said(card, capsys):
     table, metadata = read_predictions(card.predictions_path)
     write_predictions(card.predictions_path, table.assign(score=1 - table["score"]), metadata)
     assert_same(read_cell_scores(card), card)
-    assert capsys.readouterr().err == f"{card.folder / FILE} is of other predictions: recomputed\n"
+    assert capsys.readouterr().err == f"{card.folder / FILE} belongs to other predictions: recomputed\n"
     assert_same(read_cell_scores(card), card)
     assert capsys.readouterr().err == ""
 
@@ -90,13 +90,13 @@ def flip(path):
         (lambda path: path.write_bytes(path.read_bytes()[:-5]), "cut short"),
         (lambda path: path.write_bytes(b""), "cut short"),
         (lambda path: path.write_text("{}"), "cut short"),
-        (rewrite(lambda arrays, told: arrays.pop("label")), "it holds other arrays"),
-        (rewrite(lambda arrays, told: arrays.update(score=arrays["score"].astype("<f4"))), "it holds other arrays"),
-        (rewrite(lambda arrays, told: arrays.update(label=arrays["label"] + 1)), "don't fit"),
-        (rewrite(lambda arrays, told: arrays.update(score=arrays["score"] * np.nan)), "don't fit"),
-        (rewrite(lambda arrays, told: arrays.update(score=arrays["score"][1:])), "don't fit"),
-        (rewrite(lambda arrays, told: told.update(version=99)), "of another version"),
-        (put_names("videos", ["a"] * 40), "don't fit"),
+        (rewrite(lambda arrays, told: arrays.pop("label")), "it has unexpected arrays"),
+        (rewrite(lambda arrays, told: arrays.update(score=arrays["score"].astype("<f4"))), "it has unexpected arrays"),
+        (rewrite(lambda arrays, told: arrays.update(label=arrays["label"] + 1)), "don't match"),
+        (rewrite(lambda arrays, told: arrays.update(score=arrays["score"] * np.nan)), "don't match"),
+        (rewrite(lambda arrays, told: arrays.update(score=arrays["score"][1:])), "don't match"),
+        (rewrite(lambda arrays, told: told.update(version=99)), "has another version"),
+        (put_names("videos", ["a"] * 40), "don't match"),
         (put_names("videos", {"a": 1}), "is damaged"),
         (put_names("worst", [[["a", "x", "m", 0.1, 1]], []]), "is damaged"),
     ],

@@ -34,7 +34,7 @@ def test_a_part_is_every_nth_training(cells):
     assert take_part(cells, Part(1, 2)) == [*cells[:2], *cells[4:]]
     assert take_part(cells, Part(2, 2)) == cells[2:4]
     assert take_part(cells, Part(3, 9)) == cells[4:]
-    told = "this plan has 3 trainings, so that --part 4/9 has nothing to do. The last part that has: 3/9"
+    told = "this plan has 3 trainings, so --part 4/9 has nothing to do. The last part with work: 3/9"
     with pytest.raises(BenchError, match=re.escape(told)):
         take_part(cells, Part(4, 9))
 

@@ -40,7 +40,7 @@ def test_names_that_no_dataset_has_are_told_and_refused_where_all_are_such(plann
     assert capsys.readouterr().out == ""
     check_excluded(path, frozenset({"real/test.mp4", "real/tst.mp4"}), [source], Reporter())
     assert (
-        "note: 1 of 2 lines of list.txt name no video of these datasets; first: real/tst.mp4."
+        "note: 1 of 2 lines of list.txt match no video of these datasets; first: real/tst.mp4."
         in capsys.readouterr().out
     )
     with pytest.raises(BenchError, match=r"1 of 1 lines .* first: real/tst\.mp4\. Did you mean 'real/test\.mp4'\?"):

@@ -51,7 +51,7 @@ def test_targets_are_told_on_real_videos_sources_on_fakes():
 
 
 def test_nobody_to_tell_apart_is_one_line():
-    with pytest.raises(BenchError, match=r"of 3 videos, 3 real ones .* \(2 people\), and 1 people are in two") as error:
+    with pytest.raises(BenchError, match=r"of 3 videos, 3 real ones .* \(2 people\), and 1 people appear in") as error:
         name_people([real("a", 0), real("a", 1), real("b", 0)], "target")
     assert "\n" not in str(error.value)
     with pytest.raises(BenchError, match=r"0 fake ones .* several originals a source person"):
@@ -162,7 +162,7 @@ def test_the_former_words_are_taken_and_the_new_ones_told(checkpoint, tiny_world
     assert bench("probe identity --test ff++", checkpoint=checkpoint, data=tiny_world, who=former) == 2
     note, *_, error = capsys.readouterr().err.splitlines()
     assert note == f"bench: note: --who {former} is now called {now}. Use --who {now}"
-    assert f"{'real' if now == 'target' else 'fake'} ones say who is in them" in error
+    assert f"{'real' if now == 'target' else 'fake'} ones name who is in them" in error
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_former_words_are_taken_and_the_new_ones_told(checkpoint, tiny_world
         ("--split tst", "no split named 'tst'. Did you mean 'test'"),
         ("--test dfdd", "Did you mean 'dfd'"),
         ("--checkpoint nowhere.safetensors", "no checkpoint nowhere.safetensors"),
-        ("--test ff++", "nobody to tell apart"),
+        ("--test ff++", "no people to identify"),
         ("--test ff++,dfd", "--test ff++,dfd: the probe takes one dataset"),
     ],
 )

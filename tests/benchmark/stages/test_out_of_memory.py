@@ -33,7 +33,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_so(capsys):
     assert small.sizes == [32, 16, 8, 8, 8, 8]
     assert np.array_equal(scorer.score(FRAMES[:10]), expected[:10])
     assert small.sizes[6:] == [8, 2]
-    assert "too short to score 32 images at once: it goes on with 16" in capsys.readouterr().err
+    assert "not enough memory to score 32 images at once: continuing with 16" in capsys.readouterr().err
 
 
 def test_what_does_not_fit_even_alone_or_fails_otherwise_is_raised():

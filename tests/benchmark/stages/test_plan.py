@@ -195,7 +195,7 @@ def test_one_class_and_absent_files_are_told_with_split_and_count(planned):
     with pytest.raises(BenchError, match="0 real and 1 fake videos in its test split: one class alone can't be scored"):
         check_data([planned.cell(test=planned.source("celebdf", "", videos=tests))])
     absent = [replace(v, path=Path("/nowhere")) for v in planned.videos]
-    with pytest.raises(BenchError, match=r"none of the 2 videos of the test split is there \(first: real/test.mp4\)"):
+    with pytest.raises(BenchError, match=r"none of the 2 videos of the test split exists \(first: real/test.mp4\)"):
         check_data([planned.cell(test=planned.source("celebdf", "", videos=absent))])
 
 

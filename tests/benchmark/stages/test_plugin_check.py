@@ -47,7 +47,7 @@ def verdicts(path: Path, capsys: pytest.CaptureFixture[str], **options: object) 
         ("return np.stack([frames.mean((1, 2, 3))] * 2, 1) / 255", "shape", "shape (5, 2) for 5 images, not (5,)"),
         ("return (frames.mean((1, 2, 3)) > 99).astype(int)", "dtype", "int64, expected a floating type"),
         ("return frames.mean((1, 2, 3)) / frames.std((1, 2, 3)) / 1e9", "NaN", "2 of 5 images: black, white"),
-        ("return frames.mean((1, 2, 3))", "range", "scores from 0 to 255; P(fake) lies in [0, 1]"),
+        ("return frames.mean((1, 2, 3))", "range", "scores from 0 to 255; P(fake) must be from 0 to 1"),
         ("return np.random.default_rng().random(len(frames))", "determinism", "twice gave scores"),
         ("m = frames.mean((1, 2, 3)); return m / max(m.max(), 1)", "batch size", "scored one by one"),
         ("frames[:] = 0; return np.zeros(len(frames))", "input", "changed the images"),
@@ -159,9 +159,9 @@ def test_each_broken_part_of_a_dataset_is_named(body, broken, says, tmp_path, ca
 def test_a_dataset_without_its_files_is_told(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(DATASET.replace("BODY", "pass"))
     _, parts = verdicts(tmp_path / "mine.py", capsys, data=tmp_path)
-    assert "none of the files is there" in parts["files"]
+    assert "none of the files exists" in parts["files"]
     assert bench("check", f"{tmp_path / 'mine.py'}:Mine") == 2
-    assert "say where its files are, with --data ROOT" in capsys.readouterr().err
+    assert "Say where its files are: --data ROOT" in capsys.readouterr().err
 
 
 def test_shipped_datasets_keep_it_too(tiny_world, capsys):

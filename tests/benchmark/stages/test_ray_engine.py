@@ -39,7 +39,7 @@ def test_an_engine_is_one_word():
     ("typed", "told"),
     [
         ("--engine rya", "Did you mean 'ray'?"),
-        ("--address 10.0.0.1:6379", "--engine inline takes no --address and no --gpus-per-group. Add --engine ray"),
+        ("--address 10.0.0.1:6379", "--engine inline has no --address or --gpus-per-group. Add --engine ray"),
         ("--engine ray --gpus-per-group 0", "'0' is not an integer of at least 1"),
         ("--engine ray --address nonsense", "--address nonsense is not HOST:PORT, such as 10.0.0.1:6379"),
         ("--engine ray --address 127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1 (Connection refused)"),

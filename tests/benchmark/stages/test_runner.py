@@ -41,7 +41,7 @@ class Mine:
     ("more", "says"),
     [
         ("", "can't be trained: it has no method training(settings, ...)"),
-        ("--checkpoint weights.pkl", "takes no checkpoint: it has no method load(weights)"),
+        ("--checkpoint weights.pkl", "can't load a checkpoint: it has no method load(weights)"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_there_is_any_data(more, says, tmp_path, capsys):
@@ -134,7 +134,7 @@ def test_weights_of_damaged_frames_are_another_runs(planned, tmp_path, monkeypat
     assert settle_key(cell, RunOptions(Reporter()))
     damaged = cell.train_key
     assert damaged != whole
-    assert capsys.readouterr().out == f"some frames to train on are lost, so this is another run: {cell.folder}\n"
+    assert capsys.readouterr().out == f"some training frames are lost, so this is a different run: {cell.folder}\n"
     assert not settle_key(cell, RunOptions(Reporter(quiet=True)))
     lost.append(LostFrame(9, "damaged"))
     assert settle_key(cell, RunOptions(Reporter(quiet=True)))

@@ -82,7 +82,9 @@ def test_data_comes_before_bench_data_before_the_demo(tmp_path, monkeypatch, cap
     assert find_root(None, Reporter(), render=False).demo == planned
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"world: real ({tmp_path / 'given'})"
-    assert said[-1].startswith("world: demo (default, seed 0; no --data and no BENCH_DATA given): synthetic videos")
+    assert said[-1].startswith(
+        "world: demo (default, seed 0; neither --data nor BENCH_DATA is given): synthetic videos"
+    )
 
 
 def test_a_rendered_world_is_known_as_a_demo_wherever_it_lies(tmp_path):
@@ -101,7 +103,7 @@ def test_a_world_of_another_generator_is_read_and_named(tmp_path, capsys, versio
     (tmp_path / "crossfake-demo.json").write_text(json.dumps(world.to_json()))
     assert find_root(str(tmp_path), Reporter()).protocol == protocol
     said = capsys.readouterr().out
-    assert f"was made by generator {version}, and this version's is {GENERATOR_VERSION}: it is read as it is" in said
+    assert f"was made by generator {version}, and this version has {GENERATOR_VERSION}: it is used as it is" in said
 
 
 def test_rows_of_this_generators_world_stand_apart_from_those_of_older_ones(tiny_world, capsys):

@@ -141,7 +141,7 @@ def test_each_runtime_is_measured_and_told_why_it_can_not(how, tmp_path, capsys)
     (found,) = stage.measure_ways([made, made], [Way(), Way("openvino")], tmp_path, how)
     assert found.runtime == "python"
     said = capsys.readouterr().out
-    assert "local/Counting isn't measured by openvino fp32: --runtime openvino" in said
+    assert "local/Counting isn't measured with openvino fp32: --runtime openvino" in said
     assert "Counting runs its own network" in said
     with pytest.raises(BenchError, match="Counting runs its own network"):
         stage.measure_ways([made], [Way("openvino")], tmp_path, how)

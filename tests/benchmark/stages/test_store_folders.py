@@ -144,7 +144,7 @@ def test_with_faces_only_no_video_is_looked_at(planned, monkeypatch):
 def test_faces_only_without_a_store_is_told_in_a_line(planned):
     only = replace(planned.source(), faces_only=True)
     with pytest.raises(
-        BenchError, match=r"no faces of ff\+\+:c23: no .*ffpp-c23-.*\. Copy the store there, or leave out"
+        BenchError, match=r"no faces of ff\+\+:c23: .*ffpp-c23-.* doesn't exist\. Copy the store there, or leave out"
     ):
         only.prepare(["test"], FACES, Reporter(quiet=True))
     with pytest.raises(BenchError, match="and no store has their faces"):

@@ -107,7 +107,7 @@ def test_lost_samples_are_named_and_never_replaced(memory_store, make_video):
     store = memory_store(CONTENT)
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
     batch, lost = Batches(frames, store, Tell(hopeless=(16,)), len(frames), False, 0)(0)
-    assert lost == ["fake/a.mp4 face 2: no example could be made of it"]
+    assert lost == ["fake/a.mp4 face 2: no example could be made from it"]
     assert len(batch["told"]) == len(frames) - 1
     every = tuple(range(30))
     assert Batches(frames, store, Tell(hopeless=every), 2, False, 0)(0)[0] == {}
@@ -240,7 +240,7 @@ def test_steps_in_pieces_are_told_once_and_reported(course):
     made = course(Student([True]), epochs=1, micro_batch=3)
     assert made.run()["micro_batch"] == 3
     (told,) = [line for line in made.reporter.lines if "pieces" in line]
-    assert told.startswith("each step of 4 frames is taken in pieces of at most 3; batch norms")
+    assert told.startswith("each step of 4 frames is split into pieces of at most 3; batch norms")
     whole = course(Student([True]), epochs=1, micro_batch=4)
     whole.run()
     assert not any("pieces" in line for line in whole.reporter.lines)
@@ -362,12 +362,12 @@ def test_a_loss_that_is_not_finite_stops_with_the_step(course, value):
 
 
 def test_more_than_a_twentieth_of_samples_lost_stops_and_lists_them(course, tmp_path):
-    with pytest.raises(BenchError, match=r"no example could be made of \d+ samples in 20 steps, more than 5%") as error:
+    with pytest.raises(BenchError, match=r"no example could be made from \d+ samples in 20 steps, more than") as error:
         course(Student([True] * 30, hopeless=(16,)), steps_per_epoch=30).run()
     path = tmp_path / "lost_samples.json"
     assert str(path) in str(error.value)
     lost = json.loads(path.read_text())
-    assert set(lost) == {"fake/a.mp4 face 2: no example could be made of it"}
+    assert set(lost) == {"fake/a.mp4 face 2: no example could be made from it"}
     assert f" {len(lost)} samples" in str(error.value)
 
 
@@ -379,7 +379,7 @@ def test_a_few_lost_samples_are_reported(memory_store, make_video, tmp_path):
     report = training(student, memory_store(content), videos, tmp_path, epochs=1, steps_per_epoch=60, batch_size=1)
     assert report.run()["lost"] == 1
     assert json.loads((tmp_path / "lost_samples.json").read_text()) == [
-        "fake/z.mp4 face 0: no example could be made of it"
+        "fake/z.mp4 face 0: no example could be made from it"
     ]
     assert f"1 samples were lost; they are listed in {tmp_path / 'lost_samples.json'}" in report.reporter.lines
 
@@ -409,7 +409,7 @@ def broken_course(memory_store, make_video, tmp_path):
 
 def test_what_was_lost_in_preparing_stops_before_the_first_step(broken_course, tmp_path):
     made = broken_course({"fake/a.mp4": [50, 51], "fake/gone.mp4": [0, 1, 2, 3]})
-    told = r"6 of 106 frames to train on were lost while faces were prepared, more than 5%; they are listed in .*"
+    told = r"6 of 106 training frames were lost while preparing faces, more than 5%; they are listed in .*"
     with pytest.raises(BenchError, match=told) as error:
         made.run()
     path = tmp_path / "lost_samples.json"
@@ -424,7 +424,7 @@ def test_a_little_lost_in_preparing_is_named_and_counted(broken_course, tmp_path
     report = made.run()
     assert (report["lost"], report["lost_in_preparing"], report["frames"]) == (3, 3, 100)
     assert len(json.loads((path := tmp_path / "lost_samples.json").read_text())) == 3
-    told = "3 of 103 frames to train on were lost while faces were prepared"
+    told = "3 of 103 training frames were lost while preparing faces"
     assert made.reporter.lines[1] == f"{told}; they are listed in {path}"
     assert made.reporter.lines[-1] == f"3 samples were lost; they are listed in {path}"
 
@@ -432,7 +432,7 @@ def test_a_little_lost_in_preparing_is_named_and_counted(broken_course, tmp_path
 def test_losses_in_preparing_and_of_the_sampler_add_up(broken_course, tmp_path):
     student = Student([True], hopeless=(16, 17), per_epoch=25)  # 4 of 100 frames
     made = broken_course({"fake/a.mp4": [50, 51]}, student, epochs=1, steps_per_epoch=25)
-    told = "2 of 102 frames to train on were lost while faces were prepared, and no example could be made of 3 samples"
+    told = "2 of 102 training frames were lost while preparing faces, and no example could be made from 3 samples"
     with pytest.raises(BenchError, match=rf"{told} in 20 steps, more than 5%"):
         made.run()
     assert len(json.loads((tmp_path / "lost_samples.json").read_text())) == 5
@@ -440,7 +440,7 @@ def test_losses_in_preparing_and_of_the_sampler_add_up(broken_course, tmp_path):
 
 def test_what_other_videos_lost_is_not_lost_to_training_nor_does_an_earlier_list_outlive_it(broken_course, tmp_path):
     made = broken_course({"fake/gone.mp4": list(range(20))})
-    with pytest.raises(BenchError, match="20 of 120 frames"):
+    with pytest.raises(BenchError, match="20 of 120 training frames"):
         made.run()
     made.train_videos = made.train_videos[:2]
     assert made.run()["lost"] == 0

@@ -261,7 +261,7 @@ def test_one_that_stays_so_is_reported_and_has_no_outcome(tmp_path, flaky, video
     (tmp_path / "a.mp4").write_text("no video")
     left["a.mp4"] = 99
     both = [as_video(tmp_path / "a.mp4"), videos[0]]
-    told = r"1 of 2 videos can't be read just now, first: a\.mp4 \(.*\)\. What is done is kept: type the command again"
+    told = r"1 of 2 videos can't be read just now, first: a\.mp4 \(.*\)\. Finished work is kept: repeat the command"
     with pytest.raises(BenchError, match=told):
         prepare(both, SETTINGS, tmp_path / "store")
     assert list(FaceStore(tmp_path / "store").outcomes()) == [videos[0].id]

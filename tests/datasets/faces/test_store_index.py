@@ -93,7 +93,7 @@ def test_damaged_contents_are_told_and_made_again_and_nothing_is_lost(indexed, c
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert told[0].startswith(f"{indexed / NAME} is damaged (")
-    assert told[0].endswith("): it is rebuilt from the faces beside it")
+    assert told[0].endswith("): it is rebuilt from the faces next to it")
     store.write_index()
     assert (indexed / NAME).read_bytes() == whole
 
