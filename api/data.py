@@ -81,8 +81,7 @@ def prepare(
     Args:
         datasets: `ff++`, `ff++:c23`, ...
         data, splits: the folder with the datasets, see `run`; the splits to prepare.
-        detector, config, settings: whose face settings to use; a recipe over them; single settings: `{"faces.frames":
-            8}`.
+        detector, config, settings: whose face settings; a recipe over them; single ones: `{"faces.frames": 8}`.
         weights: a face model to keep and use: RetinaFace's, or dlib's 81 points.
         limit, faces_only: at most this many real and fake videos of each split; use stored faces only, open no video.
         workers, part: processes, by default one per core; `2/8`: the second of eight parts, one for each machine.

@@ -116,8 +116,7 @@ def run(
 
     Args:
         detectors: names, classes, or objects, which are tested as they are.
-        train, test, val: the train set, whose val split also fixes thresholds (None and `val`: see `evaluate`); test
-            sets.
+        train, test, val: the train set, whose val split fixes thresholds; test sets; `val` and None: see `evaluate`.
         data: their folder, or `demo`, or `{"celebdf": "/here", "": "/there"}`; by default BENCH_DATA, else demo.
         seeds, backend, checkpoint: one seed or several; `torch` (the default) or `jax`; weights to use.
         config, settings: a recipe over the detector's own, and single settings over it: `{"train.epochs": 3}`.
@@ -125,8 +124,7 @@ def run(
         faces_only, workers, batch_size, speed: open no video; processes; images per batch; measure speed for 20 s.
         runs, engine, part: folder of runs; `inline`, `ray` or `ray:ADDRESS?gpus=2`; `2/8`: the second part of 8.
         runtime, precision: how to score, by default `torch` in `fp32`; `auto`: the fastest that agrees with it.
-        device, progress, command: `cpu`, `cuda`, `cuda:1`, `mps`, `tpu`; whether and to whom to report; the command to
-            record.
+        device, progress, command: `cpu`, `cuda`, `cuda:1`, `mps`, `tpu`; whether or to whom to report; for the row.
 
     Raises:
         BenchError: something asked for is wrong. A failed cell doesn't stop the others: see `Results.failures`.

@@ -140,7 +140,7 @@ def test_the_other_versions_test_list_is_recognised(plant):
     lines = "".join(f"1 YouTube-real/{i:05d}.mp4\n" for i in range(100))
     root = plant({"List_of_testing_videos.txt": lines, "Youtube-real/00001.mp4": "x", "Celeb-synthesis/a": "x"})
     causes = check("celebdf", root, ALL).causes
-    assert causes[0] == "List_of_testing_videos.txt has 100 lines, as that of Celeb-DF v1 has; this version's has 518"
+    assert causes[0] == "List_of_testing_videos.txt has 100 lines, like that of Celeb-DF v1; this version's has 518"
     assert causes[1].startswith("Youtube-real is officially spelt YouTube-real")
     assert check("celebdf-v1", root, ALL).causes == causes[1:]
 

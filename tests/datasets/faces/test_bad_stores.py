@@ -100,7 +100,7 @@ def test_contents_that_are_cut_short_are_told_and_written_anew(store, videos, ca
     assert len(prepare(videos, SETTINGS, store)) == 6
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith(f"{store / NAME} is damaged (")
-    assert told.endswith("it is rebuilt from the faces beside it")
+    assert told.endswith("it is rebuilt from the faces next to it")
     assert read(store) == whole
 
 

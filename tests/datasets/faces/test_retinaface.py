@@ -115,7 +115,7 @@ def test_a_file_of_another_checksum_is_refused(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["RetinaFace.py", "commons/__init__.py"], "of the other project of that name, retina-face: pip uninstall"),
+        (["RetinaFace.py", "commons/__init__.py"], "from another project with that name, retina-face: pip uninstall"),
         ([], r"needs a package: pip install --no-deps retinaface-pytorch==0\.0\.8"),
     ],
 )
