@@ -124,7 +124,7 @@ def run(
         faces_only, workers, batch_size, speed: open no video; processes; images per batch; measure speed for 20 s.
         runs, engine, part: folder of runs; `inline`, `ray` or `ray:ADDRESS?gpus=2`; `2/8`: the second part of 8.
         runtime, precision: how to score, by default `torch` in `fp32`; `auto`: the fastest that agrees with it.
-        device, progress, command: `cpu`, `cuda`, `cuda:1`, `mps`, `tpu`; whether or to whom to report; for the row.
+        device, progress, command: `cpu`, `cuda`, `cuda:1`, `mps`, `tpu`; whether or to whom to report; to record.
 
     Raises:
         BenchError: something asked for is wrong. A failed cell doesn't stop the others: see `Results.failures`.
