@@ -32,6 +32,7 @@ class TrainedOn(TypedDict, total=False):
     selection: str
     videos: str
     precision: str
+    started_from: str
 
 
 class CheckpointHeader(TypedDict, total=False):
@@ -60,7 +61,9 @@ class CheckpointHeader(TypedDict, total=False):
 TYPE_CLASS = "If it is a class of your own, type it: --detector FILE.py:CLASS"
 KINDS: dict[str, type] = {"detector": str, "tag": str, "options": dict, "faces": dict, "trained_on": dict}
 """The types of a header's values."""
-TRAINED_ON_KINDS: dict[str, type] = {"dataset": str, "world": str, "selection": str, "videos": str, "precision": str}
+TRAINED_ON_KINDS: dict[str, type] = dict.fromkeys(
+    ("dataset", "world", "selection", "videos", "precision", "started_from"), str
+)
 """The types of the values of its `trained_on`."""
 
 

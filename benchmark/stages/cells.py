@@ -184,14 +184,16 @@ class Cell:
             runtime=self._describe_runtime(),
         )
 
-    def make_recipe_key(self, trained_in: str = "", scored_in: str = "") -> str:
+    def make_recipe_key(self, trained_in: str = "", scored_in: str = "", started_from: str = "") -> str:
         """Hash what rows that are pooled have in common: all but the seed, what scores them, what `auto` trained in.
 
+        `started_from` are the published weights and their sums: the same name may come to mean another file.
         `scored_in` is a precision that a detector chose itself, other than that of `way`.
         """
         content: dict[str, object] = {k: v for k, v in self.train_content().items() if k != "seed"}
         content |= {} if self.way == DEFAULT else {"scored with": str(self.way)}
         content |= {"trained in": trained_in} if trained_in else {}
+        content |= {"started from": started_from} if started_from else {}
         return hash_key(content | ({"scored in": scored_in} if scored_in else {}))
 
     def _describe_runtime(self) -> RuntimeUse:

@@ -235,6 +235,8 @@ class Stages:
             trained_on["videos"] = fingerprints  # Unknown if there are only faces.
         if cell.settings.train.precision == AUTO and report["precision"] != "fp32":
             trained_on["precision"] = report["precision"]
+        if report["started_from"]:
+            trained_on["started_from"] = "; ".join(report["started_from"])
         save(made, checkpoint, {**cell.train_content(), "trained_on": trained_on})
         training.forget()
         self.options.untrained.remove(cell.folder)
@@ -293,11 +295,12 @@ class Stages:
             lacking = {"weights": "its own", "train": NOT_KNOWN, "selection": NOT_KNOWN, "trained_without": 0}
             return described.model_copy(update=lacking)
         header = read_header(files[0]) if files else {}
-        trained_in = header.get("trained_on", {}).get("precision", "") if cell.is_trained_here else ""
+        trained_on: TrainedOn = header.get("trained_on", {}) if cell.is_trained_here else {}
+        trained_in, started_from = trained_on.get("precision", ""), trained_on.get("started_from", "")
         scored_in = read_local(cell.test_folder / PREDICTIONS).device.precision
-        if trained_in or scored_in not in ("", cell.way.precision):
+        if trained_in or started_from or scored_in not in ("", cell.way.precision):
             own = "" if scored_in == cell.way.precision else scored_in
-            described = described.model_copy(update={"recipe_key": cell.make_recipe_key(trained_in, own)})
+            described = described.model_copy(update={"recipe_key": cell.make_recipe_key(trained_in, own, started_from)})
         shared = find_shared_videos(cell.test.split("test"), header)
         if shared is None:
             return described

@@ -31,6 +31,7 @@ from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.records import JsonValue
 from ..core.settings import FaceSettings, TrainSettings
+from ..core.start_weights import list_start_weights
 from ..core.storage import write_json
 from ..core.types import FAKE, REAL, Video
 from ..core.workers import WorkerPool
@@ -69,6 +70,7 @@ class TrainingReport(TypedDict):
     threads: int | None
     micro_batch: int | None
     device: dict[str, JsonValue]
+    started_from: list[str]
 
 
 @dataclass
@@ -134,6 +136,7 @@ class Training:
             "threads": session.threads if isinstance(session, TellsThreads) else None,
             "micro_batch": s.micro_batch,
             "device": self._describe_device(session).to_json(),
+            "started_from": list_start_weights(self.detector),
         }
 
     def _describe_device(self, session: TrainingSession) -> DeviceUse:

@@ -9,7 +9,7 @@ import timm
 from torch import nn
 
 from ...benchmark.core.errors import BenchError, did_you_mean
-from ...benchmark.core.keys import SHA
+from ...benchmark.core.keys import SHA, file_hash
 from ...benchmark.core.storage import expand_user
 from .start_weights import find_start_weights, read_own_weights
 
@@ -42,7 +42,7 @@ def create_timm_model(name: str, pretrained: bool | str, given_as: str, **argume
         raise BenchError(f"{given_as}: {code[0]} isn't accepted: it names a file, and timm would run code in it")
     if not timm.is_model(name):
         raise BenchError(f"timm {timm.__version__} has no model '{name}'.{did_you_mean(name, timm.list_models())}")
-    start = _choose_start(name, pretrained, arguments) if pretrained else None
+    started_from, start = _choose_start(name, pretrained, arguments) if pretrained else ("", None)
     try:
         made: nn.Module = timm.create_model(
             name, pretrained=bool(pretrained), pretrained_cfg_overlay=start, **arguments
@@ -51,15 +51,21 @@ def create_timm_model(name: str, pretrained: bool | str, given_as: str, **argume
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         hint = "To start from random weights: --set options.pretrained=false" if pretrained else f"Check {given_as}"
         raise BenchError(f"timm's {name} can't be built: {reason}. {hint}") from error
+    if started_from:
+        made.started_from = started_from  # type: ignore[assignment]  # See `TellsStart`.
     for config in (getattr(made, "pretrained_cfg", {}), getattr(made, "default_cfg", {})):
         config.pop("state_dict", None)  # A second copy of all weights.
     return made
 
 
-def _choose_start(name: str, pretrained: bool | str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells timm where the weights are: a checked file of timm's, or what a file of the user's holds."""
+def _choose_start(name: str, pretrained: bool | str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return which weights are meant, and what tells timm where they are: a checked file, or what the user's holds."""
     if isinstance(pretrained, str):
         if pretrained.startswith(SHA):  # In a checkpoint's header, which has no paths.
             raise BenchError(f"its frozen part was in a file ({pretrained[:19]}...). Give that: --pretrained FILE")
-        return {"state_dict": read_own_weights(name, expand_user(pretrained), arguments)}
-    return {"file": str(find_start_weights(_TAGGED.get(name, name)))}
+        own = expand_user(pretrained)
+        held = read_own_weights(name, own, arguments)
+        return f"{SHA}{file_hash(own)}", {"state_dict": held}
+    tagged = _TAGGED.get(name, name)
+    path = find_start_weights(tagged)
+    return f"{tagged} {SHA}{file_hash(path)}", {"file": str(path)}

@@ -368,3 +368,8 @@ def test_a_checkpoint_of_the_demo_world_is_the_demos_wherever_it_is_tested(plann
 def test_seeds_that_auto_trained_in_other_precisions_are_never_pooled(planned):
     cell = planned.cell()
     assert cell.make_recipe_key("bf16") != cell.make_recipe_key() == cell.describe().recipe_key
+
+
+def test_seeds_that_started_from_other_files_of_one_name_are_never_pooled(planned):
+    one, other = (planned.cell().make_recipe_key(started_from=f"resnet34.tv_in1k sha256:{s}") for s in "ab")
+    assert len({one, other, planned.cell().make_recipe_key()}) == 3

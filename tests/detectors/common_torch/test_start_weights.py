@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,8 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.start_weights import list_start_weights
+from crossfake.detectors import create
 from crossfake.detectors.common_torch import start_weights
 from crossfake.detectors.common_torch.start_weights import describe_published, find_start_weights
 from crossfake.detectors.common_torch.timm_models import create_timm_model
@@ -88,6 +91,12 @@ def test_a_model_starts_from_the_file(weights, tmp_path):
     assert torch.equal(made.conv1[0].weight, load_file(weights)["conv1.0.weight"])
     assert torch.equal(own.conv1[0].weight, made.conv1[0].weight)
     assert "state_dict" not in own.pretrained_cfg
+    told = f"sha256:{hashlib.sha256(weights.read_bytes()).hexdigest()}"
+    assert [list_start_weights(SimpleNamespace(network=torch.nn.Sequential(n), score=0)) for n in (made, own)] == [
+        [f"{NAME} {told}"],
+        [told],
+    ]
+    assert list_start_weights(SimpleNamespace(network=create_timm_model(SMALL, False, "x", **ARGS), score=0)) == []
 
 
 def test_a_sum_that_the_hub_told_is_checked(weights, tmp_path):
@@ -152,3 +161,25 @@ def test_another_models_file_is_told_in_a_line(weights):
         create_timm_model(SMALL, str(weights), "backbone_args", num_classes=2)
     with pytest.raises(BenchError, match=r"no weights nowhere\.pth"):
         create_timm_model(SMALL, "nowhere.pth", "backbone_args")
+
+
+@pytest.mark.parametrize(
+    ("detector", "options", "tag"),
+    [
+        ("caddm", {"backbone": "resnet34"}, "resnet34.tv_in1k"),
+        ("caddm", {"backbone": "efficientnet-b3"}, "tf_efficientnet_b3.aa_in1k"),
+        ("caddm", {"backbone": "efficientnet-b4"}, "tf_efficientnet_b4.aa_in1k"),
+        ("pgfdd", {}, "legacy_xception.tf_in1k"),
+        ("xception", {}, "legacy_xception.tf_in1k"),
+        ("resnet34", {}, "resnet34.a1_in1k"),
+        ("efficientnet-b4", {}, "tf_efficientnet_b4.ns_jft_in1k"),
+        ("efficientnet-b4", {"variant": "deepfakebench"}, "tf_efficientnet_b4.aa_in1k"),
+        ("sbi", {}, "tf_efficientnet_b4.ap_in1k"),
+        ("gend", {}, "vit_large_patch14_clip_quickgelu_224.openai"),
+        ("dino-probe", {}, "vit_large_patch14_dinov2.lvd142m"),
+    ],
+)
+def test_which_weights_a_detector_starts_from_is_part_of_what_its_key_means(detector, options, tag):
+    """Another tag is another training: then TRAIN_KEY_VERSION must be raised."""
+    with pytest.raises(BenchError, match=f"no weights {tag}, and "):
+        create(detector, pretrained=True, **options)
