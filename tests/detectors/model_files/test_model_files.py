@@ -143,3 +143,15 @@ def test_names_of_files_and_of_detectors():
     assert names_model_file("timm:resnet50@w.safetensors")
     assert not names_model_file("timm:resnet50")
     assert not names_model_file("mine.py:Mine")
+
+
+def test_a_model_of_the_hub_that_cannot_be_fetched_says_what_to_put_where(tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("BENCH_OFFLINE", "1")
+    with pytest.raises(
+        BenchError, match=r"hf:org/model .*BENCH_OFFLINE is set\. Put config\.json, .* give hf:FOLDER"
+    ) as told:
+        open_model("hf:org/model")
+    assert "https://huggingface.co/org/model" in str(told.value)
+    assert "\n" not in str(told.value)
