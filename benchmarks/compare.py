@@ -1,10 +1,10 @@
-"""Everything that docs/performance.md says of crossfake beside other code, measured, kept and written down.
+"""Measures, stores and writes all of docs/performance.md's comparisons between crossfake and other code.
 
-    make bench                                      # measures, keeps, and writes the table: at most half an hour
-    python benchmarks/compare.py --against          # measures, and says what got slower than its noise: tox -e bench
+    make bench                                      # measures, stores, and writes the table: at most half an hour
+    python benchmarks/compare.py --against          # measures, and reports what got slower beyond noise: tox -e bench
     python benchmarks/compare.py --only metrics     # one part
 
-Results are kept per type of machine (its processor, what that can do, its cores) in benchmarks/results/.
+Results are stored per type of machine (processor, its capabilities, cores) in benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ OTHERS: dict[str, Callable[[], Found]] = {"roofline": roofline.measure, "growth"
 
 
 def main() -> int:
-    """Measure what is asked for; 1 if, against the last results, something got slower than its noise."""
+    """Measure what is requested; return 1 if something got slower than the last results beyond noise."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", action="store_true", help="compare with what is kept, and keep nothing")
-    parser.add_argument("--only", choices=[*COMPARED, *OTHERS], help="one part; the others stay as they were kept")
+    parser.add_argument("--against", action="store_true", help="compare with stored results, and store nothing")
+    parser.add_argument("--only", choices=[*COMPARED, *OTHERS], help="one part; the others stay as stored")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     path = RESULTS / f"{name_machine()}.json"
     before = json.loads(path.read_text()) if path.is_file() else {}
-    with tempfile.TemporaryDirectory() as cache:  # Faces and exports are made anew each time.
+    with tempfile.TemporaryDirectory() as cache:  # Faces and exports are made again each time.
         os.environ["BENCH_CACHE"] = cache
         found = measure(arguments.only)
     if arguments.against:
@@ -63,14 +63,14 @@ def main() -> int:
 
 
 def name_machine() -> str:
-    """Return the type of machine: its processor, the best it has for matrices, and the number of its cores."""
+    """Return the type of machine: its processor, its best matrix instructions, and its number of cores."""
     capable = getattr(torch.cpu, "get_capabilities", dict)()
     best = next((n for n in ("amx_bf16", "avx512_bf16", "avx512_f", "avx2") if capable.get(n)), "plain")
     return re.sub(r"[^a-z0-9_]+", "-", f"{name_processor()} {best} {os.cpu_count()} cores".lower()).strip("-")
 
 
 def measure(only: str | None) -> Found:
-    """Measure all parts, or one, and say how long each took."""
+    """Measure all parts, or one, and print how long each took."""
     found: Found = {"rows": [], "versions": {"crossfake": __version__, "torch": torch.__version__}}
     for name in [*COMPARED, *OTHERS]:
         if only in (None, name):
@@ -84,7 +84,7 @@ def measure(only: str | None) -> Found:
 
 
 def merge(before: Found, found: Found) -> Found:
-    """Lay what was measured over what was kept, part by part."""
+    """Merge new results into the stored ones, part by part."""
     measured = {row["part"] for row in found["rows"]}
     kept = [row for row in before.get("rows", []) if row["part"] not in measured]
     order = list(COMPARED)
@@ -93,9 +93,9 @@ def merge(before: Found, found: Found) -> Found:
 
 
 def tell_slower(before: list[Found], now: list[Found], path: Path) -> int:
-    """Print every way whose rounds all are below those kept; return 1 if there is one."""
+    """Print every method whose rounds are all below the stored ones; return 1 if there is one."""
     if not before:
-        print(f"nothing is kept of this type of machine ({path.name}): make bench")
+        print(f"no stored results for this type of machine ({path.name}). Make them: make bench")
         return 0
     kept = {(row["what"], row["way"]): row for row in before if not row["skipped"]}
     slower = [
@@ -104,7 +104,7 @@ def tell_slower(before: list[Found], now: list[Found], path: Path) -> int:
         for row in now
         if (old := kept.get((row["what"], row["way"]))) and not row["skipped"] and row["hi"] < old["lo"]
     ]
-    print("\n".join(slower) or f"nothing of {len(now)} got slower than its noise")
+    print("\n".join(slower) or f"none of {len(now)} got slower beyond noise")
     return int(bool(slower))
 
 

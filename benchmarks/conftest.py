@@ -1,4 +1,4 @@
-"""Shared by all benchmarks: one core, and no home folder touched. README.md tells the conventions."""
+"""Shared by all benchmarks: one core, and the home folder isn't touched. README.md describes the conventions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def one_core(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Figures are for one core: OpenCV's threads are switched off here, the others' by OMP_NUM_THREADS=1."""
+    """Times are for one core: OpenCV's threads are turned off here, others by OMP_NUM_THREADS=1."""
     cv2.setNumThreads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -1,8 +1,9 @@
 """Print the tables of docs/identity_leakage.md: python benchmarks/identity_leakage.py STUDY LEAK [STANDARD].
 
-LEAK and STANDARD are demo worlds. STUDY holds the runs of that page's commands: `leak` (the donors of training), `new`
+LEAK and STANDARD are demo worlds. STUDY has the runs of that page's commands: `leak` (the donors of training), `new`
 (new donors) and `standard`, and in `probe` the probes' JSON files.
-Averages over training seeds, with intervals over seeds and people filmed; detectors are compared on the same people.
+Averages over training seeds, with intervals over seeds and the people filmed; detectors are compared on the same
+people.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Seeds = dict[str, Measured]
 
 
 class TestSet(NamedTuple):
-    """What a test set is called in run folders and in the ground truth, and where its videos lie."""
+    """A test set's names in run folders and in the ground truth, and the place of its videos."""
 
     folder: str
     truth: str
@@ -48,7 +49,7 @@ OTHERS = {
 
 
 class Column(NamedTuple):
-    """A value of every detector and seed, and who is filmed in the videos that it is of, with their labels."""
+    """A value for every detector and seed, with the people filmed in its videos and their labels."""
 
     runs: dict[str, Seeds]
     filmed: list[str]
@@ -93,7 +94,7 @@ def drop(a: Column, b: Column) -> Column:
 
 
 def cell(column: Column, name: str, against: str = "", bounded: bool = False) -> str:
-    """Write a detector's average over seeds, less another's if one is named."""
+    """Write a detector's average over seeds, minus another's if one is named."""
     if name == against or not column.runs.get(name):
         return ""
     people = number_apart(np.unique(column.filmed, return_inverse=True)[1])
@@ -108,7 +109,7 @@ def cell(column: Column, name: str, against: str = "", bounded: bool = False) ->
 
 
 def table(columns: dict[str, Column], first: str, second: str) -> str:
-    """Return one row per detector: its AUCs, its drop from one column to another, and both minus the plain one's."""
+    """Return one row per detector: its AUCs, its drop between two columns, and both minus the plain one's."""
     fall = drop(columns[first], columns[second])
     head = ["detector", "seeds", *columns, "drop", "drop, minus the plain one's", f"{second}, minus the plain one's"]
     rows = [
@@ -127,7 +128,7 @@ def table(columns: dict[str, Column], first: str, second: str) -> str:
 
 
 def probes(folder: Path) -> str:
-    """Return a row for each detector that was probed and whom for: accuracies averaged over seeds."""
+    """Return a row for each probed detector and kind of person: accuracies averaged over seeds."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*.json")):
         probe = json.loads(path.read_text())
@@ -149,7 +150,7 @@ def probes(folder: Path) -> str:
 
 
 def main(study: Path, leak: Path, standard: Path | None = None) -> None:
-    """Print the tables of (a), (b) and (c); without a standard world, (a) alone."""
+    """Print the tables of (a), (b) and (c); without a standard world, only (a)."""
     donors = {"same donors": measured(study / "leak", leak, SAME), "new donors": measured(study / "new", leak, NEW)}
     print(table(donors, "same donors", "new donors"), "\n")
     if standard is None:

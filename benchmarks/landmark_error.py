@@ -2,7 +2,7 @@
 
     python benchmarks/landmark_error.py shape_predictor_68_face_landmarks.dat [VIDEO...]
 
-on the two photographs that lie in scikit-image and matplotlib, and on 8 frames of each video.
+on the two photographs in scikit-image and matplotlib, and on 8 frames of each video.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def points(predictor: dlib.shape_predictor, frame: np.ndarray, box: np.ndarray) 
 
 
 def main(predictor_file: str, *videos: str) -> None:
-    """Print mean distances in distances of the outer eye corners, for each picture's name."""
+    """Print mean distances, relative to the distance between the outer eye corners, for each picture."""
     finder, detector = load_finder("mediapipe"), dlib.get_frontal_face_detector()
     predictor = dlib.shape_predictor(predictor_file)
     rows = []
@@ -50,7 +50,7 @@ def main(predictor_file: str, *videos: str) -> None:
         for face in finder.find(frame):
             drawn = compute_dlib_box(face.landmarks)
             if not len(hogs) or (shared := compute_iou(drawn, hogs)).max() < 0.3:
-                continue  # dlib doesn't see this face: there is nothing to compare with.
+                continue  # dlib doesn't find this face: there is nothing to compare.
             theirs = points(predictor, frame, hogs[shared.argmax()])
             apart = np.linalg.norm(face.landmarks[:68] - theirs, axis=1)
             again = np.linalg.norm(points(predictor, frame, drawn) - theirs, axis=1)

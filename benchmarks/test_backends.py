@@ -1,4 +1,4 @@
-"""PyTorch and JAX side by side: scoring and a training step of each detector, compiling apart, in float32.
+"""PyTorch and JAX side by side: scoring and a training step for each detector, without compiling, in float32.
 
 FLOPs and bytes of the compiled JAX programs go into `extra_info`.
 """

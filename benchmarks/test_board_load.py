@@ -1,8 +1,8 @@
-"""A board of 5,000 cells, 1,000 rows on 5 test sets: from what scoring left beside the scorecards, and from frames.
+"""A board of 5,000 cells, 1,000 rows on 5 test sets: from the small files next to the scorecards, and from frames.
 
 A second one has rows of three seeds, which are pooled once.
 
-`-s` shows the processor time and memory of a process of its own, and the page's size.
+`-s` shows the processor time and memory of a separate process, and the page's size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VIDEOS, FRAMES = 500, 32
 TESTS = ("ff++:c23", "celebdf", "dfd:c23", "dfdc", "dfdcp")
 ROWS = 1000
 SCORED = 4
-"""Scorecards made of predictions; the others are these, under another name and with other predictions."""
+"""Scorecards made from predictions; the others are copies with another name and other predictions."""
 
 
 def draw_frames(rng: np.random.Generator, test: str, skill: float) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def draw_frames(rng: np.random.Generator, test: str, skill: float) -> pd.DataFra
 
 
 def make_runs(folder: Path, rows: int, seeds: int) -> None:
-    """Write the runs: predictions of each cell drawn, a scorecard beside them."""
+    """Write the runs: random predictions for each cell, with a scorecard."""
     rng = np.random.default_rng(0)
     point = fit_operating_point(draw_frames(rng, "val", 1.0))
     for test in TESTS:
@@ -77,7 +77,7 @@ def make_runs(folder: Path, rows: int, seeds: int) -> None:
 
 
 def describe_cell(name: str, test: str, seed: int) -> CellDescription:
-    """Return what a run says of its cell."""
+    """Return a run's description of its cell."""
     known = {"detector": "meso4", "name": name, "backend": "torch", "train": "ff++:c23", "source": "ff++:c23"}
     known |= {"test": test, "seed": seed, "limit": None, "frames": FRAMES, "world": "real", "protocol": "real"}
     known |= {"weights": "trained here", "selection": "source val", "options": {}}
@@ -97,7 +97,7 @@ print(json.dumps({"s": used.ru_utime + used.ru_stime, "GB": peak / 1e6}))
 
 
 def make_board(runs: Path, out: Path) -> dict[str, float]:
-    """Make a board in a process of its own; return its processor time, its memory and the size of its page."""
+    """Make a board in a separate process; return its processor time, memory and page size."""
     done = subprocess.run(
         [sys.executable, "-c", BOARD, str(runs), str(out)], capture_output=True, text=True, check=True
     )
@@ -106,7 +106,7 @@ def make_board(runs: Path, out: Path) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runs; the first board of them leaves beside each scorecard what later ones read, as scoring does."""
+    """The runs; their first board writes the small files that later ones read, like scoring."""
     folder = tmp_path_factory.mktemp("runs")
     make_runs(folder, ROWS, seeds=1)
     make_board(folder, folder.parent / "first")
@@ -116,7 +116,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.benchmark(group="a board of 5,000 cells", warmup=False)
 @pytest.mark.parametrize("way", ["what scoring left", "frames"])
 def test_a_board_of_5000_cells(benchmark, runs: Path, way: str, tmp_path: Path) -> None:
-    """Both ways give one board."""
+    """Both ways give the same board."""
     if way == "frames":
         for kept in runs.rglob(FILE):
             kept.unlink()
@@ -128,7 +128,7 @@ def test_a_board_of_5000_cells(benchmark, runs: Path, way: str, tmp_path: Path) 
 
 
 def test_rows_of_three_seeds_are_pooled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second board is the first one, sooner."""
+    """The second board equals the first one, but is faster."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     make_runs(tmp_path / "runs", rows=20, seeds=3)
     for name in ("first", "second"):

@@ -1,4 +1,4 @@
-"""CADDM's training examples of fakes, against shaking a mask as large as the frame, as the released code does."""
+"""CADDM's training examples from fakes, compared with deforming a frame-sized mask like the released code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLES = 40
 
 
 def frame_sized_elastic(mask: np.ndarray, sigma: float, alpha: float, rng: np.random.Generator) -> np.ndarray:
-    """Shake all three channels of a mask by noise drawn and blurred at every pixel of the frame: uint8 (H, W)."""
+    """Deform all three channels of a mask with noise drawn and blurred at every pixel of the frame: uint8 (H, W)."""
     shifts = [gaussian_filter(rng.uniform(-1, 1, mask.shape), sigma, mode="constant") * alpha for _ in range(2)]
     rows, columns = np.meshgrid(*(np.arange(n) for n in mask.shape), indexing="ij")
     where = np.stack([rows + shifts[0], columns + shifts[1]])
@@ -49,7 +49,7 @@ def faces(data: Path, scale: float, size: tuple[int, int], context: float | None
 
 
 def make_examples(sampler: CaddmSampler, sample: TrainSample) -> int:
-    """Make a number of examples, each with its own draws, and count those that came out."""
+    """Make a number of examples, each with its own draws, and count the successful ones."""
     return sum(sampler(sample, np.random.default_rng(seed)) is not None for seed in range(EXAMPLES))
 
 
@@ -57,7 +57,7 @@ def report(benchmark, rounds: int, make) -> int:
     made = benchmark.pedantic(make, rounds=rounds, warmup_rounds=1)
     mean = benchmark.stats.stats.min / EXAMPLES
     benchmark.extra_info |= {"ms_an_example": 1e3 * mean, "examples_a_second": 1 / mean}
-    print(f"  {1e3 * mean:.2f} ms an example, {1 / mean:.0f} a second")
+    print(f"  {1e3 * mean:.2f} ms per example, {1 / mean:.0f} per second")
     return made
 
 
@@ -70,7 +70,7 @@ def test_ours(benchmark, data, policy):
 
 @pytest.mark.benchmark(group="40 fake examples, a face of 272 pixels at 1280x720")
 def test_mask_as_large_as_the_frame(benchmark, data, monkeypatch):
-    """All the rest is our own, so that the ratio is the mask's alone."""
+    """Everything else is ours, so the ratio is only that of the mask."""
     monkeypatch.setattr(module, "shake_hull", frame_sized_elastic)
     sample = faces(data, 2, (1280, 720), context=None)
     assert report(benchmark, 1, partial(make_examples, CaddmSampler(policy=POLICIES["reference"]), sample)) > 20

@@ -1,7 +1,7 @@
-"""What a core feeds: a face store's encodings, training examples, scoring crops, and batches on their way.
+"""What a core can supply: a face store's encodings, training examples, crops for scoring, and batches in transit.
 
-Faces of 200 and 300 pixels in 720p, with their context. The old way reads PNGs, a fake's original whoever trains, and
-sends batches through a pipe. Processor seconds of this process, the ways in turn, medians; other work may go on.
+Faces of 200 and 300 pixels in 720p, with their context. The old way reads PNGs, always a fake's original, and sends
+batches through a pipe. Processor seconds of this process, methods in turn, medians; other work may be running.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def make_stores(data: Path, folder: Path, size: int) -> dict[str, FaceStore]:
 
 
 def compare(ways: dict[str, Callable[[], object]], each: int) -> dict[str, float]:
-    """Return the milliseconds of one of `each` things that a way does: the ways in turn, the median of the rounds."""
+    """Return milliseconds per item for ways that do `each` items: measured in turn, median over rounds."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(ROUNDS + 1):
         for name, way in ways.items():
@@ -82,7 +82,7 @@ def compare(ways: dict[str, Callable[[], object]], each: int) -> dict[str, float
 
 
 def report(benchmark, what: str, found: dict[str, float]) -> None:
-    """Print what was found, and keep it; what pytest-benchmark times itself is nothing."""
+    """Print and store the results; pytest-benchmark's own timing is meaningless here."""
     first = next(iter(found.values()))
     benchmark.extra_info |= {f"{what}, {name}, ms": ms for name, ms in found.items()}
     for name, ms in found.items():
@@ -136,7 +136,7 @@ def test_caddm_fakes_at_720p(benchmark, data, tmp_path):
 
 
 def test_crops_of_256_px(benchmark, data):
-    """What a network takes of faces cut before: here bytes, which the device normalises; a PNG loader's are floats."""
+    """A network's input from cut faces: here bytes, which the device normalises; a PNG loader gives floats."""
     crop = cv2.resize(make_faces(data, 200)["fake"].crop, (256, 256), interpolation=cv2.INTER_AREA)
     packed = {name: encode(crop, name) for name in ENCODINGS}
 

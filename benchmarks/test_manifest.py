@@ -1,4 +1,4 @@
-"""Opening a table of a million videos: as columns, checked and sorted, against a loop over its rows."""
+"""Opening a table with a million videos: as columns, checked and sorted, compared with a loop over its rows."""
 
 from __future__ import annotations
 

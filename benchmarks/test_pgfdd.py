@@ -1,4 +1,4 @@
-"""PG-FDD's scores by the short path, which runs one encoder, against the released code's way through all three."""
+"""PG-FDD's scores by the short path, with one encoder, compared with the released code's path through all three."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bytes_of(benchmark: Any, code: str, *arguments: object) -> int:
-    """Run code in a process of its own, and return the number that it prints; it goes into `extra_info`."""
+    """Run code in a separate process, and return the number that it prints; it goes into `extra_info`."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     how = {"capture_output": True, "check": True}
     found = int(benchmark.pedantic(subprocess.run, args=(command,), kwargs=how, rounds=1).stdout)
@@ -85,7 +85,7 @@ def test_score(benchmark, checkpoint, frames, exact) -> None:
 @WAYS
 @pytest.mark.benchmark(group="pgfdd: load a checkpoint and score")
 def test_memory(benchmark, checkpoint, exact) -> None:
-    """The time is that of a whole process; what counts is `bytes`, the memory it holds more than before loading."""
+    """The time is that of a whole process; what counts is `bytes`, the additional memory after loading."""
     print(f"  {bytes_of(benchmark, HELD, checkpoint, exact) / 2**20:.0f} MiB held")
 
 
@@ -93,5 +93,5 @@ def test_memory(benchmark, checkpoint, exact) -> None:
 @pytest.mark.parametrize("pairs", [2, pytest.param(16, marks=pytest.mark.slow)])
 @pytest.mark.benchmark(group="pgfdd: a training step")
 def test_training_memory(benchmark, pairs, checkpointing) -> None:
-    """What counts is `bytes`, the most memory that a process held which took one step of pairs of 256 px."""
+    """What counts is `bytes`, the peak memory of a process that took one step with pairs of 256 px."""
     print(f"  {pairs} pairs: {bytes_of(benchmark, STEP, pairs, checkpointing) / 2**30:.2f} GiB at most")

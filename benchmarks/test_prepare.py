@@ -1,4 +1,4 @@
-"""Preparing a 10 s 720p video, against decoding every frame and running dlib's HOG detector, as others do."""
+"""Preparing a 10 s 720p video, compared with decoding every frame and running dlib's HOG detector, as others do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLED = 32
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A photograph of a face moving over a blurred background of it, with noise: 1280 x 720, H.264, 10 s."""
+    """A photograph of a face moving over a blurred copy of it, with noise: 1280 x 720, H.264, 10 s."""
     astronaut = pytest.importorskip("skimage.data").astronaut()
     rng = np.random.default_rng(0)
     background = cv2.GaussianBlur(cv2.resize(astronaut, (1280, 1280))[280:1000], (0, 0), 12)
@@ -38,7 +38,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ours(film: Path, folder: Path) -> int:
-    """Decode, detect, place 81 landmarks, follow, crop, write the store."""
+    """Decode, detect, place 81 landmarks, track, crop, write the store."""
     store = prepare([Video("film.mp4", film, 0, "real", "test")], FaceSettings(finder="mediapipe"), folder)
     return len(store)
 

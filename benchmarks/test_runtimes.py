@@ -1,9 +1,9 @@
-"""Every runtime and precision side by side with the released code's way, in processor seconds: a table a network.
+"""Every runtime and precision compared with the released code's way, in processor seconds: one table per network.
 
     OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n0 -s benchmarks/test_runtimes.py
 
-The released code's way is the plain network: eager, contiguous float32 maps, batch norms apart, and for PG-FDD all
-three encoders. Weights are random, but batch norms have the statistics of the images, so that scores mean something.
+The released code's way is the plain network: eager, contiguous float32 maps, separate batch norms, and for PG-FDD all
+three encoders. Weights are random, but batch norms have the images' statistics, so that scores vary.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CASES: dict[str, tuple[str, dict[str, Any], int]] = {
 }
 ROUNDS = 5
 LEFT_OUT = ("compile",)  # Its start takes minutes; see docs/performance.md.
-LIMITS = {"fp32": 1e-4}  # Of differences of scores; other precisions are held against theirs by runs, on trained ones.
+LIMITS = {"fp32": 1e-4}  # Of score differences; runs check other precisions, on trained weights.
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/gpu/check.py                          # under 8 minutes; exit code 2 without a GPU
     .venv/bin/python benchmarks/gpu/check.py --device cpu --quick     # the same code on a processor, as a test does
 
-Weights are random, nothing is downloaded. A line that doesn't apply here is skipped aloud. Times are for reading: no
-exit code depends on them.
+Weights are random, nothing is downloaded. Checks that don't apply here are reported as skipped. Times are informative:
+the exit code doesn't depend on them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from crossfake.detectors.runtimes import Way, find_obstacle, use_way
 from tabulate import tabulate
 
 LIMITS = {"fp32": 1e-4, "tf32": 0.03, "bf16": 0.2}
-"""How far scores of random weights, which exaggerate rounding, may be from the processor's in fp32."""
+"""How far scores with random weights, which amplify rounding, may be from the processor's in fp32."""
 QUICK = {"meso4": {"input_size": 32}, "timm:resnet10t": {"input_size": 32, "arch_args": {"channels": (8, 8, 16, 16)}}}
 TRAINED = ("resnet34", "xception", "efficientnet-b4")
 STEPS = 3
@@ -47,7 +47,7 @@ Options = dict[str, Any]
 
 
 class Finding(NamedTuple):
-    """What was compared, how far apart it is, and how far it may be; without a limit it was skipped, for a reason."""
+    """What was compared, the difference, and its limit; without a limit it was skipped, with a reason."""
 
     what: str
     found: str
@@ -56,7 +56,7 @@ class Finding(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """Where to check, and on what: detectors by name with their options, and images at once, compared and timed."""
+    """Where and what to check: detectors by name with their options, and batch sizes for comparing and timing."""
 
     device: str
     subjects: dict[str, Options]
@@ -77,7 +77,7 @@ def compare(what: str, apart: float, limit: float) -> Finding:
 
 
 def skip(what: str, reason: str) -> Finding:
-    """Say that something isn't checked here."""
+    """Report that something isn't checked here."""
     return Finding(what, f"skipped: {reason}", "")
 
 
@@ -92,7 +92,7 @@ def make(name: str, options: Options, device: str) -> TorchDetector:
 
 
 def draw_images(made: TorchDetector, count: int) -> np.ndarray:
-    """Return pictures of large random squares, uint8 (count, S, S, 3): of noise, all would score the same."""
+    """Return images of large random squares, uint8 (count, S, S, 3): noise images would all score the same."""
     size = getattr(made, "input_size", 224)
     squares = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
     return np.ascontiguousarray(squares.repeat(-(-size // 4), 1).repeat(-(-size // 4), 2)[:, :size, :size])
@@ -100,7 +100,7 @@ def draw_images(made: TorchDetector, count: int) -> np.ndarray:
 
 @torch.no_grad()
 def settle_norms(made: TorchDetector, images: np.ndarray) -> None:
-    """Give batch norms the statistics of some images, so that random weights tell images apart."""
+    """Give batch norms the statistics of some images, so that random weights distinguish images."""
     made.score(images[:1])
     norms = [m for m in made.network.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     with override_batch_norms(made.network, momentum=1.0):
@@ -111,7 +111,7 @@ def settle_norms(made: TorchDetector, images: np.ndarray) -> None:
 
 
 def draw_batch(made: TorchDetector, count: int) -> dict[str, np.ndarray]:
-    """Return a batch to train a plain classifier on."""
+    """Return a training batch for a plain classifier."""
     return {"image": draw_images(made, count), "label": np.arange(count) % 2}
 
 
@@ -119,7 +119,7 @@ def draw_batch(made: TorchDetector, count: int) -> dict[str, np.ndarray]:
 
 
 def check_report(s: Setting) -> Iterator[Finding]:
-    """The device is said with its name, and a GPU with its driver."""
+    """The device report has the device's name, and for a GPU its driver."""
     told = describe_device(make(*next(iter(s.subjects.items())), s.device), "torch", s.batch)
     lacks = not told.name or (s.is_cuda and not (told.driver and told.kind == CUDA))
     yield Finding("device report", told.describe(), "name, and a GPU's driver", lacks)
@@ -149,13 +149,13 @@ def train(s: Setting, name: str, late: bool = True, feed: Feed | None = None, **
     session = made.training(TrainSettings(batch_size=s.batch, lr=1e-3, **settings), STEPS, STEPS)
     session.feed = feed or session.feed
     batch = draw_batch(made, s.batch)
-    torch.manual_seed(0)  # Of dropout.
+    torch.manual_seed(0)  # For dropout.
     reads = [session.launch(batch) if late else partial(dict, session.step(batch)) for _ in range(STEPS)]
     return [read()["loss"] for read in reads]
 
 
 def check_steps(s: Setting) -> Iterator[Finding]:
-    """Prefetching, reading losses late, and layout change steps by rounding at most."""
+    """Prefetching, reading losses late, and layout change steps only by rounding."""
     for name in s.trained:
         expected = train(s, name, late=False, feed=PlainFeed(torch.device(s.device)))
         yield compare(f"{name}: losses with prefetch", measure_apart(train(s, name, late=False), expected), 1e-3)
@@ -164,7 +164,7 @@ def check_steps(s: Setting) -> Iterator[Finding]:
 
 
 class PlainFeed(Feed):
-    """Sends batches as simply as can be, to compare with."""
+    """Sends batches in the simplest way, for comparison."""
 
     def send(self, batch: Any) -> dict[str, torch.Tensor]:
         """Return a batch on the device."""
@@ -191,7 +191,7 @@ def compare_layouts(s: Setting, name: str) -> float:
 
 @contextmanager
 def use_layout(layout: torch.memory_format) -> Iterator[None]:
-    """Train on maps laid out so, wherever."""
+    """Train with this layout of maps, on any device."""
     modules: tuple[Any, Any] = detector_module, training_module
     before = modules[0].choose_training_layout
     try:
@@ -204,7 +204,7 @@ def use_layout(layout: torch.memory_format) -> Iterator[None]:
 
 
 def check_memory(s: Setting) -> Iterator[Finding]:
-    """Where memory is short, scoring goes on with halves, and training says what fits."""
+    """If memory is short, scoring continues with halves, and training says what fits."""
     name = s.trained[0]
     made = make(name, s.subjects[name], s.device)
     images = np.resize(draw_images(made, 8), (4096 if s.is_cuda else 32, *draw_images(made, 1).shape[1:]))
@@ -230,7 +230,7 @@ def check_memory(s: Setting) -> Iterator[Finding]:
 
 @contextmanager
 def limit_memory(made: TorchDetector, s: Setting, most: int) -> Iterator[None]:
-    """Leave a GPU 2 GiB; on a processor, have batches of more than `most` images fail as if memory were short."""
+    """Leave a GPU 2 GiB; on a processor, let batches of more than `most` images fail as if memory were short."""
     if s.is_cuda:
         torch.cuda.empty_cache()
         total = torch.cuda.get_device_properties(made.device).total_memory
@@ -270,7 +270,7 @@ def check_compiling(s: Setting) -> Iterator[Finding]:
 
 
 def check_several(s: Setting) -> Iterator[Finding]:
-    """A detector works on the second GPU as on the first."""
+    """A detector gives the same results on the second GPU as on the first."""
     if not s.is_cuda or torch.cuda.device_count() < 2:
         yield skip("two GPUs", f"there are {torch.cuda.device_count()}")
         return
@@ -288,7 +288,7 @@ CHECKS = (check_report, check_scores, check_steps, check_memory, check_compiling
 
 
 def measure_peak(device: str) -> float:
-    """Return the operations a second of a large matrix product in bf16."""
+    """Return the operations per second of a large matrix product in bf16."""
     size = 8192 if device.startswith(CUDA) else 256
     a = torch.ones(size, size, dtype=torch.bfloat16, device=device)
     rate = time_calls(lambda: float((a @ a)[0, 0]), 0.5)
@@ -296,7 +296,7 @@ def measure_peak(device: str) -> float:
 
 
 def time_calls(call: Callable[[], object], seconds: float) -> float:
-    """Return calls a second, after one that isn't timed; a call ends when its result is here."""
+    """Return calls per second, after an untimed one; a call ends when its result has arrived."""
     call()
     count, began = 0, time.perf_counter()
     while (passed := time.perf_counter() - began) < seconds or not count:
@@ -324,7 +324,7 @@ def measure_throughput(s: Setting) -> list[dict[str, str]]:
 
 
 def time_steps(made: TorchDetector, s: Setting, precision: str) -> float:
-    """Return training steps a second, whose losses are read late."""
+    """Return training steps per second, with losses read late."""
     settings = TrainSettings.model_validate({"batch_size": s.timed, "precision": precision})
     session, batch = made.training(settings, 1000, 1000), draw_batch(made, s.timed)
     waiting = [session.launch(batch)]
@@ -340,7 +340,7 @@ def time_steps(made: TorchDetector, s: Setting, precision: str) -> float:
 
 
 def make_setting(device: str, quick: bool) -> Setting:
-    """Return what is checked."""
+    """Return the checks."""
     if quick:
         return Setting(device, QUICK, ("timm:resnet10t",), 4, 4, 0.05)
     torch_ones = [e for e in registry.entries() if e.backend == "torch" and "takes" not in e.card]
@@ -352,7 +352,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Check, print the tables, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default=CUDA, help="cuda (default), cuda:N or cpu")
-    parser.add_argument("--quick", action="store_true", help="small networks alone")
+    parser.add_argument("--quick", action="store_true", help="only small networks")
     asked = parser.parse_args(words)
     if asked.device.startswith(CUDA) and not torch.cuda.is_available():
         print(f"no GPU: torch {torch.__version__} sees none. Without one: --device cpu --quick", file=sys.stderr)

@@ -1,1 +1,1 @@
-"""What the compared papers' and benchmarks' own code does, done again from its description, beside crossfake's way."""
+"""Reimplements, from descriptions, what the compared papers' and benchmarks' code does, next to crossfake's way."""

@@ -1,7 +1,7 @@
-"""From frames to a row, whole processes: 200 frames of 720p through CADDM's ResNet-34, after faces were prepared.
+"""From frames to a row, in whole processes: 200 frames of 720p through CADDM's ResNet-34, with prepared faces.
 
-The released way has whole frames as PNG and landmarks beside them: it decodes, warps and scores each. crossfake's has
-crops in its face store, and besides scoring ends with a card of 1,000 draws.
+The released code has whole frames as PNG and their landmarks: it decodes, warps and scores each. crossfake has crops in
+its face store, and also computes a card with 1,000 draws.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def write_frames(root: Path) -> None:
 
 
 def score_frames(root: Path) -> None:
-    """Do it the released way, in a process of its own: each frame is decoded whole, aligned and scored."""
+    """Do it like the released code, in a separate process: each frame is fully decoded, aligned and scored."""
     import torch
     from crossfake.detectors import create
 

@@ -16,9 +16,9 @@ Found = dict[str, object]
 
 
 def measure() -> Found:
-    """Return processor seconds and megabytes of each number of videos by workers, and exponents of the seconds.
+    """Return processor seconds and megabytes for each number of videos by workers, and the seconds' exponents.
 
-    The seconds of a run with the fewest videos that can be scored are taken off first: they are imports.
+    The seconds of a run with the fewest possible videos are subtracted first: they are imports.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -39,7 +39,7 @@ def fit_exponent(found: dict[int, Cost], start: float) -> float:
 
 
 def evaluate(root: Path, count: int, workers: int) -> Cost:
-    """Find the faces of so many clips, score them, and write a row, with nothing kept from before."""
+    """Find the faces of this many clips, score them, and write a row, without using earlier results."""
     data = copy_clips(root / f"{count}.{workers}", count)
     asked = f"eval {root}/meso4.safetensors --test celebdf --no-speed --workers {workers}"
     return run_bench(asked, "--data", data, "--runs", data / "runs")

@@ -1,4 +1,4 @@
-"""Two ways in turn, in processor seconds: other work on the machine then slows both alike, and the ratio stays."""
+"""Measures two methods in turn, in processor seconds: other work then slows both alike, and the ratio stays."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PEER = "peer"
 
 @dataclass(frozen=True)
 class Row:
-    """A way of doing something: `ratio` is the peer's seconds over its own, with the range of the rounds.
+    """A method: `ratio` is the peer's seconds divided by its own, with the range over rounds.
 
-    `goal` is the least ratio that is wanted; None where nothing is. `skipped` says why it couldn't be measured.
+    `goal` is the wanted ratio, if any. `skipped` says why it couldn't be measured.
     """
 
     what: str
@@ -28,14 +28,14 @@ class Row:
     skipped: str = ""
 
     def describe(self) -> dict[str, object]:
-        """Return it as JSON has it."""
+        """Return it as plain data for JSON."""
         return asdict(self)
 
 
 def time_in_turn(
     ways: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.process_time
 ) -> dict[str, list[float]]:
-    """Return the seconds of each way in each round, after a round that isn't counted."""
+    """Return the seconds of each method in each round, after an uncounted round."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, run in ways.items():
@@ -46,7 +46,7 @@ def time_in_turn(
 
 
 def make_rows(what: str, seconds: Mapping[str, list[float]], goals: Mapping[str, float] | None = None) -> list[Row]:
-    """Compare every way with that named `peer`, round by round."""
+    """Compare every method with the one named `peer`, round by round."""
     rows = [Row(what, PEER, float(np.median(seconds[PEER])), 1.0, 1.0, 1.0)]
     for way, own in seconds.items():
         if way != PEER:
@@ -57,7 +57,7 @@ def make_rows(what: str, seconds: Mapping[str, list[float]], goals: Mapping[str,
 
 
 def has_amx() -> bool:
-    """Return whether the processor multiplies bfloat16 tiles, which the goals of bf16 are for."""
+    """Return whether the processor multiplies bfloat16 tiles, which the bf16 goals assume."""
     import torch
 
     found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()

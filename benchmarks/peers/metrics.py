@@ -1,4 +1,4 @@
-"""Metrics of 200,000 frames: the benchmark's way pools texts in a loop and calls scikit-learn once a metric."""
+"""Metrics of 200,000 frames: the compared benchmark pools strings in a loop and calls scikit-learn per metric."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VIDEOS, FRAMES = 6_250, 32
 
 
 def measure(rounds: int) -> list[Row]:
-    """Compare five numbers by their way with the same by functions, and with whole scorecards."""
+    """Compare five numbers by their method with the same by our functions, and with whole scorecards."""
     grouped = predictions(VIDEOS, FRAMES)
     plain = grouped[["video", "frame", "label", "score"]]
     runs = {

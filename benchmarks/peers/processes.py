@@ -1,4 +1,4 @@
-"""Whole processes: their processor seconds, children included, and the most memory that one of them held."""
+"""Whole processes: their processor seconds, including children, and the largest peak memory of one of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Cost(NamedTuple):
 
 
 def run_python(arguments: Sequence[object]) -> Cost:
-    """Run Python on arguments, and return what it took.
+    """Run Python with arguments, and return the cost.
 
     Raises:
         RuntimeError: it failed.
@@ -34,5 +34,5 @@ def run_python(arguments: Sequence[object]) -> Cost:
 
 
 def run_bench(arguments: str, *paths: object) -> Cost:
-    """Run `bench` on words, and options and paths behind them."""
+    """Run `bench` with words, followed by options and paths."""
     return run_python(["-m", "crossfake", *arguments.split(), *paths])

@@ -18,7 +18,7 @@ Results = Mapping[str, Any]
 
 
 def write_report(page: Path, results: Results) -> None:
-    """Replace what lies between the marks of the page by the results of a machine."""
+    """Replace the part between the page's marks with a machine's results."""
     before, _, rest = page.read_text(encoding="utf-8").partition(START)
     after = rest.partition(END)[2]
     parts = [*write_rows(results), *write_roofline(results), *write_growth(results), *write_costs(results)]
@@ -36,11 +36,11 @@ def write_rows(results: Results) -> Iterator[str]:
         for row in results["rows"]
         if row["skipped"]
     ]
-    yield "Goals that can't be asked of this processor: " + ("; ".join(skipped) or "none") + "."
+    yield "Goals that don't apply to this processor: " + ("; ".join(skipped) or "none") + "."
 
 
 def describe_row(row: Results) -> dict[str, str]:
-    """Write a row: seconds, ratio with the range of its rounds, and the goal with whether it is met."""
+    """Write a row: seconds, ratio with the range of its rounds, and the goal and whether it is met."""
     goal = row["goal"]
     met = "" if goal is None else f"{goal:g}, {'met' if row['ratio'] >= goal else 'missed'}"
     ratio = "1" if row["way"] == "peer" else f"{row['ratio']:.2f} [{row['lo']:.2f}, {row['hi']:.2f}]"
@@ -52,16 +52,17 @@ def write_roofline(results: Results) -> Iterator[str]:
     if found := results.get("roofline"):
         peaks = found["peaks"]
         yield (
-            f"Matrix products reach {peaks['fp32']:.0f} GFLOP a second and core in fp32, {peaks['bf16']:.0f} in bf16. "
-            "Images a second and core, and in brackets the share of that peak (above 100 % where a "
-            "runtime's convolutions need fewer operations than are counted):"
+            f"Matrix products reach {peaks['fp32']:.0f} GFLOP per second and core in fp32, "
+            f"{peaks['bf16']:.0f} in bf16. "
+            "Images per second and core, and in brackets the share of that peak (above 100 % if a "
+            "runtime's convolutions need fewer operations than counted):"
         )
         rows = [describe_detector(name, of, peaks) for name, of in found["detectors"].items()]
         yield tabulate(rows, "keys", tablefmt="github", missingval="", disable_numparse=True)
 
 
 def describe_detector(name: str, of: Results, peaks: Mapping[str, float]) -> dict[str, str]:
-    """Write how many images each way scores, and which share of the peak that is."""
+    """Write how many images each way scores, and the share of the peak."""
     shares = {way: of["gflop"] * rate / peaks[way.rpartition(" ")[2]] for way, rate in of["images"].items()}
     told = {way: f"{rate:.3g} ({shares[way]:.0%})" for way, rate in of["images"].items()}
     return {"detector": name, "px": str(of["size"]), "GFLOP": f"{of['gflop']:.3g}", **told}
@@ -72,8 +73,8 @@ def write_growth(results: Results) -> Iterator[str]:
     if found := results.get("growth"):
         exponents = ", ".join(f"{value:.2f} ({workers} workers)" for workers, value in found["exponents"].items())
         yield (
-            f"From files to a row by Meso4, `bench eval` in whole processes, of which {found['start']:.1f} s are its "
-            f"start. Exponents of growth, the start aside: {exponents}."
+            f"From files to a row with Meso4: `bench eval` as a whole process, of which {found['start']:.1f} s are "
+            f"start-up. Exponents of growth, without start-up: {exponents}."
         )
         rows = [
             {"videos": n, "workers": w, "processor seconds": f"{cost[0]:.1f}", "MB at most": f"{cost[1]:.0f}"}
@@ -88,10 +89,10 @@ def write_costs(results: Results) -> Iterator[str]:
     if found := results.get("roofline"):
         videos = sum(SETS.values())
         sets = ", ".join(f"{name} {count:,}" for name, count in SETS.items())
-        faces = f"{videos * PREPARED_S / 3600:.1f} h at {PREPARED_S} s a video and core"
+        faces = f"{videos * PREPARED_S / 3600:.1f} h at {PREPARED_S} s per video and core"
         yield (
-            f"All test videos of the published sets ({sets}), {FRAMES} frames each, in hours of a core by these rates. "
-            f"Finding faces comes first, once for all detectors of a crop: {faces}."
+            f"All test videos of the published sets ({sets}), {FRAMES} frames each, in core hours at these rates. "
+            f"Finding faces comes first, once for all detectors: {faces}."
         )
         rows = [
             {"detector": name, **{way: write_hours(videos * FRAMES / rate) for way, rate in of["images"].items()}}
@@ -101,6 +102,6 @@ def write_costs(results: Results) -> Iterator[str]:
 
 
 def write_hours(seconds: float) -> str:
-    """Write hours with two digits that mean something."""
+    """Write hours with two significant digits."""
     hours = seconds / 3600
     return f"{hours:.{max(0, 1 - math.floor(math.log10(hours)))}f}"

@@ -1,7 +1,7 @@
-"""Scoring: the released codes' way is the plain network, eager, on contiguous float32 maps, batch norms apart.
+"""Scoring: the released codes use the plain network, eager, on contiguous float32 maps, with separate batch norms.
 
 CADDM's test script gives raw BGR values of 0..255 to ResNet-34 or EfficientNet-B4 with its artifact module; PG-FDD's
-runs all three encoders, of which one decides. Both are measured on their published input size.
+runs all three encoders, of which only one decides. Both are measured at their published input size.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def measure(rounds: int) -> list[Row]:
 
 
 def measure_case(what: str, rounds: int) -> list[Row]:
-    """Measure one network by every way that can be had here, but torch.compile, whose start takes minutes."""
+    """Measure one network in every way available here, except torch.compile, which takes minutes to start."""
     case = CASES[what]
     plain = create(case.detector, **case.options)
     shape = (case.batch, plain.input_size, plain.input_size, 3)
@@ -60,14 +60,14 @@ def choose_goals(case: Case, made: dict[str, Any]) -> dict[str, float]:
 
 
 def start(plain: Any, way: Way, frames: np.ndarray) -> Any:
-    """Return a copy on the same weights that scores in a way, started."""
+    """Return a started copy with the same weights that scores in a given way."""
     made = copy(plain)
     use_way(made, way).score(frames)
     return made
 
 
 def score_as_released(detector: Any, frames: np.ndarray) -> np.ndarray:
-    """Score by the plain network, with all its parts."""
+    """Score with the plain network, with all its parts."""
     import torch
 
     whole = copy(detector)

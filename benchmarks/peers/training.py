@@ -1,7 +1,7 @@
-"""A training step: the released codes' way in plain PyTorch, on the same network and the same batch.
+"""A training step like the released codes', in plain PyTorch, with the same network and batch.
 
-CADDM's is Adam on cross-entropy and the MultiBox loss. PG-FDD's is SAM, two passes forward and back around SGD, with
-batch norms' momentum 0 in the second; its worst groups are searched for one group at a time, a wait for each try.
+CADDM uses Adam on cross-entropy and the MultiBox loss. PG-FDD uses SAM, two forward and backward passes with SGD, with
+batch norm momentum 0 in the second; it searches its worst groups one at a time, waiting for each attempt.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def measure_pgfdd(rounds: int, pairs: int = 1) -> list[Row]:
 
 
 def finish(what: str, runs: dict[str, Step], rounds: int, goals: dict[str, float]) -> list[Row]:
-    """Measure, and say which goal can't be asked of this processor."""
+    """Measure, and say which goal doesn't apply to this processor."""
     skipped = [] if has_amx() else [Row(what, "bf16", goal=goals.pop("bf16"), skipped="no AMX")]
     return make_rows(what, time_in_turn(runs, rounds), goals) + skipped
 
@@ -74,7 +74,7 @@ def make_own_steps(detector: Any, arrays: Arrays, settings: TrainSettings) -> di
 
 
 def make_plain_step(detector: Any, arrays: Arrays, sam: bool = False) -> Step:
-    """Return a step of plain PyTorch: images as contiguous float32 maps, losses taken out one by one."""
+    """Return a step in plain PyTorch: images as contiguous float32 maps, losses read one by one."""
     import torch
 
     network = detector.network.train()
@@ -99,7 +99,7 @@ def make_plain_step(detector: Any, arrays: Arrays, sam: bool = False) -> Step:
 
 
 def climb_and_descend(network: Any, descend: Step) -> None:
-    """SAM's second pass: go up the gradient by a fixed length, differentiate there, and come back."""
+    """SAM's second pass: move up the gradient by a fixed length, differentiate there, and move back."""
     import torch
 
     moved = [p for p in network.parameters() if p.grad is not None]

@@ -1,4 +1,4 @@
-"""Folders in Celeb-DF's shape, of any number of clips: those of the tiny demo world again and again, or enlarged."""
+"""Folders in Celeb-DF's layout with any number of clips: those of the tiny demo world repeated, or enlarged."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LIST = "List_of_testing_videos.txt"
 
 
 def copy_clips(root: Path, count: int) -> Path:
-    """Make a root with so many test clips, half of them fake; return it."""
+    """Make a root with this many test clips, half of them fake; return it."""
     for clip, target in _name_clips(root, count):
         shutil.copyfile(clip, target)
     return root
 
 
 def enlarge_clips(root: Path, count: int, frames: int, size: tuple[int, int]) -> Path:
-    """Make a root with so many test clips of so many frames of `size`, (width, height); return it."""
+    """Make a root with this many test clips and frames of `size` (width, height); return it."""
     for clip, target in _name_clips(root, count):
         write_clip(target, islice(cycle(read_clip(clip)), frames), size)
     return root
@@ -37,7 +37,7 @@ def read_clip(path: Path) -> list[np.ndarray]:
 
 
 def write_clip(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int]) -> None:
-    """Write frames as H.264, in the middle of a grey picture of `size` and as high as it."""
+    """Write frames as H.264, centred in a grey picture of `size` and scaled to its height."""
     width, height = size
     left = (width - height) // 2
     with av.open(str(path), "w") as container:
@@ -51,7 +51,7 @@ def write_clip(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int]) 
 
 
 def _name_clips(root: Path, count: int) -> Iterator[tuple[Path, Path]]:
-    """Yield clips of the demo world, real and fake in turn, and what each is called in the root; list them there."""
+    """Yield the demo world's clips, alternately real and fake, with their names in the root; list them there."""
     world = render_demo(root / "world", size="tiny", progress=False) / "Celeb-DF-v2"
     folder, lines = root / "Celeb-DF-v2", []
     kinds = {name: cycle(sorted((world / name).glob("*.mp4"))) for name in ("Celeb-real", "Celeb-synthesis")}
