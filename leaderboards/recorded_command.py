@@ -19,7 +19,10 @@ from .rows import Row
 
 DATA = f"{environment.DATA}="
 # Options that don't change a row.
-WHERE_AND_HOW = ("--runs", "--workers", "--part", "--export", "--device", "--engine", "--address", "--gpus-per-group")
+WHERE_AND_HOW = (
+    *("--runs", "--workers", "--part", "--export"),
+    *("--device", "--devices", "--engine", "--address", "--gpus-per-group"),
+)
 UNTYPED = "and wasn't typed here: nothing was run. If that class is here and trusted, type it"
 
 

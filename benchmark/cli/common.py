@@ -140,6 +140,8 @@ def add_set(p: argparse.ArgumentParser) -> None:
 def add_run(p: argparse.ArgumentParser) -> None:
     """Add --seed, --runs and the options for how the work is done."""
     p.add_argument("--seed", type=parse_seeds, default=(0,), metavar="N[,N]", help="one run for each seed (default 0)")
+    told = "devices that share each training, in PyTorch (default 1); over several machines: torchrun (docs/scaling.md)"
+    p.add_argument("--devices", type=parse_positive, metavar="N", help=told)
     add_places(p)
 
 
@@ -160,8 +162,9 @@ def add_engine(p: argparse.ArgumentParser) -> None:
 def name_engine(arguments: argparse.Namespace) -> str:
     """Return the engine in one word, as functions of the Python API take it: `ray:10.0.0.1:6379?gpus=2`."""
     address = f":{arguments.address}" if arguments.address else ""
-    gpus = f"?gpus={arguments.gpus_per_group}" if arguments.gpus_per_group else ""
-    return f"{arguments.engine}{address}{gpus}"
+    devices = getattr(arguments, "devices", None) or 1
+    counts = {"gpus": arguments.gpus_per_group, "devices": devices if devices > 1 else None}
+    return f"{arguments.engine}{address}{''.join(f'?{name}={n}' for name, n in counts.items() if n)}"
 
 
 def add_no_speed(p: argparse.ArgumentParser) -> None:

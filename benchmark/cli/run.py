@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..core.display import format_size, say
 from ..core.storage import WriteError
 from . import common
+from .ranks import share_with_ranks
 
 if TYPE_CHECKING:
     from crossfake import Plan, Results
@@ -50,6 +51,7 @@ def _add_request(p: argparse.ArgumentParser) -> None:
     common.add_runtime(p)
 
 
+@share_with_ranks
 def run(arguments: argparse.Namespace) -> int:
     """Run a request, print its table, and write the leaderboard of all runs; 1 if a cell failed."""
     import crossfake

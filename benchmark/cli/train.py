@@ -6,6 +6,7 @@ import argparse
 
 from ..core.display import say
 from . import common
+from .ranks import share_with_ranks
 
 EPILOG = """\
 examples:
@@ -27,6 +28,7 @@ def add_parser(verbs: common.Verbs) -> None:
     common.add_device(p)
 
 
+@share_with_ranks
 def train(arguments: argparse.Namespace) -> int:
     """Train, and print where the checkpoints are."""
     import crossfake

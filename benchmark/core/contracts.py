@@ -296,20 +296,6 @@ def find_capabilities(detector: object) -> frozenset[str]:
     return frozenset(word for word, contract in CAPABILITIES.items() if held(detector, contract))  # type: ignore[arg-type]
 
 
-def check_pieces(detector: object, who: str, settings: TrainSettings) -> None:
-    """Check that a detector, called `who`, can be trained with a `micro_batch`, if there is one.
-
-    Raises:
-        BenchError: it can't.
-    """
-    if not settings.micro_batch:
-        return
-    if not isinstance(detector, LearnsInPieces):
-        raise BenchError(f"{who} has no train.micro_batch, which is for PyTorch detectors. Leave it out")
-    if detector.needs_whole_batch:
-        raise BenchError(f"{who} can't use train.micro_batch: {detector.needs_whole_batch}. Leave it out")
-
-
 def make_contract_error(made: object, contract: type, who: str, needed_by: str) -> BenchError:
     """Return the error for a missing method: "mine.py:Mine has no method sampler(), which training needs"."""
     there = set(dir(made))

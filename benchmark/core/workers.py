@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -155,6 +156,19 @@ def _hide_main() -> Iterator[None]:
         main.update(hidden)
 
 
+def start_process(work: Callable[..., object], *arguments: object) -> BaseProcess:
+    """Start a process that does some work, and ends with this one; stop signals concern this one alone."""
+    with _block_interrupts(), _hide_main():
+        started = multiprocessing.get_context("spawn").Process(target=_work_with_parent, args=(work, arguments))
+        started.start()
+    return started
+
+
+def _work_with_parent(work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    work(*arguments)
+
+
 IN_PROCESS = WorkerPool(0)
 """Computes everything in this process, and has nothing to close."""
 
@@ -218,7 +232,7 @@ def _start_worker(watched: Connection, folder: str) -> None:
     cv2.setNumThreads(1)
 
 
-def _end_with_parent(folder: str) -> None:
+def _end_with_parent(folder: str = "") -> None:
     if parent := multiprocessing.parent_process():
         parent.join()
         _end(folder)
@@ -234,7 +248,8 @@ def _end_with_pool(watched: Connection, folder: str) -> None:
 
 
 def _end(folder: str) -> None:
-    shutil.rmtree(folder, ignore_errors=True)  # A parent that was killed can't.
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)  # A parent that was killed can't.
     os._exit(1)
 
 

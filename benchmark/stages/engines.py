@@ -47,30 +47,40 @@ def inline(run: Run, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Card]]:
 
 
 class EngineChoice(NamedTuple):
-    """Where cells run: `inline`, or on `ray` at an `address` (empty: this machine), and GPUs per training."""
+    """Where cells run: `inline`, or on `ray` at an `address` (empty: this machine), and GPUs per training.
+
+    `devices` are those that share each training of this process.
+    """
 
     name: str = "inline"
     address: str = ""
     gpus: int = 1
+    devices: int = 1
 
 
 ENGINES = ("inline", "ray")
+INLINE = EngineChoice()
 
 
 def parse_engine(text: str) -> EngineChoice:
-    """Read `inline`, `ray`, `ray:10.0.0.1:6379` or `ray:10.0.0.1:6379?gpus=2`.
+    """Read `inline`, `inline?devices=2`, `ray`, `ray:10.0.0.1:6379` or `ray:10.0.0.1:6379?gpus=2`.
 
     Raises:
         BenchError: no such engine, or it doesn't accept an argument.
     """
     name, rest = re.fullmatch(r"([^:?]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     require_known("engine", name, ENGINES)
-    address, _, gpus = rest.removeprefix(":").partition("?gpus=")
-    if name != "ray" and rest:
+    address, _, counted = rest.removeprefix(":").partition("?")
+    what, _, number = counted.partition("=")
+    if name != "ray" and (address or what not in ("", "devices")):
         raise BenchError(f"--engine {name} has no --address or --gpus-per-group. Add --engine ray")
-    if gpus and not (gpus.isdecimal() and 1 <= int(gpus[:4]) <= 1000 and len(gpus) < 5):
-        raise BenchError(f"--engine {text[:60]}: gpus={gpus[:20]} is not an integer from 1 to 1000")
-    return EngineChoice(name, address, int(gpus or 1))
+    if name == "ray" and "devices" in counted:
+        raise BenchError("--engine ray has no --devices: there, a training has one. Leave out one of the two")
+    if counted and not (
+        what in ("gpus", "devices") and number.isdecimal() and 1 <= int(number[:4]) <= 1000 and len(number) < 5
+    ):
+        raise BenchError(f"--engine {text[:60]}: {what}={number[:20]} is not an integer from 1 to 1000")
+    return EngineChoice(name, address, **({what: int(number)} if counted else {}))
 
 
 def check_engine(text: str) -> None:

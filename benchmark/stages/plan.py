@@ -8,7 +8,7 @@ from pathlib import Path
 from ...detectors.runtimes import parse_way, use_way
 from ..core.checkpoints import TYPE_CLASS, CheckpointHeader, read_header
 from ..core.collector import pause_collector
-from ..core.contracts import ChecksTraining, InspectsTrainingSet, Scores, check_pieces
+from ..core.contracts import ChecksTraining, InspectsTrainingSet, Scores
 from ..core.device_names import MPS, TPU, parse_device
 from ..core.display import say_once
 from ..core.errors import BenchError, require_known
@@ -19,14 +19,16 @@ from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.registry import Entry, datasets, detectors
 from ..core.scorecard import ScoreCard, read_card
+from ..core.shared_steps import check_pieces
 from ..core.storage import SCORECARD, sweep
 from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
 from .cells import Cell, take_part
 from .detectors import load_resolved_settings, refuse_weightless
 from .devices import check_device, find_backend, find_device, place
-from .engines import check_engine, parse_engine
+from .engines import INLINE, EngineChoice, check_engine, parse_engine
 from .exclude_list import check_excluded, read_exclude_list
+from .shared_trainings import check_sharing
 from .sources import Data, DataRoots, DataSource, find_root, open_source
 from .store_folders import advise_on_names
 
@@ -156,7 +158,7 @@ def make_plan(
     cells = make_cells(request, entries, sources)
     check_data(cells, tests)
     cells = take_part(cells, request.part)
-    check_detectors([c for c in cells if read_finished(c) is None], here=parse_engine(request.engine).name != "ray")
+    check_detectors([c for c in cells if read_finished(c) is None], parse_engine(request.engine))
     return cells
 
 
@@ -343,23 +345,23 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
             )
 
 
-def check_detectors(cells: list[Cell], here: bool = True) -> None:
+def check_detectors(cells: list[Cell], engine: EngineChoice = INLINE) -> None:
     """Make every detector once, and load the given checkpoint, so that a wrong option or file shows at once.
 
     Args:
         cells: the cells that still have to run.
-        here: whether they run on this machine, with its devices.
+        engine: where they run; devices are checked on this machine only.
 
     Raises:
         BenchError: see `crossfake.detectors.create`, the detector's `load`, `inspect_training_set` and
-            `check_training`, and `check_way`.
+            `check_training`, `check_way`, and `check_sharing`.
     """
     from ...detectors import create_from, load_from
 
     for cell in {(c.entry.name, c.entry.target): c for c in cells}.values():
         if cell.checkpoint:
             made = load_from(cell.entry, cell.checkpoint, **cell.settings.options)
-            if here:
+            if engine.name != "ray":
                 check_way(made, cell)
             continue
         if not cell.train:
@@ -369,10 +371,12 @@ def check_detectors(cells: list[Cell], here: bool = True) -> None:
             made.inspect_training_set(cell.train.split("train"), {})
         if cell.train and isinstance(made, ChecksTraining):
             made.check_training(cell.settings.train)
-        if cell.is_trained_here:
-            check_pieces(made, cell.entry.name, cell.settings.train)
-        if here:
+        if cell.is_trained_here and cell.settings.train.micro_batch:
+            check_pieces(made, cell.entry.name, "train.micro_batch")
+        if engine.name != "ray":
             check_way(made, cell)
+        if cell.is_trained_here and engine.devices > 1:
+            check_sharing(made, cell.entry, cell.settings.train, engine.devices)
 
 
 def check_way(made: Scores, cell: Cell) -> None:

@@ -58,13 +58,13 @@ from .ray_engine import run_on_ray
 from .remake import remake_damaged
 from .run_folder import describe_run, note_device, record_failure
 from .runtime_choice import settle_runtime
+from .shared_trainings import Crew
 from .train import Training
 from .worst_cases import locate_artifacts
 
 if TYPE_CHECKING:
     from ..core.types import Face
     from .sources import DataSource
-
 
 SHARED = "contaminated.txt"
 """The test videos on which a detector was trained, in the format of `--exclude`."""
@@ -221,8 +221,9 @@ class Stages:
         self.options.untrained.add(cell.folder)
         store, train, val = self.prepare(source, ["train", "val"]), source.split("train"), source.split("val")
         workers = (self.options.reporter, self.options.pool, cell.entry.plugin, cell.entry.backend)
-        cropper, s = get_cropper(made, cell.entry), cell.settings
-        training = Training(made, cropper, s.train, cell.seed, store, train, val, cell.folder, *workers, s.faces)
+        cropper, s, devices = get_cropper(made, cell.entry), cell.settings, parse_engine(self.options.engine).devices
+        crew = Crew(cell, devices, self.options.pool.workers) if devices > 1 else None
+        training = Training(made, cropper, s.train, cell.seed, store, train, val, cell.folder, *workers, s.faces, crew)
         report = training.run()
         write_json(cell.folder / "training.json", report)
         trained_on: TrainedOn = {
@@ -376,9 +377,7 @@ def train_cell(cell: Cell, options: RunOptions) -> Path:
         settle_key(cell, options)
         with hold_lock(cell.folder):
             describe_run(cell, options)
-            made, _ = remake_damaged(
-                lambda: Stages(cell, options).load_or_train(), options.reporter, options.stores.clear
-            )
+            made, _ = remake_damaged(Stages(cell, options).load_or_train, options.reporter, options.stores.clear)
             if not (cell.folder / CHECKPOINT).is_file():
                 raise make_contract_error(made, Trainable, cell.name, "training")
     finally:

@@ -5,6 +5,8 @@ Backend-free: a detector's `training(settings, ...)` session does the optimisati
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -31,6 +33,7 @@ from ..core.progress import Reporter
 from ..core.readers import shorten
 from ..core.records import JsonValue
 from ..core.settings import FaceSettings, TrainSettings
+from ..core.shared_steps import ALONE, Ranks, gather_rows
 from ..core.start_weights import list_start_weights
 from ..core.storage import write_json
 from ..core.types import FAKE, REAL, Video
@@ -38,6 +41,7 @@ from ..core.workers import WorkerPool
 from .device_report import describe_training
 from .devices import find_backend
 from .kept_crops import KeptCrops, TakesKeptCrops, keep_crops
+from .shared_trainings import Crew, Steps
 from .training_batches import Batches, FrameIndex, index_frames, list_lost_frames
 from .training_state import Progress, StateKeeper
 from .training_steps import StepTaker
@@ -71,6 +75,7 @@ class TrainingReport(TypedDict):
     micro_batch: int | None
     device: dict[str, JsonValue]
     started_from: list[str]
+    ranks: int
 
 
 @dataclass
@@ -90,6 +95,8 @@ class Training:
     plugin: str = ""
     backend: str = ""
     faces: FaceSettings = field(default_factory=FaceSettings)
+    crew: Crew | None = None
+    ranks: Ranks = field(default=ALONE, init=False)
     broken: list[str] = field(default_factory=list, init=False)  # Frames lost while preparing faces,
     wanted: int = field(default=0, init=False)  # out of this many.
 
@@ -115,7 +122,8 @@ class Training:
         sampler = self.detector.sampler()
         kept = self._keep(videos) if self._takes_kept_crops(sampler) else None
         batches = Batches(frames, self.train_store, sampler, s.batch_size, s.balance, self.seed, kept)
-        best = self._learn(session, batches, progress, best, total, per_epoch)
+        with self._gather_ranks(session, Steps(batches, progress.step, total, per_epoch)) as self.ranks:
+            best = self._learn(session, batches, progress, best, total, per_epoch)
         self._check_lost(progress)
         if count := len(self.broken) + len(progress.lost):
             self.reporter.say(f"{count} samples were lost; they are listed in {self._write_lost(progress)}")
@@ -137,6 +145,7 @@ class Training:
             "micro_batch": s.micro_batch,
             "device": self._describe_device(session).to_json(),
             "started_from": list_start_weights(self.detector),
+            "ranks": self.ranks.count,
         }
 
     def _describe_device(self, session: TrainingSession) -> DeviceUse:
@@ -153,9 +162,11 @@ class Training:
         told = f"training, {total} steps of {self.settings.batch_size}"
         steps = StepTaker(session, self.detector, self.settings, progress)
         with self.keeper, self.reporter.task(told) as tick:
-            for batch, lost in self.pool.map(batches, range(progress.step, total), self.plugin, shares=True):
-                steps.take(batch)
-                self._count_lost(len(next(iter(batch.values()), ())), lost, progress)
+            own = batches.share(self.ranks.rank, self.ranks.count)
+            for batch, own_lost in self.pool.map(own, range(progress.step, total), self.plugin, shares=True):
+                made, lost = gather_rows(self.ranks, batch, own_lost)
+                steps.take(batch, made)
+                self._count_lost(made, lost, progress)
                 tick(progress.step, total)
                 epoch_ends = progress.step % per_epoch == 0
                 is_due = self.keeper.is_due(epoch_ends) or progress.step == total
@@ -163,6 +174,7 @@ class Training:
                     steps.collect()
                 if epoch_ends:
                     best = self._end_epoch(progress, per_epoch, best, validation)
+                    self.ranks.let_go_on(progress.step // per_epoch)
                 if is_due:
                     self.keeper.save(session, progress, best)
         return best
@@ -173,6 +185,16 @@ class Training:
 
     def _takes_kept_crops(self, sampler: Sampler) -> bool:
         return isinstance(sampler, TakesKeptCrops) and not sampler.uses_face and sampler.crop == self.cropper
+
+    @contextmanager
+    def _gather_ranks(self, session: TrainingSession, steps: Steps) -> Iterator[Ranks]:
+        if not self.crew:
+            yield ALONE
+            return
+        told = f"{self.crew.devices} processes take each step together, on a device each"
+        self.reporter.say(f"{told}; batch norms see the images of all")
+        with self.crew.gather(self.detector, session, steps) as ranks:
+            yield ranks
 
     def _start_session(self, total_steps: int, steps_per_epoch: int) -> TrainingSession:
         session = self.detector.training(self.settings, total_steps, steps_per_epoch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -101,7 +101,10 @@ def list_lost_frames(videos: list[Video], store: FaceReader) -> list[str]:
 
 @dataclass(frozen=True)
 class Batches:
-    """Makes any step's batch in any process: all randomness comes from (seed, step, position in the batch)."""
+    """Makes any step's batch in any process: all randomness comes from (seed, step, position in the batch).
+
+    Of `ranks` that share batches, each makes every `ranks`-th position, from its own `rank` on.
+    """
 
     frames: FrameIndex
     store: FaceReader
@@ -110,12 +113,18 @@ class Batches:
     balance: bool
     seed: int
     kept: KeptCrops | None = None
+    rank: int = 0
+    ranks: int = 1
+
+    def share(self, rank: int, ranks: int) -> Batches:
+        """Return what makes one rank's part of each batch."""
+        return replace(self, rank=rank, ranks=ranks)
 
     def __call__(self, step: int) -> tuple[dict[str, np.ndarray], list[str]]:
         """Return the batch and the names of frames from which no example could be made."""
         examples, lost = [], []
         paired = not isinstance(self.sampler, TellsOriginals) or self.sampler.uses_original
-        for place, i in enumerate(self.choose_frames(step)):
+        for place, i in list(enumerate(self.choose_frames(step)))[self.rank :: self.ranks]:
             rng = np.random.default_rng([self.seed, _DRAW, step, place])
             sample = self.frames.load_sample(self.store, i, paired, self.kept)
             flaw = find_quality_flaw(sample.face)

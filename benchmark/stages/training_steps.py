@@ -27,13 +27,15 @@ class StepTaker:
         self._waiting: ReadLosses | None = None
         self._started = progress.step
 
-    def take(self, batch: Batch) -> None:
+    def take(self, batch: Batch, made: int) -> None:
         """Start a step, and collect the one before.
+
+        `made` is how many examples there are, with those that other processes have of the same batch.
 
         Raises:
             BenchError: it doesn't fit into memory, or the losses before it aren't finite.
         """
-        read = self._launch(batch) if batch else None
+        read = self._launch(batch) if made else None
         self.collect()
         self._waiting, self._started = read, self._started + 1
 

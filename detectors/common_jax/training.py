@@ -15,9 +15,9 @@ import optax
 from flax import nnx
 from jax import Array
 
-from ...benchmark.core.contracts import check_pieces
 from ...benchmark.core.device_names import CPU, CUDA
 from ...benchmark.core.precisions import check_training_precision
+from ...benchmark.core.shared_steps import check_pieces
 from ..common.training import Arrays, NetworkTraining
 from .detector import Named, Weights, flatten_state
 from .layers import Mode
@@ -44,7 +44,8 @@ class JaxTraining(NetworkTraining["JaxDetector"]):
         # On a processor, XLA only emulates bfloat16.
         self.platform = detector.devices[0].platform
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=self.platform != CPU)
-        check_pieces(detector, type(detector).__name__, settings)
+        if settings.micro_batch:
+            check_pieces(detector, type(detector).__name__, "train.micro_batch")
         check_training_precision(self.precision, CUDA if self.platform == "gpu" else self.platform)
         self.optimizer = make_optimizer(settings)
         # Compiled as a whole; otherwise each weight shape would be compiled separately.

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ...benchmark.core.contracts import check_pieces
 from ...benchmark.core.device_names import CUDA
 from ...benchmark.core.precisions import check_training_precision
+from ...benchmark.core.shared_steps import check_pieces
 from ..common.training import Arrays, NetworkTraining
 from .cuda_settings import choose_cuda_settings
 from .folding import choose_training_layout, name_layout
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ...benchmark.core.contracts import WriteState
     from ...benchmark.core.settings import TrainSettings
     from .detector import TorchDetector
+    from .ranks import TorchRanks
 
 
 class TorchTraining(NetworkTraining["TorchDetector"]):
@@ -32,7 +33,8 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
 
     def __init__(self, detector: TorchDetector, settings: TrainSettings, total_steps: int, steps_per_epoch: int):
         super().__init__(detector, settings, total_steps, steps_per_epoch, fast_bf16=has_fast_bf16(detector.device))
-        check_pieces(detector, type(detector).__name__, settings)
+        if settings.micro_batch:
+            check_pieces(detector, type(detector).__name__, "train.micro_batch")
         check_training_precision(self.precision, detector.device.type)
         layout = choose_training_layout(detector.device)
         detector.network.to(detector.device).to(memory_format=layout)
@@ -41,6 +43,7 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         self.feed = Feed(detector.device)
         self.compiled = torch.compile(detector.losses, dynamic=False) if settings.compile else None
         self.threads = settings.threads or torch.get_num_threads()
+        self.ranks: TorchRanks | None = None
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         s, parameters = self.settings, self.detector.network.parameters()
@@ -50,9 +53,27 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
         kind = torch.optim.AdamW if s.optimizer == "adamw" else torch.optim.Adam
         return kind(parameters, s.lr, weight_decay=s.weight_decay, fused=fused)
 
+    def join(self, ranks: TorchRanks) -> None:
+        """Take steps as one of these ranks from now on, from rank 0's state.
+
+        Raises:
+            BenchError: its losses need the whole batch.
+        """
+        check_pieces(self.detector, type(self.detector).__name__, "--devices")
+        self.ranks = ranks
+        if not self.settings.threads:
+            self.threads = max(1, torch.get_num_threads() // ranks.sharing)
+        packed = ranks.broadcast(None if ranks.rank else self.state())
+        if ranks.rank:
+            self.restore(packed)
+
+    def launch(self, batch: Arrays) -> Callable[[], dict[str, float]]:
+        """Start a step, with the other ranks if there are any; see `NetworkTraining.launch`."""
+        return super().launch(self.ranks.share(batch) if self.ranks else batch)
+
     def _update(self, batch: Arrays) -> Callable[[], dict[str, float]]:
         tf32 = self.precision == "tf32"
-        with limit_threads(self.settings.threads), choose_cuda_settings(tf32=tf32, benchmark=True):
+        with limit_threads(self.threads), choose_cuda_settings(tf32=tf32, benchmark=True):
             losses = self._take_step(self._to_tensors(batch))
         names, read = list(losses), fetch_later(torch.stack([value.float() for value in losses.values()]))
         return lambda: dict(zip(names, read(), strict=True))
@@ -60,14 +81,16 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
     def _take_step(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         detector, s = self.detector, self.settings
         network = detector.network.train()
+        if self.ranks:
+            self.ranks.seed(self.done)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        losses = self._compute_gradients(tensors)
+        losses = self._compute_gradients(tensors, self.ranks)
         if s.sharpness != "none":
             flat = perturb_weights(network.parameters(), s.rho, adaptive=s.sharpness == "asam")
             frozen = nullcontext() if detector.sharpness_counts_twice else override_batch_norms(network, momentum=0.0)
             with flat, frozen:
-                self._compute_gradients(tensors)
+                self._compute_gradients(tensors, self.ranks)
         if s.clip_value:
             torch.nn.utils.clip_grad_value_(network.parameters(), s.clip_value)
         self.optimizer.step()
@@ -86,17 +109,20 @@ class TorchTraining(NetworkTraining["TorchDetector"]):
     def _to_tensors(self, batch: Arrays) -> dict[str, torch.Tensor]:
         return self.feed.send(self.detector.arrange_batch(batch))
 
-    def _compute_gradients(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Set the parameters' gradients, and return the detached losses."""
+    def _compute_gradients(
+        self, tensors: dict[str, torch.Tensor], ranks: TorchRanks | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Set the parameters' gradients, and return the detached losses: of the `ranks` together, or of this batch."""
         self.optimizer.zero_grad(set_to_none=True)
         found: dict[str, torch.Tensor] = {}
-        for piece, share in cut_batch(tensors, self.settings.micro_batch, self.detector.count_terms):
-            with torch.autocast(self.detector.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        for piece, share in cut_batch(tensors, self.settings.micro_batch, self.detector.count_terms, ranks):
+            autocast = torch.autocast(self.detector.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+            with autocast, ranks.share_norms() if ranks else nullcontext():
                 losses = (self.compiled or self.detector.losses)(piece)
             (losses["loss"] * share).backward()
             for name, value in losses.items():
                 found[name] = found.get(name, 0) + value.detach() * share
-        return found
+        return ranks.add_up_gradients(self.detector.network.parameters(), found) if ranks else found
 
     def snapshot(self) -> WriteState:
         """Copy weights, optimizer, step and random state (for dropout) off the device, for `restore`."""

@@ -257,7 +257,7 @@ def test_four_methods_are_a_dataset_of_their_own_with_the_same_faces(tiny_world,
     def plan(train, tests):
         asked = Request(("meso4",), train, tests, overrides=("options.input_size=32",), runs=tmp_path)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("crossfake.benchmark.stages.plan.check_detectors", lambda cells, here: None)
+            patch.setattr("crossfake.benchmark.stages.plan.check_detectors", lambda *_: None)
             return make_plan(asked, {"ff++": str(tiny_world), "celebdf": str(tiny_world)}, Reporter(quiet=True))
 
     four, (five, *_) = plan("ff++:c23:methods=4", ("ff++:methods=4", "celebdf")), plan("ff++:methods=5", ("ff++:c23",))

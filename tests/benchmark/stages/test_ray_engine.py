@@ -29,10 +29,10 @@ DEFAULT = available_cores()
 
 
 def test_an_engine_is_one_word():
-    assert parse_engine("inline") == ("inline", "", 1)
-    assert parse_engine("ray") == ("ray", "", 1)
-    assert parse_engine("ray:10.0.0.1:6379?gpus=2") == ("ray", "10.0.0.1:6379", 2)
-    assert parse_engine("ray:ray://head:10001") == ("ray", "ray://head:10001", 1)
+    assert parse_engine("inline") == ("inline", "", 1, 1)
+    assert parse_engine("ray") == ("ray", "", 1, 1)
+    assert parse_engine("ray:10.0.0.1:6379?gpus=2") == ("ray", "10.0.0.1:6379", 2, 1)
+    assert parse_engine("ray:ray://head:10001") == ("ray", "ray://head:10001", 1, 1)
 
 
 @pytest.mark.parametrize(

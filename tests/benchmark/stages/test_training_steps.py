@@ -64,7 +64,7 @@ def take(session, steps: int = 3, detector: object = None, **settings) -> Progre
     progress = Progress()
     taker = StepTaker(session, detector, TrainSettings(batch_size=32, **settings), progress)
     for _ in range(steps):
-        taker.take(BATCH)
+        taker.take(BATCH, 32)
     taker.collect()
     taker.collect()  # What was read isn't read again.
     return progress
@@ -89,7 +89,7 @@ def test_a_batch_of_lost_samples_alone_is_a_step_without_losses():
     progress = Progress()
     taker = StepTaker(late := Late(), None, TrainSettings(), progress)
     for batch in (BATCH, {}, BATCH):
-        taker.take(batch)
+        taker.take(batch, len(batch))
     taker.collect()
     assert (progress.losses, late.done) == ({"loss": 1.5}, 2)
 

@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
-from crossfake.benchmark.core.contracts import check_pieces
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.benchmark.core.settings import TrainSettings
+from crossfake.benchmark.core.shared_steps import check_pieces
 from crossfake.detectors import create
 from crossfake.detectors.caddm.targets import assign
 from crossfake.detectors.common_torch.pieces import cut_batch
@@ -122,17 +122,16 @@ def test_pieces_are_as_equal_as_can_be_and_tell_what_there_is_to_a_row():
 def test_losses_that_need_the_whole_batch_refuse(name):
     with torch.device("cpu" if name in ("gend", "forensics-adapter") else "meta"):  # Those are empty anyway.
         detector = create(name, backend="torch", **BOUND[name])
-    check_pieces(detector, name, settings())
-    with pytest.raises(BenchError, match=rf"^{name} takes no train\.micro_batch: its .*batch.*\. Leave it out$"):
-        check_pieces(detector, name, settings(micro_batch=2))
+    with pytest.raises(BenchError, match=rf"^{name} can't use train\.micro_batch: its .*batch.*\. Leave it out$"):
+        check_pieces(detector, name, "train.micro_batch")
     if name == "pgfdd":
-        with pytest.raises(BenchError, match="Pgfdd takes no"):
+        with pytest.raises(BenchError, match="Pgfdd can't use"):
             detector.training(settings(micro_batch=2, balance=True, batch_size=4), 1, 1)
 
 
 def test_what_says_nothing_of_pieces_refuses_them():
-    with pytest.raises(BenchError, match=r"^mine takes no train\.micro_batch, which is for detectors in PyTorch"):
-        check_pieces(object(), "mine", settings(micro_batch=2))
+    with pytest.raises(BenchError, match=r"^mine has no train\.micro_batch, which is for PyTorch detectors"):
+        check_pieces(object(), "mine", "train.micro_batch")
 
 
 def test_reals_weigh_in_pieces_as_in_the_batch():
