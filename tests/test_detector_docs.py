@@ -1,4 +1,4 @@
-"""docs/detectors.md is what the cards say, and the cards of the field say what a row is."""
+"""docs/detectors.md matches the cards, and the published detectors' cards are complete."""
 
 from __future__ import annotations
 

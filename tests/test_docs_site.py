@@ -1,4 +1,4 @@
-"""The documentation: the site has every page, pages about the code are made of it, and no link leads nowhere."""
+"""The documentation: the site has every page, generated pages match the code, and no link is broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""benchmarks/gpu/check.py, which no GPU runs here, runs on the processor, so that it can't rot."""
+"""benchmarks/gpu/check.py runs on the processor, since there is no GPU here, so that it stays correct."""
 
 from __future__ import annotations
 

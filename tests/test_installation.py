@@ -1,4 +1,4 @@
-"""crossfake as it is installed: what is imported, from where, and that Hugging Face's `datasets` stays what it is."""
+"""The installed crossfake: what is imported, from where, and that Hugging Face's `datasets` isn't overwritten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house: one import package, no `datasets/__init__.py`, imports go down, files and functions fit on a page."""
+"""The structure: one import package, no `datasets/__init__.py`, imports go down, files and functions are short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plugins that docs/ shows are complete: each is written out, installed, checked and run as it stands there."""
+"""The plugins that docs/ shows are complete: each is written out, installed, checked and run unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole way on real faces: a film cut into segments, faces swapped between them, in the layout of FF++."""
+"""The whole pipeline on real faces: a film cut into segments, faces swapped between them, in FF++'s layout."""
 
 from __future__ import annotations
 

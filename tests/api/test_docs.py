@@ -1,4 +1,4 @@
-"""docs/api.md: its code runs as it stands there, and its table lists what `crossfake` exports."""
+"""docs/api.md: its code runs unchanged, and its table lists what `crossfake` exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the last version's documents import still works, and is the same as what the new ones import."""
+"""Imports in the last version's documentation still work and give the same objects as the new ones."""
 
 from __future__ import annotations
 

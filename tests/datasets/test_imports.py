@@ -1,4 +1,4 @@
-"""What other tools have prepared, read as faces: DeepfakeBench's crops, CADDM's frames, the fairness papers' crops."""
+"""Faces prepared by other tools: DeepfakeBench's crops, CADDM's frames, the fairness papers' crops."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What `bench data check` says: where data is looked for, what is missing, strange or twice, and why that may be."""
+"""What `bench data check` reports: where it looks, what is missing, foreign or duplicate, and likely causes."""
 
 import json
 import os

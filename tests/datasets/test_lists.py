@@ -1,4 +1,4 @@
-"""Official lists: a test video is never trained on, however it is spelled; what can't be right is refused in a line."""
+"""Official lists: test videos are never used for training, whatever their spelling; errors are one line."""
 
 import json
 import shutil

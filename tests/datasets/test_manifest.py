@@ -1,4 +1,4 @@
-"""Tables of videos in the dialects that people have, and those that can't be right."""
+"""Tables of videos in common dialects, and invalid ones."""
 
 import json
 

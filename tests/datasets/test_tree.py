@@ -1,4 +1,4 @@
-"""What a tree's names say: splits, classes, methods; and whether pictures are one video's or many."""
+"""What folder names mean: splits, classes, methods; and whether pictures belong to one video or many."""
 
 import pytest
 from command_line import bench

@@ -1,4 +1,4 @@
-"""The walk over folders: each real folder once, nothing of the system's, and what is passed over is told."""
+"""The walk over folders: each real folder once, no system files, and skipped files are reported."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What detectors of both backends take: uint8 RGB crops of their size, or normalised input; anything else in a line."""
+"""Input of detectors in both backends: uint8 RGB crops of their size, or normalised input; else a one-line error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses that mask what doesn't count equal those that leave it out, and wait for no device: they run on `meta`."""
+"""Losses that mask samples equal those that omit them, and never wait for the device: they run on `meta`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kills, signals, full disks and two at once: the same command then ends as if nothing had happened."""
+"""Kills, signals, full disks and two commands at once: the repeated command ends as if nothing had happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every reader, fed with changed files: it reads them or says in a line why not. No crash, no hang, nothing outside."""
+"""Every reader with corrupted files: it reads them or gives a one-line error. No crash, hang or file outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four files of a board: what tools read."""
+"""The four files of a board, as read by tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts: where things are drawn, what they say when looked at closely, and that names are text."""
+"""Charts: where things are drawn, what they say on hover, and that names are text."""
 
 from __future__ import annotations
 

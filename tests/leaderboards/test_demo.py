@@ -1,4 +1,4 @@
-"""The board in the repository: what README shows of it is what `make board` wrote."""
+"""The board in the repository: README shows what `make board` wrote."""
 
 from __future__ import annotations
 

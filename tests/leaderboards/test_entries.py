@@ -1,4 +1,4 @@
-"""Submitted rows: where they go, and what is refused."""
+"""Submitted rows: where they go, and what is rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a folder of runs: what counts, what newer runs replaced, what is broken."""
+"""Reading a folder of runs: what counts, what newer runs replace, what is broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One odd card, or damaged predictions, never take the board down: they are named, and the others are shown."""
+"""An invalid card or damaged predictions never prevent a board: they are named, and the others are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published numbers stand beside rows of the same detector, train set, test set and level, and nowhere else."""
+"""Published numbers appear next to rows with the same detector, train set, test set and level, and nowhere else."""
 
 from __future__ import annotations
 

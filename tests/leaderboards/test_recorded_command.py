@@ -1,4 +1,4 @@
-"""A row's own command, made of one that asked for more."""
+"""A row's own command, derived from one with more rows."""
 
 from __future__ import annotations
 

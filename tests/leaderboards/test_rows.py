@@ -1,4 +1,4 @@
-"""What may share a table and a row, and what is worked out of several cards."""
+"""What may share a table and a row, and what is computed from several cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speeds on the board: a column for each condition, from the speed stage alone."""
+"""Speeds on the board: a column for each condition, only from the speed stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board is left as it is where it would be written the same again, and only there."""
+"""A board isn't rewritten if it would be the same, and only then."""
 
 from __future__ import annotations
 

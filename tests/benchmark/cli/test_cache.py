@@ -1,4 +1,4 @@
-"""`bench cache` lists what is kept with its size, and removes what is named or wasn't used."""
+"""`bench cache` lists stored items with their sizes, and removes those that are named or unused."""
 
 from __future__ import annotations
 

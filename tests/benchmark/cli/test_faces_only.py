@@ -1,4 +1,4 @@
-"""A store is used as it is where its videos aren't visible, by every verb, asked for or not."""
+"""Every verb uses a store unchanged if its videos aren't visible, with or without `--faces-only`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bench info`, `bench published`, `bench completion`: what there is, found at once."""
+"""`bench info`, `bench published`, `bench completion`: what is available, found quickly."""
 
 from __future__ import annotations
 

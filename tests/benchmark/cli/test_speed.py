@@ -1,4 +1,4 @@
-"""`bench speed`, and the short one at the end of a run."""
+"""`bench speed`, and the short measurement at the end of a run."""
 
 from __future__ import annotations
 

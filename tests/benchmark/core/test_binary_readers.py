@@ -1,4 +1,4 @@
-"""Pictures and LMDBs are checked before they are decoded: no gigabytes from a small file, no signal from damage."""
+"""Pictures and LMDBs are checked before they are decoded: small files don't use gigabytes, damaged ones don't crash."""
 
 from __future__ import annotations
 

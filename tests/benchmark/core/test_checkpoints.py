@@ -1,4 +1,4 @@
-"""A checkpoint's header says what made it; files from elsewhere have none, and broken ones are left to `load`."""
+"""A checkpoint's header says how it was made; other files have none, and broken ones are left to `load`."""
 
 from __future__ import annotations
 

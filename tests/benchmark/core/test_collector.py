@@ -1,4 +1,4 @@
-"""The collector is as it was before, whatever happened."""
+"""The garbage collector's state is restored, whatever happens."""
 
 from __future__ import annotations
 

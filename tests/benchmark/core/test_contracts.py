@@ -1,4 +1,4 @@
-"""What a detector can stands on its card, equals what its class has, and is checked when one is made."""
+"""A detector's abilities are on its card, match its class, and are checked when one is made."""
 
 from __future__ import annotations
 

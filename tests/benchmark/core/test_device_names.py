@@ -1,4 +1,4 @@
-"""Names of devices: what they mean, and what is said of others."""
+"""Device names: what they mean, and errors for unknown ones."""
 
 from __future__ import annotations
 

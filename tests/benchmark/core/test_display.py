@@ -1,4 +1,4 @@
-"""Names from files as they are shown: no terminal codes, no formulas, on any stream."""
+"""How names from files are displayed: no terminal codes, no formulas, on any stream."""
 
 from __future__ import annotations
 

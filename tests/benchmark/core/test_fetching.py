@@ -1,4 +1,4 @@
-"""What can't be fetched is known within seconds; what can is whole."""
+"""Failed downloads are reported within seconds; successful ones are complete."""
 
 from __future__ import annotations
 

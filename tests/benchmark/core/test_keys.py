@@ -1,4 +1,4 @@
-"""Keys: a file is read once for its hash, and again once it has changed."""
+"""Keys: a file is read once for its hash, and again after it has changed."""
 
 from __future__ import annotations
 

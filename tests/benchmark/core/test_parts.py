@@ -1,4 +1,4 @@
-"""Work is shared out without gaps or repeats, and a part that isn't one is refused."""
+"""Work is divided without gaps or repeats, and invalid parts are rejected."""
 
 from __future__ import annotations
 

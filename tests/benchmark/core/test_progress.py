@@ -1,4 +1,4 @@
-"""What is said, where, and how long it will still take."""
+"""Which messages appear where, and the remaining time."""
 
 from __future__ import annotations
 

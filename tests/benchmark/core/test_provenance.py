@@ -1,4 +1,4 @@
-"""Where a result comes from is told as far as it can be found out, and never costs a run."""
+"""Provenance is recorded as far as possible, and never makes a run fail."""
 
 from __future__ import annotations
 

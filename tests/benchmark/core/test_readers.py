@@ -1,4 +1,4 @@
-"""One reader a format: what people have is read, and hostile files end in one line that names them."""
+"""One reader per format: real-world files are read, and hostile ones give a one-line error that names them."""
 
 from __future__ import annotations
 

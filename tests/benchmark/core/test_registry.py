@@ -1,4 +1,4 @@
-"""Plugins are known without being imported, found by name, and refused with a hint."""
+"""Plugins are known without being imported, found by name, and unknown ones rejected with a hint."""
 
 from __future__ import annotations
 

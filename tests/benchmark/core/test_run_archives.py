@@ -1,4 +1,4 @@
-"""Runs travel in one file, and a file from elsewhere writes nothing that isn't a run's."""
+"""Runs are exported to one file, and an imported file writes nothing but files of runs."""
 
 from __future__ import annotations
 

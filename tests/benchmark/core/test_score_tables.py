@@ -1,4 +1,4 @@
-"""Score tables from anywhere: what is read, what is said, and which videos are one."""
+"""Score tables from anywhere: what is read, what is reported, and which rows belong to one video."""
 
 from __future__ import annotations
 

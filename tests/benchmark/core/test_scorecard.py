@@ -1,4 +1,4 @@
-"""Scorecards and failures: written and read through one model, whatever schema they are of."""
+"""Scorecards and failures: written and read through one model, whatever their schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: layers, types, and errors that name file, key and neighbour."""
+"""Recipes: layers, types, and errors that name file, key and closest match."""
 
 from __future__ import annotations
 

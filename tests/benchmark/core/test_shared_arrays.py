@@ -1,4 +1,4 @@
-"""Arrays through shared memory: the same as through a pipe, of any size, and nothing of it is left."""
+"""Arrays through shared memory: the same as through a pipe, of any size, and nothing is left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that stop a command wait for what can't be interrupted."""
+"""Signals that stop a command wait for uninterruptible sections."""
 
 import signal
 

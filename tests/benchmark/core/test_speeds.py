@@ -1,4 +1,4 @@
-"""Speeds as files: read as they were written, found by what makes them another measurement, and never trusted."""
+"""Speed files: read as written, found by what distinguishes measurements, and never trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are whole or absent, whatever happens while they are written; keys hang on content; locks exclude."""
+"""Files are complete or absent, whatever happens during writing; keys depend on content; locks exclude."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker processes of a run: order, errors, and bounds are those of doing it here, and none is left."""
+"""The worker processes of a run: order, errors and limits are the same as in-process, and no process is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full disks and closed folders: the file, and what to do, in a line, whatever library writes; nothing half-written."""
+"""Full disks and read-only folders: a one-line error for any library; nothing half-written."""
 
 from __future__ import annotations
 

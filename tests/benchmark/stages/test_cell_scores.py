@@ -1,4 +1,4 @@
-"""What a board needs of a cell is in a small file, which counts only where it is of the predictions beside it."""
+"""What a board needs from a cell is in a small file, used only if it belongs to the predictions next to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos are told by their content: a copy is the same wherever it lies, and an old checkpoint tells of none."""
+"""Videos are recognised by content: a copy is the same anywhere, and an old checkpoint names none."""
 
 from __future__ import annotations
 

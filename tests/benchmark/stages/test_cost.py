@@ -1,4 +1,4 @@
-"""Parameters and FLOPs: counted for torch, asked of detectors that know, unknown for the rest."""
+"""Parameters and FLOPs: counted for torch, taken from detectors that know them, unknown for the rest."""
 
 from __future__ import annotations
 

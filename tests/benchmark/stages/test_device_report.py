@@ -1,4 +1,4 @@
-"""What a training runs on is said; a GPU that is left unused gives a warning with what to install."""
+"""Training reports its device; an unused GPU gives a warning that says what to install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a detector works: told by name, to torch, JAX and what somebody else wrote, and checked before any work."""
+"""Devices: selected by name for torch, JAX and users' own detectors, and checked before any work."""
 
 from __future__ import annotations
 

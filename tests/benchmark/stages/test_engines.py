@@ -1,4 +1,4 @@
-"""Commands that run the same cells share them out: what another is at work on comes later."""
+"""Commands that run the same cells divide them: those that another is running come later."""
 
 from __future__ import annotations
 

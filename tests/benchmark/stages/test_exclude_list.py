@@ -1,4 +1,4 @@
-"""Which videos take no part, as a list names them."""
+"""Videos left out by a list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The identity probe: who takes part, that no original is on both sides, and what the classifier can and can't know."""
+"""The identity probe: who is included, no original on both sides, and what the classifier can and can't know."""
 
 from __future__ import annotations
 

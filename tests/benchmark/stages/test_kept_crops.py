@@ -1,4 +1,4 @@
-"""Kept crops: cut once, the same bytes as cut ones, never another face's or cropper's, and never in the way."""
+"""Kept crops: cut once, byte-identical to fresh ones, never from another face or cropper, and never a hindrance."""
 
 from __future__ import annotations
 

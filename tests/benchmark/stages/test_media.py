@@ -1,4 +1,4 @@
-"""`bench predict` on pictures and videos: a score a face and a person, and what has none is said."""
+"""`bench predict` on pictures and videos: a score per face and person, and files without one are reported."""
 
 from __future__ import annotations
 

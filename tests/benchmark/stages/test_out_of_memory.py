@@ -1,4 +1,4 @@
-"""Short memory: scores come by halves, and are the same; a training step says which batch to try."""
+"""Out of memory: scoring halves batches with the same results; training says which batch size to try."""
 
 from __future__ import annotations
 

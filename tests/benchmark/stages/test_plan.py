@@ -1,4 +1,4 @@
-"""Keys hold all that changes the numbers and nothing else; data that can't be used is refused before any work."""
+"""Keys contain everything that changes the numbers and nothing else; unusable data is rejected before any work."""
 
 from __future__ import annotations
 

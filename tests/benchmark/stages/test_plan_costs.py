@@ -1,4 +1,4 @@
-"""What a plan will take: images, hours by measured rates, faces that no store has yet."""
+"""The cost of a plan: images, hours from measured rates, faces that no store has yet."""
 
 from __future__ import annotations
 

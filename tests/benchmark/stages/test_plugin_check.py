@@ -1,4 +1,4 @@
-"""`bench check` names the part of the contract that a plugin breaks, and finds nothing wrong with one that keeps it."""
+"""`bench check` names the part of the contract that a plugin violates, and accepts one that keeps it."""
 
 from __future__ import annotations
 

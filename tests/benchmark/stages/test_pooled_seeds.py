@@ -1,4 +1,4 @@
-"""Seeds are pooled once; what was kept counts only where it is of these cards and predictions."""
+"""Seeds are pooled once; stored results count only for the same cards and predictions."""
 
 from __future__ import annotations
 

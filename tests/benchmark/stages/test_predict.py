@@ -1,4 +1,4 @@
-"""Predictions: every face of every readable video once, what is dropped by name, and files that come back whole."""
+"""Predictions: every face of every readable video once, dropped videos by name, and complete files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings on Ray: needs and progress with a stand-in for it; a cluster of two nodes with losses as slow tests."""
+"""Trainings on Ray: resources and progress with a fake Ray; a two-node cluster with failures as slow tests."""
 
 from __future__ import annotations
 

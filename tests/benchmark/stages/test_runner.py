@@ -1,4 +1,4 @@
-"""Detectors that do less than everything: what they can't do is told, what they can is done."""
+"""Detectors with only some abilities: what they can't do is reported, what they can is done."""
 
 from __future__ import annotations
 

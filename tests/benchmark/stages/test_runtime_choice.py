@@ -1,4 +1,4 @@
-"""The agreement rule, and `--runtime auto`: what scores a cell, how often that is found out, and what the row says."""
+"""The agreement rule and `--runtime auto`: how a cell is scored, how often that is decided, what the row says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which data a request means: the demo world by its name, a root on disk, and what a limit keeps."""
+"""The data of a request: the demo world by name, a root on disk, and what a limit keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a detector, and when it is measured again."""
+"""Speed measurements of a detector, and when they are repeated."""
 
 from __future__ import annotations
 

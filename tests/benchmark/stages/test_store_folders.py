@@ -1,4 +1,4 @@
-"""A face store is named by what is in it: it is found wherever it and the videos lie."""
+"""A face store is named by its content: it is found wherever it and the videos are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timing with a clock that tests turn on themselves, so that every number is known."""
+"""Timing with a clock that tests control, so that every number is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: batches that hang on the seed alone, selection, resuming, and what stops it. No backend needed."""
+"""Training: batches that depend only on the seed, selection, resuming, and what stops it. No backend needed."""
 
 from __future__ import annotations
 

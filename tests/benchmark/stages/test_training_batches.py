@@ -1,4 +1,4 @@
-"""Which frames are trained on, and which of its original's each fake is paired with."""
+"""Which frames are used for training, and which of its original's frames each fake is paired with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses are read one step late, and are the same; a step that doesn't fit is answered with what does."""
+"""Losses are read one step late and are the same; a step that doesn't fit is reported with one that does."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_step_that_does_not_fit_is_answered_with_the_pieces_that_were_tried_an
     with pytest.raises(BenchError) as told:
         take(session, detector=InPieces())
     assert session.tried == [32, 16, 8]
-    assert "too short to train on 32 images at once. 8 at once fit" in str(told.value)
+    assert "not enough memory to train on 32 images at once. 8 at once fit" in str(told.value)
     assert str(told.value).endswith("--set train.micro_batch=8")
 
 

@@ -1,4 +1,4 @@
-"""The worst videos of each class, and asking a detector what it saw in them."""
+"""The worst videos of each class, and where a detector sees artifacts in them."""
 
 from __future__ import annotations
 

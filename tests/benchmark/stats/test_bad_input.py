@@ -1,4 +1,4 @@
-"""Tables that leave little to know: each number has an interval of some width, or none and the reason."""
+"""Tables with little information: each number has an interval with a width, or none and the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration: against definitions, scikit-learn and a world whose temperature is known."""
+"""Calibration: against definitions, scikit-learn and a simulation with a known temperature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The literature's metrics: its own code's results to 1e-9, its edge cases, and what no relabelling may change."""
+"""The literature's metrics: equal to its code's results to 1e-9, edge cases, and invariance to relabelling."""
 
 from __future__ import annotations
 

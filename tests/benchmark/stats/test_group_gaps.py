@@ -1,4 +1,4 @@
-"""Per-group tables and gaps: numbers by hand, small groups named, unannotated videos left out of what they lack."""
+"""Per-group tables and gaps: hand-computed numbers, small groups named, unannotated videos left out."""
 
 from __future__ import annotations
 

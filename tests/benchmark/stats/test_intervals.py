@@ -1,4 +1,4 @@
-"""Intervals at their edges, how they move with mistakes, averages over seeds, p-values, Holm."""
+"""Intervals at their edges, how they change with mistakes, averages over seeds, p-values, Holm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparing runs: the same videos or a refusal, differences with p, seeds pooled, marks for the best."""
+"""Comparing runs: the same videos or an error, differences with p, seeds pooled, marks for the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who stands in which videos, and the variance that follows: against sums over all pairs of videos."""
+"""Who appears in which videos, and the resulting variance: against sums over all pairs of videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that don't hang on the share of fakes: the same whatever it is, and right where it is stated.
+"""Metrics that don't depend on the share of fakes: the same for any share, and right for a stated one.
 
 python -m pytest tests/benchmark/stats/test_prevalence.py -n0 -m slow -s    # prints the table of docs/statistics.md
 """

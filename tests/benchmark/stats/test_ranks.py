@@ -1,4 +1,4 @@
-"""Rows against each other: who can't be told from the best, ranks, and means with intervals.
+"""Comparing rows: which are indistinguishable from the best, ranks, and means with intervals.
 
 python -m pytest tests/benchmark/stats/test_ranks.py -n0 -m slow -s    # prints the tables of docs/statistics.md
 """

@@ -1,4 +1,4 @@
-"""A row made again: identical, the same within noise, or different, however few videos there are."""
+"""A repeated row: identical, the same within noise, or different, however few videos there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scorecards from prediction tables: levels, methods, groups, gaps, coverage, and tables that are refused."""
+"""Scorecards from prediction tables: levels, methods, groups, gaps, coverage, and rejected tables."""
 
 from __future__ import annotations
 

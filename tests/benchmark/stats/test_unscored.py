@@ -1,4 +1,4 @@
-"""What wasn't scored counts: bounds that hold, one AUC with and without lacking videos, and nothing to gain by them."""
+"""Unscored videos count: valid bounds, one AUC with and without missing videos, and nothing gained by omission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the scores of videos quickly gives what reading them slowly does, and takes nothing that it doesn't."""
+"""Reading videos' scores quickly gives the same as reading them slowly, and accepts nothing more."""
 
 from __future__ import annotations
 

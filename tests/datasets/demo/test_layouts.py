@@ -1,4 +1,4 @@
-"""The plan: official names and lists, groups, and who meets whom. Nothing is rendered here."""
+"""The plan: official names and lists, groups, and who is paired with whom. Nothing is rendered here."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The frames: a fake is its real source but for the face, and nothing else tells real from fake."""
+"""The frames: a fake equals its real source except for the face, and nothing else distinguishes them."""
 
 import csv
 import json

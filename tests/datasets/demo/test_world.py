@@ -1,4 +1,4 @@
-"""The files: their bytes, what happens when writing them is broken off, and what is refused."""
+"""The files: their bytes, interrupted writing, and rejected folders."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The fairness papers' CSVs: by name, by position, misnamed, and refused where their codes contradict each other."""
+"""The fairness papers' CSVs: by name, by position, misnamed, and rejected if their codes contradict each other."""
 
 from __future__ import annotations
 

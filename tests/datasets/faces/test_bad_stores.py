@@ -1,4 +1,4 @@
-"""What is wrong with a store, or with the disk under it, is told in a line, and no face is lost by it."""
+"""Problems with a store or its disk give a one-line message, and no face is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How crops are kept: lossless where that is promised, and never more memory than a header allows."""
+"""Encodings of crops: lossless if promised, and never more memory than a header allows."""
 
 from __future__ import annotations
 

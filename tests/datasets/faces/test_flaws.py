@@ -1,4 +1,4 @@
-"""What makes a face none to learn from."""
+"""What makes a face unusable for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two people in a video, of whom the smaller is forged: masks say who, for fakes and reals alike."""
+"""Two people in a video, the smaller of whom is forged: masks say who, for fakes and reals alike."""
 
 from dataclasses import replace
 

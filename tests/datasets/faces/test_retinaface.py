@@ -1,4 +1,4 @@
-"""RetinaFace without its weights: a random network runs, and injected heads come out as the faces that they tell of."""
+"""RetinaFace without its weights: a random network runs, and injected outputs give the expected faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store's table of contents tells what its shards do, and is only believed where it fits them."""
+"""A store's table of contents matches its shards, and is only used if it fits them."""
 
 from __future__ import annotations
 

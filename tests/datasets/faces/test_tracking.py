@@ -1,4 +1,4 @@
-"""People are told apart by overlap, then by size, and nobody is lost in a cut."""
+"""People are separated by overlap, then by size, and nobody is lost at a cut."""
 
 from __future__ import annotations
 

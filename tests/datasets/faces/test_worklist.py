@@ -1,4 +1,4 @@
-"""Which frames of which videos are due: a fake's to train on are its original's; broken ones are named, and retried."""
+"""Which frames to prepare: a training fake uses its original's frames; broken ones are named and retried."""
 
 import os
 import warnings

@@ -1,4 +1,4 @@
-"""Plain classifiers: the published sizes, scores that follow the logits, and samples that hang on their draws alone."""
+"""Plain classifiers: the published sizes, scores that follow the logits, samples that depend only on their draws."""
 
 from __future__ import annotations
 

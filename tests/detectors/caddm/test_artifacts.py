@@ -1,4 +1,4 @@
-"""Where CADDM sees artifacts: decoded anchors, the surest first, in the face's own crop."""
+"""Where CADDM sees artifacts: decoded anchors, the most certain first, in the face's own crop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The square face box: where it lies, how it is filled beyond the frame, and that it never scales twice."""
+"""The square face box: its position, its padding beyond the frame, and that it is scaled only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrappers and prefixes are taken off where names fit then, and only there; what remains is told in one line."""
+"""Wrappers and prefixes are removed only if names then fit; the rest is reported in one line."""
 
 from __future__ import annotations
 

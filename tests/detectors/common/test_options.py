@@ -1,4 +1,4 @@
-"""Options that can't be: each is told in a line, before anything is built."""
+"""Invalid options: each gives a one-line error before anything is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both backends' training sessions share, without either: steps are counted, unusable batches passed over."""
+"""What both backends' training sessions share, without either: steps are counted, unusable batches skipped."""
 
 from __future__ import annotations
 

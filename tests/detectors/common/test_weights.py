@@ -1,4 +1,4 @@
-"""Weights in every form that they come in, for both backends; and files that are damaged, told in a line."""
+"""Weights in all their formats, for both backends; and one-line errors for damaged files."""
 
 from __future__ import annotations
 

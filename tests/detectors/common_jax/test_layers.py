@@ -1,4 +1,4 @@
-"""Each layer against PyTorch's: numbers, gradients, running statistics, and what rows of padding mustn't do."""
+"""Each layer against PyTorch's: numbers, gradients, running statistics, and no influence of padding rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training does on CUDA alone, shown without a GPU: by what is asked of torch, and by what changes no number."""
+"""CUDA-only parts of training, tested without a GPU: by their calls to torch, and by unchanged numbers."""
 
 from __future__ import annotations
 

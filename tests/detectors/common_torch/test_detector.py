@@ -1,4 +1,4 @@
-"""Checkpoints: what was saved comes back, and what isn't this network's is refused in one line."""
+"""Checkpoints: saved weights are restored, and another network's are rejected in one line."""
 
 from __future__ import annotations
 

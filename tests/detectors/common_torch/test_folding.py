@@ -1,4 +1,4 @@
-"""Folded copies: the same numbers from fewer layers, wherever a convolution's result goes to its batch norm alone."""
+"""Folded copies: the same numbers from fewer layers, if a convolution's result only goes to its batch norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Free memory: what the machine has, or a container's limit leaves; 0 where nobody says."""
+"""Free memory: the machine's, or what a container's limit leaves; 0 if unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps in pieces against whole ones: the same losses, gradients and weights where no batch norm sees the batch."""
+"""Steps in pieces against whole ones: the same losses, gradients and weights without batch norm."""
 
 from __future__ import annotations
 

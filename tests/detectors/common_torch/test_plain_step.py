@@ -1,4 +1,4 @@
-"""A training step against one written plainly here: contiguous NCHW, torch's optimizer, nothing of the session's."""
+"""A training step against a plain one written here: contiguous NCHW, torch's optimizer, no session code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation against golden steps, and a resumed session against an unbroken one."""
+"""Sharpness-aware minimisation against golden steps, and a resumed session against an uninterrupted one."""
 
 from __future__ import annotations
 

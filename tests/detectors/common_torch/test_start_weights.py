@@ -1,4 +1,4 @@
-"""Published weights are found without a network, checked, and pinned; files of one's own fit or say why not."""
+"""Published weights are found offline, checked, and pinned; users' own files fit or the error says why not."""
 
 from __future__ import annotations
 

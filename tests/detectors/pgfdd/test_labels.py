@@ -1,4 +1,4 @@
-"""Codes of groups and manipulations, and what is learned from a training set."""
+"""Codes of groups and manipulations, and the summary of a training set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network against golden vectors of the released code, and what does and doesn't reach its decision."""
+"""The network against golden vectors of the released code, and what does and doesn't affect its decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RECCE against golden vectors of the released code: parts, losses, network, gradients."""
+"""RECCE against golden vectors of the released code: components, losses, network, gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runtimes: each gives torch's scores within its precision, follows the weights, and says in a line why it can't."""
+"""Runtimes: each gives torch's scores within its precision, follows the weights, and says why it can't run."""
 
 from __future__ import annotations
 

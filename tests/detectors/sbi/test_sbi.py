@@ -1,4 +1,4 @@
-"""SBI's network against golden vectors, and what it refuses to learn from."""
+"""SBI's network against golden vectors, and the training data that it rejects."""
 
 from __future__ import annotations
 
