@@ -122,7 +122,7 @@ def run(
         config, settings: a recipe over the detector's own, and single settings over it: `{"train.epochs": 3}`.
         limit, exclude: at most this many reals and fakes of each split; a file of videos' ids or paths to leave out.
         faces_only, workers, batch_size, speed: open no video; processes; images per batch; measure speed for 20 s.
-        runs, engine, part: folder of runs; `inline`, `ray` or `ray:ADDRESS?gpus=2`; `2/8`: the second part of 8.
+        runs, engine, part: folder of runs; `inline?devices=2`, `ray:ADDRESS?gpus=2`; `2/8`: the second part of 8.
         runtime, precision: how to score, by default `torch` in `fp32`; `auto`: the fastest that agrees with it.
         device, progress, command: `cpu`, `cuda`, `cuda:1`, `mps`, `tpu`; whether or to whom to report; to record.
 
