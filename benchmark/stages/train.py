@@ -57,7 +57,8 @@ class TrainingReport(TypedDict):
     `pairs` counts fakes with their original at the same frame (`found`), at the nearest one with a face (`replaced`),
     or `lost`; `epochs` has the mean losses and, if validated, `val.video.auc`; `lost` counts samples from which no
     example could be made, `left_out` those that the recipe left out. `threads` is None if the session doesn't say.
-    `device` is a `DeviceUse`.
+    `device` is a `DeviceUse`. `validation` has the precision that epochs were compared in and, if that was compared
+    with fp32, by how much the frame AUC and the scores differ.
     """
 
     frames: int
@@ -76,6 +77,7 @@ class TrainingReport(TypedDict):
     device: dict[str, JsonValue]
     started_from: list[str]
     ranks: int
+    validation: dict[str, str | float]
 
 
 @dataclass
@@ -99,6 +101,7 @@ class Training:
     ranks: Ranks = field(default=ALONE, init=False)
     broken: list[str] = field(default_factory=list, init=False)  # Frames lost while preparing faces,
     wanted: int = field(default=0, init=False)  # out of this many.
+    precision: str = field(default="", init=False)  # Of the session's steps, if it says.
 
     def __post_init__(self) -> None:
         self.keeper = StateKeeper(self.folder)
@@ -140,7 +143,8 @@ class Training:
             "lost": count,
             "lost_in_preparing": len(self.broken),
             "left_out": progress.left_out,
-            "precision": str(read_alias(session.precision if isinstance(session, TellsPrecision) else s.precision)),
+            "precision": self.precision,
+            "validation": progress.validation,
             "threads": session.threads if isinstance(session, TellsThreads) else None,
             "micro_batch": s.micro_batch,
             "device": self._describe_device(session).to_json(),
@@ -200,6 +204,8 @@ class Training:
         session = self.detector.training(self.settings, total_steps, steps_per_epoch)
         if not isinstance(session, TrainingSession):
             raise make_contract_error(session, TrainingSession, type(session).__name__, "a training session")
+        told = session.precision if isinstance(session, TellsPrecision) else self.settings.precision
+        self.precision = str(read_alias(told))
         return session
 
     def _index_frames(self, videos: list[Video]) -> tuple[FrameIndex, dict[str, int]]:
@@ -261,6 +267,15 @@ class Training:
     def _lost_file(self) -> Path:
         return self.folder / "lost_samples.json"
 
+    def _choose_validation(self, validation: Validation) -> dict[str, str | float]:
+        """Choose once what to validate in; it is kept with the progress, so that a resumed training does the same."""
+        precision, shift = validation.choose_precision(self.detector, self.precision)
+        if shift is None:
+            return {"precision": precision}
+        told = "validation" if precision == self.precision else "validation stays with fp32"
+        self.reporter.say(f"{told} in {self.precision}: {shift.describe(self.precision)}")
+        return {"precision": precision, "auc_shift": shift.auc, "score_shift": shift.score}
+
     def _end_epoch(self, progress: Progress, per_epoch: int, best: Weights, validation: Validation) -> Weights:
         """Measure on the validation split, if it is this epoch's turn; later epochs win ties."""
         epoch = progress.step // per_epoch
@@ -270,7 +285,8 @@ class Training:
             progress.history.append({"epoch": epoch, **means})
             self.reporter.say(f"epoch {epoch}: loss {means.get('loss', float('nan')):.4f}")
             return best
-        auc = validation.compute_auc(self.detector)
+        progress.validation = progress.validation or self._choose_validation(validation)
+        auc = validation.compute_auc(self.detector, str(progress.validation["precision"]))
         progress.history.append({"epoch": epoch, "val.video.auc": auc, **means})
         self.reporter.say(f"epoch {epoch}: loss {means.get('loss', float('nan')):.4f}, val video AUC {auc:.4f}")
         if auc >= progress.best_auc:

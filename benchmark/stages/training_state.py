@@ -38,6 +38,7 @@ class Progress:
     lost: list[str] = field(default_factory=list)
     left_out: int = 0
     losses: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, str | float] = field(default_factory=dict)  # What was chosen to validate in, and its shift.
 
 
 class SavedState(NamedTuple):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...detectors.runtimes import DEFAULT, Way, find_obstacle, use_way
 from ..core.contracts import Cropper, FaceReader, Scores
 from ..core.errors import BenchError
 from ..core.storage import make_folder, name_write_errors
@@ -20,6 +21,7 @@ from ..stats.scoring import pool_frames
 from .kept_crops import KeptCrops
 from .out_of_memory import BatchScorer
 from .predict import list_rows
+from .runtime_choice import Shift, compare_scores
 from .video_crops import Chosen, VideoCrops
 
 BATCH = 32
@@ -41,18 +43,35 @@ class Validation:
     plugin: str = ""
     kept: KeptCrops | None = None
 
-    def compute_auc(self, detector: Scores) -> float:
+    def compute_auc(self, detector: Scores, precision: str = DEFAULT.precision) -> float:
         """Return the AUC of the videos' scores.
 
         Raises:
             BenchError: a score isn't a finite number.
             WriteError: the crops can't be stored, for example because the disk is full.
         """
-        crops, table = self._crops, self._rows
-        starts, scorer = range(0, len(crops), BATCH), BatchScorer(detector)
-        scores = np.concatenate([scorer.score(np.array(crops[i : i + BATCH])) for i in starts])
-        videos = pool_frames(table.assign(score=scores).sort_values(["video", "frame"], ignore_index=True))
+        table = self._score(detector, Way(precision=precision)).sort_values(["video", "frame"], ignore_index=True)
+        videos = pool_frames(table)
         return float(metrics.auc(videos["label"], videos["score"]))
+
+    def choose_precision(self, detector: Scores, wanted: str) -> tuple[str, Shift | None]:
+        """Return what to score in: what a training computes in, where that agrees with fp32 by the agreement rule.
+
+        Also return by how much it differs; None where there was nothing to compare.
+        """
+        way = Way(precision=wanted)
+        if way == DEFAULT or way.is_open or find_obstacle(detector, way):
+            return DEFAULT.precision, None
+        shift = compare_scores(self._score(detector, DEFAULT), self._score(detector, way))
+        return wanted if shift.agrees(wanted) else DEFAULT.precision, shift
+
+    def _score(self, detector: Scores, way: Way) -> pd.DataFrame:
+        """Return the rows with the scores that a way gives; the detector is left as it was."""
+        crops, table = self._crops, self._rows
+        starts, scorer = range(0, len(crops), BATCH), BatchScorer(use_way(detector, way))
+        scores = np.concatenate([scorer.score(np.array(crops[i : i + BATCH])) for i in starts])
+        use_way(detector, DEFAULT)
+        return table.assign(score=scores)
 
     @cached_property
     def _chosen(self) -> list[Chosen]:

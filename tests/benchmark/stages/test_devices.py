@@ -8,11 +8,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from command_line import bench, read_mistake
+from crossfake.benchmark.core.checkpoints import save
+from crossfake.benchmark.core.device_use import DeviceUse
 from crossfake.benchmark.core.errors import BenchError
+from crossfake.benchmark.core.progress import Reporter
+from crossfake.benchmark.core.storage import write_json
 from crossfake.benchmark.stages import ray_engine
 from crossfake.benchmark.stages.detectors import DetectorRequest, load_detector
 from crossfake.benchmark.stages.devices import check_device, find_device, list_jax_devices, place
 from crossfake.benchmark.stages.ray_engine import find_need
+from crossfake.benchmark.stages.runner import RunOptions, Stages
 from crossfake.detectors import create
 
 TOY = f"{Path(__file__).parents[1] / 'toy.py'}:Brightness"
@@ -182,3 +187,17 @@ def test_ray_gives_no_gpu_to_what_is_to_work_on_the_processor():
     assert find_need(nodes, 1, 8, "cuda").num_gpus == 1
     with pytest.raises(BenchError, match="no node of the Ray cluster has a GPU"):
         find_need([{"CPU": 8.0}], 1, 8, "cuda")
+
+
+def test_scores_in_another_precision_than_asked_for_are_another_row(planned, tmp_path):
+    cell = planned.cell(runs=tmp_path)
+    keys = [cell.make_recipe_key(*given) for given in ((), ("", "tf32"), ("bf16",), ("bf16", "tf32"))]
+    assert len(set(keys)) == 4
+    weights = SimpleNamespace(state=lambda: {"weight": np.zeros(1, np.float32)})
+    save(weights, cell.folder / "checkpoint.safetensors", {"detector": cell.entry.name})
+    stages = Stages(cell, RunOptions(Reporter(quiet=True)))
+    for precision, key in [("fp32", keys[0]), ("tf32", keys[1])]:
+        device = DeviceUse(name="NVIDIA H100", precision=precision)
+        cell.test_folder.mkdir(parents=True, exist_ok=True)
+        write_json(cell.test_folder / "predictions.local.json", {"device": device.to_json()})
+        assert stages.describe().recipe_key == key

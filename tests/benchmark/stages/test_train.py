@@ -22,6 +22,7 @@ from crossfake.benchmark.stages.kept_crops import keep_crops
 from crossfake.benchmark.stages.train import Training
 from crossfake.benchmark.stages.training_batches import Batches, FrameIndex, index_frames
 from crossfake.benchmark.stages.training_state import StateKeeper
+from crossfake.benchmark.stages.validation import Validation
 from crossfake.detectors.common.crops import BoxCrop
 from hypothesis import given
 from hypothesis import strategies as st
@@ -604,3 +605,54 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
     now[0] = 241.0
     assert keeper.is_due(epoch_ends=True)
     assert keeper.is_due(epoch_ends=False)
+
+
+class Rounded:
+    """A detector that scores in bf16, too, `moved` by so much there."""
+
+    def __init__(self, moved: float):
+        self.moved, self.runtime, self.precision, self.asked = moved, "torch", "fp32", []
+
+    def find_obstacle(self, runtime, precision):
+        return "" if precision in ("fp32", "bf16") else "not here"
+
+    def use_runtime(self, runtime, precision):
+        self.precision = precision
+
+    def score(self, crops):
+        self.asked.append(self.precision)
+        fake = crops[:, 0, 0, 0].astype(int) >= 2
+        return np.where(fake, 0.9, 0.1) - (self.moved if self.precision == "bf16" else 0)
+
+
+@pytest.mark.parametrize(("moved", "precision"), [(0.01, "bf16"), (0.05, "fp32")])
+def test_validation_is_as_exact_as_training_where_that_agrees_with_fp32(moved, precision, course):
+    validation, detector = make_validation(course), Rounded(moved)
+    chosen, shift = validation.choose_precision(detector, "bf16")
+    assert (chosen, shift.auc, shift.score) == (precision, 0, pytest.approx(moved, rel=1e-3))
+    detector.asked.clear()
+    assert validation.compute_auc(detector, chosen) == 1
+    assert set(detector.asked) == {precision}
+    assert detector.precision == "fp32"  # Left as it was.
+
+
+@pytest.mark.parametrize("wanted", ["fp32", "tf32", "auto"])
+def test_validation_stays_with_fp32_where_nothing_else_can_be_had(wanted, course):
+    detector = Rounded(0.01)
+    assert make_validation(course).choose_precision(detector, wanted) == ("fp32", None)
+    assert not detector.asked
+
+
+def make_validation(course) -> Validation:
+    made = course(Student())
+    return Validation(made.cropper, made.train_store, made.val_videos, None, made.folder, made.pool)
+
+
+def test_what_was_chosen_to_validate_in_outlives_a_kill(course):
+    made, chosen = course(Student([True, True, True])), []
+    made._choose_validation = lambda validation: chosen.append(1) or {"precision": "fp32", "auc_shift": 0.0}
+    report = made.run()
+    assert chosen == [1]
+    assert report["validation"] == {"precision": "fp32", "auc_shift": 0.0}
+    again = course(Student([True, True, True]))
+    assert again.run()["validation"] == report["validation"]
