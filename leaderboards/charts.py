@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, floor, log10
 from statistics import NormalDist
 from typing import NamedTuple
@@ -39,9 +40,12 @@ class Axis:
 
     def __call__(self, value: float) -> float:
         """Return the position of a value, clipped to the axis."""
-        v = min(max(value, self.lo), self.hi)
-        lo, hi, v = (self.transform(x) for x in (self.lo, self.hi, v))
+        v, (lo, hi) = self.transform(min(max(value, self.lo), self.hi)), self._ends
         return round(self.start + (v - lo) / (hi - lo) * (self.end - self.start), 1)
+
+    @cached_property
+    def _ends(self) -> Point:
+        return self.transform(self.lo), self.transform(self.hi)
 
     def transform(self, value: float) -> float:
         """Return the value or its logarithm, which is drawn to scale."""
@@ -57,12 +61,15 @@ class Axis:
         return tens if len(found) > 7 and len(tens) > 1 else found
 
 
+_NORMAL = NormalDist()
+
+
 class DeviateAxis(Axis):
     """Maps rates by the normal distribution's quantiles."""
 
     def transform(self, value: float) -> float:
         """Return the quantile of a rate between 0 and 1."""
-        return NormalDist().inv_cdf(value)
+        return _NORMAL.inv_cdf(value)
 
     def steps(self) -> list[float]:
         """Return the rates to write beside the axis."""

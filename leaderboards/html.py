@@ -95,7 +95,8 @@ def _find_date(rows: Iterable[Row]) -> str:
 def mark_up_number(shown: str) -> Markup:
     """Mark up an interval (or the reason for none) and a sample size in smaller print than their value."""
     written = str(escape(shown)).replace(MARK, '<sup title="not significantly worse than the best">1</sup>')
-    written = re.sub(r"(\([^()]*\binterval\b[^()]*\))", r'<span class="ci why">\1</span>', written)
+    if "interval" in written:
+        written = re.sub(r"(\([^()]*\binterval\b[^()]*\))", r'<span class="ci why">\1</span>', written)
     return Markup(re.sub(r"(\[[^\]]*\]|\(n \d+[^()]*\))", r'<span class="ci">\1</span>', written))  # escaped above # nosec B704
 
 

@@ -55,7 +55,7 @@ def escape_texts(content: Any, json_text: str | None = None) -> Any:
         content: the data.
         json_text: the text it was read from; checking whether anything needs escaping takes a hundredth of the time.
     """
-    if json_text is not None and not _JSON_CONTROLS.search(json_text) and not _holds_controls(json_text):
+    if json_text is not None and not _holds_controls(json_text):
         return content
     if isinstance(content, dict):
         return {escape_texts(key): escape_texts(value) for key, value in content.items()}
@@ -65,7 +65,9 @@ def escape_texts(content: Any, json_text: str | None = None) -> Any:
 
 
 def _holds_controls(json_text: str) -> bool:
-    """Whether texts in JSON may hold control characters as they are: of those in ASCII, JSON allows only DEL."""
+    """Whether texts in JSON may hold control characters. As they are, it allows only DEL of those in ASCII."""
+    if "\\" in json_text and _JSON_CONTROLS.search(json_text):
+        return True
     return "\x7f" in json_text if json_text.isascii() else _CONTROLS.search(json_text) is not None
 
 

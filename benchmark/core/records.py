@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Self, overload
+from typing import Annotated, Self, TypeGuard, overload
 
 from pydantic import BaseModel, ConfigDict, JsonValue, PlainSerializer, PlainValidator, ValidationError
 
@@ -52,7 +52,10 @@ class Record(BaseModel):
 def list_set_fields(record: Record) -> list[tuple[str, object]]:
     """Return the fields that were set and the unknown keys, with what they hold, in the order of the model."""
     known = record.model_fields_set
-    return [(name, held) for name, held in record if name in known]
+    return [
+        *((name, held) for name, held in vars(record).items() if name in known),
+        *(record.model_extra or {}).items(),
+    ]
 
 
 def describe_flaw(error: ValidationError, skip: int = 0) -> str:
@@ -73,6 +76,9 @@ class _Number(Record):
     note: str = ""
 
 
+_NOTED = {"value", "lo", "hi", "n", "note"}
+
+
 def _read_estimate(content: object) -> Estimate:
     if type(content) is dict and (plain := _read_plain(content)):
         return plain
@@ -83,12 +89,19 @@ def _read_estimate(content: object) -> Estimate:
 
 
 def _read_plain(content: dict[str, object]) -> Estimate | None:
-    """Parse an estimate in its usual form, in a third of the time; None if it needs full validation."""
+    """Parse an estimate in its usual forms, in a third of the time; None if it needs full validation."""
     get = content.get
     value, lo, hi, n = get("value"), get("lo"), get("hi"), get("n")
     if type(value) is float and type(lo) is float and type(hi) is float and type(n) is int and len(content) == 4:
         return Estimate(value, lo, hi, n) if isfinite(value + lo + hi) else None
-    return None
+    note = get("note")
+    if type(n) is not int or type(note) is not str or lo is not None or hi is not None or content.keys() != _NOTED:
+        return None
+    return Estimate(value, None, None, n, note) if value is None or _is_finite_float(value) else None
+
+
+def _is_finite_float(value: object) -> TypeGuard[float]:
+    return type(value) is float and isfinite(value)
 
 
 def _write_estimate(e: Estimate) -> dict[str, JsonValue]:

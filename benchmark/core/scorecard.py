@@ -50,6 +50,9 @@ class LevelCell(Record):
     left_out: str = ""
 
 
+_OF_A_LEVEL = frozenset(LevelCell.model_fields)
+
+
 class GroupCell(Record):
     """A group of people: its videos, and their frames.
 
@@ -72,7 +75,7 @@ class GroupCell(Record):
                 levels = found.setdefault(level, {})
                 assert isinstance(levels, dict)
                 levels[name] = value
-            elif key in LevelCell.model_fields:
+            elif key in _OF_A_LEVEL:
                 video[key] = value
             else:
                 found[key] = value

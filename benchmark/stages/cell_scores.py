@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,7 +144,8 @@ def _read_file(path: Path, predictions_hash: str) -> CellScores:
         raise BenchError(f"{path} is damaged ({shorten(error)})") from None
     label, score = arrays["label"].astype(np.int64), arrays["score"].astype(np.float64)
     sound = len({*ids}) == len(ids) == len(identities) == len(label) == len(score) > 0
-    known = np.isin(label, (REAL, FAKE)).all() and np.isfinite([*score, *(w.score for w in (*fakes, *reals))]).all()
+    known = ((label == REAL) | (label == FAKE)).all() and np.isfinite(score).all()
+    known = known and all(isfinite(w.score) for w in (*fakes, *reals))
     if not sound or not known:
         raise BenchError(f"{path} is damaged (its videos, labels and scores don't match)")
     return CellScores(VideoScores(ids, label, score, identities), {FAKE: fakes, REAL: reals})

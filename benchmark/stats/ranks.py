@@ -112,7 +112,10 @@ def make_column(
     coverage = [min(measure_coverage(label, s) for s in seeds) for seeds in scores]
     credits = [choose_credit(covered) for covered in coverage]
     placed = [[place_videos(label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
-    bounds = [[bound_auc(label, s, c) for s in seeds] for seeds, c in zip(scores, credits, strict=True)]
+    bounds = [
+        [bound_auc(label, s, auc) for s, (auc, _) in zip(seeds, found, strict=True)]
+        for seeds, found in zip(scores, placed, strict=True)
+    ]
     values = [np.array([auc for auc, _ in seeds]) for seeds in placed]
     influence = np.stack([np.mean([psi for _, psi in seeds], axis=0) for seeds in placed])
     return Column(

@@ -104,11 +104,12 @@ def place_videos(label: ArrayLike, score: Array, credit: float) -> tuple[float, 
     return auc, (placement - auc) / size
 
 
-def bound_auc(label: ArrayLike, score: Array, credit: float) -> Bounds:
-    """Return the AUC over all videos, with `credit` for unscored videos, and its bounds; see `place_videos`."""
+def bound_auc(label: ArrayLike, score: Array, counted: float) -> Bounds:
+    """Return the AUC over all videos that `place_videos` found, `counted`, and its bounds."""
     if np.isfinite(score).all():
-        return Bounds(*(place_videos(label, score, credit)[:1] * 3))
-    return Bounds(*(place_videos(label, score, c)[0] for c in (LOST, credit, WON)))
+        return Bounds(counted, counted, counted)
+    worst, best = (place_videos(label, score, credit)[0] for credit in (LOST, WON))
+    return Bounds(worst, counted, best)
 
 
 def bound_by_coverage(auc: float, share: float) -> Bounds:

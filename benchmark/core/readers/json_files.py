@@ -49,7 +49,7 @@ def parse_json(content: bytes | str, expected: type[T], name: str, hint: str = "
         found, levels = _load(text)
         if levels > MOST_DEPTH:
             raise RecursionError
-        if _HALF_CHARACTER.search(text):
+        if "\\" in text and _HALF_CHARACTER.search(text):
             json.dumps(found, ensure_ascii=False).encode()  # A lone surrogate can be neither printed nor written.
     except RecursionError:
         raise BenchError(f"{name} is nested more than {MOST_DEPTH} levels deep{advice}") from None

@@ -43,7 +43,8 @@ def test_placements_are_the_auc_and_influences_add_up_to_nothing(seed, strength,
 def test_whatever_the_lacking_scores_are_the_auc_lies_within_the_bounds(seed, strength, share):
     label, score = world(seed, strength)
     lacking = np.random.default_rng(seed + 1).random(len(label)) < share
-    bounds = bound_auc(label, np.where(lacking, np.nan, score), HALF)
+    part = np.where(lacking, np.nan, score)
+    bounds = bound_auc(label, part, place_videos(label, part, HALF)[0])
     assert bounds.worst - 1e-12 <= float(auc(label, score)) <= bounds.best + 1e-12
     assert bounds.worst <= bounds.counted <= bounds.best
     assert bounds.counted == pytest.approx((bounds.worst + bounds.best) / 2)
@@ -68,7 +69,8 @@ def test_the_hardest_fifth_left_out_looks_perfect_and_counts_for_less():
     part[np.argsort(influence)[:20]] = np.nan
     kept = np.isfinite(part)
     assert float(auc(label[kept], part[kept])) > 0.99
-    bounds = bound_auc(label, part, choose_credit(measure_coverage(label, part)))
+    counted, _ = place_videos(label, part, choose_credit(measure_coverage(label, part)))
+    bounds = bound_auc(label, part, counted)
     assert bounds.counted == bounds.worst < 0.75
 
 
