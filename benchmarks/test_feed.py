@@ -17,14 +17,17 @@ import cv2
 import numpy as np
 import pytest
 from crossfake.benchmark.core.progress import Reporter
-from crossfake.benchmark.core.settings import FaceSettings
+from crossfake.benchmark.core.settings import FaceSettings, TrainSettings
 from crossfake.benchmark.core.types import FAKE, REAL, Face, PrepareResult, TrainSample, Video
 from crossfake.benchmark.core.workers import IN_PROCESS, WorkerPool
 from crossfake.benchmark.stages.kept_crops import keep_crops
 from crossfake.benchmark.stages.training_batches import Batches, index_frames
+from crossfake.benchmark.stages.training_state import Progress, StateKeeper
+from crossfake.benchmark.stages.validation import Validation
 from crossfake.benchmark.stages.video_crops import VideoCrops
 from crossfake.datasets.faces.encodings import decode, encode
 from crossfake.datasets.faces.face_store import FaceStore, write_shard
+from crossfake.detectors import create
 from crossfake.detectors.baselines.augment import ClassifierSampler
 from crossfake.detectors.caddm.alignment import align_face
 from crossfake.detectors.caddm.sampler import CaddmSampler
@@ -191,3 +194,51 @@ def test_batches(benchmark):
             for name, shares in (("through a pipe", False), ("shared memory", True))
         }
         report(benchmark, "main process's time for a batch of 128 x 224", compare(ways, STEPS))
+
+
+@pytest.mark.parametrize("backbone", ["resnet34", "efficientnet-b4"])
+def test_saving_a_state(benchmark, data, tmp_path, backbone):
+    """CADDM's networks of published size after a step: what a save keeps the training waiting, and then its thread."""
+    detector = create("caddm", backbone=backbone, pretrained=False)
+    session, sampler = detector.training(TrainSettings(optimizer="adamw"), 1, 1), CaddmSampler()
+    sample = TrainSample(make_faces(data, 200)["real"], REAL)
+    examples = [sampler(sample, np.random.default_rng(seed)) for seed in range(2)]
+    session.step({name: np.stack([one[name] for one in examples]) for name in examples[0]})
+    print(f"\n  {backbone}, {detector.parameters_count() / 1e6:.1f} million parameters")
+    for what, epoch in (("state and best weights", 1), ("state", -1), ("state", -1)):
+        begun, waited, own = time.perf_counter(), time.thread_time(), time.process_time()
+        with StateKeeper(tmp_path / str(epoch)) as keeper:
+            keeper.save(session, Progress(best_epoch=epoch), detector.state() if epoch >= 0 else {})
+            paused, waited = time.perf_counter() - begun, time.thread_time() - waited
+        found = [paused, waited, time.process_time() - own - waited, time.perf_counter() - begun]
+        size = sum(path.stat().st_size for path in (tmp_path / str(epoch)).iterdir()) / 1e9
+        benchmark.extra_info[f"{backbone}, {what}"] = [*found, size]
+        told = "pause {:.2f} s ({:.2f} of the processor's), thread {:.2f} processor s, {:.2f} s in all".format(*found)
+        print(f"  {what}: {told}, {size:.2f} GB")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_validation_amid_training(benchmark, data, tmp_path, size):
+    """The first epoch's validation, which cuts, and a later one, which reads; a tenth of FF++'s 840 videos."""
+    face, frames = make_faces(data, size)["fake"], tuple(range(FRAMES))
+    image = encode(face.crop, "zstd")
+    rows = [(replace(face, frame=i), image) for i in frames]
+    videos = [Video(f"{i}.mp4", Path(f"{i}.mp4"), i % 2, "any", "val") for i in range(84)]
+    for video in videos:
+        outcome = PrepareResult(video.id, "ok", FRAMES, FRAMES, frames)
+        write_shard(tmp_path / "store" / f"{video.id}.arrow", {}, [(outcome, rows)])
+    cropper, store = partial(align_face, size=224), FaceStore(tmp_path / "store")
+    validation = Validation(cropper, store, videos, None, tmp_path / "run", IN_PROCESS)
+    found = {}
+    for what in ("which cuts", "later", "later"):
+        started = time.process_time()
+        validation.compute_auc(Free())
+        found[what] = 1000 * (time.process_time() - started) / (len(videos) * FRAMES)
+    report(benchmark, f"a crop of validation at {size} px", found)
+
+
+class Free:
+    """A detector that costs nothing, so that what is measured is how crops come to it."""
+
+    def score(self, frames: np.ndarray) -> np.ndarray:
+        return np.arange(len(frames)) / len(frames)
