@@ -3,20 +3,23 @@
     .venv/bin/python benchmarks/gpu/check.py                          # under 8 minutes; exit code 2 without a GPU
     .venv/bin/python benchmarks/gpu/check.py --device cpu --quick     # the same code on a processor, as a test does
 
-Weights are random, nothing is downloaded. Checks that don't apply here are reported as skipped. Times are informative:
-the exit code doesn't depend on them.
+Weights are random, nothing is downloaded; one training is on the tiny demo world. Checks that don't apply here are
+reported as skipped. Times are informative: the exit code doesn't depend on them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+import crossfake
 import numpy as np
 import torch
 from crossfake.benchmark.core.device_names import CUDA
@@ -40,7 +43,8 @@ from tabulate import tabulate
 
 LIMITS = {"fp32": 1e-4, "tf32": 0.03, "bf16": 0.2}
 """How far scores with random weights, which amplify rounding, may be from the processor's in fp32."""
-QUICK = {"meso4": {"input_size": 32}, "timm:resnet10t": {"input_size": 32, "arch_args": {"channels": (8, 8, 16, 16)}}}
+SMALL = "timm:resnet10t"
+QUICK = {"meso4": {"input_size": 32}, SMALL: {"input_size": 32, "arch_args": {"channels": (8, 8, 16, 16)}}}
 TRAINED = ("resnet34", "xception", "efficientnet-b4")
 STEPS = 3
 Options = dict[str, Any]
@@ -282,7 +286,27 @@ def check_several(s: Setting) -> Iterator[Finding]:
     yield compare(f"{s.trained[0]}: losses on cuda:1", measure_apart(two, one), 1e-3)
 
 
-CHECKS = (check_report, check_scores, check_steps, check_memory, check_compiling, check_several)
+def check_shared(s: Setting) -> Iterator[Finding]:
+    """A training that two devices share has the losses of one (to `bench train`, on the tiny demo world)."""
+    if s.is_cuda and torch.cuda.device_count() < 2:
+        yield skip("a training shared by two GPUs", f"there are {torch.cuda.device_count()}")
+        return
+    alone, shared = (list_losses(s, devices) for devices in (1, 2))
+    yield compare("losses of a training shared by two devices", measure_apart(shared, alone), 1e-3)
+
+
+def list_losses(s: Setting, devices: int) -> list[float]:
+    """Return the mean losses of the epochs of a short training of a small ResNet, which so many devices share."""
+    settings: Options = {"train.epochs": 2, "train.steps_per_epoch": 2, "train.batch_size": 4, "faces.frames": 2}
+    settings |= {"options.pretrained": False, **{f"options.{name}": value for name, value in QUICK[SMALL].items()}}
+    with tempfile.TemporaryDirectory(prefix="crossfake-") as folder:
+        how: Options = {"data": "demo:tiny", "runs": folder, "workers": 0, "progress": False, "device": s.device}
+        (path,) = crossfake.train(SMALL, "ff++", settings=settings, engine=f"inline?devices={devices}", **how)
+        report = json.loads((path.parent / "training.json").read_text())
+    return [epoch["loss"] for epoch in report["epochs"]]
+
+
+CHECKS = (check_report, check_scores, check_steps, check_memory, check_compiling, check_several, check_shared)
 
 # ---- what is timed
 
@@ -342,7 +366,7 @@ def time_steps(made: TorchDetector, s: Setting, precision: str) -> float:
 def make_setting(device: str, quick: bool) -> Setting:
     """Return the checks."""
     if quick:
-        return Setting(device, QUICK, ("timm:resnet10t",), 4, 4, 0.05)
+        return Setting(device, QUICK, (SMALL,), 4, 4, 0.05)
     torch_ones = [e for e in registry.entries() if e.backend == "torch" and "takes" not in e.card]
     subjects: dict[str, Options] = {e.name: {} for e in torch_ones}
     return Setting(device, subjects, TRAINED, 8, 64, 2.0)
