@@ -19,7 +19,8 @@ class Detector(NetworkDetector):
 
 class Training(NetworkTraining[Detector]):
     def _update(self, batch):
-        return {"loss": np.float32(self.learning_rate())}
+        found = {"loss": np.float32(self.learning_rate())}
+        return lambda: found
 
     def _differentiate(self, batch):
         return {"loss": np.float32(2)}, {"weight": np.ones(3)}
