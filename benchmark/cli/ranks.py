@@ -11,7 +11,7 @@ from ..core.torchrun import read_rank
 
 
 def share_with_ranks(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Return a verb's action of which, where torchrun started several processes, all but the first follow trainings."""
+    """Wrap a verb's action: if torchrun started several processes, all but the first only follow trainings."""
 
     @wraps(action)
     def act(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What `--device` takes: one vocabulary for both backends, and what to install where a device can't be used."""
+"""Values of `--device`: one vocabulary for both backends, and what to install if a device can't be used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .precisions import AUTO
 CPU, CUDA, MPS, TPU = "cpu", "cuda", "mps", "tpu"
 DEVICES = (AUTO, CPU, CUDA, MPS, TPU)
 ALSO_CALLED: Mapping[str, str] = {"gpu": CUDA, "nvidia": CUDA, "metal": MPS, "apple": MPS, "processor": CPU}
-"""What people call some of them: such a name isn't taken, but answered."""
+"""Common other names for some of them: not accepted, but answered with a suggestion."""
 INSTALL: Mapping[str, str] = {
     "torch": "a build of torch with CUDA: https://pytorch.org/get-started/locally",
     "jax": 'JAX for CUDA: pip install "crossfake[jax-cuda]"',

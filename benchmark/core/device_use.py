@@ -1,4 +1,4 @@
-"""What networks were computed on, as results say it."""
+"""The devices on which networks were computed, as recorded in results."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from .records import Record
 
 @runtime_checkable
 class TellsLayout(Protocol):
-    """A detector or training session that says how its maps lie in memory: `contiguous` or `channels-last`."""
+    """A detector or training session that states the memory layout of its maps: `contiguous` or `channels-last`."""
 
     layout: str
 
 
 class DeviceUse(Record):
-    """A device, and how it was used; nothing is set where nothing is known.
+    """A device and how it was used; unknown fields aren't set.
 
     `kind` is `cpu`, `cuda`, `tpu` ..., `count` how many share a batch. `driver` is NVIDIA's, `runtime` the backend with
-    its version. `precision` is what was computed in, once `auto` is resolved; `tf32`, of CUDA alone, whether float32
-    was multiplied in TF32; `threads`, of a processor alone, how many. `batch` is the number of images at once.
+    its version. `precision` is the one used, with `auto` resolved; `tf32` (CUDA only), whether float32 was multiplied
+    in TF32; `threads` (processors only), how many. `batch` is the number of images at once.
     """
 
     kind: str = ""

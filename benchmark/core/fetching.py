@@ -1,4 +1,4 @@
-"""Files from the network: whether they can be had is known within two seconds, and never asked with BENCH_OFFLINE."""
+"""Downloads: availability is known within two seconds, and never checked with BENCH_OFFLINE."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from . import environment
 from .storage import write_atomically
 
 ANSWERS_WITHIN = 2.0  # seconds
-SILENCE_S = 20  # after which a download is given up
+SILENCE_S = 20  # without data, after which a download is aborted
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    """Takes a redirection for an answer."""
+    """Accepts a redirection as an answer."""
 
     def redirect_request(self, *_: object) -> None:
         """Don't follow."""
 
 
 def check_online(url: str) -> None:
-    """Ask a server for a file's header, through the proxy if there is one; any answer will do.
+    """Request a file's header from a server, through the proxy if there is one; any answer is enough.
 
-    The names of hosts are looked up in a thread, since that alone may take many seconds without a network.
+    Host names are resolved in a thread, since that alone may take many seconds without a network.
 
     Raises:
         OSError: BENCH_OFFLINE is set, or nobody answers in time; says why.
@@ -44,7 +44,7 @@ def check_online(url: str) -> None:
 
 
 def _find_silence(url: str) -> str:
-    """Return why a server doesn't answer; empty where it does."""
+    """Return why a server doesn't answer; empty if it does."""
     try:
         asked = urllib.request.Request(url, method="HEAD")  # https, as all callers' are # nosec B310
         urllib.request.build_opener(_Stay).open(asked, timeout=ANSWERS_WITHIN).close()
@@ -56,7 +56,7 @@ def _find_silence(url: str) -> str:
 
 
 def download(url: str, path: Path) -> None:
-    """Download a file to a path, which exists only once it is whole.
+    """Download a file to a path, which exists only once it is complete.
 
     Raises:
         OSError: see `check_online`; or the download breaks off.

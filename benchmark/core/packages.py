@@ -1,4 +1,4 @@
-"""Which optional packages are installed: a folder that happens to bear a package's name is none."""
+"""Which optional packages are installed: a folder that happens to have a package's name doesn't count."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def find_package(name: str) -> ModuleSpec | None:
-    """Return where an installed package is, without importing it; None where it isn't installed.
+    """Return where an installed package is, without importing it; None if it isn't installed.
 
-    Python takes what lies in the folder where it is started for packages: a folder called `ray`, too.
+    Python treats folders in its working folder as packages, even one called `ray`.
     """
     spec = find_spec(name)
-    if spec is None or spec.origin is None:  # Without code of its own: Python would import any folder so.
+    if spec is None or spec.origin is None:  # Without code: Python would import any folder like this.
         return None
     own = Path.cwd() / name
     return spec if Path(spec.origin) not in (own / "__init__.py", own.with_suffix(".py")) else None

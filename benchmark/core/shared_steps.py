@@ -1,4 +1,4 @@
-"""Training steps in pieces: one after the other, or by several processes: rank 0, which does all else, and others."""
+"""Training steps in pieces: one after another, or by several processes, of which rank 0 does everything else."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Told = TypeVar("Told")
 
 
 class Ranks:
-    """A training's processes as one of them sees them. This one is alone; `TorchRanks` has others.
+    """A training's processes as seen by one of them. This class is for a single process; `TorchRanks` has others.
 
-    A batch is shared out by places: rank r takes the places r, r + count, r + 2 count and so on.
+    A batch is divided by position: rank r takes positions r, r + count, r + 2 count and so on.
     """
 
     rank = 0
     count = 1
 
     def gather(self, told: Told) -> list[Told]:
-        """Return what each rank tells, by rank; all call this at the same point.
+        """Return each rank's value, by rank; all must call this at the same point.
 
         Raises:
             BenchError: another rank is gone.
@@ -28,14 +28,14 @@ class Ranks:
         return [told]
 
     def let_go_on(self, epoch: int) -> None:
-        """Let the other ranks go on after an epoch: they don't validate."""
+        """Let the other ranks continue after an epoch: they don't validate."""
 
 
 ALONE = Ranks()
 
 
 class RankLeftError(BenchError):
-    """A rank of a training is gone: `rank`, where it said why, else None."""
+    """A rank of a training is gone: `rank` if it said why, else None."""
 
     def __init__(self, told: str, rank: int | None = None):
         super().__init__(told)
@@ -53,7 +53,7 @@ class JoinsRanks(Protocol):
     """A training session whose steps several processes can take together."""
 
     def join(self, ranks: Ranks) -> None:
-        """Take steps as one of these ranks from now on, from rank 0's state."""
+        """Take steps as one of these ranks from now on, starting from rank 0's state."""
 
 
 def check_pieces(detector: object, who: str, asked: str) -> None:

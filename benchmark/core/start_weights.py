@@ -1,4 +1,4 @@
-"""Which published weights a network started from, so that trainings from others are never one row."""
+"""Which published weights a network started from, so that trainings from different ones never share a row."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ class TellsStart(Protocol):
 
 
 def list_start_weights(detector: Scores) -> list[str]:
-    """Return what the parts of a detector's network started from, each once; nothing of random weights."""
+    """Return what the parts of a detector's network started from, without duplicates; empty for random weights."""
     parts = getattr(detector.network, "modules", None) if isinstance(detector, HasNetwork) else None
     return sorted({part.started_from for part in parts() if isinstance(part, TellsStart)}) if callable(parts) else []

@@ -1,4 +1,4 @@
-"""Which process of several this is, as torchrun's variables tell; launchers of clusters set the same ones."""
+"""Which of several processes this is, from torchrun's variables; cluster launchers set the same ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .readers import shorten
 
 
 class Rank(NamedTuple):
-    """Which process this is, as torchrun tells: of all, and of those on this machine."""
+    """This process's number, from torchrun: among all, and among those on this machine."""
 
     number: int
     ranks: int
@@ -19,7 +19,7 @@ class Rank(NamedTuple):
 
 
 def read_rank() -> Rank | None:
-    """Return which of several processes this is, where torchrun (or what sets its variables) has started them.
+    """Return which of several processes this is, if torchrun (or a launcher that sets its variables) started them.
 
     Raises:
         BenchError: a variable isn't a number.

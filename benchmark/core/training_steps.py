@@ -1,4 +1,4 @@
-"""What a training session may offer beyond `TrainingSession`, so that an accelerator needn't wait for the processor."""
+"""Optional abilities of training sessions, so that an accelerator needn't wait for the processor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LaunchesSteps(Protocol):
     """A training session that starts a step without waiting for it: its losses are read once the next has started."""
 
     def launch(self, batch: dict[str, np.ndarray]) -> ReadLosses:
-        """Start a step on a batch, which may change afterwards, and return what reads its losses."""
+        """Start a step on a batch, which may change afterwards, and return a function that reads its losses."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Errors that say nothing of a file, as when a server doesn't answer: tried again, then reported, never an outcome."""
+"""Temporary errors, such as a server that doesn't answer: retried, then reported, never recorded as an outcome."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ PAUSES = (0.5, 2.0)  # Seconds between tries.
 
 
 def is_transient(error: OSError) -> bool:
-    """Return whether an error says nothing of the file: another try, or the next command, may find it whole."""
+    """Return whether an error is temporary: another attempt, or the next command, may succeed."""
     return error.errno in TRANSIENT
 
 
 def retry(work: Callable[[], T]) -> T:
-    """Do some work, again after pauses where it fails with an error that may pass.
+    """Do some work, and repeat it after pauses if it fails with a temporary error.
 
     Raises:
-        OSError: what the last try raised.
+        OSError: the last attempt's error.
     """
     for pause in PAUSES:
         try:
@@ -44,10 +44,10 @@ def retry(work: Callable[[], T]) -> T:
 
 
 def read_patiently(path: Path | str, work: Callable[[], T]) -> T:
-    """Do some work that reads `path`, as `retry` does.
+    """Do some work that reads `path`, like `retry`.
 
     Raises:
-        BenchError: it still can't be read, for a reason that may pass.
+        BenchError: it still can't be read, for a temporary reason.
         OSError: it can't be read, for another reason.
     """
     try:

@@ -1,7 +1,7 @@
-"""Crops kept beside a face store (`faces.crops: keep`): cut once for every training and scoring that needs them.
+"""Crops stored next to a face store (`faces.crops: keep`): cut once for every training and scoring that needs them.
 
-A folder holds what one cropper cuts of one store's faces, in a safetensors file for each video: the crops, and their
-checksums. Folders are named by store, cropper and code, files by the faces, so that no other crops are ever read.
+A folder has one cropper's crops of one store's faces, in a safetensors file per video: the crops and their checksums.
+Folders are named by store, cropper and code, files by the faces, so that wrong crops are never read.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ CROPS, CHECKSUMS = "crops", "crc32"
 
 @runtime_checkable
 class TakesKeptCrops(Protocol):
-    """A sampler that, unless `uses_face`, looks at nothing of a face but what `TrainSample.cut` returns for its `crop`.
+    """A sampler that, unless `uses_face`, uses nothing of a face but what `TrainSample.cut` returns for its `crop`.
 
-    Where crops are kept, its faces aren't decoded.
+    If crops are kept, its faces aren't decoded.
     """
 
     crop: Cropper
@@ -58,7 +58,7 @@ class KeptCrops:
     folder: Path
 
     def __call__(self, video: str) -> None:
-        """Cut a video's crops, and keep them; not where training may refuse a face for its picture.
+        """Cut a video's crops and store them, except if training may reject a face because of its picture.
 
         Raises:
             WriteError: they can't be written, as on a full disk.
@@ -120,9 +120,9 @@ def keep_crops(
     pool: WorkerPool,
     plugin: str = "",
 ) -> KeptCrops | None:
-    """Keep the crops of some videos that aren't kept yet, and return what reads them, if `faces` say so.
+    """Store missing crops of some videos and return their reader, if `faces` says so.
 
-    What can't be kept, as on a full disk, is said in a line, and cut where it is needed; None: nothing is kept.
+    Crops that can't be stored, for example on a full disk, are reported and cut when needed; None: nothing is stored.
     """
     if faces.crops != "keep":
         return None
@@ -170,7 +170,7 @@ def _is_own(module: str) -> bool:
 
 @cache
 def _hash_own_code() -> str:
-    """Hash the code that a crop may come through: crops that another version cut aren't read."""
+    """Hash the code that may produce a crop: crops from another version aren't read."""
     found = hashlib.sha256()
     faces = ROOT / "datasets" / "faces"
     for path in (*sorted((ROOT / "detectors").rglob("*.py")), faces / "encodings.py", faces / "face_store.py"):

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder beside results: what it is, where it was computed, and why it failed."""
+"""What a run writes to its folder besides results: what it is, where it was computed, and why it failed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROVENANCE = "provenance.json"
 
 
 def describe_run(cell: Cell, options: RunOptions) -> None:
-    """Leave in the run folder, the first time it is used, what the run is: settings, plan, where it comes from."""
+    """On first use, write the run's description to its folder: settings, plan, provenance."""
     if (cell.folder / PROVENANCE).is_file():
         return
     write_text(cell.folder / "config.yaml", yaml.safe_dump(cell.settings.model_dump(mode="json"), sort_keys=False))
@@ -34,7 +34,7 @@ def describe_run(cell: Cell, options: RunOptions) -> None:
 
 
 def note_device(cell: Cell, device: DeviceUse) -> None:
-    """Add to a run's provenance what it scores on, the first time that it does."""
+    """Add the scoring device to a run's provenance, the first time that it scores."""
     path = cell.folder / PROVENANCE
     known = read_json(path, dict, "Remove it") if path.is_file() else {}
     if "device" not in known:
@@ -44,7 +44,7 @@ def note_device(cell: Cell, device: DeviceUse) -> None:
 def record_failure(
     cell: Cell, options: RunOptions, error: str, status: Literal["failed", "skipped"] = "failed"
 ) -> Failure:
-    """Say that a cell failed, and leave that in its folder."""
+    """Report that a cell failed, and record it in its folder."""
     options.reporter.say(f"{status.upper()} {cell.title}: {error}")
     failure = Failure(
         schema_version=SCHEMA_VERSION,

@@ -1,7 +1,7 @@
-"""One training by several processes, each on a device of its own: started here (`--devices`), or all by torchrun.
+"""One training by several processes, each on its own device: started here (`--devices`), or all by torchrun.
 
-Rank 0 is the command itself: it plans, validates, saves and prints. The others take their places of each batch, and
-nothing else: what they need to know of a training, rank 0 tells them when it begins.
+Rank 0 is the command itself: it plans, validates, saves and prints. The others only process their part of each batch:
+rank 0 sends them what they need when a training begins.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ START_S = 300.0  # For other ranks to come up: importing torch from a slow disk 
 POLL_S = 0.1
 END_S = 10.0  # For what was started to end by itself.
 OVER = "over"
-"""The word after which no training comes any more."""
+"""The word that ends the sequence of trainings."""
 
 
 @cache
@@ -59,7 +59,7 @@ def _meet() -> Store:
 
 
 def check_sharing(detector: Scores, entry: Entry, settings: TrainSettings, devices: int) -> None:
-    """Check that so many devices can share a detector's training.
+    """Check that this many devices can share a detector's training.
 
     Raises:
         BenchError: they can't, or there are fewer.
@@ -97,7 +97,7 @@ def _count_devices(kind: str) -> int:
 
 
 class Steps(NamedTuple):
-    """The steps of a training that are left, from the `first` on."""
+    """The remaining steps of a training, starting with `first`."""
 
     batches: Batches
     first: int
@@ -107,7 +107,7 @@ class Steps(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """A training as the other ranks are told of it; its `Steps` come once they have imported what those are made of."""
+    """A training's description for the other ranks; its `Steps` follow once they have imported the needed code."""
 
     cell: Cell
     kind: str
@@ -117,7 +117,7 @@ class Job:
 
 
 class Greeting(NamedTuple):
-    """What has to be the same for all ranks."""
+    """What must be the same for all ranks."""
 
     command: str
     crossfake: str
@@ -137,7 +137,7 @@ class Crew:
 
     @contextmanager
     def gather(self, detector: Scores, session: TrainingSession, steps: Steps) -> Iterator[Ranks]:
-        """Take steps with the others meanwhile; they begin with rank 0's weights.
+        """Take steps together with the others inside the block; they start with rank 0's weights.
 
         Raises:
             BenchError: a rank doesn't come, is of another command or version, or is gone.
@@ -180,7 +180,7 @@ def _join(job: Job, store: Store, number: int, rank: int, count: int) -> Iterato
 
 @contextmanager
 def _start_others(devices: int) -> Iterator[Store]:
-    """Start the other ranks on this machine, and have them end in the end; yield where they all meet."""
+    """Start the other ranks on this machine, and end them at the end; yield their meeting point."""
     from torch.distributed import TCPStore
 
     from ...detectors.common_torch.ranks import write_word

@@ -1,4 +1,4 @@
-"""The steps of a training: each is started before the losses of the one before are read, so that nobody waits."""
+"""A training's steps: each starts before the previous one's losses are read, so that neither side waits."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Batch = dict[str, np.ndarray]
 
 
 class StepTaker:
-    """Takes the steps of a session, and adds their losses up in `progress`, one step late.
+    """Takes a session's steps and accumulates their losses in `progress`, one step late.
 
-    `collect` reads what is still to be read: before an epoch's mean is taken, and before a state is saved.
+    `collect` reads outstanding losses: before computing an epoch's mean, and before saving a state.
     """
 
     def __init__(self, session: TrainingSession, detector: Trainable, settings: TrainSettings, progress: Progress):
@@ -28,7 +28,7 @@ class StepTaker:
         self._started = progress.step
 
     def take(self, batch: Batch, made: int) -> None:
-        """Start a step, and collect the one before.
+        """Start a step, and collect the previous one.
 
         `made` is how many examples there are, with those that other processes have of the same batch.
 
@@ -65,7 +65,7 @@ class StepTaker:
                 raise
         else:
             return lambda: losses
-        # Out here the error is gone, and with it what it held of the failed try.
+        # Out here the error is gone, and with it the memory held by the failed attempt.
         fits = find_fitting(self.session, batch, self._count_at_once() // 2) if self._takes_pieces else None
         raise explain_training(self._count_at_once(), self._takes_pieces, fits)
 

@@ -1,4 +1,4 @@
-"""Which of JAX's devices a name means here, and what JAX sees where it means none."""
+"""Which JAX devices a name means here, and what JAX sees if there are none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def find_jax_devices(name: str = AUTO) -> list[jax.Device]:
 
 @contextmanager
 def multiply_in(precision: str, platform: str) -> Iterator[None]:
-    """Have accelerators multiply float32 as exactly as this says: JAX's default is TF32 on GPUs and bf16 on TPUs.
+    """Set how exactly accelerators multiply float32: JAX's default is TF32 on GPUs and bf16 on TPUs.
 
     On a processor nothing changes; neither does `bf16`, where the numbers that are multiplied have that type already.
     """

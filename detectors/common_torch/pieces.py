@@ -1,4 +1,4 @@
-"""A batch cut into pieces whose losses and gradients, added up by their shares, are those of the whole."""
+"""A batch split into pieces whose losses and gradients, summed with their shares, equal those of the whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CountTerms = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
 class Piece(NamedTuple):
-    """Some rows of a batch, and how much their losses count: the shares of all pieces are 1 together."""
+    """Some rows of a batch, and the weight of their losses: the shares of all pieces sum to 1."""
 
     tensors: Tensors
     share: float
@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 def cut_batch(
     tensors: Tensors, most: int | None, count_terms: CountTerms, ranks: TorchRanks | None = None
 ) -> Iterator[Piece]:
-    """Yield a batch in pieces of at most `most` rows, as equal as can be; whole where it has no more.
+    """Yield a batch in pieces of at most `most` rows, as equal as possible; whole if it has no more.
 
     Pieces also hold under each name of `count_terms` how many there are to a row of the whole batch: a mean over them
     is of the piece's rows times that, so that pieces with many of them count more. With `ranks`, the batch is one

@@ -1,4 +1,4 @@
-"""Which of torch's devices a name means here, and what torch sees where it means none."""
+"""Which torch device a name means here, and what torch sees if there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process among those that take a PyTorch training's steps together: what they tell each other, and add up."""
+"""One of the processes that take a PyTorch training's steps together: what they exchange and sum."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LEAVE_S = 60.0
 
 
 def write_word(store: dist.Store, name: str, word: object) -> None:
-    """Leave something under a name for the other processes of a command."""
+    """Store something under a name for the other processes of a command."""
     store.set(name, pickle.dumps(word))  # type: ignore[arg-type]  # It takes bytes, whatever its types say.
 
 
 def read_word(store: dist.Store, name: str) -> Any:
-    """Return what was left under a name, of which there has to be something."""
+    """Return what was stored under a name, which must exist."""
     return pickle.loads(store.get(name))  # from a process of this command # nosec B301
 
 
@@ -56,7 +56,7 @@ class TorchRanks(Ranks):
         except RuntimeError as error:
             self._explain(error)
 
-    # ---- what they tell each other
+    # ---- messages
 
     def gather(self, told: Told) -> list[Told]:
         """Return what each rank tells, by rank; all call this at the same point."""
@@ -77,11 +77,11 @@ class TorchRanks(Ranks):
         return held[0]  # type: ignore[return-value]
 
     def let_go_on(self, epoch: int) -> None:
-        """Let the other ranks go on after an epoch."""
+        """Let the other ranks continue after an epoch."""
         write_word(self.store, f"epoch {epoch}", "")
 
     def wait_for(self, epoch: int) -> None:
-        """Wait, as long as it takes, until rank 0 goes on after an epoch.
+        """Wait, as long as it takes, until rank 0 continues after an epoch.
 
         Raises:
             BenchError: it is gone.
@@ -125,7 +125,7 @@ class TorchRanks(Ranks):
         torch.manual_seed(int(np.random.SeedSequence([self._seed, step, self.rank]).generate_state(1, np.uint64)[0]))
 
     def count_rows(self, own: int) -> list[int]:
-        """Return how many rows each rank has; quicker than `gather`."""
+        """Return how many rows each rank has; faster than `gather`."""
         counts = torch.zeros(self.count, dtype=torch.int64)
         counts[self.rank] = own
         return [int(n) for n in self.add_up(counts)]

@@ -18,7 +18,7 @@ AddUp = Callable[[Tensor], Tensor]
 
 
 class SharedNorms(TorchFunctionMode):
-    """While this is on, batch norms in training see the images of all processes."""
+    """While active, batch norms in training see the images of all processes."""
 
     def __init__(self, add_up: AddUp):
         super().__init__()

@@ -1,6 +1,6 @@
-"""The published weights that networks start from: timm's, found or fetched, and checked before they are used.
+"""The published weights from which networks start: timm's, found or downloaded, and checked before use.
 
-They are looked for in BENCH_MODELS, in `models/` of the cache, and in the caches of Hugging Face's Hub and of torch.
+They are searched in BENCH_MODELS, in `models/` of the cache, and in the caches of Hugging Face's Hub and of torch.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Published:
 
     @property
     def own_name(self) -> str:
-        """What a copy may be called in a folder of the user's."""
+        """The names that a copy in a user's folder may have."""
         return f"{self.name}.safetensors" if self.repository else self.url.rpartition("/")[2]
 
     @property
     def address(self) -> str:
-        """Where they can be had."""
+        """Where they are available."""
         if not self.repository:
             return self.url
         from huggingface_hub import hf_hub_url
@@ -56,7 +56,7 @@ class Published:
 
 
 def find_start_weights(name: str) -> Path:
-    """Return the file of timm's weights for a model, fetched unless it is here.
+    """Return the file of timm's weights for a model, downloaded if needed.
 
     Raises:
         BenchError: timm has none, they aren't available, or the file isn't the one published or first used here.
@@ -68,7 +68,7 @@ def find_start_weights(name: str) -> Path:
 
 
 def describe_published(name: str) -> Published:
-    """Return where the weights are that a name of timm's with a tag means.
+    """Return where the weights for a timm name with a tag are.
 
     Raises:
         BenchError: timm has no such tag, or no weights; or the name has no tag.
@@ -86,7 +86,7 @@ def describe_published(name: str) -> Published:
 
 
 def _list_places(published: Published) -> Iterator[Path]:
-    """Yield where the file may be, nothing asked of any server."""
+    """Yield where the file may be, without contacting any server."""
     given = environment.read(environment.MODELS)
     for folder in (*([Path(given)] if given else []), cache_home() / "models"):
         yield folder / published.own_name

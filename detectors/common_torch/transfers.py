@@ -14,8 +14,8 @@ from ...benchmark.core.device_names import CUDA
 class Feed:
     """Sends batches to a device.
 
-    For CUDA they are copied into pinned memory, and from there on a stream of its own: while a step is being computed,
-    the next batch is on its way.
+    For CUDA they are copied into pinned memory, and from there on a separate stream: the next batch is transferred
+    while a step is computed.
     """
 
     def __init__(self, device: torch.device):
@@ -37,7 +37,7 @@ class Feed:
 
 
 def fetch_later(values: Tensor) -> Callable[[], list[float]]:
-    """Begin to fetch numbers from a device, and return what waits for them, but for nothing that comes after them."""
+    """Start fetching numbers from a device, and return a function that waits for them but for nothing later."""
     if values.device.type != CUDA:
         return values.tolist
     here = values.to("cpu", non_blocking=True)
