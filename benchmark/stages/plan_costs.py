@@ -113,15 +113,15 @@ def estimate_preparation(cells: Sequence[Cell]) -> PreparationCost:
 
     needed: dict[Path, set[str]] = {}
     stores, size = dict[Path, FaceStore](), 0
-    for cell in cells:
-        faces = cell.settings.faces
-        for source, split in _list_splits(cell):
-            folder = source.store_folder(faces)
-            store = stores.setdefault(folder, FaceStore(folder))
-            lacking = {v.id for v in source.split(split) if store.find_outcome(v.id) is None}
-            fresh = lacking - needed.setdefault(folder, set())
-            needed[folder] |= fresh
-            size += estimate_bytes(store, len(fresh) * faces.frames, faces.encoding) if fresh else 0
+    asked = {  # Each once, however many cells ask.
+        (s.store_folder(c.settings.faces), s, split): c.settings.faces for c in cells for s, split in _list_splits(c)
+    }
+    for (folder, source, split), faces in asked.items():
+        store = stores.setdefault(folder, FaceStore(folder))
+        lacking = {v.id for v in source.split(split) if store.find_outcome(v.id) is None}
+        fresh = lacking - needed.setdefault(folder, set())
+        needed[folder] |= fresh
+        size += estimate_bytes(store, len(fresh) * faces.frames, faces.encoding) if fresh else 0
     videos = sum(map(len, needed.values()))
     rate = _find_preparing_rate(cells[0].runs)
     seconds = videos * (1 / rate if rate else PREPARED_S) / available_cores()

@@ -313,7 +313,8 @@ def _parse_result(fields: dict[str, Any]) -> PrepareResult:
 
 def list_shards(folder: Path) -> list[Path]:
     """Return the finished shards in a folder, sorted, without temporary files of killed runs."""
-    return sorted(p for p in folder.glob("*.arrow") if not p.name.startswith("."))
+    names = retry(lambda: os.listdir(folder)) if folder.is_dir() else []
+    return [folder / name for name in sorted(names) if name.endswith(".arrow") and not name.startswith(".")]
 
 
 def _open(path: Path) -> pa.RecordBatchFileReader:

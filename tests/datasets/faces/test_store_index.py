@@ -12,7 +12,7 @@ from crossfake.benchmark.core.types import Face, LostFrame, PrepareResult
 from crossfake.datasets.faces import face_store as module
 from crossfake.datasets.faces.encodings import encode
 from crossfake.datasets.faces.face_store import FaceStore, write_shard
-from crossfake.datasets.faces.store_index import NAME
+from crossfake.datasets.faces.store_index import NAME, StoreIndex
 
 SETTINGS = {"frames": 4}
 
@@ -108,3 +108,15 @@ def test_another_versions_contents_are_left_alone_until_they_are_written_anew(in
 def test_faces_changed_behind_the_contents_are_noticed(indexed):
     write(indexed, "b", *(replace(o, frames=(3,)) for o in (outcome("y.mp4", (0,)), outcome("x.mp4", (3,)))))
     assert FaceStore(indexed).frames("y.mp4") == [3]  # Another size: read anew.
+
+
+def test_entries_that_are_asked_for_one_by_one_are_soon_made_all_at_once(tmp_path, monkeypatch):
+    write(tmp_path, "a", *(outcome(f"{i:02}.mp4", ()) for i in range(80)))
+    FaceStore(tmp_path).write_index()
+    asked, make = [], StoreIndex._make
+    monkeypatch.setattr(StoreIndex, "_make", lambda self, row, count: (asked.append(count), make(self, row, count))[1])
+    store = FaceStore(tmp_path)
+    one_by_one = [store.find_outcome(f"{i:02}.mp4") for i in range(80)]
+    assert one_by_one == list(FaceStore(tmp_path).outcomes().values())
+    assert asked == [1, 1, 80, 80]
+    assert store.find_outcome("nobody.mp4") is None
