@@ -338,7 +338,7 @@ def check_data(cells: list[Cell], tests: bool = True) -> None:
                 f"in its {split} split: one class alone can't be "
                 f"{'scored' if split == 'test' else 'trained on'}. {advise_on_names(source, faces)}"
             )
-        if not any(source.has(v, faces) for v in videos):
+        if not source.has_any(videos, faces):
             raise BenchError(
                 f"{source.label} in {source.home}: none of the {len(videos)} videos of the {split} split "
                 f"exists (first: {videos[0].id}), and no store has their faces: {source.store_folder(faces)}"

@@ -40,6 +40,7 @@ from ..core.storage import (
     write_json,
     write_text,
 )
+from ..core.types import FAKE, REAL
 from ..core.workers import IN_PROCESS, WorkerPool
 from ..stats.operating_points import FittedPoint, fit_operating_point
 from ..stats.scoring import make_scorecard
@@ -328,7 +329,8 @@ class Stages:
     def find_validation(self) -> DataSource | None:
         """Return the dataset whose val split fixes thresholds, if it has files of both classes."""
         source = self.cell.val
-        both = source and len({v.label for v in source.split("val") if source.has(v, self.cell.settings.faces)}) == 2
+        val, faces = source.split("val") if source else [], self.cell.settings.faces
+        both = source and all(source.has_any([v for v in val if v.label == y], faces) for y in (REAL, FAKE))
         return source if both else None
 
     def _fit_on(self, source: DataSource | None) -> FittedPoint:

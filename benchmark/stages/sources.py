@@ -148,12 +148,14 @@ class DataSource:
         opened = cache(lambda: FaceStore(self.store_folder(faces)))
         return lambda video: opened().find_outcome(video.id)
 
-    def has(self, video: Video, faces: FaceSettings) -> bool:
-        """Return whether a video can be used: its file exists, or the store has its faces."""
-        if not self.faces_only and measure_file(video.path) >= 0:
-            return True
-        outcome = self._make_recall(faces)(video)
-        return outcome is not None and outcome.status == "ok"
+    def has_any(self, videos: Iterable[Video], faces: FaceSettings) -> bool:
+        """Return whether one of some videos can be used: its file is there, or the store has its faces."""
+        recall = self._make_recall(faces)  # Once: each opens the store.
+        return any(
+            (not self.faces_only and measure_file(video.path) >= 0)
+            or ((outcome := recall(video)) is not None and outcome.status == "ok")
+            for video in videos
+        )
 
     @cached_property
     def _hashes(self) -> dict[tuple[str, ...], str]:

@@ -100,7 +100,7 @@ def test_where_no_video_is_visible_the_store_is_used_as_it_is(planned):
         video.path.unlink()
     blind = planned.cell(train=planned.source(), test=planned.source())
     assert (blind.train_key, blind.test_key) == keys
-    assert all(blind.test.has(v, FACES) for v in blind.test.videos)
+    assert all(blind.test.has_any([v], FACES) for v in blind.test.videos)
     store = blind.test.prepare(["train", "val", "test"], FACES, Reporter(quiet=True))
     assert (list_shards(folder), store.outcomes()) == before
 
@@ -112,7 +112,7 @@ def test_a_video_that_nobody_ever_had_is_missing_still(planned):
     fill(name_store(source, FACES), source, size=0, status="missing")
     again = planned.source()
     assert again.key(["train", "val"], FACES) == before
-    assert not again.has(source.videos[0], FACES)
+    assert not again.has_any(source.videos[:1], FACES)
 
 
 def test_a_copied_files_time_alone_changes_nothing(planned):
@@ -138,7 +138,7 @@ def test_with_faces_only_no_video_is_looked_at(planned, monkeypatch):
     before = list_shards(name_store(source, FACES))
     store = only.prepare(["test"], FACES, Reporter(quiet=True))
     assert list_shards(store.folder) == before
-    assert all(only.has(v, FACES) for v in source.videos)
+    assert all(only.has_any([v], FACES) for v in source.videos)
 
 
 def test_faces_only_without_a_store_is_told_in_a_line(planned):
@@ -158,3 +158,13 @@ def test_faces_of_videos_whose_names_arent_visible_are_told(planned):
     told = r"0 fake videos .*The store has faces of 3 videos that aren't listed there, such as fake/.*Make their names"
     with pytest.raises(BenchError, match=told):
         check_data([planned.cell(test=planned.source(videos=reals))])
+
+
+def test_a_store_is_opened_once_to_look_for_any_of_many_videos(planned, monkeypatch):
+    source = planned.source()
+    fill(name_store(source, FACES), source, status="missing")
+    opened, load = [], FaceStore._load_index
+    monkeypatch.setattr(FaceStore, "_load_index", lambda self: (opened.append(id(self)), load(self))[1])
+    only = replace(planned.source(), faces_only=True)
+    assert not only.has_any(source.videos, FACES)
+    assert len(set(opened)) <= 2  # Once to choose the store, once to look.
