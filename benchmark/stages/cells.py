@@ -98,6 +98,11 @@ class Cell:
         return f"val {self.evaluation.key(['val'], self.settings.faces)}" if self.evaluation else "none"
 
     @property
+    def training(self) -> tuple[str, str, int]:
+        """What the cells of one training in a run have in common, without hashing anything."""
+        return self.entry.name, self.entry.target, self.seed
+
+    @property
     def train_key(self) -> str:
         """Hash of `train_content`."""
         return hash_key(self.train_content())
@@ -215,7 +220,7 @@ def group_cells(cells: Iterable[Cell]) -> list[list[Cell]]:
     """Group the cells by training, in order: the units that machines share."""
     groups: dict[tuple[str, str, int], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.entry.name, cell.entry.target, cell.seed), []).append(cell)
+        groups.setdefault(cell.training, []).append(cell)
     return list(groups.values())
 
 

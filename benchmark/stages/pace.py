@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -18,16 +17,16 @@ class Pace:
 
     first: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
-    folders: set[Path] = field(default_factory=set)
+    trainings: set[tuple[str, str, int]] = field(default_factory=set)
 
     def add(self, cell: Cell, seconds: float) -> None:
         """Note how long a cell took."""
-        (self.others if cell.folder in self.folders else self.first).append(seconds)
-        self.folders.add(cell.folder)
+        (self.others if cell.training in self.trainings else self.first).append(seconds)
+        self.trainings.add(cell.training)
 
     def tell(self, left: Sequence[Cell]) -> str:
         """Estimate the remaining time, once one cell of each kind has run."""
-        trained = len({c.folder for c in left} - self.folders)
+        trained = len({c.training for c in left} - self.trainings)
         kinds = [(self.first, trained), (self.others, len(left) - trained)]
         if not all(seconds or not count for seconds, count in kinds):
             return ""
