@@ -148,14 +148,12 @@ class DataSource:
         opened = cache(lambda: FaceStore(self.store_folder(faces)))
         return lambda video: opened().find_outcome(video.id)
 
-    def has_any(self, videos: Iterable[Video], faces: FaceSettings) -> bool:
+    def has_any(self, videos: Sequence[Video], faces: FaceSettings) -> bool:
         """Return whether one of some videos can be used: its file is there, or the store has its faces."""
-        recall = self._make_recall(faces)  # Once: each opens the store.
-        return any(
-            (not self.faces_only and measure_file(video.path) >= 0)
-            or ((outcome := recall(video)) is not None and outcome.status == "ok")
-            for video in videos
-        )
+        if not self.faces_only and any(measure_file(video.path) >= 0 for video in videos):
+            return True
+        found = map(self._make_recall(faces), videos)  # One recall for all: each opens the store.
+        return any(outcome is not None and outcome.status == "ok" for outcome in found)
 
     @cached_property
     def _hashes(self) -> dict[tuple[str, ...], str]:
