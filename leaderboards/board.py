@@ -120,7 +120,7 @@ def _list_metrics(card: ScoreCard) -> dict[str, float | int | None]:
 
 
 def format_data(made: list[Table]) -> Iterator[str]:
-    """Yield the tables as JSON, one row per line: what the other forms show, seeds pooled."""
+    """Yield the tables as JSON, one row per line, with the other formats' content, seeds pooled."""
     yield f'{{"schema_version": {SCHEMA_VERSION}, "kind": "leaderboard", "tables": ['
     for i, table in enumerate(made):
         yield f'{"," if i else ""}\n{_dump(_table_as_data(table))[:-1]}, "rows": ['

@@ -52,7 +52,7 @@ class Axis:
         return log10(value) if self.log else value
 
     def steps(self) -> list[float]:
-        """Return the values to write beside the axis, in steps of 1, 2 or 5 times a power of ten."""
+        """Return the values to write along the axis, in steps of 1, 2 or 5 times a power of ten."""
         if not self.log:
             step = find_step(self.hi - self.lo)
             return [round(i * step, 9) for i in range(ceil(self.lo / step - 1e-9), floor(self.hi / step + 1e-9) + 1)]
@@ -72,7 +72,7 @@ class DeviateAxis(Axis):
         return _NORMAL.inv_cdf(value)
 
     def steps(self) -> list[float]:
-        """Return the rates to write beside the axis."""
+        """Return the rates to write along the axis."""
         return [v for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if self.lo <= v <= self.hi]
 
 
@@ -89,7 +89,7 @@ def _list_round(lo: float, hi: float) -> list[float]:
 
 
 def span_axis(estimates: Iterable[Estimate], low: float = 0.5, high: float = 1.0) -> Axis:
-    """Return an axis of strips on which all estimates and their intervals lie, from a round value to `high`."""
+    """Return an axis for strips that covers all estimates and their intervals, from a round value to `high`."""
     ends = [v for e in estimates for v in (e.lo, e.value) if v is not None]
     lowest = min([low, *ends])
     step = find_step(high - lowest)
@@ -121,7 +121,7 @@ def draw_strip(axis: Axis, marks: Sequence[Mark], label: str = "", joined: bool 
     Args:
         axis: from 0 to 100.
         marks: what to draw; estimates without a value are skipped.
-        label: what a screen reader says before the values; empty if a text beside the strip says the same.
+        label: what a screen reader says before the values; empty if a text next to the strip says the same.
         joined: draw a line from the lowest mark to the highest (except kind `out`) instead of the intervals.
     """
     shown = [m for m in marks if m.estimate.value is not None]
@@ -319,7 +319,7 @@ def draw_scatter(dots: Sequence[Dot], names: tuple[str, str], line: Sequence[Poi
 
 
 def _find_room(x: float, y: float, name: str, taken: list[tuple[float, float, float, float]]) -> str:
-    """Return a dot's name beside it, where it covers nothing that is `taken`; nothing if there is no room."""
+    """Return a dot's name, next to it and clear of what is `taken`; nothing if there is no room."""
     wide = 6.6 * len(name)
     for dx, dy, anchor in ((8, 4, "start"), (-8, 4, "end"), (0, -8, "middle"), (0, 16, "middle")):
         left = x + dx - {"start": 0.0, "end": wide, "middle": wide / 2}[anchor]

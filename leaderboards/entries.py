@@ -66,7 +66,7 @@ def _require_submittable(card: Card, entries: Path) -> ScoreCard:
         raise BenchError(f"{card.folder} was made with --exclude. Submit a run of the whole test split")
     for path in (card.predictions_path, card.validation_path):
         if path and not path.is_file():
-            raise BenchError(f"{path} is missing, and a row is checked against its predictions. Run it again")
+            raise BenchError(f"{path} is missing, but a row is checked against its predictions. Run it again")
     path = locate_entry(card, entries)
     if path.is_file() and ((old := read_card(path)) is None or old.cell.recipe_key != card.cell.recipe_key):
         raise BenchError(f"{path} is another run's row. Remove it, or give yours a tag: --set tag=NAME")
@@ -92,7 +92,7 @@ def _validation_path(path: Path) -> Path:
 
 
 def _score_entry(predictions: Path, val: Path | None) -> ScoreCard:
-    """Make the scorecard of an entry: everything but where it comes from."""
+    """Make an entry's scorecard, without what says where it was made."""
     point = fit_operating_point(read_predictions(val)[0]) if val else FittedPoint()
     card = make_scorecard(predictions, point.threshold, DRAWS, temperature=point.temperature, source=point.source)
     told = {"score": Scoring(draws=DRAWS), "validation": val.name if val else None}
@@ -123,7 +123,7 @@ def check_entries(entries: Path) -> tuple[int, list[str]]:
     problems = [f"{path}: {problem}" for path in paths for problem in _find_problems(path, entries)]
     wanted = {file for path in paths for file in (path.with_suffix(".parquet"), _validation_path(path))}
     stray = (path for path in sorted(entries.rglob("*.parquet")) if path not in wanted)
-    return len(paths), problems + [f"{path}: no scorecard beside it is made from this" for path in stray]
+    return len(paths), problems + [f"{path}: no scorecard next to it was made from this" for path in stray]
 
 
 def _find_problems(path: Path, entries: Path) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _find_problems(path: Path, entries: Path) -> Iterator[str]:
             return
         if not card.is_current:
             old, today = card.written_version, card.schema_version
-            yield f"is of schema {old}, today's is {today}. Score it again: bench submit {path.parent}"
+            yield f"has schema {old}, but the current one is {today}. Score it again: bench submit {path.parent}"
             return
         if not card.provenance:
             yield "has no provenance: nobody could reproduce it"
@@ -184,10 +184,10 @@ def _check_numbers(card: ScoreCard, path: Path) -> Iterator[str]:
         ("validation", val, _validation_path(path)),
     ):
         if file and (file != right or not file.is_file()):
-            yield f"its {what} {right.name} are not beside it"
+            yield f"its {what} {right.name} are not next to it"
             return
     if file_hash(predictions) != card.predictions_sha256:
-        yield f"{predictions.name} is not the file it was made with: the SHA-256 differs"
+        yield f"{predictions.name} is not the file it was made from: the SHA-256 differs"
     yield from _check_consistency(card, read_predictions(predictions)[0], val)
     again = _score_entry(predictions, val)
     # Whether a checkpoint was selected on a test set, only its maker can say.

@@ -63,7 +63,7 @@ def render_page(made: list[Table], name: str = "leaderboard") -> str:
 
     Args:
         made: the tables.
-        name: what the other three files are called, to which it links.
+        name: the name of the other three files, which the page links to.
     """
     files = ("style.css", "board.js", "theme.js")
     static = {
@@ -153,7 +153,7 @@ class Section:
 
     @property
     def reported(self) -> Grid:
-        """Published numbers beside the table's own."""
+        """Published numbers next to the table's own."""
         return REPORTED_ALL, [format_reported(r) for r in match_published(self.table)]
 
     @property

@@ -68,7 +68,7 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
     """Read every scorecard, failure and entry below `runs`.
 
     Returns:
-        The cards, and one line for each file that can't be read as one. A failure beside a scorecard is outdated and
+        The cards, and one line for each file that can't be read as one. A failure next to a scorecard is outdated and
         left out, as is a card that a newer run of the same cell replaced. Scorecards of an older schema are scored
         again from their predictions, if those are available.
     """
@@ -82,7 +82,7 @@ def load_cards_with_problems(runs: Path) -> tuple[list[Card], list[str]]:
 
 
 def _list_files(runs: Path) -> list[Path]:
-    """Return the scorecards below a folder, then failures without one beside them, then entries, each sorted."""
+    """Return the scorecards below a folder, then failures without one next to them, then entries, each sorted."""
     found: dict[str, list[Path]] = {SCORECARD: [], FAILURE: [], ENTRY: []}
     for folder, _, names in os.walk(runs):
         for name in names:
@@ -101,7 +101,7 @@ def _refresh_old(cards: list[Card]) -> list[Card]:
 
 
 def read_card(path: Path) -> Card | None:
-    """Read one scorecard, failure or entry; None for JSON of another kind, or without a detector.
+    """Read one scorecard, failure or entry; None for other JSON, and for cards without a detector.
 
     Raises:
         BenchError: see `benchmark.core.scorecard.read_card`; or it lacks what the card of a run has.

@@ -72,7 +72,7 @@ def render_markdown(made: list[Table], name: str = "leaderboard") -> str:
 
     Args:
         made: the tables.
-        name: what the other three files are called, to which it links.
+        name: the name of the other three files, which the page links to.
     """
     parts = [
         f"# {name_board('Leaderboard', made)}",
@@ -252,7 +252,7 @@ def _shorten_reported(r: Reported) -> list[str]:
 
 
 def format_reported(r: Reported) -> list[str]:
-    """Write a published number, and if the board has the same, that number, the difference and its row."""
+    """Write a published number, and the board's own number for it, if any, with the difference and the row."""
     ours = format_estimate(r.ours) if r.ours else f"not the same: {r.differs}" if r.differs else "not run"
     away = f"{r.ours.value - r.value:+.3f}" if r.ours and r.ours.value is not None else ""
     name = f"{r.detector} ({r.backbone})" if r.backbone else r.detector

@@ -74,7 +74,7 @@ class Overview:
     def drop(self, row: Row) -> Estimate | None:
         """Return video AUC on the training set's own test split minus the mean; None if either is missing.
 
-        It is None, too, if seeds failed on some of the sets: the two means would then be over different seeds.
+        It is also None if seeds failed on some of the sets: the two means would then be over different seeds.
         """
         standing, tests = self.table.standings.get(row.key), {self.train, *self.targets}
         if not standing or self.train in self.targets or not tests <= row.results.keys():
@@ -85,7 +85,7 @@ class Overview:
 
     @cached_property
     def groups_test(self) -> str:
-        """The test set whose groups are shown first: that on which most groups count, in the largest cells.
+        """The test set whose groups are shown first: the one on which most groups count, in the largest cells.
 
         Of equal ones it is the first: results never decide. Empty if nobody is annotated.
         """
@@ -126,7 +126,7 @@ def label_row(row: Row, rows: Iterable[Row]) -> str:
 
 
 def label_rows(rows: Sequence[Row]) -> list[str]:
-    """Return what `label_row` does of each row among the others."""
+    """Return the label that `label_row` gives each row."""
     alike: dict[str, list[Row]] = {}
     for row in rows:
         alike.setdefault(row.name, []).append(row)

@@ -82,7 +82,7 @@ def mark_groups(cells: Mapping[str, GroupCell]) -> list[Mark]:
 
 
 def chart_carrying(o: Overview, rows: Sequence[Row], anchor: Name, tier: Name) -> list[Figure | Picture]:
-    """Return charts of what leaving the source costs: AUC, false alarms at the source's threshold, and speed."""
+    """Return charts of what is lost away from the source: AUC, false alarms at the source's threshold, and speed."""
     made: list[Figure | Picture] = []
     if o.targets != [o.train]:
         made += [*_chart_drop(o, rows, anchor, tier), *_chart_threshold(o, rows, anchor, tier)]

@@ -55,7 +55,7 @@ def list_tradeoffs(table: Table, labels: Sequence[tuple[Row, str]]) -> list[Trad
 
 
 def find_frontier(points: Iterable[Cost], more_is_better: bool) -> list[Cost]:
-    """Return the points that no other beats on both axes, the best cost first."""
+    """Return the points that no other point beats on both axes, the best cost first."""
     sign = 1 if more_is_better else -1
     kept: list[Cost] = []
     for point in sorted(points, key=lambda p: (sign * p.cost, p.auc), reverse=True):

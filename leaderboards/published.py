@@ -1,4 +1,4 @@
-"""Estimates that papers and projects report (published.csv), beside the rows reproduced here."""
+"""Estimates that papers and projects report (published.csv), next to the rows reproduced here."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def make_published_grid(lines: Iterable[Mapping[str, str]], tests: Iterable[str]
 def match_published(table: Table) -> list[Reported]:
     """Return the published AUCs on a table's train and test sets, with the board's own number if it has one.
 
-    Beside a row also stand those of its detector on another compression or other methods of FF++, with what differs.
+    A row is also paired with its detector's numbers on another compression or other methods of FF++, with what differs.
     Only for tables of real, whole test sets with selection on validation: other numbers mean something else.
     """
     others = ("PARTIAL", "test-oracle", " without ")
@@ -176,7 +176,7 @@ def _match_rows(r: Reported, rows: list[Row]) -> list[Reported]:
 
 
 def _find_near_rows(r: Reported, rows: list[Row], whole: Callable[[str], str]) -> list[Reported]:
-    """Pair it with the rows of the same datasets whose compression or methods are others; `whole` is `strip_part`."""
+    """Pair it with rows of the same datasets but another compression or other methods; `whole` is `strip_part`."""
     found = []
     for row in rows:
         test = next((t for t in row.results if _is_near(t, row.train, r, whole) and row.results[t].done), None)

@@ -50,7 +50,7 @@ class RecordedCommand:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that knows the options of a run, and none that acts while it is parsed (such as --help)."""
+    """A parser with the options of a run, but none that acts during parsing (such as --help)."""
 
     def error(self, message: str) -> NoReturn:
         raise BenchError(message)
@@ -127,7 +127,7 @@ def _build_parser() -> _Parser:
 
 
 def narrow_commands(row: Row) -> list[str]:
-    """Return the command for one row: that which made it, narrowed to the row's detector, test sets and seeds.
+    """Return the command that made a row, narrowed to the row's detector, test sets and seeds.
 
     A command that isn't `bench run`, or that can't be split into words, stays as it was recorded.
     """
@@ -159,7 +159,7 @@ def _pair_options(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _narrow_options(options: list[tuple[str, ...]], row: Row, of_several: bool) -> list[tuple[str, ...]]:
-    """Replace detectors and seeds by the row's own, and the test sets if several commands ran them."""
+    """Replace detectors and seeds with the row's own, and the test sets if several commands ran them."""
     named = [name for option, *value in options if option == "--detector" for name in _split_names(*value)]
     own = {"--seed": ",".join(map(str, row.seeds))}
     own |= {"--detector": row.cell.detector} if row.cell.detector in named else {}
@@ -210,4 +210,4 @@ def find_typed_name(names: Sequence[str], row: Row) -> str:
         if detectors.find(name, backend).name == row.cell.detector:
             return name
     typed = ",".join(names)
-    raise BenchError(f"row {row.key} is of {row.cell.detector}, its command runs {typed}: fix one of them")
+    raise BenchError(f"row {row.key} is for {row.cell.detector}, but its command runs {typed}: fix one of them")

@@ -48,7 +48,7 @@ class Result:
 
     @property
     def status(self) -> str:
-        """`done` if any seed is; else `failed`, or `skipped`."""
+        """`done` if any seed is; otherwise `failed` or `skipped`."""
         found = {c.status for c in self.cards}
         return next(s for s in ("done", "failed", "skipped") if s in found)
 
@@ -59,7 +59,7 @@ class Result:
 
     @property
     def lost(self) -> list[Failure]:
-        """Why seeds have none: they failed or were skipped."""
+        """The cards without numbers: their seeds failed or were skipped."""
         return [c for c in self.cards if isinstance(c, Failure)]
 
     @property
@@ -149,7 +149,7 @@ class Row:
 
     @property
     def environment(self) -> list[Fact]:
-        """Where the first card was made: nothing here is meant to change a number."""
+        """Where the first card was made; none of this should change a number."""
         known = next((c.provenance for c in self.cards if c.provenance), Provenance(command=""))
         edited = " (edited)" if known.commit.dirty else ""
         found = [("commit", f"{known.commit.id[:10]}{edited}")] if known.commit.id else []
@@ -256,9 +256,9 @@ def _bound_results(rows: Sequence[Row], columns: Mapping[str, Column]) -> dict[t
 
 
 def list_targets(rows: Iterable[Row], train: str) -> list[str]:
-    """Return the test sets that any of the rows trained on this one has, without it if there are others.
+    """Return the test sets of all rows trained on `train`, without `train` itself if there are others.
 
-    Nor are the other parts of it elsewhere: neither of `ff++:c23` and `ff++:c23:4m` is.
+    Other parts of the same dataset count as `train` itself: `ff++:c23:4m` is no unseen set for `ff++:c23`.
     """
     measured = sorted({t for row in rows if row.train == train for t, result in row.results.items() if result.done})
     return [t for t in measured if strip_part(t) != strip_part(train)] or measured

@@ -24,7 +24,7 @@ SUMMARY = (
 
 
 def summarise_cells(cards: list[Card]) -> list[str | Grid]:
-    """Return a run's results: the world, one row per cell, and at the end what failed.
+    """Return a run's results: the world, one row per cell, and the failures at the end.
 
     If there are several cells, the matrix of their video AUC comes first.
     """

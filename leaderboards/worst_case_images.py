@@ -27,7 +27,7 @@ OUTLINE = (255, 140, 0)
 
 @dataclass(frozen=True)
 class WorstCase:
-    """A video on the wrong side of the threshold. `score` is the video's; `image` a data URI, "" without its face.
+    """A video on the wrong side of the threshold, with its score. `image` is a data URI, or "" without a face.
 
     `outlined` says whether the image outlines what the detector takes for artifacts.
     """

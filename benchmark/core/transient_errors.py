@@ -55,4 +55,4 @@ def read_patiently(path: Path | str, work: Callable[[], T]) -> T:
     except OSError as error:
         if not is_transient(error):
             raise
-        raise BenchError(f"{path} can't be read just now ({error.strerror}). Type the command again") from None
+        raise BenchError(f"{path} can't be read just now ({error.strerror}). Run the command again") from None

@@ -1,4 +1,4 @@
-"""One training by several processes, each on its own device: started here (`--devices`), or all by torchrun.
+"""One training shared by several processes, each on its own device: started here (`--devices`), or all by torchrun.
 
 Rank 0 is the command itself: it plans, validates, saves and prints. The others only process their part of each batch:
 rank 0 sends them what they need when a training begins.
@@ -38,20 +38,20 @@ if TYPE_CHECKING:
 
 START_S = 300.0  # For other ranks to come up: importing torch from a slow disk takes minutes.
 POLL_S = 0.1
-END_S = 10.0  # For what was started to end by itself.
+END_S = 10.0  # For started processes to end by themselves.
 OVER = "over"
 """The word that ends the sequence of trainings."""
 
 
 @cache
 def _meet() -> Store:
-    """Return where torchrun's processes find each other."""
+    """Return the store through which torchrun's processes find each other."""
     from torch import distributed as dist
 
     try:
         store, *_ = next(dist.rendezvous("env://"))
     except (RuntimeError, ValueError) as error:
-        raise BenchError(f"torchrun's processes don't find each other: {str(error).splitlines()[0]}") from None
+        raise BenchError(f"torchrun's processes can't find each other: {str(error).splitlines()[0]}") from None
     return store
 
 
@@ -65,20 +65,20 @@ def check_sharing(detector: Scores, entry: Entry, settings: TrainSettings, devic
         BenchError: they can't, or there are fewer.
     """
     if isinstance(entry, MemoryEntry):
-        raise BenchError(f"{entry.name} is in this process's memory alone. With --devices, name it as file.py:Class")
+        raise BenchError(f"{entry.name} exists only in this process's memory. With --devices, name it as file.py:Class")
     if entry.backend == "jax":
-        raise BenchError(f"JAX shares {entry.name}'s batches out over all devices by itself. Leave out --devices")
+        raise BenchError(f"JAX already spreads {entry.name}'s batches over all devices. Leave out --devices")
     check_pieces(detector, entry.name, "--devices")
     if settings.compile:
-        raise BenchError("train.compile isn't for trainings that --devices share. Leave out one of the two")
+        raise BenchError("train.compile can't be combined with --devices. Leave out one of the two")
     if settings.batch_size < devices:
-        raise BenchError(f"train.batch_size={settings.batch_size} is fewer frames than --devices {devices} can share")
+        raise BenchError(f"train.batch_size={settings.batch_size} gives --devices {devices} less than one frame each")
     kind = _find_kind(detector)
     rank = read_rank()
     wanted, there = rank.local_count if rank else devices, _count_devices(kind)
     if wanted > there:
         here = f"{there} {'processor cores' if kind == CPU else f'devices of kind {kind}'}"
-        raise BenchError(f"--devices {wanted} is more than there are here: {here}")
+        raise BenchError(f"--devices {wanted} is more than this machine has: {here}")
 
 
 def _find_kind(detector: Scores) -> str:
@@ -126,9 +126,9 @@ class Greeting(NamedTuple):
 
 @dataclass(frozen=True)
 class Crew:
-    """The processes that share a cell's training with this one, rank 0: torchrun's, or else started for it.
+    """The processes that share a cell's training with this one, rank 0: torchrun's, or started for that training.
 
-    `workers` prepare data; the other ranks have their share of as many.
+    `workers` is the number of processes that prepare data, over all ranks of a machine.
     """
 
     cell: Cell
@@ -137,10 +137,10 @@ class Crew:
 
     @contextmanager
     def gather(self, detector: Scores, session: TrainingSession, steps: Steps) -> Iterator[Ranks]:
-        """Take steps together with the others inside the block; they start with rank 0's weights.
+        """Take steps together with the other ranks inside the block; they start with rank 0's weights.
 
         Raises:
-            BenchError: a rank doesn't come, is of another command or version, or is gone.
+            BenchError: a rank doesn't start, has another command or version, or is gone.
         """
         if not isinstance(session, JoinsRanks):
             raise make_contract_error(session, JoinsRanks, self.cell.entry.name, "--devices")
@@ -161,7 +161,7 @@ class Crew:
 
 @contextmanager
 def _join(job: Job, store: Store, number: int, rank: int, count: int) -> Iterator[TorchRanks]:
-    """Be one of a training's ranks meanwhile; what it ends with, the others are told."""
+    """Be one of a training's ranks inside the block; if it fails, tell the others why."""
     from torch.distributed import PrefixStore
 
     from ...detectors.common_torch.ranks import TorchRanks
@@ -199,10 +199,10 @@ def _start_others(devices: int) -> Iterator[Store]:
 
 @contextmanager
 def lead(command: str) -> Iterator[None]:
-    """Be torchrun's rank 0 meanwhile: the others follow its trainings, and end with it.
+    """Be torchrun's rank 0 inside the block: the others follow its trainings, and end with it.
 
     Raises:
-        BenchError: a rank doesn't come, or is of another command or version.
+        BenchError: a rank doesn't start, or has another command or version.
     """
     from ...detectors.common_torch.ranks import write_word
 
@@ -222,15 +222,15 @@ def _await_greetings(store: Store, own: Greeting, ranks: int, processes: Sequenc
         name = f"greeting {rank}"
         while not store.check([name]):
             if ended := [p.exitcode for p in processes if p.exitcode is not None]:
-                raise BenchError(f"a process for --devices ended before it began (exit code {ended[0]}), see above")
+                raise BenchError(f"a --devices process ended before starting work (exit code {ended[0]}), see above")
             if time.monotonic() - started > START_S:
-                raise BenchError(f"rank {rank} of {ranks} didn't come within {START_S:.0f} s")
+                raise BenchError(f"rank {rank} of {ranks} didn't start within {START_S:.0f} s")
             time.sleep(POLL_S)
         other: Greeting = read_word(store, name)
         for what, mine, theirs in zip(own._fields, own, other, strict=True):
             if mine != theirs:
                 told = f"rank {rank} has {what} '{shorten(theirs)}', rank 0 has {what} '{shorten(mine)}'"
-                raise BenchError(f"all ranks have to be the same, and they aren't: {told}")
+                raise BenchError(f"all ranks must have the same command and versions: {told}")
 
 
 def _make_greeting(command: str) -> Greeting:
@@ -252,7 +252,7 @@ def follow(command: str) -> None:
 
 
 def _follow_here(port: int, number: int, devices: int) -> None:
-    """Take part in one training as a process that rank 0 started; what goes wrong, rank 0 tells."""
+    """Take part in one training as a process that rank 0 started; rank 0 reports what goes wrong."""
     from torch.distributed import TCPStore
 
     with suppress(BenchError):
@@ -271,7 +271,7 @@ def _follow(store: Store, rank: int, count: int, local: int, command: str) -> No
             with _join(job, store, number, rank, count) as ranks:
                 _take_part(job, ranks, local)
         except RankLeftError as error:
-            if error.rank:  # Where rank 0 gives a training up, it may have others.
+            if error.rank:  # If rank 0 gives up a training, it may have others.
                 raise
 
 
@@ -295,7 +295,7 @@ def _take_part(job: Job, ranks: TorchRanks, local: int) -> None:
     if entry.plugin:
         import_target(entry.plugin)
     if code_hash(entry) != job.code:
-        raise BenchError(f"{entry.target} isn't the same here as for rank 0")
+        raise BenchError(f"{entry.target} differs from rank 0's")
     told: bytes = ranks.broadcast(None)
     steps: Steps = pickle.loads(told)  # from rank 0 # nosec B301
     session = _start_session(job, steps, local)

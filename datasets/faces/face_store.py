@@ -322,7 +322,7 @@ def _open(path: Path) -> pa.RecordBatchFileReader:
         reader = pa.ipc.open_file(retry(lambda: pa.memory_map(str(path))))
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno:  # It says nothing of what is in the file.
-            raise BenchError(f"{path} can't be read: {os.strerror(error.errno)}. Type the command again") from None
+            raise BenchError(f"{path} can't be read: {os.strerror(error.errno)}. Run the command again") from None
         raise DamagedShardError(path, shorten(error)) from None
     if not reader.schema.equals(SCHEMA):
         raise DamagedShardError(path, "its columns aren't a face store's")

@@ -1,4 +1,4 @@
-"""One of the processes that take a PyTorch training's steps together: what they exchange and sum."""
+"""One of the processes that share a PyTorch training's steps: what they exchange and sum."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class TorchRanks(Ranks):
     """A group of processes, joined when this is made and left by `leave`; one at a time in a process.
 
     Args:
-        store: where the ranks find each other, and leave word.
-        rank, count: which of how many this is.
-        seed: of the training; what steps draw follows from it.
-        sharing: how many ranks there are to the processors that torch sees.
-        cuda: tensors are added up on GPUs, by NCCL; else on processors, by gloo.
+        store: where the ranks find each other and leave messages.
+        rank, count: this rank's number, and the number of ranks.
+        seed: the training's; each step's random draws follow from it.
+        sharing: how many ranks share the processors that torch sees.
+        cuda: add tensors up on GPUs, with NCCL; otherwise on processors, with gloo.
     """
 
     def __init__(self, store: dist.Store, rank: int, count: int, *, seed: int, cuda: bool = False, sharing: int = 1):
         self.store, self.rank, self.count = store, rank, count
         self.sharing, self._seed = sharing, seed
-        self._all_have_it = False  # The whole batch, as some have lost all of theirs.
+        self._all_have_it = False  # The whole batch, since some ranks have lost all of their part.
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         try:
             dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT)
@@ -59,7 +59,7 @@ class TorchRanks(Ranks):
     # ---- messages
 
     def gather(self, told: Told) -> list[Told]:
-        """Return what each rank tells, by rank; all call this at the same point."""
+        """Return what each rank passes, in the order of ranks; all must call this at the same point."""
         found: list[Told | None] = [None] * self.count
         try:
             dist.all_gather_object(found, told)
@@ -68,7 +68,7 @@ class TorchRanks(Ranks):
         return found  # type: ignore[return-value]
 
     def broadcast(self, told: Told | None) -> Told:
-        """Return what rank 0 tells."""
+        """Return what rank 0 passes."""
         held = [told]
         try:
             dist.broadcast_object_list(held)
@@ -89,8 +89,8 @@ class TorchRanks(Ranks):
         self._wait_for_word(f"epoch {epoch}")
 
     def leave(self, reason: str = "") -> None:
-        """Leave the group; with a reason, before its work is done, which the others then end with, too."""
-        with suppress(RuntimeError):  # Whoever kept the words may be gone.
+        """Leave the group. A `reason` means that the work isn't done: the others then stop with that reason."""
+        with suppress(RuntimeError):  # The process that holds the messages may be gone.
             write_word(self.store, f"left {self.rank}", reason)
             if not reason and not self.rank:
                 for rank in range(1, self.count):
@@ -108,20 +108,20 @@ class TorchRanks(Ranks):
             self._explain(error)
 
     def _explain(self, error: RuntimeError) -> NoReturn:
-        """Say in a line which rank left, and why where it said so."""
+        """Report which rank left, and why, if it said so."""
         with suppress(RuntimeError):
             for rank in (r for r in range(self.count) if r != self.rank and self.store.check([f"left {r}"])):
                 if reason := read_word(self.store, f"left {rank}"):
                     raise RankLeftError(f"rank {rank} of {self.count} stopped: {reason}", rank) from error
         raise RankLeftError(
             f"another of this training's {self.count} processes is gone: killed, perhaps for lack of memory, or out of "
-            "reach. What is finished is kept: type the command again"
+            "reach. What is finished is kept: run the command again"
         ) from error
 
     # ---- a step
 
     def seed(self, step: int) -> None:
-        """Draw from here on what follows from seed, step and rank: dropout differs between ranks, also once resumed."""
+        """Seed the draws from seed, step and rank: dropout differs between ranks, and resuming changes nothing."""
         torch.manual_seed(int(np.random.SeedSequence([self._seed, step, self.rank]).generate_state(1, np.uint64)[0]))
 
     def count_rows(self, own: int) -> list[int]:
@@ -131,7 +131,7 @@ class TorchRanks(Ranks):
         return [int(n) for n in self.add_up(counts)]
 
     def share(self, batch: Arrays) -> Arrays:
-        """Return this rank's part of a batch; where a rank has lost all of its, the whole batch to every rank."""
+        """Return this rank's part of a batch, or the whole batch on every rank if a rank has lost all of its part."""
         rows = self.count_rows(_count_rows(batch))
         self._all_have_it = any(rows) and not all(rows)
         if not self._all_have_it:
@@ -140,11 +140,11 @@ class TorchRanks(Ranks):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def share_norms(self) -> AbstractContextManager[object]:
-        """Return what lets batch norms see the images of all ranks meanwhile."""
+        """Return a context in which batch norms see the images of all ranks."""
         return nullcontext() if self._all_have_it else SharedNorms(self.add_up)
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """Return the sum of all ranks' tensors of one shape; this one is overwritten."""
+        """Return the sum of all ranks' tensors, which have the same shape; `tensor` is overwritten."""
         try:
             dist.all_reduce(tensor)
         except RuntimeError as error:
@@ -160,7 +160,7 @@ class TorchRanks(Ranks):
     def add_up_gradients(self, parameters: Iterable[nn.Parameter], losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Set gradients to the sums over all ranks, and return the losses' sums.
 
-        What no rank's loss reaches has no gradient, as in one process.
+        A parameter that no rank's loss reaches has no gradient, as in one process.
         """
         trained = [p for p in parameters if p.requires_grad]
         counts = self.add_up(torch.tensor([p.grad is not None for p in trained], dtype=torch.int32))

@@ -119,7 +119,7 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
         (lambda c: c.update(schema_version=99), "has schema version 99"),
         (
             lambda c: c.update(schema_version=2),
-            f"is of schema 2, today's is {SCHEMA_VERSION}. Score it again:",
+            f"has schema 2, but the current one is {SCHEMA_VERSION}. Score it again:",
         ),
         (lambda c: c.update(kind="failure", status="failed", error="x"), "is not a finished scorecard"),
         (lambda c: c.update(kind="note"), "is not a finished scorecard"),
@@ -153,7 +153,7 @@ def test_files_that_are_no_entries_are_named(entries):
     count, problems = check_entries(entries)
     assert (count, len(problems)) == (3, 2)
     assert problems[0].startswith(f"{stray}: is not a finished scorecard")
-    assert problems[1] == f"{lonely}: no scorecard beside it is made from this"
+    assert problems[1] == f"{lonely}: no scorecard next to it was made from this"
 
 
 def swapped(table):

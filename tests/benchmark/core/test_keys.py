@@ -70,6 +70,6 @@ def test_a_size_that_cant_be_read_for_a_moment_is_asked_for_again_and_never_take
     monkeypatch.setattr(os, "stat", stat_or_fail)
     assert keys.measure_file(path) == 4
     failures += [errno.EIO] * 3
-    with pytest.raises(BenchError, match=r"a\.mp4 can't be read just now \(Input/output error\)\. Type the command"):
+    with pytest.raises(BenchError, match=r"a\.mp4 can't be read just now \(Input/output error\)\. Run the command"):
         keys.measure_file(path)
     assert keys.measure_file(tmp_path / "b.mp4") == -1

@@ -48,9 +48,9 @@ def test_devices_are_part_of_the_engines_word():
 @pytest.mark.parametrize(
     ("devices", "settings", "told"),
     [
-        (2, {"compile": True}, r"^train\.compile isn't for trainings that --devices share"),
-        (3, {}, r"^--devices 3 is more than there are here: 2 processor cores$"),
-        (2, {"batch_size": 1}, r"^train\.batch_size=1 is fewer frames than --devices 2 can share$"),
+        (2, {"compile": True}, r"^train\.compile can't be combined with --devices"),
+        (3, {}, r"^--devices 3 is more than this machine has: 2 processor cores$"),
+        (2, {"batch_size": 1}, r"^train\.batch_size=1 gives --devices 2 less than one frame each$"),
     ],
 )
 def test_what_cannot_be_shared_is_told_in_a_line(devices, settings, told, monkeypatch):
@@ -63,17 +63,17 @@ def test_what_cannot_be_shared_is_told_in_a_line(devices, settings, told, monkey
         check_sharing(made, MESO4, TrainSettings(**settings), devices)
     made.device = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(BenchError, match="--devices 2 is more than there are here: 1 devices of kind cuda"):
+    with pytest.raises(BenchError, match="--devices 2 is more than this machine has: 1 devices of kind cuda"):
         check_sharing(made, MESO4, TrainSettings(), 2)
 
 
 def test_who_cannot_share_says_why():
-    with pytest.raises(BenchError, match="JAX shares meso4's batches out over all devices by itself"):
+    with pytest.raises(BenchError, match="JAX already spreads meso4's batches over all devices"):
         check_sharing(None, detectors.find("meso4", "jax"), TrainSettings(), 2)
     with pytest.raises(BenchError, match="mine has no --devices, which is for PyTorch detectors"):
         check_sharing(object(), Entry("mine", "mine.py:Mine", "here"), TrainSettings(), 2)
     with pytest.raises(
-        BenchError, match=r"is in this process's memory alone\. With --devices, name it as file\.py:Class"
+        BenchError, match=r"exists only in this process's memory\. With --devices, name it as file\.py:Class"
     ):
         check_sharing(object(), MemoryEntry("mine", "mine", "here"), TrainSettings(), 2)
 
@@ -114,7 +114,7 @@ def test_ranks_have_to_be_of_one_command_and_one_version(changed, told):
     if not told:
         shared_trainings._await_greetings(store, own, 2)
         return
-    with pytest.raises(BenchError, match="all ranks have to be the same") as caught:
+    with pytest.raises(BenchError, match="all ranks must have the same command and versions") as caught:
         shared_trainings._await_greetings(store, own, 2)
     assert told in str(caught.value)
 
@@ -122,10 +122,10 @@ def test_ranks_have_to_be_of_one_command_and_one_version(changed, told):
 def test_a_rank_that_does_not_come_or_ended_is_told(monkeypatch):
     own, store = shared_trainings._make_greeting(""), dist.HashStore()
     monkeypatch.setattr(shared_trainings, "START_S", 0.0)
-    with pytest.raises(BenchError, match="rank 1 of 2 didn't come within 0 s"):
+    with pytest.raises(BenchError, match="rank 1 of 2 didn't start within 0 s"):
         shared_trainings._await_greetings(store, own, 2)
     ended = type("Process", (), {"exitcode": -9})()
-    with pytest.raises(BenchError, match=r"ended before it began \(exit code -9\)"):
+    with pytest.raises(BenchError, match=r"ended before starting work \(exit code -9\)"):
         shared_trainings._await_greetings(store, own, 2, [ended])
 
 

@@ -158,7 +158,7 @@ def test_a_shard_that_cant_be_opened_is_not_damaged(store, videos, monkeypatch, 
 
     monkeypatch.setattr(pa, "memory_map", refuse)
     before = read(store)
-    with pytest.raises(BenchError, match=rf"b\.arrow can't be read: {os.strerror(code)}\. Type the command again"):
+    with pytest.raises(BenchError, match=rf"b\.arrow can't be read: {os.strerror(code)}\. Run the command again"):
         prepare(videos, SETTINGS, store)
     assert read(store) == before
     monkeypatch.undo()
