@@ -44,6 +44,7 @@ def list_exports() -> list[Path]:
 
 
 def test_scores_are_those_of_the_plain_network(frames):
+    torch.manual_seed(0)
     detector = create("timm:resnet10t", **SMALL)
     with torch.no_grad():
         plain = torch.from_numpy(detector.outputs_of(frames)["logits"]).softmax(-1)[:, 1].numpy()
