@@ -25,7 +25,7 @@ def test_without_a_gpu_it_says_so_and_compares_nothing(script, monkeypatch, caps
 
 
 @pytest.mark.parametrize(("apart", "wrong"), [(0.5, False), (1.0, False), (1.1, True), (float("nan"), True)])
-def test_a_number_beyond_its_limit_is_wrong_and_so_is_none(script, apart, wrong, capsys):
+def test_a_number_beyond_its_limit_or_not_finite_is_wrong(script, apart, wrong, capsys):
     checks = (lambda setting: iter([script["compare"]("scores", apart, 1.0), script["skip"]("two GPUs", "one")]),)
     main = script["main"]
     inside = main.__globals__
@@ -41,7 +41,7 @@ def test_a_number_beyond_its_limit_is_wrong_and_so_is_none(script, apart, wrong,
 
 
 @pytest.mark.slow  # It trains, if only a small network.
-def test_on_the_processor_all_of_it_runs_and_nothing_is_wrong(script, capsys):
+def test_everything_runs_on_the_cpu_without_a_fault(script, capsys):
     assert script["main"](["--device", "cpu", "--quick"]) == 0
     shown = capsys.readouterr().out
     for line in (

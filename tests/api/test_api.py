@@ -41,7 +41,7 @@ def run(detector, tiny_world, tmp_path, **options):
     return crossfake.run(detector, "ff++", "celebdf", data=tiny_world, runs=tmp_path, **QUICK, **options)
 
 
-def test_the_example_that_comes_along_is_scored_unless_something_else_has_its_name(tmp_path, monkeypatch):
+def test_the_bundled_example_is_scored_unless_something_else_has_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     card = crossfake.score("example", draws=10)
     assert (card.video.auc.n, card.counts.frames) == (112, 448)
@@ -62,12 +62,12 @@ def test_an_object_is_reused_while_it_stays_the_same(tiny_world, tmp_path):
     assert first.cards[0].video.auc == again.cards[0].video.auc
 
 
-def test_what_can_not_be_seen_is_never_taken_for_the_same():
+def test_what_cannot_be_inspected_never_counts_as_the_same():
     assert hash_object(Unseen()) == ""
     assert make_entry(Unseen()).code != make_entry(Unseen()).code
 
 
-def test_functions_differ_by_what_they_take_from_around_them():
+def test_functions_differ_by_the_variables_they_capture():
     def make(shift):
         return crossfake.wrap_model(lambda x: x.mean(axis=(1, 2, 3)) + shift)
 
@@ -80,7 +80,7 @@ def test_a_class_is_keyed_by_its_source():
 
 
 @pytest.mark.parametrize("fake", [0, 1])
-def test_a_wrapped_model_reads_the_output_that_is_fake(fake):
+def test_a_wrapped_model_reads_the_output_for_fake(fake):
     frames = np.stack([np.full((8, 8, 3), v, np.uint8) for v in (0, 255)])
     two = crossfake.wrap_model(lambda x: np.stack([np.zeros(len(x)), x[:, 0, 0, 0]], 1), size=8, fake=fake)
     one = crossfake.wrap_model(lambda x: x[:, 0, 0, 0], size=8, fake=fake)
@@ -103,7 +103,7 @@ def test_a_torch_module_is_keyed_by_its_weights(tiny_world, tmp_path):
     assert len(results.folders) == 2
 
 
-def test_detectors_that_are_none_raise_what_the_command_line_says(tiny_world, tmp_path):
+def test_invalid_detectors_raise_the_command_lines_message(tiny_world, tmp_path):
     torch = pytest.importorskip("torch")
     with pytest.raises(BenchError, match=r"Path has no method score\(frames\)"):
         run(type(tmp_path), tiny_world, tmp_path)
@@ -117,14 +117,14 @@ def test_detectors_that_are_none_raise_what_the_command_line_says(tiny_world, tm
         crossfake.wrap_model(np.mean, fake=2)
 
 
-def test_a_wrong_crop_size_or_output_is_a_failure_with_its_reason(tiny_world, tmp_path):
+def test_a_wrong_crop_size_or_output_fails_with_its_reason(tiny_world, tmp_path):
     wrong = crossfake.wrap_model(lambda x: np.zeros((len(x), 5)), size=16)
     (failure,) = run(wrong, tiny_world, tmp_path).failures
     assert "the model gave shape" in failure.error
     assert "expected logits" in failure.error
 
 
-def test_tables_are_scored_and_refused_as_files_are():
+def test_tables_are_scored_and_refused_like_files():
     card = crossfake.score(table())
     assert card.video.auc.value == pytest.approx(8 / 9)
     assert card.video.auc.n == 6
@@ -137,7 +137,7 @@ def test_tables_are_scored_and_refused_as_files_are():
         crossfake.score(table(), threshold="val")
 
 
-def test_plan_tells_what_would_be_done_and_touches_nothing(tiny_world, tmp_path):
+def test_plan_shows_what_would_be_done_and_touches_nothing(tiny_world, tmp_path):
     found = crossfake.plan(
         Brightness, "ff++", ["celebdf", "dfd"], data=tiny_world, runs=tmp_path / "runs", progress=False
     )
@@ -169,13 +169,13 @@ def test_an_object_of_the_main_module_needs_no_guard(tiny_world, tmp_path):
     assert done.stdout.strip() == "done", done.stderr
 
 
-def test_importing_takes_no_backend_and_no_pandas():
+def test_importing_loads_no_backend_and_no_pandas():
     code = "import sys, crossfake; print(sorted({'torch', 'jax', 'pandas', 'numpy', 'cv2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_a_checkpoint_tells_what_it_was_trained_on_or_that_this_is_unknown(tmp_path, capsys):
+def test_a_checkpoint_says_what_it_was_trained_on_or_that_this_is_unknown(tmp_path, capsys):
     weights, path = {"w": np.zeros(1, np.float32)}, tmp_path / "c.safetensors"
     told = {"dataset": "ff++:c23", "world": "demo", "seed": 3, "selection": "source val", "videos": "0" * 32}
     header = {"detector": "meso4", "tag": "small", "options": {"input_size": 96}, "trained_on": told}

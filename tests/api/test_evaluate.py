@@ -66,7 +66,7 @@ def test_the_page_does_what_it_says(tiny_world, own_videos, tmp_path, monkeypatc
     assert {name.partition(".")[0] for name in space["results"].table()["detector"]} == {"local/ResNet"}
 
 
-def test_a_checkpoint_tells_what_it_was_trained_on(tiny_world, tmp_path):
+def test_a_checkpoint_says_what_it_was_trained_on(tiny_world, tmp_path):
     pytest.importorskip("torch")
     from crossfake.benchmark.core.checkpoints import save
     from crossfake.detectors import create

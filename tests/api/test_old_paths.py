@@ -35,7 +35,7 @@ def never_imported(monkeypatch):
 
 
 @pytest.mark.parametrize(("old", "name", "new"), DOCUMENTED)
-def test_old_paths_give_the_same_objects_and_say_once_what_to_import(old, name, new):
+def test_old_paths_give_the_same_objects_and_warn_once_what_to_import(old, name, new):
     backend = new.removeprefix("crossfake.plugin").lstrip(".")
     if backend in ("torch", "jax"):
         pytest.importorskip(backend)
@@ -48,7 +48,7 @@ def test_old_paths_give_the_same_objects_and_say_once_what_to_import(old, name, 
     assert getattr(first, name) is getattr(importlib.import_module(new), name)
 
 
-def test_the_line_that_imports_is_the_one_that_is_told(tmp_path):
+def test_the_warning_points_at_the_importing_line(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("import os\nfrom crossfake.benchmark import types\n")
     done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=True)
@@ -62,7 +62,7 @@ def test_what_was_pickled_under_an_old_path_is_read():
         assert type(pickle.loads(packed)) is LostFrame
 
 
-def test_other_names_are_as_unknown_as_ever():
+def test_other_names_stay_unknown():
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'crossfake.benchmark.nothing'"):
         __import__("crossfake.benchmark.nothing")
 

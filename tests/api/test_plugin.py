@@ -18,7 +18,7 @@ def test_it_imports_no_backend():
 
 
 @pytest.mark.parametrize("name", ["crossfake.plugin", "crossfake.plugin.torch", "crossfake.plugin.jax"])
-def test_all_that_it_offers_is_listed(name):
+def test_everything_it_offers_is_listed(name):
     if name != "crossfake.plugin":
         pytest.importorskip(name.rpartition(".")[2])
     module = importlib.import_module(name)
@@ -49,7 +49,7 @@ def test_the_page_names_every_contract_and_its_methods():
     assert methods <= set(re.findall(r"`(\w+)[(`]", page))
 
 
-def test_capabilities_of_detectors_can_be_named():
+def test_detector_capabilities_can_be_named():
     from crossfake import plugin
     from crossfake.benchmark.core.contracts import CAPABILITIES
 

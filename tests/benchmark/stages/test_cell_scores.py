@@ -33,7 +33,7 @@ def assert_same(found, card):
     assert found.worst == find_worst_cases(read_predictions(card.predictions_path)[0])
 
 
-def test_the_first_board_leaves_it_and_the_next_reads_no_frames(card, monkeypatch, capsys):
+def test_the_first_board_writes_the_file_and_the_next_reads_no_frames(card, monkeypatch, capsys):
     assert_same(read_cell_scores(card), card)
     kept = (card.folder / FILE).read_bytes()
     with monkeypatch.context() as patch:
@@ -47,7 +47,7 @@ def test_the_first_board_leaves_it_and_the_next_reads_no_frames(card, monkeypatc
     assert capsys.readouterr().err == ""
 
 
-def test_that_of_other_predictions_is_made_again_which_is_said(card, capsys):
+def test_a_file_of_other_predictions_is_remade_with_a_message(card, capsys):
     read_cell_scores(card)
     table, metadata = read_predictions(card.predictions_path)
     write_predictions(card.predictions_path, table.assign(score=1 - table["score"]), metadata)
@@ -101,7 +101,7 @@ def flip(path):
         (put_names("worst", [[["a", "x", "m", 0.1, 1]], []]), "is damaged"),
     ],
 )
-def test_what_is_damaged_or_made_up_is_made_again(card, capsys, spoil, told):
+def test_damaged_or_forged_files_are_remade(card, capsys, spoil, told):
     read_cell_scores(card)
     spoil(card.folder / FILE)
     assert_same(read_cell_scores(card), card)
@@ -113,14 +113,14 @@ def test_what_is_damaged_or_made_up_is_made_again(card, capsys, spoil, told):
     assert capsys.readouterr().err == ""
 
 
-def test_one_that_is_too_large_is_not_read(card, capsys, monkeypatch):
+def test_a_file_that_is_too_large_is_not_read(card, capsys, monkeypatch):
     read_cell_scores(card)
     monkeypatch.setattr(cell_scores, "MOST_BYTES", 100)
     assert_same(read_cell_scores(card), card)
     assert "at most 100 are read: recomputed" in capsys.readouterr().err
 
 
-def test_where_nothing_can_be_written_the_board_is_right_all_the_same(card, monkeypatch, capsys):
+def test_the_board_is_right_even_where_nothing_can_be_written(card, monkeypatch, capsys):
     def refuse(path):
         raise WriteError(30, "Read-only file system", str(path))
 
@@ -143,7 +143,7 @@ def test_the_scores_of_a_row_come_with_what_each_seed_dropped(card, tmp_path, ma
     assert read_scores([card, second]) == []
 
 
-def test_beside_an_entry_nothing_is_written(card):
+def test_nothing_is_written_beside_an_entry(card):
     entry = card.place(card.folder / "a__b.json")
     assert_same(read_cell_scores(entry), card)
     assert not (card.folder / FILE).exists()

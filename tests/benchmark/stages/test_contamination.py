@@ -31,15 +31,15 @@ def test_a_copy_of_another_name_is_shared_and_another_video_is_not(write):
 
 
 @pytest.mark.parametrize("header", [{}, {"trained_on": {}}, {"trained_on": {"dataset": "ff++:c23"}}])
-def test_a_checkpoint_that_does_not_tell_its_videos_leaves_it_unknown(write, header):
+def test_a_checkpoint_without_its_video_list_leaves_overlap_unknown(write, header):
     assert find_shared_videos([write("real/a.mp4", b"one")], header) is None
 
 
-def test_no_video_at_all_is_known_to_share_none(write):
+def test_an_empty_video_list_shares_no_videos(write):
     assert find_shared_videos([write("real/a.mp4", b"one")], {"trained_on": {"videos": ""}}) == []
 
 
-def test_a_large_file_is_told_by_its_size_and_three_pieces(write):
+def test_a_large_file_is_identified_by_size_and_three_pieces(write):
     content = np.random.default_rng(0).bytes(8 * PIECE)
     whole = fingerprint_video(write("real/a.mp4", content))
     assert len(whole) == 16
@@ -50,7 +50,7 @@ def test_a_large_file_is_told_by_its_size_and_three_pieces(write):
     assert fingerprint_video(write("real/c.mp4", bytes(middle))) != whole
 
 
-def test_pictures_are_told_by_their_number_and_content(write):
+def test_pictures_are_identified_by_number_and_content(write):
     files = [write(f"real/{i}.png", bytes([i])) for i in range(5)]
 
     def of(*numbers: int) -> str:

@@ -22,12 +22,12 @@ class Knows(Plain):
         return 100.0 * frames.size
 
 
-def test_a_detector_that_knows_is_believed_and_another_is_unknown():
+def test_a_detector_that_knows_its_cost_is_believed_and_others_are_unknown():
     assert (count_parameters(Knows()), count_flops(Knows(), CROP)) == (7, 100 * 8 * 8 * 3)
     assert (count_parameters(Plain()), count_flops(Plain(), CROP), count_activations(Plain(), CROP)) == (None,) * 3
 
 
-def test_a_torch_networks_multiply_adds_count_two():
+def test_a_torch_multiply_add_counts_as_two():
     torch = pytest.importorskip("torch", reason="needs torch")
 
     class Net(Plain):
@@ -41,7 +41,7 @@ def test_a_torch_networks_multiply_adds_count_two():
     assert count_activations(Net(), CROP) == 8 * 8 * 4 + 2
 
 
-def test_resnet34_has_the_flops_and_activations_that_are_known_of_it():
+def test_resnet34_has_its_known_flops_and_activations():
     pytest.importorskip("torch", reason="needs torch")
     from crossfake.detectors import create
 

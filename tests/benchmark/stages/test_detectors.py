@@ -10,7 +10,7 @@ from crossfake.benchmark.core.typed_commands import start_from
 from crossfake.benchmark.stages.detectors import DetectorRequest, find_detector, load_detector, load_resolved_settings
 
 
-def test_a_finder_is_chosen_for_work_alone(monkeypatch):
+def test_a_finder_is_chosen_only_when_work_is_done(monkeypatch):
     assert load_settings("meso4", demo=False).faces.finder == "auto"
     monkeypatch.setattr("crossfake.datasets.faces.finder.resolve", {"auto": "retinaface"}.__getitem__)
     assert load_resolved_settings("meso4", demo=False).faces == FaceSettings(finder="retinaface")
@@ -22,17 +22,17 @@ def test_no_key_is_made_of_a_finder_that_is_not_chosen():
     assert FaceSettings(finder="mediapipe").key_content()["finder"] == "mediapipe"
 
 
-def test_an_unknown_finder_is_told_when_settings_are_loaded_for_work():
+def test_an_unknown_finder_is_refused_when_settings_are_loaded_for_work():
     with pytest.raises(BenchError, match=r"no face finder named 'mediapip'\. Did you mean 'mediapipe'"):
         load_resolved_settings("meso4", demo=True, overrides=["faces.finder=mediapip"])
 
 
-def test_a_request_that_names_no_detector_wants_one():
+def test_a_request_without_a_detector_is_refused():
     with pytest.raises(BenchError, match="say which detector this is: --detector NAME"):
         find_detector(DetectorRequest())
 
 
-def test_a_detector_of_the_users_own_is_loaded_with_its_crops(tmp_path):
+def test_a_users_detector_is_loaded_with_its_crops(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("class Mine:\n    def score(self, frames):\n        return [0.5] * len(frames)\n")
     loaded = load_detector(DetectorRequest(f"{path}:Mine"), demo=True)
@@ -60,6 +60,6 @@ def test_a_checkpoint_keeps_to_the_file_that_it_was_trained_from(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "with space.pth", "a: b, 'c' \"d\".pth", "true"])
-def test_a_file_to_start_from_is_taken_as_it_is_typed(name):
+def test_a_start_file_is_used_as_typed(name):
     settings = load_resolved_settings("clip-probe", demo=False, overrides=(start_from(name),))
     assert settings.options["pretrained"] == name

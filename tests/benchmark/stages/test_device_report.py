@@ -16,7 +16,7 @@ class Plain:
         return frames[:, 0, 0, 0] / 255
 
 
-def test_a_line_tells_what_how_and_by_which_driver_and_runtime():
+def test_a_line_gives_device_precision_driver_and_runtime():
     told = DeviceUse(
         kind="cuda",
         name="NVIDIA H100",
@@ -42,7 +42,7 @@ def test_accelerators_are_counted_once(monkeypatch):
     assert describe_device(Plain(), "jax", 32).describe() == "4 x TPU v4, bf16, batches of 32 (8 each), jax 1"
 
 
-def test_the_processor_has_threads_and_neither_driver_nor_tf32():
+def test_the_cpu_has_threads_and_neither_driver_nor_tf32():
     told = describe_device(Plain(), "python").to_json()
     assert (told["kind"], told["precision"]) == ("cpu", "fp32")
     assert told["threads"] >= 1
@@ -59,7 +59,7 @@ def test_a_gpu_has_a_driver_and_says_whether_tf32_is_on(monkeypatch):
         assert "threads" not in told
 
 
-def test_a_training_tells_its_own_precision_layout_and_threads(monkeypatch):
+def test_a_training_reports_its_own_precision_layout_and_threads(monkeypatch):
     monkeypatch.setattr(device_report, "find_device", lambda *_: Device("cpu", "EPYC", "fp32", 8))
     session = SimpleNamespace(precision="bf16", layout="contiguous", threads=2)
     told = describe_training(Plain(), "python", session, 32).to_json()
@@ -69,7 +69,7 @@ def test_a_training_tells_its_own_precision_layout_and_threads(monkeypatch):
 
 
 @pytest.mark.parametrize(("hidden", "warned"), [(None, True), ("", False)])
-def test_a_gpu_that_is_left_unused_is_told_unless_it_was_hidden(hidden, warned, tmp_path, monkeypatch, capsys):
+def test_an_unused_gpu_is_reported_unless_it_was_hidden(hidden, warned, tmp_path, monkeypatch, capsys):
     version = tmp_path / "version"
     version.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22\n")
     monkeypatch.setattr(device_report, "NVIDIA", version)

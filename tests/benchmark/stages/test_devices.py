@@ -35,7 +35,7 @@ def two_gpus(monkeypatch):
     return torch
 
 
-def test_a_torch_detector_goes_where_it_is_told(two_gpus):
+def test_a_torch_detector_goes_to_the_given_device(two_gpus):
     made = create("meso4", backend="torch")
     assert str(made.device) == "cuda"
     for name in ("cuda:1", "cpu"):
@@ -47,7 +47,7 @@ def test_a_torch_detector_goes_where_it_is_told(two_gpus):
     assert (told.kind, told.name, told.precision, told.threads) == ("cuda", "NVIDIA H100", "fp32", 0)
 
 
-def test_a_gpu_that_is_not_there_is_told_with_those_that_are(two_gpus):
+def test_a_missing_gpu_is_reported_with_the_available_ones(two_gpus):
     with pytest.raises(BenchError, match=r"no device cuda:2 here: torch sees cuda:0 \(NVIDIA H100\), cuda:1 \(NVID"):
         check_device("cuda:2", ["torch"])
 
@@ -66,7 +66,7 @@ def test_torch_without_a_gpu_says_what_it_is_built_for_and_what_to_install():
         assert told in str(error.value)
 
 
-def test_jax_takes_its_processor_and_says_what_else_to_install():
+def test_jax_uses_the_cpu_and_says_what_else_to_install():
     pytest.importorskip("jax", reason="needs jax")
     made = create("meso4", backend="jax", input_size=32)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
@@ -84,7 +84,7 @@ def test_jax_takes_its_processor_and_says_what_else_to_install():
         assert told in str(error.value)
 
 
-def test_jax_takes_one_of_several_gpus_or_all_of_them(monkeypatch):
+def test_jax_uses_one_of_several_gpus_or_all_of_them(monkeypatch):
     jax = pytest.importorskip("jax", reason="needs jax")
     from crossfake.detectors.common_jax.places import find_jax_devices
 
@@ -98,7 +98,7 @@ def test_jax_takes_one_of_several_gpus_or_all_of_them(monkeypatch):
     assert (told.kind, told.name, told.precision) == ("cuda", "2 x NVIDIA H100", "tf32")
 
 
-def test_on_accelerators_jax_multiplies_as_exactly_as_is_said():
+def test_jax_multiplies_on_accelerators_at_the_stated_precision():
     jax = pytest.importorskip("jax", reason="needs jax")
     from crossfake.detectors.common_jax.places import multiply_in
 
@@ -127,7 +127,7 @@ def test_a_module_is_moved_and_a_function_is_not(two_gpus):
         place(wrap_model(lambda images: images), "cuda")
 
 
-def test_a_network_of_a_file_goes_to_the_gpu_by_itself_and_one_that_was_given_stays(two_gpus):
+def test_a_network_from_a_file_moves_to_the_gpu_and_a_given_one_stays(two_gpus):
     from crossfake.detectors.model_files.inputs import FileModel, Inputs
 
     class Bright(two_gpus.nn.Module):
@@ -145,7 +145,7 @@ def test_a_network_of_a_file_goes_to_the_gpu_by_itself_and_one_that_was_given_st
     assert moved == ["cuda"]
 
 
-def test_a_loaded_detector_is_where_it_was_asked_for(two_gpus):
+def test_a_loaded_detector_is_on_the_requested_device(two_gpus):
     request = DetectorRequest(TOY)
     assert load_detector(request, demo=True).device == "auto"
     with pytest.raises(BenchError, match="Brightness chooses its device itself"):
@@ -165,13 +165,13 @@ def test_a_loaded_detector_is_where_it_was_asked_for(two_gpus):
         ("speed meso4 --device cudda", "Did you mean 'cuda'?"),
     ],
 )
-def test_a_wrong_device_is_told_before_any_work(typed, told, monkeypatch, capsys):
+def test_reports_a_wrong_device_before_any_work(typed, told, monkeypatch, capsys):
     monkeypatch.setattr(ray_engine, "find_package", lambda name: name)
     assert bench(typed) == 2
     assert told in read_mistake(capsys)
 
 
-def test_tf32_off_cuda_is_told_before_any_training(tiny_world, tmp_path, capsys):
+def test_reports_tf32_without_cuda_before_any_training(tiny_world, tmp_path, capsys):
     pytest.importorskip("torch", reason="needs torch")
     asked = f"run --detector meso4 --train ff++ --test dfdc --data {tiny_world} --runs {tmp_path} --workers 0"
     assert bench(f"{asked} --device cpu --precision tf32") == 2
@@ -181,7 +181,7 @@ def test_tf32_off_cuda_is_told_before_any_training(tiny_world, tmp_path, capsys)
     assert not list(tmp_path.rglob("log.txt"))
 
 
-def test_ray_gives_no_gpu_to_what_is_to_work_on_the_processor():
+def test_ray_gives_no_gpu_to_cpu_work():
     nodes = [{"CPU": 64.0, "GPU": 4.0}]
     assert find_need(nodes, 1, 8, "cpu").num_gpus == 0
     assert find_need(nodes, 1, 8, "cuda").num_gpus == 1
@@ -189,7 +189,7 @@ def test_ray_gives_no_gpu_to_what_is_to_work_on_the_processor():
         find_need([{"CPU": 8.0}], 1, 8, "cuda")
 
 
-def test_scores_in_another_precision_than_asked_for_are_another_row(planned, tmp_path):
+def test_scores_in_another_precision_than_requested_are_another_row(planned, tmp_path):
     cell = planned.cell(runs=tmp_path)
     keys = [cell.make_recipe_key(*given) for given in ((), ("", "tf32"), ("bf16",), ("bf16", "tf32"))]
     assert len(set(keys)) == 4

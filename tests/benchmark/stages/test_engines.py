@@ -39,7 +39,7 @@ def test_a_part_is_every_nth_training(cells):
         take_part(cells, Part(4, 9))
 
 
-def test_what_another_command_is_at_work_on_comes_later(cells):
+def test_cells_another_command_works_on_come_later(cells):
     held = Counter({cells[0]: 1, cells[3]: 1})
 
     def run_one(cell, *, wait):
@@ -53,7 +53,7 @@ def test_what_another_command_is_at_work_on_comes_later(cells):
     assert all(card == cell.title for cell, card in done)
 
 
-def test_where_all_is_in_work_elsewhere_the_first_is_waited_for(cells):
+def test_waits_for_the_first_when_all_are_in_progress_elsewhere(cells):
     waited = []
 
     def run_one(cell, *, wait):
@@ -66,7 +66,7 @@ def test_where_all_is_in_work_elsewhere_the_first_is_waited_for(cells):
     assert sorted(map(id, waited)) == sorted(map(id, cells))
 
 
-def test_a_held_run_is_passed_over_and_taken_when_it_is_free(cells, monkeypatch, capsys):
+def test_a_locked_run_is_skipped_and_taken_when_free(cells, monkeypatch, capsys):
     begun, free = [], threading.Event()
 
     def walk(cell, options):

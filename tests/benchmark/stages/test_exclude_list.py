@@ -10,7 +10,7 @@ from crossfake.benchmark.core.progress import Reporter
 from crossfake.benchmark.stages.exclude_list import check_excluded, read_exclude_list
 
 
-def test_an_exclude_list_has_an_id_a_line(tmp_path):
+def test_an_exclude_list_has_one_id_per_line(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("# from a scorecard\n\n ./real/a.mp4 \nfake/b c.mp4\nreal/a.mp4\n")
     assert read_exclude_list(path) == {"real/a.mp4", "fake/b c.mp4"}
@@ -26,7 +26,7 @@ def test_an_exclude_list_has_an_id_a_line(tmp_path):
         (None, "no list"),
     ],
 )
-def test_an_exclude_list_that_is_none_is_refused(tmp_path, content, message):
+def test_an_invalid_exclude_list_is_refused(tmp_path, content, message):
     path = tmp_path / "list.txt"
     if content is not None:
         path.write_bytes(content)
@@ -34,7 +34,7 @@ def test_an_exclude_list_that_is_none_is_refused(tmp_path, content, message):
         read_exclude_list(path)
 
 
-def test_names_that_no_dataset_has_are_told_and_refused_where_all_are_such(planned, capsys):
+def test_unknown_names_are_reported_and_refused_if_all_are_unknown(planned, capsys):
     source, path = planned.source(), Path("list.txt")
     check_excluded(path, frozenset({"real/test.mp4"}), [source], Reporter())
     assert capsys.readouterr().out == ""

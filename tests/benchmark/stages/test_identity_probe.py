@@ -37,7 +37,7 @@ def fake(target: str, donor: str, method: str = "A") -> Video:
     return Video(f"{method}/{target}_{donor}", Path("/nowhere"), FAKE, method, "test", (target, donor), original=source)
 
 
-def test_targets_are_told_on_real_videos_sources_on_fakes():
+def test_targets_are_probed_on_real_videos_and_sources_on_fakes():
     videos = [real("a", 0), real("a", 1), real("b", 0), real("b", 1), real("c", 0)]
     videos += [fake("x", "d"), fake("y", "d"), fake("x", "e"), fake("z", "e"), fake("z", "f"), fake("z", "f", "B")]
     assert [(v.id, who) for v, who in name_people(videos, "target")] == [
@@ -50,7 +50,7 @@ def test_targets_are_told_on_real_videos_sources_on_fakes():
     assert [who for _, who in name_people(videos, "source")] == ["d", "d", "e", "e"]
 
 
-def test_nobody_to_tell_apart_is_one_line():
+def test_too_few_people_to_tell_apart_is_a_one_line_error():
     with pytest.raises(BenchError, match=r"of 3 videos, 3 real ones .* \(2 people\), and 1 people appear in") as error:
         name_people([real("a", 0), real("a", 1), real("b", 0)], "target")
     assert "\n" not in str(error.value)
@@ -85,7 +85,7 @@ def several(people_count: int, videos: int) -> list[tuple[Video, str]]:
     return [(real(f"p{p}", v), f"p{p}") for p in range(people_count) for v in range(videos)]
 
 
-def test_people_are_told_by_what_their_videos_share_and_not_by_what_is_a_videos_own():
+def test_people_are_recognised_by_what_their_videos_share_not_by_one_videos_traits():
     told, rng = several(4, 6), np.random.default_rng(0)
     names, folds = [person for _, person in told], assign_folds(told)
     person_of = np.array([int(name[1:]) for name in names])
@@ -111,7 +111,7 @@ def test_accuracies_and_their_difference_have_intervals_over_people():
     assert wide.hi - wide.lo > 0.6 > 0.4 > narrow.hi - narrow.lo
 
 
-def test_maps_are_pooled_and_a_detector_without_features_is_told():
+def test_maps_are_pooled_and_a_detector_without_features_is_refused():
     maps = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
     np.testing.assert_array_equal(pool_features({"features": maps}), [[5.5, 17.5]])
     np.testing.assert_array_equal(pool_features({"features": maps[..., 0, 0]}), maps[..., 0, 0])
@@ -157,7 +157,7 @@ def test_the_verb_measures_both_networks(checkpoint, actors, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("former", "now"), [("filmed", "target"), ("donor", "source")])
-def test_the_former_words_are_taken_and_the_new_ones_told(checkpoint, tiny_world, capsys, former, now):
+def test_former_option_names_work_and_warn_of_the_new_ones(checkpoint, tiny_world, capsys, former, now):
     # Nobody to tell apart in ff++; of which kind shows who was meant.
     assert bench("probe identity --test ff++", checkpoint=checkpoint, data=tiny_world, who=former) == 2
     note, *_, error = capsys.readouterr().err.splitlines()
@@ -182,6 +182,6 @@ def test_mistakes_are_one_line(checkpoint, tiny_world, capsys, line, message):
     assert message in read_mistake(capsys)
 
 
-def test_the_checkpoint_is_asked_for(capsys):
+def test_a_missing_checkpoint_is_requested(capsys):
     assert bench("probe identity --test dfd") == 2
     assert "--checkpoint is missing" in capsys.readouterr().err

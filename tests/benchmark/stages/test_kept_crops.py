@@ -84,7 +84,7 @@ def test_predictions_are_the_same_bytes_and_faces_are_read_once(store, videos, t
     assert files[0] == files[1]
 
 
-def test_only_what_lacks_is_cut_and_workers_do_it(store, videos, two_workers):
+def test_only_missing_crops_are_cut_and_by_workers(store, videos, two_workers):
     reporter = Recorder()
     kept = keep(store, videos[:1])
     pool = two_workers
@@ -107,7 +107,7 @@ def test_some_of_a_videos_crops_are_its_own(store, videos):
     assert np.array_equal(keep(store, videos).read(*asked), VideoCrops(store, CROPPER)(asked))
 
 
-def test_nothing_is_kept_unless_asked_and_no_key_tells(store, videos):
+def test_nothing_is_kept_unless_asked_and_no_key_changes(store, videos):
     assert keep(store, videos, faces=FaceSettings()) is None
     cut, kept = (FaceSettings(finder="mediapipe", crops=crops).key_content() for crops in ("cut", "keep"))
     assert cut == kept
@@ -145,7 +145,7 @@ def test_the_stores_table_of_contents_changes_nothing(store, videos):
     assert keep(FaceStore(store.folder), []).list_lacking(CONTENT) == []
 
 
-def test_faces_from_before_there_were_checksums_are_told_apart_by_their_shard(store, monkeypatch):
+def test_faces_without_checksums_are_distinguished_by_their_shard(store, monkeypatch):
     monkeypatch.setattr(store, "_index", {v: e._replace(checksums=None) for v, e in store._load_index().items()})
     (shard,) = store.folder.iterdir()
     first, other = store.hash_faces("real/a.mp4"), store.hash_faces("fake/a.mp4")
@@ -154,7 +154,7 @@ def test_faces_from_before_there_were_checksums_are_told_apart_by_their_shard(st
     assert store.hash_faces("real/a.mp4") != first
 
 
-def test_faces_found_anew_have_crops_of_their_own(store, videos):
+def test_faces_found_again_have_their_own_crops(store, videos):
     keep(store, videos)
     face = store.face("fake/d.mp4", 0)
     face.crop[:] = 7
@@ -179,7 +179,7 @@ def lose_checksums(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [cut_short, change_a_pixel, lose_checksums, lambda _: b"", lambda _: b"\xff" * 99])
-def test_damaged_ones_are_made_again_with_one_line(store, videos, damage, capsys):
+def test_damaged_crops_are_remade_with_a_one_line_message(store, videos, damage, capsys):
     kept = keep(store, videos[2:])
     (file,) = kept.folder.iterdir()
     whole = file.read_bytes()
@@ -191,7 +191,7 @@ def test_damaged_ones_are_made_again_with_one_line(store, videos, damage, capsys
     assert file.read_bytes() == whole
 
 
-def test_on_a_full_disk_crops_are_cut_after_one_line(store, videos, monkeypatch):
+def test_on_a_full_disk_crops_are_cut_after_a_one_line_message(store, videos, monkeypatch):
     def fail(path: Path):
         raise WriteError(errno.ENOSPC, "No space left on device", str(path))
 
@@ -217,7 +217,7 @@ def test_a_video_with_a_face_that_training_refuses_is_cut(store, videos, monkeyp
         MethodSampler(CROPPER, mirror, {"A": 1}),
     ],
 )
-def test_samplers_that_see_crops_alone_decode_no_face(store, videos, sampler, monkeypatch):
+def test_samplers_that_see_only_crops_decode_no_face(store, videos, sampler, monkeypatch):
     frames, _ = index_frames(videos, store)
     kept = keep(store, videos)
     cut = Batches(frames, store, sampler, 4, False, 0)(1)

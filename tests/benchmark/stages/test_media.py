@@ -79,7 +79,7 @@ def folder(tmp_path, astronaut, hopper) -> Path:
     return tmp_path / "in"
 
 
-def test_a_folder_gives_a_row_a_face_and_says_what_has_none(folder, capsys):
+def test_a_folder_gives_a_row_per_face_and_names_files_without_one(folder, capsys):
     code, out = predict(capsys, folder, format="csv")
     rows = pd.read_csv(io.StringIO(out)).set_index("file")
     rows.index = [str(Path(name).relative_to(folder)) for name in rows.index]
@@ -97,7 +97,7 @@ def test_a_folder_gives_a_row_a_face_and_says_what_has_none(folder, capsys):
     assert (rows["score"] == rows["person_score"])[:2].all()
 
 
-def test_progress_is_told_aside_of_the_scores(folder, capsys):
+def test_progress_is_printed_apart_from_the_scores(folder, capsys):
     bench("predict --format json --set faces.frames=4", folder, detector=TOY)
     shown = capsys.readouterr()
     assert json.loads(shown.out)
@@ -105,14 +105,14 @@ def test_progress_is_told_aside_of_the_scores(folder, capsys):
     assert re.fullmatch(told, shown.err)
 
 
-def test_the_table_says_that_there_is_no_face(tmp_path, capsys):
+def test_the_table_says_when_there_is_no_face(tmp_path, capsys):
     code, out = predict(capsys, save(tmp_path / "grey.png", np.full((99, 99, 3), 99, np.uint8)), format="table")
     assert code == 0
     assert "grey.png" in out
     assert "no face found" in out
 
 
-def test_annotated_pictures_are_written_beside_each_other(folder, tmp_path, capsys, astronaut):
+def test_annotated_pictures_are_written_side_by_side(folder, tmp_path, capsys, astronaut):
     predict(capsys, folder, annotate=tmp_path / "out")
     written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
     assert written == ["a/astronaut.jpg", "b/hopper.PNG"]
@@ -164,7 +164,7 @@ def test_mistakes_are_one_line(line, message, tmp_path, monkeypatch, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_names_to_write_to_are_never_shared(tmp_path, astronaut):
+def test_output_names_are_never_shared(tmp_path, astronaut):
     paths = [save(tmp_path / folder / "same.png", astronaut[:8, :8]) for folder in "ab"]
     assert list(list_files(paths).values()) == ["same.png", "1-same.png"]
     folders = [tmp_path / "a", tmp_path / "b"]
@@ -189,7 +189,7 @@ def test_annotated_pictures_of_two_folders_are_all_written(tmp_path, capsys, ast
     assert shapes == {"a.jpg": astronaut.shape, "1-a.jpg": hopper.shape}
 
 
-def test_no_file_is_drawn_over_itself(tmp_path, hopper):
+def test_no_input_file_is_overwritten(tmp_path, hopper):
     path = save(tmp_path / "a.png", hopper)
     before = path.read_bytes()
     with pytest.raises(BenchError, match="would overwrite"):
@@ -210,7 +210,7 @@ def test_verdicts_follow_the_threshold_of_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "table"])
-def test_a_name_that_is_not_utf8_is_told_and_the_others_are_scored(tmp_path, capsys, hopper, form):
+def test_a_non_utf8_name_is_reported_and_the_others_are_scored(tmp_path, capsys, hopper, form):
     save(tmp_path / "in" / "good.png", hopper)
     save(tmp_path / "cafe.png", hopper).rename(tmp_path / "in" / os.fsdecode(b"caf\xe9.png"))
     (tmp_path / "in" / os.fsdecode(b"caf\xe9.mp4")).write_text("no video")
@@ -221,7 +221,7 @@ def test_a_name_that_is_not_utf8_is_told_and_the_others_are_scored(tmp_path, cap
     assert out.count("good.png") == 1
 
 
-def test_folders_are_walked_as_datasets_are_and_what_is_passed_over_is_said(tmp_path, capsys, astronaut, hopper):
+def test_folders_are_walked_like_datasets_and_skipped_files_are_listed(tmp_path, capsys, astronaut, hopper):
     folder = tmp_path / "in"
     save(folder / "a.png", hopper)
     save(folder / "b" / "c.webp", astronaut)

@@ -36,7 +36,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_so(capsys):
     assert "not enough memory to score 32 images at once: continuing with 16" in capsys.readouterr().err
 
 
-def test_what_does_not_fit_even_alone_or_fails_otherwise_is_raised():
+def test_a_single_sample_that_does_not_fit_and_other_errors_are_raised():
     with pytest.raises(RuntimeError, match="out of memory"):
         BatchScorer(Small(0)).score(FRAMES)
 
@@ -57,7 +57,7 @@ def test_what_does_not_fit_even_alone_or_fails_otherwise_is_raised():
         type("OutOfMemoryError", (RuntimeError,), {})("hip"),
     ],
 )
-def test_it_is_recognised_whoever_says_it(error):
+def test_out_of_memory_is_recognised_from_any_library(error):
     assert is_out_of_memory(error)
 
 

@@ -45,7 +45,7 @@ def test_what_changes_the_weights_changes_both_keys(planned, changes):
     assert other.test_key != cell.test_key
 
 
-def test_a_video_is_measured_once_however_many_cells_ask_for_its_key(planned, monkeypatch):
+def test_a_video_is_measured_once_however_many_cells_need_its_key(planned, monkeypatch):
     measured = Counter[Path]()
     measure = keys.measure_file
     monkeypatch.setattr(keys, "measure_file", lambda path: (measured.update([path]), measure(path))[1])
@@ -67,7 +67,7 @@ def test_what_changes_no_number_changes_no_key(planned, tmp_path):
     assert (moved.train_key, moved.test_key) == (cell.train_key, cell.test_key)
 
 
-def test_a_default_that_is_given_changes_neither_key_nor_name(planned):
+def test_spelling_out_a_default_changes_neither_key_nor_name(planned):
     entry = Entry("some", "some:Some", "", backend="torch", card={"defaults": {"variant": "paper", "input_size": 64}})
     plain, given, other = (
         planned.cell(entry=entry, settings=Settings(faces=FACES, options=options))
@@ -78,7 +78,7 @@ def test_a_default_that_is_given_changes_neither_key_nor_name(planned):
     assert other.train_key != plain.train_key
 
 
-def test_the_training_key_looks_at_the_train_and_val_videos_alone(planned):
+def test_the_training_key_depends_only_on_train_and_val_videos(planned):
     cell = planned.cell()
     fewer = [v for v in planned.videos if v.id != "fake/test.mp4"]
     assert planned.cell(train=planned.source(videos=fewer)).train_key == cell.train_key
@@ -102,7 +102,7 @@ def test_another_file_size_is_another_data_set(planned):
     assert planned.cell().train_key != before
 
 
-def test_groups_and_methods_added_later_reach_the_predictions_without_training_again(planned):
+def test_groups_and_methods_added_later_reach_the_predictions_without_retraining(planned):
     for changes in ({"groups": {"gender": "male"}}, {"method": "B"}):
         told = [replace(v, **changes) for v in planned.videos]
         cell = planned.cell(train=planned.source(videos=told), test=planned.source("celebdf", "", videos=told))
@@ -118,13 +118,13 @@ def test_a_new_face_finder_makes_old_results_stale(planned, monkeypatch):
     assert planned.cell().test_key != keys[1]
 
 
-def test_a_limited_run_has_keys_of_its_own_even_where_nothing_is_cut(planned):
+def test_a_limited_run_has_its_own_keys_even_where_nothing_is_cut(planned):
     limited = planned.cell(train=planned.source(limit=10), test=planned.source("celebdf", "", limit=10))
     assert limited.train_key != planned.cell().train_key
     assert planned.cell(test=planned.source("celebdf", "", limit=10)).test_key != planned.cell().test_key
 
 
-def test_a_given_checkpoint_counts_by_its_content_and_training_settings_no_longer(planned, tmp_path):
+def test_a_given_checkpoint_is_keyed_by_content_without_training_settings(planned, tmp_path):
     for name, content in (("a.pkl", b"one"), ("b.pkl", b"one"), ("c.pkl", b"two")):
         (tmp_path / name).write_bytes(content)
     a, b, c = (planned.cell(checkpoint=tmp_path / name).train_key for name in ("a.pkl", "b.pkl", "c.pkl"))
@@ -133,7 +133,7 @@ def test_a_given_checkpoint_counts_by_its_content_and_training_settings_no_longe
     assert planned.cell(checkpoint=tmp_path / "a.pkl", settings=slow).train_key == a
 
 
-def test_a_file_to_start_from_counts_by_its_content_wherever_it_lies(planned, tmp_path):
+def test_a_start_file_is_keyed_by_content_wherever_it_is(planned, tmp_path):
     def plan(name, content):
         (tmp_path / name).write_bytes(content)
         settings = Settings(faces=FaceSettings(finder="mediapipe"), options={"pretrained": str(tmp_path / name)})
@@ -146,14 +146,14 @@ def test_a_file_to_start_from_counts_by_its_content_wherever_it_lies(planned, tm
     assert published.options == {"pretrained": True}
 
 
-def test_a_missing_checkpoint_is_told_before_a_world_is_rendered(tmp_path, monkeypatch):
+def test_reports_a_missing_checkpoint_before_rendering_a_world(tmp_path, monkeypatch):
     monkeypatch.setattr("crossfake.benchmark.stages.plan.find_root", None)
     request = Request(("meso4",), "ff++", ("celebdf",), checkpoint=tmp_path / "none.pth")
     with pytest.raises(BenchError, match=r"no checkpoint .*none\.pth"):
         make_plan(request, "demo", Reporter(quiet=True))
 
 
-def test_the_users_own_code_is_in_the_key_by_file_and_by_module(planned, tmp_path, monkeypatch):
+def test_the_users_code_is_in_the_key_by_file_and_by_module(planned, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "crossfake_test_mine.py"
     for target in (f"{path}:Mine", "crossfake_test_mine:Mine"):
@@ -166,7 +166,7 @@ def test_the_users_own_code_is_in_the_key_by_file_and_by_module(planned, tmp_pat
     assert "crossfake_test_mine" not in sys.modules
 
 
-def test_folders_tell_world_detector_sets_and_seed(planned):
+def test_folder_names_give_world_detector_sets_and_seed(planned):
     cell = planned.cell(settings=Settings(faces=FACES, tag="small"), seed=3)
     assert cell.folder == Path("runs/real/meso4.small") / f"ff++-c23.seed3.{cell.train_key}"
     assert cell.test_folder == cell.folder / f"test.celebdf.{cell.test_key}"
@@ -186,7 +186,7 @@ def test_a_cell_describes_itself(planned):
     assert (told.frames, told.limit, told.weights) == (32, 2, "trained here")
 
 
-def test_one_class_and_absent_files_are_told_with_split_and_count(planned):
+def test_one_class_and_missing_files_are_reported_with_split_and_count(planned):
     check_data([planned.cell()])
     reals = [v for v in planned.videos if not (v.split == "val" and v.label == FAKE)]
     with pytest.raises(BenchError, match=r"1 real and 0 fake videos in its val split: one class .* trained on"):
@@ -199,7 +199,7 @@ def test_one_class_and_absent_files_are_told_with_split_and_count(planned):
         check_data([planned.cell(test=planned.source("celebdf", "", videos=absent))])
 
 
-def test_what_a_cell_does_not_need_is_not_asked_for(planned, tmp_path):
+def test_a_cell_requires_only_what_it_needs(planned, tmp_path):
     (tmp_path / "weights.pkl").write_bytes(b"1")
     tests = [v for v in planned.videos if v.split == "test"]
     check_data([planned.cell(train=planned.source(videos=tests), checkpoint=tmp_path / "weights.pkl")])
@@ -207,7 +207,7 @@ def test_what_a_cell_does_not_need_is_not_asked_for(planned, tmp_path):
     check_data([planned.cell(test=planned.source("celebdf", "", videos=others))], tests=False)
 
 
-def test_a_data_set_of_ones_own_can_be_trained_on(tmp_path):
+def test_a_custom_dataset_can_be_trained_on(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("class Mine: ...\n")
     entries = check_names(Request(("meso4",), f"{path}:Mine", (f"{path}:Mine",)))
@@ -238,7 +238,7 @@ def test_unknown_names_come_with_the_nearest():
         require_known("size", "tinny", ("tiny", "large"))
 
 
-def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_path):
+def test_a_plan_is_made_without_a_command_line_and_shown_as_rows(tiny_world, tmp_path):
     pytest.importorskip("torch")  # What is to do is made once, to see that it can be.
     asked = Request(("meso4",), "ff++", ("ff++", "celebdf"), overrides=("options.input_size=32",), runs=tmp_path)
     cells = make_plan(asked, str(tiny_world), Reporter(quiet=True))
@@ -253,7 +253,7 @@ def test_a_plan_is_made_without_a_command_line_and_told_as_rows(tiny_world, tmp_
         make_plan(replace(asked, overrides=("faces.finder=nobody",)), None, Reporter(quiet=True))
 
 
-def test_four_methods_are_a_dataset_of_their_own_with_the_same_faces(tiny_world, tmp_path):
+def test_four_methods_are_a_separate_dataset_with_the_same_faces(tiny_world, tmp_path):
     def plan(train, tests):
         asked = Request(("meso4",), train, tests, overrides=("options.input_size=32",), runs=tmp_path)
         with pytest.MonkeyPatch.context() as patch:
@@ -273,7 +273,7 @@ def test_four_methods_are_a_dataset_of_their_own_with_the_same_faces(tiny_world,
     assert four[0].train.store_folder(faces) == five.train.store_folder(faces)
 
 
-def test_data_from_elsewhere_never_counts_as_the_demo_worlds(planned, tmp_path):
+def test_other_data_never_counts_as_the_demo_world(planned, tmp_path):
     """`folder:/path` leads out of the data root, which a demo world may be."""
     world, own = DemoWorld(size="tiny", seed=0), tmp_path / "own"
     demo = planned.source(demo=world)
@@ -308,7 +308,7 @@ class Untrained:
         return np.zeros(len(frames))
 
 
-def test_only_what_is_trained_here_says_so(planned, tmp_path):
+def test_only_rows_trained_here_say_so(planned, tmp_path):
     def told(**changes):
         cell = planned.cell(**changes).describe()
         return cell.weights, cell.train, cell.selection, cell.source
@@ -324,7 +324,7 @@ def test_only_what_is_trained_here_says_so(planned, tmp_path):
     assert told(**without) == ("not trained", "unknown", "unknown", "ff++:c23")
 
 
-def test_a_recipe_names_what_it_trains_alone(planned, tmp_path):
+def test_a_recipe_is_in_the_name_only_of_what_it_trains(planned, tmp_path):
     sources = {"ff++": planned.source(demo=DemoWorld(size="tiny", seed=0))}
     sources["celebdf"] = sources["ff++"]
 
@@ -338,7 +338,7 @@ def test_a_recipe_names_what_it_trains_alone(planned, tmp_path):
     assert name(make_entry(Untrained), overrides=("tag=mine",)) == "local/Untrained.mine"
 
 
-def test_what_is_excluded_changes_keys_where_it_has_a_part_alone(planned):
+def test_excluded_videos_change_only_keys_of_cells_that_use_them(planned):
     none, part = planned.cell(), {name: frozenset({f"real/{name}.mp4"}) for name in ("train", "test")}
     other = planned.cell(train=replace(planned.source(), excluded=frozenset({"real/elsewhere.mp4"})))
     assert (other.train_key, other.test_key) == (none.train_key, none.test_key)
@@ -357,7 +357,7 @@ def test_a_path_is_excluded_as_its_id_is(planned):
     assert [v.id for v in source.list_excluded("train", "test")] == ["real/test.mp4"]
 
 
-def test_a_checkpoint_of_the_demo_world_is_the_demos_wherever_it_is_tested(planned, make, tmp_path):
+def test_a_demo_world_checkpoint_is_marked_demo_wherever_it_is_tested(planned, make, tmp_path):
     path = save_checkpoint(tmp_path / "a.safetensors", dataset="ff++:c23", world="demo")
     told = planned.cell(train=None, checkpoint=path).describe()
     assert (told.world, told.protocol) == ("demo", "demo world, tested on other data")
@@ -370,6 +370,6 @@ def test_seeds_that_auto_trained_in_other_precisions_are_never_pooled(planned):
     assert cell.make_recipe_key("bf16") != cell.make_recipe_key() == cell.describe().recipe_key
 
 
-def test_seeds_that_started_from_other_files_of_one_name_are_never_pooled(planned):
+def test_seeds_that_started_from_different_files_of_one_name_are_never_pooled(planned):
     one, other = (planned.cell().make_recipe_key(started_from=f"resnet34.tv_in1k sha256:{s}") for s in "ab")
     assert len({one, other, planned.cell().make_recipe_key()}) == 3

@@ -33,7 +33,7 @@ def test_images_are_counted_and_hours_are_unknown_without_a_rate(cells):
     assert {g.hours for g in groups} == {None}
 
 
-def test_a_trained_detector_is_not_trained_again(cells):
+def test_a_trained_detector_is_not_retrained(cells):
     (cells[0].folder / CHECKPOINT).parent.mkdir(parents=True)
     (cells[0].folder / CHECKPOINT).touch()
     first, second = estimate_groups(cells)
@@ -41,7 +41,7 @@ def test_a_trained_detector_is_not_trained_again(cells):
     assert second.train_images == 120
 
 
-def test_hours_are_by_the_median_of_earlier_runs(cells, make):
+def test_hours_come_from_the_median_of_earlier_runs(cells, make):
     for i, rate in enumerate((10.0, 20.0, 90.0)):
         card = make(throughput=Throughput(images=5, pipeline_images_per_s=rate))
         write_json(cells[0].folder.parent / f"run{i}" / "test.celebdf" / "scorecard.json", card.to_json())
@@ -61,5 +61,5 @@ def test_faces_are_counted_once_and_only_where_no_store_has_them(cells):
     assert estimate_preparation(cells).videos == 6
 
 
-def test_a_plan_without_cells_takes_nothing():
+def test_a_plan_without_cells_costs_nothing():
     assert estimate_groups([]) == []

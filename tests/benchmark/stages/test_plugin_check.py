@@ -106,14 +106,14 @@ def test_broken_croppers_are_named(made, broken, says, tmp_path, capsys):
         ("class Mine:\n    def __init__(self, depth): ...", "'depth'"),
     ],
 )
-def test_what_cannot_be_made_is_told(code, says, tmp_path, capsys):
+def test_a_detector_that_cannot_be_built_is_reported(code, says, tmp_path, capsys):
     (tmp_path / "mine.py").write_text(code)
     code, parts = verdicts(tmp_path / "mine.py", capsys)
     assert code == 1
     assert says in parts["making"]
 
 
-def test_a_shipped_trainable_detector_keeps_all_of_it(capsys):
+def test_a_shipped_trainable_detector_keeps_the_whole_contract(capsys):
     pytest.importorskip("torch")
     assert bench("check meso4 --json --set options.input_size=64") == 0
     parts = {part["part"]: part["seen"] for part in json.loads(capsys.readouterr().out)["parts"]}
@@ -156,7 +156,7 @@ def test_each_broken_part_of_a_dataset_is_named(body, broken, says, tmp_path, ca
     assert not broken or says in parts[broken]
 
 
-def test_a_dataset_without_its_files_is_told(tmp_path, capsys):
+def test_a_dataset_without_its_files_is_reported(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(DATASET.replace("BODY", "pass"))
     _, parts = verdicts(tmp_path / "mine.py", capsys, data=tmp_path)
     assert "none of the files exists" in parts["files"]
@@ -164,6 +164,6 @@ def test_a_dataset_without_its_files_is_told(tmp_path, capsys):
     assert "Say where its files are: --data ROOT" in capsys.readouterr().err
 
 
-def test_shipped_datasets_keep_it_too(tiny_world, capsys):
+def test_shipped_datasets_keep_the_contract(tiny_world, capsys):
     assert bench("check celebdf", data=tiny_world) == 0
     assert "celebdf keeps its contract" in capsys.readouterr().out

@@ -44,13 +44,13 @@ def list_files():
     return sorted((cache_home() / FOLDER).glob("*.json"))
 
 
-def test_what_was_pooled_is_read_to_the_last_digit(seeds, pooled, monkeypatch):
+def test_pooled_numbers_are_read_back_to_the_last_digit(seeds, pooled, monkeypatch):
     assert read_pooled(seeds) == pooled
     monkeypatch.setattr(pooled_seeds, "pool_seeds", lambda cards: pytest.fail("pooled again"))
     assert read_pooled(seeds) == pooled
 
 
-def test_other_cards_predictions_or_code_are_pooled_anew(seeds, pooled, monkeypatch):
+def test_other_cards_predictions_or_code_are_pooled_again(seeds, pooled, monkeypatch):
     made = [pooled]
     monkeypatch.setattr(pooled_seeds, "pool_seeds", lambda cards: (made.append(pool_seeds(cards)), made[-1])[1])
     strict = seeds[0].model_copy(update={"threshold": Threshold(value=2.0, rule="no score is as high")})
@@ -65,7 +65,7 @@ def test_other_cards_predictions_or_code_are_pooled_anew(seeds, pooled, monkeypa
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"metrics": {}}', '{"metrics": {"video.auc": 3}}'])
-def test_a_damaged_file_is_made_again_which_is_said(seeds, pooled, pooling, capsys, content):
+def test_a_damaged_file_is_remade_with_a_message(seeds, pooled, pooling, capsys, content):
     read_pooled(seeds)
     (path,) = list_files()
     path.write_text(content)
@@ -77,14 +77,14 @@ def test_a_damaged_file_is_made_again_which_is_said(seeds, pooled, pooling, caps
     assert capsys.readouterr().err == ""
 
 
-def test_one_seed_or_predictions_that_are_gone_leave_no_file(seeds):
+def test_one_seed_or_missing_predictions_leave_no_file(seeds):
     assert read_pooled(seeds[:1]).metrics == seeds[0].metrics
     seeds[1].predictions_path.unlink()
     assert read_pooled(seeds) == pool_seeds(seeds)
     assert list_files() == []
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(seeds, pooled, pooling, monkeypatch):
+def test_a_cache_that_cannot_be_written_only_costs_time(seeds, pooled, pooling, monkeypatch):
     def refuse(path, content):
         raise WriteError(28, "No space left on device", str(path))
 

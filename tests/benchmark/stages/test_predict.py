@@ -54,7 +54,7 @@ def videos(make_video):
     return [make_video(v, "test") for v in (*CONTENT, "real/never.mp4")]
 
 
-def test_every_face_gets_its_own_score_and_what_is_known_of_its_video(memory_store, make_video):
+def test_every_face_gets_its_own_score_and_the_facts_of_its_video(memory_store, make_video):
     videos = [
         make_video("fake/a.mp4", method="Swap", identities=("x", "y"), groups={"gender": "male"}),
         make_video("real/a.mp4", identities=("x",), groups={"gender": "female"}),
@@ -89,7 +89,7 @@ def test_videos_with_several_people_are_counted(memory_store, videos, monkeypatc
     assert predict(Told(), whole, store, videos)[1].several_people == 1
 
 
-def test_whoever_scores_highest_is_the_videos_where_that_is_asked_for(memory_store, make_video):
+def test_the_highest_scoring_person_gives_the_video_score_if_requested(memory_store, make_video):
     content = {"real/a.mp4": [0, 4], "real/a.mp4//2": [1, 4, 7], "real/a.mp4//3": [4], "fake/a.mp4": [2]}
     videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
     table, metadata = predict(Told(), whole, memory_store(content), videos, people="max")
@@ -100,7 +100,7 @@ def test_whoever_scores_highest_is_the_videos_where_that_is_asked_for(memory_sto
     assert "person" not in main
 
 
-def test_each_frames_highest_face_counts_where_that_is_asked_for(memory_store, make_video, monkeypatch):
+def test_the_highest_face_of_each_frame_counts_if_requested(memory_store, make_video, monkeypatch):
     content = {"real/a.mp4": [0, 4], "real/a.mp4//2": [0, 4, 7], "fake/a.mp4": [2]}
     videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
     sides = {
@@ -124,7 +124,7 @@ def test_each_frames_highest_face_counts_where_that_is_asked_for(memory_store, m
     assert (metadata.scored, metadata.people) == (2, "")
 
 
-def test_everybody_has_rows_that_no_metric_counts_but_the_main_ones(memory_store, make_video, tmp_path):
+def test_everybody_has_rows_but_metrics_count_only_the_main_person(memory_store, make_video, tmp_path):
     content = {"real/a.mp4": [0, 4], "real/a.mp4//2": [1, 4, 7], "fake/a.mp4": [2]}
     videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
     table, metadata = predict(Told(), whole, memory_store(content), videos, people="all")
@@ -138,7 +138,7 @@ def test_everybody_has_rows_that_no_metric_counts_but_the_main_ones(memory_store
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(1, [1] * 6), (4, [4, 2]), (5, [5, 1]), (6, [6]), (99, [6])])
-def test_batches_go_across_videos_and_change_nothing(memory_store, videos, size, sizes):
+def test_batches_span_videos_and_change_nothing(memory_store, videos, size, sizes):
     detector, store = Told(), memory_store(CONTENT)
     ticks: list[tuple[int, int]] = []
     table, _ = predict(detector, whole, store, videos, batch_size=size, tick=lambda *t: ticks.append(t))
@@ -175,7 +175,7 @@ def kept_at_once(monkeypatch):
 
 @pytest.mark.parametrize("after", range(6))
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_a_killed_scoring_goes_on_to_the_same_end(memory_store, videos, tmp_path, kept_at_once, after, size):
+def test_a_killed_scoring_resumes_to_the_same_result(memory_store, videos, tmp_path, kept_at_once, after, size):
     store, path = memory_store(CONTENT), tmp_path / "predictions.parquet"
     after = min(after, -(-6 // size) - 1)  # batches
     first, second, ticks = Killed(after), Told(), []
@@ -197,7 +197,7 @@ def test_a_killed_scoring_goes_on_to_the_same_end(memory_store, videos, tmp_path
     assert read_predictions(path)[1].throughput != known.throughput
 
 
-def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, videos, tmp_path, kept_at_once):
+def test_scores_of_other_frames_or_another_detector_are_not_reused(memory_store, videos, tmp_path, kept_at_once):
     path = tmp_path / "predictions.parquet"
     with pytest.raises(KeyboardInterrupt):
         predict(
@@ -220,7 +220,7 @@ def test_scores_of_other_frames_or_another_detector_are_not_taken(memory_store, 
 
 
 @pytest.mark.parametrize("score", [np.nan, np.inf, "a", None])
-def test_unfinished_scores_that_are_no_numbers_are_not_taken(memory_store, videos, tmp_path, score):
+def test_unfinished_scores_that_are_not_numbers_are_not_reused(memory_store, videos, tmp_path, score):
     expected, _ = predict(Told(), whole, memory_store(CONTENT), videos)
     partial = PartialPredictions(tmp_path / "predictions.parquet")
     write_predictions(partial.path, expected.head(2).assign(score=score), PredictionsMetadata())
@@ -237,7 +237,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_damaged_predictions_are_told_and_count_as_none(memory_store, videos, tmp_path, kind):
+def test_damaged_predictions_are_reported_and_count_as_missing(memory_store, videos, tmp_path, kind):
     table, metadata = predict(Told(), whole, memory_store(CONTENT), videos)
     path, said = tmp_path / "predictions.parquet", []
     assert not has_predictions(path, said.append)
@@ -254,7 +254,7 @@ def test_damaged_predictions_are_told_and_count_as_none(memory_store, videos, tm
     assert said[1:] == [f"{path} has no column score: recomputed"]
 
 
-def test_damaged_unfinished_predictions_are_told_and_made_again(memory_store, videos, tmp_path, capsys):
+def test_damaged_unfinished_predictions_are_reported_and_remade(memory_store, videos, tmp_path, capsys):
     partial = PartialPredictions(tmp_path / "predictions.parquet")
     partial.path.write_bytes(b"junk")
     table, _ = predict(Told(), whole, memory_store(CONTENT), videos, partial_predictions=partial)
@@ -276,7 +276,7 @@ def test_a_short_scoring_writes_nothing_twice(memory_store, videos, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_speed_leaves_the_first_batch_out(memory_store, videos):
+def test_the_speed_excludes_the_first_batch(memory_store, videos):
     one = predict(Told(), whole, memory_store(CONTENT), videos, batch_size=6)[1].throughput
     assert one.score_images_per_s is None
     assert one.pipeline_images_per_s > 0
@@ -302,7 +302,7 @@ def test_scores_that_are_not_one_finite_number_an_image_are_refused(memory_store
         predict(Wrong(), whole, memory_store(CONTENT), videos)
 
 
-def test_nothing_to_score_says_what_is_wrong_with_the_first(memory_store, make_video):
+def test_nothing_to_score_says_what_is_wrong_with_the_first_video(memory_store, make_video):
     store = memory_store({"real/b.mp4": "no_face"})
     with pytest.raises(BenchError, match=r"none of 2 videos could be read and has a face; .*b\.mp4 \(as told\)"):
         predict(Told(), whole, store, [make_video("real/b.mp4"), make_video("real/x.mp4")])
@@ -364,7 +364,7 @@ def test_a_table_from_elsewhere_has_no_facts(tmp_path):
     ("name", "content"),
     [("a.parquet", b""), ("b.parquet", b"PAR1 nonsense"), ("c.csv", b""), ("d.csv", b"\xff\xfe\x00"), ("e.csv", b'"a')],
 )
-def test_unreadable_files_are_told_in_one_line(tmp_path: Path, name: str, content: bytes):
+def test_unreadable_files_are_a_one_line_error(tmp_path: Path, name: str, content: bytes):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BenchError, match=r"can't be read as a table|is empty|begins as UTF-16") as error:
         read_predictions(tmp_path / name)
@@ -374,7 +374,7 @@ def test_unreadable_files_are_told_in_one_line(tmp_path: Path, name: str, conten
         read_predictions(tmp_path / "none.csv")
 
 
-def test_compiling_is_told_and_part_of_no_speed(memory_store, videos):
+def test_compiling_is_announced_and_excluded_from_the_speed(memory_store, videos):
     class Compiling(Told):
         compile_seconds = 5.0  # From before.
 
@@ -399,7 +399,7 @@ def test_predictions_of_any_dialect_are_read(tmp_path, mark, encoding):
     assert read_predictions(tmp_path / "a.csv")[0].to_dict() == ROWS.to_dict()
 
 
-def test_parquet_is_read_whatever_pandas_wrote_beside_it(tmp_path):
+def test_parquet_is_read_whatever_metadata_pandas_added(tmp_path):
     packed = pa.Table.from_pandas(ROWS.set_index(pd.Index([5, 7])))
     metadata = {**packed.schema.metadata, b"pandas": packed.schema.metadata[b"pandas"].replace(b":", b"", 1)}
     pq.write_table(packed.replace_schema_metadata(metadata), tmp_path / "a.parquet")
@@ -414,7 +414,7 @@ def test_lists_in_a_column_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1junkPAR1"])
-def test_damaged_unfinished_predictions_are_begun_anew(tmp_path, damage):
+def test_damaged_unfinished_predictions_are_started_over(tmp_path, damage):
     partial = PartialPredictions(tmp_path / "predictions.parquet", "x")
     partial.path.write_bytes(damage)
     assert len(partial.read_scores(ROWS)) == 0

@@ -45,13 +45,13 @@ def test_an_engine_is_one_word():
         ("--engine ray --address 127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1 (Connection refused)"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line(typed, told, monkeypatch, capsys):
+def test_a_wrong_engine_is_a_one_line_error(typed, told, monkeypatch, capsys):
     monkeypatch.setattr(ray_engine, "find_package", lambda name: name)
     assert bench(f"{RUN} {typed}") == 2
     assert told in read_mistake(capsys)
 
 
-def test_without_ray_the_command_that_installs_it_is_told(monkeypatch, capsys):
+def test_without_ray_the_install_command_is_shown(monkeypatch, capsys):
     monkeypatch.setattr(ray_engine, "find_package", lambda name: None)
     assert bench(f"{RUN} --engine ray") == 2
     assert "pip install 'crossfake[ray]'" in read_mistake(capsys)
@@ -59,7 +59,7 @@ def test_without_ray_the_command_that_installs_it_is_told(monkeypatch, capsys):
     assert "pip install 'crossfake[ray]'" in read_mistake(capsys)
 
 
-def test_a_server_that_says_nothing_is_no_cluster(monkeypatch):
+def test_a_silent_server_is_not_a_cluster(monkeypatch):
     monkeypatch.setattr(ray_engine, "find_package", lambda name: name)
     monkeypatch.setattr(ray_engine, "ANSWERS_WITHIN", 0.1)
     told = r"no Ray cluster answers at .* \(timed out\)"
@@ -67,7 +67,7 @@ def test_a_server_that_says_nothing_is_no_cluster(monkeypatch):
         check_ray(EngineChoice("ray", f"127.0.0.1:{server.getsockname()[1]}"))
 
 
-def test_a_training_needs_its_gpus_with_their_share_of_the_processors():
+def test_a_training_needs_its_gpus_with_their_share_of_the_cpus():
     nodes = [{"CPU": 64.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 2.0}, {"CPU": 8.0}]
     assert find_need(nodes, 1, DEFAULT) == (8, 1)
     assert find_need(nodes, 4, DEFAULT) == (64, 4)
@@ -75,7 +75,7 @@ def test_a_training_needs_its_gpus_with_their_share_of_the_processors():
         find_need(nodes, 5, DEFAULT)
 
 
-def test_without_gpus_a_training_needs_a_node_or_as_many_processors_as_asked_for():
+def test_without_gpus_a_training_needs_a_node_or_the_requested_cpus():
     nodes = [{"CPU": 16.0}, {"CPU": 12.0}, {"memory": 1.0}]
     assert find_need(nodes, 1, DEFAULT) == (12, 0)
     assert find_need(nodes, 1, DEFAULT + 1) == (DEFAULT + 1, 0)
@@ -175,7 +175,7 @@ def test_each_training_is_a_task_and_one_that_is_lost_fails(fake, planned, tmp_p
     assert "Ray: 1 nodes; each of 3 trainings gets 1 processors and 1 GPUs" in capsys.readouterr().out
 
 
-def test_a_pool_of_ray_maps_as_others_do(fake):
+def test_a_ray_pool_maps_like_the_others(fake):
     with RayPool(EngineChoice("ray")) as pool:
         assert list(pool.map(abs, range(-20, 0))) == list(range(20, 0, -1))
         assert sorted(pool.map(abs, range(-20, 0), ordered=False)) == list(range(1, 21))
@@ -262,7 +262,7 @@ def test_a_node_that_dies_and_a_command_that_is_killed_change_nothing(cluster, t
 
 @pytest.mark.slow
 @needs_ray
-def test_faces_are_prepared_on_this_machine_by_ray(tiny_world, tmp_path):
+def test_ray_prepares_faces_on_this_machine(tiny_world, tmp_path):
     place = Place(tiny_world, tmp_path)
     asked = ["data", "prepare", "dfdc", "--data", str(tiny_world), "--engine", "ray"]
     done = subprocess.run(

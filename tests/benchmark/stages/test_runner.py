@@ -44,7 +44,7 @@ class Mine:
         ("--checkpoint weights.pkl", "can't load a checkpoint: it has no method load(weights)"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_there_is_any_data(more, says, tmp_path, capsys):
+def test_an_untrainable_detector_is_refused_before_data_is_loaded(more, says, tmp_path, capsys):
     assert bench(f"train --train ff++ {more}", TOY, data=tmp_path / "nowhere") == 2
     assert says in capsys.readouterr().err
 
@@ -62,14 +62,14 @@ def test_training_looks_at_no_test_split(tiny_world, tmp_path, capsys, monkeypat
     assert capsys.readouterr().out == "trained local/mine\n"
 
 
-def test_what_a_function_made_and_cannot_be_trained_is_told_after_all(planned, tmp_path):
+def test_an_untrainable_detector_from_a_function_is_refused_later(planned, tmp_path):
     (tmp_path / "mine.py").write_text("class Mine:\n    def score(self, f): ...\ndef make():\n    return Mine()\n")
     cell = planned.cell(entry=detectors.find(f"{tmp_path / 'mine.py'}:make"), runs=tmp_path / "runs")
     with pytest.raises(BenchError, match=r"has no method training\(settings, total_steps, steps_per_epoch\)"):
         train_cell(cell, RunOptions(Reporter(quiet=True)))
 
 
-def test_weights_that_cannot_be_written_back_are_used_all_the_same(tiny_world, tmp_path):
+def test_weights_that_cannot_be_written_back_are_still_used(tiny_world, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import numpy as np\n"
         "class Mine:\n"
@@ -108,7 +108,7 @@ def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path,
 
 @pytest.mark.parametrize("content", [b"", bytes(100), b"junk" * 20])
 @pytest.mark.parametrize(("given", "remedy"), [(False, "trained"), (True, "copied")])
-def test_of_a_damaged_checkpoint_of_a_run_it_is_told_what_to_remove(planned, tmp_path, content, given, remedy):
+def test_a_damaged_checkpoint_of_a_run_says_what_to_remove(planned, tmp_path, content, given, remedy):
     pytest.importorskip("torch")
     (tmp_path / "given.safetensors").write_bytes(b"anything")
     cell = planned.cell(runs=tmp_path / "runs", checkpoint=tmp_path / "given.safetensors" if given else None)
@@ -121,7 +121,7 @@ def test_of_a_damaged_checkpoint_of_a_run_it_is_told_what_to_remove(planned, tmp
     assert "\n" not in str(raised.value)
 
 
-def test_weights_of_damaged_frames_are_another_runs(planned, tmp_path, monkeypatch, capsys):
+def test_weights_trained_on_damaged_frames_belong_to_another_run(planned, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     cell, lost = planned.cell(entry=detectors.find("meso4"), runs=tmp_path / "runs"), [LostFrame(7, "damaged")]
     whole, folder = cell.train_key, cell.train.store_folder(cell.settings.faces)
@@ -144,7 +144,7 @@ def test_weights_of_damaged_frames_are_another_runs(planned, tmp_path, monkeypat
     assert cell.train_key == whole
 
 
-def test_lost_test_frames_are_no_other_weights(planned, tmp_path, monkeypatch):
+def test_lost_test_frames_do_not_change_the_weights(planned, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     cell = planned.cell(runs=tmp_path / "runs")
     before, folder = cell.train_key, cell.train.store_folder(cell.settings.faces)
@@ -164,7 +164,7 @@ def test_a_crash_is_recorded_with_its_kind_and_costs_one_cell(planned, tmp_path,
     assert "Traceback" in (cell.folder / "log.txt").read_text()
 
 
-def test_no_threshold_is_fixed_on_the_one_class_that_is_left(planned, tmp_path, monkeypatch):
+def test_no_threshold_is_set_on_a_single_remaining_class(planned, tmp_path, monkeypatch):
     cell = planned.cell(runs=tmp_path / "runs")
     table = pd.DataFrame({"video": ["a", "b"], "frame": 0, "label": 1, "score": [0.2, 0.9]})
     write_predictions(tmp_path / "val.parquet", table, PredictionsMetadata())
@@ -184,7 +184,7 @@ def test_a_card_is_reused_only_with_the_same_schema_and_score_settings(planned, 
         assert (read_finished(cell) is not None) == reused
 
 
-def test_where_a_result_comes_from_is_looked_up_once_a_run(monkeypatch):
+def test_provenance_is_looked_up_once_per_run(monkeypatch):
     asked = []
     monkeypatch.setattr(
         "crossfake.benchmark.stages.runner.collect_provenance",
@@ -196,7 +196,7 @@ def test_where_a_result_comes_from_is_looked_up_once_a_run(monkeypatch):
     assert asked == ["bench run"]
 
 
-def test_the_log_is_let_go_after_training_failed(planned, tmp_path, monkeypatch):
+def test_the_log_is_released_after_training_failed(planned, tmp_path, monkeypatch):
     def crash(self) -> None:
         raise RuntimeError("boom")
 
@@ -233,7 +233,7 @@ def test_a_test_set_that_shares_videos_with_the_training_is_marked(planned, tmp_
     assert left.split("test") == []
 
 
-def test_the_time_left_is_that_of_trainings_and_of_what_uses_them(planned):
+def test_the_time_left_counts_trainings_and_what_uses_them(planned):
     cells = [planned.cell(seed=seed, test=planned.source(name, "")) for seed in (0, 1) for name in ("celebdf", "dfdc")]
     pace = Pace()
     assert pace.tell(cells) == ""

@@ -65,7 +65,9 @@ def read_cards(runs: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted(runs.rglob("scorecard.json"))]
 
 
-def test_auto_takes_the_fastest_that_agrees_once_and_the_row_says_so(mine, speeds, tiny_world, tmp_path, capsys):
+def test_auto_picks_the_fastest_runtime_that_agrees_once_and_the_row_says_so(
+    mine, speeds, tiny_world, tmp_path, capsys
+):
     assert run(mine, tiny_world, tmp_path / "runs", "--runtime auto") == 0
     (card,) = read_cards(tmp_path / "runs")
     use = card["cell"]["runtime"]
@@ -86,9 +88,7 @@ def test_auto_takes_the_fastest_that_agrees_once_and_the_row_says_so(mine, speed
     assert len(list((tmp_path / "runs").rglob("val.onnxruntime.fp32"))) == 1
 
 
-def test_auto_stays_with_torch_and_its_key_where_too_few_images_pay_the_start(
-    mine, speeds, tiny_world, tmp_path, capsys
-):
+def test_auto_stays_with_torch_and_its_key_for_few_images(mine, speeds, tiny_world, tmp_path, capsys):
     speeds[NEAR], speeds[FAST] = Speed(0.005, 1e4), Speed(0.002, 1e4)
     assert run(mine, tiny_world, tmp_path / "runs", "--runtime auto") == 0
     assert "openvino fp32 is faster only from 1,250,000 images" in capsys.readouterr().err
@@ -97,14 +97,14 @@ def test_auto_stays_with_torch_and_its_key_where_too_few_images_pay_the_start(
     assert not list((tmp_path / "runs").rglob("val.*"))
 
 
-def test_bf16_is_taken_only_where_it_is_asked_for_and_breaks_no_rule(mine, speeds, tiny_world, tmp_path):
+def test_bf16_is_used_only_if_requested_and_within_the_rule(mine, speeds, tiny_world, tmp_path):
     assert run(mine, tiny_world, tmp_path / "runs", "--runtime auto --precision auto") == 0
     (card,) = read_cards(tmp_path / "runs")
     assert card["cell"]["runtime"]["precision"] == "bf16"
     assert card["cell"]["runtime"]["score_shift"] == pytest.approx(0.01, rel=0.01)
 
 
-def test_what_breaks_the_rule_gives_no_row_but_a_reason(mine, tiny_world, tmp_path, capsys):
+def test_a_runtime_that_breaks_the_rule_gives_a_reason_and_no_row(mine, tiny_world, tmp_path, capsys):
     assert run(mine, tiny_world, tmp_path / "runs", "--runtime openvino") == 1
     assert not read_cards(tmp_path / "runs")
     (failure,) = (json.loads(p.read_text()) for p in (tmp_path / "runs").rglob("failure.json"))
@@ -127,7 +127,7 @@ def test_unknown_names_are_refused_before_any_work(options, told, mine, tmp_path
     assert f"no {told} named '" in read_mistake(capsys)
 
 
-def test_what_cant_be_had_here_is_told(mine, tiny_world, tmp_path, capsys):
+def test_an_unavailable_runtime_is_reported(mine, tiny_world, tmp_path, capsys):
     assert run(mine, tiny_world, tmp_path / "runs", "--precision fp16") == 2
     assert "--runtime torch --precision fp16: no such way here" in read_mistake(capsys)
     assert not (tmp_path / "runs").exists()  # It shows before any work.
@@ -142,7 +142,7 @@ def test_default_keys_know_no_runtime(planned):
     assert planned.cell(asked=Way("auto", "fp32")).test_key != cell.test_key  # Until it is chosen.
 
 
-def test_what_was_chosen_is_read_again_and_a_damaged_or_unknown_choice_isnt(planned, tmp_path, capsys):
+def test_a_choice_is_read_again_unless_damaged_or_unknown(planned, tmp_path, capsys):
     asked = Way("auto", "fp32")
     cell = planned.cell(asked=asked, runs=tmp_path / "runs")
     use = RuntimeUse(runtime="openvino", precision="fp32")
@@ -177,7 +177,7 @@ def test_shifts_are_those_of_frames_and_their_auc():
     assert not near.agrees("fp32")
 
 
-def test_speeds_are_measured_in_turn_and_the_detector_is_as_before(mine):
+def test_speeds_are_measured_in_turn_and_leave_the_detector_unchanged(mine):
     from crossfake.detectors import create
 
     detector = create(mine)
@@ -187,7 +187,7 @@ def test_speeds_are_measured_in_turn_and_the_detector_is_as_before(mine):
     assert detector.moved == 0
 
 
-def test_a_check_holds_every_way_that_can_be_had_against_torch(mine, capsys):
+def test_a_check_compares_every_available_runtime_with_torch(mine, capsys):
     assert bench("check --runtime auto --precision auto", mine) == 1
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("ok   onnxruntime fp32 within 2e-05") for line in lines)

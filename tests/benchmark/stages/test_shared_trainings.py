@@ -37,7 +37,7 @@ NET = f"{plain_net.__file__}:PlainNet"
 TRAIN = "train --train ff++ --data demo:tiny --workers 0 --set faces.frames=4 --set train.batch_size=8"
 
 
-def test_devices_are_part_of_the_engines_word():
+def test_devices_are_part_of_the_engine_option():
     assert parse_engine("inline?devices=4") == ("inline", "", 1, 4)
     assert parse_engine("inline") == ("inline", "", 1, 1)
     for wrong in ("inline?devices=0", "inline?devices=x", "inline?gpus=2", "ray?devices=2", "inline?devices"):
@@ -53,7 +53,7 @@ def test_devices_are_part_of_the_engines_word():
         (2, {"batch_size": 1}, r"^train\.batch_size=1 gives --devices 2 less than one frame each$"),
     ],
 )
-def test_what_cannot_be_shared_is_told_in_a_line(devices, settings, told, monkeypatch):
+def test_trainings_that_cannot_be_shared_are_a_one_line_error(devices, settings, told, monkeypatch):
     monkeypatch.setattr(shared_trainings, "available_cores", lambda: 2)
     with torch.device("meta"):
         made = create("meso4", input_size=32)
@@ -67,7 +67,7 @@ def test_what_cannot_be_shared_is_told_in_a_line(devices, settings, told, monkey
         check_sharing(made, MESO4, TrainSettings(), 2)
 
 
-def test_who_cannot_share_says_why():
+def test_a_detector_that_cannot_share_says_why():
     with pytest.raises(BenchError, match="JAX already spreads meso4's batches over all devices"):
         check_sharing(None, detectors.find("meso4", "jax"), TrainSettings(), 2)
     with pytest.raises(BenchError, match="mine has no --devices, which is for PyTorch detectors"):
@@ -93,7 +93,7 @@ def test_torchruns_variables_say_which_process_this_is(monkeypatch):
     assert read_rank() is None
 
 
-def test_devices_beside_torchrun_are_told_in_a_line(monkeypatch, capsys):
+def test_devices_together_with_torchrun_are_a_one_line_error(monkeypatch, capsys):
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
     assert bench(f"{TRAIN} meso4 --devices 2") == 2
@@ -108,7 +108,7 @@ def test_devices_beside_torchrun_are_told_in_a_line(monkeypatch, capsys):
         ({}, ""),
     ],
 )
-def test_ranks_have_to_be_of_one_command_and_one_version(changed, told):
+def test_ranks_must_have_the_same_command_and_version(changed, told):
     own, store = shared_trainings._make_greeting("bench train meso4"), dist.HashStore()
     write_word(store, "greeting 1", own._replace(**changed))
     if not told:
@@ -119,7 +119,7 @@ def test_ranks_have_to_be_of_one_command_and_one_version(changed, told):
     assert told in str(caught.value)
 
 
-def test_a_rank_that_does_not_come_or_ended_is_told(monkeypatch):
+def test_a_rank_that_never_joins_or_ended_is_reported(monkeypatch):
     own, store = shared_trainings._make_greeting(""), dist.HashStore()
     monkeypatch.setattr(shared_trainings, "START_S", 0.0)
     with pytest.raises(BenchError, match="rank 1 of 2 didn't start within 0 s"):
@@ -129,21 +129,21 @@ def test_a_rank_that_does_not_come_or_ended_is_told(monkeypatch):
         shared_trainings._await_greetings(store, own, 2, [ended])
 
 
-def test_a_rank_follows_until_all_is_over():
+def test_a_rank_follows_until_everything_is_done():
     store = dist.HashStore()
     write_word(store, shared_trainings.OVER, "")
     shared_trainings._follow(store, 1, 2, 1, "bench train")
     assert store.check(["greeting 1"])
 
 
-def test_a_session_that_cannot_join_is_refused_before_anybody_is_started():
+def test_a_session_that_cannot_join_is_refused_before_any_process_starts():
     cell = type("Cell", (), {"entry": MESO4})()
     told = r"meso4 has no method join\(ranks\), which --devices needs"
     with pytest.raises(BenchError, match=told), Crew(cell, 2, 0).gather(None, object(), None):
         pass
 
 
-def test_alone_there_is_nobody_else_to_tell():
+def test_a_single_process_has_nobody_to_notify():
     assert gather_rows(ALONE, {"x": np.zeros(3)}, ["a"]) == (3, ["a"])
     assert gather_rows(ALONE, {}, []) == (0, [])
 
@@ -186,7 +186,7 @@ def assert_same(found: Path, expected: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_end_as_one_does_also_from_torchrun_and_resumed(tiny_world, tmp_path):
+def test_two_processes_give_the_result_of_one_even_with_torchrun_or_resumed(tiny_world, tmp_path):
     recipe = "--set train.epochs=30 --set train.steps_per_epoch=5 --set train.threads=1 --set train.optimizer=sgd"
     line = f"{TRAIN} {NET} {recipe} --set train.lr=1e-3 --runs"
     finish(f"{line} {tmp_path}/one")
@@ -205,7 +205,7 @@ def test_two_processes_end_as_one_does_also_from_torchrun_and_resumed(tiny_world
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_ends_the_others_in_a_line(tiny_world, tmp_path):
+def test_a_killed_process_ends_the_others_with_one_line(tiny_world, tmp_path):
     line = f"{TRAIN} {NET} --set train.epochs=900 --set train.steps_per_epoch=5 --devices 2 --runs {tmp_path}"
     command = start(line)
     wait_for(tmp_path, "*/*/*/training_state.npz")

@@ -87,7 +87,7 @@ def test_data_comes_before_bench_data_before_the_demo(tmp_path, monkeypatch, cap
     )
 
 
-def test_a_rendered_world_is_known_as_a_demo_wherever_it_lies(tmp_path):
+def test_a_rendered_world_is_recognised_as_a_demo_anywhere(tmp_path):
     (tmp_path / "crossfake-demo.json").write_text(
         json.dumps({"size": "tiny", "seed": 4, "world": "leak", "complete": True})
     )
@@ -106,7 +106,7 @@ def test_a_world_of_another_generator_is_read_and_named(tmp_path, capsys, versio
     assert f"was made by generator {version}, and this version has {GENERATOR_VERSION}: it is used as it is" in said
 
 
-def test_rows_of_this_generators_world_stand_apart_from_those_of_older_ones(tiny_world, capsys):
+def test_rows_of_this_generators_world_are_kept_apart_from_older_ones(tiny_world, capsys):
     root = find_root(str(tiny_world), Reporter())
     assert root.protocol == f"demo tiny, seed 0, generator {GENERATOR_VERSION}"
     assert "was made by" not in capsys.readouterr().out
@@ -165,7 +165,7 @@ def test_a_limit_mixes_methods(planned, make_video):
     assert len({v.method for v in kept if v.label == FAKE}) > 1
 
 
-def test_a_source_is_sent_without_its_videos_and_lists_them_anew(tiny_world):
+def test_a_source_is_sent_without_its_videos_and_lists_them_again(tiny_world):
     source = open_source("dfdc", DataRoot(tiny_world, None), limit=3)
     key = source.key(["train", "val"])
     packed = pickle.dumps(source)
@@ -185,7 +185,7 @@ def test_open_source_finds_the_demo_worlds_sets(tiny_world):
         open_source("celebfd", root)
 
 
-def test_what_a_damaged_shard_held_is_made_again_and_read_once_more(tmp_path, capsys):
+def test_faces_of_a_damaged_shard_are_remade_and_read_again(tmp_path, capsys):
     path, calls = tmp_path / "a.arrow", []
     path.touch()
 
@@ -200,7 +200,7 @@ def test_what_a_damaged_shard_held_is_made_again_and_read_once_more(tmp_path, ca
     assert capsys.readouterr().out == f"{path} is damaged (why): its faces are prepared again\n"
 
 
-def test_masks_change_keys_and_the_store_only_where_there_are_some(tmp_path, make_video):
+def test_masks_change_keys_and_the_store_only_where_they_exist(tmp_path, make_video):
     videos = [make_video("real/a.mp4"), make_video("fake/a.mp4")]
     root = DataRoot(tmp_path, None)
     plain = DataSource("x", "", tmp_path, videos, root, None)

@@ -49,7 +49,7 @@ def subject_of(made) -> Subject:
     return Subject(make_entry(made), SETTINGS)
 
 
-def test_a_detector_of_numpy_is_measured_whole(how):
+def test_a_numpy_detector_is_measured_as_a_whole(how):
     made = Counting()
     found = measure(subject_of(made), replace(how, batch=4))
     assert (found.detector, found.backend, found.runtime, found.weights) == (
@@ -65,7 +65,7 @@ def test_a_detector_of_numpy_is_measured_whole(how):
     assert found.compile_s == 0
 
 
-def test_what_was_measured_is_kept_until_it_is_asked_for_again_or_for_longer(how, tmp_path):
+def test_a_measurement_is_kept_until_requested_again_or_for_longer(how, tmp_path):
     made = Counting()
     subject = subject_of(made)
     first = stage.measure_subjects([subject, subject], tmp_path, how)
@@ -82,7 +82,7 @@ def test_what_was_measured_is_kept_until_it_is_asked_for_again_or_for_longer(how
     assert len(list(tmp_path.rglob("*.json"))) == 1
 
 
-def test_another_machine_or_version_is_measured_for_itself(how, tmp_path, monkeypatch):
+def test_another_machine_or_version_is_measured_separately(how, tmp_path, monkeypatch):
     subject = subject_of(Counting())
     (speed,) = stage.measure_subjects([subject], tmp_path, how)
     assert stage.find_kept(subject, [speed], how) == speed
@@ -92,7 +92,7 @@ def test_another_machine_or_version_is_measured_for_itself(how, tmp_path, monkey
     assert stage.find_kept(subject, [speed], replace(how)) is None  # As it is known anew.
 
 
-def test_a_runs_detectors_are_measured_and_one_that_fails_costs_no_other(planned, make, make_failed, tmp_path, capsys):
+def test_a_runs_detectors_are_measured_and_one_failure_stops_no_other(planned, make, make_failed, tmp_path, capsys):
     made, failing = Counting(), Failing()
     cells = [planned.cell(entry=make_entry(one), train=None, runs=tmp_path / "runs") for one in (made, made, failing)]
     cells.append(planned.cell(entry=make_entry(Counting()), runs=tmp_path / "runs"))
@@ -103,7 +103,7 @@ def test_a_runs_detectors_are_measured_and_one_that_fails_costs_no_other(planned
     assert stage.measure_run(cells[:1], cards[:1], Reporter(), "") == found
 
 
-def test_a_card_names_no_code_to_run(make):
+def test_a_card_cannot_choose_code_to_run(make):
     with pytest.raises(BenchError, match=r"no detector named '\./mine\.py:Mine'"):
         stage.describe_card(make(detector="./mine.py:Mine"))
     found = stage.describe_card(make(options={"input_size": 64}))
@@ -120,7 +120,7 @@ def test_other_options_are_another_architecture_and_other_weights_are_not(tmp_pa
     assert Subject(entry, SETTINGS, weights, decides=True).architecture != plain.architecture
 
 
-def test_a_network_of_torch_is_counted_and_has_as_many_threads_as_are_asked_for(how):
+def test_a_torch_network_is_counted_and_uses_the_requested_threads(how):
     torch = pytest.importorskip("torch", reason="needs torch")
     entry = detectors.find("meso4", "torch")
     subject = Subject(entry, Settings(options={"input_size": 32}, faces=FaceSettings(finder="mediapipe")))
@@ -135,7 +135,7 @@ def test_a_network_of_torch_is_counted_and_has_as_many_threads_as_are_asked_for(
         measure(subject, replace(how, device="cuda:99"))
 
 
-def test_each_runtime_is_measured_and_told_why_it_can_not(how, tmp_path, capsys):
+def test_each_runtime_is_measured_or_says_why_it_cannot_be(how, tmp_path, capsys):
     how = replace(how, reporter=Reporter(), batch=2)
     made = subject_of(Counting())
     (found,) = stage.measure_ways([made, made], [Way(), Way("openvino")], tmp_path, how)
@@ -147,7 +147,7 @@ def test_each_runtime_is_measured_and_told_why_it_can_not(how, tmp_path, capsys)
         stage.measure_ways([made], [Way("openvino")], tmp_path, how)
 
 
-def test_the_same_network_by_another_runtime_is_another_speed(how, tmp_path):
+def test_each_runtime_of_a_network_has_its_own_speed(how, tmp_path):
     pytest.importorskip("torch", reason="needs torch")
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     entry = detectors.find("meso4", "torch")
@@ -161,7 +161,7 @@ def test_the_same_network_by_another_runtime_is_another_speed(how, tmp_path):
     assert stage.measure_ways([subject], [Way("onnxruntime")], tmp_path, how) == [other]
 
 
-def test_what_decides_itself_takes_neither_device_nor_threads():
+def test_a_detector_that_decides_itself_accepts_neither_device_nor_threads():
     made = Counting()
     assert find_backend(made, "") == "python"
     assert find_device(made, "python").precision == "fp32"

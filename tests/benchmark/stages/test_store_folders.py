@@ -42,7 +42,7 @@ def fill(folder: Path, source: DataSource, size: int = 4, status: str = "ok") ->
     write_shard(folder / "a.arrow", make_store_settings(FACES), [(o, []) for o in outcomes])
 
 
-def test_a_store_is_the_same_wherever_the_videos_lie(planned, tmp_path):
+def test_a_store_is_the_same_wherever_the_videos_are(planned, tmp_path):
     source = planned.source()
     assert name_store(source, FACES).parent == cache_home() / "faces"
     assert name_store(source, FACES) == name_store(moved(source, tmp_path / "elsewhere"), FACES)
@@ -55,7 +55,7 @@ def test_each_demo_world_and_real_data_have_their_own(planned, tmp_path):
     assert len(stores) == 1 + 2 * 4
 
 
-def test_data_of_ones_own_is_told_by_its_place(planned, tmp_path):
+def test_custom_data_is_identified_by_its_path(planned, tmp_path):
     for name in ("folder:videos", "mine.py:Mine"):
         source = planned.source(name, "")
         assert name_store(source, FACES) != name_store(moved(source, tmp_path / "elsewhere"), FACES)
@@ -71,7 +71,7 @@ def test_a_store_of_a_former_name_is_adopted_once_and_found_by_both_names(planne
     assert FaceStore(former).outcomes() == FaceStore(named).outcomes() != {}
 
 
-def test_a_copy_encoded_anew_has_a_store_of_its_own(planned):
+def test_a_reencoded_copy_has_its_own_store(planned):
     source = planned.source()
     fill(name_store(source, FACES), source)
     assert find_store(source, FACES) == name_store(source, FACES)
@@ -105,7 +105,7 @@ def test_where_no_video_is_visible_the_store_is_used_as_it_is(planned):
     assert (list_shards(folder), store.outcomes()) == before
 
 
-def test_a_video_that_nobody_ever_had_is_missing_still(planned):
+def test_a_video_that_was_never_there_is_still_missing(planned):
     source = planned.source()
     source.videos[0].path.unlink()
     before = planned.source().key(["train", "val"], FACES)
@@ -115,7 +115,7 @@ def test_a_video_that_nobody_ever_had_is_missing_still(planned):
     assert not again.has_any(source.videos[:1], FACES)
 
 
-def test_a_copied_files_time_alone_changes_nothing(planned):
+def test_a_new_modification_time_alone_changes_nothing(planned):
     source = planned.source()
     fill(name_store(source, FACES), source)
     for video in source.videos:
@@ -141,7 +141,7 @@ def test_with_faces_only_no_video_is_looked_at(planned, monkeypatch):
     assert all(only.has_any([v], FACES) for v in source.videos)
 
 
-def test_faces_only_without_a_store_is_told_in_a_line(planned):
+def test_faces_only_without_a_store_is_a_one_line_error(planned):
     only = replace(planned.source(), faces_only=True)
     with pytest.raises(
         BenchError, match=r"no faces of ff\+\+:c23: .*ffpp-c23-.* doesn't exist\. Copy the store there, or leave out"
@@ -151,7 +151,7 @@ def test_faces_only_without_a_store_is_told_in_a_line(planned):
         check_data([planned.cell(train=only, test=only)])
 
 
-def test_faces_of_videos_whose_names_arent_visible_are_told(planned):
+def test_faces_of_videos_whose_names_are_hidden_are_reported(planned):
     source = planned.source()
     fill(name_store(source, FACES), source)
     reals = [v for v in source.videos if not v.label]

@@ -29,13 +29,13 @@ class Clock:
         self.now += self.cost(len(frames))
 
 
-def test_calls_go_on_for_so_long_but_never_too_few_nor_too_many():
+def test_calls_run_for_a_set_time_within_a_minimum_and_maximum_count():
     clock = Clock(lambda n: 0.5)
     count = lambda *asked: len(timing.time_calls(lambda: clock.score(CROP), *asked, clock=clock))  # noqa: E731
     assert (count(3, 0.0), count(3, 5.0), count(3, 5.0, 4)) == (3, 10, 4)
 
 
-def test_latency_is_told_by_percentiles_and_the_99th_needs_a_hundred_runs():
+def test_latency_is_given_in_percentiles_and_the_99th_needs_a_hundred_runs():
     taken = [i / 1000 for i in range(1, 102)]
     found = timing.summarise_latency(taken)
     assert (found.p50_ms, found.p95_ms, found.p99_ms, found.runs) == pytest.approx((51, 96, 100, 101))
@@ -65,7 +65,7 @@ def test_batches_end_before_the_deadline_but_there_is_always_one():
     assert [r.batch for r in timing.time_batches(clock.score, CROP, 0.0, 0.0, (64,), clock=clock)] == [64]
 
 
-def test_a_batch_that_there_is_no_memory_for_is_the_end_and_no_error():
+def test_a_batch_too_large_for_memory_ends_the_search_without_an_error():
     def cost(n):
         if n > 4:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
@@ -96,7 +96,7 @@ def test_other_errors_of_a_batch_are_not_hidden():
         list(timing.time_batches(fail, CROP, 1e9, 0.0))
 
 
-def test_the_load_of_others_is_what_this_process_did_not_do():
+def test_the_load_of_others_excludes_this_process():
     if not os.path.exists("/proc/stat"):
         pytest.skip("only Linux tells")
     meter = timing.LoadMeter()
@@ -109,7 +109,7 @@ def test_the_load_of_others_is_what_this_process_did_not_do():
     assert found.cores >= 1
 
 
-def test_memory_at_its_highest_counts_what_was_freed_meanwhile():
+def test_peak_memory_counts_what_was_freed_meanwhile():
     if timing.read_rss() is None:
         pytest.skip("only Linux tells")
     timing.reset_peak()

@@ -50,7 +50,7 @@ class Tell:
 
 
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 5))
-def test_every_frame_comes_once_before_any_comes_again(n, size, seed):
+def test_every_frame_comes_once_before_any_repeats(n, size, seed):
     batches = Batches(frames_of([REAL] * n), None, Tell(), size, False, seed)
     row = [i for step in range(3 * n) for i in batches.choose_frames(step)]
     for turn in range(3):
@@ -81,7 +81,7 @@ def batches(memory_store, make_video):
     return Batches(index_frames([make_video(v) for v in CONTENT], store)[0], store, Tell(), 4, True, 3)
 
 
-def test_a_batch_hangs_on_its_step_alone(batches):
+def test_a_batch_depends_only_on_its_step(batches):
     forward = [batches(step)[0] for step in range(6)]
     backward = [batches(step)[0] for step in reversed(range(6))][::-1]
     for a, b in zip(forward, backward, strict=True):
@@ -211,7 +211,7 @@ def test_the_best_epoch_is_taken_and_later_ones_win_ties(course, right, best):
     assert report["steps"] == 2 * len(right)
 
 
-def test_an_epoch_is_all_frames_unless_told_otherwise(course):
+def test_an_epoch_is_all_frames_by_default(course):
     assert course(Student([True], per_epoch=99), epochs=1, steps_per_epoch=None).run()["steps"] == 9 // 4
 
 
@@ -230,14 +230,14 @@ def test_a_session_that_cannot_go_on_is_refused_before_the_first_step(course):
 
 
 @pytest.mark.parametrize("precision", ["bf16", None])
-def test_the_report_tells_the_sessions_precision_or_the_one_asked_for(course, precision):
+def test_the_report_gives_the_sessions_precision_or_the_requested_one(course, precision):
     student = Student([True])
     session = type("Precise", (Session,), {"precision": precision} if precision else {})
     student.training = lambda settings, total, per_epoch: session(student)
     assert course(student, epochs=1).run()["precision"] == (precision or "fp32")
 
 
-def test_steps_in_pieces_are_told_once_and_reported(course):
+def test_steps_in_pieces_are_announced_once_and_reported(course):
     made = course(Student([True]), epochs=1, micro_batch=3)
     assert made.run()["micro_batch"] == 3
     (told,) = [line for line in made.reporter.lines if "pieces" in line]
@@ -255,7 +255,7 @@ def test_steps_in_pieces_are_told_once_and_reported(course):
         (None, "--set train.batch_size=2"),
     ],
 )
-def test_a_step_that_does_not_fit_says_what_would(course, needs_whole_batch, told):
+def test_a_step_that_does_not_fit_in_memory_says_what_would(course, needs_whole_batch, told):
     student = Student([True])
     if needs_whole_batch is not None:
         student.needs_whole_batch = needs_whole_batch
@@ -269,7 +269,7 @@ def test_a_step_that_does_not_fit_says_what_would(course, needs_whole_batch, tol
         course(student, epochs=1, **pieces).run()
 
 
-def test_the_report_tells_the_sessions_threads(course):
+def test_the_report_gives_the_sessions_threads(course):
     student = Student([True])
     student.training = lambda settings, total, per_epoch: type("Told", (Session,), {"threads": 3})(student)
     assert course(student, epochs=1).run()["threads"] == 3
@@ -277,7 +277,7 @@ def test_the_report_tells_the_sessions_threads(course):
 
 
 @pytest.mark.parametrize("killed_at", [1, 2, 3, 4, 5])
-def test_a_killed_training_goes_on_to_the_same_end(course, killed_at, monkeypatch):
+def test_a_killed_training_resumes_to_the_same_result(course, killed_at, monkeypatch):
     monkeypatch.setattr("crossfake.benchmark.stages.training_state.SAVE_EVERY", -1.0)
     monkeypatch.setattr("crossfake.benchmark.stages.training_state.SHARE", math.inf)
     whole = Student([True, False, False])
@@ -328,7 +328,7 @@ def pack(**arrays: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("kind", DAMAGED_STATES)
-def test_from_a_damaged_state_training_starts_over_to_the_same_end(course, tmp_path, kind):
+def test_training_restarts_from_a_damaged_state_to_the_same_result(course, tmp_path, kind):
     whole = course(Student([True, False, False]))
     expected = whole.run()
     state = tmp_path / "training_state.npz"
@@ -343,7 +343,7 @@ def test_from_a_damaged_state_training_starts_over_to_the_same_end(course, tmp_p
     assert third.reporter.lines[0] == "resuming training at step 6"
 
 
-def test_what_was_kept_for_resuming_is_removed_and_half_written_files_of_killed_runs_too(course, tmp_path):
+def test_resume_files_and_half_written_files_of_killed_runs_are_removed(course, tmp_path):
     half = tmp_path / ".training_state.123.tmp.npz"
     half.write_bytes(b"half")
     made = course(Student([True, True, True]))
@@ -356,7 +356,7 @@ def test_what_was_kept_for_resuming_is_removed_and_half_written_files_of_killed_
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_with_the_step(course, value):
+def test_a_non_finite_loss_stops_and_names_the_step(course, value):
     student = Student([True] * 3, losses=lambda n: value if n == 3 else 1.0)
     with pytest.raises(BenchError, match=r"loss is no longer finite at step 3\. Try a lower rate"):
         course(student).run()
@@ -408,7 +408,7 @@ def broken_course(memory_store, make_video, tmp_path):
     return make
 
 
-def test_what_was_lost_in_preparing_stops_before_the_first_step(broken_course, tmp_path):
+def test_too_many_losses_in_preparing_stop_before_the_first_step(broken_course, tmp_path):
     made = broken_course({"fake/a.mp4": [50, 51], "fake/gone.mp4": [0, 1, 2, 3]})
     told = r"6 of 106 training frames were lost while preparing faces, more than 5%; they are listed in .*"
     with pytest.raises(BenchError, match=told) as error:
@@ -420,7 +420,7 @@ def test_what_was_lost_in_preparing_stops_before_the_first_step(broken_course, t
     assert made.detector.weight == 0
 
 
-def test_a_little_lost_in_preparing_is_named_and_counted(broken_course, tmp_path):
+def test_a_few_losses_in_preparing_are_named_and_counted(broken_course, tmp_path):
     made = broken_course({"fake/a.mp4": [50, 51], "real/a.mp4": [52]})
     report = made.run()
     assert (report["lost"], report["lost_in_preparing"], report["frames"]) == (3, 3, 100)
@@ -439,7 +439,7 @@ def test_losses_in_preparing_and_of_the_sampler_add_up(broken_course, tmp_path):
     assert len(json.loads((tmp_path / "lost_samples.json").read_text())) == 5
 
 
-def test_what_other_videos_lost_is_not_lost_to_training_nor_does_an_earlier_list_outlive_it(broken_course, tmp_path):
+def test_losses_of_other_videos_and_stale_loss_lists_do_not_count(broken_course, tmp_path):
     made = broken_course({"fake/gone.mp4": list(range(20))})
     with pytest.raises(BenchError, match="20 of 120 training frames"):
         made.run()
@@ -448,12 +448,12 @@ def test_what_other_videos_lost_is_not_lost_to_training_nor_does_an_earlier_list
     assert not (tmp_path / "lost_samples.json").exists()
 
 
-def test_balance_wants_both_classes_in_a_batch(course):
+def test_balance_needs_both_classes_in_a_batch(course):
     with pytest.raises(BenchError, match=r"train\.balance needs real and fake frames in each batch: .*=2"):
         course(Student([True] * 3), balance=True, batch_size=1).run()
 
 
-def test_what_a_recipe_leaves_out_is_counted_but_not_lost(course):
+def test_samples_a_recipe_leaves_out_are_counted_but_not_lost(course):
     student = Student([True] * 3)
     student.sampler = lambda: lambda sample, rng: {} if sample.face.frame == 16 else {"told": np.zeros(1)}
     report = course(student).run()
@@ -461,7 +461,7 @@ def test_what_a_recipe_leaves_out_is_counted_but_not_lost(course):
     assert report["left_out"] == 3  # 24 draws of 9 frames: each comes two or three times.
 
 
-def test_pairs_are_told_before_the_first_step(course):
+def test_pairs_are_reported_before_the_first_step(course):
     made = course(Student([True] * 3))
     made.run()
     told = "of 5 fake ones, 2 have their original at the same frame, 3 at the nearest one with a face"
@@ -483,7 +483,7 @@ def test_one_class_is_not_trained_on(memory_store, make_video, tmp_path, gone, m
     assert student.weight == 0
 
 
-def test_a_validation_split_of_one_class_is_told_before_the_first_step(memory_store, make_video, tmp_path):
+def test_reports_a_validation_split_of_one_class_before_the_first_step(memory_store, make_video, tmp_path):
     store = memory_store({**CONTENT, "real/val.mp4": "unreadable", "fake/val.mp4": [0]})
     student = Student([True] * 3)
     made = training(student, store, [make_video(v) for v in CONTENT], tmp_path)
@@ -526,14 +526,14 @@ def test_validation_may_take_fewer_frames_and_epochs(course):
     assert sorted(cut) == sorted([0, 20, 0, 0, 16, 7, 9])
 
 
-def test_what_selects_as_it_always_did_changes_no_key_nor_does_taking_steps_in_pieces():
+def test_default_selection_and_steps_in_pieces_change_no_key():
     later = {"val_frames", "val_every", "micro_batch", "compile"}
     assert TrainSettings().key_content().keys() == TrainSettings.model_fields.keys() - later
     assert TrainSettings(micro_batch=2).key_content() == TrainSettings().key_content()
     assert TrainSettings(val_frames=8, val_every=2).key_content()["val_frames"] == 8
 
 
-def test_the_best_weights_are_written_once_they_change_and_resumed_with(course, tmp_path):
+def test_the_best_weights_are_written_when_they_change_and_used_to_resume(course, tmp_path):
     made, written = course(Student([True, False, False])), []
     made.keeper._write = lambda *asked: written.append(asked[2]) or StateKeeper._write(made.keeper, *asked)
     made.run()
@@ -562,7 +562,7 @@ def test_states_of_one_archive_are_resumed_from(course, tmp_path):
     assert made.detector.weight == 2
 
 
-def test_a_full_disk_stops_in_one_line_and_the_state_before_stays(course, tmp_path, monkeypatch):
+def test_a_full_disk_stops_with_one_line_and_keeps_the_last_state(course, tmp_path, monkeypatch):
     monkeypatch.setattr("crossfake.benchmark.stages.training_state.SAVE_EVERY", -1.0)
     monkeypatch.setattr("crossfake.benchmark.stages.training_state.SHARE", math.inf)
 
@@ -626,7 +626,7 @@ class Rounded:
 
 
 @pytest.mark.parametrize(("moved", "precision"), [(0.01, "bf16"), (0.05, "fp32")])
-def test_validation_is_as_exact_as_training_where_that_agrees_with_fp32(moved, precision, course):
+def test_validation_uses_training_precision_where_it_agrees_with_fp32(moved, precision, course):
     validation, detector = make_validation(course), Rounded(moved)
     chosen, shift = validation.choose_precision(detector, "bf16")
     assert (chosen, shift.auc, shift.score) == (precision, 0, pytest.approx(moved, rel=1e-3))
@@ -637,7 +637,7 @@ def test_validation_is_as_exact_as_training_where_that_agrees_with_fp32(moved, p
 
 
 @pytest.mark.parametrize("wanted", ["fp32", "tf32", "auto"])
-def test_validation_stays_with_fp32_where_nothing_else_can_be_had(wanted, course):
+def test_validation_stays_in_fp32_where_nothing_else_is_available(wanted, course):
     detector = Rounded(0.01)
     assert make_validation(course).choose_precision(detector, wanted) == ("fp32", None)
     assert not detector.asked
@@ -648,7 +648,7 @@ def make_validation(course) -> Validation:
     return Validation(made.cropper, made.train_store, made.val_videos, None, made.folder, made.pool)
 
 
-def test_what_was_chosen_to_validate_in_outlives_a_kill(course):
+def test_the_chosen_validation_precision_survives_a_kill(course):
     made, chosen = course(Student([True, True, True])), []
     made._choose_validation = lambda validation: chosen.append(1) or {"precision": "fp32", "auc_shift": 0.0}
     report = made.run()

@@ -67,7 +67,7 @@ def test_no_videos_give_no_frames(memory_store):
     assert pairs == {"found": 0, "replaced": 0, "lost": 0}
 
 
-def test_an_original_is_read_only_for_who_looks_at_it(memory_store, make_video):
+def test_an_original_is_read_only_for_samplers_that_use_it(memory_store, make_video):
     store, asked = memory_store(CONTENT), []
     frames, _ = index_frames([make_video(v) for v in CONTENT], store)
     read = store.face

@@ -78,14 +78,14 @@ def test_a_step_is_started_before_the_losses_of_the_last_one_are_read():
     assert prompt.seen == ["start 1", "read 1", "start 2", "read 2", "start 3", "read 3"]
 
 
-def test_a_loss_that_is_not_finite_is_told_of_its_own_step():
+def test_a_non_finite_loss_is_reported_with_its_own_step():
     with pytest.raises(BenchError, match="loss is no longer finite at step 2"):
         take(Late(lambda n: 1.0 if n < 2 else np.nan), steps=5)
     with pytest.raises(BenchError, match="at step 3"):
         take(Late(lambda n: 1.0 if n < 3 else np.inf))
 
 
-def test_a_batch_of_lost_samples_alone_is_a_step_without_losses():
+def test_a_batch_of_only_lost_samples_is_a_step_without_losses():
     progress = Progress()
     taker = StepTaker(late := Late(), None, TrainSettings(), progress)
     for batch in (BATCH, {}, BATCH):
@@ -94,7 +94,7 @@ def test_a_batch_of_lost_samples_alone_is_a_step_without_losses():
     assert (progress.losses, late.done) == ({"loss": 1.5}, 2)
 
 
-def test_a_step_that_does_not_fit_is_answered_with_the_pieces_that_were_tried_and_do():
+def test_the_error_for_a_step_that_does_not_fit_names_the_micro_batch_that_does():
     session = Tight(9)
     with pytest.raises(BenchError) as told:
         take(session, detector=InPieces())
@@ -103,7 +103,7 @@ def test_a_step_that_does_not_fit_is_answered_with_the_pieces_that_were_tried_an
     assert str(told.value).endswith("--set train.micro_batch=8")
 
 
-def test_what_can_not_be_cut_or_tried_gets_the_advice_alone():
+def test_the_error_for_a_step_that_cannot_be_cut_or_retried_only_advises():
     with pytest.raises(BenchError, match=r"--set train\.batch_size=16"):
         take(Tight(9))
     with pytest.raises(BenchError, match=r"--set train\.micro_batch=16"):

@@ -17,7 +17,7 @@ def frames(scores: dict[str, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_videos_go_by_their_mean_and_show_the_frame_furthest_off():
+def test_videos_are_ordered_by_mean_and_show_their_worst_frame():
     scores = {"fake/a": [0.1, 0.9], "fake/b": [0.4, 0.2], "real/a": [0.1, 0.9], "real/b": [0.9, 0.7]}
     found = {k: [(r.video, r.frame, round(r.score, 2)) for r in v] for k, v in find_worst_cases(frames(scores)).items()}
     assert found[FAKE] == [("fake/b", 1, 0.3), ("fake/a", 0, 0.5)]
@@ -40,7 +40,7 @@ class Seer:
         return [np.tile(np.float32([[0, 0], [16, 0], [16, 16], [0, 16]]), (f.frame, 1, 1)) for f in faces]
 
 
-def test_a_detector_that_locates_artifacts_is_asked_about_those_frames(memory_store):
+def test_a_detector_that_locates_artifacts_is_run_on_those_frames(memory_store):
     store = memory_store({"fake/a": [0, 1], "real/a": [0, 1]})
     table = frames({"fake/a": [0.5, 0.2], "real/a": [0.9, 0.1]})
     assert locate_artifacts(Seer(), store, table) == {"fake/a": [[(0, 0), (16, 0), (16, 16), (0, 16)]], "real/a": []}

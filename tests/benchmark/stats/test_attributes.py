@@ -32,7 +32,7 @@ def frames(gender: list[object], race: list[object]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, ""])
-def test_cells_left_empty_mean_not_annotated_however_they_were_read(missing):
+def test_empty_cells_mean_not_annotated_however_they_were_read(missing):
     table = frames(["m"] * 10 + ["f"] * 10 + [missing] * 4, ["a"] * 20 + [missing, "b", missing, "b"])
     card = compute_scorecard(table, threshold=None, draws=0)
     assert {g: c.video.n_real + c.video.n_fake for g, c in card.groups["gender"].items()} == {"f": 10, "m": 10}
@@ -60,7 +60,7 @@ def test_any_column_of_few_values_is_an_attribute():
     assert "f-old" in card.groups["gender+age"]
 
 
-def test_the_literatures_group_strings_are_taken_apart():
+def test_group_strings_of_the_literature_are_split():
     table = frames(["m"] * 4, ["a"] * 4).drop(columns=["gender", "race"])
     table["intersection"] = ["male,asian", "nomale,white", "nonmale,others", None]
     found = with_attributes(table)
@@ -70,7 +70,7 @@ def test_the_literatures_group_strings_are_taken_apart():
         with_attributes(table.assign(intersection=["male,asian", "male", "male,white", "male"]), "t.csv")
 
 
-def test_undefined_is_no_group_and_is_told():
+def test_undefined_is_not_a_group_and_is_reported():
     table = frames(["m", "undefined"] * 8, ["a"] * 15 + [np.nan])
     card = compute_scorecard(table, threshold=None, draws=0)
     assert set(card.groups["gender"]) == {"m"}
@@ -82,7 +82,7 @@ def test_undefined_is_no_group_and_is_told():
     ]
 
 
-def test_logits_serve_the_literatures_metrics_at_frame_level():
+def test_logits_are_used_for_the_literatures_metrics_at_frame_level():
     table = frames(["m", "m", "f", "f"] * 6, ["a"] * 24)
     table["logit"] = np.where(table["gender"] == "m", 4.0 * table["label"] - 2, 1.0)
     card = compute_scorecard(table, threshold=None, draws=0)
@@ -120,7 +120,7 @@ def test_the_intersection_needs_every_attribute():
     assert list(cross_attributes(table[["label", "score"]], ["gender", "race"])) == []
 
 
-def test_other_columns_may_vary_within_a_video_and_are_told():
+def test_other_columns_may_vary_within_a_video_and_are_reported():
     table = frames(["m", "f"] * 15, ["a"] * 30).assign(
         video=[f"{i // 2}.mp4" for i in range(30)], label=[0, 0, 1, 1] * 7 + [0] * 2
     )
@@ -160,7 +160,7 @@ def test_an_intersection_fills_in_what_is_missing():
         ([1, 1, 1, -1], "in row 2"),
     ],
 )
-def test_an_intersection_is_held_against_gender(gender, wrong):
+def test_an_intersection_is_checked_against_gender(gender, wrong):
     table = frames(gender, ["asian"] * 4).assign(intersection=["male,asian", "nonmale,asian"] * 2)
     if wrong is None:
         assert len(set(with_attributes(table)["gender"])) == 2

@@ -97,7 +97,7 @@ def test_every_number_has_an_interval_or_a_reason(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_two_seeds_that_are_one_are_no_surer_than_it(case):
+def test_a_seed_counted_twice_is_no_more_certain_than_once(case):
     one = make_seed_scores(CASES[case], 0.5)
     people = find_shared_people([one])
     alone, both = (measure_metrics(seeds, people, 40)[0] for seeds in ([one], [one, one]))

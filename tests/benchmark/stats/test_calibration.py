@@ -37,7 +37,7 @@ def of(y: np.ndarray, s: np.ndarray) -> dict[str, float]:
 
 
 @given(samples)
-def test_ece_and_brier_are_what_they_are_defined_as(rows):
+def test_ece_and_brier_follow_their_definitions(rows):
     y, s = columns(rows)
     found = of(y, s)
     by_bin = [np.flatnonzero(calibration.assign_bins(s) == b) for b in range(calibration.BINS)]
@@ -47,7 +47,7 @@ def test_ece_and_brier_are_what_they_are_defined_as(rows):
 
 
 @given(samples)
-def test_the_reliability_curve_tells_the_calibration_error(rows):
+def test_the_reliability_curve_gives_the_calibration_error(rows):
     y, s = columns(rows)
     points = calibration.reliability_curve(y, s)
     assert sum(n for *_, n in points) == len(y)
@@ -69,7 +69,7 @@ def test_a_shown_bin_has_enough_videos_and_an_exact_interval():
     assert calibration.estimate_bins(points, []) == []
 
 
-def test_influences_are_those_of_a_sample_that_counts_a_little_more():
+def test_influences_match_a_slightly_heavier_sample():
     y, s = world(90)
     found, step = measured(y, s), 1e-6
 
@@ -83,7 +83,7 @@ def test_influences_are_those_of_a_sample_that_counts_a_little_more():
             assert found[name].influence[i] == pytest.approx((after - found[name].value) / step, abs=1e-6)
 
 
-def test_the_calibration_error_of_a_calibrated_detector_may_be_none():
+def test_the_calibration_error_of_a_calibrated_detector_may_be_zero():
     y, s = world(518)
     found = measured(y, s, draws=400)["ece"]
     assert found.value > 0.03
@@ -98,7 +98,7 @@ def test_the_calibration_error_of_a_calibrated_detector_may_be_none():
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_the_temperature_of_a_world_is_found_and_mends_it(temperature):
+def test_the_true_temperature_is_found_and_corrects_the_scores(temperature):
     y, s = world(temperature=temperature)
     fitted = calibration.fit_temperature(y, s)
     assert fitted == pytest.approx(temperature, rel=0.05)
@@ -113,7 +113,7 @@ def test_a_temperature_keeps_the_order(rows, temperature):
     assert ((scaled >= 0.5) == (s >= 0.5)).all()
 
 
-def test_scores_that_part_the_classes_stop_at_the_smallest_temperature():
+def test_perfectly_separated_classes_stop_at_the_smallest_temperature():
     assert calibration.fit_temperature([0, 0, 1, 1], [0.2, 0.4, 0.7, 0.9]) == pytest.approx(1 / 20, rel=0.01)
 
 

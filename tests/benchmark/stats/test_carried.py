@@ -43,7 +43,7 @@ def test_it_is_the_lowest_such_threshold():
     assert found["fpr10"].lo < 0.86 < 0.93 < found["fpr10"].hi
 
 
-def test_too_few_reals_are_said():
+def test_too_few_reals_are_reported():
     source, target = source_of(np.arange(60) / 60), apart(np.repeat([0, 1], 50), np.linspace(0, 1, 100))
     found = measure_carried(target, fix_thresholds(source), 60)
     assert found["fpr_at_source_fpr1"] == (

@@ -182,7 +182,7 @@ def test_the_interval_holds_the_truth():
     assert 0.065 < found["auc"].width < 0.076
 
 
-def test_two_equal_detectors_seldom_differ():
+def test_two_equal_detectors_rarely_differ():
     assert difference_of_equals("Celeb-DF", 1, 0.9, worlds=60) <= 0.12
 
 
@@ -246,7 +246,7 @@ def test_coverage_of_the_drop_with_one_seed():
 
 
 @pytest.mark.slow
-def test_calibration_errors_that_are_none_are_held():
+def test_intervals_cover_calibration_errors_of_zero():
     found = calibration(WORLDS)
     print()
     for name, of in found.items():

@@ -123,12 +123,12 @@ def test_one_class_groups_stay_in_what_is_overall():
     assert found["f_fpr_sum"] == pytest.approx(abs(1 - 0.75) + 0.75)
 
 
-def test_not_one_group_of_both_classes_is_told():
+def test_no_group_with_both_classes_is_reported():
     with pytest.raises(BenchError, match=r"no group has both real and fake samples \(2 groups, 3 samples\)"):
         reference_metrics([0, 0, 1], [0.1, 0.2, 0.3], ["a", "a", "b"])
 
 
-def test_sigmoid_takes_any_logit_without_a_warning():
+def test_sigmoid_accepts_any_logit_without_a_warning():
     assert sigmoid([-1e6, -800, 0, 800]).tolist() == [0, 0, 0.5, 1]
     assert sigmoid(np.float32(1.5)) == pytest.approx(1 / (1 + np.exp(-1.5)), abs=1e-15)
 

@@ -191,7 +191,7 @@ def test_at_frame_level_only_one_class_groups_are_left_out_as_in_the_literature(
     assert result["frame.fairness.gender.auc_gap"].value == 1
 
 
-def test_one_group_alone_has_no_gap_and_says_so(two):
+def test_a_single_group_has_no_gap_and_says_so(two):
     for what in measured(two[two["gender"] == "m"], ["gender"])[0].values():
         assert (what.value, what.n) == (None, 0)
         assert what.note in [f"fewer than two groups with {n} videos of each class" for n in (5, 20)]
@@ -314,7 +314,7 @@ def test_seeds_that_differ_widen_a_gap():
     assert both.hi > alone.hi + abs(alone.value - of(other).value) / 2
 
 
-def test_what_follows_from_perfect_rates_is_no_surer_than_they_are():
+def test_numbers_derived_from_perfect_rates_are_no_more_certain_than_the_rates():
     table = people(("m", "a", 0, EASY), ("m", "a", 1, HARD), ("f", "a", 0, EASY), ("f", "a", 1, HARD))
     result, _ = measured(table, ["gender"], draws=400)
     for name in ("f_dp", "f_oae", "f_fpr_range"):
@@ -322,7 +322,7 @@ def test_what_follows_from_perfect_rates_is_no_surer_than_they_are():
         assert result[f"video.fairness.gender.{name}"].hi > 0.1, name
 
 
-def test_a_groups_interval_does_not_hang_on_other_groups():
+def test_a_groups_interval_does_not_depend_on_other_groups():
     same = [("m", "a", 0, EASY * 4), ("m", "a", 1, HARD * 4), ("f", "a", 1, HARD)]
     cells = [
         measured(people(*same, ("f", "a", 0, reals)), ["gender"], draws=200)[1]["gender"]["m"]
@@ -353,7 +353,7 @@ def test_people_with_reals_and_fakes_are_counted_once():
         ([0.1, 0.12, 0.15, 0.2], [50, 30, 80, 20]),
     ],
 )
-def test_intervals_of_gaps_cover_wherever_the_truth_lies(rates, sizes, metric):
+def test_intervals_of_gaps_cover_wherever_the_truth_is(rates, sizes, metric):
     held, above = coverage(rates, sizes, metric, runs=1000, draws=300)
     assert held >= 0.93, (held, above)
 
@@ -370,7 +370,7 @@ def test_an_interval_of_equal_groups_begins_at_zero_nearly_always():
     assert held >= 0.9
 
 
-def test_very_many_videos_are_measured_too():
+def test_very_many_videos_can_be_measured():
     table = random_table(70_000)
     gap = measured(table, ["gender"], draws=20)[0]["video.fairness.gender.f_fpr_range"]
     expected = reference_metrics(table["label"], table["score"], table["gender"])["f_fpr_range"]

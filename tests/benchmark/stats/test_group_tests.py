@@ -42,7 +42,7 @@ def pairs_that_differ(found: AttributeTests, rate: str) -> list[tuple[str, str]]
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.data())
-def test_fishers_p_is_that_of_scipy(n0, n1, draw):
+def test_fishers_p_equals_scipys(n0, n1, draw):
     k0, k1 = draw.draw(st.integers(0, n0)), draw.draw(st.integers(0, n1))
     expected = fisher_exact([[k0, n0 - k0], [k1, n1 - k1]])[1]
     assert fisher_p(k0, n0, k1, n1) == pytest.approx(expected, abs=1e-9)
@@ -58,7 +58,7 @@ def test_shares_of_small_groups_are_compared_exactly():
     assert pairs_that_differ(found, "fpr") == [("a", "b")]
 
 
-def test_few_people_with_several_videos_are_dealt_in_every_way():
+def test_few_people_with_several_videos_are_permuted_exhaustively():
     rng = np.random.default_rng(0)
     person = np.repeat(np.arange(8), 3)
     score = rng.normal(size=24) + 1.5 * (person < 4)
@@ -88,7 +88,7 @@ def test_copies_of_videos_add_no_evidence():
     assert many.tests["fpr"].p == pytest.approx(compare(alone).tests["fpr"].p, abs=0.01)
 
 
-def test_a_gap_that_could_not_have_been_shown_is_told():
+def test_a_gap_too_small_to_detect_is_reported():
     found = compare(alarms_of([45, 40], [0.1, 0.1], np.random.default_rng(0)))
     assert 0.2 < found.smallest_gap["fpr"] < 0.32
     few = compare(alarms_of([5, 5], [0.2, 0.2], np.random.default_rng(0)))
@@ -117,7 +117,7 @@ def test_methods_of_groups_are_scored_against_the_groups_reals():
     assert whole.tpr.lo > cells["g1"]["A"].tpr.lo
 
 
-def test_seeds_are_dealt_to_groups_together():
+def test_seeds_are_permuted_between_groups_together():
     """Where one seed calls the one group fake and another seed the other, no group fares worse on average."""
     first, second = (alarms_of([20, 20], rates, np.random.default_rng(0)) for rates in ([1.0, 0.0], [0.0, 1.0]))
     alone, both = (compare_attributes(seeds, ["group"])["group"].tests for seeds in ([first], [first, second]))
@@ -149,7 +149,7 @@ def level_of(cells: list[int], rates: list[float], worlds: int, seeds: int = 1) 
     return dict(zip(("omnibus", "pairs"), np.mean(found, axis=0).tolist(), strict=True))
 
 
-def test_a_group_that_fares_worse_is_seen_beside_small_ones():
+def test_a_worse_group_is_detected_beside_small_ones():
     found = level_of(FF_CELLS, [0.1, 0.4, 0.1, 0.1], worlds=100)
     assert found["omnibus"] >= 0.75
 
@@ -210,7 +210,7 @@ def cover_gaps(cells: list[int], rates: list[float], metric: str, worlds: int) -
     return {"gap": (float(held), float(width)), "worst": (float(own_held), float(own_width))}
 
 
-def test_intervals_of_a_gap_hold_where_the_smallest_group_fares_worse():
+def test_intervals_of_a_gap_cover_where_the_smallest_group_does_worse():
     assert cover_gaps(FF_CELLS, [0.97, 0.97, 0.97, 0.8], "auc", 15)["gap"][0] >= 0.8
 
 
@@ -218,7 +218,7 @@ def test_intervals_of_a_gap_hold_where_the_smallest_group_fares_worse():
 @pytest.mark.parametrize(
     ("metric", "cells", "rates"), [*(("auc", *world) for world in AUCS), *(("fpr", *world) for world in RATES)]
 )
-def test_gaps_are_held_in_every_world(metric, cells, rates):
+def test_gap_intervals_cover_in_every_world(metric, cells, rates):
     found = cover_gaps(cells, rates, metric, 2000)
     told = " | ".join(f"{held:.1%} | {width:.3f}" for held, width in found.values())
     print(f"\n| {metric} | {', '.join(map(str, cells))} | {', '.join(map(str, rates))} | {told} |")

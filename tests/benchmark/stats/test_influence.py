@@ -32,7 +32,7 @@ def test_the_auc_changes_with_a_samples_weight_as_its_influence_says():
         assert found.influence[i] == pytest.approx((after - found.value) / step, abs=1e-6)
 
 
-def test_average_precision_changes_so_too_with_the_classes_sizes_held():
+def test_average_precision_does_too_at_fixed_class_sizes():
     y, s = data(60)
     s = s.round(1)
     found, step = measure_ranking(samples(y, s), ["ap"])["ap"], 1e-6
@@ -51,7 +51,7 @@ def repetitions():
 
 
 @pytest.mark.parametrize("name", list(metrics.RANK_METRICS))
-def test_influences_tell_how_far_repetitions_lie_apart(repetitions, name):
+def test_influences_predict_the_spread_of_repetitions(repetitions, name):
     values = [found[name].value for found in repetitions]
     told = [np.sqrt((found[name].influence ** 2).sum()) for found in repetitions]
     assert np.mean(told) == pytest.approx(np.std(values), rel=0.3 if name.startswith("tpr") else 0.1)
@@ -77,7 +77,7 @@ def test_a_mean_of_some_samples_is_of_their_videos():
     assert not none.influence.any()
 
 
-def test_the_tpr_at_one_percent_needs_reals_enough_to_place_a_threshold():
+def test_the_tpr_at_one_percent_needs_enough_reals_to_place_a_threshold():
     few, many = (measure_ranking(samples(*data(n)))["tpr_at_fpr1"] for n in (598, 600))
     assert np.isnan(few.value)
     assert few.without == "left out: needs 300 reals, here are 299; 1% of them place no threshold"

@@ -53,7 +53,7 @@ def test_a_share_of_videos_alone_has_clopper_and_pearsons_interval(k):
     assert found[1:3] == pytest.approx(clopper_pearson(k, 140), abs=2e-3)
 
 
-def test_one_mistake_is_not_worse_to_know_of_than_none():
+def test_the_auc_interval_moves_down_with_each_mistake():
     y = np.repeat([0, 1], 100)
     for k, (lo, hi) in enumerate([(0.975, 1.0), (0.9455, 0.9998), (0.9296, 0.9976)]):
         s = y + np.linspace(0, 0.1, 200)
@@ -63,7 +63,7 @@ def test_one_mistake_is_not_worse_to_know_of_than_none():
         assert found[1:3] == pytest.approx((lo, hi), abs=2e-3)
 
 
-def test_a_pair_whose_reals_score_wrong_leaves_the_auc_known():
+def test_a_misranked_pair_of_people_keeps_the_auc_interval_narrow():
     identity = [f"{i}" for i in range(140)]
     identity += [f"{i}+{i ^ 1}" for i in range(140) for _ in range(5)]
     y = np.repeat([0, 1], [140, 700])
@@ -91,7 +91,7 @@ SHAPES = st.integers(2, 12).flatmap(
 
 
 @given(SHAPES)
-def test_ends_of_a_share_never_move_against_the_mistakes(shape):
+def test_bounds_of_a_share_never_move_against_the_mistakes(shape):
     sizes, random = shape
     people = number_apart(np.repeat(np.arange(len(sizes)), sizes))
     order = list(range(sum(sizes)))
@@ -109,7 +109,7 @@ def test_ends_of_a_share_never_move_against_the_mistakes(shape):
 
 @given(SHAPES, st.sampled_from([0, 1]), st.integers(2, 30))
 @example(([13] * 12, __import__("random").Random(0)), 0, 30)
-def test_ends_of_an_auc_never_move_against_the_mistakes(shape, which, others):
+def test_bounds_of_an_auc_never_move_against_the_mistakes(shape, which, others):
     """A mistake is a video on the wrong side of the whole other class."""
     sizes, random = shape
     n = sum(sizes)
@@ -175,7 +175,7 @@ def test_a_mean_by_students_t():
     assert found[1:3] == pytest.approx((values.mean() - error, values.mean() + error), abs=1e-3)
 
 
-def test_seeds_add_what_the_videos_do_not_tell():
+def test_seeds_add_variance_that_videos_do_not_show():
     people = number_apart(np.arange(400))
     rng = np.random.default_rng(0)
     shared = rng.normal(0, 1e-3, 400)
@@ -189,7 +189,7 @@ def test_seeds_add_what_the_videos_do_not_tell():
     assert average_over_seeds(alike[:1], people) == (alike[0], ())
 
 
-def test_freedom_lies_between_that_of_seeds_and_videos():
+def test_degrees_of_freedom_are_between_those_of_seeds_and_videos():
     assert join_variances(0.04, 49, (), 0.0) == pytest.approx((0.2, 49))
     error, freedom = join_variances(0.0, 49, [Seeds(0.01, 0.01, 2)], 0.01)
     assert (error, freedom) == pytest.approx((0.1, 2))

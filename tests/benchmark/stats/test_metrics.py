@@ -89,7 +89,7 @@ def test_a_long_curve_is_drawn_in_few_points():
 
 
 @given(samples)
-def test_no_order_preserving_change_of_scores_matters(rows):
+def test_order_preserving_changes_of_scores_do_not_matter(rows):
     y, s, _ = columns(rows)
     for metric in metrics.RANK_METRICS.values():
         expected = float(metric(make_roc_curve(y, s)))

@@ -68,7 +68,7 @@ def test_pairing_sees_what_two_intervals_do_not():
     assert found.p < 0.05
 
 
-def test_the_order_of_two_runs_only_turns_the_sign():
+def test_swapping_two_runs_only_flips_the_sign():
     one, other = compare([GOOD], [POOR], "frame.eer"), compare([POOR], [GOOD], "frame.eer")
     assert one.difference.value == pytest.approx(-other.difference.value)
     assert one.difference.lo == pytest.approx(-other.difference.hi)
@@ -104,7 +104,7 @@ def test_tables_without_a_video_in_common_are_refused():
         compare([GOOD], [POOR.assign(video="x/" + POOR["video"])])
 
 
-def test_delong_stands_beside_it():
+def test_delong_is_given_beside_it():
     found = compare([GOOD], [POOR])
     first, second = pool_frames(GOOD), pool_frames(POOR)
     aucs, covariance = delong(first["label"], [first["score"], second["score"]])
@@ -136,7 +136,7 @@ def test_seeds_are_averaged_and_widen_the_interval():
     assert compare(seeds, [POOR]).p_delong is None
 
 
-def test_a_video_that_one_lacks_counts_as_a_failure_and_pays_nothing():
+def test_a_video_missing_from_one_run_counts_as_a_failure_and_never_helps():
     fewer = POOR[POOR["video"] != "0/3.mp4"]
     found = compare([GOOD], [fewer])
     assert (found.lacking, found.b.n, found.p_delong) == ((0, 1), 100, None)
@@ -194,7 +194,7 @@ def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
         compare([GOOD[GOOD["label"] == 1]], [POOR[POOR["label"] == 1]])
 
 
-def test_a_test_set_that_cannot_be_compared_is_named_and_costs_no_other(run, tmp_path, capsys):
+def test_a_test_set_that_cannot_be_compared_is_named_and_stops_no_other(run, tmp_path, capsys):
     few = POOR[POOR["video"].isin(POOR["video"].unique()[:40])]
     a, b = run("a", celebdf=GOOD, dfdc=GOOD), run("b", celebdf=POOR, dfdc=few)
     out = tmp_path / "out.json"
@@ -236,7 +236,7 @@ def test_the_verb_prints_a_table_and_writes_the_numbers(run, tmp_path, capsys):
     assert bench("compare --metric auc", a, b) == 2
 
 
-def test_a_difference_is_never_beyond_one():
+def test_a_difference_is_never_larger_than_one():
     good, bad = predictions(6, people=6), predictions(-3, seed=1, people=6)
     found = compare([good], [bad]).difference
     assert found.value > 0.9

@@ -14,14 +14,14 @@ def first(*identities: str) -> list[int]:
     return [codes.setdefault(code, len(codes)) for code in find_people(identities).first.tolist()]
 
 
-def test_two_who_are_only_swapped_with_each_other_are_one():
+def test_two_people_swapped_only_with_each_other_count_as_one():
     found = find_people(["000", "003", "000+003", "003+000", "010", "010+011", "010+011"])
     assert found.first[0] != found.first[4]
     assert [len(set(part)) for part in (found.first[:4].tolist(), found.first[4:].tolist())] == [1, 1]
     assert not found.crossed
 
 
-def test_where_faces_go_to_many_each_is_one():
+def test_people_whose_faces_go_to_many_count_separately():
     assert first("id0", "id0+id1", "id0+id2", "id1+id0", "id2") == [0, 0, 0, 1, 2]
     found = find_people(["28", "28+03", "03+28", "01+28", ""])
     assert found.crossed
@@ -29,7 +29,7 @@ def test_where_faces_go_to_many_each_is_one():
     assert found.pair.toarray().sum(0).tolist() == [2, 1]  # 28 with 03 twice, with 01 once
 
 
-def test_a_stray_fake_makes_others_of_its_own_people_alone():
+def test_a_stray_fake_splits_only_its_own_people():
     pairs = [f"{a}{x}" for a in range(5) for x in "pq"]
     swaps = [f"{a}{x}+{a}{y}" for a in range(5) for x, y in ("pq", "qp")]
     assert find_people([*pairs, *swaps]).count() == 5
@@ -63,14 +63,14 @@ def test_the_variance_is_that_of_all_pairs_of_videos_that_share_a_person(rows, s
     assert np.linalg.eigvalsh(matrix).min() > -1e-9
 
 
-def test_people_of_like_weight_count_in_full():
+def test_people_of_equal_weight_count_in_full():
     apart = number_apart(np.arange(12))
     assert apart.measure_spread(np.tile([1.0, -1.0], 6))[:3] == pytest.approx((12 * 12 / 11, 12, 12))
     assert apart.measure_spread(np.eye(12)[0]).effective == pytest.approx(1)
     assert number_apart([0, 0, 1, 1]).measure_spread(np.array([1.0, -1.0, 1.0, -1.0])).variance == 0
 
 
-def test_a_value_of_videos_with_two_people_each_is_known_a_little_less():
+def test_a_value_over_videos_with_two_people_each_is_slightly_less_certain():
     alike = 7**2 / (3**2 + 4)  # Of five people one stands in three videos.
     crossed = find_people(["b+a", "c+a", "d+a", "e"]).measure_spread(np.ones(4))
     assert (crossed.variance, crossed.of_level) == pytest.approx((10 * 5 / 4, 10 * alike / (alike - 2)))

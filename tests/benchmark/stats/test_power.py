@@ -23,7 +23,7 @@ from crossfake.benchmark.stats.power import (
 from scipy.stats import binom, binomtest, fisher_exact, norm
 
 
-def test_fisher_is_scipys():
+def test_fisher_equals_scipys():
     table = _fisher(6, 9)
     for k0 in range(7):
         for k1 in range(10):
@@ -89,7 +89,7 @@ def test_deviation_of_an_auc_is_that_of_repetitions():
 
 
 @pytest.mark.slow
-def test_the_smallest_auc_gap_shows_about_as_often_as_asked():
+def test_the_smallest_auc_gap_is_detected_at_about_the_requested_power():
     rng = np.random.default_rng(0)
     gap = smallest_auc_gap(0.9, (45, 66), (40, 54), 0.8)
     shown = 0
@@ -173,7 +173,7 @@ def test_one_known_group_has_nothing_to_show():
     assert report_by_attribute(alone, ["race"], 0.1, 0.9, 0.8)["race"]["best"] == {}
 
 
-def test_chance_alone_makes_gaps_where_groups_are_small():
+def test_small_groups_show_gaps_by_chance_alone():
     few, many = simulate_chance_gaps([1, 40], 0.1), simulate_chance_gaps([4000, 4000], 0.1)
     assert few["f_fpr_range"][0] == pytest.approx(0.9 * 0.1 + 0.1 * 0.9, abs=0.01)
     assert few["f_fpr_range"][1] > 0.8

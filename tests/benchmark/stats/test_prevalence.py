@@ -46,7 +46,7 @@ def calibrated(reals: int, fakes: int, prior: float, seed: int = 0, strength: fl
 
 @settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(1, 5))
-def test_no_number_changes_when_fakes_are_there_several_times(seed, times):
+def test_repeating_the_fakes_changes_no_number(seed, times):
     one = calibrated(40, 30, 0.5, seed)
     more = apart(
         np.append(one.labels[:40], np.ones(30 * times, int)),
@@ -97,7 +97,7 @@ def test_influences_are_what_leaving_a_video_out_changes(seed):
 
 
 @pytest.mark.parametrize("name", PREVALENCES)
-def test_the_influence_on_average_precision_is_what_a_little_more_weight_changes(name):
+def test_the_influence_on_average_precision_matches_a_small_change_of_weight(name):
     samples, step = calibrated(40, 60, 0.5), 1e-6
     found = measure_average_precision(samples)[f"ap_at_{name}"]
     for video in (3, 90, 99):
@@ -110,7 +110,7 @@ def test_the_influence_on_average_precision_is_what_a_little_more_weight_changes
 
 
 @pytest.mark.parametrize("prior", [0.05, 0.5, 5 / 6])
-def test_the_prior_is_that_which_scores_are_made_for_whatever_the_split_has(prior):
+def test_the_prior_is_the_one_scores_are_made_for_whatever_the_split_has(prior):
     samples = calibrated(4000, 1000, prior)
     assert fit_prior(samples.labels, samples.scores) == pytest.approx(prior, abs=0.03)
     balanced = remove_prior(samples.scores, prior)
@@ -131,7 +131,7 @@ def test_a_calibrated_detector_has_no_error_and_one_that_is_not_has():
     assert off.value - off.reach[0] > 0
 
 
-def test_cllr_is_1_for_what_tells_nothing_and_near_0_for_what_is_sure_and_right():
+def test_cllr_is_1_for_uninformative_scores_and_near_0_for_confident_correct_ones():
     label = np.repeat([0, 1], 50)
     assert measure_balanced_calibration(apart(label, np.full(100, 0.3)), 0.3, 0)["cllr"].value == pytest.approx(1)
     sure = measure_balanced_calibration(apart(label, label * 1.0), 0.5, 0)["cllr"]
@@ -148,7 +148,7 @@ def test_precision_follows_from_both_rates(fpr, tpr, prevalence):
     assert 0 <= found.lo < found.value < found.hi <= 1
 
 
-def test_precision_without_false_alarms_is_no_surer_than_the_reals_are_many():
+def test_precision_without_false_alarms_is_only_as_certain_as_there_are_reals():
     none, half = Estimate(0.0, 0.0, 0.026, 140), Estimate(0.8, 0.75, 0.85, 700)
     found = estimate_precision(none, half, 0.01)
     assert (found.value, found.hi, found.n) == (1, 1, 840)
@@ -159,7 +159,7 @@ def test_precision_without_false_alarms_is_no_surer_than_the_reals_are_many():
     assert count_flagged(nothing) is None
 
 
-def test_average_precision_where_fakes_are_few_is_known_as_well_as_the_highest_reals():
+def test_average_precision_with_few_fakes_is_as_certain_as_the_highest_reals():
     samples = calibrated(60, 60, 0.5)
     few, many = (measure_average_precision(s, 200) for s in (samples, calibrated(600, 600, 0.5)))
     wide, narrow = (
@@ -172,7 +172,7 @@ def test_average_precision_where_fakes_are_few_is_known_as_well_as_the_highest_r
     assert (none.lo, none.note) == (None, NO_DRAWS)
 
 
-def test_a_perfect_detector_is_not_known_to_be_so_where_fakes_are_few():
+def test_a_perfect_score_on_few_fakes_is_not_certain():
     """Of 50 reals none scores high; perhaps 7 % of all do, and where 1 % is fake most of what is flagged is real."""
     samples = apart(np.repeat([0, 1], 50), np.arange(100) / 100)
     found = measure_average_precision(samples, 500)["ap_at_prev1"]

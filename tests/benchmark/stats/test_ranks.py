@@ -51,7 +51,7 @@ def scored_rows(aucs: list[float], seed: int = 0) -> list[Seeds]:
     return [[SMALL.scored(s)] for s in SMALL.score(np.random.default_rng(seed), aucs)]
 
 
-def test_only_what_can_not_be_told_from_the_best_is_marked():
+def test_only_rows_indistinguishable_from_the_best_are_marked():
     rows = scored_rows([0.95, 0.94, 0.6])
     columns = measure_columns({"a": [*rows, []]})
     assert mark_best(list(columns.values())) == {(0, "a"), (1, "a")}
@@ -73,7 +73,7 @@ def test_the_largest_difference_of_some_rows_is_that_of_all_their_pairs(kept):
     assert np.array_equal(contest.draw_largest(chosen), pairs[chosen][:, chosen].max((0, 1), initial=0))
 
 
-def test_less_than_98_percent_of_a_class_has_no_mark_whatever_the_auc():
+def test_no_mark_below_98_percent_of_a_class_whatever_the_auc():
     (best,), (other,) = scored_rows([0.99, 0.9])
     score = np.array(best.score)
     score[0] = np.nan  # 39 of 40 reals.
@@ -98,7 +98,7 @@ def test_a_row_that_drops_its_hardest_fifth_neither_rises_nor_is_marked():
     assert mark_best([dropped]) == {(0, "a")}
 
 
-def test_ranks_and_duels_say_what_is_sure():
+def test_ranks_and_duels_say_what_is_certain():
     rows = {"a": scored_rows([0.97, 0.75, 0.6, 0.6]), "b": scored_rows([0.97, 0.75, 0.6, 0.6], seed=1)}
     found = find_standings(list(measure_columns(rows).values()), range(4))
     assert found[0].rank == (1, 1, 1, 4, "")
@@ -113,7 +113,7 @@ def test_ranks_and_duels_say_what_is_sure():
     assert [s.mean.value for s in by_rank] == sorted((s.mean.value for s in by_rank), reverse=True)
 
 
-def test_a_row_that_lacks_a_test_set_does_not_stand_and_one_alone_has_no_rank():
+def test_a_row_without_a_test_set_is_not_ranked_and_neither_is_a_single_row():
     rows = scored_rows([0.9, 0.8])
     columns = list(measure_columns({"a": rows, "b": [rows[0], []]}).values())
     found = find_standings(columns, [0, 1])
@@ -144,7 +144,7 @@ def test_seeds_of_a_row_widen_its_interval_and_hide_differences():
     ],
 )
 @pytest.mark.parametrize("strength", [0.0, 1.5, 50.0])
-def test_odd_people_and_perfect_rows_give_numbers(identity, strength):
+def test_unusual_people_and_perfect_rows_give_numbers(identity, strength):
     rng = np.random.default_rng(0)
     people = identity(SMALL)
     rows = [
@@ -171,7 +171,7 @@ def test_a_test_set_of_one_video_a_class_is_not_compared():
 
 @settings(max_examples=15)
 @given(st.integers(0, 10_000), st.lists(st.floats(0.55, 0.99), min_size=2, max_size=4))
-def test_marks_do_not_hang_on_the_order_of_rows(seed, aucs):
+def test_marks_do_not_depend_on_the_order_of_rows(seed, aucs):
     rows = scored_rows(aucs, seed)
     (column,), (turned,) = (measure_columns({"a": found}).values() for found in (rows, rows[::-1]))
     marks = {row for row, _ in mark_best([column], draws=200)}

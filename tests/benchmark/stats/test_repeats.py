@@ -38,7 +38,7 @@ def test_rounding_is_noise_and_a_weaker_detector_is_not():
     assert abs(far.difference) > far.tolerance > 0
 
 
-def test_other_seeds_allow_what_seeds_differ_by():
+def test_other_seeds_may_differ_by_as_much_as_seeds_do():
     recorded = [scored(row(0, s)) for s in (1.0, 1.5, 2.0)]
     again = [scored(row(0, s)) for s in (1.2, 1.3, 1.6)]
     assert compare_repeats(recorded, again, trained=True).verdict == "same within noise"
@@ -86,5 +86,5 @@ def test_noise_is_called_different_in_1_percent():
     assert share <= 0.02
 
 
-def test_noise_is_seldom_called_different():
+def test_noise_is_rarely_called_different():
     assert count_false_alarms(15) <= 1 / 15

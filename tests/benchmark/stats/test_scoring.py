@@ -48,7 +48,7 @@ def test_video_score_is_the_mean_of_its_frames():
     assert videos["score"].tolist() == pytest.approx(frames.groupby("video")["score"].mean().tolist())
 
 
-def test_videos_with_one_name_in_two_folders_stay_two():
+def test_videos_of_the_same_name_in_two_folders_stay_two():
     frames = pd.DataFrame(
         {
             "video": ["Deepfakes/000_003.mp4", "Face2Face/000_003.mp4", "real/000.mp4"],
@@ -105,7 +105,7 @@ def test_a_gap_is_the_range_over_groups():
     assert gap.n == 20
 
 
-def test_half_annotated_videos_enter_only_what_they_are_annotated_for():
+def test_half_annotated_videos_count_only_where_they_are_annotated():
     frames = table()
     frames.loc[frames["video"] == "real/000.mp4", "race"] = ""
     groups = compute_scorecard(frames, threshold=0.5, draws=0).groups
@@ -134,7 +134,7 @@ def test_tables_that_cannot_be_scored_are_refused_with_row_numbers(spoil, messag
     assert "\n" not in str(error.value)
 
 
-def test_a_table_from_elsewhere_scores_as_csv(tmp_path):
+def test_a_csv_from_another_tool_is_scored(tmp_path):
     path = tmp_path / "theirs.csv"
     table()[["video", "frame", "label", "score"]].to_csv(path, index=False)
     card = make_scorecard(path, 0.5, draws=20)
@@ -144,7 +144,7 @@ def test_a_table_from_elsewhere_scores_as_csv(tmp_path):
     assert card.coverage == Coverage(official=40, scored=40, dropped=[])
 
 
-def test_one_class_is_told_not_scored():
+def test_one_class_is_reported_and_not_scored():
     frames = table()
     card = compute_scorecard(frames[frames["label"] == 1], threshold=None, draws=10)
     assert card.video.auc.value is None
@@ -159,7 +159,7 @@ def test_ids_that_differ_by_leading_zeros_stay_apart(tmp_path):
     assert card.threshold == Threshold(value=0.35, rule="given")
 
 
-def test_where_nobody_is_named_a_remark_says_what_that_hides():
+def test_a_note_says_what_unnamed_people_hide():
     told = compute_scorecard(table(), threshold=0.5, draws=0).remarks[0]
     assert told.startswith("no people are named in the 40 videos: each is assumed to show a different person.")
     assert not compute_scorecard(table().assign(identity="a"), threshold=0.5, draws=0).remarks
@@ -178,7 +178,7 @@ ODD_PEOPLE = {
     ("who", "spoiled"),
     [*((who, "one person") for who in ODD_PEOPLE), ("one face for all", "nobody"), ("one face for all", "everybody")],
 )
-def test_odd_people_and_mistakes_leave_numbers_with_intervals_or_reasons(who, spoiled):
+def test_unusual_people_and_mistakes_give_intervals_or_reasons(who, spoiled):
     frames = probable(24)
     frames["identity"] = [
         ODD_PEOPLE[who](int(v[-7:-4]), y) for v, y in zip(frames["video"], frames["label"], strict=True)
@@ -201,7 +201,7 @@ def test_odd_people_and_mistakes_leave_numbers_with_intervals_or_reasons(who, sp
         assert e.note if e.lo is None else e.lo < e.hi, e
 
 
-def test_people_of_two_datasets_are_told_apart():
+def test_people_of_two_datasets_are_kept_apart():
     table = pd.DataFrame({"video": list("abcdef"), "identity": ["1", "1+2", "1", "1+2", "1+3", "2+1"]})
     named = table.assign(dataset=["ff++", "ff++", "dfd", "dfd", "dfd", "dfd"], label=[0, 1, 0, 1, 1, 1], score=0.5)
     found = find_people(pool_frames(named)["identity"].tolist()).first.tolist()
@@ -238,7 +238,7 @@ def test_calibration_and_operating_points_are_in_the_scorecard():
     assert "video.ece_scaled" not in compute_scorecard(frames, threshold=threshold, draws=0).metrics
 
 
-def test_scores_that_are_no_probabilities_have_no_calibration():
+def test_scores_that_are_not_probabilities_have_no_calibration():
     card = compute_scorecard(table(), threshold=0.5, temperature=2.0, draws=0)
     assert not {"video.ece", "frame.brier", "video.ece_scaled"} & card.metrics.keys()
     assert card.curves.model_fields_set == {"roc"}
@@ -284,7 +284,7 @@ def test_video_scores_keep_twelve_digits():
     np.testing.assert_allclose(pool_frames(table)["score"], table.groupby("video")["score"].mean(), rtol=5e-12, atol=0)
 
 
-def test_scores_that_are_no_probabilities_are_told_at_half():
+def test_a_half_threshold_is_reported_for_scores_that_are_not_probabilities():
     frames = table().assign(score=lambda t: 100 * t["score"])
     (remark,) = [r for r in compute_scorecard(frames, threshold=None, draws=0).remarks if "not probabilities" in r]
     assert "but the threshold is 0.5: 78% of the frames are called fake" in remark

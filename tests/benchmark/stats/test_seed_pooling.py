@@ -17,7 +17,7 @@ def number(value, lo=None, hi=None, n=20):
     return Estimate(value, lo, hi, n)
 
 
-def test_merging_joins_the_seeds_own_ends_and_their_spread():
+def test_merging_combines_each_seeds_interval_with_the_spread_between_seeds():
     one, other = number(0.5, 0.4, 0.7, 9), number(0.54, 0.48, 0.62, 8)
     spread = t.ppf(0.975, 1) * 0.02  # two seeds 0.04 apart: a standard error of 0.02
     expected = number(0.52, 0.52 - np.hypot(0.08, spread), 0.52 + np.hypot(0.14, spread), 8)
@@ -34,7 +34,7 @@ def test_merged_ends_stay_within_what_is_possible():
     assert merge_estimates([number(0.2, 0, 1.5), number(1.4, 0.3, 2.5)]).hi == 2.5  # a sum over groups
 
 
-def test_a_difference_takes_each_side_of_the_intervals():
+def test_a_difference_uses_each_side_of_the_intervals():
     a, b = Estimate(0.9, 0.8, 0.93, 50), Estimate(0.7, 0.66, 0.8, 30)
     assert subtract_estimates(a, b)[:4] == pytest.approx((0.2, 0.2 - 0.02**0.5, 0.2 + 0.05, 30))
     assert subtract_estimates(a, b._replace(lo=None)).lo is None
@@ -90,7 +90,7 @@ def test_every_metric_is_pooled_from_the_seeds_predictions(seeds, pooled):
     assert (row.seeds, row.results["celebdf"].metrics) == ((0, 1), found.metrics)
 
 
-def test_seeds_that_agree_are_no_surer_than_one(seeds, pooled):
+def test_seeds_that_agree_are_no_more_certain_than_one(seeds, pooled):
     """Their test set is the same: a second copy adds nothing, and the accuracy is at each one's own threshold."""
     _, twins = pooled
     for name, e in seeds[0].metrics.items():
@@ -123,7 +123,7 @@ def test_without_predictions_the_intervals_are_joined(seeds):
     assert "video.fairness.gender.worst_auc" not in found.metrics
 
 
-def test_a_seed_that_lost_most_videos_does_not_take_the_others_with_it(seeds):
+def test_a_seed_that_lost_most_videos_does_not_spoil_the_others(seeds):
     path = seeds[1].predictions_path
     table, metadata = read_predictions(path)
     write_predictions(path, table[table["video"].isin(table["video"].unique()[::3])], metadata)

@@ -30,7 +30,7 @@ def world(seed: int, strength: float, reals: int = 40, fakes: int = 60) -> tuple
 
 
 @given(st.integers(0, 10_000), st.floats(-1, 4), st.floats(0, 1))
-def test_placements_are_the_auc_and_influences_add_up_to_nothing(seed, strength, credit):
+def test_placements_average_to_the_auc_and_influences_sum_to_zero(seed, strength, credit):
     label, score = world(seed, strength)
     score = np.round(score, 1)  # Ties.
     found, influence = place_videos(label, score, credit)
@@ -40,7 +40,7 @@ def test_placements_are_the_auc_and_influences_add_up_to_nothing(seed, strength,
 
 
 @given(st.integers(0, 10_000), st.floats(-1, 4), st.floats(0, 0.9))
-def test_whatever_the_lacking_scores_are_the_auc_lies_within_the_bounds(seed, strength, share):
+def test_the_auc_is_within_the_bounds_whatever_the_missing_scores_are(seed, strength, share):
     label, score = world(seed, strength)
     lacking = np.random.default_rng(seed + 1).random(len(label)) < share
     part = np.where(lacking, np.nan, score)
@@ -81,7 +81,7 @@ def test_the_share_that_was_scored_bounds_an_auc_without_predictions():
     assert choose_credit(0.979) == choose_credit(float("nan")) == LOST
 
 
-def test_the_list_has_what_any_table_names_and_labels_from_whoever_knows_them():
+def test_the_list_joins_the_videos_of_all_tables_with_labels_from_any_that_has_them():
     one = scores_of(["a", "b", "c"], [0, 1, 1], dropped={"x": None, "y": 1})
     other = scores_of(["a", "c", "x"], [0, 1, 0], dropped={"b": None, "z": None})
     videos = list_videos([one, other])
@@ -89,7 +89,7 @@ def test_the_list_has_what_any_table_names_and_labels_from_whoever_knows_them():
     assert videos.label.tolist() == [0, 1, 1, 0, 1, 0]  # z: nobody knows it, and there are fewer reals.
 
 
-def test_coverage_is_that_of_the_class_with_less():
+def test_coverage_is_that_of_the_less_covered_class():
     label = np.array([0, 0, 1, 1, 1, 1])
     assert measure_coverage(label, np.array([0.1, np.nan, 1, 1, 1, 1])) == 0.5
     assert measure_coverage(label, np.arange(6.0)) == 1

@@ -54,7 +54,7 @@ def test_it_reads_what_pooling_gives(tmp_path, frames):
         FRAMES.assign(video=[None, *FRAMES["video"][1:]]),
     ],
 )
-def test_what_can_not_be_scored_is_refused(tmp_path, frames):
+def test_predictions_that_cannot_be_scored_are_refused(tmp_path, frames):
     path = written(tmp_path / "p.parquet", frames)
     with pytest.raises(BenchError, match=r"p\.parquet"):
         read_frame_scores(path)
