@@ -70,7 +70,10 @@ def test_python_m_crossfake_is_bench(tmp_path):
     assert "celebdf" in listed
 
 
-@pytest.mark.parametrize("inside", [True, False], ids=["in the root", "elsewhere"])
+IN_THE_ROOT = pytest.param(True, marks=pytest.mark.slow, id="in the root")
+
+
+@pytest.mark.parametrize("inside", [IN_THE_ROOT, pytest.param(False, id="elsewhere")])
 def test_their_datasets_and_ours_are_imported_side_by_side(inside, tmp_path):
     put_their_datasets(tmp_path / "site")
     path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])

@@ -55,7 +55,8 @@ def test_outputs_and_scores_are_pytorchs(ports, case):
     np.testing.assert_allclose(second.score(frames), first.score(frames), atol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["meso4", *(pytest.param(c, marks=pytest.mark.slow) for c in CASES if c != "meso4")])
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
 def test_a_training_pass_is_pytorchs(ports, assert_same_pass, case):
     name, options = CASES[case]
     assert_same_pass(ports(name, **options), batch(options["input_size"]))

@@ -59,7 +59,7 @@ CASES = {
 INNER = {"mbconv-plain": 24, "mbconv-halves": 32, "xception-4": 8}  # Channels, where they aren't 4.
 
 
-QUICK = ("mbconv-halves", "basic-widens-pooled", "xception-3")
+QUICK = ("mbconv-halves", "basic-widens-pooled")
 
 
 @pytest.mark.parametrize("case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CASES])

@@ -19,6 +19,9 @@ from tiny_torch import TinyTorch
 SMALL = {"input_size": 32, "arch_args": {"channels": (4, 4, 8, 8)}}
 EXPORTED = ("onnxruntime", "openvino")
 
+# OpenVINO asks other programs about the processor, and JAX, which an earlier test may have loaded, warns of any fork.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+
 
 @pytest.fixture
 def frames() -> np.ndarray:
