@@ -67,7 +67,7 @@ def test_unknown_names_are_answered_with_the_nearest(name, text):
         ("celeb-df", "celebdf"),
     ],
 )
-def test_a_label_holds_what_is_not_usual(name, label):
+def test_a_label_contains_what_is_unusual(name, label):
     assert label_dataset(*parse_name(name)) == label
     assert label_dataset(*parse_name(label)) == label
 
@@ -79,7 +79,7 @@ def test_every_adapter_card_is_complete():
         assert card["default_compression"] in (*card["compressions"], "")
 
 
-def test_load_videos_tells_what_it_loaded(plant):
+def test_load_videos_reports_what_it_loaded(plant):
     root = plant({f"FF++/{name}": content for name, content in FFPP.items()})
     loaded = load_videos("ffpp:c40", root)
     assert (loaded.name, loaded.entry.name, loaded.compression) == ("ff++:c40", "ff++", "c40")
@@ -87,7 +87,7 @@ def test_load_videos_tells_what_it_loaded(plant):
     assert [v.path.stem for v in loaded.videos if v.split == "train"] == ["000", "001"]
 
 
-def test_dataset_of_ones_own_is_loaded_from_its_file(tmp_path):
+def test_a_users_dataset_is_loaded_from_its_file(tmp_path):
     (tmp_path / "mine.py").write_text(
         "class Mine:\n    def home(self, root):\n        return root\n"
         "    def videos(self, home, compression):\n        return []\n"

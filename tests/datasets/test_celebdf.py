@@ -20,7 +20,7 @@ def videos(plant):
     return {v.id: v for v in CelebDF().videos(plant(FILES), "")}
 
 
-def test_in_the_test_list_one_is_real(videos):
+def test_one_means_real_in_the_test_list(videos):
     test = {v.id: v.label for v in videos.values() if v.split == "test"}
     assert test == {"Celeb-real/id1_0000.mp4": 0, "Celeb-synthesis/id1_id0_0000.mp4": 1, "YouTube-real/00007.mp4": 0}
 

@@ -16,7 +16,7 @@ def part(number: int, pairs: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("folder", "within"), [("test", "test"), ("test", "test/videos"), ("dfdc_test", "dfdc_test")])
-def test_in_the_labels_one_is_fake_wherever_the_videos_are(plant, folder, within):
+def test_label_one_means_fake_wherever_the_videos_are(plant, folder, within):
     home = plant({f"{folder}/labels.csv": LABELS, f"{within}/aa.mp4": None, f"{within}/bb.mp4": None})
     videos = Dfdc().videos(home, "")
     assert [(v.id, v.label, v.method, v.split, v.path.exists()) for v in videos] == [
@@ -38,7 +38,7 @@ def test_training_parts_give_labels_and_sources(plant, prefix):
     assert videos[f"{folder}/r0x1.mp4"].label == 0
 
 
-def test_videos_are_the_same_where_their_files_arent_visible(plant):
+def test_videos_are_the_same_without_visible_files(plant):
     lists = {"dfdc_train_part_0/metadata.json": {**part(0, 3), "x.mp4": {"label": "FAKE", "original": "nowhere.mp4"}}}
     there = plant({f"there/{name}": content for name, content in lists.items()}) / "there"
     for name in lists["dfdc_train_part_0/metadata.json"]:
@@ -65,7 +65,7 @@ def test_held_out_originals_are_the_same_under_train(plant):
     assert splits[0] == splits[1]
 
 
-def test_home_is_found_by_what_it_holds(plant):
+def test_home_is_found_by_its_content(plant):
     root = plant({"DFDC/test/labels.csv": LABELS})
     assert Dfdc().home(root) == root / "DFDC"
     with pytest.raises(BenchError, match=r"no DFDC in .*looked for test/labels\.csv"):
@@ -89,7 +89,7 @@ def test_part_without_metadata_is_named(plant):
         Dfdc().videos(home, "")
 
 
-def test_an_original_that_is_no_name_is_told(plant):
+def test_an_original_that_is_not_a_name_is_reported(plant):
     home = plant({"dfdc_train_part_0/metadata.json": {"x.mp4": {"label": "FAKE", "original": {"a": 1}}}})
     with pytest.raises(BenchError, match=r"metadata\.json: expected the path of a video, found \{'a': 1\}"):
         Dfdc().videos(home, "")

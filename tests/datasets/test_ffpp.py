@@ -121,7 +121,7 @@ def test_home_is_the_root_or_a_usual_folder_in_it(plant, name):
     assert FaceForensics().home(root / name) == root / name
 
 
-def test_missing_data_tells_what_was_found_and_where_to_get_it(plant, tmp_path):
+def test_missing_data_errors_say_what_was_found_and_where_to_get_it(plant, tmp_path):
     root = plant({"Celeb-DF-v2/x.mp4": None, "notes.txt": "hi"})
     with pytest.raises(
         BenchError, match=r"no FaceForensics\+\+ in .*looked for .*found Celeb-DF-v2, notes\.txt.*https://"
@@ -153,7 +153,7 @@ def test_dfd_is_all_test_and_knows_sources_and_actors(plant):
     assert found["02__kitchen_pan.mp4"].identities == ("02",)
 
 
-def test_what_is_not_named_as_dfd_names_it_is_no_video_of_it(plant):
+def test_files_not_named_like_dfds_are_not_its_videos(plant):
     strays = ("actors/c23/videos/notes__old.mp4", "actors/c23/videos/01_02__kitchen_pan__ABCD1234.mp4")
     strays = tuple(f"original_sequences/{name}" for name in strays)
     home = plant(
@@ -171,7 +171,7 @@ def test_dfd_reads_its_own_demographics_in_the_shared_folder(plant):
     assert {v.id: v.groups for v in videos if v.groups} == {real: {"gender": "male"}}
 
 
-def test_dfd_leaves_out_a_file_that_is_not_named_as_its_own(plant):
+def test_dfd_leaves_out_a_file_not_named_like_its_own(plant):
     before = DeepFakeDetection().videos(plant(DFD), "c23")
     home = plant({"original_sequences/actors/c23/videos/holiday.mp4": None})
     assert DeepFakeDetection().videos(home, "c23") == before
@@ -186,7 +186,7 @@ def test_official_split_has_its_known_counts(plant):
     assert [splits.count(s) for s in ("train", "val", "test")] == [720, 140, 140]
 
 
-def test_masks_belong_to_their_fakes_and_a_real_has_that_of_its_first(plant):
+def test_masks_belong_to_their_fakes_and_a_real_has_its_first_fakes_mask(plant):
     masks = {"manipulated_sequences/Face2Face/masks/videos/000_001.mp4": None}
     home = plant({**FILES, **masks})
     found = {v.id: v.mask for v in FaceForensics().videos(home, "c23")}

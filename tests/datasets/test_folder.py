@@ -41,7 +41,7 @@ def test_splits_are_folders_above_or_below(plant, order):
     assert {(label, s) for label, _, s, _ in found.values()} >= {(0, "train"), (1, "train"), (0, "val"), (1, "val")}
 
 
-def test_pictures_are_videos_alone_and_frames_in_a_folder(plant):
+def test_single_pictures_are_videos_and_those_in_a_folder_are_frames(plant):
     names = ["real/1.png", "real/2.jpg", "real/clip/010.png", "real/clip/009.png", "fake/swap/one/f_3.png"]
     root = plant(dict.fromkeys(names))
     assert listed(root) == {
@@ -56,7 +56,7 @@ def test_pictures_are_videos_alone_and_frames_in_a_folder(plant):
 
 
 @pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES))
-def test_every_kind_of_picture_is_one_in_small_and_capital_letters(plant, suffix):
+def test_every_picture_suffix_is_recognised_in_lower_and_upper_case(plant, suffix):
     root = plant(dict.fromkeys([f"real/a{suffix}", f"fake/B{suffix.upper()}", f"real/clip/1{suffix}"]))
     assert {v: pictures for v, (*_, pictures) in listed(root).items()} == {
         f"real/a{suffix}": 0,
@@ -70,7 +70,7 @@ def test_pictures_without_numbers_are_counted(tmp_path):
     assert [p.frame for p in number_pictures(tmp_path, ["x1.png", "y1.png"])] == [0, 1]
 
 
-def test_folder_or_table_is_named_and_missing_ones_are_told(plant):
+def test_folder_or_table_is_named_and_missing_ones_are_reported(plant):
     root = plant({"mine/real/a.mp4": None, "list.csv": "path,label\nmine/real/a.mp4,0\n"})
     assert listed(root, "folder:mine").keys() == {"real/a.mp4"}
     assert listed(root, "folder:list.csv") == {"mine/real/a.mp4": (0, "real", "test", 0)}
@@ -138,7 +138,7 @@ def test_bad_tables_are_refused_with_the_row(plant, text, message):
 
 
 @given(st.lists(st.tuples(st.text("abcé", min_size=1), st.booleans()), min_size=1, unique_by=lambda r: r[0]))
-def test_any_table_comes_back_sorted_and_whole(tmp_path_factory, rows):
+def test_any_table_is_read_back_sorted_and_complete(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("table") / "t.parquet"
     parquet.write_table(pa.table({"path": [r[0] for r in rows], "label": [str(int(r[1])) for r in rows]}), path)
     videos = read_manifest(path)

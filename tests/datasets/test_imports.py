@@ -120,7 +120,7 @@ def test_crops_go_into_the_face_store_with_their_landmarks_and_origin(plant, tmp
     assert face.frame_size == (256, 256)
 
 
-def test_published_annotations_tell_who_is_seen(plant):
+def test_published_annotations_give_the_person_shown(plant):
     content = ffpp()
     path = "FaceForensics++/manipulated_sequences/Deepfakes/raw/face_images/071_054/frame1.png"
     table = f",path,label,male,asian,white,black\n0,{path},1,-1,1,-1,-1\n"
@@ -145,7 +145,7 @@ def celeb(folder: str, name: str) -> dict:
     return {name: record(label, f"Celeb-DF-v2/{folder}/frames/{name}", form="./datasets/rgb/{}")}
 
 
-def test_celeb_dfs_known_defects_are_mended(plant):
+def test_known_defects_of_celeb_df_are_corrected(plant):
     reals = [("Celeb-real", f"id{i}_0000") for i in range(20)]
     fakes = [("Celeb-synthesis", f"id{i}_id{i + 1}_0000") for i in range(20)]
     lists = {}
@@ -191,7 +191,7 @@ def test_dfdcs_single_record_for_validation_is_left_out(plant):
 
 @pytest.mark.parametrize("width", [np.int32, np.int64])
 @pytest.mark.parametrize("spelling", ["windows", "linux", "posix"])
-def test_lmdb_is_read_whoever_wrote_it(plant, tmp_path, spelling, width):
+def test_lmdb_is_read_whichever_tool_wrote_it(plant, tmp_path, spelling, width):
     content = ffpp("{}")
     root = plant({"preprocessing/dataset_json/FaceForensics++.json": content})
     plant_all(root, "rgb", content)
@@ -213,7 +213,7 @@ def test_lmdb_is_read_whoever_wrote_it(plant, tmp_path, spelling, width):
     assert np.allclose(face.landmarks + face.top_left, POINTS)
 
 
-def test_what_is_missing_is_told(plant):
+def test_missing_files_are_reported(plant):
     root = plant({"rgb/x": None})
     with pytest.raises(BenchError, match=r"no list UADFV\.json of DeepfakeBench.*Lists there: none \(rgb\)"):
         load_videos("deepfakebench:UADFV", root)
@@ -232,7 +232,7 @@ def test_what_is_missing_is_told(plant):
         load_videos("deepfakebench:Celeb-DF-v2", root)
 
 
-def test_masks_tell_who_was_forged_where_landmarks_dont(plant):
+def test_masks_show_who_was_forged_where_landmarks_do_not(plant):
     root = plant({"dataset_json/FaceForensics++.json": ffpp()})
     plant_all(root, "rgb", ffpp(), points=None)
     (root / "rgb" / "FaceForensics++" / DEEPFAKES.replace("frames", "masks") / "071_054").mkdir(parents=True)
@@ -245,7 +245,7 @@ def test_masks_tell_who_was_forged_where_landmarks_dont(plant):
 
 
 @pytest.mark.parametrize("name", ["x.png", "000", f"000.{'p' * 300}", f"{'p' * 300}/000.png"])
-def test_frames_whose_names_no_file_has_are_told(plant, name):
+def test_frames_without_a_file_are_reported(plant, name):
     videos = {"000": {"label": "FF-real", "frames": [f"rgb/FaceForensics++/{name}"]}}
     content = json.dumps({"FaceForensics++": {"FF-real": {"test": {"c23": videos}}}})
     root = plant({"dataset_json/FaceForensics++.json": content})
@@ -254,7 +254,7 @@ def test_frames_whose_names_no_file_has_are_told(plant, name):
 
 
 @pytest.mark.parametrize("content", ["[", "[]", "{}", '{"FaceForensics++": {"FF-real": []}}', "[" * 10_000])
-def test_a_list_that_isnt_one_is_told_by_what_is_wrong_with_it(plant, capsys, content):
+def test_an_invalid_list_is_refused_with_what_is_wrong(plant, capsys, content):
     root = plant({"dataset_json/FaceForensics++.json": content})
     assert bench("data import deepfakebench --workers 0", root) == 2
     assert "FaceForensics++.json" in capsys.readouterr().err
@@ -262,7 +262,7 @@ def test_a_list_that_isnt_one_is_told_by_what_is_wrong_with_it(plant, capsys, co
         load_videos("deepfakebench", root)
 
 
-def test_all_lists_are_imported_but_parts_of_others(plant, capsys, tmp_path):
+def test_all_lists_are_imported_except_parts_of_others(plant, capsys, tmp_path):
     content = ffpp(names=("000.png",))
     root = plant({f"dataset_json/{name}.json": content for name in ("FaceForensics++", "FF-DF")})
     plant({"dataset_json/notes.json": {"a": 1}})
@@ -274,7 +274,7 @@ def test_all_lists_are_imported_but_parts_of_others(plant, capsys, tmp_path):
     assert len(load_videos("deepfakebench:FF-DF", root).videos) == 5
 
 
-def test_a_missing_lmdb_is_told():
+def test_a_missing_lmdb_is_reported():
     with pytest.raises(BenchError, match=r"/data/x_lmdb can't be read: No such file"):
         list(read_pictures([Picture(0, "/data/x_lmdb", "x/000.png")]))
 
@@ -334,7 +334,7 @@ def test_landmarks_shared_by_all_frames_are_believed_in_the_last_one_only(tmp_pa
     assert [bool(p.landmarks) for p in video.pictures] == [False] * 11 + [True]
 
 
-def test_caddms_landmarks_that_are_no_numbers_are_lost_by_frame(tmp_path, recwarn):
+def test_caddms_landmarks_that_are_not_numbers_are_lost_by_frame(tmp_path, recwarn):
     entries = caddm(tmp_path, "train_images", {REAL: 0}, frames=4)
     for number, bad in enumerate((float("nan"), 1e300, POINTS.tolist(), [[5000, 0]] * 81)):
         points = bad if isinstance(bad, list) else [[bad, bad]] * 81
@@ -359,7 +359,7 @@ def test_landmarks_elsewhere_are_named(tmp_path, capsys):
     assert f"--data {tmp_path / 'frames'} --test caddm-frames:{file}" in said
 
 
-def test_entries_that_are_none_of_caddms_are_refused(tmp_path):
+def test_entries_foreign_to_caddm_are_refused(tmp_path):
     (tmp_path / "ldm.json").write_text(json.dumps({"a/frame_0": {"landmark": [[1, 2]], "label": 0}}))
     with pytest.raises(BenchError, match=r"ldm\.json: the entry a/frame_0 isn't in CADDM's format"):
         load_videos("caddm-frames", tmp_path)
@@ -394,13 +394,13 @@ def test_the_papers_crops_are_videos_by_folder_with_their_groups(crops):
     assert {(o.status, o.origin) for o in store.outcomes().values()} == {("ok", "fairness papers' crops")}
 
 
-def test_crops_of_both_classes_in_one_folder_are_videos_of_their_own(plant):
+def test_crops_of_both_classes_in_one_folder_are_separate_videos(plant):
     rows = "".join(f"all/{name}.png,{label},1,-1,1,-1,1\n" for name, label in (("a1", 0), ("b1", 1)))
     root = plant({"test.csv": f"{HEADER}\n{rows}", "all/a1.png": None})
     assert [(v.id, v.label) for v in load_videos("crops-csv", root).videos] == [("all/a1.png", 0), ("all/b1.png", 1)]
 
 
-def test_crops_that_are_not_there_are_told(plant):
+def test_missing_crops_are_reported(plant):
     root = plant({"list.csv": f"{HEADER}\na/1.png,0,1,-1,1,-1,1\n"})
     with pytest.raises(BenchError, match=r"no realtrain\.csv, .*crops-csv:FILE"):
         load_videos("crops-csv", root)
@@ -408,7 +408,7 @@ def test_crops_that_are_not_there_are_told(plant):
         load_videos("crops-csv:list.csv", root)
 
 
-def test_imported_faces_are_scored_and_the_predictions_tell_their_origin(crops, tmp_path, capsys):
+def test_imported_faces_are_scored_and_the_predictions_give_their_origin(crops, tmp_path, capsys):
     from crossfake.benchmark.core.predictions import read_predictions
 
     toy = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"

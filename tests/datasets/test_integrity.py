@@ -24,7 +24,7 @@ def full(names, content="x"):
     return {name: f"{content} {name}" for name in names}
 
 
-def test_missing_videos_are_named_and_the_split_is_told(plant):
+def test_missing_videos_are_named_with_their_split(plant):
     root = plant({**SPLITS, **full([f"{YOUTUBE}/00{i}.mp4" for i in range(5)]), **full([f"{DEEPFAKES}/000_001.mp4"])})
     report = check("ff++", root, ALL)
     pairs = ("000_001", "001_000", "002_003", "003_002", "004_005", "005_004")
@@ -45,7 +45,7 @@ def test_missing_videos_are_named_and_the_split_is_told(plant):
     assert only.missing == [m for m in missing if "4_005" in m or "5_004" in m] + [f"{YOUTUBE}/005.mp4"]
 
 
-def test_every_compression_that_is_there_is_checked_unless_one_is_named(plant):
+def test_every_present_compression_is_checked_unless_one_is_named(plant):
     root = plant({**SPLITS, **full([f"{YOUTUBE}/000.mp4", f"{YOUTUBE}/000.mp4".replace("c23", "c40")])})
     assert {c.compression for c in check("ff++", root, ALL).counts} == {"c23", "c40"}
     assert {c.compression for c in check("ff++:c40", root, ALL).counts} == {"c40"}
@@ -68,7 +68,7 @@ def test_four_methods_are_checked_without_the_fifth(tiny_world):
         ({f"downloads/mine/{YOUTUBE}/000.mp4": "x"}, "use --data {root}/downloads/mine"),
     ],
 )
-def test_nothing_there_tells_where_it_may_be(plant, files, cause):
+def test_an_empty_root_says_where_the_dataset_may_be(plant, files, cause):
     root = plant({"notes.txt": "hello", **files})
     report = check("ff++", root, ALL)
     assert report.status == "nothing"
@@ -127,7 +127,7 @@ def test_frames_instead_of_videos_are_pointed_out(plant):
     assert told in check("ff++", root, ALL).causes
 
 
-def test_strays_are_told_with_what_they_are_named_like(plant):
+def test_strays_are_reported_with_the_names_they_resemble(plant):
     strays = {"000_003": "FaceForensics++", "id0_0000": "Celeb-DF", "01__podium": "DeepFakeDetection", "holiday": None}
     root = plant({**SPLITS, f"{YOUTUBE}/000.mp4": "0", **full(f"{DEEPFAKES}/{name}.mp4" for name in strays)})
     assert check("ff++", root, ALL).foreign == {
@@ -145,7 +145,7 @@ def test_the_other_versions_test_list_is_recognised(plant):
     assert check("celebdf-v1", root, ALL).causes == causes[1:]
 
 
-def test_kaggles_samples_and_missing_parts_of_dfdc_are_told(plant):
+def test_kaggles_samples_and_missing_parts_of_dfdc_are_reported(plant):
     part = {"dfdc_train_part_3/metadata.json": {"aaaaaaaaaa.mp4": {"label": "REAL", "split": "train"}}}
     root = plant({**part, "dfdc_train_part_3/aaaaaaaaaa.mp4": "x", "test_videos/bbbbbbbbbb.mp4": "x"})
     causes = check("dfdc", root, ALL).causes
@@ -158,7 +158,7 @@ def test_unknown_names_are_mistakes(tmp_path):
         check("celebfd", tmp_path, ALL)
 
 
-def test_the_demo_world_is_held_against_its_own_counts(tiny_world, capsys):
+def test_the_demo_world_is_checked_against_its_own_counts(tiny_world, capsys):
     assert bench("data check ff++,celebdf,dfd,dfdc --json", data=tiny_world) == 0
     reports = json.loads(capsys.readouterr().out)
     assert [r["status"] for r in reports] == ["complete"] * 4

@@ -53,7 +53,7 @@ def test_celebdf_never_trains_on_what_it_tests(tmp_path, data):
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_ffpps_split_is_that_of_the_pair_whatever_the_file_is_called(tmp_path, data):
+def test_ffpps_split_follows_the_pair_whatever_the_file_is_called(tmp_path, data):
     split_of = {f"00{i}": ("train", "val", "test")[i // 2] for i in range(6)}
     reals = {spell(data, f"{YOUTUBE}/{clip}") for clip in split_of}
     fakes = {spell(data, fake("Deepfakes", pair).removesuffix(".mp4")) for pair in ("000_001", "003_002", "004_005")}
@@ -86,14 +86,14 @@ def test_dfdc_and_its_preview_find_files_of_other_suffixes(plant):
     assert [v.id for v in load_videos("dfdcp", root).videos] == ["original_videos/1/A.webm"]
 
 
-def test_two_files_of_one_stem_are_one_video_and_said(plant, capsys):
+def test_two_files_of_one_stem_are_one_video_and_reported(plant, capsys):
     files = ["Celeb-real/id0_0000.avi", "Celeb-real/id0_0000.mp4", "Celeb-real/id1_0000.MP4", "Celeb-real/id1_0000.mkv"]
     root = plant({"List_of_testing_videos.txt": "1 Celeb-real/id0_0000.mp4\n", **dict.fromkeys(files)})
     assert [v.id for v in load_videos("celebdf", root).videos] == [files[1], files[2]]
     assert "id0_0000.mp4 = id0_0000.avi" in capsys.readouterr().err
 
 
-def test_kaggles_copy_of_ffpp_is_read_once_the_lists_are_there(plant):
+def test_kaggles_copy_of_ffpp_is_read_once_the_lists_exist(plant):
     home = "FaceForensics++_C23"
     root = plant(dict.fromkeys([f"{home}/original/000.mp4", f"{home}/Deepfakes/000_001.mp4", f"{home}/csv/x.csv"]))
     with pytest.raises(BenchError, match=r"no train\.json.*dataset/splits"):
@@ -184,7 +184,7 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
         ("dfdc", {LABELS: "filename,label\n/etc/a.mp4,0\n"}, "row 2: the path /etc/a.mp4 is absolute"),
     ],
 )  # fmt: skip
-def test_lists_that_cannot_be_right_are_refused_in_one_line(plant, name, files, message):
+def test_impossible_lists_are_refused_with_one_line(plant, name, files, message):
     root = plant({**files, **dict.fromkeys([f"{YOUTUBE}/000.mp4", "Celeb-real/x", "original_videos/x", "F/a/0.png"])})
     with pytest.raises(BenchError, match=message) as caught:
         list(load_videos(name, root).videos)

@@ -74,21 +74,21 @@ def test_paths_may_be_windows_and_absolute_within_the_data(tmp_path):
         ("path,label\na,{x}\n", "row 2: label is {x}; expected 0, real, 1, fake"),
     ],
 )  # fmt: skip
-def test_tables_that_cannot_be_right_are_refused_with_the_row(tmp_path, text, message):
+def test_impossible_tables_are_refused_with_the_row(tmp_path, text, message):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(BenchError, match=message) as caught:
         read_manifest(tmp_path / "list.csv")
     assert "\n" not in str(caught.value)
 
 
-def test_ids_that_differ_in_case_alone_are_said_and_stay_two(tmp_path, capsys):
+def test_ids_that_differ_only_in_case_stay_two_and_are_reported(tmp_path, capsys):
     (tmp_path / "list.csv").write_text("path,label\na.mp4,0\nA.mp4,1\nb.mp4,1\nB.mp4,1\nc.avi,0\nc.mp4,1\n")
     assert len(read_manifest(tmp_path / "list.csv")) == 6
     said = capsys.readouterr().err
     assert "A.mp4 (row 3) and a.mp4 (row 2) differ only in case and count as two videos, as do 1 more" in said
 
 
-def test_columns_named_as_ours_or_with_braces(tmp_path):
+def test_columns_named_like_ours_or_with_braces(tmp_path):
     folder = tmp_path / "{x}"
     folder.mkdir()
     (folder / "list.csv").write_text("path,label,row,{label}\na,0,5,q\na,1,5,q\n")

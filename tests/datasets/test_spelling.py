@@ -58,7 +58,7 @@ def test_labels_in_any_spelling(label, spellings):
         ("0", None, None),
     ],
 )
-def test_folders_tell_split_and_class_if_all_their_words_are_known(name, split, label):
+def test_folder_names_give_split_and_class_if_all_words_are_known(name, split, label):
     assert parse_folder_name(name)[:2] == (split, label)
 
 
@@ -67,7 +67,7 @@ def test_folders_tell_split_and_class_if_all_their_words_are_known(name, split, 
     st.lists(st.sampled_from(sorted(VIDEO_SUFFIXES | PICTURE_SUFFIXES)), max_size=3),
     st.lists(st.booleans(), min_size=30, max_size=30),
 )
-def test_a_stem_is_the_same_whatever_suffixes_and_case(stem, suffixes, capitals):
+def test_a_stem_is_the_same_whatever_the_suffix_and_case(stem, suffixes, capitals):
     spelled = "".join(c.upper() if up else c for c, up in zip(stem + "".join(suffixes), capitals * 9, strict=False))
     assert make_stem_key(f"x/{spelled}") == make_stem_key(f"X/{stem}")
 

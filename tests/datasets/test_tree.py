@@ -33,7 +33,7 @@ def test_every_spelling_of_the_splits(plant, val):
         (["real/fake/a.mp4"], "real/fake is both real and fake by its name"),
     ],
 )  # fmt: skip
-def test_what_is_split_only_in_part_is_refused_by_name(plant, files, message):
+def test_a_partial_split_is_refused_by_name(plant, files, message):
     with pytest.raises(BenchError, match=message):
         load_videos("folder", plant(dict.fromkeys(files)))
 
@@ -62,7 +62,7 @@ def test_other_names_of_the_classes(plant, real, fake, split):
     assert {method for label, method, *_ in found.values() if label} == {"fake"}
 
 
-def test_a_certain_class_decides_and_folders_without_one_are_told(plant, capsys):
+def test_a_certain_class_decides_and_folders_without_one_are_reported(plant, capsys):
     root = plant(dict.fromkeys(["real/original/a.mp4", "fake/original/b.mp4", "ai/c.mp4", "extra/d.mp4"]))
     assert {v: row[:2] for v, row in listed(root).items()} == {
         "real/original/a.mp4": (0, "real"),
@@ -89,7 +89,7 @@ def test_the_folder_below_fake_is_the_method_of_pictures_too(plant, capsys):
     assert listed(root.parent, f"pictures:{root.name}") == alone
 
 
-def test_pictures_of_several_videos_are_grouped_by_prefix_and_others_are_alone(plant):
+def test_pictures_of_several_videos_are_grouped_by_prefix_and_others_stay_single(plant):
     names = ["v0_1.jpg", "v0_2.jpg", "v1_1.jpg", "v1_2.JPG", "anna.jpg", "berta_7.jpg"]
     root = plant({f"real/frames/{name}": None for name in names} | {"fake/a.mp4": None})
     assert {v: pictures for v, (*_, pictures) in listed(root).items()} == {
@@ -101,7 +101,7 @@ def test_pictures_of_several_videos_are_grouped_by_prefix_and_others_are_alone(p
     }
 
 
-def test_files_of_one_name_in_one_folder_are_told(plant, capsys):
+def test_files_of_the_same_name_in_one_folder_are_reported(plant, capsys):
     assert len(listed(plant(dict.fromkeys(["real/a.mp4", "real/A.avi", "fake/a.mp4"])))) == 3
     assert "files with the same name count as separate videos: real/A.avi = real/a.mp4" in capsys.readouterr().err
 
@@ -129,7 +129,7 @@ def test_frames_are_grouped_by_what_comes_before_their_number():
         ),
     ],
 )
-def test_what_makes_a_score_wrong_is_a_problem(plant, capsys, files, fault):
+def test_faults_that_make_a_score_wrong_are_problems(plant, capsys, files, fault):
     root = plant(files)
     assert any(fault in line for line in check("folder", root, ALL).faults)
     assert bench("data check folder", data=root) == 1
@@ -144,7 +144,7 @@ def test_frames_are_compared_if_deep(plant):
     assert fault.startswith("the same file is in the test set and elsewhere: test/real/clip = train/real/clip")
 
 
-def test_what_is_left_out_is_a_note_and_no_problem(plant, capsys):
+def test_left_out_files_are_a_note_and_not_a_problem(plant, capsys):
     root = plant({"real/a.mp4": "a", "fake/b.mp4": "b", "fake/c.gif": "c", "real/notes.txt": "d"})
     (root / "real/again").symlink_to(".")
     assert bench("data check folder", data=root) == 0
@@ -167,7 +167,7 @@ def test_a_name_that_is_not_utf8_is_unreadable_and_the_others_are_used(plant, ca
         load_videos("celebdf", root)
 
 
-def test_a_transcoded_copy_is_complete_and_its_double_is_told(plant):
+def test_a_transcoded_copy_is_complete_and_its_duplicate_is_reported(plant):
     youtube = "original_sequences/youtube/c23/videos"
     splits = {f"{s}.json": [[a, b]] for s, a, b in (("train", "0", "1"), ("val", "2", "3"), ("test", "4", "5"))}
     root = plant({**splits, **{f"{youtube}/{i}.AVI": str(i) for i in range(6)}, f"{youtube}/0.mkv": "x"})

@@ -35,7 +35,7 @@ def test_each_real_folder_comes_once_under_its_own_name(plant, tmp_path_factory)
     assert len(skipped.repeated) == 5
 
 
-def test_hidden_and_system_files_are_none(plant):
+def test_hidden_and_system_files_are_ignored(plant):
     hidden = ["._a.mp4", ".x/a.mp4", "__MACOSX/a.mp4", "@eaDir/a.mp4", "$RECYCLE.BIN/a.mp4", "thumbs.DB", "desktop.ini"]
     root = plant(dict.fromkeys([*hidden, "sub/b.JPG"]))
     found, skipped = walk(root)
@@ -60,7 +60,7 @@ def test_pipes_and_broken_links(plant):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root opens everything")
-def test_folders_that_cannot_be_opened_are_told(plant):
+def test_folders_that_cannot_be_opened_are_reported(plant):
     root = plant({"a.mp4": None, "shut/b.mp4": None})
     (root / "shut").chmod(0)
     try:
@@ -88,7 +88,7 @@ def test_names_of_255_letters_and_with_colons(tmp_path):
     assert list_files(tmp_path / "nowhere", {".mp4"}) == []
 
 
-def test_a_folder_that_cant_be_read_for_a_moment_is_no_empty_folder(plant, monkeypatch):
+def test_a_briefly_unreadable_folder_is_not_taken_as_empty(plant, monkeypatch):
     root, failures, scan = plant({"real/a.mp4": None}), [errno.ESTALE], os.scandir
     monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", lambda seconds: None)
 

@@ -47,13 +47,13 @@ def read_changed(folder: Path, name: str, count: int) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
-def test_changed_files_are_read_or_refused_in_a_line(name, tmp_path):
+def test_changed_files_are_read_or_refused_with_one_line(name, tmp_path):
     if name.endswith(".pth"):
         pytest.importorskip("torch")
     assert read_changed(tmp_path, name, TARGETS[name].inputs) == []
 
 
-def test_what_goes_wrong_is_found(tmp_path, monkeypatch):
+def test_every_kind_of_failure_is_found(tmp_path, monkeypatch):
     """A reader that raises, one that says several lines, one that hangs and one that ends the process are told."""
     (tmp_path / "fuzz_targets.py").write_text(
         "import os, time\n"

@@ -29,7 +29,7 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_what_is_kept_is_listed_the_largest_first(cache, capsys):
+def test_cached_items_are_listed_largest_first(cache, capsys):
     assert bench("cache --json") == 0
     listed = json.loads(capsys.readouterr().out)
     assert [one["name"] for one in listed] == ["faces/old", "models", "faces/new"]
@@ -40,7 +40,7 @@ def test_what_is_kept_is_listed_the_largest_first(cache, capsys):
     assert shown[-1].endswith(f" kB in {cache}")
 
 
-def test_what_was_not_used_is_removed_and_nothing_else(cache, capsys):
+def test_only_unused_items_are_removed(cache, capsys):
     assert bench("cache prune --unused 90 --dry-run") == 0
     assert (cache / "faces" / "old" / "a.bin").exists()
     assert capsys.readouterr().out.count("would remove") == 2
@@ -52,7 +52,7 @@ def test_what_was_not_used_is_removed_and_nothing_else(cache, capsys):
     assert (cache / "models" / "a.bin").exists()
 
 
-def test_what_is_in_use_is_left_alone(cache, capsys):
+def test_items_in_use_are_left_alone(cache, capsys):
     with hold_lock(cache / "faces" / "new"):
         assert bench("cache prune faces/new models") == 1
     said = capsys.readouterr()
@@ -61,7 +61,7 @@ def test_what_is_in_use_is_left_alone(cache, capsys):
     assert (cache / "faces" / "new" / "a.bin").exists()
 
 
-def test_a_removal_that_was_killed_is_ended_by_the_next(cache, monkeypatch, capsys):
+def test_a_killed_removal_is_finished_by_the_next(cache, monkeypatch, capsys):
     (kept,) = find_kept(["faces/old"])
     with monkeypatch.context() as patch:
         patch.setattr(

@@ -23,7 +23,7 @@ def films(tiny_world, tmp_path):
     return tmp_path
 
 
-def test_prepare_sums_up_every_folder_and_reports_what_was_odd(films, capsys):
+def test_prepare_summarises_every_folder_and_reports_anything_odd(films, capsys):
     assert bench("data prepare folder --workers 1 --set faces.frames=3", data=films) == 0
     said = capsys.readouterr().out
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("|")]

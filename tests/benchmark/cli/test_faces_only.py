@@ -55,7 +55,7 @@ def read_store(lists: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in list_shards(folder)}
 
 
-def test_faces_of_videos_that_arent_visible_are_used_and_never_overwritten(lists, capsys, monkeypatch):
+def test_faces_of_hidden_videos_are_used_and_never_overwritten(lists, capsys, monkeypatch):
     before, folders = read_store(lists), []
     monkeypatch.setattr(preparing, "prepare_video", lambda *a: pytest.fail("a video was looked at"))
     for option in ("", "--faces-only"):
@@ -84,7 +84,7 @@ def test_faces_of_videos_that_arent_visible_are_used_and_never_overwritten(lists
         f"train meso4 --train ff++ {FRAMES}",
     ],
 )
-def test_without_a_store_faces_only_ends_in_a_line_though_the_videos_are_there(
+def test_faces_only_without_a_store_fails_with_one_line_even_with_videos(
     typed, tiny_world, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))

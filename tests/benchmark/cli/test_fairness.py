@@ -60,7 +60,7 @@ def test_the_papers_numbers_from_a_csv(tmp_path, case):
     assert set(card["metrics"][f"{prefix}.f_eo"]) >= {"value", "lo", "hi", "n"}
 
 
-def test_a_threshold_fixed_on_val_is_used_and_told(tmp_path, capsys):
+def test_a_threshold_fixed_on_val_is_used_and_reported(tmp_path, capsys):
     table = predictions("A_ff_8groups")
     val = table.assign(score=table["score"] * 0.5)
     val.to_csv(tmp_path / "val.csv", index=False)
@@ -78,7 +78,7 @@ def test_a_threshold_fixed_on_val_is_used_and_told(tmp_path, capsys):
     assert "has only one class" in told
 
 
-def test_what_is_not_used_or_allows_no_gap_is_said(tmp_path, capsys):
+def test_unused_columns_and_missing_gaps_are_reported(tmp_path, capsys):
     table = predictions("A_ff_8groups").assign(pose=range(356), race="white")
     card = scored(tmp_path, table)
     assert card["remarks"][:-1] == [
@@ -125,7 +125,7 @@ def annotations(tmp_path: Path) -> Path:
     return tmp_path / "A.csv"
 
 
-def test_power_counts_the_split_and_tells_what_it_leaves(annotations, tmp_path, capsys):
+def test_power_counts_the_split_and_reports_what_it_leaves_out(annotations, tmp_path, capsys):
     (tmp_path / "test.json").write_text(json.dumps([[f"{i:03d}", f"{i + 1:03d}"] for i in range(0, 36, 2)]))
     out = tmp_path / "power.json"
     assert bench("fairness power", annotations=annotations, split=tmp_path / "test.json", json=out) == 0
@@ -153,7 +153,7 @@ def test_power_counts_the_split_and_tells_what_it_leaves(annotations, tmp_path, 
     assert found["notes"] == []
 
 
-def test_power_tells_which_listed_videos_the_table_lacks(annotations, tmp_path, capsys):
+def test_power_names_listed_videos_missing_from_the_table(annotations, tmp_path, capsys):
     pairs = [[f"{i:03d}", f"{i + 1:03d}"] for i in range(0, 36, 2)]
     (tmp_path / "more.json").write_text(json.dumps([*pairs, ["990001", "990002"], ["990003", "990004"]]))
     given = {"annotations": annotations, "split": tmp_path / "more.json"}
@@ -163,7 +163,7 @@ def test_power_tells_which_listed_videos_the_table_lacks(annotations, tmp_path, 
     assert json.loads((tmp_path / "o.json").read_text())["notes"] == [note]
 
 
-def test_age_is_an_attribute_and_no_part_of_the_intersection(tmp_path, capsys):
+def test_age_is_an_attribute_but_not_part_of_the_intersection(tmp_path, capsys):
     lines = [f"F/youtube/{i}/1.png,0,{-1 if i % 2 else 1},{-1 if i % 3 else 1},-1,0,-1,1,-1" for i in range(30)]
     header = "path,label,male,young,middle_aged,senior,asian,white,black"
     (tmp_path / "A.csv").write_text("\n".join([header, *lines]) + "\n")
@@ -227,7 +227,7 @@ def test_power_mistakes_are_one_line(annotations, capsys, monkeypatch, options, 
     assert message in mistake(capsys, f"fairness power {options}")
 
 
-def test_videos_are_derived_and_contradictions_said(annotations, tmp_path, capsys):
+def test_videos_are_derived_and_contradictions_reported(annotations, tmp_path, capsys):
     with annotations.open("a") as file:
         file.write("F/youtube/000/2.png,0,1,-1,1,-1\n")
     assert bench("fairness videos", annotations, out=tmp_path / "v.csv") == 1

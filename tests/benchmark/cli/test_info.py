@@ -24,7 +24,7 @@ def test_a_detectors_card_options_recipe_and_published_numbers(capsys):
     assert any("CADDM (EfficientNet-b4)" in line and "0.939" in line for line in told.splitlines())
 
 
-def test_a_class_of_ones_own_and_json(tmp_path, capsys):
+def test_a_users_class_and_json(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(MINE)
     assert bench("info", f"{tmp_path / 'mine.py'}:Mine", "--json") == 0
     told = json.loads(capsys.readouterr().out)
@@ -58,7 +58,7 @@ def test_published_numbers_have_sources_and_years(capsys):
     ("line", "says"),
     [("info cadm", "Did you mean 'caddm'?"), ("published sbii", "Did you mean 'sbi'?"), ("completion fish", "invalid")],
 )
-def test_unknown_names_are_told_in_a_line(line, says, capsys):
+def test_unknown_names_are_a_one_line_error(line, says, capsys):
     assert bench(line) == 2
     assert says in read_mistake(capsys)
 

@@ -187,7 +187,7 @@ def test_checkpoints_are_never_mislabelled(tiny_world, tmp_path, capsys):
         ("class X: ...", "X", "has no method score(frames)"),
     ],
 )
-def test_mistakes_in_a_file_of_ones_own(code, name, message, tiny_world, tmp_path, capsys):
+def test_mistakes_in_a_users_file(code, name, message, tiny_world, tmp_path, capsys):
     (tmp_path / "own.py").write_text(code)
     asked = "run --train ff++ --test dfd --dry-run"
     assert message in mistake(capsys, asked, detector=f"{tmp_path / 'own.py'}:{name}", data=tiny_world)
@@ -217,7 +217,7 @@ def test_aliases_are_one_detector_and_one_dataset(tiny_world, capsys):
     assert capsys.readouterr().out.count("| to do") == 1
 
 
-def test_an_edited_detector_takes_no_scores_of_the_killed_one(tiny_world, tmp_path, monkeypatch):
+def test_an_edited_detector_reuses_no_scores_of_the_killed_one(tiny_world, tmp_path, monkeypatch):
     mine = tmp_path / "mine.py"
     code = (
         "import numpy as np\n"
@@ -241,7 +241,7 @@ def test_an_edited_detector_takes_no_scores_of_the_killed_one(tiny_world, tmp_pa
     assert not list(tmp_path.glob(".*.unfinished.parquet"))
 
 
-def test_a_recipe_that_ships_is_found_by_its_name():
+def test_a_shipped_recipe_is_found_by_its_name():
     from crossfake.benchmark.core.settings import load_settings
 
     named = load_settings("caddm", demo=False, config=Path("caddm_reference"))
@@ -255,21 +255,21 @@ def test_quiet_and_verbose(tmp_path, capsys):
     assert "not allowed with" in read_mistake(capsys)
 
 
-def test_a_check_of_no_entries_is_fine(tmp_path, capsys, monkeypatch):
+def test_checking_no_entries_succeeds(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert bench("leaderboard --check") == 0
     assert "no entries" in capsys.readouterr().out
     assert bench("leaderboard --check elsewhere") == 2
 
 
-def test_weights_are_asked_for_before_any_are_fetched(capsys, monkeypatch, tmp_path):
+def test_missing_weights_are_reported_before_the_detector_is_built(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("crossfake.benchmark.stages.detectors.create_from", lambda *_: pytest.fail("built"))
     (tmp_path / "x.jpg").write_bytes(b"")
     assert "caddm needs weights: --checkpoint FILE" in mistake(capsys, "predict --detector caddm", tmp_path / "x.jpg")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_what_stops_a_command_is_told_in_one_line_and_leaves_nothing_half_written(
+def test_a_stopped_command_says_so_in_one_line_and_leaves_nothing_half_written(
     number, code, tiny_world, tmp_path, capsys
 ):
     mine = tmp_path / "mine.py"

@@ -60,7 +60,7 @@ def test_every_test_set_gets_a_scorecard(toy_runs):
         assert card["provenance"]["packages"]["numpy"]
 
 
-def test_the_run_folder_tells_its_story(toy_runs):
+def test_the_run_folder_documents_the_run(toy_runs):
     folder = only(toy_runs, "demo/local-toy.brightness/ff++-c23.seed0.*")
     assert {"config.yaml", "plan.json", "log.txt", "provenance.json", "val"} <= {p.name for p in folder.iterdir()}
     test = only(folder, "test.celebdf.*")
@@ -94,7 +94,7 @@ def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):
 
 
 @pytest.mark.parametrize(("code", "ends"), [(errno.EROFS, 0), (errno.ENOSPC, 2)])
-def test_complete_runs_are_read_where_nothing_may_be_written(toy_runs, tiny_world, capsys, monkeypatch, code, ends):
+def test_complete_runs_are_read_from_a_read_only_place(toy_runs, tiny_world, capsys, monkeypatch, code, ends):
     def refuse(path, text):
         raise WriteError(code, os.strerror(code), str(path))
 
@@ -118,7 +118,7 @@ def test_the_first_line_names_the_world(toy_runs, tiny_world, tmp_path, capsys, 
     assert not list(tmp_path.iterdir())
 
 
-def test_plan_is_run_without_running(toy_runs, tiny_world, tmp_path, capsys):
+def test_plan_lists_the_run_without_running_it(toy_runs, tiny_world, tmp_path, capsys):
     asked = "--train ff++ --test celebdf,dfd --seed 0,1"
     told = []
     for verb in ("plan", "run --dry-run"):
@@ -140,7 +140,7 @@ def test_plan_is_run_without_running(toy_runs, tiny_world, tmp_path, capsys):
     assert "this plan has 2 trainings, so --part 3/4 has nothing to do" in capsys.readouterr().err
 
 
-def test_an_exported_run_is_on_another_machines_board(toy_runs, tiny_world, tmp_path, capsys):
+def test_an_exported_run_appears_on_another_machines_board(toy_runs, tiny_world, tmp_path, capsys):
     asked = f"run --train ff++ --test celebdf --export {tmp_path / 'a.zip'}"
     assert bench(asked, detector=TOY, data=tiny_world, runs=toy_runs) == 0
     assert f"files of 1 runs in {tmp_path / 'a.zip'}" in capsys.readouterr().out
@@ -149,7 +149,7 @@ def test_an_exported_run_is_on_another_machines_board(toy_runs, tiny_world, tmp_
     assert theirs["video.auc"].tolist() == ours["video.auc"].tolist()
 
 
-def test_scores_come_back_from_predictions_alone(toy_runs, tmp_path, capsys):
+def test_scores_are_restored_from_predictions_alone(toy_runs, tmp_path, capsys):
     folder = next(toy_runs.rglob("test.dfdc.*"))
     assert bench("score", folder, json=tmp_path / "card.json") == 0
     assert "video.auc" in capsys.readouterr().out
@@ -182,7 +182,7 @@ def test_an_unreadable_video_lowers_coverage_and_is_named(tiny_world, tmp_path, 
     assert f"test/{broken.name}" not in set(table["video"])
 
 
-def test_one_failing_cell_costs_only_itself(tiny_world, tmp_path):
+def test_a_failing_cell_stops_no_other(tiny_world, tmp_path):
     (tmp_path / "bad.py").write_text(
         "import numpy as np\nclass Bad:\n    def score(self, frames):\n        return np.full(len(frames), np.nan)\n"
     )
@@ -221,7 +221,7 @@ def test_training_leaves_a_checkpoint_and_a_report(meso_runs):
     assert card["threshold"]["rule"].endswith("on the source val split")
 
 
-def test_a_run_says_what_it_was_computed_on(meso_runs, capsys):
+def test_a_run_records_what_it_was_computed_on(meso_runs, capsys):
     folder = only(meso_runs, "demo/meso4.small/ff++-c23.seed0.*")
     trained = json.loads((folder / "training.json").read_text())["device"]
     scored = json.loads(only(folder, "test.*/scorecard.json").read_text())["provenance"]["device"]
@@ -250,7 +250,7 @@ def test_same_seed_same_predictions_whatever_the_workers_and_batch(meso_runs, ti
     assert again["score"].to_numpy() == pytest.approx(first["score"].to_numpy(), abs=1e-5)
 
 
-def test_a_finished_plan_imports_nothing_slow_and_leaves_the_board_as_it_is(meso_runs, tiny_world, tmp_path):
+def test_a_finished_plan_imports_nothing_slow_and_leaves_the_board_unchanged(meso_runs, tiny_world, tmp_path):
     """Neither for its cells, nor to find that their speed was measured here, nor for what would be run."""
     before = {path: path.stat().st_mtime_ns for path in meso_runs.glob("leaderboard.*")}
     code = (
@@ -272,7 +272,7 @@ def test_another_seed_gives_other_predictions(meso_runs, tiny_world, tmp_path):
     assert abs(predictions(tmp_path)["score"] - predictions(meso_runs)["score"]).max() > 1e-4
 
 
-def test_the_stages_alone_end_with_the_same_predictions(meso_runs, tiny_world, tmp_path, capsys):
+def test_running_the_stages_separately_gives_the_same_predictions(meso_runs, tiny_world, tmp_path, capsys):
     assert bench("data prepare ff++,celebdf --detector meso4", data=tiny_world) == 0
     assert bench(f"train meso4 --train ff++ --workers 0 {QUICK}", data=tiny_world, runs=tmp_path) == 0
     checkpoint = only(tmp_path, "demo/*/*/checkpoint.safetensors")
@@ -296,7 +296,7 @@ MOMENTS = ("*.arrow", "training_state.npz", "val/predictions.parquet")
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_ends_the_same(meso_runs, tiny_world, tmp_path):
+def test_a_run_killed_at_any_moment_gives_the_same_result(meso_runs, tiny_world, tmp_path):
     """SIGKILL once there are faces, half a training, validation scores; each goes on from what the one before left."""
     context = multiprocessing.get_context("forkserver")  # What takes seconds to import is imported once.
     context.set_forkserver_preload(["torch", "cv2", "pandas", "scipy.stats", "sklearn.metrics", main.__module__])

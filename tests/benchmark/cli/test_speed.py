@@ -58,7 +58,7 @@ def test_mistakes_are_one_line(line, message, capsys, tmp_path, monkeypatch):
     assert message in capsys.readouterr().err
 
 
-def test_a_run_ends_with_the_speed_of_what_it_scored_unless_told_otherwise(tiny_world, tmp_path, capsys):
+def test_a_run_ends_with_the_speed_of_its_detectors_by_default(tiny_world, tmp_path, capsys):
     asked = f"run --detector {TOY} --train ff++ --test dfdc --workers 0 --set score.draws=20 --set faces.frames=2"
     assert bench(asked, "--no-speed", data=tiny_world, runs=tmp_path) == 0
     assert not (tmp_path / "speed").exists()

@@ -70,12 +70,12 @@ def test_pictures_beyond_100_megapixels_are_refused_before_they_are_decoded(tmp_
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", *[bomb[:13] for bomb in BOMBS.values()]])
-def test_what_is_no_picture_is_told(content):
+def test_a_file_that_is_not_a_picture_is_refused(content):
     with pytest.raises(UnreadableImage, match="it can't be decoded"):
         decode_image(content)
 
 
-def test_a_missing_picture_is_told(tmp_path):
+def test_a_missing_picture_is_reported(tmp_path):
     with pytest.raises(UnreadableImage, match="it can't be read: No such file"):
         read_image(tmp_path / "none.png")
 
@@ -98,7 +98,7 @@ def database(tmp_path_factory):
     return folder, dict(items[50:]), dict(items[:50])
 
 
-def test_lmdb_values_are_those_that_were_written(database):
+def test_lmdb_values_are_read_as_written(database):
     folder, there, gone = database
     found = LmdbFile(folder)
     assert {key: found.get(key) for key in there} == there
@@ -110,7 +110,7 @@ def test_an_empty_lmdb_has_nothing(tmp_path):
     assert LmdbFile(tmp_path).get(b"a") is None
 
 
-def test_damaged_lmdbs_end_in_one_line(database, tmp_path):
+def test_damaged_lmdbs_are_a_one_line_error(database, tmp_path):
     folder, there, _ = database
     whole, rng, told = (folder / "data.mdb").read_bytes(), random.Random(1), []
     for trial in range(150):

@@ -42,7 +42,7 @@ def test_a_failed_save_leaves_the_old_one(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_byte_that_isnt_what_was_written_is_noticed(tmp_path):
+def test_a_changed_byte_is_noticed(tmp_path):
     path = tmp_path / "c.safetensors"
     save(Weights(a=np.arange(64, dtype=np.float32)), path, {"detector": "meso4"})
     written = path.read_bytes()
@@ -56,7 +56,7 @@ def test_a_byte_that_isnt_what_was_written_is_noticed(tmp_path):
         check_checksum(path)
 
 
-def test_checkpoints_from_before_there_were_checksums_pass(tmp_path):
+def test_old_checkpoints_without_checksums_pass(tmp_path):
     path = tmp_path / "c.safetensors"
     save_file({"a": np.zeros(2, np.float32)}, path, metadata={"crossfake": json.dumps({"detector": "meso4"})})
     check_checksum(path)
@@ -94,7 +94,7 @@ def test_broken_files_are_left_to_load(tmp_path: Path, content: bytes):
     assert read_header(path) == {}
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(BenchError, match=r"no checkpoint .*none\.safetensors\. Give a \.safetensors file"):
         read_header(tmp_path / "none.safetensors")
 
@@ -128,7 +128,7 @@ def test_a_header_names_a_registered_detector(tmp_path):
         ('{"trained_on": "x"}', "has trained_on = x"),
     ],
 )
-def test_a_header_of_another_shape_is_told(tmp_path, packed, told):
+def test_a_header_of_another_shape_is_reported(tmp_path, packed, told):
     path = tmp_path / "c.safetensors"
     save_file({"a": np.zeros(2, np.float32)}, path, metadata={"crossfake": packed})
     with pytest.raises(BenchError, match=f"the header of .*c.safetensors.*{told}"):
@@ -144,7 +144,7 @@ def test_a_header_of_another_shape_is_told(tmp_path, packed, told):
         ({"videos": "G" * 16}, "videos = GGGG"),
     ],
 )
-def test_what_it_was_trained_on_is_told_as_crossfake_writes_it(tmp_path, trained_on, told):
+def test_the_training_set_is_shown_as_crossfake_writes_it(tmp_path, trained_on, told):
     path = tmp_path / "c.safetensors"
     save(Weights(a=np.zeros(2, np.float32)), path, {"detector": "meso4", "trained_on": trained_on})
     with pytest.raises(BenchError, match=f"the header of .* has {told}.*which crossfake never writes"):

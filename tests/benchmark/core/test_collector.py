@@ -8,7 +8,7 @@ import pytest
 from crossfake.benchmark.core.collector import pause_collector
 
 
-def test_it_is_paused_and_goes_on_after_an_error():
+def test_collection_is_paused_and_resumes_after_an_error():
     @pause_collector()
     def fail():
         assert not gc.isenabled()
@@ -19,7 +19,7 @@ def test_it_is_paused_and_goes_on_after_an_error():
     assert gc.isenabled()
 
 
-def test_what_was_off_stays_off():
+def test_a_collector_that_was_off_stays_off():
     gc.disable()
     try:
         with pause_collector():

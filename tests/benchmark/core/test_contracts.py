@@ -59,7 +59,7 @@ BACKENDS = {"torch": ("torch", "timm"), "jax": ("jax", "flax", "optax")}
 
 
 @pytest.mark.parametrize("entry", detectors.entries(), ids=lambda e: f"{e.name}-{e.backend}")
-def test_the_cards_of_shipped_detectors_say_what_their_classes_can(entry):
+def test_cards_of_shipped_detectors_match_what_their_classes_can_do(entry):
     for package in BACKENDS[entry.backend]:
         pytest.importorskip(package)
     assert "can" in entry.card
@@ -67,32 +67,32 @@ def test_the_cards_of_shipped_detectors_say_what_their_classes_can(entry):
     assert len(entry.card["can"]) == len(entry.capabilities)
 
 
-def test_what_a_class_can_is_found_from_its_methods():
+def test_capabilities_are_found_from_the_methods_of_a_class():
     assert find_capabilities(Scorer) == frozenset()
     assert find_capabilities(Keeper) == find_capabilities(Keeper()) == {"load", "save"}
     assert find_capabilities(Student) == {"load", "save", "sample", "train"}
     assert find_capabilities(WithoutSampler) == {"load", "save"}
 
 
-def test_every_word_is_a_contract_of_methods_alone():
+def test_every_capability_is_a_contract_of_methods_only():
     for contract in CAPABILITIES.values():
         issubclass(Scorer, contract)  # Raises TypeError for one with attributes, which classes can't be asked for.
 
 
-def test_a_card_is_believed_without_importing_anything_and_a_class_is_asked_where_it_says_nothing():
+def test_a_card_is_believed_without_imports_and_the_class_is_used_where_it_is_silent():
     assert Entry("gone", "nowhere.at_all:Gone", "", card={"can": ("load",)}).capabilities == {"load"}
     assert entry_of(Student).capabilities == find_capabilities(Student)
     with pytest.raises(BenchError, match=r"no capability named 'trian'\. Did you mean 'train'\?"):
         _ = Entry("gone", "nowhere.at_all:Gone", "", card={"can": ("trian",)}).capabilities
 
 
-def test_a_function_that_makes_detectors_tells_nothing_before_it_is_called(tmp_path):
+def test_a_detector_function_reveals_nothing_before_it_is_called(tmp_path):
     (tmp_path / "mine.py").write_text("class Mine:\n    def score(self, f): ...\ndef make(): return Mine()\n")
     assert detectors.find(f"{tmp_path / 'mine.py'}:make").capabilities == set(CAPABILITIES)
     assert detectors.find(f"{tmp_path / 'mine.py'}:Mine").capabilities == set()
 
 
-def test_a_subclass_of_a_shipped_detector_is_asked_itself(tmp_path):
+def test_a_subclass_of_a_shipped_detector_is_inspected_itself(tmp_path):
     pytest.importorskip("torch")
     (tmp_path / "mine.py").write_text(
         "from crossfake.detectors.baselines.meso import Meso4\n"
@@ -128,13 +128,13 @@ def test_each_method_that_training_needs_is_named(missing, call, monkeypatch):
     assert str(error.value).endswith(f":Half has no method {call}, which training needs")
 
 
-def test_a_card_that_says_more_than_its_class_can_is_refused():
+def test_a_card_that_claims_more_than_its_class_can_do_is_refused():
     with pytest.raises(BenchError, match=r"has no method flops\(frames\), which the word 'flops' on its card needs"):
         create_from(entry_of(Keeper, can=("load", "save", "flops")))
     assert isinstance(create_from(entry_of(Keeper, can=("load",))), Keeper)
 
 
-def test_a_checkpoint_for_what_takes_none_is_refused():
+def test_a_checkpoint_for_a_detector_that_uses_none_is_refused():
     with pytest.raises(BenchError, match=r"mine has no method load\(weights\), which a checkpoint needs"):
         load_from(entry_of(Scorer), Path("weights.pkl"))
 
@@ -152,7 +152,7 @@ def test_the_hook_by_its_old_name_is_called_with_one_warning(capsys):
     assert "study(videos, frames) is called inspect_training_set(videos, frames) now" in told
 
 
-def test_a_detector_with_both_hooks_is_asked_by_the_new_name(capsys):
+def test_a_detector_with_both_hooks_is_called_by_the_new_name(capsys):
     assert create_from(entry_of(BothHooks)).inspect_training_set(["a", "b"], {}) == (["a", "b"], "")
     assert capsys.readouterr().err == ""
 

@@ -28,14 +28,14 @@ def test_a_device_is_a_kind_and_perhaps_a_number():
         ("cpu:0", "only cuda takes a number"),
     ],
 )
-def test_another_name_is_answered_in_a_line(typed, told):
+def test_other_names_are_a_one_line_error(typed, told):
     with pytest.raises(BenchError) as error:
         parse_device(typed)
     assert told in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_what_was_chosen_for_a_gpu_is_not_taken_for_the_processor(tmp_path, monkeypatch):
+def test_a_choice_made_for_a_gpu_is_not_used_on_the_cpu(tmp_path, monkeypatch):
     for place, model in enumerate(("NVIDIA H100", "NVIDIA A100")):
         (tmp_path / str(place)).mkdir()
         (tmp_path / str(place) / "information").write_text(f"Model: \t\t {model}\nIRQ: 1\n")

@@ -37,7 +37,7 @@ def test_numbers_and_names_stay(cell):
     assert neutralise_formula(cell) is cell
 
 
-def test_a_formula_comes_back():
+def test_a_formula_is_restored():
     assert restore_formula(str(neutralise_formula("=x.mp4"))) == "=x.mp4"
     assert restore_formula("'quoted'") == "'quoted'"
 
@@ -65,7 +65,7 @@ def test_texts_are_escaped_at_any_depth():
 
 @pytest.mark.parametrize("text", [*'\x1b\x7f\x85\u202e\r\b\f\x00\\"\né\U0001f600'])
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_a_look_at_the_json_misses_nothing_that_is_escaped(text, ascii_only):
+def test_the_quick_check_of_json_misses_nothing_that_is_escaped(text, ascii_only):
     content = [f"a{text}u"]
     assert escape_texts(content, json.dumps(content, ensure_ascii=ascii_only)) == escape_texts(content)
 
@@ -89,7 +89,7 @@ def test_an_ascii_terminal_gets_what_it_can_show(monkeypatch):
     assert buffer.getvalue() == b"AUC\\xb9 \\xe9 \\udce9\n"
 
 
-def test_what_a_run_says_and_logs_has_no_terminal_code(tmp_path, capsys):
+def test_run_output_and_logs_have_no_terminal_codes(tmp_path, capsys):
     reporter = Reporter()
     reporter.log = tmp_path / "log.txt"
     reporter.say("training a\x1b[2J")

@@ -50,14 +50,14 @@ def nobody_between(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_an_answer_is_enough_and_is_not_followed(tmp_path):
+def test_the_online_check_needs_only_an_answer_before_a_download(tmp_path):
     with serve() as address:
         check_online(f"{address}/weights.pth")
         download(f"{address}/weights.pth", tmp_path / "deep" / "weights.pth")
     assert (tmp_path / "deep" / "weights.pth").read_bytes() == CONTENT
 
 
-def test_nothing_is_asked_with_bench_offline(monkeypatch, tmp_path):
+def test_nothing_is_requested_with_bench_offline(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_OFFLINE", "1")
     with serve() as address:
         Handler.asked.clear()
@@ -66,14 +66,14 @@ def test_nothing_is_asked_with_bench_offline(monkeypatch, tmp_path):
     assert Handler.asked == []
 
 
-def test_a_closed_port_is_told_at_once():
+def test_a_closed_port_is_reported_at_once():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(OSError, match="refused"):
             check_online(f"http://127.0.0.1:{free.getsockname()[1]}/weights.pth")
 
 
-def test_a_server_that_says_nothing_is_given_up(monkeypatch):
+def test_gives_up_on_a_silent_server(monkeypatch):
     monkeypatch.setattr(fetching, "ANSWERS_WITHIN", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -82,14 +82,14 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch):
             check_online(f"http://127.0.0.1:{silent.getsockname()[1]}/weights.pth")
 
 
-def test_a_name_that_takes_long_to_look_up_is_given_up(monkeypatch):
+def test_gives_up_on_a_slow_name_lookup(monkeypatch):
     monkeypatch.setattr(fetching, "ANSWERS_WITHIN", 0.1)
     monkeypatch.setattr(fetching, "_find_silence", lambda url: time.sleep(5) or "")
     with pytest.raises(OSError, match=r"no answer within 0\.1 s"):
         check_online("https://example.invalid")
 
 
-def test_a_proxy_that_refuses_is_told(monkeypatch):
+def test_a_refusing_proxy_is_reported(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free.getsockname()[1]}")

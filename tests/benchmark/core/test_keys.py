@@ -54,9 +54,7 @@ def test_a_missing_file_is_named(tmp_path):
         keys.file_hash(tmp_path / "weights")
 
 
-def test_a_size_that_cant_be_read_for_a_moment_is_asked_for_again_and_never_taken_for_a_missing_file(
-    tmp_path, monkeypatch
-):
+def test_a_size_that_is_briefly_unreadable_is_read_again_and_not_taken_as_missing(tmp_path, monkeypatch):
     path, failures, stat = tmp_path / "a.mp4", [errno.ESTALE, errno.EIO], os.stat
     path.write_bytes(b"1234")
     monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", lambda seconds: None)

@@ -10,7 +10,7 @@ from crossfake.benchmark.stages.ray_engine import check_ray
 
 
 @pytest.mark.parametrize("file", ["notes.txt", "rayless/__init__.py", "rayless.py"])
-def test_what_lies_in_the_working_folder_is_no_installed_package(file, tmp_path, monkeypatch):
+def test_a_folder_in_the_working_folder_is_not_an_installed_package(file, tmp_path, monkeypatch):
     (tmp_path / "rayless").mkdir()
     (tmp_path / file).write_text("")
     monkeypatch.chdir(tmp_path)
@@ -18,7 +18,7 @@ def test_what_lies_in_the_working_folder_is_no_installed_package(file, tmp_path,
     assert find_package("rayless") is None
 
 
-def test_installed_packages_are_found_though_a_folder_bears_their_name(tmp_path, monkeypatch):
+def test_installed_packages_are_found_beside_a_folder_of_the_same_name(tmp_path, monkeypatch):
     (tmp_path / "numpy").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])

@@ -15,7 +15,7 @@ def test_the_parts_together_have_each_item_once(parts):
     assert sorted(taken) == list(range(10))
 
 
-def test_a_part_is_read_as_it_is_typed():
+def test_a_part_is_parsed_as_typed():
     assert parse_part("2/8") == Part(2, 8)
     assert parse_part(" 1/1") == Part(1, 1)
 
@@ -33,6 +33,6 @@ def test_a_part_is_read_as_it_is_typed():
         ("1/4/2", "such as 2/8, not '1/4/2'"),
     ],
 )
-def test_what_is_no_part_is_refused_in_a_line(text, message):
+def test_an_invalid_part_is_a_one_line_error(text, message):
     with pytest.raises(BenchError, match=re.escape(message)):
         parse_part(text)

@@ -50,7 +50,7 @@ def test_without_a_terminal_there_is_a_line_every_30_seconds_and_one_at_the_end(
     ]
 
 
-def test_a_short_task_says_one_line(clock, capsys):
+def test_a_short_task_prints_one_line(clock, capsys):
     with Reporter().task("quick") as tick:
         tick(1, 2)
         tick(2, 2)

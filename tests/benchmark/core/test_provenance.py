@@ -45,7 +45,7 @@ def test_the_commit_says_whether_files_differ(checkout, tmp_path):
     assert read_commit().dirty is True
 
 
-def test_without_a_commit_a_checkout_or_git_nothing_is_told(checkout, tmp_path, monkeypatch):
+def test_no_commit_is_given_without_a_commit_a_checkout_or_git(checkout, tmp_path, monkeypatch):
     assert read_commit().to_json() == {}  # Nothing is committed yet.
     monkeypatch.setenv("PATH", str(tmp_path))
     assert read_commit().to_json() == {}  # No git on the PATH.

@@ -67,14 +67,14 @@ def test_other_text_is_refused_by_row(write):
         ('{"a": ' + "1" * 5000 + "}", "can't be read as JSON"),
     ],
 )
-def test_hostile_json_is_told_in_one_line(write, content, told):
+def test_hostile_json_is_a_one_line_error(write, content, told):
     text = refusal(read_json, write("a.json", content), dict, "Download it again")
     assert "a.json" in text
     assert told in text
     assert text.endswith("Download it again")
 
 
-def test_deep_json_never_reaches_the_end_of_the_stack(write, monkeypatch):
+def test_deep_json_never_overflows_the_stack(write, monkeypatch):
     monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("Python's own reader recurses to the end"))
     assert "nested more than 100 levels" in refusal(read_json, write("a.json", "[" * 50_000), dict)
 
@@ -104,7 +104,7 @@ TOWER = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1,
         ("? [a]\n: 1", "not YAML"),
     ],
 )
-def test_hostile_yaml_is_told_in_one_line(write, content, told):
+def test_hostile_yaml_is_a_one_line_error(write, content, told):
     assert told in refusal(read_yaml, write("a.yaml", content))
     assert told.partition(" (line")[0] in refusal(parse_yaml, content, "--set a")
 
@@ -134,7 +134,7 @@ def test_csv_dialects(write, mark):
     assert read_arrow(write("a.csv", text), ["video", "label"])["label"].to_pylist()[0] == "1"
 
 
-def test_csv_flaws_are_told_by_row(write):
+def test_csv_flaws_are_reported_by_row(write):
     assert "the column 'label' twice" in refusal(read_csv_rows, write("a.csv", "label,x,Label\n1,2,3"), ["label"])
     assert "row 3: 1 cells" in refusal(read_csv_rows, write("a.csv", "a,b\n1,2\n3\n"))
     assert "no column 'label'. Did you mean 'lable'?" in refusal(
@@ -147,7 +147,7 @@ def test_csv_flaws_are_told_by_row(write):
     assert "more cells than the header" in refusal(read_csv_frame, long, open_csv(long), ["a", "b"])
 
 
-def test_damaged_parquet_is_told_by_name(tmp_path, write):
+def test_damaged_parquet_is_reported_by_name(tmp_path, write):
     whole = tmp_path / "whole.parquet"
     pq.write_table(pa.table({"Video ": ["a"] * 100, "score": [0.5] * 100}), whole)
     assert read_arrow(whole, ["video"]).column_names == ["video", "score"]
@@ -176,14 +176,14 @@ LONG = [("é" * 127, True), ("é" * 128, False), ("a/" * 1999, True), ("a/" * 20
 
 
 @pytest.mark.parametrize(("text", "fits"), LONG)
-def test_paths_that_no_system_takes_are_refused(text, fits):
+def test_paths_no_system_accepts_are_refused(text, fits):
     if fits:
         assert safe_relative_path(text, "a card") == text.rstrip("/")
     else:
         assert "which no file can have" in refusal(safe_relative_path, text, "a card")
 
 
-def test_tensors_are_held_against_the_size_of_their_file(write):
+def test_tensors_are_checked_against_the_size_of_their_file(write):
     def packed(shape, end, numbers=16, start=0):
         header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}}).encode()
         return write("a.safetensors", struct.pack("<Q", len(header)) + header + b"0" * numbers)

@@ -62,7 +62,7 @@ def test_two_plugins_of_one_name_are_refused_with_both_places(tmp_path):
         Registry("detectors", tmp_path, "nowhere").names()
 
 
-def test_a_file_that_does_not_parse_takes_nobody_down(tmp_path, capsys):
+def test_a_file_that_does_not_parse_breaks_no_other(tmp_path, capsys):
     (tmp_path / "broken.py").write_text("@detectors.register('x')\nclass X(:\n")
     (tmp_path / "fine.py").write_text('@detectors.register("fine")\nclass X: ...\n')
     assert Registry("detectors", tmp_path, "nowhere").names() == ["fine"]
@@ -141,13 +141,13 @@ def write_scorer(path: Path, value: str) -> str:
     return f"{path}:Mine"
 
 
-def test_files_of_one_name_are_two_plugins(tmp_path):
+def test_files_of_the_same_name_are_two_plugins(tmp_path):
     one, two = (write_scorer(tmp_path / folder / "own.py", folder[1]) for folder in ("a1", "b2"))
     assert (detectors.find(one).load().value, detectors.find(two).load().value) == (1, 2)
     assert detectors.find(one).load().__module__ != detectors.find(two).load().__module__
 
 
-def test_classes_of_one_name_in_two_files_have_two_names(tmp_path):
+def test_classes_of_the_same_name_in_two_files_have_two_names(tmp_path):
     names = [detectors.find(write_scorer(tmp_path / f"{stem}.py", "1")).name for stem in ("first", "second", "mine")]
     assert names == ["local/first.mine", "local/second.mine", "local/mine"]
 

@@ -28,14 +28,14 @@ def read(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_run_comes_out_as_it_went_in_without_its_weights(runs, tmp_path):
+def test_a_run_is_restored_unchanged_except_its_weights(runs, tmp_path):
     assert pack_runs([runs / RUN], runs, tmp_path / "a.zip") == 3
     made = unpack_runs(tmp_path / "a.zip", tmp_path / "other")
     assert read(tmp_path / "other") == FILES
     assert {p.relative_to(tmp_path / "other").as_posix() for p in made} == set(FILES)
 
 
-def test_what_is_there_stays(runs, tmp_path):
+def test_existing_files_stay(runs, tmp_path):
     pack_runs([runs / RUN], runs, tmp_path / "a.zip")
     (tmp_path / "other" / RUN).mkdir(parents=True)
     (tmp_path / "other" / RUN / "plan.json").write_bytes(b"mine")
@@ -54,7 +54,7 @@ def link(name: str) -> zipfile.ZipInfo:
     ["../out.json", "/etc/out.json", "a/../../out.json", "C:/out/a.json", "a/run.py", "a/.hidden/x.json", "top.json",
      "a/b/c/d/e/f/g/h.json", link("a/b.json")],
 )  # fmt: skip
-def test_what_no_run_has_is_refused_and_nothing_is_written(tmp_path, name):
+def test_files_foreign_to_a_run_are_refused_and_nothing_is_written(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("demo/good.json", "{}")
         archive.writestr(name, "/etc/passwd")
@@ -65,7 +65,7 @@ def test_what_no_run_has_is_refused_and_nothing_is_written(tmp_path, name):
 
 
 @pytest.mark.parametrize("kind", ["a bomb", "twice", "cut", "a bit", "text"])
-def test_an_archive_that_lies_or_is_damaged_is_refused_whole(tmp_path, kind):
+def test_a_forged_or_damaged_archive_is_refused_as_a_whole(tmp_path, kind):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("demo/good.json", "{}" * 500)
@@ -83,6 +83,6 @@ def test_an_archive_that_lies_or_is_damaged_is_refused_whole(tmp_path, kind):
     assert not (tmp_path / "runs").exists()
 
 
-def test_no_archive_is_told(tmp_path):
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path):
     with pytest.raises(BenchError, match=r"no archive .*a\.zip\. Make one: bench run \.\.\. --export a\.zip"):
         unpack_runs(tmp_path / "a.zip", tmp_path)

@@ -43,7 +43,7 @@ def of_methods() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["video", "frame", "label", "method", "score"])
 
 
-def test_fakes_of_one_name_by_several_methods_are_several_videos():
+def test_fakes_of_the_same_name_by_several_methods_are_separate_videos():
     table = of_methods()
     apart = table.assign(video=table["video"].where(table["label"] == 0, table["method"] + "/" + table["video"]))
     expected, silent = measure(apart)
@@ -62,14 +62,14 @@ def test_frames_may_have_the_same_numbers_in_videos_of_several_methods_or_datase
     assert found.remarks == ["12 ids are shared by 24 videos of different dataset: taken as one/v00 ..."]
 
 
-def test_tables_in_which_nothing_collides_stay_as_they_are():
+def test_tables_without_collisions_stay_unchanged():
     table = base().assign(video=["./" + v for v in base()["video"]], method="x", dataset="y", identity="z")
     found = conform_table(table, OURS, "t")
     pd.testing.assert_frame_equal(found.table, table)
     assert found.remarks == []
 
 
-def test_reals_that_are_repeated_beside_every_method_are_no_new_videos():
+def test_reals_repeated_for_each_method_are_not_new_videos():
     table = pd.concat([base().assign(method=m).query("label == 0 or method == 'a'") for m in "ab"])
     table = pd.concat([table, base().query("label == 1").assign(method="b")])
     found = conform_table(table, OURS, "t").table
@@ -85,7 +85,7 @@ def test_reals_that_are_repeated_beside_every_method_are_no_new_videos():
         ({"dataset": ["m", None, "m"] * 12}, "t: a dataset that the video's other frames have is missing in rows 2, 5"),
     ],
 )
-def test_a_method_or_dataset_that_is_missing_in_a_videos_frames_is_refused(change, message):
+def test_a_method_or_dataset_missing_from_some_frames_is_refused(change, message):
     with pytest.raises(BenchError, match=message):
         conform_table(base().assign(**change), OURS, "t")
 
@@ -104,7 +104,7 @@ def test_an_id_of_one_video_and_the_method_of_another_are_refused():
 
 
 @pytest.mark.parametrize("spell", ["{} ", " {}", "./{}", "{}/", ".\\{}", "{}\t", ".//{}", "./x/../{}"])
-def test_ids_that_mean_one_path_are_one_video_and_said(spell):
+def test_ids_of_the_same_path_are_one_video_and_reported(spell):
     table = base()
     spelled = table.assign(
         video=[spell.format(v) if f % 2 else v for v, f in zip(table.video, table.frame, strict=True)]
@@ -116,7 +116,7 @@ def test_ids_that_mean_one_path_are_one_video_and_said(spell):
     assert remark.startswith("12 videos are spelled in several ways, such as 'v00' and ")
 
 
-def test_compared_tables_are_read_alike_and_said(tmp_path, capsys):
+def test_compared_tables_are_read_alike_and_this_is_reported(tmp_path, capsys):
     table = base(40)
     table.to_csv(tmp_path / "a.csv", index=False)
     table.assign(video=[f"./{v}" if f else v for v, f in zip(table.video, table.frame, strict=True)]).to_csv(
@@ -127,7 +127,7 @@ def test_compared_tables_are_read_alike_and_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "A"), ("a b", "ab"), ("a", "a\u200b"), ("ﬁ", "fi")])
-def test_ids_that_look_alike_are_different_videos_and_said(one, other):
+def test_ids_that_look_alike_are_different_videos_and_reported(one, other):
     table = base().replace({"video": {"v00": one, "v01": other}})
     found = conform_table(table, OURS, "t")
     assert found.table["video"].nunique() == 12
@@ -157,7 +157,7 @@ def test_labels_in_any_spelling(labels):
     assert measure(table.assign(label=[labels[v] for v in table.label])) == measure(table)
 
 
-def test_the_label_that_means_fake_can_be_said():
+def test_the_label_that_means_fake_can_be_given():
     table = base()
     flipped = table.assign(label=1 - table["label"])
     assert measure(flipped, TableForm(fake_is="0")) == measure(table)
@@ -173,7 +173,7 @@ def test_the_label_that_means_fake_can_be_said():
         parse_labels(pd.Series(["spoof", "a", "b"]), "spoof")
 
 
-def test_an_auc_below_a_half_is_asked_about(tmp_path, capsys):
+def test_an_auc_below_one_half_asks_whether_labels_are_flipped(tmp_path, capsys):
     table = base(40)
     table.assign(label=1 - table["label"]).to_csv(tmp_path / "t.csv", index=False)
     assert bench("score --draws 50", tmp_path / "t.csv") == 0
@@ -191,7 +191,7 @@ def test_tables_in_any_dialect(tmp_path, mark, encoding):
     assert measure(path) == measure(table)
 
 
-def test_decimal_commas_are_read_and_said(tmp_path):
+def test_decimal_commas_are_read_and_reported(tmp_path):
     path = tmp_path / "t.csv"
     table = base().round(3)
     table.to_csv(path, index=False, sep=";", decimal=",")
@@ -201,7 +201,7 @@ def test_decimal_commas_are_read_and_said(tmp_path):
     assert "is read as a decimal point" in told[0]
 
 
-def test_a_table_without_frames_has_a_row_a_video(tmp_path):
+def test_a_table_without_frames_has_one_row_per_video(tmp_path):
     table = base().groupby("video", as_index=False).agg(label=("label", "first"), score=("score", "mean"))
     card = score_predictions(table, draws=20)
     assert NO_FRAMES in card.remarks
@@ -236,19 +236,19 @@ def test_columns_of_other_names_can_be_named(tmp_path):
         ({"score": "pred", "logit": "pred"}, "the column pred can't be both score and logit"),
     ],
 )
-def test_columns_that_are_not_there_are_told(columns, message):
+def test_missing_columns_are_reported(columns, message):
     with pytest.raises(BenchError, match=message):
         conform_table(base().assign(pred=0.5), TableForm(columns), "t")
 
 
-def test_two_columns_of_one_name_are_refused():
+def test_two_columns_of_the_same_name_are_refused():
     for names in (["video", "frame", "label", "score", "score"], ["video", "frame", "label", "SCORE", "Score"]):
         table = base().assign(more=0.1).set_axis(names, axis=1)
         with pytest.raises(BenchError, match="has the column 'score' twice"):
             conform_table(table, OURS, "t")
 
 
-def test_what_is_given_as_columns_on_the_command_line_is_checked(capsys):
+def test_column_names_on_the_command_line_are_checked(capsys):
     for text in ("score", "score=", "=pred", "score=a,score=b"):
         assert bench("score t.csv", columns=text) == 2
         assert "is not a list such as score=pred,label=target" in capsys.readouterr().err
@@ -266,7 +266,7 @@ def test_standard_input_and_output(monkeypatch, capsys):
     assert "standard input (-) can hold only one table" in capsys.readouterr().err
 
 
-def test_parquet_where_a_csv_is_expected_is_told(monkeypatch, tmp_path, capsys):
+def test_parquet_in_place_of_a_csv_is_reported(monkeypatch, tmp_path, capsys):
     base().to_parquet(tmp_path / "t.parquet")
     content = (tmp_path / "t.parquet").read_bytes()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
@@ -284,7 +284,7 @@ def test_parquet_where_a_csv_is_expected_is_told(monkeypatch, tmp_path, capsys):
     "column",
     ["fps", "Width", "frame_count", "n_frames", "index", "Unnamed: 0", "fold", "file path", "video_id", "pred", "bbox"],
 )
-def test_technical_columns_are_no_attributes_and_said(column):
+def test_technical_columns_are_not_attributes_and_are_reported(column):
     card = score_predictions(base().assign(**{column: [v % 2 for v in base().index // 6]}), draws=0)
     assert card.groups == {}
     assert any(f"column {column} is not used" in remark for remark in card.remarks)
@@ -303,7 +303,7 @@ METADATA = [
 
 
 @pytest.mark.parametrize("content", METADATA)
-def test_metadata_of_another_shape_are_told_in_a_line(tmp_path, content, capsys):
+def test_metadata_of_another_shape_is_a_one_line_error(tmp_path, content, capsys):
     path = tmp_path / "p.parquet"
     packed = pa.Table.from_pandas(base()).replace_schema_metadata({b"crossfake": content})
     pq.write_table(packed, path)
@@ -313,7 +313,7 @@ def test_metadata_of_another_shape_are_told_in_a_line(tmp_path, content, capsys)
     assert told.count("\n") == 1
 
 
-def test_what_pandas_says_of_a_parquet_may_be_anything(tmp_path):
+def test_pandas_metadata_of_a_parquet_may_be_anything(tmp_path):
     path = tmp_path / "p.parquet"
     for content in (b"{", b"[]", b'{"columns": 5}'):
         pq.write_table(pa.Table.from_pandas(base()).replace_schema_metadata({b"pandas": content}), path)
@@ -321,7 +321,7 @@ def test_what_pandas_says_of_a_parquet_may_be_anything(tmp_path):
 
 
 @pytest.mark.parametrize("column", ["method", "gender", "identity", "dataset", "video", "label", "score"])
-def test_columns_half_null_and_half_lists_are_told(tmp_path, column, capsys):
+def test_columns_half_null_and_half_lists_are_reported(tmp_path, column, capsys):
     path = tmp_path / "p.parquet"
     values = [None] * 18 + [["x"]] * 18
     packed = pa.Table.from_pandas(base().drop(columns=column, errors="ignore")).append_column(column, [values])
@@ -344,7 +344,7 @@ def test_extension_types_are_plain_columns():
     assert measure(table.astype({"video": "category", "label": "boolean"})) == measure(table)
 
 
-def test_our_own_predictions_are_read_as_they_were_written(tmp_path):
+def test_our_own_predictions_are_read_as_written(tmp_path):
     table = base().assign(video=[f"./v{i}" if i % 2 else f"v{i - i % 2 + 1}" for i in range(36)])
     write_predictions(tmp_path / "p.parquet", table, PredictionsMetadata())
     found, _ = read_score_table(tmp_path / "p.parquet")
@@ -375,7 +375,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 @settings(suppress_health_check=SLOW, phases=[Phase.generate])
 @given(rows, st.sampled_from([",", ";", "\t"]), st.booleans())
-def test_any_table_is_scored_or_refused_in_a_line(tmp_path, content, mark, binary):
+def test_any_table_is_scored_or_refused_with_one_line(tmp_path, content, mark, binary):
     names = ["video", "frame", "label", "score", "method", "dataset"]
     table = pd.DataFrame(content, columns=names)
     path = tmp_path / ("t.parquet" if binary else "t.csv")
@@ -387,7 +387,7 @@ def test_any_table_is_scored_or_refused_in_a_line(tmp_path, content, mark, binar
 
 @settings(suppress_health_check=SLOW, phases=[Phase.generate])
 @given(st.binary(max_size=200) | st.text(alphabet="video,frlabscoe01.\n;\t\"' é", max_size=200).map(str.encode))
-def test_any_bytes_are_a_table_or_refused_in_a_line(tmp_path, content):
+def test_any_bytes_are_a_table_or_refused_with_one_line(tmp_path, content):
     for name in ("t.csv", "t.parquet"):
         (tmp_path / name).write_bytes(content)
         pool_or_refuse(tmp_path / name)
@@ -395,7 +395,7 @@ def test_any_bytes_are_a_table_or_refused_in_a_line(tmp_path, content):
 
 @settings(max_examples=20, deadline=None, phases=[Phase.generate])
 @given(st.permutations(range(36)), st.sampled_from(["{}", "{} ", "./{}"]))
-def test_neither_the_order_of_rows_nor_a_spelling_changes_a_number(order, spell):
+def test_neither_row_order_nor_spelling_changes_a_number(order, spell):
     table = base()
     spelled = table.assign(video=[spell.format(v) if f else v for v, f in zip(table.video, table.frame, strict=True)])
     found, expected = (pool_frames(conform_table(t, OURS, "t").table) for t in (spelled.iloc[list(order)], table))

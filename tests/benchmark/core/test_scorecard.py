@@ -64,7 +64,7 @@ SCORECARDS = st.builds(
 
 @given(SCORECARDS)
 @settings(suppress_health_check=[HealthCheck.too_slow])
-def test_a_card_comes_back_as_it_was_written(card):
+def test_a_card_is_read_as_written(card):
     content = json.loads(json.dumps(card.to_json(), allow_nan=False))
     again = ScoreCard.model_validate(content)
     assert again == card
@@ -91,7 +91,7 @@ def test_metrics_are_there_by_name_and_by_attribute(make):
     assert card.video.brier.value is None
 
 
-def test_levels_of_a_group_lie_side_by_side_in_the_file():
+def test_levels_of_a_group_are_side_by_side_in_the_file():
     e = Estimate(0.5, 0.4, 0.6, 9)
     level = LevelCell(n_real=4, n_fake=5, auc=e, fpr=e, left_out="few")
     written = {"value": 0.5, "lo": 0.4, "hi": 0.6, "n": 9}
@@ -104,7 +104,7 @@ def test_levels_of_a_group_lie_side_by_side_in_the_file():
     assert "video.auc" not in cell.describe_level("frame")
 
 
-def test_of_one_level_the_other_ones_groups_are_not_written(make):
+def test_groups_of_an_unused_level_are_not_written(make):
     e = Estimate(0.5, 0.4, 0.6, 9)
     videos, frames = LevelCell(n_real=4, n_fake=5, auc=e), LevelCell(n_real=40, n_fake=50, auc=e)
     groups = {"gender": {"f": GroupCell(video=videos, frame=frames)}}
@@ -133,14 +133,14 @@ def test_unknown_keys_are_kept_and_nothing_is_written_that_was_not_set(make):
         ({"status": "failed"}, "status: input should be 'done'"),
     ],
 )
-def test_a_flaw_is_told_with_its_place(change, flaw, make, save, tmp_path):
+def test_a_flaw_is_reported_with_its_place(change, flaw, make, save, tmp_path):
     path = save(tmp_path / "scorecard.json", make().to_json() | change)
     with pytest.raises(BenchError, match=rf"^{path}: {flaw}.*Remove it and rerun") as error:
         read_card(path)
     assert "\n" not in str(error.value)
 
 
-def test_what_a_runs_card_lacks_is_told(make):
+def test_missing_fields_of_a_runs_card_are_reported(make):
     card = make()
     assert find_missing(card) == ""
     partly = card.model_copy(update={"cell": CellDescription(detector="meso4", name="meso4")}).without({"score"})

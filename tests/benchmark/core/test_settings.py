@@ -45,18 +45,18 @@ def test_an_option_a_checkpoint_left_at_its_default_stays_there():
     assert over.options == {"input_size": 64}
 
 
-def test_a_checkpoint_of_another_version_is_told_by_its_unknown_setting():
+def test_an_unknown_setting_reveals_a_checkpoint_of_another_version():
     with pytest.raises(BenchError, match=r"the checkpoint's header: unknown key 'faces.zoom'"):
         load_settings("meso4", demo=True, made_from={"faces": {"zoom": 2}})
 
 
-def test_a_detector_without_settings_in_a_recipe_takes_the_rest(tmp_path: Path):
+def test_a_detector_a_recipe_does_not_configure_uses_the_rest(tmp_path: Path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("train: {epochs: 3}\ndetectors: {meso4: }\n")
     assert load_settings("meso4", demo=False, config=mine).train.epochs == 3
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path: Path):
+def test_a_file_that_is_not_text_is_reported(tmp_path: Path):
     path = tmp_path / "weights.pkl"
     path.write_bytes(b"\x80\x04\xff")
     with pytest.raises(BenchError, match="row 1: not UTF-8"):
@@ -117,7 +117,7 @@ def test_all_keys_are_dotted_leaves():
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("2E3", 2000.0), ("1.5e+2", 150.0), ("1e-4x", "1e-4x")])
-def test_a_number_with_an_exponent_is_a_number_wherever_it_is_set(text: str, value: object):
+def test_a_number_with_an_exponent_is_a_number_everywhere(text: str, value: object):
     assert load_settings("meso4", demo=False, overrides=[f"options.rate={text}"]).options["rate"] == value
 
 
@@ -134,32 +134,32 @@ def test_a_number_with_an_exponent_is_a_number_wherever_it_is_set(text: str, val
         "options" + ".x" * 5000 + "=1",
     ],
 )
-def test_numbers_beyond_all_use_are_refused(override):
+def test_absurdly_large_numbers_are_refused(override):
     with pytest.raises(BenchError, match="--set ") as caught:
         load_settings("meso4", demo=False, overrides=[override])
     assert len(str(caught.value)) < 700
 
 
-def test_the_largest_numbers_are_taken():
+def test_the_largest_valid_numbers_are_accepted():
     overrides = ["faces.frames=1000", "train.batch_size=65536", "score.draws=100000"]
     assert load_settings("meso4", demo=False, overrides=overrides).faces.frames == 1000
 
 
 @pytest.mark.parametrize("key", ["t\r\nrain.lr", "t" * 5000])
-def test_an_odd_key_is_told_in_one_short_line(key):
+def test_an_odd_key_is_a_short_one_line_error(key):
     with pytest.raises(BenchError, match="unknown key 't") as raised:
         load_settings("meso4", demo=False, overrides=[f"{key}=1"])
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 2000
 
 
-def test_keys_hold_fp32_under_its_former_name():
+def test_keys_contain_fp32_under_its_former_name():
     assert Settings.model_validate({"train": {"precision": "float32"}}) == Settings()
     assert TrainSettings().precision == "fp32"
     assert TrainSettings().key_content()["precision"] == "float32"
     assert TrainSettings(precision="bf16").key_content()["precision"] == "bf16"
 
 
-def test_a_precision_that_nothing_trains_in_is_refused():
+def test_a_precision_no_detector_trains_in_is_refused():
     with pytest.raises(BenchError, match=r"train.precision = 'fp16': Input should be 'fp32', 'tf32', 'bf16' or 'auto'"):
         load_settings("meso4", demo=True, overrides=["train.precision=fp16"])

@@ -33,7 +33,7 @@ def count_open() -> int:
 
 
 @pytest.mark.parametrize("sizes", [[7] * 20, [1, 5000, 3, 0, 9000, 9000, 9000, 2, 9001, 9001, 9001, 9001, 9001, 1]])
-def test_results_are_those_of_a_pipe(pool, sizes):
+def test_results_equal_those_of_a_pipe(pool, sizes):
     for i, (arrays, rest) in enumerate(pool.map(eval, make(sizes), shares=True)):
         assert arrays["image"].shape == (sizes[i], 3)
         assert (arrays["image"] == i).all()
@@ -43,12 +43,12 @@ def test_results_are_those_of_a_pipe(pool, sizes):
     assert count_open() == 0
 
 
-def test_in_any_order_each_result_is_whole(pool):
+def test_each_result_is_whole_in_any_order(pool):
     found = [int(arrays["image"].mean()) for arrays, _ in pool.map(eval, make([9] * 20), shares=True, ordered=False)]
     assert sorted(found) == list(range(20))
 
 
-def test_two_results_more_may_be_asked_for_while_one_is_used(pool):
+def test_results_stay_valid_while_two_more_are_requested(pool):
     results = pool.map(eval, make([9] * 60), shares=True)
     seen: list[np.ndarray] = []
     for i, (arrays, _) in enumerate(results):
@@ -58,7 +58,7 @@ def test_two_results_more_may_be_asked_for_while_one_is_used(pool):
     assert not any(a.flags.owndata for a in seen[AHEAD + 2 :])  # Through shared memory, once sizes are known.
 
 
-def test_what_is_not_finished_is_freed(pool):
+def test_shared_memory_of_unfinished_results_is_freed(pool):
     results = pool.map(eval, make([9] * 60), shares=True)
     for _ in range(10):
         next(results)
@@ -85,7 +85,7 @@ with WorkerPool(1) as pool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_stop_leaves_no_memory_and_no_word_of_it(number):
+def test_a_stop_leaves_no_shared_memory_and_no_message(number):
     before = set(os.listdir("/dev/shm"))
     done = subprocess.run(
         [sys.executable, "-c", STOP], capture_output=True, text=True, env={**os.environ, "NUMBER": str(int(number))}

@@ -22,7 +22,7 @@ def test_ctrl_c_waits_for_what_cannot_be_interrupted():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_command_is_stopped_after_the_import_that_it_is_at(tmp_path, capsys, number):
+def test_a_command_stops_after_its_current_import(tmp_path, capsys, number):
     stop, leave_mark = f"signal.raise_signal({int(number)})", f"open({str(tmp_path / 'done')!r}, 'w').close()"
     (tmp_path / "mine.py").write_text("\n".join(["import signal", stop, leave_mark, "class Mine: ..."]))
     assert bench("check", f"{tmp_path / 'mine.py'}:Mine") == 128 + number

@@ -8,7 +8,7 @@ import pytest
 from crossfake.benchmark.core.speeds import Condition, Load, read_speeds
 
 
-def test_a_speed_is_read_as_it_was_written(make_speed, tmp_path):
+def test_a_speed_is_read_as_written(make_speed, tmp_path):
     speed = make_speed(videos={"mp4": {"value": 0.5, "lo": 0.4, "hi": 0.6, "runs": 4, "frames": 32, "world": "demo"}})
     path = speed.write(tmp_path)
     assert path.parent == tmp_path / "speed" / "amd-epyc"
@@ -27,12 +27,12 @@ def test_a_speed_is_read_as_it_was_written(make_speed, tmp_path):
         {"provenance": {"command": "", "packages": {"crossfake": "0.1.0", "torch": "2.15.0"}}},
     ],
 )
-def test_what_makes_another_measurement_makes_another_file(make_speed, tmp_path, changes):
+def test_each_different_measurement_has_its_own_file(make_speed, tmp_path, changes):
     assert make_speed(**changes).locate(tmp_path) != make_speed().locate(tmp_path)
     assert make_speed(seconds=60.0, weights="run x").locate(tmp_path) == make_speed().locate(tmp_path)
 
 
-def test_files_that_hold_no_speed_are_named_and_an_earlier_version_is_passed_over(make_speed, tmp_path):
+def test_files_without_a_speed_are_named_and_earlier_versions_are_skipped(make_speed, tmp_path):
     path = make_speed().write(tmp_path)
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "schema_version": 0}))
@@ -52,7 +52,7 @@ def test_a_condition_names_threads_only_where_a_processor_does_the_work():
     assert Condition("NVIDIA H200", "tf32", 0).describe() == "NVIDIA H200, tf32"
 
 
-def test_only_the_wall_clock_is_disturbed_by_others(make_speed):
+def test_other_processes_disturb_only_the_wall_clock(make_speed):
     load = {"own": 1.0, "others": 0.9, "cores": 2}
     assert make_speed(load=load).is_disturbed
     assert not make_speed(load=load, clock="processor", threads=1).is_disturbed

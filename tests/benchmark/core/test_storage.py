@@ -67,7 +67,7 @@ def test_a_failure_keeps_what_was_there(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_a_kill_keeps_what_was_there_and_what_is_half_written_is_swept_away(tmp_path, monkeypatch):
+def test_a_kill_keeps_the_old_file_and_half_written_ones_are_cleaned_up(tmp_path, monkeypatch):
     path = tmp_path / "card.json"
     write_json(path, {"old": 1})
     code = f"""
@@ -90,7 +90,7 @@ def test_a_kill_keeps_what_was_there_and_what_is_half_written_is_swept_away(tmp_
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_what_is_half_written_stays_while_its_owner_may_be_at_work_on_it(tmp_path, monkeypatch):
+def test_half_written_files_stay_while_their_owner_may_still_be_writing(tmp_path, monkeypatch):
     ours = get_owner()
     ended = ours._replace(token="0" * 8)  # A process that had our number, as in containers.
     names = {
@@ -114,7 +114,7 @@ def test_what_is_half_written_stays_while_its_owner_may_be_at_work_on_it(tmp_pat
     assert [p.name for p in tmp_path.iterdir()] == [names["no file of ours"]]
 
 
-def test_the_note_of_a_killed_holder_is_swept_away_and_others_stay(tmp_path, monkeypatch):
+def test_the_note_of_a_killed_lock_holder_is_cleaned_up_and_others_stay(tmp_path, monkeypatch):
     ours = get_owner()
     owners = {"ours": ours, "elsewhere": ours._replace(host="other"), "gone": ours._replace(token="0" * 8)}
     for name, owner in owners.items():
@@ -129,12 +129,12 @@ def test_the_note_of_a_killed_holder_is_swept_away_and_others_stay(tmp_path, mon
 
 
 @pytest.mark.parametrize("text", ["", "a-1", "a-b-00000000", "a.b-1-00000000", "a-1-0000000g", f"a-1-{'0' * 9}"])
-def test_names_that_are_of_no_owner(text):
+def test_names_without_an_owner(text):
     assert parse_owner(text) is None
     assert parse_owner(str(get_owner())) == get_owner()
 
 
-def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+def test_a_file_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     done = []
     monkeypatch.setattr(os, "fsync", lambda handle: done.append(os.readlink(f"/proc/self/fd/{handle}")))
     monkeypatch.setattr(os, "replace", lambda old, new, move=os.replace: done.append("renamed") or move(old, new))
@@ -143,7 +143,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     assert done[1] == "renamed"
 
 
-def test_who_waits_for_a_lock_is_told_for_whom_and_since_when(tmp_path, capsys):
+def test_waiting_for_a_lock_says_who_holds_it_and_since_when(tmp_path, capsys):
     path, ready = tmp_path / "store", threading.Event()
 
     def wait() -> None:
@@ -250,7 +250,7 @@ def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_the_cache_is_closed_to_others(tmp_path, monkeypatch, umask):
+def test_the_cache_is_private(tmp_path, monkeypatch, umask):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "a" / "cache"))
     before = os.umask(umask)
     try:
@@ -264,14 +264,14 @@ def test_the_cache_is_closed_to_others(tmp_path, monkeypatch, umask):
     assert not lock.stat().st_mode & 0o022
 
 
-def test_a_cache_that_is_there_keeps_its_rights(tmp_path, monkeypatch):
+def test_an_existing_cache_keeps_its_permissions(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     tmp_path.chmod(0o755)
     write_text(tmp_path / "x.txt", "x")
     assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
-def test_an_unknown_home_is_told(monkeypatch):
+def test_an_unknown_home_folder_is_reported(monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", "~nosuchuser/cache")
     with pytest.raises(BenchError, match="no home folder is known for ~nosuchuser"):
         cache_home()
@@ -282,7 +282,7 @@ def test_an_unknown_home_is_told(monkeypatch):
         cache_home()
 
 
-def test_on_a_read_only_file_system_it_is_told_what_cannot_be_written(tmp_path, monkeypatch):
+def test_a_read_only_file_system_error_says_what_cannot_be_written(tmp_path, monkeypatch):
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 

@@ -66,7 +66,7 @@ def test_an_error_is_raised_at_its_place(pool):
     assert list(pool.map(math.sqrt, [16])) == [4]
 
 
-def test_what_is_done_first_comes_first_where_order_does_not_matter(two, tmp_path):
+def test_results_come_as_they_finish_where_order_does_not_matter(two, tmp_path):
     flag = tmp_path / "flag"
     wait = f"__import__('os').path.exists({str(flag)!r}) or __import__('time').sleep(0.01)"
     results = two.map(eval, [f"[{wait} for _ in range(2000)] and 'late'", "'early'"], ordered=False)
@@ -83,12 +83,12 @@ def test_the_work_is_done_in_other_processes_and_always_in_the_same(one):
     assert set(IN_PROCESS.map(eval, [PID])) == {os.getpid()}
 
 
-def test_several_maps_at_a_time_do_not_mix(two):
+def test_concurrent_maps_do_not_mix(two):
     roots, factorials = two.map(math.sqrt, range(30)), two.map(math.factorial, range(30))
     assert list(zip(roots, factorials, strict=True)) == [(math.sqrt(i), math.factorial(i)) for i in range(30)]
 
 
-def test_items_are_asked_for_only_a_little_ahead(one):
+def test_items_are_requested_only_a_little_ahead(one):
     asked = []
 
     def items():
@@ -103,7 +103,7 @@ def test_items_are_asked_for_only_a_little_ahead(one):
     assert len(asked) == 4
 
 
-def test_classes_of_the_users_own_file_reach_the_workers(one, tmp_path):
+def test_classes_of_a_users_file_reach_the_workers(one, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
         "class Add:\n    def __init__(self, n): self.n = n\n    def __call__(self, item): return item + self.n\n"
@@ -114,7 +114,7 @@ def test_classes_of_the_users_own_file_reach_the_workers(one, tmp_path):
     assert list(one.map(add, [1, 2], f"{path}:Add")) == [6, 7] == list(IN_PROCESS.map(add, [1, 2]))
 
 
-def test_a_worker_that_dies_is_told_in_one_line_and_replaced():
+def test_a_dead_worker_is_reported_in_one_line_and_replaced():
     with WorkerPool(1) as pool:
         with pytest.raises(BenchError, match=r"a worker process ended too soon: .* with fewer --workers") as error:
             list(pool.map(os._exit, [1]))
@@ -165,7 +165,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path, number):
     assert not any(tmp_path.iterdir())
 
 
-def test_ctrl_c_is_told_by_the_parent_alone(tmp_path):
+def test_only_the_parent_reports_ctrl_c(tmp_path):
     code, _, err = run_script(tmp_path, signal.SIGINT)
     assert code != 0
     assert not any(tmp_path.iterdir())
@@ -174,12 +174,12 @@ def test_ctrl_c_is_told_by_the_parent_alone(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_stops_a_command_is_no_workers_affair(tmp_path, number):
+def test_workers_ignore_the_signals_that_stop_a_command(tmp_path, number):
     """Schedulers send it to every process of a job: the parent ends its workers."""
     with WorkerPool(1) as pool:
         kill = f"__import__('os').kill({PID}, {int(number)})"
         assert list(pool.map(eval, [kill, "7"])) == [None, 7]
 
 
-def test_there_is_a_core_to_use():
+def test_at_least_one_core_is_found():
     assert 1 <= available_cores() <= (os.cpu_count() or 1)

@@ -48,7 +48,7 @@ for name, write in {
 """
 
 
-def test_a_full_disk_is_told_with_the_file_and_what_to_do(tmp_path):
+def test_a_full_disk_is_reported_with_the_file_and_what_to_do(tmp_path):
     run = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
     told = run.stdout.splitlines()
     assert [line.partition(" can't")[0] for line in told] == [
@@ -77,7 +77,7 @@ def test_a_closed_folder_is_named(tmp_path):
         pass
 
 
-def test_in_the_cache_the_remedy_is_the_caches(tmp_path, monkeypatch):
+def test_in_the_cache_the_advice_is_about_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     path, remedy = tmp_path / "faces" / "a.arrow", r"ame another folder: BENCH_CACHE=DIR$"
     with pytest.raises(WriteError, match=f"Make room there, or n{remedy}"), name_write_errors(path):
@@ -95,13 +95,13 @@ def test_in_the_cache_the_remedy_is_the_caches(tmp_path, monkeypatch):
         ValueError("a mistake of ours"),
     ],
 )
-def test_errors_of_what_is_read_meanwhile_stay_what_they_are(tmp_path, error):
+def test_read_errors_during_a_write_stay_unchanged(tmp_path, error):
     with pytest.raises(type(error)) as caught, name_write_errors(tmp_path / "a"):
         raise error
     assert caught.value is error
 
 
-def test_a_worker_can_send_one():
+def test_a_worker_can_send_a_write_error():
     error = WriteError(errno.ENOSPC, "No space left on device", "/x/y")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert Path(error.filename) == Path("/x/y")

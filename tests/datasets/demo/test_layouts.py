@@ -187,7 +187,7 @@ def test_the_mix_of_real_and_fake_is_the_same_for_all_groups_in_tests(default, d
         ("fair", "dfdc", 40),
     ],
 )
-def test_every_group_has_enough_real_and_fake_videos_to_be_looked_at(size, dataset, least):
+def test_every_group_has_enough_real_and_fake_videos_to_be_measured(size, dataset, least):
     real, fake = count_by_group(of(plan_world(size, 0, "standard").shots, dataset, "test"))
     assert len(real) == len(fake) == 8
     assert min(*real.values(), *fake.values()) >= least
@@ -222,7 +222,7 @@ def test_donors_are_seen_in_videos_of_several_targets(default, dataset):
         assert shared[-1] >= 6
 
 
-def test_some_videos_show_two_people_and_either_may_be_the_forged_one(default):
+def test_some_videos_show_two_people_and_either_may_be_forged(default):
     for dataset in ("ffpp", "dfd", "dfdc"):
         shots = of(default.shots, dataset, "test")
         company = [shot for shot in shots if shot.clip.companion]
@@ -243,7 +243,7 @@ def test_each_training_person_is_faked_by_each_method_once(default):
     assert len(fakes) == 32 * 5
 
 
-def test_lengths_are_the_clips_and_tell_nothing(default):
+def test_lengths_are_those_of_the_clips_and_reveal_nothing(default):
     lengths = {shot.clip: shot.clip.frames for shot in default.shots}
     assert set(lengths.values()) == {6, 7, 8}
 

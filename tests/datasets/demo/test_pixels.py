@@ -54,7 +54,7 @@ def test_names_and_ground_truth_agree_on_the_sources(tiny):
     assert sources_by_name(tiny) == {video: source for video, source in known.items() if video not in unnamed}
 
 
-def test_fakes_are_their_real_sources_but_for_the_manipulated_box(tiny, read_frames):
+def test_fakes_equal_their_real_sources_outside_the_manipulated_box(tiny, read_frames):
     table = read_ground_truth(tiny)
     fakes = table[(table.label == 1) & (table.frame == 0)]
     assert len(fakes) >= 25
@@ -79,7 +79,7 @@ def test_corners_of_other_videos_do_differ(tiny, read_frames):
     assert min(np.abs(a - b).mean() for a, b in pairs) > MOST_CORNER_DIFFERENCE
 
 
-def test_landmarks_of_a_fake_are_its_sources(tiny):
+def test_landmarks_of_a_fake_are_those_of_its_source(tiny):
     table = read_ground_truth(tiny)
     reals = table[table.label == 0].set_index(["video", "frame"]).landmarks
     for row in table[table.label == 1].itertuples():
@@ -135,7 +135,7 @@ def assert_no_cue(found: dict[str, float]) -> None:
 
 # The slow test below looks at all four, whole.
 @pytest.mark.parametrize(("dataset", "every"), [("ffpp", 10), pytest.param("celebdf", 3, marks=pytest.mark.slow)])
-def test_nothing_but_the_face_tells_real_from_fake(tmp_path, read_frames, dataset, every):
+def test_nothing_but_the_face_separates_real_from_fake(tmp_path, read_frames, dataset, every):
     shots = [s for s in plan_world("default", 0, "standard").shots if s.dataset == dataset and s.split == "test"]
     rows, labels = [], []
     for shot in shots[::every]:
@@ -195,7 +195,7 @@ def finder():
 
 
 @pytest.mark.parametrize("is_main", [True, False])
-def test_the_mask_tells_which_of_two_people_was_forged(tmp_path, read_frames, finder, is_main):
+def test_the_mask_shows_which_of_two_people_was_forged(tmp_path, read_frames, finder, is_main):
     shots = [s for s in plan_world("default", 0, "standard").shots if s.dataset == "dfd"]
     shot = next(s for s in shots if s.clip.companion and s.clip.is_main == is_main)
     real, fake = render_shot(tmp_path, shot)

@@ -23,7 +23,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-def test_tiny_world_is_small_and_tells_what_it_is(tiny):
+def test_tiny_world_is_small_and_describes_itself(tiny):
     marker = find_world(tiny)
     assert marker is not None
     assert (marker.size, marker.seed, marker.world, marker.complete) == ("tiny", 0, "standard", True)
@@ -53,7 +53,7 @@ def test_another_seed_gives_other_people(tiny, tmp_path):
     assert (tmp_path / "other" / video).read_bytes() != (tiny / video).read_bytes()
 
 
-def test_a_broken_off_world_is_completed_to_the_byte_whatever_the_number_of_processes(tiny, tmp_path, two_workers):
+def test_an_interrupted_world_is_completed_byte_for_byte_with_any_number_of_processes(tiny, tmp_path, two_workers):
     def breaks_off(done: int, total: int) -> None:
         if done >= 2:
             raise KeyboardInterrupt
@@ -156,7 +156,7 @@ DAMAGED = ["", "junk", "[" * 50_000, "[]", "{}", '{"size": "tiny", "world": "sta
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_a_damaged_marker_is_told(tmp_path, content):
+def test_a_damaged_marker_is_reported(tmp_path, content):
     (tmp_path / MARKER).write_text(content)
     with pytest.raises(BenchError, match=r"crossfake-demo\.json.*render it again"):
         find_world(tmp_path)

@@ -54,7 +54,7 @@ def test_table_beside_the_dataset_gives_the_groups(plant):
     assert groups[f"{YOUTUBE}/001.mp4"] == {}
 
 
-def test_ones_own_table_comes_first(plant):
+def test_a_users_table_comes_first(plant):
     own = "video,gender\nCeleb-real/id0_0000.mp4,male\n"
     home = plant({LIST: "1 Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4": None, "A-Celeb-DF.csv": CELEB})
     assert CelebDF().videos(home, "")[0].groups == {"gender": "female", "race": "white"}
@@ -120,7 +120,7 @@ def test_bad_rows_are_refused_by_number(tmp_path, rows, message):
         read_frames(public(tmp_path, *rows))
 
 
-def test_several_races_at_once_are_told_and_undefined(tmp_path):
+def test_several_races_at_once_are_reported_and_undefined(tmp_path):
     frames = read_frames(public(tmp_path, "a/v/1.png,0,1,-1,1,-1", "a/w/1.png,1,1,1,1,-1", "a/w/2.png,1,1,1,1,-1"))
     assert find_ambiguous_videos(frames) == ["a/w: more than one race in row 3, taken as undefined"]
     videos, said = aggregate_by_video(frames)
@@ -133,7 +133,7 @@ AGES = {"0,1,0": "middle_aged", "1,-1,-1": "young", "-1,0,1": "senior", "-1,-1,-
 
 
 @pytest.mark.parametrize("merge", [False, True])
-def test_age_is_the_one_that_is_told_and_never_others(tmp_path, merge):
+def test_age_is_the_annotated_one_and_never_others(tmp_path, merge):
     rows = [f"a/{i}/1.png,0,1,{codes},-1,1,-1" for i, codes in enumerate([*AGES, "1,1,-1"])]
     frames = read_frames(table(tmp_path, "\n".join([AGED, *rows]) + "\n"), merge)
     assert find_ambiguous_videos(frames) == ["a/5: more than one age in row 7, taken as undefined"]
@@ -142,7 +142,7 @@ def test_age_is_the_one_that_is_told_and_never_others(tmp_path, merge):
     assert said == []
 
 
-def test_age_is_a_group_of_its_own_beside_gender_and_race(tmp_path, plant):
+def test_age_is_a_separate_group_beside_gender_and_race(tmp_path, plant):
     rows = "F/youtube/raw/000/1.png,0,1,1,-1,-1,-1,1,-1\nF/youtube/raw/001/1.png,0,-1,0,0,0,1,-1,-1\n"
     splits = {"train.json": [["000", "001"]], "val.json": [["002", "003"]], "test.json": [["004", "005"]]}
     home = plant({**splits, f"{YOUTUBE}/000.mp4": None, "A-FF++.csv": f"{AGED}\n{rows}"})
@@ -151,7 +151,7 @@ def test_age_is_a_group_of_its_own_beside_gender_and_race(tmp_path, plant):
     assert [encode_group(g) for g in groups] == [1, 4]
 
 
-def test_ages_that_disagree_are_reported_and_two_of_three_columns_are_no_age(tmp_path):
+def test_ages_that_disagree_are_reported_and_two_of_three_columns_give_no_age(tmp_path):
     rows = "a/v/1.png,0,1,1,-1,-1,-1,1,-1\na/v/2.png,0,1,-1,-1,1,-1,1,-1\n"
     videos, said = aggregate_by_video(read_frames(table(tmp_path, f"{AGED}\n{rows}")))
     assert said == ["a/v: age is young, but senior in row 3"]
@@ -159,7 +159,7 @@ def test_ages_that_disagree_are_reported_and_two_of_three_columns_are_no_age(tmp
     assert "age" not in read_frames(table(tmp_path, f"{AGED.replace('senior', 'bald')}\n{rows}"))
 
 
-def test_split_tells_what_it_names_and_the_table_lacks(tmp_path):
+def test_split_videos_missing_from_the_table_are_reported(tmp_path):
     videos = pd.Series([f"F/{v}" for v in ("youtube/000", "youtube/003", "Deepfakes/000_003", "Deepfakes/003_000")])
     pairs, lines = tmp_path / "s.json", tmp_path / "s.txt"
     pairs.write_text('[["000", "003"], ["8", "9"]]')

@@ -50,7 +50,7 @@ def test_codes_decide_whatever_the_header_says(tmp_path, header):
     assert frames["intersection"].tolist() == list(range(8))
 
 
-def test_black_before_white_is_found_out_by_the_codes(tmp_path):
+def test_swapped_black_and_white_columns_are_detected_by_the_codes(tmp_path):
     frames = read_frames(write(tmp_path, *eight(order=(0, 1, 3, 2))))
     assert list(zip(frames["gender"], frames["race"], strict=True)) == NAMES8
 
@@ -60,7 +60,7 @@ def test_named_columns_in_any_order(tmp_path):
     assert frames[["gender", "race"]].iloc[0].tolist() == ["female", "black"]
 
 
-def test_methods_are_read_where_they_are_told(tmp_path):
+def test_methods_are_read_where_they_are_given(tmp_path):
     frames = read_frames(write(tmp_path, f"{HEADER},spe_label", *eight(more=",5")))
     assert set(frames["method"]) == {"FaceShifter"}
 
@@ -100,13 +100,13 @@ def test_codes_and_rows_as_pandas_writes_them(tmp_path):
         (["a,b,c", "1,2,3"], "found a,b,c and 1 rows"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_row(tmp_path, lines, message):
+def test_impossible_codes_are_refused_by_row(tmp_path, lines, message):
     with pytest.raises(BenchError, match=message) as error:
         read_frames(write(tmp_path, *lines))
     assert "\n" not in str(error.value)
 
 
-def test_a_zero_beside_minus_ones_is_undefined_and_told(tmp_path):
+def test_a_zero_beside_minus_ones_is_undefined_and_reported(tmp_path):
     unclear = ["p/8.png,0,0,-1,1,-1,5", "p/9.png,0,0,1,-1,-1,0", "q/1.png,1,1,0,0,0,3", "q/2.png,1,-1,-1,0,-1,7"]
     table = write(tmp_path, HEADER, *eight(), *unclear)
     frames = read_frames(table)
@@ -150,7 +150,7 @@ def test_every_table_reads_back(tmp_path, codes, named):
     assert frames.index.tolist() == list(range(1 + named, 1 + named + len(codes)))
 
 
-def test_an_empty_file_is_refused_in_a_line(tmp_path):
+def test_an_empty_file_is_a_one_line_error(tmp_path):
     (tmp_path / "test.csv").write_bytes(b"")
     with pytest.raises(BenchError, match=r"test\.csv") as raised:
         read_paper_csv(tmp_path / "test.csv")

@@ -23,7 +23,7 @@ def test_spreadsheets_byte_order_mark_and_blank_lines_do_no_harm(tmp_path):
     assert merge(tmp_path, "\ufeffvideo,gender\n\na/0.mp4,female\n")[0] == {"gender": "female"}
 
 
-def test_without_a_table_videos_stay_as_they_are(tmp_path):
+def test_without_a_table_videos_stay_unchanged(tmp_path):
     assert add_groups(VIDEOS, tmp_path / "demographics.csv") is VIDEOS
 
 

@@ -74,7 +74,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 @pytest.mark.parametrize("indexed", [False, True])
-def test_a_full_disk_while_the_contents_are_written_costs_the_contents_alone(store, videos, monkeypatch, indexed):
+def test_a_full_disk_while_writing_the_contents_loses_only_the_contents(store, videos, monkeypatch, indexed):
     if indexed:
         prepare(videos, SETTINGS, store)
         write(store, "d")
@@ -93,7 +93,7 @@ def test_a_full_disk_while_the_contents_are_written_costs_the_contents_alone(sto
     assert len(FaceStore(store)) == (8 if indexed else 6)
 
 
-def test_contents_that_are_cut_short_are_told_and_written_anew(store, videos, capsys):
+def test_truncated_contents_are_reported_and_rewritten(store, videos, capsys):
     prepare(videos, SETTINGS, store)
     whole = read(store)
     (store / NAME).write_bytes(whole[NAME][:500])
@@ -104,7 +104,7 @@ def test_contents_that_are_cut_short_are_told_and_written_anew(store, videos, ca
     assert read(store) == whole
 
 
-def test_a_shard_of_a_later_version_is_told_by_its_name_and_stays(store, videos, monkeypatch):
+def test_a_shard_of_a_later_version_is_named_and_stays(store, videos, monkeypatch):
     monkeypatch.setattr(face_store, "SCHEMA_VERSIONS", (7, 7))
     write(store, "b")
     monkeypatch.undo()
@@ -121,7 +121,7 @@ def test_a_shard_of_a_later_version_is_told_by_its_name_and_stays(store, videos,
     assert sorted(FaceStore(store).outcomes()) == ["a.mp4", "c.mp4"]
 
 
-def test_shards_of_other_settings_are_told_by_their_names_and_stay(store, videos):
+def test_shards_of_other_settings_are_named_and_stay(store, videos):
     other = FaceSettings(finder="mediapipe", frames=2, context=3.0)
     write_shard(store / "x.arrow", make_store_settings(other), [])
     before = read(store)
@@ -131,7 +131,7 @@ def test_shards_of_other_settings_are_told_by_their_names_and_stay(store, videos
     assert {name: read(store)[name] for name in before} == before
 
 
-def test_a_damaged_shard_stays_where_its_videos_arent_there_to_prepare_it_again(store, videos):
+def test_a_damaged_shard_stays_if_its_videos_are_not_there_to_remake_it(store, videos):
     whole = (store / "b.arrow").read_bytes()
     (store / "b.arrow").write_bytes(whole[:-100])
     for video in videos:
@@ -147,7 +147,7 @@ def test_a_damaged_shard_stays_where_its_videos_arent_there_to_prepare_it_again(
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
-def test_a_shard_that_cant_be_opened_is_not_damaged(store, videos, monkeypatch, code):
+def test_a_shard_that_cannot_be_opened_is_not_called_damaged(store, videos, monkeypatch, code):
     monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", lambda seconds: None)
     opened = pa.memory_map
 
@@ -175,7 +175,7 @@ def test_faces_count_more_than_a_note_that_the_video_was_missing(store, name, tm
     assert FaceStore(store).frames("b.mp4") == [0, 9]
 
 
-def test_two_at_once_may_remove_the_same_damaged_shard(store, videos, monkeypatch, capsys):
+def test_two_processes_may_remove_the_same_damaged_shard(store, videos, monkeypatch, capsys):
     (store / "b.arrow").write_bytes(b"half")
     check = face_store.check_shard
 
@@ -192,7 +192,7 @@ def test_two_at_once_may_remove_the_same_damaged_shard(store, videos, monkeypatc
 
 
 @pytest.mark.parametrize("content", [b"", b'{"b.mp4": [', b"[]"])
-def test_a_damaged_note_of_lost_frames_is_made_again_from_the_faces(store, videos, content):
+def test_a_damaged_list_of_lost_frames_is_remade_from_the_faces(store, videos, content):
     write(store, "b", lost=(LostFrame(9, "no picture"),))
     prepare(videos, SETTINGS, store)
     assert read_lost(store) == {"b.mp4": [9]}

@@ -14,7 +14,7 @@ def test_rectangle_is_centred_and_of_the_longer_side():
     assert compute_context_rectangle(landmarks, 2.0, (160, 120)) == (40, 25, 100, 85)
 
 
-def test_rectangle_is_clipped_to_the_frame_and_none_outside_of_it():
+def test_rectangle_is_clipped_to_the_frame_and_missing_outside_it():
     assert compute_context_rectangle(np.array([[-20.0, 90.0], [20.0, 130.0]]), 2.0, (160, 120)) == (0, 70, 40, 120)
     assert compute_context_rectangle(np.array([[-90.0, 0.0], [-60.0, 30.0]]), 2.0, (160, 120)) is None
 
@@ -30,7 +30,7 @@ def test_rectangle_holds_all_landmarks_that_are_in_the_frame(x, y, side, context
         assert min(y + side / 2, 120) <= y1 <= 120
 
 
-def test_crop_is_the_frames_very_pixels_and_coordinates_shift_with_it(stub):
+def test_crop_has_the_frames_exact_pixels_and_coordinates_shift_with_it(stub):
     detection = stub.detection(60, 40, 30, 30)
     face = cut_context_crop(FRAME, 7, detection, 1.5)
     x, y = face.top_left

@@ -45,7 +45,7 @@ def own(file, tmp_path, monkeypatch):
     return adopt_model(file)
 
 
-def test_its_points_are_taken_in_its_own_order(file, astronaut, points):
+def test_its_points_keep_their_order(file, astronaut, points):
     (found,) = Finder(BlazeFaceLocator(), Dlib81(file=file)).find(astronaut)
     assert found.landmarks.shape == (81, 2)
     assert found.landmarks.dtype == np.float32
@@ -69,7 +69,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         Dlib81(file=tmp_path / "some.dat")
 
 
-def test_once_given_it_is_used_and_its_hash_is_in_the_finders_name(own, astronaut, points):
+def test_a_given_file_is_used_and_its_hash_is_in_the_finders_name(own, astronaut, points):
     name = resolve("auto")
     looker, _, hashed = name.partition("+dlib81@")
     assert (looker, len(hashed)) == ("mediapipe", 10)
@@ -78,7 +78,7 @@ def test_once_given_it_is_used_and_its_hash_is_in_the_finders_name(own, astronau
     assert np.abs(load_finder(name).find(astronaut)[0].landmarks - points - SHIFT).max() < 2
 
 
-def test_the_demo_is_the_same_whatever_is_at_hand(own):
+def test_the_demo_is_the_same_whatever_files_are_available(own):
     real, demo = (load_resolved_settings("meso4", demo=demo).faces.finder for demo in (False, True))
     assert real.startswith("mediapipe+dlib81@")
     assert demo == "mediapipe"
@@ -94,14 +94,14 @@ def test_a_file_given_to_prepare_is_kept_and_used(file, tiny_world, monkeypatch,
     assert recorded["finder"] == resolve("mediapipe+dlib81")
 
 
-def test_another_file_than_the_one_named_is_refused(own):
+def test_a_file_other_than_the_named_one_is_refused(own):
     name = resolve("auto")
     own.write_bytes(own.read_bytes() + b"\0")
     with pytest.raises(BenchError, match=r"was made with another shape_predictor_81\S*\.dat: the one here is"):
         resolve(name)
 
 
-def test_retinaface_is_the_default_once_its_weights_are_at_hand(monkeypatch, tmp_path):
+def test_retinaface_is_the_default_once_its_weights_are_available(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BENCH_MODELS", str(tmp_path))
     assert resolve("auto") == "mediapipe"
@@ -109,7 +109,7 @@ def test_retinaface_is_the_default_once_its_weights_are_at_hand(monkeypatch, tmp
     assert resolve("auto") == "retinaface"
 
 
-def test_without_the_file_it_is_told_where_it_is_found(monkeypatch, tmp_path):
+def test_without_the_file_the_error_says_where_to_find_it(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     with pytest.raises(BenchError, match=r"no face model shape_predictor_81_face_landmarks\.dat\. Type: ") as error:
         resolve("mediapipe+dlib81")

@@ -24,7 +24,7 @@ def test_nothing_is_lost(encoding, image):
 
 
 @pytest.mark.parametrize("encoding", ["zstd", "png", "jpeg95", "jpeg444"])
-def test_arrows_bytes_are_read_as_pythons(encoding):
+def test_arrow_bytes_are_read_like_python_bytes(encoding):
     content = encode(IMAGE, encoding)
     assert np.array_equal(decode(pa.py_buffer(content)), decode(content))
 
@@ -36,7 +36,7 @@ def test_an_image_in_arrows_bytes_is_refused_by_its_header_too():
         decode(pa.py_buffer(bytes(whole)))
 
 
-def test_jpeg_with_all_of_the_colour_is_nearer():
+def test_jpeg_with_full_colour_resolution_is_closer():
     x = np.linspace(0, 255, 64)
     smooth = np.stack(np.broadcast_arrays(x[:, None], 255 - x[None], 255 * (x[:, None] > 128)), -1).astype(np.uint8)
     near, far = (np.abs(decode(encode(smooth, e)).astype(int) - smooth).mean() for e in ("jpeg444", "jpeg95"))
@@ -60,7 +60,7 @@ PACKED = encode(IMAGE, "zstd")
         b"junk" * 20,
     ],
 )
-def test_what_is_no_image_is_refused(content):
+def test_a_file_that_is_not_an_image_is_refused(content):
     with pytest.raises(BenchError, match=r"the face store holds \d+ bytes that can't be used as an image"):
         decode(content)
 

@@ -48,7 +48,7 @@ def test_png_gives_back_every_pixel_and_jpeg_nearly():
     assert np.abs(decode(encode(smooth, "jpeg95")).astype(int) - smooth).max() < 8
 
 
-def test_faces_come_back_as_they_were(tmp_path):
+def test_faces_are_read_as_written(tmp_path):
     first, second, third = face(3), face(9, 31, 17), face(0)
     write(tmp_path, "a", {"x.mp4": [first, second], "none.mp4": []})
     write(tmp_path, "b", {"y.mp4": [third]})
@@ -140,7 +140,7 @@ def test_shard_of_another_version_is_refused(tmp_path, monkeypatch):
         FaceStore(tmp_path).outcomes()
 
 
-def test_mixed_settings_are_seen(tmp_path):
+def test_mixed_settings_are_detected(tmp_path):
     write(tmp_path, "a", {"x.mp4": []}, settings={"frames": 4})
     write(tmp_path, "b", {"y.mp4": []}, settings={"frames": 8})
     assert FaceStore(tmp_path).settings() == [{"frames": 4}, {"frames": 8}]
@@ -168,7 +168,7 @@ except OSError as error:
 """
 
 
-def test_a_full_disk_is_told_with_the_file_and_the_remedy(tmp_path):
+def test_a_full_disk_is_reported_with_the_file_and_the_remedy(tmp_path):
     path = tmp_path / "store" / "a.arrow"
     run = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=True)
     assert run.stdout.startswith(f"{path} can't be written: File too large. Make room there, or name another folder: ")
@@ -176,7 +176,7 @@ def test_a_full_disk_is_told_with_the_file_and_the_remedy(tmp_path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_stores_from_before_lost_frames_were_kept_are_read(tmp_path, monkeypatch):
+def test_old_stores_without_lost_frames_are_read(tmp_path, monkeypatch):
     def old(outcome):
         return {k: v for k, v in vars(outcome).items() if k not in ("lost", "follows")}
 
@@ -185,7 +185,7 @@ def test_stores_from_before_lost_frames_were_kept_are_read(tmp_path, monkeypatch
     assert FaceStore(tmp_path).outcomes()["x.mp4"] == PrepareResult("x.mp4", "ok", 4, 4, (3,))
 
 
-def test_lost_frames_come_back(tmp_path):
+def test_lost_frames_are_read_back(tmp_path):
     outcome = PrepareResult(
         "x.mp4", "ok", 4, 3, (0,), lost=(LostFrame(7, "why"), LostFrame(9, "ditto")), follows="y.mp4"
     )
@@ -193,7 +193,7 @@ def test_lost_frames_come_back(tmp_path):
     assert FaceStore(tmp_path).outcomes() == {"x.mp4": outcome}
 
 
-def test_places_are_the_landmarks_boxes_in_shares_of_the_frame(tmp_path):
+def test_positions_are_landmark_boxes_as_fractions_of_the_frame(tmp_path):
     faces = [face(3), face(9)]
     write(tmp_path, "a", {"w.mp4": [face(0)], "x.mp4": faces, "none.mp4": []})
     store = FaceStore(tmp_path)
@@ -242,14 +242,14 @@ def test_wrong_numbers_beside_a_picture_are_noticed(tmp_path, what):
         FaceStore(tmp_path).face("y.mp4", 1)
 
 
-def test_wrong_letters_in_what_a_shard_says_of_itself_are_noticed(tmp_path):
+def test_wrong_bytes_in_a_shards_metadata_are_noticed(tmp_path):
     _, path = jpeg_store(tmp_path)
     damage(path, b'"frames": [2, 3]', 0, b'"frames": [2, 4]')
     with pytest.raises(DamagedShardError, match="its metadata isn't what was written"):
         FaceStore(tmp_path).outcomes()
 
 
-def test_damage_travels_from_other_processes(tmp_path):
+def test_damage_errors_travel_between_processes(tmp_path):
     error = pickle.loads(pickle.dumps(DamagedShardError(tmp_path, "why")))
     assert (error.path, str(error)) == (
         tmp_path,
@@ -257,7 +257,7 @@ def test_damage_travels_from_other_processes(tmp_path):
     )
 
 
-def test_shards_from_before_there_were_checksums_are_read(tmp_path, monkeypatch):
+def test_old_shards_without_checksums_are_read(tmp_path, monkeypatch):
     store, path = jpeg_store(tmp_path)
     before = store.faces("x.mp4")
     with pa.memory_map(str(path)) as file:
@@ -296,7 +296,7 @@ assert told > 100, told
 """
 
 
-def test_damaged_shards_end_in_one_line_and_never_in_a_signal(tmp_path):
+def test_damaged_shards_give_one_line_and_never_a_crash(tmp_path):
     """In a process of its own, which a reader that trusts the file would end."""
     write(tmp_path, "whole", {"a": [face(i) for i in range(3)], "b": [face(0)]})
     (tmp_path / "store").mkdir()

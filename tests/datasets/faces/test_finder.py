@@ -46,7 +46,7 @@ def test_faces_of_the_demo_world_are_found(finder, shots):
     assert sum(len(f) == 1 for f in found) >= 0.95 * len(shots)
 
 
-def test_landmarks_lie_where_the_demo_world_has_them(finder, shots):
+def test_landmarks_match_those_of_the_demo_world(finder, shots):
     pairs = [(found[0].landmarks, true) for frame, true in shots if (found := finder.find(frame))]
     assert np.mean([error(p, t) for p, t in pairs]) < 0.06
     eyes = [np.array([p[36:42].mean(0), p[42:48].mean(0)]) - [t[36:42].mean(0), t[42:48].mean(0)] for p, t in pairs]
@@ -123,7 +123,7 @@ def test_anchors_are_as_the_models_expect():
 @pytest.mark.parametrize(
     ("size", "sides"), [((720, 1280), [720, 360]), ((192, 192), []), ((360, 640), [360]), ((400, 400), [200])]
 )
-def test_smaller_squares_are_only_looked_at_where_they_show_more(size, sides):
+def test_smaller_squares_are_searched_only_where_they_show_more(size, sides):
     frame = np.zeros((*size, 3), np.uint8)
     assert choose_smaller_sides(frame) == sides
     for side in sides:
@@ -149,7 +149,7 @@ def test_upright_square_levels_the_eyes():
     assert matrix[:, 0] / 0.5 == pytest.approx([2**-0.5, 2**-0.5])
 
 
-def test_overlapping_candidates_melt_by_score():
+def test_overlapping_candidates_are_merged_by_score():
     def candidate(score: float, x: float) -> Candidate:
         return Candidate(score, np.array([x, 0, x + 10, 10.0]), np.array([[x, 3], [x + 5, 3.0]]))
 

@@ -56,7 +56,7 @@ def sides(store) -> set[int]:
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_the_forged_person_is_taken_of_fakes_and_reals(clip, tmp_path, label):
+def test_the_forged_person_is_chosen_in_fakes_and_reals(clip, tmp_path, label):
     write(tmp_path / "mask.mp4", forged(SMALL))
     video = replace(clip, label=label, mask=tmp_path / "mask.mp4")
     store = prepare([video], SETTINGS, tmp_path / "store")
@@ -77,7 +77,7 @@ def test_a_mask_of_another_size_is_scaled(clip, tmp_path):
     assert sides(prepare([replace(clip, mask=tmp_path / "half.mp4")], SETTINGS, tmp_path / "store")) == {30}
 
 
-def test_everybody_is_kept_where_the_highest_counts(clip, tmp_path):
+def test_everybody_is_kept_where_the_highest_score_counts(clip, tmp_path):
     settings = SETTINGS.model_copy(update={"people": "max"})
     store = prepare([clip], settings, tmp_path / "store")
     assert store.count_people("a.mp4") == 2
@@ -91,7 +91,7 @@ def test_everybody_is_kept_where_the_highest_counts(clip, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no video"])
-def test_a_mask_that_cant_be_read_changes_nothing(clip, tmp_path, content):
+def test_an_unreadable_mask_changes_nothing(clip, tmp_path, content):
     (tmp_path / "mask.mp4").write_bytes(content)
     assert sides(prepare([replace(clip, mask=tmp_path / "mask.mp4")], SETTINGS, tmp_path / "store")) == {60}
 
@@ -101,7 +101,7 @@ def test_an_empty_mask_changes_nothing(clip, tmp_path):
     assert sides(prepare([replace(clip, mask=tmp_path / "mask.mp4")], SETTINGS, tmp_path / "store")) == {60}
 
 
-def test_a_mask_that_comes_later_is_obeyed(clip, tmp_path):
+def test_a_mask_added_later_is_used(clip, tmp_path):
     video = replace(clip, mask=tmp_path / "mask.mp4")
     assert sides(prepare([video], SETTINGS, tmp_path / "store")) == {60}
     write(tmp_path / "mask.mp4", forged(SMALL))
@@ -109,7 +109,7 @@ def test_a_mask_that_comes_later_is_obeyed(clip, tmp_path):
     assert (tmp_path / "store" / CHECKED).is_file()
 
 
-def test_of_pictures_a_folder_of_masks_tells(clip, tmp_path):
+def test_masks_of_pictures_come_from_a_folder(clip, tmp_path):
     for folder, draw in (("frames", people), ("masks", forged(SMALL))):
         (tmp_path / folder).mkdir()
         for i in range(4):

@@ -66,7 +66,7 @@ def test_wrong_file_is_refused_with_its_path(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("offline", ["", "1"])
-def test_without_any_file_all_three_ways_are_told(monkeypatch, offline):
+def test_without_any_file_all_three_ways_to_get_one_are_shown(monkeypatch, offline):
     monkeypatch.setenv("BENCH_OFFLINE", offline)
     with pytest.raises(BenchError) as error:
         find_model(MODEL)
@@ -84,7 +84,7 @@ def test_a_file_given_once_is_kept_and_found(monkeypatch, tmp_path):
     assert find_model(MODEL) == kept == tmp_path / "cache" / "models" / "tiny.tflite"
 
 
-def test_a_given_file_that_is_no_model_is_refused_with_both_checksums(tmp_path):
+def test_a_given_file_that_is_not_the_model_is_refused_with_both_checksums(tmp_path):
     (tmp_path / "weights.pth").write_bytes(CONTENT)
     with pytest.raises(BenchError, match=rf"is not a face model .* sha256 is {MODEL.sha256[:12]}.* f168fae3c") as error:
         models.adopt_model(tmp_path / "weights.pth")
@@ -93,7 +93,7 @@ def test_a_given_file_that_is_no_model_is_refused_with_both_checksums(tmp_path):
         models.adopt_model(Path("nowhere"))
 
 
-def test_what_nobody_publishes_a_checksum_of_is_recorded_on_first_use(tmp_path, monkeypatch, capsys):
+def test_a_file_without_a_published_checksum_is_recorded_on_first_use(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BENCH_MODELS", str(tmp_path))
     path = tmp_path / DLIB81.name

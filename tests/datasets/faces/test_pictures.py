@@ -24,7 +24,7 @@ def read(path, content: bytes) -> list[LostFrame]:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"progressive"}))
-def test_a_jpeg_that_is_damaged_inside_is_lost(tmp_path, kind):
+def test_a_jpeg_damaged_inside_is_lost(tmp_path, kind):
     content = cv2.imencode(".jpg", PICTURE, KINDS[kind])[1].tobytes()
     assert read(tmp_path / "a.jpg", content) == []
     half = len(content) * 3 // 5
@@ -43,7 +43,7 @@ def test_zeros_inside_a_jpeg_are_noticed(tmp_path):
 @pytest.mark.parametrize(
     "damage", [lambda c: c[:3000] + b"!!" + c[3002:], lambda c: c[:-9], lambda c: c[:-14] + c[-12:]]
 )
-def test_a_png_that_is_damaged_inside_is_lost_without_a_word_of_libpngs(tmp_path, damage, capfd):
+def test_a_png_damaged_inside_is_lost_without_libpng_messages(tmp_path, damage, capfd):
     content = cv2.imencode(".png", PICTURE)[1].tobytes()
     assert read(tmp_path / "a.png", content) == []
     assert read(tmp_path / "a.png", content + bytes(9)) == []
@@ -61,7 +61,7 @@ def test_a_hundred_wrong_bytes_inside_a_jpeg_are_noticed(tmp_path, kind, capfd):
 
 
 @pytest.mark.parametrize("padding", [bytes(16), b"\xff" * 16])
-def test_padding_before_a_jpegs_end_is_no_damage(tmp_path, padding):
+def test_padding_before_a_jpegs_end_is_not_damage(tmp_path, padding):
     content = cv2.imencode(".jpg", PICTURE)[1].tobytes()
     assert read(tmp_path / "a.jpg", content[:-2] + padding + content[-2:]) == []
 
@@ -78,7 +78,7 @@ def test_jpegs_of_every_shape_are_read(tmp_path, picture):
 
 
 @pytest.mark.parametrize("harm", [b"'shape\xa3\x54\x68'", b"'shape':((81,2)", b"[" * 80, b"'shape': (81, 2) "])
-def test_landmarks_whose_header_is_damaged_are_none(tmp_path, harm):
+def test_landmarks_with_a_damaged_header_are_missing(tmp_path, harm):
     np.save(tmp_path / "a.npy", np.zeros((81, 2)))
     content = (tmp_path / "a.npy").read_bytes()
     place = content.index(b"'shape'")

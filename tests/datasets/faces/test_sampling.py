@@ -75,7 +75,7 @@ def test_truncated_file_is_counted_by_what_is_there(film):
     assert [i for i, _ in frames] == choose_frames(clip.total, 8)
 
 
-def test_wrong_frame_count_in_the_header_is_found_out(film):
+def test_wrong_frame_count_in_the_header_is_detected(film):
     path = film("lies.avi", codec="mpeg4")
     content = bytearray(path.read_bytes())
     for mark, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):  # The AVI header's two counts of frames.
@@ -96,7 +96,7 @@ def test_wrong_frame_count_in_the_header_is_found_out(film):
         (b"\0" * 5000, "the file can't be opened as a video"),
     ],
 )
-def test_what_is_no_video_gives_a_reason_and_no_noise(tmp_path, capfd, content, reason):
+def test_a_file_that_is_not_a_video_gives_a_reason_without_decoder_noise(tmp_path, capfd, content, reason):
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     clip = VideoFile(path)
@@ -105,7 +105,7 @@ def test_what_is_no_video_gives_a_reason_and_no_noise(tmp_path, capfd, content, 
     assert capfd.readouterr().err == ""
 
 
-def test_file_cut_before_its_index_is_unreadable_without_noise(film, capfd):
+def test_file_cut_before_its_index_is_unreadable_without_decoder_noise(film, capfd):
     path = film("half.mp4")
     path.write_bytes(path.read_bytes()[:2000])
     clip = VideoFile(path)
@@ -120,7 +120,7 @@ def test_missing_file_gives_a_reason(tmp_path):
     assert clip.describe_problem() == "No such file or directory"
 
 
-def test_rotated_film_is_turned_upright(film):
+def test_rotated_video_is_turned_upright(film):
     path = turned(film("phone.mp4"))
     ((_, frame),) = VideoFile(path).frames([0])
     assert frame.shape == (64, 48, 3)
@@ -152,7 +152,7 @@ with av.open(sys.argv[1], "w") as container:
 """
 
 
-def test_what_opencv_decodes_nothing_of_is_read_with_pyav(tmp_path):
+def test_files_opencv_cannot_decode_are_read_with_pyav(tmp_path):
     # In a process of its own: the encoder gives root's process real-time priority, and then no other gets to run.
     path = tmp_path / "new.mp4"
     subprocess.run([sys.executable, "-c", WRITE_AV1, str(path)], check=True, capture_output=True)
@@ -196,7 +196,7 @@ def test_a_playlist_opens_no_other_file(film, tmp_path):
         assert clip.describe_problem() == "the file can't be opened as a video"
 
 
-def test_a_name_that_is_not_utf8_is_told_and_never_opened(film, tmp_path, monkeypatch):
+def test_a_non_utf8_name_is_reported_and_never_opened(film, tmp_path, monkeypatch):
     path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     film("cafe.mp4").rename(path)
     monkeypatch.setattr("cv2.VideoCapture", None)

@@ -59,14 +59,14 @@ def test_a_store_is_the_same_with_and_without_its_contents(folder, monkeypatch):
     assert before[1]["x.mp4"] == [3]
 
 
-def test_the_garbage_collector_is_as_it_was(indexed):
+def test_the_garbage_collector_is_restored(indexed):
     for collects in (False, True):
         (gc.enable if collects else gc.disable)()
         FaceStore(indexed).outcomes()
         assert gc.isenabled() == collects
 
 
-def test_a_shard_that_came_later_is_read_besides(indexed):
+def test_a_shard_added_later_is_read_too(indexed):
     write(indexed, "c", outcome("z.mp4", (8,)), outcome("y.mp4", (1,), generation=1))
     store = FaceStore(indexed)
     assert {v: o.frames for v, o in store.outcomes().items()} == {
@@ -83,7 +83,7 @@ def test_what_a_removed_shard_had_replaced_counts_again(indexed):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "a bit", "no arrow file"])
-def test_damaged_contents_are_told_and_made_again_and_nothing_is_lost(indexed, capsys, damage):
+def test_damaged_contents_are_reported_and_remade_without_losses(indexed, capsys, damage):
     whole = (indexed / NAME).read_bytes()
     flipped = whole[:-300] + bytes([whole[-300] ^ 1]) + whole[-299:]
     bad = {"cut": whole[: len(whole) // 2], "empty": b"", "a bit": flipped, "no arrow file": whole[:64]}[damage]
@@ -98,7 +98,7 @@ def test_damaged_contents_are_told_and_made_again_and_nothing_is_lost(indexed, c
     assert (indexed / NAME).read_bytes() == whole
 
 
-def test_another_versions_contents_are_left_alone_until_they_are_written_anew(indexed, capsys):
+def test_contents_of_another_version_are_left_alone_until_rewritten(indexed, capsys):
     content = (indexed / NAME).read_bytes()
     (indexed / NAME).write_bytes(b"xfindex9" + content[8:])
     assert FaceStore(indexed).frames("x.mp4") == [3]
@@ -110,7 +110,7 @@ def test_faces_changed_behind_the_contents_are_noticed(indexed):
     assert FaceStore(indexed).frames("y.mp4") == [3]  # Another size: read anew.
 
 
-def test_entries_that_are_asked_for_one_by_one_are_soon_made_all_at_once(tmp_path, monkeypatch):
+def test_entries_requested_one_by_one_are_soon_made_all_at_once(tmp_path, monkeypatch):
     write(tmp_path, "a", *(outcome(f"{i:02}.mp4", ()) for i in range(80)))
     FaceStore(tmp_path).write_index()
     asked, make = [], StoreIndex._make

@@ -81,7 +81,7 @@ def test_a_fake_prepared_alone_gets_its_sources_frames_when_that_is_prepared_too
     assert list_shards(tmp_path / "store") == before
 
 
-def test_a_file_that_tells_a_wrong_length_still_gives_its_sources_frames(film, tmp_path, face_everywhere):
+def test_a_file_with_a_wrong_length_still_gives_its_sources_frames(film, tmp_path, face_everywhere):
     real, _ = a_pair(film, 40, 40)
     path = film("cut.mp4", count=50, movflags="faststart")
     content = path.read_bytes()
@@ -97,7 +97,7 @@ def test_a_file_that_tells_a_wrong_length_still_gives_its_sources_frames(film, t
     assert "its original is longer" in outcome.reason
 
 
-def test_of_clips_of_one_length_nothing_changes(demo, tmp_path):
+def test_nothing_changes_for_clips_of_equal_length(demo, tmp_path):
     videos = [v for v in load_videos("ff++", demo).videos if v.method in ("real", "Deepfakes")]
     settings = FaceSettings(finder="mediapipe", frames=2)
     with_source = prepare(videos, settings, tmp_path / "with")
@@ -137,7 +137,7 @@ def frames_in(folder: Path, name: str, numbers, label: int = 0, source: str | No
         (range(1, 38, 3), [1, 4, 10, 16, 19, 25, 31, 37]),  # Few of the source's are there.
     ],
 )
-def test_pictures_of_a_fake_are_its_sources_where_there_is_a_choice(tmp_path, fakes, frames):
+def test_a_fake_uses_the_picture_numbers_of_its_source_where_it_can(tmp_path, fakes, frames):
     real, fake = frames_in(tmp_path, "real", range(40)), frames_in(tmp_path, "fake", fakes, 1, "real")
     store = prepare([real, fake], SETTINGS, tmp_path / "store")
     assert store.frames("real") == [0, 5, 11, 16, 22, 27, 33, 39]
@@ -155,7 +155,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_given_landmarks_that_are_none_are_a_named_loss(tmp_path, bad):
+def test_invalid_given_landmarks_are_a_named_loss(tmp_path, bad):
     landmarks, reason = BAD[bad]
     video = frames_in(tmp_path, "v", range(4), frame_1=landmarks)
     with warnings.catch_warnings():
@@ -166,7 +166,7 @@ def test_given_landmarks_that_are_none_are_a_named_loss(tmp_path, bad):
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
-def test_a_picture_that_is_missing_or_broken_costs_itself_alone(tmp_path, gone, capfd):
+def test_a_missing_or_broken_picture_loses_only_itself(tmp_path, gone, capfd):
     video = frames_in(tmp_path, "v", range(3))
     Path(video.pictures[gone].file).unlink()
     Path(video.pictures[gone - 1].file).write_bytes(b"no picture")
@@ -177,7 +177,7 @@ def test_a_picture_that_is_missing_or_broken_costs_itself_alone(tmp_path, gone, 
     assert (outcome.status, outcome.decoded) == ("ok", 1)
 
 
-def test_of_a_video_without_any_picture_nothing_is_lost_for_it_may_not_be_downloaded(tmp_path):
+def test_a_video_without_pictures_loses_nothing_as_it_may_not_be_downloaded(tmp_path):
     video = frames_in(tmp_path, "v", range(3))
     for picture in video.pictures:
         Path(picture.file).unlink()
@@ -185,7 +185,7 @@ def test_of_a_video_without_any_picture_nothing_is_lost_for_it_may_not_be_downlo
     assert (outcome.status, outcome.reason, outcome.lost) == ("missing", "no file frame_0.png", ())
 
 
-def test_landmark_files_that_are_none_are_a_named_loss_whatever_else_is_prepared(tmp_path):
+def test_invalid_landmark_files_are_a_named_loss_whatever_else_is_prepared(tmp_path):
     video = frames_in(tmp_path, "v", range(4))
     files = [tmp_path / f"{n}.npy" for n in range(4)]
     np.save(files[0], RING)
@@ -197,7 +197,7 @@ def test_landmark_files_that_are_none_are_a_named_loss_whatever_else_is_prepared
     assert outcome.lost == tuple((n, "it has no landmarks") for n in (1, 2, 3))
 
 
-def test_mended_pictures_are_used_and_broken_ones_not_tried_for_ever(tmp_path):
+def test_repaired_pictures_are_used_and_broken_ones_are_not_retried_forever(tmp_path):
     video = frames_in(tmp_path, "v", range(4), frame_3=BAD["nan"][0])
     broken = Path(video.pictures[1].file)
     good = broken.read_bytes()
@@ -215,7 +215,7 @@ def test_mended_pictures_are_used_and_broken_ones_not_tried_for_ever(tmp_path):
     assert prepare([fixed], SETTINGS, tmp_path / "store").frames("v") == [0, 1, 2, 3]
 
 
-def test_a_file_that_cannot_be_read_is_lost_once_for_nobody_knows_its_frames(tmp_path):
+def test_an_unreadable_file_counts_as_one_loss_since_its_frames_are_unknown(tmp_path):
     names = ["text.mp4", "text.png", "text.tif"]
     videos = [Video(n, tmp_path / n, 0, "real", "train") for n in names]
     for video in videos:
@@ -266,7 +266,7 @@ def test_the_report_names_lost_frames_with_their_reasons(tmp_path):
     assert summarise_results(outcomes)[0]["lost"] == 3
 
 
-def test_a_store_on_disk_tells_what_is_lost(tmp_path):
+def test_a_store_on_disk_records_its_losses(tmp_path):
     prepare([frames_in(tmp_path, "v", range(4), frame_1=BAD["nan"][0])], SETTINGS, tmp_path / "store")
     assert FaceStore(tmp_path / "store").outcomes()["v"].lost == ((1, "it has no landmarks"),)
     assert sorted(os.listdir(tmp_path / "store")) == [INDEX, NOTE, list_shards(tmp_path / "store")[0].name]
