@@ -13,18 +13,18 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "detectors.md"
 FIELD = [e for e in detectors.entries() if {"variant", "input_size"} <= e.card.get("defaults", {}).keys()]
 
 
-def test_the_page_is_made_of_the_cards():
+def test_the_page_is_made_from_the_cards():
     assert PAGE.read_text(encoding="utf-8") == format_page(detectors.entries()) + "\n"
 
 
 @pytest.mark.parametrize("entry", [e for e in FIELD if e.backend == "torch"], ids=lambda e: e.name)
-def test_a_card_of_the_field_is_complete_and_has_a_recipe(entry):
+def test_a_card_of_a_published_detector_is_complete_and_has_a_recipe(entry):
     assert FIELDS.keys() <= entry.card.keys()
     assert entry.card["defaults"] == {"variant": "paper", "input_size": entry.card["input_size"]}
     assert (CONFIGS / f"{entry.name}.yaml").is_file()
     assert f"\n  {entry.name}:" in (CONFIGS / "demo.yaml").read_text(encoding="utf-8")
 
 
-def test_ports_of_the_field_have_the_same_defaults():
+def test_ports_of_published_detectors_have_the_same_defaults():
     for entry in FIELD:
         assert entry.card["defaults"] == detectors.find(entry.name, "torch").card["defaults"]

@@ -71,7 +71,7 @@ def test_the_site_has_every_page_and_no_other(pages, nav):
     assert nav == {p.name for p in DOCS.glob("*.md")} | set(pages)
 
 
-def test_what_a_page_would_load_from_elsewhere_is_found(hooks):
+def test_external_resources_of_a_page_are_found(hooks):
     own = '<script src="a.js"></script><a href="https://arxiv.org">x</a><img src="images/x.png">'
     others = [
         '<script async src="https://x.org/a.js">',
@@ -130,7 +130,7 @@ def test_every_variable_that_the_code_reads_is_documented(pages):
     assert spelled == {("environment.py", name) for name in environment.VARIABLES if name.startswith("BENCH_")}
 
 
-def test_the_readmes_example_prints_what_is_below_it_and_rows_of_a_board_take_the_former_ones_place(refresh, tmp_path):
+def test_the_readme_example_prints_the_text_below_it_and_new_board_rows_replace_old(refresh, tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     table = text.split(refresh.BOARD)[1].split(refresh.END)[0]
     assert refresh.refresh_readme(text, f"# Board\n\n{table}\n| another |\n", tmp_path) == text
@@ -160,7 +160,7 @@ def options() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
-def test_commands_settings_and_files_that_a_page_names_are_there(page, options):
+def test_commands_settings_and_files_named_on_a_page_exist(page, options):
     text = page.read_text(encoding="utf-8")
     for command in COMMAND.findall(text):
         words = command.split()
@@ -173,7 +173,7 @@ def test_commands_settings_and_files_that_a_page_names_are_there(page, options):
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
-def test_commands_that_a_page_shows_are_taken(page, parser):
+def test_commands_shown_on_a_page_are_accepted(page, parser):
     """Each as a whole, with its arguments; what only a shell can fill in is left out."""
     text = page.read_text(encoding="utf-8").replace("\\\n", "")
     for shown in SHOWN_COMMAND.findall(text):
@@ -182,7 +182,7 @@ def test_commands_that_a_page_shows_are_taken(page, parser):
             parser.parse_args(shlex.split(command))
 
 
-def test_the_version_is_one_everywhere():
+def test_the_version_is_the_same_everywhere():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     released = re.findall(r"^## (\d\S*) - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert (cited["version"], cited["date-released"]) == released[0]

@@ -59,7 +59,7 @@ def test_the_version_is_the_installed_one():
     assert crossfake.__version__ == version("crossfake")
 
 
-def test_importing_crossfake_takes_no_other_package():
+def test_importing_crossfake_loads_no_other_package():
     code = "import sys, crossfake; sys.exit(', '.join({'numpy', 'pandas', 'pydantic', 'cv2'} & set(sys.modules)) or 0)"
     run([sys.executable, "-c", code], ROOT)
 

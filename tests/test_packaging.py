@@ -210,7 +210,7 @@ def test_an_import_that_goes_up_is_found(module, source):
         ("__main__", "from .benchmark.cli.main import main"),
     ],
 )
-def test_an_import_that_goes_down_or_away_is_none_that_goes_up(module, source):
+def test_an_import_that_goes_down_or_outside_does_not_count_as_up(module, source):
     assert find_climbs(module, source) == []
 
 
@@ -235,7 +235,7 @@ def test_no_modules_import_each_other():
     assert len(graph) == len(MODULES)
 
 
-def test_a_circle_is_found_unless_one_import_waits():
+def test_a_cycle_is_found_unless_one_import_is_deferred():
     one = "from ..benchmark.core import keys\nfrom . import ffpp"
     other = "from .dfd import DeepFakeDetection"
     assert find_circle(graph_imports("datasets.dfd", one) | graph_imports("datasets.ffpp", other))

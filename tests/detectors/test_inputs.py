@@ -52,7 +52,7 @@ def crops(size: int, n: int = 3) -> np.ndarray:
         (lambda f: f[:0, 0], r"got uint8 \(0, \d+, 3\)\."),
     ],
 )
-def test_frames_that_are_no_crops_are_refused_in_a_line(detector, change, got):
+def test_frames_that_are_not_crops_are_a_one_line_error(detector, change, got):
     frames = change(crops(detector.input_size))
     for method in (detector.score, detector.outputs_of):
         with pytest.raises(BenchError, match=got) as raised:
@@ -70,7 +70,7 @@ def test_frames_that_are_no_crops_are_refused_in_a_line(detector, change, got):
         (lambda x: x[0], r"got float32 \(3, \d+, \d+\)"),
     ],
 )
-def test_input_that_is_none_is_refused_in_a_line(detector, change, got):
+def test_invalid_input_is_a_one_line_error(detector, change, got):
     x = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 3, detector.input_size, detector.input_size))
     with pytest.raises(BenchError, match=got) as raised:
         detector.outputs(change(x.astype(np.float32)))
@@ -78,7 +78,7 @@ def test_input_that_is_none_is_refused_in_a_line(detector, change, got):
     assert "go to outputs_of(frames)" in str(raised.value)
 
 
-def test_of_no_frames_there_are_no_scores(detector):
+def test_no_frames_give_no_scores(detector):
     frames = crops(detector.input_size, 0)
     assert detector.score(frames).shape == (0,)
     assert detector.score(frames).dtype == np.float32
@@ -89,25 +89,25 @@ def test_of_no_frames_there_are_no_scores(detector):
         }
 
 
-def test_double_precision_is_taken_for_single(detector):
+def test_double_precision_is_converted_to_single(detector):
     x = np.random.default_rng(0).uniform(-1, 1, (2, 3, detector.input_size, detector.input_size))
     found, expected = detector.outputs(x), detector.outputs(x.astype(np.float32))
     assert all(np.array_equal(found[k], v) and v.dtype == np.float32 for k, v in expected.items())
 
 
 @pytest.mark.parametrize("name", ["resnet34", pytest.param("pgfdd", marks=pytest.mark.slow)])
-def test_some_networks_take_any_size(backend, name):
+def test_some_networks_accept_any_size(backend, name):
     assert create(name, backend=backend, **CASES[name]).score(crops(96, 2)).shape == (2,)
 
 
 @pytest.mark.parametrize("name", ["meso4", "caddm"])
-def test_others_take_their_own_size_alone(backend, name):
+def test_other_networks_accept_only_their_own_size(backend, name):
     message = r"uint8 \(N, (64, 64|112, 112), 3\) of 0 to 255, got uint8 \(2, 96, 96, 3\)"
     with pytest.raises(BenchError, match=message):
         create(name, backend=backend, **CASES[name]).score(crops(96, 2))
 
 
-def test_transformers_take_their_own_size_alone():
+def test_transformers_accept_only_their_own_size():
     timm = pytest.importorskip("timm")
     detector = create("timm:test_vit", input_size=160)
     assert timm.get_pretrained_cfg("test_vit").fixed_input_size
@@ -115,7 +115,7 @@ def test_transformers_take_their_own_size_alone():
         detector.score(crops(96, 2))
 
 
-def test_a_subclass_without_a_size_takes_what_it_is_given():
+def test_a_subclass_without_a_size_accepts_any_size():
     torch = pytest.importorskip("torch")
     from crossfake.detectors.common_torch.detector import TorchDetector
 

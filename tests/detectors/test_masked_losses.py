@@ -39,7 +39,7 @@ def test_caddms_gradients_are_those_of_chosen_anchors_to_the_last_bit():
 
 
 @pytest.mark.parametrize("labels", LABELS)
-def test_recces_reconstruction_counts_reals_alone(labels):
+def test_recces_reconstruction_counts_only_reals(labels):
     drawn, x, label = draw(len(labels), 3, 4, 4), draw(len(labels), 3, 4, 4, seed=1).detach(), torch.tensor(labels)
     real = label == 0
     expected = (drawn[real] - x[real]).abs().mean() if real.any() else drawn.sum() * 0

@@ -20,7 +20,7 @@ def test_the_four_files_are_named_as_asked(tmp_path, make):
     assert all(p.stat().st_size > 100 for p in paths)
 
 
-def test_the_csv_has_plain_numbers_and_a_row_a_card(tmp_path, make, make_failed):
+def test_the_csv_has_plain_numbers_and_one_row_per_card(tmp_path, make, make_failed):
     path = board.write([make(), make_failed("dfd"), make("dfdc", limit=3)], tmp_path / "out")[1]
     table = pd.read_csv(path)
     assert table["test"].tolist() == ["celebdf", "dfd", "dfdc"]
@@ -85,7 +85,7 @@ def test_the_json_says_which_row_a_published_number_is_compared_with(tmp_path, m
     assert {(r["row"], r["name"]) for r in found} == {("rrr", "xception")}
 
 
-def test_a_groups_number_has_one_interval_wherever_it_stands(runs, tmp_path, capsys, monkeypatch):
+def test_a_groups_number_has_the_same_interval_everywhere(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     cards = [card for card in board.load_cards(runs) if card.status == "done"]
     md, _, data, html = (path.read_text() for path in board.write(cards, tmp_path))

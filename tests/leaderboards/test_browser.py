@@ -80,7 +80,7 @@ def test_the_page_opens_and_fits(visit, width, scheme):
 
 
 @SLOW
-def test_a_telephone_shows_an_auc_on_its_first_screen(visit):
+def test_a_phone_shows_an_auc_on_its_first_screen(visit):
     page = visit(390)
     places = page.evaluate(
         "[...document.querySelectorAll('.board td.mean, .board td.set')].map(c => c.getBoundingClientRect())"
@@ -116,7 +116,7 @@ def test_a_click_on_a_column_sorts_by_number_and_back(visit):
 
 
 @SLOW
-def test_what_has_no_number_is_sorted_last_either_way(visit):
+def test_cells_without_a_number_are_sorted_last_in_both_directions(visit):
     page = visit()
     head = page.locator("table.board").first.get_by_role("button", name="dfdc")
     for _ in range(2):
@@ -157,13 +157,13 @@ def test_a_rows_link_opens_its_run(visit):
 
 
 @SLOW
-def test_an_address_with_a_run_opens_it(visit):
+def test_a_url_with_a_run_opens_it(visit):
     address = visit().locator("details.run").last.get_attribute("id")
     assert visit(390, f"#{address}").locator("details.run[open]").get_attribute("id") == address
 
 
 @SLOW
-def test_the_keyboard_reaches_filter_sorting_and_runs(visit):
+def test_filter_sorting_and_runs_are_reachable_by_keyboard(visit):
     page = visit()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the tables"
@@ -181,7 +181,7 @@ def test_the_keyboard_reaches_filter_sorting_and_runs(visit):
 
 
 @SLOW
-def test_the_button_turns_light_into_dark_and_a_reload_keeps_it(visit):
+def test_the_button_switches_to_dark_mode_and_a_reload_keeps_it(visit):
     page = visit(color_scheme="light")
     background = "getComputedStyle(document.body).backgroundColor"
     page.get_by_role("button", name="Dark").click()
@@ -220,7 +220,7 @@ def test_print_cuts_nothing(visit, width, height):
 
 
 @SLOW
-def test_without_javascript_all_can_be_read(visit):
+def test_everything_is_readable_without_javascript(visit):
     page = visit(java_script_enabled=False)
     assert not page.get_by_label("Filter").is_visible()
     assert page.locator("table.board").first.get_by_role("link", name="<script>alert(1)</script>").is_visible()
@@ -270,7 +270,7 @@ def test_what_counts_as_a_number(visit, cells, expected):
 
 
 @SLOW
-def test_rules_and_the_filters_hint_are_seen_whole(visit):
+def test_rules_and_the_filters_hint_are_fully_visible(visit):
     page = visit()
     assert page.evaluate("getComputedStyle(document.querySelector('table.board')).borderCollapse") == "separate"
     wide, place = page.evaluate(

@@ -66,7 +66,7 @@ def test_a_common_axis_reaches_down_to_the_lowest_interval():
 STRIP = charts.draw_strip(Axis(0.5, 1), [Mark(NUMBER, "on <a>"), Mark(NONE, "b")], "row <b>")
 
 
-def test_a_strip_has_a_mark_and_its_interval_in_per_cent_and_tells_them():
+def test_a_strip_has_a_mark_and_interval_in_percent_and_describes_them():
     root = ElementTree.fromstring(STRIP)
     (line,), (use,) = root.iter("line"), root.iter("use")
     assert [line.get("x1"), line.get("x2"), use.get("x")] == ["40%", "80%", "60%"]
@@ -80,7 +80,7 @@ def test_a_strip_beside_its_number_is_hidden_from_screen_readers():
     assert root.get("aria-label") is None
 
 
-def test_joined_marks_have_a_line_from_the_worst_to_the_best_that_counts():
+def test_joined_marks_have_a_line_from_the_worst_to_the_best_counted():
     marks = [Mark(NUMBER._replace(value=v), str(v), kind="out" if v == 0.1 else "") for v in (0.1, 0.3, 0.9, 0.5)]
     root = ElementTree.fromstring(charts.draw_strip(Axis(0, 1), marks, joined=True))
     (line,) = root.iter("line")
@@ -113,7 +113,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES)
-def test_every_picture_is_sound_xml_with_a_name_and_no_markup_of_its_data(picture):
+def test_every_picture_is_valid_xml_with_a_name_and_escapes_its_data(picture):
     root = ElementTree.fromstring(picture)
     assert root.tag == "svg"
     assert root.get("aria-label")
@@ -135,7 +135,7 @@ def test_the_first_curves_have_a_name_a_mark_and_a_colour_and_the_others_are_gre
     assert all("AUC 0.8" in g.find("title").text for g in groups)
 
 
-def test_names_of_curves_stand_where_they_begin_and_never_on_each_other():
+def test_names_of_curves_are_at_their_start_and_never_overlap():
     texts = [t for t in ElementTree.fromstring(PICTURES["roc"]).iter("text") if t.get("class") == "name"]
     heights = {t.text: float(t.get("y")) for t in texts}
     assert [heights[f"<b>{i}"] for i in range(5)] == sorted(heights.values(), reverse=True)  # The higher the later.
@@ -144,7 +144,7 @@ def test_names_of_curves_stand_where_they_begin_and_never_on_each_other():
 
 
 @pytest.mark.parametrize("auc", [0.0, 0.5, 1.0])
-def test_dots_at_one_height_have_an_axis_all_the_same(auc):
+def test_dots_at_equal_height_still_have_an_axis(auc):
     dots = [Dot(name, name, "best", cost, auc, "") for name, cost in (("a", 10.0), ("b", 10.0))]
     drawn = charts.draw_scatter(dots, ("images per second", "mean AUC"), [], "speed")
     assert drawn.count("<title>a: ") == 1
@@ -159,7 +159,7 @@ def test_dots_have_names_beside_them_where_there_is_room():
     assert len([t for t in crowd.iter("title") if t.text.startswith("detector")]) == 9
 
 
-def test_a_calibration_bin_tells_its_videos_and_interval():
+def test_a_calibration_bin_shows_its_videos_and_interval():
     root = ElementTree.fromstring(PICTURES["reliability"])
     assert next(t.text for t in root.iter("title")) == (
         "mean score 0.10: share of fakes 0.800 [0.700, 0.900], 20 videos"
@@ -167,7 +167,7 @@ def test_a_calibration_bin_tells_its_videos_and_interval():
     assert len([line for line in root.iter("line") if line.get("class") == "whisker"]) == 2
 
 
-def test_the_labels_of_a_histogram_stand_beside_its_bars():
+def test_the_labels_of_a_histogram_are_beside_its_bars():
     root = ElementTree.fromstring(PICTURES["histogram"])
     left = min(float(r.get("x")) for r in root.iter("rect"))
     labels = [t for t in root.iter("text") if t.text in ("real", "fake")]

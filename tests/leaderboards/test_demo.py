@@ -20,7 +20,7 @@ def board() -> str:
     return BOARD.read_text(encoding="utf-8")
 
 
-def test_readme_shows_lines_of_the_board_as_they_are(board):
+def test_readme_shows_lines_of_the_board_unchanged(board):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.count(START) == readme.count(END) == 1
     shown = [line for line in readme.split(START)[1].split(END)[0].splitlines() if line.strip()]

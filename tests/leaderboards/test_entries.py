@@ -56,7 +56,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_a_run_becomes_an_entry_a_test_set_with_its_predictions(entries):
+def test_a_run_becomes_one_entry_per_test_set_with_its_predictions(entries):
     assert sorted(p.relative_to(entries).as_posix() for p in entries.rglob("*.*")) == [
         f"demo-tiny-seed-0-32-frames/meso4/ff++-c23__{name}.{suffix}"
         for name in ("celebdf", "ff++-c23")
@@ -66,14 +66,14 @@ def test_a_run_becomes_an_entry_a_test_set_with_its_predictions(entries):
     assert {c.cell.test for c in load_cards(entries)} == {"ff++:c23", "celebdf"}
 
 
-def test_nothing_tells_where_things_lay_on_the_machine(entries):
+def test_nothing_reveals_paths_of_the_machine(entries):
     for path in entries.rglob("*.json"):
         assert "/" not in json.loads(path.read_text())["predictions"]
         assert not {"faces", "path"} & json.loads(path.read_text()).keys()
         assert not read_predictions(path.with_suffix(".parquet"))[1].faces
 
 
-def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
+def test_the_path_gives_protocol_detector_backend_sets_and_seed(make):
     home = Path("entries")
     assert locate_entry(make(), home) == home / "real-32-frames/meso4/ff++-c23__celebdf.json"
     given = make("dfd:c40", name="timm:x", backend="jax", seed=2, frames=8)
@@ -136,7 +136,7 @@ def test_the_place_tells_protocol_detector_backend_sets_and_seed(make):
         (lambda c: c.update(provenance="mine"), "provenance: input should be"),
     ],
 )
-def test_what_does_not_match_is_refused_by_name(entries, change, problem):
+def test_mismatched_files_are_refused_by_name(entries, change, problem):
     path = next(entries.rglob("*__celebdf.json"))
     edit(path, change)
     count, problems = check_entries(entries)
@@ -146,7 +146,7 @@ def test_what_does_not_match_is_refused_by_name(entries, change, problem):
     assert "\n" not in "".join(problems)
 
 
-def test_files_that_are_no_entries_are_named(entries):
+def test_files_that_are_not_entries_are_named(entries):
     stray, lonely = entries / "notes.json", next(entries.rglob("*__celebdf.parquet")).with_name("a__b.parquet")
     stray.write_text("{}")
     lonely.write_bytes(b"")
@@ -173,7 +173,7 @@ def swapped(table):
         (lambda t: t, {"params": 1}, "params is 28000, the predictions give 1"),
     ],
 )
-def test_other_predictions_are_found_out_even_with_their_hash_mended(entries, change, metadata, problem):
+def test_other_predictions_are_detected_even_with_a_corrected_hash(entries, change, metadata, problem):
     card = next(entries.rglob("*__celebdf.json"))
     path = card.with_suffix(".parquet")
     table, known = read_predictions(path)
@@ -194,7 +194,7 @@ def rewritten(entries: Path, table: Any = None, suffix: str = ".parquet", **told
     return [p for p in check_entries(entries)[1] if "__celebdf.json" in p]
 
 
-def test_what_the_predictions_contradict_themselves_in_is_found_where_all_numbers_fit(entries):
+def test_contradictions_within_predictions_are_found_even_if_all_numbers_match(entries):
     assert rewritten(entries) == []
     (problem,) = rewritten(entries, official=50)
     assert problem.endswith("50 official videos are not 40 scored + 0 named as dropped")
@@ -204,7 +204,7 @@ def test_what_the_predictions_contradict_themselves_in_is_found_where_all_number
     assert problem.endswith("41 official videos are not 40 scored + 0 named as dropped")
 
 
-def test_a_threshold_fixed_on_the_test_set_is_found(entries):
+def test_a_threshold_fixed_on_the_test_set_is_detected(entries):
     test = read_predictions(next(entries.rglob("*__celebdf.parquet")))[0]
     (problem,) = rewritten(entries, test, ".val.parquet")
     assert "40 videos are in the test set and in the threshold's split; first: fake/01.mp4" in problem
@@ -222,7 +222,7 @@ def test_a_threshold_fixed_on_the_test_set_is_found(entries):
         ("dfdc", 2600, 2400, 5000, False),
     ],
 )
-def test_counts_are_held_against_the_official_list(test, real, fake, official, fits, tmp_path, scored, make):
+def test_counts_are_checked_against_the_official_list(test, real, fake, official, fits, tmp_path, scored, make):
     from crossfake.leaderboards.entries import _check_counts
 
     counts = {"videos": real + fake, "real_videos": real, "fake_videos": fake}

@@ -152,7 +152,7 @@ def test_regions_have_labels_of_their_own(read):
     assert "demo tiny, seed 0; 32 frames per video: detectors trained on ff++:c23" in labels
 
 
-def test_seeds_that_failed_say_why_beside_the_one_that_did_not(make, make_failed):
+def test_failed_seeds_say_why_beside_the_one_that_succeeded(make, make_failed):
     lost = [make_failed(seed=s, train_key=f"t{s}", error=f"no <b> faces {s}") for s in (1, 2)]
     text = render_page(make_tables([make(), *lost]))
     assert "seed 1 failed: no &lt;b&gt; faces 1" in text
@@ -179,7 +179,7 @@ def test_a_missing_interval_is_set_small_too():
     )
 
 
-def test_a_page_of_many_rows_charts_the_best_and_tells_that_of_each_training_set(make, monkeypatch):
+def test_a_page_of_many_rows_charts_the_best_of_each_training_set_and_says_so(make, monkeypatch):
     monkeypatch.setattr("crossfake.leaderboards.html.TOP", 4)
     cards = [
         make(auc=0.5 + i / 100, name=f"d{i}", recipe_key=f"r{i}", train_key=f"t{i}", train=train)
@@ -194,7 +194,7 @@ def test_a_page_of_many_rows_charts_the_best_and_tells_that_of_each_training_set
     assert all(page.count(f"d{i}</th>") == 2 for i in range(3))  # In the table and in the test set's.
 
 
-def test_a_page_tells_no_more_cells_than_it_has_room_for(make, monkeypatch):
+def test_a_page_lists_no_more_cells_than_fit(make, monkeypatch):
     monkeypatch.setattr("crossfake.leaderboards.html.CELLS", 12)
     cards = [make(t, recipe_key=f"r{i}", protocol=p) for i in range(5) for t in ("a", "b") for p in ("x", "y")]
     page = render_page(make_tables(cards))
@@ -212,7 +212,7 @@ def test_a_mark_is_hollow_only_where_another_row_is_better(make, runs):
         assert sum("hollow" in cell for cell in cells) == len(table.rows) - marked[test]
 
 
-def test_a_row_keeps_its_address_whatever_stands_beside_it(make):
+def test_a_row_keeps_its_address_whatever_is_beside_it(make):
     def find_address(*cards) -> str:
         return re.search(r'id="(row-mine-\w+)"', render_page(make_tables(cards)))[1]
 
@@ -222,7 +222,7 @@ def test_a_row_keeps_its_address_whatever_stands_beside_it(make):
     assert len(set(re.findall(r'id="(row-mine-\w+)"', pages))) == 2  # Of another table.
 
 
-def test_what_all_rows_share_is_said_once_above_the_table_and_what_they_do_not_is_a_column(make, make_speed):
+def test_facts_shared_by_all_rows_are_above_the_table_and_others_are_columns(make, make_speed):
     def head(*cards) -> tuple[str, list[str]]:
         page = render_page(make_tables(cards, [make_speed()]))
         table = page.split('<table class="board')[1].split("</thead>")[0]
@@ -238,7 +238,7 @@ def test_what_all_rows_share_is_said_once_above_the_table_and_what_they_do_not_i
     assert names[-1] == "backend"
 
 
-def test_the_page_tells_its_date_version_and_files(make):
+def test_the_page_shows_its_date_version_and_files(make):
     from importlib.metadata import version
 
     told = {"command": "bench run", "time": "2026-03-07T10:00:00+0000"}
@@ -247,7 +247,7 @@ def test_the_page_tells_its_date_version_and_files(make):
     assert all(f'href="my%20board.{kind}"' in page for kind in ("csv", "json", "md"))
 
 
-def test_numbers_that_are_not_of_all_videos_say_so_in_the_table(make):
+def test_numbers_of_fewer_than_all_videos_say_so_in_the_table(make):
     page = render_page(make_tables([make()]))
     cell = re.search(r'<td role="cell" class="auc set" data-label="celebdf">(.*?)</td>', page)[1]
     assert "(scored: 19/20, AUC of all 0.677 to 0.774)" in re.sub(r"<[^>]*>", "", cell)

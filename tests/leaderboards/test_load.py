@@ -86,14 +86,14 @@ def test_what_is_wrong_with_a_card_is_named_and_the_others_are_kept(change, flaw
     assert problems[0].startswith(str(tmp_path / "test.a/scorecard.json"))
 
 
-def test_all_that_is_wrong_is_counted(tmp_path, save):
+def test_every_fault_is_counted(tmp_path, save):
     for name in "abc":
         save(tmp_path / f"{name}/scorecard.json", [])
     with pytest.raises(BenchError, match=r"a.scorecard\.json holds .* \(2 more such files\)"):
         load_cards(tmp_path)
 
 
-def test_a_failure_that_a_newer_run_mended_is_left_out(tmp_path, make, make_failed, save):
+def test_a_failure_fixed_by_a_newer_run_is_left_out(tmp_path, make, make_failed, save):
     old = save(tmp_path / "a/failure.json", make_failed(train_key="old"))
     new = save(tmp_path / "b/scorecard.json", make(train_key="new"))
     os.utime(old, (1000, 1000))
@@ -103,7 +103,7 @@ def test_a_failure_that_a_newer_run_mended_is_left_out(tmp_path, make, make_fail
     assert [c.status for c in load_cards(tmp_path)] == ["done", "failed"]
 
 
-def test_of_two_scorecards_of_the_same_weights_the_newer_counts(tmp_path, make, save):
+def test_the_newer_of_two_scorecards_of_the_same_weights_counts(tmp_path, make, save):
     for name, auc, when in (("a", 0.9, 1000), ("b", 0.6, 2000)):
         path = save(tmp_path / name / "scorecard.json", make(auc=auc, test_key=name))
         os.utime(path, (when, when))
@@ -143,7 +143,7 @@ def test_a_card_names_no_file_outside_its_folder(tmp_path, make, save, field, na
         ({"artifacts": {"v": [[[1]]]}}, "artifacts.v"),
     ],
 )
-def test_one_bad_card_never_takes_the_board_down(tmp_path, make, save, change, place):
+def test_one_bad_card_never_breaks_the_board(tmp_path, make, save, change, place):
     save(tmp_path / "good/scorecard.json", make("a"))
     save(tmp_path / "bad/scorecard.json", make("b").to_json() | change)
     cards, problems = load_cards_with_problems(tmp_path)
@@ -153,7 +153,7 @@ def test_one_bad_card_never_takes_the_board_down(tmp_path, make, save, change, p
     write(cards, tmp_path / "board")
 
 
-def test_an_old_card_has_the_numbers_of_its_predictions_today(tmp_path, make, scored, capsys):
+def test_an_old_card_shows_numbers_recomputed_from_its_predictions(tmp_path, make, scored, capsys):
     scored(tmp_path / "test.a", make("celebdf"), 1)
     path = tmp_path / "test.a/scorecard.json"
     today = read_card(path)

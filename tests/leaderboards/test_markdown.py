@@ -23,7 +23,7 @@ def cells(text: str, start: str, heading: str = "## ") -> list[str]:
     return [c.strip() for c in line.strip("|").split("|")]
 
 
-def test_every_table_has_five_columns_which_hold_what_a_choice_hangs_on(make, make_speed):
+def test_every_table_has_the_five_columns_a_choice_depends_on(make, make_speed):
     text = md.render_markdown(make_tables([make(), make("ff++:c23", 0.9)], [make_speed()]))
     assert cells(text, "detector") == [
         *(
@@ -72,7 +72,7 @@ def test_failed_skipped_and_not_run_look_different(make, make_failed):
     assert [format_auc(table, other, t) for t in ("dfd", "dfdc", "celebdf")] == [""] * 3
 
 
-def test_a_row_of_failures_alone_knows_neither_speed_nor_size(make_failed):
+def test_a_row_of_only_failures_has_neither_speed_nor_size(make_failed):
     (table,) = make_tables([make_failed()])
     assert format_cost(table.rows[0]) == ["unknown"] * 2
     assert cells(md.render_markdown([table]), "meso4") == ["meso4", "", "", "", "unknown"]
@@ -96,7 +96,7 @@ def test_a_gap_never_comes_without_its_n(gap, text):
     assert format_gap(GroupSummary("intersection", 2, 8, "f-a", number(0.7, 0.5, 0.8), gap)) == text
 
 
-def test_a_worst_group_says_of_how_many_and_of_what():
+def test_a_worst_group_says_how_many_groups_and_which_attribute():
     whole = GroupSummary("intersection", 2, 8, "f-a", number(0.7, 0.5, 0.8, 7), number(0.12, n=5))
     assert format_worst_group(whole) == "f-a 0.700 [0.500, 0.800] (n 7; 2 of 8 groups)"
     alone = whole._replace(attribute="gender", groups=2, group="f")
@@ -152,14 +152,14 @@ def test_a_pipe_or_a_tag_in_a_name_does_not_break_the_table(make):
     assert "<script>" not in row
 
 
-def test_headings_and_cells_stay_what_they_are_whatever_is_in_them(make):
+def test_headings_and_cells_stay_intact_whatever_they_contain(make):
     text = md.render_markdown(make_tables([make("folder:<b>", protocol="mine <i>", name="two\nlines")]))
     assert "## mine &lt;i>; 32 frames per video" in text
     assert "### folder:&lt;b>" in text
     assert cells(text, "two lines")[-1] == "unknown"
 
 
-def test_what_failed_is_listed_below_its_test_set_a_line_each(make, make_failed):
+def test_failures_are_listed_below_their_test_set_one_per_line(make, make_failed):
     lost = make_failed(seed=1, train_key="ccc", error="no\r\nfaces: *a* <b> ![i](http://x)")
     other = make_failed("dfd", "skipped", recipe_key="sss", name="b|c")
     text = md.render_markdown(make_tables([make(), make("dfd"), lost, other]))
@@ -198,7 +198,7 @@ def test_a_cell_stays_one_line_of_plain_text(content, shown):
         ("two\r\nlines", "`two lines`"),
     ],
 )
-def test_a_command_is_code_whatever_is_in_it(command, shown):
+def test_a_command_is_code_whatever_it_contains(command, shown):
     assert md.format_code(command) == shown
 
 
@@ -220,7 +220,7 @@ def test_a_demo_board_says_synthetic_in_its_title_and_beside_each_table(make):
     assert "\n" not in md.SYNTHETIC
 
 
-def test_what_was_trained_on_and_what_was_left_out_is_said(make):
+def test_training_data_and_left_out_videos_are_listed(make):
     text = md.render_markdown(make_tables([make(contaminated=3), make("dfdc", contaminated=0, excluded=["a", "b"])]))
     assert "0.750 [0.700, 0.800] (contaminated: trained on 3 of 20 videos)" in text
     dfdc = cells(text, "meso4", "### dfdc")[1]

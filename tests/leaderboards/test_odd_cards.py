@@ -40,7 +40,7 @@ def spoil(card: dict, rng: random.Random) -> dict:
 
 
 @pytest.mark.parametrize(("seed", "count"), [(0, 12), pytest.param(1, 100, marks=pytest.mark.slow)])
-def test_no_card_takes_the_board_down(board, capsys, seed, count):
+def test_no_odd_card_breaks_the_board(board, capsys, seed, count):
     rng, path = random.Random(seed), board / "odd/test.x/scorecard.json"
     (board / "odd/test.x/predictions.parquet").unlink()
     sound = json.loads(path.read_text())
@@ -64,7 +64,7 @@ def test_no_card_takes_the_board_down(board, capsys, seed, count):
         (("methods",), {"Swap": 1}, "methods.Swap"),
     ],
 )
-def test_the_place_of_a_flaw_is_told(board, capsys, place, value, flaw):
+def test_the_place_of_a_flaw_is_reported(board, capsys, place, value, flaw):
     path = board / "odd/test.x/scorecard.json"
     card = json.loads(path.read_text())
     holder = card

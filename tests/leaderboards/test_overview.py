@@ -23,19 +23,19 @@ def test_there_is_one_for_each_training_set(make):
     ]
 
 
-def test_tests_are_those_of_the_mean_then_the_failed_and_the_training_sets_own_last(make, make_failed):
+def test_columns_are_the_tests_in_the_mean_then_failed_ones_then_the_training_sets(make, make_failed):
     o = overview(make("ff++:c23", 0.9), make_failed("wilddf"), make("dfdc"), make("celebdf"))
     assert o.targets == ["celebdf", "dfdc"]
     assert o.tests == ["celebdf", "dfdc", "wilddf", "ff++:c23"]
 
 
-def test_facts_are_shared_or_tell_rows_apart(make):
+def test_facts_are_shared_or_distinguish_rows(make):
     o = overview(make(), make(recipe_key="b", backend="jax", seed=1))
     assert o.varying == ["backend", "seeds"]
     assert o.shared == [("selected on", "source val")]
 
 
-def test_the_drop_is_home_less_the_mean_that_stands_beside_it(make, make_failed):
+def test_the_drop_is_the_training_sets_auc_minus_the_mean_shown_beside_it(make, make_failed):
     cards = [make("ff++:c23", 0.9), make("celebdf", 0.8), make("dfdc", 0.6)]
     o = overview(*cards)
     mean = o.table.standings["rrr"].mean
@@ -49,7 +49,7 @@ def test_the_drop_is_home_less_the_mean_that_stands_beside_it(make, make_failed)
     assert home.drop(home.rows[0]) is None
 
 
-def test_groups_are_looked_at_where_most_count_and_never_by_how_low_they_score(make):
+def test_groups_are_chosen_by_how_many_count_and_never_by_low_scores(make):
     groups = make().groups["intersection"]
     one = {"intersection": {g: c for g, c in groups.items() if g != "m-a"}}
     worse = {
@@ -65,7 +65,7 @@ def test_groups_are_looked_at_where_most_count_and_never_by_how_low_they_score(m
     assert overview(make("celebdf"), make("dfdc")).groups_counted == "2 of 3 groups"
 
 
-def test_rows_of_one_name_are_told_apart_by_what_differs(make):
+def test_rows_of_the_same_name_are_distinguished_by_what_differs(make):
     (table,) = make_tables(
         [
             make(),

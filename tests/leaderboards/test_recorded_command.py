@@ -39,11 +39,11 @@ def test_a_command_is_narrowed_to_its_row(make, recorded, own):
     assert narrow(make(seed=3, provenance={"command": recorded})) == [own]
 
 
-def test_seed_0_alone_need_not_be_said(make):
+def test_seed_0_alone_can_be_omitted(make):
     assert narrow(make(provenance={"command": "bench run --detector meso4"})) == ["bench run --detector meso4"]
 
 
-def test_of_several_commands_one_is_made_that_has_all_test_sets_and_seeds(make):
+def test_several_commands_are_joined_into_one_with_all_test_sets_and_seeds(make):
     cards = [
         make(
             test,
@@ -61,7 +61,7 @@ def test_a_row_without_a_command_has_none(make):
     assert narrow(make(provenance=None)) == []
 
 
-def test_what_scored_a_row_is_read_and_what_changes_no_number_left_out(make):
+def test_options_that_scored_a_row_are_read_without_those_that_change_no_number(make):
     typed = "bench run --detector meso4 --train ff++ --test dfdc"
     (table,) = make_tables([make(provenance={"command": f"{typed} --runtime openvino --precision bf16 --no-speed"})])
     command = read_command(table.rows[0])

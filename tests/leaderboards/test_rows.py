@@ -67,21 +67,21 @@ def test_seeds_of_one_recipe_are_one_row_and_other_recipes_are_not(make):
     ]
 
 
-def test_the_set_trained_on_comes_first_and_the_strongest_elsewhere_on_top(make):
+def test_the_training_set_is_first_and_the_best_on_other_sets_is_on_top(make):
     b = make("celebdf", 0.8, name="b", recipe_key="b", coverage=ALL)
     (table,) = make_tables([make("celebdf", 0.6, coverage=ALL), make("ff++:c23", 0.99), b])
     assert table.tests == ["ff++:c23", "celebdf"]
     assert [(r.name, table.strength(r)) for r in table.rows] == [("b", 0.8), ("meso4", 0.6)]
 
 
-def test_a_row_that_lacks_a_test_set_has_no_mean_to_compare_and_stands_below(make, make_failed):
+def test_a_row_without_a_test_set_has_no_comparable_mean_and_is_below(make, make_failed):
     whole = [make("celebdf", 0.9, coverage=ALL), make("dfdc", 0.6, coverage=ALL)]
     lacking = [make("celebdf", 0.95, name="b", recipe_key="b"), make_failed("dfdc", name="b", recipe_key="b")]
     (table,) = make_tables([*lacking, *whole])
     assert [(r.name, table.strength(r)) for r in table.rows] == [("meso4", 0.75), ("b", None)]
 
 
-def test_another_part_of_the_training_set_is_not_elsewhere(make):
+def test_another_part_of_the_training_set_is_not_another_set(make):
     cards = [make(test, auc) for test, auc in (("ff++:c23:4m", 0.9), ("ff++:c40", 0.8), ("celebdf", 0.7))]
     (table,) = make_tables([*cards, make("ff++:c23", 0.95)])
     assert list_targets(table.rows, "ff++:c23") == ["celebdf", "ff++:c40"]
@@ -113,7 +113,7 @@ def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
     assert found.gap.value == 0.12
 
 
-def test_one_group_alone_is_never_the_worst_and_a_single_attribute_takes_its_place(make):
+def test_a_single_group_is_never_the_worst_and_a_single_attribute_replaces_it(make):
     few, gender = {"f-a": cell_of(0.6, 9, 30), "m-a": cell_of(0.8, 2, 9, left_out="few")}, cell_of(0.7, 9, 30)
     found = summarise(make, intersection=few, race={"a": gender, "b": cell_of(0.6, 9, 9)}, gender={"f": gender})
     assert (found.attribute, found.group, found.qualified, found.groups) == ("race", "b", 2, 2)
@@ -134,7 +134,7 @@ def test_a_row_is_found_by_the_start_of_its_key_or_of_a_run(make):
         find_row(cards, "rrx")
 
 
-def test_the_leak_worlds_new_donors_are_a_protocol_of_their_own(tmp_path):
+def test_the_leak_worlds_new_donors_are_a_separate_protocol(tmp_path):
     world = DemoWorld(size="default", seed=3, world="leak")
     same, new, deeper = (
         DataRoot(tmp_path / part, world).protocol for part in (".", "new_donors", "new_donors/FaceForensics++")
@@ -160,7 +160,7 @@ def test_a_row_knows_which_of_its_seeds_failed(make, make_failed):
     assert [(c.cell.seed, c.status) for c in row.results["celebdf"].lost] == [(1, "failed"), (2, "skipped")]
 
 
-def test_videos_that_were_not_scored_count_where_predictions_are_gone_too(make):
+def test_unscored_videos_count_even_without_predictions(make):
     scored = {"scored": 199, "official": 200, "dropped": []}
     (table,) = make_tables([make("celebdf", 0.9, coverage=scored), make("celebdf", 0.95, recipe_key="b", name="b")])
     pairs = (199 / 200) ** 2
@@ -185,7 +185,7 @@ def test_a_method_that_could_not_be_scored_is_still_one_of_the_rows_methods(make
     assert len(table.rows) == 2
 
 
-def test_a_row_without_some_videos_stands_in_a_table_of_its_own(make):
+def test_a_row_without_some_videos_is_in_a_separate_table(make):
     whole, less = make("celebdf"), make("celebdf", excluded=["a.mp4", "b.mp4"], test_key="less")
     assert [(t.title, len(t.rows)) for t in make_tables([less, whole])] == [
         ("real; 32 frames per video", 1),
@@ -199,7 +199,7 @@ def test_a_row_without_some_videos_stands_in_a_table_of_its_own(make):
     assert len(make_tables([less, make("celebdf", name="b", recipe_key="b", excluded=["a.mp4", "b.mp4"])])) == 1
 
 
-def test_a_row_tells_where_its_weights_come_from(make):
+def test_a_row_says_where_its_weights_come_from(make):
     ((row,),) = [t.rows for t in make_tables([make(train="unknown", weights="its own", selection="unknown")])]
     facts = dict(row.protocol)
     assert (row.name, row.train, facts["weights"], facts["training videos"]) == (
@@ -217,7 +217,7 @@ def test_a_row_tells_where_its_weights_come_from(make):
     )
 
 
-def test_a_mean_without_interval_says_which_test_sets_lack_what(make):
+def test_a_mean_without_interval_says_what_each_test_set_lacks(make):
     few = {"metrics": {"video.auc": Estimate(0.8, None, None, 4, "too few videos for an interval")}}
     told = {
         "no interval: too few videos of dfd": [make("celebdf"), make("dfd", **few)],
@@ -228,7 +228,7 @@ def test_a_mean_without_interval_says_which_test_sets_lack_what(make):
         assert [standing.mean.note for standing in table.standings.values()] == [note]
 
 
-def test_the_mean_over_one_test_set_has_the_interval_that_stands_there(runs):
+def test_the_mean_over_one_test_set_has_that_sets_interval(runs):
     (table,) = make_tables(card for card in load_cards(runs) if card.status == "done")
     means = {
         row.key: (table.standings[row.key].mean, row.results["celebdf"].metrics["video.auc"]) for row in table.rows

@@ -31,13 +31,13 @@ def test_a_row_has_the_speed_of_its_own_architecture(make, make_speed):
     assert match_speeds(cell, None, [own]) == {EPYC: own}
 
 
-def test_the_quickest_way_to_run_it_counts_and_is_named(make, make_speed):
+def test_the_fastest_runtime_counts_and_is_named(make, make_speed):
     quick = make_speed(300.0, runtime="openvino")
     (table,) = make_tables([make()], [make_speed(), quick])
     assert column(table, EPYC) == ["300 (openvino)"]
 
 
-def test_devices_never_share_a_column_and_the_pace_of_scoring_is_in_none(make, make_speed):
+def test_devices_never_share_a_column_and_the_scoring_pace_is_in_none(make, make_speed):
     cards = [
         make(),
         make(name="other", detector="xception", recipe_key="x"),
@@ -83,7 +83,7 @@ def test_on_the_frontier_is_what_no_other_beats_on_both():
     assert pareto.find_frontier([a, b, c, d], more_is_better=False) == [a]
 
 
-def test_rows_trade_throughput_and_latency_apart_under_each_condition(make, make_speed):
+def test_throughput_and_latency_have_separate_frontiers_for_each_condition(make, make_speed):
     cards = [
         make(auc=0.9),
         make(auc=0.7, name="x", detector="x", recipe_key="x"),
@@ -113,7 +113,7 @@ def test_the_chart_names_its_dots_and_steps_along_the_frontier():
     assert corners[1][0] == corners[2][0]
 
 
-def test_speeds_are_told_by_condition_with_their_spread(make_speed):
+def test_speeds_are_shown_by_condition_with_their_spread(make_speed):
     way = {"value": 0.5, "lo": 0.25, "hi": 0.75, "runs": 4, "frames": 32, "world": "ff++"}
     slow = make_speed(
         3.456, detector="caddm", threads=1, videos={"mp4": way}, load={"own": 1, "others": 1.0, "cores": 2}

@@ -95,11 +95,11 @@ def test_a_card_names_what_was_not_scored_and_what_is_left_out(card):
         (0.0661, "split); temperature 0.0661; scored"),
     ],
 )
-def test_the_footnote_tells_the_temperature_and_where_it_says_little(card, temperature, shown):
+def test_the_footnote_gives_the_temperature_and_where_it_means_little(card, temperature, shown):
     assert shown in format_footnote(card.model_copy(update={"temperature": temperature}))
 
 
-def test_a_temperature_that_was_sought_in_vain_is_told(card):
+def test_a_temperature_that_was_not_found_is_reported(card):
     parted, nothing = ([0.2, 0.4, 0.7, 0.9], [0, 0, 1, 1]), ([0.2, 0.2, 0.9, 0.9], [0, 1, 0, 1])
     for score, label in (parted, nothing):
         found = calibration.fit_temperature(label, score)
@@ -128,14 +128,14 @@ def test_the_summary_of_several_begins_with_the_matrix(card, make_failed):
     assert text.split("\n\n")[-1] == "FAILED meso4 -> dfd, seed 0: no faces"
 
 
-def test_the_pace_of_scoring_is_no_speed(card):
+def test_the_pace_of_scoring_is_not_shown_as_speed(card):
     assert card.throughput.score_images_per_s == 12.6
     assert not {"img/s", "12.6", "13"} & set(
         cells(format_summary([card]), "detector") + cells(format_summary([card]), "meso4")
     )
 
 
-def test_rows_of_one_name_stay_apart_in_the_matrix(card):
+def test_rows_of_the_same_name_stay_apart_in_the_matrix(card):
     other = changed_cell(card, train_key="bbb")
     assert format_summary([card, other]).split("\n\n")[1].count("| meso4") == 2
 

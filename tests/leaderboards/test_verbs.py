@@ -33,7 +33,7 @@ def test_a_run_ends_with_the_board_in_four_forms(toy_runs):
     assert '<img src="data:image/jpeg;base64,' in (toy_runs / "leaderboard.html").read_text()
 
 
-def test_leaderboard_writes_where_it_is_told(toy_runs, tmp_path, capsys):
+def test_leaderboard_writes_to_the_given_folder(toy_runs, tmp_path, capsys):
     assert bench("leaderboard --name demo", runs=toy_runs, out=tmp_path) == 0
     assert {p.name for p in tmp_path.iterdir()} == {"demo.md", "demo.csv", "demo.json", "demo.html"}
     assert (tmp_path / "demo.md").read_text() in capsys.readouterr().out
@@ -59,13 +59,13 @@ def test_show_prints_every_number_of_a_run(toy_runs, capsys):
     assert "scored 5 of 5 videos" in " ".join(text.split())
 
 
-def test_of_scorecards_that_cant_be_read_it_is_said_what_is_wrong(tmp_path, capsys):
+def test_unreadable_scorecards_are_reported_with_what_is_wrong(tmp_path, capsys):
     (tmp_path / "scorecard.json").write_text("{")
     assert bench("leaderboard", runs=tmp_path) == 2
     assert "scorecard.json can't be read as JSON" in capsys.readouterr().err
 
 
-def test_show_of_nothing_says_what_to_give(tmp_path, capsys):
+def test_show_without_a_run_says_what_to_give(tmp_path, capsys):
     assert bench("show", tmp_path) == 2
     assert "no scorecards below" in capsys.readouterr().err
     (tmp_path / "predictions.parquet").write_bytes(b"\x90")
@@ -74,14 +74,14 @@ def test_show_of_nothing_says_what_to_give(tmp_path, capsys):
     assert "bench score" in text
 
 
-def test_reproduce_makes_the_same_numbers_again(toy_runs, capsys):
+def test_reproduce_gives_the_same_numbers(toy_runs, capsys):
     assert bench("reproduce --workers 0", key_of(toy_runs)[:6], runs=toy_runs) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|") and "identical" in line]
     assert [line.split("|")[1].strip() for line in lines] == ["celebdf", "ff++:c23"]
     assert all("| +0 " in line for line in lines)
 
 
-def test_reproduce_of_other_numbers_ends_with_1(toy_runs, tmp_path, capsys):
+def test_reproduce_exits_with_1_for_different_numbers(toy_runs, tmp_path, capsys):
     runs = Path(shutil.copytree(toy_runs, tmp_path / "runs"))
     path = next(runs.rglob("test.celebdf*/scorecard.json"))
     card = json.loads(path.read_text())
@@ -118,7 +118,7 @@ def rewrite_commands(toy_runs: Path, runs: Path, command: str) -> None:
         path.write_text(json.dumps(card))
 
 
-def test_a_foreign_command_needs_a_yes(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):
+def test_a_foreign_command_needs_confirmation(toy_runs, tiny_world, tmp_path, capsys, monkeypatch):
     options = f"--train ff++ --test ff++,celebdf --data {tiny_world}"
     rewrite_commands(toy_runs, tmp_path, f"bench run --detector caddm {options}")
     assert bench("reproduce", key_of(tmp_path), runs=tmp_path) == 2

@@ -38,7 +38,7 @@ def verdict(*cards) -> Verdict:
     return said
 
 
-def test_one_is_the_best_or_several_may_be(row):
+def test_one_row_is_the_best_or_several_may_be(row):
     alone = verdict(row("a", 3.0), row("bb", 0.3))
     assert alone.headline == "a is the best of 2"
     assert alone.choose.startswith("a has a mean AUC of 0.98")
@@ -52,19 +52,19 @@ def test_one_is_the_best_or_several_may_be(row):
     assert "worse" not in equal.choose
 
 
-def test_of_many_that_tie_it_is_said_that_none_stands_out(row):
+def test_many_ties_are_described_as_none_standing_out(row):
     said = verdict(*(row("x" * i, 1.0) for i in range(1, 7)))
     assert said.headline == "No detector stands out: 6 of 6 can't be told from the best"
     assert said.choose.count(";") == 3  # Four are named.
 
 
-def test_a_row_without_a_part_of_the_videos_is_not_in_question(row):
+def test_a_row_without_some_videos_cannot_be_the_best(row):
     said = verdict(row("a", 1.0), row("bb", 1.1), row("cccc", 6.0, lost=20))
     assert said.choose.endswith("Not considered (less than 98 % of the videos scored): cccc.")
     assert "cccc" not in said.headline
 
 
-def test_why_there_are_no_ranks_is_said(row, make_failed):
+def test_the_verdict_says_why_there_are_no_ranks(row, make_failed):
     assert verdict(row("a", 1.0)).headline == "a stands alone"
     said = verdict(row("b", 1.0), row("c", 1.0, test="dfdc"))
     assert said.headline == "No ranks"
@@ -73,13 +73,13 @@ def test_why_there_are_no_ranks_is_said(row, make_failed):
     assert make_verdicts(table) == []
 
 
-def test_a_row_that_was_tested_at_home_alone_says_nothing_of_elsewhere(make):
+def test_a_row_tested_only_on_its_training_set_claims_nothing_about_others(make):
     said = verdict(make("ff++:c23", 0.9))
     assert "on ff++:c23, its own training set" in said.choose
     assert said.trust == "It was tested on ff++:c23 alone, which says nothing about other datasets."
 
 
-def test_the_drop_and_the_threshold_come_with_what_their_intervals_leave_open(make):
+def test_the_drop_and_the_threshold_come_with_their_uncertainty(make):
     def measured(test: str, auc: float, half: float, rate: tuple[float, float, float]):
         metrics = {
             "video.auc": Estimate(auc, auc - half, auc + half, 20),
@@ -104,7 +104,7 @@ def test_the_drop_and_the_threshold_come_with_what_their_intervals_leave_open(ma
     assert verdict(make()).trust == "How much it loses away from ff++:c23 isn't known."
 
 
-def test_for_whom_it_fails_says_of_how_many_groups_and_whether_the_gap_may_be_chance(make):
+def test_the_worst_group_says_of_how_many_and_whether_the_gap_may_be_chance(make):
     gap = "video.fairness.intersection.auc_gap"
     said = verdict(make()).fails_for
     assert said.startswith("The group f-a scores lowest on celebdf (AUC 0.70; 2 of 3 groups count). ")
@@ -118,7 +118,7 @@ def test_for_whom_it_fails_says_of_how_many_groups_and_whether_the_gap_may_be_ch
     )
 
 
-def test_the_fastest_of_those_to_choose_from_is_named_with_where_it_was_measured(make, make_speed):
+def test_the_fastest_candidate_is_named_with_where_it_was_measured(make, make_speed):
     def say(*speeds) -> str:
         cards = [make(), make(name="b", detector="xception", recipe_key="b", auc=0.7)]
         (said,) = make_verdicts(*make_tables(cards, speeds))

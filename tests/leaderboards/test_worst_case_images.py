@@ -61,7 +61,7 @@ def test_the_cut_is_the_square_around_the_box():
     assert image[:6].max() < 5
 
 
-def test_what_the_detector_takes_for_an_artifact_is_outlined_where_it_is():
+def test_suspected_artifacts_are_outlined_in_place():
     crop, box = np.zeros((60, 80, 3), np.uint8), np.float32([30, 20, 50, 40])
     face = Face(crop, np.zeros((81, 2), np.float32), box, 0, (0, 0), (80, 60))
     image = cut_face(face, [[[30, 20], [50, 20], [50, 40], [30, 40]]])
@@ -71,7 +71,7 @@ def test_what_the_detector_takes_for_an_artifact_is_outlined_where_it_is():
     assert tuple(image[48, drawn[:, 1].min() : drawn[:, 1].min() + 3].max(0)) == pytest.approx(OUTLINE, abs=40)
 
 
-def test_outlined_mistakes_are_told_from_others(card):
+def test_outlined_mistakes_are_distinguished_from_others(card):
     video = load_worst_cases(card)["misses"][0].video
     seen = card.model_copy(update={"artifacts": {video: [[(12, 12), (25, 12), (25, 25), (12, 25)]]}})
     found = load_worst_cases(seen)["misses"]

@@ -20,7 +20,7 @@ def times(paths):
     return [path.stat().st_mtime_ns for path in paths]
 
 
-def test_nothing_new_leaves_it_and_tells_the_same_problems(board, tmp_path):
+def test_without_changes_the_board_is_kept_and_the_same_problems_are_reported(board, tmp_path):
     before = times(board[0])
     assert refresh_leaderboard(tmp_path) == board
     assert "b/scorecard.json" in board[1][0]
@@ -30,7 +30,7 @@ def test_nothing_new_leaves_it_and_tells_the_same_problems(board, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["another card", "a changed one", "one less", "a speed", "no page", "a broken note"])
-def test_anything_new_writes_it(board, make, make_speed, save, tmp_path, change):
+def test_any_change_rewrites_the_board(board, make, make_speed, save, tmp_path, change):
     before = times(board[0])
     if change == "another card":
         save(tmp_path / "c/scorecard.json", make("dfdc"))
@@ -48,7 +48,7 @@ def test_anything_new_writes_it(board, make, make_speed, save, tmp_path, change)
     assert times(board[0])[0] != before[0]
 
 
-def test_the_code_and_the_files_count_and_the_board_itself_does_not(board, tmp_path, monkeypatch):
+def test_code_and_files_count_as_changes_and_the_board_itself_does_not(board, tmp_path, monkeypatch):
     first = find_fingerprint(tmp_path, "leaderboard")
     assert find_fingerprint(tmp_path, "other") != first  # To which the four files of this one would be others.
     list_outputs(tmp_path, "leaderboard")[0].write_text("edited")
@@ -60,6 +60,6 @@ def test_the_code_and_the_files_count_and_the_board_itself_does_not(board, tmp_p
     assert find_fingerprint(tmp_path, "leaderboard") != first
 
 
-def test_a_board_that_is_written_elsewhere_leaves_no_note(board, tmp_path):
+def test_a_board_written_elsewhere_leaves_no_note(board, tmp_path):
     leaderboard(tmp_path, tmp_path / "out", "demo")
     assert len(list((tmp_path / "out").iterdir())) == 4

@@ -30,7 +30,7 @@ def drawn(face: Face, seed: int, label: int = 1, size: int = 48) -> dict[str, np
     return ClassifierSampler(BoxCrop(size))(TrainSample(face, label), np.random.default_rng(seed))
 
 
-def test_a_sample_hangs_on_its_generator_alone(face):
+def test_a_sample_depends_only_on_its_generator(face):
     first, again, other = drawn(face, 1), drawn(face, 1), drawn(face, 2)
     assert np.array_equal(first["image"], again["image"])
     assert not np.array_equal(first["image"], other["image"])
@@ -69,7 +69,7 @@ def test_the_sampler_travels_to_workers_and_needs_no_torch(face):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_meso4_has_the_papers_size():
+def test_meso4_has_the_size_in_the_paper():
     pytest.importorskip("torch")
     # 27,977 as published, with one sigmoid unit and biased convolutions; two logits and no biases here.
     assert create("meso4").parameters_count() == 27_946
@@ -77,7 +77,7 @@ def test_meso4_has_the_papers_size():
 
 
 @pytest.mark.parametrize("size", [32, 64, 96])
-def test_meso4_takes_multiples_of_32(size):
+def test_meso4_accepts_multiples_of_32(size):
     pytest.importorskip("torch")
     detector = create("mesonet", input_size=size)
     outputs = detector.outputs(np.zeros((3, 3, size, size)))
@@ -104,7 +104,7 @@ def test_scores_are_the_softmax_of_the_logits_of_scaled_pixels(name, options):
         ("xception", {"input_size": 64}, "fc"),
     ],
 )
-def test_features_are_what_the_logits_are_linear_in(name, options, head):
+def test_logits_are_linear_in_the_features(name, options, head):
     pytest.importorskip("torch")
     detector = create(name, **options)
     frames = np.random.default_rng(0).integers(0, 256, (2, *[options["input_size"]] * 2, 3), dtype=np.uint8)
@@ -150,7 +150,7 @@ def test_a_seed_fixes_the_weights_whether_or_not_a_card_names_the_backend(tmp_pa
     assert not np.array_equal(first, other)
 
 
-def test_names_options_and_models_that_are_not_there():
+def test_unknown_names_options_and_models_are_refused():
     pytest.importorskip("torch")
     with pytest.raises(BenchError, match=r"has no model 'resnet10q'\. Did you mean 'resnet"):
         create("timm:resnet10q")

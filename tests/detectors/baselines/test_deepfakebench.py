@@ -14,7 +14,7 @@ from golden import load_filled, read_golden, smooth_input
 
 
 @pytest.mark.slow
-def test_efficientnet_b4_is_deepfakebenchs():
+def test_efficientnet_b4_equals_deepfakebenchs():
     expected = read_golden("efficientnetb4_dfb")
     detector = load_filled(create("efficientnet-b4", variant="deepfakebench"), 1.4)
     out = detector.outputs(smooth_input((2, 3, 256, 256), "effdfb"))
@@ -22,7 +22,7 @@ def test_efficientnet_b4_is_deepfakebenchs():
     np.testing.assert_allclose(out["features"][:, ::8], expected["feat_gap"], atol=2e-5)
 
 
-def test_names_are_deepfakebenchs_and_others_have_no_such_variant():
+def test_names_equal_deepfakebenchs_and_other_networks_lack_the_variant():
     with torch.device("meta"):
         made = {name: create(name, variant="deepfakebench") for name in ("xception", "efficientnet-b4")}
     names = {k: set(v.to_reference(v.names())) for k, v in made.items()}

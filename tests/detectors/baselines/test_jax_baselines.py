@@ -32,7 +32,7 @@ def batch(size: int, n: int = 4, seed: int = 1) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["xception", "efficientnet-b4", "resnet34"])
-def test_names_shapes_and_sizes_are_pytorchs(name):
+def test_names_shapes_and_sizes_equal_pytorchs(name):
     with torch.device("meta"):
         theirs = create(name, backend="torch")
     ours = create(name, backend="jax")
@@ -43,7 +43,7 @@ def test_names_shapes_and_sizes_are_pytorchs(name):
 
 
 @pytest.mark.parametrize("case", ["meso4", *(pytest.param(c, marks=pytest.mark.slow) for c in CASES if c != "meso4")])
-def test_outputs_and_scores_are_pytorchs(ports, case):
+def test_outputs_and_scores_equal_pytorchs(ports, case):
     name, options = CASES[case]
     first, second = ports(name, **options)
     frames = batch(options["input_size"])["image"]
@@ -57,13 +57,13 @@ def test_outputs_and_scores_are_pytorchs(ports, case):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_a_training_pass_is_pytorchs(ports, assert_same_pass, case):
+def test_a_training_pass_equals_pytorchs(ports, assert_same_pass, case):
     name, options = CASES[case]
     assert_same_pass(ports(name, **options), batch(options["input_size"]))
 
 
 @pytest.mark.slow
-def test_xceptions_gradients_round_as_pytorchs(ports, assert_rounds_alike):
+def test_xception_gradients_round_as_pytorchs(ports, assert_rounds_alike):
     assert_rounds_alike(ports("xception", input_size=71), [batch(71, seed=seed) for seed in range(8)])
 
 

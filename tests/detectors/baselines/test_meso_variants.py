@@ -14,7 +14,7 @@ from golden import assert_trains_as_released, load_filled, read_golden, smooth_i
 
 
 @pytest.mark.parametrize(("name", "key"), [("mesoinception4", "mi"), ("meso4", "m4")])
-def test_networks_and_gradients_are_deepfakebenchs(name, key):
+def test_networks_and_gradients_equal_deepfakebenchs(name, key):
     expected, x = read_golden(name), smooth_input((2, 3, 256, 256), key)
     detector = load_filled(create(name, variant="deepfakebench"), 1.5)
     out = detector.outputs(x)
@@ -46,7 +46,7 @@ def test_weights_of_the_other_variant_or_size_are_refused():
 
 
 @pytest.mark.parametrize("variant", ["paper", pytest.param("deepfakebench", marks=pytest.mark.slow)])
-def test_the_jax_port_is_pytorchs(ports, variant):
+def test_the_jax_port_equals_pytorchs(ports, variant):
     pytest.importorskip("flax")
     first, second = ports("mesoinception4", variant=variant, input_size=32)
     image = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
@@ -59,7 +59,7 @@ def test_the_jax_port_is_pytorchs(ports, variant):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "deepfakebench"])
-def test_a_training_pass_in_jax_is_pytorchs(ports, assert_same_pass, variant):
+def test_a_training_pass_in_jax_equals_pytorchs(ports, assert_same_pass, variant):
     pytest.importorskip("flax")
     image = np.random.default_rng(1).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     assert_same_pass(

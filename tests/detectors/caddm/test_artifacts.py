@@ -26,12 +26,12 @@ def answers(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return loc, np.stack([1 - conf, conf], 1) * 8.0
 
 
-def test_a_perfect_networks_box_comes_back_once():
+def test_a_perfect_network_gives_each_box_once():
     found = select_strongest(*answers(BOX))
     assert found == pytest.approx(BOX, abs=1e-5)
 
 
-def test_boxes_that_overlap_are_one_and_there_are_few():
+def test_overlapping_boxes_are_merged_and_their_number_is_limited():
     rng = np.random.default_rng(0)
     found = select_strongest(rng.normal(0, 0.3, (168, 4)), rng.normal(0, 2, (168, 2)))
     assert 1 <= len(found) <= MAX_BOXES
@@ -44,7 +44,7 @@ def test_without_artifacts_there_are_no_boxes():
 
 
 @pytest.mark.parametrize("boxes_xy", [True, False])
-def test_boxes_lie_in_the_faces_crop_where_the_network_saw_them(boxes_xy):
+def test_boxes_are_placed_in_the_face_crop_where_the_network_saw_them(boxes_xy):
     landmarks = np.random.default_rng(1).uniform(20, 80, (81, 2)).astype(np.float32)
     face = Face(np.zeros((120, 100, 3), np.uint8), landmarks, np.float32([20, 20, 80, 80]), 0, (7, 5), (300, 300))
     loc, conf = answers(BOX)

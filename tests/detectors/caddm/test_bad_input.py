@@ -67,7 +67,7 @@ def test_a_bad_face_is_lost_and_the_others_stay(store, bad, kind):
 
 
 @pytest.mark.parametrize("kind", ["real", "fake"])
-def test_a_picture_that_cant_be_decoded_stops_instead_of_giving_other_weights(store, kind):
+def test_an_undecodable_picture_stops_training_instead_of_changing_the_weights(store, kind):
     made = batches(*store({"real/good": {}, "fake/good": {}, f"{kind}/broken": {}}))
     with pytest.raises(BenchError, match=r"one\.arrow is damaged \(frame 0 of .*broken"):
         made(0)

@@ -65,7 +65,7 @@ def test_efficientnet_b3_matches_the_released_code(golden, weight, assert_golden
 
 
 @pytest.mark.slow
-def test_efficientnet_b4_gives_what_it_gave(make_input, weight):
+def test_efficientnet_b4_gives_the_recorded_outputs(make_input, weight):
     """Its vectors of the released code weren't available: these logits are our own, and guard against changes."""
     logits = filled("efficientnet-b4", 1.4, weight).outputs(make_input((2, 3, 224, 224)))["logits"]
     np.testing.assert_allclose(logits, [[-0.884710, 0.438711], [-0.859584, 0.427281]], atol=2e-5)
@@ -97,7 +97,7 @@ class Evil:
         ("reshaped", r"1 of another shape \(first: fc.weight, \(3, 64\) instead of \(2, 64\)\)"),
     ],
 )
-def test_a_wrong_file_is_told_in_a_line(small, tmp_path, content, told, capsys):
+def test_a_wrong_file_is_a_one_line_error(small, tmp_path, content, told, capsys):
     path, state = tmp_path / "wrong.pkl", {k: torch.from_numpy(v) for k, v in small.state().items()}
     if content == "renamed":
         state["fc.bios"] = state.pop("fc.bias")
@@ -114,7 +114,7 @@ def test_a_wrong_file_is_told_in_a_line(small, tmp_path, content, told, capsys):
     assert "run" not in capsys.readouterr().out
 
 
-def test_efficientnet_names_go_there_and_back():
+def test_efficientnet_names_convert_both_ways():
     with torch.device("meta"):
         detector = Caddm()
     ours = dict(detector.network.state_dict())
@@ -163,7 +163,7 @@ def test_training_lowers_the_loss(small, batch, precision):
     assert set(losses[0]) == {"loss", "loss_cls", "loss_loc", "loss_conf"}
 
 
-def test_gradients_are_those_a_step_starts_from_and_change_nothing(small, batch):
+def test_gradients_are_those_of_the_next_step_and_change_nothing(small, batch):
     arrays = {k: v.numpy() for k, v in batch.items()}
     settings = TrainSettings(optimizer="adamw", lr=1e-3, clip_value=2, weight_decay=4e-3)
     session, before = small.training(settings, 8, 8), small.state()
@@ -183,7 +183,7 @@ def test_gradients_are_those_a_step_starts_from_and_change_nothing(small, batch)
 @pytest.mark.parametrize(
     "precision", [pytest.param("float32", marks=pytest.mark.slow), pytest.param("bf16", marks=pytest.mark.slow), "auto"]
 )
-def test_a_resumed_session_goes_on_as_if_unbroken(small, batch, precision):
+def test_a_resumed_session_continues_as_if_unbroken(small, batch, precision):
     arrays = {k: v.numpy() for k, v in batch.items()}
     settings = TrainSettings(optimizer="adamw", lr=1e-3, precision=precision, threads=1)
     session = small.training(settings, 8, 8)
@@ -197,7 +197,7 @@ def test_a_resumed_session_goes_on_as_if_unbroken(small, batch, precision):
     assert all(np.array_equal(a, b) for a, b in weights)
 
 
-def test_auto_takes_bf16_where_the_processor_has_it(small, monkeypatch):
+def test_auto_uses_bf16_where_the_cpu_has_it(small, monkeypatch):
     for has, taken in (({"amx_bf16": True}, "bf16"), ({"avx512_bf16": False}, "fp32"), ({}, "fp32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has, raising=False)
         assert small.training(TrainSettings(precision="auto"), 1, 1).precision == taken

@@ -55,7 +55,7 @@ def test_efficientnet_b3_matches_the_released_code(golden, weight, assert_golden
 
 
 @pytest.mark.slow
-def test_efficientnet_b4_is_pytorchs(ports):
+def test_efficientnet_b4_equals_pytorchs(ports):
     first, second = ports("caddm", backbone="efficientnet-b4")
     x = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
     expected, outputs = first.outputs(x), second.outputs(x)
@@ -74,7 +74,7 @@ def test_names_and_shapes_are_the_released_ones(backbone):
     assert ours.parameters_count() == theirs.parameters_count()
 
 
-def test_the_small_network_is_pytorchs(ports):
+def test_the_small_network_equals_pytorchs(ports):
     first, second = ports("caddm", **SMALL)
     x = np.random.default_rng(1).normal(size=(2, 3, 112, 112)).astype(np.float32)
     expected, outputs = first.outputs(x), second.outputs(x)
@@ -86,23 +86,23 @@ def test_the_small_network_is_pytorchs(ports):
 
 
 @pytest.mark.slow  # Losses are compared below, gradients and statistics on smaller networks in baselines/ and fdd/
-def test_a_training_pass_is_pytorchs(ports, assert_same_pass):
+def test_a_training_pass_equals_pytorchs(ports, assert_same_pass):
     assert_same_pass(ports("caddm", **SMALL), examples())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet34", "efficientnet-b3"])
-def test_a_training_pass_of_the_released_backbones_is_pytorchs(ports, assert_same_pass, backbone):
+def test_a_training_pass_of_the_released_backbones_equals_pytorchs(ports, assert_same_pass, backbone):
     assert_same_pass(ports("caddm", backbone=backbone), examples(2, 224))
 
 
 @pytest.mark.slow
-def test_resnet34s_gradients_round_as_pytorchs(ports, assert_rounds_alike):
+def test_resnet34_gradients_round_as_pytorchs(ports, assert_rounds_alike):
     assert_rounds_alike(ports("caddm", backbone="resnet34"), [examples(2, 224, seed) for seed in range(4)])
 
 
 @pytest.mark.slow  # Taken so by all ports, whose training passes are compared in baselines/ and fdd/
-def test_normalised_images_are_taken_channels_first_as_pytorch_does(ports):
+def test_normalised_images_are_accepted_channels_first_as_in_pytorch(ports):
     first, second = ports("caddm", **SMALL)
     batch = examples()
     batch["image"] = first.normalise(torch.from_numpy(batch["image"])).numpy()
@@ -128,7 +128,7 @@ def test_losses_match_the_released_code(golden):
     np.testing.assert_array_equal(hard_negatives(loss, targets[1] > 0), v["mbl_selected_neg"])
 
 
-def test_rows_of_padding_add_nothing_to_the_detection_loss(golden):
+def test_padding_rows_add_nothing_to_the_detection_loss(golden):
     v = golden("detection.npz")
     arrays = [v["mbl_loc"], v["mbl_conf"], v["mbl_loc_t"], v["mbl_conf_t"].astype(np.int32)]
     padded = [np.concatenate([a, np.zeros_like(a[:2])]) for a in arrays]
@@ -149,7 +149,7 @@ def test_rows_of_padding_add_nothing_to_the_detection_loss(golden):
         ({"recipe": "papr"}, "Did you mean 'paper'"),
     ],
 )
-def test_impossible_networks_say_why_in_a_line(options, message):
+def test_impossible_networks_are_a_one_line_error(options, message):
     with pytest.raises(BenchError, match=message) as raised:
         create("caddm", backend="jax", **options)
     assert "\n" not in str(raised.value)

@@ -78,7 +78,7 @@ def test_losses_match_the_released_code(golden):
     np.testing.assert_array_equal(hard_negatives(conf, conf_targets).numpy(), v["mbl_selected_neg"])
 
 
-def test_real_faces_alone_lose_nothing():
+def test_a_batch_of_only_real_faces_has_no_detection_loss():
     loc, conf = torch.randn(2, 168, 4, requires_grad=True), torch.randn(2, 168, 2, requires_grad=True)
     losses = multibox_loss(loc, conf, torch.zeros(2, 168, 4), torch.zeros(2, 168, dtype=torch.long))
     assert [x.item() for x in losses] == [0, 0]
@@ -101,7 +101,7 @@ def test_real_faces_alone_lose_nothing():
         ({"backbone": "resnet34", "stage": 3}, "has neither"),
     ],
 )
-def test_impossible_networks_say_why_in_a_line(arguments, message):
+def test_impossible_networks_are_a_one_line_error(arguments, message):
     with pytest.raises(BenchError, match=message) as raised:
         CaddmNet(**{"input_size": 224, **arguments})
     assert "\n" not in str(raised.value)

@@ -61,7 +61,7 @@ def add_head(weights, name):
         ("effort", {}, "effort_logits"),
     ],
 )
-def test_features_and_heads_are_the_references(weights, name, options, key):
+def test_features_and_heads_equal_the_references(weights, name, options, key):
     expected = read_golden("clip2")
     detector = create(name, **options).load(add_head(weights, name))
     out = detector.outputs(smooth_input((2, 3, 224, 224), "clip", -1.8, 2.1))
@@ -79,7 +79,7 @@ def test_features_and_heads_are_the_references(weights, name, options, key):
         ("clip-probe", {}, 394, 769, "visual_projection.weight"),
     ],
 )
-def test_names_are_the_references_and_little_is_trained(name, options, count, trained, sample):
+def test_names_are_the_references_and_few_weights_are_trained(name, options, count, trained, sample):
     detector = create(name, **options)
     names = detector.to_reference(detector.names())
     assert len(names) == count
@@ -99,7 +99,7 @@ def test_a_checkpoint_brings_its_own_depth_and_width_and_the_same_scores(name):
     assert second.state().keys() == first.state().keys()
 
 
-def test_openais_names_are_taken_too():
+def test_openai_names_are_accepted_too():
     detector = create("clip-probe", **TINY)
     hugging = detector.state()
     layers = [f"vision_model.encoder.layers.{i}" for i in range(2)]
@@ -141,7 +141,7 @@ def test_the_probe_computes_features_once_and_learns_in_a_few_steps(monkeypatch)
 
 
 @pytest.mark.parametrize(("name", "options"), [("gend", {}), ("effort", {}), ("effort", {"variant": "released"})])
-def test_a_step_changes_what_is_to_be_trained_and_nothing_else(name, options):
+def test_a_step_changes_only_the_trainable_weights(name, options):
     detector = create(name, **TINY, **options)
     before = detector.state()
     session = detector.training(TrainSettings(lr=1e-2, batch_size=4, threads=1), 2, 2)
@@ -157,7 +157,7 @@ def test_a_step_changes_what_is_to_be_trained_and_nothing_else(name, options):
 
 
 @pytest.mark.parametrize("i", range(3))
-def test_the_residual_layer_and_its_losses_are_the_references(i):
+def test_the_residual_layer_and_its_losses_equal_the_references(i):
     want = {k[3:]: torch.tensor(v) for k, v in read_golden("effort_svd").items() if k.startswith(f"c{i}_")}
     layer = ResidualLinear.from_linear(want["W"], want["b"], (7, 4, 3)[i])
     with torch.no_grad():
@@ -179,7 +179,7 @@ def test_the_residual_layer_and_its_losses_are_the_references(i):
 
 
 @pytest.mark.parametrize("case", GEND["losses"][:4], ids=lambda c: c["key"])
-def test_gends_losses_are_the_references(case):
+def test_gend_losses_equal_the_references(case):
     features = torch.nn.functional.normalize(torch.tensor(make_input((case["N"], case["D"]), case["key"])), dim=1)
     features.requires_grad_()
     logits = torch.tensor(make_input((case["N"], 2), case["key"] + "/logits", -2, 2))
@@ -191,14 +191,14 @@ def test_gends_losses_are_the_references(case):
     assert features.grad.norm().item() == pytest.approx(case["grad_norm_wrt_normalised"], abs=2e-6)
 
 
-def test_gends_losses_of_equal_and_single_features():
+def test_gend_losses_of_equal_and_single_features():
     same = torch.ones(4, 3) / 3**0.5
     assert [alignment_loss(same, torch.zeros(4)).item(), uniformity_loss(same).item()] == [0, 0]
     assert [alignment_loss(same[:1], torch.zeros(1)).item(), uniformity_loss(same[:1]).item()] == [0, 0]
 
 
 @pytest.mark.parametrize("case", GEND["align_face"], ids=lambda c: str(c["target"]))
-def test_gends_crop_is_the_references(case):
+def test_gends_crop_equals_the_references(case):
     points = np.array(case["landmarks"])
     side = case["target"][0] if case["target"] else find_side(points, case["scale"])
     placed = place_template(side, case["scale"])
@@ -215,7 +215,7 @@ def test_gends_crop_is_the_references(case):
         ("gend", TINY, {"model.linear.weight": np.zeros((2, 64))}, "another architecture"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_in_a_line(name, options, weights, message):
+def test_weights_that_do_not_fit_are_a_one_line_error(name, options, weights, message):
     detector = create(name, **options)
     with pytest.raises(BenchError, match=message) as raised:
         detector.load(weights)
@@ -223,7 +223,7 @@ def test_weights_that_do_not_fit_are_refused_in_a_line(name, options, weights, m
     assert detector.is_empty
 
 
-def test_efforts_variants_do_not_take_each_others_weights():
+def test_effort_variants_refuse_each_others_weights():
     paper, bench = create("effort", **TINY), create("effort", variant="deepfakebench", **TINY)
     with pytest.raises(BenchError, match=r"24 keys missing \(first: .*S_r"):
         paper.load(bench.state())
@@ -232,7 +232,7 @@ def test_efforts_variants_do_not_take_each_others_weights():
     assert create("effort", variant="released", **TINY).load(paper.state()).state().keys() == bench.state().keys()
 
 
-def test_an_encoder_that_cannot_be_fetched_is_said_in_a_line(monkeypatch):
+def test_an_encoder_that_cannot_be_fetched_is_a_one_line_error(monkeypatch):
     monkeypatch.setenv("BENCH_OFFLINE", "1")
     with pytest.raises(
         BenchError, match=r"no weights vit_large_patch14_clip_quickgelu_224\.openai, .*pretrained=false"

@@ -46,21 +46,21 @@ def test_the_square_is_around_the_68_points(ramp, box, margin, corner, side):
     assert (tuple(int(v) for v in found), length) == (corner, side)
 
 
-def test_at_its_own_size_the_crop_is_the_pixels(ramp):
+def test_a_crop_at_its_own_size_keeps_the_pixels(ramp):
     crop = BoxCrop(20, 1.0)(face_of(ramp, 40, 30, 60, 50))
     assert np.array_equal(crop, ramp[30:50, 40:60])
     assert crop.dtype == np.uint8
 
 
 @pytest.mark.parametrize("size", [10, 40])
-def test_scaled_the_gradient_stays(ramp, size):
+def test_a_scaled_crop_keeps_the_gradient(ramp, size):
     crop = BoxCrop(size, 1.0)(face_of(ramp, 40, 30, 60, 50))
     assert crop.shape == (size, size, 3)
     expected = 40 + (np.arange(size) + 0.5) * 20 / size - 0.5
     assert crop[size // 2, 2:-2, 0] == pytest.approx(expected[2:-2], abs=0.75)
 
 
-def test_beyond_the_frame_the_picture_is_mirrored(ramp):
+def test_the_picture_is_mirrored_beyond_the_frame(ramp):
     crop = BoxCrop(20, 1.0)(face_of(ramp, -5, 30, 15, 50))
     assert np.array_equal(crop[:, 5:], ramp[30:50, :15])
     assert np.array_equal(crop[:, :5], ramp[30:50, :5][:, ::-1])

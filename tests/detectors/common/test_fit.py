@@ -21,27 +21,27 @@ def hide(prefix: str, values: dict[str, Any] = EXPECTED) -> dict[str, Any]:
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=5).map("".join))
-def test_whatever_prefixes_all_names_have_are_taken_off(prefix):
+def test_prefixes_shared_by_all_names_are_removed(prefix):
     found = strip_prefix(Found((), "", hide(prefix)), EXPECTED)
     assert (found.prefix, dict(found.weights)) == (prefix, EXPECTED)
 
 
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=3).map("".join), st.sampled_from(NAMES))
-def test_a_prefix_that_one_name_lacks_stays(prefix, bare):
+def test_a_prefix_missing_from_one_name_stays(prefix, bare):
     weights = hide(prefix)
     weights[bare] = weights.pop(prefix + bare)
     assert strip_prefix(Found((), "", weights), EXPECTED).weights.keys() == weights.keys()
 
 
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=3).map("".join))
-def test_a_prefix_that_the_network_has_itself_stays(prefix):
+def test_a_prefix_of_the_networks_own_names_stays(prefix):
     own = hide(prefix)
     assert strip_prefix(Found((), "", own), own).prefix == ""
     assert strip_prefix(Found((), "", hide("module.", own)), own).prefix == "module."
 
 
 @given(st.dictionaries(st.text(), st.integers(), min_size=1))
-def test_other_names_are_left_as_they_are(weights):
+def test_other_names_stay_unchanged(weights):
     assert strip_prefix(Found((), "", weights), EXPECTED).weights == weights
 
 
@@ -58,7 +58,7 @@ def test_weights_are_found_under_any_wrappers(place, prefix):
     assert others == []
 
 
-def test_of_two_that_fit_the_trained_ones_are_taken_and_both_are_told():
+def test_of_two_matching_weights_the_trained_ones_are_used_and_both_are_reported():
     averaged = {name: value + 1 for name, value in EXPECTED.items()}
     for names in (("params", "params_ema"), ("state_dict", "ema"), ("model", "whatever"), ("network", "model")):
         for order in (names, names[::-1]):
@@ -70,7 +70,7 @@ def test_of_two_that_fit_the_trained_ones_are_taken_and_both_are_told():
             assert f"under '{names[1]}', without the prefix 'module.' would fit as well" in line
 
 
-def test_one_that_fits_is_taken_before_one_that_does_not():
+def test_matching_weights_are_preferred_to_others():
     larger = {name: np.zeros((9, 9)) for name in EXPECTED}
     lacking = {name: EXPECTED[name] for name in NAMES[:2]}
     for other in (larger, lacking, {**EXPECTED, "more": np.zeros(1)}):
@@ -78,11 +78,11 @@ def test_one_that_fits_is_taken_before_one_that_does_not():
         assert (found.place, others) == (("ema",), [])
 
 
-def test_the_same_weights_under_two_names_are_no_choice():
+def test_the_same_weights_under_two_names_need_no_choice():
     assert find_weights({"model": EXPECTED, "state_dict": EXPECTED}, EXPECTED)[1] == []
 
 
-def test_a_checkpoint_that_holds_itself_is_looked_through_once():
+def test_a_checkpoint_that_contains_itself_is_searched_once():
     content: dict[str, Any] = {f"again{i}": {} for i in range(50)}
     for name in content:
         content[name] = content
@@ -90,17 +90,17 @@ def test_a_checkpoint_that_holds_itself_is_looked_through_once():
     assert find_weights(content, EXPECTED)[0].place == ("state_dict",)
 
 
-def test_nothing_is_said_of_bare_weights():
+def test_bare_weights_give_no_message():
     assert tell_found(*find_weights(EXPECTED, EXPECTED), "w.pth") == ""
 
 
-def test_counters_may_be_missing_and_nothing_else():
+def test_only_counters_may_be_missing():
     check_fit({k: v for k, v in EXPECTED.items() if "num_batches" not in k}, EXPECTED, "w")
     with pytest.raises(BenchError, match=r"3 keys missing \(first: conv.weight, bn.weight, head.weight\)"):
         check_fit({}, EXPECTED, "w")
 
 
-def test_names_of_what_does_not_fit_are_safe_and_short():
+def test_names_of_mismatched_weights_are_shown_safely_and_shortened():
     given = {**hide("\x1b[31m"), "x" * 10_000: np.zeros(1)}
     with pytest.raises(BenchError) as raised:
         check_fit(given, EXPECTED, "w")

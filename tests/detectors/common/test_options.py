@@ -80,7 +80,7 @@ OF_TORCH = [
         *(("jax", *case) for case in (*OF_BOTH, *OF_JAX)),
     ],
 )
-def test_values_that_cannot_be_are_told_in_a_line(backend, name, options, message):
+def test_impossible_values_are_a_one_line_error(backend, name, options, message):
     for package in {"torch": ("torch", "timm"), "jax": ("jax", "flax", "optax")}[backend]:
         pytest.importorskip(package)
     with pytest.raises(BenchError, match=message) as raised:
@@ -109,7 +109,7 @@ def test_values_that_cannot_be_are_told_in_a_line(backend, name, options, messag
         ([int, float], ["anything"], []),  # No type at all, and none of our business.
     ],
 )
-def test_what_an_annotation_takes(kind, taken, refused):
+def test_values_an_annotation_accepts(kind, taken, refused):
     assert [v for v in taken if describe_misfit(v, kind)] == []
     assert [v for v in refused if not describe_misfit(v, kind)] == []
 
@@ -135,14 +135,14 @@ def test_a_users_detector_is_checked_by_its_annotations_if_any(tmp_path):
         create_from(entry)
 
 
-def test_annotations_that_cannot_be_resolved_say_nothing(tmp_path):
+def test_annotations_that_cannot_be_resolved_are_ignored(tmp_path):
     entry = written(tmp_path, "a: Unknown = 1, b: int = 2): self.given = a, b")
     assert create_from(entry, a="x", b="y").given == ("x", "y")
     with pytest.raises(BenchError, match=r"has no option 'c'\. Its options: a, b"):
         create_from(entry, c=1)
 
 
-def test_a_mistake_in_a_users_own_code_is_not_taken_for_a_wrong_option(tmp_path):
+def test_a_mistake_in_a_users_code_is_not_reported_as_a_wrong_option(tmp_path):
     entry = written(tmp_path, "args=None): dict.fromkeys(wrong=1)")
     with pytest.raises(TypeError, match="keyword"):
         create_from(entry, args={"other": 1})
@@ -154,7 +154,7 @@ def test_a_mistake_in_a_users_own_code_is_not_taken_for_a_wrong_option(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["caddm", "pgfdd", "pgfdd_fixed", "meso4", "xception", "resnet34", "efficientnet-b4"])
-def test_both_ports_take_the_same_options(name):
+def test_both_ports_accept_the_same_options(name):
     for package in ("torch", "timm", "jax", "flax", "optax"):
         pytest.importorskip(package)
     options, others = (list_options(detectors.find(name, backend).load()) for backend in ("torch", "jax"))

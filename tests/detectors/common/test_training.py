@@ -38,7 +38,7 @@ def test_steps_are_counted_and_follow_the_schedule():
     assert session.done == 3
 
 
-def test_batches_that_lost_all_examples_are_passed_over():
+def test_batches_that_lost_all_examples_are_skipped():
     session = start()
     assert session.step(NOTHING) == {}
     assert session.gradients(NOTHING) == ({}, {})
@@ -57,5 +57,5 @@ def test_gradients_have_the_references_names_and_count_no_step():
     ("asked", "fast_bf16", "precision"),
     [("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16"), ("fp32", True, "fp32")],
 )
-def test_auto_takes_bf16_where_it_is_fast(asked, fast_bf16, precision):
+def test_auto_uses_bf16_where_it_is_fast(asked, fast_bf16, precision):
     assert start(fast_bf16, precision=asked).precision == precision

@@ -73,7 +73,7 @@ def test_a_file_of_any_tensors_loads(detector, weights, tmp_path, form, suffix):
     assert all(np.array_equal(state[k], weights[k]) for k in weights)
 
 
-def test_arrays_that_cannot_be_written_to_load_and_are_left_alone(detector, weights):
+def test_read_only_arrays_load_and_stay_unchanged(detector, weights):
     frozen = {k: v.copy() for k, v in weights.items()}
     for value in frozen.values():
         value.setflags(write=False)
@@ -95,7 +95,7 @@ def test_arrays_that_cannot_be_written_to_load_and_are_left_alone(detector, weig
     ],
 )
 @pytest.mark.parametrize("pickled", [False, True])
-def test_a_mapping_that_is_none_of_weights_is_told_in_a_line(detector, weights, tmp_path, change, message, pickled):
+def test_a_mapping_without_weights_is_a_one_line_error(detector, weights, tmp_path, change, message, pickled):
     given: Any = {**{k: torch.tensor(v) for k, v in weights.items()}, **change}
     if pickled:
         numbers = {k: torch.tensor(v) for k, v in given.items() if isinstance(v, np.ndarray) and v.dtype.kind in "fc"}
@@ -109,13 +109,13 @@ def test_a_mapping_that_is_none_of_weights_is_told_in_a_line(detector, weights, 
 
 
 @pytest.mark.parametrize("given", [None, 3, [1]])
-def test_what_is_neither_a_path_nor_a_mapping(detector, given):
+def test_objects_that_are_neither_a_path_nor_a_mapping(detector, given):
     with pytest.raises(BenchError, match=f"a path or a mapping of names to arrays, got a {type(given).__name__}"):
         detector.load(given)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_files_cut_short_are_told_so(detector, weights, tmp_path, legacy):
+def test_truncated_files_are_reported_as_such(detector, weights, tmp_path, legacy):
     buffer = io.BytesIO()
     tensors = {k: torch.tensor(v) for k, v in weights.items()}
     torch.save({"network": tensors}, buffer, _use_new_zipfile_serialization=not legacy)
@@ -133,13 +133,13 @@ def test_files_cut_short_are_told_so(detector, weights, tmp_path, legacy):
     assert np.array_equal(detector.load(path).state()["fc1.weight"], weights["fc1.weight"])
 
 
-def test_other_archives_are_told(detector, weights, tmp_path):
+def test_other_archives_are_reported(detector, weights, tmp_path):
     np.savez(tmp_path / "weights.npz", **weights)
     with pytest.raises(BenchError, match=r"it is a zip archive, and only archives from torch.save"):
         detector.load(tmp_path / "weights.npz")
 
 
-def test_an_archive_that_goes_on_in_another_file_is_told(detector, tmp_path):
+def test_a_multi_part_archive_is_reported(detector, tmp_path):
     (tmp_path / "w.pth").write_bytes(b"PK\3\4" + b"PK\6\7" + bytes(12) + b"\2\0\0\0" + b"PK\5\6" + bytes(18))
     with pytest.raises(BenchError, match=r"w\.pth \(46 bytes\) can't be read as a checkpoint: its end is missing"):
         detector.load(tmp_path / "w.pth")
@@ -171,14 +171,14 @@ def test_files_as_people_save_them_load(detector, weights, tmp_path, layout, leg
     assert all(line.startswith(f"{tmp_path / 'w.ckpt'}: took the weights ") for line in lines)
 
 
-def test_a_prefix_that_some_names_lack_is_not_taken_off(detector, weights):
+def test_a_prefix_missing_from_some_names_is_not_removed(detector, weights):
     """Else two weights would get one name, and the last would be taken silently."""
     with pytest.raises(BenchError, match=r"1 keys not known \(first: module.fc1.bias\)"):
         detector.load({**weights, "module.fc1.bias": weights["fc1.bias"] + 1})
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.pkl", "w.bin", "w.safetensors", "w"])
-def test_what_a_file_is_is_told_by_its_content(detector, weights, tmp_path, name):
+def test_a_file_type_is_recognised_by_content(detector, weights, tmp_path, name):
     from safetensors.torch import save_file
 
     tensors = {k: torch.tensor(v) for k, v in weights.items()}
@@ -217,7 +217,7 @@ def test_a_blocked_function_is_named(detector, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("kind", ["sparse", "nested", "complex"])
-def test_tensors_that_are_no_plain_numbers_are_told(detector, weights, tmp_path, kind):
+def test_tensors_that_are_not_plain_numbers_are_refused(detector, weights, tmp_path, kind):
     plain = torch.zeros(16)
     kinds = {"sparse": plain.to_sparse(), "nested": torch.nested.nested_tensor([plain]), "complex": plain + 1j}
     torch.save({**{k: torch.tensor(v) for k, v in weights.items()}, "fc1.bias": kinds[kind]}, tmp_path / "w.pth")
@@ -237,7 +237,7 @@ def test_an_archive_that_would_fill_the_memory_is_not_unpacked(detector, weights
         detector.load(tmp_path / "small.pth")
 
 
-def test_a_tensor_that_repeats_one_number_takes_no_memory_before_its_shape_is_compared(detector, weights, tmp_path):
+def test_a_tensor_repeating_one_number_takes_no_memory_before_its_shape_is_checked(detector, weights, tmp_path):
     tensors = {k: torch.tensor(v) for k, v in weights.items()}
     tensors["fc1.bias"] = torch.zeros(1, dtype=torch.float16).expand(2**50)
     torch.save(tensors, tmp_path / "w.pth")
@@ -259,7 +259,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("kind", DAMAGED)
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
-def test_what_is_no_checkpoint_is_told_in_a_line(detector, tmp_path, kind, name):
+def test_a_file_that_is_not_a_checkpoint_is_a_one_line_error(detector, tmp_path, kind, name):
     path = tmp_path / name
     path.write_bytes(DAMAGED[kind])
     with pytest.raises(BenchError) as raised:
@@ -290,7 +290,7 @@ def mutate(content: bytes, draw: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("writer", ["safetensors", "zip", "legacy"])
-def test_damaged_files_load_or_are_told_in_a_line(weights, tmp_path, writer):
+def test_damaged_files_load_or_are_a_one_line_error(weights, tmp_path, writer):
     from safetensors.torch import save_file
 
     path, tensors = tmp_path / "w.pth", {k: torch.tensor(v) for k, v in weights.items()}

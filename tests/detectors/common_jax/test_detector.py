@@ -51,7 +51,7 @@ def compilations():
     jax.monitoring.clear_event_listeners()
 
 
-def test_what_either_backend_saves_the_other_loads(tiny_ports, batch, tmp_path):
+def test_each_backend_loads_what_the_other_saves(tiny_ports, batch, tmp_path):
     first, second = tiny_ports
     assert isinstance(second, Trainable)
     session = second.training(TrainSettings(batch_size=6, lr=0.01), 2, 2)
@@ -67,7 +67,7 @@ def test_what_either_backend_saves_the_other_loads(tiny_ports, batch, tmp_path):
     assert all(np.array_equal(again[k], v) and again[k].dtype == v.dtype for k, v in expected.items())
 
 
-def test_torch_pickles_load_and_other_networks_are_told(ports, tmp_path):
+def test_torch_pickles_load_and_other_networks_are_refused(ports, tmp_path):
     torch = pytest.importorskip("torch")
     first, _ = ports("meso4", input_size=32)
     path = tmp_path / "meso.pkl"
@@ -77,7 +77,7 @@ def test_torch_pickles_load_and_other_networks_are_told(ports, tmp_path):
         create("meso4", backend="jax").load(path)
 
 
-def test_a_pickle_without_torch_is_told(tmp_path, monkeypatch):
+def test_a_pickle_without_torch_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "meso.pkl"
     path.write_bytes(b"anything")
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -87,7 +87,7 @@ def test_a_pickle_without_torch_is_told(tmp_path, monkeypatch):
         meso().load(path)
 
 
-def test_smaller_batches_are_filled_up_and_compile_nothing(batch, compilations):
+def test_smaller_batches_are_padded_and_compile_nothing_new(batch, compilations):
     detector = meso()
     whole = detector.score(batch["image"])
     before, seconds = compilations(), detector.compile_seconds
@@ -100,7 +100,7 @@ def test_smaller_batches_are_filled_up_and_compile_nothing(batch, compilations):
     assert whole.dtype == np.float32
 
 
-def test_outputs_of_fewer_frames_compile_nothing(batch, compilations):
+def test_outputs_of_fewer_frames_compile_nothing_new(batch, compilations):
     """As of videos with six frames, five, and so on, whose features a probe asks for."""
     detector, frames = meso(), batch["image"]
     whole = detector.outputs_of(frames)
@@ -146,7 +146,7 @@ def test_steps_that_are_read_late_are_the_same(batch):
     assert all(np.array_equal(rows, late.detector.state()[name]) for name, rows in prompt.detector.state().items())
 
 
-def test_rows_that_fill_a_batch_up_change_nothing(batch):
+def test_padding_rows_change_nothing(batch):
     """The step of a whole batch of four is that of four in a batch of six; without dropout, whose draws differ."""
     states = []
     for size in (4, 6):
@@ -176,7 +176,7 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
-def test_optimizers_step_as_pytorchs(name):
+def test_optimizers_step_like_pytorchs(name):
     """Both get the same gradients: Adam makes a whole step of one that is nothing but rounding."""
     torch = pytest.importorskip("torch")
     from crossfake.detectors.common_torch.training import TorchTraining
@@ -202,7 +202,7 @@ def test_optimizers_step_as_pytorchs(name):
 
 
 @pytest.mark.parametrize("name", ["sgd", "sam", "asam"])
-def test_two_steps_of_training_are_pytorchs(tiny_ports, double, batch, name):
+def test_two_steps_of_training_equal_pytorchs(tiny_ports, double, batch, name):
     """With sharpness-aware steps, running statistics follow the first of the two passes only, counts follow both."""
     first, second = tiny_ports
     second.losses = without_dropout(second)
@@ -258,7 +258,7 @@ def test_training_fits_a_handful_of_frames(precision):
     assert {v.dtype for v in detector.state().values()} == {np.dtype("float32"), np.dtype("int64")}
 
 
-def test_seeds_fix_first_weights_and_dropout(batch):
+def test_seeds_fix_initial_weights_and_dropout(batch):
     runs = []
     for seed in (0, 0, 1):
         session = TinyJax(seed).training(TrainSettings(batch_size=6), 2, 2)
@@ -362,7 +362,7 @@ def test_a_missing_backend_names_its_extra(package, monkeypatch):
         create("meso4", backend="jax", input_size=32)
 
 
-def test_what_is_compiled_is_kept_in_the_cache_folder():
+def test_compiled_code_is_kept_in_the_cache_folder():
     meso()
     assert jax.config.jax_compilation_cache_dir == str(Path(os.environ["BENCH_CACHE"]) / "xla")
 
@@ -392,6 +392,6 @@ def test_imagenet_weights_come_from_the_pytorch_port_once(elsewhere, tmp_path, m
     assert all(np.array_equal(state[k], v) for k, v in plain.items() if k != "conv1.weight")
 
 
-def test_imagenet_weights_that_cannot_be_had_are_told():
+def test_unavailable_imagenet_weights_are_reported():
     with pytest.raises(BenchError, match=r"^no detector named 'meso5'.*Did you mean 'meso4'"):
         load_imagenet_weights("meso5", bool)

@@ -46,7 +46,7 @@ def run(layer, x, *mode):
     depthwise=st.booleans(),
     bias=st.booleans(),
 )
-def test_convolutions_are_pytorchs(size, kernel, stride, padding, depthwise, bias):
+def test_convolutions_equal_pytorchs(size, kernel, stride, padding, depthwise, bias):
     groups, outer = (4, 4) if depthwise else (1, 6)
     padding = 0 if kernel == 1 else padding
     conv = Conv(4, outer, kernel, Init(0), stride=stride, padding=padding, groups=groups, bias=bias)
@@ -98,7 +98,7 @@ def test_max_pooling_and_its_gradient(size, stride, padding):
 
 
 @pytest.mark.parametrize("size", [7, 8])
-def test_average_pooling_leaves_out_what_is_beyond_the_border(size):
+def test_average_pooling_ignores_pixels_beyond_the_border(size):
     x = images(size=size)
     assert_same(
         layers.avg_pool(jnp.asarray(x), 2), F.avg_pool2d(as_torch(x), 2, ceil_mode=True, count_include_pad=False)
@@ -106,7 +106,7 @@ def test_average_pooling_leaves_out_what_is_beyond_the_border(size):
 
 
 @pytest.mark.parametrize(("eps", "momentum"), [(1e-5, 0.1), (1e-3, 0.01)])
-def test_batch_norm_trains_and_evaluates_as_pytorchs(eps, momentum):
+def test_batch_norm_trains_and_evaluates_like_pytorchs(eps, momentum):
     ours = layers.BatchNorm(3, Init(0), eps=eps, momentum=momentum)
     theirs = torch.nn.BatchNorm2d(3, eps, momentum)
     train = nnx.jit(lambda norm, x: norm(x, TRAIN))
@@ -126,7 +126,7 @@ def test_running_variance_is_the_unbiased_one():
     assert float(norm.running_var[0]) == pytest.approx(np.var(x, ddof=1))
 
 
-def test_rows_that_only_fill_up_leave_batch_statistics_alone():
+def test_padding_rows_leave_batch_statistics_alone():
     x = images(n=5)
     padded = np.concatenate([x, np.full((3, *x.shape[1:]), 7.0, np.float32)])
     present = jnp.asarray([1.0] * 5 + [0.0] * 3)
@@ -138,7 +138,7 @@ def test_rows_that_only_fill_up_leave_batch_statistics_alone():
     assert float(Mode(present=present).mean(jnp.arange(8.0))) == 2
 
 
-def test_linear_is_pytorchs():
+def test_linear_equals_pytorchs():
     linear = layers.Linear(5, 3, Init(0))
     x = images(n=4, size=1, channels=5).reshape(4, 5)
     weight, bias = (torch.from_numpy(np.asarray(v[...])) for v in (linear.weight, linear.bias))
@@ -164,7 +164,7 @@ def test_drop_path_drops_whole_examples():
 
 
 @pytest.mark.parametrize("fan_out", [0, 1, 8])
-def test_first_weights_are_drawn_as_pytorch_and_timm_do(fan_out):
+def test_initial_weights_are_drawn_as_in_pytorch_and_timm(fan_out):
     groups = fan_out if fan_out > 1 else 1
     conv = Conv(8 * groups, 64 * groups, 3, Init(0), groups=groups, fan_out=fan_out)
     theirs = torch.nn.Conv2d(8 * groups, 64 * groups, 3, groups=groups)
@@ -177,7 +177,7 @@ def test_first_weights_are_drawn_as_pytorch_and_timm_do(fan_out):
     assert bool(np.any(conv.bias[...])) == (not fan_out)
 
 
-def test_a_seed_fixes_first_weights_and_no_seed_gives_shapes_alone():
+def test_a_seed_fixes_initial_weights_and_no_seed_gives_only_shapes():
     first, again, other = (np.asarray(Conv(3, 4, 3, Init(seed)).weight[...]) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -203,7 +203,7 @@ SHAPES = {  # Channels in and out, kernel, stride, groups, pixels: as networks b
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradients_are_as_near_to_double_precision_as_summing_in_single_allows(shape):
+def test_gradients_are_as_close_to_double_precision_as_single_precision_sums_allow(shape):
     """Whatever the order of summing: n terms of random sign, one after the other, end within eps * sqrt(n).
 
     Measured: at most 0.2 of that.
@@ -229,7 +229,7 @@ def test_gradients_are_as_near_to_double_precision_as_summing_in_single_allows(s
         assert off < np.finfo(np.float32).eps * n**0.5
 
 
-def test_batch_norms_gradients_are_as_near_to_double_precision_as_pytorchs():
+def test_batch_norm_gradients_are_as_close_to_double_precision_as_pytorchs():
     x, towards = 2 * images(n=4, size=36, channels=32) + 1, images(n=4, size=36, channels=32, seed=1)
 
     def weigh(x):

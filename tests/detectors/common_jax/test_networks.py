@@ -63,7 +63,7 @@ QUICK = ("mbconv-halves", "basic-widens-pooled")
 
 
 @pytest.mark.parametrize("case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CASES])
-def test_a_block_is_timms(case):
+def test_a_block_equals_timms(case):
     ours, theirs = CASES[case]()
     graph, params, rest = nnx.split(ours, nnx.Param, ...)
     # The starts that a block ends with (zero scales) would hide most of it.

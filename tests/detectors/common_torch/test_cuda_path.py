@@ -84,7 +84,7 @@ def test_losses_are_fetched_at_once_and_waited_for_later(asked):
     assert asked[-1] == "waited"
 
 
-def test_on_the_processor_nothing_is_copied(batch):
+def test_nothing_is_copied_on_the_cpu(batch):
     sent = Feed(torch.device("cpu")).send(batch)
     assert all(np.shares_memory(sent[name].numpy(), batch[name]) for name in batch)
     assert fetch_later(torch.ones(2))() == [1.0, 1.0]
@@ -97,7 +97,7 @@ def test_steps_that_are_read_late_are_the_same(batch):
     assert all(np.array_equal(value, other.state()[name]) for name, value in one.state().items())
 
 
-def test_maps_are_channels_last_on_cuda_and_the_step_is_the_same_to_rounding(batch, monkeypatch):
+def test_maps_are_channels_last_on_cuda_and_steps_agree_to_rounding(batch, monkeypatch):
     assert choose_training_layout(CUDA) == torch.channels_last
     assert choose_training_layout(torch.device("cpu")) == torch.contiguous_format
     expected = start()[1].gradients(batch)
@@ -115,7 +115,7 @@ def test_maps_are_channels_last_on_cuda_and_the_step_is_the_same_to_rounding(bat
         assert error <= 0.02 * np.linalg.norm(expected[1][name]) + 1e-6, name  # What docs/caddm.md says of them.
 
 
-def test_optimizers_are_fused_on_cuda_alone(monkeypatch):
+def test_optimizers_are_fused_only_on_cuda(monkeypatch):
     asked = {}
     for name in ("SGD", "Adam", "AdamW"):
         monkeypatch.setattr(torch.optim, name, lambda *_, name=name, **options: asked.update({name: options["fused"]}))
@@ -127,7 +127,7 @@ def test_optimizers_are_fused_on_cuda_alone(monkeypatch):
         assert asked == dict.fromkeys(("SGD", "Adam", "AdamW"), fused)
 
 
-def test_a_state_of_another_layout_is_resumed_from(batch):
+def test_training_resumes_from_a_state_of_another_layout(batch):
     """Fused optimizers go through memory as it lies: moments must lie as the weights do."""
     detector, session = start()
     session.step(batch)
@@ -145,7 +145,7 @@ def test_a_state_of_another_layout_is_resumed_from(batch):
     assert content["done"] == 1
 
 
-def test_cuda_is_put_back_as_it_was(monkeypatch):
+def test_cuda_settings_are_restored(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     parts = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [part.allow_tf32 for part in parts], torch.backends.cudnn.benchmark
@@ -155,7 +155,7 @@ def test_cuda_is_put_back_as_it_was(monkeypatch):
     assert ([part.allow_tf32 for part in parts], torch.backends.cudnn.benchmark) == before
 
 
-def test_losses_are_compiled_where_that_is_asked_for_which_is_another_key(batch, monkeypatch):
+def test_losses_are_compiled_on_request_under_another_key(batch, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda function, **options: compiled.append(options) or function)
     expected = start()[1].step(batch)

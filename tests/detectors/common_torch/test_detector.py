@@ -54,7 +54,7 @@ def test_state_is_a_copy_that_further_training_leaves_alone(frames):
     assert any(not np.array_equal(v, before[k]) for k, v in detector.state().items())
 
 
-def test_a_checkpoint_says_what_it_was_made_from(tmp_path):
+def test_a_checkpoint_records_what_it_was_made_from(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     save(create("meso4", input_size=32), path, {"detector": "meso4"})
     assert read_header(path) == {"detector": "meso4"}
@@ -68,7 +68,7 @@ def test_scores_are_probabilities_whatever_the_batch(frames):
     assert np.concatenate([detector.score(frames[i : i + 1]) for i in range(5)]) == pytest.approx(whole, abs=1e-5)
 
 
-def test_threads_are_those_of_the_steps_alone(frames, monkeypatch):
+def test_the_thread_count_applies_only_during_steps(frames, monkeypatch):
     """Else a training without the setting would depend on the one before, and speeds on what was trained first."""
     session = create("meso4", input_size=32).training(TrainSettings(batch_size=5, threads=3), 1, 1)
     during, losses = [], session.detector.losses
@@ -132,7 +132,7 @@ def test_the_reference_pickle_layout_loads(frames, tmp_path):
         (b"not a checkpoint at all", ".safetensors", "(23 bytes) is cut short or no .safetensors file"),
     ],
 )
-def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes, suffix: str, message: str):
+def test_files_that_are_not_checkpoints(tmp_path: Path, content: bytes, suffix: str, message: str):
     path = tmp_path / f"bad{suffix}"
     path.write_bytes(content)
     with pytest.raises(BenchError) as error:
@@ -141,7 +141,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes, suffix: s
     assert "\n" not in str(error.value)
 
 
-def test_a_truncated_file_is_told(frames, tmp_path):
+def test_a_truncated_file_is_reported(frames, tmp_path):
     path = tmp_path / "cut.safetensors"
     save(create("meso4"), path, {})
     path.write_bytes(path.read_bytes()[:-100])
@@ -149,7 +149,7 @@ def test_a_truncated_file_is_told(frames, tmp_path):
         create("meso4").load(path)
 
 
-def test_another_architecture_is_told_with_its_first_wrong_key(tmp_path):
+def test_another_architecture_is_reported_with_its_first_wrong_key(tmp_path):
     path = tmp_path / "meso.safetensors"
     save(create("meso4"), path, {})
     with pytest.raises(BenchError, match=r"another architecture: .* keys missing \(first: .* keys not known \(first: "):

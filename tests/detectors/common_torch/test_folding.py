@@ -64,7 +64,7 @@ def test_a_convolution_is_folded_only_where_nothing_else_sees_its_result(case):
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "tf_mobilenetv3_small_minimal_100"])
-def test_all_norms_of_timms_networks_go_also_behind_its_paddings(name):
+def test_all_norms_of_timm_networks_are_folded_even_behind_padding(name):
     timm = pytest.importorskip("timm")
     network = timm.create_model(name, num_classes=2)
     for module in network.modules():
@@ -78,7 +78,7 @@ def test_all_norms_of_timms_networks_go_also_behind_its_paddings(name):
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
 
 
-def test_what_isnt_changed_is_shared_and_dtype_and_layout_are_as_asked():
+def test_unchanged_tensors_are_shared_and_dtype_and_layout_are_as_requested():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), norm(4), nn.PReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 2)).eval()
     folded = fold_network(network, lambda copy: copy(X[:1]), torch.channels_last)
     assert folded[2].weight is network[2].weight

@@ -19,14 +19,14 @@ def places(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("limit", "free"), [(None, 2000 * 1024), ("max", 2000 * 1024), ("1500000", 1_000_000)])
-def test_the_lesser_of_machine_and_container_counts(places, limit, free):
+def test_the_smaller_of_machine_and_container_memory_counts(places, limit, free):
     if limit:
         (places / "memory.max").write_text(f"{limit}\n")
         (places / "memory.current").write_text("500000\n")
     assert memory.measure_free_memory(CPU) == free
 
 
-def test_where_nobody_says_there_is_none(places):
+def test_free_memory_is_zero_where_no_source_gives_it(places):
     (places / "meminfo").unlink()
     assert memory.measure_free_memory(CPU) == 0
     assert memory.measure_free_memory(torch.device("meta")) == 0

@@ -92,7 +92,7 @@ def test_gradients_of_pieces_add_up_to_the_batchs(name):
 
 
 @pytest.mark.parametrize("sharpness", ["none", "sam"])
-def test_a_training_in_pieces_comes_to_the_same_weights(sharpness):
+def test_a_training_in_pieces_reaches_the_same_weights(sharpness):
     batch, weights, losses = examples("meso4", 5), [], []
     for most in (None, 2):
         detector = made("meso4")
@@ -105,7 +105,7 @@ def test_a_training_in_pieces_comes_to_the_same_weights(sharpness):
         np.testing.assert_allclose(weights[1][key], value, atol=1e-5, err_msg=key)
 
 
-def test_pieces_are_as_equal_as_can_be_and_tell_what_there_is_to_a_row():
+def test_pieces_are_as_equal_as_possible_and_share_out_the_batchs_counts():
     tensors = {"x": torch.arange(7), "y": torch.arange(14).reshape(7, 2)}
     pieces = list(cut_batch(tensors, 3, lambda batch: {"things": batch["x"].sum(), "none": batch["x"].sum() * 0}))
     assert [p.tensors["x"].tolist() for p in pieces] == [[0, 1, 2], [3, 4], [5, 6]]
@@ -119,7 +119,7 @@ def test_pieces_are_as_equal_as_can_be_and_tell_what_there_is_to_a_row():
 
 
 @pytest.mark.parametrize("name", BOUND)
-def test_losses_that_need_the_whole_batch_refuse(name):
+def test_losses_that_need_the_whole_batch_refuse_pieces(name):
     with torch.device("cpu" if name in ("gend", "forensics-adapter") else "meta"):  # Those are empty anyway.
         detector = create(name, backend="torch", **BOUND[name])
     with pytest.raises(BenchError, match=rf"^{name} can't use train\.micro_batch: its .*batch.*\. Leave it out$"):
@@ -129,12 +129,12 @@ def test_losses_that_need_the_whole_batch_refuse(name):
             detector.training(settings(micro_batch=2, balance=True, batch_size=4), 1, 1)
 
 
-def test_what_says_nothing_of_pieces_refuses_them():
+def test_a_detector_that_does_not_declare_pieces_refuses_them():
     with pytest.raises(BenchError, match=r"^mine has no train\.micro_batch, which is for PyTorch detectors"):
         check_pieces(object(), "mine", "train.micro_batch")
 
 
-def test_reals_weigh_in_pieces_as_in_the_batch():
+def test_reals_have_the_same_weight_in_pieces_as_in_the_batch():
     logits, label = torch.randn(8, 2, generator=torch.manual_seed(0)), torch.tensor([0, 1, 1, 1, 1, 1, 1, 0])
     whole, total = weighted_cross_entropy(logits, label), add_weights(label)
     parts = [weighted_cross_entropy(logits[at], label[at], total) for at in (slice(3), slice(3, 8))]

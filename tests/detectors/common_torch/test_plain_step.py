@@ -137,7 +137,7 @@ def test_no_network_is_left_channels_last(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["caddm", "meso4", pytest.param("pgfdd", marks=pytest.mark.slow)])
-def test_scores_hang_on_no_layout(name):
+def test_scores_do_not_depend_on_the_layout(name):
     """Frames are scored channels-last, which is quicker; no batch norm sums there."""
     detector = made(name)
     session = detector.training(SETTINGS.model_copy(update={"balance": True}), 4, 4)

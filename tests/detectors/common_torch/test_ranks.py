@@ -37,7 +37,7 @@ def assert_same(found, expected) -> None:
 @pytest.mark.parametrize(
     "case", ["meso4", "meso4 sam", "meso4 pieces", "meso4 lost", pytest.param("caddm", marks=pytest.mark.slow)]
 )
-def test_two_ranks_come_to_the_losses_and_weights_of_one_process(case):
+def test_two_ranks_reach_the_losses_and_weights_of_one_process(case):
     detectors = [make(case, frozen="micro_batch" in CASES[case][2]) for _ in range(3)]
     first, second = train_together(2, lambda ranks: take(case, ranks, detectors[ranks.rank]))
     assert first[0] == second[0]
@@ -45,7 +45,7 @@ def test_two_ranks_come_to_the_losses_and_weights_of_one_process(case):
     assert_same(first, take(case, detector=detectors[2]))
 
 
-def test_a_step_that_lost_everything_is_passed_over_by_all():
+def test_a_step_that_lost_everything_is_skipped_by_all_ranks():
     detectors = [make("meso4", frozen=False) for _ in range(2)]
 
     def work(ranks):
@@ -85,7 +85,7 @@ def test_batch_norms_see_the_images_of_all_ranks(layer):
         torch.testing.assert_close(getattr(norms[0], name), getattr(norms[2], name), msg=name)
 
 
-def test_batch_norms_that_use_their_running_statistics_do_so_still():
+def test_batch_norms_in_evaluation_still_use_running_statistics():
     norm, x = nn.BatchNorm2d(3).eval(), torch.randn(2, 3, 4, 4)
 
     def work(ranks):
@@ -95,7 +95,7 @@ def test_batch_norms_that_use_their_running_statistics_do_so_still():
     assert torch.equal(*train_together(1, work), norm(x))
 
 
-def test_ranks_go_on_from_a_state_of_one_process():
+def test_ranks_resume_from_a_state_of_one_process():
     """Momentum and the count of steps come with it."""
     settings = TrainSettings(optimizer="sgd", lr=1e-2, batch_size=6, threads=1)
     detectors, batches = [make("meso4", frozen=False) for _ in range(3)], [make_batch("meso4", i) for i in range(3)]
@@ -141,7 +141,7 @@ def start(store, rank: int, out: Path, *cases: str) -> subprocess.Popen:
 
 @GLOO
 @pytest.mark.slow
-def test_processes_come_to_the_losses_and_weights_of_one(tmp_path):
+def test_processes_reach_the_losses_and_weights_of_one(tmp_path):
     store = dist.TCPStore("127.0.0.1", 0, 2, is_master=True, wait_for_workers=False)
     for process in [start(store, rank, tmp_path, *CASES) for rank in range(2)]:
         assert process.wait(300) == 0
@@ -152,7 +152,7 @@ def test_processes_come_to_the_losses_and_weights_of_one(tmp_path):
 
 @GLOO
 @pytest.mark.slow
-def test_a_rank_that_goes_is_told_with_its_reason(tmp_path):
+def test_a_rank_that_leaves_is_reported_with_its_reason(tmp_path):
     store = dist.TCPStore("127.0.0.1", 0, 2, is_master=True, wait_for_workers=False)
     other = start(store, 1, tmp_path, "no such case")
     ranks = TorchRanks(dist.PrefixStore("0", store), 0, 2, seed=0)

@@ -49,7 +49,7 @@ def place(weights: Path, path: Path) -> Path:
     return Path(shutil.copyfile(weights, path))
 
 
-def test_a_missing_file_is_told_at_once_with_its_address_and_where_to_put_it(tmp_path):
+def test_a_missing_file_is_reported_at_once_with_its_address_and_where_to_put_it(tmp_path):
     began = time.perf_counter()
     with pytest.raises(BenchError) as told:
         find_start_weights("tf_efficientnet_b4.aa_in1k")
@@ -60,13 +60,13 @@ def test_a_missing_file_is_told_at_once_with_its_address_and_where_to_put_it(tmp
     assert "\n" not in str(told.value)
 
 
-def test_weights_that_the_hub_has_not_come_from_their_own_address():
+def test_weights_that_are_not_on_the_hub_come_from_their_own_address():
     with pytest.raises(BenchError, match=r"cadene/xception-43020ad28\.pth can't be .* as xception-43020ad28\.pth"):
         find_start_weights("legacy_xception.tf_in1k")
 
 
 @pytest.mark.parametrize("where", ["models", "given", "hub", "torch"])
-def test_a_file_that_is_here_is_used_without_a_network(where, weights, tmp_path, monkeypatch):
+def test_a_local_file_is_used_without_internet_access(where, weights, tmp_path, monkeypatch):
     snapshot = tmp_path / "hub" / "models--timm--resnet10t.c3_in1k" / "snapshots" / "abc"
     url = describe_published(NAME).url
     paths = {
@@ -99,7 +99,7 @@ def test_a_model_starts_from_the_file(weights, tmp_path):
     assert list_start_weights(SimpleNamespace(network=create_timm_model(SMALL, False, "x", **ARGS), score=0)) == []
 
 
-def test_a_sum_that_the_hub_told_is_checked(weights, tmp_path):
+def test_the_checksum_given_by_the_hub_is_checked(weights, tmp_path):
     blobs = tmp_path / "hub" / "models--timm--resnet10t.c3_in1k" / "blobs"
     snapshot = blobs.parent / "snapshots" / "abc"
     told = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -114,13 +114,13 @@ def test_a_sum_that_the_hub_told_is_checked(weights, tmp_path):
         find_start_weights(NAME)
 
 
-def test_the_beginning_of_a_sum_in_a_files_name_is_checked(weights, tmp_path):
+def test_the_checksum_prefix_in_a_file_name_is_checked(weights, tmp_path):
     place(weights, tmp_path / "cache" / "models" / "xception-43020ad28.pth")
     with pytest.raises(BenchError, match=r"is not legacy_xception\.tf_in1k as published.*expected 43020ad28"):
         find_start_weights("legacy_xception.tf_in1k")
 
 
-def test_a_later_file_of_another_sum_is_refused(weights, tmp_path):
+def test_a_later_file_with_another_checksum_is_refused(weights, tmp_path):
     kept = place(weights, tmp_path / "cache" / "models" / f"{NAME}.safetensors")
     find_start_weights(NAME)
     record = json.loads((tmp_path / "cache" / "weights.json").read_text())
@@ -139,7 +139,7 @@ def test_a_name_says_which_weights():
 
 
 @pytest.mark.parametrize("wrap", [dict, lambda s: {"state_dict": {f"module.{k}": v for k, v in s.items()}}])
-def test_ones_own_file_may_be_a_checkpoint_without_or_with_another_classifier(wrap, weights, tmp_path):
+def test_a_users_file_may_lack_the_classifier_or_have_another(wrap, weights, tmp_path):
     state = dict(timm.create_model(SMALL, num_classes=5, **ARGS).state_dict())
     torch.save(wrap(state), tmp_path / "own.pth")
     made = create_timm_model(SMALL, str(tmp_path / "own.pth"), "backbone_args", num_classes=2, **ARGS)
@@ -151,7 +151,7 @@ def test_ones_own_file_may_be_a_checkpoint_without_or_with_another_classifier(wr
     assert torch.equal(next(tapped.parameters()), state["conv1.0.weight"])
 
 
-def test_another_models_file_is_told_in_a_line(weights):
+def test_another_models_file_is_a_one_line_error(weights):
     with pytest.raises(BenchError) as told:
         create_timm_model("mobilenetv3_small_050", str(weights), "backbone_args", num_classes=2)
     assert "\n" not in str(told.value)
@@ -179,7 +179,7 @@ def test_another_models_file_is_told_in_a_line(weights):
         ("dino-probe", {}, "vit_large_patch14_dinov2.lvd142m"),
     ],
 )
-def test_which_weights_a_detector_starts_from_is_part_of_what_its_key_means(detector, options, tag):
+def test_the_start_weights_are_part_of_the_key(detector, options, tag):
     """Another tag is another training: then TRAIN_KEY_VERSION must be raised."""
     with pytest.raises(BenchError, match=f"no weights {tag}, and "):
         create(detector, pretrained=True, **options)

@@ -27,7 +27,7 @@ def test_consistency_is_the_released_one(expected, distance, key):
     assert found.item() == pytest.approx(float(expected[f"tiny_{key}"]), abs=1e-6)
 
 
-def test_reals_weigh_four_times_as_much(expected):
+def test_reals_count_four_times_as_much(expected):
     found = weighted_cross_entropy(torch.tensor(expected["tiny_logits"]), torch.tensor(expected["tiny_labels"]))
     assert found.item() == pytest.approx(float(expected["tiny_ce_4_1"]), abs=1e-6)
 

@@ -20,7 +20,7 @@ def fill_module(module, gain=1.0, start=""):
     return module.eval()
 
 
-def test_fad_and_its_network_are_deepfakebenchs():
+def test_fad_and_its_network_equal_deepfakebenchs():
     expected, x = read_golden("f3net_fad"), smooth_input((2, 3, 64, 64), "f3")
     detector = load_filled(create("f3net", variant="deepfakebench", input_size=64), 1.0)
     out = detector.outputs(x)

@@ -50,7 +50,7 @@ def test_the_released_gradient_doubles_where_the_search_stops_below_the_kink():
     assert logits.grad.abs().sum().item() == pytest.approx(2 * np.abs(case["daw"]["grad_exact"]).sum(), rel=0.02)
 
 
-def test_the_share_of_all_is_the_mean_and_a_small_one_the_worst():
+def test_a_share_of_one_gives_the_mean_and_a_small_share_the_worst():
     errors = torch.rand(13, generator=torch.Generator().manual_seed(0))
     assert compute_cvar(errors, 1.0).item() == pytest.approx(errors.mean().item(), abs=1e-7)
     assert compute_cvar(errors, 1e-3) == errors.max()
@@ -85,7 +85,7 @@ def test_the_network_and_its_losses_are_the_released_ones(name, batch):
             assert norm == pytest.approx(read_norms("dag_fdd")[key], rel=0.02, abs=2e-5), key
 
 
-def test_names_are_the_released_ones_and_unused_ones_may_be_there():
+def test_names_are_the_released_ones_and_unused_ones_are_allowed():
     with torch.device("meta"):
         detector = create("dag-fdd")
     names = detector.to_reference(detector.names())
@@ -116,13 +116,13 @@ def test_daw_needs_groups_and_says_so():
         ({"gradient": "exct"}, "Did you mean 'exact'"),
     ],
 )
-def test_impossible_options_say_why_in_a_line(options, message):
+def test_impossible_options_are_a_one_line_error(options, message):
     with pytest.raises(BenchError, match=message):
         create("daw-fdd", **{**NARROW, **options})
 
 
 @pytest.mark.parametrize("name", [pytest.param("dag-fdd", marks=pytest.mark.slow), "daw-fdd"])
-def test_the_jax_ports_losses_and_gradients_are_pytorchs(name):
+def test_the_jax_ports_losses_and_gradients_equal_pytorchs(name):
     pytest.importorskip("flax")
     import jax
     from crossfake.detectors.fdd import jax_cvar
@@ -149,7 +149,7 @@ def test_the_jax_ports_losses_and_gradients_are_pytorchs(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dag-fdd", "daw-fdd"])
-def test_a_training_pass_in_jax_is_pytorchs(ports, assert_same_pass, name):
+def test_a_training_pass_in_jax_equals_pytorchs(ports, assert_same_pass, name):
     pytest.importorskip("flax")
     image = np.random.default_rng(1).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     batch = {"image": image, "label": np.array([0, 1] * 3), "group": np.array([0, 0, 1, 1, 2, 2])}

@@ -92,7 +92,7 @@ def test_timms_clip_is_copied_whole():
     np.testing.assert_allclose(guided.vit.proj, clip.head.weight.T)
 
 
-def test_a_step_leaves_clip_as_it_was_and_learns_where_fakes_were_forged():
+def test_a_step_leaves_clip_unchanged_and_learns_where_fakes_were_forged():
     from crossfake.benchmark.core.settings import TrainSettings
 
     angle = np.linspace(0, 2 * np.pi, 81, endpoint=False)
@@ -127,7 +127,7 @@ def test_fakes_need_their_originals():
         detector.inspect_training_set([real, alone], {})
 
 
-def test_weights_that_do_not_fit_leave_it_as_it_was():
+def test_weights_that_do_not_fit_leave_the_detector_unchanged():
     detector = create("forensics-adapter", **SMALL)
     with pytest.raises(BenchError, match="another architecture"):
         detector.load({"adapter.ln_pre.weight": np.zeros(192), "something": np.zeros(3)})

@@ -24,7 +24,7 @@ def expect(weight: np.ndarray, fake: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [("n", 3, "s", "s"), (1, 3, 16, 16), (2, 3, 16, 16), ("n", 3, 16, 16)])
-def test_an_onnx_file_with_whatever_batch(tmp_path, shape):
+def test_an_onnx_file_accepts_any_batch(tmp_path, shape):
     pytest.importorskip("onnxruntime")
     path = write_onnx(tmp_path / "m.onnx", WEIGHT, shape)
     for fake in (0, 1):
@@ -46,7 +46,7 @@ def test_one_output_and_probabilities(tmp_path, capsys):
     np.testing.assert_allclose(sigmoid.score(IMAGES), 1 - 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
-def test_the_same_file_has_the_same_key_and_another_has_not(tmp_path):
+def test_equal_files_share_a_key_and_different_ones_do_not(tmp_path):
     pytest.importorskip("onnxruntime")
     first, second = (write_onnx(tmp_path / f"{n}.onnx", WEIGHT * (n + 1)) for n in range(2))
     keys = [make_entry(open_model(f"onnx:{path}", PLAIN)).code for path in (first, first, second)]
@@ -55,7 +55,7 @@ def test_the_same_file_has_the_same_key_and_another_has_not(tmp_path):
     assert hash_object(open_model(f"onnx:{first}", PLAIN))
 
 
-def test_a_hugging_face_folder_tells_what_it_takes(tmp_path):
+def test_a_hugging_face_folder_gives_its_input_format(tmp_path):
     torch = pytest.importorskip("torch")
     processor = {"size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}
     folder = save_classifier(tmp_path / "mine", ["Deepfake", "Real"], processor)
@@ -69,7 +69,7 @@ def test_a_hugging_face_folder_tells_what_it_takes(tmp_path):
     assert make_entry(model).name == "hf:mine"
 
 
-def test_what_a_hugging_face_folder_lacks_is_told(tmp_path):
+def test_missing_files_of_a_hugging_face_folder_are_reported(tmp_path):
     folder = save_classifier(tmp_path / "mine", ["LABEL_0", "LABEL_1"], None)
     with pytest.raises(BenchError, match="neither says which is fake"):
         open_model(f"hf:{folder}")
@@ -145,7 +145,7 @@ def test_names_of_files_and_of_detectors():
     assert not names_model_file("mine.py:Mine")
 
 
-def test_a_model_of_the_hub_that_cannot_be_fetched_says_what_to_put_where(tmp_path, monkeypatch):
+def test_a_hub_model_that_cannot_be_fetched_says_what_to_put_where(tmp_path, monkeypatch):
     pytest.importorskip("huggingface_hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("BENCH_OFFLINE", "1")

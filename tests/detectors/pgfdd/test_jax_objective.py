@@ -49,7 +49,7 @@ def test_contrastive_loss_matches(losses, signed):
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(-1, 5), min_size=8, max_size=8), st.booleans())
-def test_rotated_anchors_are_pytorchs(kinds, popped):
+def test_rotated_anchors_equal_pytorchs(kinds, popped):
     torch = pytest.importorskip("torch")
     from crossfake.detectors.pgfdd.objective import rotate_within_kinds
 
@@ -97,7 +97,7 @@ def test_bilevel_loss_matches(name, losses, signed):
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.floats(0, 8, width=32), st.integers(0, 7)), min_size=1, max_size=40))
-def test_bilevel_loss_and_gradient_are_pytorchs_whatever_fills_the_batch_up(samples):
+def test_bilevel_loss_and_gradient_equal_pytorchs_whatever_the_padding(samples):
     torch = pytest.importorskip("torch")
     from crossfake.detectors.pgfdd.objective import bilevel_cvar
 
@@ -125,7 +125,7 @@ def compile_for(mode, loss):
     return jax.jit(lambda *arguments: loss(*arguments, mode))
 
 
-def test_pairs_that_fill_a_batch_up_add_nothing(signed):
+def test_padding_pairs_add_nothing(signed):
     features, anchors = signed("con_common", (8, 16), 2), objective.rotate_within_kinds(jnp.asarray([0] * 4 + [1] * 4))
     rows = np.array([0, 1, 2, 3, 0, 4, 5, 6, 7, 0])
     present = np.float32([1, 1, 1, 1, 0] * 2)

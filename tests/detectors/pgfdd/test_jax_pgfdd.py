@@ -159,7 +159,7 @@ def test_adain_matches(golden, signed):
 
 
 @pytest.mark.parametrize(("shape", "factor"), [((2, 2, 3, 5), 2), ((1, 8, 8, 2), 2), ((2, 4, 7, 3), 4)])
-def test_enlarging_keeps_corners_where_they_are_as_pytorch(shape, factor):
+def test_enlarging_keeps_corners_in_place_like_pytorch(shape, factor):
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     theirs = torch.nn.functional.interpolate(
         torch.from_numpy(x).permute(0, 3, 1, 2), scale_factor=factor, mode="bilinear", align_corners=True
@@ -182,7 +182,7 @@ def test_enlarging_keeps_corners_where_they_are_as_pytorch(shape, factor):
         pytest.param("pgfdd", False, "softmax", marks=pytest.mark.slow),
     ],
 )
-def test_scores_and_outputs_are_pytorchs(frozen, image, batch, name, exact, score):
+def test_scores_and_outputs_equal_pytorchs(frozen, image, batch, name, exact, score):
     first, second = frozen(name, exact=exact, reference_score=score)
     expected, found = first.outputs(image(4, 64)), second.outputs(image(4, 64))
     assert found.keys() == expected.keys()
@@ -193,13 +193,13 @@ def test_scores_and_outputs_are_pytorchs(frozen, image, batch, name, exact, scor
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pgfdd", "pgfdd_fixed"])
-def test_a_training_pass_is_pytorchs(frozen, assert_same_pass, batch, name):
+def test_a_training_pass_equals_pytorchs(frozen, assert_same_pass, batch, name):
     assert_same_pass(frozen(name), batch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet34", "efficientnet-b3"])
-def test_other_backbones_are_pytorchs(frozen, image, backbone):
+def test_other_backbones_equal_pytorchs(frozen, image, backbone):
     first, second = frozen(backbone=backbone, backbone_args=None, exact=True)
     assert {k: v.shape for k, v in second.names().items()} == {k: v.shape for k, v in first.state().items()}
     expected, found = first.outputs(image(2, 64)), second.outputs(image(2, 64))
@@ -208,7 +208,7 @@ def test_other_backbones_are_pytorchs(frozen, image, backbone):
 
 
 @pytest.mark.slow
-def test_a_pass_with_recomputing_is_pytorchs_without(frozen, image, labels):
+def test_a_pass_with_recomputing_equals_pytorchs_without(frozen, image, labels):
     (first, _), (_, second) = frozen(), frozen(checkpointing=True)
     expected, found = (port.training_pass(image(8, 64), **labels) for port in (first, second))
     assert found.outputs.keys() == expected.outputs.keys()
@@ -226,7 +226,7 @@ def test_a_pass_with_recomputing_is_pytorchs_without(frozen, image, labels):
 
 
 @pytest.mark.slow
-def test_steps_are_pytorchs_in_whole_and_smaller_batches(frozen, double, batch):
+def test_steps_equal_pytorchs_in_full_and_smaller_batches(frozen, double, batch):
     """The second pass leaves running statistics alone; three pairs in a batch of four leave no trace of the fourth."""
     first, second = frozen()
     sessions = [port.training(TrainSettings(**SGD, lr=0.01, threads=1), 4, 2) for port in (double(first), second)]
@@ -242,7 +242,7 @@ def as_ai_face(state):
     return {k: v[: rows.get(k.rpartition(".")[0])] if v.ndim else v for k, v in state.items()}
 
 
-def test_the_ai_face_family_is_told_by_its_shapes(frozen, image):
+def test_the_ai_face_family_is_recognised_by_its_shapes(frozen, image):
     first, second = frozen()
     state = first.state()
     expected, found = (port.load(as_ai_face(state)).outputs(image(4, 64)) for port in (first, second))
@@ -254,7 +254,7 @@ def test_the_ai_face_family_is_told_by_its_shapes(frozen, image):
 
 
 @pytest.mark.slow
-def test_a_training_pass_of_the_ai_face_family_is_pytorchs(frozen, image, labels):
+def test_a_training_pass_of_the_ai_face_family_equals_pytorchs(frozen, image, labels):
     first, second = frozen()
     ai_face = as_ai_face(first.state())
     given = {**labels, "label_spe": np.minimum(labels["label_spe"], 3)}
@@ -271,7 +271,7 @@ def fresh(seed=0, name="pgfdd", **options):
     return create_from(detectors.find(name, "jax"), seed, **{**NARROW, **options})
 
 
-def test_a_lost_frame_takes_its_partner_along(batch):
+def test_a_lost_frame_removes_its_partner_too(batch):
     """Of two reals and four fakes, two pairs are learned from, filled up to three."""
     rows = [1, 3, 4, 5, 6, 7]
     found = fresh().arrange_batch({k: v[rows] for k, v in batch.items()}, 6)
@@ -390,12 +390,12 @@ def test_trains_and_scores_on_the_demo_world(tiny_world, tmp_path, capsys):
         ({"reference_score": "logit"}, "Did you mean 'logit1'"),
     ],
 )
-def test_wrong_options_are_refused_in_a_line(options, message):
+def test_wrong_options_are_a_one_line_error(options, message):
     with pytest.raises(BenchError, match=message) as raised:
         create("pgfdd", backend="jax", **options)
     assert "\n" not in str(raised.value)
 
 
-def test_batches_that_are_no_pairs_are_refused():
+def test_batches_that_are_not_pairs_are_refused():
     with pytest.raises(BenchError, match=r"balance=False and batch_size=32.*train.balance=true"):
         fresh().training(TrainSettings(), 1, 1)

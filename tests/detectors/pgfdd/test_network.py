@@ -144,7 +144,7 @@ def test_one_sam_step_of_the_whole_model_matches(weights, golden, image, labels)
 
 
 @pytest.mark.slow
-def test_the_ai_face_family_is_told_by_its_shapes(weights, image, labels, filled, narrow):
+def test_the_ai_face_family_is_recognised_by_its_shapes(weights, image, labels, filled, narrow):
     ai_face = dict(weights)
     for name, shape in {"head_spe": (4, 512), "head_fused": (1, 512)}.items():
         for leaf in ("weight", "bias"):
@@ -201,7 +201,7 @@ def test_only_the_repaired_detector_decides_by_demographics(cls, exact, narrow, 
     assert (change["encoder_fair."] > 1e-4) if cls is PgfddFixed else (change["encoder_fair."] < 1e-6)
 
 
-def test_repaired_fusion_trains_the_demographic_encoder_and_the_other_does_not(image, narrow):
+def test_only_repaired_fusion_trains_the_demographic_encoder(image, narrow):
     norms = {}
     for cls in (Pgfdd, PgfddFixed):
         network = narrow(cls).network.train()
@@ -234,7 +234,7 @@ def test_other_backbones_have_the_same_interface(backbone, checkpointing, image)
     assert np.isfinite(found.losses["overall"])
 
 
-def test_recomputing_changes_no_gradient_or_running_statistic_and_is_done_only_where_memory_is_short(
+def test_recomputing_changes_no_gradient_or_statistic_and_happens_only_when_memory_is_short(
     image, labels, narrow, monkeypatch
 ):
     computed: list[object] = []
@@ -260,7 +260,7 @@ def test_recomputing_changes_no_gradient_or_running_statistic_and_is_done_only_w
         np.testing.assert_allclose(again[name], plain[name], atol=1e-5, err_msg=name)
 
 
-def test_wrong_options_are_refused_in_a_line(narrow):
+def test_wrong_options_are_a_one_line_error(narrow):
     with pytest.raises(BenchError, match=r"no pgfdd backbone 'xceptoin'.* Did you mean 'xception'"):
         Pgfdd(backbone="xceptoin")
     with pytest.raises(BenchError, match="with backbone_args"):

@@ -73,7 +73,7 @@ def test_without_annotations_nothing_starts(world, tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
-def test_batches_that_are_no_pairs_stop_before_any_work(world, tmp_path, capsys):
+def test_batches_that_are_not_pairs_stop_before_any_work(world, tmp_path, capsys):
     for wrong in ("train.balance=false", "train.batch_size=15"):
         assert run(f"--detector pgfdd --dry-run --set {wrong}", world, tmp_path / "runs") == 2
         assert "Use --set train.balance=true and an even --set train.batch_size" in capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_training_lowers_the_loss(name, precision):
     assert found[-1]["loss"] < found[0]["loss"]
 
 
-def test_a_lost_frame_takes_its_partner_along():
+def test_a_lost_frame_removes_its_partner_too():
     """Of three reals and four fakes, three pairs are learned from."""
     batch, losses = make_batch(), []
     torch.manual_seed(0)
@@ -116,7 +116,7 @@ def test_a_lost_frame_takes_its_partner_along():
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
-def test_a_batch_without_a_pair_is_passed_over(backend):
+def test_a_batch_without_a_pair_is_skipped(backend):
     """As one of which every fake was lost: no step, no losses, as of an empty batch."""
     if backend == "jax":
         pytest.importorskip("flax")
@@ -141,7 +141,7 @@ def test_a_resumed_session_equals_an_unbroken_one(assert_resumes):
     assert_resumes(lambda: create("pgfdd", **OPTIONS).load(start), settings, make_batch(), 2, 1, torch.manual_seed)
 
 
-def test_the_recipe_is_the_papers():
+def test_the_recipe_matches_the_paper():
     for name in ("pgfdd", "pgfdd_fixed"):
         settings = load_settings(name, demo=False)
         train = settings.train

@@ -53,7 +53,7 @@ def test_the_metric_loss_is_the_released_one(i):
     assert found.item() == pytest.approx(METRIC[i]["loss"], abs=1e-6)
 
 
-def test_only_reals_are_to_be_drawn():
+def test_the_reconstruction_loss_counts_only_reals():
     x, drawn = torch.zeros(3, 3, 4, 4), torch.stack([torch.full((3, 4, 4), v) for v in (0.5, 9.0, 0.1)])
     assert reconstruction_loss(drawn, x, torch.tensor([0, 1, 0])).item() == pytest.approx(0.3)
     assert reconstruction_loss(drawn, x, torch.ones(3)).item() == 0
@@ -83,7 +83,7 @@ def test_gradients_are_the_released_ones(monkeypatch):
     assert_trains_as_released(detector, batch, "recce", float(read_golden("recce")["train_losses"][-1]))
 
 
-def test_names_and_the_variants():
+def test_names_and_variants():
     with torch.device("meta"):
         paper, bench = create("recce"), create("recce", variant="deepfakebench")
     names = paper.to_reference(paper.names())

@@ -89,7 +89,7 @@ def make_again(detector: TinyTorch) -> TinyTorch:
     return TinyTorch().load(detector.state())
 
 
-def test_bf16_is_near_and_refused_where_the_processor_lacks_it(frames):
+def test_bf16_is_close_to_fp32_and_refused_where_the_cpu_lacks_it(frames):
     expected = make().score(frames)
     for way in (Way("torch", "bf16"), Way("openvino", "bf16")):
         detector = make()
@@ -102,7 +102,7 @@ def test_bf16_is_near_and_refused_where_the_processor_lacks_it(frames):
             assert found.dtype == np.float32
 
 
-def test_exports_are_kept_by_weights_and_the_oldest_go(frames, monkeypatch):
+def test_exports_are_kept_by_weights_and_the_oldest_are_removed(frames, monkeypatch):
     pytest.importorskip("onnxruntime")
     way = Way("onnxruntime", "fp32")
     use_way(make(), way).score(frames)
@@ -119,7 +119,7 @@ def test_exports_are_kept_by_weights_and_the_oldest_go(frames, monkeypatch):
     assert path not in list_exports()
 
 
-def test_a_damaged_export_is_made_again(frames):
+def test_a_damaged_export_is_remade(frames):
     pytest.importorskip("onnxruntime")
     expected = use_way(make(), Way("onnxruntime", "fp32")).score(frames)
     (path,) = list_exports()
@@ -127,7 +127,7 @@ def test_a_damaged_export_is_made_again(frames):
     np.testing.assert_array_equal(use_way(make(), Way("onnxruntime", "fp32")).score(frames), expected)
 
 
-def test_ways_are_listed_with_why_not():
+def test_runtimes_are_listed_with_why_they_are_unavailable():
     ways = list_ways(make())
     assert ways[DEFAULT] == ""
     assert "CUDA" in ways[Way("torch", "tf32")] or torch.cuda.is_available()
@@ -142,7 +142,7 @@ def test_ways_are_listed_with_why_not():
     assert own[Way("openvino", "fp32")] == "Own runs its own network"
 
 
-def test_what_isnt_installed_is_told_with_what_to_type(monkeypatch):
+def test_a_missing_runtime_is_reported_with_what_to_type(monkeypatch):
     monkeypatch.setattr("crossfake.detectors.runtimes.find_package", lambda name: None)
     with pytest.raises(BenchError, match=r'openvino isn\'t installed: pip install "crossfake\[openvino\]"'):
         use_way(make(), Way("openvino", "fp32"))
@@ -157,7 +157,7 @@ def test_what_isnt_installed_is_told_with_what_to_type(monkeypatch):
         (("auto", ""), Way("auto", "fp32")),
     ],
 )
-def test_names_are_read(names, expected):
+def test_runtime_names_are_parsed(names, expected):
     assert parse_way(*names) == expected
 
 
@@ -169,12 +169,12 @@ def test_names_are_read(names, expected):
         (("openvino", "int8"), "no runtime here quantises"),
     ],
 )
-def test_wrong_names_are_refused_in_a_line(names, told):
+def test_wrong_names_are_a_one_line_error(names, told):
     with pytest.raises(BenchError, match=told):
         parse_way(*names)
 
 
-def test_a_network_that_cant_be_exported_says_so(frames):
+def test_a_network_that_cannot_be_exported_says_so(frames):
     pytest.importorskip("onnxruntime")
 
     class Odd(TinyTorch):

@@ -145,7 +145,7 @@ def test_a_mirrored_face_is_the_released_one():
     np.testing.assert_allclose(box, np.ravel(want["hflip_bbox"][:2]))
 
 
-def test_an_affine_matrix_keeps_the_centre_but_for_its_shift():
+def test_an_affine_matrix_keeps_the_centre_except_for_its_shift():
     matrix = make_affine(80, 60, (2.0, -1.0), (1.03, 0.97))
     np.testing.assert_allclose(matrix @ [39.5, 29.5, 1], [41.5, 28.5])
 
@@ -157,7 +157,7 @@ def face() -> Face:
     return Face(make_face(220, 200, "face"), landmarks, np.float32([60, 60, 140, 160]), 0, (0, 0), (200, 220))
 
 
-def test_samples_are_pairs_and_hang_on_their_draws_alone(face):
+def test_samples_are_pairs_and_depend_only_on_their_draws(face):
     sampler = SelfBlendSampler(48)
     first, again, other = (sampler(TrainSample(face, 0), np.random.default_rng(s)) for s in (1, 1, 2))
     assert first["image"].shape == (2, 48, 48, 3)

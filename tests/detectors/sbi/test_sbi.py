@@ -42,7 +42,7 @@ def test_names_are_the_released_ones_and_the_stems_differ():
     assert [d.network.conv_stem(x).shape[-1] for d in (paper, bench)] == [128, 127]
 
 
-def test_a_step_learns_from_pairs_alone():
+def test_a_step_learns_only_from_pairs():
     torch.manual_seed(0)
     detector = create("sbi", **SMALL)
     session = detector.training(TrainSettings(lr=1e-2, batch_size=8, sharpness="sam", threads=1), 10, 10)
@@ -58,7 +58,7 @@ def make_video(label: int) -> Video:
     return Video(f"{label}.mp4", None, label, "real" if label == 0 else "swap", "train")
 
 
-def test_it_learns_from_real_videos_alone_and_says_so_where_there_are_none():
+def test_it_learns_only_from_real_videos_and_says_so_if_there_are_none():
     detector = create("sbi", **SMALL)
     videos = [make_video(0), make_video(1)]
     kept, why = detector.inspect_training_set(videos, {v.id: 3 for v in videos})
@@ -78,7 +78,7 @@ def test_it_learns_from_real_videos_alone_and_says_so_where_there_are_none():
         ({"input_size": 8}, "32 or more"),
     ],
 )
-def test_impossible_options_say_why_in_a_line(options, message):
+def test_impossible_options_are_a_one_line_error(options, message):
     with pytest.raises(BenchError, match=message):
         create("sbi", **options)
 

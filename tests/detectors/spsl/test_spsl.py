@@ -28,7 +28,7 @@ def test_the_network_and_its_gradients_are_the_released_ones(variant, name):
     np.testing.assert_allclose(after, expected["bn1_running_mean_after"], atol=1e-6)
 
 
-def test_the_phase_picture_has_waves_of_one_strength_and_moves_with_the_picture():
+def test_the_phase_image_has_waves_of_equal_strength_and_moves_with_the_picture():
     x = torch.tensor(smooth_input((1, 3, 32, 32), "phase"))
     phase = compute_phase(x)
     np.testing.assert_allclose(torch.fft.fft2(phase).abs(), 1, atol=1e-4)
