@@ -1,7 +1,7 @@
-"""Pages of the site that are made of code, and of files outside docs/; mkdocs calls the functions `on_*`.
+"""Pages of the site that are made from code and from files outside docs/; mkdocs calls the functions `on_*`.
 
-None of these pages is kept: command line, settings, environment variables, Python API and contracts are read from the
-code whenever the site is built, and so are the README and its neighbours, whose links are turned to the site's pages.
+None of these pages is committed. Whenever the site is built, the command line, settings, environment variables, Python
+API and contracts are read from the code, and the README and its neighbours are copied with their links adapted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FROM_ROOT = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security_policy.md",
 }
-"""Pages that lie in the repository's root."""
+"""Pages in the repository's root, and their names on the site."""
 COPIES = {"leaderboards/demo.html": "leaderboards/demo.html", "LICENSE": "LICENSE.txt", "CITATION.cff": "CITATION.cff"}
 """Files that pages link to."""
 ELSEWHERE = {**FROM_ROOT, **COPIES, "leaderboards/demo.md": "leaderboards/demo.html", "tutorial.ipynb": "tutorial.md"}
@@ -38,7 +38,7 @@ BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what isn't in docs/."""
+    """Add the pages and files that aren't in docs/."""
     from mkdocs.structure.files import File
 
     for path, content in make_pages().items():
@@ -49,14 +49,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Refuse a page that would load anything from elsewhere: no other host learns who reads it."""
+    """Refuse a page that would load anything from another host, which would learn who reads the page."""
     if loaded := find_loads_from_elsewhere(output):
         raise ValueError(f"{page.file.src_path} loads {loaded[0]}")
     return output
 
 
 def find_loads_from_elsewhere(html: str) -> list[str]:
-    """Return the tags that fetch from another host; links that are only followed by a click aren't among them."""
+    """Return the tags that load something from another host; links that need a click don't count."""
     return re.findall(
         r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*?(?:src|href)=[\"']?(?:https?:)?//[^>]*>", html
     )
@@ -76,7 +76,7 @@ def make_pages() -> dict[str, str]:
 
 
 def turn_links(markdown: str) -> str:
-    """Turn a root file's links to those of the site: `docs/` is its root, and root files are pages."""
+    """Adapt a root file's links to the site: `docs/` is the site's root, and root files are pages."""
 
     def turn(found: re.Match[str]) -> str:
         target = found["path"].removeprefix("docs/")
@@ -89,11 +89,11 @@ def turn_links(markdown: str) -> str:
 
 
 def make_cli_page() -> str:
-    """Return the help of every verb."""
+    """Return the page with every verb's help."""
     from crossfake.benchmark.cli.main import build_parser
 
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = WIDTH  # Which argparse asks for.
+    os.environ["COLUMNS"] = WIDTH  # argparse reads it.
     try:
         parts = [f"{'#' * level} {name}\n\n```text\n{text}```\n" for level, name, text in list_helps(build_parser())]
     finally:
@@ -104,7 +104,7 @@ def make_cli_page() -> str:
 
 
 def list_helps(parser: argparse.ArgumentParser, level: int = 2) -> Iterator[tuple[int, str, str]]:
-    """Yield the heading's level, the name and the help of a command and of those below it."""
+    """Yield the heading level, name and help of a command and of its subcommands."""
     yield level, parser.prog, parser.format_help()
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -116,15 +116,15 @@ def list_helps(parser: argparse.ArgumentParser, level: int = 2) -> Iterator[tupl
 
 
 def make_settings_page() -> str:
-    """Return every setting with its default and description, and the recipes."""
+    """Return the page with every setting's default and description, and the recipes."""
     from crossfake.benchmark.core import settings
 
     lines = [
         "# Settings and recipes\n",
-        "Any of these is set by `--set KEY=VALUE`, in a recipe given with `--config FILE`, or from Python with "
-        "`settings={KEY: VALUE}`. They are merged in this order, each over the one before: the defaults below, "
-        "`configs/DETECTOR.yaml`, `configs/demo.yaml` on the demo world, what a checkpoint says of itself, `--config`, "
-        "`--set`. What changes numbers is part of a run's key where it isn't the default.\n",
+        "Set any of these with `--set KEY=VALUE`, in a recipe given with `--config FILE`, or from Python with "
+        "`settings={KEY: VALUE}`. These sources are merged, and later ones override earlier ones: the defaults below, "
+        "`configs/DETECTOR.yaml`, `configs/demo.yaml` on the demo world, the settings in a checkpoint's header, "
+        "`--config`, `--set`. A setting that changes numbers is part of a run's key if it isn't the default.\n",
         "| key | values | default | meaning |",
         "|---|---|---|---|",
         *(
@@ -132,7 +132,7 @@ def make_settings_page() -> str:
             for key, info in list_settings(settings.Settings)
         ),
         "\n## Recipes\n",
-        "These come with crossfake; `--config NAME` takes one by its name.\n",
+        "These recipes come with crossfake; `--config NAME` uses one by its name.\n",
     ]
     files = sorted(settings.CONFIGS.glob("*.yaml"))
     recipes = [f"### {file.stem}\n\n```yaml\n{file.read_text(encoding='utf-8')}```\n" for file in files]
@@ -162,7 +162,7 @@ def describe_values(info: FieldInfo) -> str:
 
 
 def name_type(kind: object) -> str:
-    """Return a type as people write it: `int | None`, `png | jpeg95`."""
+    """Return a type in readable form: `int | None`, `png | jpeg95`."""
     if get_origin(kind) is Literal:
         return " | ".join(f"`{value}`" for value in get_args(kind))
     if isinstance(kind, UnionType):
@@ -173,12 +173,12 @@ def name_type(kind: object) -> str:
 
 
 def show_default(info: FieldInfo) -> str:
-    """Return a default as YAML would have it."""
+    """Return a default as it is written in YAML."""
     return f"`{json.dumps(info.default)}`"
 
 
 def escape_cell(text: str) -> str:
-    """Return a text that a table's cell can hold."""
+    """Escape a text for a table's cell."""
     return text.replace("|", "\\|")
 
 
@@ -186,42 +186,42 @@ def escape_cell(text: str) -> str:
 
 
 def make_environment_page() -> str:
-    """Return the variables that crossfake reads."""
+    """Return the page of the variables that crossfake reads."""
     from crossfake.benchmark.core.environment import VARIABLES
 
     rows = [f"| `{name}` | {about} |" for name, about in VARIABLES.items()]
     head = [
         "# Environment variables\n",
-        "crossfake reads these, and no others.\n",
+        "crossfake reads these variables and no others.\n",
         "| variable | meaning |",
         "|---|---|",
     ]
     after = (
-        "\nLibraries read their own, such as `OMP_NUM_THREADS` (threads of PyTorch and OpenBLAS; `train.threads` sets "
-        "them for a training), `CUDA_VISIBLE_DEVICES` and `XLA_FLAGS`."
+        "\nLibraries also read variables of their own, such as `OMP_NUM_THREADS` (the number of threads of PyTorch and "
+        "OpenBLAS; `train.threads` sets it for a training), `CUDA_VISIBLE_DEVICES` and `XLA_FLAGS`."
     )
     return "\n".join([*head, *rows, after])
 
 
 def make_api_page() -> str:
-    """Return all that `crossfake` exports, and what its functions return."""
+    """Return the page of everything that `crossfake` exports, and of the classes that its functions return."""
     import crossfake
 
     classes = ["crossfake.benchmark.core.scorecard.ScoreCard", "crossfake.benchmark.core.scorecard.Estimate"]
     names = [f"crossfake.{name}" for name in crossfake.__all__]
     shown = [make_directive(name) for name in [*names, *classes]]
-    return "\n".join(["# Python API in full\n", "[An introduction](../api.md) with examples comes first.\n", *shown])
+    return "\n".join(["# Python API in full\n", "Start with [the introduction](../api.md) and its examples.\n", *shown])
 
 
 def make_contracts_page() -> str:
-    """Return the protocols of plugins, and the types they are given."""
+    """Return the page of the plugins' protocols, and of the types that they receive."""
     members = {"show_root_toc_entry": False, "show_root_heading": False, "heading_level": 2}
     shown = [make_directive(f"crossfake.benchmark.core.{module}", members) for module in ("contracts", "types")]
-    return "\n".join(["# Contracts in full\n", "[Plugins](../plugins.md) has them as a table.\n", *shown])
+    return "\n".join(["# Contracts in full\n", "[Plugins](../plugins.md) summarises them in a table.\n", *shown])
 
 
 def make_directive(name: str, options: Mapping[str, object] | None = None) -> str:
-    """Return what mkdocstrings replaces by the documentation of a name."""
+    """Return the directive that mkdocstrings replaces with the documentation of a name."""
     lines = [f"        {key}: {json.dumps(value)}" for key, value in (options or {}).items()]
     return "\n".join([f"::: {name}", *(["    options:", *lines] if lines else []), ""])
 
@@ -230,7 +230,7 @@ def make_directive(name: str, options: Mapping[str, object] | None = None) -> st
 
 
 def render_notebook(path: Path) -> str:
-    """Return a notebook as markdown: its texts, its code, and what the code printed when it was last run."""
+    """Return a notebook as markdown: its texts, its code, and the output of its last run."""
     parts = []
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])
@@ -245,7 +245,7 @@ def render_notebook(path: Path) -> str:
 
 
 def read_output(output: Mapping[str, object]) -> str:
-    """Return what an output says as text."""
+    """Return an output's text."""
     data = output.get("data")
     text = output.get("text") or (data.get("text/plain") if isinstance(data, dict) else "") or ""
     return "".join(text) if isinstance(text, list) else str(text)
