@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.display import format_size, say
+from ..core.errors import BenchError
 from ..core.storage import WriteError
 from . import common
 from .ranks import share_with_ranks
@@ -29,6 +30,7 @@ def add_parser(verbs: common.Verbs) -> None:
     _add_request(p)
     common.add_no_speed(p)
     p.add_argument("--dry-run", action="store_true", help="check everything, print the plan, and stop: bench plan")
+    common.add_json(p, "with --dry-run: the plan")
     p.add_argument(
         "--export",
         type=Path,
@@ -61,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.dry_run:
         return plan(arguments)
+    if arguments.json:
+        raise BenchError(f"--json goes with --dry-run; a run's results are in {arguments.runs / 'leaderboard.json'}")
     asked = common.make_run_request(arguments) | _name_own(arguments)
     remember_command(arguments.command)
     found = crossfake.run(test=arguments.test, **asked, speed=arguments.speed, **common.make_work_options(arguments))
@@ -82,7 +86,7 @@ def plan(arguments: argparse.Namespace) -> int:
 
     asked = common.make_run_request(arguments) | _name_own(arguments)
     planned = crossfake.plan(test=arguments.test, **asked, progress=common.make_reporter(arguments))
-    return show_plan(planned, arguments.data, getattr(arguments, "json", None))
+    return show_plan(planned, arguments.data, arguments.json)
 
 
 def report_results(found: Results, runs: Path) -> int:

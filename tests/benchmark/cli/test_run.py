@@ -126,7 +126,7 @@ def test_plan_lists_the_run_without_running_it(toy_runs, tiny_world, tmp_path, c
         told.append(capsys.readouterr().out)
     assert told[0] == told[1]
     assert "faces to find: 0 videos" in told[0]
-    assert bench(f"plan {asked} --part 2/2 --json", detector=TOY, data=tiny_world, runs=toy_runs) == 0
+    assert bench(f"run --dry-run {asked} --part 2/2 --json", detector=TOY, data=tiny_world, runs=toy_runs) == 0
     plan = json.loads(capsys.readouterr().out)
     assert [(cell["test"], cell["seed"], cell["state"]) for cell in plan["cells"]] == [
         ("celebdf", 1, "to do"),
@@ -138,6 +138,8 @@ def test_plan_lists_the_run_without_running_it(toy_runs, tiny_world, tmp_path, c
     assert plan["faces"]["videos"] == 0
     assert bench(f"plan {asked} --part 3/4", detector=TOY, data=tiny_world, runs=tmp_path) == 2
     assert "this plan has 2 trainings, so --part 3/4 has nothing to do" in capsys.readouterr().err
+    assert bench(f"run {asked} --json", detector=TOY, data=tiny_world, runs=toy_runs) == 2
+    assert f"results are in {toy_runs / 'leaderboard.json'}" in capsys.readouterr().err
 
 
 def test_an_exported_run_appears_on_another_machines_board(toy_runs, tiny_world, tmp_path, capsys):
