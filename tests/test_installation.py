@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("api", "benchmark", "configs", "datasets", "detectors", "leaderboards")
 OFFLINE = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
 
-# Prints where crossfake is. Hugging Face's package stands for any other of that name.
+# Prints where crossfake is. Hugging Face's package represents any other of that name.
 CHECK = """
 import importlib.metadata, importlib.resources, datasets
 import crossfake, crossfake.datasets.base, crossfake.datasets.faces.crop, crossfake.plugin
@@ -92,7 +92,7 @@ def test_import_datasets_in_the_root_is_not_ours():
     )
 
 
-# ---- installed anew
+# ---- fresh installation
 
 
 @pytest.fixture(scope="module")

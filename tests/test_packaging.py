@@ -20,7 +20,7 @@ FOLDERS = ("api", "benchmark", "configs", "datasets", "detectors", "leaderboards
 CODE = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 MAX_LINES, MAX_FUNCTION = 400, 50
 
-# Each floor imports only from itself and from those before it. What is on none of them is the API's.
+# Each floor imports only from itself and from those before it. Modules on no floor belong to the API.
 FLOORS = (
     "benchmark.core",
     "benchmark.stats",
@@ -146,14 +146,14 @@ def walk_statements(node: ast.AST, early: bool) -> Iterator[tuple[ast.AST, bool]
 
 
 def find_owner(name: str) -> str:
-    """Return the module that a dotted name is, or lies in."""
+    """Return the module that a dotted name is, or is in."""
     while name and name not in MODULES:
         name = name.rpartition(".")[0]
     return name
 
 
 def find_floor(module: str) -> int:
-    if module == "__main__":  # The command line's, wherever Python wants it to lie.
+    if module == "__main__":  # The command line's, wherever Python wants it.
         return FLOORS.index("benchmark.cli")
     floors = [i for i, floor in enumerate(FLOORS) if f"{module}.".startswith(f"{floor}.")]
     if floors or module == "benchmark":  # Which is empty.

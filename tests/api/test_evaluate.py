@@ -30,7 +30,7 @@ def read_cards(runs: Path) -> list[dict]:
 
 @pytest.fixture
 def own_videos(tiny_world, tmp_path):
-    """A folder of one's own: two real and two fake videos of the demo world."""
+    """A user's folder: two real and two fake videos of the demo world."""
     for kind, method in (("real", "original_sequences/youtube"), ("fake", "manipulated_sequences/Deepfakes")):
         (tmp_path / "my_videos" / kind).mkdir(parents=True)
         for path in sorted((tiny_world / "FaceForensics++" / method / "c23/videos").glob("*.mp4"))[:2]:
@@ -81,7 +81,7 @@ def test_a_checkpoint_says_what_it_was_trained_on(tiny_world, tmp_path):
     assert again.video.auc == card.video.auc
 
 
-def test_sets_in_several_places(tiny_world, tmp_path, capsys):
+def test_datasets_in_several_folders(tiny_world, tmp_path, capsys):
     (tmp_path / "mine.py").write_text(MINE)
     for name in ("Celeb-DF-v2", "DFDC"):
         (tmp_path / name).mkdir()

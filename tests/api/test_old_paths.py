@@ -27,7 +27,7 @@ DOCUMENTED = [
 
 @pytest.fixture(autouse=True)
 def never_imported(monkeypatch):
-    """Forget the old paths that this process has imported, as they are told once."""
+    """Forget the old paths that this process has imported, since each warns only once."""
     for old, _, _ in DOCUMENTED:
         for path in (old, old.rpartition(".")[0]):
             if path in OLD_PATHS or path.rpartition(".")[0] in OLD_PATHS:
@@ -39,7 +39,7 @@ def test_old_paths_give_the_same_objects_and_warn_once_what_to_import(old, name,
     backend = new.removeprefix("crossfake.plugin").lstrip(".")
     if backend in ("torch", "jax"):
         pytest.importorskip(backend)
-    package = old.removesuffix(".layers")  # Whose modules aren't told one by one.
+    package = old.removesuffix(".layers")  # Its modules don't warn one by one.
     with pytest.warns(DeprecationWarning, match="is removed in") as told:
         first, again = importlib.import_module(old), importlib.import_module(old)
     assert [str(w.message) for w in told] == [f"{package} is removed in the next version: import {new}"]

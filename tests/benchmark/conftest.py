@@ -19,7 +19,7 @@ from crossfake.datasets.faces.face_store import FaceStore, write_shard
 
 
 def face_of(video: int, frame: int) -> Face:
-    """A grey face that tells which video (red) and frame (green) it is of."""
+    """A grey face whose red and green levels give its video and frame."""
     crop = np.full((16, 16, 3), 128, np.uint8)
     crop[..., 0], crop[..., 1] = video, frame
     landmarks = np.linspace(4, 12, 162, dtype=np.float32).reshape(81, 2)

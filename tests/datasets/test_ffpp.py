@@ -139,7 +139,7 @@ DFD = {
 }
 
 
-def test_dfd_is_all_test_and_knows_sources_and_actors(plant):
+def test_dfd_is_only_a_test_split_and_knows_sources_and_actors(plant):
     root = plant({f"FF++/{name}": content for name, content in DFD.items()})
     home = DeepFakeDetection().home(root)
     assert home == root / "FF++"

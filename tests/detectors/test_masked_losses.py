@@ -72,7 +72,7 @@ def test_the_adapter_compares_fakes_with_themselves_and_with_as_many_reals(label
 
 
 def test_no_loss_waits_for_the_device():
-    """A `meta` tensor has no numbers: whoever asks for one, such as how many rows a mask leaves, fails."""
+    """A `meta` tensor has no numbers: reading one, such as how many rows a mask leaves, fails."""
     with torch.device("meta"):
         label = torch.zeros(4, dtype=torch.long)
         multibox_loss(

@@ -53,7 +53,7 @@ class Place:
         return [str(p) for p in self.folder.rglob("*") if ".tmp" in p.name or p.name.endswith(begun)]
 
     def read(self) -> dict[str, bytes]:
-        """Return the predictions, and what a board tells of them but for speed and places."""
+        """Return the predictions and the board's table of them, without speeds and paths."""
         told = pd.read_csv(self.runs / "leaderboard.csv", dtype=str)
         table = told.drop(columns=["path", "command", "images_per_s", "images_per_s_on"])
         found = {str(p.relative_to(self.runs)): p.read_bytes() for p in self.runs.rglob("predictions.parquet")}
@@ -144,7 +144,7 @@ def test_a_clock_that_jumps(place, sound, seconds):
     place.check(sound)
 
 
-def test_two_at_once(place, sound):
+def test_two_commands_at_once(place, sound):
     for _ in range(4):
         shutil.rmtree(place.folder)
         place.folder.mkdir()

@@ -54,7 +54,7 @@ def test_changed_files_are_read_or_refused_with_one_line(name, tmp_path):
 
 
 def test_every_kind_of_failure_is_found(tmp_path, monkeypatch):
-    """A reader that raises, one that says several lines, one that hangs and one that ends the process are told."""
+    """Reports readers that raise, that print several lines, that hang and that end the process."""
     (tmp_path / "fuzz_targets.py").write_text(
         "import os, time\n"
         "from crossfake.benchmark.core.errors import BenchError\n"

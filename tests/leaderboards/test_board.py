@@ -14,7 +14,7 @@ from crossfake.leaderboards import board
 from crossfake.leaderboards.formats import format_estimate
 
 
-def test_the_four_files_are_named_as_asked(tmp_path, make):
+def test_the_four_files_have_the_requested_names(tmp_path, make):
     paths = board.write([make()], tmp_path, "demo")
     assert [p.name for p in paths] == ["demo.md", "demo.csv", "demo.json", "demo.html"]
     assert all(p.stat().st_size > 100 for p in paths)

@@ -68,7 +68,7 @@ def test_the_board_reads_speeds_beside_the_runs(make, make_speed, save, tmp_path
 
 
 @given(st.lists(st.tuples(st.floats(1, 1e4), st.floats(0, 1)), min_size=1, max_size=30), st.booleans())
-def test_the_frontier_is_what_no_other_point_beats(points, more):
+def test_the_frontier_has_the_points_no_other_beats(points, more):
     kept = pareto.find_frontier([pareto.Cost("", *p) for p in points], more_is_better=more)
     sign = 1 if more else -1
     for p in points:
@@ -77,7 +77,7 @@ def test_the_frontier_is_what_no_other_point_beats(points, more):
     assert [p.auc for p in kept] == sorted(p.auc for p in kept)
 
 
-def test_on_the_frontier_is_what_no_other_beats_on_both():
+def test_frontier_rows_are_those_no_other_beats_on_both():
     a, b, c, d = (pareto.Cost(*p) for p in (("a", 10, 0.9), ("b", 30, 0.8), ("c", 20, 0.7), ("d", 30, 0.6)))
     assert pareto.find_frontier([a, b, c, d], more_is_better=True) == [b, a]
     assert pareto.find_frontier([a, b, c, d], more_is_better=False) == [a]
@@ -109,7 +109,7 @@ def test_the_chart_names_its_dots_and_steps_along_the_frontier():
     (line,) = (line for line in root.iter("polyline") if line.get("class") == "frontier")
     corners = [tuple(map(float, p.split(","))) for p in line.get("points").split()]
     assert len(corners) == 3
-    assert corners[0][1] == corners[1][1]  # On to where the better one stands, no better until then.
+    assert corners[0][1] == corners[1][1]  # Along to the better point, no better until then.
     assert corners[1][0] == corners[2][0]
 
 

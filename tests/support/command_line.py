@@ -20,7 +20,7 @@ def words(line: str, *more: object, **options: object) -> list[str]:
 
 
 def read_mistake(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the error on stderr: one line, the last one, after what was told of the work."""
+    """Return the error on stderr: the last line, after any messages about the work."""
     *before, told = capsys.readouterr().err.splitlines()
     assert told.startswith("bench: error: ")
     assert not any(line.startswith(("bench: error: ", "Traceback")) for line in before)

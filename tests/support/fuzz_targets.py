@@ -88,7 +88,7 @@ def read_set(path: Path) -> None:
 
 
 def list_videos(name: str, up: int) -> Callable[[Path], None]:
-    """Return what lists a dataset whose root is so many folders above the file."""
+    """Return a function that lists a dataset whose root is this many folders above the file."""
 
     def read(path: Path) -> None:
         from crossfake.datasets.base import load_videos

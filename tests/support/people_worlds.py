@@ -37,7 +37,7 @@ class Structure(NamedTuple):
 
     @property
     def people(self) -> People:
-        """Who stands in them; nobody is known where it isn't."""
+        """The people in them; unknown where `known` is false."""
         names = [f"{t}+{s}" if s >= 0 else f"{t}" for t, s in zip(self.target, self.source, strict=True)]
         return find_people(names if self.known else [""] * len(names))
 
@@ -102,7 +102,7 @@ def make_dfd() -> Structure:
 
 
 def make_dfdc(people: int = 300, faces: int = 30) -> Structure:
-    """DFDC: people nobody names, filmed five times each; the fakes use the faces of a few."""
+    """DFDC: unnamed people, filmed five times each; the fakes use the faces of a few."""
     rng = np.random.default_rng(3)
     rows = [(0, p, -1, 100 * p + k) for p in range(people) for k in range(5)]
     rows += [(1, p, int(rng.integers(people - faces, people)), 100 * p + k) for p in range(people) for k in range(5)]

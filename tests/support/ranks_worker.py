@@ -1,4 +1,4 @@
-"""The steps of a few trainings, taken alone or as a rank; and such a rank as a process of its own.
+"""Run the steps of a few trainings, alone or as a rank, also as a separate process.
 
 `python ranks_worker.py PORT RANK RANKS OUT CASE...`
 """

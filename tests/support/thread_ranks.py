@@ -15,7 +15,7 @@ WAIT_S = 60
 
 
 class ThreadRanks(TorchRanks):
-    """What `TorchRanks` does, without its group: what is told goes over a list."""
+    """`TorchRanks` without its process group: messages go through a list."""
 
     def __init__(self, rank: int, told: list[Any], barrier: Barrier):
         self.rank, self.count, self.sharing, self._seed, self._all_have_it = rank, len(told), 1, 0, False
@@ -36,7 +36,7 @@ class ThreadRanks(TorchRanks):
         return tensor.copy_(sum(parts[1:], parts[0]))
 
     def seed(self, step: int) -> None:
-        """Leave the random state alone, which all threads share."""
+        """Leave the random state unchanged, as all threads share it."""
 
 
 def train_together(count: int, work: Callable[[TorchRanks], Result]) -> list[Result]:

@@ -69,6 +69,6 @@ def test_a_run_ends_with_the_speed_of_its_detectors_by_default(tiny_world, tmp_p
     assert "speed on " in capsys.readouterr().out
     assert bench(asked, data=tiny_world, runs=tmp_path) == 0
     assert read_speeds(tmp_path) == ([speed], [])
-    # A folder of runs names what has run in it; a class of one's own can't be found by its name alone.
+    # A folder of runs names its detectors; a user's class can't be found by name alone.
     assert bench("speed", tmp_path, "--no-videos", runs=tmp_path) == 0
     assert "local/toy.brightness isn't measured: no detector named" in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_capabilities_are_found_from_the_methods_of_a_class():
 
 def test_every_capability_is_a_contract_of_methods_only():
     for contract in CAPABILITIES.values():
-        issubclass(Scorer, contract)  # Raises TypeError for one with attributes, which classes can't be asked for.
+        issubclass(Scorer, contract)  # A TypeError for contracts with attributes: classes can't be checked for them.
 
 
 def test_a_card_is_believed_without_imports_and_the_class_is_used_where_it_is_silent():

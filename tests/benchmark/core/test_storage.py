@@ -213,7 +213,7 @@ def test_keys_are_the_same_in_another_process():
 def test_a_lock_keeps_others_out_and_is_freed(tmp_path):
     folder = tmp_path / "runs" / "one"
     with hold_lock(folder):
-        assert not folder.exists()  # The lock lies beside it, so that the folder can be made, moved and removed.
+        assert not folder.exists()  # The lock is beside it, so that the folder can be made, moved and removed.
         other = FileLock(str(folder.with_name(".one.lock")), timeout=0)
         with pytest.raises(Timeout):
             other.acquire()

@@ -13,7 +13,7 @@ import pytest
 from command_line import bench
 from crossfake.benchmark.core.storage import WriteError, hold_lock, make_folder, name_write_errors, write_text
 
-# Each library reports a full disk in its own way, so each is asked, in a process whose files may have 40 kB.
+# Each library reports a full disk in its own way, so each is tried in a process limited to files of 40 kB.
 FULL = """
 import resource, sys
 from pathlib import Path

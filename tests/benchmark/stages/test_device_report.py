@@ -64,7 +64,7 @@ def test_a_training_reports_its_own_precision_layout_and_threads(monkeypatch):
     session = SimpleNamespace(precision="bf16", layout="contiguous", threads=2)
     told = describe_training(Plain(), "python", session, 32).to_json()
     assert (told["precision"], told["layout"], told["threads"], told["batch"]) == ("bf16", "contiguous", 2, 32)
-    mute = describe_training(Plain(), "python", SimpleNamespace(), 32)  # What doesn't tell isn't guessed.
+    mute = describe_training(Plain(), "python", SimpleNamespace(), 32)  # Unknown facts aren't guessed.
     assert (mute.precision, mute.layout, mute.threads) == ("", "", 8)
 
 

@@ -90,6 +90,6 @@ def test_a_locked_run_is_skipped_and_taken_when_free(cells, monkeypatch, capsys)
     cards = run(cells, RunOptions(Reporter(quiet=False)))
     other.join()
     assert begun == [*cells[2:], *cells[:2]]
-    assert [card.cell.seed for card in cards] == [0, 0, 1, 1, 2, 2]  # As they were asked for.
+    assert [card.cell.seed for card in cards] == [0, 0, 1, 1, 2, 2]  # In the requested order.
     assert all(isinstance(card, Failure) for card in cards)
     assert f"{cells[0].title}: left for later: {cells[0].folder}, which process" in capsys.readouterr().out

@@ -104,7 +104,7 @@ def test_accuracies_and_their_difference_have_intervals_over_people():
     assert estimates.accuracy.value == estimates.random.value == 0.75
     assert estimates.accuracy.n == 40
     assert estimates.difference == (0, None, None, 40, SAME)
-    unequal = np.repeat(np.arange(10) % 2 == 0, 4)  # Everything hangs on the person: as wide as with ten samples.
+    unequal = np.repeat(np.arange(10) % 2 == 0, 4)  # Everything depends on the person: as wide as with ten samples.
     wide = compare_accuracies(told, unequal, right).accuracy
     narrow = compare_accuracies(told, np.tile([True, False], 20) ^ np.isin(np.arange(40), (0, 21)), right).accuracy
     assert wide.value == narrow.value == 0.5
@@ -158,7 +158,7 @@ def test_the_verb_measures_both_networks(checkpoint, actors, tmp_path, capsys):
 
 @pytest.mark.parametrize(("former", "now"), [("filmed", "target"), ("donor", "source")])
 def test_former_option_names_work_and_warn_of_the_new_ones(checkpoint, tiny_world, capsys, former, now):
-    # Nobody to tell apart in ff++; of which kind shows who was meant.
+    # ff++ has nobody to tell apart; the kind in the error shows which people were meant.
     assert bench("probe identity --test ff++", checkpoint=checkpoint, data=tiny_world, who=former) == 2
     note, *_, error = capsys.readouterr().err.splitlines()
     assert note == f"bench: note: --who {former} is now called {now}. Use --who {now}"

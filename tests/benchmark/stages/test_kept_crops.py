@@ -121,7 +121,7 @@ def test_each_cropper_has_a_folder_beside_the_store(store, videos):
     assert other.read("fake/d.mp4").shape == (1, 9, 9, 3)
 
 
-def test_other_code_has_another_folder(tmp_path, monkeypatch):
+def test_different_code_has_a_different_folder(tmp_path, monkeypatch):
     file, found = tmp_path / "mine_crop.py", []
     monkeypatch.syspath_prepend(str(tmp_path))
     for line in ("return face.crop", "return face.crop[::-1]"):
@@ -132,7 +132,7 @@ def test_other_code_has_another_folder(tmp_path, monkeypatch):
     assert found[0] != found[1]
 
 
-def test_crops_whose_code_has_no_file_are_cut(store, videos):
+def test_crops_whose_code_has_no_file_are_always_cut(store, videos):
     reporter = Recorder()
     assert keep(store, videos, lambda face: face.crop, reporter=reporter) is None
     assert len(reporter.lines) == 1

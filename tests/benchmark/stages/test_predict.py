@@ -337,7 +337,7 @@ def test_predictions_name_the_attributes_and_older_ones_are_read_as_before(memor
     groups = [{"gender": g, "race": "white", "path": "p"} for g in ("male", "female")]
     videos = [make_video(v, groups=groups[i % 2]) for i, v in enumerate(content)]
     table, metadata = predict(Told(), whole, memory_store(content), videos)
-    assert metadata.attributes == ["gender", "race"]  # A path says of nobody who is seen.
+    assert metadata.attributes == ["gender", "race"]  # A path doesn't say who is shown.
     write_predictions(tmp_path / "new.parquet", table, metadata)
     write_predictions(tmp_path / "old.parquet", table, metadata.without({"attributes"}))
     new, old = (read_predictions(tmp_path / name)[0] for name in ("new.parquet", "old.parquet"))

@@ -101,7 +101,7 @@ class SimpleTask:
 
 
 class FakeRay:
-    """Does a task when its result is asked for; `lost`: numbers of the groups whose workers die."""
+    """Runs a task when its result is requested; `lost`: numbers of the groups whose workers die."""
 
     class exceptions:
         class RayError(Exception):

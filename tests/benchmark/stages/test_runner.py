@@ -238,7 +238,7 @@ def test_the_time_left_counts_trainings_and_what_uses_them(planned):
     pace = Pace()
     assert pace.tell(cells) == ""
     pace.add(cells[0], 600)
-    assert pace.tell(cells[1:]) == ""  # How long a test alone takes isn't known yet.
+    assert pace.tell(cells[1:]) == ""  # The time of a test without training isn't known yet.
     pace.add(cells[1], 60)
     assert pace.tell(cells[2:]) == ", about 11 min left"
     pace.add(cells[2], 600)

@@ -43,7 +43,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def speeds(monkeypatch: pytest.MonkeyPatch) -> dict[Way, Speed]:
-    """What is taken for measured: an image takes 10 ms with torch, 2 and 5 ms elsewhere, whose start takes 0.1 s."""
+    """The assumed measurements: 10 ms an image with torch, and 2 and 5 ms elsewhere after a start of 0.1 s."""
     told = {DEFAULT: Speed(0.01, 0.0), NEAR: Speed(0.005, 0.1), FAST: Speed(0.002, 0.1), BF16: Speed(0.001, 0.1)}
     calls = []
 

@@ -158,7 +158,7 @@ def start(line: str, **environment: str) -> subprocess.Popen:
 
 
 def finish(line: str) -> str:
-    """Run a command to its end, and return what it told."""
+    """Run a command to its end, and return its output."""
     command = start(line)
     told: str = command.communicate(timeout=300)[1]
     assert command.returncode == 0, told

@@ -89,7 +89,7 @@ def test_another_machine_or_version_is_measured_separately(how, tmp_path, monkey
     told = speed.provenance.model_copy(update={"packages": {**speed.provenance.packages, "crossfake": "0.0.9"}})
     assert stage.find_kept(subject, [speed.model_copy(update={"provenance": told})], how) is None
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert stage.find_kept(subject, [speed], replace(how)) is None  # As it is known anew.
+    assert stage.find_kept(subject, [speed], replace(how)) is None  # The condition is worked out again.
 
 
 def test_a_runs_detectors_are_measured_and_one_failure_stops_no_other(planned, make, make_failed, tmp_path, capsys):

@@ -90,7 +90,7 @@ def test_one_changed_file_is_the_same_copy(planned):
     assert find_store(source, FACES) == name_store(source, FACES)
 
 
-def test_where_no_video_is_visible_the_store_is_used_as_it_is(planned):
+def test_without_visible_videos_the_store_is_used_unchanged(planned):
     cell = planned.cell(test=planned.source())
     keys = cell.train_key, cell.test_key
     folder = name_store(cell.test, FACES)

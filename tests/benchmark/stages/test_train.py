@@ -37,7 +37,7 @@ def frames_of(labels: list[int]) -> FrameIndex:
 
 
 class Tell:
-    """A sampler whose example tells frame, pair and draw; None for a frame in `hopeless`."""
+    """A sampler whose example encodes frame, pair and draw; None for a frame in `hopeless`."""
 
     def __init__(self, hopeless: tuple[int, ...] = ()):
         self.hopeless = hopeless
@@ -158,7 +158,7 @@ class Student:
 
 
 class Recorder(Reporter):
-    """Notes what is said after the first line, which tells the device: another one on every machine."""
+    """Records the lines after the first, which names the device and so differs between machines."""
 
     def __init__(self):
         super().__init__(quiet=True)

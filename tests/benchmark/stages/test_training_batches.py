@@ -45,7 +45,7 @@ def test_fakes_whose_real_has_no_face_are_counted_as_lost(memory_store, make_vid
         ((24, 24), (200, 160), 0),  # In a frame of twice the size, a face of half of it.
     ],
 )
-def test_a_source_whose_face_is_elsewhere_in_the_frame_is_no_pair(
+def test_a_source_with_its_face_elsewhere_in_the_frame_is_not_a_pair(
     memory_store, make_video, tmp_path, top_left, size, found
 ):
     names = ["real/a.mp4", "fake/a.mp4"]

@@ -24,7 +24,7 @@ def test_videos_are_ordered_by_mean_and_show_their_worst_frame():
     assert found[REAL] == [("real/b", 0, 0.8), ("real/a", 1, 0.5)]
 
 
-def test_there_are_not_too_many():
+def test_the_number_of_worst_cases_is_limited():
     found = find_worst_cases(frames({f"fake/{i}": [i / 10] for i in range(9)}))
     assert [r.video for r in found[FAKE]] == [f"fake/{i}" for i in range(CASES_PER_LABEL)]
     assert found[REAL] == []

@@ -40,7 +40,7 @@ def test_empty_cells_mean_not_annotated_however_they_were_read(missing):
     assert card.metrics["video.fairness.gender.auc_gap"].value == 0
 
 
-def test_a_column_without_a_single_annotation_is_no_attribute():
+def test_a_column_without_any_annotation_is_not_an_attribute():
     card = compute_scorecard(frames([np.nan] * 6, [None] * 6), threshold=None, draws=0)
     assert card.groups == {}
 

@@ -117,6 +117,6 @@ def test_perfectly_separated_classes_stop_at_the_smallest_temperature():
     assert calibration.fit_temperature([0, 0, 1, 1], [0.2, 0.4, 0.7, 0.9]) == pytest.approx(1 / 20, rel=0.01)
 
 
-def test_what_is_a_probability():
+def test_scores_within_0_and_1_are_probabilities():
     assert calibration.are_probabilities([0, 0.5, 1])
     assert not calibration.are_probabilities([-0.1, 0.5])

@@ -24,7 +24,7 @@ def source_of(reals: np.ndarray) -> Samples:
 
 
 @given(st.integers(0, 10_000), st.integers(10, 400), st.integers(0, 3))
-def test_a_threshold_calls_no_more_reals_fake_than_asked(seed, n, digits):
+def test_a_threshold_calls_no_more_reals_fake_than_requested(seed, n, digits):
     reals = np.round(np.random.default_rng(seed).random(n), digits)  # Ties, and all alike.
     found = fix_thresholds(source_of(reals))
     assert set(found) == {name for name, rate in RATES.items() if n * rate >= 1}

@@ -209,7 +209,7 @@ def test_intervals_hold_the_truth_where_people_are_shared(name, effects, auc):
 
 
 @pytest.mark.slow
-def test_where_nobody_is_known_the_interval_is_too_narrow_and_a_note_says_so():
+def test_without_known_people_the_interval_is_too_narrow_and_a_note_says_so():
     found = repeat("DFDC", SOURCE, 0.9, 500)["auc"]
     print()
     tell("DFDC, nobody known | source | 0.9 | auc", found)

@@ -52,7 +52,7 @@ def reported(found: list[dict[str, float]]) -> list[float]:
 
 
 @pytest.mark.parametrize("name", [*GOLDEN["cases"], *GOLDEN["cases_aiface"]])
-def test_every_number_of_the_reference(name):
+def test_every_number_equals_the_reference(name):
     case = {**GOLDEN["cases"], **GOLDEN["cases_aiface"]}[name]
     found = families(case)
     np.testing.assert_allclose(reported(found), case["result"]["return"], rtol=0, atol=1e-9)

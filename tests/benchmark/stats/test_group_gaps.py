@@ -38,7 +38,7 @@ EASY, HARD = [0.1] * 5, [0.9] * 5
 
 @pytest.fixture
 def two() -> pd.DataFrame:
-    """Men are told apart perfectly; of the women one real in five scores as high as the fakes, the others lower."""
+    """Men are classified perfectly; one real in five of the women scores as high as the fakes, the others lower."""
     return people(("m", "a", 0, EASY), ("m", "a", 1, HARD), ("f", "a", 0, [0.9, *EASY[:4]]), ("f", "a", 1, HARD))
 
 

@@ -24,7 +24,7 @@ FF_CELLS = [45, 40, 7, 6]
 
 
 def alarms_of(cells: list[int], rates: list[float], rng: np.random.Generator) -> Scored:
-    """Reals alone, each of somebody else, of whom `rates` are called fake, and as many fakes that are all found."""
+    """Reals of different people, of whom `rates` are called fake, and as many fakes, all found."""
     groups = np.repeat([f"g{i}" for i in range(len(cells))], cells)
     n = len(groups)
     score = np.r_[(rng.random(n) < np.repeat(rates, cells)).astype(float), np.ones(n)]

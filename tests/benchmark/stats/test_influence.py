@@ -85,7 +85,7 @@ def test_the_tpr_at_one_percent_needs_enough_reals_to_place_a_threshold():
     assert 0 < many.value < 1
 
 
-def test_the_interval_of_a_tpr_reaches_to_where_the_threshold_could_lie():
+def test_the_interval_of_a_tpr_includes_the_thresholds_uncertainty():
     y, s = data(400, shift=2.0)
     found = measure_ranking(samples(y, s))["tpr_at_fpr5"]
     own = 1.96 * np.sqrt(found.value * (1 - found.value) / 200)
@@ -109,7 +109,7 @@ def test_delong_by_hand():
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=4, max_size=30))
-def test_delong_is_the_variance_of_placements(rows):
+def test_delong_equals_the_variance_of_placements(rows):
     s, y = np.array(rows, float).T, np.arange(len(rows)) % 2 == 1
     aucs, covariance = delong(y, s)
     wins = np.stack([(a[y][:, None] > a[~y]) + 0.5 * (a[y][:, None] == a[~y]) for a in s])

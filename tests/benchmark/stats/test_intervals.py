@@ -78,7 +78,7 @@ def test_a_misranked_pair_of_people_keeps_the_auc_interval_narrow():
     assert found.lo < perfect.lo
 
 
-def test_a_perfect_auc_of_24_people_is_known_from_them():
+def test_the_interval_of_a_perfect_auc_depends_on_the_number_of_people():
     y = np.tile([0, 1], 48)
     found = auc_of(y, y, number_apart(np.repeat(np.arange(24), 4)))
     assert found[:3] == (1, pytest.approx(beta.ppf(0.025, 24.5, 0.5)), 1)
@@ -184,7 +184,7 @@ def test_seeds_add_variance_that_videos_do_not_show():
     assert mean.value == pytest.approx(0.84)
     assert parts == (pytest.approx((0.04**2 / 3, 0.04**2 / 3, 2)),)
     own = [Measured(0.8 + x.sum(), x) for x in rng.normal(0, 1e-3, (50, 400))]
-    _, (part,) = average_over_seeds(own, people)  # They differ by their videos alone.
+    _, (part,) = average_over_seeds(own, people)  # They differ only by their videos.
     assert part.variance < 0.5 * part.seen
     assert average_over_seeds(alike[:1], people) == (alike[0], ())
 

@@ -53,7 +53,7 @@ def run(tmp_path: Path):
     return write
 
 
-def test_a_difference_is_between_what_the_scorecards_say():
+def test_a_difference_is_that_of_the_scorecards():
     found = compare([GOOD], [POOR])
     for estimate, table in ((found.a, GOOD), (found.b, POOR)):
         assert estimate == compute_scorecard(table, threshold=None).metrics["video.auc"]
@@ -62,7 +62,7 @@ def test_a_difference_is_between_what_the_scorecards_say():
     assert found.p < 0.001
 
 
-def test_pairing_sees_what_two_intervals_do_not():
+def test_pairing_detects_what_two_intervals_do_not():
     found = compare([GOOD], [predictions(1.5, seed=2)])
     assert found.b.hi > found.a.lo  # the intervals overlap
     assert found.p < 0.05
@@ -163,7 +163,7 @@ def test_a_run_folder_is_compared_on_every_test_set_that_both_have(run):
     assert list(pair_test_sets([a / "test.celebdf.abc"], [b / "test.celebdf.abc/predictions.parquet"])) == ["celebdf"]
 
 
-def test_what_cannot_be_paired_is_refused_in_one_line(run, tmp_path):
+def test_tables_that_cannot_be_paired_are_a_one_line_error(run, tmp_path):
     fewer = GOOD[GOOD["video"].isin(GOOD["video"].unique()[:49])]
     turned = GOOD.assign(label=np.where(GOOD["video"] == "0/3.mp4", 1, GOOD["label"]))
     a = run("a", celebdf=GOOD)

@@ -38,7 +38,7 @@ def test_a_stray_fake_splits_only_its_own_people():
     assert np.unique(stray.first[2:10]).size == 4
 
 
-def test_a_video_of_nobody_known_is_of_somebody_else():
+def test_a_video_of_an_unknown_person_counts_as_another_person():
     assert first("", "a", "", "a") == [0, 1, 2, 1]
     assert first("+a", "a", "+", "") == [0, 0, 1, 2]
 
@@ -71,7 +71,7 @@ def test_people_of_equal_weight_count_in_full():
 
 
 def test_a_value_over_videos_with_two_people_each_is_slightly_less_certain():
-    alike = 7**2 / (3**2 + 4)  # Of five people one stands in three videos.
+    alike = 7**2 / (3**2 + 4)  # One of five people is in three videos.
     crossed = find_people(["b+a", "c+a", "d+a", "e"]).measure_spread(np.ones(4))
     assert (crossed.variance, crossed.of_level) == pytest.approx((10 * 5 / 4, 10 * alike / (alike - 2)))
     alone = number_apart(np.arange(5)).measure_spread(np.ones(5))

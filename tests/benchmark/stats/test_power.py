@@ -55,7 +55,7 @@ def test_power_grows_with_gap_and_size_and_smallest_gap_is_where_it_passes():
     assert smallest_gap(45, 0.1, 1, 0.8) is None
 
 
-def test_power_is_what_repetitions_give():
+def test_power_matches_simulated_repetitions():
     rng = np.random.default_rng(0)
     found = find_rejections(45, 40)[rng.binomial(45, 0.1, 20000), rng.binomial(40, 0.35, 20000)].mean()
     assert found == pytest.approx(power(45, 0.1, 40, 0.35), abs=0.01)
@@ -81,7 +81,7 @@ def measured_auc(rng: np.random.Generator, auc: float, reals: int, fakes: int) -
 
 
 @pytest.mark.slow
-def test_deviation_of_an_auc_is_that_of_repetitions():
+def test_deviation_of_an_auc_matches_simulated_repetitions():
     rng = np.random.default_rng(0)
     found = np.array([measured_auc(rng, 0.9, 40, 60)[0] for _ in range(2000)])
     assert found.std() == pytest.approx(auc_deviation(0.9, 40, 60), rel=0.05)
@@ -131,7 +131,7 @@ def test_regions_of_two_groups_are_the_same_in_both_orders():
 
 
 @pytest.mark.parametrize(("fpr", "up", "down"), [(0, 0.134, 0.171), (0.1, 0.260, 0.261), (0.2, 0.297, 0.291)])
-def test_the_best_gap_is_of_whichever_group_is_the_worse(fpr, up, down):
+def test_the_smallest_gap_is_that_of_whichever_group_is_the_worse(fpr, up, down):
     """The expected gaps are those of a scan with scipy's fisher_exact and 600 common rates."""
     assert (smallest_gap(45, fpr, 40, 0.8), smallest_gap(40, fpr, 45, 0.8)) == (up, down)
     table = count_groups(videos(("women", 45, 66, 1), ("men", 40, 54, 1)))

@@ -65,7 +65,7 @@ def test_repeating_the_fakes_changes_no_number(seed, times):
 
 @settings(max_examples=20)
 @given(st.integers(0, 1000), st.floats(0.2, 0.8))
-def test_values_are_those_of_scikit_learn(seed, threshold):
+def test_values_equal_scikit_learns(seed, threshold):
     samples = calibrated(40, 60, 0.5, seed)
     label, score = samples.labels, np.round(samples.scores, 2)
     samples = replace(samples, scores=score)
@@ -85,7 +85,7 @@ def measure_all(samples: Samples) -> dict[str, Measured]:
 
 @settings(max_examples=10)
 @given(st.integers(0, 1000))
-def test_influences_are_what_leaving_a_video_out_changes(seed):
+def test_influences_match_leaving_a_video_out(seed):
     samples = calibrated(150, 200, 0.5, seed)
     whole = measure_all(samples)
     for out in (3, 340):
@@ -124,7 +124,7 @@ def test_a_calibrated_detector_has_no_error_and_one_that_is_not_has():
         found = measure_balanced_calibration(calibrated(178, 340, 5 / 6, seed), 5 / 6, 200)["ece_balanced"]
         values.append(found.value)
         low += found.value - found.reach[0] <= 1e-12
-    assert np.mean(values) < 0.03  # ECE itself has .047 at so many videos.
+    assert np.mean(values) < 0.03  # ECE itself has .047 at this number of videos.
     assert low >= 35
     off = measure_balanced_calibration(calibrated(178, 340, 5 / 6), 0.5, 200)["ece_balanced"]
     assert off.value > 0.1

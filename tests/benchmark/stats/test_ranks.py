@@ -163,7 +163,7 @@ def test_unusual_people_and_perfect_rows_give_numbers(identity, strength):
     mark_best(columns)
 
 
-def test_a_test_set_of_one_video_a_class_is_not_compared():
+def test_a_test_set_of_one_video_per_class_is_not_compared():
     tiny = VideoScores(["a", "b", "c"], np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3]), [""] * 3)
     assert measure_columns({"a": [[tiny], [tiny]]}) == {}
     assert measure_columns({"a": [[], []]}) == {}

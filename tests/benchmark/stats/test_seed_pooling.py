@@ -155,14 +155,14 @@ def test_without_predictions_groups_of_methods_are_joined_and_not_tested(seeds):
         assert cell.auc == merge_estimates([one[method].auc, other[method].auc])
 
 
-def test_seeds_of_other_videos_are_joined(seeds):
+def test_seeds_of_different_videos_are_joined(seeds):
     path = seeds[1].predictions_path
     table, metadata = read_predictions(path)
     write_predictions(path, table.assign(video="elsewhere/" + table["video"], score=1 - table["score"]), metadata)
     assert pool_seeds(seeds).metrics[AUC] == merge_estimates([c.metrics[AUC] for c in seeds])
 
 
-def test_one_seed_is_left_as_it_is(seeds):
+def test_one_seed_is_left_unchanged(seeds):
     (one,) = seeds[:1]
     assert pool_seeds([one]) == (one.metrics, one.groups, one.group_tests, one.method_groups)
     assert pool_seeds([]) == ({}, {}, {}, {})

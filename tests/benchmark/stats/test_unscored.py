@@ -86,7 +86,7 @@ def test_the_list_joins_the_videos_of_all_tables_with_labels_from_any_that_has_t
     other = scores_of(["a", "c", "x"], [0, 1, 0], dropped={"b": None, "z": None})
     videos = list_videos([one, other])
     assert list(videos.place) == ["a", "b", "c", "x", "y", "z"]
-    assert videos.label.tolist() == [0, 1, 1, 0, 1, 0]  # z: nobody knows it, and there are fewer reals.
+    assert videos.label.tolist() == [0, 1, 1, 0, 1, 0]  # z: its label is unknown, and there are fewer reals.
 
 
 def test_coverage_is_that_of_the_less_covered_class():

@@ -17,7 +17,7 @@ def demo(tiny_world: Path) -> Path:
 
 @pytest.fixture
 def film(tmp_path) -> Film:
-    """Write a video whose frame i is grey of level 40 + 4 * i, so that every frame tells its index."""
+    """Write a video whose frame i has grey level 40 + 4 * i, which gives its index."""
 
     def write(
         name: str = "film.mp4",

@@ -119,7 +119,7 @@ def test_any_arrow_tool_can_read_a_shard(tmp_path):
         assert b"schema_version" in table.schema.metadata[b"crossfake"]
 
 
-def test_half_written_files_are_no_shards(tmp_path):
+def test_half_written_files_are_not_shards(tmp_path):
     (tmp_path / ".abc.123.tmp.arrow").write_bytes(b"half")
     assert list_shards(tmp_path) == []
 

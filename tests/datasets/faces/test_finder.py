@@ -103,7 +103,7 @@ def test_table_has_81_points_each_once_and_mirrored():
     assert len({frozenset(p) if isinstance(p, tuple) else p for p in TABLE}) == 81
 
 
-def test_mesh_points_are_taken_by_the_table():
+def test_mesh_points_are_selected_by_the_table():
     mesh = np.stack([np.arange(468), -np.arange(468)], axis=1)
     points = convert_mesh(mesh)
     assert points.shape == (81, 2)

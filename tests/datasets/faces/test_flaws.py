@@ -10,7 +10,7 @@ from crossfake.benchmark.core.types import Face
 from crossfake.datasets.faces.quality import find_quality_flaw
 
 SPREAD = np.linspace(4, 12, 162, dtype=np.float32).reshape(81, 2)
-FEATURELESS = np.where((np.arange(81) >= 17) & (np.arange(81) < 68), 8, SPREAD.T).T  # A jaw and a forehead alone.
+FEATURELESS = np.where((np.arange(81) >= 17) & (np.arange(81) < 68), 8, SPREAD.T).T  # Only a jaw and a forehead.
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_leftovers_of_killed_runs_are_removed_after_a_day(videos, tmp_path):
 
 @pytest.fixture
 def flaky(monkeypatch):
-    """Let the file of this name fail with an error of the network so many times when it is read."""
+    """Let reading the file of this name fail with a network error this many times."""
     left, opened, pauses = {}, Path.open, []
     monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", pauses.append)
 
@@ -252,7 +252,7 @@ def test_a_briefly_unreadable_file_is_retried(tmp_path, flaky):
     (tmp_path / "a.mp4").write_text("no video")
     left["a.mp4"] = 2
     outcome = prepare([as_video(tmp_path / "a.mp4")], SETTINGS, tmp_path / "store").outcomes()["a.mp4"]
-    assert outcome.status == "unreadable"  # It was read in the end, and is none.
+    assert outcome.status == "unreadable"  # It was read in the end, and isn't a video.
     assert pauses == [0.5]
 
 

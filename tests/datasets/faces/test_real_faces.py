@@ -35,7 +35,7 @@ def test_a_real_face_is_found_with_its_points_in_place(name, finder, request):
     assert y[8] == max(y[:17])  # the chin is the lowest of the jaw
     assert (np.diff(x[:17]) > 0).all()  # the jaw runs from the picture's left to its right
     assert (np.diff(x[68:]) > 0).all()  # and so does the forehead
-    assert y[68:].max() < y[36:48].mean()  # which lies above the eyes
+    assert y[68:].max() < y[36:48].mean()  # which is above the eyes
 
 
 def test_everybody_in_a_group_is_found_in_thorough_mode(finder, astronaut, hopper):

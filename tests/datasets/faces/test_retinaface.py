@@ -24,7 +24,7 @@ EYES = np.array([[0.4, 0.3], [0.6, 0.35]])
 
 
 class Heads(torch.nn.Module):
-    """Answers as the network does, so that each of the faces told stands at the prior nearest to it."""
+    """Answers like the network, with each given face at its nearest prior."""
 
     def __init__(self, *faces: tuple[float, list[float]]):
         super().__init__()

@@ -34,7 +34,7 @@ def test_wanted_frames_are_even_and_each_once(count, frames, expected):
 @pytest.mark.parametrize(
     ("codec", "name"), [("libx264", "a.mp4"), ("mpeg4", "a.mp4"), ("mpeg4", "a.avi"), ("ffv1", "a.mkv")]
 )
-def test_frames_are_the_ones_asked_for(film, codec, name):
+def test_frames_are_the_requested_ones(film, codec, name):
     clip = VideoFile(film(name, codec=codec))
     frames = list(clip.frames([0, 13, 39]))
     assert [i for i, _ in frames] == [0, 13, 39]
@@ -153,7 +153,7 @@ with av.open(sys.argv[1], "w") as container:
 
 
 def test_files_opencv_cannot_decode_are_read_with_pyav(tmp_path):
-    # In a process of its own: the encoder gives root's process real-time priority, and then no other gets to run.
+    # In a separate process: the encoder gives root's process real-time priority, and then no other can run.
     path = tmp_path / "new.mp4"
     subprocess.run([sys.executable, "-c", WRITE_AV1, str(path)], check=True, capture_output=True)
     clip = VideoFile(path)

@@ -76,7 +76,7 @@ def test_a_shard_added_later_is_read_too(indexed):
     assert read(indexed)[0] == store.outcomes()
 
 
-def test_what_a_removed_shard_had_replaced_counts_again(indexed):
+def test_outcomes_replaced_by_a_removed_shard_count_again(indexed):
     (indexed / "b.arrow").unlink()
     assert FaceStore(indexed).frames("x.mp4") == [1, 5]
     assert FaceStore(indexed).frames("y.mp4") == []
@@ -107,7 +107,7 @@ def test_contents_of_another_version_are_left_alone_until_rewritten(indexed, cap
 
 def test_faces_changed_behind_the_contents_are_noticed(indexed):
     write(indexed, "b", *(replace(o, frames=(3,)) for o in (outcome("y.mp4", (0,)), outcome("x.mp4", (3,)))))
-    assert FaceStore(indexed).frames("y.mp4") == [3]  # Another size: read anew.
+    assert FaceStore(indexed).frames("y.mp4") == [3]  # Another size: read again.
 
 
 def test_entries_requested_one_by_one_are_soon_made_all_at_once(tmp_path, monkeypatch):

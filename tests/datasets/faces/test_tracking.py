@@ -1,4 +1,4 @@
-"""People are separated by overlap, then by size, and nobody is lost at a cut."""
+"""People are separated by overlap, then by size, and tracked across a cut."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def face_everywhere(stub, monkeypatch):
 
 
 def a_pair(film, real: int, fake: int, split: str = "train") -> list[Video]:
-    """Return a real video and a fake of it, of so many frames."""
+    """Return a real video and a fake of it, with these numbers of frames."""
     paths = [film(name, count=count) for name, count in (("real.mp4", real), ("fake.mp4", fake))]
     source = Video("real.mp4", paths[0], 0, "real", split)
     return [source, Video("fake.mp4", paths[1], 1, "swap", split, original="real.mp4")]
@@ -53,7 +53,7 @@ def test_a_fake_to_train_on_has_the_frames_of_its_source(film, tmp_path, face_ev
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_what_is_scored_depends_on_no_other_video(film, tmp_path, face_everywhere, split):
+def test_the_scored_frames_of_a_video_depend_on_no_other(film, tmp_path, face_everywhere, split):
     store = prepare(a_pair(film, 40, 37, split), SETTINGS, tmp_path / "store")
     assert store.frames("fake.mp4") == choose_frames(37, 8)
     assert store.outcomes()["fake.mp4"].follows == ""

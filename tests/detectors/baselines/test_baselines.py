@@ -93,7 +93,7 @@ def test_scores_are_the_softmax_of_the_logits_of_scaled_pixels(name, options):
     logits = detector.outputs(frames.transpose(0, 3, 1, 2) / 127.5 - 1)["logits"]
     assert detector.score(frames) == pytest.approx(1 / (1 + np.exp(logits[:, 0] - logits[:, 1])), abs=1e-5)
     assert detector.score(frames).shape == (4,)
-    assert detector.score(frames[:, :, ::-1]).shape == (4,)  # A view with negative strides is taken, too.
+    assert detector.score(frames[:, :, ::-1]).shape == (4,)  # A view with negative strides works too.
 
 
 @pytest.mark.parametrize(

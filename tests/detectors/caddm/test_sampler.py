@@ -150,7 +150,7 @@ def test_mirroring_moves_the_boxes(monkeypatch):
 
 @pytest.mark.parametrize("boxes_xy", [True, False])
 def test_mirrored_boxes_are_where_the_mirrored_change_is(make_face, monkeypatch, boxes_xy):
-    """The released code's order of axes is for what the anchors are told, after mirroring."""
+    """The released code's order of axes applies to the anchors' targets, after mirroring."""
     box, size = (0.0, 0.25, 0.625, 0.5), 224
     image = np.zeros((size, size, 3), np.uint8)
     monkeypatch.setattr(CaddmSampler, "make_fake", lambda *rest: (image, [WHOLE, box]))

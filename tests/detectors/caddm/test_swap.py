@@ -93,7 +93,7 @@ def test_poisson_blend_is_near_opencvs_and_leaves_the_rest(frames):
 
 
 def exact_blend(pasted, background, mask):
-    """Solve the discrete Poisson equation as it stands, a row for each pixel under the mask."""
+    """Solve the discrete Poisson equation directly, one row per pixel under the mask."""
     inside = mask > 127
     number = np.where(inside, inside.cumsum().reshape(mask.shape) - 1, -1)
     y, x = inside.nonzero()

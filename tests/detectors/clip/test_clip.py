@@ -126,7 +126,7 @@ def test_openai_names_are_accepted_too():
 
 
 def test_the_probe_computes_features_once_and_learns_in_a_few_steps(monkeypatch):
-    torch.manual_seed(0)  # The frozen random network makes features that are told apart more or less easily.
+    torch.manual_seed(0)  # The features of a frozen random network are separable more or less easily.
     detector = create("clip-probe", **TINY)
     session = detector.training(TrainSettings(lr=0.1, batch_size=8, threads=1), 60, 60)
     calls = []

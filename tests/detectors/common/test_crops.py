@@ -79,7 +79,7 @@ def test_every_box_gives_a_picture_of_the_right_shape_from_the_frames_own_colour
     assert (crop == (10, 20, 30)).all()
 
 
-def test_the_frame_is_left_alone(ramp):
+def test_the_frame_is_left_unchanged(ramp):
     before = ramp.copy()
     crop = BoxCrop(20, 1.0)(face_of(ramp, 40, 30, 60, 50))
     crop[:] = 0

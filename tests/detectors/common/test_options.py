@@ -106,7 +106,7 @@ def test_impossible_values_are_a_one_line_error(backend, name, options, message)
         (list, [[1, "a"]], [{}, "abc"]),
         (Any, [1, None], []),
         (Path, ["somewhere"], []),
-        ([int, float], ["anything"], []),  # No type at all, and none of our business.
+        ([int, float], ["anything"], []),  # Not a type, so not checked.
     ],
 )
 def test_values_an_annotation_accepts(kind, taken, refused):
@@ -158,7 +158,7 @@ def test_both_ports_accept_the_same_options(name):
     for package in ("torch", "timm", "jax", "flax", "optax"):
         pytest.importorskip(package)
     options, others = (list_options(detectors.find(name, backend).load()) for backend in ("torch", "jax"))
-    assert {k: v for k, v in options.items() if k != "variant"} == others  # Variants are PyTorch's alone.
+    assert {k: v for k, v in options.items() if k != "variant"} == others  # Only PyTorch has variants.
     assert "input_size" in options
 
 

@@ -194,7 +194,7 @@ def test_layers_work_in_the_format_of_their_input_and_batch_statistics_in_float3
     np.testing.assert_allclose(y.astype(jnp.float32), exact, atol=0.05)
 
 
-SHAPES = {  # Channels in and out, kernel, stride, groups, pixels: as networks begin, and as Xception goes on.
+SHAPES = {  # Channels in and out, kernel, stride, groups, pixels: as in networks' first layers and later in Xception.
     "xception": (3, 32, 3, 2, 1, 71),
     "resnet34": (3, 64, 7, 2, 1, 112),
     "depthwise": (16, 16, 3, 1, 16, 36),

@@ -112,7 +112,7 @@ def test_maps_are_channels_last_on_cuda_and_steps_agree_to_rounding(batch, monke
     assert losses["loss"] == pytest.approx(expected[0]["loss"], rel=1e-5)
     for name, value in gradients.items():
         error = np.linalg.norm(value - expected[1][name])
-        assert error <= 0.02 * np.linalg.norm(expected[1][name]) + 1e-6, name  # What docs/caddm.md says of them.
+        assert error <= 0.02 * np.linalg.norm(expected[1][name]) + 1e-6, name  # As in docs/caddm.md.
 
 
 def test_optimizers_are_fused_only_on_cuda(monkeypatch):
@@ -128,7 +128,7 @@ def test_optimizers_are_fused_only_on_cuda(monkeypatch):
 
 
 def test_training_resumes_from_a_state_of_another_layout(batch):
-    """Fused optimizers go through memory as it lies: moments must lie as the weights do."""
+    """Fused optimizers go through memory in order: moments must have the layout of the weights."""
     detector, session = start()
     session.step(batch)
     packed = session.state()

@@ -39,7 +39,7 @@ def test_a_trained_detector_scores_the_same_after_save_and_load(frames, tmp_path
     again = create("timm:resnet10t", **SMALL).load(path)
     state = again.state()
     assert all(np.array_equal(state[k], v) for k, v in detector.state().items())
-    # Not to the last bit: weights lie in memory as in the file, and unaligned ones are summed in another order.
+    # Not to the last bit: weights are laid out as in the file, and unaligned ones are summed in another order.
     np.testing.assert_allclose(again.score(frames), detector.score(frames), atol=1e-6)
     assert np.ptp(detector.score(frames)) > 0.01
 

@@ -59,7 +59,7 @@ def made(name: str):
 
 
 def examples(name: str, rows: int) -> dict[str, np.ndarray]:
-    """Make a batch whose last rows alone hold reals, and anchors: pieces differ in what losses are means over."""
+    """Make a batch with reals and anchors only in its last rows, so that pieces average over different counts."""
     rng, size = np.random.default_rng(0), CASES[name]["input_size"]
     views = (2,) if name in ("core", "sbi") else ()
     label = (np.arange(rows) < rows - 2).astype(np.int64)

@@ -120,7 +120,7 @@ def test_gradients_are_those_of_double_precision(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_no_network_is_left_channels_last(name, tmp_path):
-    """Not by training, nor by a checkpoint that holds such weights: a step of one's own would be the worse for it."""
+    """Neither training nor a checkpoint with such weights does so: a plain step would be slower."""
     detector = made(name)
     detector.network.to(memory_format=torch.channels_last)
     weights = {k: v.clone() for k, v in detector.to_reference(detector.network.state_dict()).items()}

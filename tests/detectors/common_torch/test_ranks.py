@@ -117,7 +117,7 @@ def test_ranks_resume_from_a_state_of_one_process():
 
 
 @GLOO
-def test_a_group_of_one_tells_adds_and_draws():
+def test_a_group_of_one_broadcasts_adds_and_draws():
     ranks = TorchRanks(dist.HashStore(), 0, 1, seed=5)
     try:
         assert ranks.gather({"a": 1}) == [{"a": 1}]

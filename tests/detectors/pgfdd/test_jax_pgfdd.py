@@ -227,7 +227,7 @@ def test_a_pass_with_recomputing_equals_pytorchs_without(frozen, image, labels):
 
 @pytest.mark.slow
 def test_steps_equal_pytorchs_in_full_and_smaller_batches(frozen, double, batch):
-    """The second pass leaves running statistics alone; three pairs in a batch of four leave no trace of the fourth."""
+    """The second pass leaves running statistics unchanged; the empty fourth pair of a batch has no effect."""
     first, second = frozen()
     sessions = [port.training(TrainSettings(**SGD, lr=0.01, threads=1), 4, 2) for port in (double(first), second)]
     for count in (4, 3):
