@@ -67,7 +67,7 @@ def test_other_names_stay_unknown():
         __import__("crossfake.benchmark.nothing")
 
 
-def test_listing_and_using_the_projects_own_plugins_warns_of_nothing():
+def test_listing_and_using_the_projects_own_plugins_gives_no_warning():
     code = "from crossfake.benchmark.cli.main import main; main(['list'])"
     run = [sys.executable, "-W", "error:crossfake:DeprecationWarning", "-c", code]
     done = subprocess.run(run, capture_output=True, text=True, check=False)

@@ -27,7 +27,7 @@ def test_everything_it_offers_is_listed(name):
 
 
 def test_these_names_stay():
-    """Names may be added; one that is taken away breaks the plugins that import it."""
+    """Names may be added; removing one breaks the plugins that import it."""
     from crossfake import plugin
 
     stable = """
@@ -39,7 +39,7 @@ def test_these_names_stay():
 
 
 def test_the_page_names_every_contract_and_its_methods():
-    """Of a Protocol that is made of others, their methods stand in their own rows."""
+    """Methods that a Protocol inherits from others are in the rows of those."""
     from crossfake import plugin
 
     page = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ def encode(
 
 
 def turn(path: Path, result: Path) -> Path:
-    """Mark an mp4 as to be shown a quarter turn clockwise, as telephones do: a matrix in its track header."""
+    """Mark an mp4 as to be shown a quarter turn clockwise, as phones do: a matrix in its track header."""
     content = bytearray(path.read_bytes())
     at = content.index(b"tkhd") + 4 + 40
     struct.pack_into(">9i", content, at, 0, 0x10000, 0, -0x10000, 0, 0, 48 << 16, 0, 0x40000000)
@@ -69,7 +69,7 @@ def audio_only(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def clips(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Tiny video files of every kind that people have, by what is special about them; those of faces are the demo's."""
+    """Tiny video files of common kinds, by what is special about them; those with faces are the demo's."""
     folder = tmp_path_factory.mktemp("clips")
     one, other = sorted((tiny_world / "DFDC" / "test").glob("*.mp4"))[:2]
     face, neighbour = ([frame for _, frame in VideoFile(p).frames(range(COUNT))] for p in (one, other))

@@ -51,7 +51,7 @@ def test_names_aliases_and_compressions(name, entry, compression):
         ("celebdf:methods=4", r"celebdf has no option 'methods'\. Leave it out"),
     ],
 )
-def test_unknown_names_are_answered_with_the_nearest(name, text):
+def test_unknown_names_get_the_nearest_name_as_a_suggestion(name, text):
     with pytest.raises(BenchError, match=text):
         parse_name(name)
 

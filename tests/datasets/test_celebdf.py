@@ -25,7 +25,7 @@ def test_one_means_real_in_the_test_list(videos):
     assert test == {"Celeb-real/id1_0000.mp4": 0, "Celeb-synthesis/id1_id0_0000.mp4": 1, "YouTube-real/00007.mp4": 0}
 
 
-def test_listed_video_that_is_missing_on_disk_is_listed(videos):
+def test_a_listed_video_missing_on_disk_is_still_listed(videos):
     assert not videos["YouTube-real/00007.mp4"].path.exists()
 
 

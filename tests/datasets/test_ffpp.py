@@ -69,7 +69,7 @@ def test_same_name_under_two_methods_stays_two_videos(videos):
     assert fake("Face2Face", "000_001") in videos
 
 
-def test_listed_real_that_is_missing_on_disk_is_listed(videos):
+def test_a_listed_real_missing_on_disk_is_still_listed(videos):
     assert not videos[f"{YOUTUBE}/005.mp4"].path.exists()
 
 

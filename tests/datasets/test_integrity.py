@@ -165,7 +165,7 @@ def test_the_demo_world_is_checked_against_its_own_counts(tiny_world, capsys):
     assert all(c["found"] == c["official"] > 0 for r in reports for c in r["counts"])
 
 
-def test_exit_codes_and_the_list_on_the_screen(plant, capsys):
+def test_exit_codes_and_the_printed_list(plant, capsys):
     root = plant({"Celeb-DF-v2/List_of_testing_videos.txt": LIST, "Celeb-DF-v2/Celeb-synthesis/id0_id1_0000.mp4": "x"})
     assert bench("data check celebdf", data=root) == 1
     said = capsys.readouterr().out

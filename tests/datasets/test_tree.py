@@ -154,7 +154,7 @@ def test_left_out_files_are_a_note_and_not_a_problem(plant, capsys):
     assert said.err.count("left out") == 1
 
 
-def test_a_name_that_is_not_utf8_is_unreadable_and_the_others_are_used(plant, capsys):
+def test_a_non_utf8_name_is_unreadable_and_the_others_are_used(plant, capsys):
     root = plant({"real/a.mp4": "a", "fake/b.mp4": "b"})
     (root / "fake/caf\udce9.mp4").write_text("c")
     (root / "other\udcff/real").mkdir(parents=True)

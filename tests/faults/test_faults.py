@@ -20,12 +20,12 @@ TOY = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"
 FAULTY = Path(__file__).parents[1] / "support" / "faulty.py"
 KILLS, STOPS = 50, 12
 PARTS = 5
-"""A test of many kills is this many tests, of minutes each."""
+"""A test with many kills is split into this many tests, of minutes each."""
 STOPPED = "bench: stopped; finished work is kept, and the same command continues from there"
 
 
 class Place:
-    """Where a command runs: a data root, a folder of runs and a cache of its own."""
+    """Where a command runs: a data root, a folder of runs and a separate cache."""
 
     def __init__(self, world: Path, folder: Path):
         self.world, self.folder = world, folder
@@ -60,7 +60,7 @@ class Place:
         return {**found, "board": table.to_csv().encode()}
 
     def check(self, sound: dict[str, bytes]) -> None:
-        """Run the command to its end, and require what it gives where nothing went wrong, and nothing left over."""
+        """Run the command to its end, and require the results of an undisturbed run and no leftover files."""
         code, told = self.finish()
         assert code == 0, told
         assert self.read() == sound

@@ -204,7 +204,7 @@ def test_the_copy_button_copies_the_rows_own_command(visit):
 
 @SLOW
 @pytest.mark.parametrize(("width", "height"), [(1047, 718), (718, 1047)])  # A4 less its margins.
-def test_print_cuts_nothing(visit, width, height):
+def test_printing_cuts_nothing_off(visit, width, height):
     page = visit()
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(media="print")

@@ -145,7 +145,7 @@ def test_an_interval_is_set_small_and_its_text_escaped():
     assert mark_up_number("<b>") == "&lt;b&gt;"
 
 
-def test_regions_have_labels_of_their_own(read):
+def test_regions_have_their_own_labels(read):
     labels = [a["aria-label"] for _, a in read.tags if a.get("role") == "region"]
     assert len(labels) == len(set(labels)) > 10
     assert "demo tiny, seed 0; 32 frames per video, celebdf: video AUC by detector" in labels

@@ -14,7 +14,7 @@ def overview(*cards) -> Overview:
     return made
 
 
-def test_there_is_one_for_each_training_set(make):
+def test_each_training_set_has_an_overview(make):
     (table,) = make_tables([make(), make(train="celebdf", test="dfdc", recipe_key="b")])
     made = make_overviews(table)
     assert [(o.train, [r.key for r in o.rows], o.tests) for o in made] == [

@@ -42,7 +42,7 @@ def test_a_face_is_a_small_picture_of_the_frame_that_was_scored(card):
         assert abs(int(image[48, 48, 2]) - red) < 8
 
 
-def test_without_store_or_predictions_there_are_fewer_things_to_show(card, tmp_path):
+def test_without_a_store_or_predictions_less_is_shown(card, tmp_path):
     shutil.copy(card.predictions_path, tmp_path / "p.parquet")
     moved = card.model_copy(update={"predictions": str(tmp_path / "p.parquet"), "faces": str(tmp_path / "gone")})
     assert all(m.image == "" for kind in load_worst_cases(moved).values() for m in kind)
@@ -51,7 +51,7 @@ def test_without_store_or_predictions_there_are_fewer_things_to_show(card, tmp_p
     assert load_worst_cases(card.model_copy(update={"predictions": str(tmp_path / "none.parquet")})) == {}
 
 
-def test_the_cut_is_the_square_around_the_box():
+def test_the_crop_is_the_square_around_the_box():
     crop = np.zeros((60, 80, 3), np.uint8)
     crop[20:40, 30:50] = 255
     face = Face(crop, np.zeros((81, 2), np.float32), np.array([30, 20, 50, 40], np.float32), 0, (0, 0), (80, 60))

@@ -86,7 +86,7 @@ def test_a_killed_removal_is_finished_by_the_next(cache, monkeypatch, capsys):
         ("cache prune --unused soon", "'soon' is not a number of days. Example: --unused 90"),
     ],
 )
-def test_mistakes_are_one_line(cache, capsys, asked, told):
+def test_mistakes_are_one_line_errors(cache, capsys, asked, told):
     assert bench(asked) == 2
     assert told in capsys.readouterr().err
 

@@ -58,7 +58,7 @@ def test_a_source_prepares_its_own_splits_once(films, capsys):
     assert "preparing folder test+train" in capsys.readouterr().out
 
 
-def test_prepare_without_any_face_is_a_failure(films, capsys):
+def test_prepare_fails_without_any_face(films, capsys):
     shutil.rmtree(films / "fake")
     (films / "real" / "a.mp4").write_bytes(b"")
     assert bench("data prepare folder --workers 1", data=films) == 1
@@ -76,7 +76,7 @@ def test_prepare_without_any_face_is_a_failure(films, capsys):
         ("import deepfakebench configs", "no list NAME.json of DeepfakeBench in configs"),
     ],
 )
-def test_mistakes_are_one_line(line, message, tiny_world, capsys):
+def test_mistakes_are_one_line_errors(line, message, tiny_world, capsys):
     assert bench(f"data {line}") == 2
     assert message in read_mistake(capsys)
 

@@ -107,7 +107,7 @@ def test_unused_columns_and_missing_gaps_are_reported(tmp_path, capsys):
         (lambda t: t.iloc[:0], "has no rows"),
     ],
 )
-def test_bad_predictions_are_one_line_with_rows(tmp_path, capsys, spoil, message):
+def test_bad_predictions_are_one_line_errors_with_rows(tmp_path, capsys, spoil, message):
     spoil(predictions("A_ff_8groups")).to_csv(tmp_path / "p.csv", index=False)
     assert message in mistake(capsys, "score", tmp_path / "p.csv")
 
@@ -185,7 +185,7 @@ def test_age_is_an_attribute_but_not_part_of_the_intersection(tmp_path, capsys):
         (["age"], "young"),
     ],
 )
-def test_a_datasets_groups_are_those_of_the_scores_intersection(attributes, group):
+def test_a_datasets_groups_match_the_intersection_in_scores(attributes, group):
     one = pd.DataFrame([{"age": "young", "gender": "male", "race": "white", "skin_tone": ""}])
     assert _assign_groups(one[attributes], attributes)["group"].tolist() == [group]
 
@@ -220,7 +220,7 @@ def test_power_of_a_dataset_with_groups(tiny_world, tmp_path, capsys):
         ("--annotations A.csv --split one.txt", "fewer than two groups have real videos"),
     ],
 )
-def test_power_mistakes_are_one_line(annotations, capsys, monkeypatch, options, message):
+def test_power_mistakes_are_one_line_errors(annotations, capsys, monkeypatch, options, message):
     monkeypatch.chdir(annotations.parent)
     Path("other.json").write_text('[["900", "901"]]')
     Path("one.txt").write_text("1 youtube/000.mp4\n")

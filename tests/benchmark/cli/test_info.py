@@ -33,7 +33,7 @@ def test_a_users_class_and_json(tmp_path, capsys):
     assert told["published"] == []
 
 
-def test_a_dataset(capsys):
+def test_a_datasets_card(capsys):
     assert bench("info celeb-df") == 0
     told = capsys.readouterr().out
     assert told.startswith("celebdf: Celeb-DF v2\n")

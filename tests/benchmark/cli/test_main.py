@@ -120,7 +120,7 @@ def test_list_json_is_for_tools(capsys):
         ("predict --test dfd", "say which detector this is"),
     ],
 )
-def test_mistakes_are_one_line(line, message, capsys):
+def test_mistakes_are_one_line_errors(line, message, capsys):
     assert message in mistake(capsys, line)
 
 
@@ -199,7 +199,7 @@ def test_a_file_without_its_class_and_a_missing_package(capsys):
     assert "no module 'nosuch'" in mistake(capsys, "run --detector nosuch.mod:Thing --train ff++ --test dfd")
 
 
-def test_places_that_cannot_be_written_are_one_line(tiny_world, tmp_path, capsys):
+def test_unwritable_places_are_one_line_errors(tiny_world, tmp_path, capsys):
     (tmp_path / "afile").write_text("")
     assert "afile" in mistake(capsys, f"{RUN} --workers 0", data=tiny_world, runs=tmp_path / "afile")
 

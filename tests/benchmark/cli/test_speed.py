@@ -51,7 +51,7 @@ def test_a_detector_is_measured_from_image_to_video(tiny_world, tmp_path, capsys
         ("speed .", "no scorecards below ."),
     ],
 )
-def test_mistakes_are_one_line(line, message, capsys, tmp_path, monkeypatch):
+def test_mistakes_are_one_line_errors(line, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with suppress(SystemExit):  # As argparse ends.
         assert bench(line) == 2

@@ -128,7 +128,7 @@ def test_damaged_lmdbs_are_a_one_line_error(database, tmp_path):
     assert all("data.mdb" in text and "\n" not in text for text in told)
 
 
-def test_an_lmdb_that_is_cut_short_says_so(database, tmp_path):
+def test_a_truncated_lmdb_is_reported_as_such(database, tmp_path):
     whole = (database[0] / "data.mdb").read_bytes()
     (tmp_path / "data.mdb").write_bytes(whole[:-4096])
     with pytest.raises(BenchError, match=r"data\.mdb is cut short or damaged: it has [\d,]+ bytes of [\d,]+; copy it"):

@@ -30,7 +30,7 @@ def test_a_file_is_read_once_for_its_hash(tmp_path, reads):
     assert reads == [path]
 
 
-def test_a_file_that_was_written_again_is_read_again(tmp_path, reads):
+def test_a_rewritten_file_is_read_again(tmp_path, reads):
     path = tmp_path / "weights"
     path.write_bytes(b"one")
     os.utime(path, (OLD, OLD))
@@ -39,7 +39,7 @@ def test_a_file_that_was_written_again_is_read_again(tmp_path, reads):
     assert keys.file_hash(path) != first
 
 
-def test_a_fresh_file_is_never_recalled(tmp_path):
+def test_the_hash_of_a_fresh_file_is_never_cached(tmp_path):
     """Two writes within a tick of the file system's clock leave the same times."""
     path = tmp_path / "weights"
     found = []

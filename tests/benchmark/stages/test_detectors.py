@@ -16,7 +16,7 @@ def test_a_finder_is_chosen_only_when_work_is_done(monkeypatch):
     assert load_resolved_settings("meso4", demo=False).faces == FaceSettings(finder="retinaface")
 
 
-def test_no_key_is_made_of_a_finder_that_is_not_chosen():
+def test_no_key_depends_on_an_unchosen_finder():
     with pytest.raises(ValueError, match="not chosen yet"):
         FaceSettings().key_content()
     assert FaceSettings(finder="mediapipe").key_content()["finder"] == "mediapipe"

@@ -134,7 +134,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def actors(tiny_world, tmp_path_factory):
-    """The tiny world's actors, each with a second take: the tiny world has one video a person only."""
+    """The tiny world's actors, each with a second video: the tiny world has only one per person."""
     home = tmp_path_factory.mktemp("actors") / "FaceForensics++"
     shutil.copytree(tiny_world / "FaceForensics++", home, ignore=shutil.ignore_patterns("youtube", "Face*", "*.json"))
     for path in sorted((home / "original_sequences/actors/c23/videos").glob("*.mp4")):
@@ -176,7 +176,7 @@ def test_former_option_names_work_and_warn_of_the_new_ones(checkpoint, tiny_worl
         ("--test ff++,dfd", "--test ff++,dfd: the probe takes one dataset"),
     ],
 )
-def test_mistakes_are_one_line(checkpoint, tiny_world, capsys, line, message):
+def test_mistakes_are_one_line_errors(checkpoint, tiny_world, capsys, line, message):
     usual = words("probe identity --test dfd", checkpoint=checkpoint, data=tiny_world)
     assert bench(f"{join(usual)} {line}") == 2
     assert message in read_mistake(capsys)

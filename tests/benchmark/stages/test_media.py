@@ -158,7 +158,7 @@ def test_boxes_are_green_for_real_and_red_for_fake():
         ("x.jpg --format yaml", "no format named 'yaml'"),
     ],
 )
-def test_mistakes_are_one_line(line, message, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_one_line_errors(line, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert bench(f"predict {line}", **{} if "--format" in line else {"detector": TOY}) == 2
     assert message in capsys.readouterr().err

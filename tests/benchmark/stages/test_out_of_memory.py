@@ -10,7 +10,7 @@ from crossfake.benchmark.stages.predict_batch import score_batch
 
 
 class Small:
-    """Scores by the first pixel, at most `most` images at once; notes how many came."""
+    """Scores by the first pixel, at most `most` images at once; records the batch sizes."""
 
     def __init__(self, most):
         self.most, self.sizes = most, []

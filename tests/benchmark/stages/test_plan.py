@@ -233,7 +233,7 @@ def test_a_request_becomes_detectors_times_seeds_times_tests(planned):
     assert len({c.test_folder for c in cells}) == 8
 
 
-def test_unknown_names_come_with_the_nearest():
+def test_unknown_names_get_the_nearest_name_as_a_suggestion():
     with pytest.raises(BenchError, match=r"no size named 'tinny'. Did you mean 'tiny'\? Known: tiny, large"):
         require_known("size", "tinny", ("tiny", "large"))
 

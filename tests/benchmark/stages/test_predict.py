@@ -38,7 +38,7 @@ def whole(face):
 
 
 class Told:
-    """Scores by the crop: video number (red) plus frame (green), in thousandths; notes how many came at once."""
+    """Scores by the crop: video number (red) plus frame (green), in thousandths; records the batch sizes."""
 
     def __init__(self):
         self.sizes: list[int] = []

@@ -86,7 +86,7 @@ def test_weights_that_cannot_be_written_back_are_still_used(tiny_world, tmp_path
     assert card["threshold"]["value"] == 0.25
 
 
-def test_damaged_predictions_and_scorecards_are_made_again(tiny_world, tmp_path, capsys):
+def test_damaged_predictions_and_scorecards_are_remade(tiny_world, tmp_path, capsys):
     asked, where = "run --train ff++ --test dfdc --workers 0", {"data": tiny_world, "runs": tmp_path / "runs"}
     assert bench(asked, detector=TOY, **where) == 0
     card, files = next(tmp_path.rglob("scorecard.json")), sorted(tmp_path.rglob("predictions.parquet"))

@@ -160,7 +160,7 @@ def test_a_choice_is_read_again_unless_damaged_or_unknown(planned, tmp_path, cap
     assert "no runtime named 'os'" in capsys.readouterr().err
 
 
-def test_shifts_are_those_of_frames_and_their_auc():
+def test_shifts_are_measured_on_frame_scores_and_their_auc():
     plain = pd.DataFrame(
         {"video": list("aabb"), "frame": [0, 1] * 2, "label": [0, 0, 1, 1], "score": [0.1, 0.3, 0.2, 0.9]}
     )
@@ -197,7 +197,7 @@ def test_a_check_compares_every_available_runtime_with_torch(mine, capsys):
     assert bench("check --runtime onnxruntime", mine) == 0
 
 
-def test_predictions_are_made_as_a_run_chose_for_the_checkpoint(mine, tmp_path, capsys):
+def test_predictions_use_the_runtime_a_run_chose_for_the_checkpoint(mine, tmp_path, capsys):
     loaded = load_detector(DetectorRequest(mine, runtime="auto"), demo=True)
     assert loaded.settle_runtime(1000, Reporter()) == DEFAULT
     assert "no run has chosen" in capsys.readouterr().out

@@ -395,7 +395,7 @@ LARGE = {"real/a.mp4": list(range(50)), "fake/a.mp4": list(range(50))}
 
 @pytest.fixture
 def broken_course(memory_store, make_video, tmp_path):
-    """A training on 100 frames, after `lost` (by video) were lost in preparing; `fake/gone.mp4` has none left."""
+    """A training on 100 frames, after `lost` (by video) were lost in preparing; `fake/gone.mp4` has no frame left."""
 
     def make(lost: dict[str, list[int]], student: Student | None = None, **settings: Any) -> Training:
         named = {v: tuple(LostFrame(n, "it has no landmarks") for n in numbers) for v, numbers in lost.items()}
@@ -608,7 +608,7 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
 
 
 class Rounded:
-    """A detector that scores in bf16, too, `moved` by so much there."""
+    """A detector that also scores in bf16, where scores shift by `moved`."""
 
     def __init__(self, moved: float):
         self.moved, self.runtime, self.precision, self.asked = moved, "torch", "fp32", []

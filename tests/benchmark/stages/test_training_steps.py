@@ -14,7 +14,7 @@ FULL = "CUDA out of memory. Tried to allocate 2.00 GiB"
 
 
 class Late:
-    """Notes in which order steps are started and their losses read."""
+    """Records the order in which steps start and their losses are read."""
 
     def __init__(self, losses=lambda n: 1.0 / n, fails_on_reading: bool = False):
         self.losses, self.fails, self.done, self.seen = losses, fails_on_reading, 0, []

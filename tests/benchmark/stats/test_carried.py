@@ -74,7 +74,7 @@ def test_one_class_and_no_false_alarm_give_a_number_or_a_reason():
 
 
 class Reals:
-    """Real videos of people, two of which are a pair in FaceForensics++; a share of what varies is the person's."""
+    """Real videos of people, two of which are a pair in FaceForensics++; part of the variance is the person's."""
 
     def __init__(self, people: int, videos: int, middle: float, width: float):
         self.person, self.middle, self.width = np.arange(videos) % people, middle, width

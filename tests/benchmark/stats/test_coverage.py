@@ -47,7 +47,7 @@ def structure_of(name: str) -> Structure:
 
 
 class Covered(NamedTuple):
-    """How often an interval held the truth, how wide it was on average, and how often there was one."""
+    """How often an interval covered the truth, its mean width, and how often there was one."""
 
     share: float
     width: float
@@ -130,7 +130,7 @@ def difference_of_equals(name: str, seeds: int, auc: float, worlds: int, apart: 
 
 
 def over_seeds(name: str, seeds: int, auc: float, worlds: int, apart: float = 0.25) -> tuple[Covered, Covered]:
-    """Train each seed to an AUC of its own, and average them on the same videos: AUCs, and TPRs at one threshold."""
+    """Give each seed its own AUC, and average them on the same videos: AUCs, and TPRs at one threshold."""
     s, rng = structure_of(name), np.random.default_rng(13)
     people, rows, shift = s.people, np.arange(len(s.label)), shift_of(auc)
     aucs, tprs = [], []
@@ -255,7 +255,7 @@ def test_intervals_cover_calibration_errors_of_zero():
     assert 0.93 <= found["brier"].share <= 0.975
 
 
-def test_the_truths_are_those_of_very_many_videos():
+def test_the_true_values_match_very_many_videos():
     rng, n = np.random.default_rng(0), 400_000
     y = (np.arange(n) % 3 > 0).astype(int)
     curve = make_roc_curve(y, rng.normal(size=n) + shift_of(0.9) * y)

@@ -33,7 +33,7 @@ def pooled(groups: dict[str, Any], which: list[str]) -> tuple[list[int], np.ndar
 
 
 def families(case: dict[str, Any]) -> list[dict[str, float]]:
-    """Intersections, then every attribute; AI-Face's ages come in files of their own."""
+    """Intersections, then every attribute; AI-Face's ages are in separate files."""
     crossed = [g for g in case["groups"] if "," in g]
     labels, scores, names = pooled(case["groups"], crossed)
     found = [reference_metrics(labels, scores, names)]

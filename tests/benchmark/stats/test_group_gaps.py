@@ -28,7 +28,7 @@ def measured(table: pd.DataFrame, known: list[str], threshold: float = 0.5, draw
 
 
 def scored(table: pd.DataFrame, person: np.ndarray | None = None, threshold: float = 0.5) -> Scored:
-    """A row is a video, of a person of its own or of those given."""
+    """Each row is a video, of a separate person or of those given."""
     rows = np.arange(len(table))
     return Scored(table, rows, number_apart(rows if person is None else person), threshold)
 
@@ -125,7 +125,7 @@ def test_no_interval_has_zero_width_and_none_is_missing_without_a_reason(samples
 
 
 def test_groups_of_one_person_have_a_gap_and_no_interval():
-    """Nobody knows what others of these groups would do."""
+    """One person says nothing about others of the group."""
     table = people(
         ("m", "a", 0, [0.1, 0.4]), ("m", "a", 1, [0.3, 0.8]), ("f", "a", 0, [0.3, 0.9]), ("f", "a", 1, [0.2, 0.6])
     )
@@ -142,7 +142,7 @@ def test_a_score_at_the_threshold_is_called_fake(two, threshold, rates):
 
 
 @pytest.mark.parametrize("level", ["video", "frame"])
-def test_gaps_are_those_of_the_plain_functions(level):
+def test_gaps_equal_those_of_the_plain_functions(level):
     table = random_table(400)
     result, _ = measured(table, ["gender", "race"], 0.4, level=level)
     for attribute, names in cross_attributes(table, ["gender", "race"]).items():

@@ -118,7 +118,7 @@ def test_methods_of_groups_are_scored_against_the_groups_reals():
 
 
 def test_seeds_are_permuted_between_groups_together():
-    """Where one seed calls the one group fake and another seed the other, no group fares worse on average."""
+    """Where one seed calls the one group fake and another seed the other, no group does worse on average."""
     first, second = (alarms_of([20, 20], rates, np.random.default_rng(0)) for rates in ([1.0, 0.0], [0.0, 1.0]))
     alone, both = (compare_attributes(seeds, ["group"])["group"].tests for seeds in ([first], [first, second]))
     assert alone["fpr"].p < 0.01

@@ -38,7 +38,7 @@ def test_weights_count_like_repeated_samples(rows):
 
 
 @given(samples)
-def test_a_matrix_of_weights_gives_one_value_a_row(rows):
+def test_a_matrix_of_weights_gives_one_value_per_row(rows):
     y, s, w = columns(rows)
     both = np.stack([np.ones_like(w), w])
     for metric in RANK_METRICS.values():

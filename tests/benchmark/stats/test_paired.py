@@ -27,7 +27,7 @@ from crossfake.benchmark.stats.scoring import (
 
 
 def predictions(strength: float, seed: int = 0, people: int = 50) -> pd.DataFrame:
-    """Two frames of a real and a fake video of each person; what is hard about a video is hard for every detector."""
+    """Two frames of a real and a fake video of each person; a hard video is hard for every detector."""
     world, own = np.random.default_rng(99), np.random.default_rng(seed)
     rows = []
     for person in range(people):
@@ -77,7 +77,7 @@ def test_swapping_two_runs_only_flips_the_sign():
 
 
 @pytest.mark.parametrize("unknown", [POOR.drop(columns="identity"), POOR.assign(identity="")])
-def test_people_are_drawn_if_either_table_knows_them(unknown):
+def test_people_are_resampled_if_either_table_names_them(unknown):
     expected = compare([GOOD], [POOR])
     assert compare([GOOD], [unknown]) == expected
     assert compare([unknown], [GOOD]).difference == expected.difference._replace(

@@ -38,7 +38,7 @@ def apart(label: np.ndarray, score: np.ndarray) -> Samples:
 
 
 def calibrated(reals: int, fakes: int, prior: float, seed: int = 0, strength: float = 2.0) -> Samples:
-    """Scores that are right where that share of all is fake."""
+    """Scores that are calibrated for this share of fakes."""
     label = np.repeat([0, 1], [reals, fakes])
     x = np.random.default_rng(seed).normal(size=len(label)) + strength * label
     return apart(label, expit(strength * x - strength**2 / 2 + logit(prior)))
@@ -118,7 +118,7 @@ def test_the_prior_is_the_one_scores_are_made_for_whatever_the_split_has(prior):
     assert (np.diff(balanced[np.argsort(samples.scores)]) >= 0).all()
 
 
-def test_a_calibrated_detector_has_no_error_and_one_that_is_not_has():
+def test_a_calibrated_detector_has_no_error_and_an_uncalibrated_one_has():
     values, low = [], 0
     for seed in range(40):
         found = measure_balanced_calibration(calibrated(178, 340, 5 / 6, seed), 5 / 6, 200)["ece_balanced"]

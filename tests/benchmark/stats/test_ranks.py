@@ -33,7 +33,7 @@ class World:
         self.identity = [f"{t}+{s}" if s >= 0 else f"{t}" for t, s in both]
 
     def score(self, rng: np.random.Generator, aucs: list[float], shared: float = 0.6) -> np.ndarray:
-        """Rows of so much true AUC, that share a part of what makes a video hard, (rows, videos)."""
+        """Rows of these true AUCs that share part of each video's difficulty, (rows, videos)."""
         common, own = (self.structure.draw_scores(rng, n) for n in (1, len(aucs)))
         return shared**0.5 * common + (1 - shared) ** 0.5 * own + np.outer([shift_of(a) for a in aucs], self.label)
 

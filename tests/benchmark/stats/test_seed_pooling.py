@@ -91,7 +91,7 @@ def test_every_metric_is_pooled_from_the_seeds_predictions(seeds, pooled):
 
 
 def test_seeds_that_agree_are_no_more_certain_than_one(seeds, pooled):
-    """Their test set is the same: a second copy adds nothing, and the accuracy is at each one's own threshold."""
+    """The test set is the same: a second copy adds nothing, and each seed's accuracy uses its own threshold."""
     _, twins = pooled
     for name, e in seeds[0].metrics.items():
         assert twins.metrics[name][:3] == pytest.approx(e[:3]), name

@@ -33,7 +33,7 @@ def written(path: Path, frames: pd.DataFrame) -> Path:
 @pytest.mark.parametrize(
     "frames", [FRAMES, FRAMES.drop(columns=["identity", "method"]), FRAMES.sample(frac=1, random_state=1)]
 )
-def test_it_reads_what_pooling_gives(tmp_path, frames):
+def test_it_reads_the_output_of_pooling(tmp_path, frames):
     found = pool_video_scores(read_frame_scores(written(tmp_path / "p.parquet", frames)))
     slow = pool_frames(frames).set_index("video")
     assert sorted(found.ids) == ["a/1.mp4", "b/2.mp4", "c/3.mp4"]

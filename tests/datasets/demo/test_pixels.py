@@ -105,7 +105,7 @@ def background(frame: np.ndarray) -> np.ndarray:
 
 
 def cues(root: Path, video: str, landmarks: np.ndarray, frames: np.ndarray) -> dict[str, float]:
-    """Measure everything about a video that must not tell whether it is fake."""
+    """Measure everything about a video that must not reveal whether it is fake."""
     red, green, blue = frames.mean(axis=(0, 1, 2))
     low, high = landmarks[:, :68].min(axis=1).mean(axis=0), landmarks[:, :68].max(axis=1).mean(axis=0)
     sharpness = [cv2.Laplacian(strip, cv2.CV_32F).var() for strip in background(frames[len(frames) // 2])]

@@ -50,7 +50,7 @@ def videos(tmp_path: Path) -> list[Video]:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store of three videos, each in a shard of its own, without a table of contents."""
+    """A store of three videos, each in its own shard, without a table of contents."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     for name in NAMES:
         write(tmp_path / "store", name)
@@ -62,7 +62,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Let the disk be full when a file of this name is brought to it."""
+    """Let the disk be full when a file of this name is flushed."""
     flush = storage._flush
 
     def flush_unless_full(file: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_shard_that_cannot_be_opened_is_not_called_damaged(store, videos, monk
 
 @pytest.mark.parametrize("name", ["0", "z"])
 def test_faces_count_more_than_a_note_that_the_video_was_missing(store, name, tmp_path):
-    """As where a store is copied into that of a machine that hasn't its videos."""
+    """As when a store is copied into that of a machine without its videos."""
     shutil.copy(store / "b.arrow", tmp_path / "b.arrow")
     write(store, "b", status="missing")
     (store / "b.arrow").rename(store / f"{name}.arrow")

@@ -40,7 +40,7 @@ def file(astronaut, points, tmp_path_factory):
 
 @pytest.fixture
 def own(file, tmp_path, monkeypatch):
-    """A cache of its own, to which the user has given the file."""
+    """A separate cache that contains the user's file."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     return adopt_model(file)
 
@@ -118,6 +118,6 @@ def test_without_the_file_the_error_says_where_to_find_it(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mediapip", "retinaface+", "retinaface+dlib", "+dlib81", "auto+dlib81"])
-def test_unknown_names_are_answered_with_the_nearest(name):
+def test_unknown_names_get_the_nearest_name_as_a_suggestion(name):
     with pytest.raises(BenchError, match=r"no face finder named '.*'\..*Known: auto, mediapipe, retinaface"):
         resolve(name)

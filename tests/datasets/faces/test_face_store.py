@@ -91,7 +91,7 @@ def test_store_travels_to_other_processes(tmp_path):
     assert same(pickle.loads(content).face("x.mp4", 0), before)
 
 
-def test_newer_outcome_wins_in_whatever_order_the_files_are(tmp_path):
+def test_newer_outcome_wins_whatever_the_order_of_files(tmp_path):
     new = face(7)
     write(tmp_path, "a", {"x.mp4": [new]}, generation=1)
     write(tmp_path, "b", {"x.mp4": [face(2)]}, generation=0)
@@ -221,7 +221,7 @@ def damage(path, mark: bytes, offset: int, new: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_a_wrong_byte_inside_a_picture_that_still_decodes_is_noticed(tmp_path):
+def test_a_wrong_byte_in_a_still_decodable_picture_is_noticed(tmp_path):
     store, path = jpeg_store(tmp_path)
     before = store.faces("y.mp4")
     damage(path, encode(before[1].crop, "jpeg95")[:20], 1500, b"\x55\x2a\x13")
@@ -297,7 +297,7 @@ assert told > 100, told
 
 
 def test_damaged_shards_give_one_line_and_never_a_crash(tmp_path):
-    """In a process of its own, which a reader that trusts the file would end."""
+    """In a separate process, since a reader that trusts the file would crash it."""
     write(tmp_path, "whole", {"a": [face(i) for i in range(3)], "b": [face(0)]})
     (tmp_path / "store").mkdir()
     words = [sys.executable, "-c", FUZZ, str(tmp_path / "whole.arrow"), str(tmp_path / "store" / "a.arrow")]

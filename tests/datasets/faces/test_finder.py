@@ -86,14 +86,14 @@ def test_two_faces_are_both_found(finder, shots):
     assert 0.5 < left.score <= 1
 
 
-def test_finding_is_the_same_each_time(finder, shots):
+def test_finding_gives_the_same_result_each_time(finder, shots):
     frame = shots[1][0]
     first, second = finder.find(frame)[0], load_finder("mediapipe").find(frame)[0]
     assert np.array_equal(first.landmarks, second.landmarks)
     assert np.array_equal(first.box, second.box)
 
 
-def test_unknown_finder_is_answered_with_the_nearest():
+def test_an_unknown_finder_gets_the_nearest_name_as_a_suggestion():
     with pytest.raises(BenchError, match=r"no face finder named 'mediapip'\. Did you mean 'mediapipe'\?"):
         load_finder("mediapip")
 

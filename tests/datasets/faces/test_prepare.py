@@ -34,7 +34,7 @@ def small_chunks(monkeypatch):
 
 
 def everything(store: FaceStore) -> dict[str, tuple]:
-    """All that a store holds, so that two can be compared."""
+    """Return the whole content of a store, to compare two."""
     return {
         video: (
             outcome,

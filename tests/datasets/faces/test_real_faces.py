@@ -1,4 +1,4 @@
-"""Photographs of real people, from installed packages: faces are found, and landmarks are where one sees them."""
+"""Photographs of real people, from installed packages: faces are found, and landmarks are where they should be."""
 
 from __future__ import annotations
 

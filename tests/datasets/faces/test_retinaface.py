@@ -64,7 +64,7 @@ def test_uncertain_faces_are_left_out_and_overlapping_ones_merge_into_the_surest
     assert [round(c.score, 2) for c in found] == [0.95]
 
 
-def test_the_picture_is_normalised_and_large_ones_are_made_smaller():
+def test_pictures_are_normalised_and_large_ones_shrunk():
     heads = Heads((0.9, [0.2, 0.3, 0.5, 0.8]))
     large = np.full((40, 2 * LONGEST_SIDE, 3), (255, 0, 127), np.uint8)
     ((face,),) = RetinaFaceLocator(heads).locate(large)

@@ -128,7 +128,7 @@ def test_rotated_video_is_turned_upright(film):
 
 
 def turned(path: Path) -> Path:
-    """Mark an mp4 as to be shown a quarter turn clockwise, as telephones do: a matrix in its track header."""
+    """Mark an mp4 as to be shown a quarter turn clockwise, as phones do: a matrix in its track header."""
     content = bytearray(path.read_bytes())
     at = content.index(b"tkhd") + 4 + 40
     assert struct.unpack_from(">9i", content, at)[0] == 0x10000

@@ -1,4 +1,4 @@
-"""Golden vectors of the released code (tests/data/caddm), and what it takes to compare with them."""
+"""Golden vectors of the released code (tests/data/caddm), and helpers to compare with them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def move_landmarks(landmarks, matrix):
 
 
 def assert_alike(image, expected):
-    """OpenCV's versions warp to within a grey level of each other."""
+    """Warps of different OpenCV versions agree to one grey level."""
     difference = np.abs(image.astype(int) - expected)
     assert difference.max() <= 1
     assert difference.mean() < 0.1

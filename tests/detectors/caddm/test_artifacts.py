@@ -21,7 +21,7 @@ def test_decoding_undoes_encoding():
 
 
 def answers(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a perfect network would say of these boxes."""
+    """Return a perfect network's output for these boxes."""
     loc, conf = assign(boxes)
     return loc, np.stack([1 - conf, conf], 1) * 8.0
 

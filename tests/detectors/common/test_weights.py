@@ -309,7 +309,7 @@ def test_damaged_files_load_or_are_a_one_line_error(weights, tmp_path, writer):
 
 
 def find_error(detector: Any, path: Path) -> str:
-    """Load a file; anything else than a BenchError is raised."""
+    """Load a file; any error but a BenchError is raised."""
     try:
         detector.load(path)
     except BenchError as error:

@@ -101,7 +101,7 @@ def test_smaller_batches_are_padded_and_compile_nothing_new(batch, compilations)
 
 
 def test_outputs_of_fewer_frames_compile_nothing_new(batch, compilations):
-    """As of videos with six frames, five, and so on, whose features a probe asks for."""
+    """As for a probe's features of videos with six frames, five, and so on."""
     detector, frames = meso(), batch["image"]
     whole = detector.outputs_of(frames)
     before, seconds = compilations(), detector.compile_seconds
@@ -320,7 +320,7 @@ print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
 
 @pytest.mark.slow
 def test_two_devices_take_the_step_of_one_and_need_no_torch(batch, tmp_path, monkeypatch):
-    """Five rows on two devices: filled up to six, statistics over the five, the same dropout."""
+    """Five rows on two devices: padded to six, statistics over the five, the same dropout."""
     np.savez(tmp_path / "batch.npz", **batch)
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
     environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -33,7 +33,7 @@ def assert_same(ours, theirs, atol=1e-5):
 
 
 def run(layer, x, *mode):
-    """Run a layer compiled whole, which takes less than compiling its operations one by one."""
+    """Run a layer compiled as a whole, which is quicker than compiling its operations one by one."""
     return nnx.jit(lambda layer, x: layer(x, *mode))(layer, jnp.asarray(x))
 
 

@@ -36,7 +36,7 @@ def start(steps: int = 3, **settings):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Stand in for CUDA's streams and copies, and list what is asked of them."""
+    """Stand in for CUDA's streams and copies, and list the calls."""
     asked: list[str] = []
     at = ["computing"]
 
@@ -65,7 +65,7 @@ def asked(monkeypatch):
     return asked
 
 
-def test_a_batch_is_pinned_and_copied_on_a_stream_of_its_own(asked):
+def test_a_batch_is_pinned_and_copied_on_a_separate_stream(asked):
     sent = Feed(CUDA).send({"image": np.arange(6)})
     assert sent["image"].tolist() == list(range(6))
     assert asked == [

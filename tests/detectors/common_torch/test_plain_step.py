@@ -104,7 +104,7 @@ def test_a_step_is_the_plain_one(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_those_of_double_precision(name):
-    """Channels-last, batch norm's sums in single precision would put them off by up to a percent."""
+    """In channels-last, batch norm's single-precision sums would be off by up to a percent."""
     batch = examples(CASES[name]["input_size"])
     settings = SETTINGS.model_copy(update={"balance": True})
     losses, single = made(name).training(settings, 1, 1).gradients(batch)

@@ -1,4 +1,4 @@
-"""Trainings of several ranks against those of one process: losses, weights, batch norms; and ranks that go."""
+"""Trainings of several ranks against those of one process: losses, weights, batch norms; and ranks that leave."""
 
 from __future__ import annotations
 

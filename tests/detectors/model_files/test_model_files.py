@@ -138,7 +138,7 @@ def test_the_fake_class_by_its_name(labels, fake):
     assert find_fake_class(labels, "m") == fake
 
 
-def test_names_of_files_and_of_detectors():
+def test_names_of_files_and_detectors():
     assert names_model_file("onnx:m.onnx")
     assert names_model_file("timm:resnet50@w.safetensors")
     assert not names_model_file("timm:resnet50")

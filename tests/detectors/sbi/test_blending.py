@@ -67,7 +67,7 @@ def draws_of(case: dict[str, Any]) -> BlendDraws:
 
 
 @pytest.mark.parametrize("case", DRAWS["blend"], ids=lambda c: c["kind"])
-def test_masks_are_softened_as_released_by_their_kind_of_number(case):
+def test_masks_are_softened_by_dtype_as_in_the_released_code(case):
     *drawn, ratio = (value for _, value in case["draws"])
     i = case["index"]
     softened = soften_mask(VECTORS[f"blend{i}_mask_in"], MaskDraws(*drawn))
