@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Size = tuple[int, int]
+_PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZES = {0xC0 + i for i in range(16)} - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # Markers without a length.
 _TIFF_TYPES = {1: 1, 3: 2, 4: 4, 16: 8}
@@ -64,14 +65,27 @@ def decode_image(content: bytes | memoryview) -> np.ndarray:
 
 
 def check_image_size(content: bytes | memoryview) -> None:
-    """Refuse a picture whose header claims too many pixels, so that it is never decoded.
+    """Refuse a picture whose header claims too many pixels, or too large a part of it, so that it is never decoded.
 
     Raises:
-        UnreadableImage: it is larger than 100 megapixels.
+        UnreadableImage: it is larger than 100 megapixels, or a PNG's chunk is larger than the file.
     """
     width, height = find_image_size(content) or (0, 0)
     if width * height > MOST_PIXELS:
         raise UnreadableImage(f"it has {width} x {height} pixels, more than {MOST_PIXELS // 10**6} megapixels")
+    if bytes(content[:8]) == _PNG and _has_overlong_chunk(content):
+        raise UnreadableImage("it can't be decoded")
+
+
+def _has_overlong_chunk(content: bytes | memoryview) -> bool:
+    """Return whether a chunk of a PNG claims more bytes than the whole file has: OpenCV would allocate them all."""
+    place = len(_PNG)
+    while place + 4 <= len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        if length > len(content):
+            return True
+        place += 12 + length
+    return False
 
 
 def find_image_size(content: bytes | memoryview) -> Size | None:
@@ -160,7 +174,7 @@ def _find_netpbm(content: bytes | memoryview) -> Size | None:
 
 
 _FORMATS: dict[bytes, Callable[[bytes | memoryview], Size | None]] = {
-    b"\x89PNG\r\n\x1a\n": _find_png,
+    _PNG: _find_png,
     b"\xff\xd8": _find_jpeg,
     b"GIF8": _find_gif,
     b"BM": _find_bmp,

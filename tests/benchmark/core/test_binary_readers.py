@@ -40,6 +40,14 @@ def make_png_bomb(side: int) -> bytes:
     )
 
 
+def test_a_png_whose_chunk_claims_gigabytes_is_never_decoded(monkeypatch):
+    content = bytearray(cv2.imencode(".png", IMAGE)[1].tobytes())
+    content[33:37] = struct.pack(">I", 2**31 - 1)  # The length of the first data.
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(UnreadableImage, match="it can't be decoded"):
+        decode_image(bytes(content))
+
+
 def tiff(order: str, side: int) -> bytes:
     mark = b"II" if order == "<" else b"MM"
     head = mark + struct.pack(order + "HI", 42, 8) + struct.pack(order + "H", 2)
