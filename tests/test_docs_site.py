@@ -89,6 +89,11 @@ def test_no_link_leads_nowhere(page):
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda p: p.name)
+def test_pages_in_docs_link_to_nothing_outside_the_site(page):
+    assert [link for link in LINK.findall(page.read_text(encoding="utf-8")) if link.startswith("../")] == []
+
+
 def test_links_of_the_root_files_lead_to_pages(pages, nav, hooks):
     known = nav | set(hooks.COPIES.values()) | {f"images/{p.name}" for p in (DOCS / "images").iterdir()}
     for name in hooks.FROM_ROOT.values():
