@@ -140,9 +140,11 @@ def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Any
     """
     import pandas as pd
 
+    # Since version 3, pandas reads every digit by itself, and the option is deprecated.
+    exact = {"float_precision": "round_trip"} if int(pd.__version__.partition(".")[0]) < 3 else {}
     try:
         table: pd.DataFrame = pd.read_csv(
-            io.StringIO(packed.text), sep=packed.delimiter, header=0, names=names, **options
+            io.StringIO(packed.text), sep=packed.delimiter, header=0, names=names, **exact, **options
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
