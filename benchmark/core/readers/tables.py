@@ -140,11 +140,11 @@ def read_csv_frame(path: Path, packed: CsvText, names: list[str], **options: Any
     """
     import pandas as pd
 
-    # Since version 3, pandas reads every digit by itself, and the option is deprecated.
-    exact = {"float_precision": "round_trip"} if int(pd.__version__.partition(".")[0]) < 3 else {}
+    if int(pd.__version__.partition(".")[0]) < 3:  # Since then it reads every digit, and the option is deprecated.
+        options["float_precision"] = "round_trip"
     try:
         table: pd.DataFrame = pd.read_csv(
-            io.StringIO(packed.text), sep=packed.delimiter, header=0, names=names, **exact, **options
+            io.StringIO(packed.text), sep=packed.delimiter, header=0, names=names, **options
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
         raise BenchError(f"{path} can't be read as a table: {shorten(error)}") from None
