@@ -25,6 +25,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 import numpy as np
 import pandas as pd
 import pytest
+from crossfake.benchmark.core import display
 from crossfake.benchmark.core.cell_description import CellDescription
 from crossfake.benchmark.core.keys import file_hash
 from crossfake.benchmark.core.migrations import SCHEMA_VERSION
@@ -81,6 +82,12 @@ def session_cache(shared_folder: Path) -> Iterator[Path]:
         patch.setenv("BENCH_CACHE", str(shared_folder / "cache"))
         patch.delenv("BENCH_DATA", raising=False)
         yield shared_folder / "cache"
+
+
+@pytest.fixture(autouse=True)
+def said_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said once per process is said again in each test: some versions of pytest reuse the folder of a test."""
+    monkeypatch.setattr(display, "_said", set())
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crossfake.benchmark.core import display
 from crossfake.benchmark.core.errors import BenchError
 from crossfake.detectors import create
 
@@ -162,8 +161,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("legacy", [False, True])
-def test_files_as_people_save_them_load(detector, weights, tmp_path, layout, legacy, capsys, monkeypatch):
-    monkeypatch.setattr(display, "_said", set())  # Some versions of pytest reuse a folder of a test that passed.
+def test_files_as_people_save_them_load(detector, weights, tmp_path, layout, legacy, capsys):
     content = LAYOUTS[layout]({k: torch.tensor(v) for k, v in weights.items()})
     torch.save(content, tmp_path / "w.ckpt", _use_new_zipfile_serialization=not legacy)
     state = detector.load(tmp_path / "w.ckpt").state()
