@@ -202,9 +202,14 @@ def reuse_finished(cells: list[Cell], reporter: Reporter) -> list[ScoreCard]:
     if len(found) < len(cells):
         return []
     for number, cell in enumerate(cells, 1):
-        sweep(cell.folder.parent)  # A command killed after its last file left its note there.
-        reporter.say(f"cell {number} of {len(cells)}: {cell.title}: reused")
+        report_reused(cell, reporter, f"cell {number} of {len(cells)}: ")
     return found
+
+
+def report_reused(cell: Cell, reporter: Reporter, prefix: str = "") -> None:
+    """Say that a cell's results are reused, and sweep: a command killed after its last file left its note there."""
+    sweep(cell.folder.parent)
+    reporter.say(f"{prefix}{cell.title}: reused")
 
 
 def describe_plan(cells: list[Cell]) -> list[dict[str, object]]:

@@ -36,7 +36,6 @@ from ..core.storage import (
     SCORECARD,
     HeldElsewhereError,
     hold_lock,
-    sweep,
     write_json,
     write_text,
 )
@@ -53,7 +52,7 @@ from .devices import find_backend, place
 from .engines import inline, parse_engine
 from .kept_crops import keep_crops
 from .pace import Pace
-from .plan import read_finished
+from .plan import read_finished, report_reused
 from .predict import predict
 from .ray_engine import run_on_ray
 from .remake import remake_damaged
@@ -109,8 +108,7 @@ def _run_numbered(cell: Cell, *, cells: list[Cell], options: RunOptions, pace: P
     if len(cells) > 1:
         options.reporter.say(f"cell {number + 1} of {len(cells)}{pace.tell(cells[number:])}")
     if (done := read_finished(cell)) is not None:
-        sweep(cell.folder.parent)  # A command killed after its last file leaves its note there.
-        options.reporter.say(f"{cell.title}: reused")
+        report_reused(cell, options.reporter)
         return done
     card = run_cell(cell, options, wait)
     pace.add(cell, time.monotonic() - started)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -31,7 +32,7 @@ from ..core.workers import WorkerPool, available_cores, start_process
 from .training_batches import Batches
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch.distributed import Store, TCPStore
 
     from ...detectors.common_torch.ranks import TorchRanks
     from .cells import Cell
@@ -181,11 +182,9 @@ def _join(job: Job, store: Store, number: int, rank: int, count: int) -> Iterato
 @contextmanager
 def _start_others(devices: int) -> Iterator[Store]:
     """Start the other ranks on this machine, and end them at the end; yield their meeting point."""
-    from torch.distributed import TCPStore
-
     from ...detectors.common_torch.ranks import write_word
 
-    store = TCPStore("127.0.0.1", 0, devices, is_master=True, wait_for_workers=False)
+    store = _open_store(devices)
     started = [start_process(_follow_here, store.port, number, devices) for number in range(1, devices)]
     try:
         _await_greetings(store, _make_greeting(""), devices, started)
@@ -195,6 +194,15 @@ def _start_others(devices: int) -> Iterator[Store]:
         for process in started:
             process.join(END_S)
             process.kill()
+
+
+def _open_store(devices: int) -> TCPStore:
+    """Return a meeting point that only this machine reaches: by itself, it would listen to the whole network."""
+    from torch.distributed import TCPStore
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port, listening = server.getsockname()[1], server.detach()
+    return TCPStore("127.0.0.1", port, devices, is_master=True, wait_for_workers=False, master_listen_fd=listening)
 
 
 @contextmanager

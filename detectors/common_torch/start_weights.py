@@ -18,13 +18,13 @@ from torch import Tensor
 from ...benchmark.core import environment
 from ...benchmark.core.errors import BenchError, did_you_mean, require_existing
 from ...benchmark.core.fetching import check_online, download
+from ...benchmark.core.first_use import list_used, locate_record, record_use
 from ...benchmark.core.keys import file_hash
-from ...benchmark.core.readers import read_json, shorten
-from ...benchmark.core.storage import cache_home, write_json
+from ...benchmark.core.readers import shorten
+from ...benchmark.core.storage import cache_home
 from ..common.fit import check_fit, find_weights
 from ..common.weights import read_checkpoint
 
-RECORD = "weights.json"
 FILES = ("model.safetensors", "pytorch_model.bin")  # of timm's models on the Hub, the first that there is
 WHOLE = re.compile(r"[0-9a-f]{64}")  # What the Hub's cache calls a large file: its sha256, as the Hub told it.
 PART = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # The beginning of a sha256, in the names of torch.hub's convention.
@@ -134,7 +134,7 @@ def check_sum(published: Published, path: Path) -> str:
     """Return a file's sha256, which is the one published, and the same as ever on this machine.
 
     Published are the sums that the Hub tells with a file, and the beginnings of them in names such as
-    `xception-43020ad28.pth`. Every file is recorded in `weights.json` of the cache when it is first used.
+    `xception-43020ad28.pth`. Every file is recorded when it is first used (`core/first_use.py`).
 
     Raises:
         BenchError: the file is another.
@@ -148,15 +148,15 @@ def check_sum(published: Published, path: Path) -> str:
             f"{path} is not {published.name} as published: its sha256 is {found[:12]}..., expected "
             f"{expected[:12]}... Remove it, to have it fetched again from {published.address}"
         )
-    record = cache_home() / RECORD
-    known = read_json(record, dict, f"Remove {record}") if record.is_file() else {}
     named = f"{published.name} {path.name if path.name in FILES else published.own_name}"
-    if (first := known.setdefault(named, found)) != found:
+    used = list_used(named)
+    if used and found not in used:
         raise BenchError(
             f"{path} is not the file that was first used here as {published.name}: its sha256 is {found[:12]}..., "
-            f"that one's {shorten(first, 12)}. Give that one back, or take its line out of {record}"
+            f"that one's {shorten(used[0], 12)}. Give that one back, or take its line out of {locate_record()}"
         )
-    write_json(record, known)
+    if not used:
+        record_use(named, found)
     return found
 
 

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from crossfake.benchmark.core import display
 from crossfake.benchmark.core.predictions import read_predictions, write_predictions
 from crossfake.benchmark.core.scorecard import Coverage, Dropped
 from crossfake.benchmark.core.storage import WriteError
@@ -19,8 +18,7 @@ from safetensors.numpy import load, save
 
 
 @pytest.fixture
-def card(tmp_path, make, scored, monkeypatch):
-    monkeypatch.setattr(display, "_said", set())
+def card(tmp_path, make, scored):
     scored(tmp_path / "test.a", make("a"), 1)
     return read_card(tmp_path / "test.a/scorecard.json")
 

@@ -73,7 +73,6 @@ def test_an_unused_gpu_is_reported_unless_it_was_hidden(hidden, warned, tmp_path
     version = tmp_path / "version"
     version.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22\n")
     monkeypatch.setattr(device_report, "NVIDIA", version)
-    monkeypatch.setattr("crossfake.benchmark.core.display._said", set())
     for name in device_report.HIDING:
         monkeypatch.delenv(name, raising=False)
     if hidden is not None:

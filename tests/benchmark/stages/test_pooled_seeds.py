@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from crossfake.benchmark.core import display
 from crossfake.benchmark.core.predictions import read_predictions, write_predictions
 from crossfake.benchmark.core.scorecard import Threshold
 from crossfake.benchmark.core.storage import WriteError, cache_home
@@ -15,7 +14,6 @@ from crossfake.leaderboards.load import read_card
 
 @pytest.fixture
 def seeds(tmp_path, make, scored, monkeypatch):
-    monkeypatch.setattr(display, "_said", set())
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     return write_seeds(tmp_path, make, scored)
 

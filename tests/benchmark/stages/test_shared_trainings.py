@@ -238,3 +238,12 @@ def find_other(parent: int) -> int:
         except (OSError, IndexError):
             continue
     return 0
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").is_file(), reason="only Linux lists its listening sockets there")
+def test_the_meeting_point_is_reachable_from_this_machine_only():
+    store = shared_trainings._open_store(2)
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    assert [at for _, at, _, state, *_ in lines if at.endswith(f":{store.port:04X}") and state == "0A"] == [
+        f"0100007F:{store.port:04X}"
+    ]

@@ -123,10 +123,12 @@ def test_the_checksum_prefix_in_a_file_name_is_checked(weights, tmp_path):
 def test_a_later_file_with_another_checksum_is_refused(weights, tmp_path):
     kept = place(weights, tmp_path / "cache" / "models" / f"{NAME}.safetensors")
     find_start_weights(NAME)
-    record = json.loads((tmp_path / "cache" / "weights.json").read_text())
-    assert record == {f"{NAME} {NAME}.safetensors": hashlib.sha256(kept.read_bytes()).hexdigest()}
+    record = json.loads((tmp_path / "cache" / "models" / "first_use.json").read_text())
+    assert record == {f"{NAME} {NAME}.safetensors": [hashlib.sha256(kept.read_bytes()).hexdigest()]}
     kept.write_bytes(b"another")
-    with pytest.raises(BenchError, match=rf"is not the file that was first used here as {NAME}.*weights\.json") as told:
+    with pytest.raises(
+        BenchError, match=rf"is not the file that was first used here as {NAME}.*first_use\.json"
+    ) as told:
         find_start_weights(NAME)
     assert "\n" not in str(told.value)
 
