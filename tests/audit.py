@@ -1,4 +1,4 @@
-"""Ask pip-audit for known weaknesses of the versions in constraints.txt; skipped aloud where it can't be asked."""
+"""Check constraints.txt for known vulnerabilities with pip-audit; it says so if that isn't possible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNREACHABLE = re.compile(r"connection|connect to|timed? ?out|resolve|proxy|SSL|H
 
 
 def audit() -> int:
-    """Run pip-audit on every pinned version; 1 if it finds a weakness."""
+    """Run pip-audit on every pinned version; return 1 if it finds a vulnerability."""
     pinned = [line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if re.match(r"[\w.-]+==", line)]
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "pinned.txt"

@@ -1,4 +1,4 @@
-"""The Python API: detectors given in memory, scores of tables, mistakes, and what importing costs."""
+"""The Python API: detectors passed as objects, scoring tables, errors, and the cost of importing it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Brightness:
 class Unseen(Brightness):
     def __init__(self):
         super().__init__()
-        self.helper = lambda: 0  # Can't be pickled, and so not be hashed.
+        self.helper = lambda: 0  # A lambda can't be pickled, so the object can't be hashed.
 
 
 def table(**columns):

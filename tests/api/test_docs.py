@@ -1,4 +1,4 @@
-"""docs/api.md: its code runs unchanged, and its table lists what `crossfake` exports."""
+"""The code in docs/api.md runs unchanged, and its table lists everything that `crossfake` exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bench eval` and `crossfake.evaluate`: any model, tested as it is. docs/your_detector.md runs here."""
+"""`bench eval` and `crossfake.evaluate` on models of any kind. The code in docs/your_detector.md runs here."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from crossfake.benchmark.core.types import LostFrame
 from crossfake.old_paths import OLD_PATHS
 
-# What was documented, and what is now.
+# The documented paths, old and new.
 DOCUMENTED = [
     ("crossfake.benchmark.config", "TrainSettings", "crossfake.plugin"),
     ("crossfake.benchmark.errors", "BenchError", "crossfake.plugin"),
@@ -39,7 +39,7 @@ def test_old_paths_give_the_same_objects_and_warn_once_what_to_import(old, name,
     backend = new.removeprefix("crossfake.plugin").lstrip(".")
     if backend in ("torch", "jax"):
         pytest.importorskip(backend)
-    package = old.removesuffix(".layers")  # Its modules don't warn one by one.
+    package = old.removesuffix(".layers")  # The package warns once for all its modules.
     with pytest.warns(DeprecationWarning, match="is removed in") as told:
         first, again = importlib.import_module(old), importlib.import_module(old)
     assert [str(w.message) for w in told] == [f"{package} is removed in the next version: import {new}"]

@@ -39,7 +39,7 @@ def test_these_names_stay():
 
 
 def test_the_page_names_every_contract_and_its_methods():
-    """Methods that a Protocol inherits from others are in the rows of those."""
+    """Methods that a Protocol inherits from another are listed in that one's row."""
     from crossfake import plugin
 
     page = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")

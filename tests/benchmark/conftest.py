@@ -1,4 +1,4 @@
-"""Small stand-ins for what the stages need: a face store, a source of videos, a cell, none of them with pictures."""
+"""Small stand-ins for what the stages need, without pictures: a face store, a source of videos and a cell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def face_of(video: int, frame: int) -> Face:
 
 @dataclass
 class MemoryStore:
-    """Has what the stages ask of a face store; all faces are in one place.
+    """The part of a face store's interface that the stages use. All faces have the same position.
 
     `content`: frames by video, or the status of a video without faces. `lost`: frames that couldn't be used.
     """
@@ -70,7 +70,7 @@ def memory_store() -> type[MemoryStore]:
 
 @pytest.fixture
 def real_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], FaceStore]:
-    """Write the same faces as a MemoryStore's into a store on disk, which worker processes can open."""
+    """Write the faces of a MemoryStore into a store on disk, which worker processes can open."""
 
     def write(content: dict[str, list[int]]) -> FaceStore:
         results = [
@@ -134,10 +134,10 @@ class Plan:
         return Cell(**{**parts, **changes})
 
 
-CARD = {"can": ("crop", "load", "save", "sample", "train", "features", "parameters")}  # So that no torch is needed.
+CARD = {"can": ("crop", "load", "save", "sample", "train", "features", "parameters")}  # Without importing torch.
 
 
 @pytest.fixture
 def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))  # Other tests' stores know the sizes of the same videos.
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))  # Stores of other tests list the same videos and sizes.
     return Plan(tmp_path / "data")

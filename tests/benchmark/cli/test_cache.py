@@ -1,4 +1,4 @@
-"""`bench cache` lists stored items with their sizes, and removes those that are named or unused."""
+"""`bench cache` lists stored items with their sizes, and removes the ones that are named or unused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_only_unused_items_are_removed(cache, capsys):
     assert bench("cache prune --unused 90 --dry-run") == 0
     assert (cache / "faces" / "old" / "a.bin").exists()
     assert capsys.readouterr().out.count("would remove") == 2
-    with hold_lock(cache / "models"):  # Somebody asks for it: then it is used.
+    with hold_lock(cache / "models"):  # A held lock means that it is in use.
         pass
     assert bench("cache prune --unused 90") == 0
     assert capsys.readouterr().out.startswith("removed faces/old (2")

@@ -1,4 +1,4 @@
-"""`bench data`: what is printed, where the report goes, and the mistakes."""
+"""`bench data`: the printed report, the report file, and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crossfake.benchmark.stages.sources import DataRoot, open_source
 
 @pytest.fixture
 def films(tiny_world, tmp_path):
-    """A folder of two real videos and a fake, one of which is a text."""
+    """A folder of two real videos and one fake, where one of the files is a text file."""
     clips = sorted((tiny_world / "DFDC" / "test").glob("*.mp4"))
     for name, clip in zip(("real/a.mp4", "fake/swap/b.mp4"), clips, strict=False):
         (tmp_path / name).parent.mkdir(parents=True)

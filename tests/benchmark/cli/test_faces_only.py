@@ -1,4 +1,4 @@
-"""Every verb uses a store unchanged if its videos aren't visible, with or without `--faces-only`."""
+"""If a store's videos aren't visible, every command uses the store as it is, with or without `--faces-only`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def face(frame: int, grey: int) -> Face:
 
 @pytest.fixture
 def lists(tiny_world, tmp_path, monkeypatch) -> Path:
-    """A root with DFDC's lists and no video; the cache has made-up faces of its test set."""
+    """A root with DFDC's lists but no videos; the cache has made-up faces of its test set."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     source = open_source("dfdc", find_root(tiny_world, Reporter(quiet=True)))
     faces = load_resolved_settings("caddm", demo=True, overrides=["faces.frames=2"]).faces
@@ -64,7 +64,7 @@ def test_faces_of_hidden_videos_are_used_and_never_overwritten(lists, capsys, mo
         assert bench(f"eval {TOY} --test dfdc {FRAMES} --dry-run {option}", data=lists) == 0
         folders.append([word for word in capsys.readouterr().out.split() if "/test.dfdc." in word])
     assert len(folders[0]) == 1
-    assert folders[0] == folders[1]  # One key.
+    assert folders[0] == folders[1]  # Both have the same key.
     settings, runs = ["faces.frames=2", "score.draws=20"], lists.parent / "runs"
     found = crossfake.evaluate(
         TOY, "dfdc", data=lists, settings=settings, runs=runs, faces_only=True, workers=0, speed=False, progress=False

@@ -1,4 +1,4 @@
-"""`bench score` with levels and thresholds, and `bench fairness`: what is written, and every mistake in one line."""
+"""`bench score` with levels and thresholds, and `bench fairness`: their output, and one-line errors."""
 
 from __future__ import annotations
 
@@ -245,9 +245,7 @@ def test_exported_csvs_read_back_with_their_images(tiny_world, tmp_path, capsys)
     assert set(lists["realtrain"]["method"]) == {"real"}
     assert set(lists["test"]["label"]) == {0, 1}
     assert "method" not in lists["test"]
-    header = (
-        "img_path,label,ismale,isasian,iswhite,isblack,intersec_label"  # Whoever is in it: their code counts columns.
-    )
+    header = "img_path,label,ismale,isasian,iswhite,isblack,intersec_label"  # Their code reads columns by position.
     assert (out / "test.csv").read_text().splitlines()[0] == header
     assert all(Path(p).is_file() for p in lists["test"]["path"])
     pairs = pd.read_csv(out / "trainpairs.csv")

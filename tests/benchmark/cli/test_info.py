@@ -1,4 +1,4 @@
-"""`bench info`, `bench published`, `bench completion`: what is available, found quickly."""
+"""`bench info`, `bench published` and `bench completion` list what is available, and start fast."""
 
 from __future__ import annotations
 

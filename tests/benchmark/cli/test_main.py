@@ -1,4 +1,4 @@
-"""The command line: quick help, one clear line and exit code 2 for every mistake, before any work starts."""
+"""The command line: fast help, and a one-line error with exit code 2 for every mistake before any work starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUN = f"run --detector {quote(TOY)} --train ff++ --test celebdf"
 
 
 def mistake(capsys: pytest.CaptureFixture[str], line: str, *more: object, **options: object) -> str:
-    """Run, expect exit code 2, and return the error's one line."""
+    """Run a command, expect exit code 2, and return the one-line error."""
     assert bench(line, *more, **options) == 2
     return read_mistake(capsys)
 

@@ -1,4 +1,4 @@
-"""The main job on the tiny demo world: from videos to a leaderboard, reused, resumed, and the same every time."""
+"""`bench run` on the tiny demo world: from videos to a leaderboard, reusable, resumable and reproducible."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_leaderboard_stamps_the_demo_and_reproduces(toy_runs):
     csv = pd.read_csv(toy_runs / "leaderboard.csv")
     assert len(csv) == 4
     assert csv["video.auc"].between(0, 1).all()
-    known = csv.dropna(subset="video.auc.lo")  # A tiny test set can be a single pair of people: no interval.
+    known = csv.dropna(subset="video.auc.lo")  # With a single pair of people there is no interval.
     assert (known["video.auc.lo"] < known["video.auc.hi"]).all()
 
 
@@ -88,7 +88,7 @@ def test_a_second_run_reuses_everything(toy_runs, tiny_world, capsys):
     note.write_text(f"somebody\n{get_owner()._replace(token='00000000')}\n")
     storage._swept.clear()  # As in a new process.
     assert bench("run --train ff++ --test celebdf", detector=TOY, data=tiny_world, runs=toy_runs) == 0
-    assert not note.exists()  # What a command left that was killed at its end.
+    assert not note.exists()  # Left behind by a command that was killed at its end.
     assert ": reused" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in toy_runs.rglob("predictions.parquet")} == before
 
@@ -98,7 +98,7 @@ def test_complete_runs_are_read_from_a_read_only_place(toy_runs, tiny_world, cap
     def refuse(path, text):
         raise WriteError(code, os.strerror(code), str(path))
 
-    (toy_runs / "leaderboard.md").unlink(missing_ok=True)  # Or it would be left as it is.
+    (toy_runs / "leaderboard.md").unlink(missing_ok=True)  # Otherwise it wouldn't be rewritten.
     monkeypatch.setattr("crossfake.leaderboards.board.write_text", refuse)
     assert bench("run --train ff++ --test celebdf", detector=TOY, data=tiny_world, runs=toy_runs) == ends
     told = capsys.readouterr()
@@ -134,7 +134,7 @@ def test_plan_lists_the_run_without_running_it(toy_runs, tiny_world, tmp_path, c
     ]
     (group,) = plan["groups"]
     assert (group["seed"], group["cells"], group["to_do"]) == (1, 2, 2)
-    assert group["images_per_s"] > 0  # As seed 0 took.
+    assert group["images_per_s"] > 0  # Measured with seed 0.
     assert plan["faces"]["videos"] == 0
     assert bench(f"plan {asked} --part 3/4", detector=TOY, data=tiny_world, runs=tmp_path) == 2
     assert "this plan has 2 trainings, so --part 3/4 has nothing to do" in capsys.readouterr().err
@@ -235,7 +235,7 @@ def test_a_run_records_what_it_was_computed_on(meso_runs, capsys):
     assert (scored["layout"], scored["batch"]) == ("channels-last", 32)
     assert json.loads((folder / "provenance.json").read_text())["device"] == scored
     local = json.loads(only(folder, "test.*/predictions.local.json").read_text())
-    assert local["device"] == scored  # Not in the predictions themselves, which equal runs leave byte for byte.
+    assert local["device"] == scored  # Predictions don't have it: equal runs write identical bytes.
     log = (folder / "log.txt").read_text()
     assert f"training on {trained['name']}" in log
     assert log.count(f"scoring on {scored['name']}") == 1
@@ -243,7 +243,7 @@ def test_a_run_records_what_it_was_computed_on(meso_runs, capsys):
     assert f"scored on {scored['name']}" in " ".join(capsys.readouterr().out.split())
 
 
-# That workers change nothing is shown of each stage by itself, in tests/datasets/faces and tests/benchmark/stages.
+# tests/datasets/faces and tests/benchmark/stages show for each stage that workers don't change the results.
 @pytest.mark.parametrize("how", [pytest.param("--workers 2", marks=pytest.mark.slow), "--workers 0 --batch-size 3"])
 def test_same_seed_same_predictions_whatever_the_workers_and_batch(meso_runs, tiny_world, tmp_path, how):
     assert bench(f"{MESO} {how}", data=tiny_world, runs=tmp_path) == 0
@@ -253,7 +253,7 @@ def test_same_seed_same_predictions_whatever_the_workers_and_batch(meso_runs, ti
 
 
 def test_a_finished_plan_imports_nothing_slow_and_leaves_the_board_unchanged(meso_runs, tiny_world, tmp_path):
-    """Neither for its cells, nor to find that their speed was measured here, nor for what would be run."""
+    """Neither looking up cells nor speeds nor the work that is left needs a slow import."""
     before = {path: path.stat().st_mtime_ns for path in meso_runs.glob("leaderboard.*")}
     code = (
         "import sys\nfrom crossfake.benchmark.cli.main import main\nfrom crossfake.benchmark.stages import timing\n"
@@ -299,8 +299,8 @@ MOMENTS = ("*.arrow", "training_state.npz", "val/predictions.parquet")
 
 @pytest.mark.slow
 def test_a_run_killed_at_any_moment_gives_the_same_result(meso_runs, tiny_world, tmp_path):
-    """SIGKILL once there are faces, half a training, validation scores; each goes on from what the one before left."""
-    context = multiprocessing.get_context("forkserver")  # What takes seconds to import is imported once.
+    """SIGKILL once there are faces, half a training, validation scores; each run continues where the last one ended."""
+    context = multiprocessing.get_context("forkserver")  # Imports that take seconds are done once.
     context.set_forkserver_preload(["torch", "cv2", "pandas", "scipy.stats", "sklearn.metrics", main.__module__])
     asked = words(f"{MESO} --workers 0", data=tiny_world, runs=tmp_path / "runs")
     for moment in (*MOMENTS, None):

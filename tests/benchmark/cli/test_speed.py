@@ -1,4 +1,4 @@
-"""`bench speed`, and the short measurement at the end of a run."""
+"""`bench speed`, and the short speed measurement at the end of `bench run`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_detector_is_measured_from_image_to_video(tiny_world, tmp_path, capsys
     assert pd.read_csv(tmp_path / "speed.csv")["model"].tolist() == ["local/toy.brightness"]
     assert f"kept: {next(tmp_path.rglob('speed/*/*.json'))}" in told.err
     assert bench(asked, "--no-videos", "--json", data=tiny_world, runs=tmp_path) == 0
-    assert json.loads(capsys.readouterr().out) == [speed.to_json()]  # As it was: nothing is measured twice.
+    assert json.loads(capsys.readouterr().out) == [speed.to_json()]  # Unchanged: nothing is measured twice.
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_detector_is_measured_from_image_to_video(tiny_world, tmp_path, capsys
 )
 def test_mistakes_are_one_line_errors(line, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with suppress(SystemExit):  # As argparse ends.
+    with suppress(SystemExit):  # argparse exits this way.
         assert bench(line) == 2
     assert message in capsys.readouterr().err
 
@@ -69,6 +69,6 @@ def test_a_run_ends_with_the_speed_of_its_detectors_by_default(tiny_world, tmp_p
     assert "speed on " in capsys.readouterr().out
     assert bench(asked, data=tiny_world, runs=tmp_path) == 0
     assert read_speeds(tmp_path) == ([speed], [])
-    # A folder of runs names its detectors; a user's class can't be found by name alone.
+    # The runs name their detectors, but a user's own class can't be found by name.
     assert bench("speed", tmp_path, "--no-videos", runs=tmp_path) == 0
     assert "local/toy.brightness isn't measured: no detector named" in capsys.readouterr().err

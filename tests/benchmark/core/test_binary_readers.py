@@ -1,4 +1,4 @@
-"""Pictures and LMDBs are checked before they are decoded: small files don't use gigabytes, damaged ones don't crash."""
+"""Pictures and LMDBs are checked before decoding: a small file can't use gigabytes, a damaged one can't crash us."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make_png_bomb(side: int) -> bytes:
 
 def test_a_png_whose_chunk_claims_gigabytes_is_never_decoded(monkeypatch):
     content = bytearray(cv2.imencode(".png", IMAGE)[1].tobytes())
-    content[33:37] = struct.pack(">I", 2**31 - 1)  # The length of the first data.
+    content[33:37] = struct.pack(">I", 2**31 - 1)  # The length of the first data chunk.
     monkeypatch.setattr(cv2, "imdecode", None)
     with pytest.raises(UnreadableImage, match="it can't be decoded"):
         decode_image(bytes(content))
@@ -90,7 +90,7 @@ def test_a_missing_picture_is_reported(tmp_path):
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
-    """An LMDB with pages of every kind, written in several goes, and with keys removed again."""
+    """An LMDB with every kind of page, written in several transactions, with some keys deleted."""
     folder, rng = tmp_path_factory.mktemp("lmdb"), random.Random(0)
     sizes = (0, 5, 1500, 5000)
     values = {f"{rng.getrandbits(64):x}/{i}".encode(): rng.randbytes(rng.choice(sizes)) for i in range(800)}

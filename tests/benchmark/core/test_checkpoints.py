@@ -1,4 +1,4 @@
-"""A checkpoint's header says how it was made; other files have none, and broken ones are left to `load`."""
+"""Checkpoint headers say how a checkpoint was made. Other files have none; broken files are left to `load`."""
 
 from __future__ import annotations
 

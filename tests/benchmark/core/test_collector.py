@@ -1,4 +1,4 @@
-"""The garbage collector's state is restored, whatever happens."""
+"""The garbage collector's state is always restored, even after an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A detector's abilities are on its card, match its class, and are checked when one is made."""
+"""A detector's card lists its abilities; they match its class and are checked when a detector is built."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_capabilities_are_found_from_the_methods_of_a_class():
 
 def test_every_capability_is_a_contract_of_methods_only():
     for contract in CAPABILITIES.values():
-        issubclass(Scorer, contract)  # A TypeError for contracts with attributes: classes can't be checked for them.
+        issubclass(Scorer, contract)  # Python raises TypeError for protocols with attributes.
 
 
 def test_a_card_is_believed_without_imports_and_the_class_is_used_where_it_is_silent():

@@ -1,4 +1,4 @@
-"""Device names: what they mean, and errors for unknown ones."""
+"""Device names: their meaning, and the errors for unknown names."""
 
 from __future__ import annotations
 

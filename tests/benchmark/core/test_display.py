@@ -1,4 +1,4 @@
-"""How names from files are displayed: no terminal codes, no formulas, on any stream."""
+"""Names from files are displayed safely on any stream: without terminal codes or spreadsheet formulas."""
 
 from __future__ import annotations
 

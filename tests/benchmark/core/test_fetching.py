@@ -1,4 +1,4 @@
-"""Failed downloads are reported within seconds; successful ones are complete."""
+"""Downloads: failures are reported within seconds, and a downloaded file is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys: a file is read once for its hash, and again after it has changed."""
+"""A file is read once for its hash, and again only after it has changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OLD = 1_600_000_000
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that were read for a hash; those of this test count as old at once."""
+    """List the files that are read for a hash. Files count as old immediately, so their hashes are cached."""
     found: list[Path] = []
     read = keys._read_hash
     monkeypatch.setattr(keys, "_FRESH", 0)
@@ -35,12 +35,12 @@ def test_a_rewritten_file_is_read_again(tmp_path, reads):
     path.write_bytes(b"one")
     os.utime(path, (OLD, OLD))
     first = keys.file_hash(path)
-    path.write_bytes(b"two")  # As long, and under the same inode.
+    path.write_bytes(b"two")  # The same length and inode.
     assert keys.file_hash(path) != first
 
 
 def test_the_hash_of_a_fresh_file_is_never_cached(tmp_path):
-    """Two writes within a tick of the file system's clock leave the same times."""
+    """Two writes within one tick of the file system's clock have the same modification time."""
     path = tmp_path / "weights"
     found = []
     for content in (b"one", b"two"):

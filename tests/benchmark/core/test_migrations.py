@@ -1,4 +1,4 @@
-"""Scorecards of every earlier schema stay readable: tests/data/scorecards has a real one of each."""
+"""Scorecards of every earlier schema can still be read; tests/data/scorecards has a real one of each."""
 
 from __future__ import annotations
 

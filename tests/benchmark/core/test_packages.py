@@ -1,4 +1,4 @@
-"""A package is installed if it is somewhere else than in the folder where people work."""
+"""A package counts as installed only if it is found outside the working folder."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Work is divided without gaps or repeats, and invalid parts are rejected."""
+"""Work is divided into parts without gaps or overlaps, and invalid parts are rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which messages appear where, and the remaining time."""
+"""Progress messages: which stream they go to, and the remaining time."""
 
 from __future__ import annotations
 

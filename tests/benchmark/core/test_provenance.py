@@ -1,4 +1,4 @@
-"""Provenance is recorded as far as possible, and never makes a run fail."""
+"""Provenance is recorded as far as it is known, and never makes a run fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One reader per format: real-world files are read, and hostile ones give a one-line error that names them."""
+"""One reader per format: real files are read, and malicious files give a one-line error with their name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plugins are known without being imported, found by name, and unknown ones rejected with a hint."""
+"""Plugins are listed without being imported and found by name; unknown names give an error with a hint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs are exported to one file, and an imported file writes nothing but files of runs."""
+"""Runs are exported to one file; importing it writes only files that belong to runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score tables from anywhere: what is read, what is reported, and which rows belong to one video."""
+"""Score tables of any origin: what is read, what is reported, and which rows belong to the same video."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def measure(table: pd.DataFrame | Path, form: TableForm = OURS) -> tuple[dict[st
 
 
 def of_methods() -> pd.DataFrame:
-    """Reals, and fakes by two methods that have one id for both."""
+    """Real videos, and fakes of two methods that share their ids."""
     rng = np.random.default_rng(5)
     rows = [(f"{k:03d}", f, 0, "real", rng.uniform(0, 0.6)) for k in range(8) for f in range(3)]
     for place, method in enumerate(("swap", "lips")):
@@ -352,7 +352,7 @@ def test_our_own_predictions_are_read_as_written(tmp_path):
 
 
 def pool_or_refuse(path: Path) -> pd.DataFrame | None:
-    """Return the videos of a file; None where it is refused, in a line that names it."""
+    """Return the videos of a file, or None if it is rejected with a one-line error that names it."""
     try:
         found, _ = read_score_table(path)
         check_predictions(found.table, str(path))

@@ -1,4 +1,4 @@
-"""Scorecards and failures: written and read through one model, whatever their schema."""
+"""Scorecards and failures are written and read through one model, whatever their schema."""
 
 from __future__ import annotations
 

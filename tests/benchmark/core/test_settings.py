@@ -1,4 +1,4 @@
-"""Recipes: layers, types, and errors that name file, key and closest match."""
+"""Recipes: layers, types, and errors that name the file, the key and the closest valid key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays through shared memory: the same as through a pipe, of any size, and nothing is left behind."""
+"""Arrays of any size arrive through shared memory as they would through a pipe, and no memory is left behind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_results_equal_those_of_a_pipe(pool, sizes):
         assert (arrays["image"] == i).all()
         assert np.array_equal(arrays["label"], np.arange(sizes[i]))
         assert rest == ["x"]
-    del arrays  # The last ones have their memory mapped.
+    del arrays  # The last arrays still map their memory.
     assert count_open() == 0
 
 
@@ -55,7 +55,7 @@ def test_results_stay_valid_while_two_more_are_requested(pool):
         seen.append(arrays["image"])
         for back in range(min(i, HELD - 1) + 1):
             assert (seen[i - back] == i - back).all()
-    assert not any(a.flags.owndata for a in seen[AHEAD + 2 :])  # Through shared memory, once sizes are known.
+    assert not any(a.flags.owndata for a in seen[AHEAD + 2 :])  # Shared memory is used once the sizes are known.
 
 
 def test_shared_memory_of_unfinished_results_is_freed(pool):
@@ -93,4 +93,4 @@ def test_a_stop_leaves_no_shared_memory_and_no_message(number):
     assert done.returncode == -number
     assert "leaked shared" not in done.stderr
     left = set(os.listdir("/dev/shm")) - before
-    assert not [name for name in left if not name.startswith("sem.")]  # Other commands' pools.
+    assert not [name for name in left if not name.startswith("sem.")]  # "sem." files belong to other commands' pools.

@@ -1,4 +1,4 @@
-"""Signals that stop a command wait for uninterruptible sections."""
+"""A signal that stops a command takes effect after the uninterruptible section."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Speed files: read as written, found by what distinguishes measurements, and never trusted."""
+"""Speed files: they are read as written, looked up by the conditions of the measurement, and never trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are complete or absent, whatever happens during writing; keys depend on content; locks exclude."""
+"""Files are complete or absent even if writing fails; keys depend on content; a lock has one holder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ plain = st.recursive(
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "file.npz"
     with write_atomically(path) as temporary:
-        assert temporary.suffix == ".npz"  # Writers choose the format by it.
+        assert temporary.suffix == ".npz"  # Writers choose the format by the suffix.
         assert temporary.parent == path.parent
         temporary.write_text("whole")
         assert not path.exists()
@@ -82,9 +82,9 @@ def test_a_kill_keeps_the_old_file_and_half_written_ones_are_cleaned_up(tmp_path
     assert done.returncode == -signal.SIGKILL
     assert read_json(path, dict) == {"old": 1}
     (left,) = (p for p in tmp_path.iterdir() if p != path)
-    assert left.name.startswith(".card.")  # Hidden, so that no glob for cards finds it.
+    assert left.name.startswith(".card.")  # Hidden, so that a glob for cards doesn't find it.
     sweep(tmp_path)
-    assert left.exists()  # Only the first time: a folder may have many files.
+    assert left.exists()  # A folder is swept once per process, as it may have many files.
     monkeypatch.setattr(storage, "_swept", set())
     sweep(tmp_path)
     assert [*tmp_path.iterdir()] == [path]
@@ -92,7 +92,7 @@ def test_a_kill_keeps_the_old_file_and_half_written_ones_are_cleaned_up(tmp_path
 
 def test_half_written_files_stay_while_their_owner_may_still_be_writing(tmp_path, monkeypatch):
     ours = get_owner()
-    ended = ours._replace(token="0" * 8)  # A process that had our number, as in containers.
+    ended = ours._replace(token="0" * 8)  # An earlier process with the same id, as in containers.
     names = {
         "ours": f".a.{ours}-7.tmp.json",
         "parent's": f".b.c.{ours._replace(pid=os.getppid())}-0.tmp",
@@ -119,7 +119,7 @@ def test_the_note_of_a_killed_lock_holder_is_cleaned_up_and_others_stay(tmp_path
     owners = {"ours": ours, "elsewhere": ours._replace(host="other"), "gone": ours._replace(token="0" * 8)}
     for name, owner in owners.items():
         (tmp_path / f".{name}.owner").write_text(f"me\n{owner}\n")
-        os.utime(tmp_path / f".{name}.owner", (0, 0))  # A training takes days.
+        os.utime(tmp_path / f".{name}.owner", (0, 0))  # As old as if a training had taken days.
     (tmp_path / ".theirs.owner").write_text("no note of ours")
     monkeypatch.setattr(storage, "_swept", set())
     with hold_lock(tmp_path / "new"):
@@ -213,7 +213,7 @@ def test_keys_are_the_same_in_another_process():
 def test_a_lock_keeps_others_out_and_is_freed(tmp_path):
     folder = tmp_path / "runs" / "one"
     with hold_lock(folder):
-        assert not folder.exists()  # The lock is beside it, so that the folder can be made, moved and removed.
+        assert not folder.exists()  # The lock is next to the folder, so that the folder can be made, moved and removed.
         other = FileLock(str(folder.with_name(".one.lock")), timeout=0)
         with pytest.raises(Timeout):
             other.acquire()

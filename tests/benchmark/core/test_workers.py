@@ -1,4 +1,4 @@
-"""The worker processes of a run: order, errors and limits are the same as in-process, and no process is left."""
+"""Worker processes of a run: same order, errors and limits as in one process, and no process is left running."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ def test_closing_while_results_are_being_sent_does_not_hang():
 
 
 def run_script(folder: Path, number: int) -> tuple[int, str, str]:
-    """Run a parent of one worker, send the signal to both once the worker computes, and wait until both have ended."""
+    """Start a parent with one worker, send the signal to both while the worker computes, and wait until both end."""
     code = f"""
 from crossfake.benchmark.core.workers import WorkerPool
 with WorkerPool(1) as pool:
     for pid in pool.map(eval, [{PID!r}, '__import__("time").sleep(600)']):
         print(pid, flush=True)
 """
-    # The worker writes to the same pipes, so that reading them doesn't end before the worker has.
+    # The worker writes to the same pipes, so reading them ends only after the worker has.
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = {**os.environ, "TMPDIR": str(folder)}
     parent = subprocess.Popen([sys.executable, "-c", code], env=environment, start_new_session=True, **pipes)
@@ -175,7 +175,7 @@ def test_only_the_parent_reports_ctrl_c(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_workers_ignore_the_signals_that_stop_a_command(tmp_path, number):
-    """Schedulers send it to every process of a job: the parent ends its workers."""
+    """Schedulers send the signal to every process of a job, but the parent is the one that ends its workers."""
     with WorkerPool(1) as pool:
         kill = f"__import__('os').kill({PID}, {int(number)})"
         assert list(pool.map(eval, [kill, "7"])) == [None, 7]

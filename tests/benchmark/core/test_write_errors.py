@@ -1,4 +1,4 @@
-"""Full disks and read-only folders: a one-line error for any library; nothing half-written."""
+"""Full disks and read-only folders give a one-line error whichever library writes, and no partial files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from command_line import bench
 from crossfake.benchmark.core.storage import WriteError, hold_lock, make_folder, name_write_errors, write_text
 
-# Each library reports a full disk in its own way, so each is tried in a process limited to files of 40 kB.
+# Each library reports a full disk differently, so each is tried in a process limited to files of 40 kB.
 FULL = """
 import resource, sys
 from pathlib import Path

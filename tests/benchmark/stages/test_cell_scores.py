@@ -1,4 +1,4 @@
-"""What a board needs from a cell is in a small file, used only if it belongs to the predictions next to it."""
+"""A small file per cell has what a board needs; it is used only if it matches the predictions next to it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_first_board_writes_the_file_and_the_next_reads_no_frames(card, monk
     with monkeypatch.context() as patch:
         patch.setattr(cell_scores, "read_frame_scores", lambda path: pytest.fail("frames were read"))
         found = read_cell_scores(card)
-        assert read_cell_scores(card).videos.ids is found.videos.ids  # Those of one test set share them.
+        assert read_cell_scores(card).videos.ids is found.videos.ids  # Cells of one test set share their ids.
     assert_same(found, card)
     (card.folder / FILE).unlink()
     keep_cell_scores(card.predictions_path)
@@ -56,7 +56,7 @@ def test_a_file_of_other_predictions_is_remade_with_a_message(card, capsys):
 
 
 def rewrite(change):
-    """Return what changes a file's arrays and header, and keeps its checksum right, as malice would."""
+    """Return a function that changes a file's arrays and header and corrects the checksum, as an attacker would."""
 
     def spoil(path):
         content = path.read_bytes()

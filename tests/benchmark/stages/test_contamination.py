@@ -1,4 +1,4 @@
-"""Videos are recognised by content: a copy is the same anywhere, and an old checkpoint names none."""
+"""Training videos are recognised by content, wherever a copy is; old checkpoints don't list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters and FLOPs: counted for torch, taken from detectors that know them, unknown for the rest."""
+"""Parameters and FLOPs are counted in torch, or stated by the detector, or else unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which detector a request means, and that its settings name a face finder before anything is keyed by them."""
+"""Which detector a request selects, and that its settings name a face finder before they go into a key."""
 
 from __future__ import annotations
 

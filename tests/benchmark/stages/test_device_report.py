@@ -1,4 +1,4 @@
-"""Training reports its device; an unused GPU gives a warning that says what to install."""
+"""Training reports its device, and warns about an unused GPU with what to install."""
 
 from __future__ import annotations
 

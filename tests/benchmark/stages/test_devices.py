@@ -1,4 +1,4 @@
-"""Devices: selected by name for torch, JAX and users' own detectors, and checked before any work."""
+"""Devices are selected by name for torch, JAX and users' own detectors, and checked before any work starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUN = "run --detector meso4 --train ff++ --test dfdc --data demo:tiny"
 
 @pytest.fixture
 def two_gpus(monkeypatch):
-    """Have torch say that it sees two GPUs; nothing can be computed on them."""
+    """Make torch report two GPUs, on which nothing can be computed."""
     torch = pytest.importorskip("torch", reason="needs torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -42,7 +42,7 @@ def test_a_torch_detector_goes_to_the_given_device(two_gpus):
         assert place(made, name) is made
         assert str(made.device) == name
     place(made, "auto")
-    assert str(made.device) == "cpu"  # Left where it is.
+    assert str(made.device) == "cpu"  # It isn't moved.
     told = find_device(place(made, "cuda:1"), "torch")
     assert (told.kind, told.name, told.precision, told.threads) == ("cuda", "NVIDIA H100", "fp32", 0)
 

@@ -1,4 +1,4 @@
-"""Commands that run the same cells divide them: those that another is running come later."""
+"""Commands that run the same cells share the work: cells that another command is running come last."""
 
 from __future__ import annotations
 

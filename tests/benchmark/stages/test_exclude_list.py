@@ -1,4 +1,4 @@
-"""Videos left out by a list."""
+"""Videos excluded by a list."""
 
 from __future__ import annotations
 

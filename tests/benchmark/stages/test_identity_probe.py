@@ -1,4 +1,4 @@
-"""The identity probe: who is included, no original on both sides, and what the classifier can and can't know."""
+"""The identity probe: who is included, no original in both halves, and what the classifier can and can't learn."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_accuracies_and_their_difference_have_intervals_over_people():
     assert estimates.accuracy.value == estimates.random.value == 0.75
     assert estimates.accuracy.n == 40
     assert estimates.difference == (0, None, None, 40, SAME)
-    unequal = np.repeat(np.arange(10) % 2 == 0, 4)  # Everything depends on the person: as wide as with ten samples.
+    unequal = np.repeat(np.arange(10) % 2 == 0, 4)  # The person decides everything: as wide as with ten samples.
     wide = compare_accuracies(told, unequal, right).accuracy
     narrow = compare_accuracies(told, np.tile([True, False], 20) ^ np.isin(np.arange(40), (0, 21)), right).accuracy
     assert wide.value == narrow.value == 0.5
@@ -134,7 +134,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def actors(tiny_world, tmp_path_factory):
-    """The tiny world's actors, each with a second video: the tiny world has only one per person."""
+    """The tiny world's actors with a second video each, as the tiny world has only one per person."""
     home = tmp_path_factory.mktemp("actors") / "FaceForensics++"
     shutil.copytree(tiny_world / "FaceForensics++", home, ignore=shutil.ignore_patterns("youtube", "Face*", "*.json"))
     for path in sorted((home / "original_sequences/actors/c23/videos").glob("*.mp4")):
@@ -158,7 +158,7 @@ def test_the_verb_measures_both_networks(checkpoint, actors, tmp_path, capsys):
 
 @pytest.mark.parametrize(("former", "now"), [("filmed", "target"), ("donor", "source")])
 def test_former_option_names_work_and_warn_of_the_new_ones(checkpoint, tiny_world, capsys, former, now):
-    # ff++ has nobody to tell apart; the kind in the error shows which people were meant.
+    # ff++ has nobody to identify; the kind in the error shows which people were meant.
     assert bench("probe identity --test ff++", checkpoint=checkpoint, data=tiny_world, who=former) == 2
     note, *_, error = capsys.readouterr().err.splitlines()
     assert note == f"bench: note: --who {former} is now called {now}. Use --who {now}"

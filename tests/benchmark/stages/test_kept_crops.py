@@ -1,4 +1,4 @@
-"""Kept crops: cut once, byte-identical to fresh ones, never from another face or cropper, and never a hindrance."""
+"""Kept crops are cut once, equal fresh ones byte for byte, are never another face's, and never stop a run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Mean:
 def test_predictions_are_the_same_bytes_and_faces_are_read_once(store, videos, tmp_path, monkeypatch):
     kept, files = keep(store, videos), []
     for name, crops in (("cut", None), ("kept", kept)):
-        if crops:  # Whoever reads a face now would fail.
+        if crops:  # Reading a face would fail from here on.
             monkeypatch.setattr(FaceStore, "face", None)
             monkeypatch.setattr(FaceStore, "faces", None)
         table, metadata = predict(Mean(), CROPPER, store, videos, kept=crops)
@@ -96,7 +96,7 @@ def test_only_missing_crops_are_cut_and_by_workers(store, videos, two_workers):
     keep(store, videos, pool=pool, reporter=reporter)
     assert len(reporter.lines) == 1
     shutil.rmtree(kept.folder)
-    kept.folder.write_bytes(b"")  # So that nothing can be written there.
+    kept.folder.write_bytes(b"")  # A file in its place, so that nothing can be written there.
     assert keep(store, videos, pool=pool, reporter=reporter).read("fake/d.mp4") is None
     assert len(reporter.lines) == 2
     assert reporter.lines[1].startswith("crops aren't kept any longer: ")

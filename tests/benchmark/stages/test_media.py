@@ -1,4 +1,4 @@
-"""`bench predict` on pictures and videos: a score per face and person, and files without one are reported."""
+"""`bench predict` on pictures and videos: a score per face and person; files without a score are reported."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def save(path: Path, image: np.ndarray) -> Path:
 
 @pytest.fixture
 def pair(tmp_path, astronaut, hopper) -> Path:
-    """Hopper large and dark at the left, the astronaut small and bright at the right."""
+    """A picture with Hopper, large and dark, on the left, and the astronaut, small and bright, on the right."""
     bright = np.clip(astronaut.astype(int) + 60, 0, 255).astype(np.uint8)
     return save(tmp_path / "pair.png", np.hstack([hopper[:512] // 2, bright]))
 
@@ -118,7 +118,7 @@ def test_annotated_pictures_are_written_side_by_side(folder, tmp_path, capsys, a
     assert written == ["a/astronaut.jpg", "b/hopper.PNG"]
     marked = cv2.imread(str(tmp_path / "out" / "a" / "astronaut.jpg")).astype(int)
     original = cv2.imread(str(folder / "a" / "astronaut.jpg"))
-    changed = np.argwhere((abs(marked - original) > 100).any(axis=2))  # Less is JPEG's doing.
+    changed = np.argwhere((abs(marked - original) > 100).any(axis=2))  # Smaller changes come from JPEG.
     assert 0 < len(changed) < 0.02 * original.shape[0] * original.shape[1]
     assert np.abs(changed.min(0)[::-1] - [172, 45]).max() < 20  # the box, with the score above it
 

@@ -1,4 +1,4 @@
-"""Out of memory: scoring halves batches with the same results; training says which batch size to try."""
+"""Out of memory: scoring halves its batches with the same results; training says which batch size to try."""
 
 from __future__ import annotations
 

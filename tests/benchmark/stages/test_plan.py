@@ -1,4 +1,4 @@
-"""Keys contain everything that changes the numbers and nothing else; unusable data is rejected before any work."""
+"""Keys contain exactly what changes the numbers; unusable data is rejected before any work starts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_video_is_measured_once_however_many_cells_need_its_key(planned, monke
     for cell in [planned.cell(seed=seed, train=train, test=t) for seed in range(6) for t in (test, train)]:
         for _ in range(3):
             cell.describe(), cell.folder, cell.test_folder
-    # Both sets hold the same files here: the one is trained and tested on, the other tested on.
+    # Both sets have the same files here: one is for training and testing, the other for testing only.
     assert measured == {v.path: 2 if v.split == "test" else 1 for v in train.videos}
 
 
@@ -239,7 +239,7 @@ def test_unknown_names_get_the_nearest_name_as_a_suggestion():
 
 
 def test_a_plan_is_made_without_a_command_line_and_shown_as_rows(tiny_world, tmp_path):
-    pytest.importorskip("torch")  # What is to do is made once, to see that it can be.
+    pytest.importorskip("torch")  # Each part of the plan is built once, to check that it can be.
     asked = Request(("meso4",), "ff++", ("ff++", "celebdf"), overrides=("options.input_size=32",), runs=tmp_path)
     cells = make_plan(asked, str(tiny_world), Reporter(quiet=True))
     rows = describe_plan(cells)
@@ -274,7 +274,7 @@ def test_four_methods_are_a_separate_dataset_with_the_same_faces(tiny_world, tmp
 
 
 def test_other_data_never_counts_as_the_demo_world(planned, tmp_path):
-    """`folder:/path` leads out of the data root, which a demo world may be."""
+    """`folder:/path` is outside the data root, even if the root is a demo world."""
     world, own = DemoWorld(size="tiny", seed=0), tmp_path / "own"
     demo = planned.source(demo=world)
     other = replace(planned.source("folder", "", demo=world), home=own)

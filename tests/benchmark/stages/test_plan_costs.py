@@ -1,4 +1,4 @@
-"""The cost of a plan: images, hours from measured rates, faces that no store has yet."""
+"""The cost of a plan: images, hours by measured rates, and faces that aren't in a store yet."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_hours_come_from_the_median_of_earlier_runs(cells, make):
 
 def test_faces_are_counted_once_and_only_where_no_store_has_them(cells):
     cost = estimate_preparation(cells)
-    assert cost.videos == 4 + 2 + 2  # To train and select on, once; two test sets.
+    assert cost.videos == 4 + 2 + 2  # Training, validation, and two test sets.
     assert cost.bytes == 8 * FRAMES * TYPICAL["zstd"]
     assert not cost.is_measured
     folder = cells[0].test.store_folder(FACES)

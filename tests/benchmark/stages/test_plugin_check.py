@@ -1,4 +1,4 @@
-"""`bench check` names the part of the contract that a plugin violates, and accepts one that keeps it."""
+"""`bench check` says which part of the contract a plugin violates, and accepts plugins that meet it."""
 
 from __future__ import annotations
 

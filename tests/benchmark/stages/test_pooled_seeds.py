@@ -1,4 +1,4 @@
-"""Seeds are pooled once; stored results count only for the same cards and predictions."""
+"""Seeds are pooled once; the stored result is used only for the same cards and predictions."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def write_seeds(folder, make, scored):
 
 @pytest.fixture(scope="module")
 def pooled(tmp_path_factory, make, scored):
-    """What pooling `seeds` gives."""
+    """The result of pooling `seeds`."""
     return pool_seeds(write_seeds(tmp_path_factory.mktemp("seeds"), make, scored))
 
 
 @pytest.fixture
 def pooling(pooled, monkeypatch):
-    """Pooling is counted, and costs nothing."""
+    """Replace pooling by a counter that costs nothing."""
     calls = []
     monkeypatch.setattr(pooled_seeds, "pool_seeds", lambda cards: (calls.append(cards), pooled)[1])
     return calls

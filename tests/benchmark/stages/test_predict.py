@@ -1,4 +1,4 @@
-"""Predictions: every face of every readable video once, dropped videos by name, and complete files."""
+"""Predictions: each face of each readable video once, dropped videos listed by name, and complete files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def whole(face):
 
 
 class Told:
-    """Scores by the crop: video number (red) plus frame (green), in thousandths; records the batch sizes."""
+    """The score is the video number (red) plus the frame (green) of the crop, in thousandths; records batch sizes."""
 
     def __init__(self):
         self.sizes: list[int] = []
@@ -337,7 +337,7 @@ def test_predictions_name_the_attributes_and_older_ones_are_read_as_before(memor
     groups = [{"gender": g, "race": "white", "path": "p"} for g in ("male", "female")]
     videos = [make_video(v, groups=groups[i % 2]) for i, v in enumerate(content)]
     table, metadata = predict(Told(), whole, memory_store(content), videos)
-    assert metadata.attributes == ["gender", "race"]  # A path doesn't say who is shown.
+    assert metadata.attributes == ["gender", "race"]  # A path isn't an attribute.
     write_predictions(tmp_path / "new.parquet", table, metadata)
     write_predictions(tmp_path / "old.parquet", table, metadata.without({"attributes"}))
     new, old = (read_predictions(tmp_path / name)[0] for name in ("new.parquet", "old.parquet"))
@@ -347,7 +347,7 @@ def test_predictions_name_the_attributes_and_older_ones_are_read_as_before(memor
     assert list(cards[0].groups) == ["gender", "race", "intersection"]
     write_predictions(
         tmp_path / "new.parquet", new.assign(site="a"), PredictionsMetadata()
-    )  # Somebody's own table now.
+    )  # It is a user's own table now.
     assert read_predictions(tmp_path / "new.parquet")[0].attrs == {}
 
 
@@ -376,7 +376,7 @@ def test_unreadable_files_are_a_one_line_error(tmp_path: Path, name: str, conten
 
 def test_compiling_is_announced_and_excluded_from_the_speed(memory_store, videos):
     class Compiling(Told):
-        compile_seconds = 5.0  # From before.
+        compile_seconds = 5.0  # From an earlier compilation.
 
         def score(self, frames):
             self.compile_seconds = 5.0 + 1000.0
@@ -384,7 +384,7 @@ def test_compiling_is_announced_and_excluded_from_the_speed(memory_store, videos
 
     speed = predict(Compiling(), whole, memory_store(CONTENT), videos)[1].throughput
     assert speed.compile_s == 1000
-    assert speed.pipeline_images_per_s < 0  # It took next to no time, less a thousand seconds.
+    assert speed.pipeline_images_per_s < 0  # Almost no time passed, minus a thousand seconds.
     assert predict(Told(), whole, memory_store(CONTENT), videos)[1].throughput.compile_s == 0
 
 

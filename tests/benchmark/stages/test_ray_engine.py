@@ -1,4 +1,4 @@
-"""Trainings on Ray: resources and progress with a fake Ray; a two-node cluster with failures as slow tests."""
+"""Trainings on Ray: resources and progress with a fake Ray, and slow tests on a two-node cluster with failures."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class SimpleTask:
 
 
 class FakeRay:
-    """Runs a task when its result is requested; `lost`: numbers of the groups whose workers die."""
+    """Runs a task when its result is requested. `lost` has the numbers of the groups whose workers die."""
 
     class exceptions:
         class RayError(Exception):
@@ -188,7 +188,7 @@ needs_ray = pytest.mark.skipif(find_package("ray") is None, reason="ray isn't in
 
 
 class Place:
-    """Runs the command on a world, into a folder of its own."""
+    """Runs the command on a world and writes to its own folder."""
 
     def __init__(self, world: Path, folder: Path):
         self.world, self.runs = world, folder / "runs"

@@ -1,4 +1,4 @@
-"""Detectors with only some abilities: what they can't do is reported, what they can is done."""
+"""Detectors with only some abilities: the possible work is done, and the rest is reported."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_weights_trained_on_damaged_frames_belong_to_another_run(planned, tmp_pa
     lost.append(LostFrame(9, "damaged"))
     assert settle_key(cell, RunOptions(Reporter(quiet=True)))
     assert cell.train_key not in (damaged, whole)
-    lost.clear()  # Mended.
+    lost.clear()  # The fault is fixed.
     assert settle_key(cell, RunOptions(Reporter(quiet=True)))
     assert cell.train_key == whole
 

@@ -1,4 +1,4 @@
-"""The agreement rule and `--runtime auto`: how a cell is scored, how often that is decided, what the row says."""
+"""The agreement rule and `--runtime auto`: how a runtime is chosen, how often, and what the row says about it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def speeds(monkeypatch: pytest.MonkeyPatch) -> dict[Way, Speed]:
-    """The assumed measurements: 10 ms an image with torch, and 2 and 5 ms elsewhere after a start of 0.1 s."""
+    """The assumed measurements: 10 ms per image with torch, 2 to 5 ms in other runtimes, which take 0.1 s to start."""
     told = {DEFAULT: Speed(0.01, 0.0), NEAR: Speed(0.005, 0.1), FAST: Speed(0.002, 0.1), BF16: Speed(0.001, 0.1)}
     calls = []
 
@@ -82,7 +82,7 @@ def test_auto_picks_the_fastest_runtime_that_agrees_once_and_the_row_says_so(
     assert "reused" in capsys.readouterr().err
     assert len(runtime_choice.calls) == 1
     assert len(read_cards(tmp_path / "runs")) == 1
-    # Asked for by its name it is the same row, with a threshold from the same runtime's validation scores.
+    # Requested by name it gives the same row, with a threshold from the same runtime's validation scores.
     assert run(mine, tiny_world, tmp_path / "runs", "--runtime onnxruntime") == 0
     assert len(read_cards(tmp_path / "runs")) == 1
     assert len(list((tmp_path / "runs").rglob("val.onnxruntime.fp32"))) == 1
@@ -130,7 +130,7 @@ def test_unknown_names_are_refused_before_any_work(options, told, mine, tmp_path
 def test_an_unavailable_runtime_is_reported(mine, tiny_world, tmp_path, capsys):
     assert run(mine, tiny_world, tmp_path / "runs", "--precision fp16") == 2
     assert "--runtime torch --precision fp16: no such way here" in read_mistake(capsys)
-    assert not (tmp_path / "runs").exists()  # It shows before any work.
+    assert not (tmp_path / "runs").exists()  # The error comes before any work.
 
 
 def test_default_keys_know_no_runtime(planned):
@@ -138,8 +138,8 @@ def test_default_keys_know_no_runtime(planned):
     assert planned.cell(asked=DEFAULT).test_key == cell.test_key
     assert planned.cell(asked=BF16).test_key != cell.test_key
     assert planned.cell(asked=BF16).train_key == cell.train_key
-    assert planned.cell(asked=BF16).describe().recipe_key != cell.describe().recipe_key  # Seeds of both never pool.
-    assert planned.cell(asked=Way("auto", "fp32")).test_key != cell.test_key  # Until it is chosen.
+    assert planned.cell(asked=BF16).describe().recipe_key != cell.describe().recipe_key  # Never pooled with it.
+    assert planned.cell(asked=Way("auto", "fp32")).test_key != cell.test_key  # The runtime isn't chosen yet.
 
 
 def test_a_choice_is_read_again_unless_damaged_or_unknown(planned, tmp_path, capsys):

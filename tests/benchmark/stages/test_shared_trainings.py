@@ -1,4 +1,4 @@
-"""One training by several processes: what is refused in a line, who is let in, and whole trainings as slow tests."""
+"""Training with several processes: one-line errors, who may join, and whole trainings as slow tests."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def start(line: str, **environment: str) -> subprocess.Popen:
 
 
 def finish(line: str) -> str:
-    """Run a command to its end, and return its output."""
+    """Run a command, and return its output."""
     command = start(line)
     told: str = command.communicate(timeout=300)[1]
     assert command.returncode == 0, told
@@ -229,7 +229,7 @@ def test_a_killed_process_ends_the_others_with_one_line(tiny_world, tmp_path):
 
 
 def find_other(parent: int) -> int:
-    """Return the process that a command has started for --devices; 0 if there is none yet."""
+    """Return the id of the process that a command has started for --devices; 0 if there is none yet."""
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
             is_child = int(file.read_text().rpartition(")")[2].split()[1]) == parent

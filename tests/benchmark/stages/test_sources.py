@@ -1,4 +1,4 @@
-"""The data of a request: the demo world by name, a root on disk, and what a limit keeps."""
+"""The data of a request: the demo world by name, a root on disk, and the videos that a limit keeps."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_source_is_sent_without_its_videos_and_lists_them_again(tiny_world):
     assert b".mp4" not in packed
     sent = pickle.loads(packed)
     assert sent.key(["train", "val"]) == key
-    assert vars(sent)["videos"]._videos is None  # The key came with it.
+    assert vars(sent)["videos"]._videos is None  # Only the key is sent.
     assert sent.split("test") == source.split("test")
     assert list(sent.videos) == list(source.videos)
 

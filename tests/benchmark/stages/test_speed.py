@@ -1,4 +1,4 @@
-"""Speed measurements of a detector, and when they are repeated."""
+"""Measuring a detector's speed, and when a measurement is repeated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTINGS = Settings(faces=FaceSettings(finder="mediapipe"))
 
 
 class Counting:
-    """Scores noise, and remembers how many images it was given at once."""
+    """Returns random scores, and records the batch sizes."""
 
     def __init__(self):
         self.sizes = []
@@ -60,7 +60,7 @@ def test_a_numpy_detector_is_measured_as_a_whole(how):
     )
     assert (found.params, found.flops, found.activations, found.image) == (7, None, None, (224, 224))
     assert [rate.batch for rate in found.images] == [4]
-    assert made.sizes[:2] == [1, 1]  # The first call, and then those that are timed.
+    assert made.sizes[:2] == [1, 1]  # One call to warm up, then the timed calls.
     assert found.latency.runs >= 3
     assert found.compile_s == 0
 
@@ -77,7 +77,7 @@ def test_a_measurement_is_kept_until_requested_again_or_for_longer(how, tmp_path
         stage.measure_subjects([subject], tmp_path, other)
         assert len(made.sizes) > calls
         calls = len(made.sizes)
-    stage.measure_subjects([subject], tmp_path, how)  # A longer measurement does for a shorter one.
+    stage.measure_subjects([subject], tmp_path, how)  # A longer measurement replaces a shorter one.
     assert len(made.sizes) == calls
     assert len(list(tmp_path.rglob("*.json"))) == 1
 
@@ -89,14 +89,14 @@ def test_another_machine_or_version_is_measured_separately(how, tmp_path, monkey
     told = speed.provenance.model_copy(update={"packages": {**speed.provenance.packages, "crossfake": "0.0.9"}})
     assert stage.find_kept(subject, [speed.model_copy(update={"provenance": told})], how) is None
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert stage.find_kept(subject, [speed], replace(how)) is None  # The condition is worked out again.
+    assert stage.find_kept(subject, [speed], replace(how)) is None  # The conditions are determined again.
 
 
 def test_a_runs_detectors_are_measured_and_one_failure_stops_no_other(planned, make, make_failed, tmp_path, capsys):
     made, failing = Counting(), Failing()
     cells = [planned.cell(entry=make_entry(one), train=None, runs=tmp_path / "runs") for one in (made, made, failing)]
     cells.append(planned.cell(entry=make_entry(Counting()), runs=tmp_path / "runs"))
-    cards = [make(), make("dfd"), make(), make_failed()]  # What has no scorecard isn't measured.
+    cards = [make(), make("dfd"), make(), make_failed()]  # Cells without a scorecard aren't measured.
     found = stage.measure_run(cells, cards, Reporter(), "bench run")
     assert [speed.detector for speed in found] == ["local/Counting"]
     assert "the speed of local/Failing isn't measured: ValueError: no noise, please" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A face store is named by its content: it is found wherever it and the videos are."""
+"""A face store is named by its content, so it is found wherever it and the videos are."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def moved(source: DataSource, home: Path, demo: DemoWorld | None = None) -> Data
 
 
 def fill(folder: Path, source: DataSource, size: int = 4, status: str = "ok") -> None:
-    """Write a store that says that it has looked for the faces of all videos, whose files were so large."""
+    """Write a store that claims to have searched all videos for faces, and to know their file sizes."""
     outcomes = [
         PrepareResult(v.id, status, FACES.frames, size=size, mtime_ns=1, follows=v.original or "")
         for v in source.videos
@@ -65,7 +65,7 @@ def test_a_store_of_a_former_name_is_adopted_once_and_found_by_both_names(planne
     source = planned.source()
     former, named = _join(source, FACES, str(source.home.resolve())), name_store(source, FACES)
     fill(former, source)
-    assert find_store(source, FACES) == former  # To look at it renames nothing.
+    assert find_store(source, FACES) == former  # Looking it up doesn't rename it.
     assert adopt_store(source, FACES) == named == find_store(source, FACES) == adopt_store(source, FACES)
     assert former.is_symlink()
     assert FaceStore(former).outcomes() == FaceStore(named).outcomes() != {}

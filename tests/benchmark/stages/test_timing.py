@@ -1,4 +1,4 @@
-"""Timing with a clock that tests control, so that every number is known."""
+"""Timing with a clock that the tests control, so that every result is known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CROP = np.zeros((2, 2, 3), np.uint8)
 
 
 class Clock:
-    """Seconds pass only while something is scored: `cost(batch)` of them."""
+    """Time passes only while a batch is scored: `cost(batch)` seconds."""
 
     def __init__(self, cost):
         self.now, self.cost, self.sizes = 0.0, cost, []
@@ -53,11 +53,11 @@ def test_batches_grow_until_two_in_a_row_gain_nothing():
     assert [rate.batch for rate in found] == [1, 2, 4, 8, 16, 32]
     best = max(found, key=lambda rate: rate.value)
     assert (best.batch, best.value, best.runs) == (8, pytest.approx(8 / 3), timing.LEAST_RUNS)
-    assert clock.sizes.count(16) == timing.LEAST_RUNS + 1  # Once to warm up.
+    assert clock.sizes.count(16) == timing.LEAST_RUNS + 1  # One of them warms up.
 
 
 def test_batches_end_before_the_deadline_but_there_is_always_one():
-    clock = Clock(lambda n: 1.0)  # Twice as many images cost no more: it would go on to 512.
+    clock = Clock(lambda n: 1.0)  # A batch twice as large costs the same: it would continue up to 512.
     found = list(timing.time_batches(clock.score, CROP, 20.0, 0.0, clock=clock))
     assert [rate.batch for rate in found] == [1, 2]
     assert clock.now <= 20
@@ -114,7 +114,7 @@ def test_peak_memory_counts_what_was_freed_meanwhile():
         pytest.skip("only Linux tells")
     timing.reset_peak()
     before = timing.read_peak()
-    with mmap.mmap(-1, 64 * 2**20) as much:  # Fresh pages: memory that was freed before may be used again.
+    with mmap.mmap(-1, 64 * 2**20) as much:  # Fresh pages, since freed memory may be reused.
         much.write(bytes(b"1" * len(much)))
     assert timing.read_peak() - before > 60 * 2**20
     assert timing.read_rss() < timing.read_peak()

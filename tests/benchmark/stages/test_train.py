@@ -1,4 +1,4 @@
-"""Training: batches that depend only on the seed, selection, resuming, and what stops it. No backend needed."""
+"""Training without a backend: batches depend only on the seed; selection, resuming and early errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def frames_of(labels: list[int]) -> FrameIndex:
 
 
 class Tell:
-    """A sampler whose example encodes frame, pair and draw; None for a frame in `hopeless`."""
+    """A sampler whose samples encode frame, pair and draw; None for a frame in `hopeless`."""
 
     def __init__(self, hopeless: tuple[int, ...] = ()):
         self.hopeless = hopeless
@@ -88,7 +88,7 @@ def test_a_batch_depends_only_on_its_step(batches):
         assert np.array_equal(a["told"], b["told"])
         assert np.array_equal(a["draw"], b["draw"])
     draws = np.concatenate([b["draw"] for b in forward])
-    assert len(np.unique(draws)) == draws.size  # No two examples share their draws.
+    assert len(np.unique(draws)) == draws.size  # No two samples share their draws.
 
 
 def test_batches_are_the_same_in_other_processes(real_store, make_video, two_workers):
@@ -115,7 +115,7 @@ def test_lost_samples_are_named_and_never_replaced(memory_store, make_video):
 
 
 class Session:
-    """Counts steps into the detector's one weight; its loss at step n is `losses(n)`."""
+    """Counts the steps in the detector's only weight; the loss at step n is `losses(n)`."""
 
     def __init__(self, detector):
         self.detector = detector
@@ -133,7 +133,7 @@ class Session:
 
 
 class Student:
-    """A detector whose validation scores after each epoch are right or wrong as `right` says."""
+    """A detector whose validation scores after each epoch are right or wrong, as given in `right`."""
 
     def __init__(self, right=(), losses=lambda n: 1.0, hopeless=(), per_epoch=2):
         self.right, self.losses, self.hopeless, self.per_epoch = right, losses, hopeless, per_epoch
@@ -158,7 +158,7 @@ class Student:
 
 
 class Recorder(Reporter):
-    """Records the lines after the first, which names the device and so differs between machines."""
+    """Records all lines but the first, which names the device and so differs between machines."""
 
     def __init__(self):
         super().__init__(quiet=True)
@@ -395,7 +395,7 @@ LARGE = {"real/a.mp4": list(range(50)), "fake/a.mp4": list(range(50))}
 
 @pytest.fixture
 def broken_course(memory_store, make_video, tmp_path):
-    """A training on 100 frames, after `lost` (by video) were lost in preparing; `fake/gone.mp4` has no frame left."""
+    """A training on 100 frames after `lost` (by video) couldn't be prepared; `fake/gone.mp4` has no frame left."""
 
     def make(lost: dict[str, list[int]], student: Student | None = None, **settings: Any) -> Training:
         named = {v: tuple(LostFrame(n, "it has no landmarks") for n in numbers) for v, numbers in lost.items()}
@@ -608,7 +608,7 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
 
 
 class Rounded:
-    """A detector that also scores in bf16, where scores shift by `moved`."""
+    """A detector that also scores in bf16, where its scores are shifted by `moved`."""
 
     def __init__(self, moved: float):
         self.moved, self.runtime, self.precision, self.asked = moved, "torch", "fp32", []
@@ -633,7 +633,7 @@ def test_validation_uses_training_precision_where_it_agrees_with_fp32(moved, pre
     detector.asked.clear()
     assert validation.compute_auc(detector, chosen) == 1
     assert set(detector.asked) == {precision}
-    assert detector.precision == "fp32"  # Left as it was.
+    assert detector.precision == "fp32"  # Unchanged.
 
 
 @pytest.mark.parametrize("wanted", ["fp32", "tf32", "auto"])

@@ -1,4 +1,4 @@
-"""Which frames are used for training, and which of its original's frames each fake is paired with."""
+"""Which frames are used for training, and which frame of the original each fake frame is paired with."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_fakes_whose_real_has_no_face_are_counted_as_lost(memory_store, make_vid
         ((10, 10), (100, 80), 1),
         ((11, 9), (100, 80), 1),  # A face of 8 pixels, 1 aside: an IoU of 49 / 79.
         ((14, 10), (100, 80), 0),
-        ((60, 40), (100, 80), 0),  # The tracker followed somebody else.
+        ((60, 40), (100, 80), 0),  # The tracker followed another person.
         ((24, 24), (200, 160), 0),  # In a frame of twice the size, a face of half of it.
     ],
 )

@@ -1,4 +1,4 @@
-"""Losses are read one step late and are the same; a step that doesn't fit is reported with one that does."""
+"""Reading losses one step late doesn't change them; a step that runs out of memory suggests one that fits."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def take(session, steps: int = 3, detector: object = None, **settings) -> Progre
     for _ in range(steps):
         taker.take(BATCH, 32)
     taker.collect()
-    taker.collect()  # What was read isn't read again.
+    taker.collect()  # Losses aren't read twice.
     return progress
 
 

@@ -1,4 +1,4 @@
-"""The worst videos of each class, and where a detector sees artifacts in them."""
+"""The worst videos of each class, and where in them a detector sees artifacts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_number_of_worst_cases_is_limited():
 
 
 class Seer:
-    """Outlines the whole crop of every face, as many times as its frame's index."""
+    """Outlines the whole crop of each face as many times as the index of its frame."""
 
     def score(self, x):
         return np.zeros(len(x), np.float32)

@@ -1,4 +1,4 @@
-"""Which columns are attributes, how groups are written, and what is left out of them."""
+"""Which columns are attributes, how their groups are named, and which videos are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables with little information: each number has an interval with a width, or none and the reason."""
+"""Tables with little information: every number has an interval of positive width, or none with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration: against definitions, scikit-learn and a simulation with a known temperature."""
+"""Calibration metrics against their definitions, scikit-learn and a simulation with a known temperature."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def columns(rows: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def world(n: int = 20_000, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels drawn with the probability that sigmoid(logit / temperature) says; scores that ignore it."""
+    """Labels drawn with probability sigmoid(logit / temperature), and scores that ignore the temperature."""
     rng = np.random.default_rng(0)
     logit = rng.normal(0, 3, n)
     return (rng.random(n) < 1 / (1 + np.exp(-logit / temperature))).astype(int), 1 / (1 + np.exp(-logit))

@@ -1,4 +1,4 @@
-"""Thresholds carried over from the source: how they are fixed, and what FPR and FNR they give elsewhere.
+"""Thresholds carried over from the source dataset: how they are fixed, and their FPR and FNR on other datasets.
 
 python -m pytest tests/benchmark/stats/test_carried.py -n0 -m slow -s    # prints the table of docs/statistics.md
 """
@@ -25,7 +25,7 @@ def source_of(reals: np.ndarray) -> Samples:
 
 @given(st.integers(0, 10_000), st.integers(10, 400), st.integers(0, 3))
 def test_a_threshold_calls_no_more_reals_fake_than_requested(seed, n, digits):
-    reals = np.round(np.random.default_rng(seed).random(n), digits)  # Ties, and all alike.
+    reals = np.round(np.random.default_rng(seed).random(n), digits)  # Rounded, so that there are ties.
     found = fix_thresholds(source_of(reals))
     assert set(found) == {name for name, rate in RATES.items() if n * rate >= 1}
     for name, threshold in found.items():
@@ -39,7 +39,7 @@ def test_it_is_the_lowest_such_threshold():
     reals = np.arange(100) / 100
     found = fix_thresholds(source_of(reals))
     assert [found[name].value for name in RATES] == pytest.approx([0.985, 0.945, 0.895])
-    assert found["fpr1"].hi is None  # Of 100 reals, 1 % may be none.
+    assert found["fpr1"].hi is None  # 1 % of 100 real videos may be none.
     assert found["fpr10"].lo < 0.86 < 0.93 < found["fpr10"].hi
 
 
@@ -74,7 +74,7 @@ def test_one_class_and_no_false_alarm_give_a_number_or_a_reason():
 
 
 class Reals:
-    """Real videos of people, two of which are a pair in FaceForensics++; part of the variance is the person's."""
+    """Real videos of people, who form pairs as in FaceForensics++; part of the variance comes from the person."""
 
     def __init__(self, people: int, videos: int, middle: float, width: float):
         self.person, self.middle, self.width = np.arange(videos) % people, middle, width
@@ -88,7 +88,7 @@ class Reals:
 
 
 def cover(source: Reals, target: Reals, name: str, worlds: int) -> tuple[float, float]:
-    """Return how often the interval holds the FPR that the source's own threshold has, and how wide it is."""
+    """Return how often the interval covers the true FPR at the source's threshold, and how wide it is."""
     true = norm.sf((norm.isf(RATES[name]) - target.middle) / target.width)
     hits, width = 0, 0.0
     for k in range(worlds):

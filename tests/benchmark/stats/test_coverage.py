@@ -1,4 +1,4 @@
-"""What the statistics promise, on simulated test sets with a known AUC: coverage of intervals and false positives.
+"""Simulated test sets with a known AUC check the promises of the statistics: coverage and false positives.
 
 python -m pytest tests/benchmark/stats/test_coverage.py -n0 -m slow -s    # prints the tables of docs/statistics.md
 """
@@ -38,7 +38,7 @@ EIGHT = [
     ("DFD", SOURCE, 0.9),
 ]
 FALSE_ALARM = float(norm.ppf(0.9))
-"""The threshold at which a tenth of the reals are called fake."""
+"""The threshold that classifies a tenth of the real videos as fake."""
 
 
 @cache
@@ -47,7 +47,7 @@ def structure_of(name: str) -> Structure:
 
 
 class Covered(NamedTuple):
-    """How often an interval covered the truth, its mean width, and how often there was one."""
+    """How often the interval covered the truth, its mean width, and how often there was an interval."""
 
     share: float
     width: float
@@ -61,7 +61,7 @@ def cover(found: list[Estimate], truth: float) -> Covered:
 
 
 def truths(auc: float, fakes: float) -> dict[str, float]:
-    """Return what metrics are of infinitely many videos, of which this share is fake."""
+    """Return the metrics of infinitely many videos, of which this share is fake."""
     shift = shift_of(auc)
     at = np.linspace(-6, 10, 20_001)[::-1]
     tpr, fpr = norm.sf(at - shift), norm.sf(at)
@@ -105,7 +105,7 @@ def auc_of(s: Structure, score: Array) -> Measured:
 
 
 def draw_row(s: Structure, rng: np.random.Generator, easy: Array, seeds: int, auc: float, apart: float) -> list[Array]:
-    """Draw a detector's scores of each seed: some of it is the videos', some the detector's, some the seed's."""
+    """Draw a detector's scores for each seed; variance comes from the videos, the detector and the seed."""
     of_row = s.draw_scores(rng, 1)[0]
     if seeds == 1:
         return [0.6**0.5 * easy + 0.4**0.5 * of_row + shift_of(auc) * s.label]
@@ -130,7 +130,7 @@ def difference_of_equals(name: str, seeds: int, auc: float, worlds: int, apart: 
 
 
 def over_seeds(name: str, seeds: int, auc: float, worlds: int, apart: float = 0.25) -> tuple[Covered, Covered]:
-    """Give each seed its own AUC, and average them on the same videos: AUCs, and TPRs at one threshold."""
+    """Average seeds with different true AUCs on the same videos: their AUCs, and their TPRs at one threshold."""
     s, rng = structure_of(name), np.random.default_rng(13)
     people, rows, shift = s.people, np.arange(len(s.label)), shift_of(auc)
     aucs, tprs = [], []
@@ -146,7 +146,7 @@ def over_seeds(name: str, seeds: int, auc: float, worlds: int, apart: float = 0.
 
 
 def drop(worlds: int) -> Covered:
-    """Measure by how much the AUC of one seed falls from FF++ to Celeb-DF."""
+    """Measure how much the AUC of one seed drops from FF++ to Celeb-DF."""
     rng, sides = np.random.default_rng(17), []
     for name, auc in (("FF++", 0.99), ("Celeb-DF", 0.8)):
         s, people = structure_of(name), structure_of(name).people
@@ -160,7 +160,7 @@ def drop(worlds: int) -> Covered:
 
 
 def calibration(worlds: int, videos: int = 518, sharp: float = 0.5) -> dict[str, Covered]:
-    """Score perfectly calibrated detectors: their calibration error is 0, and the Brier score what the scores say."""
+    """Score perfectly calibrated detectors: their calibration error is 0, and the scores imply the Brier score."""
     rng, s = np.random.default_rng(0), structure_of("Celeb-DF")
     people, found = s.people, {"ece": [], "brier": []}
     for _ in range(worlds):
@@ -189,11 +189,11 @@ def test_two_equal_detectors_rarely_differ():
 def test_seeds_are_part_of_the_interval():
     found, _ = over_seeds("FF++", 3, 0.9, worlds=25)
     assert 0.8 <= found.share <= 1
-    assert found.width > 0.06  # that of one seed
+    assert found.width > 0.06  # the width for one seed
 
 
 MOST = {"FF++0.9": 0.0578, "FF++0.98": 0.0231, "FF++0.995": 0.0095, "Celeb-DFtarget": 0.0665, "DFDtarget": 0.0462}
-"""The widest that intervals of an AUC may be on average where no source is shared (docs/statistics.md)."""
+"""The largest mean width of AUC intervals if no source is shared (docs/statistics.md)."""
 
 
 @pytest.mark.slow

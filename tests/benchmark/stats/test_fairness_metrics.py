@@ -1,4 +1,4 @@
-"""The literature's metrics: equal to its code's results to 1e-9, edge cases, and invariance to relabelling."""
+"""The literature's metrics: within 1e-9 of its code's results, edge cases, and invariance to renaming groups."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pooled(groups: dict[str, Any], which: list[str]) -> tuple[list[int], np.ndar
 
 
 def families(case: dict[str, Any]) -> list[dict[str, float]]:
-    """Intersections, then every attribute; AI-Face's ages are in separate files."""
+    """Intersections first, then each attribute; AI-Face has ages in separate files."""
     crossed = [g for g in case["groups"] if "," in g]
     labels, scores, names = pooled(case["groups"], crossed)
     found = [reference_metrics(labels, scores, names)]
@@ -104,7 +104,7 @@ def test_gaps_by_hand():
         "f_fpr_sum": 0.5,
         "f_fpr_range": 0.5,
         "f_meo": 0.5,
-        "f_dp": 0.5,  # 3/4 and 1/4 are called fake
+        "f_dp": 0.5,  # 3/4 and 1/4 are classified as fake
         "f_oae": 0,  # 3/4 and 3/4 are right
         "f_eo": 1,
         "auc_gap": 0.125,  # 7/8 (a tie) and 1
@@ -167,7 +167,7 @@ def test_bounds_and_order_of_the_metrics(rows):
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=5, max_size=5), min_size=10, max_size=10))
 def test_gaps_are_seminorms(rows):
-    """What the intervals rest on: gap(x) - gap(y) is at most gap(x - y)."""
+    """The intervals rely on this: gap(x) - gap(y) is at most gap(x - y)."""
     table = np.array(rows).reshape(2, 5, 5)
     x, y = ({k: t[i] for i, k in enumerate(("fpr", "tpr", "pr", "acc", "auc"))} for t in table)
     of_difference = compute_gaps({k: x[k] - y[k] for k in x})

@@ -1,4 +1,4 @@
-"""Per-group tables and gaps: hand-computed numbers, small groups named, unannotated videos left out."""
+"""Group tables and gaps against numbers computed by hand; small groups are named, unannotated videos left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scipy.stats import beta
 
 
 def people(*rows: tuple[str, str, int, list[float]]) -> pd.DataFrame:
-    """Each row: gender, race, label, scores."""
+    """Each row has gender, race, label and scores."""
     return pd.DataFrame([{"gender": g, "race": r, "label": y, "score": s} for g, r, y, scores in rows for s in scores])
 
 
@@ -28,7 +28,7 @@ def measured(table: pd.DataFrame, known: list[str], threshold: float = 0.5, draw
 
 
 def scored(table: pd.DataFrame, person: np.ndarray | None = None, threshold: float = 0.5) -> Scored:
-    """Each row is a video, of a separate person or of those given."""
+    """Each row is a video of a different person, or of the given people."""
     rows = np.arange(len(table))
     return Scored(table, rows, number_apart(rows if person is None else person), threshold)
 
@@ -38,7 +38,7 @@ EASY, HARD = [0.1] * 5, [0.9] * 5
 
 @pytest.fixture
 def two() -> pd.DataFrame:
-    """Men are classified perfectly; one real in five of the women scores as high as the fakes, the others lower."""
+    """Men are classified perfectly; a fifth of the women's real videos score as high as their fakes."""
     return people(("m", "a", 0, EASY), ("m", "a", 1, HARD), ("f", "a", 0, [0.9, *EASY[:4]]), ("f", "a", 1, HARD))
 
 
@@ -125,7 +125,7 @@ def test_no_interval_has_zero_width_and_none_is_missing_without_a_reason(samples
 
 
 def test_groups_of_one_person_have_a_gap_and_no_interval():
-    """One person says nothing about others of the group."""
+    """One person says nothing about other people of the group."""
     table = people(
         ("m", "a", 0, [0.1, 0.4]), ("m", "a", 1, [0.3, 0.8]), ("f", "a", 0, [0.3, 0.9]), ("f", "a", 1, [0.2, 0.6])
     )
@@ -227,7 +227,7 @@ def test_frames_of_one_video_count_once():
     copied = measure_groups("frame", [Scored(whole, np.tile(np.arange(60), 8), apart, 0.4)], ["gender"], 300)
     for name, one in ((name, e) for name, e in alone[0].items() if ".worst" not in name):
         assert copied[0][name].value == pytest.approx(one.value)
-        near = 0.1 if name.endswith("f_eo") else 0.05  # A tail of t for 60 and 480 isn't the same.
+        near = 0.1 if name.endswith("f_eo") else 0.05  # The tails of t differ for 60 and 480 videos.
         assert (copied[0][name].lo, copied[0][name].hi) == pytest.approx((one.lo, one.hi), abs=near), name
         assert copied[0][name].n == 8 * one.n
 
@@ -237,7 +237,7 @@ def test_a_rate_of_zero_is_not_certain():
     result, groups = measured(table, ["gender"], draws=4000)
     few, many = (groups["gender"][g].fpr for g in ("f", "m"))
     assert few.value == few.lo == many.value == 0
-    tail = (1 + 0.95**0.5) / 2  # Both groups' intervals hold at once.
+    tail = (1 + 0.95**0.5) / 2  # Both groups' intervals hold simultaneously.
     assert few.hi == pytest.approx(beta.ppf(tail, 1, 5))  # Clopper and Pearson's interval for 0 of 5
     assert many.hi == pytest.approx(beta.ppf(tail, 1, 20))
     gap = result["video.fairness.gender.f_fpr_range"]
@@ -247,7 +247,7 @@ def test_a_rate_of_zero_is_not_certain():
 
 
 def coverage(rates: list[float], sizes: list[int], metric: str, runs: int, draws: int) -> tuple[float, float]:
-    """Return how often the interval holds the true gap, and how often it begins above it."""
+    """Return how often the interval covers the true gap, and how often it lies above it."""
     rng = np.random.default_rng(0)
     names = np.repeat([f"g{i}" for i in range(len(sizes))], sizes)
     table = pd.DataFrame({"a": np.concatenate([names, names]), "label": np.repeat([0, 1], sum(sizes))})
@@ -264,7 +264,7 @@ def coverage(rates: list[float], sizes: list[int], metric: str, runs: int, draws
 
 
 def coverage_over_seeds(seeds: int, runs: int, draws: int) -> float:
-    """Return how often the interval of seeds pooled holds the mean gap of all seeds there could be.
+    """Return how often the interval of pooled seeds covers the mean gap of all possible seeds.
 
     The gap of a seed's own false positive rates is 0.15 on average, with a standard deviation of 0.05 between seeds.
     """
@@ -273,7 +273,7 @@ def coverage_over_seeds(seeds: int, runs: int, draws: int) -> float:
     held = 0
     for _ in range(runs):
         samples = []
-        hard = rng.random(200)  # The same videos are easy or hard for every seed.
+        hard = rng.random(200)  # Every seed finds the same videos hard.
         for gap in rng.normal(0.15, 0.05, seeds):
             score = np.concatenate([hard < np.repeat([0.2, 0.2 + gap], 100), np.ones(200)])
             samples.append(scored(pd.DataFrame({"a": names, "label": label, "score": score})))
@@ -366,7 +366,7 @@ def test_small_cells_cover_nearly_as_well():
 
 def test_an_interval_of_equal_groups_begins_at_zero_nearly_always():
     held, above = coverage([0.2] * 4, [30] * 4, "f_fpr_range", runs=60, draws=200)
-    assert held == 1 - above  # Whatever is above 0 holds 0, since the interval begins there.
+    assert held == 1 - above  # It misses 0 exactly if it starts above 0.
     assert held >= 0.9
 
 

@@ -1,4 +1,4 @@
-"""Tests of groups: against exact ones, their level and power, and gaps' intervals in worlds with few people."""
+"""Tests of group differences: against exact tests, level and power; and intervals of gaps between few people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FF_CELLS = [45, 40, 7, 6]
 
 
 def alarms_of(cells: list[int], rates: list[float], rng: np.random.Generator) -> Scored:
-    """Reals of different people, of whom `rates` are called fake, and as many fakes, all found."""
+    """Real videos of different people, of which `rates` are classified as fake, and as many fakes, all detected."""
     groups = np.repeat([f"g{i}" for i in range(len(cells))], cells)
     n = len(groups)
     score = np.r_[(rng.random(n) < np.repeat(rates, cells)).astype(float), np.ones(n)]
@@ -118,7 +118,7 @@ def test_methods_of_groups_are_scored_against_the_groups_reals():
 
 
 def test_seeds_are_permuted_between_groups_together():
-    """Where one seed calls the one group fake and another seed the other, no group does worse on average."""
+    """If one seed is wrong about one group and another seed about the other, neither group is worse on average."""
     first, second = (alarms_of([20, 20], rates, np.random.default_rng(0)) for rates in ([1.0, 0.0], [0.0, 1.0]))
     alone, both = (compare_attributes(seeds, ["group"])["group"].tests for seeds in ([first], [first, second]))
     assert alone["fpr"].p < 0.01
@@ -132,12 +132,12 @@ def test_rates_of_methods_are_averaged_over_seeds():
         one.table["method"] = np.where(one.table["label"] == 0, "real", "A")
     one, both = (measure_method_groups(of, ["group"])["group"] for of in (seeds[:1], seeds))
     assert (one["g1"]["A"].auc.value, both["g1"]["A"].auc.value) == (0.5, 0.75)
-    assert both["g1"]["A"].auc.lo < 0.3  # Two seeds that are so far apart say little.
+    assert both["g1"]["A"].auc.lo < 0.3  # Two seeds this far apart say little.
     assert both["g0"]["A"].auc == one["g0"]["A"].auc
 
 
 def level_of(cells: list[int], rates: list[float], worlds: int, seeds: int = 1) -> dict[str, float]:
-    """Return how often the omnibus test and any pair say that groups differ in FPR; seeds are alike in half of all."""
+    """Return how often the omnibus test or any pair finds a difference in FPR; seeds agree on half of the videos."""
     rng, groups, found = np.random.default_rng(0), np.repeat(np.arange(len(cells)), cells), []
     names = [f"g{i}" for i in range(len(cells))]
     for _ in range(worlds):
@@ -183,7 +183,7 @@ def estimate_worst(group: GroupRates, metric: str, count: int) -> Estimate:
 
 
 def cover_gaps(cells: list[int], rates: list[float], metric: str, worlds: int) -> dict[str, tuple[float, float]]:
-    """Return how often the interval of a gap, and of the worst group's own rate, holds the truth, and how wide it is.
+    """Return how often the intervals of a gap and of the worst group's rate cover the truth, and how wide they are.
 
     People of FF++'s test pairs are of these groups, or of none; their fakes are those of their clips.
     """

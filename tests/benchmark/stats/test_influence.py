@@ -1,4 +1,4 @@
-"""Influences against small changes of weights, and DeLong's covariance by hand."""
+"""Influence functions against small changes of weights, and DeLong's covariance computed by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_average_precision_does_too_at_fixed_class_sizes():
 
 @pytest.fixture(scope="module")
 def repetitions():
-    """All metrics of 150 draws of 2,000 samples."""
+    """All metrics for 150 draws of 2,000 samples."""
     rng, y = np.random.default_rng(0), np.arange(2000) % 2
     return [measure_ranking(samples(y, rng.normal(size=2000) + 1.5 * y)) for _ in range(150)]
 

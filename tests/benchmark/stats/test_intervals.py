@@ -1,4 +1,4 @@
-"""Intervals at their edges, how they change with mistakes, averages over seeds, p-values, Holm."""
+"""Intervals: extreme values, the effect of mistakes, averages over seeds, p-values, Holm's correction."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_bounds_of_a_share_never_move_against_the_mistakes(shape):
 @given(SHAPES, st.sampled_from([0, 1]), st.integers(2, 30))
 @example(([13] * 12, __import__("random").Random(0)), 0, 30)
 def test_bounds_of_an_auc_never_move_against_the_mistakes(shape, which, others):
-    """A mistake is a video on the wrong side of the whole other class."""
+    """A mistake is a video that scores on the wrong side of the whole other class."""
     sizes, random = shape
     n = sum(sizes)
     people = number_apart(np.r_[np.repeat(np.arange(len(sizes)), sizes), 100 + np.arange(others)])
@@ -184,7 +184,7 @@ def test_seeds_add_variance_that_videos_do_not_show():
     assert mean.value == pytest.approx(0.84)
     assert parts == (pytest.approx((0.04**2 / 3, 0.04**2 / 3, 2)),)
     own = [Measured(0.8 + x.sum(), x) for x in rng.normal(0, 1e-3, (50, 400))]
-    _, (part,) = average_over_seeds(own, people)  # They differ only by their videos.
+    _, (part,) = average_over_seeds(own, people)  # The seeds differ only in their videos.
     assert part.variance < 0.5 * part.seen
     assert average_over_seeds(alike[:1], people) == (alike[0], ())
 

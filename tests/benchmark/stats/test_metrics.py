@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, against definitions, and at their edges."""
+"""Metrics against scikit-learn and their definitions, and in edge cases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-# Scores from a small set, so that ties are common.
+# Few different scores, so that ties are common.
 samples = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8), st.integers(0, 3)), min_size=1, max_size=40)
 
 
@@ -132,5 +132,5 @@ def test_no_threshold_beats_the_best_one(rows):
 
     best = metrics.best_threshold(y, s)
     others = [-1.0, *s]
-    # When everything scores as high as the best cut, there is no room between two scores to put it.
+    # If every score equals the best threshold, there are no two scores to put it between.
     assert youden(best) >= max(youden(t) for t in others) - 1e-12 or best == s.min()

@@ -1,4 +1,4 @@
-"""Comparing runs: the same videos or an error, differences with p, seeds pooled, marks for the best."""
+"""Comparing runs: on the same videos or an error, with p-values, pooled seeds, and marks for the best rows."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_video_missing_from_one_run_counts_as_a_failure_and_never_helps():
     found = compare([GOOD], [fewer])
     assert (found.lacking, found.b.n, found.p_delong) == ((0, 1), 100, None)
     assert found.b.value == pytest.approx(bound_by_pairs(fewer, 0.98, 0.5))
-    less = POOR[~POOR["video"].isin([f"0/{i}.mp4" for i in range(5)])]  # Below 98 % all pairs are lost.
+    less = POOR[~POOR["video"].isin([f"0/{i}.mp4" for i in range(5)])]  # Below 98 %, all pairs are lost.
     assert compare([GOOD], [less]).b.value == pytest.approx(bound_by_pairs(less, 0.9, 0))
     wrong = POOR.assign(wrong=np.where(POOR["label"] == 1, -POOR["score"], POOR["score"]))
     easy = POOR[POOR["video"].isin(wrong.groupby("video")["wrong"].mean().sort_values().index[:80])]

@@ -1,4 +1,4 @@
-"""Who appears in which videos, and the resulting variance: against sums over all pairs of videos."""
+"""Which people appear in which videos, and the resulting variance against sums over all pairs of videos."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_people_of_equal_weight_count_in_full():
 
 
 def test_a_value_over_videos_with_two_people_each_is_slightly_less_certain():
-    alike = 7**2 / (3**2 + 4)  # One of five people is in three videos.
+    alike = 7**2 / (3**2 + 4)  # One of the five people is in three videos.
     crossed = find_people(["b+a", "c+a", "d+a", "e"]).measure_spread(np.ones(4))
     assert (crossed.variance, crossed.of_level) == pytest.approx((10 * 5 / 4, 10 * alike / (alike - 2)))
     alone = number_apart(np.arange(5)).measure_spread(np.ones(5))

@@ -1,4 +1,4 @@
-"""Power and interval widths: against scipy, by simulation, and that the test keeps its level."""
+"""Power and interval widths against scipy and simulations; the test keeps its level."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_large_samples_agree_with_the_normal_formula(n, off):
 
 
 def measured_auc(rng: np.random.Generator, auc: float, reals: int, fakes: int) -> tuple[float, float]:
-    """Return an AUC and DeLong's variance of it."""
+    """Return an AUC and its variance by DeLong."""
     label = np.repeat([0, 1], [reals, fakes])
     score = rng.normal(size=len(label)) + label * norm.ppf(auc) * np.sqrt(2)
     found, covariance = delong(label, score)
@@ -100,7 +100,7 @@ def test_the_smallest_auc_gap_is_detected_at_about_the_requested_power():
 
 
 def videos(*groups: tuple[str, int, int, int]) -> pd.DataFrame:
-    """Each: name, reals, clips, fakes of each clip."""
+    """Each group has a name, real videos, clips, and fakes per clip."""
     rows = [{"label": 0, "group": g, "clip": str(i)} for g, n, _, _ in groups for i in range(n)]
     rows += [
         {"label": 1, "group": g, "clip": f"{i}_"} for g, _, c, each in groups for i in range(c) for _ in range(each)
@@ -132,7 +132,7 @@ def test_regions_of_two_groups_are_the_same_in_both_orders():
 
 @pytest.mark.parametrize(("fpr", "up", "down"), [(0, 0.134, 0.171), (0.1, 0.260, 0.261), (0.2, 0.297, 0.291)])
 def test_the_smallest_gap_is_that_of_whichever_group_is_the_worse(fpr, up, down):
-    """The expected gaps are those of a scan with scipy's fisher_exact and 600 common rates."""
+    """The expected gaps come from a scan of 600 common rates with scipy's fisher_exact."""
     assert (smallest_gap(45, fpr, 40, 0.8), smallest_gap(40, fpr, 45, 0.8)) == (up, down)
     table = count_groups(videos(("women", 45, 66, 1), ("men", 40, 54, 1)))
     assert find_smallest_gaps(table, fpr, 0.9, 0.8)["one pair"]["fpr_gap"] == min(up, down)
@@ -145,7 +145,7 @@ def test_the_best_auc_pair_need_not_be_of_the_groups_with_most_reals():
 
 
 def test_all_pairs_are_tried_since_steps_of_counts_can_favour_the_smaller_group():
-    """From an FPR of 0, tested three times at 5 % / 3: 8 videos against 48 show less than 10 do."""
+    """At an FPR of 0 and three tests at 5 % / 3, 8 videos against 48 show smaller gaps than 10 against 48 do."""
     table = count_groups(videos(("young", 48, 9, 1), ("middle", 10, 9, 1), ("senior", 8, 9, 1)))
     shown = find_smallest_gaps(table, 0, 0.9, 0.8)["any pair"]["fpr_gap"]
     assert shown == smallest_gap(48, 0, 8, 0.8, 0.05 / 3) < smallest_gap(48, 0, 10, 0.8, 0.05 / 3)

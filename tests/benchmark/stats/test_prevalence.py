@@ -1,4 +1,4 @@
-"""Metrics that don't depend on the share of fakes: the same for any share, and right for a stated one.
+"""Metrics that don't depend on the share of fakes: equal for any share, and right for a given one.
 
 python -m pytest tests/benchmark/stats/test_prevalence.py -n0 -m slow -s    # prints the table of docs/statistics.md
 """
@@ -38,7 +38,7 @@ def apart(label: np.ndarray, score: np.ndarray) -> Samples:
 
 
 def calibrated(reals: int, fakes: int, prior: float, seed: int = 0, strength: float = 2.0) -> Samples:
-    """Scores that are calibrated for this share of fakes."""
+    """Scores calibrated for this share of fakes."""
     label = np.repeat([0, 1], [reals, fakes])
     x = np.random.default_rng(seed).normal(size=len(label)) + strength * label
     return apart(label, expit(strength * x - strength**2 / 2 + logit(prior)))
@@ -124,7 +124,7 @@ def test_a_calibrated_detector_has_no_error_and_an_uncalibrated_one_has():
         found = measure_balanced_calibration(calibrated(178, 340, 5 / 6, seed), 5 / 6, 200)["ece_balanced"]
         values.append(found.value)
         low += found.value - found.reach[0] <= 1e-12
-    assert np.mean(values) < 0.03  # ECE itself has .047 at this number of videos.
+    assert np.mean(values) < 0.03  # The ECE is .047 for this number of videos.
     assert low >= 35
     off = measure_balanced_calibration(calibrated(178, 340, 5 / 6), 0.5, 200)["ece_balanced"]
     assert off.value > 0.1
@@ -173,7 +173,7 @@ def test_average_precision_with_few_fakes_is_as_certain_as_the_highest_reals():
 
 
 def test_a_perfect_score_on_few_fakes_is_not_certain():
-    """Of 50 reals none scores high; perhaps 7 % of all do, and where 1 % is fake most of what is flagged is real."""
+    """None of 50 reals scores high, but 7 % of all reals might; if 1 % is fake, most flagged videos would be real."""
     samples = apart(np.repeat([0, 1], 50), np.arange(100) / 100)
     found = measure_average_precision(samples, 500)["ap_at_prev1"]
     e = estimate_metric("ap_at_prev1", found, samples, n=100)
@@ -206,7 +206,7 @@ NAMES = (
 
 
 def cover(structure: Structure, strength: float, worlds: int) -> dict[str, tuple[float, float]]:
-    """Return how often intervals hold what a detector has that is calibrated for 5 fakes in 6, and their widths."""
+    """Return coverage and width of intervals for a detector calibrated at a share of 5 fakes in 6."""
     label, people, prior = structure.label, structure.people, 5 / 6
 
     def make(score: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Comparing rows: which are indistinguishable from the best, ranks, and means with intervals.
+"""Comparing rows: which ones are indistinguishable from the best, ranks, and means with intervals.
 
 python -m pytest tests/benchmark/stats/test_ranks.py -n0 -m slow -s    # prints the tables of docs/statistics.md
 """
@@ -24,7 +24,7 @@ from people_worlds import STRUCTURES, Structure, make_ffpp, shift_of
 
 
 class World:
-    """A test set in the structure of a real one, and rows of a known AUC on it."""
+    """A test set with the structure of a real one, and rows with known AUCs on it."""
 
     def __init__(self, structure: Structure):
         self.structure, self.label = structure, structure.label
@@ -33,7 +33,7 @@ class World:
         self.identity = [f"{t}+{s}" if s >= 0 else f"{t}" for t, s in both]
 
     def score(self, rng: np.random.Generator, aucs: list[float], shared: float = 0.6) -> np.ndarray:
-        """Rows of these true AUCs that share part of each video's difficulty, (rows, videos)."""
+        """Rows with these true AUCs, which share part of each video's difficulty, (rows, videos)."""
         common, own = (self.structure.draw_scores(rng, n) for n in (1, len(aucs)))
         return shared**0.5 * common + (1 - shared) ** 0.5 * own + np.outer([shift_of(a) for a in aucs], self.label)
 
@@ -180,7 +180,7 @@ def test_marks_do_not_depend_on_the_order_of_rows(seed, aucs):
 
 
 def simulate(names: list[str], aucs: list[float], worlds: int) -> dict[str, float]:
-    """Return how often a best row lost its mark, and how often ranks and means held the truth."""
+    """Return how often a best row lost its mark, and how often the intervals of ranks and means covered the truth."""
     made = {name: World(STRUCTURES[name]()) for name in names}
     people = {name: world.structure.people for name, world in made.items()}
     rows = np.arange(len(aucs))

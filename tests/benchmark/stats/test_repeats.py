@@ -1,4 +1,4 @@
-"""A repeated row: identical, the same within noise, or different, however few videos there are."""
+"""A repeated row is identical, equal within noise, or different, even with few videos."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_rounding_is_noise_and_a_weaker_detector_is_not():
     near = compare_repeats([scored(row(0))], [scored(row(0) + noise)], trained=False)
     assert (near.verdict, near.changed, near.note) == ("same within noise", 150, "")
     assert near.tolerance < 0.005
-    weaker = row(0) - 0.4 * LABEL  # Within the interval of 150 videos, and yet another detector.
+    weaker = row(0) - 0.4 * LABEL  # Within the interval of 150 videos, but a different detector.
     far = compare_repeats([scored(row(0))], [scored(weaker)], trained=False)
     assert far.verdict == "different"
     assert abs(far.difference) > far.tolerance > 0
@@ -69,7 +69,7 @@ def test_a_few_changed_scores_are_never_more_than_noise(seed, count):
 
 
 def count_false_alarms(worlds: int) -> float:
-    """Return how often two noisy times of one detector are called different."""
+    """Return how often two noisy repetitions of one detector are judged different."""
     alarms = 0
     for k in range(worlds):
         rng = np.random.default_rng([3, k])

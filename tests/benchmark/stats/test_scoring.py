@@ -1,4 +1,4 @@
-"""Scorecards from prediction tables: levels, methods, groups, gaps, coverage, and rejected tables."""
+"""Scorecards of prediction tables: levels, methods, groups, gaps, coverage, and rejected tables."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_groups_show_n_and_small_ones_are_named_and_left_out():
 def test_a_gap_is_the_range_over_groups():
     frames = table(80, 1)
     hard = frames["gender"] == "female"
-    frames.loc[hard, "score"] = 0.3  # no telling real from fake: AUC 0.5
+    frames.loc[hard, "score"] = 0.3  # real and fake are equal: AUC 0.5
     frames.loc[~hard, "score"] = frames.loc[~hard, "label"].astype(float)  # AUC 1
     gap = compute_scorecard(frames, threshold=0.5, draws=20).metrics["video.fairness.gender.auc_gap"]
     assert gap.value == pytest.approx(0.5)

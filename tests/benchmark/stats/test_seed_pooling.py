@@ -1,4 +1,4 @@
-"""Seeds pooled into one row."""
+"""Pooling seeds into one row."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_every_metric_is_pooled_from_the_seeds_predictions(seeds, pooled):
         if e.value is None or e.lo is None:
             assert e.note == own[0].note, name
             continue
-        # The worst on average is another one than in each, and precision follows from the mean rates.
+        # The worst group on average isn't the worst of either seed, and precision follows from the mean rates.
         if not name.rpartition(".")[2].startswith(("worst", "precision")):
             assert e.value == pytest.approx(np.mean([o.value for o in own])), name
         assert e.lo <= e.value <= e.hi, name
@@ -91,7 +91,7 @@ def test_every_metric_is_pooled_from_the_seeds_predictions(seeds, pooled):
 
 
 def test_seeds_that_agree_are_no_more_certain_than_one(seeds, pooled):
-    """The test set is the same: a second copy adds nothing, and each seed's accuracy uses its own threshold."""
+    """A second copy of the same test set adds nothing, and each seed's accuracy uses its own threshold."""
     _, twins = pooled
     for name, e in seeds[0].metrics.items():
         assert twins.metrics[name][:3] == pytest.approx(e[:3]), name

@@ -1,4 +1,4 @@
-"""Reading videos' scores quickly gives the same as reading them slowly, and accepts nothing more."""
+"""The fast reader of video scores returns the same as the slow one, and accepts the same files."""
 
 from __future__ import annotations
 
