@@ -1,4 +1,4 @@
-"""Shared by all tests: no home folder is touched, one tiny demo world serves the session, and cards are made up."""
+"""Fixtures for all tests: a separate cache, one tiny demo world per session, and made-up scorecards."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Collecting imports half a million objects that stay: looked through at each garbage collection, they cost seconds.
+# Collecting tests imports half a million objects that stay; each garbage collection would take seconds over them.
 gc.disable()
 
-# Each process of pytest-xdist has a core to itself; so do the processes that tests start. Read when torch is imported.
+# One thread for each process of pytest-xdist and for those that tests start. It is read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Compiling is most of what JAX's tests cost. The same programs, less worked over; `make test-slow` has all passes.
+# Compiling takes most of the time of JAX's tests, so fewer passes are run here; `make test-slow` runs all.
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1":
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 
-# What one test has compiled others load, whatever it took.
+# Tests load what another test has compiled, even if compiling was fast.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import numpy as np
@@ -47,14 +47,14 @@ from crossfake.datasets.faces.encodings import encode
 from crossfake.datasets.faces.face_store import write_shard
 from hypothesis import settings
 
-# No deadline: machines that are busy with other work are slow now and then.
+# No deadline, as busy machines are sometimes slow.
 settings.register_profile("crossfake", deadline=None, max_examples=10)
 settings.register_profile("thorough", deadline=None, max_examples=300)  # make test-slow
 settings.load_profile("crossfake")
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported out of the garbage collections to come, and have few of them."""
+    """Exclude the imported objects from garbage collection, and collect rarely."""
     gc.freeze()
     gc.set_threshold(10_000)
     gc.enable()
@@ -62,7 +62,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def heed_signals() -> None:
-    """Undo what nohup and a shell's background jobs do: processes that tests start would ignore these signals, too."""
+    """Restore signals that nohup and background jobs ignore, as processes started by tests would inherit that."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
@@ -70,14 +70,14 @@ def heed_signals() -> None:
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that all of pytest-xdist's workers have in common."""
+    """Return a folder that all workers of pytest-xdist share."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(shared_folder: Path) -> Iterator[Path]:
-    """Demo worlds and faces are made once; the product's own locks keep the workers apart."""
+    """One cache for demo worlds and faces, which are made once; crossfake's locks handle concurrent workers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(shared_folder / "cache"))
         patch.delenv("BENCH_DATA", raising=False)
@@ -86,13 +86,13 @@ def session_cache(shared_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def said_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said once per process is said again in each test: some versions of pytest reuse the folder of a test."""
+    """Repeat once-per-process messages in each test, even if pytest reuses an earlier test's folder."""
     monkeypatch.setattr(display, "_said", set())
 
 
 @pytest.fixture(scope="session", autouse=True)
 def hasty_speeds() -> Iterator[None]:
-    """Runs end with a measurement of speed, which tests have no use for: of almost no time."""
+    """Shorten the speed measurement at the end of runs, which tests don't need, to almost nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timing, "SHORT", timing.Effort(0.01, 1))
         yield
@@ -100,14 +100,14 @@ def hasty_speeds() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def two_workers() -> Iterator[WorkerPool]:
-    """Two processes for all tests: starting one and importing modules costs a second."""
+    """Two worker processes for all tests, since starting one takes a second."""
     with WorkerPool(2) as pool:
         yield pool
 
 
 @pytest.fixture(scope="session")
 def tiny_world(session_cache: Path) -> Path:
-    """The tiny demo world, where `--data demo:tiny` finds it too."""
+    """The tiny demo world, in the place where `--data demo:tiny` finds it."""
     from crossfake.datasets.demo.world import GENERATOR_VERSION, render_world
 
     return render_world(session_cache / "demo" / f"standard-tiny-seed0-v{GENERATOR_VERSION}", "tiny", 0)
@@ -129,7 +129,7 @@ def hopper() -> np.ndarray:
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
-# ---- scorecards made up, and a folder of runs whose predictions and faces are really there
+# ---- made-up scorecards, and a folder of runs with real predictions and faces
 
 GAP = "video.fairness.intersection.auc_gap"
 CELL = {
@@ -162,7 +162,7 @@ def _cell_of(auc: float, real: int, fake: int, left_out: str = "") -> dict[str, 
 
 
 def card_of(test: str = "celebdf", auc: float = 0.75, **changes: Any) -> ScoreCard:
-    """A finished card in today's schema; keywords that are in CELL change the cell, the rest the card."""
+    """A finished card in the current schema; keywords that are in CELL change the cell, others the card."""
     of_cell = CELL.keys() | CellDescription.model_fields.keys()
     cell = {**CELL, "test": test, **{k: changes.pop(k) for k in list(changes) if k in of_cell}}
     card = {
@@ -208,7 +208,7 @@ def make_failed() -> Callable[..., Failure]:
 
 
 def speed_of(images_per_s: float = 100.0, p50_ms: float = 20.0, **changes: Any) -> Speed:
-    """A speed of the detector that `card_of` is of, on an idle processor."""
+    """A speed of `card_of`'s detector on an idle CPU."""
     rate = {"value": images_per_s, "lo": 0.9 * images_per_s, "hi": 1.1 * images_per_s, "runs": 5}
     speed = {
         "schema_version": SPEED_VERSION,
@@ -289,7 +289,7 @@ def face(video: int, frame: int) -> Face:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two detectors on two test sets of a demo world: scored for real, one cell failed, faces in a store."""
+    """Two detectors on two test sets of a demo world: really scored, one cell failed, faces in a store."""
     home = tmp_path_factory.mktemp("board")
     videos = list(dict.fromkeys(frames_of(0)["video"]))
     faces = {v: [face(i, frame) for frame in (0, 5)] for i, v in enumerate(videos)}
@@ -311,7 +311,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_run(folder: Path, card: ScoreCard, seed: int, faces: Path | None = None) -> None:
-    """Write predictions of a test and of a validation set, and the scorecard made of them."""
+    """Write predictions of a test and a validation set, and their scorecard."""
     folder.mkdir(parents=True)
     metadata = PredictionsMetadata(
         official=40,
@@ -334,7 +334,7 @@ SCORED: dict[tuple[str, str], ScoreCard] = {}
 
 
 def score_once(predictions: Path, val: pd.DataFrame, metadata: str) -> ScoreCard:
-    """Make the scorecard, once for all tests that write the same predictions."""
+    """Make the scorecard once for all tests that write the same predictions."""
     key = (file_hash(predictions), metadata)
     if key not in SCORED:
         point = fit_operating_point(val)

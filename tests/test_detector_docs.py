@@ -1,4 +1,4 @@
-"""docs/detectors.md matches the cards, and the published detectors' cards are complete."""
+"""docs/detectors.md matches the detectors' cards, and the cards of published detectors are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation: the site has every page, generated pages match the code, and no link is broken."""
+"""The documentation site has every page, its generated pages match the code, and no link is broken."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_settings_page_describes_every_setting(pages):
 
 
 def test_every_variable_that_the_code_reads_is_documented(pages):
-    """Also the constants that it is read by: nothing else in the code spells one."""
+    """The code names variables only through the constants in `environment`."""
     page = pages["reference/environment.md"]
     assert [name for name in environment.VARIABLES if f"`{name}`" not in page] == []
     sources = {path: path.read_text(encoding="utf-8") for path in CODE}
@@ -151,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
 
 @pytest.fixture(scope="module")
 def options() -> dict[str, set[str]]:
-    """Return each verb's options, by its name: `data check`."""
+    """Return the options of each command by its name, such as `data check`."""
 
     def walk(parser: argparse.ArgumentParser, name: str) -> dict[str, set[str]]:
         found = {name: {option for action in parser._actions for option in action.option_strings}}
@@ -179,7 +179,7 @@ def test_commands_settings_and_files_named_on_a_page_exist(page, options):
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
 def test_commands_shown_on_a_page_are_accepted(page, parser):
-    """Each as a whole, with its arguments; what only a shell can fill in is left out."""
+    """Whole commands with their arguments; commands with parts that only a shell can fill in are skipped."""
     text = page.read_text(encoding="utf-8").replace("\\\n", "")
     for shown in SHOWN_COMMAND.findall(text):
         command = re.split(r"\s+(?:#|\||&$)", shown)[0]
@@ -202,7 +202,7 @@ def test_the_readmes_make_commands_are_in_the_makefile():
 
 @pytest.mark.slow
 def test_the_tutorial_runs_and_prints_what_it_shows(refresh, tmp_path, monkeypatch):
-    """Words as they are there; numbers of the rendered world depend on the versions of the video's codecs."""
+    """The words must match; the rendered world's numbers depend on the versions of the video codecs."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     notebook = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]

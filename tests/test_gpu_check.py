@@ -1,4 +1,4 @@
-"""benchmarks/gpu/check.py runs on the processor, since there is no GPU here, so that it stays correct."""
+"""benchmarks/gpu/check.py runs here on the CPU, so that it stays correct although no test has a GPU."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_number_beyond_its_limit_or_not_finite_is_wrong(script, apart, wrong, 
     assert "skipped: one" in shown
 
 
-@pytest.mark.slow  # It trains, if only a small network.
+@pytest.mark.slow  # It trains a small network.
 def test_everything_runs_on_the_cpu_without_a_fault(script, capsys):
     assert script["main"](["--device", "cpu", "--quick"]) == 0
     shown = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The installed crossfake: what is imported, from where, and that Hugging Face's `datasets` isn't overwritten."""
+"""The installed crossfake is imported from the right place, and doesn't overwrite Hugging Face's `datasets`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("api", "benchmark", "configs", "datasets", "detectors", "leaderboards")
 OFFLINE = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
 
-# Prints where crossfake is. Hugging Face's package represents any other of that name.
+# Prints where crossfake is. Hugging Face's package stands for any other package named `datasets`.
 CHECK = """
 import importlib.metadata, importlib.resources, datasets
 import crossfake, crossfake.datasets.base, crossfake.datasets.faces.crop, crossfake.plugin
@@ -81,7 +81,7 @@ def test_their_datasets_and_ours_are_imported_side_by_side(inside, tmp_path):
 
 
 def test_import_datasets_in_the_root_is_not_ours():
-    """It is theirs where that is installed, and an empty namespace where it isn't."""
+    """It is Hugging Face's package if that is installed, and otherwise an empty namespace."""
     run(
         [
             sys.executable,
@@ -108,7 +108,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with everything that is installed here but crossfake itself and the other `datasets`."""
+    """Return a folder with everything that is installed here except crossfake and the other `datasets`."""
     folder = tmp_path_factory.mktemp("dependencies")
     for site in [Path(p) for p in sys.path if Path(p).name == "site-packages"]:
         for path in site.iterdir():
@@ -120,7 +120,7 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def python(tmp_path, dependencies) -> Path:
-    """Return the interpreter of a new environment that has the dependencies, and a `datasets` package of others."""
+    """Return the interpreter of a new environment with the dependencies and another project's `datasets` package."""
     venv.create(tmp_path / "venv", symlinks=True)
     interpreter = tmp_path / "venv" / "bin" / "python"
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")

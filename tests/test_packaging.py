@@ -1,4 +1,4 @@
-"""The structure: one import package, no `datasets/__init__.py`, imports go down, files and functions are short."""
+"""The code's structure: one import package, no `datasets/__init__.py`, imports go down, short files and functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOLDERS = ("api", "benchmark", "configs", "datasets", "detectors", "leaderboards
 CODE = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 MAX_LINES, MAX_FUNCTION = 400, 50
 
-# Each floor imports only from itself and from those before it. Modules on no floor belong to the API.
+# Each floor imports only from itself and the floors before it. Modules on no floor belong to the API.
 FLOORS = (
     "benchmark.core",
     "benchmark.stats",
@@ -34,7 +34,7 @@ FLOORS = (
 
 
 def name_module(path: Path) -> str:
-    """Return a file's module within `crossfake`, whose own files lie in api/: `detectors.caddm.swap`, `plugin`."""
+    """Return a file's module within `crossfake`, such as `detectors.caddm.swap`, or `plugin` for api/plugin.py."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(part for i, part in enumerate(parts) if part != "__init__" and (i or part != "api"))
 
@@ -100,7 +100,7 @@ parse = cache(ast.parse)
 
 
 class Import(NamedTuple):
-    """An import of one of our modules by another; `early` where importing the one runs the other."""
+    """An import of one of our modules by another; `early` if it runs as soon as the other is imported."""
 
     target: str
     line: int
@@ -109,7 +109,7 @@ class Import(NamedTuple):
 
 @cache
 def find_imports(module: str, source: str, is_package: bool = False) -> list[Import]:
-    """Return what a module imports of ours: in functions and for type checkers too."""
+    """Return our modules that a module imports, including imports in functions and for type checkers."""
     return list(_find_imports(module, source, is_package))
 
 
@@ -146,24 +146,24 @@ def walk_statements(node: ast.AST, early: bool) -> Iterator[tuple[ast.AST, bool]
 
 
 def find_owner(name: str) -> str:
-    """Return the module that a dotted name is, or is in."""
+    """Return the module that a dotted name refers to or is in."""
     while name and name not in MODULES:
         name = name.rpartition(".")[0]
     return name
 
 
 def find_floor(module: str) -> int:
-    if module == "__main__":  # The command line's, wherever Python wants it.
+    if module == "__main__":  # Part of the command line, in the place that Python requires.
         return FLOORS.index("benchmark.cli")
     floors = [i for i, floor in enumerate(FLOORS) if f"{module}.".startswith(f"{floor}.")]
-    if floors or module == "benchmark":  # Which is empty.
+    if floors or module == "benchmark":  # That module is empty.
         return max(floors, default=0)
     assert not module.startswith("benchmark."), f"{module} is on no floor"
     return FLOORS.index("api")
 
 
 def find_climbs(module: str, source: str, is_package: bool = False) -> list[tuple[str, str]]:
-    """Return the imports that go up, and those of datasets by detectors, as (importing, imported)."""
+    """Return upward imports and imports of datasets by detectors, as (importing, imported) pairs."""
     return [
         (module, found.target)
         for found in find_imports(module, source, is_package)
@@ -215,7 +215,7 @@ def test_an_import_that_goes_down_or_outside_does_not_count_as_up(module, source
 
 
 def find_circle(graph: dict[str, set[str]]) -> list[str]:
-    """Return the modules of an import circle; empty where there is none."""
+    """Return the modules of an import cycle, or an empty list."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -256,7 +256,7 @@ def find_early_packages(module: str) -> set[str]:
 
 @pytest.mark.parametrize(("backend", "other"), [("torch", "jax"), ("jax", "torch")])
 def test_no_port_imports_the_other_backend(backend, other):
-    """Slow tests train and score where the other can't be imported at all."""
+    """Slow tests train and score without the other backend installed."""
     packages = {module: find_early_packages(module) for module in MODULES if module.startswith("detectors.")}
     waiting = [module for module, found in packages.items() if found & BACKENDS[backend]]
     reached = set(waiting)

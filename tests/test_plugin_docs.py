@@ -1,4 +1,4 @@
-"""The plugins that docs/ shows are complete: each is written out, installed, checked and run unchanged."""
+"""The plugins shown in docs/ are complete: each is written to files, installed, checked and run unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^`([\w.]+)`(?:[^\n]+\n)+\n```(?:python|toml)\n(.*?)```", re
 
 
 def written(page: str, folder: Path) -> Path:
-    """Write every file that a page shows, named in the line before its block."""
+    """Write every file that a page shows; the line before each code block names it."""
     files = dict(BLOCK.findall((DOCS / page).read_text(encoding="utf-8")))
     assert files, f"no files in {page}"
     folder.mkdir()
@@ -29,7 +29,7 @@ def written(page: str, folder: Path) -> Path:
 
 
 def installed(site: Path, *projects: Path) -> Path:
-    """Install projects into a folder of its own, without the network."""
+    """Install projects into a separate folder, without the network."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--target", str(site), *map(str, projects)], check=True, capture_output=True)
     return site
@@ -47,7 +47,7 @@ for command in json.loads(sys.argv[1]):
 
 
 def bench_with(site: Path, cwd: Path, *commands: list[str]) -> list[str]:
-    """Run commands in a process that finds what is installed in `site`; return what each of them prints."""
+    """Run commands with the packages in `site`, and return the output of each."""
     places = [str(site), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(commands)],

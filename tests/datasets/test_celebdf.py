@@ -1,4 +1,4 @@
-"""Celeb-DF: what the layout and the test list say, by name. The files are empty: nothing is decoded."""
+"""Celeb-DF: labels and splits from its layout and test list. The files are empty; nothing is decoded."""
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError

@@ -1,4 +1,4 @@
-"""DFDC: what labels.csv and metadata.json say, by name. The files are empty: nothing is decoded."""
+"""DFDC: labels and splits from labels.csv and metadata.json. The files are empty; nothing is decoded."""
 
 import pytest
 from crossfake.benchmark.core.errors import BenchError
@@ -34,7 +34,7 @@ def test_training_parts_give_labels_and_sources(plant, prefix):
     assert len(videos) == 60
     fake = videos[f"{folder}/f0x1.mp4"]
     assert (fake.label, fake.original) == (1, f"{folder}/r0x1.mp4")
-    assert videos[f"{folder}/f0x2.mp4"].original == f"{folder}/r0x2.mp4"  # Listed, though its file isn't there.
+    assert videos[f"{folder}/f0x2.mp4"].original == f"{folder}/r0x2.mp4"  # It is listed, though the file is missing.
     assert videos[f"{folder}/r0x1.mp4"].label == 0
 
 

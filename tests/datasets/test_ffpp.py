@@ -1,4 +1,4 @@
-"""FaceForensics++ and DeepFakeDetection: what the layout says, by name. The files are empty: nothing is decoded."""
+"""FaceForensics++ and DeepFakeDetection: labels and splits from the layout. The files are empty; nothing is decoded."""
 
 import json
 import os
@@ -25,7 +25,7 @@ FILES = {
     fake("Face2Face", "003_002"): None,
     fake("NeuralTextures", "005_004"): None,
     fake("FaceShifter", "000_001"): None,
-    fake("Deepfakes", "000_003"): None,  # No official pair: two splits' people.
+    fake("Deepfakes", "000_003"): None,  # Not an official pair: the two people are in different splits.
     fake("Deepfakes", "notes") + ".txt": None,
 }
 
@@ -194,7 +194,7 @@ def test_masks_belong_to_their_fakes_and_a_real_has_its_first_fakes_mask(plant):
     assert {video for video, named in found.items() if named == mask} == {
         fake("Face2Face", "000_001"),
         f"{YOUTUBE}/000.mp4",
-        # Of the same video, without masks of their own: what they show isn't another person for that.
+        # Fakes of the same video without masks: the same person is forged in them.
         fake("Deepfakes", "000_001"),
         fake("FaceShifter", "000_001"),
     }

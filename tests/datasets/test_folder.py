@@ -1,4 +1,4 @@
-"""Users' own data: trees with real and fake folders, and tables. The files are empty: nothing is decoded."""
+"""Users' own data: trees with real and fake folders, and tables. The files are empty; nothing is decoded."""
 
 import pyarrow as pa
 import pytest

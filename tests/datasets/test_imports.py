@@ -65,7 +65,7 @@ def ffpp(form="./datasets/rgb/{}", compression="c23", names=("010.png", "000.png
 
 
 def plant_all(root: Path, rgb: str, content: dict, points: np.ndarray | None = POINTS) -> None:
-    """Write every frame that a list names, whatever form its paths have."""
+    """Write every frame in a list, whatever form the paths have."""
     for text in _strings(content):
         if text.endswith(".png"):
             plant_crop(root / rgb / text[text.index("FaceForensics++") :].replace("\\", "/"), 99, points)
@@ -291,7 +291,7 @@ def test_pictures_that_cannot_be_read_are_counted(tmp_path):
 
 
 def caddm(tmp_path: Path, folder: str, videos: dict[str, int], frames: int = 1, backslashes: bool = False) -> dict:
-    """Write frames, and return their ldm.json: with several frames, all have the last one's landmarks."""
+    """Write frames, and return their ldm.json. All frames of a video have the landmarks of its last one."""
     entries = {}
     for video, label in videos.items():
         for n in range(frames):
@@ -372,7 +372,7 @@ HEADER = "img_path,label,ismale,isasian,iswhite,isblack,intersec_label"
 
 @pytest.fixture
 def crops(tmp_path, clips):
-    """Crops of a demo face in two folders, real and fake, and the papers' test.csv of them."""
+    """Crops of a demo face in two folders, real and fake, and a test.csv of them in the papers' format."""
     rows = []
     for folder, label in (("real/000", 0), ("fake/000_003", 1)):
         for i, frame in VideoFile(clips["h264"]).frames([0, 3]):

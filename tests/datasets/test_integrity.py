@@ -1,4 +1,4 @@
-"""What `bench data check` reports: where it looks, what is missing, foreign or duplicate, and likely causes."""
+"""`bench data check` reports where it looked, missing, extra and duplicate videos, and likely causes."""
 
 import json
 import os

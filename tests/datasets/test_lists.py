@@ -1,4 +1,4 @@
-"""Official lists: test videos are never used for training, whatever their spelling; errors are one line."""
+"""Official lists: test videos are never used for training, however they are spelled; errors are one line."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ LISTED = [f"Celeb-real/id{i}_0000" for i in range(4)] + ["Celeb-synthesis/id0_id
 
 
 def spell(data, stem):
-    """Draw a spelling of a file: another suffix, capitals, a suffix after the suffix."""
+    """Draw a spelling of a file name: another suffix, capitals, or a second suffix."""
     folder, _, name = stem.rpartition("/")
     name = "".join(c.upper() if data.draw(st.booleans()) else c for c in name)
     suffix = data.draw(st.sampled_from(sorted(VIDEO_SUFFIXES)))
@@ -81,7 +81,7 @@ def test_dfdc_and_its_preview_find_files_of_other_suffixes(plant):
     part = "dfdc_train_part_0"
     videos = {v.id: v for v in load_videos("dfdc", root).videos}
     assert {v.id for v in videos.values() if v.split == "test"} == {"test/AA.MOV", "test/bb.mp4.avi"}
-    assert videos.keys() == {"test/AA.MOV", "test/bb.mp4.avi", f"{part}/cc.MP4", f"{part}/dd.mp4"}  # aa is tested
+    assert videos.keys() == {"test/AA.MOV", "test/bb.mp4.avi", f"{part}/cc.MP4", f"{part}/dd.mp4"}  # aa is a test video
     assert videos[f"{part}/dd.mp4"].original == f"{part}/cc.MP4"
     assert [v.id for v in load_videos("dfdcp", root).videos] == ["original_videos/1/A.webm"]
 
@@ -177,7 +177,7 @@ CADDM, BENCH = "caddm-frames", "deepfakebench:F"
         (BENCH, {DFB: {"F": crops("real", "x")}}, "frames are x; expected a list"),
         (BENCH, {DFB: {"F": crops("real", ["../../1.png"])}}, "climbs out of its folder"),
         (BENCH, {DFB: {"F": crops("real", ["a/1.png", "a/1.png"])}}, "a/1.png is listed twice"),
-        # too deep, not UTF-8, names that no file has
+        # too deep, not UTF-8, invalid file names
         ("ff++", {**SPLITS, "train.json": "[" * 50_000 + "]" * 50_000}, "is nested more than 100 levels deep"),
         ("celebdf", {CELEB: "1 Celeb-real/../../x.mp4\n"}, "line 1: the path ../x.mp4 climbs out"),
         ("celebdf", {CELEB: f"1 Celeb-real/{'é' * 130}.mp4\n"}, "over 255 bytes"),

@@ -1,4 +1,4 @@
-"""Tables of videos in common dialects, and invalid ones."""
+"""Tables of videos in common formats, and invalid tables."""
 
 import json
 
@@ -105,7 +105,7 @@ def test_parquet_columns_of_odd_types_are_refused(tmp_path):
 
 
 def read_or_refuse(read):
-    """Return the videos; none where the list is refused in one line, while anything else fails the test."""
+    """Return the videos, or none if the list is rejected with a one-line error; any other error fails the test."""
     refusal = ""
     try:
         return list(read())

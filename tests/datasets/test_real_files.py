@@ -1,4 +1,4 @@
-"""Each official layout with real video files in it, listed, checked and prepared; and files of every kind."""
+"""Each official layout with real video files: listed, checked and prepared; and video files of every kind."""
 
 import json
 from pathlib import Path
@@ -104,7 +104,7 @@ LAYOUTS = {
 
 @pytest.fixture
 def tree(plant, clips):
-    """Plant a layout, with the same two clips in turn; returns the root."""
+    """Write a layout with two alternating clips, and return its root."""
 
     def write(name: str) -> Path:
         layout = LAYOUTS[name]

@@ -1,4 +1,4 @@
-"""How people spell splits, labels, folders and files."""
+"""The ways in which people spell splits, labels, folders and files."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from .conftest import encode
 
 CODECS = {".webm": "libvpx", ".ogv": "libvpx", ".flv": "flv", ".wmv": "wmv2", ".asf": "wmv2", ".f4v": "libx264"}
 RAW = ".y4m"
-# What OpenCV reads but can't write, or only in another shape.
+# OpenCV can read these, but can't write them in this form.
 ALIASES = {".jfif": ".jpg", ".jp2": "", ".pgm": "", ".avif": ""}
 
 
@@ -74,7 +74,7 @@ def test_a_stem_is_the_same_whatever_the_suffix_and_case(stem, suffixes, capital
 
 @pytest.mark.parametrize("suffix", sorted(VIDEO_SUFFIXES))
 def test_every_kind_of_video_is_decoded(tmp_path, suffix):
-    frames = list(np.random.default_rng(0).integers(0, 255, (12, 48, 64, 3), np.uint8))  # .ts needs some bytes.
+    frames = list(np.random.default_rng(0).integers(0, 255, (12, 48, 64, 3), np.uint8))  # .ts needs a minimum of data.
     codec = "mpeg2video" if suffix in {".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"} else "mpeg4"
     path = tmp_path / f"a{suffix}"
     if suffix == RAW:

@@ -1,4 +1,4 @@
-"""What folder names mean: splits, classes, methods; and whether pictures belong to one video or many."""
+"""The meaning of folder names: splits, classes, methods; and which pictures belong to the same video."""
 
 import pytest
 from command_line import bench

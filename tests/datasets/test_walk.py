@@ -1,4 +1,4 @@
-"""The walk over folders: each real folder once, no system files, and skipped files are reported."""
+"""Walking folders: each real folder is visited once, system files are ignored, and skipped files are reported."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What it takes to compare a detector's PyTorch and JAX ports; torch and jax are imported once a test asks."""
+"""Fixtures that compare a detector's PyTorch and JAX ports; torch and jax are imported only when a test needs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Arrays = dict[str, np.ndarray]
 
 @pytest.fixture(scope="session")
 def ports() -> Callable[..., tuple[Any, Any]]:
-    """Make both ports of a detector with the same random weights; nothing is dropped out of the first."""
+    """Make both ports of a detector with the same random weights, the first one without dropout."""
 
     def make(name: str, **options: Any) -> tuple[Any, Any]:
         pytest.importorskip("torch")
@@ -27,7 +27,7 @@ def ports() -> Callable[..., tuple[Any, Any]]:
 
 @pytest.fixture
 def tiny_ports() -> tuple[Any, Any]:
-    """As `ports`, of the smallest network there is."""
+    """Like `ports`, with the smallest network."""
     pytest.importorskip("torch")
     from tiny_jax import TinyJax
     from tiny_torch import TinyTorch
@@ -49,7 +49,7 @@ def _match(first: Any, second: Any) -> tuple[Any, Any]:
 
 
 def _random(key: str, value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw weights that keep signals at their size, and batch norms that do something."""
+    """Draw weights that keep the scale of signals, and batch norms that aren't the identity."""
     if key.endswith("num_batches_tracked"):
         return value
     if value.ndim > 1:
@@ -61,7 +61,7 @@ def _random(key: str, value: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 @pytest.fixture(scope="session")
 def train_pass() -> Callable[[Any, Arrays], tuple[dict[str, float], Arrays, Arrays]]:
-    """Run a batch through a port in training mode: losses, gradients, weights with the new running statistics."""
+    """Run a batch in training mode; return losses, gradients, and weights with the new running statistics."""
 
     def run(detector: Any, batch: Arrays) -> tuple[dict[str, float], Arrays, Arrays]:
         return (_torch_pass if hasattr(detector, "device") else _jax_pass)(detector, batch)
@@ -71,7 +71,7 @@ def train_pass() -> Callable[[Any, Arrays], tuple[dict[str, float], Arrays, Arra
 
 @pytest.fixture(scope="session")
 def double() -> Callable[[Any], Any]:
-    """Make a PyTorch detector work in double precision: in single, two ports differ where a ReLU is just at 0."""
+    """Make a PyTorch detector use double precision; in single precision, two ports differ at ReLUs close to 0."""
     return _double
 
 
@@ -123,7 +123,7 @@ def _jax_pass(detector: Any, batch: Arrays, dtype: str = "float32") -> tuple[dic
 
 @pytest.fixture(scope="session")
 def assert_same_pass() -> Callable[[tuple[Any, Any], Arrays], None]:
-    """Compare losses, gradients and running statistics of both ports, both in double precision.
+    """Compare losses, gradients and running statistics of the two ports in double precision.
 
     In single precision they differ by what rounding does at a ReLU or a max pooling: where an input lies within
     rounding of the kink, the gradient takes the other branch, and one such place in a late layer moves every gradient
@@ -144,7 +144,7 @@ def assert_same_pass() -> Callable[[tuple[Any, Any], Arrays], None]:
         assert losses2 == pytest.approx(losses, rel=1e-5)
         assert grads2.keys() == grads.keys()
         largest = max(np.linalg.norm(g) for g in grads.values())
-        for key, expected in grads.items():  # Biases before a batch norm have no gradient but rounding.
+        for key, expected in grads.items():  # Gradients of biases before a batch norm are only rounding errors.
             allowed = 1e-5 * max(float(np.linalg.norm(expected)), 1e-4 * largest)
             assert np.linalg.norm(grads2[key] - expected) < allowed, key
         for key in (k for k in state if k.endswith(("running_mean", "running_var", "tracked"))):
@@ -155,7 +155,7 @@ def assert_same_pass() -> Callable[[tuple[Any, Any], Arrays], None]:
 
 @pytest.fixture(scope="session")
 def assert_rounds_alike() -> Callable[[tuple[Any, Any], list[Arrays]], None]:
-    """Compare single precision's error of the whole gradient, relative to PyTorch's in double, over several batches.
+    """Compare the ports' errors of the whole gradient in single precision, relative to PyTorch in double precision.
 
     Its size is that of the inputs that rounding put across a kink (see `assert_same_pass`): 3e-6 of a batch without
     any, up to 2e-2 of others, and nothing that one batch would tell of another, or PyTorch's rounding of JAX's.
@@ -179,14 +179,14 @@ def assert_rounds_alike() -> Callable[[tuple[Any, Any], list[Arrays]], None]:
 
 
 def _compute_error(found: Arrays, exact: Arrays) -> float:
-    """Return the distance of all gradients together, relative to their norm."""
+    """Return the distance between all gradients, relative to their norm."""
     off = sum(float(np.sum((found[k] - v) ** 2)) for k, v in exact.items())
     return float(np.sqrt(off / sum(float(np.sum(v**2)) for v in exact.values())))
 
 
 @pytest.fixture(scope="session")
 def assert_resumes() -> Callable[..., None]:
-    """Break a training off, go on in a fresh session, and compare its weights with those of an unbroken one."""
+    """Interrupt a training, resume it in a new session, and compare the weights with an uninterrupted one's."""
 
     def check(
         make: Callable[[], Any], settings: Any, batch: Arrays, steps: int, broken_at: int, seed: Any = lambda _: None

@@ -1,4 +1,4 @@
-"""Input of detectors in both backends: uint8 RGB crops of their size, or normalised input; else a one-line error."""
+"""Detectors in both backends take uint8 RGB crops of their size or normalised input; others give a one-line error."""
 
 from __future__ import annotations
 

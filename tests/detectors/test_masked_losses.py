@@ -1,4 +1,4 @@
-"""Losses that mask samples equal those that omit them, and never wait for the device: they run on `meta`."""
+"""Masking samples in a loss equals omitting them, and never waits for the device, since it works on `meta`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_adapter_compares_fakes_with_themselves_and_with_as_many_reals(label
 
 
 def test_no_loss_waits_for_the_device():
-    """A `meta` tensor has no numbers: reading one, such as how many rows a mask leaves, fails."""
+    """A `meta` tensor has no values, so reading one fails, such as the number of rows that a mask leaves."""
     with torch.device("meta"):
         label = torch.zeros(4, dtype=torch.long)
         multibox_loss(

@@ -1,4 +1,4 @@
-"""Kills, signals, full disks and two commands at once: the repeated command ends as if nothing had happened."""
+"""Kills, signals, full disks and concurrent commands: repeating the command gives the undisturbed result."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class Place:
         return done.returncode, told
 
     def list_half_written(self) -> list[str]:
-        """Return what was begun, and notes of who holds a lock; a lock itself stays beside what it is of."""
+        """Return unfinished files and notes about lock holders; the lock files themselves stay."""
         begun = (".unfinished.parquet", ".owner")
         return [str(p) for p in self.folder.rglob("*") if ".tmp" in p.name or p.name.endswith(begun)]
 
     def read(self) -> dict[str, bytes]:
-        """Return the predictions and the board's table of them, without speeds and paths."""
+        """Return the predictions and the board's table, without speeds and paths."""
         told = pd.read_csv(self.runs / "leaderboard.csv", dtype=str)
         table = told.drop(columns=["path", "command", "images_per_s", "images_per_s_on"])
         found = {str(p.relative_to(self.runs)): p.read_bytes() for p in self.runs.rglob("predictions.parquet")}
@@ -123,7 +123,7 @@ def test_stops_at_random(place, sound, number, code):
         shutil.rmtree(place.folder)
         place.folder.mkdir()
         running = place.start(workers=turn % 2)
-        time.sleep(rng.uniform(1.5, 5))  # Before, Python itself isn't ready.
+        time.sleep(rng.uniform(1.5, 5))  # Python needs this long to start.
         running.send_signal(number)
         _, told = running.communicate(timeout=60)
         assert running.returncode in (0, code), told
@@ -175,7 +175,7 @@ def test_full_disks(place, sound, part):
         left = f'find {where} -name ".*.tmp*" -printf "LEFT %f" >&2'
         script = f'mount -t tmpfs -o size={size}k tmpfs {where} && "$@"; code=$?; {left}; exit $code'
         code, told = place.finish(prefix=("unshare", "-m", "sh", "-c", script, "sh"))
-        assert code in (0, 1, 2), told  # 1: a cell has failed, as its faces can't fit.
+        assert code in (0, 1, 2), told  # 1: a cell failed because its faces don't fit.
         assert "LEFT" not in told
         assert "Traceback" not in told
         if code:

@@ -1,4 +1,4 @@
-"""Every reader with corrupted files: it reads them or gives a one-line error. No crash, hang or file outside."""
+"""Every reader reads corrupted files or gives a one-line error: no crash, no hang, no file outside its folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_MEGABYTES = 2048
 
 
 def read_pieces(folder: Path, name: str, count: int) -> list[str]:
-    """Read `count` inputs in processes of their own; return what went wrong, with the seed that does it again."""
+    """Read `count` inputs in separate processes; return the failures with the seeds that reproduce them."""
     found = []
     for first in range(0, count, PIECE):
         asked = [folder / "inside", name, first, min(PIECE, count - first)]
@@ -54,7 +54,7 @@ def test_changed_files_are_read_or_refused_with_one_line(name, tmp_path):
 
 
 def test_every_kind_of_failure_is_found(tmp_path, monkeypatch):
-    """Reports readers that raise, that print several lines, that hang and that end the process."""
+    """It reports readers that raise, print several lines, hang or end the process."""
     (tmp_path / "fuzz_targets.py").write_text(
         "import os, time\n"
         "from crossfake.benchmark.core.errors import BenchError\n"

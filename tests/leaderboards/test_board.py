@@ -1,4 +1,4 @@
-"""The four files of a board, as read by tools."""
+"""The four files of a board as other programs read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: no errors, sorting, filtering, links, keyboard, wide and narrow, light, dark, printed."""
+"""The page in a real browser: errors, sorting, filtering, links, keyboard, widths, light and dark, printing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from crossfake.leaderboards import board
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-SLOW = pytest.mark.slow  # All but a glance at the page and one click: each page that is opened takes half a second.
+SLOW = pytest.mark.slow  # For most tests, as opening a page takes half a second.
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def address(runs, tmp_path_factory) -> str:
 
 @pytest.fixture
 def visit(chromium, address) -> Iterator[Any]:
-    """Open the page at a width; afterwards nothing may have gone wrong, nor been fetched."""
+    """Open the page at a width; afterwards, check that there were no errors and that nothing was fetched."""
     opened, trouble = [], []
 
     def go(width: int = 1280, fragment: str = "", **options: Any) -> Any:
@@ -130,7 +130,7 @@ def test_the_filter_leaves_the_rows_that_match_in_tables_and_charts_and_counts_t
     assert len(column(page, "Detector")) == 2
     marks = page.locator("section.charts [data-row]:visible")
     all_marks = marks.count()
-    page.get_by_label("Filter").fill("meso4 torch")  # The backend is folded into the heading.
+    page.get_by_label("Filter").fill("meso4 torch")  # The backend is only in the heading.
     assert column(page, "Detector") == ["meso4"]
     assert page.locator("#shown").text_content() == "1 of 2 rows"
     assert page.locator("details.run:visible").count() == 1
@@ -216,7 +216,7 @@ def test_printing_cuts_nothing_off(visit, width, height):
         width,
     )
     assert outside == []
-    assert page.locator("section.tests table").first.is_visible()  # What is folded on the screen.
+    assert page.locator("section.tests table").first.is_visible()  # It is collapsed on the screen.
 
 
 @SLOW
@@ -256,7 +256,7 @@ def test_a_column_of_names_and_numbers_is_sorted_by_the_numbers(visit):
     ],
 )
 def test_what_counts_as_a_number(visit, cells, expected):
-    """Of three cells, put into the page's third column, the order after one click: descending."""
+    """The third column gets these three cells; one click sorts them in descending order."""
     page = visit()
     page.evaluate(
         """cells => { const body = document.querySelector("table.board").tBodies[0];
@@ -280,7 +280,7 @@ def test_rules_and_the_filters_hint_are_fully_visible(visit):
         return [pen.measureText(input.placeholder).width,
                 input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight)]; }"""
     )
-    assert wide < place - 20  # A search field keeps a place for its button.
+    assert wide < place - 20  # A search field needs room for its button.
 
 
 @SLOW

@@ -1,4 +1,4 @@
-"""Charts: where things are drawn, what they say on hover, and that names are text."""
+"""Charts: positions of points and lines, tooltips, and names that stay plain text."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_the_first_curves_have_a_name_a_mark_and_a_colour_and_the_others_are_gre
 def test_names_of_curves_are_at_their_start_and_never_overlap():
     texts = [t for t in ElementTree.fromstring(PICTURES["roc"]).iter("text") if t.get("class") == "name"]
     heights = {t.text: float(t.get("y")) for t in texts}
-    assert [heights[f"<b>{i}"] for i in range(5)] == sorted(heights.values(), reverse=True)  # The higher the later.
+    assert [heights[f"<b>{i}"] for i in range(5)] == sorted(heights.values(), reverse=True)  # Later is higher.
     gaps = [a - b for a, b in zip(sorted(heights.values())[1:], sorted(heights.values()), strict=False)]
     assert min(gaps) >= 14
 

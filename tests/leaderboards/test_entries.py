@@ -1,4 +1,4 @@
-"""Submitted rows: where they go, and what is rejected."""
+"""Submitted rows: where they are stored, and which ones are rejected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from crossfake.leaderboards.load import load_cards
 
 @pytest.fixture(scope="module", autouse=True)
 def few_draws() -> Iterator[None]:
-    """Sixty entries are scored here, each with all its intervals; files of the same bytes are scored once."""
+    """Score identical files once, since sixty entries are scored here, each with all its intervals."""
     score, cards = module._score_entry, {}
 
     def score_once(predictions: Path, val: Path | None) -> ScoreCard:
@@ -157,7 +157,7 @@ def test_files_that_are_not_entries_are_named(entries):
 
 
 def swapped(table):
-    """One real and one fake video with each other's label."""
+    """One real and one fake video with exchanged labels."""
     swap = table["video"].isin(["real/00.mp4", "fake/01.mp4"])
     return table.assign(label=table["label"].where(~swap, 1 - table["label"]))
 
@@ -185,7 +185,7 @@ def test_other_predictions_are_detected_even_with_a_corrected_hash(entries, chan
 
 
 def rewritten(entries: Path, table: Any = None, suffix: str = ".parquet", **told: Any) -> list[str]:
-    """Return what is found of an entry whose numbers were all made again from predictions that were tampered with."""
+    """Return the problems of an entry whose numbers were all recomputed from manipulated predictions."""
     card = next(entries.rglob("*__celebdf.json"))
     path = card.with_suffix(suffix)
     found, metadata = read_predictions(path)
@@ -261,7 +261,7 @@ def test_a_partial_run_an_old_one_and_one_without_predictions_are_refused(runs, 
 
 def test_another_runs_row_is_not_overwritten(runs, entries):
     path = next(entries.rglob("*__celebdf.json"))
-    assert submit(runs / "0" / "test.1", entries) == [path]  # Its own row may be written again.
+    assert submit(runs / "0" / "test.1", entries) == [path]  # The same row may be submitted again.
     edit(path, lambda c: c["cell"].update(recipe_key="another"))
     with pytest.raises(BenchError, match="another run's row"):
         submit(runs / "0" / "test.1", entries)

@@ -1,4 +1,4 @@
-"""The page as a file: complete in itself, everything escaped, readable without JavaScript."""
+"""The page as a file: self-contained, escaped, and readable without JavaScript."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
 class Reader(HTMLParser):
-    """Collects tags, ids, links and text; notices what isn't closed."""
+    """Collects tags, ids, links and text, and finds unclosed tags."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def test_links_lead_somewhere(read):
 
 
 def test_a_detector_named_script_is_shown_and_not_run(read, html):
-    assert [tag for tag, _ in read.tags].count("script") == 2  # The theme's before the page is drawn, and the rest.
+    assert [tag for tag, _ in read.tags].count("script") == 2  # One for the theme, before drawing.
     assert "<script>alert(1)" not in html
     assert "<script>alert(1)</script>" in "".join(read.text)
 
@@ -107,7 +107,7 @@ def test_every_promised_chart_is_there(html):
     assert re.fullmatch(r"Leaving ff\+\+:c23 costs .* AUC|AUC on ff\+\+:c23 and elsewhere", first[0])
     speeds = ["Mean AUC by images per second", "Mean AUC by milliseconds per image"]
     assert first[1:4] == ["Real videos flagged at the home threshold, %", *speeds]
-    assert sorted(first[4:8]) == sorted([*rows, *rows])  # The groups, on two test sets.
+    assert sorted(first[4:8]) == sorted([*rows, *rows])  # The groups of two test sets.
     assert first[8:] == ["ROC on celebdf", "DET on celebdf", "ROC on ff++:c23", "DET on ff++:c23"]
     for test in ("ff++:c23", "celebdf"):
         for what in ("False and true positive rate by group", "Scores of fakes and reals", "Calibration"):
@@ -191,7 +191,7 @@ def test_a_page_of_many_rows_charts_the_best_of_each_training_set_and_says_so(ma
     assert [key for key, _ in told] == ["r6", "r5", "r4", "r3"]
     assert all(f'<a href="#row-{key}-{end}">d{key[1]}</a>' in page for key, end in told)
     assert 'href="#row-r0' not in page
-    assert all(page.count(f"d{i}</th>") == 2 for i in range(3))  # In the table and in the test set's.
+    assert all(page.count(f"d{i}</th>") == 2 for i in range(3))  # In the main table and in the test set's.
 
 
 def test_a_page_lists_no_more_cells_than_fit(make, monkeypatch):
@@ -219,7 +219,7 @@ def test_a_row_keeps_its_address_whatever_is_beside_it(make):
     mine = make(recipe_key="mine", protocol="z")
     assert find_address(mine) == find_address(make(recipe_key="a"), mine, make(recipe_key="b", protocol="z"))
     pages = render_page(make_tables([mine, make(recipe_key="mine")]))
-    assert len(set(re.findall(r'id="(row-mine-\w+)"', pages))) == 2  # Of another table.
+    assert len(set(re.findall(r'id="(row-mine-\w+)"', pages))) == 2  # The tables differ, so the ids do.
 
 
 def test_facts_shared_by_all_rows_are_above_the_table_and_others_are_columns(make, make_speed):

@@ -1,4 +1,4 @@
-"""Reading a folder of runs: what counts, what newer runs replace, what is broken."""
+"""Reading a folder of runs: which cards count, which ones newer runs replace, and which ones are broken."""
 
 from __future__ import annotations
 

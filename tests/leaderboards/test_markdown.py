@@ -1,4 +1,4 @@
-"""The board as text: failures apart from gaps, no gap without its n, and every row's command."""
+"""The board as Markdown: failed and missing cells look different, gaps show their n, rows have commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def number(value, lo=None, hi=None, n=20, note=""):
 
 
 def cells(text: str, start: str, heading: str = "## ") -> list[str]:
-    """The cells of the first table row that starts with a word, below a heading."""
+    """Return the cells of the first table row below a heading that starts with a word."""
     lines = text[text.index(heading) :].splitlines()
     line = next(line for line in lines if line.startswith(f"| {start}"))
     return [c.strip() for c in line.strip("|").split("|")]

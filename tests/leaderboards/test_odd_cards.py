@@ -1,4 +1,4 @@
-"""An invalid card or damaged predictions never prevent a board: they are named, and the others are shown."""
+"""Invalid cards and damaged predictions are reported by name, and the board shows all others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ODD += [{"value": 0.5, "lo": None, "hi": 0.7, "n": 3}, {"value": None, "lo": 0.1
 
 @pytest.fixture
 def board(runs, tmp_path) -> Path:
-    """A folder with two sound runs; one is the test's to spoil."""
+    """A folder with two valid runs, one of which the test may damage."""
     shutil.copytree(runs / "0/test.0", tmp_path / "sound/test.x")
     shutil.copytree(runs / "0/test.1", tmp_path / "odd/test.x")
     return tmp_path

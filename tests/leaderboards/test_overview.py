@@ -1,4 +1,4 @@
-"""What the rows of one training set share, which drops are shown, and which test set is used for groups."""
+"""What rows with the same training set share, which drops are shown, and which test set is used for groups."""
 
 from __future__ import annotations
 

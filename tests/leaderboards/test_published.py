@@ -1,4 +1,4 @@
-"""Published numbers appear next to rows with the same detector, train set, test set and level, and nowhere else."""
+"""Published numbers appear only next to rows with the same detector, training set, test set and level."""
 
 from __future__ import annotations
 

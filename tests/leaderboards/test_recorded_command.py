@@ -1,4 +1,4 @@
-"""A row's own command, derived from one with more rows."""
+"""The command for one row, derived from a command for several rows."""
 
 from __future__ import annotations
 

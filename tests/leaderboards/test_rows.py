@@ -1,4 +1,4 @@
-"""What may share a table and a row, and what is computed from several cards."""
+"""Which cards may share a table or a row, and what is computed from several cards."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_worst_group_is_the_lowest_of_those_large_enough(make):
     cells = {"f-a": cell_of(0.6, 9, 30), "f-b": cell_of(0.5, 2, 3, left_out="few"), "m-a": cell_of(0.8, 9, 9)}
     found = summarise(make, intersection=cells, gender={"f": cell_of(0.4, 9, 9), "m": cell_of(0.5, 9, 9)})
     assert (found.attribute, found.group, found.qualified, found.groups) == ("intersection", "f-a", 2, 3)
-    assert found.worst[:4] == (0.6, 0.1, 0.9, 9)  # The smaller class is its n, and the interval its own.
+    assert found.worst[:4] == (0.6, 0.1, 0.9, 9)  # n is the size of the smaller class.
     assert found.gap.value == 0.12
 
 
@@ -149,7 +149,7 @@ def test_the_drop_pairs_the_seeds_that_both_sets_have(make, make_failed):
     away = [make("celebdf", auc, seed=s, train_key=f"t{s}") for s, auc in enumerate((0.6, 0.5))]
     lost = make_failed("celebdf", seed=2, train_key="t2")
     ((row,),) = [t.rows for t in make_tables([*home, *away, lost])]
-    assert row.drop("celebdf").value == pytest.approx(0.3)  # Over three seeds at home it was 0.25.
+    assert row.drop("celebdf").value == pytest.approx(0.3)  # With all three seeds of the source it would be 0.25.
     ((row,),) = [t.rows for t in make_tables([home[2], make_failed("ff++:c23", seed=0), away[0]])]
     assert row.drop("celebdf") is None
 
@@ -169,7 +169,7 @@ def test_unscored_videos_count_even_without_predictions(make):
     )
     assert [(r.key, table.strength(r)) for r in table.rows] == [
         ("rrr", pytest.approx(0.9 * pairs + 0.5 * (1 - pairs))),
-        ("b", pytest.approx(0.95 * 0.95**2)),  # 19 of 20: every pair without a score is lost.
+        ("b", pytest.approx(0.95 * 0.95**2)),  # 19 of 20 have scores, and every other pair counts as lost.
     ]
 
 

@@ -1,4 +1,4 @@
-"""Speeds on the board: a column for each condition, only from the speed stage."""
+"""Speeds on the board: one column per condition, with numbers from the speed stage only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_row_has_the_speed_of_its_own_architecture(make, make_speed):
     cell, own = make().cell, make_speed()
     others = [make_speed(detector="xception"), make_speed(backend="jax"), make_speed(options={"input_size": 64})]
     assert match_speeds(cell, 28_000, [*others, own]) == {EPYC: own}
-    assert match_speeds(cell, 28_001, [own]) == {}  # A checkpoint of a larger network of the same name.
+    assert match_speeds(cell, 28_001, [own]) == {}  # The checkpoint is of a larger network with the same name.
     assert match_speeds(cell, None, [own]) == {EPYC: own}
 
 
@@ -41,7 +41,7 @@ def test_devices_never_share_a_column_and_the_scoring_pace_is_in_none(make, make
     cards = [
         make(),
         make(name="other", detector="xception", recipe_key="x"),
-    ]  # Each says that 100 a second were scored.
+    ]  # Both record that 100 images per second were scored.
     assert column(make_tables(cards)[0], EPYC) == ["unknown", "unknown"]
     told = {"device": "NVIDIA H200", "precision": "tf32", "threads": 0}
     speeds = [make_speed(41.0), make_speed(9.0, detector="xception", load={"own": 1.0, "others": 0.9, "cores": 2})]
@@ -109,7 +109,7 @@ def test_the_chart_names_its_dots_and_steps_along_the_frontier():
     (line,) = (line for line in root.iter("polyline") if line.get("class") == "frontier")
     corners = [tuple(map(float, p.split(","))) for p in line.get("points").split()]
     assert len(corners) == 3
-    assert corners[0][1] == corners[1][1]  # Along to the better point, no better until then.
+    assert corners[0][1] == corners[1][1]  # The line stays level until the next better point.
     assert corners[1][0] == corners[2][0]
 
 

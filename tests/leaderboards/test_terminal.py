@@ -1,4 +1,4 @@
-"""Scorecards on the terminal: every number with its interval, its n, and what is missing."""
+"""Scorecards on the terminal: every number with its interval and n, and what is missing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def changed_cell(card, **changes):
 
 
 def cells(text: str, start: str) -> list[str]:
-    """Return the cells of the first table row that starts with a word."""
+    """Return the cells of the first table row that starts with this word."""
     line = next(line for line in text.splitlines() if line.startswith(f"| {start}"))
     return [c.strip() for c in line.strip("|").split("|")]
 

@@ -1,4 +1,4 @@
-"""`bench leaderboard`, `show`, `reproduce` and `submit`, as typed."""
+"""`bench leaderboard`, `show`, `reproduce` and `submit` on the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOY = f"{Path(__file__).parents[1] / 'benchmark' / 'toy.py'}:Brightness"
 
 @pytest.fixture(scope="module")
 def toy_runs(tiny_world, tmp_path_factory) -> Path:
-    """The main job on the tiny world, with a detector that needs no training."""
+    """A run on the tiny demo world with a detector that needs no training."""
     runs = tmp_path_factory.mktemp("toy") / "runs"
     assert bench("run --train ff++ --test ff++,celebdf --workers 0", detector=TOY, data=tiny_world, runs=runs) == 0
     return runs
@@ -45,7 +45,7 @@ def test_show_prints_every_number_of_a_run(toy_runs, capsys):
     assert bench("show", card_path.parents[1]) == 0
     text = capsys.readouterr().out
     assert text.count("(any)  unknown -> ") == 2
-    assert "female" not in text  # Of too few videos; the summary has what qualifies.
+    assert "female" not in text  # That group has too few videos for the summary.
     assert bench("show", card_path.parent, "--json") == 0
     assert json.loads(capsys.readouterr().out)[0]["metrics"].keys() == card["metrics"].keys()
     assert bench("show", card["cell"]["train_key"], runs=toy_runs) == 0
@@ -110,7 +110,7 @@ def test_reproduce_needs_a_row_and_a_command(toy_runs, tmp_path, capsys):
 
 
 def rewrite_commands(toy_runs: Path, runs: Path, command: str) -> None:
-    """Copy runs, as if they came from somebody else who says that this command made them."""
+    """Copy runs as if somebody else had made them and claimed that this command did."""
     shutil.copytree(toy_runs, runs, dirs_exist_ok=True)
     for path in runs.rglob("scorecard.json"):
         card = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""What the board says in words: which row to choose, how far to trust it, for whom it fails, how fast it is."""
+"""The board's verdicts: which row to choose, how reliable that is, for whom it fails, and how fast it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pandas import DataFrame
 
 @pytest.fixture
 def row(make, tmp_path):
-    """Return a card whose predictions part the classes by so much; the last `lost` fakes weren't scored."""
+    """Return a card whose scores separate the classes by `strength`; the last `lost` fakes weren't scored."""
 
     def write(name: str, strength: float, test: str = "celebdf", lost: int = 0):
         label = np.repeat([0, 1], [60, 60])

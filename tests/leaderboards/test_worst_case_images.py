@@ -1,4 +1,4 @@
-"""The worst mistakes: which videos, in what order, with whose faces."""
+"""The worst mistakes: which videos and faces are shown, and in what order."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_crop_is_the_square_around_the_box():
     crop[20:40, 30:50] = 255
     face = Face(crop, np.zeros((81, 2), np.float32), np.array([30, 20, 50, 40], np.float32), 0, (0, 0), (80, 60))
     image = cut_face(face)
-    inside = image[48 - 34 : 48 + 34, 48 - 34 : 48 + 34]  # The box is 1 / 1.3 of the square: 74 pixels.
+    inside = image[48 - 34 : 48 + 34, 48 - 34 : 48 + 34]  # The box is 1 / 1.3 of the square, or 74 pixels.
     assert inside.min() > 250
     assert image[:6].max() < 5
 

@@ -1,4 +1,4 @@
-"""A board isn't rewritten if it would be the same, and only then."""
+"""A board is rewritten exactly if it would change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_without_changes_the_board_is_kept_and_the_same_problems_are_reported(bo
     assert refresh_leaderboard(tmp_path) == board
     assert "b/scorecard.json" in board[1][0]
     assert times(board[0]) == before
-    leaderboard(tmp_path)  # Who asks for it has it written.
+    leaderboard(tmp_path)  # An explicit command always writes it.
     assert times(board[0]) != before
 
 
@@ -50,7 +50,7 @@ def test_any_change_rewrites_the_board(board, make, make_speed, save, tmp_path, 
 
 def test_code_and_files_count_as_changes_and_the_board_itself_does_not(board, tmp_path, monkeypatch):
     first = find_fingerprint(tmp_path, "leaderboard")
-    assert find_fingerprint(tmp_path, "other") != first  # To which the four files of this one would be others.
+    assert find_fingerprint(tmp_path, "other") != first  # For a board of another name, this one's files are foreign.
     list_outputs(tmp_path, "leaderboard")[0].write_text("edited")
     assert find_fingerprint(tmp_path, "leaderboard") == first
     root = tmp_path.parent / f"{tmp_path.name}-code"

@@ -1,4 +1,4 @@
-"""The command line as tests type it: `from command_line import bench` (pyproject.toml puts this folder on the path)."""
+"""The command line for tests: `from command_line import bench` (pyproject.toml puts this folder on the path)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def words(line: str, *more: object, **options: object) -> list[str]:
 
 
 def read_mistake(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the error on stderr: the last line, after any messages about the work."""
+    """Return the error on stderr: the last line, after any progress messages."""
     *before, told = capsys.readouterr().err.splitlines()
     assert told.startswith("bench: error: ")
     assert not any(line.startswith(("bench: error: ", "Traceback")) for line in before)
@@ -33,6 +33,6 @@ def bench(line: str, *more: object, **options: object) -> int:
 
 
 def bench_with_cache(cache: str, typed: Sequence[str]) -> None:
-    """Run a command in a process of its own, whose environment may be that of an earlier test."""
+    """Run a command in a separate process, whose environment may be that of an earlier test."""
     os.environ["BENCH_CACHE"] = cache
     main(typed)

@@ -1,7 +1,7 @@
-"""`bench` with a fault in it: faulty.py FAULT ARGUMENTS. FAULT is `none`, `before N`, `after N` or `clock SECONDS`.
+"""Run `bench` with a fault: faulty.py FAULT ARGUMENTS. FAULT is `none`, `before N`, `after N` or `clock SECONDS`.
 
-`before N` and `after N` end the process (SIGKILL) around its N-th os.replace; with N = 0 nothing ends it, and how many
-there were is said last on stderr. `clock` sets the clock forward or back by so much with every reading of it.
+`before N` and `after N` kill the process (SIGKILL) before or after its N-th os.replace. With N = 0 it isn't killed, and
+the last line on stderr is the number of calls. `clock` moves the clock forward or back by SECONDS at every reading.
 """
 
 from __future__ import annotations

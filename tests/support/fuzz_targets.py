@@ -1,4 +1,4 @@
-"""Readers of files from anywhere, each with a small sound file to change, which a process reads again and again."""
+"""Readers of files that users may get from anywhere, each with a small valid file for the fuzzer to change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Target(NamedTuple):
-    """`make` writes sound data into a folder and returns the file to change; `read` reads it, as commands do."""
+    """`make` writes valid data into a folder and returns the file to change; `read` reads it as commands do."""
 
     make: Callable[[Path], Path]
     read: Callable[[Path], object]
@@ -57,7 +57,7 @@ def make_card(path: Path) -> Path:
 
 
 def make_board(path: Path) -> None:
-    """Read the folder's cards and make a board of those that can be read."""
+    """Read the folder's cards, and make a board of the readable ones."""
     from crossfake.leaderboards.board import format_data, load_cards_with_problems, long_table, make_tables
     from crossfake.leaderboards.html import render_page
     from crossfake.leaderboards.markdown import render_markdown
@@ -88,7 +88,7 @@ def read_set(path: Path) -> None:
 
 
 def list_videos(name: str, up: int) -> Callable[[Path], None]:
-    """Return a function that lists a dataset whose root is this many folders above the file."""
+    """Return a function that lists the dataset whose root is this many folders above the file."""
 
     def read(path: Path) -> None:
         from crossfake.datasets.base import load_videos
@@ -99,7 +99,7 @@ def list_videos(name: str, up: int) -> Callable[[Path], None]:
 
 
 def make_tree(files: dict[str, str], changed: str) -> Callable[[Path], Path]:
-    """Return what plants files (empty ones stand for videos) beside the one to change."""
+    """Return a function that writes other files next to the one to change; empty ones stand for videos."""
 
     def make(path: Path) -> Path:
         for name, text in files.items():

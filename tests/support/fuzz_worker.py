@@ -1,7 +1,7 @@
-"""Reads a file again and again, each time changed: fuzz_worker.py FOLDER TARGET FIRST COUNT; says what went wrong.
+"""Read a file many times with random changes, and report failures: fuzz_worker.py FOLDER TARGET FIRST COUNT.
 
-Each line on stdout is JSON: the seed at the start of an input, and a finding where reading ended otherwise than well or
-with an error for people.
+Each line on stdout is JSON: the seed when an input starts, and a finding unless reading succeeded or gave a one-line
+error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fuzz_targets import TARGETS
 from mutations import mutate
 
-HANG = 10  # seconds of processor time: a busy machine makes nothing hang
+HANG = 10  # seconds of processor time, so that a busy machine doesn't count as a hang
 ASLEEP = 120  # seconds
 
 
@@ -38,7 +38,7 @@ def main(folder: Path, name: str, first: int, count: int) -> None:
     for number in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(number, _end_hang)
     for seed in range(first, first + count):
-        os.pwrite(note, b"%12d" % seed, 0)  # What a signal leaves to be found.
+        os.pwrite(note, b"%12d" % seed, 0)  # This is still there if a signal ends the process.
         path.write_bytes(mutate(sound, seed))
         signal.setitimer(signal.ITIMER_PROF, HANG)
         signal.alarm(ASLEEP)
@@ -56,7 +56,7 @@ def main(folder: Path, name: str, first: int, count: int) -> None:
 
 
 def _read_peak_memory() -> int:
-    """Return the most memory this process had, in kB; `ru_maxrss` may be that of the process that started it."""
+    """Return this process's peak memory in kB; `ru_maxrss` may be the parent's."""
     status = Path("/proc/self/status")
     told = [line.split() for line in status.read_text().splitlines()] if status.is_file() else []
     found = next((int(words[1]) for words in told if words[0] == "VmHWM:"), None)

@@ -1,4 +1,4 @@
-"""Weights and pictures that the golden vectors of tests/data/field were made with: hashes of names, and sinusoids."""
+"""The weights and pictures behind the golden vectors in tests/data/field: hashes of names, and sinusoids."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_norms(name: str) -> dict[str, float]:
 
 
 def uniform(name: str, count: int) -> np.ndarray:
-    """Return numbers in [0, 1), hashed from a name and an index, in whole numbers of 32 bits, which wrap around."""
+    """Return numbers in [0, 1), hashed from a name and an index in 32-bit integers, which wrap around."""
     x = np.arange(count, dtype=np.uint32)
     x *= np.uint32(2654435761)
     x += np.uint32(zlib.crc32(name.encode()))
@@ -38,7 +38,7 @@ def uniform(name: str, count: int) -> np.ndarray:
 
 
 def make_weight(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
-    """Return the weight of this name, as the reference calls it."""
+    """Return the weight with this name in the reference."""
     if name.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
     u = uniform(name, int(np.prod(shape)))
@@ -54,7 +54,7 @@ def make_weight(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
 
 
 def fill(shapes: Mapping[str, Any], gain: float, constant: Iterable[str] = ()) -> Arrays:
-    """Return weights for the names and shapes of a detector's state; those with a `constant` in their name are kept."""
+    """Return weights for a detector's state, by name and shape; names that contain `constant` are kept."""
     return {
         name: np.asarray(value)
         if any(part in name for part in constant)
@@ -64,7 +64,7 @@ def fill(shapes: Mapping[str, Any], gain: float, constant: Iterable[str] = ()) -
 
 
 def load_filled(detector: Any, gain: float, constant: Iterable[str] = ()) -> Any:
-    """Load a detector with filled weights."""
+    """Load these weights into a detector."""
     return detector.load(fill(detector.to_reference(detector.names()), gain, constant))
 
 
@@ -74,7 +74,7 @@ def make_input(shape: tuple[int, ...], name: str, low: float = -1, high: float =
 
 
 def smooth_input(shape: tuple[int, ...], name: str, low: float = -1, high: float = 1) -> np.ndarray:
-    """Return pictures (N, C, H, W) of sinusoids and a fifth of noise, float32."""
+    """Return pictures (N, C, H, W) of sinusoids with a fifth of noise, float32."""
     n, c, y, x = np.meshgrid(*map(np.arange, shape), indexing="ij")
     waves = 0.5 * np.sin(0.11 * (n + 1) * x + 0.07 * (c + 1) * y + n) + 0.3 * np.cos(0.023 * (c + 2) * x - 0.05 * y)
     value = waves + 0.2 * (2 * uniform(name, int(np.prod(shape))).reshape(shape) - 1)
@@ -82,7 +82,7 @@ def smooth_input(shape: tuple[int, ...], name: str, low: float = -1, high: float
 
 
 def make_face(height: int, width: int, name: str) -> np.ndarray:
-    """Return a picture that is smooth but for noise, uint8 (H, W, 3)."""
+    """Return a smooth picture with noise, uint8 (H, W, 3)."""
     y, x, c = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
     waves = np.sin(2 * np.pi * (x / width) * (1 + c) + 0.7 * c) * np.cos(2 * np.pi * (y / height) * 1.5 + c)
     noise = 2 * uniform(name, height * width * 3).reshape(height, width, 3) - 1
@@ -90,7 +90,7 @@ def make_face(height: int, width: int, name: str) -> np.ndarray:
 
 
 def assert_trains_as_released(detector: Any, batch: Arrays, name: str, loss: float, rel: float = 0.02) -> Any:
-    """Run a pass in training mode without dropout, compare its loss and all gradients' norms; return all losses."""
+    """Run a pass in training mode without dropout, compare the loss and all gradient norms, and return all losses."""
     import torch
 
     for module in detector.network.train().modules():

@@ -1,4 +1,4 @@
-"""Changes of a file's bytes, as chance, a full disk or malice makes them: drawn from a seed, to be repeated."""
+"""Random changes of a file's bytes, like those by accidents, full disks or attackers; a seed reproduces them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TOKENS += [b"../", b"=1+1", b"&a *a", b"9" * 40, b"[" * 3000, b"\x1b[2J", b"\xed
 
 
 def mutate(content: bytes, seed: int) -> bytes:
-    """Return the content with one to four changes; JSON has half of them at its values."""
+    """Return the content with one to four changes; in JSON, half of them change values."""
     rng = random.Random(seed)  # nosec B311
     if rng.random() < 0.5 and content[:1] in (b"{", b"["):
         try:
@@ -97,7 +97,7 @@ def _swap_lines(content: bytes, rng: random.Random) -> bytes:
 
 
 def _enlarge_number(content: bytes, rng: random.Random) -> bytes:
-    """Write a large number where a length or an offset may stand."""
+    """Write a large number where a length or an offset might be."""
     place = rng.randrange(len(content) + 1)
     number = rng.choice([0, 1, 0x7F, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1])
     size = rng.choice([1, 2, 4, 8])

@@ -1,4 +1,4 @@
-"""Test sets with the structure of real ones, and scores of detectors whose AUC on them is known."""
+"""Test sets with the structure of real ones, and scores of detectors with a known AUC on them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REALS_TARGETS_SOURCES = (
 
 
 class Structure(NamedTuple):
-    """The videos of a test set: labels, and numbers of whom each shows, whose face it uses (-1), and its clip."""
+    """The videos of a test set: their labels, who is shown, whose face is used (-1 for nobody's), and the clip."""
 
     label: NDArray[np.int64]
     target: NDArray[np.int64]
@@ -37,12 +37,12 @@ class Structure(NamedTuple):
 
     @property
     def people(self) -> People:
-        """The people in them; unknown where `known` is false."""
+        """The people in the videos; unknown where `known` is false."""
         names = [f"{t}+{s}" if s >= 0 else f"{t}" for t, s in zip(self.target, self.source, strict=True)]
         return find_people(names if self.known else [""] * len(names))
 
     def draw_scores(self, rng: np.random.Generator, worlds: int, effects: str = SOURCE) -> Array:
-        """Draw scores of an AUC of one half, (worlds, videos)."""
+        """Draw scores with an AUC of one half, (worlds, videos)."""
         (of_person, of_clip), (of_target, of_source, of_pair, of_fakes_clip) = EFFECTS[effects]
         pairs = np.unique(self.target * 10_000 + self.source, return_inverse=True)[1]
         person, giver = rng.normal(size=(2, worlds, max(self.target.max(), self.source.max()) + 1))
@@ -57,7 +57,7 @@ class Structure(NamedTuple):
 
 
 def shift_of(auc: float) -> float:
-    """Return by how much fakes score higher than reals, both of variance 1."""
+    """Return how much higher fakes must score than reals for this AUC; both have variance 1."""
     return float(norm.ppf(auc) * np.sqrt(2))
 
 
@@ -67,7 +67,7 @@ def _structure(rows: list[tuple[int, int, int, int]], known: bool = True) -> Str
 
 
 def make_ffpp(pairs: int = 70, methods: int = 5) -> Structure:
-    """FaceForensics++'s official test split: pairs who are swapped with each other, each way by every method."""
+    """FaceForensics++'s official test split: pairs of people who are swapped in both directions by every method."""
     rows = []
     for a in range(2 * pairs):
         rows += [(0, a, -1, a), *[(1, a, a ^ 1, a)] * methods]
@@ -75,7 +75,7 @@ def make_ffpp(pairs: int = 70, methods: int = 5) -> Structure:
 
 
 def make_celebdf() -> Structure:
-    """Celeb-DF v2's official test list: 56 people who are filmed and given to each other, 70 videos of others."""
+    """Celeb-DF v2's official test list: 56 people whose faces are swapped among them, and 70 videos of others."""
     rng = np.random.default_rng(0)
     counts = np.array([[int(n) for n in person.split()] for person in REALS_TARGETS_SOURCES.split(",")])
     targets, sources = (np.repeat(np.arange(len(counts)), counts[:, k]) for k in (1, 2))
@@ -92,7 +92,7 @@ def make_celebdf() -> Structure:
 
 
 def make_dfd() -> Structure:
-    """DeepFakeDetection: 28 actors in 13 scenes, each given the faces of nine others."""
+    """DeepFakeDetection: 28 actors in 13 scenes, each with the faces of nine others."""
     rng = np.random.default_rng(5)
     scenes = range(13)
     rows = [(0, a, -1, 100 * a + k) for a in range(28) for k in scenes][:363]

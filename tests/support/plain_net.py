@@ -1,4 +1,4 @@
-"""A detector in a file, with batch norm and without dropout: one process and several come to the same weights."""
+"""A detector with batch norm but no dropout, so that one process and several train the same weights."""
 
 from __future__ import annotations
 

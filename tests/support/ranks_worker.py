@@ -1,4 +1,4 @@
-"""Run the steps of a few trainings, alone or as a rank, also as a separate process.
+"""Run the steps of a few trainings, in one process or as one of several ranks; also a script.
 
 `python ranks_worker.py PORT RANK RANKS OUT CASE...`
 """
@@ -32,7 +32,7 @@ CASES = {
 
 
 def make_batch(case: str, step: int) -> dict[str, np.ndarray]:
-    """Make a step's whole batch: places 0 and 2 are real, and hold the anchors, so that ranks differ in them."""
+    """Make the whole batch of a step. Rows 0 and 2 are real and have the anchors, so that the ranks differ."""
     rng, size = np.random.default_rng(step), CASES[case][1]["input_size"]
     label = np.array([0, 1, 0, 1, 1, 1])
     boxes = [np.array([[0, 0, 1, 1]][: 1 - fake], np.float32).reshape(-1, 4) for fake in label]
@@ -42,7 +42,7 @@ def make_batch(case: str, step: int) -> dict[str, np.ndarray]:
 
 
 def make(case: str, frozen: bool) -> TorchDetector:
-    """Make a case's detector, which draws nothing in training; `frozen`: its batch norms see no batch."""
+    """Make the detector of a case, without random draws in training; `frozen` keeps its batch norms' statistics."""
     torch.manual_seed(0)
     detector = create(CASES[case][0], backend="torch", **CASES[case][1])
     for module in detector.network.modules():
@@ -58,11 +58,11 @@ def make(case: str, frozen: bool) -> TorchDetector:
 def take(
     case: str, ranks: TorchRanks | None = None, detector: TorchDetector | None = None
 ) -> tuple[list[dict[str, float]], dict[str, np.ndarray]]:
-    """Take the steps, alone or as one of the ranks; return the losses and the weights."""
+    """Take the steps, alone or as one of the ranks, and return the losses and the weights."""
     settings = CASES[case][2]
     detector = detector or make(case, frozen="micro_batch" in settings)
     if ranks and ranks.rank:
-        torch.nn.init.zeros_(next(detector.network.parameters()))  # Rank 0's are taken.
+        torch.nn.init.zeros_(next(detector.network.parameters()))  # Rank 0's weights are used.
     settings = {"optimizer": "sgd", "lr": 1e-2, "batch_size": ROWS, "threads": 1, **settings}
     session = detector.training(TrainSettings(**settings), STEPS, STEPS)
     if ranks:
@@ -70,7 +70,7 @@ def take(
     losses = []
     for step in range(STEPS):
         places = np.arange(ROWS)[ranks.rank :: ranks.count] if ranks else np.arange(ROWS)
-        if case == "meso4 lost":  # All that the second of two ranks would have, in the first step.
+        if case == "meso4 lost":  # The second of two ranks has no rows in the first step.
             places = places[places % 2 == 0] if step == 0 else places
         losses.append(session.step({k: v[places] for k, v in make_batch(case, step).items()} if len(places) else {}))
     return losses, detector.state()

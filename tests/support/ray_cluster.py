@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine: prints its address; at a line of stdin a node dies; ends with stdin."""
+"""Start a two-node Ray cluster here and print its address. A line on stdin kills a node; end of file ends all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranks of a training as threads of one process, which needn't import torch again: `train_together(2, work)`."""
+"""Ranks of a training as threads of one process, which imports torch only once: `train_together(2, work)`."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class ThreadRanks(TorchRanks):
         return tensor.copy_(sum(parts[1:], parts[0]))
 
     def seed(self, step: int) -> None:
-        """Leave the random state unchanged, as all threads share it."""
+        """Leave the random state unchanged, since all threads share it."""
 
 
 def train_together(count: int, work: Callable[[TorchRanks], Result]) -> list[Result]:
-    """Return what each rank's work returns."""
+    """Return the results of each rank's work."""
     told, barrier = [None] * count, Barrier(count)
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(lambda rank: work(ThreadRanks(rank, told, barrier)), range(count)))

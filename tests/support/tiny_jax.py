@@ -1,4 +1,4 @@
-"""The smallest network with all that a training step meets, in JAX; the same in PyTorch is tiny_torch.py."""
+"""The smallest network with every kind of layer that affects a training step, in JAX (tiny_torch.py: in PyTorch)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jax import Array
 
 
 class TinyJax(JaxPlainClassifier):
-    """A convolution, batch normalisation, dropout and a linear layer, for crops of 32 pixels; compiled in no time."""
+    """A convolution, batch norm, dropout and a linear layer for crops of 32 pixels; it compiles very fast."""
 
     def __init__(self, seed: int = 0):
         super().__init__(Network, 32)

@@ -1,4 +1,4 @@
-"""Tiny models in files: `from tiny_models import write_onnx, save_classifier`."""
+"""Tiny model files: `from tiny_models import write_onnx, save_classifier`."""
 
 from __future__ import annotations
 

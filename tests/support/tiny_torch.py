@@ -1,4 +1,4 @@
-"""The smallest network with all that a training step meets, in PyTorch; the same in JAX is tiny_jax.py."""
+"""The smallest network with every kind of layer that affects a training step, in PyTorch (tiny_jax.py: in JAX)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class TinyTorch(PlainClassifier):
-    """A convolution, batch normalisation, dropout and a linear layer, for crops of 32 pixels."""
+    """A convolution, batch norm, dropout and a linear layer for crops of 32 pixels."""
 
     def __init__(self) -> None:
         layers = OrderedDict(

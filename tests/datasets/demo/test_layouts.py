@@ -1,4 +1,4 @@
-"""The plan: official names and lists, groups, and who is paired with whom. Nothing is rendered here."""
+"""The plan of the demo world: official names and lists, groups, and pairs of people. Nothing is rendered here."""
 
 import csv
 import io
@@ -139,7 +139,7 @@ def test_every_video_is_in_the_table_of_groups_with_the_group_of_its_target(layo
 def test_nobody_is_in_two_splits_or_datasets(layout):
     seen = defaultdict(set)
     for shot in layout.shots:
-        # Celeb-DF's splits are by video, not by person: so they are in the original.
+        # Celeb-DF splits by video, not by person, as the original does.
         where = shot.dataset if shot.dataset == "celebdf" else f"{shot.dataset} {shot.split}"
         for name in people([shot]):
             seen[name].add(where)
@@ -217,7 +217,7 @@ def test_donors_are_seen_in_videos_of_several_targets(default, dataset):
     assert shared[0] >= 1
     if dataset == "dfd":
         assert set(shared) == {3}
-    else:  # Its test list has donors of one target, and donors of a quarter of the targets.
+    else:  # In its test list some donors have one target, others a quarter of all targets.
         assert shared[0] == 1
         assert shared[-1] >= 6
 

@@ -1,4 +1,4 @@
-"""The frames: a fake equals its real source except for the face, and nothing else distinguishes them."""
+"""The frames of the demo world: a fake differs from its real source only in the face."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ MOST_CORNER_DIFFERENCE = 2.0  # of 255, after the codec
 
 
 def corners(frames: np.ndarray) -> np.ndarray:
-    """Return the two upper corners, and as much of the sides, where no head ever reaches."""
+    """Return the two upper corners and a strip of each side, which no head ever covers."""
     return np.concatenate([frames[:, : 4 * CORNER, :CORNER], frames[:, : 4 * CORNER, -CORNER:]], axis=1)
 
 
@@ -105,7 +105,7 @@ def background(frame: np.ndarray) -> np.ndarray:
 
 
 def cues(root: Path, video: str, landmarks: np.ndarray, frames: np.ndarray) -> dict[str, float]:
-    """Measure everything about a video that must not reveal whether it is fake."""
+    """Measure properties of a video that must not reveal whether it is fake."""
     red, green, blue = frames.mean(axis=(0, 1, 2))
     low, high = landmarks[:, :68].min(axis=1).mean(axis=0), landmarks[:, :68].max(axis=1).mean(axis=0)
     sharpness = [cv2.Laplacian(strip, cv2.CV_32F).var() for strip in background(frames[len(frames) // 2])]
@@ -133,7 +133,7 @@ def assert_no_cue(found: dict[str, float]) -> None:
     assert {name: round(auc, 3) for name, auc in found.items() if not 0.35 <= auc <= 0.65} == {}
 
 
-# The slow test below looks at all four, whole.
+# The slow test below checks all four datasets completely.
 @pytest.mark.parametrize(("dataset", "every"), [("ffpp", 10), pytest.param("celebdf", 3, marks=pytest.mark.slow)])
 def test_nothing_but_the_face_separates_real_from_fake(tmp_path, read_frames, dataset, every):
     shots = [s for s in plan_world("default", 0, "standard").shots if s.dataset == dataset and s.split == "test"]

@@ -1,4 +1,4 @@
-"""The files: their bytes, interrupted writing, and rejected folders."""
+"""The files of the demo world: reproducible bytes, interrupted writing, and rejected folders."""
 
 import shutil
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_an_interrupted_world_is_completed_byte_for_byte_with_any_number_of_proc
     written = {path.relative_to(out) for path in out.rglob("*.mp4")}
     videos = sorted(path.relative_to(tiny) for path in tiny.rglob("*.mp4"))
     assert 2 <= len(written) < len(videos)
-    for video in {*videos} - {*videos[::7]} - written:  # As if it had come farther.
+    for video in {*videos} - {*videos[::7]} - written:  # As if it had been interrupted later.
         (out / video).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(tiny / video, out / video)
     kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}

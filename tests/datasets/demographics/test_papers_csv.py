@@ -1,4 +1,4 @@
-"""The fairness papers' CSVs: by name, by position, misnamed, and rejected if their codes contradict each other."""
+"""The fairness papers' CSVs: read by name or position, even if misnamed; contradicting codes are rejected."""
 
 from __future__ import annotations
 

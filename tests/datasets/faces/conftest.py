@@ -17,7 +17,7 @@ def demo(tiny_world: Path) -> Path:
 
 @pytest.fixture
 def film(tmp_path) -> Film:
-    """Write a video whose frame i has grey level 40 + 4 * i, which gives its index."""
+    """Write a video whose frame i has grey level 40 + 4 * i, so that the level gives the index."""
 
     def write(
         name: str = "film.mp4",
@@ -45,7 +45,7 @@ def film(tmp_path) -> Film:
 
 
 class Stub:
-    """A finder that takes each red rectangle of a frame for a face."""
+    """A finder that returns each red rectangle of a frame as a face."""
 
     def find(self, frame: np.ndarray) -> list[Detection]:
         red = (frame[..., 0] > 150) & (frame[..., 1] < 100)

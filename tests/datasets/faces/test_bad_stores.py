@@ -1,4 +1,4 @@
-"""Problems with a store or its disk give a one-line message, and no face is lost."""
+"""Problems with a store or its disk give a one-line message, and no faces are lost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def videos(tmp_path: Path) -> list[Video]:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store of three videos, each in its own shard, without a table of contents."""
+    """A store of three videos, each in its own shard, without an index."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     for name in NAMES:
         write(tmp_path / "store", name)
@@ -62,7 +62,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Let the disk be full when a file of this name is flushed."""
+    """Simulate a full disk when a file with this name is flushed."""
     flush = storage._flush
 
     def flush_unless_full(file: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_full_disk_while_writing_the_contents_loses_only_the_contents(store, v
     assert "\n" not in str(told.value)
     assert before.items() <= read(store).items()
     assert not list(store.glob(".*.tmp*"))
-    assert len(FaceStore(store)) == (8 if indexed else 6)  # It can be used as it is.
+    assert len(FaceStore(store)) == (8 if indexed else 6)  # It can be used as is.
     monkeypatch.undo()
     assert len(prepare(videos, SETTINGS, store)) == (8 if indexed else 6)
     monkeypatch.setattr(face_store, "_read_metadata", lambda path: pytest.fail(f"{path} was read"))
@@ -167,7 +167,7 @@ def test_a_shard_that_cannot_be_opened_is_not_called_damaged(store, videos, monk
 
 @pytest.mark.parametrize("name", ["0", "z"])
 def test_faces_count_more_than_a_note_that_the_video_was_missing(store, name, tmp_path):
-    """As when a store is copied into that of a machine without its videos."""
+    """This happens when a store is merged with one from a machine that has no videos."""
     shutil.copy(store / "b.arrow", tmp_path / "b.arrow")
     write(store, "b", status="missing")
     (store / "b.arrow").rename(store / f"{name}.arrow")
@@ -197,6 +197,6 @@ def test_a_damaged_list_of_lost_frames_is_remade_from_the_faces(store, videos, c
     prepare(videos, SETTINGS, store)
     assert read_lost(store) == {"b.mp4": [9]}
     (store / NOTE).write_bytes(content)
-    assert read_lost(store) == {"b.mp4": [9]}  # A training's key is what it was.
+    assert read_lost(store) == {"b.mp4": [9]}  # So a training's key doesn't change.
     prepare(videos, SETTINGS, store)
     assert (store / NOTE).read_text() == '{\n  "b.mp4": [\n    9\n  ]\n}\n'

@@ -1,4 +1,4 @@
-"""dlib's landmarks, with a predictor of 81 points that is trained here on one photograph."""
+"""dlib's landmarks, with an 81-point predictor that is trained here on one photograph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crossfake.datasets.faces.mediapipe import BlazeFaceLocator
 from crossfake.datasets.faces.models import DLIB81, RETINAFACE, adopt_model
 
 dlib = pytest.importorskip("dlib", reason="pip install dlib-bin")
-SHIFT = np.array([3, -2])  # from the mesh's points to those that the predictor is taught
+SHIFT = np.array([3, -2])  # from the mesh's points to the predictor's training points
 
 
 def train(image, points, file):
@@ -40,7 +40,7 @@ def file(astronaut, points, tmp_path_factory):
 
 @pytest.fixture
 def own(file, tmp_path, monkeypatch):
-    """A separate cache that contains the user's file."""
+    """A separate cache with the user's file in it."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     return adopt_model(file)
 

@@ -1,4 +1,4 @@
-"""Encodings of crops: lossless if promised, and never more memory than a header allows."""
+"""Encodings of crops: lossless ones are, and decoding never uses more memory than the header allows."""
 
 from __future__ import annotations
 

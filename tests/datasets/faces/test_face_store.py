@@ -203,7 +203,7 @@ def test_positions_are_landmark_boxes_as_fractions_of_the_frame(tmp_path):
 
 
 def jpeg_store(folder) -> tuple[FaceStore, Path]:
-    """A store of two videos of two frames in JPEG, which hides damage."""
+    """A store of two videos with two frames each, in JPEG, which hides damage."""
     rng = np.random.default_rng(1)
     faces = [replace(face(i), crop=cv2.blur(rng.integers(0, 255, (99, 99, 3), np.uint8), (5, 5))) for i in range(4)]
     results = [
@@ -297,7 +297,7 @@ assert told > 100, told
 
 
 def test_damaged_shards_give_one_line_and_never_a_crash(tmp_path):
-    """In a separate process, since a reader that trusts the file would crash it."""
+    """This runs in a separate process, as a reader that trusts the file would crash it."""
     write(tmp_path, "whole", {"a": [face(i) for i in range(3)], "b": [face(0)]})
     (tmp_path / "store").mkdir()
     words = [sys.executable, "-c", FUZZ, str(tmp_path / "whole.arrow"), str(tmp_path / "store" / "a.arrow")]

@@ -27,7 +27,7 @@ def finder():
 
 @pytest.fixture(scope="module")
 def shots(demo):
-    """Some frames of the demo world, real and fake, with their true landmarks: (frame, (81, 2)) pairs."""
+    """Real and fake frames of the demo world with their true landmarks: (frame, (81, 2)) pairs."""
     table = read_ground_truth(demo)
     found = []
     for video, rows in table.groupby("video"):
@@ -37,7 +37,7 @@ def shots(demo):
 
 
 def error(points, true):
-    """Mean distance of dlib's points 17 to 67 (all but the jaw) in distances of the outer eye corners."""
+    """Mean distance of dlib's points 17 to 67 (all but the jaw), relative to that of the outer eye corners."""
     return np.linalg.norm(points - true, axis=1)[17:68].mean() / np.linalg.norm(true[36] - true[45])
 
 

@@ -1,4 +1,4 @@
-"""What makes a face unusable for training."""
+"""Flaws that make a face unusable for training."""
 
 from __future__ import annotations
 

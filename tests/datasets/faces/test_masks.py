@@ -1,4 +1,4 @@
-"""Two people in a video, the smaller of whom is forged: masks say who, for fakes and reals alike."""
+"""Videos of two people where the smaller one is forged: masks show which, for fakes and their originals."""
 
 from dataclasses import replace
 
@@ -86,7 +86,7 @@ def test_everybody_is_kept_where_the_highest_score_counts(clip, tmp_path):
     assert list(store.outcomes()) == ["a.mp4"]
     assert store.count_people("b.mp4") == 0
     assert prepare([clip], SETTINGS, tmp_path / "one").count_people("a.mp4") == 1
-    write(tmp_path / "a.mp4", forged(LARGE))  # Nobody any more: those of before aren't this file's.
+    write(tmp_path / "a.mp4", forged(LARGE))  # Now nobody is: earlier results were for another file.
     assert prepare([clip], settings, tmp_path / "store").count_people("a.mp4") == 0
 
 

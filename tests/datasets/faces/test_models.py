@@ -15,7 +15,7 @@ MODEL = Model("tiny.tflite", hashlib.sha256(CONTENT).hexdigest(), "https://model
 
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch, tmp_path):
-    """No model folder, no package, an empty cache, no network."""
+    """Have no model folder, no package, an empty cache and no network."""
     monkeypatch.delenv("BENCH_MODELS", raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(models, "MODULE", "no_such_package_at_all")

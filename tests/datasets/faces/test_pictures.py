@@ -74,7 +74,7 @@ def test_a_progressive_jpeg_is_read(tmp_path):
 def test_jpegs_of_every_shape_are_read(tmp_path, picture):
     content = cv2.imencode(".jpg", picture)[1].tobytes()
     assert read(tmp_path / "a.jpg", content) == []
-    assert read(tmp_path / "a.jpg", content + bytes(99)) == []  # As some programs leave it.
+    assert read(tmp_path / "a.jpg", content + bytes(99)) == []  # Some programs write such files.
 
 
 @pytest.mark.parametrize("harm", [b"'shape\xa3\x54\x68'", b"'shape':((81,2)", b"[" * 80, b"'shape': (81, 2) "])

@@ -34,7 +34,7 @@ def small_chunks(monkeypatch):
 
 
 def everything(store: FaceStore) -> dict[str, tuple]:
-    """Return the whole content of a store, to compare two."""
+    """Return the whole content of a store, to compare it with another."""
     return {
         video: (
             outcome,
@@ -104,7 +104,7 @@ def test_lost_shard_is_remade(videos, tmp_path, small_chunks):
 @pytest.mark.parametrize("harm", ["cut", "empty", "junk", "zeros", "footer"])
 def test_a_damaged_shard_is_remade_with_a_message(videos, tmp_path, small_chunks, capsys, harm):
     before = everything(prepare(videos[:4], SETTINGS, tmp_path))
-    prepare(videos[:4], SETTINGS, tmp_path)  # Which remembers that all is good.
+    prepare(videos[:4], SETTINGS, tmp_path)  # This remembers that all shards are good.
     path = list_shards(tmp_path)[0]
     whole = path.read_bytes()
     half = len(whole) // 2
@@ -169,10 +169,10 @@ def test_changed_file_is_prepared_again_and_the_newer_outcome_wins(film, videos,
     video, store = as_video(path), tmp_path / "store"
     assert prepare([video], SETTINGS, store).outcomes()["clip.mp4"].status == "no_face"
     path.write_bytes(videos[0].path.read_bytes())
-    os.utime(path, ns=(1, 1))  # Older than before, as an unpacked archive may be.
+    os.utime(path, ns=(1, 1))  # Older than the first file, as unpacked archives may be.
     outcome = prepare([video], SETTINGS, store).outcomes()["clip.mp4"]
     assert (outcome.status, outcome.generation, outcome.mtime_ns) == ("ok", 1, 1)
-    path.unlink()  # Or it isn't visible on this machine: its faces stay.
+    path.unlink()  # As if it weren't visible on this machine: its faces stay.
     before = list_shards(store)
     assert prepare([video], SETTINGS, store).outcomes()["clip.mp4"] == outcome
     assert list_shards(store) == before
@@ -233,7 +233,7 @@ def test_leftovers_of_killed_runs_are_removed_after_a_day(videos, tmp_path):
 
 @pytest.fixture
 def flaky(monkeypatch):
-    """Let reading the file of this name fail with a network error this many times."""
+    """Make reading the file with this name fail this many times with a network error."""
     left, opened, pauses = {}, Path.open, []
     monkeypatch.setattr("crossfake.benchmark.core.transient_errors.time.sleep", pauses.append)
 
@@ -252,7 +252,7 @@ def test_a_briefly_unreadable_file_is_retried(tmp_path, flaky):
     (tmp_path / "a.mp4").write_text("no video")
     left["a.mp4"] = 2
     outcome = prepare([as_video(tmp_path / "a.mp4")], SETTINGS, tmp_path / "store").outcomes()["a.mp4"]
-    assert outcome.status == "unreadable"  # It was read in the end, and isn't a video.
+    assert outcome.status == "unreadable"  # In the end it could be read, but isn't a video.
     assert pauses == [0.5]
 
 

@@ -1,4 +1,4 @@
-"""Photographs of real people, from installed packages: faces are found, and landmarks are where they should be."""
+"""Photographs of real people from installed packages: faces are found, with landmarks in the right places."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from crossfake.datasets.faces.finder import load_finder
 from crossfake.datasets.faces.landmarks import TABLE
 
-# The middles of the eyes, the picture's left one first, and of the mouth, as one sees them.
+# The centres of the eyes, the left one in the picture first, and of the mouth, read off by eye.
 SEEN = {
     "astronaut": np.array([[203, 101], [246, 103], [224, 145]]),
     "hopper": np.array([[220, 192], [307, 188], [268, 279]]),

@@ -1,4 +1,4 @@
-"""RetinaFace without its weights: a random network runs, and injected outputs give the expected faces."""
+"""RetinaFace without its weights: a random network runs, and given outputs are decoded to the expected faces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EYES = np.array([[0.4, 0.3], [0.6, 0.35]])
 
 
 class Heads(torch.nn.Module):
-    """Answers like the network, with each given face at its nearest prior."""
+    """Returns the network's output for the given faces, each at its nearest prior."""
 
     def __init__(self, *faces: tuple[float, list[float]]):
         super().__init__()

@@ -11,7 +11,7 @@ from crossfake.datasets.faces.sampling import VideoFile, choose_frames
 
 
 def indices_seen(frames) -> list[int]:
-    """Read each frame's index off its grey level."""
+    """Read the index of each frame from its grey level."""
     return [round((float(f[-8:, -8:].mean()) - 40) / 4) for _, f in frames]
 
 
@@ -78,7 +78,7 @@ def test_truncated_file_is_counted_by_what_is_there(film):
 def test_wrong_frame_count_in_the_header_is_detected(film):
     path = film("lies.avi", codec="mpeg4")
     content = bytearray(path.read_bytes())
-    for mark, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):  # The AVI header's two counts of frames.
+    for mark, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):  # The AVI header has two frame counts.
         at = content.index(mark) + offset
         assert struct.unpack_from("<I", content, at) == (40,)
         struct.pack_into("<I", content, at, 25)
@@ -128,7 +128,7 @@ def test_rotated_video_is_turned_upright(film):
 
 
 def turned(path: Path) -> Path:
-    """Mark an mp4 as to be shown a quarter turn clockwise, as phones do: a matrix in its track header."""
+    """Mark an mp4 to be displayed a quarter turn clockwise, as phones do, with a matrix in the track header."""
     content = bytearray(path.read_bytes())
     at = content.index(b"tkhd") + 4 + 40
     assert struct.unpack_from(">9i", content, at)[0] == 0x10000
@@ -153,13 +153,13 @@ with av.open(sys.argv[1], "w") as container:
 
 
 def test_files_opencv_cannot_decode_are_read_with_pyav(tmp_path):
-    # In a separate process: the encoder gives root's process real-time priority, and then no other can run.
+    # In a separate process, as the encoder sets real-time priority when run as root, and then no other process can run.
     path = tmp_path / "new.mp4"
     subprocess.run([sys.executable, "-c", WRITE_AV1, str(path)], check=True, capture_output=True)
     clip = VideoFile(path)
     frames = list(clip.frames([0, 13, 39]))
     assert [i for i, _ in frames] == [0, 13, 39]
-    assert np.allclose(indices_seen(frames), [0, 13, 39], atol=1)  # The encoder is no better.
+    assert np.allclose(indices_seen(frames), [0, 13, 39], atol=1)  # The encoder isn't more precise.
     assert (clip.reported_frames, clip.total, clip.lost, clip.describe_problem()) == (40, 40, [], "")
 
 

@@ -1,4 +1,4 @@
-"""A store's table of contents matches its shards, and is only used if it fits them."""
+"""A store's index matches its shards, and is used only if it does."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_contents_of_another_version_are_left_alone_until_rewritten(indexed, cap
 
 def test_faces_changed_behind_the_contents_are_noticed(indexed):
     write(indexed, "b", *(replace(o, frames=(3,)) for o in (outcome("y.mp4", (0,)), outcome("x.mp4", (3,)))))
-    assert FaceStore(indexed).frames("y.mp4") == [3]  # Another size: read again.
+    assert FaceStore(indexed).frames("y.mp4") == [3]  # It has another size, so it is read again.
 
 
 def test_entries_requested_one_by_one_are_soon_made_all_at_once(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""People are separated by overlap, then by size, and tracked across a cut."""
+"""People are tracked by overlap, then by size, and across a cut."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def frames(*content: list[list[float]]) -> list[np.ndarray]:
 
 def test_overlap_matters_more_than_size():
     left, right = square(0, 0, 40), square(200, 0, 80)
-    grown, shrunk = square(5, 5, 80), square(210, 5, 40)  # each stays in its place, and has the other's size
+    grown, shrunk = square(5, 5, 80), square(210, 5, 40)  # each stays in place and takes the other's size
     assert track_people(frames([left, right], [grown, shrunk])) == [{0: 1, 1: 1}, {0: 0, 1: 0}]
 
 

@@ -1,4 +1,4 @@
-"""Which frames to prepare: a training fake uses its original's frames; broken ones are named and retried."""
+"""Which frames to prepare: training fakes use their originals' frames; broken frames are named and retried."""
 
 import os
 import warnings
@@ -76,7 +76,7 @@ def test_a_fake_prepared_alone_gets_its_sources_frames_when_that_is_prepared_too
     store = prepare([real, fake], SETTINGS, tmp_path / "store")
     assert store.frames("fake.mp4") == choose_frames(40, 8)[:-1]
     before = list_shards(tmp_path / "store")
-    for videos in ([real, fake], [fake]):  # Neither with its original nor without is it done again.
+    for videos in ([real, fake], [fake]):  # It isn't repeated with its original or without.
         prepare(videos, SETTINGS, tmp_path / "store")
     assert list_shards(tmp_path / "store") == before
 
@@ -118,7 +118,7 @@ def test_nothing_changes_for_clips_of_equal_length(demo, tmp_path):
 
 
 def frames_in(folder: Path, name: str, numbers, label: int = 0, source: str | None = None, **given) -> Video:
-    """Write pictures with a given face; `given` landmarks by frame: `frame_3`."""
+    """Write pictures with a given face; `given` has landmarks by frame, such as `frame_3`."""
     pictures = []
     for n in numbers:
         path = folder / name / f"frame_{n}.png"
@@ -132,9 +132,9 @@ def frames_in(folder: Path, name: str, numbers, label: int = 0, source: str | No
 @pytest.mark.parametrize(
     ("fakes", "frames"),
     [
-        (range(37), [0, 5, 11, 16, 22, 27, 33]),  # All frames were extracted: those that the source has, too.
-        (range(0, 37, 9), [0, 9, 18, 27, 36]),  # There is no choice.
-        (range(1, 38, 3), [1, 4, 10, 16, 19, 25, 31, 37]),  # Few of the source's are there.
+        (range(37), [0, 5, 11, 16, 22, 27, 33]),  # All frames are there: the source's indices are used.
+        (range(0, 37, 9), [0, 9, 18, 27, 36]),  # There are only these.
+        (range(1, 38, 3), [1, 4, 10, 16, 19, 25, 31, 37]),  # Few of the source's indices are there.
     ],
 )
 def test_a_fake_uses_the_picture_numbers_of_its_source_where_it_can(tmp_path, fakes, frames):

@@ -1,4 +1,4 @@
-"""Plain classifiers: the published sizes, scores that follow the logits, samples that depend only on their draws."""
+"""Plain classifiers: published sizes, scores that follow the logits, samples that depend only on their draws."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_sample_depends_only_on_its_generator(face):
 
 
 def test_samples_have_one_shape_and_keep_their_label(face):
-    for seed in range(60):  # Enough for every branch: flip, blur, JPEG.
+    for seed in range(60):  # Enough to reach every branch: flip, blur, JPEG.
         example = drawn(face, seed, label=seed % 2)
         assert example["image"].shape == (48, 48, 3)
         assert example["image"].dtype == np.uint8
@@ -93,7 +93,7 @@ def test_scores_are_the_softmax_of_the_logits_of_scaled_pixels(name, options):
     logits = detector.outputs(frames.transpose(0, 3, 1, 2) / 127.5 - 1)["logits"]
     assert detector.score(frames) == pytest.approx(1 / (1 + np.exp(logits[:, 0] - logits[:, 1])), abs=1e-5)
     assert detector.score(frames).shape == (4,)
-    assert detector.score(frames[:, :, ::-1]).shape == (4,)  # A view with negative strides works too.
+    assert detector.score(frames[:, :, ::-1]).shape == (4,)  # A view with negative strides also works.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""DeepfakeBench's Xception and EfficientNet-B4: names, the stem's geometry, golden vectors."""
+"""DeepfakeBench's Xception and EfficientNet-B4: parameter names, the stem's geometry, golden vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain classifiers' JAX ports: names, outputs, losses, gradients and running statistics are PyTorch's."""
+"""JAX ports of the plain classifiers: names, outputs, losses, gradients and running statistics as in PyTorch."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_other_timm_models_are_pytorch_only():
 
 
 def test_the_documented_example_is_the_code_and_works_outside_of_the_project(tmp_path):
-    """Their imports differ: what is in the project can't import `crossfake.plugin`, which is above it."""
+    """Only their imports differ: modules of the project can't import `crossfake.plugin`, which is above them."""
     root = Path(__file__).resolve().parents[3]
     (example,) = re.findall(
         r"```python\n(.*?)```", (root / "docs" / "backends.md").read_text(encoding="utf-8"), re.DOTALL

@@ -1,4 +1,4 @@
-"""MesoInception4 and Meso4 against golden vectors of DeepfakeBench's, the paper's size, and the JAX port."""
+"""MesoInception4 and Meso4 against golden vectors of DeepfakeBench and the paper's sizes; and the JAX port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden vectors of the released code (tests/data/caddm), and helpers to compare with them."""
+"""Golden vectors of the released code (tests/data/caddm), and helpers for comparing with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Replay:
-    """The draws of numpy's legacy generator, under the names of the new one."""
+    """The draws of numpy's legacy generator with the method names of the new one."""
 
     def __init__(self, seed: int):
         self.legacy = np.random.RandomState(seed)
@@ -47,7 +47,7 @@ def golden() -> Callable[[str], Arrays]:
 
 @pytest.fixture
 def assert_golden(make_input: Callable[..., np.ndarray]) -> Callable[..., None]:
-    """Compare a port's outputs with those of the released code for the same weights."""
+    """Compare a port's outputs with the released code's for the same weights."""
 
     def check(detector: Any, expected: Arrays, atol: float) -> None:
         out = detector.outputs(make_input((2, 3, 224, 224)))
@@ -71,7 +71,7 @@ def replay() -> type[Replay]:
 
 @pytest.fixture
 def make_face(preprocessing: Arrays) -> Callable[..., Face]:
-    """Cut a context crop (RGB) from the golden `fake` or `source` frame; the whole frame without a rectangle."""
+    """Cut a context crop (RGB) from the golden `fake` or `source` frame; by default, the whole frame."""
 
     def make(name: str, x0: int = 0, y0: int = 0, x1: int = 320, y1: int = 240) -> Face:
         crop = np.ascontiguousarray(preprocessing[name][y0:y1, x0:x1, ::-1])

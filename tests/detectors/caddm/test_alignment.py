@@ -21,7 +21,7 @@ def move_landmarks(landmarks, matrix):
 
 
 def assert_alike(image, expected):
-    """Warps of different OpenCV versions agree to one grey level."""
+    """Warps by different OpenCV versions agree within one grey level."""
     difference = np.abs(image.astype(int) - expected)
     assert difference.max() <= 1
     assert difference.mean() < 0.1

@@ -1,4 +1,4 @@
-"""Where CADDM sees artifacts: decoded anchors, the most certain first, in the face's own crop."""
+"""Where CADDM sees artifacts: decoded anchors in the face's crop, the most certain first."""
 
 from __future__ import annotations
 

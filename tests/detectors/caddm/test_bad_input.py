@@ -1,4 +1,4 @@
-"""Bad faces on their way from the face store through batches and training: lost, named, never replaced."""
+"""Unusable faces from the store to training: they are dropped and reported by name, never replaced."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BAD = {
 
 @pytest.fixture
 def store(tmp_path, make_face):
-    """Write the golden face under each name, with its fields changed; `fake/x` is a fake of `real/x`."""
+    """Write the golden face under each name with the given fields changed; `fake/x` is a fake of `real/x`."""
 
     def write(changes: dict[str, dict]) -> tuple[FaceStore, list[Video]]:
         results, videos = [], []
@@ -84,7 +84,7 @@ def test_faces_at_the_border_and_frames_of_unequal_size_are_used(store, policy, 
         batch, lost = made(step)
         assert not lost
         assert batch["image"].any((1, 2, 3)).all()
-        assert len(batch["image"]) >= (2 if policy == "reference" else 4)  # It leaves out swaps that change too little.
+        assert len(batch["image"]) >= (2 if policy == "reference" else 4)  # It skips swaps that change too little.
 
 
 def test_training_stops_where_too_many_are_lost(store, tmp_path):

@@ -21,7 +21,7 @@ SMALL = {"backbone": "timm:resnet10t", "backbone_args": {"channels": [16, 32, 64
 
 
 def filled(backbone, gain, weight):
-    """Build with the golden weights; only here is the random start a waste worth avoiding."""
+    """Build with the golden weights; skipping the random initialisation saves time for a network this large."""
     with torch.device("meta"):
         detector = Caddm(backbone=backbone)
     detector.network.to_empty(device="cpu")
@@ -66,7 +66,7 @@ def test_efficientnet_b3_matches_the_released_code(golden, weight, assert_golden
 
 @pytest.mark.slow
 def test_efficientnet_b4_gives_the_recorded_outputs(make_input, weight):
-    """Its vectors of the released code weren't available: these logits are our own, and guard against changes."""
+    """There are no vectors of the released code for it: these logits are our own, and detect changes."""
     logits = filled("efficientnet-b4", 1.4, weight).outputs(make_input((2, 3, 224, 224)))["logits"]
     np.testing.assert_allclose(logits, [[-0.884710, 0.438711], [-0.859584, 0.427281]], atol=2e-5)
 
@@ -203,7 +203,7 @@ def test_auto_uses_bf16_where_the_cpu_has_it(small, monkeypatch):
         assert small.training(TrainSettings(precision="auto"), 1, 1).precision == taken
     assert small.training(TrainSettings(), 1, 1).precision == "fp32"
     assert load_settings("caddm", demo=False).train.precision == "auto"
-    assert load_settings("caddm", demo=True).train.precision == "fp32"  # Its figures are the same everywhere.
+    assert load_settings("caddm", demo=True).train.precision == "fp32"  # The demo has the same numbers everywhere.
 
 
 def test_reference_policy_and_size_reach_the_sampler():

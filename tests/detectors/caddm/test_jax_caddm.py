@@ -1,4 +1,4 @@
-"""CADDM's JAX port: the released code's names and numbers, and PyTorch's losses, gradients and steps."""
+"""CADDM's JAX port: names and numbers as in the released code; losses, gradients and steps as in PyTorch."""
 
 from __future__ import annotations
 

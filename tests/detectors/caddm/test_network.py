@@ -50,7 +50,7 @@ def test_training_details_of_the_efficientnets(backbone, rate):
 
 
 def test_efficientnet_b3s_map_matches_the_released_code(golden, make_input, weight):
-    """The backbone alone, 6 % of the weights; the whole network is a slow test of the detector."""
+    """The backbone alone has 6 % of the weights; the whole network is in a slow test of the detector."""
     with torch.device("meta"):
         network = CaddmNet("efficientnet-b3", 224)
     backbone = network.base_model.to_empty(device="cpu").eval()

@@ -19,7 +19,7 @@ SIZES = {"image": (112, 112, 3), "label": (), "loc_targets": (168, 4), "conf_tar
 
 @pytest.fixture
 def pair(make_face):
-    """A fake and its source, whose context crops begin at different places."""
+    """A fake and its source, whose context crops start in different places."""
     return TrainSample(make_face("fake", 40, 0, 280, 238), 1, make_face("source", 43, 2, 284, 240))
 
 
@@ -66,7 +66,7 @@ def test_examples_have_fixed_shapes_and_come_from_the_generator_alone(pair, poli
     ],
 )
 def test_shares_of_the_swaps(pair, monkeypatch, policy, shares):
-    """Of a thousand: the genuine face into the fake frame, the reverse, and partial swaps."""
+    """Counts per thousand: the genuine face in the fake frame, the reverse, and partial swaps."""
     counts: Counter[str] = Counter()
     monkeypatch.setattr(
         "crossfake.detectors.caddm.sampler.paste",

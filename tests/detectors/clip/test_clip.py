@@ -1,4 +1,4 @@
-"""The detectors on CLIP: names, features and heads against golden vectors; what is trained; what is kept; bad input."""
+"""Detectors based on CLIP against golden vectors; which parts are trained and saved; bad input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEADS = {"clip-probe": ("fc", 768, 1), "gend": ("model.linear", 1024, 2), "effor
 
 
 def name_two_layers() -> dict[str, tuple[int, ...]]:
-    """Return names and shapes of a ViT-L/14 of two layers, as Hugging Face has them."""
+    """Return names and shapes of a two-layer ViT-L/14 as in Hugging Face's files."""
     layer = {f"self_attn.{p}_proj": (1024, 1024) for p in "qkv"} | {"self_attn.out_proj": (1024, 1024)}
     layer |= {"mlp.fc1": (4096, 1024), "mlp.fc2": (1024, 4096), "layer_norm1": (1024,), "layer_norm2": (1024,)}
     modules = {f"encoder.layers.{i}.{k}": v for i in range(2) for k, v in layer.items()}
@@ -126,7 +126,7 @@ def test_openai_names_are_accepted_too():
 
 
 def test_the_probe_computes_features_once_and_learns_in_a_few_steps(monkeypatch):
-    torch.manual_seed(0)  # The features of a frozen random network are separable more or less easily.
+    torch.manual_seed(0)  # Some random features are easier to separate than others.
     detector = create("clip-probe", **TINY)
     session = detector.training(TrainSettings(lr=0.1, batch_size=8, threads=1), 60, 60)
     calls = []

@@ -1,4 +1,4 @@
-"""The square face box: its position, its padding beyond the frame, and that it is scaled only once."""
+"""The square face box: its position, padding beyond the frame, and scaling in one step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 
 def face_of(image: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> Face:
-    """A face whose 68 landmarks fill a rectangle; the forehead's 13 are far off and must not matter."""
+    """A face whose 68 landmarks fill a rectangle; the 13 of the forehead are far away and must not matter."""
     t = np.linspace(0, 1, 34)
     edges = [np.stack([x0 + t * (x1 - x0), y0 + 0 * t], 1), np.stack([x0 + t * (x1 - x0), y1 + 0 * t], 1)]
     landmarks = np.concatenate([*edges, np.full((13, 2), -500.0)]).astype(np.float32)

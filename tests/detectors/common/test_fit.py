@@ -1,4 +1,4 @@
-"""Wrappers and prefixes are removed only if names then fit; the rest is reported in one line."""
+"""Wrappers and prefixes are removed only if the names fit afterwards; other mismatches give a one-line error."""
 
 from __future__ import annotations
 

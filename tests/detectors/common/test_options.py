@@ -1,4 +1,4 @@
-"""Invalid options: each gives a one-line error before anything is built."""
+"""Every invalid option gives a one-line error before anything is built."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_impossible_values_are_a_one_line_error(backend, name, options, message)
         (list, [[1, "a"]], [{}, "abc"]),
         (Any, [1, None], []),
         (Path, ["somewhere"], []),
-        ([int, float], ["anything"], []),  # Not a type, so not checked.
+        ([int, float], ["anything"], []),  # Not a type, so it isn't checked.
     ],
 )
 def test_values_an_annotation_accepts(kind, taken, refused):

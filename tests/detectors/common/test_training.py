@@ -1,4 +1,4 @@
-"""What both backends' training sessions share, without either: steps are counted, unusable batches skipped."""
+"""Training sessions without a backend: steps are counted, and unusable batches are skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights in all their formats, for both backends; and one-line errors for damaged files."""
+"""Weights in every format for both backends, and one-line errors for damaged files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def weights() -> Arrays:
-    """Weights that half precision holds exactly, so that nothing is lost on the way."""
+    """Weights that half precision represents exactly, so that nothing is lost."""
     state = create("meso4", backend="torch", input_size=32).state()
     return {k: np.round(v * 64) / 64 if v.dtype == np.float32 else v for k, v in state.items()}
 
@@ -172,7 +172,7 @@ def test_files_as_people_save_them_load(detector, weights, tmp_path, layout, leg
 
 
 def test_a_prefix_missing_from_some_names_is_not_removed(detector, weights):
-    """Else two weights would get one name, and the last would be taken silently."""
+    """Otherwise two weights would get the same name, and the last one would win silently."""
     with pytest.raises(BenchError, match=r"1 keys not known \(first: module.fc1.bias\)"):
         detector.load({**weights, "module.fc1.bias": weights["fc1.bias"] + 1})
 
@@ -188,7 +188,7 @@ def test_a_file_type_is_recognised_by_content(detector, weights, tmp_path, name)
 
 
 class Runs:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -269,7 +269,7 @@ def test_a_file_that_is_not_a_checkpoint_is_a_one_line_error(detector, tmp_path,
 
 
 def mutate(content: bytes, draw: np.random.Generator) -> bytes:
-    """Change a file as disks, downloads and attackers do."""
+    """Damage a file as faulty disks, broken downloads and attackers do."""
     changed, place = bytearray(content), int(draw.integers(len(content)))
     head = int(draw.integers(min(600, len(content))))
     kind = draw.integers(6)
@@ -309,7 +309,7 @@ def test_damaged_files_load_or_are_a_one_line_error(weights, tmp_path, writer):
 
 
 def find_error(detector: Any, path: Path) -> str:
-    """Load a file; any error but a BenchError is raised."""
+    """Load a file; only a BenchError is caught."""
     try:
         detector.load(path)
     except BenchError as error:

@@ -1,4 +1,4 @@
-"""The JAX base: one checkpoint for both backends, PyTorch's steps, nothing compiled twice, any number of devices."""
+"""The JAX base class: checkpoints for both backends, steps as in PyTorch, no recompilation, several devices."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def part(batch, n):
 
 @pytest.fixture
 def compilations():
-    """Count what XLA compiles."""
+    """Count XLA's compilations."""
     seen: list[str] = []
     jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: seen.append(event))
     yield lambda: seen.count(COMPILED)
@@ -101,7 +101,7 @@ def test_smaller_batches_are_padded_and_compile_nothing_new(batch, compilations)
 
 
 def test_outputs_of_fewer_frames_compile_nothing_new(batch, compilations):
-    """As for a probe's features of videos with six frames, five, and so on."""
+    """A probe asks for features of videos with six frames, five, and so on."""
     detector, frames = meso(), batch["image"]
     whole = detector.outputs_of(frames)
     before, seconds = compilations(), detector.compile_seconds
@@ -132,7 +132,7 @@ def test_twenty_steps_and_a_smaller_one_compile_once(batch, compilations):
 
 
 def test_steps_that_are_read_late_are_the_same(batch):
-    """Each batch is changed as soon as its step has started, as worker processes do with the memory they share."""
+    """Each batch is overwritten as soon as its step has started, as worker processes do with shared memory."""
     settings, steps = TrainSettings(batch_size=6), 3
     prompt, late = (TinyJax().training(settings, steps, steps) for _ in range(2))
     expected = [prompt.step(batch) for _ in range(steps)]
@@ -147,7 +147,7 @@ def test_steps_that_are_read_late_are_the_same(batch):
 
 
 def test_padding_rows_change_nothing(batch):
-    """The step of a whole batch of four is that of four in a batch of six; without dropout, whose draws differ."""
+    """A step with four rows equals one with four valid rows of six; without dropout, as its draws differ."""
     states = []
     for size in (4, 6):
         detector = TinyJax()
@@ -177,7 +177,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 def test_optimizers_step_like_pytorchs(name):
-    """Both get the same gradients: Adam makes a whole step of one that is nothing but rounding."""
+    """Both get the same gradients, as Adam turns mere rounding errors into full steps."""
     torch = pytest.importorskip("torch")
     from crossfake.detectors.common_torch.training import TorchTraining
 
@@ -203,7 +203,7 @@ def test_optimizers_step_like_pytorchs(name):
 
 @pytest.mark.parametrize("name", ["sgd", "sam", "asam"])
 def test_two_steps_of_training_equal_pytorchs(tiny_ports, double, batch, name):
-    """With sharpness-aware steps, running statistics follow the first of the two passes only, counts follow both."""
+    """In sharpness-aware steps, only the first pass updates running statistics, but both are counted."""
     first, second = tiny_ports
     second.losses = without_dropout(second)
     settings = TrainSettings(batch_size=6, threads=1, **{**OPTIMIZERS[name], "lr": 0.01})
@@ -254,7 +254,7 @@ def test_training_fits_a_handful_of_frames(precision):
     session = detector.training(TrainSettings(lr=1e-2, batch_size=8, precision=precision), 30, 30)
     losses = [session.step({"image": frames.astype(np.uint8), "label": labels})["loss"] for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.4 < losses[0]
-    assert session.precision == ("bf16" if precision == "bf16" else "fp32")  # On a processor.
+    assert session.precision == ("bf16" if precision == "bf16" else "fp32")  # On a CPU.
     assert {v.dtype for v in detector.state().values()} == {np.dtype("float32"), np.dtype("int64")}
 
 
@@ -273,7 +273,7 @@ def test_operations_are_counted_by_the_compiler(batch):
     one, six = detector.flops(batch["image"][:1]), detector.flops(batch["image"])
     assert six == pytest.approx(6 * one)
     multiply_adds = 32**2 * 27 * 8 + 16**2 * 200 * 8 + 8**2 * 200 * 16 + 4**2 * 400 * 16
-    assert 1.5 * multiply_adds < one < 2 * multiply_adds  # What falls on padding isn't counted.
+    assert 1.5 * multiply_adds < one < 2 * multiply_adds  # Work on padding isn't counted.
 
 
 CADDM = {
@@ -300,7 +300,7 @@ def test_steps_lower_for_accelerators(name, options, more):
     step = jax.export.export(session.update, platforms=platforms)(*given).mlir_module()
     assert "stablehlo.convolution" in step
     assert "bf16" in step
-    assert "stablehlo.reduce_window" in step  # Not the shifted images that processors pool with.
+    assert "stablehlo.reduce_window" in step  # Not with shifted images, as on CPUs.
 
 
 TWO_DEVICES = """
@@ -320,7 +320,7 @@ print(sorted({"torch", "timm", "torchvision"} & set(sys.modules)))
 
 @pytest.mark.slow
 def test_two_devices_take_the_step_of_one_and_need_no_torch(batch, tmp_path, monkeypatch):
-    """Five rows on two devices: padded to six, statistics over the five, the same dropout."""
+    """Five rows on two devices are padded to six; the statistics are of the five, and the dropout is the same."""
     np.savez(tmp_path / "batch.npz", **batch)
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
     environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -331,7 +331,7 @@ def test_two_devices_take_the_step_of_one_and_need_no_torch(batch, tmp_path, mon
     exec(TWO_DEVICES, {})
     one, two = (dict(np.load(tmp_path / f"{count}.npz")) for count in (1, 2))
     assert (one.pop("devices"), two.pop("devices")) == (1, 2)
-    assert two.pop("flops") == pytest.approx(one.pop("flops"), rel=1e-3)  # Of the images, wherever they are scored.
+    assert two.pop("flops") == pytest.approx(one.pop("flops"), rel=1e-3)  # Padding isn't counted.
     for key, expected in one.items():
         np.testing.assert_allclose(two[key], expected, atol=1e-5, err_msg=key)
 
@@ -368,7 +368,7 @@ def test_compiled_code_is_kept_in_the_cache_folder():
 
 
 def run_here(command, **_):
-    """Do what a Python process would in this one, which has imported PyTorch already."""
+    """Run a Python process's work in this process, which has imported PyTorch already."""
     python, flag, code, *given = command
     assert (python, flag) == (sys.executable, "-c")
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Each layer against PyTorch's: numbers, gradients, running statistics, and no influence of padding rows."""
+"""Each layer against PyTorch's: outputs, gradients and running statistics; padding rows have no influence."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def assert_same(ours, theirs, atol=1e-5):
 
 
 def run(layer, x, *mode):
-    """Run a layer compiled as a whole, which is quicker than compiling its operations one by one."""
+    """Compile a layer as a whole and run it, which is faster than compiling its operations one by one."""
     return nnx.jit(lambda layer, x: layer(x, *mode))(layer, jnp.asarray(x))
 
 
-@settings(max_examples=8)  # Each compiles.
+@settings(max_examples=8)  # Each example is compiled.
 @given(
     size=st.integers(5, 12),
     kernel=st.sampled_from([1, 3, 5]),
@@ -66,7 +66,7 @@ def test_same_padding_puts_the_odd_pixel_at_the_right_and_bottom(kernel, stride,
     theirs.weight.data = torch.from_numpy(np.asarray(conv.weight[...]))
     x = images(size=size, channels=4)
     assert_same(run(conv, x), theirs(as_torch(x)))
-    if (stride, size) == (2, 8):  # Where symmetric padding is another thing.
+    if (stride, size) == (2, 8):  # Here symmetric padding would differ.
         symmetric = F.conv2d(as_torch(x), theirs.weight, stride=2, padding=kernel // 2, groups=groups)
         assert float((symmetric - theirs(as_torch(x))).detach().abs().max()) > 0.1
 
@@ -204,7 +204,7 @@ SHAPES = {  # Channels in and out, kernel, stride, groups, pixels: as in network
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradients_are_as_close_to_double_precision_as_single_precision_sums_allow(shape):
-    """Whatever the order of summing: n terms of random sign, one after the other, end within eps * sqrt(n).
+    """The error of a sum in any order: n terms with random signs, added one by one, end within eps * sqrt(n).
 
     Measured: at most 0.2 of that.
     """

@@ -1,4 +1,4 @@
-"""The networks' blocks against timm's, names included: outputs, gradients and running statistics in training mode."""
+"""Network blocks against timm's in training mode: names, outputs, gradients and running statistics."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ QUICK = ("mbconv-halves", "basic-widens-pooled")
 def test_a_block_equals_timms(case):
     ours, theirs = CASES[case]()
     graph, params, rest = nnx.split(ours, nnx.Param, ...)
-    # The starts that a block ends with (zero scales) would hide most of it.
+    # The initial zero scales at a block's end would hide most of it.
     params = jax.tree.map(lambda p: p + 0.1 * np.random.default_rng(1).normal(size=p.shape).astype(np.float32), params)
     weights = {**flatten_state(params), **flatten_state(rest)}
     theirs.double().train().load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})

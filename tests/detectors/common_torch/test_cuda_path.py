@@ -1,4 +1,4 @@
-"""CUDA-only parts of training, tested without a GPU: by their calls to torch, and by unchanged numbers."""
+"""CUDA-only parts of training, tested without a GPU through their calls to torch and unchanged results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start(steps: int = 3, **settings):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Stand in for CUDA's streams and copies, and list the calls."""
+    """Replace CUDA's streams and copies, and record the calls."""
     asked: list[str] = []
     at = ["computing"]
 
@@ -128,7 +128,7 @@ def test_optimizers_are_fused_only_on_cuda(monkeypatch):
 
 
 def test_training_resumes_from_a_state_of_another_layout(batch):
-    """Fused optimizers go through memory in order: moments must have the layout of the weights."""
+    """Fused optimizers go through memory in order, so moments must have the weights' layout."""
     detector, session = start()
     session.step(batch)
     packed = session.state()
@@ -166,7 +166,7 @@ def test_losses_are_compiled_on_request_under_another_key(batch, monkeypatch):
     assert TrainSettings(compile=True).key_content() == usual | {"compile": True}
 
 
-@pytest.mark.slow  # torch's compiler takes a minute of the processor.
+@pytest.mark.slow  # torch's compiler takes a minute of CPU time.
 def test_compiled_steps_are_the_same_to_rounding(batch):
     expected = [start()[1].step(batch)["loss"] for _ in range(1)]
     assert start(compile=True)[1].step(batch)["loss"] == pytest.approx(expected[0], rel=1e-4)

@@ -1,4 +1,4 @@
-"""Checkpoints: saved weights are restored, and another network's are rejected in one line."""
+"""Checkpoints: saved weights are restored, and another network's weights give a one-line error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_trained_detector_scores_the_same_after_save_and_load(frames, tmp_path
     again = create("timm:resnet10t", **SMALL).load(path)
     state = again.state()
     assert all(np.array_equal(state[k], v) for k, v in detector.state().items())
-    # Not to the last bit: weights are laid out as in the file, and unaligned ones are summed in another order.
+    # Not to the last bit: weights keep the file's layout, and unaligned ones are summed in another order.
     np.testing.assert_allclose(again.score(frames), detector.score(frames), atol=1e-6)
     assert np.ptp(detector.score(frames)) > 0.01
 
@@ -69,7 +69,7 @@ def test_scores_are_probabilities_whatever_the_batch(frames):
 
 
 def test_the_thread_count_applies_only_during_steps(frames, monkeypatch):
-    """Else a training without the setting would depend on the one before, and speeds on what was trained first."""
+    """Otherwise a training without the setting, and measured speeds, would depend on earlier trainings."""
     session = create("meso4", input_size=32).training(TrainSettings(batch_size=5, threads=3), 1, 1)
     during, losses = [], session.detector.losses
     monkeypatch.setattr(session.detector, "losses", lambda b: [during.append(torch.get_num_threads()), losses(b)][1])
@@ -80,7 +80,7 @@ def test_the_thread_count_applies_only_during_steps(frames, monkeypatch):
 
 
 def test_the_random_state_of_another_device_is_kept_too(monkeypatch):
-    """A graphics card draws dropout by itself; here it is a stand-in that only holds a state."""
+    """A GPU draws dropout with its own generator; here a stand-in has only that generator's state."""
     session = create("meso4", input_size=32).training(TrainSettings(batch_size=2), 1, 1)
     card = SimpleNamespace(held=torch.tensor([7], dtype=torch.uint8))
     card.get_rng_state = lambda: card.held

@@ -1,4 +1,4 @@
-"""Folded copies: the same numbers from fewer layers, if a convolution's result only goes to its batch norm."""
+"""Folded copies: fewer layers with the same outputs, if a convolution's output only goes to its batch norm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 
 class Small(nn.Module):
-    """Two convolutions and a batch norm, put together by `way`."""
+    """Two convolutions and a batch norm, connected according to `way`."""
 
     def __init__(self, way: Callable[[Small, Tensor], Tensor]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Free memory: the machine's, or what a container's limit leaves; 0 if unknown."""
+"""Free memory of the machine, or within a container's limit; 0 if it is unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps in pieces against whole ones: the same losses, gradients and weights without batch norm."""
+"""Steps in pieces against whole steps: the same losses, gradients and weights without batch norm."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BOUND = {
 
 
 def made(name: str):
-    """Make a detector that draws nothing in training, and whose batch norms use their running statistics."""
+    """Make a detector without random draws in training, whose batch norms use their running statistics."""
     torch.manual_seed(0)
     detector = create(name, backend="torch", **CASES[name])
     if hasattr(detector, "materialise"):
@@ -59,7 +59,7 @@ def made(name: str):
 
 
 def examples(name: str, rows: int) -> dict[str, np.ndarray]:
-    """Make a batch with reals and anchors only in its last rows, so that pieces average over different counts."""
+    """Make a batch whose real faces and anchors are in the last rows, so that pieces average over different counts."""
     rng, size = np.random.default_rng(0), CASES[name]["input_size"]
     views = (2,) if name in ("core", "sbi") else ()
     label = (np.arange(rows) < rows - 2).astype(np.int64)
@@ -120,7 +120,7 @@ def test_pieces_are_as_equal_as_possible_and_share_out_the_batchs_counts():
 
 @pytest.mark.parametrize("name", BOUND)
 def test_losses_that_need_the_whole_batch_refuse_pieces(name):
-    with torch.device("cpu" if name in ("gend", "forensics-adapter") else "meta"):  # Those are empty anyway.
+    with torch.device("cpu" if name in ("gend", "forensics-adapter") else "meta"):  # These two are empty.
         detector = create(name, backend="torch", **BOUND[name])
     with pytest.raises(BenchError, match=rf"^{name} can't use train\.micro_batch: its .*batch.*\. Leave it out$"):
         check_pieces(detector, name, "train.micro_batch")

@@ -1,4 +1,4 @@
-"""A training step against a plain one written here: contiguous NCHW, torch's optimizer, no session code."""
+"""A training step against a simple one written here: contiguous NCHW, torch's optimizer, no session code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WHOLE = (0, 0, 1, 1)
 
 
 def made(name: str):
-    """Make a detector that draws nothing in training, whose weights are laid out as they came."""
+    """Make a detector without random draws in training, whose weights keep their memory layout."""
     torch.manual_seed(0)
     detector = create(name, backend="torch", **CASES[name])
     for module in detector.network.modules():
@@ -104,7 +104,7 @@ def test_a_step_is_the_plain_one(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_those_of_double_precision(name):
-    """In channels-last, batch norm's single-precision sums would be off by up to a percent."""
+    """In channels-last, single-precision sums of batch norms would be wrong by up to one percent."""
     batch = examples(CASES[name]["input_size"])
     settings = SETTINGS.model_copy(update={"balance": True})
     losses, single = made(name).training(settings, 1, 1).gradients(batch)
@@ -114,13 +114,13 @@ def test_gradients_are_those_of_double_precision(name):
     expected, double = detector.training(settings, 1, 1).gradients(batch)
     assert losses == pytest.approx(expected, rel=1e-5)
     largest = max(np.linalg.norm(g) for g in double.values())
-    for key, g in double.items():  # Biases before a batch norm have no gradient but rounding.
+    for key, g in double.items():  # Gradients of biases before a batch norm are only rounding errors.
         assert np.linalg.norm(single[key] - g) < 3e-4 * max(np.linalg.norm(g), 1e-3 * largest), key
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_no_network_is_left_channels_last(name, tmp_path):
-    """Neither training nor a checkpoint with such weights does so: a plain step would be slower."""
+    """Neither training nor loading a checkpoint with such weights changes that, as a plain step would be slower."""
     detector = made(name)
     detector.network.to(memory_format=torch.channels_last)
     weights = {k: v.clone() for k, v in detector.to_reference(detector.network.state_dict()).items()}
@@ -138,7 +138,7 @@ def test_no_network_is_left_channels_last(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["caddm", "meso4", pytest.param("pgfdd", marks=pytest.mark.slow)])
 def test_scores_do_not_depend_on_the_layout(name):
-    """Frames are scored channels-last, which is quicker; no batch norm sums there."""
+    """Frames are scored in channels-last, which is faster; batch norms don't sum in evaluation."""
     detector = made(name)
     session = detector.training(SETTINGS.model_copy(update={"balance": True}), 4, 4)
     batch = examples(CASES[name]["input_size"])

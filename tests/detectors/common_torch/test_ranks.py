@@ -1,4 +1,4 @@
-"""Trainings of several ranks against those of one process: losses, weights, batch norms; and ranks that leave."""
+"""Training with several ranks against one process: losses, weights, batch norms; and ranks that fail."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_batch_norms_in_evaluation_still_use_running_statistics():
 
 
 def test_ranks_resume_from_a_state_of_one_process():
-    """Momentum and the count of steps come with it."""
+    """The momentum and the step count are restored as well."""
     settings = TrainSettings(optimizer="sgd", lr=1e-2, batch_size=6, threads=1)
     detectors, batches = [make("meso4", frozen=False) for _ in range(3)], [make_batch("meso4", i) for i in range(3)]
     alone = detectors[2].training(settings, 3, 3)

@@ -19,7 +19,7 @@ GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "fairness" / "sam.json
 
 
 class Tiny(TorchDetector):
-    """Two linear layers with or without a batch norm between; keeps the weights of each pass."""
+    """Two linear layers, optionally with a batch norm between them; it records the weights of each pass."""
 
     def __init__(self, normed: bool, dropout: float = 0.0):
         super().__init__()

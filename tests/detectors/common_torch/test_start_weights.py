@@ -1,4 +1,4 @@
-"""Published weights are found offline, checked, and pinned; users' own files fit or the error says why not."""
+"""Published weights are found offline, verified and pinned; users' files fit, or the error says why not."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_local_file_is_used_without_internet_access(where, weights, tmp_path, 
         "torch": tmp_path / "torch" / "checkpoints" / url.rpartition("/")[2],
     }
     monkeypatch.setenv("BENCH_MODELS", str(tmp_path / "given"))
-    monkeypatch.setattr(start_weights, "PART", start_weights.WHOLE)  # Our file has not the sum in timm's file name.
+    monkeypatch.setattr(start_weights, "PART", start_weights.WHOLE)  # Our file's hash isn't the one in timm's name.
     place(weights, paths[where])
     if where == "hub":
         (snapshot.parents[1] / "refs").mkdir()
@@ -182,6 +182,6 @@ def test_another_models_file_is_a_one_line_error(weights):
     ],
 )
 def test_the_start_weights_are_part_of_the_key(detector, options, tag):
-    """Another tag is another training: then TRAIN_KEY_VERSION must be raised."""
+    """Another tag means another training, so TRAIN_KEY_VERSION must be raised."""
     with pytest.raises(BenchError, match=f"no weights {tag}, and "):
         create(detector, pretrained=True, **options)

@@ -1,4 +1,4 @@
-"""CORE against golden vectors of the released code: losses, network, gradients; and its two views."""
+"""CORE against golden vectors of the released code: losses, network and gradients; and its two views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F3-Net against golden vectors: FAD as in DeepfakeBench, both branches as released, MixBlock."""
+"""F3-Net against golden vectors: FAD as in DeepfakeBench, both branches as in the released code, MixBlock."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_mixblock_is_the_released_one():
 
 
 def test_lfs_is_the_released_one():
-    """Within what rounding does to the logarithm of a frequency that hardly is there."""
+    """The tolerance is the effect of rounding on the logarithm of an almost absent frequency."""
     head = LocalStatistics(paper=False)
     for i, band in enumerate(head.filters):
         band.learnable.data = torch.tensor(make_weight(f"LFS_head.filters.{i}.learnable", (10, 10), 1.0))

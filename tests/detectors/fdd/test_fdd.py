@@ -1,4 +1,4 @@
-"""DAG-FDD and DAW-FDD: losses, exact gradients and the network against golden vectors; the JAX ports' against these."""
+"""DAG-FDD and DAW-FDD: losses, gradients and the network against golden vectors; JAX ports against PyTorch."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_network_and_its_losses_are_the_released_ones(name, batch):
     detector.network.train()
     loss = detector.losses(batch)["loss"]
     assert loss.item() == pytest.approx(float(expected[f"{name}_train_loss"]), abs=1e-5)
-    if name == "dag_fdd":  # The other one's reference is doubled at kinks.
+    if name == "dag_fdd":  # The reference doubles the other loss's gradient at kinks.
         loss.backward()
         found = {k: p.grad.norm().item() for k, p in detector.network.named_parameters()}
         for key, norm in detector.to_reference(found).items():
@@ -89,7 +89,7 @@ def test_names_are_the_released_ones_and_unused_ones_are_allowed():
     with torch.device("meta"):
         detector = create("dag-fdd")
     names = detector.to_reference(detector.names())
-    assert len(names) == 276  # Of 283: the others are adjust_channel's.
+    assert len(names) == 276  # 276 of 283: the others belong to adjust_channel.
     assert tuple(names["backbone.last_linear.weight"].shape) == (1, 2048)
     assert detector.is_unused("backbone.adjust_channel.0.weight")
 

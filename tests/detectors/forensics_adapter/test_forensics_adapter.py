@@ -1,4 +1,4 @@
-"""Forensics Adapter against golden vectors of the released code, without its random fusion; masks, bad input."""
+"""Forensics Adapter against golden vectors of the released code without its random fusion; masks; bad input."""
 
 from __future__ import annotations
 

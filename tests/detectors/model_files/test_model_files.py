@@ -1,4 +1,4 @@
-"""Model files: ONNX, Hugging Face, timm. Tiny ones are made here: the mean of each channel, and a linear head."""
+"""Model files: ONNX, Hugging Face and timm, with tiny models of channel means and a linear head."""
 
 from __future__ import annotations
 

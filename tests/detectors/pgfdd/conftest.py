@@ -1,4 +1,4 @@
-"""Golden vectors of the released code (tests/data/fairness), and the weights and images they were made with."""
+"""Golden vectors of the released code (tests/data/fairness), and the weights and images behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PG-FDD's losses in JAX against golden values of the released code, a plain search, and PyTorch."""
+"""PG-FDD's losses in JAX against golden values of the released code, a numerical search, and PyTorch."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_bilevel_loss_matches(name, losses, signed):
     (loss, errors), grad = jax.jit(jax.value_and_grad(total, has_aux=True))(logits)
     np.testing.assert_allclose(errors, case["per_sample_ce"], atol=1e-5)
     assert float(loss) == pytest.approx(case["loss"], abs=5e-6)
-    # Where the released code's search stops on the same side of the kink (below it, or on it).
+    # In these cases the released code's search stops on the same side of the kink (below it, or on it).
     same = [g["group"] for g in case["groups"] if g["lambda_fminbound"] <= g["lambda_exact"]]
     for i in range(4):
         if int(group[i]) in same:
@@ -114,14 +114,14 @@ def test_bilevel_loss_and_gradient_equal_pytorchs_whatever_the_padding(samples):
 
 
 def test_the_bilevel_loss_has_no_loop_over_groups_or_samples():
-    """Neither the number of samples nor who is in which group changes how many operations are compiled."""
+    """Neither the number of samples nor the groups' members change how many operations are compiled."""
     sizes = {n: str(jax.make_jaxpr(objective.bilevel_cvar)(np.zeros(n, np.float32), np.zeros(n, int))) for n in (8, 64)}
     assert sizes[8].count(" = ") == sizes[64].count(" = ")
-    assert sizes[8].count("scatter-add") == 2  # Members counted, their excesses summed.
+    assert sizes[8].count("scatter-add") == 2  # One counts members, one sums excesses.
 
 
 def compile_for(mode, loss):
-    """Compile a loss whole, which takes less than compiling its operations one by one."""
+    """Compile a loss as a whole, which is faster than compiling its operations one by one."""
     return jax.jit(lambda *arguments: loss(*arguments, mode))
 
 

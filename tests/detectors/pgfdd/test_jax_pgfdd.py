@@ -1,4 +1,4 @@
-"""PG-FDD's JAX port: the released code's names and numbers, PyTorch's passes and steps, pairs that stay pairs."""
+"""PG-FDD's JAX port: names and numbers as in the released code, steps as in PyTorch, pairs that stay together."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def batch(labels):
 
 @pytest.fixture(scope="module")
 def frozen(ports):
-    """Both ports with the same weights and nothing random."""
+    """Both ports with the same weights and without randomness."""
 
     def make(name="pgfdd", **options):
         return tuple(port.freeze_noise() for port in ports(name, **{**NARROW, **options}))
@@ -63,7 +63,7 @@ def frozen(ports):
 
 @pytest.fixture(autouse=True)
 def compiled_quickly(request):
-    """Compile what isn't slow with hardly any optimisation, in half the time."""
+    """In tests that aren't slow, compile with little optimisation, which halves the time."""
     jax.config.update("jax_disable_most_optimizations", request.node.get_closest_marker("slow") is None)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
@@ -124,7 +124,7 @@ def test_a_training_pass_matches_the_released_code(weights, golden, image, label
     rows = {row["param"]: row["grad_l2"] for row in golden("gradients.tsv")}
     assert {k for k, norm in rows.items() if norm != "None"} == set(found.gradients)
     for name, gradient in found.gradients.items():
-        # Biases that a batch norm takes off again have gradients of rounding errors.
+        # Gradients of biases before a batch norm are only rounding errors.
         assert np.linalg.norm(gradient) == pytest.approx(float(rows[name]), rel=0.02, abs=1e-6), name
     state = detector.state()
     for name, value in facts["trainmode_B8_S64"]["bn_after_one_forward_first8"].items():
@@ -227,7 +227,7 @@ def test_a_pass_with_recomputing_equals_pytorchs_without(frozen, image, labels):
 
 @pytest.mark.slow
 def test_steps_equal_pytorchs_in_full_and_smaller_batches(frozen, double, batch):
-    """The second pass leaves running statistics unchanged; the empty fourth pair of a batch has no effect."""
+    """The second pass doesn't change running statistics, and the empty fourth pair of a batch has no effect."""
     first, second = frozen()
     sessions = [port.training(TrainSettings(**SGD, lr=0.01, threads=1), 4, 2) for port in (double(first), second)]
     for count in (4, 3):
@@ -272,7 +272,7 @@ def fresh(seed=0, name="pgfdd", **options):
 
 
 def test_a_lost_frame_removes_its_partner_too(batch):
-    """Of two reals and four fakes, two pairs are learned from, filled up to three."""
+    """Two reals and four fakes give two pairs, padded to three."""
     rows = [1, 3, 4, 5, 6, 7]
     found = fresh().arrange_batch({k: v[rows] for k, v in batch.items()}, 6)
     assert found["present"].tolist() == [1, 1, 0, 1, 1, 0]
@@ -339,7 +339,7 @@ np.savez(sys.argv[2], **found)
 
 @pytest.mark.slow
 def test_two_devices_take_the_step_of_one(batch, tmp_path):
-    """Each device has the reals or the fakes of three pairs, and one row more; reconstructions cross over."""
+    """Each device has the reals or the fakes of three pairs and one more row; reconstructions need both."""
     import json
 
     np.savez(tmp_path / "batch.npz", **pairs(batch, 3))

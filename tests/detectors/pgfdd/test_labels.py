@@ -1,4 +1,4 @@
-"""Codes of groups and manipulations, and the summary of a training set."""
+"""Codes of groups and manipulations, and summaries of training sets."""
 
 from __future__ import annotations
 

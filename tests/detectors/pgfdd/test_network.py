@@ -1,4 +1,4 @@
-"""The network against golden vectors of the released code, and what does and doesn't affect its decision."""
+"""The network against golden vectors of the released code, and the parts that do or don't affect its decision."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def labels(golden):
 
 @pytest.fixture(scope="module")
 def trained_once(weights, image, labels):
-    """The pass in training mode with activations computed again, and the detector after it."""
+    """A pass in training mode with recomputed activations, and the detector afterwards."""
     detector = built().load(weights).freeze_noise()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "measure_free_memory", lambda device: 0)
@@ -78,7 +78,7 @@ def test_inference_matches_the_released_code_whatever_the_path(weights, golden, 
     for name in ("cls", "feat", "cls_fused", "feat_fused"):
         np.testing.assert_allclose(short[name], expected[name], atol=1e-5)
         np.testing.assert_allclose(exact[name], expected[name], atol=1e-5)
-    assert not np.array_equal(short["cls_fused"], exact["cls_fused"])  # They are two computations.
+    assert not np.array_equal(short["cls_fused"], exact["cls_fused"])  # The computations differ.
 
 
 @pytest.mark.slow
@@ -113,7 +113,7 @@ def test_training_outputs_losses_and_gradients_match_with_batch_statistics(train
     rows = {row["param"]: row["grad_l2"] for row in golden("gradients.tsv")}
     assert {k for k, norm in rows.items() if norm != "None"} == set(found.gradients)
     for name, gradient in found.gradients.items():
-        # Biases that a batch norm takes off again have gradients of rounding errors.
+        # Gradients of biases before a batch norm are only rounding errors.
         assert np.linalg.norm(gradient) == pytest.approx(float(rows[name]), rel=0.02, abs=1e-7), name
 
 
@@ -178,7 +178,7 @@ def test_the_ai_face_family_is_recognised_by_its_shapes(weights, image, labels, 
 
 @pytest.fixture(scope="module")
 def narrow(filled):
-    """Small detectors with weights of ordinary sizes: at random ones hardly anything varies over an image."""
+    """Small detectors with weights of realistic size; with random ones an image gives almost constant features."""
 
     def make(cls=Pgfdd, **options):
         detector = cls(**NARROW, input_size=64, **options)

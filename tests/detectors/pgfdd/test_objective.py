@@ -1,4 +1,4 @@
-"""The losses against golden values of the released code, and the closed forms against plain searches."""
+"""The losses against golden values of the released code, and the closed forms against numerical searches."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_bilevel_loss_matches(name, losses, signed):
     loss = objective.bilevel_cvar(errors, group)
     assert loss.item() == pytest.approx(case["loss"], abs=5e-6)
     loss.backward()
-    # Where the released code's search stops on the same side of the kink (below it, or on it).
+    # In these cases the released code's search stops on the same side of the kink (below it, or on it).
     same = [g["group"] for g in case["groups"] if g["lambda_fminbound"] <= g["lambda_exact"]]
     for i in range(4):
         if group[i].item() in same:

@@ -1,4 +1,4 @@
-"""The fairness detectors in the harness: trained on the tiny demo world, with some videos' groups unknown."""
+"""The fairness detectors trained on the tiny demo world, where the groups of some videos are unknown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SETTINGS = [f"--set=options.{k}={json.dumps(v)}" for k, v in OPTIONS.items()]
 
 @pytest.fixture(scope="module")
 def world(tiny_world, tmp_path_factory) -> Path:
-    """The tiny world, with the groups of four training videos of FF++ forgotten."""
+    """The tiny world without the groups of four training videos of FF++."""
     copy = tmp_path_factory.mktemp("partly") / "world"
     shutil.copytree(tiny_world, copy)
     table = copy / "FaceForensics++" / "demographics.csv"
@@ -104,7 +104,7 @@ def test_training_lowers_the_loss(name, precision):
 
 
 def test_a_lost_frame_removes_its_partner_too():
-    """Of three reals and four fakes, three pairs are learned from."""
+    """Three reals and four fakes give three pairs."""
     batch, losses = make_batch(), []
     torch.manual_seed(0)
     start = create("pgfdd", **OPTIONS).state()
@@ -117,7 +117,7 @@ def test_a_lost_frame_removes_its_partner_too():
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_a_batch_without_a_pair_is_skipped(backend):
-    """As one of which every fake was lost: no step, no losses, as of an empty batch."""
+    """For example, if every fake was dropped: no step and no losses, like an empty batch."""
     if backend == "jax":
         pytest.importorskip("flax")
     detector = create("pgfdd", backend=backend, **OPTIONS)
@@ -129,7 +129,7 @@ def test_a_batch_without_a_pair_is_skipped(backend):
     assert session.done == 0
     after = detector.state()
     assert all(np.array_equal(after[k], v) for k, v in before.items())
-    if backend == "torch":  # Elsewhere it would have to be compiled.
+    if backend == "torch":  # JAX would have to compile it.
         assert np.isfinite(session.step({k: v[3:5] for k, v in make_batch().items()})["loss"])
         assert session.done == 1
 

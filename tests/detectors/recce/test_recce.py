@@ -1,4 +1,4 @@
-"""RECCE against golden vectors of the released code: components, losses, network, gradients."""
+"""RECCE against golden vectors of the released code: components, losses, network and gradients."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_names_and_variants():
     with torch.device("meta"):
         paper, bench = create("recce"), create("recce", variant="deepfakebench")
     names = paper.to_reference(paper.names())
-    assert len(names) == 362 - 2  # Without the encoder's own classes, which nothing uses.
+    assert len(names) == 362 - 2  # Without the encoder's classifier, which isn't used.
     assert {f"model.{k}" for k in names} == set(bench.to_reference(bench.names()))
     assert all(bench.is_unused(k) for k in ("backbone.conv1.weight", "model.encoder.fc.weight"))
     with pytest.raises(BenchError, match="another architecture"):

@@ -1,4 +1,4 @@
-"""Runtimes: each gives torch's scores within its precision, follows the weights, and says why it can't run."""
+"""Every runtime gives torch's scores within its precision, follows changed weights, and says why it can't run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tiny_torch import TinyTorch
 SMALL = {"input_size": 32, "arch_args": {"channels": (4, 4, 8, 8)}}
 EXPORTED = ("onnxruntime", "openvino")
 
-# OpenVINO asks other programs about the processor, and JAX, which an earlier test may have loaded, warns of any fork.
+# OpenVINO starts programs to identify the CPU, and JAX, if an earlier test has loaded it, warns about forks.
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 
 
@@ -81,7 +81,7 @@ def test_scores_follow_weights_that_are_loaded_trained_or_changed_in_place(runti
     detector.load({k: v * 0 for k, v in detector.state().items()})
     np.testing.assert_allclose(detector.score(frames), 0.5)
     detector.network.train()
-    detector.network.fc1.bias.data[1] = 1.0  # As a training loop of one's own may do it.
+    detector.network.fc1.bias.data[1] = 1.0  # As a user's own training loop might.
     np.testing.assert_allclose(detector.score(frames), 1 / (1 + np.exp(-1)), atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Self-blending against golden vectors of the released code, fed with its recorded draws."""
+"""Self-blending with recorded random draws against golden vectors of the released code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from crossfake.detectors.sbi.sampler import SelfBlendSampler
 from golden import FIELD, make_face, read_golden
 
 VECTORS, DRAWS = read_golden("sbi"), json.loads((FIELD / "sbi.json").read_text())
-# The vectors are OpenCV 4.11's; 5 moves pictures by up to 5 levels otherwise, which blending softens to 2.
+# The vectors come from OpenCV 4.11; OpenCV 5 differs by up to 5 grey levels, which blending reduces to 2.
 MOVED, BLENDED = (5, 2) if int(cv2.__version__.split(".")[0]) >= 5 else (0, 0)
 
 

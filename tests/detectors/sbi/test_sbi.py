@@ -1,4 +1,4 @@
-"""SBI's network against golden vectors, and the training data that it rejects."""
+"""SBI's network against golden vectors, and training data that it rejects."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_step_learns_only_from_pairs():
     batch = {"image": np.stack([real, real + 100], 1).astype(np.uint8), "label": np.tile([0, 1], (8, 1))}
     losses = [session.step(batch)["loss"] for _ in range(10)]
     assert losses[-1] < 0.3 < losses[0]
-    assert int(detector.state()["bn1.num_batches_tracked"]) == 20  # Both passes of SAM count.
+    assert int(detector.state()["bn1.num_batches_tracked"]) == 20  # Both passes of SAM are counted.
 
 
 def make_video(label: int) -> Video:

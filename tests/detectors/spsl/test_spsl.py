@@ -1,4 +1,4 @@
-"""SPSL against golden vectors of DeepfakeBench's code, deep and shallow."""
+"""SPSL against golden vectors of DeepfakeBench's code, in the deep and the shallow variant."""
 
 from __future__ import annotations
 

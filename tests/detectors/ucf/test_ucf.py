@@ -1,4 +1,4 @@
-"""UCF against golden vectors of its code: scores, losses with and without shuffling, gradients; pairs and methods."""
+"""UCF against golden vectors of its code: scores, losses with and without shuffling, gradients; pairs; methods."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def batch():
 
 
 def rotate(batch, shuffled):
-    """Return what the vectors had in place of draws: each list rotated left by one."""
+    """Return the golden vectors' substitute for random draws: each list rotated left by one."""
     order = rotate_within_kinds(batch["label"]) if shuffled else None
     return order, (rotate_within_kinds(batch["label"]), rotate_within_kinds(batch["label_spe"], popped=True))
 
