@@ -10,7 +10,7 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.core.errors import require_known
-from ..common.options import Options, check_options, check_range, list_options
+from ..common.options import Options, bind_options, check_options, check_range, list_options
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout
 from ..common_jax.resnet import STRIDES, ResNet
@@ -158,5 +158,5 @@ def _build(backbone: str, size: int, init: Init, stage: int | None, args: Option
     if maps[stage] != MAP:
         raise make_map_error(backbone, (maps[stage],) * 2, size, f"Change input_size to {MAP * STRIDES[stage]}")
     if backbone == "timm:resnet10t":
-        return ResNet("resnet10t", init, stage, **args)
+        return bind_options(ResNet, args)("resnet10t", init, stage)
     return ReleasedResNet(init) if backbone == "resnet34" else ReleasedEfficientNet(backbone, init)

@@ -7,14 +7,14 @@ Three policies: `paper` does what the paper describes, `reference` what the rele
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
 
 from ...benchmark.core.errors import require_known
 from ...benchmark.core.types import TrainSample
-from ..common.options import Options, check_options, check_range, list_options
+from ..common.options import Options, bind_options, check_options, check_range, list_options
 from .alignment import REFERENCE_SIZE, UPRIGHT, Jitter, draw_jitter
 from .blend import Box, clone_misplaced, paste
 from .draws import flip_coin
@@ -69,11 +69,12 @@ def make_policy(name: str, changes: Options | None = None) -> SwapPolicy:
     require_known("CADDM recipe", name, POLICIES)
     known, changes = list_options(SwapPolicy), changes or {}
     check_options("caddm", changes, known, "recipe_args")
-    for field, value in changes.items():
+    made = bind_options(SwapPolicy, {**asdict(POLICIES[name]), **changes})()
+    for field in changes:
         if known[field].kind is float:  # A probability, or a factor on several.
             most = math.inf if field == "photometric" else 1
-            check_range("caddm", f"recipe_args.{field}", value, 0, most, known[field].example)
-    return replace(POLICIES[name], **changes)
+            check_range("caddm", f"recipe_args.{field}", getattr(made, field), 0, most, known[field].example)
+    return made
 
 
 @dataclass(frozen=True)

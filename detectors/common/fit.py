@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from operator import attrgetter
 from typing import Any, Protocol
 
 from ...benchmark.core.errors import BenchError
@@ -18,10 +19,11 @@ WRAPPERS = (
 COUNTER = "num_batches_tracked"  # In batch norm; no score depends on it; PyTorch before 0.4.1 had none.
 MOST_DEPTH, MOST_PREFIXES = 4, 8
 NAMED = 3  # Names of each kind listed in an error.
+_get_shape = attrgetter("shape")
 
 
-Content = Mapping[Any, Any]
-"""The content of a checkpoint file: names and arrays, nested mappings of these, or anything else."""
+Content = Mapping[Any, object]
+"""The content of a checkpoint file: names and arrays, nested mappings of these, or anything else under any key."""
 
 
 class Shaped(Protocol):
@@ -80,7 +82,7 @@ def strip_prefix(found: Found, expected: Mapping[str, Shaped]) -> Found:
     return Found(found.place, best, {name[len(best) :]: value for name, value in found.weights.items()})
 
 
-def check_fit(given: Mapping[str, Shaped], expected: Mapping[str, Shaped], weights_name: str) -> None:
+def check_fit(given: Content, expected: Mapping[str, Shaped], weights_name: str) -> None:
     """Check that names and shapes are as expected; batch norm's counters may be missing.
 
     Raises:
@@ -139,21 +141,21 @@ def _list_differences(given: Content, expected: Mapping[str, Shaped]) -> list[st
     return [f"{len(keys)} {what} (first: {_name_first(keys)})" for what, keys in kinds if keys]
 
 
-def _list_names(given: Content, expected: Mapping[str, Shaped]) -> tuple[list[str], list[Any]]:
+def _list_names(given: Content, expected: Mapping[str, Shaped]) -> tuple[list[str], list[object]]:
     """Return the names that are missing (except counters) and those that are unknown."""
     missing = [name for name in expected if name not in given and not name.endswith(COUNTER)]
     return missing, [name for name in given if name not in expected]
 
 
-def _shape(value: Any) -> tuple[int, ...] | None:
+def _shape(value: object) -> tuple[int, ...] | None:
     """Return the shape of an array or tensor; None for anything else."""
     try:
-        return tuple(value.shape)
+        return tuple(_get_shape(value))
     except (AttributeError, TypeError, RuntimeError):  # torch's nested tensors have no shape and raise.
         return None
 
 
-def _name_first(keys: list[Any]) -> str:
+def _name_first(keys: Sequence[object]) -> str:
     return ", ".join(shorten(key) for key in keys[:NAMED])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ...benchmark.core.contracts import Cropper, Sampler
 from ...benchmark.core.errors import BenchError
 from ...benchmark.core.types import Face
 from .fit import Shaped
-from .weights import load_weights
+from .weights import Weight, load_weights
 
 T = TypeVar("T")
 LEAST_SIZE = 32  # Pixels: networks for any size make maps 32 times smaller.
@@ -143,7 +143,7 @@ class NetworkDetector:
         """Return whether this name is an unused weight of the reference; checkpoints may lack it."""
         return False
 
-    def translate(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def translate(self, given: Mapping[str, Weight]) -> Mapping[str, Weight]:
         """Translate another release's weights to the reference's names and shapes."""
         return given
 
@@ -163,7 +163,7 @@ class NetworkDetector:
         """Give our weights the reference's names."""
         return {self.reference_name(k): v for k, v in state.items()}
 
-    def from_reference(self, state: Mapping[str, T]) -> dict[str, T]:
+    def from_reference(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Give the reference's weights our names."""
         ours = {self.reference_name(k): k for k in self.names()}
         return {ours[k]: v for k, v in state.items()}

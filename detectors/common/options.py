@@ -8,7 +8,8 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, get_args
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -19,19 +20,19 @@ UNKNOWN = inspect.Parameter.empty  # A missing annotation.
 OTHERS = "**"  # Stands for options of any name.
 _YAML = {"an object": "a mapping {name: value}", "a valid array": "a list"}  # JSON's words, as YAML users know them.
 
-
-Options = Mapping[str, Any]
+Made = TypeVar("Made")
+Options = Mapping[str, object]
 """What a detector passes on to its network or sampler, as read from YAML. The receiver checks names and values."""
 
 
 class Option(NamedTuple):
     """An option that may be set: its annotation, and a value to show as an example."""
 
-    kind: Any = UNKNOWN
-    example: Any = None
+    kind: object = UNKNOWN
+    example: object = None
 
 
-def list_options(maker: Callable[..., Any], *, keyword_only: bool = False) -> dict[str, Option]:
+def list_options(maker: Callable[..., object], *, keyword_only: bool = False) -> dict[str, Option]:
     """Return the options in the signature of a class or function, or only the keyword-only ones.
 
     Annotations that can't be resolved, such as names imported for type checkers only, are ignored.
@@ -49,7 +50,7 @@ def list_options(maker: Callable[..., Any], *, keyword_only: bool = False) -> di
     return found
 
 
-def tabulate_options(maker: Callable[..., Any], given: Mapping[str, object]) -> list[tuple[str, str, str]]:
+def tabulate_options(maker: Callable[..., object], given: Mapping[str, object]) -> list[tuple[str, str, str]]:
     """Return each option's name, type and default as readable text; `given`: the defaults of a card."""
     return [
         (name, _name_kind(option.kind), _name_default(given.get(name, option.example)))
@@ -58,11 +59,12 @@ def tabulate_options(maker: Callable[..., Any], given: Mapping[str, object]) -> 
     ]
 
 
-def _name_kind(kind: Any) -> str:
+def _name_kind(kind: object) -> str:
     if kind is UNKNOWN:
         return ""
-    plain = isinstance(kind, type) and not get_args(kind)
-    return kind.__name__ if plain else re.sub(r"\b(typing|collections\.abc)\.", "", str(kind))
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return re.sub(r"\b(typing|collections\.abc)\.", "", str(kind))
 
 
 def _name_default(value: object) -> str:
@@ -92,7 +94,12 @@ def check_options(who: str, given: Mapping[str, object], known: Mapping[str, Opt
             raise make_value_error(who, f"{within}.{name}".lstrip("."), value, expected, option.example)
 
 
-def describe_misfit(value: Any, kind: Any) -> str:
+def bind_options(maker: Callable[..., Made], options: Options) -> Callable[..., Made]:
+    """Return a class or function with options that `check_options` has compared with its signature."""
+    return partial(maker, **options)
+
+
+def describe_misfit(value: object, kind: Any) -> str:
     """Describe what an annotation expects, such as `a valid integer`; empty if the value matches.
 
     Values may come from YAML (lists for tuples) or from a caller (NumPy numbers). Annotations that pydantic doesn't
@@ -110,7 +117,7 @@ def describe_misfit(value: Any, kind: Any) -> str:
     return ""
 
 
-def make_value_error(who: str, name: str, value: Any, expected: str, example: Any = None) -> BenchError:
+def make_value_error(who: str, name: str, value: object, expected: str, example: object = None) -> BenchError:
     """Return the error for an option's value; `name` may be nested, such as `recipe_args.partial`."""
     text = "null" if value is None else repr(value)
     shown = "{name: value}" if "{" in expected else "VALUE"
@@ -122,7 +129,7 @@ def make_value_error(who: str, name: str, value: Any, expected: str, example: An
     return BenchError(f"{who}: {name} must be {expected}, got {cut}. Give it as --set {setting}")
 
 
-def check_range(who: str, name: str, value: float, low: float, high: float = math.inf, example: Any = None) -> None:
+def check_range(who: str, name: str, value: float, low: float, high: float = math.inf, example: object = None) -> None:
     """Raise a BenchError unless low <= value <= high and the value is finite."""
     if not (low <= value <= high and math.isfinite(value)):
         expected = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"

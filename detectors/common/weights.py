@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -23,6 +23,11 @@ from ...benchmark.core.readers import shorten
 from ...benchmark.core.signals import defer_signals
 from .fit import Content, Shaped, check_fit, find_weights, tell_found
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Weight: TypeAlias = "np.ndarray | Tensor"
+"""A weight as checkpoints hold it: an array, or a tensor whose numbers may still be on disk."""
 # Files that torch.save wrote up to torch 1.5 begin with the pickle of a magic number.
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _CUT = "its end is missing or damaged, as after an interrupted download"
@@ -35,7 +40,7 @@ def load_weights(
     expect: Callable[[], Mapping[str, Shaped]],
     adapt: Callable[[Mapping[str, tuple[int, ...]]], None],
     is_unused: Callable[[str], bool] = lambda _: False,
-    translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+    translate: Callable[[Mapping[str, Weight]], Mapping[str, Weight]] = dict,
 ) -> dict[str, np.ndarray]:
     """Return a network's weights, under the names it expects, from a checkpoint file or a mapping.
 
@@ -64,7 +69,7 @@ def load_weights(
     check_fit(named, expected, f"{weights_name} ({taken_off})" if taken_off else weights_name)
     if line := tell_found(found, others, weights_name):
         say_once(line)
-    missing: dict[str, Any] = {name: np.zeros(expected[name].shape, np.int64) for name in expected if name not in named}
+    missing: dict[str, Weight] = {k: np.zeros(v.shape, np.int64) for k, v in expected.items() if k not in named}
     return to_named_arrays(named | missing, weights_name)
 
 
@@ -88,7 +93,7 @@ def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
     try:
         if is_safetensors(path):
             check_checksum(path)
-            content = import_module(f"safetensors.{framework}").load_file(path)
+            content: object = import_module(f"safetensors.{framework}").load_file(path)
         else:
             content = _unpickle(path)
     except BenchError:
@@ -100,9 +105,9 @@ def read_checkpoint(path: Path, framework: str = "numpy") -> Content:
     return content
 
 
-def _name_arrays(weights: Content, weights_name: str) -> dict[str, Shaped]:
+def _name_arrays(weights: Content, weights_name: str) -> dict[str, Weight]:
     """Return weights that have shapes: tensors as they are, so that no numbers are read yet, or arrays."""
-    found: dict[str, Shaped] = {}
+    found: dict[str, Weight] = {}
     for name, value in weights.items():
         if not isinstance(name, str):
             raise BenchError(f"{weights_name} holds a weight under {shorten(name)}, expected names. {_EXPECTED}")
@@ -110,7 +115,7 @@ def _name_arrays(weights: Content, weights_name: str) -> dict[str, Shaped]:
     return found
 
 
-def _is_tensor(value: object) -> bool:
+def _is_tensor(value: object) -> TypeGuard[Tensor]:
     torch = sys.modules.get("torch")  # If torch isn't imported, nothing is a tensor.
     return torch is not None and isinstance(value, torch.Tensor) and not value.is_nested
 
@@ -124,7 +129,7 @@ def to_named_arrays(weights: Mapping[str, object], weights_name: str) -> dict[st
     return {name: _to_numbers(name, value, weights_name) for name, value in weights.items()}
 
 
-def _to_numbers(name: str, value: Any, weights_name: str) -> np.ndarray:
+def _to_numbers(name: str, value: object, weights_name: str) -> np.ndarray:
     try:
         array = to_array(value)
     except (TypeError, ValueError, RuntimeError, NotImplementedError):  # Not an array, or too large for memory.
@@ -136,7 +141,7 @@ def _to_numbers(name: str, value: Any, weights_name: str) -> np.ndarray:
     return array
 
 
-def to_array(value: Any) -> np.ndarray:
+def to_array(value: object) -> np.ndarray:
     """Convert an array or tensor of any framework to NumPy, without a copy if possible; half precision to float32."""
     if _is_tensor(value):  # It may have a gradient, be on a device, or be bfloat16.
         value = value.detach().cpu()
@@ -163,7 +168,7 @@ _IGNORED = (
 )
 
 
-def _unpickle(path: Path) -> Any:
+def _unpickle(path: Path) -> object:
     try:
         with defer_signals():
             import torch

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ...benchmark.core.errors import BenchError, require_known
-from ..common.options import Options, check_options, list_options
+from ..common.options import Options, bind_options, check_options, list_options
 from ..common_jax.detector import JaxDetector, Named
 from ..common_jax.imagenet import load_imagenet_weights
 from ..common_jax.layers import Init, Linear, Mode
@@ -40,9 +40,8 @@ class JaxFdd(FddMixin, JaxDetector):
         JaxDetector.__init__(self, partial(self._make, classes=1), start)
 
     def _make(self, init: Init, classes: int) -> Any:
-        network: Any = (
-            Xception(init) if self.backbone == "xception" else ResNet("resnet10t", init, **self.backbone_args)
-        )
+        make_resnet = bind_options(ResNet, self.backbone_args)
+        network: Any = Xception(init) if self.backbone == "xception" else make_resnet("resnet10t", init)
         network.fc = Linear(network.width, classes, init)
         return network
 

@@ -15,7 +15,7 @@ from ...benchmark.core.registry import detectors
 from ...benchmark.core.types import FAKE, Video
 from ..clip.backbone import CLIP, CLIP_MEAN, CLIP_STD
 from ..common.crops import BoxCrop
-from ..common.options import Options, check_multiple, check_options, list_options
+from ..common.options import Options, bind_options, check_multiple, check_options, list_options
 from ..common_torch.lazy import LazyDetector
 from ..common_torch.timm_models import create_timm_model
 from .network import HEAD_WIDTH, USED, ForensicsNet, GuidedClip, Sizes
@@ -77,7 +77,7 @@ class ForensicsAdapter(LazyDetector):
         check_options("forensics-adapter", dict(sizes or {}), list_options(Sizes), "sizes")
         if pretrained and sizes:
             raise BenchError("forensics-adapter: CLIP's weights only fit the published sizes. Leave out options.sizes")
-        self.variant, self.input_size, self.sizes = variant, input_size, Sizes(**(sizes or {}))
+        self.variant, self.input_size, self.sizes = variant, input_size, bind_options(Sizes, sizes or {})()
         self.start(pretrained)
 
     def build(self, pretrained: bool | str) -> nn.Module:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...benchmark.core.registry import detectors
-from ..common.options import Options
 from ..common_torch.detector import TorchDetector
 from .network import FairnessNet
 from .objective import losses, rotate_within_kinds, shuffle_within_kinds
-from .shared import PgfddMixin, infer_family, rename_outputs, split_halves
+from .shared import NetworkOptions, PgfddMixin, infer_family, rename_outputs, split_halves
+
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+    from ..common_torch.training import TorchTraining
 
 
 @detectors.register(
@@ -42,7 +45,7 @@ class Pgfdd(PgfddMixin, TorchDetector):
     needs_whole_batch = "its losses are of the demographic groups in a batch"
     network: FairnessNet
 
-    def build_network(self, network: Options, checkpointing: bool, pretrained: bool | str) -> None:
+    def build_network(self, network: NetworkOptions, checkpointing: bool, pretrained: bool | str) -> None:
         """Start with the network of these options."""
         TorchDetector.__init__(self)
         self.network = FairnessNet(
@@ -70,6 +73,15 @@ class Pgfdd(PgfddMixin, TorchDetector):
                 getattr(self.network, name).to(self.device)
 
     # ---- training
+
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TorchTraining:
+        """Start a training session.
+
+        Raises:
+            BenchError: see `check_training`.
+        """
+        self.check_training(settings)
+        return super().training(settings, total_steps, steps_per_epoch)
 
     def arrange_batch(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Leave out examples that have lost their partner."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,16 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.core.registry import detectors
-from ..common.options import Options
 from ..common_jax.detector import JaxDetector, Named, flatten_state, to_channels_first
 from ..common_jax.imagenet import load_imagenet_weights
 from ..common_jax.layers import Mode
 from .jax_network import FairnessNet
 from .jax_objective import losses, rotate_within_kinds, shuffle_within_kinds
-from .shared import FAMILIES, PgfddMixin, infer_family, is_ai_face, rename_outputs, split_halves
+from .shared import FAMILIES, NetworkOptions, PgfddMixin, infer_family, is_ai_face, rename_outputs, split_halves
+
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+    from ..common_jax.training import JaxTraining
 
 
 @detectors.register(
@@ -43,7 +46,7 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
         BenchError: an option isn't valid, or the backbone has no port.
     """
 
-    def build_network(self, network: Options, checkpointing: bool, pretrained: bool | str) -> None:
+    def build_network(self, network: NetworkOptions, checkpointing: bool, pretrained: bool | str) -> None:
         """Start with the network of these options."""
         self._network = partial(FairnessNet, repaired=self.repaired, checkpointing=checkpointing, **network)
         self.family = FAMILIES[0]
@@ -64,6 +67,15 @@ class JaxPgfdd(PgfddMixin, JaxDetector):
         return {**rename_outputs(outputs), "logits": logits}
 
     # ---- training
+
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> JaxTraining:
+        """Start a training session.
+
+        Raises:
+            BenchError: see `check_training`.
+        """
+        self.check_training(settings)
+        return super().training(settings, total_steps, steps_per_epoch)
 
     def fit_batch_size(self, count: int) -> int:
         """Return the smallest batch size of at least `count` whose pairs divide evenly among the devices."""

@@ -11,7 +11,7 @@ from flax import nnx
 from jax import Array
 
 from ...benchmark.core.errors import BenchError, require_known
-from ..common.options import Options, check_options, list_options
+from ..common.options import Options, bind_options, check_options, list_options
 from ..common_jax.efficientnet import EfficientNet
 from ..common_jax.layers import BatchNorm, Conv, Idle, Init, Linear, Mode, dropout, to_full_precision
 from ..common_jax.resnet import ResNet
@@ -121,7 +121,7 @@ def _make_encoder(backbone: str, width: int, init: Init, args: Options) -> Any:
     elif backbone.startswith("efficientnet"):
         encoder = EfficientNet(backbone, init)
     else:
-        encoder = ResNet(backbone.removeprefix("timm:"), init, **args)
+        encoder = bind_options(ResNet, args)(backbone.removeprefix("timm:"), init)
     encoder.adjust_channel = nnx.Dict({"0": Conv(encoder.width, width, 1, init), "1": BatchNorm(width, init)})
     return encoder
 

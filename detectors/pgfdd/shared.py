@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,14 @@ class TrainingPass(NamedTuple):
         return cls(rename_outputs({**outputs, **probabilities}), overall, gradients)
 
 
+class NetworkOptions(TypedDict):
+    """What determines the network's weights; see `PgfddMixin`."""
+
+    backbone: str
+    width: int
+    backbone_args: Options
+
+
 class PgfddMixin:
     """What both ports have in common; mix in before a backend's base class. A port defines `build_network`.
 
@@ -95,11 +103,11 @@ class PgfddMixin:
         check_multiple("pgfdd", "input_size", input_size, STRIDE, 2 * STRIDE, 256)
         check_multiple("pgfdd", "width", width, 8, 8, 512)
         self.input_size, self.exact, self.reference_score, self.augment = input_size, exact, reference_score, augment
-        network = {"backbone": backbone, "width": width, "backbone_args": dict(backbone_args or {})}
+        network = NetworkOptions(backbone=backbone, width=width, backbone_args=dict(backbone_args or {}))
         self.build_network(network, checkpointing, pretrained)
 
-    def build_network(self, network: Options, checkpointing: bool, pretrained: bool | str) -> None:
-        """Start the backend's base class; `network` holds the options `backbone`, `width` and `backbone_args`."""
+    def build_network(self, network: NetworkOptions, checkpointing: bool, pretrained: bool | str) -> None:
+        """Start the backend's base class with the network of these options."""
         raise NotImplementedError
 
     def usable(self, batch: Mapping[str, np.ndarray]) -> bool:
@@ -167,21 +175,12 @@ class PgfddMixin:
         raise NotImplementedError
 
     def check_training(self, settings: TrainSettings) -> None:
-        """Reject settings that don't make batches of pairs; called before any work, and by `training`.
+        """Reject settings that don't make batches of pairs; called before any work, and by the ports' `training`.
 
         Raises:
             BenchError: the batches aren't balanced, or their size is odd.
         """
         check_pairs("pgfdd", settings)
-
-    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> Any:
-        """Start a training session.
-
-        Raises:
-            BenchError: see `check_training`.
-        """
-        self.check_training(settings)
-        return super().training(settings, total_steps, steps_per_epoch)  # type: ignore[misc]
 
 
 def has_pair(batch: Mapping[str, np.ndarray]) -> bool:

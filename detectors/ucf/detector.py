@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,10 @@ from ..pgfdd.objective import shuffle_within_kinds
 from ..pgfdd.shared import check_pairs, has_pair, split_halves
 from .network import UcfNet
 from .objective import compute_losses
+
+if TYPE_CHECKING:
+    from ...benchmark.core.settings import TrainSettings
+    from ..common_torch.training import TorchTraining
 
 SHUFFLED = 0.7  # How often common features are shuffled among the reals and among the fakes.
 HEAD = "head_spe.mlp.2.weight"
@@ -81,7 +85,7 @@ class Ucf(XceptionFamily):
     who = "ucf"
     variants = ("paper", "released", "deepfakebench")
     needs_whole_batch = "its contrastive loss compares faces from all over a batch"
-    network: Any
+    network: UcfNet
     codes: Mapping[str, int] | None = None
 
     def __init__(
@@ -133,7 +137,7 @@ class Ucf(XceptionFamily):
         """Return whether a training batch still has a pair of a real and a fake image."""
         return has_pair(batch)
 
-    def check_training(self, settings: Any) -> None:
+    def check_training(self, settings: TrainSettings) -> None:
         """Reject settings that don't make batches of pairs.
 
         Raises:
@@ -141,7 +145,7 @@ class Ucf(XceptionFamily):
         """
         check_pairs("ucf", settings)
 
-    def training(self, settings: Any, total_steps: int, steps_per_epoch: int) -> Any:
+    def training(self, settings: TrainSettings, total_steps: int, steps_per_epoch: int) -> TorchTraining:
         """Start a training session.
 
         Raises:
