@@ -30,8 +30,8 @@ PAGE = """\
 # Detectors
 
 The cards of the detectors that come with crossfake, as `bench list detectors --markdown` prints them; a test compares.
-`variant` says whose version it is: the paper's, the authors' released code, or DeepfakeBench's. A variant that isn't the
-default is part of the row's name. The papers' recipes are in `configs/`. `bench info NAME` shows a card with all
+`variant` says whose version it is: the paper's, the authors' released code, or DeepfakeBench's. A variant that isn't
+the default is part of the row's name. The papers' recipes are in `configs/`. `bench info NAME` shows a card with all
 options and published numbers.
 """
 
