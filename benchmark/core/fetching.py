@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -55,11 +54,11 @@ def _find_silence(url: str) -> str:
     return ""
 
 
-def download(url: str, path: Path) -> None:
+def download(url: str, path: Path, most_bytes: int | None = None) -> None:
     """Download a file to a path, which exists only once it is complete.
 
     Raises:
-        OSError: see `check_online`; or the download breaks off.
+        OSError: see `check_online`; the download breaks off, or is larger than `most_bytes`.
     """
     check_online(url)
     with (
@@ -67,6 +66,9 @@ def download(url: str, path: Path) -> None:
         urllib.request.urlopen(url, timeout=SILENCE_S) as response,  # https, as all callers' are # nosec B310
         temporary.open("wb") as file,
     ):
-        shutil.copyfileobj(response, file)
+        while chunk := response.read(2**20):
+            file.write(chunk)
+            if most_bytes is not None and file.tell() > most_bytes:
+                raise OSError(f"{url} is larger than {most_bytes} bytes")
         if response.length:
             raise OSError(f"{url} broke off: {response.length} bytes are missing")

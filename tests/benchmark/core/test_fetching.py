@@ -103,3 +103,9 @@ def test_half_a_download_leaves_nothing(tmp_path):
     with serve() as address, pytest.raises(OSError, match="broke off: 100 bytes are missing"):
         download(f"{address}/broken.pth", tmp_path / "weights.pth")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_that_is_too_large_is_aborted_and_not_kept(tmp_path):
+    with serve() as address, pytest.raises(OSError, match=r"weights\.pth is larger than 6999 bytes"):
+        download(f"{address}/weights.pth", tmp_path / "weights.pth", most_bytes=len(CONTENT) - 1)
+    assert not list(tmp_path.iterdir())

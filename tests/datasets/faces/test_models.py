@@ -1,7 +1,5 @@
 import hashlib
-import io
 import json
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,11 +17,10 @@ def nowhere(monkeypatch, tmp_path):
     monkeypatch.delenv("BENCH_MODELS", raising=False)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(models, "MODULE", "no_such_package_at_all")
-    monkeypatch.setattr(models, "check_online", lambda url: None)
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(models, "download", refuse)
 
 
-def refuse(url: str, timeout: float):
+def refuse(url: str, path: Path, most: int):
     raise OSError("no network")
 
 
@@ -39,18 +36,15 @@ def test_installed_package_is_used_without_being_imported(monkeypatch):
 
 
 def test_download_is_kept_and_used_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "check_online", lambda url: None)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(CONTENT))
+    monkeypatch.setattr(models, "download", lambda url, path, most: path.write_bytes(CONTENT))
     path = find_model(MODEL)
     assert path == tmp_path / "cache" / "models" / "tiny.tflite"
-    monkeypatch.setattr(models, "check_online", lambda url: None)
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(models, "download", refuse)
     assert find_model(MODEL).read_bytes() == CONTENT
 
 
 def test_download_of_something_else_is_refused_and_not_kept(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "check_online", lambda url: None)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(b"<html>sign in</html>"))
+    monkeypatch.setattr(models, "download", lambda url, path, most: path.write_bytes(b"<html>sign in</html>"))
     with pytest.raises(BenchError, match=r"models\.invalid/tiny\.tflite is not the expected file: sha256"):
         find_model(MODEL)
     assert not list((tmp_path / "cache").rglob("*.tflite"))
